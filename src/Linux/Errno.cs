@@ -1,0 +1,44 @@
+namespace Keepalive.Linux;
+
+/// <summary>errno values this program tells apart (asm-generic/errno-base.h, asm-generic/errno.h; the same on x86-64 and arm64).</summary>
+public static class Errno
+{
+    public const int EPERM = 1;
+    public const int ENOENT = 2;
+    public const int ESRCH = 3;
+    public const int EINTR = 4;
+    public const int EBADF = 9;
+    public const int EAGAIN = 11;
+    public const int ENOMEM = 12;
+    public const int EACCES = 13;
+    public const int EINVAL = 22;
+    public const int ENFILE = 23;
+    public const int EMFILE = 24;
+    public const int ENOSPC = 28;
+    public const int ENOSYS = 38;
+    public const int ENOTSOCK = 88;
+    public const int ENOPROTOOPT = 92;
+    public const int ENOBUFS = 105;
+
+    /// <summary>The symbolic name where this program knows it, else <c>errno N</c>.</summary>
+    public static string Name(int errno) => errno switch
+    {
+        EPERM => nameof(EPERM),
+        ENOENT => nameof(ENOENT),
+        ESRCH => nameof(ESRCH),
+        EINTR => nameof(EINTR),
+        EBADF => nameof(EBADF),
+        EAGAIN => nameof(EAGAIN),
+        ENOMEM => nameof(ENOMEM),
+        EACCES => nameof(EACCES),
+        EINVAL => nameof(EINVAL),
+        ENFILE => nameof(ENFILE),
+        EMFILE => nameof(EMFILE),
+        ENOSPC => nameof(ENOSPC),
+        ENOSYS => nameof(ENOSYS),
+        ENOTSOCK => nameof(ENOTSOCK),
+        ENOPROTOOPT => nameof(ENOPROTOOPT),
+        ENOBUFS => nameof(ENOBUFS),
+        _ => $"errno {errno}",
+    };
+}

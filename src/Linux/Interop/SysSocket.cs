@@ -1,0 +1,52 @@
+using System.Runtime.InteropServices;
+
+namespace Keepalive.Linux.Interop;
+
+/// <summary>sys/socket.h, netinet/tcp.h: raw imports and constants.</summary>
+internal static unsafe partial class SysSocket
+{
+    internal const int AF_UNSPEC = 0;
+    internal const int AF_INET = 2;
+    internal const int AF_INET6 = 10;
+    internal const int AF_NETLINK = 16;
+    internal const int SOCK_RAW = 3;
+    internal const int SOCK_CLOEXEC = 0x80000;
+
+    internal const int SOL_SOCKET = 1;
+    internal const int SO_ERROR = 4;
+    internal const int SO_RCVBUF = 8;
+    internal const int SO_KEEPALIVE = 9;
+    internal const int SO_PROTOCOL = 38;
+    internal const int SO_COOKIE = 57;
+    internal const int SO_NETNS_COOKIE = 71;
+
+    internal const int IPPROTO_TCP = 6;
+    internal const int IPPROTO_MPTCP = 262;
+    internal const int TCP_KEEPIDLE = 4;
+    internal const int TCP_KEEPINTVL = 5;
+    internal const int TCP_KEEPCNT = 6;
+    internal const int TCP_INFO = 11;
+    internal const int TCP_USER_TIMEOUT = 18;
+
+    internal const int MSG_TRUNC = 0x20;
+
+    /// <summary>socket(2): a descriptor, or -1 with errno (EAFNOSUPPORT, EMFILE, EPERM, …).</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int socket(int domain, int type, int protocol);
+
+    /// <summary>send(2): bytes sent, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint send(SafeHandle sockfd, void* buf, nuint len, int flags);
+
+    /// <summary>recv(2): bytes received (with MSG_TRUNC the real length), 0 at end, or -1 with errno (EINTR, ENOBUFS, …).</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint recv(SafeHandle sockfd, void* buf, nuint len, int flags);
+
+    /// <summary>getsockopt(2): 0, or -1 with errno (EBADF, ENOTSOCK, ENOPROTOOPT, …).</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int getsockopt(int sockfd, int level, int optname, void* optval, uint* optlen);
+
+    /// <summary>setsockopt(2): 0, or -1 with errno (EINVAL out of range, EPERM by a BPF hook, …).</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int setsockopt(int sockfd, int level, int optname, void* optval, uint optlen);
+}

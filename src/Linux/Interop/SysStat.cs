@@ -1,0 +1,26 @@
+using System.Runtime.InteropServices;
+
+namespace Keepalive.Linux.Interop;
+
+/// <summary>sys/stat.h, linux/stat.h: raw imports, constants and the architecture-independent layout of statx(2).</summary>
+internal static unsafe partial class SysStat
+{
+    internal const int AT_FDCWD = -100;
+    internal const uint STATX_TYPE = 1;
+    internal const uint STATX_INO = 0x100;
+    internal const int S_IFMT = 0xF000;
+    internal const int S_IFSOCK = 0xC000;
+
+    /// <summary>struct statx (linux/stat.h); the fields this program reads.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 256)]
+    internal struct statx_t
+    {
+        [FieldOffset(0)] internal uint stx_mask;
+        [FieldOffset(28)] internal ushort stx_mode;
+        [FieldOffset(32)] internal ulong stx_ino;
+    }
+
+    /// <summary>statx(2): 0, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int statx(int dirfd, byte* pathname, int flags, uint mask, statx_t* statxbuf);
+}

@@ -1,0 +1,43 @@
+using System.Runtime.InteropServices;
+
+namespace Keepalive.Linux.Interop;
+
+/// <summary>unistd.h, fcntl.h and sys/file.h: raw imports and constants.</summary>
+internal static unsafe partial class Unistd
+{
+    internal const int O_RDONLY = 0;
+    internal const int O_RDWR = 2;
+    internal const int O_CREAT = 0x40;
+    internal const int O_TRUNC = 0x200;
+    internal const int O_CLOEXEC = 0x80000;
+    internal const int LOCK_EX = 2;
+    internal const int LOCK_NB = 4;
+
+    /// <summary>open(2): a descriptor, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int open(byte* pathname, int flags, uint mode);
+
+    /// <summary>close(2): 0, or -1 with errno; the descriptor is gone either way (Linux), so EINTR is not retried.</summary>
+    [LibraryImport("libc")]
+    internal static partial int close(int fd);
+
+    /// <summary>pread(2): bytes read, 0 at end of file, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint pread(SafeHandle fd, void* buf, nuint count, long offset);
+
+    /// <summary>readlink(2): bytes placed in the buffer (not terminated), or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint readlink(byte* pathname, byte* buf, nuint bufsiz);
+
+    /// <summary>flock(2): 0, or -1 with errno (EWOULDBLOCK when held and LOCK_NB was given).</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int flock(SafeHandle fd, int operation);
+
+    /// <summary>posix_fallocate(3): 0, or the error number itself (errno is not set).</summary>
+    [LibraryImport("libc")]
+    internal static partial int posix_fallocate(SafeHandle fd, long offset, long len);
+
+    /// <summary>ftruncate(2): 0, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int ftruncate(SafeHandle fd, long length);
+}

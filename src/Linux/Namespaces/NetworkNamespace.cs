@@ -1,0 +1,50 @@
+using System.Runtime.ExceptionServices;
+using Keepalive.Linux.Files;
+using Keepalive.Linux.Interop;
+
+namespace Keepalive.Linux.Namespaces;
+
+/// <summary>Work done inside another network namespace (network_namespaces(7), setns(2)).</summary>
+public static class NetworkNamespace
+{
+    /// <summary>Runs <paramref name="work"/> on a thread that enters the namespace and ends there, so that no other thread is moved.</summary>
+    /// <param name="path">A namespace file: /proc/PID/ns/net, /run/netns/NAME.</param>
+    /// <param name="work">What it opens stays in that namespace and keeps it alive until closed.</param>
+    /// <exception cref="LinuxException">open (ENOENT: the process has gone) or setns (EPERM: CAP_SYS_ADMIN is missing) failed.</exception>
+    public static T Run<T>(string path, Func<T> work)
+    {
+        T result = default!;
+        ExceptionDispatchInfo? failure = null;
+        var thread = new Thread(
+            () =>
+            {
+                try
+                {
+                    Enter(path);
+                    result = work();
+                }
+                catch (Exception e)
+                {
+                    failure = ExceptionDispatchInfo.Capture(e);
+                }
+            },
+            maxStackSize: 256 * 1024)
+        {
+            IsBackground = true,
+            Name = "netns",
+        };
+        thread.Start();
+        thread.Join();
+        failure?.Throw();
+        return result;
+    }
+
+    private static void Enter(string path)
+    {
+        using var file = FileDescriptor.TryOpen(path, Unistd.O_RDONLY, out var errno) ?? throw new LinuxException("open", errno);
+        if (Sched.setns(file, Sched.CLONE_NEWNET) != 0)
+        {
+            throw LinuxException.Last("setns");
+        }
+    }
+}

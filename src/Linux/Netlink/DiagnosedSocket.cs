@@ -1,0 +1,123 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Keepalive.Linux.Interop;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Linux.Netlink;
+
+/// <summary>The timer sock_diag reports for a socket (net/ipv4/inet_diag.c). A pending retransmission or zero-window probe hides keepalive.</summary>
+public enum TcpTimer : byte
+{
+    None = 0,
+    Retransmit = 1,
+    Keepalive = 2,
+    TimeWait = 3,
+    ZeroWindowProbe = 4,
+}
+
+/// <summary>A view of one inet_diag_msg and its attributes in the receive buffer; it cannot outlive the callback that is given it.</summary>
+public readonly ref struct DiagnosedSocket
+{
+    private readonly ref readonly LinuxInetDiag.inet_diag_msg _message;
+    private readonly ReadOnlySpan<byte> _attributes;
+
+    internal DiagnosedSocket(ReadOnlySpan<byte> payload)
+    {
+        _message = ref MemoryMarshal.AsRef<LinuxInetDiag.inet_diag_msg>(payload);
+        _attributes = payload[Unsafe.SizeOf<LinuxInetDiag.inet_diag_msg>()..];
+    }
+
+    /// <summary>The kernel's identity of the socket, never reused until the next boot (since Linux 5.7 unique over all namespaces).</summary>
+    public ulong Cookie => _message.id.idiag_cookie[0] | ((ulong)_message.id.idiag_cookie[1] << 32);
+
+    public TcpState State => (TcpState)_message.idiag_state;
+
+    /// <summary>Whether the socket was made as AF_INET6; its packets may still be IPv4 (<see cref="SocketEndpoint.IsIPv4"/>).</summary>
+    public bool IsIPv6Socket => _message.idiag_family == SysSocket.AF_INET6;
+
+    public SocketEndpoint Local => Endpoint(in _message.id.idiag_src, _message.id.idiag_sport);
+
+    public SocketEndpoint Remote => Endpoint(in _message.id.idiag_dst, _message.id.idiag_dport);
+
+    public TcpTimer Timer => (TcpTimer)_message.idiag_timer;
+
+    /// <summary>Milliseconds until the timer fires, by its nominal instant; the timer wheel may be up to an eighth late.</summary>
+    public uint TimerExpires => _message.idiag_expires;
+
+    /// <summary>Probes sent without an answer, when the timer is keepalive or zero-window; retransmissions otherwise.</summary>
+    public byte TimerCount => _message.idiag_retrans;
+
+    /// <summary>The socket's inode in sockfs; 0 while it waits to be accepted and after its last descriptor was closed.</summary>
+    public uint Inode => _message.idiag_inode;
+
+    /// <summary>The owner's user id in the reader's user namespace.</summary>
+    public uint Uid => _message.idiag_uid;
+
+    /// <summary>Bytes sent and not acknowledged.</summary>
+    public uint WriteQueue => _message.idiag_wqueue;
+
+    /// <summary>The cgroup the socket was made in (Linux 5.8), 0 where the kernel does not say.</summary>
+    public ulong CgroupId =>
+        TryGetAttribute(LinuxInetDiag.INET_DIAG_CGROUP_ID, out var value) && value.Length >= 8 ? MemoryMarshal.Read<ulong>(value) : 0;
+
+    /// <summary>Milliseconds since anything was received, payload or acknowledgement: the clock keepalive runs by
+    /// (include/net/tcp.h, keepalive_time_elapsed). Null when the dump was taken without details.</summary>
+    public uint? Idle =>
+        TryGetInfo(out var info) ? Math.Min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv) : null;
+
+    /// <summary>Whether the socket is a subflow of a multipath connection, which no descriptor reaches.</summary>
+    public bool IsMultipathSubflow
+    {
+        get
+        {
+            if (!TryGetAttribute(LinuxInetDiag.INET_DIAG_ULP_INFO, out var nested))
+            {
+                return false;
+            }
+            while (NetlinkAttributes.TryNext(ref nested, out var type, out var value))
+            {
+                if (type == LinuxInetDiag.INET_ULP_INFO_NAME)
+                {
+                    return value.StartsWith("mptcp"u8);
+                }
+            }
+            return false;
+        }
+    }
+
+    private bool TryGetInfo(out LinuxInetDiag.tcp_info info)
+    {
+        if (TryGetAttribute(LinuxInetDiag.INET_DIAG_INFO, out var value) && value.Length >= Unsafe.SizeOf<LinuxInetDiag.tcp_info>())
+        {
+            info = MemoryMarshal.Read<LinuxInetDiag.tcp_info>(value);
+            return true;
+        }
+        info = default;
+        return false;
+    }
+
+    private bool TryGetAttribute(ushort wanted, out ReadOnlySpan<byte> value)
+    {
+        var rest = _attributes;
+        while (NetlinkAttributes.TryNext(ref rest, out var type, out value))
+        {
+            if (type == wanted)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private SocketEndpoint Endpoint(in LinuxInetDiag.be32x4 address, ushort port)
+    {
+        var hostPort = BinaryPrimitives.ReverseEndianness(port);
+        if (_message.idiag_family != SysSocket.AF_INET6)
+        {
+            return SocketEndpoint.FromIPv4(BinaryPrimitives.ReverseEndianness(address[0]), hostPort);
+        }
+        var bytes = MemoryMarshal.AsBytes((ReadOnlySpan<uint>)address);
+        return new SocketEndpoint(BinaryPrimitives.ReadUInt128BigEndian(bytes), hostPort);
+    }
+}

@@ -1,0 +1,86 @@
+using System.Runtime.InteropServices;
+using Keepalive.Linux.Interop;
+
+namespace Keepalive.Linux.Sockets;
+
+/// <summary>A second descriptor of another process's socket. It lives on the stack and must be disposed at once.</summary>
+/// <remarks>
+/// While it is open, the application's close(2) sends no FIN: the struct file has one more reference. Every call returns 0 or an errno; a
+/// socket that went away in the meantime is normal life.
+/// </remarks>
+public readonly ref struct DuplicatedSocket
+{
+    private readonly int _fd;
+
+    internal DuplicatedSocket(int fd) => _fd = fd;
+
+    /// <summary>Gives the descriptor back.</summary>
+    public void Dispose() => _ = Unistd.close(_fd);
+
+    /// <summary>SO_COOKIE (Linux 4.12): what identifies a socket for its whole life. ENOTSOCK when the descriptor is none.</summary>
+    public unsafe int TryGetCookie(out ulong cookie)
+    {
+        ulong value;
+        uint length = sizeof(ulong);
+        var result = SysSocket.getsockopt(_fd, SysSocket.SOL_SOCKET, SysSocket.SO_COOKIE, &value, &length);
+        cookie = result == 0 ? value : 0;
+        return result == 0 ? 0 : Marshal.GetLastPInvokeError();
+    }
+
+    /// <summary>SO_PROTOCOL: 6 is TCP, 262 is MPTCP, whose options live on its subflows.</summary>
+    public int TryGetProtocol(out int protocol) => TryGet(SysSocket.SOL_SOCKET, SysSocket.SO_PROTOCOL, out protocol);
+
+    /// <summary>Reads all four options.</summary>
+    public int TryGetOptions(out KeepaliveOptions options)
+    {
+        options = default;
+        int errno;
+        if ((errno = TryGet(SysSocket.SOL_SOCKET, SysSocket.SO_KEEPALIVE, out var enabled)) != 0
+            || (errno = TryGet(SysSocket.IPPROTO_TCP, SysSocket.TCP_KEEPIDLE, out var time)) != 0
+            || (errno = TryGet(SysSocket.IPPROTO_TCP, SysSocket.TCP_KEEPINTVL, out var interval)) != 0
+            || (errno = TryGet(SysSocket.IPPROTO_TCP, SysSocket.TCP_KEEPCNT, out var probes)) != 0)
+        {
+            return errno;
+        }
+        options = new KeepaliveOptions(enabled != 0, time, interval, probes);
+        return 0;
+    }
+
+    /// <summary>TCP_USER_TIMEOUT in milliseconds, 0 = off. Where set it replaces TCP_KEEPCNT (net/ipv4/tcp_timer.c).</summary>
+    public int TryGetUserTimeout(out int milliseconds) => TryGet(SysSocket.IPPROTO_TCP, SysSocket.TCP_USER_TIMEOUT, out milliseconds);
+
+    /// <summary>The state and the number of probes without an answer, from TCP_INFO.</summary>
+    public unsafe int TryGetInfo(out TcpState state, out int unanswered)
+    {
+        LinuxInetDiag.tcp_info info = default;
+        var length = (uint)sizeof(LinuxInetDiag.tcp_info);
+        var result = SysSocket.getsockopt(_fd, SysSocket.IPPROTO_TCP, SysSocket.TCP_INFO, &info, &length);
+        state = (TcpState)info.tcpi_state;
+        unanswered = info.tcpi_probes;
+        return result == 0 ? 0 : Marshal.GetLastPInvokeError();
+    }
+
+    /// <summary>SO_KEEPALIVE. Switching it on arms the timer with the full time; TCP_KEEPIDLE must be written after it.</summary>
+    public int TrySetEnabled(bool enabled) => TrySet(SysSocket.SOL_SOCKET, SysSocket.SO_KEEPALIVE, enabled ? 1 : 0);
+
+    /// <summary>TCP_KEEPIDLE in seconds. Re-arms a running timer with what is left of it, which may be nothing.</summary>
+    public int TrySetTime(int seconds) => TrySet(SysSocket.IPPROTO_TCP, SysSocket.TCP_KEEPIDLE, seconds);
+
+    /// <summary>TCP_KEEPINTVL in seconds. A running timer keeps its instant.</summary>
+    public int TrySetInterval(int seconds) => TrySet(SysSocket.IPPROTO_TCP, SysSocket.TCP_KEEPINTVL, seconds);
+
+    /// <summary>TCP_KEEPCNT.</summary>
+    public int TrySetProbes(int count) => TrySet(SysSocket.IPPROTO_TCP, SysSocket.TCP_KEEPCNT, count);
+
+    private unsafe int TryGet(int level, int option, out int value)
+    {
+        int v;
+        uint length = sizeof(int);
+        var result = SysSocket.getsockopt(_fd, level, option, &v, &length);
+        value = result == 0 ? v : 0;
+        return result == 0 ? 0 : Marshal.GetLastPInvokeError();
+    }
+
+    private unsafe int TrySet(int level, int option, int value) =>
+        SysSocket.setsockopt(_fd, level, option, &value, sizeof(int)) == 0 ? 0 : Marshal.GetLastPInvokeError();
+}
