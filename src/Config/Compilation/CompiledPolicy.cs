@@ -1,0 +1,47 @@
+using System.Collections.Immutable;
+
+namespace Keepalive.Config.Compilation;
+
+/// <summary>Everything the policies amount to: immutable, and safe to read from any thread.</summary>
+/// <remarks>
+/// Replace it whole by writing one volatile reference. A socket's remote end is looked up like this:
+/// <code>
+///   port has rules of its own? ── yes ─► longest prefix first: (prefix, port) ─► rule
+///             │ no / none
+///             └─────────────────────────► longest prefix first: (prefix, any) ─► rule
+/// </code>
+/// </remarks>
+public sealed class CompiledPolicy
+{
+    private readonly RuleTable table;
+
+    internal CompiledPolicy(ImmutableArray<CompiledRule> rules, ImmutableArray<CompiledRule> shadowed, Side side)
+    {
+        Rules = rules;
+        Shadowed = shadowed;
+        Side = side;
+        table = new RuleTable(rules);
+    }
+
+    /// <summary>No rules: nothing matches.</summary>
+    public static CompiledPolicy Empty { get; } = new([], [], Side.Client);
+
+    /// <summary>The rules in force, at most one for each prefix and port.</summary>
+    public ImmutableArray<CompiledRule> Rules { get; }
+
+    /// <summary>Rules that lost their prefix and port to one of <see cref="Rules"/>; only of use to explain a choice.</summary>
+    public ImmutableArray<CompiledRule> Shadowed { get; }
+
+    /// <summary>Which ends of a connection are looked at.</summary>
+    public Side Side { get; }
+
+    /// <summary>The rule for a socket, or null.</summary>
+    /// <param name="local">The socket's own end; looked at only with <see cref="Side.Both"/>, after the remote end.</param>
+    /// <param name="remote">The other end.</param>
+    /// <remarks>An exact port beats any port, then the longer prefix wins. Allocates nothing.</remarks>
+    public CompiledRule? Match(in Endpoint local, in Endpoint remote)
+    {
+        var rule = table.Find(remote);
+        return rule is null && Side == Side.Both ? table.Find(local) : rule;
+    }
+}

@@ -1,0 +1,33 @@
+namespace Keepalive.Config.Compilation;
+
+/// <summary>One policy's settings for one prefix and port.</summary>
+public sealed record CompiledRule
+{
+    /// <summary>The ConnectionPolicy, <c>namespace/name</c>.</summary>
+    public required string Policy { get; init; }
+
+    /// <summary>The destination the prefix belongs to, <c>namespace/name</c>.</summary>
+    public required string Destination { get; init; }
+
+    /// <summary>What to set.</summary>
+    public required KeepaliveSettings Settings { get; init; }
+
+    /// <summary>The policy's own choice for sockets that have keepalive on already; null leaves it to the agent's <c>--existing</c>.</summary>
+    public ExistingMode? Existing { get; init; }
+
+    /// <summary>The addresses it covers.</summary>
+    public required IpPrefix Prefix { get; init; }
+
+    /// <summary>The port it covers; 0 is any port.</summary>
+    public required ushort Port { get; init; }
+
+    /// <summary>Where the policy is written.</summary>
+    public required SourcePosition Position { get; init; }
+
+    /// <summary><c>203.0.113.10:15443 → bookinfo/tcp-keepalive</c> and so on, for logs and tests.</summary>
+    public override string ToString()
+    {
+        var existing = Existing is { } mode ? $" existing {mode.ToString().ToLowerInvariant()}" : "";
+        return $"{IpPrefix.Format(Prefix, Port)} {Policy} {Destination} {Settings}{existing}";
+    }
+}

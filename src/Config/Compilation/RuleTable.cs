@@ -1,0 +1,112 @@
+using System.Collections.Immutable;
+using System.Numerics;
+
+namespace Keepalive.Config.Compilation;
+
+/// <summary>A hash table over (masked address, prefix length, port), probed once for each prefix length in use.</summary>
+internal sealed class RuleTable
+{
+    private readonly Slot[] slots;
+    private readonly int mask;
+
+    // One bit for each port that some rule names: most sockets skip the exact-port round for the price of one load.
+    private readonly ulong[] exactPorts;
+    private readonly byte[] exactLengths4, exactLengths6, anyLengths4, anyLengths6;
+
+    public RuleTable(ImmutableArray<CompiledRule> rules)
+    {
+        var size = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(4, rules.Length * 2));
+        slots = new Slot[size];
+        mask = size - 1;
+        exactPorts = rules.Any(static rule => rule.Port != 0) ? new ulong[1024] : [];
+        foreach (var rule in rules)
+        {
+            Add(rule);
+        }
+
+        exactLengths4 = Lengths(rules, exact: true, isIPv4: true);
+        exactLengths6 = Lengths(rules, exact: true, isIPv4: false);
+        anyLengths4 = Lengths(rules, exact: false, isIPv4: true);
+        anyLengths6 = Lengths(rules, exact: false, isIPv4: false);
+    }
+
+    public CompiledRule? Find(in Endpoint endpoint)
+    {
+        var address = endpoint.Address;
+        var port = endpoint.Port;
+        var isIPv4 = Endpoint.IsMapped(address);
+        if (port != 0 && exactPorts.Length != 0 && (exactPorts[port >> 6] & (1UL << (port & 63))) != 0
+            && Find(address, port, isIPv4 ? exactLengths4 : exactLengths6, isIPv4) is { } exact)
+        {
+            return exact;
+        }
+
+        return Find(address, 0, isIPv4 ? anyLengths4 : anyLengths6, isIPv4);
+    }
+
+    private CompiledRule? Find(UInt128 address, ushort port, byte[] lengths, bool isIPv4)
+    {
+        var upper = (ulong)(address >> 64);
+        var lower = (ulong)address;
+        foreach (var length in lengths)
+        {
+            var (maskedUpper, maskedLower) = isIPv4
+                ? (0, lower & (ulong.MaxValue << (32 - length)))
+                : (length > 64 ? upper : MaskUpper(upper, length), length > 64 ? lower & (ulong.MaxValue << (128 - length)) : 0);
+            var key = Key(port, length, isIPv4);
+            for (var i = Hash(maskedUpper, maskedLower, key) & mask; slots[i].Rule is { } rule; i = (i + 1) & mask)
+            {
+                if (slots[i].Lower == maskedLower && slots[i].Upper == maskedUpper && slots[i].Key == key)
+                {
+                    return rule;
+                }
+            }
+        }
+
+        return null;
+    }
+
+    private void Add(CompiledRule rule)
+    {
+        var upper = (ulong)(rule.Prefix.Address >> 64);
+        var lower = (ulong)rule.Prefix.Address;
+        var key = Key(rule.Port, rule.Prefix.Length, rule.Prefix.IsIPv4);
+        var i = Hash(upper, lower, key) & mask;
+        while (slots[i].Rule is not null)
+        {
+            i = (i + 1) & mask;
+        }
+
+        slots[i] = new Slot { Upper = upper, Lower = lower, Key = key, Rule = rule };
+        if (rule.Port != 0)
+        {
+            exactPorts[rule.Port >> 6] |= 1UL << (rule.Port & 63);
+        }
+    }
+
+    // A shift count is taken modulo 64, so a length of 0 needs its own answer.
+    private static ulong MaskUpper(ulong upper, int length) => length == 0 ? 0 : upper & (ulong.MaxValue << (64 - length));
+
+    private static uint Key(ushort port, int length, bool isIPv4) => ((uint)port << 16) | ((uint)length << 1) | (isIPv4 ? 1u : 0u);
+
+    private static int Hash(ulong upper, ulong lower, uint key)
+    {
+        var hash = (lower ^ BitOperations.RotateLeft(upper, 29)) * 0x9E3779B97F4A7C15;
+        hash = (hash ^ (hash >> 32) ^ key) * 0xD6E8FEB86659FD93;
+        return (int)(hash >> 33);
+    }
+
+    private static byte[] Lengths(ImmutableArray<CompiledRule> rules, bool exact, bool isIPv4) =>
+    [
+        .. rules.Where(rule => rule.Port != 0 == exact && rule.Prefix.IsIPv4 == isIPv4)
+            .Select(static rule => (byte)rule.Prefix.Length).Distinct().OrderDescending(),
+    ];
+
+    private struct Slot
+    {
+        public ulong Upper;
+        public ulong Lower;
+        public uint Key;
+        public CompiledRule? Rule;
+    }
+}

@@ -1,0 +1,18 @@
+namespace Keepalive.Config;
+
+/// <summary>One problem in the input: what is wrong, where, and what to write instead.</summary>
+/// <param name="Code">A stable code, <c>KA001</c> and up.</param>
+/// <param name="Severity">How much it matters.</param>
+/// <param name="Position">Where the offending text starts.</param>
+/// <param name="Message">What is wrong, naming the object and the field. One line.</param>
+/// <param name="Fix">What to do about it, or null when nothing needs doing. One line.</param>
+public sealed record Diagnostic(string Code, Severity Severity, SourcePosition Position, string Message, string? Fix)
+{
+    /// <summary><c>FILE:LINE:COL: error KA012: message; fix</c>, always one line.</summary>
+    public override string ToString()
+    {
+        var severity = Severity switch { Severity.Error => "error", Severity.Warning => "warning", _ => "note" };
+        var text = $"{Position}: {severity} {Code}: {Message}";
+        return Fix is null ? text : $"{text}; {Fix}";
+    }
+}

@@ -1,0 +1,60 @@
+using System.Buffers.Binary;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Keepalive.Config;
+
+/// <summary>One end of a connection.</summary>
+/// <param name="Address">128 bits, most significant first. IPv4 is held as IPv4-mapped IPv6: 10.0.0.1 is ::ffff:10.0.0.1.</param>
+/// <param name="Port">TCP port in host byte order.</param>
+/// <remarks>An IPv6 socket that talks IPv4 shows mapped addresses, so one form for both makes the two kinds of socket alike.</remarks>
+public readonly record struct Endpoint(UInt128 Address, ushort Port)
+{
+    /// <summary>The upper 96 bits of every IPv4-mapped address: ::ffff:0:0.</summary>
+    internal static readonly UInt128 MappedPrefix = new(0, 0xffff_0000_0000);
+
+    /// <summary>Whether the address is IPv4, which includes IPv4-mapped IPv6.</summary>
+    public bool IsIPv4 => IsMapped(Address);
+
+    /// <summary>The endpoint in canonical form; an IPv6 scope is dropped.</summary>
+    public static Endpoint From(IPEndPoint endPoint)
+    {
+        ArgumentNullException.ThrowIfNull(endPoint);
+        return new Endpoint(ToBits(endPoint.Address), checked((ushort)endPoint.Port));
+    }
+
+    /// <summary>The address in canonical form and the port.</summary>
+    public static Endpoint From(IPAddress address, ushort port)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        return new Endpoint(ToBits(address), port);
+    }
+
+    /// <summary>The endpoint as the platform has it; IPv4 as IPv4, not mapped.</summary>
+    public IPEndPoint ToIPEndPoint() => new(ToIPAddress(Address), Port);
+
+    /// <summary><c>10.0.0.1:443</c> or <c>[::1]:443</c>.</summary>
+    public override string ToString() => IsIPv4 ? $"{ToIPAddress(Address)}:{Port}" : $"[{ToIPAddress(Address)}]:{Port}";
+
+    internal static bool IsMapped(UInt128 address) => address >> 32 == MappedPrefix >> 32;
+
+    internal static UInt128 ToBits(IPAddress address)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        if (!address.TryWriteBytes(bytes, out var length))
+        {
+            throw new ArgumentException("not an IP address", nameof(address));
+        }
+
+        return address.AddressFamily == AddressFamily.InterNetwork && length == 4
+            ? MappedPrefix | BinaryPrimitives.ReadUInt32BigEndian(bytes)
+            : BinaryPrimitives.ReadUInt128BigEndian(bytes);
+    }
+
+    internal static IPAddress ToIPAddress(UInt128 address)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        BinaryPrimitives.WriteUInt128BigEndian(bytes, address);
+        return new IPAddress(IsMapped(address) ? bytes[12..] : bytes);
+    }
+}

@@ -1,0 +1,14 @@
+namespace Keepalive.Config;
+
+/// <summary>What to do with a socket whose application switched keepalive on itself.</summary>
+public enum ExistingMode
+{
+    /// <summary>Replace its values only if the policy would probe earlier.</summary>
+    Tighten,
+
+    /// <summary>Leave it as it is.</summary>
+    Keep,
+
+    /// <summary>Always set the policy's values.</summary>
+    Replace,
+}

@@ -1,0 +1,23 @@
+using System.Collections.Immutable;
+
+namespace Keepalive.Config.Resources;
+
+/// <summary>The part of <c>metadata</c> that policies look at.</summary>
+public sealed record ObjectMetadata
+{
+    /// <summary>The name; unique within kind and namespace.</summary>
+    public required Positioned<string> Name { get; init; }
+
+    /// <summary>The namespace, <c>default</c> when none is written, as kubectl has it.</summary>
+    public required string Namespace { get; init; }
+
+    /// <summary>Labels, which selectors match.</summary>
+    public ImmutableDictionary<string, string> Labels { get; init; } = ImmutableDictionary<string, string>.Empty;
+
+    /// <summary>Annotations.</summary>
+    public ImmutableDictionary<string, Positioned<string>> Annotations { get; init; } =
+        ImmutableDictionary<string, Positioned<string>>.Empty;
+
+    /// <summary>When the API server created the object; null for one that only exists in a file.</summary>
+    public DateTimeOffset? CreationTimestamp { get; init; }
+}
