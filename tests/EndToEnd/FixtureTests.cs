@@ -1,0 +1,289 @@
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>The test bed itself: what other tests take for granted.</summary>
+public sealed class FixtureTests
+{
+    [Theory]
+    [InlineData(Lab.ServerAddress, Lab.ClientAddress)]
+    [InlineData(Lab.ServerAddress6, Lab.ClientAddress6)]
+    [InlineData(Lab.ServerAddressMapped, "::ffff:10.77.0.1")]
+    public void Lab_ConnectionOfEachFamily_HasPinnedKernelValuesAndNoKeepalive(string server, string expectedSource)
+    {
+        Live.Require();
+        using var lab = new Lab();
+        int port = lab.Server.Listen();
+
+        int id = lab.Client.Connect(server, port);
+
+        Assert.Equal(expectedSource, lab.Client.LocalEndPoint(id).Address.ToString());
+        Assert.Equal(new KeepaliveValues(false, 7200, 75, 9), lab.Client.Get(id));
+        Assert.Equal(new KeepaliveValues(false, 7200, 75, 9), lab.Server.Get(SocketId.Accepted(0)));
+        Assert.Equal((1, 0), lab.Client.Count());
+        Assert.Equal((0, 1), lab.Server.Count());
+    }
+
+    [Fact]
+    public void Lab_AddedServerAddresses_AreReachable()
+    {
+        Live.Require();
+        using var lab = new Lab();
+        int port = lab.Server.Listen();
+        lab.AddServerAddress("203.0.113.10");
+        lab.AddServerAddress("2001:db8::10");
+
+        int four = lab.Client.Connect("203.0.113.10", port);
+        int six = lab.Client.Connect("2001:db8::10", port);
+
+        Assert.Equal(100, lab.Client.Send(four, 100));
+        Assert.Equal(100, lab.Client.Send(six, 100));
+        Assert.Equal("203.0.113.10", lab.Server.LocalEndPoint(SocketId.Accepted(0)).Address.MapToIPv4().ToString());
+        Assert.Equal("2001:db8::10", lab.Server.LocalEndPoint(SocketId.Accepted(1)).Address.ToString());
+    }
+
+    [Theory]
+    [InlineData(Lab.ServerAddress)]
+    [InlineData(Lab.ServerAddress6)]
+    [InlineData(Lab.ServerAddressMapped)]
+    public void BlackHole_ProbedConnection_LeavesProbesUnansweredUntilRestored(string server)
+    {
+        Live.Require();
+        using var lab = new Lab();
+        int id = lab.Client.Connect(server, lab.Server.Listen());
+        lab.Client.EnableKeepalive(id, idle: 1, interval: 1, count: 100);
+        long probes = Nstat.Read(lab.Client, Nstat.KeepaliveProbes);
+
+        lab.BlackHole();
+
+        // Idle for a second, then a probe a second: the third has gone unanswered when the fourth is due, and not before.
+        Eventually.True(() => Ss.Read(lab.Client, id).Unanswered == 3, notBefore: TimeSpan.FromSeconds(2.5), notAfter: TimeSpan.FromSeconds(6));
+        Assert.Equal(3, Nstat.Read(lab.Client, Nstat.KeepaliveProbes) - probes);
+        Assert.Equal("keepalive", Ss.Read(lab.Client, id).Timer);
+
+        lab.Restore();
+
+        Eventually.True(() => Ss.Read(lab.Client, id).Unanswered == 0, notAfter: TimeSpan.FromSeconds(3));
+        Assert.Equal((0, false), lab.Client.PendingError(id));
+    }
+
+    [Fact]
+    public void BlackHole_OfOneAddress_LeavesTheOthersWorking()
+    {
+        Live.Require();
+        using var lab = new Lab();
+        int port = lab.Server.Listen();
+        lab.AddServerAddress("203.0.113.10");
+        int lost = lab.Client.Connect("203.0.113.10", port);
+        int kept = lab.Client.Connect(Lab.ServerAddress, port);
+        foreach (int id in new[] { lost, kept })
+        {
+            lab.Client.EnableKeepalive(id, idle: 1, interval: 1, count: 2);
+        }
+
+        lab.BlackHole("203.0.113.10");
+
+        const int timedOut = 110;
+        Eventually.True(() => lab.Client.PendingError(lost) == (timedOut, true), notBefore: TimeSpan.FromSeconds(2), notAfter: TimeSpan.FromSeconds(6));
+        Assert.Equal((0, false), lab.Client.PendingError(kept));
+        Assert.Equal(0, Ss.Read(lab.Client, kept).Unanswered);
+    }
+
+    [Fact]
+    public void LoseReplies_DataSent_ArrivesAndIsNeverAcknowledged()
+    {
+        Live.Require();
+        using var lab = new Lab();
+        int id = lab.Client.Connect(Lab.ServerAddress, lab.Server.Listen());
+        lab.Server.SetReading(false);
+
+        lab.LoseReplies();
+        lab.Client.Send(id, 1000);
+
+        Eventually.True(() => lab.Server.Receive(SocketId.Accepted(0)).Bytes == 1000, notAfter: TimeSpan.FromSeconds(5));
+        Eventually.True(() => Ss.Read(lab.Client, id) is { Timer: "on", Unanswered: > 0 }, notAfter: TimeSpan.FromSeconds(5));
+    }
+
+    [Fact]
+    public void TcpdumpCapture_ProbedConnection_ShowsEachProbeAndItsReply()
+    {
+        Live.Require("tcpdump");
+        using var lab = new Lab();
+        int id = lab.Client.Connect(Lab.ServerAddress6, lab.Server.Listen());
+        using var capture = new TcpdumpCapture(lab.Client, Lab.ClientInterface);
+        lab.Client.EnableKeepalive(id, idle: 1, interval: 1, count: 3);
+
+        Eventually.True(() => Nstat.Read(lab.Client, Nstat.KeepaliveProbes) == 2, notBefore: TimeSpan.FromSeconds(1.5), notAfter: TimeSpan.FromSeconds(5));
+        var segments = capture.Stop();
+
+        var client = lab.Client.LocalEndPoint(id);
+        Assert.Equal(2, segments.Count(segment => segment.Source.Equals(client) && segment is { Flags: ".", Length: 0 }));
+        Assert.Equal(2, segments.Count(segment => segment.Destination.Equals(client) && segment is { Flags: ".", Length: 0 }));
+    }
+
+    [Fact]
+    public void Holder_ManyDescriptors_HoldsThemAll()
+    {
+        Live.Require();
+        using var lab = new Lab();
+        int port = lab.Server.Listen();
+
+        var (first, last) = lab.Client.ConnectMany(Lab.ServerAddress, port, 18_000);
+
+        Assert.Equal(18_000, last - first + 1);
+        Assert.Equal((18_000, 0), lab.Client.Count());
+        Eventually.True(() => lab.Server.Count().Accepted == 18_000, notAfter: TimeSpan.FromSeconds(10));
+        Assert.Equal(lab.Client.Cookie(last), Ss.Read(lab.Client, last).Cookie);
+    }
+
+    [Fact]
+    public void Holder_Spawn_ChildrenHoldTheirOwnConnectionsInTheSameNamespace()
+    {
+        Live.Require();
+        using var holder = Holder.StartInNewNamespace();
+        int port = holder.Listen("127.0.0.1");
+
+        holder.Spawn(20, "127.0.0.1", port, 3);
+
+        Assert.Equal((0, 60), holder.Count());
+        Assert.Equal(20, holder.Children().Distinct().Count());
+        Assert.All(holder.Children(), pid =>
+        {
+            Assert.Equal(new FileInfo(holder.NetnsPath).LinkTarget, new FileInfo($"/proc/{pid}/ns/net").LinkTarget);
+            Assert.Equal(3, Directory.GetFiles($"/proc/{pid}/fd").Count(fd => new FileInfo(fd).LinkTarget!.StartsWith("socket:", StringComparison.Ordinal)));
+        });
+    }
+
+    [Fact]
+    public void Holder_Churn_OpensAtItsRateAndClosesAfterItsHold()
+    {
+        Live.Require();
+        using var lab = new Lab();
+        int port = lab.Server.Listen();
+
+        lab.Client.Churn(Lab.ServerAddress, port, perSecond: 100, duration: TimeSpan.FromSeconds(2), hold: TimeSpan.FromSeconds(0.5));
+        lab.Client.StartProcesses(perSecond: 20, duration: TimeSpan.FromSeconds(2), lifetime: TimeSpan.FromMilliseconds(50));
+
+        Eventually.True(() => lab.Client.ChurnCount() == (200, 200, 0), notBefore: TimeSpan.FromSeconds(2.4), notAfter: TimeSpan.FromSeconds(6));
+        Assert.Equal(40, lab.Client.StartedProcesses());
+        Eventually.True(() => lab.Server.Count().Accepted == 0, notAfter: TimeSpan.FromSeconds(5));
+    }
+
+    [Fact]
+    public void Holder_RefusedConnection_TellsTheErrno()
+    {
+        Live.Require();
+        using var holder = Holder.StartInNewNamespace();
+
+        var refused = Assert.Throws<HolderException>(() => holder.Connect("127.0.0.1", 9));
+
+        const int connectionRefused = 111;
+        Assert.Equal(connectionRefused, refused.Errno);
+    }
+
+    [Fact]
+    public void TestRun_KilledInTheMiddle_LeavesNoProcessAndNoNamespace()
+    {
+        Live.Require();
+        using var run = new ProgramRun(["dotnet", "exec", typeof(FixtureTests).Assembly.Location, "--hold-lab"]);
+        run.WaitForLine(line => line == LabHeldUntilKilled.Ready);
+        int[] processes = [.. Numbers("processes").Select(number => (int)number)];
+        long[] namespaces = [.. Numbers("namespaces")];
+        Assert.Equal(7, processes.Length);
+        Assert.All(processes, pid => Assert.True(Directory.Exists($"/proc/{pid}"), $"process {pid} is not there"));
+        Assert.Superset(namespaces.ToHashSet(), NamespacesInUse());
+
+        run.Kill();
+
+        Eventually.True(() => !Array.Exists(processes, pid => Directory.Exists($"/proc/{pid}")), notAfter: TimeSpan.FromSeconds(10));
+        Assert.Empty(NamespacesInUse().Intersect(namespaces));
+
+        IEnumerable<long> Numbers(string word) =>
+            run.WaitForLine(line => line.StartsWith(word + " ", StringComparison.Ordinal)).Split(' ')[1..].Select(number => long.Parse(number));
+    }
+
+    [Fact]
+    public void ProgramRun_Ended_HasExitCodeAndBothStreams()
+    {
+        using var run = new ProgramRun(["sh", "-c", "trap 'exit 3' TERM; echo out; echo err >&2; while :; do sleep 0.1; done"]);
+        run.WaitForLine(line => line == "err");
+
+        run.Terminate();
+
+        Assert.Equal(3, run.WaitForExit(TimeSpan.FromSeconds(10)));
+        Assert.Equal("out\n", run.Output);
+        Assert.Equal("err\n", run.Error);
+    }
+
+    [Fact]
+    public void ProgramRun_EndedBySignal_HasItsNumber()
+    {
+        using var run = new ProgramRun(["sleep", "60"]);
+
+        run.Kill();
+
+        Assert.Equal(128 + 9, run.WaitForExit(TimeSpan.FromSeconds(10)));
+    }
+
+    [Fact]
+    public void ProgramRun_LineThatNeverComes_IsReportedWithWhatCame()
+    {
+        using var run = new ProgramRun(["sh", "-c", "echo something else"]);
+
+        var missing = Assert.Throws<TimeoutException>(() => run.WaitForLine(line => line == "wanted"));
+
+        Assert.Contains("something else", missing.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("", 0)]
+    [InlineData("028ms", 28)]
+    [InlineData("5.028ms", 5_028)]
+    [InlineData("59sec", 59_000)]
+    [InlineData("1min54sec", 114_000)]
+    [InlineData("119min", 7_140_000)]
+    public void Ss_TimerText_IsRead(string text, int milliseconds) => Assert.Equal(milliseconds, Ss.ParseTime(text).TotalMilliseconds);
+
+    [Fact]
+    public void Ss_SocketLines_AreRead()
+    {
+        var mapped = Ss.Parse("ESTAB 0 0 [::ffff:10.9.0.1]:60198 [::ffff:10.9.0.2]:8000 timer:(keepalive,1.028ms,3) uid:1000 ino:64937 sk:1a cgroup:/ <->");
+        var bare = Ss.Parse("TIME-WAIT 0      0      127.0.0.1%lo:43210 127.0.0.1:80 sk:2");
+
+        Assert.Equal(("ESTAB", "keepalive", 1028.0, 3, 64937L, 26UL),
+            (mapped.State, mapped.Timer, mapped.TimeLeft.TotalMilliseconds, mapped.Unanswered, mapped.Inode, mapped.Cookie));
+        Assert.Equal("[::ffff:10.9.0.2]:8000", mapped.Remote.ToString());
+        Assert.Equal(("TIME-WAIT", null, "127.0.0.1:43210"), (bare.State, bare.Timer, bare.Local.ToString()));
+    }
+
+    [Fact]
+    public void Eventually_TooEarlyTooLateAndBroken_AllFail()
+    {
+        Assert.Throws<TimeoutException>(() => Eventually.True(() => true, notBefore: TimeSpan.FromSeconds(1), notAfter: TimeSpan.FromSeconds(2)));
+        Assert.Throws<TimeoutException>(() => Eventually.True(() => false, notAfter: TimeSpan.FromMilliseconds(50)));
+        int looks = 0;
+        Assert.Throws<TimeoutException>(() => Eventually.Remains(() => ++looks < 3, TimeSpan.FromSeconds(1)));
+    }
+
+    private static HashSet<long> NamespacesInUse()
+    {
+        var found = new HashSet<long>();
+        foreach (string process in Directory.GetDirectories("/proc").Where(path => char.IsAsciiDigit(Path.GetFileName(path)[0])))
+        {
+            try
+            {
+                if (new FileInfo($"{process}/ns/net").LinkTarget is { } link)
+                {
+                    found.Add(long.Parse(link["net:[".Length..^1]));
+                }
+            }
+            catch (IOException)
+            {
+                // It ended meanwhile.
+            }
+        }
+
+        return found;
+    }
+}

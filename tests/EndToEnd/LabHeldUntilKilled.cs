@@ -1,0 +1,24 @@
+using Keepalive.Testbed;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>A test run in the middle of a test, for a test that kills it: it holds one of everything and never lets go.</summary>
+internal static class LabHeldUntilKilled
+{
+    public const string Ready = "ready";
+
+    public static int Run()
+    {
+        using var lab = new Lab();
+        int port = lab.Server.Listen();
+        lab.Client.Spawn(3, Lab.ServerAddress, port, 2);
+        using var beside = lab.Client.StartBeside();
+        using var program = new ProgramRun(["sleep", "300"], lab.Server);
+        int[] processes = [lab.Client.Pid, lab.Server.Pid, beside.Pid, program.Pid, .. lab.Client.Children()];
+        Console.WriteLine($"processes {string.Join(' ', processes)}");
+        Console.WriteLine($"namespaces {lab.Client.NetnsInode} {lab.Server.NetnsInode}");
+        Console.WriteLine(Ready);
+        Thread.Sleep(TimeSpan.FromMinutes(5));
+        return 1;
+    }
+}

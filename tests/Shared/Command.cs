@@ -1,0 +1,55 @@
+using System.Diagnostics;
+
+namespace Keepalive.Testbed;
+
+/// <summary>What a command that ran to its end left behind.</summary>
+internal sealed record CommandResult(int ExitCode, string Output, string Error)
+{
+    public IEnumerable<string> Lines => Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+}
+
+/// <summary>Runs small tools (ip, ss, sh) to their end, within a time limit.</summary>
+internal static class Command
+{
+    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>Runs a command that must succeed.</summary>
+    public static CommandResult Run(params string[] command)
+    {
+        var result = Try(command);
+        return result.ExitCode == 0
+            ? result
+            : throw new InvalidOperationException($"{string.Join(' ', command)}: exit code {result.ExitCode}\n{result.Error}{result.Output}");
+    }
+
+    /// <summary>Runs a command whose exit code is part of the answer; throws only when it cannot be started or does not end.</summary>
+    public static CommandResult Try(IEnumerable<string> command, TimeSpan? timeout = null)
+    {
+        string[] words = [.. command];
+        using var process = Spawner.Start(Spawner.Tied(words));
+        process.StandardInput.Close();
+        var output = process.StandardOutput.ReadToEndAsync();
+        var error = process.StandardError.ReadToEndAsync();
+        if (!Task.WaitAll([output, error], timeout ?? DefaultTimeout) || !process.WaitForExit(timeout ?? DefaultTimeout))
+        {
+            process.Kill(entireProcessTree: true);
+            throw new TimeoutException($"{string.Join(' ', words)} did not end in time");
+        }
+
+        return new CommandResult(process.ExitCode, output.Result, error.Result);
+    }
+
+    /// <summary>Whether PATH has the tool.</summary>
+    public static bool Exists(string tool) =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Append("/usr/sbin").Append("/sbin")
+            .Any(directory => File.Exists(Path.Combine(directory, tool)));
+
+    /// <summary>Sends a signal ("TERM", "INT", …) to a process that is known to run.</summary>
+    public static void Signal(Process process, string signal)
+    {
+        if (!process.HasExited)
+        {
+            Try(["sh", "-c", $"kill -{signal} {process.Id}"]);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+
+namespace Keepalive.Testbed;
+
+/// <summary>Waits for real time to bring something about, between two bounds.</summary>
+internal static class Eventually
+{
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>Waits until <paramref name="condition"/> holds, which must not be before <paramref name="notBefore"/>.</summary>
+    /// <returns>How long it took.</returns>
+    public static TimeSpan True(
+        Func<bool> condition, TimeSpan notAfter, TimeSpan notBefore = default, [CallerArgumentExpression(nameof(condition))] string what = "")
+    {
+        var (_, elapsed) = Value(() => condition(), value => value, notAfter, notBefore, what);
+        return elapsed;
+    }
+
+    /// <summary>Reads until a value is as wanted, which must not be before <paramref name="notBefore"/>.</summary>
+    public static (T Value, TimeSpan Elapsed) Value<T>(
+        Func<T> read, Func<T, bool> wanted, TimeSpan notAfter, TimeSpan notBefore = default, [CallerArgumentExpression(nameof(wanted))] string what = "")
+    {
+        var clock = Stopwatch.StartNew();
+        for (; ; )
+        {
+            // The clock is read first for the late bound and last for the early one: a slow reading must not make either tighter.
+            var began = clock.Elapsed;
+            T value = read();
+            if (wanted(value))
+            {
+                return clock.Elapsed >= notBefore
+                    ? (value, clock.Elapsed)
+                    : throw new TimeoutException($"already after {clock.Elapsed.TotalSeconds:0.000} s, not before {notBefore.TotalSeconds} s: {what}; value {value}");
+            }
+
+            if (began > notAfter)
+            {
+                throw new TimeoutException($"not within {notAfter.TotalSeconds} s: {what}; last value {value}");
+            }
+
+            Thread.Sleep(Poll);
+        }
+    }
+
+    /// <summary>Watches that <paramref name="condition"/> holds all the while.</summary>
+    public static void Remains(Func<bool> condition, TimeSpan duration, [CallerArgumentExpression(nameof(condition))] string what = "")
+    {
+        var clock = Stopwatch.StartNew();
+        do
+        {
+            if (!condition())
+            {
+                throw new TimeoutException($"no longer after {clock.Elapsed.TotalSeconds:0.000} s: {what}");
+            }
+
+            Thread.Sleep(Poll);
+        }
+        while (clock.Elapsed < duration);
+    }
+}

@@ -1,0 +1,105 @@
+using System.Globalization;
+
+namespace Keepalive.Testbed;
+
+/// <summary>Two network namespaces joined by a pair of veth ends, with an application in each, and a way to lose what is sent.</summary>
+/// <remarks>
+/// <code>
+///   Client  c0 ───────────────────── s0  Server
+///   10.77.0.1, fd77::1               10.77.0.2, fd77::2, and what AddServerAddress adds
+/// </code>
+/// Every address is on-link with a permanent neighbour entry. Frames are lost by pointing that entry at a hardware address nobody has:
+/// they leave, captures on the sending side see them, and the other side drops them as addressed to someone else. No ICMP, no carrier
+/// loss, no failed neighbour lookup: exactly what a balancer that has forgotten a flow does. Needs neither netfilter nor netem.
+/// </remarks>
+internal sealed class Lab : IDisposable
+{
+    public const string ClientAddress = "10.77.0.1";
+    public const string ClientAddress6 = "fd77::1";
+    public const string ServerAddress = "10.77.0.2";
+    public const string ServerAddress6 = "fd77::2";
+
+    /// <summary>The server's IPv4 address for an IPv6 socket.</summary>
+    public const string ServerAddressMapped = "::ffff:10.77.0.2";
+
+    public const string ClientInterface = "c0";
+    public const string ServerInterface = "s0";
+
+    private const string ClientHardware = "02:00:00:00:00:01";
+    private const string ServerHardware = "02:00:00:00:00:02";
+    private const string NobodysHardware = "02:00:00:00:00:99";
+
+    private readonly List<string> _serverAddresses = [ServerAddress, ServerAddress6];
+
+    public Lab()
+    {
+        Client = Holder.StartInNewNamespace();
+        try
+        {
+            Server = Holder.StartInNewNamespace();
+            Client.Run("ip", "link", "add", ClientInterface, "address", ClientHardware, "type", "veth",
+                "peer", "name", ServerInterface, "address", ServerHardware, "netns", Server.Pid.ToString(CultureInfo.InvariantCulture));
+            Configure(Client, ClientInterface, ClientAddress, ClientAddress6);
+            Configure(Server, ServerInterface, ServerAddress, ServerAddress6);
+            SetLoss(towardsServer: false, towardsClient: false);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The application whose connections go out; policies are about these.</summary>
+    public Holder Client { get; }
+
+    public Holder Server { get; } = null!;
+
+    /// <summary>Gives the server another address, reachable from the client.</summary>
+    public void AddServerAddress(string address)
+    {
+        Server.Shell($"ip addr add {Prefix(address)} dev {ServerInterface} {NoDad(address)}");
+        Client.Shell($"set -e; ip route add {Prefix(address)} dev {ClientInterface}; {Neighbour(address, ServerHardware, ClientInterface)}");
+        _serverAddresses.Add(address);
+    }
+
+    /// <summary>Everything is lost from now on, in both directions, without a word to anyone.</summary>
+    public void BlackHole() => SetLoss(towardsServer: true, towardsClient: true);
+
+    /// <summary>What the client sends to one of the server's addresses is lost from now on; the others go on working.</summary>
+    public void BlackHole(string serverAddress) => Client.Shell(Neighbour(serverAddress, NobodysHardware, ClientInterface));
+
+    /// <summary>What the client sends arrives; what the server sends is lost.</summary>
+    public void LoseReplies() => SetLoss(towardsServer: false, towardsClient: true);
+
+    /// <summary>Everything arrives again.</summary>
+    public void Restore() => SetLoss(towardsServer: false, towardsClient: false);
+
+    public void Dispose()
+    {
+        Client.Dispose();
+        Server?.Dispose();
+    }
+
+    private static void Configure(Holder side, string link, string address, string address6) => side.Shell($"""
+        set -eu
+        ip addr add {address}/24 dev {link}
+        ip addr add {address6}/64 dev {link} nodad
+        ip link set {link} up
+        """);
+
+    private void SetLoss(bool towardsServer, bool towardsClient)
+    {
+        string toServer = towardsServer ? NobodysHardware : ServerHardware;
+        string toClient = towardsClient ? NobodysHardware : ClientHardware;
+        Client.Shell(string.Join("; ", _serverAddresses.Select(address => Neighbour(address, toServer, ClientInterface)).Prepend("set -e")));
+        Server.Shell($"set -e; {Neighbour(ClientAddress, toClient, ServerInterface)}; {Neighbour(ClientAddress6, toClient, ServerInterface)}");
+    }
+
+    private static string Neighbour(string address, string hardware, string link) =>
+        $"ip neigh replace {address} lladdr {hardware} dev {link} nud permanent";
+
+    private static string Prefix(string address) => address.Contains(':', StringComparison.Ordinal) ? $"{address}/128" : $"{address}/32";
+
+    private static string NoDad(string address) => address.Contains(':', StringComparison.Ordinal) ? "nodad" : "";
+}

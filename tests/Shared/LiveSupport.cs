@@ -1,0 +1,28 @@
+namespace Keepalive.Testbed;
+
+/// <summary>Whether this machine and these privileges allow network namespaces and the tools the test bed is made of.</summary>
+internal static class LiveSupport
+{
+    private static readonly string[] AlwaysNeeded = ["sh", "ip", "ss", "cc", "unshare", "nsenter", "setpriv"];
+    private static readonly Lazy<string?> Probed = new(Probe);
+
+    /// <summary>The reason live tests cannot run here, or null.</summary>
+    public static string? Missing(params string[] tools) =>
+        Probed.Value ?? (tools.FirstOrDefault(tool => !Command.Exists(tool)) is { } tool ? $"{tool} is not installed" : null);
+
+    private static string? Probe()
+    {
+        if (AlwaysNeeded.FirstOrDefault(tool => !Command.Exists(tool)) is { } tool)
+        {
+            return $"{tool} is not installed";
+        }
+
+        if (!Environment.IsPrivilegedProcess)
+        {
+            return "live tests need root";
+        }
+
+        var result = Command.Try(["unshare", "--net", "--", "sh", "-c", "echo 7200 > /proc/sys/net/ipv4/tcp_keepalive_time && ip link set lo up"]);
+        return result.ExitCode == 0 ? null : $"no network namespace can be made and set up here: {result.Error.Trim()}";
+    }
+}
