@@ -1,7 +1,7 @@
 namespace Keepalive.Config;
 
 /// <summary>One problem in the input: what is wrong, where, and what to write instead.</summary>
-/// <param name="Code">A stable code, <c>KA001</c> and up.</param>
+/// <param name="Code">A stable code, <c>KA001</c> and up; see <see cref="DiagnosticCatalog"/>.</param>
 /// <param name="Severity">How much it matters.</param>
 /// <param name="Position">Where the offending text starts.</param>
 /// <param name="Message">What is wrong, naming the object and the field. One line.</param>

@@ -1,22 +1,32 @@
-using Keepalive.Config.Resources;
-
 namespace Keepalive.Config.Reading;
 
 /// <summary>Reads and validates resources from YAML.</summary>
 public static class PolicyReader
 {
-    /// <summary>Reads files and directories.</summary>
+    /// <summary>Reads files and directories: of a directory its own <c>*.yaml</c> and <c>*.yml</c>, hidden ones left out.</summary>
+    /// <returns>What could be read. Nothing about the input is thrown: a missing path or malformed text is a diagnostic.</returns>
     public static ReadResult Read(IEnumerable<string> paths)
     {
         ArgumentNullException.ThrowIfNull(paths);
-        return new ReadResult(ResourceSet.Empty, []);
+        var session = new ReadSession();
+        var files = new PolicyFiles(session.Diagnostics);
+        foreach (var (path, text) in files.Read(paths))
+        {
+            session.ReadText(text, path);
+        }
+
+        return session.ToResult(files.Count);
     }
 
-    /// <summary>Reads YAML (or JSON) that is already in memory.</summary>
+    /// <summary>Reads YAML that is already in memory; JSON is YAML too.</summary>
+    /// <param name="text">Any number of documents.</param>
+    /// <param name="fileName">What diagnostics call it.</param>
     public static ReadResult ReadText(string text, string fileName)
     {
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(fileName);
-        return new ReadResult(ResourceSet.Empty, []);
+        var session = new ReadSession();
+        session.ReadText(text, fileName);
+        return session.ToResult(files: 1);
     }
 }

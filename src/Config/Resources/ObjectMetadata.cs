@@ -11,6 +11,9 @@ public sealed record ObjectMetadata
     /// <summary>The namespace, <c>default</c> when none is written, as kubectl has it.</summary>
     public required string Namespace { get; init; }
 
+    /// <summary>Where the namespace is written; the name when it is not.</summary>
+    public SourcePosition NamespacePosition { get; init; }
+
     /// <summary>Labels, which selectors match.</summary>
     public ImmutableDictionary<string, string> Labels { get; init; } = ImmutableDictionary<string, string>.Empty;
 

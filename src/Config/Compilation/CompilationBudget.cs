@@ -1,0 +1,24 @@
+namespace Keepalive.Config.Compilation;
+
+/// <summary>Bounds the work of one compilation: selectors times destinations, addresses times ports.</summary>
+internal sealed class CompilationBudget
+{
+    /// <summary>Rules, those that lose included.</summary>
+    public const int MaxRules = 200_000;
+
+    /// <summary>Comparisons of a selector with an object.</summary>
+    public const int MaxComparisons = 10_000_000;
+
+    /// <summary>Losing rules kept for explanations; more than these explain nothing.</summary>
+    public const int MaxShadowed = 10_000;
+
+    private int rules;
+    private int comparisons;
+
+    public void AddRules(int count) => rules = (int)Math.Min((long)rules + count, int.MaxValue);
+
+    public void AddComparison() => comparisons++;
+
+    /// <summary>Throws away a compilation that would take minutes and gigabytes.</summary>
+    public bool IsExhausted => rules > MaxRules || comparisons > MaxComparisons;
+}

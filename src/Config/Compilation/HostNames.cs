@@ -1,0 +1,16 @@
+using System.Net;
+
+namespace Keepalive.Config.Compilation;
+
+/// <summary>One spelling for a host name, so that names and answers meet.</summary>
+internal static class HostNames
+{
+    /// <summary>Lower case, without the trailing dot.</summary>
+    public static string Canonical(string host) => (host.EndsWith('.') ? host[..^1] : host).ToLowerInvariant();
+
+    /// <summary>The addresses of a host, or none.</summary>
+    public static IReadOnlyList<IPAddress> Resolve(CompilerOptions options, string host) =>
+        options.ResolvedHosts.TryGetValue(Canonical(host), out var addresses) || options.ResolvedHosts.TryGetValue(host, out addresses)
+            ? addresses
+            : [];
+}

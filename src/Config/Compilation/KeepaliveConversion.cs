@@ -1,0 +1,17 @@
+using Keepalive.Config.Resources;
+using Keepalive.Config.Validation;
+
+namespace Keepalive.Config.Compilation;
+
+/// <summary>Converts a valid <c>tcpKeepalive</c> to kernel values.</summary>
+internal static class KeepaliveConversion
+{
+    /// <summary>The values; null when there is no <c>tcpKeepalive</c>. Missing fields, and probes 0, leave the socket's own.</summary>
+    public static KeepaliveSettings? ToSettings(TcpKeepalive? keepalive) => keepalive is null
+        ? null
+        : new KeepaliveSettings(Seconds(keepalive.Time), Seconds(keepalive.Interval),
+            keepalive.Probes is { Value: > 0 } probes ? (int)probes.Value : null);
+
+    private static int? Seconds(Positioned<string>? duration) =>
+        duration is { } text && GoDuration.TryParse(text.Value, out var nanoseconds) ? (int)KernelSeconds.From(nanoseconds) : null;
+}

@@ -1,0 +1,48 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Reading;
+
+/// <summary>Reads <c>metadata</c>, where unknown keys are the API server's business and pass.</summary>
+internal static class MetadataReader
+{
+    /// <summary>The metadata, or null when the object has no usable name.</summary>
+    public static ObjectMetadata? Read(ObjectReader root)
+    {
+        if (!root.Require("metadata") || root.Object("metadata") is not { } reader || reader.RequiredString("name") is not { } name)
+        {
+            return null;
+        }
+
+        var ns = reader.String("namespace");
+        root.Report.Subject = $"{root.Report.Subject} {Quoting.Shorten(ns?.Value ?? "default")}/{Quoting.Shorten(name.Value)}";
+        return new ObjectMetadata
+        {
+            Name = name,
+            Namespace = ns?.Value ?? "default",
+            NamespacePosition = ns?.Position ?? name.Position,
+            Labels = reader.StringMap("labels").ToImmutableDictionary(static pair => pair.Key, static pair => pair.Value.Value),
+            Annotations = reader.StringMap("annotations").ToImmutableDictionary(),
+            CreationTimestamp = ReadTimestamp(reader),
+        };
+    }
+
+    private static DateTimeOffset? ReadTimestamp(ObjectReader reader)
+    {
+        if (reader.String("creationTimestamp") is not { } text)
+        {
+            return null;
+        }
+
+        if (DateTimeOffset.TryParseExact(text.Value, ["yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK"],
+            CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var timestamp))
+        {
+            return timestamp;
+        }
+
+        reader.Report.Report(DiagnosticCatalog.BadValue, text.Position, reader.PathOf("creationTimestamp"),
+            $"is not a time: {Quoting.Quote(text.Value)}", "write it as 2024-05-01T12:00:00Z, or leave it out");
+        return null;
+    }
+}

@@ -1,0 +1,225 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Reading;
+
+/// <summary>Reads one mapping of a resource key by key: checks types, and in the end reports every key nobody asked for.</summary>
+/// <remarks>An empty value (null) counts as absent, as for the API server.</remarks>
+internal sealed class ObjectReader(MappingNode node, string path, ResourceReport report)
+{
+    private readonly HashSet<string> known = new(StringComparer.Ordinal);
+
+    /// <summary>Where the mapping starts.</summary>
+    public SourcePosition Position => node.Position;
+
+    /// <summary>The mapping's own path, such as <c>spec.config</c>.</summary>
+    public string Path => path;
+
+    /// <summary>Where problems go.</summary>
+    public ResourceReport Report => report;
+
+    /// <summary>The keys that are there, with their values.</summary>
+    public IReadOnlyList<KeyValuePair<ScalarNode, YamlNode>> Entries => node.Entries;
+
+    /// <summary>The path of a key.</summary>
+    public string PathOf(string key) => path.Length == 0 ? key : $"{path}.{key}";
+
+    /// <summary>The value of a key, or null when it is absent or empty.</summary>
+    public YamlNode? Value(string key)
+    {
+        known.Add(key);
+        return node.TryFind(key, out var entry) && entry.Value is not ScalarNode { Type: ScalarType.Null } ? entry.Value : null;
+    }
+
+    /// <summary>Where a key is written; the mapping itself when it is absent.</summary>
+    public SourcePosition KeyPosition(string key) => node.TryFind(key, out var entry) ? entry.Key.Position : Position;
+
+    /// <summary>Names keys that are known but play no part here.</summary>
+    public void Skip(params ReadOnlySpan<string> keys)
+    {
+        foreach (var key in keys)
+        {
+            known.Add(key);
+        }
+    }
+
+    /// <summary>A string.</summary>
+    public Positioned<string>? String(string key) => Value(key) is { } value ? AsString(value, PathOf(key)) : null;
+
+    /// <summary>A string, or an error when it is absent.</summary>
+    public Positioned<string>? RequiredString(string key) => Require(key) ? String(key) : null;
+
+    /// <summary>An integer, or an error when it is absent.</summary>
+    public Positioned<long>? RequiredInteger(string key) => Require(key) ? Integer(key) : null;
+
+    /// <summary>A duration: a string, whose grammar is not checked here.</summary>
+    public Positioned<string>? Duration(string key)
+    {
+        if (Value(key) is ScalarNode { Type: ScalarType.Integer or ScalarType.OtherNumber } number)
+        {
+            report.Report(DiagnosticCatalog.WrongType, number.Position, PathOf(key),
+                $"must be a duration, but {Quoting.Shorten(number.Value)} is a number without a unit",
+                $"write \"{Quoting.Shorten(number.Value.TrimStart('+', '-'))}s\" for seconds");
+            return null;
+        }
+
+        return String(key);
+    }
+
+    /// <summary>An integer of 64 bits.</summary>
+    public Positioned<long>? Integer(string key)
+    {
+        switch (Value(key))
+        {
+            case null:
+                return null;
+            case ScalarNode { Type: ScalarType.Integer } scalar:
+                if (long.TryParse(scalar.Value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number))
+                {
+                    return new Positioned<long>(number, scalar.Position);
+                }
+
+                report.Report(DiagnosticCatalog.NumberRange, scalar.Position, PathOf(key), $"is too large: {Quoting.Shorten(scalar.Value)}");
+                return null;
+            case ScalarNode scalar:
+                var unquoted = ScalarTypes.ResolvePlain(scalar.Value) == ScalarType.Integer && scalar.Type == ScalarType.String;
+                report.Report(DiagnosticCatalog.WrongType, scalar.Position, PathOf(key),
+                    $"must be an integer, but {Quoting.Quote(scalar.Value)} is {scalar.Description}",
+                    unquoted ? $"write {Quoting.Shorten(scalar.Value)} without quotes" : "write a whole decimal number");
+                return null;
+            case { } other:
+                ReportType(other, PathOf(key), "an integer", null);
+                return null;
+        }
+    }
+
+    /// <summary>A mapping, to be read and closed by the caller.</summary>
+    public ObjectReader? Object(string key) => Value(key) is { } value ? AsObject(value, PathOf(key)) : null;
+
+    /// <summary>A list of mappings, to be read and closed by the caller.</summary>
+    public IEnumerable<ObjectReader> Objects(string key)
+    {
+        foreach (var (item, itemPath) in Items(key))
+        {
+            if (AsObject(item, itemPath) is { } reader)
+            {
+                yield return reader;
+            }
+        }
+    }
+
+    /// <summary>A list of strings.</summary>
+    public ImmutableArray<Positioned<string>> Strings(string key) =>
+        [.. Items(key).Select(item => AsString(item.Node, item.Path)).OfType<Positioned<string>>()];
+
+    /// <summary>A mapping from strings to strings.</summary>
+    public ImmutableArray<KeyValuePair<string, Positioned<string>>> StringMap(string key)
+    {
+        if (Object(key) is not { } map)
+        {
+            return [];
+        }
+
+        var entries = ImmutableArray.CreateBuilder<KeyValuePair<string, Positioned<string>>>(map.Entries.Count);
+        foreach (var (name, value) in map.Entries)
+        {
+            if (AsString(value, $"{map.Path}[{Quoting.Quote(name.Value)}]") is { } text)
+            {
+                entries.Add(new(name.Value, text));
+            }
+        }
+
+        return entries.DrainToImmutable();
+    }
+
+    /// <summary>Reports every key that is there but was not asked for.</summary>
+    public void Close()
+    {
+        foreach (var (key, _) in node.Entries)
+        {
+            if (known.Contains(key.Value))
+            {
+                continue;
+            }
+
+            var meant = DidYouMean.Find(key.Value, known);
+            if (meant is not null)
+            {
+                report.MarkFaulty(PathOf(meant));
+            }
+
+            var fix = meant is not null ? $"did you mean \"{meant}\"?"
+                : known.Count == 0 ? "remove it"
+                : $"known here: {string.Join(", ", known.Order(StringComparer.Ordinal))}";
+            report.Report(DiagnosticCatalog.UnknownKey, key.Position, path.Length == 0 ? "the object" : path,
+                $"has no field {Quoting.Quote(key.Value)}", fix);
+        }
+    }
+
+    /// <summary>Whether a required key is there. Reports it unless a misspelt one is, which <see cref="Close"/> will report.</summary>
+    public bool Require(string key)
+    {
+        if (Value(key) is not null)
+        {
+            return true;
+        }
+
+        if (!node.Entries.Any(entry => !known.Contains(entry.Key.Value) && DidYouMean.Find(entry.Key.Value, [key]) is not null))
+        {
+            report.Report(DiagnosticCatalog.Missing, KeyPosition(key), PathOf(key), "is required", $"add \"{key}\"");
+        }
+
+        return false;
+    }
+
+    private IEnumerable<(YamlNode Node, string Path)> Items(string key)
+    {
+        switch (Value(key))
+        {
+            case null:
+                yield break;
+            case SequenceNode sequence:
+                for (var i = 0; i < sequence.Items.Count; i++)
+                {
+                    yield return (sequence.Items[i], string.Create(CultureInfo.InvariantCulture, $"{PathOf(key)}[{i}]"));
+                }
+
+                break;
+            case { } other:
+                ReportType(other, PathOf(key), "a list", "start each entry with \"- \"");
+                break;
+        }
+    }
+
+    private Positioned<string>? AsString(YamlNode value, string valuePath)
+    {
+        if (value is ScalarNode { Type: ScalarType.String } scalar)
+        {
+            return new Positioned<string>(scalar.Value, scalar.Position);
+        }
+
+        ReportType(value, valuePath, "a string",
+            value is ScalarNode { Type: not ScalarType.Null } other ? $"write \"{Quoting.Shorten(other.Value)}\" in quotes" : null);
+        return null;
+    }
+
+    private ObjectReader? AsObject(YamlNode value, string valuePath)
+    {
+        if (value is MappingNode mapping)
+        {
+            return new ObjectReader(mapping, valuePath, report);
+        }
+
+        ReportType(value, valuePath, "a mapping", null);
+        return null;
+    }
+
+    private void ReportType(YamlNode value, string valuePath, string expected, string? fix)
+    {
+        var found = value is ScalarNode { Type: not ScalarType.Null } scalar
+            ? $"{Quoting.Quote(scalar.Value)} is {scalar.Description}"
+            : $"it is {value.Description}";
+        report.Report(DiagnosticCatalog.WrongType, value.Position, valuePath, $"must be {expected}, but {found}", fix);
+    }
+}

@@ -1,0 +1,174 @@
+using System.Text;
+using System.Text.Unicode;
+
+namespace Keepalive.Config.Reading;
+
+/// <summary>Finds and opens policy files; whatever goes wrong is a diagnostic.</summary>
+internal sealed class PolicyFiles(DiagnosticBag diagnostics)
+{
+    private readonly HashSet<string> seen = new(StringComparer.Ordinal);
+    private long bytesRead;
+
+    /// <summary>Files that were read.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>The texts of the files that paths name, each file once, in the order given; a directory's files by name.</summary>
+    public IEnumerable<(string Path, string Text)> Read(IEnumerable<string> paths)
+    {
+        foreach (var file in paths.SelectMany(Expand))
+        {
+            if (!seen.Add(Path.GetFullPath(file)))
+            {
+                continue;
+            }
+
+            if (seen.Count > InputLimits.Files)
+            {
+                diagnostics.Report(DiagnosticCatalog.TooLarge, Start(file), $"there are more than {InputLimits.Files} files", "give fewer");
+                yield break;
+            }
+
+            if (TryRead(file) is { } text)
+            {
+                Count++;
+                yield return (file, text);
+            }
+        }
+    }
+
+    /// <summary>A directory's own YAML files as kubectl takes them: not those below it, and none whose name starts with a dot.</summary>
+    private IEnumerable<string> Expand(string path)
+    {
+        if (path.Length == 0 || path.Contains('\0'))
+        {
+            diagnostics.Report(DiagnosticCatalog.CannotRead, Start(path), "this is no path", "give a file or a directory");
+            return [];
+        }
+
+        if (!Directory.Exists(path))
+        {
+            return [path];
+        }
+
+        try
+        {
+            // A mounted ConfigMap keeps its files in ..data and links them beside it; only the links count.
+            var options = new EnumerationOptions { IgnoreInaccessible = false, AttributesToSkip = 0, ReturnSpecialDirectories = false };
+            List<string> files =
+            [
+                .. Directory.EnumerateFiles(path, "*", options).Where(IsPolicyFile)
+                    .Take(InputLimits.Files + 1).Order(StringComparer.Ordinal),
+            ];
+            if (files.Count == 0)
+            {
+                diagnostics.Report(DiagnosticCatalog.NoDocuments, Start(path), "the directory holds no *.yaml or *.yml file",
+                    "give the directory the files are in; subdirectories are not searched");
+            }
+
+            return files;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            diagnostics.Report(DiagnosticCatalog.CannotRead, Start(path), $"the directory cannot be read: {Reason(exception)}", null);
+            return [];
+        }
+    }
+
+    private static bool IsPolicyFile(string path) =>
+        Path.GetFileName(path) is var name && !name.StartsWith('.')
+        && (name.EndsWith(".yaml", StringComparison.Ordinal) || name.EndsWith(".yml", StringComparison.Ordinal));
+
+    private string? TryRead(string path)
+    {
+        try
+        {
+            // The length is the target's, and is looked at before opening: opening a pipe would wait for its writer.
+            var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
+            var info = new FileInfo(target);
+            if (!info.Exists)
+            {
+                var what = Path.Exists(path) ? "this is no regular file" : "there is no such file or directory";
+                return Refuse(DiagnosticCatalog.CannotRead, path, what, "give a YAML file, or a directory of them");
+            }
+
+            if (info.Length == 0)
+            {
+                return Refuse(DiagnosticCatalog.NoDocuments, path, "the file is empty, or is a pipe or a device",
+                    "give a regular file with a resource in it");
+            }
+
+            if (info.Length > InputLimits.FileBytes)
+            {
+                return Refuse(DiagnosticCatalog.TooLarge, path,
+                    $"the file has {info.Length} bytes, more than {InputLimits.FileBytes >> 20} MiB", "give a policy file, or split it");
+            }
+
+            bytesRead += info.Length;
+            return bytesRead > InputLimits.TotalBytes
+                ? Refuse(DiagnosticCatalog.TooLarge, path, $"the files together have more than {InputLimits.TotalBytes >> 20} MiB", "give fewer")
+                : Decode(ReadBytes(target, (int)info.Length), path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
+        {
+            return Refuse(DiagnosticCatalog.CannotRead, path, $"the file cannot be read: {Reason(exception)}", null);
+        }
+    }
+
+    private static byte[] ReadBytes(string path, int length)
+    {
+        using var handle = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        var bytes = new byte[length];
+        var read = 0;
+        while (read < length && RandomAccess.Read(handle, bytes.AsSpan(read), read) is > 0 and var count)
+        {
+            read += count;
+        }
+
+        return read == length ? bytes : bytes[..read];
+    }
+
+    private string? Decode(byte[] bytes, string path)
+    {
+        if (bytes is [0xff, 0xfe, ..] or [0xfe, 0xff, ..])
+        {
+            return Refuse(DiagnosticCatalog.NotText, path, "the file is UTF-16", "save it as UTF-8");
+        }
+
+        if (Utf8.IsValid(bytes))
+        {
+            return Encoding.UTF8.GetString(bytes);
+        }
+
+        var valid = 0;
+        while (Rune.DecodeFromUtf8(bytes.AsSpan(valid), out _, out var consumed) == System.Buffers.OperationStatus.Done)
+        {
+            valid += consumed;
+        }
+
+        // A control character before it tells more: then the file was never meant to be text.
+        var before = Encoding.UTF8.GetString(bytes, 0, valid);
+        if (TextCheck.Check(before, path, diagnostics))
+        {
+            diagnostics.Report(DiagnosticCatalog.NotText, TextCheck.PositionOf(before, path),
+                $"the file is not UTF-8 text: byte 0x{bytes[valid]:X2} is not valid here", "save it as UTF-8");
+        }
+
+        return null;
+    }
+
+    private string? Refuse(DiagnosticKind kind, string path, string message, string? fix)
+    {
+        diagnostics.Report(kind, Start(path), message, fix);
+        return null;
+    }
+
+    private static string Reason(Exception exception) => exception switch
+    {
+        UnauthorizedAccessException => "permission denied",
+        PathTooLongException => "the path is too long",
+        FileNotFoundException or DirectoryNotFoundException => "it is not there any more",
+        _ => Quoting.Shorten(exception.Message),
+    };
+
+    private static SourcePosition Start(string path) => new(path, 1, 1);
+}

@@ -1,0 +1,166 @@
+using System.Collections.Immutable;
+using Keepalive.Config.Resources;
+using Keepalive.Config.Validation;
+
+namespace Keepalive.Config.Reading;
+
+/// <summary>One read: collects resources and diagnostics from any number of texts, within limits that hold for all of them together.</summary>
+internal sealed class ReadSession
+{
+    private readonly ImmutableArray<Resource>.Builder resources = ImmutableArray.CreateBuilder<Resource>();
+    private readonly Dictionary<(string Kind, string Name), SourcePosition> defined = [];
+    private long nodes;
+    private int documents;
+
+    public DiagnosticBag Diagnostics { get; } = new();
+
+    /// <summary>Reads all documents of one text.</summary>
+    public void ReadText(string text, string file)
+    {
+        if (!TextCheck.Check(text, file, Diagnostics))
+        {
+            return;
+        }
+
+        text = TextCheck.Normalize(text);
+        var any = false;
+        foreach (var document in DocumentSplitter.Split(text))
+        {
+            if (documents >= InputLimits.Documents || nodes > InputLimits.Nodes)
+            {
+                var what = nodes > InputLimits.Nodes ? $"{InputLimits.Nodes} values" : $"{InputLimits.Documents} documents";
+                Diagnostics.Report(DiagnosticCatalog.TooLarge, new SourcePosition(file, document.FirstLine, 1),
+                    $"the input has more than {what}; this and what follows is not read", "leave out what is no policy");
+                return;
+            }
+
+            any |= ReadDocument(text, file, document);
+        }
+
+        if (!any)
+        {
+            Diagnostics.Report(DiagnosticCatalog.NoDocuments, new SourcePosition(file, 1, 1), "the file holds no document",
+                "write a resource into it, or leave it out");
+        }
+    }
+
+    public ReadResult ToResult(int files) =>
+        new(new ResourceSet(resources.ToImmutable()), Diagnostics.ToSorted()) { Files = files };
+
+    private bool ReadDocument(string text, string file, DocumentText document)
+    {
+        documents++;
+        var errorsBefore = Diagnostics.ErrorCount;
+        var tree = new YamlTreeReader(file, text, document, Diagnostics);
+        var roots = tree.Read(InputLimits.Nodes - nodes);
+        nodes += tree.NodeCount;
+        var any = Diagnostics.ErrorCount > errorsBefore;
+        foreach (var root in roots)
+        {
+            if (root is not ScalarNode { Type: ScalarType.Null })
+            {
+                any = true;
+                ReadObject(root, errorsBefore);
+            }
+        }
+
+        return any;
+    }
+
+    private void ReadObject(YamlNode node, int errorsBefore)
+    {
+        if (node is not MappingNode mapping)
+        {
+            Diagnostics.Report(DiagnosticCatalog.NotAnObject, node.Position,
+                $"a document must be a Kubernetes object, but this is {node.Description}", "start it with \"apiVersion:\" and \"kind:\"");
+            return;
+        }
+
+        var report = new ResourceReport(Diagnostics, "object");
+        var root = new ObjectReader(mapping, "", report);
+        if (root.Value("apiVersion") is null || root.Value("kind") is null)
+        {
+            var missing = root.Value("apiVersion") is null ? root.Value("kind") is null ? "apiVersion and kind" : "apiVersion" : "kind";
+            Diagnostics.Report(DiagnosticCatalog.NotAnObject, node.Position,
+                $"a document must be a Kubernetes object, but this has no {missing}", $"add {missing}");
+            return;
+        }
+
+        if (root.String("apiVersion") is not { } apiVersion || root.String("kind") is not { } kindName)
+        {
+            return;
+        }
+
+        if (kindName.Value == "List" && apiVersion.Value == "v1")
+        {
+            ReadList(root, errorsBefore);
+        }
+        else if (ResourceKind.Find(kindName.Value) is { } kind)
+        {
+            report.Subject = kind.Name;
+            ReadResource(kind, root, apiVersion, errorsBefore);
+        }
+        else
+        {
+            ReportUnknownKind(apiVersion, kindName);
+        }
+    }
+
+    private void ReadList(ObjectReader root, int errorsBefore)
+    {
+        foreach (var item in (root.Value("items") as SequenceNode)?.Items ?? [])
+        {
+            ReadObject(item, errorsBefore);
+            errorsBefore = Diagnostics.ErrorCount;
+        }
+    }
+
+    private void ReadResource(ResourceKind kind, ObjectReader root, Positioned<string> apiVersion, int errorsBefore)
+    {
+        var report = root.Report;
+        var metadata = MetadataReader.Read(root);
+        if (apiVersion.Value != kind.ApiVersion)
+        {
+            report.Report(DiagnosticCatalog.WrongApiVersion, apiVersion.Position, "apiVersion",
+                $"cannot be {Quoting.Quote(apiVersion.Value)} for this kind", $"write {kind.ApiVersion}");
+        }
+
+        root.Skip("status");
+        Resource? resource = null;
+        if (root.Require("spec") && root.Object("spec") is { } spec)
+        {
+            // A nameless object is read all the same, to report the rest of its problems at once.
+            resource = kind.Read(metadata ?? new ObjectMetadata { Name = new("", root.Position), Namespace = "default" }, spec);
+        }
+
+        root.Close();
+        if (metadata is null || resource is null)
+        {
+            return;
+        }
+
+        MetadataValidator.Validate(resource, report);
+        kind.Validate(resource, report);
+        if (!defined.TryAdd((kind.Name, resource.QualifiedName), resource.Position))
+        {
+            report.Report(DiagnosticCatalog.DefinedTwice, resource.Position, "metadata.name",
+                $"is already taken at {defined[(kind.Name, resource.QualifiedName)]}", "remove or rename one of the two");
+        }
+
+        resources.Add(resource with { IsValid = Diagnostics.ErrorCount == errorsBefore });
+    }
+
+    private void ReportUnknownKind(Positioned<string> apiVersion, Positioned<string> kindName)
+    {
+        var meant = DidYouMean.Find(kindName.Value, ResourceKind.All.Select(static kind => kind.Name));
+        var group = ResourceKind.GroupOf(apiVersion.Value);
+        if (meant is not null && ResourceKind.GroupOf(ResourceKind.Find(meant)!.ApiVersion) == group)
+        {
+            Diagnostics.Report(DiagnosticCatalog.BadValue, kindName.Position,
+                $"there is no kind {Quoting.Quote(kindName.Value)} in {Quoting.Shorten(group)}", $"did you mean {meant}?");
+            return;
+        }
+
+        Diagnostics.Report(DiagnosticCatalog.SkippedKind, kindName.Position, $"objects of kind {Quoting.Shorten(kindName.Value)} are skipped");
+    }
+}

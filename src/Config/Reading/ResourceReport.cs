@@ -1,0 +1,43 @@
+namespace Keepalive.Config.Reading;
+
+/// <summary>Reports problems of one object, whose name every message starts with.</summary>
+internal sealed class ResourceReport(DiagnosticBag diagnostics, string subject)
+{
+    private readonly HashSet<string> faulty = new(StringComparer.Ordinal);
+
+    /// <summary>The object as messages name it: <c>ConnectionPolicy bookinfo/tcp-keepalive</c>.</summary>
+    public string Subject { get; set; } = subject;
+
+    /// <summary>Reports a problem of one field.</summary>
+    /// <param name="kind">What kind of problem.</param>
+    /// <param name="position">Where.</param>
+    /// <param name="field">The field's path, such as <c>spec.ports[0].number</c>.</param>
+    /// <param name="message">What is wrong with it; reads on after the field.</param>
+    /// <param name="fix">What to write instead.</param>
+    public void Report(DiagnosticKind kind, SourcePosition position, string field, string message, string? fix = null)
+    {
+        if (kind.Severity == Severity.Error)
+        {
+            MarkFaulty(field);
+        }
+
+        diagnostics.Report(kind, position, $"{Subject}: {field} {message}", fix);
+    }
+
+    /// <summary>Remembers that a field has an error already.</summary>
+    public void MarkFaulty(string field) => faulty.Add(field);
+
+    /// <summary>Whether one of these fields has an error already, so that its absence is no news.</summary>
+    public bool IsFaulty(params ReadOnlySpan<string> fields)
+    {
+        foreach (var field in fields)
+        {
+            if (faulty.Contains(field) || faulty.Any(other => other.StartsWith(field + "[", StringComparison.Ordinal)))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}

@@ -1,0 +1,88 @@
+using YamlDotNet.Core;
+using YamlDotNet.Core.Events;
+
+namespace Keepalive.Config.Reading;
+
+/// <summary>What the API server would see in a scalar.</summary>
+internal enum ScalarType
+{
+    Null,
+    Boolean,
+    Integer,
+
+    /// <summary>A number that is not written as a plain decimal integer: 1.5, 1e3, 0x10, 017, 1_000.</summary>
+    OtherNumber,
+    String,
+}
+
+/// <summary>Tells the type of a scalar by YAML 1.1's rules, which kubectl follows: yes and off are booleans.</summary>
+internal static class ScalarTypes
+{
+    private const string CorePrefix = "tag:yaml.org,2002:";
+
+    /// <summary>The type, or null when the scalar's tag is none of the core ones.</summary>
+    public static ScalarType? Resolve(Scalar scalar)
+    {
+        if (!scalar.Tag.IsEmpty)
+        {
+            return scalar.Tag.IsNonSpecific ? ScalarType.String : scalar.Tag.Value switch
+            {
+                CorePrefix + "str" or "!" => ScalarType.String,
+                CorePrefix + "int" => IsInteger(scalar.Value) ? ScalarType.Integer : ScalarType.OtherNumber,
+                CorePrefix + "float" => ScalarType.OtherNumber,
+                CorePrefix + "bool" => ScalarType.Boolean,
+                CorePrefix + "null" => ScalarType.Null,
+                _ => null,
+            };
+        }
+
+        return scalar.Style == ScalarStyle.Plain ? ResolvePlain(scalar.Value) : ScalarType.String;
+    }
+
+    /// <summary>Whether a collection's tag says no more than its syntax does.</summary>
+    public static bool IsCoreCollection(TagName tag) =>
+        tag.IsEmpty || tag.IsNonSpecific || tag.Value is "!" or CorePrefix + "map" or CorePrefix + "seq";
+
+    public static ScalarType ResolvePlain(string text) => text switch
+    {
+        "" or "~" or "null" or "Null" or "NULL" => ScalarType.Null,
+        "true" or "True" or "TRUE" or "false" or "False" or "FALSE" => ScalarType.Boolean,
+        "yes" or "Yes" or "YES" or "no" or "No" or "NO" => ScalarType.Boolean,
+        "on" or "On" or "ON" or "off" or "Off" or "OFF" => ScalarType.Boolean,
+        _ when IsInteger(text) => ScalarType.Integer,
+        _ when IsOtherNumber(text) => ScalarType.OtherNumber,
+        _ => ScalarType.String,
+    };
+
+    private static bool IsInteger(ReadOnlySpan<char> text)
+    {
+        text = WithoutSign(text);
+        return !text.IsEmpty && !text.ContainsAnyExceptInRange('0', '9') && (text.Length == 1 || text[0] != '0');
+    }
+
+    private static bool IsOtherNumber(ReadOnlySpan<char> text)
+    {
+        text = WithoutSign(text);
+        if (text is ".inf" or ".Inf" or ".INF" or ".nan" or ".NaN" or ".NAN")
+        {
+            return true;
+        }
+
+        if (text.Length > 2 && text[0] == '0' && text[1] is 'x' or 'o' or 'b')
+        {
+            return !text[2..].ContainsAnyExcept(HexDigits);
+        }
+
+        // Digits with one point, one exponent and underscores: 1.5, .5, 1e3, 1_000, 017.
+        var exponent = text.IndexOfAny('e', 'E');
+        var mantissa = exponent < 0 ? text : text[..exponent];
+        var power = exponent < 0 ? "0" : WithoutSign(text[(exponent + 1)..]);
+        return mantissa.IndexOfAnyInRange('0', '9') is 0 or 1 && !mantissa.ContainsAnyExcept(MantissaCharacters) && mantissa.Count('.') < 2
+            && !power.IsEmpty && !power.ContainsAnyExceptInRange('0', '9');
+    }
+
+    private static readonly System.Buffers.SearchValues<char> HexDigits = System.Buffers.SearchValues.Create("0123456789abcdefABCDEF_");
+    private static readonly System.Buffers.SearchValues<char> MantissaCharacters = System.Buffers.SearchValues.Create("0123456789._");
+
+    private static ReadOnlySpan<char> WithoutSign(ReadOnlySpan<char> text) => text is ['-' or '+', ..] ? text[1..] : text;
+}

@@ -1,0 +1,59 @@
+using System.Buffers;
+using System.Globalization;
+
+namespace Keepalive.Config.Reading;
+
+/// <summary>Refuses what is no text before the YAML parser sees it.</summary>
+internal static class TextCheck
+{
+    /// <summary>Control characters and noncharacters, which YAML does not allow.</summary>
+    private static readonly SearchValues<char> Unprintable = SearchValues.Create(
+        [.. Enumerable.Range(0, 0x20).Select(static c => (char)c).Except(['\t', '\n', '\r']), '\u007f', '\ufffe', '\uffff']);
+
+    /// <summary>Characters the parser counts as line breaks and editors do not.</summary>
+    private static readonly SearchValues<char> OtherLineBreaks = SearchValues.Create("\u0085\u2028\u2029");
+
+    /// <summary>Whether the text can be parsed; reports the first thing that is in the way.</summary>
+    public static bool Check(string text, string file, DiagnosticBag diagnostics)
+    {
+        if (text.Length > InputLimits.FileBytes)
+        {
+            diagnostics.Report(DiagnosticCatalog.TooLarge, new SourcePosition(file, 1, 1),
+                $"the text is larger than {InputLimits.FileBytes >> 20} MiB", "split it");
+            return false;
+        }
+
+        var index = text.AsSpan().IndexOfAny(Unprintable);
+        if (index >= 0)
+        {
+            var code = ((int)text[index]).ToString("X4", CultureInfo.InvariantCulture);
+            diagnostics.Report(DiagnosticCatalog.NotText, PositionOf(text.AsSpan(0, index), file),
+                $"the file is not text: it holds the control character U+{code}", "give a YAML file");
+            return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>The text without byte order mark and with one idea of what a line is.</summary>
+    public static string Normalize(string text)
+    {
+        text = text.StartsWith('\ufeff') ? text[1..] : text;
+        return text.AsSpan().ContainsAny(OtherLineBreaks)
+            ? text.Replace('\u0085', ' ').Replace('\u2028', ' ').Replace('\u2029', ' ')
+            : text;
+    }
+
+    /// <summary>The position behind a piece of text.</summary>
+    public static SourcePosition PositionOf(ReadOnlySpan<char> before, string file)
+    {
+        var line = 1;
+        for (int next; (next = before.IndexOfAny('\n', '\r')) >= 0; line++)
+        {
+            next += before[next..].StartsWith("\r\n") ? 2 : 1;
+            before = before[next..];
+        }
+
+        return new SourcePosition(file, line, before.Length + 1);
+    }
+}

@@ -1,0 +1,21 @@
+namespace Keepalive.Config.Resources;
+
+/// <summary>The annotations by which the agent's own settings ride on resources whose schema has no room for them.</summary>
+public static class AgentAnnotations
+{
+    /// <summary>What every one of them starts with.</summary>
+    public const string Prefix = "keepalive-agent/";
+
+    /// <summary>On a destination: where its connections really go, such as <c>203.0.113.10:15443, 198.51.100.0/24</c>.</summary>
+    public const string Addresses = Prefix + "addresses";
+
+    /// <summary>On a ConnectionPolicy: <c>tighten</c>, <c>keep</c> or <c>replace</c>; see <see cref="ExistingMode"/>.</summary>
+    public const string Existing = Prefix + "existing";
+
+    /// <summary>Reads the value of <see cref="Existing"/>.</summary>
+    public static bool TryParseExisting(string text, out ExistingMode mode)
+    {
+        mode = text switch { "keep" => ExistingMode.Keep, "replace" => ExistingMode.Replace, _ => ExistingMode.Tighten };
+        return text is "tighten" or "keep" or "replace";
+    }
+}

@@ -1,0 +1,25 @@
+using System.Collections.Immutable;
+
+namespace Keepalive.Config.Resources;
+
+/// <summary>Something a policy can select.</summary>
+public abstract record Destination : Resource
+{
+    /// <summary>How <c>applyToDestinations</c> calls this kind.</summary>
+    public abstract DestinationKind DestinationKind { get; }
+
+    /// <summary>Its host names.</summary>
+    public ImmutableArray<Positioned<string>> Hosts { get; init; } = [];
+
+    /// <summary>Its ports.</summary>
+    public ImmutableArray<DestinationPort> Ports { get; init; } = [];
+}
+
+/// <summary>One entry of a destination's <c>ports</c>.</summary>
+/// <param name="Number">The number clients ask for, 1..65535.</param>
+/// <param name="Name">Its name, or null.</param>
+/// <param name="Protocol">What is spoken on it.</param>
+/// <param name="Target">The port behind it; null is the same number.</param>
+/// <param name="Position">Where the entry starts.</param>
+public sealed record DestinationPort(
+    Positioned<long> Number, Positioned<string>? Name, Positioned<string>? Protocol, PortSelector? Target, SourcePosition Position);

@@ -1,0 +1,22 @@
+namespace Keepalive.Config.Resources;
+
+/// <summary>One entry of <c>applyToDestinations</c>.</summary>
+/// <param name="Kind">What kind of object it selects; SERVICE when the entry does not say.</param>
+/// <param name="Selector">Which objects of that kind.</param>
+/// <param name="Port">Which of their ports; null is all.</param>
+/// <param name="Position">Where the entry starts.</param>
+public sealed record DestinationReference(
+    DestinationKind Kind, ObjectSelector Selector, PortSelector? Port, SourcePosition Position);
+
+/// <summary>The kinds of object a policy can select.</summary>
+public enum DestinationKind
+{
+    /// <summary>A Kubernetes Service.</summary>
+    Service,
+
+    /// <summary>A <see cref="Resources.VirtualDestination"/>.</summary>
+    VirtualDestination,
+
+    /// <summary>An <see cref="Resources.ExternalService"/>.</summary>
+    ExternalService,
+}

@@ -1,0 +1,48 @@
+using System.Collections.Immutable;
+
+namespace Keepalive.Config.Resources;
+
+/// <summary>Selects objects by their own metadata: everything that is written must hold, what is not written holds for all.</summary>
+public sealed record ObjectSelector
+{
+    /// <summary>Selects every object.</summary>
+    public static ObjectSelector Everything { get; } = new();
+
+    /// <summary>Labels the object must have with these values.</summary>
+    public ImmutableArray<KeyValuePair<string, string>> Labels { get; init; } = [];
+
+    /// <summary>The object's name.</summary>
+    public Positioned<string>? Name { get; init; }
+
+    /// <summary>The object's namespace.</summary>
+    public Positioned<string>? Namespace { get; init; }
+
+    /// <summary>The cluster it lives in. Kept, not evaluated: an object in a file does not say.</summary>
+    public Positioned<string>? Cluster { get; init; }
+
+    /// <summary>The workspace it belongs to. Kept, not evaluated.</summary>
+    public Positioned<string>? Workspace { get; init; }
+
+    /// <summary>Where the selector starts.</summary>
+    public SourcePosition Position { get; init; }
+
+    /// <summary>Whether an object with this metadata is selected.</summary>
+    public bool Matches(ObjectMetadata metadata)
+    {
+        ArgumentNullException.ThrowIfNull(metadata);
+        if ((Namespace is { } ns && ns.Value != metadata.Namespace) || (Name is { } name && name.Value != metadata.Name.Value))
+        {
+            return false;
+        }
+
+        foreach (var (key, value) in Labels)
+        {
+            if (!metadata.Labels.TryGetValue(key, out var actual) || actual != value)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+}

@@ -1,0 +1,33 @@
+namespace Keepalive.Config.Resources;
+
+/// <summary><c>spec.config.tcp</c> of a ConnectionPolicy.</summary>
+public sealed record TcpConfig
+{
+    /// <summary>Connections a proxy opens at most.</summary>
+    public Positioned<long>? MaxConnections { get; init; }
+
+    /// <summary>How long a proxy waits for a connection; a duration of at least 1ms.</summary>
+    public Positioned<string>? ConnectTimeout { get; init; }
+
+    /// <summary>How long a proxy keeps a connection; a duration of at least 1ms.</summary>
+    public Positioned<string>? MaxConnectionDuration { get; init; }
+
+    /// <summary>The keepalive settings; null when the policy has none and so enforces nothing.</summary>
+    public TcpKeepalive? TcpKeepalive { get; init; }
+}
+
+/// <summary><c>tcpKeepalive</c> as written. Empty means: on, with the socket's own values.</summary>
+public sealed record TcpKeepalive
+{
+    /// <summary>Unanswered probes before the connection is given up; 0 leaves the socket's own value, as Istio has it.</summary>
+    public Positioned<long>? Probes { get; init; }
+
+    /// <summary>Idle time before the first probe: a duration as <see cref="GoDuration"/> reads it.</summary>
+    public Positioned<string>? Time { get; init; }
+
+    /// <summary>Time between unanswered probes: a duration as <see cref="GoDuration"/> reads it.</summary>
+    public Positioned<string>? Interval { get; init; }
+
+    /// <summary>Where it is written.</summary>
+    public SourcePosition Position { get; init; }
+}

@@ -1,0 +1,97 @@
+using Keepalive.Config.Reading;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Validation;
+
+/// <summary>Checks the values of a ConnectionPolicy.</summary>
+internal static class ConnectionPolicyValidator
+{
+    public static void Validate(ConnectionPolicy policy, ResourceReport report)
+    {
+        ValidateExisting(policy, report);
+        for (var i = 0; i < policy.ApplyToDestinations.Length; i++)
+        {
+            var field = $"spec.applyToDestinations[{i}]";
+            NumberValidator.ValidatePort(policy.ApplyToDestinations[i].Port, $"{field}.port", report);
+            SelectorValidator.Validate(policy.ApplyToDestinations[i].Selector, $"{field}.selector", report);
+        }
+
+        if (policy.Tcp is { } tcp)
+        {
+            ValidateTcp(tcp, report);
+        }
+
+        if (policy.Http is { } http)
+        {
+            ValidateHttp(http, report);
+        }
+
+        if (policy.Tcp?.TcpKeepalive is null
+            && !report.IsFaulty("spec.config", "spec.config.tcp", "spec.config.tcp.tcpKeepalive"))
+        {
+            report.Report(DiagnosticCatalog.NoKeepalive, policy.Position, "spec.config.tcp",
+                "has no tcpKeepalive, so the policy sets nothing", "add \"tcpKeepalive: {}\" to switch keepalive on with the socket's own values");
+        }
+
+        ReportNotEnforced(policy, report);
+    }
+
+    private static void ValidateExisting(ConnectionPolicy policy, ResourceReport report)
+    {
+        if (policy.Metadata.Annotations.TryGetValue(AgentAnnotations.Existing, out var existing)
+            && !AgentAnnotations.TryParseExisting(existing.Value, out _))
+        {
+            report.Report(DiagnosticCatalog.BadAnnotation, existing.Position, $"annotation {AgentAnnotations.Existing}",
+                $"cannot be {Quoting.Quote(existing.Value)}", "write tighten, keep or replace");
+        }
+    }
+
+    private static void ValidateTcp(TcpConfig tcp, ResourceReport report)
+    {
+        const string field = "spec.config.tcp";
+        NumberValidator.Validate(tcp.MaxConnections, $"{field}.maxConnections", 0, int.MaxValue, report);
+        DurationValidator.Validate(tcp.ConnectTimeout, $"{field}.connectTimeout", report);
+        DurationValidator.Validate(tcp.MaxConnectionDuration, $"{field}.maxConnectionDuration", report);
+        if (tcp.TcpKeepalive is { } keepalive)
+        {
+            const string keepaliveField = $"{field}.tcpKeepalive";
+            NumberValidator.Validate(keepalive.Probes, $"{keepaliveField}.probes", 0, KeepaliveSettings.MaxProbes, report, "Linux's limit");
+            DurationValidator.ValidateKernelSeconds(keepalive.Time, $"{keepaliveField}.time", KeepaliveSettings.MaxTime, report);
+            DurationValidator.ValidateKernelSeconds(keepalive.Interval, $"{keepaliveField}.interval", KeepaliveSettings.MaxInterval, report);
+        }
+    }
+
+    private static void ValidateHttp(HttpConfig http, ResourceReport report)
+    {
+        const string field = "spec.config.http";
+        DurationValidator.Validate(http.IdleTimeout, $"{field}.idleTimeout", report, zeroAllowed: true);
+        NumberValidator.Validate(http.MaxPendingRequests, $"{field}.maxPendingRequests", 0, int.MaxValue, report);
+        NumberValidator.Validate(http.MaxRequests, $"{field}.maxRequests", 0, int.MaxValue, report);
+        NumberValidator.Validate(http.MaxRequestsPerConnection, $"{field}.maxRequestsPerConnection", 0, 1 << 29, report);
+        NumberValidator.Validate(http.MaxRetries, $"{field}.maxRetries", 0, int.MaxValue, report);
+    }
+
+    /// <summary>One note for all the settings no socket option carries.</summary>
+    private static void ReportNotEnforced(ConnectionPolicy policy, ResourceReport report)
+    {
+        var (tcp, http) = (policy.Tcp, policy.Http);
+        (string Name, SourcePosition? Position)[] settings =
+        [
+            ("tcp.maxConnections", tcp?.MaxConnections?.Position),
+            ("tcp.connectTimeout", tcp?.ConnectTimeout?.Position),
+            ("tcp.maxConnectionDuration", tcp?.MaxConnectionDuration?.Position),
+            ("http.idleTimeout", http?.IdleTimeout?.Position),
+            ("http.maxPendingRequests", http?.MaxPendingRequests?.Position),
+            ("http.maxRequests", http?.MaxRequests?.Position),
+            ("http.maxRequestsPerConnection", http?.MaxRequestsPerConnection?.Position),
+            ("http.maxRetries", http?.MaxRetries?.Position),
+        ];
+        var written = settings.Where(static setting => setting.Position is not null).ToList();
+        if (written.Count > 0)
+        {
+            var names = string.Join(", ", written.Select(static setting => setting.Name));
+            report.Report(DiagnosticCatalog.NotEnforced, written.Min(static setting => setting.Position!.Value), "spec.config",
+                $"sets {names}, which only a proxy can enforce; the agent does not");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+using Keepalive.Config.Reading;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Validation;
+
+/// <summary>Checks the values of a VirtualDestination.</summary>
+internal static class VirtualDestinationValidator
+{
+    public static void Validate(VirtualDestination destination, ResourceReport report)
+    {
+        DestinationValidator.Validate(destination, report);
+        SelectorValidator.Validate(destination.Services, "spec.services", report);
+        SelectorValidator.Validate(destination.ExternalServices, "spec.externalServices", report);
+        SelectorValidator.Validate(destination.ExternalWorkloads, "spec.externalWorkloads", report);
+        if (destination.Hosts.IsEmpty && destination.Services.IsEmpty
+            && destination.ExternalServices.IsEmpty && destination.ExternalWorkloads.IsEmpty
+            && !report.IsFaulty("spec.hosts", "spec.services", "spec.externalServices", "spec.externalWorkloads"))
+        {
+            report.Report(DiagnosticCatalog.Missing, destination.Position, "spec",
+                "has none of hosts, services, externalServices and externalWorkloads", "add at least one");
+        }
+
+        if (destination.Ports.IsEmpty && !report.IsFaulty("spec.ports"))
+        {
+            report.Report(DiagnosticCatalog.Missing, destination.Position, "spec.ports", "is required", "add at least one port");
+        }
+
+        foreach (var (selectors, name) in new[] { (destination.Services, "services"), (destination.ExternalWorkloads, "externalWorkloads") })
+        {
+            if (!selectors.IsEmpty)
+            {
+                report.Report(DiagnosticCatalog.UnknownAddresses, selectors[0].Position, $"spec.{name}",
+                    "selects objects that are not in these files, so that their addresses are not known");
+            }
+        }
+    }
+}
