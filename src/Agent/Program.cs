@@ -1,1 +1,24 @@
-return 0;
+using System.CommandLine;
+using System.Text;
+using Keepalive.Agent;
+using Keepalive.Agent.Commands;
+
+Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
+var root = new RootCommand("Keeps idle TCP connections alive behind load balancers and NATs: sets keepalive on sockets by policy.")
+{
+    RunCommand.Create(),
+    CheckCommand.Create(),
+    SocketsCommand.Create(),
+};
+var parsed = root.Parse(args);
+if (parsed.Errors.Count > 0)
+{
+    foreach (var error in parsed.Errors)
+    {
+        Console.Error.WriteLine($"keepalive-agent: {error.Message}");
+    }
+    var command = parsed.CommandResult.Command;
+    Console.Error.WriteLine($"See 'keepalive-agent {(command is RootCommand ? "" : command.Name + " ")}--help'.");
+    return ExitCodes.Usage;
+}
+return parsed.Invoke();

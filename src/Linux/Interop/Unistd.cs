@@ -25,6 +25,10 @@ internal static unsafe partial class Unistd
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint pread(SafeHandle fd, void* buf, nuint count, long offset);
 
+    /// <summary>pwrite(2): bytes written, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint pwrite(SafeHandle fd, void* buf, nuint count, long offset);
+
     /// <summary>readlink(2): bytes placed in the buffer (not terminated), or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint readlink(byte* pathname, byte* buf, nuint bufsiz);

@@ -1,15 +1,20 @@
 using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Processes;
 
 namespace Keepalive.Linux.Namespaces;
 
 /// <summary>What is held open of one network namespace to watch its TCP sockets. It keeps the namespace alive until disposed.</summary>
 public sealed class NamespaceSockets : IDisposable
 {
-    private NamespaceSockets(SockDiag diag, TcpCounters counters)
+    private NamespaceSockets(ulong inode, SockDiag diag, TcpCounters counters)
     {
+        Inode = inode;
         Diag = diag;
         Counters = counters;
     }
+
+    /// <summary>The inode number of the namespace that was really entered.</summary>
+    public ulong Inode { get; }
 
     public SockDiag Diag { get; }
 
@@ -22,7 +27,7 @@ public sealed class NamespaceSockets : IDisposable
         var diag = SockDiag.Open();
         try
         {
-            return new NamespaceSockets(diag, TcpCounters.Open());
+            return new NamespaceSockets(ProcFs.Inode("/proc/thread-self/ns/net"), diag, TcpCounters.Open());
         }
         catch
         {

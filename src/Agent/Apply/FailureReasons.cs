@@ -1,0 +1,24 @@
+namespace Keepalive.Agent.Apply;
+
+/// <summary>Why a matched socket could not be set: the values of the <c>reason</c> label. Errors of a call go by the name of their errno.</summary>
+internal static class FailureReasons
+{
+    /// <summary>No process was found to hold a descriptor of it: the kernel's own (NFS, CIFS), an io_uring direct descriptor, or one on its
+    /// way between two processes.</summary>
+    public const string NoOwner = "noOwner";
+
+    /// <summary>A subflow of a multipath connection.</summary>
+    public const string Multipath = "mptcp";
+
+    /// <summary>Accepted by the kernel, not yet by the application.</summary>
+    public const string NotAccepted = "notAccepted";
+
+    /// <summary>The values read back are not those written: another program on the node interferes.</summary>
+    public const string ReadBack = "readBackMismatch";
+
+    /// <summary>The state file could not take what would have to be given back.</summary>
+    public const string StateFile = "stateFile";
+
+    /// <summary>A restart or the last pass met unanswered probes.</summary>
+    public const string Probing = "probing";
+}

@@ -1,0 +1,58 @@
+using Keepalive.Agent.Sockets;
+using Keepalive.Config;
+using Keepalive.Config.Compilation;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Apply;
+
+/// <summary>What is to become of a socket's values, and what is to be remembered of it.</summary>
+/// <param name="Outcome">How it stands once <paramref name="Want"/> is in force.</param>
+/// <param name="Want">The values to have; equal to the current ones where nothing is to be written.</param>
+/// <param name="Memory">What to remember; null forgets the socket.</param>
+internal readonly record struct Verdict(SocketOutcome Outcome, KeepaliveOptions Want, SocketMemory? Memory);
+
+/// <summary>Decides, from what is remembered, what is found and what the policy says. Pure; the one place where these rules are.</summary>
+internal static class Judge
+{
+    /// <param name="memory">What is remembered of the socket, null at its first pass.</param>
+    /// <param name="current">The values it has now.</param>
+    /// <param name="rule">The rule that selects it, null where none does.</param>
+    /// <param name="agentDefault">The agent's <c>--existing</c>, for rules that do not say.</param>
+    public static Verdict Decide(SocketMemory? memory, KeepaliveOptions current, CompiledRule? rule, ExistingMode agentDefault)
+    {
+        if (memory is { } known && !known.IsAsLeft(current))
+        {
+            // Somebody else has written to it since: from now on it is the application's. A socket that was only ever looked at is
+            // forgotten together with its rule.
+            SocketMemory? keep = rule is null && known.Holder == SocketHolder.Kept ? null : SocketMemory.OfApplication;
+            return new Verdict(rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Application, current, keep);
+        }
+        if (memory is { Holder: SocketHolder.Application })
+        {
+            return new Verdict(rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Application, current, memory);
+        }
+        var found = memory?.Found ?? current;
+        if (rule is null)
+        {
+            return new Verdict(current == found ? SocketOutcome.Unmanaged : SocketOutcome.Restored, found, null);
+        }
+        return Applies(found, rule, rule.Existing ?? agentDefault)
+            ? new Verdict(SocketOutcome.Managed, Target(found, rule.Settings), SocketMemory.OfAgent(found, Target(found, rule.Settings)))
+            : new Verdict(SocketOutcome.Kept, found, SocketMemory.OfKept(found));
+    }
+
+    /// <summary>Whether the policy's values replace the application's own first setting.</summary>
+    private static bool Applies(KeepaliveOptions found, CompiledRule rule, ExistingMode mode) => mode switch
+    {
+        _ when !found.Enabled => true,
+        ExistingMode.Replace => true,
+        ExistingMode.Keep => false,
+        _ => rule.Settings.Time < found.Time,
+    };
+
+    private static KeepaliveOptions Target(KeepaliveOptions found, KeepaliveSettings settings) => new(
+        Enabled: true,
+        settings.Time ?? found.Time,
+        settings.Interval ?? found.Interval,
+        settings.Probes ?? found.Probes);
+}

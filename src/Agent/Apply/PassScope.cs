@@ -1,0 +1,55 @@
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Apply;
+
+/// <summary>How much a pass looks at and what it may do.</summary>
+internal sealed record PassScope
+{
+    /// <summary>Look at every namespace whatever its counters say, and for every owner wherever it may be.</summary>
+    public bool Full { get; init; }
+
+    /// <summary>Read the values of sockets that no rule selects, too.</summary>
+    public bool ReadAll { get; init; }
+
+    /// <summary>Say what would be done and change nothing.</summary>
+    public bool DryRun { get; init; }
+
+    /// <summary>The last pass: there will be no other to put something off to.</summary>
+    public bool Last { get; init; }
+
+    /// <summary>The states to enumerate.</summary>
+    public TcpStates States { get; init; } = TcpStates.Connections;
+
+    /// <summary>How long a bulk of changes may take; zero applies it at once.</summary>
+    public TimeSpan SpreadOver { get; init; }
+
+    /// <summary>Ends a spread early; what is left is done in the next pass.</summary>
+    public CancellationToken Stop { get; init; }
+}
+
+/// <summary>What a pass did.</summary>
+internal readonly record struct PassSummary
+{
+    /// <summary>Namespaces with something living in them.</summary>
+    public int Namespaces { get; init; }
+
+    /// <summary>Of those, enumerated in this pass.</summary>
+    public int NamespacesDumped { get; init; }
+
+    /// <summary>Sockets enumerated.</summary>
+    public int Sockets { get; init; }
+
+    /// <summary>Sockets whose own values were read.</summary>
+    public int Read { get; init; }
+
+    /// <summary>Processes seen, and those that may not be looked into.</summary>
+    public int Processes { get; init; }
+
+    public int InaccessibleProcesses { get; init; }
+
+    /// <summary>Namespaces that could not be entered or dumped.</summary>
+    public int NamespaceFailures { get; init; }
+
+    /// <summary>Time spent waiting to spread changes; not part of what a pass costs.</summary>
+    public TimeSpan Waited { get; init; }
+}

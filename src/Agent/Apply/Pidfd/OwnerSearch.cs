@@ -1,0 +1,181 @@
+using Keepalive.Agent.Sockets;
+using Keepalive.Linux;
+using Keepalive.Linux.Processes;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Apply.Pidfd;
+
+/// <summary>Does something with a socket while a descriptor of it is at hand.</summary>
+internal interface IReachedSocket
+{
+    void Reached(in DuplicatedSocket descriptor, TrackedSocket socket);
+
+    /// <summary>All sockets of one process were done.</summary>
+    void EndProcess();
+}
+
+/// <summary>Finds, among the descriptors of processes, those of the wanted sockets.</summary>
+/// <remarks>
+/// New descriptors get the lowest free number, so the numbers not known yet are tried first and in order, and the search ends with the last
+/// wanted socket: in a process of 18,000 known descriptors, a new one costs a few tries and no directory listing. What is known of a number
+/// (no socket, another socket) goes stale when it is closed and used again; only if a socket was not found are those numbers tried too.
+/// </remarks>
+internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts)
+{
+    private readonly List<ProcessEntry> _candidates = [];
+
+    /// <summary>Whether a process of the last search could not be looked into, and why.</summary>
+    public int DeniedBy { get; private set; }
+
+    /// <summary>Reaches sockets whose process and descriptor are known; those that have moved are left in <paramref name="lost"/>.</summary>
+    public void Revisit<THandler>(List<TrackedSocket> sockets, List<TrackedSocket> lost, ref THandler handler)
+        where THandler : struct, IReachedSocket
+    {
+        sockets.Sort(static (a, b) => a.Pid.CompareTo(b.Pid));
+        for (var i = 0; i < sockets.Count;)
+        {
+            var pid = sockets[i].Pid;
+            using var process = ProcessDescriptor.TryOpen(pid, out _);
+            for (; i < sockets.Count && sockets[i].Pid == pid; i++)
+            {
+                var socket = sockets[i];
+                if (process is null || !TryReach(process, socket.Descriptor, socket, ref handler))
+                {
+                    processes.Find(pid)?.Forget(socket.Descriptor);
+                    socket.Pid = 0;
+                    lost.Add(socket);
+                }
+            }
+            handler.EndProcess();
+        }
+    }
+
+    /// <summary>Searches the namespace's processes for <paramref name="wanted"/>, those of the sockets' cgroups first; found ones are taken out.</summary>
+    public void Search<THandler>(
+        ulong inode, Dictionary<ulong, TrackedSocket> wanted, bool everywhere, long pass, ref THandler handler)
+        where THandler : struct, IReachedSocket
+    {
+        DeniedBy = 0;
+        _candidates.Clear();
+        _candidates.AddRange(processes.In(inode));
+        Order(wanted);
+        Search(wanted, retryKnown: false, pass, ref handler);
+        if (wanted.Count > 0)
+        {
+            Search(wanted, retryKnown: true, pass, ref handler);
+        }
+        if (wanted.Count > 0 && everywhere)
+        {
+            // A socket may be held by a process that has left the namespace, or was given it by one that lives there.
+            _candidates.Clear();
+            _candidates.AddRange(processes.Outside(inode));
+            Search(wanted, retryKnown: true, pass, ref handler);
+        }
+    }
+
+    private void Order(Dictionary<ulong, TrackedSocket> wanted)
+    {
+        var cgroups = _candidates.Count > 8 ? wanted.Values.Select(s => s.CgroupId).ToHashSet() : [];
+        _candidates.Sort((a, b) =>
+        {
+            var byCgroup = cgroups.Contains(b.CgroupId).CompareTo(cgroups.Contains(a.CgroupId));
+            return cgroups.Count > 0 && byCgroup != 0 ? byCgroup : b.LastHit.CompareTo(a.LastHit);
+        });
+    }
+
+    private void Search<THandler>(Dictionary<ulong, TrackedSocket> wanted, bool retryKnown, long pass, ref THandler handler)
+        where THandler : struct, IReachedSocket
+    {
+        foreach (var candidate in _candidates)
+        {
+            if (wanted.Count == 0)
+            {
+                return;
+            }
+            if (Search(candidate, wanted, retryKnown, ref handler))
+            {
+                candidate.LastHit = pass;
+            }
+            handler.EndProcess();
+        }
+    }
+
+    private bool Search<THandler>(ProcessEntry candidate, Dictionary<ulong, TrackedSocket> wanted, bool retryKnown, ref THandler handler)
+        where THandler : struct, IReachedSocket
+    {
+        var size = ProcFs.DescriptorTableSize(candidate.Pid);
+        if (size == 0)
+        {
+            return false;   // gone, a zombie or a kernel thread
+        }
+        using var process = ProcessDescriptor.TryOpen(candidate.Pid, out _);
+        if (process is null)
+        {
+            return false;
+        }
+        var found = false;
+        var duplicateFreely = mounts.OnlyLocalFiles(candidate.Pid);
+        var kinds = candidate.Descriptors(size);
+        for (var number = 0; number < size && wanted.Count > 0; number++)
+        {
+            var kind = kinds[number];
+            if (kind == DescriptorKind.Tracked || (kind != DescriptorKind.Unknown && !retryKnown))
+            {
+                continue;
+            }
+            if (!duplicateFreely && !ProcFs.IsSocket(candidate.Pid, number))
+            {
+                continue;
+            }
+            var errno = process.TryDuplicate(number, out var descriptor);
+            if (errno != 0)
+            {
+                kinds[number] = DescriptorKind.Unknown;
+                if (errno is Errno.EBADF)
+                {
+                    continue;
+                }
+                DeniedBy = errno == Errno.ESRCH ? DeniedBy : errno;
+                return found;
+            }
+            using (descriptor)
+            {
+                if (descriptor.TryGetCookie(out var cookie) != 0)
+                {
+                    kinds[number] = DescriptorKind.NoSocket;
+                }
+                else if (wanted.Remove(cookie, out var socket))
+                {
+                    kinds[number] = DescriptorKind.Tracked;
+                    socket.Pid = candidate.Pid;
+                    socket.Descriptor = number;
+                    handler.Reached(in descriptor, socket);
+                    found = true;
+                }
+                else
+                {
+                    kinds[number] = DescriptorKind.OtherSocket;
+                }
+            }
+        }
+        return found;
+    }
+
+    private static bool TryReach<THandler>(ProcessDescriptor process, int number, TrackedSocket socket, ref THandler handler)
+        where THandler : struct, IReachedSocket
+    {
+        if (process.TryDuplicate(number, out var descriptor) != 0)
+        {
+            return false;
+        }
+        using (descriptor)
+        {
+            if (descriptor.TryGetCookie(out var cookie) != 0 || cookie != socket.Cookie)
+            {
+                return false;
+            }
+            handler.Reached(in descriptor, socket);
+            return true;
+        }
+    }
+}

@@ -1,0 +1,97 @@
+using Keepalive.Linux.Processes;
+
+namespace Keepalive.Agent.Apply.Pidfd;
+
+/// <summary>The node's processes by network namespace, kept up to date at the price of a directory listing.</summary>
+/// <remarks>
+/// A process is asked for its namespace when it is new, once more at the following scan (container runtimes start a process and move it
+/// into its namespace a moment later), and then once in <see cref="VerifyEvery"/> scans, which also catches a reused process id.
+/// </remarks>
+internal sealed class ProcessTable
+{
+    private const int VerifyEvery = 12;
+
+    private readonly Dictionary<int, ProcessEntry> _byPid = [];
+    private readonly Dictionary<ulong, Dictionary<int, ProcessEntry>> _byNamespace = [];
+    private readonly List<int> _pids = [];
+    private int _scan;
+
+    public int Count => _byPid.Count;
+
+    /// <summary>Processes whose namespace may not be read.</summary>
+    public int Inaccessible { get; private set; }
+
+    /// <summary>Namespaces with at least one process in them.</summary>
+    public IReadOnlyCollection<ulong> Namespaces => _byNamespace.Keys;
+
+    public void Scan()
+    {
+        _scan++;
+        Inaccessible = 0;
+        _pids.Clear();
+        ProcFs.ListProcesses(_pids);
+        foreach (var pid in _pids)
+        {
+            if (!_byPid.TryGetValue(pid, out var process))
+            {
+                process = new ProcessEntry(pid) { FirstScan = _scan };
+                _byPid.Add(pid, process);
+                Place(process);
+            }
+            else if (_scan - process.FirstScan <= 1 || (pid + _scan) % VerifyEvery == 0)
+            {
+                Place(process);
+            }
+            process.LastScan = _scan;
+            Inaccessible += process.Namespace == 0 ? 1 : 0;
+        }
+        foreach (var (pid, process) in _byPid)
+        {
+            if (process.LastScan != _scan)
+            {
+                _byPid.Remove(pid);
+                Remove(process);
+            }
+        }
+    }
+
+    /// <summary>The processes of a namespace, in no particular order.</summary>
+    public IReadOnlyCollection<ProcessEntry> In(ulong inode) => _byNamespace.TryGetValue(inode, out var processes) ? processes.Values : [];
+
+    /// <summary>All processes that are not in the namespace.</summary>
+    public IEnumerable<ProcessEntry> Outside(ulong inode) => _byPid.Values.Where(p => p.Namespace != inode);
+
+    public ProcessEntry? Find(int pid) => _byPid.GetValueOrDefault(pid);
+
+    private void Place(ProcessEntry process)
+    {
+        // A process that has just gone counts for nothing: the next listing drops it.
+        _ = ProcFs.TryGetNetworkNamespace(process.Pid, out var inode);
+        if (inode == process.Namespace)
+        {
+            return;
+        }
+        Remove(process);
+        process.Moved(inode);
+        if (inode != 0)
+        {
+            if (!_byNamespace.TryGetValue(inode, out var processes))
+            {
+                _byNamespace.Add(inode, processes = []);
+            }
+            processes.Add(process.Pid, process);
+        }
+    }
+
+    private void Remove(ProcessEntry process)
+    {
+        if (process.Namespace != 0 && _byNamespace.TryGetValue(process.Namespace, out var processes))
+        {
+            processes.Remove(process.Pid);
+            if (processes.Count == 0)
+            {
+                _byNamespace.Remove(process.Namespace);
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+using Keepalive.Config.Compilation;
+using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Apply;
+
+/// <summary>One socket as a pass found or left it. Both datapaths emit these and nothing else.</summary>
+internal readonly record struct SocketRecord
+{
+    /// <summary>Inode number of the network namespace.</summary>
+    public required ulong Namespace { get; init; }
+
+    /// <summary>The kernel's identity of the socket (SO_COOKIE).</summary>
+    public required ulong Cookie { get; init; }
+
+    public required SocketEndpoint Local { get; init; }
+
+    public required SocketEndpoint Remote { get; init; }
+
+    public required TcpState State { get; init; }
+
+    public TcpTimer Timer { get; init; }
+
+    /// <summary>Milliseconds to the timer's nominal instant.</summary>
+    public uint TimerExpires { get; init; }
+
+    /// <summary>Probes sent without an answer.</summary>
+    public int Unanswered { get; init; }
+
+    /// <summary>Milliseconds since anything was received; null where the pass did not ask.</summary>
+    public uint? Idle { get; init; }
+
+    /// <summary>The application's values: what the socket had before the agent first changed it. Null where not read.</summary>
+    public KeepaliveOptions? Found { get; init; }
+
+    /// <summary>The values in force now, or, with <see cref="SocketOutcome.WouldApply"/>, those that would be.</summary>
+    public KeepaliveOptions? Current { get; init; }
+
+    /// <summary>What <see cref="Current"/> replaced in this pass, where <see cref="Changed"/>.</summary>
+    public KeepaliveOptions? Replaced { get; init; }
+
+    /// <summary>TCP_USER_TIMEOUT in milliseconds, 0 where off or not read. It overrides the probe count.</summary>
+    public int UserTimeout { get; init; }
+
+    /// <summary>The rule that selects the socket.</summary>
+    public CompiledRule? Rule { get; init; }
+
+    public SocketOutcome Outcome { get; init; }
+
+    /// <summary>Why, where <see cref="Outcome"/> is <see cref="SocketOutcome.Failed"/> or <see cref="SocketOutcome.Unreachable"/>.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>Whether something was written to the socket in this pass.</summary>
+    public bool Changed { get; init; }
+
+    /// <summary>The process through which the socket was reached, 0 where none was needed or found.</summary>
+    public int Pid { get; init; }
+}
+
+/// <summary>How a socket stands to the policy.</summary>
+internal enum SocketOutcome : byte
+{
+    /// <summary>No rule selects it.</summary>
+    Unmanaged,
+
+    /// <summary>The policy's values are in force.</summary>
+    Managed,
+
+    /// <summary>The application enabled keepalive itself and its values stand (<c>existing</c>).</summary>
+    Kept,
+
+    /// <summary>The application changed its values after the agent's first look; it is left alone from then on.</summary>
+    Application,
+
+    /// <summary>To be written once its probes are answered: a write now would send one more and could end the connection.</summary>
+    Deferred,
+
+    /// <summary>Not yet connected or accepted.</summary>
+    Pending,
+
+    /// <summary>No descriptor of it was found.</summary>
+    Unreachable,
+
+    /// <summary>A call failed.</summary>
+    Failed,
+
+    /// <summary>Given back to the application as it was.</summary>
+    Restored,
+
+    /// <summary>A dry run would set it.</summary>
+    WouldApply,
+
+    /// <summary>A dry run would give it back.</summary>
+    WouldRestore,
+}

@@ -1,0 +1,108 @@
+using System.CommandLine;
+using System.Globalization;
+using Keepalive.Config;
+
+namespace Keepalive.Agent.Commands;
+
+/// <summary>How a command prints.</summary>
+internal enum OutputFormat
+{
+    /// <summary>For people: a table, or lines of text.</summary>
+    Table,
+
+    /// <summary>One JSON object per line.</summary>
+    Json,
+}
+
+/// <summary>Options that several commands take, declared once.</summary>
+internal static class CommonOptions
+{
+    public const string DefaultStateDirectory = "/run/keepalive-agent";
+
+    public static Option<string[]> Policies(bool required) => new("--policies")
+    {
+        Description = "Policy files, or directories of *.yaml and *.yml files",
+        HelpName = "PATH",
+        Required = required,
+        Arity = required ? ArgumentArity.OneOrMore : ArgumentArity.ZeroOrMore,
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    public static Option<string[]> Namespaces() => new("--netns")
+    {
+        Description = "Look only at this network namespace (/proc/PID/ns/net, /run/netns/NAME); may be repeated. Default: every one on the node",
+        HelpName = "PATH",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    public static Option<ExistingMode> Existing() => Words(
+        new Option<ExistingMode>("--existing")
+        {
+            Description = "What to do where the application has enabled keepalive itself: replace its values only if the policy probes "
+                + "earlier (tighten, the default), never (keep), always (replace)",
+        },
+        ("tighten", ExistingMode.Tighten),
+        ("keep", ExistingMode.Keep),
+        ("replace", ExistingMode.Replace));
+
+    public static Option<Side> Side() => Words(
+        new Option<Side>("--side")
+        {
+            Description = "Connections made to the destinations (client, the default), or also those that the destinations accepted here (both)",
+        },
+        ("client", Config.Side.Client),
+        ("both", Config.Side.Both));
+
+    public static Option<string> StateDirectory() => new("--state-dir")
+    {
+        Description = "Where the lock and the state file are",
+        HelpName = "DIR",
+        DefaultValueFactory = _ => DefaultStateDirectory,
+    };
+
+    public static Option<OutputFormat> Output() => Words(
+        new Option<OutputFormat>("--output", "-o") { Description = "table (the default), or json: one object per line" },
+        ("table", OutputFormat.Table),
+        ("json", OutputFormat.Json));
+
+    /// <summary>Restricts an option to words, each standing for a value. Without it the value is the type's default.</summary>
+    public static Option<T> Words<T>(Option<T> option, params (string Word, T Value)[] words)
+    {
+        option.Arity = ArgumentArity.ExactlyOne;
+        option.HelpName = string.Join('|', words.Select(w => w.Word));
+        option.CompletionSources.Add(_ => words.Select(w => new System.CommandLine.Completions.CompletionItem(w.Word)));
+        option.CustomParser = result =>
+        {
+            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+            foreach (var (word, value) in words)
+            {
+                if (word == text)
+                {
+                    return value;
+                }
+            }
+            result.AddError($"{option.Name} takes {option.HelpName}, not '{text}'");
+            return default!;
+        };
+        return option;
+    }
+
+    /// <summary>A positive duration like <c>5s</c>, <c>500ms</c>, <c>1m30s</c>; zero where not given.</summary>
+    public static Option<TimeSpan> Duration(string name, string description, TimeSpan least) => new(name)
+    {
+        Description = description,
+        HelpName = "DURATION",
+        CustomParser = result =>
+        {
+            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+            if (GoDuration.TryParse(text, out var nanoseconds) && TimeSpan.FromMicroseconds(nanoseconds / 1000) is var duration && duration >= least)
+            {
+                return duration;
+            }
+            result.AddError(string.Create(CultureInfo.InvariantCulture, $"{name} takes a duration like 5s of at least {least.TotalMilliseconds}ms, not '{text}'"));
+            return default;
+        },
+    };
+
+    public static string[] Values(this ParseResult result, Option<string[]> option) => result.GetValue(option) ?? [];
+}

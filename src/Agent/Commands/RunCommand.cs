@@ -1,0 +1,70 @@
+using System.CommandLine;
+using System.Net;
+using Keepalive.Agent.Running;
+
+namespace Keepalive.Agent.Commands;
+
+/// <summary><c>keepalive-agent run</c>.</summary>
+internal static class RunCommand
+{
+    public static Command Create()
+    {
+        var policies = CommonOptions.Policies(required: true);
+        var listen = new Option<IPEndPoint?>("--listen")
+        {
+            Description = "Address of /metrics, or none",
+            HelpName = "ADDR:PORT",
+            DefaultValueFactory = _ => new IPEndPoint(IPAddress.Any, 9464),
+            CustomParser = result =>
+            {
+                var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+                if (text == "none")
+                {
+                    return null;
+                }
+                if (text.Contains(':', StringComparison.Ordinal) && IPEndPoint.TryParse(text, out var address))
+                {
+                    return address;
+                }
+                result.AddError($"--listen takes ADDR:PORT like 127.0.0.1:9464, or none, not '{text}'");
+                return null;
+            },
+        };
+        var interval = CommonOptions.Duration(
+            "--interval", "Time between two passes (default 5s)", least: TimeSpan.FromMilliseconds(100));
+        var datapath = CommonOptions.Words(
+            new Option<string>("--datapath") { Description = "How sockets are reached (default auto)" },
+            ("auto", "pidfd"),
+            ("pidfd", "pidfd"));
+        var existing = CommonOptions.Existing();
+        var side = CommonOptions.Side();
+        var dryRun = new Option<bool>("--dry-run") { Description = "Say what would be done and change nothing" };
+        var once = new Option<bool>("--once") { Description = "One pass, then exit; 4 when a selected socket could not be set" };
+        var restore = new Option<bool>("--restore-on-exit") { Description = "Give every socket its application's values back when stopping" };
+        var netns = CommonOptions.Namespaces();
+        var state = CommonOptions.StateDirectory();
+        var log = CommonOptions.Words(
+            new Option<OutputFormat>("--log-format") { Description = "Form of the log on standard error (default text)" },
+            ("text", OutputFormat.Table),
+            ("json", OutputFormat.Json));
+        var command = new Command("run", "Set keepalive on the node's sockets by policy, and keep it set")
+        {
+            policies, listen, interval, datapath, existing, side, dryRun, once, restore, netns, state, log,
+        };
+        command.SetAction(result => AgentRun.Execute(new RunOptions
+        {
+            Policies = result.Values(policies),
+            Listen = result.GetValue(listen),
+            Interval = result.GetValue(interval) is { Ticks: > 0 } given ? given : TimeSpan.FromSeconds(5),
+            Existing = result.GetValue(existing),
+            Side = result.GetValue(side),
+            DryRun = result.GetValue(dryRun),
+            Once = result.GetValue(once),
+            RestoreOnExit = result.GetValue(restore),
+            Namespaces = result.Values(netns),
+            StateDirectory = result.GetValue(state)!,
+            JsonLog = result.GetValue(log) == OutputFormat.Json,
+        }));
+        return command;
+    }
+}

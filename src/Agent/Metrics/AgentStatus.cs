@@ -1,0 +1,21 @@
+namespace Keepalive.Agent.Metrics;
+
+/// <summary>One series of a gauge.</summary>
+internal readonly record struct Sample(string Labels, double Value);
+
+/// <summary>What the last pass published for scrapes: immutable, swapped whole, so a scrape never waits for a pass.</summary>
+internal sealed class AgentStatus
+{
+    private volatile Gauges _gauges = new([], 0, 0, 0, 0);
+
+    public Gauges Current => _gauges;
+
+    public void Publish(Gauges gauges) => _gauges = gauges;
+
+    /// <param name="Sockets">Selected sockets by policy, destination and state.</param>
+    /// <param name="Scanned">Sockets enumerated in the last pass.</param>
+    /// <param name="Rules">Rules in force.</param>
+    /// <param name="InvalidPolicies">Whether the last version of the policies was refused (1) or not (0).</param>
+    /// <param name="LoadedAt">When the policies in force were loaded, Unix seconds.</param>
+    internal sealed record Gauges(IReadOnlyList<Sample> Sockets, int Scanned, int Rules, int InvalidPolicies, double LoadedAt);
+}

@@ -1,0 +1,20 @@
+using Keepalive.Config;
+using Keepalive.Config.Compilation;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Policies;
+
+/// <summary>What is in force: a compiled policy with the agent's own settings. Immutable, swapped whole.</summary>
+/// <param name="Policy">The rules.</param>
+/// <param name="Existing">What to do with an application's own keepalive where the policy itself does not say.</param>
+internal sealed record PolicySnapshot(CompiledPolicy Policy, ExistingMode Existing)
+{
+    public static PolicySnapshot Empty { get; } = new(CompiledPolicy.Empty, ExistingMode.Tighten);
+
+    /// <summary>The rule for a connection, null where none selects it.</summary>
+    public CompiledRule? Match(in SocketEndpoint local, in SocketEndpoint remote)
+    {
+        var (from, to) = (new Endpoint(local.Address, local.Port), new Endpoint(remote.Address, remote.Port));
+        return Policy.Match(in from, in to);
+    }
+}

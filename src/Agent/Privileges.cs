@@ -1,0 +1,66 @@
+using Keepalive.Linux;
+using Keepalive.Linux.Processes;
+
+namespace Keepalive.Agent;
+
+/// <summary>What the pidfd path needs from the kernel and from whoever started the program.</summary>
+internal static class Privileges
+{
+    private static readonly (Capability Capability, string For)[] Needed =
+    [
+        (Capability.SysAdmin, "entering the network namespaces of other processes (setns)"),
+        (Capability.SysPtrace, "duplicating sockets of other processes (pidfd_getfd) and reading /proc/PID/fd and /proc/PID/ns/net"),
+    ];
+
+    /// <summary>One line for each thing that is missing, with what needs it and how to get it; empty when all is there.</summary>
+    private static List<string> Missing()
+    {
+        var missing = new List<string>();
+        foreach (var (capability, use) in Needed)
+        {
+            if (!Capabilities.Has(capability))
+            {
+                var name = Capabilities.Name(capability);
+                missing.Add($"{name} is missing: needed for {use}. Run as root, add {name["CAP_".Length..]} to the container's capabilities, "
+                    + $"or set AmbientCapabilities={name} in the systemd unit.");
+            }
+        }
+        if (missing.Count == 0 && Probe() is { } problem)
+        {
+            missing.Add(problem);
+        }
+        return missing;
+    }
+
+    /// <summary>Writes what is missing to <paramref name="error"/>; true when nothing is.</summary>
+    public static bool Check(TextWriter error)
+    {
+        var missing = Missing();
+        foreach (var line in missing)
+        {
+            error.WriteLine($"keepalive-agent: {line}");
+        }
+        return missing.Count == 0;
+    }
+
+    /// <summary>Duplicates a descriptor of this very process, which only a missing call or a filter can refuse.</summary>
+    private static string? Probe()
+    {
+        using var self = ProcessDescriptor.TryOpen(Environment.ProcessId, out var errno);
+        if (self is not null)
+        {
+            errno = self.TryDuplicate(2, out var copy);
+            if (errno == 0)
+            {
+                copy.Dispose();
+            }
+        }
+        return errno switch
+        {
+            0 or Errno.EBADF => null,
+            Errno.ENOSYS => "pidfd_getfd is missing: it needs Linux 5.6 or later.",
+            _ => $"pidfd_getfd is refused ({Errno.Name(errno)}) although CAP_SYS_PTRACE is there: a seccomp profile or a security module forbids "
+                + "it. Allow pidfd_open and pidfd_getfd (Kubernetes: seccompProfile type Unconfined or Localhost).",
+        };
+    }
+}

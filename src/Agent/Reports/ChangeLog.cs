@@ -1,0 +1,106 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Running;
+using Microsoft.Extensions.Logging;
+
+namespace Keepalive.Agent.Reports;
+
+/// <summary>Logs every change to a socket as old → new with its rule, and every failure once; at most so many lines a pass.</summary>
+internal sealed partial class ChangeLog(ILogger<ChangeLog> logger, int linesPerPass = 50) : ISocketSink
+{
+    private readonly Dictionary<(ulong Namespace, ulong Cookie), string?> _failing = [];
+    private readonly List<(ulong Namespace, ulong Cookie)> _over = [];
+    private int _lines;
+    private int _left;
+
+    /// <summary>Lets the next pass have its own lines, after saying how many the last one left out.</summary>
+    public void EndPass()
+    {
+        if (_left > 0)
+        {
+            LogMore(_left);
+        }
+        _lines = _left = 0;
+    }
+
+    public void BeginNamespace(ulong inode)
+    {
+    }
+
+    public void Socket(in SocketRecord record)
+    {
+        var id = (record.Namespace, record.Cookie);
+        if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && record.Rule is not null)
+        {
+            if (!_failing.TryGetValue(id, out var reason) || reason != record.Reason)
+            {
+                _failing[id] = record.Reason;
+                if (Room())
+                {
+                    LogFailed(SocketText.Name(in record), SocketText.Reason(record.Reason), SocketText.Rule(in record));
+                }
+            }
+            return;
+        }
+        if (_failing.Count > 0)
+        {
+            _failing.Remove(id);
+        }
+        if (record.Replaced is not { } from || record.Current is not { } to || !Room())
+        {
+            return;
+        }
+        var change = SocketText.Change(from, to);
+        switch (record.Outcome)
+        {
+            case SocketOutcome.WouldApply or SocketOutcome.WouldRestore:
+                LogWould(SocketText.Name(in record), change, SocketText.Rule(in record));
+                break;
+            case SocketOutcome.Restored or SocketOutcome.Kept:
+                LogRestored(SocketText.Name(in record), change, SocketText.Rule(in record));
+                break;
+            default:
+                LogSet(SocketText.Name(in record), change, SocketText.Rule(in record));
+                break;
+        }
+    }
+
+    public void EndNamespace(ulong inode)
+    {
+    }
+
+    public void NamespaceGone(ulong inode)
+    {
+        if (_failing.Count > 0)
+        {
+            _over.AddRange(_failing.Keys.Where(id => id.Namespace == inode));
+            _over.ForEach(id => _failing.Remove(id));
+            _over.Clear();
+        }
+    }
+
+    private bool Room()
+    {
+        if (_lines < linesPerPass)
+        {
+            _lines++;
+            return true;
+        }
+        _left++;
+        return false;
+    }
+
+    [LoggerMessage(EventIds.SocketSet, LogLevel.Information, "Set {Socket}: {Change}; {Rule}")]
+    private partial void LogSet(string socket, string change, string rule);
+
+    [LoggerMessage(EventIds.SocketRestored, LogLevel.Information, "Gave back {Socket}: {Change}; {Rule}")]
+    private partial void LogRestored(string socket, string change, string rule);
+
+    [LoggerMessage(EventIds.SocketWouldChange, LogLevel.Information, "Would set {Socket}: {Change}; {Rule}")]
+    private partial void LogWould(string socket, string change, string rule);
+
+    [LoggerMessage(EventIds.SocketFailed, LogLevel.Warning, "Cannot set {Socket}: {Reason}; {Rule}")]
+    private partial void LogFailed(string socket, string reason, string rule);
+
+    [LoggerMessage(EventIds.SocketsLeftOut, LogLevel.Information, "{Count} more changes in this pass are not listed")]
+    private partial void LogMore(int count);
+}

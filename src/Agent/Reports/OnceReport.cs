@@ -1,0 +1,92 @@
+using Keepalive.Agent.Apply;
+
+namespace Keepalive.Agent.Reports;
+
+/// <summary>What <c>run --once</c> and <c>--dry-run</c> print: a line for each change and each failure, and a summary.</summary>
+internal sealed class OnceReport(TextWriter output) : ISocketSink
+{
+    private int _set;
+    private int _right;
+    private int _kept;
+    private int _restored;
+    private int _deferred;
+    private int _wouldSet;
+    private int _wouldRestore;
+    private int _pending;
+
+    public int Failed { get; private set; }
+
+    public void BeginNamespace(ulong inode)
+    {
+    }
+
+    public void Socket(in SocketRecord record)
+    {
+        var verb = record.Outcome switch
+        {
+            SocketOutcome.Managed when record.Changed => "set",
+            SocketOutcome.Restored => "restored",
+            SocketOutcome.Kept when record.Changed => "restored",
+            SocketOutcome.WouldApply => "would set",
+            SocketOutcome.WouldRestore => "would restore",
+            _ => null,
+        };
+        if (verb is not null && record.Replaced is { } from && record.Current is { } to)
+        {
+            output.WriteLine($"{verb} {SocketText.Name(in record)}: {SocketText.Change(from, to)}; {SocketText.Rule(in record)}");
+        }
+        else if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && record.Rule is not null)
+        {
+            output.WriteLine($"failed {SocketText.Name(in record)}: {SocketText.Reason(record.Reason)}; {SocketText.Rule(in record)}");
+        }
+        Count(in record);
+    }
+
+    public void EndNamespace(ulong inode)
+    {
+    }
+
+    public void NamespaceGone(ulong inode)
+    {
+    }
+
+    public void Summary(PassSummary summary)
+    {
+        var parts = new List<string>();
+        Add(parts, _set, "set");
+        Add(parts, _wouldSet, "would be set");
+        Add(parts, _right, "already right");
+        Add(parts, _kept, "left to their applications");
+        Add(parts, _restored, "restored");
+        Add(parts, _wouldRestore, "would be restored");
+        Add(parts, _deferred, "deferred while their probes are unanswered");
+        Add(parts, _pending, "not connected or accepted yet");
+        Add(parts, Failed, "failed");
+        var selected = parts.Count == 0 ? "none selected by a policy" : string.Join(", ", parts);
+        output.WriteLine($"{summary.Sockets} sockets in {summary.Namespaces} network namespaces: {selected}");
+    }
+
+    private void Count(in SocketRecord record)
+    {
+        _ = record.Outcome switch
+        {
+            SocketOutcome.Managed => record.Changed ? _set++ : _right++,
+            SocketOutcome.Kept or SocketOutcome.Application => _kept++,
+            SocketOutcome.Restored => _restored++,
+            SocketOutcome.Deferred => _deferred++,
+            SocketOutcome.WouldApply => _wouldSet++,
+            SocketOutcome.WouldRestore => _wouldRestore++,
+            SocketOutcome.Pending => _pending++,
+            SocketOutcome.Failed or SocketOutcome.Unreachable when record.Rule is not null => Failed++,
+            _ => 0,
+        };
+    }
+
+    private static void Add(List<string> parts, int count, string what)
+    {
+        if (count > 0)
+        {
+            parts.Add($"{count} {what}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Keepalive.Agent.Apply;
+using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Processes;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Reports;
+
+/// <summary>What <c>sockets</c> prints: collects records, then writes them as a table or as one JSON object a line.</summary>
+internal sealed class SocketList : ISocketSink
+{
+    private readonly List<SocketRecord> _records = [];
+    private readonly Dictionary<int, string> _commands = [];
+
+    public void BeginNamespace(ulong inode)
+    {
+    }
+
+    public void Socket(in SocketRecord record) => _records.Add(record);
+
+    public void EndNamespace(ulong inode)
+    {
+    }
+
+    public void NamespaceGone(ulong inode)
+    {
+    }
+
+    public void WriteJson(TextWriter output)
+    {
+        foreach (ref readonly var r in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_records))
+        {
+            var actual = Actual(in r);
+            var line = new SocketJson(
+                r.Namespace,
+                r.Cookie,
+                r.Local.ToString(),
+                r.Remote.ToString(),
+                r.State.Name(),
+                actual?.Enabled,
+                actual?.Time,
+                actual?.Interval,
+                actual?.Probes,
+                r.UserTimeout > 0 ? r.UserTimeout : null,
+                TimerName(r.Timer),
+                r.Timer == TcpTimer.None ? null : r.TimerExpires,
+                r.Unanswered,
+                r.Idle,
+                r.Pid == 0 ? null : r.Pid,
+                Command(r.Pid),
+                r.Rule?.Policy,
+                r.Rule?.Destination,
+                IsManaged(in r),
+                r.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed ? r.Reason : null);
+            output.WriteLine(JsonSerializer.Serialize(line, SocketJsonContext.Default.SocketJson));
+        }
+    }
+
+    public void WriteTable(TextWriter output)
+    {
+        string[] heads = ["NETNS", "STATE", "LOCAL", "REMOTE", "KEEPALIVE", "TIMER", "UNANSWERED", "USER-TIMEOUT", "PROCESS", "POLICY", "DESTINATION"];
+        var rows = new List<string[]> { heads };
+        foreach (ref readonly var r in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_records))
+        {
+            rows.Add(
+            [
+                r.Namespace.ToString(CultureInfo.InvariantCulture),
+                r.State.Name(),
+                r.Local.ToString(),
+                r.State == TcpState.Listen ? "-" : r.Remote.ToString(),
+                Keepalive(in r),
+                Timer(in r),
+                r.Unanswered > 0 ? r.Unanswered.ToString(CultureInfo.InvariantCulture) : "-",
+                r.UserTimeout > 0 ? Span(r.UserTimeout) : "-",
+                r.Pid == 0 ? "-" : $"{r.Pid}/{Command(r.Pid)}",
+                r.Rule is null ? "-" : r.Rule.Policy + (IsManaged(in r) ? "" : $" ({Standing(in r)})"),
+                r.Rule?.Destination ?? "-",
+            ]);
+        }
+        var widths = new int[heads.Length];
+        foreach (var row in rows)
+        {
+            for (var i = 0; i < row.Length; i++)
+            {
+                widths[i] = Math.Max(widths[i], row[i].Length);
+            }
+        }
+        var line = new StringBuilder();
+        foreach (var row in rows)
+        {
+            line.Clear();
+            for (var i = 0; i < row.Length; i++)
+            {
+                line.Append(row[i].PadRight(widths[i] + 2));
+            }
+            output.WriteLine(line.ToString().TrimEnd());
+        }
+    }
+
+    /// <summary>The values the socket really has, also where a dry run says what they would be.</summary>
+    private static KeepaliveOptions? Actual(in SocketRecord record) =>
+        record.Outcome is SocketOutcome.WouldApply or SocketOutcome.WouldRestore ? record.Replaced : record.Current;
+
+    private static bool IsManaged(in SocketRecord record) => record is { Rule: not null, Outcome: SocketOutcome.Managed or SocketOutcome.Deferred };
+
+    private static string Standing(in SocketRecord record) => record.Outcome switch
+    {
+        SocketOutcome.WouldApply => "not set yet",
+        SocketOutcome.Kept => "application's own kept",
+        SocketOutcome.Application => "changed by application",
+        SocketOutcome.Pending => "pending",
+        SocketOutcome.Unreachable or SocketOutcome.Failed => $"cannot be set: {record.Reason}",
+        _ => record.Outcome.ToString(),
+    };
+
+    private static string Keepalive(in SocketRecord record) => Actual(in record) switch
+    {
+        { Enabled: true } on => $"{on.Time}s/{on.Interval}s/{on.Probes}",
+        { Enabled: false } => "off",
+        null => "?",
+    };
+
+    private static string Timer(in SocketRecord record) =>
+        TimerName(record.Timer) is { } name ? $"{name} {Span(record.TimerExpires)}" : "-";
+
+    private static string? TimerName(TcpTimer timer) => timer switch
+    {
+        TcpTimer.None => null,
+        TcpTimer.Retransmit => "retransmit",
+        TcpTimer.Keepalive => "keepalive",
+        TcpTimer.TimeWait => "timewait",
+        TcpTimer.ZeroWindowProbe => "persist",
+        _ => "unknown",
+    };
+
+    /// <summary><c>850ms</c>, <c>12.3s</c>, <c>11m39s</c>, <c>1h59m</c>.</summary>
+    private static string Span(long milliseconds) => milliseconds switch
+    {
+        < 1000 => $"{milliseconds}ms",
+        < 60_000 => string.Create(CultureInfo.InvariantCulture, $"{milliseconds / 1000.0:0.0}s"),
+        < 3_600_000 => $"{milliseconds / 60_000}m{milliseconds / 1000 % 60:00}s",
+        _ => $"{milliseconds / 3_600_000}h{milliseconds / 60_000 % 60:00}m",
+    };
+
+    private string? Command(int pid)
+    {
+        if (pid == 0)
+        {
+            return null;
+        }
+        if (!_commands.TryGetValue(pid, out var command))
+        {
+            _commands.Add(pid, command = ProcFs.Command(pid) ?? "gone");
+        }
+        return command;
+    }
+}
+
+/// <summary>One line of <c>sockets -o json</c>. Times in seconds, <c>…Ms</c> in milliseconds; null where not known or not set.</summary>
+internal sealed record SocketJson(
+    ulong Netns,
+    ulong Cookie,
+    string Local,
+    string Remote,
+    string State,
+    bool? Keepalive,
+    int? Time,
+    int? Interval,
+    int? Probes,
+    int? UserTimeoutMs,
+    string? Timer,
+    uint? ExpiresMs,
+    int Unanswered,
+    uint? IdleMs,
+    int? Pid,
+    string? Command,
+    string? Policy,
+    string? Destination,
+    bool Managed,
+    string? Reason);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(SocketJson))]
+internal sealed partial class SocketJsonContext : JsonSerializerContext;

@@ -1,0 +1,58 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Linux.Processes;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Reports;
+
+/// <summary>Says in words what a record means, for logs and for <c>run --once</c>.</summary>
+internal static class SocketText
+{
+    /// <summary><c>10.0.0.1:40000 → 10.0.0.2:443 (pid 123 curl)</c>.</summary>
+    public static string Name(in SocketRecord record)
+    {
+        var owner = record.Pid == 0 ? "" : $" (pid {record.Pid} {ProcFs.Command(record.Pid) ?? "gone"})";
+        return $"{record.Local} → {record.Remote}{owner}";
+    }
+
+    /// <summary>Old and new values, only those that differ: <c>keepalive off → on, time 7200s → 700s</c>.</summary>
+    public static string Change(KeepaliveOptions from, KeepaliveOptions to)
+    {
+        var parts = new List<string>(4);
+        if (from.Enabled != to.Enabled)
+        {
+            parts.Add($"keepalive {OnOff(from)} → {OnOff(to)}");
+        }
+        if (from.Time != to.Time)
+        {
+            parts.Add($"time {from.Time}s → {to.Time}s");
+        }
+        if (from.Interval != to.Interval)
+        {
+            parts.Add($"interval {from.Interval}s → {to.Interval}s");
+        }
+        if (from.Probes != to.Probes)
+        {
+            parts.Add($"probes {from.Probes} → {to.Probes}");
+        }
+        return string.Join(", ", parts);
+    }
+
+    /// <summary>Why, where the socket could not be set.</summary>
+    public static string Reason(string? reason) => reason switch
+    {
+        FailureReasons.NoOwner => "no process holds a descriptor of it (the kernel's own, or an io_uring direct descriptor)",
+        FailureReasons.Multipath => "it is a subflow of a multipath (MPTCP) connection",
+        FailureReasons.NotAccepted => "its application has not accepted it yet",
+        FailureReasons.ReadBack => "it does not hold the values written: another program or a BPF hook changes them",
+        FailureReasons.StateFile => "the state file cannot take what would have to be given back",
+        FailureReasons.Probing => "its probes are unanswered, and writing now would hasten its end",
+        null => "unknown",
+        _ => $"the kernel refused: {reason}",
+    };
+
+    /// <summary>The rule and where it comes from.</summary>
+    public static string Rule(in SocketRecord record) =>
+        record.Rule is { } rule ? $"policy {rule.Policy}, destination {rule.Destination}" : "no policy selects it any more";
+
+    private static string OnOff(KeepaliveOptions options) => options.Enabled ? "on" : "off";
+}

@@ -1,0 +1,140 @@
+using System.Diagnostics;
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Reports;
+using Keepalive.Linux;
+using Microsoft.Extensions.Logging;
+
+namespace Keepalive.Agent.Running;
+
+/// <summary>The service's one thread: refresh the policy, pass over the sockets, publish, wait.</summary>
+internal sealed partial class AgentLoop(
+    RunOptions options,
+    IDatapath datapath,
+    PolicySource policies,
+    MetricCatalogue metrics,
+    AgentStatus status,
+    ChangeLog changes,
+    SocketTally tally,
+    ILogger<AgentLoop> logger) : IDisposable
+{
+    private readonly AutoResetEvent _wake = new(false);
+    private readonly FanOut _sink = new(changes, tally);
+    private bool _reload;
+    private bool _invalid;
+    private double _loadedAt;
+
+    /// <summary>Reads the policies again although nothing tells that they changed.</summary>
+    public void Reload()
+    {
+        _reload = true;
+        _wake.Set();
+    }
+
+    /// <summary>Runs until <paramref name="stop"/>, beginning with a policy that was loaded without errors.</summary>
+    public void Run(PolicyLoad first, CancellationToken stop)
+    {
+        using var registration = stop.Register(() => _wake.Set());
+        var policy = first.Snapshot!;
+        Loaded(first);
+        for (var full = true; !stop.IsCancellationRequested; full = false)
+        {
+            var begun = Stopwatch.GetTimestamp();
+            policy = Refresh(policy, stop);
+            Pass(policy, new PassScope { Full = full, DryRun = options.DryRun, SpreadOver = options.Interval, Stop = stop });
+            var left = options.Interval - Stopwatch.GetElapsedTime(begun);
+            if (left > TimeSpan.Zero)
+            {
+                _wake.WaitOne(left);
+            }
+        }
+        if (options.RestoreOnExit && !options.DryRun)
+        {
+            Pass(PolicySnapshot.Empty, new PassScope { Full = true, Last = true });
+        }
+    }
+
+    public void Dispose() => _wake.Dispose();
+
+    private void Pass(PolicySnapshot policy, PassScope scope)
+    {
+        var begun = Stopwatch.GetTimestamp();
+        try
+        {
+            var summary = datapath.Pass(policy, scope, _sink);
+            var took = Stopwatch.GetElapsedTime(begun) - summary.Waited;
+            metrics.ScanDuration.Record(took.TotalSeconds);
+            Publish(policy, summary);
+            LogPass(summary.NamespacesDumped, summary.Namespaces, summary.Sockets, summary.Read, took.TotalMilliseconds);
+            if (summary.NamespaceFailures > 0)
+            {
+                LogNamespacesFailed(summary.NamespaceFailures);
+            }
+        }
+        catch (LinuxException e)
+        {
+            LogPassFailed(e);
+        }
+        changes.EndPass();
+    }
+
+    private PolicySnapshot Refresh(PolicySnapshot current, CancellationToken stop)
+    {
+        PolicyLoad? load;
+        try
+        {
+            load = policies.Refresh(Interlocked.Exchange(ref _reload, false), stop);
+        }
+        catch (OperationCanceledException)
+        {
+            return current;
+        }
+        if (load is null)
+        {
+            return current;
+        }
+        if (load.Snapshot is null)
+        {
+            _invalid = true;
+            metrics.PolicyLoadFailures.Add(1);
+            LogRefused(load.Errors.Count());
+            foreach (var error in load.Errors.Take(20))
+            {
+                LogDiagnostic(error.ToString());
+            }
+            return current;
+        }
+        Loaded(load);
+        return load.Snapshot;
+    }
+
+    private void Loaded(PolicyLoad load)
+    {
+        _invalid = false;
+        _loadedAt = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
+        LogLoaded(load.Snapshot!.Policy.Rules.Length);
+    }
+
+    private void Publish(PolicySnapshot policy, PassSummary summary) =>
+        status.Publish(new AgentStatus.Gauges(tally.Samples(), summary.Sockets, policy.Policy.Rules.Length, _invalid ? 1 : 0, _loadedAt));
+
+    [LoggerMessage(EventIds.PolicyLoaded, LogLevel.Information, "Policies loaded: {Rules} rules in force")]
+    private partial void LogLoaded(int rules);
+
+    [LoggerMessage(EventIds.PolicyRefused, LogLevel.Error, "The changed policies have {Count} errors; the last good ones stay in force")]
+    private partial void LogRefused(int count);
+
+    [LoggerMessage(EventIds.PolicyDiagnostic, LogLevel.Error, "{Diagnostic}")]
+    private partial void LogDiagnostic(string diagnostic);
+
+    [LoggerMessage(EventIds.PassDone, LogLevel.Debug,
+        "Pass: {Dumped} of {Namespaces} namespaces dumped, {Sockets} sockets, values of {Read} read, {Milliseconds:F1} ms")]
+    private partial void LogPass(int dumped, int namespaces, int sockets, int read, double milliseconds);
+
+    [LoggerMessage(EventIds.PassFailed, LogLevel.Error, "The pass failed; the next one tries again")]
+    private partial void LogPassFailed(Exception exception);
+
+    [LoggerMessage(EventIds.NamespacesFailed, LogLevel.Warning, "{Count} network namespaces could not be looked into")]
+    private partial void LogNamespacesFailed(int count);
+}

@@ -1,0 +1,189 @@
+using System.Net.Sockets;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Destinations;
+using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Reports;
+using Keepalive.Config;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+
+namespace Keepalive.Agent.Running;
+
+/// <summary>Puts <c>run</c> together: checks what it needs, then one pass, or the service until it is told to stop.</summary>
+internal static partial class AgentRun
+{
+    public static int Execute(RunOptions options)
+    {
+        using var signals = new StopSignals();
+        var policies = new PolicySource(options.Policies, options.Side, options.Existing, new HostResolver());
+        PolicyLoad load;
+        try
+        {
+            load = policies.Load(signals.Stop);
+        }
+        catch (OperationCanceledException)
+        {
+            return ExitCodes.Done;
+        }
+        foreach (var diagnostic in load.Diagnostics.Where(d => d.Severity != Severity.Note))
+        {
+            Console.Error.WriteLine(diagnostic);
+        }
+        if (load.Snapshot is null)
+        {
+            return ExitCodes.InvalidInput;
+        }
+        if (!Privileges.Check(Console.Error))
+        {
+            return ExitCodes.NotPermitted;
+        }
+        try
+        {
+            return options.Once ? Once(options, load.Snapshot) : Serve(options, policies, load, signals).GetAwaiter().GetResult();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
+        {
+            Console.Error.WriteLine($"keepalive-agent: {e.Message}");
+            return ExitCodes.Failed;
+        }
+    }
+
+    private static int Once(RunOptions options, PolicySnapshot policy)
+    {
+        using var directory = options.DryRun ? RunDirectory.Read(options.StateDirectory) : RunDirectory.Open(options.StateDirectory);
+        if (!options.DryRun && !directory.IsOwner)
+        {
+            Console.Error.WriteLine(
+                $"keepalive-agent: warning: an agent is running (pid {RunDirectory.Holder(options.StateDirectory)}); it will take what this run "
+                + "sets for the applications' own values");
+        }
+        using var state = directory.IsOwner ? directory.CreateState() : null;
+        using var datapath = new PidfdDatapath(TimeProvider.System, options.Namespaces, directory.Inherited, state);
+        var report = new OnceReport(Console.Out);
+        var summary = datapath.Pass(policy, new PassScope { Full = true, DryRun = options.DryRun }, report);
+        if (options.RestoreOnExit && !options.DryRun)
+        {
+            summary = datapath.Pass(PolicySnapshot.Empty, new PassScope { Full = true, Last = true }, report);
+        }
+        report.Summary(summary);
+        return report.Failed > 0 ? ExitCodes.Failed : ExitCodes.Done;
+    }
+
+    private static async Task<int> Serve(RunOptions options, PolicySource policies, PolicyLoad load, StopSignals signals)
+    {
+        using var directory = RunDirectory.Open(options.StateDirectory);
+        if (!directory.IsOwner)
+        {
+            Console.Error.WriteLine(
+                $"keepalive-agent: another agent is running on this node (pid {RunDirectory.Holder(options.StateDirectory)}, lock "
+                + $"{options.StateDirectory}/lock). Stop it first.");
+            return ExitCodes.Failed;
+        }
+        using var loggers = CreateLoggers(options.JsonLog);
+        var logger = loggers.CreateLogger("Keepalive.Agent");
+        using var state = options.DryRun ? null : directory.CreateState();
+        using var datapath = new PidfdDatapath(TimeProvider.System, options.Namespaces, directory.Inherited, state);
+        using var metrics = new MetricCatalogue();
+        var status = new AgentStatus();
+        using var exposition = new Exposition(metrics, status, Version, datapath.Name, Environment.OSVersion.Version.ToString());
+        await using var server = options.Listen is null ? null : await Listen(options, exposition, loggers).ConfigureAwait(false);
+        using var loop = new AgentLoop(
+            options,
+            datapath,
+            policies,
+            metrics,
+            status,
+            new ChangeLog(loggers.CreateLogger<ChangeLog>()),
+            new SocketTally(metrics, datapath.Name),
+            loggers.CreateLogger<AgentLoop>());
+        signals.OnReload(loop.Reload);
+        LogStarted(logger, Version, datapath.Name, options.Interval, options.Listen?.ToString() ?? "nothing");
+        loop.Run(load, signals.Stop);
+        LogStopped(logger);
+        return ExitCodes.Done;
+    }
+
+    private static async Task<MetricsServer> Listen(RunOptions options, Exposition exposition, ILoggerFactory loggers)
+    {
+        try
+        {
+            return await MetricsServer.StartAsync(options.Listen!, exposition, loggers).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is IOException or SocketException)
+        {
+            throw new IOException($"cannot listen on {options.Listen}: {e.InnerException?.Message ?? e.Message}. Choose another address with --listen.", e);
+        }
+    }
+
+    private static ILoggerFactory CreateLoggers(bool json) => LoggerFactory.Create(logging =>
+    {
+        logging.SetMinimumLevel(LogLevel.Information);
+        logging.AddFilter("Microsoft", LogLevel.Warning);
+        logging.AddConsole(console =>
+        {
+            console.LogToStandardErrorThreshold = LogLevel.Trace;
+            console.FormatterName = json ? ConsoleFormatterNames.Json : ConsoleFormatterNames.Simple;
+        });
+        if (json)
+        {
+            logging.AddJsonConsole(console => (console.TimestampFormat, console.UseUtcTimestamp) = ("yyyy-MM-ddTHH:mm:ss.fffZ", true));
+        }
+        else
+        {
+            logging.AddSimpleConsole(console =>
+            {
+                console.SingleLine = true;
+                console.UseUtcTimestamp = true;
+                console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+                console.ColorBehavior = LoggerColorBehavior.Disabled;
+            });
+        }
+    });
+
+    private static string Version { get; } =
+        typeof(AgentRun).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
+
+    [LoggerMessage(EventIds.Started, LogLevel.Information,
+        "keepalive-agent {Version} started: datapath {Datapath}, a pass every {Interval}, metrics on {Listen}")]
+    private static partial void LogStarted(ILogger logger, string version, string datapath, TimeSpan interval, string listen);
+
+    [LoggerMessage(EventIds.Stopped, LogLevel.Information, "Stopped")]
+    private static partial void LogStopped(ILogger logger);
+
+    /// <summary>SIGTERM and SIGINT stop; SIGHUP reloads.</summary>
+    private sealed class StopSignals : IDisposable
+    {
+        private readonly CancellationTokenSource _stop = new();
+        private readonly List<PosixSignalRegistration> _registrations = [];
+
+        public StopSignals()
+        {
+            foreach (var signal in (ReadOnlySpan<PosixSignal>)[PosixSignal.SIGTERM, PosixSignal.SIGINT])
+            {
+                _registrations.Add(PosixSignalRegistration.Create(signal, context =>
+                {
+                    context.Cancel = true;
+                    _stop.Cancel();
+                }));
+            }
+        }
+
+        public CancellationToken Stop => _stop.Token;
+
+        public void OnReload(Action reload) => _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+        {
+            context.Cancel = true;
+            reload();
+        }));
+
+        public void Dispose()
+        {
+            _registrations.ForEach(registration => registration.Dispose());
+            _stop.Dispose();
+        }
+    }
+}

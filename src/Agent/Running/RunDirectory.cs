@@ -1,0 +1,47 @@
+using Keepalive.Agent.Sockets;
+using Keepalive.Linux;
+using Keepalive.Linux.Files;
+
+namespace Keepalive.Agent.Running;
+
+/// <summary>The directory with the instance lock and the state file.</summary>
+internal sealed class RunDirectory : IDisposable
+{
+    private readonly string _path;
+    private readonly InstanceLock? _lock;
+
+    private RunDirectory(string path, InstanceLock? held)
+    {
+        _path = path;
+        _lock = held;
+        Inherited = StateFile.Load(StatePath(path), StateFile.CurrentBoot());
+    }
+
+    /// <summary>Whether this process is the one agent of the node, and may write the state.</summary>
+    public bool IsOwner => _lock is not null;
+
+    /// <summary>What the last agent of this boot knew.</summary>
+    public Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> Inherited { get; }
+
+    /// <summary>Takes the lock if it is free.</summary>
+    /// <exception cref="IOException">The directory cannot be made or written to.</exception>
+    public static RunDirectory Open(string path)
+    {
+        Directory.CreateDirectory(path);
+        return new RunDirectory(path, InstanceLock.TryAcquire(Path.Combine(path, "lock")));
+    }
+
+    /// <summary>Reads what an agent left or keeps there, without a lock; nothing is created.</summary>
+    public static RunDirectory Read(string path) => new(path, null);
+
+    /// <summary>The process that holds the lock, null where it cannot be read.</summary>
+    public static string? Holder(string path) => InstanceLock.Holder(Path.Combine(path, "lock"));
+
+    /// <summary>Starts a new state file with what was inherited.</summary>
+    /// <exception cref="LinuxException">It cannot be written.</exception>
+    public StateFile CreateState() => StateFile.Create(StatePath(_path), StateFile.CurrentBoot(), Inherited);
+
+    public void Dispose() => _lock?.Dispose();
+
+    private static string StatePath(string directory) => Path.Combine(directory, "state");
+}

@@ -1,0 +1,31 @@
+using System.Net;
+using Keepalive.Config;
+
+namespace Keepalive.Agent.Running;
+
+/// <summary>What <c>run</c> was asked to do.</summary>
+internal sealed record RunOptions
+{
+    public required IReadOnlyList<string> Policies { get; init; }
+
+    /// <summary>Null serves nothing.</summary>
+    public required IPEndPoint? Listen { get; init; }
+
+    public required TimeSpan Interval { get; init; }
+
+    public required ExistingMode Existing { get; init; }
+
+    public required Side Side { get; init; }
+
+    public required bool DryRun { get; init; }
+
+    public required bool Once { get; init; }
+
+    public required bool RestoreOnExit { get; init; }
+
+    public required IReadOnlyList<string> Namespaces { get; init; }
+
+    public required string StateDirectory { get; init; }
+
+    public required bool JsonLog { get; init; }
+}

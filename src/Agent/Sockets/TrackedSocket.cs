@@ -1,0 +1,91 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Config.Compilation;
+using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Sockets;
+
+/// <summary>A socket that a rule selects, or selected: what is known of it between two passes. Mutable; owned by the pass thread.</summary>
+internal sealed class TrackedSocket
+{
+    public required ulong Namespace { get; init; }
+
+    public required ulong Cookie { get; init; }
+
+    public required SocketEndpoint Local { get; init; }
+
+    public required SocketEndpoint Remote { get; init; }
+
+    public CompiledRule? Rule { get; set; }
+
+    public SocketMemory? Memory { get; set; }
+
+    public SocketOutcome Outcome { get; set; } = SocketOutcome.Pending;
+
+    public string? Reason { get; set; }
+
+    /// <summary>The values read or written last; null before the first reading.</summary>
+    public KeepaliveOptions? Current { get; set; }
+
+    /// <summary>What <see cref="Current"/> has replaced (or, in a dry run, would) since the last record.</summary>
+    public KeepaliveOptions? Replaced { get; set; }
+
+    public int UserTimeout { get; set; }
+
+    /// <summary>The process and its descriptor through which the socket was last reached; 0 where not known.</summary>
+    public int Pid { get; set; }
+
+    public int Descriptor { get; set; }
+
+    /// <summary>Whether the policy has not been brought to bear yet: the next pass tries again.</summary>
+    public bool Unsettled { get; set; } = true;
+
+    /// <summary>Passes to leave out before the next try, and how many that failed.</summary>
+    public int Attempts { get; set; }
+
+    public long NextTry { get; set; }
+
+    // What the last dump said.
+    public long SeenInDump { get; set; }
+
+    public TcpState State { get; set; }
+
+    public TcpTimer Timer { get; set; }
+
+    public uint TimerExpires { get; set; }
+
+    public int Unanswered { get; set; }
+
+    public uint? Idle { get; set; }
+
+    public uint Inode { get; set; }
+
+    public ulong CgroupId { get; set; }
+
+    public bool IsMultipath { get; set; }
+
+    /// <summary>Whether it is gone from the kernel's table; queues that still hold it drop it.</summary>
+    public bool Gone { get; set; }
+
+    public SocketRecord ToRecord() => new()
+    {
+        Namespace = Namespace,
+        Cookie = Cookie,
+        Local = Local,
+        Remote = Remote,
+        State = State,
+        Timer = Timer,
+        TimerExpires = TimerExpires,
+        Unanswered = Unanswered,
+        Idle = Idle,
+        Found = Memory is { Holder: not SocketHolder.Application } memory ? memory.Found : null,
+        Current = Current,
+        Replaced = Replaced,
+        Changed = Replaced is not null && Outcome is not (SocketOutcome.WouldApply or SocketOutcome.WouldRestore),
+        UserTimeout = UserTimeout,
+        Rule = Rule,
+        Outcome = Outcome,
+        Reason = Reason,
+        Pid = Pid,
+    };
+}

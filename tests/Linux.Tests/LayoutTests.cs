@@ -1,0 +1,118 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+using Keepalive.Linux.Interop;
+using Keepalive.Linux.Sockets;
+using Xunit;
+
+namespace Keepalive.Linux.Tests;
+
+/// <summary>Every constant and every struct of the raw import files against the system's own headers, by the C compiler.</summary>
+public sealed class LayoutTests
+{
+    /// <summary>Import class, headers, and the C name of each of its structs; a star means that the struct goes on after what is mirrored.</summary>
+    public static TheoryData<string, string, string> Imports => new()
+    {
+        { nameof(SysSocket), "sys/socket.h netinet/in.h netinet/tcp.h", "" },
+        { nameof(Unistd), "unistd.h fcntl.h sys/file.h", "" },
+        { nameof(SysMman), "sys/mman.h", "" },
+        { nameof(Sched), "sched.h", "" },
+        { nameof(SysPidfd), "sys/syscall.h unistd.h", "" },
+        { nameof(SysStat), "sys/stat.h fcntl.h", "statx_t=struct statx" },
+        { nameof(LinuxCapability), "linux/capability.h", "cap_user_header=struct __user_cap_header_struct cap_user_data=struct __user_cap_data_struct" },
+        { nameof(LinuxNetlink), "sys/socket.h linux/netlink.h", "nlmsghdr=struct nlmsghdr nlattr=struct nlattr" },
+        {
+            nameof(LinuxInetDiag), "linux/inet_diag.h linux/tcp.h",
+            "inet_diag_sockid=struct inet_diag_sockid inet_diag_req=struct inet_diag_req inet_diag_msg=struct inet_diag_msg tcp_info=struct tcp_info*"
+        },
+        { nameof(Errno), "errno.h", "" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Imports))]
+    public void Import_AgainstHeaders_Agrees(string import, string headers, string structs)
+    {
+        var type = typeof(SysSocket).Assembly.GetTypes().Single(t => t.Name == import && t.DeclaringType is null);
+        var asserts = Constants(type).Concat(Structs(type, structs)).ToList();
+        Assert.NotEmpty(asserts);
+        Assert.Equal("", Compile(headers, asserts));
+    }
+
+    [Fact]
+    public void Imports_AllClasses_AreListed()
+    {
+        var classes = typeof(SysSocket).Assembly.GetTypes()
+            .Where(t => t.Namespace == typeof(SysSocket).Namespace && t.DeclaringType is null && !t.Name.StartsWith('<')).Select(t => t.Name);
+        Assert.Empty(classes.Except(Imports.Select(row => row.Data.Item1)));
+    }
+
+    [Fact]
+    public void TcpStates_AgainstHeaders_Agree()
+    {
+        (TcpState State, string Name)[] states =
+        [
+            (TcpState.Established, "TCP_ESTABLISHED"), (TcpState.SynSent, "TCP_SYN_SENT"), (TcpState.SynReceived, "TCP_SYN_RECV"),
+            (TcpState.FinWait1, "TCP_FIN_WAIT1"), (TcpState.FinWait2, "TCP_FIN_WAIT2"), (TcpState.TimeWait, "TCP_TIME_WAIT"),
+            (TcpState.Close, "TCP_CLOSE"), (TcpState.CloseWait, "TCP_CLOSE_WAIT"), (TcpState.LastAck, "TCP_LAST_ACK"),
+            (TcpState.Listen, "TCP_LISTEN"), (TcpState.Closing, "TCP_CLOSING"),
+        ];
+        Assert.Equal("", Compile("netinet/tcp.h", states.Select(s => $"{s.Name} == {(int)s.State}")));
+    }
+
+    [Fact]
+    public void Compile_WrongAssertion_IsReported()
+    {
+        Assert.Contains("SO_COOKIE == 58", Compile("sys/socket.h", ["SO_COOKIE == 58"]), StringComparison.Ordinal);
+    }
+
+    private static IEnumerable<string> Constants(Type type) =>
+        from field in type.GetFields(BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public)
+        where field.IsLiteral
+        select $"{field.Name} == {Convert.ToInt64(field.GetRawConstantValue(), System.Globalization.CultureInfo.InvariantCulture)}";
+
+    private static IEnumerable<string> Structs(Type type, string structs)
+    {
+        var names = System.Text.RegularExpressions.Regex.Matches(structs, @"(\w+)=(struct \w+)(\*?)").ToDictionary(m => m.Groups[1].Value);
+        foreach (var mirror in type.GetNestedTypes(BindingFlags.NonPublic).Where(t => t.IsValueType && !t.IsDefined(typeof(InlineArrayAttribute))))
+        {
+            var name = names[mirror.Name].Groups[2].Value;
+            var size = Marshal.SizeOf(mirror);
+            yield return names[mirror.Name].Groups[3].Length > 0 ? $"sizeof({name}) >= {size}" : $"sizeof({name}) == {size}";
+            foreach (var field in mirror.GetFields(BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public))
+            {
+                yield return $"offsetof({name}, {field.Name}) == {Marshal.OffsetOf(mirror, field.Name)}";
+                yield return $"sizeof((({name} *)0)->{field.Name}) == {Marshal.SizeOf(field.FieldType)}";
+            }
+        }
+    }
+
+    /// <summary>What the compiler has to say; nothing when every assertion holds.</summary>
+    private static string Compile(string headers, IEnumerable<string> assertions)
+    {
+        var source = new StringBuilder("#define _GNU_SOURCE\n#include <stddef.h>\n");
+        foreach (var header in headers.Split(' '))
+        {
+            source.Append($"#include <{header}>\n");
+        }
+        foreach (var assertion in assertions)
+        {
+            source.Append($"_Static_assert({assertion}, \"{assertion}\");\n");
+        }
+        var directory = Directory.CreateTempSubdirectory("keepalive-layout");
+        try
+        {
+            var file = Path.Combine(directory.FullName, "layout.c");
+            File.WriteAllText(file, source.ToString());
+            var start = new System.Diagnostics.ProcessStartInfo("cc", ["-std=c11", "-fsyntax-only", file]) { RedirectStandardError = true };
+            using var compiler = System.Diagnostics.Process.Start(start)!;
+            var text = compiler.StandardError.ReadToEnd();
+            Assert.True(compiler.WaitForExit(30_000), "cc hangs");
+            return compiler.ExitCode == 0 ? "" : text;
+        }
+        finally
+        {
+            directory.Delete(recursive: true);
+        }
+    }
+}
