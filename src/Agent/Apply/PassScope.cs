@@ -5,7 +5,8 @@ namespace Keepalive.Agent.Apply;
 /// <summary>How much a pass looks at and what it may do.</summary>
 internal sealed record PassScope
 {
-    /// <summary>Look at every namespace whatever its counters say, and for every owner wherever it may be.</summary>
+    /// <summary>Look at every namespace whatever its counters say, read the values of every selected socket, and look for its owner wherever
+    /// it may be.</summary>
     public bool Full { get; init; }
 
     /// <summary>Read the values of sockets that no rule selects, too.</summary>

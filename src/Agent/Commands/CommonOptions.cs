@@ -19,21 +19,18 @@ internal static class CommonOptions
 {
     public const string DefaultStateDirectory = "/run/keepalive-agent";
 
-    public static Option<string[]> Policies(bool required) => new("--policies")
+    public static Option<string[]> Policies(bool required) => Paths(new("--policies")
     {
         Description = "Policy files, or directories of *.yaml and *.yml files",
         HelpName = "PATH",
         Required = required,
-        Arity = required ? ArgumentArity.OneOrMore : ArgumentArity.ZeroOrMore,
-        AllowMultipleArgumentsPerToken = true,
-    };
+    });
 
-    public static Option<string[]> Namespaces() => new("--netns")
+    public static Option<string[]> Namespaces() => Paths(new("--netns")
     {
         Description = "Look only at this network namespace (/proc/PID/ns/net, /run/netns/NAME); may be repeated. Default: every one on the node",
         HelpName = "PATH",
-        AllowMultipleArgumentsPerToken = true,
-    };
+    });
 
     public static Option<ExistingMode> Existing() => Words(
         new Option<ExistingMode>("--existing")
@@ -84,6 +81,24 @@ internal static class CommonOptions
             result.AddError($"{option.Name} takes {option.HelpName}, not '{text}'");
             return default!;
         };
+        return option;
+    }
+
+    /// <summary>An option that takes any number of paths. A word with a dash in front is a mistyped option, not a path.</summary>
+    private static Option<string[]> Paths(Option<string[]> option)
+    {
+        option.Arity = ArgumentArity.OneOrMore;
+        option.AllowMultipleArgumentsPerToken = true;
+        option.Validators.Add(result =>
+        {
+            foreach (var token in result.Tokens)
+            {
+                if (token.Value.StartsWith('-'))
+                {
+                    result.AddError($"there is no option '{token.Value}' (a path that begins with a dash is written ./{token.Value})");
+                }
+            }
+        });
         return option;
     }
 

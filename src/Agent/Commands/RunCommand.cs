@@ -10,26 +10,7 @@ internal static class RunCommand
     public static Command Create()
     {
         var policies = CommonOptions.Policies(required: true);
-        var listen = new Option<IPEndPoint?>("--listen")
-        {
-            Description = "Address of /metrics, or none",
-            HelpName = "ADDR:PORT",
-            DefaultValueFactory = _ => new IPEndPoint(IPAddress.Any, 9464),
-            CustomParser = result =>
-            {
-                var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-                if (text == "none")
-                {
-                    return null;
-                }
-                if (text.Contains(':', StringComparison.Ordinal) && IPEndPoint.TryParse(text, out var address))
-                {
-                    return address;
-                }
-                result.AddError($"--listen takes ADDR:PORT like 127.0.0.1:9464, or none, not '{text}'");
-                return null;
-            },
-        };
+        var listen = Listen();
         var interval = CommonOptions.Duration(
             "--interval", "Time between two passes (default 5s)", least: TimeSpan.FromMilliseconds(100));
         var datapath = CommonOptions.Words(
@@ -54,8 +35,8 @@ internal static class RunCommand
         command.SetAction(result => AgentRun.Execute(new RunOptions
         {
             Policies = result.Values(policies),
-            Listen = result.GetValue(listen),
-            Interval = result.GetValue(interval) is { Ticks: > 0 } given ? given : TimeSpan.FromSeconds(5),
+            Listen = result.GetValue(listen) is { } given ? given.EndPoint : new IPEndPoint(IPAddress.Any, 9464),
+            Interval = result.GetValue(interval) is { Ticks: > 0 } time ? time : TimeSpan.FromSeconds(5),
             Existing = result.GetValue(existing),
             Side = result.GetValue(side),
             DryRun = result.GetValue(dryRun),
@@ -67,4 +48,26 @@ internal static class RunCommand
         }));
         return command;
     }
+
+    private static Option<ListenAddress?> Listen() => new("--listen")
+    {
+        Description = "Address of /metrics, or none (default 0.0.0.0:9464)",
+        HelpName = "ADDR:PORT",
+        CustomParser = result =>
+        {
+            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+            if (text == "none")
+            {
+                return new ListenAddress(null);
+            }
+            if (text.Contains(':', StringComparison.Ordinal) && IPEndPoint.TryParse(text, out var address))
+            {
+                return new ListenAddress(address);
+            }
+            result.AddError($"--listen takes ADDR:PORT like 127.0.0.1:9464, or none, not '{text}'");
+            return null;
+        },
+    };
+
+    private sealed record ListenAddress(IPEndPoint? EndPoint);
 }

@@ -18,7 +18,7 @@ internal interface IReachedSocket
 /// <remarks>
 /// New descriptors get the lowest free number, so the numbers not known yet are tried first and in order, and the search ends with the last
 /// wanted socket: in a process of 18,000 known descriptors, a new one costs a few tries and no directory listing. What is known of a number
-/// (no socket, another socket) goes stale when it is closed and used again; only if a socket was not found are those numbers tried too.
+/// (no socket, another socket, a tracked one) goes stale when it is closed and used again; only if a socket was not found are those numbers tried too.
 /// </remarks>
 internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts)
 {
@@ -119,7 +119,7 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts)
         for (var number = 0; number < size && wanted.Count > 0; number++)
         {
             var kind = kinds[number];
-            if (kind == DescriptorKind.Tracked || (kind != DescriptorKind.Unknown && !retryKnown))
+            if (kind != DescriptorKind.Unknown && !retryKnown)
             {
                 continue;
             }
@@ -152,7 +152,7 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts)
                     handler.Reached(in descriptor, socket);
                     found = true;
                 }
-                else
+                else if (kind != DescriptorKind.Tracked)
                 {
                     kinds[number] = DescriptorKind.OtherSocket;
                 }

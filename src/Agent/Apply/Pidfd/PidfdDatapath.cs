@@ -182,11 +182,11 @@ internal sealed class PidfdDatapath : IDatapath
             watched.Sockets.Add(seen.Cookie, socket);
             _audit.Enqueue(socket);
         }
-        else if (compare)
+        else if (compare || scope.Full)
         {
             var rule = policy.Match(in local, in remote);
             // An equal rule of a new policy changes nothing, unless what is done with existing values has changed.
-            socket.Unsettled |= !SameEffect(socket.Rule, rule) || (watched.ComparedWith as PolicySnapshot)?.Existing != policy.Existing;
+            socket.Unsettled |= scope.Full || !SameEffect(socket.Rule, rule) || (watched.ComparedWith as PolicySnapshot)?.Existing != policy.Existing;
             socket.NextTry = socket.Unsettled ? 0 : socket.NextTry;
             socket.Rule = rule;
         }
@@ -197,6 +197,12 @@ internal sealed class PidfdDatapath : IDatapath
         socket.Unanswered = seen.Timer is TcpTimer.Keepalive ? seen.TimerCount : 0;
         socket.Idle = seen.Idle;
         socket.Inode = seen.Inode;
+        if (seen.Inode == 0 && socket.Pid != 0)
+        {
+            // Closed by the application and on its way out: its descriptor's number may already be another socket's.
+            _processes.Find(socket.Pid)?.Forget(socket.Descriptor);
+            socket.Pid = 0;
+        }
         if (socket.Unsettled)
         {
             socket.CgroupId = seen.CgroupId;

@@ -1,0 +1,179 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Policies;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Apply;
+
+/// <summary>Random histories of real sockets against a model of what the documentation promises.</summary>
+public sealed class ModelTests : IDisposable
+{
+    private const int Histories = 1000;
+    private const int Steps = 10;
+    private const string Elsewhere = "10.77.9.9";
+
+    private static readonly KeepaliveValues Fresh = new(false, 7200, 75, 9);
+
+    private static readonly ModelPolicy[] Policies =
+    [
+        new(null, null, null, "tighten", "nothing is selected", Selects: false),
+        new(700, 10, 20, "tighten", "time: 700s, interval: 10s, probes: 20"),
+        new(60, 5, 3, "tighten", "time: 60s, interval: 5s, probes: 3"),
+        new(300, null, null, "tighten", "time: 300s"),
+        new(null, null, null, "tighten", ""),
+        new(null, 7, 4, "tighten", "interval: 7s, probes: 4"),
+        new(40, 5, 3, "keep", "time: 40s, interval: 5s, probes: 3"),
+        new(500, 10, null, "replace", "time: 500s, interval: 10s"),
+    ];
+
+    private readonly Lab _lab = CreateLab();
+
+    [Fact]
+    public void Histories_OfApplicationPolicyRestartAndRemoval_EndAsTheModelSays()
+    {
+        _lab.AddServerAddress(Elsewhere);
+        var port = _lab.Server.Listen();
+        using var rig = new Rig(_lab.Client.NetnsPath);
+        var snapshots = Policies.Select(p => p.Selects ? Rig.PolicyFor(Lab.ServerAddress, p.Yaml, p.Existing) : PolicySnapshot.Empty).ToArray();
+        int written = 0, restored = 0, leftAlone = 0;
+        for (var seed = 0; seed < Histories; seed++)
+        {
+            var random = new Random(seed);
+            var history = new List<string> { $"seed {seed}" };
+            var sockets = new[] { Lab.ServerAddress, Lab.ServerAddressMapped, Elsewhere }
+                .Select(address => new ModelSocket(_lab.Client.Connect(address, port), Selectable: address != Elsewhere)).ToArray();
+            var policy = 0;
+            var unnoticed = false;
+            for (var step = 0; step < Steps; step++)
+            {
+                var scope = new PassScope { Full = random.Next(2) == 0 };
+                switch (random.Next(6))
+                {
+                    case 0 or 1:
+                        ApplicationChanges(sockets[random.Next(sockets.Length)], random, history);
+                        if (random.Next(3) > 0)
+                        {
+                            unnoticed = true;
+                            continue;
+                        }
+                        // Otherwise a change is noticed when there is a reason to look; a change that is undone before is none.
+                        scope = scope with { Full = true };
+                        unnoticed = false;
+                        break;
+                    case 2 or 3:
+                        policy = random.Next(Policies.Length);
+                        history.Add($"policy {Policies[policy].Existing} {Policies[policy].Yaml}");
+                        break;
+                    case 4:
+                        rig.Restart();
+                        scope = scope with { Full = true };
+                        history.Add("agent killed and started");
+                        break;
+                    default:
+                        history.Add("agent stopped with restore, then started");
+                        rig.Policy = PolicySnapshot.Empty;
+                        rig.Pass(new PassScope { Full = true, Last = true });
+                        Array.ForEach(sockets, s => s.Pass(Policies[0]));
+                        Check(sockets, history);
+                        rig.Restart();
+                        break;
+                }
+                rig.Policy = snapshots[policy];
+                rig.Pass(unnoticed ? scope with { Full = true } : scope);
+                unnoticed = false;
+                Array.ForEach(sockets, s => s.Pass(Policies[policy]));
+                history.Add($"pass → {string.Join("  ", sockets.Select(s => s.Values))}");
+                Check(sockets, history);
+                written += sockets.Count(s => s is { WrittenByAgent: true });
+                leftAlone += sockets.Count(s => s is { Selectable: true, IsApplications: true });
+                restored += sockets.Count(s => s is { Selectable: true, Seen: false } && step > 0);
+            }
+            _lab.Client.CloseAll();
+        }
+        // The histories were worth running.
+        Assert.True(written > 2000 && restored > 500 && leftAlone > 500, $"{written} written, {restored} restored, {leftAlone} left alone");
+    }
+
+    public void Dispose() => _lab.Dispose();
+
+    private static Lab CreateLab()
+    {
+        Live.Require();
+        return new Lab();
+    }
+
+    private void ApplicationChanges(ModelSocket socket, Random random, List<string> history)
+    {
+        var (option, value) = random.Next(5) switch
+        {
+            0 => (HolderOption.Keepalive, 1),
+            1 => (HolderOption.Keepalive, 0),
+            2 => (HolderOption.Idle, Pick(random, 30, 60, 300, 700, 1000)),
+            3 => (HolderOption.Interval, Pick(random, 5, 7, 10)),
+            _ => (HolderOption.Count, Pick(random, 3, 4, 20)),
+        };
+        _lab.Client.Set(socket.Id, option, value);
+        socket.Values = option switch
+        {
+            HolderOption.Keepalive => socket.Values with { On = value == 1 },
+            HolderOption.Idle => socket.Values with { Idle = value },
+            HolderOption.Interval => socket.Values with { Interval = value },
+            _ => socket.Values with { Count = value },
+        };
+        history.Add($"application sets {option} of {socket.Id} to {value}");
+    }
+
+    private void Check(ModelSocket[] sockets, List<string> history)
+    {
+        foreach (var socket in sockets)
+        {
+            var real = _lab.Client.Get(socket.Id);
+            Assert.True(socket.Values == real, $"socket {socket.Id}: the model says {socket.Values}, it has {real}\n{string.Join('\n', history)}");
+        }
+    }
+
+    private static int Pick(Random random, params int[] values) => values[random.Next(values.Length)];
+
+    private sealed record ModelPolicy(int? Time, int? Interval, int? Count, string Existing, string Yaml, bool Selects = true);
+
+    /// <summary>What the documentation promises of one socket, told without a look at how it is done.</summary>
+    private sealed record ModelSocket(int Id, bool Selectable)
+    {
+        private KeepaliveValues _first;
+        private KeepaliveValues _left;
+
+        public KeepaliveValues Values { get; set; } = Fresh;
+
+        /// <summary>Whether an earlier pass, under a policy that selects it, has looked at it.</summary>
+        public bool Seen { get; private set; }
+
+        public bool IsApplications { get; private set; }
+
+        public bool WrittenByAgent { get; private set; }
+
+        public void Pass(ModelPolicy policy)
+        {
+            var selected = policy.Selects && Selectable;
+            if (IsApplications || !Selectable)
+            {
+                return;
+            }
+            if (Seen && Values != _left)
+            {
+                // Only a socket the agent has written to stays remembered when nothing selects it.
+                IsApplications = selected || WrittenByAgent;
+                Seen = WrittenByAgent = false;
+                return;
+            }
+            _first = Seen ? _first : Values;
+            var own = _first.On
+                && (policy.Existing == "keep" || (policy.Existing == "tighten" && !(policy.Time < _first.Idle)));
+            WrittenByAgent = selected && !own;
+            Values = WrittenByAgent
+                ? new KeepaliveValues(true, policy.Time ?? _first.Idle, policy.Interval ?? _first.Interval, policy.Count ?? _first.Count)
+                : _first;
+            Seen = selected;
+            _left = Values;
+        }
+    }
+}

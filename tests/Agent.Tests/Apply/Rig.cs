@@ -1,0 +1,86 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Sockets;
+using Keepalive.Config;
+using Keepalive.Config.Compilation;
+using Keepalive.Config.Reading;
+using Keepalive.Testbed;
+
+namespace Keepalive.Agent.Tests.Apply;
+
+/// <summary>Makes a datapath that looks only at some namespaces, with what its predecessor knew and where to note its own.</summary>
+internal delegate IDatapath DatapathFactory(
+    IReadOnlyList<string> only, Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> known, StateFile state);
+
+/// <summary>An agent's datapath in this process, looking only at one namespace, that can be "killed" and started again.</summary>
+internal sealed class Rig : IDisposable, ISocketSink
+{
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-rig");
+    private readonly string _netns;
+    private readonly DatapathFactory _create;
+    private StateFile? _state;
+    private IDatapath? _datapath;
+
+    /// <param name="netns">The only namespace it looks at.</param>
+    /// <param name="create">The datapath under test; pidfd where not given.</param>
+    public Rig(string netns, DatapathFactory? create = null)
+    {
+        _netns = netns;
+        _create = create ?? ((only, known, state) => new PidfdDatapath(TimeProvider.System, only, known, state));
+        Restart();
+    }
+
+    /// <summary>What the last pass reported, by cookie; a socket reported twice by its last record.</summary>
+    public Dictionary<ulong, SocketRecord> Records { get; } = [];
+
+    public PolicySnapshot Policy { get; set; } = PolicySnapshot.Empty;
+
+    public PassSummary Pass(PassScope? scope = null)
+    {
+        Records.Clear();
+        return _datapath!.Pass(Policy, scope ?? new PassScope(), this);
+    }
+
+    /// <summary>What a kill and a new start amount to: nothing is finished or written, the state file is read as it stands.</summary>
+    public void Restart()
+    {
+        var before = _state;
+        _datapath?.Dispose();
+        var file = Path.Combine(_directory.FullName, "state");
+        var known = StateFile.Load(file, "boot");
+        _state = StateFile.Create(file, "boot", known);
+        before?.Dispose();
+        _datapath = _create([_netns], known, _state);
+    }
+
+    /// <summary>A compiled policy; the parameters are those of <see cref="PolicyText.For"/>.</summary>
+    public static PolicySnapshot PolicyFor(string addresses, string keepalive, string? existing = null, Side side = Side.Client)
+    {
+        var read = PolicyReader.ReadText(PolicyText.For(addresses, keepalive, existing), "policy.yaml");
+        var compiled = PolicyCompiler.Compile(read.Resources, new CompilerOptions { Side = side });
+        var errors = read.Diagnostics.Concat(compiled.Diagnostics).Where(d => d.Severity == Severity.Error).ToList();
+        return errors.Count == 0 ? new PolicySnapshot(compiled.Policy, ExistingMode.Tighten) : throw new ArgumentException(string.Join('\n', errors));
+    }
+
+    public void Dispose()
+    {
+        _datapath?.Dispose();
+        _state?.Dispose();
+        _directory.Delete(recursive: true);
+    }
+
+    void ISocketSink.BeginNamespace(ulong inode)
+    {
+    }
+
+    void ISocketSink.Socket(in SocketRecord record) => Records[record.Cookie] = record;
+
+    void ISocketSink.EndNamespace(ulong inode)
+    {
+    }
+
+    void ISocketSink.NamespaceGone(ulong inode)
+    {
+    }
+}

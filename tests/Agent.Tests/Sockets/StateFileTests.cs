@@ -1,0 +1,118 @@
+using Keepalive.Agent.Sockets;
+using Keepalive.Linux.Sockets;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Sockets;
+
+public sealed class StateFileTests : IDisposable
+{
+    private const string Boot = "b00t";
+
+    private static readonly KeepaliveOptions Off = new(false, 7200, 75, 9);
+    private static readonly KeepaliveOptions On = new(true, 700, 10, 20);
+    private static readonly KeepaliveOptions Later = new(true, 60, 5, 3);
+
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-state");
+
+    private string FilePath => Path.Combine(_directory.FullName, "state");
+
+    [Fact]
+    public void Load_AfterKill_KnowsConfirmedAndOpenIntentsApart()
+    {
+        var file = StateFile.Create(FilePath, Boot, Nothing);
+        file.Intend(1, 10, Off, Off, On, null);
+        file.Confirm();
+        file.Intend(1, 11, Off, Off, On, null);
+        file.Note(2, 12, SocketMemory.OfKept(Later));
+        file.Note(2, 13, SocketMemory.OfApplication);
+        file.Intend(1, 10, Off, On, Later, null);
+
+        // Not disposed, as a killed process would not: the file still has its allocated room behind the last line.
+        var known = StateFile.Load(FilePath, Boot);
+        Assert.Equal(4, known.Count);
+        Assert.Equal(new SocketMemory(SocketHolder.Agent, Off, Later, Replaces: On), known[(1, 10)]);
+        Assert.Equal(new SocketMemory(SocketHolder.Agent, Off, On, Replaces: Off), known[(1, 11)]);
+        Assert.Equal(SocketMemory.OfKept(Later), known[(2, 12)]);
+        Assert.Equal(SocketMemory.OfApplication, known[(2, 13)]);
+        file.Dispose();
+    }
+
+    [Fact]
+    public void Create_FromLoaded_KeepsEverything()
+    {
+        var known = new Dictionary<(ulong, ulong), SocketMemory>
+        {
+            [(1, 10)] = SocketMemory.OfAgent(Off, On),
+            [(1, 11)] = new(SocketHolder.Agent, Off, On, Replaces: Off),
+            [(2, 12)] = SocketMemory.OfKept(Later),
+            [(2, 13)] = SocketMemory.OfApplication,
+        };
+        StateFile.Create(FilePath, Boot, known).Dispose();
+        var again = StateFile.Load(FilePath, Boot);
+        Assert.Equal(known.Count, again.Count);
+        Assert.Equal(SocketMemory.OfAgent(Off, On), again[(1, 10)] with { Replaces = null });
+        Assert.True(again[(1, 10)].IsAsLeft(On));
+        Assert.False(again[(1, 10)].IsAsLeft(Off));
+        Assert.True(again[(1, 11)].IsAsLeft(Off));
+        Assert.Equal(known[(2, 12)], again[(2, 12)]);
+        Assert.Equal(known[(2, 13)], again[(2, 13)]);
+    }
+
+    [Fact]
+    public void Load_AnotherBoot_IsEmpty()
+    {
+        StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory> { [(1, 10)] = SocketMemory.OfApplication }).Dispose();
+        Assert.Single(StateFile.Load(FilePath, Boot));
+        Assert.Empty(StateFile.Load(FilePath, "other"));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("\n\n")]
+    [InlineData("keepalive-agent-state 1 b00t")]
+    [InlineData("keepalive-agent-state 1 b00t\nset 1 10 off,7200,75,9 off,7200,75,9 on,700,1")]
+    [InlineData("keepalive-agent-state 1 b00t\nset 1\nset x y\nfuture 1 2 3\nset 1 10 1 2 3\n")]
+    [InlineData("\0\0\0\0")]
+    public void Load_DamagedFile_TakesNothingFromIt(string text)
+    {
+        File.WriteAllText(FilePath, text);
+        Assert.Empty(StateFile.Load(FilePath, Boot));
+    }
+
+    [Fact]
+    public void Compact_ManyChanges_BoundsTheFileAndLosesNothing()
+    {
+        using var file = StateFile.Create(FilePath, Boot, Nothing);
+        var live = new Dictionary<(ulong, ulong), SocketMemory> { [(1, 10)] = SocketMemory.OfAgent(Off, On) };
+        for (var i = 0; i < 20_000; i++)
+        {
+            file.Intend(1, 10, Off, On, Later, null);
+            file.Confirm();
+            file.CompactWhenWorthwhile(() => live);
+        }
+        file.Intend(1, 99, Off, Off, On, null);
+        Assert.InRange(new FileInfo(FilePath).Length, 1, 1024 * 1024);
+        Assert.Contains((1ul, 99ul), StateFile.Load(FilePath, Boot).Keys);
+        Assert.Contains((1ul, 10ul), StateFile.Load(FilePath, Boot).Keys);
+    }
+
+    [Fact]
+    public void Intend_LongNames_StillNoted()
+    {
+        using var file = StateFile.Create(FilePath, Boot, Nothing);
+        file.Intend(1, 10, Off, Off, On, new Keepalive.Config.Compilation.CompiledRule
+        {
+            Policy = new string('p', 5000),
+            Destination = "d",
+            Settings = default,
+            Prefix = default,
+            Port = 0,
+            Position = default,
+        });
+        Assert.Single(StateFile.Load(FilePath, Boot));
+    }
+
+    public void Dispose() => _directory.Delete(recursive: true);
+
+    private static Dictionary<(ulong, ulong), SocketMemory> Nothing => [];
+}

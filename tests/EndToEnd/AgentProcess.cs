@@ -1,0 +1,69 @@
+using System.Globalization;
+using Keepalive.Testbed;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>The agent as a process of its own, on one namespace, with its own run directory and policy file.</summary>
+internal sealed class AgentProcess : IDisposable
+{
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-agent");
+    private readonly string[] _namespaces;
+    private readonly List<ProgramRun> _runs = [];
+
+    public AgentProcess(params Holder[] lookingAt)
+    {
+        _namespaces = [.. lookingAt.SelectMany(h => new[] { "--netns", h.NetnsPath })];
+    }
+
+    public string PolicyPath => Path.Combine(_directory.FullName, "policy.yaml");
+
+    public string StateDirectory => Path.Combine(_directory.FullName, "run");
+
+    /// <summary>Swaps the policy whole, as a rename does.</summary>
+    public void WritePolicy(string text)
+    {
+        string next = PolicyPath + ".next";
+        File.WriteAllText(next, text);
+        File.Move(next, PolicyPath, overwrite: true);
+    }
+
+    /// <summary>Starts <c>run</c> with a pass every second and no port, and waits until it says that it has started.</summary>
+    public ProgramRun Start(params string[] more)
+    {
+        var run = Launch(["--interval", "1s", "--listen", "none", .. more]);
+        run.WaitForLine(line => line.Contains("keepalive-agent", StringComparison.Ordinal) && line.Contains("started", StringComparison.Ordinal));
+        return run;
+    }
+
+    /// <summary>Starts <c>run</c> without waiting for anything.</summary>
+    public ProgramRun Launch(params string[] more)
+    {
+        var run = ProgramRun.Agent(["run", "--policies", PolicyPath, "--state-dir", StateDirectory, .. _namespaces, .. more]);
+        _runs.Add(run);
+        return run;
+    }
+
+    /// <summary>Runs <c>run --once</c> to its end.</summary>
+    public CommandResult Once(params string[] more) =>
+        ProgramRun.ToEnd([ProgramRun.AgentPath, "run", "--policies", PolicyPath, "--state-dir", StateDirectory, "--once", .. _namespaces, .. more]);
+
+    /// <summary>Runs <c>sockets</c> to its end.</summary>
+    public CommandResult Sockets(params string[] more) =>
+        ProgramRun.ToEnd([ProgramRun.AgentPath, "sockets", "--policies", PolicyPath, "--state-dir", StateDirectory, .. _namespaces, .. more]);
+
+    /// <summary>How many descriptors a process has open.</summary>
+    public static int Descriptors(int pid) => Directory.GetFileSystemEntries($"/proc/{pid}/fd").Length;
+
+    /// <summary>A line of /proc/PID/status in kilobytes, such as <c>RssAnon</c>.</summary>
+    public static int StatusKilobytes(int pid, string name)
+    {
+        string line = File.ReadLines($"/proc/{pid}/status").First(l => l.StartsWith(name + ":", StringComparison.Ordinal));
+        return int.Parse(line[(name.Length + 1)..].Replace("kB", "", StringComparison.Ordinal).Trim(), CultureInfo.InvariantCulture);
+    }
+
+    public void Dispose()
+    {
+        _runs.ForEach(run => run.Dispose());
+        _directory.Delete(recursive: true);
+    }
+}

@@ -1,0 +1,106 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>Namespaces, links, processes and sockets that come and go under a running agent that looks at the whole node.</summary>
+public sealed class ChurnTests : IDisposable
+{
+    private const int Labs = 500;
+    private const int AtOnce = 20;
+
+    private readonly AgentProcess _agent = new();
+
+    [Fact]
+    public void Run_ThousandNamespacesCreatedAndDeleted_SetsEverySocketAndKeepsNothing()
+    {
+        Live.Require();
+        _agent.WritePolicy(PolicyText.For($"{Lab.ServerAddress}, \"{Lab.ServerAddress6}\"", PolicyText.GuideValues));
+        var run = _agent.Start();
+        using var permanent = new Lab();
+        permanent.Client.Connect(Lab.ServerAddress, permanent.Server.Listen());
+        Settle(run, permanent);
+        int surplus = Surplus(run);
+
+        int memoryAfterTenth = 0, set = 0;
+        for (int batch = 0; batch < Labs / AtOnce; batch++)
+        {
+            set += Batch();
+            if (batch == Labs / AtOnce / 10)
+            {
+                memoryAfterTenth = AgentProcess.StatusKilobytes(run.Pid, "RssAnon");
+            }
+        }
+
+        Assert.Equal(Labs * 3, set);
+        Assert.False(run.HasExited, run.Error);
+        Settle(run, permanent);
+        Eventually.True(() => Surplus(run) <= surplus, TimeSpan.FromSeconds(10));
+        Assert.DoesNotContain("Exception", run.Error, StringComparison.Ordinal);
+        int memory = AgentProcess.StatusKilobytes(run.Pid, "RssAnon");
+        Assert.True(memory < memoryAfterTenth + (12 * 1024), $"RssAnon {memoryAfterTenth} kB after a tenth of the namespaces, {memory} kB at the end");
+        // What is noted of sockets that are gone is dropped, too.
+        run.Kill();
+        run.WaitForExit();
+        Assert.InRange(new FileInfo(Path.Combine(_agent.StateDirectory, "state")).Length, 1, 1024 * 1024);
+    }
+
+    public void Dispose() => _agent.Dispose();
+
+    /// <summary>Makes labs with three connections and a few short-lived processes each, and returns how many of the connections were set.</summary>
+    private static int Batch()
+    {
+        var labs = new ConcurrentBag<Lab>();
+        try
+        {
+            Parallel.For(0, AtOnce, new ParallelOptions { MaxDegreeOfParallelism = 4 }, _ =>
+            {
+                var lab = new Lab();
+                labs.Add(lab);
+                int port = lab.Server.Listen();
+                lab.Client.Connect(Lab.ServerAddress, port);
+                lab.Client.Connect(Lab.ServerAddress6, port);
+                lab.Client.Connect(Lab.ServerAddressMapped, port);
+                lab.Client.StartProcesses(perSecond: 10, TimeSpan.FromSeconds(1), TimeSpan.FromMilliseconds(50));
+            });
+            // Two passes and the scheduling of a busy machine: a pass may have begun just before the last connection was made.
+            var guide = new KeepaliveValues(true, 700, 10, 20);
+            Eventually.True(() => labs.All(lab => Enumerable.Range(0, 3).All(id => lab.Client.Get(id) == guide)), TimeSpan.FromSeconds(5));
+            return labs.Sum(lab => Enumerable.Range(0, 3).Count(id => lab.Client.Get(id) == guide));
+        }
+        finally
+        {
+            foreach (var lab in labs)
+            {
+                lab.Dispose();
+            }
+        }
+    }
+
+    /// <summary>Waits until the agent has seen the node as it is now: a new connection is set only by a later pass.</summary>
+    private static void Settle(ProgramRun run, Lab permanent)
+    {
+        int port = permanent.Server.Listen();
+        for (int i = 0; i < 2; i++)
+        {
+            int id = permanent.Client.Connect(Lab.ServerAddress, port);
+            Eventually.True(() => run.HasExited || permanent.Client.Get(id).On, TimeSpan.FromSeconds(10));
+        }
+    }
+
+    /// <summary>
+    /// The agent's descriptors beyond the two it holds of each namespace that something lives in. Others on the machine make namespaces
+    /// too, so the two are counted together.
+    /// </summary>
+    private static int Surplus(ProgramRun run)
+    {
+        var inhabited = Directory.GetDirectories("/proc")
+            .Where(directory => int.TryParse(Path.GetFileName(directory), NumberStyles.None, CultureInfo.InvariantCulture, out _))
+            .Select(directory => new FileInfo(directory + "/ns/net").LinkTarget)
+            .Where(target => target is not null)
+            .Distinct();
+        return AgentProcess.Descriptors(run.Pid) - (2 * inhabited.Count());
+    }
+}

@@ -1,0 +1,248 @@
+using System.Text.Json;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary><c>keepalive-agent run</c> from the outside: policy file in, sockets of an unmodified application changed.</summary>
+public sealed class RunTests : IDisposable
+{
+    private const string Elsewhere = "10.77.9.9";
+
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+
+    private readonly Lab _lab;
+    private readonly AgentProcess _agent;
+    private readonly int _port;
+
+    public RunTests()
+    {
+        Live.Require();
+        _lab = new Lab();
+        _lab.AddServerAddress(Elsewhere);
+        _port = _lab.Server.Listen();
+        _agent = new AgentProcess(_lab.Client);
+        _agent.WritePolicy(PolicyText.Guide($"{Lab.ServerAddress}:{_port}, [{Lab.ServerAddress6}]:{_port}"));
+    }
+
+    [Fact]
+    public void Run_GuidesPolicy_EveryConnectionHasItWithinAnInterval()
+    {
+        var before = _lab.Client.ConnectMany(Lab.ServerAddress, _port, 10);
+        _agent.Start();
+        int[] after =
+        [
+            _lab.Client.Connect(Lab.ServerAddress, _port), _lab.Client.Connect(Lab.ServerAddress6, _port),
+            _lab.Client.Connect(Lab.ServerAddressMapped, _port),
+        ];
+        int other = _lab.Client.Connect(Elsewhere, _port);
+
+        // An interval, and a second of scheduling.
+        Eventually.True(() => after.All(id => _lab.Client.Get(id) == Guide), Interval + TimeSpan.FromSeconds(1));
+        var sockets = Ss.Read(_lab.Client);
+        foreach (int id in after.Concat(Enumerable.Range(before.First, before.Last - before.First + 1)))
+        {
+            Assert.Equal(Guide, _lab.Client.Get(id));
+            ulong cookie = _lab.Client.Cookie(id);
+            var seen = sockets.Single(s => s.Cookie == cookie);
+            Assert.Equal("keepalive", seen.Timer);
+            Assert.InRange(seen.TimeLeft, TimeSpan.FromSeconds(639), TimeSpan.FromSeconds(701));
+        }
+        Assert.Equal(Untouched, _lab.Client.Get(other));
+    }
+
+    [Fact]
+    public void Run_KilledAndStartedWithALooserPolicy_SocketsFollowAndAreGivenBackAtTheEnd()
+    {
+        int plain = _lab.Client.Connect(Lab.ServerAddress, _port);
+        int own = _lab.Client.Connect(Lab.ServerAddress, _port);
+        _lab.Client.EnableKeepalive(own, idle: 2000, interval: 60, count: 4);
+        _agent.WritePolicy(PolicyText.For(Lab.ServerAddress, "time: 60s, interval: 5s, probes: 3"));
+        var first = _agent.Start();
+        Eventually.True(() => _lab.Client.Get(plain) == new KeepaliveValues(true, 60, 5, 3), TimeSpan.FromSeconds(5));
+        Assert.Equal(new KeepaliveValues(true, 60, 5, 3), _lab.Client.Get(own));
+        first.Kill();
+        first.WaitForExit();
+
+        _agent.WritePolicy(PolicyText.For(Lab.ServerAddress, PolicyText.GuideValues));
+        var second = _agent.Start("--restore-on-exit");
+        Eventually.True(() => _lab.Client.Get(plain) == Guide && _lab.Client.Get(own) == Guide, TimeSpan.FromSeconds(5));
+        second.Terminate();
+        Assert.Equal(0, second.WaitForExit(TimeSpan.FromSeconds(5)));
+        Assert.Equal(Untouched, _lab.Client.Get(plain));
+        Assert.Equal(new KeepaliveValues(true, 2000, 60, 4), _lab.Client.Get(own));
+    }
+
+    [Fact]
+    public void Run_StoppedWithoutRestore_ValuesStayAndTheNextAgentKnowsThem()
+    {
+        int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var first = _agent.Start();
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(5));
+        first.Terminate();
+        Assert.Equal(0, first.WaitForExit(TimeSpan.FromSeconds(5)));
+        Assert.Equal(Guide, _lab.Client.Get(id));
+        _agent.WritePolicy(PolicyText.For("203.0.113.1", PolicyText.GuideValues));
+        _agent.Start();
+        Eventually.True(() => _lab.Client.Get(id) == Untouched, TimeSpan.FromSeconds(5));
+    }
+
+    [Fact]
+    public void Run_PolicyFileBroken_LastGoodOneStaysInForce()
+    {
+        var run = _agent.Start();
+        _agent.WritePolicy("kind: ConnectionPolicy\n\tspec: [");
+        run.WaitForLine(line => line.Contains("the last good ones stay in force", StringComparison.Ordinal), TimeSpan.FromSeconds(10));
+        int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(3));
+        File.Delete(_agent.PolicyPath);
+        int another = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.True(() => _lab.Client.Get(another) == Guide, TimeSpan.FromSeconds(3));
+        _agent.WritePolicy(PolicyText.For(Lab.ServerAddress, "time: 60s, interval: 5s, probes: 3"));
+        Eventually.True(() => _lab.Client.Get(id) == new KeepaliveValues(true, 60, 5, 3), TimeSpan.FromSeconds(5));
+    }
+
+    [Fact]
+    public void Run_SecondInstance_IsRefusedAndNamesTheFirst()
+    {
+        var first = _agent.Start();
+        var second = _agent.Launch("--listen", "none");
+        Assert.Equal(4, second.WaitForExit(TimeSpan.FromSeconds(10)));
+        Assert.Contains($"pid {first.Pid}", second.Error, StringComparison.Ordinal);
+        first.Kill();
+        first.WaitForExit();
+        _agent.Start();
+    }
+
+    [Fact]
+    public void Run_Metrics_CountWhatIsSet()
+    {
+        _lab.Client.ConnectMany(Lab.ServerAddress, _port, 7);
+        int kept = _lab.Client.Connect(Lab.ServerAddress, _port);
+        _lab.Client.EnableKeepalive(kept, idle: 30);
+        var run = _agent.Launch("--interval", "500ms", "--listen", "127.0.0.1:29464");
+        using var http = new HttpClient();
+        string text = Eventually.Value(
+            () => Get(http),
+            t => t.Contains("state=\"managed\"} 7\n", StringComparison.Ordinal),
+            TimeSpan.FromSeconds(15)).Value;
+        const string labels = "policy=\"bookinfo/tcp-keepalive\",destination=\"bookinfo/ratings-global\",namespace=\"\"";
+        Assert.Contains($"keepalive_sockets{{{labels},state=\"kept\"}} 1\n", text, StringComparison.Ordinal);
+        Assert.Contains("keepalive_applied_total{policy=\"bookinfo/tcp-keepalive\",namespace=\"\",datapath=\"pidfd\"} 7\n", text, StringComparison.Ordinal);
+        Assert.Contains("keepalive_scan_duration_seconds_bucket{le=\"+Inf\"}", text, StringComparison.Ordinal);
+        _lab.Client.CloseAll();
+        Eventually.True(() => !Get(http).Contains("keepalive_sockets{", StringComparison.Ordinal), TimeSpan.FromSeconds(70));
+
+        static string Get(HttpClient http)
+        {
+            try
+            {
+                return http.GetStringAsync(new Uri("http://127.0.0.1:29464/metrics")).GetAwaiter().GetResult();
+            }
+            catch (HttpRequestException)
+            {
+                return "";
+            }
+        }
+    }
+
+    [Fact]
+    public void Once_DryRun_TellsEachChangeAndLeavesEverythingAsItWas()
+    {
+        int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var result = _agent.Once("--dry-run");
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains(
+            $"would set {_lab.Client.LocalEndPoint(id)} → {Lab.ServerAddress}:{_port} (pid {_lab.Client.Pid} holder): keepalive off → on, "
+            + "time 7200s → 700s, interval 75s → 10s, probes 9 → 20; policy bookinfo/tcp-keepalive, destination bookinfo/ratings-global",
+            result.Output,
+            StringComparison.Ordinal);
+        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.False(Directory.Exists(_agent.StateDirectory));
+    }
+
+    [Fact]
+    public void Once_Twice_SetsThenFindsNothingToDo()
+    {
+        int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Assert.Contains("1 set", _agent.Once().Output, StringComparison.Ordinal);
+        Assert.Equal(Guide, _lab.Client.Get(id));
+        var again = _agent.Once();
+        Assert.Contains("1 already right", again.Output, StringComparison.Ordinal);
+        Assert.Equal(0, again.ExitCode);
+        Assert.Contains("1 restored", _agent.Once("--restore-on-exit").Output, StringComparison.Ordinal);
+        Assert.Equal(Untouched, _lab.Client.Get(id));
+    }
+
+    [Fact]
+    public void Sockets_Json_AgreesWithGetsockoptAndSs()
+    {
+        int managed = _lab.Client.Connect(Lab.ServerAddress6, _port);
+        int plain = _lab.Client.Connect(Elsewhere, _port);
+        int timeout = _lab.Client.Connect(Lab.ServerAddressMapped, _port);
+        _lab.Client.Set(timeout, HolderOption.UserTimeoutMilliseconds, 45_000);
+        _agent.Once();
+        var result = _agent.Sockets("-o", "json");
+        Assert.Equal(0, result.ExitCode);
+        var lines = result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement).ToList();
+        foreach (int id in new[] { managed, plain, timeout })
+        {
+            ulong cookie = _lab.Client.Cookie(id);
+            var line = lines.Single(l => l.GetProperty("cookie").GetUInt64() == cookie);
+            var values = _lab.Client.Get(id);
+            var seen = Ss.Read(_lab.Client, id);
+            Assert.Equal(values, new KeepaliveValues(
+                line.GetProperty("keepalive").GetBoolean(),
+                line.GetProperty("time").GetInt32(),
+                line.GetProperty("interval").GetInt32(),
+                line.GetProperty("probes").GetInt32()));
+            Assert.Equal(_lab.Client.NetnsInode, line.GetProperty("netns").GetInt64());
+            Assert.Equal(_lab.Client.Pid, line.GetProperty("pid").GetInt32());
+            Assert.Equal("ESTABLISHED", line.GetProperty("state").GetString());
+            Assert.Equal(seen.Timer, line.GetProperty("timer").GetString());
+            Assert.Equal(id != plain, line.GetProperty("managed").GetBoolean());
+            Assert.Equal(id == plain ? null : "bookinfo/tcp-keepalive", line.GetProperty("policy").GetString());
+            Assert.Equal(id == timeout ? "45000" : "", line.GetProperty("userTimeoutMs").ToString());
+        }
+    }
+
+    [Theory]
+    [InlineData("sys_ptrace", "CAP_SYS_PTRACE", "pidfd_getfd")]
+    [InlineData("sys_admin", "CAP_SYS_ADMIN", "setns")]
+    public void Run_CapabilityMissing_Exits3AndSaysWhichAndWhatFor(string capability, string name, string use)
+    {
+        string[] run = [ProgramRun.AgentPath, "run", "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory, "--once"];
+        var result = ProgramRun.ToEnd(["setpriv", $"--bounding-set=-{capability}", .. run]);
+        Assert.Equal(3, result.ExitCode);
+        Assert.Contains($"{name} is missing: needed for", result.Error, StringComparison.Ordinal);
+        Assert.Contains(use, result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Run_WrongUsage_Exits2()
+    {
+        Assert.Equal(2, ProgramRun.ToEnd([ProgramRun.AgentPath, "run"]).ExitCode);
+        Assert.Equal(2, _agent.Once("--interval", "5").ExitCode);
+        Assert.Equal(2, _agent.Once("--existing", "loosen").ExitCode);
+        Assert.Equal(2, _agent.Once("--no-such-flag").ExitCode);
+    }
+
+    [Fact]
+    public void Run_PortTaken_Exits4AndSaysWhich()
+    {
+        using var taken = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        taken.Start();
+        var run = _agent.Launch("--listen", taken.LocalEndpoint.ToString()!);
+        Assert.Equal(4, run.WaitForExit(TimeSpan.FromSeconds(15)));
+        Assert.Contains($"cannot listen on {taken.LocalEndpoint}", run.Error, StringComparison.Ordinal);
+    }
+
+    public void Dispose()
+    {
+        _agent.Dispose();
+        _lab.Dispose();
+    }
+}
