@@ -134,12 +134,16 @@ internal sealed class ReadSession
         }
 
         root.Close();
+        if (metadata is not null)
+        {
+            MetadataValidator.Validate(metadata, kind.Annotation, report);
+        }
+
         if (metadata is null || resource is null)
         {
             return;
         }
 
-        MetadataValidator.Validate(resource, report);
         kind.Validate(resource, report);
         if (!defined.TryAdd((kind.Name, resource.QualifiedName), resource.Position))
         {
