@@ -13,7 +13,7 @@ namespace Keepalive.Config.Tests;
 /// </summary>
 public sealed class CaseTests
 {
-    private static string Root([CallerFilePath] string file = "") => Path.Combine(Path.GetDirectoryName(file)!, "cases");
+    internal static string Root([CallerFilePath] string file = "") => Path.Combine(Path.GetDirectoryName(file)!, "cases");
 
     public static TheoryData<string> Cases() => [.. Directory.EnumerateDirectories(Root()).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
 

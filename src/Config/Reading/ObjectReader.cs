@@ -56,9 +56,6 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     /// <summary>A string.</summary>
     public Positioned<string>? String(string key) => Value(key) is { } value ? AsString(value, PathOf(key)) : null;
 
-    /// <summary>A string, or an error when it is absent.</summary>
-    public Positioned<string>? RequiredString(string key) => Require(key) ? String(key) : null;
-
     /// <summary>An integer, or an error when it is absent.</summary>
     public Positioned<long>? RequiredInteger(string key) => Require(key) ? Integer(key) : null;
 
@@ -114,6 +111,18 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
 
     /// <summary>A mapping, to be read and closed by the caller.</summary>
     public ObjectReader? Object(string key) => Value(key) is { } value ? AsObject(value, PathOf(key)) : null;
+
+    /// <summary>A list.</summary>
+    public SequenceNode? Sequence(string key)
+    {
+        if (Value(key) is { } value and not SequenceNode)
+        {
+            ReportType(value, PathOf(key), "a list", "start each entry with \"- \"");
+            return null;
+        }
+
+        return Value(key) as SequenceNode;
+    }
 
     /// <summary>A list of mappings, to be read and closed by the caller.</summary>
     public IEnumerable<ObjectReader> Objects(string key)
@@ -178,14 +187,17 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     }
 
     /// <summary>Whether a required key is there. Reports it unless a misspelt one is, which <see cref="Close"/> will report.</summary>
-    public bool Require(string key)
+    /// <param name="key">The key.</param>
+    /// <param name="closes">False when the mapping may have unknown keys, so that nothing will report those.</param>
+    public bool Require(string key, bool closes = true)
     {
         if (Value(key) is not null)
         {
             return true;
         }
 
-        if (!report.IsFaulty(PathOf(key)) && !node.Entries.Any(entry => !known.Contains(entry.Key.Value) && DidYouMean.Find(entry.Key.Value, [key]) is not null))
+        var misspelt = node.Entries.Any(entry => !known.Contains(entry.Key.Value) && DidYouMean.Find(entry.Key.Value, [key]) is not null);
+        if (!report.IsFaulty(PathOf(key)) && !(misspelt && closes))
         {
             report.Report(DiagnosticCatalog.Missing, KeyPosition(key), PathOf(key), "is required", $"add \"{key}\"");
         }
@@ -195,24 +207,14 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
 
     private IEnumerable<(YamlNode Node, string Path)> Items(string key)
     {
-        switch (Value(key))
+        var items = Sequence(key)?.Items ?? [];
+        for (var i = 0; i < items.Count; i++)
         {
-            case null:
-                yield break;
-            case SequenceNode sequence:
-                for (var i = 0; i < sequence.Items.Count; i++)
-                {
-                    var itemPath = string.Create(CultureInfo.InvariantCulture, $"{PathOf(key)}[{i}]");
-                    if (!IsBroken(sequence.Items[i], itemPath))
-                    {
-                        yield return (sequence.Items[i], itemPath);
-                    }
-                }
-
-                break;
-            case { } other:
-                ReportType(other, PathOf(key), "a list", "start each entry with \"- \"");
-                break;
+            var itemPath = string.Create(CultureInfo.InvariantCulture, $"{PathOf(key)}[{i}]");
+            if (!IsBroken(items[i], itemPath))
+            {
+                yield return (items[i], itemPath);
+            }
         }
     }
 
