@@ -7,7 +7,7 @@ internal sealed class CompilationBudget
     public const int MaxRules = 200_000;
 
     /// <summary>Comparisons of a selector with an object.</summary>
-    public const int MaxComparisons = 10_000_000;
+    public const int MaxComparisons = 5_000_000;
 
     /// <summary>Losing rules kept for explanations; more than these explain nothing.</summary>
     public const int MaxShadowed = 10_000;

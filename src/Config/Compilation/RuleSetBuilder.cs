@@ -6,6 +6,8 @@ namespace Keepalive.Config.Compilation;
 /// <summary>Collects candidate rules and settles who applies where: first per destination, then per address.</summary>
 internal sealed class RuleSetBuilder(DestinationAddresses addresses, CompilationBudget budget, DiagnosticBag diagnostics)
 {
+    private static readonly ImmutableArray<DestinationPort?> AnyPort = [null];
+
     private readonly Dictionary<(Destination Destination, DestinationPort? Port), RankedPolicy> owners = new(OwnerComparer.Instance);
     private readonly Dictionary<WireAddress, List<Candidate>> candidates = [];
     private readonly List<WireAddress> order = [];
@@ -19,32 +21,33 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
     public void Add(Selection selection)
     {
         var (policy, destination) = (selection.Policy, selection.Destination);
-        var owned = new List<DestinationPort>();
-        var lost = new List<DestinationPort>();
+        ImmutableArray<DestinationPort?> ports = destination.Ports.IsEmpty ? AnyPort : selection.Ports.CastArray<DestinationPort?>();
+        List<DestinationPort>? owned = null;
+        List<DestinationPort>? lost = null;
         RankedPolicy? winner = null;
-        var ownsAny = false;
-        foreach (var port in destination.Ports.IsEmpty ? [null] : selection.Ports.Select(static port => (DestinationPort?)port))
+        foreach (var port in ports)
         {
             var owns = owners.TryAdd((destination, port), policy);
-            ownsAny |= owns;
             winner ??= owns ? null : owners[(destination, port)];
+            var list = owns ? owned ??= [] : lost ??= [];
             if (port is not null)
             {
-                (owns ? owned : lost).Add(port);
+                list.Add(port);
             }
         }
 
-        if (ownsAny)
+        if (owned is not null)
         {
+            var candidate = new Candidate(policy, destination.QualifiedName);
             foreach (var address in addresses.Find(destination, owned))
             {
-                AddCandidate(address, new Candidate(policy, destination.QualifiedName));
+                AddCandidate(address, candidate);
             }
         }
 
-        if (winner is not null)
+        if (lost is not null)
         {
-            Count(lostDestinations, (policy, winner), destination.QualifiedName);
+            Count(lostDestinations, (policy, winner!), destination, static destination => destination.QualifiedName);
             if (shadowed.Count < CompilationBudget.MaxShadowed)
             {
                 var candidate = new Candidate(policy, destination.QualifiedName);
@@ -73,7 +76,8 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
                 shadowed.Add(ToRule(address, rival));
                 if (rival.Policy.Settings != winner.Policy.Settings || rival.Policy.Existing != winner.Policy.Existing)
                 {
-                    Count(lostAddresses, (rival.Policy, winner.Policy), IpPrefix.Format(address.Prefix, address.Port));
+                    Count(lostAddresses, (rival.Policy, winner.Policy), address,
+                        static address => IpPrefix.Format(address.Prefix, address.Port));
                 }
             }
         }
@@ -102,7 +106,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
     {
         foreach (var ((loser, winner), (first, count)) in lostDestinations)
         {
-            var what = count == 1 ? first : $"{first} and {count - 1} more destination(s)";
+            var what = AndMore(first, count, "destination");
             diagnostics.Report(DiagnosticCatalog.PolicyLost, loser.Policy.Position,
                 $"{ConnectionPolicy.KindName} {loser.Name}: {what} is under {winner.Name}, "
                 + $"which {PolicyPrecedence.Explain(winner.Policy, loser.Policy)}; this policy does not apply there",
@@ -111,7 +115,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
 
         foreach (var ((loser, winner), (first, count)) in lostAddresses)
         {
-            var what = count == 1 ? first : $"{first} and {count - 1} more address(es)";
+            var what = AndMore(first, count, "address");
             diagnostics.Report(DiagnosticCatalog.AddressShared, loser.Policy.Position,
                 $"{ConnectionPolicy.KindName} {loser.Name}: {what} is also behind a destination under {winner.Name}, "
                 + $"whose time of {Describe(winner)} applies instead of {Describe(loser)}",
@@ -119,9 +123,16 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         }
     }
 
-    private static void Count<TKey>(Dictionary<TKey, (string First, int Count)> losses, TKey key, string name)
-        where TKey : notnull =>
-        losses[key] = losses.TryGetValue(key, out var loss) ? (loss.First, loss.Count + 1) : (name, 1);
+    private static void Count<T>(Dictionary<(RankedPolicy, RankedPolicy), (string First, int Count)> losses,
+        (RankedPolicy, RankedPolicy) pair, T lost, Func<T, string> name) =>
+        losses[pair] = losses.TryGetValue(pair, out var loss) ? (loss.First, loss.Count + 1) : (name(lost), 1);
+
+    private static string AndMore(string first, int count, string noun) => count switch
+    {
+        1 => first,
+        2 => $"{first} (and another {noun})",
+        _ => $"{first} (the first of {count})",
+    };
 
     private static int TimeOf(Candidate candidate) => candidate.Policy.Settings?.Time ?? int.MaxValue;
 

@@ -83,7 +83,8 @@ internal sealed class Selector(ResourceSet resources, CompilationBudget budget, 
         else if (withPort == 0)
         {
             Report(DiagnosticCatalog.NoSuchPort, policy, reference.Port!.Position,
-                $"{field}.port selects {reference.Port}, which none of the {matched} selected destination(s) has",
+                matched == 1 ? $"{field}.port selects {reference.Port}, which the destination it matches does not have"
+                    : $"{field}.port selects {reference.Port}, which none of the {matched} destinations it matches has",
                 "name one of the destination's ports by its number or name, or leave the port out");
         }
     }
@@ -101,7 +102,12 @@ internal sealed class Selector(ResourceSet resources, CompilationBudget budget, 
         var kind = reference.Kind == DestinationKind.VirtualDestination ? VirtualDestination.KindName : ExternalService.KindName;
         var count = destinations.Count(destination => destination.DestinationKind == reference.Kind);
         Report(DiagnosticCatalog.SelectsNothing, policy, reference.Position,
-            count == 0 ? $"{field} selects {kind}s, and none is in the input" : $"{field} matches none of the {count} {kind}s in the input",
+            count switch
+            {
+                0 => $"{field} selects {kind}s, and none is in the input",
+                1 => $"{field} does not match the only {kind} in the input",
+                _ => $"{field} matches none of the {count} {kind}s in the input",
+            },
             count == 0 ? $"add the {kind} to the input" : "compare its selector with their metadata: name, namespace and labels");
     }
 

@@ -45,8 +45,8 @@ internal static class ConnectionPolicyReader
     private static DestinationKind ReportKind(ObjectReader reader, Positioned<string> text)
     {
         string[] kinds = ["SERVICE", "VIRTUAL_DESTINATION", "EXTERNAL_SERVICE"];
-        var meant = DidYouMean.Find(text.Value, kinds) ?? DidYouMean.Find(text.Value, kinds.Select(static kind => kind.Replace("_", "", StringComparison.Ordinal)))
-            switch { "VIRTUALDESTINATION" => kinds[1], "EXTERNALSERVICE" => kinds[2], _ => null };
+        var bare = text.Value.Replace("_", "", StringComparison.Ordinal);
+        var meant = kinds.FirstOrDefault(kind => DidYouMean.Find(bare, [kind.Replace("_", "", StringComparison.Ordinal)]) is not null);
         reader.Report.Report(DiagnosticCatalog.BadValue, text.Position, reader.PathOf("kind"), $"cannot be {Quoting.Quote(text.Value)}",
             meant is null ? $"write one of {string.Join(", ", kinds)}" : $"did you mean {meant}?");
         return DestinationKind.Service;

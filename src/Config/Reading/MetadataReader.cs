@@ -10,7 +10,8 @@ internal static class MetadataReader
     /// <summary>The metadata, or null when the object has no usable name.</summary>
     public static ObjectMetadata? Read(ObjectReader root)
     {
-        if (!root.Require("metadata") || root.Object("metadata") is not { } reader || reader.RequiredString("name") is not { } name)
+        if (!root.Require("metadata") || root.Object("metadata") is not { } reader
+            || !reader.Require("name", closes: false) || reader.String("name") is not { } name)
         {
             return null;
         }

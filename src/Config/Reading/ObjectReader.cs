@@ -8,6 +8,10 @@ namespace Keepalive.Config.Reading;
 /// <remarks>An empty value (null) counts as absent, as for the API server.</remarks>
 internal sealed class ObjectReader(MappingNode node, string path, ResourceReport report)
 {
+    private const string DurationFix = "write it like \"700s\" or \"1m30s\"";
+
+    private const int MaxSuggestions = 100;
+
     private readonly HashSet<string> known = new(StringComparer.Ordinal);
 
     /// <summary>Where the mapping starts.</summary>
@@ -29,7 +33,12 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     public YamlNode? Value(string key)
     {
         known.Add(key);
-        return node.TryFind(key, out var entry) && entry.Value is not ScalarNode { Type: ScalarType.Null } ? entry.Value : null;
+        if (!node.TryFind(key, out var entry) || IsBroken(entry.Value, PathOf(key)))
+        {
+            return null;
+        }
+
+        return entry.Value is ScalarNode { Type: ScalarType.Null } ? null : entry.Value;
     }
 
     /// <summary>Where a key is written; the mapping itself when it is absent.</summary>
@@ -47,24 +56,29 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     /// <summary>A string.</summary>
     public Positioned<string>? String(string key) => Value(key) is { } value ? AsString(value, PathOf(key)) : null;
 
-    /// <summary>A string, or an error when it is absent.</summary>
-    public Positioned<string>? RequiredString(string key) => Require(key) ? String(key) : null;
-
     /// <summary>An integer, or an error when it is absent.</summary>
     public Positioned<long>? RequiredInteger(string key) => Require(key) ? Integer(key) : null;
 
     /// <summary>A duration: a string, whose grammar is not checked here.</summary>
     public Positioned<string>? Duration(string key)
     {
-        if (Value(key) is ScalarNode { Type: ScalarType.Integer or ScalarType.OtherNumber } number)
+        switch (Value(key))
         {
-            report.Report(DiagnosticCatalog.WrongType, number.Position, PathOf(key),
-                $"must be a duration, but {Quoting.Shorten(number.Value)} is a number without a unit",
-                $"write \"{Quoting.Shorten(number.Value.TrimStart('+', '-'))}s\" for seconds");
-            return null;
+            case null:
+                return null;
+            case ScalarNode { Type: ScalarType.String } text:
+                return new Positioned<string>(text.Value, text.Position);
+            case ScalarNode { Type: ScalarType.Integer or ScalarType.OtherNumber } number:
+                var inSeconds = $"{number.Value}s";
+                report.Report(DiagnosticCatalog.WrongType, number.Position, PathOf(key),
+                    $"must be a duration, but {Quoting.Shorten(number.Value)} is a number without a unit",
+                    GoDuration.TryParse(inSeconds, out var nanoseconds) && nanoseconds > 0
+                        ? $"write {Quoting.Quote(inSeconds)} for seconds" : DurationFix);
+                return null;
+            case { } other:
+                ReportType(other, PathOf(key), "a duration", DurationFix);
+                return null;
         }
-
-        return String(key);
     }
 
     /// <summary>An integer of 64 bits.</summary>
@@ -80,7 +94,8 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
                     return new Positioned<long>(number, scalar.Position);
                 }
 
-                report.Report(DiagnosticCatalog.NumberRange, scalar.Position, PathOf(key), $"is too large: {Quoting.Shorten(scalar.Value)}");
+                report.Report(DiagnosticCatalog.NumberRange, scalar.Position, PathOf(key), $"is too large: {Quoting.Shorten(scalar.Value)}",
+                    "write a smaller number");
                 return null;
             case ScalarNode scalar:
                 var unquoted = ScalarTypes.ResolvePlain(scalar.Value) == ScalarType.Integer && scalar.Type == ScalarType.String;
@@ -96,6 +111,18 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
 
     /// <summary>A mapping, to be read and closed by the caller.</summary>
     public ObjectReader? Object(string key) => Value(key) is { } value ? AsObject(value, PathOf(key)) : null;
+
+    /// <summary>A list.</summary>
+    public SequenceNode? Sequence(string key)
+    {
+        if (Value(key) is { } value and not SequenceNode)
+        {
+            ReportType(value, PathOf(key), "a list", "start each entry with \"- \"");
+            return null;
+        }
+
+        return Value(key) as SequenceNode;
+    }
 
     /// <summary>A list of mappings, to be read and closed by the caller.</summary>
     public IEnumerable<ObjectReader> Objects(string key)
@@ -124,7 +151,8 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
         var entries = ImmutableArray.CreateBuilder<KeyValuePair<string, Positioned<string>>>(map.Entries.Count);
         foreach (var (name, value) in map.Entries)
         {
-            if (AsString(value, $"{map.Path}[{Quoting.Quote(name.Value)}]") is { } text)
+            var valuePath = $"{map.Path}[{Quoting.Quote(name.Value)}]";
+            if (!IsBroken(value, valuePath) && AsString(value, valuePath) is { } text)
             {
                 entries.Add(new(name.Value, text));
             }
@@ -136,6 +164,7 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     /// <summary>Reports every key that is there but was not asked for.</summary>
     public void Close()
     {
+        var unknown = 0;
         foreach (var (key, _) in node.Entries)
         {
             if (known.Contains(key.Value))
@@ -143,7 +172,7 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
                 continue;
             }
 
-            var meant = DidYouMean.Find(key.Value, known);
+            var meant = ++unknown <= MaxSuggestions ? DidYouMean.Find(key.Value, known) : null;
             if (meant is not null)
             {
                 report.MarkFaulty(PathOf(meant));
@@ -158,14 +187,17 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     }
 
     /// <summary>Whether a required key is there. Reports it unless a misspelt one is, which <see cref="Close"/> will report.</summary>
-    public bool Require(string key)
+    /// <param name="key">The key.</param>
+    /// <param name="closes">False when the mapping may have unknown keys, so that nothing will report those.</param>
+    public bool Require(string key, bool closes = true)
     {
         if (Value(key) is not null)
         {
             return true;
         }
 
-        if (!node.Entries.Any(entry => !known.Contains(entry.Key.Value) && DidYouMean.Find(entry.Key.Value, [key]) is not null))
+        var misspelt = node.Entries.Any(entry => !known.Contains(entry.Key.Value) && DidYouMean.Find(entry.Key.Value, [key]) is not null);
+        if (!report.IsFaulty(PathOf(key)) && !(misspelt && closes))
         {
             report.Report(DiagnosticCatalog.Missing, KeyPosition(key), PathOf(key), "is required", $"add \"{key}\"");
         }
@@ -175,21 +207,26 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
 
     private IEnumerable<(YamlNode Node, string Path)> Items(string key)
     {
-        switch (Value(key))
+        var items = Sequence(key)?.Items ?? [];
+        for (var i = 0; i < items.Count; i++)
         {
-            case null:
-                yield break;
-            case SequenceNode sequence:
-                for (var i = 0; i < sequence.Items.Count; i++)
-                {
-                    yield return (sequence.Items[i], string.Create(CultureInfo.InvariantCulture, $"{PathOf(key)}[{i}]"));
-                }
-
-                break;
-            case { } other:
-                ReportType(other, PathOf(key), "a list", "start each entry with \"- \"");
-                break;
+            var itemPath = string.Create(CultureInfo.InvariantCulture, $"{PathOf(key)}[{i}]");
+            if (!IsBroken(items[i], itemPath))
+            {
+                yield return (items[i], itemPath);
+            }
         }
+    }
+
+    private bool IsBroken(YamlNode value, string valuePath)
+    {
+        var broken = value is ScalarNode { Type: ScalarType.Broken };
+        if (broken)
+        {
+            report.MarkFaulty(valuePath);
+        }
+
+        return broken;
     }
 
     private Positioned<string>? AsString(YamlNode value, string valuePath)

@@ -83,12 +83,20 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics)
         try
         {
             // The length is the target's, and is looked at before opening: opening a pipe would wait for its writer.
-            var target = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
-            var info = new FileInfo(target);
+            var info = new FileInfo(path);
             if (!info.Exists)
             {
-                var what = Path.Exists(path) ? "this is no regular file" : "there is no such file or directory";
-                return Refuse(DiagnosticCatalog.CannotRead, path, what, "give a YAML file, or a directory of them");
+                return Refuse(DiagnosticCatalog.CannotRead, path, "there is no such file or directory", "give a YAML file, or a directory of them");
+            }
+
+            if (info.LinkTarget is { } link)
+            {
+                info = File.ResolveLinkTarget(path, returnFinalTarget: true) as FileInfo;
+                if (info is not { Exists: true })
+                {
+                    return Refuse(DiagnosticCatalog.CannotRead, path, $"the link leads to {Quoting.Quote(link)}, which is no regular file",
+                        "give a YAML file, or a directory of them");
+                }
             }
 
             if (info.Length == 0)
@@ -106,7 +114,7 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics)
             bytesRead += info.Length;
             return bytesRead > InputLimits.TotalBytes
                 ? Refuse(DiagnosticCatalog.TooLarge, path, $"the files together have more than {InputLimits.TotalBytes >> 20} MiB", "give fewer")
-                : Decode(ReadBytes(target, (int)info.Length), path);
+                : Decode(ReadBytes(info.FullName, (int)info.Length), path);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
         {
@@ -170,5 +178,5 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics)
         _ => Quoting.Shorten(exception.Message),
     };
 
-    private static SourcePosition Start(string path) => new(path, 1, 1);
+    private static SourcePosition Start(string path) => new(path.Length == 0 ? "(empty path)" : path, 1, 1);
 }

@@ -108,7 +108,21 @@ internal sealed class ReadSession
 
     private void ReadList(ObjectReader root, int errorsBefore)
     {
-        foreach (var item in (root.Value("items") as SequenceNode)?.Items ?? [])
+        root.Report.Subject = "List";
+        var items = root.Require("items") ? root.Sequence("items") : null;
+        root.Skip("metadata");
+        root.Close();
+        if (items is null)
+        {
+            return;
+        }
+
+        if (items.Items.Count == 0)
+        {
+            Diagnostics.Report(DiagnosticCatalog.SkippedKind, items.Position, "the list is empty");
+        }
+
+        foreach (var item in items.Items)
         {
             ReadObject(item, errorsBefore);
             errorsBefore = Diagnostics.ErrorCount;
@@ -134,12 +148,16 @@ internal sealed class ReadSession
         }
 
         root.Close();
+        if (metadata is not null)
+        {
+            MetadataValidator.Validate(metadata, kind.Annotation, report);
+        }
+
         if (metadata is null || resource is null)
         {
             return;
         }
 
-        MetadataValidator.Validate(resource, report);
         kind.Validate(resource, report);
         if (!defined.TryAdd((kind.Name, resource.QualifiedName), resource.Position))
         {

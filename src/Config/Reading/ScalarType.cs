@@ -1,3 +1,4 @@
+using System.Buffers;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 
@@ -13,11 +14,17 @@ internal enum ScalarType
     /// <summary>A number that is not written as a plain decimal integer: 1.5, 1e3, 0x10, 017, 1_000.</summary>
     OtherNumber,
     String,
+
+    /// <summary>Something that was reported already and stands for no value.</summary>
+    Broken,
 }
 
 /// <summary>Tells the type of a scalar by YAML 1.1's rules, which kubectl follows: yes and off are booleans.</summary>
 internal static class ScalarTypes
 {
+    private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdefABCDEF_");
+    private static readonly SearchValues<char> MantissaCharacters = SearchValues.Create("0123456789._");
+
     private const string CorePrefix = "tag:yaml.org,2002:";
 
     /// <summary>The type, or null when the scalar's tag is none of the core ones.</summary>
@@ -80,9 +87,6 @@ internal static class ScalarTypes
         return mantissa.IndexOfAnyInRange('0', '9') is 0 or 1 && !mantissa.ContainsAnyExcept(MantissaCharacters) && mantissa.Count('.') < 2
             && !power.IsEmpty && !power.ContainsAnyExceptInRange('0', '9');
     }
-
-    private static readonly System.Buffers.SearchValues<char> HexDigits = System.Buffers.SearchValues.Create("0123456789abcdefABCDEF_");
-    private static readonly System.Buffers.SearchValues<char> MantissaCharacters = System.Buffers.SearchValues.Create("0123456789._");
 
     private static ReadOnlySpan<char> WithoutSign(ReadOnlySpan<char> text) => text is ['-' or '+', ..] ? text[1..] : text;
 }

@@ -19,6 +19,7 @@ internal static class YamlSyntax
         ("more than one anchor", "a value has more than one &anchor", "remove one"),
         ("expected node content", "a value is expected here", null),
         ("expected <document", "the document should have ended before this", "start another one with ---"),
+        ("could not find document end marker", "a directive stands where a document is expected", "put it before the --- line"),
         ("incompatible YAML", "the %YAML directive asks for a version that is not 1.x", "remove the directive"),
         ("undefined tag handle", "a tag uses a handle that is not defined", "remove the tag"),
         ("comment", "a comment is not possible here", "put a space before the #, or move the comment to a line of its own"),

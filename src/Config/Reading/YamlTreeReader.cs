@@ -84,7 +84,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
         }
 
         ReportTag(scalar);
-        return new ScalarNode(Position(scalar.Start), scalar.Value, ScalarType.String);
+        return new ScalarNode(Position(scalar.Start), scalar.Value, ScalarType.Broken);
     }
 
     private void CheckTag(NodeEvent start)
@@ -143,7 +143,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
                 ? $"the alias *{Quoting.Shorten(name)} refers to the value it is part of"
                 : $"the alias *{Quoting.Shorten(name)} refers to an anchor that is not defined before it";
             diagnostics.Report(DiagnosticCatalog.BadAlias, position, message, "write the value out");
-            target = new ScalarNode(position, "", ScalarType.Null);
+            target = new ScalarNode(position, "", ScalarType.Broken);
         }
 
         if (open.Count + target.Height > InputLimits.Depth)

@@ -7,6 +7,8 @@ namespace Keepalive.Config.Validation;
 /// <summary>Checks addresses and CIDR blocks.</summary>
 internal static class AddressValidator
 {
+    private const int MaxEntries = 10_000;
+
     /// <summary>Checks one address without a port.</summary>
     public static void Validate(Positioned<string> address, string field, ResourceReport report)
     {
@@ -31,6 +33,13 @@ internal static class AddressValidator
         {
             report.Report(DiagnosticCatalog.BadAnnotation, list.Position, field, "names no address",
                 "write it like \"203.0.113.10:15443, 198.51.100.0/24\"");
+        }
+
+        if (entries.Count > MaxEntries)
+        {
+            report.Report(DiagnosticCatalog.BadAnnotation, list.Position, field, $"names {entries.Count} addresses, more than {MaxEntries}",
+                "write CIDR blocks");
+            return;
         }
 
         foreach (var entry in entries)

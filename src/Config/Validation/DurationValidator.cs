@@ -56,7 +56,7 @@ internal static class DurationValidator
         if (seconds > maxSeconds)
         {
             report.Report(DiagnosticCatalog.DurationRange, text.Position, field,
-                $"is {Quoting.Shorten(text.Value)} = {seconds} s, but Linux takes at most {maxSeconds} s",
+                $"is {(text.Value == $"{seconds}s" ? text.Value : $"{Quoting.Shorten(text.Value)} = {seconds}s")}, but Linux takes at most {maxSeconds}s",
                 $"write {maxSeconds}s ({GoDuration.FormatSeconds(maxSeconds)}) or less");
         }
         else if (seconds * GoDuration.Second != nanoseconds)

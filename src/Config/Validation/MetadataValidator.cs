@@ -6,9 +6,12 @@ namespace Keepalive.Config.Validation;
 /// <summary>Checks names, and that the agent's own annotations are known and on the right kind.</summary>
 internal static class MetadataValidator
 {
-    public static void Validate(Resource resource, ResourceReport report)
+    /// <summary>Reports what is wrong.</summary>
+    /// <param name="metadata">The metadata.</param>
+    /// <param name="known">The one annotation of the agent's that this kind of object can have.</param>
+    /// <param name="report">Where problems go.</param>
+    public static void Validate(ObjectMetadata metadata, string known, ResourceReport report)
     {
-        var metadata = resource.Metadata;
         if (!IsSubdomain(metadata.Name.Value))
         {
             report.Report(DiagnosticCatalog.BadName, metadata.Name.Position, "metadata.name",
@@ -21,18 +24,12 @@ internal static class MetadataValidator
                 $"cannot be {Quoting.Quote(metadata.Namespace)}", "use at most 63 lower-case letters, digits and \"-\"");
         }
 
-        var known = resource switch
-        {
-            ConnectionPolicy => AgentAnnotations.Existing,
-            Destination => AgentAnnotations.Addresses,
-            _ => null,
-        };
         foreach (var (key, value) in metadata.Annotations)
         {
             if (key.StartsWith(AgentAnnotations.Prefix, StringComparison.Ordinal) && key != known)
             {
                 report.Report(DiagnosticCatalog.UnknownAnnotation, value.Position, "metadata.annotations",
-                    $"has {Quoting.Quote(key)}, which has no effect here", known is null ? "remove it" : $"the agent knows {known} on this kind");
+                    $"has {Quoting.Quote(key)}, which has no effect here", $"the agent knows {known} on this kind");
             }
         }
     }

@@ -1,0 +1,98 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Keepalive.Agent.Destinations;
+
+/// <summary>Looks up the hosts that policies name, many at once and never for long.</summary>
+/// <remarks>
+/// A host that stops resolving keeps its last addresses: a DNS outage must not take keepalive off connections that are up. Lookups
+/// that take too long are left behind, not waited for, because the system's resolver cannot be interrupted.
+/// </remarks>
+internal sealed class HostResolver
+{
+    private const int MaxParallel = 16;
+
+    private readonly Func<string, CancellationToken, Task<IPAddress[]>> lookup;
+    private readonly TimeProvider time;
+    private readonly TimeSpan perHost;
+    private readonly TimeSpan inAll;
+    private Dictionary<string, IReadOnlyList<IPAddress>> lastGood = new(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>A resolver that remembers nothing yet.</summary>
+    /// <param name="lookup">Looks one host up; the system's resolver when null.</param>
+    /// <param name="time">The clock of the limits.</param>
+    /// <param name="perHost">The limit for one host; 2 s when null.</param>
+    /// <param name="inAll">The limit for one call; 8 s when null.</param>
+    public HostResolver(Func<string, CancellationToken, Task<IPAddress[]>>? lookup = null, TimeProvider? time = null,
+        TimeSpan? perHost = null, TimeSpan? inAll = null)
+    {
+        this.lookup = lookup ?? LookUpOnOwnThread;
+        this.time = time ?? TimeProvider.System;
+        this.perHost = perHost ?? TimeSpan.FromSeconds(2);
+        this.inAll = inAll ?? TimeSpan.FromSeconds(8);
+    }
+
+    /// <summary>The addresses of each host that resolves now or did before, in a stable order.</summary>
+    /// <param name="hosts">The hosts; those not named any more are forgotten.</param>
+    /// <param name="cancellationToken">Ends the call early with an exception; running out of time does not.</param>
+    /// <exception cref="OperationCanceledException">The caller cancelled.</exception>
+    public async Task<IReadOnlyDictionary<string, IReadOnlyList<IPAddress>>> ResolveAsync(
+        IReadOnlyCollection<string> hosts, CancellationToken cancellationToken)
+    {
+        var answers = new ConcurrentDictionary<string, IReadOnlyList<IPAddress>>(StringComparer.OrdinalIgnoreCase);
+        using var deadline = new CancellationTokenSource(inAll, time);
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
+        try
+        {
+            var options = new ParallelOptions { MaxDegreeOfParallelism = MaxParallel, CancellationToken = ending.Token };
+            await Parallel.ForEachAsync(hosts, options, async (host, token) =>
+            {
+                if (await LookUpAsync(host, token) is { Length: > 0 } found)
+                {
+                    answers[host] = found;
+                }
+            });
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // Out of time: the hosts not reached keep what was known of them.
+        }
+
+        var known = new Dictionary<string, IReadOnlyList<IPAddress>>(StringComparer.OrdinalIgnoreCase);
+        foreach (var host in hosts)
+        {
+            if (answers.TryGetValue(host, out var addresses) || lastGood.TryGetValue(host, out addresses))
+            {
+                known[host] = addresses;
+            }
+        }
+
+        lastGood = known;
+        return known;
+    }
+
+    /// <summary>The system's resolver blocks its thread; a pool full of blocked threads would delay even the timers that end the wait.</summary>
+    private static Task<IPAddress[]> LookUpOnOwnThread(string host, CancellationToken token) =>
+        Task.Factory.StartNew(() => Dns.GetHostAddresses(host), token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
+    private async Task<IPAddress[]> LookUpAsync(string host, CancellationToken token)
+    {
+        using var limit = new CancellationTokenSource(perHost, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, token);
+        try
+        {
+            var found = await lookup(host, either.Token).WaitAsync(either.Token);
+            return
+            [
+                .. found.Where(static address => address.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6)
+                    .Distinct().OrderBy(static address => address.AddressFamily).ThenBy(static address => address.ToString(), StringComparer.Ordinal),
+            ];
+        }
+        catch (Exception exception) when (exception is SocketException or ArgumentException
+            || (exception is OperationCanceledException && !token.IsCancellationRequested))
+        {
+            return [];
+        }
+    }
+}
