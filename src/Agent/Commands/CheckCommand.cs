@@ -23,15 +23,10 @@ internal static class CheckCommand
             Description = "Policy files, or directories of *.yaml and *.yml files",
             Arity = ArgumentArity.OneOrMore,
         };
-        var output = new Option<string>("--output", "-o")
-        {
-            Description = "How to print: table, or json with one object per line",
-            DefaultValueFactory = static _ => "table",
-        };
-        output.AcceptOnlyFromAmong("table", "json");
+        var output = CommonOptions.Output();
         var command = new Command("check", "Check policy files: every problem with its place; exit code 1 if any is an error") { paths, output };
         command.SetAction((parseResult, cancellationToken) => RunAsync(
-            parseResult.GetValue(paths) ?? [], parseResult.GetValue(output) == "json", parseResult.InvocationConfiguration.Output, cancellationToken));
+            parseResult.GetValue(paths) ?? [], parseResult.GetValue(output) == OutputFormat.Json, parseResult.InvocationConfiguration.Output, cancellationToken));
         return command;
     }
 
@@ -43,7 +38,7 @@ internal static class CheckCommand
         var diagnostics = read.Diagnostics.Concat(compiled.Diagnostics).OrderBy(static diagnostic => diagnostic.Position).ToList();
         var text = json ? Json(read, compiled, diagnostics) : Table(read, compiled, diagnostics);
         await output.WriteAsync(text.AsMemory(), cancellationToken);
-        return diagnostics.Exists(static diagnostic => diagnostic.Severity == Severity.Error) ? 1 : 0;
+        return diagnostics.Exists(static diagnostic => diagnostic.Severity == Severity.Error) ? ExitCodes.InvalidInput : ExitCodes.Done;
     }
 
     private static string Table(ReadResult read, CompilationResult compiled, List<Diagnostic> diagnostics)
