@@ -1,0 +1,128 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Keepalive.Simulator.Lab;
+
+/// <summary>Own PID, mount and network namespaces: an agent inside sees the lab and nothing else, and nothing outlives it.</summary>
+/// <remarks>
+/// The runtime has threads and a process with threads cannot enter a user namespace (unshare(2): EINVAL), so unshare(1) does it and starts
+/// this program again.
+/// <code>
+///   keepalive-sim demo ──► unshare ──► keepalive-sim demo-inside (PID 1) ──► client, server, agent
+///        stdin pipe ─────────────────────────────► ends with it
+/// </code>
+/// Whoever of the first two dies, however it dies, takes the rest along: PID 1 ends when its standard input does, or by --kill-child, and the
+/// kernel ends everything in a PID namespace together with its PID 1.
+/// </remarks>
+internal sealed class Sandbox
+{
+    private static readonly string[] Namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    private static readonly string[] AsOwnRoot = ["--user", "--map-root-user"];
+
+    private readonly string[] _options;
+
+    private Sandbox(string[] options) => _options = options;
+
+    /// <summary>The sandbox these privileges allow; null, with the cause and what to do, where they allow none.</summary>
+    public static Sandbox? TryFind(out string reason)
+    {
+        reason = "";
+        if (Environment.IsPrivilegedProcess && Try(Namespaces) is null)
+        {
+            return new Sandbox(Namespaces);
+        }
+        string[] options = [.. AsOwnRoot, .. Namespaces];
+        if (Try(options) is not { } error)
+        {
+            return new Sandbox(options);
+        }
+        reason = NamespaceObstacle.Explain(error, NamespaceObstacle.Read);
+        return null;
+    }
+
+    /// <summary>Runs a command line inside, on this process's own output, to its end. A signal that would end this process ends that.</summary>
+    /// <returns>Its exit code; 128 + the signal's number where one came.</returns>
+    public int Run(IEnumerable<string> command)
+    {
+        string[] line = [.. Tool.Command(Tool.Unshare, _options), "--", .. command];
+        var info = new ProcessStartInfo(line[0], line[1..]) { RedirectStandardInput = true, UseShellExecute = false };
+        // Programs that are killed would leave the runtime's diagnostic sockets behind in /tmp.
+        info.Environment["DOTNET_EnableDiagnostics"] = "0";
+        using var process = Process.Start(info)!;
+        var stoppedBy = 0;
+        using var interrupt = On(PosixSignal.SIGINT, () => Stop(128 + 2));
+        using var terminate = On(PosixSignal.SIGTERM, () => Stop(128 + 15));
+        using var hangUp = On(PosixSignal.SIGHUP, () => Stop(128 + 1));
+        process.WaitForExit();
+        return Volatile.Read(ref stoppedBy) is not 0 and var code ? code : process.ExitCode;
+
+        void Stop(int code)
+        {
+            Volatile.Write(ref stoppedBy, code);
+            process.StandardInput.Close();
+        }
+    }
+
+    /// <summary>Ends this process, and so everything in its PID namespace, when the one that started it is gone.</summary>
+    public static void EndWithStarter(string directory)
+    {
+        // A terminal sends these to both; the starter decides. Not disposed: they hold for the life of the process.
+        _ = On(PosixSignal.SIGINT, () => { });
+        _ = On(PosixSignal.SIGHUP, () => { });
+        _ = On(PosixSignal.SIGTERM, () => End(directory));
+        var input = Console.OpenStandardInput();
+        new Thread(() =>
+        {
+            while (input.ReadByte() >= 0)
+            {
+            }
+            End(directory);
+        })
+        { IsBackground = true, Name = "starter" }.Start();
+    }
+
+    /// <summary>Removes the demo's directory, into which an agent may still be writing.</summary>
+    public static void Remove(string directory)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                Directory.Delete(directory, recursive: true);
+                return;
+            }
+            catch (DirectoryNotFoundException)
+            {
+                return;
+            }
+            catch (IOException) when (attempt < 10)
+            {
+                Thread.Sleep(20);
+            }
+            catch (IOException e)
+            {
+                Console.Error.WriteLine($"keepalive-sim: {directory} cannot be removed: {e.Message}");
+                return;
+            }
+        }
+    }
+
+    private static PosixSignalRegistration On(PosixSignal signal, Action action) => PosixSignalRegistration.Create(signal, context =>
+    {
+        context.Cancel = true;
+        action();
+    });
+
+    private static void End(string directory)
+    {
+        Remove(directory);
+        Environment.Exit(ExitCodes.Failed);
+    }
+
+    /// <summary>What unshare says against these options; null when nothing.</summary>
+    private static string? Try(string[] options)
+    {
+        var result = Tool.Run([.. Tool.Command(Tool.Unshare, options), "--", "true"]);
+        return result.ExitCode == 0 ? null : result.Error.Trim();
+    }
+}

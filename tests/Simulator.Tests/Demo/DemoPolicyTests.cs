@@ -1,0 +1,65 @@
+using System.Net;
+using Keepalive.Config;
+using Keepalive.Config.Compilation;
+using Keepalive.Config.Reading;
+using Keepalive.Simulator.Demo;
+using Keepalive.Simulator.Lab;
+using Xunit;
+
+namespace Keepalive.Simulator.Tests.Demo;
+
+public sealed class DemoPolicyTests
+{
+    private static readonly KeepaliveSettings Guide = new(700, 10, 20);
+
+    [Fact]
+    public void Text_IsReadAndCompiledWithoutAWarning_AndAsksNoNameServer()
+    {
+        var (read, compiled) = Compile(DemoPolicy.Text);
+
+        Assert.DoesNotContain(read.Diagnostics.Concat(compiled.Diagnostics), diagnostic => diagnostic.Severity != Severity.Note);
+        Assert.Empty(PolicyCompiler.HostsToResolve(read.Resources));
+    }
+
+    [Fact]
+    public void Text_SelectsTheDestinationOnEveryAddressFamily_AndNothingElse()
+    {
+        var (_, compiled) = Compile(DemoPolicy.Text);
+
+        foreach (var target in new[] { LabNetwork.Destination, LabNetwork.Destination6, LabNetwork.DestinationMapped })
+        {
+            var rule = Match(compiled.Policy, target);
+            Assert.Equal(("bookinfo/tcp-keepalive", "bookinfo/ratings-global", Guide), (rule?.Policy, rule?.Destination, rule?.Settings));
+        }
+        Assert.Null(Match(compiled.Policy, LabNetwork.OtherDestination));
+    }
+
+    [Fact]
+    public void Impatient_DiffersInTimeAndIntervalOnly()
+    {
+        var (_, compiled) = Compile(DemoPolicy.Impatient);
+
+        Assert.Equal(new KeepaliveSettings(1, 1, 20), Match(compiled.Policy, LabNetwork.Destination)?.Settings);
+    }
+
+    private static CompiledRule? Match(CompiledPolicy policy, IPEndPoint target)
+    {
+        var (local, remote) = (Endpoint.From(IPAddress.Loopback, 40000), Endpoint.From(target));
+        return policy.Match(in local, in remote);
+    }
+
+    private static (ReadResult Read, CompilationResult Compiled) Compile(string text)
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(path, text);
+            var read = PolicyReader.Read([path]);
+            return (read, PolicyCompiler.Compile(read.Resources, new CompilerOptions()));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+}
