@@ -20,11 +20,13 @@ internal sealed class AgentInProcess : IDisposable
     private readonly ChangeLog _changes = new(NullLogger<ChangeLog>.Instance);
     private readonly FanOut _sink;
 
-    public AgentInProcess(TimeProvider time)
+    /// <param name="time">The clock of audits.</param>
+    /// <param name="only">Paths of the only namespaces to look at; empty for all.</param>
+    public AgentInProcess(TimeProvider time, params string[] only)
     {
         _exposition = new Exposition(_metrics, _status, "benchmark", "pidfd", "");
         _state = StateFile.Create(Path.Combine(Workspace.Directory, "state"), StateFile.CurrentBoot(), new Dictionary<(ulong, ulong), SocketMemory>());
-        _datapath = new PidfdDatapath(time, [], [], _state);
+        _datapath = new PidfdDatapath(time, only, [], _state);
         _tally = new SocketTally(_metrics, _datapath.Name);
         _sink = new FanOut(_changes, _tally);
     }
@@ -48,6 +50,10 @@ internal sealed class AgentInProcess : IDisposable
     /// <summary>How many sockets stand to the policy as <paramref name="state"/> says (managed, failed, …).</summary>
     public int Count(string state) =>
         (int)_status.Current.Sockets.Where(s => s.Labels.Contains($"state=\"{state}\"", StringComparison.Ordinal)).Sum(s => s.Value);
+
+    /// <summary>Everything that was counted, for when it is not as expected.</summary>
+    public override string ToString() =>
+        string.Join("; ", _exposition.Render().Split('\n').Where(line => line.StartsWith("keepalive_", StringComparison.Ordinal) && !line.Contains("bucket", StringComparison.Ordinal)));
 
     public void Dispose()
     {

@@ -36,7 +36,7 @@ internal static class SocketsScenario
         var managed = agent.Count("managed");
         if (managed != 2 * Connections)
         {
-            throw new InvalidOperationException($"{managed} of {2 * Connections} sockets were set");
+            throw new InvalidOperationException($"{managed} of {2 * Connections} sockets were set: {agent}");
         }
 
         Report.Title($"{Name}: {2 * Connections:N0} sockets in one namespace, {Rounds} rounds");

@@ -2,7 +2,7 @@
 //
 //   peer run FILE PROGRAM…     NANOSECONDS MICROSECONDS    runs PROGRAM with its output in FILE: wall time, CPU time
 //   peer dump                  NANOSECONDS SOCKETS         sock_diag, all connected TCP sockets of this namespace with struct tcp_info
-//   peer read PID FIRST LAST   NANOSECONDS SOCKETS         of each descriptor: getfd, cookie, 4 × getsockopt, close
+//   peer read PID FIRST LAST   NANOSECONDS SOCKETS         of each descriptor: getfd, cookie, 4 × getsockopt, close; processor time
 //   peer set PID FIRST LAST    NANOSECONDS SOCKETS         the same, and 4 × setsockopt and 4 × getsockopt; put back afterwards, not timed
 
 #define _GNU_SOURCE
@@ -39,6 +39,13 @@ static long long now_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static long long processor_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
@@ -157,9 +164,9 @@ int main(int argc, char **argv)
         int process = (int)syscall(PIDFD_OPEN, atoi(argv[2]), 0), first = atoi(argv[3]), last = atoi(argv[4]), set = *argv[1] == 's';
         if (process < 0)
             die("pidfd_open");
-        long long begun = now_ns();
+        long long begun = processor_ns();
         int sockets = walk(process, first, last, set);
-        printf("%lld %d\n", now_ns() - begun, sockets);
+        printf("%lld %d\n", processor_ns() - begun, sockets);
         if (set)
             put_back(process, first, last);
     } else {
