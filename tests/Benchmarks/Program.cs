@@ -1,1 +1,84 @@
-return 0;
+using System.Globalization;
+using Keepalive.Benchmarks;
+using Keepalive.Testbed;
+
+const string usage = """
+    usage: make bench ARGS="[sockets] [apply] [node] [--seconds N] [--connections] [--listen ADDR:PORT]"
+
+    sockets        60,000 sockets in one namespace: a pass with nothing to do, beside ss
+    apply          setting 15,000 sockets for the first time, beside the same system calls in C
+    node           200 namespaces, 2,000 processes, 10,000 managed sockets: what the running agent uses
+      --seconds N            how long it is watched (default 60)
+      --connections          the process of 18,000 descriptors has connections, not files
+      --listen ADDR:PORT     the agent serves metrics there too
+    Without a name, all of them. A missed goal is a result; the exit code is 0 whenever it could be measured.
+    """;
+
+string[] names = [SocketsScenario.Name, ApplyScenario.Name, NodeScenario.Name];
+var inside = args is [Workspace.Inside, ..];
+var wanted = new List<string>();
+var options = new List<string>();
+var (seconds, connections, listen) = (60, false, "none");
+for (var i = inside ? 1 : 0; i < args.Length; i++)
+{
+    switch (args[i])
+    {
+        case var name when names.Contains(name):
+            wanted.Add(name);
+            continue;
+        case "--seconds" when i + 1 < args.Length && int.TryParse(args[i + 1], CultureInfo.InvariantCulture, out seconds) && seconds is > 0 and <= 86400:
+            options.AddRange(args[i], args[++i]);
+            continue;
+        case "--connections":
+            connections = true;
+            options.Add(args[i]);
+            continue;
+        case "--listen" when i + 1 < args.Length:
+            listen = args[i + 1];
+            options.AddRange(args[i], args[++i]);
+            continue;
+        case "--help" or "-h":
+            Console.WriteLine(usage);
+            return 0;
+    }
+    Console.Error.WriteLine($"bench: {args[i]} is not understood\n{usage}");
+    return 2;
+}
+
+if (inside)
+{
+    try
+    {
+        switch (wanted[0])
+        {
+            case SocketsScenario.Name:
+                SocketsScenario.Run();
+                break;
+            case ApplyScenario.Name:
+                ApplyScenario.Run();
+                break;
+            case NodeScenario.Name:
+                NodeScenario.Run(TimeSpan.FromSeconds(seconds), connections, listen);
+                break;
+        }
+        return 0;
+    }
+    catch (Exception e)
+    {
+        Console.Error.WriteLine($"bench: {wanted[0]} could not be measured: {e}");
+        return 1;
+    }
+}
+
+if (LiveSupport.Missing("mount") is { } missing)
+{
+    Console.Error.WriteLine($"bench: nothing can be measured here: {missing}");
+    return 1;
+}
+Console.WriteLine($"Median (least–most). {Environment.ProcessorCount} cores, load {File.ReadAllText("/proc/loadavg").Split(' ')[0]}, Linux {Environment.OSVersion.Version}");
+var failures = 0;
+foreach (var name in wanted.Count > 0 ? wanted : [.. names])
+{
+    failures += Workspace.Run([name, .. options], TimeSpan.FromSeconds(240 + seconds)) == 0 ? 0 : 1;
+}
+return failures == 0 ? 0 : 1;

@@ -225,6 +225,9 @@ internal sealed class Holder : IDisposable
         return (long.Parse(answer[0], CultureInfo.InvariantCulture), Number(answer, 1) != 0);
     }
 
+    /// <summary>Opens so many descriptors that are no sockets.</summary>
+    public void OpenFiles(int count) => Ask(string.Create(CultureInfo.InvariantCulture, $"files {count}"));
+
     public void Close(SocketId id) => Ask($"close {id}");
 
     /// <summary>Closes the connections this holder opened; those it accepted stay.</summary>

@@ -14,6 +14,7 @@
 //   local ID                              ok ADDR PORT
 //   cookie ID                             ok COOKIE
 //   fd ID                                 ok FD
+//   files COUNT                           ok                  COUNT more descriptors that are no sockets
 //   soerror ID                            ok ERRNO REVENTS    pending SO_ERROR (read once: the kernel clears it) and poll(2) revents
 //   send ID BYTES                         ok SENT
 //   recv ID                               ok BYTES EOF        what has arrived, drained without waiting; EOF 1 when the peer has closed
@@ -374,6 +375,18 @@ static void command_recv(int fd)
     }
 }
 
+static void command_files(int count)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    for (int i = 1; null >= 0 && i < count; i++)
+        if (fcntl(null, F_DUPFD_CLOEXEC, 0) < 0)
+            return fail(errno);
+    if (null < 0)
+        fail(errno);
+    else
+        dprintf(1, "ok\n");
+}
+
 static int open_in(const struct fds *list)
 {
     int open = 0;
@@ -568,7 +581,8 @@ static void execute(char *line)
     } commands[] = {
         { "listen", 3, 3, 0 }, { "connect", 4, 5, 0 },   { "get", 2, 2, 1 },   { "set", 4, 4, 1 },    { "local", 2, 2, 1 },
         { "cookie", 2, 2, 1 }, { "fd", 2, 2, 1 },        { "soerror", 2, 2, 1 }, { "send", 3, 3, 1 }, { "recv", 2, 2, 1 },
-        { "close", 2, 2, 1 },  { "closeall", 1, 1, 0 },  { "count", 1, 1, 0 }, { "reading", 2, 2, 0 }, { "spawn", 5, 5, 0 },
+        { "close", 2, 2, 1 },  { "closeall", 1, 1, 0 },  { "count", 1, 1, 0 }, { "reading", 2, 2, 0 }, { "files", 2, 2, 0 },
+        { "spawn", 5, 5, 0 },
         { "children", 1, 1, 0 }, { "churn", 6, 6, 0 },   { "churnstat", 1, 1, 0 }, { "execs", 3, 4, 0 }, { "execstat", 1, 1, 0 },
         { "pid", 1, 1, 0 },    { "quit", 1, 1, 0 },
     };
@@ -619,6 +633,8 @@ static void execute(char *line)
         dprintf(1, "ok %d %d\n", open_in(&own), open_in(&accepted));
     } else if (!strcmp(name, "reading")) {
         command_reading(word[1]);
+    } else if (!strcmp(name, "files")) {
+        command_files(atoi(word[1]));
     } else if (!strcmp(name, "spawn")) {
         command_spawn(word);
     } else if (!strcmp(name, "children")) {

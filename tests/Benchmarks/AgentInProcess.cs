@@ -1,0 +1,65 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Reports;
+using Keepalive.Agent.Sockets;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Keepalive.Benchmarks;
+
+/// <summary>The agent's datapath with the same receivers of its records, and the same state file, as the service gives it.</summary>
+internal sealed class AgentInProcess : IDisposable
+{
+    private readonly MetricCatalogue _metrics = new();
+    private readonly Exposition _exposition;
+    private readonly AgentStatus _status = new();
+    private readonly StateFile _state;
+    private readonly PidfdDatapath _datapath;
+    private readonly SocketTally _tally;
+    private readonly ChangeLog _changes = new(NullLogger<ChangeLog>.Instance);
+    private readonly FanOut _sink;
+
+    /// <param name="time">The clock of audits.</param>
+    /// <param name="only">Paths of the only namespaces to look at; empty for all.</param>
+    public AgentInProcess(TimeProvider time, params string[] only)
+    {
+        _exposition = new Exposition(_metrics, _status, "benchmark", "pidfd", "");
+        _state = StateFile.Create(Path.Combine(Workspace.Directory, "state"), StateFile.CurrentBoot(), new Dictionary<(ulong, ulong), SocketMemory>());
+        _datapath = new PidfdDatapath(time, only, [], _state);
+        _tally = new SocketTally(_metrics, _datapath.Name);
+        _sink = new FanOut(_changes, _tally);
+    }
+
+    /// <summary>What the last pass did.</summary>
+    public PassSummary Last { get; private set; }
+
+    /// <summary>Bytes the last pass allocated.</summary>
+    public long Allocated { get; private set; }
+
+    /// <summary>A pass, and what the service does after each: count and publish.</summary>
+    public Cost Pass(PolicySnapshot policy, PassScope scope) => Cost.Of(() =>
+    {
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Last = _datapath.Pass(policy, scope, _sink);
+        _status.Publish(new AgentStatus.Gauges(_tally.Samples(), Last.Sockets, 1, 0, 0));
+        _changes.EndPass();
+        Allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+    });
+
+    /// <summary>How many sockets stand to the policy as <paramref name="state"/> says (managed, failed, …).</summary>
+    public int Count(string state) =>
+        (int)_status.Current.Sockets.Where(s => s.Labels.Contains($"state=\"{state}\"", StringComparison.Ordinal)).Sum(s => s.Value);
+
+    /// <summary>Everything that was counted, for when it is not as expected.</summary>
+    public override string ToString() =>
+        string.Join("; ", _exposition.Render().Split('\n').Where(line => line.StartsWith("keepalive_", StringComparison.Ordinal) && !line.Contains("bucket", StringComparison.Ordinal)));
+
+    public void Dispose()
+    {
+        _datapath.Dispose();
+        _state.Dispose();
+        _exposition.Dispose();
+        _metrics.Dispose();
+    }
+}

@@ -1,0 +1,18 @@
+using System.Diagnostics;
+
+namespace Keepalive.Benchmarks;
+
+/// <summary>What something took: by the clock on the wall, and of the processor.</summary>
+internal readonly record struct Cost(TimeSpan Wall, TimeSpan Processor)
+{
+    public static Cost operator /(Cost cost, int number) => new(cost.Wall / number, cost.Processor / number);
+
+    /// <summary>Measures this process, all its threads included.</summary>
+    public static Cost Of(Action work)
+    {
+        var processor = Environment.CpuUsage.TotalTime;
+        var begun = Stopwatch.GetTimestamp();
+        work();
+        return new Cost(Stopwatch.GetElapsedTime(begun), Environment.CpuUsage.TotalTime - processor);
+    }
+}

@@ -1,0 +1,112 @@
+using System.Globalization;
+using Keepalive.Testbed;
+
+namespace Keepalive.Benchmarks;
+
+/// <summary>A busy node that hardly changes, and the agent on it as the process it is, at its default interval.</summary>
+internal static class NodeScenario
+{
+    public const string Name = "node";
+
+    private const int Namespaces = 200;
+    private const int ProcessesEach = 10;
+    private const int ConnectionsEach = 5;
+    private const int Managed = Namespaces * ProcessesEach * ConnectionsEach;
+    private const int Descriptors = 18_000;
+    private const int NewPerSecond = 10;
+    private const string ServerAddress = "127.9.9.9";
+    private const double GoalPercent = 2;
+    private const double GoalMegabytes = 45;
+
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Hold = TimeSpan.FromSeconds(20);
+
+    /// <summary>What a busy machine may add to the interval: the pass itself, and being scheduled.</summary>
+    private static readonly TimeSpan Slack = TimeSpan.FromSeconds(0.5);
+
+    /// <param name="duration">How long the agent is watched.</param>
+    /// <param name="sockets">Whether the 18,000 descriptors are connections, rather than files.</param>
+    /// <param name="listen">The agent's <c>--listen</c>.</param>
+    public static void Run(TimeSpan duration, bool sockets, string listen)
+    {
+        Report.Title(
+            $"{Name}: {Namespaces} namespaces, {Namespaces * ProcessesEach:N0} processes, {Managed:N0} managed idle sockets, a process of "
+            + $"{Descriptors:N0} {(sockets ? "connections" : "descriptors")} that opens {NewPerSecond} more a second; {duration.TotalSeconds:0} s");
+        var pods = new Holder?[Namespaces];
+        try
+        {
+            Parallel.For(0, Namespaces, new ParallelOptions { MaxDegreeOfParallelism = 4 }, i => pods[i] = StartPod());
+            using var busy = Holder.StartInNewNamespace();
+            using var server = busy.StartBeside();
+            if (sockets)
+            {
+                // At another address than the policy's.
+                busy.ConnectMany("127.0.0.1", server.Listen("127.0.0.1"), Descriptors);
+            }
+            else
+            {
+                busy.OpenFiles(Descriptors);
+            }
+            Watch(pods!, busy, server, duration, listen);
+        }
+        finally
+        {
+            Parallel.ForEach(pods, pod => pod?.Dispose());
+        }
+    }
+
+    private static Holder StartPod()
+    {
+        var pod = Holder.StartInNewNamespace();
+        pod.Spawn(ProcessesEach, ServerAddress, pod.Listen(ServerAddress), ConnectionsEach);
+        return pod;
+    }
+
+    private static void Watch(Holder[] pods, Holder busy, Holder server, TimeSpan duration, string listen)
+    {
+        using var agent = ProgramRun.Agent(
+            "run", "--policies", LabPolicy.Write(ServerAddress), "--listen", listen, "--state-dir", Path.Combine(Workspace.Directory, "state"));
+        agent.WaitForLine(line => line.Contains("started", StringComparison.Ordinal));
+        busy.Churn(ServerAddress, server.Listen(ServerAddress), NewPerSecond, WarmUp + duration + TimeSpan.FromSeconds(5), Hold);
+        Thread.Sleep(WarmUp);
+
+        var process = new ProcessFigures(agent.Pid);
+        var arrivals = new Arrivals(busy, ServerAddress);
+        var memory = new Series();
+        var (begun, processor) = (Environment.TickCount64, process.Processor());
+        while (Environment.TickCount64 - begun < duration.TotalMilliseconds)
+        {
+            arrivals.Look();
+            memory.Add(process.Megabytes("RssAnon", "RssShmem"));
+            Thread.Sleep(200);
+        }
+        var used = process.Processor() - processor;
+        var percent = 100 * used.TotalMilliseconds / (Environment.TickCount64 - begun);
+        if (agent.HasExited)
+        {
+            throw new InvalidOperationException($"the agent ended: {agent.Error}");
+        }
+        var (_, _, failed) = busy.ChurnCount();
+        var set = pods.Sum(pod => Ss.Read(pod).Count(socket => socket.Timer == "keepalive"));
+        if (set != Managed || failed != 0 || arrivals.Latencies.Count == 0)
+        {
+            throw new InvalidOperationException(
+                $"{set} of {Managed} sockets have keepalive, {failed} connections failed, {arrivals.Latencies.Count} were seen being set: {agent.Error}");
+        }
+
+        Report.Goal("processor", percent, GoalPercent, percent.ToString("0.00", CultureInfo.InvariantCulture), "% of one core");
+        foreach (var (thread, time) in process.ByThread().Take(4))
+        {
+            Report.Line($"  since it began, by thread: {thread}", string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0} ms"));
+        }
+        Report.Goal("RssAnon + RssShmem, the most", memory.Max, GoalMegabytes, memory.ToString(), "MB");
+        Report.Line("RssFile, shared with others", string.Create(CultureInfo.InvariantCulture, $"{process.Megabytes("RssFile"):0.0} MB"));
+        Report.Goal($"from connecting to being set, the most of {arrivals.Latencies.Count}", arrivals.Latencies.Max,
+            (Interval + Slack).TotalSeconds, arrivals.Latencies.ToString(), "s");
+        if (arrivals.Missed > 0)
+        {
+            Report.Line("closed before they were seen being set", $"{arrivals.Missed}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+using System.Globalization;
+using Keepalive.Testbed;
+
+namespace Keepalive.Benchmarks;
+
+/// <summary>peer.c, compiled: what the kernel's part costs on this machine at this moment.</summary>
+internal sealed class Peer
+{
+    private readonly string _binary = Path.Combine(Workspace.Directory, "peer");
+
+    public Peer()
+    {
+        using var stream = typeof(Peer).Assembly.GetManifestResourceStream("peer.c")
+            ?? throw new InvalidOperationException("peer.c is not embedded in this assembly");
+        using (var source = File.Create(_binary + ".c"))
+        {
+            stream.CopyTo(source);
+        }
+        Command.Run("cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-o", _binary, _binary + ".c");
+    }
+
+    /// <summary>Runs a program inside a holder's namespace with its output in a file.</summary>
+    public Cost Run(Holder inside, params string[] command)
+    {
+        var numbers = Ask(inside, ["run", Path.Combine(Workspace.Directory, "output"), .. command]);
+        return new Cost(TimeSpan.FromMicroseconds(numbers[0] / 1000.0), TimeSpan.FromMicroseconds(numbers[1]));
+    }
+
+    /// <summary>A dump with struct tcp_info, and how many sockets it had.</summary>
+    public (TimeSpan Took, int Sockets) Dump(Holder inside) => Timed(Ask(inside, "dump"));
+
+    /// <summary>Reads four options of each socket among a process's descriptors in a range; the time of one.</summary>
+    public TimeSpan Read(Holder owner, int first, int last) => Walk("read", owner, first, last);
+
+    /// <summary>Reads four options, writes four and reads them back; the time of one socket.</summary>
+    public TimeSpan Set(Holder owner, int first, int last) => Walk("set", owner, first, last);
+
+    private TimeSpan Walk(string verb, Holder owner, int first, int last)
+    {
+        var (took, sockets) = Timed(Ask(owner, verb, Text(owner.Pid), Text(first), Text(last)));
+        return took / sockets;
+    }
+
+    private static (TimeSpan Took, int Count) Timed(long[] numbers) => (TimeSpan.FromMicroseconds(numbers[0] / 1000.0), (int)numbers[1]);
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+
+    private long[] Ask(Holder inside, params string[] arguments) =>
+        [.. inside.Run([_binary, .. arguments]).Output.Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries)
+            .Select(word => long.Parse(word, CultureInfo.InvariantCulture))];
+}

@@ -1,0 +1,25 @@
+using System.Globalization;
+
+namespace Keepalive.Benchmarks;
+
+/// <summary>Prints what was measured, a line each, and holds goals against it.</summary>
+internal static class Report
+{
+    public static void Title(string text) => Console.WriteLine($"\n{text}");
+
+    /// <summary>A figure that no goal is about.</summary>
+    public static void Line(string what, string figure) => Console.WriteLine($"  {what,-62} {figure}");
+
+    public static void Line(string what, Series series, string unit) => Line(what, $"{series} {unit}");
+
+    /// <summary>A figure and whether it is as low as it must be; missing it is a result like any other.</summary>
+    public static void Goal(string what, double measured, double atMost, string figure, string unit)
+    {
+        var verdict = measured <= atMost
+            ? "met"
+            : string.Create(CultureInfo.InvariantCulture, $"MISSED by {(measured / atMost) - 1:0.0%}");
+        Line(what, string.Create(CultureInfo.InvariantCulture, $"{figure} {unit}   goal ≤ {atMost:0.##} {unit}: {verdict}"));
+    }
+
+    public static void Goal(string what, Series series, double atMost, string unit) => Goal(what, series.Median, atMost, series.ToString(), unit);
+}

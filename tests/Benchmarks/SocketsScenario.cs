@@ -1,0 +1,125 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Linux.Namespaces;
+using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Sockets;
+using Keepalive.Testbed;
+
+namespace Keepalive.Benchmarks;
+
+/// <summary>60,000 sockets in one namespace, all of them set: what a pass costs that has nothing to do, beside <c>ss</c>.</summary>
+/// <remarks>Four processes: a process may have 20,000 descriptors, and each connection over loopback is two sockets.</remarks>
+internal static class SocketsScenario
+{
+    public const string Name = "sockets";
+
+    private const int Connections = 30_000;
+    private const int Rounds = 9;
+    private const int WarmUps = 4;
+    private const double Goal = 0.8;
+
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
+
+    public static void Run()
+    {
+        using var first = Holder.StartInNewNamespace();
+        using var second = first.StartBeside();
+        using var third = first.StartBeside();
+        using var fourth = first.StartBeside();
+        Connect(first, third, second, fourth);
+        var port = third.Listen("127.0.0.1");
+
+        var policy = LabPolicy.Load("127.0.0.0/8");
+        var clock = new StillClock();
+        var peer = new Peer();
+        using var agent = new AgentInProcess(clock);
+        var apply = agent.Pass(policy, new PassScope { Full = true });
+        var managed = agent.Count("managed");
+        if (managed != 2 * Connections)
+        {
+            throw new InvalidOperationException($"{managed} of {2 * Connections} sockets were set: {agent}");
+        }
+
+        Report.Title($"{Name}: {2 * Connections:N0} sockets in one namespace, {Rounds} rounds");
+        Report.Line("their first apply, this once", $"{apply.Wall.TotalMilliseconds:0} ms, {apply.Wall.TotalMicroseconds / managed:0.0} µs a socket");
+        using var watched = NamespaceSockets.Open(first.NetnsPath);
+        Series ss = new(), ssProcessor = new(), steady = new(), steadyProcessor = new(), dumped = new(), gated = new(), values = new(),
+            plain = new(), details = new(), c = new(), allocated = new();
+        for (var round = -WarmUps; round < Rounds; round++)
+        {
+            var ofSs = peer.Run(first, "ss", "-tnoH");
+            first.Connect("127.0.0.1", port);
+            clock.Advance(Interval);
+            var ofSteady = agent.Pass(policy, new PassScope());
+            var (ofAllocation, wasDumped) = (agent.Allocated, agent.Last.NamespacesDumped);
+            first.Connect("127.0.0.1", port);
+            var ofDumped = agent.Pass(policy, new PassScope());
+            var ofGated = agent.Pass(policy, new PassScope());
+            var wasGated = agent.Last.NamespacesDumped == 0;
+            clock.Advance(Interval);
+            var ofValues = agent.Pass(policy, new PassScope());
+            var wasValues = agent.Last.NamespacesDumped == 0;
+            var ofPlain = Cost.Of(() => Dump(watched, details: false));
+            var ofDetails = Cost.Of(() => Dump(watched, details: true));
+            var ofC = peer.Dump(first).Took;
+            if (round < 0)
+            {
+                continue;
+            }
+            if (wasDumped != 1 || !wasGated)
+            {
+                throw new InvalidOperationException("a pass was dumped that should not have been, or the other way round");
+            }
+            ss.Add(ofSs.Wall);
+            ssProcessor.Add(ofSs.Processor);
+            steady.Add(ofSteady.Wall);
+            steadyProcessor.Add(ofSteady.Processor);
+            dumped.Add(ofDumped.Wall);
+            gated.Add(ofGated.Wall);
+            if (wasValues)
+            {
+                values.Add(ofValues.Wall);
+            }
+            plain.Add(ofPlain.Wall);
+            details.Add(ofDetails.Wall);
+            c.Add(ofC);
+            allocated.Add(ofAllocation / 1e6);
+        }
+        Report.Line("ss -tnoH > file", ss, "ms");
+        Report.Line("sock_diag dump alone, in C, with tcp_info", c, "ms");
+        Report.Line("sock_diag dump alone, here, with tcp_info", details, "ms");
+        Report.Line("sock_diag dump alone, here, without", plain, "ms");
+        Report.Line("pass, nothing new: not dumped", gated, "ms");
+        Report.Line("pass, nothing new, 5 s on: a tenth of all values read again", values, "ms");
+        Report.Line("pass, one new connection: dumped", dumped, "ms");
+        Report.Line("pass, one new connection, 5 s on: dumped, a tenth read again", steady, "ms");
+        Report.Line("  it allocates", allocated, "MB");
+        Report.Goal("  beside ss", steady.RelativeTo(ss), Goal, "× ss");
+        Report.Line("  beside ss, by processor time", steadyProcessor.RelativeTo(ssProcessor), "× ss");
+    }
+
+    private static void Connect(Holder client, Holder server, Holder otherClient, Holder otherServer)
+    {
+        var (port, otherPort) = (server.Listen("127.0.0.1"), otherServer.Listen("127.0.0.1"));
+        Task.WaitAll(
+            Task.Run(() => client.ConnectMany("127.0.0.1", port, Connections / 2)),
+            Task.Run(() => otherClient.ConnectMany("127.0.0.1", otherPort, Connections / 2)));
+        Eventually.True(() => server.Count().Accepted + otherServer.Count().Accepted == Connections, TimeSpan.FromSeconds(20));
+    }
+
+    private static void Dump(NamespaceSockets watched, bool details)
+    {
+        var count = default(Counter);
+        watched.Diag.Dump(TcpStates.Connections, details, ref count);
+        if (count.Sockets < 2 * Connections)
+        {
+            throw new InvalidOperationException($"a dump had {count.Sockets} sockets");
+        }
+    }
+
+    private struct Counter : ISockDiagVisitor
+    {
+        public int Sockets;
+
+        public void Visit(in DiagnosedSocket socket) => Sockets++;
+    }
+}
