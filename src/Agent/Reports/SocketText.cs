@@ -52,7 +52,7 @@ internal static class SocketText
 
     /// <summary>The rule and where it comes from.</summary>
     public static string Rule(in SocketRecord record) =>
-        record.Rule is { } rule ? $"policy {rule.Policy}, destination {rule.Destination}" : "no policy selects it any more";
+        record.Rule is { } rule ? $"policy {rule.Policy}, destination {rule.Destination}" : "no policy applies any more";
 
     private static string OnOff(KeepaliveOptions options) => options.Enabled ? "on" : "off";
 }

@@ -3,6 +3,7 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
+using Keepalive.Config;
 using Keepalive.Linux;
 using Microsoft.Extensions.Logging;
 
@@ -25,6 +26,8 @@ internal sealed partial class AgentLoop(
     private bool _invalid;
     private double _loadedAt;
     private long _allocatedAtCollection;
+    private int _namespaceFailures;
+    private bool _alone;
 
     /// <summary>Reads the policies again although nothing tells that they changed.</summary>
     public void Reload()
@@ -68,10 +71,7 @@ internal sealed partial class AgentLoop(
             metrics.ScanDuration.Record(took.TotalSeconds);
             Publish(policy, summary);
             LogPass(summary.NamespacesDumped, summary.Namespaces, summary.Sockets, summary.Read, took.TotalMilliseconds);
-            if (summary.NamespaceFailures > 0)
-            {
-                LogNamespacesFailed(summary.NamespaceFailures);
-            }
+            Warn(summary);
         }
         catch (LinuxException e)
         {
@@ -79,6 +79,25 @@ internal sealed partial class AgentLoop(
         }
         changes.EndPass();
         CollectGarbage();
+    }
+
+    /// <summary>Says once what keeps the agent from seeing everything, and again when it changes.</summary>
+    private void Warn(PassSummary summary)
+    {
+        if (summary.NamespaceFailures != _namespaceFailures)
+        {
+            _namespaceFailures = summary.NamespaceFailures;
+            if (_namespaceFailures > 0)
+            {
+                LogNamespacesFailed(_namespaceFailures);
+            }
+        }
+        var alone = summary.Namespaces == 0;
+        if (alone && !_alone)
+        {
+            LogAlone();
+        }
+        _alone = alone;
     }
 
     /// <summary>Collects what passes leave behind, a few megabytes at a time.</summary>
@@ -130,6 +149,10 @@ internal sealed partial class AgentLoop(
         _invalid = false;
         _loadedAt = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
         LogLoaded(load.Snapshot!.Policy.Rules.Length);
+        foreach (var warning in load.Diagnostics.Where(d => d.Severity == Severity.Warning).Take(20))
+        {
+            LogWarning(warning.ToString());
+        }
     }
 
     private void Publish(PolicySnapshot policy, PassSummary summary) =>
@@ -153,4 +176,11 @@ internal sealed partial class AgentLoop(
 
     [LoggerMessage(EventIds.NamespacesFailed, LogLevel.Warning, "{Count} network namespaces could not be looked into")]
     private partial void LogNamespacesFailed(int count);
+
+    [LoggerMessage(EventIds.NothingToSee, LogLevel.Warning,
+        "No process but the agent is to be seen. In Kubernetes the pod needs hostPID: true; with --netns the path must exist")]
+    private partial void LogAlone();
+
+    [LoggerMessage(EventIds.PolicyWarning, LogLevel.Warning, "{Diagnostic}")]
+    private partial void LogWarning(string diagnostic);
 }

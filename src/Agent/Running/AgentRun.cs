@@ -29,7 +29,9 @@ internal static partial class AgentRun
         {
             return ExitCodes.Done;
         }
-        foreach (var diagnostic in load.Diagnostics.Where(d => d.Severity != Severity.Note))
+        // The service has a log for warnings.
+        var worthSaying = options.Once || load.Snapshot is null ? Severity.Warning : Severity.Error;
+        foreach (var diagnostic in load.Diagnostics.Where(d => d.Severity >= worthSaying))
         {
             Console.Error.WriteLine(diagnostic);
         }
@@ -101,7 +103,7 @@ internal static partial class AgentRun
             new SocketTally(metrics, datapath.Name),
             loggers.CreateLogger<AgentLoop>());
         signals.OnReload(loop.Reload);
-        LogStarted(logger, Version, datapath.Name, options.Interval, options.Listen?.ToString() ?? "nothing");
+        LogStarted(logger, Version, datapath.Name, options.Interval.TotalSeconds, options.Listen?.ToString() ?? "no address");
         loop.Run(load, signals.Stop);
         LogStopped(logger);
         return ExitCodes.Done;
@@ -148,8 +150,8 @@ internal static partial class AgentRun
         typeof(AgentRun).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 
     [LoggerMessage(EventIds.Started, LogLevel.Information,
-        "keepalive-agent {Version} started: datapath {Datapath}, a pass every {Interval}, metrics on {Listen}")]
-    private static partial void LogStarted(ILogger logger, string version, string datapath, TimeSpan interval, string listen);
+        "keepalive-agent {Version} started: datapath {Datapath}, a pass every {Interval} s, metrics on {Listen}")]
+    private static partial void LogStarted(ILogger logger, string version, string datapath, double interval, string listen);
 
     [LoggerMessage(EventIds.Stopped, LogLevel.Information, "Stopped")]
     private static partial void LogStopped(ILogger logger);

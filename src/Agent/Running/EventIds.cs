@@ -8,6 +8,7 @@ internal static class EventIds
     public const int PolicyLoaded = 10;
     public const int PolicyRefused = 11;
     public const int PolicyDiagnostic = 12;
+    public const int PolicyWarning = 13;
     public const int SocketSet = 20;
     public const int SocketRestored = 21;
     public const int SocketWouldChange = 22;
@@ -16,4 +17,5 @@ internal static class EventIds
     public const int PassDone = 30;
     public const int PassFailed = 31;
     public const int NamespacesFailed = 32;
+    public const int NothingToSee = 33;
 }

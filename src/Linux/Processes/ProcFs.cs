@@ -32,11 +32,16 @@ public static class ProcFs
     /// <summary>The path that names a process's network namespace to setns(2).</summary>
     public static string NetworkNamespacePath(int pid) => $"/proc/{pid}/ns/net";
 
-    /// <summary>The size of a process's descriptor table: every descriptor number in use is below it; 0 when the process has gone.</summary>
+    /// <summary>The size of a process's descriptor table: every descriptor number in use is below it; 0 when the process has gone, and for
+    /// kernel threads and zombies, which have none.</summary>
     public static int DescriptorTableSize(int pid)
     {
         Span<byte> buffer = stackalloc byte[4096];
         var text = Read($"/proc/{pid}/status", buffer);
+        if (text.Length < buffer.Length && text.IndexOf("\nVmPeak:"u8) < 0)
+        {
+            return 0;
+        }
         var at = text.IndexOf("\nFDSize:"u8);
         return at >= 0 && Utf8Parser.TryParse(text[(at + 8)..].TrimStart("\t "u8), out int size, out _) ? size : 0;
     }
