@@ -29,9 +29,13 @@ internal static class CheckCommand
             DefaultValueFactory = static _ => "table",
         };
         output.AcceptOnlyFromAmong("table", "json");
-        var command = new Command("check", "Check policy files: every problem with its place; exit code 1 if any is an error") { paths, output };
-        command.SetAction((parseResult, cancellationToken) => RunAsync(
-            parseResult.GetValue(paths) ?? [], parseResult.GetValue(output) == "json", parseResult.InvocationConfiguration.Output, cancellationToken));
+        var command = new Command("check", "Check policy files: every problem with its place; exit code 1 if any is an error")
+        {
+            paths,
+            output,
+        };
+        command.SetAction((result, cancellationToken) => RunAsync(
+            result.GetValue(paths) ?? [], result.GetValue(output) == "json", result.InvocationConfiguration.Output, cancellationToken));
         return command;
     }
 
@@ -57,7 +61,8 @@ internal static class CheckCommand
         foreach (var policy in compiled.Policies)
         {
             text.Append(policy.Policy).Append(": ").Append(Count(policy.Destinations, "destination")).Append(", ")
-                .Append(policy.Settings is { } settings ? $"{Count(policy.Addresses, "address", "addresses")}, {settings}" : "sets nothing").Append('\n');
+                .Append(policy.Settings is { } settings ? $"{Count(policy.Addresses, "address", "addresses")}, {settings}" : "sets nothing")
+                .Append('\n');
         }
 
         foreach (var policy in read.Resources.All.OfType<ConnectionPolicy>().Where(static policy => !policy.IsValid))
