@@ -17,7 +17,7 @@ help: ## Print this menu
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 
 .PHONY: demo
-demo: out/keepalive-agent out/keepalive-sim ## Show the outage and its cure on real sockets, in under a minute; needs no root and no package
+demo: out/keepalive-agent out/keepalive-sim ## Show the agent at work on real sockets, in under a minute; needs no root and no package
 	out/keepalive-sim demo
 
 .PHONY: deps

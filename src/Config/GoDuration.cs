@@ -4,7 +4,9 @@ using System.Text;
 
 namespace Keepalive.Config;
 
-/// <summary>Durations as Go's <c>time.ParseDuration</c> reads them: <c>700s</c>, <c>1h30m</c>, <c>1.5h</c>, <c>.5s</c>, <c>+5s</c>, <c>0</c>.</summary>
+/// <summary>
+/// Durations as Go's <c>time.ParseDuration</c> reads them: <c>700s</c>, <c>1h30m</c>, <c>1.5h</c>, <c>.5s</c>, <c>+5s</c>, <c>0</c>.
+/// </summary>
 /// <remarks>Units ns, us, µs, ms, s, m, h. The range is that of a signed 64-bit count of nanoseconds, about 292 years.</remarks>
 public static class GoDuration
 {

@@ -5,7 +5,7 @@ namespace Keepalive.Config;
 /// <summary>The keepalive values a rule sets, as the kernel takes them.</summary>
 /// <param name="Time">TCP_KEEPIDLE: seconds without traffic before the first probe, 1..32767; null leaves the socket's own value.</param>
 /// <param name="Interval">TCP_KEEPINTVL: seconds between unanswered probes, 1..32767; null leaves the socket's own value.</param>
-/// <param name="Probes">TCP_KEEPCNT: unanswered probes before the connection is given up, 1..127; null leaves the socket's own value.</param>
+/// <param name="Probes">TCP_KEEPCNT: unanswered probes before the connection ends, 1..127; null leaves the socket's own value.</param>
 /// <remarks>All three null still means SO_KEEPALIVE is switched on. Limits: MAX_TCP_KEEP* in the kernel's include/net/tcp.h.</remarks>
 public readonly record struct KeepaliveSettings(int? Time, int? Interval, int? Probes)
 {

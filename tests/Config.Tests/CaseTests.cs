@@ -1,6 +1,7 @@
 using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
+using System.Text.RegularExpressions;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
 using Xunit;
@@ -15,7 +16,8 @@ public sealed class CaseTests
 {
     internal static string Root([CallerFilePath] string file = "") => Path.Combine(Path.GetDirectoryName(file)!, "cases");
 
-    public static TheoryData<string> Cases() => [.. Directory.EnumerateDirectories(Root()).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
+    public static TheoryData<string> Cases() =>
+        [.. Directory.EnumerateDirectories(Root()).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
 
     [Theory]
     [MemberData(nameof(Cases))]
@@ -38,7 +40,7 @@ public sealed class CaseTests
         var known = DiagnosticCatalog.All.Select(kind => kind.Code).ToHashSet();
         Assert.Equal(known.Count, DiagnosticCatalog.All.Count);
         var seen = Directory.EnumerateFiles(Root(), "expected.txt", SearchOption.AllDirectories).SelectMany(File.ReadLines)
-            .SelectMany(line => System.Text.RegularExpressions.Regex.Matches(line, @" (KA\d\d\d): ").Select(match => match.Groups[1].Value)).ToHashSet();
+            .SelectMany(line => Regex.Matches(line, @" (KA\d\d\d): ").Select(match => match.Groups[1].Value)).ToHashSet();
         Assert.Empty(seen.Except(known));
 
         // Those of files and of sizes have tests of their own.

@@ -78,7 +78,8 @@ public sealed class CompiledPolicyTests(ITestOutputHelper output)
     {
         var policy = Policy(Side.Client, "203.0.113.10:15443", "203.0.113.11:15443", "198.51.100.0/24", "10.0.0.0/8", "2001:db8::/32");
         var remotes = Enumerable.Range(0, 60_000)
-            .Select(i => Endpoint.From(new IPAddress([203, 0, (byte)(112 + i % 3), (byte)i]), (ushort)(i % 2 == 0 ? 15443 : 1024 + i % 60_000))).ToArray();
+            .Select(i => Endpoint.From(new IPAddress([203, 0, (byte)(112 + i % 3), (byte)i]),
+                (ushort)(i % 2 == 0 ? 15443 : 1024 + i % 60_000))).ToArray();
         Count(policy, remotes);
         var allocated = GC.GetAllocatedBytesForCurrentThread();
         Count(policy, remotes);
@@ -89,8 +90,10 @@ public sealed class CompiledPolicyTests(ITestOutputHelper output)
     public void Match_FiftyThousandRules_IsNoLinearSearch()
     {
         var policy = new CompiledPolicy(
-            [.. Enumerable.Range(0, 50_000).Select(i => Rule(IpPrefix.From(new IPAddress([10, 0, (byte)(i >> 8), (byte)i])), 443))], [], Side.Client);
-        var remotes = Enumerable.Range(0, 60_000).Select(i => Endpoint.From(new IPAddress([10, 0, (byte)(i >> 8), (byte)i]), 443)).ToArray();
+            [.. Enumerable.Range(0, 50_000).Select(i => Rule(IpPrefix.From(new IPAddress([10, 0, (byte)(i >> 8), (byte)i])), 443))], [],
+                Side.Client);
+        var remotes = Enumerable.Range(0, 60_000)
+            .Select(i => Endpoint.From(new IPAddress([10, 0, (byte)(i >> 8), (byte)i]), 443)).ToArray();
         var start = Stopwatch.GetTimestamp();
         Assert.Equal(50_000, Count(policy, remotes));
         var elapsed = Stopwatch.GetElapsedTime(start);

@@ -10,7 +10,8 @@ public sealed partial class GoDurationTests
 {
     private static readonly (string Name, long Nanoseconds)[] Units =
     [
-        ("ns", 1), ("us", 1000), ("µs", 1000), ("μs", 1000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000),
+        ("ns", 1), ("us", 1000), ("µs", 1000), ("μs", 1000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
     ];
 
     [Theory]
@@ -69,7 +70,8 @@ public sealed partial class GoDurationTests
     [Fact]
     public void Parse_AnyText_AgreesWithTheGrammar()
     {
-        var gen = Gen.Elements("0", "1", "7", "25", "9", ".", "s", "m", "h", "ms", "ns", "us", "µs", "d", " ", "+", "-", "e", "99999999999999999999")
+        var gen = Gen.Elements("0", "1", "7", "25", "9", ".", "s", "m", "h", "ms", "ns", "us", "µs", "d", " ", "+", "-", "e",
+            "99999999999999999999")
             .ListOf().Resize(9).Select(parts => string.Concat(parts));
         Prop.ForAll(gen.ToArbitrary(), text =>
         {

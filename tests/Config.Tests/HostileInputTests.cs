@@ -74,8 +74,8 @@ public sealed class HostileInputTests(ITestOutputHelper output)
         for (var i = 0; i < 3_000; i++)
         {
             text.Append("---\n{apiVersion: resilience.policy.gloo.solo.io/v2, kind: ConnectionPolicy, metadata: {name: p").Append(i)
-                .Append("}, spec: {config: {tcp: {tcpKeepalive: {}}}}}\n---\n{apiVersion: networking.gloo.solo.io/v2, kind: ExternalService, metadata: {name: e")
-                .Append(i).Append("}, spec: {addresses: [10.0.0.1]}}\n");
+                .Append("}, spec: {config: {tcp: {tcpKeepalive: {}}}}}\n---\n")
+                .Append("{apiVersion: networking.gloo.solo.io/v2, kind: ExternalService, metadata: {name: e").Append(i).Append("}, spec: {addresses: [10.0.0.1]}}\n");
         }
 
         AssertCompilesBounded("policies times destinations", text.ToString());
@@ -84,7 +84,8 @@ public sealed class HostileInputTests(ITestOutputHelper output)
     [Fact]
     public void Compile_AddressesTimesPorts_RefusesInBoundedTime()
     {
-        var text = new StringBuilder("{apiVersion: resilience.policy.gloo.solo.io/v2, kind: ConnectionPolicy, metadata: {name: p}, spec: {config: {tcp: {tcpKeepalive: {}}}}}\n"
+        var text = new StringBuilder("{apiVersion: resilience.policy.gloo.solo.io/v2, kind: ConnectionPolicy, metadata: {name: p}, "
+            + "spec: {config: {tcp: {tcpKeepalive: {}}}}}\n"
             + "---\n{apiVersion: networking.gloo.solo.io/v2, kind: ExternalService, metadata: {name: e}, spec: {addresses: [10.0.0.0");
         for (var i = 1; i < 50_000; i++)
         {
@@ -132,7 +133,8 @@ public sealed class HostileInputTests(ITestOutputHelper output)
         watch.Stop();
         stop.Set();
         sampler.Join();
-        output.WriteLine($"{what}: {watch.ElapsedMilliseconds} ms, {(peak - start) >> 20} MiB, {result.Diagnostics.Length} diagnostics: {result.Diagnostics[^1]}");
+        output.WriteLine($"{what}: {watch.ElapsedMilliseconds} ms, {(peak - start) >> 20} MiB, "
+            + $"{result.Diagnostics.Length} diagnostics: {result.Diagnostics[^1]}");
         Assert.Contains(result.Diagnostics, diagnostic => diagnostic.Code.StartsWith(code, StringComparison.Ordinal));
         Assert.True(result.HasErrors);
         Assert.InRange(result.Diagnostics.Length, 1, 3001);
@@ -141,7 +143,8 @@ public sealed class HostileInputTests(ITestOutputHelper output)
         Assert.InRange(peak - start, long.MinValue, 400L << 20);
     }
 
-    private static string Repeat(string unit, int length) => new StringBuilder(length + unit.Length).Insert(0, unit, length / unit.Length).ToString();
+    private static string Repeat(string unit, int length) =>
+        new StringBuilder(length + unit.Length).Insert(0, unit, length / unit.Length).ToString();
 
     private static string Shape(string shape)
     {
@@ -189,8 +192,8 @@ public sealed class HostileInputTests(ITestOutputHelper output)
                 return "apiVersion: networking.gloo.solo.io/v2\nkind: ExternalService\nmetadata: {name: a}\nspec:\n"
                     + string.Concat(Enumerable.Range(0, 200_000).Select(i => $"  addresse{i}: 1\n"));
             case "long annotation":
-                return "apiVersion: networking.gloo.solo.io/v2\nkind: ExternalService\nspec: {}\nmetadata:\n  name: a\n  annotations:\n    keepalive-agent/addresses: \""
-                    + Repeat("1.2.3.4:x, ", Large - 1000) + "\"\n";
+                return "apiVersion: networking.gloo.solo.io/v2\nkind: ExternalService\nspec: {}\n"
+                    + "metadata:\n  name: a\n  annotations:\n    keepalive-agent/addresses: \"" + Repeat("1.2.3.4:x, ", Large - 1000) + "\"\n";
             default:
                 throw new ArgumentOutOfRangeException(nameof(shape));
         }

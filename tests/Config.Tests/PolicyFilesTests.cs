@@ -44,7 +44,8 @@ public sealed class PolicyFilesTests : IDisposable
         Write("a.yaml", "a: [");
         Write("b.yaml", Service("b"));
         var result = PolicyReader.Read([folder, Path.Combine(folder, "missing.yaml")]);
-        Assert.Equal(["a.yaml KA010", "missing.yaml KA001"], result.Diagnostics.Select(diagnostic => $"{Path.GetFileName(diagnostic.Position.File)} {diagnostic.Code}"));
+        Assert.Equal(["a.yaml KA010", "missing.yaml KA001"],
+            result.Diagnostics.Select(diagnostic => $"{Path.GetFileName(diagnostic.Position.File)} {diagnostic.Code}"));
         Assert.Single(result.Resources.All);
     }
 
@@ -87,7 +88,8 @@ public sealed class PolicyFilesTests : IDisposable
         Assert.SkipWhen(Environment.UserName == "root", "root reads every file");
         var path = Write("secret.yaml", Service("a"));
         File.SetUnixFileMode(path, UnixFileMode.None);
-        Assert.Contains("KA001: the file cannot be read: permission denied", Assert.Single(PolicyReader.Read([path]).Diagnostics).ToString(), StringComparison.Ordinal);
+        Assert.Contains("KA001: the file cannot be read: permission denied",
+            Assert.Single(PolicyReader.Read([path]).Diagnostics).ToString(), StringComparison.Ordinal);
     }
 
     [Fact]

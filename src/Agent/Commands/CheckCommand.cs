@@ -24,9 +24,13 @@ internal static class CheckCommand
             Arity = ArgumentArity.OneOrMore,
         };
         var output = CommonOptions.Output();
-        var command = new Command("check", "Check policy files: every problem with its place; exit code 1 if any is an error") { paths, output };
-        command.SetAction((parseResult, cancellationToken) => RunAsync(
-            parseResult.GetValue(paths) ?? [], parseResult.GetValue(output) == OutputFormat.Json, parseResult.InvocationConfiguration.Output, cancellationToken));
+        var command = new Command("check", "Check policy files: every problem with its place; exit code 1 if any is an error")
+        {
+            paths,
+            output,
+        };
+        command.SetAction((result, stop) => RunAsync(
+            result.GetValue(paths) ?? [], result.GetValue(output) == OutputFormat.Json, result.InvocationConfiguration.Output, stop));
         return command;
     }
 
@@ -52,7 +56,8 @@ internal static class CheckCommand
         foreach (var policy in compiled.Policies)
         {
             text.Append(policy.Policy).Append(": ").Append(Count(policy.Destinations, "destination")).Append(", ")
-                .Append(policy.Settings is { } settings ? $"{Count(policy.Addresses, "address", "addresses")}, {settings}" : "sets nothing").Append('\n');
+                .Append(policy.Settings is { } settings ? $"{Count(policy.Addresses, "address", "addresses")}, {settings}" : "sets nothing")
+                .Append('\n');
         }
 
         foreach (var policy in read.Resources.All.OfType<ConnectionPolicy>().Where(static policy => !policy.IsValid))

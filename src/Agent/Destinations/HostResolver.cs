@@ -72,7 +72,9 @@ internal sealed class HostResolver
         return known;
     }
 
-    /// <summary>The system's resolver blocks its thread; a pool full of blocked threads would delay even the timers that end the wait.</summary>
+    /// <summary>
+    /// The system's resolver blocks its thread; a pool full of blocked threads would delay even the timers that end the wait.
+    /// </summary>
     private static Task<IPAddress[]> LookUpOnOwnThread(string host, CancellationToken token) =>
         Task.Factory.StartNew(() => Dns.GetHostAddresses(host), token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
@@ -86,7 +88,8 @@ internal sealed class HostResolver
             return
             [
                 .. found.Where(static address => address.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6)
-                    .Distinct().OrderBy(static address => address.AddressFamily).ThenBy(static address => address.ToString(), StringComparer.Ordinal),
+                    .Distinct().OrderBy(static address => address.AddressFamily)
+                    .ThenBy(static address => address.ToString(), StringComparer.Ordinal),
             ];
         }
         catch (Exception exception) when (exception is SocketException or ArgumentException

@@ -91,7 +91,7 @@ internal static partial class AgentRun
         using var datapath = new PidfdDatapath(TimeProvider.System, options.Namespaces, directory.Inherited, state);
         using var metrics = new MetricCatalogue();
         var status = new AgentStatus();
-        using var exposition = new Exposition(metrics, status, Version, datapath.Name, Environment.OSVersion.Version.ToString());
+        using var exposition = new Exposition(metrics, status, Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim());
         await using var server = options.Listen is null ? null : await Listen(options, exposition, loggers).ConfigureAwait(false);
         using var loop = new AgentLoop(
             options,

@@ -12,7 +12,9 @@ public sealed record CompiledRule
     /// <summary>What to set.</summary>
     public required KeepaliveSettings Settings { get; init; }
 
-    /// <summary>The policy's own choice for sockets that have keepalive on already; null leaves it to the agent's <c>--existing</c>.</summary>
+    /// <summary>
+    /// The policy's own choice for sockets that have keepalive on already; null leaves it to the agent's <c>--existing</c>.
+    /// </summary>
     public ExistingMode? Existing { get; init; }
 
     /// <summary>The addresses it covers.</summary>

@@ -53,6 +53,7 @@ internal static class DestinationReport
             1 => $"its host {Quoting.Shorten(destination.Hosts[0].Value)} has no address",
             _ => $"none of its {destination.Hosts.Length} hosts has an address",
         };
-        return destination is VirtualDestination { ExternalServices.IsEmpty: false } ? $"{hosts}, nor has an ExternalService behind it" : hosts;
+        return destination is VirtualDestination { ExternalServices.IsEmpty: false }
+            ? $"{hosts}, nor has an ExternalService behind it" : hosts;
     }
 }

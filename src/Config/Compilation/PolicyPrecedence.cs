@@ -30,7 +30,8 @@ internal static class PolicyPrecedence
         .. resources.Valid<ConnectionPolicy>()
             .OrderBy(static policy => policy.Metadata.CreationTimestamp ?? DateTimeOffset.MaxValue)
             .ThenBy(static policy => policy.Metadata.CreationTimestamp is null ? "" : policy.QualifiedName, StringComparer.Ordinal)
-            .Select(static policy => new RankedPolicy(policy, KeepaliveConversion.ToSettings(policy.Tcp?.TcpKeepalive), ExistingOf(policy))),
+            .Select(static policy => new RankedPolicy(
+                policy, KeepaliveConversion.ToSettings(policy.Tcp?.TcpKeepalive), ExistingOf(policy))),
     ];
 
     /// <summary>Why the first of two applies: reads on after its name.</summary>

@@ -59,7 +59,9 @@ internal static class ConnectionPolicyReader
             MaxConnections = reader.Integer("maxConnections"),
             ConnectTimeout = reader.Duration("connectTimeout"),
             MaxConnectionDuration = reader.Duration("maxConnectionDuration"),
-            TcpKeepalive = reader.Object("tcpKeepalive") is { } keepalive ? ReadKeepalive(keepalive, reader.KeyPosition("tcpKeepalive")) : null,
+            TcpKeepalive = reader.Object("tcpKeepalive") is { } keepalive
+                ? ReadKeepalive(keepalive, reader.KeyPosition("tcpKeepalive"))
+                : null,
         };
         reader.Close();
         return tcp;

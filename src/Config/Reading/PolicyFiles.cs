@@ -86,7 +86,8 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics)
             var info = new FileInfo(path);
             if (!info.Exists)
             {
-                return Refuse(DiagnosticCatalog.CannotRead, path, "there is no such file or directory", "give a YAML file, or a directory of them");
+                return Refuse(DiagnosticCatalog.CannotRead, path, "there is no such file or directory",
+                    "give a YAML file, or a directory of them");
             }
 
             if (info.LinkTarget is { } link)
@@ -113,10 +114,12 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics)
 
             bytesRead += info.Length;
             return bytesRead > InputLimits.TotalBytes
-                ? Refuse(DiagnosticCatalog.TooLarge, path, $"the files together have more than {InputLimits.TotalBytes >> 20} MiB", "give fewer")
+                ? Refuse(DiagnosticCatalog.TooLarge, path, $"the files together have more than {InputLimits.TotalBytes >> 20} MiB",
+                    "give fewer")
                 : Decode(ReadBytes(info.FullName, (int)info.Length), path);
         }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException
+            or NotSupportedException or ArgumentException)
         {
             return Refuse(DiagnosticCatalog.CannotRead, path, $"the file cannot be read: {Reason(exception)}", null);
         }

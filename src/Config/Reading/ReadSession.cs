@@ -4,7 +4,9 @@ using Keepalive.Config.Validation;
 
 namespace Keepalive.Config.Reading;
 
-/// <summary>One read: collects resources and diagnostics from any number of texts, within limits that hold for all of them together.</summary>
+/// <summary>
+/// One read: collects resources and diagnostics from any number of texts, within limits that hold for all of them together.
+/// </summary>
 internal sealed class ReadSession
 {
     private readonly ImmutableArray<Resource>.Builder resources = ImmutableArray.CreateBuilder<Resource>();
@@ -179,6 +181,7 @@ internal sealed class ReadSession
             return;
         }
 
-        Diagnostics.Report(DiagnosticCatalog.SkippedKind, kindName.Position, $"objects of kind {Quoting.Shorten(kindName.Value)} are skipped");
+        Diagnostics.Report(DiagnosticCatalog.SkippedKind, kindName.Position,
+            $"objects of kind {Quoting.Shorten(kindName.Value)} are skipped");
     }
 }

@@ -51,7 +51,8 @@ internal static class SelectorReader
         reader.Close();
         if (number is not null && name is not null)
         {
-            reader.Report.Report(DiagnosticCatalog.Conflict, reader.Position, reader.Path, "has both a number and a name", "keep one of the two");
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.Position, reader.Path, "has both a number and a name",
+                "keep one of the two");
             return null;
         }
 

@@ -1,6 +1,8 @@
 namespace Keepalive.Config.Resources;
 
-/// <summary><c>spec.config.http</c> of a ConnectionPolicy: settings of a proxy's connection pool, which no socket option can carry.</summary>
+/// <summary>
+/// <c>spec.config.http</c> of a ConnectionPolicy: settings of a proxy's connection pool, which no socket option can carry.
+/// </summary>
 public sealed record HttpConfig
 {
     /// <summary>How long an idle upstream connection is kept; a duration.</summary>

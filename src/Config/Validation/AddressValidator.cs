@@ -16,8 +16,10 @@ internal static class AddressValidator
         {
             var hasPort = AddressList.TryParseEntry(address.Value, out _, out var port, out _) && port != 0;
             report.Report(DiagnosticCatalog.BadAddress, address.Position, field,
-                hasPort ? $"cannot have a port: {Quoting.Quote(address.Value)}" : $"is not an IP address or CIDR block: {Quoting.Quote(address.Value)}",
-                hasPort ? "move the port to spec.ports" : "write it like 10.0.0.1, 198.51.100.0/24 or 2001:db8::/32; a name belongs into spec.hosts");
+                $"{(hasPort ? "cannot have a port" : "is not an IP address or CIDR block")}: {Quoting.Quote(address.Value)}",
+                hasPort
+                    ? "move the port to spec.ports"
+                    : "write it like 10.0.0.1, 198.51.100.0/24 or 2001:db8::/32; a name belongs into spec.hosts");
         }
         else if (hostBitsCleared)
         {

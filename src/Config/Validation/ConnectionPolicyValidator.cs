@@ -30,7 +30,8 @@ internal static class ConnectionPolicyValidator
             && !report.IsFaulty("spec.config", "spec.config.tcp", "spec.config.tcp.tcpKeepalive"))
         {
             report.Report(DiagnosticCatalog.NoKeepalive, policy.Position, "spec.config.tcp",
-                "has no tcpKeepalive, so the policy sets nothing", "add \"tcpKeepalive: {}\" to switch keepalive on with the socket's own values");
+                "has no tcpKeepalive, so the policy sets nothing",
+                "add \"tcpKeepalive: {}\" to switch keepalive on with the socket's own values");
         }
 
         ReportNotEnforced(policy, report);
@@ -57,7 +58,8 @@ internal static class ConnectionPolicyValidator
             const string keepaliveField = $"{field}.tcpKeepalive";
             NumberValidator.Validate(keepalive.Probes, $"{keepaliveField}.probes", 0, KeepaliveSettings.MaxProbes, report, "Linux's limit");
             DurationValidator.ValidateKernelSeconds(keepalive.Time, $"{keepaliveField}.time", KeepaliveSettings.MaxTime, report);
-            DurationValidator.ValidateKernelSeconds(keepalive.Interval, $"{keepaliveField}.interval", KeepaliveSettings.MaxInterval, report);
+            DurationValidator.ValidateKernelSeconds(
+                keepalive.Interval, $"{keepaliveField}.interval", KeepaliveSettings.MaxInterval, report);
         }
     }
 

@@ -32,7 +32,8 @@ internal static class DestinationValidator
     {
         if (!seen.Add(value.Value))
         {
-            report.Report(DiagnosticCatalog.Repeated, value.Position, field, $"is listed before: {Quoting.Quote(value.Value)}", "remove one of the two");
+            report.Report(DiagnosticCatalog.Repeated, value.Position, field, $"is listed before: {Quoting.Quote(value.Value)}",
+                "remove one of the two");
         }
     }
 }

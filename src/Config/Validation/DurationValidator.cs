@@ -25,7 +25,7 @@ internal static class DurationValidator
         if (nanoseconds < GoDuration.Millisecond && !(zeroAllowed && nanoseconds == 0))
         {
             report.Report(DiagnosticCatalog.DurationRange, text.Position, field,
-                nanoseconds < 0 ? $"is negative: {Quoting.Shorten(text.Value)}" : $"must be at least 1ms, but is {Quoting.Shorten(text.Value)}",
+                $"{(nanoseconds < 0 ? "is negative:" : "must be at least 1ms, but is")} {Quoting.Shorten(text.Value)}",
                 nanoseconds < 0 ? "remove the sign" : "write 1s or more");
             return null;
         }
@@ -55,8 +55,9 @@ internal static class DurationValidator
         var seconds = KernelSeconds.From(nanoseconds);
         if (seconds > maxSeconds)
         {
+            var written = text.Value == $"{seconds}s" ? text.Value : $"{Quoting.Shorten(text.Value)} = {seconds}s";
             report.Report(DiagnosticCatalog.DurationRange, text.Position, field,
-                $"is {(text.Value == $"{seconds}s" ? text.Value : $"{Quoting.Shorten(text.Value)} = {seconds}s")}, but Linux takes at most {maxSeconds}s",
+                $"is {written}, but Linux takes at most {maxSeconds}s",
                 $"write {maxSeconds}s ({GoDuration.FormatSeconds(maxSeconds)}) or less");
         }
         else if (seconds * GoDuration.Second != nanoseconds)

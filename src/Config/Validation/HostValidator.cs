@@ -18,12 +18,15 @@ internal static class HostValidator
         else if (IsWildcard(name) && destination is ExternalService && IsHostName(name[2..]))
         {
             report.Report(DiagnosticCatalog.HostUnresolved, host.Position, field,
-                $"is a wildcard, which has no addresses: {Quoting.Quote(name)}", $"name the addresses in the annotation {AgentAnnotations.Addresses}");
+                $"is a wildcard, which has no addresses: {Quoting.Quote(name)}",
+                $"name the addresses in the annotation {AgentAnnotations.Addresses}");
         }
         else if (!IsHostName(name))
         {
             report.Report(DiagnosticCatalog.BadHost, host.Position, field, $"is not a host name: {Quoting.Quote(name)}",
-                name.Contains('*', StringComparison.Ordinal) ? "write the host out, without \"*\"" : "use letters, digits, \"-\" and \".\"");
+                name.Contains('*', StringComparison.Ordinal)
+                    ? "write the host out, without \"*\""
+                    : "use letters, digits, \"-\" and \".\"");
         }
     }
 
@@ -42,5 +45,6 @@ internal static class HostValidator
     }
 
     private static bool IsLabel(string label) =>
-        label.Length is > 0 and <= 63 && label[0] != '-' && label[^1] != '-' && label.All(static c => char.IsAsciiLetterOrDigit(c) || c == '-');
+        label.Length is > 0 and <= 63 && label[0] != '-' && label[^1] != '-'
+            && label.All(static c => char.IsAsciiLetterOrDigit(c) || c == '-');
 }

@@ -37,5 +37,6 @@ internal static class MetadataValidator
     /// <summary>A DNS subdomain as RFC 1123 has it: what Kubernetes allows as a name.</summary>
     private static bool IsSubdomain(string name) =>
         name.Length is > 0 and <= 253 && name.Split('.').All(static label =>
-            label.Length > 0 && label[0] != '-' && label[^1] != '-' && label.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-'));
+            label.Length > 0 && label[0] != '-' && label[^1] != '-'
+            && label.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-'));
 }

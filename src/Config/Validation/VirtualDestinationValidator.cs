@@ -25,7 +25,10 @@ internal static class VirtualDestinationValidator
             report.Report(DiagnosticCatalog.Missing, destination.Position, "spec.ports", "is required", "add at least one port");
         }
 
-        foreach (var (selectors, name) in new[] { (destination.Services, "services"), (destination.ExternalWorkloads, "externalWorkloads") })
+        foreach (var (selectors, name) in new[]
+        {
+            (destination.Services, "services"), (destination.ExternalWorkloads, "externalWorkloads"),
+        })
         {
             if (!selectors.IsEmpty)
             {
