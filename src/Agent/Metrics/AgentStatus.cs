@@ -14,8 +14,8 @@ internal sealed class AgentStatus
 
     /// <param name="Sockets">Selected sockets by policy, destination and state.</param>
     /// <param name="Scanned">Sockets enumerated in the last pass.</param>
-    /// <param name="Rules">Rules in force.</param>
+    /// <param name="Policies">Policies in force.</param>
     /// <param name="InvalidPolicies">Whether the last version of the policies was refused (1) or not (0).</param>
     /// <param name="LoadedAt">When the policies in force were loaded, Unix seconds.</param>
-    internal sealed record Gauges(IReadOnlyList<Sample> Sockets, int Scanned, int Rules, int InvalidPolicies, double LoadedAt);
+    internal sealed record Gauges(IReadOnlyList<Sample> Sockets, int Scanned, int Policies, int InvalidPolicies, double LoadedAt);
 }

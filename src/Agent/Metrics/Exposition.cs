@@ -67,7 +67,7 @@ internal sealed class Exposition : IDisposable
         Gauge(text, MetricCatalogue.AgentInfo, [new Sample(_info, 1)]);
         Gauge(text, MetricCatalogue.Sockets, gauges.Sockets);
         Gauge(text, MetricCatalogue.ScannedSockets, [new Sample("", gauges.Scanned)]);
-        Gauge(text, MetricCatalogue.Policies, [new Sample("{state=\"invalid\"}", gauges.InvalidPolicies), new Sample("{state=\"loaded\"}", gauges.Rules)]);
+        Gauge(text, MetricCatalogue.Policies, [new Sample("{state=\"invalid\"}", gauges.InvalidPolicies), new Sample("{state=\"loaded\"}", gauges.Policies)]);
         Gauge(text, MetricCatalogue.PolicyLoadedTimestampSeconds, [new Sample("", gauges.LoadedAt)]);
         lock (_lock)
         {

@@ -34,7 +34,7 @@ internal sealed class MetricCatalogue : IDisposable
         [RestoredTotal] = "Sockets given back to their application as they were.",
         [ScanDurationSeconds] = "Duration of a pass over the node's sockets, without time spent spreading changes.",
         [ScannedSockets] = "Sockets enumerated in the last pass.",
-        [Policies] = "Rules in force (loaded) and ConnectionPolicy objects whose last version was refused (invalid).",
+        [Policies] = "Policies in force (loaded), and whether a changed set of them was refused (invalid, 0 or 1).",
         [PolicyLoadFailuresTotal] = "Times a changed set of policies was refused because of errors in it.",
         [PolicyLoadedTimestampSeconds] = "When the policies in force were loaded, in Unix time.",
         [AgentInfo] = "Version, datapath and kernel; always 1.",

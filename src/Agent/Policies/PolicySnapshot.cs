@@ -11,6 +11,9 @@ internal sealed record PolicySnapshot(CompiledPolicy Policy, ExistingMode Existi
 {
     public static PolicySnapshot Empty { get; } = new(CompiledPolicy.Empty, ExistingMode.Tighten);
 
+    /// <summary>How many policies have a rule in it.</summary>
+    public int Policies { get; } = Policy.Rules.Select(rule => rule.Policy).Distinct().Count();
+
     /// <summary>The rule for a connection, null where none selects it.</summary>
     public CompiledRule? Match(in SocketEndpoint local, in SocketEndpoint remote)
     {

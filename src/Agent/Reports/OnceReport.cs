@@ -63,7 +63,8 @@ internal sealed class OnceReport(TextWriter output) : ISocketSink
         Add(parts, _pending, "not connected or accepted yet");
         Add(parts, Failed, "failed");
         var selected = parts.Count == 0 ? "none selected by a policy" : string.Join(", ", parts);
-        output.WriteLine($"{summary.Sockets} sockets in {summary.Namespaces} network namespaces: {selected}");
+        var (sockets, namespaces) = (summary.Sockets == 1 ? "socket" : "sockets", summary.Namespaces == 1 ? "namespace" : "namespaces");
+        output.WriteLine($"{summary.Sockets} {sockets} in {summary.Namespaces} network {namespaces}: {selected}");
     }
 
     private void Count(in SocketRecord record)

@@ -148,7 +148,7 @@ internal sealed partial class AgentLoop(
     {
         _invalid = false;
         _loadedAt = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
-        LogLoaded(load.Snapshot!.Policy.Rules.Length);
+        LogLoaded(load.Snapshot!.Policies, load.Snapshot.Policy.Rules.Length);
         foreach (var warning in load.Diagnostics.Where(d => d.Severity == Severity.Warning).Take(20))
         {
             LogWarning(warning.ToString());
@@ -156,10 +156,10 @@ internal sealed partial class AgentLoop(
     }
 
     private void Publish(PolicySnapshot policy, PassSummary summary) =>
-        status.Publish(new AgentStatus.Gauges(tally.Samples(), summary.Sockets, policy.Policy.Rules.Length, _invalid ? 1 : 0, _loadedAt));
+        status.Publish(new AgentStatus.Gauges(tally.Samples(), summary.Sockets, policy.Policies, _invalid ? 1 : 0, _loadedAt));
 
-    [LoggerMessage(EventIds.PolicyLoaded, LogLevel.Information, "Policies loaded: {Rules} rules in force")]
-    private partial void LogLoaded(int rules);
+    [LoggerMessage(EventIds.PolicyLoaded, LogLevel.Information, "Policies in force: {Policies}, with {Rules} address rules")]
+    private partial void LogLoaded(int policies, int rules);
 
     [LoggerMessage(EventIds.PolicyRefused, LogLevel.Error, "The changed policies have {Count} errors; the last good ones stay in force")]
     private partial void LogRefused(int count);

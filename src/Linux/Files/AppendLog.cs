@@ -9,7 +9,7 @@ namespace Keepalive.Linux.Files;
 /// <remarks>Room is allocated before it is mapped, so a full file system is an error here and never a SIGBUS later.</remarks>
 public sealed unsafe class AppendLog : IDisposable
 {
-    private const int Step = 256 * 1024;
+    private const int FirstCapacity = 16 * 1024;
 
     private readonly FileDescriptor _file;
     private byte* _map;
@@ -29,7 +29,7 @@ public sealed unsafe class AppendLog : IDisposable
         var log = new AppendLog(file);
         try
         {
-            log.Grow(Step);
+            log.Grow(FirstCapacity);
         }
         catch
         {
@@ -58,7 +58,7 @@ public sealed unsafe class AppendLog : IDisposable
         ObjectDisposedException.ThrowIf(_map == null, this);
         if (Length + bytes.Length >= _capacity)
         {
-            Grow(_capacity + Math.Max(Step, bytes.Length));
+            Grow((_capacity * 2) + bytes.Length);
         }
         bytes.CopyTo(new Span<byte>(_map + Length, bytes.Length));
         Length += bytes.Length;

@@ -16,6 +16,8 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     /// <summary>Namespaces that could not be entered in the last update, with the error of each.</summary>
     public Dictionary<ulong, LinuxException> Failures { get; } = [];
 
+    public WatchedNamespace? Find(ulong inode) => _watched.GetValueOrDefault(inode);
+
     /// <summary>Opens what is new and lets go of what nobody lives in.</summary>
     public void Update(Action<WatchedNamespace> gone)
     {

@@ -27,11 +27,14 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts)
     /// <summary>Whether a process of the last search could not be looked into, and why.</summary>
     public int DeniedBy { get; private set; }
 
-    /// <summary>Reaches sockets whose process and descriptor are known; those that have moved are left in <paramref name="lost"/>.</summary>
+    /// <summary>Brings the sockets of one process together.</summary>
+    public static readonly Comparison<TrackedSocket> ByProcess = static (a, b) => a.Pid.CompareTo(b.Pid);
+
+    /// <summary>Reaches sockets whose process and descriptor are known, in the order given, and adds those that have moved to
+    /// <paramref name="lost"/>. Cheapest where the sockets of one process follow each other.</summary>
     public void Revisit<THandler>(List<TrackedSocket> sockets, List<TrackedSocket> lost, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
-        sockets.Sort(static (a, b) => a.Pid.CompareTo(b.Pid));
         for (var i = 0; i < sockets.Count;)
         {
             var pid = sockets[i].Pid;

@@ -1,0 +1,72 @@
+using Keepalive.Agent.Sockets;
+
+namespace Keepalive.Agent.Apply.Pidfd;
+
+/// <summary>Changes that would make many sockets probe together, spread over an interval: in slices, longest idle first.</summary>
+internal sealed class BulkSpread(TimeProvider time, OwnerSearch owners, SocketApplier applier)
+{
+    /// <summary>Changes up to this many in one pass are not spread.</summary>
+    private const int From = 256;
+    private const int Slices = 16;
+
+    private readonly List<TrackedSocket> _slice = [];
+    private readonly List<TrackedSocket> _lost = [];
+
+    /// <summary>What is to be applied at the end of the pass.</summary>
+    public List<TrackedSocket> Sockets { get; } = [];
+
+    /// <summary>Whether a socket has been idle for longer than an interval. Ones just made are no bulk, however many: nothing is due on them.</summary>
+    public static bool IsPartOfBulk(TrackedSocket socket, PassScope scope) => socket.Idle >= scope.SpreadOver.TotalMilliseconds;
+
+    /// <summary>Whether a namespace's changes are to be collected here instead of being applied at once.</summary>
+    public bool Collects(IEnumerable<TrackedSocket> some, IEnumerable<TrackedSocket> more, PassScope scope)
+    {
+        if (scope.SpreadOver <= TimeSpan.Zero)
+        {
+            return false;
+        }
+        var count = Sockets.Count;
+        foreach (var socket in some)
+        {
+            count += IsPartOfBulk(socket, scope) ? 1 : 0;
+        }
+        foreach (var socket in more)
+        {
+            count += IsPartOfBulk(socket, scope) ? 1 : 0;
+        }
+        return count > From;
+    }
+
+    /// <summary>Applies what was collected and returns how much time was spent waiting.</summary>
+    public TimeSpan Apply(PassContext pass)
+    {
+        var waited = TimeSpan.Zero;
+        Sockets.Sort(static (a, b) => (b.Idle ?? 0).CompareTo(a.Idle ?? 0));
+        var size = Math.Max(1, (Sockets.Count + Slices - 1) / Slices);
+        var handler = new ReachedSocket(applier, pass, bulk: null);
+        for (var from = 0; from < Sockets.Count && !pass.Scope.Stop.IsCancellationRequested; from += size)
+        {
+            if (from > 0)
+            {
+                var begun = time.GetTimestamp();
+                pass.Scope.Stop.WaitHandle.WaitOne(pass.Scope.SpreadOver / Slices);
+                waited += time.GetElapsedTime(begun);
+            }
+            _slice.Clear();
+            _slice.AddRange(Sockets.GetRange(from, Math.Min(size, Sockets.Count - from)));
+            _slice.Sort(OwnerSearch.ByProcess);
+            _lost.Clear();
+            owners.Revisit(_slice, _lost, ref handler);
+            foreach (var socket in _slice)
+            {
+                // One that was lost on the way is looked for again in the next pass.
+                if (!socket.Unsettled)
+                {
+                    pass.Report(socket);
+                }
+            }
+        }
+        Sockets.Clear();
+        return waited;
+    }
+}

@@ -1,0 +1,123 @@
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Sockets;
+using Keepalive.Config.Compilation;
+using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Apply.Pidfd;
+
+/// <summary>Takes in the sockets of one namespace's dump: tracks those a rule selects and reports the others as they pass.</summary>
+/// <param name="watched">The namespace.</param>
+/// <param name="pass">The pass it belongs to.</param>
+/// <param name="inherited">What a predecessor knew; taken out as it is met.</param>
+/// <param name="audit">Where new sockets join the rotation.</param>
+/// <param name="processes">Told of descriptors that were closed.</param>
+internal ref struct DumpVisitor(
+    WatchedNamespace watched,
+    PassContext pass,
+    Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> inherited,
+    ValueAudit audit,
+    ProcessTable processes) : ISockDiagVisitor
+{
+    private readonly bool _compare = pass.Scope.Full || !ReferenceEquals(watched.ComparedWith, pass.Policy);
+    private readonly bool _existingChanged = (watched.ComparedWith as PolicySnapshot)?.Existing != pass.Policy.Existing;
+
+    /// <summary>Sockets seen.</summary>
+    public int Count { get; private set; }
+
+    public void Visit(in DiagnosedSocket seen)
+    {
+        Count++;
+        if (!watched.Sockets.TryGetValue(seen.Cookie, out var socket))
+        {
+            socket = TryTrack(in seen);
+            if (socket is null)
+            {
+                return;
+            }
+        }
+        else if (_compare)
+        {
+            Compare(socket);
+        }
+        Update(socket, in seen);
+    }
+
+    private readonly TrackedSocket? TryTrack(in DiagnosedSocket seen)
+    {
+        var (local, remote) = (seen.Local, seen.Remote);
+        var rule = seen.State == TcpState.Listen ? null : pass.Policy.Match(in local, in remote);
+        SocketMemory? memory = inherited.Remove((watched.Inode, seen.Cookie), out var known) ? known : null;
+        if (rule is null && memory is null && !pass.Scope.ReadAll)
+        {
+            pass.Sink.Socket(Unmanaged(in seen, local, remote));
+            return null;
+        }
+        var socket = new TrackedSocket
+        {
+            Namespace = watched.Inode,
+            Cookie = seen.Cookie,
+            Local = local,
+            Remote = remote,
+            Rule = rule,
+            Memory = memory,
+        };
+        watched.Sockets.Add(seen.Cookie, socket);
+        audit.Add(socket);
+        return socket;
+    }
+
+    /// <summary>An equal rule of a new policy changes nothing, unless what is done with existing values has changed.</summary>
+    private readonly void Compare(TrackedSocket socket)
+    {
+        var (local, remote) = (socket.Local, socket.Remote);
+        var rule = pass.Policy.Match(in local, in remote);
+        if (pass.Scope.Full || _existingChanged || !SameEffect(socket.Rule, rule))
+        {
+            socket.Unsettled = true;
+            socket.NextTry = 0;
+        }
+        socket.Rule = rule;
+    }
+
+    private readonly void Update(TrackedSocket socket, in DiagnosedSocket seen)
+    {
+        socket.SeenInDump = watched.Dumps;
+        socket.State = seen.State;
+        socket.Timer = seen.Timer;
+        socket.TimerExpires = seen.TimerExpires;
+        socket.Unanswered = Unanswered(in seen);
+        socket.Idle = seen.Idle;
+        socket.Inode = seen.Inode;
+        if (seen.Inode == 0 && socket.Pid != 0)
+        {
+            // Closed by the application and on its way out: its descriptor's number may already be another socket's.
+            processes.Find(socket.Pid)?.Forget(socket.Descriptor);
+            socket.Pid = 0;
+        }
+        if (socket.Unsettled)
+        {
+            socket.CgroupId = seen.CgroupId;
+            socket.IsMultipath = seen.IsMultipathSubflow;
+        }
+    }
+
+    private static bool SameEffect(CompiledRule? a, CompiledRule? b) =>
+        ReferenceEquals(a, b) || (a is not null && b is not null && a.Settings == b.Settings && a.Existing == b.Existing);
+
+    private static int Unanswered(in DiagnosedSocket seen) => seen.Timer == TcpTimer.Keepalive ? seen.TimerCount : 0;
+
+    private readonly SocketRecord Unmanaged(in DiagnosedSocket seen, SocketEndpoint local, SocketEndpoint remote) => new()
+    {
+        Namespace = watched.Inode,
+        Cookie = seen.Cookie,
+        Local = local,
+        Remote = remote,
+        State = seen.State,
+        Timer = seen.Timer,
+        TimerExpires = seen.TimerExpires,
+        Unanswered = Unanswered(in seen),
+        Idle = seen.Idle,
+        Outcome = SocketOutcome.Unmanaged,
+    };
+}

@@ -1,0 +1,23 @@
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Sockets;
+
+namespace Keepalive.Agent.Apply.Pidfd;
+
+/// <summary>What is the same throughout one pass.</summary>
+/// <param name="Number">Counts passes; a socket that is put off names the pass of its next try.</param>
+/// <param name="Policy">What is in force.</param>
+/// <param name="Scope">How much to look at and what is allowed.</param>
+/// <param name="Sink">Who is told.</param>
+internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope Scope, ISocketSink Sink)
+{
+    /// <summary>Reports a socket as it stands. What a pass did to it is told once.</summary>
+    public void Report(TrackedSocket socket)
+    {
+        Sink.Socket(socket.ToRecord());
+        socket.Replaced = null;
+        if (socket.Outcome == SocketOutcome.Restored)
+        {
+            socket.Outcome = SocketOutcome.Unmanaged;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+using Keepalive.Agent.Sockets;
+using Keepalive.Linux;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Apply.Pidfd;
+
+/// <summary>Brings the policy to bear on the sockets of a namespace that wait for it, and says when the others are tried again.</summary>
+internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, BulkSpread bulk)
+{
+    private const int MaxBackoff = 12;
+
+    private readonly List<TrackedSocket> _known = [];
+    private readonly Dictionary<ulong, TrackedSocket> _wanted = [];
+    private readonly List<TrackedSocket> _lost = [];
+
+    public void Settle(WatchedNamespace watched, PassContext pass)
+    {
+        _known.Clear();
+        _wanted.Clear();
+        var everywhere = pass.Scope.Full;
+        foreach (var socket in watched.Sockets.Values)
+        {
+            if (socket.Unsettled && socket.NextTry <= pass.Number && CanBeReached(socket, pass.Scope))
+            {
+                if (socket.Pid != 0)
+                {
+                    _known.Add(socket);
+                }
+                else
+                {
+                    _wanted.Add(socket.Cookie, socket);
+                    everywhere |= socket.Attempts == 1;
+                }
+            }
+        }
+        if (_known.Count > 0 || _wanted.Count > 0)
+        {
+            var collect = bulk.Collects(_known, _wanted.Values, pass.Scope);
+            Reach(watched, everywhere, pass, new ReachedSocket(applier, pass, collect ? bulk.Sockets : null));
+        }
+        watched.NextTry = long.MaxValue;
+        foreach (var socket in watched.Sockets.Values)
+        {
+            if (socket.Unsettled)
+            {
+                PutOff(socket, pass.Number);
+                watched.NextTry = Math.Min(watched.NextTry, socket.NextTry);
+            }
+        }
+    }
+
+    private void Reach(WatchedNamespace watched, bool everywhere, PassContext pass, ReachedSocket handler)
+    {
+        _lost.Clear();
+        _known.Sort(OwnerSearch.ByProcess);
+        owners.Revisit(_known, _lost, ref handler);
+        foreach (var socket in _lost)
+        {
+            _wanted.Add(socket.Cookie, socket);
+        }
+        if (_wanted.Count == 0)
+        {
+            return;
+        }
+        owners.Search(watched.Inode, _wanted, everywhere, pass.Number, ref handler);
+        foreach (var socket in _wanted.Values)
+        {
+            socket.Outcome = SocketOutcome.Unreachable;
+            socket.Reason = owners.DeniedBy != 0 ? Errno.Name(owners.DeniedBy) : FailureReasons.NoOwner;
+        }
+    }
+
+    /// <summary>When an unsettled socket is tried again: at the next pass where only the far end or the application is waited for, else
+    /// less and less often.</summary>
+    private static void PutOff(TrackedSocket socket, long pass)
+    {
+        if (socket.NextTry <= pass)
+        {
+            var soon = socket.Outcome is SocketOutcome.Deferred || (socket.Outcome is SocketOutcome.Pending && socket.Attempts < 6);
+            socket.NextTry = pass + (soon ? 1 : Math.Min(MaxBackoff, 1 << Math.Min(socket.Attempts, 10)));
+            socket.Attempts++;
+        }
+    }
+
+    private static bool CanBeReached(TrackedSocket socket, PassScope scope)
+    {
+        if (socket.IsMultipath)
+        {
+            socket.Outcome = SocketOutcome.Unreachable;
+            socket.Reason = FailureReasons.Multipath;
+            return false;
+        }
+        if (socket.State is TcpState.Established or TcpState.CloseWait or TcpState.FinWait1 or TcpState.FinWait2
+            || (scope.ReadAll && socket.State == TcpState.Listen))
+        {
+            if (socket.Inode != 0)
+            {
+                return true;
+            }
+            socket.Reason = FailureReasons.NotAccepted;
+        }
+        // Connecting, waiting to be accepted, or closed by the application and on its way out.
+        socket.Outcome = socket.Rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Pending;
+        return false;
+    }
+}

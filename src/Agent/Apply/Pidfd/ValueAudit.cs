@@ -1,0 +1,56 @@
+using Keepalive.Agent.Sockets;
+
+namespace Keepalive.Agent.Apply.Pidfd;
+
+/// <summary>Re-reads the values of tracked sockets in rotation: nothing else tells that an application has changed its own.</summary>
+internal sealed class ValueAudit(TimeProvider time, TimeSpan period, OwnerSearch owners, SocketApplier applier)
+{
+    private readonly Queue<TrackedSocket> _rotation = new();
+    private readonly List<TrackedSocket> _share = [];
+    private readonly List<SocketOutcome> _outcomes = [];
+    private readonly List<TrackedSocket> _lost = [];
+    private long _lastAt = time.GetTimestamp();
+
+    public void Add(TrackedSocket socket) => _rotation.Enqueue(socket);
+
+    /// <summary>Reads as many as keep every socket read once in a period. Those not found any more are looked for in the next pass.</summary>
+    public void Read(PassContext pass, Action<TrackedSocket> lost)
+    {
+        var share = Math.Min(1, time.GetElapsedTime(_lastAt) / period);
+        _lastAt = time.GetTimestamp();
+        if (pass.Scope.Full)
+        {
+            return;   // which reads every one of them
+        }
+        _share.Clear();
+        for (var n = (int)Math.Ceiling(_rotation.Count * share); n > 0 && _rotation.TryDequeue(out var socket); n--)
+        {
+            if (!socket.Gone)
+            {
+                _rotation.Enqueue(socket);
+                if (!socket.Unsettled && socket.Pid != 0)
+                {
+                    _share.Add(socket);
+                }
+            }
+        }
+        if (_share.Count == 0)
+        {
+            return;
+        }
+        var handler = new ReachedSocket(applier, pass, bulk: null);
+        _lost.Clear();
+        _share.Sort(OwnerSearch.ByProcess);
+        _outcomes.Clear();
+        _share.ForEach(socket => _outcomes.Add(socket.Outcome));
+        owners.Revisit(_share, _lost, ref handler);
+        for (var i = 0; i < _share.Count; i++)
+        {
+            if (_share[i].Outcome != _outcomes[i] || _share[i].Replaced is not null)
+            {
+                pass.Report(_share[i]);
+            }
+        }
+        _lost.ForEach(lost);
+    }
+}

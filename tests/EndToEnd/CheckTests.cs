@@ -1,0 +1,142 @@
+using System.Diagnostics;
+using System.Text;
+using System.Text.Json;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary><c>keepalive-agent check</c> as a person runs it on files that are right, wrong and made to hurt.</summary>
+public sealed class CheckTests : IDisposable
+{
+    private static readonly string Good = PolicyText.Guide("203.0.113.10:15443");
+
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-check");
+
+    private string FilePath => Path.Combine(_directory.FullName, "policy.yaml");
+
+    [Fact]
+    public void Check_GuidesPolicy_SaysWhatItSelectsAndExits0()
+    {
+        File.WriteAllText(FilePath, Good);
+        var result = Check();
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains("bookinfo/tcp-keepalive: 1 destination, 1 address, time 700s interval 10s probes 20\n", result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("error", result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("warning", result.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("time: 700s", "time: 700", "18:15", "KA")]
+    [InlineData("time: 700s", "time: \"700\"", "18:15", "unit")]
+    [InlineData("time: 700s", "time: 1d", "18:15", "1d")]
+    [InlineData("time: 700s", "time: -5s", "18:15", "-5s")]
+    [InlineData("time: 700s", "time: 32768s", "18:15", "32767")]
+    [InlineData("probes: 20", "probes: 300", "17:17", "127")]
+    [InlineData("probes: 20", "probes: \"20\"", "17:17", "20")]
+    [InlineData("probes: 20", "probse: 20", "17:9", "probes")]
+    [InlineData("interval: 10s", "time: 10s", "19:9", "time")]
+    [InlineData("interval: 10s", "\tinterval: 10s", "19:", "tab")]
+    [InlineData("maxConnections: 10000", "maxConnections: many", "14:23", "many")]
+    public void Check_OneThingWrong_IsOneErrorWithItsPlace(string right, string wrong, string position, string mentions)
+    {
+        Assert.Contains(right, Good, StringComparison.Ordinal);
+        File.WriteAllText(FilePath, Good.Replace(right, wrong, StringComparison.Ordinal));
+        var result = Check();
+        Assert.Equal(1, result.ExitCode);
+        string error = Assert.Single(Lines(result), line => line.Contains(": error KA", StringComparison.Ordinal));
+        Assert.StartsWith($"{FilePath}:{position}", error, StringComparison.Ordinal);
+        Assert.Contains(mentions, error, StringComparison.OrdinalIgnoreCase);
+    }
+
+    [Theory]
+    [InlineData("empty")]
+    [InlineData("binary")]
+    [InlineData("100 MB")]
+    [InlineData("missing")]
+    [InlineData("pipe")]
+    [InlineData("nesting")]
+    [InlineData("aliases")]
+    [InlineData("many documents")]
+    [InlineData("not utf-8")]
+    public void Check_HostileInput_IsOneErrorInBoundedTime(string what)
+    {
+        Write(what);
+        var clock = Stopwatch.StartNew();
+        var result = Check();
+        Assert.Equal(1, result.ExitCode);
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(10));
+        string error = Assert.Single(Lines(result), line => line.Contains(": error KA", StringComparison.Ordinal));
+        Assert.Matches("^" + System.Text.RegularExpressions.Regex.Escape(FilePath) + @":\d+:\d+: error KA\d\d\d: .+", error);
+        Assert.Equal("", result.Error);
+    }
+
+    [Fact]
+    public void Check_FileWithoutPermission_IsAnError()
+    {
+        File.WriteAllText(FilePath, Good);
+        File.SetUnixFileMode(FilePath, UnixFileMode.None);
+        File.SetUnixFileMode(_directory.FullName, (UnixFileMode)0b111_101_101);
+        string[] asNobody = Environment.UserName == "root" ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : [];
+        var result = ProgramRun.ToEnd([.. asNobody, ProgramRun.AgentPath, "check", FilePath]);
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("KA001: the file cannot be read: permission denied", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Check_Json_IsOneObjectALineWithASummaryLast()
+    {
+        File.WriteAllText(FilePath, Good.Replace("time: 700s", "time: 1d", StringComparison.Ordinal));
+        var result = Check("-o", "json");
+        var objects = Lines(result).Select(line => JsonDocument.Parse(line).RootElement).ToList();
+        var error = objects.Single(o => o.TryGetProperty("severity", out var severity) && severity.GetString() == "error");
+        Assert.Equal(18, error.GetProperty("line").GetInt32());
+        Assert.Equal("summary", objects[^1].GetProperty("kind").GetString());
+        Assert.Equal(1, objects[^1].GetProperty("errors").GetInt32());
+    }
+
+    public void Dispose() => _directory.Delete(recursive: true);
+
+    private CommandResult Check(params string[] more) => ProgramRun.ToEnd([ProgramRun.AgentPath, "check", FilePath, .. more]);
+
+    private static string[] Lines(CommandResult result) => result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+    private void Write(string what)
+    {
+        switch (what)
+        {
+            case "empty":
+                File.WriteAllText(FilePath, "");
+                break;
+            case "binary":
+                File.Copy("/bin/sh", FilePath);
+                break;
+            case "100 MB":
+                using (var file = File.Create(FilePath))
+                {
+                    file.SetLength(100_000_000);
+                }
+                break;
+            case "pipe":
+                Command.Run("mkfifo", FilePath);
+                break;
+            case "nesting":
+                File.WriteAllText(FilePath, new string('[', 1_000_000));
+                break;
+            case "aliases":
+                var text = new StringBuilder("apiVersion: resilience.policy.gloo.solo.io/v2\nkind: ConnectionPolicy\nmetadata: {name: a}\nspec:\n  config: &a0 [x]\n");
+                for (int i = 1; i < 60; i++)
+                {
+                    text.Append($"  k{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}]\n");
+                }
+                File.WriteAllText(FilePath, text.ToString());
+                break;
+            case "many documents":
+                File.WriteAllText(FilePath, string.Concat(Enumerable.Repeat("---\n", 1_000_000)));
+                break;
+            case "not utf-8":
+                File.WriteAllBytes(FilePath, [.. "kind: "u8, 0xE9, 0x0A]);
+                break;
+        }
+    }
+}
