@@ -22,7 +22,9 @@ internal static class NodeScenario
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Hold = TimeSpan.FromSeconds(20);
 
-    /// <summary>What a busy machine may add to the interval: the pass itself, and being scheduled.</summary>
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>What a busy machine may add to the interval: the pass itself, being scheduled, and two looks.</summary>
     private static readonly TimeSpan Slack = TimeSpan.FromSeconds(0.5);
 
     /// <param name="duration">How long the agent is watched.</param>
@@ -79,7 +81,7 @@ internal static class NodeScenario
         {
             arrivals.Look();
             memory.Add(process.Megabytes("RssAnon", "RssShmem"));
-            Thread.Sleep(200);
+            Thread.Sleep(Look);
         }
         var used = process.Processor() - processor;
         var percent = 100 * used.TotalMilliseconds / (Environment.TickCount64 - begun);

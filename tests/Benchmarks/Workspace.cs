@@ -16,7 +16,7 @@ internal static class Workspace
     /// <summary>A directory in memory, empty at first, where a scenario may leave things.</summary>
     public const string Directory = "/run";
 
-    private const string MountThenRun = "mount -t tmpfs -o mode=755 keepalive-bench /run && exec \"$0\" \"$@\"";
+    private const string MountThenRun = "mount -t tmpfs -o mode=755 keepalive-bench /run && ip link set lo up && exec \"$0\" \"$@\"";
 
     /// <summary>Runs this program with <paramref name="arguments"/> inside; returns its exit code.</summary>
     public static int Run(IEnumerable<string> arguments, TimeSpan limit)
