@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
 using Keepalive.Config.Compilation;
 
@@ -10,6 +12,8 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
     private Dictionary<ulong, Standing>? _frame;
     private Dictionary<ulong, Standing>? _before;
     private ulong _frameNamespace;
+    private readonly Dictionary<CompiledRule, long> _applied = new(ReferenceEqualityComparer.Instance);
+    private List<Sample>? _samples;
 
     public void BeginNamespace(ulong inode)
     {
@@ -34,7 +38,7 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
         }
         else if (record.Changed && record.Rule is { } rule)
         {
-            metrics.Applied.Add(1, new("policy", rule.Policy), new("namespace", ""), new("datapath", datapath));
+            CollectionsMarshal.GetValueRefOrAddDefault(_applied, rule, out _)++;
         }
         if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable
             && (before.Outcome != record.Outcome || before.Reason != record.Reason))
@@ -45,34 +49,56 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
         {
             var target = inFrame ? _frame! : known ?? (_namespaces[record.Namespace] = []);
             target[record.Cookie] = new Standing(record.Rule, record.Outcome, record.Reason);
+            _samples = null;
         }
         else
         {
             known?.Remove(record.Cookie);
+            _samples = null;
         }
     }
 
     public void EndNamespace(ulong inode)
     {
         _frame = null;
+        _samples = null;
         _before = null;
     }
 
-    public void NamespaceGone(ulong inode) => _namespaces.Remove(inode);
+    public void NamespaceGone(ulong inode)
+    {
+        _namespaces.Remove(inode);
+        _samples = null;
+    }
 
-    /// <summary>The series of <see cref="MetricCatalogue.Sockets"/> as they stand.</summary>
+    /// <summary>The series of <see cref="MetricCatalogue.Sockets"/> as they stand; counted anew only after something was reported.</summary>
     public List<Sample> Samples()
     {
-        var counts = new Dictionary<(string Policy, string Destination, string State), int>();
+        foreach (var (rule, count) in _applied)
+        {
+            metrics.Applied.Add(count, new("policy", rule.Policy), new("namespace", ""), new("datapath", datapath));
+        }
+        _applied.Clear();
+        return _samples ??= Recount();
+    }
+
+    private List<Sample> Recount()
+    {
+        // Few rules and many sockets: told apart by reference first, by name only once.
+        var byRule = new Dictionary<(CompiledRule Rule, SocketOutcome Outcome), int>(SameRule.Comparer);
         foreach (var sockets in _namespaces.Values)
         {
             foreach (var standing in sockets.Values)
             {
-                if (State(standing.Outcome) is { } state)
-                {
-                    var key = (standing.Rule!.Policy, standing.Rule.Destination, state);
-                    counts[key] = counts.GetValueOrDefault(key) + 1;
-                }
+                CollectionsMarshal.GetValueRefOrAddDefault(byRule, (standing.Rule!, standing.Outcome), out _)++;
+            }
+        }
+        var counts = new Dictionary<(string Policy, string Destination, string State), int>();
+        foreach (var ((rule, outcome), count) in byRule)
+        {
+            if (State(outcome) is { } state)
+            {
+                CollectionsMarshal.GetValueRefOrAddDefault(counts, (rule.Policy, rule.Destination, state), out _) += count;
             }
         }
         return
@@ -93,4 +119,14 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
     };
 
     private readonly record struct Standing(CompiledRule? Rule, SocketOutcome Outcome, string? Reason);
+
+    private sealed class SameRule : IEqualityComparer<(CompiledRule Rule, SocketOutcome Outcome)>
+    {
+        public static readonly SameRule Comparer = new();
+
+        public bool Equals((CompiledRule Rule, SocketOutcome Outcome) a, (CompiledRule Rule, SocketOutcome Outcome) b) =>
+            ReferenceEquals(a.Rule, b.Rule) && a.Outcome == b.Outcome;
+
+        public int GetHashCode((CompiledRule Rule, SocketOutcome Outcome) key) => (RuntimeHelpers.GetHashCode(key.Rule) * 31) + (int)key.Outcome;
+    }
 }

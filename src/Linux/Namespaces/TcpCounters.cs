@@ -4,6 +4,11 @@ using Keepalive.Linux.Interop;
 
 namespace Keepalive.Linux.Namespaces;
 
+/// <summary>What tells, without looking at sockets, whether there are other ones than before.</summary>
+/// <param name="Opens">tcpActiveOpens + tcpPassiveOpens: connections that have come into being.</param>
+/// <param name="Established">tcpCurrEstab: those in ESTABLISHED or CLOSE-WAIT.</param>
+public readonly record struct TcpActivity(ulong Opens, ulong Established);
+
 /// <summary>The TCP group of /proc/net/snmp of one namespace (RFC 4022), read again and again through one descriptor.</summary>
 /// <remarks>The descriptor keeps the namespace alive. A read costs about 15 µs whatever the number of sockets.</remarks>
 public sealed class TcpCounters : IDisposable
@@ -21,23 +26,26 @@ public sealed class TcpCounters : IDisposable
         return new TcpCounters(FileDescriptor.TryOpen(path, Unistd.O_RDONLY, out var errno) ?? throw new LinuxException($"open {path}", errno));
     }
 
-    /// <summary>tcpActiveOpens + tcpPassiveOpens: moves whenever a connection comes into being.</summary>
-    public ulong ReadOpens()
+    /// <summary>Reads what moves whenever a connection comes into being, and whenever an established one ends.</summary>
+    public TcpActivity Read()
     {
         var n = _file.Read(_buffer, 0);
         var text = (ReadOnlySpan<byte>)_buffer.AsSpan(0, Math.Max(0, n));
         var names = Line(ref text);
         var values = Line(ref text);
-        var sum = 0ul;
+        ulong opens = 0, established = 0;
         while (Word(ref names, out var name) && Word(ref values, out var value))
         {
-            if ((name.SequenceEqual("ActiveOpens"u8) || name.SequenceEqual("PassiveOpens"u8))
-                && Utf8Parser.TryParse(value, out ulong count, out _))
+            if (name.SequenceEqual("ActiveOpens"u8) || name.SequenceEqual("PassiveOpens"u8))
             {
-                sum += count;
+                opens += Utf8Parser.TryParse(value, out ulong count, out _) ? count : 0;
+            }
+            else if (name.SequenceEqual("CurrEstab"u8))
+            {
+                _ = Utf8Parser.TryParse(value, out established, out _);
             }
         }
-        return sum;
+        return new TcpActivity(opens, established);
     }
 
     public void Dispose() => _file.Dispose();

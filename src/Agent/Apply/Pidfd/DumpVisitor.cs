@@ -11,16 +11,16 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <param name="pass">The pass it belongs to.</param>
 /// <param name="inherited">What a predecessor knew; taken out as it is met.</param>
 /// <param name="audit">Where new sockets join the rotation.</param>
-/// <param name="processes">Told of descriptors that were closed.</param>
 internal ref struct DumpVisitor(
     WatchedNamespace watched,
     PassContext pass,
     Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> inherited,
-    ValueAudit audit,
-    ProcessTable processes) : ISockDiagVisitor
+    ValueAudit audit) : ISockDiagVisitor
 {
-    private readonly bool _compare = pass.Scope.Full || !ReferenceEquals(watched.ComparedWith, pass.Policy);
     private readonly bool _existingChanged = (watched.ComparedWith as PolicySnapshot)?.Existing != pass.Policy.Existing;
+
+    /// <summary>Whether sockets known already are compared with the policy again.</summary>
+    public bool Compares { get; } = pass.Scope.Full || !ReferenceEquals(watched.ComparedWith, pass.Policy);
 
     /// <summary>Sockets seen.</summary>
     public int Count { get; private set; }
@@ -28,6 +28,13 @@ internal ref struct DumpVisitor(
     public void Visit(in DiagnosedSocket seen)
     {
         Count++;
+        if (IsClosed(in seen))
+        {
+            // One that was tracked counts as not seen, and is dropped: the application is done with it, and its descriptor's number may
+            // already be another socket's.
+            pass.Sink.Socket(Unmanaged(in seen, seen.Local, seen.Remote));
+            return;
+        }
         if (!watched.Sockets.TryGetValue(seen.Cookie, out var socket))
         {
             socket = TryTrack(in seen);
@@ -36,7 +43,7 @@ internal ref struct DumpVisitor(
                 return;
             }
         }
-        else if (_compare)
+        else if (Compares)
         {
             Compare(socket);
         }
@@ -89,18 +96,17 @@ internal ref struct DumpVisitor(
         socket.Unanswered = Unanswered(in seen);
         socket.Idle = seen.Idle;
         socket.Inode = seen.Inode;
-        if (seen.Inode == 0 && socket.Pid != 0)
-        {
-            // Closed by the application and on its way out: its descriptor's number may already be another socket's.
-            processes.Find(socket.Pid)?.Forget(socket.Descriptor);
-            socket.Pid = 0;
-        }
         if (socket.Unsettled)
         {
             socket.CgroupId = seen.CgroupId;
             socket.IsMultipath = seen.IsMultipathSubflow;
         }
     }
+
+    /// <summary>Whether the application has closed it and only the kernel still has to do with it. Without an inode but open is one that
+    /// waits to be accepted.</summary>
+    private static bool IsClosed(in DiagnosedSocket seen) =>
+        seen.Inode == 0 && seen.State is (TcpState.FinWait1 or TcpState.FinWait2 or TcpState.LastAck or TcpState.Closing);
 
     private static bool SameEffect(CompiledRule? a, CompiledRule? b) =>
         ReferenceEquals(a, b) || (a is not null && b is not null && a.Settings == b.Settings && a.Existing == b.Existing);

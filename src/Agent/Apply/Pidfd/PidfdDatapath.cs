@@ -1,18 +1,23 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux;
+using Keepalive.Linux.Namespaces;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
 /// <summary>sock_diag to see sockets, pidfd_getfd to reach them (Linux 5.6). Works on any cgroup version and inside a user namespace.</summary>
 /// <remarks>
-/// A namespace is dumped only when its connection counters moved, the policy changed, a socket waits for another try, or its audit is due;
-/// values are re-read in rotation. Both audits come round in <see cref="AuditPeriod"/>.
+/// A namespace is dumped only when its connection counters moved, the policy changed, a socket waits for another try, or for want of all that
+/// once in <see cref="DumpPeriod"/>; values are re-read in rotation, each once in <see cref="AuditPeriod"/>.
 /// </remarks>
 internal sealed class PidfdDatapath : IDatapath
 {
-    /// <summary>Every namespace is dumped, and every tracked socket's values are read, at least this often.</summary>
+    /// <summary>Every tracked socket's values are read at least this often.</summary>
     public static readonly TimeSpan AuditPeriod = TimeSpan.FromSeconds(50);
+
+    /// <summary>Every namespace is dumped at least this often. A dump walks the whole node's table; that something came or went is told by
+    /// the counters, and that a socket is gone also by the reading of its values.</summary>
+    public static readonly TimeSpan DumpPeriod = TimeSpan.FromMinutes(10);
 
     private readonly TimeProvider _time;
     private readonly bool _looksEverywhere;
@@ -65,11 +70,11 @@ internal sealed class PidfdDatapath : IDatapath
             {
                 break;
             }
-            if (MustDump(watched, pass, out var opens))
+            if (MustDump(watched, pass, out var activity))
             {
                 try
                 {
-                    sockets += PassNamespace(watched, opens, pass);
+                    sockets += PassNamespace(watched, activity, pass);
                     dumped++;
                 }
                 catch (LinuxException)
@@ -122,27 +127,27 @@ internal sealed class PidfdDatapath : IDatapath
         });
     }
 
-    private bool MustDump(WatchedNamespace watched, PassContext pass, out ulong opens)
+    private bool MustDump(WatchedNamespace watched, PassContext pass, out TcpActivity activity)
     {
         // Read before the dump: a connection made between the two is seen by both, and only costs another look.
-        opens = watched.Handle.Counters.ReadOpens();
+        activity = watched.Handle.Counters.Read();
         return pass.Scope.Full
             || !ReferenceEquals(watched.ComparedWith, pass.Policy)
-            || opens != watched.Opens
+            || activity != watched.Activity
             || watched.NextTry <= pass.Number
-            || _time.GetTimestamp() >= watched.AuditAt;
+            || _time.GetTimestamp() >= watched.DumpAt;
     }
 
-    private int PassNamespace(WatchedNamespace watched, ulong opens, PassContext pass)
+    private int PassNamespace(WatchedNamespace watched, TcpActivity activity, PassContext pass)
     {
         watched.Dumps++;
         pass.Sink.BeginNamespace(watched.Inode);
-        var visitor = new DumpVisitor(watched, pass, _inherited, _audit, _processes);
-        // The idle clock is part of every record and decides the order of a bulk.
-        watched.Handle.Diag.Dump(pass.Scope.States, details: true, ref visitor);
+        var visitor = new DumpVisitor(watched, pass, _inherited, _audit);
+        // The idle clock decides the order of a bulk, which only a new namespace or policy brings; it makes a dump half as dear again.
+        watched.Handle.Diag.Dump(pass.Scope.States, details: visitor.Compares, ref visitor);
         watched.ComparedWith = pass.Policy;
-        watched.Opens = opens;
-        watched.AuditAt = NextAudit(watched);
+        watched.Activity = activity;
+        watched.DumpAt = NextDump(watched);
         DropUnseen(watched);
         _settlement.Settle(watched, pass);
         foreach (var socket in watched.Sockets.Values)
@@ -153,11 +158,11 @@ internal sealed class PidfdDatapath : IDatapath
         return visitor.Count;
     }
 
-    /// <summary>A period from now; less after the first dump, so that namespaces found together are not audited together.</summary>
-    private long NextAudit(WatchedNamespace watched)
+    /// <summary>A period from now; less after the first dump, so that namespaces found together are not dumped together.</summary>
+    private long NextDump(WatchedNamespace watched)
     {
         const int shares = 64;
-        var period = AuditPeriod.TotalSeconds * _time.TimestampFrequency;
+        var period = DumpPeriod.TotalSeconds * _time.TimestampFrequency;
         return _time.GetTimestamp() + (long)(watched.Dumps > 1 ? period : period * (1 + (watched.Inode % shares)) / shares);
     }
 

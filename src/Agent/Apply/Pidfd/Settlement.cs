@@ -99,7 +99,7 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
             }
             socket.Reason = FailureReasons.NotAccepted;
         }
-        // Connecting, waiting to be accepted, or closed by the application and on its way out.
+        // Connecting, or waiting to be accepted.
         socket.Outcome = socket.Rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Pending;
         return false;
     }

@@ -12,11 +12,11 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle) : I
 
     public Dictionary<ulong, TrackedSocket> Sockets { get; } = [];
 
-    /// <summary>The connection counters at the last dump; any other value means that there are new sockets.</summary>
-    public ulong Opens { get; set; } = ulong.MaxValue;
+    /// <summary>The connection counters at the last dump; any other value means that sockets came or went.</summary>
+    public TcpActivity? Activity { get; set; }
 
     /// <summary>When the namespace is dumped even if nothing is known to have changed.</summary>
-    public long AuditAt { get; set; }
+    public long DumpAt { get; set; }
 
     /// <summary>Number of dumps so far: what a dump did not see is gone.</summary>
     public long Dumps { get; set; }
