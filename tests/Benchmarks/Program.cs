@@ -75,7 +75,7 @@ if (LiveSupport.Missing("mount") is { } missing)
     Console.Error.WriteLine($"bench: nothing can be measured here: {missing}");
     return 1;
 }
-Console.WriteLine($"Median (least–most). {Environment.ProcessorCount} cores, load {File.ReadAllText("/proc/loadavg").Split(' ')[0]}, Linux {Environment.OSVersion.Version}");
+Console.WriteLine($"Median (least–most). {Environment.ProcessorCount} cores, load {File.ReadAllText("/proc/loadavg").Split(' ')[0]}, Linux {File.ReadAllText("/proc/sys/kernel/osrelease").Trim()}");
 var failures = 0;
 foreach (var name in wanted.Count > 0 ? wanted : [.. names])
 {

@@ -222,6 +222,27 @@ public sealed class RunTests : IDisposable
     }
 
     [Fact]
+    public void Once_StateFileFull_LeavesTheRestUntouchedAndExits4()
+    {
+        var ids = _lab.Client.ConnectMany(Lab.ServerAddress, _port, 600);
+        Directory.CreateDirectory(_agent.StateDirectory);
+        // In a mount namespace of its own, so that the small file system ends with the agent.
+        var result = ProgramRun.ToEnd(
+        [
+            "unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=48k tmpfs \"$1\" && shift && exec \"$@\"", "sh", _agent.StateDirectory,
+            ProgramRun.AgentPath, "run", "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory, "--once",
+            "--netns", _lab.Client.NetnsPath,
+        ]);
+        Assert.Equal(4, result.ExitCode);
+        var all = Enumerable.Range(ids.First, 600).Select(id => _lab.Client.Get(id)).ToList();
+        int set = all.Count(values => values == Guide);
+        Assert.InRange(set, 50, 550);
+        Assert.Equal(600 - set, all.Count(values => values == Untouched));
+        Assert.Contains($"{set} set, {600 - set} failed", result.Output, StringComparison.Ordinal);
+        Assert.Contains("the state file cannot take what would have to be given back", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Run_WrongUsage_Exits2()
     {
         Assert.Equal(2, ProgramRun.ToEnd([ProgramRun.AgentPath, "run"]).ExitCode);

@@ -1,0 +1,53 @@
+using Keepalive.Linux.Files;
+using Xunit;
+
+namespace Keepalive.Linux.Tests;
+
+public sealed class FilesTests : IDisposable
+{
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-files");
+
+    private string FilePath => Path.Combine(_directory.FullName, "file");
+
+    [Fact]
+    public void AppendLog_ManyAppends_AreInTheFileAtOnce()
+    {
+        using var log = AppendLog.Create(FilePath);
+        for (int i = 0; i < 20_000; i++)
+        {
+            log.Append("0123456789\n"u8);
+        }
+        Assert.Equal(220_000, log.Length);
+        Assert.Equal(220_000, AppendLog.ReadAll(FilePath).Length);
+    }
+
+    [Fact]
+    public void AppendLog_Disposed_HasItsOwnLength()
+    {
+        AppendLog.Create(FilePath).Dispose();
+        Assert.Equal(0, new FileInfo(FilePath).Length);
+        using (var log = AppendLog.Create(FilePath))
+        {
+            log.Append("abc"u8);
+        }
+        Assert.Equal(3, new FileInfo(FilePath).Length);
+    }
+
+    [Fact]
+    public void AppendLog_NoRoomToBeHad_IsAnError() => Assert.Throws<LinuxException>(() => AppendLog.Create("/dev/full"));
+
+    [Fact]
+    public void InstanceLock_Held_IsRefusedAndNamesItsHolder()
+    {
+        using (var held = InstanceLock.TryAcquire(FilePath))
+        {
+            Assert.NotNull(held);
+            Assert.Null(InstanceLock.TryAcquire(FilePath));
+            Assert.Equal($"{Environment.ProcessId}", InstanceLock.Holder(FilePath));
+        }
+        using var again = InstanceLock.TryAcquire(FilePath);
+        Assert.NotNull(again);
+    }
+
+    public void Dispose() => _directory.Delete(recursive: true);
+}
