@@ -1,0 +1,56 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Keepalive.Agent.Destinations;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Destinations;
+
+public sealed class HostResolverTests
+{
+    private static readonly IPAddress First = IPAddress.Parse("203.0.113.1");
+    private static readonly IPAddress Second = IPAddress.Parse("2001:db8::1");
+
+    [Fact]
+    public async Task Resolve_HostStopsResolving_KeepsItsLastAddresses()
+    {
+        var fails = false;
+        var resolver = new HostResolver((_, _) => fails ? throw new SocketException((int)SocketError.HostNotFound) : Task.FromResult<IPAddress[]>([Second, First, First]));
+        var before = await resolver.ResolveAsync(["a"], CancellationToken.None);
+        Assert.Equal([First, Second], before["a"]);
+        fails = true;
+        Assert.Equal([First, Second], (await resolver.ResolveAsync(["a"], CancellationToken.None))["a"]);
+        Assert.Empty(await resolver.ResolveAsync(["b"], CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task Resolve_NameServerHangs_OthersAreAnsweredInTime()
+    {
+        var never = new TaskCompletionSource<IPAddress[]>();
+        var resolver = new HostResolver(
+            (host, _) => host == "slow" ? never.Task : Task.FromResult<IPAddress[]>([First]), perHost: TimeSpan.FromMilliseconds(200));
+        var clock = Stopwatch.StartNew();
+        var answers = await resolver.ResolveAsync(["slow", "a", "b"], CancellationToken.None);
+        Assert.Equal(["a", "b"], answers.Keys.Order());
+        Assert.InRange(clock.ElapsedMilliseconds, 190, 5000);
+    }
+
+    [Fact]
+    public async Task Resolve_ManyHangingHosts_EndsWithinItsOwnLimit()
+    {
+        var never = new TaskCompletionSource<IPAddress[]>();
+        var resolver = new HostResolver((_, _) => never.Task, perHost: TimeSpan.FromMilliseconds(300), inAll: TimeSpan.FromSeconds(1));
+        var clock = Stopwatch.StartNew();
+        Assert.Empty(await resolver.ResolveAsync([.. Enumerable.Range(0, 500).Select(i => $"h{i}")], CancellationToken.None));
+        Assert.InRange(clock.ElapsedMilliseconds, 900, 6000);
+    }
+
+    [Fact]
+    public async Task Resolve_Cancelled_Throws()
+    {
+        using var stop = new CancellationTokenSource();
+        await stop.CancelAsync();
+        var resolver = new HostResolver((_, _) => Task.FromResult<IPAddress[]>([First]));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => resolver.ResolveAsync(["a"], stop.Token));
+    }
+}
