@@ -230,6 +230,9 @@ internal sealed class Holder : IDisposable
 
     public void Close(SocketId id) => Ask($"close {id}");
 
+    /// <summary>Goes on in another network namespace; the connections it has stay in theirs.</summary>
+    public void Enter(Holder other) => Ask($"enter {other.NetnsPath}");
+
     /// <summary>Closes the connections this holder opened; those it accepted stay.</summary>
     public void CloseAll() => Ask("closeall", BulkTimeout);
 

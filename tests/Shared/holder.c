@@ -27,6 +27,7 @@
 //   churnstat                             ok OPENED CLOSED FAILED
 //   execs RATE SECONDS [MILLISECONDS]     ok                  RATE short-lived processes/s in the background, each living that long
 //   execstat                              ok STARTED
+//   enter PATH                            ok                  goes on in another network namespace; its connections stay where they are
 //   pid                                   ok PID
 //   quit                                  ok
 
@@ -37,6 +38,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -387,6 +389,17 @@ static void command_files(int count)
         dprintf(1, "ok\n");
 }
 
+static void command_enter(const char *path)
+{
+    int netns = open(path, O_RDONLY | O_CLOEXEC);
+    if (netns < 0 || setns(netns, CLONE_NEWNET) != 0)
+        fail(errno);
+    else
+        dprintf(1, "ok\n");
+    if (netns >= 0)
+        close(netns);
+}
+
 static int open_in(const struct fds *list)
 {
     int open = 0;
@@ -584,7 +597,7 @@ static void execute(char *line)
         { "close", 2, 2, 1 },  { "closeall", 1, 1, 0 },  { "count", 1, 1, 0 }, { "reading", 2, 2, 0 }, { "files", 2, 2, 0 },
         { "spawn", 5, 5, 0 },
         { "children", 1, 1, 0 }, { "churn", 6, 6, 0 },   { "churnstat", 1, 1, 0 }, { "execs", 3, 4, 0 }, { "execstat", 1, 1, 0 },
-        { "pid", 1, 1, 0 },    { "quit", 1, 1, 0 },
+        { "enter", 2, 2, 0 },  { "pid", 1, 1, 0 },       { "quit", 1, 1, 0 },
     };
     const size_t known = sizeof commands / sizeof *commands;
     size_t i = 0;
@@ -653,6 +666,8 @@ static void execute(char *line)
         dprintf(1, "ok\n");
     } else if (!strcmp(name, "execstat")) {
         dprintf(1, "ok %ld\n", execs.done);
+    } else if (!strcmp(name, "enter")) {
+        command_enter(word[1]);
     } else if (!strcmp(name, "pid")) {
         dprintf(1, "ok %d\n", getpid());
     } else {

@@ -9,7 +9,6 @@ namespace Keepalive.Agent.Tests.Apply;
 /// <summary>The rules of applying on real sockets of a process that knows nothing of it.</summary>
 public sealed class ApplyingTests : IDisposable
 {
-    private const string Guide = "time: 700s, interval: 10s, probes: 20";
     private const string Elsewhere = "10.77.9.9";
 
     private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
@@ -35,7 +34,7 @@ public sealed class ApplyingTests : IDisposable
     {
         var ids = _lab.Client.ConnectMany(address, _port, 20);
         var other = _lab.Client.Connect(Elsewhere, _port);
-        _rig.Policy = Rig.PolicyFor($"{Lab.ServerAddress}, \"{Lab.ServerAddress6}\"", Guide);
+        _rig.Policy = Rig.PolicyFor($"{Lab.ServerAddress}, \"{Lab.ServerAddress6}\"", PolicyText.GuideValues);
         _rig.Pass();
         for (var id = ids.First; id <= ids.Last; id++)
         {
@@ -130,7 +129,7 @@ public sealed class ApplyingTests : IDisposable
         _rig.Pass();
         _lab.BlackHole();
         Eventually.True(() => Ss.Read(_lab.Client, id).Unanswered >= 1, TimeSpan.FromSeconds(10));
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, Guide);
+        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
         _rig.Pass();
         Assert.Equal(SocketOutcome.Deferred, _rig.Records[_lab.Client.Cookie(id)].Outcome);
         _lab.Restore();
@@ -147,7 +146,7 @@ public sealed class ApplyingTests : IDisposable
     public void Pass_ApplicationSetsItsOwnAfterwards_LeftAlone()
     {
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, Guide);
+        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
         _rig.Pass();
         _lab.Client.Set(id, HolderOption.Idle, 30);
         _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, "time: 20s", existing: "replace");
@@ -164,7 +163,7 @@ public sealed class ApplyingTests : IDisposable
     public void Pass_DryRun_TellsAndChangesNothing()
     {
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, Guide);
+        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
         _rig.Pass(new PassScope { Full = true, DryRun = true });
         var record = _rig.Records[_lab.Client.Cookie(id)];
         Assert.Equal(SocketOutcome.WouldApply, record.Outcome);
@@ -177,7 +176,7 @@ public sealed class ApplyingTests : IDisposable
     public void Pass_NothingChanged_DumpsNothing()
     {
         _lab.Client.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, Guide);
+        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
         _rig.Pass();
         Assert.Equal(0, _rig.Pass().NamespacesDumped);
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
@@ -189,7 +188,7 @@ public sealed class ApplyingTests : IDisposable
     public void Pass_DescriptorNumberUsedAgain_NewSocketIsFound()
     {
         var other = _lab.Client.Connect(Elsewhere, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, Guide);
+        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
         _lab.Client.Connect(Lab.ServerAddress, _port);
         _rig.Pass();
         var number = _lab.Client.Descriptor(other);
@@ -201,14 +200,28 @@ public sealed class ApplyingTests : IDisposable
     }
 
     [Fact]
-    public void Pass_SocketHeldOutsideItsNamespace_IsFoundByAFullPass()
+    public void Pass_SecondProcessOfTheNamespace_ItsSocketsAreSet()
     {
-        // The holder beside it lives in the client's namespace; seen from the server's, nobody does.
+        using var neighbour = _lab.Client.StartBeside();
+        var id = neighbour.Connect(Lab.ServerAddress, _port);
+        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
+        _rig.Pass();
+        Assert.Equal(new KeepaliveValues(true, 700, 10, 20), neighbour.Get(id));
+    }
+
+    [Fact]
+    public void Pass_SocketHeldByAProcessThatLeftItsNamespace_IsFoundSoonAndSearchedForNoLonger()
+    {
         using var stranger = _lab.Client.StartBeside();
         var id = stranger.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, Guide);
+        stranger.Enter(_lab.Server);
+        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
+        _rig.Pass();
+        Assert.Equal(SocketOutcome.Unreachable, _rig.Records[stranger.Cookie(id)].Outcome);
+        Assert.False(stranger.Get(id).On);
         _rig.Pass();
         Assert.Equal(new KeepaliveValues(true, 700, 10, 20), stranger.Get(id));
+        Assert.Equal(0, _rig.Pass().NamespacesDumped);
     }
 
     [Fact]
@@ -218,7 +231,7 @@ public sealed class ApplyingTests : IDisposable
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Eventually.True(() => clock.Elapsed > TimeSpan.FromSeconds(2.5), TimeSpan.FromSeconds(10));
         var fresh = _lab.Client.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, Guide);
+        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
         clock.Restart();
         var summary = _rig.Pass(new PassScope { SpreadOver = TimeSpan.FromSeconds(2) });
         Assert.InRange(clock.Elapsed.TotalSeconds, 1.5, 4);
@@ -235,10 +248,10 @@ public sealed class ApplyingTests : IDisposable
     {
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
         using var server = new Rig(_lab.Server.NetnsPath);
-        server.Policy = Rig.PolicyFor(Lab.ServerAddress, Guide);
+        server.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
         server.Pass();
         Assert.False(_lab.Server.Get(SocketId.Accepted(0)).On);
-        server.Policy = Rig.PolicyFor(Lab.ServerAddress, Guide, side: Keepalive.Config.Side.Both);
+        server.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues, side: Keepalive.Config.Side.Both);
         server.Pass();
         Assert.Equal(new KeepaliveValues(true, 700, 10, 20), _lab.Server.Get(SocketId.Accepted(0)));
         Assert.Equal(Untouched, _lab.Client.Get(id));
