@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.Versioning;
 using System.Text;
 using Keepalive.Config.Reading;
 using Xunit;
