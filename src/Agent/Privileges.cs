@@ -1,4 +1,5 @@
 using Keepalive.Linux;
+using Keepalive.Linux.Namespaces;
 using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent;
@@ -41,6 +42,31 @@ internal static class Privileges
             error.WriteLine($"keepalive-agent: {line}");
         }
         return missing.Count == 0;
+    }
+
+    /// <summary>Tries to enter each of <paramref name="paths"/> and writes what is wrong with it to <paramref name="error"/>; true when all are
+    /// network namespaces that can be entered.</summary>
+    public static bool CheckNamespaces(IEnumerable<string> paths, TextWriter error)
+    {
+        var fine = true;
+        foreach (var path in paths)
+        {
+            try
+            {
+                NetworkNamespace.Run(path, static () => true);
+            }
+            catch (LinuxException e)
+            {
+                fine = false;
+                error.WriteLine($"keepalive-agent: --netns {path}: " + e.Errno switch
+                {
+                    Errno.ENOENT => "there is no such file. Give /proc/PID/ns/net of a running process, or /run/netns/NAME.",
+                    Errno.EINVAL => "it is not a network namespace. Give /proc/PID/ns/net of a running process, or /run/netns/NAME.",
+                    _ => e.Message,
+                });
+            }
+        }
+        return fine;
     }
 
     /// <summary>Duplicates a descriptor of this very process, which only a missing call or a filter can refuse.</summary>

@@ -21,4 +21,13 @@ if (parsed.Errors.Count > 0)
     Console.Error.WriteLine($"See 'keepalive-agent {(command is RootCommand ? "" : command.Name + " ")}--help'.");
     return ExitCodes.Usage;
 }
-return parsed.Invoke();
+try
+{
+    return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+}
+catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+{
+    // Standard output that cannot be written to, a full disk, no descriptor left: what happened is in the message.
+    Console.Error.WriteLine($"keepalive-agent: {e.Message}");
+    return ExitCodes.Failed;
+}

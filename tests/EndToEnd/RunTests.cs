@@ -243,8 +243,90 @@ public sealed class RunTests : IDisposable
     }
 
     [Fact]
+    public void Run_StateDirectoryFullAtTheEnd_GivesBackAllTheSame()
+    {
+        var ids = _lab.Client.ConnectMany(Lab.ServerAddress, _port, 300);
+        Directory.CreateDirectory(_agent.StateDirectory);
+        using var run = new ProgramRun(
+        [
+            "unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=64k tmpfs \"$1\" && shift && exec \"$@\"", "sh", _agent.StateDirectory,
+            ProgramRun.AgentPath, "run", "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory, "--restore-on-exit",
+            "--interval", "300ms", "--listen", "none", "--netns", _lab.Client.NetnsPath,
+        ]);
+        Eventually.True(() => _lab.Client.Get(ids.Last).On, TimeSpan.FromSeconds(15));
+        Command.Try(["nsenter", "--target", $"{run.Pid}", "--mount", "dd", "if=/dev/zero", $"of={_agent.StateDirectory}/fill", "bs=1k", "count=100"]);
+        run.Terminate();
+        Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(10)));
+        Assert.All(Enumerable.Range(ids.First, 300), id => Assert.Equal(Untouched, _lab.Client.Get(id)));
+    }
+
+    [Fact]
+    public void Run_StateFileTruncatedBySomebody_LivesOnAndGivesBack()
+    {
+        int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var run = _agent.Start("--restore-on-exit");
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(5));
+        File.WriteAllText(Path.Combine(_agent.StateDirectory, "state"), "");
+        int later = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.True(() => _lab.Client.Get(later) == Guide, TimeSpan.FromSeconds(5));
+        run.Terminate();
+        Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(5)));
+        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(Untouched, _lab.Client.Get(later));
+    }
+
+    [Fact]
+    public void Once_StateFileNotUnderstood_SaysWhatFollowsAndKeepsIt()
+    {
+        _lab.Client.Connect(Lab.ServerAddress, _port);
+        _agent.Once();
+        string state = Path.Combine(_agent.StateDirectory, "state");
+        File.WriteAllText(state, "something else");
+        var result = _agent.Once();
+        Assert.Contains($"warning: {state} is not a state file of this version", result.Error, StringComparison.Ordinal);
+        Assert.Equal("something else", File.ReadAllText(state + ".bad"));
+    }
+
+    [Theory]
+    [InlineData("/nonexistent", "there is no such file")]
+    [InlineData("/etc/passwd", "it is not a network namespace")]
+    [InlineData("/proc/self/ns/mnt", "it is not a network namespace")]
+    public void Run_WrongNamespace_Exits2AndNamesIt(string path, string what)
+    {
+        var result = _agent.Once("--netns", path);
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains($"--netns {path}: {what}", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Once_ProcessNamesItselfWithControlCharacters_TheyStayOutOfTheOutput()
+    {
+        Directory.CreateDirectory(_agent.StateDirectory);
+        string strange = Path.Combine(_agent.StateDirectory, "a\n\u001b[31mset");
+        File.CreateSymbolicLink(strange, HolderBinary.Path);
+        using var holder = new ProgramRun(["sh", "-c", "(echo 'connect " + $"{Lab.ServerAddress} {_port} 1'; sleep 20) | \"$0\"", strange], _lab.Client);
+        holder.WaitForLine(line => line.StartsWith("ok", StringComparison.Ordinal));
+        var result = _agent.Once("--dry-run");
+        Assert.Contains("a??[31mset): keepalive off → on", result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain('\u001b', result.Output + _agent.Sockets().Output);
+    }
+
+    [Theory]
+    [InlineData("sockets")]
+    [InlineData("run", "--once", "--dry-run")]
+    public void Output_DeviceFull_IsOneLineAndExit4(params string[] command)
+    {
+        string[] run = [ProgramRun.AgentPath, .. command, "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory, "--netns", _lab.Client.NetnsPath];
+        var result = ProgramRun.ToEnd(["sh", "-c", "exec \"$0\" \"$@\" > /dev/full", .. run]);
+        Assert.Equal(4, result.ExitCode);
+        Assert.Contains("No space left on device", Assert.Single(result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Run_WrongUsage_Exits2()
     {
+        Assert.Equal(2, _agent.Once("--interval", "1193h").ExitCode);
+        Assert.Equal(2, _agent.Once("--log-format", "json").ExitCode);
         Assert.Equal(2, ProgramRun.ToEnd([ProgramRun.AgentPath, "run"]).ExitCode);
         Assert.Equal(2, _agent.Once("--interval", "5").ExitCode);
         Assert.Equal(2, _agent.Once("--existing", "loosen").ExitCode);

@@ -18,7 +18,7 @@ public sealed class FilesTests : IDisposable
             log.Append("0123456789\n"u8);
         }
         Assert.Equal(220_000, log.Length);
-        Assert.Equal(220_000, AppendLog.ReadAll(FilePath).Length);
+        Assert.Equal(220_000, new FileInfo(FilePath).Length);
     }
 
     [Fact]
@@ -34,7 +34,22 @@ public sealed class FilesTests : IDisposable
     }
 
     [Fact]
-    public void AppendLog_NoRoomToBeHad_IsAnError() => Assert.Throws<LinuxException>(() => AppendLog.Create("/dev/full"));
+    public void AppendLog_NoRoomToBeHad_IsAnErrorAndNothingIsAppended()
+    {
+        using var log = AppendLog.Create("/dev/full");
+        Assert.Equal(Errno.ENOSPC, Assert.Throws<LinuxException>(() => log.Append("abc"u8)).Errno);
+        Assert.Equal(0, log.Length);
+    }
+
+    [Fact]
+    public void AppendLog_TruncatedBySomebodyElse_GoesOn()
+    {
+        using var log = AppendLog.Create(FilePath);
+        log.Append(new byte[100_000]);
+        File.WriteAllText(FilePath, "");
+        log.Append("abc"u8);
+        Assert.Equal(100_003, new FileInfo(FilePath).Length);
+    }
 
     [Fact]
     public void InstanceLock_Held_IsRefusedAndNamesItsHolder()

@@ -16,7 +16,6 @@ public sealed class LayoutTests
     {
         { nameof(SysSocket), "sys/socket.h netinet/in.h netinet/tcp.h", "" },
         { nameof(Unistd), "unistd.h fcntl.h sys/file.h", "" },
-        { nameof(SysMman), "sys/mman.h", "" },
         { nameof(Sched), "sched.h", "" },
         { nameof(SysPidfd), "sys/syscall.h unistd.h", "" },
         { nameof(SysStat), "sys/stat.h fcntl.h", "statx_t=struct statx" },

@@ -12,7 +12,7 @@ internal static class RunCommand
         var policies = CommonOptions.Policies(required: true);
         var listen = Listen();
         var interval = CommonOptions.Duration(
-            "--interval", "Time between two passes (default 5s)", least: TimeSpan.FromMilliseconds(100));
+            "--interval", "Time between two passes (default 5s)", least: TimeSpan.FromMilliseconds(100), most: TimeSpan.FromHours(1));
         var datapath = CommonOptions.Words(
             new Option<string>("--datapath") { Description = "How sockets are reached (default auto)" },
             ("auto", "pidfd"),
@@ -32,6 +32,13 @@ internal static class RunCommand
         {
             policies, listen, interval, datapath, existing, side, dryRun, once, restore, netns, state, log,
         };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(once) && result.GetResult(log) is { Implicit: false })
+            {
+                result.AddError("--log-format is for the service's log; --once prints lines of its own");
+            }
+        });
         command.SetAction(result => AgentRun.Execute(new RunOptions
         {
             Policies = result.Values(policies),

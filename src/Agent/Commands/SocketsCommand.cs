@@ -60,7 +60,12 @@ internal static class SocketsCommand
         {
             return ExitCodes.NotPermitted;
         }
+        if (!Privileges.CheckNamespaces(netns, Console.Error))
+        {
+            return ExitCodes.Usage;
+        }
         using var directory = RunDirectory.Read(stateDirectory);
+        directory.Warnings.ForEach(warning => Console.Error.WriteLine($"keepalive-agent: warning: {warning}"));
         using var datapath = new PidfdDatapath(TimeProvider.System, netns, directory.Inherited, state: null);
         var list = new SocketList();
         try

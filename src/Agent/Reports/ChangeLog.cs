@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Running;
 using Microsoft.Extensions.Logging;
@@ -5,12 +6,19 @@ using Microsoft.Extensions.Logging;
 namespace Keepalive.Agent.Reports;
 
 /// <summary>Logs every change to a socket as old → new with its rule, and every failure once; at most so many lines a pass.</summary>
-internal sealed partial class ChangeLog(ILogger<ChangeLog> logger, int linesPerPass = 50) : ISocketSink
+internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) : ISocketSink
 {
+    /// <summary>One cause often fails every socket: a few lines tell it.</summary>
+    private const int LinesPerReason = 5;
+
     private readonly Dictionary<(ulong Namespace, ulong Cookie), string?> _failing = [];
     private readonly List<(ulong Namespace, ulong Cookie)> _over = [];
+    private readonly Dictionary<string, int> _reasons = [];
     private int _lines;
     private int _left;
+
+    /// <summary>Whether what is given back is given back because the agent stops.</summary>
+    public bool Stopping { get; set; }
 
     /// <summary>Lets the next pass have its own lines, after saying how many the last one left out.</summary>
     public void EndPass()
@@ -20,6 +28,7 @@ internal sealed partial class ChangeLog(ILogger<ChangeLog> logger, int linesPerP
             LogMore(_left);
         }
         _lines = _left = 0;
+        _reasons.Clear();
     }
 
     public void BeginNamespace(ulong inode)
@@ -34,7 +43,12 @@ internal sealed partial class ChangeLog(ILogger<ChangeLog> logger, int linesPerP
             if (!_failing.TryGetValue(id, out var reason) || reason != record.Reason)
             {
                 _failing[id] = record.Reason;
-                if (Room())
+                var said = CollectionsMarshal.GetValueRefOrAddDefault(_reasons, record.Reason ?? "", out _)++;
+                if (said >= LinesPerReason)
+                {
+                    _left++;
+                }
+                else if (Room())
                 {
                     LogFailed(SocketText.Name(in record), SocketText.Reason(record.Reason), SocketText.Rule(in record));
                 }
@@ -56,7 +70,7 @@ internal sealed partial class ChangeLog(ILogger<ChangeLog> logger, int linesPerP
                 LogWould(SocketText.Name(in record), change, SocketText.Rule(in record));
                 break;
             case SocketOutcome.Restored or SocketOutcome.Kept:
-                LogRestored(SocketText.Name(in record), change, SocketText.Rule(in record));
+                LogRestored(SocketText.Name(in record), change, SocketText.Rule(in record, Stopping ? "the agent stops" : null));
                 break;
             default:
                 LogSet(SocketText.Name(in record), change, SocketText.Rule(in record));
@@ -101,6 +115,6 @@ internal sealed partial class ChangeLog(ILogger<ChangeLog> logger, int linesPerP
     [LoggerMessage(EventIds.SocketFailed, LogLevel.Warning, "Cannot set {Socket}: {Reason}; {Rule}")]
     private partial void LogFailed(string socket, string reason, string rule);
 
-    [LoggerMessage(EventIds.SocketsLeftOut, LogLevel.Information, "{Count} more changes in this pass are not listed")]
+    [LoggerMessage(EventIds.SocketsLeftOut, LogLevel.Information, "{Count} more changes and failures in this pass are not listed")]
     private partial void LogMore(int count);
 }

@@ -3,7 +3,7 @@ using Keepalive.Agent.Apply;
 namespace Keepalive.Agent.Reports;
 
 /// <summary>What <c>run --once</c> and <c>--dry-run</c> print: a line for each change and each failure, and a summary.</summary>
-internal sealed class OnceReport(TextWriter output) : ISocketSink
+internal sealed class OnceReport(TextWriter output, string? whenRestored = null) : ISocketSink
 {
     private int _set;
     private int _right;
@@ -33,11 +33,11 @@ internal sealed class OnceReport(TextWriter output) : ISocketSink
         };
         if (verb is not null && record.Replaced is { } from && record.Current is { } to)
         {
-            output.WriteLine($"{verb} {SocketText.Name(in record)}: {SocketText.Change(from, to)}; {SocketText.Rule(in record)}");
+            output.WriteLine($"{verb} {SocketText.Name(in record)}: {SocketText.Change(from, to)}; {SocketText.Rule(in record, whenRestored)}");
         }
-        else if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && record.Rule is not null)
+        else if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && (record.Rule ?? (object?)record.Found) is not null)
         {
-            output.WriteLine($"failed {SocketText.Name(in record)}: {SocketText.Reason(record.Reason)}; {SocketText.Rule(in record)}");
+            output.WriteLine($"failed {SocketText.Name(in record)}: {SocketText.Reason(record.Reason)}; {SocketText.Rule(in record, whenRestored)}");
         }
         Count(in record);
     }
@@ -78,7 +78,7 @@ internal sealed class OnceReport(TextWriter output) : ISocketSink
             SocketOutcome.WouldApply => _wouldSet++,
             SocketOutcome.WouldRestore => _wouldRestore++,
             SocketOutcome.Pending => _pending++,
-            SocketOutcome.Failed or SocketOutcome.Unreachable when record.Rule is not null => Failed++,
+            SocketOutcome.Failed or SocketOutcome.Unreachable when (record.Rule ?? (object?)record.Found) is not null => Failed++,
             _ => 0,
         };
     }

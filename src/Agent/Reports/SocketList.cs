@@ -75,7 +75,7 @@ internal sealed class SocketList : ISocketSink
                 Timer(in r),
                 r.Unanswered > 0 ? r.Unanswered.ToString(CultureInfo.InvariantCulture) : "-",
                 r.UserTimeout > 0 ? Span(r.UserTimeout) : "-",
-                r.Pid == 0 ? "-" : $"{r.Pid}/{Command(r.Pid)}",
+                r.Pid == 0 ? "-" : $"{r.Pid}/{SocketText.Printable(Command(r.Pid)!)}",
                 r.Rule is null ? "-" : r.Rule.Policy + (IsManaged(in r) ? "" : $" ({Standing(in r)})"),
                 r.Rule?.Destination ?? "-",
             ]);

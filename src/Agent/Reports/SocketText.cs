@@ -10,9 +10,13 @@ internal static class SocketText
     /// <summary><c>10.0.0.1:40000 → 10.0.0.2:443 (pid 123 curl)</c>.</summary>
     public static string Name(in SocketRecord record)
     {
-        var owner = record.Pid == 0 ? "" : $" (pid {record.Pid} {ProcFs.Command(record.Pid) ?? "gone"})";
+        var owner = record.Pid == 0 ? "" : $" (pid {record.Pid} {Printable(ProcFs.Command(record.Pid) ?? "gone")})";
         return $"{record.Local} → {record.Remote}{owner}";
     }
+
+    /// <summary>A name that its process chose itself, without what would move a terminal's cursor or begin a line.</summary>
+    public static string Printable(string name) =>
+        name.Any(char.IsControl) ? string.Concat(name.Select(c => char.IsControl(c) ? '?' : c)) : name;
 
     /// <summary>Old and new values, only those that differ: <c>keepalive off → on, time 7200s → 700s</c>.</summary>
     public static string Change(KeepaliveOptions from, KeepaliveOptions to)
@@ -40,19 +44,20 @@ internal static class SocketText
     /// <summary>Why, where the socket could not be set.</summary>
     public static string Reason(string? reason) => reason switch
     {
-        FailureReasons.NoOwner => "no process holds a descriptor of it (the kernel's own, or an io_uring direct descriptor)",
+        FailureReasons.NoOwner => "no process was found that holds a descriptor of it (it may be the kernel's own, an io_uring direct descriptor, on its way "
+            + "between processes, or of a process whose main thread has ended)",
         FailureReasons.Multipath => "it is a subflow of a multipath (MPTCP) connection",
         FailureReasons.NotAccepted => "its application has not accepted it yet",
         FailureReasons.ReadBack => "it does not hold the values written: another program or a BPF hook changes them",
-        FailureReasons.StateFile => "the state file cannot take what would have to be given back",
+        FailureReasons.StateFile => "the state file cannot take what would have to be given back; make room in the state directory",
         FailureReasons.Probing => "its probes are unanswered, and writing now would hasten its end",
         null => "unknown",
         _ => $"the kernel refused: {reason}",
     };
 
-    /// <summary>The rule and where it comes from.</summary>
-    public static string Rule(in SocketRecord record) =>
-        record.Rule is { } rule ? $"policy {rule.Policy}, destination {rule.Destination}" : "no policy applies any more";
+    /// <summary>The rule and where it comes from, or why there is none.</summary>
+    public static string Rule(in SocketRecord record, string? without = null) =>
+        record.Rule is { } rule ? $"policy {rule.Policy}, destination {rule.Destination}" : without ?? "no policy selects it any more";
 
     private static string OnOff(KeepaliveOptions options) => options.Enabled ? "on" : "off";
 }

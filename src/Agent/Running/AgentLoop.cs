@@ -18,7 +18,7 @@ internal sealed partial class AgentLoop(
     AgentStatus status,
     ChangeLog changes,
     SocketTally tally,
-    ILogger<AgentLoop> logger) : IDisposable
+    ILogger logger) : IDisposable
 {
     private readonly AutoResetEvent _wake = new(false);
     private readonly FanOut _sink = new(changes, tally);
@@ -36,8 +36,9 @@ internal sealed partial class AgentLoop(
         _wake.Set();
     }
 
-    /// <summary>Runs until <paramref name="stop"/>, beginning with a policy that was loaded without errors.</summary>
-    public void Run(PolicyLoad first, CancellationToken stop)
+    /// <summary>Runs until <paramref name="stop"/>, beginning with a policy that was loaded without errors. Returns how many sockets could not
+    /// be given back at the end, where that was asked for.</summary>
+    public int Run(PolicyLoad first, CancellationToken stop)
     {
         using var registration = stop.Register(() => _wake.Set());
         var policy = first.Snapshot!;
@@ -46,27 +47,38 @@ internal sealed partial class AgentLoop(
         {
             var begun = Stopwatch.GetTimestamp();
             policy = Refresh(policy, stop);
-            Pass(policy, new PassScope { Full = full, DryRun = options.DryRun, SpreadOver = options.Interval, Stop = stop });
+            Pass(policy, new PassScope { Full = full, DryRun = options.DryRun, SpreadOver = options.Interval, Stop = stop }, _sink);
             var left = options.Interval - Stopwatch.GetElapsedTime(begun);
             if (left > TimeSpan.Zero)
             {
                 _wake.WaitOne(left);
             }
         }
-        if (options.RestoreOnExit && !options.DryRun)
+        return options.RestoreOnExit && !options.DryRun ? GiveBack() : 0;
+    }
+
+    private int GiveBack()
+    {
+        changes.Stopping = true;
+        var counter = new FailureCount();
+        var passed = Pass(PolicySnapshot.Empty, new PassScope { Full = true, Last = true }, new FanOut(_sink, counter));
+        var left = passed ? counter.Failed : 1;
+        if (left > 0)
         {
-            Pass(PolicySnapshot.Empty, new PassScope { Full = true, Last = true });
+            LogNotGivenBack(counter.Failed);
         }
+        return left;
     }
 
     public void Dispose() => _wake.Dispose();
 
-    private void Pass(PolicySnapshot policy, PassScope scope)
+    private bool Pass(PolicySnapshot policy, PassScope scope, ISocketSink sink)
     {
+        var passed = true;
         var begun = Stopwatch.GetTimestamp();
         try
         {
-            var summary = datapath.Pass(policy, scope, _sink);
+            var summary = datapath.Pass(policy, scope, sink);
             var took = Stopwatch.GetElapsedTime(begun) - summary.Waited;
             metrics.ScanDuration.Record(took.TotalSeconds);
             Publish(policy, summary);
@@ -75,10 +87,12 @@ internal sealed partial class AgentLoop(
         }
         catch (LinuxException e)
         {
-            LogPassFailed(e);
+            passed = false;
+            LogPassFailed(e.Message);
         }
         changes.EndPass();
         CollectGarbage();
+        return passed;
     }
 
     /// <summary>Says once what keeps the agent from seeing everything, and again when it changes.</summary>
@@ -161,7 +175,7 @@ internal sealed partial class AgentLoop(
     [LoggerMessage(EventIds.PolicyLoaded, LogLevel.Information, "Policies in force: {Policies}, with {Rules} address rules")]
     private partial void LogLoaded(int policies, int rules);
 
-    [LoggerMessage(EventIds.PolicyRefused, LogLevel.Error, "The changed policies have {Count} errors; the last good ones stay in force")]
+    [LoggerMessage(EventIds.PolicyRefused, LogLevel.Error, "The changed policies are refused, errors: {Count}; the last good ones stay in force")]
     private partial void LogRefused(int count);
 
     [LoggerMessage(EventIds.PolicyDiagnostic, LogLevel.Error, "{Diagnostic}")]
@@ -171,8 +185,13 @@ internal sealed partial class AgentLoop(
         "Pass: {Dumped} of {Namespaces} namespaces dumped, {Sockets} sockets, values of {Read} read, {Milliseconds:F1} ms")]
     private partial void LogPass(int dumped, int namespaces, int sockets, int read, double milliseconds);
 
-    [LoggerMessage(EventIds.PassFailed, LogLevel.Error, "The pass failed; the next one tries again")]
-    private partial void LogPassFailed(Exception exception);
+    [LoggerMessage(EventIds.PassFailed, LogLevel.Error, "The pass failed: {Reason}")]
+    private partial void LogPassFailed(string reason);
+
+    [LoggerMessage(EventIds.NotGivenBack, LogLevel.Error,
+        "{Count} sockets could not be given back and keep the policy's values; the state file knows them, and 'run --once --restore-on-exit' "
+        + "tries again")]
+    private partial void LogNotGivenBack(int count);
 
     [LoggerMessage(EventIds.NamespacesFailed, LogLevel.Warning, "{Count} network namespaces could not be looked into")]
     private partial void LogNamespacesFailed(int count);

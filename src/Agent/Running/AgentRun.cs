@@ -43,6 +43,10 @@ internal static partial class AgentRun
         {
             return ExitCodes.NotPermitted;
         }
+        if (!Privileges.CheckNamespaces(options.Namespaces, Console.Error))
+        {
+            return ExitCodes.Usage;
+        }
         try
         {
             return options.Once ? Once(options, load.Snapshot) : Serve(options, policies, load, signals).GetAwaiter().GetResult();
@@ -63,15 +67,14 @@ internal static partial class AgentRun
                 $"keepalive-agent: warning: an agent is running (pid {RunDirectory.Holder(options.StateDirectory)}); it will take what this run "
                 + "sets for the applications' own values");
         }
+        directory.Warnings.ForEach(warning => Console.Error.WriteLine($"keepalive-agent: warning: {warning}"));
         using var state = directory.IsOwner ? directory.CreateState() : null;
         using var datapath = new PidfdDatapath(TimeProvider.System, options.Namespaces, directory.Inherited, state);
-        var report = new OnceReport(Console.Out);
-        var summary = datapath.Pass(policy, new PassScope { Full = true, DryRun = options.DryRun }, report);
-        if (options.RestoreOnExit && !options.DryRun)
-        {
-            summary = datapath.Pass(PolicySnapshot.Empty, new PassScope { Full = true, Last = true }, report);
-        }
-        report.Summary(summary);
+        // Once and then giving everything back: what is left of that is the giving back of what earlier runs have set.
+        var restore = options.RestoreOnExit;
+        var report = new OnceReport(Console.Out, whenRestored: restore ? "asked for with --restore-on-exit" : null);
+        report.Summary(datapath.Pass(
+            restore ? PolicySnapshot.Empty : policy, new PassScope { Full = true, DryRun = options.DryRun, Last = restore }, report));
         return report.Failed > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
@@ -86,7 +89,11 @@ internal static partial class AgentRun
             return ExitCodes.Failed;
         }
         using var loggers = CreateLoggers(options.JsonLog);
-        var logger = loggers.CreateLogger("Keepalive.Agent");
+        var logger = loggers.CreateLogger("agent");
+        foreach (var warning in directory.Warnings)
+        {
+            LogState(logger, warning);
+        }
         using var state = options.DryRun ? null : directory.CreateState();
         using var datapath = new PidfdDatapath(TimeProvider.System, options.Namespaces, directory.Inherited, state);
         using var metrics = new MetricCatalogue();
@@ -99,14 +106,14 @@ internal static partial class AgentRun
             policies,
             metrics,
             status,
-            new ChangeLog(loggers.CreateLogger<ChangeLog>()),
+            new ChangeLog(logger),
             new SocketTally(metrics, datapath.Name),
-            loggers.CreateLogger<AgentLoop>());
+            logger);
         signals.OnReload(loop.Reload);
         LogStarted(logger, Version, datapath.Name, options.Interval.TotalSeconds, options.Listen?.ToString() ?? "no address");
-        loop.Run(load, signals.Stop);
+        var notGivenBack = loop.Run(load, signals.Stop);
         LogStopped(logger);
-        return ExitCodes.Done;
+        return notGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
     private static async Task<MetricsServer> Listen(RunOptions options, Exposition exposition, ILoggerFactory loggers)
@@ -125,6 +132,8 @@ internal static partial class AgentRun
     {
         logging.SetMinimumLevel(LogLevel.Information);
         logging.AddFilter("Microsoft", LogLevel.Warning);
+        // That the port is taken is said in one line of our own.
+        logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         logging.AddConsole(console =>
         {
             console.LogToStandardErrorThreshold = LogLevel.Trace;
@@ -152,6 +161,9 @@ internal static partial class AgentRun
     [LoggerMessage(EventIds.Started, LogLevel.Information,
         "keepalive-agent {Version} started: datapath {Datapath}, a pass every {Interval} s, metrics on {Listen}")]
     private static partial void LogStarted(ILogger logger, string version, string datapath, double interval, string listen);
+
+    [LoggerMessage(EventIds.StateNotUnderstood, LogLevel.Warning, "{Warning}")]
+    private static partial void LogState(ILogger logger, string warning);
 
     [LoggerMessage(EventIds.Stopped, LogLevel.Information, "Stopped")]
     private static partial void LogStopped(ILogger logger);

@@ -5,6 +5,8 @@ internal static class EventIds
 {
     public const int Started = 1;
     public const int Stopped = 2;
+    public const int StateNotUnderstood = 3;
+    public const int NotGivenBack = 4;
     public const int PolicyLoaded = 10;
     public const int PolicyRefused = 11;
     public const int PolicyDiagnostic = 12;

@@ -14,11 +14,14 @@ internal sealed class RunDirectory : IDisposable
     {
         _path = path;
         _lock = held;
-        Inherited = StateFile.Load(StatePath(path), StateFile.CurrentBoot());
+        Inherited = StateFile.Load(StatePath(path), StateFile.CurrentBoot(), Warnings.Add);
     }
 
     /// <summary>Whether this process is the one agent of the node, and may write the state.</summary>
     public bool IsOwner => _lock is not null;
+
+    /// <summary>What could not be understood of what the last agent left.</summary>
+    public List<string> Warnings { get; } = [];
 
     /// <summary>What the last agent of this boot knew.</summary>
     public Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> Inherited { get; }
@@ -27,8 +30,15 @@ internal sealed class RunDirectory : IDisposable
     /// <exception cref="IOException">The directory cannot be made or written to.</exception>
     public static RunDirectory Open(string path)
     {
-        Directory.CreateDirectory(path);
-        return new RunDirectory(path, InstanceLock.TryAcquire(Path.Combine(path, "lock")));
+        try
+        {
+            Directory.CreateDirectory(path);
+            return new RunDirectory(path, InstanceLock.TryAcquire(Path.Combine(path, "lock")));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unusable(path, e);
+        }
     }
 
     /// <summary>Reads what an agent left or keeps there, without a lock; nothing is created.</summary>
@@ -39,9 +49,32 @@ internal sealed class RunDirectory : IDisposable
 
     /// <summary>Starts a new state file with what was inherited.</summary>
     /// <exception cref="LinuxException">It cannot be written.</exception>
-    public StateFile CreateState() => StateFile.Create(StatePath(_path), StateFile.CurrentBoot(), Inherited);
+    public StateFile CreateState()
+    {
+        try
+        {
+            KeepUnreadable();
+            return StateFile.Create(StatePath(_path), StateFile.CurrentBoot(), Inherited);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unusable(_path, e);
+        }
+    }
 
     public void Dispose() => _lock?.Dispose();
+
+    /// <summary>Moves a file that was not understood aside: somebody may still make sense of it.</summary>
+    private void KeepUnreadable()
+    {
+        if (Warnings.Count > 0 && File.Exists(StatePath(_path)))
+        {
+            File.Copy(StatePath(_path), StatePath(_path) + ".bad", overwrite: true);
+        }
+    }
+
+    private static IOException Unusable(string path, Exception e) =>
+        new($"the state directory {path} cannot be used: {e.Message}. Choose another with --state-dir.", e);
 
     private static string StatePath(string directory) => Path.Combine(directory, "state");
 }

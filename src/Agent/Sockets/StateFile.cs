@@ -25,6 +25,7 @@ internal sealed class StateFile : IDisposable
 {
     private const string Magic = "keepalive-agent-state 1 ";
     private const int CompactAt = 128 * 1024;
+    private const string Consequence = "values that an agent set are taken for the applications' own and are not given back";
 
     private readonly string _path;
     private readonly string _bootId;
@@ -42,63 +43,91 @@ internal sealed class StateFile : IDisposable
     /// <summary>This boot's id (/proc/sys/kernel/random/boot_id).</summary>
     public static string CurrentBoot() => File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
-    /// <summary>Reads what a predecessor left; empty when there is none, or it is from another boot or unreadable.</summary>
-    public static Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> Load(string path, string bootId)
+    /// <summary>Reads what a predecessor left; empty when there is none, or it is from another boot.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="bootId">This boot's id.</param>
+    /// <param name="warn">Told of anything in it that cannot be understood, and what follows from that.</param>
+    public static Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> Load(string path, string bootId, Action<string> warn)
     {
         var known = new Dictionary<(ulong, ulong), SocketMemory>();
-        byte[] bytes;
+        string[] lines;
         try
         {
-            bytes = AppendLog.ReadAll(path);
+            if (!File.Exists(path))
+            {
+                return known;
+            }
+            lines = File.ReadAllText(path).Split('\n');
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            warn($"the state file cannot be read ({e.Message}); {Consequence}");
             return known;
         }
-        var lines = Encoding.UTF8.GetString(bytes).Split('\n');
+        if (!lines[0].StartsWith(Magic, StringComparison.Ordinal))
+        {
+            warn($"{path} is not a state file of this version; {Consequence}");
+            return known;
+        }
         if (lines[0] != Magic + bootId)
         {
             return known;
         }
         var open = new List<(ulong, ulong)>();
+        var (bad, firstBad) = (0, 0);
         // A line that was being written when its writer was killed has no end of line, and is the last element here.
-        foreach (var line in lines.AsSpan(1, Math.Max(0, lines.Length - 2)))
+        for (var i = 1; i < lines.Length - 1; i++)
         {
-            var words = line.Split(' ');
-            if (words[0] == "ok")
+            if (!Take(lines[i].Trim('\0').Split(' '), known, open))
             {
-                foreach (var id in open)
-                {
-                    if (known.TryGetValue(id, out var memory))
-                    {
-                        known[id] = memory with { Replaces = null };
-                    }
-                }
-                open.Clear();
-            }
-            if (words.Length < 3 || !ulong.TryParse(words[1], out var netns) || !ulong.TryParse(words[2], out var cookie))
-            {
-                continue;
-            }
-            var key = (netns, cookie);
-            switch (words[0])
-            {
-                case "set" when words.Length >= 6 && Parse(words[3]) is { } found && Parse(words[4]) is { } old && Parse(words[5]) is { } set:
-                    known[key] = new SocketMemory(SocketHolder.Agent, found, set, Replaces: old);
-                    open.Add(key);
-                    break;
-                case "kept" when words.Length >= 4 && Parse(words[3]) is { } kept:
-                    known[key] = SocketMemory.OfKept(kept);
-                    break;
-                case "application":
-                    known[key] = SocketMemory.OfApplication;
-                    break;
-                case "forget":
-                    known.Remove(key);
-                    break;
+                firstBad = bad++ == 0 ? i + 1 : firstBad;
             }
         }
+        if (bad > 0)
+        {
+            warn($"{path}:{firstBad}: {bad} {(bad == 1 ? "line" : "lines")} cannot be understood; of the sockets they tell of, {Consequence}");
+        }
         return known;
+    }
+
+    /// <summary>Takes in one line; false when it makes no sense.</summary>
+    private static bool Take(string[] words, Dictionary<(ulong, ulong), SocketMemory> known, List<(ulong, ulong)> open)
+    {
+        if (words is ["ok"])
+        {
+            foreach (var id in open)
+            {
+                if (known.TryGetValue(id, out var memory))
+                {
+                    known[id] = memory with { Replaces = null };
+                }
+            }
+            open.Clear();
+            return true;
+        }
+        if (words.Length < 3 || !ulong.TryParse(words[1], out var netns) || !ulong.TryParse(words[2], out var cookie))
+        {
+            return false;
+        }
+        var key = (netns, cookie);
+        switch (words[0])
+        {
+            case "set" when words.Length >= 6 && Parse(words[3]) is { } found && Parse(words[4]) is { } old && Parse(words[5]) is { } set:
+                known[key] = new SocketMemory(SocketHolder.Agent, found, set, Replaces: old);
+                open.Add(key);
+                return true;
+            case "kept" when words.Length >= 4 && Parse(words[3]) is { } kept:
+                known[key] = SocketMemory.OfKept(kept);
+                return true;
+            case "application":
+                known[key] = SocketMemory.OfApplication;
+                return true;
+            case "forget":
+                known.Remove(key);
+                return true;
+            default:
+                return false;
+        }
     }
 
     /// <summary>Starts a new file with what is known and puts it in the place of the old one.</summary>
@@ -123,28 +152,44 @@ internal sealed class StateFile : IDisposable
     {
         if (_unconfirmed)
         {
-            _log.Append("ok\n"u8);
-            _unconfirmed = false;
+            _unconfirmed = !Try(() => _log.Append("ok\n"u8));
         }
     }
 
-    /// <summary>Notes what is remembered of a socket that was not written to.</summary>
-    public void Note(ulong netns, ulong cookie, SocketMemory? memory) => Append(_log, netns, cookie, memory);
+    /// <summary>Notes what is remembered of a socket that was not written to. Without room for it the file says what was so before: a
+    /// restart then judges by older knowledge, and no socket has values nobody knows of.</summary>
+    public void Note(ulong netns, ulong cookie, SocketMemory? memory) => Try(() => Append(_log, netns, cookie, memory));
 
     /// <summary>Rewrites the file when most of it has been overtaken.</summary>
     public void CompactWhenWorthwhile(Func<IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory>> known)
     {
         if (_log.Length > Math.Max(CompactAt, 3 * _compactedLength))
         {
-            var log = WriteNew(_path, _bootId, known());
-            _log.Dispose();
-            _log = log;
-            _compactedLength = log.Length;
-            _unconfirmed = false;
+            Try(() =>
+            {
+                var log = WriteNew(_path, _bootId, known());
+                _log.Dispose();
+                _log = log;
+                _unconfirmed = false;
+            });
+            _compactedLength = _log.Length;
         }
     }
 
     public void Dispose() => _log.Dispose();
+
+    private static bool Try(Action write)
+    {
+        try
+        {
+            write();
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
 
     private static AppendLog WriteNew(string path, string bootId, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory> known)
     {
@@ -216,6 +261,7 @@ internal sealed class StateFile : IDisposable
         var parts = text.Split(',');
         return parts.Length == 4 && parts[0] is "on" or "off"
             && int.TryParse(parts[1], out var time) && int.TryParse(parts[2], out var interval) && int.TryParse(parts[3], out var probes)
+            && time is > 0 and <= 32767 && interval is > 0 and <= 32767 && probes is > 0 and <= 127
             ? new KeepaliveOptions(parts[0] == "on", time, interval, probes)
             : null;
     }

@@ -37,10 +37,6 @@ internal static unsafe partial class Unistd
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int flock(SafeHandle fd, int operation);
 
-    /// <summary>posix_fallocate(3): 0, or the error number itself (errno is not set).</summary>
-    [LibraryImport("libc")]
-    internal static partial int posix_fallocate(SafeHandle fd, long offset, long len);
-
     /// <summary>ftruncate(2): 0, or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int ftruncate(SafeHandle fd, long length);

@@ -48,7 +48,7 @@ internal sealed class Rig : IDisposable, ISocketSink
         var before = _state;
         _datapath?.Dispose();
         var file = Path.Combine(_directory.FullName, "state");
-        var known = StateFile.Load(file, "boot");
+        var known = StateFile.Load(file, "boot", Xunit.Assert.Fail);
         _state = StateFile.Create(file, "boot", known);
         before?.Dispose();
         _datapath = _create([_netns], known, _state);

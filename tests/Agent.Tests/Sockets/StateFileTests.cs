@@ -27,8 +27,8 @@ public sealed class StateFileTests : IDisposable
         file.Note(2, 13, SocketMemory.OfApplication);
         file.Intend(1, 10, Off, On, Later, null);
 
-        // Not disposed, as a killed process would not: the file still has its allocated room behind the last line.
-        var known = StateFile.Load(FilePath, Boot);
+        // Not disposed, as a killed process would not.
+        var known = Load();
         Assert.Equal(4, known.Count);
         Assert.Equal(new SocketMemory(SocketHolder.Agent, Off, Later, Replaces: On), known[(1, 10)]);
         Assert.Equal(new SocketMemory(SocketHolder.Agent, Off, On, Replaces: Off), known[(1, 11)]);
@@ -48,7 +48,7 @@ public sealed class StateFileTests : IDisposable
             [(2, 13)] = SocketMemory.OfApplication,
         };
         StateFile.Create(FilePath, Boot, known).Dispose();
-        var again = StateFile.Load(FilePath, Boot);
+        var again = Load();
         Assert.Equal(known.Count, again.Count);
         Assert.Equal(SocketMemory.OfAgent(Off, On), again[(1, 10)] with { Replaces = null });
         Assert.True(again[(1, 10)].IsAsLeft(On));
@@ -62,21 +62,46 @@ public sealed class StateFileTests : IDisposable
     public void Load_AnotherBoot_IsEmpty()
     {
         StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory> { [(1, 10)] = SocketMemory.OfApplication }).Dispose();
-        Assert.Single(StateFile.Load(FilePath, Boot));
-        Assert.Empty(StateFile.Load(FilePath, "other"));
+        Assert.Single(Load());
+        Assert.Empty(StateFile.Load(FilePath, "other", Assert.Fail));
     }
 
     [Theory]
-    [InlineData("")]
-    [InlineData("\n\n")]
-    [InlineData("keepalive-agent-state 1 b00t")]
-    [InlineData("keepalive-agent-state 1 b00t\nset 1 10 off,7200,75,9 off,7200,75,9 on,700,1")]
-    [InlineData("keepalive-agent-state 1 b00t\nset 1\nset x y\nfuture 1 2 3\nset 1 10 1 2 3\n")]
-    [InlineData("\0\0\0\0")]
-    public void Load_DamagedFile_TakesNothingFromIt(string text)
+    [InlineData("", "is not a state file")]
+    [InlineData("\n\n", "is not a state file")]
+    [InlineData("\0\0\0\0", "is not a state file")]
+    [InlineData("keepalive-agent-state 2 b00t\n", "is not a state file")]
+    [InlineData("keepalive-agent-state 1 b00t", "")]
+    [InlineData("keepalive-agent-state 1 b00t\nset 1 10 off,7200,75,9 off,7200,75,9 on,700,1", "")]
+    [InlineData("keepalive-agent-state 1 b00t\nset 1\nset x y\nfuture 1 2 3\nset 1 10 1 2 3\n", "state:2: 4 lines cannot be understood")]
+    [InlineData("keepalive-agent-state 1 b00t\nkept 1 10 on,99999,0,300\n", "state:2: 1 line cannot be understood")]
+    public void Load_DamagedFile_TakesNothingFromItAndSaysSo(string text, string warning)
     {
         File.WriteAllText(FilePath, text);
-        Assert.Empty(StateFile.Load(FilePath, Boot));
+        var warnings = new List<string>();
+        Assert.Empty(StateFile.Load(FilePath, Boot, warnings.Add));
+        Assert.Equal(warning.Length == 0 ? 0 : 1, warnings.Count);
+        Assert.All(warnings, w => Assert.Contains(warning, w, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Load_OneBadLineAmongGoodOnes_LosesOnlyThatLine()
+    {
+        var file = StateFile.Create(FilePath, Boot, Nothing);
+        for (var cookie = 1ul; cookie <= 100; cookie++)
+        {
+            file.Intend(1, cookie, Off, Off, On, null);
+        }
+        file.Confirm();
+        file.Dispose();
+        var lines = File.ReadAllLines(FilePath);
+        lines[50] = "set hello";
+        File.WriteAllLines(FilePath, lines);
+        var warnings = new List<string>();
+        var known = StateFile.Load(FilePath, Boot, warnings.Add);
+        Assert.Equal(99, known.Count);
+        Assert.All(known.Values, memory => Assert.Equal(SocketMemory.OfAgent(Off, On), memory));
+        Assert.Contains("state:51: 1 line", Assert.Single(warnings), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -92,8 +117,8 @@ public sealed class StateFileTests : IDisposable
         }
         file.Intend(1, 99, Off, Off, On, null);
         Assert.InRange(new FileInfo(FilePath).Length, 1, 1024 * 1024);
-        Assert.Contains((1ul, 99ul), StateFile.Load(FilePath, Boot).Keys);
-        Assert.Contains((1ul, 10ul), StateFile.Load(FilePath, Boot).Keys);
+        Assert.Contains((1ul, 99ul), Load().Keys);
+        Assert.Contains((1ul, 10ul), Load().Keys);
     }
 
     [Fact]
@@ -109,10 +134,12 @@ public sealed class StateFileTests : IDisposable
             Port = 0,
             Position = default,
         });
-        Assert.Single(StateFile.Load(FilePath, Boot));
+        Assert.Single(Load());
     }
 
     public void Dispose() => _directory.Delete(recursive: true);
 
     private static Dictionary<(ulong, ulong), SocketMemory> Nothing => [];
+
+    private Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> Load() => StateFile.Load(FilePath, Boot, Assert.Fail);
 }

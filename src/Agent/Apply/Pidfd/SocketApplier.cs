@@ -66,6 +66,10 @@ internal sealed class SocketApplier(StateFile? state)
         {
             state?.Intend(socket.Namespace, socket.Cookie, found, current, verdict.Want, socket.Rule);
         }
+        catch (LinuxException) when (verdict.Memory is not { Holder: SocketHolder.Agent })
+        {
+            // Giving back needs no note: an interrupted one is done again from what was noted before.
+        }
         catch (LinuxException)
         {
             Fail(socket, FailureReasons.StateFile);
