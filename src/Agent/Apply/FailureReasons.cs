@@ -19,6 +19,6 @@ internal static class FailureReasons
     /// <summary>The state file could not take what would have to be given back.</summary>
     public const string StateFile = "stateFile";
 
-    /// <summary>A restart or the last pass met unanswered probes.</summary>
+    /// <summary>Its probes are unanswered: a write would send one more.</summary>
     public const string Probing = "probing";
 }
