@@ -4,8 +4,9 @@ using Keepalive.Simulator;
 using Keepalive.Simulator.Commands;
 
 Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
-var root = new RootCommand("Shows what TCP keepalive does to real connections, in a lab of network namespaces.")
+var root = new RootCommand("Shows what TCP keepalive does to connections behind idle load balancers.")
 {
+    BalancersCommand.Create(),
     DemoCommand.Create(),
     DemoCommand.CreateInside(),
     LabCommands.CreateClient(),

@@ -1,0 +1,66 @@
+using System.Collections.Immutable;
+
+namespace Keepalive.Config.Balancers;
+
+/// <summary>What is known of a product that forgets idle TCP connections: a load balancer, a NAT, a firewall, a proxy.</summary>
+public sealed record BalancerPreset
+{
+    /// <summary>Its name in commands: lower case, digits and dashes.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The product, and the part of it where that matters.</summary>
+    public required string Product { get; init; }
+
+    /// <summary>The idle timeout it has by default, seconds; null where it has none until one is configured.</summary>
+    public required int? IdleTimeout { get; init; }
+
+    /// <summary>The shortest idle timeout it can be given, seconds; null where that is not known or nothing can be configured.</summary>
+    public int? MinIdleTimeout { get; init; }
+
+    /// <summary>The longest idle timeout it can be given, seconds; null where that is not known or nothing can be configured.</summary>
+    public int? MaxIdleTimeout { get; init; }
+
+    /// <summary>Whether the idle timeout can be changed.</summary>
+    public bool IsConfigurable { get; init; } = true;
+
+    /// <summary>What happens when the idle timeout has passed.</summary>
+    public required ExpiryClass Expiry { get; init; }
+
+    /// <summary>What restarts the idle clock.</summary>
+    public required Refresh Refresh { get; init; }
+
+    /// <summary>Facts that no source confirms. They are what is most likely, and to be measured before relying on them.</summary>
+    public BalancerFacts Unverified { get; init; }
+
+    /// <summary>Where the facts are from, https; the first is the main one.</summary>
+    public required ImmutableArray<string> Sources { get; init; }
+
+    /// <summary>What else is worth knowing, one line; may be empty.</summary>
+    public string Notes { get; init; } = "";
+
+    /// <summary>What to simulate.</summary>
+    public IdleBehaviour Behaviour => new(Expiry, Refresh);
+
+    /// <summary>Whether a source confirms all of these facts.</summary>
+    public bool IsVerified(BalancerFacts facts) => (Unverified & facts) == BalancerFacts.None;
+}
+
+/// <summary>The facts of a <see cref="BalancerPreset"/> that a source can confirm.</summary>
+[Flags]
+public enum BalancerFacts
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>The idle timeout and its range.</summary>
+    IdleTimeout = 1,
+
+    /// <summary>What happens when it has passed.</summary>
+    Expiry = 2,
+
+    /// <summary>What restarts the clock.</summary>
+    Refresh = 4,
+
+    /// <summary>Every one.</summary>
+    All = IdleTimeout | Expiry | Refresh,
+}

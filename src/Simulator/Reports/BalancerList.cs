@@ -1,0 +1,118 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Keepalive.Config.Balancers;
+
+namespace Keepalive.Simulator.Reports;
+
+/// <summary>What <c>balancers</c> prints: a table, with notes and sources below it, or one JSON object a line.</summary>
+internal static class BalancerList
+{
+    private const char Mark = '*';
+
+    public static void WriteTable(IReadOnlyCollection<BalancerPreset> presets, TextWriter output)
+    {
+        List<string[]> rows = [["NAME", "IDLE TIMEOUT", "RANGE", "AT EXPIRY", "REFRESHED BY"]];
+        rows.AddRange(presets.Select(preset => (string[])
+        [
+            preset.Name,
+            Marked(preset, BalancerFacts.IdleTimeout, preset.IdleTimeout is { } timeout ? Seconds(timeout) : "none"),
+            Range(preset),
+            Marked(preset, BalancerFacts.Expiry, preset.Behaviour.ExpiryName),
+            Marked(preset, BalancerFacts.Refresh, preset.Behaviour.RefreshName),
+        ]));
+        Write(rows, output);
+        output.WriteLine();
+        output.WriteLine($"{Mark} not confirmed by a source: what is most likely; measure it before relying on it.");
+        output.WriteLine();
+        foreach (var preset in presets)
+        {
+            output.WriteLine($"{preset.Name}: {preset.Product}");
+            foreach (var line in preset.Sources.Prepend(preset.Notes).Where(line => line.Length > 0))
+            {
+                output.WriteLine($"  {line}");
+            }
+        }
+    }
+
+    public static void WriteJson(IReadOnlyCollection<BalancerPreset> presets, TextWriter output)
+    {
+        foreach (var preset in presets)
+        {
+            var line = new BalancerJson(
+                preset.Name,
+                preset.Product,
+                preset.IdleTimeout,
+                preset.MinIdleTimeout,
+                preset.MaxIdleTimeout,
+                preset.IsConfigurable,
+                preset.Behaviour.ExpiryName,
+                preset.Behaviour.RefreshName,
+                new VerifiedJson(
+                    preset.IsVerified(BalancerFacts.IdleTimeout),
+                    preset.IsVerified(BalancerFacts.Expiry),
+                    preset.IsVerified(BalancerFacts.Refresh)),
+                [.. preset.Sources],
+                preset.Notes);
+            output.WriteLine(JsonSerializer.Serialize(line, BalancerJsonContext.Readable.BalancerJson));
+        }
+    }
+
+    private static string Range(BalancerPreset preset) => preset switch
+    {
+        { IsConfigurable: false } => "fixed",
+        { MinIdleTimeout: { } min, MaxIdleTimeout: { } max } => $"{Seconds(min)}..{Seconds(max)}",
+        { MinIdleTimeout: { } min } => $"from {Seconds(min)}",
+        { MaxIdleTimeout: { } max } => $"up to {Seconds(max)}",
+        _ => "configurable",
+    };
+
+    private static string Seconds(int seconds) => string.Create(CultureInfo.InvariantCulture, $"{seconds}s");
+
+    private static string Marked(BalancerPreset preset, BalancerFacts fact, string text) => preset.IsVerified(fact) ? text : text + Mark;
+
+    private static void Write(List<string[]> rows, TextWriter output)
+    {
+        var widths = Enumerable.Range(0, rows[0].Length).Select(column => rows.Max(row => row[column].Length)).ToArray();
+        var line = new StringBuilder();
+        foreach (var row in rows)
+        {
+            line.Clear();
+            for (var column = 0; column < row.Length; column++)
+            {
+                line.Append(row[column].PadRight(widths[column] + 2));
+            }
+            output.WriteLine(line.ToString().TrimEnd());
+        }
+    }
+}
+
+/// <summary>A line of <c>balancers -o json</c>. Times are seconds; null: no default, or no such limit known.</summary>
+internal sealed record BalancerJson(
+    string Name,
+    string Product,
+    int? IdleTimeout,
+    int? MinIdleTimeout,
+    int? MaxIdleTimeout,
+    bool Configurable,
+    string Expiry,
+    string Refresh,
+    VerifiedJson Verified,
+    string[] Sources,
+    string Notes);
+
+/// <summary>Which facts a source confirms.</summary>
+internal sealed record VerifiedJson(bool IdleTimeout, bool Expiry, bool Refresh);
+
+[JsonSerializable(typeof(BalancerJson))]
+internal sealed partial class BalancerJsonContext : JsonSerializerContext
+{
+    /// <summary>Writes what JSON need not escape as it is.</summary>
+    public static BalancerJsonContext Readable { get; } = new(new JsonSerializerOptions
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    });
+}
