@@ -102,13 +102,21 @@ internal static class NodeScenario
         {
             Report.Line($"  since it began, by thread: {thread}", string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0} ms"));
         }
-        Report.Goal("RssAnon + RssShmem, the most", memory.Max, GoalMegabytes, memory.ToString(), "MB");
+        Report.Goal("RssAnon + RssShmem, the most", memory.Max, GoalMegabytes, Most(memory, "0.0"), "MB");
         Report.Line("RssFile, shared with others", string.Create(CultureInfo.InvariantCulture, $"{process.Megabytes("RssFile"):0.0} MB"));
+        // The goal is one interval; the slack is for two looks and the scheduling of a busy machine.
         Report.Goal($"from connecting to being set, the most of {arrivals.Latencies.Count}", arrivals.Latencies.Max,
-            (Interval + Slack).TotalSeconds, arrivals.Latencies.ToString(), "s");
+            (Interval + Slack).TotalSeconds, Most(arrivals.Latencies, "0.00"), "s");
         if (arrivals.Missed > 0)
         {
             Report.Line("closed before they were seen being set", $"{arrivals.Missed}");
         }
+    }
+
+    /// <summary>The greatest first, as these lines are about it: series print their median first.</summary>
+    private static string Most(Series series, string format)
+    {
+        string Text(double value) => value.ToString(format, CultureInfo.InvariantCulture);
+        return $"{Text(series.Max)} (median {Text(series.Median)})";
     }
 }
