@@ -18,6 +18,9 @@ public static class Errno
     public const int ENOSYS = 38;
     public const int ENOTSOCK = 88;
     public const int ENOPROTOOPT = 92;
+    public const int EMSGSIZE = 90;
+    public const int EOPNOTSUPP = 95;
+    public const int ENETDOWN = 100;
     public const int ENOBUFS = 105;
 
     /// <summary>The symbolic name where this program knows it, else <c>errno N</c>.</summary>
@@ -38,6 +41,9 @@ public static class Errno
         ENOSYS => nameof(ENOSYS),
         ENOTSOCK => nameof(ENOTSOCK),
         ENOPROTOOPT => nameof(ENOPROTOOPT),
+        EMSGSIZE => nameof(EMSGSIZE),
+        EOPNOTSUPP => nameof(EOPNOTSUPP),
+        ENETDOWN => nameof(ENETDOWN),
         ENOBUFS => nameof(ENOBUFS),
         _ => $"errno {errno}",
     };

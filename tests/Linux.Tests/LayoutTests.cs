@@ -14,7 +14,21 @@ public sealed class LayoutTests
     /// <summary>Import class, headers, and the C name of each of its structs; a star means that the struct goes on after what is mirrored.</summary>
     public static TheoryData<string, string, string> Imports => new()
     {
-        { nameof(SysSocket), "sys/socket.h netinet/in.h netinet/tcp.h", "" },
+        {
+            nameof(SysSocket), "sys/socket.h sys/uio.h netinet/in.h netinet/tcp.h",
+            "iovec=struct iovec msghdr=struct msghdr mmsghdr=struct mmsghdr"
+        },
+        { nameof(SysMman), "sys/mman.h", "" },
+        { nameof(NetIf), "net/if.h", "ifreq=struct ifreq" },
+        {
+            nameof(LinuxEthtool), "linux/ethtool.h linux/sockios.h",
+            "ethtool_sset_info=struct ethtool_sset_info ethtool_gstrings=struct ethtool_gstrings ethtool_sfeatures=struct ethtool_sfeatures "
+            + "ethtool_set_features_block=struct ethtool_set_features_block"
+        },
+        {
+            nameof(LinuxIfPacket), "linux/if_packet.h linux/if_ether.h",
+            "sockaddr_ll=struct sockaddr_ll tpacket_req=struct tpacket_req tpacket2_hdr=struct tpacket2_hdr tpacket_stats=struct tpacket_stats"
+        },
         { nameof(Unistd), "unistd.h fcntl.h sys/file.h", "" },
         { nameof(Sched), "sched.h", "" },
         { nameof(SysPidfd), "sys/syscall.h unistd.h", "" },
@@ -26,6 +40,22 @@ public sealed class LayoutTests
             "inet_diag_sockid=struct inet_diag_sockid inet_diag_req=struct inet_diag_req inet_diag_msg=struct inet_diag_msg tcp_info=struct tcp_info*"
         },
         { nameof(Errno), "errno.h", "" },
+        {
+            nameof(Pcap), "pcap/pcap.h",
+            "timeval=struct timeval pcap_pkthdr=struct pcap_pkthdr pcap_stat=struct pcap_stat bpf_program=struct bpf_program"
+        },
+        { nameof(LinuxFilter), "linux/filter.h linux/if_packet.h", "sock_filter=struct sock_filter sock_fprog=struct sock_fprog" },
+        { nameof(SysPoll), "poll.h", "pollfd=struct pollfd" },
+        {
+            nameof(IfAddrs), "sys/socket.h netinet/in.h net/if.h ifaddrs.h",
+            "ifaddrs=struct ifaddrs sockaddr_in=struct sockaddr_in sockaddr_in6=struct sockaddr_in6"
+        },
+        { nameof(Time), "time.h", "timespec=struct timespec" },
+        { nameof(Stdio), "stdio.h", "" },
+        { nameof(SysIoctl), "sys/ioctl.h linux/sockios.h", "" },
+        { nameof(LinuxBpf), "linux/bpf.h", "bpf_prog_info=struct bpf_prog_info* bpf_map_info=struct bpf_map_info* bpf_link_info=struct bpf_link_info*" },
+        { nameof(BpfLibbpf), "bpf/libbpf.h", "bpf_object_open_opts=struct bpf_object_open_opts" },
+        { nameof(BpfBpf), "bpf/bpf.h", "bpf_map_create_opts=struct bpf_map_create_opts bpf_test_run_opts=struct bpf_test_run_opts" },
     };
 
     [Theory]
@@ -34,7 +64,7 @@ public sealed class LayoutTests
     {
         var type = typeof(SysSocket).Assembly.GetTypes().Single(t => t.Name == import && t.DeclaringType is null);
         var asserts = Constants(type).Concat(Structs(type, structs)).ToList();
-        Assert.NotEmpty(asserts);
+        Assert.True(asserts.Count > 0 || type.GetMethods(BindingFlags.Static | BindingFlags.NonPublic).Length > 0, "there is nothing in it");
         Assert.Equal("", Compile(headers, asserts));
     }
 

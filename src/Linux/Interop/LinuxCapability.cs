@@ -10,6 +10,8 @@ internal static unsafe partial class LinuxCapability
     internal const int CAP_NET_RAW = 13;
     internal const int CAP_SYS_PTRACE = 19;
     internal const int CAP_SYS_ADMIN = 21;
+    internal const int CAP_PERFMON = 38;
+    internal const int CAP_BPF = 39;
 
     [StructLayout(LayoutKind.Sequential)]
     internal struct cap_user_header

@@ -10,4 +10,8 @@ internal static partial class Sched
     /// <summary>setns(2): 0, or -1 with errno (EPERM without CAP_SYS_ADMIN over the namespace, EINVAL when it is of another kind).</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int setns(SafeHandle fd, int nstype);
+
+    /// <summary>unshare(2): 0, or -1 with errno (EPERM without CAP_SYS_ADMIN, ENOSPC at a limit). CLONE_NEWNET moves the calling thread only.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int unshare(int flags);
 }

@@ -2,13 +2,15 @@ using System.Runtime.InteropServices;
 
 namespace Keepalive.Linux.Interop;
 
-/// <summary>sys/socket.h, netinet/tcp.h: raw imports and constants.</summary>
+/// <summary>sys/socket.h, sys/uio.h, netinet/tcp.h: raw imports, constants and layouts.</summary>
 internal static unsafe partial class SysSocket
 {
     internal const int AF_UNSPEC = 0;
     internal const int AF_INET = 2;
     internal const int AF_INET6 = 10;
     internal const int AF_NETLINK = 16;
+    internal const int AF_PACKET = 17;
+    internal const int SOCK_DGRAM = 2;
     internal const int SOCK_RAW = 3;
     internal const int SOCK_CLOEXEC = 0x80000;
 
@@ -16,6 +18,7 @@ internal static unsafe partial class SysSocket
     internal const int SO_ERROR = 4;
     internal const int SO_RCVBUF = 8;
     internal const int SO_KEEPALIVE = 9;
+    internal const int SO_ATTACH_FILTER = 26;
     internal const int SO_PROTOCOL = 38;
     internal const int SO_COOKIE = 57;
     internal const int SO_NETNS_COOKIE = 71;
@@ -28,7 +31,36 @@ internal static unsafe partial class SysSocket
     internal const int TCP_INFO = 11;
     internal const int TCP_USER_TIMEOUT = 18;
 
+    internal const int SOL_PACKET = 263;
+
     internal const int MSG_TRUNC = 0x20;
+    internal const int MSG_DONTWAIT = 0x40;
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct iovec
+    {
+        internal void* iov_base;
+        internal nuint iov_len;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct msghdr
+    {
+        internal void* msg_name;
+        internal uint msg_namelen;
+        internal iovec* msg_iov;
+        internal nuint msg_iovlen;
+        internal void* msg_control;
+        internal nuint msg_controllen;
+        internal int msg_flags;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct mmsghdr
+    {
+        internal msghdr msg_hdr;
+        internal uint msg_len;
+    }
 
     /// <summary>socket(2): a descriptor, or -1 with errno (EAFNOSUPPORT, EMFILE, EPERM, …).</summary>
     [LibraryImport("libc", SetLastError = true)]
@@ -49,4 +81,20 @@ internal static unsafe partial class SysSocket
     /// <summary>setsockopt(2): 0, or -1 with errno (EINVAL out of range, EPERM by a BPF hook, …).</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int setsockopt(int sockfd, int level, int optname, void* optval, uint optlen);
+
+    /// <summary>setsockopt(2), for a socket of this process's own: 0, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int setsockopt(SafeHandle sockfd, int level, int optname, void* optval, uint optlen);
+
+    /// <summary>getsockopt(2), for a socket of this process's own: 0, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int getsockopt(SafeHandle sockfd, int level, int optname, void* optval, uint* optlen);
+
+    /// <summary>bind(2): 0, or -1 with errno (ENODEV, …).</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int bind(SafeHandle sockfd, void* addr, uint addrlen);
+
+    /// <summary>sendmmsg(2): messages sent, or -1 with errno where the first could not be (EMSGSIZE, ENOBUFS, ENETDOWN, EAGAIN, …).</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int sendmmsg(SafeHandle sockfd, mmsghdr* msgvec, uint vlen, int flags);
 }

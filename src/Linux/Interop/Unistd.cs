@@ -21,6 +21,10 @@ internal static unsafe partial class Unistd
     [LibraryImport("libc")]
     internal static partial int close(int fd);
 
+    /// <summary>read(2): bytes read, 0 at the end, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint read(SafeHandle fd, void* buf, nuint count);
+
     /// <summary>pread(2): bytes read, 0 at end of file, or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint pread(SafeHandle fd, void* buf, nuint count, long offset);

@@ -1,3 +1,4 @@
+using Keepalive.Linux.Interop;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Processes;
 
@@ -35,6 +36,17 @@ public sealed class NamespaceSockets : IDisposable
             throw;
         }
     });
+
+    /// <summary>Moves the calling thread, which must be one that stays away from everything else, into the namespace.</summary>
+    /// <exception cref="LinuxException">EPERM: CAP_NET_ADMIN or CAP_SYS_ADMIN over the namespace is missing.</exception>
+    internal void Enter()
+    {
+        using var file = Diag.OpenNamespace();
+        if (Sched.setns(file, Sched.CLONE_NEWNET) != 0)
+        {
+            throw LinuxException.Last("setns");
+        }
+    }
 
     public void Dispose()
     {

@@ -11,7 +11,14 @@ public static class NetworkNamespace
     /// <param name="path">A namespace file: /proc/PID/ns/net, /run/netns/NAME.</param>
     /// <param name="work">What it opens stays in that namespace and keeps it alive until closed.</param>
     /// <exception cref="LinuxException">open (ENOENT: the process has gone) or setns (EPERM: CAP_SYS_ADMIN is missing) failed.</exception>
-    public static T Run<T>(string path, Func<T> work)
+    public static T Run<T>(string path, Func<T> work) => OnOwnThread(() =>
+    {
+        Enter(path);
+        return work();
+    });
+
+    /// <summary>Runs <paramref name="work"/> on a thread that ends with it, so that it may change what a thread has for its own.</summary>
+    internal static T OnOwnThread<T>(Func<T> work)
     {
         T result = default!;
         ExceptionDispatchInfo? failure = null;
@@ -20,7 +27,6 @@ public static class NetworkNamespace
             {
                 try
                 {
-                    Enter(path);
                     result = work();
                 }
                 catch (Exception e)

@@ -46,6 +46,13 @@ public sealed class SockDiag : IDisposable
         return SysSocket.getsockopt(_socket.Number, SysSocket.SOL_SOCKET, SysSocket.SO_NETNS_COOKIE, &cookie, &length) == 0 ? cookie : 0;
     }
 
+    /// <summary>A descriptor of the namespace it is in.</summary>
+    internal FileDescriptor OpenNamespace()
+    {
+        var fd = SysIoctl.ioctl(_socket, SysIoctl.SIOCGSKNS);
+        return fd < 0 ? throw LinuxException.Last("ioctl(SIOCGSKNS)") : new FileDescriptor(fd);
+    }
+
     /// <summary>Visits every TCP socket in one of <paramref name="states"/>.</summary>
     /// <param name="states">The states wanted.</param>
     /// <param name="details">Whether the idle clock is wanted too (struct tcp_info; each socket is locked for it).</param>

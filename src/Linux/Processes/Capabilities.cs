@@ -9,6 +9,8 @@ public enum Capability
     NetRaw = LinuxCapability.CAP_NET_RAW,
     SysPtrace = LinuxCapability.CAP_SYS_PTRACE,
     SysAdmin = LinuxCapability.CAP_SYS_ADMIN,
+    Perfmon = LinuxCapability.CAP_PERFMON,
+    Bpf = LinuxCapability.CAP_BPF,
 }
 
 /// <summary>What the calling thread is allowed to do.</summary>
@@ -21,6 +23,8 @@ public static class Capabilities
         Capability.NetRaw => nameof(LinuxCapability.CAP_NET_RAW),
         Capability.SysPtrace => nameof(LinuxCapability.CAP_SYS_PTRACE),
         Capability.SysAdmin => nameof(LinuxCapability.CAP_SYS_ADMIN),
+        Capability.Perfmon => nameof(LinuxCapability.CAP_PERFMON),
+        Capability.Bpf => nameof(LinuxCapability.CAP_BPF),
         _ => $"capability {(int)capability}",
     };
 

@@ -29,6 +29,10 @@ public static class ProcFs
     /// <summary>The inode number of a process's mount namespace.</summary>
     public static int TryGetMountNamespace(int pid, out ulong inode) => TryGetNamespace(pid, "mnt"u8, out inode);
 
+    /// <summary>Whether this /proc shows every process of the machine: its PID namespace is the first one
+    /// (include/linux/proc_ns.h, PROC_PID_INIT_INO).</summary>
+    public static bool SeesWholeNode() => Inode("/proc/self/ns/pid") == 0xEFFFFFFC;
+
     /// <summary>The path that names a process's network namespace to setns(2).</summary>
     public static string NetworkNamespacePath(int pid) => $"/proc/{pid}/ns/net";
 

@@ -1,0 +1,129 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+using Keepalive.Linux.Files;
+using Keepalive.Linux.Interop;
+using Keepalive.Linux.Processes;
+
+namespace Keepalive.Linux.Bpf;
+
+/// <summary>A program that is attached to a cgroup by a link.</summary>
+/// <param name="Link">The link's id.</param>
+/// <param name="Program">The program's name, at most 15 bytes.</param>
+public readonly record struct CgroupAttachment(uint Link, string Program);
+
+/// <summary>What is attached to a cgroup, whoever did it.</summary>
+public static unsafe class BpfCgroups
+{
+    private const int MostMaps = 64;
+
+    /// <summary>The directory the version 2 hierarchy is mounted at, null where it is not; on a hybrid node it has no controllers.</summary>
+    public static string? Mount()
+    {
+        try
+        {
+            foreach (var line in File.ReadLines("/proc/self/mountinfo"))
+            {
+                if (line.Contains(" - cgroup2 ", StringComparison.Ordinal))
+                {
+                    return line.Split(' ')[4];
+                }
+            }
+        }
+        catch (IOException)
+        {
+            // No /proc: nothing is known to be mounted.
+        }
+        return null;
+    }
+
+    /// <summary>The links to exactly this cgroup.</summary>
+    public static List<CgroupAttachment> Attached(string cgroup)
+    {
+        var found = new List<CgroupAttachment>();
+        var wanted = ProcFs.Inode(cgroup);
+        uint id = 0;
+        while (wanted != 0 && BpfBpf.bpf_link_get_next_id(id, &id) == 0)
+        {
+            using var link = Open(BpfBpf.bpf_link_get_fd_by_id(id));
+            if (link is not null && TryInfo<LinuxBpf.bpf_link_info>(link, out var info) && info.type == LinuxBpf.BPF_LINK_TYPE_CGROUP
+                && info.cgroup[0] == wanted && Program(info.prog_id) is { } name)
+            {
+                found.Add(new CgroupAttachment(id, name));
+            }
+        }
+        return found;
+    }
+
+    /// <summary>Detaches whoever holds the link; false where the kernel refuses or it is gone.</summary>
+    public static bool TryDetach(uint linkId)
+    {
+        using var link = Open(BpfBpf.bpf_link_get_fd_by_id(linkId));
+        return link is not null && BpfBpf.bpf_link_detach(link.Number) == 0;
+    }
+
+    /// <summary>Reads the only entry of a map that a link's program uses; false where it uses no such map.</summary>
+    public static bool TryRead<TValue>(uint linkId, string map, out TValue value)
+        where TValue : unmanaged
+    {
+        value = default;
+        using var link = Open(BpfBpf.bpf_link_get_fd_by_id(linkId));
+        if (link is null || !TryInfo<LinuxBpf.bpf_link_info>(link, out var info))
+        {
+            return false;
+        }
+        using var program = Open(BpfBpf.bpf_prog_get_fd_by_id(info.prog_id));
+        if (program is null)
+        {
+            return false;
+        }
+        var ids = stackalloc uint[MostMaps];
+        var about = new LinuxBpf.bpf_prog_info { nr_map_ids = MostMaps, map_ids = (ulong)(nuint)ids };
+        var length = (uint)sizeof(LinuxBpf.bpf_prog_info);
+        if (BpfBpf.bpf_obj_get_info_by_fd(program.Number, &about, &length) < 0)
+        {
+            return false;
+        }
+        for (var i = 0; i < Math.Min(about.nr_map_ids, MostMaps); i++)
+        {
+            using var candidate = Open(BpfBpf.bpf_map_get_fd_by_id(ids[i]));
+            if (candidate is not null && TryInfo<LinuxBpf.bpf_map_info>(candidate, out var mapInfo) && Name(mapInfo.name) == map
+                && mapInfo.value_size == sizeof(TValue))
+            {
+                uint key = 0;
+                TValue read;
+                if (BpfBpf.bpf_map_lookup_elem(candidate.Number, &key, &read) == 0)
+                {
+                    value = read;
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
+    private static string? Program(uint id)
+    {
+        using var program = Open(BpfBpf.bpf_prog_get_fd_by_id(id));
+        return program is not null && TryInfo<LinuxBpf.bpf_prog_info>(program, out var info) ? Name(info.name) : null;
+    }
+
+    private static FileDescriptor? Open(int fd) => fd < 0 ? null : new FileDescriptor(fd);
+
+    private static bool TryInfo<TInfo>(FileDescriptor descriptor, out TInfo info)
+        where TInfo : unmanaged
+    {
+        TInfo read = default;
+        var length = (uint)sizeof(TInfo);
+        var result = BpfBpf.bpf_obj_get_info_by_fd(descriptor.Number, &read, &length);
+        info = read;
+        return result == 0;
+    }
+
+    private static string Name(LinuxBpf.name16 name)
+    {
+        var bytes = MemoryMarshal.CreateReadOnlySpan(ref Unsafe.As<LinuxBpf.name16, byte>(ref name), 16);
+        var end = bytes.IndexOf((byte)0);
+        return Encoding.ASCII.GetString(end < 0 ? bytes : bytes[..end]);
+    }
+}

@@ -1,0 +1,59 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using Keepalive.Linux.Interop;
+
+namespace Keepalive.Linux.Bpf;
+
+/// <summary>libbpf itself: whether it is there, and what it has to say.</summary>
+public static unsafe class BpfLibrary
+{
+    /// <summary>Debian: libbpf1.</summary>
+    internal const string Name = "libbpf.so.1";
+
+    private static readonly Lock Gate = new();
+    private static readonly List<string> Warnings = [];
+    private static bool s_listening;
+
+    /// <summary>The version of the library found, null where there is none.</summary>
+    public static string? Version { get; } = FindVersion();
+
+    /// <summary>Runs <paramref name="work"/> and gives the warnings that libbpf printed meanwhile, in one line.</summary>
+    internal static T Listen<T>(Func<T> work, out string said)
+    {
+        lock (Gate)
+        {
+            if (!s_listening)
+            {
+                BpfLibbpf.libbpf_set_print((delegate* unmanaged<int, byte*, void*, int>)&Print);
+                s_listening = true;
+            }
+            Warnings.Clear();
+            var result = work();
+            // The first warning names the cause, those after it what followed from it.
+            said = Warnings.Count == 0 ? "" : Warnings[0];
+            return result;
+        }
+    }
+
+    private static string? FindVersion()
+    {
+        if (!NativeLibrary.TryLoad(Name, out _))
+        {
+            return null;
+        }
+        return Marshal.PtrToStringUTF8((nint)BpfLibbpf.libbpf_version_string())?.TrimStart('v');
+    }
+
+    [UnmanagedCallersOnly]
+    private static int Print(int level, byte* format, void* arguments)
+    {
+        if (level == 0)
+        {
+            var buffer = stackalloc byte[512];
+            var length = Stdio.vsnprintf(buffer, 512, format, arguments);
+            var text = Encoding.UTF8.GetString(buffer, Math.Clamp(length, 0, 511)).Trim();
+            Warnings.Add(text.Replace('\n', ' '));
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,17 @@
+using System.Runtime.InteropServices;
+using Keepalive.Linux.Interop;
+
+namespace Keepalive.Linux.Bpf;
+
+/// <summary>What holds a program where it is attached. Disposing detaches it; so does the end of this process.</summary>
+public sealed unsafe class BpfLink : SafeHandle
+{
+    internal BpfLink(void* link)
+        : base(0, ownsHandle: true) => SetHandle((nint)link);
+
+    public override bool IsInvalid => handle == 0;
+
+    internal int Number => BpfLibbpf.bpf_link__fd((void*)handle);
+
+    protected override bool ReleaseHandle() => BpfLibbpf.bpf_link__destroy((void*)handle) == 0;
+}

@@ -1,0 +1,36 @@
+using System.Runtime.InteropServices;
+
+namespace Keepalive.Linux.Interop;
+
+/// <summary>linux/filter.h, linux/bpf_common.h and linux/if_packet.h: what a socket filter is made of.</summary>
+internal static class LinuxFilter
+{
+    internal const ushort BPF_LD = 0x00;
+    internal const ushort BPF_JMP = 0x05;
+    internal const ushort BPF_RET = 0x06;
+    internal const ushort BPF_B = 0x10;
+    internal const ushort BPF_ABS = 0x20;
+    internal const ushort BPF_JEQ = 0x10;
+    internal const ushort BPF_K = 0x00;
+
+    /// <summary>Offsets from here on are not of the packet, but of what the kernel knows about it.</summary>
+    internal const int SKF_AD_OFF = -0x1000;
+    internal const int SKF_AD_PKTTYPE = 4;
+    internal const int PACKET_OTHERHOST = 3;
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct sock_filter
+    {
+        internal ushort code;
+        internal byte jt;
+        internal byte jf;
+        internal uint k;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct sock_fprog
+    {
+        internal ushort len;
+        internal nint filter;
+    }
+}

@@ -1,0 +1,40 @@
+using System.Reflection;
+using System.Runtime.InteropServices;
+
+namespace Keepalive.Linux;
+
+/// <summary>Finds the libraries that a system may lack, or has under one of several names.</summary>
+public static class NativeLibraries
+{
+    /// <summary>The name by which imports ask for libpcap. Debian and Ubuntu have kept the soname of its version 0.8.</summary>
+    internal const string Pcap = "libpcap";
+
+    private static readonly Dictionary<string, string[]> Sonames = new() { [Pcap] = ["libpcap.so.0.8", "libpcap.so.1"] };
+
+    /// <summary>Whether libpcap is there.</summary>
+    public static bool HasPcap => Array.Exists(Sonames[Pcap], soname => NativeLibrary.TryLoad(soname, out _));
+
+    private static readonly Lazy<bool> Registered = new(() =>
+    {
+        NativeLibrary.SetDllImportResolver(typeof(NativeLibraries).Assembly, Resolve);
+        return true;
+    });
+
+    /// <summary>To be called before the first import by one of these names.</summary>
+    internal static void Register() => _ = Registered.Value;
+
+    private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? path)
+    {
+        if (Sonames.TryGetValue(name, out var sonames))
+        {
+            foreach (var soname in sonames)
+            {
+                if (NativeLibrary.TryLoad(soname, out var library))
+                {
+                    return library;
+                }
+            }
+        }
+        return 0;   // as if there were no resolver
+    }
+}

@@ -1,0 +1,172 @@
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Linux.Packets;
+
+/// <summary>What reading a captured frame came to.</summary>
+public enum FrameContent
+{
+    /// <summary>A TCP segment.</summary>
+    Segment,
+
+    /// <summary>Anything else, whole or not; also what claims to be TCP and is too short for it.</summary>
+    Other,
+
+    /// <summary>The capture ends before a header does: it may well be TCP.</summary>
+    Truncated,
+}
+
+/// <summary>A view of the TCP segment in one captured frame. Whatever the bytes, reading them never throws.</summary>
+/// <remarks>
+/// <code>
+///   frame │ link header, VLAN tags │ IPv4, options / IPv6, extension headers │ TCP, options │ payload ┊ padding
+///                                  └──────────── the IP header's own length ──────────────────────────┘
+/// </code>
+/// Lengths are those of the headers: the capture may hold less (snaplen), and the frame more (padding).
+/// </remarks>
+public readonly ref struct TcpSegment
+{
+    private const byte Tcp = 6;
+
+    private readonly ReadOnlySpan<byte> _payload;
+
+    private TcpSegment(
+        SocketEndpoint source, SocketEndpoint destination, TcpHeader header, int payloadLength, ReadOnlySpan<byte> payload, ushort identification)
+    {
+        Source = source;
+        Destination = destination;
+        Sequence = header.Sequence;
+        Acknowledged = header.Acknowledged;
+        Flags = header.Flags;
+        Window = header.Window;
+        header.ReadOptions(out var timestamp, out var selective);
+        Timestamp = timestamp;
+        IsSelective = selective;
+        PayloadLength = payloadLength;
+        Identification = identification;
+        _payload = payload;
+    }
+
+    public SocketEndpoint Source { get; }
+
+    public SocketEndpoint Destination { get; }
+
+    public uint Sequence { get; }
+
+    /// <summary>The next byte its sender expects; of no meaning without the ACK flag.</summary>
+    public uint Acknowledged { get; }
+
+    public TcpFlags Flags { get; }
+
+    /// <summary>As on the wire, before scaling: 0 is 0 in any scale.</summary>
+    public ushort Window { get; }
+
+    /// <summary>TSval of the timestamps option (RFC 7323), 0 without one.</summary>
+    public uint Timestamp { get; }
+
+    /// <summary>Whether it has a SACK option, which reports blocks received out of order or twice (RFC 2018, RFC 2883).</summary>
+    public bool IsSelective { get; }
+
+    /// <summary>Bytes of payload on the wire.</summary>
+    public int PayloadLength { get; }
+
+    /// <summary>The identification of the IPv4 packet; 0 in IPv6.</summary>
+    public ushort Identification { get; }
+
+    /// <summary>The first byte of the payload, -1 where there is none or it was not captured.</summary>
+    public int FirstByte => _payload.IsEmpty ? -1 : _payload[0];
+
+    /// <summary>Finds the segment in a frame.</summary>
+    /// <param name="link">What the frame begins with.</param>
+    /// <param name="frame">The captured bytes.</param>
+    /// <param name="wireLength">The frame's length on the wire: what segments count by whose IP length is left to the network card.</param>
+    /// <param name="segment">The segment.</param>
+    public static FrameContent TryRead(LinkType link, ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment)
+    {
+        segment = default;
+        if (!LinkFrame.TryRead(link, frame, out var header))
+        {
+            return FrameContent.Truncated;
+        }
+        var onWire = Math.Max(wireLength, frame.Length) - header.HeaderLength;
+        return header.Protocol switch
+        {
+            LinkFrame.EtherTypeIPv4 => ReadIPv4(frame[header.HeaderLength..], onWire, out segment),
+            LinkFrame.EtherTypeIPv6 => ReadIPv6(frame[header.HeaderLength..], onWire, out segment),
+            _ => FrameContent.Other,
+        };
+    }
+
+    private static FrameContent ReadIPv4(ReadOnlySpan<byte> bytes, int onWire, out TcpSegment segment)
+    {
+        segment = default;
+        if (bytes.Length < IPv4Packet.FixedLength)
+        {
+            return Short(bytes, onWire);
+        }
+        var packet = new IPv4Packet(bytes);
+        var offset = packet.HeaderLength;
+        if (packet.Protocol != Tcp || packet.IsLaterFragment || offset < IPv4Packet.FixedLength || bytes[0] >> 4 != 4)
+        {
+            return FrameContent.Other;
+        }
+        var length = packet.TotalLength == 0 ? onWire : packet.TotalLength;
+        var (source, destination) = (SocketEndpoint.FromIPv4(packet.Source, 0).Address, SocketEndpoint.FromIPv4(packet.Destination, 0).Address);
+        return ReadTcp(bytes, offset, length, onWire, source, destination, packet.Identification, out segment);
+    }
+
+    private static FrameContent ReadIPv6(ReadOnlySpan<byte> bytes, int onWire, out TcpSegment segment)
+    {
+        segment = default;
+        if (bytes.Length < IPv6Packet.FixedLength)
+        {
+            return Short(bytes, onWire);
+        }
+        var packet = new IPv6Packet(bytes);
+        if (bytes[0] >> 4 != 6)
+        {
+            return FrameContent.Other;
+        }
+        if (!packet.TryFindUpperLayer(out var protocol, out var offset))
+        {
+            return Short(bytes, onWire);
+        }
+        if (protocol != Tcp)
+        {
+            return FrameContent.Other;
+        }
+        var length = packet.PayloadLength == 0 ? onWire : IPv6Packet.FixedLength + packet.PayloadLength;
+        return ReadTcp(bytes, offset, length, onWire, packet.Source, packet.Destination, 0, out segment);
+    }
+
+    private static FrameContent ReadTcp(
+        ReadOnlySpan<byte> packet, int offset, int length, int onWire, UInt128 source, UInt128 destination, ushort identification, out TcpSegment segment)
+    {
+        segment = default;
+        if (length < offset + TcpHeader.FixedLength)
+        {
+            return FrameContent.Other;
+        }
+        if (packet.Length < offset + TcpHeader.FixedLength)
+        {
+            return Short(packet, onWire);
+        }
+        packet = packet[..Math.Min(packet.Length, length)];
+        var header = new TcpHeader(packet[offset..]);
+        var begin = offset + header.HeaderLength;
+        if (header.HeaderLength < TcpHeader.FixedLength || begin > length)
+        {
+            return FrameContent.Other;
+        }
+        segment = new TcpSegment(
+            new SocketEndpoint(source, header.SourcePort),
+            new SocketEndpoint(destination, header.DestinationPort),
+            header,
+            length - begin,
+            begin < packet.Length ? packet[begin..] : default,
+            identification);
+        return FrameContent.Segment;
+    }
+
+    /// <summary>Too few bytes for a header: because the capture was cut, or because there never were more.</summary>
+    private static FrameContent Short(ReadOnlySpan<byte> bytes, int onWire) => bytes.Length < onWire ? FrameContent.Truncated : FrameContent.Other;
+}

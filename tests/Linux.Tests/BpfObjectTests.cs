@@ -1,0 +1,62 @@
+using Keepalive.Linux.Bpf;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Linux.Tests;
+
+/// <summary>What is said about programs that cannot be loaded.</summary>
+public sealed class BpfObjectTests : IDisposable
+{
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-bpf");
+
+    [Fact]
+    public void Load_VerifierRejects_SaysWhatItSaid()
+    {
+        var e = Assert.Throws<BpfException>(() => BpfObject.Load(Compile("return ops->sk->family;"), ["test"], [], []));
+        Assert.Equal(Errno.EACCES, e.Errno);
+        Assert.Contains("sock_or_null", e.Detail, StringComparison.Ordinal);
+        Assert.StartsWith("loading the BPF programs: EACCES (Permission denied); ", e.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', e.Message);
+    }
+
+    [Fact]
+    public void Load_NotAnObject_SaysSo()
+    {
+        Live.Require();
+        var e = Assert.Throws<BpfException>(() => BpfObject.Load([1, 2, 3, 4], ["test"], [], []));
+        Assert.StartsWith("opening the BPF object: ", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Load_GoodProgram_IsThereUntilDisposedAndLeavesNoDescriptor()
+    {
+        var image = Compile("return 1;");
+        BpfObject.Load(image, ["test"], [], []).Dispose();
+        int before = Directory.GetFileSystemEntries("/proc/self/fd").Length;
+        for (int i = 0; i < 10; i++)
+        {
+            BpfObject.Load(image, ["test"], [], []).Dispose();
+        }
+        Assert.Equal(before, Directory.GetFileSystemEntries("/proc/self/fd").Length);
+    }
+
+    [Fact]
+    public void TicksPerSecond_Here_IsOneOfTheKernelsChoices() => Assert.Contains(KernelClock.TicksPerSecond(), new uint[] { 24, 48, 64, 100, 128, 250, 256, 300, 1000, 1024, 1200 });
+
+    public void Dispose() => _directory.Delete(recursive: true);
+
+    private byte[] Compile(string body)
+    {
+        Live.Require("clang");
+        string source = Path.Combine(_directory.FullName, "test.bpf.c"), output = Path.Combine(_directory.FullName, "test.bpf.o");
+        File.WriteAllText(source, $$"""
+            #include <linux/bpf.h>
+            #include <bpf/bpf_helpers.h>
+            char LICENSE[] SEC("license") = "GPL";
+            SEC("sockops") int test(struct bpf_sock_ops *ops) { {{body}} }
+            """);
+        var machine = Command.Run("uname", "-m").Output.Trim();
+        Command.Run("clang", "-target", "bpf", "-O2", "-g", "-idirafter", $"/usr/include/{machine}-linux-gnu", "-c", source, "-o", output);
+        return File.ReadAllBytes(output);
+    }
+}
