@@ -53,7 +53,7 @@ public static class DiagnosticCatalog
     // What the policies amount to: KA040 and up.
     internal static readonly DiagnosticKind NoKeepalive = Note("KA040", "a policy without tcpKeepalive");
     internal static readonly DiagnosticKind NotEnforced = Note("KA041", "settings only a proxy can enforce");
-    internal static readonly DiagnosticKind NotEvaluated = Note("KA042", "selector fields that are not evaluated");
+    internal static readonly DiagnosticKind NotEvaluated = Note("KA042", "fields that cannot be evaluated");
     internal static readonly DiagnosticKind SelectsNothing = Warning("KA043", "a policy entry that selects nothing");
     internal static readonly DiagnosticKind NoAddress = Warning("KA044", "a destination without an address");
     internal static readonly DiagnosticKind PolicyLost = Warning("KA045", "a policy that loses a destination to another");
@@ -62,6 +62,24 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind HostUnresolved = Warning("KA048", "a host name without addresses");
     internal static readonly DiagnosticKind UnknownAddresses = Note("KA049", "addresses these files cannot tell");
     internal static readonly DiagnosticKind TooManyRules = Error("KA050", "the policies multiply beyond any use");
+    internal static readonly DiagnosticKind AcceptedOnly = Note("KA051", "a policy for accepted connections");
+    public static readonly DiagnosticKind LastAnswer = Warning("KA052", "a host name that no longer resolves");
+    public static readonly DiagnosticKind TooManyAddresses = Warning("KA053", "a host name with more addresses than anyone needs");
+    internal static readonly DiagnosticKind SeveralServices = Note("KA054", "more than one service behind a VirtualDestination");
+
+    // Against balancers: KA060 and up.
+    internal static readonly DiagnosticKind BalancerForgets = Error("KA060", "a balancer forgets the connection before it is probed");
+    internal static readonly DiagnosticKind PayloadNeeded = Error("KA061", "a balancer that keepalive cannot keep a connection through");
+    internal static readonly DiagnosticKind NoMargin = Warning("KA062", "one lost probe and the balancer forgets the connection");
+    internal static readonly DiagnosticKind HastyProbes = Warning("KA063", "probes that end connections in a brief outage");
+    internal static readonly DiagnosticKind ForgottenBy = Note("KA064", "balancers that would forget the connection");
+
+    // Scenarios of the simulator: KA200 and up.
+    internal static readonly DiagnosticKind BadTrace = Error("KA200", "a line of a trace that cannot be read");
+    internal static readonly DiagnosticKind TraceOrder = Error("KA201", "times of a trace out of order");
+    internal static readonly DiagnosticKind UnknownBalancer = Error("KA202", "a balancer that is not known");
+    internal static readonly DiagnosticKind NoSuchDestination = Error("KA203", "a destination the policies do not have");
+    internal static readonly DiagnosticKind NoSuchField = Error("KA204", "a field that cannot be set");
 
     /// <summary>Every code, in order.</summary>
     public static IReadOnlyList<DiagnosticKind> All { get; } =
@@ -71,7 +89,9 @@ public static class DiagnosticCatalog
         NotAnObject, SkippedKind, WrongApiVersion, UnknownKey, WrongType, Missing, BadName, DefinedTwice, BadAnnotation, UnknownAnnotation,
         BadDuration, DurationRange, DurationTruncated, NumberRange, BadValue, BadHost, BadAddress, HostBits, Conflict, Repeated,
         NoKeepalive, NotEnforced, NotEvaluated, SelectsNothing, NoAddress, PolicyLost, AddressShared, NoSuchPort, HostUnresolved,
-        UnknownAddresses, TooManyRules,
+        UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices,
+        BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy,
+        BadTrace, TraceOrder, UnknownBalancer, NoSuchDestination, NoSuchField,
     ];
 
     private static DiagnosticKind Error(string code, string title) => new(code, Severity.Error, title);

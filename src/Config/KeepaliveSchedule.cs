@@ -82,6 +82,21 @@ public sealed record KeepaliveSchedule
         return lostProbes < Probes && Latest(lostProbes) < idleTimeout;
     }
 
+    /// <summary>What is between two probes of a quiet connection when each is answered, timers never late.</summary>
+    /// <param name="roundTrip">From a probe to its answer, less than <see cref="Interval"/>.</param>
+    public TimeSpan AnsweredCycle(TimeSpan roundTrip)
+    {
+        // The answer restarts the clock; the timer, which the probe has set to the interval, is then set to what is left.
+        var (interval, afterAnswer) = (TimeSpan.FromSeconds(Interval), TimeSpan.FromSeconds(Time) + roundTrip);
+        return interval > afterAnswer ? interval : afterAnswer;
+    }
+
+    /// <summary>How many probes a quiet connection sends when each is answered, timers never late.</summary>
+    /// <param name="window">From the first of them to the end of the time looked at; negative where the first is not reached.</param>
+    /// <param name="roundTrip">From a probe to its answer, less than <see cref="Interval"/>.</param>
+    public long AnsweredProbes(TimeSpan window, TimeSpan roundTrip) =>
+        window < TimeSpan.Zero ? 0 : 1 + (window.Ticks / AnsweredCycle(roundTrip).Ticks);
+
     private TimeSpan Nominal(int unanswered) => TimeSpan.FromSeconds(Time + (long)unanswered * Interval);
 
     private TimeSpan Latest(int unanswered) => Wheel.ToTime(_first + unanswered * _next);

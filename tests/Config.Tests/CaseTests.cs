@@ -1,16 +1,20 @@
+using System.Globalization;
 using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.RegularExpressions;
+using Keepalive.Config.Balancers;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
+using Keepalive.Config.Rendering;
 using Xunit;
 
 namespace Keepalive.Config.Tests;
 
 /// <summary>
-/// One folder for each case: policy.yaml and what the reader and the compiler make of it. A first line "# hosts: NAME=ADDRESS…" in
-/// the policy is the DNS of the case. KEEPALIVE_UPDATE_CASES=1 writes the expectations anew, to be read before they are committed.
+/// One folder for each case: policy.yaml and what the reader and the compiler make of it. Comments at its top ask for more: "# hosts:
+/// NAME=ADDRESS…" is the DNS of the case, "# balancers: NAME…" holds it against these, "# explain: ADDR:PORT…" and "# render:" do what the
+/// commands do. KEEPALIVE_UPDATE_CASES=1 writes the expectations anew, to be read before they are committed.
 /// </summary>
 public sealed class CaseTests
 {
@@ -43,41 +47,72 @@ public sealed class CaseTests
             .SelectMany(line => Regex.Matches(line, @" (KA\d\d\d): ").Select(match => match.Groups[1].Value)).ToHashSet();
         Assert.Empty(seen.Except(known));
 
-        // Those of files and of sizes have tests of their own.
+        // Those of files and of sizes, and those of scenarios, have tests of their own.
         string[] elsewhere = ["KA001", "KA002", "KA003", "KA005", "KA006", "KA016", "KA050"];
-        Assert.Equal([], known.Except(seen).Except(elsewhere));
+        Assert.Equal([], known.Except(seen).Except(elsewhere).Where(code => !code.StartsWith("KA2", StringComparison.Ordinal)));
     }
 
     private static string Render(string text)
     {
         var read = PolicyReader.ReadText(text, "policy.yaml");
-        var hosts = new Dictionary<string, IReadOnlyList<IPAddress>>();
-        if (text.StartsWith("# hosts:", StringComparison.Ordinal))
+        var compiled = PolicyCompiler.Compile(read.Resources, OptionsOf(text));
+        var diagnostics = read.Diagnostics.Concat(compiled.Diagnostics);
+        if (Words(text, "balancers") is { } names)
         {
-            foreach (var pair in text.Split('\n')[0]["# hosts:".Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries))
-            {
-                var parts = pair.Split('=');
-                hosts.Add(parts[0], [.. parts[1].Split(',').Select(IPAddress.Parse)]);
-            }
+            diagnostics = diagnostics.Concat(BalancerCheck.Check(compiled, [.. names.Select(name => BalancerPresets.Find(name)!)]).Diagnostics);
         }
 
-        var compiled = PolicyCompiler.Compile(read.Resources, new CompilerOptions { ResolvedHosts = hosts });
         var lines = new StringBuilder();
-        foreach (var diagnostic in read.Diagnostics.Concat(compiled.Diagnostics).OrderBy(diagnostic => diagnostic.Position))
+        lines.AppendJoin("", diagnostics.OrderBy(diagnostic => diagnostic.Position).Select(diagnostic => $"{diagnostic}\n"));
+        lines.AppendJoin("", compiled.Policy.Rules.Select(rule => $"rule {rule}\n"));
+        lines.AppendJoin("", compiled.Policy.ListenerRules.Select(rule => $"listener {rule}\n"));
+        lines.AppendJoin("", compiled.Policy.Shadowed.Select(lost => $"lost {lost}\n"));
+        foreach (var to in Words(text, "explain") ?? [])
         {
-            lines.Append(diagnostic).Append('\n');
+            Explain(lines, compiled.Policy, Endpoint.From(IPEndPoint.Parse(to)));
         }
 
-        foreach (var rule in compiled.Policy.Rules)
+        if (Words(text, "render") is not null)
         {
-            lines.Append("rule ").Append(rule).Append('\n');
-        }
-
-        foreach (var rule in compiled.Policy.Shadowed)
-        {
-            lines.Append("lost ").Append(rule).Append('\n');
+            var (rendered, leftOut) = DestinationRuleText.Write(compiled);
+            lines.Append("render\n").Append(rendered).AppendJoin("", leftOut.Select(line => $"left out: {line}\n"));
         }
 
         return lines.ToString();
+    }
+
+    /// <summary>The DNS of a case: <c># hosts: NAME=ADDRESS,ADDRESS …</c>; a name in <c># stale:</c> no longer resolves.</summary>
+    internal static CompilerOptions OptionsOf(string text)
+    {
+        var hosts = new Dictionary<string, IReadOnlyList<IPAddress>>();
+        foreach (var pair in Words(text, "hosts") ?? [])
+        {
+            var parts = pair.Split('=');
+            hosts.Add(parts[0], [.. parts[1].Split(',').Select(IPAddress.Parse)]);
+        }
+
+        return new CompilerOptions
+        {
+            ResolvedHosts = hosts,
+            HostsNotResolving = (Words(text, "stale") ?? []).ToHashSet(),
+            HostsCut = (Words(text, "cut") ?? []).ToHashSet(),
+            Side = Words(text, "side") is ["both"] ? Side.Both : Side.Client,
+        };
+    }
+
+    private static void Explain(StringBuilder lines, CompiledPolicy policy, Endpoint remote)
+    {
+        var explanation = Explanation.Of(policy, Endpoint.From(IPAddress.IPv6Any, 0), remote);
+        lines.Append(CultureInfo.InvariantCulture, $"explain {remote}: {explanation.Winner?.ToString() ?? "no rule"}\n");
+        lines.Append(explanation.Winner is { } winner ? $"  by {winner.Origin}\n" : "");
+        lines.AppendJoin("", explanation.Losers.Select(lost => $"  not {lost}: {lost.Reason}\n"));
+        lines.AppendJoin("", explanation.OtherPorts.Select(rule => $"  other port {rule}\n"));
+    }
+
+    /// <summary>The words of a comment at the top, null where it is not there.</summary>
+    private static string[]? Words(string text, string key)
+    {
+        var line = text.Split('\n').TakeWhile(line => line.StartsWith('#')).FirstOrDefault(line => line.StartsWith($"# {key}:", StringComparison.Ordinal));
+        return line?[$"# {key}:".Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
     }
 }

@@ -161,6 +161,34 @@ public sealed class KeepaliveScheduleTests
         }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(2_000));
     }
 
+    /// <summary>Beside the timer itself: set to the interval by a probe, to what is left of the time when it finds the connection not quiet enough.</summary>
+    [Fact]
+    public void AnsweredProbes_OfAQuietConnection_AreThoseOfTheTimer() =>
+        Prop.ForAll(ArbMap.Default.ArbFor<(byte Time, byte Interval, byte RoundTrip, ushort Window)>(), input =>
+        {
+            var (time, interval) = (1 + (input.Time % 40), 1 + (input.Interval % 40));
+            var (roundTrip, window) = (TimeSpan.FromMilliseconds(3 * input.RoundTrip), TimeSpan.FromMilliseconds(input.Window * 10));
+            var (count, answered, timer) = (0, TimeSpan.Zero, TimeSpan.Zero);
+            var first = TimeSpan.FromSeconds(time);
+            for (timer = first; timer <= first + window;)
+            {
+                var left = TimeSpan.FromSeconds(time) - (timer - answered);
+                if (left > TimeSpan.Zero)
+                {
+                    timer += left;
+                    continue;
+                }
+                count++;
+                answered = timer + roundTrip;
+                timer += TimeSpan.FromSeconds(interval);
+            }
+            return count == Schedule(time, interval, 3).AnsweredProbes(window, roundTrip);
+        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(2_000));
+
+    [Fact]
+    public void AnsweredProbes_WhereTheFirstIsNotReached_AreNone() =>
+        Assert.Equal(0, Schedule(60, 10, 6).AnsweredProbes(TimeSpan.FromTicks(-1), TimeSpan.Zero));
+
     [Fact]
     public void Schedule_WithAMissingValue_IsRefused()
     {

@@ -57,6 +57,23 @@ public readonly record struct IdleBehaviour(ExpiryClass Expiry, Refresh Refresh)
         return null;
     }
 
+    /// <summary>What refreshes, by its name.</summary>
+    public static Refresh? FindRefresh(string name)
+    {
+        foreach (var entry in RefreshNames)
+        {
+            if (entry.Name == name)
+            {
+                return entry.Refresh;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>The names of what refreshes.</summary>
+    public static ImmutableArray<string> RefreshWords { get; } = [.. RefreshNames.Select(entry => entry.Name)];
+
     /// <summary>What a way to expire is called.</summary>
     public static string NameOf(ExpiryClass expiry) => ExpiryNames.First(entry => entry.Expiry == expiry).Name;
 

@@ -1,33 +1,39 @@
 using System.Collections.Immutable;
+using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
 
 /// <summary>The compiled policy and what there is to say about it.</summary>
 /// <param name="Policy">What to run on. Rules of resources with errors are not in it.</param>
 /// <param name="Diagnostics">What only shows once the resources are seen together. Those of the reader are not repeated.</param>
-/// <param name="Policies">One entry for each valid ConnectionPolicy, in order of precedence.</param>
+/// <param name="Policies">One entry for each valid policy, in order of precedence.</param>
 /// <param name="Destinations">One entry for each valid destination, in document order.</param>
 public sealed record CompilationResult(
     CompiledPolicy Policy,
     ImmutableArray<Diagnostic> Diagnostics,
     ImmutableArray<PolicySummary> Policies,
-    ImmutableArray<DestinationSummary> Destinations);
+    ImmutableArray<DestinationSummary> Destinations)
+{
+    /// <summary>What each policy selects, the one with precedence first: what rendering starts from.</summary>
+    internal ImmutableArray<Selection> Selections { get; init; } = [];
+}
 
-/// <summary>What one ConnectionPolicy amounts to.</summary>
-/// <param name="Policy"><c>namespace/name</c>.</param>
-/// <param name="Position">Where it is written.</param>
-/// <param name="Settings">What it sets; null when it has no <c>tcpKeepalive</c> and so enforces nothing.</param>
+/// <summary>What one policy amounts to.</summary>
+/// <param name="Policy">What rules call it.</param>
+/// <param name="Source">The policy as written.</param>
+/// <param name="Settings">What it sets, distinct sets of values; empty when it has no <c>tcpKeepalive</c> and so enforces nothing.</param>
 /// <param name="Destinations">Destinations it selects.</param>
+/// <param name="Ports">Ports of these that it selects; any port counts as one.</param>
 /// <param name="Addresses">Distinct prefixes it is the rule for, whatever their ports.</param>
 /// <param name="Rules">Rules in force: pairs of prefix and port.</param>
 public sealed record PolicySummary(
-    string Policy, SourcePosition Position, KeepaliveSettings? Settings, int Destinations, int Addresses, int Rules);
+    string Policy, Policy Source, ImmutableArray<KeepaliveSettings> Settings, int Destinations, int Ports, int Addresses, int Rules);
 
 /// <summary>What is known of one destination.</summary>
 /// <param name="Destination"><c>namespace/name</c>.</param>
-/// <param name="Kind"><c>VirtualDestination</c> or <c>ExternalService</c>.</param>
+/// <param name="Kind">The kind of object.</param>
 /// <param name="Position">Where it is written.</param>
-/// <param name="Policies">The policies that select it, <c>namespace/name</c>, the one with precedence first.</param>
+/// <param name="Policies">The policies that select it, the one with precedence first.</param>
 /// <param name="Addresses">Distinct prefixes it has; 0 means no socket can be matched to it.</param>
 public sealed record DestinationSummary(
     string Destination, string Kind, SourcePosition Position, ImmutableArray<string> Policies, int Addresses);

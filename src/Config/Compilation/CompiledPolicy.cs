@@ -14,13 +14,17 @@ namespace Keepalive.Config.Compilation;
 public sealed class CompiledPolicy
 {
     private readonly RuleTable table;
+    private readonly RuleTable? listeners;
 
-    internal CompiledPolicy(ImmutableArray<CompiledRule> rules, ImmutableArray<CompiledRule> shadowed, Side side)
+    internal CompiledPolicy(
+        ImmutableArray<CompiledRule> rules, ImmutableArray<LostRule> shadowed, Side side, ImmutableArray<CompiledRule> listenerRules = default)
     {
         Rules = rules;
         Shadowed = shadowed;
         Side = side;
+        ListenerRules = listenerRules.IsDefault ? [] : listenerRules;
         table = new RuleTable(rules);
+        listeners = ListenerRules.IsEmpty || side != Side.Both ? null : new RuleTable(ListenerRules);
     }
 
     /// <summary>No rules: nothing matches.</summary>
@@ -29,18 +33,27 @@ public sealed class CompiledPolicy
     /// <summary>The rules in force, at most one for each prefix and port.</summary>
     public ImmutableArray<CompiledRule> Rules { get; }
 
-    /// <summary>Rules that lost their prefix and port to one of <see cref="Rules"/>; only of use to explain a choice.</summary>
-    public ImmutableArray<CompiledRule> Shadowed { get; }
+    /// <summary>The rules for accepted connections only, looked at with <see cref="Side.Both"/>.</summary>
+    public ImmutableArray<CompiledRule> ListenerRules { get; }
+
+    /// <summary>Rules that lost their prefix and port to another; only of use to explain a choice.</summary>
+    public ImmutableArray<LostRule> Shadowed { get; }
 
     /// <summary>Which ends of a connection are looked at.</summary>
     public Side Side { get; }
 
     /// <summary>The rule for a socket, or null.</summary>
-    /// <param name="local">The socket's own end; looked at only with <see cref="Side.Both"/>, after the remote end.</param>
+    /// <param name="local">The socket's own end; looked at only with <see cref="Side.Both"/>: first for what it listens on, as such rules
+    /// name a port of their own, and for destinations after the remote end.</param>
     /// <param name="remote">The other end.</param>
     /// <remarks>An exact port beats any port, then the longer prefix wins. Allocates nothing.</remarks>
     public CompiledRule? Match(in Endpoint local, in Endpoint remote)
     {
+        if (listeners?.Find(local) is { } accepted)
+        {
+            return accepted;
+        }
+
         var rule = table.Find(remote);
         return rule is null && Side == Side.Both ? table.Find(local) : rule;
     }

@@ -3,7 +3,7 @@ namespace Keepalive.Config.Compilation;
 /// <summary>One policy's settings for one prefix and port.</summary>
 public sealed record CompiledRule
 {
-    /// <summary>The ConnectionPolicy, <c>namespace/name</c>.</summary>
+    /// <summary>The policy: <c>namespace/name</c>, with the kind in front where it is no ConnectionPolicy.</summary>
     public required string Policy { get; init; }
 
     /// <summary>The destination the prefix belongs to, <c>namespace/name</c>.</summary>
@@ -26,10 +26,22 @@ public sealed record CompiledRule
     /// <summary>Where the policy is written.</summary>
     public required SourcePosition Position { get; init; }
 
+    /// <summary>What tells that the destination is at these addresses: <c>annotation</c>, <c>host db.example.com</c>, an object.</summary>
+    public string Origin { get; init; } = "";
+
     /// <summary><c>203.0.113.10:15443 → bookinfo/tcp-keepalive</c> and so on, for logs and tests.</summary>
     public override string ToString()
     {
         var existing = Existing is { } mode ? $" existing {mode.ToString().ToLowerInvariant()}" : "";
         return $"{IpPrefix.Format(Prefix, Port)} {Policy} {Destination} {Settings}{existing}";
     }
+}
+
+/// <summary>A rule that is not in force, and why.</summary>
+/// <param name="Rule">What it would be.</param>
+/// <param name="Reason">Why another applies, one line.</param>
+public sealed record LostRule(CompiledRule Rule, string Reason)
+{
+    /// <summary>As <see cref="CompiledRule.ToString"/>.</summary>
+    public override string ToString() => Rule.ToString();
 }

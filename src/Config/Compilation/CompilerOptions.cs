@@ -11,6 +11,15 @@ public sealed record CompilerOptions
     public IReadOnlyDictionary<string, IReadOnlyList<IPAddress>> ResolvedHosts { get; init; } =
         new Dictionary<string, IReadOnlyList<IPAddress>>();
 
+    /// <summary>Hosts of <see cref="ResolvedHosts"/> that do not resolve now: their addresses are from an earlier answer.</summary>
+    public IReadOnlySet<string> HostsNotResolving { get; init; } = new HashSet<string>();
+
+    /// <summary>Hosts of <see cref="ResolvedHosts"/> that had more addresses than are taken.</summary>
+    public IReadOnlySet<string> HostsCut { get; init; } = new HashSet<string>();
+
+    /// <summary>Takes down the names whose addresses were wanted; null where nobody asks.</summary>
+    internal ISet<string>? Wanted { get; init; }
+
     /// <summary>Which ends of a connection the policy selects sockets by.</summary>
     public Side Side { get; init; } = Side.Client;
 }

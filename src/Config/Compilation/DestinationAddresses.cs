@@ -5,112 +5,168 @@ namespace Keepalive.Config.Compilation;
 /// <summary>Finds out what connections to a destination look like on the wire.</summary>
 /// <remarks>
 /// An ExternalService's own ports are what is on the wire (or their targets). A VirtualDestination's are only if its host itself is
-/// dialled: between clusters the far end is a gateway's balancer on a port of its own, which only the annotation knows.
+/// dialled: between clusters the far end is a gateway's balancer on a port of its own, which what the mesh generated knows, or the
+/// annotation.
 /// </remarks>
 internal sealed class DestinationAddresses(ResourceSet resources, CompilerOptions options, CompilationBudget budget)
 {
-    private readonly List<ExternalService> externalServices = [.. resources.Valid<ExternalService>()];
+    private readonly ObjectIndex<ExternalService> externalServices = new([.. resources.Valid<ExternalService>()], budget);
+    private readonly ObjectIndex<Service> services = new([.. resources.Valid<Service>()], budget);
+    private readonly ObjectIndex<ExternalEndpoint> endpoints = new([.. resources.Valid<ExternalEndpoint>()], budget);
+    private readonly ServiceAddresses ofServices = new(resources);
+    private readonly MeshAddresses ofMesh = new(resources, budget);
 
-    /// <summary>The addresses behind some of a destination's ports.</summary>
+    /// <summary>The addresses behind some of a destination's ports, each with the object that tells it.</summary>
     /// <param name="destination">The destination.</param>
-    /// <param name="ports">The ports; ignored when the destination has none, which is any port.</param>
-    public IReadOnlyCollection<WireAddress> Find(Destination destination, IReadOnlyCollection<DestinationPort> ports)
-    {
-        var found = new HashSet<WireAddress>();
-        foreach (var entry in AddressList.Split(destination.Metadata.Annotations.GetValueOrDefault(AgentAnnotations.Addresses).Value ?? ""))
-        {
-            if (AddressList.TryParseEntry(entry, out var prefix, out var port, out _))
-            {
-                found.Add(new WireAddress(prefix, port));
-            }
-        }
+    /// <param name="ports">The ports; null among them is any.</param>
+    public IReadOnlyDictionary<WireAddress, string> Find(Destination destination, IReadOnlyCollection<DestinationPort?> ports) =>
+        Collect(destination, ports).All;
 
-        if (destination is ExternalService service)
+    /// <summary>The same, with the host names that were asked for.</summary>
+    public FoundAddresses Collect(Destination destination, IReadOnlyCollection<DestinationPort?> ports)
+    {
+        var found = new FoundAddresses(options, budget);
+        AddAnnotated(found, destination, ports);
+        switch (destination)
         {
-            Add(found, PrefixesOf(service), service.Ports.IsEmpty ? [0] : ports.Select(WirePort));
-        }
-        else if (destination is VirtualDestination virtualDestination)
-        {
-            Add(found, Resolve(destination), ports.Select(static port => (ushort)port.Number.Value));
-            foreach (var behind in ExternalServicesOf(virtualDestination))
-            {
-                Add(found, PrefixesOf(behind), behind.Ports.IsEmpty ? [0] : PortsBehind(behind, ports).Select(WirePort));
-            }
+            case Service service:
+                ofServices.Add(found, service, ports);
+                break;
+            case ExternalService service:
+                Add(found, service, ports, "");
+                break;
+            case VirtualDestination virtualDestination:
+                Add(found, virtualDestination, [.. ports.OfType<DestinationPort>()]);
+                break;
+            case ServiceEntry entry:
+                ofMesh.Add(found, entry, ports);
+                break;
+            case VirtualGateway gateway:
+                foreach (var service in ServicesBefore(gateway))
+                {
+                    ofServices.AddEndpoints(found, service, [.. service.Ports.Where(port => ports.Any(wanted => wanted?.Number.Value == port.Number.Value))]);
+                }
+
+                break;
+            default:
+                AddHosts(found, destination, ports);
+                break;
         }
 
         return found;
     }
 
-    private void Add(HashSet<WireAddress> found, IEnumerable<IpPrefix> prefixes, IEnumerable<ushort> ports)
+    /// <summary>The Services a VirtualDestination selects.</summary>
+    public IEnumerable<Service> ServicesOf(VirtualDestination destination) => services.SelectAny(destination.Services);
+
+    /// <summary>The ExternalServices a VirtualDestination selects.</summary>
+    public IEnumerable<ExternalService> ExternalServicesOf(VirtualDestination destination) =>
+        externalServices.SelectAny(destination.ExternalServices);
+
+    /// <summary>The ExternalEndpoints an ExternalService selects: none without a selector.</summary>
+    public IEnumerable<ExternalEndpoint> EndpointsOf(ExternalService service) =>
+        service.Selector.IsEmpty ? [] : endpoints.Select(new ObjectSelector { Labels = service.Selector });
+
+    /// <summary>The Services whose pods are all workloads of a gateway: those that ask for at least the labels it asks for.</summary>
+    public IEnumerable<Service> ServicesBefore(VirtualGateway gateway) => services.All.Where(service => !service.Selector.IsEmpty
+        && gateway.Workloads.Any(workload => workload.Labels.All(label => service.Selector.Contains(label)) && workload.MatchesPlace(service.Metadata)));
+
+    private static void AddAnnotated(FoundAddresses found, Destination destination, IReadOnlyCollection<DestinationPort?> ports)
     {
-        var portList = ports.Distinct().ToList();
-        foreach (var prefix in prefixes)
+        foreach (var entry in AddressList.Split(destination.Metadata.Annotations.GetValueOrDefault(AgentAnnotations.Addresses).Value ?? ""))
         {
-            budget.AddRules(portList.Count);
-            if (budget.IsExhausted)
+            if (!AddressList.TryParseEntry(entry, out var prefix, out var port, out _))
             {
-                return;
+                continue;
             }
 
-            foreach (var port in portList)
+            if (port == 0 && destination is VirtualGateway)
             {
-                found.Add(new WireAddress(prefix, port));
+                // Without a port every connection from these addresses would count, not only those they accept.
+                found.Add([prefix], [.. ports.Select(static listener => (ushort)(listener?.Number.Value ?? 0))], "annotation");
+            }
+            else
+            {
+                found.Add(prefix, port, "annotation");
             }
         }
     }
 
-    private IEnumerable<ExternalService> ExternalServicesOf(VirtualDestination destination)
+    private void Add(FoundAddresses found, VirtualDestination destination, IReadOnlyCollection<DestinationPort> ports)
     {
-        if (destination.ExternalServices.IsEmpty)
+        AddHosts(found, destination, ports);
+        ofMesh.AddGenerated(found, destination, ports);
+        foreach (var behind in ExternalServicesOf(destination))
         {
-            yield break;
+            Add(found, behind, behind.IsAnyPort ? [null] : PortsBehind(behind, ports), $" of ExternalService {behind.QualifiedName}");
         }
 
-        foreach (var service in externalServices)
+        foreach (var behind in ServicesOf(destination))
         {
-            foreach (var selector in destination.ExternalServices)
-            {
-                budget.AddComparison();
-                if (selector.Matches(service.Metadata))
-                {
-                    yield return service;
-                    break;
-                }
-            }
-
-            if (budget.IsExhausted)
-            {
-                yield break;
-            }
+            ofServices.Add(found, behind, behind.IsAnyPort ? [null] : PortsBehind(behind, ports));
         }
     }
 
-    /// <summary>The ports of an ExternalService that a VirtualDestination's ports lead to; all of them when none is named.</summary>
-    private static IEnumerable<DestinationPort> PortsBehind(ExternalService service, IReadOnlyCollection<DestinationPort> ports)
+    private void Add(FoundAddresses found, ExternalService service, IReadOnlyCollection<DestinationPort?> ports, string origin)
     {
-        var named = service.Ports.Where(behind => ports.Any(port =>
-            port.Target?.Matches(behind.Number.Value, behind.Name?.Value) ?? port.Number.Value == behind.Number.Value)).ToList();
-        return named.Count > 0 ? named : service.Ports;
-    }
-
-    private IEnumerable<IpPrefix> PrefixesOf(ExternalService service)
-    {
+        ushort[] numbers = [.. ports.Select(WirePort).Distinct()];
         foreach (var address in service.Addresses)
         {
             if (IpPrefix.TryParse(address.Value, out var prefix, out _))
             {
-                yield return prefix;
+                found.Add([prefix], numbers, origin.Length == 0 ? "spec.addresses" : $"addresses{origin}");
             }
         }
 
-        foreach (var prefix in Resolve(service))
+        foreach (var host in service.Hosts)
         {
-            yield return prefix;
+            found.Add(found.Resolve(host.Value), numbers, $"host {Quoting.Shorten(host.Value)}{origin}");
+        }
+
+        foreach (var endpoint in EndpointsOf(service))
+        {
+            if (endpoint.Address is { } address)
+            {
+                found.Add(found.PrefixesOf(address.Value), [.. ports.Select(port => PortAt(endpoint, port)).Distinct()],
+                    $"ExternalEndpoint {endpoint.QualifiedName}");
+            }
         }
     }
 
-    private IEnumerable<IpPrefix> Resolve(Destination destination) =>
-        destination.Hosts.SelectMany(host => HostNames.Resolve(options, host.Value)).Select(IpPrefix.From);
+    private static void AddHosts(FoundAddresses found, Destination destination, IReadOnlyCollection<DestinationPort?> ports)
+    {
+        ushort[] numbers = [.. ports.Select(static port => (ushort)(port?.Number.Value ?? 0)).Distinct()];
+        foreach (var host in destination.Hosts)
+        {
+            found.Add(found.Resolve(host.Value), numbers, $"host {Quoting.Shorten(host.Value)}");
+        }
+    }
 
-    private static ushort WirePort(DestinationPort port) => (ushort)(port.Target?.Number ?? port.Number.Value);
+    /// <summary>The ports of a destination that a VirtualDestination's ports lead to; all of them when none is named.</summary>
+    private static DestinationPort?[] PortsBehind(Destination behind, IReadOnlyCollection<DestinationPort> ports)
+    {
+        DestinationPort?[] named = [.. behind.Ports.Where(candidate => ports.Any(port =>
+            port.Target?.Matches(candidate.Number.Value, candidate.Name?.Value) ?? port.Number.Value == candidate.Number.Value))];
+        return named.Length > 0 ? named : [.. behind.Ports];
+    }
+
+    private static ushort WirePort(DestinationPort? port) => (ushort)(port?.Target?.Number ?? port?.Number.Value ?? 0);
+
+    /// <summary>The port of an endpoint: the one the service's target or name names, else what the service itself says.</summary>
+    private static ushort PortAt(ExternalEndpoint endpoint, DestinationPort? port)
+    {
+        if (port is not null)
+        {
+            var name = port.Target?.Name ?? port.Name?.Value ?? "";
+            foreach (var candidate in endpoint.Ports)
+            {
+                if (candidate.Name == name && candidate.Number is { } number && port.Target?.Number is null)
+                {
+                    return (ushort)number;
+                }
+            }
+        }
+
+        return WirePort(port);
+    }
 }

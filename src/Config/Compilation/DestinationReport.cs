@@ -1,30 +1,41 @@
 using System.Collections.Immutable;
 using Keepalive.Config.Resources;
+using Keepalive.Config.Validation;
 
 namespace Keepalive.Config.Compilation;
 
 /// <summary>Sums up the destinations, and warns of those no socket can ever be matched to.</summary>
-internal static class DestinationReport
+internal sealed class DestinationReport(
+    ResourceSet resources, CompilerOptions options, DestinationAddresses addresses, DiagnosticBag diagnostics)
 {
-    public static ImmutableArray<DestinationSummary> Create(
-        ResourceSet resources, CompilerOptions options, DestinationAddresses addresses,
-        Dictionary<Destination, List<string>> policies, DiagnosticBag diagnostics)
+    public ImmutableArray<DestinationSummary> Create(Dictionary<Destination, List<string>> policies)
     {
         var summaries = ImmutableArray.CreateBuilder<DestinationSummary>();
-        foreach (var destination in resources.Valid<Destination>())
+        var made = policies.Keys.OfType<HostDestination>();
+        foreach (var destination in resources.Valid<Destination>().Concat(made))
         {
-            var count = addresses.Find(destination, destination.Ports).Select(static address => address.Prefix).Distinct().Count();
+            // What a cluster dumps has much in it that no policy is about.
+            if (destination is not (VirtualDestination or ExternalService) && !policies.ContainsKey(destination))
+            {
+                continue;
+            }
+
+            ReportMissing(destination);
+            IReadOnlyCollection<DestinationPort?> ports = destination.IsAnyPort ? [null] : destination.Ports.CastArray<DestinationPort?>();
+            var found = addresses.Collect(destination, ports);
+            var count = found.All.Keys.Select(static address => address.Prefix).Distinct().Count();
             if (count == 0)
             {
                 diagnostics.Report(DiagnosticCatalog.NoAddress, destination.Position,
                     $"{destination.Kind} {destination.QualifiedName}: {Reason(destination)}, so no connection can be matched to it",
                     $"write the annotation {AgentAnnotations.Addresses}: \"ADDRESS:PORT\" with what its connections really go to");
             }
-            else if (destination is ExternalService)
+            else
             {
-                ReportUnresolved(destination, options, diagnostics);
+                ReportUnresolved(destination, found);
             }
 
+            ReportAnswers(destination, found);
             summaries.Add(new DestinationSummary(destination.QualifiedName, destination.Kind, destination.Position,
                 [.. policies.GetValueOrDefault(destination) ?? []], count));
         }
@@ -32,20 +43,101 @@ internal static class DestinationReport
         return summaries.DrainToImmutable();
     }
 
-    private static void ReportUnresolved(Destination destination, CompilerOptions options, DiagnosticBag diagnostics)
+    /// <summary>Objects that would tell addresses and are not in the input.</summary>
+    private void ReportMissing(Destination destination)
     {
-        foreach (var host in destination.Hosts)
+        const string missing = "selects objects that are not in the input, so that their addresses are not known";
+        switch (destination)
         {
-            if (HostNames.Resolve(options, host.Value).Count == 0 && !Validation.HostValidator.IsWildcard(host.Value))
+            case VirtualDestination { Services.IsEmpty: false } virtualDestination:
+                var services = addresses.ServicesOf(virtualDestination).Take(3).ToList();
+                if (services.Count == 0)
+                {
+                    Report(DiagnosticCatalog.UnknownAddresses, virtualDestination.Services[0].Position, destination, $"spec.services {missing}");
+                }
+                else if (services.Count > 1 && services.Select(static service => service.Metadata.Cluster).Distinct().Count() < services.Count)
+                {
+                    Report(DiagnosticCatalog.SeveralServices, virtualDestination.Services[0].Position, destination,
+                        $"spec.services selects {services[0].QualifiedName}, {services[1].QualifiedName}{(services.Count > 2 ? ", …" : "")}; the mesh takes "
+                        + "the oldest of a cluster, and here all are taken");
+                }
+
+                break;
+            case ExternalService { Selector.IsEmpty: false } service when !addresses.EndpointsOf(service).Any():
+                Report(DiagnosticCatalog.UnknownAddresses, service.Position, destination, $"spec.selector {missing}");
+                break;
+            default:
+                break;
+        }
+
+        if (destination is ExternalService external)
+        {
+            foreach (var target in external.Ports.Select(static port => port.Target).Where(static target => target?.Name is not null))
             {
-                diagnostics.Report(DiagnosticCatalog.HostUnresolved, host.Position,
-                    $"{destination.Kind} {destination.QualifiedName}: {Quoting.Quote(host.Value)} has no address",
+                if (!addresses.EndpointsOf(external).Any(endpoint => endpoint.Ports.Any(port => port.Name == target!.Name)))
+                {
+                    Report(DiagnosticCatalog.UnknownAddresses, target!.Position, destination,
+                        $"spec.ports has a targetPort by name, {target}, which no ExternalEndpoint in the input has; the port's own number is used");
+                }
+            }
+        }
+
+        if (destination is VirtualDestination { ExternalWorkloads.IsEmpty: false } workloads)
+        {
+            Report(DiagnosticCatalog.UnknownAddresses, workloads.ExternalWorkloads[0].Position, destination,
+                "spec.externalWorkloads is known by the WorkloadEntries the mesh makes of it, where these are in the input");
+        }
+    }
+
+    private void ReportUnresolved(Destination destination, FoundAddresses found)
+    {
+        foreach (var host in found.Hosts)
+        {
+            // The host of a VirtualDestination is known inside the mesh only, and who wrote an annotation knows of no better.
+            var isOwn = destination.Hosts.Any(own => HostNames.Canonical(own.Value) == host);
+            if (HostNames.Resolve(options, host).Count == 0 && !HostValidator.IsWildcard(host)
+                && !(isOwn && (destination is VirtualDestination || destination.Metadata.Annotations.ContainsKey(AgentAnnotations.Addresses))))
+            {
+                Report(DiagnosticCatalog.HostUnresolved, PositionOf(destination, host), destination, $"{Quoting.Quote(host)} has no address",
                     "check the name, or resolve it where it is known");
             }
         }
     }
 
-    private static string Reason(Destination destination)
+    private void ReportAnswers(Destination destination, FoundAddresses found)
+    {
+        foreach (var host in found.Hosts)
+        {
+            if (options.HostsNotResolving.Contains(host))
+            {
+                Report(DiagnosticCatalog.LastAnswer, PositionOf(destination, host), destination,
+                    $"{Quoting.Quote(host)} does not resolve now; the addresses it had before are kept", "check the name server");
+            }
+
+            if (options.HostsCut.Contains(host))
+            {
+                Report(DiagnosticCatalog.TooManyAddresses, PositionOf(destination, host), destination,
+                    $"{Quoting.Quote(host)} has more addresses than {HostNames.Resolve(options, host).Count}; the others are left out",
+                    $"write them as CIDR blocks in the annotation {AgentAnnotations.Addresses}");
+            }
+        }
+    }
+
+    /// <summary>Where the destination has the host; the destination itself where another object does.</summary>
+    private static SourcePosition PositionOf(Destination destination, string host)
+    {
+        foreach (var own in destination.Hosts)
+        {
+            if (HostNames.Canonical(own.Value) == host)
+            {
+                return own.Position;
+            }
+        }
+
+        return destination.Position;
+    }
+
+    private string Reason(Destination destination)
     {
         var hosts = destination.Hosts.Length switch
         {
@@ -53,7 +145,19 @@ internal static class DestinationReport
             1 => $"its host {Quoting.Shorten(destination.Hosts[0].Value)} has no address",
             _ => $"none of its {destination.Hosts.Length} hosts has an address",
         };
-        return destination is VirtualDestination { ExternalServices.IsEmpty: false }
-            ? $"{hosts}, nor has an ExternalService behind it" : hosts;
+        return destination switch
+        {
+            VirtualDestination { Services.IsEmpty: false } both when addresses.ServicesOf(both).Any() => $"{hosts}, nor has a Service behind it",
+            VirtualDestination { ExternalServices.IsEmpty: false } => $"{hosts}, nor has an ExternalService behind it",
+            Service { Ports.IsEmpty: true, HasOtherProtocols: true } => "it has no TCP port",
+            Service => "it has no cluster IP, and no EndpointSlice of it is in the input",
+            VirtualGateway gateway when !addresses.ServicesBefore(gateway).Any() =>
+                "no Service that selects its workloads is in the input, with its EndpointSlices",
+            VirtualGateway => "no EndpointSlice of the Services before its workloads has one of its ports",
+            _ => hosts,
+        };
     }
+
+    private void Report(DiagnosticKind kind, SourcePosition position, Destination destination, string message, string? fix = null) =>
+        diagnostics.Report(kind, position, $"{destination.Kind} {destination.QualifiedName}: {message}", fix);
 }

@@ -1,4 +1,5 @@
 using System.Net;
+using Keepalive.Config.Validation;
 
 namespace Keepalive.Config.Compilation;
 
@@ -9,8 +10,15 @@ internal static class HostNames
     public static string Canonical(string host) => (host.EndsWith('.') ? host[..^1] : host).ToLowerInvariant();
 
     /// <summary>The addresses of a host, or none.</summary>
-    public static IReadOnlyList<IPAddress> Resolve(CompilerOptions options, string host) =>
-        options.ResolvedHosts.TryGetValue(Canonical(host), out var addresses) || options.ResolvedHosts.TryGetValue(host, out addresses)
+    public static IReadOnlyList<IPAddress> Resolve(CompilerOptions options, string host)
+    {
+        if (options.Wanted is { } wanted && !HostValidator.IsWildcard(host))
+        {
+            wanted.Add(Canonical(host));
+        }
+
+        return options.ResolvedHosts.TryGetValue(Canonical(host), out var addresses) || options.ResolvedHosts.TryGetValue(host, out addresses)
             ? addresses
             : [];
+    }
 }

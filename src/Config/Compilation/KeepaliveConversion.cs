@@ -12,6 +12,16 @@ internal static class KeepaliveConversion
         : new KeepaliveSettings(Seconds(keepalive.Time), Seconds(keepalive.Interval),
             keepalive.Probes is { Value: > 0 } probes ? (int)probes.Value : null);
 
+    /// <summary>Every <c>tcpKeepalive</c> of a policy: a DestinationRule may have one for each port.</summary>
+    public static IEnumerable<TcpKeepalive> AllOf(Policy policy) => policy switch
+    {
+        ConnectionPolicy { Tcp.TcpKeepalive: { } keepalive } => [keepalive],
+        ListenerConnectionPolicy { TcpKeepalive: { } keepalive } => [keepalive],
+        DestinationRule rule => rule.PortLevelSettings.Select(static settings => settings.Tcp?.TcpKeepalive)
+            .Prepend(rule.Tcp?.TcpKeepalive).OfType<TcpKeepalive>(),
+        _ => [],
+    };
+
     private static int? Seconds(Positioned<string>? duration) =>
         duration is { } text && GoDuration.TryParse(text.Value, out var nanoseconds) ? (int)KernelSeconds.From(nanoseconds) : null;
 }

@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
-using System.Runtime.InteropServices;
 using Keepalive.Config.Resources;
-using Keepalive.Config.Validation;
 
 namespace Keepalive.Config.Compilation;
 
@@ -17,77 +15,123 @@ public static class PolicyCompiler
     {
         ArgumentNullException.ThrowIfNull(resources);
         ArgumentNullException.ThrowIfNull(options);
-        var diagnostics = new DiagnosticBag();
-        var budget = new CompilationBudget();
-        var addresses = new DestinationAddresses(resources, options, budget);
-        var selector = new Selector(resources, budget, diagnostics);
-        var builder = new RuleSetBuilder(addresses, budget, diagnostics);
-        var policies = PolicyPrecedence.Rank(resources);
-        var selectedCounts = new Dictionary<RankedPolicy, int>();
-        var policiesOf = new Dictionary<Destination, List<string>>(ReferenceEqualityComparer.Instance);
-        foreach (var policy in policies)
-        {
-            foreach (var selection in selector.Select(policy))
-            {
-                selectedCounts[policy] = selectedCounts.GetValueOrDefault(policy) + 1;
-                (CollectionsMarshal.GetValueRefOrAddDefault(policiesOf, selection.Destination, out _) ??= []).Add(policy.Name);
-                budget.AddComparison();
-                if (policy.Settings is not null)
-                {
-                    builder.Add(selection);
-                }
-
-                if (budget.IsExhausted)
-                {
-                    return Refuse(policy, diagnostics);
-                }
-            }
-
-            if (budget.IsExhausted)
-            {
-                return Refuse(policy, diagnostics);
-            }
-        }
-
-        var destinations = DestinationReport.Create(resources, options, addresses, policiesOf, diagnostics);
-        if (budget.IsExhausted && policies.Count > 0)
-        {
-            return Refuse(policies[^1], diagnostics);
-        }
-
-        var (rules, shadowed) = builder.Build();
-        return new CompilationResult(new CompiledPolicy(rules, shadowed, options.Side), diagnostics.ToSorted(),
-            Summarize(policies, selectedCounts, rules), destinations);
+        return new Compilation(resources, options).Run();
     }
 
     /// <summary>The host names whose addresses <see cref="Compile"/> wants in <see cref="CompilerOptions.ResolvedHosts"/>.</summary>
     /// <returns>Lower case, without a trailing dot, no duplicates, no wildcards.</returns>
     public static IReadOnlyCollection<string> HostsToResolve(ResourceSet resources)
     {
-        ArgumentNullException.ThrowIfNull(resources);
-        return resources.Valid<Destination>().SelectMany(static destination => destination.Hosts)
-            .Where(static host => !HostValidator.IsWildcard(host.Value))
-            .Select(static host => HostNames.Canonical(host.Value)).ToHashSet(StringComparer.Ordinal);
+        // What it asks for when it has no answers is what it wants: there is no second opinion on that.
+        var wanted = new HashSet<string>(StringComparer.Ordinal);
+        Compile(resources, new CompilerOptions { Wanted = wanted });
+        return wanted;
     }
 
-    private static CompilationResult Refuse(RankedPolicy policy, DiagnosticBag diagnostics)
+    private sealed class Compilation(ResourceSet resources, CompilerOptions options)
     {
-        diagnostics.Report(DiagnosticCatalog.TooManyRules, policy.Policy.Position,
-            $"{ConnectionPolicy.KindName} {policy.Name}: up to here the policies come to more than {CompilationBudget.MaxRules} rules "
-            + $"or {CompilationBudget.MaxComparisons} comparisons; none is enforced",
-            "name addresses by CIDR blocks, and leave out ports that are all of them");
-        return new CompilationResult(CompiledPolicy.Empty, diagnostics.ToSorted(), [], []);
-    }
+        private readonly DiagnosticBag diagnostics = new();
+        private readonly CompilationBudget budget = new();
+        private readonly Dictionary<RankedPolicy, (HashSet<Destination> Destinations, int Ports)> selected = [];
+        private readonly Dictionary<Destination, List<string>> policiesOf = new(ReferenceEqualityComparer.Instance);
+        private readonly List<Selection> selections = [];
 
-    private static ImmutableArray<PolicySummary> Summarize(
-        IReadOnlyList<RankedPolicy> policies, Dictionary<RankedPolicy, int> selectedCounts, ImmutableArray<CompiledRule> rules)
-    {
-        var byPolicy = rules.ToLookup(static rule => rule.Policy);
-        return
-        [
-            .. policies.Select(policy => new PolicySummary(policy.Name, policy.Policy.Position, policy.Settings,
-                selectedCounts.GetValueOrDefault(policy),
-                byPolicy[policy.Name].Select(static rule => rule.Prefix).Distinct().Count(), byPolicy[policy.Name].Count())),
-        ];
+        public CompilationResult Run()
+        {
+            var addresses = new DestinationAddresses(resources, options, budget);
+            var selector = new Selector(resources, budget, diagnostics);
+            var policies = PolicyPrecedence.Rank(resources);
+            var listenerPolicies = PolicyPrecedence.RankListeners(resources);
+            var builder = new RuleSetBuilder(addresses, budget, diagnostics);
+            var listenerBuilder = new RuleSetBuilder(addresses, budget, diagnostics);
+            var exhausted = Add(policies, selector, builder) ?? Add(listenerPolicies, selector, listenerBuilder);
+            if (exhausted is not null)
+            {
+                return Refuse(exhausted);
+            }
+
+            var destinations = new DestinationReport(resources, options, addresses, diagnostics).Create(policiesOf);
+            if (budget.IsExhausted && policies.Count + listenerPolicies.Count > 0)
+            {
+                return Refuse((policies.Count > 0 ? policies : listenerPolicies)[^1]);
+            }
+
+            var (rules, shadowed) = builder.Build();
+            var (listenerRules, listenerShadowed) = listenerBuilder.Build();
+            return new CompilationResult(
+                new CompiledPolicy(rules, shadowed.AddRange(listenerShadowed), options.Side, listenerRules), diagnostics.ToSorted(),
+                [.. Summarize(policies, rules), .. Summarize(listenerPolicies, listenerRules)], destinations)
+            {
+                Selections = [.. selections],
+            };
+        }
+
+        /// <summary>Adds what policies select; returns the one at which the budget ran out.</summary>
+        private RankedPolicy? Add(IReadOnlyList<RankedPolicy> policies, Selector selector, RuleSetBuilder builder)
+        {
+            foreach (var policy in policies)
+            {
+                foreach (var selection in selector.Select(policy))
+                {
+                    Note(selection);
+                    budget.AddComparison();
+                    if (selection.Settings is not null)
+                    {
+                        builder.Add(selection);
+                    }
+
+                    if (budget.IsExhausted)
+                    {
+                        return policy;
+                    }
+                }
+
+                if (budget.IsExhausted)
+                {
+                    return policy;
+                }
+            }
+
+            return null;
+        }
+
+        private void Note(Selection selection)
+        {
+            selections.Add(selection);
+            var (destinations, ports) = selected.TryGetValue(selection.Policy, out var known)
+                ? known
+                : (new HashSet<Destination>(ReferenceEqualityComparer.Instance), 0);
+            destinations.Add(selection.Destination);
+            selected[selection.Policy] = (destinations, ports + selection.Ports.Length);
+            if (!policiesOf.TryGetValue(selection.Destination, out var policies))
+            {
+                policiesOf.Add(selection.Destination, policies = []);
+            }
+
+            if (policies.Count == 0 || policies[^1] != selection.Policy.Name)
+            {
+                policies.Add(selection.Policy.Name);
+            }
+        }
+
+        private CompilationResult Refuse(RankedPolicy policy)
+        {
+            diagnostics.Report(DiagnosticCatalog.TooManyRules, policy.Policy.Position,
+                $"{policy.Subject}: up to here the policies come to more than {CompilationBudget.MaxRules} rules "
+                + $"or {CompilationBudget.MaxComparisons} comparisons; none is enforced",
+                "name addresses by CIDR blocks, and leave out ports that are all of them");
+            return new CompilationResult(CompiledPolicy.Empty, diagnostics.ToSorted(), [], []);
+        }
+
+        private IEnumerable<PolicySummary> Summarize(IReadOnlyList<RankedPolicy> policies, ImmutableArray<CompiledRule> rules)
+        {
+            var byPolicy = rules.ToLookup(static rule => rule.Policy);
+            foreach (var policy in policies)
+            {
+                var (destinations, ports) = selected.TryGetValue(policy, out var known) ? known : ([], 0);
+                yield return new PolicySummary(policy.Name, policy.Policy, [.. policy.AllSettings], destinations.Count, ports,
+                    byPolicy[policy.Name].Select(static rule => rule.Prefix).Distinct().Count(), byPolicy[policy.Name].Count());
+            }
+        }
     }
 }

@@ -3,47 +3,101 @@ using Keepalive.Config.Resources;
 namespace Keepalive.Config.Compilation;
 
 /// <summary>A valid policy and what it sets. Compared by reference.</summary>
-internal sealed class RankedPolicy(ConnectionPolicy policy, KeepaliveSettings? settings, ExistingMode? existing)
+internal sealed class RankedPolicy
 {
-    /// <summary><c>namespace/name</c>.</summary>
-    public string Name { get; } = policy.QualifiedName;
+    private readonly Dictionary<long, KeepaliveSettings?> portLevel = [];
+
+    public RankedPolicy(Policy policy)
+    {
+        Policy = policy;
+        Name = policy.RuleName;
+        Settings = KeepaliveConversion.ToSettings(policy switch
+        {
+            ConnectionPolicy { Tcp: { } tcp } => tcp.TcpKeepalive,
+            ListenerConnectionPolicy listener => listener.TcpKeepalive,
+            DestinationRule { Tcp: { } tcp } => tcp.TcpKeepalive,
+            _ => null,
+        });
+        foreach (var port in (policy as DestinationRule)?.PortLevelSettings ?? [])
+        {
+            portLevel.TryAdd(port.Port, KeepaliveConversion.ToSettings(port.Tcp?.TcpKeepalive));
+        }
+
+        Existing = policy.Metadata.Annotations.TryGetValue(AgentAnnotations.Existing, out var text)
+            && AgentAnnotations.TryParseExisting(text.Value, out var mode)
+                ? mode
+                : null;
+    }
+
+    /// <summary>What rules call it.</summary>
+    public string Name { get; }
 
     /// <summary>As written.</summary>
-    public ConnectionPolicy Policy => policy;
+    public Policy Policy { get; }
 
-    /// <summary>What it sets; null when it has no <c>tcpKeepalive</c>.</summary>
-    public KeepaliveSettings? Settings => settings;
+    /// <summary>Kind and name, for messages.</summary>
+    public string Subject => $"{Policy.Kind} {Policy.QualifiedName}";
+
+    /// <summary>What it sets where nothing is said for a port; null when it has no <c>tcpKeepalive</c> there.</summary>
+    public KeepaliveSettings? Settings { get; }
 
     /// <summary>Its own choice for sockets with keepalive on.</summary>
-    public ExistingMode? Existing => existing;
+    public ExistingMode? Existing { get; }
+
+    /// <summary>Every set of values it has, those for single ports included.</summary>
+    public IEnumerable<KeepaliveSettings> AllSettings => portLevel.Values.Prepend(Settings).OfType<KeepaliveSettings>().Distinct();
+
+    /// <summary>What it sets on a port: a DestinationRule's settings for a port replace its others wholesale.</summary>
+    public KeepaliveSettings? SettingsOf(long? port) =>
+        port is { } number && portLevel.TryGetValue(number, out var settings) ? settings : Settings;
 }
 
 /// <summary>
 /// Which of two policies that select the same destination applies. The older one, as for Istio's DestinationRules and the Gateway API's
-/// policies. One from a file has no age: it counts as younger than all that have, and among its like the one written first wins.
+/// policies. One from a file has no age: it counts as younger than all that have, and among its like the one written first wins. A
+/// DestinationRule comes after every ConnectionPolicy, as a mesh makes the former of the latter, and one that names the host more closely
+/// before one with a wildcard, as in Istio.
 /// </summary>
 internal static class PolicyPrecedence
 {
-    /// <summary>The valid policies, the strongest first.</summary>
+    /// <summary>The valid policies for connections that are opened, the strongest first.</summary>
+    /// <remarks>Without the DestinationRules that say nothing of keepalive: a cluster has many, about other things.</remarks>
     public static IReadOnlyList<RankedPolicy> Rank(ResourceSet resources) =>
     [
-        .. resources.Valid<ConnectionPolicy>()
-            .OrderBy(static policy => policy.Metadata.CreationTimestamp ?? DateTimeOffset.MaxValue)
-            .ThenBy(static policy => policy.Metadata.CreationTimestamp is null ? "" : policy.QualifiedName, StringComparer.Ordinal)
-            .Select(static policy => new RankedPolicy(
-                policy, KeepaliveConversion.ToSettings(policy.Tcp?.TcpKeepalive), ExistingOf(policy))),
+        .. resources.Valid<ConnectionPolicy>().OrderBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal).Cast<Policy>()
+            .Concat(resources.Valid<DestinationRule>().Where(static rule => KeepaliveConversion.AllOf(rule).Any())
+                .OrderByDescending(Closeness).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal))
+            .Select(static policy => new RankedPolicy(policy)),
+    ];
+
+    /// <summary>The valid policies for connections that are accepted, the strongest first.</summary>
+    public static IReadOnlyList<RankedPolicy> RankListeners(ResourceSet resources) =>
+    [
+        .. resources.Valid<ListenerConnectionPolicy>().OrderBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal)
+            .Select(static policy => new RankedPolicy(policy)),
     ];
 
     /// <summary>Why the first of two applies: reads on after its name.</summary>
-    public static string Explain(ConnectionPolicy winner, ConnectionPolicy loser)
+    public static string Explain(Policy winner, Policy loser)
     {
-        var (mine, other) = (winner.Metadata.CreationTimestamp, loser.Metadata.CreationTimestamp);
-        return mine is null ? "is written earlier" : mine == other ? "has the same age and the lesser name" : "is older";
+        if (winner.Kind != loser.Kind)
+        {
+            return $"is a {winner.Kind} and so comes before every {loser.Kind}";
+        }
+
+        if (winner is DestinationRule rule && loser is DestinationRule other && Closeness(rule) != Closeness(other))
+        {
+            return "names the host more closely";
+        }
+
+        var (mine, theirs) = (winner.Metadata.CreationTimestamp, loser.Metadata.CreationTimestamp);
+        return mine is null ? "is written earlier" : mine == theirs ? "has the same age and the lesser name" : "is older";
     }
 
-    private static ExistingMode? ExistingOf(ConnectionPolicy policy) =>
-        policy.Metadata.Annotations.TryGetValue(AgentAnnotations.Existing, out var text)
-        && AgentAnnotations.TryParseExisting(text.Value, out var mode)
-            ? mode
-            : null;
+    private static DateTimeOffset AgeOf(Policy policy) => policy.Metadata.CreationTimestamp ?? DateTimeOffset.MaxValue;
+
+    // Those without an age keep the order they are written in.
+    private static string NameIfAged(Policy policy) => policy.Metadata.CreationTimestamp is null ? "" : policy.QualifiedName;
+
+    private static int Closeness(DestinationRule rule) => rule.IsWildcard ? rule.Host.Value.Length : int.MaxValue;
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
@@ -6,58 +7,56 @@ namespace Keepalive.Config.Compilation;
 /// <summary>Collects candidate rules and settles who applies where: first per destination, then per address.</summary>
 internal sealed class RuleSetBuilder(DestinationAddresses addresses, CompilationBudget budget, DiagnosticBag diagnostics)
 {
-    private static readonly ImmutableArray<DestinationPort?> AnyPort = [null];
-
     private readonly Dictionary<(Destination Destination, DestinationPort? Port), RankedPolicy> owners = new(OwnerComparer.Instance);
     private readonly Dictionary<WireAddress, List<Candidate>> candidates = [];
     private readonly List<WireAddress> order = [];
-    private readonly List<CompiledRule> shadowed = [];
+    private readonly List<LostRule> shadowed = [];
 
     // One warning for each pair of policies, naming its first case: thousands of destinations are no thousand problems.
     private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (string First, int Count)> lostDestinations = [];
-    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (string First, int Count)> lostAddresses = [];
+    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (LostAddress First, int Count)> lostAddresses = [];
 
-    /// <summary>Adds what a policy selects; policies come strongest first.</summary>
+    /// <summary>Adds what a policy selects and sets; policies come strongest first.</summary>
     public void Add(Selection selection)
     {
         var (policy, destination) = (selection.Policy, selection.Destination);
-        ImmutableArray<DestinationPort?> ports = destination.Ports.IsEmpty ? AnyPort : selection.Ports.CastArray<DestinationPort?>();
-        List<DestinationPort>? owned = null;
-        List<DestinationPort>? lost = null;
+        List<DestinationPort?>? owned = null;
+        List<DestinationPort?>? lost = null;
         RankedPolicy? winner = null;
-        foreach (var port in ports)
+        foreach (var port in selection.Ports)
         {
             var owns = owners.TryAdd((destination, port), policy);
             winner ??= owns ? null : owners[(destination, port)];
-            var list = owns ? owned ??= [] : lost ??= [];
-            if (port is not null)
-            {
-                list.Add(port);
-            }
+            (owns ? owned ??= [] : lost ??= []).Add(port);
         }
 
         if (owned is not null)
         {
-            var candidate = new Candidate(policy, destination.QualifiedName);
-            foreach (var address in addresses.Find(destination, owned))
+            foreach (var (address, origin) in addresses.Find(destination, owned))
             {
-                AddCandidate(address, candidate);
+                AddCandidate(address, new Candidate(selection, origin));
             }
         }
 
         if (lost is not null)
         {
-            Count(lostDestinations, (policy, winner!), destination, static destination => destination.QualifiedName);
+            // What a mesh made of a policy says the same as the policy: that is no conflict.
+            if (policy.Policy.Kind == winner!.Policy.Kind || winner.SettingsOf(lost[0]?.Number.Value) != selection.Settings)
+            {
+                Count(lostDestinations, (policy, winner), destination, static destination => destination.QualifiedName);
+            }
+
             if (shadowed.Count < CompilationBudget.MaxShadowed)
             {
-                var candidate = new Candidate(policy, destination.QualifiedName);
-                shadowed.AddRange(addresses.Find(destination, lost).Select(address => ToRule(address, candidate)));
+                var reason = $"{destination.QualifiedName} is under {winner.Name}, which {PolicyPrecedence.Explain(winner.Policy, policy.Policy)}";
+                shadowed.AddRange(addresses.Find(destination, lost)
+                    .Select(pair => new LostRule(ToRule(pair.Key, new Candidate(selection, pair.Value)), reason)));
             }
         }
     }
 
     /// <summary>The rules in force and those that lost, after all policies are added.</summary>
-    public (ImmutableArray<CompiledRule> Rules, ImmutableArray<CompiledRule> Shadowed) Build()
+    public (ImmutableArray<CompiledRule> Rules, ImmutableArray<LostRule> Shadowed) Build()
     {
         var rules = ImmutableArray.CreateBuilder<CompiledRule>(order.Count);
         foreach (var address in order)
@@ -71,14 +70,9 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
             }
 
             rules.Add(ToRule(address, winner));
-            foreach (var rival in rivals.Where(rival => rival.Policy != winner.Policy))
+            foreach (var rival in rivals.Where(rival => rival != winner))
             {
-                shadowed.Add(ToRule(address, rival));
-                if (rival.Policy.Settings != winner.Policy.Settings || rival.Policy.Existing != winner.Policy.Existing)
-                {
-                    Count(lostAddresses, (rival.Policy, winner.Policy), address,
-                        static address => IpPrefix.Format(address.Prefix, address.Port));
-                }
+                Lose(address, rival, winner);
             }
         }
 
@@ -96,9 +90,22 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         }
 
         // Policies are added one after the other: a second destination of the same policy can only be next to its first.
-        if (rivals.Count == 0 || rivals[^1].Policy != candidate.Policy)
+        if (rivals.Count == 0 || rivals[^1].Policy != candidate.Policy || rivals[^1].Settings != candidate.Settings)
         {
             rivals.Add(candidate);
+        }
+    }
+
+    private void Lose(WireAddress address, Candidate rival, Candidate winner)
+    {
+        var differ = rival.Settings != winner.Settings || rival.Policy.Existing != winner.Policy.Existing;
+        shadowed.Add(new LostRule(ToRule(address, rival), $"{winner.Destination}, under {winner.Policy.Name}, has the same address, and "
+            + (TimeOf(winner) < TimeOf(rival) ? $"its time of {Describe(winner)} is shorter"
+                : differ ? $"its time of {Describe(winner)} is not longer" : "sets the same values")));
+        if (differ)
+        {
+            Count(lostAddresses, (rival.Policy, winner.Policy), (Address: address, Rival: rival, Winner: winner),
+                static lost => new LostAddress(IpPrefix.Format(lost.Address.Prefix, lost.Address.Port), Describe(lost.Rival), Describe(lost.Winner)));
         }
     }
 
@@ -108,24 +115,24 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         {
             var what = AndMore(first, count, "destination");
             diagnostics.Report(DiagnosticCatalog.PolicyLost, loser.Policy.Position,
-                $"{ConnectionPolicy.KindName} {loser.Name}: {what} is under {winner.Name}, "
+                $"{loser.Subject}: {what} is under {winner.Name}, "
                 + $"which {PolicyPrecedence.Explain(winner.Policy, loser.Policy)}; this policy does not apply there",
                 "narrow the selector of one of the two");
         }
 
         foreach (var ((loser, winner), (first, count)) in lostAddresses)
         {
-            var what = AndMore(first, count, "address");
+            var what = AndMore(first.Address, count, "address");
             diagnostics.Report(DiagnosticCatalog.AddressShared, loser.Policy.Position,
-                $"{ConnectionPolicy.KindName} {loser.Name}: {what} is also behind a destination under {winner.Name}, "
-                + $"whose time of {Describe(winner)} applies instead of {Describe(loser)}",
+                $"{loser.Subject}: {what} is also behind a destination under {winner.Name}, "
+                + $"whose time of {first.Winning} applies instead of {first.Losing}",
                 "set the same values in both: connections to one address cannot be told apart");
         }
     }
 
-    private static void Count<T>(Dictionary<(RankedPolicy, RankedPolicy), (string First, int Count)> losses,
-        (RankedPolicy, RankedPolicy) pair, T lost, Func<T, string> name) =>
-        losses[pair] = losses.TryGetValue(pair, out var loss) ? (loss.First, loss.Count + 1) : (name(lost), 1);
+    private static void Count<TLost, TFirst>(Dictionary<(RankedPolicy, RankedPolicy), (TFirst First, int Count)> losses,
+        (RankedPolicy, RankedPolicy) pair, TLost lost, Func<TLost, TFirst> describe) =>
+        losses[pair] = losses.TryGetValue(pair, out var loss) ? (loss.First, loss.Count + 1) : (describe(lost), 1);
 
     private static string AndMore(string first, int count, string noun) => count switch
     {
@@ -134,22 +141,34 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         _ => $"{first} (the first of {count})",
     };
 
-    private static int TimeOf(Candidate candidate) => candidate.Policy.Settings?.Time ?? int.MaxValue;
+    private static int TimeOf(Candidate candidate) => candidate.Settings.Time ?? int.MaxValue;
 
-    private static string Describe(RankedPolicy policy) => policy.Settings?.Time is { } time ? $"{time}s" : "the socket's own";
+    private static string Describe(Candidate candidate) => candidate.Settings.Time is { } time ? $"{time}s" : "the socket's own";
 
     private static CompiledRule ToRule(WireAddress address, Candidate candidate) => new()
     {
         Policy = candidate.Policy.Name,
         Destination = candidate.Destination,
-        Settings = candidate.Policy.Settings!.Value,
+        Settings = candidate.Settings,
         Existing = candidate.Policy.Existing,
         Prefix = address.Prefix,
         Port = address.Port,
         Position = candidate.Policy.Policy.Position,
+        Origin = candidate.Origin,
     };
 
-    private sealed record Candidate(RankedPolicy Policy, string Destination);
+    private sealed class Candidate(Selection selection, string origin)
+    {
+        public RankedPolicy Policy => selection.Policy;
+
+        public KeepaliveSettings Settings { get; } = selection.Settings!.Value;
+
+        public string Destination { get; } = selection.Destination.QualifiedName;
+
+        public string Origin => origin;
+    }
+
+    private readonly record struct LostAddress(string Address, string Losing, string Winning);
 
     /// <summary>By reference: comparing records by value would walk their collections.</summary>
     private sealed class OwnerComparer : IEqualityComparer<(Destination Destination, DestinationPort? Port)>
@@ -159,8 +178,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         public bool Equals((Destination Destination, DestinationPort? Port) x, (Destination Destination, DestinationPort? Port) y) =>
             ReferenceEquals(x.Destination, y.Destination) && ReferenceEquals(x.Port, y.Port);
 
-        public int GetHashCode((Destination Destination, DestinationPort? Port) obj) => HashCode.Combine(
-            System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(obj.Destination),
-            System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(obj.Port));
+        public int GetHashCode((Destination Destination, DestinationPort? Port) obj) =>
+            HashCode.Combine(RuntimeHelpers.GetHashCode(obj.Destination), RuntimeHelpers.GetHashCode(obj.Port));
     }
 }

@@ -3,59 +3,97 @@ using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
 
-/// <summary>The ports of one destination that one policy selects.</summary>
+/// <summary>The ports of one destination that one policy selects, and what it sets on them.</summary>
 /// <param name="Policy">The policy.</param>
 /// <param name="Destination">The destination.</param>
-/// <param name="Ports">Its ports; empty when it has none, which is any port.</param>
-internal sealed record Selection(RankedPolicy Policy, Destination Destination, ImmutableArray<DestinationPort> Ports);
+/// <param name="Ports">Its ports; null among them is any.</param>
+/// <param name="Settings">What to set; null where the policy sets nothing.</param>
+internal sealed record Selection(
+    RankedPolicy Policy, Destination Destination, ImmutableArray<DestinationPort?> Ports, KeepaliveSettings? Settings);
 
 /// <summary>Finds out what policies select, and says so when it is nothing.</summary>
-internal sealed class Selector(ResourceSet resources, CompilationBudget budget, DiagnosticBag diagnostics)
+internal sealed class Selector
 {
-    private readonly List<Destination> destinations = [.. resources.All.OfType<Destination>()];
+    private static readonly ImmutableArray<DestinationPort?> AnyPort = [null];
 
-    /// <summary>What one policy selects among the valid destinations, in document order.</summary>
-    public IReadOnlyList<Selection> Select(RankedPolicy policy)
+    private readonly CompilationBudget budget;
+    private readonly DiagnosticBag diagnostics;
+    private readonly Dictionary<DestinationKind, ObjectIndex<Destination>> kinds = [];
+    private readonly List<Destination> selectable;
+    private readonly Dictionary<Destination, int> order = new(ReferenceEqualityComparer.Instance);
+    private readonly HostSelector hosts;
+
+    public Selector(ResourceSet resources, CompilationBudget budget, DiagnosticBag diagnostics)
     {
-        var references = policy.Policy.ApplyToDestinations;
-        if (references.IsEmpty)
+        this.budget = budget;
+        this.diagnostics = diagnostics;
+        List<Destination> all = [.. resources.All.OfType<Destination>()];
+        foreach (var destination in all)
         {
-            if (destinations.Count == 0)
-            {
-                Report(DiagnosticCatalog.SelectsNothing, policy, policy.Policy.Position,
-                    "selects every destination, but there is none", "add a VirtualDestination or an ExternalService to the input");
-            }
-
-            return [.. destinations.Where(static destination => destination.IsValid)
-                .Select(destination => new Selection(policy, destination, destination.Ports))];
+            order.Add(destination, order.Count);
         }
 
-        var ports = new Dictionary<Destination, HashSet<DestinationPort>>(ReferenceEqualityComparer.Instance);
+        foreach (var kind in Enum.GetValues<DestinationKind>())
+        {
+            kinds.Add(kind, new ObjectIndex<Destination>([.. all.Where(destination => destination.DestinationKind == kind)], budget));
+        }
+
+        selectable =
+        [
+            .. all.Where(static destination => destination.DestinationKind
+                is DestinationKind.Service or DestinationKind.VirtualDestination or DestinationKind.ExternalService),
+        ];
+        hosts = new HostSelector(all, budget);
+    }
+
+    /// <summary>What one policy selects among the valid destinations, in document order.</summary>
+    public IReadOnlyList<Selection> Select(RankedPolicy policy) => policy.Policy switch
+    {
+        ConnectionPolicy { ApplyToDestinations: var references } => Select(policy, references, "spec.applyToDestinations", selectable,
+            "selects every destination, but there is none", "add a Service, a VirtualDestination or an ExternalService to the input"),
+        ListenerConnectionPolicy { ApplyToListeners: var references } => Select(policy, references, "spec.applyToListeners",
+            kinds[DestinationKind.VirtualGateway].All, "selects every listener, but there is no VirtualGateway", "add it to the input"),
+        DestinationRule rule => Select(policy, rule),
+        _ => [],
+    };
+
+    private List<Selection> Select(RankedPolicy policy, ImmutableArray<DestinationReference> references, string field,
+        IReadOnlyList<Destination> every, string nothing, string fix)
+    {
+        if (references.IsEmpty)
+        {
+            if (every.Count == 0)
+            {
+                Report(DiagnosticCatalog.SelectsNothing, policy, policy.Policy.Position, nothing, fix);
+            }
+
+            return
+            [
+                .. every.Where(static destination => destination.IsValid)
+                    .Select(destination => new Selection(policy, destination, PortsOf(destination), policy.Settings)),
+            ];
+        }
+
+        var ports = new Dictionary<Destination, ImmutableArray<DestinationPort>>(ReferenceEqualityComparer.Instance);
         for (var i = 0; i < references.Length && !budget.IsExhausted; i++)
         {
-            Select(policy, references[i], $"spec.applyToDestinations[{i}]", ports);
+            Select(policy, references[i], $"{field}[{i}]", ports);
         }
 
         return
         [
-            .. destinations.Where(destination => destination.IsValid && ports.ContainsKey(destination))
-                .Select(destination => new Selection(policy, destination, [.. destination.Ports.Where(ports[destination].Contains)])),
+            .. ports.Where(static pair => pair.Key.IsValid).OrderBy(pair => order[pair.Key]).Select(pair => new Selection(
+                policy, pair.Key, pair.Key.IsAnyPort ? AnyPort : pair.Value.CastArray<DestinationPort?>(), policy.Settings)),
         ];
     }
 
     private void Select(
-        RankedPolicy policy, DestinationReference reference, string field, Dictionary<Destination, HashSet<DestinationPort>> ports)
+        RankedPolicy policy, DestinationReference reference, string field, Dictionary<Destination, ImmutableArray<DestinationPort>> ports)
     {
         var matched = 0;
         var withPort = 0;
-        foreach (var destination in destinations)
+        foreach (var destination in kinds[reference.Kind].Select(reference.Selector))
         {
-            budget.AddComparison();
-            if (destination.DestinationKind != reference.Kind || !reference.Selector.Matches(destination.Metadata))
-            {
-                continue;
-            }
-
             matched++;
             var selected = reference.Port is null
                 ? destination.Ports
@@ -68,12 +106,14 @@ internal sealed class Selector(ResourceSet resources, CompilationBudget budget, 
             }
 
             withPort++;
-            if (!ports.TryGetValue(destination, out var all))
-            {
-                ports.Add(destination, all = new HashSet<DestinationPort>(ReferenceEqualityComparer.Instance));
-            }
+            ports[destination] = ports.TryGetValue(destination, out var before) && before.Length < destination.Ports.Length
+                ? [.. destination.Ports.Where(port => IsIn(before, port) || IsIn(selected, port))]
+                : before.IsDefault ? selected : before;
+        }
 
-            all.UnionWith(selected);
+        if (budget.IsExhausted)
+        {
+            return;
         }
 
         if (matched == 0)
@@ -89,28 +129,108 @@ internal sealed class Selector(ResourceSet resources, CompilationBudget budget, 
         }
     }
 
+    /// <summary>By reference: comparing records by value would walk all of them.</summary>
+    private static bool IsIn(ImmutableArray<DestinationPort> ports, DestinationPort port)
+    {
+        foreach (var one in ports)
+        {
+            if (ReferenceEquals(one, port))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>A DestinationRule selects by host name, and sets what it says for each port.</summary>
+    private List<Selection> Select(RankedPolicy policy, DestinationRule rule)
+    {
+        var found = hosts.Find(rule).ToList();
+        if (found.Count > 0)
+        {
+            return
+            [
+                .. found.Where(static destination => destination.IsValid).SelectMany(destination => PortsOf(destination)
+                    .GroupBy(port => policy.SettingsOf(port?.Number.Value))
+                    .Select(group => new Selection(policy, destination, [.. group], group.Key))),
+            ];
+        }
+
+        if (rule.IsWildcard)
+        {
+            Report(DiagnosticCatalog.SelectsNothing, policy, rule.Host.Position,
+                $"spec.host covers no host of an object in the input: {Quoting.Quote(rule.Host.Value)}",
+                "add the Service, ServiceEntry, VirtualDestination or ExternalService to the input");
+            return [];
+        }
+
+        var itself = HostDestination.Of(rule);
+        var selections = rule.PortLevelSettings.Where(static settings => settings.Tcp?.TcpKeepalive is not null)
+            .Select(settings => new Selection(policy, itself,
+                [new DestinationPort(new(settings.Port, rule.Position), null, null, null, rule.Position)], policy.SettingsOf(settings.Port)))
+            .ToList();
+        if (policy.Settings is not null || selections.Count == 0)
+        {
+            selections.Add(new Selection(policy, itself, AnyPort, policy.Settings));
+        }
+
+        return selections;
+    }
+
+    private static ImmutableArray<DestinationPort?> PortsOf(Destination destination) =>
+        destination.IsAnyPort ? AnyPort : destination.Ports.CastArray<DestinationPort?>();
+
     private void ReportNothing(RankedPolicy policy, DestinationReference reference, string field)
     {
-        if (reference.Kind == DestinationKind.Service)
+        var kind = reference.Kind switch
         {
-            Report(DiagnosticCatalog.SelectsNothing, policy, reference.Position,
-                $"{field} selects Kubernetes Services, and none is in the input",
-                "for another kind, write \"kind: VIRTUAL_DESTINATION\" or \"kind: EXTERNAL_SERVICE\"");
+            DestinationKind.VirtualDestination => VirtualDestination.KindName,
+            DestinationKind.ExternalService => ExternalService.KindName,
+            DestinationKind.VirtualGateway => VirtualGateway.KindName,
+            _ => "Kubernetes Service",
+        };
+        var all = kinds[reference.Kind].All;
+        if (all.Count == 0)
+        {
+            Report(DiagnosticCatalog.SelectsNothing, policy, reference.Position, $"{field} selects {kind}s, and none is in the input",
+                reference.Kind == DestinationKind.Service
+                    ? "add the Service to the input; for another kind, write \"kind: VIRTUAL_DESTINATION\" or \"kind: EXTERNAL_SERVICE\""
+                    : $"add the {kind} to the input");
             return;
         }
 
-        var kind = reference.Kind == DestinationKind.VirtualDestination ? VirtualDestination.KindName : ExternalService.KindName;
-        var count = destinations.Count(destination => destination.DestinationKind == reference.Kind);
         Report(DiagnosticCatalog.SelectsNothing, policy, reference.Position,
-            count switch
+            (all.Count == 1 ? $"{field} does not match the only {kind} in the input" : $"{field} matches none of the {all.Count} {kind}s in the input")
+                + Why(reference.Selector, all),
+            "compare its selector with their metadata: name, namespace and labels");
+    }
+
+    /// <summary>What stands in the way, where one thing alone does.</summary>
+    private static string Why(ObjectSelector selector, IReadOnlyList<Destination> all)
+    {
+        var metadata = all.Select(static destination => destination.Metadata);
+        if (selector.Name is { } name && !metadata.Any(one => one.Name.Value == name.Value))
+        {
+            return $": none is named {Quoting.Quote(name.Value)}";
+        }
+
+        if (selector.Namespace is { } ns && !metadata.Any(one => one.Namespace == ns.Value))
+        {
+            return $": none is in the namespace {Quoting.Quote(ns.Value)}";
+        }
+
+        foreach (var (key, value) in selector.Labels)
+        {
+            if (!metadata.Any(one => one.Labels.TryGetValue(key, out var actual) && actual == value))
             {
-                0 => $"{field} selects {kind}s, and none is in the input",
-                1 => $"{field} does not match the only {kind} in the input",
-                _ => $"{field} matches none of the {count} {kind}s in the input",
-            },
-            count == 0 ? $"add the {kind} to the input" : "compare its selector with their metadata: name, namespace and labels");
+                return $": none has the label {Quoting.Shorten($"{key}={value}")}";
+            }
+        }
+
+        return metadata.Any(selector.MatchesPlace) ? ": none has all of it at once" : ": none is from that place";
     }
 
     private void Report(DiagnosticKind kind, RankedPolicy policy, SourcePosition position, string message, string fix) =>
-        diagnostics.Report(kind, position, $"{ConnectionPolicy.KindName} {policy.Name}: {message}", fix);
+        diagnostics.Report(kind, position, $"{policy.Subject}: {message}", fix);
 }

@@ -15,8 +15,11 @@ internal static class InputLimits
     /// <summary>Documents in one read.</summary>
     public const int Documents = 50_000;
 
-    /// <summary>Mappings, sequences and scalars in one read, aliases followed.</summary>
-    public const int Nodes = 500_000;
+    /// <summary>Mappings, sequences and scalars in one read, aliases followed: a cluster with 10,000 services has a million.</summary>
+    public const int Nodes = 4_000_000;
+
+    /// <summary>Those of one document, which are in memory at the same time.</summary>
+    public const int DocumentNodes = 1_000_000;
 
     /// <summary>Nodes one document may come to by following its aliases.</summary>
     public const int ExpandedNodes = 100_000;

@@ -7,6 +7,11 @@ namespace Keepalive.Config.Reading;
 /// <summary>Reads <c>metadata</c>, where unknown keys are the API server's business and pass.</summary>
 internal static class MetadataReader
 {
+    // Written by the mesh on copies in its management cluster, and on what it generates.
+    private const string ClusterAnnotation = "cluster.solo.io/cluster";
+    private const string ClusterLabel = "context.mesh.gloo.solo.io/cluster";
+    private const string WorkspaceLabel = "context.mesh.gloo.solo.io/workspace";
+
     /// <summary>The metadata, or null when the object has no usable name.</summary>
     public static ObjectMetadata? Read(ObjectReader root)
     {
@@ -18,16 +23,22 @@ internal static class MetadataReader
 
         var ns = reader.String("namespace");
         root.Report.Subject = $"{root.Report.Subject} {Quoting.Shorten(ns?.Value ?? "default")}/{Quoting.Shorten(name.Value)}";
+        var labels = reader.StringMap("labels").ToImmutableDictionary(static pair => pair.Key, static pair => pair.Value.Value);
+        var annotations = reader.StringMap("annotations").ToImmutableDictionary();
         return new ObjectMetadata
         {
             Name = name,
             Namespace = ns?.Value ?? "default",
             NamespacePosition = ns?.Position ?? name.Position,
-            Labels = reader.StringMap("labels").ToImmutableDictionary(static pair => pair.Key, static pair => pair.Value.Value),
-            Annotations = reader.StringMap("annotations").ToImmutableDictionary(),
+            Labels = labels,
+            Annotations = annotations,
+            Cluster = NonEmpty(annotations.GetValueOrDefault(ClusterAnnotation).Value) ?? NonEmpty(labels.GetValueOrDefault(ClusterLabel)),
+            Workspace = NonEmpty(labels.GetValueOrDefault(WorkspaceLabel)),
             CreationTimestamp = ReadTimestamp(reader),
         };
     }
+
+    private static string? NonEmpty(string? text) => string.IsNullOrEmpty(text) ? null : text;
 
     private static DateTimeOffset? ReadTimestamp(ObjectReader reader)
     {

@@ -5,8 +5,11 @@ using Keepalive.Config.Resources;
 namespace Keepalive.Config.Reading;
 
 /// <summary>Reads one mapping of a resource key by key: checks types, and in the end reports every key nobody asked for.</summary>
-/// <remarks>An empty value (null) counts as absent, as for the API server.</remarks>
-internal sealed class ObjectReader(MappingNode node, string path, ResourceReport report)
+/// <remarks>
+/// An empty value (null) counts as absent, as for the API server. Reading with a <see cref="SchemaNode"/> instead of a document writes down
+/// what was asked for: the JSON Schemas for editors are made of the readers themselves.
+/// </remarks>
+internal sealed class ObjectReader(MappingNode node, string path, ResourceReport report, SchemaNode? schema = null)
 {
     private const string DurationFix = "write it like \"700s\" or \"1m30s\"";
 
@@ -50,18 +53,70 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
         foreach (var key in keys)
         {
             known.Add(key);
+            schema?.Property(key, SchemaType.Any);
         }
     }
 
     /// <summary>A string.</summary>
-    public Positioned<string>? String(string key) => Value(key) is { } value ? AsString(value, PathOf(key)) : null;
+    public Positioned<string>? String(string key)
+    {
+        schema?.Property(key, SchemaType.String);
+        return Value(key) is { } value ? AsString(value, PathOf(key)) : null;
+    }
+
+    /// <summary>An integer or a string, as it is written.</summary>
+    public ScalarNode? IntegerOrString(string key)
+    {
+        schema?.Property(key, SchemaType.IntegerOrString);
+        switch (Value(key))
+        {
+            case null:
+                return null;
+            case ScalarNode { Type: ScalarType.Integer or ScalarType.String } scalar:
+                return scalar;
+            case { } other:
+                ReportType(other, PathOf(key), "a number or a name", null);
+                return null;
+        }
+    }
+
+    /// <summary>One of a few words, or <paramref name="absent"/>.</summary>
+    public T Word<T>(string key, T absent, params ReadOnlySpan<(string Word, T Value)> words)
+    {
+        var all = new string[words.Length];
+        for (var i = 0; i < words.Length; i++)
+        {
+            all[i] = words[i].Word;
+        }
+
+        schema?.Property(key, SchemaType.String).Allow(all);
+        if (String(key) is not { } text)
+        {
+            return absent;
+        }
+
+        foreach (var (word, value) in words)
+        {
+            if (word == text.Value)
+            {
+                return value;
+            }
+        }
+
+        var bare = text.Value.Replace("_", "", StringComparison.Ordinal);
+        var meant = Array.Find(all, word => DidYouMean.Find(bare, [word.Replace("_", "", StringComparison.Ordinal)]) is not null);
+        report.Report(DiagnosticCatalog.BadValue, text.Position, PathOf(key), $"cannot be {Quoting.Quote(text.Value)}",
+            meant is null ? $"write one of {string.Join(", ", all)}" : $"did you mean {meant}?");
+        return absent;
+    }
 
     /// <summary>An integer, or an error when it is absent.</summary>
-    public Positioned<long>? RequiredInteger(string key) => Require(key) ? Integer(key) : null;
+    public Positioned<long>? RequiredInteger(string key, long min, long max) => Require(key) ? Integer(key, min, max) : null;
 
     /// <summary>A duration: a string, whose grammar is not checked here.</summary>
     public Positioned<string>? Duration(string key)
     {
+        schema?.Property(key, SchemaType.Duration);
         switch (Value(key))
         {
             case null:
@@ -81,8 +136,26 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
         }
     }
 
-    /// <summary>An integer of 64 bits.</summary>
-    public Positioned<long>? Integer(string key)
+    /// <summary>An integer; outside its range it is reported and returned all the same.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="min">The least it can be.</param>
+    /// <param name="max">The most it can be.</param>
+    /// <param name="reason">Who sets the range, where that is not the resource's own schema.</param>
+    public Positioned<long>? Integer(string key, long min, long max, string? reason = null)
+    {
+        schema?.Property(key, SchemaType.Integer).Between(min, max);
+        var number = Integer(key);
+        if (number is { } value && (value.Value < min || value.Value > max))
+        {
+            report.Report(DiagnosticCatalog.NumberRange, value.Position, PathOf(key),
+                $"must be {min} to {max}{(reason is null ? "" : $" ({reason})")}, but is {value.Value}",
+                value.Value < min ? $"write {min} or more" : $"write {max} or less");
+        }
+
+        return number;
+    }
+
+    private Positioned<long>? Integer(string key)
     {
         switch (Value(key))
         {
@@ -110,7 +183,15 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     }
 
     /// <summary>A mapping, to be read and closed by the caller.</summary>
-    public ObjectReader? Object(string key) => Value(key) is { } value ? AsObject(value, PathOf(key)) : null;
+    public ObjectReader? Object(string key)
+    {
+        if (schema is not null)
+        {
+            return new ObjectReader(node, PathOf(key), report, schema.Property(key, SchemaType.Object));
+        }
+
+        return Value(key) is { } value ? AsObject(value, PathOf(key)) : null;
+    }
 
     /// <summary>A list.</summary>
     public SequenceNode? Sequence(string key)
@@ -127,6 +208,11 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     /// <summary>A list of mappings, to be read and closed by the caller.</summary>
     public IEnumerable<ObjectReader> Objects(string key)
     {
+        if (schema is not null)
+        {
+            yield return new ObjectReader(node, PathOf(key), report, schema.Property(key, SchemaType.Array).Item(SchemaType.Object));
+        }
+
         foreach (var (item, itemPath) in Items(key))
         {
             if (AsObject(item, itemPath) is { } reader)
@@ -137,13 +223,17 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     }
 
     /// <summary>A list of strings.</summary>
-    public ImmutableArray<Positioned<string>> Strings(string key) =>
-        [.. Items(key).Select(item => AsString(item.Node, item.Path)).OfType<Positioned<string>>()];
+    public ImmutableArray<Positioned<string>> Strings(string key)
+    {
+        schema?.Property(key, SchemaType.Array).Item(SchemaType.String);
+        return [.. Items(key).Select(item => AsString(item.Node, item.Path)).OfType<Positioned<string>>()];
+    }
 
     /// <summary>A mapping from strings to strings.</summary>
     public ImmutableArray<KeyValuePair<string, Positioned<string>>> StringMap(string key)
     {
-        if (Object(key) is not { } map)
+        schema?.Property(key, SchemaType.StringMap);
+        if (schema is not null || Object(key) is not { } map)
         {
             return [];
         }
@@ -159,6 +249,41 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
         }
 
         return entries.DrainToImmutable();
+    }
+
+    /// <summary>A mapping from strings to integers.</summary>
+    public ImmutableArray<KeyValuePair<string, long>> IntegerMap(string key, long min, long max)
+    {
+        schema?.Property(key, SchemaType.IntegerMap).Between(min, max);
+        if (schema is not null || Object(key) is not { } map)
+        {
+            return [];
+        }
+
+        return
+        [
+            .. map.Entries.Select(entry => (entry.Key.Value, Number: map.Integer(entry.Key.Value, min, max)))
+                .Where(static entry => entry.Number is not null)
+                .Select(static entry => KeyValuePair.Create(entry.Value, entry.Number!.Value.Value)),
+        ];
+    }
+
+    /// <summary>
+    /// Ends the reading of a mapping whose other keys are somebody else's business: only one that is a slip of the pen is reported.
+    /// </summary>
+    public void CloseOpen()
+    {
+        schema?.Open();
+        foreach (var (key, _) in node.Entries)
+        {
+            if (!known.Contains(key.Value) && key.Value.Length > 3 && DidYouMean.Find(key.Value, known) is { } meant
+                && Math.Abs(meant.Length - key.Value.Length) <= 1 && !node.TryFind(meant, out _))
+            {
+                report.MarkFaulty(PathOf(meant));
+                report.Report(DiagnosticCatalog.UnknownKey, key.Position, path.Length == 0 ? "the object" : path,
+                    $"has no field {Quoting.Quote(key.Value)}", $"did you mean \"{meant}\"?");
+            }
+        }
     }
 
     /// <summary>Reports every key that is there but was not asked for.</summary>
@@ -191,7 +316,8 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     /// <param name="closes">False when the mapping may have unknown keys, so that nothing will report those.</param>
     public bool Require(string key, bool closes = true)
     {
-        if (Value(key) is not null)
+        schema?.Require(key);
+        if (schema is not null || Value(key) is not null)
         {
             return true;
         }

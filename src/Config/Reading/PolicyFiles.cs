@@ -4,7 +4,7 @@ using System.Text.Unicode;
 namespace Keepalive.Config.Reading;
 
 /// <summary>Finds and opens policy files; whatever goes wrong is a diagnostic.</summary>
-internal sealed class PolicyFiles(DiagnosticBag diagnostics)
+internal sealed class PolicyFiles(DiagnosticBag diagnostics, TextReader? standardInput = null)
 {
     private readonly HashSet<string> seen = new(StringComparer.Ordinal);
     private long bytesRead;
@@ -17,6 +17,17 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics)
     {
         foreach (var file in paths.SelectMany(Expand))
         {
+            if (file == "-" && standardInput is not null)
+            {
+                if (seen.Add(file))
+                {
+                    Count++;
+                    yield return ("(standard input)", ReadInput(standardInput));
+                }
+
+                continue;
+            }
+
             if (!seen.Add(Path.GetFullPath(file)))
             {
                 continue;
@@ -123,6 +134,19 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics)
         {
             return Refuse(DiagnosticCatalog.CannotRead, path, $"the file cannot be read: {Reason(exception)}", null);
         }
+    }
+
+    /// <summary>Reads a stream to its end, or to where it is refused for its size.</summary>
+    private static string ReadInput(TextReader input)
+    {
+        var text = new StringBuilder();
+        var buffer = new char[64 * 1024];
+        while (text.Length <= InputLimits.FileBytes && input.Read(buffer, 0, buffer.Length) is > 0 and var count)
+        {
+            text.Append(buffer, 0, count);
+        }
+
+        return text.ToString();
     }
 
     private static byte[] ReadBytes(string path, int length)

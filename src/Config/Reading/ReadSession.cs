@@ -99,6 +99,13 @@ internal sealed class ReadSession
         }
         else if (ResourceKind.Find(kindName.Value) is { } kind)
         {
+            if (kind.IsAnother(apiVersion.Value))
+            {
+                Diagnostics.Report(DiagnosticCatalog.SkippedKind, kindName.Position,
+                    $"objects of kind {kind.Name} in {Quoting.Shorten(apiVersion.Value)} are skipped");
+                return;
+            }
+
             report.Subject = kind.Name;
             ReadResource(kind, root, apiVersion, errorsBefore);
         }
@@ -135,24 +142,24 @@ internal sealed class ReadSession
     {
         var report = root.Report;
         var metadata = MetadataReader.Read(root);
-        if (apiVersion.Value != kind.ApiVersion)
+        if (!kind.ApiVersions.Contains(apiVersion.Value))
         {
             report.Report(DiagnosticCatalog.WrongApiVersion, apiVersion.Position, "apiVersion",
-                $"cannot be {Quoting.Quote(apiVersion.Value)} for this kind", $"write {kind.ApiVersion}");
+                $"cannot be {Quoting.Quote(apiVersion.Value)} for this kind", $"write {kind.ApiVersions[0]}");
         }
 
         root.Skip("status");
         Resource? resource = null;
-        if (root.Require("spec") && root.Object("spec") is { } spec)
+        if ((kind.HasSpec ? root.Require("spec") ? root.Object("spec") : null : root) is { } spec)
         {
             // A nameless object is read all the same, to report the rest of its problems at once.
-            resource = kind.Read(metadata ?? new ObjectMetadata { Name = new("", root.Position), Namespace = "default" }, spec);
+            resource = kind.Read(metadata ?? new ObjectMetadata { Name = new("", root.Position), Namespace = "default" }, root, spec);
         }
 
         root.Close();
         if (metadata is not null)
         {
-            MetadataValidator.Validate(metadata, kind.Annotation, report);
+            MetadataValidator.Validate(metadata, kind.Annotations, report);
         }
 
         if (metadata is null || resource is null)
@@ -161,7 +168,7 @@ internal sealed class ReadSession
         }
 
         kind.Validate(resource, report);
-        if (!defined.TryAdd((kind.Name, resource.QualifiedName), resource.Position))
+        if (kind.IsUnique && !defined.TryAdd((kind.Name, resource.QualifiedName), resource.Position))
         {
             report.Report(DiagnosticCatalog.DefinedTwice, resource.Position, "metadata.name",
                 $"is already taken at {defined[(kind.Name, resource.QualifiedName)]}", "remove or rename one of the two");
@@ -174,7 +181,7 @@ internal sealed class ReadSession
     {
         var meant = DidYouMean.Find(kindName.Value, ResourceKind.All.Select(static kind => kind.Name));
         var group = ResourceKind.GroupOf(apiVersion.Value);
-        if (meant is not null && ResourceKind.GroupOf(ResourceKind.Find(meant)!.ApiVersion) == group)
+        if (meant is not null && ResourceKind.GroupOf(ResourceKind.Find(meant)!.ApiVersions[0]) == group && group.Length > 0)
         {
             Diagnostics.Report(DiagnosticCatalog.BadValue, kindName.Position,
                 $"there is no kind {Quoting.Quote(kindName.Value)} in {Quoting.Shorten(group)}", $"did you mean {meant}?");

@@ -46,7 +46,7 @@ internal static class SelectorReader
             return null;
         }
 
-        var number = reader.Integer("number");
+        var number = reader.Integer("number", 1, 65535);
         var name = NonEmpty(reader.String("name"));
         reader.Close();
         if (number is not null && name is not null)
@@ -67,7 +67,7 @@ internal static class SelectorReader
         var ports = ImmutableArray.CreateBuilder<DestinationPort>();
         foreach (var reader in spec.Objects("ports"))
         {
-            var number = reader.RequiredInteger("number");
+            var number = reader.RequiredInteger("number", 1, 65535);
             var name = reader.String("name");
             var protocol = reader.String("protocol");
             var target = ReadPort(reader, "targetPort");

@@ -29,10 +29,11 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
             while (!stopped && parser.MoveNext())
             {
                 Handle(parser.Current!);
-                if (NodeCount > nodesLeft)
+                if (NodeCount > Math.Min(nodesLeft, InputLimits.DocumentNodes))
                 {
                     Stop(DiagnosticCatalog.TooLarge, Position(parser.Current!.Start),
-                        $"the input has more than {InputLimits.Nodes} values", "split it, or leave out what is no policy");
+                        NodeCount > nodesLeft ? $"the input has more than {InputLimits.Nodes} values"
+                            : $"the document has more than {InputLimits.DocumentNodes} values", "split it, or leave out what is no policy");
                 }
             }
         }
@@ -218,6 +219,11 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
         if (frame.Key is { Value: "<<", Type: ScalarType.String })
         {
             frame.Merges.Add(node);
+        }
+        else if (frame.Key is { Value: "managedFields" })
+        {
+            // Half of what a cluster dumps, and nobody's business but the API server's.
+            NodeCount -= node.ExpandedSize;
         }
         else if (frame.Key is not null)
         {

@@ -13,6 +13,12 @@ public abstract record Destination : Resource
 
     /// <summary>Its ports.</summary>
     public ImmutableArray<DestinationPort> Ports { get; init; } = [];
+
+    /// <summary>Whether connections to it can be on any port.</summary>
+    public virtual bool IsAnyPort => Ports.IsEmpty;
+
+    /// <summary>The names clients dial, which are what a DestinationRule selects by.</summary>
+    public virtual IEnumerable<string> DialledHosts => Hosts.Select(static host => host.Value);
 }
 
 /// <summary>One entry of a destination's <c>ports</c>.</summary>

@@ -11,7 +11,7 @@ public sealed record DestinationReference(
 /// <summary>The kinds of object a policy can select.</summary>
 public enum DestinationKind
 {
-    /// <summary>A Kubernetes Service.</summary>
+    /// <summary>A <see cref="Resources.Service"/>.</summary>
     Service,
 
     /// <summary>A <see cref="Resources.VirtualDestination"/>.</summary>
@@ -19,4 +19,13 @@ public enum DestinationKind
 
     /// <summary>An <see cref="Resources.ExternalService"/>.</summary>
     ExternalService,
+
+    /// <summary>A <see cref="Resources.ServiceEntry"/>, which only a DestinationRule selects.</summary>
+    ServiceEntry,
+
+    /// <summary>A <see cref="Resources.VirtualGateway"/>, which only a ListenerConnectionPolicy selects.</summary>
+    VirtualGateway,
+
+    /// <summary>The host of a DestinationRule that no other object is about.</summary>
+    Host,
 }

@@ -21,6 +21,12 @@ public sealed record ObjectMetadata
     public ImmutableDictionary<string, Positioned<string>> Annotations { get; init; } =
         ImmutableDictionary<string, Positioned<string>>.Empty;
 
+    /// <summary>The cluster the object says it is from, or null: a copy in a management cluster does, and what a mesh generates.</summary>
+    public string? Cluster { get; init; }
+
+    /// <summary>The workspace the object says it belongs to, or null: what a mesh generates does.</summary>
+    public string? Workspace { get; init; }
+
     /// <summary>When the API server created the object; null for one that only exists in a file.</summary>
     public DateTimeOffset? CreationTimestamp { get; init; }
 }

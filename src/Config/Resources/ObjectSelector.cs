@@ -17,10 +17,10 @@ public sealed record ObjectSelector
     /// <summary>The object's namespace.</summary>
     public Positioned<string>? Namespace { get; init; }
 
-    /// <summary>The cluster it lives in. Kept, not evaluated: an object in a file does not say.</summary>
+    /// <summary>The cluster it lives in; an object that does not say is taken to match.</summary>
     public Positioned<string>? Cluster { get; init; }
 
-    /// <summary>The workspace it belongs to. Kept, not evaluated.</summary>
+    /// <summary>The workspace it belongs to; an object that does not say is taken to match.</summary>
     public Positioned<string>? Workspace { get; init; }
 
     /// <summary>Where the selector starts.</summary>
@@ -30,11 +30,18 @@ public sealed record ObjectSelector
     public bool Matches(ObjectMetadata metadata)
     {
         ArgumentNullException.ThrowIfNull(metadata);
-        if ((Namespace is { } ns && ns.Value != metadata.Namespace) || (Name is { } name && name.Value != metadata.Name.Value))
-        {
-            return false;
-        }
+        return MatchesPlace(metadata) && (Name is not { } name || name.Value == metadata.Name.Value) && MatchesLabels(metadata);
+    }
 
+    /// <summary>Whether it is in a namespace, cluster and workspace that are selected.</summary>
+    internal bool MatchesPlace(ObjectMetadata metadata) =>
+        (Namespace is not { } ns || ns.Value == metadata.Namespace)
+        && (Cluster is not { } cluster || metadata.Cluster is null || metadata.Cluster == cluster.Value)
+        && (Workspace is not { } workspace || metadata.Workspace is null || metadata.Workspace == workspace.Value);
+
+    /// <summary>Whether it has all the labels.</summary>
+    internal bool MatchesLabels(ObjectMetadata metadata)
+    {
         foreach (var (key, value) in Labels)
         {
             if (!metadata.Labels.TryGetValue(key, out var actual) || actual != value)

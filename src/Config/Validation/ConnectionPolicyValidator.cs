@@ -12,13 +12,12 @@ internal static class ConnectionPolicyValidator
         for (var i = 0; i < policy.ApplyToDestinations.Length; i++)
         {
             var field = $"spec.applyToDestinations[{i}]";
-            NumberValidator.ValidatePort(policy.ApplyToDestinations[i].Port, $"{field}.port", report);
             SelectorValidator.Validate(policy.ApplyToDestinations[i].Selector, $"{field}.selector", report);
         }
 
         if (policy.Tcp is { } tcp)
         {
-            ValidateTcp(tcp, report);
+            ValidateTcp(tcp, "spec.config.tcp", report);
         }
 
         if (policy.Http is { } http)
@@ -37,7 +36,8 @@ internal static class ConnectionPolicyValidator
         ReportNotEnforced(policy, report);
     }
 
-    private static void ValidateExisting(ConnectionPolicy policy, ResourceReport report)
+    /// <summary>Checks the annotation that every kind of policy can have.</summary>
+    public static void ValidateExisting(Policy policy, ResourceReport report)
     {
         if (policy.Metadata.Annotations.TryGetValue(AgentAnnotations.Existing, out var existing)
             && !AgentAnnotations.TryParseExisting(existing.Value, out _))
@@ -47,19 +47,14 @@ internal static class ConnectionPolicyValidator
         }
     }
 
-    private static void ValidateTcp(TcpConfig tcp, ResourceReport report)
+    /// <summary>Checks the settings that a ConnectionPolicy and a DestinationRule have alike.</summary>
+    public static void ValidateTcp(TcpConfig tcp, string field, ResourceReport report)
     {
-        const string field = "spec.config.tcp";
-        NumberValidator.Validate(tcp.MaxConnections, $"{field}.maxConnections", 0, int.MaxValue, report);
         DurationValidator.Validate(tcp.ConnectTimeout, $"{field}.connectTimeout", report);
         DurationValidator.Validate(tcp.MaxConnectionDuration, $"{field}.maxConnectionDuration", report);
         if (tcp.TcpKeepalive is { } keepalive)
         {
-            const string keepaliveField = $"{field}.tcpKeepalive";
-            NumberValidator.Validate(keepalive.Probes, $"{keepaliveField}.probes", 0, KeepaliveSettings.MaxProbes, report, "Linux's limit");
-            DurationValidator.ValidateKernelSeconds(keepalive.Time, $"{keepaliveField}.time", KeepaliveSettings.MaxTime, report);
-            DurationValidator.ValidateKernelSeconds(
-                keepalive.Interval, $"{keepaliveField}.interval", KeepaliveSettings.MaxInterval, report);
+            DurationValidator.ValidateKeepalive(keepalive, $"{field}.tcpKeepalive", report);
         }
     }
 
@@ -67,10 +62,6 @@ internal static class ConnectionPolicyValidator
     {
         const string field = "spec.config.http";
         DurationValidator.Validate(http.IdleTimeout, $"{field}.idleTimeout", report, zeroAllowed: true);
-        NumberValidator.Validate(http.MaxPendingRequests, $"{field}.maxPendingRequests", 0, int.MaxValue, report);
-        NumberValidator.Validate(http.MaxRequests, $"{field}.maxRequests", 0, int.MaxValue, report);
-        NumberValidator.Validate(http.MaxRequestsPerConnection, $"{field}.maxRequestsPerConnection", 0, 1 << 29, report);
-        NumberValidator.Validate(http.MaxRetries, $"{field}.maxRetries", 0, int.MaxValue, report);
     }
 
     /// <summary>One note for all the settings no socket option carries.</summary>

@@ -15,12 +15,12 @@ internal static class DestinationValidator
             ValidateUnique(hosts, destination.Hosts[i], $"spec.hosts[{i}]", report);
         }
 
-        for (var i = 0; i < destination.Ports.Length; i++)
-        {
-            NumberValidator.Validate(destination.Ports[i].Number, $"spec.ports[{i}].number", 1, 65535, report);
-            NumberValidator.ValidatePort(destination.Ports[i].Target, $"spec.ports[{i}].targetPort", report);
-        }
+        ValidateAnnotation(destination, report);
+    }
 
+    /// <summary>Checks the annotation that names addresses.</summary>
+    public static void ValidateAnnotation(Resource destination, ResourceReport report)
+    {
         if (destination.Metadata.Annotations.TryGetValue(AgentAnnotations.Addresses, out var addresses))
         {
             AddressValidator.ValidateList(addresses, $"annotation {AgentAnnotations.Addresses}", report);

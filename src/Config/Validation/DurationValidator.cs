@@ -40,6 +40,13 @@ internal static class DurationValidator
         return nanoseconds;
     }
 
+    /// <summary>Checks the two durations of a <c>tcpKeepalive</c>.</summary>
+    public static void ValidateKeepalive(TcpKeepalive keepalive, string field, ResourceReport report)
+    {
+        ValidateKernelSeconds(keepalive.Time, $"{field}.time", KeepaliveSettings.MaxTime, report);
+        ValidateKernelSeconds(keepalive.Interval, $"{field}.interval", KeepaliveSettings.MaxInterval, report);
+    }
+
     /// <summary>Checks a keepalive duration: also that it fits the kernel, and whether cutting it to seconds changes it.</summary>
     /// <param name="duration">As written.</param>
     /// <param name="field">Its path.</param>

@@ -27,20 +27,5 @@ internal static class ExternalServiceValidator
         {
             report.Report(DiagnosticCatalog.Missing, service.Position, "spec", "has neither hosts nor addresses", "add one of the two");
         }
-
-        for (var i = 0; i < service.Ports.Length; i++)
-        {
-            if (service.Ports[i].Target is { Name: not null } target)
-            {
-                report.Report(DiagnosticCatalog.UnknownAddresses, target.Position, $"spec.ports[{i}].targetPort",
-                    "names a port of objects that are not in these files; the port's own number is used");
-            }
-        }
-
-        if (!service.Selector.IsEmpty)
-        {
-            report.Report(DiagnosticCatalog.UnknownAddresses, service.Position, "spec.selector",
-                "selects objects that are not in these files, so that their addresses are not known");
-        }
     }
 }

@@ -33,7 +33,8 @@ internal static class HostValidator
     /// <summary>Whether the name stands for many: <c>*.example.com</c>.</summary>
     public static bool IsWildcard(string name) => name.StartsWith("*.", StringComparison.Ordinal);
 
-    private static bool IsHostName(string name)
+    /// <summary>Whether it has the form of a host name.</summary>
+    public static bool IsHostName(string name)
     {
         if (name.Length is 0 or > 255)
         {

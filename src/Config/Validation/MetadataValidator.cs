@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Keepalive.Config.Reading;
 using Keepalive.Config.Resources;
 
@@ -8,9 +9,9 @@ internal static class MetadataValidator
 {
     /// <summary>Reports what is wrong.</summary>
     /// <param name="metadata">The metadata.</param>
-    /// <param name="known">The one annotation of the agent's that this kind of object can have.</param>
+    /// <param name="known">The annotations of the agent's that this kind of object can have.</param>
     /// <param name="report">Where problems go.</param>
-    public static void Validate(ObjectMetadata metadata, string known, ResourceReport report)
+    public static void Validate(ObjectMetadata metadata, ImmutableArray<string> known, ResourceReport report)
     {
         if (!IsSubdomain(metadata.Name.Value))
         {
@@ -26,10 +27,11 @@ internal static class MetadataValidator
 
         foreach (var (key, value) in metadata.Annotations)
         {
-            if (key.StartsWith(AgentAnnotations.Prefix, StringComparison.Ordinal) && key != known)
+            if (key.StartsWith(AgentAnnotations.Prefix, StringComparison.Ordinal) && !known.Contains(key))
             {
                 report.Report(DiagnosticCatalog.UnknownAnnotation, value.Position, "metadata.annotations",
-                    $"has {Quoting.Quote(key)}, which has no effect here", $"the agent knows {known} on this kind");
+                    $"has {Quoting.Quote(key)}, which has no effect here",
+                    known.IsEmpty ? "remove it" : $"the agent knows {string.Join(" and ", known)} on this kind");
             }
         }
     }

@@ -13,7 +13,7 @@ internal static class SelectorValidator
         {
             var names = selector.Cluster is null ? "workspace" : selector.Workspace is null ? "cluster" : "cluster and workspace";
             report.Report(DiagnosticCatalog.NotEvaluated, ignored.Position, field,
-                $"has {names}, which objects do not carry: every one is taken to match");
+                $"has {names}, which few objects in files tell: one that does not is taken to match");
         }
     }
 

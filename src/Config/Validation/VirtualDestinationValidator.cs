@@ -24,17 +24,5 @@ internal static class VirtualDestinationValidator
         {
             report.Report(DiagnosticCatalog.Missing, destination.Position, "spec.ports", "is required", "add at least one port");
         }
-
-        foreach (var (selectors, name) in new[]
-        {
-            (destination.Services, "services"), (destination.ExternalWorkloads, "externalWorkloads"),
-        })
-        {
-            if (!selectors.IsEmpty)
-            {
-                report.Report(DiagnosticCatalog.UnknownAddresses, selectors[0].Position, $"spec.{name}",
-                    "selects objects that are not in these files, so that their addresses are not known");
-            }
-        }
     }
 }

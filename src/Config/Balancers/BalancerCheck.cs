@@ -1,0 +1,131 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Keepalive.Config.Compilation;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Balancers;
+
+/// <summary>Holds policies against balancers: would they keep a connection, and at what price?</summary>
+public static class BalancerCheck
+{
+    /// <summary>
+    /// Seconds from the first lost probe to the end of the connection below which an outage that people call brief ends connections.
+    /// </summary>
+    public const int BriefOutage = 30;
+
+    /// <summary>Judges every policy that sets keepalive.</summary>
+    /// <param name="compiled">The policies.</param>
+    /// <param name="balancers">The balancers the connections go through; without any, those that would not keep one are listed.</param>
+    /// <param name="idleTimeout">Their idle timeout where it was configured, seconds; null takes each balancer's own.</param>
+    public static (ImmutableArray<Diagnostic> Diagnostics, ImmutableArray<(string Policy, BalancerVerdict Verdict)> Verdicts) Check(
+        CompilationResult compiled, IReadOnlyList<BalancerPreset> balancers, int? idleTimeout = null)
+    {
+        ArgumentNullException.ThrowIfNull(compiled);
+        ArgumentNullException.ThrowIfNull(balancers);
+        var diagnostics = new DiagnosticBag();
+        var verdicts = ImmutableArray.CreateBuilder<(string, BalancerVerdict)>();
+        foreach (var policy in compiled.Policies)
+        {
+            var subject = $"{policy.Source.Kind} {policy.Source.QualifiedName}";
+            foreach (var keepalive in KeepaliveConversion.AllOf(policy.Source))
+            {
+                var settings = KeepaliveConversion.ToSettings(keepalive)!.Value;
+                ReportHaste(subject, keepalive, settings, diagnostics);
+                if (balancers.Count == 0)
+                {
+                    ReportForgetful(subject, keepalive, settings, diagnostics);
+                }
+
+                foreach (var balancer in balancers)
+                {
+                    var verdict = new BalancerVerdict(settings, balancer, idleTimeout);
+                    verdicts.Add((policy.Policy, verdict));
+                    Report(subject, keepalive, verdict, diagnostics);
+                }
+            }
+        }
+
+        return (diagnostics.ToSorted(), verdicts.DrainToImmutable());
+    }
+
+    /// <summary>What helps where keepalive does not; reads on after a semicolon.</summary>
+    public static string InsteadOfKeepalive(int? idleTimeout) => idleTimeout is { } timeout
+        ? $"let the application send something (a ping, a heartbeat) every {Math.Max(1, timeout / 3)}s, let the client's pool close connections that were idle "
+            + $"for {Math.Max(1, timeout * 4 / 5)}s, or give the balancer a longer timeout"
+        : "let the application send something (a ping, a heartbeat), or let the client's pool close idle connections, before its timeout does";
+
+    private static void Report(string subject, TcpKeepalive keepalive, BalancerVerdict verdict, DiagnosticBag diagnostics)
+    {
+        var (schedule, name) = (verdict.Schedule, verdict.Balancer.Name);
+        var position = keepalive.Time?.Position ?? keepalive.Position;
+        var unconfirmed = verdict.Balancer.IsVerified(BalancerFacts.IdleTimeout | BalancerFacts.Refresh) ? "" : " (not confirmed by a source)";
+        switch (verdict.Standing)
+        {
+            case BalancerStanding.Forgotten:
+                var (first, latest) = (schedule.Probe(1), schedule.LatestProbe(1));
+                diagnostics.Report(DiagnosticCatalog.BalancerForgets, position,
+                    $"{subject}: {name} forgets a connection after {verdict.IdleTimeout}s without traffic{unconfirmed}, and the first probe goes out "
+                    + (schedule.Interval > schedule.Time
+                        ? $"as late as {Seconds(latest)}, as the interval is longer than the time"
+                        : first.TotalSeconds < verdict.IdleTimeout
+                        ? $"between {Seconds(first)} and {Seconds(latest)}, as the kernel's timer may fire late"
+                        : $"after {Seconds(first)}"),
+                    Advice(verdict));
+                break;
+            case BalancerStanding.NoMargin:
+                diagnostics.Report(DiagnosticCatalog.NoMargin, position,
+                    $"{subject}: {name} forgets a connection after {verdict.IdleTimeout}s without traffic{unconfirmed}: one lost probe is one too many, "
+                    + (schedule.Probes > 1 ? $"the next may go out as late as {Seconds(schedule.LatestProbe(2))}" : "there is no other"),
+                    Advice(verdict));
+                break;
+            case BalancerStanding.PayloadNeeded:
+                diagnostics.Report(DiagnosticCatalog.PayloadNeeded, position,
+                    $"{subject}: {name} counts payload only{unconfirmed} and ends a connection "
+                    + (verdict.IdleTimeout is { } timeout ? $"after {timeout}s without" : "without it when the timeout it is configured with has passed")
+                    + ": TCP keepalive cannot help here",
+                    InsteadOfKeepalive(verdict.IdleTimeout));
+                break;
+            case BalancerStanding.Unknown:
+            case BalancerStanding.Kept:
+            default:
+                break;
+        }
+    }
+
+    private static string? Advice(BalancerVerdict verdict) =>
+        BalancerVerdict.Advise(verdict.IdleTimeout!.Value, verdict.Schedule.Interval) is not { } advised
+            ? "give the balancer a longer timeout"
+            : advised.Interval == verdict.Schedule.Interval
+                ? $"write time: {advised.Time}s or less{(verdict.Schedule.Probes < 3 ? ", and at least 3 probes" : "")}"
+                : $"write time: {advised.Time}s or less and interval: {advised.Interval}s{(verdict.Schedule.Probes < 3 ? ", and at least 3 probes" : "")}";
+
+    private static void ReportHaste(string subject, TcpKeepalive keepalive, KeepaliveSettings settings, DiagnosticBag diagnostics)
+    {
+        var all = settings.Or(KeepaliveSettings.LinuxDefaults);
+        var patience = all.Interval!.Value * all.Probes!.Value;
+        if (patience < BriefOutage)
+        {
+            diagnostics.Report(DiagnosticCatalog.HastyProbes, (keepalive.Interval ?? keepalive.Time)?.Position ?? keepalive.Position,
+                $"{subject}: a quiet connection ends {patience}s after its first lost probe ({all.Probes} probes, {all.Interval}s apart): an outage of that "
+                + "length ends connections that would have survived it without keepalive",
+                $"let interval × probes be {BriefOutage}s or more");
+        }
+    }
+
+    private static void ReportForgetful(string subject, TcpKeepalive keepalive, KeepaliveSettings settings, DiagnosticBag diagnostics)
+    {
+        var verdicts = BalancerPresets.All.Select(balancer => new BalancerVerdict(settings, balancer)).ToList();
+        var forgetful = verdicts.Where(static verdict => verdict.Standing == BalancerStanding.Forgotten)
+            .OrderBy(static verdict => verdict.IdleTimeout).ToList();
+        var helpless = verdicts.Count(static verdict => verdict.Standing == BalancerStanding.PayloadNeeded);
+        if (forgetful.Count > 0)
+        {
+            diagnostics.Report(DiagnosticCatalog.ForgottenBy, keepalive.Time?.Position ?? keepalive.Position,
+                $"{subject}: with their default idle timeouts these forget a connection before its first probe: "
+                + string.Join(", ", forgetful.Select(static verdict => $"{verdict.Balancer.Name} {verdict.IdleTimeout}s"))
+                + $"; and {helpless} proxies count payload only", "name yours with --balancer");
+        }
+    }
+
+    private static string Seconds(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, $"{Math.Ceiling(time.TotalSeconds)}s");
+}

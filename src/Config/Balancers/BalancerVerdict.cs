@@ -1,0 +1,87 @@
+namespace Keepalive.Config.Balancers;
+
+/// <summary>How keepalive values stand to a balancer.</summary>
+public enum BalancerStanding
+{
+    /// <summary>A quiet connection is kept, also when a probe is lost.</summary>
+    Kept,
+
+    /// <summary>It is kept as long as no probe is lost.</summary>
+    NoMargin,
+
+    /// <summary>The balancer forgets it before the first probe is sure to have gone out.</summary>
+    Forgotten,
+
+    /// <summary>Only payload counts for the balancer: no keepalive values help.</summary>
+    PayloadNeeded,
+
+    /// <summary>The balancer has no idle timeout until one is configured.</summary>
+    Unknown,
+}
+
+/// <summary>Whether a quiet connection with some keepalive values stays known to a balancer.</summary>
+public sealed record BalancerVerdict
+{
+    /// <summary>Judges values against a balancer.</summary>
+    /// <param name="settings">The values; what they leave open is taken to be <see cref="KeepaliveSettings.LinuxDefaults"/>.</param>
+    /// <param name="balancer">The balancer.</param>
+    /// <param name="idleTimeout">Its idle timeout where it was configured, seconds; null takes the balancer's own.</param>
+    public BalancerVerdict(KeepaliveSettings settings, BalancerPreset balancer, int? idleTimeout = null)
+    {
+        ArgumentNullException.ThrowIfNull(balancer);
+        Balancer = balancer;
+        IdleTimeout = idleTimeout ?? balancer.IdleTimeout;
+        Schedule = new KeepaliveSchedule(settings.Or(KeepaliveSettings.LinuxDefaults));
+        LostProbes = IdleTimeout is { } timeout ? Survived(Schedule, timeout) : -1;
+        Standing = balancer.Refresh == Refresh.PayloadOnly ? BalancerStanding.PayloadNeeded
+            : IdleTimeout is null ? BalancerStanding.Unknown
+            : LostProbes switch { < 0 => BalancerStanding.Forgotten, 0 => BalancerStanding.NoMargin, _ => BalancerStanding.Kept };
+    }
+
+    /// <summary>The balancer.</summary>
+    public BalancerPreset Balancer { get; }
+
+    /// <summary>Seconds without traffic after which it forgets a connection; null where it has no default.</summary>
+    public int? IdleTimeout { get; }
+
+    /// <summary>When the kernel probes.</summary>
+    public KeepaliveSchedule Schedule { get; }
+
+    /// <summary>Whether and how the connection is kept.</summary>
+    public BalancerStanding Standing { get; }
+
+    /// <summary>Probes in a row that may be lost before the balancer forgets the connection; -1 where it does without any being lost.</summary>
+    public int LostProbes { get; }
+
+    /// <summary>Probes an hour that a quiet connection sends while all are answered.</summary>
+    public double ProbesPerHour => 3600.0 / Math.Max(Schedule.Time, Schedule.Interval);
+
+    /// <summary>The longest round <c>time</c> that keeps the connection although two probes in a row are lost, and the interval that takes.</summary>
+    /// <returns>Seconds; null where the idle timeout is too short for whole seconds.</returns>
+    public static (int Time, int Interval)? Advise(int idleTimeout, int interval)
+    {
+        foreach (var time in (ReadOnlySpan<int>)[7200, 3600, 1800, 900, 600, 300, 240, 200, 180, 150, 120, 90, 60, 45, 30, 20, 15, 10, 5, 3, 2, 1])
+        {
+            foreach (var shorter in (ReadOnlySpan<int>)[interval, Math.Min(interval, 30), Math.Min(interval, 10), Math.Min(interval, 1)])
+            {
+                if (shorter <= time && new KeepaliveSchedule(new KeepaliveSettings(time, shorter, 9)).Survives(TimeSpan.FromSeconds(idleTimeout), 2))
+                {
+                    return (time, shorter);
+                }
+            }
+        }
+
+        return null;
+    }
+
+    private static int Survived(KeepaliveSchedule schedule, int idleTimeout)
+    {
+        var lost = -1;
+        while (lost + 1 < schedule.Probes && schedule.Survives(TimeSpan.FromSeconds(idleTimeout), lost + 1))
+        {
+            lost++;
+        }
+
+        return lost;
+    }
+}

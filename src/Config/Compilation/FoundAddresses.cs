@@ -1,0 +1,48 @@
+namespace Keepalive.Config.Compilation;
+
+/// <summary>Collects what connections to one destination look like on the wire, and which object says so.</summary>
+internal sealed class FoundAddresses(CompilerOptions options, CompilationBudget budget)
+{
+    private readonly Dictionary<WireAddress, string> origins = [];
+    private readonly HashSet<string> hosts = new(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>The addresses, in the order they were found, with where each is from.</summary>
+    public IReadOnlyDictionary<WireAddress, string> All => origins;
+
+    /// <summary>The host names that were asked for their addresses.</summary>
+    public IReadOnlyCollection<string> Hosts => hosts;
+
+    /// <summary>Adds every combination of prefix and port; port 0 is any.</summary>
+    public void Add(IEnumerable<IpPrefix> prefixes, IReadOnlyCollection<ushort> ports, string origin)
+    {
+        foreach (var prefix in prefixes)
+        {
+            budget.AddRules(ports.Count);
+            if (budget.IsExhausted)
+            {
+                return;
+            }
+
+            foreach (var port in ports)
+            {
+                origins.TryAdd(new WireAddress(prefix, port), origin);
+            }
+        }
+    }
+
+    /// <summary>Adds one prefix.</summary>
+    public void Add(IpPrefix prefix, ushort port, string origin) => origins.TryAdd(new WireAddress(prefix, port), origin);
+
+    /// <summary>The prefix a text stands for: an address, a CIDR block, or the addresses of a host name.</summary>
+    public IEnumerable<IpPrefix> PrefixesOf(string text) =>
+        IpPrefix.TryParse(text, out var prefix, out _) ? [prefix]
+        : Validation.WorkloadValidator.IsPath(text) ? []
+        : Resolve(text);
+
+    /// <summary>The addresses of a host name.</summary>
+    public IEnumerable<IpPrefix> Resolve(string host)
+    {
+        hosts.Add(HostNames.Canonical(host));
+        return HostNames.Resolve(options, host).Select(IpPrefix.From);
+    }
+}

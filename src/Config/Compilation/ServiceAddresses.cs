@@ -1,0 +1,53 @@
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Compilation;
+
+/// <summary>What connections to a Kubernetes Service look like on the wire: to its own addresses, or to one of its endpoints.</summary>
+/// <remarks>Who dials the cluster IP has it as the far end of the socket, whatever kube-proxy makes of it; who dials endpoints, as
+/// proxies do, has the pod's address and the pod's port.</remarks>
+internal sealed class ServiceAddresses(ResourceSet resources)
+{
+    private readonly ILookup<(string Namespace, string? Service), EndpointSlice> slices = resources.Valid<EndpointSlice>()
+        .ToLookup(static slice => (slice.Metadata.Namespace, slice.Metadata.Labels.GetValueOrDefault(EndpointSlice.ServiceLabel)));
+
+    /// <summary>Adds its own addresses and those of its endpoints.</summary>
+    /// <param name="found">Where they go.</param>
+    /// <param name="service">The Service.</param>
+    /// <param name="ports">Which of its ports; null among them is any.</param>
+    public void Add(FoundAddresses found, Service service, IReadOnlyCollection<DestinationPort?> ports)
+    {
+        var origin = $"Service {service.QualifiedName}";
+        ushort[] numbers = [.. ports.Select(static port => (ushort)(port?.Number.Value ?? 0)).Distinct()];
+        foreach (var address in service.Addresses)
+        {
+            found.Add(found.PrefixesOf(address.Value), numbers, origin);
+        }
+
+        foreach (var host in service.Hosts)
+        {
+            found.Add(found.Resolve(host.Value), numbers, origin);
+        }
+
+        AddEndpoints(found, service, ports);
+    }
+
+    /// <summary>Adds the addresses of its endpoints.</summary>
+    public void AddEndpoints(FoundAddresses found, Service service, IReadOnlyCollection<DestinationPort?> ports)
+    {
+        foreach (var slice in slices[(service.Metadata.Namespace, service.Metadata.Name.Value)])
+        {
+            if (slice.Metadata.Cluster is { } cluster && service.Metadata.Cluster is { } other && cluster != other)
+            {
+                continue;
+            }
+
+            ushort[] numbers = [.. ports.SelectMany(port => PortsOf(slice, port)).Distinct()];
+            found.Add(slice.Addresses.SelectMany(address => found.PrefixesOf(address.Value)), numbers, $"EndpointSlice {slice.QualifiedName}");
+        }
+    }
+
+    private static IEnumerable<ushort> PortsOf(EndpointSlice slice, DestinationPort? port) =>
+        port is null || slice.Ports.IsEmpty
+            ? [0]
+            : slice.Ports.Where(candidate => candidate.Name == (port.Name?.Value ?? "")).Select(static candidate => (ushort)(candidate.Number ?? 0));
+}

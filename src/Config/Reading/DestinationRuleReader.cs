@@ -1,0 +1,98 @@
+using System.Collections.Immutable;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Reading;
+
+/// <summary>Reads the <c>spec</c> of an Istio DestinationRule: what has to do with TCP, and what else a policy would set.</summary>
+internal static class DestinationRuleReader
+{
+    public static DestinationRule Read(ObjectMetadata metadata, ObjectReader spec)
+    {
+        var host = spec.Require("host") ? spec.String("host") : null;
+        TcpConfig? tcp = null;
+        var ports = ImmutableArray.CreateBuilder<PortLevelSettings>();
+        if (spec.Object("trafficPolicy") is { } trafficPolicy)
+        {
+            tcp = ReadPool(trafficPolicy);
+            foreach (var settings in trafficPolicy.Objects("portLevelSettings"))
+            {
+                ReadPortLevel(settings, ports);
+            }
+
+            trafficPolicy.Skip("loadBalancer", "outlierDetection", "tls", "tunnel", "proxyProtocol", "retryBudget");
+            trafficPolicy.CloseOpen();
+        }
+
+        IgnoreElsewhere(spec);
+        spec.Skip("exportTo");
+        spec.CloseOpen();
+        return new DestinationRule
+        {
+            Metadata = metadata,
+            Host = host ?? new Positioned<string>("", spec.Position),
+            Tcp = tcp,
+            PortLevelSettings = ports.DrainToImmutable(),
+        };
+    }
+
+    private static void ReadPortLevel(ObjectReader settings, ImmutableArray<PortLevelSettings>.Builder ports)
+    {
+        Positioned<long>? number = null;
+        if (settings.Require("port") && settings.Object("port") is { } port)
+        {
+            number = port.RequiredInteger("number", 1, 65535);
+            port.Close();
+        }
+
+        var tcp = ReadPool(settings);
+        settings.Skip("loadBalancer", "outlierDetection", "tls");
+        settings.CloseOpen();
+        if (number is { } value)
+        {
+            ports.Add(new PortLevelSettings(value.Value, tcp));
+        }
+    }
+
+    private static TcpConfig? ReadPool(ObjectReader parent)
+    {
+        if (parent.Object("connectionPool") is not { } pool)
+        {
+            return null;
+        }
+
+        TcpConfig? tcp = null;
+        if (pool.Object("tcp") is { } reader)
+        {
+            tcp = new TcpConfig
+            {
+                MaxConnections = reader.Integer("maxConnections", 0, int.MaxValue),
+                ConnectTimeout = reader.Duration("connectTimeout"),
+                MaxConnectionDuration = reader.Duration("maxConnectionDuration"),
+                TcpKeepalive = KeepaliveReader.Read(reader, "tcpKeepalive"),
+            };
+            reader.Duration("idleTimeout");
+            reader.Close();
+        }
+
+        pool.Skip("http");
+        pool.Close();
+        return tcp;
+    }
+
+    /// <summary>Which connections are of a subset, or of a workload, does not show on a socket.</summary>
+    private static void IgnoreElsewhere(ObjectReader spec)
+    {
+        foreach (var (key, why) in new[]
+        {
+            ("subsets", "is ignored: which connections go to a subset does not show on them"),
+            ("workloadSelector", "is ignored: the rule is taken to hold for every client"),
+        })
+        {
+            spec.Skip(key);
+            if (spec.Value(key) is { } value)
+            {
+                spec.Report.Report(DiagnosticCatalog.NotEvaluated, value.Position, spec.PathOf(key), why);
+            }
+        }
+    }
+}

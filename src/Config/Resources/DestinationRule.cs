@@ -1,0 +1,59 @@
+using System.Collections.Immutable;
+
+namespace Keepalive.Config.Resources;
+
+/// <summary>An Istio DestinationRule (networking.istio.io): settings for connections to one host, or to those a wildcard covers.</summary>
+public sealed record DestinationRule : Policy
+{
+    /// <summary>The value of <c>kind</c>.</summary>
+    public const string KindName = "DestinationRule";
+
+    /// <inheritdoc/>
+    public override string Kind => KindName;
+
+    /// <summary>The host: a full name, a short one in its own namespace, or a wildcard such as <c>*.example.com</c>.</summary>
+    public required Positioned<string> Host { get; init; }
+
+    /// <summary><c>trafficPolicy.connectionPool.tcp</c>, or null.</summary>
+    public TcpConfig? Tcp { get; init; }
+
+    /// <summary>Settings of single ports, which replace those above wholesale: what they leave out is not set.</summary>
+    public ImmutableArray<PortLevelSettings> PortLevelSettings { get; init; } = [];
+
+    /// <summary>The host in full: a name without a dot is one of the Services of the rule's own namespace.</summary>
+    public string FullHost =>
+        Host.Value.Contains('.', StringComparison.Ordinal) || Host.Value == "*" ? Host.Value : $"{Host.Value}.{Metadata.Namespace}.svc.cluster.local";
+
+    /// <summary>Whether the host stands for many.</summary>
+    public bool IsWildcard => Host.Value.StartsWith('*');
+
+    /// <summary>The keepalive settings of a port; null where there are none.</summary>
+    /// <param name="port">The service's port number; null is a port that is not known.</param>
+    public TcpKeepalive? KeepaliveOf(long? port)
+    {
+        foreach (var settings in PortLevelSettings)
+        {
+            if (settings.Port == port)
+            {
+                return settings.Tcp?.TcpKeepalive;
+            }
+        }
+
+        return Tcp?.TcpKeepalive;
+    }
+
+    /// <summary>Whether the host covers a name.</summary>
+    public bool Covers(string host)
+    {
+        ArgumentNullException.ThrowIfNull(host);
+        var full = FullHost;
+        return IsWildcard
+            ? full.Length == 1 || host.EndsWith(full[1..], StringComparison.OrdinalIgnoreCase)
+            : host.Equals(full, StringComparison.OrdinalIgnoreCase);
+    }
+}
+
+/// <summary>One entry of <c>portLevelSettings</c>.</summary>
+/// <param name="Port">The service's port number.</param>
+/// <param name="Tcp"><c>connectionPool.tcp</c>, or null.</param>
+public sealed record PortLevelSettings(long Port, TcpConfig? Tcp);

@@ -1,0 +1,29 @@
+using System.Collections.Immutable;
+
+namespace Keepalive.Config.Resources;
+
+/// <summary>One address behind an Istio ServiceEntry: the <c>spec</c> of a WorkloadEntry, or an entry of <c>endpoints</c>.</summary>
+public sealed record Workload
+{
+    /// <summary>An IP address, a host name, or <c>unix://</c> and a path, which no TCP connection goes to.</summary>
+    public Positioned<string>? Address { get; init; }
+
+    /// <summary>The port to dial for each of the ServiceEntry's ports, by its name.</summary>
+    public ImmutableArray<KeyValuePair<string, long>> Ports { get; init; } = [];
+
+    /// <summary>What <c>workloadSelector</c> looks at.</summary>
+    public ImmutableArray<KeyValuePair<string, string>> Labels { get; init; } = [];
+}
+
+/// <summary>An Istio WorkloadEntry (networking.istio.io).</summary>
+public sealed record WorkloadEntry : Resource
+{
+    /// <summary>The value of <c>kind</c>.</summary>
+    public const string KindName = "WorkloadEntry";
+
+    /// <inheritdoc/>
+    public override string Kind => KindName;
+
+    /// <summary>Its <c>spec</c>.</summary>
+    public required Workload Workload { get; init; }
+}

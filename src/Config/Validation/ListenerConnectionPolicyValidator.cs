@@ -1,0 +1,35 @@
+using Keepalive.Config.Reading;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Validation;
+
+/// <summary>Checks the values of a ListenerConnectionPolicy.</summary>
+internal static class ListenerConnectionPolicyValidator
+{
+    public static void Validate(ListenerConnectionPolicy policy, ResourceReport report)
+    {
+        ConnectionPolicyValidator.ValidateExisting(policy, report);
+        for (var i = 0; i < policy.ApplyToListeners.Length; i++)
+        {
+            SelectorValidator.Validate(policy.ApplyToListeners[i].Selector, $"spec.applyToListeners[{i}].virtualGateway", report);
+        }
+
+        if (policy.TcpKeepalive is { } keepalive)
+        {
+            DurationValidator.ValidateKeepalive(keepalive, "spec.config.tcpKeepalive", report);
+            report.Report(DiagnosticCatalog.AcceptedOnly, policy.Position, "spec",
+                "is about accepted connections, which the agent looks at with --side both only");
+        }
+        else if (!report.IsFaulty("spec.config", "spec.config.tcpKeepalive"))
+        {
+            report.Report(DiagnosticCatalog.NoKeepalive, policy.Position, "spec.config", "has no tcpKeepalive, so the policy sets nothing",
+                "add \"tcpKeepalive: {}\" to switch keepalive on with the socket's own values");
+        }
+
+        if (policy.PerConnectionBufferLimitBytes is { } limit)
+        {
+            report.Report(DiagnosticCatalog.NotEnforced, limit.Position, "spec.config",
+                "sets perConnectionBufferLimitBytes, which only a proxy can enforce; the agent does not");
+        }
+    }
+}

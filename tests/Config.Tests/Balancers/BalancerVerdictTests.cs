@@ -1,0 +1,64 @@
+using Keepalive.Config.Balancers;
+using Xunit;
+
+namespace Keepalive.Config.Tests.Balancers;
+
+public sealed class BalancerVerdictTests
+{
+    public static TheoryData<string> Named => [.. BalancerPresets.All.Select(preset => preset.Name)];
+
+    [Theory]
+    [InlineData(60, 10, 6, "aws-nlb", BalancerStanding.Kept, 5)]
+    [InlineData(300, 10, 9, "aws-nlb", BalancerStanding.Kept, 3)]
+    [InlineData(300, 75, 9, "aws-nlb", BalancerStanding.NoMargin, 0)]
+    [InlineData(300, 10, 1, "aws-nlb", BalancerStanding.NoMargin, 0)]
+    [InlineData(340, 10, 9, "aws-nlb", BalancerStanding.Forgotten, -1)]
+    [InlineData(700, 10, 20, "aws-nlb", BalancerStanding.Forgotten, -1)]
+    [InlineData(700, 10, 20, "azure-lb", BalancerStanding.Forgotten, -1)]
+    [InlineData(700, 10, 20, "gcp-vpc-firewall", BalancerStanding.Forgotten, -1)]
+    [InlineData(700, 10, 20, "kube-proxy-ipvs", BalancerStanding.Kept, 17)]
+    [InlineData(10, 1, 9, "aws-alb", BalancerStanding.PayloadNeeded, 8)]
+    public void Verdict_ValuesAgainstAPreset_IsAsTheTimerAllows(int time, int interval, int probes, string name, BalancerStanding standing, int lost)
+    {
+        var verdict = new BalancerVerdict(new KeepaliveSettings(time, interval, probes), BalancerPresets.Find(name)!);
+        Assert.Equal((standing, lost), (verdict.Standing, verdict.LostProbes));
+    }
+
+    [Fact]
+    public void Verdict_ValuesLeftOpen_AreTheKernels()
+    {
+        var verdict = new BalancerVerdict(default, BalancerPresets.Find("linux-conntrack")!);
+        Assert.Equal((7200, 75, 9), (verdict.Schedule.Time, verdict.Schedule.Interval, verdict.Schedule.Probes));
+        Assert.Equal(BalancerStanding.Kept, verdict.Standing);
+        Assert.Equal(0.5, verdict.ProbesPerHour);
+    }
+
+    [Fact]
+    public void Verdict_TimeoutConfigured_TakesThePresetsPlace()
+    {
+        var settings = new KeepaliveSettings(700, 10, 20);
+        Assert.Equal(BalancerStanding.Kept, new BalancerVerdict(settings, BalancerPresets.Find("aws-nlb")!, 1000).Standing);
+        Assert.Equal(1000, new BalancerVerdict(settings, BalancerPresets.Find("aws-nlb")!, 1000).IdleTimeout);
+    }
+
+    [Theory]
+    [MemberData(nameof(Named))]
+    public void Advice_Followed_KeepsTheConnection(string name)
+    {
+        var preset = BalancerPresets.Find(name)!;
+        foreach (var timeout in new[] { preset.IdleTimeout ?? 60, 30, 60, 61, 350, 3600 })
+        {
+            foreach (var interval in new[] { 1, 10, 75, 400 })
+            {
+                var advised = BalancerVerdict.Advise(timeout, interval);
+                Assert.NotNull(advised);
+                var verdict = new BalancerVerdict(new KeepaliveSettings(advised.Value.Time, advised.Value.Interval, 3), preset, timeout);
+                Assert.Equal(preset.Refresh == Refresh.PayloadOnly ? BalancerStanding.PayloadNeeded : BalancerStanding.Kept, verdict.Standing);
+                Assert.Equal(2, verdict.LostProbes);
+            }
+        }
+    }
+
+    [Fact]
+    public void Advice_TimeoutOfASecond_IsNone() => Assert.Null(BalancerVerdict.Advise(1, 1));
+}
