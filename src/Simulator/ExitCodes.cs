@@ -8,6 +8,9 @@ internal static class ExitCodes
     /// <summary>What was seen is not what was announced.</summary>
     public const int NotAsDescribed = 1;
 
+    /// <summary>The input has errors; the same number.</summary>
+    public const int InvalidInput = 1;
+
     public const int Usage = 2;
 
     /// <summary>A privilege, a kernel feature or a tool is missing.</summary>

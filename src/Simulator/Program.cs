@@ -2,17 +2,25 @@ using System.CommandLine;
 using System.Text;
 using Keepalive.Simulator;
 using Keepalive.Simulator.Commands;
+using Keepalive.Simulator.Lab;
 
 Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
 var root = new RootCommand("Shows what TCP keepalive does to connections behind idle load balancers.")
 {
     BalancersCommand.Create(),
     DemoCommand.Create(),
-    DemoCommand.CreateInside(),
-    LabCommands.CreateClient(),
-    LabCommands.CreateServer(),
+    LabCommand.Create(),
+    LabCommand.CreateInside(),
+    RunCommand.Create(),
+    SweepCommand.Create(),
+    AdviseCommand.Create(),
 };
-var parsed = root.Parse(args);
+foreach (var hidden in DemoCommand.CreateHidden())
+{
+    root.Subcommands.Add(hidden);
+}
+// A command for the lab may well begin with an @.
+var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
 if (parsed.Errors.Count > 0)
 {
     foreach (var error in parsed.Errors)
@@ -23,4 +31,12 @@ if (parsed.Errors.Count > 0)
     Console.Error.WriteLine($"See 'keepalive-sim {(command is RootCommand ? "" : command.Name + " ")}--help'.");
     return ExitCodes.Usage;
 }
-return parsed.Invoke();
+try
+{
+    return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+}
+catch (Exception e) when (e is IOException or UnauthorizedAccessException or LabException)
+{
+    // Standard output that cannot be written to, no room for temporary files, no descriptor left: what happened is in the message.
+    return Complaint.Say(ExitCodes.Failed, e.Message);
+}

@@ -1,84 +1,48 @@
 using System.CommandLine;
+using System.Net;
 using Keepalive.Simulator.Demo;
-using Keepalive.Simulator.Lab;
 
 namespace Keepalive.Simulator.Commands;
 
-/// <summary><c>keepalive-sim demo</c>, and the hidden command it starts itself with inside its sandbox.</summary>
+/// <summary><c>keepalive-sim demo</c>, the hidden command it starts itself with inside its sandbox, and those of its programs.</summary>
 internal static class DemoCommand
 {
+    private const string Name = "demo";
     private const string Inside = "demo-inside";
 
     public static Command Create()
     {
-        var agent = new Option<string>("--agent")
-        {
-            Description = "The agent to show",
-            HelpName = "PATH",
-            DefaultValueFactory = _ => Path.Combine(AppContext.BaseDirectory, "keepalive-agent"),
-        };
-        var command = new Command("demo", "Run the agent on a client and a server that know nothing of keepalive, and show what changes")
-        {
-            agent,
-        };
-        command.SetAction(result => Execute(result.GetValue(agent)!));
+        var agent = AgentProgram.Create();
+        var noAgent = new Option<bool>("--no-agent") { Description = "Leave the agent out, and see act 3 fail" };
+        var command = new Command(Name, "The outage on real sockets, under a minute: 503 and 504 without a policy, 200 with it") { agent, noAgent };
+        command.SetAction(result => Execute(result.GetValue(noAgent) ? "" : Path.GetFullPath(result.GetValue(agent)!)));
         return command;
     }
 
-    public static Command CreateInside()
+    public static IEnumerable<Command> CreateHidden()
     {
         var agent = new Argument<string>("agent");
         var directory = new Argument<string>("directory");
-        var command = new Command(Inside) { agent, directory };
-        command.Hidden = true;
-        command.SetAction((result, _) => ExecuteInside(result.GetValue(agent)!, result.GetValue(directory)!));
-        return command;
-    }
+        var inside = new Command(Inside) { agent, directory };
+        inside.SetAction((result, _) => InSandbox.GuardAsync(
+            result.GetValue(directory)!,
+            _ => DemoRun.ExecuteAsync(result.GetValue(agent) is { Length: > 0 } path ? path : null, result.GetValue(directory)!, Console.Out)));
 
-    private static int Execute(string agent)
-    {
-        agent = Path.GetFullPath(agent);
-        if (!File.Exists(agent))
+        var upstream = new Argument<string>("upstream");
+        var proxy = new Command(Roles.Proxy) { upstream };
+        proxy.SetAction((result, _) => new SidecarProxy(IPEndPoint.Parse(result.GetValue(upstream)!), Console.Out).RunAsync());
+        var service = new Command(Roles.Service);
+        service.SetAction((_, _) => RecommendationService.RunAsync(Console.Out));
+        var client = new Command(Roles.Client);
+        client.SetAction((_, _) => Demo.WebClient.RunAsync(Console.In, Console.Out));
+        foreach (var command in new[] { inside, proxy, service, client })
         {
-            return Complain(ExitCodes.Failed, $"there is no agent at {agent}. Run make build, or name it with --agent.");
-        }
-        if (Tool.Missing(name => Tool.Find(name) is not null) is { Count: > 0 } missing)
-        {
-            missing.ForEach(line => Complain(ExitCodes.NotPermitted, line));
-            return ExitCodes.NotPermitted;
-        }
-        if (Sandbox.TryFind(out var reason) is not { } sandbox)
-        {
-            return Complain(ExitCodes.NotPermitted, reason);
-        }
-        var directory = Directory.CreateTempSubdirectory("keepalive-demo-").FullName;
-        try
-        {
-            var exitCode = sandbox.Run(Self.Command(Inside, agent, directory));
-            return exitCode is 128 + 9 ? Complain(ExitCodes.Failed, "the demo was killed") : exitCode;
-        }
-        finally
-        {
-            Sandbox.Remove(directory);
+            command.Hidden = true;
+            yield return command;
         }
     }
 
-    private static async Task<int> ExecuteInside(string agent, string directory)
-    {
-        Sandbox.EndWithStarter(directory);
-        try
-        {
-            return await DemoRun.ExecuteAsync(agent, directory, Console.Out).ConfigureAwait(false);
-        }
-        catch (LabException e)
-        {
-            return Complain(ExitCodes.Failed, e.Message);
-        }
-    }
-
-    private static int Complain(int exitCode, string message)
-    {
-        Console.Error.WriteLine($"keepalive-sim: {message}");
-        return exitCode;
-    }
+    private static int Execute(string agent) => AgentProgram.Missing(agent) is { } missing
+        ? Complaint.Say(ExitCodes.Failed, missing)
+        : InSandbox.Run(Name, directory => [Inside, agent, directory]);
 }

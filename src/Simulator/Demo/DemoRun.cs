@@ -1,211 +1,258 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
+using Keepalive.Simulator.Balancing;
 using Keepalive.Simulator.Lab;
 
 namespace Keepalive.Simulator.Demo;
 
-/// <summary>The story the demo tells. Every claim in it is checked against the kernel, by ss and by the application's own getsockopt(2).</summary>
-internal sealed class DemoRun
+/// <summary>The story the demo tells: three acts, each claim in it checked at the balancer, in the kernel (ss) and by the client.</summary>
+/// <remarks>
+/// <code>
+///   client side                                  balancer        server side
+///   web client ──► sidecar proxy ═══════════════╡        ╞═══════► recommendation service
+///                     keepalive-agent (act 3)
+/// </code>
+/// It waits for what has to happen, not for times: a machine that is slow by a second changes nothing.
+/// </remarks>
+internal sealed class DemoRun : IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
-    private static readonly SocketOptions Wanted = new(true, 700, 10, 20);
+    /// <summary>Of the balancer. The policy probes after 1 s and every second, so that there is room for a slow machine.</summary>
+    private static readonly TimeSpan IdleTimeout = TimeSpan.FromSeconds(4);
 
+    /// <summary>The runtime's timers count on a clock that ticks every few milliseconds, and fire that much early by another one.</summary>
+    private static readonly TimeSpan TimerTolerance = TimeSpan.FromMilliseconds(50);
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
+
+    private readonly ConcurrentQueue<LabEvent> _news = new();
+    private readonly ConcurrentQueue<string> _agentNews = new();
+    private readonly List<LabEvent> _act = [];
+    private readonly HashSet<FlowKey> _past = [];
     private readonly Timeline _timeline;
-    private readonly LabNetwork _network;
-    private readonly string _agent;
+    private readonly RunningLab _lab;
+    private readonly DemoProcess _service;
+    private readonly DemoProcess _proxy;
+    private readonly DemoProcess _client;
+    private readonly string? _agent;
     private readonly string _directory;
-    private readonly IReadOnlyList<(IPEndPoint Target, string What)> _connections;
+    private Exception? _failure;
 
-    private DemoRun(Timeline timeline, LabNetwork network, string agent, string directory)
+    private DemoRun(TextWriter output, string? agent, string directory)
     {
-        _timeline = timeline;
-        _network = network;
-        _agent = agent;
-        _directory = directory;
-        _connections = Socket.OSSupportsIPv6
-            ? [
-                (LabNetwork.Destination, "IPv4"),
-                (LabNetwork.Destination6, "IPv6"),
-                (LabNetwork.DestinationMapped, "IPv4 through an IPv6 socket"),
-                (LabNetwork.OtherDestination, "another destination, under no policy"),
-            ]
-            : [(LabNetwork.Destination, "IPv4; this kernel has no IPv6"), (LabNetwork.OtherDestination, "another destination, under no policy")];
+        (_agent, _directory) = (agent, directory);
+        _lab = RunningLab.Create();
+        _timeline = new Timeline(output, Terminal.WantsColours(), () => _lab.Elapsed);
+        _service = DemoProcess.Start(_lab.Network.Server, Roles.Service);
+        _proxy = DemoProcess.Start(_lab.Network.Client, Roles.Proxy, $"{LabNetwork.ServerAddress}:{RecommendationService.Port}");
+        _client = DemoProcess.Start(_lab.Network.Client, Roles.Client);
     }
 
-    /// <summary>Connections to the policy's destination; the last one goes elsewhere.</summary>
-    private int Selected => _connections.Count - 1;
-
-    public static async Task<int> ExecuteAsync(string agent, string directory, TextWriter output)
+    /// <summary>Tells it.</summary>
+    /// <param name="agent">The agent; null to leave it out, and so to see act 3 fail.</param>
+    /// <param name="directory">For what only lasts as long as the demo.</param>
+    /// <param name="output">Where to.</param>
+    /// <returns>The exit code.</returns>
+    public static async Task<int> ExecuteAsync(string? agent, string directory, TextWriter output)
     {
-        var timeline = new Timeline(output, Timeline.WantsColours());
-        timeline.Title("keepalive-sim demo: keepalive for applications that never asked for it, set by policy and from outside");
-        using var network = await LabNetwork.CreateAsync().ConfigureAwait(false);
-        await new DemoRun(timeline, network, agent, directory).TellAsync().ConfigureAwait(false);
-        timeline.Close(timeline.Broken == 0
-            ? string.Create(CultureInfo.InvariantCulture, $"Done in {timeline.Elapsed.TotalSeconds:0.0} s: everything came out as described.")
-            : $"{timeline.Broken} of the claims above did not come out as described.");
-        return timeline.Broken == 0 ? ExitCodes.Done : ExitCodes.NotAsDescribed;
+        using var demo = new DemoRun(output, agent, directory);
+        return await demo.TellAsync().ConfigureAwait(false);
     }
 
-    private async Task TellAsync()
+    public void Dispose()
     {
-        await OpenAsync().ConfigureAwait(false);
-        await BeforeAsync().ConfigureAwait(false);
-        string[] run = ["run", "--policies", "policy.yaml", "--interval", "500ms", "--restore-on-exit", "--state-dir", "state"];
-        _timeline.Step("The policy, as it would be written for Gloo Mesh; the annotation says where the destination is on the wire.");
-        _timeline.Output(DemoPolicy.Text);
-        Write(DemoPolicy.Text);
-        _timeline.Step("The agent starts, outside of both namespaces.");
-        _timeline.Command(["keepalive-agent", .. run]);
-        using var agent = new AgentProcess([_agent, .. run], _directory);
-        await SetAsync(agent).ConfigureAwait(false);
-        await AfterAsync().ConfigureAwait(false);
-        await ProbeAsync(agent).ConfigureAwait(false);
-        await GiveBackAsync(agent).ConfigureAwait(false);
+        _client.Dispose();
+        _proxy.Dispose();
+        _service.Dispose();
+        _lab.Dispose();
     }
 
-    private async Task OpenAsync()
+    private async Task<int> TellAsync()
     {
-        _timeline.Step("A client and a server, each in a network namespace of its own. Neither sets a socket option.");
-        _timeline.Text($"client, pid {_network.Client.Pid}  ── veth ──  server, pid {_network.Server.Pid}");
-        _timeline.Text($"The client opens {_connections.Count} connections and keeps them for later:");
-        foreach (var (target, what) in _connections)
+        _timeline.Title("keepalive-sim demo: a connection idles, a balancer forgets it, and the next request pays");
+        _timeline.Text("");
+        _timeline.Text("web client ──► sidecar proxy ════ idle balancer ════► recommendation service");
+        _timeline.Text("");
+        _timeline.Text("Real processes on real network stacks. The proxy keeps its upstream connection for the next request, as Envoy does; it waits");
+        _timeline.Text($"{Words.Duration(SidecarProxy.RequestTimeout)} for an answer. None of the three sets keepalive. The balancer's idle timeout is scaled down to {Words.Duration(IdleTimeout)}.");
+        await _service.ReadAsync().ConfigureAwait(false);
+        await _proxy.ReadAsync().ConfigureAwait(false);
+        var failed = new List<string>();
+        foreach (var act in DemoAct.All)
         {
-            await _network.Client.AskAsync($"open {target}").ConfigureAwait(false);
-            _timeline.Text($"  {target,-28} {what}");
-        }
-        await RequestAsync().ConfigureAwait(false);
-    }
-
-    private async Task BeforeAsync()
-    {
-        _timeline.Step("Before: idle connections, and no timer that would ever tell whether the other end is still there.");
-        var sockets = ShowSockets();
-        var options = await OptionsAsync().ConfigureAwait(false);
-        _timeline.Claim(sockets.Count == _connections.Count && sockets.All(socket => socket.Timer is null), $"{_connections.Count} connections, no timer");
-        _timeline.Claim(options.All(o => o == SocketOptions.Untouched), "keepalive is off on each, says the client's own getsockopt(2)");
-    }
-
-    private async Task SetAsync(AgentProcess agent)
-    {
-        var clock = Stopwatch.StartNew();
-        var set = await EventuallyAsync(async () => (await OptionsAsync().ConfigureAwait(false)).Count(o => o == Wanted) == Selected, agent)
-            .ConfigureAwait(false);
-        var took = clock.Elapsed;
-        await ShowLogAsync(agent, Selected).ConfigureAwait(false);
-        _timeline.Claim(set, string.Create(CultureInfo.InvariantCulture, $"{Selected} sockets set, {took.TotalSeconds:0.0} s after the agent's start"));
-    }
-
-    private async Task AfterAsync()
-    {
-        _timeline.Step("After: the kernel counts down to the first probe. The client was neither restarted nor asked.");
-        var sockets = ShowSockets();
-        string[] table = ["sockets", "--policies", "policy.yaml", "--state-dir", "state", "--netns", $"/proc/{_network.Client.Pid}/ns/net"];
-        _timeline.Command(["keepalive-agent", .. table]);
-        var result = Tool.Run([_agent, .. table], directory: _directory);
-        _timeline.Output(result.Output + result.Error);
-        var options = await OptionsAsync().ConfigureAwait(false);
-        _timeline.Claim(
-            sockets.Where(IsSelected).Count(s => s is { Timer: "keepalive", Unanswered: 0 } && s.Left.TotalSeconds is >= 600 and <= 700) == Selected,
-            $"{Selected} connections to the destination have a keepalive timer, of 11 minutes and some seconds");
-        _timeline.Claim(options.Take(Selected).All(o => o == Wanted), $"keepalive is {Wanted.Describe()}, says the client's own getsockopt(2)");
-        _timeline.Claim(
-            sockets.Where(s => !IsSelected(s)).All(s => s.Timer is null) && options[^1] == SocketOptions.Untouched,
-            "the connection to the other destination is as it was");
-        _timeline.Claim(result.ExitCode == ExitCodes.Done && CountManaged(result.Output) == Selected, "the agent's own table says the same");
-    }
-
-    private async Task ProbeAsync(AgentProcess agent)
-    {
-        _timeline.Step("Nobody wants to watch 700 seconds: the policy is changed to time 1s, interval 1s, and the running agent takes it up.");
-        var before = Probes();
-        var clock = Stopwatch.StartNew();
-        Write(DemoPolicy.Impatient);
-        long sent = 0;
-        IReadOnlyList<SsSocket> sockets = [];
-        var answered = await EventuallyAsync(() =>
-        {
-            sent = Probes() - before;
-            sockets = SsSocket.ParseAll(_network.Client.Run(Tool.Command(Tool.Ss, "-tno")));
-            return Task.FromResult(sent >= 2 * Selected && sockets.Where(IsSelected).All(s => s is { Timer: "keepalive", Unanswered: 0 }));
-        }, agent).ConfigureAwait(false);
-        var took = clock.Elapsed;
-        await ShowLogAsync(agent, 2 * Selected).ConfigureAwait(false);
-        ShowSockets();
-        _timeline.Claim(answered, string.Create(CultureInfo.InvariantCulture,
-            $"{sent} probes sent within {took.TotalSeconds:0.0} s (TcpExt TCPKeepAlive), and all answered (the last number of timer:(…) is 0)"));
-    }
-
-    private async Task GiveBackAsync(AgentProcess agent)
-    {
-        _timeline.Step("The agent is told to stop, and gives every socket back as it was (--restore-on-exit).");
-        _timeline.Command(["kill", "-TERM", agent.Pid.ToString(CultureInfo.InvariantCulture)]);
-        var exitCode = await agent.StopAsync(Patience).ConfigureAwait(false);
-        await ShowLogAsync(agent, 2 * Selected).ConfigureAwait(false);
-        var sockets = ShowSockets();
-        var options = await OptionsAsync().ConfigureAwait(false);
-        _timeline.Claim(exitCode == ExitCodes.Done, exitCode is null ? "the agent ended" : $"the agent ended with exit code {exitCode}");
-        _timeline.Claim(sockets.Count == _connections.Count && sockets.All(socket => socket.Timer is null), $"{_connections.Count} connections, no timer");
-        _timeline.Claim(options.All(o => o == SocketOptions.Untouched), "keepalive is off on each, and its other values are those found");
-        await RequestAsync().ConfigureAwait(false);
-    }
-
-    private async Task RequestAsync()
-    {
-        var answered = await _network.Client.AskAsync("request").ConfigureAwait(false);
-        _timeline.Claim(
-            answered == _connections.Count.ToString(CultureInfo.InvariantCulture), $"a request over each connection is answered: {answered} of {_connections.Count}");
-    }
-
-    private async Task<SocketOptions[]> OptionsAsync() =>
-        [.. (await _network.Client.AskAsync("options").ConfigureAwait(false)).Split(' ').Select(SocketOptions.Parse)];
-
-    /// <summary>Shows what is new in the agent's log, once it tells of as many changes: the values are there before the line is.</summary>
-    private async Task ShowLogAsync(AgentProcess agent, int changes)
-    {
-        await EventuallyAsync(() => Task.FromResult(agent.Count(" Set ") >= changes), agent).ConfigureAwait(false);
-        foreach (var message in agent.NewMessages())
-        {
-            _timeline.Output(message);
-        }
-    }
-
-    private IReadOnlyList<SsSocket> ShowSockets()
-    {
-        _timeline.Command(["nsenter", $"--target={_network.Client.Pid}", "--net", "ss", "-tno"]);
-        var output = _network.Client.Run(Tool.Command(Tool.Ss, "-tno"));
-        _timeline.Output(output);
-        return SsSocket.ParseAll(output);
-    }
-
-    private long Probes() =>
-        NetworkCounter.Parse(File.ReadAllText($"/proc/{_network.Client.Pid}/net/netstat"), NetworkCounter.KeepaliveProbes);
-
-    private void Write(string policy)
-    {
-        // Replaced in one move: the agent must not meet half of it.
-        var path = Path.Combine(_directory, "policy.yaml");
-        File.WriteAllText(path + ".new", policy);
-        File.Move(path + ".new", path, overwrite: true);
-    }
-
-    private static bool IsSelected(SsSocket socket) => socket.Remote.Port == LabNetwork.Destination.Port;
-
-    private static int CountManaged(string table) =>
-        table.Split('\n').Count(line => line.Contains(" 700s/10s/20 ", StringComparison.Ordinal) && line.Contains("bookinfo/tcp-keepalive", StringComparison.Ordinal));
-
-    private static async Task<bool> EventuallyAsync(Func<Task<bool>> condition, AgentProcess agent)
-    {
-        for (var clock = Stopwatch.StartNew(); clock.Elapsed < Patience && !agent.HasEnded;)
-        {
-            if (await condition().ConfigureAwait(false))
+            var before = _timeline.Broken;
+            await PlayAsync(act).ConfigureAwait(false);
+            if (_timeline.Broken > before)
             {
-                return true;
+                failed.Add(act.Title[..act.Title.IndexOf(':', StringComparison.Ordinal)]);
             }
-            await Task.Delay(TimeSpan.FromMilliseconds(50)).ConfigureAwait(false);
         }
-        return false;
+        _timeline.Act(failed.Count == 0 ? "The policy that act 3 has enforced" : "The policy that act 3 is about");
+        _timeline.File(DemoPolicy.Text);
+        _timeline.Close(failed.Count == 0
+            ? string.Create(CultureInfo.InvariantCulture, $"503 and 504 without the policy, 200 with it; {_lab.Elapsed.TotalSeconds:0} s.")
+            : $"NOT AS DESCRIBED: {string.Join(", ", failed)}. See the lines marked ✗.");
+        return failed.Count == 0 ? ExitCodes.Done : ExitCodes.NotAsDescribed;
     }
+
+    private async Task PlayAsync(DemoAct act)
+    {
+        _timeline.Act(act.Title);
+        _timeline.Text($"The balancer behaves like {act.Balancer.Name}, which forgets after {act.Balancer.IdleTimeout} s: {act.Balancer.Product}.");
+        // What the last act's connection still does is not part of this one.
+        _past.UnionWith(_act.Select(what => what.Flow));
+        _act.Clear();
+        _lab.Balance(new BalancerRule(IdleTimeout, act.Balancer.Behaviour), _news.Enqueue, failure => _failure = failure);
+        using var agent = act.WithPolicy ? await StartAgentAsync().ConfigureAwait(false) : null;
+
+        var first = await RequestAsync().ConfigureAwait(false);
+        await WaitAsync(() => Count(LabEventKind.Opened) > 0).ConfigureAwait(false);
+        _timeline.Claim(first.Status == 200 && Count(LabEventKind.Opened) == 1, "the first request opens a connection and is answered");
+        await IdleAsync(act, agent).ConfigureAwait(false);
+
+        var second = await RequestAsync().ConfigureAwait(false);
+        await WaitAsync(() => act.Status != 503 || Count(LabEventKind.Reset) > 0).ConfigureAwait(false);
+        Pump();
+        Judge(act, second);
+    }
+
+    /// <summary>Leaves the connection alone: until the balancer has forgotten it, or for so long that it would have, twice.</summary>
+    private async Task IdleAsync(DemoAct act, LabAgent? agent)
+    {
+        if (act.WithPolicy && agent is not null)
+        {
+            await WaitAsync(() => agent.SocketsSet > 0 || agent.HasEnded).ConfigureAwait(false);
+            if (agent.HasEnded)
+            {
+                _timeline.Line("agent", "is not there any more", "31");
+            }
+        }
+        var socket = Socket();
+        _timeline.Line("kernel", socket?.Timer is null ? "ss: the proxy's connection has no keepalive timer" : $"ss: the proxy's connection has timer:({socket.Timer})");
+        _timeline.Claim((socket?.Timer == "keepalive") == act.WithPolicy, act.WithPolicy ? "the kernel counts down to a probe" : "nothing will ever probe it");
+        _timeline.Line("client", act.WithPolicy ? $"is idle, up to {Words.Duration(2 * IdleTimeout)}: twice the idle timeout" : "is idle");
+        var idle = Stopwatch.StartNew();
+        await WaitAsync(() => Count(LabEventKind.Expired) > 0 || (act.WithPolicy && idle.Elapsed >= 2 * IdleTimeout)).ConfigureAwait(false);
+    }
+
+    private void Judge(DemoAct act, Answer answer)
+    {
+        var opened = Count(LabEventKind.Opened);
+        _timeline.Claim(answer.Status == act.Status, $"the request after the idle time: {act.Status} expected, {answer.Status} {(answer.Status == act.Status ? "came" : "came instead")}");
+        switch (act.Status)
+        {
+            case 503:
+                _timeline.Claim(
+                    _act.Any(what => what is { Kind: LabEventKind.Reset, End: FlowEnd.Client }) && opened == 1,
+                    "the proxy learnt by a reset that its connection had been forgotten");
+                break;
+            case 504:
+                _timeline.Claim(
+                    Count(LabEventKind.Swallowed) > 0 && Count(LabEventKind.Reset) == 0 && opened == 1 && answer.Time >= SidecarProxy.RequestTimeout - TimerTolerance,
+                    $"nobody told it: the request was swallowed, and the proxy gave up after {Words.Duration(SidecarProxy.RequestTimeout)}");
+                break;
+            default:
+                var probes = Count(LabEventKind.Refreshed);
+                _timeline.Claim(
+                    probes >= 2 && Count(LabEventKind.Expired) == 0 && opened == 1,
+                    $"the same connection all along: {Words.Count(probes, "keepalive probe")} restarted the balancer's clock, each before {Words.Duration(IdleTimeout)} were over");
+                break;
+        }
+    }
+
+    private async Task<LabAgent?> StartAgentAsync()
+    {
+        if (_agent is null)
+        {
+            _timeline.Line("agent", "is left out (--no-agent)", "33");
+            return null;
+        }
+        var policies = Path.Combine(_directory, "policy.yaml");
+        await File.WriteAllTextAsync(policies, DemoPolicy.Text).ConfigureAwait(false);
+        var agent = new LabAgent(_agent, policies, _lab.Network.Client, _directory, _agentNews.Enqueue);
+        _timeline.Line("agent", "keepalive-agent run --policies policy.yaml --interval 500ms …");
+        if (!await agent.IsReadyAsync(Patience).ConfigureAwait(false))
+        {
+            Pump();
+            _timeline.Line("agent", agent.HasEnded ? $"has ended with exit code {agent.ExitCode}" : "does not read its policies", "31");
+        }
+        Pump();
+        return agent;
+    }
+
+    private async Task<Answer> RequestAsync()
+    {
+        _timeline.Line("client", $"GET {WebClient.Path}");
+        var asked = _client.AskAsync("get");
+        var logged = _proxy.ReadAsync();
+        await WaitAsync(() => asked.IsCompleted && logged.IsCompleted, SidecarProxy.RequestTimeout + Patience).ConfigureAwait(false);
+        Pump();
+        _timeline.Line("proxy", await logged.ConfigureAwait(false));
+        var words = (await asked.ConfigureAwait(false)).Split(' ', 3);
+        var answer = new Answer(int.Parse(words[0], CultureInfo.InvariantCulture), TimeSpan.FromMilliseconds(long.Parse(words[1], CultureInfo.InvariantCulture)));
+        _timeline.Line("client", $"{words[0]}  {words[2]}", answer.Status == 200 ? "32" : "31");
+        return answer;
+    }
+
+    /// <summary>The proxy's connection to the service, as ss shows it.</summary>
+    private SsSocket? Socket()
+    {
+        var output = _lab.Network.Client.Run(() => Tool.Run(Tool.Command(Tool.Ss, "-tnoH", "state", "established", "dport", "=", $":{RecommendationService.Port}")));
+        return SsSocket.ParseAll(string.Concat(output.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => $"ESTAB {line}\n"))).SingleOrDefault();
+    }
+
+    private int Count(LabEventKind kind) => _act.Count(what => what.Kind == kind);
+
+    /// <summary>Tells what happens until a condition holds, or for as long as it may take.</summary>
+    private async Task WaitAsync(Func<bool> until, TimeSpan? limit = null)
+    {
+        for (var clock = Stopwatch.StartNew(); ;)
+        {
+            Pump();
+            if (until() || clock.Elapsed > (limit ?? Patience))
+            {
+                return;
+            }
+            await Task.Delay(Poll).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Tells what has happened at the balancer and at the agent.</summary>
+    private void Pump()
+    {
+        if (_failure is { } failure)
+        {
+            throw new LabException($"frames are no longer carried: {failure.Message}");
+        }
+        while (_agentNews.TryDequeue(out var line))
+        {
+            _timeline.Line("agent", line);
+        }
+        while (_news.TryDequeue(out var what))
+        {
+            if (_past.Contains(what.Flow))
+            {
+                continue;
+            }
+            var isAgain = what.Kind == LabEventKind.Swallowed && Count(LabEventKind.Swallowed) > 0;
+            _act.Add(what);
+            if ((isAgain ? "drops them again: a retransmission" : Describe(what)) is { } text)
+            {
+                _timeline.Line("balancer", text, what.Kind is LabEventKind.Opened or LabEventKind.Refreshed ? "32" : "31", what.Time);
+            }
+        }
+    }
+
+    private static string? Describe(LabEvent what) => what.Kind switch
+    {
+        LabEventKind.Opened => $"connection {what.Flow.EndPoint(FlowEnd.Client)} → {what.Flow.EndPoint(FlowEnd.Server)} opened",
+        LabEventKind.Refreshed => string.Create(CultureInfo.InvariantCulture, $"a keepalive probe after {what.Idle.TotalSeconds:0.0} s: the clock restarts"),
+        LabEventKind.Expired => string.Create(CultureInfo.InvariantCulture, $"idle for {what.Idle.TotalSeconds:0.0} s: forgotten, and nobody is told"),
+        LabEventKind.Swallowed => $"drops {Words.Count(what.Length, "byte")} of the {what.End.Name()}: it does not know the connection any more",
+        LabEventKind.Reset => $"sends the {what.End.Name()} a reset",
+        _ => null,
+    };
+
+    private readonly record struct Answer(int Status, TimeSpan Time);
 }

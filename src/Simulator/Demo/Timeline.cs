@@ -1,43 +1,33 @@
-using System.Diagnostics;
 using System.Globalization;
 
 namespace Keepalive.Simulator.Demo;
 
-/// <summary>What the demo prints: numbered steps with the time, what was run, what was seen, and whether it is what was announced.</summary>
-internal sealed class Timeline(TextWriter output, bool colours)
+/// <summary>What the demo prints: acts, in them who did what and when, and whether it came out as announced.</summary>
+internal sealed class Timeline(TextWriter output, bool colours, Func<TimeSpan> clock)
 {
-    private const string Indent = "         ";
-
-    private readonly Stopwatch _clock = Stopwatch.StartNew();
-    private int _step;
+    private const string Indent = "           ";
 
     /// <summary>Claims that did not hold.</summary>
     public int Broken { get; private set; }
 
-    public TimeSpan Elapsed => _clock.Elapsed;
-
-    /// <summary>Colours are for terminals; NO_COLOR (no-color.org) forbids them there, too.</summary>
-    public static bool WantsColours() =>
-        !Console.IsOutputRedirected && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"))
-        && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
-
     public void Title(string text) => output.WriteLine(Paint(text, "1"));
 
-    public void Step(string text)
+    public void Act(string text)
     {
         output.WriteLine();
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_clock.Elapsed.TotalSeconds,5:0.0} s  ") + Paint($"{++_step}. {text}", "1"));
+        output.WriteLine(Paint(text, "1"));
     }
 
     public void Text(string text) => Lines(text, "");
 
-    /// <summary>A command line as it was run.</summary>
-    public void Command(IEnumerable<string> command) => output.WriteLine(Indent + Paint($"$ {string.Join(' ', command)}", "36"));
+    /// <summary>A file as it is.</summary>
+    public void File(string text) => Lines(text, "  ");
 
-    /// <summary>What a program wrote.</summary>
-    public void Output(string text) => Lines(text, "  ");
+    /// <summary>Somebody did something, now or a little while ago.</summary>
+    public void Line(string who, string text, string colour = "0", TimeSpan? time = null) => output.WriteLine(
+        string.Create(CultureInfo.InvariantCulture, $"{(time ?? clock()).TotalSeconds,7:0.0} s  ") + Paint($"{who,-9}", "36") + " " + Paint(text, colour));
 
-    /// <summary>Says what is to be seen, and whether it is.</summary>
+    /// <summary>Says what was to be seen, and whether it was.</summary>
     public void Claim(bool holds, string text)
     {
         output.WriteLine(Indent + (holds ? Paint("✓ ", "32") : Paint("✗ NOT SO: ", "1;31")) + text);
@@ -59,5 +49,5 @@ internal sealed class Timeline(TextWriter output, bool colours)
         }
     }
 
-    private string Paint(string text, string colour) => colours ? $"\e[{colour}m{text}\e[0m" : text;
+    private string Paint(string text, string colour) => colours && colour != "0" ? $"\e[{colour}m{text}\e[0m" : text;
 }

@@ -8,14 +8,19 @@ namespace Keepalive.Simulator.Lab;
 /// The runtime has threads and a process with threads cannot enter a user namespace (unshare(2): EINVAL), so unshare(1) does it and starts
 /// this program again.
 /// <code>
-///   keepalive-sim demo ──► unshare ──► keepalive-sim demo-inside (PID 1) ──► client, server, agent
-///        stdin pipe ─────────────────────────────► ends with it
+///   keepalive-sim lab ──► unshare ──► keepalive-sim lab-inside (PID 1) ──► client, server, agent
+///        stdin pipe ────────────────────────────► ends with it
 /// </code>
 /// Whoever of the first two dies, however it dies, takes the rest along: PID 1 ends when its standard input does, or by --kill-child, and the
 /// kernel ends everything in a PID namespace together with its PID 1.
 /// </remarks>
 internal sealed class Sandbox
 {
+    private const string Prefix = "keepalive-";
+
+    /// <summary>In each directory that was made here.</summary>
+    private const string Mark = "made-by-keepalive-sim";
+
     private static readonly string[] Namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
     private static readonly string[] AsOwnRoot = ["--user", "--map-root-user"];
 
@@ -24,7 +29,9 @@ internal sealed class Sandbox
     private Sandbox(string[] options) => _options = options;
 
     /// <summary>The sandbox these privileges allow; null, with the cause and what to do, where they allow none.</summary>
-    public static Sandbox? TryFind(out string reason)
+    /// <param name="what">What needs one, for the reason.</param>
+    /// <param name="reason">Why there is none.</param>
+    public static Sandbox? TryFind(string what, out string reason)
     {
         reason = "";
         if (Environment.IsPrivilegedProcess && Try(Namespaces) is null)
@@ -36,13 +43,13 @@ internal sealed class Sandbox
         {
             return new Sandbox(options);
         }
-        reason = NamespaceObstacle.Explain(error, NamespaceObstacle.Read);
+        reason = NamespaceObstacle.Explain(what, error, NamespaceObstacle.Read);
         return null;
     }
 
     /// <summary>Runs a command line inside, on this process's own output, to its end. A signal that would end this process ends that.</summary>
-    /// <returns>Its exit code; 128 + the signal's number where one came.</returns>
-    public int Run(IEnumerable<string> command)
+    /// <returns>Its exit code, or 128 + the signal's number where one came and stopped it.</returns>
+    public (int ExitCode, bool WasStopped) Run(IEnumerable<string> command)
     {
         string[] line = [.. Tool.Command(Tool.Unshare, _options), "--", .. command];
         var info = new ProcessStartInfo(line[0], line[1..]) { RedirectStandardInput = true, UseShellExecute = false };
@@ -54,7 +61,7 @@ internal sealed class Sandbox
         using var terminate = On(PosixSignal.SIGTERM, () => Stop(128 + 15));
         using var hangUp = On(PosixSignal.SIGHUP, () => Stop(128 + 1));
         process.WaitForExit();
-        return Volatile.Read(ref stoppedBy) is not 0 and var code ? code : process.ExitCode;
+        return Volatile.Read(ref stoppedBy) is not 0 and var code ? (code, true) : (process.ExitCode, false);
 
         void Stop(int code)
         {
@@ -64,24 +71,42 @@ internal sealed class Sandbox
     }
 
     /// <summary>Ends this process, and so everything in its PID namespace, when the one that started it is gone.</summary>
-    public static void EndWithStarter(string directory)
+    /// <param name="directory">What to remove then.</param>
+    /// <param name="last">What to do before.</param>
+    public static void EndWithStarter(string directory, Action last)
     {
         // A terminal sends these to both; the starter decides. Not disposed: they hold for the life of the process.
         _ = On(PosixSignal.SIGINT, () => { });
         _ = On(PosixSignal.SIGHUP, () => { });
-        _ = On(PosixSignal.SIGTERM, () => End(directory));
+        _ = On(PosixSignal.SIGTERM, () => End(directory, last));
         var input = Console.OpenStandardInput();
         new Thread(() =>
         {
             while (input.ReadByte() >= 0)
             {
             }
-            End(directory);
+            End(directory, last);
         })
         { IsBackground = true, Name = "starter" }.Start();
     }
 
-    /// <summary>Removes the demo's directory, into which an agent may still be writing.</summary>
+    /// <summary>Makes a directory for what only lasts as long as the sandbox.</summary>
+    public static string CreateDirectory(string what)
+    {
+        var directory = Directory.CreateTempSubdirectory($"{Prefix}{what}-").FullName;
+        File.WriteAllText(Path.Combine(directory, Mark), "");
+        return directory;
+    }
+
+    /// <summary>
+    /// Whether this is the first process of a sandbox with its directory. Anybody may give the command by hand, and the directory is removed in
+    /// the end with all there is in it.
+    /// </summary>
+    public static bool IsInside(string directory) => Environment.ProcessId == 1
+        && Path.GetFileName(directory).StartsWith(Prefix, StringComparison.Ordinal)
+        && File.Exists(Path.Combine(directory, Mark));
+
+    /// <summary>Removes a directory that <see cref="CreateDirectory"/> has made. The other process may be at it too, and an agent be writing into it.</summary>
     public static void Remove(string directory)
     {
         for (var attempt = 1; ; attempt++)
@@ -113,8 +138,9 @@ internal sealed class Sandbox
         action();
     });
 
-    private static void End(string directory)
+    private static void End(string directory, Action last)
     {
+        last();
         Remove(directory);
         Environment.Exit(ExitCodes.Failed);
     }

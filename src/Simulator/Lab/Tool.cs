@@ -41,14 +41,15 @@ internal static class Tool
         return new ToolResult(process.ExitCode, output, error.GetAwaiter().GetResult());
     }
 
-    /// <summary>Starts a process with all three streams in this one's hands.</summary>
-    public static Process Start(IReadOnlyList<string> command, IReadOnlyDictionary<string, string>? environment = null, string directory = "")
+    /// <summary>Starts a process with its standard input in this one's hands, and its output too unless it is not to be captured.</summary>
+    public static Process Start(
+        IReadOnlyList<string> command, IReadOnlyDictionary<string, string>? environment = null, string directory = "", bool capture = true)
     {
         var info = new ProcessStartInfo(command[0], command.Skip(1))
         {
             RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
+            RedirectStandardOutput = capture,
+            RedirectStandardError = capture,
             UseShellExecute = false,
             WorkingDirectory = directory,
         };

@@ -10,8 +10,6 @@ namespace Keepalive.Simulator.Tests.Demo;
 
 public sealed class DemoPolicyTests
 {
-    private static readonly KeepaliveSettings Guide = new(700, 10, 20);
-
     [Fact]
     public void Text_IsReadAndCompiledWithoutAWarning_AndAsksNoNameServer()
     {
@@ -22,24 +20,15 @@ public sealed class DemoPolicyTests
     }
 
     [Fact]
-    public void Text_SelectsTheDestinationOnEveryAddressFamily_AndNothingElse()
+    public void Text_SelectsTheService_AndNothingElse()
     {
         var (_, compiled) = Compile(DemoPolicy.Text);
 
-        foreach (var target in new[] { LabNetwork.Destination, LabNetwork.Destination6, LabNetwork.DestinationMapped })
-        {
-            var rule = Match(compiled.Policy, target);
-            Assert.Equal(("bookinfo/tcp-keepalive", "bookinfo/ratings-global", Guide), (rule?.Policy, rule?.Destination, rule?.Settings));
-        }
-        Assert.Null(Match(compiled.Policy, LabNetwork.OtherDestination));
-    }
+        var rule = Match(compiled.Policy, new IPEndPoint(LabNetwork.ServerAddress, RecommendationService.Port));
 
-    [Fact]
-    public void Impatient_DiffersInTimeAndIntervalOnly()
-    {
-        var (_, compiled) = Compile(DemoPolicy.Impatient);
-
-        Assert.Equal(new KeepaliveSettings(1, 1, 20), Match(compiled.Policy, LabNetwork.Destination)?.Settings);
+        Assert.Equal(("bookinfo/tcp-keepalive", "bookinfo/recommendation-global", new KeepaliveSettings(1, 1, 5)), (rule?.Policy, rule?.Destination, rule?.Settings));
+        Assert.Null(Match(compiled.Policy, new IPEndPoint(LabNetwork.ServerAddress, SidecarProxy.Port)));
+        Assert.Null(Match(compiled.Policy, new IPEndPoint(IPAddress.Loopback, RecommendationService.Port)));
     }
 
     private static CompiledRule? Match(CompiledPolicy policy, IPEndPoint target)

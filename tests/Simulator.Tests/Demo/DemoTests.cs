@@ -1,14 +1,70 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 using Keepalive.Testbed;
 using Xunit;
 
 namespace Keepalive.Simulator.Tests.Demo;
 
-/// <summary>The demo as a process, with the real agent.</summary>
-public sealed class DemoTests : IDisposable
+/// <summary>Demos as processes, with the real agent and without it, all at once: each must come out as if it were alone.</summary>
+public sealed class DemoRuns : IDisposable
 {
-    private const int Nobody = 65534;
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
 
+    private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-demo-test-").FullName;
+
+    public DemoRuns()
+    {
+        if (LiveSupport.Missing("strace") is not null)
+        {
+            return;
+        }
+        var (simulator, agent) = OrdinaryUser.Copy(_directory);
+        UserNamespacesAllowed = OrdinaryUser.MayHaveNamespaces();
+        TraceFile = Path.Combine(_directory, "trace");
+        var absent = Path.Combine(_directory, "absent-agent");
+        File.WriteAllText(absent, "#!/bin/sh\nexit 7\n");
+        Command.Run("chmod", "755", absent);
+        string[] demo = [ProgramRun.SimulatorPath, "demo", "--agent-program"];
+        using var asRoot = new ProgramRun([.. demo, ProgramRun.AgentPath]);
+        using var asOrdinaryUser = new ProgramRun([.. OrdinaryUser.Words, simulator, "demo", "--agent-program", agent]);
+        using var traced = new ProgramRun(["strace", "-f", "-qq", "-e", "trace=setsockopt,execve", "-s", "100", "-o", TraceFile, ProgramRun.SimulatorPath, "demo", "--no-agent"]);
+        using var withAgentGone = new ProgramRun([.. demo, absent]);
+        AsRoot = ToEnd(asRoot);
+        AsOrdinaryUser = ToEnd(asOrdinaryUser);
+        Traced = ToEnd(traced);
+        WithAgentGone = ToEnd(withAgentGone);
+        Trace = File.ReadAllLines(TraceFile);
+    }
+
+    public bool UserNamespacesAllowed { get; }
+
+    internal CommandResult AsRoot { get; } = Nothing;
+
+    internal CommandResult AsOrdinaryUser { get; } = Nothing;
+
+    /// <summary>Without the agent, under strace.</summary>
+    internal CommandResult Traced { get; } = Nothing;
+
+    public IReadOnlyList<string> Trace { get; } = [];
+
+    /// <summary>The agent ends as soon as it starts.</summary>
+    internal CommandResult WithAgentGone { get; } = Nothing;
+
+    private static CommandResult Nothing { get; } = new(-1, "", "");
+
+    private string TraceFile { get; } = "";
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    private static CommandResult ToEnd(ProgramRun run)
+    {
+        var exitCode = run.WaitForExit(Limit);
+        return new CommandResult(exitCode, run.Output, run.Error);
+    }
+}
+
+public sealed class DemoTests(DemoRuns runs) : IClassFixture<DemoRuns>, IDisposable
+{
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-demo-test-").FullName;
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
@@ -16,32 +72,47 @@ public sealed class DemoTests : IDisposable
     [Fact]
     public void Demo_AsRoot_ComesOutAsDescribed()
     {
-        Live.Require();
+        Live.Require("strace");
 
-        var result = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "demo", "--agent", ProgramRun.AgentPath]);
-
-        AssertCameOut(result);
+        AssertCameOut(runs.AsRoot);
     }
 
     [Fact]
     public void Demo_AsAnOrdinaryUser_ComesOutAsDescribedOrNamesWhatForbidsIt()
     {
-        Live.Require();
-        var (simulator, agent) = CopyForEverybody();
-        string[] ordinary = ["setpriv", "--reuid", $"{Nobody}", "--regid", $"{Nobody}", "--clear-groups", "--pdeathsig", "KILL", "--"];
-        var possible = Command.Try([.. ordinary, "unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--mount-proc", "true"]).ExitCode == 0;
-
-        var result = ProgramRun.ToEnd([.. ordinary, simulator, "demo", "--agent", agent]);
-
-        if (possible)
+        Live.Require("strace");
+        if (runs.UserNamespacesAllowed)
         {
-            AssertCameOut(result);
+            AssertCameOut(runs.AsOrdinaryUser);
         }
         else
         {
-            Assert.Equal((3, ""), (result.ExitCode, result.Output));
-            Assert.Contains("the demo needs CAP_SYS_ADMIN or a user namespace", result.Error, StringComparison.Ordinal);
+            Assert.Equal((3, ""), (runs.AsOrdinaryUser.ExitCode, runs.AsOrdinaryUser.Output));
+            Assert.Contains("the demo needs CAP_SYS_ADMIN or a user namespace", runs.AsOrdinaryUser.Error, StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public void Demo_ClientProxyAndService_NeverAskForKeepalive()
+    {
+        Live.Require("strace");
+
+        foreach (var program in new[] { "demo-client", "demo-proxy", "demo-service" })
+        {
+            Assert.Contains(runs.Trace, line => line.Contains("execve(", StringComparison.Ordinal) && line.Contains($"\"{program}\"", StringComparison.Ordinal));
+        }
+        Assert.Contains(runs.Trace, line => line.Contains("setsockopt(", StringComparison.Ordinal));
+        Assert.DoesNotContain(runs.Trace, line => line.Contains("SO_KEEPALIVE", StringComparison.Ordinal) || line.Contains("TCP_KEEP", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Demo_WithoutTheAgent_FailsInActThreeAndSaysSo() => AssertActThreeFailed(runs.Traced);
+
+    [Fact]
+    public void Demo_AgentThatEnds_IsFoundOut()
+    {
+        AssertActThreeFailed(runs.WithAgentGone);
+        Assert.Contains("has ended with exit code 7", runs.WithAgentGone.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -59,7 +130,7 @@ public sealed class DemoTests : IDisposable
             Assert.Skip($"no user namespace can be made here: {refused.Error.Trim()}");
         }
 
-        var result = ProgramRun.ToEnd([.. limited, ProgramRun.SimulatorPath, "demo", "--agent", ProgramRun.AgentPath]);
+        var result = ProgramRun.ToEnd([.. limited, ProgramRun.SimulatorPath, "demo", "--agent-program", ProgramRun.AgentPath]);
 
         Assert.Equal((3, ""), (result.ExitCode, result.Output));
         Assert.Contains("user.max_user_namespaces is 0", result.Error, StringComparison.Ordinal);
@@ -73,10 +144,10 @@ public sealed class DemoTests : IDisposable
     {
         Live.Require();
         using var run = new ProgramRun(
-            [ProgramRun.SimulatorPath, "demo", "--agent", ProgramRun.AgentPath], environment: new Dictionary<string, string?> { ["TMPDIR"] = _directory });
-        run.WaitForLine(line => line.Contains("11min", StringComparison.Ordinal));
-        var started = Descendants(run.Pid);
-        Assert.True(started.Count >= 5, $"unshare, the demo, client, server and agent, but {started.Count} processes");
+            [ProgramRun.SimulatorPath, "demo", "--agent-program", ProgramRun.AgentPath], environment: new Dictionary<string, string?> { ["TMPDIR"] = _directory });
+        run.WaitForLine(line => line.Contains("is idle", StringComparison.Ordinal));
+        var started = ProcessTree.Descendants(run.Pid);
+        Assert.True(started.Count >= 5, $"unshare, the demo, client, proxy and service, but {started.Count} processes");
         Assert.NotEmpty(Directory.GetDirectories(_directory, "keepalive-demo-*"));
 
         run.Signal(signal);
@@ -87,25 +158,9 @@ public sealed class DemoTests : IDisposable
     }
 
     [Fact]
-    public void Demo_AgentThatSetsNothing_IsFoundOut()
-    {
-        Live.Require();
-        var agent = Path.Combine(_directory, "idle-agent");
-        File.WriteAllText(agent, "#!/bin/sh\nexit 0\n");
-        Command.Run("chmod", "755", agent);
-
-        var result = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "demo", "--agent", agent]);
-
-        Assert.Equal(1, result.ExitCode);
-        Assert.Contains("NOT SO: 3 sockets set", result.Output, StringComparison.Ordinal);
-        Assert.Contains("NOT SO: keepalive is on, time 700s, interval 10s, probes 20", result.Output, StringComparison.Ordinal);
-        Assert.DoesNotContain("Done in", result.Output, StringComparison.Ordinal);
-    }
-
-    [Fact]
     public void Demo_NoAgentThere_Exits4()
     {
-        var result = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "demo", "--agent", "/nowhere/keepalive-agent"]);
+        var result = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "demo", "--agent-program", "/nowhere/keepalive-agent"]);
 
         Assert.Equal((4, ""), (result.ExitCode, result.Output));
         Assert.Contains("/nowhere/keepalive-agent", result.Error, StringComparison.Ordinal);
@@ -118,52 +173,25 @@ public sealed class DemoTests : IDisposable
     private static void AssertCameOut(CommandResult result)
     {
         Assert.True(result.ExitCode == 0, $"exit code {result.ExitCode}\n{result.Output}{result.Error}");
-        Assert.Equal(3, result.Lines.Count(line => line.Contains("timer:(keepalive,11min,0)", StringComparison.Ordinal)));
-        Assert.Equal(3, result.Lines.Count(line => line.Contains("700s/10s/20", StringComparison.Ordinal)));
-        Assert.Contains("Done in", result.Lines.Last(), StringComparison.Ordinal);
+        Assert.Equal([200, 503, 200, 504, 200, 200], Answers(result));
+        Assert.DoesNotContain("✗", result.Output, StringComparison.Ordinal);
+        Assert.Contains("probes 9 → 5; policy bookinfo/tcp-keepalive", result.Output, StringComparison.Ordinal);
+        Assert.Contains("503 and 504 without the policy, 200 with it", result.Lines.Last(), StringComparison.Ordinal);
         Assert.DoesNotContain('\e', result.Output);
     }
 
-    /// <summary>The checkout may be where only root can look.</summary>
-    private (string Simulator, string Agent) CopyForEverybody()
+    private static void AssertActThreeFailed(CommandResult result)
     {
-        Command.Run("chmod", "755", _directory);
-        return (Copy(ProgramRun.SimulatorPath, "simulator"), Copy(ProgramRun.AgentPath, "agent"));
-
-        string Copy(string program, string name)
-        {
-            var target = Path.Combine(_directory, name);
-            Command.Run("cp", "-r", Path.GetDirectoryName(program)!, target);
-            Command.Run("chmod", "-R", "a+rX", target);
-            return Path.Combine(target, Path.GetFileName(program));
-        }
+        Live.Require("strace");
+        Assert.True(result.ExitCode == 1, $"exit code {result.ExitCode}\n{result.Output}{result.Error}");
+        Assert.Equal([200, 503, 200, 504, 200, 504], Answers(result));
+        Assert.Contains("✗ NOT SO: the request after the idle time: 200 expected, 504 came instead", result.Output, StringComparison.Ordinal);
+        Assert.Equal("NOT AS DESCRIBED: Act 3. See the lines marked ✗.", result.Lines.Last());
     }
 
-    private static HashSet<int> Descendants(int pid)
-    {
-        var parents = new Dictionary<int, int>();
-        foreach (var process in Directory.GetDirectories("/proc").Where(path => char.IsAsciiDigit(Path.GetFileName(path)[0])))
-        {
-            try
-            {
-                // pid (command) state ppid …; the command may have anything in it.
-                var stat = File.ReadAllText($"{process}/stat");
-                parents[Number(Path.GetFileName(process))] = Number(stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1]);
-            }
-            catch (IOException)
-            {
-                // It ended meanwhile.
-            }
-        }
-        HashSet<int> found = [pid];
-        for (var before = 0; before != found.Count;)
-        {
-            before = found.Count;
-            found.UnionWith(parents.Where(process => found.Contains(process.Value)).Select(process => process.Key).ToArray());
-        }
-        found.Remove(pid);
-        return found;
-    }
+    /// <summary>What the client got, in order.</summary>
+    private static IEnumerable<int> Answers(CommandResult result) =>
+        Regex.Matches(result.Output, @"s  client    (\d{3})  ").Select(match => Number(match.Groups[1].Value));
 
     private static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);
 }

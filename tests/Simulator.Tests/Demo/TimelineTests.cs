@@ -12,7 +12,7 @@ public sealed class TimelineTests : IDisposable
     [Fact]
     public void Claim_ThatDoesNotHold_IsCountedAndSaysSo()
     {
-        var timeline = new Timeline(_output, colours: false);
+        var timeline = new Timeline(_output, colours: false, () => default);
 
         timeline.Claim(true, "first");
         timeline.Claim(false, "second");
@@ -22,23 +22,23 @@ public sealed class TimelineTests : IDisposable
     }
 
     [Fact]
-    public void Steps_AreNumberedInOrder()
+    public void Lines_TellWhenAndWho()
     {
-        var timeline = new Timeline(_output, colours: false);
+        var timeline = new Timeline(_output, colours: false, () => TimeSpan.FromSeconds(12.34));
 
-        timeline.Step("first");
-        timeline.Step("second");
+        timeline.Line("client", "asks");
+        timeline.Line("balancer", "forgot", time: TimeSpan.FromSeconds(4));
 
-        Assert.Equal(["0.0 s  1. first", "0.0 s  2. second"], Lines());
+        Assert.Equal(["12.3 s  client    asks", "4.0 s  balancer  forgot"], Lines());
     }
 
     [Fact]
     public void Colours_OnlyWhereWanted()
     {
-        new Timeline(_output, colours: false).Claim(true, "plain");
+        new Timeline(_output, colours: false, () => default).Claim(true, "plain");
         Assert.DoesNotContain('\e', _output.ToString());
 
-        new Timeline(_output, colours: true).Claim(true, "painted");
+        new Timeline(_output, colours: true, () => default).Claim(true, "painted");
         Assert.Contains('\e', _output.ToString());
     }
 

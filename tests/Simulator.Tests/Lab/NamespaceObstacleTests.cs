@@ -15,7 +15,7 @@ public sealed class NamespaceObstacleTests
     [InlineData("/proc/self/status", "NoNewPrivs:\t0\nSeccomp:\t2\nSeccomp_filters:\t1\n", "A seccomp filter is in force")]
     public void Explain_SettingInTheWay_IsNamedWithItsRemedy(string path, string contents, string expected)
     {
-        Assert.Contains(expected, NamespaceObstacle.Explain(Refused, file => file == path ? contents : null), StringComparison.Ordinal);
+        Assert.Contains(expected, NamespaceObstacle.Explain("lab", Refused, file => file == path ? contents : null), StringComparison.Ordinal);
     }
 
     [Theory]
@@ -25,9 +25,9 @@ public sealed class NamespaceObstacleTests
     [InlineData("/proc/self/status", "Seccomp:\t0\n")]
     public void Explain_SettingThatAllowsIt_IsNotBlamed(string path, string contents)
     {
-        var nothingKnown = NamespaceObstacle.Explain(Refused, _ => null);
+        var nothingKnown = NamespaceObstacle.Explain("lab", Refused, _ => null);
 
-        Assert.Equal(nothingKnown, NamespaceObstacle.Explain(Refused, file => file == path ? contents : null));
+        Assert.Equal(nothingKnown, NamespaceObstacle.Explain("lab", Refused, file => file == path ? contents : null));
         Assert.Contains("as root", nothingKnown, StringComparison.Ordinal);
     }
 
@@ -36,7 +36,7 @@ public sealed class NamespaceObstacleTests
     [InlineData("unshare: mount /proc failed: Operation not permitted", "/proc of this container is masked")]
     public void Explain_WordsOfUnshare_TellTheCauseWhereNoSettingDoes(string error, string expected)
     {
-        var text = NamespaceObstacle.Explain(error, _ => null);
+        var text = NamespaceObstacle.Explain("lab", error, _ => null);
 
         Assert.Contains(expected, text, StringComparison.Ordinal);
         Assert.Contains(error, text, StringComparison.Ordinal);

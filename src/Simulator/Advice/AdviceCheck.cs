@@ -1,0 +1,43 @@
+using Keepalive.Config;
+using Keepalive.Simulator.Reports;
+using Keepalive.Simulator.Scenarios;
+using Keepalive.Simulator.Virtual;
+
+namespace Keepalive.Simulator.Advice;
+
+/// <summary>Simulates what is advised, and the same without it.</summary>
+internal static class AdviceCheck
+{
+    private static readonly TimeSpan MaxDuration = TimeSpan.FromDays(30);
+
+    /// <summary>Waits that the simulation is to see, about.</summary>
+    private const double Waits = 2_000_000;
+
+    /// <summary>The scenario: connections idle for twice the idle timeout on average, timers as late as they are.</summary>
+    public static Scenario Scenario(AdviceRequest request, KeepaliveSettings? settings)
+    {
+        var gap = 2 * request.Rule.IdleTimeout;
+        var perConnection = Math.Max(20, Waits / request.Connections);
+        var wait = settings?.Time is { } time ? TimeSpan.FromSeconds(time) : gap;
+        var duration = perConnection * wait;
+        return new Scenario
+        {
+            Name = "advice",
+            Preset = request.Preset,
+            Rule = request.Rule,
+            Connections = request.Connections,
+            Requests = new PoissonArrival(gap),
+            Duration = duration < 3 * gap ? 3 * gap : duration > MaxDuration && 3 * gap < MaxDuration ? MaxDuration : duration,
+            Keepalive = settings,
+            RoundTrip = request.RoundTrip,
+            Loss = request.Loss,
+            TimerHz = request.Hz,
+        };
+    }
+
+    public static RunResult Run(AdviceRequest request, KeepaliveSettings? settings, int threads, Action<double> progress, CancellationToken cancellation)
+    {
+        var scenario = Scenario(request, settings);
+        return new RunResult(scenario, VirtualEngine.Run(scenario, new VirtualOptions(Threads: threads), progress, cancellation));
+    }
+}

@@ -1,0 +1,31 @@
+using Keepalive.Config.Balancers;
+using Keepalive.Simulator.Balancing;
+
+namespace Keepalive.Simulator.Advice;
+
+/// <summary>What a policy is wanted for.</summary>
+internal sealed record AdviceRequest
+{
+    public BalancerPreset? Preset { get; init; }
+
+    public required BalancerRule Rule { get; init; }
+
+    /// <summary>The part of all packets that is lost, each direction.</summary>
+    public double Loss { get; init; }
+
+    public TimeSpan RoundTrip { get; init; } = TimeSpan.FromMilliseconds(50);
+
+    public int Connections { get; init; } = 1000;
+
+    /// <summary>A dead peer has to be known after that; null for no matter when.</summary>
+    public TimeSpan? DetectWithin { get; init; }
+
+    /// <summary>The part of the waits that may end with the connection forgotten.</summary>
+    public double Target { get; init; } = 1e-6;
+
+    /// <summary>CONFIG_HZ of the kernels that will probe.</summary>
+    public int Hz { get; init; } = Config.TimerWheel.DefaultHz;
+
+    /// <summary>Where the balancer is, for the policy: an address, with a port or without.</summary>
+    public string? Address { get; init; }
+}

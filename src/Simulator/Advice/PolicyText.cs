@@ -1,0 +1,44 @@
+using Keepalive.Config;
+
+namespace Keepalive.Simulator.Advice;
+
+/// <summary>Writes a policy, and the destination it is for.</summary>
+internal static class PolicyText
+{
+    /// <summary>Of the block for documentation (RFC 5737).</summary>
+    public const string PlaceholderAddress = "203.0.113.10";
+
+    /// <summary>The YAML.</summary>
+    /// <param name="name">What the policy and its destination are called.</param>
+    /// <param name="settings">All three values.</param>
+    /// <param name="address">The balancer's address; null for one to be put in.</param>
+    public static string Write(string name, KeepaliveSettings settings, string? address) => $"""
+        apiVersion: resilience.policy.gloo.solo.io/v2
+        kind: ConnectionPolicy
+        metadata:
+          name: {name}-keepalive
+          namespace: default
+        spec:
+          applyToDestinations:
+          - kind: EXTERNAL_SERVICE
+            selector:
+              name: {name}
+              namespace: default
+          config:
+            tcp:
+              tcpKeepalive:
+                time: {settings.Time}s
+                interval: {settings.Interval}s
+                probes: {settings.Probes}
+        ---
+        apiVersion: networking.gloo.solo.io/v2
+        kind: ExternalService
+        metadata:
+          name: {name}
+          namespace: default
+        spec:
+          addresses:
+          - "{address ?? PlaceholderAddress}"{(address is null ? "   # put the balancer's addresses here" : "")}
+
+        """;
+}

@@ -1,0 +1,129 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Net;
+using Keepalive.Config;
+using Keepalive.Simulator.Advice;
+using Keepalive.Simulator.Reports;
+
+namespace Keepalive.Simulator.Commands;
+
+/// <summary><c>keepalive-sim advise</c>: the policy for a balancer, and why.</summary>
+internal static class AdviseCommand
+{
+    public static Command Create()
+    {
+        var balancer = new BalancerOptions();
+        var loss = Text("--loss", "The part of all packets that is lost, like 1%", "PART", "0");
+        var roundTrip = Text("--rtt", "The round-trip time to the balancer and back", "DURATION", "50ms");
+        var detect = new Option<string?>("--detect-within") { Description = "Know a dead peer after that time at the latest", HelpName = "DURATION" };
+        var target = Text("--target", "The part of the waits between two probes that may end with the connection forgotten", "PART", "0.000001");
+        var connections = new Option<int>("--connections") { Description = "How many there are", HelpName = "N", DefaultValueFactory = _ => 1000 };
+        var hz = new Option<int>("--hz") { Description = "CONFIG_HZ of the kernels that will probe: how late their timers fire", HelpName = "N", DefaultValueFactory = _ => TimerWheel.DefaultHz };
+        var address = new Option<string?>("--address") { Description = "The balancer's address or block of addresses, for the policy", HelpName = "ADDRESS" };
+        var threads = RunCommand.ThreadsOption();
+        var output = OutputOption.Create();
+        var command = new Command("advise", "The ConnectionPolicy with the fewest probes that a balancer does not forget, checked by simulation")
+        {
+            loss, roundTrip, detect, target, connections, hz, address, threads, output,
+        };
+        balancer.AddTo(command);
+        command.Validators.Add(result =>
+        {
+            Require(loss, () => TryPart(result.GetValue(loss), 0, 0.5, out _), "--loss takes a part from 0% to 50%, like 1%");
+            Require(target, () => TryPart(result.GetValue(target), 1e-12, 0.1, out _), "--target takes a part from 0.000000000001 to 10%");
+            Require(roundTrip, () => TryTime(result.GetValue(roundTrip), TimeSpan.Zero, TimeSpan.FromMilliseconds(900), out _), "--rtt takes a duration up to 900ms");
+            Require(detect, () => TryTime(result.GetValue(detect), TimeSpan.FromSeconds(1), TimeSpan.FromDays(30), out _), "--detect-within takes a duration from 1s to 720h, like 2m");
+            Require(connections, () => result.GetValue(connections) is >= 1 and <= 1_000_000, "--connections takes a number from 1 to 1000000");
+            Require(hz, () => result.GetValue(hz) is >= 24 and <= 1200, "--hz takes a number from 24 to 1200");
+            Require(address, () => result.GetValue(address) is { } text && (IPNetwork.TryParse(text, out _) || IPAddress.TryParse(text, out _)),
+                "--address takes an address like 203.0.113.10 or a block like 203.0.113.0/24");
+
+            // An option that is not given has its default, which the result does not know yet.
+            void Require(Option option, Func<bool> holds, string error)
+            {
+                if (result.GetResult(option) is { Implicit: false } given && !given.Errors.Any() && !holds())
+                {
+                    result.AddError(error);
+                }
+            }
+        });
+        command.SetAction(result =>
+        {
+            var setting = balancer.Get(result);
+            _ = TryPart(result.GetValue(loss), 0, 1, out var lossPart);
+            _ = TryPart(result.GetValue(target), 0, 1, out var targetPart);
+            _ = TryTime(result.GetValue(roundTrip), TimeSpan.Zero, TimeSpan.MaxValue, out var rtt);
+            var request = new AdviceRequest
+            {
+                Preset = setting.Preset,
+                Rule = setting.Rule,
+                Loss = lossPart,
+                RoundTrip = new TimeSpan(rtt.Ticks / 2 * 2),
+                Connections = result.GetValue(connections),
+                DetectWithin = TryTime(result.GetValue(detect), TimeSpan.Zero, TimeSpan.MaxValue, out var within) ? within : null,
+                Target = targetPart,
+                Hz = result.GetValue(hz),
+                Address = result.GetValue(address),
+            };
+            var isJson = result.GetValue(output) == OutputFormat.Json;
+            var count = result.GetValue(threads);
+            return Execute(request, count, isJson, result.InvocationConfiguration.Output);
+        });
+        return command;
+    }
+
+    private static int Execute(AdviceRequest request, int threads, bool isJson, TextWriter output)
+    {
+        if (Advisor.Find(request, out var reason) is not { } advice)
+        {
+            if (isJson)
+            {
+                AdviceReport.WriteRefusalJson(reason, output);
+            }
+            return Complaint.Say(ExitCodes.NotAsDescribed, reason);
+        }
+        using var interruption = new Interruption();
+        try
+        {
+            using var progress = new ProgressLine("checking by simulation");
+            var with = AdviceCheck.Run(request, advice.Settings, threads, progress.Show, interruption.Token);
+            var without = AdviceCheck.Run(request, null, threads, progress.Show, interruption.Token);
+            progress.Dispose();
+            if (isJson)
+            {
+                AdviceReport.WriteJson(request, advice, with, without, output);
+            }
+            else
+            {
+                AdviceReport.WriteYaml(request, advice, with, without, output);
+            }
+            return ExitCodes.Done;
+        }
+        catch (OperationCanceledException)
+        {
+            return Complaint.Say(interruption.ExitCode, "interrupted");
+        }
+    }
+
+    private static Option<string> Text(string name, string description, string help, string value) =>
+        new(name) { Description = description, HelpName = help, DefaultValueFactory = _ => value };
+
+    private static bool TryPart(string? text, double least, double most, out double part)
+    {
+        var isPercent = text?.EndsWith('%') == true;
+        var isNumber = double.TryParse(isPercent ? text![..^1] : text, NumberStyles.Float, CultureInfo.InvariantCulture, out part);
+        part = isPercent ? part / 100 : part;
+        return isNumber && part >= least && part <= most;
+    }
+
+    private static bool TryTime(string? text, TimeSpan least, TimeSpan most, out TimeSpan time)
+    {
+        time = TimeSpan.Zero;
+        if (text is null || !GoDuration.TryParse(text, out var nanoseconds))
+        {
+            return false;
+        }
+        time = TimeSpan.FromTicks(nanoseconds / TimeSpan.NanosecondsPerTick);
+        return time >= least && time <= most;
+    }
+}

@@ -1,0 +1,120 @@
+using System.CommandLine;
+using Keepalive.Config;
+using Keepalive.Simulator.Reports;
+using Keepalive.Simulator.Scenarios;
+using Keepalive.Simulator.Virtual;
+
+namespace Keepalive.Simulator.Commands;
+
+/// <summary><c>keepalive-sim run</c>: one scenario in virtual time.</summary>
+internal static class RunCommand
+{
+    public static Command Create()
+    {
+        var scenario = new Argument<string?>("SCENARIO")
+        {
+            Description = "A scenario file, or the name of a built-in one (see --list)",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        var list = new Option<bool>("--list") { Description = "Show the built-in scenarios" };
+        var show = new Option<bool>("--show") { Description = "Show the scenario's text instead of running it" };
+        var everyProbe = new Option<bool>("--every-probe") { Description = "Process each probe by itself, instead of counting those nothing happens to; the result is the same" };
+        var threads = ThreadsOption();
+        var set = SetOption();
+        var output = OutputOption.Create();
+        var command = new Command("run", "Run a scenario in virtual time: days of a fleet in seconds") { scenario, list, show, set, everyProbe, threads, output };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(scenario) is null != result.GetValue(list))
+            {
+                result.AddError("run takes a scenario file, the name of a built-in scenario, or --list");
+            }
+        });
+        command.SetAction(result =>
+        {
+            var text = result.InvocationConfiguration.Output;
+            if (result.GetValue(list))
+            {
+                foreach (var name in BuiltInScenarios.Names)
+                {
+                    text.WriteLine($"{name,-18} {BuiltInScenarios.Describe(name)}");
+                }
+                return ExitCodes.Done;
+            }
+            if (result.GetValue(show) && BuiltInScenarios.Find(result.GetValue(scenario)!) is { } builtIn)
+            {
+                text.Write(builtIn);
+                return ExitCodes.Done;
+            }
+            var options = new VirtualOptions(result.GetValue(everyProbe), result.GetValue(threads));
+            return Execute(result.GetValue(scenario)!, result.GetValue(set)!, options, result.GetValue(output), text);
+        });
+        return command;
+    }
+
+    public static Option<int> ThreadsOption()
+    {
+        var option = new Option<int>("--threads") { Description = "Processors to use; all of them if not given", HelpName = "N", DefaultValueFactory = _ => Environment.ProcessorCount };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Count == 1 && !(int.TryParse(result.Tokens[0].Value, out var number) && number is >= 1 and <= 4096))
+            {
+                result.AddError("--threads takes a number from 1 to 4096");
+            }
+        });
+        return option;
+    }
+
+    /// <summary>Fields to change; for a grid, with several values.</summary>
+    public static Option<string[]> SetOption()
+    {
+        var option = new Option<string[]>("--set") { Description = "Set a field of the scenario: keepalive.time=60s", HelpName = "FIELD=VALUE", DefaultValueFactory = _ => [] };
+        option.Validators.Add(result =>
+        {
+            foreach (var token in result.Tokens.Where(token => token.Value.IndexOf('=', StringComparison.Ordinal) < 1))
+            {
+                result.AddError($"--set takes FIELD=VALUE, not '{token.Value}'");
+            }
+        });
+        return option;
+    }
+
+    /// <summary>Prints what is wrong.</summary>
+    public static void Complain(IEnumerable<Diagnostic> diagnostics)
+    {
+        foreach (var diagnostic in diagnostics)
+        {
+            Console.Error.WriteLine(diagnostic);
+        }
+    }
+
+    private static int Execute(string path, string[] changes, VirtualOptions options, OutputFormat format, TextWriter output)
+    {
+        var reading = ScenarioReader.Read(path, changes.Select(change => new FieldChange(change[..change.IndexOf('=', StringComparison.Ordinal)], change[(change.IndexOf('=', StringComparison.Ordinal) + 1)..])));
+        Complain(reading.Diagnostics);
+        if (reading.Scenario is not { } scenario)
+        {
+            return ExitCodes.InvalidInput;
+        }
+        using var interruption = new Interruption();
+        try
+        {
+            using var progress = new ProgressLine(scenario.Name);
+            var result = new RunResult(scenario, VirtualEngine.Run(scenario, options, progress.Show, interruption.Token));
+            progress.Dispose();
+            if (format == OutputFormat.Json)
+            {
+                RunReport.WriteJson(result, output);
+            }
+            else
+            {
+                RunReport.WriteTable(result, output);
+            }
+            return ExitCodes.Done;
+        }
+        catch (OperationCanceledException)
+        {
+            return Complaint.Say(interruption.ExitCode, "interrupted");
+        }
+    }
+}

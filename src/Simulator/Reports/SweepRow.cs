@@ -1,0 +1,102 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json;
+using Keepalive.Simulator.Scenarios;
+
+namespace Keepalive.Simulator.Reports;
+
+/// <summary>What one scenario of a grid came to.</summary>
+/// <param name="Values">Of the parameters, as written.</param>
+/// <param name="Figures">In the order of <see cref="Names"/>.</param>
+internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<double> Figures)
+{
+    private const int FailureRateFigure = 0;
+    private const int ProbesFigure = 1;
+
+    private static readonly string[] Leading = ["failureRate", "probesPerConnectionHour", "noticeP50Seconds", "noticeP99Seconds", "expectedFailureRate"];
+
+    /// <summary>The columns behind the parameters.</summary>
+    public static ImmutableArray<string> Names { get; } =
+    [
+        .. Leading, "requests", "ok", "status503", "status504", "retried", "probes", "clientProbes", "serverProbes", "replies", "probeBytes", "expiries", "forgotten", "revived",
+        "resetsToClient", "resetsToServer", "fins", "opened", "connectFailures", "endedIdle", "keepaliveDeaths", "retransmissions", "removals",
+    ];
+
+    public string Key => string.Join(',', Values);
+
+    public double FailureRate => Figures[FailureRateFigure];
+
+    public double ProbesPerHour => Figures[ProbesFigure];
+
+    public static SweepRow Of(GridPoint point, RunResult result) => new(point.Values,
+    [
+        result.FailureRate, result.ProbesPerHour,
+        RunResult.Percentile(result.Totals.Notices, 0.5) ?? double.NaN, RunResult.Percentile(result.Totals.Notices, 0.99) ?? double.NaN,
+        ClosedForm.FailureRate(point.Scenario)?.Expected ?? double.NaN,
+        .. RunReport.Figures(result).Select(figure => (double)figure.Value),
+    ]);
+
+    public static string CsvHeader(ScenarioGrid grid) => string.Join(',', ["fingerprint", .. grid.Parameters.Select(parameter => parameter.Path), .. Names]);
+
+    public string ToCsv(string fingerprint) => string.Join(',', [fingerprint, .. Values, .. Figures.Select(Text)]);
+
+    public string ToJson(ScenarioGrid grid) => JsonLine.Of(writer =>
+    {
+        writer.WriteString("fingerprint", grid.Fingerprint);
+        writer.WriteStartObject("set");
+        for (var i = 0; i < Values.Length; i++)
+        {
+            writer.WriteString(grid.Parameters[i].Path, Values[i]);
+        }
+        writer.WriteEndObject();
+        for (var i = 0; i < Figures.Length; i++)
+        {
+            if (double.IsNaN(Figures[i]))
+            {
+                writer.WriteNull(Names[i]);
+            }
+            else
+            {
+                writer.WriteNumber(Names[i], Figures[i]);
+            }
+        }
+    });
+
+    /// <summary>Reads a line that <see cref="ToCsv"/> or <see cref="ToJson"/> wrote; null when it is none of this grid's.</summary>
+    public static SweepRow? Parse(string line, bool isCsv, ScenarioGrid grid)
+    {
+        try
+        {
+            return isCsv ? ParseCsv(line, grid) : ParseJson(line, grid);
+        }
+        catch (Exception e) when (e is JsonException or FormatException or InvalidOperationException or KeyNotFoundException)
+        {
+            return null;
+        }
+    }
+
+    private static SweepRow? ParseCsv(string line, ScenarioGrid grid)
+    {
+        var fields = line.Split(',');
+        var parameters = grid.Parameters.Length;
+        return fields.Length == 1 + parameters + Names.Length && fields[0] == grid.Fingerprint
+            ? new SweepRow([.. fields[1..(1 + parameters)]], [.. fields[(1 + parameters)..].Select(field => field.Length == 0 ? double.NaN : double.Parse(field, CultureInfo.InvariantCulture))])
+            : null;
+    }
+
+    private static SweepRow? ParseJson(string line, ScenarioGrid grid)
+    {
+        using var document = JsonDocument.Parse(line);
+        var root = document.RootElement;
+        if (root.GetProperty("fingerprint").GetString() != grid.Fingerprint)
+        {
+            return null;
+        }
+        var set = root.GetProperty("set");
+        return new SweepRow(
+            [.. grid.Parameters.Select(parameter => set.GetProperty(parameter.Path).GetString()!)],
+            [.. Names.Select(name => root.GetProperty(name) is { ValueKind: JsonValueKind.Number } number ? number.GetDouble() : double.NaN)]);
+    }
+
+    private static string Text(double figure) => double.IsNaN(figure) ? "" : figure.ToString("R", CultureInfo.InvariantCulture);
+}

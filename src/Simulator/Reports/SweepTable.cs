@@ -1,0 +1,33 @@
+using System.Globalization;
+using Keepalive.Simulator.Scenarios;
+
+namespace Keepalive.Simulator.Reports;
+
+/// <summary>The rows of a grid for people.</summary>
+internal static class SweepTable
+{
+    public static void Write(ScenarioGrid grid, IReadOnlyList<SweepRow> rows, TextWriter output)
+    {
+        string[] header = [.. grid.Parameters.Select(parameter => parameter.Path), "FAILED", "EXPECTED", "503", "504", "PROBES/CONN-HOUR", "NOTICED p50", "p99"];
+        List<string[]> lines = [header, .. rows.Select(Cells)];
+        var widths = Enumerable.Range(0, header.Length).Select(column => lines.Max(line => line[column].Length)).ToArray();
+        foreach (var line in lines)
+        {
+            output.WriteLine(string.Join("  ", line.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd());
+        }
+    }
+
+    private static string[] Cells(SweepRow row) =>
+    [
+        .. row.Values, Percent(row.FailureRate), Percent(Figure(row, "expectedFailureRate")), Number(Figure(row, "status503")), Number(Figure(row, "status504")),
+        Number(row.ProbesPerHour), Seconds(Figure(row, "noticeP50Seconds")), Seconds(Figure(row, "noticeP99Seconds")),
+    ];
+
+    private static double Figure(SweepRow row, string name) => row.Figures[SweepRow.Names.IndexOf(name)];
+
+    private static string Percent(double value) => double.IsNaN(value) ? "-" : string.Create(CultureInfo.InvariantCulture, $"{100 * value:0.####} %");
+
+    private static string Number(double value) => string.Create(CultureInfo.InvariantCulture, $"{value:0.##}");
+
+    private static string Seconds(double value) => double.IsNaN(value) ? "-" : string.Create(CultureInfo.InvariantCulture, $"{value:0.0} s");
+}

@@ -1,0 +1,50 @@
+using Keepalive.Config;
+using Keepalive.Config.Reading;
+
+namespace Keepalive.Simulator.Scenarios;
+
+/// <summary>A field of a scenario that is to be something else than what is written.</summary>
+/// <param name="Path">Its names from the outside in, dots between: <c>keepalive.time</c>.</param>
+/// <param name="Value">What to write there.</param>
+internal sealed record FieldChange(string Path, string Value)
+{
+    /// <summary>The mapping with the field changed; mappings on the way that are not there are added.</summary>
+    public MappingNode ApplyTo(MappingNode root, DiagnosticBag diagnostics) => Apply(root, Path.Split('.'), diagnostics);
+
+    private MappingNode Apply(MappingNode node, ReadOnlySpan<string> names, DiagnosticBag diagnostics)
+    {
+        var position = new SourcePosition($"--set {Path}", 1, 1);
+        var name = names[0];
+        YamlNode changed = new ScalarNode(position, Value, ScalarTypes.ResolvePlain(Value));
+        if (names.Length > 1)
+        {
+            var inner = new MappingNode(position);
+            if (node.TryFind(name, out var entry) && entry.Value is not ScalarNode { Type: ScalarType.Null })
+            {
+                if (entry.Value is not MappingNode mapping)
+                {
+                    // A balancer that is only named is the preset of one that is written out.
+                    if (name != "balancer" || entry.Value is not ScalarNode preset)
+                    {
+                        diagnostics.Report(DiagnosticCatalog.NoSuchField, position, $"scenario: {name} is {entry.Value.Description}, which has no {names[1]}", "name another field");
+                        return node;
+                    }
+                    mapping = new MappingNode(preset.Position);
+                    mapping.Add(new ScalarNode(preset.Position, "preset", ScalarType.String), preset);
+                }
+                inner = mapping;
+            }
+            changed = Apply(inner, names[1..], diagnostics);
+        }
+        var copy = new MappingNode(node.Position);
+        foreach (var (key, value) in node.Entries)
+        {
+            copy.Add(key, key.Value == name ? changed : value);
+        }
+        if (!node.TryFind(name, out _))
+        {
+            copy.Add(new ScalarNode(position, name, ScalarType.String), changed);
+        }
+        return copy;
+    }
+}

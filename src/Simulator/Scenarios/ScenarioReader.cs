@@ -1,0 +1,325 @@
+using System.Collections.Immutable;
+using Keepalive.Config;
+using Keepalive.Config.Balancers;
+using Keepalive.Config.Reading;
+using Keepalive.Config.Resources;
+using Keepalive.Simulator.Balancing;
+
+namespace Keepalive.Simulator.Scenarios;
+
+/// <summary>A scenario, or what is wrong with it.</summary>
+internal sealed record ScenarioReading(Scenario? Scenario, ImmutableArray<Diagnostic> Diagnostics);
+
+/// <summary>Reads scenarios from YAML as strictly as policies are read, and with the same diagnostics.</summary>
+internal sealed class ScenarioReader
+{
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(1);
+
+    private readonly DiagnosticBag _diagnostics = new();
+    private readonly string _directory;
+
+    private ScenarioReader(string directory) => _directory = directory;
+
+    /// <summary>Reads a file, or a built-in scenario by its name.</summary>
+    /// <param name="path">Either; where there is a file of that name, it is the file.</param>
+    /// <param name="changes">Fields to set, and to what.</param>
+    public static ScenarioReading Read(string path, params IEnumerable<FieldChange> changes)
+    {
+        if (!File.Exists(path) && BuiltInScenarios.Find(path) is { } text)
+        {
+            return ReadText(text, path, ".", changes);
+        }
+        var reader = new ScenarioReader(Path.GetDirectoryName(path) is { Length: > 0 } directory ? directory : ".");
+        foreach (var (file, content) in new PolicyFiles(reader._diagnostics).Read([path]))
+        {
+            return reader.Read(content, file, changes);
+        }
+        return new ScenarioReading(null, reader._diagnostics.ToSorted());
+    }
+
+    /// <summary>Reads text.</summary>
+    /// <param name="text">YAML, one document.</param>
+    /// <param name="name">What it is called.</param>
+    /// <param name="directory">Where the files it names are.</param>
+    /// <param name="changes">Fields to set, and to what.</param>
+    public static ScenarioReading ReadText(string text, string name, string directory = ".", params IEnumerable<FieldChange> changes) =>
+        new ScenarioReader(directory).Read(text, name, changes);
+
+    private ScenarioReading Read(string text, string name, IEnumerable<FieldChange> changes)
+    {
+        var scenario = TextCheck.Check(text, name, _diagnostics) ? ReadDocument(TextCheck.Normalize(text), name, changes) : null;
+        return new ScenarioReading(_diagnostics.ErrorCount == 0 ? scenario : null, _diagnostics.ToSorted());
+    }
+
+    private Scenario? ReadDocument(string text, string name, IEnumerable<FieldChange> changes)
+    {
+        var start = new SourcePosition(name, 1, 1);
+        var documents = DocumentSplitter.Split(text).ToList();
+        if (documents.Count != 1)
+        {
+            _diagnostics.Report(documents.Count == 0 ? DiagnosticCatalog.NoDocuments : DiagnosticCatalog.Conflict, start,
+                documents.Count == 0 ? "the file holds no document" : $"the file holds {documents.Count} documents", "write one scenario");
+            return null;
+        }
+        var roots = new YamlTreeReader(name, text, documents[0], _diagnostics).Read(InputLimits.Nodes);
+        if (_diagnostics.ErrorCount > 0)
+        {
+            return null;
+        }
+        if (roots.Count != 1 || roots[0] is not MappingNode root)
+        {
+            _diagnostics.Report(DiagnosticCatalog.WrongType, start, "scenario: must be a mapping", "start it with \"balancer:\" and \"requests:\"");
+            return null;
+        }
+        foreach (var change in changes)
+        {
+            root = change.ApplyTo(root, _diagnostics);
+        }
+        return ReadScenario(new ObjectReader(root, "", new ResourceReport(_diagnostics, "scenario")), name);
+    }
+
+    private Scenario? ReadScenario(ObjectReader reader, string name)
+    {
+        var balancer = ReadBalancer(reader);
+        var connections = (int)(ScenarioFields.Number(reader, "connections", 1, 10_000_000) ?? 1);
+        var network = reader.Object("network");
+        var scenario = new Scenario
+        {
+            Name = name,
+            Preset = balancer?.Preset,
+            Rule = balancer?.Rule ?? default,
+            Connections = connections,
+            Requests = new PoissonArrival(TimeSpan.MaxValue),
+            RequestTimeout = ScenarioFields.Time(reader, "requestTimeout", Tick) ?? TimeSpan.FromSeconds(15),
+            ConnectTimeout = ScenarioFields.Time(reader, "connectTimeout", Tick) ?? TimeSpan.FromSeconds(5),
+            Retries = (int)(ScenarioFields.Number(reader, "retries", 0, 100) ?? 0),
+            Duration = ScenarioFields.Time(reader, "duration", Tick) ?? TimeSpan.FromHours(24),
+            Keepalive = KeepaliveReader.Read(reader.Object("keepalive"), _directory),
+            ServerKeepalive = KeepaliveReader.Read(reader.Object("serverKeepalive"), _directory),
+            Endpoints = (int)(ScenarioFields.Number(reader, "endpoints", 1, 10_000) ?? 1),
+            Restarts = ReadRestarts(reader),
+            Seed = ScenarioFields.Number(reader, "seed", long.MinValue, long.MaxValue) ?? 1,
+        };
+        scenario = ReadPool(reader, scenario);
+        scenario = ReadNetwork(network, scenario);
+        scenario = ReadTimers(reader.Object("timers"), scenario);
+        scenario = scenario with { Failures = [.. reader.Objects("failures").Select(failure => ReadFailure(failure, scenario.Endpoints)).OfType<Failure>()] };
+        scenario = ReadRemoval(reader, scenario);
+        var requests = reader.Require("requests") && reader.Object("requests") is { } requestsReader ? ReadArrival(requestsReader, scenario.Clients) : null;
+        reader.Close();
+        CheckTogether(reader, scenario, balancer is not null);
+        return requests is null ? null : scenario with { Requests = requests };
+    }
+
+    private static (BalancerPreset? Preset, BalancerRule Rule)? ReadBalancer(ObjectReader reader)
+    {
+        if (!reader.Require("balancer") || reader.Value("balancer") is not { } value)
+        {
+            return null;
+        }
+        if (value is MappingNode)
+        {
+            return reader.Object("balancer") is { } inline ? ReadInline(inline) : null;
+        }
+        if (reader.String("balancer") is not { } text)
+        {
+            return null;
+        }
+        if (FindPreset(text, reader, "balancer") is not { } preset)
+        {
+            return null;
+        }
+        if (preset.IdleTimeout is not { } timeout)
+        {
+            reader.Report.Report(DiagnosticCatalog.Missing, text.Position, "balancer", $"{preset.Name} has no idle timeout until one is configured",
+                $"write {{preset: {preset.Name}, idleTimeout: 60s}}");
+            return null;
+        }
+        return (preset, new BalancerRule(TimeSpan.FromSeconds(timeout), preset.Behaviour));
+    }
+
+    private static (BalancerPreset? Preset, BalancerRule Rule)? ReadInline(ObjectReader reader)
+    {
+        var preset = reader.String("preset") is { } name ? FindPreset(name, reader, "preset") : null;
+        var timeout = ScenarioFields.Time(reader, "idleTimeout", TimeSpan.FromMilliseconds(100));
+        var expiry = ScenarioFields.Word(reader, "expiry", [.. IdleBehaviour.Classes]);
+        var refresh = ScenarioFields.Word(reader, "refresh", [.. IdleBehaviour.RefreshWords.Select(word => (word, IdleBehaviour.FindRefresh(word)!.Value))]);
+        reader.Close();
+        if (preset is null)
+        {
+            reader.Require("idleTimeout");
+            reader.Require("expiry");
+        }
+        if ((timeout ?? (preset?.IdleTimeout is { } seconds ? TimeSpan.FromSeconds(seconds) : null)) is not { } idle || (expiry ?? preset?.Behaviour) is not { } behaviour)
+        {
+            return null;
+        }
+        if (preset is not null && expiry is { Refresh: Refresh.AnyPacket } other)
+        {
+            behaviour = preset.Behaviour with { Expiry = other.Expiry };
+        }
+        return (preset, new BalancerRule(idle, refresh is { } what ? behaviour with { Refresh = what } : behaviour));
+    }
+
+    private static BalancerPreset? FindPreset(Positioned<string> name, ObjectReader reader, string key)
+    {
+        if (BalancerPresets.Find(name.Value) is { } preset)
+        {
+            return preset;
+        }
+        var meant = DidYouMean.Find(name.Value, BalancerPresets.All.Select(one => one.Name));
+        reader.Report.Report(DiagnosticCatalog.UnknownBalancer, name.Position, reader.PathOf(key), $"{Quoting.Quote(name.Value)} is not known",
+            meant is null ? "see 'keepalive-sim balancers', or write {idleTimeout: …, expiry: …}" : $"did you mean {meant}?");
+        return null;
+    }
+
+    private Arrival? ReadArrival(ObjectReader reader, int clients)
+    {
+        var kind = ScenarioFields.Word(reader, "arrival", ("poisson", 'p'), ("fixed", 'f'), ("onOff", 'o'));
+        var mean = ScenarioFields.Time(reader, "mean", Tick);
+        var every = ScenarioFields.Time(reader, "every", Tick);
+        var on = ScenarioFields.Time(reader, "on", Tick);
+        var off = ScenarioFields.Time(reader, "off", Tick);
+        var trace = reader.String("trace");
+        var hasKind = reader.Value("arrival") is not null;
+        reader.Close();
+        if (trace is { } path)
+        {
+            Refuse(reader, hasKind ? "trace" : null, ["arrival", "mean", "every", "on", "off"]);
+            return TraceFile.Read(path, _directory, clients, _diagnostics);
+        }
+        if (!hasKind)
+        {
+            reader.Require("arrival");
+            return null;
+        }
+        switch (kind)
+        {
+            case 'p':
+                Refuse(reader, "poisson", ["every", "on", "off"]);
+                return reader.Require("mean") && mean is { } gap ? new PoissonArrival(gap) : null;
+            case 'f':
+                Refuse(reader, "fixed", ["mean", "on", "off"]);
+                return reader.Require("every") && every is { } length ? new FixedArrival(length) : null;
+            case 'o':
+                Refuse(reader, "onOff", ["every"]);
+                return reader.Require("on") & reader.Require("off") & reader.Require("mean") && (on, off, mean) is ({ } busy, { } pause, { } within)
+                    ? new OnOffArrival(busy, pause, within)
+                    : null;
+            default:
+                return null;
+        }
+    }
+
+    private static void Refuse(ObjectReader reader, string? kind, string[] keys)
+    {
+        foreach (var key in keys.Where(key => reader.Value(key) is not null))
+        {
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition(key), reader.PathOf(key), $"has no meaning together with {kind ?? "trace"}", "remove one of the two");
+        }
+    }
+
+    private static Scenario ReadPool(ObjectReader parent, Scenario scenario)
+    {
+        if (parent.Object("pool") is not { } reader)
+        {
+            return scenario;
+        }
+        var size = (int)(ScenarioFields.Number(reader, "connections", 1, 10_000) ?? 1);
+        var pick = ScenarioFields.Word(reader, "pick", ("round-robin", PoolPick.RoundRobin), ("random", PoolPick.Random), ("last-used", PoolPick.LastUsed));
+        var reopen = ScenarioFields.Word(reader, "reopen", ("at-once", true), ("on-demand", false));
+        if (scenario.Connections % size != 0)
+        {
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition("connections"), "pool.connections",
+                $"is {size}, which {scenario.Connections} connections are no multiple of", "change one of the two");
+            size = 1;
+        }
+        reader.Close();
+        return scenario with { Pool = size, Pick = pick ?? PoolPick.RoundRobin, ReopensAtOnce = reopen ?? true };
+    }
+
+    private static Scenario ReadNetwork(ObjectReader? reader, Scenario scenario)
+    {
+        if (reader is null)
+        {
+            return scenario;
+        }
+        var loss = ScenarioFields.Part(reader, "loss", 0.99) ?? 0;
+        var burst = ScenarioFields.Time(reader, "burst", Tick);
+        // Longer, and a probe would be overtaken by the next one: intervals are whole seconds.
+        var roundTrip = ScenarioFields.Time(reader, "rtt", TimeSpan.Zero, TimeSpan.FromMilliseconds(900)) ?? TimeSpan.FromMilliseconds(1);
+        if (burst is not null && loss == 0 && !reader.Report.IsFaulty("network.loss"))
+        {
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition("burst"), "network.burst", "has no meaning without loss", "write loss, or remove it");
+        }
+        reader.Close();
+        // Even, so that there are two ways of the same length.
+        return scenario with { RoundTrip = new TimeSpan(roundTrip.Ticks / 2 * 2), Loss = loss, LossBurst = burst ?? TimeSpan.Zero };
+    }
+
+    private static Scenario ReadTimers(ObjectReader? reader, Scenario scenario)
+    {
+        if (reader is null)
+        {
+            return scenario;
+        }
+        var late = ScenarioFields.Word(reader, "fire", ("on-time", false), ("late", true)) ?? true;
+        var hz = (int?)ScenarioFields.Number(reader, "hz", 24, 1200);
+        if (!late && hz is not null)
+        {
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition("hz"), "timers.hz", "has no meaning where timers fire on time", "remove it, or write fire: late");
+        }
+        reader.Close();
+        return scenario with { TimerHz = late ? hz ?? TimerWheel.DefaultHz : null };
+    }
+
+    private static Failure? ReadFailure(ObjectReader reader, int endpoints)
+    {
+        var endpoint = ScenarioFields.Number(reader, "endpoint", 1, endpoints) ?? 1;
+        var at = ScenarioFields.Time(reader, "at", TimeSpan.Zero);
+        var every = ScenarioFields.Time(reader, "every", Tick);
+        var lasts = ScenarioFields.Time(reader, "lasts", Tick) ?? TimeSpan.FromDays(3650);
+        var silent = ScenarioFields.Word(reader, "how", ("silent", true), ("reset", false)) ?? true;
+        if (reader.Value("at") is null == reader.Value("every") is null)
+        {
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.Position, reader.Path, "needs either at or every", "write one of the two");
+        }
+        reader.Close();
+        return at is null && every is null ? null : new Failure((int)endpoint - 1, at, every, lasts, silent);
+    }
+
+    private static Scenario ReadRemoval(ObjectReader parent, Scenario scenario)
+    {
+        if (parent.Object("removal") is not { } reader)
+        {
+            return scenario;
+        }
+        var check = ScenarioFields.Time(reader, "checkEvery", TimeSpan.FromMilliseconds(100)) ?? TimeSpan.FromSeconds(5);
+        reader.Close();
+        if (scenario.Endpoints == 1)
+        {
+            parent.Report.Report(DiagnosticCatalog.Conflict, parent.KeyPosition("removal"), "removal", "takes endpoints out of the pool, but there is only one", "write endpoints: 2 or more");
+        }
+        if (scenario.Keepalive is null && !parent.Report.IsFaulty("keepalive") && parent.Value("keepalive") is null)
+        {
+            parent.Report.Report(DiagnosticCatalog.Conflict, parent.KeyPosition("removal"), "removal", "acts on connections that die of unanswered probes, but there is no keepalive",
+                "write keepalive, or remove it");
+        }
+        return scenario with { RemovalCheck = check };
+    }
+
+    private static ImmutableArray<TimeSpan> ReadRestarts(ObjectReader reader) =>
+    [
+        .. reader.Strings("balancerRestarts")
+            .Select(text => ScenarioFields.Time(text, "balancerRestarts", reader.Report, TimeSpan.Zero, ScenarioFields.Longest)).OfType<TimeSpan>().Order(),
+    ];
+
+    private static void CheckTogether(ObjectReader reader, Scenario scenario, bool hasBalancer)
+    {
+        if (hasBalancer && scenario.Rule.IdleTimeout <= 4 * scenario.RoundTrip)
+        {
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition("network"), "network.rtt",
+                $"is {Words.Duration(scenario.RoundTrip)}, too long for an idle timeout of {Words.Duration(scenario.Rule.IdleTimeout)}", "an idle timeout has to be longer than four round trips");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Keepalive.Config;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Simulator.Scenarios;
+
+/// <summary>Reads a trace: lines of <c>CONNECTION,TIME</c>, connections counted from 1, times in seconds or as durations, ascending for each.</summary>
+internal static class TraceFile
+{
+    private const int MaxLineProblems = 20;
+
+    public static TraceArrival? Read(Positioned<string> path, string directory, int clients, DiagnosticBag diagnostics)
+    {
+        var file = Path.Combine(directory, path.Value);
+        string[] lines;
+        try
+        {
+            lines = File.ReadAllLines(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            diagnostics.Report(DiagnosticCatalog.CannotRead, path.Position, $"scenario: requests.trace cannot be read: {Quoting.Shorten(e.Message)}", "give a CSV file");
+            return null;
+        }
+        var times = new Dictionary<long, List<TimeSpan>>();
+        var problems = 0;
+        for (var i = 0; i < lines.Length && problems < MaxLineProblems; i++)
+        {
+            var line = lines[i].Trim();
+            if (line.Length == 0 || line[0] == '#' || (i == 0 && !char.IsAsciiDigit(line[0])))
+            {
+                continue;
+            }
+            problems += Add(line, new SourcePosition(file, i + 1, 1), clients, times, diagnostics) ? 0 : 1;
+        }
+        if (problems > 0)
+        {
+            return null;
+        }
+        var most = times.Count == 0 ? 0 : (int)times.Keys.Max();
+        return new TraceArrival([.. Enumerable.Range(1, most).Select(number => times.TryGetValue(number, out var list) ? list.ToImmutableArray() : [])]);
+    }
+
+    private static bool Add(string line, SourcePosition position, int clients, Dictionary<long, List<TimeSpan>> times, DiagnosticBag diagnostics)
+    {
+        var fields = line.Split(',', StringSplitOptions.TrimEntries);
+        var at = TimeSpan.Zero;
+        if (fields.Length != 2 || !long.TryParse(fields[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number) || !TryTime(fields[1], out at))
+        {
+            diagnostics.Report(DiagnosticCatalog.BadTrace, position, $"not a connection and a time: {Quoting.Quote(line)}", "write it like \"1,350.5\" or \"1,5m50s\"");
+            return false;
+        }
+        if (number < 1 || number > clients)
+        {
+            diagnostics.Report(DiagnosticCatalog.BadTrace, position, $"there is no connection {number}: there are {clients}", "number them from 1");
+            return false;
+        }
+        if (!times.TryGetValue(number, out var list))
+        {
+            times[number] = list = [];
+        }
+        if (list.Count > 0 && at < list[^1])
+        {
+            diagnostics.Report(DiagnosticCatalog.TraceOrder, position,
+                $"the time {Words.Duration(at)} of connection {number} comes after {Words.Duration(list[^1])}", "sort the times of each connection");
+            return false;
+        }
+        list.Add(at);
+        return true;
+    }
+
+    private static bool TryTime(string text, out TimeSpan time)
+    {
+        time = TimeSpan.Zero;
+        var isPlain = text.Length > 0 && char.IsAsciiDigit(text[^1]);
+        if (!GoDuration.TryParse(isPlain ? text + "s" : text, out var nanoseconds) || nanoseconds < 0)
+        {
+            return false;
+        }
+        time = TimeSpan.FromTicks(nanoseconds / TimeSpan.NanosecondsPerTick);
+        return time <= ScenarioFields.Longest;
+    }
+}

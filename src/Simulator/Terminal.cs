@@ -1,0 +1,10 @@
+namespace Keepalive.Simulator;
+
+/// <summary>What standard output is connected to.</summary>
+internal static class Terminal
+{
+    /// <summary>Colours are for terminals; NO_COLOR (no-color.org) forbids them there, too.</summary>
+    public static bool WantsColours() =>
+        !Console.IsOutputRedirected && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"))
+        && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
+}

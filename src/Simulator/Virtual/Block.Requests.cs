@@ -1,0 +1,247 @@
+using Keepalive.Simulator.Balancing;
+
+namespace Keepalive.Simulator.Virtual;
+
+/// <content>Requests and what becomes of them; connections made and ended by clients.</content>
+internal sealed partial class Block
+{
+    private void Send(ref VirtualConnection connection, int client, long now)
+    {
+        connection.Request = RequestPhase.Sent;
+        connection.Retransmissions = 0;
+        Attempt(ref connection, client, now);
+    }
+
+    /// <summary>Sends the request, for the first time or again.</summary>
+    private void Attempt(ref VirtualConnection connection, int client, long now)
+    {
+        var timeout = Math.Min(MostRetransmission, ((2 * _oneWay) + LeastRetransmission) << connection.Retransmissions);
+        connection.Retransmit = now + timeout;
+        if (!IsAnswered(ref connection, now) || connection.Told <= now + (2 * _oneWay) || connection.Timeout < now + (2 * _oneWay))
+        {
+            return;
+        }
+        // The response is at the balancer one way after the request was sent, at the client one later, its acknowledgement back one later.
+        var got = now + (2 * _oneWay);
+        var acknowledged = got + _oneWay;
+        if (IsLost(ref connection, got))
+        {
+            acknowledged += (2 * _oneWay) + LeastRetransmission;
+        }
+        _ = Passes(ref connection, FlowEnd.Client, PacketTraits.None, acknowledged);
+        (connection.Client.Heard, connection.Client.Unanswered) = (got, 0);
+        (connection.Server.Heard, connection.Server.Unanswered) = (acknowledged, 0);
+        EndRequest(ref connection);
+        Complete(client, got, Cause.None);
+    }
+
+    /// <summary>Sends one packet with the request; whether the response comes back.</summary>
+    private bool IsAnswered(ref VirtualConnection connection, long now)
+    {
+        var there = now + _oneWay;
+        connection.Obstacle = Cause.Lost;
+        if (IsLost(ref connection, now))
+        {
+            return false;
+        }
+        var traits = connection.RequestSeen ? PacketTraits.None : PacketTraits.NewPayload;
+        connection.RequestSeen = true;
+        if (!Passes(ref connection, FlowEnd.Client, traits, there))
+        {
+            return false;
+        }
+        if (connection.ServerGone)
+        {
+            ResetFromServerHost(ref connection, there);
+            return false;
+        }
+        return Passes(ref connection, FlowEnd.Server, PacketTraits.NewPayload, there) && !IsLost(ref connection, there);
+    }
+
+    private void Retransmit(int index, long now)
+    {
+        ref var connection = ref _connections[index];
+        if (connection.Retransmissions >= MaxRetransmissions)
+        {
+            Close(index, now, Cause.GaveUp);
+            return;
+        }
+        connection.Retransmissions++;
+        Totals.Retransmissions++;
+        Attempt(ref connection, index / _scenario.Pool, now);
+    }
+
+    /// <summary>The request timeout has passed.</summary>
+    private void GiveUp(int index, long now)
+    {
+        ref var connection = ref _connections[index];
+        var cause = connection.Obstacle == Cause.None ? Cause.Lost : connection.Obstacle;
+        connection.Failed++;
+        if (connection.Request == RequestPhase.Waiting)
+        {
+            // Nothing is wrong with the connection that is being made.
+            EndRequest(ref connection);
+            Complete(index / _scenario.Pool, now, Cause.PeerSilent);
+            return;
+        }
+        cause = cause is Cause.Swallowed or Cause.PeerSilent ? cause : Cause.Lost;
+        EndConnection(ref connection, now);
+        Complete(index / _scenario.Pool, now, cause);
+    }
+
+    /// <summary>The client learns that a connection is no more.</summary>
+    private void Close(int index, long now, Cause cause)
+    {
+        ref var connection = ref _connections[index];
+        var hadRequest = connection.Request != RequestPhase.None;
+        Totals.EndedIdle += hadRequest ? 0 : 1;
+        EndConnection(ref connection, now);
+        if (hadRequest)
+        {
+            FailAttempt(index, now, cause);
+        }
+    }
+
+    private void FailAttempt(int index, long now, Cause cause)
+    {
+        _connections[index].Failed++;
+        var client = index / _scenario.Pool;
+        ref var one = ref _clients[client];
+        if (one.RetriesLeft > 0 && now < one.Deadline)
+        {
+            one.RetriesLeft--;
+            Totals.Retried++;
+            Assign(client, now);
+            return;
+        }
+        Complete(client, now, cause);
+    }
+
+    private void Complete(int client, long now, Cause cause)
+    {
+        ref var one = ref _clients[client];
+        var bin = Bin(one.Began);
+        Totals.Requests++;
+        Totals.Timeline[0][bin]++;
+        switch (cause)
+        {
+            case Cause.None:
+                Totals.Ok++;
+                Totals.Timeline[1][bin]++;
+                break;
+            case Cause.Swallowed or Cause.PeerSilent or Cause.Lost:
+                Totals.Status504++;
+                Totals.Timeline[3][bin]++;
+                Totals.Count(cause);
+                break;
+            default:
+                Totals.Status503++;
+                Totals.Timeline[2][bin]++;
+                Totals.Count(cause);
+                break;
+        }
+        one.Active = -1;
+        one.Next = _arrivals.Next(ref one, _firstClient + client, now);
+        if (_queuesSteps)
+        {
+            EnterClient(client);
+        }
+    }
+
+    private static void EndRequest(ref VirtualConnection connection)
+    {
+        connection.Request = RequestPhase.None;
+        connection.Retransmit = connection.Timeout = Never;
+    }
+
+    /// <summary>The client's end is no more; what is left of the server's is not followed any further.</summary>
+    private void EndConnection(ref VirtualConnection connection, long now)
+    {
+        if (connection.SilentSince < Never)
+        {
+            Totals.Notices.Add(now - connection.SilentSince);
+        }
+        Clear(ref connection);
+        if (_scenario.ReopensAtOnce)
+        {
+            Open(ref connection, now);
+        }
+    }
+
+    private static void Clear(ref VirtualConnection connection)
+    {
+        EndRequest(ref connection);
+        connection.Phase = ConnectionPhase.Down;
+        connection.Told = connection.Connected = connection.Fails = connection.SilentSince = Never;
+        connection.Client = connection.Server = new VirtualEnd { Timer = Never };
+        connection.ServerGone = false;
+    }
+
+    /// <summary>Begins a connection. How the handshake goes is settled here: it is nobody else's matter.</summary>
+    private void Open(ref VirtualConnection connection, long now)
+    {
+        connection.Endpoint = _endpoints.Choose(connection.NextEndpoint, now);
+        connection.Phase = ConnectionPhase.Connecting;
+        connection.ConnectSucceeds = false;
+        connection.Connected = now + _scenario.ConnectTimeout.Ticks;
+        var wait = SynRetransmission;
+        for (var sent = now; sent < now + _scenario.ConnectTimeout.Ticks; sent += wait, wait *= 2)
+        {
+            var there = sent + _oneWay;
+            if (IsLost(ref connection, sent))
+            {
+                continue;
+            }
+            var outage = _outages.At(connection.Endpoint, there);
+            if (outage is { IsSilent: true } || IsLost(ref connection, there))
+            {
+                continue;
+            }
+            connection.Connected = there + _oneWay;
+            connection.ConnectSucceeds = outage is null && connection.Connected <= now + _scenario.ConnectTimeout.Ticks;
+            break;
+        }
+        if (!connection.ConnectSucceeds)
+        {
+            return;
+        }
+        var established = connection.Connected;
+        connection.Flow = FlowClock.StartedAt(new TimeSpan(established - _oneWay));
+        connection.Flow.Client = new TimeSpan(established + _oneWay);
+        connection.Fails = _outages.Next(connection.Endpoint, established - _oneWay)?.From ?? Never;
+        connection.Client.Heard = established;
+        connection.Server.Heard = established + _oneWay;
+        connection.Client.Timer = _clientTimes.IsOn ? _timer.Fires(established, _clientTimes.Time) : Never;
+        connection.Server.Timer = _serverTimes.IsOn ? _timer.Fires(established + _oneWay, _serverTimes.Time) : Never;
+    }
+
+    private void OnConnected(int index, long now)
+    {
+        ref var connection = ref _connections[index];
+        connection.Connected = Never;
+        if (connection.Phase == ConnectionPhase.Down)
+        {
+            Open(ref connection, now);
+            return;
+        }
+        if (connection.ConnectSucceeds)
+        {
+            connection.Phase = ConnectionPhase.Established;
+            Totals.Opened++;
+            if (connection.Request == RequestPhase.Waiting)
+            {
+                Send(ref connection, index / _scenario.Pool, now);
+            }
+            return;
+        }
+        Totals.ConnectFailures++;
+        var hadRequest = connection.Request == RequestPhase.Waiting;
+        Clear(ref connection);
+        connection.NextEndpoint++;
+        connection.Connected = _scenario.ReopensAtOnce ? now + ReconnectDelay : Never;
+        if (hadRequest)
+        {
+            FailAttempt(index, now, Cause.ConnectFailed);
+        }
+    }
+}

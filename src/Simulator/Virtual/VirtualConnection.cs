@@ -1,0 +1,146 @@
+using Keepalive.Simulator.Balancing;
+
+namespace Keepalive.Simulator.Virtual;
+
+/// <summary>How far a client is with one connection of its pool.</summary>
+internal enum ConnectionPhase : byte
+{
+    /// <summary>There is none.</summary>
+    Down,
+
+    Connecting,
+    Established,
+}
+
+/// <summary>How far a request is on its connection.</summary>
+internal enum RequestPhase : byte
+{
+    None,
+
+    /// <summary>Waits for the connection.</summary>
+    Waiting,
+
+    /// <summary>Sent, and not answered.</summary>
+    Sent,
+}
+
+/// <summary>What will be, or was, in the way of a request.</summary>
+internal enum Cause : byte
+{
+    None,
+
+    /// <summary>503: the balancer sent a reset.</summary>
+    BalancerReset,
+
+    /// <summary>503: the balancer closed the connection just then.</summary>
+    BalancerClosed,
+
+    /// <summary>503: the server's kernel sent a reset.</summary>
+    PeerReset,
+
+    /// <summary>503: no connection could be made.</summary>
+    ConnectFailed,
+
+    /// <summary>503: the client's kernel gave up retransmitting.</summary>
+    GaveUp,
+
+    /// <summary>504: the balancer swallowed the request.</summary>
+    Swallowed,
+
+    /// <summary>504: the endpoint is gone.</summary>
+    PeerSilent,
+
+    /// <summary>504: the network lost too much.</summary>
+    Lost,
+}
+
+/// <summary>One end's keepalive: what its kernel keeps of it.</summary>
+internal struct VirtualEnd
+{
+    /// <summary>When it last received something that counts, ticks; in the future while something it has sent is on its way to be answered.</summary>
+    public long Heard;
+
+    /// <summary>When its keepalive timer fires, ticks.</summary>
+    public long Timer;
+
+    public int Unanswered;
+}
+
+/// <summary>One connection of a client's pool, whichever it is at the moment. All times are ticks; <see cref="Block.Never"/> is never.</summary>
+internal struct VirtualConnection
+{
+    public FlowClock Flow;
+    public VirtualEnd Client;
+    public VirtualEnd Server;
+
+    /// <summary>When a reset or a FIN reaches the client.</summary>
+    public long Told;
+
+    /// <summary>When connecting comes to its end; while there is no connection, when to try again.</summary>
+    public long Connected;
+
+    /// <summary>When the client sends its request again.</summary>
+    public long Retransmit;
+
+    /// <summary>When the client gives its request up.</summary>
+    public long Timeout;
+
+    /// <summary>When its endpoint fails.</summary>
+    public long Fails;
+
+    /// <summary>When the balancer starts anew.</summary>
+    public long Restart;
+
+    /// <summary>Since when its endpoint has been gone without a word.</summary>
+    public long SilentSince;
+
+    public PathState Path;
+    public RandomStream Random;
+    public int Restarts;
+    public int Endpoint;
+    public int NextEndpoint;
+    public int Failed;
+    public ConnectionPhase Phase;
+    public RequestPhase Request;
+
+    /// <summary>What the reset or FIN under way is; while a request is unanswered, what was in its way last.</summary>
+    public Cause ToldCause;
+    public Cause Obstacle;
+
+    /// <summary>The server's end is no more.</summary>
+    public bool ServerGone;
+
+    public bool ConnectSucceeds;
+
+    /// <summary>The request has been seen by the balancer: sending it again brings nothing new.</summary>
+    public bool RequestSeen;
+
+    public byte Retransmissions;
+}
+
+/// <summary>Who uses the connections of one pool, one request at a time.</summary>
+internal struct VirtualClient
+{
+    /// <summary>When its next request begins.</summary>
+    public long Next;
+
+    /// <summary>Until when its busy time lasts.</summary>
+    public long BusyUntil;
+
+    /// <summary>When its present request has to be answered.</summary>
+    public long Deadline;
+
+    /// <summary>When its present request began.</summary>
+    public long Began;
+
+    public RandomStream Random;
+
+    /// <summary>The connection with its present request; -1 while there is none.</summary>
+    public int Active;
+
+    /// <summary>How many requests it has made: where it is in a trace and in its pool.</summary>
+    public int Requests;
+
+    public int Picks;
+    public int RetriesLeft;
+}

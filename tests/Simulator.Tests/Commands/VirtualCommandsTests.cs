@@ -1,0 +1,165 @@
+using System.Text.Json;
+using System.Xml.Linq;
+using Keepalive.Simulator.Scenarios;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Simulator.Tests.Commands;
+
+/// <summary><c>keepalive-sim run</c>, <c>sweep</c> and <c>advise</c>, as processes.</summary>
+public sealed class VirtualCommandsTests : IDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-virtual-test-").FullName;
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    [Fact]
+    public void Run_TheDesignsExample_EndsWithOneObjectOfNumbers()
+    {
+        var result = Run("run", Write("example.yaml", """
+            balancer: aws-nlb                 # or {idleTimeout: 350s, expiry: reset-on-next-packet, refresh: any}
+            connections: 2000
+            requests: {arrival: poisson, mean: 500s}     # or {arrival: fixed, every: 6m}
+            requestTimeout: 15s
+            retries: 0
+            duration: 48h
+            keepalive: {time: 60s, interval: 10s, probes: 6}
+            network: {rtt: 2ms, loss: 1%}
+            seed: 11
+            """), "-o", "json");
+        var root = JsonDocument.Parse(Assert.Single(result.Lines)).RootElement;
+
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.InRange(root.GetProperty("requests").GetInt64(), 685_000, 697_000);
+        Assert.Equal(root.GetProperty("requests").GetInt64(), root.GetProperty("ok").GetInt64());
+        Assert.Equal((0, 0, 0), (root.GetProperty("status503").GetInt64(), root.GetProperty("status504").GetInt64(), root.GetProperty("expiries").GetInt64()));
+        Assert.InRange(root.GetProperty("probes").GetInt64(), 5_000_000, 6_000_000);
+    }
+
+    [Fact]
+    public void Run_List_NamesScenariosThatRun()
+    {
+        var names = Run("run", "--list").Lines.Select(line => line.Split(' ')[0]).ToList();
+
+        Assert.Equal("guide-outage", names[0]);
+        Assert.Equal(BuiltInScenarios.Names, names);
+        var result = Run("run", "guide-outage");
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains("closed form, failed requests", result.Output, StringComparison.Ordinal);
+        Assert.Contains("standard errors", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Run_EveryProbeAndThreads_PrintTheSame()
+    {
+        var expected = Run("run", "guide-policy", "--set", "connections=300", "-o", "json", "--threads", "1");
+
+        Assert.Equal(0, expected.ExitCode);
+        Assert.Equal(expected.Output, Run("run", "guide-policy", "--set", "connections=300", "-o", "json", "--threads", "2", "--every-probe").Output);
+    }
+
+    [Theory]
+    [InlineData(1, "KA033", "run", "guide-outage", "--set", "connections=0")]
+    [InlineData(1, "KA031", "run", "guide-outage", "--set", "duration=0s")]
+    [InlineData(1, "KA001", "run", "nowhere.yaml")]
+    [InlineData(1, "KA030", "sweep", "guide-outage", "--set", "duration=1h,soon")]
+    [InlineData(2, "--set", "run", "guide-outage", "--set", "connections")]
+    [InlineData(2, "--list", "run")]
+    [InlineData(2, "--threads", "run", "guide-outage", "--threads", "0")]
+    [InlineData(2, "number of its values", "sweep", "guide-outage", "--set", "connections=1..5")]
+    [InlineData(2, "twice", "sweep", "guide-outage", "--set", "seed=1", "--set", "seed=2")]
+    [InlineData(2, "points", "sweep", "guide-outage", "--set", "seed=1..10000/10000", "--set", "connections=1..10/10")]
+    [InlineData(2, "--set", "sweep", "guide-outage")]
+    [InlineData(2, "--loss", "advise", "--balancer", "aws-nlb", "--loss", "77%")]
+    [InlineData(2, "--detect-within", "advise", "--balancer", "aws-nlb", "--detect-within", "soon")]
+    [InlineData(2, "--balancer", "advise")]
+    [InlineData(1, "cannot help", "advise", "--balancer", "aws-alb")]
+    [InlineData(1, "cannot help", "advise", "--idle-timeout", "1s", "--expiry", "silent-drop")]
+    [InlineData(1, "--detect-within", "advise", "--balancer", "aws-nlb", "--loss", "10%", "--detect-within", "3s")]
+    public void Command_WhatIsWrong_IsSaidAndNothingPrinted(int exitCode, string complaint, params string[] arguments)
+    {
+        var result = Run(arguments);
+
+        Assert.Equal((exitCode, ""), (result.ExitCode, result.Output));
+        Assert.Contains(complaint, result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("rows.csv")]
+    [InlineData("rows.jsonl")]
+    public void Sweep_Interrupted_GoesOnWhereItWasAndComesToTheSame(string file)
+    {
+        string[] grid = ["sweep", "guide-policy", "--set", "connections=600", "--set", "keepalive.time=30s..600s/20", "--set", "network.loss=0,2%", "--threads", "1"];
+        var (interrupted, whole) = (Path.Combine(_directory, file), Path.Combine(_directory, "whole-" + file));
+        using (var run = ProgramRun.Simulator([.. grid, "--out", interrupted]))
+        {
+            Eventually.True(() => File.Exists(interrupted) && File.ReadLines(interrupted).Count() > 4, notAfter: TimeSpan.FromSeconds(60));
+            run.Signal("INT");
+            Assert.Equal(130, run.WaitForExit(TimeSpan.FromSeconds(20)));
+            Assert.Contains("the same command goes on from there", run.Error, StringComparison.Ordinal);
+            Assert.Equal("", run.Output);
+        }
+        var kept = File.ReadAllLines(interrupted);
+        Assert.InRange(kept.Length, 4, 40);
+        // As if the disk had been full in the middle of a line.
+        File.AppendAllText(interrupted, "{\"torn");
+
+        Assert.Equal(0, Run([.. grid, "--out", whole]).ExitCode);
+        var resumed = Run([.. grid, "--out", interrupted]);
+
+        Assert.Equal((0, ""), (resumed.ExitCode, resumed.Error));
+        Assert.Equal(File.ReadAllLines(whole), File.ReadAllLines(interrupted));
+        Assert.All(kept, line => Assert.Contains(line, File.ReadAllLines(whole)));
+    }
+
+    [Fact]
+    public void Sweep_FileOfAnotherGrid_IsLeftAlone()
+    {
+        var file = Write("rows.csv", "name,phone\nme,5\n");
+        var result = Run("sweep", "guide-policy", "--set", "connections=10,20", "--set", "duration=1h", "--out", file);
+
+        Assert.Equal((4, ""), (result.ExitCode, result.Output));
+        Assert.Equal("name,phone\nme,5\n", File.ReadAllText(file));
+    }
+
+    [Fact]
+    public void Sweep_Svg_IsOnePictureThatLoadsNothing()
+    {
+        var file = Path.Combine(_directory, "picture.svg");
+        var result = Run("sweep", "guide-policy", "--set", "connections=50", "--set", "keepalive.time=30s..600s/5", "--set", "network.loss=0,5%", "--svg", file, "-o", "json");
+        var svg = XDocument.Load(file).Root!;
+
+        Assert.Equal((0, 10), (result.ExitCode, result.Lines.Count()));
+        Assert.Equal(4, svg.Elements().Count(element => element.Name.LocalName == "polyline"));
+        Assert.DoesNotContain(svg.Descendants().SelectMany(element => element.Attributes()), attribute => attribute.Name.LocalName is "href" or "src");
+    }
+
+    [Fact]
+    public void Advise_ThePolicy_IsAcceptedByTheAgentAndKeepsWhatItSays()
+    {
+        var result = Run("advise", "--balancer", "aws-nlb", "--loss", "1%", "--detect-within", "2m", "--address", "203.0.113.0/24");
+        var check = ProgramRun.ToEnd([ProgramRun.AgentPath, "check", Write("policy.yaml", result.Output)]);
+
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.Equal(0, check.ExitCode);
+        // It may name other balancers, and call quick probes hasty; that it would not keep the connection it must not say.
+        Assert.DoesNotContain(": error ", check.Output, StringComparison.Ordinal);
+        Assert.All(["KA060", "KA061", "KA062"], code => Assert.DoesNotContain(code, check.Output, StringComparison.Ordinal));
+
+        var json = JsonDocument.Parse(Run("advise", "--balancer", "aws-nlb", "--loss", "1%", "--detect-within", "2m", "-o", "json").Output).RootElement;
+        Assert.True(json.GetProperty("detectionSeconds").GetDouble() <= 120);
+        Assert.True(json.GetProperty("forgottenRate").GetDouble() <= 1.000001e-6);
+        Assert.Equal(0, json.GetProperty("simulated").GetProperty("expiries").GetInt64());
+        Assert.True(json.GetProperty("withoutKeepalive").GetProperty("failureRate").GetDouble() > 0.5);
+    }
+
+    private static CommandResult Run(params string[] arguments) => ProgramRun.ToEnd([ProgramRun.SimulatorPath, .. arguments]);
+
+    private string Write(string name, string text)
+    {
+        var path = Path.Combine(_directory, name);
+        File.WriteAllText(path, text);
+        return path;
+    }
+}

@@ -1,0 +1,190 @@
+using System.Globalization;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Simulator.Tests.Lab;
+
+/// <summary>Labs that are ended in every way there is, all at once, each with daemons on both sides and an agent.</summary>
+public sealed class EndedLabs : IDisposable
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+    private static readonly string[] Tools = ["curl", "nginx", "setpriv"];
+
+    private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-lab-test-").FullName;
+    private readonly Dictionary<string, EndedLab> _ended = [];
+
+    public EndedLabs()
+    {
+        if (LiveSupport.Missing(Tools) is not null)
+        {
+            return;
+        }
+        var policy = Path.Combine(_directory, "policy.yaml");
+        File.WriteAllText(policy, PolicyText.For("\"203.0.113.10\"", "time: 1s, interval: 1s, probes: 5"));
+        string[] ways = ["itself", "INT", "INT from a terminal", "TERM", "HUP", "KILL", "KILL of unshare", "KILL of PID 1"];
+        var runs = ways.ToDictionary(way => way, way => Start(way, policy));
+        try
+        {
+            var before = runs.ToDictionary(run => run.Key, run => LookAt(run.Value, Temporary(run.Key)));
+            foreach (var (way, run) in runs)
+            {
+                End(way, run, before[way].Started);
+            }
+            foreach (var (way, run) in runs)
+            {
+                var exitCode = run.WaitForExit(Limit);
+                var (started, namespaces, directories) = before[way];
+                var all = new HashSet<string>(StringComparer.Ordinal);
+                try
+                {
+                    Eventually.True(
+                        () => !started.Any(pid => Directory.Exists($"/proc/{pid}")) && !(all = ProcessTree.NetworkNamespaces()).Overlaps(namespaces), notAfter: Limit);
+                }
+                catch (TimeoutException)
+                {
+                    // What is left is told below.
+                }
+                _ended[way] = new EndedLab(
+                    exitCode,
+                    run.Output,
+                    run.Error,
+                    started.Count,
+                    namespaces.Count,
+                    directories,
+                    [
+                        .. started.Where(pid => Directory.Exists($"/proc/{pid}")).Select(pid => $"process {pid} {ProcessTree.CommandLine(pid)}"),
+                        .. namespaces.Where(all.Contains),
+                        // Not the sockets of the runtime itself, which stay behind from any program of its that is killed.
+                        .. Directory.GetFileSystemEntries(Temporary(way), "keepalive-*"),
+                    ]);
+            }
+        }
+        finally
+        {
+            foreach (var run in runs.Values)
+            {
+                run.Dispose();
+            }
+        }
+    }
+
+    internal EndedLab this[string way]
+    {
+        get
+        {
+            Live.Require(Tools);
+            return _ended[way];
+        }
+    }
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    private static (HashSet<int> Started, HashSet<string> Namespaces, int Directories) LookAt(ProgramRun run, string temporary)
+    {
+        run.WaitForLine(line => line == "waiting", Limit);
+        var started = ProcessTree.Descendants(run.Pid);
+        var namespaces = ProcessTree.NetworkNamespaces(started.Contains);
+        namespaces.ExceptWith(ProcessTree.NetworkNamespaces(pid => pid == Environment.ProcessId));
+        return (started, namespaces, Directory.GetDirectories(temporary, "keepalive-lab-*").Length);
+    }
+
+    private static void End(string way, ProgramRun run, HashSet<int> started)
+    {
+        switch (way)
+        {
+            case "itself":
+                break;
+            case "INT from a terminal":
+                // To all that are in the foreground.
+                Command.Run("sh", "-c", $"kill -INT -{run.Pid}");
+                break;
+            case "KILL of unshare":
+                Kill(line => line.Split(' ')[0].EndsWith("/unshare", StringComparison.Ordinal));
+                break;
+            case "KILL of PID 1":
+                Kill(line => line.StartsWith(ProgramRun.SimulatorPath + " lab-inside", StringComparison.Ordinal));
+                break;
+            default:
+                run.Signal(way);
+                break;
+        }
+
+        void Kill(Predicate<string> wanted)
+        {
+            var pid = started.Single(pid => wanted(ProcessTree.CommandLine(pid)));
+            Command.Run("sh", "-c", string.Create(CultureInfo.InvariantCulture, $"kill -KILL {pid}"));
+        }
+    }
+
+    private string Temporary(string way) => Path.Combine(_directory, way.Replace(' ', '-'));
+
+    private ProgramRun Start(string way, string policy)
+    {
+        var server = Nginx.Server(Temporary(way) + "-nginx", "ready", isDaemon: true);
+        Directory.CreateDirectory(Temporary(way));
+        string[] command =
+        [
+            ProgramRun.SimulatorPath, "lab", "--balancer", "azure-lb", "--agent", policy, "--agent-program", ProgramRun.AgentPath,
+            "--server", server,
+            "--client", $"curl -sf -o /dev/null http://$LAB_SERVER/; setsid sleep 1000 & echo waiting; {(way == "itself" ? "sleep 3" : "sleep 1000")}",
+        ];
+        return new ProgramRun(
+            way == "INT from a terminal" ? ["setsid", .. command] : command, environment: new Dictionary<string, string?> { ["TMPDIR"] = Temporary(way) });
+    }
+}
+
+/// <summary>One of them.</summary>
+/// <param name="ExitCode">Its exit code.</param>
+/// <param name="Output">What it wrote to standard output.</param>
+/// <param name="Error">And to standard error.</param>
+/// <param name="Started">Processes there were.</param>
+/// <param name="Namespaces">Network namespaces there were.</param>
+/// <param name="Directories">Temporary directories there were.</param>
+/// <param name="Left">What is still there of all that.</param>
+internal sealed record EndedLab(
+    int ExitCode, string Output, string Error, int Started, int Namespaces, int Directories, IReadOnlyList<string> Left);
+
+public sealed class LabEndTests(EndedLabs labs) : IClassFixture<EndedLabs>
+{
+    private const string Summary = "1 connection opened, 0 idled out";
+
+    [Theory]
+    [InlineData("itself", 0)]
+    [InlineData("INT", 128 + 2)]
+    [InlineData("INT from a terminal", 128 + 2)]
+    [InlineData("TERM", 128 + 15)]
+    [InlineData("HUP", 128 + 1)]
+    [InlineData("KILL", 128 + 9)]
+    [InlineData("KILL of unshare", 4)]
+    [InlineData("KILL of PID 1", 4)]
+    public void Lab_EndedByAnyWay_LeavesNothingBehind(string way, int exitCode)
+    {
+        var lab = labs[way];
+
+        Assert.True(lab.Started >= 8, $"unshare, PID 1, nginx twice, the agent, the client's shell and its two sleeps, but {lab.Started} processes");
+        Assert.True(lab.Namespaces >= 4, $"the sandbox's, the client's, the server's and the one between, but {lab.Namespaces} namespaces");
+        Assert.Equal(1, lab.Directories);
+        Assert.Empty(lab.Left);
+        Assert.Equal(exitCode, lab.ExitCode);
+    }
+
+    [Theory]
+    [InlineData("itself")]
+    [InlineData("INT")]
+    [InlineData("INT from a terminal")]
+    [InlineData("TERM")]
+    [InlineData("HUP")]
+    [InlineData("KILL")]
+    public void Lab_EndedWithTimeLeft_SumsUpOnce(string way)
+    {
+        var lab = labs[way];
+
+        Assert.Single(lab.Output.Split('\n'), line => line.EndsWith(Summary, StringComparison.Ordinal));
+        Assert.Empty(lab.Error);
+    }
+
+    [Theory]
+    [InlineData("KILL of unshare")]
+    [InlineData("KILL of PID 1")]
+    public void Lab_WhoseInsideIsKilled_SaysSo(string way) => Assert.EndsWith("keepalive-sim: the lab was killed\n", labs[way].Error, StringComparison.Ordinal);
+}

@@ -1,0 +1,175 @@
+using Keepalive.Config;
+using Keepalive.Simulator.Scenarios;
+using Xunit;
+
+namespace Keepalive.Simulator.Tests.Scenarios;
+
+public sealed class ScenarioReaderTests : IDisposable
+{
+    private const string Good = "balancer: aws-nlb\nrequests: {arrival: poisson, mean: 5m}\n";
+
+    private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-scenario-test-").FullName;
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    [Fact]
+    public void Scenario_WithOnlyWhatIsRequired_HasItsDefaults()
+    {
+        var scenario = ScenarioReader.ReadText(Good, "s").Scenario!;
+
+        Assert.Equal((1, 1, TimeSpan.FromSeconds(350), TimeSpan.FromHours(24)), (scenario.Connections, scenario.Pool, scenario.Rule.IdleTimeout, scenario.Duration));
+        Assert.Null(scenario.Keepalive);
+    }
+
+    [Theory]
+    [InlineData("", "KA004")]
+    [InlineData("[]", "KA024")]
+    [InlineData("balancer: [", "KA010")]
+    [InlineData("requests: {arrival: poisson, mean: 5m}", "KA025")]
+    [InlineData("balancer: aws-nlb", "KA025")]
+    [InlineData("balancer: aws-nbl\nrequests: {arrival: poisson, mean: 5m}", "KA202")]
+    [InlineData("balancer: haproxy\nrequests: {arrival: poisson, mean: 5m}", "KA025")]
+    [InlineData("balancer: {expiry: silent-drop}\nrequests: {arrival: poisson, mean: 5m}", "KA025")]
+    [InlineData("balancer: {idleTimeout: 5m, expiry: explodes}\nrequests: {arrival: poisson, mean: 5m}", "KA034")]
+    [InlineData(Good + "balancer: envoy", "KA012")]
+    [InlineData(Good + "conections: 5", "KA023")]
+    [InlineData(Good + "connections: 0", "KA033")]
+    [InlineData(Good + "connections: -1", "KA033")]
+    [InlineData(Good + "connections: 99999999999999999999999", "KA033")]
+    [InlineData(Good + "connections: many", "KA024")]
+    [InlineData(Good + "duration: 0s", "KA031")]
+    [InlineData(Good + "duration: -5m", "KA031")]
+    [InlineData(Good + "duration: 99999999999h", "KA031")]
+    [InlineData(Good + "duration: 200000h", "KA031")]
+    [InlineData(Good + "duration: 5", "KA024")]
+    [InlineData(Good + "duration: soon", "KA030")]
+    [InlineData(Good + "network: {loss: 200%}", "KA033")]
+    [InlineData(Good + "network: {loss: -1%}", "KA033")]
+    [InlineData(Good + "network: {loss: much}", "KA024")]
+    [InlineData(Good + "network: {burst: 5s}", "KA038")]
+    [InlineData(Good + "network: {rtt: 5s}", "KA031")]
+    [InlineData("balancer: {idleTimeout: 1s, expiry: silent-drop}\nrequests: {arrival: poisson, mean: 5m}\nnetwork: {rtt: 300ms}", "KA038")]
+    [InlineData(Good + "pool: {connections: 2}", "KA038")]
+    [InlineData(Good + "removal: {}\nkeepalive: {time: 5s}", "KA038")]
+    [InlineData(Good + "removal: {}\nendpoints: 2", "KA038")]
+    [InlineData(Good + "timers: {fire: on-time, hz: 100}", "KA038")]
+    [InlineData(Good + "failures: [{lasts: 5m}]", "KA038")]
+    [InlineData(Good + "failures: [{at: 1m, every: 5m}]", "KA038")]
+    [InlineData(Good + "failures: [{endpoint: 2, at: 1m}]", "KA033")]
+    [InlineData(Good + "keepalive: {time: 40000s}", "KA031")]
+    [InlineData(Good + "keepalive: {probes: 128}", "KA033")]
+    [InlineData(Good + "keepalive: {policy: p.yaml}", "KA025")]
+    [InlineData(Good + "keepalive: {policy: p.yaml, destination: d, time: 5s}", "KA038")]
+    [InlineData(Good + "keepalive: {policy: p.yaml, destination: d}", "KA001")]
+    [InlineData("balancer: aws-nlb\nrequests: {arrival: poisson, every: 5m}", "KA038", "KA025")]
+    [InlineData("balancer: aws-nlb\nrequests: {arrival: fixed, mean: 5m}", "KA038", "KA025")]
+    [InlineData("balancer: aws-nlb\nrequests: {trace: t.csv, mean: 5m}", "KA038", "KA001")]
+    [InlineData("balancer: aws-nlb\nrequests: {arrival: sometimes, mean: 5m}", "KA034")]
+    [InlineData("balancer: aws-nlb\nrequests: {mean: 5m}", "KA025")]
+    [InlineData(Good + "--- \n" + Good, "KA038")]
+    public void Scenario_ThatIsWrong_IsADiagnosticAndNothingElse(string yaml, params string[] codes)
+    {
+        var reading = ScenarioReader.ReadText(yaml, "s.yaml", _directory);
+
+        Assert.Null(reading.Scenario);
+        Assert.Equal(codes.Order(), reading.Diagnostics.Select(diagnostic => diagnostic.Code).Distinct().Order());
+        Assert.All(reading.Diagnostics, diagnostic => Assert.Equal("s.yaml", diagnostic.Position.File));
+    }
+
+    [Theory]
+    [InlineData("1,5\n1,4\n", 2, "KA201")]
+    [InlineData("connection,time\n1,5\n2,1\n1,4.999\n", 4, "KA201")]
+    [InlineData("1,5\n3,1\n", 2, "KA200")]
+    [InlineData("1\n", 1, "KA200")]
+    [InlineData("1,2,3\n", 1, "KA200")]
+    [InlineData("1,later\n", 1, "KA200")]
+    [InlineData("1,-5\n", 1, "KA200")]
+    [InlineData("1,99999999999999\n", 1, "KA200")]
+    public void Trace_ThatIsWrong_IsADiagnosticWithItsLine(string trace, int line, string code)
+    {
+        File.WriteAllText(Path.Combine(_directory, "t.csv"), trace);
+        var reading = ScenarioReader.ReadText("balancer: aws-nlb\nconnections: 2\nrequests: {trace: t.csv}", "s.yaml", _directory);
+
+        Assert.Null(reading.Scenario);
+        var diagnostic = Assert.Single(reading.Diagnostics);
+        Assert.Equal((code, Path.Combine(_directory, "t.csv"), line), (diagnostic.Code, diagnostic.Position.File, diagnostic.Position.Line));
+    }
+
+    [Fact]
+    public void Trace_InSecondsAndDurations_IsReadForEachConnection()
+    {
+        File.WriteAllText(Path.Combine(_directory, "t.csv"), "connection,time\n2,1m30s\n1,5.5\n2,90\n");
+        var scenario = ScenarioReader.ReadText("balancer: aws-nlb\nconnections: 3\nrequests: {trace: t.csv}", "s.yaml", _directory).Scenario!;
+
+        var trace = Assert.IsType<TraceArrival>(scenario.Requests);
+        Assert.Equal([TimeSpan.FromSeconds(5.5)], trace.Times[0]);
+        Assert.Equal([TimeSpan.FromSeconds(90), TimeSpan.FromSeconds(90)], trace.Times[1]);
+    }
+
+    [Theory]
+    [InlineData("shop/postgres")]
+    [InlineData("postgres")]
+    public void Keepalive_OfAPolicy_IsWhatItSetsForTheDestination(string destination)
+    {
+        File.WriteAllText(Path.Combine(_directory, "p.yaml"), """
+            apiVersion: resilience.policy.gloo.solo.io/v2
+            kind: ConnectionPolicy
+            metadata: {name: database, namespace: shop}
+            spec:
+              applyToDestinations: [{kind: EXTERNAL_SERVICE, selector: {name: postgres}}]
+              config: {tcp: {tcpKeepalive: {time: 50s, probes: 4}}}
+            ---
+            apiVersion: networking.gloo.solo.io/v2
+            kind: ExternalService
+            metadata: {name: postgres, namespace: shop}
+            spec: {addresses: [10.20.0.5]}
+            """);
+        var reading = ScenarioReader.ReadText(Good + $"keepalive: {{policy: p.yaml, destination: {destination}}}", "s.yaml", _directory);
+
+        Assert.Equal(new KeepaliveSettings(50, 75, 4), reading.Scenario?.Keepalive);
+        Assert.Equal("KA203", Assert.Single(ScenarioReader.ReadText(Good + "keepalive: {policy: p.yaml, destination: mysql}", "s.yaml", _directory).Diagnostics).Code);
+    }
+
+    [Fact]
+    public void BuiltIn_AllOfThem_AreReadWithoutAWord() => Assert.All(BuiltInScenarios.Names, name =>
+    {
+        Assert.Empty(ScenarioReader.Read(name).Diagnostics);
+        Assert.NotEmpty(BuiltInScenarios.Describe(name));
+    });
+
+    [Fact]
+    public void FieldChange_OfAnyDepth_IsAsIfItHadBeenWritten()
+    {
+        var scenario = ScenarioReader.ReadText(Good, "s", ".", new FieldChange("keepalive.time", "45s"), new FieldChange("connections", "7"), new FieldChange("balancer.idleTimeout", "80s")).Scenario!;
+
+        Assert.Equal((45, 7, TimeSpan.FromSeconds(80)), (scenario.Keepalive!.Value.Time, scenario.Connections, scenario.Rule.IdleTimeout));
+        Assert.Equal("KA204", Assert.Single(ScenarioReader.ReadText(Good + "seed: 1", "s", ".", new FieldChange("seed.x", "1")).Diagnostics).Code);
+        Assert.Equal("KA023", Assert.Single(ScenarioReader.ReadText(Good, "s", ".", new FieldChange("keepalive.tiem", "1s")).Diagnostics).Code);
+    }
+
+    [Theory]
+    [InlineData("a.b=1..5/5", "1 2 3 4 5")]
+    [InlineData("a=30s..60s/3", "30s 45s 60s")]
+    [InlineData("a=0..10%/3", "0% 5% 10%")]
+    [InlineData("a=0,1%,5%", "0 1% 5%")]
+    [InlineData("a=x", "x")]
+    public void ParameterRange_WellWritten_HasItsValues(string text, string values) =>
+        Assert.Equal(values.Split(' '), ParameterRange.Parse(text, out _)!.Values);
+
+    [Theory]
+    [InlineData("a")]
+    [InlineData("=5")]
+    [InlineData("a=")]
+    [InlineData("a=1..5")]
+    [InlineData("a=1..5/1")]
+    [InlineData("a=1..5/99999999")]
+    [InlineData("a=1s..5%/3")]
+    [InlineData("a=x..y/3")]
+    [InlineData("a=1,1")]
+    [InlineData("a..b=1")]
+    public void ParameterRange_IllWritten_IsRefused(string text)
+    {
+        Assert.Null(ParameterRange.Parse(text, out var error));
+        Assert.StartsWith("--set", error, StringComparison.Ordinal);
+    }
+}

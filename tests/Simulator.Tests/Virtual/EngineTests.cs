@@ -1,0 +1,198 @@
+using FsCheck;
+using FsCheck.Fluent;
+using Keepalive.Simulator.Scenarios;
+using Xunit;
+
+namespace Keepalive.Simulator.Tests.Virtual;
+
+public sealed class EngineTests
+{
+    [Fact]
+    public void EveryProbe_OfAnyScenario_ChangesNothing() =>
+        Prop.ForAll(ArbMap.Default.ArbFor<int>(), number =>
+        {
+            var yaml = RandomScenario(new Random(number));
+            return (VirtualRun.Report(VirtualRun.Of(yaml)) == VirtualRun.Report(VirtualRun.Of(yaml, everyProbe: true))).Label(yaml);
+        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(400));
+
+    [Fact]
+    public void Threads_HoweverMany_ChangeNothing() =>
+        Prop.ForAll(ArbMap.Default.ArbFor<int>(), number =>
+        {
+            var scenario = VirtualRun.Read(RandomScenario(new Random(number))) with { Connections = 1200, Pool = 1 };
+            return VirtualRun.Report(VirtualRun.Of(scenario)) == VirtualRun.Report(VirtualRun.Of(scenario, threads: 3));
+        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(20));
+
+    [Fact]
+    public void Requests_OfAnyScenario_EachHaveOneAnswer() =>
+        Prop.ForAll(ArbMap.Default.ArbFor<int>(), number =>
+        {
+            var totals = VirtualRun.Of(RandomScenario(new Random(number))).Totals;
+            return totals.Requests == totals.Ok + totals.Status503 + totals.Status504
+                && totals.Timeline[0].Sum() == totals.Requests
+                && totals.Replies <= totals.RepliesSent && totals.RepliesSent <= totals.ClientProbes + totals.ServerProbes;
+        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(200));
+
+    [Fact]
+    public void Seed_Another_ChangesTheOutcome()
+    {
+        var scenario = VirtualRun.Read(BuiltInScenarios.Find("guide-outage")!);
+
+        Assert.Equal(VirtualRun.Report(VirtualRun.Of(scenario)), VirtualRun.Report(VirtualRun.Of(scenario)));
+        Assert.NotEqual(VirtualRun.Report(VirtualRun.Of(scenario)), VirtualRun.Report(VirtualRun.Of(scenario with { Seed = 12 })));
+    }
+
+    [Fact]
+    public void BuiltIn_AllOfThem_RunTheSameWithEveryProbe() => Assert.All(BuiltInScenarios.Names, name =>
+    {
+        var scenario = VirtualRun.Read(BuiltInScenarios.Find(name)!);
+        scenario = scenario with { Connections = 40, Duration = scenario.Duration / 4 };
+        Assert.Equal(VirtualRun.Report(VirtualRun.Of(scenario)), VirtualRun.Report(VirtualRun.Of(scenario, everyProbe: true)));
+    });
+
+    [Fact]
+    public void Probes_WithTimersThatFireLate_AreFewerAndOneThatIsTooLateIsTooLate()
+    {
+        const string yaml = """
+            balancer: aws-nlb
+            connections: 500
+            requests: {arrival: poisson, mean: 5000s}
+            duration: 24h
+            keepalive: {time: 340s, interval: 10s, probes: 6}
+            """;
+        var onTime = VirtualRun.Of(yaml).Totals;
+        var late = VirtualRun.Of(yaml + "\ntimers: {fire: late, hz: 250}\n").Totals;
+
+        // 340 s on paper; up to 356 s on a kernel with HZ=250, behind a balancer that forgets after 350 s.
+        Assert.Equal(0, onTime.Expiries);
+        Assert.True(late.Expiries > 500, $"{late.Expiries} expiries");
+    }
+
+    [Fact]
+    public void SilentDrop_WithoutARequestTimeoutInReach_EndsWithTheKernelsRetransmissions()
+    {
+        var totals = VirtualRun.Of("""
+            balancer: {idleTimeout: 60s, expiry: silent-drop}
+            requests: {arrival: fixed, every: 2m}
+            requestTimeout: 1h
+            duration: 10m
+            """).Totals;
+
+        // 15 retransmissions, doubling from 0.2 s and at most 120 s apart: tcp_retries2, about a quarter of an hour.
+        Assert.Equal((1, 1, 15), (totals.Requests, totals.Status503, totals.Retransmissions));
+    }
+
+    [Fact]
+    public void Retries_AfterAReset_SaveTheRequest()
+    {
+        var totals = VirtualRun.Of("balancer: aws-nlb\nconnections: 100\nrequests: {arrival: poisson, mean: 500s}\nretries: 1\n").Totals;
+
+        Assert.Equal(totals.Requests, totals.Ok);
+        Assert.True(totals.Retried > totals.Requests / 3, $"{totals.Retried} of {totals.Requests}");
+    }
+
+    [Fact]
+    public void ReopenOnDemand_AfterAFailure_TheNextRequestNeverFails()
+    {
+        var totals = VirtualRun.Of("balancer: aws-nlb\nconnections: 1000\npool: {reopen: on-demand}\nrequests: {arrival: poisson, mean: 500s}\nseed: 3\n").Totals;
+
+        // f = p (1 − f): only what follows a success can fail.
+        var p = Math.Exp(-0.7);
+        Assert.InRange((double)totals.Status503 / totals.Requests, (p / (1 + p)) - 0.006, (p / (1 + p)) + 0.003);
+    }
+
+    [Fact]
+    public void Removal_OfADeadEndpoint_SparesTheOthersItsFailures()
+    {
+        const string yaml = """
+            balancer: aws-nlb
+            connections: 400
+            requests: {arrival: poisson, mean: 60s}
+            duration: 2h
+            keepalive: {time: 5s, interval: 1s, probes: 3}
+            endpoints: 4
+            failures: [{endpoint: 2, at: 1h, lasts: 30m}]
+            """;
+        var kept = VirtualRun.Of(yaml).Totals;
+        var removed = VirtualRun.Of(yaml + "\nremoval: {checkEvery: 5s}\n").Totals;
+
+        Assert.Equal((0, 1), (kept.Removals, removed.Removals));
+        Assert.True(removed.ConnectFailures < kept.ConnectFailures, $"{removed.ConnectFailures} of {kept.ConnectFailures}");
+    }
+
+    [Fact]
+    public void ResetOfAnEndpoint_WhileIdle_IsNoticedAtOnce()
+    {
+        var totals = VirtualRun.Of("""
+            balancer: aws-nlb
+            connections: 10
+            requests: {arrival: fixed, every: 5m}
+            duration: 1h
+            failures: [{at: 30m, lasts: 1s, how: reset}]
+            """).Totals;
+
+        Assert.Equal((10, 0, totals.Requests), (totals.EndedIdle, totals.Status503, totals.Ok));
+    }
+
+    [Fact]
+    public void BothEnds_WithKeepalive_ProbeEachOnItsOwn()
+    {
+        var totals = VirtualRun.Of("""
+            balancer: aws-nlb
+            connections: 10
+            requests: {arrival: poisson, mean: 10000h}
+            duration: 1h
+            keepalive: {time: 60s, interval: 10s, probes: 6}
+            serverKeepalive: {time: 60s, interval: 10s, probes: 6}
+            """).Totals;
+
+        // The other end's probe does not restart a socket's own clock.
+        Assert.Equal((10 * 59, 10 * 59), (totals.ClientProbes, totals.ServerProbes));
+    }
+
+    /// <summary>Small, and with a little of everything.</summary>
+    private static string RandomScenario(Random random)
+    {
+        string Pick(params string[] choices) => choices[random.Next(choices.Length)];
+        var lines = new List<string>
+        {
+            $"balancer: {{idleTimeout: {Pick("20s", "45s", "60s")}, expiry: {Pick("silent-drop", "reset-on-next-packet", "reset-both", "fin-both", "drop-until-syn", "inside-revives", "per-direction", "payload-only")}}}",
+            $"connections: {12 * random.Next(1, 4)}",
+            $"requests: {Pick("{arrival: poisson, mean: 40s}", "{arrival: poisson, mean: 3m}", "{arrival: fixed, every: 1m}", "{arrival: onOff, on: 20s, off: 2m, mean: 3s}")}",
+            $"pool: {{connections: {Pick("1", "1", "3", "4")}, pick: {Pick("random", "round-robin", "last-used")}, reopen: {Pick("at-once", "at-once", "on-demand")}}}",
+            $"requestTimeout: {Pick("1s", "15s", "40s")}",
+            $"retries: {Pick("0", "0", "1", "2")}",
+            $"duration: {Pick("10m", "1h", "61m")}",
+            $"network: {{rtt: {Pick("0s", "2ms", "100ms", "800ms")}{Pick("", "", ", loss: 5%", ", loss: 20%, burst: 8s")}}}",
+            $"seed: {random.Next()}",
+        };
+        void Maybe(string line)
+        {
+            if (random.Next(2) == 0)
+            {
+                lines.Add(line);
+            }
+        }
+        var values = $"time: {Pick("5s", "19s", "20s", "44s", "70s")}, interval: {Pick("1s", "5s", "25s")}, probes: {Pick("1", "3", "9")}";
+        lines.Add(random.Next(4) == 0 ? "" : $"keepalive: {{{values}}}");
+        Maybe($"serverKeepalive: {{time: {Pick("7s", "20s", "50s")}, interval: {Pick("2s", "5s")}, probes: {Pick("2", "4")}}}");
+        if (random.Next(3) == 0)
+        {
+            lines.Add($"endpoints: {Pick("1", "3")}");
+            lines.Add($"failures: [{{endpoint: 1, {Pick("at: 5m", "every: 4m")}, lasts: {Pick("3s", "2m")}, how: {Pick("silent", "reset")}}}]");
+            if (lines.Contains("endpoints: 3") && lines.Any(line => line.StartsWith("keepalive:", StringComparison.Ordinal)))
+            {
+                Maybe("removal: {checkEvery: 10s}");
+            }
+        }
+        if (random.Next(4) == 0)
+        {
+            lines.Add("balancerRestarts: [2m, 9m]");
+        }
+        if (random.Next(3) == 0)
+        {
+            lines.Add($"timers: {{fire: late, hz: {Pick("100", "250", "300", "1000")}}}");
+        }
+        return string.Join('\n', lines) + "\n";
+    }
+}

@@ -1,0 +1,30 @@
+using Keepalive.Simulator.Reports;
+using Keepalive.Simulator.Scenarios;
+using Keepalive.Simulator.Virtual;
+using Xunit;
+
+namespace Keepalive.Simulator.Tests.Virtual;
+
+/// <summary>Runs scenarios that are right.</summary>
+internal static class VirtualRun
+{
+    public static Scenario Read(string yaml)
+    {
+        var reading = ScenarioReader.ReadText(yaml, "scenario.yaml");
+        Assert.Empty(reading.Diagnostics);
+        return reading.Scenario!;
+    }
+
+    public static RunResult Of(string yaml, bool everyProbe = false, int threads = 1) => Of(Read(yaml), everyProbe, threads);
+
+    public static RunResult Of(Scenario scenario, bool everyProbe = false, int threads = 1) =>
+        new(scenario, VirtualEngine.Run(scenario, new VirtualOptions(everyProbe, threads)));
+
+    /// <summary>All that is reported of it.</summary>
+    public static string Report(RunResult result)
+    {
+        using var text = new StringWriter();
+        RunReport.WriteJson(result, text);
+        return text.ToString();
+    }
+}
