@@ -8,7 +8,12 @@ var root = new RootCommand("Keeps idle TCP connections alive behind load balance
 {
     RunCommand.Create(),
     CheckCommand.Create(),
+    AuditCommand.Create(),
+    RenderCommand.Create(),
+    ExplainCommand.Create(),
     SocketsCommand.Create(),
+    ProbesCommand.Create(),
+    SupportCommand.Create(),
 };
 var parsed = root.Parse(args);
 if (parsed.Errors.Count > 0)

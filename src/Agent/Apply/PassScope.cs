@@ -12,6 +12,12 @@ internal sealed record PassScope
     /// <summary>Read the values of sockets that no rule selects, too.</summary>
     public bool ReadAll { get; init; }
 
+    /// <summary>Dump every namespace with tracked sockets, for their timers and idle clocks.</summary>
+    public bool Timers { get; init; }
+
+    /// <summary>Tell which process a socket belongs to, also where reaching it does not need to know.</summary>
+    public bool Owners { get; init; }
+
     /// <summary>Say what would be done and change nothing.</summary>
     public bool DryRun { get; init; }
 
@@ -50,6 +56,12 @@ internal readonly record struct PassSummary
 
     /// <summary>Namespaces that could not be entered or dumped.</summary>
     public int NamespaceFailures { get; init; }
+
+    /// <summary>What keeps the datapath from doing all it could, null where nothing does.</summary>
+    public string? Trouble { get; init; }
+
+    /// <summary>New connections, since the datapath began, that were set and not reported because there were too many at once.</summary>
+    public long Lost { get; init; }
 
     /// <summary>Time spent waiting to spread changes; not part of what a pass costs.</summary>
     public TimeSpan Waited { get; init; }

@@ -36,6 +36,9 @@ internal readonly record struct SocketRecord
     /// <summary>The values in force now, or, with <see cref="SocketOutcome.WouldApply"/>, those that would be.</summary>
     public KeepaliveOptions? Current { get; init; }
 
+    /// <summary>Which of its values the socket has itself, whether or not they equal the sysctl's.</summary>
+    public OwnValues Own { get; init; }
+
     /// <summary>What <see cref="Current"/> replaced in this pass, where <see cref="Changed"/>.</summary>
     public KeepaliveOptions? Replaced { get; init; }
 
@@ -55,6 +58,21 @@ internal readonly record struct SocketRecord
 
     /// <summary>The process through which the socket was reached, 0 where none was needed or found.</summary>
     public int Pid { get; init; }
+}
+
+/// <summary>Which values were written to a socket; the others are the namespace's sysctls.</summary>
+[Flags]
+internal enum OwnValues : byte
+{
+    /// <summary>Not known: getsockopt(2) does not tell.</summary>
+    None = 0,
+
+    Time = 1,
+    Interval = 2,
+    Probes = 4,
+
+    /// <summary>The others mean something.</summary>
+    Known = 8,
 }
 
 /// <summary>How a socket stands to the policy.</summary>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Keepalive.Config;
+using Keepalive.Config.Balancers;
 
 namespace Keepalive.Agent.Commands;
 
@@ -32,6 +33,12 @@ internal static class CommonOptions
         HelpName = "PATH",
     });
 
+    public static Option<string?> Cgroup() => new("--cgroup")
+    {
+        Description = "The cgroup whose new connections the bpf datapath sets when they are established (default: the root of version 2)",
+        HelpName = "DIR",
+    };
+
     public static Option<ExistingMode> Existing() => Words(
         new Option<ExistingMode>("--existing")
         {
@@ -56,6 +63,48 @@ internal static class CommonOptions
         HelpName = "DIR",
         DefaultValueFactory = _ => DefaultStateDirectory,
     };
+
+    /// <summary>The policy files of commands that are about nothing else.</summary>
+    public static Argument<string[]> PolicyPaths() => new("PATH")
+    {
+        Description = "Policy files, directories of *.yaml and *.yml files, or - for the standard input",
+        Arity = ArgumentArity.OneOrMore,
+    };
+
+    /// <summary>Balancers by name.</summary>
+    public static Option<BalancerPreset[]> Balancers(bool several)
+    {
+        var option = new Option<BalancerPreset[]>("--balancer")
+        {
+            Description = "The balancer, NAT or firewall that connections go through ('keepalive-sim balancers' lists them)"
+                + (several ? "; may be repeated" : ""),
+            HelpName = "NAME",
+            Arity = several ? ArgumentArity.OneOrMore : ArgumentArity.ExactlyOne,
+            CustomParser = static result =>
+            {
+                var found = new List<BalancerPreset>();
+                foreach (var token in result.Tokens)
+                {
+                    if (BalancerPresets.Find(token.Value) is { } balancer)
+                    {
+                        found.Add(balancer);
+                        continue;
+                    }
+                    List<string> names = [.. BalancerPresets.All.Select(b => b.Name)];
+                    var like = names.FindAll(name => token.Value.Length > 2 && name.Contains(token.Value, StringComparison.OrdinalIgnoreCase));
+                    result.AddError($"there is no balancer '{token.Value}'; "
+                        + (like.Count > 0 ? $"perhaps {string.Join(", ", like)}" : $"known are {string.Join(", ", names)}"));
+                }
+                return [.. found];
+            },
+        };
+        option.CompletionSources.Add(_ => BalancerPresets.All.Select(b => new System.CommandLine.Completions.CompletionItem(b.Name)));
+        return option;
+    }
+
+    /// <summary>The balancer's idle timeout, where it is not the usual one; null where not given.</summary>
+    public static Option<TimeSpan> IdleTimeout() => Duration(
+        "--idle-timeout", "The balancer's idle timeout, where it was configured", least: TimeSpan.FromSeconds(1), most: TimeSpan.FromDays(30));
 
     public static Option<OutputFormat> Output() => Words(
         new Option<OutputFormat>("--output", "-o") { Description = "table (the default), or json: one object per line" },

@@ -14,14 +14,18 @@ internal static class RunCommand
         var interval = CommonOptions.Duration(
             "--interval", "Time between two passes (default 5s)", least: TimeSpan.FromMilliseconds(100), most: TimeSpan.FromHours(1));
         var datapath = CommonOptions.Words(
-            new Option<string>("--datapath") { Description = "How sockets are reached (default auto)" },
-            ("auto", "pidfd"),
-            ("pidfd", "pidfd"));
+            new Option<DatapathKind>("--datapath") { Description = "How sockets are reached (default auto: bpf where it can be had)" },
+            ("auto", DatapathKind.Auto),
+            ("bpf", DatapathKind.Bpf),
+            ("pidfd", DatapathKind.Pidfd));
+        var cgroup = CommonOptions.Cgroup();
         var existing = CommonOptions.Existing();
         var side = CommonOptions.Side();
         var dryRun = new Option<bool>("--dry-run") { Description = "Say what would be done and change nothing" };
         var once = new Option<bool>("--once") { Description = "One pass, then exit; 4 when a selected socket could not be set" };
         var restore = new Option<bool>("--restore-on-exit") { Description = "Give every socket its application's values back when stopping" };
+        var capture = CommonOptions.Words(
+            new Option<string?>("--capture") { Description = "Capture probes and replies to verify liveness (default on)" }, ("on", "on"), ("off", "off"));
         var netns = CommonOptions.Namespaces();
         var state = CommonOptions.StateDirectory();
         var log = CommonOptions.Words(
@@ -30,7 +34,7 @@ internal static class RunCommand
             ("json", OutputFormat.Json));
         var command = new Command("run", "Set keepalive on the node's sockets by policy, and keep it set")
         {
-            policies, listen, interval, datapath, existing, side, dryRun, once, restore, netns, state, log,
+            policies, listen, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log,
         };
         command.Validators.Add(result =>
         {
@@ -44,11 +48,14 @@ internal static class RunCommand
             Policies = result.Values(policies),
             Listen = result.GetValue(listen) is { } given ? given.EndPoint : new IPEndPoint(IPAddress.Any, 9464),
             Interval = result.GetValue(interval) is { Ticks: > 0 } time ? time : TimeSpan.FromSeconds(5),
+            Datapath = result.GetValue(datapath),
+            Cgroup = result.GetValue(cgroup),
             Existing = result.GetValue(existing),
             Side = result.GetValue(side),
             DryRun = result.GetValue(dryRun),
             Once = result.GetValue(once),
             RestoreOnExit = result.GetValue(restore),
+            Capture = result.GetValue(capture) is { } word ? word == "on" : null,
             Namespaces = result.Values(netns),
             StateDirectory = result.GetValue(state)!,
             JsonLog = result.GetValue(log) == OutputFormat.Json,

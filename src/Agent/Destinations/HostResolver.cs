@@ -11,6 +11,9 @@ namespace Keepalive.Agent.Destinations;
 /// </remarks>
 internal sealed class HostResolver
 {
+    /// <summary>Addresses taken of one host: more than any balancer has, and few enough that a hostile answer is no burden.</summary>
+    public const int MaxAddresses = 256;
+
     private const int MaxParallel = 16;
 
     private readonly Func<string, CancellationToken, Task<IPAddress[]>> lookup;
@@ -37,7 +40,7 @@ internal sealed class HostResolver
     /// <param name="hosts">The hosts; those not named any more are forgotten.</param>
     /// <param name="cancellationToken">Ends the call early with an exception; running out of time does not.</param>
     /// <exception cref="OperationCanceledException">The caller cancelled.</exception>
-    public async Task<IReadOnlyDictionary<string, IReadOnlyList<IPAddress>>> ResolveAsync(
+    public async Task<HostAnswers> ResolveAsync(
         IReadOnlyCollection<string> hosts, CancellationToken cancellationToken)
     {
         var answers = new ConcurrentDictionary<string, IReadOnlyList<IPAddress>>(StringComparer.OrdinalIgnoreCase);
@@ -60,16 +63,23 @@ internal sealed class HostResolver
         }
 
         var known = new Dictionary<string, IReadOnlyList<IPAddress>>(StringComparer.OrdinalIgnoreCase);
+        var (kept, cut) = (new HashSet<string>(StringComparer.OrdinalIgnoreCase), new HashSet<string>(StringComparer.OrdinalIgnoreCase));
         foreach (var host in hosts)
         {
-            if (answers.TryGetValue(host, out var addresses) || lastGood.TryGetValue(host, out addresses))
+            if (answers.TryGetValue(host, out var addresses))
+            {
+                known[host] = addresses.Count > MaxAddresses ? [.. addresses.Take(MaxAddresses)] : addresses;
+                _ = addresses.Count > MaxAddresses && cut.Add(host);
+            }
+            else if (lastGood.TryGetValue(host, out addresses))
             {
                 known[host] = addresses;
+                kept.Add(host);
             }
         }
 
         lastGood = known;
-        return known;
+        return new HostAnswers(known, kept, cut);
     }
 
     /// <summary>
@@ -85,11 +95,12 @@ internal sealed class HostResolver
         try
         {
             var found = await lookup(host, either.Token).WaitAsync(either.Token);
+            // One more than is taken tells that there are more; the order is settled first, so that it is always the same ones.
             return
             [
                 .. found.Where(static address => address.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6)
                     .Distinct().OrderBy(static address => address.AddressFamily)
-                    .ThenBy(static address => address.ToString(), StringComparer.Ordinal),
+                    .ThenBy(static address => address.ToString(), StringComparer.Ordinal).Take(MaxAddresses + 1),
             ];
         }
         catch (Exception exception) when (exception is SocketException or ArgumentException

@@ -17,5 +17,9 @@ internal sealed class AgentStatus
     /// <param name="Policies">Policies in force.</param>
     /// <param name="InvalidPolicies">Whether the last version of the policies was refused (1) or not (0).</param>
     /// <param name="LoadedAt">When the policies in force were loaded, Unix seconds.</param>
-    internal sealed record Gauges(IReadOnlyList<Sample> Sockets, int Scanned, int Policies, int InvalidPolicies, double LoadedAt);
+    internal sealed record Gauges(IReadOnlyList<Sample> Sockets, int Scanned, int Policies, int InvalidPolicies, double LoadedAt)
+    {
+        /// <summary>Whether endpoints are in the pool.</summary>
+        public IReadOnlyList<Sample> Endpoints { get; init; } = [];
+    }
 }

@@ -11,12 +11,11 @@ internal sealed class Exposition : IDisposable
 
     private readonly Lock _lock = new();
     private readonly SortedDictionary<string, SortedDictionary<string, double>> _counters = new(StringComparer.Ordinal);
-    private readonly long[] _scanBuckets = new long[MetricCatalogue.ScanDurationBuckets.Length + 1];
+    private readonly Distribution _scans = new(MetricCatalogue.ScanDurationSeconds, MetricCatalogue.ScanDurationBuckets);
+    private readonly Distribution _roundTrips = new(MetricCatalogue.ProbeRoundTripSeconds, MetricCatalogue.ProbeRoundTripBuckets);
     private readonly MeterListener _listener = new();
     private readonly AgentStatus _status;
     private readonly string _info;
-    private double _scanSum;
-    private long _scanCount;
 
     public Exposition(MetricCatalogue catalogue, AgentStatus status, string version, string datapath, string kernel)
     {
@@ -66,6 +65,7 @@ internal sealed class Exposition : IDisposable
         var gauges = _status.Current;
         Gauge(text, MetricCatalogue.AgentInfo, [new Sample(_info, 1)]);
         Gauge(text, MetricCatalogue.Sockets, gauges.Sockets);
+        Gauge(text, MetricCatalogue.DestinationInPool, gauges.Endpoints);
         Gauge(text, MetricCatalogue.ScannedSockets, [new Sample("", gauges.Scanned)]);
         Gauge(text, MetricCatalogue.Policies, [new Sample("{state=\"invalid\"}", gauges.InvalidPolicies), new Sample("{state=\"loaded\"}", gauges.Policies)]);
         Gauge(text, MetricCatalogue.PolicyLoadedTimestampSeconds, [new Sample("", gauges.LoadedAt)]);
@@ -79,7 +79,8 @@ internal sealed class Exposition : IDisposable
                     Line(text, name, labels, value);
                 }
             }
-            Histogram(text);
+            Histogram(text, _scans);
+            Histogram(text, _roundTrips);
         }
         return text.ToString();
     }
@@ -107,28 +108,24 @@ internal sealed class Exposition : IDisposable
 
     private void Observe(Instrument instrument, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags, object? state)
     {
-        var bucket = Array.FindIndex(MetricCatalogue.ScanDurationBuckets, bound => value <= bound);
         lock (_lock)
         {
-            _scanBuckets[bucket < 0 ? ^1 : bucket]++;
-            _scanSum += value;
-            _scanCount++;
+            (instrument.Name == _scans.Name ? _scans : _roundTrips).Add(value);
         }
     }
 
-    private void Histogram(StringBuilder text)
+    private static void Histogram(StringBuilder text, Distribution distribution)
     {
-        const string name = MetricCatalogue.ScanDurationSeconds;
-        Head(text, name, "histogram");
+        Head(text, distribution.Name, "histogram");
         var cumulative = 0L;
-        for (var i = 0; i < _scanBuckets.Length; i++)
+        for (var i = 0; i < distribution.Counts.Length; i++)
         {
-            cumulative += _scanBuckets[i];
-            var bound = i < MetricCatalogue.ScanDurationBuckets.Length ? Number(MetricCatalogue.ScanDurationBuckets[i]) : "+Inf";
-            Line(text, name + "_bucket", $"{{le=\"{bound}\"}}", cumulative);
+            cumulative += distribution.Counts[i];
+            var bound = i < distribution.Bounds.Length ? Number(distribution.Bounds[i]) : "+Inf";
+            Line(text, distribution.Name + "_bucket", $"{{le=\"{bound}\"}}", cumulative);
         }
-        Line(text, name + "_sum", "", _scanSum);
-        Line(text, name + "_count", "", _scanCount);
+        Line(text, distribution.Name + "_sum", "", distribution.Sum);
+        Line(text, distribution.Name + "_count", "", cumulative);
     }
 
     private static void Gauge(StringBuilder text, string name, IReadOnlyList<Sample> samples)
@@ -148,4 +145,23 @@ internal sealed class Exposition : IDisposable
         text.Append(name).Append(labels).Append(' ').Append(Number(value)).Append('\n');
 
     private static string Number(double value) => value.ToString("R", CultureInfo.InvariantCulture);
+
+    /// <summary>What a histogram has counted.</summary>
+    private sealed class Distribution(string name, double[] bounds)
+    {
+        public string Name { get; } = name;
+
+        public double[] Bounds { get; } = bounds;
+
+        public long[] Counts { get; } = new long[bounds.Length + 1];
+
+        public double Sum { get; private set; }
+
+        public void Add(double value)
+        {
+            var bucket = Array.FindIndex(Bounds, bound => value <= bound);
+            Counts[bucket < 0 ? ^1 : bucket]++;
+            Sum += value;
+        }
+    }
 }

@@ -20,10 +20,21 @@ internal sealed class MetricCatalogue : IDisposable
     public const string Policies = "keepalive_policies";
     public const string PolicyLoadFailuresTotal = "keepalive_policy_load_failures_total";
     public const string PolicyLoadedTimestampSeconds = "keepalive_policy_loaded_timestamp_seconds";
+    public const string ProbesTotal = "keepalive_probes_total";
+    public const string ProbeRepliesTotal = "keepalive_probe_replies_total";
+    public const string ProbesUnansweredTotal = "keepalive_probes_unanswered_total";
+    public const string ProbeRoundTripSeconds = "keepalive_probe_rtt_seconds";
+    public const string ConnectionsDeadTotal = "keepalive_connections_dead_total";
+    public const string DestinationInPool = "keepalive_destination_in_pool";
+    public const string CapturePacketsTotal = "keepalive_capture_packets_total";
+    public const string CaptureDroppedTotal = "keepalive_capture_dropped_total";
     public const string AgentInfo = "keepalive_agent_info";
 
     /// <summary>Upper bounds in seconds: from an idle node's pass to a pass that is as long as the default interval.</summary>
     public static readonly double[] ScanDurationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+    /// <summary>Upper bounds in seconds: from the same host to the far side of the world, and to an answer that is as good as none.</summary>
+    public static readonly double[] ProbeRoundTripBuckets = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
     /// <summary>Help text by metric name.</summary>
     public static readonly IReadOnlyDictionary<string, string> Help = new Dictionary<string, string>
@@ -37,6 +48,14 @@ internal sealed class MetricCatalogue : IDisposable
         [Policies] = "Policies in force (loaded), and whether a changed set of them was refused (invalid, 0 or 1).",
         [PolicyLoadFailuresTotal] = "Times a changed set of policies was refused because of errors in it.",
         [PolicyLoadedTimestampSeconds] = "When the policies in force were loaded, in Unix time.",
+        [ProbesTotal] = "Keepalive probes sent on connections that a policy selects.",
+        [ProbeRepliesTotal] = "Replies to them.",
+        [ProbesUnansweredTotal] = "Those that were not answered before the next was sent, or the connection's end.",
+        [ProbeRoundTripSeconds] = "Time from a probe to its reply.",
+        [ConnectionsDeadTotal] = "Connections that ended because their other end is gone, by cause: probes, reset, timeout.",
+        [DestinationInPool] = "Whether an endpoint is to be used: 0 from a connection's death by unanswered probes until it answers again.",
+        [CapturePacketsTotal] = "Packets captured, payload left out by the kernel.",
+        [CaptureDroppedTotal] = "Packets the kernel dropped because they were not taken in time.",
         [AgentInfo] = "Version, datapath and kernel; always 1.",
     };
 
@@ -47,6 +66,13 @@ internal sealed class MetricCatalogue : IDisposable
         ApplyFailures = Meter.CreateCounter<long>(ApplyFailuresTotal);
         Restored = Meter.CreateCounter<long>(RestoredTotal);
         PolicyLoadFailures = Meter.CreateCounter<long>(PolicyLoadFailuresTotal);
+        Probes = Meter.CreateCounter<long>(ProbesTotal);
+        ProbeReplies = Meter.CreateCounter<long>(ProbeRepliesTotal);
+        ProbesUnanswered = Meter.CreateCounter<long>(ProbesUnansweredTotal);
+        ConnectionsDead = Meter.CreateCounter<long>(ConnectionsDeadTotal);
+        CapturePackets = Meter.CreateCounter<long>(CapturePacketsTotal);
+        CaptureDropped = Meter.CreateCounter<long>(CaptureDroppedTotal);
+        ProbeRoundTrip = Meter.CreateHistogram<double>(ProbeRoundTripSeconds, unit: "s");
         ScanDuration = Meter.CreateHistogram<double>(ScanDurationSeconds, unit: "s");
     }
 
@@ -59,6 +85,20 @@ internal sealed class MetricCatalogue : IDisposable
     public Counter<long> Restored { get; }
 
     public Counter<long> PolicyLoadFailures { get; }
+
+    public Counter<long> Probes { get; }
+
+    public Counter<long> ProbeReplies { get; }
+
+    public Counter<long> ProbesUnanswered { get; }
+
+    public Counter<long> ConnectionsDead { get; }
+
+    public Counter<long> CapturePackets { get; }
+
+    public Counter<long> CaptureDropped { get; }
+
+    public Histogram<double> ProbeRoundTrip { get; }
 
     public Histogram<double> ScanDuration { get; }
 

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Net;
 using Keepalive.Agent.Destinations;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;
@@ -25,7 +24,7 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
     private readonly Lock _lock = new();
     private string _signature = "";
     private ResourceSet _resources = ResourceSet.Empty;
-    private IReadOnlyDictionary<string, IReadOnlyList<IPAddress>> _hosts = new Dictionary<string, IReadOnlyList<IPAddress>>();
+    private HostAnswers _hosts = HostAnswers.None;
     private Task? _resolving;
     private long _resolvedAt;
     private bool _answersChanged;
@@ -75,14 +74,15 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
             _answersChanged = false;
         }
         var compiled = Compile(_resources);
-        return new PolicyLoad(new PolicySnapshot(compiled.Policy, existing), []);
+        // The rest was said when the files were read.
+        return new PolicyLoad(new PolicySnapshot(compiled.Policy, existing), [.. compiled.Diagnostics.Where(AboutHosts)]);
     }
 
     private CompilationResult Compile(ResourceSet resources)
     {
         lock (_lock)
         {
-            return PolicyCompiler.Compile(resources, new CompilerOptions { ResolvedHosts = _hosts, Side = side });
+            return PolicyCompiler.Compile(resources, _hosts.ToOptions(side));
         }
     }
 
@@ -101,16 +101,15 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
                 var answers = await resolver.ResolveAsync(hosts, stop).ConfigureAwait(false);
                 lock (_lock)
                 {
-                    _answersChanged |= !SameAnswers(_hosts, answers);
+                    _answersChanged |= !_hosts.IsSameAs(answers);
                     _hosts = answers;
                 }
             },
             stop);
     }
 
-    private static bool SameAnswers(
-        IReadOnlyDictionary<string, IReadOnlyList<IPAddress>> a, IReadOnlyDictionary<string, IReadOnlyList<IPAddress>> b) =>
-        a.Count == b.Count && a.All(pair => b.TryGetValue(pair.Key, out var other) && pair.Value.ToHashSet().SetEquals(other));
+    private static bool AboutHosts(Diagnostic diagnostic) =>
+        diagnostic.Code == DiagnosticCatalog.LastAnswer.Code || diagnostic.Code == DiagnosticCatalog.TooManyAddresses.Code;
 
     /// <summary>Changes whenever a file is written, replaced, added or removed; follows links, as a mounted ConfigMap is swapped by one.</summary>
     private string Signature()

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Keepalive.Agent.Apply;
@@ -74,34 +73,17 @@ internal sealed class SocketList : ISocketSink
                 Keepalive(in r),
                 Timer(in r),
                 r.Unanswered > 0 ? r.Unanswered.ToString(CultureInfo.InvariantCulture) : "-",
-                r.UserTimeout > 0 ? Span(r.UserTimeout) : "-",
+                r.UserTimeout > 0 ? Spans.Short(r.UserTimeout) : "-",
                 r.Pid == 0 ? "-" : $"{r.Pid}/{SocketText.Printable(Command(r.Pid)!)}",
                 r.Rule is null ? "-" : r.Rule.Policy + (IsManaged(in r) ? "" : $" ({Standing(in r)})"),
                 r.Rule?.Destination ?? "-",
             ]);
         }
-        var widths = new int[heads.Length];
-        foreach (var row in rows)
-        {
-            for (var i = 0; i < row.Length; i++)
-            {
-                widths[i] = Math.Max(widths[i], row[i].Length);
-            }
-        }
-        var line = new StringBuilder();
-        foreach (var row in rows)
-        {
-            line.Clear();
-            for (var i = 0; i < row.Length; i++)
-            {
-                line.Append(row[i].PadRight(widths[i] + 2));
-            }
-            output.WriteLine(line.ToString().TrimEnd());
-        }
+        TextTable.Write(output, rows);
     }
 
     /// <summary>The values the socket really has, also where a dry run says what they would be.</summary>
-    private static KeepaliveOptions? Actual(in SocketRecord record) =>
+    internal static KeepaliveOptions? Actual(in SocketRecord record) =>
         record.Outcome is SocketOutcome.WouldApply or SocketOutcome.WouldRestore ? record.Replaced : record.Current;
 
     private static bool IsManaged(in SocketRecord record) => record is { Rule: not null, Outcome: SocketOutcome.Managed or SocketOutcome.Deferred };
@@ -124,7 +106,7 @@ internal sealed class SocketList : ISocketSink
     };
 
     private static string Timer(in SocketRecord record) =>
-        TimerName(record.Timer) is { } name ? $"{name} {Span(record.TimerExpires)}" : "-";
+        TimerName(record.Timer) is { } name ? $"{name} {Spans.Short(record.TimerExpires)}" : "-";
 
     private static string? TimerName(TcpTimer timer) => timer switch
     {
@@ -134,15 +116,6 @@ internal sealed class SocketList : ISocketSink
         TcpTimer.TimeWait => "timewait",
         TcpTimer.ZeroWindowProbe => "persist",
         _ => "unknown",
-    };
-
-    /// <summary><c>850ms</c>, <c>12.3s</c>, <c>11m39s</c>, <c>1h59m</c>.</summary>
-    private static string Span(long milliseconds) => milliseconds switch
-    {
-        < 1000 => $"{milliseconds}ms",
-        < 60_000 => string.Create(CultureInfo.InvariantCulture, $"{milliseconds / 1000.0:0.0}s"),
-        < 3_600_000 => $"{milliseconds / 60_000}m{milliseconds / 1000 % 60:00}s",
-        _ => $"{milliseconds / 3_600_000}h{milliseconds / 60_000 % 60:00}m",
     };
 
     private string? Command(int pid)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
@@ -18,16 +19,19 @@ internal sealed partial class AgentLoop(
     AgentStatus status,
     ChangeLog changes,
     SocketTally tally,
+    LivenessWatch liveness,
     ILogger logger) : IDisposable
 {
     private readonly AutoResetEvent _wake = new(false);
-    private readonly FanOut _sink = new(changes, tally);
+    private readonly FanOut _sink = new(changes, tally, liveness.Monitor);
     private bool _reload;
     private bool _invalid;
     private double _loadedAt;
     private long _allocatedAtCollection;
     private int _namespaceFailures;
     private bool _alone;
+    private string? _trouble;
+    private long _lost;
 
     /// <summary>Reads the policies again although nothing tells that they changed.</summary>
     public void Reload()
@@ -43,11 +47,13 @@ internal sealed partial class AgentLoop(
         using var registration = stop.Register(() => _wake.Set());
         var policy = first.Snapshot!;
         Loaded(first);
+        Survey(policy, stop);
         for (var full = true; !stop.IsCancellationRequested; full = false)
         {
             var begun = Stopwatch.GetTimestamp();
             policy = Refresh(policy, stop);
-            Pass(policy, new PassScope { Full = full, DryRun = options.DryRun, SpreadOver = options.Interval, Stop = stop }, _sink);
+            Pass(policy, new PassScope { Full = full, DryRun = options.DryRun, Timers = liveness.NeedsTimers, SpreadOver = options.Interval, Stop = stop }, _sink);
+            Follow(policy);
             var left = options.Interval - Stopwatch.GetElapsedTime(begun);
             if (left > TimeSpan.Zero)
             {
@@ -55,6 +61,31 @@ internal sealed partial class AgentLoop(
             }
         }
         return options.RestoreOnExit && !options.DryRun ? GiveBack() : 0;
+    }
+
+    private void Survey(PolicySnapshot policy, CancellationToken stop)
+    {
+        try
+        {
+            liveness.Survey(datapath, policy, stop);
+        }
+        catch (IOException e)
+        {
+            LogPassFailed(e.Message);
+        }
+    }
+
+    /// <summary>What a capture fails of is not to end the passes.</summary>
+    private void Follow(PolicySnapshot policy)
+    {
+        try
+        {
+            liveness.Follow(policy);
+        }
+        catch (IOException e)
+        {
+            LogPassFailed(e.Message);
+        }
     }
 
     private int GiveBack()
@@ -105,6 +136,19 @@ internal sealed partial class AgentLoop(
             {
                 LogNamespacesFailed(_namespaceFailures);
             }
+        }
+        if (summary.Trouble != _trouble)
+        {
+            _trouble = summary.Trouble;
+            if (_trouble is not null)
+            {
+                LogTrouble(_trouble);
+            }
+        }
+        if (summary.Lost != _lost)
+        {
+            LogLost(summary.Lost - _lost);
+            _lost = summary.Lost;
         }
         var alone = summary.Namespaces == 0;
         if (alone && !_alone)
@@ -170,7 +214,10 @@ internal sealed partial class AgentLoop(
     }
 
     private void Publish(PolicySnapshot policy, PassSummary summary) =>
-        status.Publish(new AgentStatus.Gauges(tally.Samples(), summary.Sockets, policy.Policies, _invalid ? 1 : 0, _loadedAt));
+        status.Publish(new AgentStatus.Gauges(tally.Samples(), summary.Sockets, policy.Policies, _invalid ? 1 : 0, _loadedAt)
+        {
+            Endpoints = liveness.Publish(),
+        });
 
     [LoggerMessage(EventIds.PolicyLoaded, LogLevel.Information, "Policies in force: {Policies}, with {Rules} address rules")]
     private partial void LogLoaded(int policies, int rules);
@@ -195,6 +242,13 @@ internal sealed partial class AgentLoop(
 
     [LoggerMessage(EventIds.NamespacesFailed, LogLevel.Warning, "{Count} network namespaces could not be looked into")]
     private partial void LogNamespacesFailed(int count);
+
+    [LoggerMessage(EventIds.DatapathTrouble, LogLevel.Warning, "{Trouble}")]
+    private partial void LogTrouble(string trouble);
+
+    [LoggerMessage(EventIds.ArrivalsLost, LogLevel.Information,
+        "{Count} new connections were set and are not listed or counted: there were too many since the last pass")]
+    private partial void LogLost(long count);
 
     [LoggerMessage(EventIds.NothingToSee, LogLevel.Warning,
         "No process but the agent is to be seen. In Kubernetes the pod needs hostPID: true; with --netns the path must exist")]

@@ -2,8 +2,9 @@ using System.Net.Sockets;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
-using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Capture;
 using Keepalive.Agent.Destinations;
+using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
@@ -43,6 +44,11 @@ internal static partial class AgentRun
         {
             return ExitCodes.NotPermitted;
         }
+        if (options is { Capture: true, Once: false } && CapturePrivileges.Missing() is { } missing)
+        {
+            Console.Error.WriteLine($"keepalive-agent: {missing}");
+            return ExitCodes.NotPermitted;
+        }
         if (!Privileges.CheckNamespaces(options.Namespaces, Console.Error))
         {
             return ExitCodes.Usage;
@@ -50,6 +56,11 @@ internal static partial class AgentRun
         try
         {
             return options.Once ? Once(options, load.Snapshot) : Serve(options, policies, load, signals).GetAwaiter().GetResult();
+        }
+        catch (DatapathException e)
+        {
+            Console.Error.WriteLine($"keepalive-agent: the bpf datapath cannot be used: {e.Message}. 'keepalive-agent support' tells more.");
+            return ExitCodes.NotPermitted;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
         {
@@ -69,12 +80,16 @@ internal static partial class AgentRun
         }
         directory.Warnings.ForEach(warning => Console.Error.WriteLine($"keepalive-agent: warning: {warning}"));
         using var state = directory.IsOwner ? directory.CreateState() : null;
-        using var datapath = new PidfdDatapath(TimeProvider.System, options.Namespaces, directory.Inherited, state);
+        using var chosen = ChosenDatapath.Create(options, policy, directory.Inherited, state, attach: false);
+        if (chosen.WhyNotBpf is { } why)
+        {
+            Console.Error.WriteLine($"keepalive-agent: the bpf datapath cannot be used: {why}; using pidfd");
+        }
         // Once and then giving everything back: what is left of that is the giving back of what earlier runs have set.
         var restore = options.RestoreOnExit;
         var report = new OnceReport(Console.Out, whenRestored: restore ? "asked for with --restore-on-exit" : null);
-        report.Summary(datapath.Pass(
-            restore ? PolicySnapshot.Empty : policy, new PassScope { Full = true, DryRun = options.DryRun, Last = restore }, report));
+        report.Summary(chosen.Datapath.Pass(
+            restore ? PolicySnapshot.Empty : policy, new PassScope { Full = true, Owners = true, DryRun = options.DryRun, Last = restore }, report));
         return report.Failed > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
@@ -95,11 +110,17 @@ internal static partial class AgentRun
             LogState(logger, warning);
         }
         using var state = options.DryRun ? null : directory.CreateState();
-        using var datapath = new PidfdDatapath(TimeProvider.System, options.Namespaces, directory.Inherited, state);
+        using var chosen = ChosenDatapath.Create(options, load.Snapshot!, directory.Inherited, state, attach: !options.DryRun);
+        var datapath = chosen.Datapath;
+        if (chosen.WhyNotBpf is { } why)
+        {
+            LogFallback(logger, why);
+        }
         using var metrics = new MetricCatalogue();
         var status = new AgentStatus();
         using var exposition = new Exposition(metrics, status, Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim());
         await using var server = options.Listen is null ? null : await Listen(options, exposition, loggers).ConfigureAwait(false);
+        using var liveness = new LivenessWatch(Captures(options, logger), metrics, TimeProvider.System, logger);
         using var loop = new AgentLoop(
             options,
             datapath,
@@ -108,12 +129,28 @@ internal static partial class AgentRun
             status,
             new ChangeLog(logger),
             new SocketTally(metrics, datapath.Name),
+            liveness,
             logger);
         signals.OnReload(loop.Reload);
         LogStarted(logger, Version, datapath.Name, options.Interval.TotalSeconds, options.Listen?.ToString() ?? "no address");
         var notGivenBack = loop.Run(load, signals.Stop);
         LogStopped(logger);
         return notGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
+    }
+
+    /// <summary>Whether to capture: if asked for, and, where nothing was said, if it can be done.</summary>
+    private static bool Captures(RunOptions options, ILogger logger)
+    {
+        if (options.Capture == false)
+        {
+            return false;
+        }
+        if (CapturePrivileges.Missing() is { } missing)
+        {
+            LogNoCapture(logger, missing);
+            return false;
+        }
+        return true;
     }
 
     private static async Task<MetricsServer> Listen(RunOptions options, Exposition exposition, ILoggerFactory loggers)
@@ -162,8 +199,15 @@ internal static partial class AgentRun
         "keepalive-agent {Version} started: datapath {Datapath}, a pass every {Interval} s, metrics on {Listen}")]
     private static partial void LogStarted(ILogger logger, string version, string datapath, double interval, string listen);
 
+    [LoggerMessage(EventIds.DatapathFallback, LogLevel.Information, "The bpf datapath cannot be used: {Reason}; using pidfd")]
+    private static partial void LogFallback(ILogger logger, string reason);
+
     [LoggerMessage(EventIds.StateNotUnderstood, LogLevel.Warning, "{Warning}")]
     private static partial void LogState(ILogger logger, string warning);
+
+    [LoggerMessage(EventIds.CaptureUnavailable, LogLevel.Warning,
+        "{Missing} Until then liveness is what the kernel's timers show at each pass; --capture off says the same and this no more")]
+    private static partial void LogNoCapture(ILogger logger, string missing);
 
     [LoggerMessage(EventIds.Stopped, LogLevel.Information, "Stopped")]
     private static partial void LogStopped(ILogger logger);

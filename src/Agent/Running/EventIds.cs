@@ -7,6 +7,9 @@ internal static class EventIds
     public const int Stopped = 2;
     public const int StateNotUnderstood = 3;
     public const int NotGivenBack = 4;
+    public const int DatapathFallback = 5;
+    public const int DatapathTrouble = 6;
+    public const int ArrivalsLost = 7;
     public const int PolicyLoaded = 10;
     public const int PolicyRefused = 11;
     public const int PolicyDiagnostic = 12;
@@ -20,4 +23,11 @@ internal static class EventIds
     public const int PassFailed = 31;
     public const int NamespacesFailed = 32;
     public const int NothingToSee = 33;
+    public const int ConnectionDead = 40;
+    public const int EndpointOut = 41;
+    public const int EndpointBack = 42;
+    public const int CountsDiffer = 43;
+    public const int LivenessLeftOut = 44;
+    public const int CaptureFailed = 45;
+    public const int CaptureUnavailable = 46;
 }

@@ -24,7 +24,7 @@ internal sealed class RunDirectory : IDisposable
     public List<string> Warnings { get; } = [];
 
     /// <summary>What the last agent of this boot knew.</summary>
-    public Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> Inherited { get; }
+    public InheritedSockets Inherited { get; }
 
     /// <summary>Takes the lock if it is free.</summary>
     /// <exception cref="IOException">The directory cannot be made or written to.</exception>

@@ -13,6 +13,11 @@ internal sealed record RunOptions
 
     public required TimeSpan Interval { get; init; }
 
+    public required DatapathKind Datapath { get; init; }
+
+    /// <summary>Null is the root of the version 2 hierarchy.</summary>
+    public required string? Cgroup { get; init; }
+
     public required ExistingMode Existing { get; init; }
 
     public required Side Side { get; init; }
@@ -26,6 +31,9 @@ internal sealed record RunOptions
     public required IReadOnlyList<string> Namespaces { get; init; }
 
     public required string StateDirectory { get; init; }
+
+    /// <summary>Whether to capture probes; null where nothing was said.</summary>
+    public required bool? Capture { get; init; }
 
     public required bool JsonLog { get; init; }
 }

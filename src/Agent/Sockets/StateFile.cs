@@ -1,6 +1,8 @@
 using System.Buffers.Text;
+using System.Globalization;
 using System.Text;
 using System.Text.Unicode;
+using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux;
 using Keepalive.Linux.Files;
@@ -18,6 +20,7 @@ namespace Keepalive.Agent.Sockets;
 /// kept NETNS COOKIE FOUND                                   looked at, left as it is
 /// application NETNS COOKIE                                  changed by the application since
 /// forget NETNS COOKIE
+/// arriving VALUES…                                          what new connections are set to before each is noted; "-" leaves one alone
 /// </code>
 /// Values are <c>on,TIME,INTERVAL,PROBES</c> in seconds. Socket cookies are unique until the next boot, so another boot id voids the file.
 /// </summary>
@@ -32,6 +35,7 @@ internal sealed class StateFile : IDisposable
     private AppendLog _log;
     private long _compactedLength;
     private bool _unconfirmed;
+    private string _arriving = "";
 
     private StateFile(string path, string bootId, AppendLog log)
     {
@@ -47,9 +51,9 @@ internal sealed class StateFile : IDisposable
     /// <param name="path">The file.</param>
     /// <param name="bootId">This boot's id.</param>
     /// <param name="warn">Told of anything in it that cannot be understood, and what follows from that.</param>
-    public static Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> Load(string path, string bootId, Action<string> warn)
+    public static InheritedSockets Load(string path, string bootId, Action<string> warn)
     {
-        var known = new Dictionary<(ulong, ulong), SocketMemory>();
+        var known = new InheritedSockets();
         string[] lines;
         try
         {
@@ -91,8 +95,15 @@ internal sealed class StateFile : IDisposable
     }
 
     /// <summary>Takes in one line; false when it makes no sense.</summary>
-    private static bool Take(string[] words, Dictionary<(ulong, ulong), SocketMemory> known, List<(ulong, ulong)> open)
+    private static bool Take(string[] words, InheritedSockets known, List<(ulong, ulong)> open)
     {
+        if (words[0] == "arriving")
+        {
+            var settings = words.Skip(1).Where(word => word.Length > 0).Select(ParseSettings).ToList();
+            known.Arriving.Clear();
+            known.Arriving.AddRange(settings.OfType<KeepaliveSettings>());
+            return settings.TrueForAll(parsed => parsed is not null);
+        }
         if (words is ["ok"])
         {
             foreach (var id in open)
@@ -134,7 +145,8 @@ internal sealed class StateFile : IDisposable
     /// <exception cref="LinuxException">The directory cannot be written to.</exception>
     public static StateFile Create(string path, string bootId, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory> known)
     {
-        var file = new StateFile(path, bootId, WriteNew(path, bootId, known));
+        var arriving = known is InheritedSockets inherited ? Arriving(inherited.Arriving) : "";
+        var file = new StateFile(path, bootId, WriteNew(path, bootId, known, arriving)) { _arriving = arriving };
         file._compactedLength = file._log.Length;
         return file;
     }
@@ -160,6 +172,21 @@ internal sealed class StateFile : IDisposable
     /// restart then judges by older knowledge, and no socket has values nobody knows of.</summary>
     public void Note(ulong netns, ulong cookie, SocketMemory? memory) => Try(() => Append(_log, netns, cookie, memory));
 
+    /// <summary>Notes what new connections are set to from now on, before any is. It takes the place of what was noted so before.</summary>
+    /// <exception cref="LinuxException">No room: none must be set.</exception>
+    public void Announce(IEnumerable<KeepaliveSettings> settings)
+    {
+        var line = Arriving(settings);
+        if (line != _arriving)
+        {
+            _log.Append(Encoding.UTF8.GetBytes(line));
+            _arriving = line;
+        }
+    }
+
+    /// <summary>The same, where what was noted before may as well stand.</summary>
+    public void TryAnnounce(IEnumerable<KeepaliveSettings> settings) => Try(() => Announce(settings));
+
     /// <summary>Rewrites the file when most of it has been overtaken.</summary>
     public void CompactWhenWorthwhile(Func<IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory>> known)
     {
@@ -167,7 +194,7 @@ internal sealed class StateFile : IDisposable
         {
             Try(() =>
             {
-                var log = WriteNew(_path, _bootId, known());
+                var log = WriteNew(_path, _bootId, known(), _arriving);
                 _log.Dispose();
                 _log = log;
                 _unconfirmed = false;
@@ -191,12 +218,13 @@ internal sealed class StateFile : IDisposable
         }
     }
 
-    private static AppendLog WriteNew(string path, string bootId, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory> known)
+    private static AppendLog WriteNew(
+        string path, string bootId, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory> known, string arriving)
     {
         var log = AppendLog.Create(path + ".new");
         try
         {
-            log.Append(Encoding.UTF8.GetBytes(Magic + bootId + "\n"));
+            log.Append(Encoding.UTF8.GetBytes(Magic + bootId + "\n" + arriving));
             // Confirmed ones first, so that the one "ok" speaks of them alone.
             foreach (var ((netns, cookie), memory) in known)
             {
@@ -253,6 +281,26 @@ internal sealed class StateFile : IDisposable
             || Utf8.TryWrite(line, $"set {netns} {cookie} {new Values(found)} {new Values(replaced)} {new Values(set)} - -\n", out n))
         {
             log.Append(line[..n]);
+        }
+    }
+
+    private static string Arriving(IEnumerable<KeepaliveSettings> settings)
+    {
+        static string Word(int? value) => value?.ToString(CultureInfo.InvariantCulture) ?? "-";
+        return $"arriving {string.Join(' ', settings.Distinct().Select(s => $"{Word(s.Time)},{Word(s.Interval)},{Word(s.Probes)}"))}\n";
+    }
+
+    private static KeepaliveSettings? ParseSettings(string text)
+    {
+        var parts = text.Split(',');
+        return parts.Length == 3 && TryParse(parts[0], 32767, out var time) && TryParse(parts[1], 32767, out var interval) && TryParse(parts[2], 127, out var probes)
+            ? new KeepaliveSettings(time, interval, probes)
+            : null;
+
+        static bool TryParse(string word, int most, out int? value)
+        {
+            value = int.TryParse(word, CultureInfo.InvariantCulture, out var number) ? number : null;
+            return word == "-" || (value > 0 && value <= most);
         }
     }
 

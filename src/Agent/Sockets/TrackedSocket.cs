@@ -30,6 +30,8 @@ internal sealed class TrackedSocket
     /// <summary>What <see cref="Current"/> has replaced (or, in a dry run, would) since the last record.</summary>
     public KeepaliveOptions? Replaced { get; set; }
 
+    public OwnValues Own { get; set; }
+
     public int UserTimeout { get; set; }
 
     /// <summary>The process and its descriptor through which the socket was last reached; 0 where not known.</summary>
@@ -81,6 +83,7 @@ internal sealed class TrackedSocket
         Found = Memory is { Holder: not SocketHolder.Application } memory ? memory.Found : null,
         Current = Current,
         Replaced = Replaced,
+        Own = Own,
         Changed = Replaced is not null && Outcome is not (SocketOutcome.WouldApply or SocketOutcome.WouldRestore),
         UserTimeout = UserTimeout,
         Rule = Rule,

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Policies;
 using Keepalive.Linux.Sockets;
 using Keepalive.Testbed;
@@ -7,34 +8,50 @@ using Xunit;
 namespace Keepalive.Agent.Tests.Apply;
 
 /// <summary>The rules of applying on real sockets of a process that knows nothing of it.</summary>
-public sealed class ApplyingTests : IDisposable
+public abstract class ApplyingTests : IDisposable
 {
     private const string Elsewhere = "10.77.9.9";
 
     private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
 
+    private readonly DatapathFactory _create;
     private readonly Lab _lab;
     private readonly Rig _rig;
     private readonly int _port;
 
-    public ApplyingTests()
+    private protected ApplyingTests(Func<Lab, DatapathFactory> create)
     {
         Live.Require("tcpdump");
         _lab = new Lab();
-        _lab.AddServerAddress(Elsewhere);
-        _port = _lab.Server.Listen();
-        _rig = new Rig(_lab.Client.NetnsPath);
+        try
+        {
+            _lab.AddServerAddress(Elsewhere);
+            _port = _lab.Server.Listen();
+            _create = create(_lab);
+            _rig = new Rig(_lab.Client.NetnsPath, _create);
+        }
+        catch
+        {
+            _lab.Dispose();
+            throw;
+        }
     }
 
+    private protected Lab Lab => _lab;
+
+    private protected Rig Rig => _rig;
+
+    private protected int Port => _port;
+
     [Theory]
-    [InlineData(Lab.ServerAddress)]
-    [InlineData(Lab.ServerAddress6)]
-    [InlineData(Lab.ServerAddressMapped)]
+    [InlineData(Testbed.Lab.ServerAddress)]
+    [InlineData(Testbed.Lab.ServerAddress6)]
+    [InlineData(Testbed.Lab.ServerAddressMapped)]
     public void Pass_ConnectionToDestination_HasThePolicysValuesAndTimer(string address)
     {
         var ids = _lab.Client.ConnectMany(address, _port, 20);
         var other = _lab.Client.Connect(Elsewhere, _port);
-        _rig.Policy = Rig.PolicyFor($"{Lab.ServerAddress}, \"{Lab.ServerAddress6}\"", PolicyText.GuideValues);
+        _rig.Policy = Apply.Rig.PolicyFor($"{Testbed.Lab.ServerAddress}, \"{Testbed.Lab.ServerAddress6}\"", PolicyText.GuideValues);
         _rig.Pass();
         for (var id = ids.First; id <= ids.Last; id++)
         {
@@ -57,16 +74,16 @@ public sealed class ApplyingTests : IDisposable
     [InlineData(3)]
     public void Pass_IdleForLongerThanTime_ProbesAtOnce(int? idleAlreadySet)
     {
-        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         if (idleAlreadySet is { } idle)
         {
             _lab.Client.Set(id, HolderOption.Idle, idle);
         }
         var clock = System.Diagnostics.Stopwatch.StartNew();
-        using var capture = new TcpdumpCapture(_lab.Client, Lab.ClientInterface, $"tcp port {_port}");
+        using var capture = new TcpdumpCapture(_lab.Client, Testbed.Lab.ClientInterface, $"tcp port {_port}");
         Eventually.True(() => clock.Elapsed > TimeSpan.FromSeconds(3.5), TimeSpan.FromSeconds(10));
         Assert.Equal(0, Nstat.Read(_lab.Client, Nstat.KeepaliveProbes));
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, "time: 3s, interval: 20s, probes: 5");
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 3s, interval: 20s, probes: 5");
         _rig.Pass();
         var applied = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
         Eventually.True(() => Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) == 1, TimeSpan.FromSeconds(1));
@@ -82,10 +99,10 @@ public sealed class ApplyingTests : IDisposable
     [Fact]
     public void Pass_IdleForHalfTheTime_ProbesAfterTheOtherHalf()
     {
-        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Eventually.True(() => clock.Elapsed > TimeSpan.FromSeconds(8), TimeSpan.FromSeconds(15));
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, "time: 60s, interval: 10s, probes: 6");
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 60s, interval: 10s, probes: 6");
         _rig.Pass();
         Assert.InRange(Ss.Read(_lab.Client, id).TimeLeft.TotalSeconds, 45, 52.5);
     }
@@ -93,13 +110,13 @@ public sealed class ApplyingTests : IDisposable
     [Fact]
     public void Pass_ProbesUnanswered_NeverRewritesAndTheConnectionLivesItsFullTime()
     {
-        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, "time: 1s, interval: 2s, probes: 4");
+        var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 1s, interval: 2s, probes: 4");
         _rig.Pass();
         _lab.BlackHole();
         Eventually.True(() => Ss.Read(_lab.Client, id).Unanswered >= 1, TimeSpan.FromSeconds(10), what: "a probe without an answer");
         var clock = System.Diagnostics.Stopwatch.StartNew();
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, "time: 1s, interval: 1s, probes: 9");
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 1s, interval: 1s, probes: 9");
         var over = false;
         while (!over && clock.Elapsed < TimeSpan.FromSeconds(30))
         {
@@ -124,12 +141,12 @@ public sealed class ApplyingTests : IDisposable
     [Fact]
     public void Pass_ProbesAnsweredAgain_WritesWhatWasPutOff()
     {
-        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, "time: 1s, interval: 1s, probes: 50");
+        var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 1s, interval: 1s, probes: 50");
         _rig.Pass();
         _lab.BlackHole();
         Eventually.True(() => Ss.Read(_lab.Client, id).Unanswered >= 1, TimeSpan.FromSeconds(10));
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
         _rig.Pass();
         Assert.Equal(SocketOutcome.Deferred, _rig.Records[_lab.Client.Cookie(id)].Outcome);
         _lab.Restore();
@@ -145,11 +162,11 @@ public sealed class ApplyingTests : IDisposable
     [Fact]
     public void Pass_ApplicationSetsItsOwnAfterwards_LeftAlone()
     {
-        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
+        var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
         _rig.Pass();
         _lab.Client.Set(id, HolderOption.Idle, 30);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, "time: 20s", existing: "replace");
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 20s", existing: "replace");
         _rig.Pass();
         Assert.Equal(new KeepaliveValues(true, 30, 10, 20), _lab.Client.Get(id));
         Assert.Equal(SocketOutcome.Application, _rig.Records[_lab.Client.Cookie(id)].Outcome);
@@ -162,8 +179,8 @@ public sealed class ApplyingTests : IDisposable
     [Fact]
     public void Pass_DryRun_TellsAndChangesNothing()
     {
-        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
+        var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
         _rig.Pass(new PassScope { Full = true, DryRun = true });
         var record = _rig.Records[_lab.Client.Cookie(id)];
         Assert.Equal(SocketOutcome.WouldApply, record.Outcome);
@@ -175,11 +192,11 @@ public sealed class ApplyingTests : IDisposable
     [Fact]
     public void Pass_NothingChanged_DumpsNothing()
     {
-        _lab.Client.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
+        _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
         _rig.Pass();
         Assert.Equal(0, _rig.Pass().NamespacesDumped);
-        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         Assert.Equal(1, _rig.Pass().NamespacesDumped);
         Assert.True(_lab.Client.Get(id).On);
     }
@@ -188,12 +205,12 @@ public sealed class ApplyingTests : IDisposable
     public void Pass_DescriptorNumberUsedAgain_NewSocketIsFound()
     {
         var other = _lab.Client.Connect(Elsewhere, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
-        _lab.Client.Connect(Lab.ServerAddress, _port);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+        _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         _rig.Pass();
         var number = _lab.Client.Descriptor(other);
         _lab.Client.Close(other);
-        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         Assert.Equal(number, _lab.Client.Descriptor(id));
         _rig.Pass();
         Assert.Equal(new KeepaliveValues(true, 700, 10, 20), _lab.Client.Get(id));
@@ -203,35 +220,20 @@ public sealed class ApplyingTests : IDisposable
     public void Pass_SecondProcessOfTheNamespace_ItsSocketsAreSet()
     {
         using var neighbour = _lab.Client.StartBeside();
-        var id = neighbour.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
+        var id = neighbour.Connect(Testbed.Lab.ServerAddress, _port);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
         _rig.Pass();
         Assert.Equal(new KeepaliveValues(true, 700, 10, 20), neighbour.Get(id));
     }
 
     [Fact]
-    public void Pass_SocketHeldByAProcessThatLeftItsNamespace_IsFoundSoonAndSearchedForNoLonger()
-    {
-        using var stranger = _lab.Client.StartBeside();
-        var id = stranger.Connect(Lab.ServerAddress, _port);
-        stranger.Enter(_lab.Server);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
-        _rig.Pass();
-        Assert.Equal(SocketOutcome.Unreachable, _rig.Records[stranger.Cookie(id)].Outcome);
-        Assert.False(stranger.Get(id).On);
-        _rig.Pass();
-        Assert.Equal(new KeepaliveValues(true, 700, 10, 20), stranger.Get(id));
-        Assert.Equal(0, _rig.Pass().NamespacesDumped);
-    }
-
-    [Fact]
     public void Pass_Spread_LongIdleBulkIsSetWithinTheTimeAndNotAtOnce()
     {
-        var ids = _lab.Client.ConnectMany(Lab.ServerAddress, _port, 600);
+        var ids = _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 600);
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Eventually.True(() => clock.Elapsed > TimeSpan.FromSeconds(2.5), TimeSpan.FromSeconds(10));
-        var fresh = _lab.Client.Connect(Lab.ServerAddress, _port);
-        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
+        var fresh = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
         clock.Restart();
         var summary = _rig.Pass(new PassScope { SpreadOver = TimeSpan.FromSeconds(2) });
         Assert.InRange(clock.Elapsed.TotalSeconds, 1.5, 4);
@@ -246,20 +248,124 @@ public sealed class ApplyingTests : IDisposable
     [Fact]
     public void Pass_SideBoth_SetsAcceptedSocketsToo()
     {
-        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        using var server = new Rig(_lab.Server.NetnsPath);
-        server.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
+        var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
+        using var server = new Rig(_lab.Server.NetnsPath, _create);
+        server.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
         server.Pass();
         Assert.False(_lab.Server.Get(SocketId.Accepted(0)).On);
-        server.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues, side: Keepalive.Config.Side.Both);
+        server.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues, side: Keepalive.Config.Side.Both);
         server.Pass();
         Assert.Equal(new KeepaliveValues(true, 700, 10, 20), _lab.Server.Get(SocketId.Accepted(0)));
         Assert.Equal(Untouched, _lab.Client.Get(id));
     }
 
-    public void Dispose()
+    public virtual void Dispose()
     {
         _rig.Dispose();
         _lab.Dispose();
+        GC.SuppressFinalize(this);
+    }
+}
+
+/// <summary>The rules, through descriptors of the applications' own.</summary>
+public sealed class PidfdApplyingTests() : ApplyingTests(_ => Datapaths.Pidfd)
+{
+    [Fact]
+    public void Pass_SocketHeldByAProcessThatLeftItsNamespace_IsFoundSoonAndSearchedForNoLonger()
+    {
+        using var stranger = Lab.Client.StartBeside();
+        var id = stranger.Connect(Testbed.Lab.ServerAddress, Port);
+        stranger.Enter(Lab.Server);
+        Rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+        Rig.Pass();
+        Assert.Equal(SocketOutcome.Unreachable, Rig.Records[stranger.Cookie(id)].Outcome);
+        Assert.False(stranger.Get(id).On);
+        Rig.Pass();
+        Assert.Equal(new KeepaliveValues(true, 700, 10, 20), stranger.Get(id));
+        Assert.Equal(0, Rig.Pass().NamespacesDumped);
+    }
+}
+
+/// <summary>The rules, through iterators in the kernel.</summary>
+public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
+{
+    [Fact]
+    public void Pass_ThirtyThousandChanged_EachIsReportedOnceWithWhatItHad()
+    {
+        const int connections = 15_000;
+        using var client = Holder.StartInNewNamespace();
+        using var server = client.StartBeside();
+        client.ConnectMany("127.0.0.1", server.Listen("127.0.0.1"), connections);
+        Eventually.True(() => server.Count().Accepted == connections, TimeSpan.FromSeconds(20));
+        using var rig = new Rig(client.NetnsPath, Datapaths.Bpf) { Policy = Apply.Rig.PolicyFor("127.0.0.0/8", PolicyText.GuideValues) };
+        rig.Pass();
+        var changed = rig.All.Where(record => record.Changed).ToList();
+        Assert.Equal(2 * connections, changed.Count);
+        Assert.Equal(2 * connections, changed.Select(record => record.Cookie).Distinct().Count());
+        Assert.All(changed, record => Assert.Equal(
+            (new KeepaliveOptions(false, 7200, 75, 9), new KeepaliveOptions(true, 700, 10, 20), SocketOutcome.Managed),
+            (record.Replaced!.Value, record.Current!.Value, record.Outcome)));
+        Assert.Equal(2 * connections, Ss.Read(client).Count(socket => socket.Timer == "keepalive"));
+        rig.Pass(new PassScope { Full = true });
+        Assert.DoesNotContain(rig.All, record => record.Changed);
+        Assert.Equal(2 * connections, rig.All.Count(record => record.Outcome == SocketOutcome.Managed));
+    }
+
+    [Fact]
+    public void Pass_ApplicationChangesItsValues_IsNoticedWithinTheAuditsPeriod()
+    {
+        var clock = new MovableClock();
+        using var rig = new Rig(
+            Lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(clock, Datapaths.Kernel, only, known, state, cgroup: null))
+        {
+            Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues),
+        };
+        var id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
+        rig.Pass();
+        Assert.Equal(0, rig.Pass().NamespacesDumped);
+        Lab.Client.Set(id, HolderOption.Count, 5);
+        clock.Advance(TimeSpan.FromSeconds(49));
+        Assert.Equal(0, rig.Pass().NamespacesDumped);
+        clock.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal(1, rig.Pass().NamespacesDumped);
+        Assert.Equal(SocketOutcome.Application, rig.Records[Lab.Client.Cookie(id)].Outcome);
+        // What has been taken note of is no reason to look again.
+        clock.Advance(TimeSpan.FromSeconds(51));
+        Assert.Equal(0, rig.Pass().NamespacesDumped);
+    }
+
+    [Fact]
+    public void Pass_ValueSetToTheSysctls_IsToldApartFromOneNotSet()
+    {
+        var id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
+        Lab.Client.Set(id, HolderOption.Interval, 75);
+        Rig.Pass();
+        var record = Rig.Records[Lab.Client.Cookie(id)];
+        Assert.Equal(new KeepaliveOptions(false, 7200, 75, 9), record.Current);
+        Assert.Equal(OwnValues.Known | OwnValues.Interval, record.Own);
+    }
+
+    /// <summary>A clock that only moves when told to.</summary>
+    private sealed class MovableClock : TimeProvider
+    {
+        private long _now = 1;
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override long GetTimestamp() => _now;
+
+        public void Advance(TimeSpan by) => _now += by.Ticks;
+    }
+
+    [Fact]
+    public void Pass_SocketHeldByAProcessThatLeftItsNamespace_IsSetAtOnce()
+    {
+        using var stranger = Lab.Client.StartBeside();
+        var id = stranger.Connect(Testbed.Lab.ServerAddress, Port);
+        stranger.Enter(Lab.Server);
+        Rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+        Rig.Pass();
+        Assert.Equal(new KeepaliveValues(true, 700, 10, 20), stranger.Get(id));
+        Assert.Equal(stranger.Pid, Rig.Records[stranger.Cookie(id)].Pid);
     }
 }

@@ -6,7 +6,7 @@ using Xunit;
 namespace Keepalive.Agent.Tests.Apply;
 
 /// <summary>Random histories of real sockets against a model of what the documentation promises.</summary>
-public sealed class ModelTests : IDisposable
+public abstract class ModelTests : IDisposable
 {
     private const int Histories = 1000;
     private const int Steps = 10;
@@ -27,16 +27,21 @@ public sealed class ModelTests : IDisposable
     ];
 
     private readonly Lab _lab = CreateLab();
+    private readonly Func<Lab, DatapathFactory> _create;
+
+    private protected ModelTests(Func<Lab, DatapathFactory> create) => _create = create;
+
+    private protected virtual int Number => Histories;
 
     [Fact]
     public void Histories_OfApplicationPolicyRestartAndRemoval_EndAsTheModelSays()
     {
         _lab.AddServerAddress(Elsewhere);
         var port = _lab.Server.Listen();
-        using var rig = new Rig(_lab.Client.NetnsPath);
+        using var rig = new Rig(_lab.Client.NetnsPath, _create(_lab));
         var snapshots = Policies.Select(p => p.Selects ? Rig.PolicyFor(Lab.ServerAddress, p.Yaml, p.Existing) : PolicySnapshot.Empty).ToArray();
         int written = 0, restored = 0, leftAlone = 0;
-        for (var seed = 0; seed < Histories; seed++)
+        for (var seed = 0; seed < Number; seed++)
         {
             var random = new Random(seed);
             var history = new List<string> { $"seed {seed}" };
@@ -91,10 +96,14 @@ public sealed class ModelTests : IDisposable
             _lab.Client.CloseAll();
         }
         // The histories were worth running.
-        Assert.True(written > 2000 && restored > 500 && leftAlone > 500, $"{written} written, {restored} restored, {leftAlone} left alone");
+        Assert.True(written > 2 * Number && restored > Number / 2 && leftAlone > Number / 2, $"{written} written, {restored} restored, {leftAlone} left alone");
     }
 
-    public void Dispose() => _lab.Dispose();
+    public virtual void Dispose()
+    {
+        _lab.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     private static Lab CreateLab()
     {
@@ -175,5 +184,49 @@ public sealed class ModelTests : IDisposable
             Seen = selected;
             _left = Values;
         }
+    }
+}
+
+/// <summary>The model, through descriptors of the applications' own.</summary>
+public sealed class PidfdModelTests() : ModelTests(_ => Datapaths.Pidfd);
+
+/// <summary>The model, through iterators in the kernel.</summary>
+public sealed class BpfModelTests() : ModelTests(_ => Datapaths.Bpf)
+{
+    private protected override int Number => 250;
+}
+
+/// <summary>The model, where connections are set when they are established.</summary>
+public sealed class AttachedModelTests : ModelTests
+{
+    private readonly TestCgroup _cgroup;
+
+    public AttachedModelTests()
+        : this(CreateCgroup())
+    {
+    }
+
+    private AttachedModelTests(TestCgroup cgroup)
+        : base(lab =>
+        {
+            var create = Datapaths.AttachedBpf(cgroup.Path);
+            cgroup.Add(lab.Client.Pid);
+            return create;
+        }) => _cgroup = cgroup;
+
+    private static TestCgroup CreateCgroup()
+    {
+        Datapaths.RequireBpf();
+        return new TestCgroup();
+    }
+
+    /// <summary>Each change of policy waits for the kernel's programs to be done with the one before.</summary>
+    private protected override int Number => 40;
+
+    public override void Dispose()
+    {
+        base.Dispose();
+        _cgroup.Dispose();
+        GC.SuppressFinalize(this);
     }
 }

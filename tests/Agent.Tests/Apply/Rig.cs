@@ -1,5 +1,4 @@
 using Keepalive.Agent.Apply;
-using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 using Keepalive.Config;
@@ -11,7 +10,7 @@ namespace Keepalive.Agent.Tests.Apply;
 
 /// <summary>Makes a datapath that looks only at some namespaces, with what its predecessor knew and where to note its own.</summary>
 internal delegate IDatapath DatapathFactory(
-    IReadOnlyList<string> only, Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> known, StateFile state);
+    IReadOnlyList<string> only, InheritedSockets known, StateFile state);
 
 /// <summary>An agent's datapath in this process, looking only at one namespace, that can be "killed" and started again.</summary>
 internal sealed class Rig : IDisposable, ISocketSink
@@ -23,23 +22,27 @@ internal sealed class Rig : IDisposable, ISocketSink
     private IDatapath? _datapath;
 
     /// <param name="netns">The only namespace it looks at.</param>
-    /// <param name="create">The datapath under test; pidfd where not given.</param>
-    public Rig(string netns, DatapathFactory? create = null)
+    /// <param name="create">The datapath under test.</param>
+    public Rig(string netns, DatapathFactory create)
     {
         _netns = netns;
-        _create = create ?? ((only, known, state) => new PidfdDatapath(TimeProvider.System, only, known, state));
+        _create = create;
         Restart();
     }
 
     /// <summary>What the last pass reported, by cookie; a socket reported twice by its last record.</summary>
     public Dictionary<ulong, SocketRecord> Records { get; } = [];
 
+    /// <summary>Everything the last pass reported, in its order.</summary>
+    public List<SocketRecord> All { get; } = [];
+
     public PolicySnapshot Policy { get; set; } = PolicySnapshot.Empty;
 
     public PassSummary Pass(PassScope? scope = null)
     {
         Records.Clear();
-        return _datapath!.Pass(Policy, scope ?? new PassScope(), this);
+        All.Clear();
+        return _datapath!.Pass(Policy, (scope ?? new PassScope()) with { Owners = true }, this);
     }
 
     /// <summary>What a kill and a new start amount to: nothing is finished or written, the state file is read as it stands.</summary>
@@ -57,7 +60,13 @@ internal sealed class Rig : IDisposable, ISocketSink
     /// <summary>A compiled policy; the parameters are those of <see cref="PolicyText.For"/>.</summary>
     public static PolicySnapshot PolicyFor(string addresses, string keepalive, string? existing = null, Side side = Side.Client)
     {
-        var read = PolicyReader.ReadText(PolicyText.For(addresses, keepalive, existing), "policy.yaml");
+        return Compile(PolicyText.For(addresses, keepalive, existing), side);
+    }
+
+    /// <summary>A compiled policy from its text.</summary>
+    public static PolicySnapshot Compile(string text, Side side = Side.Client)
+    {
+        var read = PolicyReader.ReadText(text, "policy.yaml");
         var compiled = PolicyCompiler.Compile(read.Resources, new CompilerOptions { Side = side });
         var errors = read.Diagnostics.Concat(compiled.Diagnostics).Where(d => d.Severity == Severity.Error).ToList();
         return errors.Count == 0 ? new PolicySnapshot(compiled.Policy, ExistingMode.Tighten) : throw new ArgumentException(string.Join('\n', errors));
@@ -74,7 +83,11 @@ internal sealed class Rig : IDisposable, ISocketSink
     {
     }
 
-    void ISocketSink.Socket(in SocketRecord record) => Records[record.Cookie] = record;
+    void ISocketSink.Socket(in SocketRecord record)
+    {
+        Records[record.Cookie] = record;
+        All.Add(record);
+    }
 
     void ISocketSink.EndNamespace(ulong inode)
     {

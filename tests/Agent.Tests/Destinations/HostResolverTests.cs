@@ -17,10 +17,45 @@ public sealed class HostResolverTests
         var fails = false;
         var resolver = new HostResolver((_, _) => fails ? throw new SocketException((int)SocketError.HostNotFound) : Task.FromResult<IPAddress[]>([Second, First, First]));
         var before = await resolver.ResolveAsync(["a"], CancellationToken.None);
-        Assert.Equal([First, Second], before["a"]);
+        Assert.Equal([First, Second], before.Addresses["a"]);
         fails = true;
-        Assert.Equal([First, Second], (await resolver.ResolveAsync(["a"], CancellationToken.None))["a"]);
-        Assert.Empty(await resolver.ResolveAsync(["b"], CancellationToken.None));
+        Assert.Equal([First, Second], (await resolver.ResolveAsync(["a"], CancellationToken.None)).Addresses["a"]);
+        Assert.Empty((await resolver.ResolveAsync(["b"], CancellationToken.None)).Addresses);
+    }
+
+    [Fact]
+    public async Task Resolve_HostStopsResolving_IsReportedAsKeptAndThenAsAnswered()
+    {
+        var fails = false;
+        var resolver = new HostResolver((_, _) => fails ? throw new SocketException((int)SocketError.HostNotFound) : Task.FromResult<IPAddress[]>([First]));
+        var before = await resolver.ResolveAsync(["a", "b"], CancellationToken.None);
+        Assert.Empty(before.Kept);
+        fails = true;
+        var during = await resolver.ResolveAsync(["a", "b"], CancellationToken.None);
+        Assert.Equal(["a", "b"], during.Kept.Order());
+        Assert.False(during.IsSameAs(before));
+        fails = false;
+        var after = await resolver.ResolveAsync(["a", "b"], CancellationToken.None);
+        Assert.Empty(after.Kept);
+        Assert.True(after.IsSameAs(before));
+    }
+
+    [Fact]
+    public async Task Resolve_ThousandsOfRecords_TakesTheSameFewWhateverTheirOrder()
+    {
+        var records = Enumerable.Range(0, 5_000).Select(i => new IPAddress([10, 0, (byte)(i >> 8), (byte)i])).ToArray();
+        var resolver = new HostResolver((_, _) =>
+        {
+            Random.Shared.Shuffle(records);
+            return Task.FromResult(records.ToArray());
+        });
+        var once = await resolver.ResolveAsync(["hostile"], CancellationToken.None);
+        var again = await resolver.ResolveAsync(["hostile"], CancellationToken.None);
+        Assert.Equal(HostResolver.MaxAddresses, once.Addresses["hostile"].Count);
+        Assert.Equal(["hostile"], once.Cut);
+        Assert.True(again.IsSameAs(once));
+        Assert.DoesNotContain("hostile", (await new HostResolver((_, _) => Task.FromResult(records[..HostResolver.MaxAddresses]))
+            .ResolveAsync(["hostile"], CancellationToken.None)).Cut);
     }
 
     [Fact]
@@ -31,7 +66,7 @@ public sealed class HostResolverTests
             (host, _) => host == "slow" ? never.Task : Task.FromResult<IPAddress[]>([First]), perHost: TimeSpan.FromMilliseconds(200));
         var clock = Stopwatch.StartNew();
         var answers = await resolver.ResolveAsync(["slow", "a", "b"], CancellationToken.None);
-        Assert.Equal(["a", "b"], answers.Keys.Order());
+        Assert.Equal(["a", "b"], answers.Addresses.Keys.Order());
         Assert.InRange(clock.ElapsedMilliseconds, 190, 5000);
     }
 
@@ -41,7 +76,7 @@ public sealed class HostResolverTests
         var never = new TaskCompletionSource<IPAddress[]>();
         var resolver = new HostResolver((_, _) => never.Task, perHost: TimeSpan.FromMilliseconds(300), inAll: TimeSpan.FromSeconds(1));
         var clock = Stopwatch.StartNew();
-        Assert.Empty(await resolver.ResolveAsync([.. Enumerable.Range(0, 500).Select(i => $"h{i}")], CancellationToken.None));
+        Assert.Empty((await resolver.ResolveAsync([.. Enumerable.Range(0, 500).Select(i => $"h{i}")], CancellationToken.None)).Addresses);
         Assert.InRange(clock.ElapsedMilliseconds, 900, 6000);
     }
 

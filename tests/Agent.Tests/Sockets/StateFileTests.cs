@@ -122,6 +122,30 @@ public sealed class StateFileTests : IDisposable
     }
 
     [Fact]
+    public void Announce_AfterKill_TellsWhatUnknownSocketsHaveAndWhatTheyHadBefore()
+    {
+        var file = StateFile.Create(FilePath, Boot, Nothing);
+        file.Announce([new(700, 10, 20), new(60, null, 3)]);
+        var known = StateFile.Load(FilePath, Boot, Assert.Fail);
+        Assert.True(known.MayHaveArrived(On));
+        Assert.True(known.MayHaveArrived(new KeepaliveOptions(true, 60, 17, 3)));
+        Assert.False(known.MayHaveArrived(On with { Enabled = false }));
+        Assert.False(known.MayHaveArrived(On with { Probes = 3 }));
+        Assert.Equal(SocketMemory.OfAgent(Off, On), known.Arrived(On, untouched: null));
+        Assert.Equal(
+            SocketMemory.OfAgent(new(false, 500, 17, 8), new(true, 60, 17, 3)),
+            known.Arrived(new(true, 60, 17, 3), untouched: new(false, 500, 50, 8)));
+
+        // It outlives a new start, and the end of the agent that sees to its sockets itself.
+        StateFile.Create(FilePath, Boot, known).Dispose();
+        Assert.Equal(2, StateFile.Load(FilePath, Boot, Assert.Fail).Arriving.Count);
+        file = StateFile.Create(FilePath, Boot, known);
+        file.TryAnnounce([]);
+        Assert.Empty(StateFile.Load(FilePath, Boot, Assert.Fail).Arriving);
+        file.Dispose();
+    }
+
+    [Fact]
     public void Intend_LongNames_StillNoted()
     {
         using var file = StateFile.Create(FilePath, Boot, Nothing);

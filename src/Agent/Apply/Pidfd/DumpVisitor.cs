@@ -14,7 +14,7 @@ namespace Keepalive.Agent.Apply.Pidfd;
 internal ref struct DumpVisitor(
     WatchedNamespace watched,
     PassContext pass,
-    Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> inherited,
+    InheritedSockets inherited,
     ValueAudit audit) : ISockDiagVisitor
 {
     private readonly bool _existingChanged = (watched.ComparedWith as PolicySnapshot)?.Existing != pass.Policy.Existing;
@@ -108,7 +108,8 @@ internal ref struct DumpVisitor(
     private static bool IsClosed(in DiagnosedSocket seen) =>
         seen.Inode == 0 && seen.State is (TcpState.FinWait1 or TcpState.FinWait2 or TcpState.LastAck or TcpState.Closing);
 
-    private static bool SameEffect(CompiledRule? a, CompiledRule? b) =>
+    /// <summary>Whether two rules ask the same of a socket.</summary>
+    public static bool SameEffect(CompiledRule? a, CompiledRule? b) =>
         ReferenceEquals(a, b) || (a is not null && b is not null && a.Settings == b.Settings && a.Existing == b.Existing);
 
     private static int Unanswered(in DiagnosedSocket seen) => seen.Timer == TcpTimer.Keepalive ? seen.TimerCount : 0;

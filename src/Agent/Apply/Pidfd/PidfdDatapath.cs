@@ -22,7 +22,7 @@ internal sealed class PidfdDatapath : IDatapath
     private readonly TimeProvider _time;
     private readonly bool _looksEverywhere;
     private readonly StateFile? _state;
-    private readonly Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> _inherited;
+    private readonly InheritedSockets _inherited;
     private readonly ProcessTable _processes = new();
     private readonly MountSurvey _mounts = new();
     private readonly NamespaceInventory _namespaces;
@@ -40,7 +40,7 @@ internal sealed class PidfdDatapath : IDatapath
     public PidfdDatapath(
         TimeProvider time,
         IReadOnlyList<string> only,
-        Dictionary<(ulong Namespace, ulong Cookie), SocketMemory> inherited,
+        InheritedSockets inherited,
         StateFile? state)
     {
         _time = time;
@@ -48,7 +48,7 @@ internal sealed class PidfdDatapath : IDatapath
         _state = state;
         _inherited = inherited;
         _namespaces = new NamespaceInventory(_processes, only);
-        _applier = new SocketApplier(state);
+        _applier = new SocketApplier(new SocketLedger(state, inherited));
         var owners = new OwnerSearch(_processes, _mounts);
         _bulk = new BulkSpread(time, owners, _applier);
         _audit = new ValueAudit(time, AuditPeriod, owners, _applier);
@@ -90,6 +90,10 @@ internal sealed class PidfdDatapath : IDatapath
         if (scope.Full && !scope.DryRun && _looksEverywhere && failures == 0)
         {
             DropInherited();
+        }
+        if (scope.Full)
+        {
+            _inherited.Arriving.Clear();
         }
         _state?.Confirm();
         _state?.CompactWhenWorthwhile(Remembered);
@@ -135,6 +139,7 @@ internal sealed class PidfdDatapath : IDatapath
             || !ReferenceEquals(watched.ComparedWith, pass.Policy)
             || activity != watched.Activity
             || watched.NextTry <= pass.Number
+            || (pass.Scope.Timers && watched.Sockets.Count > 0)
             || _time.GetTimestamp() >= watched.DumpAt;
     }
 
@@ -144,7 +149,7 @@ internal sealed class PidfdDatapath : IDatapath
         pass.Sink.BeginNamespace(watched.Inode);
         var visitor = new DumpVisitor(watched, pass, _inherited, _audit);
         // The idle clock decides the order of a bulk, which only a new namespace or policy brings; it makes a dump half as dear again.
-        watched.Handle.Diag.Dump(pass.Scope.States, details: visitor.Compares, ref visitor);
+        watched.Handle.Diag.Dump(pass.Scope.States, details: visitor.Compares || pass.Scope.Timers, ref visitor);
         watched.ComparedWith = pass.Policy;
         watched.Activity = activity;
         watched.DumpAt = NextDump(watched);

@@ -45,14 +45,24 @@ internal sealed class ProcessTable
             process.LastScan = _scan;
             Inaccessible += process.Namespace == 0 ? 1 : 0;
         }
-        foreach (var (pid, process) in _byPid)
+        DropEnded();
+    }
+
+    /// <summary>Takes in a list of all processes and their namespaces that somebody else has made.</summary>
+    public void Take(IEnumerable<(int Pid, ulong Namespace)> found)
+    {
+        _scan++;
+        foreach (var (pid, inode) in found)
         {
-            if (process.LastScan != _scan)
+            if (!_byPid.TryGetValue(pid, out var process))
             {
-                _byPid.Remove(pid);
-                Remove(process);
+                process = new ProcessEntry(pid) { FirstScan = _scan };
+                _byPid.Add(pid, process);
             }
+            Place(process, inode);
+            process.LastScan = _scan;
         }
+        DropEnded();
     }
 
     /// <summary>The processes of a namespace, in no particular order.</summary>
@@ -63,10 +73,27 @@ internal sealed class ProcessTable
 
     public ProcessEntry? Find(int pid) => _byPid.GetValueOrDefault(pid);
 
+    private void DropEnded()
+    {
+        foreach (var (pid, process) in _byPid)
+        {
+            if (process.LastScan != _scan)
+            {
+                _byPid.Remove(pid);
+                Remove(process);
+            }
+        }
+    }
+
     private void Place(ProcessEntry process)
     {
         // A process that has just gone counts for nothing: the next listing drops it.
         _ = ProcFs.TryGetNetworkNamespace(process.Pid, out var inode);
+        Place(process, inode);
+    }
+
+    private void Place(ProcessEntry process, ulong inode)
+    {
         if (inode == process.Namespace)
         {
             return;

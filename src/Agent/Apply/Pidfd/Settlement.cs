@@ -72,7 +72,7 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
 
     /// <summary>When an unsettled socket is tried again: at the next pass where only the far end or the application is waited for, else
     /// less and less often.</summary>
-    private static void PutOff(TrackedSocket socket, long pass)
+    public static void PutOff(TrackedSocket socket, long pass)
     {
         if (socket.NextTry <= pass)
         {

@@ -1,0 +1,94 @@
+using System.Runtime.InteropServices;
+using Keepalive.Agent.Policies;
+using Keepalive.Linux.Bpf;
+
+namespace Keepalive.Agent.Apply.Bpf;
+
+/// <summary>The sockets that were set when they were established, as the kernel tells of them since the last pass.</summary>
+/// <remarks>What found no room in the ring is counted. Those of it that still live are met, and reported, when their namespace is read; for
+/// that the kernel remembers what each had before.</remarks>
+internal sealed class Arrivals : IDisposable
+{
+    private readonly BpfMap _counters;
+    private readonly BpfRing _ring;
+    private readonly List<BpfAbi.ka_arrival> _arrived = [];
+    private readonly HashSet<ulong> _announced = [];
+
+    public Arrivals(KernelPrograms kernel)
+    {
+        _counters = kernel.Counters;
+        _ring = new BpfRing(kernel.Arrivals, sample => _arrived.Add(MemoryMarshal.Read<BpfAbi.ka_arrival>(sample)));
+    }
+
+    /// <summary>The sockets reported in this pass.</summary>
+    public IReadOnlySet<ulong> Announced => _announced;
+
+    /// <summary>Arrivals that found no room in the ring, since the programs were loaded.</summary>
+    public long Lost => Sum(BpfAbi.KA_LOST);
+
+    /// <summary>Sockets that were left to the next pass because the kernel could not remember or write them.</summary>
+    public long LeftToPass => Sum(BpfAbi.KA_UNREMEMBERED) + Sum(BpfAbi.KA_FAILED);
+
+    /// <summary>Takes out what has come since the last time.</summary>
+    public void Drain()
+    {
+        _arrived.Clear();
+        _announced.Clear();
+        _ring.Drain();
+    }
+
+    /// <summary>Reports what was taken out; a socket that a pass has already met is not reported again.</summary>
+    /// <param name="policy">The policy by which they were set.</param>
+    /// <param name="sink">Who is told.</param>
+    /// <param name="isTracked">Whether a pass has met the socket.</param>
+    public void Report(PolicySnapshot policy, ISocketSink sink, Func<ulong, ulong, bool> isTracked)
+    {
+        foreach (ref readonly var arrival in CollectionsMarshal.AsSpan(_arrived))
+        {
+            if (isTracked(arrival.tuple.netns, arrival.tuple.cookie) || !_announced.Add(arrival.tuple.cookie))
+            {
+                continue;
+            }
+            var (local, remote) = (arrival.tuple.Local, arrival.tuple.Remote);
+            var (found, set) = (arrival.found.ToOptions(), arrival.set.ToOptions());
+            sink.Socket(new SocketRecord
+            {
+                Namespace = arrival.tuple.netns,
+                Cookie = arrival.tuple.cookie,
+                Local = local,
+                Remote = remote,
+                State = Linux.Sockets.TcpState.Established,
+                Timer = Linux.Netlink.TcpTimer.Keepalive,
+                TimerExpires = (uint)set.Time * 1000,
+                Found = found,
+                Current = set,
+                Replaced = found,
+                Rule = policy.Match(in local, in remote),
+                Outcome = SocketOutcome.Managed,
+                Changed = true,
+            });
+        }
+    }
+
+    /// <summary>The namespaces of what was taken out.</summary>
+    public IEnumerable<ulong> Namespaces() => _arrived.Select(arrival => (ulong)arrival.tuple.netns).Distinct();
+
+    public void Dispose() => _ring.Dispose();
+
+    private long Sum(uint counter)
+    {
+        // One number for each possible processor.
+        Span<ulong> values = stackalloc ulong[1024];
+        values.Clear();
+        if (!_counters.TryRead(counter, values))
+        {
+            return 0;
+        }
+        long sum = 0;
+        foreach (var value in values)
+        {
+            sum += (long)value;
+        }
+        return sum;
+    }
+}

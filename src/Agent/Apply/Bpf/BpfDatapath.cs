@@ -1,0 +1,375 @@
+using System.Runtime.InteropServices;
+using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Sockets;
+using Keepalive.Linux;
+using Keepalive.Linux.Bpf;
+using Keepalive.Linux.Namespaces;
+using Keepalive.Linux.Processes;
+
+namespace Keepalive.Agent.Apply.Bpf;
+
+/// <summary>BPF programs that set a connection when it is established, and iterators for the sockets there are (Linux 5.15).</summary>
+/// <remarks>
+/// <code>
+///   connect ──► sock_ops at the cgroup ──► policy maps ──► setsockopt ──► ring ──────────┐
+///                                             ▲                                          ▼
+///   policy ───────────────────────────────────┴──────────┐                         SocketRecord ──► sink
+///                                                        ▼                               ▲
+///   iter/task ──► namespaces ──► iter/tcp: read ──► match, judge ──► iter/tcp: apply ────┘
+///                     │ gated by their connection counters
+/// </code>
+/// A namespace is read only when its connection counters moved, the policy changed, a socket waits for another try or has other values than it was
+/// left with, or for want of all that once in <see cref="DumpPeriod"/>. The values of all sockets that processes hold are looked at once in
+/// <see cref="AuditPeriod"/>, in one walk over the node's descriptors.
+/// </remarks>
+internal sealed class BpfDatapath : IDatapath
+{
+    /// <summary>Every tracked socket's values are read at least this often.</summary>
+    public static readonly TimeSpan AuditPeriod = PidfdDatapath.AuditPeriod;
+
+    /// <summary>Every namespace is read at least this often.</summary>
+    public static readonly TimeSpan DumpPeriod = PidfdDatapath.DumpPeriod;
+
+    private static readonly HashSet<ulong> s_none = [];
+
+    private readonly TimeProvider _time;
+    private readonly KernelPrograms _kernel;
+    private readonly bool _looksEverywhere;
+    private readonly bool _listedOnly;
+    private readonly StateFile? _state;
+    private readonly InheritedSockets _inherited;
+    private readonly ProcessTable _processes = new();
+    private readonly ProcessList _processList;
+    private readonly NamespaceInventory _namespaces;
+    private readonly NamespaceThread _thread = new();
+    private readonly SocketLedger _ledger;
+    private readonly PlanRunner _runner;
+    private readonly SpreadPlans _spread;
+    private readonly AtOnce? _atOnce;
+    private readonly List<PlannedChange> _changes = [];
+    private BpfAbi.ka_settings _settings;
+    private string? _trouble;
+    private long _auditedAt;
+    private long _passes;
+
+    /// <param name="time">The clock of audits and spreads.</param>
+    /// <param name="kernel">The programs, which outlive this.</param>
+    /// <param name="only">Paths of the only namespaces to look at; empty for all of the node.</param>
+    /// <param name="inherited">What a predecessor knew; emptied as its sockets are met again.</param>
+    /// <param name="state">Where changes are noted; null where none are made or kept.</param>
+    /// <param name="cgroup">The cgroup whose new connections are set when they are established; null leaves them to the passes.</param>
+    /// <exception cref="BpfException">Nothing can be attached to the cgroup.</exception>
+    public BpfDatapath(
+        TimeProvider time,
+        KernelPrograms kernel,
+        IReadOnlyList<string> only,
+        InheritedSockets inherited,
+        StateFile? state,
+        string? cgroup)
+    {
+        _time = time;
+        _auditedAt = time.GetTimestamp();
+        _kernel = kernel;
+        _looksEverywhere = only.Count == 0;
+        // The programs see the connections of the whole cgroup: what the agent itself does not see is not its business.
+        _listedOnly = !_looksEverywhere || !ProcFs.SeesWholeNode();
+        _state = state;
+        _inherited = inherited;
+        _processList = new ProcessList(kernel);
+        _namespaces = new NamespaceInventory(_processes, only);
+        _ledger = new SocketLedger(state, inherited);
+        _runner = new PlanRunner(kernel, _thread, _ledger);
+        _spread = new SpreadPlans(time, _runner);
+        WriteSettings(new PassScope(), PolicySnapshot.Empty);
+        try
+        {
+            _atOnce = cgroup is null ? null : new AtOnce(kernel, state, cgroup);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    public string Name => "bpf";
+
+    /// <summary>Makes sure that there is room for a policy in the kernel.</summary>
+    /// <exception cref="LinuxException">There is not.</exception>
+    public void Prepare(PolicySnapshot policy) => _atOnce?.Prepare(policy);
+
+    public PassSummary Pass(PolicySnapshot policy, PassScope scope, ISocketSink sink)
+    {
+        var pass = new PassContext(++_passes, policy, scope, sink);
+        _atOnce?.Drain();
+        LookAround(sink);
+        _atOnce?.Report(sink, _namespaces);
+        WriteSettings(scope, policy);
+        UpdateAtOnce(policy);
+        Audit(pass);
+        var owners = scope.Owners ? SocketOwners.Read(_kernel) : SocketOwners.NotAskedFor;
+        int dumped = 0, sockets = 0, failures = _namespaces.Failures.Count;
+        foreach (var watched in _namespaces.Watched)
+        {
+            if (scope.Stop.IsCancellationRequested)
+            {
+                break;
+            }
+            if (MustRead(watched, pass, out var activity))
+            {
+                try
+                {
+                    sockets += PassNamespace(watched, activity, owners, pass);
+                    dumped++;
+                }
+                catch (LinuxException)
+                {
+                    // One namespace's trouble is not the others'; it is read again in the next pass.
+                    failures++;
+                    watched.ComparedWith = null;
+                }
+            }
+        }
+        var waited = _spread.Apply(pass);
+        if (scope.Full && !scope.DryRun && _looksEverywhere && failures == 0)
+        {
+            DropInherited();
+        }
+        if (scope.Full)
+        {
+            _inherited.Arriving.Clear();
+        }
+        if (failures == 0)
+        {
+            _atOnce?.EndPass();
+        }
+        _state?.Confirm();
+        _state?.CompactWhenWorthwhile(Remembered);
+        return new PassSummary
+        {
+            Namespaces = _namespaces.Watched.Count,
+            NamespacesDumped = dumped,
+            Sockets = sockets,
+            Read = sockets,
+            Processes = _processes.Count,
+            InaccessibleProcesses = _processes.Inaccessible,
+            NamespaceFailures = failures,
+            Trouble = _trouble,
+            Lost = _atOnce?.Lost ?? 0,
+            Waited = waited,
+        };
+    }
+
+    public void Dispose()
+    {
+        if (_atOnce is not null)
+        {
+            NoteTheLast(_atOnce);
+            _atOnce.Dispose();
+        }
+        _thread.Dispose();
+        _namespaces.Dispose();
+    }
+
+    /// <summary>Notes what was set at once and no pass will meet: the agent stops and leaves it as it is.</summary>
+    private void NoteTheLast(AtOnce atOnce)
+    {
+        try
+        {
+            var from = atOnce.Stop();
+            foreach (var watched in _state is null ? [] : _namespaces.Watched)
+            {
+                if (from?.Contains(watched.Inode) ?? true)
+                {
+                    var visitor = new LastLook(watched, _state!);
+                    using var run = _thread.Begin(watched.Handle, _kernel.Reader);
+                    BpfIterator.Read<BpfAbi.ka_socket, LastLook>(run, ref visitor);
+                }
+            }
+            _state?.TryAnnounce([]);
+        }
+        catch (LinuxException)
+        {
+            // What was announced stays so, and is what the next agent goes by.
+        }
+    }
+
+    private void UpdateAtOnce(PolicySnapshot policy)
+    {
+        try
+        {
+            _atOnce?.Update(policy, _namespaces.Watched);
+            _trouble = null;
+        }
+        catch (LinuxException e)
+        {
+            // New connections go by the policy before until the pass after them; that one needs no room in the kernel.
+            _trouble = $"New connections are not set when they are established, but in passes: {e.Message}";
+        }
+    }
+
+    private void WriteSettings(PassScope scope, PolicySnapshot policy)
+    {
+        var settings = CgroupPrograms.Signed(new BpfAbi.ka_settings
+        {
+            states = (uint)scope.States,
+            both_sides = policy.Policy.Side == Config.Side.Both ? (byte)1 : (byte)0,
+            listed_only = _listedOnly ? (byte)1 : (byte)0,
+        });
+        if (!settings.Equals(_settings))
+        {
+            _kernel.SettingsMap.Update(0u, in settings);
+            _settings = settings;
+        }
+    }
+
+    /// <summary>Finds out which processes and namespaces there are.</summary>
+    private void LookAround(ISocketSink sink)
+    {
+        if (_looksEverywhere)
+        {
+            _processes.Take(_processList.Read());
+        }
+        _namespaces.Update(gone =>
+        {
+            foreach (var socket in gone.Sockets.Values)
+            {
+                Forget(socket);
+            }
+            sink.NamespaceGone(gone.Inode);
+        });
+    }
+
+    /// <summary>Has namespaces read in which an application has changed a socket's values: nothing else tells.</summary>
+    private void Audit(PassContext pass)
+    {
+        if (!pass.Scope.Full && _time.GetElapsedTime(_auditedAt) < AuditPeriod)
+        {
+            return;
+        }
+        _auditedAt = _time.GetTimestamp();
+        if (pass.Scope.Full)
+        {
+            return;   // which reads every one of them
+        }
+        try
+        {
+            SocketOwners.Audit(_kernel, _namespaces, pass.Number);
+        }
+        catch (LinuxException)
+        {
+            // Not to be had now: the next one looks again.
+        }
+    }
+
+    private bool MustRead(WatchedNamespace watched, PassContext pass, out TcpActivity activity)
+    {
+        // Counted before the reading: a connection made between the two is seen by both, and only costs another look.
+        activity = watched.Handle.Counters.Read();
+        return pass.Scope.Full
+            || !ReferenceEquals(watched.ComparedWith, pass.Policy)
+            || (pass.Scope.Timers && watched.Sockets.Count > 0)
+            || activity != watched.Activity
+            || watched.NextTry <= pass.Number
+            || _time.GetTimestamp() >= watched.DumpAt;
+    }
+
+    private int PassNamespace(WatchedNamespace watched, TcpActivity activity, IReadOnlyDictionary<ulong, int> owners, PassContext pass)
+    {
+        watched.Dumps++;
+        pass.Sink.BeginNamespace(watched.Inode);
+        _changes.Clear();
+        var visitor = new SocketVisitor(watched, pass, _inherited, _atOnce?.Announced ?? s_none, owners, _ledger, _changes);
+        using (var run = _thread.Begin(watched.Handle, _kernel.Reader))
+        {
+            BpfIterator.Read<BpfAbi.ka_socket, SocketVisitor>(run, ref visitor);
+        }
+        watched.ComparedWith = pass.Policy;
+        watched.Activity = activity;
+        watched.DumpAt = NextReading(watched);
+        DropUnseen(watched);
+        _spread.Collect(_changes, pass.Scope);
+        _runner.Run(CollectionsMarshal.AsSpan(_changes), pass.Scope);
+        watched.NextTry = long.MaxValue;
+        foreach (var socket in watched.Sockets.Values)
+        {
+            if (socket.Unsettled)
+            {
+                Settlement.PutOff(socket, pass.Number);
+                watched.NextTry = Math.Min(watched.NextTry, socket.NextTry);
+            }
+            pass.Report(socket);
+        }
+        pass.Sink.EndNamespace(watched.Inode);
+        return visitor.Count;
+    }
+
+    /// <summary>A period from now; less after the first reading, so that namespaces found together are not read together.</summary>
+    private long NextReading(WatchedNamespace watched)
+    {
+        const int shares = 64;
+        var period = DumpPeriod.TotalSeconds * _time.TimestampFrequency;
+        return _time.GetTimestamp() + (long)(watched.Dumps > 1 ? period : period * (1 + (watched.Inode % shares)) / shares);
+    }
+
+    private void DropUnseen(WatchedNamespace watched)
+    {
+        foreach (var (cookie, socket) in watched.Sockets)
+        {
+            // A socket that no rule selects and of which nothing is remembered needs no place here either.
+            var idle = socket is { Rule: null, Memory: null, Unsettled: false, Replaced: null };
+            if (socket.SeenInDump != watched.Dumps || idle)
+            {
+                watched.Sockets.Remove(cookie);
+                Forget(socket);
+            }
+        }
+    }
+
+    private void Forget(TrackedSocket socket)
+    {
+        socket.Gone = true;
+        if (socket.Memory is not null)
+        {
+            _state?.Note(socket.Namespace, socket.Cookie, null);
+        }
+    }
+
+    /// <summary>After a pass over everything, what was inherited and not met is of sockets that are gone.</summary>
+    private void DropInherited()
+    {
+        foreach (var (netns, cookie) in _inherited.Keys)
+        {
+            _state?.Note(netns, cookie, null);
+        }
+        _inherited.Clear();
+    }
+
+    private Dictionary<(ulong, ulong), SocketMemory> Remembered()
+    {
+        var known = new Dictionary<(ulong, ulong), SocketMemory>(_inherited);
+        foreach (var watched in _namespaces.Watched)
+        {
+            foreach (var socket in watched.Sockets.Values)
+            {
+                if (socket.Memory is { } memory)
+                {
+                    known[(socket.Namespace, socket.Cookie)] = memory;
+                }
+            }
+        }
+        return known;
+    }
+
+    private readonly struct LastLook(WatchedNamespace watched, StateFile state) : IBpfRecordVisitor<BpfAbi.ka_socket>
+    {
+        public void Visit(in BpfAbi.ka_socket record)
+        {
+            if ((record.kind & BpfAbi.KA_SET_AT_ONCE) != 0 && !watched.Sockets.ContainsKey(record.tuple.cookie))
+            {
+                state.Note(watched.Inode, record.tuple.cookie, SocketVisitor.AsIfUntouched(in record));
+            }
+        }
+    }
+}

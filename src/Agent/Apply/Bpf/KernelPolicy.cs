@@ -1,0 +1,100 @@
+using System.Buffers.Binary;
+using Keepalive.Agent.Policies;
+using Keepalive.Config;
+using Keepalive.Config.Compilation;
+using Keepalive.Linux;
+using Keepalive.Linux.Bpf;
+
+namespace Keepalive.Agent.Apply.Bpf;
+
+/// <summary>The policy as the kernel has it: a map of prefixes that is built aside and put in place whole.</summary>
+internal sealed class KernelPolicy(BpfMap slot) : IDisposable
+{
+    private const int FamilyAndPort = 32;
+    private const int MappedBits = 96;
+
+    private BpfMap? _rules;
+    private (PolicySnapshot Policy, BpfMap Rules)? _prepared;
+
+    /// <summary>The policy in force in the kernel.</summary>
+    public PolicySnapshot Current { get; private set; } = PolicySnapshot.Empty;
+
+    /// <summary>Builds a policy's map without putting it in place.</summary>
+    /// <exception cref="LinuxException">It does not fit into memory.</exception>
+    public void Prepare(PolicySnapshot policy)
+    {
+        _prepared?.Rules.Dispose();
+        _prepared = null;
+        _prepared = (policy, Build(policy));
+    }
+
+    /// <summary>Replaces the policy. When this returns, no program goes by the one before any more.</summary>
+    /// <exception cref="LinuxException">The new one does not fit into memory; the one before is still in force.</exception>
+    public void Replace(PolicySnapshot policy)
+    {
+        if (ReferenceEquals(policy, Current) && _rules is not null)
+        {
+            return;
+        }
+        if (!ReferenceEquals(_prepared?.Policy, policy))
+        {
+            Prepare(policy);
+        }
+        slot.Update(0, _prepared!.Value.Rules);
+        _rules?.Dispose();
+        _rules = _prepared.Value.Rules;
+        _prepared = null;
+        Current = policy;
+    }
+
+    public void Dispose()
+    {
+        _prepared?.Rules.Dispose();
+        _rules?.Dispose();
+    }
+
+    private static BpfMap Build(PolicySnapshot policy)
+    {
+        var rules = BpfMap.CreatePrefixes<BpfAbi.ka_prefix, BpfAbi.ka_rule>("ka_rules", Math.Max(1, policy.Policy.Rules.Length));
+        try
+        {
+            for (var i = 0; i < policy.Policy.Rules.Length; i++)
+            {
+                var rule = policy.Policy.Rules[i];
+                rules.Update(Prefix(rule.Prefix, rule.Port), Rule(i, rule, policy.Existing));
+            }
+            return rules;
+        }
+        catch
+        {
+            rules.Dispose();
+            throw;
+        }
+    }
+
+    private static BpfAbi.ka_prefix Prefix(IpPrefix prefix, ushort port)
+    {
+        var key = new BpfAbi.ka_prefix
+        {
+            length = (uint)(FamilyAndPort + (prefix.IsIPv4 ? MappedBits : 0) + prefix.Length),
+            family = (byte)(prefix.IsIPv4 ? 4 : 6),
+            port = port,
+        };
+        BinaryPrimitives.WriteUInt128BigEndian(key.address, prefix.Address);
+        return key;
+    }
+
+    private static BpfAbi.ka_rule Rule(int index, CompiledRule rule, ExistingMode agentDefault) => new()
+    {
+        rule = (uint)index,
+        time = (ushort)(rule.Settings.Time ?? 0),
+        interval = (ushort)(rule.Settings.Interval ?? 0),
+        probes = (byte)(rule.Settings.Probes ?? 0),
+        existing = (rule.Existing ?? agentDefault) switch
+        {
+            ExistingMode.Keep => BpfAbi.KA_KEEP,
+            ExistingMode.Replace => BpfAbi.KA_REPLACE,
+            _ => BpfAbi.KA_TIGHTEN,
+        },
+    };
+}

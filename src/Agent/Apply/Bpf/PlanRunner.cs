@@ -1,0 +1,113 @@
+using Keepalive.Agent.Sockets;
+using Keepalive.Linux;
+using Keepalive.Linux.Bpf;
+
+namespace Keepalive.Agent.Apply.Bpf;
+
+/// <summary>Has the kernel carry out planned changes, all of a namespace's in one run, and takes in what came of each.</summary>
+/// <remarks>
+/// <code>
+///   state file: intent ──► map: cookie → (expected, wanted) ──► run ──► under the socket's lock: still as expected? write, read back
+///                                                                └────► one outcome for each socket found ──► state file: ok
+/// </code>
+/// A kill in between leaves each socket either untouched or wholly written, with its intent noted either way.
+/// </remarks>
+internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespaces, SocketLedger ledger)
+{
+    /// <summary>As many as the map of plans is sure to take.</summary>
+    private const int AtOnce = 32 * 1024;
+
+    private readonly List<ulong> _keys = [];
+    private readonly List<BpfAbi.ka_plan> _plans = [];
+    private readonly Dictionary<ulong, PlannedChange> _open = [];
+
+    /// <summary>Carries out changes to sockets of one namespace.</summary>
+    /// <exception cref="LinuxException">The kernel did not run it to its end. What may have been done is remembered as such.</exception>
+    public void Run(ReadOnlySpan<PlannedChange> changes, PassScope scope)
+    {
+        for (; changes.Length > 0; changes = changes[Math.Min(AtOnce, changes.Length)..])
+        {
+            RunPart(changes[..Math.Min(AtOnce, changes.Length)], scope);
+        }
+    }
+
+    private void RunPart(ReadOnlySpan<PlannedChange> changes, PassScope scope)
+    {
+        _keys.Clear();
+        _plans.Clear();
+        _open.Clear();
+        foreach (ref readonly var change in changes)
+        {
+            if (ledger.TryIntend(change.Socket, change.From, change.Verdict) && _open.TryAdd(change.Socket.Cookie, change))
+            {
+                _keys.Add(change.Socket.Cookie);
+                _plans.Add(new BpfAbi.ka_plan
+                {
+                    expected = BpfAbi.ka_values.From(change.From),
+                    wanted = BpfAbi.ka_values.From(change.Verdict.Want),
+                    even_if_probing = SocketLedger.EvenIfProbing(change.Verdict, scope) ? (byte)1 : (byte)0,
+                });
+            }
+        }
+        if (_keys.Count == 0)
+        {
+            return;
+        }
+        try
+        {
+            kernel.Plans.Update<ulong, BpfAbi.ka_plan>(
+                System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_keys), System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_plans));
+            using var run = namespaces.Begin(changes[0].Watched.Handle, kernel.Applier);
+            var visitor = new Visitor(this, scope);
+            BpfIterator.Read<BpfAbi.ka_outcome, Visitor>(run, ref visitor);
+        }
+        catch (LinuxException)
+        {
+            foreach (var (_, socket, from, verdict) in _open.Values)
+            {
+                socket.Memory = new SocketMemory(SocketHolder.Agent, socket.Memory?.Found ?? from, verdict.Want, Replaces: from);
+                socket.Unsettled = true;
+            }
+            kernel.Plans.Clear();
+            throw;
+        }
+        foreach (var (cookie, change) in _open)
+        {
+            // Gone in the meantime: the next reading of the namespace tells.
+            kernel.Plans.Remove(cookie);
+            ledger.Withdraw(change.Socket);
+            change.Socket.Unsettled = true;
+        }
+        ledger.Confirm();
+    }
+
+    private void Take(in BpfAbi.ka_outcome outcome, PassScope scope)
+    {
+        if (!_open.Remove(outcome.cookie, out var change))
+        {
+            return;
+        }
+        var (socket, now) = (change.Socket, outcome.values.ToOptions());
+        switch (outcome.result)
+        {
+            case BpfAbi.KA_PROBING:
+                ledger.Withdraw(socket);
+                SocketLedger.Defer(socket, scope);
+                break;
+            case BpfAbi.KA_CHANGED:
+                // Decided again, on what it has now, in the next pass.
+                ledger.Withdraw(socket);
+                socket.Current = now;
+                socket.Unsettled = true;
+                break;
+            default:
+                ledger.Conclude(socket, change.From, change.Verdict, now, outcome.result == BpfAbi.KA_REFUSED ? Errno.Name(-outcome.error) : null);
+                break;
+        }
+    }
+
+    private readonly struct Visitor(PlanRunner runner, PassScope scope) : IBpfRecordVisitor<BpfAbi.ka_outcome>
+    {
+        public void Visit(in BpfAbi.ka_outcome record) => runner.Take(in record, scope);
+    }
+}

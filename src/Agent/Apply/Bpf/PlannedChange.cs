@@ -1,0 +1,12 @@
+using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Sockets;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Apply.Bpf;
+
+/// <summary>What is to become of one socket, decided and not yet done.</summary>
+/// <param name="Watched">Its namespace.</param>
+/// <param name="Socket">The socket.</param>
+/// <param name="From">The values the decision was made on; it is not carried out on any others.</param>
+/// <param name="Verdict">The decision.</param>
+internal readonly record struct PlannedChange(WatchedNamespace Watched, TrackedSocket Socket, KeepaliveOptions From, Verdict Verdict);

@@ -1,0 +1,48 @@
+using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Linux.Bpf;
+
+namespace Keepalive.Agent.Apply.Bpf;
+
+/// <summary>Which process has a descriptor of which TCP socket: one walk of the kernel over all descriptors of the node.</summary>
+internal static class SocketOwners
+{
+    public static readonly IReadOnlyDictionary<ulong, int> NotAskedFor = new Dictionary<ulong, int>();
+
+    /// <summary>Process id by socket cookie; of several processes, the one met first.</summary>
+    /// <exception cref="Linux.LinuxException">The kernel did not run it to its end.</exception>
+    public static IReadOnlyDictionary<ulong, int> Read(KernelPrograms kernel)
+    {
+        var visitor = new Visitor([]);
+        using var run = kernel.OwnerReader.Begin();
+        BpfIterator.Read<BpfAbi.ka_owner, Visitor>(run, ref visitor);
+        return visitor.Owners;
+    }
+
+    /// <summary>Marks, to be read in this pass, the namespaces in which a tracked socket has other values than it was left with.</summary>
+    /// <exception cref="Linux.LinuxException">The kernel did not run it to its end.</exception>
+    public static void Audit(KernelPrograms kernel, NamespaceInventory namespaces, long pass)
+    {
+        var visitor = new Auditor(namespaces, pass);
+        using var run = kernel.OwnerReader.Begin();
+        BpfIterator.Read<BpfAbi.ka_owner, Auditor>(run, ref visitor);
+    }
+
+    private readonly struct Auditor(NamespaceInventory namespaces, long pass) : IBpfRecordVisitor<BpfAbi.ka_owner>
+    {
+        public void Visit(in BpfAbi.ka_owner record)
+        {
+            if (namespaces.Find(record.netns) is { } watched && watched.Sockets.TryGetValue(record.cookie, out var socket)
+                && !socket.Unsettled && socket.Current != record.values.ToOptions())
+            {
+                watched.NextTry = pass;
+            }
+        }
+    }
+
+    private readonly struct Visitor(Dictionary<ulong, int> owners) : IBpfRecordVisitor<BpfAbi.ka_owner>
+    {
+        public Dictionary<ulong, int> Owners { get; } = owners;
+
+        public void Visit(in BpfAbi.ka_owner record) => Owners.TryAdd(record.cookie, (int)record.pid);
+    }
+}

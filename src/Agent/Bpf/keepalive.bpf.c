@@ -1,0 +1,597 @@
+// keepalive.bpf.c: the part of the agent that runs in the kernel.
+//
+//   ka_established   sets a connection when it is established, by the policy maps, and tells of it through a ring
+//   ka_own_setting   notes what an application itself writes to a socket that was set so
+//   ka_read          one record for each TCP socket of the reader's network namespace; changes nothing
+//   ka_apply         carries out what the agent has planned for some of them, each under its lock, and says what came of it
+//   ka_processes     one record for each process that the reader's PID namespace shows
+//   ka_owners        one record for each descriptor of a TCP socket that the reader's PID namespace shows, of all network namespaces in one run
+//
+// What is to become of a socket that exists already is decided by the agent, which notes it in its state file before it is written.
+#include "kernel.h"
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "keepalive.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+enum {
+    SOL_SOCKET = 1,
+    SO_KEEPALIVE = 9,
+    IPPROTO_TCP = 6,
+    TCP_KEEPIDLE = 4,
+    TCP_KEEPINTVL = 5,
+    TCP_KEEPCNT = 6,
+    SOCK_KEEPOPEN = 3, // enum sock_flags, unchanged since Linux 2.6
+    AF_INET = 2,
+    AF_INET6 = 10,
+    ICSK_TIME_RETRANS = 1,
+    ICSK_TIME_PROBE0 = 3,
+    ICSK_TIME_LOSS_PROBE = 5,
+    ICSK_TIME_REO_TIMEOUT = 6,
+    MAX_SECONDS = 32767, // include/net/tcp.h, MAX_TCP_KEEP*: beyond them the kernel refuses
+    MAX_PROBES = 127,
+};
+
+// Ticks of the kernel's clock in a second: its times are in these.
+const volatile __u32 ticks_per_second = 250;
+
+struct rules {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 1);
+    __type(key, struct ka_prefix);
+    __type(value, struct ka_rule);
+} no_rules SEC(".maps");
+
+// The policy in force, replaced whole: a program that runs keeps the map it has looked up until it ends.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __array(values, struct rules);
+} policy SEC(".maps") = { .values = { &no_rules } };
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct ka_settings);
+} settings SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 65536);
+    __type(key, __u64);
+    __type(value, __u32);
+} namespaces SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct ka_memory);
+} memories SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 65536);
+    __type(key, __u64);
+    __type(value, struct ka_plan);
+} plans SEC(".maps");
+
+// Read once a pass: as long as the default interval holds some 10,000 connections a second.
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 4 * 1024 * 1024);
+} arrivals SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, KA_COUNTERS);
+    __type(key, __u32);
+    __type(value, __u64);
+} counters SEC(".maps");
+
+static __always_inline struct ka_settings *get_settings(void)
+{
+    __u32 only = 0;
+    return bpf_map_lookup_elem(&settings, &only);
+}
+
+static __always_inline void count(__u32 counter)
+{
+    __u64 *value = bpf_map_lookup_elem(&counters, &counter);
+    if (value)
+        *value += 1;
+}
+
+static __always_inline void copy_address(__u8 *to, struct sock_common *sk, _Bool local)
+{
+    if (sk->skc_family == AF_INET6) {
+        __builtin_memcpy(to, local ? &sk->skc_v6_rcv_saddr : &sk->skc_v6_daddr, KA_ADDRESS_BYTES);
+    } else {
+        __be32 address = local ? sk->skc_rcv_saddr : sk->skc_daddr;
+        __builtin_memset(to, 0, 10);
+        __builtin_memset(to + 10, 0xff, 2);
+        __builtin_memcpy(to + 12, &address, 4);
+    }
+}
+
+static __always_inline void read_tuple(struct ka_tuple *tuple, struct sock_common *sk)
+{
+    copy_address(tuple->local, sk, 1);
+    copy_address(tuple->remote, sk, 0);
+    tuple->local_port = sk->skc_num;
+    tuple->remote_port = __builtin_bswap16(sk->skc_dport);
+    tuple->netns = sk->skc_net.net->ns.inum;
+}
+
+static __always_inline void read_values(struct ka_values *values, struct tcp_sock *tp)
+{
+    struct sock_common *sk = &tp->inet_conn.icsk_inet.sk.__sk_common;
+    struct netns_ipv4 *sysctls = &sk->skc_net.net->ipv4;
+    unsigned int time = tp->keepalive_time, interval = tp->keepalive_intvl;
+    __u8 probes = tp->keepalive_probes;
+
+    values->flags = (sk->skc_flags & (1UL << SOCK_KEEPOPEN) ? KA_ON : 0) | (time ? KA_OWN_TIME : 0) | (interval ? KA_OWN_INTERVAL : 0)
+        | (probes ? KA_OWN_PROBES : 0);
+    values->time = (time ? time : (unsigned int)sysctls->sysctl_tcp_keepalive_time) / ticks_per_second;
+    values->interval = (interval ? interval : (unsigned int)sysctls->sysctl_tcp_keepalive_intvl) / ticks_per_second;
+    values->probes = probes ? probes : sysctls->sysctl_tcp_keepalive_probes;
+    values->reserved = 0;
+}
+
+// What a new socket of the same namespace has.
+static __always_inline void read_defaults(struct ka_values *values, struct sock_common *sk)
+{
+    struct netns_ipv4 *sysctls = &sk->skc_net.net->ipv4;
+
+    values->time = (unsigned int)sysctls->sysctl_tcp_keepalive_time / ticks_per_second;
+    values->interval = (unsigned int)sysctls->sysctl_tcp_keepalive_intvl / ticks_per_second;
+    values->probes = sysctls->sysctl_tcp_keepalive_probes;
+}
+
+static __always_inline _Bool same_values(const struct ka_values *a, const struct ka_values *b)
+{
+    return a->time == b->time && a->interval == b->interval && a->probes == b->probes && !((a->flags ^ b->flags) & KA_ON);
+}
+
+static __always_inline _Bool is_kernels(struct tcp_sock *tp)
+{
+    return BPF_CORE_READ_BITFIELD(&tp->inet_conn.icsk_inet.sk, sk_kern_sock);
+}
+
+static __always_inline _Bool is_subflow(struct tcp_sock *tp)
+{
+    return bpf_core_field_exists(tp->is_mptcp) && tp->is_mptcp;
+}
+
+// ---- matching: the same function as the agent's CompiledPolicy.Match ----
+
+static __always_inline _Bool is_mapped(const __u8 *address)
+{
+    const __u32 *words = (const __u32 *)address;
+    return words[0] == 0 && words[1] == 0 && words[2] == __builtin_bswap32(0xffff);
+}
+
+static __always_inline struct ka_rule *match_end(void *rules, const __u8 *address, __u16 port)
+{
+    struct ka_prefix key = { .length = 32 + 8 * KA_ADDRESS_BYTES, .port = port };
+    struct ka_rule *rule;
+
+    key.family = is_mapped(address) ? 4 : 6;
+    __builtin_memcpy(key.address, address, KA_ADDRESS_BYTES);
+    if (port) {
+        rule = bpf_map_lookup_elem(rules, &key);
+        if (rule)
+            return rule;
+        key.port = 0;
+    }
+    return bpf_map_lookup_elem(rules, &key);
+}
+
+static __always_inline struct ka_rule *match(const struct ka_tuple *tuple, _Bool both_sides)
+{
+    __u32 only = 0;
+    void *rules = bpf_map_lookup_elem(&policy, &only);
+    struct ka_rule *rule;
+
+    if (!rules)
+        return 0;
+    rule = match_end(rules, tuple->remote, tuple->remote_port);
+    if (!rule && both_sides)
+        rule = match_end(rules, tuple->local, tuple->local_port);
+    return rule;
+}
+
+// ---- new connections ----
+
+// Whether a rule is for sure to have its values, even if the application switches keepalive on in the next moment. What depends on what the
+// application does is left to the pass, which comes after it.
+static __always_inline _Bool applies_at_once(const struct ka_rule *rule, const struct ka_values *found)
+{
+    return rule->existing == KA_REPLACE || (rule->existing == KA_TIGHTEN && rule->time && rule->time < found->time);
+}
+
+static __always_inline int set_option(struct bpf_sock_ops *ops, int level, int name, __u32 value)
+{
+    int number = (int)value;
+    return bpf_setsockopt(ops, level, name, &number, sizeof number);
+}
+
+// Interval, probes, on, time: in this order idle time already spent counts. Time is written last even if equal, as switching on has armed
+// the timer with the full time. (net/ipv4/tcp.c, __tcp_sock_set_keepidle_locked)
+static __always_inline int set_established(struct bpf_sock_ops *ops, const struct ka_values *from, const struct ka_values *to)
+{
+    int error = 0;
+    if (from->interval != to->interval)
+        error = set_option(ops, IPPROTO_TCP, TCP_KEEPINTVL, to->interval);
+    if (!error && from->probes != to->probes)
+        error = set_option(ops, IPPROTO_TCP, TCP_KEEPCNT, to->probes);
+    if (!error && !(from->flags & KA_ON))
+        error = set_option(ops, SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (!error && (!(from->flags & KA_ON) || from->time != to->time))
+        error = set_option(ops, IPPROTO_TCP, TCP_KEEPIDLE, to->time);
+    return error;
+}
+
+static __always_inline void report(const struct ka_tuple *tuple, const struct ka_memory *memory)
+{
+    struct ka_arrival *arrival = bpf_ringbuf_reserve(&arrivals, sizeof *arrival, 0);
+
+    if (!arrival) {
+        count(KA_LOST);
+        return;
+    }
+    arrival->tuple = *tuple;
+    arrival->found = memory->found;
+    arrival->set = memory->set;
+    // The agent reads the ring in its passes: waking it for each would cost more than all the rest.
+    bpf_ringbuf_submit(arrival, BPF_RB_NO_WAKEUP);
+}
+
+SEC("sockops")
+int ka_established(struct bpf_sock_ops *ops)
+{
+    struct ka_settings *setting = get_settings();
+    struct bpf_sock *sk = ops->sk;
+    struct ka_memory memory = {}, *remembered;
+    struct ka_tuple tuple = {};
+    struct tcp_sock *tp;
+    struct sock_common *common;
+    struct ka_rule *rule;
+    __u64 netns;
+    __u32 *scope;
+
+    if (!setting || !sk)
+        return 1;
+    if (ops->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && !(ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && setting->both_sides))
+        return 1;
+    tp = bpf_skc_to_tcp_sock(sk);
+    if (!tp || is_kernels(tp) || is_subflow(tp))
+        return 1;
+    common = &tp->inet_conn.icsk_inet.sk.__sk_common;
+    netns = common->skc_net.net->net_cookie;
+    scope = bpf_map_lookup_elem(&namespaces, &netns);
+    if (scope ? *scope != KA_IN_SCOPE : setting->listed_only)
+        return 1;
+    read_tuple(&tuple, common);
+    rule = match(&tuple, setting->both_sides);
+    if (!rule)
+        return 1;
+    read_values(&memory.found, tp);
+    if (!applies_at_once(rule, &memory.found))
+        return 1;
+    memory.set = memory.found;
+    memory.set.flags |= KA_ON;
+    if (rule->time) {
+        memory.set.time = rule->time;
+        memory.set.flags |= KA_OWN_TIME;
+    }
+    if (rule->interval) {
+        memory.set.interval = rule->interval;
+        memory.set.flags |= KA_OWN_INTERVAL;
+    }
+    if (rule->probes) {
+        memory.set.probes = rule->probes;
+        memory.set.flags |= KA_OWN_PROBES;
+    }
+    if (same_values(&memory.found, &memory.set))
+        return 1;
+    remembered = bpf_sk_storage_get(&memories, sk, &memory, BPF_SK_STORAGE_GET_F_CREATE);
+    if (!remembered) {
+        count(KA_UNREMEMBERED);
+        return 1;
+    }
+    // A child has been given its listener's.
+    *remembered = memory;
+    if (set_established(ops, &memory.found, &memory.set)) {
+        // Only a security module can be the reason. Off is as good as untouched, and the pass reads what there is.
+        if (!(memory.found.flags & KA_ON))
+            set_option(ops, SOL_SOCKET, SO_KEEPALIVE, 0);
+        bpf_sk_storage_delete(&memories, sk);
+        count(KA_FAILED);
+        return 1;
+    }
+    tuple.cookie = bpf_get_socket_cookie(ops);
+    report(&tuple, &memory);
+    return 1;
+}
+
+// What an application writes right after connecting is its own first setting, to be judged as such and given back. Where it equals what was
+// set, or is SO_KEEPALIVE alone, the socket shows no trace of it.
+SEC("cgroup/setsockopt")
+int ka_own_setting(struct bpf_sockopt *ctx)
+{
+    int *option = ctx->optval, level = ctx->level, name = ctx->optname;
+    struct ka_memory *memory;
+    struct ka_values *own;
+
+    if (((level == SOL_SOCKET && name == SO_KEEPALIVE) || (level == IPPROTO_TCP && name >= TCP_KEEPIDLE && name <= TCP_KEEPCNT)) && ctx->sk
+        && (void *)(option + 1) <= ctx->optval_end) {
+        memory = bpf_sk_storage_get(&memories, ctx->sk, 0, 0);
+        if (memory) {
+            int value = *option;
+            own = &memory->found;
+            if (level == SOL_SOCKET) {
+                own->flags = value ? own->flags | KA_ON : own->flags & ~KA_ON;
+            } else if (name == TCP_KEEPIDLE && value >= 1 && value <= MAX_SECONDS) {
+                own->time = value;
+                own->flags |= KA_OWN_TIME;
+            } else if (name == TCP_KEEPINTVL && value >= 1 && value <= MAX_SECONDS) {
+                own->interval = value;
+                own->flags |= KA_OWN_INTERVAL;
+            } else if (name == TCP_KEEPCNT && value >= 1 && value <= MAX_PROBES) {
+                own->probes = value;
+                own->flags |= KA_OWN_PROBES;
+            }
+        }
+    }
+    // The kernel goes on with the caller's own buffer, whatever its size.
+    ctx->optlen = 0;
+    return 1;
+}
+
+// ---- the sockets there are ----
+
+static __always_inline __u32 milliseconds(__u64 ticks)
+{
+    return (__u32)(ticks * 1000 / ticks_per_second);
+}
+
+static __always_inline __u32 time_left(unsigned long expires)
+{
+    __s64 ticks = (__s64)(expires - bpf_jiffies64());
+    return ticks > 0 ? milliseconds((__u64)ticks) : 0;
+}
+
+static __always_inline unsigned long retransmit_expires(struct inet_connection_sock *icsk)
+{
+    struct inet_connection_sock___timeout *older = (void *)icsk;
+    return bpf_core_field_exists(older->icsk_timeout) ? older->icsk_timeout : icsk->icsk_retransmit_timer.expires;
+}
+
+// As net/ipv4/inet_diag.c (inet_sk_diag_fill) has it: what is sent again hides keepalive.
+static __always_inline void read_timer(struct ka_socket *record, struct tcp_sock *tp)
+{
+    struct inet_connection_sock *icsk = &tp->inet_conn;
+    struct inet_connection_sock___keepalive *newer = (void *)icsk;
+    struct timer_list *keepalive =
+        bpf_core_field_exists(newer->icsk_keepalive_timer) ? &newer->icsk_keepalive_timer : &icsk->icsk_inet.sk.sk_timer;
+    __u8 pending = icsk->icsk_pending;
+
+    if (pending == ICSK_TIME_RETRANS || pending == ICSK_TIME_REO_TIMEOUT || pending == ICSK_TIME_LOSS_PROBE) {
+        record->timer = KA_TIMER_RETRANSMIT;
+        record->unanswered = icsk->icsk_retransmits;
+        record->expires = time_left(retransmit_expires(icsk));
+    } else if (pending == ICSK_TIME_PROBE0) {
+        record->timer = KA_TIMER_PROBE0;
+        record->unanswered = icsk->icsk_probes_out;
+        record->expires = time_left(retransmit_expires(icsk));
+    } else if (keepalive->entry.pprev) {
+        record->timer = KA_TIMER_KEEPALIVE;
+        record->unanswered = icsk->icsk_probes_out;
+        record->expires = time_left(keepalive->expires);
+    }
+}
+
+// include/net/tcp.h, keepalive_time_elapsed
+static __always_inline __u32 idle_ticks(struct tcp_sock *tp)
+{
+    __u32 now = (__u32)bpf_jiffies64(), data = now - tp->inet_conn.icsk_ack.lrcvtime, any = now - tp->rcv_tstamp;
+    return data < any ? data : any;
+}
+
+SEC("iter/tcp")
+int ka_read(struct bpf_iter__tcp *ctx)
+{
+    struct ka_settings *setting = get_settings();
+    struct sock_common *common = ctx->sk_common;
+    struct ka_socket record = {};
+    struct ka_memory *memory;
+    struct tcp_sock *tp;
+
+    if (!common || !setting || !(setting->states >> (common->skc_state & 31) & 1))
+        return 0;
+    tp = bpf_skc_to_tcp_sock(common);
+    if (!tp)
+        return 0; // a request or in TIME_WAIT: it has no options
+    read_tuple(&record.tuple, common);
+    record.tuple.cookie = bpf_get_socket_cookie(common);
+    record.state = common->skc_state;
+    read_timer(&record, tp);
+    record.kind = (tp->inet_conn.icsk_inet.sk.sk_socket ? 0 : KA_NO_INODE) | (is_kernels(tp) ? KA_KERNEL : 0) | (is_subflow(tp) ? KA_SUBFLOW : 0);
+    record.idle = milliseconds(idle_ticks(tp));
+    record.user_timeout = tp->inet_conn.icsk_user_timeout;
+    read_values(&record.values, tp);
+    memory = bpf_sk_storage_get(&memories, common, 0, 0);
+    if (memory) {
+        record.kind |= KA_SET_AT_ONCE;
+        record.found = memory->found;
+        record.set = memory->set;
+    } else {
+        read_defaults(&record.found, common);
+    }
+    bpf_seq_write(ctx->meta->seq, &record, sizeof record);
+    return 0;
+}
+
+static __always_inline int write_option(struct tcp_sock *tp, int level, int name, __u32 value)
+{
+    int number = (int)value;
+    return bpf_setsockopt(tp, level, name, &number, sizeof number);
+}
+
+static __always_inline int write_values(struct tcp_sock *tp, const struct ka_values *from, const struct ka_values *to)
+{
+    _Bool on = to->flags & KA_ON, switches = (from->flags ^ to->flags) & KA_ON;
+    int error = 0;
+
+    if (switches && !on)
+        error = write_option(tp, SOL_SOCKET, SO_KEEPALIVE, 0);
+    if (!error && from->interval != to->interval)
+        error = write_option(tp, IPPROTO_TCP, TCP_KEEPINTVL, to->interval);
+    if (!error && from->probes != to->probes)
+        error = write_option(tp, IPPROTO_TCP, TCP_KEEPCNT, to->probes);
+    if (!error && switches && on)
+        error = write_option(tp, SOL_SOCKET, SO_KEEPALIVE, 1);
+    if (!error && ((switches && on) || from->time != to->time))
+        error = write_option(tp, IPPROTO_TCP, TCP_KEEPIDLE, to->time);
+    return error;
+}
+
+SEC("iter/tcp")
+int ka_apply(struct bpf_iter__tcp *ctx)
+{
+    struct seq_file *seq = ctx->meta->seq;
+    struct sock_common *common = ctx->sk_common;
+    struct ka_outcome outcome = {};
+    struct ka_plan *plan;
+    struct tcp_sock *tp;
+    __u64 cookie;
+
+    if (!common)
+        return 0;
+    tp = bpf_skc_to_tcp_sock(common);
+    if (!tp)
+        return 0;
+    cookie = bpf_get_socket_cookie(common);
+    plan = bpf_map_lookup_elem(&plans, &cookie);
+    if (!plan)
+        return 0;
+    outcome.cookie = cookie;
+    if (seq->size - seq->count <= sizeof outcome) { // a buffer filled to its last byte counts as too small (fs/seq_file.c, seq_write)
+        // Whatever is written to the sequence does not fit, which ends this read; the kernel then comes back to this very socket in the next
+        // one. So nothing may be changed yet: the record of the change would be thrown away, and the change not be seen again.
+        bpf_seq_write(seq, &outcome, sizeof outcome);
+        return 0;
+    }
+    read_values(&outcome.values, tp);
+    if (!same_values(&outcome.values, &plan->expected)) {
+        outcome.result = KA_CHANGED;
+    } else if (tp->inet_conn.icsk_probes_out && (outcome.values.flags & KA_ON) && !plan->even_if_probing) {
+        outcome.result = KA_PROBING;
+    } else {
+        outcome.error = write_values(tp, &plan->expected, &plan->wanted);
+        read_values(&outcome.values, tp);
+        outcome.result = outcome.error ? KA_REFUSED : same_values(&outcome.values, &plan->wanted) ? KA_DONE : KA_MISMATCH;
+        // From now on the agent remembers it.
+        bpf_sk_storage_delete(&memories, common);
+    }
+    bpf_map_delete_elem(&plans, &cookie);
+    bpf_seq_write(seq, &outcome, sizeof outcome);
+    return 0;
+}
+
+// ---- whose they are ----
+
+// A process's id as the reading process would see it; 0 where it would not.
+static __always_inline __u32 visible_id(struct task_struct *task)
+{
+    struct task_struct *reader = (void *)bpf_get_current_task();
+    struct pid *id = BPF_CORE_READ(task, group_leader, thread_pid);
+    unsigned int level = BPF_CORE_READ(reader, thread_pid, level);
+    int number = 0;
+
+    if (!id || level > BPF_CORE_READ(id, level))
+        return 0;
+    bpf_probe_read_kernel(&number, sizeof number,
+        (void *)id + bpf_core_field_offset(id->numbers) + (level & 31) * bpf_core_type_size(struct upid));
+    return (__u32)number;
+}
+
+SEC("iter/task")
+int ka_processes(struct bpf_iter__task *ctx)
+{
+    struct task_struct *task = ctx->task;
+    struct ka_process process = {};
+    struct nsproxy *namespaces;
+
+    if (!task || task->group_leader != task)
+        return 0;
+    namespaces = task->nsproxy;
+    if (!namespaces)
+        return 0; // has ended
+    process.netns = namespaces->net_ns->ns.inum;
+    process.pid = visible_id(task);
+    if (process.pid)
+        bpf_seq_write(ctx->meta->seq, &process, sizeof process);
+    return 0;
+}
+
+SEC("iter/task_file")
+int ka_owners(struct bpf_iter__task_file *ctx)
+{
+    struct file *file = ctx->file;
+    struct task_struct *task = ctx->task;
+    struct ka_owner owner = {};
+    struct socket *socket;
+    struct tcp_sock *tp;
+    struct sock *sk;
+
+    if (!file || !task)
+        return 0;
+    socket = bpf_sock_from_file(file);
+    if (!socket)
+        return 0;
+    sk = socket->sk;
+    if (!sk)
+        return 0;
+    tp = bpf_skc_to_tcp_sock(sk);
+    if (!tp)
+        return 0;
+    owner.cookie = bpf_get_socket_cookie(sk);
+    owner.pid = visible_id(task);
+    owner.netns = tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->ns.inum;
+    read_values(&owner.values, tp);
+    if (owner.cookie && owner.pid)
+        bpf_seq_write(ctx->meta->seq, &owner, sizeof owner);
+    return 0;
+}
+
+// ---- for the test of matching, which alone loads it ----
+
+SEC("tc")
+int ka_match(struct __sk_buff *packet)
+{
+    struct ka_match_test *test = (void *)(long)packet->data;
+    struct ka_tuple tuple = {};
+    struct ka_rule *rule;
+
+    if ((void *)(test + 1) > (void *)(long)packet->data_end)
+        return 0;
+    __builtin_memcpy(tuple.local, test->local, KA_ADDRESS_BYTES);
+    __builtin_memcpy(tuple.remote, test->remote, KA_ADDRESS_BYTES);
+    tuple.local_port = test->local_port;
+    tuple.remote_port = test->remote_port;
+    rule = match(&tuple, 1);
+    test->found = rule != 0;
+    if (rule)
+        test->rule = *rule;
+    return 1;
+}

@@ -1,0 +1,178 @@
+// keepalive.h: what the programs of keepalive.bpf.c and the agent say to each other, and nothing else. BpfAbi.cs is its mirror; a test holds
+// the two together. Addresses are 16 bytes in network order, IPv4 in its mapped form; ports and everything else are in host order.
+#ifndef KEEPALIVE_H
+#define KEEPALIVE_H
+
+#include <linux/types.h>
+
+#define KA_ADDRESS_BYTES 16
+
+enum ka_flag {
+    KA_ON = 1,           // SO_KEEPALIVE
+    KA_OWN_TIME = 2,     // set on the socket itself; otherwise the value is the namespace's sysctl
+    KA_OWN_INTERVAL = 4,
+    KA_OWN_PROBES = 8,
+};
+
+struct ka_values {
+    __u32 time;          // seconds
+    __u32 interval;      // seconds
+    __u8 probes;
+    __u8 flags;          // enum ka_flag
+    __u16 reserved;
+};
+
+// What to do where the application has enabled keepalive itself; the numbers of the agent's ExistingMode.
+enum ka_existing {
+    KA_TIGHTEN = 0,
+    KA_KEEP = 1,
+    KA_REPLACE = 2,
+};
+
+// Key of a longest-prefix map. The first 32 bits (family, port) always count; rules for any port have port 0.
+struct ka_prefix {
+    __u32 length;        // 32 + leading bits of the address that count, 128 at most
+    __u8 family;         // 4 or 6: ::/0 does not cover IPv4
+    __u8 reserved;
+    __u16 port;          // 0 = any
+    __u8 address[KA_ADDRESS_BYTES];
+};
+
+struct ka_rule {
+    __u32 rule;          // its index among the policy's rules
+    __u16 time;          // seconds; 0 leaves the socket's own value
+    __u16 interval;
+    __u8 probes;
+    __u8 existing;       // enum ka_existing
+    __u16 reserved;
+};
+
+// One entry; written before anything is attached or read.
+struct ka_settings {
+    __u32 states;        // bit N: sockets in state N are read
+    __u8 both_sides;     // also sockets whose local end is the destination
+    __u8 listed_only;    // sockets of namespaces that are not listed are left alone
+    __u16 reserved;
+    __u32 owner;         // the agent's process id, in
+    __u32 owner_pidns;   // the PID namespace of this inode number, and
+    __u32 reserved2;
+    __u64 owner_started; // when it began: tells a predecessor's programs that outlive it
+};
+
+// Value of the map of namespaces, whose key is the namespace's cookie.
+enum ka_scope {
+    KA_LEFT_ALONE = 0,
+    KA_IN_SCOPE = 1,
+};
+
+enum ka_timer {
+    KA_TIMER_NONE = 0,
+    KA_TIMER_RETRANSMIT = 1,
+    KA_TIMER_KEEPALIVE = 2,
+    KA_TIMER_PROBE0 = 4,
+};
+
+enum ka_kind {
+    KA_NO_INODE = 1,     // waits to be accepted, or was closed by its application
+    KA_KERNEL = 2,       // the kernel's own
+    KA_SUBFLOW = 4,      // of a multipath connection
+    KA_SET_AT_ONCE = 8,  // set when it was established: found and set say what; on others, found is what a new socket would have
+};
+
+struct ka_tuple {
+    __u8 local[KA_ADDRESS_BYTES];
+    __u8 remote[KA_ADDRESS_BYTES];
+    __u16 local_port;
+    __u16 remote_port;
+    __u32 netns;         // inode number
+    __u64 cookie;
+};
+
+// One socket as it is.
+struct ka_socket {
+    struct ka_tuple tuple;
+    __u8 state;
+    __u8 timer;          // enum ka_timer
+    __u8 unanswered;     // probes, or retransmissions, by the timer
+    __u8 kind;           // enum ka_kind
+    __u32 expires;       // milliseconds to the timer's nominal instant
+    __u32 idle;          // milliseconds since anything was received
+    __u32 user_timeout;  // milliseconds
+    struct ka_values values;
+    struct ka_values found;
+    struct ka_values set;
+    __u32 reserved;
+};
+
+// What to do to one socket, by its cookie: only if it still is as expected.
+struct ka_plan {
+    struct ka_values expected;
+    struct ka_values wanted;
+    __u8 even_if_probing;
+    __u8 reserved[3];
+};
+
+enum ka_result {
+    KA_DONE = 0,
+    KA_PROBING = 1,      // left as it was: its probes are unanswered
+    KA_CHANGED = 2,      // left as it was: somebody else wrote to it in the meantime
+    KA_REFUSED = 3,      // a write failed; error says how
+    KA_MISMATCH = 4,     // it does not hold what was written
+};
+
+// What came of a plan.
+struct ka_outcome {
+    __u64 cookie;
+    struct ka_values values; // now
+    __u32 result;            // enum ka_result
+    __s32 error;             // of the write, negative
+    __u32 reserved;
+};
+
+// A socket that was set when it was established.
+struct ka_arrival {
+    struct ka_tuple tuple;
+    struct ka_values found;
+    struct ka_values set;
+};
+
+// What the kernel remembers of such a socket until the agent has looked at it.
+struct ka_memory {
+    struct ka_values found;
+    struct ka_values set;
+};
+
+// A descriptor of a TCP socket, and the values that socket has.
+struct ka_owner {
+    __u64 cookie;
+    __u32 pid;           // in the reader's PID namespace
+    __u32 netns;         // inode number of the socket's
+    struct ka_values values;
+    __u32 reserved;
+};
+
+// A process.
+struct ka_process {
+    __u32 pid;           // in the reader's PID namespace
+    __u32 netns;         // inode number of the network namespace it lives in
+};
+
+enum ka_counter {
+    KA_LOST = 0,         // arrivals that found no room in the ring
+    KA_UNREMEMBERED = 1, // sockets left to the next pass: no memory to remember them by
+    KA_FAILED = 2,       // sockets left to the next pass: a write failed
+    KA_COUNTERS = 3,
+};
+
+// The packet that the test of matching sends: addresses and port in, rule out.
+struct ka_match_test {
+    __u8 header[16];     // where an Ethernet header would be
+    __u8 local[KA_ADDRESS_BYTES];
+    __u8 remote[KA_ADDRESS_BYTES];
+    __u16 local_port;
+    __u16 remote_port;
+    __u32 found;         // 1 when a rule selects it
+    struct ka_rule rule;
+};
+
+#endif

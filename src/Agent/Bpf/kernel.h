@@ -1,0 +1,159 @@
+// kernel.h: the little of the kernel's own types that keepalive.bpf.c looks at. Member names are the kernel's; where they are in memory is
+// found out when the programs are loaded (CO-RE), so that nothing here depends on one kernel. Names after ___ are other versions of a type.
+#ifndef KEEPALIVE_KERNEL_H
+#define KEEPALIVE_KERNEL_H
+
+#include <linux/types.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct in6_addr {
+    __u8 s6_addr_bytes[16];
+};
+
+struct ns_common {
+    unsigned int inum;
+};
+
+struct netns_ipv4 {
+    int sysctl_tcp_keepalive_time;
+    int sysctl_tcp_keepalive_intvl;
+    __u8 sysctl_tcp_keepalive_probes;
+};
+
+struct net {
+    struct ns_common ns;
+    struct netns_ipv4 ipv4;
+    __u64 net_cookie;
+};
+
+typedef struct {
+    struct net *net;
+} possible_net_t;
+
+typedef struct {
+    __s64 counter;
+} atomic64_t;
+
+struct sock_common {
+    __be32 skc_daddr;
+    __be32 skc_rcv_saddr;
+    __be16 skc_dport;
+    __u16 skc_num;
+    unsigned short skc_family;
+    volatile unsigned char skc_state;
+    possible_net_t skc_net;
+    struct in6_addr skc_v6_daddr;
+    struct in6_addr skc_v6_rcv_saddr;
+    atomic64_t skc_cookie;
+    unsigned long skc_flags;
+};
+
+struct hlist_node {
+    struct hlist_node *next, **pprev;
+};
+
+struct timer_list {
+    struct hlist_node entry;
+    unsigned long expires;
+};
+
+struct sock;
+
+struct socket {
+    struct sock *sk;
+};
+
+struct sock {
+    struct sock_common __sk_common;
+    struct socket *sk_socket;
+    struct timer_list sk_timer;
+    __u8 sk_kern_sock : 1;
+    __u16 sk_protocol;
+};
+
+struct inet_sock {
+    struct sock sk;
+};
+
+struct inet_connection_sock {
+    struct inet_sock icsk_inet;
+    struct timer_list icsk_retransmit_timer;
+    __u8 icsk_retransmits;
+    __u8 icsk_pending;
+    __u8 icsk_probes_out;
+    struct {
+        __u32 lrcvtime;
+    } icsk_ack;
+    __u32 icsk_user_timeout;
+};
+
+// The instant of the retransmission timer beside the timer itself.
+struct inet_connection_sock___timeout {
+    unsigned long icsk_timeout;
+};
+
+// The keepalive timer beside, not in, struct sock.
+struct inet_connection_sock___keepalive {
+    struct timer_list icsk_keepalive_timer;
+};
+
+struct tcp_sock {
+    struct inet_connection_sock inet_conn;
+    __u32 rcv_tstamp;
+    unsigned int keepalive_time;
+    unsigned int keepalive_intvl;
+    __u8 keepalive_probes;
+    _Bool is_mptcp;
+};
+
+struct upid {
+    int nr;
+};
+
+struct pid {
+    unsigned int level;
+    struct upid numbers[1];
+};
+
+struct nsproxy {
+    struct net *net_ns;
+};
+
+struct task_struct {
+    struct nsproxy *nsproxy;
+    struct task_struct *group_leader;
+    struct pid *thread_pid;
+};
+
+struct file;
+
+struct seq_file {
+    __u64 size;
+    __u64 count;
+};
+
+struct bpf_iter_meta {
+    struct seq_file *seq;
+};
+
+struct bpf_iter__tcp {
+    struct bpf_iter_meta *meta;
+    struct sock_common *sk_common;
+};
+
+struct bpf_iter__task {
+    struct bpf_iter_meta *meta;
+    struct task_struct *task;
+};
+
+struct bpf_iter__task_file {
+    struct bpf_iter_meta *meta;
+    struct task_struct *task;
+    __u32 fd;
+    struct file *file;
+};
+
+#pragma clang attribute pop
+
+#endif

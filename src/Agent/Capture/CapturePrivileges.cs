@@ -1,0 +1,22 @@
+using Keepalive.Linux;
+using Keepalive.Linux.Processes;
+
+namespace Keepalive.Agent.Capture;
+
+/// <summary>What capturing needs of the system and from whoever started the program.</summary>
+internal static class CapturePrivileges
+{
+    /// <summary>What is missing and how to get it; null when all is there.</summary>
+    public static string? Missing()
+    {
+        if (!NativeLibraries.HasPcap)
+        {
+            return "libpcap is missing (libpcap.so.0.8 or libpcap.so.1): needed for capturing packets. Install it: Debian and Ubuntu libpcap0.8, "
+                + "others libpcap.";
+        }
+        return Capabilities.Has(Capability.NetRaw)
+            ? null
+            : "CAP_NET_RAW is missing: needed for capturing packets. Run as root, add NET_RAW to the container's capabilities, or set "
+                + "AmbientCapabilities=CAP_NET_RAW in the systemd unit.";
+    }
+}

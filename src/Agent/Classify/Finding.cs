@@ -1,0 +1,31 @@
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Classify;
+
+/// <summary>A segment worth telling of. A value in the queue's array: used by reference only.</summary>
+internal struct Finding
+{
+    /// <summary>Number of its packet.</summary>
+    public long Frame;
+
+    /// <summary>Nanoseconds since 1970.</summary>
+    public long Time;
+    public SegmentKind Kind;
+    public SocketEndpoint Source;
+    public SocketEndpoint Destination;
+
+    /// <summary>Bytes of payload: 0 or 1.</summary>
+    public int Length;
+
+    /// <summary>The probe that a reply answers; 0 for probes.</summary>
+    public long Answers;
+
+    /// <summary>The packet that answers a probe; 0 where none has yet.</summary>
+    public long AnsweredBy;
+
+    /// <summary>From a probe to its answer, in nanoseconds.</summary>
+    public long RoundTrip;
+
+    /// <summary>Whether nothing that can still come would change it.</summary>
+    public readonly bool IsSettled => Kind == SegmentKind.Reply || AnsweredBy != 0;
+}

@@ -1,0 +1,79 @@
+namespace Keepalive.Agent.Classify;
+
+/// <summary>Holds findings back, in their order, until it is known whether a probe is answered, but not for long.</summary>
+internal sealed class FindingQueue
+{
+    /// <summary>A probe waits for its answer at most so long, in nanoseconds of the capture's own time.</summary>
+    public const long LongestWait = 5_000_000_000;
+
+    /// <summary>And with at most so many findings behind it.</summary>
+    public const int Limit = 65_536;
+
+    private Finding[] _ring = new Finding[64];
+    private int _first;
+    private int _count;
+
+    public void Add(in Finding finding)
+    {
+        if (_count == _ring.Length)
+        {
+            Grow();
+        }
+        _ring[(_first + _count++) & (_ring.Length - 1)] = finding;
+    }
+
+    /// <summary>Notes that a probe that may still be here was recognised as such, and what answers it.</summary>
+    /// <param name="frame">Its packet's number.</param>
+    /// <param name="answeredBy">The answer's; 0 where there is none yet.</param>
+    /// <param name="roundTrip">From one to the other.</param>
+    public void Note(long frame, long answeredBy, long roundTrip)
+    {
+        var (low, high) = (0, _count - 1);
+        while (low <= high)
+        {
+            var middle = (low + high) / 2;
+            ref var finding = ref _ring[(_first + middle) & (_ring.Length - 1)];
+            if (finding.Frame == frame)
+            {
+                finding.Kind = finding.Kind == SegmentKind.Candidate ? SegmentKind.Probe : finding.Kind;
+                (finding.AnsweredBy, finding.RoundTrip) = answeredBy != 0 ? (answeredBy, roundTrip) : (finding.AnsweredBy, finding.RoundTrip);
+                return;
+            }
+            (low, high) = finding.Frame < frame ? (middle + 1, high) : (low, middle - 1);
+        }
+    }
+
+    /// <summary>Takes the first finding that need not wait any longer.</summary>
+    /// <param name="now">The capture's time; <see cref="long.MaxValue"/> at its end.</param>
+    /// <param name="finding">The finding; candidates that nothing confirmed are left out.</param>
+    public bool TryTake(long now, out Finding finding)
+    {
+        while (_count > 0)
+        {
+            ref var head = ref _ring[_first];
+            if (!head.IsSettled && _count <= Limit && now - head.Time < LongestWait)
+            {
+                break;
+            }
+            finding = head;
+            _first = (_first + 1) & (_ring.Length - 1);
+            _count--;
+            if (finding.Kind != SegmentKind.Candidate)
+            {
+                return true;
+            }
+        }
+        finding = default;
+        return false;
+    }
+
+    private void Grow()
+    {
+        var larger = new Finding[_ring.Length * 2];
+        for (var i = 0; i < _count; i++)
+        {
+            larger[i] = _ring[(_first + i) & (_ring.Length - 1)];
+        }
+        (_ring, _first) = (larger, 0);
+    }
+}

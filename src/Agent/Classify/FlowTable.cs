@@ -1,0 +1,149 @@
+using System.Numerics;
+
+namespace Keepalive.Agent.Classify;
+
+/// <summary>So many connections and no more: the one not seen for longest makes room for a new one.</summary>
+/// <remarks>Flows are values in one array that grows by doubling up to the limit; nothing is allocated for a packet of a known flow.</remarks>
+internal sealed class FlowTable
+{
+    private const int None = -1;
+    private const int InitialCapacity = 256;
+
+    private readonly int _limit;
+    private readonly ulong _seed = (ulong)Random.Shared.NextInt64();
+    private Flow[] _flows;
+    private int[] _buckets;
+    private int _newest = None;
+    private int _oldest = None;
+
+    /// <param name="limit">The most flows known at a time.</param>
+    public FlowTable(int limit)
+    {
+        _limit = limit;
+        _flows = new Flow[Math.Min(limit, InitialCapacity)];
+        _buckets = NewBuckets(_flows.Length);
+    }
+
+    public int Count { get; private set; }
+
+    /// <summary>Flows that made room for others.</summary>
+    public long Forgotten { get; private set; }
+
+    /// <summary>The flows in no particular order.</summary>
+    public ReadOnlySpan<Flow> All => _flows.AsSpan(0, Count);
+
+    /// <summary>The flow of this name, made if it is new. The reference is good until the next call.</summary>
+    public ref Flow Get(in FlowKey key)
+    {
+        var hash = key.Hash(_seed);
+        for (var i = _buckets[hash & (uint)(_buckets.Length - 1)]; i != None; i = _flows[i].NextInBucket)
+        {
+            ref var flow = ref _flows[i];
+            if (flow.Hash == hash && flow.Key == key)
+            {
+                if (i != _newest)
+                {
+                    Unlink(i);
+                    LinkNewest(i);
+                }
+                return ref flow;
+            }
+        }
+        return ref Add(in key, hash);
+    }
+
+    private ref Flow Add(in FlowKey key, uint hash)
+    {
+        int index;
+        if (Count < _limit)
+        {
+            if (Count == _flows.Length)
+            {
+                Grow();
+            }
+            index = Count++;
+        }
+        else
+        {
+            index = _oldest;
+            Unlink(index);
+            Unchain(index);
+            Forgotten++;
+        }
+        ref var flow = ref _flows[index];
+        flow = new Flow { Key = key, Hash = hash };
+        Chain(index);
+        LinkNewest(index);
+        return ref flow;
+    }
+
+    private void Grow()
+    {
+        Array.Resize(ref _flows, (int)Math.Min(_limit, _flows.Length * 2L));
+        _buckets = NewBuckets(_flows.Length);
+        for (var i = 0; i < Count; i++)
+        {
+            Chain(i);
+        }
+    }
+
+    private void Chain(int index)
+    {
+        ref var bucket = ref _buckets[_flows[index].Hash & (uint)(_buckets.Length - 1)];
+        _flows[index].NextInBucket = bucket;
+        bucket = index;
+    }
+
+    private void Unchain(int index)
+    {
+        ref var link = ref _buckets[_flows[index].Hash & (uint)(_buckets.Length - 1)];
+        while (link != index)
+        {
+            link = ref _flows[link].NextInBucket;
+        }
+        link = _flows[index].NextInBucket;
+    }
+
+    private void LinkNewest(int index)
+    {
+        _flows[index].Newer = None;
+        _flows[index].Older = _newest;
+        if (_newest != None)
+        {
+            _flows[_newest].Newer = index;
+        }
+        else
+        {
+            _oldest = index;
+        }
+        _newest = index;
+    }
+
+    private void Unlink(int index)
+    {
+        var (newer, older) = (_flows[index].Newer, _flows[index].Older);
+        if (newer != None)
+        {
+            _flows[newer].Older = older;
+        }
+        else
+        {
+            _newest = older;
+        }
+        if (older != None)
+        {
+            _flows[older].Newer = newer;
+        }
+        else
+        {
+            _oldest = newer;
+        }
+    }
+
+    private static int[] NewBuckets(int capacity)
+    {
+        var buckets = new int[(int)BitOperations.RoundUpToPowerOf2((uint)capacity)];
+        Array.Fill(buckets, None);
+        return buckets;
+    }
+}

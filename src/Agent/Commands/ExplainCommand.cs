@@ -1,0 +1,61 @@
+using System.CommandLine;
+using System.Net;
+using Keepalive.Agent.Reports;
+using Keepalive.Config;
+using Keepalive.Config.Compilation;
+
+namespace Keepalive.Agent.Commands;
+
+/// <summary><c>keepalive-agent explain PATH… --to ADDR:PORT</c>: which rule a connection is under, and why no other.</summary>
+internal static class ExplainCommand
+{
+    public static Command Create()
+    {
+        var paths = CommonOptions.PolicyPaths();
+        var to = EndpointOption("--to", "The connection's remote end, ADDR:PORT or [IPV6]:PORT", portRequired: true);
+        to.Required = true;
+        var from = EndpointOption("--from", "Its own end, ADDR or ADDR:PORT; policies look at it with --side both only", portRequired: false);
+        var side = CommonOptions.Side();
+        var output = CommonOptions.Output();
+        var command = new Command("explain", "Say which rule applies to a connection, what it sets, and which rules lost and why")
+        {
+            paths, to, from, side, output,
+        };
+        command.SetAction(async (result, stop) =>
+        {
+            var input = await PolicyInput.LoadAsync(result.GetValue(paths) ?? [], result.GetValue(side), stop);
+            if (!input.Report())
+            {
+                return ExitCodes.InvalidInput;
+            }
+            var (remote, local) = (result.GetValue(to)!.Value, result.GetValue(from));
+            var report = new ExplanationReport(
+                input.Compiled, Explanation.Of(input.Compiled.Policy, local ?? Endpoint.From(IPAddress.IPv6Any, 0), remote), remote, local);
+            var text = result.GetValue(output) == OutputFormat.Json ? report.ToJson() : report.ToText();
+            await result.InvocationConfiguration.Output.WriteAsync(text.AsMemory(), stop);
+            return ExitCodes.Done;
+        });
+        return command;
+    }
+
+    private static Option<Endpoint?> EndpointOption(string name, string description, bool portRequired) => new(name)
+    {
+        Description = description,
+        HelpName = portRequired ? "ADDR:PORT" : "ADDR[:PORT]",
+        CustomParser = result =>
+        {
+            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+            if (!portRequired && IPAddress.TryParse(text, out var address))
+            {
+                return Endpoint.From(address, 0);
+            }
+            var hasPort = text.LastIndexOf(':') is > 0 and var colon && (text[0] != '[' ? text.IndexOf(':') == colon : text[colon - 1] == ']');
+            if (hasPort && IPEndPoint.TryParse(text, out var endPoint) && endPoint.Port > 0)
+            {
+                return Endpoint.From(endPoint);
+            }
+            result.AddError($"{name} takes an address and a port like 203.0.113.10:15443 or [2001:db8::1]:443, not '{text}'");
+            return null;
+        },
+    };
+}

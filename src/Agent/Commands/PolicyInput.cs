@@ -1,0 +1,34 @@
+using System.Collections.Immutable;
+using Keepalive.Agent.Destinations;
+using Keepalive.Config;
+using Keepalive.Config.Compilation;
+using Keepalive.Config.Reading;
+
+namespace Keepalive.Agent.Commands;
+
+/// <summary>Policy files as the commands about them take them: read, their hosts looked up, compiled.</summary>
+internal sealed record PolicyInput(ReadResult Read, CompilationResult Compiled)
+{
+    /// <summary>Everything there is to say about them, in the order of the files.</summary>
+    public ImmutableArray<Diagnostic> Diagnostics { get; } =
+        [.. Read.Diagnostics.Concat(Compiled.Diagnostics).OrderBy(static diagnostic => diagnostic.Position)];
+
+    public bool HasErrors => Diagnostics.Any(static diagnostic => diagnostic.Severity == Severity.Error);
+
+    public static async Task<PolicyInput> LoadAsync(string[] paths, Side side, CancellationToken cancellationToken)
+    {
+        var read = PolicyReader.Read(paths, Console.In);
+        var hosts = await new HostResolver().ResolveAsync(PolicyCompiler.HostsToResolve(read.Resources), cancellationToken);
+        return new PolicyInput(read, PolicyCompiler.Compile(read.Resources, hosts.ToOptions(side)));
+    }
+
+    /// <summary>Writes what is wrong or doubtful to standard error; true where nothing is wrong.</summary>
+    public bool Report()
+    {
+        foreach (var diagnostic in Diagnostics.Where(static diagnostic => diagnostic.Severity != Severity.Note))
+        {
+            Console.Error.WriteLine(diagnostic);
+        }
+        return !HasErrors;
+    }
+}

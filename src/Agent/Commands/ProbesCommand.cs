@@ -1,0 +1,170 @@
+using System.CommandLine;
+using Keepalive.Agent.Capture;
+using Keepalive.Agent.Classify;
+using Keepalive.Agent.Reports;
+using Keepalive.Linux.Capture;
+
+namespace Keepalive.Agent.Commands;
+
+/// <summary><c>keepalive-agent probes FILE | --interface NAME</c>: the keepalive probes in a capture, and what answers them.</summary>
+internal static class ProbesCommand
+{
+    public static Command Create()
+    {
+        var file = new Argument<string?>("FILE")
+        {
+            Description = "A capture, pcap or pcapng; - reads it from standard input",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        var link = new Option<string?>("--interface", "-i") { Description = "Capture on this network interface, until Ctrl-C", HelpName = "NAME" };
+        var output = CommonOptions.Output();
+        var command = new Command("probes", "Find keepalive probes and their replies in a capture file, or live on an interface") { file, link, output };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(file) is null == result.GetValue(link) is null)
+            {
+                result.AddError("name a capture file, or an interface with --interface");
+            }
+            if (result.GetValue(link) == "any")
+            {
+                result.AddError("--interface takes one interface: on 'any' each packet comes once from every interface it passes");
+            }
+        });
+        command.SetAction(result =>
+        {
+            using var stop = new StopOnSignal();
+            var report = ProbeReport.Create(Console.OpenStandardOutput(), result.GetValue(output) == OutputFormat.Json);
+            return result.GetValue(link) is { } name ? FromInterface(name, report, stop.Token) : FromFile(result.GetValue(file)!, report, stop.Token);
+        });
+        return command;
+    }
+
+    private static int FromFile(string path, ProbeReport report, CancellationToken stop)
+    {
+        var name = path == "-" ? "standard input" : path;
+        var scan = new ProbeScan(report);
+        string? problem = null;
+        try
+        {
+            using var file = path == "-" ? null : new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+            using var source = CaptureFile.Open(file ?? Console.OpenStandardInput());
+            problem = Read(source, scan, report, file is null ? null : new Progress(file), stop);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            Console.Error.WriteLine($"keepalive-agent: {name}: there is no such file");
+            return ExitCodes.InvalidInput;
+        }
+        catch (UnauthorizedAccessException)
+        {
+            Console.Error.WriteLine($"keepalive-agent: {name}: {(Directory.Exists(path) ? "it is a directory" : "it may not be read")}");
+            return ExitCodes.InvalidInput;
+        }
+        catch (CaptureException e)
+        {
+            problem = e.Message;
+        }
+        scan.End();
+        report.Summarize(scan, dropped: null);
+        report.Flush();
+        problem ??= Incomplete(scan);
+        if (problem is not null)
+        {
+            Console.Error.WriteLine($"keepalive-agent: {name}: {problem}");
+            return ExitCodes.InvalidInput;
+        }
+        return ExitCodes.Done;
+    }
+
+    /// <summary>Reads to the end, or to where it cannot go on; returns what is wrong there.</summary>
+    private static string? Read(IPacketSource source, ProbeScan scan, ProbeReport report, Progress? progress, CancellationToken stop)
+    {
+        const int look = 4096;
+        try
+        {
+            while (!stop.IsCancellationRequested && source.TryRead(out var packet))
+            {
+                scan.Take(in packet);
+                if (scan.Packets % look == 0 && progress is { IsDue: true })
+                {
+                    progress.Clear();
+                    report.Flush();
+                    progress.Show(scan.Packets);
+                }
+            }
+            return source is PcapNgFile { Unknown: > 0 } other ? $"{other.FirstUnknown}; packets left out for that: {other.Unknown}" : null;
+        }
+        catch (Exception e) when (e is CaptureException or IOException)
+        {
+            return $"{e.Message}; packets read before: {scan.Packets}";
+        }
+        finally
+        {
+            progress?.Clear();
+        }
+    }
+
+    private static int FromInterface(string name, ProbeReport report, CancellationToken stop)
+    {
+        if (CapturePrivileges.Missing() is { } missing)
+        {
+            Console.Error.WriteLine($"keepalive-agent: {missing}");
+            return ExitCodes.NotPermitted;
+        }
+        using var live = new LiveCapture();
+        try
+        {
+            live.Add(InterfaceCapture.Open(name, CaptureFilter.Everything, ownOnly: false), scope: 0);
+        }
+        catch (PcapException e)
+        {
+            Console.Error.WriteLine($"keepalive-agent: --interface {e.Message}");
+            return e.IsPermission ? ExitCodes.NotPermitted : e.IsInterface ? ExitCodes.Usage : ExitCodes.Failed;
+        }
+        Console.Error.WriteLine($"keepalive-agent: capturing on {name}; Ctrl-C ends it");
+        var scan = new ProbeScan(report);
+        var problem = Follow(live, scan, report, stop);
+        scan.End();
+        report.Summarize(scan, live.Dropped());
+        report.Flush();
+        if (problem is not null)
+        {
+            Console.Error.WriteLine($"keepalive-agent: {problem}");
+        }
+        return problem is null ? ExitCodes.Done : ExitCodes.Failed;
+    }
+
+    /// <summary>Takes packets as they come until told to stop, or the interface goes away; returns how it ended then.</summary>
+    private static string? Follow(LiveCapture live, ProbeScan scan, ProbeReport report, CancellationToken stop)
+    {
+        const int wait = 100;
+        try
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                live.Wait(wait);
+                while (live.TryRead(out var packet))
+                {
+                    scan.Take(in packet);
+                }
+                // By the clock here, too: a probe without an answer is not to wait for the next packet.
+                scan.Release((DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100);
+                report.Flush();
+            }
+            return null;
+        }
+        catch (InterfaceGoneException e)
+        {
+            return e.Message;
+        }
+    }
+
+    private static string? Incomplete(ProbeScan scan)
+    {
+        var (number, captured, onWire) = scan.FirstTruncated;
+        return scan.Truncated == 0
+            ? null
+            : $"packet {number}: {captured} of its {onWire} bytes were captured, too few to tell whether and what TCP it is; packets like that: "
+                + $"{scan.Truncated}. Capture whole headers: 192 bytes are enough (tcpdump -s 192)";
+    }
+}

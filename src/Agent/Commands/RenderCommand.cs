@@ -1,0 +1,35 @@
+using System.CommandLine;
+using Keepalive.Config;
+using Keepalive.Config.Rendering;
+
+namespace Keepalive.Agent.Commands;
+
+/// <summary><c>keepalive-agent render PATH…</c>: the Istio DestinationRules that ConnectionPolicies amount to.</summary>
+internal static class RenderCommand
+{
+    public static Command Create()
+    {
+        var paths = CommonOptions.PolicyPaths();
+        var command = new Command("render", "Print the Istio DestinationRules that ConnectionPolicies amount to, as YAML") { paths };
+        command.SetAction(async (result, stop) =>
+        {
+            var input = await PolicyInput.LoadAsync(result.GetValue(paths) ?? [], Side.Client, stop);
+            if (!input.Report())
+            {
+                return ExitCodes.InvalidInput;
+            }
+            var (text, leftOut) = DestinationRuleText.Write(input.Compiled);
+            foreach (var line in leftOut)
+            {
+                Console.Error.WriteLine($"keepalive-agent: left out: {line}");
+            }
+            if (text.Length == 0)
+            {
+                Console.Error.WriteLine("keepalive-agent: the policies amount to no DestinationRule");
+            }
+            await result.InvocationConfiguration.Output.WriteAsync(text.AsMemory(), stop);
+            return ExitCodes.Done;
+        });
+        return command;
+    }
+}

@@ -1,0 +1,456 @@
+using System.Runtime.InteropServices;
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Capture;
+using Keepalive.Agent.Classify;
+using Keepalive.Agent.Metrics;
+using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Packets;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Liveness;
+
+/// <summary>Keeps the liveness of every connection that a rule selects, from captured packets and from what passes report.</summary>
+/// <remarks>
+/// Passes and the capture run on threads of their own; one lock is between them. What a pass reports says which connections there are, and
+/// its count of unanswered probes is the kernel's: without a capture it is all there is, with one it checks what was captured.
+/// </remarks>
+internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool captures) : ISocketSink
+{
+    private const long Millisecond = 1_000_000;
+
+    /// <summary>A connection whose packets are not all taken yet would seem to differ from the kernel's count.</summary>
+    private const long Settled = 500 * Millisecond;
+
+    /// <summary>How long packets of a connection that is gone may still be on their way here.</summary>
+    private const long Farewell = 2000 * Millisecond;
+
+    private readonly Lock _lock = new();
+    private readonly ProbeClassifier _classifier = new();
+    private readonly Dictionary<(int Scope, SocketEndpoint Local, SocketEndpoint Remote), WatchedConnection> _byName = [];
+    private readonly Dictionary<ulong, WatchedScope> _scopes = [];
+    private readonly Dictionary<(string Policy, string Destination), RuleCounts> _counts = [];
+    private readonly List<long> _roundTrips = [];
+    private readonly List<WatchedConnection> _probing = [];
+    private readonly EndpointPool _pool = new();
+    private readonly Queue<(long At, int Scope, WatchedConnection Connection)> _departed = new();
+    private WatchedScope? _frame;
+    private long _frames;
+    private int _lastScope;
+
+    /// <summary>Nanoseconds since 1970, the clock of captured packets.</summary>
+    private long Now => (time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks * 100;
+
+    /// <summary>The namespaces with connections to be watched, and where their packets are to be captured.</summary>
+    public List<CaptureDemand> Demands()
+    {
+        lock (_lock)
+        {
+            return [.. _scopes.Values.Where(scope => scope.Connections.Count > 0).Select(scope => scope.ToDemand())];
+        }
+    }
+
+    public void BeginNamespace(ulong inode)
+    {
+        lock (_lock)
+        {
+            _frames++;
+            _frame = Scope(inode);
+        }
+    }
+
+    public void Socket(in SocketRecord record)
+    {
+        if (record.Rule is null)
+        {
+            NoteClosing(in record);
+            return;
+        }
+        if (record.State is TcpState.SynSent or TcpState.SynReceived or TcpState.NewSynReceived)
+        {
+            return;   // not connected yet
+        }
+        lock (_lock)
+        {
+            var scope = Scope(record.Namespace);
+            if (!scope.Connections.TryGetValue(record.Cookie, out var connection))
+            {
+                connection = Add(scope, in record);
+            }
+            Update(scope, connection, in record);
+        }
+    }
+
+    public void EndNamespace(ulong inode)
+    {
+        lock (_lock)
+        {
+            if (_frame is { } scope && scope.Inode == inode)
+            {
+                foreach (var connection in scope.Connections.Values)
+                {
+                    if (connection.Frame != _frames)
+                    {
+                        Vanish(scope, connection);
+                    }
+                }
+            }
+            _frame = null;
+        }
+    }
+
+    public void NamespaceGone(ulong inode)
+    {
+        lock (_lock)
+        {
+            if (_scopes.Remove(inode, out var scope))
+            {
+                foreach (var connection in scope.Connections.Values)
+                {
+                    Remove(scope, connection);
+                }
+            }
+        }
+    }
+
+    /// <summary>Names the namespace of packets, and tells which addresses are its own.</summary>
+    public void SetLocalAddresses(ulong inode, IEnumerable<UInt128> addresses)
+    {
+        lock (_lock)
+        {
+            Scope(inode).LocalAddresses = [.. addresses];
+        }
+    }
+
+    /// <summary>Takes in captured packets: all that are at hand.</summary>
+    public void Take(IPacketSource source)
+    {
+        lock (_lock)
+        {
+            while (source.TryRead(out var packet))
+            {
+                if (TcpSegment.TryRead(packet.Link, packet.Data, packet.WireLength, out var segment) == FrameContent.Segment)
+                {
+                    Take(in packet, in segment);
+                }
+            }
+        }
+    }
+
+    /// <summary>Finds connections whose next probe or end is overdue: what told of it was not captured.</summary>
+    public void CheckOverdue()
+    {
+        lock (_lock)
+        {
+            var now = Now;
+            for (var i = _probing.Count - 1; i >= 0; i--)
+            {
+                var connection = _probing[i];
+                if (connection.State.Phase != LivenessPhase.Probing)
+                {
+                    _probing[i] = _probing[^1];
+                    _probing.RemoveAt(_probing.Count - 1);
+                }
+                else if (connection.Interval > 0 && now - connection.ProbedAt > (connection.Interval * 9 / 8) + (1000 * Millisecond))
+                {
+                    Apply(connection, LivenessEvent.Overdue, now);
+                }
+            }
+        }
+    }
+
+    /// <summary>Adds what was counted to the metrics, and returns the series of endpoints.</summary>
+    public List<Sample> Publish(MetricCatalogue metrics)
+    {
+        lock (_lock)
+        {
+            foreach (var ((policy, destination), counts) in _counts)
+            {
+                Span<KeyValuePair<string, object?>> labels = [new("policy", policy), new("destination", destination), new("namespace", "")];
+                metrics.Probes.Add(counts.Probes, labels);
+                metrics.ProbeReplies.Add(counts.Replies, labels);
+                metrics.ProbesUnanswered.Add(counts.Unanswered, labels);
+                foreach (var cause in (ReadOnlySpan<DeathCause>)[DeathCause.Probes, DeathCause.Reset, DeathCause.Timeout])
+                {
+                    if (counts.Dead[(int)cause] > 0)
+                    {
+                        metrics.ConnectionsDead.Add(counts.Dead[(int)cause], [.. labels, new("cause", cause.ToString().ToLowerInvariant())]);
+                    }
+                }
+            }
+            _counts.Clear();
+            foreach (var roundTrip in _roundTrips)
+            {
+                metrics.ProbeRoundTrip.Record(roundTrip / 1e9);
+            }
+            _roundTrips.Clear();
+            ForgetDeparted();
+            log.EndPass();
+            return _pool.Samples();
+        }
+    }
+
+    /// <summary>The unanswered probes of a connection as captured; null for one that is not watched.</summary>
+    public int? Unanswered(ulong inode, ulong cookie)
+    {
+        lock (_lock)
+        {
+            return _scopes.TryGetValue(inode, out var scope) && scope.Connections.TryGetValue(cookie, out var connection)
+                ? connection.State.Unanswered
+                : null;
+        }
+    }
+
+    /// <summary>What its application has closed is reported as nobody's until the kernel is done with it.</summary>
+    private void NoteClosing(in SocketRecord record)
+    {
+        if (record.State is TcpState.FinWait1 or TcpState.FinWait2 or TcpState.LastAck or TcpState.Closing)
+        {
+            lock (_lock)
+            {
+                if (_scopes.TryGetValue(record.Namespace, out var scope) && scope.Connections.TryGetValue(record.Cookie, out var connection))
+                {
+                    connection.IsClosing = true;
+                }
+            }
+        }
+    }
+
+    private WatchedScope Scope(ulong inode)
+    {
+        ref var scope = ref CollectionsMarshal.GetValueRefOrAddDefault(_scopes, inode, out _);
+        return scope ??= new WatchedScope(inode, ++_lastScope);
+    }
+
+    private WatchedConnection Add(WatchedScope scope, in SocketRecord record)
+    {
+        var connection = new WatchedConnection(in record, _pool.Enter(record.Rule!, record.Remote))
+        {
+            State = ConnectionLiveness.Probing(record.Unanswered),
+            ProbedAt = Now,
+        };
+        scope.Connections.Add(record.Cookie, connection);
+        scope.Version++;
+        _byName[(scope.Id, record.Local, record.Remote)] = connection;
+        if (record.Unanswered > 0)
+        {
+            _probing.Add(connection);
+        }
+        return connection;
+    }
+
+    private void Update(WatchedScope scope, WatchedConnection connection, in SocketRecord record)
+    {
+        var now = Now;
+        if (!ReferenceEquals(connection.Rule, record.Rule))
+        {
+            Reassign(connection, record);
+        }
+        if (ReferenceEquals(_frame, scope))
+        {
+            connection.Frame = _frames;
+        }
+        connection.Pid = record.Pid;
+        connection.Timer = record.Timer;
+        connection.IsClosing |= record.State is not TcpState.Established;
+        connection.Limit = new DeathLimit(record.Current?.Probes ?? int.MaxValue, record.UserTimeout > 0);
+        connection.Interval = (record.Current?.Interval ?? 0) * 1000 * Millisecond;
+        Compare(connection, record.Unanswered, now);
+        if (record is { Idle: { } idle, State: TcpState.Established })
+        {
+            Answered(connection.Remote, now - (idle * Millisecond));
+        }
+    }
+
+    private void Reassign(WatchedConnection connection, in SocketRecord record)
+    {
+        var endpoint = _pool.Enter(record.Rule!, record.Remote);
+        _pool.Leave(connection.Endpoint);
+        connection.Endpoint = endpoint;
+        connection.Rule = record.Rule!;
+    }
+
+    /// <summary>Holds the kernel's count of unanswered probes against ours. Where nothing was on its way, the kernel's is right.</summary>
+    private void Compare(WatchedConnection connection, int kernel, long now)
+    {
+        var ours = connection.State.Unanswered;
+        var hidden = connection.Timer is TcpTimer.Retransmit or TcpTimer.ZeroWindowProbe;
+        if (kernel == ours || hidden || connection.State.Phase == LivenessPhase.Dead || (captures && now - connection.SeenAt < Settled))
+        {
+            return;
+        }
+        if (captures)
+        {
+            log.Differs(connection, kernel);
+        }
+        if (kernel < ours)
+        {
+            connection.State = kernel == 0 ? connection.State.After(LivenessEvent.Heard, connection.Limit) : ConnectionLiveness.Probing(kernel);
+        }
+        for (; ours < kernel; ours++)
+        {
+            Count(connection).Probes++;
+            Probe(connection, now);
+        }
+    }
+
+    private void Vanish(WatchedScope scope, WatchedConnection connection)
+    {
+        if (!connection.IsClosing)
+        {
+            var now = Now;
+            var lost = connection.Interval > 0 ? (now - connection.ProbedAt) / connection.Interval : 0;
+            if (!captures && connection.State.Phase == LivenessPhase.Probing)
+            {
+                // Passes are further apart than probes may be: those there was time for since the last look were sent, too.
+                for (; lost > 0 && !connection.Limit.IsReached(connection.State.Unanswered); lost--)
+                {
+                    Probe(connection, now);
+                }
+            }
+            Apply(connection, connection.Timer == TcpTimer.Retransmit ? LivenessEvent.VanishedRetransmitting : LivenessEvent.Vanished, now);
+        }
+        Remove(scope, connection);
+    }
+
+    private void Remove(WatchedScope scope, WatchedConnection connection)
+    {
+        scope.Connections.Remove(connection.Cookie);
+        scope.Version++;
+        _departed.Enqueue((Now, scope.Id, connection));
+        connection.State = new ConnectionLiveness(LivenessPhase.Dead, connection.State.Unanswered, connection.State.Cause);
+        _pool.Leave(connection.Endpoint);
+    }
+
+    /// <summary>Forgets connections that have been gone for some time.</summary>
+    private void ForgetDeparted()
+    {
+        for (var now = Now; _departed.TryPeek(out var first) && now - first.At > Farewell; _departed.Dequeue())
+        {
+            var name = (first.Scope, first.Connection.Local, first.Connection.Remote);
+            if (_byName.TryGetValue(name, out var current) && ReferenceEquals(current, first.Connection))
+            {
+                _byName.Remove(name);
+            }
+        }
+    }
+
+    private void Take(in CapturedPacket packet, in TcpSegment segment)
+    {
+        var result = _classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope);
+        if (result.Kind == SegmentKind.Duplicate)
+        {
+            return;
+        }
+        if (_byName.TryGetValue((packet.Scope, segment.Source, segment.Destination), out var sender))
+        {
+            sender.SeenAt = packet.Time;
+            Sent(sender, in segment, in result, packet.Time);
+        }
+        if (_byName.TryGetValue((packet.Scope, segment.Destination, segment.Source), out var receiver))
+        {
+            receiver.SeenAt = packet.Time;
+            Received(receiver, in segment, in result, packet.Time);
+        }
+        if ((segment.Flags & (TcpFlags.Syn | TcpFlags.Ack)) == (TcpFlags.Syn | TcpFlags.Ack) && _pool.Out > 0
+            && IsLocal(packet.Scope, segment.Destination))
+        {
+            Answered(segment.Source, packet.Time);
+        }
+    }
+
+    private void Sent(WatchedConnection connection, in TcpSegment segment, in Classification result, long now)
+    {
+        if (result.Kind == SegmentKind.Probe)
+        {
+            for (var i = result.Confirms ? 2 : 1; i > 0; i--)
+            {
+                Count(connection).Probes++;
+                Probe(connection, now);
+            }
+        }
+        connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
+        if ((segment.Flags & TcpFlags.Rst) != 0)
+        {
+            Apply(connection, LivenessEvent.ResetHere, now);
+            connection.IsClosing = true;
+        }
+    }
+
+    private void Received(WatchedConnection connection, in TcpSegment segment, in Classification result, long now)
+    {
+        if (result.Kind == SegmentKind.Reply)
+        {
+            var counts = Count(connection);
+            counts.Replies++;
+            counts.Probes += result.Confirms ? 1 : 0;
+            _roundTrips.Add(result.RoundTrip);
+        }
+        if (result.IsHeard)
+        {
+            Apply(connection, LivenessEvent.Heard, now);
+            if (_pool.Out > 0)
+            {
+                Answered(connection.Remote, now);
+            }
+        }
+        connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
+        if ((segment.Flags & TcpFlags.Rst) != 0)
+        {
+            Apply(connection, LivenessEvent.ResetThere, now);
+        }
+    }
+
+    /// <summary>Forwarded packets are another namespace's, where they are captured, too.</summary>
+    private bool IsLocal(int id, SocketEndpoint endpoint) =>
+        _scopes.Values.FirstOrDefault(scope => scope.Id == id)?.LocalAddresses.Contains(endpoint.Address) == true;
+
+    private void Probe(WatchedConnection connection, long now)
+    {
+        var before = connection.State;
+        Apply(connection, LivenessEvent.ProbeSent, now);
+        connection.ProbedAt = now;
+        if (before.Phase != LivenessPhase.Probing && connection.State.Phase == LivenessPhase.Probing)
+        {
+            _probing.Add(connection);
+        }
+        if (before.Unanswered > 0)
+        {
+            Count(connection).Unanswered++;   // the one before this
+        }
+    }
+
+    private void Apply(WatchedConnection connection, LivenessEvent what, long now)
+    {
+        var before = connection.State;
+        connection.State = before.After(what, connection.Limit);
+        if (connection.State.Phase != LivenessPhase.Dead || before.Phase == LivenessPhase.Dead)
+        {
+            return;
+        }
+        var counts = Count(connection);
+        counts.Dead[(int)connection.State.Cause]++;
+        counts.Unanswered += connection.State.Unanswered > 0 ? 1 : 0;
+        log.Dead(connection);
+        if (connection.State.Cause == DeathCause.Probes && _pool.TakeOut(connection.Endpoint, now))
+        {
+            log.Out(connection.Endpoint);
+        }
+    }
+
+    private void Answered(SocketEndpoint remote, long at)
+    {
+        if (_pool.Out > 0)
+        {
+            foreach (var endpoint in _pool.Answered(remote, at))
+            {
+                log.Back(endpoint);
+            }
+        }
+    }
+
+    private RuleCounts Count(WatchedConnection connection)
+    {
+        ref var counts = ref CollectionsMarshal.GetValueRefOrAddDefault(_counts, (connection.Rule.Policy, connection.Rule.Destination), out _);
+        return counts ??= new RuleCounts();
+    }
+}

@@ -1,0 +1,68 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Capture;
+using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Policies;
+using Microsoft.Extensions.Logging;
+
+namespace Keepalive.Agent.Liveness;
+
+/// <summary>What the service's loop has to do with liveness: whom passes report to, where to capture after each, and what to publish.</summary>
+internal sealed class LivenessWatch : IDisposable
+{
+    private readonly CaptureKeeper? _keeper;
+    private readonly MetricCatalogue _metrics;
+    private object? _filteredFor;
+    private string _filter = "";
+    private long _received;
+    private long _dropped;
+
+    /// <param name="captures">Whether to capture; without, liveness is what passes report.</param>
+    /// <param name="metrics">Where to count.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">Told of what dies and comes back.</param>
+    public LivenessWatch(bool captures, MetricCatalogue metrics, TimeProvider time, ILogger logger)
+    {
+        _metrics = metrics;
+        Monitor = new LivenessMonitor(new LivenessLog(logger), time, captures);
+        _keeper = captures ? new CaptureKeeper(Monitor, logger) : null;
+    }
+
+    public LivenessMonitor Monitor { get; }
+
+    /// <summary>Whether passes have to read every socket's timer, as nothing else tells of probes.</summary>
+    public bool NeedsTimers => _keeper is null;
+
+    /// <summary>Looks at what a policy selects before anything is changed: a write may send a probe at once, and that is to be captured, too.</summary>
+    public void Survey(IDatapath datapath, PolicySnapshot policy, CancellationToken stop)
+    {
+        if (_keeper is not null)
+        {
+            datapath.Pass(policy, new PassScope { Full = true, DryRun = true, Stop = stop }, Monitor);
+            Follow(policy);
+        }
+    }
+
+    /// <summary>Captures where there are connections now.</summary>
+    public void Follow(PolicySnapshot policy)
+    {
+        if (_keeper is null)
+        {
+            return;
+        }
+        if (!ReferenceEquals(_filteredFor, policy))
+        {
+            _filter = CaptureFilter.For(policy.Policy);
+            _filteredFor = policy;
+        }
+        _keeper.Update(Monitor.Demands(), _filter);
+        var (received, dropped) = _keeper.Counts;
+        _metrics.CapturePackets.Add(received - _received);
+        _metrics.CaptureDropped.Add(dropped - _dropped);
+        (_received, _dropped) = (received, dropped);
+    }
+
+    /// <summary>Counts what happened since the last time, and returns the series of endpoints.</summary>
+    public List<Sample> Publish() => Monitor.Publish(_metrics);
+
+    public void Dispose() => _keeper?.Dispose();
+}

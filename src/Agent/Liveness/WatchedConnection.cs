@@ -1,0 +1,43 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Config.Compilation;
+using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Liveness;
+
+/// <summary>A connection that a rule selects, as long as the kernel has it. Mutable; guarded by the monitor's lock.</summary>
+internal sealed class WatchedConnection(in SocketRecord record, PooledEndpoint endpoint)
+{
+    public ulong Cookie { get; } = record.Cookie;
+
+    public SocketEndpoint Local { get; } = record.Local;
+
+    public SocketEndpoint Remote { get; } = record.Remote;
+
+    public CompiledRule Rule { get; set; } = record.Rule!;
+
+    public PooledEndpoint Endpoint { get; set; } = endpoint;
+
+    public ConnectionLiveness State { get; set; }
+
+    public DeathLimit Limit { get; set; }
+
+    /// <summary>TCP_KEEPINTVL in nanoseconds, 0 where not known.</summary>
+    public long Interval { get; set; }
+
+    /// <summary>When the last probe was sent, and when the last segment either way was seen, in nanoseconds since 1970.</summary>
+    public long ProbedAt { get; set; }
+
+    public long SeenAt { get; set; }
+
+    public TcpTimer Timer { get; set; }
+
+    /// <summary>A process that has it; 0 where none is known.</summary>
+    public int Pid { get; set; }
+
+    /// <summary>Whether either end has said that it is done.</summary>
+    public bool IsClosing { get; set; }
+
+    /// <summary>The frame it was last reported in.</summary>
+    public long Frame { get; set; }
+}

@@ -1,0 +1,217 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Json;
+using Keepalive.Agent.Apply;
+using Keepalive.Config.Balancers;
+using Keepalive.Linux.Processes;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Reports;
+
+/// <summary>What <c>audit</c> prints: connections grouped by process and destination, those at risk first.</summary>
+internal sealed class AuditReport
+{
+    private readonly AuditYardstick _yardstick;
+    private readonly PassSummary _summary;
+    private readonly bool _withPolicies;
+    private readonly int _local;
+    private readonly List<Group> _groups;
+    private readonly Dictionary<int, string> _commands = [];
+
+    public AuditReport(AuditYardstick yardstick, AuditedSockets sockets, PassSummary summary, bool withPolicies)
+    {
+        (_yardstick, _summary, _withPolicies, _local) = (yardstick, summary, withPolicies, sockets.Local);
+        // One end that probes is enough, and both may be here.
+        var kept = sockets.Connections.Where(record => yardstick.Judge(in record) == AuditFinding.Kept)
+            .Select(static record => (record.Remote, record.Local)).ToHashSet();
+        var groups = new Dictionary<GroupKey, Group>();
+        foreach (var record in sockets.Connections)
+        {
+            var accepted = sockets.IsAccepted(in record);
+            var finding = yardstick.Judge(in record);
+            if (finding is (AuditFinding.NoKeepalive or AuditFinding.TooLate) && kept.Contains((record.Local, record.Remote)))
+            {
+                finding = AuditFinding.KeptByPeer;
+            }
+            var key = new GroupKey(
+                record.Namespace,
+                Command(record.Pid),
+                accepted,
+                accepted ? record.Local : record.Remote,
+                SocketList.Actual(in record),
+                finding,
+                record.Rule?.Policy);
+            ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(groups, key, out _);
+            (group ??= new Group(key)).Add(in record, yardstick.IsQuiet(in record));
+        }
+        _groups =
+        [
+            .. groups.Values.OrderByDescending(static group => group.AtRisk).ThenByDescending(static group => group.Connections)
+                .ThenBy(static group => group.Key.Command, StringComparer.Ordinal).ThenBy(static group => group.Key.End.ToString(), StringComparer.Ordinal),
+        ];
+    }
+
+    /// <summary>Quiet connections that are not kept.</summary>
+    public int AtRisk => _groups.Sum(static group => group.AtRisk);
+
+    private int WouldSet => _groups.Sum(static group => group.WouldSet);
+
+    public void WriteTable(TextWriter output)
+    {
+        if (_groups.Count > 0)
+        {
+            List<string> heads = ["AT RISK", "CONNECTIONS", "QUIET FOR", "PROCESS", "DESTINATION", "KEEPALIVE", "FINDING"];
+            if (_withPolicies)
+            {
+                heads.Add("POLICY");
+            }
+            var rows = new List<string[]> { heads.ToArray() };
+            rows.AddRange(_groups.Select(Row));
+            TextTable.Write(output, rows);
+        }
+        var connections = _groups.Sum(static group => group.Connections);
+        output.Write($"{Counted.Of(connections, "connection")} in {Counted.Of(_summary.Namespaces, "network namespace")}");
+        output.Write(_local > 0 ? $", and {_local} that never leave their namespace" : "");
+        output.WriteLine($": {AtRisk} at risk{Against()}{(_withPolicies ? $"; the policies would set {WouldSet}" : "")}");
+        if (_yardstick.Balancer is { Refresh: Refresh.PayloadOnly } proxy && AtRisk > 0)
+        {
+            output.WriteLine($"{proxy.Name} counts payload only, so TCP keepalive cannot help: "
+                + BalancerCheck.InsteadOfKeepalive(_yardstick.IdleTimeout));
+        }
+    }
+
+    public void WriteJson(TextWriter output)
+    {
+        var text = new StringBuilder();
+        foreach (var group in _groups)
+        {
+            JsonLine.Append(text, writer => Write(writer, group));
+        }
+        JsonLine.Append(text, writer =>
+        {
+            writer.WriteString("kind", "summary");
+            writer.WriteNumber("namespaces", _summary.Namespaces);
+            writer.WriteNumber("connections", _groups.Sum(static group => group.Connections));
+            writer.WriteNumber("local", _local);
+            writer.WriteNumber("atRisk", AtRisk);
+            writer.WriteNumber("idleTimeout", _yardstick.IdleTimeout);
+            writer.WriteString("balancer", _yardstick.Balancer?.Name);
+            if (_withPolicies)
+            {
+                writer.WriteNumber("wouldSet", WouldSet);
+            }
+        });
+        output.Write(text);
+    }
+
+    private string Against() =>
+        $" of being forgotten {(_yardstick.Balancer is { } balancer ? $"by {balancer.Name} " : "by something on the way ")}after {_yardstick.IdleTimeout}s";
+
+    private string[] Row(Group group)
+    {
+        var key = group.Key;
+        List<string> row =
+        [
+            group.AtRisk > 0 ? group.AtRisk.ToString(CultureInfo.InvariantCulture) : "-",
+            group.Connections.ToString(CultureInfo.InvariantCulture),
+            group.LongestIdle is { } idle ? Spans.Short(idle) : "?",
+            group.Pids.Count switch { 0 => "-", 1 => $"{group.Pids.First()}/{key.Command}", var many => $"{key.Command} ({many} processes)" },
+            key.IsAccepted ? $"accepted on {key.End}" : key.End.ToString(),
+            key.Options switch { { Enabled: true } on => $"{on.Time}s/{on.Interval}s/{on.Probes}", null => "?", _ => "off" },
+            Describe(key),
+        ];
+        if (_withPolicies)
+        {
+            row.Add(key.Policy is null ? "-" : group.WouldSet > 0 ? $"{key.Policy} would set {group.WouldSet}" : key.Policy);
+        }
+        return [.. row];
+    }
+
+    private static string Describe(GroupKey key) => key.Finding switch
+    {
+        AuditFinding.Kept => "kept",
+        AuditFinding.KeptByPeer => "kept by the other end",
+        AuditFinding.TooLate => "first probe too late",
+        AuditFinding.NoKeepalive => "no keepalive",
+        AuditFinding.PayloadNeeded => "only payload counts",
+        _ => "values unknown",
+    };
+
+    private void Write(Utf8JsonWriter writer, Group group)
+    {
+        var key = group.Key;
+        writer.WriteNumber("netns", key.Namespace);
+        writer.WriteString("command", key.Command.Length == 0 ? null : key.Command);
+        writer.WriteStartArray("pids");
+        foreach (var pid in group.Pids)
+        {
+            writer.WriteNumberValue(pid);
+        }
+        writer.WriteEndArray();
+        writer.WriteString("direction", key.IsAccepted ? "accepted" : "opened");
+        writer.WriteString(key.IsAccepted ? "local" : "remote", key.End.ToString());
+        if (key.Options is { } options)
+        {
+            writer.WriteBoolean("keepalive", options.Enabled);
+            writer.WriteNumber("time", options.Time);
+            writer.WriteNumber("interval", options.Interval);
+            writer.WriteNumber("probes", options.Probes);
+        }
+        writer.WriteString("finding", JsonNamingPolicy.CamelCase.ConvertName(key.Finding.ToString()));
+        writer.WriteNumber("connections", group.Connections);
+        writer.WriteNumber("atRisk", group.AtRisk);
+        if (group.LongestIdle is { } idle)
+        {
+            writer.WriteNumber("longestIdleMs", idle);
+        }
+        if (_withPolicies)
+        {
+            writer.WriteString("policy", key.Policy);
+            writer.WriteNumber("wouldSet", group.WouldSet);
+        }
+    }
+
+    private string Command(int pid)
+    {
+        if (pid == 0)
+        {
+            return "";
+        }
+        if (!_commands.TryGetValue(pid, out var command))
+        {
+            _commands.Add(pid, command = SocketText.Printable(ProcFs.Command(pid) ?? "gone"));
+        }
+        return command;
+    }
+
+    private readonly record struct GroupKey(
+        ulong Namespace, string Command, bool IsAccepted, SocketEndpoint End, KeepaliveOptions? Options, AuditFinding Finding, string? Policy);
+
+    private sealed class Group(GroupKey key)
+    {
+        public GroupKey Key => key;
+
+        public int Connections { get; private set; }
+
+        public int AtRisk { get; private set; }
+
+        public int WouldSet { get; private set; }
+
+        public uint? LongestIdle { get; private set; }
+
+        public SortedSet<int> Pids { get; } = [];
+
+        public void Add(in SocketRecord record, bool isQuiet)
+        {
+            Connections++;
+            AtRisk += isQuiet && key.Finding is not (AuditFinding.Kept or AuditFinding.KeptByPeer or AuditFinding.Unknown) ? 1 : 0;
+            WouldSet += record.Outcome == SocketOutcome.WouldApply ? 1 : 0;
+            LongestIdle = record.Idle is { } idle ? Math.Max(idle, LongestIdle ?? 0) : LongestIdle;
+            if (record.Pid != 0)
+            {
+                Pids.Add(record.Pid);
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using Keepalive.Agent.Commands;
+using Keepalive.Config;
+using Keepalive.Config.Balancers;
+using Keepalive.Config.Compilation;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Agent.Reports;
+
+/// <summary>What <c>check</c> prints: what is wrong, then what each policy amounts to.</summary>
+internal sealed class CheckReport(
+    PolicyInput input, ImmutableArray<Diagnostic> diagnostics, ImmutableArray<(string Policy, BalancerVerdict Verdict)> verdicts, int connections)
+{
+    public bool HasErrors => diagnostics.Any(static diagnostic => diagnostic.Severity == Severity.Error);
+
+    public string ToText()
+    {
+        var text = new StringBuilder();
+        foreach (var diagnostic in diagnostics)
+        {
+            text.Append(diagnostic).Append('\n');
+        }
+
+        foreach (var policy in input.Compiled.Policies)
+        {
+            text.Append(policy.Policy).Append(": ").Append(Counted.Of(policy.Destinations, "destination")).Append(", ")
+                .Append(Counted.Of(policy.Ports, "port")).Append(", ")
+                .Append(policy.Settings.IsEmpty ? "sets nothing" : $"{Counted.Of(policy.Addresses, "address", "addresses")}, {string.Join("; ", policy.Settings)}")
+                .Append('\n');
+            foreach (var (_, verdict) in verdicts.Where(pair => pair.Policy == policy.Policy))
+            {
+                text.Append("  through ").Append(Describe(verdict)).Append('\n');
+            }
+        }
+
+        foreach (var policy in input.Read.Resources.All.OfType<Policy>().Where(static policy => !policy.IsValid))
+        {
+            text.Append(policy.RuleName).Append(": not enforced, because it has errors\n");
+        }
+
+        var counts = Enum.GetValues<Severity>().OrderDescending()
+            .Select(severity => (Severity: severity, Number: diagnostics.Count(diagnostic => diagnostic.Severity == severity)))
+            .Where(static count => count.Number > 0)
+            .Select(static count => Counted.Of(count.Number, count.Severity.ToString().ToLowerInvariant())).ToList();
+        return text.Append(Counted.Of(input.Read.Files, "file")).Append(", ").Append(Counted.Of(input.Read.Resources.All.Length, "resource")).Append(": ")
+            .Append(counts.Count == 0 ? "no problems" : string.Join(", ", counts)).Append('\n').ToString();
+    }
+
+    public string ToJson()
+    {
+        var text = new StringBuilder();
+        foreach (var diagnostic in diagnostics)
+        {
+            JsonLine.Append(text, writer =>
+            {
+                writer.WriteString("file", diagnostic.Position.File);
+                writer.WriteNumber("line", diagnostic.Position.Line);
+                writer.WriteNumber("column", diagnostic.Position.Column);
+                writer.WriteString("severity", diagnostic.Severity.ToString().ToLowerInvariant());
+                writer.WriteString("code", diagnostic.Code);
+                writer.WriteString("message", diagnostic.Message);
+                writer.WriteString("fix", diagnostic.Fix);
+            });
+        }
+
+        JsonLine.Append(text, writer =>
+        {
+            writer.WriteString("kind", "summary");
+            writer.WriteNumber("files", input.Read.Files);
+            writer.WriteNumber("resources", input.Read.Resources.All.Length);
+            writer.WriteNumber("errors", diagnostics.Count(static diagnostic => diagnostic.Severity == Severity.Error));
+            writer.WriteNumber("warnings", diagnostics.Count(static diagnostic => diagnostic.Severity == Severity.Warning));
+            writer.WriteNumber("notes", diagnostics.Count(static diagnostic => diagnostic.Severity == Severity.Note));
+            writer.WriteStartArray("policies");
+            foreach (var policy in input.Compiled.Policies)
+            {
+                Write(writer, policy);
+            }
+
+            writer.WriteEndArray();
+        });
+        return text.ToString();
+    }
+
+    private string Describe(BalancerVerdict verdict)
+    {
+        var timeout = verdict.IdleTimeout is { } seconds ? $", idle timeout {seconds}s" : ", no idle timeout by default";
+        var (standing, schedule) = (verdict.Standing, verdict.Schedule);
+        var answer = standing switch
+        {
+            BalancerStanding.Kept => $"kept, also when {Counted.Of(verdict.LostProbes, "probe")} in a row {(verdict.LostProbes == 1 ? "is" : "are")} lost",
+            BalancerStanding.NoMargin => "kept as long as no probe is lost",
+            BalancerStanding.Forgotten => "forgotten",
+            BalancerStanding.PayloadNeeded => "not kept, as probes do not count",
+            _ => "not known: give --idle-timeout",
+        };
+        return string.Create(CultureInfo.InvariantCulture, $"{verdict.Balancer.Name}{timeout}: {answer}; a dead peer is noticed {Spans.Whole(schedule.Death)} to "
+            + $"{Spans.Whole(schedule.LatestDeath)} after its last packet; {verdict.ProbesPerHour * connections:N0} probes an hour for {connections:N0} quiet "
+            + $"connection{(connections == 1 ? "" : "s")}");
+    }
+
+    private void Write(Utf8JsonWriter writer, PolicySummary policy)
+    {
+        writer.WriteStartObject();
+        writer.WriteString("policy", policy.Policy);
+        writer.WriteString("kind", policy.Source.Kind);
+        writer.WriteNumber("destinations", policy.Destinations);
+        writer.WriteNumber("ports", policy.Ports);
+        writer.WriteNumber("addresses", policy.Addresses);
+        writer.WriteNumber("rules", policy.Rules);
+        writer.WriteBoolean("keepalive", !policy.Settings.IsEmpty);
+        JsonLine.WriteSettings(writer, policy.Settings.IsEmpty ? default : policy.Settings[0]);
+        if (!verdicts.IsEmpty)
+        {
+            writer.WriteStartArray("balancers");
+            foreach (var (_, verdict) in verdicts.Where(pair => pair.Policy == policy.Policy))
+            {
+                Write(writer, verdict);
+            }
+
+            writer.WriteEndArray();
+        }
+
+        writer.WriteEndObject();
+    }
+
+    private void Write(Utf8JsonWriter writer, BalancerVerdict verdict)
+    {
+        writer.WriteStartObject();
+        writer.WriteString("balancer", verdict.Balancer.Name);
+        if (verdict.IdleTimeout is { } timeout)
+        {
+            writer.WriteNumber("idleTimeout", timeout);
+        }
+
+        writer.WriteString("standing", JsonNamingPolicy.CamelCase.ConvertName(verdict.Standing.ToString()));
+        writer.WriteNumber("lostProbes", verdict.LostProbes);
+        writer.WriteNumber("firstProbe", verdict.Schedule.Probe(1).TotalSeconds);
+        writer.WriteNumber("firstProbeLatest", verdict.Schedule.LatestProbe(1).TotalSeconds);
+        writer.WriteNumber("detection", verdict.Schedule.Death.TotalSeconds);
+        writer.WriteNumber("detectionLatest", verdict.Schedule.LatestDeath.TotalSeconds);
+        writer.WriteNumber("connections", connections);
+        writer.WriteNumber("probesPerHour", Math.Round(verdict.ProbesPerHour * connections, 1));
+        writer.WriteEndObject();
+    }
+}

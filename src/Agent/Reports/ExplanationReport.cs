@@ -1,0 +1,165 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using Keepalive.Config;
+using Keepalive.Config.Compilation;
+
+namespace Keepalive.Agent.Reports;
+
+/// <summary>What <c>explain</c> prints.</summary>
+internal sealed class ExplanationReport(CompilationResult compiled, Explanation explanation, Endpoint remote, Endpoint? local)
+{
+    public string ToText()
+    {
+        var text = new StringBuilder();
+        if (explanation.Winner is { } winner)
+        {
+            Write(text, winner);
+        }
+        else
+        {
+            text.Append(CultureInfo.InvariantCulture, $"{remote}: no rule, so its sockets are left as they are\n");
+        }
+
+        if (local is { } own && compiled.Policy.Side == Side.Client)
+        {
+            Line(text, "from", $"{own.ToIPEndPoint().Address}: no rule looks at it, as policies are about the remote end without --side both");
+        }
+
+        WriteList(text, "lost", [.. explanation.Losers.Select(lost => (lost.Rule, lost.Reason))]);
+        WriteList(text, "for another port of that address", [.. explanation.OtherPorts.Select(static rule => (rule, ""))]);
+        if (explanation.Winner is null && explanation.OtherPorts.IsEmpty)
+        {
+            WriteNone(text);
+        }
+
+        return text.ToString();
+    }
+
+    public string ToJson()
+    {
+        var text = new StringBuilder();
+        JsonLine.Append(text, writer =>
+        {
+            writer.WriteString("to", remote.ToString());
+            if (explanation.Winner is { } winner)
+            {
+                writer.WriteStartObject("rule");
+                WriteRule(writer, winner);
+                var schedule = ScheduleOf(winner);
+                writer.WriteNumber("firstProbe", schedule.Probe(1).TotalSeconds);
+                writer.WriteNumber("firstProbeLatest", schedule.LatestProbe(1).TotalSeconds);
+                writer.WriteNumber("detection", schedule.Death.TotalSeconds);
+                writer.WriteNumber("detectionLatest", schedule.LatestDeath.TotalSeconds);
+                writer.WriteEndObject();
+            }
+            else
+            {
+                writer.WriteNull("rule");
+            }
+
+            writer.WriteStartArray("lost");
+            foreach (var (rule, reason) in explanation.Losers)
+            {
+                writer.WriteStartObject();
+                WriteRule(writer, rule);
+                writer.WriteString("reason", reason);
+                writer.WriteEndObject();
+            }
+
+            writer.WriteEndArray();
+            writer.WriteStartArray("otherPorts");
+            foreach (var rule in explanation.OtherPorts)
+            {
+                writer.WriteStartObject();
+                WriteRule(writer, rule);
+                writer.WriteEndObject();
+            }
+
+            writer.WriteEndArray();
+        });
+        return text.ToString();
+    }
+
+    private void Write(StringBuilder text, CompiledRule winner)
+    {
+        var schedule = ScheduleOf(winner);
+        var kind = compiled.Destinations.FirstOrDefault(destination => destination.Destination == winner.Destination
+            && destination.Policies.Contains(winner.Policy))?.Kind;
+        text.Append(CultureInfo.InvariantCulture, $"{remote}: policy {winner.Policy} ({winner.Position})\n");
+        Line(text, "destination", $"{(kind is null ? "" : kind + " ")}{winner.Destination}, at {Where(winner)} by {Origin(winner.Origin)}");
+        Line(text, "sets", $"keepalive on{Values(winner.Settings)}");
+        Line(text, "first probe", $"{Spans.Whole(schedule.Probe(1))} after the last packet that came in; at the latest "
+            + $"{Spans.Whole(schedule.LatestProbe(1))}, as the kernel's timers may fire late");
+        Line(text, "dead peer", $"noticed {Spans.Whole(schedule.Death)} after its last packet, at the latest "
+            + $"{Spans.Whole(schedule.LatestDeath)}: {Counted.Of(schedule.Probes, "probe")} unanswered");
+        Line(text, "existing", Existing(winner.Existing));
+    }
+
+    private void WriteNone(StringBuilder text)
+    {
+        foreach (var destination in compiled.Destinations.Where(static destination => destination.Addresses == 0 && destination.Policies.Length > 0))
+        {
+            text.Append(CultureInfo.InvariantCulture, $"  {destination.Kind} {destination.Destination} is selected by ")
+                .Append(CultureInfo.InvariantCulture, $"{destination.Policies[0]}, but has no address\n");
+        }
+    }
+
+    private static void WriteList(StringBuilder text, string title, ImmutableArray<(CompiledRule Rule, string Reason)> rules)
+    {
+        if (rules.IsEmpty)
+        {
+            return;
+        }
+
+        text.Append(title).Append(":\n");
+        foreach (var (rule, reason) in rules)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"  {rule.Policy} for {Where(rule)} ({rule.Destination}), {rule.Settings}")
+                .Append(reason.Length == 0 ? "" : $": {reason}").Append('\n');
+        }
+    }
+
+    private static void WriteRule(Utf8JsonWriter writer, CompiledRule rule)
+    {
+        writer.WriteString("policy", rule.Policy);
+        writer.WriteString("position", rule.Position.ToString());
+        writer.WriteString("destination", rule.Destination);
+        writer.WriteString("origin", rule.Origin);
+        writer.WriteString("addresses", rule.Prefix.ToString());
+        if (rule.Port != 0)
+        {
+            writer.WriteNumber("port", rule.Port);
+        }
+
+        JsonLine.WriteSettings(writer, rule.Settings);
+    }
+
+    private static KeepaliveSchedule ScheduleOf(CompiledRule rule) => new(rule.Settings.Or(KeepaliveSettings.LinuxDefaults));
+
+    private static string Where(CompiledRule rule) => rule.Port == 0 ? $"{rule.Prefix}, any port"
+        : rule.Prefix.IsIPv4 ? $"{rule.Prefix}:{rule.Port}" : $"[{rule.Prefix}]:{rule.Port}";
+
+    private static string Origin(string origin) => origin == "annotation" ? "its annotation" : origin == "spec.addresses" ? "its spec.addresses" : origin;
+
+    private static void Line(StringBuilder text, string what, string value) => text.Append("  ").Append(what.PadRight(14)).Append(value).Append('\n');
+
+    private static string Values(KeepaliveSettings settings)
+    {
+        var defaults = KeepaliveSettings.LinuxDefaults;
+        return $", time {Value(settings.Time, defaults.Time, "s")}, interval {Value(settings.Interval, defaults.Interval, "s")}, "
+            + $"probes {Value(settings.Probes, defaults.Probes, "")}";
+    }
+
+    private static string Value(int? value, int? otherwise, string unit) =>
+        value is { } set ? $"{set}{unit}" : $"the socket's own ({otherwise}{unit} unless set otherwise)";
+
+    private static string Existing(ExistingMode? mode) => "where the application has keepalive on itself: " + mode switch
+    {
+        ExistingMode.Keep => "left as it is, says the policy",
+        ExistingMode.Replace => "replaced, says the policy",
+        ExistingMode.Tighten => "replaced only by a shorter time, says the policy",
+        _ => "as --existing of the agent says, by default replaced only by a shorter time",
+    };
+}

@@ -1,0 +1,37 @@
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Keepalive.Config;
+
+namespace Keepalive.Agent.Reports;
+
+/// <summary>One JSON object on one line.</summary>
+internal static class JsonLine
+{
+    private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    public static void Append(StringBuilder text, Action<Utf8JsonWriter> write)
+    {
+        using var buffer = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(buffer, Options))
+        {
+            writer.WriteStartObject();
+            write(writer);
+            writer.WriteEndObject();
+        }
+
+        text.Append(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length)).Append('\n');
+    }
+
+    /// <summary>The values that are set, each under its name.</summary>
+    public static void WriteSettings(Utf8JsonWriter writer, KeepaliveSettings settings)
+    {
+        foreach (var (name, value) in new[] { ("time", settings.Time), ("interval", settings.Interval), ("probes", settings.Probes) })
+        {
+            if (value is { } number)
+            {
+                writer.WriteNumber(name, number);
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Keepalive.Agent.Support;
+
+namespace Keepalive.Agent.Reports;
+
+/// <summary>What <c>support</c> prints.</summary>
+/// <param name="features">The probes' answers.</param>
+/// <param name="notByDefault">Why <c>auto</c> does not try bpf; null where it does.</param>
+internal sealed class SupportReport(IReadOnlyList<Feature> features, string? notByDefault)
+{
+    /// <summary>The datapath that <c>auto</c> takes; null where none can work.</summary>
+    public string? Auto => notByDefault is null && FirstMissing("bpf") is null ? "bpf" : FirstMissing("pidfd") is null ? "pidfd" : null;
+
+    /// <summary>Why it is that one.</summary>
+    public string Reason => Auto switch
+    {
+        "bpf" => "everything it needs is here",
+        "pidfd" => $"not bpf: {notByDefault ?? Why(FirstMissing("bpf")!)}",
+        _ => $"neither bpf nor pidfd: {Why(FirstMissing("pidfd")!)}",
+    };
+
+    public void WriteTable(TextWriter output)
+    {
+        var width = features.Max(feature => feature.Name.Length) + 2;
+        output.WriteLine($"{"FEATURE".PadRight(width)}{"FOR",-7}{"ANSWER",-14}DETAIL");
+        foreach (var feature in features)
+        {
+            output.WriteLine($"{feature.Name.PadRight(width)}{feature.Use,-7}{Word(feature.Answer),-14}{Detail(feature)}".TrimEnd());
+        }
+        output.WriteLine();
+        output.WriteLine($"auto takes {Auto ?? "no datapath"}: {Reason}");
+    }
+
+    public void WriteJson(TextWriter output)
+    {
+        foreach (var feature in features)
+        {
+            output.WriteLine(JsonSerializer.Serialize(
+                new FeatureJson(feature.Name, feature.Use, Word(feature.Answer), feature.Answer == Answer.No ? feature.Needs : null, feature.Detail),
+                SupportJsonContext.Default.FeatureJson));
+        }
+        output.WriteLine(JsonSerializer.Serialize(new ChoiceJson(Auto, Reason), SupportJsonContext.Default.ChoiceJson));
+    }
+
+    private Feature? FirstMissing(string path) =>
+        features.FirstOrDefault(feature => feature.Answer != Answer.Yes && feature.Name != "whole node" && (feature.Use == path || feature.Use == "both"));
+
+    private static string Why(Feature feature) => feature.Answer == Answer.No ? $"{feature.Name}: needs {feature.Needs}" : $"{feature.Name}: {feature.Detail}";
+
+    private static string Detail(Feature feature) => feature.Answer switch
+    {
+        Answer.No => $"needs {feature.Needs}{(feature.Detail is null ? "" : $" ({feature.Detail})")}",
+        _ => feature.Detail ?? "",
+    };
+
+    private static string Word(Answer answer) => answer switch
+    {
+        Answer.Yes => "yes",
+        Answer.No => "no",
+        _ => "inconclusive",
+    };
+}
+
+/// <summary>One line of <c>support -o json</c>.</summary>
+/// <param name="Feature">What was probed.</param>
+/// <param name="UsedBy">bpf, pidfd or both.</param>
+/// <param name="Answer">yes, no or inconclusive.</param>
+/// <param name="Needs">What it takes, where the answer is no.</param>
+/// <param name="Detail">What was found, or the reason.</param>
+internal sealed record FeatureJson(string Feature, string UsedBy, string Answer, string? Needs, string? Detail);
+
+/// <summary>The last line of <c>support -o json</c>.</summary>
+/// <param name="Auto">The datapath that auto takes.</param>
+/// <param name="Reason">Why.</param>
+internal sealed record ChoiceJson(string? Auto, string Reason);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(FeatureJson))]
+[JsonSerializable(typeof(ChoiceJson))]
+internal sealed partial class SupportJsonContext : JsonSerializerContext;

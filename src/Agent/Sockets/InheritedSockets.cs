@@ -1,0 +1,37 @@
+using Keepalive.Config;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Sockets;
+
+/// <summary>What a predecessor knew of the node's sockets; a socket is taken out when it is met.</summary>
+internal sealed class InheritedSockets : Dictionary<(ulong Namespace, ulong Cookie), SocketMemory>
+{
+    /// <summary>Linux's own values, which every new network namespace begins with (net/ipv4/tcp_ipv4.c, tcp_sk_init).</summary>
+    private static readonly KeepaliveOptions Untouched = new(false, 7200, 75, 9);
+
+    /// <summary>What it had its programs set new connections to. A kill leaves those of the last interval without a note of their own.</summary>
+    public List<KeepaliveSettings> Arriving { get; } = [];
+
+    /// <summary>Whether values of a socket nobody knows of are such.</summary>
+    public bool MayHaveArrived(KeepaliveOptions values) => values.Enabled && Arriving.Exists(set => Fits(set, values));
+
+    /// <summary>What to remember of a socket that has such values.</summary>
+    /// <param name="values">What it has.</param>
+    /// <param name="untouched">What a new socket of its namespace has, null where that is not known.</param>
+    public SocketMemory Arrived(KeepaliveOptions values, KeepaliveOptions? untouched)
+    {
+        var set = Arriving.Find(candidate => Fits(candidate, values));
+        var before = untouched ?? Untouched;
+        return SocketMemory.OfAgent(
+            new KeepaliveOptions(
+                false,
+                set.Time is null ? values.Time : before.Time,
+                set.Interval is null ? values.Interval : before.Interval,
+                set.Probes is null ? values.Probes : before.Probes),
+            values);
+    }
+
+    private static bool Fits(KeepaliveSettings set, KeepaliveOptions values) =>
+        (set.Time is null || set.Time == values.Time) && (set.Interval is null || set.Interval == values.Interval)
+        && (set.Probes is null || set.Probes == values.Probes);
+}

@@ -1,0 +1,262 @@
+using System.Diagnostics;
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Agent.Policies;
+using Keepalive.Config;
+using Keepalive.Linux.Sockets;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Apply;
+
+/// <summary>Connections that are set when they are established, by programs at a cgroup of the test's own.</summary>
+public sealed class AttachedTests : IDisposable
+{
+    private const string Elsewhere = "10.77.9.9";
+
+    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+
+    private readonly TestCgroup _cgroup;
+    private readonly Lab _lab;
+    private readonly Rig _rig;
+    private readonly int _port;
+
+    public AttachedTests()
+    {
+        Datapaths.RequireBpf();
+        _cgroup = new TestCgroup();
+        _lab = new Lab();
+        _lab.AddServerAddress(Elsewhere);
+        _cgroup.Add(_lab.Client.Pid);
+        _cgroup.Add(_lab.Server.Pid);
+        _port = _lab.Server.Listen();
+        _rig = new Rig(_lab.Client.NetnsPath, Datapaths.AttachedBpf(_cgroup.Path)) { Policy = Rig.PolicyFor($"{Lab.ServerAddress}, \"{Lab.ServerAddress6}\"", PolicyText.GuideValues) };
+        _rig.Pass();
+    }
+
+    [Theory]
+    [InlineData(Lab.ServerAddress)]
+    [InlineData(Lab.ServerAddress6)]
+    [InlineData(Lab.ServerAddressMapped)]
+    public void Connect_ToDestination_HasThePolicysValuesWithoutAPass(string address)
+    {
+        var id = _lab.Client.Connect(address, _port);
+        Assert.Equal(Guide, _lab.Client.Get(id));
+        var seen = Ss.Read(_lab.Client, id);
+        Assert.Equal("keepalive", seen.Timer);
+        Assert.InRange(seen.TimeLeft.TotalSeconds, 640, 701);
+        Assert.Equal(Untouched, _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
+
+        // The pass tells of it once, and remembers what it had.
+        _rig.Pass();
+        var record = _rig.All.Single(r => r.Cookie == _lab.Client.Cookie(id) && r.Changed);
+        Assert.Equal(new KeepaliveOptions(false, 7200, 75, 9), record.Replaced);
+        Assert.Equal(new KeepaliveOptions(true, 700, 10, 20), record.Current);
+        Assert.Equal("bookinfo/tcp-keepalive", record.Rule?.Policy);
+        Assert.Equal(SocketOutcome.Managed, _rig.Records[_lab.Client.Cookie(id)].Outcome);
+        _rig.Pass(new PassScope { Full = true });
+        Assert.DoesNotContain(_rig.All, r => r.Changed);
+    }
+
+    [Fact]
+    public void Connect_IdleSinceItsFirstMoment_IsProbedAfterThePolicysTime()
+    {
+        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, "time: 2s, interval: 1s, probes: 5");
+        _rig.Pass();
+        using var capture = new TcpdumpCapture(_lab.Server, Lab.ServerInterface, $"tcp port {_port}");
+        var clock = Stopwatch.StartNew();
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var local = _lab.Client.LocalEndPoint(id);
+        // Two seconds, the wheel's lateness, and a machine with other things to do; the handshake's last frame has no SYN either.
+        Eventually.True(
+            () => capture.Segments.Count(s => s.Source.Port == local.Port && s.Flags == "." && s.Length == 0) >= 2,
+            TimeSpan.FromSeconds(4));
+        Assert.InRange(clock.Elapsed.TotalSeconds, 1.9, 4.5);
+    }
+
+    [Fact]
+    public void Restore_SetAtOnceAndNeverPassed_IsGivenBack()
+    {
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Assert.Equal(Guide, _lab.Client.Get(id));
+        _rig.Policy = PolicySnapshot.Empty;
+        _rig.Pass(new PassScope { Full = true, Last = true });
+        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(Untouched, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+    }
+
+    [Theory]
+    [InlineData("tighten", 30, false, true, 30, 75, 9)]
+    [InlineData("tighten", 1000, false, true, 700, 10, 20)]
+    [InlineData("tighten", null, true, true, 700, 10, 20)]
+    [InlineData("replace", 30, true, true, 700, 10, 20)]
+    [InlineData("keep", 30, true, true, 30, 75, 9)]
+    [InlineData("keep", null, true, true, 7200, 75, 9)]
+    public void FirstPass_ApplicationSetItsOwnRightAfterConnecting_IsJudgedAsItsFirstSetting(
+        string existing, int? idle, bool switchesOnFirst, bool on, int time, int interval, int count)
+    {
+        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues, existing);
+        _rig.Pass();
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        if (switchesOnFirst)
+        {
+            _lab.Client.Set(id, HolderOption.Keepalive, 1);
+        }
+        if (idle is { } seconds)
+        {
+            _lab.Client.Set(id, HolderOption.Idle, seconds);
+        }
+        if (!switchesOnFirst)
+        {
+            _lab.Client.Set(id, HolderOption.Keepalive, 1);
+        }
+        _rig.Pass();
+        Assert.Equal(new KeepaliveValues(on, time, interval, count), _lab.Client.Get(id));
+
+        // What is given back is what the application had made of it.
+        _rig.Policy = PolicySnapshot.Empty;
+        _rig.Pass(new PassScope { Full = true, Last = true });
+        Assert.Equal(new KeepaliveValues(true, idle ?? 7200, 75, 9), _lab.Client.Get(id));
+    }
+
+    [Fact]
+    public void Connect_NamespaceNotLookedAt_IsLeftAlone()
+    {
+        // The server's namespace is not the rig's; its processes are in the cgroup all the same.
+        var port = _lab.Client.Listen();
+        _rig.Policy = Rig.PolicyFor($"{Lab.ServerAddress}, {Lab.ClientAddress}", PolicyText.GuideValues);
+        _rig.Pass();
+        Assert.Equal(Untouched, _lab.Server.Get(_lab.Server.Connect(Lab.ClientAddress, port)));
+        Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+    }
+
+    [Fact]
+    public void Connect_SideBoth_AcceptedSocketsAreSetAtOnce()
+    {
+        using var kernel = KernelPrograms.Load();
+        using var server = new Rig(
+            _lab.Server.NetnsPath,
+            (only, known, state) => new BpfDatapath(TimeProvider.System, kernel, only, known, state, _cgroup.Path));
+        server.Policy = Rig.PolicyFor(Lab.ServerAddress, "time: 500s", side: Side.Both);
+        server.Pass();
+        _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.True(() => _lab.Server.Count().Accepted == 1, TimeSpan.FromSeconds(5));
+        Assert.Equal(new KeepaliveValues(true, 500, 75, 9), _lab.Server.Get(SocketId.Accepted(0)));
+    }
+
+    [Fact]
+    public void Connect_TenThousandASecond_NoneIsMissedAndAllAreCounted()
+    {
+        const int connections = 20_000;
+        var shortLived = _lab.Client.ConnectShort(Lab.ServerAddress, _port, connections);
+        Assert.Equal([new(Guide, connections)], shortLived.Seen);
+        // Far above ten thousand a second on an idle machine; this one may have other things to do.
+        Assert.InRange(connections / shortLived.Took.TotalSeconds, 2_000, 1_000_000);
+        _rig.Pass();
+        Assert.Equal(connections, _rig.All.Count(r => r.Changed));
+        Assert.All(_rig.All.Where(r => r.Changed), r => Assert.Equal(new KeepaliveOptions(false, 7200, 75, 9), r.Replaced));
+
+        // More than the ring has room for: what did not fit in is counted, and was set all the same.
+        const int tooMany = 70_000;
+        Assert.Equal([new(Guide, tooMany)], _lab.Client.ConnectShort(Lab.ServerAddress, _port, tooMany).Seen);
+        var last = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var lost = _rig.Pass().Lost;
+        Assert.InRange(lost, 1, tooMany);
+        // The one that still lives is among the lost; its namespace's reading has told of it.
+        Assert.Equal(tooMany + 1 - lost + 1, _rig.All.Count(r => r.Changed));
+        Assert.Equal(new KeepaliveOptions(false, 7200, 75, 9), _rig.Records[_lab.Client.Cookie(last)].Found);
+    }
+
+    [Fact]
+    public async Task Policy_SwappedUnderLoad_NoSocketHasAMixture()
+    {
+        const int swaps = 1000;
+        PolicySnapshot[] policies =
+        [
+            Rig.PolicyFor(Lab.ServerAddress, "time: 100s, interval: 11s, probes: 3"),
+            Rig.PolicyFor(Lab.ServerAddress, "time: 200s, interval: 22s, probes: 4"),
+            // Where one has an exact port and the other none, a half-made change would be another policy's rule, or none.
+            Rig.PolicyFor($"{Lab.ServerAddress}, 0.0.0.0/0", "time: 300s, interval: 33s, probes: 5"),
+        ];
+        using var kernel = KernelPrograms.Load();
+        using var slot = new KernelPolicy(kernel.Policy);
+        using var other = new TestCgroup();
+        using var client = _lab.Client.StartBeside();
+        other.Add(client.Pid);
+        slot.Replace(policies[0]);
+        kernel.SettingsMap.Update(0u, CgroupPrograms.Signed(default));
+        using var attached = new CgroupPrograms(kernel, other.Path);
+        var seen = new Dictionary<KeepaliveValues, int>();
+        using var stop = new CancellationTokenSource();
+        using var begun = new ManualResetEventSlim();
+        var load = Task.Run(() =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                foreach (var (values, count) in client.ConnectShort(Lab.ServerAddress, _port, 500).Seen)
+                {
+                    seen[values] = seen.GetValueOrDefault(values) + count;
+                }
+                begun.Set();
+            }
+        });
+        Assert.True(begun.Wait(TimeSpan.FromSeconds(10)));
+        for (var i = 1; i <= swaps; i++)
+        {
+            slot.Replace(policies[i % policies.Length]);
+        }
+        await stop.CancelAsync();
+        await load;
+        KeepaliveValues[] whole = [new(true, 100, 11, 3), new(true, 200, 22, 4), new(true, 300, 33, 5)];
+        Assert.Empty(seen.Keys.Except(whole));
+        Assert.Equal(3, seen.Count);
+        Assert.True(seen.Values.Sum() > swaps, $"{seen.Values.Sum()} connections");
+    }
+
+    [Fact]
+    public void Attach_BesideAnotherProgram_BothDoTheirWork()
+    {
+        using var others = KernelPrograms.Load();
+        using var policy = new KernelPolicy(others.Policy);
+        policy.Replace(Rig.PolicyFor(Elsewhere, "time: 100s, interval: 11s, probes: 3"));
+        others.SettingsMap.Update(0u, CgroupPrograms.Signed(default));
+        using (new CgroupPrograms(others, _cgroup.Path))
+        {
+            Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+            Assert.Equal(new KeepaliveValues(true, 100, 11, 3), _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
+            // A new agent leaves what belongs to the living.
+            _rig.Restart();
+            _rig.Pass();
+            Assert.Equal(new KeepaliveValues(true, 100, 11, 3), _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
+        }
+        Assert.Equal(Untouched, _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
+        Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+    }
+
+    [Fact]
+    public void Attach_ProgramsOfAnAgentThatIsGone_AreFoundAndRemoved()
+    {
+        using var dead = KernelPrograms.Load();
+        using var policy = new KernelPolicy(dead.Policy);
+        policy.Replace(Rig.PolicyFor(Elsewhere, "time: 100s"));
+        var signature = CgroupPrograms.Signed(default);
+        // As of a process that had this number before: links may outlive their maker in the hands of others.
+        signature.owner_started--;
+        dead.SettingsMap.Update(0u, in signature);
+        using var leftover = new CgroupPrograms(dead, _cgroup.Path);
+        Assert.True(_lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)).On);
+        _rig.Restart();
+        _rig.Pass();
+        Assert.Equal(Untouched, _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
+        Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+        Assert.Equal(0, CgroupPrograms.RemoveLeftovers(_cgroup.Path));
+    }
+
+    public void Dispose()
+    {
+        _rig.Dispose();
+        _lab.Dispose();
+        _cgroup.Dispose();
+    }
+}

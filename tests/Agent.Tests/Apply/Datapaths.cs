@@ -1,0 +1,71 @@
+using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Linux.Bpf;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Apply;
+
+/// <summary>The datapaths that the live tests run on.</summary>
+internal static class Datapaths
+{
+    // Loaded once: what a restart of the agent loses is tested where the programs are attached, and loaded anew.
+    private static readonly Lazy<(KernelPrograms? Programs, string? Missing)> Shared = new(TryLoad);
+
+    public static DatapathFactory Pidfd { get; } = (only, known, state) => new PidfdDatapath(TimeProvider.System, only, known, state);
+
+    /// <summary>Iterators alone.</summary>
+    public static DatapathFactory Bpf
+    {
+        get
+        {
+            var kernel = Kernel;
+            return (only, known, state) => new BpfDatapath(TimeProvider.System, kernel, only, known, state, cgroup: null);
+        }
+    }
+
+    /// <summary>The programs, loaded; skips the test where that is not possible.</summary>
+    public static KernelPrograms Kernel
+    {
+        get
+        {
+            RequireBpf();
+            return Shared.Value.Programs!;
+        }
+    }
+
+    /// <summary>Iterators, and programs at a cgroup.</summary>
+    public static DatapathFactory AttachedBpf(string cgroup)
+    {
+        var kernel = Kernel;
+        return (only, known, state) => new BpfDatapath(TimeProvider.System, kernel, only, known, state, cgroup);
+    }
+
+    /// <summary>Skips the test, with the reason, where BPF cannot be used; with KEEPALIVE_REQUIRE_LIVE=1 that is a failure.</summary>
+    public static void RequireBpf()
+    {
+        Live.Require();
+        var missing = Shared.Value.Missing ?? (TestCgroup.Root is null ? "no cgroup version 2 hierarchy is mounted" : null);
+        if (missing is not null && Environment.GetEnvironmentVariable("KEEPALIVE_REQUIRE_LIVE") == "1")
+        {
+            Assert.Fail($"KEEPALIVE_REQUIRE_LIVE=1, but {missing}");
+        }
+        Assert.SkipWhen(missing is not null, missing ?? "");
+    }
+
+    private static (KernelPrograms? Programs, string? Missing) TryLoad()
+    {
+        if (BpfLibrary.Version is null)
+        {
+            return (null, "libbpf.so.1 is not installed");
+        }
+        try
+        {
+            return (KernelPrograms.Load(withTests: true), null);
+        }
+        catch (IOException e)
+        {
+            return (null, e.Message);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Liveness;
+using Keepalive.Agent.Policies;
+
+namespace Keepalive.Agent.Tests.Liveness;
+
+/// <summary>A datapath that notes nothing, for tests that are about what follows from its records.</summary>
+internal sealed class DatapathOnly(string netns) : IDisposable
+{
+    public IDatapath Datapath { get; } = new PidfdDatapath(TimeProvider.System, [netns], [], state: null);
+
+    public void Pass(PolicySnapshot policy, LivenessWatch watch)
+    {
+        Datapath.Pass(policy, new PassScope { Full = true, Timers = watch.NeedsTimers }, watch.Monitor);
+        watch.Follow(policy);
+    }
+
+    public void Dispose() => Datapath.Dispose();
+}

@@ -1,0 +1,128 @@
+using Keepalive.Agent.Liveness;
+using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Tests.Apply;
+using Keepalive.Linux.Namespaces;
+using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Sockets;
+using Keepalive.Testbed;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Liveness;
+
+/// <summary>The unanswered probes as captured beside those that the kernel counts, at any time.</summary>
+public sealed class UnansweredTests
+{
+    private const int Instants = 1000;
+    private const int Seed = 7;
+
+    /// <summary>What it may take until a packet that the kernel has counted is taken from the ring, on a busy machine.</summary>
+    private static readonly TimeSpan Lag = TimeSpan.FromSeconds(1);
+
+    [Fact]
+    public void Unanswered_ThousandRandomInstantsWithLossAndZeroWindows_IsTheKernels()
+    {
+        Live.Require();
+        using var lab = new Lab();
+        var port = lab.Server.Listen();
+        foreach (var address in (string[])[Lab.ServerAddress, Lab.ServerAddress6, Lab.ServerAddressMapped])
+        {
+            lab.Client.ConnectMany(address, port, 4);
+        }
+        var rules = Rig.PolicyFor($"{Lab.ServerAddress}, \"{Lab.ServerAddress6}\"", "time: 1s, interval: 1s, probes: 100");
+        using var metrics = new MetricCatalogue();
+        using var rig = new DatapathOnly(lab.Client.NetnsPath);
+        using var watch = new LivenessWatch(captures: true, metrics, TimeProvider.System, NullLogger.Instance);
+        watch.Survey(rig.Datapath, rules, default);
+        rig.Pass(rules, watch);
+        using var kernel = NamespaceSockets.Open(lab.Client.NetnsPath);
+        var inode = (ulong)lab.Client.NetnsInode;
+
+        // The capture began in mid-flow: where a connection's sequence stands, its first answered probe tells.
+        Eventually.True(() => Nstat.Read(lab.Client, Nstat.KeepaliveProbes) >= 2 * 12, TimeSpan.FromSeconds(10));
+
+        var random = new Random(Seed);
+        var (compared, nonZero, persisting, disagreements) = (0, 0, 0, new List<string>());
+        for (var instant = 0; instant < Instants && disagreements.Count < 5; instant++)
+        {
+            Disturb(lab, instant);
+            Thread.Sleep(random.Next(2, 26));   // instants at random, not a wait for something
+            foreach (var (cookie, (timer, count)) in Read(kernel))
+            {
+                persisting += timer == TcpTimer.ZeroWindowProbe ? 1 : 0;
+                if (timer is not (TcpTimer.Keepalive or TcpTimer.ZeroWindowProbe))
+                {
+                    continue;
+                }
+                var expected = timer == TcpTimer.Keepalive ? count : 0;
+                compared++;
+                nonZero += expected > 0 ? 1 : 0;
+                if (watch.Monitor.Unanswered(inode, cookie) != expected && !AgreesSoon(watch, kernel, inode, cookie))
+                {
+                    disagreements.Add($"instant {instant}: {watch.Monitor.Unanswered(inode, cookie)}, the kernel {expected} ({timer})");
+                }
+            }
+        }
+
+        Assert.Empty(disagreements);
+        Assert.InRange(compared, Instants * 8, Instants * 12);
+        Assert.InRange(nonZero, Instants, compared);
+        Assert.InRange(persisting, 100, compared);
+    }
+
+    /// <summary>Both move: they are the same when they are so for one look within the time that a packet may take.</summary>
+    private static bool AgreesSoon(LivenessWatch watch, NamespaceSockets kernel, ulong inode, ulong cookie)
+    {
+        try
+        {
+            Eventually.True(
+                () => Read(kernel).TryGetValue(cookie, out var now)
+                    && watch.Monitor.Unanswered(inode, cookie) == (now.Timer == TcpTimer.Keepalive ? now.Count : 0),
+                Lag);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Loses everything, then replies only, then nothing, over and over; and closes some windows for the second half.</summary>
+    private static void Disturb(Lab lab, int instant)
+    {
+        switch (instant % 250)
+        {
+            case 50:
+                lab.BlackHole();
+                break;
+            case 150:
+                lab.LoseReplies();
+                break;
+            case 200:
+                lab.Restore();
+                break;
+        }
+        if (instant == 500)
+        {
+            lab.Server.SetReading(false);
+            foreach (var id in (int[])[0, 5, 10])
+            {
+                lab.Client.Send(id, 16_000_000);
+            }
+        }
+    }
+
+    private static Dictionary<ulong, (TcpTimer Timer, int Count)> Read(NamespaceSockets kernel)
+    {
+        var visitor = new Timers([]);
+        kernel.Diag.Dump(TcpStates.Established, details: false, ref visitor);
+        return visitor.Sockets;
+    }
+
+    private readonly struct Timers(Dictionary<ulong, (TcpTimer, int)> sockets) : ISockDiagVisitor
+    {
+        public Dictionary<ulong, (TcpTimer, int)> Sockets { get; } = sockets;
+
+        public void Visit(in DiagnosedSocket socket) => Sockets[socket.Cookie] = (socket.Timer, socket.TimerCount);
+    }
+}
