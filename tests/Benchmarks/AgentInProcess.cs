@@ -1,4 +1,5 @@
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
@@ -15,18 +16,22 @@ internal sealed class AgentInProcess : IDisposable
     private readonly Exposition _exposition;
     private readonly AgentStatus _status = new();
     private readonly StateFile _state;
-    private readonly PidfdDatapath _datapath;
+    private readonly IDatapath _datapath;
     private readonly SocketTally _tally;
     private readonly ChangeLog _changes = new(NullLogger<ChangeLog>.Instance);
     private readonly FanOut _sink;
 
     /// <param name="time">The clock of audits.</param>
+    /// <param name="kernel">The programs of the bpf datapath; null is pidfd.</param>
     /// <param name="only">Paths of the only namespaces to look at; empty for all.</param>
-    public AgentInProcess(TimeProvider time, params string[] only)
+    public AgentInProcess(TimeProvider time, KernelPrograms? kernel, params string[] only)
     {
-        _exposition = new Exposition(_metrics, _status, "benchmark", "pidfd", "");
-        _state = StateFile.Create(Path.Combine(Workspace.Directory, "state"), StateFile.CurrentBoot(), new Dictionary<(ulong, ulong), SocketMemory>());
-        _datapath = new PidfdDatapath(time, only, [], _state);
+        var name = kernel is null ? "pidfd" : "bpf";
+        _exposition = new Exposition(_metrics, _status, "benchmark", name, "");
+        _state = StateFile.Create(Path.Combine(Workspace.Directory, $"state-{name}"), StateFile.CurrentBoot(), new InheritedSockets());
+        _datapath = kernel is null
+            ? new PidfdDatapath(time, only, [], _state)
+            : new BpfDatapath(time, kernel, only, [], _state, cgroup: null);
         _tally = new SocketTally(_metrics, _datapath.Name);
         _sink = new FanOut(_changes, _tally);
     }

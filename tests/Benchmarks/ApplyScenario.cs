@@ -1,4 +1,5 @@
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Policies;
 using Keepalive.Testbed;
 
@@ -34,16 +35,21 @@ internal static class ApplyScenario
             var client = lab.Client;
             var (first, last) = client.ConnectMany(ServerAddress, lab.Server.Listen(), Sockets);
             var (firstNumber, lastNumber) = (client.Descriptor(first), client.Descriptor(last));
-            Series wall = new(), processor = new(), givenBack = new(), read = new(), set = new();
+            using var kernel = BpfHere.Load();
+            Series wall = new(), processor = new(), givenBack = new(), read = new(), set = new(), bpfWall = new(), bpf = new(), bpfGivenBack = new();
             for (var round = -WarmUps; round < Rounds; round++)
             {
-                var (ofSet, ofGivingBack) = SetAndGiveBack(policy, client);
+                var (ofSet, ofGivingBack) = SetAndGiveBack(policy, client, null);
+                var (ofBpf, ofBpfGivingBack) = kernel is null ? default : SetAndGiveBack(policy, client, kernel);
                 var (ofRead, ofPeer) = (peer.Read(client, firstNumber, lastNumber), peer.Set(client, firstNumber, lastNumber));
                 if (round >= 0)
                 {
                     wall.Add(ofSet.Wall.TotalMicroseconds);
                     processor.Add(ofSet.Processor.TotalMicroseconds);
                     givenBack.Add(ofGivingBack.Processor.TotalMicroseconds);
+                    bpfWall.Add(ofBpf.Wall.TotalMicroseconds);
+                    bpf.Add(ofBpf.Processor.TotalMicroseconds);
+                    bpfGivenBack.Add(ofBpfGivingBack.Processor.TotalMicroseconds);
                     read.Add(ofRead.TotalMicroseconds);
                     set.Add(ofPeer.TotalMicroseconds);
                 }
@@ -51,6 +57,13 @@ internal static class ApplyScenario
             Report.Goal("one process, processor time", processor, GoalMicroseconds, Unit);
             Report.Line("  by the clock on the wall", wall, Unit);
             Report.Line("  giving them back", givenBack, Unit);
+            if (kernel is not null)
+            {
+                Report.Line("bpf: processor time", bpf, Unit);
+                Report.Line("  by the clock on the wall", bpfWall, Unit);
+                Report.Line("  giving them back", bpfGivenBack, Unit);
+                Report.Line("  beside pidfd", bpf.RelativeTo(processor), "× pidfd");
+            }
             Report.Line("  in C: getfd, cookie, 4 × getsockopt, close", read, Unit);
             Report.Line("  in C: the same, and 4 × setsockopt, 4 × getsockopt", set, Unit);
             Report.Line("  beside the latter, which does the same to the sockets", processor.RelativeTo(set), "× C");
@@ -62,7 +75,7 @@ internal static class ApplyScenario
             Series wall = new(), processor = new();
             for (var round = -WarmUps; round < Rounds; round++)
             {
-                var (ofSet, _) = SetAndGiveBack(policy, lab.Client);
+                var (ofSet, _) = SetAndGiveBack(policy, lab.Client, null);
                 if (round >= 0)
                 {
                     wall.Add(ofSet.Wall.TotalMicroseconds);
@@ -75,9 +88,9 @@ internal static class ApplyScenario
     }
 
     /// <summary>What it takes an agent that has never seen them to set all sockets and to give them back, divided by their number.</summary>
-    private static (Cost Set, Cost GivenBack) SetAndGiveBack(PolicySnapshot policy, Holder client)
+    private static (Cost Set, Cost GivenBack) SetAndGiveBack(PolicySnapshot policy, Holder client, KernelPrograms? kernel)
     {
-        using var agent = new AgentInProcess(TimeProvider.System, client.NetnsPath);
+        using var agent = new AgentInProcess(TimeProvider.System, kernel, client.NetnsPath);
         var set = agent.Pass(policy, new PassScope { Full = true });
         var managed = agent.Count("managed");
         return managed == Sockets

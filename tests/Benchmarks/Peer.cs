@@ -6,18 +6,7 @@ namespace Keepalive.Benchmarks;
 /// <summary>peer.c, compiled: what the kernel's part costs on this machine at this moment.</summary>
 internal sealed class Peer
 {
-    private readonly string _binary = Path.Combine(Workspace.Directory, "peer");
-
-    public Peer()
-    {
-        using var stream = typeof(Peer).Assembly.GetManifestResourceStream("peer.c")
-            ?? throw new InvalidOperationException("peer.c is not embedded in this assembly");
-        using (var source = File.Create(_binary + ".c"))
-        {
-            stream.CopyTo(source);
-        }
-        Command.Run("cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2", "-o", _binary, _binary + ".c");
-    }
+    private readonly string _binary = CProgram.Build("peer");
 
     /// <summary>Runs a program inside a holder's namespace with its output in a file.</summary>
     public Cost Run(Holder inside, params string[] command)

@@ -22,4 +22,11 @@ internal static class Report
     }
 
     public static void Goal(string what, Series series, double atMost, string unit) => Goal(what, series.Median, atMost, series.ToString(), unit);
+
+    /// <summary>A figure and whether it is as high as it must be.</summary>
+    public static void AtLeast(string what, Series series, double atLeast, string unit)
+    {
+        var verdict = series.Median >= atLeast ? "met" : string.Create(CultureInfo.InvariantCulture, $"MISSED by {1 - (series.Median / atLeast):0.0%}");
+        Line(what, string.Create(CultureInfo.InvariantCulture, $"{series} {unit}   goal ≥ {atLeast:0.##} {unit}: {verdict}"));
+    }
 }

@@ -8,12 +8,16 @@ internal sealed class AgentProcess : IDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-agent");
     private readonly string[] _namespaces;
+    private string[] _datapath = ["--datapath", "pidfd"];
     private readonly List<ProgramRun> _runs = [];
 
     public AgentProcess(params Holder[] lookingAt)
     {
         _namespaces = [.. lookingAt.SelectMany(h => new[] { "--netns", h.NetnsPath })];
     }
+
+    /// <summary>Lets it use the bpf datapath, for connections of this cgroup alone.</summary>
+    public void UseBpf(TestCgroup cgroup) => _datapath = ["--datapath", "bpf", "--cgroup", cgroup.Path];
 
     public string PolicyPath => Path.Combine(_directory.FullName, "policy.yaml");
 
@@ -38,14 +42,14 @@ internal sealed class AgentProcess : IDisposable
     /// <summary>Starts <c>run</c> without waiting for anything.</summary>
     public ProgramRun Launch(params string[] more)
     {
-        var run = ProgramRun.Agent(["run", "--policies", PolicyPath, "--state-dir", StateDirectory, .. _namespaces, .. more]);
+        var run = ProgramRun.Agent(["run", "--policies", PolicyPath, "--state-dir", StateDirectory, .. _datapath, .. _namespaces, .. more]);
         _runs.Add(run);
         return run;
     }
 
     /// <summary>Runs <c>run --once</c> to its end.</summary>
     public CommandResult Once(params string[] more) =>
-        ProgramRun.ToEnd([ProgramRun.AgentPath, "run", "--policies", PolicyPath, "--state-dir", StateDirectory, "--once", .. _namespaces, .. more]);
+        ProgramRun.ToEnd([ProgramRun.AgentPath, "run", "--policies", PolicyPath, "--state-dir", StateDirectory, "--once", .. _datapath, .. _namespaces, .. more]);
 
     /// <summary>Runs <c>sockets</c> to its end.</summary>
     public CommandResult Sockets(params string[] more) =>

@@ -21,7 +21,7 @@ public sealed class CheckTests : IDisposable
         File.WriteAllText(FilePath, Good);
         var result = Check();
         Assert.Equal(0, result.ExitCode);
-        Assert.Contains("bookinfo/tcp-keepalive: 1 destination, 1 address, time 700s interval 10s probes 20\n", result.Output, StringComparison.Ordinal);
+        Assert.Contains("bookinfo/tcp-keepalive: 1 destination, 1 port, 1 address, time 700s interval 10s probes 20\n", result.Output, StringComparison.Ordinal);
         Assert.DoesNotContain("error", result.Output, StringComparison.Ordinal);
         Assert.DoesNotContain("warning", result.Output, StringComparison.Ordinal);
     }

@@ -5,7 +5,7 @@ using Xunit;
 namespace Keepalive.EndToEnd;
 
 /// <summary><c>keepalive-agent run</c> from the outside: policy file in, sockets of an unmodified application changed.</summary>
-public sealed class RunTests : IDisposable
+public abstract class RunTests : IDisposable
 {
     private const string Elsewhere = "10.77.9.9";
 
@@ -16,14 +16,23 @@ public sealed class RunTests : IDisposable
     private readonly Lab _lab;
     private readonly AgentProcess _agent;
     private readonly int _port;
+    private readonly string _datapath;
+    private readonly TestCgroup? _cgroup;
 
-    public RunTests()
+    protected RunTests(bool bpf)
     {
         Live.Require();
+        _datapath = bpf ? "bpf" : "pidfd";
         _lab = new Lab();
         _lab.AddServerAddress(Elsewhere);
         _port = _lab.Server.Listen();
         _agent = new AgentProcess(_lab.Client);
+        if (bpf)
+        {
+            _cgroup = new TestCgroup();
+            _cgroup.Add(_lab.Client.Pid);
+            _agent.UseBpf(_cgroup);
+        }
         _agent.WritePolicy(PolicyText.Guide($"{Lab.ServerAddress}:{_port}, [{Lab.ServerAddress6}]:{_port}"));
     }
 
@@ -130,7 +139,8 @@ public sealed class RunTests : IDisposable
             TimeSpan.FromSeconds(15)).Value;
         const string labels = "policy=\"bookinfo/tcp-keepalive\",destination=\"bookinfo/ratings-global\",namespace=\"\"";
         Assert.Contains($"keepalive_sockets{{{labels},state=\"kept\"}} 1\n", text, StringComparison.Ordinal);
-        Assert.Contains("keepalive_applied_total{policy=\"bookinfo/tcp-keepalive\",namespace=\"\",datapath=\"pidfd\"} 7\n", text, StringComparison.Ordinal);
+        Assert.Contains(
+            $"keepalive_applied_total{{policy=\"bookinfo/tcp-keepalive\",namespace=\"\",datapath=\"{_datapath}\"}} 7\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_scan_duration_seconds_bucket{le=\"+Inf\"}", text, StringComparison.Ordinal);
         _lab.Client.CloseAll();
         Eventually.True(() => !Get(http).Contains("keepalive_sockets{", StringComparison.Ordinal), TimeSpan.FromSeconds(70));
@@ -347,5 +357,13 @@ public sealed class RunTests : IDisposable
     {
         _agent.Dispose();
         _lab.Dispose();
+        _cgroup?.Dispose();
+        GC.SuppressFinalize(this);
     }
 }
+
+/// <summary>Through descriptors of the applications' own.</summary>
+public sealed class PidfdRunTests() : RunTests(bpf: false);
+
+/// <summary>Through BPF programs.</summary>
+public sealed class BpfRunTests() : RunTests(bpf: true);

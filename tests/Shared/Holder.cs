@@ -8,6 +8,9 @@ namespace Keepalive.Testbed;
 /// <summary>A socket's four keepalive values as getsockopt(2) tells them to the process that owns it.</summary>
 internal readonly record struct KeepaliveValues(bool On, int Idle, int Interval, int Count);
 
+/// <summary>Connections that lived for a moment: how long all of it took, how much of that was connecting, and how many had which values.</summary>
+internal sealed record ShortConnections(TimeSpan Took, TimeSpan Connecting, IReadOnlyDictionary<KeepaliveValues, int> Seen);
+
 /// <summary>Names one of a holder's sockets: a number for those it opened, or one it accepted or listens on.</summary>
 internal readonly record struct SocketId(string Text)
 {
@@ -136,6 +139,9 @@ internal sealed class Holder : IDisposable
         }
     }
 
+    /// <summary>A holder in a namespace that is there already and stays as it is.</summary>
+    public static Holder StartIn(string namespacePath) => new(["nsenter", $"--net={namespacePath}", "--", HolderBinary.Path]);
+
     /// <summary>Another process in this one's network namespace.</summary>
     public Holder StartBeside() => new(["nsenter", "--target", $"{Pid}", "--net", "--", HolderBinary.Path]);
 
@@ -160,6 +166,24 @@ internal sealed class Holder : IDisposable
     {
         var answer = Ask($"connect {address} {port} {count} {from}".TrimEnd(), BulkTimeout);
         return (Number(answer, 0), Number(answer, 1));
+    }
+
+    /// <summary>Opens one connection from a given port (0: any), whose SYN has a given sequence number (0: any).</summary>
+    public int Dial(string address, int port, int sourcePort = 0, uint sequence = 0) =>
+        Number(Ask(string.Create(CultureInfo.InvariantCulture, $"dial {address} {port} {sourcePort} {sequence}")), 0);
+
+    /// <summary>Opens connections one after another, looks at each once it is established, and resets it.</summary>
+    public ShortConnections ConnectShort(string address, int port, int count)
+    {
+        var answer = Ask($"short {address} {port} {count}", BulkTimeout);
+        var seen = new Dictionary<KeepaliveValues, int>();
+        foreach (var kind in answer[2..])
+        {
+            int[] n = [.. kind.Split('/', '=').Select(number => int.Parse(number, CultureInfo.InvariantCulture))];
+            seen.Add(new KeepaliveValues(n[0] != 0, n[1], n[2], n[3]), n[4]);
+        }
+
+        return new ShortConnections(TimeSpan.FromMicroseconds(Number(answer, 0)), TimeSpan.FromMicroseconds(Number(answer, 1)), seen);
     }
 
     public KeepaliveValues Get(SocketId id)
@@ -230,6 +254,9 @@ internal sealed class Holder : IDisposable
 
     public void Close(SocketId id) => Ask($"close {id}");
 
+    /// <summary>Closes a connection with a reset.</summary>
+    public void Abort(SocketId id) => Ask($"abort {id}");
+
     /// <summary>Goes on in another network namespace; the connections it has stay in theirs.</summary>
     public void Enter(Holder other) => Ask($"enter {other.NetnsPath}");
 
@@ -245,6 +272,9 @@ internal sealed class Holder : IDisposable
 
     /// <summary>Whether accepted connections are read. Unread, their windows fill up.</summary>
     public void SetReading(bool on) => Ask(on ? "reading on" : "reading off");
+
+    /// <summary>Leaves accepted connections alone, errors and ends of theirs too: they are found by <see cref="Receive"/> and <see cref="PendingError"/>.</summary>
+    public void AcceptByHand() => Ask("reading by-hand");
 
     /// <summary>Starts child processes that each hold idle connections; answers once all are connected.</summary>
     public void Spawn(int processes, string address, int port, int connectionsEach) =>

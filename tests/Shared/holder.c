@@ -9,6 +9,9 @@
 //
 //   listen ADDR PORT                      ok PORT             port 0 = any; :: is dual-stack
 //   connect ADDR PORT COUNT [SRCADDR]     ok FIRST LAST       ::ffff:a.b.c.d opens an AF_INET6 socket to an IPv4 address
+//   dial ADDR PORT SRCPORT SEQUENCE       ok ID               one connection; SRCPORT 0 = any; SEQUENCE 0 = any, else the one of its SYN
+//   short ADDR PORT COUNT                 ok MICROSECONDS CONNECTING ON/IDLE/INTVL/CNT=N…   opens so many, one after another; looks at each
+//                                         and resets it; of all the microseconds, those spent connecting
 //   get ID                                ok ON IDLE INTVL CNT
 //   set ID keepalive|idle|intvl|cnt|usertimeout VALUE         ok
 //   local ID                              ok ADDR PORT
@@ -19,8 +22,10 @@
 //   send ID BYTES                         ok SENT
 //   recv ID                               ok BYTES EOF        what has arrived, drained without waiting; EOF 1 when the peer has closed
 //   close ID | closeall                   ok                  closeall: own connections only
+//   abort ID                              ok                  closes it with a reset
 //   count                                 ok OWN ACCEPTED     those open now
-//   reading on|off                        ok                  off: accepted connections are left unread, their windows fill
+//   reading on|off|by-hand                ok                  off: accepted connections are left unread, their windows fill; by-hand: errors and
+//                                                             ends of theirs are left to recv and soerror as well
 //   spawn N ADDR PORT CONNS               ok                  N children with CONNS idle connections each, once all are connected
 //   children                              ok PID…
 //   churn ADDR PORT RATE SECONDS HOLD     ok                  RATE connections/s in the background, each closed after HOLD seconds (0 = never)
@@ -82,7 +87,7 @@ struct pace {
 
 static int epoll;
 static struct fds own, accepted, listeners;
-static int reading = 1;
+static int reading = 1, by_hand;
 
 static pid_t *children;
 static int children_count;
@@ -176,7 +181,8 @@ static void accept_waiting(int listener)
         if (fd < 0)
             return;
         int index = append(&accepted, fd);
-        watch(EPOLL_CTL_ADD, fd, reading ? EPOLLIN : 0, ACCEPTED, index);
+        if (!by_hand)
+            watch(EPOLL_CTL_ADD, fd, reading ? EPOLLIN : 0, ACCEPTED, index);
     }
 }
 
@@ -209,13 +215,21 @@ gone:
 }
 
 // One connection within its time limit, or -1 with errno set. Ends the process when stdin ends meanwhile.
-static int connect_one(const struct endpoint *to, const struct endpoint *from)
+static int connect_one(const struct endpoint *to, const struct endpoint *from, uint32_t sequence)
 {
     int fd = socket(to->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     int error = 0;
-    if (from && bind(fd, (const struct sockaddr *)&from->address, from->length) < 0) {
+    // The kernel keeps the number a socket has when it connects: checkpoint and restore need that (TCP_REPAIR).
+    int on = 1, off = 0, send_queue = 2;
+    if (sequence
+        && (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) < 0
+            || setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &send_queue, sizeof send_queue) < 0
+            || setsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &sequence, sizeof sequence) < 0
+            || setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof off) < 0)) {
+        error = errno;
+    } else if (from && bind(fd, (const struct sockaddr *)&from->address, from->length) < 0) {
         error = errno;
     } else if (connect(fd, (const struct sockaddr *)&to->address, to->length) < 0) {
         error = errno;
@@ -266,7 +280,7 @@ static void command_connect(char **word, int words)
     if (!parse_endpoint(word[1], word[2], &to) || (words > 4 && !parse_endpoint(word[4], "0", &from)) || count < 1)
         return fail(EINVAL);
     for (int i = 0; i < count; i++) {
-        int fd = connect_one(&to, words > 4 ? &from : NULL);
+        int fd = connect_one(&to, words > 4 ? &from : NULL, 0);
         if (fd < 0) {
             int error = errno;
             while (own.count > first)
@@ -280,6 +294,24 @@ static void command_connect(char **word, int words)
     dprintf(1, "ok %d %d\n", first, own.count - 1);
 }
 
+static void command_dial(char **word)
+{
+    struct endpoint to, from;
+    if (!parse_endpoint(word[1], word[2], &to) || !parse_endpoint(to.address.ss_family == AF_INET ? "0.0.0.0" : "::", word[3], &from))
+        return fail(EINVAL);
+    int fd = connect_one(&to, atoi(word[3]) ? &from : NULL, (uint32_t)strtoul(word[4], NULL, 10));
+    if (fd < 0)
+        return fail(errno);
+    dprintf(1, "ok %d\n", append(&own, fd));
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 static int read_option(int fd, int level, int name)
 {
     int value = -1;
@@ -291,6 +323,43 @@ static void command_get(int fd)
 {
     dprintf(1, "ok %d %d %d %d\n", read_option(fd, SOL_SOCKET, SO_KEEPALIVE), read_option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
             read_option(fd, IPPROTO_TCP, TCP_KEEPINTVL), read_option(fd, IPPROTO_TCP, TCP_KEEPCNT));
+}
+
+static void command_short(char **word)
+{
+    enum { KINDS = 16 };
+    struct {
+        int values[4], count;
+    } kinds[KINDS] = { 0 };
+    int known = 0, count = atoi(word[3]);
+    int64_t connecting = 0, begun = now_ns();
+    struct endpoint to;
+    if (!parse_endpoint(word[1], word[2], &to))
+        return fail(EINVAL);
+    for (int i = 0; i < count; i++) {
+        int64_t before = now_ns();
+        int fd = connect_one(&to, NULL, 0);
+        connecting += now_ns() - before;
+        if (fd < 0)
+            return fail(errno);
+        int values[4] = { read_option(fd, SOL_SOCKET, SO_KEEPALIVE), read_option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
+                          read_option(fd, IPPROTO_TCP, TCP_KEEPINTVL), read_option(fd, IPPROTO_TCP, TCP_KEEPCNT) };
+        int kind = 0;
+        while (kind < known && memcmp(kinds[kind].values, values, sizeof values))
+            kind++;
+        if (kind == KINDS)
+            return fail(ERANGE);
+        if (kind == known)
+            memcpy(kinds[known++].values, values, sizeof values);
+        kinds[kind].count++;
+        struct linger reset = { .l_onoff = 1 }; // leaves no TIME_WAIT behind, and so does not run out of ports
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        close(fd);
+    }
+    dprintf(1, "ok %lld %lld", (long long)(now_ns() - begun) / 1000, (long long)connecting / 1000);
+    for (int i = 0; i < known; i++)
+        dprintf(1, " %d/%d/%d/%d=%d", kinds[i].values[0], kinds[i].values[1], kinds[i].values[2], kinds[i].values[3], kinds[i].count);
+    dprintf(1, "\n");
 }
 
 static void command_set(int fd, char **word)
@@ -377,6 +446,15 @@ static void command_recv(int fd)
     }
 }
 
+static void command_abort(int fd, const char *id)
+{
+    struct linger at_once = { .l_onoff = 1 };
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close(fd);
+    forget(id);
+    dprintf(1, "ok\n");
+}
+
 static void command_files(int count)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -411,7 +489,8 @@ static int open_in(const struct fds *list)
 static void command_reading(const char *word)
 {
     reading = !strcmp(word, "on");
-    for (int i = 0; i < accepted.count; i++)
+    by_hand = by_hand || !strcmp(word, "by-hand"); // before anything is accepted, and for good
+    for (int i = 0; i < accepted.count && !by_hand; i++)
         if (accepted.items[i] >= 0)
             watch(EPOLL_CTL_MOD, accepted.items[i], reading ? EPOLLIN : 0, ACCEPTED, i);
     dprintf(1, "ok\n");
@@ -431,7 +510,7 @@ static void run_child(pid_t parent, const struct endpoint *to, int connections, 
     close(null);
     char answer = 0;
     for (int i = 0; i < connections && !answer; i++)
-        if (connect_one(to, NULL) < 0)
+        if (connect_one(to, NULL, 0) < 0)
             answer = (char)errno;
     if (write(done, &answer, 1) != 1 || answer)
         _exit(1);
@@ -592,8 +671,9 @@ static void execute(char *line)
         const char *name;
         int min, max, has_id;
     } commands[] = {
-        { "listen", 3, 3, 0 }, { "connect", 4, 5, 0 },   { "get", 2, 2, 1 },   { "set", 4, 4, 1 },    { "local", 2, 2, 1 },
+        { "listen", 3, 3, 0 }, { "connect", 4, 5, 0 },   { "short", 4, 4, 0 },   { "get", 2, 2, 1 },   { "set", 4, 4, 1 },    { "local", 2, 2, 1 },
         { "cookie", 2, 2, 1 }, { "fd", 2, 2, 1 },        { "soerror", 2, 2, 1 }, { "send", 3, 3, 1 }, { "recv", 2, 2, 1 },
+        { "dial", 5, 5, 0 },   { "abort", 2, 2, 1 },
         { "close", 2, 2, 1 },  { "closeall", 1, 1, 0 },  { "count", 1, 1, 0 }, { "reading", 2, 2, 0 }, { "files", 2, 2, 0 },
         { "spawn", 5, 5, 0 },
         { "children", 1, 1, 0 }, { "churn", 6, 6, 0 },   { "churnstat", 1, 1, 0 }, { "execs", 3, 4, 0 }, { "execstat", 1, 1, 0 },
@@ -614,6 +694,12 @@ static void execute(char *line)
         command_listen(word);
     } else if (!strcmp(name, "connect")) {
         command_connect(word, words);
+    } else if (!strcmp(name, "dial")) {
+        command_dial(word);
+    } else if (!strcmp(name, "abort")) {
+        command_abort(fd, word[1]);
+    } else if (!strcmp(name, "short")) {
+        command_short(word);
     } else if (!strcmp(name, "get")) {
         command_get(fd);
     } else if (!strcmp(name, "set")) {

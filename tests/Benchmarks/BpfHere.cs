@@ -1,0 +1,20 @@
+using Keepalive.Agent.Apply.Bpf;
+
+namespace Keepalive.Benchmarks;
+
+/// <summary>Whether the bpf datapath can be measured on this machine.</summary>
+internal static class BpfHere
+{
+    public static bool IsPossible => BpfRequirements.Missing() is null;
+
+    /// <summary>Its programs, or null, with the reason printed, where they cannot be had.</summary>
+    public static KernelPrograms? Load()
+    {
+        if (BpfRequirements.Missing() is { } missing)
+        {
+            Report.Line("bpf cannot be measured", missing);
+            return null;
+        }
+        return KernelPrograms.Load();
+    }
+}

@@ -1,0 +1,162 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+using Keepalive.Config;
+using Keepalive.Config.Compilation;
+using Keepalive.Config.Reading;
+
+namespace Keepalive.Benchmarks;
+
+/// <summary>10,000 destinations and 200 policies: what compiling them costs, and what one connection's match does.</summary>
+/// <remarks>
+/// Half of the destinations are Services with their EndpointSlices, a quarter ExternalServices, a quarter VirtualDestinations that select
+/// Services. Every policy selects by label, one in ten of them everything of a kind, so that most destinations are under several.
+/// </remarks>
+internal static class PoliciesScenario
+{
+    public const string Name = "policies";
+
+    private const int Destinations = 10_000;
+    private const int Policies = 200;
+    private const int Namespaces = 100;
+    private const int Lookups = 20_000_000;
+    private const int Rounds = 7;
+    private const int WarmUps = 2;
+    private const double CompileGoal = 1000;
+    private const double LookupGoal = 100;
+
+    public static void Run()
+    {
+        var text = Text();
+        var begun = TimeProvider.System.GetTimestamp();
+        var read = PolicyReader.ReadText(text, "policies");
+        var reading = TimeProvider.System.GetElapsedTime(begun);
+        if (read.HasErrors)
+        {
+            throw new InvalidOperationException(string.Join('\n', read.Diagnostics.Where(diagnostic => diagnostic.Severity == Severity.Error).Take(5)));
+        }
+        Series compile = new(), compileProcessor = new(), allocated = new(), hits = new(), misses = new();
+        var compiled = PolicyCompiler.Compile(read.Resources, new CompilerOptions());
+        var ends = Ends(compiled.Policy);
+        var own = Endpoint.From(IPAddress.Parse("10.200.0.1"), 40_000);
+        long perMatch = 0;
+        for (var round = -WarmUps; round < Rounds; round++)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            var ofCompile = Cost.Of(() => compiled = PolicyCompiler.Compile(read.Resources, new CompilerOptions()));
+            var ofAllocation = GC.GetAllocatedBytesForCurrentThread() - before;
+            var ofHits = Match(compiled.Policy, own, ends.Hits, out var matched, out var bytes);
+            perMatch += bytes;
+            var ofMisses = Match(compiled.Policy, own, ends.Misses, out var unmatched, out bytes);
+            perMatch += bytes;
+            if (matched != Lookups || unmatched != 0)
+            {
+                throw new InvalidOperationException($"{matched} of {Lookups} matched that should, and {unmatched} that should not");
+            }
+            if (round >= 0)
+            {
+                compile.Add(ofCompile.Wall);
+                compileProcessor.Add(ofCompile.Processor);
+                allocated.Add(ofAllocation / 1e6);
+                hits.Add(ofHits.TotalNanoseconds / Lookups);
+                misses.Add(ofMisses.TotalNanoseconds / Lookups);
+            }
+        }
+        Report.Title($"{Name}: {Destinations:N0} destinations, {Policies} policies, {compiled.Policy.Rules.Length:N0} rules, {compiled.Policy.Shadowed.Length:N0} that lost, {Rounds} rounds");
+        Report.Line("reading and validating their YAML, this once", string.Create(CultureInfo.InvariantCulture, $"{reading.TotalMilliseconds:0} ms, {text.Length / 1e6:0.0} MB"));
+        Report.Line("compile", compile, "ms");
+        Report.Goal("  by processor time", compileProcessor, CompileGoal, "ms");
+        Report.Line("  it allocates", allocated, "MB");
+        Report.Goal($"one match by processor time, of {Lookups:N0} that have a rule", hits, LookupGoal, "ns");
+        Report.Goal("  of those that have none", misses, LookupGoal, "ns");
+        Report.Line("  which is", string.Create(CultureInfo.InvariantCulture, $"{1e3 / hits.Median:0.0} and {1e3 / misses.Median:0.0} million a second"));
+        Report.Goal("  allocated by all of them", perMatch, 0, perMatch.ToString(CultureInfo.InvariantCulture), "bytes");
+    }
+
+    private static TimeSpan Match(CompiledPolicy policy, Endpoint own, Endpoint[] remotes, out int matched, out long allocated)
+    {
+        matched = 0;
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var begun = Environment.CpuUsage.TotalTime;
+        for (var i = 0; i < Lookups; i++)
+        {
+            matched += policy.Match(own, remotes[i & (remotes.Length - 1)]) is null ? 0 : 1;
+        }
+        var took = Environment.CpuUsage.TotalTime - begun;
+        allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        return took;
+    }
+
+    /// <summary>Ends of connections, all over the table; a power of two of each.</summary>
+    private static (Endpoint[] Hits, Endpoint[] Misses) Ends(CompiledPolicy policy)
+    {
+        var random = new Random(11);
+        var hits = new Endpoint[1 << 16];
+        var misses = new Endpoint[1 << 16];
+        for (var i = 0; i < hits.Length; i++)
+        {
+            var rule = policy.Rules[random.Next(policy.Rules.Length)];
+            hits[i] = new Endpoint(rule.Prefix.Address, rule.Port == 0 ? (ushort)random.Next(1, 65536) : rule.Port);
+            misses[i] = Endpoint.From(new IPAddress([172, 20, (byte)random.Next(256), (byte)random.Next(256)]), rule.Port == 0 ? (ushort)443 : rule.Port);
+        }
+        return (hits, misses);
+    }
+
+    private static string Text()
+    {
+        var text = new StringBuilder();
+        for (var i = 0; i < Policies; i++)
+        {
+            var kind = (i % 3) switch { 0 => "SERVICE", 1 => "EXTERNAL_SERVICE", _ => "VIRTUAL_DESTINATION" };
+            var selector = i % 10 == 0 ? "{}" : $"{{labels: {{team: t{i % 40}}}{(i % 4 == 0 ? $", namespace: n{i % Namespaces}" : "")}}}";
+            text.Append(CultureInfo.InvariantCulture, $$$"""
+                ---
+                apiVersion: resilience.policy.gloo.solo.io/v2
+                kind: ConnectionPolicy
+                metadata: {name: p{{{i}}}, namespace: n{{{i % Namespaces}}} }
+                spec:
+                  applyToDestinations: [{kind: {{{kind}}}, selector: {{{selector}}} }]
+                  config: {tcp: {tcpKeepalive: {time: {{{60 + i}}}s, interval: 10s, probes: 6} } }
+
+                """);
+        }
+        for (var i = 0; i < Destinations; i++)
+        {
+            var metadata = $"{{name: d{i}, namespace: n{i % Namespaces}, labels: {{app: a{i}, team: t{i % 40}}}}}";
+            text.Append((i % 4) switch
+            {
+                0 or 1 => $$$"""
+                    ---
+                    apiVersion: v1
+                    kind: Service
+                    metadata: {{{metadata}}}
+                    spec: {clusterIP: 10.96.{{{i >> 8}}}.{{{i & 255}}}, ports: [{name: http, port: 80}, {name: grpc, port: 9090}]}
+                    ---
+                    apiVersion: discovery.k8s.io/v1
+                    kind: EndpointSlice
+                    metadata: {name: d{{{i}}}-1, namespace: n{{{i % Namespaces}}}, labels: {kubernetes.io/service-name: d{{{i}}} }}
+                    endpoints: [{addresses: [10.128.{{{i >> 8}}}.{{{i & 255}}}, 10.129.{{{i >> 8}}}.{{{i & 255}}}]}]
+                    ports: [{name: http, port: 8080}, {name: grpc, port: 9090}]
+
+                    """,
+                2 => $$$"""
+                    ---
+                    apiVersion: networking.gloo.solo.io/v2
+                    kind: ExternalService
+                    metadata: {{{metadata}}}
+                    spec: {addresses: [203.{{{i >> 8}}}.{{{i & 255}}}.0/24, "2001:db8:{{{i:x}}}::/48"], ports: [{number: 443}]}
+
+                    """,
+                _ => $$$"""
+                    ---
+                    apiVersion: networking.gloo.solo.io/v2
+                    kind: VirtualDestination
+                    metadata: {{{metadata}}}
+                    spec: {hosts: [d{{{i}}}.global], services: [{labels: {app: a{{{i - 2}}} } }], ports: [{number: 80, protocol: HTTP}]}
+
+                    """,
+            });
+        }
+        return text.ToString();
+    }
+}

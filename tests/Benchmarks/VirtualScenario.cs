@@ -1,0 +1,122 @@
+using System.Diagnostics;
+using System.Globalization;
+using Keepalive.Simulator.Scenarios;
+using Keepalive.Simulator.Virtual;
+
+namespace Keepalive.Benchmarks;
+
+/// <summary>The simulator's virtual engine: a day of a million connections, its events beside a bare priority queue's, its memory, its cores.</summary>
+internal static class VirtualScenario
+{
+    public const string Name = "virtual";
+
+    private const int Rounds = 3;
+    private const double GoalSeconds = 60;
+    private const long EventsAtLeast = 5_000_000;
+
+    private static readonly int[] Sizes = [1_000, 100_000, 1_000_000];
+
+    public static void Run()
+    {
+        Report.Title($"{Name}: the guide's policy (aws-nlb, a request every 500 s on average, probes after 60 s), {Rounds} rounds");
+        _ = VirtualEngine.Run(Guide(2_000, TimeSpan.FromHours(24)), new VirtualOptions());
+        _ = VirtualEngine.Run(Guide(2_000, TimeSpan.FromHours(24)), new VirtualOptions(EveryProbe: true));
+        Day();
+        foreach (var size in Sizes)
+        {
+            Events(size);
+        }
+        Memory();
+        Cores();
+    }
+
+    private static void Day()
+    {
+        VirtualTotals? totals = null;
+        var scenario = Guide(1_000_000, TimeSpan.FromHours(24));
+        var cost = Cost.Of(() => totals = VirtualEngine.Run(scenario, new VirtualOptions()));
+        Report.Goal("1,000,000 connections, 24 h, one core", cost.Processor.TotalSeconds, GoalSeconds, Text($"{cost.Processor.TotalSeconds:0.0}"), "s of a core");
+        Report.Line("  by the clock on the wall", Text($"{cost.Wall.TotalSeconds:0.0} s"));
+        Report.Line("  requests, and probes counted in sums", Text($"{totals!.Requests:N0}, {totals.ClientProbes:N0}"));
+        Report.Line("  peak memory of this process", Text($"{new ProcessFigures(Environment.ProcessId).Megabytes("VmHWM"):0} MB"));
+    }
+
+    /// <summary>Each probe, and each timer that only looks, an event; a bare queue of as many entries moves one further each time.</summary>
+    private static void Events(int connections)
+    {
+        Series engine = new(), peer = new();
+        // A connection makes about 120 such events in an hour.
+        var duration = TimeSpan.FromHours(Math.Max(0.5, EventsAtLeast / (120.0 * connections)));
+        var scenario = Guide(connections, duration);
+        for (var round = 0; round < Rounds; round++)
+        {
+            long events = 0;
+            var cost = Cost.Of(() => events = VirtualEngine.Run(scenario, new VirtualOptions(EveryProbe: true)).Events);
+            engine.Add(events / cost.Processor.TotalSeconds / 1e6);
+            peer.Add(BareQueue(connections));
+        }
+        Report.Line(Text($"{connections:N0} connections, every probe an event"), engine, "M events/s");
+        Report.Line("  a bare PriorityQueue<int, long> of that size", peer, "M events/s");
+        Report.Line("  beside it", engine.RelativeTo(peer), "× the bare queue");
+    }
+
+    private static double BareQueue(int size)
+    {
+        var queue = new PriorityQueue<int, long>(size);
+        var random = new RandomStream(1, 1, 1);
+        for (var i = 0; i < size; i++)
+        {
+            queue.Enqueue(i, (long)(random.Next() * 1e9));
+        }
+        const int operations = 3_000_000;
+        var cost = Cost.Of(() =>
+        {
+            for (var i = 0; i < operations; i++)
+            {
+                queue.TryPeek(out var node, out var time);
+                queue.DequeueEnqueue(node, time + (long)(random.Next() * 1e9));
+            }
+        });
+        return operations / cost.Processor.TotalSeconds / 1e6;
+    }
+
+    /// <summary>All connections in one block, as where endpoints are shared: what a block takes for each.</summary>
+    private static void Memory()
+    {
+        const int connections = 100_000;
+        var scenario = Guide(connections, TimeSpan.FromMinutes(1));
+        var outages = new Outages(scenario);
+        var block = new Block(scenario, outages, new EndpointPool(1, null, outages), everyProbe: true);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        block.Run(0, connections, CancellationToken.None);
+        var first = GC.GetAllocatedBytesForCurrentThread() - before;
+        before = GC.GetAllocatedBytesForCurrentThread();
+        block.Run(0, connections, CancellationToken.None);
+        Report.Line("memory of a connection in a block", Text($"{(double)first / connections:0} bytes"));
+        Report.Line("  allocated in a second run of that block", Text($"{GC.GetAllocatedBytesForCurrentThread() - before} bytes"));
+    }
+
+    private static void Cores()
+    {
+        Series scaling = new();
+        var scenario = Guide(100_000, TimeSpan.FromHours(12));
+        for (var round = 0; round < Rounds; round++)
+        {
+            var (one, two) = (Wall(1), Wall(2));
+            scaling.Add(one / two);
+        }
+        Report.Line("100,000 connections, 12 h: two threads beside one", scaling, "× as fast");
+
+        double Wall(int threads)
+        {
+            var begun = Stopwatch.GetTimestamp();
+            _ = VirtualEngine.Run(scenario, new VirtualOptions(Threads: threads));
+            return Stopwatch.GetElapsedTime(begun).TotalSeconds;
+        }
+    }
+
+    private static Scenario Guide(int connections, TimeSpan duration) =>
+        ScenarioReader.Read("guide-policy").Scenario! with { Connections = connections, Duration = duration };
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,202 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.RegularExpressions;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>What a running agent says of connections and endpoints, beside what the kernel does to them.</summary>
+public sealed partial class LivenessTests : IDisposable
+{
+    private const int TimedOut = 110;
+
+    private static readonly TimeSpan Scheduling = TimeSpan.FromSeconds(1);
+
+    private readonly Lab _lab;
+    private readonly AgentProcess _agent;
+    private readonly int _port;
+    private readonly string _metrics;
+    private readonly HttpClient _http = new();
+    private TestCgroup? _cgroup;
+
+    public LivenessTests()
+    {
+        Live.Require();
+        _lab = new Lab();
+        _port = _lab.Server.Listen();
+        _agent = new AgentProcess(_lab.Client);
+        using var free = new TcpListener(IPAddress.Loopback, 0);
+        free.Start();
+        _metrics = free.LocalEndpoint.ToString()!;
+    }
+
+    [Fact]
+    public void Run_HundredConnectionsProbingFor20Seconds_CountsWhatTheKernelCounts()
+    {
+        WritePolicy(probes: 9);
+        _lab.Client.ConnectMany(Lab.ServerAddress, _port, 40);
+        _lab.Client.ConnectMany(Lab.ServerAddress6, _port, 40);
+        _lab.Client.ConnectMany(Lab.ServerAddressMapped, _port, 20);
+        long before = Nstat.Read(_lab.Client, Nstat.KeepaliveProbes);
+        Start();
+
+        // A second idle and the agent's start, then 100 a second.
+        Eventually.True(
+            () => Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - before >= 1800, notBefore: TimeSpan.FromSeconds(15), notAfter: TimeSpan.FromSeconds(40));
+        // The ring has room for the probes of all at once, not for all of them closing at once.
+        Assert.Equal(0, Sum("keepalive_capture_dropped_total"));
+        _lab.Client.CloseAll();
+        long kernel = Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - before;
+
+        Eventually.Value(() => Sum("keepalive_probes_total"), probes => probes >= kernel, TimeSpan.FromSeconds(5));
+        Eventually.Remains(() => Sum("keepalive_probes_total") == kernel, TimeSpan.FromSeconds(1));
+        Assert.Equal(kernel, Sum("keepalive_probe_replies_total"));
+        Assert.Equal(kernel, Sum("keepalive_probe_rtt_seconds_count"));
+        Assert.Equal(0, Sum("keepalive_probes_unanswered_total"));
+        Assert.Equal(0, Sum("keepalive_connections_dead_total"));
+        Assert.InRange(Sum("keepalive_capture_packets_total"), 2 * kernel, (2 * kernel) + 1000);
+        Assert.Equal(kernel, Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - before);
+    }
+
+    [Theory]
+    [InlineData("on", 1, false)]
+    [InlineData("off", 2, false)]
+    [InlineData("on", 1, true)]
+    [InlineData("off", 2, true)]
+    public void Run_PeerGone_ConnectionDiesWithTheKernelsAndEndpointLeavesThePoolUntilItAnswers(string capture, int intervals, bool bpf)
+    {
+        if (bpf)
+        {
+            _cgroup = new TestCgroup();
+            _cgroup.Add(_lab.Client.Pid);
+            _agent.UseBpf(_cgroup);
+        }
+        WritePolicy(probes: 3);
+        int lost = _lab.Client.Connect(Lab.ServerAddress, _port);
+        int kept = _lab.Client.Connect(Lab.ServerAddress6, _port);
+        var run = Start("--capture", capture);
+        Eventually.True(() => _lab.Client.Get(lost).On && _lab.Client.Get(kept).On, TimeSpan.FromSeconds(10));
+        Assert.Equal((1, 1), (InPool(Lab.ServerAddress), InPool($"[{Lab.ServerAddress6}]")));
+        var local = _lab.Client.LocalEndPoint(lost);
+
+        _lab.BlackHole(Lab.ServerAddress);
+        // At most a second until the next probe, then three of them, each for a second, and the timer's lateness.
+        Eventually.True(() => _lab.Client.PendingError(lost) == (TimedOut, true), notBefore: TimeSpan.FromSeconds(2), notAfter: TimeSpan.FromSeconds(10));
+        var kernel = DateTime.UtcNow;
+        string dead = run.WaitForLine(line => line.Contains($"Dead {local} ", StringComparison.Ordinal), TimeSpan.FromSeconds(10));
+
+        Assert.Contains("3 probes unanswered", dead, StringComparison.Ordinal);
+        Assert.InRange(LoggedAt(dead), kernel - Scheduling, kernel + (intervals * Scheduling));
+        Eventually.True(() => InPool(Lab.ServerAddress) == 0, TimeSpan.FromSeconds(3));
+        Assert.Equal(1, InPool($"[{Lab.ServerAddress6}]"));
+        Assert.Equal(1, Sum("keepalive_connections_dead_total", "cause=\"probes\""));
+        Assert.Equal(0, _lab.Client.PendingError(kept).Errno);
+
+        _lab.Restore();
+        Eventually.Remains(() => InPool(Lab.ServerAddress) == 0, TimeSpan.FromSeconds(1));
+        _lab.Client.Connect(Lab.ServerAddress, _port);
+
+        Eventually.True(() => InPool(Lab.ServerAddress) == 1, TimeSpan.FromSeconds(5));
+        Assert.Contains("is back in the pool", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Run_ConnectionsResetAndClosed_OnlyTheResetOnesAreDead()
+    {
+        WritePolicy(probes: 3);
+        int reset = _lab.Client.Connect(Lab.ServerAddress, _port);
+        int closed = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var run = Start();
+        Eventually.True(() => _lab.Client.Get(reset).On && _lab.Client.Get(closed).On, TimeSpan.FromSeconds(10));
+        var local = _lab.Client.LocalEndPoint(reset);
+
+        _lab.Client.Close(closed);
+        // A connection whose owner closes it with data unread ends by a reset.
+        _lab.Server.SetReading(false);
+        _lab.Client.Send(reset, 100);
+        Eventually.True(() => Sum("keepalive_sockets") == 1, TimeSpan.FromSeconds(5));
+        _lab.Server.Kill();
+
+        string dead = run.WaitForLine(line => line.Contains("Dead ", StringComparison.Ordinal), TimeSpan.FromSeconds(10));
+        Assert.Contains($"Dead {local} ", dead, StringComparison.Ordinal);
+        Assert.Contains("reset by the other end", dead, StringComparison.Ordinal);
+        Eventually.True(() => Sum("keepalive_connections_dead_total") == 1, TimeSpan.FromSeconds(5));
+        Assert.Equal(1, Sum("keepalive_connections_dead_total", "cause=\"reset\""));
+    }
+
+    [Fact]
+    public void Run_NamespacesComeAndGo_CapturesGoWithThem()
+    {
+        WritePolicy(probes: 9);
+        var others = new List<Lab> { new(), new(), new() };
+        try
+        {
+            using var agent = new AgentProcess([_lab.Client, .. others.Select(lab => lab.Client)]);
+            agent.WritePolicy(File.ReadAllText(_agent.PolicyPath));
+            var run = agent.Start();
+            foreach (var lab in others.Append(_lab))
+            {
+                lab.Client.Connect(Lab.ServerAddress, lab.Server.Listen());
+            }
+            Eventually.True(() => others.Append(_lab).All(lab => PacketSockets(lab.Client) == 1), TimeSpan.FromSeconds(10));
+
+            _lab.Client.CloseAll();
+            Eventually.True(() => PacketSockets(_lab.Client) == 0, TimeSpan.FromSeconds(10));
+            others[0].Client.Run("ip", "link", "delete", Lab.ClientInterface);
+            Eventually.True(() => PacketSockets(others[0].Client) == 0, TimeSpan.FromSeconds(10));
+            Assert.Equal([1, 1], others[1..].Select(lab => PacketSockets(lab.Client)));
+
+            // Two captures, and what the three namespaces themselves are watched by.
+            int before = Sockets(run);
+            others.ForEach(lab => lab.Dispose());
+            others.Clear();
+            Eventually.Value(() => before - Sockets(run), closed => closed == 5, TimeSpan.FromSeconds(10));
+            Assert.False(run.HasExited, run.Error);
+        }
+        finally
+        {
+            others.ForEach(lab => lab.Dispose());
+        }
+    }
+
+    public void Dispose()
+    {
+        _http.Dispose();
+        _agent.Dispose();
+        _lab.Dispose();
+        _cgroup?.Dispose();
+    }
+
+    private void WritePolicy(int probes) => _agent.WritePolicy(
+        PolicyText.For($"{Lab.ServerAddress}, \"{Lab.ServerAddress6}\"", $"time: 1s, interval: 1s, probes: {probes}"));
+
+    private ProgramRun Start(params string[] more)
+    {
+        var run = _agent.Launch(["--interval", "500ms", "--listen", _metrics, .. more]);
+        run.WaitForLine(line => line.Contains("started", StringComparison.Ordinal));
+        Eventually.True(() => Sum("keepalive_sockets") > 0, TimeSpan.FromSeconds(10));
+        return run;
+    }
+
+    /// <summary>The sum of a metric's series that have <paramref name="label"/>.</summary>
+    private double Sum(string metric, string label = "") => _http.GetStringAsync(new Uri($"http://{_metrics}/metrics")).GetAwaiter().GetResult().Split('\n')
+        .Where(line => line.StartsWith(metric + "{", StringComparison.Ordinal) || line.StartsWith(metric + " ", StringComparison.Ordinal))
+        .Where(line => line.Contains(label, StringComparison.Ordinal))
+        .Sum(line => double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
+
+    private double InPool(string address) => Sum("keepalive_destination_in_pool", $"endpoint=\"{address}:{_port}\"");
+
+    private static int Sockets(ProgramRun run) => Directory.GetFileSystemEntries($"/proc/{run.Pid}/fd")
+        .Count(descriptor => new FileInfo(descriptor).LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true);
+
+    /// <summary>The packet sockets in a namespace, whoever has them, as the kernel lists them below a heading.</summary>
+    private static int PacketSockets(Holder inside) => File.ReadLines($"/proc/{inside.Pid}/net/packet").Count() - 1;
+
+    private static DateTime LoggedAt(string line) => DateTime.Parse(
+        Timestamp().Match(line).Value, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal | DateTimeStyles.AssumeUniversal);
+
+    [GeneratedRegex(@"^\d{4}-\d\d-\d\dT\S+Z")]
+    private static partial Regex Timestamp();
+}

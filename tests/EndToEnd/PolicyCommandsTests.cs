@@ -1,0 +1,127 @@
+using System.Text.Json;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary><c>render</c>, <c>explain</c> and <c>check --balancer</c> as a person runs them.</summary>
+public sealed class PolicyCommandsTests : IDisposable
+{
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-policy");
+
+    public PolicyCommandsTests() => File.WriteAllText(FilePath, PolicyText.Guide("203.0.113.10:15443"));
+
+    private string FilePath => Path.Combine(_directory.FullName, "policy.yaml");
+
+    [Fact]
+    public void RenderPipedIntoCheck_GuidesPolicy_SelectsTheSame()
+    {
+        var result = ProgramRun.ToEnd(["sh", "-c", "\"$0\" render \"$1\" | \"$0\" check -", ProgramRun.AgentPath, FilePath]);
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains(": 1 destination, 1 port, 1 address, time 700s interval 10s probes 20\n", result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain(": error ", result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain(": warning ", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Render_GuidesPolicy_HasTheShapeOfTheGuides()
+    {
+        var result = Run("render", FilePath);
+        Assert.Equal(0, result.ExitCode);
+        string name = Assert.Single(result.Lines, line => line.StartsWith("  name: ", StringComparison.Ordinal))["  name: ".Length..];
+        Assert.Matches("^ratings-global-virtual-destinat-[0-9a-f]{31}$", name);
+        string[] expected =
+        [
+            "  host: ratings.global", "    portLevelSettings:", "          connectTimeout: 10s", "          maxConnections: 10000",
+            "            interval: 10s", "            probes: 20", "            time: 700s", "        number: 9080",
+        ];
+        Assert.Subset(result.Lines.ToHashSet(), expected.ToHashSet());
+    }
+
+    [Fact]
+    public void Render_PolicyWithAnError_RendersNothingAndExits1()
+    {
+        File.WriteAllText(FilePath, File.ReadAllText(FilePath).Replace("time: 700s", "time: 1d", StringComparison.Ordinal));
+        var result = Run("render", FilePath);
+        Assert.Equal((1, ""), (result.ExitCode, result.Output));
+        Assert.Contains("error KA030", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Explain_ConnectionToTheGateway_NamesRuleDestinationAndInstants()
+    {
+        var text = Run("explain", FilePath, "--to", "203.0.113.10:15443");
+        Assert.Equal(0, text.ExitCode);
+        Assert.Contains("203.0.113.10:15443: policy bookinfo/tcp-keepalive", text.Output, StringComparison.Ordinal);
+        Assert.Contains("VirtualDestination bookinfo/ratings-global, at 203.0.113.10:15443 by its annotation", text.Output, StringComparison.Ordinal);
+        var rule = JsonDocument.Parse(Run("explain", FilePath, "--to", "203.0.113.10:15443", "-o", "json").Output).RootElement.GetProperty("rule");
+        Assert.Equal(700, rule.GetProperty("firstProbe").GetDouble());
+        Assert.InRange(rule.GetProperty("firstProbeLatest").GetDouble(), 700.1, 789);
+        Assert.Equal(900, rule.GetProperty("detection").GetDouble());
+        Assert.InRange(rule.GetProperty("detectionLatest").GetDouble(), 900.1, 1014);
+    }
+
+    [Fact]
+    public void Explain_AcceptedConnection_IsUnderAPolicyWithBothSidesOnly()
+    {
+        Assert.Contains("no rule", Run("explain", FilePath, "--to", "192.0.2.1:40000", "--from", "203.0.113.10:15443").Output, StringComparison.Ordinal);
+        Assert.Contains("policy bookinfo/tcp-keepalive",
+            Run("explain", FilePath, "--to", "192.0.2.1:40000", "--from", "203.0.113.10:15443", "--side", "both").Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("aws-nlb", "350s")]
+    [InlineData("azure-lb", "240s")]
+    [InlineData("gcp-vpc-firewall", "600s")]
+    public void CheckBalancer_GuidesPolicy_IsAnError(string balancer, string timeout)
+    {
+        var result = Run("check", FilePath, "--balancer", balancer);
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains($"policy.yaml:18:15: error KA060: ConnectionPolicy bookinfo/tcp-keepalive: {balancer} forgets a connection after {timeout}",
+            result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void CheckBalancer_AnotherTimeoutOrPolicy_IsKept()
+    {
+        Assert.Equal(0, Run("check", FilePath, "--balancer", "aws-nlb", "--idle-timeout", "1000s").ExitCode);
+        File.WriteAllText(FilePath, File.ReadAllText(FilePath).Replace("time: 700s", "time: 60s", StringComparison.Ordinal));
+        var result = Run("check", FilePath, "--balancer", "aws-nlb", "--balancer", "azure-lb", "--connections", "5000", "-o", "json");
+        Assert.Equal(0, result.ExitCode);
+        var policy = JsonDocument.Parse(result.Lines.Last()).RootElement.GetProperty("policies")[0];
+        Assert.All(policy.GetProperty("balancers").EnumerateArray(), verdict =>
+        {
+            Assert.Equal("kept", verdict.GetProperty("standing").GetString());
+            Assert.InRange(verdict.GetProperty("lostProbes").GetInt32(), 2, 19);
+            Assert.Equal(5000 * 60, verdict.GetProperty("probesPerHour").GetDouble());
+        });
+    }
+
+    [Fact]
+    public void CheckBalancer_PayloadOnly_SaysWhatToDoInstead()
+    {
+        var result = Run("check", FilePath, "--balancer", "aws-alb");
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("TCP keepalive cannot help here; let the application send something", result.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("check", "--balancer", "nlb")]
+    [InlineData("check", "--idle-timeout", "5s")]
+    [InlineData("check", "--balancer", "aws-nlb", "--connections", "0")]
+    [InlineData("explain", "--to", "203.0.113.10")]
+    [InlineData("explain")]
+    [InlineData("explain", "--to", "::1:80")]
+    public void WrongUsage_IsOneLineAndExit2(params string[] words)
+    {
+        var result = Run([words[0], FilePath, .. words[1..]]);
+        Assert.Equal(2, result.ExitCode);
+        Assert.Equal("", result.Output);
+        Assert.StartsWith("keepalive-agent: ", result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+
+    public void Dispose() => _directory.Delete(recursive: true);
+
+    private static CommandResult Run(params string[] words) => ProgramRun.ToEnd([ProgramRun.AgentPath, .. words]);
+}

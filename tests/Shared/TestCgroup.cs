@@ -1,0 +1,68 @@
+using System.Globalization;
+
+namespace Keepalive.Testbed;
+
+/// <summary>A cgroup of the test's own, for the processes it puts into it and no others.</summary>
+/// <remarks>It is removed when it is empty; one that a killed test run left is empty, and the next run removes it.</remarks>
+internal sealed class TestCgroup : IDisposable
+{
+    private const string Prefix = "keepalive-test-";
+
+    private static int s_made;
+
+    public TestCgroup()
+    {
+        var root = Root ?? throw new InvalidOperationException("no cgroup version 2 hierarchy is mounted");
+        RemoveAbandoned(root);
+        Path = System.IO.Path.Combine(root, string.Create(
+            CultureInfo.InvariantCulture, $"{Prefix}{Environment.ProcessId}-{Interlocked.Increment(ref s_made)}-{Random.Shared.Next():x}"));
+        Directory.CreateDirectory(Path);
+    }
+
+    /// <summary>Where the version 2 hierarchy is mounted, null where it is not.</summary>
+    public static string? Root => File.ReadLines("/proc/self/mountinfo")
+        .Where(line => line.Contains(" - cgroup2 ", StringComparison.Ordinal)).Select(line => line.Split(' ')[4]).FirstOrDefault();
+
+    public string Path { get; }
+
+    /// <summary>Moves a process in. Sockets it has already stay where they were made.</summary>
+    public void Add(int pid) => File.WriteAllText(System.IO.Path.Combine(Path, "cgroup.procs"), pid.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>Removes it, after the processes in it have ended.</summary>
+    public void Dispose() => Eventually.True(() => TryRemove(Path), TimeSpan.FromSeconds(10));
+
+    private static bool TryRemove(string path)
+    {
+        try
+        {
+            Directory.Delete(path);
+            return true;
+        }
+        catch (DirectoryNotFoundException)
+        {
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    private static void RemoveAbandoned(string root)
+    {
+        // In a PID namespace of its own every other process looks as if it were gone.
+        if (new FileInfo("/proc/self/ns/pid").LinkTarget != "pid:[4026531836]")
+        {
+            return;
+        }
+
+        foreach (var path in Directory.GetDirectories(root, Prefix + "*"))
+        {
+            var pid = System.IO.Path.GetFileName(path)[Prefix.Length..].Split('-')[0];
+            if (!Directory.Exists($"/proc/{pid}"))
+            {
+                TryRemove(path);
+            }
+        }
+    }
+}
