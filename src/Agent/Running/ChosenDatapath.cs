@@ -45,7 +45,8 @@ internal sealed class ChosenDatapath : IDisposable
         string? why = null;
         if (options.Datapath != DatapathKind.Pidfd)
         {
-            why = options.Datapath == DatapathKind.Auto ? BpfRequirements.WhyNotByDefault() : null;
+            why = options.Cgroup is { } cgroup ? BpfRequirements.WrongCgroup(cgroup) : null;
+            why ??= options.Datapath == DatapathKind.Auto ? BpfRequirements.WhyNotByDefault() : null;
             if (why is null && TryBpf(options, first, inherited, state, attach, out why) is { } chosen)
             {
                 return chosen;
