@@ -165,6 +165,19 @@ public sealed class SupportTests : IDisposable
         Assert.Equal("bpf", rows[""].Auto);
     }
 
+    [Theory]
+    [InlineData("support")]
+    [InlineData("check", "-")]
+    [InlineData("run", "--policies", "policy.yaml")]
+    public void Descriptors_TooFew_AreAClearMessage(params string[] command)
+    {
+        // Fewer than some forty, and the runtime itself does not start.
+        var result = ProgramRun.ToEnd(["sh", "-c", "ulimit -n 48; exec \"$0\" \"$@\"", ProgramRun.AgentPath, .. command]);
+        Assert.Equal(
+            (3, "keepalive-agent: only 48 file descriptors are allowed, 256 are needed at least. Raise the limit: ulimit -n, or LimitNOFILE= in the systemd unit.\n"),
+            (result.ExitCode, result.Error));
+    }
+
     [Fact]
     public void Json_Quotes_AreAsWritten()
     {
