@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net;
+using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Running;
 
 namespace Keepalive.Agent.Commands;
@@ -41,6 +42,12 @@ internal static class RunCommand
             if (result.GetValue(once) && result.GetResult(log) is { Implicit: false })
             {
                 result.AddError("--log-format is for the service's log; --once prints lines of its own");
+            }
+            // The other datapaths are not taken where it is wrong, and say so.
+            if (result.GetValue(datapath) == DatapathKind.Pidfd && result.GetValue(cgroup) is { Length: > 0 } given
+                && BpfRequirements.WrongCgroup(given) is { } wrong)
+            {
+                result.AddError($"--cgroup: {wrong}");
             }
         });
         command.SetAction(result => AgentRun.Execute(new RunOptions

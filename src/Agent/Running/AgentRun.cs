@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Destinations;
@@ -178,7 +179,11 @@ internal static partial class AgentRun
         });
         if (json)
         {
-            logging.AddJsonConsole(console => (console.TimestampFormat, console.UseUtcTimestamp) = ("yyyy-MM-ddTHH:mm:ss.fffZ", true));
+            logging.AddJsonConsole(console =>
+            {
+                (console.TimestampFormat, console.UseUtcTimestamp) = ("yyyy-MM-ddTHH:mm:ss.fffZ", true);
+                console.JsonWriterOptions = new JsonWriterOptions { Encoder = JsonLine.Encoder };
+            });
         }
         else
         {
