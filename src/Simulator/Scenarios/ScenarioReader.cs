@@ -129,28 +129,40 @@ internal sealed class ScenarioReader
         {
             return null;
         }
-        if (preset.IdleTimeout is not { } timeout)
+        return DefaultTimeout(preset, reader, text.Position) is { } timeout ? (preset, new BalancerRule(timeout, preset.Behaviour)) : null;
+    }
+
+    /// <summary>The idle timeout a preset comes with; null, reported.</summary>
+    private static TimeSpan? DefaultTimeout(BalancerPreset preset, ObjectReader reader, SourcePosition position)
+    {
+        if (preset.IdleTimeout is { } seconds)
         {
-            reader.Report.Report(DiagnosticCatalog.Missing, text.Position, "balancer", $"{preset.Name} has no idle timeout until one is configured",
-                $"write {{preset: {preset.Name}, idleTimeout: 60s}}");
-            return null;
+            return TimeSpan.FromSeconds(seconds);
         }
-        return (preset, new BalancerRule(TimeSpan.FromSeconds(timeout), preset.Behaviour));
+        reader.Report.Report(DiagnosticCatalog.Missing, position, "balancer", $"{preset.Name} has no idle timeout until one is configured",
+            $"write {{preset: {preset.Name}, idleTimeout: 60s}}");
+        return null;
     }
 
     private static (BalancerPreset? Preset, BalancerRule Rule)? ReadInline(ObjectReader reader)
     {
-        var preset = reader.String("preset") is { } name ? FindPreset(name, reader, "preset") : null;
+        var hasPreset = reader.Value("preset") is not null;
+        var name = reader.String("preset");
+        var preset = name is { } written ? FindPreset(written, reader, "preset") : null;
         var timeout = ScenarioFields.Time(reader, "idleTimeout", TimeSpan.FromMilliseconds(100));
         var expiry = ScenarioFields.Word(reader, "expiry", [.. IdleBehaviour.Classes]);
         var refresh = ScenarioFields.Word(reader, "refresh", [.. IdleBehaviour.RefreshWords.Select(word => (word, IdleBehaviour.FindRefresh(word)!.Value))]);
         reader.Close();
-        if (preset is null)
+        if (!hasPreset)
         {
             reader.Require("idleTimeout");
             reader.Require("expiry");
         }
-        if ((timeout ?? (preset?.IdleTimeout is { } seconds ? TimeSpan.FromSeconds(seconds) : null)) is not { } idle || (expiry ?? preset?.Behaviour) is not { } behaviour)
+        if (preset is not null && reader.Value("idleTimeout") is null)
+        {
+            timeout = DefaultTimeout(preset, reader, name!.Value.Position);
+        }
+        if (timeout is not { } idle || (expiry ?? preset?.Behaviour) is not { } behaviour)
         {
             return null;
         }
