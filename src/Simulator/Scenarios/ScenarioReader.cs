@@ -8,7 +8,10 @@ using Keepalive.Simulator.Balancing;
 namespace Keepalive.Simulator.Scenarios;
 
 /// <summary>A scenario, or what is wrong with it.</summary>
-internal sealed record ScenarioReading(Scenario? Scenario, ImmutableArray<Diagnostic> Diagnostics);
+/// <param name="Scenario">Null where there is an error.</param>
+/// <param name="Diagnostics">What is wrong.</param>
+/// <param name="Files">The policies (files or directories) and traces that it names.</param>
+internal sealed record ScenarioReading(Scenario? Scenario, ImmutableArray<Diagnostic> Diagnostics, ImmutableArray<string> Files);
 
 /// <summary>Reads scenarios from YAML as strictly as policies are read, and with the same diagnostics.</summary>
 internal sealed class ScenarioReader
@@ -16,26 +19,20 @@ internal sealed class ScenarioReader
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(1);
 
     private readonly DiagnosticBag _diagnostics = new();
+    private readonly List<string> _files = [];
     private readonly string _directory;
 
     private ScenarioReader(string directory) => _directory = directory;
 
     /// <summary>Reads a file, or a built-in scenario by its name.</summary>
-    /// <param name="path">Either; where there is a file of that name, it is the file.</param>
+    /// <param name="path">See <see cref="ScenarioText.Open"/>.</param>
     /// <param name="changes">Fields to set, and to what.</param>
-    public static ScenarioReading Read(string path, params IEnumerable<FieldChange> changes)
-    {
-        if (!File.Exists(path) && BuiltInScenarios.Find(path) is { } text)
-        {
-            return ReadText(text, path, ".", changes);
-        }
-        var reader = new ScenarioReader(Path.GetDirectoryName(path) is { Length: > 0 } directory ? directory : ".");
-        foreach (var (file, content) in new PolicyFiles(reader._diagnostics).Read([path]))
-        {
-            return reader.Read(content, file, changes);
-        }
-        return new ScenarioReading(null, reader._diagnostics.ToSorted());
-    }
+    public static ScenarioReading Read(string path, params IEnumerable<FieldChange> changes) =>
+        ScenarioText.Open(path, null, out var diagnostics) is { } text ? Read(text, changes) : new ScenarioReading(null, diagnostics, []);
+
+    /// <summary>Reads one that is in memory.</summary>
+    public static ScenarioReading Read(ScenarioText text, params IEnumerable<FieldChange> changes) =>
+        ReadText(text.Text, text.Name, text.Directory, changes);
 
     /// <summary>Reads text.</summary>
     /// <param name="text">YAML, one document.</param>
@@ -48,7 +45,7 @@ internal sealed class ScenarioReader
     private ScenarioReading Read(string text, string name, IEnumerable<FieldChange> changes)
     {
         var scenario = TextCheck.Check(text, name, _diagnostics) ? ReadDocument(TextCheck.Normalize(text), name, changes) : null;
-        return new ScenarioReading(_diagnostics.ErrorCount == 0 ? scenario : null, _diagnostics.ToSorted());
+        return new ScenarioReading(_diagnostics.ErrorCount == 0 ? scenario : null, _diagnostics.ToSorted(), [.. _files]);
     }
 
     private Scenario? ReadDocument(string text, string name, IEnumerable<FieldChange> changes)
@@ -94,8 +91,8 @@ internal sealed class ScenarioReader
             ConnectTimeout = ScenarioFields.Time(reader, "connectTimeout", Tick) ?? TimeSpan.FromSeconds(5),
             Retries = (int)(ScenarioFields.Number(reader, "retries", 0, 100) ?? 0),
             Duration = ScenarioFields.Time(reader, "duration", Tick) ?? TimeSpan.FromHours(24),
-            Keepalive = KeepaliveReader.Read(reader.Object("keepalive"), _directory),
-            ServerKeepalive = KeepaliveReader.Read(reader.Object("serverKeepalive"), _directory),
+            Keepalive = KeepaliveReader.Read(reader.Object("keepalive"), _directory, _files),
+            ServerKeepalive = KeepaliveReader.Read(reader.Object("serverKeepalive"), _directory, _files),
             Endpoints = (int)(ScenarioFields.Number(reader, "endpoints", 1, 10_000) ?? 1),
             Restarts = ReadRestarts(reader),
             Seed = ScenarioFields.Number(reader, "seed", long.MinValue, long.MaxValue) ?? 1,
@@ -198,7 +195,9 @@ internal sealed class ScenarioReader
         if (trace is { } path)
         {
             Refuse(reader, hasKind ? "trace" : null, ["arrival", "mean", "every", "on", "off"]);
-            return TraceFile.Read(path, _directory, clients, _diagnostics);
+            var file = Path.Combine(_directory, path.Value);
+            _files.Add(file);
+            return TraceFile.Read(file, path.Position, clients, _diagnostics);
         }
         if (!hasKind)
         {

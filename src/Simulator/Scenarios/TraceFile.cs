@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using Keepalive.Config;
-using Keepalive.Config.Resources;
 
 namespace Keepalive.Simulator.Scenarios;
 
@@ -10,9 +9,13 @@ internal static class TraceFile
 {
     private const int MaxLineProblems = 20;
 
-    public static TraceArrival? Read(Positioned<string> path, string directory, int clients, DiagnosticBag diagnostics)
+    /// <summary>Reads one.</summary>
+    /// <param name="file">Its path.</param>
+    /// <param name="named">Where the scenario names it.</param>
+    /// <param name="clients">How many there are.</param>
+    /// <param name="diagnostics">Takes what is wrong with it.</param>
+    public static TraceArrival? Read(string file, SourcePosition named, int clients, DiagnosticBag diagnostics)
     {
-        var file = Path.Combine(directory, path.Value);
         string[] lines;
         try
         {
@@ -20,7 +23,7 @@ internal static class TraceFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
-            diagnostics.Report(DiagnosticCatalog.CannotRead, path.Position, $"scenario: requests.trace cannot be read: {Quoting.Shorten(e.Message)}", "give a CSV file");
+            diagnostics.Report(DiagnosticCatalog.CannotRead, named, $"scenario: requests.trace cannot be read: {Quoting.Shorten(e.Message)}", "give a CSV file");
             return null;
         }
         var times = new Dictionary<long, List<TimeSpan>>();
