@@ -56,18 +56,8 @@ internal static class RunCommand
         return command;
     }
 
-    public static Option<int> ThreadsOption()
-    {
-        var option = new Option<int>("--threads") { Description = "Processors to use; all of them if not given", HelpName = "N", DefaultValueFactory = _ => Environment.ProcessorCount };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens.Count == 1 && !(int.TryParse(result.Tokens[0].Value, out var number) && number is >= 1 and <= 4096))
-            {
-                result.AddError("--threads takes a number from 1 to 4096");
-            }
-        });
-        return option;
-    }
+    public static Option<int> ThreadsOption() =>
+        NumberOption.Create("--threads", "Processors to use; all of them if not given", 1, 4096, Environment.ProcessorCount);
 
     /// <summary>Fields to change; for a grid, with several values.</summary>
     public static Option<string[]> SetOption()
