@@ -87,6 +87,40 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
     }
 
+    /// <summary>Every option that takes a number.</summary>
+    public static TheoryData<string, string> Numbers => new(
+        from option in new[] { "advise --balancer aws-nlb --connections", "advise --balancer aws-nlb --hz", "advise --balancer aws-nlb --threads", "run guide-policy --threads", "sweep guide-policy --set seed=1,2 --threads" }
+        from value in new[] { "abc", "0", "99999999999", "5 5" }
+        select (option, value));
+
+    [Theory]
+    [InlineData("--loss", "--loss", "1%", "--loss", "1%")]
+    [InlineData("--loss", "--loss")]
+    [InlineData("--address", "--address", "10.0.0.1", "--address", "10.0.0.2")]
+    [InlineData("--expiry", "--expiry")]
+    public void Advise_OptionTwiceOrEmpty_IsAnErrorOfTheCommandLine(string complaint, params string[] more)
+    {
+        var result = Run(["advise", "--balancer", "aws-nlb", .. more]);
+
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.Contains(complaint, result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [MemberData(nameof(Numbers))]
+    public void Option_ThatTakesANumber_GivenNone_IsAnErrorOfTheCommandLine(string option, string value)
+    {
+        var name = option.Split(' ')[^1];
+        var words = option.Split(' ');
+        var result = Run(value == "5 5" ? [.. words, "5", name, "5"] : [.. words[..^1], $"{name}={value}"]);
+
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.Contains(name, result.Error, StringComparison.Ordinal);
+        // What is wrong, and where to read on.
+        Assert.Equal(2, result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
+    }
+
     [Theory]
     [InlineData("rows.csv")]
     [InlineData("rows.jsonl")]
@@ -165,6 +199,20 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.Equal((4, ""), (stale.ExitCode, stale.Output));
         Assert.Contains("is not of this grid and this scenario", stale.Error, StringComparison.Ordinal);
         Assert.Equal(rows, File.ReadAllText(Path.Combine(_directory, "rows.csv")));
+    }
+
+    [Fact]
+    public void Device_WhereAFileIsWanted_IsNotReadForEver()
+    {
+        // Whoever reads a device to its end runs out of this before the machine runs out of memory.
+        CommandResult Bounded(string arguments) => ProgramRun.ToEnd(["sh", "-c", $"DOTNET_GCHeapHardLimit=0x40000000 exec '{ProgramRun.SimulatorPath}' {arguments}"]);
+        var trace = Bounded($"run '{Write("zero.yaml", "balancer: aws-nlb\nrequests: {trace: /dev/zero}\n")}'");
+        var rows = Bounded("sweep guide-policy --set duration=1h --set connections=10 --out /dev/full");
+
+        Assert.Equal((1, ""), (trace.ExitCode, trace.Output));
+        Assert.Contains("KA001: scenario: requests.trace cannot be read: \"/dev/zero\" is not a regular file", trace.Error, StringComparison.Ordinal);
+        Assert.Equal((4, ""), (rows.ExitCode, rows.Output));
+        Assert.Contains("--out: /dev/full is not a regular file", rows.Error, StringComparison.Ordinal);
     }
 
     [Fact]
