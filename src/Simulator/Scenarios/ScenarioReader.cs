@@ -8,7 +8,10 @@ using Keepalive.Simulator.Balancing;
 namespace Keepalive.Simulator.Scenarios;
 
 /// <summary>A scenario, or what is wrong with it.</summary>
-internal sealed record ScenarioReading(Scenario? Scenario, ImmutableArray<Diagnostic> Diagnostics);
+/// <param name="Scenario">Null where there is an error.</param>
+/// <param name="Diagnostics">What is wrong.</param>
+/// <param name="Files">The policies (files or directories) and traces that it names.</param>
+internal sealed record ScenarioReading(Scenario? Scenario, ImmutableArray<Diagnostic> Diagnostics, ImmutableArray<string> Files);
 
 /// <summary>Reads scenarios from YAML as strictly as policies are read, and with the same diagnostics.</summary>
 internal sealed class ScenarioReader
@@ -16,26 +19,20 @@ internal sealed class ScenarioReader
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(1);
 
     private readonly DiagnosticBag _diagnostics = new();
+    private readonly List<string> _files = [];
     private readonly string _directory;
 
     private ScenarioReader(string directory) => _directory = directory;
 
     /// <summary>Reads a file, or a built-in scenario by its name.</summary>
-    /// <param name="path">Either; where there is a file of that name, it is the file.</param>
+    /// <param name="path">See <see cref="ScenarioText.Open"/>.</param>
     /// <param name="changes">Fields to set, and to what.</param>
-    public static ScenarioReading Read(string path, params IEnumerable<FieldChange> changes)
-    {
-        if (!File.Exists(path) && BuiltInScenarios.Find(path) is { } text)
-        {
-            return ReadText(text, path, ".", changes);
-        }
-        var reader = new ScenarioReader(Path.GetDirectoryName(path) is { Length: > 0 } directory ? directory : ".");
-        foreach (var (file, content) in new PolicyFiles(reader._diagnostics).Read([path]))
-        {
-            return reader.Read(content, file, changes);
-        }
-        return new ScenarioReading(null, reader._diagnostics.ToSorted());
-    }
+    public static ScenarioReading Read(string path, params IEnumerable<FieldChange> changes) =>
+        ScenarioText.Open(path, null, out var diagnostics) is { } text ? Read(text, changes) : new ScenarioReading(null, diagnostics, []);
+
+    /// <summary>Reads one that is in memory.</summary>
+    public static ScenarioReading Read(ScenarioText text, params IEnumerable<FieldChange> changes) =>
+        ReadText(text.Text, text.Name, text.Directory, changes);
 
     /// <summary>Reads text.</summary>
     /// <param name="text">YAML, one document.</param>
@@ -48,7 +45,7 @@ internal sealed class ScenarioReader
     private ScenarioReading Read(string text, string name, IEnumerable<FieldChange> changes)
     {
         var scenario = TextCheck.Check(text, name, _diagnostics) ? ReadDocument(TextCheck.Normalize(text), name, changes) : null;
-        return new ScenarioReading(_diagnostics.ErrorCount == 0 ? scenario : null, _diagnostics.ToSorted());
+        return new ScenarioReading(_diagnostics.ErrorCount == 0 ? scenario : null, _diagnostics.ToSorted(), [.. _files]);
     }
 
     private Scenario? ReadDocument(string text, string name, IEnumerable<FieldChange> changes)
@@ -94,18 +91,21 @@ internal sealed class ScenarioReader
             ConnectTimeout = ScenarioFields.Time(reader, "connectTimeout", Tick) ?? TimeSpan.FromSeconds(5),
             Retries = (int)(ScenarioFields.Number(reader, "retries", 0, 100) ?? 0),
             Duration = ScenarioFields.Time(reader, "duration", Tick) ?? TimeSpan.FromHours(24),
-            Keepalive = KeepaliveReader.Read(reader.Object("keepalive"), _directory),
-            ServerKeepalive = KeepaliveReader.Read(reader.Object("serverKeepalive"), _directory),
+            Keepalive = KeepaliveReader.Read(reader.Object("keepalive"), _directory, _files),
+            ServerKeepalive = KeepaliveReader.Read(reader.Object("serverKeepalive"), _directory, _files),
             Endpoints = (int)(ScenarioFields.Number(reader, "endpoints", 1, 10_000) ?? 1),
-            Restarts = ReadRestarts(reader),
             Seed = ScenarioFields.Number(reader, "seed", long.MinValue, long.MaxValue) ?? 1,
         };
         scenario = ReadPool(reader, scenario);
         scenario = ReadNetwork(network, scenario);
         scenario = ReadTimers(reader.Object("timers"), scenario);
-        scenario = scenario with { Failures = [.. reader.Objects("failures").Select(failure => ReadFailure(failure, scenario.Endpoints)).OfType<Failure>()] };
+        scenario = scenario with
+        {
+            Failures = [.. reader.Objects("failures").Select(failure => ReadFailure(failure, scenario)).OfType<Failure>()],
+            Restarts = ReadRestarts(reader, scenario.Duration),
+        };
         scenario = ReadRemoval(reader, scenario);
-        var requests = reader.Require("requests") && reader.Object("requests") is { } requestsReader ? ReadArrival(requestsReader, scenario.Clients) : null;
+        var requests = reader.Require("requests") && reader.Object("requests") is { } requestsReader ? ReadArrival(requestsReader, scenario) : null;
         reader.Close();
         CheckTogether(reader, scenario, balancer is not null);
         return requests is null ? null : scenario with { Requests = requests };
@@ -129,28 +129,46 @@ internal sealed class ScenarioReader
         {
             return null;
         }
-        if (preset.IdleTimeout is not { } timeout)
+        return DefaultTimeout(preset, reader, text.Position) is { } timeout ? (preset, new BalancerRule(timeout, preset.Behaviour)) : null;
+    }
+
+    /// <summary>The idle timeout a preset comes with; null, reported.</summary>
+    private static TimeSpan? DefaultTimeout(BalancerPreset preset, ObjectReader reader, SourcePosition position)
+    {
+        if (preset.IdleTimeout is { } seconds)
         {
-            reader.Report.Report(DiagnosticCatalog.Missing, text.Position, "balancer", $"{preset.Name} has no idle timeout until one is configured",
-                $"write {{preset: {preset.Name}, idleTimeout: 60s}}");
-            return null;
+            return TimeSpan.FromSeconds(seconds);
         }
-        return (preset, new BalancerRule(TimeSpan.FromSeconds(timeout), preset.Behaviour));
+        reader.Report.Report(DiagnosticCatalog.Missing, position, "balancer", $"{preset.Name} has no idle timeout until one is configured",
+            $"write {{preset: {preset.Name}, idleTimeout: 60s}}");
+        return null;
     }
 
     private static (BalancerPreset? Preset, BalancerRule Rule)? ReadInline(ObjectReader reader)
     {
-        var preset = reader.String("preset") is { } name ? FindPreset(name, reader, "preset") : null;
+        var hasPreset = reader.Value("preset") is not null;
+        var name = reader.String("preset");
+        var preset = name is { } written ? FindPreset(written, reader, "preset") : null;
         var timeout = ScenarioFields.Time(reader, "idleTimeout", TimeSpan.FromMilliseconds(100));
         var expiry = ScenarioFields.Word(reader, "expiry", [.. IdleBehaviour.Classes]);
         var refresh = ScenarioFields.Word(reader, "refresh", [.. IdleBehaviour.RefreshWords.Select(word => (word, IdleBehaviour.FindRefresh(word)!.Value))]);
         reader.Close();
-        if (preset is null)
+        if (expiry is { Refresh: not Refresh.AnyPacket } clock && refresh is { } word && word != clock.Refresh)
+        {
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition("refresh"), reader.PathOf("refresh"),
+                $"is {IdleBehaviour.NameOf(word)}, but the expiry says that it is {IdleBehaviour.NameOf(clock.Refresh)}",
+                $"remove it, or write expiry: {clock.ExpiryName}");
+        }
+        if (!hasPreset)
         {
             reader.Require("idleTimeout");
             reader.Require("expiry");
         }
-        if ((timeout ?? (preset?.IdleTimeout is { } seconds ? TimeSpan.FromSeconds(seconds) : null)) is not { } idle || (expiry ?? preset?.Behaviour) is not { } behaviour)
+        if (preset is not null && reader.Value("idleTimeout") is null)
+        {
+            timeout = DefaultTimeout(preset, reader, name!.Value.Position);
+        }
+        if (timeout is not { } idle || (expiry ?? preset?.Behaviour) is not { } behaviour)
         {
             return null;
         }
@@ -173,7 +191,7 @@ internal sealed class ScenarioReader
         return null;
     }
 
-    private Arrival? ReadArrival(ObjectReader reader, int clients)
+    private Arrival? ReadArrival(ObjectReader reader, Scenario scenario)
     {
         var kind = ScenarioFields.Word(reader, "arrival", ("poisson", 'p'), ("fixed", 'f'), ("onOff", 'o'));
         var mean = ScenarioFields.Time(reader, "mean", Tick);
@@ -186,7 +204,9 @@ internal sealed class ScenarioReader
         if (trace is { } path)
         {
             Refuse(reader, hasKind ? "trace" : null, ["arrival", "mean", "every", "on", "off"]);
-            return TraceFile.Read(path, _directory, clients, _diagnostics);
+            var file = Path.Combine(_directory, path.Value);
+            _files.Add(file);
+            return TraceFile.Read(file, path.Position, scenario, _diagnostics);
         }
         if (!hasKind)
         {
@@ -273,9 +293,9 @@ internal sealed class ScenarioReader
         return scenario with { TimerHz = late ? hz ?? TimerWheel.DefaultHz : null };
     }
 
-    private static Failure? ReadFailure(ObjectReader reader, int endpoints)
+    private static Failure? ReadFailure(ObjectReader reader, Scenario scenario)
     {
-        var endpoint = ScenarioFields.Number(reader, "endpoint", 1, endpoints) ?? 1;
+        var endpoint = ScenarioFields.Number(reader, "endpoint", 1, scenario.Endpoints) ?? 1;
         var at = ScenarioFields.Time(reader, "at", TimeSpan.Zero);
         var every = ScenarioFields.Time(reader, "every", Tick);
         var lasts = ScenarioFields.Time(reader, "lasts", Tick) ?? TimeSpan.FromDays(3650);
@@ -283,6 +303,10 @@ internal sealed class ScenarioReader
         if (reader.Value("at") is null == reader.Value("every") is null)
         {
             reader.Report.Report(DiagnosticCatalog.Conflict, reader.Position, reader.Path, "needs either at or every", "write one of the two");
+        }
+        if (at is { } instant && reader.Value("at") is { } written)
+        {
+            WarnAfterTheEnd(instant, scenario.Duration, written.Position, reader.PathOf("at"), reader.Report);
         }
         reader.Close();
         return at is null && every is null ? null : new Failure((int)endpoint - 1, at, every, lasts, silent);
@@ -308,11 +332,28 @@ internal sealed class ScenarioReader
         return scenario with { RemovalCheck = check };
     }
 
-    private static ImmutableArray<TimeSpan> ReadRestarts(ObjectReader reader) =>
-    [
-        .. reader.Strings("balancerRestarts")
-            .Select(text => ScenarioFields.Time(text, "balancerRestarts", reader.Report, TimeSpan.Zero, ScenarioFields.Longest)).OfType<TimeSpan>().Order(),
-    ];
+    private static ImmutableArray<TimeSpan> ReadRestarts(ObjectReader reader, TimeSpan duration)
+    {
+        const string key = "balancerRestarts";
+        var restarts = new List<TimeSpan>();
+        foreach (var text in reader.Strings(key))
+        {
+            if (ScenarioFields.Time(text, key, reader.Report, TimeSpan.Zero, ScenarioFields.Longest) is { } at)
+            {
+                WarnAfterTheEnd(at, duration, text.Position, key, reader.Report);
+                restarts.Add(at);
+            }
+        }
+        return [.. restarts.Order()];
+    }
+
+    private static void WarnAfterTheEnd(TimeSpan at, TimeSpan duration, SourcePosition position, string field, ResourceReport report)
+    {
+        if (at >= duration)
+        {
+            report.Report(DiagnosticCatalog.AfterTheEnd, position, field, $"is {Words.Duration(at)}, when the duration of {Words.Duration(duration)} is over", "write a longer duration, or an earlier time");
+        }
+    }
 
     private static void CheckTogether(ObjectReader reader, Scenario scenario, bool hasBalancer)
     {

@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using Keepalive.Config;
-using Keepalive.Config.Resources;
+using Keepalive.Linux.Files;
 
 namespace Keepalive.Simulator.Scenarios;
 
@@ -10,51 +10,106 @@ internal static class TraceFile
 {
     private const int MaxLineProblems = 20;
 
-    public static TraceArrival? Read(Positioned<string> path, string directory, int clients, DiagnosticBag diagnostics)
+    /// <summary>Bytes: ten million requests, and more.</summary>
+    private const long MaxLength = 256 << 20;
+
+    /// <summary>Reads one.</summary>
+    /// <param name="file">Its path.</param>
+    /// <param name="named">Where the scenario names it.</param>
+    /// <param name="scenario">Whose clients they are, and how long it lasts.</param>
+    /// <param name="diagnostics">Takes what is wrong with it.</param>
+    public static TraceArrival? Read(string file, SourcePosition named, Scenario scenario, DiagnosticBag diagnostics)
     {
-        var file = Path.Combine(directory, path.Value);
-        string[] lines;
-        try
+        if (WhyNot(file) is { } obstacle)
         {
-            lines = File.ReadAllLines(file);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            diagnostics.Report(DiagnosticCatalog.CannotRead, path.Position, $"scenario: requests.trace cannot be read: {Quoting.Shorten(e.Message)}", "give a CSV file");
+            diagnostics.Report(DiagnosticCatalog.CannotRead, named, $"scenario: requests.trace cannot be read: {obstacle}", "give a CSV file");
             return null;
         }
         var times = new Dictionary<long, List<TimeSpan>>();
         var problems = 0;
-        for (var i = 0; i < lines.Length && problems < MaxLineProblems; i++)
+        var number = 0;
+        var after = 0L;
+        SourcePosition firstAfter = default;
+        try
         {
-            var line = lines[i].Trim();
-            if (line.Length == 0 || line[0] == '#' || (i == 0 && !char.IsAsciiDigit(line[0])))
+            foreach (var line in File.ReadLines(file).Select(line => line.Trim()))
             {
-                continue;
+                number++;
+                if (line.Length == 0 || line[0] == '#' || (number == 1 && !char.IsAsciiDigit(line[0])))
+                {
+                    continue;
+                }
+                var position = new SourcePosition(file, number, 1);
+                if (Add(line, position, scenario.Clients, times, diagnostics) is not { } at)
+                {
+                    problems++;
+                }
+                else if (at >= scenario.Duration)
+                {
+                    firstAfter = after++ == 0 ? position : firstAfter;
+                }
+                if (problems == MaxLineProblems)
+                {
+                    break;
+                }
             }
-            problems += Add(line, new SourcePosition(file, i + 1, 1), clients, times, diagnostics) ? 0 : 1;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            diagnostics.Report(DiagnosticCatalog.CannotRead, named, $"scenario: requests.trace cannot be read: {Quoting.Shorten(e.Message)}", "give a CSV file");
+            return null;
         }
         if (problems > 0)
         {
             return null;
         }
+        if (after > 0)
+        {
+            diagnostics.Report(DiagnosticCatalog.AfterTheEnd, firstAfter, $"scenario: requests.trace: {Words.Count(after, "time")}, the first of them here, {(after == 1 ? "is" : "are")} when the duration of "
+                + $"{Words.Duration(scenario.Duration)} is over", "write a longer duration");
+        }
         var most = times.Count == 0 ? 0 : (int)times.Keys.Max();
-        return new TraceArrival([.. Enumerable.Range(1, most).Select(number => times.TryGetValue(number, out var list) ? list.ToImmutableArray() : [])]);
+        return new TraceArrival([.. Enumerable.Range(1, most).Select(client => times.TryGetValue(client, out var list) ? list.ToImmutableArray() : [])]);
     }
 
-    private static bool Add(string line, SourcePosition position, int clients, Dictionary<long, List<TimeSpan>> times, DiagnosticBag diagnostics)
+    private static string? WhyNot(string file)
+    {
+        if (file.Contains('\0', StringComparison.Ordinal) || !Path.Exists(file))
+        {
+            return $"there is no file {Quoting.Quote(file)}";
+        }
+        if (!RegularFile.IsAt(file))
+        {
+            return $"{Quoting.Quote(file)} is not a regular file";
+        }
+        var length = new FileInfo(file) is { LinkTarget: not null } link && link.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target
+            ? target.Length
+            : new FileInfo(file).Length;
+        return length > MaxLength ? $"it has {length} bytes, more than {MaxLength >> 20} MiB" : null;
+    }
+
+    /// <summary>Adds a request; when it is, or null when there is something wrong with the line.</summary>
+    private static TimeSpan? Add(string line, SourcePosition position, int clients, Dictionary<long, List<TimeSpan>> times, DiagnosticBag diagnostics)
     {
         var fields = line.Split(',', StringSplitOptions.TrimEntries);
-        var at = TimeSpan.Zero;
-        if (fields.Length != 2 || !long.TryParse(fields[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number) || !TryTime(fields[1], out at))
+        if (fields.Length != 2)
         {
-            diagnostics.Report(DiagnosticCatalog.BadTrace, position, $"not a connection and a time: {Quoting.Quote(line)}", "write it like \"1,350.5\" or \"1,5m50s\"");
-            return false;
+            return Refuse($"not a connection and a time: {Quoting.Quote(line)}", "write it like \"1,350.5\" or \"1,5m50s\"");
         }
-        if (number < 1 || number > clients)
+        var isNumber = long.TryParse(fields[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number);
+        if (!isNumber && !(fields[0].Length > 0 && fields[0].All(char.IsAsciiDigit)))
         {
-            diagnostics.Report(DiagnosticCatalog.BadTrace, position, $"there is no connection {number}: there are {clients}", "number them from 1");
-            return false;
+            return Refuse($"not the number of a connection: {Quoting.Quote(fields[0])}", "write it like \"1,350.5\"");
+        }
+        if (!isNumber || number < 1 || number > clients)
+        {
+            return Refuse($"there is no connection {Quoting.Shorten(fields[0])}: there are {clients}", "number them from 1");
+        }
+        if (!TryTime(fields[1], out var at, out var isOutside))
+        {
+            return isOutside
+                ? Refuse($"the time must be 0s to {Words.Duration(ScenarioFields.Longest)}, but is {Quoting.Shorten(fields[1])}", "times are in seconds, or durations like 5m50s")
+                : Refuse($"not a time: {Quoting.Quote(fields[1])}", "write it like \"350.5\" or \"5m50s\"");
         }
         if (!times.TryGetValue(number, out var list))
         {
@@ -64,21 +119,24 @@ internal static class TraceFile
         {
             diagnostics.Report(DiagnosticCatalog.TraceOrder, position,
                 $"the time {Words.Duration(at)} of connection {number} comes after {Words.Duration(list[^1])}", "sort the times of each connection");
-            return false;
+            return null;
         }
         list.Add(at);
-        return true;
+        return at;
+
+        TimeSpan? Refuse(string message, string fix)
+        {
+            diagnostics.Report(DiagnosticCatalog.BadTrace, position, message, fix);
+            return null;
+        }
     }
 
-    private static bool TryTime(string text, out TimeSpan time)
+    private static bool TryTime(string text, out TimeSpan time, out bool isOutside)
     {
-        time = TimeSpan.Zero;
         var isPlain = text.Length > 0 && char.IsAsciiDigit(text[^1]);
-        if (!GoDuration.TryParse(isPlain ? text + "s" : text, out var nanoseconds) || nanoseconds < 0)
-        {
-            return false;
-        }
+        var error = GoDuration.Parse(isPlain ? text + "s" : text, out var nanoseconds);
         time = TimeSpan.FromTicks(nanoseconds / TimeSpan.NanosecondsPerTick);
-        return time <= ScenarioFields.Longest;
+        isOutside = error == GoDurationError.Overflow || (error == GoDurationError.None && (time < TimeSpan.Zero || time > ScenarioFields.Longest));
+        return error == GoDurationError.None && !isOutside;
     }
 }

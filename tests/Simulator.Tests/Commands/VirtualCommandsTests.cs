@@ -50,6 +50,15 @@ public sealed class VirtualCommandsTests : IDisposable
     }
 
     [Fact]
+    public void Run_ListAsJson_IsOneObjectEach()
+    {
+        var objects = Run("run", "--list", "-o", "json").Lines.Select(line => JsonDocument.Parse(line).RootElement).ToList();
+
+        Assert.Equal(BuiltInScenarios.Names, objects.Select(one => one.GetProperty("scenario").GetString()));
+        Assert.All(objects, one => Assert.NotEmpty(one.GetProperty("about").GetString()!));
+    }
+
+    [Fact]
     public void Run_EveryProbeAndThreads_PrintTheSame()
     {
         var expected = Run("run", "guide-policy", "--set", "connections=300", "-o", "json", "--threads", "1");
@@ -62,8 +71,11 @@ public sealed class VirtualCommandsTests : IDisposable
     [InlineData(1, "KA033", "run", "guide-outage", "--set", "connections=0")]
     [InlineData(1, "KA031", "run", "guide-outage", "--set", "duration=0s")]
     [InlineData(1, "KA001", "run", "nowhere.yaml")]
+    [InlineData(1, "'keepalive-sim run --list' shows, or - for", "run", "nope")]
+    [InlineData(1, "did you mean guide-outage?", "run", "guide-outrage")]
     [InlineData(1, "KA030", "sweep", "guide-outage", "--set", "duration=1h,soon")]
     [InlineData(2, "--set", "run", "guide-outage", "--set", "connections")]
+    [InlineData(2, "--set takes FIELD=VALUE, not 'keepalive.time='", "run", "guide-outage", "--set", "keepalive.time=")]
     [InlineData(2, "--list", "run")]
     [InlineData(2, "--threads", "run", "guide-outage", "--threads", "0")]
     [InlineData(2, "number of its values", "sweep", "guide-outage", "--set", "connections=1..5")]
@@ -83,6 +95,40 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.Equal((exitCode, ""), (result.ExitCode, result.Output));
         Assert.Contains(complaint, result.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>Every option that takes a number.</summary>
+    public static TheoryData<string, string> Numbers => new(
+        from option in new[] { "advise --balancer aws-nlb --connections", "advise --balancer aws-nlb --hz", "advise --balancer aws-nlb --threads", "run guide-policy --threads", "sweep guide-policy --set seed=1,2 --threads" }
+        from value in new[] { "abc", "0", "99999999999", "5 5" }
+        select (option, value));
+
+    [Theory]
+    [InlineData("--loss", "--loss", "1%", "--loss", "1%")]
+    [InlineData("--loss", "--loss")]
+    [InlineData("--address", "--address", "10.0.0.1", "--address", "10.0.0.2")]
+    [InlineData("--expiry", "--expiry")]
+    public void Advise_OptionTwiceOrEmpty_IsAnErrorOfTheCommandLine(string complaint, params string[] more)
+    {
+        var result = Run(["advise", "--balancer", "aws-nlb", .. more]);
+
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.Contains(complaint, result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [MemberData(nameof(Numbers))]
+    public void Option_ThatTakesANumber_GivenNone_IsAnErrorOfTheCommandLine(string option, string value)
+    {
+        var name = option.Split(' ')[^1];
+        var words = option.Split(' ');
+        var result = Run(value == "5 5" ? [.. words, "5", name, "5"] : [.. words[..^1], $"{name}={value}"]);
+
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.Contains(name, result.Error, StringComparison.Ordinal);
+        // What is wrong, and where to read on.
+        Assert.Equal(2, result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
     }
 
     [Theory]
@@ -123,6 +169,75 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.Equal("name,phone\nme,5\n", File.ReadAllText(file));
     }
 
+    [Theory]
+    [InlineData("keepalive: {policy: policy.yaml, destination: shop/postgres}", "policy.yaml")]
+    [InlineData("serverKeepalive: {policy: policies, destination: shop/postgres}", "policies/policy.yaml")]
+    [InlineData("requests: {trace: trace.csv}", "trace.csv")]
+    public void Sweep_FileThatTheScenarioNames_ChangedMeanwhile_IsRefused(string named, string changed)
+    {
+        const string policy = """
+            apiVersion: resilience.policy.gloo.solo.io/v2
+            kind: ConnectionPolicy
+            metadata: {name: database, namespace: shop}
+            spec:
+              applyToDestinations: [{kind: EXTERNAL_SERVICE, selector: {name: postgres}}]
+              config: {tcp: {tcpKeepalive: {time: 50s, interval: 10s, probes: 4}}}
+            ---
+            apiVersion: networking.gloo.solo.io/v2
+            kind: ExternalService
+            metadata: {name: postgres, namespace: shop}
+            spec: {addresses: [10.20.0.5]}
+
+            """;
+        Directory.CreateDirectory(Path.Combine(_directory, "policies"));
+        Write("policy.yaml", policy);
+        Write("policies/policy.yaml", policy);
+        Write("trace.csv", "1,5\n1,600\n");
+        var requests = named.StartsWith("requests", StringComparison.Ordinal) ? "" : "requests: {arrival: poisson, mean: 500s}\n";
+        var scenario = Write("scenario.yaml", $"balancer: aws-nlb\nduration: 2h\n{requests}{named}\n");
+        string[] sweep = ["sweep", scenario, "--set", "network.loss=0,5%", "--out", Path.Combine(_directory, "rows.csv")];
+        var first = Run(sweep);
+        var rows = File.ReadAllText(Path.Combine(_directory, "rows.csv"));
+        var again = Run(sweep);
+
+        Assert.Equal((0, "", first.Output), (again.ExitCode, again.Error, again.Output));
+
+        var file = Path.Combine(_directory, changed);
+        File.WriteAllText(file, File.ReadAllText(file).Replace("50s", "500s", StringComparison.Ordinal).Replace("600", "900", StringComparison.Ordinal));
+        var stale = Run(sweep);
+
+        Assert.Equal((4, ""), (stale.ExitCode, stale.Output));
+        Assert.Contains("is not of this grid and this scenario", stale.Error, StringComparison.Ordinal);
+        Assert.Equal(rows, File.ReadAllText(Path.Combine(_directory, "rows.csv")));
+    }
+
+    [Fact]
+    public void Device_WhereAFileIsWanted_IsNotReadForEver()
+    {
+        // Whoever reads a device to its end runs out of this before the machine runs out of memory.
+        CommandResult Bounded(string arguments) => ProgramRun.ToEnd(["sh", "-c", $"DOTNET_GCHeapHardLimit=0x40000000 exec '{ProgramRun.SimulatorPath}' {arguments}"]);
+        var trace = Bounded($"run '{Write("zero.yaml", "balancer: aws-nlb\nrequests: {trace: /dev/zero}\n")}'");
+        var rows = Bounded("sweep guide-policy --set duration=1h --set connections=10 --out /dev/full");
+
+        Assert.Equal((1, ""), (trace.ExitCode, trace.Output));
+        Assert.Contains("KA001: scenario: requests.trace cannot be read: \"/dev/zero\" is not a regular file", trace.Error, StringComparison.Ordinal);
+        Assert.Equal((4, ""), (rows.ExitCode, rows.Output));
+        Assert.Contains("--out: /dev/full is not a regular file", rows.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Scenario_OnTheStandardInput_IsReadOnce()
+    {
+        const string scenario = "balancer: aws-nlb\nrequests: {arrival: poisson, mean: 500s}\nduration: 2h\n";
+        string[] Piped(string arguments) => ["sh", "-c", $"cat '{Write("piped.yaml", scenario)}' | '{ProgramRun.SimulatorPath}' {arguments}"];
+        var run = ProgramRun.ToEnd(Piped("run - -o json"));
+        var sweep = ProgramRun.ToEnd(Piped("sweep - --set seed=1,2 -o json"));
+
+        Assert.Equal((0, "", 1), (run.ExitCode, run.Error, run.Lines.Count()));
+        Assert.Equal((0, "", 2), (sweep.ExitCode, sweep.Error, sweep.Lines.Count()));
+        Assert.Equal(scenario, ProgramRun.ToEnd(Piped("run - --show")).Output);
+    }
+
     [Fact]
     public void Sweep_Svg_IsOnePictureThatLoadsNothing()
     {
@@ -136,6 +251,19 @@ public sealed class VirtualCommandsTests : IDisposable
     }
 
     [Fact]
+    public void Sweep_SvgOfMoreLinesThanItDraws_SaysSoOnThePictureAndBeside()
+    {
+        var file = Path.Combine(_directory, "picture.svg");
+        var result = Run("sweep", "guide-policy", "--set", "connections=10", "--set", "duration=1h", "--set", "keepalive.time=30s,60s", "--set", "seed=1..13/13", "--svg", file);
+        var svg = XDocument.Load(file).Root!;
+
+        Assert.Equal(0, result.ExitCode);
+        Assert.Equal(24, svg.Elements().Count(element => element.Name.LocalName == "polyline"));
+        Assert.Single(svg.Elements(), element => element.Value == "only the first 12 of 13 lines are drawn");
+        Assert.Contains("only the first 12 of 13 lines are drawn", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Advise_ThePolicy_IsAcceptedByTheAgentAndKeepsWhatItSays()
     {
         var result = Run("advise", "--balancer", "aws-nlb", "--loss", "1%", "--detect-within", "2m", "--address", "203.0.113.0/24");
@@ -143,15 +271,26 @@ public sealed class VirtualCommandsTests : IDisposable
 
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
         Assert.Equal(0, check.ExitCode);
-        // It may name other balancers, and call quick probes hasty; that it would not keep the connection it must not say.
+        // It may name other balancers; that the policy would not keep the connection, or ends it in a brief outage, it must not say.
         Assert.DoesNotContain(": error ", check.Output, StringComparison.Ordinal);
-        Assert.All(["KA060", "KA061", "KA062"], code => Assert.DoesNotContain(code, check.Output, StringComparison.Ordinal));
+        Assert.All(["KA060", "KA061", "KA062", "KA063"], code => Assert.DoesNotContain(code, check.Output, StringComparison.Ordinal));
 
         var json = JsonDocument.Parse(Run("advise", "--balancer", "aws-nlb", "--loss", "1%", "--detect-within", "2m", "-o", "json").Output).RootElement;
         Assert.True(json.GetProperty("detectionSeconds").GetDouble() <= 120);
         Assert.True(json.GetProperty("forgottenRate").GetDouble() <= 1.000001e-6);
         Assert.Equal(0, json.GetProperty("simulated").GetProperty("expiries").GetInt64());
         Assert.True(json.GetProperty("withoutKeepalive").GetProperty("failureRate").GetDouble() > 0.5);
+    }
+
+    [Fact]
+    public void Advise_WithMuchLoss_SaysThatItIsTheNetwork()
+    {
+        var result = Run("advise", "--balancer", "aws-nlb", "--loss", "50%", "--connections", "100000", "--hz", "250");
+
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.Contains("0 forgotten in ", result.Output, StringComparison.Ordinal);
+        Assert.Contains(", all of them for packets that the network lost, not for a forgotten connection.", result.Output, StringComparison.Ordinal);
+        Assert.Contains("at HZ=250.", result.Output, StringComparison.Ordinal);
     }
 
     private static CommandResult Run(params string[] arguments) => ProgramRun.ToEnd([ProgramRun.SimulatorPath, .. arguments]);
