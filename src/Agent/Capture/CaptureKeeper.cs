@@ -47,6 +47,9 @@ internal sealed partial class CaptureKeeper : IDisposable
     /// <summary>Packets taken, and those the kernel dropped because they were not taken in time; both since the beginning.</summary>
     public (long Received, long Dropped) Counts => (Volatile.Read(ref _received), Volatile.Read(ref _dropped));
 
+    /// <summary>What keeps it from capturing somewhere, null where nothing does. For the pass thread.</summary>
+    public string? Failure => _kept.Values.FirstOrDefault(kept => kept.Failure is not null)?.Failure;
+
     /// <summary>Brings the captures into line with what is wanted.</summary>
     public void Update(IReadOnlyList<CaptureDemand> demands, string filter)
     {
@@ -133,6 +136,7 @@ internal sealed partial class CaptureKeeper : IDisposable
 
     private void Open(CaptureDemand demand, Kept kept, string filter)
     {
+        kept.Failure = null;
         var interfaces = NetworkInterfaces.List();
         kept.Addresses = [.. interfaces.SelectMany(link => link.Addresses)];
         _monitor.SetLocalAddresses(demand.Inode, kept.Addresses);
@@ -185,6 +189,7 @@ internal sealed partial class CaptureKeeper : IDisposable
 
     private void Fail(Kept kept, string reason)
     {
+        kept.Failure = reason;
         if (!kept.HasFailed)
         {
             kept.HasFailed = true;
@@ -273,6 +278,9 @@ internal sealed partial class CaptureKeeper : IDisposable
         public bool HasLoopback { get; set; }
 
         public bool HasFailed { get; set; }
+
+        /// <summary>What kept it from capturing at the last look.</summary>
+        public string? Failure { get; set; }
 
         /// <summary>Whether connections that came since the last look are on interfaces that are captured on.</summary>
         public bool Covers(CaptureDemand demand) =>

@@ -3,6 +3,8 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Classify;
 using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Reports;
+using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Packets;
 using Keepalive.Linux.Sockets;
@@ -45,7 +47,11 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     {
         lock (_lock)
         {
-            return [.. _scopes.Values.Where(scope => scope.Connections.Count > 0).Select(scope => scope.ToDemand())];
+            foreach (var scope in _scopes.Values)
+            {
+                scope.DropAnswered();
+            }
+            return [.. _scopes.Values.Where(scope => scope.IsWatched).Select(scope => scope.ToDemand())];
         }
     }
 
@@ -184,8 +190,43 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             }
             _roundTrips.Clear();
             ForgetDeparted();
+            _pool.Expire(Now);
             log.EndPass();
             return _pool.Samples();
+        }
+    }
+
+    /// <summary>What is known of a far end; null where nothing is. Never waits.</summary>
+    public RemoteStanding? Find(SocketEndpoint remote) => _pool.Find(remote);
+
+    /// <summary>Forgets endpoints that nothing but a policy no longer in force was about.</summary>
+    public void Retain(CompiledPolicy policy)
+    {
+        lock (_lock)
+        {
+            _pool.Retain(policy);
+        }
+    }
+
+    /// <summary>The endpoints as they are now, those that are out first.</summary>
+    public List<EndpointRow> ListEndpoints()
+    {
+        lock (_lock)
+        {
+            return [.. _pool.Endpoints.Select(e => new EndpointRow(e.Policy, e.Destination, e.Remote, e.IsIn, e.Connections, e.OutSince))];
+        }
+    }
+
+    /// <summary>The connections as they are now, with their namespaces.</summary>
+    public List<ConnectionRow> ListConnections()
+    {
+        lock (_lock)
+        {
+            return
+            [
+                .. _scopes.Values.SelectMany(scope => scope.Connections.Values.Select(c => new ConnectionRow(
+                    scope.Inode, c.Cookie, c.Local, c.Remote, c.TcpState, c.Values, c.State, c.Pid, c.Rule, c.Outcome, c.Reason))),
+            ];
         }
     }
 
@@ -223,7 +264,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
 
     private WatchedConnection Add(WatchedScope scope, in SocketRecord record)
     {
-        var connection = new WatchedConnection(in record, _pool.Enter(record.Rule!, record.Remote))
+        var connection = new WatchedConnection(in record, scope, _pool.Enter(record.Rule!, record.Remote))
         {
             State = ConnectionLiveness.Probing(record.Unanswered),
             ProbedAt = Now,
@@ -250,6 +291,8 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             connection.Frame = _frames;
         }
         connection.Pid = record.Pid;
+        (connection.Outcome, connection.Reason, connection.TcpState) = (record.Outcome, record.Reason, record.State);
+        connection.Values = SocketList.Actual(in record) ?? connection.Values;
         connection.Timer = record.Timer;
         connection.IsClosing |= record.State is not TcpState.Established;
         connection.Limit = new DeathLimit(record.Current?.Probes ?? int.MaxValue, record.UserTimeout > 0);
@@ -264,7 +307,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     private void Reassign(WatchedConnection connection, in SocketRecord record)
     {
         var endpoint = _pool.Enter(record.Rule!, record.Remote);
-        _pool.Leave(connection.Endpoint);
+        _pool.Leave(connection.Endpoint, Now);
         connection.Endpoint = endpoint;
         connection.Rule = record.Rule!;
     }
@@ -318,7 +361,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         scope.Version++;
         _departed.Enqueue((Now, scope.Id, connection));
         connection.State = new ConnectionLiveness(LivenessPhase.Dead, connection.State.Unanswered, connection.State.Cause);
-        _pool.Leave(connection.Endpoint);
+        _pool.Leave(connection.Endpoint, Now);
     }
 
     /// <summary>Forgets connections that have been gone for some time.</summary>
@@ -431,9 +474,14 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         counts.Dead[(int)connection.State.Cause]++;
         counts.Unanswered += connection.State.Unanswered > 0 ? 1 : 0;
         log.Dead(connection);
-        if (connection.State.Cause == DeathCause.Probes && _pool.TakeOut(connection.Endpoint, now))
+        if (connection.State.Cause == DeathCause.Probes)
         {
-            log.Out(connection.Endpoint);
+            if (_pool.TakeOut(connection.Endpoint, now))
+            {
+                log.Out(connection.Endpoint);
+            }
+            connection.Scope.Awaited[connection.Endpoint] = connection.Local;
+            connection.Scope.Version++;
         }
     }
 

@@ -29,6 +29,9 @@ internal sealed class LivenessWatch : IDisposable
 
     public LivenessMonitor Monitor { get; }
 
+    /// <summary>Why packets are not captured everywhere they should be, null where they are.</summary>
+    public string? CaptureFailure => _keeper?.Failure;
+
     /// <summary>Whether passes have to read every socket's timer, as nothing else tells of probes.</summary>
     public bool NeedsTimers => _keeper is null;
 

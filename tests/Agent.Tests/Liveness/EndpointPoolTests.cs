@@ -35,8 +35,8 @@ public sealed class EndpointPoolTests
         var pool = new EndpointPool();
         var (lost, kept) = (pool.Enter(Rule, Remote(1)), pool.Enter(Rule, Remote(2)));
         pool.TakeOut(lost, now: 10);
-        pool.Leave(lost);
-        pool.Leave(kept);
+        pool.Leave(lost, now: 10);
+        pool.Leave(kept, now: 10);
 
         Assert.Contains("10.0.0.1:443", Assert.Single(pool.Samples()).Labels, StringComparison.Ordinal);
         Assert.Single(pool.Answered(Remote(1), 11));

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Metrics;
 using Keepalive.Config.Compilation;
@@ -28,9 +29,19 @@ public sealed class ExpositionTests : IDisposable
     [Fact]
     public void Render_EveryMetric_HasHelpAndTypeBeforeItsSamplesAndOnce()
     {
+        // One of everything: what has no series has no head either.
         Frame(1, Record(10, SocketOutcome.Managed, changed: true), Record(11, SocketOutcome.Failed, reason: "EPERM"));
         _catalogue.ScanDuration.Record(0.003);
-        Publish();
+        Span<KeyValuePair<string, object?>> labels = [new("policy", "n/p"), new("destination", "n/d"), new("namespace", "")];
+        foreach (var counter in (Counter<long>[])[_catalogue.Probes, _catalogue.ProbeReplies, _catalogue.ProbesUnanswered, _catalogue.ConnectionsDead])
+        {
+            counter.Add(1, labels);
+        }
+        _status.Publish(new AgentStatus.Gauges(_tally.Samples(), 2, 1, 0, 0)
+        {
+            Unprotected = _tally.Unprotected(),
+            Endpoints = [new Sample("{endpoint=\"10.0.0.1:1\"}", 1)],
+        });
         var seen = new HashSet<string>();
         string? current = null;
         foreach (var line in _exposition.Render().Split('\n', StringSplitOptions.RemoveEmptyEntries))
@@ -133,7 +144,7 @@ public sealed class ExpositionTests : IDisposable
         Namespace = netns,
         Cookie = cookie,
         Local = default,
-        Remote = default,
+        Remote = new SocketEndpoint(1 + ((UInt128)0xFFFF_0A00_0001), 443),
         State = TcpState.Established,
         Outcome = outcome,
         Changed = changed,
