@@ -41,6 +41,8 @@ public sealed class ServiceTests : IDisposable
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
         var run = Start("--listen-local", local);
         string endpoint = $"{Lab.ServerAddress}:{_port}";
+        _lab.Client.Connect(Lab.ServerAddress6, _port);
+        Eventually.True(() => _http.Sum("keepalive_unprotected_sockets", "reason=\"noPolicy\"") == 1, TimeSpan.FromSeconds(10));
 
         Assert.Equal((HttpStatusCode.OK, "ok\n"), _http.Get("/healthz"));
         var ready = _http.Json("/readyz");
