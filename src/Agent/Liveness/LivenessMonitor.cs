@@ -373,6 +373,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             if (_byName.TryGetValue(name, out var current) && ReferenceEquals(current, first.Connection))
             {
                 _byName.Remove(name);
+                _classifier.Flows.Remove(FlowKey.Of(name.Local, name.Remote, name.Scope, out _));
             }
         }
     }

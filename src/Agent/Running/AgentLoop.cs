@@ -35,6 +35,7 @@ internal sealed partial class AgentLoop(
     private readonly FanOut _sink = new(changes, publisher.Sink, liveness.Monitor);
     private bool _reload;
     private long _allocatedAtCollection;
+    private long _heapAtCollection;
     private int _namespaceFailures;
     private bool _alone;
     private string? _trouble;
@@ -208,6 +209,12 @@ internal sealed partial class AgentLoop(
         {
             _allocatedAtCollection = allocated;
             GC.Collect(1, GCCollectionMode.Forced, blocking: true);
+            // What lived through that, and is garbage by now: connections that were there for some seconds.
+            if (GC.GetTotalMemory(forceFullCollection: false) - _heapAtCollection > budget)
+            {
+                GC.Collect(2, GCCollectionMode.Forced, blocking: true, compacting: true);
+                _heapAtCollection = GC.GetTotalMemory(forceFullCollection: false);
+            }
         }
     }
 
