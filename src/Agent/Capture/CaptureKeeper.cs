@@ -51,7 +51,10 @@ internal sealed partial class CaptureKeeper : IDisposable
     public string? Failure => _kept.Values.FirstOrDefault(kept => kept.Failure is not null)?.Failure;
 
     /// <summary>Brings the captures into line with what is wanted.</summary>
-    public void Update(IReadOnlyList<CaptureDemand> demands, string filter)
+    /// <param name="demands">Where.</param>
+    /// <param name="filter">What.</param>
+    /// <param name="doubtful">Namespaces with connections of which nothing is captured: they may use another interface now.</param>
+    public void Update(IReadOnlyList<CaptureDemand> demands, string filter, IReadOnlySet<ulong> doubtful)
     {
         if (filter != _filter)
         {
@@ -75,9 +78,10 @@ internal sealed partial class CaptureKeeper : IDisposable
                 _kept.Add(demand.Inode, kept = new Kept());
             }
             kept.DropGone();
-            if (kept.Version != demand.Version || now >= kept.LookAt)
+            var doubt = doubtful.Contains(demand.Inode);
+            if (doubt || kept.Version != demand.Version || now >= kept.LookAt)
             {
-                Look(demand, kept);
+                Look(demand, kept, doubt);
                 kept.Version = demand.Version;
                 kept.LookAt = now + (long)LookAgain.TotalMilliseconds;
             }
@@ -98,9 +102,9 @@ internal sealed partial class CaptureKeeper : IDisposable
     }
 
     /// <summary>Enters the namespace to see which interfaces it has, and opens those that are to be captured on and are not yet.</summary>
-    private void Look(CaptureDemand demand, Kept kept)
+    private void Look(CaptureDemand demand, Kept kept, bool doubt)
     {
-        if (kept.Covers(demand))
+        if (!doubt && kept.Covers(demand))
         {
             return;
         }
@@ -209,15 +213,17 @@ internal sealed partial class CaptureKeeper : IDisposable
 
     private void Recompile(string filter)
     {
-        foreach (var capture in _live.Captures)
+        foreach (var capture in _live.Captures.ToList())
         {
             try
             {
                 capture.SetFilter(filter);
             }
-            catch (PcapException e)
+            catch (PcapException)
             {
-                LogFailed(e.Message);
+                // Its interface is down or gone, and the attempt has taken the socket's error: nothing else will tell. The pass thread finds it
+                // closed, and opens it again where it is still there, or says why it cannot.
+                _live.Remove(capture);
             }
         }
     }

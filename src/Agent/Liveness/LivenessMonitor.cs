@@ -23,6 +23,9 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     /// <summary>A connection whose packets are not all taken yet would seem to differ from the kernel's count.</summary>
     private const long Settled = 500 * Millisecond;
 
+    /// <summary>What the timer wheel and the capture may add to the time in which a probe is due: a part of it (<see cref="Config.TimerWheel"/>), and this.</summary>
+    private const long Slack = 2000 * Millisecond;
+
     /// <summary>How long packets of a connection that is gone may still be on their way here.</summary>
     private const long Farewell = 2000 * Millisecond;
 
@@ -53,6 +56,30 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             }
             return [.. _scopes.Values.Where(scope => scope.IsWatched).Select(scope => scope.ToDemand())];
         }
+    }
+
+    /// <summary>
+    /// Namespaces with a connection of which nothing was captured for longer than its keepalive takes to send a probe: the kernel may probe on
+    /// a way where nothing is captured, or not get a probe as far as a device (the neighbor does not answer, there is no route).
+    /// </summary>
+    public HashSet<ulong> Doubtful()
+    {
+        var doubtful = new HashSet<ulong>();
+        if (captures)
+        {
+            lock (_lock)
+            {
+                var now = Now;
+                foreach (var scope in _scopes.Values)
+                {
+                    if (scope.Connections.Values.Any(connection => IsDoubtful(connection, now)))
+                    {
+                        doubtful.Add(scope.Inode);
+                    }
+                }
+            }
+        }
+        return doubtful;
     }
 
     public void BeginNamespace(ulong inode)
@@ -297,7 +324,11 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         connection.IsClosing |= record.State is not TcpState.Established;
         connection.Limit = new DeathLimit(record.Current?.Probes ?? int.MaxValue, record.UserTimeout > 0);
         connection.Interval = (record.Current?.Interval ?? 0) * 1000 * Millisecond;
+        connection.Time = record.Current is { Enabled: true } current ? current.Time * 1000 * Millisecond : 0;
         Compare(connection, record.Unanswered, now);
+        connection.LookAt = record.Unanswered > 0 && !IsSeen(connection, now)
+            ? now
+            : Math.Max(now - ((record.Idle ?? 0) * Millisecond), now - connection.Time) + Late(connection.Time);
         if (record is { Idle: { } idle, State: TcpState.Established })
         {
             Answered(connection.Remote, now - (idle * Millisecond));
@@ -336,13 +367,22 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         }
     }
 
+    private static bool IsDoubtful(WatchedConnection connection, long now) =>
+        connection.Time > 0 && connection.State.Phase != LivenessPhase.Dead
+        && now > Math.Max(connection.LookAt, connection.SeenAt + Late(Math.Max(connection.Time, connection.Interval)));
+
+    /// <summary>Whether the capture sees what it sends: something of it came by within the time of a probe.</summary>
+    private static bool IsSeen(WatchedConnection connection, long now) => now - connection.SeenAt <= Late(Math.Max(connection.Interval, 1));
+
+    private static long Late(long wait) => (wait * 9 / 8) + Slack;
+
     private void Vanish(WatchedScope scope, WatchedConnection connection)
     {
         if (!connection.IsClosing)
         {
             var now = Now;
             var lost = connection.Interval > 0 ? (now - connection.ProbedAt) / connection.Interval : 0;
-            if (!captures && connection.State.Phase == LivenessPhase.Probing)
+            if ((!captures || !IsSeen(connection, now)) && connection.State.Phase == LivenessPhase.Probing)
             {
                 // Passes are further apart than probes may be: those there was time for since the last look were sent, too.
                 for (; lost > 0 && !connection.Limit.IsReached(connection.State.Unanswered); lost--)

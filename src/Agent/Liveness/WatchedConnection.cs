@@ -32,6 +32,12 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 
     public long SeenAt { get; set; }
 
+    /// <summary>TCP_KEEPIDLE in nanoseconds, 0 where not known or keepalive is off.</summary>
+    public long Time { get; set; }
+
+    /// <summary>When to ask the kernel, as by then a probe should have been captured, in nanoseconds since 1970.</summary>
+    public long LookAt { get; set; }
+
     public TcpTimer Timer { get; set; }
 
     /// <summary>How it stands to its rule, and why where it could not be set.</summary>

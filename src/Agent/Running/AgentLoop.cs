@@ -68,7 +68,17 @@ internal sealed partial class AgentLoop(
             var begun = Stopwatch.GetTimestamp();
             health.Beat();
             var spread = options.Interval < LongestSpread ? options.Interval : LongestSpread;
-            Pass(policy, new PassScope { Full = full, DryRun = options.DryRun, Timers = liveness.NeedsTimers, SpreadOver = spread, Stop = stop }, _sink);
+            liveness.Doubt();
+            var scope = new PassScope
+            {
+                Full = full,
+                DryRun = options.DryRun,
+                Timers = liveness.NeedsTimers,
+                TimersOf = liveness.Doubtful,
+                SpreadOver = spread,
+                Stop = stop,
+            };
+            Pass(policy, scope, _sink);
             Follow(policy);
             policy = Wait(policy, begun, stop);
         }
