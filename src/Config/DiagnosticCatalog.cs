@@ -73,6 +73,7 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind NoMargin = Warning("KA062", "one lost probe and the balancer forgets the connection");
     internal static readonly DiagnosticKind HastyProbes = Warning("KA063", "probes that end connections in a brief outage");
     internal static readonly DiagnosticKind ForgottenBy = Note("KA064", "balancers that would forget the connection");
+    internal static readonly DiagnosticKind TimeoutOutOfRange = Warning("KA065", "an idle timeout that the balancer cannot have");
 
     // Scenarios of the simulator: KA200 and up.
     internal static readonly DiagnosticKind BadTrace = Error("KA200", "a line of a trace that cannot be read");
@@ -90,7 +91,7 @@ public static class DiagnosticCatalog
         BadDuration, DurationRange, DurationTruncated, NumberRange, BadValue, BadHost, BadAddress, HostBits, Conflict, Repeated,
         NoKeepalive, NotEnforced, NotEvaluated, SelectsNothing, NoAddress, PolicyLost, AddressShared, NoSuchPort, HostUnresolved,
         UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices,
-        BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy,
+        BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange,
         BadTrace, TraceOrder, UnknownBalancer, NoSuchDestination, NoSuchField,
     ];
 

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using Keepalive.Config.Compilation;
 
 namespace Keepalive.Config;
 
@@ -28,6 +30,39 @@ public readonly record struct Endpoint(UInt128 Address, ushort Port)
     {
         ArgumentNullException.ThrowIfNull(address);
         return new Endpoint(ToBits(address), port);
+    }
+
+    /// <summary>Reads <c>10.0.0.1:443</c> or <c>[2001:db8::1]:443</c>.</summary>
+    /// <param name="text">
+    /// The address in four decimal parts or in brackets: the platform's parser takes <c>10.1</c> and octal too, which nobody means here.
+    /// The port is from 1 to 65535; 0 where there may be none, and then an IPv6 address may come without brackets.
+    /// </param>
+    /// <param name="portRequired">Whether there must be a port.</param>
+    /// <param name="endpoint">What it says.</param>
+    public static bool TryParse(ReadOnlySpan<char> text, bool portRequired, out Endpoint endpoint)
+    {
+        endpoint = default;
+        if (!portRequired && IpPrefix.TryParseSingle(text, out var alone))
+        {
+            endpoint = new Endpoint(alone, 0);
+            return true;
+        }
+
+        var colon = text.LastIndexOf(':');
+        if (colon < 1 || !ushort.TryParse(text[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port == 0)
+        {
+            return false;
+        }
+
+        var host = text[..colon];
+        var inBrackets = host is ['[', .., ']'];
+        if (!IpPrefix.TryParseSingle(inBrackets ? host[1..^1] : host, out var address) || host.Contains(':') != inBrackets)
+        {
+            return false;
+        }
+
+        endpoint = new Endpoint(address, port);
+        return true;
     }
 
     /// <summary>The endpoint as the platform has it; IPv4 as IPv4, not mapped.</summary>

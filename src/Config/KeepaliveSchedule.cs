@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Keepalive.Config;
 
 /// <summary>When Linux probes a connection that has gone quiet, and when it gives it up: the earliest and the latest instants.</summary>
@@ -18,15 +20,17 @@ namespace Keepalive.Config;
 /// </remarks>
 public sealed record KeepaliveSchedule
 {
-    private readonly long _first;
-    private readonly long _next;
+    private static readonly ImmutableArray<TimerWheel> CommonWheels = [.. TimerWheel.CommonHz.Select(static hz => new TimerWheel(hz))];
 
     /// <summary>The schedule of a socket whose values are all known.</summary>
     /// <param name="settings">All three values, within the kernel's limits.</param>
-    /// <param name="hz">CONFIG_HZ of the kernel, see <see cref="TimerWheel"/>.</param>
+    /// <param name="hz">
+    /// CONFIG_HZ of the kernel, see <see cref="TimerWheel"/>; where it is not known, the latest instants are those of the worst of
+    /// <see cref="TimerWheel.CommonHz"/>.
+    /// </param>
     /// <exception cref="ArgumentException">A value is missing.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The kernel would not take a value.</exception>
-    public KeepaliveSchedule(KeepaliveSettings settings, int hz = TimerWheel.DefaultHz)
+    public KeepaliveSchedule(KeepaliveSettings settings, int? hz = null)
     {
         if (settings is not { Time: { } time, Interval: { } interval, Probes: { } probes })
         {
@@ -36,9 +40,7 @@ public sealed record KeepaliveSchedule
         Time = Within(time, KeepaliveSettings.MaxTime, nameof(KeepaliveSettings.Time));
         Interval = Within(interval, KeepaliveSettings.MaxInterval, nameof(KeepaliveSettings.Interval));
         Probes = Within(probes, KeepaliveSettings.MaxProbes, nameof(KeepaliveSettings.Probes));
-        Wheel = new TimerWheel(hz);
-        _next = TimerWheel.LongestOf(Wheel.ToJiffies(Interval));
-        _first = TimerWheel.LongestOf(Wheel.ToJiffies(Math.Max(Time, Interval)));
+        Wheels = hz is { } known ? [new TimerWheel(known)] : CommonWheels;
     }
 
     /// <summary>Seconds without traffic before the first probe, 1..32767.</summary>
@@ -50,8 +52,8 @@ public sealed record KeepaliveSchedule
     /// <summary>Unanswered probes before the connection ends, 1..127.</summary>
     public int Probes { get; }
 
-    /// <summary>What the timers wait in.</summary>
-    public TimerWheel Wheel { get; }
+    /// <summary>What the timers wait in: one, or all that it may be.</summary>
+    internal ImmutableArray<TimerWheel> Wheels { get; }
 
     /// <summary>The nominal instant of death, and the earliest: all probes go unanswered.</summary>
     public TimeSpan Death => Nominal(Probes);
@@ -99,7 +101,18 @@ public sealed record KeepaliveSchedule
 
     private TimeSpan Nominal(int unanswered) => TimeSpan.FromSeconds(Time + (long)unanswered * Interval);
 
-    private TimeSpan Latest(int unanswered) => Wheel.ToTime(_first + unanswered * _next);
+    private TimeSpan Latest(int unanswered)
+    {
+        var latest = TimeSpan.Zero;
+        foreach (var wheel in Wheels)
+        {
+            var first = TimerWheel.LongestOf(wheel.ToJiffies(Math.Max(Time, Interval)));
+            var all = wheel.ToTime(first + (unanswered * TimerWheel.LongestOf(wheel.ToJiffies(Interval))));
+            latest = all > latest ? all : latest;
+        }
+
+        return latest;
+    }
 
     private int Preceding(int number)
     {

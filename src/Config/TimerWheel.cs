@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 
 namespace Keepalive.Config;
@@ -18,6 +19,9 @@ public readonly record struct TimerWheel
 {
     /// <summary>Jiffies a second where nothing else is known: the default of the kernel's own configuration.</summary>
     public const int DefaultHz = 250;
+
+    /// <summary>What distributions build their kernels with: the choices of kernel/Kconfig.hz.</summary>
+    public static ImmutableArray<int> CommonHz { get; } = [100, 250, 300, 1000];
 
     /// <summary>The smallest and the largest CONFIG_HZ of any architecture.</summary>
     private const int MinHz = 24, MaxHz = 1200;

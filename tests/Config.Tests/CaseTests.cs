@@ -13,7 +13,7 @@ namespace Keepalive.Config.Tests;
 
 /// <summary>
 /// One folder for each case: policy.yaml and what the reader and the compiler make of it. Comments at its top ask for more: "# hosts:
-/// NAME=ADDRESS…" is the DNS of the case, "# balancers: NAME…" holds it against these, "# explain: ADDR:PORT…" and "# render:" do what the
+/// NAME=ADDRESS…" is the DNS of the case, "# balancers: NAME…" holds it against these ("# idle-timeout: SECONDS" says that they are configured), "# explain: ADDR:PORT…" and "# render:" do what the
 /// commands do. KEEPALIVE_UPDATE_CASES=1 writes the expectations anew, to be read before they are committed.
 /// </summary>
 public sealed class CaseTests
@@ -52,6 +52,8 @@ public sealed class CaseTests
         Assert.Equal([], known.Except(seen).Except(elsewhere).Where(code => !code.StartsWith("KA2", StringComparison.Ordinal)));
     }
 
+    private static int? TimeoutOf(string text) => Words(text, "idle-timeout") is { } words ? int.Parse(words.First(), CultureInfo.InvariantCulture) : null;
+
     private static string Render(string text)
     {
         var read = PolicyReader.ReadText(text, "policy.yaml");
@@ -59,7 +61,7 @@ public sealed class CaseTests
         var diagnostics = read.Diagnostics.Concat(compiled.Diagnostics);
         if (Words(text, "balancers") is { } names)
         {
-            diagnostics = diagnostics.Concat(BalancerCheck.Check(compiled, [.. names.Select(name => BalancerPresets.Find(name)!)]).Diagnostics);
+            diagnostics = diagnostics.Concat(BalancerCheck.Check(compiled, [.. names.Select(name => BalancerPresets.Find(name)!)], TimeoutOf(text)).Diagnostics);
         }
 
         var lines = new StringBuilder();

@@ -95,7 +95,7 @@ public sealed class KeepaliveScheduleTests
             Enumerable.Range(1, schedule.Probes).All(number =>
             {
                 var late = schedule.LatestProbe(number) - schedule.Probe(number);
-                var granules = schedule.Wheel.Granule(schedule.Time) + (number - 1) * schedule.Wheel.Granule(schedule.Interval);
+                var granules = schedule.Wheels[0].Granule(schedule.Time) + (number - 1) * schedule.Wheels[0].Granule(schedule.Interval);
                 return late <= granules && late >= granules - TimeSpan.FromTicks(number)
                     && late <= schedule.Probe(number) * (8.0 / 63) + TimeSpan.FromTicks(number);
             })).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(1_000));
@@ -115,6 +115,23 @@ public sealed class KeepaliveScheduleTests
             .Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(5_000));
     }
 
+    [Theory]
+    [InlineData(60, 10, 6)]
+    [InlineData(328, 5, 7)]
+    [InlineData(311, 75, 9)]
+    public void Instants_WhereTheKernelsHzIsNotKnown_AreLateAsOnTheWorst(int time, int interval, int probes)
+    {
+        var settings = new KeepaliveSettings(time, interval, probes);
+        var unknown = new KeepaliveSchedule(settings);
+        var known = new[] { 100, 250, 300, 1000 }.Select(hz => new KeepaliveSchedule(settings, hz)).ToList();
+
+        Assert.Equal(known.Max(schedule => schedule.LatestDeath), unknown.LatestDeath);
+        Assert.Equal(known.Max(schedule => schedule.LatestProbe(2)), unknown.LatestProbe(2));
+        Assert.Equal(known[0].Death, unknown.Death);
+        // Where HZ is 250, 328 s are 349 s at most; where it is 100, 369 s. 311 s are still on a level of the wheel with less to be late by.
+        Assert.Equal(time != 328, unknown.Survives(TimeSpan.FromSeconds(350), 0));
+    }
+
     /// <summary>The kernel's keepalive timer, step by step in jiffies, never leaves the bounds.</summary>
     [Fact]
     public void Instants_OfASteppedTimer_LieBetweenNominalAndLatest()
@@ -127,7 +144,7 @@ public sealed class KeepaliveScheduleTests
         Prop.ForAll(gen.ToArbitrary(), test =>
         {
             var schedule = test.schedule;
-            var (time, interval) = (schedule.Wheel.ToJiffies(schedule.Time), schedule.Wheel.ToJiffies(schedule.Interval));
+            var (time, interval) = (schedule.Wheels[0].ToJiffies(schedule.Time), schedule.Wheels[0].ToJiffies(schedule.Interval));
             // The connection goes quiet while the timer waits: for its time, or for the interval after an answered probe.
             var fires = TimerWheel.Fires(test.armed, test.waiting ? interval : time);
             var quiet = test.armed + (fires - test.armed) * test.quiet / 1_000;
@@ -145,7 +162,7 @@ public sealed class KeepaliveScheduleTests
                 var (earliest, latest) = unanswered == schedule.Probes
                     ? (schedule.Death, schedule.LatestDeath)
                     : (schedule.Probe(unanswered + 1), schedule.LatestProbe(unanswered + 1));
-                var at = schedule.Wheel.ToTime(now - quiet);
+                var at = schedule.Wheels[0].ToTime(now - quiet);
                 if (at < earliest || at > latest)
                 {
                     return false;

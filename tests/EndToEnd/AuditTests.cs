@@ -71,6 +71,15 @@ public sealed class AuditTests : IDisposable
     }
 
     [Fact]
+    public void Audit_BalancerWithoutATimeoutOfItsOwn_WantsToKnowIt()
+    {
+        var result = Audit("--balancer", "haproxy");
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.Contains("--idle-timeout", result.Error, StringComparison.Ordinal);
+        Assert.Equal(0, Audit("--balancer", "haproxy", "--idle-timeout", "60s").ExitCode);
+    }
+
+    [Fact]
     public void Audit_ConnectionInUse_IsNotAtRiskUntilItIsQuiet()
     {
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);

@@ -109,7 +109,12 @@ public sealed class PolicyCommandsTests : IDisposable
     [InlineData("check", "--balancer", "nlb")]
     [InlineData("check", "--idle-timeout", "5s")]
     [InlineData("check", "--balancer", "aws-nlb", "--connections", "0")]
+    [InlineData("check", "--balancer", "aws-nlb", "--connections", "abc")]
+    [InlineData("check", "--balancer", "aws-nlb", "--connections", "99999999999")]
     [InlineData("explain", "--to", "203.0.113.10")]
+    [InlineData("explain", "--to", "010.0.0.1:80")]
+    [InlineData("explain", "--to", "10.1:80")]
+    [InlineData("explain", "--to", "10.0.0.1:65536")]
     [InlineData("explain")]
     [InlineData("explain", "--to", "::1:80")]
     public void WrongUsage_IsOneLineAndExit2(params string[] words)

@@ -48,6 +48,14 @@ internal static class AuditCommand
         {
             balancer, idleTimeout, quiet, fail, policies, netns, state, output,
         };
+        command.Validators.Add(result =>
+        {
+            if (result.GetResult(balancer) is { Implicit: false } named && !named.Errors.Any() && result.GetResult(idleTimeout) is null or { Implicit: true }
+                && result.GetValue(balancer) is [{ IdleTimeout: null } unset])
+            {
+                result.AddError($"{unset.Name} has no idle timeout until one is configured: say which with --idle-timeout");
+            }
+        });
         command.SetAction((result, stop) => Task.FromResult(Execute(
             new AuditYardstick(
                 result.GetValue(balancer) is [{ } named] ? named : null,

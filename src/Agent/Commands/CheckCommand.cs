@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
@@ -21,6 +22,15 @@ internal static class CheckCommand
             Description = "For how many connections to tell what --balancer costs",
             HelpName = "N",
             DefaultValueFactory = _ => DefaultConnections,
+            CustomParser = static result =>
+            {
+                if (result.Tokens.Count == 1 && int.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0)
+                {
+                    return count;
+                }
+                result.AddError($"--connections takes a number from 1 to {int.MaxValue}, not '{string.Concat(result.Tokens.Select(static t => t.Value))}'");
+                return 0;
+            },
         };
         var output = CommonOptions.Output();
         var command = new Command("check", "Check policy files: every problem with its place; exit code 1 if any is an error")
@@ -32,10 +42,6 @@ internal static class CheckCommand
             if (result.GetResult(idleTimeout) is { Implicit: false } && result.GetResult(balancers) is null or { Implicit: true })
             {
                 result.AddError("--idle-timeout is a balancer's: name it with --balancer");
-            }
-            if (result.GetResult(connections) is { Implicit: false, Errors: var errors } && !errors.Any() && result.GetValue(connections) < 1)
-            {
-                result.AddError("--connections takes a number from 1");
             }
         });
         command.SetAction((result, stop) => RunAsync(

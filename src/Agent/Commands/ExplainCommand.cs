@@ -45,14 +45,9 @@ internal static class ExplainCommand
         CustomParser = result =>
         {
             var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-            if (!portRequired && IPAddress.TryParse(text, out var address))
+            if (Endpoint.TryParse(text, portRequired, out var endpoint))
             {
-                return Endpoint.From(address, 0);
-            }
-            var hasPort = text.LastIndexOf(':') is > 0 and var colon && (text[0] != '[' ? text.IndexOf(':') == colon : text[colon - 1] == ']');
-            if (hasPort && IPEndPoint.TryParse(text, out var endPoint) && endPoint.Port > 0)
-            {
-                return Endpoint.From(endPoint);
+                return endpoint;
             }
             result.AddError($"{name} takes an address and a port like 203.0.113.10:15443 or [2001:db8::1]:443, not '{text}'");
             return null;

@@ -132,7 +132,7 @@ internal sealed class AuditReport
     {
         AuditFinding.Kept => "kept",
         AuditFinding.KeptByPeer => "kept by the other end",
-        AuditFinding.TooLate => "first probe too late",
+        AuditFinding.TooLate => "probed too late",
         AuditFinding.NoKeepalive => "no keepalive",
         AuditFinding.PayloadNeeded => "only payload counts",
         _ => "values unknown",

@@ -31,6 +31,11 @@ internal enum AuditFinding
 /// <summary>What connections are held against: the balancer, its idle timeout, and how quiet a connection must be to count.</summary>
 internal sealed class AuditYardstick(BalancerPreset? balancer, int? idleTimeout, int otherwise, TimeSpan quiet)
 {
+    /// <summary>
+    /// Seconds between two probes of a closed window at most: TCP_RTO_MAX, 120 s (net/ipv4/tcp_timer.c, tcp_probe_timer), and the timer's lateness.
+    /// </summary>
+    private static readonly int LatestWindowProbe = TimerWheel.CommonHz.Max(static hz => (int)Math.Ceiling(new TimerWheel(hz).Longest(120).TotalSeconds));
+
     /// <summary>After so many seconds without traffic a connection is forgotten.</summary>
     public int IdleTimeout { get; } = idleTimeout ?? balancer?.IdleTimeout ?? otherwise;
 
@@ -46,6 +51,8 @@ internal sealed class AuditYardstick(BalancerPreset? balancer, int? idleTimeout,
     internal AuditFinding Judge(KeepaliveOptions? options, TcpTimer timer) => options switch
     {
         _ when CountsPayloadOnly => AuditFinding.PayloadNeeded,
+        // The kernel probes a closed window itself.
+        _ when timer == TcpTimer.ZeroWindowProbe && IdleTimeout > LatestWindowProbe => AuditFinding.Kept,
         { Enabled: false } => AuditFinding.NoKeepalive,
         { } on => new KeepaliveSchedule(new KeepaliveSettings(on.Time, on.Interval, on.Probes)).Survives(TimeSpan.FromSeconds(IdleTimeout), 0)
             ? AuditFinding.Kept : AuditFinding.TooLate,

@@ -27,7 +27,7 @@ internal sealed class AuditedSockets : ISocketSink
         {
             _listening.Add((record.Namespace, record.Local.Port));
         }
-        else if (record.State is TcpState.Established or TcpState.CloseWait)
+        else if (record.State is TcpState.Established or TcpState.CloseWait or TcpState.FinWait2)
         {
             _connections[(record.Namespace, record.Cookie)] = record;
         }

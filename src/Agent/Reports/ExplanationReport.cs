@@ -91,7 +91,8 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
         Line(text, "destination", $"{(kind is null ? "" : kind + " ")}{winner.Destination}, at {Where(winner)} by {Origin(winner.Origin)}");
         Line(text, "sets", $"keepalive on{Values(winner.Settings)}");
         Line(text, "first probe", $"{Spans.Whole(schedule.Probe(1))} after the last packet that came in; at the latest "
-            + $"{Spans.Whole(schedule.LatestProbe(1))}, as the kernel's timers may fire late");
+            + $"{Spans.Whole(schedule.LatestProbe(1))}, as "
+            + (schedule.Interval > schedule.Time ? "the interval is longer than the time" : "the kernel's timers may fire late"));
         Line(text, "dead peer", $"noticed {Spans.Whole(schedule.Death)} after its last packet, at the latest "
             + $"{Spans.Whole(schedule.LatestDeath)}: {Counted.Of(schedule.Probes, "probe")} unanswered");
         Line(text, "existing", Existing(winner.Existing));

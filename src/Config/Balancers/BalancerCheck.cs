@@ -40,6 +40,7 @@ public static class BalancerCheck
                 {
                     var verdict = new BalancerVerdict(settings, balancer, idleTimeout);
                     verdicts.Add((policy.Policy, verdict));
+                    ReportRange(subject, keepalive, balancer, idleTimeout, diagnostics);
                     Report(subject, keepalive, verdict, diagnostics);
                 }
             }
@@ -92,12 +93,40 @@ public static class BalancerCheck
         }
     }
 
-    private static string? Advice(BalancerVerdict verdict) =>
-        BalancerVerdict.Advise(verdict.IdleTimeout!.Value, verdict.Schedule.Interval) is not { } advised
-            ? "give the balancer a longer timeout"
-            : advised.Interval == verdict.Schedule.Interval
-                ? $"write time: {advised.Time}s or less{(verdict.Schedule.Probes < 3 ? ", and at least 3 probes" : "")}"
-                : $"write time: {advised.Time}s or less and interval: {advised.Interval}s{(verdict.Schedule.Probes < 3 ? ", and at least 3 probes" : "")}";
+    private static string Advice(BalancerVerdict verdict)
+    {
+        if (verdict.Advise() is not { } advised)
+        {
+            return "give the balancer a longer timeout";
+        }
+
+        var (schedule, changes) = (verdict.Schedule, new List<string>());
+        if (advised.Time != schedule.Time)
+        {
+            changes.Add($"time: {advised.Time}s{(advised.Time < schedule.Time ? " or less" : "")}");
+        }
+
+        if (advised.Interval != schedule.Interval)
+        {
+            changes.Add($"interval: {advised.Interval}s");
+        }
+
+        if (advised.Probes != schedule.Probes)
+        {
+            changes.Add($"probes: {advised.Probes}");
+        }
+
+        return "write " + string.Join(" and ", changes);
+    }
+
+    private static void ReportRange(string subject, TcpKeepalive keepalive, BalancerPreset balancer, int? idleTimeout, DiagnosticBag diagnostics)
+    {
+        if (idleTimeout is { } timeout && balancer.RefusalOf(timeout) is { } refusal)
+        {
+            diagnostics.Report(DiagnosticCatalog.TimeoutOutOfRange, keepalive.Time?.Position ?? keepalive.Position,
+                $"{subject}: judged for an idle timeout of {timeout}s, but {refusal}", "see what the balancer is really set to");
+        }
+    }
 
     private static void ReportHaste(string subject, TcpKeepalive keepalive, KeepaliveSettings settings, DiagnosticBag diagnostics)
     {
@@ -106,7 +135,7 @@ public static class BalancerCheck
         if (patience < BriefOutage)
         {
             diagnostics.Report(DiagnosticCatalog.HastyProbes, (keepalive.Interval ?? keepalive.Time)?.Position ?? keepalive.Position,
-                $"{subject}: a quiet connection ends {patience}s after its first lost probe ({all.Probes} probes, {all.Interval}s apart): an outage of that "
+                $"{subject}: a quiet connection ends {patience}s after its first lost probe ({Probes(all.Probes.Value)}, {all.Interval}s apart): an outage of that "
                 + "length ends connections that would have survived it without keepalive",
                 $"let interval × probes be {BriefOutage}s or more");
         }
@@ -126,6 +155,8 @@ public static class BalancerCheck
                 + $"; and {helpless} proxies count payload only", "name yours with --balancer");
         }
     }
+
+    private static string Probes(int count) => count == 1 ? "1 probe" : $"{count} probes";
 
     private static string Seconds(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, $"{Math.Ceiling(time.TotalSeconds)}s");
 }

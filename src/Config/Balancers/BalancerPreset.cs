@@ -41,6 +41,14 @@ public sealed record BalancerPreset
     /// <summary>What to simulate.</summary>
     public IdleBehaviour Behaviour => new(Expiry, Refresh);
 
+    /// <summary>Why it cannot have an idle timeout, a sentence without its end; null where it can, or nothing is known of it.</summary>
+    /// <param name="idleTimeout">Seconds.</param>
+    public string? RefusalOf(int idleTimeout) =>
+        !IsConfigurable && IdleTimeout is { } only && idleTimeout != only ? $"{Name} always has {only}s"
+        : idleTimeout < MinIdleTimeout ? $"{Name} takes {MinIdleTimeout}s at least"
+        : idleTimeout > MaxIdleTimeout ? $"{Name} takes {MaxIdleTimeout}s at most"
+        : null;
+
     /// <summary>Whether a source confirms all of these facts.</summary>
     public bool IsVerified(BalancerFacts facts) => (Unverified & facts) == BalancerFacts.None;
 }

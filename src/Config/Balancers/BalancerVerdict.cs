@@ -56,17 +56,23 @@ public sealed record BalancerVerdict
     /// <summary>Probes an hour that a quiet connection sends while all are answered.</summary>
     public double ProbesPerHour => 3600.0 / Math.Max(Schedule.Time, Schedule.Interval);
 
-    /// <summary>The longest round <c>time</c> that keeps the connection although two probes in a row are lost, and the interval that takes.</summary>
-    /// <returns>Seconds; null where the idle timeout is too short for whole seconds.</returns>
-    public static (int Time, int Interval)? Advise(int idleTimeout, int interval)
+    /// <summary>
+    /// Values that keep the connection although two probes in a row are lost, and outlast a brief outage: its own as far as they do, else
+    /// the longest interval, the longest round <c>time</c> and the fewest probes that go with it.
+    /// </summary>
+    /// <returns>All three; null where the idle timeout is too short for whole seconds.</returns>
+    public KeepaliveSettings? Advise()
     {
-        foreach (var time in (ReadOnlySpan<int>)[7200, 3600, 1800, 900, 600, 300, 240, 200, 180, 150, 120, 90, 60, 45, 30, 20, 15, 10, 5, 3, 2, 1])
+        foreach (var longest in (ReadOnlySpan<int>)[int.MaxValue, 30, 10, 5, 3, 2, 1])
         {
-            foreach (var shorter in (ReadOnlySpan<int>)[interval, Math.Min(interval, 30), Math.Min(interval, 10), Math.Min(interval, 1)])
+            var interval = Math.Min(Schedule.Interval, longest);
+            var probes = Math.Max(Math.Max(Schedule.Probes, 3), (BalancerCheck.BriefOutage + interval - 1) / interval);
+            foreach (var time in (ReadOnlySpan<int>)[Schedule.Time, 7200, 3600, 1800, 900, 600, 300, 240, 200, 180, 150, 120, 90, 60, 45, 30, 20, 15, 10, 5, 3, 2, 1])
             {
-                if (shorter <= time && new KeepaliveSchedule(new KeepaliveSettings(time, shorter, 9)).Survives(TimeSpan.FromSeconds(idleTimeout), 2))
+                var advised = new KeepaliveSettings(time, interval, probes);
+                if (interval <= time && IdleTimeout is { } timeout && new KeepaliveSchedule(advised).Survives(TimeSpan.FromSeconds(timeout), 2))
                 {
-                    return (time, shorter);
+                    return advised;
                 }
             }
         }

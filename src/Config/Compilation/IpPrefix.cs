@@ -77,6 +77,14 @@ public readonly record struct IpPrefix(UInt128 Address, int Length, bool IsIPv4)
     internal static string Format(IpPrefix prefix, ushort port) =>
         port == 0 ? prefix.ToString() : prefix.IsIPv4 ? $"{prefix}:{port}" : $"[{prefix}]:{port}";
 
+    /// <summary>Reads one address, as strictly as <see cref="TryParse"/>.</summary>
+    internal static bool TryParseSingle(ReadOnlySpan<char> text, out UInt128 address)
+    {
+        var single = TryParse(text, out var prefix, out _) && !text.Contains('/');
+        address = prefix.Address;
+        return single;
+    }
+
     internal static UInt128 Mask(UInt128 address, int length, bool isIPv4)
     {
         var kept = isIPv4 ? length + 96 : length;

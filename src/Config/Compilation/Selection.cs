@@ -203,7 +203,7 @@ internal sealed class Selector
         Report(DiagnosticCatalog.SelectsNothing, policy, reference.Position,
             (all.Count == 1 ? $"{field} does not match the only {kind} in the input" : $"{field} matches none of the {all.Count} {kind}s in the input")
                 + Why(reference.Selector, all),
-            "compare its selector with their metadata: name, namespace and labels");
+            "compare its selector with their metadata: name, namespace, labels, cluster and workspace");
     }
 
     /// <summary>What stands in the way, where one thing alone does.</summary>
@@ -228,7 +228,9 @@ internal sealed class Selector
             }
         }
 
-        return metadata.Any(selector.MatchesPlace) ? ": none has all of it at once" : ": none is from that place";
+        return metadata.Any(selector.MatchesPlace) ? ": none has all of it at once"
+            : selector.Workspace is { } workspace ? $": none is from the workspace {Quoting.Quote(workspace.Value)}"
+            : ": none is from that cluster";
     }
 
     private void Report(DiagnosticKind kind, RankedPolicy policy, SourcePosition position, string message, string fix) =>

@@ -97,6 +97,11 @@ internal sealed class ReadSession
         {
             ReadList(root, errorsBefore);
         }
+        else if (kindName.Value.EndsWith("List", StringComparison.Ordinal) && ResourceKind.Find(kindName.Value[..^4]) is { } listed
+            && !listed.IsAnother(apiVersion.Value))
+        {
+            ReadList(root, errorsBefore, (apiVersion, new(listed.Name, kindName.Position)));
+        }
         else if (ResourceKind.Find(kindName.Value) is { } kind)
         {
             if (kind.IsAnother(apiVersion.Value))
@@ -115,26 +120,43 @@ internal sealed class ReadSession
         }
     }
 
-    private void ReadList(ObjectReader root, int errorsBefore)
+    /// <summary>Reads the objects of a list. The API server leaves kind and apiVersion out of those in a list of one kind.</summary>
+    private void ReadList(ObjectReader root, int errorsBefore, (Positioned<string> ApiVersion, Positioned<string> Kind)? of = null)
     {
-        root.Report.Subject = "List";
-        var items = root.Require("items") ? root.Sequence("items") : null;
+        root.Report.Subject = of is { } named ? named.Kind.Value + "List" : "List";
+        var isNull = root.Entries.Any(static entry => entry.Key.Value == "items") && root.Value("items") is null;
+        var items = isNull || root.Require("items") ? root.Sequence("items") : null;
         root.Skip("metadata");
         root.Close();
-        if (items is null)
+        if (items is null && !isNull)
         {
             return;
         }
 
-        if (items.Items.Count == 0)
+        if (items is not { Items.Count: > 0 })
         {
-            Diagnostics.Report(DiagnosticCatalog.SkippedKind, items.Position, "the list is empty");
+            Diagnostics.Report(DiagnosticCatalog.SkippedKind, root.KeyPosition("items"), "the list is empty");
+            return;
         }
 
         foreach (var item in items.Items)
         {
+            if (of is { } kind && item is MappingNode mapping)
+            {
+                AddWhereMissing(mapping, "apiVersion", kind.ApiVersion);
+                AddWhereMissing(mapping, "kind", kind.Kind);
+            }
+
             ReadObject(item, errorsBefore);
             errorsBefore = Diagnostics.ErrorCount;
+        }
+    }
+
+    private static void AddWhereMissing(MappingNode mapping, string key, Positioned<string> value)
+    {
+        if (!mapping.TryFind(key, out _))
+        {
+            mapping.Add(new ScalarNode(value.Position, key, ScalarType.String), new ScalarNode(value.Position, value.Value, ScalarType.String));
         }
     }
 

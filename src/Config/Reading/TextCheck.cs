@@ -39,6 +39,8 @@ internal static class TextCheck
     public static string Normalize(string text)
     {
         text = text.StartsWith('\ufeff') ? text[1..] : text;
+        // Files put together may each have brought one; it may stand before any document (YAML 1.2, section 5.2).
+        text = text.Contains("\n\ufeff", StringComparison.Ordinal) ? text.Replace("\n\ufeff", "\n", StringComparison.Ordinal) : text;
         return text.AsSpan().ContainsAny(OtherLineBreaks)
             ? text.Replace('\u0085', ' ').Replace('\u2028', ' ').Replace('\u2029', ' ')
             : text;

@@ -75,13 +75,25 @@ internal sealed class Flow
     }
 
     /// <summary>Whether a reset is one that the other end takes (RFC 5961, section 3.2); others are answered with a challenge, or not at all.</summary>
+    /// <remarks>
+    /// An end that has sent its SYN and heard nothing yet takes only a reset that acknowledges the SYN (RFC 9293, section 3.10.7.3): one of the
+    /// connection before, between the same ports and still on its way, is not for this one.
+    /// </remarks>
     /// <param name="reset">It, before it was taken in.</param>
     /// <param name="from">Who has sent it.</param>
     public bool Takes(in TcpFrame reset, FlowEnd from)
     {
         ref var half = ref Half(from);
         ref var other = ref Half(from.Other());
-        return !half.HasSent || reset.Sequence == half.Next || !other.HasAcknowledged || reset.Sequence == other.Acknowledged;
+        if (half.HasSent && reset.Sequence == half.Next)
+        {
+            return true;
+        }
+        if (other.HasAcknowledged)
+        {
+            return reset.Sequence == other.Acknowledged;
+        }
+        return half.HasSent || !other.HasSent || (reset.Has(TcpFlags.Ack) && reset.Acknowledgment == other.Next);
     }
 
     /// <summary>Begins anew: a SYN between the same ports.</summary>

@@ -57,7 +57,7 @@ internal struct TcpHalf
             Timestamp = timestamp;
         }
         // A reset takes no sequence numbers, and one with a wrong number would leave a wrong one here.
-        if (passes && Moves(segment) && !(HasSent && segment.Has(TcpFlags.Rst)))
+        if (passes && Moves(segment) && !segment.Has(TcpFlags.Rst))
         {
             Next = segment.SequenceEnd;
             Moved = now;

@@ -9,14 +9,14 @@ public sealed class BalancerVerdictTests
 
     [Theory]
     [InlineData(60, 10, 6, "aws-nlb", BalancerStanding.Kept, 5)]
-    [InlineData(300, 10, 9, "aws-nlb", BalancerStanding.Kept, 3)]
+    [InlineData(300, 10, 9, "aws-nlb", BalancerStanding.Kept, 1)]
     [InlineData(300, 75, 9, "aws-nlb", BalancerStanding.NoMargin, 0)]
     [InlineData(300, 10, 1, "aws-nlb", BalancerStanding.NoMargin, 0)]
     [InlineData(340, 10, 9, "aws-nlb", BalancerStanding.Forgotten, -1)]
     [InlineData(700, 10, 20, "aws-nlb", BalancerStanding.Forgotten, -1)]
     [InlineData(700, 10, 20, "azure-lb", BalancerStanding.Forgotten, -1)]
     [InlineData(700, 10, 20, "gcp-vpc-firewall", BalancerStanding.Forgotten, -1)]
-    [InlineData(700, 10, 20, "kube-proxy-ipvs", BalancerStanding.Kept, 17)]
+    [InlineData(700, 10, 20, "kube-proxy-ipvs", BalancerStanding.Kept, 14)]
     [InlineData(10, 1, 9, "aws-alb", BalancerStanding.PayloadNeeded, 8)]
     public void Verdict_ValuesAgainstAPreset_IsAsTheTimerAllows(int time, int interval, int probes, string name, BalancerStanding standing, int lost)
     {
@@ -48,17 +48,30 @@ public sealed class BalancerVerdictTests
         var preset = BalancerPresets.Find(name)!;
         foreach (var timeout in new[] { preset.IdleTimeout ?? 60, 30, 60, 61, 350, 3600 })
         {
-            foreach (var interval in new[] { 1, 10, 75, 400 })
+            foreach (var (time, interval, probes) in new[] { (7200, 75, 9), (700, 10, 20), (60, 1, 3), (60, 400, 6), (1, 1, 1), (20, 10, 2) })
             {
-                var advised = BalancerVerdict.Advise(timeout, interval);
+                var own = new KeepaliveSettings(time, interval, probes);
+                var advised = new BalancerVerdict(own, preset, timeout).Advise();
                 Assert.NotNull(advised);
-                var verdict = new BalancerVerdict(new KeepaliveSettings(advised.Value.Time, advised.Value.Interval, 3), preset, timeout);
+                var verdict = new BalancerVerdict(advised.Value, preset, timeout);
                 Assert.Equal(preset.Refresh == Refresh.PayloadOnly ? BalancerStanding.PayloadNeeded : BalancerStanding.Kept, verdict.Standing);
-                Assert.Equal(2, verdict.LostProbes);
+                Assert.True(verdict.LostProbes >= 2);
+                Assert.True(advised.Value.Interval * advised.Value.Probes >= BalancerCheck.BriefOutage);
             }
         }
     }
 
+    /// <summary>What is right already stays.</summary>
+    [Theory]
+    [InlineData(60, 10, 2, 60, 10, 3)]
+    [InlineData(1, 1, 1, 1, 1, 30)]
+    [InlineData(60, 10, 6, 60, 10, 6)]
+    [InlineData(700, 10, 20, 240, 10, 20)]
+    public void Advice_ForANetworkLoadBalancer_ChangesWhatMustBe(int time, int interval, int probes, int newTime, int newInterval, int newProbes) =>
+        Assert.Equal(
+            new KeepaliveSettings(newTime, newInterval, newProbes),
+            new BalancerVerdict(new(time, interval, probes), BalancerPresets.Find("aws-nlb")!).Advise());
+
     [Fact]
-    public void Advice_TimeoutOfASecond_IsNone() => Assert.Null(BalancerVerdict.Advise(1, 1));
+    public void Advice_TimeoutOfASecond_IsNone() => Assert.Null(new BalancerVerdict(new(1, 1, 9), BalancerPresets.Find("aws-nlb")!, 1).Advise());
 }

@@ -388,6 +388,25 @@ public sealed class IdleBalancerTests
         Assert.Equal(0, wire.Balancer.Totals.Opened);
     }
 
+    /// <summary>Both ends have given up the connection before, and the server's reset for it comes after the SYN of the next.</summary>
+    [Fact]
+    public void Reset_OfTheConnectionBefore_DoesNotEndTheOneThatBegins()
+    {
+        var wire = new Wire("drop-until-syn");
+        wire.Handshake();
+        wire.Balancer.Expire(TimeSpan.FromSeconds(10));
+        var late = wire.Next(FlowEnd.Server) with { Flags = TcpFlags.Rst | TcpFlags.Ack };
+        wire.At(11).Restart(5_000_000, 6_000_000);
+
+        wire.Send(wire.Next(FlowEnd.Client) with { Flags = TcpFlags.Syn, Sequence = wire.ClientNext - 1, Acknowledgment = 0 });
+        Assert.True(wire.Send(late));
+        wire.Handshake();
+        wire.Client(payload: 10);
+
+        Assert.Equal([LabEventKind.Opened, LabEventKind.Expired, LabEventKind.Opened], wire.Events.Select(what => what.Kind));
+        Assert.Equal(2, wire.Balancer.Totals.Opened);
+    }
+
     [Theory]
     [InlineData("silent-drop", false)]
     [InlineData("per-direction", false)]
