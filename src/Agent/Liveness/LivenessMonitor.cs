@@ -4,6 +4,7 @@ using Keepalive.Agent.Capture;
 using Keepalive.Agent.Classify;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Reports;
+using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Packets;
@@ -23,8 +24,8 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     /// <summary>A connection whose packets are not all taken yet would seem to differ from the kernel's count.</summary>
     private const long Settled = 500 * Millisecond;
 
-    /// <summary>What the timer wheel and the capture may add to the time in which a probe is due: a part of it (<see cref="Config.TimerWheel"/>), and this.</summary>
-    private const long Slack = 2000 * Millisecond;
+    /// <summary>What the capture may add to the time in which a probe is due, and the timer wheel a part of that time (<see cref="TimerWheel"/>).</summary>
+    private const long Slack = 500 * Millisecond;
 
     /// <summary>How long packets of a connection that is gone may still be on their way here.</summary>
     private const long Farewell = 2000 * Millisecond;
@@ -295,6 +296,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         {
             State = ConnectionLiveness.Probing(record.Unanswered),
             ProbedAt = Now,
+            HeardAt = Now,
         };
         scope.Connections.Add(record.Cookie, connection);
         scope.Version++;
@@ -326,9 +328,11 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         connection.Interval = (record.Current?.Interval ?? 0) * 1000 * Millisecond;
         connection.Time = record.Current is { Enabled: true } current ? current.Time * 1000 * Millisecond : 0;
         Compare(connection, record.Unanswered, now);
-        connection.LookAt = record.Unanswered > 0 && !IsSeen(connection, now)
-            ? now
-            : Math.Max(now - ((record.Idle ?? 0) * Millisecond), now - connection.Time) + Late(connection.Time);
+        if (record.Idle is { } quiet)
+        {
+            connection.HeardAt = now - (quiet * Millisecond);
+        }
+        connection.LookAt = record.Unanswered > 0 && !IsSeen(connection, now) ? now : Math.Max(connection.HeardAt, now - connection.Time) + Late(connection.Time);
         if (record is { Idle: { } idle, State: TcpState.Established })
         {
             Answered(connection.Remote, now - (idle * Millisecond));
@@ -362,8 +366,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         }
         for (; ours < kernel; ours++)
         {
-            Count(connection).Probes++;
-            Probe(connection, now);
+            CountProbe(connection, now);
         }
     }
 
@@ -371,10 +374,20 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         connection.Time > 0 && connection.State.Phase != LivenessPhase.Dead
         && now > Math.Max(connection.LookAt, connection.SeenAt + Late(Math.Max(connection.Time, connection.Interval)));
 
-    /// <summary>Whether the capture sees what it sends: something of it came by within the time of a probe.</summary>
-    private static bool IsSeen(WatchedConnection connection, long now) => now - connection.SeenAt <= Late(Math.Max(connection.Interval, 1));
+    /// <summary>Whether there was time for the last probe to go unanswered since anything was known of it: all of them between two passes.</summary>
+    private static bool HasOutlastedItsProbes(WatchedConnection connection, long now) =>
+        connection is { Time: > 0, Interval: > 0, Limit: { HasUserTimeout: false, Probes: < int.MaxValue }, Timer: not (TcpTimer.Retransmit or TcpTimer.ZeroWindowProbe) }
+        && now - Math.Max(connection.HeardAt, connection.SeenAt) >= connection.Time + (connection.Limit.Probes * connection.Interval);
 
-    private static long Late(long wait) => (wait * 9 / 8) + Slack;
+    /// <summary>Whether the capture sees what it sends: something of it came by within the time of a probe.</summary>
+    private static bool IsSeen(WatchedConnection connection, long now) => now - connection.SeenAt <= Late(connection.Interval);
+
+    /// <summary>The latest end of a wait of the kernel's, and of what it takes to be told of it.</summary>
+    private static long Late(long wait)
+    {
+        var seconds = (int)(wait / (1000 * Millisecond));
+        return Slack + TimerWheel.CommonHz.Max(hz => new TimerWheel(hz).Longest(seconds).Ticks * 100);
+    }
 
     private void Vanish(WatchedScope scope, WatchedConnection connection)
     {
@@ -387,7 +400,14 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
                 // Passes are further apart than probes may be: those there was time for since the last look were sent, too.
                 for (; lost > 0 && !connection.Limit.IsReached(connection.State.Unanswered); lost--)
                 {
-                    Probe(connection, now);
+                    CountProbe(connection, now);
+                }
+            }
+            else if (captures && HasOutlastedItsProbes(connection, now))
+            {
+                while (!connection.Limit.IsReached(connection.State.Unanswered))
+                {
+                    CountProbe(connection, now);
                 }
             }
             Apply(connection, connection.Timer == TcpTimer.Retransmit ? LivenessEvent.VanishedRetransmitting : LivenessEvent.Vanished, now);
@@ -487,6 +507,13 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     /// <summary>Forwarded packets are another namespace's, where they are captured, too.</summary>
     private bool IsLocal(int id, SocketEndpoint endpoint) =>
         _scopes.Values.FirstOrDefault(scope => scope.Id == id)?.LocalAddresses.Contains(endpoint.Address) == true;
+
+    /// <summary>Counts a probe that was not captured.</summary>
+    private void CountProbe(WatchedConnection connection, long now)
+    {
+        Count(connection).Probes++;
+        Probe(connection, now);
+    }
 
     private void Probe(WatchedConnection connection, long now)
     {

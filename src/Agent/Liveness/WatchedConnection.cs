@@ -35,6 +35,9 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>TCP_KEEPIDLE in nanoseconds, 0 where not known or keepalive is off.</summary>
     public long Time { get; set; }
 
+    /// <summary>When the kernel last said that something had come, in nanoseconds since 1970.</summary>
+    public long HeardAt { get; set; }
+
     /// <summary>When to ask the kernel, as by then a probe should have been captured, in nanoseconds since 1970.</summary>
     public long LookAt { get; set; }
 
