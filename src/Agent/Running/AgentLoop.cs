@@ -212,7 +212,7 @@ internal sealed partial class AgentLoop(
             // What lived through that, and is garbage by now: connections that were there for some seconds.
             if (GC.GetTotalMemory(forceFullCollection: false) - _heapAtCollection > budget)
             {
-                GC.Collect(2, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+                GC.Collect(2, GCCollectionMode.Forced, blocking: true, compacting: true);
                 _heapAtCollection = GC.GetTotalMemory(forceFullCollection: false);
             }
         }
