@@ -27,7 +27,7 @@ internal static class ServiceScenario
         using var agent = ProgramRun.Agent(
         [
             "run", "--policies", LabPolicy.Write("127.64.0.0/10"), "--listen", Metrics, "--state-dir", Path.Combine(Workspace.Directory, "state"),
-            "--datapath", "pidfd", "--interval", "100ms", "--netns", application.NetnsPath, "--log-level", "warning", 
+            "--datapath", "pidfd", "--interval", "100ms", "--netns", application.NetnsPath, "--log-level", "warning",
         ]);
         var process = new ProcessFigures(agent.Pid);
         using var http = new HttpClient { BaseAddress = new Uri($"http://{Metrics}/") };
