@@ -200,6 +200,16 @@ public sealed partial class ManifestTests
     }
 
     [Fact]
+    public void ImageBuild_FindsEveryFileThatItIsLetSee()
+    {
+        var seen = File.ReadLines(Path.Combine(Repository.Root, ".dockerignore")).Where(line => line.StartsWith('!')).Select(line => line[1..]).ToList();
+        Assert.Contains("src", seen);
+        Assert.All(seen, path => Assert.True(Path.Exists(Path.Combine(Repository.Root, path)), path));
+        var scripts = ScriptInDockerfile().Matches(File.ReadAllText(Path.Combine(Repository.Root, "Dockerfile"))).Select(match => match.Value);
+        Assert.All(scripts.Append("scripts/bpf"), script => Assert.Contains(script, seen));
+    }
+
+    [Fact]
     public void Policies_AreCompiledWithoutAnErrorAndKeepConnectionsThroughTheBalancer()
     {
         var read = PolicyReader.Read([Path.Combine(Manifests.Base, "policies")]);
@@ -237,6 +247,32 @@ public sealed partial class ManifestTests
         Assert.Equal(File.ReadAllText(Path.Combine(Manifests.Base, "policies", "policy.yaml")), policies.Text("data", "policy.yaml"));
     }
 
+    [Fact]
+    public void OverlayOfTheReadme_IsBuiltByKubectl()
+    {
+        if (!Command.Exists("kubectl"))
+        {
+            Assert.Skip("kubectl is not installed");
+        }
+        var text = OverlayInReadme().Match(File.ReadAllText(Path.Combine(Repository.Root, "README.md"))).Groups[1].Value;
+        var directory = Directory.CreateTempSubdirectory("keepalive-overlay");
+        try
+        {
+            // The repository is here, and not to be fetched.
+            var here = Path.GetRelativePath(directory.FullName, Manifests.Directory);
+            File.WriteAllText(Path.Combine(directory.FullName, "kustomization.yaml"), RemoteBase().Replace(text, $"- {here}"));
+            File.WriteAllText(Path.Combine(directory.FullName, "policy.yaml"), "kind: Mine\n");
+            var built = Command.Run("kubectl", "kustomize", directory.FullName).Output;
+            Assert.Contains("image: registry.example.com/keepalive-agent:0.1.0\n", built, StringComparison.Ordinal);
+            Assert.Contains("    kind: Mine\n", built, StringComparison.Ordinal);
+            Assert.DoesNotContain("ConnectionPolicy", built, StringComparison.Ordinal);
+        }
+        finally
+        {
+            directory.Delete(recursive: true);
+        }
+    }
+
     private static bool IsForKustomize(Manifest manifest) => manifest.Root.Text("apiVersion")!.StartsWith("kustomize.config.k8s.io/", StringComparison.Ordinal);
 
     /// <summary>What a JSON patch (RFC 6902) adds to the container's arguments.</summary>
@@ -250,6 +286,15 @@ public sealed partial class ManifestTests
             yield return step.Text("value")!;
         }
     }
+
+    [GeneratedRegex("```yaml\n(# kustomization.yaml\n.*?)```", RegexOptions.Singleline)]
+    private static partial Regex OverlayInReadme();
+
+    [GeneratedRegex("scripts/[a-z-]+")]
+    private static partial Regex ScriptInDockerfile();
+
+    [GeneratedRegex("^- github.*$", RegexOptions.Multiline)]
+    private static partial Regex RemoteBase();
 
     [GeneratedRegex("^\\| `([A-Z_]+)` \\|", RegexOptions.Multiline)]
     private static partial Regex TableOfCapabilities();
