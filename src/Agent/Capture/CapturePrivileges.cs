@@ -6,6 +6,9 @@ namespace Keepalive.Agent.Capture;
 /// <summary>What capturing needs of the system and from whoever started the program.</summary>
 internal static class CapturePrivileges
 {
+    /// <summary>The library, and where it is.</summary>
+    public const string Library = "libpcap.so.0.8 or libpcap.so.1 (Debian and Ubuntu: libpcap0.8)";
+
     /// <summary>What is missing and how to get it; null when all is there.</summary>
     public static string? Missing()
     {

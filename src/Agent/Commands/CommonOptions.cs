@@ -33,11 +33,22 @@ internal static class CommonOptions
         HelpName = "PATH",
     });
 
-    public static Option<string?> Cgroup() => new("--cgroup")
+    public static Option<string?> Cgroup()
     {
-        Description = "The cgroup whose new connections the bpf datapath sets when they are established (default: the root of version 2)",
-        HelpName = "DIR",
-    };
+        var option = new Option<string?>("--cgroup")
+        {
+            Description = "The cgroup whose new connections the bpf datapath sets when they are established (default: the root of version 2)",
+            HelpName = "DIR",
+        };
+        option.Validators.Add(static result =>
+        {
+            if (result.Tokens is [{ Value.Length: 0 }])
+            {
+                result.AddError("--cgroup takes a directory, not ''");
+            }
+        });
+        return option;
+    }
 
     public static Option<ExistingMode> Existing() => Words(
         new Option<ExistingMode>("--existing")

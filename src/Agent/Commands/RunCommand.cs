@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net;
+using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Running;
 using Microsoft.Extensions.Logging;
 
@@ -53,6 +54,12 @@ internal static class RunCommand
                 {
                     result.AddError($"{option.Name} is for the service's {what}; --once is no service");
                 }
+            }
+            // The other datapaths are not taken where it is wrong, and say so.
+            if (result.GetValue(datapath) == DatapathKind.Pidfd && result.GetValue(cgroup) is { Length: > 0 } given
+                && BpfRequirements.WrongCgroup(given) is { } wrong)
+            {
+                result.AddError($"--cgroup: {wrong}");
             }
         });
         command.SetAction(result => AgentRun.Execute(new RunOptions

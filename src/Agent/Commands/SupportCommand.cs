@@ -11,18 +11,19 @@ internal static class SupportCommand
     public static Command Create()
     {
         var cgroup = CommonOptions.Cgroup();
+        var state = CommonOptions.StateDirectory();
         var output = CommonOptions.Output();
         var command = new Command("support", "Show what this kernel and these privileges allow, and which datapath auto takes")
         {
-            cgroup, output,
+            cgroup, state, output,
         };
-        command.SetAction(result => Execute(result.GetValue(cgroup), result.GetValue(output)));
+        command.SetAction(result => Execute(result.GetValue(cgroup), result.GetValue(state)!, result.GetValue(output)));
         return command;
     }
 
-    private static int Execute(string? cgroup, OutputFormat format)
+    private static int Execute(string? cgroup, string stateDirectory, OutputFormat format)
     {
-        var features = FeatureProbes.Run(cgroup);
+        var features = FeatureProbes.Run(cgroup, stateDirectory);
         var report = new SupportReport(features, BpfRequirements.WhyNotByDefault());
         using var output = new StreamWriter(Console.OpenStandardOutput());
         if (format == OutputFormat.Json)

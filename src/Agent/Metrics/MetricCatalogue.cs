@@ -15,6 +15,7 @@ internal sealed class MetricCatalogue : IDisposable
     public const string UnprotectedSockets = "keepalive_unprotected_sockets";
     public const string AppliedTotal = "keepalive_applied_total";
     public const string ApplyFailuresTotal = "keepalive_apply_failures_total";
+    public const string ArrivalsLostTotal = "keepalive_arrivals_lost_total";
     public const string RestoredTotal = "keepalive_restored_total";
     public const string ScanDurationSeconds = "keepalive_scan_duration_seconds";
     public const string ScannedSockets = "keepalive_scanned_sockets";
@@ -56,6 +57,7 @@ internal sealed class MetricCatalogue : IDisposable
         [UnprotectedSockets] = "Connections to other hosts without keepalive, by reason: noPolicy, wouldApply, application, or why they could not be set.",
         [AppliedTotal] = "Times the policy's values were written to a socket.",
         [ApplyFailuresTotal] = "Selected sockets that could not be set, by reason.",
+        [ArrivalsLostTotal] = "New connections that were set and not reported when they were, as there were too many; those still open count at the next pass.",
         [RestoredTotal] = "Sockets given back to their application as they were.",
         [ScanDurationSeconds] = "Duration of a pass over the node's sockets, without time spent spreading changes.",
         [ScannedSockets] = "Sockets enumerated in the last pass.",
@@ -90,6 +92,7 @@ internal sealed class MetricCatalogue : IDisposable
         Meter = new Meter(MeterName);
         Applied = Meter.CreateCounter<long>(AppliedTotal);
         ApplyFailures = Meter.CreateCounter<long>(ApplyFailuresTotal);
+        ArrivalsLost = Meter.CreateCounter<long>(ArrivalsLostTotal);
         Restored = Meter.CreateCounter<long>(RestoredTotal);
         PolicyLoadFailures = Meter.CreateCounter<long>(PolicyLoadFailuresTotal);
         Probes = Meter.CreateCounter<long>(ProbesTotal);
@@ -107,6 +110,8 @@ internal sealed class MetricCatalogue : IDisposable
     public Counter<long> Applied { get; }
 
     public Counter<long> ApplyFailures { get; }
+
+    public Counter<long> ArrivalsLost { get; }
 
     public Counter<long> Restored { get; }
 

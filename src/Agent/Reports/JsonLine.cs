@@ -8,7 +8,10 @@ namespace Keepalive.Agent.Reports;
 /// <summary>One JSON object on one line.</summary>
 internal static class JsonLine
 {
-    private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    /// <summary>For what people read too: quotes and letters as they are, control characters escaped. Not for embedding in HTML.</summary>
+    public static JavaScriptEncoder Encoder => JavaScriptEncoder.UnsafeRelaxedJsonEscaping;
+
+    private static readonly JsonWriterOptions Options = new() { Encoder = Encoder };
 
     public static void Append(StringBuilder text, Action<Utf8JsonWriter> write)
     {

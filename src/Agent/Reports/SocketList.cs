@@ -54,7 +54,7 @@ internal sealed class SocketList : ISocketSink
                 r.Rule?.Destination,
                 IsManaged(in r),
                 r.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed ? r.Reason : null);
-            output.WriteLine(JsonSerializer.Serialize(line, SocketJsonContext.Default.SocketJson));
+            output.WriteLine(JsonSerializer.Serialize(line, SocketJsonContext.Readable.SocketJson));
         }
     }
 
@@ -155,6 +155,9 @@ internal sealed record SocketJson(
     bool Managed,
     string? Reason);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(SocketJson))]
-internal sealed partial class SocketJsonContext : JsonSerializerContext;
+internal sealed partial class SocketJsonContext : JsonSerializerContext
+{
+    public static SocketJsonContext Readable { get; } =
+        new(new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JsonLine.Encoder });
+}

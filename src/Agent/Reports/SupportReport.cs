@@ -23,10 +23,10 @@ internal sealed class SupportReport(IReadOnlyList<Feature> features, string? not
     public void WriteTable(TextWriter output)
     {
         var width = features.Max(feature => feature.Name.Length) + 2;
-        output.WriteLine($"{"FEATURE".PadRight(width)}{"FOR",-7}{"ANSWER",-14}DETAIL");
+        output.WriteLine($"{"FEATURE".PadRight(width)}{"FOR",-9}{"ANSWER",-14}DETAIL");
         foreach (var feature in features)
         {
-            output.WriteLine($"{feature.Name.PadRight(width)}{feature.Use,-7}{Word(feature.Answer),-14}{Detail(feature)}".TrimEnd());
+            output.WriteLine($"{feature.Name.PadRight(width)}{feature.Use,-9}{Word(feature.Answer),-14}{Detail(feature)}".TrimEnd());
         }
         output.WriteLine();
         output.WriteLine($"auto takes {Auto ?? "no datapath"}: {Reason}");
@@ -38,9 +38,9 @@ internal sealed class SupportReport(IReadOnlyList<Feature> features, string? not
         {
             output.WriteLine(JsonSerializer.Serialize(
                 new FeatureJson(feature.Name, feature.Use, Word(feature.Answer), feature.Answer == Answer.No ? feature.Needs : null, feature.Detail),
-                SupportJsonContext.Default.FeatureJson));
+                SupportJsonContext.Readable.FeatureJson));
         }
-        output.WriteLine(JsonSerializer.Serialize(new ChoiceJson(Auto, Reason), SupportJsonContext.Default.ChoiceJson));
+        output.WriteLine(JsonSerializer.Serialize(new ChoiceJson(Auto, Reason), SupportJsonContext.Readable.ChoiceJson));
     }
 
     private Feature? FirstMissing(string path) =>
@@ -64,7 +64,7 @@ internal sealed class SupportReport(IReadOnlyList<Feature> features, string? not
 
 /// <summary>One line of <c>support -o json</c>.</summary>
 /// <param name="Feature">What was probed.</param>
-/// <param name="UsedBy">bpf, pidfd or both.</param>
+/// <param name="UsedBy">bpf, pidfd, both, or capture.</param>
 /// <param name="Answer">yes, no or inconclusive.</param>
 /// <param name="Needs">What it takes, where the answer is no.</param>
 /// <param name="Detail">What was found, or the reason.</param>
@@ -75,7 +75,10 @@ internal sealed record FeatureJson(string Feature, string UsedBy, string Answer,
 /// <param name="Reason">Why.</param>
 internal sealed record ChoiceJson(string? Auto, string Reason);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(FeatureJson))]
 [JsonSerializable(typeof(ChoiceJson))]
-internal sealed partial class SupportJsonContext : JsonSerializerContext;
+internal sealed partial class SupportJsonContext : JsonSerializerContext
+{
+    public static SupportJsonContext Readable { get; } =
+        new(new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JsonLine.Encoder });
+}

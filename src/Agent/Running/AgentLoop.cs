@@ -197,6 +197,7 @@ internal sealed partial class AgentLoop(
         }
         if (summary.Lost != _lost)
         {
+            metrics.ArrivalsLost.Add(summary.Lost - _lost);
             LogLost(summary.Lost - _lost);
             _lost = summary.Lost;
         }
@@ -318,7 +319,8 @@ internal sealed partial class AgentLoop(
     private partial void LogTrouble(string trouble);
 
     [LoggerMessage(EventIds.ArrivalsLost, LogLevel.Information,
-        "{Count} new connections were set and are not listed or counted: there were too many since the last pass")]
+        "{Count} new connections were set and could not be told of, as there were too many since the last pass; those that are still open are "
+        + "listed and counted all the same")]
     private partial void LogLost(long count);
 
     [LoggerMessage(EventIds.NothingToSee, LogLevel.Warning,

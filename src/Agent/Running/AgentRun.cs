@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Reflection;
+using System.Text.Json;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Destinations;
@@ -200,7 +201,11 @@ internal static partial class AgentRun
         });
         if (options.JsonLog)
         {
-            logging.AddJsonConsole(console => (console.TimestampFormat, console.UseUtcTimestamp) = ("yyyy-MM-ddTHH:mm:ss.fffZ", true));
+            logging.AddJsonConsole(console =>
+            {
+                (console.TimestampFormat, console.UseUtcTimestamp) = ("yyyy-MM-ddTHH:mm:ss.fffZ", true);
+                console.JsonWriterOptions = new JsonWriterOptions { Encoder = JsonLine.Encoder };
+            });
         }
         else
         {

@@ -34,19 +34,22 @@ internal sealed class ChosenDatapath : IDisposable
     /// <param name="inherited">What a predecessor knew.</param>
     /// <param name="state">Where changes are noted; null where none are made.</param>
     /// <param name="attach">Whether new connections are to be set when they are established, too.</param>
+    /// <param name="load">How the programs are loaded, where that is not the usual way.</param>
     /// <exception cref="DatapathException">bpf was asked for and cannot be had.</exception>
     public static ChosenDatapath Create(
         RunOptions options,
         PolicySnapshot first,
         InheritedSockets inherited,
         StateFile? state,
-        bool attach)
+        bool attach,
+        Func<KernelPrograms>? load = null)
     {
         string? why = null;
         if (options.Datapath != DatapathKind.Pidfd)
         {
-            why = options.Datapath == DatapathKind.Auto ? BpfRequirements.WhyNotByDefault() : null;
-            if (why is null && TryBpf(options, first, inherited, state, attach, out why) is { } chosen)
+            why = options.Cgroup is { } cgroup ? BpfRequirements.WrongCgroup(cgroup) : null;
+            why ??= options.Datapath == DatapathKind.Auto ? BpfRequirements.WhyNotByDefault() : null;
+            if (why is null && TryBpf(options, first, inherited, state, attach, load ?? (() => KernelPrograms.Load()), out why) is { } chosen)
             {
                 return chosen;
             }
@@ -70,6 +73,7 @@ internal sealed class ChosenDatapath : IDisposable
         InheritedSockets inherited,
         StateFile? state,
         bool attach,
+        Func<KernelPrograms> load,
         out string? whyNot)
     {
         var cgroup = options.Cgroup ?? BpfCgroups.Mount();
@@ -82,7 +86,7 @@ internal sealed class ChosenDatapath : IDisposable
         BpfDatapath? datapath = null;
         try
         {
-            programs = KernelPrograms.Load();
+            programs = load();
             datapath = new BpfDatapath(TimeProvider.System, programs, options.Namespaces, inherited, state, attach ? cgroup : null);
             datapath.Prepare(first);
             return new ChosenDatapath(datapath, programs, null);

@@ -1,6 +1,8 @@
 using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Agent.Capture;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
+using Keepalive.Linux.Capture;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Processes;
 
@@ -12,36 +14,101 @@ internal static class FeatureProbes
     private const string ForPidfd = "pidfd";
     private const string ForBpf = "bpf";
     private const string ForBoth = "both";
+    private const string ForCapture = "capture";
 
-    public static IReadOnlyList<Feature> Run(string? cgroup)
+    // A capability that only counts in the first user namespace, as what it is for is not of any other.
+    private static readonly bool s_inInitialUserNamespace = ProcFs.IsInInitialUserNamespace();
+
+    /// <param name="cgroup">The cgroup to attach to, null for the root of version 2.</param>
+    /// <param name="stateDirectory">Where <c>run</c> would have its lock and state.</param>
+    public static IReadOnlyList<Feature> Run(string? cgroup, string stateDirectory) =>
+    [
+        Owned(Capability.SysAdmin, "entering network namespaces", ForBoth),
+        Owned(Capability.SysPtrace, "finding namespaces and duplicating sockets of other processes", ForBoth),
+        StateDirectory(stateDirectory),
+        new Feature("whole node", ForBoth, ProcFs.SeesWholeNode() ? Answer.Yes : Answer.No, "the node's PID namespace (hostPID: true)", null),
+        SockDiagnosis(),
+        Duplicating(),
+        new Feature("libbpf", ForBpf, BpfLibrary.Version is null ? Answer.No : Answer.Yes, "libbpf.so.1 (Debian: libbpf1)", BpfLibrary.Version),
+        new Feature("programs", ForBpf, KernelPrograms.AreBuilt ? Answer.Yes : Answer.No, "a build with clang and libbpf's headers", null),
+        new Feature("BTF", ForBpf, BpfRequirements.HasBtf ? Answer.Yes : Answer.No, "Linux 5.4 with CONFIG_DEBUG_INFO_BTF=y", null),
+        .. BpfRequirements.Needed.Select(needed => OwnedForBpf(needed.Capability, needed.Use)),
+        Program("read sockets (iter/tcp)", "ka_read", "Linux 5.15"),
+        Program("set sockets (iter/tcp)", "ka_apply", "Linux 5.15"),
+        Program("set connections at once (sock_ops)", KernelPrograms.Established, "Linux 5.15"),
+        Program("see applications' own settings (cgroup/setsockopt)", KernelPrograms.OwnSetting, "Linux 5.15"),
+        Program("find namespaces (iter/task)", "ka_processes", "Linux 5.15"),
+        Program("find owners (iter/task_file)", "ka_owners", "Linux 5.15"),
+        .. Cgroup(cgroup ?? BpfCgroups.Mount()),
+        new Feature("libpcap", ForCapture, NativeLibraries.HasPcap ? Answer.Yes : Answer.No, CapturePrivileges.Library, null),
+        Owned(Capability.NetRaw, "capturing packets", ForCapture),
+        Capturing(),
+    ];
+
+    private static Feature Owned(Capability capability, string use, string path)
     {
-        List<Feature> features =
-        [
-            Capability(Linux.Processes.Capability.SysAdmin, "entering network namespaces", ForBoth),
-            Capability(Linux.Processes.Capability.SysPtrace, "finding namespaces and duplicating sockets of other processes", ForBoth),
-            new Feature("whole node", ForBoth, ProcFs.SeesWholeNode() ? Answer.Yes : Answer.No, "the node's PID namespace (hostPID: true)", null),
-            SockDiagnosis(),
-            Duplicating(),
-            new Feature("libbpf", ForBpf, BpfLibrary.Version is null ? Answer.No : Answer.Yes, "libbpf.so.1 (Debian: libbpf1)", BpfLibrary.Version),
-            new Feature("programs", ForBpf, KernelPrograms.AreBuilt ? Answer.Yes : Answer.No, "a build with clang and libbpf's headers", null),
-            new Feature("BTF", ForBpf, BpfRequirements.HasBtf ? Answer.Yes : Answer.No, "Linux 5.4 with CONFIG_DEBUG_INFO_BTF=y", null),
-            Capability(Linux.Processes.Capability.NetAdmin, "BPF programs that set socket options", ForBpf),
-            Program("read sockets (iter/tcp)", "ka_read", "Linux 5.15"),
-            Program("set sockets (iter/tcp)", "ka_apply", "Linux 5.15"),
-            Program("set connections at once (sock_ops)", KernelPrograms.Established, "Linux 5.15"),
-            Program("see applications' own settings (cgroup/setsockopt)", KernelPrograms.OwnSetting, "Linux 5.15"),
-            Program("find namespaces (iter/task)", "ka_processes", "Linux 5.15"),
-            Program("find owners (iter/task_file)", "ka_owners", "Linux 5.15"),
-            Cgroup(cgroup),
-        ];
-        return features;
+        var name = Capabilities.Name(capability);
+        return new Feature(name, path, Capabilities.Has(capability) ? Answer.Yes : Answer.No, $"{name}, for {use}", null);
     }
 
-    private static Feature Capability(Capability capability, string use, string path)
+    private static Feature OwnedForBpf(Capability capability, string use)
     {
-        var has = Capabilities.Has(capability);
+        var name = Capabilities.Name(capability);
+        if (!s_inInitialUserNamespace)
+        {
+            return new Feature(name, ForBpf, Answer.No, $"{name} in the initial user namespace, for {use}", "this is another user namespace");
+        }
         return new Feature(
-            Capabilities.Name(capability), path, has ? Answer.Yes : Answer.No, $"{Capabilities.Name(capability)}, for {use}", null);
+            name,
+            ForBpf,
+            BpfRequirements.Has(capability) ? Answer.Yes : Answer.No,
+            $"{name}, for {use}",
+            !Capabilities.Has(capability) && BpfRequirements.IsPartOfSysAdmin(capability) ? "part of CAP_SYS_ADMIN" : null);
+    }
+
+    /// <summary>Makes and removes a directory in the state directory or, where there is none yet, where it would be made.</summary>
+    private static Feature StateDirectory(string path)
+    {
+        const string name = "state directory";
+        var at = Path.GetFullPath(path);
+        while (!Path.Exists(at) && Path.GetDirectoryName(at) is { } parent)
+        {
+            at = parent;
+        }
+        try
+        {
+            Directory.Delete(Directory.CreateDirectory(Path.Combine(at, $".keepalive-agent-support-{Environment.ProcessId}")).FullName);
+            return new Feature(name, ForBoth, Answer.Yes, null, path);
+        }
+        catch (Exception e) when (e is UnauthorizedAccessException || (e is IOException && (e.HResult == Errno.EROFS || !Directory.Exists(at))))
+        {
+            var why = e is UnauthorizedAccessException ? $"{at}: permission denied" : Directory.Exists(at) ? $"{at} is read-only" : $"{at} is not a directory";
+            return new Feature(name, ForBoth, Answer.No, $"a directory that can be written to; --state-dir names another than {path}", why);
+        }
+        catch (IOException e)
+        {
+            // A full disk, for example: it may pass.
+            return new Feature(name, ForBoth, Answer.Inconclusive, null, e.Message);
+        }
+    }
+
+    private static Feature Capturing()
+    {
+        const string name = "capture packets";
+        if (CapturePrivileges.Missing() is { } missing)
+        {
+            return new Feature(name, ForCapture, Answer.Inconclusive, null, missing);
+        }
+        try
+        {
+            // The one interface that every namespace has; where it is down libpcap says so, after the kernel has agreed.
+            InterfaceCapture.Open("lo", "tcp", ownOnly: true).Dispose();
+            return new Feature(name, ForCapture, Answer.Yes, null, null);
+        }
+        catch (PcapException e)
+        {
+            return new Feature(name, ForCapture, Answer.Inconclusive, null, e.Message);
+        }
     }
 
     private static Feature SockDiagnosis()
@@ -95,7 +162,7 @@ internal static class FeatureProbes
             KernelPrograms.Try(program);
             return new Feature(name, ForBpf, Answer.Yes, null, null);
         }
-        catch (BpfException e) when (e.Errno is Errno.EPERM or Errno.EACCES or Errno.ENOMEM && e.Detail.Length == 0)
+        catch (BpfException e) when (e.Errno is Errno.EPERM or Errno.ENOMEM || (e.Errno == Errno.EACCES && e.Detail.Length == 0))
         {
             return new Feature(name, ForBpf, Answer.Inconclusive, null, BpfRequirements.Explain(e));
         }
@@ -105,17 +172,18 @@ internal static class FeatureProbes
         }
     }
 
-    private static Feature Cgroup(string? named)
+    private static IEnumerable<Feature> Cgroup(string? path)
     {
-        const string name = "cgroup version 2";
-        var path = named ?? BpfCgroups.Mount();
-        if (path is null)
-        {
-            return new Feature(name, ForBpf, Answer.No, "a mounted cgroup version 2 hierarchy; a hybrid one will do", null);
-        }
-        return BpfRequirements.MissingCapability() is { } missing
-            ? new Feature(name, ForBpf, Answer.Inconclusive, null, missing)
-            : new Feature(name, ForBpf, Answer.Yes, null, path);
+        const string name = "cgroup version 2", beside = "attach beside others' programs";
+        var wrong = path is null ? "no cgroup version 2 hierarchy is mounted" : BpfRequirements.WrongCgroup(path);
+        yield return wrong is null
+            ? new Feature(name, ForBpf, Answer.Yes, null, path)
+            : new Feature(name, ForBpf, Answer.No, "a directory of a mounted cgroup version 2 hierarchy; a hybrid one will do", wrong);
+        // Asking for what is attached takes the same as attaching (kernel/bpf/syscall.c, bpf_prog_query).
+        var unknown = wrong is null ? BpfRequirements.Missing() : "there is no such directory to attach to";
+        yield return unknown is not null ? new Feature(beside, ForBpf, Answer.Inconclusive, null, unknown)
+            : BpfRequirements.Obstacle(path!) is { } obstacle ? new Feature(beside, ForBpf, Answer.No, "programs that suffer others beside them", obstacle)
+            : new Feature(beside, ForBpf, Answer.Yes, null, null);
     }
 
     private static string Refused(string what) => $"{what}: a seccomp profile or a security module forbids it";

@@ -17,6 +17,9 @@ public static unsafe class BpfCgroups
 {
     private const int MostMaps = 64;
 
+    // More than the kernel lets anybody attach to one cgroup (BPF_CGROUP_MAX_PROGS).
+    private const int MostPrograms = 64;
+
     /// <summary>The directory the version 2 hierarchy is mounted at, null where it is not; on a hybrid node it has no controllers.</summary>
     public static string? Mount()
     {
@@ -53,6 +56,30 @@ public static unsafe class BpfCgroups
             }
         }
         return found;
+    }
+
+    /// <summary>A program of one of the kinds that this product attaches, at the cgroup or above it, that would not run any more beside another: it
+    /// was attached without BPF_F_ALLOW_MULTI. Null where there is none, or none can be seen.</summary>
+    /// <remarks>At the cgroup itself the kernel refuses to add to it. One above it, attached with BPF_F_ALLOW_OVERRIDE, it would silently leave out
+    /// from then on (kernel/bpf/cgroup.c, hierarchy_allows_attach and compute_effective_progs).</remarks>
+    public static (string Program, string Cgroup)? Unyielding(string cgroup)
+    {
+        foreach (var kind in (ReadOnlySpan<int>)[LinuxBpf.BPF_CGROUP_SOCK_OPS, LinuxBpf.BPF_CGROUP_SETSOCKOPT])
+        {
+            for (var at = Path.GetFullPath(cgroup); at is not null && CgroupDirectory.Look(at) == CgroupPath.Version2; at = Path.GetDirectoryName(at))
+            {
+                var (flags, count, first) = Programs(at, kind);
+                if (count > 0 && (flags & LinuxBpf.BPF_F_ALLOW_MULTI) == 0)
+                {
+                    return (Program(first) is { Length: > 0 } name ? name : $"number {first}", at);
+                }
+                if (count > 0)
+                {
+                    break;   // what is above these and suffers none beside it is left out already
+                }
+            }
+        }
+        return null;
     }
 
     /// <summary>Detaches whoever holds the link; false where the kernel refuses or it is gone.</summary>
@@ -106,6 +133,14 @@ public static unsafe class BpfCgroups
     {
         using var program = Open(BpfBpf.bpf_prog_get_fd_by_id(id));
         return program is not null && TryInfo<LinuxBpf.bpf_prog_info>(program, out var info) ? Name(info.name) : null;
+    }
+
+    private static (uint Flags, uint Count, uint First) Programs(string cgroup, int kind)
+    {
+        using var directory = FileDescriptor.TryOpen(cgroup, Unistd.O_RDONLY, out _);
+        var ids = stackalloc uint[MostPrograms];
+        uint flags = 0, count = MostPrograms;
+        return directory is not null && BpfBpf.bpf_prog_query(directory.Number, kind, 0, &flags, ids, &count) == 0 ? (flags, count, ids[0]) : default;
     }
 
     private static FileDescriptor? Open(int fd) => fd < 0 ? null : new FileDescriptor(fd);

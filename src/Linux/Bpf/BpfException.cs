@@ -7,6 +7,9 @@ namespace Keepalive.Linux.Bpf;
 public sealed class BpfException(string what, int errno, string detail)
     : IOException($"{what}: {new LinuxException("bpf", errno).Message["bpf: ".Length..]}{(detail.Length == 0 ? "" : "; " + detail)}")
 {
+    /// <summary>What was tried.</summary>
+    public string What { get; } = what;
+
     public int Errno { get; } = errno;
 
     /// <summary>What libbpf or the verifier said.</summary>

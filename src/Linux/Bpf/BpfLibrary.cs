@@ -30,7 +30,7 @@ public static unsafe class BpfLibrary
             Warnings.Clear();
             var result = work();
             // The first warning names the cause, those after it what followed from it.
-            said = Warnings.Count == 0 ? "" : Warnings[0];
+            said = Warnings.Count == 0 ? "" : Warnings[0].TrimEnd('.', '!');
             return result;
         }
     }

@@ -47,7 +47,7 @@ public sealed unsafe class BpfObject : IDisposable
                 loaded.SetConstants(constants);
                 var target = (nint)opened;
                 var errno = BpfLibrary.Listen(() => BpfLibbpf.bpf_object__load((void*)target) < 0 ? Marshal.GetLastPInvokeError() : 0, out said);
-                return errno == 0 ? loaded : throw new BpfException("loading the BPF programs", errno, VerifierLine(log) ?? said);
+                return errno == 0 ? loaded : throw new BpfException("loading the BPF programs", errno, VerifierLine(log) ?? Detail(errno, said));
             }
             catch
             {
@@ -77,7 +77,7 @@ public sealed unsafe class BpfObject : IDisposable
         var (what, where) = ((nint)Program(program), directory.Number);
         var link = (void*)BpfLibrary.Listen(() => (nint)BpfLibbpf.bpf_program__attach_cgroup((void*)what, where), out var said);
         errno = Marshal.GetLastPInvokeError();
-        return link is null ? throw new BpfException($"attaching {program} to the cgroup {cgroup}", errno, said) : new BpfLink(link);
+        return link is null ? throw new BpfException($"attaching {program} to the cgroup {cgroup}", errno, Detail(errno, said)) : new BpfLink(link);
     }
 
     /// <summary>Makes an iterator of a program of that kind.</summary>
@@ -87,7 +87,7 @@ public sealed unsafe class BpfObject : IDisposable
         var what = (nint)Program(program);
         var link = (void*)BpfLibrary.Listen(() => (nint)BpfLibbpf.bpf_program__attach_iter((void*)what, null), out var said);
         var errno = Marshal.GetLastPInvokeError();
-        return link is null ? throw new BpfException($"making the iterator {program}", errno, said) : new BpfIterator(new BpfLink(link));
+        return link is null ? throw new BpfException($"making the iterator {program}", errno, Detail(errno, said)) : new BpfIterator(new BpfLink(link));
     }
 
     /// <summary>Runs a program of the kind that sees packets on a packet that need not exist, and gives the packet back as it left it.</summary>
@@ -163,6 +163,9 @@ public sealed unsafe class BpfObject : IDisposable
             constants.CopyTo(new Span<byte>(target, constants.Length));
         }
     }
+
+    /// <summary>What libbpf says; where something is not permitted, that is advice about RLIMIT_MEMLOCK, which has no part in it since Linux 5.11.</summary>
+    private static string Detail(int errno, string said) => errno == Errno.EPERM ? "" : said;
 
     /// <summary>The verifier's verdict: the last line of its log before the statistics.</summary>
     private static string? VerifierLine(byte[] log)

@@ -83,6 +83,10 @@ internal static unsafe partial class BpfBpf
     [LibraryImport(BpfLibrary.Name, SetLastError = true)]
     internal static partial int bpf_obj_get_info_by_fd(int bpf_fd, void* info, uint* info_len);
 
+    /// <summary><paramref name="prog_cnt"/> says how many ids there is room for and, on return, how many programs there are (ENOSPC: more).</summary>
+    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    internal static partial int bpf_prog_query(int target_fd, int type, uint query_flags, uint* attach_flags, uint* prog_ids, uint* prog_cnt);
+
     [LibraryImport(BpfLibrary.Name, SetLastError = true)]
     internal static partial int bpf_link_detach(int link_fd);
 }

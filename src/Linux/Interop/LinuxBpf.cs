@@ -12,6 +12,7 @@ internal static class LinuxBpf
     internal const int BPF_LINK_TYPE_CGROUP = 3;
     internal const int BPF_CGROUP_SOCK_OPS = 3;
     internal const int BPF_CGROUP_SETSOCKOPT = 22;
+    internal const uint BPF_F_ALLOW_MULTI = 2;
 
     [InlineArray(16)]
     internal struct name16

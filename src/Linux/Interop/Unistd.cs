@@ -10,6 +10,7 @@ internal static unsafe partial class Unistd
     internal const int O_CREAT = 0x40;
     internal const int O_TRUNC = 0x200;
     internal const int O_CLOEXEC = 0x80000;
+    internal const int STDERR_FILENO = 2;
     internal const int LOCK_EX = 2;
     internal const int LOCK_NB = 4;
 
@@ -32,6 +33,10 @@ internal static unsafe partial class Unistd
     /// <summary>pwrite(2): bytes written, or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint pwrite(SafeHandle fd, void* buf, nuint count, long offset);
+
+    /// <summary>write(2): bytes written, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint write(int fd, void* buf, nuint count);
 
     /// <summary>readlink(2): bytes placed in the buffer (not terminated), or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]

@@ -33,6 +33,10 @@ public static class ProcFs
     /// (include/linux/proc_ns.h, PROC_PID_INIT_INO).</summary>
     public static bool SeesWholeNode() => Inode("/proc/self/ns/pid") == 0xEFFFFFFC;
 
+    /// <summary>Whether this process is in the first user namespace (include/linux/proc_ns.h, PROC_USER_INIT_INO): capabilities that it has in
+    /// another count only for what belongs to that.</summary>
+    public static bool IsInInitialUserNamespace() => Inode("/proc/self/ns/user") == 0xEFFFFFFD;
+
     /// <summary>The path that names a process's network namespace to setns(2).</summary>
     public static string NetworkNamespacePath(int pid) => $"/proc/{pid}/ns/net";
 

@@ -161,11 +161,40 @@ public sealed class AttachedTests : IDisposable
         const int tooMany = 70_000;
         Assert.Equal([new(Guide, tooMany)], _lab.Client.ConnectShort(Lab.ServerAddress, _port, tooMany).Seen);
         var last = _lab.Client.Connect(Lab.ServerAddress, _port);
+        _lab.Client.Set(last, HolderOption.Idle, 1000);
         var lost = _rig.Pass().Lost;
         Assert.InRange(lost, 1, tooMany);
-        // The one that still lives is among the lost; its namespace's reading has told of it.
-        Assert.Equal(tooMany + 1 - lost + 1, _rig.All.Count(r => r.Changed));
-        Assert.Equal(new KeepaliveOptions(false, 7200, 75, 9), _rig.Records[_lab.Client.Cookie(last)].Found);
+        // The one that still lives is among the lost; its namespace's reading has told of it, and of what became of the application's own value.
+        Assert.Equal(tooMany + 1 - lost + 2, _rig.All.Count(r => r.Changed));
+        Assert.Equal(new KeepaliveOptions(false, 1000, 75, 9), _rig.Records[_lab.Client.Cookie(last)].Found);
+        Assert.Equal(
+            [new KeepaliveOptions(false, 1000, 75, 9), new KeepaliveOptions(true, 1000, 10, 20)],
+            _rig.All.Where(r => r.Cookie == _lab.Client.Cookie(last) && r.Changed).Select(r => r.Replaced!.Value));
+        Assert.DoesNotContain(_rig.AllOfNextPass(), r => r.Changed);
+    }
+
+    [Theory]
+    [InlineData(null, null, 1)]
+    [InlineData(nameof(HolderOption.Keepalive), 1, 1)]
+    [InlineData(nameof(HolderOption.Idle), 700, 1)]
+    [InlineData(nameof(HolderOption.Idle), 1000, 2)]
+    [InlineData(nameof(HolderOption.Interval), 30, 2)]
+    [InlineData(nameof(HolderOption.Keepalive), 0, 2)]
+    public void Changes_ApplicationWritesAfterConnecting_AreToldOnceEachAndEachIsReal(string? option, int? value, int changes)
+    {
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        if (option is not null)
+        {
+            _lab.Client.Set(id, Enum.Parse<HolderOption>(option), value!.Value);
+        }
+        var written = _lab.Client.Get(id);
+        _rig.Pass();
+        Assert.Equal(Guide, _lab.Client.Get(id));
+        // From what to what, in the order it happened: at establishment, and again only if the application has written something else by then.
+        (KeepaliveValues, KeepaliveValues)[] expected = written == Guide ? [(Untouched, Guide)] : [(Untouched, Guide), (written, Guide)];
+        Assert.Equal(changes, expected.Length);
+        Assert.Equal(expected, _rig.All.Where(r => r.Cookie == _lab.Client.Cookie(id) && r.Changed).Select(r => (Values(r.Replaced), Values(r.Current))));
+        Assert.DoesNotContain(_rig.AllOfNextPass(), r => r.Changed);
     }
 
     [Fact]
@@ -252,6 +281,8 @@ public sealed class AttachedTests : IDisposable
         Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
         Assert.Equal(0, CgroupPrograms.RemoveLeftovers(_cgroup.Path));
     }
+
+    private static KeepaliveValues Values(KeepaliveOptions? options) => options is { } o ? new(o.Enabled, o.Time, o.Interval, o.Probes) : throw new ArgumentNullException(nameof(options));
 
     public void Dispose()
     {

@@ -45,6 +45,13 @@ internal sealed class Rig : IDisposable, ISocketSink
         return _datapath!.Pass(Policy, (scope ?? new PassScope()) with { Owners = true }, this);
     }
 
+    /// <summary>Everything that another pass, over everything, reports.</summary>
+    public List<SocketRecord> AllOfNextPass()
+    {
+        Pass(new PassScope { Full = true });
+        return All;
+    }
+
     /// <summary>What a kill and a new start amount to: nothing is finished or written, the state file is read as it stands.</summary>
     public void Restart()
     {

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Policies;
+using Keepalive.Config.Compilation;
 using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
@@ -50,24 +51,30 @@ internal sealed class Arrivals : IDisposable
                 continue;
             }
             var (local, remote) = (arrival.tuple.Local, arrival.tuple.Remote);
-            var (found, set) = (arrival.found.ToOptions(), arrival.set.ToOptions());
-            sink.Socket(new SocketRecord
-            {
-                Namespace = arrival.tuple.netns,
-                Cookie = arrival.tuple.cookie,
-                Local = local,
-                Remote = remote,
-                State = Linux.Sockets.TcpState.Established,
-                Timer = Linux.Netlink.TcpTimer.Keepalive,
-                TimerExpires = (uint)set.Time * 1000,
-                Found = found,
-                Current = set,
-                Replaced = found,
-                Rule = policy.Match(in local, in remote),
-                Outcome = SocketOutcome.Managed,
-                Changed = true,
-            });
+            sink.Socket(Record(in arrival.tuple, in arrival.found, in arrival.set, policy.Match(in local, in remote)));
         }
+    }
+
+    /// <summary>What is told of a socket that was set when it was established.</summary>
+    public static SocketRecord Record(in BpfAbi.ka_tuple tuple, in BpfAbi.ka_values before, in BpfAbi.ka_values after, CompiledRule? rule)
+    {
+        var (found, set) = (before.ToOptions(), after.ToOptions());
+        return new SocketRecord
+        {
+            Namespace = tuple.netns,
+            Cookie = tuple.cookie,
+            Local = tuple.Local,
+            Remote = tuple.Remote,
+            State = Linux.Sockets.TcpState.Established,
+            Timer = Linux.Netlink.TcpTimer.Keepalive,
+            TimerExpires = (uint)set.Time * 1000,
+            Found = found,
+            Current = set,
+            Replaced = found,
+            Rule = rule,
+            Outcome = SocketOutcome.Managed,
+            Changed = true,
+        };
     }
 
     /// <summary>The namespaces of what was taken out.</summary>

@@ -25,12 +25,12 @@ internal sealed class AtOnce : IDisposable
     {
         _kernel = kernel;
         _state = state;
-        _policy = new KernelPolicy(kernel.Policy);
+        _policy = new KernelPolicy(kernel.Policy, kernel.MostRules);
         _arrivals = new Arrivals(kernel);
         try
         {
             kernel.Namespaces.Clear();
-            _policy.Replace(PolicySnapshot.Empty);
+            _policy.Suspend();
             _attached = new CgroupPrograms(kernel, cgroup);
         }
         catch
@@ -69,8 +69,11 @@ internal sealed class AtOnce : IDisposable
         }
     }
 
+    /// <summary>Leaves new connections to the passes: a policy that is in force no more must not go on setting them.</summary>
+    public void Suspend() => _policy.Suspend();
+
     /// <summary>Lists the namespaces there are, then puts the policy in force.</summary>
-    /// <exception cref="LinuxException">No memory; the policy before is still in force.</exception>
+    /// <exception cref="LinuxException">No memory; the policy before is still in force in the kernel.</exception>
     public void Update(PolicySnapshot policy, IReadOnlyCollection<WatchedNamespace> namespaces)
     {
         var gone = _listed.Keys.ToHashSet();

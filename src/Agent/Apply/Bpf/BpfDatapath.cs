@@ -31,6 +31,9 @@ internal sealed class BpfDatapath : IDatapath
     /// <summary>Every namespace is read at least this often.</summary>
     public static readonly TimeSpan DumpPeriod = PidfdDatapath.DumpPeriod;
 
+    /// <summary>A policy that did not fit is tried again after 1, 2, 4, … and at most two to the power of this many passes.</summary>
+    private const int MostAttemptsApart = 6;
+
     private static readonly HashSet<ulong> s_none = [];
 
     private readonly TimeProvider _time;
@@ -50,6 +53,9 @@ internal sealed class BpfDatapath : IDatapath
     private readonly List<PlannedChange> _changes = [];
     private BpfAbi.ka_settings _settings;
     private string? _trouble;
+    private PolicySnapshot? _tooLarge;
+    private int _attempts;
+    private long _nextAttempt;
     private long _auditedAt;
     private long _passes;
 
@@ -195,17 +201,26 @@ internal sealed class BpfDatapath : IDatapath
         }
     }
 
+    /// <summary>Has new connections set by this policy. One that does not fit into the kernel is in force all the same, by the passes alone, and
+    /// tried again in more and more of them.</summary>
     private void UpdateAtOnce(PolicySnapshot policy)
     {
+        if (_atOnce is null || (ReferenceEquals(policy, _tooLarge) && _passes < _nextAttempt))
+        {
+            return;
+        }
         try
         {
-            _atOnce?.Update(policy, _namespaces.Watched);
-            _trouble = null;
+            _atOnce.Update(policy, _namespaces.Watched);
+            (_trouble, _tooLarge) = (null, null);
         }
         catch (LinuxException e)
         {
-            // New connections go by the policy before until the pass after them; that one needs no room in the kernel.
-            _trouble = $"New connections are not set when they are established, but in passes: {e.Message}";
+            _atOnce.Suspend();
+            _attempts = ReferenceEquals(policy, _tooLarge) ? Math.Min(_attempts + 1, MostAttemptsApart) : 0;
+            _nextAttempt = _passes + (1L << _attempts);
+            _tooLarge = policy;
+            _trouble = $"New connections are not set when they are established, but in passes: {BpfRequirements.Explain(e)}";
         }
     }
 

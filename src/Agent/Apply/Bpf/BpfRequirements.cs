@@ -19,24 +19,55 @@ internal static class BpfRequirements
 
     public static bool HasBtf => File.Exists(BtfPath);
 
+    /// <summary>The capabilities, and what each is needed for.</summary>
+    public static IReadOnlyList<(Capability Capability, string Use)> Needed { get; } =
+    [
+        (Capability.Bpf, "loading BPF programs"),
+        (Capability.Perfmon, "BPF programs that read the kernel's own structures"),
+        (Capability.NetAdmin, "BPF programs that set socket options, and entering namespaces by a socket of theirs"),
+    ];
+
     /// <summary>The capability that is missing, in a sentence; null when all are there.</summary>
-    public static string? MissingCapability()
+    public static string? MissingCapability() =>
+        !ProcFs.IsInInitialUserNamespace()
+            ? $"{string.Join(", ", Needed.Select(needed => Capabilities.Name(needed.Capability)))} in the initial user namespace are missing: the agent "
+                + "is in another user namespace, and what it is allowed there does not count for BPF"
+            : Needed.Where(needed => !Has(needed.Capability)).Select(needed => $"{Capabilities.Name(needed.Capability)} is missing: needed for {needed.Use}")
+                .FirstOrDefault();
+
+    /// <summary>Whether a capability is there, or another that stands for it.</summary>
+    public static bool Has(Capability capability) => Capabilities.Has(capability) || IsPartOfSysAdmin(capability);
+
+    /// <summary>Whether CAP_SYS_ADMIN is there and stands for a capability, as it does for those that were split from it (include/linux/capability.h,
+    /// bpf_capable and perfmon_capable).</summary>
+    public static bool IsPartOfSysAdmin(Capability capability) =>
+        capability is Capability.Bpf or Capability.Perfmon && Capabilities.Has(Capability.SysAdmin);
+
+    /// <summary>What is wrong with a cgroup to attach to, and what to do about it; null when nothing is.</summary>
+    public static string? WrongCgroup(string path)
     {
-        foreach (var (capability, use) in new[]
+        var why = CgroupDirectory.Look(path) switch
         {
-            (Capability.Bpf, "loading BPF programs"),
-            (Capability.Perfmon, "BPF programs that read the kernel's own structures"),
-            (Capability.NetAdmin, "BPF programs that set socket options, and entering namespaces by a socket of theirs"),
-        })
-        {
-            // CAP_SYS_ADMIN stands for the first two (include/linux/bpf.h, capability.h).
-            if (!Capabilities.Has(capability) && (capability == Capability.NetAdmin || !Capabilities.Has(Capability.SysAdmin)))
-            {
-                return $"{Capabilities.Name(capability)} is missing: needed for {use}";
-            }
-        }
-        return null;
+            CgroupPath.Version2 => null,
+            CgroupPath.Version1 => "it is of version 1",
+            CgroupPath.OtherDirectory => "it is on another file system",
+            CgroupPath.NotADirectory => "it is not a directory",
+            CgroupPath.Missing => "it does not exist",
+            _ => "it cannot be looked at",
+        };
+        return why is null ? null
+            : $"{path} is not a cgroup version 2 directory: {why}; "
+                + (BpfCgroups.Mount() is { } mount
+                    ? $"version 2 is mounted at {mount}: give that or a directory in it"
+                    : "version 2 is not mounted here: mount it (mount -t cgroup2 none DIR), or use --datapath pidfd");
     }
+
+    /// <summary>What keeps others' programs from running beside this one's at a cgroup; null where nothing does.</summary>
+    public static string? Obstacle(string cgroup) =>
+        BpfCgroups.Unyielding(cgroup) is var (program, at)
+            ? $"program {program} is attached to {at} without BPF_F_ALLOW_MULTI and suffers none beside it ('bpftool cgroup show {at}'); have its owner "
+                + "attach it with that flag"
+            : null;
 
     /// <summary>What can be seen to be missing without trying; null when nothing is.</summary>
     public static string? Missing() =>
@@ -55,9 +86,9 @@ internal static class BpfRequirements
     public static string Explain(Exception e) => e switch
     {
         BpfException { Errno: Errno.EPERM or Errno.EACCES, Detail.Length: 0 } or LinuxException { Errno: Errno.EPERM } =>
-            $"{e.Message}: {(Lockdown() is { } lockdown ? $"kernel lockdown is {lockdown}" : "a seccomp profile or a security module forbids it, or the agent is in a user namespace")}",
-        LinuxException { Errno: Errno.ENOMEM or Errno.ENOSPC } => $"{e.Message}: the policies do not fit into the memory that the kernel gives the agent for them",
-        BpfException { Errno: Errno.ENOMEM } => $"{e.Message}: the memory limit is too low for the programs' maps",
+            $"{e.Message}: {(Lockdown() is { } lockdown ? $"kernel lockdown is {lockdown}" : "a seccomp profile or a security module forbids it")}",
+        LinuxException { Errno: Errno.ENOMEM or Errno.ENOSPC or Errno.E2BIG } => $"{e.Message}: the policies do not fit into the memory that the kernel gives the agent for them",
+        BpfException { Errno: Errno.ENOMEM } failed => $"{failed.What}: {Errno.Name(failed.Errno)}: the memory limit is too low for the programs' maps",
         _ => e.Message,
     };
 

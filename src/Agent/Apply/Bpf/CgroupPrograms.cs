@@ -1,3 +1,4 @@
+using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
 using Keepalive.Linux.Processes;
 
@@ -15,6 +16,10 @@ internal sealed class CgroupPrograms : IDisposable
     public CgroupPrograms(KernelPrograms kernel, string cgroup)
     {
         RemoveLeftovers(cgroup);
+        if (BpfRequirements.Obstacle(cgroup) is { } obstacle)
+        {
+            throw new BpfException($"attaching to the cgroup {cgroup}", Errno.EPERM, obstacle);
+        }
         // First what notes an application's own settings, then what needs them noted.
         _ownSetting = kernel.AttachToCgroup(KernelPrograms.OwnSetting, cgroup);
         try

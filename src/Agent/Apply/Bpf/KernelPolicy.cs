@@ -8,13 +8,26 @@ using Keepalive.Linux.Bpf;
 namespace Keepalive.Agent.Apply.Bpf;
 
 /// <summary>The policy as the kernel has it: a map of prefixes that is built aside and put in place whole.</summary>
-internal sealed class KernelPolicy(BpfMap slot) : IDisposable
+internal sealed class KernelPolicy : IDisposable
 {
     private const int FamilyAndPort = 32;
     private const int MappedBits = 96;
 
+    private readonly BpfMap _slot;
+    private readonly int _mostRules;
+    private readonly BpfMap _nothing;
     private BpfMap? _rules;
     private (PolicySnapshot Policy, BpfMap Rules)? _prepared;
+
+    /// <param name="slot">Where the programs find the policy in force.</param>
+    /// <param name="mostRules">Rules that a policy may have; the kernel refuses what is beyond them.</param>
+    /// <exception cref="LinuxException">No memory.</exception>
+    public KernelPolicy(BpfMap slot, int mostRules = int.MaxValue)
+    {
+        _slot = slot;
+        _mostRules = mostRules;
+        _nothing = Build(PolicySnapshot.Empty);
+    }
 
     /// <summary>The policy in force in the kernel.</summary>
     public PolicySnapshot Current { get; private set; } = PolicySnapshot.Empty;
@@ -40,22 +53,32 @@ internal sealed class KernelPolicy(BpfMap slot) : IDisposable
         {
             Prepare(policy);
         }
-        slot.Update(0, _prepared!.Value.Rules);
+        _slot.Update(0, _prepared!.Value.Rules);
         _rules?.Dispose();
         _rules = _prepared.Value.Rules;
         _prepared = null;
         Current = policy;
     }
 
+    /// <summary>Puts no policy in force, for which there is always room, and gives back the memory of the one before.</summary>
+    public void Suspend()
+    {
+        _slot.Update(0, _nothing);
+        _rules?.Dispose();
+        _rules = null;
+        Current = PolicySnapshot.Empty;
+    }
+
     public void Dispose()
     {
         _prepared?.Rules.Dispose();
         _rules?.Dispose();
+        _nothing.Dispose();
     }
 
-    private static BpfMap Build(PolicySnapshot policy)
+    private BpfMap Build(PolicySnapshot policy)
     {
-        var rules = BpfMap.CreatePrefixes<BpfAbi.ka_prefix, BpfAbi.ka_rule>("ka_rules", Math.Max(1, policy.Policy.Rules.Length));
+        var rules = BpfMap.CreatePrefixes<BpfAbi.ka_prefix, BpfAbi.ka_rule>("ka_rules", Math.Clamp(policy.Policy.Rules.Length, 1, _mostRules));
         try
         {
             for (var i = 0; i < policy.Policy.Rules.Length; i++)

@@ -30,6 +30,9 @@ internal sealed class KernelPrograms : IDisposable
     /// <summary>Whether this build has the programs in it; it has not where there was no compiler for them.</summary>
     public static bool AreBuilt => typeof(KernelPrograms).Assembly.GetManifestResourceInfo("keepalive.bpf.o") is not null;
 
+    /// <summary>How many rules a policy may have; there is no limit but memory, except in tests of what happens where there is none.</summary>
+    public int MostRules { get; init; } = int.MaxValue;
+
     /// <summary>Yields a <see cref="BpfAbi.ka_socket"/> for each socket of a namespace.</summary>
     public BpfIterator Reader { get; }
 
@@ -56,9 +59,10 @@ internal sealed class KernelPrograms : IDisposable
 
     /// <summary>Loads them.</summary>
     /// <param name="withTests">Also the program by which a test asks for the rule of an address.</param>
+    /// <param name="mostRules">See <see cref="MostRules"/>.</param>
     /// <exception cref="BpfException">The kernel, its verifier or libbpf refused.</exception>
     /// <exception cref="LinuxException">What a run needs besides cannot be made.</exception>
-    public static KernelPrograms Load(bool withTests = false)
+    public static KernelPrograms Load(bool withTests = false, int mostRules = int.MaxValue)
     {
         Span<byte> constants = stackalloc byte[sizeof(uint)];
         BitConverter.TryWriteBytes(constants, KernelClock.TicksPerSecond());
@@ -67,7 +71,7 @@ internal sealed class KernelPrograms : IDisposable
             Image(), [Established, OwnSetting, Read, Apply, Owners, Processes, .. withTests ? tests : []], withTests ? [] : tests, constants);
         try
         {
-            return new KernelPrograms(loaded);
+            return new KernelPrograms(loaded) { MostRules = mostRules };
         }
         catch
         {

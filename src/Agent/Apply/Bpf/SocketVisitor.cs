@@ -94,8 +94,9 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
             _ledger.Remember(socket, AsIfUntouched(in seen));
             if (!_announced.Contains(socket.Cookie))
             {
-                // The ring had no room for it, or it came after the ring was read.
-                socket.Replaced = seen.found.ToOptions();
+                // The ring had no room for it, or it came after the ring was read. It is a change of its own: another may follow in this pass.
+                // What the application has written since counts as found.
+                _pass.Sink.Socket(Arrivals.Record(in seen.tuple, in seen.found, in seen.set, rule));
             }
         }
         _watched.Sockets.Add(socket.Cookie, socket);

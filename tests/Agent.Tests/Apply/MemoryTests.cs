@@ -1,0 +1,125 @@
+using System.Net;
+using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Running;
+using Keepalive.Config;
+using Keepalive.Linux;
+using Keepalive.Linux.Bpf;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Apply;
+
+/// <summary>Policies of many thousand prefixes, and what becomes of those that the kernel has no memory for.</summary>
+public sealed class MemoryTests : IDisposable
+{
+    private const int Prefixes = 60_000;
+
+    /// <summary>Where the kernel's room for rules is to end in these tests: what it says then is its own.</summary>
+    private const int Room = 1_000;
+
+    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+    private static readonly KeepaliveValues Other = new(true, 60, 5, 3);
+
+    private readonly TestCgroup _cgroup;
+    private readonly Lab _lab;
+    private readonly int _port;
+
+    public MemoryTests()
+    {
+        Datapaths.RequireBpf();
+        _cgroup = new TestCgroup();
+        _lab = new Lab();
+        _cgroup.Add(_lab.Client.Pid);
+        _port = _lab.Server.Listen();
+    }
+
+    [Fact]
+    public void Policy_ManyThousandPrefixes_IsInForceAtEstablishment()
+    {
+        using var rig = new Rig(_lab.Client.NetnsPath, Datapaths.AttachedBpf(_cgroup.Path)) { Policy = Large("time: 60s, interval: 5s, probes: 3") };
+        Assert.True(rig.Policy.Policy.Rules.Length > Prefixes);
+        Assert.Null(rig.Pass().Trouble);
+        Assert.Equal(Other, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+    }
+
+    [Fact]
+    public void Start_PolicyDoesNotFit_BpfIsRefusedAndAutoTakesPidfd()
+    {
+        const string reason = "bpf_map_update_elem: ENOSPC (No space left on device): the policies do not fit into the memory that the kernel gives the agent for them";
+        static KernelPrograms Load() => KernelPrograms.Load(mostRules: Room);
+        var policy = Large("time: 60s");
+        var refused = Assert.Throws<DatapathException>(() => ChosenDatapath.Create(Options(DatapathKind.Bpf), policy, [], null, attach: true, Load));
+        Assert.Equal(reason, refused.Message);
+        using var chosen = ChosenDatapath.Create(Options(DatapathKind.Auto), policy, [], null, attach: true, Load);
+        Assert.Equal(("pidfd", reason), (chosen.Datapath.Name, chosen.WhyNotBpf));
+        // What failed has left nothing at the cgroup.
+        Assert.Empty(BpfCgroups.Attached(_cgroup.Path));
+        Assert.Equal(Untouched, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+    }
+
+    [Fact]
+    public void Explain_NoMemoryForThePrograms_SaysSoInWordsOfItsOwn() => Assert.Equal(
+        "loading the BPF programs: ENOMEM: the memory limit is too low for the programs' maps",
+        BpfRequirements.Explain(new BpfException("loading the BPF programs", Errno.ENOMEM, "libbpf: map 'arrivals': failed to create: Cannot allocate memory(-12)")));
+
+    [Fact]
+    public void Reload_PolicyDoesNotFit_ItIsInForceByPassesUntilOneFits()
+    {
+        using var kernel = KernelPrograms.Load(mostRules: Room);
+        using var rig = new Rig(
+            _lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(TimeProvider.System, kernel, only, known, state, _cgroup.Path));
+        rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
+        Assert.Null(rig.Pass().Trouble);
+        var before = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Assert.Equal(Guide, _lab.Client.Get(before));
+
+        rig.Policy = Large("time: 60s, interval: 5s, probes: 3");
+        var trouble = rig.Pass().Trouble;
+        Assert.StartsWith("New connections are not set when they are established, but in passes: ", trouble, StringComparison.Ordinal);
+        Assert.Contains("do not fit into the memory", trouble, StringComparison.Ordinal);
+        Assert.Equal(Other, _lab.Client.Get(before));
+        // Neither by the new policy, for which there is no room, nor by the one before, which is in force no more.
+        for (var pass = 0; pass < 3; pass++)
+        {
+            var between = _lab.Client.Connect(Lab.ServerAddress, _port);
+            Assert.Equal(Untouched, _lab.Client.Get(between));
+            Assert.Equal(trouble, rig.Pass().Trouble);
+            Assert.Equal(Other, _lab.Client.Get(between));
+        }
+
+        rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
+        Assert.Null(rig.Pass().Trouble);
+        Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+        Assert.Equal(Guide, _lab.Client.Get(before));
+    }
+
+    public void Dispose()
+    {
+        _lab.Dispose();
+        _cgroup.Dispose();
+    }
+
+    /// <summary>The lab's server, and many addresses besides.</summary>
+    private static PolicySnapshot Large(string keepalive) => Rig.PolicyFor(
+        string.Join(", ", Enumerable.Range(0, Prefixes).Select(i => $"198.{18 + (i >> 16)}.{(i >> 8) & 255}.{i & 255}").Prepend(Lab.ServerAddress)), keepalive);
+
+    private RunOptions Options(DatapathKind datapath) => new()
+    {
+        Policies = [],
+        Listen = new IPEndPoint(IPAddress.Loopback, 0),
+        Interval = TimeSpan.FromSeconds(5),
+        Datapath = datapath,
+        Cgroup = _cgroup.Path,
+        Existing = ExistingMode.Tighten,
+        Side = Side.Client,
+        DryRun = false,
+        Once = false,
+        RestoreOnExit = false,
+        Namespaces = [_lab.Client.NetnsPath],
+        StateDirectory = "/nonexistent",
+        Capture = false,
+        JsonLog = false,
+    };
+}
