@@ -197,7 +197,7 @@ internal sealed partial class AgentLoop(
         }
         if (summary.Lost != _lost)
         {
-            metrics.ArrivalsLost.Add(summary.Lost - _lost);
+            publisher.ArrivalsLost(summary.Lost - _lost);
             LogLost(summary.Lost - _lost);
             _lost = summary.Lost;
         }

@@ -63,6 +63,9 @@ internal sealed class Publisher(
         Publish(null);
     }
 
+    /// <summary>New connections were set and not reported.</summary>
+    public void ArrivalsLost(long count) => metrics.ArrivalsLost.Add(count);
+
     public void Failed(string reason) => Publish(reason);
 
     private void Publish(string? passFailure)
