@@ -73,7 +73,7 @@ internal sealed partial class ImageRoot : IDisposable
             {
                 Command.Run("sh", "-c", $"mkdir -p '{Root}{Programs}' && cp -r '{Path.GetDirectoryName(program)}/.' '{Root}{Programs}'");
             }
-            Directory.CreateDirectory(StateDirectory);
+            ForgetState();
             WritePolicies("");
         }
         catch
@@ -102,6 +102,16 @@ internal sealed partial class ImageRoot : IDisposable
 
     /// <summary>Whether something is in the image; a path from its root.</summary>
     public bool Has(string path) => Path.Exists(Path.Join(Root, path));
+
+    /// <summary>Empties the state directory, as a reboot does.</summary>
+    public void ForgetState()
+    {
+        if (Directory.Exists(StateDirectory))
+        {
+            Directory.Delete(StateDirectory, recursive: true);
+        }
+        Directory.CreateDirectory(StateDirectory);
+    }
 
     /// <summary>Lays the policies as the kubelet lays a ConfigMap: files are links through a directory that is a link itself.</summary>
     public void WritePolicies(string text)

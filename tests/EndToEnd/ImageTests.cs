@@ -7,7 +7,7 @@ using Xunit;
 namespace Keepalive.EndToEnd;
 
 /// <summary>The image's files alone, read-only, under exactly the DaemonSet's capabilities: everything works that is to work there.</summary>
-public sealed class ImageTests : IDisposable
+public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
 {
     private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
     private static readonly KeepaliveValues Set = new(true, 60, 10, 6);
@@ -17,10 +17,11 @@ public sealed class ImageTests : IDisposable
     private readonly string _address;
     private readonly int _port;
 
-    public ImageTests()
+    public ImageTests(Shared shared)
     {
         Live.Require("bash", "capsh", "dpkg", "ldd", "mount");
-        _image = new ImageRoot();
+        _image = shared.Image;
+        _image.ForgetState();
         _lab = new Lab();
         // The agent sees the whole machine here: an address that no other test, nor one of another run, has connections to.
         _address = string.Create(CultureInfo.InvariantCulture, $"198.18.{Environment.ProcessId / 250 % 250}.{Environment.ProcessId % 250 + 1}");
@@ -158,7 +159,16 @@ public sealed class ImageTests : IDisposable
     public void Dispose()
     {
         _lab?.Dispose();
-        _image?.Dispose();
+    }
+
+    /// <summary>One image for all of these tests, put together by the first that can run.</summary>
+    public sealed class Shared : IDisposable
+    {
+        private ImageRoot? _image;
+
+        internal ImageRoot Image => _image ??= new ImageRoot();
+
+        public void Dispose() => _image?.Dispose();
     }
 
     private CommandResult Run(string? without = null, string? program = null, params string[] arguments) =>
