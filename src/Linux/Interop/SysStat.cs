@@ -10,6 +10,7 @@ internal static unsafe partial class SysStat
     internal const uint STATX_INO = 0x100;
     internal const int S_IFMT = 0xF000;
     internal const int S_IFSOCK = 0xC000;
+    internal const int S_IFREG = 0x8000;
 
     /// <summary>struct statx (linux/stat.h); the fields this program reads.</summary>
     [StructLayout(LayoutKind.Explicit, Size = 256)]

@@ -17,8 +17,8 @@ internal static class AdviseCommand
         var roundTrip = Text("--rtt", "The round-trip time to the balancer and back", "DURATION", "50ms");
         var detect = new Option<string?>("--detect-within") { Description = "Know a dead peer after that time at the latest", HelpName = "DURATION" };
         var target = Text("--target", "The part of the waits between two probes that may end with the connection forgotten", "PART", "0.000001");
-        var connections = new Option<int>("--connections") { Description = "How many there are", HelpName = "N", DefaultValueFactory = _ => 1000 };
-        var hz = new Option<int>("--hz") { Description = "CONFIG_HZ of the kernels that will probe: how late their timers fire", HelpName = "N", DefaultValueFactory = _ => TimerWheel.DefaultHz };
+        var connections = NumberOption.Create("--connections", "How many there are", 1, 1_000_000, 1000);
+        var hz = NumberOption.Create("--hz", "CONFIG_HZ of the kernels that will probe: how late their timers fire", 24, 1200, TimerWheel.DefaultHz);
         var address = new Option<string?>("--address") { Description = "The balancer's address or block of addresses, for the policy", HelpName = "ADDRESS" };
         var threads = RunCommand.ThreadsOption();
         var output = OutputOption.Create();
@@ -33,15 +33,13 @@ internal static class AdviseCommand
             Require(target, () => TryPart(result.GetValue(target), 1e-12, 0.1, out _), "--target takes a part from 0.000000000001 to 10%");
             Require(roundTrip, () => TryTime(result.GetValue(roundTrip), TimeSpan.Zero, TimeSpan.FromMilliseconds(900), out _), "--rtt takes a duration up to 900ms");
             Require(detect, () => TryTime(result.GetValue(detect), TimeSpan.FromSeconds(1), TimeSpan.FromDays(30), out _), "--detect-within takes a duration from 1s to 720h, like 2m");
-            Require(connections, () => result.GetValue(connections) is >= 1 and <= 1_000_000, "--connections takes a number from 1 to 1000000");
-            Require(hz, () => result.GetValue(hz) is >= 24 and <= 1200, "--hz takes a number from 24 to 1200");
             Require(address, () => result.GetValue(address) is { } text && (IPNetwork.TryParse(text, out _) || IPAddress.TryParse(text, out _)),
                 "--address takes an address like 203.0.113.10 or a block like 203.0.113.0/24");
 
-            // An option that is not given has its default, which the result does not know yet.
+            // An option that is not given has its default, which the result does not know yet; one given twice, or without a value, is told of anyway.
             void Require(Option option, Func<bool> holds, string error)
             {
-                if (result.GetResult(option) is { Implicit: false } given && !given.Errors.Any() && !holds())
+                if (result.GetResult(option) is { Implicit: false, Tokens.Count: 1 } && !holds())
                 {
                     result.AddError(error);
                 }

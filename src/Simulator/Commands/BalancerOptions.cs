@@ -48,8 +48,8 @@ internal sealed class BalancerOptions
         command.Options.Add(_refresh);
         command.Validators.Add(result =>
         {
-            // An option given twice is told of anyway, and has no value to be looked at.
-            if (!result.Children.OfType<OptionResult>().Any(child => child.Tokens.Count > 1) && Resolve(result, out var error) is null)
+            // An option given twice, or without a value, is told of anyway, and has none to be looked at.
+            if (!result.Children.OfType<OptionResult>().Any(child => child is { Implicit: false, Tokens.Count: not 1 }) && Resolve(result, out var error) is null)
             {
                 result.AddError(error);
             }

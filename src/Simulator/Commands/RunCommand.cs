@@ -13,7 +13,7 @@ internal static class RunCommand
     {
         var scenario = new Argument<string?>("SCENARIO")
         {
-            Description = "A scenario file, or the name of a built-in one (see --list)",
+            Description = "A scenario file, - for the standard input, or the name of a built-in one (see --list)",
             Arity = ArgumentArity.ZeroOrOne,
         };
         var list = new Option<bool>("--list") { Description = "Show the built-in scenarios" };
@@ -41,29 +41,23 @@ internal static class RunCommand
                 }
                 return ExitCodes.Done;
             }
-            if (result.GetValue(show) && BuiltInScenarios.Find(result.GetValue(scenario)!) is { } builtIn)
+            if (Open(result.GetValue(scenario)!) is not { } written)
             {
-                text.Write(builtIn);
+                return ExitCodes.InvalidInput;
+            }
+            if (result.GetValue(show))
+            {
+                text.Write(written.Text);
                 return ExitCodes.Done;
             }
             var options = new VirtualOptions(result.GetValue(everyProbe), result.GetValue(threads));
-            return Execute(result.GetValue(scenario)!, result.GetValue(set)!, options, result.GetValue(output), text);
+            return Execute(written, result.GetValue(set)!, options, result.GetValue(output), text);
         });
         return command;
     }
 
-    public static Option<int> ThreadsOption()
-    {
-        var option = new Option<int>("--threads") { Description = "Processors to use; all of them if not given", HelpName = "N", DefaultValueFactory = _ => Environment.ProcessorCount };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens.Count == 1 && !(int.TryParse(result.Tokens[0].Value, out var number) && number is >= 1 and <= 4096))
-            {
-                result.AddError("--threads takes a number from 1 to 4096");
-            }
-        });
-        return option;
-    }
+    public static Option<int> ThreadsOption() =>
+        NumberOption.Create("--threads", "Processors to use; all of them if not given", 1, 4096, Environment.ProcessorCount);
 
     /// <summary>Fields to change; for a grid, with several values.</summary>
     public static Option<string[]> SetOption()
@@ -79,6 +73,14 @@ internal static class RunCommand
         return option;
     }
 
+    /// <summary>Reads a scenario as it is written; null, and what is wrong is printed.</summary>
+    public static ScenarioText? Open(string path)
+    {
+        var text = ScenarioText.Open(path, Console.In, out var diagnostics);
+        Complain(diagnostics);
+        return text;
+    }
+
     /// <summary>Prints what is wrong.</summary>
     public static void Complain(IEnumerable<Diagnostic> diagnostics)
     {
@@ -88,9 +90,9 @@ internal static class RunCommand
         }
     }
 
-    private static int Execute(string path, string[] changes, VirtualOptions options, OutputFormat format, TextWriter output)
+    private static int Execute(ScenarioText text, string[] changes, VirtualOptions options, OutputFormat format, TextWriter output)
     {
-        var reading = ScenarioReader.Read(path, changes.Select(change => new FieldChange(change[..change.IndexOf('=', StringComparison.Ordinal)], change[(change.IndexOf('=', StringComparison.Ordinal) + 1)..])));
+        var reading = ScenarioReader.Read(text, changes.Select(change => new FieldChange(change[..change.IndexOf('=', StringComparison.Ordinal)], change[(change.IndexOf('=', StringComparison.Ordinal) + 1)..])));
         Complain(reading.Diagnostics);
         if (reading.Scenario is not { } scenario)
         {

@@ -11,7 +11,7 @@ internal static class SweepCommand
 {
     public static Command Create()
     {
-        var scenario = new Argument<string>("SCENARIO") { Description = "A scenario file, or the name of a built-in one" };
+        var scenario = new Argument<string>("SCENARIO") { Description = "A scenario file, - for the standard input, or the name of a built-in one" };
         var set = RunCommand.SetOption();
         set.Description = "Values of a field: keepalive.time=30s..700s/20, network.loss=0,1%,5%; may be repeated, the grid is all combinations";
         set.HelpName = "FIELD=VALUES";
@@ -70,7 +70,11 @@ internal static class SweepCommand
 
     private static int Execute(Plan plan, TextWriter output)
     {
-        var grid = ScenarioGrid.Read(plan.Scenario, plan.Parameters, out var diagnostics);
+        if (RunCommand.Open(plan.Scenario) is not { } text)
+        {
+            return ExitCodes.InvalidInput;
+        }
+        var grid = ScenarioGrid.Read(text, plan.Parameters, out var diagnostics);
         RunCommand.Complain(diagnostics);
         if (grid is null)
         {
@@ -94,7 +98,7 @@ internal static class SweepCommand
             file?.Finish(inOrder);
             if (plan.Picture is { } picture)
             {
-                File.WriteAllText(picture, SweepPicture.Draw(grid, inOrder, Path.GetFileNameWithoutExtension(plan.Scenario)));
+                File.WriteAllText(picture, SweepPicture.Draw(grid, inOrder, Path.GetFileNameWithoutExtension(text.Name)));
             }
             if (plan.IsJson)
             {

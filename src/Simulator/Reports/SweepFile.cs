@@ -1,4 +1,5 @@
 using System.Text;
+using Keepalive.Linux.Files;
 using Keepalive.Simulator.Scenarios;
 
 namespace Keepalive.Simulator.Reports;
@@ -19,6 +20,10 @@ internal sealed class SweepFile : IDisposable
     {
         var isCsv = path.EndsWith(".csv", StringComparison.OrdinalIgnoreCase);
         var header = SweepRow.CsvHeader(grid);
+        if (Path.Exists(path) && !RegularFile.IsAt(path))
+        {
+            throw new IOException($"--out: {path} is not a regular file: rows are read back from it, and put in order");
+        }
         var text = File.Exists(path) ? File.ReadAllText(path) : "";
         var whole = text[..(text.LastIndexOf('\n') + 1)];
         var lines = whole.Split('\n', StringSplitOptions.RemoveEmptyEntries);

@@ -11,7 +11,11 @@ internal static class KeepaliveReader
     /// <summary>net.ipv4.tcp_keepalive_time, _intvl and _probes as Linux comes: what a value that is not given is.</summary>
     private static readonly (int Time, int Interval, int Probes) System = (7200, 75, 9);
 
-    public static KeepaliveSettings? Read(ObjectReader? reader, string directory)
+    /// <summary>Reads it.</summary>
+    /// <param name="reader">The end's mapping, where there is one.</param>
+    /// <param name="directory">Where a policy it names is.</param>
+    /// <param name="files">Takes the policy's path.</param>
+    public static KeepaliveSettings? Read(ObjectReader? reader, string directory, List<string> files)
     {
         if (reader is null)
         {
@@ -39,7 +43,9 @@ internal static class KeepaliveReader
                 "write both: a policy file, and the destination's name, namespace/name or host");
             return null;
         }
-        return FromPolicy(reader, policy.Value, destination.Value, directory);
+        var file = Path.Combine(directory, policy.Value.Value);
+        files.Add(file);
+        return FromPolicy(reader, policy.Value, file, destination.Value);
     }
 
     private static int? Seconds(ObjectReader reader, string key, int most) =>
@@ -47,9 +53,9 @@ internal static class KeepaliveReader
             ? Math.Max(1, (int)time.TotalSeconds)
             : null;
 
-    private static KeepaliveSettings? FromPolicy(ObjectReader reader, Positioned<string> policy, Positioned<string> destination, string directory)
+    private static KeepaliveSettings? FromPolicy(ObjectReader reader, Positioned<string> policy, string file, Positioned<string> destination)
     {
-        var read = PolicyReader.Read([Path.Combine(directory, policy.Value)]);
+        var read = PolicyReader.Read([file]);
         if (read.Diagnostics.FirstOrDefault(diagnostic => diagnostic.Severity == Severity.Error) is { } error)
         {
             reader.Report.Report(DiagnosticCatalog.CannotRead, policy.Position, reader.PathOf("policy"), $"has errors, the first: {error}", "see keepalive-agent check");

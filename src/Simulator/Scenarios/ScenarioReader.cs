@@ -8,7 +8,10 @@ using Keepalive.Simulator.Balancing;
 namespace Keepalive.Simulator.Scenarios;
 
 /// <summary>A scenario, or what is wrong with it.</summary>
-internal sealed record ScenarioReading(Scenario? Scenario, ImmutableArray<Diagnostic> Diagnostics);
+/// <param name="Scenario">Null where there is an error.</param>
+/// <param name="Diagnostics">What is wrong.</param>
+/// <param name="Files">The policies (files or directories) and traces that it names.</param>
+internal sealed record ScenarioReading(Scenario? Scenario, ImmutableArray<Diagnostic> Diagnostics, ImmutableArray<string> Files);
 
 /// <summary>Reads scenarios from YAML as strictly as policies are read, and with the same diagnostics.</summary>
 internal sealed class ScenarioReader
@@ -16,26 +19,20 @@ internal sealed class ScenarioReader
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(1);
 
     private readonly DiagnosticBag _diagnostics = new();
+    private readonly List<string> _files = [];
     private readonly string _directory;
 
     private ScenarioReader(string directory) => _directory = directory;
 
     /// <summary>Reads a file, or a built-in scenario by its name.</summary>
-    /// <param name="path">Either; where there is a file of that name, it is the file.</param>
+    /// <param name="path">See <see cref="ScenarioText.Open"/>.</param>
     /// <param name="changes">Fields to set, and to what.</param>
-    public static ScenarioReading Read(string path, params IEnumerable<FieldChange> changes)
-    {
-        if (!File.Exists(path) && BuiltInScenarios.Find(path) is { } text)
-        {
-            return ReadText(text, path, ".", changes);
-        }
-        var reader = new ScenarioReader(Path.GetDirectoryName(path) is { Length: > 0 } directory ? directory : ".");
-        foreach (var (file, content) in new PolicyFiles(reader._diagnostics).Read([path]))
-        {
-            return reader.Read(content, file, changes);
-        }
-        return new ScenarioReading(null, reader._diagnostics.ToSorted());
-    }
+    public static ScenarioReading Read(string path, params IEnumerable<FieldChange> changes) =>
+        ScenarioText.Open(path, null, out var diagnostics) is { } text ? Read(text, changes) : new ScenarioReading(null, diagnostics, []);
+
+    /// <summary>Reads one that is in memory.</summary>
+    public static ScenarioReading Read(ScenarioText text, params IEnumerable<FieldChange> changes) =>
+        ReadText(text.Text, text.Name, text.Directory, changes);
 
     /// <summary>Reads text.</summary>
     /// <param name="text">YAML, one document.</param>
@@ -48,7 +45,7 @@ internal sealed class ScenarioReader
     private ScenarioReading Read(string text, string name, IEnumerable<FieldChange> changes)
     {
         var scenario = TextCheck.Check(text, name, _diagnostics) ? ReadDocument(TextCheck.Normalize(text), name, changes) : null;
-        return new ScenarioReading(_diagnostics.ErrorCount == 0 ? scenario : null, _diagnostics.ToSorted());
+        return new ScenarioReading(_diagnostics.ErrorCount == 0 ? scenario : null, _diagnostics.ToSorted(), [.. _files]);
     }
 
     private Scenario? ReadDocument(string text, string name, IEnumerable<FieldChange> changes)
@@ -94,8 +91,8 @@ internal sealed class ScenarioReader
             ConnectTimeout = ScenarioFields.Time(reader, "connectTimeout", Tick) ?? TimeSpan.FromSeconds(5),
             Retries = (int)(ScenarioFields.Number(reader, "retries", 0, 100) ?? 0),
             Duration = ScenarioFields.Time(reader, "duration", Tick) ?? TimeSpan.FromHours(24),
-            Keepalive = KeepaliveReader.Read(reader.Object("keepalive"), _directory),
-            ServerKeepalive = KeepaliveReader.Read(reader.Object("serverKeepalive"), _directory),
+            Keepalive = KeepaliveReader.Read(reader.Object("keepalive"), _directory, _files),
+            ServerKeepalive = KeepaliveReader.Read(reader.Object("serverKeepalive"), _directory, _files),
             Endpoints = (int)(ScenarioFields.Number(reader, "endpoints", 1, 10_000) ?? 1),
             Restarts = ReadRestarts(reader),
             Seed = ScenarioFields.Number(reader, "seed", long.MinValue, long.MaxValue) ?? 1,
@@ -129,28 +126,40 @@ internal sealed class ScenarioReader
         {
             return null;
         }
-        if (preset.IdleTimeout is not { } timeout)
+        return DefaultTimeout(preset, reader, text.Position) is { } timeout ? (preset, new BalancerRule(timeout, preset.Behaviour)) : null;
+    }
+
+    /// <summary>The idle timeout a preset comes with; null, reported.</summary>
+    private static TimeSpan? DefaultTimeout(BalancerPreset preset, ObjectReader reader, SourcePosition position)
+    {
+        if (preset.IdleTimeout is { } seconds)
         {
-            reader.Report.Report(DiagnosticCatalog.Missing, text.Position, "balancer", $"{preset.Name} has no idle timeout until one is configured",
-                $"write {{preset: {preset.Name}, idleTimeout: 60s}}");
-            return null;
+            return TimeSpan.FromSeconds(seconds);
         }
-        return (preset, new BalancerRule(TimeSpan.FromSeconds(timeout), preset.Behaviour));
+        reader.Report.Report(DiagnosticCatalog.Missing, position, "balancer", $"{preset.Name} has no idle timeout until one is configured",
+            $"write {{preset: {preset.Name}, idleTimeout: 60s}}");
+        return null;
     }
 
     private static (BalancerPreset? Preset, BalancerRule Rule)? ReadInline(ObjectReader reader)
     {
-        var preset = reader.String("preset") is { } name ? FindPreset(name, reader, "preset") : null;
+        var hasPreset = reader.Value("preset") is not null;
+        var name = reader.String("preset");
+        var preset = name is { } written ? FindPreset(written, reader, "preset") : null;
         var timeout = ScenarioFields.Time(reader, "idleTimeout", TimeSpan.FromMilliseconds(100));
         var expiry = ScenarioFields.Word(reader, "expiry", [.. IdleBehaviour.Classes]);
         var refresh = ScenarioFields.Word(reader, "refresh", [.. IdleBehaviour.RefreshWords.Select(word => (word, IdleBehaviour.FindRefresh(word)!.Value))]);
         reader.Close();
-        if (preset is null)
+        if (!hasPreset)
         {
             reader.Require("idleTimeout");
             reader.Require("expiry");
         }
-        if ((timeout ?? (preset?.IdleTimeout is { } seconds ? TimeSpan.FromSeconds(seconds) : null)) is not { } idle || (expiry ?? preset?.Behaviour) is not { } behaviour)
+        if (preset is not null && reader.Value("idleTimeout") is null)
+        {
+            timeout = DefaultTimeout(preset, reader, name!.Value.Position);
+        }
+        if (timeout is not { } idle || (expiry ?? preset?.Behaviour) is not { } behaviour)
         {
             return null;
         }
@@ -186,7 +195,9 @@ internal sealed class ScenarioReader
         if (trace is { } path)
         {
             Refuse(reader, hasKind ? "trace" : null, ["arrival", "mean", "every", "on", "off"]);
-            return TraceFile.Read(path, _directory, clients, _diagnostics);
+            var file = Path.Combine(_directory, path.Value);
+            _files.Add(file);
+            return TraceFile.Read(file, path.Position, clients, _diagnostics);
         }
         if (!hasKind)
         {

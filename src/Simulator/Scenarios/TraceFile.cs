@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using Keepalive.Config;
-using Keepalive.Config.Resources;
+using Keepalive.Linux.Files;
 
 namespace Keepalive.Simulator.Scenarios;
 
@@ -10,36 +10,67 @@ internal static class TraceFile
 {
     private const int MaxLineProblems = 20;
 
-    public static TraceArrival? Read(Positioned<string> path, string directory, int clients, DiagnosticBag diagnostics)
+    /// <summary>Bytes: ten million requests, and more.</summary>
+    private const long MaxLength = 256 << 20;
+
+    /// <summary>Reads one.</summary>
+    /// <param name="file">Its path.</param>
+    /// <param name="named">Where the scenario names it.</param>
+    /// <param name="clients">How many there are.</param>
+    /// <param name="diagnostics">Takes what is wrong with it.</param>
+    public static TraceArrival? Read(string file, SourcePosition named, int clients, DiagnosticBag diagnostics)
     {
-        var file = Path.Combine(directory, path.Value);
-        string[] lines;
-        try
+        if (WhyNot(file) is { } obstacle)
         {
-            lines = File.ReadAllLines(file);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
-        {
-            diagnostics.Report(DiagnosticCatalog.CannotRead, path.Position, $"scenario: requests.trace cannot be read: {Quoting.Shorten(e.Message)}", "give a CSV file");
+            diagnostics.Report(DiagnosticCatalog.CannotRead, named, $"scenario: requests.trace cannot be read: {obstacle}", "give a CSV file");
             return null;
         }
         var times = new Dictionary<long, List<TimeSpan>>();
         var problems = 0;
-        for (var i = 0; i < lines.Length && problems < MaxLineProblems; i++)
+        var number = 0;
+        try
         {
-            var line = lines[i].Trim();
-            if (line.Length == 0 || line[0] == '#' || (i == 0 && !char.IsAsciiDigit(line[0])))
+            foreach (var line in File.ReadLines(file).Select(line => line.Trim()))
             {
-                continue;
+                number++;
+                if (line.Length == 0 || line[0] == '#' || (number == 1 && !char.IsAsciiDigit(line[0])))
+                {
+                    continue;
+                }
+                problems += Add(line, new SourcePosition(file, number, 1), clients, times, diagnostics) ? 0 : 1;
+                if (problems == MaxLineProblems)
+                {
+                    break;
+                }
             }
-            problems += Add(line, new SourcePosition(file, i + 1, 1), clients, times, diagnostics) ? 0 : 1;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            diagnostics.Report(DiagnosticCatalog.CannotRead, named, $"scenario: requests.trace cannot be read: {Quoting.Shorten(e.Message)}", "give a CSV file");
+            return null;
         }
         if (problems > 0)
         {
             return null;
         }
         var most = times.Count == 0 ? 0 : (int)times.Keys.Max();
-        return new TraceArrival([.. Enumerable.Range(1, most).Select(number => times.TryGetValue(number, out var list) ? list.ToImmutableArray() : [])]);
+        return new TraceArrival([.. Enumerable.Range(1, most).Select(client => times.TryGetValue(client, out var list) ? list.ToImmutableArray() : [])]);
+    }
+
+    private static string? WhyNot(string file)
+    {
+        if (file.Contains('\0', StringComparison.Ordinal) || !Path.Exists(file))
+        {
+            return $"there is no file {Quoting.Quote(file)}";
+        }
+        if (!RegularFile.IsAt(file))
+        {
+            return $"{Quoting.Quote(file)} is not a regular file";
+        }
+        var length = new FileInfo(file) is { LinkTarget: not null } link && link.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target
+            ? target.Length
+            : new FileInfo(file).Length;
+        return length > MaxLength ? $"it has {length} bytes, more than {MaxLength >> 20} MiB" : null;
     }
 
     private static bool Add(string line, SourcePosition position, int clients, Dictionary<long, List<TimeSpan>> times, DiagnosticBag diagnostics)

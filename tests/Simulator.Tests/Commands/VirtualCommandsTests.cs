@@ -62,6 +62,8 @@ public sealed class VirtualCommandsTests : IDisposable
     [InlineData(1, "KA033", "run", "guide-outage", "--set", "connections=0")]
     [InlineData(1, "KA031", "run", "guide-outage", "--set", "duration=0s")]
     [InlineData(1, "KA001", "run", "nowhere.yaml")]
+    [InlineData(1, "'keepalive-sim run --list' shows, or - for", "run", "nope")]
+    [InlineData(1, "did you mean guide-outage?", "run", "guide-outrage")]
     [InlineData(1, "KA030", "sweep", "guide-outage", "--set", "duration=1h,soon")]
     [InlineData(2, "--set", "run", "guide-outage", "--set", "connections")]
     [InlineData(2, "--list", "run")]
@@ -83,6 +85,40 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.Equal((exitCode, ""), (result.ExitCode, result.Output));
         Assert.Contains(complaint, result.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>Every option that takes a number.</summary>
+    public static TheoryData<string, string> Numbers => new(
+        from option in new[] { "advise --balancer aws-nlb --connections", "advise --balancer aws-nlb --hz", "advise --balancer aws-nlb --threads", "run guide-policy --threads", "sweep guide-policy --set seed=1,2 --threads" }
+        from value in new[] { "abc", "0", "99999999999", "5 5" }
+        select (option, value));
+
+    [Theory]
+    [InlineData("--loss", "--loss", "1%", "--loss", "1%")]
+    [InlineData("--loss", "--loss")]
+    [InlineData("--address", "--address", "10.0.0.1", "--address", "10.0.0.2")]
+    [InlineData("--expiry", "--expiry")]
+    public void Advise_OptionTwiceOrEmpty_IsAnErrorOfTheCommandLine(string complaint, params string[] more)
+    {
+        var result = Run(["advise", "--balancer", "aws-nlb", .. more]);
+
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.Contains(complaint, result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", result.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [MemberData(nameof(Numbers))]
+    public void Option_ThatTakesANumber_GivenNone_IsAnErrorOfTheCommandLine(string option, string value)
+    {
+        var name = option.Split(' ')[^1];
+        var words = option.Split(' ');
+        var result = Run(value == "5 5" ? [.. words, "5", name, "5"] : [.. words[..^1], $"{name}={value}"]);
+
+        Assert.Equal((2, ""), (result.ExitCode, result.Output));
+        Assert.Contains(name, result.Error, StringComparison.Ordinal);
+        // What is wrong, and where to read on.
+        Assert.Equal(2, result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
     }
 
     [Theory]
@@ -121,6 +157,75 @@ public sealed class VirtualCommandsTests : IDisposable
 
         Assert.Equal((4, ""), (result.ExitCode, result.Output));
         Assert.Equal("name,phone\nme,5\n", File.ReadAllText(file));
+    }
+
+    [Theory]
+    [InlineData("keepalive: {policy: policy.yaml, destination: shop/postgres}", "policy.yaml")]
+    [InlineData("serverKeepalive: {policy: policies, destination: shop/postgres}", "policies/policy.yaml")]
+    [InlineData("requests: {trace: trace.csv}", "trace.csv")]
+    public void Sweep_FileThatTheScenarioNames_ChangedMeanwhile_IsRefused(string named, string changed)
+    {
+        const string policy = """
+            apiVersion: resilience.policy.gloo.solo.io/v2
+            kind: ConnectionPolicy
+            metadata: {name: database, namespace: shop}
+            spec:
+              applyToDestinations: [{kind: EXTERNAL_SERVICE, selector: {name: postgres}}]
+              config: {tcp: {tcpKeepalive: {time: 50s, interval: 10s, probes: 4}}}
+            ---
+            apiVersion: networking.gloo.solo.io/v2
+            kind: ExternalService
+            metadata: {name: postgres, namespace: shop}
+            spec: {addresses: [10.20.0.5]}
+
+            """;
+        Directory.CreateDirectory(Path.Combine(_directory, "policies"));
+        Write("policy.yaml", policy);
+        Write("policies/policy.yaml", policy);
+        Write("trace.csv", "1,5\n1,600\n");
+        var requests = named.StartsWith("requests", StringComparison.Ordinal) ? "" : "requests: {arrival: poisson, mean: 500s}\n";
+        var scenario = Write("scenario.yaml", $"balancer: aws-nlb\nduration: 2h\n{requests}{named}\n");
+        string[] sweep = ["sweep", scenario, "--set", "network.loss=0,5%", "--out", Path.Combine(_directory, "rows.csv")];
+        var first = Run(sweep);
+        var rows = File.ReadAllText(Path.Combine(_directory, "rows.csv"));
+        var again = Run(sweep);
+
+        Assert.Equal((0, "", first.Output), (again.ExitCode, again.Error, again.Output));
+
+        var file = Path.Combine(_directory, changed);
+        File.WriteAllText(file, File.ReadAllText(file).Replace("50s", "500s", StringComparison.Ordinal).Replace("600", "900", StringComparison.Ordinal));
+        var stale = Run(sweep);
+
+        Assert.Equal((4, ""), (stale.ExitCode, stale.Output));
+        Assert.Contains("is not of this grid and this scenario", stale.Error, StringComparison.Ordinal);
+        Assert.Equal(rows, File.ReadAllText(Path.Combine(_directory, "rows.csv")));
+    }
+
+    [Fact]
+    public void Device_WhereAFileIsWanted_IsNotReadForEver()
+    {
+        // Whoever reads a device to its end runs out of this before the machine runs out of memory.
+        CommandResult Bounded(string arguments) => ProgramRun.ToEnd(["sh", "-c", $"DOTNET_GCHeapHardLimit=0x40000000 exec '{ProgramRun.SimulatorPath}' {arguments}"]);
+        var trace = Bounded($"run '{Write("zero.yaml", "balancer: aws-nlb\nrequests: {trace: /dev/zero}\n")}'");
+        var rows = Bounded("sweep guide-policy --set duration=1h --set connections=10 --out /dev/full");
+
+        Assert.Equal((1, ""), (trace.ExitCode, trace.Output));
+        Assert.Contains("KA001: scenario: requests.trace cannot be read: \"/dev/zero\" is not a regular file", trace.Error, StringComparison.Ordinal);
+        Assert.Equal((4, ""), (rows.ExitCode, rows.Output));
+        Assert.Contains("--out: /dev/full is not a regular file", rows.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Scenario_OnTheStandardInput_IsReadOnce()
+    {
+        const string scenario = "balancer: aws-nlb\nrequests: {arrival: poisson, mean: 500s}\nduration: 2h\n";
+        string[] Piped(string arguments) => ["sh", "-c", $"cat '{Write("piped.yaml", scenario)}' | '{ProgramRun.SimulatorPath}' {arguments}"];
+        var run = ProgramRun.ToEnd(Piped("run - -o json"));
+        var sweep = ProgramRun.ToEnd(Piped("sweep - --set seed=1,2 -o json"));
+
+        Assert.Equal((0, "", 1), (run.ExitCode, run.Error, run.Lines.Count()));
+        Assert.Equal((0, "", 2), (sweep.ExitCode, sweep.Error, sweep.Lines.Count()));
+        Assert.Equal(scenario, ProgramRun.ToEnd(Piped("run - --show")).Output);
     }
 
     [Fact]

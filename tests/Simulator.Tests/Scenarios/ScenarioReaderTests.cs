@@ -1,4 +1,6 @@
 using Keepalive.Config;
+using Keepalive.Config.Balancers;
+using Keepalive.Simulator.Balancing;
 using Keepalive.Simulator.Scenarios;
 using Xunit;
 
@@ -74,6 +76,27 @@ public sealed class ScenarioReaderTests : IDisposable
         Assert.Null(reading.Scenario);
         Assert.Equal(codes.Order(), reading.Diagnostics.Select(diagnostic => diagnostic.Code).Distinct().Order());
         Assert.All(reading.Diagnostics, diagnostic => Assert.Equal("s.yaml", diagnostic.Position.File));
+    }
+
+    [Fact]
+    public void Balancer_WithNoIdleTimeoutOfItsOwn_SaysTheSameHoweverItIsNamed()
+    {
+        const string requests = "\nrequests: {arrival: poisson, mean: 5m}\n";
+        List<string> Messages(string balancer, params FieldChange[] changes)
+        {
+            var reading = ScenarioReader.ReadText($"balancer: {balancer}{requests}", "s", ".", changes);
+            Assert.Null(reading.Scenario);
+            return [.. reading.Diagnostics.Select(diagnostic => $"{diagnostic.Code} {diagnostic.Message}")];
+        }
+
+        var expected = Messages("haproxy");
+        Assert.Contains("has no idle timeout until one is configured", Assert.Single(expected), StringComparison.Ordinal);
+        Assert.Equal(expected, Messages("{preset: haproxy}"));
+        Assert.Equal(expected, Messages("{preset: haproxy, expiry: silent-drop}"));
+        Assert.Equal(expected, Messages("{preset: aws-nlb}", new FieldChange("balancer.preset", "haproxy")));
+
+        var haproxy = ScenarioReader.ReadText($"balancer: {{preset: haproxy, idleTimeout: 60s}}{requests}", "s").Scenario!.Rule;
+        Assert.Equal(new BalancerRule(TimeSpan.FromSeconds(60), new IdleBehaviour(ExpiryClass.FinBoth, Refresh.PayloadOnly)), haproxy);
     }
 
     [Theory]
