@@ -36,7 +36,7 @@ internal static class RunCommand
         {
             policies, listen, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log,
         };
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             if (result.GetValue(once) && result.GetResult(log) is { Implicit: false })
             {
