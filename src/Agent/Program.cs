@@ -23,11 +23,12 @@ var root = new RootCommand("Keeps idle TCP connections alive behind load balance
     SupportCommand.Create(),
 };
 var parsed = root.Parse(args);
-if (parsed.Errors.Count > 0)
+var problems = GivenValues.Problems(parsed);
+if (problems.Count > 0)
 {
-    foreach (var error in parsed.Errors)
+    foreach (var problem in problems)
     {
-        Console.Error.WriteLine($"keepalive-agent: {error.Message}");
+        Console.Error.WriteLine($"keepalive-agent: {problem}");
     }
     var command = parsed.CommandResult.Command;
     Console.Error.WriteLine($"See 'keepalive-agent {(command is RootCommand ? "" : command.Name + " ")}--help'.");

@@ -19,11 +19,19 @@ internal static class ProbesCommand
         var link = new Option<string?>("--interface", "-i") { Description = "Capture on this network interface, until Ctrl-C", HelpName = "NAME" };
         var output = CommonOptions.Output();
         var command = new Command("probes", "Find keepalive probes and their replies in a capture file, or live on an interface") { file, link, output };
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
-            if (result.GetValue(file) is null == result.GetValue(link) is null)
+            switch (result.GetValue(file), result.GetValue(link))
             {
-                result.AddError("name a capture file, or an interface with --interface");
+                case ("", _):
+                    result.AddError("FILE is empty");
+                    break;
+                case (null, null):
+                    result.AddError("name a capture file, or an interface with --interface");
+                    break;
+                case (not null, not null):
+                    result.AddError("name a capture file, or an interface with --interface, not both");
+                    break;
             }
             if (result.GetValue(link) == "any")
             {

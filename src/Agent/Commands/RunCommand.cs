@@ -46,7 +46,7 @@ internal static class RunCommand
         {
             policies, listen, local, checks, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log, level,
         };
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             foreach (var (option, what) in ((Option, string)[])[(log, "log"), (level, "log"), (local, "pages"), (checks, "agent checks")])
             {
