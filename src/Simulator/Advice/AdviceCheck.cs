@@ -14,7 +14,10 @@ internal static class AdviceCheck
     private const double Waits = 2_000_000;
 
     /// <summary>The scenario: connections idle for twice the idle timeout on average, timers as late as they are.</summary>
-    public static Scenario Scenario(AdviceRequest request, KeepaliveSettings? settings)
+    /// <param name="request">What the advice is for.</param>
+    /// <param name="settings">The advice; null for no keepalive.</param>
+    /// <param name="hz">CONFIG_HZ of the kernels.</param>
+    public static Scenario Scenario(AdviceRequest request, KeepaliveSettings? settings, int hz)
     {
         var gap = 2 * request.Rule.IdleTimeout;
         var perConnection = Math.Max(20, Waits / request.Connections);
@@ -31,13 +34,13 @@ internal static class AdviceCheck
             Keepalive = settings,
             RoundTrip = request.RoundTrip,
             Loss = request.Loss,
-            TimerHz = request.Hz,
+            TimerHz = hz,
         };
     }
 
-    public static RunResult Run(AdviceRequest request, KeepaliveSettings? settings, int threads, Action<double> progress, CancellationToken cancellation)
+    public static RunResult Run(AdviceRequest request, KeepaliveSettings? settings, int hz, int threads, Action<double> progress, CancellationToken cancellation)
     {
-        var scenario = Scenario(request, settings);
+        var scenario = Scenario(request, settings, hz);
         return new RunResult(scenario, VirtualEngine.Run(scenario, new VirtualOptions(Threads: threads), progress, cancellation));
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Balancing;
 
@@ -6,6 +7,9 @@ namespace Keepalive.Simulator.Advice;
 /// <summary>What a policy is wanted for.</summary>
 internal sealed record AdviceRequest
 {
+    /// <summary>What distributions build their kernels with: the choices of kernel/Kconfig.hz.</summary>
+    public static ImmutableArray<int> CommonHz { get; } = [100, 250, 300, 1000];
+
     public BalancerPreset? Preset { get; init; }
 
     public required BalancerRule Rule { get; init; }
@@ -23,8 +27,11 @@ internal sealed record AdviceRequest
     /// <summary>The part of the waits that may end with the connection forgotten.</summary>
     public double Target { get; init; } = 1e-6;
 
-    /// <summary>CONFIG_HZ of the kernels that will probe.</summary>
-    public int Hz { get; init; } = Config.TimerWheel.DefaultHz;
+    /// <summary>CONFIG_HZ of the kernels that will probe; null where it is not known.</summary>
+    public int? Hz { get; init; }
+
+    /// <summary>That of the kernels for which the advice has to hold.</summary>
+    public ImmutableArray<int> AssumedHz => Hz is { } known ? [known] : CommonHz;
 
     /// <summary>Where the balancer is, for the policy: an address, with a port or without.</summary>
     public string? Address { get; init; }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
 
@@ -10,15 +11,18 @@ namespace Keepalive.Simulator.Advice;
 /// <param name="GivenUp">The part of the waits in which a healthy connection is given up, for as many probes or answers are lost.</param>
 /// <param name="ProbesPerHour">Of one idle connection, none lost.</param>
 /// <param name="Detection">The latest a dead peer is known, from the last packet heard.</param>
-/// <param name="Limit">What keeps <c>time</c> from being longer, and probes from being fewer.</param>
+/// <param name="Limit">What keeps <c>time</c> from being longer.</param>
+/// <param name="WorstHz">CONFIG_HZ of the kernels, among those assumed, whose timers leave the least room before the balancer forgets.</param>
+/// <param name="Haste">Why an outage of less than <see cref="BalancerCheck.BriefOutage"/> ends connections; null where it does not.</param>
 internal sealed record Advice(
-    KeepaliveSettings Settings, int ProbesInTime, double Forgotten, double GivenUp, double ProbesPerHour, TimeSpan Detection, string Limit);
+    KeepaliveSettings Settings, int ProbesInTime, double Forgotten, double GivenUp, double ProbesPerHour, TimeSpan Detection, string Limit, int WorstHz, string? Haste);
 
 /// <summary>Finds the policy with the least probes that keeps connections known.</summary>
 /// <remarks>
 /// A wait between two probes that arrive ends badly when all probes that the balancer's clock leaves room for are lost: lossⁿ. The first may
-/// come at the latest when there is room for n, timers as late as the kernel has them (<see cref="KeepaliveSchedule.Survives"/>). The later
-/// the first, the fewer there are, so that the longest <c>time</c> is the cheapest.
+/// come at the latest when there is room for n, timers as late as the kernel has them (<see cref="KeepaliveSchedule.Survives"/>), whichever
+/// of the kernels assumed it is. The later the first, the fewer there are, so that the longest <c>time</c> is the cheapest. How long an
+/// outage a connection outlasts is up to interval × probes alone: as long as people call brief, unless a dead peer has to be known sooner.
 /// </remarks>
 internal static class Advisor
 {
@@ -28,86 +32,174 @@ internal static class Advisor
     /// <summary>Seconds between unanswered probes, where there is room: closer together they share the fate of a short disturbance.</summary>
     private const int LeastInterval = 5, MostInterval = 10;
 
+    private const string CannotHelp = "TCP keepalive cannot help here";
+
     /// <summary>The advice; null, and the reason, where keepalive cannot do it.</summary>
     public static Advice? Find(AdviceRequest request, out string reason)
     {
-        reason = WhyNot(request) ?? "";
-        if (reason.Length > 0)
+        reason = "";
+        if (request.Rule.Behaviour.Refresh == Refresh.PayloadOnly)
         {
+            reason = $"{CannotHelp}: only payload restarts this balancer's clock, and it answers probes itself. What can: send something on the connection "
+                + "more often than its idle timeout (HTTP/2 PING where it counts, an application's own heartbeat), close idle connections in the client's pool before it does, or raise its idle timeout.";
             return null;
         }
-        Advice? best = null;
-        for (var interval = MostInterval; interval >= LeastInterval || (interval >= 1 && best is null); interval--)
-        {
-            best = WithInterval(request, interval) is { } found && (best is null || found.ProbesPerHour < best.ProbesPerHour) ? found : best;
-        }
+        var needs = new Needs(request);
+        // An outage is outlasted before all else; then come the usual intervals, and in the end whatever works.
+        var best = Cheapest(request, needs, BalancerCheck.BriefOutage, MostInterval, LeastInterval)
+            ?? Cheapest(request, needs, BalancerCheck.BriefOutage, LeastInterval - 1, 1)
+            ?? Cheapest(request, needs, 0, MostInterval, LeastInterval)
+            ?? Cheapest(request, needs, 0, LeastInterval - 1, 1);
         if (best is null)
         {
-            reason = request.DetectWithin is { } within
-                ? $"no time, interval and probes keep a connection known and find a dead peer within {Words.Duration(within)}: raise --detect-within or --target"
-                : $"not enough probes fit into {Words.Duration(request.Rule.IdleTimeout)} for a failure rate of {request.Target:0.#######} at that loss: raise the balancer's idle timeout or --target";
+            reason = WhyNot(request, needs);
         }
         return best;
     }
 
-    private static string? WhyNot(AdviceRequest request)
+    private static Advice? Cheapest(AdviceRequest request, in Needs needs, int outage, int mostInterval, int leastInterval)
     {
-        if (request.Rule.Behaviour.Refresh == Refresh.PayloadOnly)
+        Advice? best = null;
+        for (var interval = mostInterval; interval >= leastInterval; interval--)
         {
-            return "TCP keepalive cannot help here: only payload restarts this balancer's clock, and it answers probes itself. What can: send something on the connection "
-                + "more often than its idle timeout (HTTP/2 PING where it counts, an application's own heartbeat), close idle connections in the client's pool before it does, or raise its idle timeout.";
+            best = WithInterval(request, needs, outage, interval) is { } found && (best is null || found.ProbesPerHour < best.ProbesPerHour) ? found : best;
         }
-        if (request.Rule.IdleTimeout < TimeSpan.FromSeconds(2) + request.RoundTrip)
-        {
-            return "TCP keepalive cannot help here: the kernel counts whole seconds, and no probe is sure to come before the idle timeout. What can: raise it, or close idle connections in the client's pool.";
-        }
-        return null;
+        return best;
     }
 
-    private static Advice? WithInterval(AdviceRequest request, int interval)
+    private static Advice? WithInterval(AdviceRequest request, in Needs needs, int outage, int interval)
     {
-        var perDirection = request.Rule.Behaviour.Refresh == Refresh.PerDirection;
-        // With a clock for each direction the answer counts as well as the probe.
-        var lost = perDirection ? 1 - Math.Pow(1 - request.Loss, 2) : request.Loss;
-        var unanswered = 1 - Math.Pow(1 - request.Loss, 2);
-        var needed = Math.Max(LeastProbes, ProbesFor(lost, request.Target));
-        var patience = Math.Max(needed, ProbesFor(unanswered, request.Target));
-        if (needed > KeepaliveSettings.MaxProbes || patience > KeepaliveSettings.MaxProbes)
+        var probes = Math.Max(needs.Probes, (outage + interval - 1) / interval);
+        if (probes > KeepaliveSettings.MaxProbes)
         {
             return null;
         }
-        // The balancer's clock and the socket's are up to a round trip apart.
-        var room = request.Rule.IdleTimeout - (perDirection ? 2 * request.RoundTrip : request.RoundTrip);
-        var (low, high) = (0, (int)Math.Min(KeepaliveSettings.MaxTime, room.TotalSeconds));
+        var (low, high) = (0, (int)Math.Clamp(needs.Room.TotalSeconds, 0, KeepaliveSettings.MaxTime));
         while (low < high)
         {
             var time = (low + high + 1) / 2;
-            var schedule = new KeepaliveSchedule(new KeepaliveSettings(time, interval, patience), request.Hz);
-            var isFine = schedule.Survives(room, needed - 1) && (request.DetectWithin is null || schedule.LatestDeath <= request.DetectWithin);
+            var candidate = new Candidate(time, interval, probes, request.AssumedHz);
+            var isFine = candidate.Fitting(needs.Room) >= needs.InTime && (request.DetectWithin is null || candidate.LatestDeath <= request.DetectWithin);
             (low, high) = isFine ? (time, high) : (low, time - 1);
         }
         if (low < 1)
         {
             return null;
         }
-        var best = new KeepaliveSchedule(new KeepaliveSettings(low, interval, patience), request.Hz);
+        var best = new Candidate(low, interval, probes, request.AssumedHz);
+        var fitting = best.Fitting(needs.Room);
         return new Advice(
-            new KeepaliveSettings(low, interval, patience), needed, Math.Pow(lost, needed), Math.Pow(unanswered, patience),
-            3600 / best.AnsweredCycle(request.RoundTrip).TotalSeconds, best.LatestDeath, Limit(request, low, best, room, needed));
+            new KeepaliveSettings(low, interval, probes), fitting, Math.Pow(needs.ProbeLoss, fitting), Math.Pow(needs.AnswerLoss, probes),
+            3600 / best.Any.AnsweredCycle(request.RoundTrip).TotalSeconds, best.LatestDeath, Limit(request, best, needs), best.WorstHz(fitting), Haste(request, interval * probes));
     }
 
-    private static string Limit(AdviceRequest request, int time, KeepaliveSchedule schedule, TimeSpan room, int needed)
+    private static string Limit(AdviceRequest request, in Candidate best, in Needs needs)
     {
-        if (time == KeepaliveSettings.MaxTime)
+        if (best.Any.Time == KeepaliveSettings.MaxTime)
         {
             return "the longest the kernel takes";
         }
-        var longer = new KeepaliveSchedule(new KeepaliveSettings(time + 1, schedule.Interval, schedule.Probes), request.Hz);
-        return longer.Survives(room, needed - 1)
+        var longer = new Candidate(best.Any.Time + 1, best.Any.Interval, best.Any.Probes, request.AssumedHz);
+        return longer.Fitting(needs.Room) >= needs.InTime
             ? $"the longest that finds a dead peer within {Words.Duration(request.DetectWithin!.Value)}"
-            : $"the longest that leaves room for {Words.Count(needed, "probe")} before that";
+            : $"the longest that leaves room for {Words.Count(needs.InTime, "probe")} before that";
+    }
+
+    private static string? Haste(AdviceRequest request, int patience)
+    {
+        if (patience >= BalancerCheck.BriefOutage)
+        {
+            return null;
+        }
+        // Nothing else can be in the way: the balancer does not care how long a socket goes on probing.
+        var within = Words.Duration(request.DetectWithin!.Value);
+        return $"A connection that is being probed ends after an outage of {patience}s: --detect-within {within} leaves no room for {BalancerCheck.BriefOutage}s, below which keepalive-agent check warns (KA063).";
+    }
+
+    private static string WhyNot(AdviceRequest request, in Needs needs)
+    {
+        if (needs.Probes > KeepaliveSettings.MaxProbes)
+        {
+            return $"it takes {needs.Probes} probes ({needs.WhyProbes}), and the kernel counts up to {KeepaliveSettings.MaxProbes}: raise --target";
+        }
+        var quickest = new Candidate(1, 1, needs.Probes, request.AssumedHz);
+        var fitting = quickest.Fitting(needs.Room);
+        var idle = Words.Duration(request.Rule.IdleTimeout);
+        if (fitting == 0)
+        {
+            return $"{CannotHelp}: the kernel counts whole seconds, and no probe is sure to come before the idle timeout of {idle} has passed. "
+                + "What can: raise it, or close idle connections in the client's pool.";
+        }
+        return fitting < needs.InTime
+            ? $"{CannotHelp}: the kernel counts whole seconds, and with probes 1s apart {(fitting == 1 ? "only one is" : $"only {fitting} are")} sure to come before the idle timeout of {idle} has passed. "
+                + $"It takes {needs.InTime} ({needs.WhyInTime}). What can: raise it, or close idle connections in the client's pool."
+            : $"no time, interval and probes keep a connection known and find a dead peer within {Words.Duration(request.DetectWithin!.Value)}: it takes {needs.Probes} probes ({needs.WhyProbes}), "
+                + $"and even 1s apart they find it {Words.Duration(quickest.LatestDeath)} after it was last heard, at the latest: raise --detect-within{(needs.IsForTarget ? " or --target" : "")}";
     }
 
     /// <summary>How many of them are not all lost, but for the target.</summary>
     private static int ProbesFor(double loss, double target) => loss <= 0 ? 1 : (int)Math.Ceiling((Math.Log(target) / Math.Log(loss)) - 1e-9);
+
+    /// <summary>What a policy has to come to.</summary>
+    private readonly struct Needs
+    {
+        private readonly string _forTarget;
+
+        public Needs(AdviceRequest request)
+        {
+            var perDirection = request.Rule.Behaviour.Refresh == Refresh.PerDirection;
+            AnswerLoss = 1 - Math.Pow(1 - request.Loss, 2);
+            // With a clock for each direction the answer counts as well as the probe.
+            ProbeLoss = perDirection ? AnswerLoss : request.Loss;
+            InTime = Math.Max(LeastProbes, ProbesFor(ProbeLoss, request.Target));
+            Probes = Math.Max(InTime, ProbesFor(AnswerLoss, request.Target));
+            // The balancer's clock and the socket's are up to a round trip apart.
+            Room = request.Rule.IdleTimeout - (perDirection ? 2 * request.RoundTrip : request.RoundTrip);
+            _forTarget = $"for {Words.Part(request.Target)} at {Words.Percent(request.Loss)} loss";
+        }
+
+        /// <summary>The part of the probes after which the balancer's clock does not restart.</summary>
+        public double ProbeLoss { get; }
+
+        /// <summary>The part of the probes whose answer does not arrive.</summary>
+        public double AnswerLoss { get; }
+
+        /// <summary>Probes that have to come before the balancer forgets.</summary>
+        public int InTime { get; }
+
+        /// <summary>Unanswered ones after which the peer may be given up, at least.</summary>
+        public int Probes { get; }
+
+        /// <summary>The time they have, on the socket's clock.</summary>
+        public TimeSpan Room { get; }
+
+        /// <summary>Whether it is the target that asks for more than the least.</summary>
+        public bool IsForTarget => Probes > LeastProbes;
+
+        public string WhyInTime => InTime > LeastProbes ? _forTarget : "one may always be lost";
+
+        public string WhyProbes => IsForTarget ? _forTarget : "one may always be lost";
+    }
+
+    /// <summary>Values on all kernels assumed.</summary>
+    private readonly struct Candidate(int time, int interval, int probes, ImmutableArray<int> hz)
+    {
+        private readonly ImmutableArray<KeepaliveSchedule> _schedules = [.. hz.Select(one => new KeepaliveSchedule(new KeepaliveSettings(time, interval, probes), one))];
+
+        /// <summary>On one of them: the values, and what has nothing to do with how late timers are.</summary>
+        public KeepaliveSchedule Any => _schedules[0];
+
+        /// <summary>On the one where it is latest.</summary>
+        public TimeSpan LatestDeath => _schedules.Max(schedule => schedule.LatestDeath);
+
+        /// <summary>Probes that go out in time on each of them.</summary>
+        public int Fitting(TimeSpan room) => _schedules.Min(schedule => Enumerable.Range(0, schedule.Probes).TakeWhile(lost => schedule.Survives(room, lost)).Count());
+
+        /// <summary>The one where a probe is latest.</summary>
+        public int WorstHz(int number)
+        {
+            var latest = _schedules.Max(schedule => schedule.LatestProbe(number));
+            return hz[_schedules.IndexOf(_schedules.First(schedule => schedule.LatestProbe(number) == latest))];
+        }
+    }
 }

@@ -18,7 +18,8 @@ internal static class AdviseCommand
         var detect = new Option<string?>("--detect-within") { Description = "Know a dead peer after that time at the latest", HelpName = "DURATION" };
         var target = Text("--target", "The part of the waits between two probes that may end with the connection forgotten", "PART", "0.000001");
         var connections = NumberOption.Create("--connections", "How many there are", 1, 1_000_000, 1000);
-        var hz = NumberOption.Create("--hz", "CONFIG_HZ of the kernels that will probe: how late their timers fire", 24, 1200, TimerWheel.DefaultHz);
+        var hz = NumberOption.Create(
+            "--hz", $"CONFIG_HZ of the kernels that will probe: how late their timers fire; if not given, the worst of {string.Join(", ", AdviceRequest.CommonHz)}", 24, 1200);
         var address = new Option<string?>("--address") { Description = "The balancer's address or block of addresses, for the policy", HelpName = "ADDRESS" };
         var threads = RunCommand.ThreadsOption();
         var output = OutputOption.Create();
@@ -84,8 +85,8 @@ internal static class AdviseCommand
         try
         {
             using var progress = new ProgressLine("checking by simulation");
-            var with = AdviceCheck.Run(request, advice.Settings, threads, progress.Show, interruption.Token);
-            var without = AdviceCheck.Run(request, null, threads, progress.Show, interruption.Token);
+            var with = AdviceCheck.Run(request, advice.Settings, advice.WorstHz, threads, progress.Show, interruption.Token);
+            var without = AdviceCheck.Run(request, null, advice.WorstHz, threads, progress.Show, interruption.Token);
             progress.Dispose();
             if (isJson)
             {

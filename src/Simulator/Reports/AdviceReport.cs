@@ -10,11 +10,15 @@ internal static class AdviceReport
     {
         var settings = advice.Settings;
         Comment($"{request.Preset?.Product ?? "A balancer"}: forgets a connection after {Words.Duration(request.Rule.IdleTimeout)}, then {request.Rule.Behaviour.ExpiryName}.");
-        Comment($"time {settings.Time}s: {advice.Limit}, with timers as late as Linux at HZ={request.Hz} has them.");
-        Comment(string.Create(CultureInfo.InvariantCulture, $"Forgotten all the same: {advice.Forgotten:0.###e+0} of the waits at {100 * request.Loss:0.###} % loss (wanted: {request.Target:0.###e+0}); a healthy connection given up: {advice.GivenUp:0.###e+0}."));
+        Comment($"time {settings.Time}s: {advice.Limit}, with timers as late as Linux has them at {(request.Hz is null ? "any of " : "")}HZ={string.Join(", ", request.AssumedHz)}{(request.Hz is null ? " (if you know it: --hz)" : "")}.");
+        Comment($"Forgotten all the same: {Words.Part(advice.Forgotten)} of the waits at {Words.Percent(request.Loss, 3)} loss (wanted: {Words.Part(request.Target)}); a healthy connection given up: {Words.Part(advice.GivenUp)}.");
         Comment(string.Create(CultureInfo.InvariantCulture, $"A dead peer is known {Words.Duration(advice.Detection)} after it was last heard, at the latest. {advice.ProbesPerHour:0.#} probes an hour each idle connection."));
-        Comment($"Simulated, {Words.Count(request.Connections, "connection")} for {Words.Duration(with.Scenario.Duration)}: {with.Totals.Expiries} forgotten in {with.Probes} probes, {with.Failed} of {with.Totals.Requests} requests failed.");
-        Comment(string.Create(CultureInfo.InvariantCulture, $"Without keepalive: {without.Failed} of {without.Totals.Requests} ({100 * without.FailureRate:0.#} %)."));
+        if (advice.Haste is { } haste)
+        {
+            Comment(haste);
+        }
+        Comment($"Simulated at HZ={advice.WorstHz}, {Words.Count(request.Connections, "connection")} for {Words.Duration(with.Scenario.Duration)}: {with.Totals.Expiries} forgotten in {Words.Count(with.Probes, "probe")}; {Failed(with)}.");
+        Comment($"Without keepalive: {Failed(without)}.");
         if (request.Preset is { Unverified: not Config.Balancers.BalancerFacts.None })
         {
             Comment("Not all of what is assumed of this balancer is confirmed by a source (see keepalive-sim balancers): measure it.");
@@ -36,6 +40,15 @@ internal static class AdviceReport
         writer.WriteNumber("givenUpRate", advice.GivenUp);
         writer.WriteNumber("probesPerConnectionHour", advice.ProbesPerHour);
         writer.WriteNumber("detectionSeconds", advice.Detection.TotalSeconds);
+        writer.WriteNumber("outlastsSeconds", (double)advice.Settings.Interval.Value * advice.Settings.Probes.Value);
+        writer.WriteString("warning", advice.Haste);
+        writer.WriteStartArray("assumedHz");
+        foreach (var hz in request.AssumedHz)
+        {
+            writer.WriteNumberValue(hz);
+        }
+        writer.WriteEndArray();
+        writer.WriteNumber("simulatedHz", advice.WorstHz);
         writer.WriteStartObject("simulated");
         RunReport.WriteFigures(writer, with);
         writer.WriteEndObject();
@@ -50,6 +63,14 @@ internal static class AdviceReport
         writer.WriteBoolean("possible", false);
         writer.WriteString("reason", reason);
     }));
+
+    /// <summary>The failed requests, and how many of them no balancer has anything to do with.</summary>
+    private static string Failed(RunResult result)
+    {
+        var byNetwork = result.Failed - result.FailedForgotten;
+        return $"{result.Failed} of {Words.Count(result.Totals.Requests, "request")} failed ({Words.Percent(result.FailureRate)})"
+            + (byNetwork == 0 ? "" : $", {(byNetwork == result.Failed ? "all" : byNetwork)} of them for packets that the network lost, not for a forgotten connection");
+    }
 
     private static string Name(AdviceRequest request) => request.Preset?.Name ?? "balancer";
 }

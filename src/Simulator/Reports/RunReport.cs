@@ -133,7 +133,7 @@ internal static class RunReport
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
-    private static string Part(long part, long whole) => whole == 0 ? "" : Text($"  {100.0 * part / whole:0.####} %");
+    private static string Part(long part, long whole) => whole == 0 ? "" : $"  {Words.Percent((double)part / whole, 4)}";
 
     /// <summary>The failed part of the requests of each time, nine levels high.</summary>
     private static string Sparkline(VirtualTotals totals)
@@ -141,7 +141,7 @@ internal static class RunReport
         const string levels = "·▁▂▃▄▅▆▇█";
         var rates = totals.Timeline[0].Select((requests, bin) => requests == 0 ? 0 : (double)(totals.Timeline[2][bin] + totals.Timeline[3][bin]) / requests).ToList();
         var most = rates.Max();
-        return string.Concat(rates.Select(rate => rate == 0 ? levels[0] : levels[1 + (int)Math.Min(7, rate / most * 7.99)])) + Text($"  the most: {100 * most:0.##} %");
+        return string.Concat(rates.Select(rate => rate == 0 ? levels[0] : levels[1 + (int)Math.Min(7, rate / most * 7.99)])) + $"  the most: {Words.Percent(most, 2)}";
     }
 
     private static void WriteSeries(Utf8JsonWriter writer, string name, List<long> sorted)

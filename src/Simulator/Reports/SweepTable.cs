@@ -25,7 +25,7 @@ internal static class SweepTable
 
     private static double Figure(SweepRow row, string name) => row.Figures[SweepRow.Names.IndexOf(name)];
 
-    private static string Percent(double value) => double.IsNaN(value) ? "-" : string.Create(CultureInfo.InvariantCulture, $"{100 * value:0.####} %");
+    private static string Percent(double value) => double.IsNaN(value) ? "-" : Words.Percent(value, 4);
 
     private static string Number(double value) => string.Create(CultureInfo.InvariantCulture, $"{value:0.##}");
 

@@ -1,0 +1,104 @@
+using Keepalive.Config;
+using Keepalive.Config.Balancers;
+using Keepalive.Simulator.Advice;
+using Keepalive.Simulator.Balancing;
+using Keepalive.Simulator.Tests.Virtual;
+using Xunit;
+
+namespace Keepalive.Simulator.Tests.Advice;
+
+public sealed class AdvisorTests
+{
+    private static readonly int[] UsualHz = [100, 250, 300, 1000];
+
+    public static TheoryData<string> Balancers => [.. BalancerPresets.All.Where(preset => preset is { IdleTimeout: not null, Refresh: not Refresh.PayloadOnly }).Select(preset => preset.Name)];
+
+    [Theory]
+    [MemberData(nameof(Balancers))]
+    public void Advice_OfEveryBalancer_HoldsOnEveryUsualKernelAndOutlastsABriefOutage(string balancer)
+    {
+        foreach (var request in Requests(balancer))
+        {
+            var what = $"{balancer}, loss {request.Loss}, {request.DetectWithin}";
+            var advice = Advisor.Find(request, out var reason);
+            Assert.True(advice is not null || request.DetectWithin < TimeSpan.FromSeconds(30), $"{what}: {reason}");
+            if (advice is null)
+            {
+                continue;
+            }
+            var fitting = int.MaxValue;
+            foreach (var hz in UsualHz)
+            {
+                var schedule = new KeepaliveSchedule(advice.Settings, hz);
+                var way = request.Rule.Behaviour.Refresh == Refresh.PerDirection ? 2 : 1;
+                var inTime = Enumerable.Range(1, schedule.Probes).Count(number => schedule.LatestProbe(number) < request.Rule.IdleTimeout - (way * request.RoundTrip));
+                fitting = Math.Min(fitting, inTime);
+                Assert.True(inTime >= 2, $"{what}: {inTime} of {advice.Settings} come in time at HZ={hz}");
+                Assert.True(request.DetectWithin is null || schedule.LatestDeath <= request.DetectWithin, $"{what}: {schedule.LatestDeath} at HZ={hz}");
+            }
+            // What is said to be forgotten is what so many lost probes come to.
+            var lost = request.Rule.Behaviour.Refresh == Refresh.PerDirection ? 1 - Math.Pow(1 - request.Loss, 2) : request.Loss;
+            Assert.Equal(fitting, advice.ProbesInTime);
+            Assert.Equal(Math.Pow(lost, fitting), advice.Forgotten, 1e-18);
+
+            var patience = advice.Settings.Interval!.Value * advice.Settings.Probes!.Value;
+            Assert.Equal(patience < BalancerCheck.BriefOutage, advice.Haste is not null);
+            Assert.True(advice.Haste is null || request.DetectWithin < TimeSpan.FromSeconds(BalancerCheck.BriefOutage + 5), $"{what}: {advice.Settings}");
+        }
+    }
+
+    [Theory]
+    [InlineData(100)]
+    [InlineData(250)]
+    [InlineData(300)]
+    [InlineData(1000)]
+    public void Advice_OnAKernelThatIsNotNamed_ForgetsNothing(int hz)
+    {
+        var request = new AdviceRequest { Rule = new BalancerRule(TimeSpan.FromSeconds(350), new IdleBehaviour(ExpiryClass.ResetOnNextPacket, Refresh.AnyPacket)), Connections = 500 };
+        var scenario = AdviceCheck.Scenario(request, Advisor.Find(request, out _)!.Settings, hz) with { Duration = TimeSpan.FromDays(1) };
+        var result = VirtualRun.Of(scenario);
+
+        Assert.True(result.Probes > 50_000, $"{result.Probes} probes");
+        Assert.Equal((0, 0), (result.Totals.Expiries, result.Failed));
+    }
+
+    [Fact]
+    public void Advice_ForAKernelThatIsNamed_HasFewerProbes()
+    {
+        var unknown = Advisor.Find(Request("aws-nlb"), out _)!;
+        var known = Advisor.Find(Request("aws-nlb") with { Hz = 250 }, out _)!;
+
+        Assert.True(known.ProbesPerHour < unknown.ProbesPerHour, $"{known.Settings} and {unknown.Settings}");
+        Assert.Equal(250, known.WorstHz);
+    }
+
+    [Theory]
+    [InlineData("2s", 0, null, "only one is sure to come before the idle timeout of 2s has passed. It takes 2 (one may always be lost)")]
+    [InlineData("1s", 0, null, "no probe is sure to come before the idle timeout of 1s has passed")]
+    [InlineData("10s", 0.4, null, "only 9 are sure to come before the idle timeout of 10s has passed. It takes 16 (for 1e-6 at 40 % loss)")]
+    [InlineData("350s", 0, "3s", "within 3s: it takes 2 probes (one may always be lost), and even 1s apart they find it 3.24s after")]
+    [InlineData("350s", 0.1, "3s", "it takes 9 probes (for 1e-6 at 10 % loss), and even 1s apart")]
+    public void Refusal_NamesWhatIsMissing(string idle, double loss, string? within, string expected)
+    {
+        var request = new AdviceRequest
+        {
+            Rule = new BalancerRule(Time(idle), new IdleBehaviour(ExpiryClass.SilentDrop, Refresh.AnyPacket)),
+            Loss = loss,
+            DetectWithin = within is null ? null : Time(within),
+        };
+
+        Assert.Null(Advisor.Find(request, out var reason));
+        Assert.Contains(expected, reason, StringComparison.Ordinal);
+    }
+
+    private static IEnumerable<AdviceRequest> Requests(string balancer) =>
+        from loss in new[] { 0, 0.01, 0.05 }
+        from within in new[] { null, "10m", "2m", "30s" }
+        select Request(balancer) with { Loss = loss, DetectWithin = within is null ? null : Time(within) };
+
+    private static AdviceRequest Request(string balancer) => BalancerPresets.Find(balancer) is { IdleTimeout: { } seconds } preset
+        ? new AdviceRequest { Preset = preset, Rule = new BalancerRule(TimeSpan.FromSeconds(seconds), preset.Behaviour) }
+        : throw new ArgumentException(balancer);
+
+    private static TimeSpan Time(string text) => GoDuration.TryParse(text, out var nanoseconds) ? TimeSpan.FromTicks(nanoseconds / TimeSpan.NanosecondsPerTick) : throw new FormatException(text);
+}
