@@ -23,7 +23,7 @@ internal sealed partial class AgentLoop(
     ILogger logger) : IDisposable
 {
     /// <summary>How often to look whether policies changed, where that costs little.</summary>
-    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(2);
 
     /// <summary>How long files that have just changed have to stay as they are.</summary>
     private static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(300);
