@@ -30,6 +30,9 @@ internal sealed class WatchedConnection(in SocketRecord record, PooledEndpoint e
 
     public long SeenAt { get; set; }
 
+    /// <summary>When a reset came that the kernel may not have taken; 0 where none did, or the connection went on.</summary>
+    public long ResetAt { get; set; }
+
     public TcpTimer Timer { get; set; }
 
     /// <summary>A process that has it; 0 where none is known.</summary>
