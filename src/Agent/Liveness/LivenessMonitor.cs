@@ -30,6 +30,9 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     /// <summary>How long packets of a connection that is gone may still be on their way here.</summary>
     private const long Farewell = 2000 * Millisecond;
 
+    /// <summary>A reset that the kernel does not take it answers at once (RFC 5961, 3.2), and then the connection goes on.</summary>
+    private const long Refused = 1000 * Millisecond;
+
     private readonly Lock _lock = new();
     private readonly ProbeClassifier _classifier = new();
     private readonly Dictionary<(int Scope, SocketEndpoint Local, SocketEndpoint Remote), WatchedConnection> _byName = [];
@@ -37,6 +40,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     private readonly Dictionary<(string Policy, string Destination), RuleCounts> _counts = [];
     private readonly List<long> _roundTrips = [];
     private readonly List<WatchedConnection> _probing = [];
+    private readonly List<WatchedConnection> _resetting = [];
     private readonly EndpointPool _pool = new();
     private readonly Queue<(long At, int Scope, WatchedConnection Connection)> _departed = new();
     private WatchedScope? _frame;
@@ -187,6 +191,18 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
                 else if (connection.Interval > 0 && now - connection.ProbedAt > (connection.Interval * 9 / 8) + (1000 * Millisecond))
                 {
                     Apply(connection, LivenessEvent.Overdue, now);
+                }
+            }
+            for (var i = _resetting.Count - 1; i >= 0; i--)
+            {
+                if (_resetting[i] is { ResetAt: var at } connection && (at == 0 || now - at >= Refused))
+                {
+                    if (at != 0)
+                    {
+                        Apply(connection, LivenessEvent.ResetThere, now);
+                    }
+                    _resetting[i] = _resetting[^1];
+                    _resetting.RemoveAt(_resetting.Count - 1);
                 }
             }
         }
@@ -391,6 +407,10 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
 
     private void Vanish(WatchedScope scope, WatchedConnection connection)
     {
+        if (connection.ResetAt != 0)
+        {
+            Apply(connection, LivenessEvent.ResetThere, Now);
+        }
         if (!connection.IsClosing)
         {
             var now = Now;
@@ -473,11 +493,12 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             }
         }
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
-        if ((segment.Flags & TcpFlags.Rst) != 0)
+        if (result.Reset != ResetKind.None)
         {
             Apply(connection, LivenessEvent.ResetHere, now);
             connection.IsClosing = true;
         }
+        connection.ResetAt = 0;
     }
 
     private void Received(WatchedConnection connection, in TcpSegment segment, in Classification result, long now)
@@ -498,9 +519,14 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             }
         }
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
-        if ((segment.Flags & TcpFlags.Rst) != 0)
+        if (result.Reset == ResetKind.Certain)
         {
             Apply(connection, LivenessEvent.ResetThere, now);
+        }
+        else if (result.Reset == ResetKind.Likely && connection.ResetAt == 0)
+        {
+            connection.ResetAt = now;   // what would make sure has more than a byte of payload and is not captured
+            _resetting.Add(connection);
         }
     }
 

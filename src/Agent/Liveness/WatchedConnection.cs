@@ -41,6 +41,9 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>When to ask the kernel, as by then a probe should have been captured, in nanoseconds since 1970.</summary>
     public long LookAt { get; set; }
 
+    /// <summary>When a reset came that the kernel may not have taken; 0 where none did, or the connection went on.</summary>
+    public long ResetAt { get; set; }
+
     public TcpTimer Timer { get; set; }
 
     /// <summary>How it stands to its rule, and why where it could not be set.</summary>

@@ -1,3 +1,4 @@
+using Keepalive.Agent.Capture;
 using Keepalive.Agent.Classify;
 
 namespace Keepalive.Agent.Reports;
@@ -10,7 +11,16 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
         Lines.Text("{\"frame\":"u8).Number(finding.Frame).Text(",\"kind\":\""u8).Text(Name(finding.Kind))
             .Text("\",\"source\":\""u8).Text(Endpoints.Of(finding.Source))
             .Text("\",\"destination\":\""u8).Text(Endpoints.Of(finding.Destination))
-            .Text("\",\"time\":\""u8).Time(finding.Time).Text("\",\"length\":"u8).Number(finding.Length);
+            .Text("\",\"time\":"u8);
+        if (finding.Time == CapturedPacket.NoTime)
+        {
+            Lines.Text("null"u8);
+        }
+        else
+        {
+            Lines.Text("\""u8).Time(finding.Time).Text("\""u8);
+        }
+        Lines.Text(",\"length\":"u8).Number(finding.Length);
         if (finding.Kind == SegmentKind.Reply)
         {
             Lines.Text(",\"answers\":"u8).Number(finding.Answers);
@@ -19,7 +29,11 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
         {
             Lines.Text(",\"answeredBy\":"u8).Number(finding.AnsweredBy);
         }
-        if (finding.Answers != 0 || finding.AnsweredBy != 0)
+        else if (finding.IsPresumed)
+        {
+            Lines.Text(",\"presumed\":true"u8);
+        }
+        if ((finding.Answers != 0 || finding.AnsweredBy != 0) && finding.RoundTrip != CapturedPacket.NoTime)
         {
             // A clock that went back has not measured anything.
             _ = finding.RoundTrip < 0 ? Lines.Text(",\"rttMs\":null"u8) : Lines.Text(",\"rttMs\":"u8).Milliseconds(finding.RoundTrip);
@@ -31,14 +45,14 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
     {
         Lines.Text("{\"kind\":\"summary\",\"packets\":"u8).Number(scan.Packets).Text(",\"segments\":"u8).Number(scan.Segments)
             .Text(",\"flows\":"u8).Number(scan.Classifier.Flows.Count).Text(",\"flowsForgotten\":"u8).Number(scan.Classifier.Flows.Forgotten)
-            .Text(",\"probes\":"u8).Number(scan.Probes).Text(",\"replies\":"u8).Number(scan.Replies)
+            .Text(",\"probes\":"u8).Number(scan.Probes).Text(",\"presumed\":"u8).Number(scan.Presumed).Text(",\"replies\":"u8).Number(scan.Replies)
             .Text(",\"unanswered\":"u8).Number(scan.Probes - scan.Replies).Text(",\"windowProbes\":"u8).Number(scan.WindowProbes)
             .Text(",\"duplicates\":"u8).Number(scan.Duplicates).Text(",\"truncated\":"u8).Number(scan.Truncated);
         if (dropped is { } count)
         {
             Lines.Text(",\"dropped\":"u8).Number(count);
         }
-        RoundTrip(scan.Replies, Times);
+        RoundTrip(scan.RoundTrips, scan.RoundTripLeast, scan.RoundTripSum, scan.RoundTripMost);
         Lines.Text(",\"connections\":["u8);
         var separator = ""u8;
         foreach (var prober in Probers(scan))
@@ -47,23 +61,19 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
             Lines.Text(separator).Text("{\"source\":\""u8).Text(Endpoints.Of(prober.From)).Text("\",\"destination\":\""u8).Text(Endpoints.Of(prober.To))
                 .Text("\",\"probes\":"u8).Number(direction.Probes).Text(",\"replies\":"u8).Number(direction.Answered)
                 .Text(",\"unansweredAtEnd\":"u8).Number(direction.Unanswered).Text(",\"windowProbes\":"u8).Number(direction.WindowProbes);
-            RoundTrip(direction.Answered, TimesOf(in direction));
+            RoundTrip(direction.RoundTrips, direction.RoundTripLeast, direction.RoundTripSum, direction.RoundTripMost);
             Lines.Text(prober.IsReset ? ",\"reset\":true}"u8 : ",\"reset\":false}"u8);
             separator = ","u8;
         }
         Lines.Text("]}\n"u8);
     }
 
-    private void RoundTrip(long answered, RoundTrips times)
+    private void RoundTrip(long count, long least, long sum, long most)
     {
-        if (times.Count > 0)
+        if (count > 0)
         {
-            Lines.Text(",\"rttMsLeast\":"u8).Milliseconds(times.Least).Text(",\"rttMsMean\":"u8).Milliseconds(times.Sum / times.Count)
-                .Text(",\"rttMsMost\":"u8).Milliseconds(times.Most);
-        }
-        else if (answered > 0)
-        {
-            Lines.Text(",\"rttMsLeast\":null,\"rttMsMean\":null,\"rttMsMost\":null"u8);
+            Lines.Text(",\"rttMsLeast\":"u8).Milliseconds(least).Text(",\"rttMsMean\":"u8).Milliseconds(sum / count)
+                .Text(",\"rttMsMost\":"u8).Milliseconds(most);
         }
     }
 }
