@@ -1,4 +1,3 @@
-using Keepalive.Agent.Capture;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Classify;

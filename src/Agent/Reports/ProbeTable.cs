@@ -94,7 +94,7 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         }
     }
 
-    private string Totals(ProbeScan scan, long? dropped)
+    private static string Totals(ProbeScan scan, long? dropped)
     {
         var flows = scan.Classifier.Flows;
         var text = new StringBuilder();
