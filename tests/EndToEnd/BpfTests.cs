@@ -215,6 +215,8 @@ public sealed class BpfTests : IDisposable
         const string applied = "keepalive_applied_total{policy=\"bookinfo/tcp-keepalive\",namespace=\"\",datapath=\"bpf\"}";
         var run = _agent.Launch("--interval", "1h", "--listen", address, "--capture", "off");
         run.WaitForLine(line => line.Contains("started: datapath bpf", StringComparison.Ordinal));
+        // The look around before the first pass puts the policy in force, too; the pass after it empties the ring.
+        Eventually.True(() => Metrics().GetValueOrDefault("keepalive_scan_duration_seconds_count") > 0, TimeSpan.FromSeconds(30));
         int first = 0;
         Eventually.True(() => ++first > 0 && _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == Guide, TimeSpan.FromSeconds(5));
         Assert.Equal([new(Guide, shortLived)], _lab.Client.ConnectShort(Lab.ServerAddress, _port, shortLived).Seen);
