@@ -81,6 +81,7 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind UnknownBalancer = Error("KA202", "a balancer that is not known");
     internal static readonly DiagnosticKind NoSuchDestination = Error("KA203", "a destination the policies do not have");
     internal static readonly DiagnosticKind NoSuchField = Error("KA204", "a field that cannot be set");
+    internal static readonly DiagnosticKind AfterTheEnd = Warning("KA205", "a time when the simulation is over");
 
     /// <summary>Every code, in order.</summary>
     public static IReadOnlyList<DiagnosticKind> All { get; } =
@@ -93,6 +94,7 @@ public static class DiagnosticCatalog
         UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices,
         BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange,
         BadTrace, TraceOrder, UnknownBalancer, NoSuchDestination, NoSuchField,
+        AfterTheEnd,
     ];
 
     private static DiagnosticKind Error(string code, string title) => new(code, Severity.Error, title);

@@ -21,6 +21,13 @@ internal static class RunCommand
         var everyProbe = new Option<bool>("--every-probe") { Description = "Process each probe by itself, instead of counting those nothing happens to; the result is the same" };
         var threads = ThreadsOption();
         var set = SetOption();
+        set.Validators.Add(result =>
+        {
+            foreach (var token in result.Tokens.Where(token => token.Value.IndexOf('=', StringComparison.Ordinal) is var split && (split < 1 || split == token.Value.Length - 1)))
+            {
+                result.AddError($"--set takes FIELD=VALUE, not '{token.Value}'; FIELD=null is as if the field were not there");
+            }
+        });
         var output = OutputOption.Create();
         var command = new Command("run", "Run a scenario in virtual time: days of a fleet in seconds") { scenario, list, show, set, everyProbe, threads, output };
         command.AddRule(result =>
@@ -35,9 +42,10 @@ internal static class RunCommand
             var text = result.InvocationConfiguration.Output;
             if (result.GetValue(list))
             {
+                var isJson = result.GetValue(output) == OutputFormat.Json;
                 foreach (var name in BuiltInScenarios.Names)
                 {
-                    text.WriteLine($"{name,-18} {BuiltInScenarios.Describe(name)}");
+                    text.WriteLine(isJson ? AsJson(name) : $"{name,-18} {BuiltInScenarios.Describe(name)}");
                 }
                 return ExitCodes.Done;
             }
@@ -60,18 +68,8 @@ internal static class RunCommand
         NumberOption.Create("--threads", "Processors to use; all of them if not given", 1, 4096, Environment.ProcessorCount);
 
     /// <summary>Fields to change; for a grid, with several values.</summary>
-    public static Option<string[]> SetOption()
-    {
-        var option = new Option<string[]>("--set") { Description = "Set a field of the scenario: keepalive.time=60s", HelpName = "FIELD=VALUE", DefaultValueFactory = _ => [] };
-        option.Validators.Add(result =>
-        {
-            foreach (var token in result.Tokens.Where(token => token.Value.IndexOf('=', StringComparison.Ordinal) < 1))
-            {
-                result.AddError($"--set takes FIELD=VALUE, not '{token.Value}'");
-            }
-        });
-        return option;
-    }
+    public static Option<string[]> SetOption() =>
+        new("--set") { Description = "Set a field of the scenario: keepalive.time=60s", HelpName = "FIELD=VALUE", DefaultValueFactory = _ => [] };
 
     /// <summary>Reads a scenario as it is written; null, and what is wrong is printed.</summary>
     public static ScenarioText? Open(string path)
@@ -89,6 +87,12 @@ internal static class RunCommand
             Console.Error.WriteLine(diagnostic);
         }
     }
+
+    private static string AsJson(string name) => JsonLine.Of(writer =>
+    {
+        writer.WriteString("scenario", name);
+        writer.WriteString("about", BuiltInScenarios.Describe(name));
+    });
 
     private static int Execute(ScenarioText text, string[] changes, VirtualOptions options, OutputFormat format, TextWriter output)
     {

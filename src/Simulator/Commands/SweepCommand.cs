@@ -98,7 +98,11 @@ internal static class SweepCommand
             file?.Finish(inOrder);
             if (plan.Picture is { } picture)
             {
-                File.WriteAllText(picture, SweepPicture.Draw(grid, inOrder, Path.GetFileNameWithoutExtension(text.Name)));
+                File.WriteAllText(picture, SweepPicture.Draw(grid, inOrder, Path.GetFileNameWithoutExtension(text.Name), out var lost));
+                if (lost is not null)
+                {
+                    Complaint.Say(ExitCodes.Done, $"{picture}: {lost}: change fewer fields at once, or give them fewer values");
+                }
             }
             if (plan.IsJson)
             {

@@ -48,13 +48,13 @@ internal static class ClosedForm
     {
         if (scenario.Requests is FixedArrival { Every: var every } && scenario.Pool == 1)
         {
-            return (every.TotalSeconds > idle ? 1 : 0, "gap > T");
+            return every.TotalSeconds > idle ? (AtAll(scenario, idle), "gap > T: 1 − T/duration") : (0, "gap ≤ T");
         }
         if (scenario.Requests is not PoissonArrival { Mean: var mean } || scenario.Duration.TotalSeconds <= idle)
         {
             return null;
         }
-        var (x, atAll) = (idle / mean.TotalSeconds, 1 - (idle / scenario.Duration.TotalSeconds));
+        var (x, atAll) = (idle / mean.TotalSeconds, AtAll(scenario, idle));
         if (scenario.Pool == 1)
         {
             return (atAll * Math.Exp(-x), "e^(−T/mean) × (1 − T/duration)");
@@ -72,6 +72,12 @@ internal static class ClosedForm
         }
         return (atAll * Math.Exp(-x) * sum, "P(Erlang(pool, mean) > T) × (1 − T/duration)");
     }
+
+    /// <summary>
+    /// The part of the requests that come after T: requests are as many in all parts of the duration, those of fixed gaps too, as the
+    /// first are at random times within one.
+    /// </summary>
+    private static double AtAll(Scenario scenario, double idle) => Math.Max(0, 1 - (idle / scenario.Duration.TotalSeconds));
 
     private static (double, string)? WithKeepalive(Scenario scenario, double idle)
     {
@@ -111,8 +117,10 @@ internal static class ClosedForm
         }
         var rate = scenario.LossBurst > TimeSpan.Zero ? 1 / (scenario.LossBurst.TotalSeconds * (1 - scenario.Loss)) : double.PositiveInfinity;
         var again = scenario.Loss + ((1 - scenario.Loss) * Math.Exp(-rate * interval));
-        var expected = scenario.Loss * Math.Pow(again, before - 1);
-        var what = scenario.LossBurst > TimeSpan.Zero ? "loss × P(lost again after interval)ⁿ⁻¹, n probes before T" : "lossⁿ, n probes before T";
+        var expected = scenario.Loss * Math.Pow(again, before - 1) * AtAll(scenario, idle);
+        var what = scenario.LossBurst > TimeSpan.Zero
+            ? "loss × P(lost again after interval)ⁿ⁻¹ × (1 − T/duration), n probes before T"
+            : "lossⁿ × (1 − T/duration), n probes before T";
         return LostRequests(scenario, rate) < 0.01 * expected ? (expected, what) : null;
     }
 

@@ -12,11 +12,18 @@ internal static class SweepPicture
 
     private static readonly string[] Colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c564b", "#7f7f7f", "#bcbd22", "#17becf", "#9467bd"];
 
-    public static string Draw(ScenarioGrid grid, IReadOnlyList<SweepRow> rows, string title)
+    /// <summary>Draws it.</summary>
+    /// <param name="grid">The grid.</param>
+    /// <param name="rows">All of its rows.</param>
+    /// <param name="title">What to write above.</param>
+    /// <param name="lost">What is not on the picture, as is written on it; null where all is.</param>
+    public static string Draw(ScenarioGrid grid, IReadOnlyList<SweepRow> rows, string title, out string? lost)
     {
         var axis = Math.Max(0, grid.Parameters.ToList().FindIndex(parameter => parameter.Values.Length > 1));
         var others = Enumerable.Range(0, grid.Parameters.Length).Where(i => i != axis && grid.Parameters[i].Values.Length > 1).ToList();
-        var series = rows.GroupBy(row => string.Join(", ", others.Select(i => $"{grid.Parameters[i].Path}={row.Values[i]}"))).Take(MaxSeries).ToList();
+        var all = rows.GroupBy(row => string.Join(", ", others.Select(i => $"{grid.Parameters[i].Path}={row.Values[i]}"))).ToList();
+        var series = all.Take(MaxSeries).ToList();
+        lost = series.Count < all.Count ? $"only the first {series.Count} of {all.Count} lines are drawn" : null;
         var ticks = grid.Parameters[axis].Values.ToArray();
         var height = Top + (2 * PanelHeight) + Between + 60;
         var svg = new StringBuilder();
@@ -28,6 +35,10 @@ internal static class SweepPicture
         for (var i = 0; i < series.Count && series[i].Key.Length > 0; i++)
         {
             Add(svg, $"""<rect x="{Width - Right + 20}" y="{Top + (20 * i)}" width="12" height="12" fill="{Colours[i]}"/><text x="{Width - Right + 38}" y="{Top + 10 + (20 * i)}">{Escape(series[i].Key)}</text>""");
+        }
+        if (lost is not null)
+        {
+            Add(svg, $"""<text x="{Width - Right + 20}" y="{Top + 10 + (20 * series.Count)}" font-weight="bold">{Escape(lost)}</text>""");
         }
         return svg.Append("</svg>\n").ToString();
     }

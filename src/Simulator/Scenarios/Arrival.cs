@@ -15,7 +15,7 @@ internal sealed record PoissonArrival(TimeSpan Mean) : Arrival
     public override TimeSpan? MeanGap => Mean;
 }
 
-/// <summary>All gaps are the same; each client begins at a random time within the first.</summary>
+/// <summary>All gaps are the same, but for the first: each client makes its first request at a random time within one.</summary>
 internal sealed record FixedArrival(TimeSpan Every) : Arrival
 {
     public override TimeSpan? MeanGap => Every;

@@ -94,15 +94,18 @@ internal sealed class ScenarioReader
             Keepalive = KeepaliveReader.Read(reader.Object("keepalive"), _directory, _files),
             ServerKeepalive = KeepaliveReader.Read(reader.Object("serverKeepalive"), _directory, _files),
             Endpoints = (int)(ScenarioFields.Number(reader, "endpoints", 1, 10_000) ?? 1),
-            Restarts = ReadRestarts(reader),
             Seed = ScenarioFields.Number(reader, "seed", long.MinValue, long.MaxValue) ?? 1,
         };
         scenario = ReadPool(reader, scenario);
         scenario = ReadNetwork(network, scenario);
         scenario = ReadTimers(reader.Object("timers"), scenario);
-        scenario = scenario with { Failures = [.. reader.Objects("failures").Select(failure => ReadFailure(failure, scenario.Endpoints)).OfType<Failure>()] };
+        scenario = scenario with
+        {
+            Failures = [.. reader.Objects("failures").Select(failure => ReadFailure(failure, scenario)).OfType<Failure>()],
+            Restarts = ReadRestarts(reader, scenario.Duration),
+        };
         scenario = ReadRemoval(reader, scenario);
-        var requests = reader.Require("requests") && reader.Object("requests") is { } requestsReader ? ReadArrival(requestsReader, scenario.Clients) : null;
+        var requests = reader.Require("requests") && reader.Object("requests") is { } requestsReader ? ReadArrival(requestsReader, scenario) : null;
         reader.Close();
         CheckTogether(reader, scenario, balancer is not null);
         return requests is null ? null : scenario with { Requests = requests };
@@ -150,6 +153,12 @@ internal sealed class ScenarioReader
         var expiry = ScenarioFields.Word(reader, "expiry", [.. IdleBehaviour.Classes]);
         var refresh = ScenarioFields.Word(reader, "refresh", [.. IdleBehaviour.RefreshWords.Select(word => (word, IdleBehaviour.FindRefresh(word)!.Value))]);
         reader.Close();
+        if (expiry is { Refresh: not Refresh.AnyPacket } clock && refresh is { } word && word != clock.Refresh)
+        {
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition("refresh"), reader.PathOf("refresh"),
+                $"is {IdleBehaviour.NameOf(word)}, but the expiry says that it is {IdleBehaviour.NameOf(clock.Refresh)}",
+                $"remove it, or write expiry: {clock.ExpiryName}");
+        }
         if (!hasPreset)
         {
             reader.Require("idleTimeout");
@@ -182,7 +191,7 @@ internal sealed class ScenarioReader
         return null;
     }
 
-    private Arrival? ReadArrival(ObjectReader reader, int clients)
+    private Arrival? ReadArrival(ObjectReader reader, Scenario scenario)
     {
         var kind = ScenarioFields.Word(reader, "arrival", ("poisson", 'p'), ("fixed", 'f'), ("onOff", 'o'));
         var mean = ScenarioFields.Time(reader, "mean", Tick);
@@ -197,7 +206,7 @@ internal sealed class ScenarioReader
             Refuse(reader, hasKind ? "trace" : null, ["arrival", "mean", "every", "on", "off"]);
             var file = Path.Combine(_directory, path.Value);
             _files.Add(file);
-            return TraceFile.Read(file, path.Position, clients, _diagnostics);
+            return TraceFile.Read(file, path.Position, scenario, _diagnostics);
         }
         if (!hasKind)
         {
@@ -284,9 +293,9 @@ internal sealed class ScenarioReader
         return scenario with { TimerHz = late ? hz ?? TimerWheel.DefaultHz : null };
     }
 
-    private static Failure? ReadFailure(ObjectReader reader, int endpoints)
+    private static Failure? ReadFailure(ObjectReader reader, Scenario scenario)
     {
-        var endpoint = ScenarioFields.Number(reader, "endpoint", 1, endpoints) ?? 1;
+        var endpoint = ScenarioFields.Number(reader, "endpoint", 1, scenario.Endpoints) ?? 1;
         var at = ScenarioFields.Time(reader, "at", TimeSpan.Zero);
         var every = ScenarioFields.Time(reader, "every", Tick);
         var lasts = ScenarioFields.Time(reader, "lasts", Tick) ?? TimeSpan.FromDays(3650);
@@ -294,6 +303,10 @@ internal sealed class ScenarioReader
         if (reader.Value("at") is null == reader.Value("every") is null)
         {
             reader.Report.Report(DiagnosticCatalog.Conflict, reader.Position, reader.Path, "needs either at or every", "write one of the two");
+        }
+        if (at is { } instant && reader.Value("at") is { } written)
+        {
+            WarnAfterTheEnd(instant, scenario.Duration, written.Position, reader.PathOf("at"), reader.Report);
         }
         reader.Close();
         return at is null && every is null ? null : new Failure((int)endpoint - 1, at, every, lasts, silent);
@@ -319,11 +332,28 @@ internal sealed class ScenarioReader
         return scenario with { RemovalCheck = check };
     }
 
-    private static ImmutableArray<TimeSpan> ReadRestarts(ObjectReader reader) =>
-    [
-        .. reader.Strings("balancerRestarts")
-            .Select(text => ScenarioFields.Time(text, "balancerRestarts", reader.Report, TimeSpan.Zero, ScenarioFields.Longest)).OfType<TimeSpan>().Order(),
-    ];
+    private static ImmutableArray<TimeSpan> ReadRestarts(ObjectReader reader, TimeSpan duration)
+    {
+        const string key = "balancerRestarts";
+        var restarts = new List<TimeSpan>();
+        foreach (var text in reader.Strings(key))
+        {
+            if (ScenarioFields.Time(text, key, reader.Report, TimeSpan.Zero, ScenarioFields.Longest) is { } at)
+            {
+                WarnAfterTheEnd(at, duration, text.Position, key, reader.Report);
+                restarts.Add(at);
+            }
+        }
+        return [.. restarts.Order()];
+    }
+
+    private static void WarnAfterTheEnd(TimeSpan at, TimeSpan duration, SourcePosition position, string field, ResourceReport report)
+    {
+        if (at >= duration)
+        {
+            report.Report(DiagnosticCatalog.AfterTheEnd, position, field, $"is {Words.Duration(at)}, when the duration of {Words.Duration(duration)} is over", "write a longer duration, or an earlier time");
+        }
+    }
 
     private static void CheckTogether(ObjectReader reader, Scenario scenario, bool hasBalancer)
     {

@@ -16,9 +16,9 @@ internal static class TraceFile
     /// <summary>Reads one.</summary>
     /// <param name="file">Its path.</param>
     /// <param name="named">Where the scenario names it.</param>
-    /// <param name="clients">How many there are.</param>
+    /// <param name="scenario">Whose clients they are, and how long it lasts.</param>
     /// <param name="diagnostics">Takes what is wrong with it.</param>
-    public static TraceArrival? Read(string file, SourcePosition named, int clients, DiagnosticBag diagnostics)
+    public static TraceArrival? Read(string file, SourcePosition named, Scenario scenario, DiagnosticBag diagnostics)
     {
         if (WhyNot(file) is { } obstacle)
         {
@@ -28,6 +28,8 @@ internal static class TraceFile
         var times = new Dictionary<long, List<TimeSpan>>();
         var problems = 0;
         var number = 0;
+        var after = 0L;
+        SourcePosition firstAfter = default;
         try
         {
             foreach (var line in File.ReadLines(file).Select(line => line.Trim()))
@@ -37,7 +39,15 @@ internal static class TraceFile
                 {
                     continue;
                 }
-                problems += Add(line, new SourcePosition(file, number, 1), clients, times, diagnostics) ? 0 : 1;
+                var position = new SourcePosition(file, number, 1);
+                if (Add(line, position, scenario.Clients, times, diagnostics) is not { } at)
+                {
+                    problems++;
+                }
+                else if (at >= scenario.Duration)
+                {
+                    firstAfter = after++ == 0 ? position : firstAfter;
+                }
                 if (problems == MaxLineProblems)
                 {
                     break;
@@ -52,6 +62,11 @@ internal static class TraceFile
         if (problems > 0)
         {
             return null;
+        }
+        if (after > 0)
+        {
+            diagnostics.Report(DiagnosticCatalog.AfterTheEnd, firstAfter, $"scenario: requests.trace: {Words.Count(after, "time")}, the first of them here, {(after == 1 ? "is" : "are")} when the duration of "
+                + $"{Words.Duration(scenario.Duration)} is over", "write a longer duration");
         }
         var most = times.Count == 0 ? 0 : (int)times.Keys.Max();
         return new TraceArrival([.. Enumerable.Range(1, most).Select(client => times.TryGetValue(client, out var list) ? list.ToImmutableArray() : [])]);
@@ -73,19 +88,28 @@ internal static class TraceFile
         return length > MaxLength ? $"it has {length} bytes, more than {MaxLength >> 20} MiB" : null;
     }
 
-    private static bool Add(string line, SourcePosition position, int clients, Dictionary<long, List<TimeSpan>> times, DiagnosticBag diagnostics)
+    /// <summary>Adds a request; when it is, or null when there is something wrong with the line.</summary>
+    private static TimeSpan? Add(string line, SourcePosition position, int clients, Dictionary<long, List<TimeSpan>> times, DiagnosticBag diagnostics)
     {
         var fields = line.Split(',', StringSplitOptions.TrimEntries);
-        var at = TimeSpan.Zero;
-        if (fields.Length != 2 || !long.TryParse(fields[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number) || !TryTime(fields[1], out at))
+        if (fields.Length != 2)
         {
-            diagnostics.Report(DiagnosticCatalog.BadTrace, position, $"not a connection and a time: {Quoting.Quote(line)}", "write it like \"1,350.5\" or \"1,5m50s\"");
-            return false;
+            return Refuse($"not a connection and a time: {Quoting.Quote(line)}", "write it like \"1,350.5\" or \"1,5m50s\"");
         }
-        if (number < 1 || number > clients)
+        var isNumber = long.TryParse(fields[0], NumberStyles.None, CultureInfo.InvariantCulture, out var number);
+        if (!isNumber && !(fields[0].Length > 0 && fields[0].All(char.IsAsciiDigit)))
         {
-            diagnostics.Report(DiagnosticCatalog.BadTrace, position, $"there is no connection {number}: there are {clients}", "number them from 1");
-            return false;
+            return Refuse($"not the number of a connection: {Quoting.Quote(fields[0])}", "write it like \"1,350.5\"");
+        }
+        if (!isNumber || number < 1 || number > clients)
+        {
+            return Refuse($"there is no connection {Quoting.Shorten(fields[0])}: there are {clients}", "number them from 1");
+        }
+        if (!TryTime(fields[1], out var at, out var isOutside))
+        {
+            return isOutside
+                ? Refuse($"the time must be 0s to {Words.Duration(ScenarioFields.Longest)}, but is {Quoting.Shorten(fields[1])}", "times are in seconds, or durations like 5m50s")
+                : Refuse($"not a time: {Quoting.Quote(fields[1])}", "write it like \"350.5\" or \"5m50s\"");
         }
         if (!times.TryGetValue(number, out var list))
         {
@@ -95,21 +119,24 @@ internal static class TraceFile
         {
             diagnostics.Report(DiagnosticCatalog.TraceOrder, position,
                 $"the time {Words.Duration(at)} of connection {number} comes after {Words.Duration(list[^1])}", "sort the times of each connection");
-            return false;
+            return null;
         }
         list.Add(at);
-        return true;
+        return at;
+
+        TimeSpan? Refuse(string message, string fix)
+        {
+            diagnostics.Report(DiagnosticCatalog.BadTrace, position, message, fix);
+            return null;
+        }
     }
 
-    private static bool TryTime(string text, out TimeSpan time)
+    private static bool TryTime(string text, out TimeSpan time, out bool isOutside)
     {
-        time = TimeSpan.Zero;
         var isPlain = text.Length > 0 && char.IsAsciiDigit(text[^1]);
-        if (!GoDuration.TryParse(isPlain ? text + "s" : text, out var nanoseconds) || nanoseconds < 0)
-        {
-            return false;
-        }
+        var error = GoDuration.Parse(isPlain ? text + "s" : text, out var nanoseconds);
         time = TimeSpan.FromTicks(nanoseconds / TimeSpan.NanosecondsPerTick);
-        return time <= ScenarioFields.Longest;
+        isOutside = error == GoDurationError.Overflow || (error == GoDurationError.None && (time < TimeSpan.Zero || time > ScenarioFields.Longest));
+        return error == GoDurationError.None && !isOutside;
     }
 }

@@ -8,10 +8,7 @@ internal sealed class ArrivalClock(Scenario scenario)
     private readonly Arrival _arrival = scenario.Requests;
     private readonly long _mean = (scenario.Requests.MeanGap ?? TimeSpan.Zero).Ticks;
 
-    /// <summary>When a client opens its connections.</summary>
-    public long Begins(ref VirtualClient client) => _arrival is FixedArrival ? (long)(client.Random.Next() * _mean) : 0;
-
-    /// <summary>When its next request begins, the one before, or its beginning, being over at <paramref name="now"/>.</summary>
+    /// <summary>When its next request begins, the one before being over at <paramref name="now"/>; the first, when that is 0.</summary>
     /// <param name="client">It.</param>
     /// <param name="number">Which it is, from 0.</param>
     /// <param name="now">Ticks.</param>
@@ -22,7 +19,8 @@ internal sealed class ArrivalClock(Scenario scenario)
             case PoissonArrival:
                 return Later(now, client.Random.Exponential(_mean));
             case FixedArrival:
-                return Later(now, _mean);
+                // Clients do not march in step: the first gap is as much of one as is left at a random time within it.
+                return client.Requests == 0 ? (long)(client.Random.Next() * _mean) : Later(now, _mean);
             case OnOffArrival onOff:
                 var time = now;
                 for (; ; )

@@ -118,10 +118,7 @@ internal sealed partial class Block
     {
         var action = _rule.Expire(ref connection.Flow);
         Totals.Expiries++;
-        if (now < _end)
-        {
-            Totals.Timeline[4][Bin(now)]++;
-        }
+        Totals.Timeline[4][Bin(now)]++;
         if (action == ExpiryAction.Nothing)
         {
             return;

@@ -135,7 +135,6 @@ internal sealed partial class Block
             var number = firstClient + client;
             ref var one = ref _clients[client];
             one = new VirtualClient { Random = new RandomStream(_scenario.Seed, ClientStream, number), Active = -1 };
-            var begins = _arrivals.Begins(ref one);
             for (var i = client * _scenario.Pool; i < (client + 1) * _scenario.Pool; i++)
             {
                 var connection = ((long)firstClient * _scenario.Pool) + i;
@@ -148,11 +147,11 @@ internal sealed partial class Block
                 Clear(ref _connections[i]);
                 if (_scenario.ReopensAtOnce)
                 {
-                    Open(ref _connections[i], begins);
+                    Open(ref _connections[i], 0);
                 }
                 Enter(i);
             }
-            one.Next = _arrivals.Next(ref one, number, begins);
+            one.Next = _arrivals.Next(ref one, number, 0);
             EnterClient(client);
         }
     }
@@ -309,6 +308,7 @@ internal sealed partial class Block
         end.Timer = last + _clientTimes.Interval;
     }
 
+    /// <summary>The part of the duration; what happens to requests that outlast it is of the last.</summary>
     private int Bin(long time) => (int)Math.Min(VirtualTotals.Bins - 1, time / _binLength);
 
     /// <summary>An end's keepalive in ticks.</summary>

@@ -50,6 +50,15 @@ public sealed class VirtualCommandsTests : IDisposable
     }
 
     [Fact]
+    public void Run_ListAsJson_IsOneObjectEach()
+    {
+        var objects = Run("run", "--list", "-o", "json").Lines.Select(line => JsonDocument.Parse(line).RootElement).ToList();
+
+        Assert.Equal(BuiltInScenarios.Names, objects.Select(one => one.GetProperty("scenario").GetString()));
+        Assert.All(objects, one => Assert.NotEmpty(one.GetProperty("about").GetString()!));
+    }
+
+    [Fact]
     public void Run_EveryProbeAndThreads_PrintTheSame()
     {
         var expected = Run("run", "guide-policy", "--set", "connections=300", "-o", "json", "--threads", "1");
@@ -66,6 +75,7 @@ public sealed class VirtualCommandsTests : IDisposable
     [InlineData(1, "did you mean guide-outage?", "run", "guide-outrage")]
     [InlineData(1, "KA030", "sweep", "guide-outage", "--set", "duration=1h,soon")]
     [InlineData(2, "--set", "run", "guide-outage", "--set", "connections")]
+    [InlineData(2, "--set takes FIELD=VALUE, not 'keepalive.time='", "run", "guide-outage", "--set", "keepalive.time=")]
     [InlineData(2, "--list", "run")]
     [InlineData(2, "--threads", "run", "guide-outage", "--threads", "0")]
     [InlineData(2, "number of its values", "sweep", "guide-outage", "--set", "connections=1..5")]
@@ -238,6 +248,19 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.Equal((0, 10), (result.ExitCode, result.Lines.Count()));
         Assert.Equal(4, svg.Elements().Count(element => element.Name.LocalName == "polyline"));
         Assert.DoesNotContain(svg.Descendants().SelectMany(element => element.Attributes()), attribute => attribute.Name.LocalName is "href" or "src");
+    }
+
+    [Fact]
+    public void Sweep_SvgOfMoreLinesThanItDraws_SaysSoOnThePictureAndBeside()
+    {
+        var file = Path.Combine(_directory, "picture.svg");
+        var result = Run("sweep", "guide-policy", "--set", "connections=10", "--set", "duration=1h", "--set", "keepalive.time=30s,60s", "--set", "seed=1..13/13", "--svg", file);
+        var svg = XDocument.Load(file).Root!;
+
+        Assert.Equal(0, result.ExitCode);
+        Assert.Equal(24, svg.Elements().Count(element => element.Name.LocalName == "polyline"));
+        Assert.Single(svg.Elements(), element => element.Value == "only the first 12 of 13 lines are drawn");
+        Assert.Contains("only the first 12 of 13 lines are drawn", result.Error, StringComparison.Ordinal);
     }
 
     [Fact]

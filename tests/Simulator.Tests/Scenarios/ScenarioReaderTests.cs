@@ -33,6 +33,9 @@ public sealed class ScenarioReaderTests : IDisposable
     [InlineData("balancer: haproxy\nrequests: {arrival: poisson, mean: 5m}", "KA025")]
     [InlineData("balancer: {expiry: silent-drop}\nrequests: {arrival: poisson, mean: 5m}", "KA025")]
     [InlineData("balancer: {idleTimeout: 5m, expiry: explodes}\nrequests: {arrival: poisson, mean: 5m}", "KA034")]
+    [InlineData("balancer: {idleTimeout: 5m, expiry: payload-only, refresh: any}\nrequests: {arrival: poisson, mean: 5m}", "KA038")]
+    [InlineData("balancer: {preset: aws-nlb, expiry: per-direction, refresh: payload}\nrequests: {arrival: poisson, mean: 5m}", "KA038")]
+    [InlineData("balancer: {preset: nope}\nrequests: {arrival: poisson, mean: 5m}", "KA202")]
     [InlineData(Good + "balancer: envoy", "KA012")]
     [InlineData(Good + "conections: 5", "KA023")]
     [InlineData(Good + "connections: 0", "KA033")]
@@ -116,6 +119,40 @@ public sealed class ScenarioReaderTests : IDisposable
         Assert.Null(reading.Scenario);
         var diagnostic = Assert.Single(reading.Diagnostics);
         Assert.Equal((code, Path.Combine(_directory, "t.csv"), line), (diagnostic.Code, diagnostic.Position.File, diagnostic.Position.Line));
+    }
+
+    [Theory]
+    [InlineData("1,2,3", "not a connection and a time: \"1,2,3\"")]
+    [InlineData("x,5", "not the number of a connection: \"x\"")]
+    [InlineData("0,5", "there is no connection 0: there are 2")]
+    [InlineData("99999999999999999999,5", "there is no connection 99999999999999999999: there are 2")]
+    [InlineData("1,soon", "not a time: \"soon\"")]
+    [InlineData("1,-5", "the time must be 0s to 315360000s, but is -5")]
+    [InlineData("1,999999999999", "the time must be 0s to 315360000s, but is 999999999999")]
+    public void Trace_ThatIsWrong_SaysWhatOfTheLineIs(string line, string message)
+    {
+        File.WriteAllText(Path.Combine(_directory, "t.csv"), $"connection,time\n{line}\n");
+        var reading = ScenarioReader.ReadText("balancer: aws-nlb\nconnections: 2\nrequests: {trace: t.csv}", "s.yaml", _directory);
+
+        Assert.Equal(message, Assert.Single(reading.Diagnostics).Message);
+    }
+
+    [Fact]
+    public void Times_WhenTheSimulationIsOver_AreWarnedOf()
+    {
+        File.WriteAllText(Path.Combine(_directory, "t.csv"), "1,5\n1,86400\n1,90000\n");
+        const string rest = "balancer: aws-nlb\nduration: 24h\nfailures: [{at: 99h}, {at: 23h}]\nbalancerRestarts: [1h, 24h]\n";
+        var reading = ScenarioReader.ReadText(rest + "requests: {trace: t.csv}\n", "s.yaml", _directory);
+        var trace = Path.Combine(_directory, "t.csv");
+
+        Assert.NotNull(reading.Scenario);
+        Assert.All(reading.Diagnostics, diagnostic => Assert.Equal(("KA205", Severity.Warning), (diagnostic.Code, diagnostic.Severity)));
+        Assert.Equal(
+            [
+                new SourcePosition("s.yaml", 3, 17), new SourcePosition("s.yaml", 4, 24), new SourcePosition(trace, 2, 1),
+            ],
+            reading.Diagnostics.Select(diagnostic => diagnostic.Position).OrderBy(position => position.File == trace).ThenBy(position => position));
+        Assert.Empty(ScenarioReader.ReadText(rest + "requests: {trace: t.csv}\n", "s.yaml", _directory, new FieldChange("duration", "100h")).Diagnostics);
     }
 
     [Fact]

@@ -29,9 +29,27 @@ public sealed class EngineTests
         {
             var totals = VirtualRun.Of(RandomScenario(new Random(number))).Totals;
             return totals.Requests == totals.Ok + totals.Status503 + totals.Status504
-                && totals.Timeline[0].Sum() == totals.Requests
+                && (totals.Timeline[0].Sum(), totals.Timeline[1].Sum(), totals.Timeline[2].Sum()) == (totals.Requests, totals.Ok, totals.Status503)
+                && (totals.Timeline[3].Sum(), totals.Timeline[4].Sum()) == (totals.Status504, totals.Expiries)
                 && totals.Replies <= totals.RepliesSent && totals.RepliesSent <= totals.ClientProbes + totals.ServerProbes;
         }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(200));
+
+    [Fact]
+    public void Timeline_OfARequestThatOutlastsTheDuration_HasItsExpiryToo()
+    {
+        var totals = VirtualRun.Of("""
+            balancer: {idleTimeout: 20s, expiry: silent-drop}
+            connections: 300
+            requests: {arrival: poisson, mean: 30s}
+            requestTimeout: 40s
+            duration: 60s
+            network: {rtt: 900ms, loss: 40%}
+            """).Totals;
+
+        // Requests of the last seconds are still being retransmitted when the minute is over.
+        Assert.True(totals.Expiries > 100, $"{totals.Expiries} expiries");
+        Assert.Equal(totals.Expiries, totals.Timeline[4].Sum());
+    }
 
     [Fact]
     public void Seed_Another_ChangesTheOutcome()
