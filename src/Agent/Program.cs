@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text;
 using Keepalive.Agent;
 using Keepalive.Agent.Commands;
+using Keepalive.Linux.Files;
 
 Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
 var root = new RootCommand("Keeps idle TCP connections alive behind load balancers and NATs: sets keepalive on sockets by policy.")
@@ -27,11 +28,20 @@ if (problems.Count > 0)
     Console.Error.WriteLine($"See 'keepalive-agent {(command is RootCommand ? "" : command.Name + " ")}--help'.");
     return ExitCodes.Usage;
 }
+if (StreamProblems.Find(parsed) is { } closed)
+{
+    Console.Error.WriteLine($"keepalive-agent: {closed.Problem}");
+    return closed.ExitCode;
+}
 try
 {
     return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+catch (OutputException e) when (e.IsAbandoned)
+{
+    return ExitCodes.Abandoned;
+}
+catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutputException)
 {
     // Standard output that cannot be written to, a full disk, no descriptor left: what happened is in the message.
     Console.Error.WriteLine($"keepalive-agent: {e.Message}");

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Balancing;
