@@ -34,11 +34,20 @@ if (problems.Count > 0)
     Console.Error.WriteLine($"See 'keepalive-agent {(command is RootCommand ? "" : command.Name + " ")}--help'.");
     return ExitCodes.Usage;
 }
+if (StreamProblems.Find(parsed) is { } closed)
+{
+    Console.Error.WriteLine($"keepalive-agent: {closed.Problem}");
+    return closed.ExitCode;
+}
 try
 {
     return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+catch (OutputException e) when (e.IsAbandoned)
+{
+    return ExitCodes.Abandoned;
+}
+catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutputException)
 {
     // Standard output that cannot be written to, a full disk, no descriptor left: what happened is in the message.
     Console.Error.WriteLine($"keepalive-agent: {e.Message}");

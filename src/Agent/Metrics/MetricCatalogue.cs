@@ -85,7 +85,7 @@ internal sealed class MetricCatalogue : IDisposable
     };
 
     /// <summary>Counters that have one series from the start, with 0.</summary>
-    public static readonly IReadOnlyList<string> WithoutLabels = [RestoredTotal, PolicyLoadFailuresTotal, CapturePacketsTotal, CaptureDroppedTotal];
+    public static readonly IReadOnlyList<string> WithoutLabels = [RestoredTotal, ArrivalsLostTotal, PolicyLoadFailuresTotal, CapturePacketsTotal, CaptureDroppedTotal];
 
     public MetricCatalogue()
     {
