@@ -9,7 +9,8 @@ internal static class RunCommand
 {
     public static Command Create()
     {
-        var policies = CommonOptions.Policies(required: true);
+        var policies = CommonOptions.Policies(required: false);
+        var cluster = new ClusterArguments();
         var listen = Listen();
         var interval = CommonOptions.Duration(
             "--interval", "Time between two passes (default 5s)", least: TimeSpan.FromMilliseconds(100), most: TimeSpan.FromHours(1));
@@ -36,8 +37,13 @@ internal static class RunCommand
         {
             policies, listen, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log,
         };
+        cluster.AddTo(command);
         command.Validators.Add(result =>
         {
+            if (result.GetResult(policies) is null && !cluster.HasApi(result))
+            {
+                result.AddError("Option '--policies' is required where there is no cluster's API to take them from.");
+            }
             if (result.GetValue(once) && result.GetResult(log) is { Implicit: false })
             {
                 result.AddError("--log-format is for the service's log; --once prints lines of its own");
@@ -46,6 +52,7 @@ internal static class RunCommand
         command.SetAction(result => AgentRun.Execute(new RunOptions
         {
             Policies = result.Values(policies),
+            Cluster = cluster.Read(result, result.GetValue(side)),
             Listen = result.GetValue(listen) is { } given ? given.EndPoint : new IPEndPoint(IPAddress.Any, 9464),
             Interval = result.GetValue(interval) is { Ticks: > 0 } time ? time : TimeSpan.FromSeconds(5),
             Datapath = result.GetValue(datapath),

@@ -10,6 +10,9 @@ internal sealed class AgentStatus
 
     public Gauges Current => _gauges;
 
+    /// <summary>The age of what is known of the cluster, asked for at each scrape; null without one.</summary>
+    public Func<IReadOnlyList<Sample>>? KubernetesAges { get; init; }
+
     public void Publish(Gauges gauges) => _gauges = gauges;
 
     /// <param name="Sockets">Selected sockets by policy, destination and state.</param>

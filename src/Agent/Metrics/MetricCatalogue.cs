@@ -28,6 +28,7 @@ internal sealed class MetricCatalogue : IDisposable
     public const string DestinationInPool = "keepalive_destination_in_pool";
     public const string CapturePacketsTotal = "keepalive_capture_packets_total";
     public const string CaptureDroppedTotal = "keepalive_capture_dropped_total";
+    public const string KubernetesStateAgeSeconds = "keepalive_kubernetes_state_age_seconds";
     public const string AgentInfo = "keepalive_agent_info";
 
     /// <summary>Upper bounds in seconds: from an idle node's pass to a pass that is as long as the default interval.</summary>
@@ -56,6 +57,7 @@ internal sealed class MetricCatalogue : IDisposable
         [DestinationInPool] = "Whether an endpoint is to be used: 0 from a connection's death by unanswered probes until it answers again.",
         [CapturePacketsTotal] = "Packets captured, payload left out by the kernel.",
         [CaptureDroppedTotal] = "Packets the kernel dropped because they were not taken in time.",
+        [KubernetesStateAgeSeconds] = "Time since the API server last confirmed what is known of a kind of object: a minute is usual, more than three is trouble.",
         [AgentInfo] = "Version, datapath and kernel; always 1.",
     };
 

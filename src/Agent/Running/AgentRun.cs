@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Destinations;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
@@ -20,7 +21,10 @@ internal static partial class AgentRun
     public static int Execute(RunOptions options)
     {
         using var signals = new StopSignals();
-        var policies = new PolicySource(options.Policies, options.Side, options.Existing, new HostResolver());
+        using var loggers = CreateLoggers(options.JsonLog);
+        using var cluster = options.Cluster is { } wanted ? new Cluster(wanted, TimeProvider.System, loggers.CreateLogger("kubernetes")) : null;
+        cluster?.Start();
+        var policies = new PolicySource(options.Policies, options.Side, options.Existing, new HostResolver(), cluster);
         PolicyLoad load;
         try
         {
@@ -55,7 +59,7 @@ internal static partial class AgentRun
         }
         try
         {
-            return options.Once ? Once(options, load.Snapshot) : Serve(options, policies, load, signals).GetAwaiter().GetResult();
+            return options.Once ? Once(options, load.Snapshot) : Serve(options, policies, load, signals, loggers, cluster).GetAwaiter().GetResult();
         }
         catch (DatapathException e)
         {
@@ -93,7 +97,7 @@ internal static partial class AgentRun
         return report.Failed > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
-    private static async Task<int> Serve(RunOptions options, PolicySource policies, PolicyLoad load, StopSignals signals)
+    private static async Task<int> Serve(RunOptions options, PolicySource policies, PolicyLoad load, StopSignals signals, ILoggerFactory loggers, Cluster? cluster)
     {
         using var directory = RunDirectory.Open(options.StateDirectory);
         if (!directory.IsOwner)
@@ -103,7 +107,6 @@ internal static partial class AgentRun
                 + $"{options.StateDirectory}/lock). Stop it first.");
             return ExitCodes.Failed;
         }
-        using var loggers = CreateLoggers(options.JsonLog);
         var logger = loggers.CreateLogger("agent");
         foreach (var warning in directory.Warnings)
         {
@@ -117,7 +120,7 @@ internal static partial class AgentRun
             LogFallback(logger, why);
         }
         using var metrics = new MetricCatalogue();
-        var status = new AgentStatus();
+        var status = new AgentStatus { KubernetesAges = cluster is null ? null : cluster.Ages };
         using var exposition = new Exposition(metrics, status, Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim());
         await using var server = options.Listen is null ? null : await Listen(options, exposition, loggers).ConfigureAwait(false);
         using var liveness = new LivenessWatch(Captures(options, logger), metrics, TimeProvider.System, logger);

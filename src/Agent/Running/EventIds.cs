@@ -30,4 +30,11 @@ internal static class EventIds
     public const int LivenessLeftOut = 44;
     public const int CaptureFailed = 45;
     public const int CaptureUnavailable = 46;
+    public const int KubernetesTrouble = 60;
+    public const int KubernetesRecovered = 61;
+    public const int KubernetesObjectRefused = 62;
+    public const int KubernetesObjectWarning = 63;
+    public const int KubernetesStarted = 64;
+    public const int KubernetesEventsFailed = 65;
+    public const int KubernetesIncomplete = 66;
 }

@@ -1,0 +1,217 @@
+using System.Diagnostics;
+using Keepalive.Agent.Metrics;
+using Keepalive.Config.Resources;
+using Microsoft.Extensions.Logging;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>What the cluster's API says about policies and destinations, kept up to date in the background.</summary>
+/// <param name="Resources">As files have them.</param>
+/// <param name="Refused">Objects with errors in what they say now.</param>
+/// <param name="IsComplete">Whether everything that is wanted is known: what is not may be what a socket was set by.</param>
+internal sealed record ClusterView(ResourceSet Resources, int Refused, bool IsComplete);
+
+/// <summary>The cluster as its API server has it: a watch for each kind of object that matters here.</summary>
+/// <remarks>
+/// <code>
+///   API server ──► KindWatch ──► ResourceStore ──┐
+///       ▲            (one for each kind)         ├──► ClusterView ──► PolicySource: files first, then these ──► compiled
+///       │                                        │                          │
+///       └── EndpointSlices of these Services ◄───┴──────────────────────────┘ which Services the policies select
+/// </code>
+/// </remarks>
+internal sealed partial class Cluster : IDisposable
+{
+    /// <summary>Services that are named to the server; of more than these all EndpointSlices are watched.</summary>
+    public const int MostNamedServices = 64;
+
+    private readonly ApiConnection _api;
+    private readonly ClusterOptions _options;
+    private readonly List<ResourceStore> _stores = [];
+    private readonly List<KindWatch> _watches = [];
+    private readonly KindWatch _policies;
+    private readonly KindWatch _rules;
+    private readonly KindWatch _slices;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly List<Task> _running = [];
+    private HashSet<(string Namespace, string Name)> _sliced = [];
+    private long _version = 1;
+    private long _endpointsVersion = 1;
+
+    public Cluster(ClusterOptions options, TimeProvider time, ILogger logger)
+    {
+        _options = options;
+        _api = new ApiConnection(options.Access);
+        var from = options.From;
+        _policies = Watch(WatchedKind.ConnectionPolicies, from != PolicyOrigin.Istio);
+        _rules = Watch(WatchedKind.DestinationRules, from is PolicyOrigin.Istio or PolicyOrigin.Both);
+        var listens = options.Side == Config.Side.Both && from != PolicyOrigin.Istio;
+        Watch(WatchedKind.ListenerConnectionPolicies, listens);
+        Watch(WatchedKind.VirtualGateways, listens);
+        foreach (var kind in (WatchedKind[])
+            [
+                WatchedKind.VirtualDestinations, WatchedKind.ExternalServices, WatchedKind.ExternalEndpoints, WatchedKind.ServiceEntries,
+                WatchedKind.WorkloadEntries, WatchedKind.Services,
+            ])
+        {
+            Watch(kind, isWanted: true);
+        }
+        _slices = Watch(WatchedKind.EndpointSlices, isWanted: false);
+        Definitions = new KindWatch(
+            _api, WatchedKind.CustomResourceDefinitions,
+            new DefinitionSink(_watches.Where(watch => watch.Kind.IsCustom).ToDictionary(watch => watch.Kind.DefinitionName)),
+            options.Timing, time, logger);
+        Definitions.Want(KindWatch.Selection.All);
+        ChooseRules();
+
+        KindWatch Watch(WatchedKind kind, bool isWanted)
+        {
+            var store = new ResourceStore(kind, logger) { Changed = kind == WatchedKind.EndpointSlices ? TouchEndpoints : Touch };
+            var watch = new KindWatch(_api, kind, store, options.Timing, time, logger) { Changed = Settled };
+            watch.Want(isWanted ? KindWatch.Selection.All : null);
+            _stores.Add(store);
+            _watches.Add(watch);
+            return watch;
+        }
+    }
+
+    public ApiConnection Api => _api;
+
+    /// <summary>The watch of what kinds there are.</summary>
+    public KindWatch Definitions { get; }
+
+    /// <summary>Changes with what may change <see cref="View"/>, endpoints of Services left out.</summary>
+    public long Version => Volatile.Read(ref _version);
+
+    /// <summary>Changes with the endpoints of Services, which in large clusters is all the time.</summary>
+    public long EndpointsVersion => Volatile.Read(ref _endpointsVersion);
+
+    /// <summary>Told of each change, by any thread.</summary>
+    public Action? Changed { get; set; }
+
+    public void Start()
+    {
+        foreach (var watch in _watches.Append(Definitions))
+        {
+            _running.Add(Task.Run(() => watch.RunAsync(_stop.Token)));
+        }
+    }
+
+    /// <summary>Waits until everything that is wanted is known, or for so long.</summary>
+    public void WaitUntilComplete(TimeSpan limit, CancellationToken stop)
+    {
+        var begun = Stopwatch.GetTimestamp();
+        while (!IsComplete && Stopwatch.GetElapsedTime(begun) < limit)
+        {
+            stop.WaitHandle.WaitOne(TimeSpan.FromMilliseconds(20));
+            stop.ThrowIfCancellationRequested();
+        }
+    }
+
+    public bool IsComplete => _watches.TrueForAll(watch => watch.IsSettled) && (_options.From != PolicyOrigin.Auto || _policies.Knowledge switch
+    {
+        Knowledge.None => false,
+        Knowledge.Absent => _rules.Wanted is not null,
+        _ => true,
+    });
+
+    public ClusterView View()
+    {
+        // Asked first: what comes in meanwhile only makes it more.
+        var complete = IsComplete;
+        var resources = new List<Resource>();
+        var refused = 0;
+        foreach (var store in _stores)
+        {
+            store.CopyTo(resources, stored =>
+            {
+                refused += stored.IsRefused ? 1 : 0;
+                return stored.InForce;
+            });
+        }
+        return new ClusterView(new ResourceSet([.. resources]), refused, complete);
+    }
+
+    /// <summary>Says of which Services the EndpointSlices are needed. What is watched beyond them is not given up at once.</summary>
+    public void WantSlices(HashSet<(string Namespace, string Name)> services)
+    {
+        if (services.Count == 0)
+        {
+            _sliced = [];
+            _slices.Want(null);
+            return;
+        }
+        var isAll = _sliced.Count > MostNamedServices;
+        var covered = _slices.Wanted is not null && (isAll || services.IsSubsetOf(_sliced));
+        var fewer = services.Count * 2 < _sliced.Count && (services.Count <= MostNamedServices / 2 || !isAll);
+        if (covered && !fewer)
+        {
+            return;
+        }
+        _sliced = services;
+        _slices.Want(SelectionOf(services));
+    }
+
+    /// <summary>The series of the age of what is known, by kind.</summary>
+    public IReadOnlyList<Sample> Ages() =>
+    [
+        .. _watches.Where(watch => watch.Wanted is not null).OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
+            .Select(watch => new Sample(Exposition.Labels(("resource", watch.Kind.ToString())), Math.Round(watch.Age.TotalSeconds, 3))),
+    ];
+
+    public void Dispose()
+    {
+        _stop.Cancel();
+        try
+        {
+            Task.WaitAll([.. _running], TimeSpan.FromSeconds(5));
+        }
+        catch (AggregateException)
+        {
+            // They end with the process.
+        }
+        _watches.ForEach(watch => watch.Dispose());
+        Definitions.Dispose();
+        _api.Dispose();
+        _stop.Dispose();
+    }
+
+    private static KindWatch.Selection SelectionOf(HashSet<(string Namespace, string Name)> services)
+    {
+        if (services.Count > MostNamedServices)
+        {
+            return KindWatch.Selection.All;
+        }
+        var names = services.Select(service => service.Name).Distinct().Order(StringComparer.Ordinal);
+        var selector = $"{EndpointSlice.ServiceLabel} in ({string.Join(',', names)})";
+        var namespaces = services.Select(service => service.Namespace).Distinct().ToList();
+        return new KindWatch.Selection(namespaces is [var only] ? only : null, $"labelSelector={Uri.EscapeDataString(selector)}");
+    }
+
+    private void Settled()
+    {
+        ChooseRules();
+        Touch();
+    }
+
+    /// <summary>DestinationRules are policies where nobody wrote the ones that a mesh makes them of.</summary>
+    private void ChooseRules()
+    {
+        if (_options.From == PolicyOrigin.Auto && _policies is not null && _rules is not null && _policies.Knowledge != Knowledge.None)
+        {
+            _rules.Want(_policies.Knowledge == Knowledge.Absent ? KindWatch.Selection.All : null);
+        }
+    }
+
+    private void TouchEndpoints()
+    {
+        Interlocked.Increment(ref _endpointsVersion);
+        Changed?.Invoke();
+    }
+
+    private void Touch()
+    {
+        Interlocked.Increment(ref _version);
+        Changed?.Invoke();
+    }
+}

@@ -1,0 +1,173 @@
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>The program on a cluster's API: real HTTP to a server of ours, and real sockets that follow what it says.</summary>
+public abstract class KubernetesTests : IDisposable
+{
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+    private static readonly KeepaliveValues Short = new(true, 60, 5, 3);
+
+    private const string GuideJson = """{"time":"700s","interval":"10s","probes":20}""";
+    private const string ShortJson = """{"time":"60s","interval":"5s","probes":3}""";
+
+    private readonly Lab _lab;
+    private readonly FakeApiServer _api = FakeApiServer.Start().WithGloo();
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-agent");
+    private readonly List<ProgramRun> _runs = [];
+    private readonly string[] _datapath;
+    private readonly TestCgroup? _cgroup;
+    private readonly int _port;
+
+    protected KubernetesTests(bool bpf)
+    {
+        Live.Require();
+        _lab = new Lab();
+        _port = _lab.Server.Listen();
+        if (bpf)
+        {
+            _cgroup = new TestCgroup();
+            _cgroup.Add(_lab.Client.Pid);
+        }
+        _datapath = bpf ? ["--datapath", "bpf", "--cgroup", _cgroup!.Path] : ["--datapath", "pidfd"];
+    }
+
+    [Fact]
+    public void Policy_CreatedChangedBrokenDeleted_SocketsFollow()
+    {
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var run = Start();
+        Assert.Equal(Untouched, _lab.Client.Get(id));
+
+        _api.Apply(ClusterText.Policy(GuideJson));
+        WithinAnInterval(() => _lab.Client.Get(id) == Guide);
+
+        _api.Apply(ClusterText.Policy(ShortJson));
+        WithinAnInterval(() => _lab.Client.Get(id) == Short);
+
+        // Refused, said so, and the values before stay, for new connections too.
+        _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
+        run.WaitForLine(line => line.Contains("ConnectionPolicy bookinfo/tcp-keepalive", StringComparison.Ordinal) && line.Contains("KA030", StringComparison.Ordinal));
+        var another = _lab.Client.Connect(Lab.ServerAddress, _port);
+        WithinAnInterval(() => _lab.Client.Get(another) == Short);
+        Assert.Equal(Short, _lab.Client.Get(id));
+
+        _api.Delete("connectionpolicies", "bookinfo", "tcp-keepalive");
+        WithinAnInterval(() => _lab.Client.Get(id) == Untouched && _lab.Client.Get(another) == Untouched);
+    }
+
+    [Fact]
+    public void Server_Away_StateStaysAndWhatChangedMeanwhileIsSeen()
+    {
+        var id = Managed();
+        var port = _api.Address.Port;
+        _api.Dispose();
+        var another = _lab.Client.Connect(Lab.ServerAddress, _port);
+        WithinAnInterval(() => _lab.Client.Get(another) == Guide);
+
+        // Back without the policy, and with no memory of the versions before.
+        using var back = FakeApiServer.Start(port: port, version: 5000).WithGloo();
+        back.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        Eventually.True(() => _lab.Client.Get(id) == Untouched && _lab.Client.Get(another) == Untouched, TimeSpan.FromSeconds(60));
+    }
+
+    [Fact]
+    public void Agent_StartedWhileTheServerIsAway_GivesNothingBack()
+    {
+        var id = Managed();
+        _runs[0].Kill();
+        _runs[0].WaitForExit();
+        foreach (var plural in (string[])["connectionpolicies", "externalservices"])
+        {
+            _api.Kind(plural).Refusal = 503;
+        }
+        var second = Start();
+        second.WaitForLine(line => line.Contains("Policies in force: 0", StringComparison.Ordinal));
+        Eventually.Remains(() => _lab.Client.Get(id) == Guide, 3 * Interval);
+        _api.Delete("connectionpolicies", "bookinfo", "tcp-keepalive");
+        foreach (var plural in (string[])["connectionpolicies", "externalservices"])
+        {
+            _api.Kind(plural).Refusal = null;
+        }
+        Eventually.True(() => _lab.Client.Get(id) == Untouched, TimeSpan.FromSeconds(60));
+    }
+
+    [Fact]
+    public void Service_EndpointsFollowTheirSlices()
+    {
+        _api.Apply(ClusterText.Service("shop", "ratings", "10.96.0.10", 9080));
+        _api.Apply(ClusterText.Service("shop", "other", "10.96.0.11", 9080));
+        _api.Apply(ClusterText.Slice("shop", "ratings", _port, "10.1.2.3"));
+        _api.Apply(ClusterText.Slice("shop", "other", _port, "10.1.2.4"));
+        _api.Apply("""
+            {"apiVersion":"resilience.policy.gloo.solo.io/v2","kind":"ConnectionPolicy","metadata":{"name":"p","namespace":"shop"},
+             "spec":{"applyToDestinations":[{"selector":{"name":"ratings"}}],"config":{"tcp":{"tcpKeepalive":{"time":"700s","interval":"10s","probes":20}}}}}
+            """);
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start();
+        _api.Apply(ClusterText.Slice("shop", "ratings", _port, "10.1.2.3", Lab.ServerAddress));
+        WithinAnInterval(() => _lab.Client.Get(id) == Guide);
+        _api.Apply(ClusterText.Slice("shop", "ratings", _port, "10.1.2.3"));
+        WithinAnInterval(() => _lab.Client.Get(id) == Untouched);
+        // Only of the Service that the policy selects.
+        Assert.All(_api.Requests.Where(request => request.Contains("endpointslices", StringComparison.Ordinal)),
+            request => Assert.Contains("/namespaces/shop/endpointslices?", request, StringComparison.Ordinal));
+        Assert.All(_api.Requests.Where(request => request.Contains("endpointslices", StringComparison.Ordinal)),
+            request => Assert.Contains("in%20%28ratings%29", request, StringComparison.OrdinalIgnoreCase));
+    }
+
+    public void Dispose()
+    {
+        _runs.ForEach(run => run.Dispose());
+        _api.Dispose();
+        _lab.Dispose();
+        _cgroup?.Dispose();
+        _directory.Delete(recursive: true);
+        GC.SuppressFinalize(this);
+    }
+
+    private int Managed()
+    {
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start();
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(10));
+        return id;
+    }
+
+    private ProgramRun Start()
+    {
+        var run = ProgramRun.Agent(
+        [
+            "run", "--kubernetes-api", _api.Address.ToString(), "--interval", "1s", "--listen", "none", "--netns", _lab.Client.NetnsPath,
+            "--state-dir", Path.Combine(_directory.FullName, "run"), .. _datapath,
+        ]);
+        _runs.Add(run);
+        run.WaitForLine(line => line.Contains("keepalive-agent", StringComparison.Ordinal) && line.Contains("started", StringComparison.Ordinal));
+        return run;
+    }
+
+    /// <summary>An interval, and what a busy machine adds to it.</summary>
+    private void WithinAnInterval(Func<bool> condition)
+    {
+        try
+        {
+            Eventually.True(condition, Interval + TimeSpan.FromSeconds(2));
+        }
+        catch (TimeoutException e)
+        {
+            throw new TimeoutException($"{e.Message}\n{_runs[^1].Error}{string.Join('\n', _api.Requests)}", e);
+        }
+    }
+}
+
+/// <summary>With pidfd.</summary>
+public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false);
+
+/// <summary>With bpf.</summary>
+public sealed class KubernetesBpfTests() : KubernetesTests(bpf: true);
