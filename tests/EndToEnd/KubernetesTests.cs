@@ -21,6 +21,7 @@ public abstract class KubernetesTests : IDisposable
     private readonly string[] _datapath;
     private readonly TestCgroup? _cgroup;
     private readonly int _port;
+    private PodGroup? _pod;
 
     protected KubernetesTests(bool bpf)
     {
@@ -120,11 +121,51 @@ public abstract class KubernetesTests : IDisposable
             request => Assert.Contains("in%20%28ratings%29", request, StringComparison.OrdinalIgnoreCase));
     }
 
+    [Fact]
+    public void Pod_ThatSaysSo_IsLeftAloneAndOthersAreNamed()
+    {
+        const string uid = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
+        var id = new string('5', 64);
+        _pod = new PodGroup(_cgroup?.Path ?? TestCgroup.Root!, uid, id);
+        _pod.Add(_lab.Client.Pid);
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}""");
+        _api.Apply(ClusterText.Pod("shop", "cart-1", uid, "node-1", "10.1.0.7", "app", id, leftAlone: true));
+        var run = Start("--node-name", "node-1");
+        var socket = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.Remains(() => _lab.Client.Get(socket) == Untouched, 3 * Interval);
+
+        _api.Apply(ClusterText.Pod("shop", "cart-1", uid, "node-1", "10.1.0.7", "app", id, leftAlone: false));
+        WithinAnInterval(() => _lab.Client.Get(socket) == Guide);
+        Assert.Contains("of pod shop/cart-1/app;", run.WaitForLine(line => line.Contains("Set ", StringComparison.Ordinal)).Replace(':', ';'), StringComparison.Ordinal);
+
+        // The whole namespace now, and what was set is given back.
+        _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","annotations":{"keepalive-agent/enforce":"false"}}}""");
+        WithinAnInterval(() => _lab.Client.Get(socket) == Untouched);
+        Assert.Contains(_api.Requests, request => request.Contains("fieldSelector=spec.nodeName%3Dnode-1", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Policy_WithAnError_HasOneEvent()
+    {
+        _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
+        Start();
+        Eventually.True(() => EventsOf("tcp-keepalive") == 1, TimeSpan.FromSeconds(30));
+        _api.Apply(ClusterText.Policy("""{"time":"one minute","probes":3}"""));
+        _api.Apply(ClusterText.ExternalService("192.0.2.1"));
+        Eventually.Remains(() => EventsOf("tcp-keepalive") == 1, 3 * Interval);
+
+        int EventsOf(string name) => _api.Kind("events").Objects.Values.Count(
+            one => (string?)one["regarding"]!["name"] == name && (string?)one["type"] == "Warning" && ((string?)one["note"])!.StartsWith("KA030", StringComparison.Ordinal));
+    }
+
     public void Dispose()
     {
         _runs.ForEach(run => run.Dispose());
         _api.Dispose();
         _lab.Dispose();
+        _pod?.Dispose();
         _cgroup?.Dispose();
         _directory.Delete(recursive: true);
         GC.SuppressFinalize(this);
@@ -140,16 +181,47 @@ public abstract class KubernetesTests : IDisposable
         return id;
     }
 
-    private ProgramRun Start()
+    private ProgramRun Start(params string[] more)
     {
         var run = ProgramRun.Agent(
         [
             "run", "--kubernetes-api", _api.Address.ToString(), "--interval", "1s", "--listen", "none", "--netns", _lab.Client.NetnsPath,
-            "--state-dir", Path.Combine(_directory.FullName, "run"), .. _datapath,
+            "--state-dir", Path.Combine(_directory.FullName, "run"), .. _datapath, .. more,
         ]);
         _runs.Add(run);
         run.WaitForLine(line => line.Contains("keepalive-agent", StringComparison.Ordinal) && line.Contains("started", StringComparison.Ordinal));
         return run;
+    }
+
+    /// <summary>A pod's cgroup, as containerd and systemd call it.</summary>
+    private sealed class PodGroup(string root, string uid, string container) : IDisposable
+    {
+        private readonly string _slice = Directory.CreateDirectory(Path.Combine(root, $"kubepods-burstable-pod{uid.Replace('-', '_')}.slice")).FullName;
+
+        public void Add(int pid)
+        {
+            var scope = Directory.CreateDirectory(Path.Combine(_slice, $"cri-containerd-{container}.scope"));
+            File.WriteAllText(Path.Combine(scope.FullName, "cgroup.procs"), $"{pid}");
+        }
+
+        public void Dispose() => Eventually.True(() => TryRemove(Path.Combine(_slice, $"cri-containerd-{container}.scope")) && TryRemove(_slice), TimeSpan.FromSeconds(10));
+
+        private static bool TryRemove(string path)
+        {
+            try
+            {
+                Directory.Delete(path);
+            }
+            catch (DirectoryNotFoundException)
+            {
+                // Not there any more.
+            }
+            catch (IOException)
+            {
+                return false;
+            }
+            return true;
+        }
     }
 
     /// <summary>An interval, and what a busy machine adds to it.</summary>

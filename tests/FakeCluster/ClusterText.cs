@@ -31,6 +31,16 @@ internal static class ClusterText
          "ports":[{"name":"http","protocol":"TCP","port":{{{{{port}}}}},"targetPort":"http"}]},"status":{"loadBalancer":{}}}
         """;
 
+    /// <summary>A running pod with one container.</summary>
+    public static string Pod(string ns, string name, string uid, string node, string ip, string container, string containerId, bool leftAlone) =>
+        $$$$$"""
+        {"apiVersion":"v1","kind":"Pod","metadata":{"name":"{{{{{name}}}}}","namespace":"{{{{{ns}}}}}","uid":"{{{{{uid}}}}}",
+         "annotations":{"keepalive-agent/enforce":"{{{{{(leftAlone ? "false" : "true")}}}}}"}},
+         "spec":{"nodeName":"{{{{{node}}}}}","containers":[{"name":"{{{{{container}}}}}","image":"x"}]},
+         "status":{"phase":"Running","podIP":"{{{{{ip}}}}}","podIPs":[{"ip":"{{{{{ip}}}}}"}],
+         "containerStatuses":[{"name":"{{{{{container}}}}}","containerID":"containerd://{{{{{containerId}}}}}","ready":true}]}}
+        """;
+
     /// <summary>The EndpointSlice of such a Service.</summary>
     public static string Slice(string ns, string service, int port, params IEnumerable<string> addresses)
     {

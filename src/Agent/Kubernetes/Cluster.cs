@@ -7,9 +7,10 @@ namespace Keepalive.Agent.Kubernetes;
 
 /// <summary>What the cluster's API says about policies and destinations, kept up to date in the background.</summary>
 /// <param name="Resources">As files have them.</param>
+/// <param name="Diagnostics">What there is to say about each object by itself.</param>
 /// <param name="Refused">Objects with errors in what they say now.</param>
 /// <param name="IsComplete">Whether everything that is wanted is known: what is not may be what a socket was set by.</param>
-internal sealed record ClusterView(ResourceSet Resources, int Refused, bool IsComplete);
+internal sealed record ClusterView(ResourceSet Resources, IReadOnlyList<Config.Diagnostic> Diagnostics, int Refused, bool IsComplete);
 
 /// <summary>The cluster as its API server has it: a watch for each kind of object that matters here.</summary>
 /// <remarks>
@@ -32,6 +33,7 @@ internal sealed partial class Cluster : IDisposable
     private readonly KindWatch _policies;
     private readonly KindWatch _rules;
     private readonly KindWatch _slices;
+    private readonly EventReporter _events;
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Task> _running = [];
     private HashSet<(string Namespace, string Name)> _sliced = [];
@@ -62,6 +64,8 @@ internal sealed partial class Cluster : IDisposable
             new DefinitionSink(_watches.Where(watch => watch.Kind.IsCustom).ToDictionary(watch => watch.Kind.DefinitionName)),
             options.Timing, time, logger);
         Definitions.Want(KindWatch.Selection.All);
+        _events = new EventReporter(_api, options.NodeName ?? Environment.MachineName, options.Timing, time, logger);
+        Pods = options.NodeName is null ? null : new PodDirectory(_api, options, time, logger);
         ChooseRules();
 
         KindWatch Watch(WatchedKind kind, bool isWanted)
@@ -80,6 +84,9 @@ internal sealed partial class Cluster : IDisposable
     /// <summary>The watch of what kinds there are.</summary>
     public KindWatch Definitions { get; }
 
+    /// <summary>The pods of this node; null where its name is not known.</summary>
+    public PodDirectory? Pods { get; }
+
     /// <summary>Changes with what may change <see cref="View"/>, endpoints of Services left out.</summary>
     public long Version => Volatile.Read(ref _version);
 
@@ -89,12 +96,15 @@ internal sealed partial class Cluster : IDisposable
     /// <summary>Told of each change, by any thread.</summary>
     public Action? Changed { get; set; }
 
+    private IEnumerable<KindWatch> All => _watches.Append(Definitions).Concat(Pods is null ? [] : [Pods.Pods, Pods.Namespaces]);
+
     public void Start()
     {
-        foreach (var watch in _watches.Append(Definitions))
+        foreach (var watch in All)
         {
             _running.Add(Task.Run(() => watch.RunAsync(_stop.Token)));
         }
+        _running.Add(Task.Run(() => _events.RunAsync(_stop.Token)));
     }
 
     /// <summary>Waits until everything that is wanted is known, or for so long.</summary>
@@ -120,16 +130,18 @@ internal sealed partial class Cluster : IDisposable
         // Asked first: what comes in meanwhile only makes it more.
         var complete = IsComplete;
         var resources = new List<Resource>();
+        var diagnostics = new List<Config.Diagnostic>();
         var refused = 0;
         foreach (var store in _stores)
         {
             store.CopyTo(resources, stored =>
             {
+                diagnostics.AddRange(stored.Diagnostics);
                 refused += stored.IsRefused ? 1 : 0;
                 return stored.InForce;
             });
         }
-        return new ClusterView(new ResourceSet([.. resources]), refused, complete);
+        return new ClusterView(new ResourceSet([.. resources]), diagnostics, refused, complete);
     }
 
     /// <summary>Says of which Services the EndpointSlices are needed. What is watched beyond them is not given up at once.</summary>
@@ -152,10 +164,23 @@ internal sealed partial class Cluster : IDisposable
         _slices.Want(SelectionOf(services));
     }
 
+    /// <summary>Writes Events about the objects that some diagnostics are about; those about files are nobody's there.</summary>
+    public void Report(IEnumerable<Config.Diagnostic> diagnostics)
+    {
+        foreach (var diagnostic in diagnostics.Where(one => one is { Position.Line: 0, Severity: not Config.Severity.Note }))
+        {
+            if (diagnostic.Position.File.Split(' ', '/') is [var kind, var ns, var name]
+                && _stores.Find(store => store.Kind.Kind == kind) is { } store && store.Find(ns, name) is { } stored)
+            {
+                _events.Report(new ObjectReference(stored.ApiVersion, kind, ns, name, stored.Uid), diagnostic);
+            }
+        }
+    }
+
     /// <summary>The series of the age of what is known, by kind.</summary>
     public IReadOnlyList<Sample> Ages() =>
     [
-        .. _watches.Where(watch => watch.Wanted is not null).OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
+        .. All.Where(watch => watch.Wanted is not null).OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
             .Select(watch => new Sample(Exposition.Labels(("resource", watch.Kind.ToString())), Math.Round(watch.Age.TotalSeconds, 3))),
     ];
 
@@ -172,6 +197,7 @@ internal sealed partial class Cluster : IDisposable
         }
         _watches.ForEach(watch => watch.Dispose());
         Definitions.Dispose();
+        Pods?.Dispose();
         _api.Dispose();
         _stop.Dispose();
     }

@@ -11,10 +11,11 @@ namespace Keepalive.Agent.Kubernetes;
 
 /// <summary>An object that policies are made of.</summary>
 /// <param name="Uid">Tells it from another one of the same name.</param>
+/// <param name="ApiVersion">The version it was read in.</param>
 /// <param name="Fingerprint">Tells its contents from others.</param>
 /// <param name="InForce">What it says; where that has errors, what it said before. Null where it never was without.</param>
 /// <param name="Diagnostics">What there is to say about it.</param>
-internal sealed record StoredResource(string? Uid, ulong Fingerprint, Resource? InForce, ImmutableArray<Diagnostic> Diagnostics)
+internal sealed record StoredResource(string? Uid, string ApiVersion, ulong Fingerprint, Resource? InForce, ImmutableArray<Diagnostic> Diagnostics)
 {
     public bool IsRefused => Diagnostics.Any(diagnostic => diagnostic.Severity == Severity.Error);
 }
@@ -36,7 +37,7 @@ internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : 
         catch (JsonException e)
         {
             LogRefused($"{source}: {e.Message}");
-            return new StoredResource(head.Uid, 0, known?.InForce, []);
+            return new StoredResource(head.Uid, apiVersion, 0, known?.InForce, []);
         }
         if (read.Read is not { } result)
         {
@@ -55,7 +56,7 @@ internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : 
                 LogWarning(diagnostic.ToString());
             }
         }
-        return new StoredResource(head.Uid, read.Fingerprint, resource ?? known?.InForce, said);
+        return new StoredResource(head.Uid, apiVersion, read.Fingerprint, resource ?? known?.InForce, said);
     }
 
     /// <summary>Of the labels of a slice all but one are about its maker; a cluster has more slices than anything else.</summary>

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Config.Compilation;
 
 namespace Keepalive.Agent.Metrics;
@@ -12,8 +13,11 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
     private Dictionary<ulong, Standing>? _frame;
     private Dictionary<ulong, Standing>? _before;
     private ulong _frameNamespace;
-    private readonly Dictionary<CompiledRule, long> _applied = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<(CompiledRule Rule, string Namespace), long> _applied = new(SameApplied.Comparer);
     private List<Sample>? _samples;
+
+    /// <summary>Tells which of the cluster's namespaces a socket belongs to; null where there is no cluster.</summary>
+    public PodDirectory? Pods { get; init; }
 
     public void BeginNamespace(ulong inode)
     {
@@ -38,7 +42,7 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
         }
         else if (record.Changed && record.Rule is { } rule)
         {
-            CollectionsMarshal.GetValueRefOrAddDefault(_applied, rule, out _)++;
+            CollectionsMarshal.GetValueRefOrAddDefault(_applied, (rule, Pods?.NamespaceOf(record.Namespace) ?? ""), out _)++;
         }
         if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable
             && (before.Outcome != record.Outcome || before.Reason != record.Reason))
@@ -74,9 +78,9 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
     /// <summary>The series of <see cref="MetricCatalogue.Sockets"/> as they stand; counted anew only after something was reported.</summary>
     public List<Sample> Samples()
     {
-        foreach (var (rule, count) in _applied)
+        foreach (var ((rule, ns), count) in _applied)
         {
-            metrics.Applied.Add(count, new("policy", rule.Policy), new("namespace", ""), new("datapath", datapath));
+            metrics.Applied.Add(count, new("policy", rule.Policy), new("namespace", ns), new("datapath", datapath));
         }
         _applied.Clear();
         return _samples ??= Recount();
@@ -86,25 +90,27 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
     {
         // Few rules and many sockets: told apart by reference first, by name only once.
         var byRule = new Dictionary<(CompiledRule Rule, SocketOutcome Outcome), int>(SameRule.Comparer);
-        foreach (var sockets in _namespaces.Values)
+        var counts = new Dictionary<(string Policy, string Destination, string Namespace, string State), int>();
+        foreach (var (inode, sockets) in _namespaces)
         {
+            byRule.Clear();
             foreach (var standing in sockets.Values)
             {
                 CollectionsMarshal.GetValueRefOrAddDefault(byRule, (standing.Rule!, standing.Outcome), out _)++;
             }
-        }
-        var counts = new Dictionary<(string Policy, string Destination, string State), int>();
-        foreach (var ((rule, outcome), count) in byRule)
-        {
-            if (State(outcome) is { } state)
+            var ns = Pods?.NamespaceOf(inode) ?? "";
+            foreach (var ((rule, outcome), count) in byRule)
             {
-                CollectionsMarshal.GetValueRefOrAddDefault(counts, (rule.Policy, rule.Destination, state), out _) += count;
+                if (State(outcome) is { } state)
+                {
+                    CollectionsMarshal.GetValueRefOrAddDefault(counts, (rule.Policy, rule.Destination, ns, state), out _) += count;
+                }
             }
         }
         return
         [
             .. counts.OrderBy(c => c.Key).Select(c => new Sample(
-                Exposition.Labels(("policy", c.Key.Policy), ("destination", c.Key.Destination), ("namespace", ""), ("state", c.Key.State)),
+                Exposition.Labels(("policy", c.Key.Policy), ("destination", c.Key.Destination), ("namespace", c.Key.Namespace), ("state", c.Key.State)),
                 c.Value)),
         ];
     }
@@ -119,6 +125,17 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
     };
 
     private readonly record struct Standing(CompiledRule? Rule, SocketOutcome Outcome, string? Reason);
+
+    private sealed class SameApplied : IEqualityComparer<(CompiledRule Rule, string Namespace)>
+    {
+        public static readonly SameApplied Comparer = new();
+
+        public bool Equals((CompiledRule Rule, string Namespace) a, (CompiledRule Rule, string Namespace) b) =>
+            ReferenceEquals(a.Rule, b.Rule) && a.Namespace == b.Namespace;
+
+        public int GetHashCode((CompiledRule Rule, string Namespace) key) =>
+            HashCode.Combine(RuntimeHelpers.GetHashCode(key.Rule), key.Namespace.GetHashCode(StringComparison.Ordinal));
+    }
 
     private sealed class SameRule : IEqualityComparer<(CompiledRule Rule, SocketOutcome Outcome)>
     {

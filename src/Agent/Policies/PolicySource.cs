@@ -152,6 +152,7 @@ internal sealed class PolicySource(
         }
         _hostsOfCluster = hosts;
         cluster.WantSlices(services);
+        cluster.Report(view.Diagnostics.Concat(compiled.Diagnostics));
         (_compiledAt, _compileCost) = (Stopwatch.GetTimestamp(), Stopwatch.GetElapsedTime(begun));
         ImmutableArray<Diagnostic> news = [.. before, .. compiled.Diagnostics.Where(diagnostic => !_said.Contains(diagnostic))];
         _said = [.. compiled.Diagnostics];

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Running;
 using Microsoft.Extensions.Logging;
 
@@ -19,6 +20,9 @@ internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) :
 
     /// <summary>Whether what is given back is given back because the agent stops.</summary>
     public bool Stopping { get; set; }
+
+    /// <summary>Tells which pod a socket belongs to; null where there is no cluster.</summary>
+    public PodDirectory? Pods { get; init; }
 
     /// <summary>Lets the next pass have its own lines, after saying how many the last one left out.</summary>
     public void EndPass()
@@ -50,7 +54,7 @@ internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) :
                 }
                 else if (Room())
                 {
-                    LogFailed(SocketText.Name(in record), SocketText.Reason(record.Reason), SocketText.Rule(in record));
+                    LogFailed(Name(in record), SocketText.Reason(record.Reason), SocketText.Rule(in record));
                 }
             }
             return;
@@ -67,13 +71,13 @@ internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) :
         switch (record.Outcome)
         {
             case SocketOutcome.WouldApply or SocketOutcome.WouldRestore:
-                LogWould(SocketText.Name(in record), change, SocketText.Rule(in record));
+                LogWould(Name(in record), change, SocketText.Rule(in record));
                 break;
             case SocketOutcome.Restored or SocketOutcome.Kept:
-                LogRestored(SocketText.Name(in record), change, SocketText.Rule(in record, Stopping ? "the agent stops" : null));
+                LogRestored(Name(in record), change, SocketText.Rule(in record, Stopping ? "the agent stops" : null));
                 break;
             default:
-                LogSet(SocketText.Name(in record), change, SocketText.Rule(in record));
+                LogSet(Name(in record), change, SocketText.Rule(in record));
                 break;
         }
     }
@@ -84,6 +88,7 @@ internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) :
 
     public void NamespaceGone(ulong inode)
     {
+        Pods?.Forget(inode);
         if (_failing.Count > 0)
         {
             _over.AddRange(_failing.Keys.Where(id => id.Namespace == inode));
@@ -91,6 +96,9 @@ internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) :
             _over.Clear();
         }
     }
+
+    private string Name(in SocketRecord record) =>
+        Pods?.Find(in record) is { } workload ? $"{SocketText.Name(in record)} of pod {workload}" : SocketText.Name(in record);
 
     private bool Room()
     {

@@ -59,7 +59,7 @@ internal static partial class AgentRun
         }
         try
         {
-            return options.Once ? Once(options, load.Snapshot) : Serve(options, policies, load, signals, loggers, cluster).GetAwaiter().GetResult();
+            return options.Once ? Once(options, load.Snapshot, cluster) : Serve(options, policies, load, signals, loggers, cluster).GetAwaiter().GetResult();
         }
         catch (DatapathException e)
         {
@@ -73,7 +73,7 @@ internal static partial class AgentRun
         }
     }
 
-    private static int Once(RunOptions options, PolicySnapshot policy)
+    private static int Once(RunOptions options, PolicySnapshot policy, Cluster? cluster)
     {
         using var directory = options.DryRun ? RunDirectory.Read(options.StateDirectory) : RunDirectory.Open(options.StateDirectory);
         if (!options.DryRun && !directory.IsOwner)
@@ -84,7 +84,7 @@ internal static partial class AgentRun
         }
         directory.Warnings.ForEach(warning => Console.Error.WriteLine($"keepalive-agent: warning: {warning}"));
         using var state = directory.IsOwner ? directory.CreateState() : null;
-        using var chosen = ChosenDatapath.Create(options, policy, directory.Inherited, state, attach: false);
+        using var chosen = ChosenDatapath.Create(options, policy, directory.Inherited, state, attach: false, Exemption(cluster));
         if (chosen.WhyNotBpf is { } why)
         {
             Console.Error.WriteLine($"keepalive-agent: the bpf datapath cannot be used: {why}; using pidfd");
@@ -113,7 +113,7 @@ internal static partial class AgentRun
             LogState(logger, warning);
         }
         using var state = options.DryRun ? null : directory.CreateState();
-        using var chosen = ChosenDatapath.Create(options, load.Snapshot!, directory.Inherited, state, attach: !options.DryRun);
+        using var chosen = ChosenDatapath.Create(options, load.Snapshot!, directory.Inherited, state, attach: !options.DryRun, Exemption(cluster));
         var datapath = chosen.Datapath;
         if (chosen.WhyNotBpf is { } why)
         {
@@ -130,8 +130,8 @@ internal static partial class AgentRun
             policies,
             metrics,
             status,
-            new ChangeLog(logger),
-            new SocketTally(metrics, datapath.Name),
+            new ChangeLog(logger) { Pods = cluster?.Pods },
+            new SocketTally(metrics, datapath.Name) { Pods = cluster?.Pods },
             liveness,
             logger);
         signals.OnReload(loop.Reload);
@@ -140,6 +140,8 @@ internal static partial class AgentRun
         LogStopped(logger);
         return notGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
+
+    private static NamespaceExemption? Exemption(Cluster? cluster) => cluster?.Pods is { } pods ? pods.LeavesAlone : null;
 
     /// <summary>Whether to capture: if asked for, and, where nothing was said, if it can be done.</summary>
     private static bool Captures(RunOptions options, ILogger logger)

@@ -34,19 +34,21 @@ internal sealed class ChosenDatapath : IDisposable
     /// <param name="inherited">What a predecessor knew.</param>
     /// <param name="state">Where changes are noted; null where none are made.</param>
     /// <param name="attach">Whether new connections are to be set when they are established, too.</param>
+    /// <param name="exempts">Which namespaces are left alone; null is none.</param>
     /// <exception cref="DatapathException">bpf was asked for and cannot be had.</exception>
     public static ChosenDatapath Create(
         RunOptions options,
         PolicySnapshot first,
         InheritedSockets inherited,
         StateFile? state,
-        bool attach)
+        bool attach,
+        NamespaceExemption? exempts = null)
     {
         string? why = null;
         if (options.Datapath != DatapathKind.Pidfd)
         {
             why = options.Datapath == DatapathKind.Auto ? BpfRequirements.WhyNotByDefault() : null;
-            if (why is null && TryBpf(options, first, inherited, state, attach, out why) is { } chosen)
+            if (why is null && TryBpf(options, first, inherited, state, attach, exempts, out why) is { } chosen)
             {
                 return chosen;
             }
@@ -55,7 +57,7 @@ internal sealed class ChosenDatapath : IDisposable
                 throw new DatapathException(why!);
             }
         }
-        return new ChosenDatapath(new PidfdDatapath(TimeProvider.System, options.Namespaces, inherited, state), null, why);
+        return new ChosenDatapath(new PidfdDatapath(TimeProvider.System, options.Namespaces, inherited, state, exempts), null, why);
     }
 
     public void Dispose()
@@ -70,6 +72,7 @@ internal sealed class ChosenDatapath : IDisposable
         InheritedSockets inherited,
         StateFile? state,
         bool attach,
+        NamespaceExemption? exempts,
         out string? whyNot)
     {
         var cgroup = options.Cgroup ?? BpfCgroups.Mount();
@@ -83,7 +86,7 @@ internal sealed class ChosenDatapath : IDisposable
         try
         {
             programs = KernelPrograms.Load();
-            datapath = new BpfDatapath(TimeProvider.System, programs, options.Namespaces, inherited, state, attach ? cgroup : null);
+            datapath = new BpfDatapath(TimeProvider.System, programs, options.Namespaces, inherited, state, attach ? cgroup : null, exempts);
             datapath.Prepare(first);
             return new ChosenDatapath(datapath, programs, null);
         }
