@@ -44,7 +44,7 @@ internal static class KubernetesScenario
         }
         api.Apply($$$"""
             {"apiVersion":"resilience.policy.gloo.solo.io/v2","kind":"ConnectionPolicy","metadata":{"name":"services","namespace":"n0"},
-             "spec":{"applyToDestinations":[{"selector":{{{selector}}} }],"config":{"tcp":{"tcpKeepalive":{"time":"300s"}}}}}
+             "spec":{"applyToDestinations":[{"selector":{{{selector}}} }],"config":{"tcp":{"tcpKeepalive":{"time":"300s"} } } }}
             """);
         using var agent = ProgramRun.Agent(
         [

@@ -140,6 +140,13 @@ public abstract class KubernetesTests : IDisposable
         WithinAnInterval(() => _lab.Client.Get(socket) == Guide);
         Assert.Contains("of pod shop/cart-1/app;", run.WaitForLine(line => line.Contains("Set ", StringComparison.Ordinal)).Replace(':', ';'), StringComparison.Ordinal);
 
+        var listed = ProgramRun.ToEnd(
+        [
+            ProgramRun.AgentPath, "sockets", "-o", "json", "--netns", _lab.Client.NetnsPath, "--kubernetes-api", _api.Address.ToString(), "--node-name", "node-1",
+            "--state-dir", Path.Combine(_directory.FullName, "run"),
+        ]);
+        Assert.Contains("\"namespace\":\"shop\",\"pod\":\"cart-1\",\"container\":\"app\"", listed.Output, StringComparison.Ordinal);
+
         // The whole namespace now, and what was set is given back.
         _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","annotations":{"keepalive-agent/enforce":"false"}}}""");
         WithinAnInterval(() => _lab.Client.Get(socket) == Untouched);

@@ -50,10 +50,19 @@ internal sealed class ClusterArguments
 
     private readonly Option<string[]> _excluded = Names("--exclude-namespaces", "Leave sockets of pods in these namespaces alone");
 
-    /// <summary>Adds the options to a command.</summary>
-    public void AddTo(Command command)
+    /// <summary>Adds all the options to a command.</summary>
+    public void AddTo(Command command) => Add(command, [_kubernetes, _api, _from, _node, _namespaces, _excluded]);
+
+    /// <summary>Adds those that it takes to know the node's pods.</summary>
+    public void AddForPodsTo(Command command)
     {
-        foreach (var option in (Option[])[_kubernetes, _api, _from, _node, _namespaces, _excluded])
+        _kubernetes.Description = "Ask the cluster's API for the node's pods (default auto: in a pod with a service account)";
+        Add(command, [_kubernetes, _api, _node]);
+    }
+
+    private void Add(Command command, Option[] options)
+    {
+        foreach (var option in options)
         {
             command.Options.Add(option);
         }

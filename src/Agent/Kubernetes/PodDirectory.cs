@@ -1,6 +1,8 @@
+using System.Diagnostics;
 using Keepalive.Agent.Apply;
 using Keepalive.Linux.Processes;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Keepalive.Agent.Kubernetes;
 
@@ -14,6 +16,9 @@ internal sealed class PodDirectory : IDisposable
 
     /// <summary>How long a pod that the API does not know is waited for: the kubelet starts one a moment before or after it is heard of here.</summary>
     private static readonly TimeSpan WaitForUnknown = TimeSpan.FromMinutes(1);
+
+    /// <summary>How long a command waits for the API.</summary>
+    private static readonly TimeSpan AskFor = TimeSpan.FromSeconds(5);
 
     private readonly ClusterOptions _options;
     private readonly TimeProvider _time;
@@ -31,6 +36,36 @@ internal sealed class PodDirectory : IDisposable
         Namespaces = new KindWatch(api, WatchedKind.Namespaces, _namespaces, options.Timing, time, logger);
         Pods.Want(new KindWatch.Selection(null, $"fieldSelector={Uri.EscapeDataString($"spec.nodeName={options.NodeName}")}"));
         Namespaces.Want(KindWatch.Selection.All);
+    }
+
+    /// <summary>The pods as they are now, for a command that runs once; null where there is no cluster or the node's name is not known.</summary>
+    /// <param name="options">What is known of the cluster.</param>
+    /// <param name="complain">Told what could not be had.</param>
+    /// <param name="stop">Ends the waiting.</param>
+    public static PodDirectory? Ask(ClusterOptions? options, Action<string> complain, CancellationToken stop)
+    {
+        if (options?.NodeName is null)
+        {
+            return null;
+        }
+        using var api = new ApiConnection(options.Access);
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        var asked = options with { Timing = options.Timing with { StartWithin = TimeSpan.Zero } };
+        var directory = new PodDirectory(api, asked, TimeProvider.System, NullLogger.Instance);
+        KindWatch[] watches = [directory.Pods, directory.Namespaces];
+        var running = watches.Select(watch => Task.Run(() => watch.RunAsync(over.Token))).ToArray();
+        var begun = Stopwatch.StartNew();
+        while (!directory.IsKnown && begun.Elapsed < AskFor && !stop.WaitHandle.WaitOne(10))
+        {
+            // The answers come in the background.
+        }
+        if (!directory.IsKnown)
+        {
+            complain($"pods are not known: {watches.Select(watch => watch.Trouble).FirstOrDefault(trouble => trouble is not null) ?? "the API server did not answer"}");
+        }
+        over.Cancel();
+        Task.WaitAll(running, TimeSpan.FromSeconds(2));
+        return directory;
     }
 
     public KindWatch Pods { get; }
