@@ -18,6 +18,8 @@ internal static class KubernetesScenario
 
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
 
+    private static int s_time = 60;
+
     public static void Run(TimeSpan duration)
     {
         Report.Title($"{Name}: {Services:N0} Services with {Services * EndpointsEach:N0} endpoints, {UpdatesPerSecond} updates a second; {duration.TotalSeconds:0} s each");
@@ -76,9 +78,9 @@ internal static class KubernetesScenario
         });
         var (memory, latency) = (new Series(), new Series());
         var (processor, watched) = (process.Processor(), Stopwatch.StartNew());
-        for (var round = 0; watched.Elapsed < duration; round++)
+        while (watched.Elapsed < duration)
         {
-            var time = 60 + round;
+            var time = s_time++;
             var changed = Stopwatch.StartNew();
             api.Apply(ClusterText.Policy(string.Create(CultureInfo.InvariantCulture, $$"""{"time":"{{time}}s"}""")));
             while (pod.Get(id) is var values && values.Idle != time)
@@ -105,8 +107,6 @@ internal static class KubernetesScenario
             latency.Max.ToString("0.00", CultureInfo.InvariantCulture), "s");
         agent.Terminate();
         agent.WaitForExit();
-        api.Delete("connectionpolicies", "bookinfo", "tcp-keepalive");
-        pod.Close(id);
     }
 
     /// <summary>Ten endpoints, one of which has another address in every version.</summary>

@@ -30,6 +30,9 @@ internal sealed class PolicySource(
     /// <summary>Of the time goes at most one part in this many into compiling endpoints, which may change all the time.</summary>
     private const int CompileAtMost = 10;
 
+    /// <summary>Bytes that a compilation uses before what it leaves behind is worth a collection of its own.</summary>
+    private const long LargeCompilation = 16 * 1024 * 1024;
+
     private readonly Lock _lock = new();
     private string _signature = "";
     private ResourceSet _resources = ResourceSet.Empty;
@@ -133,6 +136,7 @@ internal sealed class PolicySource(
     private PolicyLoad? CompileWithCluster(ImmutableArray<Diagnostic> before, bool always = false)
     {
         var begun = Stopwatch.GetTimestamp();
+        var allocated = GC.GetAllocatedBytesForCurrentThread();
         (_clusterVersion, _endpointsVersion) = (cluster!.Version, cluster.EndpointsVersion);
         var view = cluster.View();
         var own = _resources.All.Select(resource => (resource.Kind, resource.QualifiedName)).ToHashSet();
@@ -153,6 +157,11 @@ internal sealed class PolicySource(
         _hostsOfCluster = hosts;
         cluster.WantSlices(services);
         cluster.Report(view.Diagnostics.Concat(compiled.Diagnostics));
+        if (GC.GetAllocatedBytesForCurrentThread() - allocated > LargeCompilation)
+        {
+            // What a large compilation leaves behind would lie there until long after the next.
+            GC.Collect(2, GCCollectionMode.Forced, blocking: true, compacting: true);
+        }
         (_compiledAt, _compileCost) = (Stopwatch.GetTimestamp(), Stopwatch.GetElapsedTime(begun));
         ImmutableArray<Diagnostic> news = [.. before, .. compiled.Diagnostics.Where(diagnostic => !_said.Contains(diagnostic))];
         _said = [.. compiled.Diagnostics];
