@@ -69,10 +69,7 @@ internal sealed class Exposition : IDisposable
         Gauge(text, MetricCatalogue.ScannedSockets, [new Sample("", gauges.Scanned)]);
         Gauge(text, MetricCatalogue.Policies, [new Sample("{state=\"invalid\"}", gauges.InvalidPolicies), new Sample("{state=\"loaded\"}", gauges.Policies)]);
         Gauge(text, MetricCatalogue.PolicyLoadedTimestampSeconds, [new Sample("", gauges.LoadedAt)]);
-        if (_status.KubernetesAges is { } ages)
-        {
-            Gauge(text, MetricCatalogue.KubernetesStateAgeSeconds, ages());
-        }
+        Gauge(text, MetricCatalogue.KubernetesStateAgeSeconds, _status.KubernetesAges?.Invoke() ?? []);
         lock (_lock)
         {
             foreach (var (name, series) in _counters)
