@@ -7,11 +7,6 @@ namespace Keepalive.Agent.Commands;
 /// <summary><c>keepalive-agent run</c>.</summary>
 internal static class RunCommand
 {
-    public const string Name = "run";
-
-    /// <summary>The option for a single pass, which prints what it does.</summary>
-    public const string Once = "--once";
-
     public static Command Create()
     {
         var policies = CommonOptions.Policies(required: true);
@@ -27,7 +22,7 @@ internal static class RunCommand
         var existing = CommonOptions.Existing();
         var side = CommonOptions.Side();
         var dryRun = new Option<bool>("--dry-run") { Description = "Say what would be done and change nothing" };
-        var once = new Option<bool>(Once) { Description = "One pass, then exit; 4 when a selected socket could not be set" };
+        var once = new Option<bool>("--once") { Description = "One pass, then exit; 4 when a selected socket could not be set" };
         var restore = new Option<bool>("--restore-on-exit") { Description = "Give every socket its application's values back when stopping" };
         var capture = CommonOptions.Words(
             new Option<string?>("--capture") { Description = "Capture probes and replies to verify liveness (default on)" }, ("on", "on"), ("off", "off"));
@@ -37,7 +32,7 @@ internal static class RunCommand
             new Option<OutputFormat>("--log-format") { Description = "Form of the log on standard error (default text)" },
             ("text", OutputFormat.Table),
             ("json", OutputFormat.Json));
-        var command = new Command(Name, "Set keepalive on the node's sockets by policy, and keep it set")
+        var command = new Command("run", "Set keepalive on the node's sockets by policy, and keep it set")
         {
             policies, listen, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log,
         };

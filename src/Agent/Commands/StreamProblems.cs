@@ -16,7 +16,7 @@ internal static class StreamProblems
             return ("standard input is closed: there is nothing to read for -", ExitCodes.InvalidInput);
         }
         // The service prints nothing there; a log without a reader is no reason not to keep connections alive.
-        var isService = parsed.CommandResult.Command.Name == RunCommand.Name && !parsed.GetValue<bool>(RunCommand.Once);
+        var isService = parsed.CommandResult.Command.Name == "run" && !parsed.GetValue<bool>("--once");
         return !StandardStreams.HasOutput && !isService ? ("standard output is closed: there is nothing to write to", ExitCodes.Failed) : null;
     }
 }

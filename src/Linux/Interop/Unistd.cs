@@ -9,14 +9,14 @@ internal static unsafe partial class Unistd
     internal const int STDOUT_FILENO = 1;
     internal const int O_RDONLY = 0;
     internal const int O_RDWR = 2;
+    internal const int O_NONBLOCK = 0x800;
     internal const int O_CREAT = 0x40;
     internal const int O_TRUNC = 0x200;
-    internal const int O_NONBLOCK = 0x800;
     internal const int O_CLOEXEC = 0x80000;
-    internal const int F_GETFD = 1;
-    internal const int FD_CLOEXEC = 1;
     internal const int LOCK_EX = 2;
     internal const int LOCK_NB = 4;
+    internal const int F_GETFD = 1;
+    internal const int FD_CLOEXEC = 1;
 
     /// <summary>open(2): a descriptor, or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]

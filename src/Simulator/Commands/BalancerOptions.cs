@@ -46,9 +46,10 @@ internal sealed class BalancerOptions
         command.Options.Add(_idleTimeout);
         command.Options.Add(_expiry);
         command.Options.Add(_refresh);
-        command.AddRule(result =>
+        command.Validators.Add(result =>
         {
-            if (Resolve(result, out var error) is null)
+            // An option given twice, or without a value, is told of anyway, and has none to be looked at.
+            if (!result.Children.OfType<OptionResult>().Any(child => child is { Implicit: false, Tokens.Count: not 1 }) && Resolve(result, out var error) is null)
             {
                 result.AddError(error);
             }
