@@ -5,7 +5,7 @@ namespace Keepalive.Agent.Reports;
 /// <summary><c>probes -o json</c>: one object a line, the summary last.</summary>
 internal sealed class ProbeJson(Stream output) : ProbeReport(output)
 {
-    public override void Found(in Finding finding)
+    protected override void Write(in Finding finding)
     {
         Lines.Text("{\"frame\":"u8).Number(finding.Frame).Text(",\"kind\":\""u8).Text(Name(finding.Kind))
             .Text("\",\"source\":\""u8).Text(Endpoints.Of(finding.Source))
@@ -21,7 +21,8 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
         }
         if (finding.Answers != 0 || finding.AnsweredBy != 0)
         {
-            Lines.Text(",\"rttMs\":"u8).Milliseconds(finding.RoundTrip);
+            // A clock that went back has not measured anything.
+            _ = finding.RoundTrip < 0 ? Lines.Text(",\"rttMs\":null"u8) : Lines.Text(",\"rttMs\":"u8).Milliseconds(finding.RoundTrip);
         }
         Lines.Text("}\n"u8);
     }
@@ -37,7 +38,7 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
         {
             Lines.Text(",\"dropped\":"u8).Number(count);
         }
-        RoundTrip(scan.Replies, scan.RoundTripLeast, scan.RoundTripSum, scan.RoundTripMost);
+        RoundTrip(scan.Replies, Times);
         Lines.Text(",\"connections\":["u8);
         var separator = ""u8;
         foreach (var prober in Probers(scan))
@@ -46,19 +47,23 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
             Lines.Text(separator).Text("{\"source\":\""u8).Text(Endpoints.Of(prober.From)).Text("\",\"destination\":\""u8).Text(Endpoints.Of(prober.To))
                 .Text("\",\"probes\":"u8).Number(direction.Probes).Text(",\"replies\":"u8).Number(direction.Answered)
                 .Text(",\"unansweredAtEnd\":"u8).Number(direction.Unanswered).Text(",\"windowProbes\":"u8).Number(direction.WindowProbes);
-            RoundTrip(direction.Answered, direction.RoundTripLeast, direction.RoundTripSum, direction.RoundTripMost);
+            RoundTrip(direction.Answered, TimesOf(in direction));
             Lines.Text(prober.IsReset ? ",\"reset\":true}"u8 : ",\"reset\":false}"u8);
             separator = ","u8;
         }
         Lines.Text("]}\n"u8);
     }
 
-    private void RoundTrip(long answered, long least, long sum, long most)
+    private void RoundTrip(long answered, RoundTrips times)
     {
-        if (answered > 0)
+        if (times.Count > 0)
         {
-            Lines.Text(",\"rttMsLeast\":"u8).Milliseconds(least).Text(",\"rttMsMean\":"u8).Milliseconds(sum / answered)
-                .Text(",\"rttMsMost\":"u8).Milliseconds(most);
+            Lines.Text(",\"rttMsLeast\":"u8).Milliseconds(times.Least).Text(",\"rttMsMean\":"u8).Milliseconds(times.Sum / times.Count)
+                .Text(",\"rttMsMost\":"u8).Milliseconds(times.Most);
+        }
+        else if (answered > 0)
+        {
+            Lines.Text(",\"rttMsLeast\":null,\"rttMsMean\":null,\"rttMsMost\":null"u8);
         }
     }
 }

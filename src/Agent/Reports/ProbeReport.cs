@@ -12,7 +12,17 @@ internal abstract class ProbeReport(Stream output) : IFindingSink
 
     public static ProbeReport Create(Stream output, bool json) => json ? new ProbeJson(output) : new ProbeTable(output);
 
-    public abstract void Found(in Finding finding);
+    /// <summary>Of all replies, as far as the clock did not go back between a probe and its answer.</summary>
+    protected RoundTrips Times { get; private set; }
+
+    public void Found(in Finding finding)
+    {
+        if (finding.Kind == SegmentKind.Reply && finding.RoundTrip >= 0)
+        {
+            Times = Times.With(finding.RoundTrip);
+        }
+        Write(in finding);
+    }
 
     /// <summary>Says what it came to.</summary>
     /// <param name="scan">The scan, ended.</param>
@@ -20,6 +30,13 @@ internal abstract class ProbeReport(Stream output) : IFindingSink
     public abstract void Summarize(ProbeScan scan, long? dropped);
 
     public void Flush() => Lines.Flush();
+
+    protected abstract void Write(in Finding finding);
+
+    /// <summary>Those of one connection; none where the clock went back between one of its probes and the answer, which spoils the sum.</summary>
+    protected static RoundTrips TimesOf(in Direction direction) => direction.Answered == 0 || direction.RoundTripLeast < 0
+        ? default
+        : new RoundTrips(direction.Answered, direction.RoundTripLeast, direction.RoundTripSum, direction.RoundTripMost);
 
     /// <summary>Both directions of every connection with findings, the busiest first.</summary>
     protected static List<Prober> Probers(ProbeScan scan)
@@ -55,4 +72,14 @@ internal abstract class ProbeReport(Stream output) : IFindingSink
     /// <param name="Direction">What was counted.</param>
     /// <param name="IsReset">Whether the connection ended by a reset.</param>
     protected readonly record struct Prober(SocketEndpoint From, SocketEndpoint To, Direction Direction, bool IsReset);
+
+    /// <summary>Times from probes to their answers, in nanoseconds.</summary>
+    /// <param name="Count">How many; without any, the others say nothing.</param>
+    /// <param name="Least">The shortest.</param>
+    /// <param name="Sum">All together.</param>
+    /// <param name="Most">The longest.</param>
+    protected readonly record struct RoundTrips(long Count, long Least, long Sum, long Most)
+    {
+        public RoundTrips With(long time) => new(Count + 1, Count == 0 ? time : Math.Min(Least, time), Sum + time, Math.Max(Most, time));
+    }
 }

@@ -12,7 +12,7 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
 
     private bool _hasHead;
 
-    public override void Found(in Finding finding)
+    protected override void Write(in Finding finding)
     {
         if (!_hasHead)
         {
@@ -24,11 +24,11 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
             .Number(finding.Length, width: 6).Text("  "u8);
         if (finding.Kind == SegmentKind.Reply)
         {
-            Lines.Text("to "u8).Number(finding.Answers).Text(" after "u8).Milliseconds(finding.RoundTrip).Text(" ms"u8);
+            After(Lines.Text("to "u8).Number(finding.Answers), finding.RoundTrip);
         }
         else if (finding.AnsweredBy != 0)
         {
-            Lines.Text("by "u8).Number(finding.AnsweredBy).Text(" after "u8).Milliseconds(finding.RoundTrip).Text(" ms"u8);
+            After(Lines.Text("by "u8).Number(finding.AnsweredBy), finding.RoundTrip);
         }
         else
         {
@@ -61,7 +61,7 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
             rows.Add(
             [
                 prober.From.ToString(), prober.To.ToString(), Number(d.Probes), Number(d.Answered), Number(d.Unanswered), Number(d.WindowProbes),
-                RoundTrip(d.Answered, d.RoundTripLeast, d.RoundTripSum, d.RoundTripMost) ?? "-", prober.IsReset ? "reset" : "-",
+                RoundTrip(TimesOf(in d)) ?? "-", prober.IsReset ? "reset" : "-",
             ]);
         }
         var widths = Enumerable.Range(0, rows[0].Length).Select(i => rows.Max(row => row[i].Length)).ToArray();
@@ -75,14 +75,17 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         }
     }
 
-    private static string Totals(ProbeScan scan, long? dropped)
+    private static void After(LineBuffer line, long roundTrip) =>
+        _ = roundTrip < 0 ? line.Text(", and the clock went back"u8) : line.Text(" after "u8).Milliseconds(roundTrip).Text(" ms"u8);
+
+    private string Totals(ProbeScan scan, long? dropped)
     {
         var flows = scan.Classifier.Flows;
         var text = new StringBuilder();
         text.Append(Count(scan.Packets, "packet")).Append(", ").Append(Count(scan.Segments, "TCP segment")).Append(" of ")
             .Append(Count(flows.Count + flows.Forgotten, "connection")).Append(": ").Append(Count(scan.Probes, "probe")).Append(", ")
             .Append(Number(scan.Replies)).Append(" answered");
-        if (RoundTrip(scan.Replies, scan.RoundTripLeast, scan.RoundTripSum, scan.RoundTripMost) is { } times)
+        if (RoundTrip(Times) is { } times)
         {
             text.Append(" after ").Append(times);
         }
@@ -93,9 +96,9 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         return text.Append('\n').ToString();
     }
 
-    private static string? RoundTrip(long answered, long least, long sum, long most) => answered == 0
+    private static string? RoundTrip(RoundTrips times) => times.Count == 0
         ? null
-        : string.Create(CultureInfo.InvariantCulture, $"{least / 1e6:0.###}/{sum / answered / 1e6:0.###}/{most / 1e6:0.###} ms");
+        : string.Create(CultureInfo.InvariantCulture, $"{times.Least / 1e6:0.###}/{times.Sum / times.Count / 1e6:0.###}/{times.Most / 1e6:0.###} ms");
 
     private static string Count(long number, string what) => $"{Number(number)} {what}{(number == 1 ? "" : "s")}";
 
