@@ -273,6 +273,21 @@ public sealed class ProbesTests : IDisposable
     }
 
     [Fact]
+    public void Probes_ClockThatGoesBack_HasNotMeasuredAnything()
+    {
+        byte[] capture = SmallCapture();
+        (capture[24 + 70], capture[24 + 140]) = (capture[24 + 140], capture[24 + 70]);   // seconds of the probe and of its reply
+
+        var (code, output, _) = Run(capture);
+
+        Assert.Equal(0, code);
+        Assert.Equal(2, output.Split('\n').Count(line => line.EndsWith(",\"rttMs\":null}", StringComparison.Ordinal)));
+        Assert.Contains("\"rttMsLeast\":null,\"rttMsMean\":null,\"rttMsMost\":null,\"connections\"", output, StringComparison.Ordinal);
+        Assert.Contains("\"rttMsMost\":null,\"reset\"", output, StringComparison.Ordinal);
+        Assert.DoesNotContain(":-", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Probes_InterfaceThatCannotBeHad_IsToldOnce()
     {
         Live.Require();
