@@ -58,6 +58,8 @@ public sealed partial class LivenessTests : IDisposable
             () => Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - before >= 1800, notBefore: TimeSpan.FromSeconds(15), notAfter: TimeSpan.FromSeconds(40));
         // The ring has room for the probes of all at once, not for all of them closing at once.
         var hasDropped = Sum("keepalive_capture_dropped_total") > 0;
+        // Of those that probe. What is lost of a hundred connections closing at once can make some of them look dead.
+        Assert.Equal(0, Sum("keepalive_connections_dead_total"));
         _lab.Client.CloseAll();
         if (hasDropped)
         {
@@ -72,7 +74,6 @@ public sealed partial class LivenessTests : IDisposable
         Assert.Equal(kernel, Sum("keepalive_probe_replies_total"));
         Assert.Equal(kernel, Sum("keepalive_probe_rtt_seconds_count"));
         Assert.Equal(0, Sum("keepalive_probes_unanswered_total"));
-        Assert.Equal(0, Sum("keepalive_connections_dead_total"));
         Assert.InRange(Sum("keepalive_capture_packets_total"), 2 * kernel, (2 * kernel) + 1000);
         Assert.Equal(kernel, Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - before);
         return true;

@@ -293,7 +293,8 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.Contains("at HZ=250.", result.Output, StringComparison.Ordinal);
     }
 
-    private static CommandResult Run(params string[] arguments) => ProgramRun.ToEnd([ProgramRun.SimulatorPath, .. arguments]);
+    /// <summary>A grid of half a minute's work may take several on a machine that does much else.</summary>
+    private static CommandResult Run(params string[] arguments) => ProgramRun.ToEnd([ProgramRun.SimulatorPath, .. arguments], timeout: TimeSpan.FromMinutes(5));
 
     private string Write(string name, string text)
     {
