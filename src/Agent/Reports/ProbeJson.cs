@@ -6,7 +6,7 @@ namespace Keepalive.Agent.Reports;
 /// <summary><c>probes -o json</c>: one object a line, the summary last.</summary>
 internal sealed class ProbeJson(Stream output) : ProbeReport(output)
 {
-    protected override void Write(in Finding finding)
+    public override void Found(in Finding finding)
     {
         Lines.Text("{\"frame\":"u8).Number(finding.Frame).Text(",\"kind\":\""u8).Text(Name(finding.Kind))
             .Text("\",\"source\":\""u8).Text(Endpoints.Of(finding.Source))
@@ -33,9 +33,9 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
         {
             Lines.Text(",\"presumed\":true"u8);
         }
-        if ((finding.Answers != 0 || finding.AnsweredBy != 0) && finding.RoundTrip != CapturedPacket.NoTime)
+        if (finding.Answers != 0 || finding.AnsweredBy != 0)
         {
-            // A clock that went back has not measured anything.
+            // Without times, or where the clock went back, nothing was measured.
             _ = finding.RoundTrip < 0 ? Lines.Text(",\"rttMs\":null"u8) : Lines.Text(",\"rttMs\":"u8).Milliseconds(finding.RoundTrip);
         }
         Lines.Text("}\n"u8);
@@ -52,7 +52,7 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
         {
             Lines.Text(",\"dropped\":"u8).Number(count);
         }
-        RoundTrip(scan.RoundTrips, scan.RoundTripLeast, scan.RoundTripSum, scan.RoundTripMost);
+        RoundTrip(scan.Replies, scan.RoundTrips, scan.RoundTripLeast, scan.RoundTripSum, scan.RoundTripMost);
         Lines.Text(",\"connections\":["u8);
         var separator = ""u8;
         foreach (var prober in Probers(scan))
@@ -61,19 +61,23 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
             Lines.Text(separator).Text("{\"source\":\""u8).Text(Endpoints.Of(prober.From)).Text("\",\"destination\":\""u8).Text(Endpoints.Of(prober.To))
                 .Text("\",\"probes\":"u8).Number(direction.Probes).Text(",\"replies\":"u8).Number(direction.Answered)
                 .Text(",\"unansweredAtEnd\":"u8).Number(direction.Unanswered).Text(",\"windowProbes\":"u8).Number(direction.WindowProbes);
-            RoundTrip(direction.RoundTrips, direction.RoundTripLeast, direction.RoundTripSum, direction.RoundTripMost);
+            RoundTrip(direction.Answered, direction.RoundTrips, direction.RoundTripLeast, direction.RoundTripSum, direction.RoundTripMost);
             Lines.Text(prober.IsReset ? ",\"reset\":true}"u8 : ",\"reset\":false}"u8);
             separator = ","u8;
         }
         Lines.Text("]}\n"u8);
     }
 
-    private void RoundTrip(long count, long least, long sum, long most)
+    private void RoundTrip(long answered, long count, long least, long sum, long most)
     {
         if (count > 0)
         {
             Lines.Text(",\"rttMsLeast\":"u8).Milliseconds(least).Text(",\"rttMsMean\":"u8).Milliseconds(sum / count)
                 .Text(",\"rttMsMost\":"u8).Milliseconds(most);
+        }
+        else if (answered > 0)
+        {
+            Lines.Text(",\"rttMsLeast\":null,\"rttMsMean\":null,\"rttMsMost\":null"u8);
         }
     }
 }

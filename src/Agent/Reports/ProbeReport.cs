@@ -12,7 +12,7 @@ internal abstract class ProbeReport(Stream output) : IFindingSink
 
     public static ProbeReport Create(Stream output, bool json) => json ? new ProbeJson(output) : new ProbeTable(output);
 
-    public void Found(in Finding finding) => Write(in finding);
+    public abstract void Found(in Finding finding);
 
     /// <summary>Says what it came to.</summary>
     /// <param name="scan">The scan, ended.</param>
@@ -20,8 +20,6 @@ internal abstract class ProbeReport(Stream output) : IFindingSink
     public abstract void Summarize(ProbeScan scan, long? dropped);
 
     public void Flush() => Lines.Flush();
-
-    protected abstract void Write(in Finding finding);
 
     /// <summary>Both directions of every connection with findings, the busiest first.</summary>
     protected static List<Prober> Probers(ProbeScan scan)

@@ -14,7 +14,7 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
 
     private bool _hasHead;
 
-    protected override void Write(in Finding finding)
+    public override void Found(in Finding finding)
     {
         if (!_hasHead)
         {
