@@ -39,6 +39,10 @@ out/keepalive-sim: $(call sources,Simulator)
 	@scripts/publish Simulator $(CONFIGURATION)
 	@touch $@
 
+.PHONY: image
+image: ## Build the container image of both programs, keepalive-agent:VERSION
+	docker build --tag keepalive-agent:0.1.0 .
+
 .PHONY: test
 test: deps deps-test build ## Run every test; those that need root and network namespaces are skipped without
 	@scripts/test $(CONFIGURATION)

@@ -14,4 +14,7 @@ internal static class ExitCodes
     public const int NotPermitted = 3;
 
     public const int Failed = 4;
+
+    /// <summary>Nobody reads the output any more: 128 and SIGPIPE's number, as a shell says of programs that the signal ends.</summary>
+    public const int Abandoned = 128 + 13;
 }

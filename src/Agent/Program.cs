@@ -23,21 +23,31 @@ var root = new RootCommand("Keeps idle TCP connections alive behind load balance
     SupportCommand.Create(),
 };
 var parsed = root.Parse(args);
-if (parsed.Errors.Count > 0)
+var problems = GivenValues.Problems(parsed);
+if (problems.Count > 0)
 {
-    foreach (var error in parsed.Errors)
+    foreach (var problem in problems)
     {
-        Console.Error.WriteLine($"keepalive-agent: {error.Message}");
+        Console.Error.WriteLine($"keepalive-agent: {problem}");
     }
     var command = parsed.CommandResult.Command;
     Console.Error.WriteLine($"See 'keepalive-agent {(command is RootCommand ? "" : command.Name + " ")}--help'.");
     return ExitCodes.Usage;
 }
+if (StreamProblems.Find(parsed) is { } closed)
+{
+    Console.Error.WriteLine($"keepalive-agent: {closed.Problem}");
+    return closed.ExitCode;
+}
 try
 {
     return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+catch (OutputException e) when (e.IsAbandoned)
+{
+    return ExitCodes.Abandoned;
+}
+catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutputException)
 {
     // Standard output that cannot be written to, a full disk, no descriptor left: what happened is in the message.
     Console.Error.WriteLine($"keepalive-agent: {e.Message}");

@@ -13,11 +13,13 @@ public static class Errno
     public const int ENOMEM = 12;
     public const int EACCES = 13;
     public const int ENOTDIR = 20;
+    public const int EISDIR = 21;
     public const int EINVAL = 22;
     public const int ENFILE = 23;
     public const int EMFILE = 24;
     public const int ENOSPC = 28;
     public const int EROFS = 30;
+    public const int EPIPE = 32;
     public const int ENOSYS = 38;
     public const int ENOTSOCK = 88;
     public const int ENOPROTOOPT = 92;
@@ -39,11 +41,13 @@ public static class Errno
         ENOMEM => nameof(ENOMEM),
         EACCES => nameof(EACCES),
         ENOTDIR => nameof(ENOTDIR),
+        EISDIR => nameof(EISDIR),
         EINVAL => nameof(EINVAL),
         ENFILE => nameof(ENFILE),
         EMFILE => nameof(EMFILE),
         ENOSPC => nameof(ENOSPC),
         EROFS => nameof(EROFS),
+        EPIPE => nameof(EPIPE),
         ENOSYS => nameof(ENOSYS),
         ENOTSOCK => nameof(ENOTSOCK),
         ENOPROTOOPT => nameof(ENOPROTOOPT),

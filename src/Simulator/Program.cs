@@ -21,11 +21,12 @@ foreach (var hidden in DemoCommand.CreateHidden())
 }
 // A command for the lab may well begin with an @.
 var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
-if (parsed.Errors.Count > 0)
+var problems = GivenValues.Problems(parsed);
+if (problems.Count > 0)
 {
-    foreach (var error in parsed.Errors)
+    foreach (var problem in problems)
     {
-        Console.Error.WriteLine($"keepalive-sim: {error.Message}");
+        Complaint.Say(ExitCodes.Usage, problem);
     }
     var command = parsed.CommandResult.Command;
     Console.Error.WriteLine($"See 'keepalive-sim {(command is RootCommand ? "" : command.Name + " ")}--help'.");

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using Keepalive.Testbed;
 
@@ -22,6 +23,9 @@ internal static class NodeScenario
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Hold = TimeSpan.FromSeconds(20);
+
+    /// <summary>What Prometheus is often set to.</summary>
+    private static readonly TimeSpan ScrapeEvery = TimeSpan.FromSeconds(15);
 
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(100);
 
@@ -89,11 +93,21 @@ internal static class NodeScenario
         var process = new ProcessFigures(agent.Pid);
         var arrivals = new Arrivals(busy, ServerAddress);
         var memory = new Series();
+        using var http = listen == "none" ? null : new HttpClient();
+        var scrapeAt = Environment.TickCount64;
+        var scrapes = new Series();
         var (begun, processor) = (Environment.TickCount64, process.Processor());
         while (Environment.TickCount64 - begun < duration.TotalMilliseconds)
         {
             arrivals.Look();
             memory.Add(process.Megabytes("RssAnon", "RssShmem"));
+            if (http is not null && Environment.TickCount64 >= scrapeAt)
+            {
+                var asked = Stopwatch.GetTimestamp();
+                _ = http.GetByteArrayAsync(new Uri($"http://{listen}/metrics")).GetAwaiter().GetResult();
+                scrapes.Add(Stopwatch.GetElapsedTime(asked));
+                scrapeAt += (long)ScrapeEvery.TotalMilliseconds;
+            }
             Thread.Sleep(Look);
         }
         var used = process.Processor() - processor;
@@ -121,6 +135,10 @@ internal static class NodeScenario
         // The goal is one interval; the slack is for two looks and the scheduling of a busy machine.
         Report.Goal($"from connecting to being set, the most of {arrivals.Latencies.Count}", arrivals.Latencies.Max,
             (Interval + Slack).TotalSeconds, Most(arrivals.Latencies, "0.00"), "s");
+        if (scrapes.Count > 0)
+        {
+            Report.Line($"a scrape, {scrapes.Count} of them", scrapes, "ms");
+        }
         if (arrivals.Missed > 0)
         {
             Report.Line("closed before they were seen being set", $"{arrivals.Missed}");

@@ -3,14 +3,15 @@ using Keepalive.Benchmarks;
 using Keepalive.Testbed;
 
 const string usage = """
-    usage: make bench ARGS="[sockets] [apply] [node] [connect] [classify] [traffic] [forward] [policies] [virtual] [--seconds N] [--connections] [--listen ADDR:PORT]"
+    usage: make bench ARGS="[sockets] [apply] [node] [service] [connect] [classify] [traffic] [forward] [policies] [virtual] [--seconds N] [--connections] [--listen ADDR:PORT]"
 
     sockets        60,000 sockets in one namespace: a pass with nothing to do, beside ss
     apply          setting 15,000 sockets for the first time, beside the same system calls in C
     node           200 namespaces, 2,000 processes, 10,000 managed sockets: what the running agent uses
-      --seconds N            how long it is watched (default 60)
+      --seconds N            how long it is watched (default 180)
       --connections          the process of 18,000 descriptors has connections, not files
-      --listen ADDR:PORT     the agent serves metrics there too
+      --listen ADDR:PORT     where the agent serves its metrics, which are asked for every 15 seconds (default 127.0.0.1:29464), or none
+    service        5,000 endpoints that come and go, 50 at a time: series and memory
     connect        connecting with and without the bpf datapath's programs, pairwise
     classify       finding every probe in a capture of a million packets, beside tshark and tcpdump
     traffic        one TCP stream that no policy selects, with and without the agent
@@ -22,13 +23,13 @@ const string usage = """
 
 string[] names =
 [
-    SocketsScenario.Name, ApplyScenario.Name, NodeScenario.Name, ConnectScenario.Name, ClassifyScenario.Name, TrafficScenario.Name, ForwardScenario.Name,
+    SocketsScenario.Name, ApplyScenario.Name, NodeScenario.Name, ServiceScenario.Name, ConnectScenario.Name, ClassifyScenario.Name, TrafficScenario.Name, ForwardScenario.Name,
     PoliciesScenario.Name, VirtualScenario.Name,
 ];
 var inside = args is [Workspace.Inside, ..];
 var wanted = new List<string>();
 var options = new List<string>();
-var (seconds, connections, listen) = (60, false, "none");
+var (seconds, connections, listen) = (180, false, "127.0.0.1:29464");
 for (var i = inside ? 1 : 0; i < args.Length; i++)
 {
     switch (args[i])
@@ -78,6 +79,9 @@ if (inside)
                 break;
             case NodeScenario.Name:
                 NodeScenario.Run(TimeSpan.FromSeconds(seconds), connections, listen);
+                break;
+            case ServiceScenario.Name:
+                ServiceScenario.Run();
                 break;
             case ForwardScenario.Name:
                 ForwardScenario.Run();

@@ -47,6 +47,27 @@ internal sealed class AgentProcess : IDisposable
         return run;
     }
 
+    /// <summary>Starts <c>run</c> through another command, inside a namespace, or with variables of its own.</summary>
+    public ProgramRun LaunchBy(
+        string[] through, string[] more, Holder? inside = null, IReadOnlyDictionary<string, string?>? environment = null, string? policies = null)
+    {
+        var run = new ProgramRun(
+            [
+                .. through, ProgramRun.AgentPath, "run", "--policies", policies ?? PolicyPath, "--state-dir", StateDirectory, .. _datapath, .. _namespaces,
+                .. more,
+            ],
+            inside,
+            environment);
+        _runs.Add(run);
+        return run;
+    }
+
+    /// <summary>Waits until an event has been logged so many times; returns the last line about it.</summary>
+    public static string WaitForEvent(ProgramRun run, int id, int times = 1) => Eventually.Value(
+        () => run.Error.Split('\n').Where(line => line.Contains($"agent[{id}] ", StringComparison.Ordinal)).ToList(),
+        lines => lines.Count >= times || (run.HasExited ? throw new InvalidOperationException($"it ended: {run.Error}") : false),
+        TimeSpan.FromSeconds(30)).Value[^1];
+
     /// <summary>Runs <c>run --once</c> to its end.</summary>
     public CommandResult Once(params string[] more) =>
         ProgramRun.ToEnd([ProgramRun.AgentPath, "run", "--policies", PolicyPath, "--state-dir", StateDirectory, "--once", .. _datapath, .. _namespaces, .. more]);

@@ -121,6 +121,51 @@ public sealed partial class LivenessTests : IDisposable
         Assert.Contains("is back in the pool", run.Error, StringComparison.Ordinal);
     }
 
+    /// <summary>Nothing can be captured of them: only the kernel counts them. And the new connection is back before it has sent a probe.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Run_ProbesThatReachNoDevice_ConnectionDiesAndEndpointLeavesThePoolUntilItAnswers(bool bpf)
+    {
+        if (bpf)
+        {
+            _cgroup = new TestCgroup();
+            _cgroup.Add(_lab.Client.Pid);
+            _agent.UseBpf(_cgroup);
+        }
+        _agent.WritePolicy(PolicyText.For($"{Lab.ServerAddress}", "time: 10s, interval: 1s, probes: 3"));
+        var lost = _lab.Client.ConnectMany(Lab.ServerAddress, _port, 3);
+        long before = Nstat.Read(_lab.Client, Nstat.KeepaliveProbes);
+        var run = Start("--capture", "on");
+        Eventually.True(() => _lab.Client.Get(lost.First).On, TimeSpan.FromSeconds(10));
+
+        _lab.Client.Run("ip", "route", "add", "blackhole", Lab.ServerAddress + "/32");
+        Eventually.True(() => _lab.Client.PendingError(lost.First).Errno != 0, notBefore: TimeSpan.FromSeconds(5), notAfter: TimeSpan.FromSeconds(30));
+        Eventually.True(() => InPool(Lab.ServerAddress) == 0, TimeSpan.FromSeconds(3));
+        Eventually.Value(() => Sum("keepalive_connections_dead_total", "cause=\"probes\""), dead => dead == 3, TimeSpan.FromSeconds(3));
+        Assert.Equal(Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - before, Sum("keepalive_probes_total"));
+
+        _lab.Client.Run("ip", "route", "del", "blackhole", Lab.ServerAddress + "/32");
+        _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.True(() => InPool(Lab.ServerAddress) == 1, TimeSpan.FromSeconds(5));
+        Assert.Contains("is back in the pool", run.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>Connections that have moved to an interface of later than the agent's last look.</summary>
+    [Fact]
+    public void Run_ConnectionMovesToANewInterface_IsCapturedThereBeforeLong()
+    {
+        WritePolicy(probes: 9);
+        _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start();
+        Eventually.True(() => Sum("keepalive_probe_replies_total") >= 2, TimeSpan.FromSeconds(15));
+
+        _lab.MoveToNewLink("c1", "s1");
+        Eventually.True(() => PacketSockets(_lab.Client) == 2, TimeSpan.FromSeconds(20));
+        var replies = Sum("keepalive_probe_replies_total");
+        Eventually.True(() => Sum("keepalive_probe_replies_total") >= replies + 2, TimeSpan.FromSeconds(10));
+    }
+
     [Fact]
     public void Run_ConnectionsResetAndClosed_OnlyTheResetOnesAreDead()
     {

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Text;
 using System.Text.Json;
 using Keepalive.Testbed;
 using Xunit;
@@ -116,7 +118,200 @@ public sealed class ProbesTests : IDisposable
     }
 
     [Theory]
+    [InlineData("table")]
+    [InlineData("json")]
+    public void Probes_PacketsThatComeSlowly_AreToldOfAsTheyCome(string format)
+    {
+        using var feed = new Feed(_directory.FullName, QuietCapture());
+        using var run = ProgramRun.Agent("probes", feed.Path, "-o", format);
+        feed.Write(packets: 2);
+        Eventually.Remains(() => run.Output.Length == 0, TimeSpan.FromMilliseconds(300));   // the probe waits for its answer
+        feed.Write(packets: 1);
+        run.WaitForLine(line => line.Contains("reply", StringComparison.Ordinal));
+        Assert.Contains("probe", run.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("segment", run.Output, StringComparison.Ordinal);   // the summary
+
+        feed.Dispose();
+
+        Assert.Equal(0, run.WaitForExit());
+        Assert.Contains("segment", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Probes_PipedFromTcpdump_AreToldOfAsTheyCome()
+    {
+        Live.Require("tcpdump");
+        using var lab = new Lab();
+        using var run = new ProgramRun(
+            ["sh", "-c", $"tcpdump -i {Lab.ClientInterface} -U -w - tcp | {ProgramRun.AgentPath} probes - -o json; echo ended"], lab.Client);
+        run.WaitForLine(line => line.Contains("listening on", StringComparison.Ordinal));
+        lab.Client.EnableKeepalive(lab.Client.Connect(Lab.ServerAddress, lab.Server.Listen()), idle: 1, interval: 1, count: 9);
+
+        run.WaitForLine(line => line.Contains("\"kind\":\"reply\"", StringComparison.Ordinal));
+
+        Assert.DoesNotContain("ended", run.Output, StringComparison.Ordinal);
+        foreach (int child in ProcessTree.Descendants(run.Pid))
+        {
+            Command.Run("kill", "-INT", $"{child}");   // as Ctrl-C does
+        }
+        run.WaitForLine(line => line == "ended");
+    }
+
+    [Theory]
+    [InlineData("INT", 130)]
+    [InlineData("TERM", 143)]
+    public void Probes_SignalWhileNothingComes_EndsWithWhatWasRead(string signal, int code)
+    {
+        using var feed = new Feed(_directory.FullName, QuietCapture());
+        using var run = ProgramRun.Agent("probes", feed.Path);
+        feed.Write(packets: 3);
+        run.WaitForLine(line => line.Contains("reply", StringComparison.Ordinal));
+
+        run.Signal(signal);
+
+        Assert.Equal(code, run.WaitForExit());
+        Assert.Contains("3 packets, 3 TCP segments of 1 connection: 1 probe, 1 answered", run.Output, StringComparison.Ordinal);
+        Assert.Contains("interrupted after 3 packets", run.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("INT", 130)]
+    [InlineData("TERM", 143)]
+    public void Probes_SignalBeforeAnybodyWritesToTheFifo_Ends(string signal, int code)
+    {
+        string fifo = Path.Combine(_directory.FullName, "fifo");
+        Command.Run("mkfifo", fifo);
+        using var run = ProgramRun.Agent("probes", fifo, "-o", "json");
+        Eventually.True(() => ProcessTree.OpenFiles(run.Pid).Contains(fifo), TimeSpan.FromSeconds(30));
+
+        run.Signal(signal);
+
+        Assert.Equal(code, run.WaitForExit());
+        Assert.Contains("\"kind\":\"summary\",\"packets\":0", run.Output, StringComparison.Ordinal);
+        Assert.Contains("interrupted after 0 packets", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Probes_InterruptedInTheMiddleOfAFile_SaysSo()
+    {
+        const int most = 40_000;
+        byte[] small = SmallCapture();
+        byte[] capture = new byte[24 + (most * 70)];
+        small.AsSpan(0, 24).CopyTo(capture);
+        for (int i = 0; i < most; i++)
+        {
+            // A probe, and its reply a second later; another ten seconds after that.
+            var record = capture.AsSpan(24 + (i * 70), 70);
+            small.AsSpan(94 + (i % 2 * 70), 70).CopyTo(record);
+            BinaryPrimitives.WriteInt32LittleEndian(record, (i / 2 * 10) + (i % 2));
+        }
+        string file = Path.Combine(_directory.FullName, "long.pcap");
+        File.WriteAllBytes(file, capture);
+        // It cannot get far before somebody reads what it prints, and that goes slowly.
+        using var output = new Feed(_directory.FullName, []);
+        using var run = new ProgramRun(["sh", "-c", $"exec {ProgramRun.AgentPath} probes {file} -o json > {output.Path}"]);
+        var text = new MemoryStream();
+        text.Write(output.Read());
+        run.Signal("INT");
+        var reading = Task.Run(() =>
+        {
+            for (var chunk = output.Read(); chunk[^1] != Feed.End; chunk = output.Read())
+            {
+                text.Write(chunk);
+                Thread.Sleep(1);
+            }
+        }, TestContext.Current.CancellationToken);
+
+        Assert.Equal(130, run.WaitForExit());
+        output.WriteEnd();
+        await reading;
+        string summary = Encoding.UTF8.GetString(text.ToArray()).TrimEnd().Split('\n')[^1];
+        var packets = JsonDocument.Parse(summary).RootElement.GetProperty("packets").GetInt64();
+        Assert.InRange(packets, 1, most - 1);
+        Assert.Contains($"interrupted after {packets} packet", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Probes_NobodyReadsOn_EndsAlsoWhileNothingComes()
+    {
+        using var feed = new Feed(_directory.FullName, QuietCapture());
+        using var run = new ProgramRun(["bash", "-c", $"set -o pipefail; {ProgramRun.AgentPath} probes {feed.Path} | head -n 1"]);
+        feed.Write(packets: 3);
+
+        Assert.Equal(128 + 13, run.WaitForExit());
+        Assert.Equal("", run.Error);
+        Assert.Contains("FRAME", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Probes_NobodyReadsOnOfALiveCapture_Ends()
+    {
+        Live.Require();
+        using var lab = new Lab();
+        using var run = new ProgramRun(
+            ["bash", "-c", $"set -o pipefail; {ProgramRun.AgentPath} probes -i {Lab.ClientInterface} -o json | head -n 1"], lab.Client);
+        run.WaitForLine(line => line.Contains("capturing on", StringComparison.Ordinal));
+        int id = lab.Client.Connect(Lab.ServerAddress, lab.Server.Listen());
+        lab.Client.EnableKeepalive(id, idle: 1, interval: 3600, count: 9);
+
+        Assert.Equal(128 + 13, run.WaitForExit());
+        Assert.Contains("\"kind\":\"probe\"", run.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(1, "standard input is closed", "probes - <&-")]
+    [InlineData(1, "standard input is closed", "check - <&-")]
+    [InlineData(4, "standard output is closed", "probes /nowhere/a.pcap >&-")]
+    [InlineData(4, "standard output is closed", "support >&-")]
+    [InlineData(4, "standard output: write: ENOSPC", "probes /dev/null > /dev/full")]
+    public void Streams_ClosedOrFull_AreNamed(int code, string expected, string command)
+    {
+        var result = ProgramRun.ToEnd(["sh", "-c", $"exec {ProgramRun.AgentPath} {command}"]);
+
+        Assert.Equal(code, result.ExitCode);
+        Assert.Contains(expected, result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Probes_ClockThatGoesBack_HasNotMeasuredAnything()
+    {
+        byte[] capture = SmallCapture();
+        (capture[24 + 70], capture[24 + 140]) = (capture[24 + 140], capture[24 + 70]);   // seconds of the probe and of its reply
+
+        var (code, output, _) = Run(capture);
+
+        Assert.Equal(0, code);
+        Assert.Equal(2, output.Split('\n').Count(line => line.EndsWith(",\"rttMs\":null}", StringComparison.Ordinal)));
+        Assert.Contains("\"rttMsLeast\":null,\"rttMsMean\":null,\"rttMsMost\":null,\"connections\"", output, StringComparison.Ordinal);
+        Assert.Contains("\"rttMsMost\":null,\"reset\"", output, StringComparison.Ordinal);
+        Assert.DoesNotContain(":-", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Probes_InterfaceThatCannotBeHad_IsToldOnce()
+    {
+        Live.Require();
+        using var lab = new Lab();
+        lab.Client.Run("ip", "link", "add", "asleep", "type", "veth", "peer", "name", "other");
+
+        foreach (var (name, expected) in new[] { ("nosuch0", "--interface nosuch0: No such device exists"), ("asleep", "--interface asleep: That device is not up") })
+        {
+            var result = ProgramRun.ToEnd([ProgramRun.AgentPath, "probes", "-i", name], lab.Client);
+
+            Assert.Equal(2, result.ExitCode);
+            Assert.Equal($"keepalive-agent: {expected}\n", result.Error);
+        }
+    }
+
+    [Theory]
     [InlineData(2, "name a capture file, or an interface", "probes")]
+    [InlineData(2, "not both", "probes", "/nowhere/a.pcap", "-i", "lo")]
+    [InlineData(2, "Required argument missing", "probes", "-i")]
+    [InlineData(2, "Required argument missing", "probes", "--interface=")]
+    [InlineData(2, "expects a single argument", "probes", "-i", "lo", "-i", "lo")]
+    [InlineData(2, "FILE is empty", "probes", "")]
+    [InlineData(2, "there is no option '--bogus'", "probes", "--bogus")]
+    [InlineData(2, "--interface takes a value, and -o is an option", "probes", "-i", "-o")]
     [InlineData(2, "takes one interface", "probes", "--interface", "any")]
     [InlineData(1, "there is no such file", "probes", "/nowhere/a.pcap")]
     [InlineData(1, "it is a directory", "probes", "/tmp")]
@@ -259,6 +454,15 @@ public sealed class ProbesTests : IDisposable
         static string Record(int seconds, string frame) => $"0{seconds}000000000000003600000036000000{frame}";
     }
 
+    /// <summary>The same with six seconds before the probe: the first frame, which may be one, too, is waited for no longer.</summary>
+    private static byte[] QuietCapture()
+    {
+        byte[] capture = SmallCapture();
+        capture[24 + 70] += 5;
+        capture[24 + 140] += 5;
+        return capture;
+    }
+
     private const string Server = "0000000000000000000000000800" + "450000280001400040060000" + "0A0000020A000001" + "01BB9C40" + "00000009" + "00000064" + "501001F4" + "00000000";
     private const string Client = "0000000000000000000000000800" + "450000280002400040060000" + "0A0000010A000002" + "9C4001BB" + "00000063" + "00000009" + "501001F4" + "00000000";
 
@@ -268,5 +472,44 @@ public sealed class ProbesTests : IDisposable
         File.WriteAllBytes(file, capture);
         var result = ProgramRun.ToEnd([ProgramRun.AgentPath, "probes", file, "-o", "json"]);
         return (result.ExitCode, result.Output, result.Error);
+    }
+
+    /// <summary>A FIFO, and a capture that goes into it packet by packet.</summary>
+    private sealed class Feed : IDisposable
+    {
+        public const byte End = 0;
+
+        private const int Header = 24;
+        private const int Record = 70;
+
+        private readonly byte[] _capture;
+        private readonly FileStream _fifo;
+        private readonly byte[] _buffer = new byte[4096];
+        private int _written;
+
+        public Feed(string directory, byte[] capture)
+        {
+            _capture = capture;
+            Path = System.IO.Path.Combine(directory, "feed");
+            Command.Run("mkfifo", Path);
+            _fifo = new FileStream(Path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);   // waits for nobody
+        }
+
+        public string Path { get; }
+
+        public void Write(int packets)
+        {
+            int end = Math.Max(_written, Header) + (packets * Record);
+            _fifo.Write(_capture, _written, end - _written);
+            _written = end;
+        }
+
+        /// <summary>After everything else, for who reads it himself.</summary>
+        public void WriteEnd() => _fifo.WriteByte(End);
+
+        /// <summary>What others have written to it, once there is something.</summary>
+        public ReadOnlySpan<byte> Read() => _buffer.AsSpan(0, _fifo.Read(_buffer, 0, _buffer.Length));
+
+        public void Dispose() => _fifo.Dispose();
     }
 }

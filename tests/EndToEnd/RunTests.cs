@@ -309,6 +309,17 @@ public abstract class RunTests : IDisposable
     }
 
     [Fact]
+    public void Once_OptionWhereAValueIsMissing_IsRefusedAndNothingDone()
+    {
+        int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var result = ProgramRun.ToEnd(
+            [ProgramRun.AgentPath, "run", "--policies", _agent.PolicyPath, "--netns", _lab.Client.NetnsPath, "--once", "--state-dir", "--dry-run"]);
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("--state-dir takes a value, and --dry-run is an option", result.Error, StringComparison.Ordinal);
+        Assert.Equal(Untouched, _lab.Client.Get(id));
+    }
+
+    [Fact]
     public void Once_ProcessNamesItselfWithControlCharacters_TheyStayOutOfTheOutput()
     {
         Directory.CreateDirectory(_agent.StateDirectory);

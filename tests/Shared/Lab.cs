@@ -63,6 +63,16 @@ internal sealed class Lab : IDisposable
         _serverAddresses.Add(address);
     }
 
+    /// <summary>Joins the two by another pair of ends, and has everything between their IPv4 addresses go that way.</summary>
+    public void MoveToNewLink(string clientLink, string serverLink)
+    {
+        Client.Run("ip", "link", "add", clientLink, "type", "veth", "peer", "name", serverLink, "netns", Server.Pid.ToString(CultureInfo.InvariantCulture));
+        foreach (var (inside, link, to, own) in new[] { (Client, clientLink, ServerAddress, ClientAddress), (Server, serverLink, ClientAddress, ServerAddress) })
+        {
+            inside.Shell($"set -e; ip addr add {own}/32 dev {link}; ip link set {link} up; ip route add {to}/32 dev {link} src {own}");
+        }
+    }
+
     /// <summary>Everything is lost from now on, in both directions, without a word to anyone.</summary>
     public void BlackHole() => SetLoss(towardsServer: true, towardsClient: true);
 

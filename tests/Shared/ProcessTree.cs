@@ -45,6 +45,19 @@ internal static class ProcessTree
         }
     }
 
+    /// <summary>The files a process has open; none when it has ended.</summary>
+    public static IReadOnlyList<string> OpenFiles(int pid)
+    {
+        try
+        {
+            return [.. Directory.EnumerateFiles($"/proc/{pid}/fd").Select(link => new FileInfo(link).LinkTarget ?? "")];
+        }
+        catch (IOException)
+        {
+            return [];
+        }
+    }
+
     /// <summary>The network namespaces that something keeps alive: a process in it, or an open descriptor, or a mount.</summary>
     public static HashSet<string> NetworkNamespaces(Func<int, bool>? of = null)
     {

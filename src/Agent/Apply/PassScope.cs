@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply;
@@ -14,6 +15,12 @@ internal sealed record PassScope
 
     /// <summary>Dump every namespace with tracked sockets, for their timers and idle clocks.</summary>
     public bool Timers { get; init; }
+
+    /// <summary>Namespaces to dump for the same, whatever their counters say.</summary>
+    public IReadOnlySet<ulong> TimersOf { get; init; } = FrozenSet<ulong>.Empty;
+
+    /// <summary>Whether the timers and idle clocks of a namespace are wanted.</summary>
+    public bool WantsTimers(ulong inode) => Timers || TimersOf.Contains(inode);
 
     /// <summary>Tell which process a socket belongs to, also where reaching it does not need to know.</summary>
     public bool Owners { get; init; }

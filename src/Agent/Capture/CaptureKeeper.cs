@@ -47,8 +47,14 @@ internal sealed partial class CaptureKeeper : IDisposable
     /// <summary>Packets taken, and those the kernel dropped because they were not taken in time; both since the beginning.</summary>
     public (long Received, long Dropped) Counts => (Volatile.Read(ref _received), Volatile.Read(ref _dropped));
 
+    /// <summary>What keeps it from capturing somewhere, null where nothing does. For the pass thread.</summary>
+    public string? Failure => _kept.Values.FirstOrDefault(kept => kept.Failure is not null)?.Failure;
+
     /// <summary>Brings the captures into line with what is wanted.</summary>
-    public void Update(IReadOnlyList<CaptureDemand> demands, string filter)
+    /// <param name="demands">Where.</param>
+    /// <param name="filter">What.</param>
+    /// <param name="doubtful">Namespaces with connections of which nothing is captured: they may use another interface now.</param>
+    public void Update(IReadOnlyList<CaptureDemand> demands, string filter, IReadOnlySet<ulong> doubtful)
     {
         if (filter != _filter)
         {
@@ -72,9 +78,10 @@ internal sealed partial class CaptureKeeper : IDisposable
                 _kept.Add(demand.Inode, kept = new Kept());
             }
             kept.DropGone();
-            if (kept.Version != demand.Version || now >= kept.LookAt)
+            var doubt = doubtful.Contains(demand.Inode);
+            if (doubt || kept.Version != demand.Version || now >= kept.LookAt)
             {
-                Look(demand, kept);
+                Look(demand, kept, doubt);
                 kept.Version = demand.Version;
                 kept.LookAt = now + (long)LookAgain.TotalMilliseconds;
             }
@@ -95,9 +102,9 @@ internal sealed partial class CaptureKeeper : IDisposable
     }
 
     /// <summary>Enters the namespace to see which interfaces it has, and opens those that are to be captured on and are not yet.</summary>
-    private void Look(CaptureDemand demand, Kept kept)
+    private void Look(CaptureDemand demand, Kept kept, bool doubt)
     {
-        if (kept.Covers(demand))
+        if (!doubt && kept.Covers(demand))
         {
             return;
         }
@@ -133,6 +140,7 @@ internal sealed partial class CaptureKeeper : IDisposable
 
     private void Open(CaptureDemand demand, Kept kept, string filter)
     {
+        kept.Failure = null;
         var interfaces = NetworkInterfaces.List();
         kept.Addresses = [.. interfaces.SelectMany(link => link.Addresses)];
         _monitor.SetLocalAddresses(demand.Inode, kept.Addresses);
@@ -185,6 +193,7 @@ internal sealed partial class CaptureKeeper : IDisposable
 
     private void Fail(Kept kept, string reason)
     {
+        kept.Failure = reason;
         if (!kept.HasFailed)
         {
             kept.HasFailed = true;
@@ -204,15 +213,17 @@ internal sealed partial class CaptureKeeper : IDisposable
 
     private void Recompile(string filter)
     {
-        foreach (var capture in _live.Captures)
+        foreach (var capture in _live.Captures.ToList())
         {
             try
             {
                 capture.SetFilter(filter);
             }
-            catch (PcapException e)
+            catch (PcapException)
             {
-                LogFailed(e.Message);
+                // Its interface is down or gone, and the attempt has taken the socket's error: nothing else will tell. The pass thread finds it
+                // closed, and opens it again where it is still there, or says why it cannot.
+                _live.Remove(capture);
             }
         }
     }
@@ -273,6 +284,9 @@ internal sealed partial class CaptureKeeper : IDisposable
         public bool HasLoopback { get; set; }
 
         public bool HasFailed { get; set; }
+
+        /// <summary>What kept it from capturing at the last look.</summary>
+        public string? Failure { get; set; }
 
         /// <summary>Whether connections that came since the last look are on interfaces that are captured on.</summary>
         public bool Covers(CaptureDemand demand) =>

@@ -222,7 +222,7 @@ internal sealed class PcapNgFile : IPacketSource
                 $"byte {_blockAt}: the file ends within packet {_number}: {body.Length - dataAt} of its {captured} captured bytes are there");
         }
         packet = new CapturedPacket(
-            _number, ticks is { } t ? source.Nanoseconds(t) : 0, source.Link, body.Slice(dataAt, (int)there), (int)Math.Min(onWire, int.MaxValue));
+            _number, ticks is { } t ? source.Nanoseconds(t) : CapturedPacket.NoTime, source.Link, body.Slice(dataAt, (int)there), (int)Math.Min(onWire, int.MaxValue));
         return true;
     }
 

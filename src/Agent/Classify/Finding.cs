@@ -8,7 +8,7 @@ internal struct Finding
     /// <summary>Number of its packet.</summary>
     public long Frame;
 
-    /// <summary>Nanoseconds since 1970.</summary>
+    /// <summary>Nanoseconds since 1970; <see cref="Capture.CapturedPacket.NoTime"/> where the capture does not say.</summary>
     public long Time;
     public SegmentKind Kind;
     public SocketEndpoint Source;
@@ -23,8 +23,11 @@ internal struct Finding
     /// <summary>The packet that answers a probe; 0 where none has yet.</summary>
     public long AnsweredBy;
 
-    /// <summary>From a probe to its answer, in nanoseconds.</summary>
+    /// <summary>From a probe to its answer, in nanoseconds; <see cref="Capture.CapturedPacket.NoTime"/> where that is not known.</summary>
     public long RoundTrip;
+
+    /// <summary>Whether a probe is one only if the other end, of which nothing was captured, sent nothing.</summary>
+    public bool IsPresumed;
 
     /// <summary>Whether nothing that can still come would change it.</summary>
     public readonly bool IsSettled => Kind == SegmentKind.Reply || AnsweredBy != 0;

@@ -1,3 +1,5 @@
+using Keepalive.Agent.Capture;
+
 namespace Keepalive.Agent.Classify;
 
 /// <summary>Holds findings back, in their order, until it is known whether a probe is answered, but not for long.</summary>
@@ -24,9 +26,12 @@ internal sealed class FindingQueue
 
     /// <summary>Notes that a probe that may still be here was recognised as such, and what answers it.</summary>
     /// <param name="frame">Its packet's number.</param>
+    /// <param name="kind">What it is if it was a candidate.</param>
+    /// <param name="isPresumed">Whether only its repetition says so.</param>
     /// <param name="answeredBy">The answer's; 0 where there is none yet.</param>
     /// <param name="roundTrip">From one to the other.</param>
-    public void Note(long frame, long answeredBy, long roundTrip)
+    /// <returns>Whether it is not presumed any more.</returns>
+    public bool Note(long frame, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip)
     {
         var (low, high) = (0, _count - 1);
         while (low <= high)
@@ -35,23 +40,27 @@ internal sealed class FindingQueue
             ref var finding = ref _ring[(_first + middle) & (_ring.Length - 1)];
             if (finding.Frame == frame)
             {
-                finding.Kind = finding.Kind == SegmentKind.Candidate ? SegmentKind.Probe : finding.Kind;
+                var wasPresumed = finding.IsPresumed;
+                finding.Kind = finding.Kind == SegmentKind.Candidate ? kind : finding.Kind;
+                finding.IsPresumed = isPresumed;
                 (finding.AnsweredBy, finding.RoundTrip) = answeredBy != 0 ? (answeredBy, roundTrip) : (finding.AnsweredBy, finding.RoundTrip);
-                return;
+                return wasPresumed && !isPresumed;
             }
             (low, high) = finding.Frame < frame ? (middle + 1, high) : (low, middle - 1);
         }
+        return false;
     }
 
     /// <summary>Takes the first finding that need not wait any longer.</summary>
-    /// <param name="now">The capture's time; <see cref="long.MaxValue"/> at its end.</param>
+    /// <param name="now">The capture's time, <see cref="CapturedPacket.NoTime"/> where it is not known; <see cref="long.MaxValue"/> at its end.</param>
     /// <param name="finding">The finding; candidates that nothing confirmed are left out.</param>
     public bool TryTake(long now, out Finding finding)
     {
         while (_count > 0)
         {
             ref var head = ref _ring[_first];
-            if (!head.IsSettled && _count <= Limit && now - head.Time < LongestWait)
+            var isTimed = now != CapturedPacket.NoTime && head.Time != CapturedPacket.NoTime;
+            if (!head.IsSettled && _count <= Limit && now != long.MaxValue && !(isTimed && now - head.Time >= LongestWait))
             {
                 break;
             }

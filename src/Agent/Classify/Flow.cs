@@ -36,14 +36,17 @@ internal struct Flow
     public Direction FromLow;
     public Direction FromHigh;
 
-    /// <summary>Whether it ended by a reset.</summary>
-    public bool IsReset;
+    /// <summary>Whether it ended by a reset, and whose.</summary>
+    public ResetKind Reset;
+    public bool IsResetFromLow;
 
     // The table's own: the chain of one bucket, and the order of use.
     internal int NextInBucket;
     internal int Newer;
     internal int Older;
     internal uint Hash;
+
+    public readonly bool IsReset => Reset != ResetKind.None;
 
     public readonly bool HasFindings => FromLow.Probes + FromHigh.Probes + FromLow.WindowProbes + FromHigh.WindowProbes > 0;
 }
@@ -54,7 +57,20 @@ internal enum PendingProbe : byte
     None,
     Keepalive,
     Window,
+
+    /// <summary>A window probe of one byte, which the other end may take or not.</summary>
+    WindowByte,
     Candidate,
+}
+
+/// <summary>A SYN within a connection, which is ignored unless what follows is of a new one.</summary>
+internal enum Opening : byte
+{
+    None,
+    Asked,
+
+    /// <summary>With an acknowledgement.</summary>
+    Answered,
 }
 
 /// <summary>One end's sending: where its sequence stands, what was sent last, and its probes.</summary>
@@ -66,6 +82,9 @@ internal struct Direction
 
     /// <summary>Whether <see cref="Next"/> may be one too low, because nothing but what may have been a probe tells of it.</summary>
     public bool IsNextDoubtful;
+
+    /// <summary>Whether more than what may have been probes has told of it.</summary>
+    public bool IsNextShown;
 
     /// <summary>The most it has acknowledged, and the window it last gave.</summary>
     public uint Acknowledged;
@@ -90,11 +109,24 @@ internal struct Direction
     public int WriteByte;
     public long WriteTime;
 
+    /// <summary>Whether it may have been a probe instead: the capture began with it; and how long after it was sent it was sent again.</summary>
+    public bool IsWriteGuessed;
+    public long WriteInterval;
+
+    // A SYN or the answer to one that may be a new connection's: its number and one more, that after its data, and what it acknowledges.
+    public Opening Opening;
+    public uint OpenFirst;
+    public uint OpenNext;
+    public uint OpenAcknowledged;
+
     // Its latest probe.
     public PendingProbe Pending;
     public uint PendingAnswer;
     public long PendingNumber;
     public long PendingTime;
+
+    /// <summary>Whether nothing has come from the other end since.</summary>
+    public bool IsPendingLast;
 
     /// <summary>Keepalive probes since the other end was last heard.</summary>
     public int Unanswered;
@@ -102,16 +134,23 @@ internal struct Direction
     public long Probes;
     public long Answered;
     public long WindowProbes;
+
+    /// <summary>Of the answered probes, those whose times are known, and what they come to in nanoseconds.</summary>
+    public long RoundTrips;
     public long RoundTripLeast;
     public long RoundTripMost;
     public long RoundTripSum;
 
     /// <summary>Forgets everything but the totals: another connection between the same ports.</summary>
-    public void BeginAnew() => this = new Direction
+    /// <param name="next">Where its sequence stands; null where that is not known.</param>
+    public void BeginAnew(uint? next) => this = new Direction
     {
+        Next = next ?? 0,
+        IsNextKnown = next is not null,
         Probes = Probes,
         Answered = Answered,
         WindowProbes = WindowProbes,
+        RoundTrips = RoundTrips,
         RoundTripLeast = RoundTripLeast,
         RoundTripMost = RoundTripMost,
         RoundTripSum = RoundTripSum,
@@ -119,9 +158,14 @@ internal struct Direction
 
     public void CountAnswer(long roundTrip)
     {
-        RoundTripLeast = Answered == 0 ? roundTrip : Math.Min(RoundTripLeast, roundTrip);
-        RoundTripMost = Math.Max(RoundTripMost, roundTrip);
-        RoundTripSum += roundTrip;
         Answered++;
+        // Without times, or where the clock went back, there is none.
+        if (roundTrip >= 0)
+        {
+            RoundTripLeast = RoundTrips == 0 ? roundTrip : Math.Min(RoundTripLeast, roundTrip);
+            RoundTripMost = Math.Max(RoundTripMost, roundTrip);
+            RoundTripSum += roundTrip;
+            RoundTrips++;
+        }
     }
 }

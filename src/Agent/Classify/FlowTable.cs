@@ -52,6 +52,31 @@ internal sealed class FlowTable
         return ref Add(in key, hash);
     }
 
+    /// <summary>Forgets a flow of which nothing more is to come. The last one takes its place: references are no longer good.</summary>
+    public void Remove(in FlowKey key)
+    {
+        var hash = key.Hash(_seed);
+        var index = _buckets[hash & (uint)(_buckets.Length - 1)];
+        while (index != None && !(_flows[index].Hash == hash && _flows[index].Key == key))
+        {
+            index = _flows[index].NextInBucket;
+        }
+        if (index == None)
+        {
+            return;
+        }
+        Unlink(index);
+        Unchain(index);
+        var last = --Count;
+        if (index != last)
+        {
+            Unchain(last);
+            _flows[index] = _flows[last];
+            Chain(index);
+            Relink(index);
+        }
+    }
+
     private ref Flow Add(in FlowKey key, uint hash)
     {
         int index;
@@ -117,6 +142,28 @@ internal sealed class FlowTable
             _oldest = index;
         }
         _newest = index;
+    }
+
+    /// <summary>Tells the neighbours in the order of use where a flow is now.</summary>
+    private void Relink(int index)
+    {
+        var (newer, older) = (_flows[index].Newer, _flows[index].Older);
+        if (newer != None)
+        {
+            _flows[newer].Older = index;
+        }
+        else
+        {
+            _newest = index;
+        }
+        if (older != None)
+        {
+            _flows[older].Newer = index;
+        }
+        else
+        {
+            _oldest = index;
+        }
     }
 
     private void Unlink(int index)

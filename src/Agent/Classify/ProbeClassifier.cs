@@ -1,3 +1,4 @@
+using Keepalive.Agent.Capture;
 using Keepalive.Linux.Packets;
 using static Keepalive.Agent.Classify.SequenceNumber;
 
@@ -15,7 +16,12 @@ namespace Keepalive.Agent.Classify;
 ///
 /// What looks like a probe and is none: while the other end's window is 0 it is a window probe, which Linux sends with the same bytes
 /// (net/ipv4/tcp_output.c, tcp_xmit_probe_skb for both); with unacknowledged data behind S it is late, or that data sent again. A single byte
-/// of old data is a probe of the older kind (4.4BSD, Windows), unless it repeats what was just written.
+/// of old data is a probe of the older kind (4.4BSD, Windows), unless it repeats what was just written. No probe has PSH.
+///
+/// What the other end's kernel ignores (RFC 9293, 3.10.7.4; RFC 5961) must not mislead for long: a reset with a number that is not expected, a
+/// SYN within a connection, an acknowledgement of what was never sent, data from far off. But a capture may lack what would make it right, and
+/// a filtered one always does, so what cannot be told is believed until the ends go on as before: a probe from where its sender was not
+/// thought to stand is a candidate, too, and an acknowledgement that goes back after a silence is no late one.
 ///
 /// A probe of no length does not pass the other end's tcp_sequence() check, so that it neither counts as hearing from the prober nor answers
 /// a probe of the other end's: both may probe each other, each by its own clock (net/ipv4/tcp_input.c, tcp_validate_incoming).
@@ -50,12 +56,21 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         ref var flow = ref Flows.Get(FlowKey.Of(segment.Source, segment.Destination, scope, out var fromLow));
         ref var sender = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
         ref var receiver = ref fromLow ? ref flow.FromHigh : ref flow.FromLow;
-        if (IsDuplicate(in sender, in segment, time))
+        if (IsDuplicate(in sender, in segment, time) && !(receiver.IsPendingLast && IsReply(in segment, in sender, in receiver)))
         {
             return new Classification { Kind = SegmentKind.Duplicate, Unanswered = sender.Unanswered };
         }
+        if (flow.Reset == ResetKind.Likely && flow.IsResetFromLow != fromLow && (segment.Flags & (TcpFlags.Syn | TcpFlags.Rst)) == 0)
+        {
+            flow.Reset = ResetKind.None;   // who was to be reset goes on
+        }
         var result = Take(in segment, ref flow, ref sender, ref receiver, number, time);
+        if (result.Reset > flow.Reset)
+        {
+            (flow.Reset, flow.IsResetFromLow) = (result.Reset, fromLow);
+        }
         Remember(ref sender, in segment, time);
+        receiver.IsPendingLast = false;
         return result;
     }
 
@@ -64,20 +79,19 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
     {
         if ((segment.Flags & TcpFlags.Rst) != 0)
         {
-            flow.IsReset = true;
-            return new Classification { Unanswered = sender.Unanswered };
+            return new Classification { Unanswered = sender.Unanswered, Reset = Reset(in segment, in sender, in receiver) };
         }
         if ((segment.Flags & TcpFlags.Syn) != 0)
         {
-            Begin(in segment, ref flow, ref sender, ref receiver);
+            Open(in segment, ref flow, ref sender, ref receiver);
             return default;
         }
         if ((segment.Flags & TcpFlags.Ack) == 0)
         {
             return default;
         }
+        Resume(in segment, ref flow, ref sender, ref receiver, time);
         var kind = Kind(in segment, in sender, in receiver, time);
-        var expected = ExpectedNext(in sender, in receiver);
         var result = Answer(in segment, kind, ref sender, ref receiver, time);
         Advance(in segment, kind, ref sender, in receiver, time);
         switch (kind)
@@ -85,17 +99,30 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
             case SegmentKind.Probe:
                 // A repeated candidate was a probe, too, and is told of with this one unless that comes too late.
                 var repeats = sender.Pending == PendingProbe.Candidate && sender.PendingAnswer == segment.Sequence + 1;
-                var confirms = repeats && time - sender.PendingTime < FindingQueue.LongestWait;
+                var confirms = repeats && !IsSince(sender.PendingTime, time, FindingQueue.LongestWait);
                 var confirmed = sender.PendingNumber;
-                sender.Probes += confirms ? 1 : 0;
-                sender.Unanswered += repeats ? 1 : 0;
-                sender.Probes++;
-                sender.Unanswered++;
+                var found = confirms ? 2 : 1;
+                sender.Probes += found;
+                sender.Unanswered += found;
                 Await(ref sender, PendingProbe.Keepalive, segment.Sequence + 1, number, time);
-                return result with { Kind = kind, Unanswered = sender.Unanswered, Confirms = confirms, Confirmed = confirms ? confirmed : 0 };
+                return result with
+                {
+                    Kind = kind,
+                    Unanswered = sender.Unanswered,
+                    Confirms = confirms,
+                    Confirmed = confirms ? confirmed : 0,
+                    IsPresumed = !receiver.HasLast && !sender.IsNextShown,
+                };
             case SegmentKind.WindowProbe:
                 sender.WindowProbes++;
-                Await(ref sender, PendingProbe.Window, expected, number, time);
+                if (segment.PayloadLength == 0)
+                {
+                    Await(ref sender, PendingProbe.Window, segment.Sequence + 1, number, time);
+                }
+                else
+                {
+                    Await(ref sender, PendingProbe.WindowByte, segment.Sequence, number, time);
+                }
                 return result with { Kind = kind, Unanswered = sender.Unanswered };
             case SegmentKind.Candidate:
                 if (result.Kind != SegmentKind.Other)
@@ -113,6 +140,10 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         }
     }
 
+    /// <summary>Whether so much time has passed; never where it is not known.</summary>
+    private static bool IsSince(long then, long now, long span) =>
+        then != CapturedPacket.NoTime && now != CapturedPacket.NoTime && now - then >= span;
+
     private static bool IsDuplicate(in Direction sender, in TcpSegment segment, long time)
     {
         if (!sender.HasLast || sender.LastSequence != segment.Sequence || sender.LastAcknowledged != segment.Acknowledged
@@ -122,7 +153,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
             return false;
         }
         var limit = segment.Timestamp != 0 || segment.Identification != 0 ? DuplicateWithin : IndistinctDuplicateWithin;
-        return time - sender.LastTime is var apart && apart >= 0 && apart < limit;
+        return IsSince(sender.LastTime, time, 0) && !IsSince(sender.LastTime, time, limit);
     }
 
     private static void Remember(ref Direction sender, in TcpSegment segment, long time)
@@ -138,23 +169,49 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         sender.LastTime = time;
     }
 
+    /// <summary>Whether the other end's kernel takes a reset: only with exactly the number it expects (tcp_validate_incoming; RFC 5961, 3.2).</summary>
+    /// <remarks>It expects at least what it has acknowledged, and what has been sent since, so far as that was captured.</remarks>
+    private static ResetKind Reset(in TcpSegment segment, in Direction sender, in Direction receiver)
+    {
+        if (!receiver.IsAcknowledgedKnown || IsAfter(segment.Sequence, ExpectedNext(in sender, in receiver)))
+        {
+            return ResetKind.Likely;
+        }
+        // One less is taken behind a FIN (tcp_reset_check).
+        var least = receiver.Acknowledged - (sender.HasFinished ? 1u : 0);
+        return IsBefore(segment.Sequence, least) ? ResetKind.None : ResetKind.Certain;
+    }
+
     /// <summary>A handshake's first or second segment; one of another connection than the flow's so far begins it anew.</summary>
-    private static void Begin(in TcpSegment segment, ref Flow flow, ref Direction sender, ref Direction receiver)
+    /// <remarks>Within a connection the kernel ignores it (RFC 5961, 4.2), so that it is only noted until the other end agrees.</remarks>
+    private static void Open(in TcpSegment segment, ref Flow flow, ref Direction sender, ref Direction receiver)
     {
         var next = segment.Sequence + 1 + (uint)segment.PayloadLength;
         var answers = (segment.Flags & TcpFlags.Ack) != 0;
         if (!sender.IsNextKnown || sender.Next != next)
         {
-            if (!answers)
+            var hasEnded = flow.Reset == ResetKind.Certain || (sender.HasFinished && receiver.HasFinished);
+            var agrees = answers && receiver.Opening == Opening.Asked
+                && (segment.Acknowledged == receiver.OpenFirst || segment.Acknowledged == receiver.OpenNext);
+            if (!hasEnded && !agrees && (answers ? sender.IsNextKnown : receiver.IsNextKnown))
             {
-                receiver.BeginAnew();
+                sender.Opening = answers ? Opening.Answered : Opening.Asked;
+                (sender.OpenFirst, sender.OpenNext, sender.OpenAcknowledged) = (segment.Sequence + 1, next, segment.Acknowledged);
+                return;
             }
-            sender.BeginAnew();
-            flow.IsReset = false;
-            sender.Next = next;
-            sender.IsNextKnown = true;
+            if (agrees)
+            {
+                receiver.BeginAnew(receiver.OpenNext);
+            }
+            else if (!answers || (hasEnded && receiver.Next != segment.Acknowledged))
+            {
+                receiver.BeginAnew(null);
+            }
+            sender.BeginAnew(next);
+            flow.Reset = ResetKind.None;
         }
-        if (answers)
+        sender.IsNextShown = true;
+        if (answers && !sender.IsAcknowledgedKnown)
         {
             sender.Acknowledged = segment.Acknowledged;
             sender.IsAcknowledgedKnown = true;
@@ -162,14 +219,36 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         sender.IsWindowClosed = segment.Window == 0;
     }
 
+    /// <summary>What a segment says of those before it that could not be told: that they were of a new connection, or meant nothing.</summary>
+    private static void Resume(in TcpSegment segment, ref Flow flow, ref Direction sender, ref Direction receiver, long time)
+    {
+        // A handshake of which only the SYN was captured, or only its answer, and what follows.
+        var isAsked = sender.Opening == Opening.Asked && segment.Sequence == sender.OpenNext
+            && segment.Sequence != sender.Next && segment.Sequence + 1 != sender.Next;
+        var isAnswered = receiver.Opening == Opening.Answered && segment.Acknowledged == receiver.OpenNext
+            && segment.Sequence == receiver.OpenAcknowledged;
+        if (isAsked || isAnswered)
+        {
+            receiver.BeginAnew(isAnswered ? receiver.OpenNext : null);
+            sender.BeginAnew(segment.Sequence);
+            flow.Reset = ResetKind.None;
+        }
+        // An end never takes back what it has acknowledged: what came before was not its own, or not of this connection.
+        if (sender.IsAcknowledgedKnown && IsBefore(segment.Acknowledged, sender.Acknowledged) && sender.HasLast && IsSince(sender.LastTime, time, Quiet))
+        {
+            sender.Acknowledged = segment.Acknowledged;
+        }
+    }
+
     /// <summary>What the segment is by itself; whether it is a reply is another question.</summary>
     private static SegmentKind Kind(in TcpSegment segment, in Direction sender, in Direction receiver, long time)
     {
-        if (segment.PayloadLength > 1 || (segment.Flags & TcpFlags.Fin) != 0)
+        if (segment.PayloadLength > 1 || (segment.Flags & (TcpFlags.Fin | TcpFlags.Psh)) != 0)
         {
             return SegmentKind.Other;
         }
-        if (sender.IsNextDoubtful && IsRepeated(in segment, in sender, in receiver, time))
+        var isPending = sender.Pending is PendingProbe.Candidate or PendingProbe.Keepalive && sender.PendingAnswer == segment.Sequence + 1;
+        if ((sender.IsNextDoubtful || isPending) && IsRepeated(in segment, in sender, in receiver, time))
         {
             return SegmentKind.Probe;
         }
@@ -188,7 +267,8 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         }
         if (segment.Sequence + 1 != expected)
         {
-            return SegmentKind.Other;
+            var isBehind = segment.PayloadLength == 0 && IsBefore(segment.Sequence + 1, expected);
+            return isBehind && IsQuiet(in sender, in receiver, time) ? SegmentKind.Candidate : SegmentKind.Other;
         }
         var unacknowledged = receiver.IsAcknowledgedKnown && sender.IsNextKnown && IsAfter(sender.Next, receiver.Acknowledged);
         if (segment.PayloadLength == 0)
@@ -197,7 +277,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
             // the acknowledgement was not captured.
             return unacknowledged && !IsQuiet(in sender, in receiver, time) ? SegmentKind.Other : SegmentKind.Probe;
         }
-        return unacknowledged || IsWrittenAgain(in segment, in sender, time) ? SegmentKind.Other : SegmentKind.Probe;
+        return unacknowledged || IsWrittenAgain(in segment, in sender, in receiver, time) ? SegmentKind.Other : SegmentKind.Probe;
     }
 
     /// <summary>Whether it is known where the sender's sequence stands.</summary>
@@ -212,10 +292,13 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
     };
 
     private static bool IsQuiet(in Direction sender, in Direction receiver, long time) =>
-        time - sender.LastTime >= Quiet && (!receiver.HasLast || time - receiver.LastTime >= Quiet);
+        IsSince(sender.LastTime, time, Quiet) && (!receiver.HasLast || IsSince(receiver.LastTime, time, Quiet));
 
     /// <summary>The same acknowledgement again, with nothing received in between that could have asked for it.</summary>
-    /// <remarks>A copy of data that had been received asks for one, and is told in it what came twice (RFC 2883).</remarks>
+    /// <remarks>
+    /// A copy of data that had been received asks for one, and is told in it what came twice (RFC 2883). Where nothing of the other end was
+    /// captured it may have asked all the same; with a closed window that is far more likely than a prober who does not read.
+    /// </remarks>
     private static bool IsRepeated(in TcpSegment segment, in Direction sender, in Direction receiver, long time) =>
         sender.HasLast
         && sender.LastSequence == segment.Sequence
@@ -224,15 +307,25 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         && segment.PayloadLength == 0
         && sender.LastLength == 0
         && !segment.IsSelective
-        && time - sender.LastTime >= Quiet
-        && (!receiver.HasLast || receiver.LastTime < sender.LastTime);
+        && IsSince(sender.LastTime, time, Quiet)
+        && (receiver.HasLast ? receiver.LastTime < sender.LastTime : segment.Window != 0);
 
     /// <summary>A write of one byte that is sent again: its acknowledgement was lost on the way to the sender.</summary>
-    private static bool IsWrittenAgain(in TcpSegment segment, in Direction sender, long time) =>
+    /// <remarks>
+    /// Where the capture begins with it, it may as well have been a probe. An acknowledged one was; and writes are sent again at intervals
+    /// that double, probes at the same.
+    /// </remarks>
+    private static bool IsWrittenAgain(in TcpSegment segment, in Direction sender, in Direction receiver, long time) =>
         sender.IsOneByteWrite
         && sender.WriteSequence == segment.Sequence
         && (sender.WriteByte == segment.FirstByte || segment.FirstByte < 0)
-        && time - sender.WriteTime <= RetransmittedWithin;
+        && !(sender.IsWriteGuessed && (receiver.IsAcknowledgedKnown || IsSteady(in sender, time)))
+        && !IsSince(sender.WriteTime, time, RetransmittedWithin);
+
+    private static bool IsSteady(in Direction sender, long time) =>
+        sender.WriteInterval > 0
+        && IsSince(sender.WriteTime, time, Math.Max(Quiet, sender.WriteInterval * 3 / 4))
+        && !IsSince(sender.WriteTime, time, sender.WriteInterval * 5 / 4);
 
     /// <summary>What the segment says to the other end's probes.</summary>
     private static Classification Answer(in TcpSegment segment, SegmentKind kind, ref Direction sender, ref Direction receiver, long time)
@@ -248,10 +341,10 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         var result = default(Classification);
         if (receiver.Pending != PendingProbe.None)
         {
-            var tooLate = receiver.Pending == PendingProbe.Candidate && time - receiver.PendingTime >= FindingQueue.LongestWait;
+            var tooLate = receiver.Pending == PendingProbe.Candidate && IsSince(receiver.PendingTime, time, FindingQueue.LongestWait);
             if (!tooLate && IsReply(in segment, in sender, in receiver))
             {
-                result = Conclude(ref receiver, time);
+                result = Conclude(in segment, ref receiver, time);
             }
             else if (receiver.Pending == PendingProbe.Candidate || IsAfter(segment.Acknowledged, receiver.PendingAnswer))
             {
@@ -268,32 +361,38 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         return result;
     }
 
-    /// <summary>An acknowledgement alone, of what the prober has sent, from where the other end's sequence stands or, past data that was not
-    /// captured, further on. One lower would be that end's own probe.</summary>
+    /// <summary>An acknowledgement alone, of what the prober has sent, from what the prober expects or, past data that was not captured, further
+    /// on. One lower would be that end's own probe.</summary>
     private static bool IsReply(in TcpSegment segment, in Direction sender, in Direction receiver)
     {
-        var known = sender.IsNextKnown || receiver.IsAcknowledgedKnown;
+        var isKnown = sender.IsNextKnown || receiver.IsAcknowledgedKnown;
+        var least = receiver.IsAcknowledgedKnown ? receiver.Acknowledged : sender.Next;
         return segment.PayloadLength == 0 && (segment.Flags & TcpFlags.Fin) == 0
-            && (!known || !IsBefore(segment.Sequence, ExpectedNext(in sender, in receiver)))
+            && (!isKnown || !IsBefore(segment.Sequence, least))
             && (segment.Acknowledged == receiver.PendingAnswer
-                || (receiver.Pending == PendingProbe.Window && segment.Acknowledged == receiver.PendingAnswer + 1));
+                || (receiver.Pending == PendingProbe.WindowByte && segment.Acknowledged == receiver.PendingAnswer + 1));
     }
 
-    private static Classification Conclude(ref Direction prober, long time)
+    private static Classification Conclude(in TcpSegment segment, ref Direction prober, long time)
     {
+        var confirms = prober.Pending == PendingProbe.Candidate;
+        var isWindow = confirms ? segment.Window == 0 : prober.Pending != PendingProbe.Keepalive;
+        var isTimed = prober.PendingTime != CapturedPacket.NoTime && time != CapturedPacket.NoTime;
         var result = new Classification
         {
-            Kind = prober.Pending == PendingProbe.Window ? SegmentKind.WindowReply : SegmentKind.Reply,
+            Kind = isWindow ? SegmentKind.WindowReply : SegmentKind.Reply,
             Answers = prober.PendingNumber,
-            RoundTrip = time - prober.PendingTime,
-            Confirms = prober.Pending == PendingProbe.Candidate,
-            Confirmed = prober.Pending == PendingProbe.Candidate ? prober.PendingNumber : 0,
+            RoundTrip = isTimed ? time - prober.PendingTime : CapturedPacket.NoTime,
+            Confirms = confirms,
+            Confirmed = confirms ? prober.PendingNumber : 0,
         };
-        if (result.Confirms)
+        if (confirms)
         {
-            prober.Probes++;
+            prober.Probes += isWindow ? 0 : 1;
+            prober.WindowProbes += isWindow ? 1 : 0;
+            (prober.Next, prober.IsNextDoubtful) = (prober.PendingAnswer, false);
         }
-        if (result.Kind == SegmentKind.Reply)
+        if (!isWindow)
         {
             prober.CountAnswer(result.RoundTrip);
         }
@@ -307,6 +406,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         prober.PendingAnswer = answer;
         prober.PendingNumber = number;
         prober.PendingTime = time;
+        prober.IsPendingLast = true;
     }
 
     /// <summary>Notes where the segment leaves its sender's sequence, acknowledgement and window.</summary>
@@ -315,25 +415,28 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         var finishes = (segment.Flags & TcpFlags.Fin) != 0;
         var end = segment.Sequence + (uint)segment.PayloadLength + (finishes ? 1u : 0);
         sender.HasFinished |= finishes;
-        if (kind == SegmentKind.Probe)
-        {
-            end = segment.Sequence + 1;
-        }
-        else if (segment.PayloadLength > 0)
+        if (segment.PayloadLength > 0)
         {
             NoteWrite(in segment, ref sender, in receiver, time);
         }
-        if (!sender.IsNextKnown || IsAfter(end, sender.Next))
+        if (kind == SegmentKind.Probe)
+        {
+            (sender.Next, sender.IsNextKnown, sender.IsNextDoubtful) = (segment.Sequence + 1, true, false);
+        }
+        else if (!sender.IsNextKnown || IsAfter(end, sender.Next))
         {
             // An acknowledgement alone may be a probe, and its sequence one too low; anything else is what it says.
             sender.IsNextDoubtful = kind == SegmentKind.Candidate;
             sender.Next = end;
             sender.IsNextKnown = true;
         }
-        else if (end == sender.Next && kind != SegmentKind.Candidate && segment.PayloadLength > 0)
+        else if (end == sender.Next)
         {
-            sender.IsNextDoubtful = false;
+            var acknowledgesMore = AcknowledgesMore(in segment, in sender);
+            sender.IsNextDoubtful &= !acknowledgesMore && (kind == SegmentKind.Candidate || segment.PayloadLength == 0);
+            sender.IsNextShown |= acknowledgesMore;
         }
+        sender.IsNextShown |= segment.PayloadLength > 1 || (segment.Flags & (TcpFlags.Fin | TcpFlags.Psh)) != 0;
         if (!sender.IsAcknowledgedKnown || !IsBefore(segment.Acknowledged, sender.Acknowledged))
         {
             sender.Acknowledged = segment.Acknowledged;
@@ -342,18 +445,30 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         }
     }
 
+    /// <summary>The same place in the sequence, and more received: ordinary acknowledgements, not a probe and its repetition.</summary>
+    private static bool AcknowledgesMore(in TcpSegment segment, in Direction sender) =>
+        sender.HasLast
+        && sender.LastSequence == segment.Sequence
+        && sender.LastLength == 0
+        && segment.PayloadLength == 0
+        && IsAfter(segment.Acknowledged, sender.LastAcknowledged);
+
     private static void NoteWrite(in TcpSegment segment, ref Direction sender, in Direction receiver, long time)
     {
-        var isNew = IsNextSure(in sender, in receiver) && !IsBefore(segment.Sequence, ExpectedNext(in sender, in receiver));
-        if (isNew)
+        var isSure = IsNextSure(in sender, in receiver);
+        var repeats = sender.IsOneByteWrite && sender.WriteSequence == segment.Sequence && segment.PayloadLength == 1;
+        if (isSure ? !IsBefore(segment.Sequence, ExpectedNext(in sender, in receiver)) : !repeats)
         {
             sender.IsOneByteWrite = segment.PayloadLength == 1;
+            sender.IsWriteGuessed = !isSure;
             sender.WriteSequence = segment.Sequence;
             sender.WriteByte = segment.FirstByte;
             sender.WriteTime = time;
+            sender.WriteInterval = 0;
         }
-        else if (sender.IsOneByteWrite && sender.WriteSequence == segment.Sequence && segment.PayloadLength == 1)
+        else if (repeats)
         {
+            sender.WriteInterval = IsSince(sender.WriteTime, time, 0) ? time - sender.WriteTime : 0;
             sender.WriteTime = time;
         }
     }

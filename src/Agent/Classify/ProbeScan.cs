@@ -24,6 +24,9 @@ internal sealed class ProbeScan(IFindingSink sink, int mostFlows = ProbeClassifi
 
     public long Replies { get; private set; }
 
+    /// <summary>Of the probes, those that are replies if the other end, of which nothing was captured, did send something.</summary>
+    public long Presumed { get; private set; }
+
     public long WindowProbes { get; private set; }
 
     /// <summary>Segments that were captured or delivered a second time.</summary>
@@ -35,7 +38,9 @@ internal sealed class ProbeScan(IFindingSink sink, int mostFlows = ProbeClassifi
     /// <summary>The first of them, and how much of it there is.</summary>
     public (long Number, int Captured, int OnWire) FirstTruncated { get; private set; }
 
-    /// <summary>Of the answered probes, in nanoseconds.</summary>
+    /// <summary>Of the answered probes, those whose times are known, and what they come to in nanoseconds.</summary>
+    public long RoundTrips { get; private set; }
+
     public long RoundTripLeast { get; private set; } = long.MaxValue;
 
     public long RoundTripMost { get; private set; }
@@ -87,12 +92,13 @@ internal sealed class ProbeScan(IFindingSink sink, int mostFlows = ProbeClassifi
             Duplicates++;
             return;
         }
-        Probes += (result.Kind == SegmentKind.Probe ? 1 : 0) + (result.Confirms ? 1 : 0);
-        WindowProbes += result.Kind == SegmentKind.WindowProbe ? 1 : 0;
+        Count(in result);
         if (result.Confirms || result.Answers != 0)
         {
             var answered = result.Answers != 0;
-            _queue.Note(answered ? result.Answers : result.Confirmed, answered ? packet.Number : 0, result.RoundTrip);
+            var kind = result.Kind == SegmentKind.WindowReply ? SegmentKind.WindowProbe : SegmentKind.Probe;
+            var frame = answered ? result.Answers : result.Confirmed;
+            Presumed -= _queue.Note(frame, kind, result.IsPresumed, answered ? packet.Number : 0, result.RoundTrip) ? 1 : 0;
         }
         if (result.Kind == SegmentKind.WindowReply)
         {
@@ -101,9 +107,13 @@ internal sealed class ProbeScan(IFindingSink sink, int mostFlows = ProbeClassifi
         if (result.Kind == SegmentKind.Reply)
         {
             Replies++;
-            RoundTripLeast = Math.Min(RoundTripLeast, result.RoundTrip);
-            RoundTripMost = Math.Max(RoundTripMost, result.RoundTrip);
-            RoundTripSum += result.RoundTrip;
+            if (result.RoundTrip >= 0)
+            {
+                RoundTrips++;
+                RoundTripLeast = Math.Min(RoundTripLeast, result.RoundTrip);
+                RoundTripMost = Math.Max(RoundTripMost, result.RoundTrip);
+                RoundTripSum += result.RoundTrip;
+            }
         }
         _queue.Add(new Finding
         {
@@ -115,6 +125,19 @@ internal sealed class ProbeScan(IFindingSink sink, int mostFlows = ProbeClassifi
             Length = segment.PayloadLength,
             Answers = result.Answers,
             RoundTrip = result.Kind == SegmentKind.Reply ? result.RoundTrip : 0,
+            IsPresumed = result.IsPresumed,
         });
+    }
+
+    private void Count(in Classification result)
+    {
+        var (probes, windowProbes) = (result.Kind == SegmentKind.Probe ? 1 : 0, result.Kind == SegmentKind.WindowProbe ? 1 : 0);
+        if (result.Confirms)
+        {
+            (probes, windowProbes) = result.Kind == SegmentKind.WindowReply ? (probes, windowProbes + 1) : (probes + 1, windowProbes);
+        }
+        Probes += probes;
+        Presumed += result.IsPresumed ? probes : 0;
+        WindowProbes += windowProbes;
     }
 }

@@ -25,6 +25,19 @@ internal enum SegmentKind : byte
     Duplicate,
 }
 
+/// <summary>Whether a reset ends the connection.</summary>
+internal enum ResetKind : byte
+{
+    /// <summary>It is none, or its number is one that the other end's kernel ignores.</summary>
+    None,
+
+    /// <summary>It does if data or acknowledgements were not captured; if not, the other end goes on.</summary>
+    Likely,
+
+    /// <summary>Its number is what the other end expects.</summary>
+    Certain,
+}
+
 /// <summary>What the classifier says of one segment.</summary>
 internal readonly record struct Classification
 {
@@ -33,17 +46,25 @@ internal readonly record struct Classification
     /// <summary>Number of the packet with the probe it answers; 0 where it answers none.</summary>
     public long Answers { get; init; }
 
-    /// <summary>Nanoseconds from that probe to this answer.</summary>
+    /// <summary>Nanoseconds from that probe to this answer; <see cref="Capture.CapturedPacket.NoTime"/> where either's time is not known.</summary>
     public long RoundTrip { get; init; }
 
-    /// <summary>Whether the probe it answers, or the candidate it repeats, was only now recognised as one.</summary>
+    /// <summary>Whether the probe it answers, or the candidate it repeats, was only now recognised as one: as a window probe if this is the
+    /// reply to one.</summary>
     public bool Confirms { get; init; }
+
+    /// <summary>Whether a probe is one only if nothing was sent by the other end: nothing of it was captured, and the sender has shown no more
+    /// of its sequence than this. Otherwise it may be the answer to a probe.</summary>
+    public bool IsPresumed { get; init; }
 
     /// <summary>Number of the candidate that turned out to be a probe, where <see cref="Confirms"/>.</summary>
     public long Confirmed { get; init; }
 
     /// <summary>Whether the receiver's kernel takes it as a sign of life: it stops counting probes as unanswered.</summary>
     public bool IsHeard { get; init; }
+
+    /// <summary>What a reset does.</summary>
+    public ResetKind Reset { get; init; }
 
     /// <summary>Keepalive probes of the sender without an answer, this one included.</summary>
     public int Unanswered { get; init; }

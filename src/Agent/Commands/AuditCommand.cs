@@ -48,7 +48,7 @@ internal static class AuditCommand
         {
             balancer, idleTimeout, quiet, fail, policies, netns, state, output,
         };
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             if (result.GetResult(balancer) is { Implicit: false } named && !named.Errors.Any() && result.GetResult(idleTimeout) is null or { Implicit: true }
                 && result.GetValue(balancer) is [{ IdleTimeout: null } unset])

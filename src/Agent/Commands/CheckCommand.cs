@@ -37,7 +37,7 @@ internal static class CheckCommand
         {
             paths, balancers, idleTimeout, connections, output,
         };
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             if (result.GetResult(idleTimeout) is { Implicit: false } && result.GetResult(balancers) is null or { Implicit: true })
             {

@@ -2,7 +2,9 @@ using System.CommandLine;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Classify;
 using Keepalive.Agent.Reports;
+using Keepalive.Linux;
 using Keepalive.Linux.Capture;
+using Keepalive.Linux.Files;
 
 namespace Keepalive.Agent.Commands;
 
@@ -19,11 +21,19 @@ internal static class ProbesCommand
         var link = new Option<string?>("--interface", "-i") { Description = "Capture on this network interface, until Ctrl-C", HelpName = "NAME" };
         var output = CommonOptions.Output();
         var command = new Command("probes", "Find keepalive probes and their replies in a capture file, or live on an interface") { file, link, output };
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
-            if (result.GetValue(file) is null == result.GetValue(link) is null)
+            switch (result.GetValue(file), result.GetValue(link))
             {
-                result.AddError("name a capture file, or an interface with --interface");
+                case ("", _):
+                    result.AddError("FILE is empty");
+                    break;
+                case (null, null):
+                    result.AddError("name a capture file, or an interface with --interface");
+                    break;
+                case (not null, not null):
+                    result.AddError("name a capture file, or an interface with --interface, not both");
+                    break;
             }
             if (result.GetValue(link) == "any")
             {
@@ -33,58 +43,69 @@ internal static class ProbesCommand
         command.SetAction(result =>
         {
             using var stop = new StopOnSignal();
-            var report = ProbeReport.Create(Console.OpenStandardOutput(), result.GetValue(output) == OutputFormat.Json);
-            return result.GetValue(link) is { } name ? FromInterface(name, report, stop.Token) : FromFile(result.GetValue(file)!, report, stop.Token);
+            using var standard = new StandardOutputStream();
+            var report = ProbeReport.Create(standard, result.GetValue(output) == OutputFormat.Json);
+            return result.GetValue(link) is { } name
+                ? FromInterface(name, report, standard, stop.Token)
+                : FromFile(result.GetValue(file)!, report, standard, stop);
         });
         return command;
     }
 
-    private static int FromFile(string path, ProbeReport report, CancellationToken stop)
+    private static int FromFile(string path, ProbeReport report, StandardOutputStream output, StopOnSignal stop)
     {
         var name = path == "-" ? "standard input" : path;
         var scan = new ProbeScan(report);
         string? problem = null;
+        var exitCode = ExitCodes.InvalidInput;
         try
         {
-            using var file = path == "-" ? null : new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
-            using var source = CaptureFile.Open(file ?? Console.OpenStandardInput());
-            problem = Read(source, scan, report, file is null ? null : new Progress(file), stop);
+            using var input = path == "-" ? IncomingStream.Standard(Wait) : IncomingStream.Open(path, Wait);
+            using var source = CaptureFile.Open(input);
+            problem = Read(source, scan, report, input is FileStream file ? new Progress(file) : null, stop.Token) ?? Incomplete(scan);
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        catch (LinuxException e) when (e.Call == "open")
         {
-            Console.Error.WriteLine($"keepalive-agent: {name}: there is no such file");
+            Console.Error.WriteLine($"keepalive-agent: {name}: {Unopened(e)}");
             return ExitCodes.InvalidInput;
         }
-        catch (UnauthorizedAccessException)
+        catch (OperationCanceledException)
         {
-            Console.Error.WriteLine($"keepalive-agent: {name}: {(Directory.Exists(path) ? "it is a directory" : "it may not be read")}");
-            return ExitCodes.InvalidInput;
+            (problem, exitCode) = ($"interrupted after {scan.Packets} {(scan.Packets == 1 ? "packet" : "packets")}", stop.ExitCode);
         }
-        catch (CaptureException e)
+        catch (Exception e) when (e is CaptureException or IOException)
         {
-            problem = e.Message;
+            problem = scan.Packets == 0 ? e.Message : $"{e.Message}; packets read before: {scan.Packets}";
         }
         scan.End();
         report.Summarize(scan, dropped: null);
         report.Flush();
-        problem ??= Incomplete(scan);
         if (problem is not null)
         {
             Console.Error.WriteLine($"keepalive-agent: {name}: {problem}");
-            return ExitCodes.InvalidInput;
+            return exitCode;
         }
         return ExitCodes.Done;
+
+        // Nothing more is at hand for now.
+        void Wait()
+        {
+            stop.Token.ThrowIfCancellationRequested();
+            report.Flush();
+            output.ThrowIfAbandoned();
+        }
     }
 
-    /// <summary>Reads to the end, or to where it cannot go on; returns what is wrong there.</summary>
+    /// <summary>Reads to the end, or to where it cannot go on; returns what of it is not known.</summary>
     private static string? Read(IPacketSource source, ProbeScan scan, ProbeReport report, Progress? progress, CancellationToken stop)
     {
         const int look = 4096;
         try
         {
-            while (!stop.IsCancellationRequested && source.TryRead(out var packet))
+            while (source.TryRead(out var packet))
             {
                 scan.Take(in packet);
+                stop.ThrowIfCancellationRequested();
                 if (scan.Packets % look == 0 && progress is { IsDue: true })
                 {
                     progress.Clear();
@@ -94,17 +115,21 @@ internal static class ProbesCommand
             }
             return source is PcapNgFile { Unknown: > 0 } other ? $"{other.FirstUnknown}; packets left out for that: {other.Unknown}" : null;
         }
-        catch (Exception e) when (e is CaptureException or IOException)
-        {
-            return $"{e.Message}; packets read before: {scan.Packets}";
-        }
         finally
         {
             progress?.Clear();
         }
     }
 
-    private static int FromInterface(string name, ProbeReport report, CancellationToken stop)
+    private static string Unopened(LinuxException e) => e.Errno switch
+    {
+        Errno.ENOENT => "there is no such file",
+        Errno.EISDIR => "it is a directory",
+        Errno.EACCES or Errno.EPERM => "it may not be read",
+        _ => e.Message,
+    };
+
+    private static int FromInterface(string name, ProbeReport report, StandardOutputStream output, CancellationToken stop)
     {
         if (CapturePrivileges.Missing() is { } missing)
         {
@@ -123,7 +148,7 @@ internal static class ProbesCommand
         }
         Console.Error.WriteLine($"keepalive-agent: capturing on {name}; Ctrl-C ends it");
         var scan = new ProbeScan(report);
-        var problem = Follow(live, scan, report, stop);
+        var problem = Follow(live, scan, report, output, stop);
         scan.End();
         report.Summarize(scan, live.Dropped());
         report.Flush();
@@ -135,7 +160,7 @@ internal static class ProbesCommand
     }
 
     /// <summary>Takes packets as they come until told to stop, or the interface goes away; returns how it ended then.</summary>
-    private static string? Follow(LiveCapture live, ProbeScan scan, ProbeReport report, CancellationToken stop)
+    private static string? Follow(LiveCapture live, ProbeScan scan, ProbeReport report, StandardOutputStream output, CancellationToken stop)
     {
         const int wait = 100;
         try
@@ -143,13 +168,14 @@ internal static class ProbesCommand
             while (!stop.IsCancellationRequested)
             {
                 live.Wait(wait);
-                while (live.TryRead(out var packet))
+                while (!stop.IsCancellationRequested && live.TryRead(out var packet))
                 {
                     scan.Take(in packet);
                 }
                 // By the clock here, too: a probe without an answer is not to wait for the next packet.
                 scan.Release((DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100);
                 report.Flush();
+                output.ThrowIfAbandoned();
             }
             return null;
         }

@@ -2,16 +2,24 @@ using System.CommandLine;
 using System.Net;
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Running;
+using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Commands;
 
 /// <summary><c>keepalive-agent run</c>.</summary>
 internal static class RunCommand
 {
+    public const string Name = "run";
+
+    /// <summary>The option for a single pass, which prints what it does.</summary>
+    public const string Once = "--once";
+
     public static Command Create()
     {
         var policies = CommonOptions.Policies(required: true);
         var listen = Listen();
+        var local = ListenLocal();
+        var checks = AgentChecks();
         var interval = CommonOptions.Duration(
             "--interval", "Time between two passes (default 5s)", least: TimeSpan.FromMilliseconds(100), most: TimeSpan.FromHours(1));
         var datapath = CommonOptions.Words(
@@ -23,7 +31,7 @@ internal static class RunCommand
         var existing = CommonOptions.Existing();
         var side = CommonOptions.Side();
         var dryRun = new Option<bool>("--dry-run") { Description = "Say what would be done and change nothing" };
-        var once = new Option<bool>("--once") { Description = "One pass, then exit; 4 when a selected socket could not be set" };
+        var once = new Option<bool>(Once) { Description = "One pass, then exit; 4 when a selected socket could not be set" };
         var restore = new Option<bool>("--restore-on-exit") { Description = "Give every socket its application's values back when stopping" };
         var capture = CommonOptions.Words(
             new Option<string?>("--capture") { Description = "Capture probes and replies to verify liveness (default on)" }, ("on", "on"), ("off", "off"));
@@ -33,15 +41,24 @@ internal static class RunCommand
             new Option<OutputFormat>("--log-format") { Description = "Form of the log on standard error (default text)" },
             ("text", OutputFormat.Table),
             ("json", OutputFormat.Json));
-        var command = new Command("run", "Set keepalive on the node's sockets by policy, and keep it set")
+        var level = CommonOptions.Words(
+            new Option<LogLevel?>("--log-level") { Description = "The least that is logged (default information; debug has every change, however many)" },
+            ("debug", LogLevel.Debug),
+            ("information", LogLevel.Information),
+            ("warning", LogLevel.Warning),
+            ("error", LogLevel.Error));
+        var command = new Command(Name, "Set keepalive on the node's sockets by policy, and keep it set")
         {
-            policies, listen, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log,
+            policies, listen, local, checks, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log, level,
         };
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
-            if (result.GetValue(once) && result.GetResult(log) is { Implicit: false })
+            foreach (var (option, what) in ((Option, string)[])[(log, "log"), (level, "log"), (local, "pages"), (checks, "agent checks")])
             {
-                result.AddError("--log-format is for the service's log; --once prints lines of its own");
+                if (result.GetValue(once) && result.GetResult(option) is { Implicit: false })
+                {
+                    result.AddError($"{option.Name} is for the service's {what}; --once is no service");
+                }
             }
             // The other datapaths are not taken where it is wrong, and say so.
             if (result.GetValue(datapath) == DatapathKind.Pidfd && result.GetValue(cgroup) is { Length: > 0 } given
@@ -54,6 +71,8 @@ internal static class RunCommand
         {
             Policies = result.Values(policies),
             Listen = result.GetValue(listen) is { } given ? given.EndPoint : new IPEndPoint(IPAddress.Any, 9464),
+            ListenLocal = result.GetValue(local),
+            AgentChecks = result.GetValue(checks) ?? [],
             Interval = result.GetValue(interval) is { Ticks: > 0 } time ? time : TimeSpan.FromSeconds(5),
             Datapath = result.GetValue(datapath),
             Cgroup = result.GetValue(cgroup),
@@ -66,13 +85,14 @@ internal static class RunCommand
             Namespaces = result.Values(netns),
             StateDirectory = result.GetValue(state)!,
             JsonLog = result.GetValue(log) == OutputFormat.Json,
+            LogLevel = result.GetValue(level) ?? LogLevel.Information,
         }));
         return command;
     }
 
     private static Option<ListenAddress?> Listen() => new("--listen")
     {
-        Description = "Address of /metrics, or none (default 0.0.0.0:9464)",
+        Description = "Address of /metrics, /healthz, /readyz and /destinations/ADDR:PORT, or none (default 0.0.0.0:9464)",
         HelpName = "ADDR:PORT",
         CustomParser = result =>
         {
@@ -81,7 +101,7 @@ internal static class RunCommand
             {
                 return new ListenAddress(null);
             }
-            if (text.Contains(':', StringComparison.Ordinal) && IPEndPoint.TryParse(text, out var address))
+            if (Address(text) is { } address)
             {
                 return new ListenAddress(address);
             }
@@ -89,6 +109,44 @@ internal static class RunCommand
             return null;
         },
     };
+
+    private static Option<IPEndPoint?> ListenLocal() => new("--listen-local")
+    {
+        Description = "Loopback address of the same and of /sockets and /destinations, which are otherwise on the unix socket agent.sock of --state-dir alone",
+        HelpName = "ADDR:PORT",
+        CustomParser = result =>
+        {
+            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+            if (Address(text) is { } address && IPAddress.IsLoopback(address.Address))
+            {
+                return address;
+            }
+            result.AddError($"--listen-local takes a loopback address and a port like 127.0.0.1:9465, not '{text}': what it serves shows other people's connections");
+            return null;
+        },
+    };
+
+    private static Option<IPEndPoint[]?> AgentChecks() => new("--agent-check")
+    {
+        Description = "Address where HAProxy's agent-check is answered; may be repeated",
+        HelpName = "ADDR:PORT",
+        Arity = ArgumentArity.OneOrMore,
+        CustomParser = result =>
+        {
+            var addresses = result.Tokens.Select(token => (token.Value, Address: Address(token.Value))).ToList();
+            foreach (var (text, _) in addresses.Where(a => a.Address is null))
+            {
+                result.AddError($"--agent-check takes ADDR:PORT like 127.0.0.1:9777, not '{text}'");
+            }
+            return [.. addresses.Select(a => a.Address).OfType<IPEndPoint>()];
+        },
+    };
+
+    private static IPEndPoint? Address(string text) =>
+        text.Contains(':', StringComparison.Ordinal) && IPEndPoint.TryParse(text, out var address) && HasPort(text) ? address : null;
+
+    /// <summary>An IPv6 address without brackets has colons and no port.</summary>
+    private static bool HasPort(string text) => text[(text.LastIndexOf(':') + 1)..].All(char.IsAsciiDigit) && (text[0] == '[' || text.Count(c => c == ':') == 1);
 
     private sealed record ListenAddress(IPEndPoint? EndPoint);
 }

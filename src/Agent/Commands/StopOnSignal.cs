@@ -7,14 +7,14 @@ internal sealed class StopOnSignal : IDisposable
 {
     private readonly CancellationTokenSource _stop = new();
     private readonly PosixSignalRegistration[] _registrations;
+    private volatile int _signal;
 
-    public StopOnSignal() => _registrations =
-    [
-        PosixSignalRegistration.Create(PosixSignal.SIGINT, Handle),
-        PosixSignalRegistration.Create(PosixSignal.SIGTERM, Handle),
-    ];
+    public StopOnSignal() => _registrations = [On(PosixSignal.SIGINT, 2), On(PosixSignal.SIGTERM, 15)];
 
     public CancellationToken Token => _stop.Token;
+
+    /// <summary>For what was ended before its end: 128 and the signal's number.</summary>
+    public int ExitCode => 128 + _signal;
 
     public void Dispose()
     {
@@ -23,9 +23,10 @@ internal sealed class StopOnSignal : IDisposable
     }
 
     /// <summary>The second signal ends the program as it would without this.</summary>
-    private void Handle(PosixSignalContext context)
+    private PosixSignalRegistration On(PosixSignal signal, int number) => PosixSignalRegistration.Create(signal, context =>
     {
         context.Cancel = !_stop.IsCancellationRequested;
+        _signal = number;
         _stop.Cancel();
-    }
+    });
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Metrics;
 using Keepalive.Config.Compilation;
@@ -5,33 +6,58 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
 
+/// <summary>What is known of a far end, whichever destinations it belongs to.</summary>
+/// <param name="Destinations">Destinations that have it.</param>
+/// <param name="Out">Of those, where it is out of the pool.</param>
+/// <param name="OutSince">When a connection to it last died of unanswered probes, in nanoseconds since 1970.</param>
+internal readonly record struct RemoteStanding(int Destinations, int Out, long OutSince)
+{
+    public bool IsIn => Out == 0;
+}
+
 /// <summary>Which far ends are to be used: all, but those to which a connection died of unanswered probes and that have not answered since.</summary>
+/// <remarks>Used under the monitor's lock, but for <see cref="Find"/>.</remarks>
 internal sealed class EndpointPool
 {
     /// <summary>Endpoints with a series of their own; the rest are folded into one.</summary>
     public const int MostSeries = 1000;
 
+    /// <summary>How long an endpoint without a connection is remembered as being out, in nanoseconds: who is asked for it that long asks in vain.</summary>
+    public const long Memory = 3600L * 1_000_000_000;
+
     /// <summary>Endpoints without a connection that are remembered as being out.</summary>
     private const int MostAbsent = 10_000;
 
     private readonly Dictionary<(string Policy, string Destination, SocketEndpoint Remote), PooledEndpoint> _endpoints = [];
-    private readonly Dictionary<SocketEndpoint, int> _outByRemote = [];
-    private readonly Queue<PooledEndpoint> _absent = new();
+    private readonly ConcurrentDictionary<SocketEndpoint, RemoteStanding> _byRemote = new(concurrencyLevel: 1, capacity: 31);
+    private readonly Queue<(PooledEndpoint Endpoint, long Since)> _absent = new();
+    private List<Sample>? _samples;
 
     /// <summary>Endpoints that are out.</summary>
-    public int Out => _outByRemote.Count;
+    public int Out { get; private set; }
+
+    /// <summary>All of them, those that are out first: they are what somebody looks for.</summary>
+    public IEnumerable<PooledEndpoint> Endpoints => _endpoints.Values.OrderBy(e => e.IsIn).ThenBy(e => e.Policy, StringComparer.Ordinal)
+        .ThenBy(e => e.Destination, StringComparer.Ordinal).ThenBy(e => e.Remote.Address).ThenBy(e => e.Remote.Port);
+
+    /// <summary>What is known of a far end; null where nothing is. Any thread may ask, and never waits.</summary>
+    public RemoteStanding? Find(SocketEndpoint remote) => _byRemote.TryGetValue(remote, out var standing) ? standing : null;
 
     /// <summary>The endpoint of a new connection.</summary>
     public PooledEndpoint Enter(CompiledRule rule, SocketEndpoint remote)
     {
         ref var endpoint = ref CollectionsMarshal.GetValueRefOrAddDefault(_endpoints, (rule.Policy, rule.Destination, remote), out _);
-        endpoint ??= new PooledEndpoint(rule.Policy, rule.Destination, remote);
+        if (endpoint is null)
+        {
+            endpoint = new PooledEndpoint(rule.Policy, rule.Destination, remote);
+            Count(endpoint, destinations: 1, gone: 0);
+        }
         endpoint.Connections++;
         return endpoint;
     }
 
-    /// <summary>A connection to it is gone. One that is out is remembered so without any.</summary>
-    public void Leave(PooledEndpoint endpoint)
+    /// <summary>A connection to it is gone. One that is out is remembered so without any, for some time.</summary>
+    public void Leave(PooledEndpoint endpoint, long now)
     {
         if (--endpoint.Connections > 0)
         {
@@ -39,34 +65,27 @@ internal sealed class EndpointPool
         }
         if (endpoint.IsIn)
         {
-            _endpoints.Remove((endpoint.Policy, endpoint.Destination, endpoint.Remote));
+            Forget(endpoint);
             return;
         }
-        _absent.Enqueue(endpoint);
-        if (_absent.Count > MostAbsent && _absent.Dequeue() is { Connections: 0, IsIn: false } oldest)
-        {
-            Count(oldest.Remote, -1);
-            _endpoints.Remove((oldest.Policy, oldest.Destination, oldest.Remote));
-        }
+        endpoint.AbsentSince = now;
+        _absent.Enqueue((endpoint, now));
     }
 
     /// <summary>Takes it out of the pool; true when it was in.</summary>
     public bool TakeOut(PooledEndpoint endpoint, long now)
     {
+        var wasIn = endpoint.IsIn;
         endpoint.OutSince = now;
-        if (!endpoint.IsIn)
-        {
-            return false;
-        }
         endpoint.IsIn = false;
-        Count(endpoint.Remote, 1);
-        return true;
+        Count(endpoint, destinations: 0, gone: wasIn ? 1 : 0);
+        return wasIn;
     }
 
     /// <summary>An endpoint has answered at <paramref name="time"/>; returns those that are back for it.</summary>
     public IReadOnlyList<PooledEndpoint> Answered(SocketEndpoint remote, long time)
     {
-        if (!_outByRemote.ContainsKey(remote))
+        if (Out == 0 || !_byRemote.TryGetValue(remote, out var standing) || standing.IsIn)
         {
             return [];
         }
@@ -74,25 +93,57 @@ internal sealed class EndpointPool
         foreach (var endpoint in back)
         {
             endpoint.IsIn = true;
-            Count(remote, -1);
+            Count(endpoint, destinations: 0, gone: -1);
             if (endpoint.Connections == 0)
             {
-                _endpoints.Remove((endpoint.Policy, endpoint.Destination, endpoint.Remote));
+                Forget(endpoint);
             }
         }
         return back;
     }
 
+    /// <summary>Forgets those without a connection that have been out for too long, or are too many.</summary>
+    public void Expire(long now)
+    {
+        while (_absent.TryPeek(out var oldest) && (now - oldest.Since > Memory || _absent.Count > MostAbsent))
+        {
+            _absent.Dequeue();
+            // It may have come back, and gone again, since.
+            if (oldest.Endpoint is { Connections: 0, IsIn: false } endpoint && endpoint.AbsentSince == oldest.Since)
+            {
+                Forget(endpoint);
+            }
+        }
+    }
+
+    /// <summary>Forgets those without a connection whose policy or destination is no longer in force.</summary>
+    public void Retain(CompiledPolicy policy)
+    {
+        var gone = _endpoints.Values.Where(e => e.Connections == 0).ToLookup(e => (e.Policy, e.Destination));
+        if (gone.Count == 0)
+        {
+            return;
+        }
+        var pairs = gone.Select(g => g.Key).ToHashSet();
+        foreach (var rule in policy.Rules)
+        {
+            pairs.Remove((rule.Policy, rule.Destination));
+        }
+        foreach (var endpoint in pairs.SelectMany(pair => gone[pair]).ToList())
+        {
+            Forget(endpoint);
+        }
+    }
+
     /// <summary>The series of <see cref="MetricCatalogue.DestinationInPool"/>: 1 in, 0 out; the folded ones are in when all of them are.</summary>
-    public List<Sample> Samples()
+    public List<Sample> Samples() => _samples ??= MakeSamples();
+
+    private List<Sample> MakeSamples()
     {
         var samples = new List<Sample>(Math.Min(_endpoints.Count, MostSeries) + 1);
         var folded = 0;
         var foldedIn = true;
-
-        // Those that are out first: they are what somebody looks for.
-        foreach (var endpoint in _endpoints.Values.OrderBy(e => e.IsIn).ThenBy(e => e.Policy, StringComparer.Ordinal)
-            .ThenBy(e => e.Destination, StringComparer.Ordinal).ThenBy(e => e.Remote.Address).ThenBy(e => e.Remote.Port))
+        foreach (var endpoint in Endpoints)
         {
             if (samples.Count < MostSeries)
             {
@@ -108,18 +159,31 @@ internal sealed class EndpointPool
         }
         if (folded > 0)
         {
-            samples.Add(new Sample(Exposition.Labels(("policy", ""), ("destination", ""), ("endpoint", "other")), foldedIn ? 1 : 0));
+            samples.Add(new Sample(Exposition.Labels(("policy", ""), ("destination", ""), ("endpoint", MetricCatalogue.Other)), foldedIn ? 1 : 0));
         }
         return samples;
     }
 
-    private void Count(SocketEndpoint remote, int by)
+    private void Forget(PooledEndpoint endpoint)
     {
-        ref var count = ref CollectionsMarshal.GetValueRefOrAddDefault(_outByRemote, remote, out _);
-        count += by;
-        if (count == 0)
+        _endpoints.Remove((endpoint.Policy, endpoint.Destination, endpoint.Remote));
+        endpoint.IsForgotten = true;
+        Count(endpoint, destinations: -1, gone: endpoint.IsIn ? 0 : -1);
+    }
+
+    private void Count(PooledEndpoint endpoint, int destinations, int gone)
+    {
+        Out += gone;
+        _samples = null;
+        var before = _byRemote.GetValueOrDefault(endpoint.Remote);
+        var after = new RemoteStanding(before.Destinations + destinations, before.Out + gone, Math.Max(before.OutSince, endpoint.OutSince));
+        if (after.Destinations == 0)
         {
-            _outByRemote.Remove(remote);
+            _byRemote.TryRemove(endpoint.Remote, out _);
+        }
+        else
+        {
+            _byRemote[endpoint.Remote] = after;
         }
     }
 }
@@ -137,6 +201,12 @@ internal sealed class PooledEndpoint(string policy, string destination, SocketEn
 
     public bool IsIn { get; set; } = true;
 
+    /// <summary>Whether the pool no longer has it.</summary>
+    public bool IsForgotten { get; set; }
+
     /// <summary>When the last connection died of unanswered probes, in nanoseconds since 1970.</summary>
     public long OutSince { get; set; }
+
+    /// <summary>When the last connection went, in nanoseconds since 1970.</summary>
+    public long AbsentSince { get; set; }
 }

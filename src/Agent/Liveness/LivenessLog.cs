@@ -1,20 +1,20 @@
+using Keepalive.Agent.Reports;
 using Keepalive.Agent.Running;
 using Keepalive.Linux.Sockets;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>Logs what died and what is back; at most so many lines between two passes.</summary>
-internal sealed partial class LivenessLog(ILogger logger, int linesPerPass = 50)
+/// <summary>Logs what died and what is back; at most so many lines a second, the others only at the level Debug.</summary>
+internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = null, int linesPerSecond = 50)
 {
-    private int _lines;
-    private int _left;
+    private readonly LineAllowance _lines = new(time ?? TimeProvider.System, linesPerSecond);
 
     public void Dead(WatchedConnection connection)
     {
-        if (Room())
+        if (Level(LogLevel.Warning) is { } level)
         {
-            LogDead(connection.Local, connection.Remote, connection.State.Cause switch
+            LogDead(level, connection.Local, connection.Remote, connection.State.Cause switch
             {
                 DeathCause.Probes => $"{connection.State.Unanswered} probes unanswered",
                 DeathCause.Reset => "reset by the other end",
@@ -25,61 +25,49 @@ internal sealed partial class LivenessLog(ILogger logger, int linesPerPass = 50)
 
     public void Out(PooledEndpoint endpoint)
     {
-        if (Room())
+        if (Level(LogLevel.Warning) is { } level)
         {
-            LogOut(endpoint.Remote, endpoint.Destination);
+            LogOut(level, endpoint.Remote, endpoint.Destination);
         }
     }
 
     public void Back(PooledEndpoint endpoint)
     {
-        if (Room())
+        if (Level(LogLevel.Information) is { } level)
         {
-            LogBack(endpoint.Remote, endpoint.Destination);
+            LogBack(level, endpoint.Remote, endpoint.Destination);
         }
     }
 
     /// <summary>The kernel's count was not the captured one and stands.</summary>
     public void Differs(WatchedConnection connection, int kernel)
     {
-        if (Room())
-        {
-            LogDiffers(connection.Local, connection.Remote, connection.State.Unanswered, kernel);
-        }
+        LogDiffers(connection.Local, connection.Remote, connection.State.Unanswered, kernel);
     }
 
     public void EndPass()
     {
-        if (_left > 0)
+        if (_lines.TryRenew(out var left) && left > 0)
         {
-            LogMore(_left);
+            LogMore(left);
         }
-        _lines = _left = 0;
     }
 
-    private bool Room()
-    {
-        if (_lines < linesPerPass)
-        {
-            _lines++;
-            return true;
-        }
-        _left++;
-        return false;
-    }
+    /// <summary>The level to log a line at, null where nobody would see it.</summary>
+    private LogLevel? Level(LogLevel level) => _lines.Take() ? level : logger.IsEnabled(LogLevel.Debug) ? LogLevel.Debug : null;
 
-    [LoggerMessage(EventIds.ConnectionDead, LogLevel.Warning, "Dead {Local} → {Remote}: {Cause}; policy {Policy}, destination {Destination}")]
-    private partial void LogDead(SocketEndpoint local, SocketEndpoint remote, string cause, string policy, string destination);
+    [LoggerMessage(EventId = EventIds.ConnectionDead, Message = "Dead {Local} → {Remote}: {Cause}; policy {Policy}, destination {Destination}")]
+    private partial void LogDead(LogLevel level, SocketEndpoint local, SocketEndpoint remote, string cause, string policy, string destination);
 
-    [LoggerMessage(EventIds.EndpointOut, LogLevel.Warning, "Endpoint {Endpoint} of {Destination} is out of the pool: it did not answer probes")]
-    private partial void LogOut(SocketEndpoint endpoint, string destination);
+    [LoggerMessage(EventId = EventIds.EndpointOut, Message = "Endpoint {Endpoint} of {Destination} is out of the pool: it did not answer probes")]
+    private partial void LogOut(LogLevel level, SocketEndpoint endpoint, string destination);
 
-    [LoggerMessage(EventIds.EndpointBack, LogLevel.Information, "Endpoint {Endpoint} of {Destination} is back in the pool: it answers")]
-    private partial void LogBack(SocketEndpoint endpoint, string destination);
+    [LoggerMessage(EventId = EventIds.EndpointBack, Message = "Endpoint {Endpoint} of {Destination} is back in the pool: it answers")]
+    private partial void LogBack(LogLevel level, SocketEndpoint endpoint, string destination);
 
     [LoggerMessage(EventIds.CountsDiffer, LogLevel.Debug, "{Local} → {Remote}: captured {Captured} unanswered probes, the kernel counts {Kernel}")]
     private partial void LogDiffers(SocketEndpoint local, SocketEndpoint remote, int captured, int kernel);
 
-    [LoggerMessage(EventIds.LivenessLeftOut, LogLevel.Information, "{Count} more connections and endpoints changed and are not listed")]
+    [LoggerMessage(EventIds.LivenessLeftOut, LogLevel.Information, "{Count} more connections and endpoints changed and are not listed; --log-level debug lists all")]
     private partial void LogMore(int count);
 }

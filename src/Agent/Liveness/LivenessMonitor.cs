@@ -3,6 +3,9 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Classify;
 using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Reports;
+using Keepalive.Config;
+using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Packets;
 using Keepalive.Linux.Sockets;
@@ -21,8 +24,14 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     /// <summary>A connection whose packets are not all taken yet would seem to differ from the kernel's count.</summary>
     private const long Settled = 500 * Millisecond;
 
+    /// <summary>What the capture may add to the time in which a probe is due, and the timer wheel a part of that time (<see cref="TimerWheel"/>).</summary>
+    private const long Slack = 500 * Millisecond;
+
     /// <summary>How long packets of a connection that is gone may still be on their way here.</summary>
     private const long Farewell = 2000 * Millisecond;
+
+    /// <summary>A reset that the kernel does not take it answers at once (RFC 5961, 3.2), and then the connection goes on.</summary>
+    private const long Refused = 1000 * Millisecond;
 
     private readonly Lock _lock = new();
     private readonly ProbeClassifier _classifier = new();
@@ -31,6 +40,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     private readonly Dictionary<(string Policy, string Destination), RuleCounts> _counts = [];
     private readonly List<long> _roundTrips = [];
     private readonly List<WatchedConnection> _probing = [];
+    private readonly List<WatchedConnection> _resetting = [];
     private readonly EndpointPool _pool = new();
     private readonly Queue<(long At, int Scope, WatchedConnection Connection)> _departed = new();
     private WatchedScope? _frame;
@@ -45,8 +55,36 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     {
         lock (_lock)
         {
-            return [.. _scopes.Values.Where(scope => scope.Connections.Count > 0).Select(scope => scope.ToDemand())];
+            foreach (var scope in _scopes.Values)
+            {
+                scope.DropAnswered();
+            }
+            return [.. _scopes.Values.Where(scope => scope.IsWatched).Select(scope => scope.ToDemand())];
         }
+    }
+
+    /// <summary>
+    /// Namespaces with a connection of which nothing was captured for longer than its keepalive takes to send a probe: the kernel may probe on
+    /// a way where nothing is captured, or not get a probe as far as a device (the neighbor does not answer, there is no route).
+    /// </summary>
+    public HashSet<ulong> Doubtful()
+    {
+        var doubtful = new HashSet<ulong>();
+        if (captures)
+        {
+            lock (_lock)
+            {
+                var now = Now;
+                foreach (var scope in _scopes.Values)
+                {
+                    if (scope.Connections.Values.Any(connection => IsDoubtful(connection, now)))
+                    {
+                        doubtful.Add(scope.Inode);
+                    }
+                }
+            }
+        }
+        return doubtful;
     }
 
     public void BeginNamespace(ulong inode)
@@ -155,6 +193,18 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
                     Apply(connection, LivenessEvent.Overdue, now);
                 }
             }
+            for (var i = _resetting.Count - 1; i >= 0; i--)
+            {
+                if (_resetting[i] is { ResetAt: var at } connection && (at == 0 || now - at >= Refused))
+                {
+                    if (at != 0)
+                    {
+                        Apply(connection, LivenessEvent.ResetThere, now);
+                    }
+                    _resetting[i] = _resetting[^1];
+                    _resetting.RemoveAt(_resetting.Count - 1);
+                }
+            }
         }
     }
 
@@ -184,8 +234,43 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             }
             _roundTrips.Clear();
             ForgetDeparted();
+            _pool.Expire(Now);
             log.EndPass();
             return _pool.Samples();
+        }
+    }
+
+    /// <summary>What is known of a far end; null where nothing is. Never waits.</summary>
+    public RemoteStanding? Find(SocketEndpoint remote) => _pool.Find(remote);
+
+    /// <summary>Forgets endpoints that nothing but a policy no longer in force was about.</summary>
+    public void Retain(CompiledPolicy policy)
+    {
+        lock (_lock)
+        {
+            _pool.Retain(policy);
+        }
+    }
+
+    /// <summary>The endpoints as they are now, those that are out first.</summary>
+    public List<EndpointRow> ListEndpoints()
+    {
+        lock (_lock)
+        {
+            return [.. _pool.Endpoints.Select(e => new EndpointRow(e.Policy, e.Destination, e.Remote, e.IsIn, e.Connections, e.OutSince))];
+        }
+    }
+
+    /// <summary>The connections as they are now, with their namespaces.</summary>
+    public List<ConnectionRow> ListConnections()
+    {
+        lock (_lock)
+        {
+            return
+            [
+                .. _scopes.Values.SelectMany(scope => scope.Connections.Values.Select(c => new ConnectionRow(
+                    scope.Inode, c.Cookie, c.Local, c.Remote, c.TcpState, c.Values, c.State, c.Pid, c.Rule, c.Outcome, c.Reason))),
+            ];
         }
     }
 
@@ -223,10 +308,11 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
 
     private WatchedConnection Add(WatchedScope scope, in SocketRecord record)
     {
-        var connection = new WatchedConnection(in record, _pool.Enter(record.Rule!, record.Remote))
+        var connection = new WatchedConnection(in record, scope, _pool.Enter(record.Rule!, record.Remote))
         {
             State = ConnectionLiveness.Probing(record.Unanswered),
             ProbedAt = Now,
+            HeardAt = Now,
         };
         scope.Connections.Add(record.Cookie, connection);
         scope.Version++;
@@ -250,11 +336,19 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             connection.Frame = _frames;
         }
         connection.Pid = record.Pid;
+        (connection.Outcome, connection.Reason, connection.TcpState) = (record.Outcome, record.Reason, record.State);
+        connection.Values = SocketList.Actual(in record) ?? connection.Values;
         connection.Timer = record.Timer;
         connection.IsClosing |= record.State is not TcpState.Established;
         connection.Limit = new DeathLimit(record.Current?.Probes ?? int.MaxValue, record.UserTimeout > 0);
         connection.Interval = (record.Current?.Interval ?? 0) * 1000 * Millisecond;
+        connection.Time = record.Current is { Enabled: true } current ? current.Time * 1000 * Millisecond : 0;
         Compare(connection, record.Unanswered, now);
+        if (record.Idle is { } quiet)
+        {
+            connection.HeardAt = now - (quiet * Millisecond);
+        }
+        connection.LookAt = record.Unanswered > 0 && !IsSeen(connection, now) ? now : Math.Max(connection.HeardAt, now - connection.Time) + Late(connection.Time);
         if (record is { Idle: { } idle, State: TcpState.Established })
         {
             Answered(connection.Remote, now - (idle * Millisecond));
@@ -264,7 +358,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     private void Reassign(WatchedConnection connection, in SocketRecord record)
     {
         var endpoint = _pool.Enter(record.Rule!, record.Remote);
-        _pool.Leave(connection.Endpoint);
+        _pool.Leave(connection.Endpoint, Now);
         connection.Endpoint = endpoint;
         connection.Rule = record.Rule!;
     }
@@ -288,23 +382,52 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         }
         for (; ours < kernel; ours++)
         {
-            Count(connection).Probes++;
-            Probe(connection, now);
+            CountProbe(connection, now);
         }
+    }
+
+    private static bool IsDoubtful(WatchedConnection connection, long now) =>
+        connection.Time > 0 && connection.State.Phase != LivenessPhase.Dead
+        && now > Math.Max(connection.LookAt, connection.SeenAt + Late(Math.Max(connection.Time, connection.Interval)));
+
+    /// <summary>Whether there was time for the last probe to go unanswered since anything was known of it: all of them between two passes.</summary>
+    private static bool HasOutlastedItsProbes(WatchedConnection connection, long now) =>
+        connection is { Time: > 0, Interval: > 0, Limit: { HasUserTimeout: false, Probes: < int.MaxValue }, Timer: not (TcpTimer.Retransmit or TcpTimer.ZeroWindowProbe) }
+        && now - Math.Max(connection.HeardAt, connection.SeenAt) >= connection.Time + (connection.Limit.Probes * connection.Interval);
+
+    /// <summary>Whether the capture sees what it sends: something of it came by within the time of a probe.</summary>
+    private static bool IsSeen(WatchedConnection connection, long now) => now - connection.SeenAt <= Late(connection.Interval);
+
+    /// <summary>The latest end of a wait of the kernel's, and of what it takes to be told of it.</summary>
+    private static long Late(long wait)
+    {
+        var seconds = (int)(wait / (1000 * Millisecond));
+        return Slack + TimerWheel.CommonHz.Max(hz => new TimerWheel(hz).Longest(seconds).Ticks * 100);
     }
 
     private void Vanish(WatchedScope scope, WatchedConnection connection)
     {
+        if (connection.ResetAt != 0)
+        {
+            Apply(connection, LivenessEvent.ResetThere, Now);
+        }
         if (!connection.IsClosing)
         {
             var now = Now;
             var lost = connection.Interval > 0 ? (now - connection.ProbedAt) / connection.Interval : 0;
-            if (!captures && connection.State.Phase == LivenessPhase.Probing)
+            if ((!captures || !IsSeen(connection, now)) && connection.State.Phase == LivenessPhase.Probing)
             {
                 // Passes are further apart than probes may be: those there was time for since the last look were sent, too.
                 for (; lost > 0 && !connection.Limit.IsReached(connection.State.Unanswered); lost--)
                 {
-                    Probe(connection, now);
+                    CountProbe(connection, now);
+                }
+            }
+            else if (captures && HasOutlastedItsProbes(connection, now))
+            {
+                while (!connection.Limit.IsReached(connection.State.Unanswered))
+                {
+                    CountProbe(connection, now);
                 }
             }
             Apply(connection, connection.Timer == TcpTimer.Retransmit ? LivenessEvent.VanishedRetransmitting : LivenessEvent.Vanished, now);
@@ -318,7 +441,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         scope.Version++;
         _departed.Enqueue((Now, scope.Id, connection));
         connection.State = new ConnectionLiveness(LivenessPhase.Dead, connection.State.Unanswered, connection.State.Cause);
-        _pool.Leave(connection.Endpoint);
+        _pool.Leave(connection.Endpoint, Now);
     }
 
     /// <summary>Forgets connections that have been gone for some time.</summary>
@@ -330,6 +453,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             if (_byName.TryGetValue(name, out var current) && ReferenceEquals(current, first.Connection))
             {
                 _byName.Remove(name);
+                _classifier.Flows.Remove(FlowKey.Of(name.Local, name.Remote, name.Scope, out _));
             }
         }
     }
@@ -369,11 +493,12 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             }
         }
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
-        if ((segment.Flags & TcpFlags.Rst) != 0)
+        if (result.Reset != ResetKind.None)
         {
             Apply(connection, LivenessEvent.ResetHere, now);
             connection.IsClosing = true;
         }
+        connection.ResetAt = 0;
     }
 
     private void Received(WatchedConnection connection, in TcpSegment segment, in Classification result, long now)
@@ -394,15 +519,27 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             }
         }
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
-        if ((segment.Flags & TcpFlags.Rst) != 0)
+        if (result.Reset == ResetKind.Certain)
         {
             Apply(connection, LivenessEvent.ResetThere, now);
+        }
+        else if (result.Reset == ResetKind.Likely && connection.ResetAt == 0)
+        {
+            connection.ResetAt = now;   // what would make sure has more than a byte of payload and is not captured
+            _resetting.Add(connection);
         }
     }
 
     /// <summary>Forwarded packets are another namespace's, where they are captured, too.</summary>
     private bool IsLocal(int id, SocketEndpoint endpoint) =>
         _scopes.Values.FirstOrDefault(scope => scope.Id == id)?.LocalAddresses.Contains(endpoint.Address) == true;
+
+    /// <summary>Counts a probe that was not captured.</summary>
+    private void CountProbe(WatchedConnection connection, long now)
+    {
+        Count(connection).Probes++;
+        Probe(connection, now);
+    }
 
     private void Probe(WatchedConnection connection, long now)
     {
@@ -431,9 +568,14 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         counts.Dead[(int)connection.State.Cause]++;
         counts.Unanswered += connection.State.Unanswered > 0 ? 1 : 0;
         log.Dead(connection);
-        if (connection.State.Cause == DeathCause.Probes && _pool.TakeOut(connection.Endpoint, now))
+        if (connection.State.Cause == DeathCause.Probes)
         {
-            log.Out(connection.Endpoint);
+            if (_pool.TakeOut(connection.Endpoint, now))
+            {
+                log.Out(connection.Endpoint);
+            }
+            connection.Scope.Awaited[connection.Endpoint] = connection.Local;
+            connection.Scope.Version++;
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Metrics;
@@ -29,8 +30,17 @@ internal sealed class LivenessWatch : IDisposable
 
     public LivenessMonitor Monitor { get; }
 
+    /// <summary>Why packets are not captured everywhere they should be, null where they are.</summary>
+    public string? CaptureFailure => _keeper?.Failure;
+
     /// <summary>Whether passes have to read every socket's timer, as nothing else tells of probes.</summary>
     public bool NeedsTimers => _keeper is null;
+
+    /// <summary>The namespaces whose timers the next pass is to read for want of captured packets; kept for <see cref="Follow"/>.</summary>
+    public IReadOnlySet<ulong> Doubtful { get; private set; } = FrozenSet<ulong>.Empty;
+
+    /// <summary>Looks where nothing is captured that should be.</summary>
+    public void Doubt() => Doubtful = Monitor.Doubtful();
 
     /// <summary>Looks at what a policy selects before anything is changed: a write may send a probe at once, and that is to be captured, too.</summary>
     public void Survey(IDatapath datapath, PolicySnapshot policy, CancellationToken stop)
@@ -54,7 +64,7 @@ internal sealed class LivenessWatch : IDisposable
             _filter = CaptureFilter.For(policy.Policy);
             _filteredFor = policy;
         }
-        _keeper.Update(Monitor.Demands(), _filter);
+        _keeper.Update(Monitor.Demands(), _filter, Doubtful);
         var (received, dropped) = _keeper.Counts;
         _metrics.CapturePackets.Add(received - _received);
         _metrics.CaptureDropped.Add(dropped - _dropped);

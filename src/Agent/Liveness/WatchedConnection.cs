@@ -6,8 +6,10 @@ using Keepalive.Linux.Sockets;
 namespace Keepalive.Agent.Liveness;
 
 /// <summary>A connection that a rule selects, as long as the kernel has it. Mutable; guarded by the monitor's lock.</summary>
-internal sealed class WatchedConnection(in SocketRecord record, PooledEndpoint endpoint)
+internal sealed class WatchedConnection(in SocketRecord record, WatchedScope scope, PooledEndpoint endpoint)
 {
+    public WatchedScope Scope { get; } = scope;
+
     public ulong Cookie { get; } = record.Cookie;
 
     public SocketEndpoint Local { get; } = record.Local;
@@ -30,7 +32,29 @@ internal sealed class WatchedConnection(in SocketRecord record, PooledEndpoint e
 
     public long SeenAt { get; set; }
 
+    /// <summary>TCP_KEEPIDLE in nanoseconds, 0 where not known or keepalive is off.</summary>
+    public long Time { get; set; }
+
+    /// <summary>When the kernel last said that something had come, in nanoseconds since 1970.</summary>
+    public long HeardAt { get; set; }
+
+    /// <summary>When to ask the kernel, as by then a probe should have been captured, in nanoseconds since 1970.</summary>
+    public long LookAt { get; set; }
+
+    /// <summary>When a reset came that the kernel may not have taken; 0 where none did, or the connection went on.</summary>
+    public long ResetAt { get; set; }
+
     public TcpTimer Timer { get; set; }
+
+    /// <summary>How it stands to its rule, and why where it could not be set.</summary>
+    public SocketOutcome Outcome { get; set; }
+
+    public string? Reason { get; set; }
+
+    /// <summary>The values it really has, null where not known.</summary>
+    public KeepaliveOptions? Values { get; set; }
+
+    public TcpState TcpState { get; set; }
 
     /// <summary>A process that has it; 0 where none is known.</summary>
     public int Pid { get; set; }

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Capture;
+using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
 
@@ -17,8 +18,28 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>Its own addresses; what goes to others is on its way through.</summary>
     public HashSet<UInt128> LocalAddresses { get; set; } = [];
 
+    /// <summary>Endpoints that left the pool for connections from here, and the ends these had: the capture goes on until they answer, as
+    /// a handshake that is over before the next pass is seen by nothing else.</summary>
+    public Dictionary<PooledEndpoint, SocketEndpoint> Awaited { get; } = [];
+
     /// <summary>Changes whenever a connection comes or goes.</summary>
     public long Version { get; set; }
+
+    /// <summary>Whether anything here is to be captured.</summary>
+    public bool IsWatched => Connections.Count > 0 || Awaited.Count > 0;
+
+    /// <summary>Forgets endpoints that are back, or that the pool has forgotten.</summary>
+    public void DropAnswered()
+    {
+        foreach (var endpoint in Awaited.Keys)
+        {
+            if (endpoint.IsIn || endpoint.IsForgotten)
+            {
+                Awaited.Remove(endpoint);
+                Version++;
+            }
+        }
+    }
 
     public CaptureDemand ToDemand() => _demand is { } known && known.Version == Version
         ? known
@@ -27,6 +48,7 @@ internal sealed class WatchedScope(ulong inode, int id)
             Id,
             Version,
             [.. Connections.Values.Select(connection => connection.Pid).Where(pid => pid > 0).Distinct().Take(16)],
-            Connections.Values.Select(connection => connection.Local.Address).ToHashSet(),
-            Connections.Values.Select(connection => connection.Remote.Address).ToHashSet());
+            Connections.Values.Select(connection => connection.Local).Concat(Awaited.Values).Select(local => local.Address).ToHashSet(),
+            Connections.Values.Select(connection => connection.Remote).Concat(Awaited.Keys.Select(endpoint => endpoint.Remote))
+                .Select(remote => remote.Address).ToHashSet());
 }

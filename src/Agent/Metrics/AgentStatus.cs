@@ -19,7 +19,22 @@ internal sealed class AgentStatus
     /// <param name="LoadedAt">When the policies in force were loaded, Unix seconds.</param>
     internal sealed record Gauges(IReadOnlyList<Sample> Sockets, int Scanned, int Policies, int InvalidPolicies, double LoadedAt)
     {
+        /// <summary>Connections without keepalive, by reason.</summary>
+        public IReadOnlyList<Sample> Unprotected { get; init; } = [];
+
         /// <summary>Whether endpoints are in the pool.</summary>
         public IReadOnlyList<Sample> Endpoints { get; init; } = [];
+
+        /// <summary>Why the last pass failed: what it says of sockets is not known to be so. Null where it did not.</summary>
+        public string? PassFailure { get; init; }
+
+        /// <summary>Why liveness could not be brought up to date; null where it could.</summary>
+        public string? LivenessFailure { get; init; }
+
+        /// <summary>Why packets are not captured everywhere they should be; null where they are, and where nobody wants them.</summary>
+        public string? CaptureFailure { get; init; }
+
+        /// <summary>Whether packets are to be captured at all.</summary>
+        public bool Captures { get; init; }
     }
 }

@@ -1,25 +1,41 @@
+using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Text;
+using Keepalive.Agent.Running;
+using Keepalive.Config.Compilation;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Keepalive.Agent.Metrics;
 
-/// <summary>The Prometheus text format (version 0.0.4) over a <see cref="MeterListener"/> and the published gauges.</summary>
-internal sealed class Exposition : IDisposable
+/// <summary>All metrics as text: counters and histograms from a <see cref="MeterListener"/>, gauges as the last pass published them.</summary>
+/// <remarks>Made of collectors that fail one by one: one that cannot tell leaves its series out and says so in
+/// <see cref="MetricCatalogue.CollectorSuccess"/>, and the others are there all the same.</remarks>
+internal sealed partial class Exposition : IDisposable
 {
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
+    /// <summary>Label sets of one counter; those beyond are counted under <see cref="MetricCatalogue.Other"/>.</summary>
+    public const int MostSeries = 1000;
+
     private readonly Lock _lock = new();
-    private readonly SortedDictionary<string, SortedDictionary<string, double>> _counters = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, SortedDictionary<string, Series>> _counters = new(StringComparer.Ordinal);
     private readonly Distribution _scans = new(MetricCatalogue.ScanDurationSeconds, MetricCatalogue.ScanDurationBuckets);
     private readonly Distribution _roundTrips = new(MetricCatalogue.ProbeRoundTripSeconds, MetricCatalogue.ProbeRoundTripBuckets);
     private readonly MeterListener _listener = new();
+    private readonly ProcessMetrics _process = new();
     private readonly AgentStatus _status;
+    private readonly ILogger _logger;
     private readonly string _info;
+    private readonly HashSet<string> _failing = [];
+    private readonly List<Sample> _successes = [];
+    private readonly List<Sample> _durations = [];
 
-    public Exposition(MetricCatalogue catalogue, AgentStatus status, string version, string datapath, string kernel)
+    public Exposition(MetricCatalogue catalogue, AgentStatus status, string version, string datapath, string kernel, ILogger? logger = null)
     {
         _status = status;
+        _logger = logger ?? NullLogger.Instance;
         _info = Labels(("version", version), ("datapath", datapath), ("kernel", kernel));
         _listener.InstrumentPublished = (instrument, listener) =>
         {
@@ -27,7 +43,7 @@ internal sealed class Exposition : IDisposable
             {
                 if (instrument is Counter<long>)
                 {
-                    _counters.Add(instrument.Name, new SortedDictionary<string, double>(StringComparer.Ordinal));
+                    _counters.Add(instrument.Name, new SortedDictionary<string, Series>(StringComparer.Ordinal));
                 }
                 listener.EnableMeasurementEvents(instrument);
             }
@@ -35,6 +51,10 @@ internal sealed class Exposition : IDisposable
         _listener.SetMeasurementEventCallback<long>(Count);
         _listener.SetMeasurementEventCallback<double>(Observe);
         _listener.Start();
+        foreach (var name in MetricCatalogue.WithoutLabels)
+        {
+            _counters[name].Add("", new Series(null, null));
+        }
     }
 
     /// <summary>Renders labels in the order given: <c>{a="x",b="y"}</c>.</summary>
@@ -59,52 +79,153 @@ internal sealed class Exposition : IDisposable
         return text.Append('}').ToString();
     }
 
+    /// <summary>Everything, as a string.</summary>
     public string Render()
     {
-        var text = new StringBuilder(4096);
-        var gauges = _status.Current;
-        Gauge(text, MetricCatalogue.AgentInfo, [new Sample(_info, 1)]);
-        Gauge(text, MetricCatalogue.Sockets, gauges.Sockets);
-        Gauge(text, MetricCatalogue.DestinationInPool, gauges.Endpoints);
-        Gauge(text, MetricCatalogue.ScannedSockets, [new Sample("", gauges.Scanned)]);
-        Gauge(text, MetricCatalogue.Policies, [new Sample("{state=\"invalid\"}", gauges.InvalidPolicies), new Sample("{state=\"loaded\"}", gauges.Policies)]);
-        Gauge(text, MetricCatalogue.PolicyLoadedTimestampSeconds, [new Sample("", gauges.LoadedAt)]);
+        var text = new MetricText();
+        Write(text);
+        return text.ToString();
+    }
+
+    /// <summary>Writes everything. One thread at a time.</summary>
+    public void Write(MetricText text)
+    {
+        var now = _status.Current;
+        _successes.Clear();
+        _durations.Clear();
+        text.Family(MetricCatalogue.AgentInfo, "gauge", [new Sample(_info, 1)]);
+        Collect(text, "sockets", now.PassFailure, () =>
+        {
+            text.Family(MetricCatalogue.Sockets, "gauge", now.Sockets);
+            text.Family(MetricCatalogue.UnprotectedSockets, "gauge", now.Unprotected);
+            text.Single(MetricCatalogue.ScannedSockets, "gauge", now.Scanned);
+        });
+        Collect(text, "liveness", now.LivenessFailure, () => text.Family(MetricCatalogue.DestinationInPool, "gauge", now.Endpoints));
+        if (now.Captures)
+        {
+            // What it has counted stays true; it may miss some from now on.
+            Collect(text, "capture", now.CaptureFailure, () => { });
+        }
+        Collect(text, "policies", null, () =>
+        {
+            text.Family(MetricCatalogue.Policies, "gauge",
+                [new Sample("{state=\"invalid\"}", now.InvalidPolicies), new Sample("{state=\"loaded\"}", now.Policies)]);
+            text.Single(MetricCatalogue.PolicyLoadedTimestampSeconds, "gauge", now.LoadedAt);
+        });
+        Collect(text, "process", null, () => _process.Write(text));
         lock (_lock)
         {
             foreach (var (name, series) in _counters)
             {
-                Head(text, name, "counter");
-                foreach (var (labels, value) in series)
-                {
-                    Line(text, name, labels, value);
-                }
+                Counter(text, name, series);
             }
             Histogram(text, _scans);
             Histogram(text, _roundTrips);
         }
-        return text.ToString();
+        text.Family(MetricCatalogue.CollectorDurationSeconds, "gauge", _durations);
+        text.Family(MetricCatalogue.CollectorSuccess, "gauge", _successes);
+    }
+
+    /// <summary>Drops the series of policies and destinations that are no longer in force.</summary>
+    public void Retain(CompiledPolicy policy)
+    {
+        lock (_lock)
+        {
+            var policies = new HashSet<string>(_counters.Values.SelectMany(c => c.Values).Select(s => s.Policy).OfType<string>());
+            var pairs = new HashSet<(string, string)>();
+            foreach (var series in _counters.Values.SelectMany(c => c.Values))
+            {
+                if (series is { Policy: { } name, Destination: { } destination })
+                {
+                    pairs.Add((name, destination));
+                }
+            }
+            foreach (var rule in policy.Rules)
+            {
+                policies.Remove(rule.Policy);
+                pairs.Remove((rule.Policy, rule.Destination));
+            }
+            foreach (var counter in _counters.Values)
+            {
+                foreach (var (labels, series) in counter.Where(s => s.Value.Policy is { } p && p != MetricCatalogue.Other
+                    && (policies.Contains(p) || (s.Value.Destination is { } d && pairs.Contains((p, d))))).ToList())
+                {
+                    counter.Remove(labels);
+                }
+            }
+        }
     }
 
     public void Dispose() => _listener.Dispose();
 
+    private void Collect(MetricText text, string collector, string? failure, Action write)
+    {
+        var begun = Stopwatch.GetTimestamp();
+        var length = text.Length;
+        if (failure is null)
+        {
+            try
+            {
+                write();
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidOperationException or FormatException or IndexOutOfRangeException)
+            {
+                text.Truncate(length);
+                failure = e.Message;
+            }
+        }
+        if (failure is null)
+        {
+            _failing.Remove(collector);
+        }
+        else if (_failing.Add(collector))
+        {
+            LogFailed(collector, failure);
+        }
+        var labels = Labels(("collector", collector));
+        _successes.Add(new Sample(labels, failure is null ? 1 : 0));
+        _durations.Add(new Sample(labels, Stopwatch.GetElapsedTime(begun).TotalSeconds));
+    }
+
     private void Count(Instrument instrument, long value, ReadOnlySpan<KeyValuePair<string, object?>> tags, object? state)
     {
-        var labels = "";
-        if (tags.Length > 0)
+        var pairs = new (string Name, string Value)[tags.Length];
+        for (var i = 0; i < tags.Length; i++)
         {
-            var pairs = new (string, string)[tags.Length];
-            for (var i = 0; i < tags.Length; i++)
-            {
-                pairs[i] = (tags[i].Key, tags[i].Value?.ToString() ?? "");
-            }
-            labels = Labels(pairs);
+            pairs[i] = (tags[i].Key, tags[i].Value?.ToString() ?? "");
         }
         lock (_lock)
         {
-            var series = _counters[instrument.Name];
-            series[labels] = series.GetValueOrDefault(labels) + value;
+            var counter = _counters[instrument.Name];
+            var labels = pairs.Length > 0 ? Labels(pairs) : "";
+            if (!counter.TryGetValue(labels, out var series))
+            {
+                if (counter.Count >= MostSeries)
+                {
+                    Fold(pairs);
+                    labels = Labels(pairs);
+                }
+                if (!counter.TryGetValue(labels, out series))
+                {
+                    counter.Add(labels, series = new Series(Value(pairs, "policy"), Value(pairs, "destination")));
+                }
+            }
+            series.Value += value;
         }
     }
+
+    private static void Fold((string Name, string Value)[] pairs)
+    {
+        for (var i = 0; i < pairs.Length; i++)
+        {
+            if (pairs[i].Name is "policy" or "destination")
+            {
+                pairs[i].Value = MetricCatalogue.Other;
+            }
+        }
+    }
+
+    private static string? Value((string Name, string Value)[] pairs, string name) => Array.Find(pairs, pair => pair.Name == name).Value;
 
     private void Observe(Instrument instrument, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags, object? state)
     {
@@ -114,52 +235,60 @@ internal sealed class Exposition : IDisposable
         }
     }
 
-    private static void Histogram(StringBuilder text, Distribution distribution)
+    private static void Counter(MetricText text, string name, SortedDictionary<string, Series> counter)
     {
-        Head(text, distribution.Name, "histogram");
+        if (counter.Count == 0)
+        {
+            return;
+        }
+        text.Head(name, "counter");
+        foreach (var (labels, series) in counter)
+        {
+            text.Line(name, "", labels, series.Value);
+        }
+    }
+
+    private static void Histogram(MetricText text, Distribution distribution)
+    {
+        text.Head(distribution.Name, "histogram");
         var cumulative = 0L;
         for (var i = 0; i < distribution.Counts.Length; i++)
         {
             cumulative += distribution.Counts[i];
-            var bound = i < distribution.Bounds.Length ? Number(distribution.Bounds[i]) : "+Inf";
-            Line(text, distribution.Name + "_bucket", $"{{le=\"{bound}\"}}", cumulative);
+            text.Line(distribution.Name, "_bucket", distribution.Labels[i], cumulative);
         }
-        Line(text, distribution.Name + "_sum", "", distribution.Sum);
-        Line(text, distribution.Name + "_count", "", cumulative);
+        text.Line(distribution.Name, "_sum", "", distribution.Sum);
+        text.Line(distribution.Name, "_count", "", cumulative);
     }
 
-    private static void Gauge(StringBuilder text, string name, IReadOnlyList<Sample> samples)
+    [LoggerMessage(EventIds.CollectorFailed, LogLevel.Warning, "Metrics of the collector {Collector} are left out: {Reason}")]
+    private partial void LogFailed(string collector, string reason);
+
+    /// <summary>One label set of a counter; null for a label it does not have.</summary>
+    private sealed class Series(string? policy, string? destination)
     {
-        Head(text, name, "gauge");
-        foreach (var sample in samples)
-        {
-            Line(text, name, sample.Labels, sample.Value);
-        }
+        public string? Policy { get; } = policy;
+
+        public string? Destination { get; } = destination;
+
+        public long Value { get; set; }
     }
-
-    private static void Head(StringBuilder text, string name, string type) =>
-        text.Append("# HELP ").Append(name).Append(' ').Append(MetricCatalogue.Help[name]).Append("\n# TYPE ").Append(name).Append(' ').Append(type)
-            .Append('\n');
-
-    private static void Line(StringBuilder text, string name, string labels, double value) =>
-        text.Append(name).Append(labels).Append(' ').Append(Number(value)).Append('\n');
-
-    private static string Number(double value) => value.ToString("R", CultureInfo.InvariantCulture);
 
     /// <summary>What a histogram has counted.</summary>
     private sealed class Distribution(string name, double[] bounds)
     {
         public string Name { get; } = name;
 
-        public double[] Bounds { get; } = bounds;
-
         public long[] Counts { get; } = new long[bounds.Length + 1];
+
+        public string[] Labels { get; } =
+            [.. bounds.Select(bound => $"{{le=\"{bound.ToString("R", CultureInfo.InvariantCulture)}\"}}"), "{le=\"+Inf\"}"];
 
         public double Sum { get; private set; }
 
         public void Add(double value)
         {
-            var bucket = Array.FindIndex(Bounds, bound => value <= bound);
+            var bucket = Array.FindIndex(bounds, bound => value <= bound);
             Counts[bucket < 0 ? ^1 : bucket]++;
             Sum += value;
         }

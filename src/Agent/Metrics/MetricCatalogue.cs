@@ -12,6 +12,7 @@ internal sealed class MetricCatalogue : IDisposable
     public const string MeterName = "Keepalive.Agent";
 
     public const string Sockets = "keepalive_sockets";
+    public const string UnprotectedSockets = "keepalive_unprotected_sockets";
     public const string AppliedTotal = "keepalive_applied_total";
     public const string ApplyFailuresTotal = "keepalive_apply_failures_total";
     public const string ArrivalsLostTotal = "keepalive_arrivals_lost_total";
@@ -29,7 +30,19 @@ internal sealed class MetricCatalogue : IDisposable
     public const string DestinationInPool = "keepalive_destination_in_pool";
     public const string CapturePacketsTotal = "keepalive_capture_packets_total";
     public const string CaptureDroppedTotal = "keepalive_capture_dropped_total";
+    public const string CollectorSuccess = "keepalive_collector_success";
+    public const string CollectorDurationSeconds = "keepalive_collector_duration_seconds";
     public const string AgentInfo = "keepalive_agent_info";
+    public const string ProcessCpuSecondsTotal = "process_cpu_seconds_total";
+    public const string ProcessStartTimeSeconds = "process_start_time_seconds";
+    public const string ProcessVirtualMemoryBytes = "process_virtual_memory_bytes";
+    public const string ProcessResidentMemoryBytes = "process_resident_memory_bytes";
+    public const string ProcessThreads = "process_threads";
+    public const string ProcessOpenFds = "process_open_fds";
+    public const string ProcessMaxFds = "process_max_fds";
+
+    /// <summary>What labels say where there are too many label sets for each to have its own series.</summary>
+    public const string Other = "other";
 
     /// <summary>Upper bounds in seconds: from an idle node's pass to a pass that is as long as the default interval.</summary>
     public static readonly double[] ScanDurationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -41,6 +54,7 @@ internal sealed class MetricCatalogue : IDisposable
     public static readonly IReadOnlyDictionary<string, string> Help = new Dictionary<string, string>
     {
         [Sockets] = "Sockets that a policy selects, by how they stand to it: managed, kept, failed, wouldApply.",
+        [UnprotectedSockets] = "Connections to other hosts without keepalive, by reason: noPolicy, wouldApply, application, or why they could not be set.",
         [AppliedTotal] = "Times the policy's values were written to a socket.",
         [ApplyFailuresTotal] = "Selected sockets that could not be set, by reason.",
         [ArrivalsLostTotal] = "New connections that were set and not reported when they were, as there were too many; those still open count at the next pass.",
@@ -58,8 +72,20 @@ internal sealed class MetricCatalogue : IDisposable
         [DestinationInPool] = "Whether an endpoint is to be used: 0 from a connection's death by unanswered probes until it answers again.",
         [CapturePacketsTotal] = "Packets captured, payload left out by the kernel.",
         [CaptureDroppedTotal] = "Packets the kernel dropped because they were not taken in time.",
+        [CollectorSuccess] = "Whether a collector could tell (1); where it could not (0), its series are missing.",
+        [CollectorDurationSeconds] = "Time a collector took for the scrape.",
         [AgentInfo] = "Version, datapath and kernel; always 1.",
+        [ProcessCpuSecondsTotal] = "Total user and system CPU time spent in seconds.",
+        [ProcessStartTimeSeconds] = "Start time of the process since unix epoch in seconds.",
+        [ProcessVirtualMemoryBytes] = "Virtual memory size in bytes.",
+        [ProcessResidentMemoryBytes] = "Resident memory size in bytes.",
+        [ProcessThreads] = "Number of OS threads in the process.",
+        [ProcessOpenFds] = "Number of open file descriptors.",
+        [ProcessMaxFds] = "Maximum number of open file descriptors.",
     };
+
+    /// <summary>Counters that have one series from the start, with 0.</summary>
+    public static readonly IReadOnlyList<string> WithoutLabels = [RestoredTotal, ArrivalsLostTotal, PolicyLoadFailuresTotal, CapturePacketsTotal, CaptureDroppedTotal];
 
     public MetricCatalogue()
     {

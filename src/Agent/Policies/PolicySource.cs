@@ -4,6 +4,7 @@ using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
 using Keepalive.Config.Resources;
+using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Policies;
 
@@ -23,17 +24,20 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
 
     private readonly Lock _lock = new();
     private string _signature = "";
+    private string? _changing;
     private ResourceSet _resources = ResourceSet.Empty;
     private HostAnswers _hosts = HostAnswers.None;
     private Task? _resolving;
     private long _resolvedAt;
     private bool _answersChanged;
 
+    /// <summary>Whether the files have just changed, and may still be being written.</summary>
+    public bool IsChanging => _changing is not null;
+
     /// <summary>Reads the files and looks their hosts up, waiting for the answers as long as the resolver does.</summary>
     public PolicyLoad Load(CancellationToken stop)
     {
-        _signature = Signature();
-        var read = PolicyReader.Read(paths);
+        var read = ReadAtOneMoment();
         if (read.HasErrors)
         {
             return new PolicyLoad(null, read.Diagnostics);
@@ -57,13 +61,25 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
         return new PolicyLoad(new PolicySnapshot(compiled.Policy, existing), diagnostics);
     }
 
-    /// <summary>What changed since the last call: files, or the addresses behind host names. Null where nothing did.</summary>
+    /// <summary>What changed since the last call: files, or the addresses behind host names. Null where nothing did, and where files changed so
+    /// lately that they may still be being written: those that are the same at two calls are read.</summary>
     public PolicyLoad? Refresh(bool force, CancellationToken stop)
     {
-        if (force || Signature() != _signature)
+        if (force)
         {
             return Load(stop);
         }
+        var signature = Signature();
+        if (signature != _signature)
+        {
+            if (signature == _changing)
+            {
+                return Load(stop);
+            }
+            _changing = signature;
+            return null;
+        }
+        _changing = null;
         ResolveAgain(stop);
         lock (_lock)
         {
@@ -76,6 +92,22 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
         var compiled = Compile(_resources);
         // The rest was said when the files were read.
         return new PolicyLoad(new PolicySnapshot(compiled.Policy, existing), [.. compiled.Diagnostics.Where(AboutHosts)]);
+    }
+
+    /// <summary>Reads all files as they were together: again when one was changed meanwhile, as when a ConfigMap is swapped.</summary>
+    private ReadResult ReadAtOneMoment()
+    {
+        const int most = 5;
+        _changing = null;
+        for (var tries = 1; ; tries++)
+        {
+            _signature = Signature();
+            var read = PolicyReader.Read(paths);
+            if (tries == most || Signature() == _signature)
+            {
+                return read;
+            }
+        }
     }
 
     private CompilationResult Compile(ResourceSet resources)
@@ -124,7 +156,8 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
                 {
                     FileSystemInfo info = new FileInfo(file);
                     info = info.ResolveLinkTarget(returnFinalTarget: true) ?? info;
-                    lines.Add($"{file} {info.FullName} {info.LastWriteTimeUtc.Ticks} {(info is FileInfo { Exists: true } f ? f.Length : -1)}");
+                    // The inode, as one that takes a file's place may be as old and as long as it was.
+                    lines.Add($"{file} {info.FullName} {ProcFs.Inode(info.FullName)} {info.LastWriteTimeUtc.Ticks} {(info is FileInfo { Exists: true } f ? f.Length : -1)}");
                 }
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)

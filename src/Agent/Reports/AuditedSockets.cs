@@ -44,7 +44,8 @@ internal sealed class AuditedSockets : ISocketSink
     /// <summary>Whether it was accepted here rather than opened: something listens on its own port.</summary>
     public bool IsAccepted(in SocketRecord record) => _listening.Contains((record.Namespace, record.Local.Port));
 
-    private static bool IsLocal(in SocketRecord record) =>
+    /// <summary>Whether a connection never leaves its namespace.</summary>
+    internal static bool IsLocal(in SocketRecord record) =>
         record.Remote.Address == record.Local.Address || record.Remote.Address == Loopback6
         || (record.Remote.IsIPv4 && (byte)(record.Remote.Address >> 24) == 127);
 }

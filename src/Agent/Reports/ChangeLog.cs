@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Running;
@@ -5,8 +6,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Reports;
 
-/// <summary>Logs every change to a socket as old → new with its rule, and every failure once; at most so many lines a pass.</summary>
-internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) : ISocketSink
+/// <summary>Logs every change to a socket as old → new with its rule, and every failure once.</summary>
+/// <remarks>At most so many lines in each second with a pass in it; the others are counted, and logged only at the level Debug.</remarks>
+[SuppressMessage("Performance", "CA1873", Justification = "Level() has seen to it that the line is logged.")]
+internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = null, int linesPerSecond = 50) : ISocketSink
 {
     /// <summary>One cause often fails every socket: a few lines tell it.</summary>
     private const int LinesPerReason = 5;
@@ -14,21 +17,22 @@ internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) :
     private readonly Dictionary<(ulong Namespace, ulong Cookie), string?> _failing = [];
     private readonly List<(ulong Namespace, ulong Cookie)> _over = [];
     private readonly Dictionary<string, int> _reasons = [];
-    private int _lines;
-    private int _left;
+    private readonly LineAllowance _lines = new(time ?? TimeProvider.System, linesPerSecond);
 
     /// <summary>Whether what is given back is given back because the agent stops.</summary>
     public bool Stopping { get; set; }
 
-    /// <summary>Lets the next pass have its own lines, after saying how many the last one left out.</summary>
+    /// <summary>Lets the next pass have its own lines, after saying how many were left out.</summary>
     public void EndPass()
     {
-        if (_left > 0)
+        if (_lines.TryRenew(out var left))
         {
-            LogMore(_left);
+            _reasons.Clear();
+            if (left > 0)
+            {
+                LogMore(left);
+            }
         }
-        _lines = _left = 0;
-        _reasons.Clear();
     }
 
     public void BeginNamespace(ulong inode)
@@ -44,13 +48,9 @@ internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) :
             {
                 _failing[id] = record.Reason;
                 var said = CollectionsMarshal.GetValueRefOrAddDefault(_reasons, record.Reason ?? "", out _)++;
-                if (said >= LinesPerReason)
+                if (Level(LogLevel.Warning, said < LinesPerReason) is { } level)
                 {
-                    _left++;
-                }
-                else if (Room())
-                {
-                    LogFailed(SocketText.Name(in record), SocketText.Reason(record.Reason), SocketText.Rule(in record));
+                    LogFailed(level, SocketText.Name(in record), SocketText.Reason(record.Reason), SocketText.Rule(in record));
                 }
             }
             return;
@@ -59,7 +59,7 @@ internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) :
         {
             _failing.Remove(id);
         }
-        if (record.Replaced is not { } from || record.Current is not { } to || !Room())
+        if (record.Replaced is not { } from || record.Current is not { } to || Level(LogLevel.Information) is not { } at)
         {
             return;
         }
@@ -67,13 +67,13 @@ internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) :
         switch (record.Outcome)
         {
             case SocketOutcome.WouldApply or SocketOutcome.WouldRestore:
-                LogWould(SocketText.Name(in record), change, SocketText.Rule(in record));
+                LogWould(at, SocketText.Name(in record), change, SocketText.Rule(in record));
                 break;
             case SocketOutcome.Restored or SocketOutcome.Kept:
-                LogRestored(SocketText.Name(in record), change, SocketText.Rule(in record, Stopping ? "the agent stops" : null));
+                LogRestored(at, SocketText.Name(in record), change, SocketText.Rule(in record, Stopping ? "the agent stops" : null));
                 break;
             default:
-                LogSet(SocketText.Name(in record), change, SocketText.Rule(in record));
+                LogSet(at, SocketText.Name(in record), change, SocketText.Rule(in record));
                 break;
         }
     }
@@ -92,29 +92,25 @@ internal sealed partial class ChangeLog(ILogger logger, int linesPerPass = 50) :
         }
     }
 
-    private bool Room()
+    /// <summary>The level to log a line at, null where nobody would see it.</summary>
+    private LogLevel? Level(LogLevel level, bool mayBeSaid = true)
     {
-        if (_lines < linesPerPass)
-        {
-            _lines++;
-            return true;
-        }
-        _left++;
-        return false;
+        var at = _lines.Take(mayBeSaid) ? level : LogLevel.Debug;
+        return logger.IsEnabled(at) ? at : null;
     }
 
-    [LoggerMessage(EventIds.SocketSet, LogLevel.Information, "Set {Socket}: {Change}; {Rule}")]
-    private partial void LogSet(string socket, string change, string rule);
+    [LoggerMessage(EventId = EventIds.SocketSet, Message = "Set {Socket}: {Change}; {Rule}")]
+    private partial void LogSet(LogLevel level, string socket, string change, string rule);
 
-    [LoggerMessage(EventIds.SocketRestored, LogLevel.Information, "Gave back {Socket}: {Change}; {Rule}")]
-    private partial void LogRestored(string socket, string change, string rule);
+    [LoggerMessage(EventId = EventIds.SocketRestored, Message = "Gave back {Socket}: {Change}; {Rule}")]
+    private partial void LogRestored(LogLevel level, string socket, string change, string rule);
 
-    [LoggerMessage(EventIds.SocketWouldChange, LogLevel.Information, "Would set {Socket}: {Change}; {Rule}")]
-    private partial void LogWould(string socket, string change, string rule);
+    [LoggerMessage(EventId = EventIds.SocketWouldChange, Message = "Would set {Socket}: {Change}; {Rule}")]
+    private partial void LogWould(LogLevel level, string socket, string change, string rule);
 
-    [LoggerMessage(EventIds.SocketFailed, LogLevel.Warning, "Cannot set {Socket}: {Reason}; {Rule}")]
-    private partial void LogFailed(string socket, string reason, string rule);
+    [LoggerMessage(EventId = EventIds.SocketFailed, Message = "Cannot set {Socket}: {Reason}; {Rule}")]
+    private partial void LogFailed(LogLevel level, string socket, string reason, string rule);
 
-    [LoggerMessage(EventIds.SocketsLeftOut, LogLevel.Information, "{Count} more changes and failures in this pass are not listed")]
+    [LoggerMessage(EventIds.SocketsLeftOut, LogLevel.Information, "{Count} more changes and failures are not listed; --log-level debug lists all")]
     private partial void LogMore(int count);
 }

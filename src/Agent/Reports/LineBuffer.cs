@@ -104,9 +104,12 @@ internal sealed class LineBuffer(Stream output)
 
     public void Flush()
     {
-        output.Write(_buffer, 0, _used);
-        output.Flush();
-        _used = 0;
+        if (_used > 0)
+        {
+            output.Write(_buffer, 0, _used);
+            output.Flush();
+            _used = 0;
+        }
     }
 
     private static void Digits(Span<byte> into, uint value)

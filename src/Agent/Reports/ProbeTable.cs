@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Keepalive.Agent.Capture;
 using Keepalive.Agent.Classify;
 
 namespace Keepalive.Agent.Reports;
@@ -8,6 +9,7 @@ namespace Keepalive.Agent.Reports;
 internal sealed class ProbeTable(Stream output) : ProbeReport(output)
 {
     private const int MostConnections = 40;
+    private const int TimeWidth = 28;
     private const int EndpointWidth = 21;   // 255.255.255.255:65535
 
     private bool _hasHead;
@@ -19,20 +21,29 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
             Lines.Text("   FRAME  TIME                          KIND         SOURCE                 DESTINATION            LENGTH  ANSWER\n"u8);
             _hasHead = true;
         }
-        Lines.Number(finding.Frame, width: 8).Text("  "u8).Time(finding.Time).Text("  "u8).Column(Name(finding.Kind), width: 11).Text("  "u8)
+        Lines.Number(finding.Frame, width: 8).Text("  "u8);
+        if (finding.Time == CapturedPacket.NoTime)
+        {
+            Lines.Column("-"u8, TimeWidth);
+        }
+        else
+        {
+            Lines.Time(finding.Time);
+        }
+        Lines.Text("  "u8).Column(Name(finding.Kind), width: 11).Text("  "u8)
             .Column(Endpoints.Of(finding.Source), EndpointWidth).Text("  "u8).Column(Endpoints.Of(finding.Destination), EndpointWidth).Text("  "u8)
             .Number(finding.Length, width: 6).Text("  "u8);
         if (finding.Kind == SegmentKind.Reply)
         {
-            Lines.Text("to "u8).Number(finding.Answers).Text(" after "u8).Milliseconds(finding.RoundTrip).Text(" ms"u8);
+            After(Lines.Text("to "u8).Number(finding.Answers), finding.RoundTrip);
         }
         else if (finding.AnsweredBy != 0)
         {
-            Lines.Text("by "u8).Number(finding.AnsweredBy).Text(" after "u8).Milliseconds(finding.RoundTrip).Text(" ms"u8);
+            After(Lines.Text("by "u8).Number(finding.AnsweredBy), finding.RoundTrip);
         }
         else
         {
-            Lines.Text("none"u8);
+            Lines.Text(finding.IsPresumed ? "none, presumed"u8 : "none"u8);
         }
         Lines.Text("\n"u8);
     }
@@ -51,6 +62,14 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         Lines.Text(Totals(scan, dropped));
     }
 
+    private static void After(LineBuffer line, long roundTrip)
+    {
+        if (roundTrip != CapturedPacket.NoTime)
+        {
+            _ = roundTrip < 0 ? line.Text(", and the clock went back"u8) : line.Text(" after "u8).Milliseconds(roundTrip).Text(" ms"u8);
+        }
+    }
+
     private static IEnumerable<string> Rows(List<Prober> probers)
     {
         string[] heads = ["PROBER", "OTHER END", "PROBES", "ANSWERED", "UNANSWERED AT END", "WINDOW PROBES", "RTT LEAST/MEAN/MOST", "END"];
@@ -61,7 +80,7 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
             rows.Add(
             [
                 prober.From.ToString(), prober.To.ToString(), Number(d.Probes), Number(d.Answered), Number(d.Unanswered), Number(d.WindowProbes),
-                RoundTrip(d.Answered, d.RoundTripLeast, d.RoundTripSum, d.RoundTripMost) ?? "-", prober.IsReset ? "reset" : "-",
+                RoundTrip(d.RoundTrips, d.RoundTripLeast, d.RoundTripSum, d.RoundTripMost) ?? "-", prober.IsReset ? "reset" : "-",
             ]);
         }
         var widths = Enumerable.Range(0, rows[0].Length).Select(i => rows.Max(row => row[i].Length)).ToArray();
@@ -82,10 +101,11 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         text.Append(Count(scan.Packets, "packet")).Append(", ").Append(Count(scan.Segments, "TCP segment")).Append(" of ")
             .Append(Count(flows.Count + flows.Forgotten, "connection")).Append(": ").Append(Count(scan.Probes, "probe")).Append(", ")
             .Append(Number(scan.Replies)).Append(" answered");
-        if (RoundTrip(scan.Replies, scan.RoundTripLeast, scan.RoundTripSum, scan.RoundTripMost) is { } times)
+        if (RoundTrip(scan.RoundTrips, scan.RoundTripLeast, scan.RoundTripSum, scan.RoundTripMost) is { } times)
         {
             text.Append(" after ").Append(times);
         }
+        text.Append(scan.Presumed > 0 ? $", {Number(scan.Presumed)} presumed, as nothing of the other end was captured" : "");
         text.Append(scan.WindowProbes > 0 ? $", {Count(scan.WindowProbes, "window probe")}" : "");
         text.Append(scan.Duplicates > 0 ? $", {Number(scan.Duplicates)} captured twice" : "");
         text.Append(flows.Forgotten > 0 ? $", {Count(flows.Forgotten, "connection")} forgotten to make room" : "");
@@ -93,9 +113,9 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         return text.Append('\n').ToString();
     }
 
-    private static string? RoundTrip(long answered, long least, long sum, long most) => answered == 0
+    private static string? RoundTrip(long count, long least, long sum, long most) => count == 0
         ? null
-        : string.Create(CultureInfo.InvariantCulture, $"{least / 1e6:0.###}/{sum / answered / 1e6:0.###}/{most / 1e6:0.###} ms");
+        : string.Create(CultureInfo.InvariantCulture, $"{least / 1e6:0.###}/{sum / count / 1e6:0.###}/{most / 1e6:0.###} ms");
 
     private static string Count(long number, string what) => $"{Number(number)} {what}{(number == 1 ? "" : "s")}";
 

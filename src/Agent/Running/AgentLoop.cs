@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Health;
 using Keepalive.Agent.Liveness;
-using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;
@@ -15,19 +15,27 @@ internal sealed partial class AgentLoop(
     RunOptions options,
     IDatapath datapath,
     PolicySource policies,
-    MetricCatalogue metrics,
-    AgentStatus status,
+    Publisher publisher,
     ChangeLog changes,
-    SocketTally tally,
     LivenessWatch liveness,
+    AgentHealth health,
+    SystemdNotifier systemd,
     ILogger logger) : IDisposable
 {
+    /// <summary>How often to look whether policies changed, where that costs little.</summary>
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long files that have just changed have to stay as they are.</summary>
+    private static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(300);
+
+    /// <summary>The longest time to spread changes over: until it is over, a changed policy waits.</summary>
+    private static readonly TimeSpan LongestSpread = TimeSpan.FromSeconds(10);
+
     private readonly AutoResetEvent _wake = new(false);
-    private readonly FanOut _sink = new(changes, tally, liveness.Monitor);
+    private readonly FanOut _sink = new(changes, publisher.Sink, liveness.Monitor);
     private bool _reload;
-    private bool _invalid;
-    private double _loadedAt;
     private long _allocatedAtCollection;
+    private long _heapAtCollection;
     private int _namespaceFailures;
     private bool _alone;
     private string? _trouble;
@@ -36,8 +44,15 @@ internal sealed partial class AgentLoop(
     /// <summary>Reads the policies again although nothing tells that they changed.</summary>
     public void Reload()
     {
-        _reload = true;
-        _wake.Set();
+        Volatile.Write(ref _reload, true);
+        try
+        {
+            _wake.Set();
+        }
+        catch (ObjectDisposedException)
+        {
+            // A signal that came with the end.
+        }
     }
 
     /// <summary>Runs until <paramref name="stop"/>, beginning with a policy that was loaded without errors. Returns how many sockets could not
@@ -51,16 +66,43 @@ internal sealed partial class AgentLoop(
         for (var full = true; !stop.IsCancellationRequested; full = false)
         {
             var begun = Stopwatch.GetTimestamp();
-            policy = Refresh(policy, stop);
-            Pass(policy, new PassScope { Full = full, DryRun = options.DryRun, Timers = liveness.NeedsTimers, SpreadOver = options.Interval, Stop = stop }, _sink);
-            Follow(policy);
-            var left = options.Interval - Stopwatch.GetElapsedTime(begun);
-            if (left > TimeSpan.Zero)
+            health.Beat();
+            var spread = options.Interval < LongestSpread ? options.Interval : LongestSpread;
+            liveness.Doubt();
+            var scope = new PassScope
             {
-                _wake.WaitOne(left);
-            }
+                Full = full,
+                DryRun = options.DryRun,
+                Timers = liveness.NeedsTimers,
+                TimersOf = liveness.Doubtful,
+                SpreadOver = spread,
+                Stop = stop,
+            };
+            Pass(policy, scope, _sink);
+            Follow(policy);
+            policy = Wait(policy, begun, stop);
         }
         return options.RestoreOnExit && !options.DryRun ? GiveBack() : 0;
+    }
+
+    /// <summary>Waits for the next pass, which comes early when the policy changes; returns what it is to bring about.</summary>
+    private PolicySnapshot Wait(PolicySnapshot policy, long begun, CancellationToken stop)
+    {
+        const int lookAtMost = 50;   // of the time goes one part into looking
+        for (; ; )
+        {
+            health.Beat();
+            var looked = Stopwatch.GetTimestamp();
+            var next = Refresh(policy, stop);
+            var left = options.Interval - Stopwatch.GetElapsedTime(begun);
+            if (!ReferenceEquals(next, policy) || left <= TimeSpan.Zero || stop.IsCancellationRequested)
+            {
+                return next;
+            }
+            var cost = Stopwatch.GetElapsedTime(looked) * lookAtMost;
+            var pause = policies.IsChanging ? Settle : cost > LookEvery ? cost : LookEvery;
+            _wake.WaitOne(left < pause ? left : pause);
+        }
     }
 
     private void Survey(PolicySnapshot policy, CancellationToken stop)
@@ -81,9 +123,11 @@ internal sealed partial class AgentLoop(
         try
         {
             liveness.Follow(policy);
+            publisher.LivenessFailure = null;
         }
         catch (IOException e)
         {
+            publisher.LivenessFailure = e.Message;
             LogPassFailed(e.Message);
         }
     }
@@ -111,14 +155,20 @@ internal sealed partial class AgentLoop(
         {
             var summary = datapath.Pass(policy, scope, sink);
             var took = Stopwatch.GetElapsedTime(begun) - summary.Waited;
-            metrics.ScanDuration.Record(took.TotalSeconds);
-            Publish(policy, summary);
+            publisher.Passed(took, in summary);
+            if (health.PassDone(failure: null, publisher.CaptureFailure))
+            {
+                LogReady(took.TotalMilliseconds);
+                systemd.Ready();
+            }
             LogPass(summary.NamespacesDumped, summary.Namespaces, summary.Sockets, summary.Read, took.TotalMilliseconds);
             Warn(summary);
         }
         catch (LinuxException e)
         {
             passed = false;
+            publisher.Failed(e.Message);
+            health.PassDone(e.Message, publisher.CaptureFailure);
             LogPassFailed(e.Message);
         }
         changes.EndPass();
@@ -147,7 +197,7 @@ internal sealed partial class AgentLoop(
         }
         if (summary.Lost != _lost)
         {
-            metrics.ArrivalsLost.Add(summary.Lost - _lost);
+            publisher.ArrivalsLost(summary.Lost - _lost);
             LogLost(summary.Lost - _lost);
             _lost = summary.Lost;
         }
@@ -170,32 +220,55 @@ internal sealed partial class AgentLoop(
         {
             _allocatedAtCollection = allocated;
             GC.Collect(1, GCCollectionMode.Forced, blocking: true);
+            // What lived through that, and is garbage by now: connections that were there for some seconds.
+            if (GC.GetTotalMemory(forceFullCollection: false) - _heapAtCollection > budget)
+            {
+                GC.Collect(2, GCCollectionMode.Forced, blocking: true, compacting: true);
+                _heapAtCollection = GC.GetTotalMemory(forceFullCollection: false);
+            }
         }
     }
 
     private PolicySnapshot Refresh(PolicySnapshot current, CancellationToken stop)
     {
         PolicyLoad? load;
+        var forced = Interlocked.Exchange(ref _reload, false);
+        if (forced)
+        {
+            systemd.Reloading();
+        }
         try
         {
-            load = policies.Refresh(Interlocked.Exchange(ref _reload, false), stop);
+            load = policies.Refresh(forced, stop);
         }
         catch (OperationCanceledException)
         {
             return current;
         }
+        var next = Take(load, current);
+        if (forced)
+        {
+            systemd.Ready();
+        }
+        return next;
+    }
+
+    private PolicySnapshot Take(PolicyLoad? load, PolicySnapshot current)
+    {
         if (load is null)
         {
             return current;
         }
         if (load.Snapshot is null)
         {
-            _invalid = true;
-            metrics.PolicyLoadFailures.Add(1);
-            LogRefused(load.Errors.Count());
-            foreach (var error in load.Errors.Take(20))
+            var errors = load.Errors.Select(error => error.ToString()).ToList();
+            publisher.Refused();
+            health.PoliciesRefused(errors);
+            systemd.Status($"{current.Policies} policies in force; the changed ones are refused, errors: {errors.Count}");
+            LogRefused(errors.Count);
+            foreach (var error in errors.Take(20))
             {
-                LogDiagnostic(error.ToString());
+                LogDiagnostic(error);
             }
             return current;
         }
@@ -205,20 +278,15 @@ internal sealed partial class AgentLoop(
 
     private void Loaded(PolicyLoad load)
     {
-        _invalid = false;
-        _loadedAt = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds() / 1000.0;
-        LogLoaded(load.Snapshot!.Policies, load.Snapshot.Policy.Rules.Length);
+        publisher.Loaded(load.Snapshot!);
+        health.PoliciesLoaded(load.Snapshot!.Policies);
+        systemd.Status($"{load.Snapshot.Policies} policies in force");
+        LogLoaded(load.Snapshot.Policies, load.Snapshot.Policy.Rules.Length);
         foreach (var warning in load.Diagnostics.Where(d => d.Severity == Severity.Warning).Take(20))
         {
             LogWarning(warning.ToString());
         }
     }
-
-    private void Publish(PolicySnapshot policy, PassSummary summary) =>
-        status.Publish(new AgentStatus.Gauges(tally.Samples(), summary.Sockets, policy.Policies, _invalid ? 1 : 0, _loadedAt)
-        {
-            Endpoints = liveness.Publish(),
-        });
 
     [LoggerMessage(EventIds.PolicyLoaded, LogLevel.Information, "Policies in force: {Policies}, with {Rules} address rules")]
     private partial void LogLoaded(int policies, int rules);
@@ -232,6 +300,9 @@ internal sealed partial class AgentLoop(
     [LoggerMessage(EventIds.PassDone, LogLevel.Debug,
         "Pass: {Dumped} of {Namespaces} namespaces dumped, {Sockets} sockets, values of {Read} read, {Milliseconds:F1} ms")]
     private partial void LogPass(int dumped, int namespaces, int sockets, int read, double milliseconds);
+
+    [LoggerMessage(EventIds.Ready, LogLevel.Information, "Ready: the first pass took {Milliseconds:F1} ms")]
+    private partial void LogReady(double milliseconds);
 
     [LoggerMessage(EventIds.PassFailed, LogLevel.Error, "The pass failed: {Reason}")]
     private partial void LogPassFailed(string reason);

@@ -1,15 +1,19 @@
 using System.Net.Sockets;
 using System.Reflection;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Destinations;
+using Keepalive.Agent.Health;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
+using Keepalive.Agent.Serving;
 using Keepalive.Config;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
 
@@ -18,9 +22,12 @@ namespace Keepalive.Agent.Running;
 /// <summary>Puts <c>run</c> together: checks what it needs, then one pass, or the service until it is told to stop.</summary>
 internal static partial class AgentRun
 {
+    /// <summary>How long connections may take to end when the service stops; what is given back to sockets is waited for.</summary>
+    private static readonly TimeSpan StopWithin = TimeSpan.FromSeconds(2);
+
     public static int Execute(RunOptions options)
     {
-        using var signals = new StopSignals();
+        using var signals = new Signals();
         var policies = new PolicySource(options.Policies, options.Side, options.Existing, new HostResolver());
         PolicyLoad load;
         try
@@ -94,7 +101,7 @@ internal static partial class AgentRun
         return report.Failed > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
-    private static async Task<int> Serve(RunOptions options, PolicySource policies, PolicyLoad load, StopSignals signals)
+    private static async Task<int> Serve(RunOptions options, PolicySource policies, PolicyLoad load, Signals signals)
     {
         using var directory = RunDirectory.Open(options.StateDirectory);
         if (!directory.IsOwner)
@@ -104,7 +111,7 @@ internal static partial class AgentRun
                 + $"{options.StateDirectory}/lock). Stop it first.");
             return ExitCodes.Failed;
         }
-        using var loggers = CreateLoggers(options.JsonLog);
+        using var loggers = CreateLoggers(options);
         var logger = loggers.CreateLogger("agent");
         foreach (var warning in directory.Warnings)
         {
@@ -117,67 +124,82 @@ internal static partial class AgentRun
         {
             LogFallback(logger, why);
         }
+        var time = TimeProvider.System;
         using var metrics = new MetricCatalogue();
         var status = new AgentStatus();
-        using var exposition = new Exposition(metrics, status, Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim());
-        await using var server = options.Listen is null ? null : await Listen(options, exposition, loggers).ConfigureAwait(false);
-        using var liveness = new LivenessWatch(Captures(options, logger), metrics, TimeProvider.System, logger);
+        var health = new AgentHealth(time, options.Interval);
+        using var systemd = new SystemdNotifier(Environment.GetEnvironmentVariable, logger);
+        using var exposition = new Exposition(
+            metrics, status, Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim(), logger);
+        var (captures, whyNoCapture) = Captures(options, logger);
+        using var liveness = new LivenessWatch(captures, metrics, time, logger);
         using var loop = new AgentLoop(
             options,
             datapath,
             policies,
-            metrics,
-            status,
+            new Publisher(status, metrics, exposition, new SocketTally(metrics, datapath.Name), liveness, wantsCapture: options.Capture != false, whyNoCapture),
             new ChangeLog(logger),
-            new SocketTally(metrics, datapath.Name),
             liveness,
+            health,
+            systemd,
             logger);
+
+        // Nothing of what a host usually reads (files of the working directory, variables) is to decide how this one listens.
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.Services.AddSingleton(loggers);
+        builder.Services.AddSingleton<IHostLifetime>(services => new SignalLifetime(signals, services.GetRequiredService<IHostApplicationLifetime>()));
+        builder.Services.AddSingleton(new AgentCheck(liveness.Monitor, time, logger));
+        builder.Services.AddSingleton(services =>
+            new AgentService(loop, load, health, systemd, services.GetRequiredService<IHostApplicationLifetime>()));
+        builder.Services.AddHostedService(services => services.GetRequiredService<AgentService>());
+        builder.Services.Configure<HostOptions>(host =>
+        {
+            host.ServicesStopConcurrently = true;
+            host.ShutdownTimeout = StopWithin;
+        });
+        var socket = AgentServer.SocketPath(options.StateDirectory, logger);
+        AgentServer.Configure(builder, options, socket, logger);
+        await using var host = builder.Build();
+        host.Run(new AgentPages(new Scrapes(exposition, status, time), health, liveness.Monitor).Serve);
+        await host.StartAsync().ConfigureAwait(false);
         signals.OnReload(loop.Reload);
         LogStarted(logger, Version, datapath.Name, options.Interval.TotalSeconds, options.Listen?.ToString() ?? "no address");
-        var notGivenBack = loop.Run(load, signals.Stop);
+        await host.WaitForShutdownAsync().ConfigureAwait(false);
+        var service = host.Services.GetRequiredService<AgentService>();
+        await service.Completion.ConfigureAwait(false);
         LogStopped(logger);
-        return notGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
+        return service.NotGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
-    /// <summary>Whether to capture: if asked for, and, where nothing was said, if it can be done.</summary>
-    private static bool Captures(RunOptions options, ILogger logger)
+    /// <summary>Whether to capture: if asked for, and, where nothing was said, if it can be done; else why it cannot.</summary>
+    private static (bool Captures, string? WhyNot) Captures(RunOptions options, ILogger logger)
     {
         if (options.Capture == false)
         {
-            return false;
+            return (false, null);
         }
         if (CapturePrivileges.Missing() is { } missing)
         {
             LogNoCapture(logger, missing);
-            return false;
+            return (false, missing);
         }
-        return true;
+        return (true, null);
     }
 
-    private static async Task<MetricsServer> Listen(RunOptions options, Exposition exposition, ILoggerFactory loggers)
+    private static ILoggerFactory CreateLoggers(RunOptions options) => LoggerFactory.Create(logging =>
     {
-        try
-        {
-            return await MetricsServer.StartAsync(options.Listen!, exposition, loggers).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is IOException or SocketException)
-        {
-            throw new IOException($"cannot listen on {options.Listen}: {e.InnerException?.Message ?? e.Message}. Choose another address with --listen.", e);
-        }
-    }
-
-    private static ILoggerFactory CreateLoggers(bool json) => LoggerFactory.Create(logging =>
-    {
-        logging.SetMinimumLevel(LogLevel.Information);
+        logging.SetMinimumLevel(options.LogLevel);
         logging.AddFilter("Microsoft", LogLevel.Warning);
         // That the port is taken is said in one line of our own.
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         logging.AddConsole(console =>
         {
             console.LogToStandardErrorThreshold = LogLevel.Trace;
-            console.FormatterName = json ? ConsoleFormatterNames.Json : ConsoleFormatterNames.Simple;
+            console.FormatterName = options.JsonLog ? ConsoleFormatterNames.Json : ConsoleFormatterNames.Simple;
+            // A log that nobody reads is not to hold up the passes. Who wants every line waits for it.
+            console.QueueFullMode = options.LogLevel >= LogLevel.Information ? ConsoleLoggerQueueFullMode.DropWrite : ConsoleLoggerQueueFullMode.Wait;
         });
-        if (json)
+        if (options.JsonLog)
         {
             logging.AddJsonConsole(console =>
             {
@@ -216,37 +238,4 @@ internal static partial class AgentRun
 
     [LoggerMessage(EventIds.Stopped, LogLevel.Information, "Stopped")]
     private static partial void LogStopped(ILogger logger);
-
-    /// <summary>SIGTERM and SIGINT stop; SIGHUP reloads.</summary>
-    private sealed class StopSignals : IDisposable
-    {
-        private readonly CancellationTokenSource _stop = new();
-        private readonly List<PosixSignalRegistration> _registrations = [];
-
-        public StopSignals()
-        {
-            foreach (var signal in (ReadOnlySpan<PosixSignal>)[PosixSignal.SIGTERM, PosixSignal.SIGINT])
-            {
-                _registrations.Add(PosixSignalRegistration.Create(signal, context =>
-                {
-                    context.Cancel = true;
-                    _stop.Cancel();
-                }));
-            }
-        }
-
-        public CancellationToken Stop => _stop.Token;
-
-        public void OnReload(Action reload) => _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
-        {
-            context.Cancel = true;
-            reload();
-        }));
-
-        public void Dispose()
-        {
-            _registrations.ForEach(registration => registration.Dispose());
-            _stop.Dispose();
-        }
-    }
 }

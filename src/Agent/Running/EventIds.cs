@@ -10,6 +10,7 @@ internal static class EventIds
     public const int DatapathFallback = 5;
     public const int DatapathTrouble = 6;
     public const int ArrivalsLost = 7;
+    public const int Ready = 8;
     public const int PolicyLoaded = 10;
     public const int PolicyRefused = 11;
     public const int PolicyDiagnostic = 12;
@@ -30,4 +31,9 @@ internal static class EventIds
     public const int LivenessLeftOut = 44;
     public const int CaptureFailed = 45;
     public const int CaptureUnavailable = 46;
+    public const int CollectorFailed = 50;
+    public const int SocketUnavailable = 51;
+    public const int NotifyFailed = 52;
+    public const int AgentCheckNotUnderstood = 53;
+    public const int TooManyConnections = 54;
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using Keepalive.Config;
+using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Running;
 
@@ -10,6 +11,12 @@ internal sealed record RunOptions
 
     /// <summary>Null serves nothing.</summary>
     public required IPEndPoint? Listen { get; init; }
+
+    /// <summary>A loopback address for what shows other people's connections; null serves it on the unix socket alone.</summary>
+    public required IPEndPoint? ListenLocal { get; init; }
+
+    /// <summary>Where HAProxy's agent-check is answered.</summary>
+    public required IReadOnlyList<IPEndPoint> AgentChecks { get; init; }
 
     public required TimeSpan Interval { get; init; }
 
@@ -36,4 +43,6 @@ internal sealed record RunOptions
     public required bool? Capture { get; init; }
 
     public required bool JsonLog { get; init; }
+
+    public required LogLevel LogLevel { get; init; }
 }

@@ -73,8 +73,7 @@ public sealed unsafe class InterfaceCapture : IDisposable
             var status = Pcap.pcap_activate(handle);
             if (status < 0)
             {
-                var more = Text(Pcap.pcap_geterr(handle));
-                throw new PcapException($"{name}: {Text(Pcap.pcap_statustostr(status))}{(more.Length > 0 ? $" ({more})" : "")}", status);
+                throw new PcapException($"{name}: {Reason(Text(Pcap.pcap_statustostr(status)), Text(Pcap.pcap_geterr(handle)))}", status);
             }
             var capture = new InterfaceCapture(handle, name, ownOnly);
             if (capture.Descriptor < 0 || Pcap.pcap_setnonblock(handle, 1, error) != 0)
@@ -169,6 +168,11 @@ public sealed unsafe class InterfaceCapture : IDisposable
     }
 
     private PcapException Failure(string what) => new($"{Name}: {what}: {Text(Pcap.pcap_geterr(_handle))}", Pcap.PCAP_ERROR);
+
+    /// <summary>Both of libpcap's messages, unless one says all that the other does.</summary>
+    private static string Reason(string status, string more) => more.Length == 0 || status.Contains(more, StringComparison.Ordinal)
+        ? status
+        : more.Contains(status, StringComparison.Ordinal) ? more : $"{status} ({more})";
 
     private static string Text(byte* text) => Marshal.PtrToStringUTF8((nint)text) ?? "";
 

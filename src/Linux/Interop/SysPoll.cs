@@ -6,7 +6,9 @@ namespace Keepalive.Linux.Interop;
 internal static unsafe partial class SysPoll
 {
     internal const short POLLIN = 1;
+    internal const short POLLOUT = 4;
     internal const short POLLERR = 8;
+    internal const short POLLHUP = 16;
 
     [StructLayout(LayoutKind.Sequential)]
     internal struct pollfd

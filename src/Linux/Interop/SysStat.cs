@@ -6,11 +6,13 @@ namespace Keepalive.Linux.Interop;
 internal static unsafe partial class SysStat
 {
     internal const int AT_FDCWD = -100;
+    internal const int AT_EMPTY_PATH = 0x1000;
     internal const uint STATX_TYPE = 1;
     internal const uint STATX_INO = 0x100;
     internal const int S_IFMT = 0xF000;
-    internal const int S_IFSOCK = 0xC000;
+    internal const int S_IFDIR = 0x4000;
     internal const int S_IFREG = 0x8000;
+    internal const int S_IFSOCK = 0xC000;
 
     /// <summary>struct statx (linux/stat.h); the fields this program reads.</summary>
     [StructLayout(LayoutKind.Explicit, Size = 256)]

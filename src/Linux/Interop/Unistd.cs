@@ -5,12 +5,17 @@ namespace Keepalive.Linux.Interop;
 /// <summary>unistd.h, fcntl.h and sys/file.h: raw imports and constants.</summary>
 internal static unsafe partial class Unistd
 {
+    internal const int STDIN_FILENO = 0;
+    internal const int STDOUT_FILENO = 1;
     internal const int O_RDONLY = 0;
     internal const int O_RDWR = 2;
     internal const int O_CREAT = 0x40;
     internal const int O_TRUNC = 0x200;
+    internal const int O_NONBLOCK = 0x800;
     internal const int O_CLOEXEC = 0x80000;
     internal const int STDERR_FILENO = 2;
+    internal const int F_GETFD = 1;
+    internal const int FD_CLOEXEC = 1;
     internal const int LOCK_EX = 2;
     internal const int LOCK_NB = 4;
 
@@ -25,6 +30,14 @@ internal static unsafe partial class Unistd
     /// <summary>read(2): bytes read, 0 at the end, or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint read(SafeHandle fd, void* buf, nuint count);
+
+    /// <summary>write(2): bytes written, fewer than asked for where there was no room, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint write(SafeHandle fd, void* buf, nuint count);
+
+    /// <summary>fcntl(2): what the command says, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int fcntl(int fd, int cmd, nint arg);
 
     /// <summary>pread(2): bytes read, 0 at end of file, or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]

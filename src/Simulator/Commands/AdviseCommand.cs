@@ -28,7 +28,7 @@ internal static class AdviseCommand
             loss, roundTrip, detect, target, connections, hz, address, threads, output,
         };
         balancer.AddTo(command);
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             Require(loss, () => TryPart(result.GetValue(loss), 0, 0.5, out _), "--loss takes a part from 0% to 50%, like 1%");
             Require(target, () => TryPart(result.GetValue(target), 1e-12, 0.1, out _), "--target takes a part from 0.000000000001 to 10%");

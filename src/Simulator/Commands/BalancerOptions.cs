@@ -46,10 +46,9 @@ internal sealed class BalancerOptions
         command.Options.Add(_idleTimeout);
         command.Options.Add(_expiry);
         command.Options.Add(_refresh);
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
-            // An option given twice, or without a value, is told of anyway, and has none to be looked at.
-            if (!result.Children.OfType<OptionResult>().Any(child => child is { Implicit: false, Tokens.Count: not 1 }) && Resolve(result, out var error) is null)
+            if (Resolve(result, out var error) is null)
             {
                 result.AddError(error);
             }

@@ -30,7 +30,7 @@ internal static class RunCommand
         });
         var output = OutputOption.Create();
         var command = new Command("run", "Run a scenario in virtual time: days of a fleet in seconds") { scenario, list, show, set, everyProbe, threads, output };
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             if (result.GetValue(scenario) is null != result.GetValue(list))
             {

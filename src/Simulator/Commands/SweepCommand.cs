@@ -21,7 +21,7 @@ internal static class SweepCommand
         var threads = RunCommand.ThreadsOption();
         var output = OutputOption.Create();
         var command = new Command("sweep", "Run a grid of scenarios in virtual time, on all processors") { scenario, set, file, picture, everyProbe, threads, output };
-        command.Validators.Add(result =>
+        command.AddRule(result =>
         {
             var parameters = Parameters(result.GetValue(set) ?? [], out var error);
             if (parameters.IsDefault)

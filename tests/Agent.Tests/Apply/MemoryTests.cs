@@ -6,6 +6,7 @@ using Keepalive.Config;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
 using Keepalive.Testbed;
+using Microsoft.Extensions.Logging;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
@@ -109,6 +110,8 @@ public sealed class MemoryTests : IDisposable
     {
         Policies = [],
         Listen = new IPEndPoint(IPAddress.Loopback, 0),
+        ListenLocal = null,
+        AgentChecks = [],
         Interval = TimeSpan.FromSeconds(5),
         Datapath = datapath,
         Cgroup = _cgroup.Path,
@@ -121,5 +124,6 @@ public sealed class MemoryTests : IDisposable
         StateDirectory = "/nonexistent",
         Capture = false,
         JsonLog = false,
+        LogLevel = LogLevel.Information,
     };
 }

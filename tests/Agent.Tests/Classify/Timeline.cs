@@ -12,9 +12,9 @@ namespace Keepalive.Agent.Tests.Classify;
 /// <code>
 ///   1.000 &gt; A  99:500 l=0 w=0   probe by 3
 /// </code>
-/// Seconds; &gt; from the client, &lt; from the server; flags S, A, F, R, P; sequence : acknowledged, counted from each side's base; then, where
+/// Seconds, - where they are not known; &gt; from the client, &lt; from the server; flags S, A, F, R, P; sequence : acknowledged, counted from each side's base; then, where
 /// they matter, length, window, sack, the payload's byte, and id, which makes the packet the same as another with this id. At the end: probe, reply,
-/// window (probe), or nothing; "by N" and "to N" name the packet that answers or is answered.
+/// window (probe), or nothing; presumed, "by N" and "to N" name the packet that answers or is answered.
 /// </remarks>
 internal static partial class Timeline
 {
@@ -47,7 +47,8 @@ internal static partial class Timeline
                 Window = (ushort)Number("window", 500),
                 Identification = (ushort)Number("id", number + 1000),
             }.ToBytes();
-            var time = (long)(decimal.Parse(match.Groups["time"].Value, CultureInfo.InvariantCulture) * 1_000_000_000);
+            var seconds = match.Groups["time"].Value;
+            var time = seconds == "-" ? CapturedPacket.NoTime : (long)(decimal.Parse(seconds, CultureInfo.InvariantCulture) * 1_000_000_000);
             scan.Take(new CapturedPacket(number, time, LinkType.Ethernet, bytes, bytes.Length));
             if (match.Groups["kind"].Success)
             {
@@ -71,8 +72,8 @@ internal static partial class Timeline
     };
 
     [GeneratedRegex(
-        @"^(?<time>[\d.]+) (?<way>[<>]) (?<flags>[SAFRP]+) +(?<seq>-?\d+):(?<ack>-?\d+)?(?: l=(?<length>\d+))?(?: w=(?<window>\d+))?" +
-        @"(?: b=(?<byte>\d+))?(?: id=(?<id>\d+))?(?: +(?<kind>(?:probe|reply|window)(?: (?:by|to) \d+)?))?$")]
+        @"^(?<time>[\d.]+|-) (?<way>[<>]) (?<flags>[SAFRP]+) +(?<seq>-?\d+):(?<ack>-?\d+)?(?: l=(?<length>\d+))?(?: w=(?<window>\d+))?" +
+        @"(?: b=(?<byte>\d+))?(?: id=(?<id>\d+))?(?: +(?<kind>(?:probe|reply|window)(?: presumed| (?:by|to) \d+)?))?$")]
     private static partial Regex Line();
 
     private sealed class Sink : IFindingSink
@@ -83,7 +84,7 @@ internal static partial class Timeline
         {
             SegmentKind.Reply => $"{finding.Frame} reply to {finding.Answers}",
             SegmentKind.WindowProbe => $"{finding.Frame} window{By(in finding)}",
-            _ => $"{finding.Frame} probe{By(in finding)}",
+            _ => $"{finding.Frame} probe{(finding.IsPresumed ? " presumed" : "")}{By(in finding)}",
         });
 
         private static string By(in Finding finding) => finding.AnsweredBy == 0 ? "" : $" by {finding.AnsweredBy}";

@@ -35,8 +35,8 @@ public sealed class EndpointPoolTests
         var pool = new EndpointPool();
         var (lost, kept) = (pool.Enter(Rule, Remote(1)), pool.Enter(Rule, Remote(2)));
         pool.TakeOut(lost, now: 10);
-        pool.Leave(lost);
-        pool.Leave(kept);
+        pool.Leave(lost, now: 10);
+        pool.Leave(kept, now: 10);
 
         Assert.Contains("10.0.0.1:443", Assert.Single(pool.Samples()).Labels, StringComparison.Ordinal);
         Assert.Single(pool.Answered(Remote(1), 11));
@@ -57,6 +57,78 @@ public sealed class EndpointPoolTests
 
         // What is out is never among those that are folded away.
         Assert.Contains(pool.Samples(), sample => sample.Value == 0 && sample.Labels.Contains(last.Remote.ToString(), StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Find_EndpointOfTwoDestinations_IsOutWhereAnyIs()
+    {
+        var other = Rule with { Destination = "another/one" };
+        var pool = new EndpointPool();
+        Assert.Null(pool.Find(Remote(1)));
+        var (a, b) = (pool.Enter(Rule, Remote(1)), pool.Enter(other, Remote(1)));
+        Assert.Equal(new RemoteStanding(2, 0, 0), pool.Find(Remote(1)));
+        pool.TakeOut(a, now: 10);
+        Assert.Equal(new RemoteStanding(2, 1, 10), pool.Find(Remote(1)));
+        pool.Leave(b, now: 11);
+        Assert.False(pool.Find(Remote(1))!.Value.IsIn);
+        pool.Leave(a, now: 12);
+        Assert.False(pool.Find(Remote(1))!.Value.IsIn);
+        pool.Answered(Remote(1), 13);
+        Assert.Null(pool.Find(Remote(1)));
+    }
+
+    [Fact]
+    public void Expire_OutAndWithoutConnectionForLong_IsForgottenUnlessItCameBack()
+    {
+        var pool = new EndpointPool();
+        foreach (int number in new[] { 1, 2 })
+        {
+            var endpoint = pool.Enter(Rule, Remote(number));
+            pool.TakeOut(endpoint, now: 10);
+            pool.Leave(endpoint, now: 20);
+        }
+        var again = pool.Enter(Rule, Remote(2));
+        pool.Leave(again, now: 30);
+        pool.Expire(20 + EndpointPool.Memory);
+        Assert.Equal(2, pool.Samples().Count);
+        pool.Expire(21 + EndpointPool.Memory);
+        Assert.Null(pool.Find(Remote(1)));
+        Assert.NotNull(pool.Find(Remote(2)));
+        pool.Expire(31 + EndpointPool.Memory);
+        Assert.Empty(pool.Samples());
+        Assert.Equal(0, pool.Out);
+    }
+
+    [Fact]
+    public void Retain_PolicyGone_OnlyEndpointsWithConnectionsStay()
+    {
+        var pool = new EndpointPool();
+        var (absent, used) = (pool.Enter(Rule, Remote(1)), pool.Enter(Rule, Remote(2)));
+        pool.TakeOut(absent, now: 10);
+        pool.TakeOut(used, now: 10);
+        pool.Leave(absent, now: 20);
+        pool.Retain(Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy);
+        Assert.Equal(2, pool.Samples().Count);
+        pool.Retain(CompiledPolicy.Empty);
+        Assert.Equal(used.Remote, Assert.Single(pool.Endpoints).Remote);
+    }
+
+    [Fact]
+    public void Samples_FiveThousandEndpointsOverTimeAndFiftyAlive_AreFifty()
+    {
+        const int alive = 50;
+        var pool = new EndpointPool();
+        var current = new Queue<PooledEndpoint>();
+        for (int number = 0; number < 5000; number++)
+        {
+            current.Enqueue(pool.Enter(Rule, Remote(number)));
+            if (current.Count > alive)
+            {
+                pool.Leave(current.Dequeue(), now: number);
+            }
+            Assert.InRange(pool.Samples().Count, 1, alive);
+        }
+        Assert.Equal(alive, pool.Samples().Count);
     }
 
     private static SocketEndpoint Remote(int number) => new((UInt128)(0xFFFF_0A00_0000 + (ulong)number), 443);

@@ -284,7 +284,7 @@ internal sealed class BpfDatapath : IDatapath
         activity = watched.Handle.Counters.Read();
         return pass.Scope.Full
             || !ReferenceEquals(watched.ComparedWith, pass.Policy)
-            || (pass.Scope.Timers && watched.Sockets.Count > 0)
+            || (pass.Scope.WantsTimers(watched.Inode) && watched.Sockets.Count > 0)
             || activity != watched.Activity
             || watched.NextTry <= pass.Number
             || _time.GetTimestamp() >= watched.DumpAt;

@@ -139,7 +139,7 @@ internal sealed class PidfdDatapath : IDatapath
             || !ReferenceEquals(watched.ComparedWith, pass.Policy)
             || activity != watched.Activity
             || watched.NextTry <= pass.Number
-            || (pass.Scope.Timers && watched.Sockets.Count > 0)
+            || (pass.Scope.WantsTimers(watched.Inode) && watched.Sockets.Count > 0)
             || _time.GetTimestamp() >= watched.DumpAt;
     }
 
@@ -149,7 +149,7 @@ internal sealed class PidfdDatapath : IDatapath
         pass.Sink.BeginNamespace(watched.Inode);
         var visitor = new DumpVisitor(watched, pass, _inherited, _audit);
         // The idle clock decides the order of a bulk, which only a new namespace or policy brings; it makes a dump half as dear again.
-        watched.Handle.Diag.Dump(pass.Scope.States, details: visitor.Compares || pass.Scope.Timers, ref visitor);
+        watched.Handle.Diag.Dump(pass.Scope.States, details: visitor.Compares || pass.Scope.WantsTimers(watched.Inode), ref visitor);
         watched.ComparedWith = pass.Policy;
         watched.Activity = activity;
         watched.DumpAt = NextDump(watched);

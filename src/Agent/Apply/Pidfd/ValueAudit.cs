@@ -5,13 +5,24 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <summary>Re-reads the values of tracked sockets in rotation: nothing else tells that an application has changed its own.</summary>
 internal sealed class ValueAudit(TimeProvider time, TimeSpan period, OwnerSearch owners, SocketApplier applier)
 {
+    /// <summary>So few may wait for their turn to be forgotten.</summary>
+    private const int LeastToSweep = 1024;
+
     private readonly Queue<TrackedSocket> _rotation = new();
     private readonly List<TrackedSocket> _share = [];
     private readonly List<SocketOutcome> _outcomes = [];
     private readonly List<TrackedSocket> _lost = [];
     private long _lastAt = time.GetTimestamp();
+    private int _sweepAt = LeastToSweep;
 
-    public void Add(TrackedSocket socket) => _rotation.Enqueue(socket);
+    public void Add(TrackedSocket socket)
+    {
+        if (_rotation.Count >= _sweepAt)
+        {
+            Sweep();
+        }
+        _rotation.Enqueue(socket);
+    }
 
     /// <summary>Reads as many as keep every socket read once in a period. Those not found any more are looked for in the next pass.</summary>
     public void Read(PassContext pass, Action<TrackedSocket> lost)
@@ -52,5 +63,19 @@ internal sealed class ValueAudit(TimeProvider time, TimeSpan period, OwnerSearch
             }
         }
         _lost.ForEach(lost);
+    }
+
+    /// <summary>Drops those that are gone, each time there are twice as many as stayed the last time: where connections come and go by the
+    /// thousand, their turn would be long in coming.</summary>
+    private void Sweep()
+    {
+        for (var n = _rotation.Count; n > 0; n--)
+        {
+            if (_rotation.Dequeue() is { Gone: false } socket)
+            {
+                _rotation.Enqueue(socket);
+            }
+        }
+        _sweepAt = Math.Max(LeastToSweep, 2 * _rotation.Count);
     }
 }

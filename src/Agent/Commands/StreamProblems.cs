@@ -1,0 +1,22 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Keepalive.Linux.Files;
+
+namespace Keepalive.Agent.Commands;
+
+/// <summary>Standard streams that a command needs, and that were closed when the program was started.</summary>
+internal static class StreamProblems
+{
+    /// <summary>The first, and with what to exit for it; null where all is well.</summary>
+    public static (string Problem, int ExitCode)? Find(ParseResult parsed)
+    {
+        var given = parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(static argument => argument.Tokens);
+        if (!StandardStreams.HasInput && given.Any(static token => token.Value == "-"))
+        {
+            return ("standard input is closed: there is nothing to read for -", ExitCodes.InvalidInput);
+        }
+        // The service prints nothing there; a log without a reader is no reason not to keep connections alive.
+        var isService = parsed.CommandResult.Command.Name == RunCommand.Name && !parsed.GetValue<bool>(RunCommand.Once);
+        return !StandardStreams.HasOutput && !isService ? ("standard output is closed: there is nothing to write to", ExitCodes.Failed) : null;
+    }
+}

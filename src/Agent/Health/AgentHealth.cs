@@ -1,0 +1,132 @@
+using System.Globalization;
+
+namespace Keepalive.Agent.Health;
+
+/// <summary>Whether the service does its work, and what is wrong where it does not. Written by the pass thread, read by any.</summary>
+/// <remarks>
+/// Ready is who keeps sockets by a valid policy now: from the first full pass on, and not while passes fail or the service stops. A changed
+/// policy that is refused is told and leaves it ready: the last good one is in force, and a restart would have none.
+/// </remarks>
+/// <param name="time">The clock.</param>
+/// <param name="interval">Time between two passes.</param>
+internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
+{
+    /// <summary>Errors of a refused policy that are told one by one.</summary>
+    private const int MostErrors = 20;
+
+    private readonly Lock _lock = new();
+    private long _beat = time.GetTimestamp();
+    private bool _passed;
+    private bool _stopping;
+    private int _policies;
+    private string? _passFailure;
+    private string? _captureFailure;
+    private DateTimeOffset _lastPass;
+    private DateTimeOffset _refusedAt;
+    private List<string> _refused = [];
+
+    /// <summary>How long nothing may be heard of the pass thread: a pass may be spread over an interval, and take its time besides.</summary>
+    public TimeSpan Patience { get; } = TimeSpan.FromSeconds(60) + (2 * Min(interval, TimeSpan.FromSeconds(60)));
+
+    /// <summary>Whether the pass thread hangs.</summary>
+    public bool IsStuck => time.GetElapsedTime(Interlocked.Read(ref _beat)) > Patience;
+
+    /// <summary>The pass thread is alive.</summary>
+    public void Beat() => Interlocked.Exchange(ref _beat, time.GetTimestamp());
+
+    public void PoliciesLoaded(int policies)
+    {
+        lock (_lock)
+        {
+            _policies = policies;
+            _refused = [];
+        }
+    }
+
+    public void PoliciesRefused(IEnumerable<string> errors)
+    {
+        lock (_lock)
+        {
+            var all = errors.ToList();
+            _refused = all.Count > MostErrors ? [.. all.Take(MostErrors), $"and {all.Count - MostErrors} more"] : all;
+            _refusedAt = time.GetUtcNow();
+        }
+    }
+
+    /// <summary>A full or partial pass is over. True when it is the first that makes the service ready.</summary>
+    /// <param name="failure">Why it failed; null where it did not.</param>
+    /// <param name="captureFailure">Why probes are not captured everywhere.</param>
+    public bool PassDone(string? failure, string? captureFailure)
+    {
+        Beat();
+        lock (_lock)
+        {
+            (_passFailure, _captureFailure) = (failure, captureFailure);
+            if (failure is not null)
+            {
+                return false;
+            }
+            _lastPass = time.GetUtcNow();
+            var first = !_passed;
+            _passed = true;
+            return first;
+        }
+    }
+
+    public void Stopping()
+    {
+        lock (_lock)
+        {
+            _stopping = true;
+        }
+    }
+
+    /// <summary>All of it at one moment.</summary>
+    public HealthReport Report()
+    {
+        lock (_lock)
+        {
+            var problems = new List<string>();
+            if (_stopping)
+            {
+                problems.Add("the agent is stopping");
+            }
+            if (!_passed && _passFailure is null)
+            {
+                problems.Add("the first pass over the node's sockets is not done yet");
+            }
+            if (_passFailure is not null)
+            {
+                problems.Add($"the last pass failed: {_passFailure}");
+            }
+            if (IsStuck)
+            {
+                problems.Add("the passes hang: nothing was heard of them for "
+                    + time.GetElapsedTime(Interlocked.Read(ref _beat)).TotalSeconds.ToString("F0", CultureInfo.InvariantCulture) + " s");
+            }
+            var ready = problems.Count == 0;
+            if (_refused.Count > 0)
+            {
+                problems.Add($"the policies changed at {Text(_refusedAt)} are refused and the last good ones stay in force:");
+                problems.AddRange(_refused);
+            }
+            if (_captureFailure is not null)
+            {
+                problems.Add($"probes are not captured everywhere: {_captureFailure}");
+            }
+            return new HealthReport(ready, _policies, _refused.Count == 0, _passed ? Text(_lastPass) : null, problems);
+        }
+    }
+
+    private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
+
+    private static string Text(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
+}
+
+/// <summary>What <c>/readyz</c> says.</summary>
+/// <param name="Ready">Whether the service does its work.</param>
+/// <param name="Policies">Policies in force.</param>
+/// <param name="PoliciesValid">Whether the files as they are now are those in force.</param>
+/// <param name="LastPass">When the last pass that did not fail was over; null before the first.</param>
+/// <param name="Problems">What is wrong, also where it does not make the service unready.</param>
+internal sealed record HealthReport(bool Ready, int Policies, bool PoliciesValid, string? LastPass, IReadOnlyList<string> Problems);

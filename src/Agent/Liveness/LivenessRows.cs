@@ -1,0 +1,22 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Config.Compilation;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Liveness;
+
+/// <summary>A far end of a destination at one moment. <paramref name="OutSince"/> is in nanoseconds since 1970, 0 where it was never out.</summary>
+internal readonly record struct EndpointRow(string Policy, string Destination, SocketEndpoint Remote, bool IsIn, int Connections, long OutSince);
+
+/// <summary>A connection that a rule selects at one moment.</summary>
+internal readonly record struct ConnectionRow(
+    ulong Namespace,
+    ulong Cookie,
+    SocketEndpoint Local,
+    SocketEndpoint Remote,
+    TcpState State,
+    KeepaliveOptions? Values,
+    ConnectionLiveness Liveness,
+    int Pid,
+    CompiledRule Rule,
+    SocketOutcome Outcome,
+    string? Reason);

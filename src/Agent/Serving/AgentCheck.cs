@@ -1,0 +1,85 @@
+using System.Globalization;
+using System.IO.Pipelines;
+using System.Text;
+using Keepalive.Agent.Liveness;
+using Keepalive.Agent.Running;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+
+namespace Keepalive.Agent.Serving;
+
+/// <summary>Answers HAProxy's agent-check (configuration manual, "agent-check"): a line with the endpoint comes in (<c>agent-send</c>), a line
+/// with the verdict goes out, and the connection ends.</summary>
+/// <remarks>
+/// <code>
+///   10.0.0.2:5432\n  →  up\n                                  in the pool, or nothing is known against it
+///                    →  down #no answer to keepalive probes…\n  out of the pool
+/// </code>
+/// Of the words there are only these two are said. They are about the server's operation; <c>ready</c>, <c>drain</c> and <c>maint</c> are the
+/// administrator's own, and <c>ready</c> with every <c>up</c> would end a maintenance he began. As only the agent takes back what it said, an
+/// endpoint it has forgotten is <c>up</c>. A question that is not understood gets a comment, which changes nothing.
+/// </remarks>
+internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider time, ILogger logger)
+{
+    /// <summary>More than the longest endpoint.</summary>
+    private const int LongestQuestion = 128;
+
+    /// <summary>How long to wait for the end of the line; what has come until then counts.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
+    private bool _said;
+
+    public async Task Serve(ConnectionContext connection)
+    {
+        var question = await Read(connection.Transport.Input, connection.ConnectionClosed).ConfigureAwait(false);
+        await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Answer(question) + "\n"), connection.ConnectionClosed).ConfigureAwait(false);
+    }
+
+    /// <summary>What is said of an endpoint.</summary>
+    internal string Answer(string question)
+    {
+        if (!EndpointName.TryParse(question, out var endpoint))
+        {
+            if (!_said)
+            {
+                _said = true;
+                LogNotUnderstood(Reports.SocketText.Printable(question));
+            }
+            return "#ask with agent-send \"ADDR:PORT\\n\"";
+        }
+        return liveness.Find(endpoint) is { IsIn: false } standing
+            ? string.Create(CultureInfo.InvariantCulture, $"down #no answer to keepalive probes for {(time.GetUtcNow() - DateTime.UnixEpoch.AddTicks(standing.OutSince / 100)).TotalSeconds:F0}s")
+            : "up";
+    }
+
+    private static async Task<string> Read(PipeReader input, CancellationToken closed)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(closed);
+        limit.CancelAfter(Patience);
+        var seen = "";
+        try
+        {
+            for (; ; )
+            {
+                var result = await input.ReadAsync(limit.Token).ConfigureAwait(false);
+                var buffer = result.Buffer.Slice(0, Math.Min(result.Buffer.Length, LongestQuestion));
+                seen = Encoding.ASCII.GetString(buffer);
+                var end = seen.AsSpan().IndexOfAny('\r', '\n');
+                if (end >= 0 || result.IsCompleted || buffer.Length == LongestQuestion)
+                {
+                    input.AdvanceTo(result.Buffer.End);
+                    return (end >= 0 ? seen[..end] : seen).Trim();
+                }
+                input.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+            }
+        }
+        catch (OperationCanceledException) when (!closed.IsCancellationRequested)
+        {
+            return seen.Trim();
+        }
+    }
+
+    [LoggerMessage(EventIds.AgentCheckNotUnderstood, LogLevel.Warning,
+        "An agent check asked for '{Question}', which is not ADDR:PORT; it is answered with nothing that changes a server. HAProxy sends what its agent-send says")]
+    private partial void LogNotUnderstood(string question);
+}

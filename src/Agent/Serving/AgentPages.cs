@@ -1,0 +1,236 @@
+using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Health;
+using Keepalive.Agent.Liveness;
+using Keepalive.Agent.Metrics;
+using Keepalive.Linux.Processes;
+using Keepalive.Linux.Sockets;
+using Microsoft.AspNetCore.Http;
+
+namespace Keepalive.Agent.Serving;
+
+/// <summary>What is served over HTTP. All of it from memory, and nothing of it waits for a pass.</summary>
+internal sealed class AgentPages(Scrapes scrapes, AgentHealth health, LivenessMonitor liveness)
+{
+    private const string Endpoint = "/destinations/";
+    private const string Json = "application/json; charset=utf-8";
+    private const string Plain = "text/plain; charset=utf-8";
+
+    public Task Serve(HttpContext context)
+    {
+        var (request, response) = (context.Request, context.Response);
+        response.Headers.CacheControl = "no-store";
+        response.Headers.XContentTypeOptions = "nosniff";
+        if (!HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method))
+        {
+            response.Headers.Allow = "GET, HEAD";
+            return Say(context, StatusCodes.Status405MethodNotAllowed, "only GET and HEAD");
+        }
+        var own = context.Features.Get<NodesOwn>();
+        if (own is { AsksForOtherHost: true } && !IsLoopbackName(request.Host.Host))
+        {
+            // A page in a browser on this host that had its own name resolve to 127.0.0.1.
+            return Say(context, StatusCodes.Status421MisdirectedRequest, "ask for localhost");
+        }
+        return request.Path.Value switch
+        {
+            "/metrics" => Metrics(context),
+            "/healthz" => Alive(context),
+            "/readyz" => Ready(context),
+            "/destinations" when own is not null => Destinations(context),
+            "/sockets" when own is not null => Sockets(context),
+            { } path when path.StartsWith(Endpoint, StringComparison.Ordinal) => Verdict(context, path[Endpoint.Length..]),
+            _ => Say(context, StatusCodes.Status404NotFound, "not found"),
+        };
+    }
+
+    private static bool IsLoopbackName(string host) =>
+        host is "localhost" or "[::1]" || (System.Net.IPAddress.TryParse(host, out var address) && System.Net.IPAddress.IsLoopback(address));
+
+    private async Task Metrics(HttpContext context)
+    {
+        var gzip = AcceptsGzip(context.Request.Headers.AcceptEncoding.ToString());
+        using var text = scrapes.Rent(gzip);
+        var response = context.Response;
+        response.ContentType = Exposition.ContentType;
+        response.Headers.Vary = "Accept-Encoding";
+        if (gzip)
+        {
+            response.Headers.ContentEncoding = "gzip";
+        }
+        await Send(context, text.Bytes).ConfigureAwait(false);
+    }
+
+    /// <summary>Whether the passes go on; a restart helps where they do not.</summary>
+    private Task Alive(HttpContext context) => health.IsStuck
+        ? Say(context, StatusCodes.Status503ServiceUnavailable, $"nothing was heard of the passes for more than {health.Patience.TotalSeconds:F0} s")
+        : Say(context, StatusCodes.Status200OK, "ok");
+
+    private Task Ready(HttpContext context)
+    {
+        var report = health.Report();
+        context.Response.StatusCode = report.Ready ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
+        context.Response.ContentType = Json;
+        return Send(context, Line(JsonSerializer.SerializeToUtf8Bytes(report, PagesJsonContext.Readable.HealthReport)));
+    }
+
+    private Task Verdict(HttpContext context, string name)
+    {
+        // Kestrel leaves brackets as they are, and clients differ in whether they escape them.
+        if (!EndpointName.TryParse(name, out var endpoint))
+        {
+            return Say(context, StatusCodes.Status404NotFound, "not ADDR:PORT, like 10.0.0.1:443 or [2001:db8::1]:443");
+        }
+        if (liveness.Find(endpoint) is not { } standing)
+        {
+            return Say(context, StatusCodes.Status404NotFound, $"{endpoint} is not known: no connection to it is selected by a policy");
+        }
+        return standing.IsIn
+            ? Say(context, StatusCodes.Status200OK, $"{endpoint} is in the pool")
+            : Say(context, StatusCodes.Status503ServiceUnavailable, $"{endpoint} is out of the pool since {Time(standing.OutSince)}: it did not answer probes");
+    }
+
+    private Task Destinations(HttpContext context) => List(
+        context,
+        liveness.ListEndpoints(),
+        PagesJsonContext.Readable.EndpointJson,
+        static e => new EndpointJson(e.Policy, e.Destination, e.Remote.ToString(), e.IsIn, e.Connections, e.IsIn ? null : Time(e.OutSince)));
+
+    private Task Sockets(HttpContext context)
+    {
+        var commands = new Dictionary<int, string?>();
+        return List(context, liveness.ListConnections(), PagesJsonContext.Readable.ConnectionJson, c =>
+        {
+            if (!commands.TryGetValue(c.Pid, out var command))
+            {
+                commands.Add(c.Pid, command = c.Pid == 0 ? null : ProcFs.Command(c.Pid));
+            }
+            return new ConnectionJson(
+                c.Namespace,
+                c.Cookie,
+                c.Local.ToString(),
+                c.Remote.ToString(),
+                c.State.Name(),
+                c.Values?.Enabled,
+                c.Values?.Time,
+                c.Values?.Interval,
+                c.Values?.Probes,
+                c.Liveness.Unanswered,
+                c.Liveness.Phase.ToString().ToLowerInvariant(),
+                c.Pid == 0 ? null : c.Pid,
+                command,
+                c.Rule.Policy,
+                c.Rule.Destination,
+                c.Outcome is SocketOutcome.Managed or SocketOutcome.Deferred,
+                c.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed ? c.Reason : null);
+        });
+    }
+
+    /// <summary>A JSON array, handed over a piece at a time: the node may have many connections.</summary>
+    private static async Task List<TRow, TJson>(
+        HttpContext context, List<TRow> rows, System.Text.Json.Serialization.Metadata.JsonTypeInfo<TJson> type, Func<TRow, TJson> convert)
+    {
+        const int piece = 256;
+        context.Response.ContentType = Json;
+        if (HttpMethods.IsHead(context.Request.Method))
+        {
+            return;
+        }
+        var body = context.Response.BodyWriter;
+        await using var writer = new Utf8JsonWriter(body, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+        writer.WriteStartArray();
+        for (var i = 0; i < rows.Count; i++)
+        {
+            JsonSerializer.Serialize(writer, convert(rows[i]), type);
+            if (i % piece == piece - 1)
+            {
+                writer.Flush();
+                await body.FlushAsync(context.RequestAborted).ConfigureAwait(false);
+            }
+        }
+        writer.WriteEndArray();
+        writer.Flush();
+        "\n"u8.CopyTo(body.GetSpan(1));
+        body.Advance(1);
+        await body.FlushAsync(context.RequestAborted).ConfigureAwait(false);
+    }
+
+    private static Task Say(HttpContext context, int status, string text)
+    {
+        context.Response.StatusCode = status;
+        context.Response.ContentType = Plain;
+        return Send(context, System.Text.Encoding.UTF8.GetBytes(text + "\n"));
+    }
+
+    private static byte[] Line(byte[] json) => [.. json, (byte)'\n'];
+
+    private static Task Send(HttpContext context, ReadOnlyMemory<byte> bytes)
+    {
+        context.Response.ContentLength = bytes.Length;
+        return HttpMethods.IsHead(context.Request.Method) ? Task.CompletedTask : context.Response.Body.WriteAsync(bytes, context.RequestAborted).AsTask();
+    }
+
+    /// <summary>Whether gzip is among the codings, and not with a quality of 0 (RFC 9110, 12.5.3).</summary>
+    internal static bool AcceptsGzip(string header)
+    {
+        foreach (var range in header.AsSpan().Split(','))
+        {
+            var coding = header.AsSpan(range).Trim();
+            var semicolon = coding.IndexOf(';');
+            var name = semicolon < 0 ? coding : coding[..semicolon].TrimEnd();
+            if (name.Equals("gzip", StringComparison.OrdinalIgnoreCase))
+            {
+                var quality = semicolon < 0 ? "" : coding[(semicolon + 1)..].Trim();
+                return !quality.StartsWith("q=", StringComparison.OrdinalIgnoreCase)
+                    || !double.TryParse(quality[2..], CultureInfo.InvariantCulture, out var q) || q > 0;
+            }
+        }
+        return false;
+    }
+
+    private static string Time(long nanoseconds) =>
+        DateTime.UnixEpoch.AddTicks(nanoseconds / 100).ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
+}
+
+/// <summary>Marks connections of the node's own administrator: from the unix socket, or from loopback.</summary>
+/// <param name="AsksForOtherHost">Whether the Host header has to be checked.</param>
+internal sealed record NodesOwn(bool AsksForOtherHost);
+
+/// <summary>One element of <c>/destinations</c>.</summary>
+internal sealed record EndpointJson(string Policy, string Destination, string Endpoint, bool InPool, int Connections, string? OutSince);
+
+/// <summary>One element of <c>/sockets</c>: the names of <c>sockets -o json</c>, and the liveness.</summary>
+internal sealed record ConnectionJson(
+    ulong Netns,
+    ulong Cookie,
+    string Local,
+    string Remote,
+    string State,
+    bool? Keepalive,
+    int? Time,
+    int? Interval,
+    int? Probes,
+    int Unanswered,
+    string Liveness,
+    int? Pid,
+    string? Command,
+    string Policy,
+    string Destination,
+    bool Managed,
+    string? Reason);
+
+[JsonSerializable(typeof(HealthReport))]
+[JsonSerializable(typeof(EndpointJson))]
+[JsonSerializable(typeof(ConnectionJson))]
+internal sealed partial class PagesJsonContext : JsonSerializerContext
+{
+    /// <summary>With quotes and arrows as they are: it is read by people, and never part of a page.</summary>
+    public static PagesJsonContext Readable { get; } = new(new JsonSerializerOptions
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    });
+}

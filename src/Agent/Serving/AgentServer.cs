@@ -1,0 +1,165 @@
+using System.Net;
+using System.Net.Sockets;
+using Keepalive.Agent.Running;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Keepalive.Agent.Serving;
+
+/// <summary>Where the service listens: <c>--listen</c> for all, <c>--listen-local</c> and a unix socket for the node's administrator, and
+/// <c>--agent-check</c>.</summary>
+/// <remarks>
+/// <code>
+///   --listen         ─► connection limit ──────────────────► HTTP ─► AgentPages
+///   --listen-local   ─► connection limit ─► the node's own ─► HTTP ─► AgentPages, and /sockets, /destinations
+///   agent.sock 0600  ─► connection limit ─► the node's own ─► HTTP
+///   --agent-check    ─► connection limit ─► AgentCheck
+/// </code>
+/// Nobody who reads slowly, or not at all, keeps others out for long: headers have to come within seconds, and answers have to be taken at
+/// some pace. Each listener has its own limit of connections, so that one that is flooded leaves the others usable.
+/// </remarks>
+internal static class AgentServer
+{
+    /// <summary>Connections to one listener at a time; more are closed at once.</summary>
+    public const int MostConnections = 512;
+
+    /// <summary>The longest name of a unix socket (sun_path without its end).</summary>
+    private const int LongestSocketPath = 107;
+
+    /// <summary>Name of the unix socket in the state directory.</summary>
+    public const string SocketName = "agent.sock";
+
+    /// <summary>Adds the listeners to a host that is being built.</summary>
+    public static void Configure(WebApplicationBuilder builder, RunOptions options, string? socketPath, ILogger logger)
+    {
+        builder.WebHost.UseKestrelCore();
+        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = endpoint => Bind(endpoint, options));
+        builder.WebHost.ConfigureKestrel((_, kestrel) =>
+        {
+            kestrel.AddServerHeader = false;
+            var limits = kestrel.Limits;
+            limits.MaxRequestBodySize = 0;
+            limits.MaxRequestHeadersTotalSize = 8 * 1024;
+            limits.MaxRequestLineSize = 2 * 1024;
+            limits.MaxRequestHeaderCount = 50;
+            limits.RequestHeadersTimeout = TimeSpan.FromSeconds(5);
+            // Prometheus asks once a minute by default, on the same connection.
+            limits.KeepAliveTimeout = TimeSpan.FromSeconds(130);
+            limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(5));
+            if (options.Listen is { } all)
+            {
+                kestrel.Listen(all, listen => Http(listen, own: null, logger));
+            }
+            if (options.ListenLocal is { } local)
+            {
+                kestrel.Listen(local, listen => Http(listen, new NodesOwn(AsksForOtherHost: true), logger));
+            }
+            if (socketPath is not null)
+            {
+                kestrel.ListenUnixSocket(socketPath, listen => Http(listen, new NodesOwn(AsksForOtherHost: false), logger));
+            }
+            foreach (var address in options.AgentChecks)
+            {
+                var check = kestrel.ApplicationServices.GetRequiredService<AgentCheck>();
+                kestrel.Listen(address, listen =>
+                {
+                    Limit(listen, logger);
+                    listen.Run(check.Serve);
+                });
+            }
+        });
+    }
+
+    /// <summary>Where the unix socket is to be, after removing one that a killed predecessor left; null where its name is too long.</summary>
+    public static string? SocketPath(string stateDirectory, ILogger logger)
+    {
+        var path = Path.Combine(Path.GetFullPath(stateDirectory), SocketName);
+        if (System.Text.Encoding.UTF8.GetByteCount(path) > LongestSocketPath)
+        {
+            ServingLog.LogNoSocket(logger, path, LongestSocketPath);
+            return null;
+        }
+        // The lock is held: it is nobody's.
+        File.Delete(path);
+        return path;
+    }
+
+    private static void Http(ListenOptions listen, NodesOwn? own, ILogger logger)
+    {
+        Limit(listen, logger);
+        listen.Protocols = HttpProtocols.Http1;
+        if (own is not null)
+        {
+            listen.Use(next => connection =>
+            {
+                connection.Features.Set(own);
+                return next(connection);
+            });
+        }
+    }
+
+    private static void Limit(ListenOptions listen, ILogger logger)
+    {
+        var count = 0;
+        var said = false;
+        listen.Use(next => async connection =>
+        {
+            try
+            {
+                if (Interlocked.Increment(ref count) > MostConnections)
+                {
+                    if (!said)
+                    {
+                        said = true;
+                        ServingLog.LogTooMany(logger, listen.EndPoint.ToString()!, MostConnections);
+                    }
+                    connection.Abort();
+                    return;
+                }
+                await next(connection).ConfigureAwait(false);
+            }
+            finally
+            {
+                Interlocked.Decrement(ref count);
+            }
+        });
+    }
+
+    private static Socket Bind(EndPoint endpoint, RunOptions options)
+    {
+        if (endpoint is UnixDomainSocketEndPoint)
+        {
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            socket.Bind(endpoint);
+            // Nobody can connect before it listens.
+            File.SetUnixFileMode(endpoint.ToString()!, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            return socket;
+        }
+        try
+        {
+            return SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
+        }
+        catch (SocketException e)
+        {
+            var option = endpoint.Equals(options.Listen) ? "--listen" : endpoint.Equals(options.ListenLocal) ? "--listen-local" : "--agent-check";
+            throw new IOException($"cannot listen on {endpoint}: {e.Message}. Choose another address with {option}.", e);
+        }
+    }
+}
+
+/// <summary>What the listeners log.</summary>
+internal static partial class ServingLog
+{
+    [LoggerMessage(EventIds.SocketUnavailable, LogLevel.Warning,
+        "There is no unix socket for /sockets and /destinations: {Path} is longer than {Most} bytes. Choose a shorter --state-dir")]
+    public static partial void LogNoSocket(ILogger logger, string path, int most);
+
+    [LoggerMessage(EventIds.TooManyConnections, LogLevel.Warning, "More than {Most} connections to {Listener} at once: those beyond are closed. This is said once")]
+    public static partial void LogTooMany(ILogger logger, string listener, int most);
+}

@@ -1,0 +1,301 @@
+using System.CommandLine;
+using System.Text.RegularExpressions;
+using Keepalive.Agent.Commands;
+using Keepalive.Config;
+using Keepalive.Config.Balancers;
+using Keepalive.Config.Compilation;
+using Keepalive.Config.Reading;
+using Keepalive.Linux.Processes;
+using Keepalive.Testbed;
+using Xunit;
+using YamlDotNet.RepresentationModel;
+using Command = Keepalive.Testbed.Command;
+
+namespace Keepalive.Agent.Tests.Deploy;
+
+/// <summary>The manifests say what the program understands, and nothing in them points to something that is not there.</summary>
+public sealed partial class ManifestTests
+{
+    /// <summary>What the port of <c>run</c> is when nobody names one: design, "Command line".</summary>
+    private const string DefaultPort = "9464";
+
+    [Fact]
+    public void EveryFile_IsParsedAndHasWhatKubernetesAsksFor()
+    {
+        var all = Manifests.All();
+
+        Assert.True(all.Count >= 12, $"only {all.Count} objects");
+        Assert.All(all, manifest =>
+        {
+            Assert.NotNull(manifest.Root.Text("apiVersion"));
+            Assert.NotEqual("", manifest.Kind);
+            if (!IsForKustomize(manifest))
+            {
+                Assert.Matches("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", manifest.Name);
+            }
+        });
+        // Two of a kind and name would be one.
+        Assert.Empty(all.Where(m => !IsForKustomize(m)).GroupBy(m => (m.Kind, m.Name)).Where(g => g.Count() > 1).Select(g => g.Key));
+    }
+
+    [Fact]
+    public void EveryFile_BelongsToSomeKustomizationAndEveryReferenceExists()
+    {
+        var referenced = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var kustomization in Manifests.All().Where(IsForKustomize))
+        {
+            var directory = Path.GetDirectoryName(Path.Combine(Repository.Root, kustomization.Path))!;
+            var files = kustomization.Root.At("configMapGenerator").Items().SelectMany(map => map.At("files").Texts());
+            foreach (var entry in kustomization.Root.At("resources").Texts().Concat(kustomization.Root.At("components").Texts()).Concat(files))
+            {
+                var path = Path.GetFullPath(Path.Combine(directory, entry[(entry.IndexOf('=', StringComparison.Ordinal) + 1)..]));
+                if (Directory.Exists(path))
+                {
+                    path = Path.Combine(path, "kustomization.yaml");
+                    // kustomize refuses a base that the overlay is in, as a cycle.
+                    Assert.False(directory.StartsWith(Path.GetDirectoryName(path)! + "/", StringComparison.Ordinal), $"{kustomization.Path}: {entry} is above it");
+                }
+                Assert.True(File.Exists(path), $"{kustomization.Path}: {entry} is not there");
+                referenced.Add(path);
+            }
+        }
+        var roots = new[] { "kustomization.yaml", "overlays/audit/kustomization.yaml", "overlays/monitored/kustomization.yaml" }
+            .Select(name => Path.Combine(Manifests.Directory, name));
+        var unused = Directory.EnumerateFiles(Manifests.Directory, "*", SearchOption.AllDirectories)
+            .Where(path => !path.EndsWith(".test.yaml", StringComparison.Ordinal))
+            .Except(referenced).Except(roots);
+        Assert.Empty(unused);
+    }
+
+    [Fact]
+    public void Arguments_AreUnderstoodByTheProgram_AlsoThoseOfTheAuditOverlay()
+    {
+        var arguments = Manifests.Container().At("args").Texts();
+        var added = Manifests.Read(Path.Combine(Manifests.Directory, "overlays", "audit", "kustomization.yaml")).Single()
+            .Root.At("patches").Items().SelectMany(patch => AddedArguments(patch.Text("patch")!)).ToList();
+
+        Assert.Equal(["--dry-run"], added);
+        foreach (var words in new[] { arguments, [.. arguments, .. added] })
+        {
+            var parsed = new RootCommand { RunCommand.Create() }.Parse(words);
+            Assert.Empty(parsed.Errors);
+            Assert.Equal("run", parsed.CommandResult.Command.Name);
+            Assert.Equal(words.Contains("--dry-run"), parsed.GetValue<bool>("--dry-run"));
+            Assert.False(parsed.GetValue<bool>("--once"));
+        }
+    }
+
+    [Fact]
+    public void Ports_AreTheProgramsOwn()
+    {
+        var container = Manifests.Container();
+        var port = container.At("ports").Named("metrics");
+        Assert.Equal(DefaultPort, port.Text("containerPort"));
+        // No --listen: the default holds.
+        Assert.DoesNotContain(container.At("args").Texts(), argument => argument.StartsWith("--listen", StringComparison.Ordinal));
+        Assert.Contains($"0.0.0.0:{DefaultPort}", RunCommand.Create().Options.Single(o => o.Name == "--listen").Description!, StringComparison.Ordinal);
+
+        foreach (var (probe, path) in new[] { ("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz") })
+        {
+            Assert.Equal(path, container.Text(probe, "httpGet", "path"));
+            Assert.Equal("metrics", container.Text(probe, "httpGet", "port"));
+        }
+        var service = Assert.Single(Manifests.Single("Service").Root.At("spec", "ports").Items());
+        Assert.Equal((DefaultPort, "metrics"), (service.Text("port"), service.Text("targetPort")));
+        Assert.Equal("metrics", Assert.Single(Manifests.Single("PodMonitor").Root.At("spec", "podMetricsEndpoints").Items()).Text("port"));
+        Assert.Equal(DefaultPort, Manifests.DaemonSet().Text("spec", "template", "metadata", "annotations", "prometheus.io/port"));
+        Assert.Contains($"EXPOSE {DefaultPort}", File.ReadAllText(Path.Combine(Repository.Root, "Dockerfile")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Capabilities_AreThoseOfTheReadmeAndTheUnit_AndNothingElse()
+    {
+        var security = Manifests.Container().At("securityContext")!;
+        var added = security.At("capabilities", "add").Texts().Order(StringComparer.Ordinal).ToList();
+
+        Assert.Equal(["ALL"], security.At("capabilities", "drop").Texts());
+        Assert.Equal("false", security.Text("privileged"));
+        Assert.Equal("0", security.Text("runAsUser"));
+        Assert.Equal("true", security.Text("readOnlyRootFilesystem"));
+
+        var readme = File.ReadAllText(Path.Combine(Repository.Root, "README.md"));
+        var section = readme[readme.IndexOf("\n## On a cluster\n", StringComparison.Ordinal)..];
+        section = section[..section.IndexOf("\n## ", 4, StringComparison.Ordinal)];
+        Assert.Equal(added, TableOfCapabilities().Matches(section).Select(match => match.Groups[1].Value).Order(StringComparer.Ordinal));
+
+        Assert.Equal(
+            added.Select(name => "CAP_" + name),
+            SystemdUnit.Read()["CapabilityBoundingSet"].Single().Split(' ').Order(StringComparer.Ordinal));
+
+        // All the program asks for, or what CAP_SYS_ADMIN stands for.
+        var stoodFor = new[] { Capability.Bpf, Capability.Perfmon };
+        Assert.All(Enum.GetValues<Capability>().Except(stoodFor), c => Assert.Contains(Capabilities.Name(c)["CAP_".Length..], added));
+    }
+
+    [Fact]
+    public void Pod_IsAllowedByItsNamespaceAndByItsNode()
+    {
+        var pod = Manifests.DaemonSet().At("spec", "template", "spec")!;
+        Assert.Equal("true", pod.Text("hostPID"));
+        Assert.Null(pod.At("hostNetwork"));
+        Assert.Equal("privileged", Manifests.Single("Namespace").Root.Text("metadata", "labels", "pod-security.kubernetes.io/enforce"));
+        Assert.Equal("RuntimeDefault", Manifests.Container().Text("securityContext", "seccompProfile", "type"));
+        Assert.Equal("Unconfined", Manifests.Container().Text("securityContext", "appArmorProfile", "type"));
+        Assert.Equal("spc_t", Manifests.Container().Text("securityContext", "seLinuxOptions", "type"));
+        // A priority that some providers tie to a quota.
+        var quota = Assert.Single(Manifests.Single("ResourceQuota").Root.At("spec", "scopeSelector", "matchExpressions").Items());
+        Assert.Equal([pod.Text("priorityClassName")!], quota.At("values").Texts());
+        Assert.Equal("Exists", Assert.Single(pod.At("tolerations").Items()).Text("operator"));
+        // What is not used is not asked for.
+        Assert.Equal(Manifests.Single("ServiceAccount").Name, pod.Text("serviceAccountName"));
+        Assert.Equal("false", pod.Text("automountServiceAccountToken"));
+        Assert.DoesNotContain(Manifests.All(), manifest => manifest.Kind.EndsWith("Role", StringComparison.Ordinal) || manifest.Kind.EndsWith("Binding", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Labels_ThatSelect_AreThoseOfTheTemplate()
+    {
+        var template = Manifests.DaemonSet().At("spec", "template", "metadata", "labels").Pairs();
+        foreach (var selector in new[]
+        {
+            Manifests.DaemonSet().At("spec", "selector", "matchLabels"),
+            Manifests.Single("Service").Root.At("spec", "selector"),
+            Manifests.Single("PodMonitor").Root.At("spec", "selector", "matchLabels"),
+        })
+        {
+            Assert.NotEmpty(selector.Pairs());
+            Assert.All(selector.Pairs(), wanted => Assert.Equal(wanted.Value, template.GetValueOrDefault(wanted.Key)));
+        }
+        // The alerts go by the job that the PodMonitor makes of this label.
+        Assert.Equal("keepalive-agent", template[Manifests.Single("PodMonitor").Root.Text("spec", "jobLabel")!]);
+    }
+
+    [Fact]
+    public void Mounts_AreWhatTheProgramReadsAndWrites()
+    {
+        var pod = Manifests.DaemonSet().At("spec", "template", "spec")!;
+        var mounts = Manifests.Container().At("volumeMounts").Items().ToDictionary(m => m.Text("name")!, m => (Path: m.Text("mountPath"), ReadOnly: m.Text("readOnly")));
+        Assert.Equal(pod.At("volumes").Items().Select(v => v.Text("name")!).Order(), mounts.Keys.Order());
+
+        Assert.Equal((CommonOptions.DefaultStateDirectory, null), mounts["run"]);
+        var run = pod.At("volumes").Named("run");
+        Assert.Equal((CommonOptions.DefaultStateDirectory, "DirectoryOrCreate"), (run.Text("hostPath", "path"), run.Text("hostPath", "type")));
+        Assert.Equal(("/sys/fs/cgroup", "true"), mounts["cgroup"]);
+        Assert.Equal("/sys/fs/cgroup", pod.At("volumes").Named("cgroup").Text("hostPath", "path"));
+
+        var policies = Manifests.Container().At("args").Texts().Single(a => a.StartsWith("--policies=", StringComparison.Ordinal))["--policies=".Length..];
+        Assert.Equal((policies, "true"), mounts["policies"]);
+        var generated = Manifests.Read(Path.Combine(Manifests.Base, "kustomization.yaml")).Single().Root.At("configMapGenerator").Items().Select(map => map.Text("name"));
+        Assert.Contains(pod.At("volumes").Named("policies").Text("configMap", "name"), generated);
+    }
+
+    [Fact]
+    public void Image_HasTheNameAndTheVersionOfTheProgram()
+    {
+        Assert.Equal("keepalive-agent", Manifests.Container().Text("image"));
+        var image = Assert.Single(Manifests.Read(Path.Combine(Manifests.Base, "kustomization.yaml")).Single().Root.At("images").Items());
+        Assert.Equal("keepalive-agent", image.Text("name"));
+        Assert.Equal(typeof(RunCommand).Assembly.GetName().Version!.ToString(3), image.Text("newTag"));
+        Assert.Contains($"docker build --tag keepalive-agent:{image.Text("newTag")} ", File.ReadAllText(Path.Combine(Repository.Root, "Makefile")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ImageBuild_FindsEveryFileThatItIsLetSee()
+    {
+        var seen = File.ReadLines(Path.Combine(Repository.Root, ".dockerignore")).Where(line => line.StartsWith('!')).Select(line => line[1..]).ToList();
+        Assert.Contains("src", seen);
+        Assert.All(seen, path => Assert.True(Path.Exists(Path.Combine(Repository.Root, path)), path));
+        var scripts = ScriptInDockerfile().Matches(File.ReadAllText(Path.Combine(Repository.Root, "Dockerfile"))).Select(match => match.Value);
+        Assert.All(scripts.Append("scripts/bpf"), script => Assert.Contains(script, seen));
+    }
+
+    [Fact]
+    public void Policies_AreCompiledWithoutAnErrorAndKeepConnectionsThroughTheBalancer()
+    {
+        var read = PolicyReader.Read([Path.Combine(Manifests.Base, "policies")]);
+        var compiled = PolicyCompiler.Compile(read.Resources, new CompilerOptions());
+        var balancer = BalancerPresets.Find("aws-nlb")!;
+        var (remarks, verdicts) = BalancerCheck.Check(compiled, [balancer]);
+
+        Assert.Equal(350, balancer.IdleTimeout);
+        Assert.DoesNotContain(read.Diagnostics.Concat(compiled.Diagnostics).Concat(remarks), d => d.Severity >= Severity.Warning);
+        Assert.Equal("bookinfo/tcp-keepalive", Assert.Single(verdicts).Policy);
+        Assert.NotEmpty(compiled.Policy.Rules);
+    }
+
+    [Theory]
+    [InlineData(".", 6)]
+    [InlineData("overlays/audit", 6)]
+    [InlineData("overlays/monitored", 9)]
+    public void Kustomization_IsBuiltByKubectl(string directory, int objects)
+    {
+        if (!Command.Exists("kubectl"))
+        {
+            Assert.Skip("kubectl is not installed");
+        }
+        var built = Command.Run("kubectl", "kustomize", Path.Combine(Manifests.Directory, directory));
+        var stream = new YamlStream();
+        stream.Load(new StringReader(built.Output));
+
+        Assert.Equal(objects, stream.Documents.Count);
+        Assert.All(stream.Documents, document =>
+            Assert.Equal("keepalive-agent", document.RootNode.Text("metadata", document.RootNode.Text("kind") == "Namespace" ? "name" : "namespace")));
+        var agent = stream.Documents.Single(d => d.RootNode.Text("kind") == "DaemonSet").RootNode.At("spec", "template", "spec", "containers").Items().Single();
+        Assert.Matches(@"^keepalive-agent:\d+\.\d+\.\d+$", agent.Text("image"));
+        Assert.Equal(directory == "overlays/audit", agent.At("args").Texts().Contains("--dry-run"));
+        var policies = stream.Documents.Single(d => d.RootNode.Text("metadata", "name") == "keepalive-policies").RootNode;
+        Assert.Equal(File.ReadAllText(Path.Combine(Manifests.Base, "policies", "policy.yaml")), policies.Text("data", "policy.yaml"));
+    }
+
+    [Fact]
+    public void OverlayOfTheReadme_IsBuiltByKubectl()
+    {
+        if (!Command.Exists("kubectl"))
+        {
+            Assert.Skip("kubectl is not installed");
+        }
+        var text = OverlayInReadme().Match(File.ReadAllText(Path.Combine(Repository.Root, "README.md"))).Groups[1].Value;
+        var directory = Directory.CreateTempSubdirectory("keepalive-overlay");
+        try
+        {
+            // The repository is here, and not to be fetched.
+            var here = Path.GetRelativePath(directory.FullName, Manifests.Directory);
+            File.WriteAllText(Path.Combine(directory.FullName, "kustomization.yaml"), RemoteBase().Replace(text, $"- {here}"));
+            File.WriteAllText(Path.Combine(directory.FullName, "policy.yaml"), "kind: Mine\n");
+            var built = Command.Run("kubectl", "kustomize", directory.FullName).Output;
+            Assert.Contains("image: registry.example.com/keepalive-agent:0.1.0\n", built, StringComparison.Ordinal);
+            Assert.Contains("    kind: Mine\n", built, StringComparison.Ordinal);
+            Assert.DoesNotContain("ConnectionPolicy", built, StringComparison.Ordinal);
+        }
+        finally
+        {
+            directory.Delete(recursive: true);
+        }
+    }
+
+    private static bool IsForKustomize(Manifest manifest) => manifest.Root.Text("apiVersion")!.StartsWith("kustomize.config.k8s.io/", StringComparison.Ordinal);
+
+    /// <summary>What a JSON patch (RFC 6902) adds to the container's arguments.</summary>
+    private static IEnumerable<string> AddedArguments(string patch)
+    {
+        var stream = new YamlStream();
+        stream.Load(new StringReader(patch));
+        foreach (var step in stream.Documents[0].RootNode.Items())
+        {
+            Assert.Equal(("add", "/spec/template/spec/containers/0/args/-"), (step.Text("op"), step.Text("path")));
+            yield return step.Text("value")!;
+        }
+    }
+
+    [GeneratedRegex("```yaml\n(# kustomization.yaml\n.*?)```", RegexOptions.Singleline)]
+    private static partial Regex OverlayInReadme();
+
+    [GeneratedRegex("scripts/[a-z-]+")]
+    private static partial Regex ScriptInDockerfile();
+
+    [GeneratedRegex("^- github.*$", RegexOptions.Multiline)]
+    private static partial Regex RemoteBase();
+
+    [GeneratedRegex("^\\| `([A-Z_]+)` \\|", RegexOptions.Multiline)]
+    private static partial Regex TableOfCapabilities();
+}

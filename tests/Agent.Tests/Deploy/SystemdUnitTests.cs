@@ -1,0 +1,47 @@
+using System.CommandLine;
+using Keepalive.Agent.Commands;
+using Xunit;
+using Command = Keepalive.Testbed.Command;
+
+namespace Keepalive.Agent.Tests.Deploy;
+
+public sealed class SystemdUnitTests
+{
+    [Fact]
+    public void ExecStart_IsUnderstoodByTheProgram()
+    {
+        var words = SystemdUnit.Read()["ExecStart"].Single().Split(' ');
+        Assert.Equal("/opt/keepalive/keepalive-agent", words[0]);
+        Assert.Empty(new RootCommand { RunCommand.Create() }.Parse(words[1..]).Errors);
+    }
+
+    [Fact]
+    public void RuntimeDirectory_IsTheProgramsOwnAndOutlivesIt()
+    {
+        var unit = SystemdUnit.Read();
+        Assert.Equal(CommonOptions.DefaultStateDirectory, "/run/" + unit["RuntimeDirectory"].Single());
+        Assert.Equal("yes", unit["RuntimeDirectoryPreserve"].Single());
+    }
+
+    [Fact]
+    public void Unit_IsValidToSystemd()
+    {
+        if (!Command.Exists("systemd-analyze"))
+        {
+            Assert.Skip("systemd is not installed");
+        }
+        var directory = Directory.CreateTempSubdirectory("keepalive-unit");
+        try
+        {
+            // As it is, but for a program that is there.
+            var copy = Path.Combine(directory.FullName, Path.GetFileName(SystemdUnit.Path));
+            File.WriteAllText(copy, File.ReadAllText(SystemdUnit.Path).Replace("/opt/keepalive/keepalive-agent", "/bin/true", StringComparison.Ordinal));
+            var verified = Command.Try(["systemd-analyze", "verify", "--man=no", copy]);
+            Assert.Equal((0, ""), (verified.ExitCode, verified.Output + verified.Error));
+        }
+        finally
+        {
+            directory.Delete(recursive: true);
+        }
+    }
+}

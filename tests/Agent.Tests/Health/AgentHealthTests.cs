@@ -1,0 +1,79 @@
+using Keepalive.Agent.Health;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Health;
+
+/// <summary>When the service is ready, and what it says where it is not.</summary>
+public sealed class AgentHealthTests
+{
+    private readonly ManualTime _time = new();
+    private readonly AgentHealth _health;
+
+    public AgentHealthTests()
+    {
+        _health = new AgentHealth(_time, TimeSpan.FromSeconds(5));
+        _health.PoliciesLoaded(3);
+    }
+
+    [Fact]
+    public void Report_BeforeTheFirstPass_NotReady()
+    {
+        Assert.False(_health.Report().Ready);
+        Assert.Contains("first pass", Assert.Single(_health.Report().Problems), StringComparison.Ordinal);
+        Assert.True(_health.PassDone(null, null));
+        Assert.False(_health.PassDone(null, null));
+        Assert.Equal(new HealthReport(true, 3, true, "2026-11-23T12:00:00Z", []), _health.Report() with { Problems = [] });
+        Assert.Empty(_health.Report().Problems);
+    }
+
+    [Fact]
+    public void Report_FirstPassFails_NotReadyUntilOneDoesNot()
+    {
+        Assert.False(_health.PassDone("netlink: ENOBUFS", null));
+        Assert.False(_health.Report().Ready);
+        Assert.Contains("netlink: ENOBUFS", Assert.Single(_health.Report().Problems), StringComparison.Ordinal);
+        Assert.True(_health.PassDone(null, null));
+        Assert.True(_health.Report().Ready);
+        _health.PassDone("again", null);
+        Assert.False(_health.Report().Ready);
+    }
+
+    [Fact]
+    public void Report_PoliciesRefused_StillReadyAndSaysWhy()
+    {
+        _health.PassDone(null, null);
+        _health.PoliciesRefused(Enumerable.Range(0, 30).Select(i => $"p.yaml:{i}:1: error KA001: wrong"));
+        var report = _health.Report();
+        Assert.True(report.Ready);
+        Assert.False(report.PoliciesValid);
+        Assert.Equal(3, report.Policies);
+        Assert.Equal("and 10 more", report.Problems[^1]);
+        Assert.Contains("p.yaml:0:1: error KA001: wrong", report.Problems);
+        _health.PoliciesLoaded(4);
+        Assert.Empty(_health.Report().Problems);
+    }
+
+    [Fact]
+    public void IsStuck_NothingHeardOfThePasses_AfterItsPatience()
+    {
+        _health.PassDone(null, null);
+        _time.Advance(_health.Patience);
+        Assert.False(_health.IsStuck);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.True(_health.IsStuck);
+        Assert.False(_health.Report().Ready);
+        _health.Beat();
+        Assert.False(_health.IsStuck);
+        Assert.True(_health.Report().Ready);
+    }
+
+    [Fact]
+    public void Report_Stopping_NotReady()
+    {
+        _health.PassDone(null, "no libpcap");
+        Assert.Contains("no libpcap", Assert.Single(_health.Report().Problems), StringComparison.Ordinal);
+        Assert.True(_health.Report().Ready);
+        _health.Stopping();
+        Assert.False(_health.Report().Ready);
+    }
+}

@@ -1,0 +1,212 @@
+using System.Buffers.Binary;
+using System.Diagnostics.Metrics;
+using System.Net;
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Capture;
+using Keepalive.Agent.Liveness;
+using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Tests.Apply;
+using Keepalive.Agent.Tests.Capture;
+using Keepalive.Linux.Packets;
+using Keepalive.Linux.Sockets;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Liveness;
+
+/// <summary>What captured segments come to for a connection that is watched: here a client's, with a second between probes and three of them.</summary>
+public sealed class LivenessMonitorTests : IDisposable
+{
+    private const ulong Namespace = 4026531840;
+    private const ulong Cookie = 7;
+    private const string Client = "10.0.0.1:40000";
+    private const string Server = "10.0.0.2:443";
+
+    private readonly Clock _clock = new();
+    private readonly MetricCatalogue _metrics = new();
+    private readonly LivenessMonitor _monitor;
+    private readonly MeterListener _listener = new();
+    private readonly Frames _frames;
+    private Deaths _deaths;
+    private long _probes;
+
+    public LivenessMonitorTests()
+    {
+        _monitor = new LivenessMonitor(new LivenessLog(NullLogger.Instance), _clock, captures: true);
+        _monitor.BeginNamespace(Namespace);
+        _monitor.Socket(new SocketRecord
+        {
+            Namespace = Namespace,
+            Cookie = Cookie,
+            Local = Endpoint(Client),
+            Remote = Endpoint(Server),
+            State = TcpState.Established,
+            Current = new KeepaliveOptions(true, 1, 1, 3),
+            Rule = Rig.PolicyFor("10.0.0.2", "time: 1s, interval: 1s, probes: 3").Policy.Rules[0],
+        });
+        _monitor.EndNamespace(Namespace);
+        _frames = new Frames(Assert.Single(_monitor.Demands()).Scope);
+        _listener.SetMeasurementEventCallback<long>(Measured);
+        _listener.EnableMeasurementEvents(_metrics.Probes);
+        _listener.EnableMeasurementEvents(_metrics.ConnectionsDead);
+        _listener.Start();
+        Captured(0, Server, 1, TcpFlags.Ack);
+        Captured(0, Client, 1, TcpFlags.Ack);
+    }
+
+    [Theory]
+    [InlineData(12_345)]    // of data that may not have been captured
+    [InlineData(-12_345)]
+    [InlineData(0)]
+    public void Reset_NotTakenByTheKernel_IsNoDeathAndTheRealOneIsNoticed(int sequence)
+    {
+        Captured(1, Server, sequence, TcpFlags.Rst);
+        Captured(1.001, Client, 1, TcpFlags.Ack);   // the challenge
+        Assert.Equal(new Deaths(0, 0), Count(5));
+
+        foreach (var second in (int[])[6, 7, 8])
+        {
+            Captured(second, Client, 0, TcpFlags.Ack);
+        }
+        Captured(9, Client, 1, TcpFlags.Rst | TcpFlags.Ack);
+        Assert.Equal(new Deaths(Probes: 1, Reset: 0), Count(9));
+    }
+
+    [Fact]
+    public void Reset_WithTheExpectedNumber_IsADeathAtOnce()
+    {
+        Captured(1, Server, 1, TcpFlags.Rst | TcpFlags.Ack);
+
+        Assert.Equal(new Deaths(Probes: 0, Reset: 1), Count(1));
+    }
+
+    [Fact]
+    public void Reset_BehindDataThatWasNotCaptured_IsADeathIfTheConnectionDoesNotGoOn()
+    {
+        Captured(1, Server, 501, TcpFlags.Rst | TcpFlags.Ack);
+        Assert.Equal(new Deaths(Probes: 0, Reset: 0), Count(1.5));
+        Assert.Equal(new Deaths(Probes: 0, Reset: 1), Count(3));
+    }
+
+    [Fact]
+    public void Reset_BehindDataThatWasNotCaptured_IsADeathIfTheKernelHasItNoMore()
+    {
+        Captured(1, Server, 501, TcpFlags.Rst | TcpFlags.Ack);
+        _monitor.BeginNamespace(Namespace);
+        _monitor.EndNamespace(Namespace);
+
+        Assert.Equal(new Deaths(Probes: 0, Reset: 1), Count(1.1));
+        Assert.Equal(new Deaths(Probes: 0, Reset: 1), Count(9));
+    }
+
+    [Fact]
+    public void WindowProbe_TheFirstThatWasCaptured_IsCountedApart()
+    {
+        Captured(2, Client, 500, TcpFlags.Ack);   // behind data that was not captured: either that, or a probe
+        Captured(2.001, Server, 1, TcpFlags.Ack, acknowledged: 501, window: 0);
+        Captured(5, Client, 500, TcpFlags.Ack);
+        Captured(5.001, Server, 1, TcpFlags.Ack, acknowledged: 501, window: 0);
+        Captured(6, Server, 1, TcpFlags.Ack, acknowledged: 501);
+        Assert.Equal(0, Probes(6));
+
+        Captured(7.1, Client, 500, TcpFlags.Ack);
+        Captured(7.101, Server, 1, TcpFlags.Ack, acknowledged: 501);
+        Assert.Equal(1, Probes(8));
+    }
+
+    public void Dispose()
+    {
+        _listener.Dispose();
+        _metrics.Dispose();
+    }
+
+    private void Captured(double seconds, string from, int sequence, TcpFlags flags, uint acknowledged = 1, ushort window = 500)
+    {
+        _clock.Seconds = seconds;
+        _frames.Next(_clock.Nanoseconds, new Frame
+        {
+            Source = from,
+            Destination = from == Client ? Server : Client,
+            Sequence = unchecked((uint)sequence),
+            Acknowledged = acknowledged,
+            Flags = flags,
+            Window = window,
+        }.ToBytes());
+        _monitor.Take(_frames);
+    }
+
+    private Deaths Count(double seconds)
+    {
+        _clock.Seconds = seconds;
+        _monitor.CheckOverdue();
+        _monitor.Publish(_metrics);
+        return _deaths;
+    }
+
+    private long Probes(double seconds)
+    {
+        Count(seconds);
+        return _probes;
+    }
+
+    private void Measured(Instrument instrument, long value, ReadOnlySpan<KeyValuePair<string, object?>> tags, object? state)
+    {
+        if (ReferenceEquals(instrument, _metrics.Probes))
+        {
+            _probes += value;
+            return;
+        }
+        foreach (var (name, cause) in tags)
+        {
+            _deaths = (name, cause) switch
+            {
+                ("cause", "probes") => _deaths with { Probes = _deaths.Probes + (int)value },
+                ("cause", "reset") => _deaths with { Reset = _deaths.Reset + (int)value },
+                _ => _deaths,
+            };
+        }
+    }
+
+    private static SocketEndpoint Endpoint(string text)
+    {
+        var endpoint = IPEndPoint.Parse(text);
+        return new SocketEndpoint(BinaryPrimitives.ReadUInt128BigEndian(endpoint.Address.MapToIPv6().GetAddressBytes()), (ushort)endpoint.Port);
+    }
+
+    private readonly record struct Deaths(int Probes, int Reset);
+
+    private sealed class Clock : TimeProvider
+    {
+        public double Seconds { get; set; }
+
+        public long Nanoseconds => (GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks * 100;
+
+        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch.AddDays(20_000).AddTicks((long)(Seconds * TimeSpan.TicksPerSecond));
+    }
+
+    /// <summary>One frame at a time.</summary>
+    private sealed class Frames(int scope) : IPacketSource
+    {
+        private byte[]? _bytes;
+        private long _time;
+        private long _number;
+
+        public void Next(long time, byte[] bytes) => (_time, _bytes) = (time, bytes);
+
+        public bool TryRead(out CapturedPacket packet)
+        {
+            packet = default;
+            if (_bytes is not { } bytes)
+            {
+                return false;
+            }
+            _bytes = null;
+            packet = new CapturedPacket(++_number, _time, LinkType.Ethernet, bytes, bytes.Length, scope);
+            return true;
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+}

@@ -1,0 +1,93 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Reports;
+using Keepalive.Agent.Running;
+using Keepalive.Agent.Tests.Apply;
+using Keepalive.Config.Compilation;
+using Keepalive.Linux.Sockets;
+using Microsoft.Extensions.Logging;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Reports;
+
+/// <summary>How many lines many changes are.</summary>
+public sealed class ChangeLogTests
+{
+    private const int Many = 20_000;
+
+    private static readonly CompiledRule Rule = Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy.Rules[0];
+    private readonly ManualTime _time = new();
+
+    [Fact]
+    public void Socket_TwentyThousandChangesInASecond_AreFewLinesAndTheirSum()
+    {
+        var logger = new Lines(LogLevel.Information);
+        var log = new ChangeLog(logger, _time);
+        for (var i = 0; i < Many; i++)
+        {
+            log.Socket(Changed(i));
+            if (i % 1000 == 999)
+            {
+                log.EndPass();   // passes may be shorter than a second
+            }
+        }
+        Assert.Equal(50, logger.Said.Count);
+        Assert.All(logger.Said, line => Assert.Equal(EventIds.SocketSet, line.Id));
+        Assert.Contains("keepalive off → on, time 7200s → 60s", logger.Said[0].Text, StringComparison.Ordinal);
+        Assert.Contains($"policy {Rule.Policy}, destination {Rule.Destination}", logger.Said[0].Text, StringComparison.Ordinal);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        log.EndPass();
+        Assert.Equal(EventIds.SocketsLeftOut, logger.Said[^1].Id);
+        Assert.Contains($"{Many - 50} more", logger.Said[^1].Text, StringComparison.Ordinal);
+
+        // The next second has lines of its own, and what was left out is not said again.
+        log.Socket(Changed(1));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        log.EndPass();
+        Assert.Equal(52, logger.Said.Count);
+    }
+
+    [Fact]
+    public void Socket_AtDebug_EveryChangeIsThere()
+    {
+        var logger = new Lines(LogLevel.Debug);
+        var log = new ChangeLog(logger, _time);
+        for (var i = 0; i < Many; i++)
+        {
+            log.Socket(Changed(i));
+        }
+        Assert.Equal(Many, logger.Said.Count(line => line.Id == EventIds.SocketSet));
+        Assert.Equal(50, logger.Said.Count(line => line.Level == LogLevel.Information));
+    }
+
+    private static SocketRecord Changed(int cookie) => new()
+    {
+        Namespace = 1,
+        Cookie = (ulong)cookie,
+        Local = default,
+        Remote = default,
+        State = TcpState.Established,
+        Outcome = SocketOutcome.Managed,
+        Changed = true,
+        Replaced = new KeepaliveOptions(false, 7200, 75, 9),
+        Current = new KeepaliveOptions(true, 60, 75, 9),
+        Rule = Rule,
+    };
+
+    private sealed class Lines(LogLevel least) : ILogger
+    {
+        public List<(LogLevel Level, int Id, string Text)> Said { get; } = [];
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= least;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (IsEnabled(logLevel))
+            {
+                Said.Add((logLevel, eventId.Id, formatter(state, exception)));
+            }
+        }
+    }
+}

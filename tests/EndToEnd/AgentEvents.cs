@@ -1,0 +1,14 @@
+namespace Keepalive.EndToEnd;
+
+/// <summary>Event ids of the agent's log that tests wait for. They are a contract: written down here once more, not taken from the program.</summary>
+internal static class AgentEvents
+{
+    public const int Started = 1;
+    public const int Ready = 8;
+    public const int PolicyLoaded = 10;
+    public const int PolicyRefused = 11;
+    public const int SocketSet = 20;
+    public const int SocketsLeftOut = 24;
+    public const int EndpointOut = 41;
+    public const int EndpointBack = 42;
+}

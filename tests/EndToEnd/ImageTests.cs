@@ -1,0 +1,197 @@
+using System.Globalization;
+using System.Text.Json;
+using Keepalive.Agent.Tests.Deploy;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>The image's files alone, read-only, under exactly the DaemonSet's capabilities: everything works that is to work there.</summary>
+public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
+{
+    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues Set = new(true, 60, 10, 6);
+
+    private readonly Lab _lab;
+    private readonly ImageRoot _image;
+    private readonly string _address;
+    private readonly int _port;
+
+    public ImageTests(Shared shared)
+    {
+        Live.Require("bash", "capsh", "dpkg", "ldd", "mount");
+        _image = shared.Image;
+        _image.ForgetState();
+        _lab = new Lab();
+        // The agent sees the whole machine here: an address that no other test, nor one of another run, has connections to.
+        _address = string.Create(CultureInfo.InvariantCulture, $"198.18.{Environment.ProcessId / 250 % 250}.{Environment.ProcessId % 250 + 1}");
+        _lab.AddServerAddress(_address);
+        _port = _lab.Server.Listen();
+    }
+
+    [Fact]
+    public void Image_HasBothProgramsAndTheNativeLibraries_AndNoShell()
+    {
+        Assert.True(_image.Has(_image.EntryPoint));
+        Assert.True(_image.Has(_image.Programs + "/keepalive-sim"));
+        Assert.Equal(["libpcap0.8", "libbpf1", "libelf1", "zlib1g"], _image.NativePackages);
+        Assert.False(_image.Has("/usr/bin") || _image.Has("/bin") || _image.Has("/tmp"));
+
+        var simulator = Run(program: _image.Programs + "/keepalive-sim", arguments: "balancers");
+        Assert.Equal((0, ""), (simulator.ExitCode, simulator.Error));
+        Assert.Contains("aws-nlb", simulator.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Support_SaysTheSameAsOutsideWithEveryPrivilege()
+    {
+        var outside = Answers(ProgramRun.ToEnd([ProgramRun.AgentPath, "support", "-o", "json"]));
+        var inside = Answers(Run(arguments: ["support", "-o", "json"]));
+
+        Assert.Contains("yes", inside.Values);
+        Assert.Equal(outside, inside);
+    }
+
+    [Theory]
+    [InlineData("bpf")]
+    [InlineData("pidfd")]
+    public void RunOnce_SetsTheSocketsOfTheWholeNode(string datapath)
+    {
+        int id = _lab.Client.Connect(_address, _port);
+        _image.WritePolicies(PolicyText.For(_address, "time: 60s, interval: 10s, probes: 6"));
+
+        var run = Run(arguments: ["run", "--policies=/etc/keepalive-agent/policies", "--once", "--datapath", datapath]);
+
+        Assert.True(run.ExitCode == 0, run.Output + run.Error);
+        Assert.Contains($"→ {_address}:{_port}", run.Output, StringComparison.Ordinal);
+        Assert.Equal(Set, _lab.Client.Get(id));
+        Assert.True(File.Exists(Path.Combine(_image.StateDirectory, "state")));
+    }
+
+    [Fact]
+    public void Run_WithTheManifestsArguments_HasItsCapabilitiesAndStopsCleanly()
+    {
+        _image.WritePolicies(PolicyText.For(_address, "time: 60s, interval: 10s, probes: 6"));
+        int id = _lab.Client.Connect(_address, _port);
+        // In the client's network namespace, as a pod in one of its own, where the port is free.
+        using var run = new ProgramRun(_image.CommandLine([.. Manifests.Container().At("args").Texts(), "--restore-on-exit"]), _lab.Client);
+
+        Eventually.True(() => _lab.Client.Get(id) == Set, TimeSpan.FromSeconds(30));
+        var expected = ImageRoot.Capabilities.Select(name => (ulong)1 << (int)Enum.Parse<Number>(name)).Aggregate((a, b) => a | b);
+        foreach (var set in new[] { "CapPrm", "CapEff", "CapBnd" })
+        {
+            Assert.Equal(expected, StatusMask(run.Pid, set));
+        }
+        Assert.Equal(0ul, StatusMask(run.Pid, "CapInh"));
+        Assert.Contains("keepalive_agent_info{", _lab.Client.Run("curl", "-sS", "http://127.0.0.1:9464/metrics").Output, StringComparison.Ordinal);
+
+        run.Terminate();
+        Assert.True(run.WaitForExit() == 0, run.Error);
+        Assert.Equal(Untouched, _lab.Client.Get(id));
+        // JSON, as the manifest asks for, and nothing that went wrong.
+        Assert.All(run.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries), line =>
+        {
+            using var entry = JsonDocument.Parse(line);
+            Assert.Contains(entry.RootElement.GetProperty("LogLevel").GetString(), new[] { "Information", "Debug" });
+        });
+    }
+
+    [Fact]
+    public void Probes_AreCapturedAndReadFromAFile()
+    {
+        int id = _lab.Client.Connect(_address, _port);
+        _lab.Client.EnableKeepalive(id, idle: 1, interval: 1, count: 5);
+        using var live = new ProgramRun(_image.CommandLine(["probes", "--interface", Lab.ClientInterface, "-o", "json"]), _lab.Client);
+        live.WaitForLine(line => line.Contains("\"kind\":\"reply\"", StringComparison.Ordinal));
+        live.Signal("INT");
+        Assert.True(live.WaitForExit() == 0, live.Error);
+
+        // What is read from a file needs no privilege: the state directory is what can be written to.
+        using (var tcpdump = new ProgramRun(
+            ["tcpdump", "-i", Lab.ClientInterface, "-w", Path.Combine(_image.StateDirectory, "a.pcap"), "-U", "-Z", "root", "-c", "6", "tcp"], _lab.Client))
+        {
+            Assert.True(tcpdump.WaitForExit() == 0, tcpdump.Error);
+        }
+        var read = Run(arguments: ["probes", "/run/keepalive-agent/a.pcap", "-o", "json"]);
+        Assert.True(read.ExitCode == 0, read.Error);
+        Assert.Contains("\"kind\":\"probe\"", read.Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>What the README's table says is lost without each.</summary>
+    [Theory]
+    [InlineData("SYS_ADMIN", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once" }, 3, "CAP_SYS_ADMIN is missing")]
+    [InlineData("SYS_PTRACE", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once" }, 3, "CAP_SYS_PTRACE is missing")]
+    [InlineData("NET_ADMIN", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once" }, 0, "using pidfd")]
+    [InlineData("NET_RAW", new[] { "probes", "--interface", "lo" }, 3, "CAP_NET_RAW is missing")]
+    [InlineData("DAC_READ_SEARCH", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once", "--datapath", "pidfd" }, 4, "no process was found")]
+    public void WithoutACapability_ItIsAsTheReadmeSays(string capability, string[] arguments, int exitCode, string said)
+    {
+        _image.WritePolicies(PolicyText.For(_address, "time: 60s, interval: 10s, probes: 6"));
+        // An application of another user, where a FUSE file system is mounted.
+        using var application = new ProgramRun(
+            [
+                "unshare", "--mount", "--propagation", "private", "--", "bash", "-c",
+                $"""
+                set -e
+                exec 9<>/dev/fuse
+                mkdir -p '{_image.StateDirectory}/fuse'
+                mount -i -t fuse none '{_image.StateDirectory}/fuse' -o fd=9,rootmode=40000,user_id=0,group_id=0
+                exec setpriv --reuid 65534 --regid 65534 --clear-groups --pdeathsig KILL bash -c 'exec 3<>/dev/tcp/{_address}/{_port}; echo connected; exec sleep 300 9<&-'
+                """,
+            ],
+            _lab.Client);
+        application.WaitForLine(line => line == "connected");
+        Assert.Contains(capability, ImageRoot.Capabilities);
+
+        var without = Run(capability, arguments: arguments);
+        Assert.Equal(exitCode, without.ExitCode);
+        Assert.Contains(said, without.Output + without.Error, StringComparison.Ordinal);
+
+        // And with all of them it is set.
+        if (arguments[0] == "run")
+        {
+            var with = Run(arguments: arguments);
+            Assert.True(with.ExitCode == 0, with.Output + with.Error);
+            Assert.Equal("keepalive", Assert.Single(Ss.Read(_lab.Client), s => s.Remote.ToString() == $"{_address}:{_port}").Timer);
+        }
+    }
+
+    public void Dispose()
+    {
+        _lab?.Dispose();
+    }
+
+    /// <summary>One image for all of these tests, put together by the first that can run.</summary>
+    public sealed class Shared : IDisposable
+    {
+        private ImageRoot? _image;
+
+        internal ImageRoot Image => _image ??= new ImageRoot();
+
+        public void Dispose() => _image?.Dispose();
+    }
+
+    private CommandResult Run(string? without = null, string? program = null, params string[] arguments) =>
+        ProgramRun.ToEnd(_image.CommandLine(arguments, without, program: program), _lab.Client);
+
+    private static Dictionary<string, string> Answers(CommandResult support)
+    {
+        Assert.True(support.ExitCode == 0, support.Error);
+        return support.Lines.Select(line => JsonDocument.Parse(line).RootElement)
+            .Where(feature => feature.TryGetProperty("feature", out _))
+            .ToDictionary(feature => feature.GetProperty("feature").GetString()!, feature => feature.GetProperty("answer").GetString()!);
+    }
+
+    private static ulong StatusMask(int pid, string name) =>
+        ulong.Parse(File.ReadLines($"/proc/{pid}/status").First(line => line.StartsWith(name + ":", StringComparison.Ordinal))[(name.Length + 1)..].Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+
+    /// <summary>capability.h, by the names Kubernetes has for them.</summary>
+    private enum Number
+    {
+        DAC_READ_SEARCH = 2,
+        NET_ADMIN = 12,
+        NET_RAW = 13,
+        SYS_PTRACE = 19,
+        SYS_ADMIN = 21,
+    }
+}
