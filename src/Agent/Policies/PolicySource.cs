@@ -26,6 +26,7 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
     private string _signature = "";
     private string? _changing;
     private ResourceSet _resources = ResourceSet.Empty;
+    private IReadOnlyCollection<string> _wanted = [];
     private HostAnswers _hosts = HostAnswers.None;
     private Task? _resolving;
     private long _resolvedAt;
@@ -57,7 +58,7 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
         {
             return new PolicyLoad(null, diagnostics);
         }
-        _resources = read.Resources;
+        (_resources, _wanted) = (read.Resources, hosts);
         return new PolicyLoad(new PolicySnapshot(compiled.Policy, existing), diagnostics);
     }
 
@@ -121,7 +122,7 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
     /// <summary>Asks for the hosts' addresses in the background: a slow name server must not hold a pass up.</summary>
     private void ResolveAgain(CancellationToken stop)
     {
-        var hosts = PolicyCompiler.HostsToResolve(_resources);
+        var hosts = _wanted;
         if (hosts.Count == 0 || _resolving is { IsCompleted: false } || Environment.TickCount64 - _resolvedAt < ResolveEvery.TotalMilliseconds)
         {
             return;
