@@ -25,6 +25,11 @@ internal interface IDatapath : IDisposable
     PassSummary Pass(PolicySnapshot policy, PassScope scope, ISocketSink sink);
 }
 
+/// <summary>Whether the sockets of a network namespace are to be left alone, whatever the policy says.</summary>
+/// <param name="inode">The network namespace.</param>
+/// <param name="processes">Processes in it, where they are known.</param>
+internal delegate bool NamespaceExemption(ulong inode, IEnumerable<int> processes);
+
 /// <summary>Receives what a pass finds.</summary>
 internal interface ISocketSink
 {

@@ -10,6 +10,9 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <param name="Sink">Who is told.</param>
 internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope Scope, ISocketSink Sink)
 {
+    /// <summary>The pass as it is in one namespace.</summary>
+    public PassContext In(WatchedNamespace watched) => watched.IsExempt ? this with { Policy = PolicySnapshot.Empty } : this;
+
     /// <summary>Reports a socket as it stands. What a pass did to it is told once.</summary>
     public void Report(TrackedSocket socket)
     {
