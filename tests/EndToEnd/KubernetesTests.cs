@@ -103,6 +103,31 @@ public abstract class KubernetesTests : IDisposable
     }
 
     [Fact]
+    public void Agent_StartedWhilePodsAreNotToBeHad_LeavesTheirSocketsAsTheyAre()
+    {
+        RunInPod();
+        var id = Managed("--node-name", "node-1");
+        _runs[0].Kill();
+        _runs[0].WaitForExit();
+        _api.Kind("pods").Refusal = 503;
+        Start("--node-name", "node-1");
+        var another = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.Remains(() => _lab.Client.Get(id) == Guide && _lab.Client.Get(another) == Untouched, 3 * Interval);
+        _api.Kind("pods").Refusal = null;
+        Eventually.True(() => _lab.Client.Get(another) == Guide, TimeSpan.FromSeconds(60));
+        Assert.Equal(Guide, _lab.Client.Get(id));
+    }
+
+    [Fact]
+    public void Kind_RefusedForGood_PoliciesComeAndGoAllTheSame()
+    {
+        _api.WithIstio().Kind("serviceentries").Refusal = 403;
+        var id = Managed();
+        _api.Delete("connectionpolicies", "bookinfo", "tcp-keepalive");
+        WithinAnInterval(() => _lab.Client.Get(id) == Untouched);
+    }
+
+    [Fact]
     public void Service_EndpointsFollowTheirSlices()
     {
         _api.Apply(ClusterText.Service("shop", "ratings", "10.96.0.10", 9080));
@@ -151,6 +176,28 @@ public abstract class KubernetesTests : IDisposable
         _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","annotations":{"keepalive-agent/enforce":"false"}}}""");
         WithinAnInterval(() => _lab.Client.Get(socket) == Untouched);
         Assert.Contains(_api.Requests, request => request.Contains("fieldSelector=spec.nodeName%3Dnode-1", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("--namespaces=jobs,shop", true)]
+    [InlineData("--namespaces=jobs", false)]
+    [InlineData("--exclude-namespaces=shop", false)]
+    [InlineData("--exclude-namespaces=jobs", true)]
+    public void Namespaces_NamedOrExcluded_PodsOfTheOthersAreLeftAlone(string option, bool isSet)
+    {
+        RunInPod();
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start("--node-name", "node-1", option);
+        if (isSet)
+        {
+            WithinAnInterval(() => _lab.Client.Get(id) == Guide);
+        }
+        else
+        {
+            Eventually.Remains(() => _lab.Client.Get(id) == Untouched, 3 * Interval);
+        }
     }
 
     [Fact]
@@ -229,12 +276,12 @@ public abstract class KubernetesTests : IDisposable
 
     private static string Pod(bool leftAlone) => ClusterText.Pod("shop", "cart-1", PodId, "node-1", "10.1.0.7", "app", s_containerId, leftAlone);
 
-    private int Managed()
+    private int Managed(params string[] more)
     {
         _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
         _api.Apply(ClusterText.Policy(GuideJson));
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Start();
+        Start(more);
         Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(10));
         return id;
     }

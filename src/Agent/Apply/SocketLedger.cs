@@ -24,7 +24,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited)
             Remember(socket, inherited.Arrived(current, untouched));
         }
         socket.Current = current;
-        if (socket is { Rule: null, Memory: not null } && !policy.IsComplete && !scope.Last)
+        if (socket is { IsUndecided: true, Memory: not null })
         {
             Settle(socket, SocketOutcome.Managed);
             return null;

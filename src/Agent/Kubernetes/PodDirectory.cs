@@ -75,29 +75,34 @@ internal sealed class PodDirectory : IDisposable
 
     public bool IsKnown => Pods.Knowledge == Knowledge.Known && Namespaces.Knowledge == Knowledge.Known;
 
-    /// <summary>Whether the sockets of a network namespace are to be left alone. One whose pod is not known yet is, for a while.</summary>
+    /// <summary>Whether the sockets of a network namespace are to be left alone.</summary>
     /// <param name="inode">The network namespace.</param>
     /// <param name="processes">Processes in it.</param>
-    public bool LeavesAlone(ulong inode, IEnumerable<int> processes)
+    public Exemption Exempts(ulong inode, IEnumerable<int> processes)
     {
+        var others = _options.Namespaces.Count > 0 ? Exemption.LeftAlone : Exemption.None;
         if (inode == _own)
         {
-            return false;
+            return others;
         }
-        if (PodOf(inode, processes, out var isOfPod) is { } pod)
-        {
-            _unknownSince.Remove(inode);
-            return LeavesAlone(pod);
-        }
+        var pod = PodOf(inode, processes, out var isOfPod);
         if (!isOfPod)
         {
-            return _options.Namespaces.Count > 0;
+            return others;
         }
-        if (!_unknownSince.TryGetValue(inode, out var since))
+        lock (_lock)
         {
-            _unknownSince.Add(inode, since = _time.GetTimestamp());
+            if (pod is not null && IsKnown)
+            {
+                _unknownSince.Remove(inode);
+                return LeavesAlone(pod) ? Exemption.LeftAlone : Exemption.None;
+            }
+            if (!_unknownSince.TryGetValue(inode, out var since))
+            {
+                _unknownSince.Add(inode, since = _time.GetTimestamp());
+            }
+            return !IsKnown || _time.GetElapsedTime(since) < WaitForUnknown ? Exemption.NotKnown : others;
         }
-        return !IsKnown || _options.Namespaces.Count > 0 || _time.GetElapsedTime(since) < WaitForUnknown;
     }
 
     /// <summary>A network namespace is gone; its number may be another's.</summary>

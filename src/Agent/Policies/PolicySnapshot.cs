@@ -15,6 +15,9 @@ internal sealed record PolicySnapshot(CompiledPolicy Policy, ExistingMode Existi
 
     public static PolicySnapshot Empty { get; } = new(CompiledPolicy.Empty, ExistingMode.Tighten);
 
+    /// <summary>Selects nothing and gives nothing back.</summary>
+    public static PolicySnapshot Undecided { get; } = Empty with { IsComplete = false };
+
     /// <summary>Whether sockets with equal rules fare alike under both.</summary>
     public bool JudgesAs(PolicySnapshot other) => Existing == other.Existing && IsComplete == other.IsComplete;
 

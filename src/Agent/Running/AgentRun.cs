@@ -176,7 +176,7 @@ internal static partial class AgentRun
         return service.NotGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
-    private static NamespaceExemption? Exemption(Cluster? cluster) => cluster?.Pods is { } pods ? pods.LeavesAlone : null;
+    private static NamespaceExemption? Exemption(Cluster? cluster) => cluster?.Pods is { } pods ? pods.Exempts : null;
 
     /// <summary>Whether to capture: if asked for, and, where nothing was said, if it can be done; else why it cannot.</summary>
     private static (bool Captures, string? WhyNot) Captures(RunOptions options, ILogger logger)

@@ -81,11 +81,12 @@ internal sealed class AtOnce : IDisposable
         {
             gone.Remove(watched.Inode);
             var isListed = _listed.TryGetValue(watched.Inode, out var listed);
-            if (!isListed || listed.IsExempt != watched.IsExempt)
+            var isExempt = watched.Exemption != Exemption.None;
+            if (!isListed || listed.IsExempt != isExempt)
             {
                 var cookie = isListed ? listed.Cookie : watched.Handle.Diag.NamespaceCookie();
-                _kernel.Namespaces.Update(in cookie, watched.IsExempt ? BpfAbi.KA_LEFT_ALONE : BpfAbi.KA_IN_SCOPE);
-                _listed[watched.Inode] = (cookie, watched.IsExempt);
+                _kernel.Namespaces.Update(in cookie, isExempt ? BpfAbi.KA_LEFT_ALONE : BpfAbi.KA_IN_SCOPE);
+                _listed[watched.Inode] = (cookie, isExempt);
             }
         }
         foreach (var inode in gone)

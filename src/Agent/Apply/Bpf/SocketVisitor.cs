@@ -86,9 +86,9 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
             Cookie = seen.tuple.cookie,
             Local = local,
             Remote = remote,
-            Rule = rule,
             Memory = memory,
         };
+        socket.Select(rule, _pass.Policy);
         if (atOnce)
         {
             _ledger.Remember(socket, AsIfUntouched(in seen));
@@ -126,7 +126,7 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
         {
             socket.Unsettled = true;
         }
-        socket.Rule = rule;
+        socket.Select(rule, _pass.Policy);
     }
 
     private readonly void Update(TrackedSocket socket, in BpfAbi.ka_socket seen)

@@ -66,9 +66,9 @@ internal ref struct DumpVisitor(
             Cookie = seen.Cookie,
             Local = local,
             Remote = remote,
-            Rule = rule,
             Memory = memory,
         };
+        socket.Select(rule, pass.Policy);
         watched.Sockets.Add(seen.Cookie, socket);
         audit.Add(socket);
         return socket;
@@ -84,7 +84,7 @@ internal ref struct DumpVisitor(
             socket.Unsettled = true;
             socket.NextTry = 0;
         }
-        socket.Rule = rule;
+        socket.Select(rule, pass.Policy);
     }
 
     private readonly void Update(TrackedSocket socket, in DiagnosedSocket seen)

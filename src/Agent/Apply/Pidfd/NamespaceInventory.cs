@@ -44,7 +44,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         {
             foreach (var watched in _watched.Values)
             {
-                watched.IsExempt = exempts(watched.Inode, processes.In(watched.Inode).Select(process => process.Pid));
+                watched.Exemption = exempts(watched.Inode, processes.In(watched.Inode).Select(process => process.Pid));
             }
         }
     }
