@@ -344,6 +344,11 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
             context.Response.ContentType = "application/json";
             await context.Response.StartAsync(end.Token).ConfigureAwait(false);
             await context.Response.Body.FlushAsync(end.Token).ConfigureAwait(false);
+            if (kind.Line is { } line)
+            {
+                await context.Response.WriteAsync(line + "\n", end.Token).ConfigureAwait(false);
+                return;
+            }
             while (true)
             {
                 List<(long Version, string Type, JsonObject Object)> events;

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 
@@ -94,7 +95,8 @@ internal sealed class ApiConnection : IDisposable
             response?.Dispose();
             throw new ApiException(0, $"{_access.Server} did not answer within {AnswerWithin.TotalSeconds} s", e);
         }
-        catch (Exception e) when (e is HttpRequestException or FormatException or UnauthorizedAccessException || e is IOException and not ApiException)
+        catch (Exception e) when (e is HttpRequestException or FormatException or CryptographicException or UnauthorizedAccessException
+            || e is IOException and not ApiException)
         {
             response?.Dispose();
             throw new ApiException(0, Reason(e), e);

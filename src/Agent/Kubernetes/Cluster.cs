@@ -175,10 +175,10 @@ internal sealed partial class Cluster : IDisposable
         }
     }
 
-    /// <summary>The series of the age of what is known, by kind.</summary>
+    /// <summary>The series of the age of what is known, by kind; those that the server does not have are left out.</summary>
     public IReadOnlyList<Sample> Ages() =>
     [
-        .. All.Where(watch => watch.Wanted is not null).OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
+        .. All.Where(watch => watch is { Wanted: not null, Knowledge: not Knowledge.Absent }).OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
             .Select(watch => new Sample(Exposition.Labels(("resource", watch.Kind.ToString())), Math.Round(watch.Age.TotalSeconds, 3))),
     ];
 

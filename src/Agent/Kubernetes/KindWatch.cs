@@ -48,7 +48,7 @@ internal sealed partial class KindWatch(
     private long? _missingSince;
     private bool _definitionGone;
     private string? _trouble;
-    private long _confirmedAt;
+    private long _confirmedAt = time.GetTimestamp();
     private volatile Knowledge _knowledge;
 
     /// <param name="Namespace">The only namespace to look into; null is all of them.</param>
@@ -71,8 +71,9 @@ internal sealed partial class KindWatch(
     /// <summary>Whether what is known is what is wanted.</summary>
     public bool IsSettled => _selection is null || _knowledge == Knowledge.Absent || (_knowledge == Knowledge.Known && ReferenceEquals(_listed, _selection));
 
-    /// <summary>Time since the server last said, by an answer, an event or a bookmark, that what is known is all there is.</summary>
-    public TimeSpan Age => _knowledge == Knowledge.None ? TimeSpan.Zero : time.GetElapsedTime(Volatile.Read(ref _confirmedAt));
+    /// <summary>Time since the server last said, by an answer, an event or a bookmark, that what is known is all there is; where it never did, since
+    /// the kind is wanted.</summary>
+    public TimeSpan Age => time.GetElapsedTime(Volatile.Read(ref _confirmedAt));
 
     /// <summary>Told when <see cref="Knowledge"/>, <see cref="IsSettled"/> or <see cref="Trouble"/> changed.</summary>
     public Action? Changed { get; set; }
@@ -85,6 +86,10 @@ internal sealed partial class KindWatch(
             if (Equals(selection, _selection))
             {
                 return;
+            }
+            if (_selection is null)
+            {
+                Volatile.Write(ref _confirmedAt, time.GetTimestamp());
             }
             _selection = selection;
         }
@@ -158,9 +163,15 @@ internal sealed partial class KindWatch(
                 begun = time.GetTimestamp();
             }
             var heard = await WatchAsync(selection, both.Token).ConfigureAwait(false);
-            if (heard || IsGood(begun))
+            if (IsGood(begun))
             {
                 _failures = 0;
+            }
+            else if (heard)
+            {
+                // Not at once: a proxy that lets one event through and hangs up would be asked without end.
+                _failures = 0;
+                await Wait(timing.Backoff * Random.Shared.NextDouble(), stop).ConfigureAwait(false);
             }
             else
             {
@@ -180,13 +191,18 @@ internal sealed partial class KindWatch(
         {
             await NotThere(stop).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is ApiException or JsonException)
+        catch (ApiException e)
         {
-            _failures = e is ApiException && IsGood(begun) ? 0 : _failures;
-            // What cannot be read would come again from the same place.
-            _resourceVersion = e is JsonException ? null : _resourceVersion;
-            Say(e is JsonException ? $"what the server sent makes no sense: {e.Message}" : e.Message);
-            await WaitAfterFailure((e as ApiException)?.RetryAfter, stop).ConfigureAwait(false);
+            _failures = IsGood(begun) ? 0 : _failures;
+            Say(e.Message);
+            await WaitAfterFailure(e.RetryAfter, stop).ConfigureAwait(false);
+        }
+        catch (Exception e) when (!stop.IsCancellationRequested)
+        {
+            // Whatever the server sends, the kind is asked for again; and what cannot be read would come again from the same place.
+            _resourceVersion = null;
+            Say($"what the server sent makes no sense: {e.Message.ReplaceLineEndings(" ")}");
+            await WaitAfterFailure(null, stop).ConfigureAwait(false);
         }
     }
 
@@ -290,7 +306,7 @@ internal sealed partial class KindWatch(
 
     private void Event(in ReadOnlySequence<byte> line)
     {
-        if (line.Length <= 1)
+        if (line.IsEmpty)
         {
             return;
         }

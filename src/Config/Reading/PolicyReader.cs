@@ -53,7 +53,16 @@ public static class PolicyReader
     public static ObjectRead ReadObject(in ReadOnlySequence<byte> json, string apiVersion, string kind, string source, ulong? known)
     {
         var position = new SourcePosition(source, 0, 0);
-        var root = JsonTreeReader.Read(in json, position, kind, out var fingerprint);
+        MappingNode root;
+        ulong fingerprint;
+        try
+        {
+            root = JsonTreeReader.Read(in json, position, kind, out fingerprint);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new JsonException(e.Message, e);   // half of a surrogate pair in a string
+        }
         if (fingerprint == known)
         {
             return new ObjectRead(fingerprint, null);

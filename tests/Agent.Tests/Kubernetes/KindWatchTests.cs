@@ -141,6 +141,30 @@ public sealed class KindWatchTests : IDisposable
     }
 
     [Theory]
+    [InlineData("nonsense")]
+    [InlineData("7")]
+    [InlineData("{}")]
+    [InlineData("{\"type\":5,\"object\":{}}")]
+    [InlineData("{\"type\":\"ADDED\"}")]
+    [InlineData("{\"type\":\"\\ud800\",\"object\":{}}")]
+    [InlineData("{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":7}}}")]
+    [InlineData("{\"type\":\"DELETED\",\"object\":{\"metadata\":null}}")]
+    [InlineData("{\"type\":\"ERROR\",\"object\":{\"code\":\"x\"}}")]
+    public void Watch_Garbage_KeepsWhatWasKnownAndRecovers(string line)
+    {
+        Fill(2);
+        var (watch, names) = Start(WatchedKind.Services);
+        Eventually.True(() => names.Count == 2 && _api.Watches == 1, Soon);
+        _api.Kind("services").Line = line;
+        _api.EndWatches();
+        Eventually.True(() => watch.Trouble is not null, Soon);
+        Assert.Equal(2, names.Count);
+        _api.Kind("services").Line = null;
+        Fill(3);
+        Eventually.True(() => watch.Trouble is null && names.Count == 3, Soon);
+    }
+
+    [Theory]
     [InlineData(401)]
     [InlineData(403)]
     [InlineData(429)]
@@ -153,6 +177,10 @@ public sealed class KindWatchTests : IDisposable
         var (other, namespaces) = Start(WatchedKind.Namespaces);
         Eventually.True(() => refused.Trouble is not null && namespaces.Count == 1, Soon);
         Assert.Equal(Knowledge.None, refused.Knowledge);
+        // Of what was never heard of, it is the time since it is wanted.
+        var age = refused.Age;
+        Assert.InRange(age, TimeSpan.FromTicks(1), Soon);
+        Eventually.True(() => refused.Age > age + TimeSpan.FromMilliseconds(100), Soon);
         Assert.Contains("services is refused", refused.Trouble, StringComparison.Ordinal);
         Assert.Null(other.Trouble);
         Fill(1);
@@ -199,6 +227,22 @@ public sealed class KindWatchTests : IDisposable
         _api.EndWatches();
         _api.Apply(ClusterText.Service("shop", "new", "10.96.9.9", 80));
         Eventually.True(() => names.ContainsKey("shop/new") && watch.Trouble is null, Soon);
+    }
+
+    [Fact]
+    public void Tls_AuthorityThatIsNoCertificate_IsTroubleUntilItIsOne()
+    {
+        _api.Dispose();
+        _api = FakeApiServer.Start(tls: true);
+        Fill(1);
+        var directory = Directory.CreateTempSubdirectory("keepalive-account");
+        _open.Add(new Removed(directory));
+        var authority = Path.Combine(directory.FullName, "ca.crt");
+        File.WriteAllText(authority, "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n");
+        var (watch, names) = Start(WatchedKind.Services, new ApiAccess(_api.Address, null, authority));
+        Eventually.True(() => watch.Trouble is not null, Soon);
+        File.WriteAllText(authority, _api.AuthorityPem);
+        Eventually.True(() => watch.Trouble is null && names.Count == 1, Soon);
     }
 
     [Fact]
