@@ -11,18 +11,21 @@ namespace Keepalive.Agent.Kubernetes;
 /// <param name="Ids">What its cgroup may call it: its uid, and of a static pod also the hash of its file.</param>
 /// <param name="Addresses">Its addresses; none where it has the node's own network.</param>
 /// <param name="IsHostNetwork">Whether it has the node's own network.</param>
-/// <param name="IsLeftAlone">Whether its annotation says that its sockets are to be left alone.</param>
+/// <param name="IsLeftAlone">Whether it says that its sockets are to be left alone.</param>
 internal sealed record Pod(
     string Namespace, string Name, ImmutableArray<string> Ids, ImmutableArray<UInt128> Addresses, bool IsHostNetwork, bool IsLeftAlone)
 {
-    /// <summary>The annotation, on a pod or a namespace, that <c>"false"</c> in it leaves its sockets alone.</summary>
-    public const string EnforceAnnotation = AgentAnnotations.Prefix + "enforce";
+    /// <summary>What a pod or a namespace with <c>"false"</c> in it says: that its sockets are to be left alone.</summary>
+    public const string Enforce = AgentAnnotations.Prefix + "enforce";
 
     /// <summary>The names of its containers by their ids.</summary>
     public ImmutableDictionary<string, string> Containers { get; init; } = ImmutableDictionary<string, string>.Empty;
 
-    public static bool LeavesAlone(IReadOnlyDictionary<string, string>? annotations) =>
-        annotations is not null && annotations.TryGetValue(EnforceAnnotation, out var value) && value.Equals("false", StringComparison.OrdinalIgnoreCase);
+    /// <summary>Whether an object says so, in an annotation or in a label: people who select by it need the latter.</summary>
+    public static bool LeavesAlone(ApiMetadata of) => IsFalse(of.Annotations) || IsFalse(of.Labels);
+
+    private static bool IsFalse(Dictionary<string, string>? among) =>
+        among is not null && among.TryGetValue(Enforce, out var value) && value.Equals("false", StringComparison.OrdinalIgnoreCase);
 }
 
 /// <summary>Where a socket belongs in the cluster.</summary>

@@ -47,7 +47,7 @@ internal sealed class PodStore : ObjectStore<Pod>
             // The address of one that is over may be another's by now.
             isHostNetwork || isOver ? [] : [.. (pod.Status?.PodIPs ?? []).Select(one => one.Ip).Append(pod.Status?.PodIP).Select(Address).OfType<UInt128>().Distinct()],
             isHostNetwork,
-            Pod.LeavesAlone(head.Annotations))
+            Pod.LeavesAlone(head))
         {
             Containers = statuses.Where(one => one is { Name: not null, ContainerID: not null })
                 .DistinctBy(one => one.ContainerID).ToImmutableDictionary(one => one.ContainerID![(one.ContainerID!.LastIndexOf('/') + 1)..], one => one.Name!),
@@ -88,7 +88,7 @@ internal sealed class NamespaceStore : ObjectStore<NamespaceStore.Entry>
 
     protected override Entry Read(Entry? before, ApiMetadata head, string apiVersion, in ReadOnlySequence<byte> json)
     {
-        var now = new Entry(Pod.LeavesAlone(head.Annotations));
+        var now = new Entry(Pod.LeavesAlone(head));
         return before == now ? before : now;
     }
 
