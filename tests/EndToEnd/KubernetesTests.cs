@@ -128,6 +128,60 @@ public abstract class KubernetesTests : IDisposable
     }
 
     [Fact]
+    public void Rules_OfIstio_CountWhereGlooIsNotAndUntilItIs()
+    {
+        _api.WithoutGloo().WithIstio();
+        _api.Apply("""
+            {"apiVersion":"networking.istio.io/v1","kind":"ServiceEntry","metadata":{"name":"ratings","namespace":"shop"},
+             "spec":{"hosts":["ratings.example"],"addresses":["10.77.0.2"],"ports":[{"number":1,"name":"tcp","protocol":"TCP"}],"location":"MESH_EXTERNAL"}}
+            """.Replace("\"number\":1", $"\"number\":{_port}", StringComparison.Ordinal));
+        _api.Apply("""
+            {"apiVersion":"networking.istio.io/v1","kind":"DestinationRule","metadata":{"name":"ratings","namespace":"shop"},
+             "spec":{"host":"ratings.example","trafficPolicy":{"connectionPool":{"tcp":{"tcpKeepalive":{"time":"60s","interval":"5s","probes":3}}}}}}
+            """);
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start();
+        WithinAnInterval(() => _lab.Client.Get(id) == Short);
+
+        _api.WithGloo();
+        WithinAnInterval(() => _lab.Client.Get(id) == Untouched);
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        WithinAnInterval(() => _lab.Client.Get(id) == Guide);
+    }
+
+    [Fact]
+    public void Policy_InAFileToo_CountsAsItIsThere()
+    {
+        var file = Path.Combine(_directory.FullName, "policy.yaml");
+        File.WriteAllText(file, ClusterText.Policy(ShortJson));
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start("--policies", file);
+        WithinAnInterval(() => _lab.Client.Get(id) == Short);
+        File.WriteAllText(file, ClusterText.Policy(ShortJson, name: "another").Replace("EXTERNAL_SERVICE", "SERVICE", StringComparison.Ordinal));
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
+    public void Once_WhileAKindIsNotToBeHad_DoesWhatIsKnownAndSaysSo()
+    {
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        _api.Kind("virtualdestinations").Refusal = 403;
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var once = ProgramRun.ToEnd(
+        [
+            ProgramRun.AgentPath, "run", "--once", "--kubernetes-api", _api.Address.ToString(), "--netns", _lab.Client.NetnsPath,
+            "--state-dir", Path.Combine(_directory.FullName, "run"), .. _datapath,
+        ]);
+        Assert.Equal(0, once.ExitCode);
+        Assert.Contains("warning: not everything is known of the cluster", once.Error, StringComparison.Ordinal);
+        Assert.Equal(Guide, _lab.Client.Get(id));
+    }
+
+    [Fact]
     public void Service_EndpointsFollowTheirSlices()
     {
         _api.Apply(ClusterText.Service("shop", "ratings", "10.96.0.10", 9080));

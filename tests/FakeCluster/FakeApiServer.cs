@@ -110,6 +110,18 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         return this;
     }
 
+    /// <summary>Takes them off again.</summary>
+    public FakeApiServer WithoutGloo()
+    {
+        List<FakeKind> kinds;
+        lock (_lock)
+        {
+            kinds = [.. _kinds.Values.Where(kind => kind.Group.EndsWith(".gloo.solo.io", StringComparison.Ordinal))];
+        }
+        kinds.ForEach(kind => Undefine(kind.Group, kind.Plural));
+        return this;
+    }
+
     /// <summary>Installs the custom kinds of Istio.</summary>
     public FakeApiServer WithIstio(string version = "v1")
     {

@@ -52,6 +52,10 @@ internal static partial class AgentRun
         {
             return ExitCodes.InvalidInput;
         }
+        if (options.Once && !load.Snapshot.IsComplete)
+        {
+            Console.Error.WriteLine("keepalive-agent: warning: not everything is known of the cluster; this run goes by what is");
+        }
         if (!Privileges.Check(Console.Error))
         {
             return ExitCodes.NotPermitted;
