@@ -63,7 +63,14 @@ internal static class InSandbox
         {
             exitCode = Complaint.Say(ExitCodes.Failed, e.Message);
         }
-        await File.WriteAllTextAsync(Path.Combine(directory, EndMark), "").ConfigureAwait(false);
+        try
+        {
+            await File.WriteAllTextAsync(Path.Combine(directory, EndMark), "").ConfigureAwait(false);
+        }
+        catch (DirectoryNotFoundException)
+        {
+            // Told to end at the same moment, as by a terminal's interrupt, which also ends the client: the directory is removed already.
+        }
         return exitCode;
     }
 }

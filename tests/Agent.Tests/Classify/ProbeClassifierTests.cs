@@ -443,10 +443,10 @@ public sealed class ProbeClassifierTests
 
         Assert.Equal(
             """
-            {"frame":2,"kind":"probe","source":"10.0.0.1:40000","destination":"10.0.0.2:443","time":null,"length":0,"answeredBy":3}
-            {"frame":3,"kind":"reply","source":"10.0.0.2:443","destination":"10.0.0.1:40000","time":null,"length":0,"answers":2}
+            {"frame":2,"kind":"probe","source":"10.0.0.1:40000","destination":"10.0.0.2:443","time":null,"length":0,"answeredBy":3,"rttMs":null}
+            {"frame":3,"kind":"reply","source":"10.0.0.2:443","destination":"10.0.0.1:40000","time":null,"length":0,"answers":2,"rttMs":null}
             {"frame":4,"kind":"probe","source":"10.0.0.1:40000","destination":"10.0.0.2:443","time":null,"length":0}
-            {"kind":"summary","packets":4,"segments":4,"flows":1,"flowsForgotten":0,"probes":2,"presumed":0,"replies":1,"unanswered":1,"windowProbes":0,"duplicates":0,"truncated":0,"connections":[{"source":"10.0.0.1:40000","destination":"10.0.0.2:443","probes":2,"replies":1,"unansweredAtEnd":1,"windowProbes":0,"reset":false}]}
+            {"kind":"summary","packets":4,"segments":4,"flows":1,"flowsForgotten":0,"probes":2,"presumed":0,"replies":1,"unanswered":1,"windowProbes":0,"duplicates":0,"truncated":0,"rttMsLeast":null,"rttMsMean":null,"rttMsMost":null,"connections":[{"source":"10.0.0.1:40000","destination":"10.0.0.2:443","probes":2,"replies":1,"unansweredAtEnd":1,"windowProbes":0,"rttMsLeast":null,"rttMsMean":null,"rttMsMost":null,"reset":false}]}
 
             """,
             Report(file, json: true));
