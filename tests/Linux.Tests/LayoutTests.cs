@@ -48,12 +48,14 @@ public sealed class LayoutTests
         },
         { nameof(LinuxFilter), "linux/filter.h linux/if_packet.h", "sock_filter=struct sock_filter sock_fprog=struct sock_fprog" },
         { nameof(SysPoll), "poll.h", "pollfd=struct pollfd" },
+        { nameof(SysEpoll), "sys/epoll.h", "" },
         {
             nameof(IfAddrs), "sys/socket.h netinet/in.h net/if.h ifaddrs.h",
             "ifaddrs=struct ifaddrs sockaddr_in=struct sockaddr_in sockaddr_in6=struct sockaddr_in6"
         },
         { nameof(Time), "time.h", "timespec=struct timespec" },
         { nameof(Stdio), "stdio.h", "" },
+        { nameof(Malloc), "malloc.h", "" },
         { nameof(SysIoctl), "sys/ioctl.h linux/sockios.h", "" },
         { nameof(LinuxBpf), "linux/bpf.h", "bpf_prog_info=struct bpf_prog_info* bpf_map_info=struct bpf_map_info* bpf_link_info=struct bpf_link_info*" },
         { nameof(BpfLibbpf), "bpf/libbpf.h", "bpf_object_open_opts=struct bpf_object_open_opts" },
@@ -89,6 +91,14 @@ public sealed class LayoutTests
             (TcpState.Listen, "TCP_LISTEN"), (TcpState.Closing, "TCP_CLOSING"),
         ];
         Assert.Equal("", Compile("netinet/tcp.h", states.Select(s => $"{s.Name} == {(int)s.State}")));
+    }
+
+    [Fact]
+    public void EpollEvent_AgainstHeaders_HasTheSizeItIsReadBy()
+    {
+        var size = Capture.CapturePoll.EventSize;
+        Assert.Equal("", Compile("sys/epoll.h",
+            [$"sizeof(struct epoll_event) == {size}", $"offsetof(struct epoll_event, data) == {size - 8}", "sizeof(((struct epoll_event *)0)->events) == 4"]));
     }
 
     [Fact]

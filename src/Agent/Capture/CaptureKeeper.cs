@@ -22,14 +22,17 @@ internal sealed partial class CaptureKeeper : IDisposable
     /// <summary>How long the thread waits without a packet, to see whether it is told something.</summary>
     private const int WaitMilliseconds = 100;
 
-    /// <summary>Packets are taken many at a time: the rings have room for more than come in this time.</summary>
-    private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(10);
+    /// <summary>Packets are taken many at a time: the rings have room for more than come in this time where they come one by one.</summary>
+    private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>More packets than this at a time do not come one by one: the ring has some hundred slots.</summary>
+    private const int Dense = 64;
 
     private readonly LivenessMonitor _monitor;
     private readonly ILogger _logger;
     private readonly LiveCapture _live = new();
     private readonly ConcurrentQueue<Action> _told = new();
-    private readonly ManualResetEventSlim _stop = new();
+    private readonly ManualResetEvent _stop = new(false);   // not the slim one, which spins before it waits
     private readonly Dictionary<ulong, Kept> _kept = [];
     private readonly Thread _thread;
     private string _filter = "";
@@ -230,7 +233,8 @@ internal sealed partial class CaptureKeeper : IDisposable
 
     private void Run()
     {
-        for (var round = 0; !_stop.IsSet; round++)
+        var dense = false;
+        for (var round = 0; !_stop.WaitOne(0); round++)
         {
             while (_told.TryDequeue(out var action))
             {
@@ -238,8 +242,12 @@ internal sealed partial class CaptureKeeper : IDisposable
             }
             if (_live.Wait(WaitMilliseconds))
             {
-                _stop.Wait(Gather);
+                if (!dense)
+                {
+                    _stop.WaitOne(Gather);
+                }
                 Take();
+                dense = _live.Received - _received > Dense;
                 Volatile.Write(ref _received, _live.Received);
             }
             else

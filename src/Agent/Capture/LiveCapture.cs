@@ -1,3 +1,4 @@
+using Keepalive.Linux;
 using Keepalive.Linux.Capture;
 
 namespace Keepalive.Agent.Capture;
@@ -5,15 +6,14 @@ namespace Keepalive.Agent.Capture;
 /// <summary>Packets of several interfaces, in the order in which they are found there. Used by one thread.</summary>
 internal sealed class LiveCapture : IPacketSource
 {
-    private readonly List<InterfaceCapture> _captures = [];
-    private readonly List<int> _scopes = [];
+    private readonly Dictionary<InterfaceCapture, int> _scopes = [];
     private readonly CapturePoll _poll = new();
+    private readonly List<InterfaceCapture> _ready = [];
     private int _next;
     private long _number;
-    private bool _ready;
     private long _droppedBefore;
 
-    public IReadOnlyList<InterfaceCapture> Captures => _captures;
+    public IReadOnlyCollection<InterfaceCapture> Captures => _scopes.Keys;
 
     /// <summary>Packets handed out.</summary>
     public long Received => _number;
@@ -21,20 +21,25 @@ internal sealed class LiveCapture : IPacketSource
     /// <summary>Adds an interface, which is this object's from then on.</summary>
     public void Add(InterfaceCapture capture, int scope)
     {
-        _captures.Add(capture);
-        _scopes.Add(scope);
-        _poll.Watch(_captures);
+        try
+        {
+            _poll.Add(capture);
+            _scopes.Add(capture, scope);
+        }
+        catch (LinuxException)
+        {
+            capture.Dispose();   // as one that has gone
+        }
     }
 
     /// <summary>Closes an interface.</summary>
     public void Remove(InterfaceCapture capture)
     {
-        if (_captures.IndexOf(capture) is var index and >= 0)
+        if (_scopes.Remove(capture))
         {
             _droppedBefore += capture.Statistics().Dropped;
-            _captures.RemoveAt(index);
-            _scopes.RemoveAt(index);
-            _poll.Watch(_captures);
+            _poll.Remove(capture);
+            _ready.Clear();
             _next = 0;
             capture.Dispose();
         }
@@ -44,23 +49,20 @@ internal sealed class LiveCapture : IPacketSource
     public bool Wait(int milliseconds)
     {
         _next = 0;
-        return _ready = _poll.Wait(milliseconds) > 0;
+        _poll.Wait(milliseconds, _ready);
+        return _ready.Count > 0;
     }
 
     public bool TryRead(out CapturedPacket packet)
     {
-        for (; _ready && _next < _captures.Count; _next++)
+        for (; _next < _ready.Count; _next++)
         {
-            if (!_poll.IsReady(_next))
-            {
-                continue;
-            }
-            var capture = _captures[_next];
+            var capture = _ready[_next];
             try
             {
                 if (capture.TryRead(out var time, out var data, out var wireLength))
                 {
-                    packet = new CapturedPacket(++_number, time, capture.Link, data, wireLength, _scopes[_next]);
+                    packet = new CapturedPacket(++_number, time, capture.Link, data, wireLength, _scopes[capture]);
                     return true;
                 }
             }
@@ -75,12 +77,16 @@ internal sealed class LiveCapture : IPacketSource
     }
 
     /// <summary>Packets that the kernel dropped because they were not taken in time, since the beginning.</summary>
-    public long Dropped() => _droppedBefore + _captures.Sum(static capture => (long)capture.Statistics().Dropped);
+    public long Dropped() => _droppedBefore + _scopes.Keys.Sum(static capture => (long)capture.Statistics().Dropped);
 
     public void Dispose()
     {
-        _captures.ForEach(capture => capture.Dispose());
-        _captures.Clear();
+        foreach (var capture in _scopes.Keys)
+        {
+            capture.Dispose();
+        }
+        _scopes.Clear();
+        _poll.Dispose();
     }
 }
 

@@ -15,13 +15,14 @@ internal sealed class FindingQueue
     private int _first;
     private int _count;
 
-    public void Add(in Finding finding)
+    /// <summary>Room for one more, to be filled in place: it has what the one before it there had.</summary>
+    public ref Finding Add()
     {
         if (_count == _ring.Length)
         {
             Grow();
         }
-        _ring[(_first + _count++) & (_ring.Length - 1)] = finding;
+        return ref _ring[(_first + _count++) & (_ring.Length - 1)];
     }
 
     /// <summary>Notes that a probe that may still be here was recognised as such, and what answers it.</summary>
@@ -51,10 +52,10 @@ internal sealed class FindingQueue
         return false;
     }
 
-    /// <summary>Takes the first finding that need not wait any longer.</summary>
+    /// <summary>Lets go of the findings that need not wait any longer; candidates that nothing confirmed are left out.</summary>
     /// <param name="now">The capture's time, <see cref="CapturedPacket.NoTime"/> where it is not known; <see cref="long.MaxValue"/> at its end.</param>
-    /// <param name="finding">The finding; candidates that nothing confirmed are left out.</param>
-    public bool TryTake(long now, out Finding finding)
+    /// <param name="sink">Told of them, in their order.</param>
+    public void Release(long now, IFindingSink sink)
     {
         while (_count > 0)
         {
@@ -62,18 +63,15 @@ internal sealed class FindingQueue
             var isTimed = now != CapturedPacket.NoTime && head.Time != CapturedPacket.NoTime;
             if (!head.IsSettled && _count <= Limit && now != long.MaxValue && !(isTimed && now - head.Time >= LongestWait))
             {
-                break;
+                return;
             }
-            finding = head;
+            if (head.Kind != SegmentKind.Candidate)
+            {
+                sink.Found(in head);
+            }
             _first = (_first + 1) & (_ring.Length - 1);
             _count--;
-            if (finding.Kind != SegmentKind.Candidate)
-            {
-                return true;
-            }
         }
-        finding = default;
-        return false;
     }
 
     private void Grow()

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Classify;
@@ -28,6 +29,7 @@ internal readonly record struct FlowKey(SocketEndpoint Low, SocketEndpoint High,
 }
 
 /// <summary>A connection as far as it has been seen. A value in the table's array: used by reference only.</summary>
+[StructLayout(LayoutKind.Auto)]
 internal struct Flow
 {
     public FlowKey Key;
@@ -74,6 +76,7 @@ internal enum Opening : byte
 }
 
 /// <summary>One end's sending: where its sequence stands, what was sent last, and its probes.</summary>
+[StructLayout(LayoutKind.Auto)]
 internal struct Direction
 {
     /// <summary>The sequence number after everything it has sent, so far as is known.</summary>

@@ -3,7 +3,7 @@ using System.Numerics;
 namespace Keepalive.Agent.Classify;
 
 /// <summary>So many connections and no more: the one not seen for longest makes room for a new one.</summary>
-/// <remarks>Flows are values in one array that grows by doubling up to the limit; nothing is allocated for a packet of a known flow.</remarks>
+/// <remarks>Flows are values in one array that grows by half up to the limit; nothing is allocated for a packet of a known flow.</remarks>
 internal sealed class FlowTable
 {
     private const int None = -1;
@@ -104,7 +104,7 @@ internal sealed class FlowTable
 
     private void Grow()
     {
-        Array.Resize(ref _flows, (int)Math.Min(_limit, _flows.Length * 2L));
+        Array.Resize(ref _flows, (int)Math.Min(_limit, _flows.Length + (_flows.Length / 2L)));
         _buckets = NewBuckets(_flows.Length);
         for (var i = 0; i < Count; i++)
         {

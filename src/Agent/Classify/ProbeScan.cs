@@ -69,13 +69,7 @@ internal sealed class ProbeScan(IFindingSink sink, int mostFlows = ProbeClassifi
     }
 
     /// <summary>Lets go of findings that have waited long enough at <paramref name="now"/>.</summary>
-    public void Release(long now)
-    {
-        while (_queue.TryTake(now, out var finding))
-        {
-            sink.Found(in finding);
-        }
-    }
+    public void Release(long now) => _queue.Release(now, sink);
 
     /// <summary>Nothing more will come.</summary>
     public void End() => Release(long.MaxValue);
@@ -115,18 +109,17 @@ internal sealed class ProbeScan(IFindingSink sink, int mostFlows = ProbeClassifi
                 RoundTripSum += result.RoundTrip;
             }
         }
-        _queue.Add(new Finding
-        {
-            Frame = packet.Number,
-            Time = packet.Time,
-            Kind = result.Kind,
-            Source = segment.Source,
-            Destination = segment.Destination,
-            Length = segment.PayloadLength,
-            Answers = result.Answers,
-            RoundTrip = result.Kind == SegmentKind.Reply ? result.RoundTrip : 0,
-            IsPresumed = result.IsPresumed,
-        });
+        ref var finding = ref _queue.Add();
+        finding.Frame = packet.Number;
+        finding.Time = packet.Time;
+        finding.Kind = result.Kind;
+        finding.Source = segment.Source;
+        finding.Destination = segment.Destination;
+        finding.Length = segment.PayloadLength;
+        finding.Answers = result.Answers;
+        finding.AnsweredBy = 0;
+        finding.RoundTrip = result.Kind == SegmentKind.Reply ? result.RoundTrip : 0;
+        finding.IsPresumed = result.IsPresumed;
     }
 
     private void Count(in Classification result)

@@ -39,6 +39,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     private readonly Dictionary<(int Scope, SocketEndpoint Local, SocketEndpoint Remote), WatchedConnection> _byName = [];
     private readonly Dictionary<ulong, WatchedScope> _scopes = [];
     private readonly Dictionary<(string Policy, string Destination, string Namespace), RuleCounts> _counts = [];
+    private readonly Dictionary<long, long> _late = [];
     private readonly List<long> _roundTrips = [];
     private readonly List<WatchedConnection> _probing = [];
     private readonly List<WatchedConnection> _resetting = [];
@@ -78,9 +79,13 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
                 var now = Now;
                 foreach (var scope in _scopes.Values)
                 {
-                    if (scope.Connections.Values.Any(connection => IsDoubtful(connection, now)))
+                    foreach (var connection in scope.Connections.Values)
                     {
-                        doubtful.Add(scope.Inode);
+                        if (IsDoubtful(connection, now))
+                        {
+                            doubtful.Add(scope.Inode);
+                            break;
+                        }
                     }
                 }
             }
@@ -391,7 +396,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         }
     }
 
-    private static bool IsDoubtful(WatchedConnection connection, long now) =>
+    private bool IsDoubtful(WatchedConnection connection, long now) =>
         connection.Time > 0 && connection.State.Phase != LivenessPhase.Dead
         && now > Math.Max(connection.LookAt, connection.SeenAt + Late(Math.Max(connection.Time, connection.Interval)));
 
@@ -401,13 +406,19 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         && now - Math.Max(connection.HeardAt, connection.SeenAt) >= connection.Time + (connection.Limit.Probes * connection.Interval);
 
     /// <summary>Whether the capture sees what it sends: something of it came by within the time of a probe.</summary>
-    private static bool IsSeen(WatchedConnection connection, long now) => now - connection.SeenAt <= Late(connection.Interval);
+    private bool IsSeen(WatchedConnection connection, long now) => now - connection.SeenAt <= Late(connection.Interval);
 
     /// <summary>The latest end of a wait of the kernel's, and of what it takes to be told of it.</summary>
-    private static long Late(long wait)
+    private long Late(long wait)
     {
-        var seconds = (int)(wait / (1000 * Millisecond));
-        return Slack + TimerWheel.CommonHz.Max(hz => new TimerWheel(hz).Longest(seconds).Ticks * 100);
+        // Asked of every connection at every pass, and there are few different waits.
+        ref var late = ref CollectionsMarshal.GetValueRefOrAddDefault(_late, wait, out var isKnown);
+        if (!isKnown)
+        {
+            var seconds = (int)(wait / (1000 * Millisecond));
+            late = Slack + TimerWheel.CommonHz.Max(hz => new TimerWheel(hz).Longest(seconds).Ticks * 100);
+        }
+        return late;
     }
 
     private void Vanish(WatchedScope scope, WatchedConnection connection)
@@ -513,7 +524,10 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             var counts = Count(connection);
             counts.Replies++;
             counts.Probes += result.Confirms ? 1 : 0;
-            _roundTrips.Add(result.RoundTrip);
+            if (result.RoundTrip >= 0)
+            {
+                _roundTrips.Add(result.RoundTrip);   // a clock that went back has measured nothing
+            }
         }
         if (result.IsHeard)
         {

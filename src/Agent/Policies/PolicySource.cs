@@ -38,13 +38,13 @@ internal sealed class PolicySource(
     private string _signature = "";
     private string? _changing;
     private ResourceSet _resources = ResourceSet.Empty;
+    private IReadOnlyCollection<string> _wanted = [];
     private HostAnswers _hosts = HostAnswers.None;
     private Task? _resolving;
     private long _resolvedAt;
     private bool _answersChanged;
     private PolicySnapshot? _inForce;
     private HashSet<Diagnostic> _said = [];
-    private HashSet<string> _hostsOfCluster = [];
     private long _clusterVersion;
     private long _endpointsVersion;
     private long _compiledAt;
@@ -85,7 +85,7 @@ internal sealed class PolicySource(
         {
             return new PolicyLoad(null, diagnostics);
         }
-        _resources = read.Resources;
+        (_resources, _wanted) = (read.Resources, hosts);
         return new PolicyLoad(new PolicySnapshot(compiled.Policy, existing), diagnostics);
     }
 
@@ -160,9 +160,9 @@ internal sealed class PolicySource(
         var until = Stopwatch.GetTimestamp() + (_inForce is null ? (long)(WaitForCluster.TotalSeconds * Stopwatch.Frequency) : 0);
         cluster!.WaitUntilKnown(until, stop);
         CompileWithCluster([]);
-        if (_hostsOfCluster.Count > 0)
+        if (_wanted.Count > 0)
         {
-            var answers = resolver.ResolveAsync(_hostsOfCluster, stop).GetAwaiter().GetResult();
+            var answers = resolver.ResolveAsync(_wanted, stop).GetAwaiter().GetResult();
             lock (_lock)
             {
                 _hosts = answers;
@@ -194,11 +194,11 @@ internal sealed class PolicySource(
             compiled = PolicyCompiler.Compile(
                 all, _hosts.ToOptions(side) with { SelectedOnly = true, WantedHosts = hosts, WantedServices = services });
         }
-        if (!hosts.IsSubsetOf(_hostsOfCluster))
+        if (!hosts.IsSubsetOf(_wanted))
         {
             _resolvedAt = 0;
         }
-        _hostsOfCluster = hosts;
+        _wanted = hosts;
         cluster.WantSlices(services);
         cluster.Report(view.Diagnostics.Concat(compiled.Diagnostics));
         if (GC.GetAllocatedBytesForCurrentThread() - allocated > LargeCompilation)
@@ -237,7 +237,7 @@ internal sealed class PolicySource(
     /// <summary>Asks for the hosts' addresses in the background: a slow name server must not hold a pass up.</summary>
     private void ResolveAgain(CancellationToken stop)
     {
-        var hosts = cluster is null ? PolicyCompiler.HostsToResolve(_resources) : _hostsOfCluster;
+        var hosts = _wanted;
         if (hosts.Count == 0 || _resolving is { IsCompleted: false } || Environment.TickCount64 - _resolvedAt < ResolveEvery.TotalMilliseconds)
         {
             return;

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Text;
+using System.Runtime.CompilerServices;
 using System.Text.Unicode;
 
 namespace Keepalive.Agent.Reports;
@@ -18,18 +19,18 @@ internal sealed class LineBuffer(Stream output)
     private readonly byte[] _buffer = new byte[64 * 1024];
     private int _used;
 
+    // Inlined, so that the copy of a constant text is a few moves: a line has a dozen of them.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public LineBuffer Text(ReadOnlySpan<byte> text)
     {
-        while (text.Length > _buffer.Length - _used)
+        if (text.TryCopyTo(_buffer.AsSpan(_used)))
         {
-            var part = text[..(_buffer.Length - _used)];
-            part.CopyTo(_buffer.AsSpan(_used));
-            _used += part.Length;
-            text = text[part.Length..];
-            Flush();
+            _used += text.Length;
         }
-        text.CopyTo(_buffer.AsSpan(_used));
-        _used += text.Length;
+        else
+        {
+            InParts(text);
+        }
         return this;
     }
 
@@ -110,6 +111,20 @@ internal sealed class LineBuffer(Stream output)
             output.Flush();
             _used = 0;
         }
+    }
+
+    private void InParts(ReadOnlySpan<byte> text)
+    {
+        while (text.Length > _buffer.Length - _used)
+        {
+            var part = text[..(_buffer.Length - _used)];
+            part.CopyTo(_buffer.AsSpan(_used));
+            _used += part.Length;
+            text = text[part.Length..];
+            Flush();
+        }
+        text.CopyTo(_buffer.AsSpan(_used));
+        _used += text.Length;
     }
 
     private static void Digits(Span<byte> into, uint value)

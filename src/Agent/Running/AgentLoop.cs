@@ -6,6 +6,7 @@ using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;
 using Keepalive.Linux;
+using Keepalive.Linux.Processes;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Running;
@@ -34,7 +35,6 @@ internal sealed partial class AgentLoop(
     private readonly AutoResetEvent _wake = new(false);
     private readonly FanOut _sink = new(changes, publisher.Sink, liveness.Monitor);
     private bool _reload;
-    private long _allocatedAtCollection;
     private long _heapAtCollection;
     private int _namespaceFailures;
     private bool _alone;
@@ -215,23 +215,16 @@ internal sealed partial class AgentLoop(
         _alone = alone;
     }
 
-    /// <summary>Collects what passes leave behind, a few megabytes at a time.</summary>
-    /// <remarks>Left to itself the collector waits for as much as the processor has cache, tens of megabytes on a server: more than everything
-    /// else the agent needs. Its own setting for that (GCgen0size) can only be given by the environment.</remarks>
+    /// <summary>Collects what has lived for some passes and is garbage by now, as connections that were there for some seconds are, and what
+    /// native libraries have freed. By themselves the collector and the allocator would keep it for long.</summary>
     private void CollectGarbage()
     {
         const long budget = 4 * 1024 * 1024;
-        var allocated = GC.GetTotalAllocatedBytes();
-        if (allocated - _allocatedAtCollection > budget)
+        if (GC.GetTotalMemory(forceFullCollection: false) - _heapAtCollection > budget)
         {
-            _allocatedAtCollection = allocated;
-            GC.Collect(1, GCCollectionMode.Forced, blocking: true);
-            // What lived through that, and is garbage by now: connections that were there for some seconds.
-            if (GC.GetTotalMemory(forceFullCollection: false) - _heapAtCollection > budget)
-            {
-                GC.Collect(2, GCCollectionMode.Forced, blocking: true, compacting: true);
-                _heapAtCollection = GC.GetTotalMemory(forceFullCollection: false);
-            }
+            GC.Collect(2, GCCollectionMode.Forced, blocking: true, compacting: true);
+            _heapAtCollection = GC.GetTotalMemory(forceFullCollection: false);
+            NativeHeap.Trim();
         }
     }
 
