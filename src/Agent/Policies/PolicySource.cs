@@ -38,7 +38,7 @@ internal sealed class PolicySource(
     private string _signature = "";
     private string? _changing;
     private ResourceSet _resources = ResourceSet.Empty;
-    private IReadOnlyCollection<string> _wanted = [];
+    private HashSet<string> _wanted = [];
     private HostAnswers _hosts = HostAnswers.None;
     private Task? _resolving;
     private long _resolvedAt;
@@ -85,7 +85,7 @@ internal sealed class PolicySource(
         {
             return new PolicyLoad(null, diagnostics);
         }
-        (_resources, _wanted) = (read.Resources, hosts);
+        (_resources, _wanted) = (read.Resources, [.. hosts]);
         return new PolicyLoad(new PolicySnapshot(compiled.Policy, existing), diagnostics);
     }
 
