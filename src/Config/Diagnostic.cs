@@ -12,7 +12,9 @@ public sealed record Diagnostic(string Code, Severity Severity, SourcePosition P
     public override string ToString()
     {
         var severity = Severity switch { Severity.Error => "error", Severity.Warning => "warning", _ => "note" };
-        var text = $"{Position}: {severity} {Code}: {Message}";
+        // Of an object it is said once which one it is.
+        var subject = Position.Line == 0 && Message.StartsWith(Position.File + ": ", StringComparison.Ordinal) ? Position.File.Length + 2 : 0;
+        var text = $"{Position}: {severity} {Code}: {Message[subject..]}";
         return Fix is null ? text : $"{text}; {Fix}";
     }
 }

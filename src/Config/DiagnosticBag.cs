@@ -13,11 +13,19 @@ internal sealed class DiagnosticBag
     private readonly int[] dropped = new int[3];
     private SourcePosition firstDropped;
 
+    /// <summary>Whether the API server has passed what is read: a field that is not known here is one of a newer version of its kind.</summary>
+    public bool IsFromServer { get; init; }
+
     /// <summary>Errors reported so far; those not kept count too.</summary>
     public int ErrorCount { get; private set; }
 
     public void Report(DiagnosticKind kind, SourcePosition position, string message, string? fix = null)
     {
+        if (IsFromServer && kind == DiagnosticCatalog.UnknownKey)
+        {
+            (kind, fix) = (DiagnosticCatalog.NewerField, null);
+        }
+
         ErrorCount += kind.Severity == Severity.Error ? 1 : 0;
         var severity = (int)kind.Severity;
         if (kept[severity] >= MaxPerSeverity)

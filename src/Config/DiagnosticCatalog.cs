@@ -67,6 +67,8 @@ public static class DiagnosticCatalog
     public static readonly DiagnosticKind TooManyAddresses = Warning("KA053", "a host name with more addresses than anyone needs");
     internal static readonly DiagnosticKind SeveralServices = Note("KA054", "more than one service behind a VirtualDestination");
 
+    internal static readonly DiagnosticKind NewerField = Note("KA055", "a field of a newer version of the kind");
+
     // Against balancers: KA060 and up.
     internal static readonly DiagnosticKind BalancerForgets = Error("KA060", "a balancer forgets the connection before it is probed");
     internal static readonly DiagnosticKind PayloadNeeded = Error("KA061", "a balancer that keepalive cannot keep a connection through");
@@ -91,7 +93,7 @@ public static class DiagnosticCatalog
         NotAnObject, SkippedKind, WrongApiVersion, UnknownKey, WrongType, Missing, BadName, DefinedTwice, BadAnnotation, UnknownAnnotation,
         BadDuration, DurationRange, DurationTruncated, NumberRange, BadValue, BadHost, BadAddress, HostBits, Conflict, Repeated,
         NoKeepalive, NotEnforced, NotEvaluated, SelectsNothing, NoAddress, PolicyLost, AddressShared, NoSuchPort, HostUnresolved,
-        UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices,
+        UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices, NewerField,
         BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange,
         BadTrace, TraceOrder, UnknownBalancer, NoSuchDestination, NoSuchField,
         AfterTheEnd,

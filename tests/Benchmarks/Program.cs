@@ -3,7 +3,7 @@ using Keepalive.Benchmarks;
 using Keepalive.Testbed;
 
 const string usage = """
-    usage: make bench ARGS="[sockets] [apply] [node] [service] [connect] [classify] [traffic] [forward] [policies] [virtual] [--seconds N] [--connections] [--listen ADDR:PORT]"
+    usage: make bench ARGS="[sockets] [apply] [node] [service] [connect] [classify] [traffic] [forward] [policies] [kubernetes] [virtual] [--seconds N] [--connections] [--listen ADDR:PORT]"
 
     sockets        60,000 sockets in one namespace: a pass with nothing to do, beside ss
     apply          setting 15,000 sockets for the first time, beside the same system calls in C
@@ -17,6 +17,7 @@ const string usage = """
     traffic        one TCP stream that no policy selects, with and without the agent
     forward        one TCP stream through the lab's balancer, beside a program in C that only carries frames
     policies       10,000 destinations and 200 policies: compiling them, and matching connections against them
+    kubernetes     5,000 Services with 50,000 endpoints and 100 updates a second: what the agent uses (--seconds as for node)
     virtual        the simulator's virtual engine: a million connections for a day, and its events beside a bare priority queue
     Without a name, all of them. A missed goal is a result; the exit code is 0 whenever it could be measured.
     """;
@@ -24,7 +25,7 @@ const string usage = """
 string[] names =
 [
     SocketsScenario.Name, ApplyScenario.Name, NodeScenario.Name, ServiceScenario.Name, ConnectScenario.Name, ClassifyScenario.Name, TrafficScenario.Name, ForwardScenario.Name,
-    PoliciesScenario.Name, VirtualScenario.Name,
+    PoliciesScenario.Name, KubernetesScenario.Name, VirtualScenario.Name,
 ];
 var inside = args is [Workspace.Inside, ..];
 var wanted = new List<string>();
@@ -88,6 +89,9 @@ if (inside)
                 break;
             case PoliciesScenario.Name:
                 PoliciesScenario.Run();
+                break;
+            case KubernetesScenario.Name:
+                KubernetesScenario.Run(TimeSpan.FromSeconds(seconds));
                 break;
             case VirtualScenario.Name:
                 VirtualScenario.Run();

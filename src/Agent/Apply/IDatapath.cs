@@ -25,6 +25,24 @@ internal interface IDatapath : IDisposable
     PassSummary Pass(PolicySnapshot policy, PassScope scope, ISocketSink sink);
 }
 
+/// <summary>Whether a policy counts in a network namespace.</summary>
+internal enum Exemption
+{
+    /// <summary>It does.</summary>
+    None,
+
+    /// <summary>Its sockets are left alone, whatever the policy says; what was set on them is given back.</summary>
+    LeftAlone,
+
+    /// <summary>That is not known yet: until it is, nothing is set and nothing given back.</summary>
+    NotKnown,
+}
+
+/// <summary>Tells whether a policy counts in a network namespace.</summary>
+/// <param name="inode">The network namespace.</param>
+/// <param name="processes">Processes in it, where they are known.</param>
+internal delegate Exemption NamespaceExemption(ulong inode, IEnumerable<int> processes);
+
 /// <summary>Receives what a pass finds.</summary>
 internal interface ISocketSink
 {

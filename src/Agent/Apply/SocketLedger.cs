@@ -24,6 +24,11 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited)
             Remember(socket, inherited.Arrived(current, untouched));
         }
         socket.Current = current;
+        if (socket is { IsUndecided: true, Memory: not null })
+        {
+            Settle(socket, SocketOutcome.Managed);
+            return null;
+        }
         var verdict = Judge.Decide(socket.Memory, current, socket.Rule, policy.Existing);
         if (verdict.Want == current)
         {

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Destinations;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Agent.Running;
@@ -48,6 +49,8 @@ internal static class AuditCommand
         {
             balancer, idleTimeout, quiet, fail, policies, netns, state, output,
         };
+        var cluster = new ClusterArguments();
+        cluster.AddForPodsTo(command);
         command.AddRule(result =>
         {
             if (result.GetResult(balancer) is { Implicit: false } named && !named.Errors.Any() && result.GetResult(idleTimeout) is null or { Implicit: true }
@@ -67,12 +70,14 @@ internal static class AuditCommand
             result.GetValue(state)!,
             result.GetValue(fail),
             result.GetValue(output),
+            cluster.Read(result, default),
             stop)));
         return command;
     }
 
     private static int Execute(
-        AuditYardstick yardstick, string[] paths, string[] netns, string stateDirectory, bool fail, OutputFormat format, CancellationToken stop)
+        AuditYardstick yardstick, string[] paths, string[] netns, string stateDirectory, bool fail, OutputFormat format,
+        ClusterOptions? cluster, CancellationToken stop)
     {
         var policy = PolicySnapshot.Empty;
         if (paths.Length > 0)
@@ -110,7 +115,8 @@ internal static class AuditCommand
             Console.Error.WriteLine($"keepalive-agent: {e.Message}");
             return ExitCodes.Failed;
         }
-        var report = new AuditReport(yardstick, sockets, summary, withPolicies: paths.Length > 0);
+        using var pods = PodDirectory.Ask(cluster, trouble => Console.Error.WriteLine($"keepalive-agent: warning: {trouble}"), stop);
+        var report = new AuditReport(yardstick, sockets, summary, withPolicies: paths.Length > 0, pods);
         using var output = new StreamWriter(Console.OpenStandardOutput(), bufferSize: 64 * 1024);
         if (format == OutputFormat.Json)
         {

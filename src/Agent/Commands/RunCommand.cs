@@ -16,7 +16,8 @@ internal static class RunCommand
 
     public static Command Create()
     {
-        var policies = CommonOptions.Policies(required: true);
+        var policies = CommonOptions.Policies(required: false);
+        var cluster = new ClusterArguments();
         var listen = Listen();
         var local = ListenLocal();
         var checks = AgentChecks();
@@ -51,8 +52,13 @@ internal static class RunCommand
         {
             policies, listen, local, checks, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log, level,
         };
+        cluster.AddTo(command);
         command.AddRule(result =>
         {
+            if (result.GetResult(policies) is null && !cluster.HasApi(result))
+            {
+                result.AddError("Option '--policies' is required where there is no cluster's API to take them from.");
+            }
             foreach (var (option, what) in ((Option, string)[])[(log, "log"), (level, "log"), (local, "pages"), (checks, "agent checks")])
             {
                 if (result.GetValue(once) && result.GetResult(option) is { Implicit: false })
@@ -70,6 +76,7 @@ internal static class RunCommand
         command.SetAction(result => AgentRun.Execute(new RunOptions
         {
             Policies = result.Values(policies),
+            Cluster = cluster.Read(result, result.GetValue(side)),
             Listen = result.GetValue(listen) is { } given ? given.EndPoint : new IPEndPoint(IPAddress.Any, 9464),
             ListenLocal = result.GetValue(local),
             AgentChecks = result.GetValue(checks) ?? [],

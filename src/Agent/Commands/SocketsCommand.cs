@@ -2,6 +2,7 @@ using System.CommandLine;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Destinations;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Agent.Running;
@@ -28,6 +29,8 @@ internal static class SocketsCommand
         {
             policies, existing, side, netns, state, output,
         };
+        var cluster = new ClusterArguments();
+        cluster.AddForPodsTo(command);
         command.SetAction((result, stop) => Task.FromResult(Execute(
             result.Values(policies),
             result.GetValue(existing),
@@ -35,12 +38,14 @@ internal static class SocketsCommand
             result.Values(netns),
             result.GetValue(state)!,
             result.GetValue(output),
+            cluster.Read(result, default),
             stop)));
         return command;
     }
 
     private static int Execute(
-        string[] paths, ExistingMode existing, Side side, string[] netns, string stateDirectory, OutputFormat format, CancellationToken stop)
+        string[] paths, ExistingMode existing, Side side, string[] netns, string stateDirectory, OutputFormat format,
+        ClusterOptions? cluster, CancellationToken stop)
     {
         var policy = PolicySnapshot.Empty;
         if (paths.Length > 0)
@@ -67,7 +72,8 @@ internal static class SocketsCommand
         using var directory = RunDirectory.Read(stateDirectory);
         directory.Warnings.ForEach(warning => Console.Error.WriteLine($"keepalive-agent: warning: {warning}"));
         using var datapath = new PidfdDatapath(TimeProvider.System, netns, directory.Inherited, state: null);
-        var list = new SocketList();
+        using var pods = PodDirectory.Ask(cluster, trouble => Console.Error.WriteLine($"keepalive-agent: warning: {trouble}"), stop);
+        var list = new SocketList(pods);
         try
         {
             datapath.Pass(policy, new PassScope { Full = true, ReadAll = true, DryRun = true, States = All }, list);

@@ -1,3 +1,4 @@
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Reports;
 using Keepalive.Agent.Running;
 using Keepalive.Linux.Sockets;
@@ -10,11 +11,15 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
 {
     private readonly LineAllowance _lines = new(time ?? TimeProvider.System, linesPerSecond);
 
+    /// <summary>Tells which pod a connection belongs to; null where there is no cluster.</summary>
+    public PodDirectory? Pods { get; init; }
+
     public void Dead(WatchedConnection connection)
     {
         if (Level(LogLevel.Warning) is { } level)
         {
-            LogDead(level, connection.Local, connection.Remote, connection.State.Cause switch
+            var whose = SocketText.OfPod(Pods?.Find(connection.Scope.Inode, connection.Pid, connection.Local));
+            LogDead(level, connection.Local, connection.Remote, whose, connection.State.Cause switch
             {
                 DeathCause.Probes => $"{connection.State.Unanswered} probes unanswered",
                 DeathCause.Reset => "reset by the other end",
@@ -56,8 +61,9 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
     /// <summary>The level to log a line at, null where nobody would see it.</summary>
     private LogLevel? Level(LogLevel level) => _lines.Take() ? level : logger.IsEnabled(LogLevel.Debug) ? LogLevel.Debug : null;
 
-    [LoggerMessage(EventId = EventIds.ConnectionDead, Message = "Dead {Local} → {Remote}: {Cause}; policy {Policy}, destination {Destination}")]
-    private partial void LogDead(LogLevel level, SocketEndpoint local, SocketEndpoint remote, string cause, string policy, string destination);
+    [LoggerMessage(EventId = EventIds.ConnectionDead, Message = "Dead {Local} → {Remote}{Whose}: {Cause}; policy {Policy}, destination {Destination}")]
+    private partial void LogDead(
+        LogLevel level, SocketEndpoint local, SocketEndpoint remote, string whose, string cause, string policy, string destination);
 
     [LoggerMessage(EventId = EventIds.EndpointOut, Message = "Endpoint {Endpoint} of {Destination} is out of the pool: it did not answer probes")]
     private partial void LogOut(LogLevel level, SocketEndpoint endpoint, string destination);

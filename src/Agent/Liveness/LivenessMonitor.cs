@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Classify;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;
@@ -17,7 +18,7 @@ namespace Keepalive.Agent.Liveness;
 /// Passes and the capture run on threads of their own; one lock is between them. What a pass reports says which connections there are, and
 /// its count of unanswered probes is the kernel's: without a capture it is all there is, with one it checks what was captured.
 /// </remarks>
-internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool captures) : ISocketSink
+internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool captures, PodDirectory? pods = null) : ISocketSink
 {
     private const long Millisecond = 1_000_000;
 
@@ -37,7 +38,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     private readonly ProbeClassifier _classifier = new();
     private readonly Dictionary<(int Scope, SocketEndpoint Local, SocketEndpoint Remote), WatchedConnection> _byName = [];
     private readonly Dictionary<ulong, WatchedScope> _scopes = [];
-    private readonly Dictionary<(string Policy, string Destination), RuleCounts> _counts = [];
+    private readonly Dictionary<(string Policy, string Destination, string Namespace), RuleCounts> _counts = [];
     private readonly Dictionary<long, long> _late = [];
     private readonly List<long> _roundTrips = [];
     private readonly List<WatchedConnection> _probing = [];
@@ -98,6 +99,10 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         {
             _frames++;
             _frame = Scope(inode);
+            if (_frame.Workload.Length == 0)
+            {
+                _frame.Workload = pods?.NamespaceOf(inode) ?? "";
+            }
         }
     }
 
@@ -218,9 +223,9 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     {
         lock (_lock)
         {
-            foreach (var ((policy, destination), counts) in _counts)
+            foreach (var ((policy, destination, ns), counts) in _counts)
             {
-                Span<KeyValuePair<string, object?>> labels = [new("policy", policy), new("destination", destination), new("namespace", "")];
+                Span<KeyValuePair<string, object?>> labels = [new("policy", policy), new("destination", destination), new("namespace", ns)];
                 metrics.Probes.Add(counts.Probes, labels);
                 metrics.ProbeReplies.Add(counts.Replies, labels);
                 metrics.ProbesUnanswered.Add(counts.Unanswered, labels);
@@ -308,7 +313,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     private WatchedScope Scope(ulong inode)
     {
         ref var scope = ref CollectionsMarshal.GetValueRefOrAddDefault(_scopes, inode, out _);
-        return scope ??= new WatchedScope(inode, ++_lastScope);
+        return scope ??= new WatchedScope(inode, ++_lastScope) { Workload = pods?.NamespaceOf(inode) ?? "" };
     }
 
     private WatchedConnection Add(WatchedScope scope, in SocketRecord record)
@@ -606,7 +611,8 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
 
     private RuleCounts Count(WatchedConnection connection)
     {
-        ref var counts = ref CollectionsMarshal.GetValueRefOrAddDefault(_counts, (connection.Rule.Policy, connection.Rule.Destination), out _);
+        var (rule, ns) = (connection.Rule, connection.Scope.Workload);
+        ref var counts = ref CollectionsMarshal.GetValueRefOrAddDefault(_counts, (rule.Policy, rule.Destination, ns), out _);
         return counts ??= new RuleCounts();
     }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
 using Microsoft.Extensions.Logging;
@@ -21,10 +22,11 @@ internal sealed class LivenessWatch : IDisposable
     /// <param name="metrics">Where to count.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Told of what dies and comes back.</param>
-    public LivenessWatch(bool captures, MetricCatalogue metrics, TimeProvider time, ILogger logger)
+    /// <param name="pods">Tells whose a connection is; null where there is no cluster.</param>
+    public LivenessWatch(bool captures, MetricCatalogue metrics, TimeProvider time, ILogger logger, PodDirectory? pods = null)
     {
         _metrics = metrics;
-        Monitor = new LivenessMonitor(new LivenessLog(logger), time, captures);
+        Monitor = new LivenessMonitor(new LivenessLog(logger) { Pods = pods }, time, captures, pods);
         _keeper = captures ? new CaptureKeeper(Monitor, logger) : null;
     }
 

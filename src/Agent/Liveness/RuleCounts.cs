@@ -1,6 +1,6 @@
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>What happened to the connections of one destination since the last time it was added to the metrics.</summary>
+/// <summary>What happened to the connections of one destination, in one of the cluster's namespaces, since the last time it was added to the metrics.</summary>
 internal sealed class RuleCounts
 {
     public long Probes { get; set; }

@@ -13,6 +13,9 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>What its packets are marked with; never used for another.</summary>
     public int Id { get; } = id;
 
+    /// <summary>The cluster's namespace whose pod lives here, empty where none is known. Kept, as it is also asked for after the pod's end.</summary>
+    public string Workload { get; set; } = "";
+
     public Dictionary<ulong, WatchedConnection> Connections { get; } = [];
 
     /// <summary>Its own addresses; what goes to others is on its way through.</summary>

@@ -10,12 +10,15 @@ internal sealed class AgentStatus
 
     public Gauges Current => _gauges;
 
+    /// <summary>The age of what is known of the cluster, asked for at each scrape; null without one.</summary>
+    public Func<IReadOnlyList<Sample>>? KubernetesAges { get; init; }
+
     public void Publish(Gauges gauges) => _gauges = gauges;
 
     /// <param name="Sockets">Selected sockets by policy, destination and state.</param>
     /// <param name="Scanned">Sockets enumerated in the last pass.</param>
     /// <param name="Policies">Policies in force.</param>
-    /// <param name="InvalidPolicies">Whether the last version of the policies was refused (1) or not (0).</param>
+    /// <param name="InvalidPolicies">Objects of the cluster that are refused as they are now, and 1 for files that are.</param>
     /// <param name="LoadedAt">When the policies in force were loaded, Unix seconds.</param>
     internal sealed record Gauges(IReadOnlyList<Sample> Sockets, int Scanned, int Policies, int InvalidPolicies, double LoadedAt)
     {

@@ -112,6 +112,10 @@ internal sealed partial class Exposition : IDisposable
                 [new Sample("{state=\"invalid\"}", now.InvalidPolicies), new Sample("{state=\"loaded\"}", now.Policies)]);
             text.Single(MetricCatalogue.PolicyLoadedTimestampSeconds, "gauge", now.LoadedAt);
         });
+        if (_status.KubernetesAges is { } ages)
+        {
+            Collect(text, "kubernetes", null, () => text.Family(MetricCatalogue.KubernetesStateAgeSeconds, "gauge", ages()));
+        }
         Collect(text, "process", null, () => _process.Write(text));
         lock (_lock)
         {
@@ -218,7 +222,8 @@ internal sealed partial class Exposition : IDisposable
     {
         for (var i = 0; i < pairs.Length; i++)
         {
-            if (pairs[i].Name is "policy" or "destination")
+            // Of the cluster's namespaces come and go as many as anybody makes.
+            if (pairs[i].Name is "policy" or "destination" || pairs[i] is { Name: "namespace", Value.Length: > 0 })
             {
                 pairs[i].Value = MetricCatalogue.Other;
             }

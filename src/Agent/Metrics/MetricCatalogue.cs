@@ -30,6 +30,7 @@ internal sealed class MetricCatalogue : IDisposable
     public const string DestinationInPool = "keepalive_destination_in_pool";
     public const string CapturePacketsTotal = "keepalive_capture_packets_total";
     public const string CaptureDroppedTotal = "keepalive_capture_dropped_total";
+    public const string KubernetesStateAgeSeconds = "keepalive_kubernetes_state_age_seconds";
     public const string CollectorSuccess = "keepalive_collector_success";
     public const string CollectorDurationSeconds = "keepalive_collector_duration_seconds";
     public const string AgentInfo = "keepalive_agent_info";
@@ -61,7 +62,7 @@ internal sealed class MetricCatalogue : IDisposable
         [RestoredTotal] = "Sockets given back to their application as they were.",
         [ScanDurationSeconds] = "Duration of a pass over the node's sockets, without time spent spreading changes.",
         [ScannedSockets] = "Sockets enumerated in the last pass.",
-        [Policies] = "Policies in force (loaded), and whether a changed set of them was refused (invalid, 0 or 1).",
+        [Policies] = "Policies in force (loaded); objects of the cluster that are refused as they are now, and 1 for changed files that are (invalid).",
         [PolicyLoadFailuresTotal] = "Times a changed set of policies was refused because of errors in it.",
         [PolicyLoadedTimestampSeconds] = "When the policies in force were loaded, in Unix time.",
         [ProbesTotal] = "Keepalive probes sent on connections that a policy selects.",
@@ -72,6 +73,7 @@ internal sealed class MetricCatalogue : IDisposable
         [DestinationInPool] = "Whether an endpoint is to be used: 0 from a connection's death by unanswered probes until it answers again.",
         [CapturePacketsTotal] = "Packets captured, payload left out by the kernel.",
         [CaptureDroppedTotal] = "Packets the kernel dropped because they were not taken in time.",
+        [KubernetesStateAgeSeconds] = "Time since the API server last confirmed what is known of a kind of object: a minute is usual, more than three is trouble.",
         [CollectorSuccess] = "Whether a collector could tell (1); where it could not (0), its series are missing.",
         [CollectorDurationSeconds] = "Time a collector took for the scrape.",
         [AgentInfo] = "Version, datapath and kernel; always 1.",

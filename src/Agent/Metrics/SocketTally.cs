@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Reports;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
@@ -11,17 +12,20 @@ namespace Keepalive.Agent.Metrics;
 /// <summary>Counts what passes report: the state of selected sockets now, and events as they happen. Used on the pass thread only.</summary>
 internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : ISocketSink
 {
-    /// <summary>Destinations with series of their own; the rest are folded into one.</summary>
+    /// <summary>Destinations with series of their own in each of the cluster's namespaces, all together; the rest are folded into one.</summary>
     private const int MostDestinations = 1000;
 
     private readonly Dictionary<ulong, Dictionary<ulong, Standing>> _namespaces = [];
     private Dictionary<ulong, Standing>? _frame;
     private Dictionary<ulong, Standing>? _before;
     private ulong _frameNamespace;
-    private readonly Dictionary<CompiledRule, long> _applied = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<(CompiledRule Rule, string Namespace), long> _applied = new(SameApplied.Comparer);
     private readonly Dictionary<ulong, int> _withoutPolicy = [];
     private List<Sample>? _samples;
     private List<Sample>? _unprotected;
+
+    /// <summary>Tells which of the cluster's namespaces a socket belongs to; null where there is no cluster.</summary>
+    public PodDirectory? Pods { get; init; }
 
     public void BeginNamespace(ulong inode)
     {
@@ -48,7 +52,7 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
         }
         else if (record.Changed && record.Rule is { } rule)
         {
-            CollectionsMarshal.GetValueRefOrAddDefault(_applied, rule, out _)++;
+            CollectionsMarshal.GetValueRefOrAddDefault(_applied, (rule, Workload(record.Namespace)), out _)++;
         }
         if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable
             && (before.Outcome != record.Outcome || before.Reason != record.Reason))
@@ -84,9 +88,9 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
     /// <summary>The series of <see cref="MetricCatalogue.Sockets"/> as they stand; counted anew only after something was reported.</summary>
     public List<Sample> Samples()
     {
-        foreach (var (rule, count) in _applied)
+        foreach (var ((rule, ns), count) in _applied)
         {
-            metrics.Applied.Add(count, new("policy", rule.Policy), new("namespace", ""), new("datapath", datapath));
+            metrics.Applied.Add(count, new("policy", rule.Policy), new("namespace", ns), new("datapath", datapath));
         }
         _applied.Clear();
         return _samples ??= Recount();
@@ -116,51 +120,69 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
 
     private List<Sample> RecountUnprotected()
     {
-        var counts = new SortedDictionary<string, int>(StringComparer.Ordinal);
-        foreach (var reason in _namespaces.Values.SelectMany(sockets => sockets.Values).Select(standing => standing.Unprotected))
+        var counts = new Dictionary<(string Namespace, string Reason), int>();
+        foreach (var (inode, sockets) in _namespaces)
         {
-            if (reason is not null)
+            var ns = Workload(inode);
+            foreach (var standing in sockets.Values)
             {
-                counts[reason] = counts.GetValueOrDefault(reason) + 1;
+                if (standing.Unprotected is { } reason)
+                {
+                    CollectionsMarshal.GetValueRefOrAddDefault(counts, (ns, reason), out _)++;
+                }
             }
         }
-        if (_withoutPolicy.Values.Sum() is > 0 and var sum)
+        foreach (var (inode, count) in _withoutPolicy)
         {
-            counts["noPolicy"] = sum;
+            CollectionsMarshal.GetValueRefOrAddDefault(counts, (Workload(inode), "noPolicy"), out _) += count;
         }
-        return [.. counts.Select(c => new Sample(Exposition.Labels(("namespace", ""), ("reason", c.Key)), c.Value))];
+        return
+        [
+            .. counts.OrderBy(c => c.Key.Namespace, StringComparer.Ordinal).ThenBy(c => c.Key.Reason, StringComparer.Ordinal)
+                .Select(c => new Sample(Exposition.Labels(("namespace", c.Key.Namespace), ("reason", c.Key.Reason)), c.Value)),
+        ];
     }
 
     private List<Sample> Recount()
     {
         // Few rules and many sockets: told apart by reference first, by name only once.
         var byRule = new Dictionary<(CompiledRule Rule, SocketOutcome Outcome), int>(SameRule.Comparer);
-        foreach (var sockets in _namespaces.Values)
+        var all = new Dictionary<(string Policy, string Destination, string Namespace, string State), int>();
+        foreach (var (inode, sockets) in _namespaces)
         {
+            byRule.Clear();
             foreach (var standing in sockets.Values)
             {
                 CollectionsMarshal.GetValueRefOrAddDefault(byRule, (standing.Rule!, standing.Outcome), out _)++;
             }
-        }
-        var counts = new Dictionary<(string Policy, string Destination, string State), int>();
-        var names = byRule.Keys.Select(key => (key.Rule.Policy, key.Rule.Destination)).Distinct().Order().Take(MostDestinations).ToHashSet();
-        foreach (var ((rule, outcome), count) in byRule)
-        {
-            if (State(outcome) is { } state)
+            var ns = Workload(inode);
+            foreach (var ((rule, outcome), count) in byRule)
             {
-                var (policy, destination) = names.Contains((rule.Policy, rule.Destination))
-                    ? (rule.Policy, rule.Destination)
-                    : (MetricCatalogue.Other, MetricCatalogue.Other);
-                CollectionsMarshal.GetValueRefOrAddDefault(counts, (policy, destination, state), out _) += count;
+                if (State(outcome) is { } state)
+                {
+                    CollectionsMarshal.GetValueRefOrAddDefault(all, (rule.Policy, rule.Destination, ns, state), out _) += count;
+                }
             }
+        }
+        var own = all.Keys.Select(key => (key.Policy, key.Destination, key.Namespace)).Distinct().Order().Take(MostDestinations).ToHashSet();
+        var counts = new Dictionary<(string Policy, string Destination, string Namespace, string State), int>();
+        foreach (var (key, count) in all)
+        {
+            var folded = own.Contains((key.Policy, key.Destination, key.Namespace))
+                ? key
+                : (MetricCatalogue.Other, MetricCatalogue.Other, key.Namespace, key.State);
+            CollectionsMarshal.GetValueRefOrAddDefault(counts, folded, out _) += count;
         }
         return
         [
             .. counts.OrderBy(c => c.Key).Select(c => new Sample(
-                Exposition.Labels(("policy", c.Key.Policy), ("destination", c.Key.Destination), ("namespace", ""), ("state", c.Key.State)),
+                Exposition.Labels(("policy", c.Key.Policy), ("destination", c.Key.Destination), ("namespace", c.Key.Namespace), ("state", c.Key.State)),
                 c.Value)),
         ];
     }
+
+    /// <summary>The cluster's namespace of a network namespace; empty where it is no pod's.</summary>
+    private string Workload(ulong inode) => Pods?.NamespaceOf(inode) ?? "";
 
     private static string? State(SocketOutcome outcome) => outcome switch
     {
@@ -172,6 +194,17 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
     };
 
     private readonly record struct Standing(CompiledRule? Rule, SocketOutcome Outcome, string? Reason, string? Unprotected);
+
+    private sealed class SameApplied : IEqualityComparer<(CompiledRule Rule, string Namespace)>
+    {
+        public static readonly SameApplied Comparer = new();
+
+        public bool Equals((CompiledRule Rule, string Namespace) a, (CompiledRule Rule, string Namespace) b) =>
+            ReferenceEquals(a.Rule, b.Rule) && a.Namespace == b.Namespace;
+
+        public int GetHashCode((CompiledRule Rule, string Namespace) key) =>
+            HashCode.Combine(RuntimeHelpers.GetHashCode(key.Rule), key.Namespace.GetHashCode(StringComparison.Ordinal));
+    }
 
     private sealed class SameRule : IEqualityComparer<(CompiledRule Rule, SocketOutcome Outcome)>
     {

@@ -9,7 +9,17 @@ namespace Keepalive.Agent.Policies;
 /// <param name="Existing">What to do with an application's own keepalive where the policy itself does not say.</param>
 internal sealed record PolicySnapshot(CompiledPolicy Policy, ExistingMode Existing)
 {
+    /// <summary>Whether everything is known that policies are made of. Where not, a socket without a rule may be one whose rule is not known yet:
+    /// what an earlier agent has set on it stays.</summary>
+    public bool IsComplete { get; init; } = true;
+
     public static PolicySnapshot Empty { get; } = new(CompiledPolicy.Empty, ExistingMode.Tighten);
+
+    /// <summary>Selects nothing and gives nothing back.</summary>
+    public static PolicySnapshot Undecided { get; } = Empty with { IsComplete = false };
+
+    /// <summary>Whether sockets with equal rules fare alike under both.</summary>
+    public bool JudgesAs(PolicySnapshot other) => Existing == other.Existing && IsComplete == other.IsComplete;
 
     /// <summary>How many policies have a rule in it.</summary>
     public int Policies { get; } = Policy.Rules.Select(rule => rule.Policy).Distinct().Count();

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using Keepalive.Agent.Destinations;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
@@ -16,24 +18,44 @@ internal sealed record PolicyLoad(PolicySnapshot? Snapshot, ImmutableArray<Diagn
     public IEnumerable<Diagnostic> Errors => Diagnostics.Where(d => d.Severity == Severity.Error);
 }
 
-/// <summary>The policies of a set of files: read, compiled, and read again when they change. All or nothing: a set with an error in it
-/// leaves the last good policy in force.</summary>
-internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, ExistingMode existing, HostResolver resolver)
+/// <summary>The policies of a set of files, and of a cluster's API after them: read, compiled, and again when they change. Files are all or
+/// nothing: a set with an error in it leaves the last good one in force. Of the API's objects each one stands for itself.</summary>
+internal sealed class PolicySource(
+    IReadOnlyList<string> paths, Side side, ExistingMode existing, HostResolver resolver, Cluster? cluster = null)
 {
     private static readonly TimeSpan ResolveEvery = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long the first policy waits for the API: what is in files must not wait for it for good.</summary>
+    private static readonly TimeSpan WaitForCluster = TimeSpan.FromSeconds(10);
+
+    /// <summary>Of the time goes at most one part in this many into compiling endpoints, which may change all the time.</summary>
+    private const int CompileAtMost = 10;
+
+    /// <summary>Bytes that a compilation uses before what it leaves behind is worth a collection of its own.</summary>
+    private const long LargeCompilation = 16 * 1024 * 1024;
 
     private readonly Lock _lock = new();
     private string _signature = "";
     private string? _changing;
     private ResourceSet _resources = ResourceSet.Empty;
-    private IReadOnlyCollection<string> _wanted = [];
+    private HashSet<string> _wanted = [];
     private HostAnswers _hosts = HostAnswers.None;
     private Task? _resolving;
     private long _resolvedAt;
     private bool _answersChanged;
+    private PolicySnapshot? _inForce;
+    private HashSet<Diagnostic> _said = [];
+    private long _clusterVersion;
+    private long _endpointsVersion;
+    private long _compiledAt;
+    private TimeSpan _compileCost;
+    private bool _isRefused;
 
     /// <summary>Whether the files have just changed, and may still be being written.</summary>
     public bool IsChanging => _changing is not null;
+
+    /// <summary>Objects of the cluster with errors in what they say now: each of them says what it said before.</summary>
+    public int RefusedObjects { get; private set; }
 
     /// <summary>Reads the files and looks their hosts up, waiting for the answers as long as the resolver does.</summary>
     public PolicyLoad Load(CancellationToken stop)
@@ -42,6 +64,11 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
         if (read.HasErrors)
         {
             return new PolicyLoad(null, read.Diagnostics);
+        }
+        if (cluster is not null)
+        {
+            _resources = read.Resources;
+            return LoadWithCluster(read, stop);
         }
         var hosts = PolicyCompiler.HostsToResolve(read.Resources);
         if (hosts.Count > 0)
@@ -58,29 +85,38 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
         {
             return new PolicyLoad(null, diagnostics);
         }
-        (_resources, _wanted) = (read.Resources, hosts);
+        (_resources, _wanted) = (read.Resources, [.. hosts]);
         return new PolicyLoad(new PolicySnapshot(compiled.Policy, existing), diagnostics);
     }
 
     /// <summary>What changed since the last call: files, or the addresses behind host names. Null where nothing did, and where files changed so
     /// lately that they may still be being written: those that are the same at two calls are read.</summary>
-    public PolicyLoad? Refresh(bool force, CancellationToken stop)
+    /// <param name="force">Reads everything again.</param>
+    /// <param name="isPassDue">Whether a pass follows anyway. The endpoints of a cluster's Services, which may change all the time, wait for one.</param>
+    /// <param name="stop">Ends it.</param>
+    public PolicyLoad? Refresh(bool force, bool isPassDue, CancellationToken stop)
     {
         if (force)
         {
             return Load(stop);
         }
         var signature = Signature();
-        if (signature != _signature)
+        if (signature == _signature)
         {
-            if (signature == _changing)
-            {
-                return Load(stop);
-            }
-            _changing = signature;
-            return null;
+            _changing = null;
         }
-        _changing = null;
+        else if (signature == _changing)
+        {
+            return Load(stop);
+        }
+        else
+        {
+            _changing = signature;
+        }
+        if (cluster is not null && IsDue(isPassDue) && CompileWithCluster([]) is { } changed)
+        {
+            return changed;
+        }
         ResolveAgain(stop);
         lock (_lock)
         {
@@ -89,6 +125,10 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
                 return null;
             }
             _answersChanged = false;
+        }
+        if (cluster is not null)
+        {
+            return CompileWithCluster([]);
         }
         var compiled = Compile(_resources);
         // The rest was said when the files were read.
@@ -109,6 +149,81 @@ internal sealed class PolicySource(IReadOnlyList<string> paths, Side side, Exist
                 return read;
             }
         }
+    }
+
+    private bool IsDue(bool isPassDue) => cluster!.Version != _clusterVersion
+        || (isPassDue && cluster.EndpointsVersion != _endpointsVersion && Stopwatch.GetElapsedTime(_compiledAt) >= _compileCost * CompileAtMost);
+
+    /// <summary>The first policy with the API's objects: waits for these, and for the addresses of hosts, but not for long.</summary>
+    private PolicyLoad LoadWithCluster(ReadResult files, CancellationToken stop)
+    {
+        var until = Stopwatch.GetTimestamp() + (_inForce is null ? (long)(WaitForCluster.TotalSeconds * Stopwatch.Frequency) : 0);
+        cluster!.WaitUntilKnown(until, stop);
+        CompileWithCluster([]);
+        if (_wanted.Count > 0)
+        {
+            var answers = resolver.ResolveAsync(_wanted, stop).GetAwaiter().GetResult();
+            lock (_lock)
+            {
+                _hosts = answers;
+                _resolvedAt = Environment.TickCount64;
+            }
+        }
+        // Which EndpointSlices are needed is known only now.
+        cluster.WaitUntilKnown(until, stop);
+        _said = [];
+        return CompileWithCluster(files.Diagnostics, always: true)!;
+    }
+
+    /// <summary>Compiles files and API objects together; null where that changes nothing and there is nothing new to say.</summary>
+    private PolicyLoad? CompileWithCluster(ImmutableArray<Diagnostic> before, bool always = false)
+    {
+        var begun = Stopwatch.GetTimestamp();
+        var allocated = GC.GetAllocatedBytesForCurrentThread();
+        (_clusterVersion, _endpointsVersion) = (cluster!.Version, cluster.EndpointsVersion);
+        var view = cluster.View();
+        RefusedObjects = view.Refused;
+        var own = _resources.All.Select(resource => (resource.Kind, resource.QualifiedName)).ToHashSet();
+        var all = own.Count == 0
+            ? view.Resources
+            : _resources.Concat(new ResourceSet([.. view.Resources.All.Where(resource => !own.Contains((resource.Kind, resource.QualifiedName)))]));
+        var (hosts, services) = (new HashSet<string>(StringComparer.Ordinal), new HashSet<(string, string)>());
+        CompilationResult compiled;
+        lock (_lock)
+        {
+            compiled = PolicyCompiler.Compile(
+                all, _hosts.ToOptions(side) with { SelectedOnly = true, WantedHosts = hosts, WantedServices = services });
+        }
+        if (!hosts.IsSubsetOf(_wanted))
+        {
+            _resolvedAt = 0;
+        }
+        _wanted = hosts;
+        cluster.WantSlices(services);
+        cluster.Report(view.Diagnostics.Concat(compiled.Diagnostics));
+        if (GC.GetAllocatedBytesForCurrentThread() - allocated > LargeCompilation)
+        {
+            // What a large compilation leaves behind would lie there until long after the next.
+            GC.Collect(2, GCCollectionMode.Forced, blocking: true, compacting: true);
+        }
+        (_compiledAt, _compileCost) = (Stopwatch.GetTimestamp(), Stopwatch.GetElapsedTime(begun));
+        ImmutableArray<Diagnostic> news = [.. before, .. compiled.Diagnostics.Where(diagnostic => !_said.Contains(diagnostic))];
+        _said = [.. compiled.Diagnostics];
+        var wasRefused = _isRefused;
+        _isRefused = compiled.Diagnostics.Any(d => d.Severity == Severity.Error);
+        if (_isRefused)
+        {
+            return news.IsEmpty && !always ? null : new PolicyLoad(null, news);
+        }
+        var isComplete = view.IsComplete && cluster.IsComplete;
+        var isSame = _inForce is { } current && current.IsComplete == isComplete && current.Policy.Side == compiled.Policy.Side
+            && current.Policy.Rules.SequenceEqual(compiled.Policy.Rules) && current.Policy.ListenerRules.SequenceEqual(compiled.Policy.ListenerRules);
+        if (isSame && !always && !wasRefused && news.IsEmpty)
+        {
+            return null;
+        }
+        _inForce = isSame ? _inForce : new PolicySnapshot(compiled.Policy, existing) { IsComplete = isComplete };
+        return new PolicyLoad(_inForce, news);
     }
 
     private CompilationResult Compile(ResourceSet resources)

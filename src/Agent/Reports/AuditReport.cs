@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Config.Balancers;
 using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;
@@ -15,12 +16,14 @@ internal sealed class AuditReport
     private readonly AuditYardstick _yardstick;
     private readonly PassSummary _summary;
     private readonly bool _withPolicies;
+    private readonly bool _withPods;
     private readonly int _local;
     private readonly List<Group> _groups;
     private readonly Dictionary<int, string> _commands = [];
 
-    public AuditReport(AuditYardstick yardstick, AuditedSockets sockets, PassSummary summary, bool withPolicies)
+    public AuditReport(AuditYardstick yardstick, AuditedSockets sockets, PassSummary summary, bool withPolicies, PodDirectory? pods = null)
     {
+        _withPods = pods is not null;
         (_yardstick, _summary, _withPolicies, _local) = (yardstick, summary, withPolicies, sockets.Local);
         // One end that probes is enough, and both may be here.
         var kept = sockets.Connections.Where(record => yardstick.Judge(in record) == AuditFinding.Kept)
@@ -41,7 +44,8 @@ internal sealed class AuditReport
                 accepted ? record.Local : record.Remote,
                 SocketList.Actual(in record),
                 finding,
-                record.Rule?.Policy);
+                record.Rule?.Policy,
+                pods?.Find(in record));
             ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(groups, key, out _);
             (group ??= new Group(key)).Add(in record, yardstick.IsQuiet(in record));
         }
@@ -65,6 +69,10 @@ internal sealed class AuditReport
             if (_withPolicies)
             {
                 heads.Add("POLICY");
+            }
+            if (_withPods)
+            {
+                heads.Add("POD");
             }
             var rows = new List<string[]> { heads.ToArray() };
             rows.AddRange(_groups.Select(Row));
@@ -125,6 +133,10 @@ internal sealed class AuditReport
         {
             row.Add(key.Policy is null ? "-" : group.WouldSet > 0 ? $"{key.Policy} would set {group.WouldSet}" : key.Policy);
         }
+        if (_withPods)
+        {
+            row.Add(key.Workload?.ToString() ?? "-");
+        }
         return [.. row];
     }
 
@@ -170,6 +182,12 @@ internal sealed class AuditReport
             writer.WriteString("policy", key.Policy);
             writer.WriteNumber("wouldSet", group.WouldSet);
         }
+        if (key.Workload is { } workload)
+        {
+            writer.WriteString("namespace", workload.Namespace);
+            writer.WriteString("pod", workload.Pod);
+            writer.WriteString("container", workload.Container);
+        }
     }
 
     private string Command(int pid)
@@ -186,7 +204,8 @@ internal sealed class AuditReport
     }
 
     private readonly record struct GroupKey(
-        ulong Namespace, string Command, bool IsAccepted, SocketEndpoint End, KeepaliveOptions? Options, AuditFinding Finding, string? Policy);
+        ulong Namespace, string Command, bool IsAccepted, SocketEndpoint End, KeepaliveOptions? Options, AuditFinding Finding, string? Policy,
+        Workload? Workload);
 
     private sealed class Group(GroupKey key)
     {

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Running;
 using Microsoft.Extensions.Logging;
 
@@ -21,6 +22,9 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
 
     /// <summary>Whether what is given back is given back because the agent stops.</summary>
     public bool Stopping { get; set; }
+
+    /// <summary>Tells which pod a socket belongs to; null where there is no cluster.</summary>
+    public PodDirectory? Pods { get; init; }
 
     /// <summary>Lets the next pass have its own lines, after saying how many were left out.</summary>
     public void EndPass()
@@ -50,7 +54,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
                 var said = CollectionsMarshal.GetValueRefOrAddDefault(_reasons, record.Reason ?? "", out _)++;
                 if (Level(LogLevel.Warning, said < LinesPerReason) is { } level)
                 {
-                    LogFailed(level, SocketText.Name(in record), SocketText.Reason(record.Reason), SocketText.Rule(in record));
+                    LogFailed(level, SocketText.Name(in record, Pods), SocketText.Reason(record.Reason), SocketText.Rule(in record));
                 }
             }
             return;
@@ -67,13 +71,13 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
         switch (record.Outcome)
         {
             case SocketOutcome.WouldApply or SocketOutcome.WouldRestore:
-                LogWould(at, SocketText.Name(in record), change, SocketText.Rule(in record));
+                LogWould(at, SocketText.Name(in record, Pods), change, SocketText.Rule(in record));
                 break;
             case SocketOutcome.Restored or SocketOutcome.Kept:
-                LogRestored(at, SocketText.Name(in record), change, SocketText.Rule(in record, Stopping ? "the agent stops" : null));
+                LogRestored(at, SocketText.Name(in record, Pods), change, SocketText.Rule(in record, Stopping ? "the agent stops" : null));
                 break;
             default:
-                LogSet(at, SocketText.Name(in record), change, SocketText.Rule(in record));
+                LogSet(at, SocketText.Name(in record, Pods), change, SocketText.Rule(in record));
                 break;
         }
     }
@@ -84,6 +88,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
 
     public void NamespaceGone(ulong inode)
     {
+        Pods?.Forget(inode);
         if (_failing.Count > 0)
         {
             _over.AddRange(_failing.Keys.Where(id => id.Namespace == inode));

@@ -1,9 +1,10 @@
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Kubernetes;
 
 namespace Keepalive.Agent.Reports;
 
 /// <summary>What <c>run --once</c> and <c>--dry-run</c> print: a line for each change and each failure, and a summary.</summary>
-internal sealed class OnceReport(TextWriter output, string? whenRestored = null) : ISocketSink
+internal sealed class OnceReport(TextWriter output, string? whenRestored = null, PodDirectory? pods = null) : ISocketSink
 {
     private int _set;
     private int _right;
@@ -33,11 +34,11 @@ internal sealed class OnceReport(TextWriter output, string? whenRestored = null)
         };
         if (verb is not null && record.Replaced is { } from && record.Current is { } to)
         {
-            output.WriteLine($"{verb} {SocketText.Name(in record)}: {SocketText.Change(from, to)}; {SocketText.Rule(in record, whenRestored)}");
+            output.WriteLine($"{verb} {SocketText.Name(in record, pods)}: {SocketText.Change(from, to)}; {SocketText.Rule(in record, whenRestored)}");
         }
         else if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && (record.Rule ?? (object?)record.Found) is not null)
         {
-            output.WriteLine($"failed {SocketText.Name(in record)}: {SocketText.Reason(record.Reason)}; {SocketText.Rule(in record, whenRestored)}");
+            output.WriteLine($"failed {SocketText.Name(in record, pods)}: {SocketText.Reason(record.Reason)}; {SocketText.Rule(in record, whenRestored)}");
         }
         Count(in record);
     }

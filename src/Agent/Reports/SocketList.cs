@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;
@@ -9,7 +10,7 @@ using Keepalive.Linux.Sockets;
 namespace Keepalive.Agent.Reports;
 
 /// <summary>What <c>sockets</c> prints: collects records, then writes them as a table or as one JSON object a line.</summary>
-internal sealed class SocketList : ISocketSink
+internal sealed class SocketList(PodDirectory? pods = null) : ISocketSink
 {
     private readonly List<SocketRecord> _records = [];
     private readonly Dictionary<int, string> _commands = [];
@@ -33,6 +34,7 @@ internal sealed class SocketList : ISocketSink
         foreach (ref readonly var r in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_records))
         {
             var actual = Actual(in r);
+            var workload = pods?.Find(in r);
             var line = new SocketJson(
                 r.Namespace,
                 r.Cookie,
@@ -53,14 +55,17 @@ internal sealed class SocketList : ISocketSink
                 r.Rule?.Policy,
                 r.Rule?.Destination,
                 IsManaged(in r),
-                r.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed ? r.Reason : null);
+                r.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed ? r.Reason : null,
+                workload?.Namespace,
+                workload?.Pod,
+                workload?.Container);
             output.WriteLine(JsonSerializer.Serialize(line, SocketJsonContext.Readable.SocketJson));
         }
     }
 
     public void WriteTable(TextWriter output)
     {
-        string[] heads = ["NETNS", "STATE", "LOCAL", "REMOTE", "KEEPALIVE", "TIMER", "UNANSWERED", "USER-TIMEOUT", "PROCESS", "POLICY", "DESTINATION"];
+        string[] heads = ["NETNS", "STATE", "LOCAL", "REMOTE", "KEEPALIVE", "TIMER", "UNANSWERED", "USER-TIMEOUT", "PROCESS", "POLICY", "DESTINATION", .. pods is null ? [] : (string[])["POD"]];
         var rows = new List<string[]> { heads };
         foreach (ref readonly var r in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_records))
         {
@@ -77,6 +82,7 @@ internal sealed class SocketList : ISocketSink
                 r.Pid == 0 ? "-" : $"{r.Pid}/{SocketText.Printable(Command(r.Pid)!)}",
                 r.Rule is null ? "-" : r.Rule.Policy + (IsManaged(in r) ? "" : $" ({Standing(in r)})"),
                 r.Rule?.Destination ?? "-",
+                .. pods is null ? [] : (string[])[pods.Find(in r)?.ToString() ?? "-"],
             ]);
         }
         TextTable.Write(output, rows);
@@ -153,7 +159,10 @@ internal sealed record SocketJson(
     string? Policy,
     string? Destination,
     bool Managed,
-    string? Reason);
+    string? Reason,
+    string? Namespace,
+    string? Pod,
+    string? Container);
 
 [JsonSerializable(typeof(SocketJson))]
 internal sealed partial class SocketJsonContext : JsonSerializerContext

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;
 
@@ -7,12 +8,17 @@ namespace Keepalive.Agent.Reports;
 /// <summary>Says in words what a record means, for logs and for <c>run --once</c>.</summary>
 internal static class SocketText
 {
-    /// <summary><c>10.0.0.1:40000 → 10.0.0.2:443 (pid 123 curl)</c>.</summary>
-    public static string Name(in SocketRecord record)
+    /// <summary><c>10.0.0.1:40000 → 10.0.0.2:443 (pid 123 curl) of pod shop/cart-7d9f/app</c>.</summary>
+    /// <param name="record">The socket.</param>
+    /// <param name="pods">Tells whose it is; null where there is no cluster.</param>
+    public static string Name(in SocketRecord record, PodDirectory? pods = null)
     {
         var owner = record.Pid == 0 ? "" : $" (pid {record.Pid} {Printable(ProcFs.Command(record.Pid) ?? "gone")})";
-        return $"{record.Local} → {record.Remote}{owner}";
+        return $"{record.Local} → {record.Remote}{owner}{OfPod(pods?.Find(in record))}";
     }
+
+    /// <summary><c> of pod shop/cart-7d9f/app</c>; nothing where it is none.</summary>
+    public static string OfPod(Workload? workload) => workload is null ? "" : $" of pod {workload}";
 
     /// <summary>A name that its process chose itself, without what would move a terminal's cursor or begin a line.</summary>
     public static string Printable(string name) =>

@@ -61,6 +61,7 @@ internal sealed partial class AgentLoop(
     {
         using var registration = stop.Register(() => _wake.Set());
         var policy = first.Snapshot!;
+        publisher.RefusedObjects = policies.RefusedObjects;
         Loaded(first);
         Survey(policy, stop);
         for (var full = true; !stop.IsCancellationRequested; full = false)
@@ -93,8 +94,13 @@ internal sealed partial class AgentLoop(
         {
             health.Beat();
             var looked = Stopwatch.GetTimestamp();
-            var next = Refresh(policy, stop);
+            var isPassDue = Stopwatch.GetElapsedTime(begun) >= options.Interval;
+            var next = Refresh(policy, isPassDue, stop);
             var left = options.Interval - Stopwatch.GetElapsedTime(begun);
+            if (left <= TimeSpan.Zero && !isPassDue && ReferenceEquals(next, policy))
+            {
+                continue;   // it became so while looking
+            }
             if (!ReferenceEquals(next, policy) || left <= TimeSpan.Zero || stop.IsCancellationRequested)
             {
                 return next;
@@ -222,7 +228,7 @@ internal sealed partial class AgentLoop(
         }
     }
 
-    private PolicySnapshot Refresh(PolicySnapshot current, CancellationToken stop)
+    private PolicySnapshot Refresh(PolicySnapshot current, bool isPassDue, CancellationToken stop)
     {
         PolicyLoad? load;
         var forced = Interlocked.Exchange(ref _reload, false);
@@ -232,7 +238,8 @@ internal sealed partial class AgentLoop(
         }
         try
         {
-            load = policies.Refresh(forced, stop);
+            load = policies.Refresh(forced, isPassDue, stop);
+            publisher.RefusedObjects = policies.RefusedObjects;
         }
         catch (OperationCanceledException)
         {

@@ -5,6 +5,7 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Destinations;
 using Keepalive.Agent.Health;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
@@ -28,7 +29,10 @@ internal static partial class AgentRun
     public static int Execute(RunOptions options)
     {
         using var signals = new Signals();
-        var policies = new PolicySource(options.Policies, options.Side, options.Existing, new HostResolver());
+        using var loggers = CreateLoggers(options);
+        using var cluster = options.Cluster is { } wanted ? new Cluster(wanted, TimeProvider.System, loggers.CreateLogger("kubernetes")) : null;
+        cluster?.Start();
+        var policies = new PolicySource(options.Policies, options.Side, options.Existing, new HostResolver(), cluster);
         PolicyLoad load;
         try
         {
@@ -48,6 +52,10 @@ internal static partial class AgentRun
         {
             return ExitCodes.InvalidInput;
         }
+        if (options.Once && !load.Snapshot.IsComplete)
+        {
+            Console.Error.WriteLine("keepalive-agent: warning: not everything is known of the cluster; this run goes by what is");
+        }
         if (!Privileges.Check(Console.Error))
         {
             return ExitCodes.NotPermitted;
@@ -63,7 +71,7 @@ internal static partial class AgentRun
         }
         try
         {
-            return options.Once ? Once(options, load.Snapshot) : Serve(options, policies, load, signals).GetAwaiter().GetResult();
+            return options.Once ? Once(options, load.Snapshot, cluster) : Serve(options, policies, load, signals, loggers, cluster).GetAwaiter().GetResult();
         }
         catch (DatapathException e)
         {
@@ -77,7 +85,7 @@ internal static partial class AgentRun
         }
     }
 
-    private static int Once(RunOptions options, PolicySnapshot policy)
+    private static int Once(RunOptions options, PolicySnapshot policy, Cluster? cluster)
     {
         using var directory = options.DryRun ? RunDirectory.Read(options.StateDirectory) : RunDirectory.Open(options.StateDirectory);
         if (!options.DryRun && !directory.IsOwner)
@@ -88,20 +96,20 @@ internal static partial class AgentRun
         }
         directory.Warnings.ForEach(warning => Console.Error.WriteLine($"keepalive-agent: warning: {warning}"));
         using var state = directory.IsOwner ? directory.CreateState() : null;
-        using var chosen = ChosenDatapath.Create(options, policy, directory.Inherited, state, attach: false);
+        using var chosen = ChosenDatapath.Create(options, policy, directory.Inherited, state, attach: false, exempts: Exemption(cluster));
         if (chosen.WhyNotBpf is { } why)
         {
             Console.Error.WriteLine($"keepalive-agent: the bpf datapath cannot be used: {why}; using pidfd");
         }
         // Once and then giving everything back: what is left of that is the giving back of what earlier runs have set.
         var restore = options.RestoreOnExit;
-        var report = new OnceReport(Console.Out, whenRestored: restore ? "asked for with --restore-on-exit" : null);
+        var report = new OnceReport(Console.Out, whenRestored: restore ? "asked for with --restore-on-exit" : null, cluster?.Pods);
         report.Summary(chosen.Datapath.Pass(
             restore ? PolicySnapshot.Empty : policy, new PassScope { Full = true, Owners = true, DryRun = options.DryRun, Last = restore }, report));
         return report.Failed > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
-    private static async Task<int> Serve(RunOptions options, PolicySource policies, PolicyLoad load, Signals signals)
+    private static async Task<int> Serve(RunOptions options, PolicySource policies, PolicyLoad load, Signals signals, ILoggerFactory loggers, Cluster? cluster)
     {
         using var directory = RunDirectory.Open(options.StateDirectory);
         if (!directory.IsOwner)
@@ -111,14 +119,14 @@ internal static partial class AgentRun
                 + $"{options.StateDirectory}/lock). Stop it first.");
             return ExitCodes.Failed;
         }
-        using var loggers = CreateLoggers(options);
         var logger = loggers.CreateLogger("agent");
         foreach (var warning in directory.Warnings)
         {
             LogState(logger, warning);
         }
         using var state = options.DryRun ? null : directory.CreateState();
-        using var chosen = ChosenDatapath.Create(options, load.Snapshot!, directory.Inherited, state, attach: !options.DryRun);
+        using var chosen = ChosenDatapath.Create(
+            options, load.Snapshot!, directory.Inherited, state, attach: !options.DryRun, exempts: Exemption(cluster));
         var datapath = chosen.Datapath;
         if (chosen.WhyNotBpf is { } why)
         {
@@ -126,19 +134,20 @@ internal static partial class AgentRun
         }
         var time = TimeProvider.System;
         using var metrics = new MetricCatalogue();
-        var status = new AgentStatus();
+        var status = new AgentStatus { KubernetesAges = cluster is null ? null : cluster.Ages };
         var health = new AgentHealth(time, options.Interval);
         using var systemd = new SystemdNotifier(Environment.GetEnvironmentVariable, logger);
         using var exposition = new Exposition(
             metrics, status, Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim(), logger);
         var (captures, whyNoCapture) = Captures(options, logger);
-        using var liveness = new LivenessWatch(captures, metrics, time, logger);
+        using var liveness = new LivenessWatch(captures, metrics, time, logger, cluster?.Pods);
+        var tally = new SocketTally(metrics, datapath.Name) { Pods = cluster?.Pods };
         using var loop = new AgentLoop(
             options,
             datapath,
             policies,
-            new Publisher(status, metrics, exposition, new SocketTally(metrics, datapath.Name), liveness, wantsCapture: options.Capture != false, whyNoCapture),
-            new ChangeLog(logger),
+            new Publisher(status, metrics, exposition, tally, liveness, wantsCapture: options.Capture != false, whyNoCapture),
+            new ChangeLog(logger) { Pods = cluster?.Pods },
             liveness,
             health,
             systemd,
@@ -160,7 +169,7 @@ internal static partial class AgentRun
         var socket = AgentServer.SocketPath(options.StateDirectory, logger);
         AgentServer.Configure(builder, options, socket, logger);
         await using var host = builder.Build();
-        host.Run(new AgentPages(new Scrapes(exposition, status, time), health, liveness.Monitor).Serve);
+        host.Run(new AgentPages(new Scrapes(exposition, status, time), health, liveness.Monitor, cluster?.Pods).Serve);
         await host.StartAsync().ConfigureAwait(false);
         signals.OnReload(loop.Reload);
         LogStarted(logger, Version, datapath.Name, options.Interval.TotalSeconds, options.Listen?.ToString() ?? "no address");
@@ -170,6 +179,8 @@ internal static partial class AgentRun
         LogStopped(logger);
         return service.NotGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
+
+    private static NamespaceExemption? Exemption(Cluster? cluster) => cluster?.Pods is { } pods ? pods.Exempts : null;
 
     /// <summary>Whether to capture: if asked for, and, where nothing was said, if it can be done; else why it cannot.</summary>
     private static (bool Captures, string? WhyNot) Captures(RunOptions options, ILogger logger)

@@ -34,6 +34,7 @@ internal sealed class ChosenDatapath : IDisposable
     /// <param name="inherited">What a predecessor knew.</param>
     /// <param name="state">Where changes are noted; null where none are made.</param>
     /// <param name="attach">Whether new connections are to be set when they are established, too.</param>
+    /// <param name="exempts">Which namespaces are left alone; null is none.</param>
     /// <param name="load">How the programs are loaded, where that is not the usual way.</param>
     /// <exception cref="DatapathException">bpf was asked for and cannot be had.</exception>
     public static ChosenDatapath Create(
@@ -42,6 +43,7 @@ internal sealed class ChosenDatapath : IDisposable
         InheritedSockets inherited,
         StateFile? state,
         bool attach,
+        NamespaceExemption? exempts = null,
         Func<KernelPrograms>? load = null)
     {
         string? why = null;
@@ -49,7 +51,7 @@ internal sealed class ChosenDatapath : IDisposable
         {
             why = options.Cgroup is { } cgroup ? BpfRequirements.WrongCgroup(cgroup) : null;
             why ??= options.Datapath == DatapathKind.Auto ? BpfRequirements.WhyNotByDefault() : null;
-            if (why is null && TryBpf(options, first, inherited, state, attach, load ?? (() => KernelPrograms.Load()), out why) is { } chosen)
+            if (why is null && TryBpf(options, first, inherited, state, attach, exempts, load ?? (() => KernelPrograms.Load()), out why) is { } chosen)
             {
                 return chosen;
             }
@@ -58,7 +60,7 @@ internal sealed class ChosenDatapath : IDisposable
                 throw new DatapathException(why!);
             }
         }
-        return new ChosenDatapath(new PidfdDatapath(TimeProvider.System, options.Namespaces, inherited, state), null, why);
+        return new ChosenDatapath(new PidfdDatapath(TimeProvider.System, options.Namespaces, inherited, state, exempts), null, why);
     }
 
     public void Dispose()
@@ -73,6 +75,7 @@ internal sealed class ChosenDatapath : IDisposable
         InheritedSockets inherited,
         StateFile? state,
         bool attach,
+        NamespaceExemption? exempts,
         Func<KernelPrograms> load,
         out string? whyNot)
     {
@@ -87,7 +90,7 @@ internal sealed class ChosenDatapath : IDisposable
         try
         {
             programs = load();
-            datapath = new BpfDatapath(TimeProvider.System, programs, options.Namespaces, inherited, state, attach ? cgroup : null);
+            datapath = new BpfDatapath(TimeProvider.System, programs, options.Namespaces, inherited, state, attach ? cgroup : null, exempts);
             datapath.Prepare(first);
             return new ChosenDatapath(datapath, programs, null);
         }

@@ -36,4 +36,9 @@ internal static class EventIds
     public const int NotifyFailed = 52;
     public const int AgentCheckNotUnderstood = 53;
     public const int TooManyConnections = 54;
+    public const int KubernetesTrouble = 60;
+    public const int KubernetesRecovered = 61;
+    public const int KubernetesObjectRefused = 62;
+    public const int KubernetesObjectWarning = 63;
+    public const int KubernetesEventsFailed = 64;
 }

@@ -39,6 +39,9 @@ internal sealed class Publisher(
 
     public string? LivenessFailure { get; set; }
 
+    /// <summary>Objects of the cluster that are refused by themselves.</summary>
+    public int RefusedObjects { get; set; }
+
     public void Loaded(PolicySnapshot policy)
     {
         (_policies, _invalid) = (policy.Policies, 0);
@@ -78,7 +81,7 @@ internal sealed class Publisher(
             liveness.Monitor.Retain(_inForce);
             exposition.Retain(_inForce);
         }
-        status.Publish(new AgentStatus.Gauges(sockets, _scanned, _policies, _invalid, _loadedAt)
+        status.Publish(new AgentStatus.Gauges(sockets, _scanned, _policies, _invalid + RefusedObjects, _loadedAt)
         {
             Unprotected = tally.Unprotected(),
             Endpoints = endpoints,

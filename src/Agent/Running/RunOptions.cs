@@ -9,6 +9,9 @@ internal sealed record RunOptions
 {
     public required IReadOnlyList<string> Policies { get; init; }
 
+    /// <summary>What to take from the cluster's API; null takes nothing.</summary>
+    public Kubernetes.ClusterOptions? Cluster { get; init; }
+
     /// <summary>Null serves nothing.</summary>
     public required IPEndPoint? Listen { get; init; }
 

@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Health;
+using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
 using Keepalive.Linux.Processes;
@@ -13,7 +14,7 @@ using Microsoft.AspNetCore.Http;
 namespace Keepalive.Agent.Serving;
 
 /// <summary>What is served over HTTP. All of it from memory, and nothing of it waits for a pass.</summary>
-internal sealed class AgentPages(Scrapes scrapes, AgentHealth health, LivenessMonitor liveness)
+internal sealed class AgentPages(Scrapes scrapes, AgentHealth health, LivenessMonitor liveness, PodDirectory? pods)
 {
     private const string Endpoint = "/destinations/";
     private const string Json = "application/json; charset=utf-8";
@@ -108,6 +109,7 @@ internal sealed class AgentPages(Scrapes scrapes, AgentHealth health, LivenessMo
             {
                 commands.Add(c.Pid, command = c.Pid == 0 ? null : ProcFs.Command(c.Pid));
             }
+            var workload = pods?.Find(c.Namespace, c.Pid, c.Local);
             return new ConnectionJson(
                 c.Namespace,
                 c.Cookie,
@@ -125,7 +127,10 @@ internal sealed class AgentPages(Scrapes scrapes, AgentHealth health, LivenessMo
                 c.Rule.Policy,
                 c.Rule.Destination,
                 c.Outcome is SocketOutcome.Managed or SocketOutcome.Deferred,
-                c.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed ? c.Reason : null);
+                c.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed ? c.Reason : null,
+                workload?.Namespace,
+                workload?.Pod,
+                workload?.Container);
         });
     }
 
@@ -220,7 +225,10 @@ internal sealed record ConnectionJson(
     string Policy,
     string Destination,
     bool Managed,
-    string? Reason);
+    string? Reason,
+    string? Namespace,
+    string? Pod,
+    string? Container);
 
 [JsonSerializable(typeof(HealthReport))]
 [JsonSerializable(typeof(EndpointJson))]

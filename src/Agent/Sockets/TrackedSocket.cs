@@ -1,4 +1,5 @@
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Policies;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
@@ -8,6 +9,8 @@ namespace Keepalive.Agent.Sockets;
 /// <summary>A socket that a rule selects, or selected: what is known of it between two passes. Mutable; owned by the pass thread.</summary>
 internal sealed class TrackedSocket
 {
+    private bool _wasMatched;
+
     public required ulong Namespace { get; init; }
 
     public required ulong Cookie { get; init; }
@@ -16,7 +19,10 @@ internal sealed class TrackedSocket
 
     public required SocketEndpoint Remote { get; init; }
 
-    public CompiledRule? Rule { get; set; }
+    public CompiledRule? Rule { get; private set; }
+
+    /// <summary>Whether it has no rule because not everything is known that rules are made of: what was set on it stays.</summary>
+    public bool IsUndecided { get; private set; }
 
     public SocketMemory? Memory { get; set; }
 
@@ -68,6 +74,15 @@ internal sealed class TrackedSocket
 
     /// <summary>Whether it is gone from the kernel's table; queues that still hold it drop it.</summary>
     public bool Gone { get; set; }
+
+    /// <summary>Takes in which rule of a policy selects it.</summary>
+    /// <remarks>One that loses a rule was selected by what is known: only of one that never had any here, or where nothing is known any more,
+    /// is that undecided.</remarks>
+    public void Select(CompiledRule? rule, PolicySnapshot policy)
+    {
+        IsUndecided = rule is null && !policy.IsComplete && (IsUndecided || !_wasMatched || ReferenceEquals(policy, PolicySnapshot.Undecided));
+        (Rule, _wasMatched) = (rule, true);
+    }
 
     public SocketRecord ToRecord() => new()
     {

@@ -17,8 +17,14 @@ public sealed record CompilerOptions
     /// <summary>Hosts of <see cref="ResolvedHosts"/> that had more addresses than are taken.</summary>
     public IReadOnlySet<string> HostsCut { get; init; } = new HashSet<string>();
 
-    /// <summary>Takes down the names whose addresses were wanted; null where nobody asks.</summary>
-    internal ISet<string>? Wanted { get; init; }
+    /// <summary>Takes down the names whose addresses were wanted: lower case, without a trailing dot, no wildcards. Null where nobody asks.</summary>
+    public ISet<string>? WantedHosts { get; init; }
+
+    /// <summary>Takes down the Services whose EndpointSlices were wanted; null where nobody asks.</summary>
+    public ISet<(string Namespace, string Name)>? WantedServices { get; init; }
+
+    /// <summary>Leaves out of the report, and of what is wanted, destinations that no policy selects: a cluster has many.</summary>
+    public bool SelectedOnly { get; init; }
 
     /// <summary>Which ends of a connection the policy selects sockets by.</summary>
     public Side Side { get; init; } = Side.Client;

@@ -15,7 +15,7 @@ internal sealed class DestinationReport(
         foreach (var destination in resources.Valid<Destination>().Concat(made))
         {
             // What a cluster dumps has much in it that no policy is about.
-            if (destination is not (VirtualDestination or ExternalService) && !policies.ContainsKey(destination))
+            if ((options.SelectedOnly || destination is not (VirtualDestination or ExternalService)) && !policies.ContainsKey(destination))
             {
                 continue;
             }

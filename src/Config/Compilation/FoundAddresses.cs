@@ -12,6 +12,9 @@ internal sealed class FoundAddresses(CompilerOptions options, CompilationBudget 
     /// <summary>The host names that were asked for their addresses.</summary>
     public IReadOnlyCollection<string> Hosts => hosts;
 
+    /// <summary>Takes down that the EndpointSlices of a Service tell where it is.</summary>
+    public void WantSlices(Resources.Service service) => options.WantedServices?.Add((service.Metadata.Namespace, service.Metadata.Name.Value));
+
     /// <summary>Adds every combination of prefix and port; port 0 is any.</summary>
     public void Add(IEnumerable<IpPrefix> prefixes, IReadOnlyCollection<ushort> ports, string origin)
     {

@@ -12,7 +12,7 @@ internal static class HostNames
     /// <summary>The addresses of a host, or none.</summary>
     public static IReadOnlyList<IPAddress> Resolve(CompilerOptions options, string host)
     {
-        if (options.Wanted is { } wanted && !HostValidator.IsWildcard(host))
+        if (options.WantedHosts is { } wanted && !HostValidator.IsWildcard(host))
         {
             wanted.Add(Canonical(host));
         }

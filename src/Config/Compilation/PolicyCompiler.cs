@@ -24,7 +24,7 @@ public static class PolicyCompiler
     {
         // What it asks for when it has no answers is what it wants: there is no second opinion on that.
         var wanted = new HashSet<string>(StringComparer.Ordinal);
-        Compile(resources, new CompilerOptions { Wanted = wanted });
+        Compile(resources, new CompilerOptions { WantedHosts = wanted });
         return wanted;
     }
 

@@ -34,6 +34,7 @@ internal sealed class ServiceAddresses(ResourceSet resources)
     /// <summary>Adds the addresses of its endpoints.</summary>
     public void AddEndpoints(FoundAddresses found, Service service, IReadOnlyCollection<DestinationPort?> ports)
     {
+        found.WantSlices(service);
         foreach (var slice in slices[(service.Metadata.Namespace, service.Metadata.Name.Value)])
         {
             if (slice.Metadata.Cluster is { } cluster && service.Metadata.Cluster is { } other && cluster != other)

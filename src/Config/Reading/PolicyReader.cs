@@ -1,4 +1,12 @@
+using System.Buffers;
+using System.Text.Json;
+
 namespace Keepalive.Config.Reading;
+
+/// <summary>One object as the API server sends it.</summary>
+/// <param name="Fingerprint">Tells contents apart: the same for two versions of an object that differ only in what no reader looks at.</param>
+/// <param name="Read">What was read; null where the contents were known already.</param>
+public readonly record struct ObjectRead(ulong Fingerprint, ReadResult? Read);
 
 /// <summary>Reads and validates resources from YAML.</summary>
 public static class PolicyReader
@@ -30,5 +38,38 @@ public static class PolicyReader
         var session = new ReadSession();
         session.ReadText(text, fileName);
         return session.ToResult(files: 1);
+    }
+
+    /// <summary>Whether a kind is one that is read.</summary>
+    public static bool IsKnown(string kind) => ResourceKind.Find(kind) is not null;
+
+    /// <summary>Reads an object of the Kubernetes API.</summary>
+    /// <param name="json">The object. The items of a list need no <c>apiVersion</c> and <c>kind</c>.</param>
+    /// <param name="apiVersion">The version it was asked for in.</param>
+    /// <param name="kind">Its kind.</param>
+    /// <param name="source">What diagnostics call it, such as <c>ConnectionPolicy bookinfo/tcp-keepalive</c>.</param>
+    /// <param name="known">The fingerprint of contents that need not be read again.</param>
+    /// <exception cref="JsonException">That is no JSON object.</exception>
+    public static ObjectRead ReadObject(in ReadOnlySequence<byte> json, string apiVersion, string kind, string source, ulong? known)
+    {
+        var position = new SourcePosition(source, 0, 0);
+        MappingNode root;
+        ulong fingerprint;
+        try
+        {
+            root = JsonTreeReader.Read(in json, position, kind, out fingerprint);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new JsonException(e.Message, e);   // half of a surrogate pair in a string
+        }
+        if (fingerprint == known)
+        {
+            return new ObjectRead(fingerprint, null);
+        }
+
+        var session = new ReadSession(fromServer: true);
+        session.ReadObject(root, apiVersion, kind);
+        return new ObjectRead(fingerprint, session.ToResult(files: 0));
     }
 }

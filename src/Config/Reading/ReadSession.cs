@@ -7,14 +7,14 @@ namespace Keepalive.Config.Reading;
 /// <summary>
 /// One read: collects resources and diagnostics from any number of texts, within limits that hold for all of them together.
 /// </summary>
-internal sealed class ReadSession
+internal sealed class ReadSession(bool fromServer = false)
 {
     private readonly ImmutableArray<Resource>.Builder resources = ImmutableArray.CreateBuilder<Resource>();
     private readonly Dictionary<(string Kind, string Name), SourcePosition> defined = [];
     private long nodes;
     private int documents;
 
-    public DiagnosticBag Diagnostics { get; } = new();
+    public DiagnosticBag Diagnostics { get; } = new() { IsFromServer = fromServer };
 
     /// <summary>Reads all documents of one text.</summary>
     public void ReadText(string text, string file)
@@ -44,6 +44,20 @@ internal sealed class ReadSession
             Diagnostics.Report(DiagnosticCatalog.NoDocuments, new SourcePosition(file, 1, 1), "the file holds no document",
                 "write a resource into it, or leave it out");
         }
+    }
+
+    /// <summary>Reads an object that may leave it to others to say what it is.</summary>
+    public void ReadObject(MappingNode root, string apiVersion, string kind)
+    {
+        foreach (var (key, value) in (ReadOnlySpan<(string, string)>)[("apiVersion", apiVersion), ("kind", kind)])
+        {
+            if (!root.TryFind(key, out _))
+            {
+                root.Add(new ScalarNode(root.Position, key, ScalarType.String), new ScalarNode(root.Position, value, ScalarType.String));
+            }
+        }
+
+        ReadObject(root, errorsBefore: 0);
     }
 
     public ReadResult ToResult(int files) =>

@@ -81,6 +81,14 @@ public static class ProcFs
         return Utf8Parser.TryParse(rest, out ulong ticks, out _) ? ticks : 0;
     }
 
+    /// <summary>The cgroups of a process as /proc/PID/cgroup has them, a line for each hierarchy; null when the process has gone.</summary>
+    public static string? Cgroup(int pid)
+    {
+        Span<byte> buffer = stackalloc byte[4096];
+        var text = Read($"/proc/{pid}/cgroup", buffer);
+        return text.IsEmpty ? null : Encoding.UTF8.GetString(text);
+    }
+
     /// <summary>The path of a process's cgroup in the version 2 hierarchy, null when there is none.</summary>
     public static string? Cgroup2Path(int pid)
     {

@@ -51,9 +51,9 @@ public sealed class MemoryTests : IDisposable
         const string reason = "bpf_map_update_elem: ENOSPC (No space left on device): the policies do not fit into the memory that the kernel gives the agent for them";
         static KernelPrograms Load() => KernelPrograms.Load(mostRules: Room);
         var policy = Large("time: 60s");
-        var refused = Assert.Throws<DatapathException>(() => ChosenDatapath.Create(Options(DatapathKind.Bpf), policy, [], null, attach: true, Load));
+        var refused = Assert.Throws<DatapathException>(() => ChosenDatapath.Create(Options(DatapathKind.Bpf), policy, [], null, attach: true, load: Load));
         Assert.Equal(reason, refused.Message);
-        using var chosen = ChosenDatapath.Create(Options(DatapathKind.Auto), policy, [], null, attach: true, Load);
+        using var chosen = ChosenDatapath.Create(Options(DatapathKind.Auto), policy, [], null, attach: true, load: Load);
         Assert.Equal(("pidfd", reason), (chosen.Datapath.Name, chosen.WhyNotBpf));
         // What failed has left nothing at the cgroup.
         Assert.Empty(BpfCgroups.Attached(_cgroup.Path));

@@ -147,9 +147,9 @@ public sealed partial class ManifestTests
         Assert.Equal([pod.Text("priorityClassName")!], quota.At("values").Texts());
         Assert.Equal("Exists", Assert.Single(pod.At("tolerations").Items()).Text("operator"));
         // What is not used is not asked for.
-        Assert.Equal(Manifests.Single("ServiceAccount").Name, pod.Text("serviceAccountName"));
-        Assert.Equal("false", pod.Text("automountServiceAccountToken"));
-        Assert.DoesNotContain(Manifests.All(), manifest => manifest.Kind.EndsWith("Role", StringComparison.Ordinal) || manifest.Kind.EndsWith("Binding", StringComparison.Ordinal));
+        var account = Manifests.Single("ServiceAccount");
+        Assert.Equal(account.Name, pod.Text("serviceAccountName"));
+        Assert.Equal("false", account.Root.Text("automountServiceAccountToken"));
     }
 
     [Fact]
@@ -224,9 +224,9 @@ public sealed partial class ManifestTests
     }
 
     [Theory]
-    [InlineData(".", 6)]
-    [InlineData("overlays/audit", 6)]
-    [InlineData("overlays/monitored", 9)]
+    [InlineData(".", 8)]
+    [InlineData("overlays/audit", 8)]
+    [InlineData("overlays/monitored", 11)]
     public void Kustomization_IsBuiltByKubectl(string directory, int objects)
     {
         if (!Command.Exists("kubectl"))
@@ -239,7 +239,13 @@ public sealed partial class ManifestTests
 
         Assert.Equal(objects, stream.Documents.Count);
         Assert.All(stream.Documents, document =>
-            Assert.Equal("keepalive-agent", document.RootNode.Text("metadata", document.RootNode.Text("kind") == "Namespace" ? "name" : "namespace")));
+        {
+            var isOfCluster = document.RootNode.Text("kind") is "Namespace" or "ClusterRole" or "ClusterRoleBinding";
+            Assert.Equal("keepalive-agent", document.RootNode.Text("metadata", isOfCluster ? "name" : "namespace"));
+            Assert.Equal(isOfCluster ? null : "keepalive-agent", document.RootNode.Text("metadata", "namespace"));
+        });
+        var bound = stream.Documents.Single(d => d.RootNode.Text("kind") == "ClusterRoleBinding").RootNode.At("subjects").Items().Single();
+        Assert.Equal(("keepalive-agent", "keepalive-agent"), (bound.Text("name"), bound.Text("namespace")));
         var agent = stream.Documents.Single(d => d.RootNode.Text("kind") == "DaemonSet").RootNode.At("spec", "template", "spec", "containers").Items().Single();
         Assert.Matches(@"^keepalive-agent:\d+\.\d+\.\d+$", agent.Text("image"));
         Assert.Equal(directory == "overlays/audit", agent.At("args").Texts().Contains("--dry-run"));

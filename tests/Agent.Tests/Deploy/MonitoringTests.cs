@@ -25,6 +25,7 @@ public sealed partial class MonitoringTests
         [MetricCatalogue.ConnectionsDeadTotal] = ["policy", "destination", "namespace", "cause"],
         [MetricCatalogue.DestinationInPool] = ["policy", "destination", "endpoint"],
         [MetricCatalogue.Policies] = ["state"],
+        [MetricCatalogue.KubernetesStateAgeSeconds] = ["resource"],
         [MetricCatalogue.AgentInfo] = ["version", "datapath", "kernel"],
         [MetricCatalogue.UnprotectedSockets] = ["namespace", "reason"],
         ["kube_daemonset_status_desired_number_scheduled"] = ["daemonset"],

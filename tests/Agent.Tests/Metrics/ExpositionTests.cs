@@ -17,7 +17,10 @@ public sealed class ExpositionTests : IDisposable
     private static readonly KeepaliveOptions Off = new(false, 7200, 75, 9);
 
     private readonly MetricCatalogue _catalogue = new();
-    private readonly AgentStatus _status = new();
+    private readonly AgentStatus _status = new()
+    {
+        KubernetesAges = () => [new Sample(Exposition.Labels(("resource", "connectionpolicies.resilience.policy.gloo.solo.io")), 12.5), new Sample(Exposition.Labels(("resource", "services")), 0)],
+    };
     private readonly Exposition _exposition;
     private readonly SocketTally _tally;
 
@@ -179,6 +182,11 @@ public sealed class ExpositionTests : IDisposable
         var lines = text.Split('\n').Where(line => line.StartsWith("keepalive_probes_total{", StringComparison.Ordinal)).ToList();
         Assert.Equal(Exposition.MostSeries + 1, lines.Count);
         Assert.Contains($"keepalive_probes_total{{policy=\"other\",destination=\"other\",namespace=\"\"}} {5000 - Exposition.MostSeries}", lines);
+        for (var i = 0; i < 3; i++)
+        {
+            _catalogue.Probes.Add(1, new("policy", "n/p"), new("destination", $"n/d{i}"), new("namespace", $"ci-{i}"));
+        }
+        Assert.Contains("keepalive_probes_total{policy=\"other\",destination=\"other\",namespace=\"other\"} 3\n", _exposition.Render(), StringComparison.Ordinal);
         Assert.Contains("keepalive_sockets{policy=\"other\",destination=\"other\",namespace=\"\",state=\"managed\"} 4000\n", text, StringComparison.Ordinal);
     }
 
@@ -193,7 +201,15 @@ public sealed class ExpositionTests : IDisposable
         Assert.Contains("keepalive_collector_success{collector=\"capture\"} 0\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_collector_success{collector=\"policies\"} 1\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_collector_success{collector=\"process\"} 1\n", text, StringComparison.Ordinal);
+        Assert.Contains("keepalive_collector_success{collector=\"kubernetes\"} 1\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_policies{state=\"loaded\"} 1\n", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Render_WithoutACluster_SaysNothingOfOne()
+    {
+        using var exposition = new Exposition(_catalogue, new AgentStatus(), "1.2.3", "pidfd", "");
+        Assert.DoesNotContain("kubernetes", exposition.Render(), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -13,7 +13,7 @@ internal sealed class AtOnce : IDisposable
     private readonly KernelPrograms _kernel;
     private readonly KernelPolicy _policy;
     private readonly Arrivals _arrivals;
-    private readonly Dictionary<ulong, ulong> _listed = [];
+    private readonly Dictionary<ulong, (ulong Cookie, bool IsExempt)> _listed = [];
     private readonly CgroupPrograms _attached;
     private readonly StateFile? _state;
     private long _lostBefore;
@@ -80,17 +80,19 @@ internal sealed class AtOnce : IDisposable
         foreach (var watched in namespaces)
         {
             gone.Remove(watched.Inode);
-            if (!_listed.ContainsKey(watched.Inode))
+            var isListed = _listed.TryGetValue(watched.Inode, out var listed);
+            var isExempt = watched.Exemption != Exemption.None;
+            if (!isListed || listed.IsExempt != isExempt)
             {
-                var cookie = watched.Handle.Diag.NamespaceCookie();
-                _kernel.Namespaces.Update(in cookie, BpfAbi.KA_IN_SCOPE);
-                _listed.Add(watched.Inode, cookie);
+                var cookie = isListed ? listed.Cookie : watched.Handle.Diag.NamespaceCookie();
+                _kernel.Namespaces.Update(in cookie, isExempt ? BpfAbi.KA_LEFT_ALONE : BpfAbi.KA_IN_SCOPE);
+                _listed[watched.Inode] = (cookie, isExempt);
             }
         }
         foreach (var inode in gone)
         {
-            _listed.Remove(inode, out var cookie);
-            _kernel.Namespaces.Remove(cookie);
+            _listed.Remove(inode, out var listed);
+            _kernel.Namespaces.Remove(listed.Cookie);
         }
         if (!ReferenceEquals(policy, _policy.Current))
         {

@@ -40,6 +40,7 @@ internal sealed class BpfDatapath : IDatapath
     private readonly KernelPrograms _kernel;
     private readonly bool _looksEverywhere;
     private readonly bool _listedOnly;
+    private readonly bool _listsProcesses;
     private readonly StateFile? _state;
     private readonly InheritedSockets _inherited;
     private readonly ProcessTable _processes = new();
@@ -65,6 +66,7 @@ internal sealed class BpfDatapath : IDatapath
     /// <param name="inherited">What a predecessor knew; emptied as its sockets are met again.</param>
     /// <param name="state">Where changes are noted; null where none are made or kept.</param>
     /// <param name="cgroup">The cgroup whose new connections are set when they are established; null leaves them to the passes.</param>
+    /// <param name="exempts">Which namespaces are left alone; null is none.</param>
     /// <exception cref="BpfException">Nothing can be attached to the cgroup.</exception>
     public BpfDatapath(
         TimeProvider time,
@@ -72,18 +74,21 @@ internal sealed class BpfDatapath : IDatapath
         IReadOnlyList<string> only,
         InheritedSockets inherited,
         StateFile? state,
-        string? cgroup)
+        string? cgroup,
+        NamespaceExemption? exempts = null)
     {
         _time = time;
         _auditedAt = time.GetTimestamp();
         _kernel = kernel;
         _looksEverywhere = only.Count == 0;
         // The programs see the connections of the whole cgroup: what the agent itself does not see is not its business.
-        _listedOnly = !_looksEverywhere || !ProcFs.SeesWholeNode();
+        // Where some are left alone, whether one is has to be known before its first connection is set.
+        _listedOnly = !_looksEverywhere || exempts is not null || !ProcFs.SeesWholeNode();
+        _listsProcesses = _looksEverywhere || exempts is not null;
         _state = state;
         _inherited = inherited;
         _processList = new ProcessList(kernel);
-        _namespaces = new NamespaceInventory(_processes, only);
+        _namespaces = new NamespaceInventory(_processes, only, exempts);
         _ledger = new SocketLedger(state, inherited);
         _runner = new PlanRunner(kernel, _thread, _ledger);
         _spread = new SpreadPlans(time, _runner);
@@ -122,11 +127,12 @@ internal sealed class BpfDatapath : IDatapath
             {
                 break;
             }
-            if (MustRead(watched, pass, out var activity))
+            var here = pass.In(watched);
+            if (MustRead(watched, here, out var activity))
             {
                 try
                 {
-                    sockets += PassNamespace(watched, activity, owners, pass);
+                    sockets += PassNamespace(watched, activity, owners, here);
                     dumped++;
                 }
                 catch (LinuxException)
@@ -242,7 +248,7 @@ internal sealed class BpfDatapath : IDatapath
     /// <summary>Finds out which processes and namespaces there are.</summary>
     private void LookAround(ISocketSink sink)
     {
-        if (_looksEverywhere)
+        if (_listsProcesses)
         {
             _processes.Take(_processList.Read());
         }

@@ -18,7 +18,7 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
     private readonly SocketLedger _ledger;
     private readonly List<PlannedChange> _changes;
     private readonly bool _compares;
-    private readonly bool _existingChanged;
+    private readonly bool _judgesAnew;
 
     /// <param name="watched">The namespace.</param>
     /// <param name="pass">The pass it belongs to.</param>
@@ -38,7 +38,7 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
     {
         (_watched, _pass, _inherited, _announced, _owners, _ledger, _changes) = (watched, pass, inherited, announced, owners, ledger, changes);
         _compares = pass.Scope.Full || !ReferenceEquals(watched.ComparedWith, pass.Policy);
-        _existingChanged = (watched.ComparedWith as PolicySnapshot)?.Existing != pass.Policy.Existing;
+        _judgesAnew = (watched.ComparedWith as PolicySnapshot)?.JudgesAs(pass.Policy) != true;
     }
 
     /// <summary>Sockets seen.</summary>
@@ -86,9 +86,9 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
             Cookie = seen.tuple.cookie,
             Local = local,
             Remote = remote,
-            Rule = rule,
             Memory = memory,
         };
+        socket.Select(rule, _pass.Policy);
         if (atOnce)
         {
             _ledger.Remember(socket, AsIfUntouched(in seen));
@@ -122,11 +122,11 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
     {
         var (local, remote) = (socket.Local, socket.Remote);
         var rule = _pass.Policy.Match(in local, in remote);
-        if (_pass.Scope.Full || _existingChanged || !DumpVisitor.SameEffect(socket.Rule, rule))
+        if (_pass.Scope.Full || _judgesAnew || !DumpVisitor.SameEffect(socket.Rule, rule))
         {
             socket.Unsettled = true;
         }
-        socket.Rule = rule;
+        socket.Select(rule, _pass.Policy);
     }
 
     private readonly void Update(TrackedSocket socket, in BpfAbi.ka_socket seen)

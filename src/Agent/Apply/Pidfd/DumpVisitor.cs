@@ -17,7 +17,7 @@ internal ref struct DumpVisitor(
     InheritedSockets inherited,
     ValueAudit audit) : ISockDiagVisitor
 {
-    private readonly bool _existingChanged = (watched.ComparedWith as PolicySnapshot)?.Existing != pass.Policy.Existing;
+    private readonly bool _judgesAnew = (watched.ComparedWith as PolicySnapshot)?.JudgesAs(pass.Policy) != true;
 
     /// <summary>Whether sockets known already are compared with the policy again.</summary>
     public bool Compares { get; } = pass.Scope.Full || !ReferenceEquals(watched.ComparedWith, pass.Policy);
@@ -66,9 +66,9 @@ internal ref struct DumpVisitor(
             Cookie = seen.Cookie,
             Local = local,
             Remote = remote,
-            Rule = rule,
             Memory = memory,
         };
+        socket.Select(rule, pass.Policy);
         watched.Sockets.Add(seen.Cookie, socket);
         audit.Add(socket);
         return socket;
@@ -79,12 +79,12 @@ internal ref struct DumpVisitor(
     {
         var (local, remote) = (socket.Local, socket.Remote);
         var rule = pass.Policy.Match(in local, in remote);
-        if (pass.Scope.Full || _existingChanged || !SameEffect(socket.Rule, rule))
+        if (pass.Scope.Full || _judgesAnew || !SameEffect(socket.Rule, rule))
         {
             socket.Unsettled = true;
             socket.NextTry = 0;
         }
-        socket.Rule = rule;
+        socket.Select(rule, pass.Policy);
     }
 
     private readonly void Update(TrackedSocket socket, in DiagnosedSocket seen)

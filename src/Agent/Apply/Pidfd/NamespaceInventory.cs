@@ -7,7 +7,8 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <summary>Which namespaces are held: those something other than the agent lives in, and none a moment longer.</summary>
 /// <param name="processes">Who lives where.</param>
 /// <param name="only">Paths of the only namespaces to look at; empty for all.</param>
-internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<string> only) : IDisposable
+/// <param name="exempts">Which are left alone; null is none.</param>
+internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<string> only, NamespaceExemption? exempts = null) : IDisposable
 {
     private readonly Dictionary<ulong, WatchedNamespace> _watched = [];
 
@@ -37,6 +38,13 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
             if (!_watched.ContainsKey(inode) && TryOpen(inode, paths) is { } handle)
             {
                 _watched.Add(inode, new WatchedNamespace(inode, handle));
+            }
+        }
+        if (exempts is not null)
+        {
+            foreach (var watched in _watched.Values)
+            {
+                watched.Exemption = exempts(watched.Inode, processes.In(watched.Inode).Select(process => process.Pid));
             }
         }
     }

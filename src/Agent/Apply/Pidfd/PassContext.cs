@@ -10,6 +10,14 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <param name="Sink">Who is told.</param>
 internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope Scope, ISocketSink Sink)
 {
+    /// <summary>The pass as it is in one namespace.</summary>
+    public PassContext In(WatchedNamespace watched) => watched.Exemption switch
+    {
+        Exemption.None => this,
+        Exemption.NotKnown when !Scope.Last => this with { Policy = PolicySnapshot.Undecided },
+        _ => this with { Policy = PolicySnapshot.Empty },
+    };
+
     /// <summary>Reports a socket as it stands. What a pass did to it is told once.</summary>
     public void Report(TrackedSocket socket)
     {

@@ -37,17 +37,19 @@ internal sealed class PidfdDatapath : IDatapath
     /// <param name="only">Paths of the only namespaces to look at; empty for all of the node.</param>
     /// <param name="inherited">What a predecessor knew; emptied as its sockets are met again.</param>
     /// <param name="state">Where changes are noted; null where none are made or kept.</param>
+    /// <param name="exempts">Which namespaces are left alone; null is none.</param>
     public PidfdDatapath(
         TimeProvider time,
         IReadOnlyList<string> only,
         InheritedSockets inherited,
-        StateFile? state)
+        StateFile? state,
+        NamespaceExemption? exempts = null)
     {
         _time = time;
         _looksEverywhere = only.Count == 0;
         _state = state;
         _inherited = inherited;
-        _namespaces = new NamespaceInventory(_processes, only);
+        _namespaces = new NamespaceInventory(_processes, only, exempts);
         _applier = new SocketApplier(new SocketLedger(state, inherited));
         var owners = new OwnerSearch(_processes, _mounts);
         _bulk = new BulkSpread(time, owners, _applier);
@@ -70,11 +72,12 @@ internal sealed class PidfdDatapath : IDatapath
             {
                 break;
             }
-            if (MustDump(watched, pass, out var activity))
+            var here = pass.In(watched);
+            if (MustDump(watched, here, out var activity))
             {
                 try
                 {
-                    sockets += PassNamespace(watched, activity, pass);
+                    sockets += PassNamespace(watched, activity, here);
                     dumped++;
                 }
                 catch (LinuxException)

@@ -24,6 +24,9 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle) : I
     /// <summary>The first pass in which a socket that is not settled wants another try.</summary>
     public long NextTry { get; set; } = long.MaxValue;
 
+    /// <summary>Whether the policy counts in it.</summary>
+    public Exemption Exemption { get; set; }
+
     /// <summary>The policy the sockets were last compared with.</summary>
     public object? ComparedWith { get; set; }
 

@@ -1,0 +1,131 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Keepalive.Agent.Kubernetes;
+using Keepalive.Config;
+
+namespace Keepalive.Agent.Commands;
+
+/// <summary>The options about the cluster's API.</summary>
+internal sealed class ClusterArguments
+{
+    /// <summary>Whether the API has a part. No bool?: of one of these the parser takes only true and false for a value.</summary>
+    private enum Use
+    {
+        Auto,
+        Off,
+        On,
+    }
+
+    private readonly Option<Use> _kubernetes = CommonOptions.Words(
+        new Option<Use>("--kubernetes") { Description = "Take policies from the cluster's API, after those of files (default auto: in a pod with a service account)" },
+        ("auto", Use.Auto),
+        ("off", Use.Off),
+        ("on", Use.On));
+
+    private readonly Option<Uri?> _api = new("--kubernetes-api")
+    {
+        Description = "Address of the API, such as http://127.0.0.1:8001 of 'kubectl proxy' (default: the pod's own)",
+        HelpName = "URL",
+        CustomParser = result =>
+        {
+            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+            if (Uri.TryCreate(text.EndsWith('/') ? text : text + "/", UriKind.Absolute, out var server) && server.Scheme is "http" or "https")
+            {
+                return server;
+            }
+            result.AddError($"--kubernetes-api takes an address like http://127.0.0.1:8001, not '{text}'");
+            return null;
+        },
+    };
+
+    private readonly Option<PolicyOrigin> _from = CommonOptions.Words(
+        new Option<PolicyOrigin>("--from")
+        {
+            Description = "Which of the cluster's objects are policies: Gloo's ConnectionPolicies or Istio's DestinationRules (default auto: "
+                + "Gloo's where the cluster has the kind, else Istio's)",
+        },
+        ("auto", PolicyOrigin.Auto),
+        ("gloo", PolicyOrigin.Gloo),
+        ("istio", PolicyOrigin.Istio),
+        ("both", PolicyOrigin.Both));
+
+    private readonly Option<string?> _node = new("--node-name")
+    {
+        Description = "The node's name in the cluster (default: the variable NODE_NAME)",
+        HelpName = "NAME",
+    };
+
+    private readonly Option<string[]> _namespaces = Names("--namespaces", "Set only sockets of pods in these namespaces");
+
+    private readonly Option<string[]> _excluded = Names("--exclude-namespaces", "Leave sockets of pods in these namespaces alone");
+
+    /// <summary>Adds all the options to a command.</summary>
+    public void AddTo(Command command) => Add(command, [_kubernetes, _api, _from, _node, _namespaces, _excluded]);
+
+    /// <summary>Adds those that it takes to know the node's pods.</summary>
+    public void AddForPodsTo(Command command)
+    {
+        _kubernetes.Description = "Ask the cluster's API for the node's pods (default auto: in a pod with a service account)";
+        Add(command, [_kubernetes, _api, _node]);
+    }
+
+    private void Add(Command command, Option[] options)
+    {
+        foreach (var option in options)
+        {
+            command.Options.Add(option);
+        }
+        command.AddRule(result =>
+        {
+            if (result.GetValue(_kubernetes) == Use.On && Access(result) is null)
+            {
+                result.AddError("--kubernetes on needs a pod with a service account, or --kubernetes-api");
+                return;
+            }
+            var given = options.Where(option => option != _kubernetes && result.GetResult(option) is { Implicit: false }).ToList();
+            if (!HasApi(result))
+            {
+                var why = result.GetValue(_kubernetes) == Use.Off ? "--kubernetes off leaves it out" : "there is none: this is no pod with a service account";
+                given.ForEach(option => result.AddError($"{option.Name} is about the cluster's API, and {why}"));
+            }
+            else if (NodeName(result) is null)
+            {
+                foreach (var option in given.Where(option => option == _namespaces || option == _excluded))
+                {
+                    result.AddError($"{option.Name} is about pods: say on which node with --node-name, or in the variable NODE_NAME");
+                }
+            }
+        });
+    }
+
+    /// <summary>What they ask for; null where the API has no part.</summary>
+    public ClusterOptions? Read(ParseResult result, Side side) => result.GetValue(_kubernetes) == Use.Off || Access(result.CommandResult) is not { } access
+        ? null
+        : new ClusterOptions
+        {
+            Access = access,
+            From = result.GetValue(_from),
+            Side = side,
+            NodeName = NodeName(result.CommandResult),
+            Namespaces = result.Values(_namespaces),
+            ExcludedNamespaces = result.Values(_excluded),
+        };
+
+    /// <summary>Whether there will be an API to take policies from.</summary>
+    public bool HasApi(CommandResult result) => result.GetValue(_kubernetes) != Use.Off && Access(result) is not null;
+
+    private string? NodeName(CommandResult result) =>
+        (result.GetValue(_node) ?? Environment.GetEnvironmentVariable("NODE_NAME")) is { Length: > 0 } name ? name : null;
+
+    private ApiAccess? Access(CommandResult result) =>
+        result.GetValue(_api) is { } server ? ApiAccess.Of(server) : ApiAccess.InCluster(Environment.GetEnvironmentVariable);
+
+    private static Option<string[]> Names(string name, string description) => new(name)
+    {
+        Description = description,
+        HelpName = "NAME",
+        Arity = ArgumentArity.OneOrMore,
+        AllowMultipleArgumentsPerToken = true,
+        CustomParser = result => [.. result.Tokens.SelectMany(token => token.Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))],
+    };
+}

@@ -1,0 +1,58 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>The parts of the API's objects that the agent reads without the policies' readers.</summary>
+internal static class ApiJson
+{
+    /// <summary>Objects may be nested deeper than anything that is read of them.</summary>
+    public const int Depth = 512;
+
+    public static JsonReaderOptions Reading { get; } = new() { MaxDepth = Depth };
+
+    /// <summary>The Status in a text, null where there is none.</summary>
+    public static ApiStatus? StatusOf(ReadOnlySpan<byte> text)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(text, ApiJsonContext.Default.ApiStatus);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+}
+
+internal sealed record ApiStatus(string? Status, string? Reason, string? Message, int? Code);
+
+internal sealed record ListMetadata(string? ResourceVersion, string? Continue);
+
+/// <summary>What every object has; for some that is all there is to know of them.</summary>
+internal sealed record ApiObject(ApiMetadata? Metadata)
+{
+    /// <summary>The version in which the server sent it; the items of lists need not say.</summary>
+    public string? ApiVersion { get; init; }
+}
+
+internal sealed record ApiMetadata
+{
+    public string? Name { get; init; }
+
+    public string? Namespace { get; init; }
+
+    public string? Uid { get; init; }
+
+    public string? ResourceVersion { get; init; }
+
+    public Dictionary<string, string>? Labels { get; init; }
+
+    public Dictionary<string, string>? Annotations { get; init; }
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, MaxDepth = ApiJson.Depth)]
+[JsonSerializable(typeof(ApiStatus))]
+[JsonSerializable(typeof(ListMetadata))]
+[JsonSerializable(typeof(ApiObject))]
+internal sealed partial class ApiJsonContext : JsonSerializerContext;

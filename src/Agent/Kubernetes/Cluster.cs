@@ -1,0 +1,233 @@
+using System.Diagnostics;
+using Keepalive.Agent.Metrics;
+using Keepalive.Config.Resources;
+using Microsoft.Extensions.Logging;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>What the cluster's API says about policies and destinations, kept up to date in the background.</summary>
+/// <param name="Resources">As files have them.</param>
+/// <param name="Diagnostics">What there is to say about each object by itself.</param>
+/// <param name="Refused">Objects with errors in what they say now.</param>
+/// <param name="IsComplete">Whether everything that is wanted is known: what is not may be what a socket was set by.</param>
+internal sealed record ClusterView(ResourceSet Resources, IReadOnlyList<Config.Diagnostic> Diagnostics, int Refused, bool IsComplete);
+
+/// <summary>The cluster as its API server has it: a watch for each kind of object that matters here.</summary>
+/// <remarks>
+/// <code>
+///   API server ──► KindWatch ──► ResourceStore ──┐
+///       ▲            (one for each kind)         ├──► ClusterView ──► PolicySource: files first, then these ──► compiled
+///       │                                        │                          │
+///       └── EndpointSlices of these Services ◄───┴──────────────────────────┘ which Services the policies select
+/// </code>
+/// </remarks>
+internal sealed partial class Cluster : IDisposable
+{
+    /// <summary>Services that are named to the server; of more than these all EndpointSlices are watched.</summary>
+    public const int MostNamedServices = 64;
+
+    private readonly ApiConnection _api;
+    private readonly ClusterOptions _options;
+    private readonly List<ResourceStore> _stores = [];
+    private readonly List<KindWatch> _watches = [];
+    private readonly KindWatch _policies;
+    private readonly KindWatch _rules;
+    private readonly KindWatch _slices;
+    private readonly EventReporter _events;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly List<Task> _running = [];
+    private HashSet<(string Namespace, string Name)> _sliced = [];
+    private long _version = 1;
+    private long _endpointsVersion = 1;
+
+    public Cluster(ClusterOptions options, TimeProvider time, ILogger logger)
+    {
+        _options = options;
+        _api = new ApiConnection(options.Access);
+        var from = options.From;
+        _policies = Watch(WatchedKind.ConnectionPolicies, from != PolicyOrigin.Istio);
+        _rules = Watch(WatchedKind.DestinationRules, from is PolicyOrigin.Istio or PolicyOrigin.Both);
+        var listens = options.Side == Config.Side.Both && from != PolicyOrigin.Istio;
+        Watch(WatchedKind.ListenerConnectionPolicies, listens);
+        Watch(WatchedKind.VirtualGateways, listens);
+        foreach (var kind in (WatchedKind[])
+            [
+                WatchedKind.VirtualDestinations, WatchedKind.ExternalServices, WatchedKind.ExternalEndpoints, WatchedKind.ServiceEntries,
+                WatchedKind.WorkloadEntries, WatchedKind.Services,
+            ])
+        {
+            Watch(kind, isWanted: true);
+        }
+        _slices = Watch(WatchedKind.EndpointSlices, isWanted: false);
+        Definitions = new KindWatch(
+            _api, WatchedKind.CustomResourceDefinitions,
+            new DefinitionSink(_watches.Where(watch => watch.Kind.IsCustom).ToDictionary(watch => watch.Kind.DefinitionName)),
+            options.Timing, time, logger);
+        Definitions.Want(KindWatch.Selection.All);
+        _events = new EventReporter(_api, options.NodeName ?? Environment.MachineName, options.Timing, time, logger);
+        Pods = options.NodeName is null ? null : new PodDirectory(_api, options, time, logger);
+        ChooseRules();
+
+        KindWatch Watch(WatchedKind kind, bool isWanted)
+        {
+            var store = new ResourceStore(kind, logger) { Changed = kind == WatchedKind.EndpointSlices ? TouchEndpoints : Touch };
+            var watch = new KindWatch(_api, kind, store, options.Timing, time, logger) { Changed = Settled };
+            watch.Want(isWanted ? KindWatch.Selection.All : null);
+            _stores.Add(store);
+            _watches.Add(watch);
+            return watch;
+        }
+    }
+
+    public ApiConnection Api => _api;
+
+    /// <summary>The watch of what kinds there are.</summary>
+    public KindWatch Definitions { get; }
+
+    /// <summary>The pods of this node; null where its name is not known.</summary>
+    public PodDirectory? Pods { get; }
+
+    /// <summary>Changes with what may change <see cref="View"/>, endpoints of Services left out.</summary>
+    public long Version => Volatile.Read(ref _version);
+
+    /// <summary>Changes with the endpoints of Services, which in large clusters is all the time.</summary>
+    public long EndpointsVersion => Volatile.Read(ref _endpointsVersion);
+
+    private IEnumerable<KindWatch> All => _watches.Append(Definitions).Concat(Pods is null ? [] : [Pods.Pods, Pods.Namespaces]);
+
+    public void Start()
+    {
+        foreach (var watch in All)
+        {
+            _running.Add(Task.Run(() => watch.RunAsync(_stop.Token)));
+        }
+        _running.Add(Task.Run(() => _events.RunAsync(_stop.Token)));
+    }
+
+    /// <summary>Waits until everything that is wanted is known, and the node's pods are.</summary>
+    /// <param name="until">The timestamp to wait for at the latest.</param>
+    /// <param name="stop">Ends the waiting.</param>
+    public void WaitUntilKnown(long until, CancellationToken stop)
+    {
+        while (!(IsComplete && Pods is null or { IsKnown: true }) && Stopwatch.GetTimestamp() < until)
+        {
+            stop.WaitHandle.WaitOne(TimeSpan.FromMilliseconds(20));
+            stop.ThrowIfCancellationRequested();
+        }
+    }
+
+    public bool IsComplete => _watches.TrueForAll(watch => watch.IsSettled) && (_options.From != PolicyOrigin.Auto || _policies.Knowledge switch
+    {
+        Knowledge.None => false,
+        Knowledge.Absent => _rules.Wanted is not null,
+        _ => true,
+    });
+
+    public ClusterView View()
+    {
+        // Asked first: what comes in meanwhile only makes it more.
+        var complete = IsComplete;
+        var resources = new List<Resource>();
+        var diagnostics = new List<Config.Diagnostic>();
+        var refused = 0;
+        foreach (var store in _stores)
+        {
+            store.CopyTo(resources, stored =>
+            {
+                diagnostics.AddRange(stored.Diagnostics);
+                refused += stored.IsRefused ? 1 : 0;
+                return stored.InForce;
+            });
+        }
+        return new ClusterView(new ResourceSet([.. resources]), diagnostics, refused, complete);
+    }
+
+    /// <summary>Says of which Services the EndpointSlices are needed. What is watched beyond them is not given up at once.</summary>
+    public void WantSlices(HashSet<(string Namespace, string Name)> services)
+    {
+        if (services.Count == 0)
+        {
+            _sliced = [];
+            _slices.Want(null);
+            return;
+        }
+        var isAll = _sliced.Count > MostNamedServices;
+        var covered = _slices.Wanted is not null && (isAll || services.IsSubsetOf(_sliced));
+        var fewer = services.Count * 2 < _sliced.Count && (services.Count <= MostNamedServices / 2 || !isAll);
+        if (covered && !fewer)
+        {
+            return;
+        }
+        _sliced = services;
+        _slices.Want(SelectionOf(services));
+    }
+
+    /// <summary>Writes Events about the objects that some diagnostics are about; those about files are nobody's there.</summary>
+    public void Report(IEnumerable<Config.Diagnostic> diagnostics)
+    {
+        foreach (var diagnostic in diagnostics.Where(one => one is { Position.Line: 0, Severity: not Config.Severity.Note }))
+        {
+            if (diagnostic.Position.File.Split(' ', '/') is [var kind, var ns, var name]
+                && _stores.Find(store => store.Kind.Kind == kind) is { } store && store.Find(ns, name) is { } stored)
+            {
+                _events.Report(new ObjectReference(stored.ApiVersion, kind, ns, name, stored.Uid), diagnostic);
+            }
+        }
+    }
+
+    /// <summary>The series of the age of what is known, by kind; those that the server does not have are left out.</summary>
+    public IReadOnlyList<Sample> Ages() =>
+    [
+        .. All.Where(watch => watch is { Wanted: not null, Knowledge: not Knowledge.Absent }).OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
+            .Select(watch => new Sample(Exposition.Labels(("resource", watch.Kind.ToString())), Math.Round(watch.Age.TotalSeconds, 3))),
+    ];
+
+    public void Dispose()
+    {
+        _stop.Cancel();
+        try
+        {
+            Task.WaitAll([.. _running], TimeSpan.FromSeconds(5));
+        }
+        catch (AggregateException)
+        {
+            // They end with the process.
+        }
+        _watches.ForEach(watch => watch.Dispose());
+        Definitions.Dispose();
+        Pods?.Dispose();
+        _api.Dispose();
+        _stop.Dispose();
+    }
+
+    private static KindWatch.Selection SelectionOf(HashSet<(string Namespace, string Name)> services)
+    {
+        if (services.Count > MostNamedServices)
+        {
+            return KindWatch.Selection.All;
+        }
+        var names = services.Select(service => service.Name).Distinct().Order(StringComparer.Ordinal);
+        var selector = $"{EndpointSlice.ServiceLabel} in ({string.Join(',', names)})";
+        var namespaces = services.Select(service => service.Namespace).Distinct().ToList();
+        return new KindWatch.Selection(namespaces is [var only] ? only : null, $"labelSelector={Uri.EscapeDataString(selector)}");
+    }
+
+    private void Settled()
+    {
+        ChooseRules();
+        Touch();
+    }
+
+    /// <summary>DestinationRules are policies where nobody wrote the ones that a mesh makes them of.</summary>
+    private void ChooseRules()
+    {
+        if (_options.From == PolicyOrigin.Auto && _policies is not null && _rules is not null && _policies.Knowledge != Knowledge.None)
+        {
+            _rules.Want(_policies.Knowledge == Knowledge.Absent ? KindWatch.Selection.All : null);
+        }
+    }
+
+    private void TouchEndpoints() => Interlocked.Increment(ref _endpointsVersion);
+
+    private void Touch() => Interlocked.Increment(ref _version);
+}

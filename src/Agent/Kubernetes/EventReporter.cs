@@ -1,0 +1,125 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Threading.Channels;
+using Keepalive.Agent.Running;
+using Keepalive.Config;
+using Microsoft.Extensions.Logging;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>Tells the owner of an object what is wrong with it, where he looks: in the object's Events.</summary>
+/// <remarks>Every node sees the same, and one Event is enough: its name is made of what it says, so that the first node's stands and the server
+/// tells the others that it is there. Each says it at a moment of its own, and again after an hour at the earliest, when the server has forgotten it.</remarks>
+internal sealed partial class EventReporter(ApiConnection api, string instance, WatchTiming timing, TimeProvider time, ILogger logger)
+{
+    private const int Conflict = 409;
+    private const int LongestNote = 1024;
+    private const int MostWaiting = 256;
+
+    private static readonly TimeSpan SayAgainAfter = TimeSpan.FromHours(1);
+
+    private readonly ConcurrentDictionary<string, long> _said = new();
+    private readonly Channel<EventJson> _waiting = Channel.CreateBounded<EventJson>(
+        new BoundedChannelOptions(MostWaiting) { FullMode = BoundedChannelFullMode.DropWrite });
+    private string? _failure;
+
+    /// <summary>Has something said about an object; what was said lately is not said again.</summary>
+    /// <param name="regarding">The object.</param>
+    /// <param name="diagnostic">What is wrong with it.</param>
+    public void Report(ObjectReference regarding, Diagnostic diagnostic)
+    {
+        var text = diagnostic.Fix is null ? diagnostic.Message : $"{diagnostic.Message}; {diagnostic.Fix}";
+        var note = $"{diagnostic.Code}: {(text.StartsWith(diagnostic.Position.File + ": ", StringComparison.Ordinal) ? text[(diagnostic.Position.File.Length + 2)..] : text)}";
+        note = Encoding.UTF8.GetByteCount(note) <= LongestNote ? note : note[..(LongestNote / 4)] + " …";
+        var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{regarding.Uid} {note}")).AsSpan(0, 8));
+        var now = time.GetTimestamp();
+        if (_said.TryGetValue(hash, out var last) && time.GetElapsedTime(last, now) < SayAgainAfter)
+        {
+            return;
+        }
+        if (_said.Count > MostWaiting * 8)
+        {
+            _said.Clear();
+        }
+        _said[hash] = now;
+        _waiting.Writer.TryWrite(new EventJson(
+            "events.k8s.io/v1",
+            "Event",
+            new EventMetadataJson($"{regarding.Name}.{hash}", regarding.Namespace ?? "default"),
+            time.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture),
+            "keepalive-agent",
+            instance,
+            "Enforce",
+            diagnostic.Severity == Severity.Error ? "Refused" : "NotAsWritten",
+            "Warning",
+            regarding,
+            note));
+    }
+
+    public async Task RunAsync(CancellationToken stop)
+    {
+        try
+        {
+            await foreach (var one in _waiting.Reader.ReadAllAsync(stop).ConfigureAwait(false))
+            {
+                await Task.Delay(timing.EventsWithin * Random.Shared.NextDouble(), time, stop).ConfigureAwait(false);
+                await SayAsync(one, stop).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // What is left is said by others.
+        }
+    }
+
+    private async Task SayAsync(EventJson one, CancellationToken stop)
+    {
+        try
+        {
+            var json = JsonSerializer.SerializeToUtf8Bytes(one, EventJsonContext.Default.EventJson);
+            using var response = await api.SendAsync(
+                HttpMethod.Post, $"apis/events.k8s.io/v1/namespaces/{one.Metadata.Namespace}/events", "application/json", json, stop).ConfigureAwait(false);
+            _failure = null;
+        }
+        catch (ApiException e) when (e.Status == Conflict)
+        {
+            // Another node was first.
+        }
+        catch (ApiException e)
+        {
+            if (_failure != e.Message)
+            {
+                LogFailed(_failure = e.Message);
+            }
+        }
+    }
+
+    [LoggerMessage(EventIds.KubernetesEventsFailed, LogLevel.Warning, "Kubernetes: Events cannot be written: {Reason}; what they would say is in this log")]
+    private partial void LogFailed(string reason);
+}
+
+/// <summary>Names an object to the API.</summary>
+internal sealed record ObjectReference(string ApiVersion, string Kind, string? Namespace, string Name, string? Uid);
+
+internal sealed record EventJson(
+    string ApiVersion,
+    string Kind,
+    EventMetadataJson Metadata,
+    string EventTime,
+    string ReportingController,
+    string ReportingInstance,
+    string Action,
+    string Reason,
+    string Type,
+    ObjectReference Regarding,
+    string Note);
+
+internal sealed record EventMetadataJson(string Name, string Namespace);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(EventJson))]
+internal sealed partial class EventJsonContext : JsonSerializerContext;

@@ -1,0 +1,181 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Text.Json;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>The body of an answer as it comes in, never more of it in memory than one object.</summary>
+/// <remarks>A server that sends nothing for longer than <paramref name="quietFor"/> is taken to be gone: a connection whose other end vanished looks
+/// the same from here as one on which nothing happens.</remarks>
+internal sealed class JsonStream(Stream body, TimeSpan quietFor, CancellationToken stop) : IAsyncDisposable
+{
+    /// <summary>The most that one object may have: etcd takes 1.5 MiB of it, and the server adds who wrote which field.</summary>
+    public const int MostOfAnObject = 8 * 1024 * 1024;
+
+    private readonly PipeReader _pipe = PipeReader.Create(body, new StreamPipeReaderOptions(bufferSize: 32 * 1024, minimumReadSize: 4096));
+    private readonly CancellationTokenSource _quiet = CancellationTokenSource.CreateLinkedTokenSource(stop);
+
+    /// <summary>Reads the next line into <paramref name="take"/>; false at the end.</summary>
+    /// <exception cref="ApiException">It broke off, went quiet, or is too long.</exception>
+    public async Task<bool> ReadLineAsync(ObjectHandler take)
+    {
+        for (; ; )
+        {
+            var read = await ReadAsync().ConfigureAwait(false);
+            var buffer = read.Buffer;
+            if (buffer.PositionOf((byte)'\n') is { } end)
+            {
+                var line = buffer.Slice(0, end);
+                take(in line);
+                _pipe.AdvanceTo(buffer.GetPosition(1, end));
+                return true;
+            }
+            if (read.IsCompleted)
+            {
+                _pipe.AdvanceTo(buffer.End);
+                return false;   // what is left of a line is of one that was never sent whole
+            }
+            More(buffer);
+        }
+    }
+
+    /// <summary>Reads a list: hands each of its items to <paramref name="take"/> and returns its metadata.</summary>
+    /// <exception cref="ApiException">It broke off, went quiet, or is no list.</exception>
+    /// <exception cref="JsonException">It is no JSON.</exception>
+    public async Task<ListMetadata> ReadListAsync(ObjectHandler take)
+    {
+        var list = new ListScan(take);
+        for (; ; )
+        {
+            var read = await ReadAsync().ConfigureAwait(false);
+            var buffer = read.Buffer;
+            var consumed = list.Scan(in buffer, read.IsCompleted);
+            if (list.IsOver)
+            {
+                _pipe.AdvanceTo(buffer.End);
+                return list.Metadata ?? throw new ApiException(0, "the server sent a list without metadata");
+            }
+            if (read.IsCompleted)
+            {
+                throw new ApiException(0, "the server's answer broke off");
+            }
+            More(buffer.Slice(consumed));
+            _ = consumed;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _pipe.CompleteAsync().ConfigureAwait(false);
+        _quiet.Dispose();
+    }
+
+    private async Task<ReadResult> ReadAsync()
+    {
+        try
+        {
+            _quiet.CancelAfter(quietFor);
+            return await _pipe.ReadAsync(_quiet.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException e) when (!stop.IsCancellationRequested)
+        {
+            throw new ApiException(0, $"the server sent nothing for {quietFor.TotalSeconds:0.#} s", e);
+        }
+        catch (Exception e) when (e is HttpRequestException or InvalidDataException || e is IOException and not ApiException)
+        {
+            throw new ApiException(0, $"the server's answer broke off: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Leaves in the pipe what is not a whole object yet.</summary>
+    private void More(ReadOnlySequence<byte> rest)
+    {
+        if (rest.Length > MostOfAnObject)
+        {
+            throw new ApiException(0, $"the server sent an object of more than {MostOfAnObject / 1024 / 1024} MiB");
+        }
+        _pipe.AdvanceTo(rest.Start, rest.End);
+    }
+
+    /// <summary>Takes a list apart as it comes in.</summary>
+    private sealed class ListScan(ObjectHandler take)
+    {
+        private JsonReaderState _state = new(ApiJson.Reading);
+        private bool _inItems;
+        private string? _field;
+
+        public ListMetadata? Metadata { get; private set; }
+
+        public bool IsOver { get; private set; }
+
+        /// <summary>Takes whole items off the front of what has come; returns where the rest begins.</summary>
+        public SequencePosition Scan(in ReadOnlySequence<byte> buffer, bool isLast)
+        {
+            var reader = new Utf8JsonReader(buffer, isLast, _state);
+            var taken = reader.Position;
+            while (!IsOver && TryStep(ref reader, in buffer))
+            {
+                _state = reader.CurrentState;
+                taken = reader.Position;
+            }
+            return taken;
+        }
+
+        private bool TryStep(ref Utf8JsonReader reader, in ReadOnlySequence<byte> buffer)
+        {
+            if (!reader.Read())
+            {
+                return false;
+            }
+            switch (reader.TokenType)
+            {
+                case JsonTokenType.PropertyName when !_inItems && reader.CurrentDepth == 1:
+                    _field = reader.GetString();
+                    return true;
+                case JsonTokenType.StartArray when _field == "items" && reader.CurrentDepth == 1:
+                    _inItems = true;
+                    return true;
+                case JsonTokenType.EndArray when _inItems && reader.CurrentDepth == 1:
+                    _inItems = false;
+                    return true;
+                case JsonTokenType.StartObject when reader.CurrentDepth == 0:
+                    return true;
+                case JsonTokenType.EndObject when reader.CurrentDepth == 0:
+                    IsOver = true;
+                    return true;
+                default:
+                    return TryTakeValue(ref reader, in buffer);
+            }
+        }
+
+        private bool TryTakeValue(ref Utf8JsonReader reader, in ReadOnlySequence<byte> buffer)
+        {
+            if (reader.CurrentDepth == 0)
+            {
+                throw new JsonException("not a list");
+            }
+            var start = reader.TokenStartIndex;
+            if (!reader.TrySkip())
+            {
+                return false;
+            }
+            if (_inItems || _field == "metadata")
+            {
+                var value = buffer.Slice(start, reader.BytesConsumed - start);
+                if (_inItems)
+                {
+                    take(in value);
+                }
+                else
+                {
+                    var text = new Utf8JsonReader(value);
+                    Metadata = JsonSerializer.Deserialize(ref text, ApiJsonContext.Default.ListMetadata);
+                }
+            }
+            return true;
+        }
+    }
+}
+
+/// <summary>Takes the text of an object; it is gone when the call returns.</summary>
+internal delegate void ObjectHandler(in ReadOnlySequence<byte> json);

@@ -1,0 +1,74 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>A pod of this node.</summary>
+/// <param name="Namespace">Its namespace.</param>
+/// <param name="Name">Its name.</param>
+/// <param name="Ids">What its cgroup may call it: its uid, and of a static pod also the hash of its file.</param>
+/// <param name="Addresses">Its addresses; none where it has the node's own network.</param>
+/// <param name="IsHostNetwork">Whether it has the node's own network.</param>
+/// <param name="IsLeftAlone">Whether it says that its sockets are to be left alone.</param>
+internal sealed record Pod(
+    string Namespace, string Name, ImmutableArray<string> Ids, ImmutableArray<UInt128> Addresses, bool IsHostNetwork, bool IsLeftAlone)
+{
+    /// <summary>What a pod or a namespace with <c>"false"</c> in it says: that its sockets are to be left alone.</summary>
+    public const string Enforce = AgentAnnotations.Prefix + "enforce";
+
+    /// <summary>The names of its containers by their ids.</summary>
+    public ImmutableDictionary<string, string> Containers { get; init; } = ImmutableDictionary<string, string>.Empty;
+
+    /// <summary>Whether an object says so, in an annotation or in a label: people who select by it need the latter.</summary>
+    public static bool LeavesAlone(ApiMetadata of) => IsFalse(of.Annotations) || IsFalse(of.Labels);
+
+    private static bool IsFalse(Dictionary<string, string>? among) =>
+        among is not null && among.TryGetValue(Enforce, out var value) && value.Equals("false", StringComparison.OrdinalIgnoreCase);
+}
+
+/// <summary>Where a socket belongs in the cluster.</summary>
+/// <param name="Namespace">The pod's namespace.</param>
+/// <param name="Pod">The pod's name.</param>
+/// <param name="Container">The container's name; null where only the pod is known.</param>
+internal readonly record struct Workload(string Namespace, string Pod, string? Container)
+{
+    /// <summary><c>shop/cart-7d9f/app</c>.</summary>
+    public override string ToString() => Container is null ? $"{Namespace}/{Pod}" : $"{Namespace}/{Pod}/{Container}";
+}
+
+/// <summary>What the cgroup of a process says of the pod it is in.</summary>
+/// <param name="Pod">The pod's uid, or the hash of a static pod's file.</param>
+/// <param name="Container">The container's id; null for what is in the pod and in none of its containers.</param>
+internal readonly partial record struct PodCgroup(string Pod, string? Container)
+{
+    /// <summary>Finds the pod in /proc/PID/cgroup.</summary>
+    /// <remarks>
+    /// The kubelet names the pod's cgroup, the container runtime those in it (kubernetes pkg/kubelet/cm; systemd writes the uid's dashes as
+    /// underscores):
+    /// <code>
+    ///   systemd   …/kubepods-burstable-pod0b1c…_….slice/cri-containerd-5e2f….scope     also crio-…, docker-…, libpod-…
+    ///   cgroupfs  /kubepods/burstable/pod0b1c…-…/5e2f…                                 also …/crio-5e2f…
+    /// </code>
+    /// A runtime that runs inside of a container (kind) has more in front.
+    /// </remarks>
+    public static PodCgroup? Parse(string cgroup)
+    {
+        if (PodPart().Match(cgroup) is not { Success: true } pod)
+        {
+            return null;
+        }
+        var uid = pod.Groups[1].Value.Replace('_', '-').ToLower(CultureInfo.InvariantCulture);
+        var rest = cgroup.AsSpan(pod.Index + pod.Length);
+        var line = rest[..(rest.IndexOf('\n') is var end and >= 0 ? end : rest.Length)];
+        return new PodCgroup(uid, ContainerPart().Match(line.ToString()) is { Success: true } container ? container.Groups[1].Value : null);
+    }
+
+    [GeneratedRegex(@"[/-]pod([0-9a-fA-F]{8}([-_])[0-9a-fA-F]{4}\2[0-9a-fA-F]{4}\2[0-9a-fA-F]{4}\2[0-9a-fA-F]{12}|[0-9a-fA-F]{32})(?:\.slice)?(?=[/:]|\s|$)")]
+    private static partial Regex PodPart();
+
+    /// <summary>The first part below the pod's; a container may have cgroups of its own below that.</summary>
+    [GeneratedRegex(@"^[/:](?:[a-z-]+[-:])?([0-9a-f]{64})(?:\.scope)?(?=/|\s|$)")]
+    private static partial Regex ContainerPart();
+}

@@ -1,0 +1,181 @@
+using System.Diagnostics;
+using Keepalive.Agent.Apply;
+using Keepalive.Linux.Processes;
+using Keepalive.Linux.Sockets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>Which pod of this node a socket belongs to, and whether it is to be left alone.</summary>
+/// <remarks>A network namespace is a pod's, or the node's own, in which pods with the node's network live too. Which pod's it is, the cgroup of any
+/// process in it says.</remarks>
+internal sealed class PodDirectory : IDisposable
+{
+    /// <summary>Processes of a namespace that are asked in one pass: all of a pod's say the same.</summary>
+    private const int MostAsked = 16;
+
+    /// <summary>How long a pod that the API does not know is waited for: the kubelet starts one a moment before or after it is heard of here.</summary>
+    private static readonly TimeSpan WaitForUnknown = TimeSpan.FromMinutes(1);
+
+    /// <summary>How long a command waits for the API.</summary>
+    private static readonly TimeSpan AskFor = TimeSpan.FromSeconds(5);
+
+    private readonly ClusterOptions _options;
+    private readonly TimeProvider _time;
+    private readonly PodStore _pods = new();
+    private readonly NamespaceStore _namespaces = new();
+    private readonly Dictionary<ulong, string> _podOf = [];
+    private readonly Dictionary<ulong, long> _unknownSince = [];
+    private readonly Lock _lock = new();
+    private readonly ulong _own = ProcFs.Inode("/proc/1/ns/net");
+
+    public PodDirectory(ApiConnection api, ClusterOptions options, TimeProvider time, ILogger logger)
+    {
+        (_options, _time) = (options, time);
+        Pods = new KindWatch(api, WatchedKind.Pods, _pods, options.Timing, time, logger);
+        Namespaces = new KindWatch(api, WatchedKind.Namespaces, _namespaces, options.Timing, time, logger);
+        Pods.Want(new KindWatch.Selection(null, $"fieldSelector={Uri.EscapeDataString($"spec.nodeName={options.NodeName}")}"));
+        Namespaces.Want(KindWatch.Selection.All);
+    }
+
+    /// <summary>The pods as they are now, for a command that runs once; null where there is no cluster or the node's name is not known.</summary>
+    /// <param name="options">What is known of the cluster.</param>
+    /// <param name="complain">Told what could not be had.</param>
+    /// <param name="stop">Ends the waiting.</param>
+    public static PodDirectory? Ask(ClusterOptions? options, Action<string> complain, CancellationToken stop)
+    {
+        if (options?.NodeName is null)
+        {
+            return null;
+        }
+        using var api = new ApiConnection(options.Access);
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        var asked = options with { Timing = options.Timing with { StartWithin = TimeSpan.Zero } };
+        var directory = new PodDirectory(api, asked, TimeProvider.System, NullLogger.Instance);
+        KindWatch[] watches = [directory.Pods, directory.Namespaces];
+        var running = watches.Select(watch => Task.Run(() => watch.RunAsync(over.Token))).ToArray();
+        var begun = Stopwatch.StartNew();
+        while (!directory.IsKnown && begun.Elapsed < AskFor && !stop.WaitHandle.WaitOne(10))
+        {
+            // The answers come in the background.
+        }
+        if (!directory.IsKnown)
+        {
+            complain($"pods are not known: {watches.Select(watch => watch.Trouble).FirstOrDefault(trouble => trouble is not null) ?? "the API server did not answer"}");
+        }
+        over.Cancel();
+        Task.WaitAll(running, TimeSpan.FromSeconds(2));
+        return directory;
+    }
+
+    public KindWatch Pods { get; }
+
+    public KindWatch Namespaces { get; }
+
+    public bool IsKnown => Pods.Knowledge == Knowledge.Known && Namespaces.Knowledge == Knowledge.Known;
+
+    /// <summary>Whether the sockets of a network namespace are to be left alone.</summary>
+    /// <param name="inode">The network namespace.</param>
+    /// <param name="processes">Processes in it.</param>
+    public Exemption Exempts(ulong inode, IEnumerable<int> processes)
+    {
+        var others = _options.Namespaces.Count > 0 ? Exemption.LeftAlone : Exemption.None;
+        if (inode == _own)
+        {
+            return others;
+        }
+        var pod = PodOf(inode, processes, out var isOfPod);
+        if (!isOfPod)
+        {
+            return others;
+        }
+        lock (_lock)
+        {
+            if (pod is not null && IsKnown)
+            {
+                _unknownSince.Remove(inode);
+                return LeavesAlone(pod) ? Exemption.LeftAlone : Exemption.None;
+            }
+            if (!_unknownSince.TryGetValue(inode, out var since))
+            {
+                _unknownSince.Add(inode, since = _time.GetTimestamp());
+            }
+            return !IsKnown || _time.GetElapsedTime(since) < WaitForUnknown ? Exemption.NotKnown : others;
+        }
+    }
+
+    /// <summary>A network namespace is gone; its number may be another's.</summary>
+    public void Forget(ulong inode)
+    {
+        lock (_lock)
+        {
+            _podOf.Remove(inode);
+            _unknownSince.Remove(inode);
+        }
+    }
+
+    /// <summary>Where a socket belongs; null where it is not a pod's, or that is not known.</summary>
+    public Workload? Find(in SocketRecord record) => Find(record.Namespace, record.Pid, record.Local);
+
+    /// <inheritdoc cref="Find(in SocketRecord)"/>
+    /// <param name="inode">Its network namespace.</param>
+    /// <param name="process">A process that has it; 0 where none is known.</param>
+    /// <param name="local">Its own end.</param>
+    public Workload? Find(ulong inode, int process, SocketEndpoint local)
+    {
+        if (process != 0 && PodCgroup.Parse(ProcFs.Cgroup(process) ?? "") is { } cgroup && _pods.ById(cgroup.Pod) is { } own)
+        {
+            return new Workload(own.Namespace, own.Name, cgroup.Container is { } id ? own.Containers.GetValueOrDefault(id) : null);
+        }
+        var pod = NamespacesPod(inode) ?? (inode == _own ? null : _pods.ByAddress(local.Address));
+        return pod is null ? null : new Workload(pod.Namespace, pod.Name, pod.Containers.Count == 1 ? pod.Containers.Values.First() : null);
+    }
+
+    /// <summary>The cluster's namespace of a network namespace, empty where it is not a pod's or not known.</summary>
+    public string NamespaceOf(ulong inode) => NamespacesPod(inode)?.Namespace ?? "";
+
+    public void Dispose()
+    {
+        Pods.Dispose();
+        Namespaces.Dispose();
+    }
+
+    private bool LeavesAlone(Pod pod) => pod.IsLeftAlone || _namespaces.IsLeftAlone(pod.Namespace) || _options.ExcludedNamespaces.Contains(pod.Namespace)
+        || (_options.Namespaces.Count > 0 && !_options.Namespaces.Contains(pod.Namespace));
+
+    private Pod? NamespacesPod(ulong inode)
+    {
+        lock (_lock)
+        {
+            return _podOf.TryGetValue(inode, out var id) ? _pods.ById(id) : null;
+        }
+    }
+
+    private Pod? PodOf(ulong inode, IEnumerable<int> processes, out bool isOfPod)
+    {
+        lock (_lock)
+        {
+            isOfPod = _podOf.TryGetValue(inode, out var known);
+            if (isOfPod)
+            {
+                return _pods.ById(known!);
+            }
+            foreach (var process in processes.Take(MostAsked))
+            {
+                if (PodCgroup.Parse(ProcFs.Cgroup(process) ?? "") is { } cgroup)
+                {
+                    var pod = _pods.ById(cgroup.Pod);
+                    if (pod is { IsHostNetwork: true })
+                    {
+                        continue;   // a guest: another namespace of the node's own
+                    }
+                    isOfPod = true;
+                    _podOf[inode] = cgroup.Pod;
+                    return pod;
+                }
+            }
+            return null;
+        }
+    }
+}

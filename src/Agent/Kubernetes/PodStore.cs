@@ -1,0 +1,116 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using System.Net;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Keepalive.Config;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>The pods of this node.</summary>
+internal sealed class PodStore : ObjectStore<Pod>
+{
+    private const string ConfigHash = "kubernetes.io/config.hash";
+
+    private Dictionary<string, Pod>? _byId;
+    private Dictionary<UInt128, Pod>? _byAddress;
+
+    /// <summary>The pod that a cgroup calls so.</summary>
+    public Pod? ById(string id)
+    {
+        lock (Gate)
+        {
+            return (_byId ??= Index(static pod => pod.Ids)).GetValueOrDefault(id);
+        }
+    }
+
+    /// <summary>The pod with this address of its own.</summary>
+    public Pod? ByAddress(UInt128 address)
+    {
+        lock (Gate)
+        {
+            return (_byAddress ??= Index(static pod => pod.Addresses)).GetValueOrDefault(address);
+        }
+    }
+
+    protected override Pod Read(Pod? before, ApiMetadata head, string apiVersion, in ReadOnlySequence<byte> json)
+    {
+        var text = new Utf8JsonReader(json, ApiJson.Reading);
+        var pod = JsonSerializer.Deserialize(ref text, PodJsonContext.Default.PodJson)!;
+        var isHostNetwork = pod.Spec?.HostNetwork == true;
+        var statuses = (pod.Status?.ContainerStatuses ?? []).Concat(pod.Status?.InitContainerStatuses ?? []).Concat(pod.Status?.EphemeralContainerStatuses ?? []);
+        var isOver = pod.Status?.Phase is "Succeeded" or "Failed";
+        return new Pod(
+            head.Namespace ?? "",
+            head.Name!,
+            [.. new[] { head.Uid, head.Annotations?.GetValueOrDefault(ConfigHash) }.OfType<string>().Select(id => id.ToLowerInvariant())],
+            // The address of one that is over may be another's by now.
+            isHostNetwork || isOver ? [] : [.. (pod.Status?.PodIPs ?? []).Select(one => one.Ip).Append(pod.Status?.PodIP).Select(Address).OfType<UInt128>().Distinct()],
+            isHostNetwork,
+            Pod.LeavesAlone(head))
+        {
+            Containers = statuses.Where(one => one is { Name: not null, ContainerID: not null })
+                .DistinctBy(one => one.ContainerID).ToImmutableDictionary(one => one.ContainerID![(one.ContainerID!.LastIndexOf('/') + 1)..], one => one.Name!),
+        };
+    }
+
+    protected override void Replaced(Pod? before, Pod? now)
+    {
+        lock (Gate)
+        {
+            (_byId, _byAddress) = (null, null);
+        }
+    }
+
+    private Dictionary<TKey, Pod> Index<TKey>(Func<Pod, ImmutableArray<TKey>> keys)
+        where TKey : notnull
+    {
+        var pods = new List<Pod>();
+        CopyTo(pods, static pod => pod);
+        var index = new Dictionary<TKey, Pod>();
+        foreach (var pod in pods)
+        {
+            foreach (var key in keys(pod))
+            {
+                index[key] = pod;
+            }
+        }
+        return index;
+    }
+
+    private static UInt128? Address(string? text) => IPAddress.TryParse(text, out var address) ? Endpoint.From(address, 0).Address : null;
+}
+
+/// <summary>Which namespaces of the cluster say that the sockets of their pods are to be left alone.</summary>
+internal sealed class NamespaceStore : ObjectStore<NamespaceStore.Entry>
+{
+    public bool IsLeftAlone(string name) => Find("", name) is { IsLeftAlone: true };
+
+    protected override Entry Read(Entry? before, ApiMetadata head, string apiVersion, in ReadOnlySequence<byte> json)
+    {
+        var now = new Entry(Pod.LeavesAlone(head));
+        return before == now ? before : now;
+    }
+
+    internal sealed record Entry(bool IsLeftAlone);
+}
+
+internal sealed record PodJson(PodSpecJson? Spec, PodStatusJson? Status);
+
+internal sealed record PodSpecJson(bool? HostNetwork);
+
+internal sealed record PodStatusJson(
+    string? Phase,
+    string? PodIP,
+    List<PodAddressJson>? PodIPs,
+    List<ContainerStatusJson>? ContainerStatuses,
+    List<ContainerStatusJson>? InitContainerStatuses,
+    List<ContainerStatusJson>? EphemeralContainerStatuses);
+
+internal sealed record PodAddressJson(string? Ip);
+
+internal sealed record ContainerStatusJson(string? Name, string? ContainerID);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, MaxDepth = ApiJson.Depth)]
+[JsonSerializable(typeof(PodJson))]
+internal sealed partial class PodJsonContext : JsonSerializerContext;

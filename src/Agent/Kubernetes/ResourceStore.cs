@@ -1,0 +1,79 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using System.Text.Json;
+using Keepalive.Agent.Running;
+using Keepalive.Config;
+using Keepalive.Config.Reading;
+using Keepalive.Config.Resources;
+using Microsoft.Extensions.Logging;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>An object that policies are made of.</summary>
+/// <param name="Uid">Tells it from another one of the same name.</param>
+/// <param name="ApiVersion">The version it was read in.</param>
+/// <param name="Fingerprint">Tells its contents from others.</param>
+/// <param name="InForce">What it says; where that has errors, what it said before. Null where it never was without.</param>
+/// <param name="Diagnostics">What there is to say about it.</param>
+internal sealed record StoredResource(string? Uid, string ApiVersion, ulong Fingerprint, Resource? InForce, ImmutableArray<Diagnostic> Diagnostics)
+{
+    public bool IsRefused => Diagnostics.Any(diagnostic => diagnostic.Severity == Severity.Error);
+}
+
+/// <summary>The objects of one kind that policies are made of, read as files are.</summary>
+internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : ObjectStore<StoredResource>
+{
+    public WatchedKind Kind => kind;
+
+    protected override StoredResource Read(StoredResource? before, ApiMetadata head, string apiVersion, in ReadOnlySequence<byte> json)
+    {
+        var source = $"{kind.Kind} {head.Namespace ?? "default"}/{head.Name}";
+        var known = before?.Uid == head.Uid ? before : null;
+        ObjectRead read;
+        try
+        {
+            read = PolicyReader.ReadObject(in json, apiVersion, kind.Kind, source, known?.Fingerprint);
+        }
+        catch (JsonException e)
+        {
+            LogRefused($"{source}: {e.Message}");
+            return new StoredResource(head.Uid, apiVersion, 0, known?.InForce, []);
+        }
+        if (read.Read is not { } result)
+        {
+            return known!;
+        }
+        var resource = result.Resources.All is [{ IsValid: true } valid] ? Trim(valid) : null;
+        var said = result.Diagnostics.Where(diagnostic => diagnostic.Severity != Severity.Note).ToImmutableArray();
+        foreach (var diagnostic in said.Where(diagnostic => known is null || !known.Diagnostics.Contains(diagnostic)))
+        {
+            if (diagnostic.Severity == Severity.Error)
+            {
+                LogRefused(diagnostic.ToString());
+            }
+            else
+            {
+                LogWarning(diagnostic.ToString());
+            }
+        }
+        return new StoredResource(head.Uid, apiVersion, read.Fingerprint, resource ?? known?.InForce, said);
+    }
+
+    /// <summary>Of the labels of a slice all but one are about its maker; a cluster has more slices than anything else.</summary>
+    private static Resource Trim(Resource resource) => resource is not EndpointSlice slice ? resource : slice with
+    {
+        Metadata = slice.Metadata with
+        {
+            Labels = slice.Metadata.Labels.TryGetValue(EndpointSlice.ServiceLabel, out var service)
+                ? ImmutableDictionary<string, string>.Empty.Add(EndpointSlice.ServiceLabel, service)
+                : ImmutableDictionary<string, string>.Empty,
+            Annotations = ImmutableDictionary<string, Positioned<string>>.Empty,
+        },
+    };
+
+    [LoggerMessage(EventIds.KubernetesObjectRefused, LogLevel.Error, "Kubernetes: {Diagnostic}; what the object said before stays in force")]
+    private partial void LogRefused(string diagnostic);
+
+    [LoggerMessage(EventIds.KubernetesObjectWarning, LogLevel.Warning, "Kubernetes: {Diagnostic}")]
+    private partial void LogWarning(string diagnostic);
+}

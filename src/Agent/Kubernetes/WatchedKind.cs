@@ -1,0 +1,65 @@
+using System.Collections.Immutable;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>A kind of object as the API names it.</summary>
+/// <param name="Kind">The value of <c>kind</c>.</param>
+/// <param name="Group">The API group, empty for the first one.</param>
+/// <param name="Versions">Versions to ask for, the preferred first: the first that the server has is taken.</param>
+/// <param name="Plural">What its objects are called in paths.</param>
+internal sealed record WatchedKind(string Kind, string Group, ImmutableArray<string> Versions, string Plural)
+{
+    private const string GlooPolicies = "resilience.policy.gloo.solo.io";
+    private const string GlooNetworking = "networking.gloo.solo.io";
+    private const string Istio = "networking.istio.io";
+
+    private static readonly ImmutableArray<string> s_istioVersions = ["v1", "v1beta1", "v1alpha3"];
+
+    public static WatchedKind ConnectionPolicies { get; } = new(ConnectionPolicy.KindName, GlooPolicies, ["v2"], "connectionpolicies");
+
+    public static WatchedKind ListenerConnectionPolicies { get; } =
+        new(ListenerConnectionPolicy.KindName, GlooPolicies, ["v2"], "listenerconnectionpolicies");
+
+    public static WatchedKind VirtualDestinations { get; } = new(VirtualDestination.KindName, GlooNetworking, ["v2"], "virtualdestinations");
+
+    public static WatchedKind ExternalServices { get; } = new(ExternalService.KindName, GlooNetworking, ["v2"], "externalservices");
+
+    public static WatchedKind ExternalEndpoints { get; } = new(ExternalEndpoint.KindName, GlooNetworking, ["v2"], "externalendpoints");
+
+    public static WatchedKind VirtualGateways { get; } = new(VirtualGateway.KindName, GlooNetworking, ["v2"], "virtualgateways");
+
+    public static WatchedKind DestinationRules { get; } = new(DestinationRule.KindName, Istio, s_istioVersions, "destinationrules");
+
+    public static WatchedKind ServiceEntries { get; } = new(ServiceEntry.KindName, Istio, s_istioVersions, "serviceentries");
+
+    public static WatchedKind WorkloadEntries { get; } = new(WorkloadEntry.KindName, Istio, s_istioVersions, "workloadentries");
+
+    public static WatchedKind Services { get; } = new(Service.KindName, "", ["v1"], "services");
+
+    public static WatchedKind EndpointSlices { get; } = new(EndpointSlice.KindName, "discovery.k8s.io", ["v1", "v1beta1"], "endpointslices");
+
+    public static WatchedKind Namespaces { get; } = new("Namespace", "", ["v1"], "namespaces") { MetadataOnly = true };
+
+    public static WatchedKind Pods { get; } = new("Pod", "", ["v1"], "pods");
+
+    public static WatchedKind CustomResourceDefinitions { get; } =
+        new("CustomResourceDefinition", "apiextensions.k8s.io", ["v1"], "customresourcedefinitions") { MetadataOnly = true };
+
+    /// <summary>Whether only what every object has is asked for, and not the object itself.</summary>
+    public bool MetadataOnly { get; private init; }
+
+    /// <summary>Whether a custom resource definition makes it: it may be missing, and come later.</summary>
+    public bool IsCustom => Group.EndsWith(".solo.io", StringComparison.Ordinal) || Group == Istio;
+
+    /// <summary>The name of its custom resource definition.</summary>
+    public string DefinitionName => $"{Plural}.{Group}";
+
+    /// <summary>The value of <c>apiVersion</c> in a version.</summary>
+    public string ApiVersion(string version) => Group.Length == 0 ? version : $"{Group}/{version}";
+
+    /// <summary>The path of all its objects in a version.</summary>
+    public string Path(string version) => Group.Length == 0 ? $"api/{version}/{Plural}" : $"apis/{Group}/{version}/{Plural}";
+
+    public override string ToString() => Group.Length == 0 ? Plural : $"{Plural}.{Group}";
+}

@@ -1,0 +1,37 @@
+using System.CommandLine;
+using Keepalive.Agent.Commands;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Commands;
+
+/// <summary>Options about the cluster's API, where there is one and where there is none. Tests run in no pod.</summary>
+public sealed class ClusterArgumentsTests
+{
+    private const string Api = "--kubernetes-api=http://127.0.0.1:8001";
+
+    private static readonly RootCommand Root = [RunCommand.Create(), AuditCommand.Create(), SocketsCommand.Create()];
+
+    [Theory]
+    [InlineData("run", Api)]
+    [InlineData("run", Api, "--kubernetes=on", "--from=istio")]
+    [InlineData("run", Api, "--node-name=node-1", "--namespaces=shop,jobs", "--exclude-namespaces=kube-system")]
+    [InlineData("run", "--policies=p.yaml", "--kubernetes=auto")]
+    [InlineData("run", "--policies=p.yaml", "--kubernetes=off")]
+    [InlineData("audit", Api, "--node-name=node-1")]
+    [InlineData("sockets", Api)]
+    public void Arguments_ThatMakeSense_AreTaken(params string[] words) => Assert.Empty(GivenValues.Problems(Root.Parse(words)));
+
+    [Theory]
+    [InlineData("Option '--policies' is required", "run")]
+    [InlineData("Option '--policies' is required", "run", "--kubernetes=off")]
+    [InlineData("--kubernetes on needs a pod", "run", "--policies=p.yaml", "--kubernetes=on")]
+    [InlineData("--kubernetes on needs a pod", "sockets", "--kubernetes=on")]
+    [InlineData("--kubernetes-api is about the cluster's API, and --kubernetes off leaves it out", "run", "--policies=p.yaml", "--kubernetes=off", Api)]
+    [InlineData("--from is about the cluster's API, and there is none", "run", "--policies=p.yaml", "--from=gloo")]
+    [InlineData("--namespaces is about the cluster's API, and there is none", "run", "--policies=p.yaml", "--namespaces=shop")]
+    [InlineData("--exclude-namespaces is about pods: say on which node", "run", Api, "--exclude-namespaces=shop")]
+    [InlineData("--node-name is about the cluster's API, and there is none", "audit", "--node-name=node-1")]
+    [InlineData("--kubernetes-api takes an address", "run", "--kubernetes-api=ftp://x")]
+    public void Arguments_ThatContradictOrHaveNoEffect_AreRefused(string problem, params string[] words) =>
+        Assert.Contains(GivenValues.Problems(Root.Parse(words)), told => told.StartsWith(problem, StringComparison.Ordinal));
+}

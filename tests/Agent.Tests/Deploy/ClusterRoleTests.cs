@@ -1,0 +1,87 @@
+using System.Reflection;
+using Keepalive.Agent.Kubernetes;
+using Keepalive.Config;
+using Keepalive.Testbed;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Deploy;
+
+/// <summary>What the agent may ask of the API server is what it asks for, neither more nor less.</summary>
+public sealed class ClusterRoleTests
+{
+    private static readonly (string Group, string Resource, string Verb) s_events = ("events.k8s.io", "events", "create");
+
+    [Fact]
+    public void Rules_AreTheKindsThatAreWatchedAndEvents()
+    {
+        var kinds = typeof(WatchedKind).GetProperties(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic)
+            .Where(property => property.PropertyType == typeof(WatchedKind)).Select(property => (WatchedKind)property.GetValue(null)!).ToList();
+
+        Assert.NotEmpty(kinds);
+        Assert.Equal(
+            kinds.SelectMany(kind => ((string[])["list", "watch"]).Select(verb => (kind.Group, kind.Plural, verb))).Append(s_events).Order(),
+            Allowed().Order());
+    }
+
+    [Fact]
+    public void Requests_OfAClientThatWantsEverything_AreWhatTheRulesAllow()
+    {
+        using var api = FakeApiServer.Start().WithGloo().WithIstio();
+        api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
+        using var cluster = new Cluster(
+            new ClusterOptions
+            {
+                Access = ApiAccess.Of(api.Address),
+                From = PolicyOrigin.Both,
+                Side = Side.Both,
+                NodeName = "node-1",
+                Timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero },
+            },
+            TimeProvider.System,
+            NullLogger.Instance);
+        cluster.WantSlices([("shop", "a")]);
+        cluster.Start();
+        Eventually.True(() => cluster.IsComplete, TimeSpan.FromSeconds(20));
+        cluster.Report(cluster.View().Diagnostics);
+
+        var allowed = Allowed().Order().ToList();
+        Eventually.True(() => api.Requests.Select(Asked).Distinct().Order().SequenceEqual(allowed), TimeSpan.FromSeconds(20));
+    }
+
+    [Fact]
+    public void Binding_IsOfTheRoleToThePodsAccount()
+    {
+        var binding = Manifests.Single("ClusterRoleBinding").Root;
+        Assert.Equal(("ClusterRole", Manifests.Single("ClusterRole").Name), (binding.Text("roleRef", "kind"), binding.Text("roleRef", "name")));
+        var subject = Assert.Single(binding.At("subjects").Items());
+        Assert.Equal(
+            ("ServiceAccount", Manifests.Single("ServiceAccount").Name, Manifests.Single("Namespace").Name),
+            (subject.Text("kind"), subject.Text("name"), subject.Text("namespace")));
+        Assert.DoesNotContain(Manifests.All(), manifest => manifest.Kind is "Role" or "RoleBinding");
+    }
+
+    [Fact]
+    public void Pod_HasATokenAndKnowsItsNode()
+    {
+        var pod = Manifests.DaemonSet().At("spec", "template", "spec")!;
+        Assert.Equal("true", pod.Text("automountServiceAccountToken"));
+        Assert.Equal("spec.nodeName", Manifests.Container().At("env").Named("NODE_NAME").Text("valueFrom", "fieldRef", "fieldPath"));
+        Assert.Contains("--kubernetes=auto", Manifests.Container().At("args").Texts());
+    }
+
+    private static List<(string Group, string Resource, string Verb)> Allowed() =>
+    [
+        .. Manifests.Single("ClusterRole").Root.At("rules").Items().SelectMany(rule => rule.At("apiGroups").Texts().SelectMany(group =>
+            rule.At("resources").Texts().SelectMany(resource => rule.At("verbs").Texts().Select(verb => (group, resource, verb))))),
+    ];
+
+    /// <summary>What the server's authorizer makes of <c>GET /apis/GROUP/VERSION/RESOURCE?watch=1</c>.</summary>
+    private static (string Group, string Resource, string Verb) Asked(string request)
+    {
+        var (method, url) = (request[..request.IndexOf(' ', StringComparison.Ordinal)], request[(request.IndexOf(' ', StringComparison.Ordinal) + 1)..]);
+        var parts = url.Split('?')[0].Split('/', StringSplitOptions.RemoveEmptyEntries);
+        var verb = method == "POST" ? "create" : url.Contains("watch=1", StringComparison.Ordinal) ? "watch" : "list";
+        return (parts[0] == "api" ? "" : parts[1], parts[^1], verb);
+    }
+}

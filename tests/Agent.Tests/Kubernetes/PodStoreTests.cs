@@ -1,0 +1,68 @@
+using System.Buffers;
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using Keepalive.Agent.Kubernetes;
+using Keepalive.Config;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Kubernetes;
+
+/// <summary>What is kept of pods and namespaces.</summary>
+public sealed class PodStoreTests
+{
+    private const string Uid = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
+
+    [Theory]
+    [InlineData("""{"annotations":{"keepalive-agent/enforce":"false"}}""", true)]
+    [InlineData("""{"labels":{"keepalive-agent/enforce":"false"}}""", true)]
+    [InlineData("""{"annotations":{"keepalive-agent/enforce":"False"},"labels":{"app":"x"}}""", true)]
+    [InlineData("""{"annotations":{"keepalive-agent/enforce":"true"}}""", false)]
+    [InlineData("""{"annotations":{"enforce":"false"},"labels":{"keepalive-agent/enforced":"false"}}""", false)]
+    [InlineData("{}", false)]
+    public void Enforce_OnPodsAndNamespaces_LeavesAlone(string metadata, bool isLeftAlone)
+    {
+        var (pods, namespaces) = (new PodStore(), new NamespaceStore());
+        Take(pods, $$$"""{"metadata":{"name":"cart-1","namespace":"shop","uid":"{{{Uid}}}",{{{Inner(metadata)}}}}""");
+        Take(namespaces, $$$"""{"metadata":{"name":"shop",{{{Inner(metadata)}}}}""");
+        Assert.Equal(isLeftAlone, pods.ById(Uid)!.IsLeftAlone);
+        Assert.Equal(isLeftAlone, namespaces.IsLeftAlone("shop"));
+        Assert.False(namespaces.IsLeftAlone("jobs"));
+    }
+
+    [Theory]
+    [InlineData("Running", false, true)]
+    [InlineData("Succeeded", false, false)]
+    [InlineData("Failed", false, false)]
+    [InlineData("Running", true, false)]
+    public void Address_OfOneThatIsOverOrHasTheNodesOwn_IsNotTheirs(string phase, bool hostNetwork, bool isFound)
+    {
+        var pods = new PodStore();
+        Take(pods, $$$"""
+            {"metadata":{"name":"cart-1","namespace":"shop","uid":"{{{Uid}}}"},"spec":{"hostNetwork":{{{(hostNetwork ? "true" : "false")}}}},
+             "status":{"phase":"{{{phase}}}","podIP":"10.1.0.7","podIPs":[{"ip":"10.1.0.7"},{"ip":"fd00::7"}]}}
+            """);
+        Assert.Equal(isFound, pods.ByAddress(Endpoint.From(IPAddress.Parse("10.1.0.7"), 0).Address) is not null);
+        Assert.Equal(isFound, pods.ByAddress(Endpoint.From(IPAddress.Parse("fd00::7"), 0).Address) is not null);
+    }
+
+    [Fact]
+    public void StaticPod_IsKnownByTheHashOfItsFileToo()
+    {
+        const string hash = "0123456789abcdef0123456789abcdef";
+        var pods = new PodStore();
+        Take(pods, $$$"""{"metadata":{"name":"etcd","namespace":"kube-system","uid":"{{{Uid}}}","annotations":{"kubernetes.io/config.hash":"{{{hash}}}"} } }""");
+        Assert.Equal("etcd", pods.ById(hash)?.Name);
+        Assert.Same(pods.ById(hash), pods.ById(Uid));
+    }
+
+    /// <summary>An object without its braces, and the one that closes the metadata.</summary>
+    private static string Inner(string metadata) => metadata.Length > 2 ? metadata[1..^1] + "}" : "\"generation\":1}";
+
+    private static void Take<T>(ObjectStore<T> store, string json)
+        where T : class
+    {
+        var bytes = Encoding.UTF8.GetBytes(json);
+        store.Take(JsonSerializer.Deserialize(bytes, ApiJsonContext.Default.ApiObject)!.Metadata!, "v1", new ReadOnlySequence<byte>(bytes));
+    }
+}

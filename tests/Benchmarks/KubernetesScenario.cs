@@ -1,0 +1,117 @@
+using System.Diagnostics;
+using System.Globalization;
+using Keepalive.Testbed;
+
+namespace Keepalive.Benchmarks;
+
+/// <summary>A large cluster that changes all the time, and the agent on its API as the process it is.</summary>
+/// <remarks>The server is this process; the agent's figures are its own.</remarks>
+internal static class KubernetesScenario
+{
+    public const string Name = "kubernetes";
+
+    private const int Services = 5_000;
+    private const int EndpointsEach = 10;
+    private const int UpdatesPerSecond = 100;
+    private const double GoalMegabytes = 100;
+    private const double GoalPercent = 20;
+
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
+
+    private static int s_time = 60;
+
+    public static void Run(TimeSpan duration)
+    {
+        Report.Title($"{Name}: {Services:N0} Services with {Services * EndpointsEach:N0} endpoints, {UpdatesPerSecond} updates a second; {duration.TotalSeconds:0} s each");
+        using var api = FakeApiServer.Start().WithGloo();
+        for (var i = 0; i < Services; i++)
+        {
+            api.Apply(ClusterText.Service($"n{i % 100}", $"s{i}", $"10.96.{i >> 8}.{i & 255}", 80));
+            api.Apply(Slice(i, 0));
+        }
+        using var pod = Holder.StartInNewNamespace();
+        const string address = "127.9.9.9";
+        var port = pod.Listen(address);
+        var id = pod.Connect(address, port);
+        api.Apply(ClusterText.ExternalService(address));
+        Watch(api, pod, id, duration, "a policy that selects all of them", "{}");
+        Watch(api, pod, id, duration, "a policy that selects ten of them", """{"namespace":"n7","labels":{"part":"few"}}""");
+    }
+
+    private static void Watch(FakeApiServer api, Holder pod, SocketId id, TimeSpan duration, string what, string selector)
+    {
+        for (var i = 7; i < 1000; i += 100)
+        {
+            api.Apply(ClusterText.Service("n7", $"s{i}", $"10.96.{i >> 8}.{i & 255}", 80).Replace("\"labels\":{", "\"labels\":{\"part\":\"few\",", StringComparison.Ordinal));
+        }
+        api.Apply($$$"""
+            {"apiVersion":"resilience.policy.gloo.solo.io/v2","kind":"ConnectionPolicy","metadata":{"name":"services","namespace":"n0"},
+             "spec":{"applyToDestinations":[{"selector":{{{selector}}} }],"config":{"tcp":{"tcpKeepalive":{"time":"300s"} } } }}
+            """);
+        using var agent = ProgramRun.Agent(
+        [
+            "run", "--kubernetes-api", api.Address.ToString(), "--listen", "none", "--state-dir", Path.Combine(Workspace.Directory, "state"),
+            "--datapath", "pidfd", "--netns", pod.NetnsPath,
+        ]);
+        var begun = Stopwatch.StartNew();
+        agent.WaitForLine(line => line.Contains("started", StringComparison.Ordinal));
+        var process = new ProcessFigures(agent.Pid);
+        var (started, startCost) = (begun.Elapsed, process.Processor());
+        Thread.Sleep(TimeSpan.FromSeconds(10));
+        var (quiet, quietTime) = (process.Processor(), Stopwatch.StartNew());
+        Thread.Sleep(TimeSpan.FromSeconds(10));
+        var quietPercent = 100 * (process.Processor() - quiet).TotalMilliseconds / quietTime.ElapsedMilliseconds;
+
+        using var end = new CancellationTokenSource();
+        var sent = 0;
+        var churn = Task.Run(() =>
+        {
+            var clock = Stopwatch.StartNew();
+            while (!end.IsCancellationRequested)
+            {
+                for (; sent < clock.Elapsed.TotalSeconds * UpdatesPerSecond; sent++)
+                {
+                    api.Apply(Slice(sent * 37 % Services, sent + 1));
+                }
+                Thread.Sleep(5);
+            }
+        });
+        var (memory, latency) = (new Series(), new Series());
+        var (processor, watched) = (process.Processor(), Stopwatch.StartNew());
+        while (watched.Elapsed < duration)
+        {
+            var time = s_time++;
+            var changed = Stopwatch.StartNew();
+            api.Apply(ClusterText.Policy(string.Create(CultureInfo.InvariantCulture, $$"""{"time":"{{time}}s"}""")));
+            while (pod.Get(id) is var values && values.Idle != time)
+            {
+                memory.Add(process.Megabytes("RssAnon", "RssShmem"));
+                if (changed.Elapsed > TimeSpan.FromMinutes(1))
+                {
+                    throw new InvalidOperationException($"the policy did not reach the socket: {values}\n{agent.Error}");
+                }
+                Thread.Sleep(20);
+            }
+            latency.Add(changed.Elapsed.TotalSeconds);
+            Thread.Sleep(TimeSpan.FromSeconds(2));
+        }
+        var percent = 100 * (process.Processor() - processor).TotalMilliseconds / watched.ElapsedMilliseconds;
+        end.Cancel();
+        churn.Wait();
+        Report.Line(what, string.Create(CultureInfo.InvariantCulture, $"{sent / watched.Elapsed.TotalSeconds:0} updates a second"));
+        Report.Line("  until the first policy is in force", string.Create(CultureInfo.InvariantCulture, $"{started.TotalSeconds:0.0} s, {startCost.TotalSeconds:0.0} s of processor time"));
+        Report.Line("  processor while nothing changes", string.Create(CultureInfo.InvariantCulture, $"{quietPercent:0.00} % of one core"));
+        Report.Goal("  processor with the updates", percent, GoalPercent, percent.ToString("0.00", CultureInfo.InvariantCulture), "% of one core");
+        Report.Goal("  RssAnon + RssShmem, the most", memory.Max, GoalMegabytes, memory.Max.ToString("0.0", CultureInfo.InvariantCulture), "MB");
+        Report.Goal($"  from a changed policy to a changed socket, the most of {latency.Count}", latency.Max, (Interval + TimeSpan.FromSeconds(0.5)).TotalSeconds,
+            latency.Max.ToString("0.00", CultureInfo.InvariantCulture), "s");
+        agent.Terminate();
+        agent.WaitForExit();
+    }
+
+    /// <summary>Ten endpoints, one of which has another address in every version.</summary>
+    private static string Slice(int service, int version) => ClusterText.Slice(
+        $"n{service % 100}", $"s{service}", 8080, Enumerable.Range(0, EndpointsEach).Select(i => i == 0
+            ? $"10.{64 + (version >> 16 & 31)}.{version >> 8 & 255}.{version & 255}"
+            : $"10.{128 + i}.{service >> 8}.{service & 255}"));
+}

@@ -1,0 +1,404 @@
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>The program on a cluster's API: real HTTP to a server of ours, and real sockets that follow what it says.</summary>
+public abstract class KubernetesTests : IDisposable
+{
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+    private static readonly KeepaliveValues Short = new(true, 60, 5, 3);
+
+    private const string PodId = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
+
+    private static readonly string s_containerId = new('5', 64);
+
+    private const string GuideJson = """{"time":"700s","interval":"10s","probes":20}""";
+    private const string ShortJson = """{"time":"60s","interval":"5s","probes":3}""";
+
+    private readonly Lab _lab;
+    private readonly FakeApiServer _api = FakeApiServer.Start().WithGloo();
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-agent");
+    private readonly List<ProgramRun> _runs = [];
+    private readonly string[] _datapath;
+    private readonly TestCgroup? _cgroup;
+    private readonly int _port;
+    private PodGroup? _pod;
+    private string _listen = "none";
+
+    protected KubernetesTests(bool bpf)
+    {
+        Live.Require();
+        _lab = new Lab();
+        _port = _lab.Server.Listen();
+        if (bpf)
+        {
+            _cgroup = new TestCgroup();
+            _cgroup.Add(_lab.Client.Pid);
+        }
+        _datapath = bpf ? ["--datapath", "bpf", "--cgroup", _cgroup!.Path] : ["--datapath", "pidfd"];
+    }
+
+    [Fact]
+    public void Policy_CreatedChangedBrokenDeleted_SocketsFollow()
+    {
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var run = Start();
+        Assert.Equal(Untouched, _lab.Client.Get(id));
+
+        _api.Apply(ClusterText.Policy(GuideJson));
+        WithinAnInterval(() => _lab.Client.Get(id) == Guide);
+
+        _api.Apply(ClusterText.Policy(ShortJson));
+        WithinAnInterval(() => _lab.Client.Get(id) == Short);
+
+        // Refused, said so, and the values before stay, for new connections too.
+        _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
+        run.WaitForLine(line => line.Contains("ConnectionPolicy bookinfo/tcp-keepalive", StringComparison.Ordinal) && line.Contains("KA030", StringComparison.Ordinal));
+        var another = _lab.Client.Connect(Lab.ServerAddress, _port);
+        WithinAnInterval(() => _lab.Client.Get(another) == Short);
+        Assert.Equal(Short, _lab.Client.Get(id));
+
+        _api.Delete("connectionpolicies", "bookinfo", "tcp-keepalive");
+        WithinAnInterval(() => _lab.Client.Get(id) == Untouched && _lab.Client.Get(another) == Untouched);
+    }
+
+    [Fact]
+    public void Server_Away_StateStaysAndWhatChangedMeanwhileIsSeen()
+    {
+        var id = Managed();
+        var port = _api.Address.Port;
+        _api.Dispose();
+        var another = _lab.Client.Connect(Lab.ServerAddress, _port);
+        WithinAnInterval(() => _lab.Client.Get(another) == Guide);
+
+        // Back without the policy, and with no memory of the versions before.
+        using var back = FakeApiServer.Start(port: port, version: 5000).WithGloo();
+        back.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        Eventually.True(() => _lab.Client.Get(id) == Untouched && _lab.Client.Get(another) == Untouched, TimeSpan.FromSeconds(60));
+    }
+
+    [Fact]
+    public void Agent_StartedWhileTheServerIsAway_GivesNothingBack()
+    {
+        var id = Managed();
+        _runs[0].Kill();
+        _runs[0].WaitForExit();
+        foreach (var plural in (string[])["connectionpolicies", "externalservices"])
+        {
+            _api.Kind(plural).Refusal = 503;
+        }
+        var second = Start();
+        second.WaitForLine(line => line.Contains("Policies in force: 0", StringComparison.Ordinal));
+        Eventually.Remains(() => _lab.Client.Get(id) == Guide, 3 * Interval);
+        _api.Delete("connectionpolicies", "bookinfo", "tcp-keepalive");
+        foreach (var plural in (string[])["connectionpolicies", "externalservices"])
+        {
+            _api.Kind(plural).Refusal = null;
+        }
+        Eventually.True(() => _lab.Client.Get(id) == Untouched, TimeSpan.FromSeconds(60));
+    }
+
+    [Fact]
+    public void Agent_StartedWhilePodsAreNotToBeHad_LeavesTheirSocketsAsTheyAre()
+    {
+        RunInPod();
+        var id = Managed("--node-name", "node-1");
+        _runs[0].Kill();
+        _runs[0].WaitForExit();
+        _api.Kind("pods").Refusal = 503;
+        Start("--node-name", "node-1");
+        var another = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.Remains(() => _lab.Client.Get(id) == Guide && _lab.Client.Get(another) == Untouched, 3 * Interval);
+        _api.Kind("pods").Refusal = null;
+        Eventually.True(() => _lab.Client.Get(another) == Guide, TimeSpan.FromSeconds(60));
+        Assert.Equal(Guide, _lab.Client.Get(id));
+    }
+
+    [Fact]
+    public void Kind_RefusedForGood_PoliciesComeAndGoAllTheSame()
+    {
+        _api.WithIstio().Kind("serviceentries").Refusal = 403;
+        var id = Managed();
+        _api.Delete("connectionpolicies", "bookinfo", "tcp-keepalive");
+        WithinAnInterval(() => _lab.Client.Get(id) == Untouched);
+    }
+
+    [Fact]
+    public void Rules_OfIstio_CountWhereGlooIsNotAndUntilItIs()
+    {
+        _api.WithoutGloo().WithIstio();
+        _api.Apply("""
+            {"apiVersion":"networking.istio.io/v1","kind":"ServiceEntry","metadata":{"name":"ratings","namespace":"shop"},
+             "spec":{"hosts":["ratings.example"],"addresses":["10.77.0.2"],"ports":[{"number":1,"name":"tcp","protocol":"TCP"}],"location":"MESH_EXTERNAL"}}
+            """.Replace("\"number\":1", $"\"number\":{_port}", StringComparison.Ordinal));
+        _api.Apply("""
+            {"apiVersion":"networking.istio.io/v1","kind":"DestinationRule","metadata":{"name":"ratings","namespace":"shop"},
+             "spec":{"host":"ratings.example","trafficPolicy":{"connectionPool":{"tcp":{"tcpKeepalive":{"time":"60s","interval":"5s","probes":3}}}}}}
+            """);
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start();
+        WithinAnInterval(() => _lab.Client.Get(id) == Short);
+
+        _api.WithGloo();
+        WithinAnInterval(() => _lab.Client.Get(id) == Untouched);
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        WithinAnInterval(() => _lab.Client.Get(id) == Guide);
+    }
+
+    [Fact]
+    public void Policy_InAFileToo_CountsAsItIsThere()
+    {
+        var file = Path.Combine(_directory.FullName, "policy.yaml");
+        File.WriteAllText(file, ClusterText.Policy(ShortJson));
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start("--policies", file);
+        WithinAnInterval(() => _lab.Client.Get(id) == Short);
+        File.WriteAllText(file, ClusterText.Policy(ShortJson, name: "another").Replace("EXTERNAL_SERVICE", "SERVICE", StringComparison.Ordinal));
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
+    public void Once_WhileAKindIsNotToBeHad_DoesWhatIsKnownAndSaysSo()
+    {
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        _api.Kind("virtualdestinations").Refusal = 403;
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var once = ProgramRun.ToEnd(
+        [
+            ProgramRun.AgentPath, "run", "--once", "--kubernetes-api", _api.Address.ToString(), "--netns", _lab.Client.NetnsPath,
+            "--state-dir", Path.Combine(_directory.FullName, "run"), .. _datapath,
+        ]);
+        Assert.Equal(0, once.ExitCode);
+        Assert.Contains("warning: not everything is known of the cluster", once.Error, StringComparison.Ordinal);
+        Assert.Equal(Guide, _lab.Client.Get(id));
+    }
+
+    [Fact]
+    public void Service_EndpointsFollowTheirSlices()
+    {
+        _api.Apply(ClusterText.Service("shop", "ratings", "10.96.0.10", 9080));
+        _api.Apply(ClusterText.Service("shop", "other", "10.96.0.11", 9080));
+        _api.Apply(ClusterText.Slice("shop", "ratings", _port, "10.1.2.3"));
+        _api.Apply(ClusterText.Slice("shop", "other", _port, "10.1.2.4"));
+        _api.Apply("""
+            {"apiVersion":"resilience.policy.gloo.solo.io/v2","kind":"ConnectionPolicy","metadata":{"name":"p","namespace":"shop"},
+             "spec":{"applyToDestinations":[{"selector":{"name":"ratings"}}],"config":{"tcp":{"tcpKeepalive":{"time":"700s","interval":"10s","probes":20}}}}}
+            """);
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start();
+        _api.Apply(ClusterText.Slice("shop", "ratings", _port, "10.1.2.3", Lab.ServerAddress));
+        WithinAnInterval(() => _lab.Client.Get(id) == Guide);
+        _api.Apply(ClusterText.Slice("shop", "ratings", _port, "10.1.2.3"));
+        WithinAnInterval(() => _lab.Client.Get(id) == Untouched);
+        // Only of the Service that the policy selects.
+        Assert.All(_api.Requests.Where(request => request.Contains("endpointslices", StringComparison.Ordinal)),
+            request => Assert.Contains("/namespaces/shop/endpointslices?", request, StringComparison.Ordinal));
+        Assert.All(_api.Requests.Where(request => request.Contains("endpointslices", StringComparison.Ordinal)),
+            request => Assert.Contains("in%20%28ratings%29", request, StringComparison.OrdinalIgnoreCase));
+    }
+
+    [Fact]
+    public void Pod_ThatSaysSo_IsLeftAloneAndOthersAreNamed()
+    {
+        RunInPod(leftAlone: true);
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        var run = Start("--node-name", "node-1");
+        var socket = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.Remains(() => _lab.Client.Get(socket) == Untouched, 3 * Interval);
+
+        _api.Apply(Pod(leftAlone: false));
+        WithinAnInterval(() => _lab.Client.Get(socket) == Guide);
+        Assert.Contains("of pod shop/cart-1/app;", run.WaitForLine(line => line.Contains("Set ", StringComparison.Ordinal)).Replace(':', ';'), StringComparison.Ordinal);
+
+        var listed = ProgramRun.ToEnd(
+        [
+            ProgramRun.AgentPath, "sockets", "-o", "json", "--netns", _lab.Client.NetnsPath, "--kubernetes-api", _api.Address.ToString(), "--node-name", "node-1",
+            "--state-dir", Path.Combine(_directory.FullName, "run"),
+        ]);
+        Assert.Contains("\"namespace\":\"shop\",\"pod\":\"cart-1\",\"container\":\"app\"", listed.Output, StringComparison.Ordinal);
+
+        // The whole namespace now, and what was set is given back.
+        _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","annotations":{"keepalive-agent/enforce":"false"}}}""");
+        WithinAnInterval(() => _lab.Client.Get(socket) == Untouched);
+        Assert.Contains(_api.Requests, request => request.Contains("fieldSelector=spec.nodeName%3Dnode-1", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("--namespaces=jobs,shop", true)]
+    [InlineData("--namespaces=jobs", false)]
+    [InlineData("--exclude-namespaces=shop", false)]
+    [InlineData("--exclude-namespaces=jobs", true)]
+    public void Namespaces_NamedOrExcluded_PodsOfTheOthersAreLeftAlone(string option, bool isSet)
+    {
+        RunInPod();
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start("--node-name", "node-1", option);
+        if (isSet)
+        {
+            WithinAnInterval(() => _lab.Client.Get(id) == Guide);
+        }
+        else
+        {
+            Eventually.Remains(() => _lab.Client.Get(id) == Untouched, 3 * Interval);
+        }
+    }
+
+    [Fact]
+    public void Pod_Known_ItsNamespaceIsInMetricsAndItsNameInTheRest()
+    {
+        RunInPod();
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy("""{"time":"1s","interval":"1s","probes":3}"""));
+        _listen = AgentHttp.FreeAddress();
+        var run = Start("--node-name", "node-1");
+        _lab.Client.Connect(Lab.ServerAddress, _port);
+        _lab.Client.Connect(Lab.ServerAddress6, _port);
+        using var http = new AgentHttp(_listen);
+        const string rule = "policy=\"bookinfo/tcp-keepalive\",destination=\"bookinfo/ratings\",namespace=\"shop\"";
+        Eventually.True(() => http.Sum("keepalive_sockets", rule + ",state=\"managed\"") == 1, TimeSpan.FromSeconds(10));
+        Eventually.True(() => http.Sum("keepalive_unprotected_sockets", "{namespace=\"shop\",reason=\"noPolicy\"}") == 1, TimeSpan.FromSeconds(10));
+        Eventually.True(() => http.Sum("keepalive_probes_total", rule) > 0, TimeSpan.FromSeconds(15));
+        Assert.Equal(1, http.Sum("keepalive_applied_total", "policy=\"bookinfo/tcp-keepalive\",namespace=\"shop\""));
+        Assert.Equal(1, http.Sum("keepalive_collector_success", "{collector=\"kubernetes\"}"));
+        Assert.InRange(http.Sum("keepalive_kubernetes_state_age_seconds", "{resource=\"pods\"}"), 0, 60);
+
+        using var own = AgentHttp.OverUnixSocket(Path.Combine(_directory.FullName, "run", "agent.sock"));
+        var listed = own.Json("/sockets").EnumerateArray().Single();
+        Assert.Equal(("shop", "cart-1"), (listed.GetProperty("namespace").GetString(), listed.GetProperty("pod").GetString()));
+
+        _lab.BlackHole();
+        run.WaitForLine(line => line.Contains("Dead ", StringComparison.Ordinal) && line.Contains(" of pod shop/cart-1/app: 3 probes unanswered", StringComparison.Ordinal));
+        Eventually.True(() => http.Sum("keepalive_connections_dead_total", rule + ",cause=\"probes\"") == 1, TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
+    public void Policy_WithAnError_IsCountedUntilItIsRight()
+    {
+        _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
+        _listen = AgentHttp.FreeAddress();
+        Start();
+        using var http = new AgentHttp(_listen);
+        Eventually.True(() => http.Sum("keepalive_policies", "invalid") == 1, TimeSpan.FromSeconds(10));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        Eventually.True(() => http.Sum("keepalive_policies", "invalid") == 0, TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
+    public void Policy_WithAnError_HasOneEvent()
+    {
+        _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
+        Start();
+        Eventually.True(() => EventsOf("tcp-keepalive") == 1, TimeSpan.FromSeconds(30));
+        _api.Apply(ClusterText.Policy("""{"time":"one minute","probes":3}"""));
+        _api.Apply(ClusterText.ExternalService("192.0.2.1"));
+        Eventually.Remains(() => EventsOf("tcp-keepalive") == 1, 3 * Interval);
+
+        int EventsOf(string name) => _api.Kind("events").Objects.Values.Count(
+            one => (string?)one["regarding"]!["name"] == name && (string?)one["type"] == "Warning" && ((string?)one["note"])!.StartsWith("KA030", StringComparison.Ordinal));
+    }
+
+    public void Dispose()
+    {
+        _runs.ForEach(run => run.Dispose());
+        _api.Dispose();
+        _lab.Dispose();
+        _pod?.Dispose();
+        _cgroup?.Dispose();
+        _directory.Delete(recursive: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Puts the client into a pod of node-1.</summary>
+    private void RunInPod(bool leftAlone = false)
+    {
+        _pod = new PodGroup(_cgroup?.Path ?? TestCgroup.Root!, PodId, s_containerId);
+        _pod.Add(_lab.Client.Pid);
+        _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}""");
+        _api.Apply(Pod(leftAlone));
+    }
+
+    private static string Pod(bool leftAlone) => ClusterText.Pod("shop", "cart-1", PodId, "node-1", "10.1.0.7", "app", s_containerId, leftAlone);
+
+    private int Managed(params string[] more)
+    {
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start(more);
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(10));
+        return id;
+    }
+
+    private ProgramRun Start(params string[] more)
+    {
+        var run = ProgramRun.Agent(
+        [
+            "run", "--kubernetes-api", _api.Address.ToString(), "--interval", "1s", "--listen", _listen, "--netns", _lab.Client.NetnsPath,
+            "--state-dir", Path.Combine(_directory.FullName, "run"), .. _datapath, .. more,
+        ]);
+        _runs.Add(run);
+        run.WaitForLine(line => line.Contains("keepalive-agent", StringComparison.Ordinal) && line.Contains("started", StringComparison.Ordinal));
+        return run;
+    }
+
+    /// <summary>A pod's cgroup, as containerd and systemd call it.</summary>
+    private sealed class PodGroup(string root, string uid, string container) : IDisposable
+    {
+        private readonly string _slice = Directory.CreateDirectory(Path.Combine(root, $"kubepods-burstable-pod{uid.Replace('-', '_')}.slice")).FullName;
+
+        public void Add(int pid)
+        {
+            var scope = Directory.CreateDirectory(Path.Combine(_slice, $"cri-containerd-{container}.scope"));
+            File.WriteAllText(Path.Combine(scope.FullName, "cgroup.procs"), $"{pid}");
+        }
+
+        public void Dispose() => Eventually.True(() => TryRemove(Path.Combine(_slice, $"cri-containerd-{container}.scope")) && TryRemove(_slice), TimeSpan.FromSeconds(10));
+
+        private static bool TryRemove(string path)
+        {
+            try
+            {
+                Directory.Delete(path);
+            }
+            catch (DirectoryNotFoundException)
+            {
+                // Not there any more.
+            }
+            catch (IOException)
+            {
+                return false;
+            }
+            return true;
+        }
+    }
+
+    /// <summary>An interval, and what a busy machine adds to it.</summary>
+    private void WithinAnInterval(Func<bool> condition)
+    {
+        try
+        {
+            Eventually.True(condition, Interval + TimeSpan.FromSeconds(2));
+        }
+        catch (TimeoutException e)
+        {
+            throw new TimeoutException($"{e.Message}\n{_runs[^1].Error}{string.Join('\n', _api.Requests)}", e);
+        }
+    }
+}
+
+/// <summary>With pidfd.</summary>
+public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false);
+
+/// <summary>With bpf.</summary>
+public sealed class KubernetesBpfTests() : KubernetesTests(bpf: true);
