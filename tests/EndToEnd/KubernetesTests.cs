@@ -299,7 +299,7 @@ public abstract class KubernetesTests : IDisposable
     {
         _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
         Start();
-        Eventually.True(() => EventsOf("tcp-keepalive") == 1, TimeSpan.FromSeconds(30));
+        Eventually.True(() => EventsOf("tcp-keepalive") == 1, TimeSpan.FromSeconds(45));
         _api.Apply(ClusterText.Policy("""{"time":"one minute","probes":3}"""));
         _api.Apply(ClusterText.ExternalService("192.0.2.1"));
         Eventually.Remains(() => EventsOf("tcp-keepalive") == 1, 3 * Interval);

@@ -215,11 +215,13 @@ public sealed class ProbesTests : IDisposable
         run.Signal("INT");
         var reading = Task.Run(() =>
         {
-            for (var chunk = output.Read(); chunk[^1] != Feed.End; chunk = output.Read())
+            var chunk = output.Read();
+            for (; chunk[^1] != Feed.End; chunk = output.Read())
             {
                 text.Write(chunk);
                 Thread.Sleep(1);
             }
+            text.Write(chunk[..^1]);   // it may have come together with what was before it
         }, TestContext.Current.CancellationToken);
 
         Assert.Equal(130, run.WaitForExit());

@@ -25,6 +25,9 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
     private DateTimeOffset _refusedAt;
     private List<string> _refused = [];
 
+    /// <summary>Asked for what is wrong with the cluster's API; what was known of it stays in force. Null without one.</summary>
+    public Func<IReadOnlyList<string>>? Cluster { get; init; }
+
     /// <summary>How long nothing may be heard of the pass thread: a pass may be spread over an interval, and take its time besides.</summary>
     public TimeSpan Patience { get; } = TimeSpan.FromSeconds(60) + (2 * Min(interval, TimeSpan.FromSeconds(60)));
 
@@ -114,6 +117,7 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
             {
                 problems.Add($"probes are not captured everywhere: {_captureFailure}");
             }
+            problems.AddRange(Cluster?.Invoke() ?? []);
             return new HealthReport(ready, _policies, _refused.Count == 0, _passed ? Text(_lastPass) : null, problems);
         }
     }

@@ -175,6 +175,13 @@ internal sealed partial class Cluster : IDisposable
         }
     }
 
+    /// <summary>What cannot be heard of now, a line for each kind.</summary>
+    public IReadOnlyList<string> Troubles() =>
+    [
+        .. All.Where(watch => watch is { Wanted: not null, Trouble: not null }).OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
+            .Select(watch => $"{watch.Kind} cannot be read from the cluster's API: {watch.Trouble}"),
+    ];
+
     /// <summary>The series of the age of what is known, by kind; those that the server does not have are left out.</summary>
     public IReadOnlyList<Sample> Ages() =>
     [
@@ -195,6 +202,7 @@ internal sealed partial class Cluster : IDisposable
         }
         _watches.ForEach(watch => watch.Dispose());
         Definitions.Dispose();
+        _events.Dispose();
         Pods?.Dispose();
         _api.Dispose();
         _stop.Dispose();

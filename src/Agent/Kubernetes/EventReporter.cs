@@ -1,10 +1,8 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using System.Threading.Channels;
 using Keepalive.Agent.Running;
 using Keepalive.Config;
 using Microsoft.Extensions.Logging;
@@ -14,7 +12,7 @@ namespace Keepalive.Agent.Kubernetes;
 /// <summary>Tells the owner of an object what is wrong with it, where he looks: in the object's Events.</summary>
 /// <remarks>Every node sees the same, and one Event is enough: its name is made of what it says, so that the first node's stands and the server
 /// tells the others that it is there. Each says it at a moment of its own, and again after an hour at the earliest, when the server has forgotten it.</remarks>
-internal sealed partial class EventReporter(ApiConnection api, string instance, WatchTiming timing, TimeProvider time, ILogger logger)
+internal sealed partial class EventReporter(ApiConnection api, string instance, WatchTiming timing, TimeProvider time, ILogger logger) : IDisposable
 {
     private const int Conflict = 409;
     private const int LongestNote = 1024;
@@ -22,9 +20,10 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
 
     private static readonly TimeSpan SayAgainAfter = TimeSpan.FromHours(1);
 
-    private readonly ConcurrentDictionary<string, long> _said = new();
-    private readonly Channel<EventJson> _waiting = Channel.CreateBounded<EventJson>(
-        new BoundedChannelOptions(MostWaiting) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Lock _lock = new();
+    private readonly Dictionary<string, long> _said = [];
+    private readonly List<(string Hash, EventJson Event)> _waiting = [];
+    private readonly SemaphoreSlim _some = new(0);
     private string? _failure;
 
     /// <summary>Has something said about an object; what was said lately is not said again.</summary>
@@ -36,38 +35,51 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
         var note = $"{diagnostic.Code}: {(text.StartsWith(diagnostic.Position.File + ": ", StringComparison.Ordinal) ? text[(diagnostic.Position.File.Length + 2)..] : text)}";
         note = Encoding.UTF8.GetByteCount(note) <= LongestNote ? note : note[..(LongestNote / 4)] + " …";
         var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{regarding.Uid} {note}")).AsSpan(0, 8));
-        var now = time.GetTimestamp();
-        if (_said.TryGetValue(hash, out var last) && time.GetElapsedTime(last, now) < SayAgainAfter)
+        lock (_lock)
         {
-            return;
+            // What finds no room is reported again with the next compilation.
+            var now = time.GetTimestamp();
+            if ((_said.TryGetValue(hash, out var last) && time.GetElapsedTime(last, now) < SayAgainAfter) || _waiting.Count == MostWaiting)
+            {
+                return;
+            }
+            if (_said.Count > MostWaiting * 8)
+            {
+                _said.Clear();
+            }
+            _said[hash] = now;
+            _waiting.Add((hash, new EventJson(
+                "events.k8s.io/v1",
+                "Event",
+                new EventMetadataJson($"{regarding.Name}.{hash}", regarding.Namespace ?? "default"),
+                time.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture),
+                "keepalive-agent",
+                instance,
+                "Enforce",
+                diagnostic.Severity == Severity.Error ? "Refused" : "NotAsWritten",
+                "Warning",
+                regarding,
+                note)));
         }
-        if (_said.Count > MostWaiting * 8)
-        {
-            _said.Clear();
-        }
-        _said[hash] = now;
-        _waiting.Writer.TryWrite(new EventJson(
-            "events.k8s.io/v1",
-            "Event",
-            new EventMetadataJson($"{regarding.Name}.{hash}", regarding.Namespace ?? "default"),
-            time.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture),
-            "keepalive-agent",
-            instance,
-            "Enforce",
-            diagnostic.Severity == Severity.Error ? "Refused" : "NotAsWritten",
-            "Warning",
-            regarding,
-            note));
+        _some.Release();
     }
 
     public async Task RunAsync(CancellationToken stop)
     {
         try
         {
-            await foreach (var one in _waiting.Reader.ReadAllAsync(stop).ConfigureAwait(false))
+            for (; ; )
             {
+                await _some.WaitAsync(stop).ConfigureAwait(false);
                 await Task.Delay(timing.EventsWithin * Random.Shared.NextDouble(), time, stop).ConfigureAwait(false);
-                await SayAsync(one, stop).ConfigureAwait(false);
+                var (hash, one) = TakeAny();
+                if (!await TrySayAsync(one, stop).ConfigureAwait(false))
+                {
+                    lock (_lock)
+                    {
+                        _said.Remove(hash);
+                    }
+                }
             }
         }
         catch (OperationCanceledException)
@@ -76,7 +88,22 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
         }
     }
 
-    private async Task SayAsync(EventJson one, CancellationToken stop)
+    public void Dispose() => _some.Dispose();
+
+    /// <summary>In no order: of what all nodes have to say, each begins with something else, and is soon told that the rest is there.</summary>
+    private (string Hash, EventJson Event) TakeAny()
+    {
+        lock (_lock)
+        {
+            var index = Random.Shared.Next(_waiting.Count);
+            var taken = _waiting[index];
+            _waiting[index] = _waiting[^1];
+            _waiting.RemoveAt(_waiting.Count - 1);
+            return taken;
+        }
+    }
+
+    private async Task<bool> TrySayAsync(EventJson one, CancellationToken stop)
     {
         try
         {
@@ -84,10 +111,11 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
             using var response = await api.SendAsync(
                 HttpMethod.Post, $"apis/events.k8s.io/v1/namespaces/{one.Metadata.Namespace}/events", "application/json", json, stop).ConfigureAwait(false);
             _failure = null;
+            return true;
         }
         catch (ApiException e) when (e.Status == Conflict)
         {
-            // Another node was first.
+            return true;   // another node was first
         }
         catch (ApiException e)
         {
@@ -95,6 +123,7 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
             {
                 LogFailed(_failure = e.Message);
             }
+            return false;
         }
     }
 

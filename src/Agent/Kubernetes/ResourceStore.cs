@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Immutable;
 using System.Text.Json;
+using Keepalive.Agent.Reports;
 using Keepalive.Agent.Running;
 using Keepalive.Config;
 using Keepalive.Config.Reading;
@@ -23,6 +24,9 @@ internal sealed record StoredResource(string? Uid, string ApiVersion, ulong Fing
 /// <summary>The objects of one kind that policies are made of, read as files are.</summary>
 internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : ObjectStore<StoredResource>
 {
+    /// <summary>A list may have thousands of objects with the same to say.</summary>
+    private readonly LineAllowance _lines = new(TimeProvider.System, linesPerSecond: 50);
+
     public WatchedKind Kind => kind;
 
     protected override StoredResource Read(StoredResource? before, ApiMetadata head, string apiVersion, in ReadOnlySequence<byte> json)
@@ -36,7 +40,7 @@ internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : 
         }
         catch (JsonException e)
         {
-            LogRefused($"{source}: {e.Message}");
+            LogRefused(LogLevel.Error, $"{source}: {e.Message}");
             return new StoredResource(head.Uid, apiVersion, 0, known?.InForce, []);
         }
         if (read.Read is not { } result)
@@ -47,16 +51,32 @@ internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : 
         var said = result.Diagnostics.Where(diagnostic => diagnostic.Severity != Severity.Note).ToImmutableArray();
         foreach (var diagnostic in said.Where(diagnostic => known is null || !known.Diagnostics.Contains(diagnostic)))
         {
-            if (diagnostic.Severity == Severity.Error)
-            {
-                LogRefused(diagnostic.ToString());
-            }
-            else
-            {
-                LogWarning(diagnostic.ToString());
-            }
+            Say(diagnostic);
         }
         return new StoredResource(head.Uid, apiVersion, read.Fingerprint, resource ?? known?.InForce, said);
+    }
+
+    private void Say(Diagnostic diagnostic)
+    {
+        if (_lines.TryRenew(out var left) && left > 0)
+        {
+            LogMore(left, kind.ToString());
+        }
+        var isError = diagnostic.Severity == Severity.Error;
+        var level = !_lines.Take() ? LogLevel.Debug : isError ? LogLevel.Error : LogLevel.Warning;
+        if (!logger.IsEnabled(level))
+        {
+            return;
+        }
+        var text = diagnostic.ToString();
+        if (isError)
+        {
+            LogRefused(level, text);
+        }
+        else
+        {
+            LogWarning(level, text);
+        }
     }
 
     /// <summary>Of the labels of a slice all but one are about its maker; a cluster has more slices than anything else.</summary>
@@ -71,9 +91,12 @@ internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : 
         },
     };
 
-    [LoggerMessage(EventIds.KubernetesObjectRefused, LogLevel.Error, "Kubernetes: {Diagnostic}; what the object said before stays in force")]
-    private partial void LogRefused(string diagnostic);
+    [LoggerMessage(EventId = EventIds.KubernetesObjectRefused, Message = "Kubernetes: {Diagnostic}; what the object said before stays in force")]
+    private partial void LogRefused(LogLevel level, string diagnostic);
 
-    [LoggerMessage(EventIds.KubernetesObjectWarning, LogLevel.Warning, "Kubernetes: {Diagnostic}")]
-    private partial void LogWarning(string diagnostic);
+    [LoggerMessage(EventId = EventIds.KubernetesObjectWarning, Message = "Kubernetes: {Diagnostic}")]
+    private partial void LogWarning(LogLevel level, string diagnostic);
+
+    [LoggerMessage(EventIds.KubernetesObjectsLeftOut, LogLevel.Warning, "Kubernetes: {Count} more diagnostics of {Kind} are not listed; --log-level debug lists all")]
+    private partial void LogMore(int count, string kind);
 }

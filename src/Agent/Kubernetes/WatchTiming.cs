@@ -26,8 +26,8 @@ internal sealed record WatchTiming
     /// <summary>How long a kind may be missing before its objects count as gone: a server that starts does not know all of its kinds yet.</summary>
     public TimeSpan GoneAfter { get; init; } = TimeSpan.FromMinutes(2);
 
-    /// <summary>Each Event is written at some moment within this time: nodes that see the same do not write together.</summary>
-    public TimeSpan EventsWithin { get; init; } = TimeSpan.FromSeconds(10);
+    /// <summary>Each Event is written at some moment within this time after the one before: nodes that see the same do not write together.</summary>
+    public TimeSpan EventsWithin { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Objects to be sent in one piece of a list.</summary>
     public int ListChunk { get; init; } = 500;

@@ -172,7 +172,9 @@ internal sealed class PolicySource(
         // Which EndpointSlices are needed is known only now.
         cluster.WaitUntilKnown(until, stop);
         _said = [];
-        return CompileWithCluster(files.Diagnostics, always: true)!;
+        var load = CompileWithCluster(files.Diagnostics, always: true)!;
+        // Objects that make no whole are for the cluster's people to mend: an agent that ended over them would only begin again and again.
+        return load.Snapshot is null && _inForce is null ? load with { Snapshot = PolicySnapshot.Undecided } : load;
     }
 
     /// <summary>Compiles files and API objects together; null where that changes nothing and there is nothing new to say.</summary>

@@ -63,6 +63,10 @@ internal sealed partial class AgentLoop(
         var policy = first.Snapshot!;
         publisher.RefusedObjects = policies.RefusedObjects;
         Loaded(first);
+        if (first.Errors.Any())
+        {
+            Refused(first, policy.Policies);
+        }
         Survey(policy, stop);
         for (var full = true; !stop.IsCancellationRequested; full = false)
         {
@@ -261,19 +265,24 @@ internal sealed partial class AgentLoop(
         }
         if (load.Snapshot is null)
         {
-            var errors = load.Errors.Select(error => error.ToString()).ToList();
-            publisher.Refused();
-            health.PoliciesRefused(errors);
-            systemd.Status($"{current.Policies} policies in force; the changed ones are refused, errors: {errors.Count}");
-            LogRefused(errors.Count);
-            foreach (var error in errors.Take(20))
-            {
-                LogDiagnostic(error);
-            }
+            Refused(load, current.Policies);
             return current;
         }
         Loaded(load);
         return load.Snapshot;
+    }
+
+    private void Refused(PolicyLoad load, int policies)
+    {
+        var errors = load.Errors.Select(error => error.ToString()).ToList();
+        publisher.Refused();
+        health.PoliciesRefused(errors);
+        systemd.Status($"{policies} policies in force; the changed ones are refused, errors: {errors.Count}");
+        LogRefused(errors.Count);
+        foreach (var error in errors.Take(20))
+        {
+            LogDiagnostic(error);
+        }
     }
 
     private void Loaded(PolicyLoad load)

@@ -48,7 +48,7 @@ internal static partial class AgentRun
         {
             Console.Error.WriteLine(diagnostic);
         }
-        if (load.Snapshot is null)
+        if (load.Snapshot is null || (options.Once && load.Errors.Any()))
         {
             return ExitCodes.InvalidInput;
         }
@@ -135,7 +135,7 @@ internal static partial class AgentRun
         var time = TimeProvider.System;
         using var metrics = new MetricCatalogue();
         var status = new AgentStatus { KubernetesAges = cluster is null ? null : cluster.Ages };
-        var health = new AgentHealth(time, options.Interval);
+        var health = new AgentHealth(time, options.Interval) { Cluster = cluster is null ? null : cluster.Troubles };
         using var systemd = new SystemdNotifier(Environment.GetEnvironmentVariable, logger);
         using var exposition = new Exposition(
             metrics, status, Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim(), logger);

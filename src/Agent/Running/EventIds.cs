@@ -41,4 +41,5 @@ internal static class EventIds
     public const int KubernetesObjectRefused = 62;
     public const int KubernetesObjectWarning = 63;
     public const int KubernetesEventsFailed = 64;
+    public const int KubernetesObjectsLeftOut = 65;
 }
