@@ -398,7 +398,9 @@ public abstract class KubernetesTests : IDisposable
 }
 
 /// <summary>With pidfd.</summary>
+[Collection(nameof(KubernetesTests))]
 public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false);
 
 /// <summary>With bpf.</summary>
+[Collection(nameof(KubernetesTests))]
 public sealed class KubernetesBpfTests() : KubernetesTests(bpf: true);

@@ -8,6 +8,7 @@ using Xunit;
 namespace Keepalive.Agent.Tests.Kubernetes;
 
 /// <summary>One kind of object, on the wire: what a server does, and what it should not do.</summary>
+[Collection(nameof(KindWatchTests))]
 public sealed class KindWatchTests : IDisposable
 {
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(20);
