@@ -77,6 +77,37 @@ public sealed partial class LivenessTests : IDisposable
         return true;
     }
 
+    /// <summary>The ring holds some hundred packets. What is not in it is not known, and is neither called unanswered nor a death.</summary>
+    [Fact]
+    public void Run_MorePacketsThanTheRingHolds_NothingIsCalledUnanswered()
+    {
+        const int many = 300;
+        WritePolicy(probes: 2);
+        _lab.Client.ConnectMany(Lab.ServerAddress, _port, many);
+        var run = Start();
+        Eventually.True(() => Sum("keepalive_probe_replies_total") >= many, TimeSpan.FromSeconds(15));
+
+        for (var round = 0; round < 3; round++)
+        {
+            run.Signal("STOP");
+            long before = Nstat.Read(_lab.Client, Nstat.KeepaliveProbes);
+            Eventually.True(() => Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - before >= 3 * many, TimeSpan.FromSeconds(15));
+            run.Signal("CONT");
+            var replies = Sum("keepalive_probe_replies_total");
+            Eventually.True(() => Sum("keepalive_probe_replies_total") >= replies + many, TimeSpan.FromSeconds(15));
+        }
+
+        Assert.True(Sum("keepalive_capture_dropped_total") > many, "nothing was dropped");
+        Assert.Equal(0, Sum("keepalive_probes_unanswered_total"));
+        Assert.Equal(0, Sum("keepalive_connections_dead_total"));
+        Assert.Equal(1, InPool(Lab.ServerAddress));
+
+        // And what is unanswered is called so again.
+        _lab.BlackHole(Lab.ServerAddress);
+        Eventually.True(() => Sum("keepalive_connections_dead_total", "cause=\"probes\"") == many, TimeSpan.FromSeconds(20));
+        Assert.Equal(2 * many, Sum("keepalive_probes_unanswered_total"));
+    }
+
     [Theory]
     [InlineData("on", 1, false)]
     [InlineData("off", 2, false)]

@@ -25,9 +25,6 @@ internal sealed partial class CaptureKeeper : IDisposable
     /// <summary>Packets are taken many at a time: the rings have room for more than come in this time where they come one by one.</summary>
     private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(20);
 
-    /// <summary>More packets than this at a time do not come one by one: the ring has some hundred slots.</summary>
-    private const int Dense = 64;
-
     private readonly LivenessMonitor _monitor;
     private readonly ILogger _logger;
     private readonly LiveCapture _live = new();
@@ -247,14 +244,14 @@ internal sealed partial class CaptureKeeper : IDisposable
                     _stop.WaitOne(Gather);
                 }
                 Take();
-                dense = _live.Received - _received > Dense;
+                dense = _live.Received - _received > LiveCapture.Dense;
                 Volatile.Write(ref _received, _live.Received);
             }
             else
             {
                 _monitor.CheckOverdue();
             }
-            if (round % 64 == 0)
+            if (round % 64 == 0 || _live.Overrun.Count > 0)
             {
                 Volatile.Write(ref _dropped, _live.Dropped());
             }
@@ -266,6 +263,10 @@ internal sealed partial class CaptureKeeper : IDisposable
         try
         {
             _monitor.Take(_live);
+            foreach (var scope in _live.Overrun)
+            {
+                _monitor.Missed(scope);
+            }
         }
         catch (InterfaceGoneException)
         {

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Keepalive.Linux;
 using Keepalive.Linux.Capture;
 
@@ -6,14 +7,22 @@ namespace Keepalive.Agent.Capture;
 /// <summary>Packets of several interfaces, in the order in which they are found there. Used by one thread.</summary>
 internal sealed class LiveCapture : IPacketSource
 {
-    private readonly Dictionary<InterfaceCapture, int> _scopes = [];
+    /// <summary>Packets taken from an interface at a time that its ring may have been full of: it has some hundred slots.</summary>
+    public const int Dense = 64;
+
+    private readonly Dictionary<InterfaceCapture, (int Scope, uint Dropped)> _captures = [];
+    private readonly List<int> _overrun = [];
     private readonly CapturePoll _poll = new();
     private readonly List<InterfaceCapture> _ready = [];
     private int _next;
+    private int _taken;
     private long _number;
     private long _droppedBefore;
 
-    public IReadOnlyCollection<InterfaceCapture> Captures => _scopes.Keys;
+    public IReadOnlyCollection<InterfaceCapture> Captures => _captures.Keys;
+
+    /// <summary>Scopes of the interfaces whose rings have overrun since the last wait.</summary>
+    public IReadOnlyList<int> Overrun => _overrun;
 
     /// <summary>Packets handed out.</summary>
     public long Received => _number;
@@ -24,7 +33,7 @@ internal sealed class LiveCapture : IPacketSource
         try
         {
             _poll.Add(capture);
-            _scopes.Add(capture, scope);
+            _captures.Add(capture, (scope, 0));
         }
         catch (LinuxException)
         {
@@ -35,12 +44,12 @@ internal sealed class LiveCapture : IPacketSource
     /// <summary>Closes an interface.</summary>
     public void Remove(InterfaceCapture capture)
     {
-        if (_scopes.Remove(capture))
+        if (_captures.Remove(capture))
         {
             _droppedBefore += capture.Statistics().Dropped;
             _poll.Remove(capture);
             _ready.Clear();
-            _next = 0;
+            (_next, _taken) = (0, 0);
             capture.Dispose();
         }
     }
@@ -48,22 +57,28 @@ internal sealed class LiveCapture : IPacketSource
     /// <summary>Waits for packets, at most so long; whether there are any.</summary>
     public bool Wait(int milliseconds)
     {
-        _next = 0;
+        (_next, _taken) = (0, 0);
+        _overrun.Clear();
         _poll.Wait(milliseconds, _ready);
         return _ready.Count > 0;
     }
 
     public bool TryRead(out CapturedPacket packet)
     {
-        for (; _next < _ready.Count; _next++)
+        for (; _next < _ready.Count; (_next, _taken) = (_next + 1, 0))
         {
             var capture = _ready[_next];
             try
             {
                 if (capture.TryRead(out var time, out var data, out var wireLength))
                 {
-                    packet = new CapturedPacket(++_number, time, capture.Link, data, wireLength, _scopes[capture]);
+                    _taken++;
+                    packet = new CapturedPacket(++_number, time, capture.Link, data, wireLength, _captures[capture].Scope);
                     return true;
+                }
+                if (_taken >= Dense)
+                {
+                    LookForOverrun(capture);
                 }
             }
             catch (PcapException e)
@@ -77,15 +92,25 @@ internal sealed class LiveCapture : IPacketSource
     }
 
     /// <summary>Packets that the kernel dropped because they were not taken in time, since the beginning.</summary>
-    public long Dropped() => _droppedBefore + _scopes.Keys.Sum(static capture => (long)capture.Statistics().Dropped);
+    public long Dropped() => _droppedBefore + _captures.Keys.Sum(static capture => (long)capture.Statistics().Dropped);
+
+    private void LookForOverrun(InterfaceCapture capture)
+    {
+        ref var known = ref CollectionsMarshal.GetValueRefOrNullRef(_captures, capture);
+        if (capture.Statistics().Dropped is var dropped && dropped != known.Dropped)
+        {
+            known.Dropped = dropped;
+            _overrun.Add(known.Scope);
+        }
+    }
 
     public void Dispose()
     {
-        foreach (var capture in _scopes.Keys)
+        foreach (var capture in _captures.Keys)
         {
             capture.Dispose();
         }
-        _scopes.Clear();
+        _captures.Clear();
         _poll.Dispose();
     }
 }

@@ -134,10 +134,29 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
             default:
                 if (sender.Pending == PendingProbe.Candidate)
                 {
-                    sender.Pending = PendingProbe.None;
+                    result = Show(in segment, ref sender, in receiver, time, in result);
                 }
                 return result with { Unanswered = sender.Unanswered };
         }
+    }
+
+    /// <summary>What a segment says of its sender's own candidate: one that goes on a byte further than that shows where the sequence stood, as the
+    /// answer to the other end's probe does where both probe at once. Anything else shows that it was none.</summary>
+    private static Classification Show(in TcpSegment segment, ref Direction sender, in Direction receiver, long time, in Classification result)
+    {
+        if (segment.Sequence != sender.PendingAnswer || IsSince(sender.PendingTime, time, FindingQueue.LongestWait))
+        {
+            sender.Pending = PendingProbe.None;
+            return result;
+        }
+        // Its answer may still come.
+        (sender.Next, sender.IsNextDoubtful) = (Later(sender.Next, segment.Sequence), false);
+        var isWindow = receiver.IsWindowClosed;
+        sender.Pending = isWindow ? PendingProbe.Window : PendingProbe.Keepalive;
+        sender.WindowProbes += isWindow ? 1 : 0;
+        sender.Probes += isWindow ? 0 : 1;
+        sender.Unanswered += isWindow ? 0 : 1;
+        return result with { Shows = sender.PendingNumber, Shown = isWindow ? SegmentKind.WindowProbe : SegmentKind.Probe };
     }
 
     /// <summary>Whether so much time has passed; never where it is not known.</summary>
@@ -254,6 +273,10 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         }
         if (!IsNextSure(in sender, in receiver))
         {
+            if (segment.PayloadLength == 0 && sender.IsNextKnown && segment.Sequence + 1 == sender.Next)
+            {
+                return SegmentKind.Probe;   // its sender has acknowledged from one further on: that was no probe, and this is one
+            }
             return segment.PayloadLength > 0 || sender.IsNextKnown ? SegmentKind.Other : SegmentKind.Candidate;
         }
         var expected = ExpectedNext(in sender, in receiver);

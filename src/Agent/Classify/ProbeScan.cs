@@ -77,6 +77,12 @@ internal sealed class ProbeScan(IFindingSink sink, int mostFlows = ProbeClassifi
     private void Take(in CapturedPacket packet, in TcpSegment segment)
     {
         var result = Classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope);
+        if (result.Shows != 0)
+        {
+            _queue.Note(result.Shows, result.Shown, isPresumed: false, answeredBy: 0, roundTrip: 0);
+            Probes += result.Shown == SegmentKind.Probe ? 1 : 0;
+            WindowProbes += result.Shown == SegmentKind.WindowProbe ? 1 : 0;
+        }
         if (result.Kind == SegmentKind.Other)
         {
             return;

@@ -60,6 +60,13 @@ internal readonly record struct Classification
     /// <summary>Number of the candidate that turned out to be a probe, where <see cref="Confirms"/>.</summary>
     public long Confirmed { get; init; }
 
+    /// <summary>Number of the sender's own candidate that this segment, one further on, shows to have been a probe, whatever else it is; 0 where
+    /// it shows none.</summary>
+    public long Shows { get; init; }
+
+    /// <summary>What it shows it to have been.</summary>
+    public SegmentKind Shown { get; init; }
+
     /// <summary>Whether the receiver's kernel takes it as a sign of life: it stops counting probes as unanswered.</summary>
     public bool IsHeard { get; init; }
 

@@ -19,6 +19,9 @@ internal sealed class ApiException(int status, string message, Exception? inner 
 
     /// <summary>How long the server asks to be left alone; null where it does not.</summary>
     public TimeSpan? RetryAfter { get; init; }
+
+    /// <summary>Whether the server answered, and then said nothing for too long.</summary>
+    public bool IsSilence { get; init; }
 }
 
 /// <summary>Requests to the API server. Holds no more than one connection where the server speaks HTTP/2.</summary>

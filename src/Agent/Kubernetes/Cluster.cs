@@ -175,6 +175,9 @@ internal sealed partial class Cluster : IDisposable
         }
     }
 
+    /// <summary>Whether the server has said nothing of anything.</summary>
+    public bool IsUnheardOf => All.All(watch => watch.Knowledge == Knowledge.None);
+
     /// <summary>What cannot be heard of now, a line for each kind.</summary>
     public IReadOnlyList<string> Troubles() =>
     [

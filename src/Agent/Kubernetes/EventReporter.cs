@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.RegularExpressions;
 using Keepalive.Agent.Running;
 using Keepalive.Config;
 using Microsoft.Extensions.Logging;
@@ -15,7 +16,9 @@ namespace Keepalive.Agent.Kubernetes;
 internal sealed partial class EventReporter(ApiConnection api, string instance, WatchTiming timing, TimeProvider time, ILogger logger) : IDisposable
 {
     private const int Conflict = 409;
+    private const string Refused = "Refused";
     private const int LongestNote = 1024;
+    private const int LongestName = 253;
     private const int MostWaiting = 256;
 
     private static readonly TimeSpan SayAgainAfter = TimeSpan.FromHours(1);
@@ -34,7 +37,9 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
         var text = diagnostic.Fix is null ? diagnostic.Message : $"{diagnostic.Message}; {diagnostic.Fix}";
         var note = $"{diagnostic.Code}: {(text.StartsWith(diagnostic.Position.File + ": ", StringComparison.Ordinal) ? text[(diagnostic.Position.File.Length + 2)..] : text)}";
         note = Encoding.UTF8.GetByteCount(note) <= LongestNote ? note : note[..(LongestNote / 4)] + " …";
-        var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{regarding.Uid} {note}")).AsSpan(0, 8));
+        // Other numbers are not another thing to say: a warning has how many objects it has looked at, and each node at another moment.
+        var same = diagnostic.Severity == Severity.Error ? note : Number().Replace(note, "0");
+        var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{regarding.Uid} {same}")).AsSpan(0, 8));
         lock (_lock)
         {
             // What finds no room is reported again with the next compilation.
@@ -51,12 +56,12 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
             _waiting.Add((hash, new EventJson(
                 "events.k8s.io/v1",
                 "Event",
-                new EventMetadataJson($"{regarding.Name}.{hash}", regarding.Namespace ?? "default"),
+                new EventMetadataJson($"{regarding.Name[..Math.Min(regarding.Name.Length, LongestName - hash.Length - 1)].TrimEnd('.', '-')}.{hash}", regarding.Namespace ?? "default"),
                 time.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture),
                 "keepalive-agent",
                 instance,
                 "Enforce",
-                diagnostic.Severity == Severity.Error ? "Refused" : "NotAsWritten",
+                diagnostic.Severity == Severity.Error ? Refused : "NotAsWritten",
                 "Warning",
                 regarding,
                 note)));
@@ -90,12 +95,14 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
 
     public void Dispose() => _some.Dispose();
 
-    /// <summary>In no order: of what all nodes have to say, each begins with something else, and is soon told that the rest is there.</summary>
+    /// <summary>Errors first, and else in no order: of what all nodes have to say, each begins with something else, and is soon told that the rest is
+    /// there.</summary>
     private (string Hash, EventJson Event) TakeAny()
     {
         lock (_lock)
         {
-            var index = Random.Shared.Next(_waiting.Count);
+            var errors = Enumerable.Range(0, _waiting.Count).Where(i => _waiting[i].Event.Reason == Refused).ToList();
+            var index = errors.Count > 0 ? errors[Random.Shared.Next(errors.Count)] : Random.Shared.Next(_waiting.Count);
             var taken = _waiting[index];
             _waiting[index] = _waiting[^1];
             _waiting.RemoveAt(_waiting.Count - 1);
@@ -126,6 +133,9 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
             return false;
         }
     }
+
+    [GeneratedRegex("[0-9]+")]
+    private static partial Regex Number();
 
     [LoggerMessage(EventIds.KubernetesEventsFailed, LogLevel.Warning, "Kubernetes: Events cannot be written: {Reason}; what they would say is in this log")]
     private partial void LogFailed(string reason);

@@ -79,7 +79,7 @@ internal sealed class JsonStream(Stream body, TimeSpan quietFor, CancellationTok
         }
         catch (OperationCanceledException e) when (!stop.IsCancellationRequested)
         {
-            throw new ApiException(0, $"the server sent nothing for {quietFor.TotalSeconds:0.#} s", e);
+            throw new ApiException(0, $"the server sent nothing for {quietFor.TotalSeconds:0.#} s", e) { IsSilence = true };
         }
         catch (Exception e) when (e is HttpRequestException or InvalidDataException || e is IOException and not ApiException)
         {

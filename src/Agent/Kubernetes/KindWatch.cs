@@ -34,6 +34,9 @@ internal enum Knowledge
 internal sealed partial class KindWatch(
     ApiConnection api, WatchedKind kind, IObjectSink sink, WatchTiming timing, TimeProvider time, ILogger logger) : IDisposable
 {
+    /// <summary>Of a list: some hundred thousand objects.</summary>
+    private const int MostPieces = 1000;
+
     private const int NotFound = 404;
     private const int Gone = 410;
 
@@ -193,6 +196,11 @@ internal sealed partial class KindWatch(
         }
         catch (ApiException e)
         {
+            if (e.IsSilence)
+            {
+                // A server that was set back to an earlier state says nothing to who watches from a version it has not come to yet.
+                _resourceVersion = null;
+            }
             _failures = IsGood(begun) ? 0 : _failures;
             Say(e.Message);
             await WaitAfterFailure(e.RetryAfter, stop).ConfigureAwait(false);
@@ -244,8 +252,12 @@ internal sealed partial class KindWatch(
         const string partial = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
         sink.BeginList();
         string? more = null;
-        do
+        for (var pieces = 1; ; pieces++)
         {
+            if (pieces > MostPieces)
+            {
+                throw new ApiException(0, $"the server's list does not end: {MostPieces} pieces of it were read");
+            }
             var query = new List<string>();
             if (selection.Query.Length > 0)
             {
@@ -274,7 +286,6 @@ internal sealed partial class KindWatch(
                 return list.ResourceVersion is { Length: > 0 } version ? version : throw new ApiException(0, "the server sent a list without a version");
             }
         }
-        while (true);
     }
 
     /// <summary>Watches until the server ends it; true where it said anything.</summary>

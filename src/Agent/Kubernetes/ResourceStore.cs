@@ -58,7 +58,7 @@ internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : 
 
     private void Say(Diagnostic diagnostic)
     {
-        if (_lines.TryRenew(out var left) && left > 0)
+        if (_lines.TryRenew(out var left) && left > 0 && !logger.IsEnabled(LogLevel.Debug))
         {
             LogMore(left, kind.ToString());
         }

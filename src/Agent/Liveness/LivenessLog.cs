@@ -52,7 +52,7 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
 
     public void EndPass()
     {
-        if (_lines.TryRenew(out var left) && left > 0)
+        if (_lines.TryRenew(out var left) && left > 0 && !logger.IsEnabled(LogLevel.Debug))
         {
             LogMore(left);
         }

@@ -28,6 +28,9 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     /// <summary>What the capture may add to the time in which a probe is due, and the timer wheel a part of that time (<see cref="TimerWheel"/>).</summary>
     private const long Slack = 500 * Millisecond;
 
+    /// <summary>What the kernel's own times are rounded by, and some more: no probe is sent so soon after something was heard.</summary>
+    private const long Jiffies = 50 * Millisecond;
+
     /// <summary>How long packets of a connection that is gone may still be on their way here.</summary>
     private const long Farewell = 2000 * Millisecond;
 
@@ -67,7 +70,8 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
 
     /// <summary>
     /// Namespaces with a connection of which nothing was captured for longer than its keepalive takes to send a probe: the kernel may probe on
-    /// a way where nothing is captured, or not get a probe as far as a device (the neighbor does not answer, there is no route).
+    /// a way where nothing is captured, or not get a probe as far as a device (the neighbor does not answer, there is no route). And those where
+    /// packets were dropped, as long as a connection seems to be without an answer.
     /// </summary>
     public HashSet<ulong> Doubtful()
     {
@@ -81,7 +85,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
                 {
                     foreach (var connection in scope.Connections.Values)
                     {
-                        if (IsDoubtful(connection, now))
+                        if (IsDoubtful(connection, now) || (connection.IsUncertain && connection.State.Phase == LivenessPhase.Probing))
                         {
                             doubtful.Add(scope.Inode);
                             break;
@@ -110,7 +114,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     {
         if (record.Rule is null)
         {
-            NoteClosing(in record);
+            NoteRelease(in record);
             return;
         }
         if (record.State is TcpState.SynSent or TcpState.SynReceived or TcpState.NewSynReceived)
@@ -184,6 +188,18 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         }
     }
 
+    /// <summary>Packets of a scope were dropped: until the kernel's counts are known, what seems to be unanswered may not be.</summary>
+    public void Missed(int scope)
+    {
+        lock (_lock)
+        {
+            if (_scopes.Values.FirstOrDefault(one => one.Id == scope) is { } missed)
+            {
+                missed.Gaps++;
+            }
+        }
+    }
+
     /// <summary>Finds connections whose next probe or end is overdue: what told of it was not captured.</summary>
     public void CheckOverdue()
     {
@@ -198,7 +214,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
                     _probing[i] = _probing[^1];
                     _probing.RemoveAt(_probing.Count - 1);
                 }
-                else if (connection.Interval > 0 && now - connection.ProbedAt > (connection.Interval * 9 / 8) + (1000 * Millisecond))
+                else if (connection is { Interval: > 0, IsUncertain: false, IsClosing: false } && now - connection.ProbedAt > (connection.Interval * 9 / 8) + (1000 * Millisecond))
                 {
                     Apply(connection, LivenessEvent.Overdue, now);
                 }
@@ -295,17 +311,15 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         }
     }
 
-    /// <summary>What its application has closed is reported as nobody's until the kernel is done with it.</summary>
-    private void NoteClosing(in SocketRecord record)
+    /// <summary>No rule selects it: its application has closed it, which is reported so until the kernel is done with it, or it was given back. Its
+    /// end is nobody's death.</summary>
+    private void NoteRelease(in SocketRecord record)
     {
-        if (record.State is TcpState.FinWait1 or TcpState.FinWait2 or TcpState.LastAck or TcpState.Closing)
+        lock (_lock)
         {
-            lock (_lock)
+            if (_scopes.TryGetValue(record.Namespace, out var scope) && scope.Connections.TryGetValue(record.Cookie, out var connection))
             {
-                if (_scopes.TryGetValue(record.Namespace, out var scope) && scope.Connections.TryGetValue(record.Cookie, out var connection))
-                {
-                    connection.IsClosing = true;
-                }
+                connection.IsClosing = true;
             }
         }
     }
@@ -353,11 +367,11 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         connection.Limit = new DeathLimit(record.Current?.Probes ?? int.MaxValue, record.UserTimeout > 0);
         connection.Interval = (record.Current?.Interval ?? 0) * 1000 * Millisecond;
         connection.Time = record.Current is { Enabled: true } current ? current.Time * 1000 * Millisecond : 0;
-        Compare(connection, record.Unanswered, now);
         if (record.Idle is { } quiet)
         {
             connection.HeardAt = now - (quiet * Millisecond);
         }
+        Compare(connection, record.Unanswered, now);
         connection.LookAt = record.Unanswered > 0 && !IsSeen(connection, now) ? now : Math.Max(connection.HeardAt, now - connection.Time) + Late(connection.Time);
         if (record is { Idle: { } idle, State: TcpState.Established })
         {
@@ -376,13 +390,29 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     /// <summary>Holds the kernel's count of unanswered probes against ours. Where nothing was on its way, the kernel's is right.</summary>
     private void Compare(WatchedConnection connection, int kernel, long now)
     {
+        if (connection.IsUncertain && connection.State.Unanswered > 0 && connection.HeardAt >= connection.ProbedAt - Jiffies)
+        {
+            // The answer to the last captured probe was dropped. What the kernel counts now is of a later probe, which may be on its way here.
+            connection.State = connection.State.After(LivenessEvent.Heard, connection.Limit);
+            (connection.Gaps, connection.Uncertain) = (connection.Scope.Gaps, 0);
+        }
         var ours = connection.State.Unanswered;
         var hidden = connection.Timer is TcpTimer.Retransmit or TcpTimer.ZeroWindowProbe;
-        if (kernel == ours || hidden || connection.State.Phase == LivenessPhase.Dead || (captures && now - connection.SeenAt < Settled))
+        if (hidden || connection.State.Phase == LivenessPhase.Dead || (kernel != ours && captures && now - connection.SeenAt < Settled))
         {
             return;
         }
-        if (captures)
+        if (kernel >= ours)
+        {
+            Count(connection).Unanswered += connection.Uncertain;
+        }
+        var isKnown = connection.IsUncertain;
+        (connection.Gaps, connection.Uncertain) = (connection.Scope.Gaps, 0);
+        if (kernel == ours)
+        {
+            return;
+        }
+        if (captures && !isKnown)
         {
             log.Differs(connection, kernel);
         }
@@ -485,11 +515,13 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         {
             sender.SeenAt = packet.Time;
             Sent(sender, in segment, in result, packet.Time);
+            sender.GapsBefore = sender.Scope.Gaps;
         }
         if (_byName.TryGetValue((packet.Scope, segment.Destination, segment.Source), out var receiver))
         {
             receiver.SeenAt = packet.Time;
             Received(receiver, in segment, in result, packet.Time);
+            receiver.GapsBefore = receiver.Scope.Gaps;
         }
         if ((segment.Flags & (TcpFlags.Syn | TcpFlags.Ack)) == (TcpFlags.Syn | TcpFlags.Ack) && _pool.Out > 0
             && IsLocal(packet.Scope, segment.Destination))
@@ -500,12 +532,13 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
 
     private void Sent(WatchedConnection connection, in TcpSegment segment, in Classification result, long now)
     {
-        if (result.Kind == SegmentKind.Probe)
+        var probes = result.Kind == SegmentKind.Probe ? result.Confirms ? 2 : 1 : 0;
+        for (probes += result is { Shows: not 0, Shown: SegmentKind.Probe } ? 1 : 0; probes > 0; probes--)
         {
-            for (var i = result.Confirms ? 2 : 1; i > 0; i--)
+            CountProbe(connection, now);
+            if (result.Confirms)
             {
-                Count(connection).Probes++;
-                Probe(connection, now);
+                connection.Gaps = Math.Min(connection.Gaps, connection.GapsBefore);   // the first of the two is an earlier packet
             }
         }
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
@@ -532,6 +565,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         if (result.IsHeard)
         {
             Apply(connection, LivenessEvent.Heard, now);
+            (connection.Gaps, connection.Uncertain) = (connection.Scope.Gaps, 0);
             if (_pool.Out > 0)
             {
                 Answered(connection.Remote, now);
@@ -553,7 +587,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
     private bool IsLocal(int id, SocketEndpoint endpoint) =>
         _scopes.Values.FirstOrDefault(scope => scope.Id == id)?.LocalAddresses.Contains(endpoint.Address) == true;
 
-    /// <summary>Counts a probe that was not captured.</summary>
+    /// <summary>Counts a probe, captured or not.</summary>
     private void CountProbe(WatchedConnection connection, long now)
     {
         Count(connection).Probes++;
@@ -569,7 +603,15 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         {
             _probing.Add(connection);
         }
-        if (before.Unanswered > 0)
+        if (before.Unanswered == 0)
+        {
+            (connection.Gaps, connection.Uncertain) = (connection.Scope.Gaps, 0);
+        }
+        else if (connection.IsUncertain)
+        {
+            connection.Uncertain++;
+        }
+        else
         {
             Count(connection).Unanswered++;   // the one before this
         }
@@ -585,7 +627,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
         }
         var counts = Count(connection);
         counts.Dead[(int)connection.State.Cause]++;
-        counts.Unanswered += connection.State.Unanswered > 0 ? 1 : 0;
+        counts.Unanswered += (connection.State.Unanswered > 0 ? 1 : 0) + connection.Uncertain;
         log.Dead(connection);
         if (connection.State.Cause == DeathCause.Probes)
         {

@@ -13,6 +13,7 @@ internal sealed class LivenessWatch : IDisposable
 {
     private readonly CaptureKeeper? _keeper;
     private readonly MetricCatalogue _metrics;
+    private readonly Lock _publishing = new();
     private object? _filteredFor;
     private string _filter = "";
     private long _received;
@@ -67,14 +68,20 @@ internal sealed class LivenessWatch : IDisposable
             _filteredFor = policy;
         }
         _keeper.Update(Monitor.Demands(), _filter, Doubtful);
-        var (received, dropped) = _keeper.Counts;
-        _metrics.CapturePackets.Add(received - _received);
-        _metrics.CaptureDropped.Add(dropped - _dropped);
-        (_received, _dropped) = (received, dropped);
     }
 
-    /// <summary>Counts what happened since the last time, and returns the series of endpoints.</summary>
-    public List<Sample> Publish() => Monitor.Publish(_metrics);
+    /// <summary>Counts what happened since the last time, and returns the series of endpoints. Any thread may ask.</summary>
+    public List<Sample> Publish()
+    {
+        lock (_publishing)
+        {
+            var (received, dropped) = _keeper?.Counts ?? default;
+            _metrics.CapturePackets.Add(received - _received);
+            _metrics.CaptureDropped.Add(dropped - _dropped);
+            (_received, _dropped) = (received, dropped);
+            return Monitor.Publish(_metrics);
+        }
+    }
 
     public void Dispose() => _keeper?.Dispose();
 }

@@ -44,6 +44,18 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>When a reset came that the kernel may not have taken; 0 where none did, or the connection went on.</summary>
     public long ResetAt { get; set; }
 
+    /// <summary>The scope's gaps when its count of unanswered probes was last known to be right. After another one an answer may be missing.</summary>
+    public long Gaps { get; set; } = scope.Gaps;
+
+    /// <summary>The scope's gaps when its last packet came.</summary>
+    public long GapsBefore { get; set; } = scope.Gaps;
+
+    /// <summary>Whether packets that would have changed its count may have been dropped.</summary>
+    public bool IsUncertain => Gaps != Scope.Gaps;
+
+    /// <summary>Probes since then that seemed to be unanswered.</summary>
+    public int Uncertain { get; set; }
+
     public TcpTimer Timer { get; set; }
 
     /// <summary>How it stands to its rule, and why where it could not be set.</summary>
@@ -59,7 +71,7 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>A process that has it; 0 where none is known.</summary>
     public int Pid { get; set; }
 
-    /// <summary>Whether either end has said that it is done.</summary>
+    /// <summary>Whether either end has said that it is done, or no rule selects it any more.</summary>
     public bool IsClosing { get; set; }
 
     /// <summary>The frame it was last reported in.</summary>

@@ -28,6 +28,9 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>Changes whenever a connection comes or goes.</summary>
     public long Version { get; set; }
 
+    /// <summary>Times that packets were dropped here because they were not taken soon enough.</summary>
+    public long Gaps { get; set; }
+
     /// <summary>Whether anything here is to be captured.</summary>
     public bool IsWatched => Connections.Count > 0 || Awaited.Count > 0;
 

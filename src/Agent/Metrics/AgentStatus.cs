@@ -6,6 +6,7 @@ internal readonly record struct Sample(string Labels, double Value);
 /// <summary>What the last pass published for scrapes: immutable, swapped whole, so a scrape never waits for a pass.</summary>
 internal sealed class AgentStatus
 {
+    private readonly Lock _lock = new();
     private volatile Gauges _gauges = new([], 0, 0, 0, 0);
 
     public Gauges Current => _gauges;
@@ -13,7 +14,29 @@ internal sealed class AgentStatus
     /// <summary>The age of what is known of the cluster, asked for at each scrape; null without one.</summary>
     public Func<IReadOnlyList<Sample>>? KubernetesAges { get; init; }
 
-    public void Publish(Gauges gauges) => _gauges = gauges;
+    /// <summary>Asked at each scrape whether endpoints are in the pool, which is not to wait for a pass; null leaves it to these.</summary>
+    public Func<IReadOnlyList<Sample>>? EndpointsNow { get; init; }
+
+    public void Publish(Gauges gauges)
+    {
+        lock (_lock)
+        {
+            _gauges = gauges;
+        }
+    }
+
+    /// <summary>Brings what does not wait for passes up to date.</summary>
+    public void Renew()
+    {
+        if (EndpointsNow is not { } endpoints)
+        {
+            return;
+        }
+        lock (_lock)
+        {
+            _gauges = _gauges with { Endpoints = endpoints() };
+        }
+    }
 
     /// <param name="Sockets">Selected sockets by policy, destination and state.</param>
     /// <param name="Scanned">Sockets enumerated in the last pass.</param>

@@ -25,6 +25,9 @@ internal sealed class PolicySource(
 {
     private static readonly TimeSpan ResolveEvery = TimeSpan.FromSeconds(30);
 
+    /// <summary>How long files that were changed have to stay as they are: what is written a line at a time is not to be taken for the whole.</summary>
+    private static readonly TimeSpan StillFor = TimeSpan.FromSeconds(1);
+
     /// <summary>How long the first policy waits for the API: what is in files must not wait for it for good.</summary>
     private static readonly TimeSpan WaitForCluster = TimeSpan.FromSeconds(10);
 
@@ -37,6 +40,7 @@ internal sealed class PolicySource(
     private readonly Lock _lock = new();
     private string _signature = "";
     private string? _changing;
+    private long _changingSince;
     private ResourceSet _resources = ResourceSet.Empty;
     private HashSet<string> _wanted = [];
     private HostAnswers _hosts = HostAnswers.None;
@@ -90,7 +94,7 @@ internal sealed class PolicySource(
     }
 
     /// <summary>What changed since the last call: files, or the addresses behind host names. Null where nothing did, and where files changed so
-    /// lately that they may still be being written: those that are the same at two calls are read.</summary>
+    /// lately that they may still be being written.</summary>
     /// <param name="force">Reads everything again.</param>
     /// <param name="isPassDue">Whether a pass follows anyway. The endpoints of a cluster's Services, which may change all the time, wait for one.</param>
     /// <param name="stop">Ends it.</param>
@@ -105,13 +109,13 @@ internal sealed class PolicySource(
         {
             _changing = null;
         }
-        else if (signature == _changing)
+        else if (signature != _changing)
+        {
+            (_changing, _changingSince) = (signature, Stopwatch.GetTimestamp());
+        }
+        else if (Stopwatch.GetElapsedTime(_changingSince) >= StillFor)
         {
             return Load(stop);
-        }
-        else
-        {
-            _changing = signature;
         }
         if (cluster is not null && IsDue(isPassDue) && CompileWithCluster([]) is { } changed)
         {

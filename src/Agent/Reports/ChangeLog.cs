@@ -32,7 +32,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
         if (_lines.TryRenew(out var left))
         {
             _reasons.Clear();
-            if (left > 0)
+            if (left > 0 && !logger.IsEnabled(LogLevel.Debug))
             {
                 LogMore(left);
             }

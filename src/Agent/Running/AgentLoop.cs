@@ -26,7 +26,7 @@ internal sealed partial class AgentLoop(
     /// <summary>How often to look whether policies changed, where that costs little.</summary>
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(2);
 
-    /// <summary>How long files that have just changed have to stay as they are.</summary>
+    /// <summary>How often to look at files that have just changed.</summary>
     private static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(300);
 
     /// <summary>The longest time to spread changes over: until it is over, a changed policy waits.</summary>

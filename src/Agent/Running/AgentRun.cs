@@ -52,6 +52,11 @@ internal static partial class AgentRun
         {
             return ExitCodes.InvalidInput;
         }
+        if (options.Once && options.Policies.Count == 0 && cluster is { IsUnheardOf: true })
+        {
+            Console.Error.WriteLine($"keepalive-agent: nothing is known of the cluster: {(cluster.Troubles() is [var first, ..] ? first : "its API server does not answer")}");
+            return ExitCodes.Failed;
+        }
         if (options.Once && !load.Snapshot.IsComplete)
         {
             Console.Error.WriteLine("keepalive-agent: warning: not everything is known of the cluster; this run goes by what is");
@@ -134,13 +139,13 @@ internal static partial class AgentRun
         }
         var time = TimeProvider.System;
         using var metrics = new MetricCatalogue();
-        var status = new AgentStatus { KubernetesAges = cluster is null ? null : cluster.Ages };
         var health = new AgentHealth(time, options.Interval) { Cluster = cluster is null ? null : cluster.Troubles };
         using var systemd = new SystemdNotifier(Environment.GetEnvironmentVariable, logger);
-        using var exposition = new Exposition(
-            metrics, status, Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim(), logger);
         var (captures, whyNoCapture) = Captures(options, logger);
         using var liveness = new LivenessWatch(captures, metrics, time, logger, cluster?.Pods);
+        var status = new AgentStatus { KubernetesAges = cluster is null ? null : cluster.Ages, EndpointsNow = liveness.Publish };
+        using var exposition = new Exposition(
+            metrics, status, Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim(), logger);
         var tally = new SocketTally(metrics, datapath.Name) { Pods = cluster?.Pods };
         using var loop = new AgentLoop(
             options,

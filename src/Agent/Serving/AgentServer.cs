@@ -26,7 +26,8 @@ namespace Keepalive.Agent.Serving;
 /// </remarks>
 internal static class AgentServer
 {
-    /// <summary>Connections to one listener at a time; more are closed at once.</summary>
+    /// <summary>Connections to one listener at a time. For more the one that has been there longest makes room: many that say nothing must not
+    /// keep out who asks for the agent's health.</summary>
     public const int MostConnections = 512;
 
     /// <summary>The longest name of a unix socket (sun_path without its end).</summary>
@@ -106,27 +107,43 @@ internal static class AgentServer
 
     private static void Limit(ListenOptions listen, ILogger logger)
     {
-        var count = 0;
+        var open = new LinkedList<ConnectionContext>();
         var said = false;
         listen.Use(next => async connection =>
         {
+            LinkedListNode<ConnectionContext> own;
+            ConnectionContext? oldest = null;
+            lock (open)
+            {
+                own = open.AddLast(connection);
+                if (open.Count > MostConnections)
+                {
+                    oldest = open.First!.Value;
+                    open.RemoveFirst();
+                }
+            }
+            if (oldest is not null)
+            {
+                if (!said)
+                {
+                    said = true;
+                    ServingLog.LogTooMany(logger, listen.EndPoint.ToString()!, MostConnections);
+                }
+                oldest.Abort();
+            }
             try
             {
-                if (Interlocked.Increment(ref count) > MostConnections)
-                {
-                    if (!said)
-                    {
-                        said = true;
-                        ServingLog.LogTooMany(logger, listen.EndPoint.ToString()!, MostConnections);
-                    }
-                    connection.Abort();
-                    return;
-                }
                 await next(connection).ConfigureAwait(false);
             }
             finally
             {
-                Interlocked.Decrement(ref count);
+                lock (open)
+                {
+                    if (own.List is not null)
+                    {
+                        open.Remove(own);
+                    }
+                }
             }
         });
     }
@@ -160,6 +177,6 @@ internal static partial class ServingLog
         "There is no unix socket for /sockets and /destinations: {Path} is longer than {Most} bytes. Choose a shorter --state-dir")]
     public static partial void LogNoSocket(ILogger logger, string path, int most);
 
-    [LoggerMessage(EventIds.TooManyConnections, LogLevel.Warning, "More than {Most} connections to {Listener} at once: those beyond are closed. This is said once")]
+    [LoggerMessage(EventIds.TooManyConnections, LogLevel.Warning, "More than {Most} connections to {Listener} at once: those that have been there longest are closed for new ones. This is said once")]
     public static partial void LogTooMany(ILogger logger, string listener, int most);
 }

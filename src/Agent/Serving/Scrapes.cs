@@ -6,7 +6,7 @@ namespace Keepalive.Agent.Serving;
 
 /// <summary>The text of /metrics, made once for all who ask at the same time.</summary>
 /// <remarks>
-/// It changes with each pass, and with the process's own figures, for which a second is soon enough: however many scrape, it is written
+/// It changes with each pass, and with what was captured and the process's own figures, for which a second is soon enough: however many scrape, it is written
 /// once a second or pass. Buffers are leased: one that a slow reader still has is not written to, and those that come back are used again.
 /// </remarks>
 internal sealed class Scrapes(Exposition exposition, AgentStatus status, TimeProvider time)
@@ -27,6 +27,7 @@ internal sealed class Scrapes(Exposition exposition, AgentStatus status, TimePro
         {
             if (_current is null || !ReferenceEquals(_current.Of, status.Current) || time.GetElapsedTime(_current.At) > Fresh)
             {
+                status.Renew();
                 var old = _current;
                 _current = Make();
                 Return(old);

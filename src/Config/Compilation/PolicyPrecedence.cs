@@ -53,10 +53,10 @@ internal sealed class RankedPolicy
 }
 
 /// <summary>
-/// Which of two policies that select the same destination applies. The older one, as for Istio's DestinationRules and the Gateway API's
-/// policies. One from a file has no age: it counts as younger than all that have, and among its like the one written first wins. A
-/// DestinationRule comes after every ConnectionPolicy, as a mesh makes the former of the latter, and one that names the host more closely
-/// before one with a wildcard, as in Istio.
+/// Which of two policies that select the same destination applies. One from a file before one from the cluster's API; else the older one, as for
+/// Istio's DestinationRules and the Gateway API's policies. One that does not say when it was created counts as younger than all that do, and
+/// among its like the one written first wins. A DestinationRule comes after every ConnectionPolicy, as a mesh makes the former of the latter, and
+/// one that names the host more closely before one with a wildcard, as in Istio.
 /// </summary>
 internal static class PolicyPrecedence
 {
@@ -64,16 +64,16 @@ internal static class PolicyPrecedence
     /// <remarks>Without the DestinationRules that say nothing of keepalive: a cluster has many, about other things.</remarks>
     public static IReadOnlyList<RankedPolicy> Rank(ResourceSet resources) =>
     [
-        .. resources.Valid<ConnectionPolicy>().OrderBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal).Cast<Policy>()
+        .. resources.Valid<ConnectionPolicy>().OrderBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal).Cast<Policy>()
             .Concat(resources.Valid<DestinationRule>().Where(static rule => KeepaliveConversion.AllOf(rule).Any())
-                .OrderByDescending(Closeness).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal))
+                .OrderByDescending(Closeness).ThenBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal))
             .Select(static policy => new RankedPolicy(policy)),
     ];
 
     /// <summary>The valid policies for connections that are accepted, the strongest first.</summary>
     public static IReadOnlyList<RankedPolicy> RankListeners(ResourceSet resources) =>
     [
-        .. resources.Valid<ListenerConnectionPolicy>().OrderBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal)
+        .. resources.Valid<ListenerConnectionPolicy>().OrderBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal)
             .Select(static policy => new RankedPolicy(policy)),
     ];
 
@@ -90,9 +90,16 @@ internal static class PolicyPrecedence
             return "names the host more closely";
         }
 
+        if (IsOfCluster(winner) != IsOfCluster(loser))
+        {
+            return "is written in a file";
+        }
+
         var (mine, theirs) = (winner.Metadata.CreationTimestamp, loser.Metadata.CreationTimestamp);
         return mine is null ? "is written earlier" : mine == theirs ? "has the same age and the lesser name" : "is older";
     }
+
+    private static bool IsOfCluster(Policy policy) => policy.Position.Line == 0;
 
     private static DateTimeOffset AgeOf(Policy policy) => policy.Metadata.CreationTimestamp ?? DateTimeOffset.MaxValue;
 

@@ -70,6 +70,37 @@ public sealed class ProbeClassifierTests
             2.000 > A    0:1          probe by 4
             2.001 < A    1:1          reply to 3
             """,
+        ["a capture that begins while both ends probe at once"] = """
+            1.000 > A    0:1          probe by 4
+            1.000 < A    0:1          probe by 3
+            1.001 > A    1:1          reply to 2
+            1.001 < A    1:1          reply to 1
+            2.000 > A    0:1          probe by 8
+            2.000 < A    0:1          probe by 7
+            2.001 > A    1:1          reply to 6
+            2.001 < A    1:1          reply to 5
+            """,
+        ["a capture that begins with an acknowledgement of the prober's"] = """
+            1.000 > A    1:1
+            2.000 > A    0:1          probe by 3
+            2.001 < A    1:1          reply to 2
+            """,
+        ["the same, and nobody answers"] = """
+            1.000 > A    1:1
+            2.000 > A    0:1          probe presumed
+            3.000 > A    0:1          probe presumed
+            """,
+        ["a capture that begins with a probe, and its sender writes before it is answered"] = """
+            1.000 > A    0:1          probe
+            1.100 > PA   1:1 l=20
+            1.101 < A    1:21
+            """,
+        ["a capture that begins with an acknowledgement before a write of one byte"] = """
+            1.000 > A    0:1
+            1.100 > PA   0:1 l=1
+            1.101 < A    1:1
+            1.102 > A    1:1
+            """,
         ["a capture that begins with a reply"] = """
             1.001 < A    1:1
             2.000 > A    0:1          probe by 3
