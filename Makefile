@@ -9,8 +9,8 @@ export DOTNET_CLI_TELEMETRY_OPTOUT := 1
 export TESTINGPLATFORM_TELEMETRY_OPTOUT := 1
 
 CONFIGURATION := Release
-# What a program is made of: its own project and the two leaves.  Directories too: a file that went away changes nothing else.
-sources = $(shell find src/Config src/Linux src/$(1) Directory.*.props global.json \( -name bin -o -name obj \) -prune -o -print) scripts/publish
+# What a program is made of: its own project, the two leaves and what both have of the command line.  Directories too: a file that went away changes nothing else.
+sources = $(shell find src/Config src/Linux src/CommandLine src/$(1) Directory.*.props global.json \( -name bin -o -name obj \) -prune -o -print) scripts/publish
 
 .PHONY: help
 help: ## Print this menu

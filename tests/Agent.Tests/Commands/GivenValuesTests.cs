@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Keepalive.Agent.Commands;
+using Keepalive.CommandLine;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Commands;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Keepalive.Simulator.Commands;
+using Keepalive.CommandLine;
 using Xunit;
 
 namespace Keepalive.Simulator.Tests.Commands;

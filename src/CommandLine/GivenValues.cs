@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 
-namespace Keepalive.Agent.Commands;
+namespace Keepalive.CommandLine;
 
 /// <summary>What System.CommandLine lets pass and nobody can have meant: it takes whatever follows an option for its value.</summary>
 internal static class GivenValues
