@@ -160,6 +160,9 @@ public abstract class KubernetesTests : IDisposable
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
         Start("--policies", file);
         WithinAnInterval(() => _lab.Client.Get(id) == Short);
+        // Files come before the API also where they name other objects.
+        File.WriteAllText(file, ClusterText.Policy(ShortJson, name: "another"));
+        Eventually.Remains(() => _lab.Client.Get(id) == Short, TimeSpan.FromSeconds(5));
         File.WriteAllText(file, ClusterText.Policy(ShortJson, name: "another").Replace("EXTERNAL_SERVICE", "SERVICE", StringComparison.Ordinal));
         Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(10));
     }

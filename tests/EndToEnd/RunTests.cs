@@ -113,6 +113,29 @@ public abstract class RunTests : IDisposable
         Eventually.True(() => _lab.Client.Get(id) == new KeepaliveValues(true, 60, 5, 3), TimeSpan.FromSeconds(5));
     }
 
+    /// <summary>What there is of it in between may be a policy, too.</summary>
+    [Fact]
+    public void Run_PolicyFileBeingWritten_IsTakenUpWhenItIsWhole()
+    {
+        var run = _agent.Start();
+        int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(10));
+        var lines = File.ReadAllLines(_agent.PolicyPath);
+        using (var file = new StreamWriter(_agent.PolicyPath) { AutoFlush = true })
+        {
+            foreach (string line in lines)
+            {
+                file.WriteLine(line);
+                Eventually.Remains(() => _lab.Client.Get(id) == Guide, TimeSpan.FromMilliseconds(200));
+            }
+            file.WriteLine("# the end");
+        }
+        Eventually.True(() => run.Error.Split("Policies in force: ").Length > 2, TimeSpan.FromSeconds(10));
+        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.DoesNotContain("Policies in force: 0", run.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Gave back", run.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Run_SecondInstance_IsRefusedAndNamesTheFirst()
     {

@@ -320,7 +320,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
             else
             {
                 var selected = kind.Objects.Values.Where(one => IsSelected(one, ns, query)).ToList();
-                var rest = selected.Count - skip > limit ? (skip + limit).ToString(CultureInfo.InvariantCulture) : "";
+                var rest = kind.IsEndless ? "0" : selected.Count - skip > limit ? (skip + limit).ToString(CultureInfo.InvariantCulture) : "";
                 text.Append(CultureInfo.InvariantCulture, $$"""{"kind":"{{kind.Kind}}List","apiVersion":"{{kind.ApiVersion}}","metadata":{"resourceVersion":"{{_version}}","continue":"{{rest}}"},"items":[""");
                 text.AppendJoin(',', selected.Skip(skip).Take(limit).Select(one => Item(kind, one, context).ToJsonString()));
                 text.Append("]}\n");

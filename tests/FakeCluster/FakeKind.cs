@@ -37,6 +37,9 @@ internal sealed class FakeKind(string group, string version, string plural, stri
     /// <summary>Whether watches are silent from now on, without being closed.</summary>
     public bool IsSilent { get; set; }
 
+    /// <summary>Whether each piece of a list says that there is another one.</summary>
+    public bool IsEndless { get; set; }
+
     /// <summary>Whether answers come a byte at a time.</summary>
     public bool IsSlow { get; set; }
 

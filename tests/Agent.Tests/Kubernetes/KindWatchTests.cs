@@ -110,6 +110,33 @@ public sealed class KindWatchTests : IDisposable
         Eventually.True(() => names.ContainsKey("shop/unheard") && watch.Trouble is null, Soon);
     }
 
+    /// <summary>It says nothing to who watches from a version that it has not come to yet.</summary>
+    [Fact]
+    public void Server_SetBackToAnEarlierState_IsFollowedAgain()
+    {
+        Fill(3);
+        var (_, names) = Start(WatchedKind.Services);
+        Eventually.True(() => names.Count == 3 && _api.Watches == 1, Soon);
+        var port = _api.Address.Port;
+        _api.Dispose();
+        _api = FakeApiServer.Start(port: port, version: 10);
+        _api.BookmarkEvery = TimeSpan.FromHours(1);
+        _api.Apply(ClusterText.Service("shop", "restored", "10.96.9.9", 80));
+        Eventually.True(() => names.Keys.SequenceEqual(["shop/restored"]), Soon);
+    }
+
+    [Fact]
+    public void List_ThatDoesNotEnd_IsGivenUp()
+    {
+        Fill(3);
+        _api.Kind("services").IsEndless = true;
+        var (watch, names) = Start(WatchedKind.Services);
+        Eventually.True(() => watch.Trouble is not null, Soon);
+        Assert.Contains("does not end", watch.Trouble, StringComparison.Ordinal);
+        _api.Kind("services").IsEndless = false;
+        Eventually.True(() => names.Count == 3 && watch.Trouble is null, Soon);
+    }
+
     [Fact]
     public void Watch_ByteByByte_IsRead()
     {
