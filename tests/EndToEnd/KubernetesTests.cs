@@ -3,30 +3,32 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>The program on a cluster's API: real HTTP to a server of ours, and real sockets that follow what it says.</summary>
+/// <summary>The program on a cluster's API: real HTTP to a server of ours, and real sockets that follow what it says. What each datapath does with pods.</summary>
+/// <remarks>They mostly wait, and look at nothing but their own namespaces: they may run beside tests that do not look everywhere either.</remarks>
+[Trait("Waits", "yes")]
 public abstract class KubernetesTests : IDisposable
 {
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
-    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
-    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
-    private static readonly KeepaliveValues Short = new(true, 60, 5, 3);
+    private protected static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    private protected static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
+    private protected static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+    private protected static readonly KeepaliveValues Short = new(true, 60, 5, 3);
 
-    private const string PodId = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
+    private protected const string PodId = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
 
-    private static readonly string s_containerId = new('5', 64);
+    private protected static readonly string s_containerId = new('5', 64);
 
-    private const string GuideJson = """{"time":"700s","interval":"10s","probes":20}""";
-    private const string ShortJson = """{"time":"60s","interval":"5s","probes":3}""";
+    private protected const string GuideJson = """{"time":"700s","interval":"10s","probes":20}""";
+    private protected const string ShortJson = """{"time":"60s","interval":"5s","probes":3}""";
 
-    private readonly Lab _lab;
-    private readonly FakeApiServer _api = FakeApiServer.Start().WithGloo();
-    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-agent");
-    private readonly List<ProgramRun> _runs = [];
-    private readonly string[] _datapath;
-    private readonly TestCgroup? _cgroup;
-    private readonly int _port;
-    private PodGroup? _pod;
-    private string _listen = "none";
+    private protected readonly Lab _lab;
+    private protected readonly FakeApiServer _api = FakeApiServer.Start().WithGloo();
+    private protected readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-agent");
+    private protected readonly List<ProgramRun> _runs = [];
+    private protected readonly string[] _datapath;
+    private protected readonly TestCgroup? _cgroup;
+    private protected readonly int _port;
+    private protected PodGroup? _pod;
+    private protected string _listen = "none";
 
     protected KubernetesTests(bool bpf)
     {
@@ -41,6 +43,191 @@ public abstract class KubernetesTests : IDisposable
         _datapath = bpf ? ["--datapath", "bpf", "--cgroup", _cgroup!.Path] : ["--datapath", "pidfd"];
     }
 
+    [Fact]
+    public void Agent_StartedWhilePodsAreNotToBeHad_LeavesTheirSocketsAsTheyAre()
+    {
+        RunInPod();
+        var id = Managed("--node-name", "node-1");
+        _runs[0].Kill();
+        _runs[0].WaitForExit();
+        _api.Kind("pods").Refusal = 503;
+        Start("--node-name", "node-1");
+        var another = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.Remains(() => _lab.Client.Get(id) == Guide && _lab.Client.Get(another) == Untouched, 3 * Interval);
+        _api.Kind("pods").Refusal = null;
+        Eventually.True(() => _lab.Client.Get(another) == Guide, TimeSpan.FromSeconds(60));
+        Assert.Equal(Guide, _lab.Client.Get(id));
+    }
+
+    [Fact]
+    public void Pod_ThatSaysSo_IsLeftAloneAndOthersAreNamed()
+    {
+        RunInPod(leftAlone: true);
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        var run = Start("--node-name", "node-1");
+        var socket = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.Remains(() => _lab.Client.Get(socket) == Untouched, 3 * Interval);
+
+        _api.Apply(Pod(leftAlone: false));
+        WithinAnInterval(() => _lab.Client.Get(socket) == Guide);
+        Assert.Contains("of pod shop/cart-1/app;", run.WaitForLine(line => line.Contains("Set ", StringComparison.Ordinal)).Replace(':', ';'), StringComparison.Ordinal);
+
+        var listed = ProgramRun.ToEnd(
+        [
+            ProgramRun.AgentPath, "sockets", "-o", "json", "--netns", _lab.Client.NetnsPath, "--kubernetes-api", _api.Address.ToString(), "--node-name", "node-1",
+            "--state-dir", Path.Combine(_directory.FullName, "run"),
+        ]);
+        Assert.Contains("\"namespace\":\"shop\",\"pod\":\"cart-1\",\"container\":\"app\"", listed.Output, StringComparison.Ordinal);
+
+        // The whole namespace now, and what was set is given back.
+        _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","annotations":{"keepalive-agent/enforce":"false"}}}""");
+        WithinAnInterval(() => _lab.Client.Get(socket) == Untouched);
+        Assert.Contains(_api.Requests, request => request.Contains("fieldSelector=spec.nodeName%3Dnode-1", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("--namespaces=jobs,shop", true)]
+    [InlineData("--namespaces=jobs", false)]
+    [InlineData("--exclude-namespaces=shop", false)]
+    [InlineData("--exclude-namespaces=jobs", true)]
+    public void Namespaces_NamedOrExcluded_PodsOfTheOthersAreLeftAlone(string option, bool isSet)
+    {
+        RunInPod();
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start("--node-name", "node-1", option);
+        if (isSet)
+        {
+            WithinAnInterval(() => _lab.Client.Get(id) == Guide);
+        }
+        else
+        {
+            Eventually.Remains(() => _lab.Client.Get(id) == Untouched, 3 * Interval);
+        }
+    }
+
+    [Fact]
+    public void Pod_Known_ItsNamespaceIsInMetricsAndItsNameInTheRest()
+    {
+        RunInPod();
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy("""{"time":"1s","interval":"1s","probes":3}"""));
+        _listen = AgentHttp.FreeAddress();
+        var run = Start("--node-name", "node-1");
+        _lab.Client.Connect(Lab.ServerAddress, _port);
+        _lab.Client.Connect(Lab.ServerAddress6, _port);
+        using var http = new AgentHttp(_listen);
+        const string rule = "policy=\"bookinfo/tcp-keepalive\",destination=\"bookinfo/ratings\",namespace=\"shop\"";
+        Eventually.True(() => http.Sum("keepalive_sockets", rule + ",state=\"managed\"") == 1, TimeSpan.FromSeconds(10));
+        Eventually.True(() => http.Sum("keepalive_unprotected_sockets", "{namespace=\"shop\",reason=\"noPolicy\"}") == 1, TimeSpan.FromSeconds(10));
+        Eventually.True(() => http.Sum("keepalive_probes_total", rule) > 0, TimeSpan.FromSeconds(15));
+        Assert.Equal(1, http.Sum("keepalive_applied_total", "policy=\"bookinfo/tcp-keepalive\",namespace=\"shop\""));
+        Assert.Equal(1, http.Sum("keepalive_collector_success", "{collector=\"kubernetes\"}"));
+        Assert.InRange(http.Sum("keepalive_kubernetes_state_age_seconds", "{resource=\"pods\"}"), 0, 60);
+
+        using var own = AgentHttp.OverUnixSocket(Path.Combine(_directory.FullName, "run", "agent.sock"));
+        var listed = own.Json("/sockets").EnumerateArray().Single();
+        Assert.Equal(("shop", "cart-1"), (listed.GetProperty("namespace").GetString(), listed.GetProperty("pod").GetString()));
+
+        _lab.BlackHole();
+        run.WaitForLine(line => line.Contains("Dead ", StringComparison.Ordinal) && line.Contains(" of pod shop/cart-1/app: 3 probes unanswered", StringComparison.Ordinal));
+        Eventually.True(() => http.Sum("keepalive_connections_dead_total", rule + ",cause=\"probes\"") == 1, TimeSpan.FromSeconds(10));
+    }
+
+    public void Dispose()
+    {
+        _runs.ForEach(run => run.Dispose());
+        _api.Dispose();
+        _lab.Dispose();
+        _pod?.Dispose();
+        _cgroup?.Dispose();
+        _directory.Delete(recursive: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Puts the client into a pod of node-1.</summary>
+    private protected void RunInPod(bool leftAlone = false)
+    {
+        _pod = new PodGroup(_cgroup?.Path ?? TestCgroup.Root!, PodId, s_containerId);
+        _pod.Add(_lab.Client.Pid);
+        _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}""");
+        _api.Apply(Pod(leftAlone));
+    }
+
+    private protected static string Pod(bool leftAlone) => ClusterText.Pod("shop", "cart-1", PodId, "node-1", "10.1.0.7", "app", s_containerId, leftAlone);
+
+    private protected int Managed(params string[] more)
+    {
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start(more);
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(10));
+        return id;
+    }
+
+    private protected ProgramRun Start(params string[] more)
+    {
+        var run = ProgramRun.Agent(
+        [
+            "run", "--kubernetes-api", _api.Address.ToString(), "--interval", "1s", "--listen", _listen, "--netns", _lab.Client.NetnsPath,
+            "--state-dir", Path.Combine(_directory.FullName, "run"), .. _datapath, .. more,
+        ]);
+        _runs.Add(run);
+        run.WaitForLine(line => line.Contains("keepalive-agent", StringComparison.Ordinal) && line.Contains("started", StringComparison.Ordinal));
+        return run;
+    }
+
+    /// <summary>A pod's cgroup, as containerd and systemd call it.</summary>
+    private protected sealed class PodGroup(string root, string uid, string container) : IDisposable
+    {
+        private readonly string _slice = Directory.CreateDirectory(Path.Combine(root, $"kubepods-burstable-pod{uid.Replace('-', '_')}.slice")).FullName;
+
+        public void Add(int pid)
+        {
+            var scope = Directory.CreateDirectory(Path.Combine(_slice, $"cri-containerd-{container}.scope"));
+            File.WriteAllText(Path.Combine(scope.FullName, "cgroup.procs"), $"{pid}");
+        }
+
+        public void Dispose() => Eventually.True(() => TryRemove(Path.Combine(_slice, $"cri-containerd-{container}.scope")) && TryRemove(_slice), TimeSpan.FromSeconds(10));
+
+        private static bool TryRemove(string path)
+        {
+            try
+            {
+                Directory.Delete(path);
+            }
+            catch (DirectoryNotFoundException)
+            {
+                // Not there any more.
+            }
+            catch (IOException)
+            {
+                return false;
+            }
+            return true;
+        }
+    }
+
+    /// <summary>An interval, and what a busy machine adds to it.</summary>
+    private protected void WithinAnInterval(Func<bool> condition)
+    {
+        try
+        {
+            Eventually.True(condition, Interval + TimeSpan.FromSeconds(2));
+        }
+        catch (TimeoutException e)
+        {
+            throw new TimeoutException($"{e.Message}\n{_runs[^1].Error}{string.Join('\n', _api.Requests)}", e);
+        }
+    }
+}
+
+/// <summary>With pidfd, and what has nothing to do with the datapath.</summary>
+public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
+{
     [Fact]
     public void Policy_CreatedChangedBrokenDeleted_SocketsFollow()
     {
@@ -100,22 +287,6 @@ public abstract class KubernetesTests : IDisposable
             _api.Kind(plural).Refusal = null;
         }
         Eventually.True(() => _lab.Client.Get(id) == Untouched, TimeSpan.FromSeconds(60));
-    }
-
-    [Fact]
-    public void Agent_StartedWhilePodsAreNotToBeHad_LeavesTheirSocketsAsTheyAre()
-    {
-        RunInPod();
-        var id = Managed("--node-name", "node-1");
-        _runs[0].Kill();
-        _runs[0].WaitForExit();
-        _api.Kind("pods").Refusal = 503;
-        Start("--node-name", "node-1");
-        var another = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Eventually.Remains(() => _lab.Client.Get(id) == Guide && _lab.Client.Get(another) == Untouched, 3 * Interval);
-        _api.Kind("pods").Refusal = null;
-        Eventually.True(() => _lab.Client.Get(another) == Guide, TimeSpan.FromSeconds(60));
-        Assert.Equal(Guide, _lab.Client.Get(id));
     }
 
     [Fact]
@@ -209,83 +380,6 @@ public abstract class KubernetesTests : IDisposable
     }
 
     [Fact]
-    public void Pod_ThatSaysSo_IsLeftAloneAndOthersAreNamed()
-    {
-        RunInPod(leftAlone: true);
-        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
-        _api.Apply(ClusterText.Policy(GuideJson));
-        var run = Start("--node-name", "node-1");
-        var socket = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Eventually.Remains(() => _lab.Client.Get(socket) == Untouched, 3 * Interval);
-
-        _api.Apply(Pod(leftAlone: false));
-        WithinAnInterval(() => _lab.Client.Get(socket) == Guide);
-        Assert.Contains("of pod shop/cart-1/app;", run.WaitForLine(line => line.Contains("Set ", StringComparison.Ordinal)).Replace(':', ';'), StringComparison.Ordinal);
-
-        var listed = ProgramRun.ToEnd(
-        [
-            ProgramRun.AgentPath, "sockets", "-o", "json", "--netns", _lab.Client.NetnsPath, "--kubernetes-api", _api.Address.ToString(), "--node-name", "node-1",
-            "--state-dir", Path.Combine(_directory.FullName, "run"),
-        ]);
-        Assert.Contains("\"namespace\":\"shop\",\"pod\":\"cart-1\",\"container\":\"app\"", listed.Output, StringComparison.Ordinal);
-
-        // The whole namespace now, and what was set is given back.
-        _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","annotations":{"keepalive-agent/enforce":"false"}}}""");
-        WithinAnInterval(() => _lab.Client.Get(socket) == Untouched);
-        Assert.Contains(_api.Requests, request => request.Contains("fieldSelector=spec.nodeName%3Dnode-1", StringComparison.Ordinal));
-    }
-
-    [Theory]
-    [InlineData("--namespaces=jobs,shop", true)]
-    [InlineData("--namespaces=jobs", false)]
-    [InlineData("--exclude-namespaces=shop", false)]
-    [InlineData("--exclude-namespaces=jobs", true)]
-    public void Namespaces_NamedOrExcluded_PodsOfTheOthersAreLeftAlone(string option, bool isSet)
-    {
-        RunInPod();
-        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
-        _api.Apply(ClusterText.Policy(GuideJson));
-        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Start("--node-name", "node-1", option);
-        if (isSet)
-        {
-            WithinAnInterval(() => _lab.Client.Get(id) == Guide);
-        }
-        else
-        {
-            Eventually.Remains(() => _lab.Client.Get(id) == Untouched, 3 * Interval);
-        }
-    }
-
-    [Fact]
-    public void Pod_Known_ItsNamespaceIsInMetricsAndItsNameInTheRest()
-    {
-        RunInPod();
-        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
-        _api.Apply(ClusterText.Policy("""{"time":"1s","interval":"1s","probes":3}"""));
-        _listen = AgentHttp.FreeAddress();
-        var run = Start("--node-name", "node-1");
-        _lab.Client.Connect(Lab.ServerAddress, _port);
-        _lab.Client.Connect(Lab.ServerAddress6, _port);
-        using var http = new AgentHttp(_listen);
-        const string rule = "policy=\"bookinfo/tcp-keepalive\",destination=\"bookinfo/ratings\",namespace=\"shop\"";
-        Eventually.True(() => http.Sum("keepalive_sockets", rule + ",state=\"managed\"") == 1, TimeSpan.FromSeconds(10));
-        Eventually.True(() => http.Sum("keepalive_unprotected_sockets", "{namespace=\"shop\",reason=\"noPolicy\"}") == 1, TimeSpan.FromSeconds(10));
-        Eventually.True(() => http.Sum("keepalive_probes_total", rule) > 0, TimeSpan.FromSeconds(15));
-        Assert.Equal(1, http.Sum("keepalive_applied_total", "policy=\"bookinfo/tcp-keepalive\",namespace=\"shop\""));
-        Assert.Equal(1, http.Sum("keepalive_collector_success", "{collector=\"kubernetes\"}"));
-        Assert.InRange(http.Sum("keepalive_kubernetes_state_age_seconds", "{resource=\"pods\"}"), 0, 60);
-
-        using var own = AgentHttp.OverUnixSocket(Path.Combine(_directory.FullName, "run", "agent.sock"));
-        var listed = own.Json("/sockets").EnumerateArray().Single();
-        Assert.Equal(("shop", "cart-1"), (listed.GetProperty("namespace").GetString(), listed.GetProperty("pod").GetString()));
-
-        _lab.BlackHole();
-        run.WaitForLine(line => line.Contains("Dead ", StringComparison.Ordinal) && line.Contains(" of pod shop/cart-1/app: 3 probes unanswered", StringComparison.Ordinal));
-        Eventually.True(() => http.Sum("keepalive_connections_dead_total", rule + ",cause=\"probes\"") == 1, TimeSpan.FromSeconds(10));
-    }
-
-    [Fact]
     public void Policy_WithAnError_IsCountedUntilItIsRight()
     {
         _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
@@ -310,100 +404,7 @@ public abstract class KubernetesTests : IDisposable
         int EventsOf(string name) => _api.Kind("events").Objects.Values.Count(
             one => (string?)one["regarding"]!["name"] == name && (string?)one["type"] == "Warning" && ((string?)one["note"])!.StartsWith("KA030", StringComparison.Ordinal));
     }
-
-    public void Dispose()
-    {
-        _runs.ForEach(run => run.Dispose());
-        _api.Dispose();
-        _lab.Dispose();
-        _pod?.Dispose();
-        _cgroup?.Dispose();
-        _directory.Delete(recursive: true);
-        GC.SuppressFinalize(this);
-    }
-
-    /// <summary>Puts the client into a pod of node-1.</summary>
-    private void RunInPod(bool leftAlone = false)
-    {
-        _pod = new PodGroup(_cgroup?.Path ?? TestCgroup.Root!, PodId, s_containerId);
-        _pod.Add(_lab.Client.Pid);
-        _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}""");
-        _api.Apply(Pod(leftAlone));
-    }
-
-    private static string Pod(bool leftAlone) => ClusterText.Pod("shop", "cart-1", PodId, "node-1", "10.1.0.7", "app", s_containerId, leftAlone);
-
-    private int Managed(params string[] more)
-    {
-        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
-        _api.Apply(ClusterText.Policy(GuideJson));
-        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Start(more);
-        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(10));
-        return id;
-    }
-
-    private ProgramRun Start(params string[] more)
-    {
-        var run = ProgramRun.Agent(
-        [
-            "run", "--kubernetes-api", _api.Address.ToString(), "--interval", "1s", "--listen", _listen, "--netns", _lab.Client.NetnsPath,
-            "--state-dir", Path.Combine(_directory.FullName, "run"), .. _datapath, .. more,
-        ]);
-        _runs.Add(run);
-        run.WaitForLine(line => line.Contains("keepalive-agent", StringComparison.Ordinal) && line.Contains("started", StringComparison.Ordinal));
-        return run;
-    }
-
-    /// <summary>A pod's cgroup, as containerd and systemd call it.</summary>
-    private sealed class PodGroup(string root, string uid, string container) : IDisposable
-    {
-        private readonly string _slice = Directory.CreateDirectory(Path.Combine(root, $"kubepods-burstable-pod{uid.Replace('-', '_')}.slice")).FullName;
-
-        public void Add(int pid)
-        {
-            var scope = Directory.CreateDirectory(Path.Combine(_slice, $"cri-containerd-{container}.scope"));
-            File.WriteAllText(Path.Combine(scope.FullName, "cgroup.procs"), $"{pid}");
-        }
-
-        public void Dispose() => Eventually.True(() => TryRemove(Path.Combine(_slice, $"cri-containerd-{container}.scope")) && TryRemove(_slice), TimeSpan.FromSeconds(10));
-
-        private static bool TryRemove(string path)
-        {
-            try
-            {
-                Directory.Delete(path);
-            }
-            catch (DirectoryNotFoundException)
-            {
-                // Not there any more.
-            }
-            catch (IOException)
-            {
-                return false;
-            }
-            return true;
-        }
-    }
-
-    /// <summary>An interval, and what a busy machine adds to it.</summary>
-    private void WithinAnInterval(Func<bool> condition)
-    {
-        try
-        {
-            Eventually.True(condition, Interval + TimeSpan.FromSeconds(2));
-        }
-        catch (TimeoutException e)
-        {
-            throw new TimeoutException($"{e.Message}\n{_runs[^1].Error}{string.Join('\n', _api.Requests)}", e);
-        }
-    }
 }
 
-/// <summary>With pidfd.</summary>
-[Collection(nameof(KubernetesTests))]
-public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false);
-
 /// <summary>With bpf.</summary>
-[Collection(nameof(KubernetesTests))]
 public sealed class KubernetesBpfTests() : KubernetesTests(bpf: true);
