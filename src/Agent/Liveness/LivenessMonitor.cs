@@ -223,7 +223,7 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             {
                 if (_resetting[i] is { ResetAt: var at } connection && (at == 0 || now - at >= Refused))
                 {
-                    if (at != 0)
+                    if (at != 0 && !connection.IsClosing)
                     {
                         Apply(connection, LivenessEvent.ResetThere, now);
                     }
@@ -453,12 +453,12 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
 
     private void Vanish(WatchedScope scope, WatchedConnection connection)
     {
-        if (connection.ResetAt != 0)
-        {
-            Apply(connection, LivenessEvent.ResetThere, Now);
-        }
         if (!connection.IsClosing)
         {
+            if (connection.ResetAt != 0)
+            {
+                Apply(connection, LivenessEvent.ResetThere, Now);
+            }
             var now = Now;
             var lost = connection.Interval > 0 ? (now - connection.ProbedAt) / connection.Interval : 0;
             if ((!captures || !IsSeen(connection, now)) && connection.State.Phase == LivenessPhase.Probing)
@@ -572,6 +572,10 @@ internal sealed class LivenessMonitor(LivenessLog log, TimeProvider time, bool c
             }
         }
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
+        if (connection.IsClosing)
+        {
+            return;   // a reset that comes when either end is done cuts nothing short
+        }
         if (result.Reset == ResetKind.Certain)
         {
             Apply(connection, LivenessEvent.ResetThere, now);

@@ -80,6 +80,20 @@ public sealed class LivenessMonitorTests : IDisposable
         Assert.Equal(new Deaths(Probes: 0, Reset: 1), Count(1));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Reset_WhenAnEndIsDone_IsNoDeath(bool own)
+    {
+        Captured(1, own ? Client : Server, 1, TcpFlags.Fin | TcpFlags.Ack);
+        Captured(1.001, Server, own ? 1 : 2, TcpFlags.Rst | TcpFlags.Ack);
+        Assert.Equal(new Deaths(0, 0), Count(1.1));
+        _monitor.BeginNamespace(Namespace);
+        _monitor.EndNamespace(Namespace);
+
+        Assert.Equal(new Deaths(0, 0), Count(9));
+    }
+
     [Fact]
     public void Reset_BehindDataThatWasNotCaptured_IsADeathIfTheConnectionDoesNotGoOn()
     {
