@@ -1,6 +1,6 @@
 using System.CommandLine;
-using Keepalive.Simulator.Commands;
 using Keepalive.CommandLine;
+using Keepalive.Simulator.Commands;
 using Xunit;
 
 namespace Keepalive.Simulator.Tests.Commands;
