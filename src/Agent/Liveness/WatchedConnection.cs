@@ -76,4 +76,7 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 
     /// <summary>The frame it was last reported in.</summary>
     public long Frame { get; set; }
+
+    /// <summary>Its count of unanswered probes is known to be right.</summary>
+    public void Settle() => (Gaps, Uncertain) = (Scope.Gaps, 0);
 }

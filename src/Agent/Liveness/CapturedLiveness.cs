@@ -1,0 +1,136 @@
+using Keepalive.Agent.Capture;
+using Keepalive.Agent.Classify;
+using Keepalive.Linux.Packets;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Liveness;
+
+/// <summary>What captured packets say of connections.</summary>
+/// <remarks>Used under the monitor's lock.</remarks>
+internal sealed class CapturedLiveness(LivenessLedger ledger)
+{
+    /// <summary>How long packets of a connection that is gone may still be on their way here, in nanoseconds.</summary>
+    private const long Farewell = 2_000_000_000;
+
+    private readonly ProbeClassifier _classifier = new();
+    private readonly Dictionary<(int Scope, SocketEndpoint Local, SocketEndpoint Remote), WatchedConnection> _byName = [];
+    private readonly Dictionary<int, WatchedScope> _scopes = [];
+    private readonly Queue<(long At, WatchedConnection Connection)> _departed = new();
+
+    public void Enter(WatchedScope scope) => _scopes.Add(scope.Id, scope);
+
+    public void Enter(WatchedConnection connection) => _byName[Name(connection)] = connection;
+
+    public void Leave(WatchedScope scope) => _scopes.Remove(scope.Id);
+
+    /// <summary>The kernel no longer has it; what is captured of it for a while yet still counts.</summary>
+    public void Leave(WatchedConnection connection, long now) => _departed.Enqueue((now, connection));
+
+    /// <summary>Forgets connections that have been gone for some time.</summary>
+    public void ForgetDeparted(long now)
+    {
+        for (; _departed.TryPeek(out var first) && now - first.At > Farewell; _departed.Dequeue())
+        {
+            var name = Name(first.Connection);
+            if (_byName.TryGetValue(name, out var current) && ReferenceEquals(current, first.Connection))
+            {
+                _byName.Remove(name);
+                _classifier.Flows.Remove(FlowKey.Of(name.Local, name.Remote, name.Scope, out _));
+            }
+        }
+    }
+
+    /// <summary>Packets of a scope were dropped: until the kernel's counts are known, what seems to be unanswered may not be.</summary>
+    public void Missed(int scope)
+    {
+        if (_scopes.TryGetValue(scope, out var missed))
+        {
+            missed.Gaps++;
+        }
+    }
+
+    public void Take(in CapturedPacket packet)
+    {
+        if (TcpSegment.TryRead(packet.Link, packet.Data, packet.WireLength, out var segment) != FrameContent.Segment)
+        {
+            return;
+        }
+        var result = _classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope);
+        if (result.Kind == SegmentKind.Duplicate)
+        {
+            return;
+        }
+        if (_byName.TryGetValue((packet.Scope, segment.Source, segment.Destination), out var sender))
+        {
+            sender.SeenAt = packet.Time;
+            Sent(sender, in segment, in result, packet.Time);
+            sender.GapsBefore = sender.Scope.Gaps;
+        }
+        if (_byName.TryGetValue((packet.Scope, segment.Destination, segment.Source), out var receiver))
+        {
+            receiver.SeenAt = packet.Time;
+            Received(receiver, in segment, in result, packet.Time);
+            receiver.GapsBefore = receiver.Scope.Gaps;
+        }
+        if ((segment.Flags & (TcpFlags.Syn | TcpFlags.Ack)) == (TcpFlags.Syn | TcpFlags.Ack) && ledger.Pool.Out > 0
+            && IsLocal(packet.Scope, segment.Destination))
+        {
+            ledger.Answered(segment.Source, packet.Time);
+        }
+    }
+
+    private static (int Scope, SocketEndpoint Local, SocketEndpoint Remote) Name(WatchedConnection connection) =>
+        (connection.Scope.Id, connection.Local, connection.Remote);
+
+    private void Sent(WatchedConnection connection, in TcpSegment segment, in Classification result, long now)
+    {
+        var probes = result.Kind == SegmentKind.Probe ? result.Confirms ? 2 : 1 : 0;
+        for (probes += result is { Shows: not 0, Shown: SegmentKind.Probe } ? 1 : 0; probes > 0; probes--)
+        {
+            ledger.Probe(connection, now);
+            if (result.Confirms)
+            {
+                connection.Gaps = Math.Min(connection.Gaps, connection.GapsBefore);   // the first of the two is an earlier packet
+            }
+        }
+        connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
+        if (result.Reset != ResetKind.None)
+        {
+            ledger.Apply(connection, LivenessEvent.ResetHere, now);
+            connection.IsClosing = true;
+        }
+        connection.ResetAt = 0;
+    }
+
+    private void Received(WatchedConnection connection, in TcpSegment segment, in Classification result, long now)
+    {
+        if (result.Kind == SegmentKind.Reply)
+        {
+            ledger.Reply(connection, result.Confirms, result.RoundTrip);
+        }
+        if (result.IsHeard)
+        {
+            ledger.Apply(connection, LivenessEvent.Heard, now);
+            connection.Settle();
+            ledger.Answered(connection.Remote, now);
+        }
+        connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
+        if (connection.IsClosing)
+        {
+            // A reset that comes when either end is done cuts nothing short. A probe that a FIN overtakes (they are sent on different
+            // processors) finds no socket any more, and is answered by one.
+            return;
+        }
+        if (result.Reset == ResetKind.Certain)
+        {
+            ledger.Apply(connection, LivenessEvent.ResetThere, now);
+        }
+        else if (result.Reset == ResetKind.Likely && connection.ResetAt == 0)
+        {
+            ledger.AwaitReset(connection, now);   // what would make sure has more than a byte of payload and is not captured
+        }
+    }
+
+    /// <summary>Forwarded packets are another namespace's, where they are captured, too.</summary>
+    private bool IsLocal(int id, SocketEndpoint endpoint) => _scopes.TryGetValue(id, out var scope) && scope.LocalAddresses.Contains(endpoint.Address);
+}

@@ -1,0 +1,185 @@
+using System.Runtime.InteropServices;
+using Keepalive.Agent.Metrics;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Liveness;
+
+/// <summary>Enters what happens to connections: their states, what is counted, the endpoints in and out of the pool, the log.</summary>
+/// <remarks>Used under the monitor's lock.</remarks>
+internal sealed class LivenessLedger(LivenessLog log)
+{
+    private const long Millisecond = 1_000_000;
+
+    /// <summary>A reset that the kernel does not take it answers at once (RFC 5961, 3.2), and then the connection goes on.</summary>
+    private const long Refused = 1000 * Millisecond;
+
+    private readonly Dictionary<(string Policy, string Destination, string Namespace), RuleCounts> _counts = [];
+    private readonly List<long> _roundTrips = [];
+    private readonly List<WatchedConnection> _probing = [];
+    private readonly List<WatchedConnection> _resetting = [];
+
+    public EndpointPool Pool { get; } = new();
+
+    public LivenessLog Log => log;
+
+    /// <summary>A connection whose probes were unanswered when it was first seen.</summary>
+    public void EnterProbing(WatchedConnection connection) => _probing.Add(connection);
+
+    /// <summary>A probe was sent, captured or not.</summary>
+    public void Probe(WatchedConnection connection, long now)
+    {
+        Count(connection).Probes++;
+        var before = connection.State;
+        Apply(connection, LivenessEvent.ProbeSent, now);
+        connection.ProbedAt = now;
+        if (before.Phase != LivenessPhase.Probing && connection.State.Phase == LivenessPhase.Probing)
+        {
+            _probing.Add(connection);
+        }
+        if (before.Unanswered == 0)
+        {
+            connection.Settle();
+        }
+        else if (connection.IsUncertain)
+        {
+            connection.Uncertain++;
+        }
+        else
+        {
+            Count(connection).Unanswered++;   // the one before this
+        }
+    }
+
+    /// <summary>A reply was captured.</summary>
+    /// <param name="connection">Its receiver.</param>
+    /// <param name="shows">Whether it shows, too, that what it answers was a probe.</param>
+    /// <param name="roundTrip">Nanoseconds since the probe; negative where a clock that went back has measured nothing.</param>
+    public void Reply(WatchedConnection connection, bool shows, long roundTrip)
+    {
+        var counts = Count(connection);
+        counts.Replies++;
+        counts.Probes += shows ? 1 : 0;
+        if (roundTrip >= 0)
+        {
+            _roundTrips.Add(roundTrip);
+        }
+    }
+
+    /// <summary>A reset came that the kernel may not have taken.</summary>
+    public void AwaitReset(WatchedConnection connection, long now)
+    {
+        connection.ResetAt = now;
+        _resetting.Add(connection);
+    }
+
+    public void Apply(WatchedConnection connection, LivenessEvent what, long now)
+    {
+        var before = connection.State;
+        connection.State = before.After(what, connection.Limit);
+        if (connection.State.Phase != LivenessPhase.Dead || before.Phase == LivenessPhase.Dead)
+        {
+            return;
+        }
+        var counts = Count(connection);
+        counts.Dead[(int)connection.State.Cause]++;
+        counts.Unanswered += (connection.State.Unanswered > 0 ? 1 : 0) + connection.Uncertain;
+        log.Dead(connection);
+        if (connection.State.Cause == DeathCause.Probes)
+        {
+            if (Pool.TakeOut(connection.Endpoint, now))
+            {
+                log.Out(connection.Endpoint);
+            }
+            connection.Scope.Awaited[connection.Endpoint] = connection.Local;
+            connection.Scope.Version++;
+        }
+    }
+
+    /// <summary>What seemed to be unanswered while packets were dropped was unanswered: the kernel counts no less.</summary>
+    public void Confirm(WatchedConnection connection) => Count(connection).Unanswered += connection.Uncertain;
+
+    /// <summary>A far end has answered, or was heard of, at <paramref name="at"/>.</summary>
+    public void Answered(SocketEndpoint remote, long at)
+    {
+        foreach (var endpoint in Pool.Answered(remote, at))
+        {
+            log.Back(endpoint);
+        }
+    }
+
+    /// <summary>Finds connections whose next probe or end is overdue: what told of it was not captured.</summary>
+    public void CheckOverdue(long now)
+    {
+        for (var i = _probing.Count - 1; i >= 0; i--)
+        {
+            var connection = _probing[i];
+            if (connection.State.Phase != LivenessPhase.Probing)
+            {
+                Drop(_probing, i);
+            }
+            else if (connection is { Interval: > 0, IsUncertain: false, IsClosing: false } && now - connection.ProbedAt > (connection.Interval * 9 / 8) + (1000 * Millisecond))
+            {
+                Apply(connection, LivenessEvent.Overdue, now);
+            }
+        }
+        for (var i = _resetting.Count - 1; i >= 0; i--)
+        {
+            if (_resetting[i] is { ResetAt: var at } connection && (at == 0 || now - at >= Refused))
+            {
+                if (at != 0)
+                {
+                    ApplyReset(connection, now);
+                }
+                Drop(_resetting, i);
+            }
+        }
+    }
+
+    /// <summary>The reset that came was taken, or would have been answered by now.</summary>
+    public void ApplyReset(WatchedConnection connection, long now)
+    {
+        if (!connection.IsClosing)
+        {
+            Apply(connection, LivenessEvent.ResetThere, now);
+        }
+    }
+
+    /// <summary>Adds what was counted since the last time to the metrics.</summary>
+    public void Publish(MetricCatalogue metrics)
+    {
+        foreach (var ((policy, destination, ns), counts) in _counts)
+        {
+            Span<KeyValuePair<string, object?>> labels = [new("policy", policy), new("destination", destination), new("namespace", ns)];
+            metrics.Probes.Add(counts.Probes, labels);
+            metrics.ProbeReplies.Add(counts.Replies, labels);
+            metrics.ProbesUnanswered.Add(counts.Unanswered, labels);
+            foreach (var cause in (ReadOnlySpan<DeathCause>)[DeathCause.Probes, DeathCause.Reset, DeathCause.Timeout])
+            {
+                if (counts.Dead[(int)cause] > 0)
+                {
+                    metrics.ConnectionsDead.Add(counts.Dead[(int)cause], [.. labels, new("cause", cause.ToString().ToLowerInvariant())]);
+                }
+            }
+        }
+        _counts.Clear();
+        foreach (var roundTrip in _roundTrips)
+        {
+            metrics.ProbeRoundTrip.Record(roundTrip / 1e9);
+        }
+        _roundTrips.Clear();
+        log.EndPass();
+    }
+
+    private static void Drop(List<WatchedConnection> list, int index)
+    {
+        list[index] = list[^1];
+        list.RemoveAt(list.Count - 1);
+    }
+
+    private RuleCounts Count(WatchedConnection connection)
+    {
+        var (rule, ns) = (connection.Rule, connection.Scope.Workload);
+        ref var counts = ref CollectionsMarshal.GetValueRefOrAddDefault(_counts, (rule.Policy, rule.Destination, ns), out _);
+        return counts ??= new RuleCounts();
+    }
+}
