@@ -345,13 +345,14 @@ public sealed class ProbesTests : IDisposable
         var rules = new Dictionary<string, int>();
         var before = new Dictionary<(long Stream, bool FromFirst), List<TsharkSegment>>();
         var ignored = new HashSet<long>();
-        foreach (var segment in TsharkSegment.Read(file))
+        var all = TsharkSegment.Read(file);
+        foreach (var segment in all)
         {
             var sent = before.TryGetValue((segment.Stream, segment.FromFirst), out var a) ? a : before[(segment.Stream, segment.FromFirst)] = [];
             var received = before.TryGetValue((segment.Stream, !segment.FromFirst), out var b) ? b : before[(segment.Stream, !segment.FromFirst)] = [];
             string mine = ours.GetValueOrDefault(segment.Frame, "");
             string theirs = segment.IsKeepalive ? "probe" : segment.IsKeepaliveAck ? "reply" : "";
-            string? rule = mine == theirs ? mine.Length > 0 ? Same : null : Explain(segment, sent, received, mine, theirs, ignored);
+            string? rule = mine == theirs ? mine.Length > 0 ? Same : null : Explain(segment, sent, received, AnswerTo(segment, all), mine, theirs, ignored);
             if (rule is not null)
             {
                 rules[rule] = rules.GetValueOrDefault(rule) + 1;
@@ -366,18 +367,24 @@ public sealed class ProbesTests : IDisposable
         return rules;
     }
 
+    /// <summary>The first segment of the other end after one.</summary>
+    private static TsharkSegment? AnswerTo(TsharkSegment segment, IReadOnlyList<TsharkSegment> all) =>
+        all.FirstOrDefault(s => s.Frame > segment.Frame && s.Stream == segment.Stream && s.FromFirst != segment.FromFirst);
+
     /// <summary>Why tshark says otherwise, found from its own dissection alone.</summary>
     private static string Explain(
-        TsharkSegment segment, List<TsharkSegment> sent, List<TsharkSegment> received, string mine, string theirs, HashSet<long> ignored)
+        TsharkSegment segment, List<TsharkSegment> sent, List<TsharkSegment> received, TsharkSegment? later, string mine, string theirs, HashSet<long> ignored)
     {
         // Data acknowledged by the other end, of what this one has sent before.
         uint next = sent.Where(s => !s.IsOpenOrClose).Select(s => s.Sequence + (uint)s.Length).DefaultIfEmpty().Aggregate((x, y) => (int)(x - y) > 0 ? x : y);
-        bool unacknowledged = received.Count > 0 && (int)(next - received.Last(r => r.HasAck).Acknowledged) > 0;
+        var answer = received.LastOrDefault(r => r.HasAck);
+        bool unacknowledged = answer is not null && (int)(next - answer.Acknowledged) > 0;
         return (mine, theirs) switch
         {
-            ("windowProbe", _) when received.Last(r => r.HasAck).Window == 0 => WindowProbe,
+            ("windowProbe", _) when answer?.Window == 0 => WindowProbe,
+            ("windowProbe", "") when answer is null && later is { Window: 0 } => MidFlow,
             ("", "probe") when segment.Length == 1 && (unacknowledged || sent.Exists(s => s.Sequence == segment.Sequence && s.Length == 1)) => Retransmission,
-            ("", "reply") when ignored.Contains(received[^1].Frame) => AnswerToThat,
+            ("", "reply") when received.Count > 0 && ignored.Contains(received[^1].Frame) => AnswerToThat,
             ("probe", "") when !sent.Exists(s => s.Sequence + (uint)s.Length == segment.Sequence + 1) => MidFlow,
             ("reply", "") when sent.Count > 0 && sent[^1].Window != segment.Window => WindowChanged,
             ("reply", "") when sent.Count == 0 || !sent.Exists(s => s.Sequence + (uint)s.Length == segment.Sequence) => MidFlow,
