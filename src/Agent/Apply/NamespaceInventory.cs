@@ -2,7 +2,7 @@ using Keepalive.Linux;
 using Keepalive.Linux.Namespaces;
 using Keepalive.Linux.Processes;
 
-namespace Keepalive.Agent.Apply.Pidfd;
+namespace Keepalive.Agent.Apply;
 
 /// <summary>Which namespaces are held: those something other than the agent lives in, and none a moment longer.</summary>
 /// <param name="processes">Who lives where.</param>

@@ -1,6 +1,6 @@
 using Keepalive.Linux.Processes;
 
-namespace Keepalive.Agent.Apply.Pidfd;
+namespace Keepalive.Agent.Apply;
 
 /// <summary>What is known of a descriptor number of a process.</summary>
 internal enum DescriptorKind : byte

@@ -1,6 +1,6 @@
 using Keepalive.Linux.Processes;
 
-namespace Keepalive.Agent.Apply.Pidfd;
+namespace Keepalive.Agent.Apply;
 
 /// <summary>The node's processes by network namespace, kept up to date at the price of a directory listing.</summary>
 /// <remarks>

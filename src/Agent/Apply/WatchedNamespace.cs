@@ -1,7 +1,7 @@
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Namespaces;
 
-namespace Keepalive.Agent.Apply.Pidfd;
+namespace Keepalive.Agent.Apply;
 
 /// <summary>A namespace that is held open, and the sockets tracked in it.</summary>
 internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle) : IDisposable

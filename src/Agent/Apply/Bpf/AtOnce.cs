@@ -1,4 +1,3 @@
-using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 using Keepalive.Config;

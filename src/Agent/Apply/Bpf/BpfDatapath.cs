@@ -19,18 +19,12 @@ namespace Keepalive.Agent.Apply.Bpf;
 ///   iter/task ──► namespaces ──► iter/tcp: read ──► match, judge ──► iter/tcp: apply ────┘
 ///                     │ gated by their connection counters
 /// </code>
-/// A namespace is read only when its connection counters moved, the policy changed, a socket waits for another try or has other values than it was
-/// left with, or for want of all that once in <see cref="DumpPeriod"/>. The values of all sockets that processes hold are looked at once in
-/// <see cref="AuditPeriod"/>, in one walk over the node's descriptors.
+/// A namespace is read only when something may have changed in it (<see cref="NamespaceUpkeep"/>) or a socket has other values than it was left with.
+/// The values of all sockets that processes hold are looked at once in <see cref="NamespaceUpkeep.AuditPeriod"/>, in one walk over the node's
+/// descriptors.
 /// </remarks>
 internal sealed class BpfDatapath : IDatapath
 {
-    /// <summary>Every tracked socket's values are read at least this often.</summary>
-    public static readonly TimeSpan AuditPeriod = PidfdDatapath.AuditPeriod;
-
-    /// <summary>Every namespace is read at least this often.</summary>
-    public static readonly TimeSpan DumpPeriod = PidfdDatapath.DumpPeriod;
-
     /// <summary>A policy that did not fit is tried again after 1, 2, 4, … and at most two to the power of this many passes.</summary>
     private const int MostAttemptsApart = 6;
 
@@ -38,7 +32,6 @@ internal sealed class BpfDatapath : IDatapath
 
     private readonly TimeProvider _time;
     private readonly KernelPrograms _kernel;
-    private readonly bool _looksEverywhere;
     private readonly bool _listedOnly;
     private readonly bool _listsProcesses;
     private readonly StateFile? _state;
@@ -46,6 +39,7 @@ internal sealed class BpfDatapath : IDatapath
     private readonly ProcessTable _processes = new();
     private readonly ProcessList _processList;
     private readonly NamespaceInventory _namespaces;
+    private readonly NamespaceUpkeep _upkeep;
     private readonly NamespaceThread _thread = new();
     private readonly SocketLedger _ledger;
     private readonly PlanRunner _runner;
@@ -80,15 +74,16 @@ internal sealed class BpfDatapath : IDatapath
         _time = time;
         _auditedAt = time.GetTimestamp();
         _kernel = kernel;
-        _looksEverywhere = only.Count == 0;
+        var looksEverywhere = only.Count == 0;
         // The programs see the connections of the whole cgroup: what the agent itself does not see is not its business.
         // Where some are left alone, whether one is has to be known before its first connection is set.
-        _listedOnly = !_looksEverywhere || exempts is not null || !ProcFs.SeesWholeNode();
-        _listsProcesses = _looksEverywhere || exempts is not null;
+        _listedOnly = !looksEverywhere || exempts is not null || !ProcFs.SeesWholeNode();
+        _listsProcesses = looksEverywhere || exempts is not null;
         _state = state;
         _inherited = inherited;
         _processList = new ProcessList(kernel);
         _namespaces = new NamespaceInventory(_processes, only, exempts);
+        _upkeep = new NamespaceUpkeep(time, _processes, _namespaces, inherited, state, looksEverywhere);
         _ledger = new SocketLedger(state, inherited);
         _runner = new PlanRunner(kernel, _thread, _ledger);
         _spread = new SpreadPlans(time, _runner);
@@ -128,7 +123,7 @@ internal sealed class BpfDatapath : IDatapath
                 break;
             }
             var here = pass.In(watched);
-            if (MustRead(watched, here, out var activity))
+            if (_upkeep.MustDump(watched, here, out var activity))
             {
                 try
                 {
@@ -144,20 +139,11 @@ internal sealed class BpfDatapath : IDatapath
             }
         }
         var waited = _spread.Apply(pass);
-        if (scope.Full && !scope.DryRun && _looksEverywhere && failures == 0)
-        {
-            DropInherited();
-        }
-        if (scope.Full)
-        {
-            _inherited.Arriving.Clear();
-        }
         if (failures == 0)
         {
             _atOnce?.EndPass();
         }
-        _state?.Confirm();
-        _state?.CompactWhenWorthwhile(Remembered);
+        _upkeep.EndPass(scope, failures);
         return new PassSummary
         {
             Namespaces = _namespaces.Watched.Count,
@@ -252,20 +238,13 @@ internal sealed class BpfDatapath : IDatapath
         {
             _processes.Take(_processList.Read());
         }
-        _namespaces.Update(gone =>
-        {
-            foreach (var socket in gone.Sockets.Values)
-            {
-                Forget(socket);
-            }
-            sink.NamespaceGone(gone.Inode);
-        });
+        _upkeep.Update(sink);
     }
 
     /// <summary>Has namespaces read in which an application has changed a socket's values: nothing else tells.</summary>
     private void Audit(PassContext pass)
     {
-        if (!pass.Scope.Full && _time.GetElapsedTime(_auditedAt) < AuditPeriod)
+        if (!pass.Scope.Full && _time.GetElapsedTime(_auditedAt) < NamespaceUpkeep.AuditPeriod)
         {
             return;
         }
@@ -284,18 +263,6 @@ internal sealed class BpfDatapath : IDatapath
         }
     }
 
-    private bool MustRead(WatchedNamespace watched, PassContext pass, out TcpActivity activity)
-    {
-        // Counted before the reading: a connection made between the two is seen by both, and only costs another look.
-        activity = watched.Handle.Counters.Read();
-        return pass.Scope.Full
-            || !ReferenceEquals(watched.ComparedWith, pass.Policy)
-            || (pass.Scope.WantsTimers(watched.Inode) && watched.Sockets.Count > 0)
-            || activity != watched.Activity
-            || watched.NextTry <= pass.Number
-            || _time.GetTimestamp() >= watched.DumpAt;
-    }
-
     private int PassNamespace(WatchedNamespace watched, TcpActivity activity, IReadOnlyDictionary<ulong, int> owners, PassContext pass)
     {
         watched.Dumps++;
@@ -306,10 +273,7 @@ internal sealed class BpfDatapath : IDatapath
         {
             BpfIterator.Read<BpfAbi.ka_socket, SocketVisitor>(run, ref visitor);
         }
-        watched.ComparedWith = pass.Policy;
-        watched.Activity = activity;
-        watched.DumpAt = NextReading(watched);
-        DropUnseen(watched);
+        _upkeep.Dumped(watched, pass.Policy, activity);
         _spread.Collect(_changes, pass.Scope);
         _runner.Run(CollectionsMarshal.AsSpan(_changes), pass.Scope);
         watched.NextTry = long.MaxValue;
@@ -324,63 +288,6 @@ internal sealed class BpfDatapath : IDatapath
         }
         pass.Sink.EndNamespace(watched.Inode);
         return visitor.Count;
-    }
-
-    /// <summary>A period from now; less after the first reading, so that namespaces found together are not read together.</summary>
-    private long NextReading(WatchedNamespace watched)
-    {
-        const int shares = 64;
-        var period = DumpPeriod.TotalSeconds * _time.TimestampFrequency;
-        return _time.GetTimestamp() + (long)(watched.Dumps > 1 ? period : period * (1 + (watched.Inode % shares)) / shares);
-    }
-
-    private void DropUnseen(WatchedNamespace watched)
-    {
-        foreach (var (cookie, socket) in watched.Sockets)
-        {
-            // A socket that no rule selects and of which nothing is remembered needs no place here either.
-            var idle = socket is { Rule: null, Memory: null, Unsettled: false, Replaced: null };
-            if (socket.SeenInDump != watched.Dumps || idle)
-            {
-                watched.Sockets.Remove(cookie);
-                Forget(socket);
-            }
-        }
-    }
-
-    private void Forget(TrackedSocket socket)
-    {
-        socket.Gone = true;
-        if (socket.Memory is not null)
-        {
-            _state?.Note(socket.Namespace, socket.Cookie, null);
-        }
-    }
-
-    /// <summary>After a pass over everything, what was inherited and not met is of sockets that are gone.</summary>
-    private void DropInherited()
-    {
-        foreach (var (netns, cookie) in _inherited.Keys)
-        {
-            _state?.Note(netns, cookie, null);
-        }
-        _inherited.Clear();
-    }
-
-    private Dictionary<(ulong, ulong), SocketMemory> Remembered()
-    {
-        var known = new Dictionary<(ulong, ulong), SocketMemory>(_inherited);
-        foreach (var watched in _namespaces.Watched)
-        {
-            foreach (var socket in watched.Sockets.Values)
-            {
-                if (socket.Memory is { } memory)
-                {
-                    known[(socket.Namespace, socket.Cookie)] = memory;
-                }
-            }
-        }
-        return known;
     }
 
     private readonly struct LastLook(WatchedNamespace watched, StateFile state) : IBpfRecordVisitor<BpfAbi.ka_socket>

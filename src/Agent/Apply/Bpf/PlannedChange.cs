@@ -1,4 +1,3 @@
-using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Sockets;
 

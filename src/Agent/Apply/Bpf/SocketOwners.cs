@@ -1,4 +1,3 @@
-using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;

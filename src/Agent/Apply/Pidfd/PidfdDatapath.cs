@@ -7,25 +7,17 @@ namespace Keepalive.Agent.Apply.Pidfd;
 
 /// <summary>sock_diag to see sockets, pidfd_getfd to reach them (Linux 5.6). Works on any cgroup version and inside a user namespace.</summary>
 /// <remarks>
-/// A namespace is dumped only when its connection counters moved, the policy changed, a socket waits for another try, or for want of all that
-/// once in <see cref="DumpPeriod"/>; values are re-read in rotation, each once in <see cref="AuditPeriod"/>.
+/// A namespace is dumped only when something may have changed in it (<see cref="NamespaceUpkeep"/>); values are re-read in rotation, each once in
+/// <see cref="NamespaceUpkeep.AuditPeriod"/>.
 /// </remarks>
 internal sealed class PidfdDatapath : IDatapath
 {
-    /// <summary>Every tracked socket's values are read at least this often.</summary>
-    public static readonly TimeSpan AuditPeriod = TimeSpan.FromSeconds(50);
-
-    /// <summary>Every namespace is dumped at least this often. A dump walks the whole node's table; that something came or went is told by
-    /// the counters, and that a socket is gone also by the reading of its values.</summary>
-    public static readonly TimeSpan DumpPeriod = TimeSpan.FromMinutes(10);
-
     private readonly TimeProvider _time;
-    private readonly bool _looksEverywhere;
-    private readonly StateFile? _state;
     private readonly InheritedSockets _inherited;
     private readonly ProcessTable _processes = new();
     private readonly MountSurvey _mounts = new();
     private readonly NamespaceInventory _namespaces;
+    private readonly NamespaceUpkeep _upkeep;
     private readonly SocketApplier _applier;
     private readonly BulkSpread _bulk;
     private readonly ValueAudit _audit;
@@ -46,14 +38,13 @@ internal sealed class PidfdDatapath : IDatapath
         NamespaceExemption? exempts = null)
     {
         _time = time;
-        _looksEverywhere = only.Count == 0;
-        _state = state;
         _inherited = inherited;
         _namespaces = new NamespaceInventory(_processes, only, exempts);
+        _upkeep = new NamespaceUpkeep(time, _processes, _namespaces, inherited, state, looksEverywhere: only.Count == 0);
         _applier = new SocketApplier(new SocketLedger(state, inherited));
         var owners = new OwnerSearch(_processes, _mounts);
         _bulk = new BulkSpread(time, owners, _applier);
-        _audit = new ValueAudit(time, AuditPeriod, owners, _applier);
+        _audit = new ValueAudit(time, NamespaceUpkeep.AuditPeriod, owners, _applier);
         _settlement = new Settlement(owners, _applier, _bulk);
         _mountsReadAt = time.GetTimestamp();
     }
@@ -73,7 +64,7 @@ internal sealed class PidfdDatapath : IDatapath
                 break;
             }
             var here = pass.In(watched);
-            if (MustDump(watched, here, out var activity))
+            if (_upkeep.MustDump(watched, here, out var activity))
             {
                 try
                 {
@@ -90,16 +81,7 @@ internal sealed class PidfdDatapath : IDatapath
         }
         _audit.Read(pass, lost => LookForAgain(lost, pass));
         var waited = _bulk.Apply(pass);
-        if (scope.Full && !scope.DryRun && _looksEverywhere && failures == 0)
-        {
-            DropInherited();
-        }
-        if (scope.Full)
-        {
-            _inherited.Arriving.Clear();
-        }
-        _state?.Confirm();
-        _state?.CompactWhenWorthwhile(Remembered);
+        _upkeep.EndPass(scope, failures);
         return new PassSummary
         {
             Namespaces = _namespaces.Watched.Count,
@@ -118,32 +100,13 @@ internal sealed class PidfdDatapath : IDatapath
     /// <summary>Finds out which processes and namespaces there are.</summary>
     private void LookAround(ISocketSink sink)
     {
-        if (_time.GetElapsedTime(_mountsReadAt) > AuditPeriod)
+        if (_time.GetElapsedTime(_mountsReadAt) > NamespaceUpkeep.AuditPeriod)
         {
             _mounts.Refresh();
             _mountsReadAt = _time.GetTimestamp();
         }
         _processes.Scan();
-        _namespaces.Update(gone =>
-        {
-            foreach (var socket in gone.Sockets.Values)
-            {
-                Forget(socket);
-            }
-            sink.NamespaceGone(gone.Inode);
-        });
-    }
-
-    private bool MustDump(WatchedNamespace watched, PassContext pass, out TcpActivity activity)
-    {
-        // Read before the dump: a connection made between the two is seen by both, and only costs another look.
-        activity = watched.Handle.Counters.Read();
-        return pass.Scope.Full
-            || !ReferenceEquals(watched.ComparedWith, pass.Policy)
-            || activity != watched.Activity
-            || watched.NextTry <= pass.Number
-            || (pass.Scope.WantsTimers(watched.Inode) && watched.Sockets.Count > 0)
-            || _time.GetTimestamp() >= watched.DumpAt;
+        _upkeep.Update(sink);
     }
 
     private int PassNamespace(WatchedNamespace watched, TcpActivity activity, PassContext pass)
@@ -153,10 +116,7 @@ internal sealed class PidfdDatapath : IDatapath
         var visitor = new DumpVisitor(watched, pass, _inherited, _audit);
         // The idle clock decides the order of a bulk, which only a new namespace or policy brings; it makes a dump half as dear again.
         watched.Handle.Diag.Dump(pass.Scope.States, details: visitor.Compares || pass.Scope.WantsTimers(watched.Inode), ref visitor);
-        watched.ComparedWith = pass.Policy;
-        watched.Activity = activity;
-        watched.DumpAt = NextDump(watched);
-        DropUnseen(watched);
+        _upkeep.Dumped(watched, pass.Policy, activity);
         _settlement.Settle(watched, pass);
         foreach (var socket in watched.Sockets.Values)
         {
@@ -164,14 +124,6 @@ internal sealed class PidfdDatapath : IDatapath
         }
         pass.Sink.EndNamespace(watched.Inode);
         return visitor.Count;
-    }
-
-    /// <summary>A period from now; less after the first dump, so that namespaces found together are not dumped together.</summary>
-    private long NextDump(WatchedNamespace watched)
-    {
-        const int shares = 64;
-        var period = DumpPeriod.TotalSeconds * _time.TimestampFrequency;
-        return _time.GetTimestamp() + (long)(watched.Dumps > 1 ? period : period * (1 + (watched.Inode % shares)) / shares);
     }
 
     /// <summary>A socket the audit did not find was closed, or is known by another descriptor now: the next dump tells.</summary>
@@ -183,55 +135,5 @@ internal sealed class PidfdDatapath : IDatapath
         {
             watched.NextTry = pass.Number + 1;
         }
-    }
-
-    private void DropUnseen(WatchedNamespace watched)
-    {
-        foreach (var (cookie, socket) in watched.Sockets)
-        {
-            // A socket that no rule selects and of which nothing is remembered needs no place here either.
-            var idle = socket is { Rule: null, Memory: null, Unsettled: false, Replaced: null };
-            if (socket.SeenInDump != watched.Dumps || idle)
-            {
-                watched.Sockets.Remove(cookie);
-                Forget(socket);
-            }
-        }
-    }
-
-    private void Forget(TrackedSocket socket)
-    {
-        socket.Gone = true;
-        _processes.Find(socket.Pid)?.Forget(socket.Descriptor);
-        if (socket.Memory is not null)
-        {
-            _state?.Note(socket.Namespace, socket.Cookie, null);
-        }
-    }
-
-    /// <summary>After a pass over everything, what was inherited and not met is of sockets that are gone.</summary>
-    private void DropInherited()
-    {
-        foreach (var (netns, cookie) in _inherited.Keys)
-        {
-            _state?.Note(netns, cookie, null);
-        }
-        _inherited.Clear();
-    }
-
-    private Dictionary<(ulong, ulong), SocketMemory> Remembered()
-    {
-        var known = new Dictionary<(ulong, ulong), SocketMemory>(_inherited);
-        foreach (var watched in _namespaces.Watched)
-        {
-            foreach (var socket in watched.Sockets.Values)
-            {
-                if (socket.Memory is { } memory)
-                {
-                    known[(socket.Namespace, socket.Cookie)] = memory;
-                }
-            }
-        }
-        return known;
     }
 }
