@@ -34,11 +34,15 @@ internal static class Judge
         var found = memory?.Found ?? current;
         if (rule is null)
         {
-            return new Verdict(current == found ? SocketOutcome.Unmanaged : SocketOutcome.Restored, found, null);
+            return new Verdict(current == found ? SocketOutcome.Unmanaged : SocketOutcome.Restored, Settable(found, current), null);
         }
-        return Applies(found, rule, rule.Existing ?? agentDefault)
-            ? new Verdict(SocketOutcome.Managed, Target(found, rule.Settings), SocketMemory.OfAgent(found, Target(found, rule.Settings)))
-            : new Verdict(SocketOutcome.Kept, found, SocketMemory.OfKept(found));
+        if (!Applies(found, rule, rule.Existing ?? agentDefault))
+        {
+            var own = Settable(found, current);
+            return new Verdict(SocketOutcome.Kept, own, SocketMemory.OfKept(own));
+        }
+        var target = Settable(Target(found, rule.Settings), current);
+        return new Verdict(SocketOutcome.Managed, target, SocketMemory.OfAgent(found, target));
     }
 
     /// <summary>Whether the policy's values replace the application's own first setting.</summary>
@@ -55,4 +59,17 @@ internal static class Judge
         settings.Time ?? found.Time,
         settings.Interval ?? found.Interval,
         settings.Probes ?? found.Probes);
+
+    /// <summary>What a socket that has <paramref name="current"/> can be given of <paramref name="wanted"/>: values of a sysctl may be beyond
+    /// those a socket can have of its own, and once it has its own there is no way back to the sysctl's.</summary>
+    private static KeepaliveOptions Settable(KeepaliveOptions wanted, KeepaliveOptions current)
+    {
+        return new KeepaliveOptions(
+            wanted.Enabled,
+            Within(wanted.Time, current.Time, KeepaliveSettings.MaxTime),
+            Within(wanted.Interval, current.Interval, KeepaliveSettings.MaxInterval),
+            Within(wanted.Probes, current.Probes, KeepaliveSettings.MaxProbes));
+
+        static int Within(int wanted, int current, int most) => wanted == current ? wanted : Math.Clamp(wanted, 1, most);
+    }
 }

@@ -224,6 +224,12 @@ static __always_inline int set_option(struct bpf_sock_ops *ops, int level, int n
     return bpf_setsockopt(ops, level, name, &number, sizeof number);
 }
 
+// Whether a socket can have it of its own: a sysctl's value may be any.
+static __always_inline _Bool is_settable(__u32 seconds)
+{
+    return seconds >= 1 && seconds <= MAX_SECONDS;
+}
+
 // Interval, probes, on, time: in this order idle time already spent counts. Time is written last even if equal, as switching on has armed
 // the timer with the full time. (net/ipv4/tcp.c, __tcp_sock_set_keepidle_locked)
 static __always_inline int set_established(struct bpf_sock_ops *ops, const struct ka_values *from, const struct ka_values *to)
@@ -235,7 +241,7 @@ static __always_inline int set_established(struct bpf_sock_ops *ops, const struc
         error = set_option(ops, IPPROTO_TCP, TCP_KEEPCNT, to->probes);
     if (!error && !(from->flags & KA_ON))
         error = set_option(ops, SOL_SOCKET, SO_KEEPALIVE, 1);
-    if (!error && (!(from->flags & KA_ON) || from->time != to->time))
+    if (!error && (from->time != to->time || (!(from->flags & KA_ON) && is_settable(to->time))))
         error = set_option(ops, IPPROTO_TCP, TCP_KEEPIDLE, to->time);
     return error;
 }
@@ -340,10 +346,10 @@ int ka_own_setting(struct bpf_sockopt *ctx)
             own = &memory->found;
             if (level == SOL_SOCKET) {
                 own->flags = value ? own->flags | KA_ON : own->flags & ~KA_ON;
-            } else if (name == TCP_KEEPIDLE && value >= 1 && value <= MAX_SECONDS) {
+            } else if (name == TCP_KEEPIDLE && is_settable(value)) {
                 own->time = value;
                 own->flags |= KA_OWN_TIME;
-            } else if (name == TCP_KEEPINTVL && value >= 1 && value <= MAX_SECONDS) {
+            } else if (name == TCP_KEEPINTVL && is_settable(value)) {
                 own->interval = value;
                 own->flags |= KA_OWN_INTERVAL;
             } else if (name == TCP_KEEPCNT && value >= 1 && value <= MAX_PROBES) {
@@ -460,7 +466,7 @@ static __always_inline int write_values(struct tcp_sock *tp, const struct ka_val
         error = write_option(tp, IPPROTO_TCP, TCP_KEEPCNT, to->probes);
     if (!error && switches && on)
         error = write_option(tp, SOL_SOCKET, SO_KEEPALIVE, 1);
-    if (!error && ((switches && on) || from->time != to->time))
+    if (!error && (from->time != to->time || (switches && on && is_settable(to->time))))
         error = write_option(tp, IPPROTO_TCP, TCP_KEEPIDLE, to->time);
     return error;
 }

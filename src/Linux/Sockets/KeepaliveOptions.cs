@@ -2,7 +2,7 @@ namespace Keepalive.Linux.Sockets;
 
 /// <summary>The four keepalive options of a TCP socket as getsockopt(2) reports them (tcp(7), socket(7)).</summary>
 /// <param name="Enabled">SO_KEEPALIVE.</param>
-/// <param name="Time">TCP_KEEPIDLE in seconds, 1–32767; the namespace's tcp_keepalive_time where the socket has none of its own.</param>
+/// <param name="Time">TCP_KEEPIDLE in seconds, 1–32767; the namespace's tcp_keepalive_time, of any value, where the socket has none of its own.</param>
 /// <param name="Interval">TCP_KEEPINTVL in seconds, 1–32767; likewise.</param>
 /// <param name="Probes">TCP_KEEPCNT, 1–127; likewise.</param>
 /// <remarks>getsockopt cannot tell "unset" from "set to the sysctl's value" (net/ipv4/tcp.c, do_tcp_getsockopt).</remarks>

@@ -177,6 +177,27 @@ public abstract class ApplyingTests : IDisposable
     }
 
     [Fact]
+    public void Pass_SysctlsBeyondWhatASocketCanHave_StayOrAreGivenBackAsFarAsTheKernelTakesThem()
+    {
+        Assert.Equal(0, _lab.Client.Run("sysctl", "-qw", "net.ipv4.tcp_keepalive_time=100000", "net.ipv4.tcp_keepalive_intvl=40000").ExitCode);
+        var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "");
+        _rig.Pass();
+        Assert.Equal(new KeepaliveValues(true, 100000, 40000, 9), _lab.Client.Get(id));
+        Assert.Equal(SocketOutcome.Managed, _rig.Records[_lab.Client.Cookie(id)].Outcome);
+
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+        _rig.Pass();
+        Assert.Equal(new KeepaliveValues(true, 700, 10, 20), _lab.Client.Get(id));
+
+        _rig.Restart();
+        _rig.Policy = PolicySnapshot.Empty;
+        _rig.Pass(new PassScope { Full = true, Last = true });
+        Assert.Equal(SocketOutcome.Restored, _rig.Records[_lab.Client.Cookie(id)].Outcome);
+        Assert.Equal(new KeepaliveValues(false, 32767, 32767, 9), _lab.Client.Get(id));
+    }
+
+    [Fact]
     public void Pass_DryRun_TellsAndChangesNothing()
     {
         var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);

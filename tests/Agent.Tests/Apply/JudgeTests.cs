@@ -40,6 +40,14 @@ public sealed class JudgeTests
     [InlineData("agent on,300,75,9 on,300,75,9", "on,300,75,9", "", "tighten", "Unmanaged", "on,300,75,9", "")]
     [InlineData("kept on,60,75,9", "on,60,75,9", "", "tighten", "Unmanaged", "on,60,75,9", "")]
 
+    // A sysctl's values may be beyond what a socket can have of its own: they stay as long as nothing else is asked for, and cannot be given back.
+    [InlineData("", "off,100000,0,200", "-/-/-", "tighten", "Managed", "on,100000,0,200", "agent off,100000,0,200")]
+    [InlineData("", "off,100000,40000,200", "60/10/6", "tighten", "Managed", "on,60,10,6", "agent off,100000,40000,200")]
+    [InlineData("agent off,100000,40000,200 on,60,10,6", "on,60,10,6", "", "tighten", "Restored", "off,32767,32767,127", "")]
+    [InlineData("agent off,100000,0,200 on,60,0,200", "on,60,0,200", "", "tighten", "Restored", "off,32767,0,200", "")]
+    [InlineData("agent off,100000,75,9 on,60,10,6", "on,60,10,6", "-/10/6", "tighten", "Managed", "on,32767,10,6", "agent off,100000,75,9")]
+    [InlineData("agent on,100000,75,9 on,60,10,6", "on,60,10,6", "60/10/6", "keep", "Kept", "on,32767,75,9", "kept on,32767,75,9")]
+
     // Changed by somebody else: the application's from then on.
     [InlineData("agent off,7200,75,9 on,60,10,6", "on,61,10,6", "700/10/20", "replace", "Application", "on,61,10,6", "application")]
     [InlineData("agent off,7200,75,9 on,60,10,6", "off,60,10,6", "60/10/6", "replace", "Application", "off,60,10,6", "application")]

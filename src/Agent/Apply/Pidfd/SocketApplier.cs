@@ -1,5 +1,6 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
+using Keepalive.Config;
 using Keepalive.Linux;
 using Keepalive.Linux.Sockets;
 
@@ -52,7 +53,8 @@ internal sealed class SocketApplier(SocketLedger ledger)
     /// <summary>Writes only what differs, in the order that lets idle time already spent count; returns 0 or an errno.</summary>
     /// <remarks>
     /// SO_KEEPALIVE arms the timer with the full time; TCP_KEEPIDLE after it re-arms it with what is left (net/ipv4/tcp.c,
-    /// __tcp_sock_set_keepidle_locked). So switching on always writes TCP_KEEPIDLE last, equal or not.
+    /// __tcp_sock_set_keepidle_locked). So switching on always writes TCP_KEEPIDLE last, equal or not, unless it is a sysctl's value that no
+    /// socket can have of its own.
     /// </remarks>
     private static int WriteOptions(in DuplicatedSocket descriptor, KeepaliveOptions from, KeepaliveOptions to)
     {
@@ -74,7 +76,7 @@ internal sealed class SocketApplier(SocketLedger ledger)
         {
             errno = descriptor.TrySetEnabled(true);
         }
-        if (errno == 0 && (switchesOn || from.Time != to.Time))
+        if (errno == 0 && (from.Time != to.Time || (switchesOn && to.Time is >= 1 and <= KeepaliveSettings.MaxTime)))
         {
             errno = descriptor.TrySetTime(to.Time);
         }
