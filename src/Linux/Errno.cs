@@ -27,6 +27,7 @@ public static class Errno
     public const int EOPNOTSUPP = 95;
     public const int ENETDOWN = 100;
     public const int ENOBUFS = 105;
+    public const int EDQUOT = 122;
 
     /// <summary>The symbolic name where this program knows it, else <c>errno N</c>.</summary>
     public static string Name(int errno) => errno switch
@@ -55,6 +56,7 @@ public static class Errno
         EOPNOTSUPP => nameof(EOPNOTSUPP),
         ENETDOWN => nameof(ENETDOWN),
         ENOBUFS => nameof(ENOBUFS),
+        EDQUOT => nameof(EDQUOT),
         _ => $"errno {errno}",
     };
 }

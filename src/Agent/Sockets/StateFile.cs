@@ -141,12 +141,26 @@ internal sealed class StateFile : IDisposable
         }
     }
 
-    /// <summary>Starts a new file with what is known and puts it in the place of the old one.</summary>
+    /// <summary>Starts a new file with what is known and puts it in the place of the old one. Where there is no room for both, the old one is gone on
+    /// with: what was set can be given back all the same.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="bootId">This boot's id.</param>
+    /// <param name="known">What <see cref="Load"/> has read of it.</param>
     /// <exception cref="LinuxException">The directory cannot be written to.</exception>
     public static StateFile Create(string path, string bootId, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory> known)
     {
         var arriving = known is InheritedSockets inherited ? Arriving(inherited.Arriving) : "";
-        var file = new StateFile(path, bootId, WriteNew(path, bootId, known, arriving)) { _arriving = arriving };
+        AppendLog log;
+        try
+        {
+            log = WriteNew(path, bootId, known, arriving);
+        }
+        catch (LinuxException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT && Encoding.UTF8.GetBytes(Magic + bootId + "\n") is var head
+            && File.Exists(path) && File.ReadAllBytes(path) is var old && old.AsSpan().StartsWith(head))
+        {
+            log = AppendLog.Continue(path, old.AsSpan().LastIndexOf((byte)'\n') + 1);
+        }
+        var file = new StateFile(path, bootId, log) { _arriving = arriving };
         file._compactedLength = file._log.Length;
         return file;
     }
@@ -247,6 +261,7 @@ internal sealed class StateFile : IDisposable
         catch
         {
             log.Dispose();
+            File.Delete(path + ".new");
             throw;
         }
     }
@@ -293,7 +308,7 @@ internal sealed class StateFile : IDisposable
     private static KeepaliveSettings? ParseSettings(string text)
     {
         var parts = text.Split(',');
-        return parts.Length == 3 && TryParse(parts[0], 32767, out var time) && TryParse(parts[1], 32767, out var interval) && TryParse(parts[2], 127, out var probes)
+        return parts.Length == 3 && TryParse(parts[0], KeepaliveSettings.MaxTime, out var time) && TryParse(parts[1], KeepaliveSettings.MaxInterval, out var interval) && TryParse(parts[2], KeepaliveSettings.MaxProbes, out var probes)
             ? new KeepaliveSettings(time, interval, probes)
             : null;
 
@@ -309,7 +324,7 @@ internal sealed class StateFile : IDisposable
         var parts = text.Split(',');
         return parts.Length == 4 && parts[0] is "on" or "off"
             && int.TryParse(parts[1], out var time) && int.TryParse(parts[2], out var interval) && int.TryParse(parts[3], out var probes)
-            && time is > 0 and <= 32767 && interval is > 0 and <= 32767 && probes is > 0 and <= 127
+            && time >= 0 && interval >= 0 && probes >= 0   // a sysctl's are beyond what a socket can have of its own
             ? new KeepaliveOptions(parts[0] == "on", time, interval, probes)
             : null;
     }

@@ -32,6 +32,20 @@ public sealed unsafe class AppendLog : IDisposable
         return new AppendLog(file, path);
     }
 
+    /// <summary>Goes on with the file at <paramref name="path"/> behind its first <paramref name="length"/> bytes; what follows them is cut off.</summary>
+    /// <exception cref="LinuxException">It cannot be opened or cut.</exception>
+    public static AppendLog Continue(string path, long length)
+    {
+        var file = FileDescriptor.TryOpen(path, Unistd.O_RDWR, out var errno) ?? throw new LinuxException($"open {path}", errno);
+        if (Unistd.ftruncate(file, length) < 0)
+        {
+            errno = Marshal.GetLastPInvokeError();
+            file.Dispose();
+            throw new LinuxException($"truncate {path}", errno);
+        }
+        return new AppendLog(file, path) { Length = length };
+    }
+
     /// <summary>Appends <paramref name="bytes"/>, all or nothing.</summary>
     /// <exception cref="LinuxException">The file system is full; nothing was appended.</exception>
     public void Append(ReadOnlySpan<byte> bytes)

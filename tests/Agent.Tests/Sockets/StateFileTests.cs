@@ -46,6 +46,7 @@ public sealed class StateFileTests : IDisposable
             [(1, 11)] = new(SocketHolder.Agent, Off, On, Replaces: Off),
             [(2, 12)] = SocketMemory.OfKept(Later),
             [(2, 13)] = SocketMemory.OfApplication,
+            [(2, 14)] = SocketMemory.OfAgent(new KeepaliveOptions(false, 864_000, 0, 255), On),   // a sysctl's, which may be any
         };
         StateFile.Create(FilePath, Boot, known).Dispose();
         var again = Load();
@@ -56,6 +57,7 @@ public sealed class StateFileTests : IDisposable
         Assert.True(again[(1, 11)].IsAsLeft(Off));
         Assert.Equal(known[(2, 12)], again[(2, 12)]);
         Assert.Equal(known[(2, 13)], again[(2, 13)]);
+        Assert.Equal(known[(2, 14)], again[(2, 14)] with { Replaces = null });
     }
 
     [Fact]
@@ -74,7 +76,7 @@ public sealed class StateFileTests : IDisposable
     [InlineData("keepalive-agent-state 1 b00t", "")]
     [InlineData("keepalive-agent-state 1 b00t\nset 1 10 off,7200,75,9 off,7200,75,9 on,700,1", "")]
     [InlineData("keepalive-agent-state 1 b00t\nset 1\nset x y\nfuture 1 2 3\nset 1 10 1 2 3\n", "state:2: 4 lines cannot be understood")]
-    [InlineData("keepalive-agent-state 1 b00t\nkept 1 10 on,99999,0,300\n", "state:2: 1 line cannot be understood")]
+    [InlineData("keepalive-agent-state 1 b00t\nkept 1 10 on,-1,0,300\n", "state:2: 1 line cannot be understood")]
     public void Load_DamagedFile_TakesNothingFromItAndSaysSo(string text, string warning)
     {
         File.WriteAllText(FilePath, text);
