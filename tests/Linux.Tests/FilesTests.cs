@@ -52,6 +52,36 @@ public sealed class FilesTests : IDisposable
     }
 
     [Fact]
+    public void AppendLog_Continued_GoesOnBehindWhatIsKept()
+    {
+        File.WriteAllText(FilePath, "one\ntw");
+        using (var log = AppendLog.Continue(FilePath, 4))
+        {
+            Assert.Equal(4, log.Length);
+            log.Append("three\n"u8);
+        }
+        Assert.Equal("one\nthree\n", File.ReadAllText(FilePath));
+        Assert.Equal(Errno.ENOENT, Assert.Throws<LinuxException>(() => AppendLog.Continue(FilePath + ".none", 0)).Errno);
+    }
+
+    [Fact]
+    public void FileStamp_OfAnotherState_IsAnother()
+    {
+        Assert.Null(FileStamp.Of(FilePath));
+        File.WriteAllText(FilePath, "one");
+        var first = FileStamp.Of(FilePath);
+        Assert.Equal(3ul, first?.Size);
+        Assert.Equal(first, FileStamp.Of(FilePath));
+        var written = File.GetLastWriteTimeUtc(FilePath);
+        Thread.Sleep(20);   // the kernel's clock of files moves with its ticks
+        File.WriteAllText(FilePath, "two");
+        File.SetLastWriteTimeUtc(FilePath, written);
+        Assert.NotEqual(first, FileStamp.Of(FilePath));
+        File.CreateSymbolicLink(FilePath + ".link", FilePath);
+        Assert.Equal(FileStamp.Of(FilePath), FileStamp.Of(FilePath + ".link"));
+    }
+
+    [Fact]
     public void InstanceLock_Held_IsRefusedAndNamesItsHolder()
     {
         using (var held = InstanceLock.TryAcquire(FilePath))

@@ -6,7 +6,7 @@ using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
 using Keepalive.Config.Resources;
-using Keepalive.Linux.Processes;
+using Keepalive.Linux.Files;
 
 namespace Keepalive.Agent.Policies;
 
@@ -276,10 +276,7 @@ internal sealed class PolicySource(
                 IEnumerable<string> files = Directory.Exists(path) ? Directory.EnumerateFiles(path).Order(StringComparer.Ordinal) : [path];
                 foreach (var file in files)
                 {
-                    FileSystemInfo info = new FileInfo(file);
-                    info = info.ResolveLinkTarget(returnFinalTarget: true) ?? info;
-                    // The inode, as one that takes a file's place may be as old and as long as it was.
-                    lines.Add($"{file} {info.FullName} {ProcFs.Inode(info.FullName)} {info.LastWriteTimeUtc.Ticks} {(info is FileInfo { Exists: true } f ? f.Length : -1)}");
+                    lines.Add($"{file} {FileStamp.Of(file)}");
                 }
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -8,7 +8,9 @@ internal static unsafe partial class SysStat
     internal const int AT_FDCWD = -100;
     internal const int AT_EMPTY_PATH = 0x1000;
     internal const uint STATX_TYPE = 1;
+    internal const uint STATX_CTIME = 0x80;
     internal const uint STATX_INO = 0x100;
+    internal const uint STATX_SIZE = 0x200;
     internal const int S_IFMT = 0xF000;
     internal const int S_IFDIR = 0x4000;
     internal const int S_IFREG = 0x8000;
@@ -21,6 +23,16 @@ internal static unsafe partial class SysStat
         [FieldOffset(0)] internal uint stx_mask;
         [FieldOffset(28)] internal ushort stx_mode;
         [FieldOffset(32)] internal ulong stx_ino;
+        [FieldOffset(40)] internal ulong stx_size;
+        [FieldOffset(96)] internal statx_timestamp_t stx_ctime;
+    }
+
+    /// <summary>struct statx_timestamp.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 16)]
+    internal struct statx_timestamp_t
+    {
+        [FieldOffset(0)] internal long tv_sec;
+        [FieldOffset(8)] internal uint tv_nsec;
     }
 
     /// <summary>statx(2): 0, or -1 with errno.</summary>
