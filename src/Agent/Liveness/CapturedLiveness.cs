@@ -7,19 +7,32 @@ namespace Keepalive.Agent.Liveness;
 
 /// <summary>What captured packets say of connections.</summary>
 /// <remarks>Used under the monitor's lock.</remarks>
-internal sealed class CapturedLiveness(LivenessLedger ledger)
+internal sealed class CapturedLiveness
 {
     /// <summary>How long packets of a connection that is gone may still be on their way here, in nanoseconds.</summary>
     private const long Farewell = 2_000_000_000;
 
     private readonly ProbeClassifier _classifier = new();
-    private readonly Dictionary<(int Scope, SocketEndpoint Local, SocketEndpoint Remote), WatchedConnection> _byName = [];
+    private readonly HashSet<WatchedConnection> _connections;
+    private readonly HashSet<WatchedConnection>.AlternateLookup<ConnectionName> _byName;
     private readonly Dictionary<int, WatchedScope> _scopes = [];
     private readonly Queue<(long At, WatchedConnection Connection)> _departed = new();
+    private readonly LivenessLedger _ledger;
+
+    public CapturedLiveness(LivenessLedger ledger)
+    {
+        _ledger = ledger;
+        _connections = new HashSet<WatchedConnection>(new ByName());
+        _byName = _connections.GetAlternateLookup<ConnectionName>();
+    }
 
     public void Enter(WatchedScope scope) => _scopes.Add(scope.Id, scope);
 
-    public void Enter(WatchedConnection connection) => _byName[Name(connection)] = connection;
+    public void Enter(WatchedConnection connection)
+    {
+        _connections.Remove(connection);   // one before it with the same ends
+        _connections.Add(connection);
+    }
 
     public void Leave(WatchedScope scope) => _scopes.Remove(scope.Id);
 
@@ -31,11 +44,11 @@ internal sealed class CapturedLiveness(LivenessLedger ledger)
     {
         for (; _departed.TryPeek(out var first) && now - first.At > Farewell; _departed.Dequeue())
         {
-            var name = Name(first.Connection);
-            if (_byName.TryGetValue(name, out var current) && ReferenceEquals(current, first.Connection))
+            var connection = first.Connection;
+            if (_connections.TryGetValue(connection, out var current) && ReferenceEquals(current, connection))
             {
-                _byName.Remove(name);
-                _classifier.Flows.Remove(FlowKey.Of(name.Local, name.Remote, name.Scope, out _));
+                _connections.Remove(connection);
+                _classifier.Flows.Remove(FlowKey.Of(connection.Local, connection.Remote, connection.Scope.Id, out _));
             }
         }
     }
@@ -60,34 +73,31 @@ internal sealed class CapturedLiveness(LivenessLedger ledger)
         {
             return;
         }
-        if (_byName.TryGetValue((packet.Scope, segment.Source, segment.Destination), out var sender))
+        if (_byName.TryGetValue(new(packet.Scope, segment.Source, segment.Destination), out var sender))
         {
             sender.SeenAt = packet.Time;
             Sent(sender, in segment, in result, packet.Time);
             sender.GapsBefore = sender.Scope.Gaps;
         }
-        if (_byName.TryGetValue((packet.Scope, segment.Destination, segment.Source), out var receiver))
+        if (_byName.TryGetValue(new(packet.Scope, segment.Destination, segment.Source), out var receiver))
         {
             receiver.SeenAt = packet.Time;
             Received(receiver, in segment, in result, packet.Time);
             receiver.GapsBefore = receiver.Scope.Gaps;
         }
-        if ((segment.Flags & (TcpFlags.Syn | TcpFlags.Ack)) == (TcpFlags.Syn | TcpFlags.Ack) && ledger.Pool.Out > 0
+        if ((segment.Flags & (TcpFlags.Syn | TcpFlags.Ack)) == (TcpFlags.Syn | TcpFlags.Ack) && _ledger.Pool.Out > 0
             && IsLocal(packet.Scope, segment.Destination))
         {
-            ledger.Answered(segment.Source, packet.Time);
+            _ledger.Answered(segment.Source, packet.Time);
         }
     }
-
-    private static (int Scope, SocketEndpoint Local, SocketEndpoint Remote) Name(WatchedConnection connection) =>
-        (connection.Scope.Id, connection.Local, connection.Remote);
 
     private void Sent(WatchedConnection connection, in TcpSegment segment, in Classification result, long now)
     {
         var probes = result.Kind == SegmentKind.Probe ? result.Confirms ? 2 : 1 : 0;
         for (probes += result is { Shows: not 0, Shown: SegmentKind.Probe } ? 1 : 0; probes > 0; probes--)
         {
-            ledger.Probe(connection, now);
+            _ledger.Probe(connection, now);
             if (result.Confirms)
             {
                 connection.Gaps = Math.Min(connection.Gaps, connection.GapsBefore);   // the first of the two is an earlier packet
@@ -96,7 +106,7 @@ internal sealed class CapturedLiveness(LivenessLedger ledger)
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
         if (result.Reset != ResetKind.None)
         {
-            ledger.Apply(connection, LivenessEvent.ResetHere, now);
+            _ledger.Apply(connection, LivenessEvent.ResetHere, now);
             connection.IsClosing = true;
         }
         connection.ResetAt = 0;
@@ -106,13 +116,13 @@ internal sealed class CapturedLiveness(LivenessLedger ledger)
     {
         if (result.Kind == SegmentKind.Reply)
         {
-            ledger.Reply(connection, result.Confirms, result.RoundTrip);
+            _ledger.Reply(connection, result.Confirms, result.RoundTrip);
         }
         if (result.IsHeard)
         {
-            ledger.Apply(connection, LivenessEvent.Heard, now);
+            _ledger.Apply(connection, LivenessEvent.Heard, now);
             connection.Settle();
-            ledger.Answered(connection.Remote, now);
+            _ledger.Answered(connection.Remote, now);
         }
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
         if (connection.IsClosing)
@@ -123,14 +133,33 @@ internal sealed class CapturedLiveness(LivenessLedger ledger)
         }
         if (result.Reset == ResetKind.Certain)
         {
-            ledger.Apply(connection, LivenessEvent.ResetThere, now);
+            _ledger.Apply(connection, LivenessEvent.ResetThere, now);
         }
         else if (result.Reset == ResetKind.Likely && connection.ResetAt == 0)
         {
-            ledger.AwaitReset(connection, now);   // what would make sure has more than a byte of payload and is not captured
+            _ledger.AwaitReset(connection, now);   // what would make sure has more than a byte of payload and is not captured
         }
     }
 
     /// <summary>Forwarded packets are another namespace's, where they are captured, too.</summary>
     private bool IsLocal(int id, SocketEndpoint endpoint) => _scopes.TryGetValue(id, out var scope) && scope.LocalAddresses.Contains(endpoint.Address);
+
+    /// <summary>What tells connections apart on the wire.</summary>
+    private readonly record struct ConnectionName(int Scope, SocketEndpoint Local, SocketEndpoint Remote);
+
+    /// <summary>Connections are their own keys.</summary>
+    private sealed class ByName : IEqualityComparer<WatchedConnection>, IAlternateEqualityComparer<ConnectionName, WatchedConnection>
+    {
+        public bool Equals(WatchedConnection? x, WatchedConnection? y) => x is null || y is null ? ReferenceEquals(x, y) : Name(x) == Name(y);
+
+        public int GetHashCode(WatchedConnection connection) => Name(connection).GetHashCode();
+
+        public bool Equals(ConnectionName name, WatchedConnection connection) => name == Name(connection);
+
+        public int GetHashCode(ConnectionName name) => name.GetHashCode();
+
+        public WatchedConnection Create(ConnectionName name) => throw new NotSupportedException();
+
+        private static ConnectionName Name(WatchedConnection connection) => new(connection.Scope.Id, connection.Local, connection.Remote);
+    }
 }

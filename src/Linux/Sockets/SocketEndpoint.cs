@@ -9,11 +9,17 @@ namespace Keepalive.Linux.Sockets;
 /// <param name="Port">The port in host byte order.</param>
 public readonly record struct SocketEndpoint(UInt128 Address, ushort Port)
 {
+    // As two halves: a UInt128 is aligned to 16 bytes, and a third of the whole would be padding.
+    private readonly ulong _upper = (ulong)(Address >> 64);
+    private readonly ulong _lower = (ulong)Address;
+
     /// <summary>::ffff:0:0/96.</summary>
     private static readonly UInt128 MappedPrefix = (UInt128)0xFFFF << 32;
 
+    public UInt128 Address => new(_upper, _lower);
+
     /// <summary>Whether packets of this connection are IPv4.</summary>
-    public bool IsIPv4 => Address >> 32 == 0xFFFF;
+    public bool IsIPv4 => _upper == 0 && _lower >> 32 == 0xFFFF;
 
     internal static SocketEndpoint FromIPv4(uint addressInHostOrder, ushort port) => new(MappedPrefix | addressInHostOrder, port);
 
@@ -22,7 +28,7 @@ public readonly record struct SocketEndpoint(UInt128 Address, ushort Port)
     {
         if (IsIPv4)
         {
-            var a = (uint)Address;
+            var a = (uint)_lower;
             return $"{a >> 24}.{(a >> 16) & 255}.{(a >> 8) & 255}.{a & 255}:{Port}";
         }
         Span<byte> bytes = stackalloc byte[16];
