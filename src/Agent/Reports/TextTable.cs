@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Keepalive.Agent.Reports;
 
-/// <summary>Columns as wide as what is in them, two spaces apart.</summary>
+/// <summary>Columns as wide as what is in them, two spaces apart. Names that others have chosen cannot move the terminal's cursor.</summary>
 internal static class TextTable
 {
     public static void Write(TextWriter output, IReadOnlyList<string[]> rows)
@@ -21,7 +21,7 @@ internal static class TextTable
             line.Clear();
             for (var i = 0; i < row.Length; i++)
             {
-                line.Append(row[i].PadRight(widths[i] + 2));
+                line.Append(SocketText.Printable(row[i]).PadRight(widths[i] + 2));
             }
             output.WriteLine(line.ToString().TrimEnd());
         }

@@ -77,7 +77,7 @@ internal static class AgentServer
         });
     }
 
-    /// <summary>Where the unix socket is to be, after removing one that a killed predecessor left; null where its name is too long.</summary>
+    /// <summary>Where the unix socket is to be, after removing one that a killed predecessor left; null where there can be none.</summary>
     public static string? SocketPath(string stateDirectory, ILogger logger)
     {
         var path = Path.Combine(Path.GetFullPath(stateDirectory), SocketName);
@@ -86,9 +86,17 @@ internal static class AgentServer
             ServingLog.LogNoSocket(logger, path, LongestSocketPath);
             return null;
         }
-        // The lock is held: it is nobody's.
-        File.Delete(path);
-        return path;
+        try
+        {
+            // The lock is held: it is nobody's.
+            File.Delete(path);
+            return path;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            ServingLog.LogSocketInTheWay(logger, path, Directory.Exists(path) ? "it is a directory" : e.Message);
+            return null;
+        }
     }
 
     private static void Http(ListenOptions listen, NodesOwn? own, ILogger logger)
@@ -176,6 +184,10 @@ internal static partial class ServingLog
     [LoggerMessage(EventIds.SocketUnavailable, LogLevel.Warning,
         "There is no unix socket for /sockets and /destinations: {Path} is longer than {Most} bytes. Choose a shorter --state-dir")]
     public static partial void LogNoSocket(ILogger logger, string path, int most);
+
+    [LoggerMessage(EventIds.SocketUnavailable, LogLevel.Warning,
+        "There is no unix socket for /sockets and /destinations: {Path} cannot be removed ({Why}). Remove it and start again")]
+    public static partial void LogSocketInTheWay(ILogger logger, string path, string why);
 
     [LoggerMessage(EventIds.TooManyConnections, LogLevel.Warning, "More than {Most} connections to {Listener} at once: those that have been there longest are closed for new ones. This is said once")]
     public static partial void LogTooMany(ILogger logger, string listener, int most);
