@@ -18,6 +18,9 @@ internal sealed class ByteFeed(Stream stream) : IDisposable
     /// <summary>Offset in the stream of what is handed out next.</summary>
     public long Position { get; private set; }
 
+    /// <summary>Bytes from here to the end; null where that shows only in reading them.</summary>
+    public long? Left => stream.CanSeek ? _end - _start + Math.Max(0, stream.Length - stream.Position) : null;
+
     /// <summary>Looks at the next bytes without taking them: <paramref name="count"/>, at most <see cref="Window"/>, or what is left.</summary>
     public ReadOnlySpan<byte> Peek(int count)
     {

@@ -92,9 +92,10 @@ internal sealed class PcapFile : IPacketSource
         }
         _feed.Skip(RecordHeaderLength);
         var data = _feed.Peek((int)Math.Min(captured, ByteFeed.Window));
-        if (data.Length < Math.Min(captured, ByteFeed.Window))
+        var there = captured <= ByteFeed.Window ? data.Length : _feed.Left ?? captured;
+        if (there < captured)
         {
-            throw new CaptureException($"byte {at}: the file ends within packet {_number + 1}: {data.Length} of its {captured} captured bytes are there");
+            throw new CaptureException($"byte {at}: the file ends within packet {_number + 1}: {there} of its {captured} captured bytes are there");
         }
         _unread = captured;
         packet = new CapturedPacket(

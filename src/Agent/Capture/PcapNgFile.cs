@@ -215,14 +215,14 @@ internal sealed class PcapNgFile : IPacketSource
             FirstUnknown ??= $"byte {_blockAt}: packet {_number}: {CaptureFile.UnknownLink(source.Link)}";
             return false;
         }
-        var there = Math.Min(captured, ByteFeed.Window - dataAt);
-        if (body.Length - dataAt < there)
+        var front = Math.Min(captured, ByteFeed.Window - dataAt);
+        var there = (captured == front ? body.Length : _feed.Left ?? length) - dataAt;
+        if (there < captured)
         {
-            throw new CaptureException(
-                $"byte {_blockAt}: the file ends within packet {_number}: {body.Length - dataAt} of its {captured} captured bytes are there");
+            throw new CaptureException($"byte {_blockAt}: the file ends within packet {_number}: {there} of its {captured} captured bytes are there");
         }
         packet = new CapturedPacket(
-            _number, ticks is { } t ? source.Nanoseconds(t) : CapturedPacket.NoTime, source.Link, body.Slice(dataAt, (int)there), (int)Math.Min(onWire, int.MaxValue));
+            _number, ticks is { } t ? source.Nanoseconds(t) : CapturedPacket.NoTime, source.Link, body.Slice(dataAt, (int)front), (int)Math.Min(onWire, int.MaxValue));
         return true;
     }
 

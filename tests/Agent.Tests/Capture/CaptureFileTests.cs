@@ -62,6 +62,9 @@ public sealed class CaptureFileTests
         { "packet cut", new CaptureBytes().Pcap().Record(One).Record(Two).ToArray()[..^10], 1, "byte 94: the file ends within packet 2: 44 of its 54" },
         { "packet too long", new CaptureBytes().Pcap().Record(One).Record(Two, captured: 0xFFFFFFF0).ToArray(), 1, "byte 102: packet 2 claims to have 4294967280" },
         { "block cut", new CaptureBytes().Section().Interface().Enhanced(One, 0).Enhanced(Two, 0).ToArray()[..^30], 1, "the file ends within packet 2" },
+        // Of a packet that long only the front is looked at, and not read at all in between.
+        { "long packet cut", new CaptureBytes().Pcap().Record(One).Record(new byte[300_000]).ToArray()[..^1], 1, "byte 94: the file ends within packet 2: 299999 of its 300000" },
+        { "long block cut", new CaptureBytes().Section().Interface().Enhanced(One, 0).Enhanced(new byte[300_000], 0).ToArray()[..^30], 1, "byte 136: the file ends within packet 2: 299974 of its 300000" },
         { "block head cut", [.. new CaptureBytes().Section().Interface().Enhanced(One, 0).ToArray(), 6, 0, 0], 1, "byte 136: the file ends within the head of a block" },
         { "block of 4 GB", [.. new CaptureBytes().Section().UInt32(0x0BAD).UInt32(0xFFFFFFF0).Bytes(new byte[100]).ToArray()], 0, "byte 28: the file ends within a block of 4294967280 bytes" },
         { "block of 3 bytes", [.. new CaptureBytes().Section().UInt32(0x0BAD).UInt32(3).UInt32(3).ToArray()], 0, "byte 32: a block claims to be 3 bytes long" },
