@@ -29,7 +29,8 @@ internal sealed class ClusterArguments
         CustomParser = result =>
         {
             var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-            if (Uri.TryCreate(text.EndsWith('/') ? text : text + "/", UriKind.Absolute, out var server) && server.Scheme is "http" or "https")
+            if (Uri.TryCreate(text.EndsWith('/') ? text : text + "/", UriKind.Absolute, out var server) && server.Scheme is "http" or "https"
+                && server is { Query: "", Fragment: "", UserInfo: "" })
             {
                 return server;
             }
@@ -82,6 +83,10 @@ internal sealed class ClusterArguments
                 result.AddError("--kubernetes on needs a pod with a service account, or --kubernetes-api");
                 return;
             }
+            if (options.Contains(_node) && NodeName(result) is { } node && !IsName(node, 253))
+            {
+                result.AddError($"{(result.GetValue(_node) is null ? "the variable NODE_NAME" : _node.Name)} takes a node's name (letters a to z, digits, - and .), not '{node}'");
+            }
             var given = options.Where(option => option != _kubernetes && result.GetResult(option) is { Implicit: false }).ToList();
             if (!HasApi(result))
             {
@@ -120,12 +125,25 @@ internal sealed class ClusterArguments
     private ApiAccess? Access(CommandResult result) =>
         result.GetValue(_api) is { } server ? ApiAccess.Of(server) : ApiAccess.InCluster(Environment.GetEnvironmentVariable);
 
+    /// <summary>Whether the cluster can have an object of that name (RFC 1123, 2.1).</summary>
+    private static bool IsName(string text, int most) =>
+        text.Length is > 0 && text.Length <= most && char.IsAsciiLetterOrDigit(text[0]) && char.IsAsciiLetterOrDigit(text[^1])
+        && text.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '.');
+
     private static Option<string[]> Names(string name, string description) => new(name)
     {
         Description = description,
         HelpName = "NAME",
         Arity = ArgumentArity.OneOrMore,
         AllowMultipleArgumentsPerToken = true,
-        CustomParser = result => [.. result.Tokens.SelectMany(token => token.Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))],
+        CustomParser = result =>
+        {
+            var names = result.Tokens.SelectMany(token => token.Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)).ToArray();
+            foreach (var wrong in names.Where(text => !IsName(text, 63) || text.Contains('.', StringComparison.Ordinal)))
+            {
+                result.AddError($"{name} takes names of namespaces (letters a to z, digits and -), not '{wrong}'");
+            }
+            return names;
+        },
     };
 }

@@ -37,6 +37,9 @@ internal sealed partial class KindWatch(
     /// <summary>Of a list: some hundred thousand objects.</summary>
     private const int MostPieces = 1000;
 
+    /// <summary>Watches in a row that ended soon and said something, after which the wait grows no more.</summary>
+    private const int MostShortWatches = 3;
+
     private const int NotFound = 404;
     private const int Gone = 410;
 
@@ -170,14 +173,10 @@ internal sealed partial class KindWatch(
             {
                 _failures = 0;
             }
-            else if (heard)
-            {
-                // Not at once: a proxy that lets one event through and hangs up would be asked without end.
-                _failures = 0;
-                await Wait(timing.Backoff * Random.Shared.NextDouble(), stop).ConfigureAwait(false);
-            }
             else
             {
+                // A proxy that lets something through and hangs up, again and again, is asked less often, but not as seldom as one that fails.
+                _failures = heard ? Math.Min(_failures, MostShortWatches) : _failures;
                 await WaitAfterFailure(null, stop).ConfigureAwait(false);
             }
         }

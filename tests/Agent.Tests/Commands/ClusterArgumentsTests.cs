@@ -33,6 +33,12 @@ public sealed class ClusterArgumentsTests
     [InlineData("--exclude-namespaces is about pods: say on which node", "run", Api, "--exclude-namespaces=shop")]
     [InlineData("--node-name is about the cluster's API, and there is none", "audit", "--node-name=node-1")]
     [InlineData("--kubernetes-api takes an address", "run", "--kubernetes-api=ftp://x")]
+    [InlineData("--kubernetes-api takes an address", "run", "--kubernetes-api=http://x:8001/?pretty=1")]
+    [InlineData("--kubernetes-api takes an address", "run", "--kubernetes-api=http://me:secret@x:8001")]
+    [InlineData("--node-name takes a node's name", "run", Api, "--node-name=Node 1")]
+    [InlineData("--node-name takes a node's name", "sockets", Api, "--node-name=node-1-")]
+    [InlineData("--namespaces takes names of namespaces", "run", Api, "--node-name=node-1", "--namespaces=shop,j*bs")]
+    [InlineData("--exclude-namespaces takes names of namespaces", "run", Api, "--node-name=node-1", "--exclude-namespaces=kube.system")]
     public void Arguments_ThatContradictOrHaveNoEffect_AreRefused(string problem, params string[] words) =>
         Assert.Contains(GivenValues.Problems(Root.Parse(words)), told => told.StartsWith(problem, StringComparison.Ordinal));
 }
