@@ -434,6 +434,28 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
         Assert.Equal(4, run.WaitForExit(TimeSpan.FromSeconds(15)));
         Assert.Contains($"cannot listen on {taken.LocalEndpoint}", run.Error, StringComparison.Ordinal);
     }
+
+    /// <summary>Who reads the log as JSON finds JSON in it alone, however the agent ends.</summary>
+    [Fact]
+    public void Run_CannotStart_SaysSoInTheLogsOwnForm()
+    {
+        using var taken = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        taken.Start();
+        var port = Agent.Launch("--log-format", "json", "--listen", taken.LocalEndpoint.ToString()!);
+        Assert.Equal(4, port.WaitForExit(TimeSpan.FromSeconds(15)));
+        var netns = Agent.Launch("--log-format", "json", "--listen", "none", "--netns", "/nowhere");
+        Assert.Equal(2, netns.WaitForExit(TimeSpan.FromSeconds(15)));
+        Agent.WritePolicy("kind: ConnectionPolicy\n\tspec: [");
+        var policy = Agent.Launch("--log-format", "json", "--listen", "none");
+        Assert.Equal(1, policy.WaitForExit(TimeSpan.FromSeconds(15)));
+
+        foreach (var (run, expected) in new[] { (port, "cannot listen on"), (netns, "--netns /nowhere"), (policy, "error KA011") })
+        {
+            var lines = run.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement).ToList();
+            Assert.Contains(lines, line => line.GetProperty("EventId").GetInt32() == 9 && line.GetProperty("LogLevel").GetString() == "Critical"
+                && line.GetProperty("Message").GetString()!.Contains(expected, StringComparison.Ordinal));
+        }
+    }
 }
 
 /// <summary>Through BPF programs.</summary>

@@ -30,6 +30,7 @@ internal static partial class AgentRun
     {
         using var signals = new Signals();
         using var loggers = CreateLoggers(options);
+        var error = options is { JsonLog: true, Once: false } ? new StartProblems(loggers.CreateLogger("agent")) : Console.Error;
         using var cluster = options.Cluster is { } wanted ? new Cluster(wanted, TimeProvider.System, loggers.CreateLogger("kubernetes")) : null;
         cluster?.Start();
         var policies = new PolicySource(options.Policies, options.Side, options.Existing, new HostResolver(), cluster);
@@ -46,7 +47,7 @@ internal static partial class AgentRun
         var worthSaying = options.Once || load.Snapshot is null ? Severity.Warning : Severity.Error;
         foreach (var diagnostic in load.Diagnostics.Where(d => d.Severity >= worthSaying))
         {
-            Console.Error.WriteLine(diagnostic);
+            error.WriteLine(diagnostic);
         }
         if (load.Snapshot is null || (options.Once && load.Errors.Any()))
         {
@@ -54,57 +55,57 @@ internal static partial class AgentRun
         }
         if (options.Once && options.Policies.Count == 0 && cluster is { IsUnheardOf: true })
         {
-            Console.Error.WriteLine($"keepalive-agent: nothing is known of the cluster: {(cluster.Troubles() is [var first, ..] ? first : "its API server does not answer")}");
+            error.WriteLine($"keepalive-agent: nothing is known of the cluster: {(cluster.Troubles() is [var first, ..] ? first : "its API server does not answer")}");
             return ExitCodes.Failed;
         }
         if (options.Once && !load.Snapshot.IsComplete)
         {
-            Console.Error.WriteLine("keepalive-agent: warning: not everything is known of the cluster; this run goes by what is");
+            error.WriteLine("keepalive-agent: warning: not everything is known of the cluster; this run goes by what is");
         }
-        if (!Privileges.Check(Console.Error))
+        if (!Privileges.Check(error))
         {
             return ExitCodes.NotPermitted;
         }
         if (options is { Capture: true, Once: false } && CapturePrivileges.Missing() is { } missing)
         {
-            Console.Error.WriteLine($"keepalive-agent: {missing}");
+            error.WriteLine($"keepalive-agent: {missing}");
             return ExitCodes.NotPermitted;
         }
-        if (!Privileges.CheckNamespaces(options.Namespaces, Console.Error))
+        if (!Privileges.CheckNamespaces(options.Namespaces, error))
         {
             return ExitCodes.Usage;
         }
         try
         {
-            return options.Once ? Once(options, load.Snapshot, cluster) : Serve(options, policies, load, signals, loggers, cluster).GetAwaiter().GetResult();
+            return options.Once ? Once(options, load.Snapshot, cluster, error) : Serve(options, policies, load, signals, loggers, cluster, error).GetAwaiter().GetResult();
         }
         catch (DatapathException e)
         {
-            Console.Error.WriteLine($"keepalive-agent: the bpf datapath cannot be used: {e.Message}. 'keepalive-agent support' tells more.");
+            error.WriteLine($"keepalive-agent: the bpf datapath cannot be used: {e.Message}. 'keepalive-agent support' tells more.");
             return ExitCodes.NotPermitted;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
         {
-            Console.Error.WriteLine($"keepalive-agent: {e.Message}");
+            error.WriteLine($"keepalive-agent: {e.Message}");
             return ExitCodes.Failed;
         }
     }
 
-    private static int Once(RunOptions options, PolicySnapshot policy, Cluster? cluster)
+    private static int Once(RunOptions options, PolicySnapshot policy, Cluster? cluster, TextWriter error)
     {
         using var directory = options.DryRun ? RunDirectory.Read(options.StateDirectory) : RunDirectory.Open(options.StateDirectory);
         if (!options.DryRun && !directory.IsOwner)
         {
-            Console.Error.WriteLine(
+            error.WriteLine(
                 $"keepalive-agent: warning: an agent is running (pid {RunDirectory.Holder(options.StateDirectory)}); it will take what this run "
                 + "sets for the applications' own values");
         }
-        directory.Warnings.ForEach(warning => Console.Error.WriteLine($"keepalive-agent: warning: {warning}"));
+        directory.Warnings.ForEach(warning => error.WriteLine($"keepalive-agent: warning: {warning}"));
         using var state = directory.IsOwner ? directory.CreateState() : null;
         using var chosen = ChosenDatapath.Create(options, policy, directory.Inherited, state, attach: false, exempts: Exemption(cluster));
         if (chosen.WhyNotBpf is { } why)
         {
-            Console.Error.WriteLine($"keepalive-agent: the bpf datapath cannot be used: {why}; using pidfd");
+            error.WriteLine($"keepalive-agent: the bpf datapath cannot be used: {why}; using pidfd");
         }
         // Once and then giving everything back: what is left of that is the giving back of what earlier runs have set.
         var restore = options.RestoreOnExit;
@@ -114,12 +115,13 @@ internal static partial class AgentRun
         return report.Failed > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
-    private static async Task<int> Serve(RunOptions options, PolicySource policies, PolicyLoad load, Signals signals, ILoggerFactory loggers, Cluster? cluster)
+    private static async Task<int> Serve(
+        RunOptions options, PolicySource policies, PolicyLoad load, Signals signals, ILoggerFactory loggers, Cluster? cluster, TextWriter error)
     {
         using var directory = RunDirectory.Open(options.StateDirectory);
         if (!directory.IsOwner)
         {
-            Console.Error.WriteLine(
+            error.WriteLine(
                 $"keepalive-agent: another agent is running on this node (pid {RunDirectory.Holder(options.StateDirectory)}, lock "
                 + $"{options.StateDirectory}/lock). Stop it first.");
             return ExitCodes.Failed;

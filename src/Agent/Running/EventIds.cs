@@ -11,6 +11,7 @@ internal static class EventIds
     public const int DatapathTrouble = 6;
     public const int ArrivalsLost = 7;
     public const int Ready = 8;
+    public const int StartProblem = 9;
     public const int PolicyLoaded = 10;
     public const int PolicyRefused = 11;
     public const int PolicyDiagnostic = 12;
