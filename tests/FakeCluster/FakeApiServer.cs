@@ -269,6 +269,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         }
         if (kind.Refusal is { } status)
         {
+            context.Response.Headers.RetryAfter = kind.RetryAfter?.ToString(System.Globalization.CultureInfo.InvariantCulture);
             await Refuse(context, status, status == 403 ? "Forbidden" : "Failed", $"{kind.Plural} is refused").ConfigureAwait(false);
             return;
         }

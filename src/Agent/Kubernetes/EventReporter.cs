@@ -18,6 +18,9 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
     private const int Conflict = 409;
     private const string Refused = "Refused";
     private const int LongestNote = 1024;
+
+    /// <summary>Characters of <c>reportingInstance</c> that the server takes; a node's name may be longer.</summary>
+    private const int LongestInstance = 128;
     private const int LongestName = 253;
     private const int MostWaiting = 256;
 
@@ -59,7 +62,7 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
                 new EventMetadataJson($"{regarding.Name[..Math.Min(regarding.Name.Length, LongestName - hash.Length - 1)].TrimEnd('.', '-')}.{hash}", regarding.Namespace ?? "default"),
                 time.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture),
                 "keepalive-agent",
-                instance,
+                instance[..Math.Min(instance.Length, LongestInstance)],
                 "Enforce",
                 diagnostic.Severity == Severity.Error ? Refused : "NotAsWritten",
                 "Warning",

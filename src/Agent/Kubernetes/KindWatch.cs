@@ -37,6 +37,9 @@ internal sealed partial class KindWatch(
     /// <summary>Of a list: some hundred thousand objects.</summary>
     private const int MostPieces = 1000;
 
+    /// <summary>Times in a row that a server may say it is busy, and until when, before it is asked less and less often all the same.</summary>
+    private const int MostBusy = 10;
+
     /// <summary>Watches in a row that ended soon and said something, after which the wait grows no more.</summary>
     private const int MostShortWatches = 3;
 
@@ -51,6 +54,7 @@ internal sealed partial class KindWatch(
     private string? _lastKnown;
     private int _version;
     private int _failures;
+    private int _busy;
     private long? _missingSince;
     private bool _definitionGone;
     private string? _trouble;
@@ -305,6 +309,7 @@ internal sealed partial class KindWatch(
         await using var body = new JsonStream(await response.Content.ReadAsStreamAsync(stop).ConfigureAwait(false), timing.QuietFor, stop);
         Confirm();
         Say(null);
+        _busy = 0;
         var heard = false;
         while (await body.ReadLineAsync((in ReadOnlySequence<byte> line) => Event(in line)).ConfigureAwait(false))
         {
@@ -452,12 +457,19 @@ internal sealed partial class KindWatch(
         Changed?.Invoke();
     }
 
+    /// <summary>Waits longer after each failure; or as long as a server that is busy asks for, as long as it does not ask again and again.</summary>
     private Task WaitAfterFailure(TimeSpan? asked, CancellationToken stop)
     {
+        if (asked is { } least && least < TimeSpan.FromMinutes(10) && _busy++ < MostBusy)
+        {
+            return Wait(least + (Larger(least, timing.Backoff) * Random.Shared.NextDouble()), stop);
+        }
         var wait = timing.Backoff * Math.Pow(2, Math.Min(_failures++, 20));
         wait = Jittered(wait < timing.LongestBackoff ? wait : timing.LongestBackoff);
-        return Wait(asked is { } least && least > wait && least < TimeSpan.FromMinutes(10) ? Jittered(least) + (least / 2) : wait, stop);
+        return Wait(asked is { } more && more > wait && more < TimeSpan.FromMinutes(10) ? Jittered(more) + (more / 2) : wait, stop);
     }
+
+    private static TimeSpan Larger(TimeSpan one, TimeSpan other) => one > other ? one : other;
 
     private static TimeSpan Jittered(TimeSpan wait) => wait * (0.5 + Random.Shared.NextDouble());
 

@@ -218,6 +218,25 @@ public sealed class KindWatchTests : IDisposable
         Assert.InRange(_api.Requests.Count(request => request.Contains("/services", StringComparison.Ordinal)), 2, 60);
     }
 
+    /// <summary>One that has just started does: what it asks for is less than the wait that came of its being away.</summary>
+    [Fact]
+    public void Server_SaysWhenToAskAgain_IsAskedThen()
+    {
+        var kind = _api.Kind("services");
+        kind.Refusal = 500;
+        var (_, names) = Start(WatchedKind.Services, timing: Fast with { Backoff = TimeSpan.FromSeconds(1), LongestBackoff = TimeSpan.FromMinutes(1) });
+        Eventually.True(() => Asked() == 2, Soon);
+        (kind.Refusal, kind.RetryAfter) = (429, 1);
+        Eventually.True(() => Asked() == 3, Soon);
+        // A wait doubled each time would be 2, 4, 8 and 16 seconds more, give or take half.
+        Eventually.True(() => Asked() == 7, notBefore: TimeSpan.FromSeconds(4), notAfter: TimeSpan.FromSeconds(12));
+        Fill(1);
+        kind.Refusal = null;
+        Eventually.True(() => names.Count == 1, TimeSpan.FromSeconds(4));
+
+        int Asked() => _api.Requests.Count(request => request.Contains("/services", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void Kind_InstalledLater_IsPickedUp()
     {
@@ -306,11 +325,12 @@ public sealed class KindWatchTests : IDisposable
         }
     }
 
-    private (KindWatch Watch, ConcurrentDictionary<string, string> Names) Start(WatchedKind kind, ApiAccess? access = null)
+    private (KindWatch Watch, ConcurrentDictionary<string, string> Names) Start(
+        WatchedKind kind, ApiAccess? access = null, WatchTiming? timing = null)
     {
         var connection = new ApiConnection(access ?? ApiAccess.Of(_api.Address));
         var sink = new NameSink();
-        var watch = new KindWatch(connection, kind, sink, Fast, TimeProvider.System, NullLogger.Instance);
+        var watch = new KindWatch(connection, kind, sink, timing ?? Fast, TimeProvider.System, NullLogger.Instance);
         watch.Want(KindWatch.Selection.All);
         _running.Add(Task.Run(() => watch.RunAsync(_stop.Token)));
         _open.AddRange([watch, connection]);
