@@ -5,7 +5,6 @@ namespace Keepalive.EndToEnd;
 
 /// <summary>The program on a cluster's API: real HTTP to a server of ours, and real sockets that follow what it says. What each datapath does with pods.</summary>
 /// <remarks>They mostly wait, and look at nothing but their own namespaces: they may run beside tests that do not look everywhere either.</remarks>
-[Trait("Waits", "yes")]
 public abstract class KubernetesTests : IDisposable
 {
     private protected static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
@@ -226,6 +225,7 @@ public abstract class KubernetesTests : IDisposable
 }
 
 /// <summary>With pidfd, and what has nothing to do with the datapath.</summary>
+[Trait("Beside", "Simulator.Tests")]
 public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
 {
     [Fact]
@@ -407,4 +407,5 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
 }
 
 /// <summary>With bpf.</summary>
+[Trait("Beside", "Agent.Tests")]
 public sealed class KubernetesBpfTests() : KubernetesTests(bpf: true);
