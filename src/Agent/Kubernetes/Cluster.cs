@@ -104,17 +104,21 @@ internal sealed partial class Cluster : IDisposable
         _running.Add(Task.Run(() => _events.RunAsync(_stop.Token)));
     }
 
-    /// <summary>Waits until everything that is wanted is known, and the node's pods are.</summary>
+    /// <summary>Waits until everything that is wanted is known, and the node's pods are; not for what the server has refused.</summary>
     /// <param name="until">The timestamp to wait for at the latest.</param>
     /// <param name="stop">Ends the waiting.</param>
     public void WaitUntilKnown(long until, CancellationToken stop)
     {
-        while (!(IsComplete && Pods is null or { IsKnown: true }) && Stopwatch.GetTimestamp() < until)
+        while (!IsAnswered && Stopwatch.GetTimestamp() < until)
         {
             stop.WaitHandle.WaitOne(TimeSpan.FromMilliseconds(20));
             stop.ThrowIfCancellationRequested();
         }
     }
+
+    private bool IsAnswered => All.Any(watch => watch.IsForbidden)
+        ? All.All(watch => watch.IsSettled || watch.IsForbidden)
+        : IsComplete && Pods is null or { IsKnown: true };
 
     public bool IsComplete => _watches.TrueForAll(watch => watch.IsSettled) && (_options.From != PolicyOrigin.Auto || _policies.Knowledge switch
     {

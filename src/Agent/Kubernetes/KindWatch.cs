@@ -43,6 +43,7 @@ internal sealed partial class KindWatch(
     /// <summary>Watches in a row that ended soon and said something, after which the wait grows no more.</summary>
     private const int MostShortWatches = 3;
 
+    private const int Forbidden = 403;
     private const int NotFound = 404;
     private const int Gone = 410;
 
@@ -60,6 +61,7 @@ internal sealed partial class KindWatch(
     private string? _trouble;
     private long _confirmedAt = time.GetTimestamp();
     private volatile Knowledge _knowledge;
+    private volatile bool _isForbidden;
 
     /// <param name="Namespace">The only namespace to look into; null is all of them.</param>
     /// <param name="Query">What else to ask for, such as <c>fieldSelector=…</c>; empty is all.</param>
@@ -74,6 +76,9 @@ internal sealed partial class KindWatch(
 
     /// <summary>Why nothing can be heard of the kind now; null where all is well.</summary>
     public string? Trouble => _trouble;
+
+    /// <summary>Whether the server has last said that this agent may not see the kind: waiting will not change that.</summary>
+    public bool IsForbidden => _isForbidden;
 
     /// <summary>What is wanted of the kind; null is nothing, and it is not asked for.</summary>
     public Selection? Wanted => _selection;
@@ -205,6 +210,7 @@ internal sealed partial class KindWatch(
                 _resourceVersion = null;
             }
             _failures = IsGood(begun) ? 0 : _failures;
+            _isForbidden = e.Status == Forbidden;
             Say(e.Message);
             await WaitAfterFailure(e.RetryAfter, stop).ConfigureAwait(false);
         }
@@ -309,7 +315,7 @@ internal sealed partial class KindWatch(
         await using var body = new JsonStream(await response.Content.ReadAsStreamAsync(stop).ConfigureAwait(false), timing.QuietFor, stop);
         Confirm();
         Say(null);
-        _busy = 0;
+        (_busy, _isForbidden) = (0, false);
         var heard = false;
         while (await body.ReadLineAsync((in ReadOnlySequence<byte> line) => Event(in line)).ConfigureAwait(false))
         {
