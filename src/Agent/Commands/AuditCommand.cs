@@ -1,13 +1,6 @@
 using System.CommandLine;
-using Keepalive.Agent.Apply;
-using Keepalive.Agent.Apply.Pidfd;
-using Keepalive.Agent.Destinations;
-using Keepalive.Agent.Kubernetes;
-using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
-using Keepalive.Agent.Running;
 using Keepalive.Config;
-using Keepalive.Linux;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Commands;
@@ -59,64 +52,33 @@ internal static class AuditCommand
                 result.AddError($"{unset.Name} has no idle timeout until one is configured: say which with --idle-timeout");
             }
         });
-        command.SetAction((result, stop) => Task.FromResult(Execute(
-            new AuditYardstick(
+        command.SetAction((result, stop) =>
+        {
+            var yardstick = new AuditYardstick(
                 result.GetValue(balancer) is [{ } named] ? named : null,
                 result.GetValue(idleTimeout) is { Ticks: > 0 } given ? (int)given.TotalSeconds : null,
                 DefaultIdleTimeout,
-                result.GetValue(quiet) ?? DefaultQuiet),
-            result.Values(policies),
-            result.Values(netns),
-            result.GetValue(state)!,
-            result.GetValue(fail),
-            result.GetValue(output),
-            cluster.Read(result, default),
-            stop)));
+                result.GetValue(quiet) ?? DefaultQuiet);
+            var sockets = new AuditedSockets();
+            var survey = new NodeSurvey
+            {
+                Policies = result.Values(policies),
+                Namespaces = result.Values(netns),
+                StateDirectory = result.GetValue(state)!,
+                States = TcpStates.Connections | TcpStates.Listen,
+                Cluster = cluster.Read(result, default),
+            };
+            return Task.FromResult(survey.Take(
+                sockets,
+                (summary, pods) => Write(
+                    new AuditReport(yardstick, sockets, summary, withPolicies: survey.Policies.Length > 0, pods), result.GetValue(fail), result.GetValue(output)),
+                stop));
+        });
         return command;
     }
 
-    private static int Execute(
-        AuditYardstick yardstick, string[] paths, string[] netns, string stateDirectory, bool fail, OutputFormat format,
-        ClusterOptions? cluster, CancellationToken stop)
+    private static int Write(AuditReport report, bool fail, OutputFormat format)
     {
-        var policy = PolicySnapshot.Empty;
-        if (paths.Length > 0)
-        {
-            var load = new PolicySource(paths, Side.Client, ExistingMode.Tighten, new HostResolver()).Load(stop);
-            foreach (var diagnostic in load.Diagnostics.Where(static d => d.Severity != Severity.Note))
-            {
-                Console.Error.WriteLine(diagnostic);
-            }
-            if (load.Snapshot is null)
-            {
-                return ExitCodes.InvalidInput;
-            }
-            policy = load.Snapshot;
-        }
-        if (!Privileges.Check(Console.Error))
-        {
-            return ExitCodes.NotPermitted;
-        }
-        if (!Privileges.CheckNamespaces(netns, Console.Error))
-        {
-            return ExitCodes.Usage;
-        }
-        using var directory = RunDirectory.Read(stateDirectory);
-        using var datapath = new PidfdDatapath(TimeProvider.System, netns, directory.Inherited, state: null);
-        var sockets = new AuditedSockets();
-        PassSummary summary;
-        try
-        {
-            summary = datapath.Pass(
-                policy, new PassScope { Full = true, ReadAll = true, DryRun = true, States = TcpStates.Connections | TcpStates.Listen }, sockets);
-        }
-        catch (LinuxException e)
-        {
-            Console.Error.WriteLine($"keepalive-agent: {e.Message}");
-            return ExitCodes.Failed;
-        }
-        using var pods = PodDirectory.Ask(cluster, trouble => Console.Error.WriteLine($"keepalive-agent: warning: {trouble}"), stop);
-        var report = new AuditReport(yardstick, sockets, summary, withPolicies: paths.Length > 0, pods);
         using var output = new StreamWriter(Console.OpenStandardOutput(), bufferSize: 64 * 1024);
         if (format == OutputFormat.Json)
         {

@@ -10,7 +10,7 @@ using Keepalive.Linux.Sockets;
 namespace Keepalive.Agent.Reports;
 
 /// <summary>What <c>sockets</c> prints: collects records, then writes them as a table or as one JSON object a line.</summary>
-internal sealed class SocketList(PodDirectory? pods = null) : ISocketSink
+internal sealed class SocketList : ISocketSink
 {
     private readonly List<SocketRecord> _records = [];
     private readonly Dictionary<int, string> _commands = [];
@@ -29,7 +29,9 @@ internal sealed class SocketList(PodDirectory? pods = null) : ISocketSink
     {
     }
 
-    public void WriteJson(TextWriter output)
+    /// <param name="output">Where to.</param>
+    /// <param name="pods">Tells which pod a socket belongs to; null where there is no cluster.</param>
+    public void WriteJson(TextWriter output, PodDirectory? pods)
     {
         foreach (ref readonly var r in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_records))
         {
@@ -63,7 +65,9 @@ internal sealed class SocketList(PodDirectory? pods = null) : ISocketSink
         }
     }
 
-    public void WriteTable(TextWriter output)
+    /// <param name="output">Where to.</param>
+    /// <param name="pods">Tells which pod a socket belongs to; null where there is no cluster.</param>
+    public void WriteTable(TextWriter output, PodDirectory? pods)
     {
         string[] heads = ["NETNS", "STATE", "LOCAL", "REMOTE", "KEEPALIVE", "TIMER", "UNANSWERED", "USER-TIMEOUT", "PROCESS", "POLICY", "DESTINATION", .. pods is null ? [] : (string[])["POD"]];
         var rows = new List<string[]> { heads };

@@ -1,0 +1,78 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Destinations;
+using Keepalive.Agent.Kubernetes;
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Running;
+using Keepalive.Config;
+using Keepalive.Linux;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Commands;
+
+/// <summary>One look at the sockets of the node, with what a policy would make of them; changes nothing.</summary>
+internal sealed class NodeSurvey
+{
+    public required string[] Policies { get; init; }
+
+    public ExistingMode Existing { get; init; } = ExistingMode.Tighten;
+
+    public Side Side { get; init; } = Side.Client;
+
+    /// <summary>Paths of the only namespaces to look at; empty for all.</summary>
+    public required string[] Namespaces { get; init; }
+
+    public required string StateDirectory { get; init; }
+
+    public required TcpStates States { get; init; }
+
+    /// <summary>The cluster to ask for the node's pods; null for none.</summary>
+    public ClusterOptions? Cluster { get; init; }
+
+    /// <summary>Looks, and then has <paramref name="report"/> say what was seen and what exit code that makes. Where something keeps it from
+    /// looking, that is said on standard error.</summary>
+    public int Take(ISocketSink sink, Func<PassSummary, PodDirectory?, int> report, CancellationToken stop)
+    {
+        if (LoadPolicy(stop) is not { } policy)
+        {
+            return ExitCodes.InvalidInput;
+        }
+        if (!Privileges.Check(Console.Error))
+        {
+            return ExitCodes.NotPermitted;
+        }
+        if (!Privileges.CheckNamespaces(Namespaces, Console.Error))
+        {
+            return ExitCodes.Usage;
+        }
+        using var directory = RunDirectory.Read(StateDirectory);
+        directory.Warnings.ForEach(warning => Console.Error.WriteLine($"keepalive-agent: warning: {warning}"));
+        using var datapath = new PidfdDatapath(TimeProvider.System, Namespaces, directory.Inherited, state: null);
+        PassSummary summary;
+        try
+        {
+            summary = datapath.Pass(policy, new PassScope { Full = true, ReadAll = true, DryRun = true, States = States }, sink);
+        }
+        catch (LinuxException e)
+        {
+            Console.Error.WriteLine($"keepalive-agent: {e.Message}");
+            return ExitCodes.Failed;
+        }
+        using var pods = PodDirectory.Ask(Cluster, trouble => Console.Error.WriteLine($"keepalive-agent: warning: {trouble}"), stop);
+        return report(summary, pods);
+    }
+
+    private PolicySnapshot? LoadPolicy(CancellationToken stop)
+    {
+        if (Policies.Length == 0)
+        {
+            return PolicySnapshot.Empty;
+        }
+        var load = new PolicySource(Policies, Side, Existing, new HostResolver()).Load(stop);
+        foreach (var diagnostic in load.Diagnostics.Where(static d => d.Severity != Severity.Note))
+        {
+            Console.Error.WriteLine(diagnostic);
+        }
+        return load.Snapshot;
+    }
+}
