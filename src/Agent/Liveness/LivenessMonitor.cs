@@ -279,7 +279,7 @@ internal sealed class LivenessMonitor : ISocketSink
 
     private WatchedConnection Add(WatchedScope scope, in SocketRecord record)
     {
-        var connection = new WatchedConnection(in record, scope, _ledger.Pool.Enter(record.Rule!, record.Remote))
+        var connection = new WatchedConnection(in record, scope, Enter(in record))
         {
             State = ConnectionLiveness.Probing(record.Unanswered),
             ProbedAt = Now,
@@ -328,10 +328,25 @@ internal sealed class LivenessMonitor : ISocketSink
 
     private void Reassign(WatchedConnection connection, in SocketRecord record)
     {
-        var endpoint = _ledger.Pool.Enter(record.Rule!, record.Remote);
-        _ledger.Pool.Leave(connection.Endpoint, Now);
+        var endpoint = Enter(in record);
+        Leave(connection);
         connection.Endpoint = endpoint;
         connection.Rule = record.Rule!;
+    }
+
+    /// <summary>The endpoint that a connection is to; null for an accepted one, which its rule selects by its own end.</summary>
+    private PooledEndpoint? Enter(in SocketRecord record)
+    {
+        var (rule, remote) = (record.Rule!, record.Remote);
+        return rule.Prefix.Contains(remote.Address) && (rule.Port == 0 || rule.Port == remote.Port) ? _ledger.Pool.Enter(rule, remote) : null;
+    }
+
+    private void Leave(WatchedConnection connection)
+    {
+        if (connection.Endpoint is { } endpoint)
+        {
+            _ledger.Pool.Leave(endpoint, Now);
+        }
     }
 
     /// <summary>Holds the kernel's count of unanswered probes against ours. Where nothing was on its way, the kernel's is right.</summary>
@@ -375,13 +390,14 @@ internal sealed class LivenessMonitor : ISocketSink
 
     private void Vanish(WatchedScope scope, WatchedConnection connection)
     {
-        if (!connection.IsClosing)
+        var now = Now;
+        if (connection.ResetAt != 0)
         {
-            if (connection.ResetAt != 0)
-            {
-                _ledger.ApplyReset(connection, Now);
-            }
-            var now = Now;
+            _ledger.ApplyReset(connection, now);
+        }
+        // Of one that died before, probes are no longer counted.
+        if (!connection.IsClosing && connection.State.Phase != LivenessPhase.Dead)
+        {
             var lost = connection.Interval > 0 ? (now - connection.ProbedAt) / connection.Interval : 0;
             if ((!_captures || !_waits.IsSeen(connection, now)) && connection.State.Phase == LivenessPhase.Probing)
             {
@@ -409,6 +425,6 @@ internal sealed class LivenessMonitor : ISocketSink
         scope.Version++;
         _captured.Leave(connection, Now);
         connection.State = new ConnectionLiveness(LivenessPhase.Dead, connection.State.Unanswered, connection.State.Cause);
-        _ledger.Pool.Leave(connection.Endpoint, Now);
+        Leave(connection);
     }
 }

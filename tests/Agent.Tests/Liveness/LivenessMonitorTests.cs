@@ -7,6 +7,7 @@ using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Tests.Apply;
 using Keepalive.Agent.Tests.Capture;
+using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Packets;
 using Keepalive.Linux.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -92,6 +93,46 @@ public sealed class LivenessMonitorTests : IDisposable
         _monitor.EndNamespace(Namespace);
 
         Assert.Equal(new Deaths(0, 0), Count(9));
+    }
+
+    /// <summary>There was time for all its probes since, but it was dead before.</summary>
+    [Fact]
+    public void Reset_LongBeforeThePassThatMissesTheConnection_IsOneDeathAndNoProbes()
+    {
+        Captured(1, Server, 1, TcpFlags.Rst | TcpFlags.Ack);
+        _clock.Seconds = 20;
+        _monitor.BeginNamespace(Namespace);
+        _monitor.EndNamespace(Namespace);
+
+        Assert.Equal(new Deaths(Probes: 0, Reset: 1), Count(20));
+        Assert.Equal(0, Probes(20));
+    }
+
+    /// <summary>Nobody can connect to the far end of an accepted connection: it is no endpoint that could be used or not.</summary>
+    [Fact]
+    public void Accepted_Dies_LeavesNoEndpointOutOfThePool()
+    {
+        var record = new SocketRecord
+        {
+            Namespace = Namespace,
+            Cookie = 8,
+            Local = Endpoint("10.0.0.2:443"),
+            Remote = Endpoint("10.0.0.9:50000"),
+            State = TcpState.Established,
+            Unanswered = 3,
+            Timer = TcpTimer.Keepalive,
+            Current = new KeepaliveOptions(true, 1, 1, 3),
+            Rule = Rig.PolicyFor("10.0.0.2", "time: 1s, interval: 1s, probes: 3").Policy.Rules[0],
+        };
+        _monitor.BeginNamespace(Namespace);
+        _monitor.Socket(in record);
+        _monitor.EndNamespace(Namespace);
+        _clock.Seconds = 20;
+        _monitor.BeginNamespace(Namespace);
+        _monitor.EndNamespace(Namespace);
+
+        Assert.Equal(1, Count(20).Probes);
+        Assert.DoesNotContain(_monitor.ListEndpoints(), row => row.Remote == record.Remote);
     }
 
     [Fact]
