@@ -25,12 +25,16 @@ internal sealed class EndpointPool
     /// <summary>How long an endpoint without a connection is remembered as being out, in nanoseconds: who is asked for it that long asks in vain.</summary>
     public const long Memory = 3600L * 1_000_000_000;
 
+    /// <summary>How long one that is back is remembered without a connection, in nanoseconds: the next pass finds the one that was answered.</summary>
+    private const long Welcome = 60L * 1_000_000_000;
+
     /// <summary>Endpoints without a connection that are remembered as being out.</summary>
     private const int MostAbsent = 10_000;
 
     private readonly Dictionary<(string Policy, string Destination, SocketEndpoint Remote), PooledEndpoint> _endpoints = [];
     private readonly ConcurrentDictionary<SocketEndpoint, RemoteStanding> _byRemote = new(concurrencyLevel: 1, capacity: 31);
     private readonly Queue<(PooledEndpoint Endpoint, long Since)> _absent = new();
+    private readonly Queue<(PooledEndpoint Endpoint, long Since)> _returned = new();
     private List<Sample>? _samples;
 
     /// <summary>Endpoints that are out.</summary>
@@ -96,7 +100,8 @@ internal sealed class EndpointPool
             Count(endpoint, destinations: 0, gone: -1);
             if (endpoint.Connections == 0)
             {
-                Forget(endpoint);
+                endpoint.AbsentSince = time;
+                _returned.Enqueue((endpoint, time));
             }
         }
         return back;
@@ -110,6 +115,14 @@ internal sealed class EndpointPool
             _absent.Dequeue();
             // It may have come back, and gone again, since.
             if (oldest.Endpoint is { Connections: 0, IsIn: false } endpoint && endpoint.AbsentSince == oldest.Since)
+            {
+                Forget(endpoint);
+            }
+        }
+        while (_returned.TryPeek(out var returned) && now - returned.Since > Welcome)
+        {
+            _returned.Dequeue();
+            if (returned.Endpoint is { Connections: 0, IsIn: true, IsForgotten: false } endpoint && endpoint.AbsentSince == returned.Since)
             {
                 Forget(endpoint);
             }

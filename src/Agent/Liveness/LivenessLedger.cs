@@ -84,13 +84,13 @@ internal sealed class LivenessLedger(LivenessLog log)
         counts.Dead[(int)connection.State.Cause]++;
         counts.Unanswered += (connection.State.Unanswered > 0 ? 1 : 0) + connection.Uncertain;
         log.Dead(connection);
-        if (connection.State.Cause == DeathCause.Probes)
+        if (connection is { State.Cause: DeathCause.Probes, Endpoint: { } endpoint })
         {
-            if (Pool.TakeOut(connection.Endpoint, now))
+            if (Pool.TakeOut(endpoint, now))
             {
-                log.Out(connection.Endpoint);
+                log.Out(endpoint);
             }
-            connection.Scope.Awaited[connection.Endpoint] = connection.Local;
+            connection.Scope.Awaited[endpoint] = connection.Local;
             connection.Scope.Version++;
         }
     }

@@ -6,7 +6,7 @@ using Keepalive.Linux.Sockets;
 namespace Keepalive.Agent.Liveness;
 
 /// <summary>A connection that a rule selects, as long as the kernel has it. Mutable; guarded by the monitor's lock.</summary>
-internal sealed class WatchedConnection(in SocketRecord record, WatchedScope scope, PooledEndpoint endpoint)
+internal sealed class WatchedConnection(in SocketRecord record, WatchedScope scope, PooledEndpoint? endpoint)
 {
     public WatchedScope Scope { get; } = scope;
 
@@ -18,7 +18,8 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 
     public CompiledRule Rule { get; set; } = record.Rule!;
 
-    public PooledEndpoint Endpoint { get; set; } = endpoint;
+    /// <summary>Its far end, as one to connect to; null for an accepted connection, whose far end nobody can.</summary>
+    public PooledEndpoint? Endpoint { get; set; } = endpoint;
 
     public ConnectionLiveness State { get; set; }
 
