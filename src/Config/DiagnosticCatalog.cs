@@ -13,7 +13,7 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind CannotRead = Error("KA001", "the path cannot be read");
     internal static readonly DiagnosticKind TooLarge = Error("KA002", "the input is larger than any policy needs to be");
     internal static readonly DiagnosticKind NotText = Error("KA003", "the file is not UTF-8 text");
-    internal static readonly DiagnosticKind NoDocuments = Error("KA004", "there is nothing to read");
+    public static readonly DiagnosticKind NoDocuments = Error("KA004", "there is nothing to read");
     internal static readonly DiagnosticKind MoreProblems = Error("KA005", "there are more problems than are shown");
     internal static readonly DiagnosticKind MoreRemarks = Note("KA006", "there are more remarks than are shown");
 
@@ -54,12 +54,12 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind NoKeepalive = Note("KA040", "a policy without tcpKeepalive");
     internal static readonly DiagnosticKind NotEnforced = Note("KA041", "settings only a proxy can enforce");
     internal static readonly DiagnosticKind NotEvaluated = Note("KA042", "fields that cannot be evaluated");
-    internal static readonly DiagnosticKind SelectsNothing = Warning("KA043", "a policy entry that selects nothing");
-    internal static readonly DiagnosticKind NoAddress = Warning("KA044", "a destination without an address");
+    public static readonly DiagnosticKind SelectsNothing = Warning("KA043", "a policy entry that selects nothing");
+    public static readonly DiagnosticKind NoAddress = Warning("KA044", "a destination without an address");
     internal static readonly DiagnosticKind PolicyLost = Warning("KA045", "a policy that loses a destination to another");
     internal static readonly DiagnosticKind AddressShared = Warning("KA046", "one address under two policies");
-    internal static readonly DiagnosticKind NoSuchPort = Warning("KA047", "a port no selected destination has");
-    internal static readonly DiagnosticKind HostUnresolved = Warning("KA048", "a host name without addresses");
+    public static readonly DiagnosticKind NoSuchPort = Warning("KA047", "a port no selected destination has");
+    public static readonly DiagnosticKind HostUnresolved = Warning("KA048", "a host name without addresses");
     internal static readonly DiagnosticKind UnknownAddresses = Note("KA049", "addresses these files cannot tell");
     internal static readonly DiagnosticKind TooManyRules = Error("KA050", "the policies multiply beyond any use");
     internal static readonly DiagnosticKind AcceptedOnly = Note("KA051", "a policy for accepted connections");

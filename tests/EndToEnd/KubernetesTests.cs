@@ -384,11 +384,52 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
     {
         _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
         _listen = AgentHttp.FreeAddress();
-        Start();
+        var run = Start();
         using var http = new AgentHttp(_listen);
         Eventually.True(() => http.Sum("keepalive_policies", "invalid") == 1, TimeSpan.FromSeconds(10));
+        var ready = http.Get("readyz").Body;
+        Assert.Contains("\"policiesValid\":false", ready, StringComparison.Ordinal);
+        Assert.Contains("ConnectionPolicy bookinfo/tcp-keepalive", ready, StringComparison.Ordinal);
+        Assert.Contains("the object has no part in what is in force until it is right", run.Error, StringComparison.Ordinal);
         _api.Apply(ClusterText.Policy(GuideJson));
         Eventually.True(() => http.Sum("keepalive_policies", "invalid") == 0, TimeSpan.FromSeconds(10));
+        Assert.Contains("\"policiesValid\":true", http.Get("readyz").Body, StringComparison.Ordinal);
+        _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
+        run.WaitForLine(line => line.Contains("what the object said before stays in force", StringComparison.Ordinal));
+    }
+
+    /// <summary>Which slices are needed is known only when the policies are: until these have come, nothing is missing.</summary>
+    [Fact]
+    public void Service_WithoutClusterAddress_IsNotMissingItsSlicesBeforeTheyAreRead()
+    {
+        _api.Apply(ClusterText.Service("shop", "ratings", "None", _port));
+        _api.Apply(ClusterText.Slice("shop", "ratings", _port, Lab.ServerAddress));
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var run = Start();
+        _api.Apply("""
+            {"apiVersion":"resilience.policy.gloo.solo.io/v2","kind":"ConnectionPolicy","metadata":{"name":"p","namespace":"shop"},
+             "spec":{"applyToDestinations":[{"selector":{"name":"ratings"}},{"selector":{"name":"nothing"}}],
+             "config":{"tcp":{"tcpKeepalive":{"time":"700s","interval":"10s","probes":20}}}}}
+            """);
+        WithinAnInterval(() => _lab.Client.Get(id) == Guide);
+        // What really is missing is told of once all is known.
+        run.WaitForLine(line => line.Contains("KA043", StringComparison.Ordinal) && line.Contains("nothing", StringComparison.Ordinal));
+        Assert.DoesNotContain("KA044", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Directory_WithoutPolicies_LeavesTheOnesOfTheApi()
+    {
+        Managed("--policies", _directory.CreateSubdirectory("none").FullName);
+    }
+
+    [Fact]
+    public void Sockets_WithoutANodeName_SaysWhyThereAreNoPods()
+    {
+        var result = ProgramRun.ToEnd(
+            [ProgramRun.AgentPath, "sockets", "--netns", _lab.Client.NetnsPath, "--kubernetes-api", _api.Address.ToString()]);
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains("give --node-name", result.Error, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -359,7 +359,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
             await context.Response.Body.FlushAsync(end.Token).ConfigureAwait(false);
             if (kind.Line is { } line)
             {
-                await context.Response.WriteAsync(line + "\n", end.Token).ConfigureAwait(false);
+                await context.Response.WriteAsync(line, end.Token).ConfigureAwait(false);
                 return;
             }
             while (true)

@@ -34,7 +34,7 @@ internal sealed class FakeKind(string group, string version, string plural, stri
     /// <summary>What to answer lists and watches with instead; null is what they ask for.</summary>
     public string? Garbage { get; set; }
 
-    /// <summary>The only line to send on a watch, and then no more; null is what has happened.</summary>
+    /// <summary>All that is sent on a watch, with the end of its line, before it ends; null is what has happened.</summary>
     public string? Line { get; set; }
 
     /// <summary>Whether watches are silent from now on, without being closed.</summary>

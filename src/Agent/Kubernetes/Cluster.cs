@@ -37,6 +37,7 @@ internal sealed partial class Cluster : IDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Task> _running = [];
     private HashSet<(string Namespace, string Name)> _sliced = [];
+    private volatile IReadOnlyList<string> _refused = [];
     private long _version = 1;
     private long _endpointsVersion = 1;
 
@@ -133,17 +134,21 @@ internal sealed partial class Cluster : IDisposable
         var complete = IsComplete;
         var resources = new List<Resource>();
         var diagnostics = new List<Config.Diagnostic>();
-        var refused = 0;
+        var refused = new List<string>();
         foreach (var store in _stores)
         {
             store.CopyTo(resources, stored =>
             {
                 diagnostics.AddRange(stored.Diagnostics);
-                refused += stored.IsRefused ? 1 : 0;
+                if (stored.IsRefused)
+                {
+                    refused.Add(stored.Diagnostics[0].Position.File);
+                }
                 return stored.InForce;
             });
         }
-        return new ClusterView(new ResourceSet([.. resources]), diagnostics, refused, complete);
+        _refused = refused;
+        return new ClusterView(new ResourceSet([.. resources]), diagnostics, refused.Count, complete);
     }
 
     /// <summary>Says of which Services the EndpointSlices are needed. What is watched beyond them is not given up at once.</summary>
@@ -185,9 +190,15 @@ internal sealed partial class Cluster : IDisposable
     /// <summary>What cannot be heard of now, a line for each kind.</summary>
     public IReadOnlyList<string> Troubles() =>
     [
-        .. All.Where(watch => watch is { Wanted: not null, Trouble: not null }).OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
-            .Select(watch => $"{watch.Kind} cannot be read from the cluster's API: {watch.Trouble}"),
+        .. All.Where(watch => watch.Wanted is not null && (watch.Trouble is not null || watch.Knowledge == Knowledge.None))
+            .OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
+            .Select(watch => watch.Trouble is { } trouble
+                ? $"{watch.Kind} cannot be read from the cluster's API: {trouble}"
+                : $"{watch.Kind} have not been read from the cluster's API yet"),
     ];
+
+    /// <summary>Objects with errors in what they say now, such as <c>ConnectionPolicy shop/db</c>; as of the last <see cref="View"/>.</summary>
+    public IReadOnlyList<string> Refused() => _refused;
 
     /// <summary>The series of the age of what is known, by kind; those that the server does not have are left out.</summary>
     public IReadOnlyList<Sample> Ages() =>

@@ -33,7 +33,7 @@ internal sealed class JsonStream(Stream body, TimeSpan quietFor, CancellationTok
             if (read.IsCompleted)
             {
                 _pipe.AdvanceTo(buffer.End);
-                return false;   // what is left of a line is of one that was never sent whole
+                return buffer.IsEmpty ? false : throw new ApiException(0, "the server's answer broke off in the middle of a line");
             }
             More(buffer);
         }

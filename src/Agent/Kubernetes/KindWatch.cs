@@ -180,6 +180,7 @@ internal sealed partial class KindWatch(
             var heard = await WatchAsync(selection, both.Token).ConfigureAwait(false);
             if (IsGood(begun))
             {
+                Confirm();
                 _failures = 0;
             }
             else
@@ -313,14 +314,17 @@ internal sealed partial class KindWatch(
         }
         using var response = await api.GetAsync(Path(selection, query), kind.MetadataOnly ? partial : "application/json", stop).ConfigureAwait(false);
         await using var body = new JsonStream(await response.Content.ReadAsStreamAsync(stop).ConfigureAwait(false), timing.QuietFor, stop);
-        Confirm();
-        Say(null);
         (_busy, _isForbidden) = (0, false);
-        var heard = false;
-        while (await body.ReadLineAsync((in ReadOnlySequence<byte> line) => Event(in line)).ConfigureAwait(false))
+        var first = body.ReadLineAsync((in ReadOnlySequence<byte> line) => Event(in line));
+        if (_trouble is not null && await Task.WhenAny(first, Task.Delay(timing.GoodAfter, time, stop)).ConfigureAwait(false) != first)
         {
-            heard = true;
+            Say(null);   // nothing has to happen; what is no watch would have ended or said something else by now
+        }
+        var heard = await first.ConfigureAwait(false);
+        for (var more = heard; more; more = await body.ReadLineAsync((in ReadOnlySequence<byte> line) => Event(in line)).ConfigureAwait(false))
+        {
             Confirm();
+            Say(null);
         }
         return heard;
     }

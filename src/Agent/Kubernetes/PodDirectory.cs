@@ -39,14 +39,19 @@ internal sealed class PodDirectory : IDisposable
         Namespaces.Want(KindWatch.Selection.All);
     }
 
-    /// <summary>The pods as they are now, for a command that runs once; null where there is no cluster or the node's name is not known.</summary>
+    /// <summary>The pods as they are now, for a command that runs once; null where there is no cluster or the node's name is not known, which is said.</summary>
     /// <param name="options">What is known of the cluster.</param>
     /// <param name="complain">Told what could not be had.</param>
     /// <param name="stop">Ends the waiting.</param>
     public static PodDirectory? Ask(ClusterOptions? options, Action<string> complain, CancellationToken stop)
     {
-        if (options?.NodeName is null)
+        if (options is null)
         {
+            return null;
+        }
+        if (options.NodeName is null)
+        {
+            complain("pods are not looked at, as it is not known which node this is: give --node-name, or the variable NODE_NAME");
             return null;
         }
         using var api = new ApiConnection(options.Access);

@@ -40,7 +40,7 @@ internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : 
         }
         catch (JsonException e)
         {
-            LogRefused(LogLevel.Error, $"{source}: {e.Message}");
+            LogRefused(LogLevel.Error, $"{source}: {e.Message}", Consequence(known));
             return new StoredResource(head.Uid, apiVersion, 0, known?.InForce, []);
         }
         if (read.Read is not { } result)
@@ -51,12 +51,16 @@ internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : 
         var said = result.Diagnostics.Where(diagnostic => diagnostic.Severity != Severity.Note).ToImmutableArray();
         foreach (var diagnostic in said.Where(diagnostic => known is null || !known.Diagnostics.Contains(diagnostic)))
         {
-            Say(diagnostic);
+            Say(diagnostic, known);
         }
         return new StoredResource(head.Uid, apiVersion, read.Fingerprint, resource ?? known?.InForce, said);
     }
 
-    private void Say(Diagnostic diagnostic)
+    private static string Consequence(StoredResource? known) => known?.InForce is null
+        ? "the object has no part in what is in force until it is right"
+        : "what the object said before stays in force, until the agent is started again";
+
+    private void Say(Diagnostic diagnostic, StoredResource? known)
     {
         if (_lines.TryRenew(out var left) && left > 0 && !logger.IsEnabled(LogLevel.Debug))
         {
@@ -68,10 +72,10 @@ internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : 
         {
             return;
         }
-        var text = diagnostic.ToString();
+        var (text, consequence) = (diagnostic.ToString(), Consequence(known));
         if (isError)
         {
-            LogRefused(level, text);
+            LogRefused(level, text, consequence);
         }
         else
         {
@@ -91,8 +95,8 @@ internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : 
         },
     };
 
-    [LoggerMessage(EventId = EventIds.KubernetesObjectRefused, Message = "Kubernetes: {Diagnostic}; what the object said before stays in force")]
-    private partial void LogRefused(LogLevel level, string diagnostic);
+    [LoggerMessage(EventId = EventIds.KubernetesObjectRefused, Message = "Kubernetes: {Diagnostic}; {Consequence}")]
+    private partial void LogRefused(LogLevel level, string diagnostic, string consequence);
 
     [LoggerMessage(EventId = EventIds.KubernetesObjectWarning, Message = "Kubernetes: {Diagnostic}")]
     private partial void LogWarning(LogLevel level, string diagnostic);

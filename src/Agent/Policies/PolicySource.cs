@@ -65,6 +65,11 @@ internal sealed class PolicySource(
     public PolicyLoad Load(CancellationToken stop)
     {
         var read = ReadAtOneMoment();
+        if (cluster is not null)
+        {
+            // A directory may well have none, where the API has them all.
+            read = read with { Diagnostics = read.Diagnostics.RemoveAll(static diagnostic => diagnostic.Code == DiagnosticCatalog.NoDocuments.Code) };
+        }
         if (read.HasErrors)
         {
             return new PolicyLoad(null, read.Diagnostics);
@@ -200,28 +205,31 @@ internal sealed class PolicySource(
             compiled = PolicyCompiler.Compile(
                 all, _hosts.ToOptions(side) with { SelectedOnly = true, WantedHosts = hosts, WantedServices = services });
         }
-        if (!hosts.IsSubsetOf(_wanted))
+        var isResolved = hosts.IsSubsetOf(_wanted);
+        if (!isResolved)
         {
             _resolvedAt = 0;
         }
         _wanted = hosts;
         cluster.WantSlices(services);
-        cluster.Report(view.Diagnostics.Concat(compiled.Diagnostics));
+        var isComplete = view.IsComplete && cluster.IsComplete;
+        // What is not there may only not have been read, or looked up, yet.
+        ImmutableArray<Diagnostic> told = isComplete && isResolved ? compiled.Diagnostics : compiled.Diagnostics.RemoveAll(AboutWhatIsMissing);
+        cluster.Report(view.Diagnostics.Concat(told));
         if (GC.GetAllocatedBytesForCurrentThread() - allocated > LargeCompilation)
         {
             // What a large compilation leaves behind would lie there until long after the next.
             GC.Collect(2, GCCollectionMode.Forced, blocking: true, compacting: true);
         }
         (_compiledAt, _compileCost) = (Stopwatch.GetTimestamp(), Stopwatch.GetElapsedTime(begun));
-        ImmutableArray<Diagnostic> news = [.. before, .. compiled.Diagnostics.Where(diagnostic => !_said.Contains(diagnostic))];
-        _said = [.. compiled.Diagnostics];
+        ImmutableArray<Diagnostic> news = [.. before, .. told.Where(diagnostic => !_said.Contains(diagnostic))];
+        _said = [.. told];
         var wasRefused = _isRefused;
         _isRefused = compiled.Diagnostics.Any(d => d.Severity == Severity.Error);
         if (_isRefused)
         {
             return news.IsEmpty && !always ? null : new PolicyLoad(null, news);
         }
-        var isComplete = view.IsComplete && cluster.IsComplete;
         var isSame = _inForce is { } current && current.IsComplete == isComplete && current.Policy.Side == compiled.Policy.Side
             && current.Policy.Rules.SequenceEqual(compiled.Policy.Rules) && current.Policy.ListenerRules.SequenceEqual(compiled.Policy.ListenerRules);
         if (isSame && !always && !wasRefused && news.IsEmpty)
@@ -261,6 +269,10 @@ internal sealed class PolicySource(
             },
             stop);
     }
+
+    private static bool AboutWhatIsMissing(Diagnostic diagnostic) =>
+        diagnostic.Code == DiagnosticCatalog.SelectsNothing.Code || diagnostic.Code == DiagnosticCatalog.NoAddress.Code
+        || diagnostic.Code == DiagnosticCatalog.NoSuchPort.Code || diagnostic.Code == DiagnosticCatalog.HostUnresolved.Code;
 
     private static bool AboutHosts(Diagnostic diagnostic) =>
         diagnostic.Code == DiagnosticCatalog.LastAnswer.Code || diagnostic.Code == DiagnosticCatalog.TooManyAddresses.Code;

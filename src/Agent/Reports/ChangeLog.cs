@@ -19,6 +19,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
     private readonly List<(ulong Namespace, ulong Cookie)> _over = [];
     private readonly Dictionary<string, int> _reasons = [];
     private readonly LineAllowance _lines = new(time ?? TimeProvider.System, linesPerSecond);
+    private readonly LineAllowance _failures = new(time ?? TimeProvider.System, linesPerSecond);
 
     /// <summary>Whether what is given back is given back because the agent stops.</summary>
     public bool Stopping { get; set; }
@@ -26,15 +27,21 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
     /// <summary>Tells which pod a socket belongs to; null where there is no cluster.</summary>
     public PodDirectory? Pods { get; init; }
 
+    private string? WhyRestored => Stopping ? "the agent stops" : Pods is null ? null : "no policy selects it any more, or its pod or namespace is left alone";
+
     /// <summary>Lets the next pass have its own lines, after saying how many were left out.</summary>
     public void EndPass()
     {
-        if (_lines.TryRenew(out var left))
+        if (_lines.TryRenew(out var left) && left > 0 && !logger.IsEnabled(LogLevel.Debug))
+        {
+            LogMore(left);
+        }
+        if (_failures.TryRenew(out var failures))
         {
             _reasons.Clear();
-            if (left > 0 && !logger.IsEnabled(LogLevel.Debug))
+            if (failures > 0 && !logger.IsEnabled(LogLevel.Debug))
             {
-                LogMore(left);
+                LogMoreFailures(failures);
             }
         }
     }
@@ -52,7 +59,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
             {
                 _failing[id] = record.Reason;
                 var said = CollectionsMarshal.GetValueRefOrAddDefault(_reasons, record.Reason ?? "", out _)++;
-                if (Level(LogLevel.Warning, said < LinesPerReason) is { } level)
+                if (Level(_failures, LogLevel.Warning, said < LinesPerReason) is { } level)
                 {
                     LogFailed(level, SocketText.Name(in record, Pods), SocketText.Reason(record.Reason), SocketText.Rule(in record));
                 }
@@ -63,7 +70,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
         {
             _failing.Remove(id);
         }
-        if (record.Replaced is not { } from || record.Current is not { } to || Level(LogLevel.Information) is not { } at)
+        if (record.Replaced is not { } from || record.Current is not { } to || Level(_lines, LogLevel.Information) is not { } at)
         {
             return;
         }
@@ -74,7 +81,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
                 LogWould(at, SocketText.Name(in record, Pods), change, SocketText.Rule(in record));
                 break;
             case SocketOutcome.Restored or SocketOutcome.Kept:
-                LogRestored(at, SocketText.Name(in record, Pods), change, SocketText.Rule(in record, Stopping ? "the agent stops" : null));
+                LogRestored(at, SocketText.Name(in record, Pods), change, SocketText.Rule(in record, WhyRestored));
                 break;
             default:
                 LogSet(at, SocketText.Name(in record, Pods), change, SocketText.Rule(in record));
@@ -98,9 +105,9 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
     }
 
     /// <summary>The level to log a line at, null where nobody would see it.</summary>
-    private LogLevel? Level(LogLevel level, bool mayBeSaid = true)
+    private LogLevel? Level(LineAllowance lines, LogLevel level, bool mayBeSaid = true)
     {
-        var at = _lines.Take(mayBeSaid) ? level : LogLevel.Debug;
+        var at = lines.Take(mayBeSaid) ? level : LogLevel.Debug;
         return logger.IsEnabled(at) ? at : null;
     }
 
@@ -116,6 +123,9 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
     [LoggerMessage(EventId = EventIds.SocketFailed, Message = "Cannot set {Socket}: {Reason}; {Rule}")]
     private partial void LogFailed(LogLevel level, string socket, string reason, string rule);
 
-    [LoggerMessage(EventIds.SocketsLeftOut, LogLevel.Information, "{Count} more changes and failures are not listed; --log-level debug lists all")]
+    [LoggerMessage(EventIds.SocketsLeftOut, LogLevel.Information, "{Count} more changes are not listed; --log-level debug lists all")]
     private partial void LogMore(int count);
+
+    [LoggerMessage(EventIds.FailuresLeftOut, LogLevel.Warning, "{Count} more sockets cannot be set and are not listed; --log-level debug lists all")]
+    private partial void LogMoreFailures(int count);
 }

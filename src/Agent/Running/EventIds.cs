@@ -21,6 +21,7 @@ internal static class EventIds
     public const int SocketWouldChange = 22;
     public const int SocketFailed = 23;
     public const int SocketsLeftOut = 24;
+    public const int FailuresLeftOut = 25;
     public const int PassDone = 30;
     public const int PassFailed = 31;
     public const int NamespacesFailed = 32;

@@ -183,10 +183,30 @@ public sealed class KindWatchTests : IDisposable
         Fill(2);
         var (watch, names) = Start(WatchedKind.Services);
         Eventually.True(() => names.Count == 2 && _api.Watches == 1, Soon);
-        _api.Kind("services").Line = line;
+        _api.Kind("services").Line = line + "\n";
         _api.EndWatches();
         Eventually.True(() => watch.Trouble is not null, Soon);
         Assert.Equal(2, names.Count);
+        _api.Kind("services").Line = null;
+        Fill(3);
+        Eventually.True(() => watch.Trouble is null && names.Count == 3, Soon);
+    }
+
+    /// <summary>However often it is opened: that it was says nothing of what is known, and is not taken for all being well.</summary>
+    [Theory]
+    [InlineData("{\"type\":\"ERROR\",\"object\":{\"code\":500,\"message\":\"boom\"}}\n")]
+    [InlineData("<html>please log in")]
+    public void Watch_ThatOnlyFails_ConfirmsNothing(string line)
+    {
+        Fill(2);
+        var (watch, names) = Start(WatchedKind.Services);
+        Eventually.True(() => names.Count == 2 && _api.Watches == 1, Soon);
+        _api.Kind("services").Line = line;
+        _api.EndWatches();
+        Eventually.True(() => watch.Trouble is not null, Soon);
+        var age = watch.Age;
+        Eventually.True(() => watch.Age > age + TimeSpan.FromSeconds(2), notBefore: TimeSpan.FromSeconds(1.9), notAfter: Soon);
+        Assert.NotNull(watch.Trouble);
         _api.Kind("services").Line = null;
         Fill(3);
         Eventually.True(() => watch.Trouble is null && names.Count == 3, Soon);
