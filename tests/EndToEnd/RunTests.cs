@@ -232,6 +232,24 @@ public abstract class RunTests : IDisposable
     }
 
     [Fact]
+    public void Run_StateDirectoryFull_IsToldOfWhileOthersAreSet()
+    {
+        _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 300);
+        Directory.CreateDirectory(_agent.StateDirectory);
+        string listen = AgentHttp.FreeAddress();
+        using var run = new ProgramRun(
+        [
+            "unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=24k tmpfs \"$1\" && shift && exec \"$@\"", "sh", _agent.StateDirectory,
+            ProgramRun.AgentPath, "run", "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory, "--datapath", _datapath,
+            .. _cgroup is null ? [] : new[] { "--cgroup", _cgroup.Path }, "--interval", "300ms", "--listen", listen, "--netns", _lab.Client.NetnsPath,
+        ]);
+        run.WaitForLine(line => line.Contains("warn: agent[23] Cannot set", StringComparison.Ordinal) && line.Contains("the state file", StringComparison.Ordinal));
+        using var http = new AgentHttp(listen);
+        Eventually.True(() => http.Get("readyz").Body.Contains("selected sockets cannot be set: the state file", StringComparison.Ordinal), TimeSpan.FromSeconds(10));
+        Assert.Contains("\"ready\":true", http.Get("readyz").Body, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Run_StateDirectoryFullAtTheEnd_GivesBackAllTheSame()
     {
         var ids = _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 300);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Keepalive.Agent.Reports;
 
 namespace Keepalive.Agent.Health;
 
@@ -21,12 +22,16 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
     private int _policies;
     private string? _passFailure;
     private string? _captureFailure;
+    private string? _failing;
     private DateTimeOffset _lastPass;
     private DateTimeOffset _refusedAt;
     private List<string> _refused = [];
 
     /// <summary>Asked for what is wrong with the cluster's API; what was known of it stays in force. Null without one.</summary>
     public Func<IReadOnlyList<string>>? Cluster { get; init; }
+
+    /// <summary>Asked for the cluster's objects that are refused as they are now. Null without a cluster.</summary>
+    public Func<IReadOnlyList<string>>? RefusedObjects { get; init; }
 
     /// <summary>How long nothing may be heard of the pass thread: a pass may be spread over an interval, and take its time besides.</summary>
     public TimeSpan Patience { get; } = TimeSpan.FromSeconds(60) + (2 * Min(interval, TimeSpan.FromSeconds(60)));
@@ -76,6 +81,18 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
         }
     }
 
+    /// <summary>Selected sockets that cannot be set.</summary>
+    /// <param name="count">How many.</param>
+    /// <param name="reason">Why most of them cannot.</param>
+    public void SocketsFailing(int count, string? reason)
+    {
+        var failing = count == 0 ? null : $"{count} selected {(count == 1 ? "socket" : "sockets")} cannot be set: {SocketText.Reason(reason)}";
+        lock (_lock)
+        {
+            _failing = failing;
+        }
+    }
+
     public void Stopping()
     {
         lock (_lock)
@@ -113,12 +130,22 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
                 problems.Add($"the policies changed at {Text(_refusedAt)} are refused and the last good ones stay in force:");
                 problems.AddRange(_refused);
             }
+            if (_failing is not null)
+            {
+                problems.Add(_failing);
+            }
             if (_captureFailure is not null)
             {
                 problems.Add($"probes are not captured everywhere: {_captureFailure}");
             }
+            var objects = RefusedObjects?.Invoke() ?? [];
+            if (objects.Count > 0)
+            {
+                problems.Add("refused as they are now, for the reasons in the log and in their Events: " + string.Join(", ", objects.Take(MostErrors))
+                    + (objects.Count > MostErrors ? $", and {objects.Count - MostErrors} more" : ""));
+            }
             problems.AddRange(Cluster?.Invoke() ?? []);
-            return new HealthReport(ready, _policies, _refused.Count == 0, _passed ? Text(_lastPass) : null, problems);
+            return new HealthReport(ready, _policies, _refused.Count == 0 && objects.Count == 0, _passed ? Text(_lastPass) : null, problems);
         }
     }
 
@@ -130,7 +157,7 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
 /// <summary>What <c>/readyz</c> says.</summary>
 /// <param name="Ready">Whether the service does its work.</param>
 /// <param name="Policies">Policies in force.</param>
-/// <param name="PoliciesValid">Whether the files as they are now are those in force.</param>
+/// <param name="PoliciesValid">Whether the files and the cluster's objects as they are now are those in force.</param>
 /// <param name="LastPass">When the last pass that did not fail was over; null before the first.</param>
 /// <param name="Problems">What is wrong, also where it does not make the service unready.</param>
 internal sealed record HealthReport(bool Ready, int Policies, bool PoliciesValid, string? LastPass, IReadOnlyList<string> Problems);

@@ -96,6 +96,9 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
         return _samples ??= Recount();
     }
 
+    /// <summary>Selected sockets that cannot be set, and why most of them cannot; as of the last <see cref="Samples"/>.</summary>
+    public (int Count, string? Reason) Failing { get; private set; }
+
     /// <summary>The series of <see cref="MetricCatalogue.UnprotectedSockets"/> as they stand.</summary>
     public List<Sample> Unprotected() => _unprotected ??= RecountUnprotected();
 
@@ -148,11 +151,16 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
         // Few rules and many sockets: told apart by reference first, by name only once.
         var byRule = new Dictionary<(CompiledRule Rule, SocketOutcome Outcome), int>(SameRule.Comparer);
         var all = new Dictionary<(string Policy, string Destination, string Namespace, string State), int>();
+        var failing = new Dictionary<string, int>();
         foreach (var (inode, sockets) in _namespaces)
         {
             byRule.Clear();
             foreach (var standing in sockets.Values)
             {
+                if (standing.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable)
+                {
+                    CollectionsMarshal.GetValueRefOrAddDefault(failing, standing.Reason ?? "", out _)++;
+                }
                 CollectionsMarshal.GetValueRefOrAddDefault(byRule, (standing.Rule!, standing.Outcome), out _)++;
             }
             var ns = Workload(inode);
@@ -164,6 +172,7 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
                 }
             }
         }
+        Failing = (failing.Values.Sum(), failing.Count == 0 ? null : failing.MaxBy(reason => reason.Value).Key);
         var own = all.Keys.Select(key => (key.Policy, key.Destination, key.Namespace)).Distinct().Order().Take(MostDestinations).ToHashSet();
         var counts = new Dictionary<(string Policy, string Destination, string Namespace, string State), int>();
         foreach (var (key, count) in all)

@@ -166,7 +166,12 @@ internal sealed partial class AgentLoop(
             var summary = datapath.Pass(policy, scope, sink);
             var took = Stopwatch.GetElapsedTime(begun) - summary.Waited;
             publisher.Passed(took, in summary);
-            if (health.PassDone(failure: null, publisher.CaptureFailure))
+            health.SocketsFailing(publisher.Failing.Count, publisher.Failing.Reason);
+            if (scope.Last || scope.Stop.IsCancellationRequested)
+            {
+                health.Beat();   // not a whole pass, or not one to keep anything by
+            }
+            else if (health.PassDone(failure: null, publisher.CaptureFailure))
             {
                 LogReady(took.TotalMilliseconds);
                 systemd.Ready();

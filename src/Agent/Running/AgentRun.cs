@@ -141,7 +141,11 @@ internal static partial class AgentRun
         }
         var time = TimeProvider.System;
         using var metrics = new MetricCatalogue();
-        var health = new AgentHealth(time, options.Interval) { Cluster = cluster is null ? null : cluster.Troubles };
+        var health = new AgentHealth(time, options.Interval) 
+        {
+            Cluster = cluster is null ? null : cluster.Troubles,
+            RefusedObjects = cluster is null ? null : cluster.Refused,
+        };
         using var systemd = new SystemdNotifier(Environment.GetEnvironmentVariable, logger);
         var (captures, whyNoCapture) = Captures(options, logger);
         using var liveness = new LivenessWatch(captures, metrics, time, logger, cluster?.Pods);

@@ -35,6 +35,9 @@ internal sealed class Publisher(
 
     public ISocketSink Sink => tally;
 
+    /// <summary>Selected sockets that cannot be set, and why most of them cannot.</summary>
+    public (int Count, string? Reason) Failing => tally.Failing;
+
     public string? CaptureFailure => whyNoCapture ?? liveness.CaptureFailure;
 
     public string? LivenessFailure { get; set; }

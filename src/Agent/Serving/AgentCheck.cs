@@ -31,8 +31,15 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
 
     public async Task Serve(ConnectionContext connection)
     {
-        var question = await Read(connection.Transport.Input, connection.ConnectionClosed).ConfigureAwait(false);
-        await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Answer(question) + "\n"), connection.ConnectionClosed).ConfigureAwait(false);
+        try
+        {
+            var question = await Read(connection.Transport.Input, connection.ConnectionClosed).ConfigureAwait(false);
+            await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Answer(question) + "\n"), connection.ConnectionClosed).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+            // It went, or had to make room for another.
+        }
     }
 
     /// <summary>What is said of an endpoint.</summary>
