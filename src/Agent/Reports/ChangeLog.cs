@@ -15,11 +15,12 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
     /// <summary>One cause often fails every socket: a few lines tell it.</summary>
     private const int LinesPerReason = 5;
 
-    private readonly Dictionary<(ulong Namespace, ulong Cookie), string?> _failing = [];
-    private readonly List<(ulong Namespace, ulong Cookie)> _over = [];
+    private readonly Dictionary<ulong, Dictionary<ulong, string?>> _failing = [];
     private readonly Dictionary<string, int> _reasons = [];
     private readonly LineAllowance _lines = new(time ?? TimeProvider.System, linesPerSecond);
     private readonly LineAllowance _failures = new(time ?? TimeProvider.System, linesPerSecond);
+    private Dictionary<ulong, string?>? _frame;
+    private ulong _frameNamespace;
 
     /// <summary>Whether what is given back is given back because the agent stops.</summary>
     public bool Stopping { get; set; }
@@ -46,18 +47,18 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
         }
     }
 
-    public void BeginNamespace(ulong inode)
-    {
-    }
+    public void BeginNamespace(ulong inode) => (_frame, _frameNamespace) = ([], inode);
 
     public void Socket(in SocketRecord record)
     {
-        var id = (record.Namespace, record.Cookie);
+        var known = _failing.GetValueOrDefault(record.Namespace);
         if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && record.Rule is not null)
         {
-            if (!_failing.TryGetValue(id, out var reason) || reason != record.Reason)
+            var failing = _frame is not null && record.Namespace == _frameNamespace ? _frame : known ?? (_failing[record.Namespace] = []);
+            var isKnown = failing.TryGetValue(record.Cookie, out var reason) || (known is not null && known.TryGetValue(record.Cookie, out reason));
+            failing[record.Cookie] = record.Reason;
+            if (!isKnown || reason != record.Reason)
             {
-                _failing[id] = record.Reason;
                 var said = CollectionsMarshal.GetValueRefOrAddDefault(_reasons, record.Reason ?? "", out _)++;
                 if (Level(_failures, LogLevel.Warning, said < LinesPerReason) is { } level)
                 {
@@ -66,10 +67,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
             }
             return;
         }
-        if (_failing.Count > 0)
-        {
-            _failing.Remove(id);
-        }
+        known?.Remove(record.Cookie);
         if (record.Replaced is not { } from || record.Current is not { } to || Level(_lines, LogLevel.Information) is not { } at)
         {
             return;
@@ -91,17 +89,22 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
 
     public void EndNamespace(ulong inode)
     {
+        // All of its sockets have been told of: those that are not among them are gone.
+        if (_frame is { Count: > 0 })
+        {
+            _failing[inode] = _frame;
+        }
+        else
+        {
+            _failing.Remove(inode);
+        }
+        _frame = null;
     }
 
     public void NamespaceGone(ulong inode)
     {
         Pods?.Forget(inode);
-        if (_failing.Count > 0)
-        {
-            _over.AddRange(_failing.Keys.Where(id => id.Namespace == inode));
-            _over.ForEach(id => _failing.Remove(id));
-            _over.Clear();
-        }
+        _failing.Remove(inode);
     }
 
     /// <summary>The level to log a line at, null where nobody would see it.</summary>

@@ -59,6 +59,57 @@ public sealed class ChangeLogTests
         Assert.Equal(50, logger.Said.Count(line => line.Level == LogLevel.Information));
     }
 
+    /// <summary>A failure is told once for as long as the socket is there, and nothing is kept of those that are gone.</summary>
+    [Fact]
+    public void Socket_FailsInPassAfterPass_IsToldOnceAndForgottenWithIt()
+    {
+        var logger = new Lines(LogLevel.Information);
+        var log = new ChangeLog(logger, _time);
+        var failing = Changed(7) with { Outcome = SocketOutcome.Failed, Changed = false, Replaced = null, Reason = "stateFile" };
+        Pass(failing);
+        Pass(failing);
+        log.Socket(in failing);   // outside of a namespace's own turn
+        Assert.Equal(EventIds.SocketFailed, Assert.Single(logger.Said).Id);
+        Pass(failing with { Reason = "EPERM" });
+        Assert.Equal(2, logger.Said.Count);
+        Pass();
+        Pass(failing with { Reason = "EPERM" });
+        Assert.Equal(3, logger.Said.Count);
+
+        void Pass(params SocketRecord[] records)
+        {
+            log.BeginNamespace(1);
+            foreach (var record in records)
+            {
+                log.Socket(in record);
+            }
+            log.EndNamespace(1);
+            log.EndPass();
+        }
+    }
+
+    /// <summary>Those that were set must not take the lines of those that could not be.</summary>
+    [Fact]
+    public void Socket_FailsBehindThousandsThatAreSet_IsToldAll()
+    {
+        var logger = new Lines(LogLevel.Warning);
+        var log = new ChangeLog(logger, _time);
+        for (var i = 0; i < 1000; i++)
+        {
+            log.Socket(Changed(i));
+        }
+        for (var i = 1000; i < 1100; i++)
+        {
+            log.Socket(Changed(i) with { Outcome = SocketOutcome.Failed, Changed = false, Replaced = null, Reason = "stateFile" });
+        }
+        Assert.InRange(logger.Said.Count, 1, 50);
+        var said = logger.Said.Count;
+        _time.Advance(TimeSpan.FromSeconds(1));
+        log.EndPass();
+        Assert.Equal((LogLevel.Warning, EventIds.FailuresLeftOut), (logger.Said[^1].Level, logger.Said[^1].Id));
+        Assert.Contains($"{100 - said} more", logger.Said[^1].Text, StringComparison.Ordinal);
+    }
+
     private static SocketRecord Changed(int cookie) => new()
     {
         Namespace = 1,
