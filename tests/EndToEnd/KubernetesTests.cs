@@ -420,7 +420,12 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
     [Fact]
     public void Directory_WithoutPolicies_LeavesTheOnesOfTheApi()
     {
-        Managed("--policies", _directory.CreateSubdirectory("none").FullName);
+        var directory = _directory.CreateSubdirectory("none");
+        var id = Managed("--policies", directory.FullName);
+        // An empty file in it is not the same as none: it is refused.
+        File.WriteAllText(Path.Combine(directory.FullName, "policy.yaml"), "");
+        _runs[0].WaitForLine(line => line.Contains("KA004", StringComparison.Ordinal));
+        Assert.Equal(Guide, _lab.Client.Get(id));
     }
 
     [Fact]

@@ -60,7 +60,6 @@ internal sealed class JsonStream(Stream body, TimeSpan quietFor, CancellationTok
                 throw new ApiException(0, "the server's answer broke off");
             }
             More(buffer.Slice(consumed));
-            _ = consumed;
         }
     }
 

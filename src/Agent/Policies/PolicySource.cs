@@ -67,8 +67,12 @@ internal sealed class PolicySource(
         var read = ReadAtOneMoment();
         if (cluster is not null)
         {
-            // A directory may well have none, where the API has them all.
-            read = read with { Diagnostics = read.Diagnostics.RemoveAll(static diagnostic => diagnostic.Code == DiagnosticCatalog.NoDocuments.Code) };
+            // A directory may well have none, where the API has them all. A file that is empty is one that somebody is not done with.
+            read = read with
+            {
+                Diagnostics = read.Diagnostics.RemoveAll(static diagnostic =>
+                    diagnostic.Code == DiagnosticCatalog.NoDocuments.Code && Directory.Exists(diagnostic.Position.File)),
+            };
         }
         if (read.HasErrors)
         {
