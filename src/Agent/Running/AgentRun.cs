@@ -141,7 +141,7 @@ internal static partial class AgentRun
         }
         var time = TimeProvider.System;
         using var metrics = new MetricCatalogue();
-        var health = new AgentHealth(time, options.Interval) 
+        var health = new AgentHealth(time, options.Interval)
         {
             Cluster = cluster is null ? null : cluster.Troubles,
             RefusedObjects = cluster is null ? null : cluster.Refused,
