@@ -22,6 +22,7 @@ var root = new RootCommand("Keeps idle TCP connections alive behind load balance
     ProbesCommand.Create(),
     SupportCommand.Create(),
 };
+BuildInformation.UseForVersion(root);
 var parsed = root.Parse(args);
 var problems = GivenValues.Problems(parsed);
 if (problems.Count > 0)

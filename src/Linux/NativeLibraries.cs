@@ -4,15 +4,21 @@ using System.Runtime.InteropServices;
 namespace Keepalive.Linux;
 
 /// <summary>Finds the libraries that a system may lack, or has under one of several names.</summary>
-public static class NativeLibraries
+public static unsafe class NativeLibraries
 {
     /// <summary>The name by which imports ask for libpcap. Debian and Ubuntu have kept the soname of its version 0.8.</summary>
     internal const string Pcap = "libpcap";
 
     private static readonly Dictionary<string, string[]> Sonames = new() { [Pcap] = ["libpcap.so.0.8", "libpcap.so.1"] };
 
-    /// <summary>Whether libpcap is there.</summary>
-    public static bool HasPcap => Array.Exists(Sonames[Pcap], soname => NativeLibrary.TryLoad(soname, out _));
+    /// <summary>Whether libpcap can be called: linked into the program, or a shared library of the system.</summary>
+    public static bool HasPcap => PcapFound.Value;
+
+    private static readonly Lazy<bool> PcapFound = new(() =>
+    {
+        Register();
+        return CanCall(static () => Interop.Pcap.pcap_lib_version());
+    });
 
     private static readonly Lazy<bool> Registered = new(() =>
     {
@@ -22,6 +28,22 @@ public static class NativeLibraries
 
     /// <summary>To be called before the first import by one of these names.</summary>
     internal static void Register() => _ = Registered.Value;
+
+    /// <summary>Whether a call of a library's version function finds the library. Correct for shared and for static libraries.</summary>
+    internal static bool CanCall(VersionCall call)
+    {
+        try
+        {
+            return call() != null;
+        }
+        catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>A library's version function; returns a static string.</summary>
+    internal delegate byte* VersionCall();
 
     private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? path)
     {

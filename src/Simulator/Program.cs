@@ -19,6 +19,7 @@ foreach (var hidden in DemoCommand.CreateHidden())
 {
     root.Subcommands.Add(hidden);
 }
+BuildInformation.UseForVersion(root);
 // A command for the lab may well begin with an @.
 var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
 var problems = GivenValues.Problems(parsed);

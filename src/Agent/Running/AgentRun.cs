@@ -1,5 +1,4 @@
 using System.Net.Sockets;
-using System.Reflection;
 using System.Text.Json;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
@@ -151,7 +150,7 @@ internal static partial class AgentRun
         using var liveness = new LivenessWatch(captures, metrics, time, logger, cluster?.Pods);
         var status = new AgentStatus { KubernetesAges = cluster is null ? null : cluster.Ages, EndpointsNow = liveness.Publish };
         using var exposition = new Exposition(
-            metrics, status, Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim(), logger);
+            metrics, status, BuildInformation.Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim(), logger);
         var tally = new SocketTally(metrics, datapath.Name) { Pods = cluster?.Pods };
         using var loop = new AgentLoop(
             options,
@@ -183,7 +182,7 @@ internal static partial class AgentRun
         host.Run(new AgentPages(new Scrapes(exposition, status, time), health, liveness.Monitor, cluster?.Pods).Serve);
         await host.StartAsync().ConfigureAwait(false);
         signals.OnReload(loop.Reload);
-        LogStarted(logger, Version, datapath.Name, options.Interval.TotalSeconds, options.Listen?.ToString() ?? "no address");
+        LogStarted(logger, BuildInformation.Version, datapath.Name, options.Interval.TotalSeconds, options.Listen?.ToString() ?? "no address");
         await host.WaitForShutdownAsync().ConfigureAwait(false);
         var service = host.Services.GetRequiredService<AgentService>();
         await service.Completion.ConfigureAwait(false);
@@ -240,9 +239,6 @@ internal static partial class AgentRun
             });
         }
     });
-
-    private static string Version { get; } =
-        typeof(AgentRun).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 
     [LoggerMessage(EventIds.Started, LogLevel.Information,
         "keepalive-agent {Version} started: datapath {Datapath}, a pass every {Interval} s, metrics on {Listen}")]

@@ -15,6 +15,7 @@ internal static class FeatureProbes
     private const string ForBpf = "bpf";
     private const string ForBoth = "both";
     private const string ForCapture = "capture";
+    private const string ForStart = "start";
 
     // A capability that only counts in the first user namespace, as what it is for is not of any other.
     private static readonly bool s_inInitialUserNamespace = ProcFs.IsInInitialUserNamespace();
@@ -23,6 +24,7 @@ internal static class FeatureProbes
     /// <param name="stateDirectory">Where <c>run</c> would have its lock and state.</param>
     public static IReadOnlyList<Feature> Run(string? cgroup, string stateDirectory) =>
     [
+        new Feature("one executable", ForStart, BuildInformation.IsNative ? Answer.Yes : Answer.No, BuildInformation.Lacks, null),
         Owned(Capability.SysAdmin, "entering network namespaces", ForBoth),
         Owned(Capability.SysPtrace, "finding namespaces and duplicating sockets of other processes", ForBoth),
         StateDirectory(stateDirectory),
@@ -30,7 +32,6 @@ internal static class FeatureProbes
         SockDiagnosis(),
         Duplicating(),
         new Feature("libbpf", ForBpf, BpfLibrary.Version is null ? Answer.No : Answer.Yes, "libbpf.so.1 (Debian: libbpf1)", BpfLibrary.Version),
-        new Feature("programs", ForBpf, KernelPrograms.AreBuilt ? Answer.Yes : Answer.No, "a build with clang and libbpf's headers", null),
         new Feature("BTF", ForBpf, BpfRequirements.HasBtf ? Answer.Yes : Answer.No, "Linux 5.4 with CONFIG_DEBUG_INFO_BTF=y", null),
         .. BpfRequirements.Needed.Select(needed => OwnedForBpf(needed.Capability, needed.Use)),
         Program("read sockets (iter/tcp)", "ka_read", "Linux 5.15"),

@@ -37,11 +37,9 @@ public static unsafe class BpfLibrary
 
     private static string? FindVersion()
     {
-        if (!NativeLibrary.TryLoad(Name, out _))
-        {
-            return null;
-        }
-        return Marshal.PtrToStringUTF8((nint)BpfLibbpf.libbpf_version_string())?.TrimStart('v');
+        return NativeLibraries.CanCall(static () => BpfLibbpf.libbpf_version_string())
+            ? Marshal.PtrToStringUTF8((nint)BpfLibbpf.libbpf_version_string())?.TrimStart('v')
+            : null;
     }
 
     [UnmanagedCallersOnly]

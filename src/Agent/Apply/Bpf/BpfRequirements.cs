@@ -13,8 +13,6 @@ internal static class BpfRequirements
 
     public static string NoLibrary => "libbpf.so.1 is not installed (Debian: libbpf1)";
 
-    public static string NotBuilt => "this build has no BPF programs in it: it was made without clang or without libbpf's headers";
-
     public static string NoBtf => $"the kernel has no type information ({BtfPath}): it needs CONFIG_DEBUG_INFO_BTF=y";
 
     public static bool HasBtf => File.Exists(BtfPath);
@@ -71,8 +69,7 @@ internal static class BpfRequirements
 
     /// <summary>What can be seen to be missing without trying; null when nothing is.</summary>
     public static string? Missing() =>
-        !KernelPrograms.AreBuilt ? NotBuilt
-        : BpfLibrary.Version is null ? NoLibrary
+        BpfLibrary.Version is null ? NoLibrary
         : !HasBtf ? NoBtf
         : MissingCapability();
 

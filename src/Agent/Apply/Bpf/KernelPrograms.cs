@@ -27,9 +27,6 @@ internal sealed class KernelPrograms : IDisposable
         ProcessReader = loaded.Iterator(Processes);
     }
 
-    /// <summary>Whether this build has the programs in it; it has not where there was no compiler for them.</summary>
-    public static bool AreBuilt => typeof(KernelPrograms).Assembly.GetManifestResourceInfo("keepalive.bpf.o") is not null;
-
     /// <summary>How many rules a policy may have; there is no limit but memory, except in tests of what happens where there is none.</summary>
     public int MostRules { get; init; } = int.MaxValue;
 

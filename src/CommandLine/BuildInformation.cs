@@ -1,0 +1,57 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Keepalive.CommandLine;
+
+/// <summary>The version of this program, and how it was built.</summary>
+internal static class BuildInformation
+{
+    private const string QuickBuild = "'make build'; this is a quick build";
+
+    private static readonly Assembly s_program = typeof(BuildInformation).Assembly;
+
+    /// <summary>The version with the commit, <c>0.1.0+0123456789ab</c> for example.</summary>
+    public static string Version { get; } =
+        s_program.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
+
+    /// <summary>Whether this is one executable, compiled ahead of time, with its native libraries inside.</summary>
+    public static bool IsNative => !RuntimeFeature.IsDynamicCodeSupported;
+
+    /// <summary>The tools and libraries that this build was made with; null where the build did not record them.</summary>
+    public static string? BuiltWith { get; } = Metadata("BuiltWith");
+
+    /// <summary>What one executable needs that this build did not have, with the packages that bring it; null for one executable.</summary>
+    public static string? Lacks { get; } = IsNative ? null : Metadata("BuildLacks") ?? QuickBuild;
+
+    /// <summary>Makes <c>--version</c> print also how the program was built.</summary>
+    public static void UseForVersion(RootCommand root) => root.Options.OfType<VersionOption>().Single().Action = new PrintVersion();
+
+    private static string? Metadata(string key) => s_program.GetCustomAttributes<AssemblyMetadataAttribute>()
+        .FirstOrDefault(attribute => attribute.Key == key && !string.IsNullOrEmpty(attribute.Value))?.Value;
+
+    private sealed class PrintVersion : SynchronousCommandLineAction
+    {
+        public override bool Terminating => true;
+
+        public override int Invoke(ParseResult parseResult)
+        {
+            var output = parseResult.InvocationConfiguration.Output;
+            output.WriteLine($"{s_program.GetName().Name} {Version}");
+            output.WriteLine(IsNative
+                ? $"one executable, compiled ahead of time ({RuntimeInformation.FrameworkDescription}, {RuntimeInformation.RuntimeIdentifier})"
+                : $"framework-dependent ({RuntimeInformation.FrameworkDescription}, {RuntimeInformation.RuntimeIdentifier})");
+            if (BuiltWith is not null)
+            {
+                output.WriteLine($"built with {BuiltWith}");
+            }
+            if (Lacks is not null)
+            {
+                output.WriteLine($"one executable needs {Lacks}");
+            }
+            return 0;
+        }
+    }
+}
