@@ -43,6 +43,11 @@ image: ## Build the container image of both programs, keepalive-agent:VERSION
 test: deps deps-test build ## Run every test; those that need root and network namespaces are skipped without
 	@scripts/test $(CONFIGURATION)
 
+.PHONY: bare
+bare: ## Run `make demo` and `make test` in an empty Debian root; half an hour
+	@scripts/deps bare
+	@scripts/bare
+
 .PHONY: lint
 lint: ## Check formatting, code style and the tree
 	@scripts/lint
