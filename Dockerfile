@@ -1,37 +1,26 @@
 # syntax=docker/dockerfile:1
-# The image of both programs: `make image`. Official .NET images, which are Ubuntu 24.04 (noble); package names below are noble's.
+# The image of both programs: `make image`. One executable each; beside them only what they run with.
 
 FROM mcr.microsoft.com/dotnet/sdk:10.0-noble AS build
-# What the programs of the bpf datapath are compiled with.
+# A linker, the libraries that become part of the programs, a compiler for the eBPF object, and what the image has of the system.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends clang libbpf-dev linux-libc-dev \
+    && apt-get install --yes --no-install-recommends \
+        gcc libc6-dev libpcap0.8-dev libbpf-dev libelf-dev zlib1g-dev libzstd-dev clang linux-libc-dev libssl3t64 ca-certificates \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY . .
-# Nothing here is optional as it is on a developer's machine: compiled ahead of time, and with the bpf datapath.
-RUN KEEPALIVE_READY_TO_RUN=required scripts/publish Agent Release \
-    && KEEPALIVE_READY_TO_RUN=required scripts/publish Simulator Release \
-    && find src/Agent/obj -name keepalive.bpf.o -size +0 | grep -q .
+ARG VERSION=0.1.0
+# Nothing is optional here as it is on a developer's machine.
+RUN MINVERVERSIONOVERRIDE="$VERSION" scripts/build ships \
+    && grep -q '^ahead of time' out/keepalive-agent.build \
+    && scripts/native-libraries /image out/keepalive-agent out/keepalive-sim
 
-# The native libraries, with what they are linked with.
-FROM mcr.microsoft.com/dotnet/aspnet:10.0-noble AS native
-ARG NATIVE_PACKAGES="libpcap0.8t64 libbpf1 libelf1t64 zlib1g"
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends $NATIVE_PACKAGES \
-    && rm -rf /var/lib/apt/lists/*
-COPY scripts/native-libraries /usr/local/bin/
-RUN native-libraries /native $NATIVE_PACKAGES
-
-# Chiselled: the runtime and what it is linked with; no shell, no package manager.
-FROM mcr.microsoft.com/dotnet/aspnet:10.0-noble-chiseled AS final
-COPY --from=native /native /
-COPY --from=build /source/out /app
-# Nothing that another process could attach to, no files under /tmp: the root may be read-only.
-ENV DOTNET_EnableDiagnostics=0 \
-    ASPNETCORE_HTTP_PORTS= \
-    PATH=/app:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+FROM scratch AS final
+COPY --from=build /image /
+COPY --from=build /source/out/keepalive-agent /source/out/keepalive-sim /usr/bin/
+ENV PATH=/usr/bin
 # Root, with the few capabilities that deploy/daemonset names: those of another user would be lost when the program is started.
 USER 0:0
 EXPOSE 9464
-ENTRYPOINT ["/app/keepalive-agent"]
+ENTRYPOINT ["/usr/bin/keepalive-agent"]
 CMD ["support"]

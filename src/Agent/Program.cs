@@ -48,6 +48,11 @@ catch (OutputException e) when (e.IsAbandoned)
 {
     return ExitCodes.Abandoned;
 }
+catch (MissingRequirementException e)
+{
+    Console.Error.WriteLine($"keepalive-agent: {e.Message}");
+    return ExitCodes.NotPermitted;
+}
 catch (Exception e) when (e is IOException or UnauthorizedAccessException or OutputException)
 {
     // Standard output that cannot be written to, a full disk, no descriptor left: what happened is in the message.

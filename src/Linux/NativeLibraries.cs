@@ -20,6 +20,12 @@ public static unsafe class NativeLibraries
         return CanCall(static () => Interop.Pcap.pcap_lib_version());
     });
 
+    /// <summary>Whether OpenSSL is there, which the runtime loads when TLS is first used; without it the runtime ends the process.</summary>
+    public static bool HasTls => Array.Exists(TlsSonames, static soname => NativeLibrary.TryLoad(soname, out _));
+
+    // The versions that .NET 10 takes, newest first (System.Security.Cryptography.Native/opensslshim.c); older ones cannot speak TLS 1.3.
+    private static readonly string[] TlsSonames = ["libssl.so.3", "libssl.so.1.1"];
+
     private static readonly Lazy<bool> Registered = new(() =>
     {
         NativeLibrary.SetDllImportResolver(typeof(NativeLibraries).Assembly, Resolve);

@@ -7,25 +7,19 @@ namespace Keepalive.EndToEnd;
 
 /// <summary>The files of the container image, put together without Docker, and programs run in it as the DaemonSet would have them.</summary>
 /// <remarks>
-/// What the Dockerfile says is read from it: the native packages, where things go, the environment, the program. Stands in for the chiselled
-/// .NET image: the C and C++ libraries and OpenSSL of this machine, its shared runtimes, /etc/passwd. There is no shell in it, nothing can be
-/// written but the state directory, and all mounts are in a mount namespace of their own, which ends with what runs in it.
+/// The Dockerfile's own script copies what the programs run with; where the programs go, the environment and the program to start are read from
+/// the Dockerfile. There is no shell in it, only the state directory is writable, and all mounts are in a mount namespace of their own, which ends
+/// with the program.
 /// </remarks>
 internal sealed partial class ImageRoot : IDisposable
 {
-    /// <summary>Packages of the base image whose libraries a .NET runtime is linked with, by Debian's name.</summary>
-    private static readonly string[] BasePackages = ["libc6", "libgcc-s1", "libstdc++6", "libssl3"];
-
     /// <summary>Mounts what the pod mounts, drops what it drops, and becomes the program. Arguments: root, state, policies, dropped
-    /// capabilities, .NET, program….</summary>
+    /// capabilities, program….</summary>
     private const string Enter = """
         set -eu
-        root=$1 state=$2 policies=$3 dropped=$4 dotnet=$5
-        shift 5
+        root=$1 state=$2 policies=$3 dropped=$4
+        shift 4
         mount --bind "$root" "$root"
-        for part in host shared/Microsoft.NETCore.App shared/Microsoft.AspNetCore.App; do
-            mount --bind -o ro "$dotnet/$part" "$root/usr/share/dotnet/$part"
-        done
         mount -t proc proc "$root/proc"
         mount -t sysfs -o ro sysfs "$root/sys"
         mount --rbind -o ro /sys/fs/cgroup "$root/sys/fs/cgroup"
@@ -56,23 +50,16 @@ internal sealed partial class ImageRoot : IDisposable
     {
         try
         {
-            foreach (var path in new[]
-            {
-                "usr/lib", "usr/lib64", "proc", "sys", "dev", "etc/keepalive-agent/policies", "run/keepalive-agent", "usr/share/dotnet/host",
-                "usr/share/dotnet/shared/Microsoft.NETCore.App", "usr/share/dotnet/shared/Microsoft.AspNetCore.App",
-            })
+            foreach (var path in new[] { "proc", "sys", "dev", "etc/keepalive-agent/policies", "run/keepalive-agent" })
             {
                 Directory.CreateDirectory(Path.Combine(Root, path));
             }
-            File.CreateSymbolicLink(Path.Combine(Root, "lib"), "usr/lib");
-            File.CreateSymbolicLink(Path.Combine(Root, "lib64"), "usr/lib64");
-            File.WriteAllText(Path.Combine(Root, "etc/passwd"), "root:x:0:0:root:/root:/bin/bash\n");
-            Copy([.. BasePackages.SelectMany(LibrariesOf)]);
-            Command.Run([Path.Combine(Repository.Root, "scripts", "native-libraries"), Root, .. NativePackages]);
+            var programs = Directory.CreateDirectory(Root + Programs).FullName;
             foreach (var program in new[] { ProgramRun.AgentPath, ProgramRun.SimulatorPath })
             {
-                Command.Run("sh", "-c", $"mkdir -p '{Root}{Programs}' && cp -r '{Path.GetDirectoryName(program)}/.' '{Root}{Programs}'");
+                File.Copy(program, Path.Combine(programs, Path.GetFileName(program)));
             }
+            Command.Run([Path.Combine(Repository.Root, "scripts", "native-libraries"), Root, ProgramRun.AgentPath, ProgramRun.SimulatorPath]);
             ForgetState();
             WritePolicies("");
         }
@@ -83,9 +70,9 @@ internal sealed partial class ImageRoot : IDisposable
         }
     }
 
-    /// <summary>The native packages of the Dockerfile, by the names that Debian has them under: before the 64-bit time_t of 32-bit machines.</summary>
-    public IReadOnlyList<string> NativePackages =>
-        [.. Argument().Match(_dockerfile).Groups[1].Value.Split(' ').Select(name => name.EndsWith("t64", StringComparison.Ordinal) ? name[..^3] : name)];
+    /// <summary>All files and links of the image, as paths from its root.</summary>
+    public IReadOnlyList<string> Files => [.. Directory.EnumerateFiles(Root, "*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.None })
+        .Select(path => path[Root.Length..]).Order(StringComparer.Ordinal)];
 
     /// <summary>The program a container of the image starts.</summary>
     public string EntryPoint => EntryPointLine().Match(_dockerfile).Groups[1].Value;
@@ -136,42 +123,25 @@ internal sealed partial class ImageRoot : IDisposable
     {
         var kept = Capabilities.Where(name => name != without).Select(name => "cap_" + name.ToLowerInvariant()).ToHashSet();
         var dropped = string.Join(',', AllCapabilities.Value.Where(name => !kept.Contains(name)));
-        var dotnet = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "..", "..", ".."));
         return
         [
             "unshare", "--mount", "--propagation", "private", "--cgroup", "--", "env", "--ignore-environment", $"PATH={Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin",
             .. Variables(), "bash", "-c", Enter, "image", Root, StateDirectory, Path.Combine(_directory.FullName, "policies"),
-            dropped, dotnet, program ?? EntryPoint, .. arguments,
+            dropped, program ?? EntryPoint, .. arguments,
         ];
     }
 
     public void Dispose() => _directory.Delete(recursive: true);
 
-    /// <summary>The image's environment, and what the base image sets.</summary>
+    /// <summary>The image's environment; the path is that of the tools that set the container up.</summary>
     private IEnumerable<string> Variables() =>
         Variable().Matches(EnvironmentLines().Match(_dockerfile).Groups[1].Value).Select(match => match.Value)
-            .Where(pair => !pair.StartsWith("PATH=", StringComparison.Ordinal)).Append("DOTNET_RUNNING_IN_CONTAINER=true");
-
-    private static IEnumerable<string> LibrariesOf(string package) => Command.Run("dpkg", "-L", package).Lines
-        .Where(path => Library().IsMatch(path) && File.Exists(path));
-
-    private void Copy(IReadOnlyList<string> files)
-    {
-        foreach (var file in files)
-        {
-            var target = Path.Join(Root, file);
-            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            File.Copy(file, target, overwrite: true);
-        }
-    }
-
-    [GeneratedRegex("^ARG NATIVE_PACKAGES=\"([^\"]+)\"$", RegexOptions.Multiline)]
-    private static partial Regex Argument();
+            .Where(pair => !pair.StartsWith("PATH=", StringComparison.Ordinal));
 
     [GeneratedRegex("^ENTRYPOINT \\[\"([^\"]+)\"\\]$", RegexOptions.Multiline)]
     private static partial Regex EntryPointLine();
 
-    [GeneratedRegex("^COPY --from=build /source/out (\\S+)$", RegexOptions.Multiline)]
+    [GeneratedRegex("^COPY --from=build /source/out/keepalive-agent /source/out/keepalive-sim (\\S+)/$", RegexOptions.Multiline)]
     private static partial Regex ProgramsLine();
 
     [GeneratedRegex("^ENV ((?:.*\\\\\n)*.*)$", RegexOptions.Multiline)]
@@ -179,7 +149,4 @@ internal sealed partial class ImageRoot : IDisposable
 
     [GeneratedRegex("[A-Za-z_]+=[^\\s\\\\]*")]
     private static partial Regex Variable();
-
-    [GeneratedRegex(@"/lib\S*/[^/]+\.so(\.[0-9.]+)?$")]
-    private static partial Regex Library();
 }

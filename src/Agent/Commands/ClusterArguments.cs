@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Config;
+using Keepalive.Linux;
 
 namespace Keepalive.Agent.Commands;
 
@@ -104,9 +105,20 @@ internal sealed class ClusterArguments
     }
 
     /// <summary>What they ask for; null where the API has no part.</summary>
-    public ClusterOptions? Read(ParseResult result, Side side) => result.GetValue(_kubernetes) == Use.Off || Access(result.CommandResult) is not { } access
-        ? null
-        : new ClusterOptions
+    /// <exception cref="MissingRequirementException">The API is spoken to with TLS, and OpenSSL is missing.</exception>
+    public ClusterOptions? Read(ParseResult result, Side side)
+    {
+        if (result.GetValue(_kubernetes) == Use.Off || Access(result.CommandResult) is not { } access)
+        {
+            return null;
+        }
+        if (access.Server.Scheme == Uri.UriSchemeHttps && !NativeLibraries.HasTls)
+        {
+            throw new MissingRequirementException(
+                $"OpenSSL is missing (libssl.so.3), which the cluster's API at {access.Server} needs. Install it (Debian: libssl3; Fedora: openssl-libs), "
+                + "or use --kubernetes off.");
+        }
+        return new ClusterOptions
         {
             Access = access,
             From = result.GetValue(_from),
@@ -115,6 +127,7 @@ internal sealed class ClusterArguments
             Namespaces = result.Values(_namespaces),
             ExcludedNamespaces = result.Values(_excluded),
         };
+    }
 
     /// <summary>Whether there will be an API to take policies from.</summary>
     public bool HasApi(CommandResult result) => result.GetValue(_kubernetes) != Use.Off && Access(result) is not null;

@@ -1,0 +1,5 @@
+namespace Keepalive.Agent;
+
+/// <summary>The system lacks something that a command needs.</summary>
+/// <param name="message">What is missing, what for, and how to get it.</param>
+internal sealed class MissingRequirementException(string message) : Exception(message);
