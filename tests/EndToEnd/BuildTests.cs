@@ -1,0 +1,112 @@
+using System.Text.RegularExpressions;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>What `make build` makes, and what the scripts behind it say of a machine that lacks something.</summary>
+public sealed partial class BuildTests : IDisposable
+{
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-build");
+
+    public static TheoryData<string> Programs => [ProgramRun.AgentPath, ProgramRun.SimulatorPath];
+
+    /// <summary>glibc 2.34: Debian 12, Ubuntu 22.04, RHEL 9. The README promises it.</summary>
+    [Theory]
+    [MemberData(nameof(Programs))]
+    public void Program_SymbolVersions_AreOfGlibc234AtMost(string program)
+    {
+        Live.Require("readelf");
+        var versions = SymbolVersion().Matches(Command.Run("readelf", "-W", "-V", program).Output)
+            .Select(match => Version.Parse(match.Groups[1].Value)).Distinct().Order().ToList();
+
+        Assert.Contains(new Version(2, 34), versions);
+        Assert.True(versions[^1] <= new Version(2, 34), string.Join(' ', versions));
+    }
+
+    [Theory]
+    [MemberData(nameof(Programs))]
+    public void Program_OneExecutable_LoadsTheCLibraryOnlyAndMayBePlacedAnywhere(string program)
+    {
+        Live.Require("readelf");
+        var needed = NeededLibrary().Matches(Command.Run("readelf", "-W", "-d", program).Output).Select(match => match.Groups[1].Value);
+
+        Assert.All(needed, library => Assert.Matches(@"^(libc\.so\.6|libm\.so\.6|ld-linux.*)$", library));
+        Assert.Contains("DYN (Position-Independent Executable file)", Command.Run("readelf", "-W", "-h", program).Output, StringComparison.Ordinal);
+        Assert.True(File.Exists(program + ".dbg"), "the symbols are in a file beside the program");
+    }
+
+    [Theory]
+    [MemberData(nameof(Programs))]
+    public void Version_NamesCommitToolsAndLibraries(string program)
+    {
+        var lines = Command.Run(program, "--version").Lines.ToList();
+
+        Assert.Matches($@"^{Path.GetFileName(program)} \d+\.\d+\.\d+\S*$", lines[0]);
+        Assert.StartsWith("one executable, compiled ahead of time (", lines[1], StringComparison.Ordinal);
+        Assert.Contains("libpcap.a ", lines[2], StringComparison.Ordinal);
+        Assert.Contains("libbpf.a ", lines[2], StringComparison.Ordinal);
+        Assert.Equal(3, lines.Count);
+    }
+
+    [Fact]
+    public void Build_NothingChanged_BuildsNothing()
+    {
+        var before = File.GetLastWriteTimeUtc(ProgramRun.AgentPath);
+
+        var again = Command.Run(Script("build"), "ships");
+
+        Assert.Equal("", again.Output);
+        Assert.Equal(before, File.GetLastWriteTimeUtc(ProgramRun.AgentPath));
+    }
+
+    [Fact]
+    public void Toolchain_MachineWithoutCompilers_NamesThePackages()
+    {
+        var lines = Command.Run("env", $"PATH={ToolsBut("gcc", "clang", "cc", "objcopy")}", Script("toolchain")).Lines.ToList();
+
+        foreach (var missing in new[] { "cc gcc", "objcopy binutils", "libpcap.a libpcap0.8-dev", "libbpf.a libbpf-dev", "libelf.a libelf-dev", "libz.a zlib1g-dev", "clang clang" })
+        {
+            Assert.Contains($"lacks {missing}", lines);
+        }
+        Assert.StartsWith("has dotnet ", lines[0], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void BpfObject_MachineWithoutClang_IsTheCommittedOneAndIsMadeAnewByClang()
+    {
+        var made = Path.Combine(_directory.FullName, "keepalive.bpf.o");
+        Command.Run("env", $"PATH={ToolsBut("clang")}", Script("bpf"), made);
+        Assert.Equal(File.ReadAllBytes(Path.Combine(Repository.Root, "src/Agent/Bpf/keepalive.bpf.o")), File.ReadAllBytes(made));
+        Assert.StartsWith("committed ", File.ReadAllText(made + ".by"), StringComparison.Ordinal);
+
+        Command.Run(Script("bpf"), made);
+        Assert.StartsWith("clang ", File.ReadAllText(made + ".by"), StringComparison.Ordinal);
+    }
+
+    public void Dispose() => _directory.Delete(recursive: true);
+
+    private static string Script(string name) => Path.Combine(Repository.Root, "scripts", name);
+
+    /// <summary>A directory with links to all commands of the machine, but for these and those that begin with one and a dash.</summary>
+    private string ToolsBut(params string[] missing)
+    {
+        var directory = _directory.CreateSubdirectory(Guid.NewGuid().ToString("N"));
+        foreach (var path in Environment.GetEnvironmentVariable("PATH")!.Split(':').Where(Directory.Exists).SelectMany(Directory.EnumerateFiles))
+        {
+            var name = Path.GetFileName(path);
+            var link = Path.Combine(directory.FullName, name);
+            if (!missing.Any(tool => name == tool || name.StartsWith(tool + "-", StringComparison.Ordinal)) && !Path.Exists(link))
+            {
+                File.CreateSymbolicLink(link, path);
+            }
+        }
+        return directory.FullName;
+    }
+
+    [GeneratedRegex(@"Name: GLIBC_([0-9.]+)")]
+    private static partial Regex SymbolVersion();
+
+    [GeneratedRegex(@"\(NEEDED\) +Shared library: \[(.+)\]")]
+    private static partial Regex NeededLibrary();
+}
