@@ -29,6 +29,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
     private readonly ConcurrentDictionary<long, CancellationTokenSource> _watches = new();
     private long _version;
     private long _requests;
+    private int _bookmarks;
 
     private FakeApiServer(bool tls, int port, long version)
     {
@@ -81,6 +82,9 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
     public ConcurrentQueue<string> Requests { get; } = new();
 
     public int Watches => _watches.Count;
+
+    /// <summary>How many bookmarks have been sent.</summary>
+    public int Bookmarks => Volatile.Read(ref _bookmarks);
 
     public static FakeApiServer Start(bool tls = false, int port = 0, long version = 1000)
     {
@@ -167,7 +171,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>Forgets the history: watches from before now are told that their version is gone.</summary>
+    /// <summary>Forgets the history: watches that are opened from before now are told that their version is gone. Open ones go on.</summary>
     public void Compact()
     {
         lock (_lock)
@@ -267,6 +271,17 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
             await context.Response.WriteAsync("404 page not found\n").ConfigureAwait(false);
             return;
         }
+        if (kind.IsStuck)
+        {
+            try
+            {
+                await Task.Delay(Timeout.Infinite, context.RequestAborted).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                return;   // the client has waited long enough
+            }
+        }
         if (kind.Refusal is { } status)
         {
             context.Response.Headers.RetryAfter = kind.RetryAfter?.ToString(System.Globalization.CultureInfo.InvariantCulture);
@@ -362,13 +377,15 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
                 await context.Response.WriteAsync(line, end.Token).ConfigureAwait(false);
                 return;
             }
-            while (true)
+            for (var isFirst = true; ; isFirst = false)
             {
                 List<(long Version, string Type, JsonObject Object)> events;
                 Task more;
+                long now;
                 lock (_lock)
                 {
-                    if (sent < kind.CompactedTo)
+                    now = _version;
+                    if (isFirst && sent < kind.CompactedTo)
                     {
                         events = [(0, "ERROR", JsonNode.Parse("""{"kind":"Status","apiVersion":"v1","status":"Failure","message":"too old resource version","reason":"Expired","code":410}""")!.AsObject())];
                     }
@@ -394,9 +411,9 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
                 if (await Task.WhenAny(more, Task.Delay(BookmarkEvery, end.Token)).ConfigureAwait(false) != more)
                 {
                     end.Token.ThrowIfCancellationRequested();
-                    var now = Interlocked.Read(ref _version);
                     var bookmark = JsonNode.Parse($$$"""{"kind":"{{{kind.Kind}}}","apiVersion":"{{{kind.ApiVersion}}}","metadata":{"resourceVersion":"{{{now}}}"}}""")!;
                     await Send(context, kind, "BOOKMARK", bookmark.AsObject(), end.Token).ConfigureAwait(false);
+                    Interlocked.Increment(ref _bookmarks);
                 }
             }
         }

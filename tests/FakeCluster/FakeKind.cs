@@ -28,6 +28,9 @@ internal sealed class FakeKind(string group, string version, string plural, stri
     /// <summary>The status to answer every request with; null is none.</summary>
     public int? Refusal { get; set; }
 
+    /// <summary>Whether requests are taken and never answered.</summary>
+    public bool IsStuck { get; set; }
+
     /// <summary>When a refusal says to ask again, in seconds.</summary>
     public int? RetryAfter { get; set; }
 

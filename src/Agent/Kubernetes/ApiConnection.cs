@@ -31,18 +31,20 @@ internal sealed class ApiConnection : IDisposable
 {
     private const int MostOfAMessage = 2048;
 
-    private static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(30);
+    /// <summary>The longest time that an answer may take to begin.</summary>
+    public static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(30);
 
     private readonly Lock _lock = new();
     private readonly ApiAccess _access;
+    private readonly TimeProvider _time;
     private readonly FileWatch? _token;
     private readonly FileWatch? _authority;
     private byte[]? _authorityInUse;
     private HttpClient? _client;
 
-    public ApiConnection(ApiAccess access)
+    public ApiConnection(ApiAccess access, TimeProvider time)
     {
-        _access = access;
+        (_access, _time) = (access, time);
         _token = access.TokenFile is { } token ? new FileWatch(token) : null;
         _authority = access.AuthorityFile is { } authority ? new FileWatch(authority) : null;
     }
@@ -62,8 +64,8 @@ internal sealed class ApiConnection : IDisposable
     /// <inheritdoc cref="GetAsync"/>
     public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, string accept, byte[]? json, CancellationToken stop)
     {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        limit.CancelAfter(AnswerWithin);
+        using var late = new CancellationTokenSource(AnswerWithin, _time);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(stop, late.Token);
         HttpResponseMessage? response = null;
         try
         {

@@ -44,7 +44,7 @@ internal sealed partial class Cluster : IDisposable
     public Cluster(ClusterOptions options, TimeProvider time, ILogger logger)
     {
         _options = options;
-        _api = new ApiConnection(options.Access);
+        _api = new ApiConnection(options.Access, time);
         var from = options.From;
         _policies = Watch(WatchedKind.ConnectionPolicies, from != PolicyOrigin.Istio);
         _rules = Watch(WatchedKind.DestinationRules, from is PolicyOrigin.Istio or PolicyOrigin.Both);
@@ -71,7 +71,7 @@ internal sealed partial class Cluster : IDisposable
 
         KindWatch Watch(WatchedKind kind, bool isWanted)
         {
-            var store = new ResourceStore(kind, logger) { Changed = kind == WatchedKind.EndpointSlices ? TouchEndpoints : Touch };
+            var store = new ResourceStore(kind, time, logger) { Changed = kind == WatchedKind.EndpointSlices ? TouchEndpoints : Touch };
             var watch = new KindWatch(_api, kind, store, options.Timing, time, logger) { Changed = Settled };
             watch.Want(isWanted ? KindWatch.Selection.All : null);
             _stores.Add(store);

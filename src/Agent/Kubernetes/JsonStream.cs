@@ -5,15 +5,30 @@ using System.Text.Json;
 namespace Keepalive.Agent.Kubernetes;
 
 /// <summary>The body of an answer as it comes in, never more of it in memory than one object.</summary>
-/// <remarks>A server that sends nothing for longer than <paramref name="quietFor"/> is taken to be gone: a connection whose other end vanished looks
+/// <remarks>A server that sends nothing for longer than the limit is taken to be gone: a connection whose other end vanished looks
 /// the same from here as one on which nothing happens.</remarks>
-internal sealed class JsonStream(Stream body, TimeSpan quietFor, CancellationToken stop) : IAsyncDisposable
+internal sealed class JsonStream : IAsyncDisposable
 {
     /// <summary>The most that one object may have: etcd takes 1.5 MiB of it, and the server adds who wrote which field.</summary>
     public const int MostOfAnObject = 8 * 1024 * 1024;
 
-    private readonly PipeReader _pipe = PipeReader.Create(body, new StreamPipeReaderOptions(bufferSize: 32 * 1024, minimumReadSize: 4096));
-    private readonly CancellationTokenSource _quiet = CancellationTokenSource.CreateLinkedTokenSource(stop);
+    private readonly PipeReader _pipe;
+    private readonly TimeSpan _quietFor;
+    private readonly CancellationToken _stop;
+    private readonly CancellationTokenSource _quiet;
+    private readonly CancellationTokenSource _ended;
+
+    /// <param name="body">The body of an answer.</param>
+    /// <param name="quietFor">The longest time that the server may send nothing.</param>
+    /// <param name="time">The clock of that limit.</param>
+    /// <param name="stop">Ends the reading.</param>
+    public JsonStream(Stream body, TimeSpan quietFor, TimeProvider time, CancellationToken stop)
+    {
+        _pipe = PipeReader.Create(body, new StreamPipeReaderOptions(bufferSize: 32 * 1024, minimumReadSize: 4096));
+        (_quietFor, _stop) = (quietFor, stop);
+        _quiet = new CancellationTokenSource(quietFor, time);
+        _ended = CancellationTokenSource.CreateLinkedTokenSource(stop, _quiet.Token);
+    }
 
     /// <summary>Reads the next line into <paramref name="take"/>; false at the end.</summary>
     /// <exception cref="ApiException">It broke off, went quiet, or is too long.</exception>
@@ -66,6 +81,7 @@ internal sealed class JsonStream(Stream body, TimeSpan quietFor, CancellationTok
     public async ValueTask DisposeAsync()
     {
         await _pipe.CompleteAsync().ConfigureAwait(false);
+        _ended.Dispose();
         _quiet.Dispose();
     }
 
@@ -73,12 +89,12 @@ internal sealed class JsonStream(Stream body, TimeSpan quietFor, CancellationTok
     {
         try
         {
-            _quiet.CancelAfter(quietFor);
-            return await _pipe.ReadAsync(_quiet.Token).ConfigureAwait(false);
+            _quiet.CancelAfter(_quietFor);
+            return await _pipe.ReadAsync(_ended.Token).ConfigureAwait(false);
         }
-        catch (OperationCanceledException e) when (!stop.IsCancellationRequested)
+        catch (OperationCanceledException e) when (!_stop.IsCancellationRequested)
         {
-            throw new ApiException(0, $"the server sent nothing for {quietFor.TotalSeconds:0.#} s", e) { IsSilence = true };
+            throw new ApiException(0, $"the server sent nothing for {_quietFor.TotalSeconds:0.#} s", e) { IsSilence = true };
         }
         catch (Exception e) when (e is HttpRequestException or InvalidDataException || e is IOException and not ApiException)
         {

@@ -287,7 +287,7 @@ internal sealed partial class KindWatch(
             }
             using var response = await api.GetAsync(Path(selection, query), kind.MetadataOnly ? partial : "application/json", stop).ConfigureAwait(false);
             await using var body = new JsonStream(
-                await response.Content.ReadAsStreamAsync(stop).ConfigureAwait(false), timing.QuietFor, stop);
+                await response.Content.ReadAsStreamAsync(stop).ConfigureAwait(false), timing.QuietFor, time, stop);
             var list = await body.ReadListAsync((in ReadOnlySequence<byte> json) => Take(in json)).ConfigureAwait(false);
             more = string.IsNullOrEmpty(list.Continue) ? null : list.Continue;
             if (more is null)
@@ -313,7 +313,7 @@ internal sealed partial class KindWatch(
             query.Add(selection.Query);
         }
         using var response = await api.GetAsync(Path(selection, query), kind.MetadataOnly ? partial : "application/json", stop).ConfigureAwait(false);
-        await using var body = new JsonStream(await response.Content.ReadAsStreamAsync(stop).ConfigureAwait(false), timing.QuietFor, stop);
+        await using var body = new JsonStream(await response.Content.ReadAsStreamAsync(stop).ConfigureAwait(false), timing.QuietFor, time, stop);
         (_busy, _isForbidden) = (0, false);
         var first = body.ReadLineAsync((in ReadOnlySequence<byte> line) => Event(in line));
         if (_trouble is not null && await Task.WhenAny(first, Task.Delay(timing.GoodAfter, time, stop)).ConfigureAwait(false) != first)

@@ -54,7 +54,7 @@ internal sealed class PodDirectory : IDisposable
             complain("pods are not looked at, as it is not known which node this is: give --node-name, or the variable NODE_NAME");
             return null;
         }
-        using var api = new ApiConnection(options.Access);
+        using var api = new ApiConnection(options.Access, TimeProvider.System);
         using var over = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var asked = options with { Timing = options.Timing with { StartWithin = TimeSpan.Zero } };
         var directory = new PodDirectory(api, asked, TimeProvider.System, NullLogger.Instance);

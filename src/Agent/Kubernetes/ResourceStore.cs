@@ -22,10 +22,10 @@ internal sealed record StoredResource(string? Uid, string ApiVersion, ulong Fing
 }
 
 /// <summary>The objects of one kind that policies are made of, read as files are.</summary>
-internal sealed partial class ResourceStore(WatchedKind kind, ILogger logger) : ObjectStore<StoredResource>
+internal sealed partial class ResourceStore(WatchedKind kind, TimeProvider time, ILogger logger) : ObjectStore<StoredResource>
 {
     /// <summary>A list may have thousands of objects with the same to say.</summary>
-    private readonly LineAllowance _lines = new(TimeProvider.System, linesPerSecond: 50);
+    private readonly LineAllowance _lines = new(time, linesPerSecond: 50);
 
     public WatchedKind Kind => kind;
 

@@ -335,7 +335,7 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
     [Fact]
     public void Pass_ApplicationChangesItsValues_IsNoticedWithinTheAuditsPeriod()
     {
-        var clock = new MovableClock();
+        var clock = new TestClock();
         using var rig = new Rig(
             Lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(clock, Datapaths.Kernel, only, known, state, cgroup: null))
         {
@@ -364,18 +364,6 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
         var record = Rig.Records[Lab.Client.Cookie(id)];
         Assert.Equal(new KeepaliveOptions(false, 7200, 75, 9), record.Current);
         Assert.Equal(OwnValues.Known | OwnValues.Interval, record.Own);
-    }
-
-    /// <summary>A clock that only moves when told to.</summary>
-    private sealed class MovableClock : TimeProvider
-    {
-        private long _now = 1;
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => _now;
-
-        public void Advance(TimeSpan by) => _now += by.Ticks;
     }
 
     [Fact]

@@ -6,7 +6,7 @@ namespace Keepalive.Agent.Tests.Health;
 /// <summary>When the service is ready, and what it says where it is not.</summary>
 public sealed class AgentHealthTests
 {
-    private readonly ManualTime _time = new();
+    private readonly TestClock _time = new();
     private readonly AgentHealth _health;
 
     public AgentHealthTests()

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Config;
 using Keepalive.Testbed;
@@ -10,8 +11,10 @@ namespace Keepalive.Agent.Tests.Kubernetes;
 [Collection(nameof(KindWatchTests))]
 public sealed class EventReporterTests : IDisposable
 {
-    private static readonly WatchTiming Fast = new() { EventsWithin = TimeSpan.FromMilliseconds(20) };
+    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(20);
+    private static readonly WatchTiming Timing = new();
 
+    private readonly TestClock _clock = new();
     private readonly FakeApiServer _api = FakeApiServer.Start();
     private readonly CancellationTokenSource _stop = new();
     private readonly List<IDisposable> _open = [];
@@ -26,10 +29,44 @@ public sealed class EventReporterTests : IDisposable
         one.Report(Object("p"), Warning("matches none of the 27 Services"));
         another.Report(Object("p"), Warning("matches none of the 28 Services"));
         one.Report(Object("p"), Warning("matches none of the 29 Services"));
+        // What is said after it is the third that is written, not the fourth.
+        one.Report(Object("q"), Warning("matches nothing"));
+        another.Report(Object("q"), Warning("matches nothing"));
 
-        Eventually.True(() => Posts == 2, TimeSpan.FromSeconds(10));
-        Eventually.Remains(() => Posts == 2, TimeSpan.FromMilliseconds(500));
-        Assert.Single(_api.Kind("events").Objects);
+        Until(() => Posts == 4 && _api.Kind("events").Objects.Count == 2);
+    }
+
+    [Fact]
+    public void Report_SameThingAnHourLater_IsWrittenAgain()
+    {
+        var node = Node("node-1");
+        node.Report(Object("p"), Warning("matches nothing"));
+        Until(() => Posts == 1);
+        _clock.Advance(TimeSpan.FromHours(1) - Timing.EventsWithin);
+        node.Report(Object("p"), Warning("matches nothing"));
+        node.Report(Object("q"), Warning("matches nothing"));
+        Until(() => Posts == 2 && _api.Kind("events").Objects.Count == 2);
+
+        _clock.Advance(Timing.EventsWithin);
+        node.Report(Object("p"), Warning("matches nothing"));
+        Until(() => Posts == 3);
+    }
+
+    [Fact]
+    public void Report_ManyThings_AreWrittenOneByOneWithinTheTimeForEach()
+    {
+        var node = Node("node-1");
+        foreach (var name in (string[])["p", "q", "r"])
+        {
+            node.Report(Object(name), Warning("matches nothing"));
+        }
+        for (var posts = 0; posts < 3; posts++)
+        {
+            var wait = TimeSpan.Zero;
+            Eventually.True(() => _clock.PassWait(ApiConnection.AnswerWithin) is { } passed && (wait = passed) == passed, Soon);
+            Eventually.True(() => Posts == posts + 1, Soon);
+            Assert.InRange(wait, TimeSpan.Zero, Timing.EventsWithin);
+        }
     }
 
     [Fact]
@@ -37,7 +74,7 @@ public sealed class EventReporterTests : IDisposable
     {
         Node("node-1").Report(Object(new string('p', 253)), Warning("matches nothing"));
 
-        Eventually.True(() => _api.Kind("events").Objects.Count == 1, TimeSpan.FromSeconds(10));
+        Until(() => _api.Kind("events").Objects.Count == 1);
         Assert.InRange(_api.Kind("events").Objects.Keys.Single().Name.Length, 240, 253);
     }
 
@@ -47,18 +84,30 @@ public sealed class EventReporterTests : IDisposable
         var node = Node("node-1");
         _api.Kind("events").Refusal = 500;
         node.Report(Object("p"), Warning("matches nothing"));
-        Eventually.True(() => Posts == 1, TimeSpan.FromSeconds(10));
+        Until(() => Posts == 1);
         _api.Kind("events").Refusal = null;
 
-        Eventually.True(
-            () =>
-            {
-                node.Report(Object("p"), Warning("matches nothing"));   // as with each compilation
-                return _api.Kind("events").Objects.Count == 1;
-            },
-            TimeSpan.FromSeconds(10));
+        Until(() =>
+        {
+            node.Report(Object("p"), Warning("matches nothing"));   // as with each compilation
+            return _api.Kind("events").Objects.Count == 1;
+        });
         Assert.Equal(2, Posts);
     }
+
+    /// <summary>Waits until something is so, and lets each wait before an Event pass at once.</summary>
+    private void Until(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "") => Eventually.True(
+        () =>
+        {
+            if (condition())
+            {
+                return true;
+            }
+            _clock.PassWait(ApiConnection.AnswerWithin);
+            return false;
+        },
+        Soon,
+        what: what);
 
     public void Dispose()
     {
@@ -75,8 +124,8 @@ public sealed class EventReporterTests : IDisposable
 
     private EventReporter Node(string name)
     {
-        var connection = new ApiConnection(ApiAccess.Of(_api.Address));
-        var reporter = new EventReporter(connection, name, Fast, TimeProvider.System, NullLogger.Instance);
+        var connection = new ApiConnection(ApiAccess.Of(_api.Address), _clock);
+        var reporter = new EventReporter(connection, name, Timing, _clock, NullLogger.Instance);
         _running.Add(Task.Run(() => reporter.RunAsync(_stop.Token)));
         _open.AddRange([reporter, connection]);
         return reporter;

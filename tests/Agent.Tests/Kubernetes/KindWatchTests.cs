@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Testbed;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -13,23 +14,24 @@ public sealed class KindWatchTests : IDisposable
 {
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(20);
 
-    private static readonly WatchTiming Fast = new()
+    // No wait before another request is as long as one of the limits.
+    private static readonly WatchTiming Timing = new()
     {
         StartWithin = TimeSpan.Zero,
-        Backoff = TimeSpan.FromMilliseconds(50),
-        LongestBackoff = TimeSpan.FromMilliseconds(500),
-        GoodAfter = TimeSpan.FromSeconds(1),
-        QuietFor = TimeSpan.FromSeconds(2),
-        LookForAbsent = TimeSpan.FromSeconds(1),
-        GoneAfter = TimeSpan.FromSeconds(1),
+        LongestBackoff = TimeSpan.FromSeconds(15),
+        GoodAfter = TimeSpan.FromSeconds(25),
+        QuietFor = TimeSpan.FromSeconds(140),
         ListChunk = 10,
     };
 
+    /// <summary>What ends something that lasts too long, or is good because it lasted.</summary>
+    private static readonly TimeSpan[] Limits = [Timing.GoodAfter, Timing.QuietFor, ApiConnection.AnswerWithin];
+
+    private readonly TestClock _clock = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly List<IDisposable> _open = [];
     private readonly List<Task> _running = [];
     private FakeApiServer _api = FakeApiServer.Start();
-
 
     [Fact]
     public void Watch_ObjectsComeChangeAndGo_AreFollowed()
@@ -51,7 +53,7 @@ public sealed class KindWatchTests : IDisposable
         _api.ExpiringContinues = 1;
         Fill(35);
         var (_, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 35, Soon);
+        RetryUntil(() => names.Count == 35);
         Assert.Contains(_api.Requests, request => request.Contains("continue=30", StringComparison.Ordinal));
         Assert.DoesNotContain(_api.Requests, request => request.Contains("continue=", StringComparison.Ordinal) && request.Contains("resourceVersion=", StringComparison.Ordinal));
     }
@@ -75,25 +77,44 @@ public sealed class KindWatchTests : IDisposable
         _api.Delete("services", "shop", "s1");
         _api.Compact();
         _api.Kind("services").Refusal = null;
-        Eventually.True(() => names.Keys.Order().SequenceEqual(["shop/s0", "shop/s2"]), Soon);
+        RetryUntil(() => names.Keys.Order().SequenceEqual(["shop/s0", "shop/s2"]));
     }
 
     [Fact]
     public void Watch_EndedByTheServer_GoesOnFromTheBookmarkWithoutListing()
     {
-        _api.BookmarkEvery = TimeSpan.FromMilliseconds(200);
+        _api.BookmarkEvery = TimeSpan.FromMilliseconds(50);
         Fill(3);
-        var (_, names) = Start(WatchedKind.Services);
+        var (watch, names) = Start(WatchedKind.Services);
         Eventually.True(() => names.Count == 3 && _api.Watches == 1, Soon);
         // Another kind moves the version on; only a bookmark tells.
         _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"x"}}""");
         _api.Compact();
-        var after = _api.Requests.Count;
-        Thread.Sleep(TimeSpan.FromSeconds(1));   // several bookmarks
+        var (asked, bookmarks) = (_api.Requests.Count, _api.Bookmarks);
+        Eventually.True(() => _api.Bookmarks >= bookmarks + 2, Soon);
+        _clock.Advance(Timing.GoodAfter);
         _api.EndWatches();
-        Eventually.True(() => _api.Requests.Skip(after).Any(request => request.Contains("watch=1", StringComparison.Ordinal)), Soon);
+        // A watch that lasted is followed by the next one without a wait.
+        Eventually.True(() => _api.Requests.Skip(asked).Any(request => request.Contains("watch=1", StringComparison.Ordinal)), Soon);
         _api.Apply(ClusterText.Service("shop", "new", "10.96.9.9", 80));
         Eventually.True(() => names.ContainsKey("shop/new"), Soon);
+        Assert.All(_api.Requests.Skip(asked), request => Assert.Contains("watch=1", request, StringComparison.Ordinal));
+        Assert.Null(watch.Trouble);
+    }
+
+    /// <summary>A proxy that lets a watch through and hangs up is not asked again and again.</summary>
+    [Fact]
+    public void Watch_EndedSoonByTheServer_IsOpenedAgainAfterAWait()
+    {
+        Fill(3);
+        var (_, names) = Start(WatchedKind.Services);
+        Eventually.True(() => names.Count == 3 && IsWatching, Soon);
+        var asked = _api.Requests.Count;
+        _clock.Advance(Timing.GoodAfter - TimeSpan.FromTicks(1));
+        _api.EndWatches();
+        var wait = NextRetry();
+        Assert.Equal(asked + 1, _api.Requests.Count);
+        Assert.InRange(wait, Timing.Backoff * 0.5, Timing.Backoff * 1.5);
     }
 
     [Fact]
@@ -101,13 +122,33 @@ public sealed class KindWatchTests : IDisposable
     {
         Fill(1);
         var (watch, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 1 && _api.Watches == 1, Soon);
+        Eventually.True(() => names.Count == 1 && IsWatching, Soon);
         _api.Kind("services").IsSilent = true;
         _api.Apply(ClusterText.Service("shop", "unheard", "10.96.9.9", 80));
+        _clock.Advance(Timing.QuietFor - TimeSpan.FromTicks(1));
+        Assert.Null(watch.Trouble);
+        _clock.Advance(TimeSpan.FromTicks(1));
         Eventually.True(() => watch.Trouble is not null, Soon);
-        Assert.Contains("nothing for 2 s", watch.Trouble, StringComparison.Ordinal);
+        Assert.Contains("nothing for 140 s", watch.Trouble, StringComparison.Ordinal);
         _api.Kind("services").IsSilent = false;
-        Eventually.True(() => names.ContainsKey("shop/unheard") && watch.Trouble is null, Soon);
+        RetryUntil(() => names.ContainsKey("shop/unheard"));
+        Recovers(watch);
+    }
+
+    /// <summary>An answer that does not even begin.</summary>
+    [Fact]
+    public void Server_TakesARequestAndDoesNotAnswer_IsTroubleUntilItDoes()
+    {
+        _api.Kind("services").IsStuck = true;
+        Fill(1);
+        var (watch, names) = Start(WatchedKind.Services);
+        Eventually.True(() => !_api.Requests.IsEmpty, Soon);
+        _clock.Advance(ApiConnection.AnswerWithin);
+        Eventually.True(() => watch.Trouble is not null, Soon);
+        Assert.Contains("did not answer within 30 s", watch.Trouble, StringComparison.Ordinal);
+        _api.Kind("services").IsStuck = false;
+        RetryUntil(() => names.Count == 1);
+        Recovers(watch);
     }
 
     /// <summary>It says nothing to who watches from a version that it has not come to yet.</summary>
@@ -122,7 +163,11 @@ public sealed class KindWatchTests : IDisposable
         _api = FakeApiServer.Start(port: port, version: 10);
         _api.BookmarkEvery = TimeSpan.FromHours(1);
         _api.Apply(ClusterText.Service("shop", "restored", "10.96.9.9", 80));
-        Eventually.True(() => names.Keys.SequenceEqual(["shop/restored"]), Soon);
+        // The watch goes on from a version that is not there yet: nothing comes of it.
+        RetryUntil(() => IsWatching);
+        Assert.Equal(3, names.Count);
+        _clock.Advance(Timing.QuietFor);
+        RetryUntil(() => names.Keys.SequenceEqual(["shop/restored"]));
     }
 
     [Fact]
@@ -134,16 +179,17 @@ public sealed class KindWatchTests : IDisposable
         Eventually.True(() => watch.Trouble is not null, Soon);
         Assert.Contains("does not end", watch.Trouble, StringComparison.Ordinal);
         _api.Kind("services").IsEndless = false;
-        Eventually.True(() => names.Count == 3 && watch.Trouble is null, Soon);
+        RetryUntil(() => names.Count == 3);
+        Recovers(watch);
     }
 
     [Fact]
     public void Watch_ByteByByte_IsRead()
     {
         _api.Kind("services").IsSlow = true;
-        Fill(5);
+        Fill(2);
         var (_, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 5, Soon);
+        Eventually.True(() => names.Count == 2, Soon);
         _api.Apply(ClusterText.Service("shop", "slow", "10.96.9.9", 80));
         Eventually.True(() => names.ContainsKey("shop/slow"), Soon);
     }
@@ -159,13 +205,16 @@ public sealed class KindWatchTests : IDisposable
     {
         Fill(2);
         var (watch, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 2 && _api.Watches == 1, Soon);
+        Eventually.True(() => names.Count == 2 && IsWatching, Soon);
         _api.Kind("services").Garbage = garbage;
         _api.Compact();
-        Eventually.True(() => watch.Trouble is not null, Soon);
+        _clock.Advance(Timing.QuietFor);   // the list is asked for again
+        RetryUntil(() => watch.Trouble is { } trouble && !trouble.Contains("nothing for", StringComparison.Ordinal));
         Assert.Equal(2, names.Count);
         _api.Kind("services").Garbage = null;
-        Eventually.True(() => watch.Trouble is null && names.Count == 2, Soon);
+        RetryUntil(() => IsWatching);
+        Recovers(watch);
+        Assert.Equal(2, names.Count);
     }
 
     [Theory]
@@ -185,11 +234,12 @@ public sealed class KindWatchTests : IDisposable
         Eventually.True(() => names.Count == 2 && _api.Watches == 1, Soon);
         _api.Kind("services").Line = line + "\n";
         _api.EndWatches();
-        Eventually.True(() => watch.Trouble is not null, Soon);
+        RetryUntil(() => watch.Trouble is not null);
         Assert.Equal(2, names.Count);
         _api.Kind("services").Line = null;
         Fill(3);
-        Eventually.True(() => watch.Trouble is null && names.Count == 3, Soon);
+        RetryUntil(() => names.Count == 3);
+        Recovers(watch);
     }
 
     /// <summary>However often it is opened: that it was says nothing of what is known, and is not taken for all being well.</summary>
@@ -200,16 +250,21 @@ public sealed class KindWatchTests : IDisposable
     {
         Fill(2);
         var (watch, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 2 && _api.Watches == 1, Soon);
+        Eventually.True(() => names.Count == 2 && IsWatching, Soon);
         _api.Kind("services").Line = line;
         _api.EndWatches();
-        Eventually.True(() => watch.Trouble is not null, Soon);
-        var age = watch.Age;
-        Eventually.True(() => watch.Age > age + TimeSpan.FromSeconds(2), notBefore: TimeSpan.FromSeconds(1.9), notAfter: Soon);
-        Assert.NotNull(watch.Trouble);
+        RetryUntil(() => watch.Trouble is not null);
+        for (var retry = 0; retry < 10; retry++)
+        {
+            var age = watch.Age;
+            var wait = NextRetry();
+            Assert.Equal(age + wait, watch.Age);
+            Assert.NotNull(watch.Trouble);
+        }
         _api.Kind("services").Line = null;
         Fill(3);
-        Eventually.True(() => watch.Trouble is null && names.Count == 3, Soon);
+        RetryUntil(() => names.Count == 3);
+        Recovers(watch);
     }
 
     [Theory]
@@ -225,17 +280,20 @@ public sealed class KindWatchTests : IDisposable
         var (other, namespaces) = Start(WatchedKind.Namespaces);
         Eventually.True(() => refused.Trouble is not null && namespaces.Count == 1, Soon);
         Assert.Equal(Knowledge.None, refused.Knowledge);
-        // Of what was never heard of, it is the time since it is wanted.
-        var age = refused.Age;
-        Assert.InRange(age, TimeSpan.FromTicks(1), Soon);
-        Eventually.True(() => refused.Age > age + TimeSpan.FromMilliseconds(100), Soon);
         Assert.Contains("services is refused", refused.Trouble, StringComparison.Ordinal);
         Assert.Null(other.Trouble);
+        // A second, doubled each time up to the longest wait, give or take half. And of what was never heard of, the age is the time since it is wanted.
+        var age = TimeSpan.Zero;
+        for (var retry = 0; retry < 9; retry++)
+        {
+            var nominal = TimeSpan.FromSeconds(Math.Min(1 << retry, Timing.LongestBackoff.TotalSeconds));
+            var wait = NextRetry();
+            Assert.InRange(wait, nominal * 0.5, nominal * 1.5);
+            Assert.Equal(age += wait, refused.Age);
+        }
         Fill(1);
         _api.Kind("services").Refusal = null;
-        Eventually.True(() => names.Count == 1, Soon);
-        // No faster than the backoff lets it: 50 ms doubled each time.
-        Assert.InRange(_api.Requests.Count(request => request.Contains("/services", StringComparison.Ordinal)), 2, 60);
+        RetryUntil(() => names.Count == 1);
     }
 
     /// <summary>One that has just started does: what it asks for is less than the wait that came of its being away.</summary>
@@ -244,17 +302,23 @@ public sealed class KindWatchTests : IDisposable
     {
         var kind = _api.Kind("services");
         kind.Refusal = 500;
-        var (_, names) = Start(WatchedKind.Services, timing: Fast with { Backoff = TimeSpan.FromSeconds(1), LongestBackoff = TimeSpan.FromMinutes(1) });
-        Eventually.True(() => Asked() == 2, Soon);
+        var (_, names) = Start(WatchedKind.Services);
+        for (var retry = 0; retry < 4; retry++)
+        {
+            NextRetry();
+        }
+        // The wait doubled each time is the longest by now.
         (kind.Refusal, kind.RetryAfter) = (429, 1);
-        Eventually.True(() => Asked() == 3, Soon);
-        // A wait doubled each time would be 2, 4, 8 and 16 seconds more, give or take half.
-        Eventually.True(() => Asked() == 7, notBefore: TimeSpan.FromSeconds(4), notAfter: TimeSpan.FromSeconds(12));
+        Assert.InRange(NextRetry(), Timing.LongestBackoff * 0.5, Timing.LongestBackoff * 1.5);
+        for (var retry = 0; retry < 10; retry++)
+        {
+            Assert.InRange(NextRetry(), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2));
+        }
+        // But not for ever.
+        Assert.InRange(NextRetry(), Timing.LongestBackoff * 0.5, Timing.LongestBackoff * 1.5);
         Fill(1);
         kind.Refusal = null;
-        Eventually.True(() => names.Count == 1, TimeSpan.FromSeconds(4));
-
-        int Asked() => _api.Requests.Count(request => request.Contains("/services", StringComparison.Ordinal));
+        RetryUntil(() => names.Count == 1);
     }
 
     [Fact]
@@ -266,9 +330,15 @@ public sealed class KindWatchTests : IDisposable
         Assert.Contains(_api.Requests, request => request.Contains("/v1alpha3/", StringComparison.Ordinal));
         _api.WithIstio("v1beta1");
         _api.Apply("""{"apiVersion":"networking.istio.io/v1beta1","kind":"DestinationRule","metadata":{"name":"r","namespace":"shop"},"spec":{"host":"a"}}""");
+        var wait = NextRetry();
+        Assert.InRange(wait, Timing.LookForAbsent * 0.5, Timing.LookForAbsent * 1.5);
         Eventually.True(() => names.Count == 1, Soon);
         _api.Undefine("networking.istio.io", "destinationrules");
-        Eventually.True(() => names.IsEmpty && watch.Knowledge == Knowledge.Absent, Soon);
+        // A server that starts does not know all of its kinds yet: for two minutes nothing is forgotten.
+        RetryUntil(() => watch.Trouble is not null);
+        var missing = _clock.GetUtcNow();
+        RetryUntil(() => names.IsEmpty && watch.Knowledge == Knowledge.Absent);
+        Assert.InRange(_clock.GetUtcNow() - missing, Timing.GoneAfter, Timing.GoneAfter + (Timing.LongestBackoff * 1.5));
     }
 
     [Fact]
@@ -293,7 +363,8 @@ public sealed class KindWatchTests : IDisposable
         File.Move(Path.Combine(directory.FullName, "token.next"), Path.Combine(directory.FullName, "token"), overwrite: true);
         _api.EndWatches();
         _api.Apply(ClusterText.Service("shop", "new", "10.96.9.9", 80));
-        Eventually.True(() => names.ContainsKey("shop/new") && watch.Trouble is null, Soon);
+        RetryUntil(() => names.ContainsKey("shop/new"));
+        Assert.Null(watch.Trouble);
     }
 
     [Fact]
@@ -309,7 +380,8 @@ public sealed class KindWatchTests : IDisposable
         var (watch, names) = Start(WatchedKind.Services, new ApiAccess(_api.Address, null, authority));
         Eventually.True(() => watch.Trouble is not null, Soon);
         File.WriteAllText(authority, _api.AuthorityPem);
-        Eventually.True(() => watch.Trouble is null && names.Count == 1, Soon);
+        RetryUntil(() => names.Count == 1);
+        Recovers(watch);
     }
 
     [Fact]
@@ -345,12 +417,52 @@ public sealed class KindWatchTests : IDisposable
         }
     }
 
-    private (KindWatch Watch, ConcurrentDictionary<string, string> Names) Start(
-        WatchedKind kind, ApiAccess? access = null, WatchTiming? timing = null)
+    /// <summary>Whether a watch is open at both ends, and the clock of its silence runs.</summary>
+    private bool IsWatching => _api.Watches == 1 && _clock.Waits.Contains(Timing.QuietFor);
+
+    /// <summary>Waits until something is so, and lets each wait before another request pass at once.</summary>
+    private void RetryUntil(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "") => Eventually.True(
+        () =>
+        {
+            if (condition())
+            {
+                return true;
+            }
+            _clock.PassWait(Limits);
+            return false;
+        },
+        Soon,
+        what: what);
+
+    /// <summary>Lets the next wait before another request pass, and returns its length once that request is there.</summary>
+    private TimeSpan NextRetry()
     {
-        var connection = new ApiConnection(access ?? ApiAccess.Of(_api.Address));
+        var asked = 0;
+        TimeSpan? wait = null;
+        Eventually.True(
+            () =>
+            {
+                asked = _api.Requests.Count;
+                return (wait = _clock.PassWait(Limits)) is not null;
+            },
+            Soon);
+        Eventually.True(() => _api.Requests.Count > asked, Soon);
+        return wait!.Value;
+    }
+
+    /// <summary>All is well when a watch has lasted for a while, whether or not anything comes.</summary>
+    private void Recovers(KindWatch watch)
+    {
+        RetryUntil(() => watch.Trouble is null || _clock.Waits.Contains(Timing.GoodAfter));
+        _clock.Advance(Timing.GoodAfter);
+        Eventually.True(() => watch.Trouble is null, Soon);
+    }
+
+    private (KindWatch Watch, ConcurrentDictionary<string, string> Names) Start(WatchedKind kind, ApiAccess? access = null)
+    {
+        var connection = new ApiConnection(access ?? ApiAccess.Of(_api.Address), _clock);
         var sink = new NameSink();
-        var watch = new KindWatch(connection, kind, sink, timing ?? Fast, TimeProvider.System, NullLogger.Instance);
+        var watch = new KindWatch(connection, kind, sink, Timing, _clock, NullLogger.Instance);
         watch.Want(KindWatch.Selection.All);
         _running.Add(Task.Run(() => watch.RunAsync(_stop.Token)));
         _open.AddRange([watch, connection]);

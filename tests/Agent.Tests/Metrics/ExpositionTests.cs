@@ -248,7 +248,7 @@ public sealed class ExpositionTests : IDisposable
     [Fact]
     public void Scrapes_AtTheSameTime_ShareOneRenderingThatIsNotWrittenTo()
     {
-        var time = new ManualTime();
+        var time = new TestClock();
         var scrapes = new Scrapes(_exposition, _status, time);
         using var first = scrapes.Rent(gzip: false);
         var before = Encoding.UTF8.GetString(first.Bytes.Span);

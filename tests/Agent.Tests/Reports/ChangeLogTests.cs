@@ -15,7 +15,7 @@ public sealed class ChangeLogTests
     private const int Many = 20_000;
 
     private static readonly CompiledRule Rule = Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy.Rules[0];
-    private readonly ManualTime _time = new();
+    private readonly TestClock _time = new();
 
     [Fact]
     public void Socket_TwentyThousandChangesInASecond_AreFewLinesAndTheirSum()

@@ -1,0 +1,101 @@
+using Microsoft.Extensions.Time.Testing;
+
+namespace Keepalive.Agent.Tests;
+
+/// <summary>A clock that moves only when a test moves it, and that lists the timers that wait for it.</summary>
+internal sealed class TestClock() : FakeTimeProvider(new DateTimeOffset(2026, 11, 23, 12, 0, 0, TimeSpan.Zero))
+{
+    private readonly Lock _lock = new();
+    private readonly HashSet<Timer> _armed = [];
+
+    /// <summary>How long each armed timer waits in all, from the moment it was set.</summary>
+    public IReadOnlyList<TimeSpan> Waits
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _armed.Select(timer => timer.Wait)];
+            }
+        }
+    }
+
+    /// <summary>Moves on to the end of the earliest wait that is none of <paramref name="limits"/>; null where there is none.</summary>
+    /// <returns>How long that wait was.</returns>
+    public TimeSpan? PassWait(params ReadOnlySpan<TimeSpan> limits)
+    {
+        Timer? next = null;
+        lock (_lock)
+        {
+            foreach (var timer in _armed)
+            {
+                if (!limits.Contains(timer.Wait) && (next is null || timer.Due < next.Due))
+                {
+                    next = timer;
+                }
+            }
+        }
+        if (next is null)
+        {
+            return null;
+        }
+        var left = next.Due - GetUtcNow();
+        Advance(left > TimeSpan.Zero ? left : TimeSpan.Zero);
+        return next.Wait;
+    }
+
+    public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+    {
+        var timer = new Timer(this);
+        timer.Inner = base.CreateTimer(
+            inner =>
+            {
+                timer.Disarm();
+                callback(inner);
+            },
+            state,
+            Timeout.InfiniteTimeSpan,
+            period);
+        timer.Change(dueTime, period);
+        return timer;
+    }
+
+    private sealed class Timer(TestClock clock) : ITimer
+    {
+        public ITimer Inner { get; set; } = null!;
+
+        public TimeSpan Wait { get; private set; }
+
+        public DateTimeOffset Due { get; private set; }
+
+        public bool Change(TimeSpan dueTime, TimeSpan period)
+        {
+            lock (clock._lock)
+            {
+                (Wait, Due) = (dueTime, dueTime < TimeSpan.Zero ? default : clock.GetUtcNow() + dueTime);
+                _ = dueTime < TimeSpan.Zero ? clock._armed.Remove(this) : clock._armed.Add(this);
+            }
+            return Inner.Change(dueTime, period);
+        }
+
+        public void Disarm()
+        {
+            lock (clock._lock)
+            {
+                clock._armed.Remove(this);
+            }
+        }
+
+        public void Dispose()
+        {
+            Disarm();
+            Inner.Dispose();
+        }
+
+        public ValueTask DisposeAsync()
+        {
+            Disarm();
+            return Inner.DisposeAsync();
+        }
+    }
+}
