@@ -21,7 +21,7 @@ public sealed class ChurnTests : IDisposable
         var run = _agent.Start();
         using var permanent = new Lab();
         permanent.Client.Connect(Lab.ServerAddress, permanent.Server.Listen());
-        Settle(run, permanent);
+        Settle(permanent);
         int surplus = Surplus(run);
 
         int memoryAfterTenth = 0, set = 0;
@@ -36,7 +36,7 @@ public sealed class ChurnTests : IDisposable
 
         Assert.Equal(Labs * 3, set);
         Assert.False(run.HasExited, run.Error);
-        Settle(run, permanent);
+        Settle(permanent);
         Eventually.True(() => Surplus(run) <= surplus, TimeSpan.FromSeconds(10));
         Assert.DoesNotContain("Exception", run.Error, StringComparison.Ordinal);
         int memory = AgentProcess.StatusKilobytes(run.Pid, "RssAnon");
@@ -80,13 +80,13 @@ public sealed class ChurnTests : IDisposable
     }
 
     /// <summary>Waits until the agent has seen the node as it is now: a new connection is set only by a later pass.</summary>
-    private static void Settle(ProgramRun run, Lab permanent)
+    private static void Settle(Lab permanent)
     {
         int port = permanent.Server.Listen();
         for (int i = 0; i < 2; i++)
         {
             int id = permanent.Client.Connect(Lab.ServerAddress, port);
-            Eventually.True(() => run.HasExited || permanent.Client.Get(id).On, TimeSpan.FromSeconds(10));
+            Eventually.True(() => permanent.Client.Get(id).On, TimeSpan.FromSeconds(10));
         }
     }
 

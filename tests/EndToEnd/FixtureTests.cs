@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Keepalive.Testbed;
 using Xunit;
 
@@ -6,52 +7,12 @@ namespace Keepalive.EndToEnd;
 /// <summary>The test bed itself: what other tests take for granted.</summary>
 public sealed class FixtureTests
 {
-    [Theory]
-    [InlineData(Lab.ServerAddress, Lab.ClientAddress)]
-    [InlineData(Lab.ServerAddress6, Lab.ClientAddress6)]
-    [InlineData(Lab.ServerAddressMapped, "::ffff:10.77.0.1")]
-    public void Lab_ConnectionOfEachFamily_HasPinnedKernelValuesAndNoKeepalive(string server, string expectedSource)
-    {
-        Live.Require();
-        using var lab = new Lab();
-        int port = lab.Server.Listen();
-
-        int id = lab.Client.Connect(server, port);
-
-        Assert.Equal(expectedSource, lab.Client.LocalEndPoint(id).Address.ToString());
-        Assert.Equal(new KeepaliveValues(false, 7200, 75, 9), lab.Client.Get(id));
-        Assert.Equal(new KeepaliveValues(false, 7200, 75, 9), lab.Server.Get(SocketId.Accepted(0)));
-        Assert.Equal((1, 0), lab.Client.Count());
-        Assert.Equal((0, 1), lab.Server.Count());
-    }
-
     [Fact]
-    public void Lab_AddedServerAddresses_AreReachable()
+    public void BlackHole_ProbedConnection_LeavesProbesUnansweredUntilRestored()
     {
         Live.Require();
         using var lab = new Lab();
-        int port = lab.Server.Listen();
-        lab.AddServerAddress("203.0.113.10");
-        lab.AddServerAddress("2001:db8::10");
-
-        int four = lab.Client.Connect("203.0.113.10", port);
-        int six = lab.Client.Connect("2001:db8::10", port);
-
-        Assert.Equal(100, lab.Client.Send(four, 100));
-        Assert.Equal(100, lab.Client.Send(six, 100));
-        Assert.Equal("203.0.113.10", lab.Server.LocalEndPoint(SocketId.Accepted(0)).Address.MapToIPv4().ToString());
-        Assert.Equal("2001:db8::10", lab.Server.LocalEndPoint(SocketId.Accepted(1)).Address.ToString());
-    }
-
-    [Theory]
-    [InlineData(Lab.ServerAddress)]
-    [InlineData(Lab.ServerAddress6)]
-    [InlineData(Lab.ServerAddressMapped)]
-    public void BlackHole_ProbedConnection_LeavesProbesUnansweredUntilRestored(string server)
-    {
-        Live.Require();
-        using var lab = new Lab();
-        int id = lab.Client.Connect(server, lab.Server.Listen());
+        int id = lab.Client.Connect(Lab.ServerAddressMapped, lab.Server.Listen());
         long probes = Nstat.Read(lab.Client, Nstat.KeepaliveProbes);
 
         lab.BlackHole();
@@ -91,21 +52,6 @@ public sealed class FixtureTests
     }
 
     [Fact]
-    public void LoseReplies_DataSent_ArrivesAndIsNeverAcknowledged()
-    {
-        Live.Require();
-        using var lab = new Lab();
-        int id = lab.Client.Connect(Lab.ServerAddress, lab.Server.Listen());
-        lab.Server.SetReading(false);
-
-        lab.LoseReplies();
-        lab.Client.Send(id, 1000);
-
-        Eventually.True(() => lab.Server.Receive(SocketId.Accepted(0)).Bytes == 1000, notAfter: TimeSpan.FromSeconds(5));
-        Eventually.True(() => Ss.Read(lab.Client, id) is { Timer: "on", Unanswered: > 0 }, notAfter: TimeSpan.FromSeconds(5));
-    }
-
-    [Fact]
     public void TcpdumpCapture_ProbedConnection_ShowsEachProbeAndItsReply()
     {
         Live.Require("tcpdump");
@@ -125,66 +71,6 @@ public sealed class FixtureTests
         Assert.Equal(probes, Replies(segments));
 
         int Replies(IEnumerable<TcpdumpSegment> seen) => seen.Count(segment => segment.Destination.Equals(client) && segment is { Flags: ".", Length: 0 });
-    }
-
-    [Fact]
-    public void Holder_ManyDescriptors_HoldsThemAll()
-    {
-        Live.Require();
-        using var lab = new Lab();
-        int port = lab.Server.Listen();
-
-        var (first, last) = lab.Client.ConnectMany(Lab.ServerAddress, port, 18_000);
-
-        Assert.Equal(18_000, last - first + 1);
-        Assert.Equal((18_000, 0), lab.Client.Count());
-        Eventually.True(() => lab.Server.Count().Accepted == 18_000, notAfter: TimeSpan.FromSeconds(10));
-        Assert.Equal(lab.Client.Cookie(last), Ss.Read(lab.Client, last).Cookie);
-    }
-
-    [Fact]
-    public void Holder_Spawn_ChildrenHoldTheirOwnConnectionsInTheSameNamespace()
-    {
-        Live.Require();
-        using var holder = Holder.StartInNewNamespace();
-        int port = holder.Listen("127.0.0.1");
-
-        holder.Spawn(20, "127.0.0.1", port, 3);
-
-        Assert.Equal((0, 60), holder.Count());
-        Assert.Equal(20, holder.Children().Distinct().Count());
-        Assert.All(holder.Children(), pid =>
-        {
-            Assert.Equal(new FileInfo(holder.NetnsPath).LinkTarget, new FileInfo($"/proc/{pid}/ns/net").LinkTarget);
-            Assert.Equal(3, Directory.GetFiles($"/proc/{pid}/fd").Count(fd => new FileInfo(fd).LinkTarget!.StartsWith("socket:", StringComparison.Ordinal)));
-        });
-    }
-
-    [Fact]
-    public void Holder_Churn_OpensAtItsRateAndClosesAfterItsHold()
-    {
-        Live.Require();
-        using var lab = new Lab();
-        int port = lab.Server.Listen();
-
-        lab.Client.Churn(Lab.ServerAddress, port, perSecond: 100, duration: TimeSpan.FromSeconds(2), hold: TimeSpan.FromSeconds(0.5));
-        lab.Client.StartProcesses(perSecond: 20, duration: TimeSpan.FromSeconds(2), lifetime: TimeSpan.FromMilliseconds(50));
-
-        Eventually.True(() => lab.Client.ChurnCount() == (200, 200, 0), notBefore: TimeSpan.FromSeconds(2.4), notAfter: TimeSpan.FromSeconds(6));
-        Assert.Equal(40, lab.Client.StartedProcesses());
-        Eventually.True(() => lab.Server.Count().Accepted == 0, notAfter: TimeSpan.FromSeconds(5));
-    }
-
-    [Fact]
-    public void Holder_RefusedConnection_TellsTheErrno()
-    {
-        Live.Require();
-        using var holder = Holder.StartInNewNamespace();
-
-        var refused = Assert.Throws<HolderException>(() => holder.Connect("127.0.0.1", 9));
-
-        const int connectionRefused = 111;
-        Assert.Equal(connectionRefused, refused.Errno);
     }
 
     [Fact]
@@ -232,13 +118,69 @@ public sealed class FixtureTests
     }
 
     [Fact]
-    public void ProgramRun_LineThatNeverComes_IsReportedWithWhatCame()
+    public void ProgramRun_LineThatNeverComes_IsReportedAtOnceWithWhatCame()
     {
         using var run = new ProgramRun(["sh", "-c", "echo something else"]);
+        var clock = Stopwatch.StartNew();
 
         var missing = Assert.Throws<TimeoutException>(() => run.WaitForLine(line => line == "wanted"));
 
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(20));
         Assert.Contains("something else", missing.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>A wait for what a program does ends with the program: what it has written says more than that something has not come.</summary>
+    [Fact]
+    public void Eventually_ProgramEndsMeanwhile_FailsAtOnceWithWhatCame()
+    {
+        using var run = new ProgramRun(["sh", "-c", "echo on its way; echo sorry >&2; sleep 0.3; exit 3"]);
+        var clock = Stopwatch.StartNew();
+
+        var missing = Assert.Throws<TimeoutException>(() => Eventually.True(() => false, notAfter: TimeSpan.FromSeconds(60), what: "the impossible"));
+
+        Assert.InRange(clock.Elapsed, TimeSpan.FromSeconds(0.3), TimeSpan.FromSeconds(20));
+        foreach (string part in (string[])["exit code 3", "waited for: the impossible", "on its way", "sorry"])
+        {
+            Assert.Contains(part, missing.Message, StringComparison.Ordinal);
+        }
+        Assert.Throws<TimeoutException>(() => Eventually.Remains(() => true, TimeSpan.FromSeconds(60)));
+        Assert.InRange(clock.Elapsed, TimeSpan.FromSeconds(0.3), TimeSpan.FromSeconds(20));
+    }
+
+    [Fact]
+    public void Eventually_ProgramEndsAndDidWhatItWasFor_Succeeds()
+    {
+        using var run = new ProgramRun(["sh", "-c", "echo done"]);
+
+        Eventually.True(() => run.HasExited && run.Output == "done\n", notAfter: TimeSpan.FromSeconds(20));
+    }
+
+    [Fact]
+    public void Eventually_ProgramThatTheTestHasEnded_GoesOn()
+    {
+        using var one = new ProgramRun(["sleep", "60"]);
+        using var another = new ProgramRun(["sh", "-c", "exit 1"]).MayEnd();
+        one.Terminate();
+
+        Eventually.True(() => one.HasExited && another.HasExited, notAfter: TimeSpan.FromSeconds(20));
+        Eventually.Remains(() => true, TimeSpan.FromMilliseconds(100));
+    }
+
+    /// <summary>A program's output stays open when what it has started lives on.</summary>
+    [Fact]
+    public void Waits_ProgramEndsAndItsChildLivesOn_FailSoonWithWhatCame()
+    {
+        string[] command = ["sh", "-c", "sleep 60 & echo child $!; exit 4"];
+        using var run = new ProgramRun(command);
+        var clock = Stopwatch.StartNew();
+
+        var line = Assert.Throws<TimeoutException>(() => run.WaitForLine(line => line == "wanted"));
+        var end = Assert.Throws<TimeoutException>(() => run.WaitForExit());
+
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(30));
+        Assert.All([line, end], missing => Assert.Contains("exit code 4", missing.Message, StringComparison.Ordinal));
+        Assert.All([line, end], missing => Assert.Contains("child ", missing.Message, StringComparison.Ordinal));
+        Command.Run("kill", run.Output.Split(' ')[1].Trim());
     }
 
     [Theory]

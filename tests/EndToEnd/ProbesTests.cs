@@ -211,22 +211,31 @@ public sealed class ProbesTests : IDisposable
         using var output = new Feed(_directory.FullName, []);
         using var run = new ProgramRun(["sh", "-c", $"exec {ProgramRun.AgentPath} probes {file} -o json > {output.Path}"]);
         var text = new MemoryStream();
-        text.Write(output.Read());
-        run.Signal("INT");
-        var reading = Task.Run(() =>
+        var ending = Task.Run(() =>
+        {
+            try
+            {
+                return run.WaitForExit();
+            }
+            finally
+            {
+                output.WriteEnd();
+            }
+        }, TestContext.Current.CancellationToken);
+        bool isFirst = true;
+        for (bool isOver = false; !isOver; isFirst = false)
         {
             var chunk = output.Read();
-            for (; chunk[^1] != Feed.End; chunk = output.Read())
+            isOver = chunk[^1] == Feed.End;
+            text.Write(isOver ? chunk[..^1] : chunk);   // the end may have come together with what was before it
+            if (isFirst)
             {
-                text.Write(chunk);
-                Thread.Sleep(1);
+                run.Signal("INT");
             }
-            text.Write(chunk[..^1]);   // it may have come together with what was before it
-        }, TestContext.Current.CancellationToken);
+            Thread.Sleep(1);
+        }
 
-        Assert.Equal(130, run.WaitForExit());
-        output.WriteEnd();
-        await reading;
+        Assert.True(await ending == 130, run.Report("ended"));
         string summary = Encoding.UTF8.GetString(text.ToArray()).TrimEnd().Split('\n')[^1];
         var packets = JsonDocument.Parse(summary).RootElement.GetProperty("packets").GetInt64();
         Assert.InRange(packets, 1, most - 1);

@@ -137,7 +137,7 @@ public sealed class ServiceTests : IDisposable
     public void Systemd_ReadyReloadWatchdogAndStop_AreTold(bool isAbstract)
     {
         string name = isAbstract ? $"@keepalive-{Guid.NewGuid():N}" : Path.Combine(Path.GetDirectoryName(_agent.PolicyPath)!, "notify");
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { ReceiveTimeout = 30_000 };
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
         socket.Bind(new UnixDomainSocketEndPoint(isAbstract ? "\0" + name[1..] : name));
         var run = _agent.LaunchBy(
             [],
@@ -159,14 +159,17 @@ public sealed class ServiceTests : IDisposable
 
         string WaitFor(string line)
         {
-            var buffer = new byte[4096];
-            for (; ; )
+            return Eventually.Value(Next, text => text.Split('\n').Contains(line), TimeSpan.FromSeconds(30), what: line).Value;
+
+            string Next()
             {
-                string text = Encoding.UTF8.GetString(buffer, 0, socket.Receive(buffer));
-                if (text.Split('\n').Contains(line))
+                bool hasEnded = run.HasExited;
+                if (!socket.Poll(TimeSpan.Zero, SelectMode.SelectRead))
                 {
-                    return text;
+                    return hasEnded ? throw new TimeoutException(run.Report($"ended without {line}")) : "";
                 }
+                var buffer = new byte[4096];
+                return Encoding.UTF8.GetString(buffer, 0, socket.Receive(buffer));
             }
         }
     }

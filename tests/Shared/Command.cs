@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 
 namespace Keepalive.Testbed;
 
@@ -12,6 +13,7 @@ internal sealed record CommandResult(int ExitCode, string Output, string Error)
 internal static class Command
 {
     private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan RestIsReadWithin = TimeSpan.FromSeconds(5);
 
     /// <summary>Runs a command that must succeed.</summary>
     public static CommandResult Run(params string[] command)
@@ -28,15 +30,18 @@ internal static class Command
         string[] words = [.. command];
         using var process = Spawner.Start(Spawner.Tied(words));
         process.StandardInput.Close();
-        var output = process.StandardOutput.ReadToEndAsync();
-        var error = process.StandardError.ReadToEndAsync();
-        if (!Task.WaitAll([output, error], timeout ?? DefaultTimeout) || !process.WaitForExit(timeout ?? DefaultTimeout))
+        var (output, error) = (new StringBuilder(), new StringBuilder());
+        var reading = Task.WhenAll(Read(process.StandardOutput, output), Read(process.StandardError, error));
+        bool hasEnded = process.WaitForExit(timeout ?? DefaultTimeout);
+        if (!hasEnded || !reading.Wait(RestIsReadWithin))
         {
             process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"{string.Join(' ', words)} did not end in time");
+            throw new TimeoutException($"{string.Join(' ', words)} "
+                + (hasEnded ? $"ended with exit code {process.ExitCode}, but what it has started still holds its output open" : "did not end in time")
+                + $"\nstdout:\n{Text(output)}\nstderr:\n{Text(error)}");
         }
 
-        return new CommandResult(process.ExitCode, output.Result, error.Result);
+        return new CommandResult(process.ExitCode, Text(output), Text(error));
     }
 
     /// <summary>Whether PATH has the tool.</summary>
@@ -50,6 +55,26 @@ internal static class Command
         if (!process.HasExited)
         {
             Try(["sh", "-c", $"kill -{signal} {process.Id}"]);
+        }
+    }
+
+    private static async Task Read(StreamReader from, StringBuilder to)
+    {
+        var buffer = new char[4096];
+        while (await from.ReadAsync(buffer).ConfigureAwait(false) is > 0 and var count)
+        {
+            lock (to)
+            {
+                to.Append(buffer, 0, count);
+            }
+        }
+    }
+
+    private static string Text(StringBuilder builder)
+    {
+        lock (builder)
+        {
+            return builder.ToString();
         }
     }
 }

@@ -3,10 +3,11 @@ using System.Runtime.CompilerServices;
 
 namespace Keepalive.Testbed;
 
-/// <summary>Waits for real time to bring something about, between two bounds.</summary>
+/// <summary>Waits for real time to bring something about, between two bounds; never longer than the programs run that the test has started.</summary>
 internal static class Eventually
 {
-    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan FirstPoll = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan LongestPoll = TimeSpan.FromMilliseconds(20);
 
     /// <summary>Waits until <paramref name="condition"/> holds, which must not be before <paramref name="notBefore"/>.</summary>
     /// <returns>How long it took.</returns>
@@ -22,8 +23,10 @@ internal static class Eventually
         Func<T> read, Func<T, bool> wanted, TimeSpan notAfter, TimeSpan notBefore = default, [CallerArgumentExpression(nameof(wanted))] string what = "")
     {
         var clock = Stopwatch.StartNew();
-        for (; ; )
+        for (var poll = FirstPoll; ; poll = Longer(poll))
         {
+            // What has ended before the reading has done all it will do.
+            var ended = StartedPrograms.EndedUnasked();
             // The clock is read first for the late bound and last for the early one: a slow reading must not make either tighter.
             var began = clock.Elapsed;
             T value = read();
@@ -34,12 +37,17 @@ internal static class Eventually
                     : throw new TimeoutException($"already after {clock.Elapsed.TotalSeconds:0.000} s, not before {notBefore.TotalSeconds} s: {what}; value {value}");
             }
 
-            if (began > notAfter)
+            if (ended is not null)
             {
-                throw new TimeoutException($"not within {notAfter.TotalSeconds} s: {what}; last value {value}");
+                throw new TimeoutException(ended.Report($"ended with exit code {ended.ExitCode} while the test waited for: {what}; last value {value}"));
             }
 
-            Thread.Sleep(Poll);
+            if (began > notAfter)
+            {
+                throw new TimeoutException($"not within {notAfter.TotalSeconds} s: {what}; last value {value}{StartedPrograms.Tails()}");
+            }
+
+            Thread.Sleep(poll);
         }
     }
 
@@ -51,11 +59,19 @@ internal static class Eventually
         {
             if (!condition())
             {
-                throw new TimeoutException($"no longer after {clock.Elapsed.TotalSeconds:0.000} s: {what}");
+                throw new TimeoutException($"no longer after {clock.Elapsed.TotalSeconds:0.000} s: {what}{StartedPrograms.Tails()}");
             }
 
-            Thread.Sleep(Poll);
+            // Nothing changes any more when nobody is there to change it.
+            if (StartedPrograms.EndedUnasked() is { } ended)
+            {
+                throw new TimeoutException(ended.Report($"ended with exit code {ended.ExitCode} while the test watched that: {what}"));
+            }
+
+            Thread.Sleep(LongestPoll);
         }
         while (clock.Elapsed < duration);
     }
+
+    private static TimeSpan Longer(TimeSpan poll) => poll * 2 < LongestPoll ? poll * 2 : LongestPoll;
 }

@@ -91,7 +91,9 @@ internal sealed class OtherProgram : IDisposable
     {
         _process.StandardInput.WriteLine();
         _process.StandardInput.Flush();
-        return int.Parse(_process.StandardOutput.ReadLine()!, CultureInfo.InvariantCulture);
+        return _process.StandardOutput.ReadLine() is { } line
+            ? int.Parse(line, CultureInfo.InvariantCulture)
+            : throw new InvalidOperationException($"the other program has ended: {_process.StandardError.ReadToEnd()}");
     }
 
     public void Dispose()

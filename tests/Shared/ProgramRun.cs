@@ -9,13 +9,20 @@ namespace Keepalive.Testbed;
 /// </remarks>
 internal sealed class ProgramRun : IDisposable
 {
+    private const int TailLines = 30;
+
     private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(60);
+
+    /// <summary>What is left in a pipe when its writer has ended is read at once; who still has it open afterwards is another process.</summary>
+    private static readonly TimeSpan RestIsReadWithin = TimeSpan.FromSeconds(5);
 
     private readonly Process _process;
     private readonly string _commandLine;
     private readonly List<string> _output = [];
     private readonly List<string> _error = [];
     private readonly Task _copying;
+    private readonly Stopwatch _sinceEnd = new();
+    private volatile bool _mayEnd;
 
     /// <summary>Starts a command line; <see cref="Agent"/> and <see cref="Simulator"/> know where the programs are.</summary>
     public ProgramRun(
@@ -26,6 +33,7 @@ internal sealed class ProgramRun : IDisposable
         _process = Spawner.Start(inside?.Inside(words) ?? words, environment, directory);
         _process.StandardInput.Close();
         _copying = Task.WhenAll(Copy(_process.StandardOutput, _output), Copy(_process.StandardError, _error));
+        StartedPrograms.Add(this);
     }
 
     public static string AgentPath => Find("keepalive-agent", "KEEPALIVE_AGENT", "Agent");
@@ -35,6 +43,11 @@ internal sealed class ProgramRun : IDisposable
     public int Pid => _process.Id;
 
     public bool HasExited => _process.HasExited;
+
+    public int ExitCode => _process.ExitCode;
+
+    /// <summary>Whether it has ended, with all it had to say, though the test has neither ended it nor waited for its end.</summary>
+    public bool HasEndedUnasked => !_mayEnd && IsOver;
 
     public string Output => Text(_output);
 
@@ -57,13 +70,20 @@ internal sealed class ProgramRun : IDisposable
         return new CommandResult(exitCode, run.Output, run.Error);
     }
 
+    /// <summary>Lets it end by itself, or by what is done to it from elsewhere, while the test waits for something else.</summary>
+    public ProgramRun MayEnd()
+    {
+        _mayEnd = true;
+        return this;
+    }
+
     /// <summary>Waits for a line on either stream, past or to come.</summary>
     public string WaitForLine(Func<string, bool> wanted, TimeSpan? timeout = null)
     {
         var clock = Stopwatch.StartNew();
         for (; ; )
         {
-            bool complete = _copying.IsCompleted;
+            bool isOver = IsOver;
             foreach (var lines in new[] { _output, _error })
             {
                 lock (lines)
@@ -75,9 +95,10 @@ internal sealed class ProgramRun : IDisposable
                 }
             }
 
-            if (complete || clock.Elapsed > (timeout ?? DefaultTimeout))
+            if (isOver || clock.Elapsed > (timeout ?? DefaultTimeout))
             {
-                throw new TimeoutException(Report(complete ? "ended without the line waited for" : "did not write the line waited for in time"));
+                throw new TimeoutException(Report(isOver
+                    ? $"ended with exit code {ExitCode} and without the line waited for" : "did not write the line waited for in time"));
             }
 
             _copying.Wait(TimeSpan.FromMilliseconds(10));
@@ -88,24 +109,46 @@ internal sealed class ProgramRun : IDisposable
     /// <returns>The exit code; 128 + the signal's number when one ended it.</returns>
     public int WaitForExit(TimeSpan? timeout = null)
     {
-        if (!_process.WaitForExit(timeout ?? DefaultTimeout) || !_copying.Wait(DefaultTimeout))
+        _mayEnd = true;
+        if (!_process.WaitForExit(timeout ?? DefaultTimeout))
         {
             throw new TimeoutException(Report("did not end in time"));
+        }
+        if (!_copying.Wait(RestIsReadWithin))
+        {
+            throw new TimeoutException(Report($"ended with exit code {ExitCode}, but what it has started still holds its output open"));
         }
 
         return _process.ExitCode;
     }
 
     /// <summary>Asks it to stop, as systemd and the kubelet do.</summary>
-    public void Terminate() => Command.Signal(_process, "TERM");
+    public void Terminate() => Signal("TERM");
 
-    public void Signal(string name) => Command.Signal(_process, name);
+    /// <summary>Sends a signal. After all but those that stop it, let it go on or have it reload, it may end.</summary>
+    public void Signal(string name)
+    {
+        _mayEnd |= name is not ("STOP" or "CONT" or "HUP");
+        Command.Signal(_process, name);
+    }
 
     /// <summary>Ends it at once, as the out-of-memory killer would.</summary>
-    public void Kill() => _process.Kill();
+    public void Kill()
+    {
+        _mayEnd = true;
+        _process.Kill();
+    }
+
+    /// <summary>What it was, what became of it, and all it has written.</summary>
+    public string Report(string what) => $"{_commandLine} {what}\nstdout:\n{Output}stderr:\n{Error}";
+
+    /// <summary>The last lines that it has written.</summary>
+    public string Tail() =>
+        $"{_commandLine}{(HasExited ? $" (exit code {ExitCode})" : "")}\nstdout:\n{Text(_output, TailLines)}stderr:\n{Text(_error, TailLines)}";
 
     public void Dispose()
     {
+        StartedPrograms.Remove(this);
         if (!_process.HasExited)
         {
             _process.Kill();
@@ -126,11 +169,29 @@ internal sealed class ProgramRun : IDisposable
         }
     }
 
-    private static string Text(List<string> lines)
+    /// <summary>Whether it has ended and all it had to say is there.</summary>
+    private bool IsOver
+    {
+        get
+        {
+            // In this order: what is complete now was so when the lines were looked at.
+            if (!_process.HasExited)
+            {
+                return false;
+            }
+            lock (_sinceEnd)
+            {
+                _sinceEnd.Start();
+                return _copying.IsCompleted || _sinceEnd.Elapsed > RestIsReadWithin;
+            }
+        }
+    }
+
+    private static string Text(List<string> lines, int most = int.MaxValue)
     {
         lock (lines)
         {
-            return string.Concat(lines.Select(line => line + "\n"));
+            return string.Concat(lines.TakeLast(most).Select(line => line + "\n"));
         }
     }
 
@@ -146,6 +207,4 @@ internal sealed class ProgramRun : IDisposable
             : candidates.FirstOrDefault(File.Exists)
                 ?? throw new FileNotFoundException($"{program} has not been built: none of {string.Join(", ", candidates)}; set {variable} or run make build");
     }
-
-    private string Report(string what) => $"{_commandLine} {what}\nstdout:\n{Output}stderr:\n{Error}";
 }

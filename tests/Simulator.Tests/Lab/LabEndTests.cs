@@ -28,7 +28,7 @@ public sealed class EndedLabs : IDisposable
             var before = runs.ToDictionary(run => run.Key, run => LookAt(run.Value, Temporary(run.Key)));
             foreach (var (way, run) in runs)
             {
-                End(way, run, before[way].Started);
+                End(way, run.MayEnd(), before[way].Started);
             }
             foreach (var (way, run) in runs)
             {

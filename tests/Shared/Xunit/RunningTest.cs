@@ -1,0 +1,17 @@
+using System.Runtime.CompilerServices;
+using Xunit;
+
+namespace Keepalive.Testbed;
+
+/// <summary>Tells tests of one process apart by what xunit calls them; what a fixture starts belongs to its class.</summary>
+internal static class RunningTest
+{
+    [ModuleInitializer]
+    internal static void Name() => StartedPrograms.Running = () => Names(TestContext.Current);
+
+    private static IReadOnlyList<string> Names(ITestContext context)
+    {
+        string?[] names = [context.Test?.UniqueID, context.TestClass?.UniqueID, context.TestCollection?.UniqueID, ""];
+        return [.. names.OfType<string>()];
+    }
+}
