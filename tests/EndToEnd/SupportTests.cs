@@ -155,14 +155,34 @@ public sealed class SupportTests : IDisposable
     }
 
     [Fact]
-    public void Library_NotInstalled_IsNamedWithItsPackage()
+    public void Library_NotInstalled_IsInsideWhatShipsAndNamedByAQuickBuild()
     {
-        var rows = Rows(["unshare", "--mount", "sh", "-c", "for f in $(ldconfig -p | sed -n 's/.*=> \\(.*libpcap[.]so[.][01].*\\)$/\\1/p'); do mount --bind /dev/null $f; done; exec \"$0\" \"$@\""]);
-        Assert.Equal("no", rows["libpcap"].Answer);
-        Assert.Contains("libpcap0.8", rows["libpcap"].Needs, StringComparison.Ordinal);
-        Assert.Equal("inconclusive", rows["capture packets"].Answer);
+        var ships = Rows(Hiding("libpcap[.]so[.][01]"));
+        Assert.Equal("yes", ships["libpcap"].Answer);
+        Assert.Equal("yes", ships["one executable"].Answer);
+
+        var quick = Rows(Hiding("libpcap[.]so[.][01]"), ProgramRun.FrameworkDependentAgentPath, []);
+        Assert.Equal("no", quick["libpcap"].Answer);
+        Assert.Contains("libpcap0.8", quick["libpcap"].Needs, StringComparison.Ordinal);
+        Assert.Equal("inconclusive", quick["capture packets"].Answer);
+        Assert.Equal(("no", "'make build'; this is a quick build"), (quick["one executable"].Answer, quick["one executable"].Needs));
         // Capturing is something else than setting.
-        Assert.Equal("bpf", rows[""].Auto);
+        Assert.Equal("bpf", quick[""].Auto);
+    }
+
+    /// <summary>The runtime would abort with 134 at the first request.</summary>
+    [Theory]
+    [InlineData("sockets")]
+    [InlineData("run", "--listen", "none", "--once")]
+    public void OpenSsl_NotInstalled_IsNamedWithItsPackageBeforeTheClusterIsAsked(params string[] command)
+    {
+        var run = ProgramRun.ToEnd(
+            [.. Hiding("libssl[.]so"), ProgramRun.AgentPath, .. command, "--kubernetes-api", "https://127.0.0.1:1/", "--state-dir", _directory.FullName]);
+
+        Assert.Equal(
+            (3, "keepalive-agent: OpenSSL is missing (libssl.so.3), which the cluster's API at https://127.0.0.1:1/ needs. Install it (Debian: libssl3; "
+                + "Fedora: openssl-libs), or use --kubernetes off.\n"),
+            (run.ExitCode, run.Error));
     }
 
     [Theory]
@@ -209,9 +229,18 @@ public sealed class SupportTests : IDisposable
     }
 
     /// <summary>The rows by name; the last line's choice under the empty name.</summary>
-    private static Dictionary<string, Row> Rows(string[] without, params string[] more)
+    /// <summary>Words that run a command where shared libraries of that name cannot be loaded.</summary>
+    private static string[] Hiding(string name) =>
+    [
+        "unshare", "--mount", "sh", "-c",
+        $"for f in $(ldconfig -p | sed -n 's/.*=> \\(.*{name}.*\\)$/\\1/p'); do mount --bind /dev/null $f; done; exec \"$0\" \"$@\"",
+    ];
+
+    private static Dictionary<string, Row> Rows(string[] without, params string[] more) => Rows(without, ProgramRun.AgentPath, more);
+
+    private static Dictionary<string, Row> Rows(string[] without, string program, string[] more)
     {
-        var result = ProgramRun.ToEnd([.. without, ProgramRun.AgentPath, "support", "-o", "json", .. more]);
+        var result = ProgramRun.ToEnd([.. without, program, "support", "-o", "json", .. more]);
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
         return result.Lines.Select(line => JsonSerializer.Deserialize<Row>(line, JsonSerializerOptions.Web)!).ToDictionary(row => row.Feature ?? "");
     }

@@ -38,6 +38,9 @@ internal sealed class ProgramRun : IDisposable
 
     public static string AgentPath => Find("keepalive-agent", "KEEPALIVE_AGENT", "Agent");
 
+    /// <summary>The framework-dependent agent that belongs to the tests' own build; <see cref="AgentPath"/> is the one that ships.</summary>
+    public static string FrameworkDependentAgentPath => Built("keepalive-agent", "Agent");
+
     public static string SimulatorPath => Find("keepalive-sim", "KEEPALIVE_SIM", "Simulator");
 
     public int Pid => _process.Id;
@@ -195,12 +198,15 @@ internal sealed class ProgramRun : IDisposable
         }
     }
 
+    private static string Built(string program, string project) =>
+        Path.Combine(Repository.Root, "src", project, "bin", Repository.Configuration, "net10.0", program);
+
     private static string Find(string program, string variable, string project)
     {
         string[] candidates =
         [
             Path.Combine(Repository.Root, "out", program),
-            Path.Combine(Repository.Root, "src", project, "bin", Repository.Configuration, "net10.0", program),
+            Built(program, project),
         ];
         return Environment.GetEnvironmentVariable(variable) is { Length: > 0 } named
             ? named
