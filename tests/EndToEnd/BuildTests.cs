@@ -49,15 +49,44 @@ public sealed partial class BuildTests : IDisposable
         Assert.Equal(3, lines.Count);
     }
 
-    [Fact]
-    public void Build_NothingChanged_BuildsNothing()
+    /// <summary>Commands whose output depends on their input alone.</summary>
+    [Theory]
+    [InlineData("keepalive-agent", "--help")]
+    [InlineData("keepalive-agent", "run", "--help")]
+    [InlineData("keepalive-agent", "nosuch")]
+    [InlineData("keepalive-agent", "check", "POLICY")]
+    [InlineData("keepalive-agent", "check", "POLICY", "--balancer", "aws-nlb", "-o", "json")]
+    [InlineData("keepalive-agent", "render", "POLICY")]
+    [InlineData("keepalive-agent", "explain", "POLICY", "--to", "203.0.113.1:443")]
+    [InlineData("keepalive-agent", "explain", "POLICY", "--to", "203.0.113.1:443", "-o", "json")]
+    [InlineData("keepalive-sim", "balancers")]
+    [InlineData("keepalive-sim", "balancers", "-o", "json")]
+    [InlineData("keepalive-sim", "advise", "--balancer", "aws-nlb")]
+    [InlineData("keepalive-sim", "run", "guide-policy")]
+    [InlineData("keepalive-sim", "run", "guide-policy", "-o", "json")]
+    public void Output_ShippedAndFrameworkDependent_IsTheSame(string program, params string[] arguments)
     {
-        var before = File.GetLastWriteTimeUtc(ProgramRun.AgentPath);
+        var policy = Path.Combine(_directory.FullName, "policy.yaml");
+        File.WriteAllText(policy, PolicyText.For("203.0.113.1", PolicyText.GuideValues));
+        string[] given = [.. arguments.Select(argument => argument == "POLICY" ? policy : argument)];
+        var (ships, framework) = program == "keepalive-agent"
+            ? (ProgramRun.AgentPath, ProgramRun.FrameworkDependentAgentPath)
+            : (ProgramRun.SimulatorPath, ProgramRun.FrameworkDependentSimulatorPath);
 
-        var again = Command.Run(Script("build"), "ships");
+        var expected = ProgramRun.ToEnd([framework, .. given]);
+        var actual = ProgramRun.ToEnd([ships, .. given]);
 
-        Assert.Equal("", again.Output);
-        Assert.Equal(before, File.GetLastWriteTimeUtc(ProgramRun.AgentPath));
+        Assert.Equal(expected, actual);
+        Assert.NotEqual("", actual.Output + actual.Error);
+    }
+
+    /// <summary>And so the programs under test are those of the current sources.</summary>
+    [Fact]
+    public void Build_NothingChanged_HasNothingToBuild()
+    {
+        var again = Command.Try([Script("build"), "check"]);
+
+        Assert.Equal((0, ""), (again.ExitCode, again.Output));
     }
 
     [Fact]

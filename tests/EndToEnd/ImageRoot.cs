@@ -70,9 +70,9 @@ internal sealed partial class ImageRoot : IDisposable
         }
     }
 
-    /// <summary>All files and links of the image, as paths from its root.</summary>
+    /// <summary>All files and links of the image, as paths from its root; not what the kubelet mounts below /var/run.</summary>
     public IReadOnlyList<string> Files => [.. Directory.EnumerateFiles(Root, "*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.None })
-        .Select(path => path[Root.Length..]).Order(StringComparer.Ordinal)];
+        .Select(path => path[Root.Length..]).Where(path => !path.StartsWith("/var/run/", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
 
     /// <summary>The program a container of the image starts.</summary>
     public string EntryPoint => EntryPointLine().Match(_dockerfile).Groups[1].Value;
@@ -115,18 +115,28 @@ internal sealed partial class ImageRoot : IDisposable
         }
     }
 
+    /// <summary>Mounts a service account where a pod has it.</summary>
+    public void WriteServiceAccount(string token, string authority)
+    {
+        var directory = Directory.CreateDirectory(Path.Join(Root, "var/run/secrets/kubernetes.io/serviceaccount")).FullName;
+        File.WriteAllText(Path.Combine(directory, "token"), token);
+        File.WriteAllText(Path.Combine(directory, "ca.crt"), authority);
+    }
+
     /// <summary>A command line that runs the image's program as the DaemonSet would, but for <paramref name="without"/>.</summary>
     /// <param name="arguments">What the program is given.</param>
     /// <param name="without">A capability to leave out.</param>
     /// <param name="program">Another program of the image; a path in it.</param>
-    public IEnumerable<string> CommandLine(IEnumerable<string> arguments, string? without = null, string? program = null)
+    /// <param name="variables">Variables beside the image's own, NAME=VALUE.</param>
+    public IEnumerable<string> CommandLine(
+        IEnumerable<string> arguments, string? without = null, string? program = null, IEnumerable<string>? variables = null)
     {
         var kept = Capabilities.Where(name => name != without).Select(name => "cap_" + name.ToLowerInvariant()).ToHashSet();
         var dropped = string.Join(',', AllCapabilities.Value.Where(name => !kept.Contains(name)));
         return
         [
             "unshare", "--mount", "--propagation", "private", "--cgroup", "--", "env", "--ignore-environment", $"PATH={Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin",
-            .. Variables(), "bash", "-c", Enter, "image", Root, StateDirectory, Path.Combine(_directory.FullName, "policies"),
+            .. Variables(), .. variables ?? [], "bash", "-c", Enter, "image", Root, StateDirectory, Path.Combine(_directory.FullName, "policies"),
             dropped, program ?? EntryPoint, .. arguments,
         ];
     }

@@ -101,6 +101,32 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         });
     }
 
+    /// <summary>Everything at once that loads something late: TLS, the eBPF programs, the capture.</summary>
+    [Fact]
+    public void Run_ApiServerWithTls_IsWatchedAndNothingButTheImageIsMapped()
+    {
+        using var api = FakeApiServer.Start(tls: true).WithGloo();
+        api.Token = "token";
+        _image.WriteServiceAccount("token", api.AuthorityPem);
+        int id = _lab.Client.Connect(_address, _port);
+        using var run = new ProgramRun(_image.CommandLine(
+            ["run", "--kubernetes=on", "--listen=none", "--datapath=bpf", "--capture=on", "--interval=1s"],
+            variables: ["KUBERNETES_SERVICE_HOST=127.0.0.1", $"KUBERNETES_SERVICE_PORT={api.Address.Port}"]));
+        Eventually.True(() => api.Watches >= 6, TimeSpan.FromSeconds(60));
+
+        api.Apply(ClusterText.ExternalService(_address));
+        api.Apply(ClusterText.Policy("""{"time":"60s","interval":"10s","probes":6}"""));
+        Eventually.True(() => _lab.Client.Get(id) == Set, TimeSpan.FromSeconds(30));
+
+        var mapped = File.ReadLines($"/proc/{run.Pid}/maps").Select(line => line.Split(' ', 6, StringSplitOptions.RemoveEmptyEntries))
+            // Shared memory without a file is shown as /dev/zero.
+            .Where(fields => fields.Length == 6 && fields[5].StartsWith('/') && !fields[5].StartsWith("/dev/zero", StringComparison.Ordinal)).Select(fields => Path.GetFileName(fields[5])).Distinct().ToList();
+        Assert.Contains("libssl.so.3", mapped);
+        Assert.All(mapped, file => Assert.Matches(@"^(keepalive-agent|libc\.so\.6|libm\.so\.6|ld-linux-.*|libssl\.so\.3|libcrypto\.so\.3)$", file));
+        run.Terminate();
+        Assert.True(run.WaitForExit() == 0, run.Error);
+    }
+
     [Fact]
     public void Probes_AreCapturedAndReadFromAFile()
     {

@@ -41,6 +41,9 @@ internal sealed class ProgramRun : IDisposable
     /// <summary>The framework-dependent agent that belongs to the tests' own build; <see cref="AgentPath"/> is the one that ships.</summary>
     public static string FrameworkDependentAgentPath => Built("keepalive-agent", "Agent");
 
+    /// <summary>The same of the simulator.</summary>
+    public static string FrameworkDependentSimulatorPath => Built("keepalive-sim", "Simulator");
+
     public static string SimulatorPath => Find("keepalive-sim", "KEEPALIVE_SIM", "Simulator");
 
     public int Pid => _process.Id;
