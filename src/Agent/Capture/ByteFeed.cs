@@ -18,9 +18,6 @@ internal sealed class ByteFeed(Stream stream) : IDisposable
     /// <summary>Offset in the stream of what is handed out next.</summary>
     public long Position { get; private set; }
 
-    /// <summary>Bytes from here to the end; null where that shows only in reading them.</summary>
-    public long? Left => stream.CanSeek ? _end - _start + Math.Max(0, stream.Length - stream.Position) : null;
-
     /// <summary>Looks at the next bytes without taking them: <paramref name="count"/>, at most <see cref="Window"/>, or what is left.</summary>
     public ReadOnlySpan<byte> Peek(int count)
     {
@@ -29,6 +26,18 @@ internal sealed class ByteFeed(Stream stream) : IDisposable
             Fill(count);
         }
         return _buffer.AsSpan(_start, Math.Min(count, _end - _start));
+    }
+
+    /// <summary>How many of the next <paramref name="count"/> bytes are there.</summary>
+    /// <remarks>In a stream that cannot seek, bytes beyond the <see cref="Window"/> count as there until <see cref="Skip"/> has looked for them.</remarks>
+    public long Available(long count)
+    {
+        var front = Peek((int)Math.Min(count, Window)).Length;
+        if (front < Window)
+        {
+            return front;
+        }
+        return stream.CanSeek ? Math.Min(count, _end - _start + Math.Max(0, stream.Length - stream.Position)) : count;
     }
 
     /// <summary>Passes over bytes; returns how many there were.</summary>

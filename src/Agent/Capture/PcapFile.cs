@@ -16,8 +16,11 @@ internal sealed class PcapFile : IPacketSource
     private readonly bool _swapped;
     private readonly int _nanosecondsPerFraction;
     private readonly LinkType _link;
-    private long _unread;
     private long _number;
+
+    // The packet that was handed out last, and is passed over when the next is asked for.
+    private long _recordAt;
+    private long _unread;
 
     private PcapFile(ByteFeed feed, bool swapped, int nanosecondsPerFraction, LinkType link)
     {
@@ -91,15 +94,16 @@ internal sealed class PcapFile : IPacketSource
             throw new CaptureException($"byte {at + 8}: packet {_number + 1} claims to have {captured} captured bytes; the file is damaged here or before");
         }
         _feed.Skip(RecordHeaderLength);
-        var data = _feed.Peek((int)Math.Min(captured, ByteFeed.Window));
-        var there = captured <= ByteFeed.Window ? data.Length : _feed.Left ?? captured;
+        _number++;
+        var there = _feed.Available(captured);
         if (there < captured)
         {
-            throw new CaptureException($"byte {at}: the file ends within packet {_number + 1}: {there} of its {captured} captured bytes are there");
+            throw CutShort(at, there, captured);
         }
-        _unread = captured;
+        var data = _feed.Peek((int)Math.Min(captured, ByteFeed.Window));
+        (_recordAt, _unread) = (at, captured);
         packet = new CapturedPacket(
-            ++_number, (seconds * 1_000_000_000L) + ((long)fraction * _nanosecondsPerFraction), _link, data, (int)Math.Min(onWire, int.MaxValue));
+            _number, (seconds * 1_000_000_000L) + ((long)fraction * _nanosecondsPerFraction), _link, data, (int)Math.Min(onWire, int.MaxValue));
         return true;
     }
 
@@ -110,15 +114,17 @@ internal sealed class PcapFile : IPacketSource
     {
         if (_unread > 0)
         {
-            var at = _feed.Position;
             var (wanted, there) = (_unread, _feed.Skip(_unread));
             _unread = 0;
             if (there < wanted)
             {
-                throw new CaptureException($"byte {at}: the file ends within packet {_number}: {there} of its {wanted} captured bytes are there");
+                throw CutShort(_recordAt, there, wanted);
             }
         }
     }
+
+    private CaptureException CutShort(long at, long there, long captured) =>
+        new($"byte {at}: the file ends within packet {_number}: {there} of its {captured} captured bytes are there");
 
     private static uint UInt32(ReadOnlySpan<byte> bytes, bool swapped) =>
         swapped ? BinaryPrimitives.ReadUInt32BigEndian(bytes) : BinaryPrimitives.ReadUInt32LittleEndian(bytes);

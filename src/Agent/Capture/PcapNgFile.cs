@@ -23,9 +23,13 @@ internal sealed class PcapNgFile : IPacketSource
     private long _number;
 
     // The block that was handed out last, and is passed over when the next is asked for.
+    private long _blockNumber;
     private long _blockAt;
     private uint _blockLength;
     private long _unread;
+
+    // Where in its body the packet's bytes are, and how many; none in other blocks.
+    private (long At, long Captured) _data;
 
     private PcapNgFile(ByteFeed feed) => _feed = feed;
 
@@ -50,7 +54,7 @@ internal sealed class PcapNgFile : IPacketSource
             switch (type)
             {
                 case InterfaceDescription:
-                    AddInterface(_feed.Peek((int)Math.Min(length, ByteFeed.Window)));
+                    AddInterface(length);
                     break;
                 case EnhancedPacket or ObsoletePacket:
                     if (TryReadPacket(type, length, out packet))
@@ -84,16 +88,17 @@ internal sealed class PcapNgFile : IPacketSource
         {
             return false;
         }
+        _blockNumber++;
         if (head.Length < Overhead)
         {
-            throw new CaptureException($"byte {_blockAt}: the file ends within the head of a block");
+            throw new CaptureException($"byte {_blockAt}: the file ends within the head of block {_blockNumber}");
         }
         if (BinaryPrimitives.ReadUInt32LittleEndian(head) == SectionHeader)
         {
             var magic = BinaryPrimitives.ReadUInt32LittleEndian(head[8..]);
             if (magic is not (ByteOrderMagic or 0x4D3C2B1A))
             {
-                throw new CaptureException($"byte {_blockAt + 8}: a section begins without the byte-order magic");
+                throw new CaptureException($"byte {_blockAt + 8}: block {_blockNumber} begins a section without the byte-order magic");
             }
             _swapped = magic != ByteOrderMagic;
             _interfaces.Clear();
@@ -102,9 +107,10 @@ internal sealed class PcapNgFile : IPacketSource
         _blockLength = UInt32(head[4..]);
         if (_blockLength < Overhead || _blockLength % 4 != 0)
         {
-            throw new CaptureException($"byte {_blockAt + 4}: a block claims to be {_blockLength} bytes long; the file is damaged here or before");
+            throw new CaptureException($"byte {_blockAt + 4}: block {_blockNumber} claims to be {_blockLength} bytes long; the file is damaged here or before");
         }
         _feed.Skip(8);
+        _data = default;
         length = _blockLength - Overhead;
         _unread = _blockLength - 8;
         if (type == SectionHeader)
@@ -116,11 +122,7 @@ internal sealed class PcapNgFile : IPacketSource
 
     private void CheckVersion(uint length)
     {
-        var body = _feed.Peek(16);
-        if (length < 16 || body.Length < 16)
-        {
-            throw new CaptureException($"byte {_blockAt}: a section header of {_blockLength} bytes is too short");
-        }
+        var body = Body(length, needed: 16, "a section header");
         if (UInt16(body[4..]) is var major and not 1)
         {
             throw new CaptureException($"byte {_blockAt + 12}: version {major}.{UInt16(body[6..])} of the format is not known; 1.0 is");
@@ -134,28 +136,47 @@ internal sealed class PcapNgFile : IPacketSource
             return;
         }
         var body = _unread - 4;
-        if (_feed.Skip(body) < body || _feed.Peek(4) is not { Length: 4 } trailer)
+        var there = _feed.Skip(body);
+        if (there < _data.At + _data.Captured)
         {
-            throw new CaptureException($"byte {_blockAt}: the file ends within a block of {_blockLength} bytes");
+            throw PacketCutShort(there);
+        }
+        if (there < body || _feed.Peek(4) is not { Length: 4 } trailer)
+        {
+            throw CutShort();
         }
         if (UInt32(trailer) is var again && again != _blockLength)
         {
             throw new CaptureException(
-                $"byte {_feed.Position}: a block that begins as {_blockLength} bytes ends as {again}; the file is damaged here or before");
+                $"byte {_feed.Position}: block {_blockNumber} begins as {_blockLength} bytes and ends as {again}; the file is damaged here or before");
         }
         _feed.Skip(4);
         _unread = 0;
     }
 
-    private void AddInterface(ReadOnlySpan<byte> body)
+    /// <summary>The front of a block's body.</summary>
+    /// <exception cref="CaptureException">Fewer bytes than are needed, in the block or in the file.</exception>
+    private ReadOnlySpan<byte> Body(uint length, int needed, string what)
     {
-        if (body.Length < 8)
+        if (length < needed)
         {
-            throw new CaptureException($"byte {_blockAt}: an interface description of {_blockLength} bytes is too short");
+            throw new CaptureException($"byte {_blockAt}: block {_blockNumber} of {_blockLength} bytes is too short for {what}");
         }
+        var body = _feed.Peek((int)Math.Min(length, ByteFeed.Window));
+        return body.Length >= needed ? body : throw CutShort();
+    }
+
+    private CaptureException CutShort() => new($"byte {_blockAt}: the file ends within block {_blockNumber}, which claims to be {_blockLength} bytes long");
+
+    private CaptureException PacketCutShort(long there) =>
+        new($"byte {_blockAt}: the file ends within packet {_number}: {there - _data.At} of its {_data.Captured} captured bytes are there");
+
+    private void AddInterface(uint length)
+    {
+        var body = Body(length, needed: 8, "an interface description");
         if (_interfaces.Count == MostInterfaces)
         {
-            throw new CaptureException($"byte {_blockAt}: more than {MostInterfaces} interfaces in one section");
+            throw new CaptureException($"byte {_blockAt}: block {_blockNumber} describes an interface beyond the {MostInterfaces} that a section may have here");
         }
         _interfaces.Add(Interface.Read((LinkType)UInt16(body), UInt32(body[4..]), body[8..], _swapped));
     }
@@ -164,38 +185,26 @@ internal sealed class PcapNgFile : IPacketSource
     {
         const int fixedLength = 20;
         packet = default;
-        var body = _feed.Peek((int)Math.Min(length, ByteFeed.Window));
-        if (body.Length < Math.Min(length, fixedLength))
-        {
-            throw new CaptureException($"byte {_blockAt}: the file ends within packet {_number + 1}");
-        }
-        if (length < fixedLength)
-        {
-            throw new CaptureException($"byte {_blockAt}: a packet block of {_blockLength} bytes is too short");
-        }
+        var body = Body(length, fixedLength, "a packet");
         // The obsolete block has a count of drops in the upper half.
         var index = type == ObsoletePacket ? UInt16(body) : UInt32(body);
         var ticks = ((ulong)UInt32(body[4..]) << 32) | UInt32(body[8..]);
         var (captured, onWire) = (UInt32(body[12..]), UInt32(body[16..]));
-        return TryHandOut(index, ticks, captured, onWire, fixedLength, length, body, out packet);
+        return TryHandOut(index, ticks, captured, onWire, fixedLength, length, out packet);
     }
 
     private bool TryReadSimple(uint length, out CapturedPacket packet)
     {
         const int fixedLength = 4;
         packet = default;
-        var body = _feed.Peek((int)Math.Min(length, ByteFeed.Window));
-        if (body.Length < fixedLength)
-        {
-            throw new CaptureException($"byte {_blockAt}: a packet block of {_blockLength} bytes is too short, or the file ends within it");
-        }
+        var body = Body(length, fixedLength, "a packet");
         var onWire = UInt32(body);
         var limit = _interfaces.Count > 0 && _interfaces[0].SnapLength > 0 ? _interfaces[0].SnapLength : uint.MaxValue;
-        return TryHandOut(0, null, Math.Min(onWire, limit), onWire, fixedLength, length, body, out packet);
+        return TryHandOut(0, null, Math.Min(onWire, limit), onWire, fixedLength, length, out packet);
     }
 
     private bool TryHandOut(
-        uint index, ulong? ticks, uint captured, uint onWire, int dataAt, uint length, ReadOnlySpan<byte> body, out CapturedPacket packet)
+        uint index, ulong? ticks, uint captured, uint onWire, int dataAt, uint length, out CapturedPacket packet)
     {
         packet = default;
         _number++;
@@ -215,14 +224,15 @@ internal sealed class PcapNgFile : IPacketSource
             FirstUnknown ??= $"byte {_blockAt}: packet {_number}: {CaptureFile.UnknownLink(source.Link)}";
             return false;
         }
-        var front = Math.Min(captured, ByteFeed.Window - dataAt);
-        var there = (captured == front ? body.Length : _feed.Left ?? length) - dataAt;
-        if (there < captured)
+        _data = (dataAt, captured);
+        var end = dataAt + (long)captured;
+        if (_feed.Available(end) is var there && there < end)
         {
-            throw new CaptureException($"byte {_blockAt}: the file ends within packet {_number}: {there} of its {captured} captured bytes are there");
+            throw PacketCutShort(there);
         }
+        var data = _feed.Peek((int)Math.Min(end, ByteFeed.Window))[dataAt..];
         packet = new CapturedPacket(
-            _number, ticks is { } t ? source.Nanoseconds(t) : CapturedPacket.NoTime, source.Link, body.Slice(dataAt, (int)front), (int)Math.Min(onWire, int.MaxValue));
+            _number, ticks is { } t ? source.Nanoseconds(t) : CapturedPacket.NoTime, source.Link, data, (int)Math.Min(onWire, int.MaxValue));
         return true;
     }
 
