@@ -31,9 +31,9 @@ internal sealed class AgentPages(Scrapes scrapes, AgentHealth health, LivenessMo
             return Say(context, StatusCodes.Status405MethodNotAllowed, "only GET and HEAD");
         }
         var own = context.Features.Get<NodesOwn>();
-        if (own is { AsksForOtherHost: true } && !IsLoopbackName(request.Host.Host))
+        if (own is { AsksForOtherHost: true } && request.Host.HasValue && !IsLoopbackName(request.Host.Host))
         {
-            // A page in a browser on this host that had its own name resolve to 127.0.0.1.
+            // A page in a browser on this host that had its own name resolve to 127.0.0.1. A browser always names a host; HTTP/1.0 need not.
             return Say(context, StatusCodes.Status421MisdirectedRequest, "ask for localhost");
         }
         return request.Path.Value switch
@@ -153,7 +153,10 @@ internal sealed class AgentPages(Scrapes scrapes, AgentHealth health, LivenessMo
             if (i % piece == piece - 1)
             {
                 writer.Flush();
-                await body.FlushAsync(context.RequestAborted).ConfigureAwait(false);
+                if ((await body.FlushAsync(context.RequestAborted).ConfigureAwait(false)).IsCompleted)
+                {
+                    return;
+                }
             }
         }
         writer.WriteEndArray();

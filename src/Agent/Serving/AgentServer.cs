@@ -16,10 +16,10 @@ namespace Keepalive.Agent.Serving;
 /// <c>--agent-check</c>.</summary>
 /// <remarks>
 /// <code>
-///   --listen         ─► connection limit ──────────────────► HTTP ─► AgentPages
-///   --listen-local   ─► connection limit ─► the node's own ─► HTTP ─► AgentPages, and /sockets, /destinations
-///   agent.sock 0600  ─► connection limit ─► the node's own ─► HTTP
-///   --agent-check    ─► connection limit ─► AgentCheck
+///   --listen         ─► half-close ─► connection limit ──────────────────► HTTP ─► AgentPages
+///   --listen-local   ─► half-close ─► connection limit ─► the node's own ─► HTTP ─► AgentPages, and /sockets, /destinations
+///   agent.sock 0600  ─► half-close ─► connection limit ─► the node's own ─► HTTP
+///   --agent-check    ─► half-close ─► connection limit ─► AgentCheck
 /// </code>
 /// Nobody who reads slowly, or not at all, keeps others out for long: headers have to come within seconds, and answers have to be taken at
 /// some pace. Each listener has its own limit of connections, so that one that is flooded leaves the others usable.
@@ -70,7 +70,7 @@ internal static class AgentServer
                 var check = kestrel.ApplicationServices.GetRequiredService<AgentCheck>();
                 kestrel.Listen(address, listen =>
                 {
-                    Limit(listen, logger);
+                    Accept(listen, logger);
                     listen.Run(check.Serve);
                 });
             }
@@ -101,7 +101,7 @@ internal static class AgentServer
 
     private static void Http(ListenOptions listen, NodesOwn? own, ILogger logger)
     {
-        Limit(listen, logger);
+        Accept(listen, logger);
         listen.Protocols = HttpProtocols.Http1;
         if (own is not null)
         {
@@ -111,6 +111,13 @@ internal static class AgentServer
                 return next(connection);
             });
         }
+    }
+
+    /// <summary>What connections of every listener have in common.</summary>
+    private static void Accept(ListenOptions listen, ILogger logger)
+    {
+        HalfClose.Allow(listen);
+        Limit(listen, logger);
     }
 
     private static void Limit(ListenOptions listen, ILogger logger)
