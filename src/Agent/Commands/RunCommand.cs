@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Net;
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Running;
+using Keepalive.Agent.Serving;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Commands;
@@ -13,6 +14,8 @@ internal static class RunCommand
 
     /// <summary>The option for a single pass, which prints what it does.</summary>
     public const string Once = "--once";
+
+    private const int DefaultPort = 9464;
 
     public static Command Create()
     {
@@ -77,7 +80,7 @@ internal static class RunCommand
         {
             Policies = result.Values(policies),
             Cluster = cluster.Read(result, result.GetValue(side)),
-            Listen = result.GetValue(listen) is { } given ? given.EndPoint : new IPEndPoint(IPAddress.Any, 9464),
+            Listen = result.GetValue(listen) is { } given ? given.EndPoint : ListenAddress.Every(DefaultPort),
             ListenLocal = result.GetValue(local),
             AgentChecks = result.GetValue(checks) ?? [],
             Interval = result.GetValue(interval) is { Ticks: > 0 } time ? time : TimeSpan.FromSeconds(5),
@@ -97,22 +100,22 @@ internal static class RunCommand
         return command;
     }
 
-    private static Option<ListenAddress?> Listen() => new("--listen")
+    private static Option<GivenAddress?> Listen() => new("--listen")
     {
-        Description = "Address of /metrics, /healthz, /readyz and /destinations/ADDR:PORT, or none (default 0.0.0.0:9464)",
+        Description = "Address of /metrics, /healthz, /readyz and /destinations/ADDR:PORT, or none (default [::]:9464, IPv6 and IPv4; 0.0.0.0:9464 where IPv6 is off)",
         HelpName = "ADDR:PORT",
         CustomParser = result =>
         {
             var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
             if (text == "none")
             {
-                return new ListenAddress(null);
+                return new GivenAddress(null);
             }
-            if (Address(text) is { } address)
+            if (ListenAddress.Parse(text) is { } address)
             {
-                return new ListenAddress(address);
+                return new GivenAddress(address);
             }
-            result.AddError($"--listen takes ADDR:PORT like 127.0.0.1:9464, or none, not '{text}'");
+            result.AddError($"--listen takes ADDR:PORT like 127.0.0.1:9464 or [::1]:9464, :PORT for every address, or none, not '{text}'");
             return null;
         },
     };
@@ -124,11 +127,11 @@ internal static class RunCommand
         CustomParser = result =>
         {
             var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-            if (Address(text) is { } address && IPAddress.IsLoopback(address.Address))
+            if (ListenAddress.Parse(text) is { } address && IPAddress.IsLoopback(address.Address))
             {
                 return address;
             }
-            result.AddError($"--listen-local takes a loopback address and a port like 127.0.0.1:9465, not '{text}': what it serves shows other people's connections");
+            result.AddError($"--listen-local takes a loopback address and a port like 127.0.0.1:9465 or [::1]:9465, not '{text}': what it serves shows other people's connections");
             return null;
         },
     };
@@ -140,20 +143,15 @@ internal static class RunCommand
         Arity = ArgumentArity.OneOrMore,
         CustomParser = result =>
         {
-            var addresses = result.Tokens.Select(token => (token.Value, Address: Address(token.Value))).ToList();
+            var addresses = result.Tokens.Select(token => (token.Value, Address: ListenAddress.Parse(token.Value))).ToList();
             foreach (var (text, _) in addresses.Where(a => a.Address is null))
             {
-                result.AddError($"--agent-check takes ADDR:PORT like 127.0.0.1:9777, not '{text}'");
+                result.AddError($"--agent-check takes ADDR:PORT like 127.0.0.1:9777 or [::1]:9777, or :PORT for every address, not '{text}'");
             }
             return [.. addresses.Select(a => a.Address).OfType<IPEndPoint>()];
         },
     };
 
-    private static IPEndPoint? Address(string text) =>
-        text.Contains(':', StringComparison.Ordinal) && IPEndPoint.TryParse(text, out var address) && HasPort(text) ? address : null;
-
-    /// <summary>An IPv6 address without brackets has colons and no port.</summary>
-    private static bool HasPort(string text) => text[(text.LastIndexOf(':') + 1)..].All(char.IsAsciiDigit) && (text[0] == '[' || text.Count(c => c == ':') == 1);
-
-    private sealed record ListenAddress(IPEndPoint? EndPoint);
+    /// <param name="EndPoint">Null for <c>none</c>.</param>
+    private sealed record GivenAddress(IPEndPoint? EndPoint);
 }

@@ -182,7 +182,7 @@ internal static partial class AgentRun
         host.Run(new AgentPages(new Scrapes(exposition, status, time), health, liveness.Monitor, cluster?.Pods).Serve);
         await host.StartAsync().ConfigureAwait(false);
         signals.OnReload(loop.Reload);
-        LogStarted(logger, BuildInformation.Version, datapath.Name, options.Interval.TotalSeconds, options.Listen?.ToString() ?? "no address");
+        LogStarted(logger, BuildInformation.Version, datapath.Name, options.Interval.TotalSeconds, ListenAddress.Describe(options.Listen));
         await host.WaitForShutdownAsync().ConfigureAwait(false);
         var service = host.Services.GetRequiredService<AgentService>();
         await service.Completion.ConfigureAwait(false);

@@ -93,7 +93,7 @@ public sealed partial class ManifestTests
         Assert.Equal(DefaultPort, port.Text("containerPort"));
         // No --listen: the default holds.
         Assert.DoesNotContain(container.At("args").Texts(), argument => argument.StartsWith("--listen", StringComparison.Ordinal));
-        Assert.Contains($"0.0.0.0:{DefaultPort}", RunCommand.Create().Options.Single(o => o.Name == "--listen").Description!, StringComparison.Ordinal);
+        Assert.Contains($"[::]:{DefaultPort}", RunCommand.Create().Options.Single(o => o.Name == "--listen").Description!, StringComparison.Ordinal);
 
         foreach (var (probe, path) in new[] { ("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz") })
         {
