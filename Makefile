@@ -12,7 +12,7 @@ CONFIGURATION := Release
 
 .PHONY: help
 help: ## Print this menu
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-13s %s\n' "$$name" "$$what"; done
 
 .PHONY: demo
 demo: ## Show the agent at work on real sockets, in under a minute; needs no root and no package
@@ -26,6 +26,10 @@ deps: ## Install what building and running the programs needs, where it is missi
 .PHONY: deps-test
 deps-test: ## Install what only the tests use, where it is missing
 	@scripts/deps tests
+
+.PHONY: deps-kernels
+deps-kernels: ## Install what only `make kernels` uses, where it is missing
+	@scripts/deps kernels
 
 .PHONY: build
 build: ## Build both programs into out/ as they are shipped: one executable each
@@ -47,6 +51,10 @@ test: deps deps-test build ## Run every test; those that need root and network n
 bare: ## Run `make demo` and `make test` in an empty Debian root; half an hour
 	@scripts/deps bare
 	@scripts/bare
+
+.PHONY: kernels
+kernels: deps deps-kernels build ## Run the agent on other kernels, in virtual machines; ARGS are handed on (--quick, 6.1, --help)
+	@tests/Kernels/kernels $(ARGS)
 
 .PHONY: lint
 lint: ## Check formatting, code style and the tree

@@ -1,0 +1,50 @@
+"""The checks there are, in the order of the table, and for which kernels and datapaths each counts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Series = tuple[int, int]
+
+BPF_SINCE = (5, 15)
+
+
+def everywhere(_: Series) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    quick: bool = False
+    applies: Callable[[Series], bool] = everywhere
+
+
+# Once for each kernel.
+MACHINE = Check("cgroup v2 alone, AppArmor on", quick=True)
+SUPPORT_AS_RUN = Check("support says what run takes", quick=True)
+SUPPORT_HINTS = Check("support asks for no kernel older than this one", quick=True)
+BPF_WHERE_DUE = Check("bpf: required since 5.15, before that exit 3", quick=True)
+
+# Once for each datapath of each kernel.
+ONCE = Check("run --once sets a socket", quick=True)
+BEFORE = Check("sockets opened before the start", quick=True)
+AFTER = Check("sockets opened after the start", quick=True)
+PROBES = Check("probes: as many as the kernel counts", quick=True)
+RESTORE = Check("SIGTERM restores", quick=True)
+DEAD_PEER = Check("a dead peer: 503, and back: 200")
+MPTCP = Check("MPTCP is refused with its reason")
+KILLED = Check("kill -9, restart, restore")
+
+FOR_KERNEL = (MACHINE, SUPPORT_AS_RUN, SUPPORT_HINTS, BPF_WHERE_DUE)
+FOR_DATAPATH = (ONCE, BEFORE, AFTER, PROBES, DEAD_PEER, MPTCP, RESTORE, KILLED)
+
+
+def datapaths(kernel: Series) -> tuple[str, ...]:
+    return ("pidfd", "bpf") if kernel >= BPF_SINCE else ("pidfd",)
+
+
+def planned(kernel: Series, *, quick: bool) -> list[tuple[Check, str]]:
+    """What a machine has to report: each check with the datapath, empty where it is of none."""
+    plan = [(check, "") for check in FOR_KERNEL]
+    plan += [(check, datapath) for datapath in datapaths(kernel) for check in FOR_DATAPATH]
+    return [(check, datapath) for check, datapath in plan if check.applies(kernel) and (check.quick or not quick)]

@@ -1,0 +1,191 @@
+"""The service on one datapath: a near namespace with applications, a far one that they connect to."""
+
+import errno
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import checks
+from guest.agent import Agent, command
+from guest.bed import Bed
+from guest.holder import Holder, Values
+from guest.netns import Namespace, address, join
+from guest.policy import Policy
+from guest.waiting import Skipped, equal, eventually, expect, settled
+
+WANTED = Values(True, 2, 1, 3)
+FOUR, SIX, MAPPED, DYING = "10.77.0.2", "fd77::2", "::ffff:10.77.0.2", "10.77.1.2"
+PORT, MULTIPATH_PORT = 7000, 7001
+PROBES_SENT = "TcpExtTCPKeepAlive"
+
+# Timers are late by an eighth at most; what notices that runs once a second, in a machine that is emulated.
+LATEST, SLACK = 1.13, 3.0
+
+
+class Service:
+    def __init__(self, bed: Bed, datapath: str):
+        self.bed = bed
+        self.datapath = datapath
+        self.near, self.far = Namespace(f"near-{datapath}"), Namespace(f"far-{datapath}")
+        join(self.near, "veth", self.far, "veth")
+        address(self.near, "veth", "10.77.0.1/24", "fd77::1/64", "10.77.1.1/24")
+        address(self.far, "veth", "10.77.0.2/24", "fd77::2/64", "10.77.1.2/24")
+        self.client, self.server = Holder(self.near), Holder(self.far)
+        self.server.listen(PORT)
+        self.policy = Policy(Path(f"/run/{datapath}.yaml"), WANTED, FOUR, SIX, DYING)
+        self.agent = Agent(self.policy, datapath)
+        self.probes_before = 0
+
+    def end(self) -> None:
+        self.agent.end()
+        for each in (self.client, self.server):
+            each.stop()
+        for each in (self.near, self.far):
+            each.delete()
+
+    def open_each_kind(self) -> dict[str, str]:
+        return {to: self.client.connect(to, PORT) for to in (FOUR, SIX, MAPPED)}
+
+    def values(self, connections: dict[str, str]) -> dict[str, str]:
+        return {to: str(self.client.values(each)) for to, each in connections.items()}
+
+
+def run(bed: Bed, datapath: str) -> None:
+    service = Service(bed, datapath)
+    try:
+        _once(service)
+        _set(service)
+        _count(service)
+        if not bed.quick:
+            _die_and_return(service)
+            _multipath(service)
+        _restore(service)
+        if not bed.quick:
+            _kill(service)
+    finally:
+        service.end()
+
+
+def _all(connections: dict[str, str], values: Values) -> dict[str, str]:
+    return {to: str(values) for to in connections}
+
+
+def _once(service: Service) -> None:
+    with service.bed.check(checks.ONCE, service.datapath):
+        connections = service.open_each_kind()
+        arguments = ["run", "--policies", str(service.policy.path), "--once", "--datapath", service.datapath, "--state-dir", f"/run/once-{service.datapath}"]
+        done = command(*arguments)
+        equal(done.returncode, 0, f"exit code, with {done.stderr.strip()}")
+        equal(service.values(connections), _all(connections, WANTED), "values")
+        service.bed.note(done.stdout.strip().splitlines()[-1])
+        done = command(*arguments, "--restore-on-exit")
+        equal(done.returncode, 0, f"exit code of --restore-on-exit, with {done.stderr.strip()}")
+        equal(service.values(connections), _all(connections, Values.UNTOUCHED), "values after --restore-on-exit")
+        service.client.close_all()
+
+
+def _set(service: Service) -> None:
+    bed = service.bed
+    before = service.open_each_kind()
+    service.probes_before = service.near.counter(PROBES_SENT)
+    with bed.check(checks.BEFORE, service.datapath):
+        service.agent.start()
+        bed.note(f"ready after {service.agent.started_within:.1f} s")
+        for line in service.agent.first_lines()[:3]:
+            bed.note(f"run: {line}")
+        settled(lambda: service.values(before), _all(before, WANTED), 5, "values of sockets opened before the start")
+    with bed.check(checks.AFTER, service.datapath):
+        after = service.open_each_kind()
+        at_once = service.values(after)
+        if service.datapath == "bpf":
+            equal(at_once, _all(after, WANTED), "values when connect() has returned")
+        settled(lambda: service.values(after), _all(after, WANTED), 5, "values of sockets opened after the start")
+        settled(lambda: service.agent.metric("keepalive_applied_total", datapath=service.datapath), 6.0, 5, "keepalive_applied_total")
+
+
+def _count(service: Service) -> None:
+    with service.bed.check(checks.PROBES, service.datapath):
+        time.sleep(6)
+        # With all sockets closed no probe can come between the two readings.
+        service.client.close_all()
+        kernel = service.near.counter(PROBES_SENT) - service.probes_before
+        # Each of six sockets sends one in every 2 s, late by an eighth at most.
+        expect(kernel >= 12, f"the kernel has sent {kernel} probes only")
+        settled(lambda: service.agent.metric("keepalive_probes_total"), float(kernel), 5, "keepalive_probes_total")
+        equal(service.agent.metric("keepalive_probe_replies_total"), float(kernel), "keepalive_probe_replies_total")
+        service.bed.note(f"{kernel} probes, all answered")
+
+
+def _die_and_return(service: Service) -> None:
+    bed, agent = service.bed, service.agent
+    page = f"/destinations/{DYING}:{PORT}"
+    with bed.check(checks.DEAD_PEER, service.datapath):
+        dying = service.client.connect(DYING, PORT)
+        settled(lambda: str(service.client.values(dying)), str(WANTED), 5, "values")
+        settled(lambda: agent.get(page)[0], 200, 5, "status of a live peer")
+        # It hears everything and answers nothing.
+        service.far("ip", "route", "add", "blackhole", "10.77.1.1/32")
+        begun = time.monotonic()
+        nominal = WANTED.time + WANTED.probes * WANTED.interval
+        settled(lambda: agent.get(page)[0], 503, nominal * LATEST + SLACK, "status of a dead peer")
+        took = time.monotonic() - begun
+        bed.note(f"503 after {took:.1f} s, nominally {nominal} s after the last packet")
+        # The last packet may have come as long before as there is between two probes.
+        expect(took > nominal - WANTED.time * LATEST, f"503 after {took:.1f} s, before the probes could tell")
+        equal(service.client.error(dying), errno.ETIMEDOUT, "error of the socket")
+        service.far("ip", "route", "delete", "blackhole", "10.77.1.1/32")
+        service.client.connect(DYING, PORT)
+        settled(lambda: agent.get(page)[0], 200, 5, "status once it answers")
+        service.client.close_all()
+
+
+def _multipath(service: Service) -> None:
+    bed, agent = service.bed, service.agent
+    with bed.check(checks.MPTCP, service.datapath):
+        peer = [sys.executable, str(Path(__file__).parent.parent / "multipath.py")]
+        far = service.far.start([*peer, "listen", str(MULTIPATH_PORT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        near = None
+        try:
+            said = far.stdout.readline().strip()
+            if said != "ready":
+                raise Skipped(f"the kernel has no MPTCP: {said}")
+            near = service.near.start([*peer, "connect", FOUR, str(MULTIPATH_PORT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            equal(near.stdout.readline().strip(), "ready", "the connection")
+            eventually(lambda: agent.metric("keepalive_apply_failures_total", reason="mptcp") > 0, 5, 'keepalive_apply_failures_total{reason="mptcp"}')
+            line = agent.wait_for("agent[23]", 5)
+            bed.note(line.split(" ", 1)[1])
+            expect("multipath (MPTCP)" in line, f"the log gives another reason: {line}")
+        finally:
+            for each in (near, far):
+                if each:
+                    each.stdin.close()
+                    each.wait(timeout=10)
+
+
+def _restore(service: Service) -> None:
+    with service.bed.check(checks.RESTORE, service.datapath):
+        held = service.open_each_kind()
+        settled(lambda: service.values(held), _all(held, WANTED), 5, "values before the end")
+        equal(service.agent.stop(), 0, "exit code")
+        equal(service.values(held), _all(held, Values.UNTOUCHED), "values after the end")
+        # What is set later would be by somebody who is gone.
+        equal(str(service.client.values(service.client.connect(FOUR, PORT))), str(Values.UNTOUCHED), "values of a connection made after the end")
+        service.client.close_all()
+
+
+def _kill(service: Service) -> None:
+    with service.bed.check(checks.KILLED, service.datapath):
+        held = service.open_each_kind()
+        service.agent.start()
+        settled(lambda: service.values(held), _all(held, WANTED), 5, "values before the kill")
+        service.agent.stop(signal.SIGKILL)
+        equal(service.values(held), _all(held, WANTED), "values after the kill")
+        equal(str(service.client.values(service.client.connect(FOUR, PORT))), str(Values.UNTOUCHED), "values of a connection made meanwhile")
+        service.agent.start()
+        pages = service.agent.get("/readyz")[1]
+        equal(json.loads(pages)["problems"], [], "problems")
+        equal(service.agent.stop(), 0, "exit code")
+        equal(service.values(held), _all(held, Values.UNTOUCHED), "values after the second end")
