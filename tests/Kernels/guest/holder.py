@@ -53,6 +53,10 @@ class Holder:
     def listen(self, port: int, at: str = "::") -> None:
         self.ask("listen", at, port)
 
+    def multipath(self, on: bool) -> None:
+        """Whether listeners and connections made from now on are MPTCP's."""
+        self.ask("multipath", "on" if on else "off")
+
     def connect(self, to: str, port: int) -> str:
         return self.ask("connect", to, port, 1)[0]
 

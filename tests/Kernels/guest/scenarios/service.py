@@ -3,15 +3,13 @@
 import errno
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import checks
 from guest.agent import Agent, command
 from guest.bed import Bed
-from guest.holder import Holder, Values
+from guest.holder import Holder, HolderError, Values
 from guest.netns import Namespace, address, join
 from guest.policy import Policy
 from guest.waiting import Skipped, equal, eventually, expect, settled
@@ -145,24 +143,23 @@ def _die_and_return(service: Service) -> None:
 def _multipath(service: Service) -> None:
     bed, agent = service.bed, service.agent
     with bed.check(checks.MPTCP, service.datapath):
-        peer = [sys.executable, str(Path(__file__).parent.parent / "multipath.py")]
-        far = service.far.start([*peer, "listen", str(MULTIPATH_PORT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        near = None
+        for each in (service.client, service.server):
+            each.multipath(True)
         try:
-            said = far.stdout.readline().strip()
-            if said != "ready":
-                raise Skipped(f"the kernel has no MPTCP: {said}")
-            near = service.near.start([*peer, "connect", FOUR, str(MULTIPATH_PORT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            equal(near.stdout.readline().strip(), "ready", "the connection")
-            eventually(lambda: agent.metric("keepalive_apply_failures_total", reason="mptcp") > 0, 5, 'keepalive_apply_failures_total{reason="mptcp"}')
-            line = agent.wait_for("agent[23]", 5)
-            bed.note(line.split(" ", 1)[1])
-            expect("multipath (MPTCP)" in line, f"the log gives another reason: {line}")
+            service.server.listen(MULTIPATH_PORT)
+            service.client.connect(FOUR, MULTIPATH_PORT)
+        except HolderError as refused:
+            if refused.errno in (errno.EPROTONOSUPPORT, errno.ENOPROTOOPT):
+                raise Skipped(f"the kernel has no MPTCP: {refused}") from None
+            raise
         finally:
-            for each in (near, far):
-                if each:
-                    each.stdin.close()
-                    each.wait(timeout=10)
+            for each in (service.client, service.server):
+                each.multipath(False)
+        eventually(lambda: agent.metric("keepalive_apply_failures_total", reason="mptcp") > 0, 5, 'keepalive_apply_failures_total{reason="mptcp"}')
+        line = agent.wait_for("agent[23]", 5)
+        bed.note(line.split(" ", 1)[1])
+        expect("multipath (MPTCP)" in line, f"the log gives another reason: {line}")
+        service.client.close_all()
 
 
 def _restore(service: Service) -> None:
