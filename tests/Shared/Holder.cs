@@ -276,6 +276,9 @@ internal sealed class Holder : IDisposable
     /// <summary>Leaves accepted connections alone, errors and ends of theirs too: they are found by <see cref="Receive"/> and <see cref="PendingError"/>.</summary>
     public void AcceptByHand() => Ask("reading by-hand");
 
+    /// <summary>Whether listeners and connections made from now on are MPTCP's.</summary>
+    public void SetMultipath(bool on) => Ask(on ? "multipath on" : "multipath off");
+
     /// <summary>Starts child processes that each hold idle connections; answers once all are connected.</summary>
     public void Spawn(int processes, string address, int port, int connectionsEach) =>
         Ask($"spawn {processes} {address} {port} {connectionsEach}", BulkTimeout);

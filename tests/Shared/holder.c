@@ -26,6 +26,7 @@
 //   count                                 ok OWN ACCEPTED     those open now
 //   reading on|off|by-hand                ok                  off: accepted connections are left unread, their windows fill; by-hand: errors and
 //                                                             ends of theirs are left to recv and soerror as well
+//   multipath on|off                      ok                  listeners and connections made from now on are MPTCP's
 //   spawn N ADDR PORT CONNS               ok                  N children with CONNS idle connections each, once all are connected
 //   children                              ok PID…
 //   churn ADDR PORT RATE SECONDS HOLD     ok                  RATE connections/s in the background, each closed after HOLD seconds (0 = never)
@@ -60,6 +61,7 @@
 #include <unistd.h>
 
 enum { BACKLOG = 4096, CONNECT_TIMEOUT_MS = 10000, SPAWN_TIMEOUT_MS = 60000, TICK_MS = 10, DESCRIPTORS = 100000 };
+enum { IPPROTO_MULTIPATH = 262 }; // IPPROTO_MPTCP of linux/in.h, which glibc's headers exclude
 enum kind { STDIN, LISTENER, ACCEPTED, CHURN, EXECS };
 
 struct fds {
@@ -87,7 +89,7 @@ struct pace {
 
 static int epoll;
 static struct fds own, accepted, listeners;
-static int reading = 1, by_hand;
+static int reading = 1, by_hand, protocol;
 
 static pid_t *children;
 static int children_count;
@@ -217,7 +219,7 @@ gone:
 // One connection within its time limit, or -1 with errno set. Ends the process when stdin ends meanwhile.
 static int connect_one(const struct endpoint *to, const struct endpoint *from, uint32_t sequence)
 {
-    int fd = socket(to->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(to->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (fd < 0)
         return -1;
     int error = 0;
@@ -257,7 +259,7 @@ static void command_listen(char **word)
     struct endpoint at;
     if (!parse_endpoint(word[1], word[2], &at))
         return fail(EINVAL);
-    int fd = socket(at.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), yes = 1, no = 0;
+    int fd = socket(at.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol), yes = 1, no = 0;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (at.address.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
@@ -614,7 +616,7 @@ static void churn_tick(void)
     int over;
     for (long n = due(&churn, &over); n > 0; n--) {
         churn.done++;
-        int fd = socket(churn_to.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int fd = socket(churn_to.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
         if (fd < 0 || (connect(fd, (struct sockaddr *)&churn_to.address, churn_to.length) < 0 && errno != EINPROGRESS)) {
             churn_failed++;
             if (fd >= 0)
@@ -675,6 +677,7 @@ static void execute(char *line)
         { "cookie", 2, 2, 1 }, { "fd", 2, 2, 1 },        { "soerror", 2, 2, 1 }, { "send", 3, 3, 1 }, { "recv", 2, 2, 1 },
         { "dial", 5, 5, 0 },   { "abort", 2, 2, 1 },
         { "close", 2, 2, 1 },  { "closeall", 1, 1, 0 },  { "count", 1, 1, 0 }, { "reading", 2, 2, 0 }, { "files", 2, 2, 0 },
+        { "multipath", 2, 2, 0 },
         { "spawn", 5, 5, 0 },
         { "children", 1, 1, 0 }, { "churn", 6, 6, 0 },   { "churnstat", 1, 1, 0 }, { "execs", 3, 4, 0 }, { "execstat", 1, 1, 0 },
         { "enter", 2, 2, 0 },  { "pid", 1, 1, 0 },       { "quit", 1, 1, 0 },
@@ -730,6 +733,9 @@ static void execute(char *line)
     } else if (!strcmp(name, "count")) {
         accept_all();
         dprintf(1, "ok %d %d\n", open_in(&own), open_in(&accepted));
+    } else if (!strcmp(name, "multipath")) {
+        protocol = strcmp(word[1], "on") ? 0 : IPPROTO_MULTIPATH;
+        dprintf(1, "ok\n");
     } else if (!strcmp(name, "reading")) {
         command_reading(word[1]);
     } else if (!strcmp(name, "files")) {

@@ -72,6 +72,9 @@ internal sealed class TrackedSocket
 
     public bool IsMultipath { get; set; }
 
+    /// <summary>Whether the kernel was asked if it is a subflow, after no process was found to hold it.</summary>
+    public bool IsMultipathKnown { get; set; }
+
     /// <summary>Whether it is gone from the kernel's table; queues that still hold it drop it.</summary>
     public bool Gone { get; set; }
 

@@ -97,6 +97,26 @@ public abstract class ApplyingTests : IDisposable
     }
 
     [Fact]
+    public void Pass_MultipathConnections_AreRefusedWithTheirReasonWheneverTheyAreFound()
+    {
+        _lab.Server.SetMultipath(true);
+        _lab.Client.SetMultipath(true);
+        var port = _lab.Server.Listen();
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+        _lab.Client.Connect(Testbed.Lab.ServerAddress, port);
+        _rig.Pass();
+        Assert.Equal([FailureReasons.Multipath], Reasons());
+        _lab.Client.Connect(Testbed.Lab.ServerAddress, port);
+        for (var i = 0; i < 3; i++)
+        {
+            _rig.Pass();
+            Assert.Equal([FailureReasons.Multipath, FailureReasons.Multipath], Reasons());
+        }
+
+        IEnumerable<string?> Reasons() => _rig.All.Where(record => record.Rule is not null).Select(record => record.Reason);
+    }
+
+    [Fact]
     public void Pass_IdleForHalfTheTime_ProbesAfterTheOtherHalf()
     {
         var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);

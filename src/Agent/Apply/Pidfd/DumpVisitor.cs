@@ -99,7 +99,8 @@ internal ref struct DumpVisitor(
         if (socket.Unsettled)
         {
             socket.CgroupId = seen.CgroupId;
-            socket.IsMultipath = seen.IsMultipathSubflow;
+            // A dump without details does not say.
+            socket.IsMultipath |= seen.IsMultipathSubflow;
         }
     }
 

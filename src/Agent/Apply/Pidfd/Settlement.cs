@@ -1,5 +1,6 @@
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux;
+using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
@@ -63,10 +64,26 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
             return;
         }
         owners.Search(watched.Inode, _wanted, everywhere, pass.Number, ref handler);
+        AskForSubflows(watched);
         foreach (var socket in _wanted.Values)
         {
             socket.Outcome = SocketOutcome.Unreachable;
-            socket.Reason = owners.DeniedBy != 0 ? Errno.Name(owners.DeniedBy) : FailureReasons.NoOwner;
+            socket.Reason = socket.IsMultipath ? FailureReasons.Multipath : owners.DeniedBy != 0 ? Errno.Name(owners.DeniedBy) : FailureReasons.NoOwner;
+        }
+    }
+
+    /// <summary>Finds out which of the sockets without an owner are subflows: only a dump with details says, and each socket is asked for once.</summary>
+    private void AskForSubflows(WatchedNamespace watched)
+    {
+        if (_wanted.Values.All(socket => socket.IsMultipath || socket.IsMultipathKnown))
+        {
+            return;
+        }
+        var visitor = new SubflowVisitor(_wanted);
+        watched.Handle.Diag.Dump(TcpStates.Connections, details: true, ref visitor);
+        foreach (var socket in _wanted.Values)
+        {
+            socket.IsMultipathKnown = true;
         }
     }
 
@@ -102,5 +119,16 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         // Connecting, or waiting to be accepted.
         socket.Outcome = socket.Rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Pending;
         return false;
+    }
+
+    private readonly struct SubflowVisitor(Dictionary<ulong, TrackedSocket> wanted) : ISockDiagVisitor
+    {
+        public void Visit(in DiagnosedSocket seen)
+        {
+            if (seen.IsMultipathSubflow && wanted.TryGetValue(seen.Cookie, out var socket))
+            {
+                socket.IsMultipath = true;
+            }
+        }
     }
 }
