@@ -23,7 +23,8 @@ var root = new RootCommand("Keeps idle TCP connections alive behind load balance
     SupportCommand.Create(),
 };
 BuildInformation.UseForVersion(root);
-var parsed = root.Parse(args);
+// A path may begin with an @.
+var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
 var problems = GivenValues.Problems(parsed);
 if (problems.Count > 0)
 {

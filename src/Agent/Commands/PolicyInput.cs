@@ -17,7 +17,8 @@ internal sealed record PolicyInput(ReadResult Read, CompilationResult Compiled)
 
     public static async Task<PolicyInput> LoadAsync(string[] paths, Side side, CancellationToken cancellationToken)
     {
-        var read = PolicyReader.Read(paths, Console.In);
+        await using var input = Console.OpenStandardInput();
+        var read = PolicyReader.Read(paths, input);
         var hosts = await new HostResolver().ResolveAsync(PolicyCompiler.HostsToResolve(read.Resources), cancellationToken);
         return new PolicyInput(read, PolicyCompiler.Compile(read.Resources, hosts.ToOptions(side)));
     }

@@ -4,8 +4,10 @@ using System.Text.Unicode;
 namespace Keepalive.Config.Reading;
 
 /// <summary>Finds and opens policy files; whatever goes wrong is a diagnostic.</summary>
-internal sealed class PolicyFiles(DiagnosticBag diagnostics, TextReader? standardInput = null)
+internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInput = null)
 {
+    private const string InputName = "(standard input)";
+
     private readonly HashSet<string> seen = new(StringComparer.Ordinal);
     private long bytesRead;
 
@@ -19,10 +21,10 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, TextReader? standar
         {
             if (file == "-" && standardInput is not null)
             {
-                if (seen.Add(file))
+                if (seen.Add(file) && ReadInput(standardInput) is { } input)
                 {
                     Count++;
-                    yield return ("(standard input)", ReadInput(standardInput));
+                    yield return (InputName, input);
                 }
 
                 continue;
@@ -137,16 +139,28 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, TextReader? standar
     }
 
     /// <summary>Reads a stream to its end, or to where it is refused for its size.</summary>
-    private static string ReadInput(TextReader input)
+    private string? ReadInput(Stream input)
     {
-        var text = new StringBuilder();
-        var buffer = new char[64 * 1024];
-        while (text.Length <= InputLimits.FileBytes && input.Read(buffer, 0, buffer.Length) is > 0 and var count)
+        try
         {
-            text.Append(buffer, 0, count);
-        }
+            using var bytes = new MemoryStream();
+            var buffer = new byte[64 * 1024];
+            while (input.Read(buffer, 0, buffer.Length) is > 0 and var count)
+            {
+                bytes.Write(buffer, 0, count);
+                if (bytes.Length > InputLimits.FileBytes)
+                {
+                    return Refuse(DiagnosticCatalog.TooLarge, InputName, $"the text is larger than {InputLimits.FileBytes >> 20} MiB", "split it");
+                }
+            }
 
-        return text.ToString();
+            bytesRead += bytes.Length;
+            return Decode(bytes.ToArray(), InputName);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return Refuse(DiagnosticCatalog.CannotRead, InputName, $"it cannot be read: {Reason(exception)}", "give it a file or a pipe");
+        }
     }
 
     private static byte[] ReadBytes(string path, int length)

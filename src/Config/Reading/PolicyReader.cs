@@ -15,7 +15,7 @@ public static class PolicyReader
     /// <returns>What could be read. Nothing about the input is thrown: a missing path or malformed text is a diagnostic.</returns>
     /// <param name="paths">The paths; <c>-</c> is the standard input, where there is one.</param>
     /// <param name="standardInput">What <c>-</c> reads, or null.</param>
-    public static ReadResult Read(IEnumerable<string> paths, TextReader? standardInput = null)
+    public static ReadResult Read(IEnumerable<string> paths, Stream? standardInput = null)
     {
         ArgumentNullException.ThrowIfNull(paths);
         var session = new ReadSession();

@@ -284,7 +284,15 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
         }
 
         var (message, fix) = YamlSyntax.Explain(parserMessage);
-        diagnostics.Report(DiagnosticCatalog.Syntax, Position(mark), message, fix);
+        var (position, end) = (Position(mark), End());
+        diagnostics.Report(DiagnosticCatalog.Syntax, position > end ? end : position, message, fix);
+    }
+
+    /// <summary>The end of the document: where text is missing, the parser points to the line after it.</summary>
+    private SourcePosition End()
+    {
+        var end = TextCheck.PositionOf(text.AsSpan(document.Start, document.Length), file);
+        return end with { Line = document.FirstLine + end.Line - 1 };
     }
 
     private void Stop(DiagnosticKind kind, SourcePosition position, string message, string fix)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Keepalive.Config;
+using Keepalive.Linux.Files;
 using Keepalive.Simulator.Reports;
 using Keepalive.Simulator.Scenarios;
 using Keepalive.Simulator.Virtual;
@@ -74,7 +75,14 @@ internal static class RunCommand
     /// <summary>Reads a scenario as it is written; null, and what is wrong is printed.</summary>
     public static ScenarioText? Open(string path)
     {
-        var text = ScenarioText.Open(path, Console.In, out var diagnostics);
+        if (path == ScenarioText.StandardInput && !StandardStreams.HasInput)
+        {
+            // Its number is by now that of a descriptor of the runtime's own, on which a read may wait for ever.
+            Complaint.Say(ExitCodes.InvalidInput, "standard input is closed: there is nothing to read for -");
+            return null;
+        }
+        using var input = Console.OpenStandardInput();
+        var text = ScenarioText.Open(path, input, out var diagnostics);
         Complain(diagnostics);
         return text;
     }

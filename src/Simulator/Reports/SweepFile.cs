@@ -39,7 +39,7 @@ internal sealed class SweepFile : IDisposable
             }
             rows[row.Key] = row;
         }
-        if (whole.Length == 0 && text.Length > 0 && !header.StartsWith(text, StringComparison.Ordinal) && !text.StartsWith('{'))
+        if (whole.Length == 0 && !(isCsv ? header.StartsWith(text, StringComparison.Ordinal) : IsCutLine(text, SweepRow.JsonBegin(grid))))
         {
             throw new IOException($"{path} is not of this grid and this scenario. Name another file, or remove it");
         }
@@ -71,6 +71,10 @@ internal sealed class SweepFile : IDisposable
     }
 
     public void Dispose() => _writer.Dispose();
+
+    /// <summary>Whether a text without an end of line is a cut row. Any other file is kept as it is.</summary>
+    private static bool IsCutLine(string text, string begin) =>
+        begin.StartsWith(text, StringComparison.Ordinal) || text.StartsWith(begin, StringComparison.Ordinal);
 
     private string Line(SweepRow row) => _isCsv ? row.ToCsv(_grid.Fingerprint) : row.ToJson(_grid);
 }

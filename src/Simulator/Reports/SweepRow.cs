@@ -38,6 +38,9 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
 
     public static string CsvHeader(ScenarioGrid grid) => string.Join(',', ["fingerprint", .. grid.Parameters.Select(parameter => parameter.Path), .. Names]);
 
+    /// <summary>What each row of a grid begins with in JSON.</summary>
+    public static string JsonBegin(ScenarioGrid grid) => $"{{\"fingerprint\":\"{grid.Fingerprint}\"";
+
     public string ToCsv(string fingerprint) => string.Join(',', [fingerprint, .. Values, .. Figures.Select(Text)]);
 
     public string ToJson(ScenarioGrid grid) => JsonLine.Of(writer =>

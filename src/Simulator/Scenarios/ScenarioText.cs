@@ -19,7 +19,7 @@ internal sealed record ScenarioText(string Text, string Name, string Directory)
     /// <param name="path">A file; the name of a built-in scenario, where there is no such file; or <see cref="StandardInput"/>.</param>
     /// <param name="input">The standard input, where there is one.</param>
     /// <param name="diagnostics">Why there is none.</param>
-    public static ScenarioText? Open(string path, TextReader? input, out ImmutableArray<Diagnostic> diagnostics)
+    public static ScenarioText? Open(string path, Stream? input, out ImmutableArray<Diagnostic> diagnostics)
     {
         diagnostics = [];
         var isInput = path == StandardInput && input is not null;

@@ -1,0 +1,64 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Json;
+using Keepalive.Agent.Kubernetes;
+using Keepalive.Agent.Tests.Capture;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Kubernetes;
+
+/// <summary>Answers of the API server that end too soon.</summary>
+public sealed class CutAnswersTests
+{
+    private const string List = """
+        {"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"42","continue":""},
+         "items":[{"metadata":{"name":"a","namespace":"shop"},"spec":{"ports":[{"port":80}]}},{"metadata":{"name":"ü\u00fc\ud83d\ude00"}}]}
+        """;
+
+    private const string Events = """
+        {"type":"ADDED","object":{"metadata":{"name":"a"}}}
+        {"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"43"}}}
+
+        """;
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(13)]
+    [InlineData(int.MaxValue)]
+    public async Task List_EveryPrefix_IsABrokenAnswer(int chunk)
+    {
+        var bytes = Encoding.UTF8.GetBytes(List);
+        for (var length = 0; length < bytes.Length; length++)
+        {
+            await using var stream = new JsonStream(new PipeStream(bytes[..length], chunk), TimeSpan.FromSeconds(30), TimeProvider.System, default);
+            var broken = await Record.ExceptionAsync(() => stream.ReadListAsync((in ReadOnlySequence<byte> _) => { }));
+
+            Assert.True(broken is ApiException or JsonException, $"{length} bytes: {broken}");
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(int.MaxValue)]
+    public async Task Watch_EveryPrefix_HasTheWholeLinesAndABrokenAnswer(int chunk)
+    {
+        var bytes = Encoding.UTF8.GetBytes(Events);
+        for (var length = 0; length <= bytes.Length; length++)
+        {
+            var prefix = bytes[..length];
+            await using var stream = new JsonStream(new PipeStream(prefix, chunk), TimeSpan.FromSeconds(30), TimeProvider.System, default);
+            var lines = 0;
+            var broken = await Record.ExceptionAsync(async () =>
+            {
+                while (await stream.ReadLineAsync((in ReadOnlySequence<byte> _) => lines++))
+                {
+                    // As many as there are.
+                }
+            });
+
+            Assert.Equal(prefix.Count(b => b == '\n'), lines);
+            Assert.Equal(length == 0 || prefix[^1] == '\n', broken is null);
+            Assert.True(broken is null or ApiException, $"{length} bytes: {broken}");
+        }
+    }
+}
