@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // keepalive.bpf.c: the part of the agent that runs in the kernel.
 //
 //   ka_established   sets a connection when it is established, by the policy maps, and tells of it through a ring
@@ -15,7 +16,7 @@
 
 #include "keepalive.h"
 
-char LICENSE[] SEC("license") = "GPL";
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 enum {
     SOL_SOCKET = 1,

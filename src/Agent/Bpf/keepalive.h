@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // keepalive.h: what the programs of keepalive.bpf.c and the agent say to each other, and nothing else. BpfAbi.cs is its mirror; a test holds
 // the two together. Addresses are 16 bytes in network order, IPv4 in its mapped form; ports and everything else are in host order.
 #ifndef KEEPALIVE_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // kernel.h: the little of the kernel's own types that keepalive.bpf.c looks at. Member names are the kernel's; where they are in memory is
 // found out when the programs are loaded (CO-RE), so that nothing here depends on one kernel. Names after ___ are other versions of a type.
 #ifndef KEEPALIVE_KERNEL_H
