@@ -39,12 +39,14 @@ enum {
 // Ticks of the kernel's clock in a second: its times are in these.
 const volatile __u32 ticks_per_second = 250;
 
+// Sizes instead of types: the agent creates its maps without BTF, and before Linux 6.2 a map with BTF and one without do not fit the same slot
+// (kernel/bpf/map_in_map.c, bpf_map_meta_equal: the offset of a timer is -ENOENT in one and -EINVAL in the other).
 struct rules {
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __uint(max_entries, 1);
-    __type(key, struct ka_prefix);
-    __type(value, struct ka_rule);
+    __uint(key_size, sizeof(struct ka_prefix));
+    __uint(value_size, sizeof(struct ka_rule));
 } no_rules SEC(".maps");
 
 // The policy in force, replaced whole: a program that runs keeps the map it has looked up until it ends.
