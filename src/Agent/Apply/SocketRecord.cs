@@ -21,13 +21,13 @@ internal readonly record struct SocketRecord
 
     public TcpTimer Timer { get; init; }
 
-    /// <summary>Milliseconds to the timer's nominal instant.</summary>
-    public uint TimerExpires { get; init; }
+    /// <summary>Milliseconds to the timer's nominal instant; null where not known.</summary>
+    public uint? TimerExpires { get; init; }
 
     /// <summary>Probes sent without an answer.</summary>
     public int Unanswered { get; init; }
 
-    /// <summary>Milliseconds since anything was received; null where the pass did not ask.</summary>
+    /// <summary>Milliseconds since anything was received; null where the pass did not ask or it is not known.</summary>
     public uint? Idle { get; init; }
 
     /// <summary>The application's values: what the socket had before the agent first changed it. Null where not read.</summary>
@@ -42,7 +42,7 @@ internal readonly record struct SocketRecord
     /// <summary>What <see cref="Current"/> replaced in this pass, where <see cref="Changed"/>.</summary>
     public KeepaliveOptions? Replaced { get; init; }
 
-    /// <summary>TCP_USER_TIMEOUT in milliseconds, 0 where off or not read. It overrides the probe count.</summary>
+    /// <summary>TCP_USER_TIMEOUT in milliseconds, 0 where off, not read or not known. It overrides the probe count.</summary>
     public int UserTimeout { get; init; }
 
     /// <summary>The rule that selects the socket.</summary>

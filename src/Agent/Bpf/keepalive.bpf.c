@@ -379,41 +379,99 @@ static __always_inline __u32 time_left(unsigned long expires)
     return ticks > 0 ? milliseconds((__u64)ticks) : 0;
 }
 
-static __always_inline unsigned long retransmit_expires(struct inet_connection_sock *icsk)
+// A field that this kernel does not have costs its column: the reader is told that the column is unknown. kernel.h says which fields those are.
+
+static __always_inline void read_retransmit_expires(struct ka_socket *record, struct inet_connection_sock *icsk)
 {
-    struct inet_connection_sock___timeout *older = (void *)icsk;
-    return bpf_core_field_exists(older->icsk_timeout) ? older->icsk_timeout : icsk->icsk_retransmit_timer.expires;
+    struct inet_connection_sock___timeout *with_timeout = (void *)icsk;
+    struct inet_connection_sock___retransmit *with_timer = (void *)icsk;
+    struct sock___retransmit *sk = (void *)icsk;
+
+    if (bpf_core_field_exists(with_timeout->icsk_timeout))
+        record->expires = time_left(with_timeout->icsk_timeout);
+    else if (bpf_core_field_exists(with_timer->icsk_retransmit_timer.expires))
+        record->expires = time_left(with_timer->icsk_retransmit_timer.expires);
+    else if (bpf_core_field_exists(sk->tcp_retransmit_timer.expires))
+        record->expires = time_left(sk->tcp_retransmit_timer.expires);
+    else
+        record->unknown |= KA_UNKNOWN_EXPIRES;
 }
 
-// As net/ipv4/inet_diag.c (inet_sk_diag_fill) has it: what is sent again hides keepalive.
+static __always_inline void read_keepalive_timer(struct ka_socket *record, struct inet_connection_sock *icsk)
+{
+    struct inet_connection_sock___keepalive *newer = (void *)icsk;
+    struct sock___keepalive *older = (void *)icsk;
+    struct hlist_node **pending = 0;
+    unsigned long expires = 0;
+
+    if (bpf_core_field_exists(newer->icsk_keepalive_timer.entry.pprev) && bpf_core_field_exists(newer->icsk_keepalive_timer.expires)) {
+        pending = newer->icsk_keepalive_timer.entry.pprev;
+        expires = newer->icsk_keepalive_timer.expires;
+    } else if (bpf_core_field_exists(older->sk_timer.entry.pprev) && bpf_core_field_exists(older->sk_timer.expires)) {
+        pending = older->sk_timer.entry.pprev;
+        expires = older->sk_timer.expires;
+    } else {
+        record->unknown |= KA_UNKNOWN_TIMER | KA_UNKNOWN_EXPIRES;
+        record->unanswered = icsk->icsk_probes_out;
+        return;
+    }
+    if (pending) {
+        record->timer = KA_TIMER_KEEPALIVE;
+        record->unanswered = icsk->icsk_probes_out;
+        record->expires = time_left(expires);
+    }
+}
+
+// As net/ipv4/inet_diag.c (inet_sk_diag_fill) has it: a pending retransmission hides keepalive.
 static __always_inline void read_timer(struct ka_socket *record, struct tcp_sock *tp)
 {
     struct inet_connection_sock *icsk = &tp->inet_conn;
-    struct inet_connection_sock___keepalive *newer = (void *)icsk;
-    struct timer_list *keepalive =
-        bpf_core_field_exists(newer->icsk_keepalive_timer) ? &newer->icsk_keepalive_timer : &icsk->icsk_inet.sk.sk_timer;
-    __u8 pending = icsk->icsk_pending;
+    __u8 pending;
 
+    if (!bpf_core_field_exists(icsk->icsk_pending)) {
+        record->unknown |= KA_UNKNOWN_TIMER | KA_UNKNOWN_EXPIRES;
+        record->unanswered = icsk->icsk_probes_out;
+        return;
+    }
+    pending = icsk->icsk_pending;
     if (pending == ICSK_TIME_RETRANS || pending == ICSK_TIME_REO_TIMEOUT || pending == ICSK_TIME_LOSS_PROBE) {
         record->timer = KA_TIMER_RETRANSMIT;
-        record->unanswered = icsk->icsk_retransmits;
-        record->expires = time_left(retransmit_expires(icsk));
+        if (bpf_core_field_exists(icsk->icsk_retransmits))
+            record->unanswered = icsk->icsk_retransmits;
+        read_retransmit_expires(record, icsk);
     } else if (pending == ICSK_TIME_PROBE0) {
         record->timer = KA_TIMER_PROBE0;
         record->unanswered = icsk->icsk_probes_out;
-        record->expires = time_left(retransmit_expires(icsk));
-    } else if (keepalive->entry.pprev) {
-        record->timer = KA_TIMER_KEEPALIVE;
-        record->unanswered = icsk->icsk_probes_out;
-        record->expires = time_left(keepalive->expires);
+        read_retransmit_expires(record, icsk);
+    } else {
+        read_keepalive_timer(record, icsk);
     }
 }
 
 // include/net/tcp.h, keepalive_time_elapsed
-static __always_inline __u32 idle_ticks(struct tcp_sock *tp)
+static __always_inline void read_idle(struct ka_socket *record, struct tcp_sock *tp)
 {
-    __u32 now = (__u32)bpf_jiffies64(), data = now - tp->inet_conn.icsk_ack.lrcvtime, any = now - tp->rcv_tstamp;
-    return data < any ? data : any;
+    struct inet_connection_sock *icsk = &tp->inet_conn;
+    __u32 now, data, any;
+
+    if (!bpf_core_field_exists(icsk->icsk_ack.lrcvtime) || !bpf_core_field_exists(tp->rcv_tstamp)) {
+        record->unknown |= KA_UNKNOWN_IDLE;
+        return;
+    }
+    now = (__u32)bpf_jiffies64();
+    data = now - icsk->icsk_ack.lrcvtime;
+    any = now - tp->rcv_tstamp;
+    record->idle = milliseconds(data < any ? data : any);
+}
+
+static __always_inline void read_user_timeout(struct ka_socket *record, struct tcp_sock *tp)
+{
+    struct inet_connection_sock *icsk = &tp->inet_conn;
+
+    if (bpf_core_field_exists(icsk->icsk_user_timeout))
+        record->user_timeout = icsk->icsk_user_timeout;
+    else
+        record->unknown |= KA_UNKNOWN_USER_TIMEOUT;
 }
 
 SEC("iter/tcp")
@@ -435,8 +493,8 @@ int ka_read(struct bpf_iter__tcp *ctx)
     record.state = common->skc_state;
     read_timer(&record, tp);
     record.kind = (tp->inet_conn.icsk_inet.sk.sk_socket ? 0 : KA_NO_INODE) | (is_kernels(tp) ? KA_KERNEL : 0) | (is_subflow(tp) ? KA_SUBFLOW : 0);
-    record.idle = milliseconds(idle_ticks(tp));
-    record.user_timeout = tp->inet_conn.icsk_user_timeout;
+    read_idle(&record, tp);
+    read_user_timeout(&record, tp);
     read_values(&record.values, tp);
     memory = bpf_sk_storage_get(&memories, common, 0, 0);
     if (memory) {

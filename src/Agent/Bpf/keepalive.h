@@ -80,6 +80,14 @@ enum ka_kind {
     KA_SET_AT_ONCE = 8,  // set when it was established: found and set say what; on others, found is what a new socket would have
 };
 
+// Columns of a socket that this kernel does not show: the field is not where any known kernel has it.
+enum ka_unknown {
+    KA_UNKNOWN_TIMER = 1,
+    KA_UNKNOWN_EXPIRES = 2,
+    KA_UNKNOWN_IDLE = 4,
+    KA_UNKNOWN_USER_TIMEOUT = 8,
+};
+
 struct ka_tuple {
     __u8 local[KA_ADDRESS_BYTES];
     __u8 remote[KA_ADDRESS_BYTES];
@@ -102,7 +110,7 @@ struct ka_socket {
     struct ka_values values;
     struct ka_values found;
     struct ka_values set;
-    __u32 reserved;
+    __u32 unknown;       // enum ka_unknown
 };
 
 // What to do to one socket, by its cookie: only if it still is as expected.

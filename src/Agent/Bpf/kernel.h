@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // kernel.h: the little of the kernel's own types that keepalive.bpf.c looks at. Member names are the kernel's; where they are in memory is
 // found out when the programs are loaded (CO-RE), so that nothing here depends on one kernel. Names after ___ are other versions of a type.
+//
+// Kernels move fields. Whatever is only shown is read after bpf_core_field_exists: timers, idle time, user timeout. Whatever decides whether a socket
+// is set (addresses, namespace, values, sk_kern_sock, sk_socket, icsk_probes_out) must be found: the datapath is refused on a kernel without.
 #ifndef KEEPALIVE_KERNEL_H
 #define KEEPALIVE_KERNEL_H
 
@@ -68,7 +71,6 @@ struct socket {
 struct sock {
     struct sock_common __sk_common;
     struct socket *sk_socket;
-    struct timer_list sk_timer;
     __u8 sk_kern_sock : 1;
     __u16 sk_protocol;
 };
@@ -79,7 +81,6 @@ struct inet_sock {
 
 struct inet_connection_sock {
     struct inet_sock icsk_inet;
-    struct timer_list icsk_retransmit_timer;
     __u8 icsk_retransmits;
     __u8 icsk_pending;
     __u8 icsk_probes_out;
@@ -89,12 +90,27 @@ struct inet_connection_sock {
     __u32 icsk_user_timeout;
 };
 
-// The instant of the retransmission timer beside the timer itself.
+// When the retransmission timer fires, in Linux 5.15 to 6.12.
 struct inet_connection_sock___timeout {
     unsigned long icsk_timeout;
 };
 
-// The keepalive timer beside, not in, struct sock.
+// The retransmission timer, in Linux 5.15 to 6.18.
+struct inet_connection_sock___retransmit {
+    struct timer_list icsk_retransmit_timer;
+};
+
+// The retransmission timer, in Linux 7.0 and later: in a union with sk_timer.
+struct sock___retransmit {
+    struct timer_list tcp_retransmit_timer;
+};
+
+// The keepalive timer, in Linux 5.15 to 6.18.
+struct sock___keepalive {
+    struct timer_list sk_timer;
+};
+
+// The keepalive timer, in Linux 7.0 and later and in recent releases of 6.12.
 struct inet_connection_sock___keepalive {
     struct timer_list icsk_keepalive_timer;
 };

@@ -45,8 +45,8 @@ internal sealed class AuditYardstick(BalancerPreset? balancer, int? idleTimeout,
 
     public AuditFinding Judge(in SocketRecord record) => Judge(SocketList.Actual(in record), record.Timer);
 
-    /// <summary>Whether it is quiet enough to be at risk now.</summary>
-    public bool IsQuiet(in SocketRecord record) => record.Idle is { } idle && idle >= quiet.TotalMilliseconds;
+    /// <summary>Whether it is quiet enough to be at risk now, or may be.</summary>
+    public bool IsQuiet(in SocketRecord record) => record.Idle is not { } idle || idle >= quiet.TotalMilliseconds;
 
     internal AuditFinding Judge(KeepaliveOptions? options, TcpTimer timer) => options switch
     {

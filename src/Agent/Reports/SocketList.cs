@@ -49,7 +49,7 @@ internal sealed class SocketList : ISocketSink
                 actual?.Probes,
                 r.UserTimeout > 0 ? r.UserTimeout : null,
                 TimerName(r.Timer),
-                r.Timer == TcpTimer.None ? null : r.TimerExpires,
+                TimerName(r.Timer) is null ? null : r.TimerExpires,
                 r.Unanswered,
                 r.Idle,
                 r.Pid == 0 ? null : r.Pid,
@@ -118,11 +118,16 @@ internal sealed class SocketList : ISocketSink
     };
 
     private static string Timer(in SocketRecord record) =>
-        TimerName(record.Timer) is { } name ? $"{name} {Spans.Short(record.TimerExpires)}" : "-";
+        (TimerName(record.Timer), record.TimerExpires) switch
+        {
+            (null, _) => "-",
+            ({ } name, { } left) => $"{name} {Spans.Short(left)}",
+            ({ } name, null) => name,
+        };
 
     private static string? TimerName(TcpTimer timer) => timer switch
     {
-        TcpTimer.None => null,
+        TcpTimer.None or TcpTimer.Unknown => null,
         TcpTimer.Retransmit => "retransmit",
         TcpTimer.Keepalive => "keepalive",
         TcpTimer.TimeWait => "timewait",

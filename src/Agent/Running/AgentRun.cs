@@ -11,6 +11,7 @@ using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Agent.Serving;
 using Keepalive.Config;
+using Keepalive.Linux;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -150,7 +151,7 @@ internal static partial class AgentRun
         using var liveness = new LivenessWatch(captures, metrics, time, logger, cluster?.Pods);
         var status = new AgentStatus { KubernetesAges = cluster is null ? null : cluster.Ages, EndpointsNow = liveness.Publish };
         using var exposition = new Exposition(
-            metrics, status, BuildInformation.Version, datapath.Name, File.ReadAllText("/proc/sys/kernel/osrelease").Trim(), logger);
+            metrics, status, BuildInformation.Version, datapath.Name, KernelRelease.Text, logger);
         var tally = new SocketTally(metrics, datapath.Name) { Pods = cluster?.Pods };
         using var loop = new AgentLoop(
             options,

@@ -60,7 +60,7 @@ internal sealed class TrackedSocket
 
     public TcpTimer Timer { get; set; }
 
-    public uint TimerExpires { get; set; }
+    public uint? TimerExpires { get; set; }
 
     public int Unanswered { get; set; }
 

@@ -34,12 +34,12 @@ internal static class FeatureProbes
         new Feature("libbpf", ForBpf, BpfLibrary.Version is null ? Answer.No : Answer.Yes, "libbpf.so.1 (Debian: libbpf1)", BpfLibrary.Version),
         new Feature("BTF", ForBpf, BpfRequirements.HasBtf ? Answer.Yes : Answer.No, "Linux 5.4 with CONFIG_DEBUG_INFO_BTF=y", null),
         .. BpfRequirements.Needed.Select(needed => OwnedForBpf(needed.Capability, needed.Use)),
-        Program("read sockets (iter/tcp)", "ka_read", "Linux 5.15"),
-        Program("set sockets (iter/tcp)", "ka_apply", "Linux 5.15"),
-        Program("set connections at once (sock_ops)", KernelPrograms.Established, "Linux 5.15"),
-        Program("see applications' own settings (cgroup/setsockopt)", KernelPrograms.OwnSetting, "Linux 5.15"),
-        Program("find namespaces (iter/task)", "ka_processes", "Linux 5.15"),
-        Program("find owners (iter/task_file)", "ka_owners", "Linux 5.15"),
+        Program("read sockets (iter/tcp)", "ka_read"),
+        Program("set sockets (iter/tcp)", "ka_apply"),
+        Program("set connections at once (sock_ops)", KernelPrograms.Established),
+        Program("see applications' own settings (cgroup/setsockopt)", KernelPrograms.OwnSetting),
+        Program("find namespaces (iter/task)", "ka_processes"),
+        Program("find owners (iter/task_file)", "ka_owners"),
         .. Cgroup(cgroup ?? BpfCgroups.Mount()),
         new Feature("libpcap", ForCapture, NativeLibraries.HasPcap ? Answer.Yes : Answer.No, CapturePrivileges.Library, null),
         Owned(Capability.NetRaw, "capturing packets", ForCapture),
@@ -152,7 +152,7 @@ internal static class FeatureProbes
         };
     }
 
-    private static Feature Program(string name, string program, string needs)
+    private static Feature Program(string name, string program)
     {
         if (BpfRequirements.Missing() is { } missing)
         {
@@ -163,13 +163,11 @@ internal static class FeatureProbes
             KernelPrograms.Try(program);
             return new Feature(name, ForBpf, Answer.Yes, null, null);
         }
-        catch (BpfException e) when (e.Errno is Errno.EPERM or Errno.ENOMEM || (e.Errno == Errno.EACCES && e.Detail.Length == 0))
-        {
-            return new Feature(name, ForBpf, Answer.Inconclusive, null, BpfRequirements.Explain(e));
-        }
         catch (BpfException e)
         {
-            return new Feature(name, ForBpf, Answer.No, needs, e.Message);
+            return LoadFailure.Of(e, KernelRelease.Text) is { } failure
+                ? new Feature(name, ForBpf, Answer.No, failure.Needs, failure.Detail)
+                : new Feature(name, ForBpf, Answer.Inconclusive, null, BpfRequirements.Explain(e));
         }
     }
 

@@ -18,17 +18,18 @@ public sealed unsafe class BpfObject : IDisposable
     /// <param name="programs">The names of the programs to load.</param>
     /// <param name="others">The names of those to leave out.</param>
     /// <param name="constants">What the object's read-only data is to hold.</param>
+    /// <param name="types">A file with the kernel's type information; null is the kernel's own (/sys/kernel/btf/vmlinux).</param>
     /// <exception cref="BpfException">libbpf, the kernel or its verifier refused. EPERM: CAP_BPF, CAP_PERFMON or CAP_NET_ADMIN is missing, or a
     /// security module or lockdown forbids it.</exception>
-    public static BpfObject Load(byte[] elf, IEnumerable<string> programs, IEnumerable<string> others, ReadOnlySpan<byte> constants)
+    public static BpfObject Load(byte[] elf, IEnumerable<string> programs, IEnumerable<string> others, ReadOnlySpan<byte> constants, string? types = null)
     {
         var log = GC.AllocateUninitializedArray<byte>(LogSize, pinned: true);
         log[0] = 0;
         void* opened;
-        fixed (byte* bytes = elf, text = log)
+        fixed (byte* bytes = elf, text = log, path = types is null ? null : Encoding.UTF8.GetBytes(types + '\0'))
         {
-            var (image, buffer) = ((nint)bytes, (nint)text);
-            opened = (void*)BpfLibrary.Listen(() => Open(image, elf.Length, buffer), out var said);
+            var (image, buffer, btf) = ((nint)bytes, (nint)text, (nint)path);
+            opened = (void*)BpfLibrary.Listen(() => Open(image, elf.Length, buffer, btf), out var said);
             if (opened is null)
             {
                 throw new BpfException("opening the BPF object", Marshal.GetLastPInvokeError(), said);
@@ -121,7 +122,7 @@ public sealed unsafe class BpfObject : IDisposable
         }
     }
 
-    private static nint Open(nint image, int length, nint log)
+    private static nint Open(nint image, int length, nint log, nint types)
     {
         fixed (byte* name = "keepalive\0"u8)
         {
@@ -129,6 +130,7 @@ public sealed unsafe class BpfObject : IDisposable
             {
                 sz = (nuint)sizeof(BpfLibbpf.bpf_object_open_opts),
                 object_name = (nint)name,
+                btf_custom_path = types,
                 kernel_log_buf = log,
                 kernel_log_size = LogSize,
             };

@@ -12,6 +12,7 @@ internal static unsafe partial class BpfLibbpf
     {
         [FieldOffset(0)] internal nuint sz;
         [FieldOffset(8)] internal nint object_name;
+        [FieldOffset(48)] internal nint btf_custom_path;
         [FieldOffset(56)] internal nint kernel_log_buf;
         [FieldOffset(64)] internal nuint kernel_log_size;
         [FieldOffset(72)] internal uint kernel_log_level;

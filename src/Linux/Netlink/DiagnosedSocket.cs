@@ -14,6 +14,9 @@ public enum TcpTimer : byte
     Keepalive = 2,
     TimeWait = 3,
     ZeroWindowProbe = 4,
+
+    /// <summary>Which one, or whether any, cannot be told.</summary>
+    Unknown = 255,
 }
 
 /// <summary>A view of one inet_diag_msg and its attributes in the receive buffer; it cannot outlive the callback that is given it.</summary>

@@ -20,6 +20,11 @@ internal static class BpfAbi
     public const uint KA_LEFT_ALONE = 0;
     public const uint KA_IN_SCOPE = 1;
 
+    public const uint KA_UNKNOWN_TIMER = 1;
+    public const uint KA_UNKNOWN_EXPIRES = 2;
+    public const uint KA_UNKNOWN_IDLE = 4;
+    public const uint KA_UNKNOWN_USER_TIMEOUT = 8;
+
     public const byte KA_NO_INODE = 1;
     public const byte KA_KERNEL = 2;
     public const byte KA_SUBFLOW = 4;
@@ -125,7 +130,7 @@ internal static class BpfAbi
         public ka_values values;
         public ka_values found;
         public ka_values set;
-        public uint reserved;
+        public uint unknown;
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -37,7 +37,7 @@ internal sealed class BpfDatapath : IDatapath
     private readonly StateFile? _state;
     private readonly InheritedSockets _inherited;
     private readonly ProcessTable _processes = new();
-    private readonly ProcessList _processList;
+    private readonly ProcessList? _processList;
     private readonly NamespaceInventory _namespaces;
     private readonly NamespaceUpkeep _upkeep;
     private readonly NamespaceThread _thread = new();
@@ -48,6 +48,7 @@ internal sealed class BpfDatapath : IDatapath
     private readonly List<PlannedChange> _changes = [];
     private BpfAbi.ka_settings _settings;
     private string? _trouble;
+    private uint _unknown;
     private PolicySnapshot? _tooLarge;
     private int _attempts;
     private long _nextAttempt;
@@ -81,7 +82,7 @@ internal sealed class BpfDatapath : IDatapath
         _listsProcesses = looksEverywhere || exempts is not null;
         _state = state;
         _inherited = inherited;
-        _processList = new ProcessList(kernel);
+        _processList = kernel.ProcessReader is { } reader ? new ProcessList(reader) : null;
         _namespaces = new NamespaceInventory(_processes, only, exempts);
         _upkeep = new NamespaceUpkeep(time, _processes, _namespaces, inherited, state, looksEverywhere);
         _ledger = new SocketLedger(state, inherited);
@@ -153,7 +154,7 @@ internal sealed class BpfDatapath : IDatapath
             Processes = _processes.Count,
             InaccessibleProcesses = _processes.Inaccessible,
             NamespaceFailures = failures,
-            Trouble = _trouble,
+            Trouble = Trouble(),
             Lost = _atOnce?.Lost ?? 0,
             Waited = waited,
         };
@@ -216,6 +217,12 @@ internal sealed class BpfDatapath : IDatapath
         }
     }
 
+    private string? Trouble()
+    {
+        string[] all = [.. ((string?[])[_trouble, UnknownColumns.Say(_unknown, _kernel)]).OfType<string>()];
+        return all.Length == 0 ? null : string.Join(". ", all);
+    }
+
     private void WriteSettings(PassScope scope, PolicySnapshot policy)
     {
         var settings = CgroupPrograms.Signed(new BpfAbi.ka_settings
@@ -234,9 +241,13 @@ internal sealed class BpfDatapath : IDatapath
     /// <summary>Finds out which processes and namespaces there are.</summary>
     private void LookAround(ISocketSink sink)
     {
-        if (_listsProcesses)
+        if (_listsProcesses && _processList is not null)
         {
             _processes.Take(_processList.Read());
+        }
+        else if (_listsProcesses)
+        {
+            _processes.Scan();
         }
         _upkeep.Update(sink);
     }
@@ -273,6 +284,7 @@ internal sealed class BpfDatapath : IDatapath
         {
             BpfIterator.Read<BpfAbi.ka_socket, SocketVisitor>(run, ref visitor);
         }
+        _unknown |= visitor.Unknown;
         _upkeep.Dumped(watched, pass.Policy, activity);
         _spread.Collect(_changes, pass.Scope);
         _runner.Run(CollectionsMarshal.AsSpan(_changes), pass.Scope);

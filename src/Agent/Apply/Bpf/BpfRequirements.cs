@@ -85,6 +85,7 @@ internal static class BpfRequirements
         BpfException { Errno: Errno.EPERM or Errno.EACCES, Detail.Length: 0 } or LinuxException { Errno: Errno.EPERM } =>
             $"{e.Message}: {(Lockdown() is { } lockdown ? $"kernel lockdown is {lockdown}" : "a seccomp profile or a security module forbids it")}",
         LinuxException { Errno: Errno.ENOMEM or Errno.ENOSPC or Errno.E2BIG } => $"{e.Message}: the policies do not fit into the memory that the kernel gives the agent for them",
+        BpfException failed when LoadFailure.Of(failed, KernelRelease.Text) is { } failure => failure.Reason,
         BpfException { Errno: Errno.ENOMEM } failed => $"{failed.What}: {Errno.Name(failed.Errno)}: the memory limit is too low for the programs' maps",
         _ => e.Message,
     };

@@ -16,15 +16,18 @@ internal sealed class KernelPrograms : IDisposable
     private const string Processes = "ka_processes";
     private const string Match = "ka_match";
 
+    private static readonly string[] Needed = [Established, OwnSetting, Read, Apply];
+    private static readonly string[] Dispensable = [Owners, Processes];
+
     private readonly BpfObject _object;
 
-    private KernelPrograms(BpfObject loaded)
+    private KernelPrograms(BpfObject loaded, bool withDispensable)
     {
         _object = loaded;
         Reader = loaded.Iterator(Read);
         Applier = loaded.Iterator(Apply);
-        OwnerReader = loaded.Iterator(Owners);
-        ProcessReader = loaded.Iterator(Processes);
+        OwnerReader = withDispensable ? loaded.Iterator(Owners) : null;
+        ProcessReader = withDispensable ? loaded.Iterator(Processes) : null;
     }
 
     /// <summary>How many rules a policy may have; there is no limit but memory, except in tests of what happens where there is none.</summary>
@@ -36,11 +39,11 @@ internal sealed class KernelPrograms : IDisposable
     /// <summary>Carries out what <see cref="Plans"/> holds for a namespace; yields a <see cref="BpfAbi.ka_outcome"/> for each.</summary>
     public BpfIterator Applier { get; }
 
-    /// <summary>Yields a <see cref="BpfAbi.ka_owner"/> for each descriptor of a TCP socket.</summary>
-    public BpfIterator OwnerReader { get; }
+    /// <summary>Yields a <see cref="BpfAbi.ka_owner"/> for each descriptor of a TCP socket; null where the kernel does not take that program.</summary>
+    public BpfIterator? OwnerReader { get; }
 
-    /// <summary>Yields a <see cref="BpfAbi.ka_process"/> for each process.</summary>
-    public BpfIterator ProcessReader { get; }
+    /// <summary>Yields a <see cref="BpfAbi.ka_process"/> for each process; null as <see cref="OwnerReader"/>.</summary>
+    public BpfIterator? ProcessReader { get; }
 
     public BpfMap Plans => _object.Map("plans");
 
@@ -54,21 +57,31 @@ internal sealed class KernelPrograms : IDisposable
 
     public BpfMap SettingsMap => _object.Map(Settings);
 
-    /// <summary>Loads them.</summary>
+    /// <summary>Loads them. Where the kernel refuses all together, those that only tell whose a socket is are left out.</summary>
     /// <param name="withTests">Also the program by which a test asks for the rule of an address.</param>
     /// <param name="mostRules">See <see cref="MostRules"/>.</param>
+    /// <param name="types">See <see cref="BpfObject.Load"/>.</param>
     /// <exception cref="BpfException">The kernel, its verifier or libbpf refused.</exception>
     /// <exception cref="LinuxException">What a run needs besides cannot be made.</exception>
-    public static KernelPrograms Load(bool withTests = false, int mostRules = int.MaxValue)
+    public static KernelPrograms Load(bool withTests = false, int mostRules = int.MaxValue, string? types = null)
     {
-        Span<byte> constants = stackalloc byte[sizeof(uint)];
-        BitConverter.TryWriteBytes(constants, KernelClock.TicksPerSecond());
-        string[] tests = [Match];
-        var loaded = BpfObject.Load(
-            Image(), [Established, OwnSetting, Read, Apply, Owners, Processes, .. withTests ? tests : []], withTests ? [] : tests, constants);
+        string[] wanted = withTests ? [.. Needed, Match] : Needed;
         try
         {
-            return new KernelPrograms(loaded) { MostRules = mostRules };
+            return Load([.. wanted, .. Dispensable], mostRules, types);
+        }
+        catch (BpfException e) when (LoadFailure.Of(e, KernelRelease.Text) is not null)
+        {
+            return Load(wanted, mostRules, types);
+        }
+    }
+
+    private static KernelPrograms Load(string[] programs, int mostRules, string? types)
+    {
+        var loaded = LoadObject(programs, types);
+        try
+        {
+            return new KernelPrograms(loaded, withDispensable: programs.Contains(Owners)) { MostRules = mostRules };
         }
         catch
         {
@@ -79,13 +92,7 @@ internal sealed class KernelPrograms : IDisposable
 
     /// <summary>Has the kernel's verifier look at one program, and forgets it.</summary>
     /// <exception cref="BpfException">The kernel, its verifier or libbpf refused.</exception>
-    public static void Try(string program)
-    {
-        string[] all = [Established, OwnSetting, Read, Apply, Owners, Processes, Match];
-        Span<byte> constants = stackalloc byte[sizeof(uint)];
-        BitConverter.TryWriteBytes(constants, KernelClock.TicksPerSecond());
-        BpfObject.Load(Image(), [program], all.Where(other => other != program), constants).Dispose();
-    }
+    public static void Try(string program) => LoadObject([program], types: null).Dispose();
 
     public BpfLink AttachToCgroup(string program, string cgroup) => _object.AttachToCgroup(program, cgroup);
 
@@ -96,9 +103,17 @@ internal sealed class KernelPrograms : IDisposable
     {
         Reader.Dispose();
         Applier.Dispose();
-        OwnerReader.Dispose();
-        ProcessReader.Dispose();
+        OwnerReader?.Dispose();
+        ProcessReader?.Dispose();
         _object.Dispose();
+    }
+
+    private static BpfObject LoadObject(string[] programs, string? types)
+    {
+        string[] all = [.. Needed, .. Dispensable, Match];
+        Span<byte> constants = stackalloc byte[sizeof(uint)];
+        BitConverter.TryWriteBytes(constants, KernelClock.TicksPerSecond());
+        return BpfObject.Load(Image(), programs, all.Except(programs), constants, types);
     }
 
     private static byte[] Image()

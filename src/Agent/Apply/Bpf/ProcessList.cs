@@ -3,7 +3,7 @@ using Keepalive.Linux.Bpf;
 namespace Keepalive.Agent.Apply.Bpf;
 
 /// <summary>Which process lives in which network namespace: one walk of the kernel over its processes, and none over /proc.</summary>
-internal sealed class ProcessList(KernelPrograms kernel)
+internal sealed class ProcessList(BpfIterator reader)
 {
     private readonly List<(int Pid, ulong Namespace)> _found = [];
 
@@ -13,7 +13,7 @@ internal sealed class ProcessList(KernelPrograms kernel)
     {
         _found.Clear();
         var visitor = new Visitor(_found);
-        using var run = kernel.ProcessReader.Begin();
+        using var run = reader.Begin();
         BpfIterator.Read<BpfAbi.ka_process, Visitor>(run, ref visitor);
         return _found;
     }

@@ -7,20 +7,33 @@ internal static class SocketOwners
 {
     public static readonly IReadOnlyDictionary<ulong, int> NotAskedFor = new Dictionary<ulong, int>();
 
-    /// <summary>Process id by socket cookie; of several processes, the one met first.</summary>
+    /// <summary>Process id by socket cookie; of several processes, the one met first. Empty where the kernel does not take the program that tells.</summary>
     /// <exception cref="Linux.LinuxException">The kernel did not run it to its end.</exception>
     public static IReadOnlyDictionary<ulong, int> Read(KernelPrograms kernel)
     {
+        if (kernel.OwnerReader is null)
+        {
+            return NotAskedFor;
+        }
         var visitor = new Visitor([]);
         using var run = kernel.OwnerReader.Begin();
         BpfIterator.Read<BpfAbi.ka_owner, Visitor>(run, ref visitor);
         return visitor.Owners;
     }
 
-    /// <summary>Marks, to be read in this pass, the namespaces in which a tracked socket has other values than it was left with.</summary>
+    /// <summary>Marks, to be read in this pass, the namespaces in which a tracked socket has other values than it was left with: all of them where
+    /// the kernel does not take the program that tells.</summary>
     /// <exception cref="Linux.LinuxException">The kernel did not run it to its end.</exception>
     public static void Audit(KernelPrograms kernel, NamespaceInventory namespaces, long pass)
     {
+        if (kernel.OwnerReader is null)
+        {
+            foreach (var watched in namespaces.Watched)
+            {
+                watched.NextTry = pass;
+            }
+            return;
+        }
         var visitor = new Auditor(namespaces, pass);
         using var run = kernel.OwnerReader.Begin();
         BpfIterator.Read<BpfAbi.ka_owner, Auditor>(run, ref visitor);

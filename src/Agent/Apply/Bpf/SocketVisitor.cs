@@ -44,9 +44,13 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
     /// <summary>Sockets seen.</summary>
     public int Count { get; private set; }
 
+    /// <summary>Columns that this kernel does not show.</summary>
+    public uint Unknown { get; private set; }
+
     public void Visit(in BpfAbi.ka_socket seen)
     {
         Count++;
+        Unknown |= seen.unknown;
         if (IsClosed(in seen))
         {
             // One that was tracked counts as not seen, and is dropped: the application is done with it.
@@ -134,10 +138,10 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
         var current = seen.values.ToOptions();
         socket.SeenInDump = _watched.Dumps;
         socket.State = (TcpState)seen.state;
-        socket.Timer = (TcpTimer)seen.timer;
-        socket.TimerExpires = seen.expires;
+        socket.Timer = Timer(in seen);
+        socket.TimerExpires = TimerExpires(in seen);
         socket.Unanswered = Unanswered(in seen);
-        socket.Idle = seen.idle;
+        socket.Idle = Idle(in seen);
         socket.UserTimeout = (int)seen.user_timeout;
         socket.Own = Own(in seen);
         if (_owners.Count > 0)
@@ -154,7 +158,7 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
         }
         else if (_ledger.Decide(socket, current, _pass.Policy, _pass.Scope, Untouched(in seen)) is { } verdict)
         {
-            if (current.Enabled && seen.unanswered > 0 && socket.Timer is TcpTimer.Keepalive or TcpTimer.ZeroWindowProbe
+            if (current.Enabled && seen.unanswered > 0 && socket.Timer is TcpTimer.Keepalive or TcpTimer.ZeroWindowProbe or TcpTimer.Unknown
                 && !SocketLedger.EvenIfProbing(verdict, _pass.Scope))
             {
                 SocketLedger.Defer(socket, _pass.Scope);
@@ -200,7 +204,13 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
         (seen.kind & BpfAbi.KA_NO_INODE) != 0
         && (TcpState)seen.state is TcpState.FinWait1 or TcpState.FinWait2 or TcpState.LastAck or TcpState.Closing;
 
-    private static int Unanswered(in BpfAbi.ka_socket seen) => seen.timer == (byte)TcpTimer.Keepalive ? seen.unanswered : 0;
+    private static TcpTimer Timer(in BpfAbi.ka_socket seen) => (seen.unknown & BpfAbi.KA_UNKNOWN_TIMER) == 0 ? (TcpTimer)seen.timer : TcpTimer.Unknown;
+
+    private static uint? TimerExpires(in BpfAbi.ka_socket seen) => (seen.unknown & BpfAbi.KA_UNKNOWN_EXPIRES) == 0 ? seen.expires : null;
+
+    private static uint? Idle(in BpfAbi.ka_socket seen) => (seen.unknown & BpfAbi.KA_UNKNOWN_IDLE) == 0 ? seen.idle : null;
+
+    private static int Unanswered(in BpfAbi.ka_socket seen) => Timer(in seen) is TcpTimer.Keepalive or TcpTimer.Unknown ? seen.unanswered : 0;
 
     private static OwnValues Own(in BpfAbi.ka_socket seen) =>
         (OwnValues)((seen.values.flags >> 1) & 7) | OwnValues.Known;
@@ -212,10 +222,10 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
         Local = seen.tuple.Local,
         Remote = seen.tuple.Remote,
         State = (TcpState)seen.state,
-        Timer = (TcpTimer)seen.timer,
-        TimerExpires = seen.expires,
+        Timer = Timer(in seen),
+        TimerExpires = TimerExpires(in seen),
         Unanswered = Unanswered(in seen),
-        Idle = seen.idle,
+        Idle = Idle(in seen),
         Current = seen.values.ToOptions(),
         Own = Own(in seen),
         UserTimeout = (int)seen.user_timeout,

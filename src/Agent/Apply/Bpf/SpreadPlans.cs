@@ -21,11 +21,11 @@ internal sealed class SpreadPlans(TimeProvider time, PlanRunner runner)
             return;
         }
         // Ones just made are no bulk, however many: nothing is due on them.
-        var waiting = changes.FindAll(change => BulkSpread.IsPartOfBulk(change.Socket, scope));
+        var waiting = changes.FindAll(change => IsPartOfBulk(change, scope));
         if (_changes.Count + waiting.Count > From)
         {
             _changes.AddRange(waiting);
-            changes.RemoveAll(change => BulkSpread.IsPartOfBulk(change.Socket, scope));
+            changes.RemoveAll(change => IsPartOfBulk(change, scope));
         }
     }
 
@@ -69,6 +69,9 @@ internal sealed class SpreadPlans(TimeProvider time, PlanRunner runner)
         _changes.Clear();
         return waited;
     }
+
+    /// <summary>A socket whose idle time is not known may have been idle for long.</summary>
+    private static bool IsPartOfBulk(PlannedChange change, PassScope scope) => change.Socket.Idle is null || BulkSpread.IsPartOfBulk(change.Socket, scope);
 
     private List<PlannedChange[]> Cut()
     {

@@ -1,0 +1,31 @@
+using Keepalive.Linux;
+
+namespace Keepalive.Agent.Apply.Bpf;
+
+/// <summary>What of a socket this kernel does not show, because this build does not know where the kernel keeps it.</summary>
+internal static class UnknownColumns
+{
+    /// <summary>A sentence for the log; null where all is known.</summary>
+    public static string? Say(uint unknown, KernelPrograms kernel)
+    {
+        List<string> columns = [];
+        Add(BpfAbi.KA_UNKNOWN_TIMER, "timers");
+        Add(BpfAbi.KA_UNKNOWN_EXPIRES, "the times left of timers");
+        Add(BpfAbi.KA_UNKNOWN_IDLE, "idle times");
+        Add(BpfAbi.KA_UNKNOWN_USER_TIMEOUT, "user timeouts");
+        if (kernel.OwnerReader is null)
+        {
+            columns.Add("processes");
+        }
+        return columns.Count == 0 ? null
+            : $"Unknown here: {string.Join(", ", columns)}. This build does not know where Linux {KernelRelease.Text} keeps them; use a newer keepalive-agent";
+
+        void Add(uint bit, string name)
+        {
+            if ((unknown & bit) != 0)
+            {
+                columns.Add(name);
+            }
+        }
+    }
+}
