@@ -14,7 +14,7 @@ internal static class Privileges
     ];
 
     /// <summary>One line for each thing that is missing, with what needs it and how to get it; empty when all is there.</summary>
-    private static List<string> Missing()
+    public static List<string> Missing()
     {
         var missing = new List<string>();
         foreach (var (capability, use) in Needed)

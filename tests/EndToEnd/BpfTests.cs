@@ -138,6 +138,11 @@ public sealed class BpfTests : IDisposable
         Assert.StartsWith($"keepalive-agent: the bpf datapath cannot be used: {expected}", line, StringComparison.Ordinal);
         Assert.Equal(Untouched, _lab.Client.Get(id));
 
+        // The same words.
+        string reason = line["keepalive-agent: ".Length..^". 'keepalive-agent support' tells more.".Length];
+        var support = ProgramRun.ToEnd([.. without, ProgramRun.AgentPath, "support", "--cgroup", cgroup, "--state-dir", _agent.StateDirectory]);
+        Assert.Equal((0, $"auto takes pidfd: {reason}"), (support.ExitCode, support.Output.TrimEnd().Split('\n')[^1]));
+
         using var run = new ProgramRun(Command("auto"));
         run.WaitForLine(l => l.Contains($"The bpf datapath cannot be used: {expected}", StringComparison.Ordinal) && l.EndsWith("; using pidfd", StringComparison.Ordinal));
         Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(5));
@@ -171,7 +176,7 @@ public sealed class BpfTests : IDisposable
 
             var support = ProgramRun.ToEnd([ProgramRun.AgentPath, "support", "--cgroup", cgroup]).Lines.ToList();
             Assert.Contains(support, line => line.StartsWith("attach beside others' programs", StringComparison.Ordinal) && line.Contains($"program {OtherProgram.Name}", StringComparison.Ordinal));
-            Assert.StartsWith("auto takes pidfd: not bpf: attach beside others' programs: ", support[^1], StringComparison.Ordinal);
+            Assert.Equal($"auto takes pidfd: the bpf datapath cannot be used: {expected}", support[^1]);
 
             using var run = new ProgramRun(Command("auto"));
             run.WaitForLine(l => l.EndsWith($"The bpf datapath cannot be used: {expected}; using pidfd", StringComparison.Ordinal));

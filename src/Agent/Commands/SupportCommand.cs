@@ -1,6 +1,6 @@
 using System.CommandLine;
-using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Reports;
+using Keepalive.Agent.Running;
 using Keepalive.Agent.Support;
 
 namespace Keepalive.Agent.Commands;
@@ -24,7 +24,8 @@ internal static class SupportCommand
     private static int Execute(string? cgroup, string stateDirectory, OutputFormat format)
     {
         var features = FeatureProbes.Run(cgroup, stateDirectory);
-        var report = new SupportReport(features, BpfRequirements.WhyNotByDefault());
+        var trial = DatapathTrial.Run(cgroup);
+        var report = new SupportReport(features, trial.Datapath, trial.WhyNot);
         using var output = new StreamWriter(Console.OpenStandardOutput());
         if (format == OutputFormat.Json)
         {

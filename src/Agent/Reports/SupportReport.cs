@@ -6,19 +6,19 @@ namespace Keepalive.Agent.Reports;
 
 /// <summary>What <c>support</c> prints.</summary>
 /// <param name="features">The probes' answers.</param>
-/// <param name="notByDefault">Why <c>auto</c> does not try bpf; null where it does.</param>
-internal sealed class SupportReport(IReadOnlyList<Feature> features, string? notByDefault)
+/// <param name="datapath">The datapath that <c>run</c> started with here; null for none.</param>
+/// <param name="whyNot">Why it is not bpf, or none.</param>
+internal sealed class SupportReport(IReadOnlyList<Feature> features, string? datapath, string? whyNot)
 {
     /// <summary>The datapath that <c>auto</c> takes; null where none can work.</summary>
-    public string? Auto => notByDefault is null && FirstMissing("bpf") is null ? "bpf" : FirstMissing("pidfd") is null ? "pidfd" : null;
+    public string? Auto => MissingForAll is null ? datapath : null;
 
     /// <summary>Why it is that one.</summary>
-    public string Reason => Auto switch
-    {
-        "bpf" => "everything it needs is here",
-        "pidfd" => $"not bpf: {notByDefault ?? Why(FirstMissing("bpf")!)}",
-        _ => $"neither bpf nor pidfd: {Why(FirstMissing("pidfd")!)}",
-    };
+    public string Reason => datapath is not null && MissingForAll is { } missing ? Why(missing) : whyNot ?? "everything it needs is here";
+
+    /// <summary>What stands in the way of each datapath.</summary>
+    private Feature? MissingForAll =>
+        features.FirstOrDefault(feature => feature.Answer != Answer.Yes && feature.Use == "both" && feature.Name != "whole node");
 
     public void WriteTable(TextWriter output)
     {
@@ -42,9 +42,6 @@ internal sealed class SupportReport(IReadOnlyList<Feature> features, string? not
         }
         output.WriteLine(JsonSerializer.Serialize(new ChoiceJson(Auto, Reason), SupportJsonContext.Readable.ChoiceJson));
     }
-
-    private Feature? FirstMissing(string path) =>
-        features.FirstOrDefault(feature => feature.Answer != Answer.Yes && feature.Name != "whole node" && (feature.Use == path || feature.Use == "both"));
 
     private static string Why(Feature feature) => feature.Answer == Answer.No ? $"{feature.Name}: needs {feature.Needs}" : $"{feature.Name}: {feature.Detail}";
 

@@ -81,7 +81,7 @@ internal static partial class AgentRun
         }
         catch (DatapathException e)
         {
-            error.WriteLine($"keepalive-agent: the bpf datapath cannot be used: {e.Message}. 'keepalive-agent support' tells more.");
+            error.WriteLine($"keepalive-agent: the {ChosenDatapath.NoBpf}{e.Message}. 'keepalive-agent support' tells more.");
             return ExitCodes.NotPermitted;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
@@ -102,10 +102,10 @@ internal static partial class AgentRun
         }
         directory.Warnings.ForEach(warning => error.WriteLine($"keepalive-agent: warning: {warning}"));
         using var state = directory.IsOwner ? directory.CreateState() : null;
-        using var chosen = ChosenDatapath.Create(options, policy, directory.Inherited, state, attach: false, exempts: Exemption(cluster));
+        using var chosen = ChosenDatapath.Create(options.DatapathRequest, policy, directory.Inherited, state, attach: false, exempts: Exemption(cluster));
         if (chosen.WhyNotBpf is { } why)
         {
-            error.WriteLine($"keepalive-agent: the bpf datapath cannot be used: {why}; using pidfd");
+            error.WriteLine($"keepalive-agent: the {ChosenDatapath.NoBpf}{why}; using pidfd");
         }
         // Once and then giving everything back: what is left of that is the giving back of what earlier runs have set.
         var restore = options.RestoreOnExit;
@@ -133,7 +133,7 @@ internal static partial class AgentRun
         }
         using var state = options.DryRun ? null : directory.CreateState();
         using var chosen = ChosenDatapath.Create(
-            options, load.Snapshot!, directory.Inherited, state, attach: !options.DryRun, exempts: Exemption(cluster));
+            options.DatapathRequest, load.Snapshot!, directory.Inherited, state, attach: !options.DryRun, exempts: Exemption(cluster));
         var datapath = chosen.Datapath;
         if (chosen.WhyNotBpf is { } why)
         {
@@ -245,7 +245,7 @@ internal static partial class AgentRun
         "keepalive-agent {Version} started: datapath {Datapath}, a pass every {Interval} s, metrics on {Listen}")]
     private static partial void LogStarted(ILogger logger, string version, string datapath, double interval, string listen);
 
-    [LoggerMessage(EventIds.DatapathFallback, LogLevel.Information, "The bpf datapath cannot be used: {Reason}; using pidfd")]
+    [LoggerMessage(EventIds.DatapathFallback, LogLevel.Information, "The " + ChosenDatapath.NoBpf + "{Reason}; using pidfd")]
     private static partial void LogFallback(ILogger logger, string reason);
 
     [LoggerMessage(EventIds.StateNotUnderstood, LogLevel.Warning, "{Warning}")]

@@ -8,12 +8,15 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>The datapath that was asked for cannot be had here.</summary>
+/// <summary>The datapath that was asked for is unavailable here.</summary>
 internal sealed class DatapathException(string reason) : Exception(reason);
 
 /// <summary>The datapath in use, and why it is not the other one.</summary>
 internal sealed class ChosenDatapath : IDisposable
 {
+    /// <summary>What everything that reports it says; the reason follows.</summary>
+    public const string NoBpf = "bpf datapath cannot be used: ";
+
     private readonly KernelPrograms? _programs;
 
     private ChosenDatapath(IDatapath datapath, KernelPrograms? programs, string? whyNotBpf)
@@ -28,8 +31,8 @@ internal sealed class ChosenDatapath : IDisposable
     /// <summary>Why <c>auto</c> did not take bpf, null where it did or was not asked.</summary>
     public string? WhyNotBpf { get; }
 
-    /// <summary>Makes the datapath that <paramref name="options"/> ask for.</summary>
-    /// <param name="options">What was asked for.</param>
+    /// <summary>Makes the datapath that <paramref name="request"/> asks for.</summary>
+    /// <param name="request">What was asked for.</param>
     /// <param name="first">The policy to begin with: it must fit into the kernel.</param>
     /// <param name="inherited">What a predecessor knew.</param>
     /// <param name="state">Where changes are noted; null where none are made.</param>
@@ -38,7 +41,7 @@ internal sealed class ChosenDatapath : IDisposable
     /// <param name="load">How the programs are loaded, where that is not the usual way.</param>
     /// <exception cref="DatapathException">bpf was asked for and cannot be had.</exception>
     public static ChosenDatapath Create(
-        RunOptions options,
+        DatapathRequest request,
         PolicySnapshot first,
         InheritedSockets inherited,
         StateFile? state,
@@ -47,20 +50,20 @@ internal sealed class ChosenDatapath : IDisposable
         Func<KernelPrograms>? load = null)
     {
         string? why = null;
-        if (options.Datapath != DatapathKind.Pidfd)
+        if (request.Kind != DatapathKind.Pidfd)
         {
-            why = options.Cgroup is { } cgroup ? BpfRequirements.WrongCgroup(cgroup) : null;
-            why ??= options.Datapath == DatapathKind.Auto ? BpfRequirements.WhyNotByDefault() : null;
-            if (why is null && TryBpf(options, first, inherited, state, attach, exempts, load ?? (() => KernelPrograms.Load()), out why) is { } chosen)
+            why = request.Cgroup is { } cgroup ? BpfRequirements.WrongCgroup(cgroup) : null;
+            why ??= request.Kind == DatapathKind.Auto ? BpfRequirements.WhyNotByDefault() : null;
+            if (why is null && TryBpf(request, first, inherited, state, attach, exempts, load ?? (() => KernelPrograms.Load()), out why) is { } chosen)
             {
                 return chosen;
             }
-            if (options.Datapath == DatapathKind.Bpf)
+            if (request.Kind == DatapathKind.Bpf)
             {
                 throw new DatapathException(why!);
             }
         }
-        return new ChosenDatapath(new PidfdDatapath(TimeProvider.System, options.Namespaces, inherited, state, exempts), null, why);
+        return new ChosenDatapath(new PidfdDatapath(TimeProvider.System, request.Namespaces, inherited, state, exempts), null, why);
     }
 
     public void Dispose()
@@ -70,7 +73,7 @@ internal sealed class ChosenDatapath : IDisposable
     }
 
     private static ChosenDatapath? TryBpf(
-        RunOptions options,
+        DatapathRequest request,
         PolicySnapshot first,
         InheritedSockets inherited,
         StateFile? state,
@@ -79,7 +82,7 @@ internal sealed class ChosenDatapath : IDisposable
         Func<KernelPrograms> load,
         out string? whyNot)
     {
-        var cgroup = options.Cgroup ?? BpfCgroups.Mount();
+        var cgroup = request.Cgroup ?? BpfCgroups.Mount();
         whyNot = BpfRequirements.Missing() ?? (attach && cgroup is null ? BpfRequirements.NoCgroup : null);
         if (whyNot is not null)
         {
@@ -90,7 +93,7 @@ internal sealed class ChosenDatapath : IDisposable
         try
         {
             programs = load();
-            datapath = new BpfDatapath(TimeProvider.System, programs, options.Namespaces, inherited, state, attach ? cgroup : null, exempts);
+            datapath = new BpfDatapath(TimeProvider.System, programs, request.Namespaces, inherited, state, attach ? cgroup : null, exempts);
             datapath.Prepare(first);
             return new ChosenDatapath(datapath, programs, null);
         }

@@ -28,6 +28,9 @@ internal sealed record RunOptions
     /// <summary>Null is the root of the version 2 hierarchy.</summary>
     public required string? Cgroup { get; init; }
 
+    /// <summary>The datapath that these options ask for.</summary>
+    public DatapathRequest DatapathRequest => new(Datapath, Cgroup, Namespaces);
+
     public required ExistingMode Existing { get; init; }
 
     public required Side Side { get; init; }

@@ -1,12 +1,9 @@
-using System.Net;
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Running;
-using Keepalive.Config;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
 using Keepalive.Testbed;
-using Microsoft.Extensions.Logging;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
@@ -106,24 +103,5 @@ public sealed class MemoryTests : IDisposable
     private static PolicySnapshot Large(string keepalive) => Rig.PolicyFor(
         string.Join(", ", Enumerable.Range(0, Prefixes).Select(i => $"198.{18 + (i >> 16)}.{(i >> 8) & 255}.{i & 255}").Prepend(Lab.ServerAddress)), keepalive);
 
-    private RunOptions Options(DatapathKind datapath) => new()
-    {
-        Policies = [],
-        Listen = new IPEndPoint(IPAddress.Loopback, 0),
-        ListenLocal = null,
-        AgentChecks = [],
-        Interval = TimeSpan.FromSeconds(5),
-        Datapath = datapath,
-        Cgroup = _cgroup.Path,
-        Existing = ExistingMode.Tighten,
-        Side = Side.Client,
-        DryRun = false,
-        Once = false,
-        RestoreOnExit = false,
-        Namespaces = [_lab.Client.NetnsPath],
-        StateDirectory = "/nonexistent",
-        Capture = false,
-        JsonLog = false,
-        LogLevel = LogLevel.Information,
-    };
+    private DatapathRequest Options(DatapathKind datapath) => new(datapath, _cgroup.Path, [_lab.Client.NetnsPath]);
 }
