@@ -7,8 +7,10 @@ namespace Keepalive.Agent;
 /// <summary>What the pidfd path needs from the kernel and from whoever started the program.</summary>
 internal static class Privileges
 {
-    private static readonly (Capability Capability, string For)[] Needed =
+    private static readonly IReadOnlyList<(Capability Capability, string For)> Needed =
     [
+        .. NetworkNamespace.HaveCookies ? []
+            : ((Capability, string)[])[(Capability.NetAdmin, "comparing the network namespace of a duplicated socket (SIOCGSKNS), before Linux 5.14")],
         (Capability.SysAdmin, "entering the network namespaces of other processes (setns)"),
         (Capability.SysPtrace, "duplicating sockets of other processes (pidfd_getfd) and reading /proc/PID/fd and /proc/PID/ns/net"),
     ];

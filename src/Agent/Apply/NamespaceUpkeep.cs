@@ -23,9 +23,12 @@ internal sealed class NamespaceUpkeep(
     /// the counters, and that a socket is gone also by the reading of its values.</summary>
     public static readonly TimeSpan DumpPeriod = TimeSpan.FromMinutes(10);
 
-    /// <summary>Opens namespaces that are new and lets go of those nobody lives in.</summary>
-    public void Update(ISocketSink sink) => namespaces.Update(gone =>
+    /// <summary>Opens namespaces that are new and releases those nobody lives in.</summary>
+    /// <param name="sink">Is told which are gone.</param>
+    /// <param name="release">Called with the inode number of each before it is released.</param>
+    public void Update(ISocketSink sink, Action<ulong>? release = null) => namespaces.Update(gone =>
     {
+        release?.Invoke(gone.Inode);
         foreach (var socket in gone.Sockets.Values)
         {
             Forget(socket);

@@ -285,7 +285,7 @@ int ka_established(struct bpf_sock_ops *ops)
     if (!tp || is_kernels(tp) || is_subflow(tp))
         return 1;
     common = &tp->inet_conn.icsk_inet.sk.__sk_common;
-    netns = common->skc_net.net->net_cookie;
+    netns = common->skc_net.net->ns.inum;
     scope = bpf_map_lookup_elem(&namespaces, &netns);
     if (scope ? *scope != KA_IN_SCOPE : setting->listed_only)
         return 1;

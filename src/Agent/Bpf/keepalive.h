@@ -60,7 +60,7 @@ struct ka_settings {
     __u64 owner_started; // when it began: tells a predecessor's programs that outlive it
 };
 
-// Value of the map of namespaces, whose key is the namespace's cookie.
+// Value of the map of namespaces. The key is the inode number of the namespace.
 enum ka_scope {
     KA_LEFT_ALONE = 0,
     KA_IN_SCOPE = 1,

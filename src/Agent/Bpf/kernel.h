@@ -28,7 +28,6 @@ struct netns_ipv4 {
 struct net {
     struct ns_common ns;
     struct netns_ipv4 ipv4;
-    __u64 net_cookie;
 };
 
 typedef struct {

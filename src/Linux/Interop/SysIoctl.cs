@@ -11,4 +11,8 @@ internal static partial class SysIoctl
     /// CAP_NET_ADMIN over it).</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int ioctl(SafeHandle fd, nuint request);
+
+    /// <summary>The same for a descriptor that is only a number.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int ioctl(int fd, nuint request);
 }

@@ -9,13 +9,16 @@ public sealed class NamespaceSockets : IDisposable
 {
     private NamespaceSockets(ulong inode, SockDiag diag, TcpCounters counters)
     {
-        Inode = inode;
+        Identity = new NamespaceIdentity(inode, diag.NamespaceCookie());
         Diag = diag;
         Counters = counters;
     }
 
-    /// <summary>The inode number of the namespace that was really entered.</summary>
-    public ulong Inode { get; }
+    /// <summary>The namespace that was really entered.</summary>
+    public NamespaceIdentity Identity { get; }
+
+    /// <summary>Its inode number.</summary>
+    public ulong Inode => Identity.Inode;
 
     public SockDiag Diag { get; }
 

@@ -1,12 +1,23 @@
 using System.Runtime.ExceptionServices;
 using Keepalive.Linux.Files;
 using Keepalive.Linux.Interop;
+using Keepalive.Linux.Netlink;
 
 namespace Keepalive.Linux.Namespaces;
 
 /// <summary>Work done inside another network namespace (network_namespaces(7), setns(2)).</summary>
 public static class NetworkNamespace
 {
+    /// <summary>Whether namespaces have cookies (SO_NETNS_COOKIE, Linux 5.14). Without, a socket's namespace is told by its inode number, which takes
+    /// CAP_NET_ADMIN over it.</summary>
+    public static bool HaveCookies => Cookies.Value;
+
+    private static readonly Lazy<bool> Cookies = new(static () =>
+    {
+        using var diag = SockDiag.Open();
+        return diag.NamespaceCookie() != 0;
+    });
+
     /// <summary>Runs <paramref name="work"/> on a thread that enters the namespace and ends there, so that no other thread is moved.</summary>
     /// <param name="path">A namespace file: /proc/PID/ns/net, /run/netns/NAME.</param>
     /// <param name="work">What it opens stays in that namespace and keeps it alive until closed.</param>

@@ -38,8 +38,8 @@ public sealed class SockDiag : IDisposable
         return fd < 0 ? throw LinuxException.Last("socket(AF_NETLINK, NETLINK_SOCK_DIAG)") : new SockDiag(new FileDescriptor(fd));
     }
 
-    /// <summary>The namespace's cookie (SO_NETNS_COOKIE, Linux 5.14), never reused until the next boot; 0 on older kernels.</summary>
-    public unsafe ulong NamespaceCookie()
+    /// <summary>The cookie of the namespace it is in (SO_NETNS_COOKIE); 0 before Linux 5.14, which has none.</summary>
+    internal unsafe ulong NamespaceCookie()
     {
         ulong cookie;
         uint length = sizeof(ulong);

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Keepalive.Linux.Interop;
+using Keepalive.Linux.Namespaces;
 
 namespace Keepalive.Linux.Sockets;
 
@@ -26,6 +27,13 @@ public readonly ref struct DuplicatedSocket
         cookie = result == 0 ? value : 0;
         return result == 0 ? 0 : Marshal.GetLastPInvokeError();
     }
+
+    /// <summary>Whether the socket is in a namespace. False where that cannot be told: before Linux 5.14 it takes CAP_NET_ADMIN over the socket's namespace.</summary>
+    /// <remarks>A cookie that is 0 tells nothing, and 0 equals 0: then the inode number decides.</remarks>
+    public bool IsIn(in NamespaceIdentity expected) =>
+        expected.Cookie != 0 && TryGetNamespaceCookie() is var cookie and not 0
+            ? cookie == expected.Cookie
+            : TryGetNamespaceInode() is var inode and not 0 && inode == expected.Inode;
 
     /// <summary>SO_PROTOCOL: 6 is TCP, 262 is MPTCP, whose options live on its subflows.</summary>
     public int TryGetProtocol(out int protocol) => TryGet(SysSocket.SOL_SOCKET, SysSocket.SO_PROTOCOL, out protocol);
@@ -71,6 +79,27 @@ public readonly ref struct DuplicatedSocket
 
     /// <summary>TCP_KEEPCNT.</summary>
     public int TrySetProbes(int count) => TrySet(SysSocket.IPPROTO_TCP, SysSocket.TCP_KEEPCNT, count);
+
+    private unsafe ulong TryGetNamespaceCookie()
+    {
+        ulong cookie;
+        uint length = sizeof(ulong);
+        return SysSocket.getsockopt(_fd, SysSocket.SOL_SOCKET, SysSocket.SO_NETNS_COOKIE, &cookie, &length) == 0 ? cookie : 0;
+    }
+
+    private unsafe ulong TryGetNamespaceInode()
+    {
+        var file = SysIoctl.ioctl(_fd, SysIoctl.SIOCGSKNS);
+        if (file < 0)
+        {
+            return 0;
+        }
+        SysStat.statx_t about;
+        byte nothing = 0;
+        var result = SysStat.statx(file, &nothing, SysStat.AT_EMPTY_PATH, SysStat.STATX_INO, &about);
+        _ = Unistd.close(file);
+        return result == 0 ? about.stx_ino : 0;
+    }
 
     private unsafe int TryGet(int level, int option, out int value)
     {

@@ -12,7 +12,7 @@ internal sealed class AtOnce : IDisposable
     private readonly KernelPrograms _kernel;
     private readonly KernelPolicy _policy;
     private readonly Arrivals _arrivals;
-    private readonly Dictionary<ulong, (ulong Cookie, bool IsExempt)> _listed = [];
+    private readonly Dictionary<ulong, bool> _isExempt = [];
     private readonly CgroupPrograms _attached;
     private readonly StateFile? _state;
     private long _lostBefore;
@@ -71,27 +71,27 @@ internal sealed class AtOnce : IDisposable
     /// <summary>Leaves new connections to the passes: a policy that is in force no more must not go on setting them.</summary>
     public void Suspend() => _policy.Suspend();
 
+    /// <summary>Takes a namespace off the list. To be called before the namespace is released: from then on its inode number may be another's.</summary>
+    public void Forget(ulong inode)
+    {
+        if (_isExempt.Remove(inode))
+        {
+            _kernel.Namespaces.Remove(inode);
+        }
+    }
+
     /// <summary>Lists the namespaces there are, then puts the policy in force.</summary>
     /// <exception cref="LinuxException">No memory; the policy before is still in force in the kernel.</exception>
     public void Update(PolicySnapshot policy, IReadOnlyCollection<WatchedNamespace> namespaces)
     {
-        var gone = _listed.Keys.ToHashSet();
         foreach (var watched in namespaces)
         {
-            gone.Remove(watched.Inode);
-            var isListed = _listed.TryGetValue(watched.Inode, out var listed);
             var isExempt = watched.Exemption != Exemption.None;
-            if (!isListed || listed.IsExempt != isExempt)
+            if (!_isExempt.TryGetValue(watched.Inode, out var listed) || listed != isExempt)
             {
-                var cookie = isListed ? listed.Cookie : watched.Handle.Diag.NamespaceCookie();
-                _kernel.Namespaces.Update(in cookie, isExempt ? BpfAbi.KA_LEFT_ALONE : BpfAbi.KA_IN_SCOPE);
-                _listed[watched.Inode] = (cookie, isExempt);
+                _kernel.Namespaces.Update(watched.Inode, isExempt ? BpfAbi.KA_LEFT_ALONE : BpfAbi.KA_IN_SCOPE);
+                _isExempt[watched.Inode] = isExempt;
             }
-        }
-        foreach (var inode in gone)
-        {
-            _listed.Remove(inode, out var listed);
-            _kernel.Namespaces.Remove(listed.Cookie);
         }
         if (!ReferenceEquals(policy, _policy.Current))
         {

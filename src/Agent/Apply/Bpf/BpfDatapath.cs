@@ -249,7 +249,7 @@ internal sealed class BpfDatapath : IDatapath
         {
             _processes.Scan();
         }
-        _upkeep.Update(sink);
+        _upkeep.Update(sink, _atOnce is null ? null : _atOnce.Forget);
     }
 
     /// <summary>Has namespaces read in which an application has changed a socket's values: nothing else tells.</summary>

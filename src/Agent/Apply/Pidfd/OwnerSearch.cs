@@ -19,8 +19,10 @@ internal interface IReachedSocket
 /// New descriptors get the lowest free number, so the numbers not known yet are tried first and in order, and the search ends with the last
 /// wanted socket: in a process of 18,000 known descriptors, a new one costs a few tries and no directory listing. What is known of a number
 /// (no socket, another socket, a tracked one) goes stale when it is closed and used again; only if a socket was not found are those numbers tried too.
+/// A descriptor counts only if its socket is in the namespace that the wanted one was seen in: what was judged there must not be applied to a socket
+/// of another, and a socket's cookie alone does not tell (before Linux 5.7 each namespace has its own sequence).
 /// </remarks>
-internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts)
+internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, NamespaceInventory namespaces)
 {
     private readonly List<ProcessEntry> _candidates = [];
 
@@ -147,8 +149,9 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts)
                 {
                     kinds[number] = DescriptorKind.NoSocket;
                 }
-                else if (wanted.Remove(cookie, out var socket))
+                else if (wanted.TryGetValue(cookie, out var socket) && IsInItsNamespace(in descriptor, socket))
                 {
+                    wanted.Remove(cookie);
                     kinds[number] = DescriptorKind.Tracked;
                     socket.Pid = candidate.Pid;
                     socket.Descriptor = number;
@@ -164,7 +167,10 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts)
         return found;
     }
 
-    private static bool TryReach<THandler>(ProcessDescriptor process, int number, TrackedSocket socket, ref THandler handler)
+    private bool IsInItsNamespace(in DuplicatedSocket descriptor, TrackedSocket socket) =>
+        namespaces.Find(socket.Namespace) is { } watched && descriptor.IsIn(watched.Handle.Identity);
+
+    private bool TryReach<THandler>(ProcessDescriptor process, int number, TrackedSocket socket, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
         if (process.TryDuplicate(number, out var descriptor) != 0)
@@ -173,7 +179,7 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts)
         }
         using (descriptor)
         {
-            if (descriptor.TryGetCookie(out var cookie) != 0 || cookie != socket.Cookie)
+            if (descriptor.TryGetCookie(out var cookie) != 0 || cookie != socket.Cookie || !IsInItsNamespace(in descriptor, socket))
             {
                 return false;
             }

@@ -42,7 +42,7 @@ internal sealed class PidfdDatapath : IDatapath
         _namespaces = new NamespaceInventory(_processes, only, exempts);
         _upkeep = new NamespaceUpkeep(time, _processes, _namespaces, inherited, state, looksEverywhere: only.Count == 0);
         _applier = new SocketApplier(new SocketLedger(state, inherited));
-        var owners = new OwnerSearch(_processes, _mounts);
+        var owners = new OwnerSearch(_processes, _mounts, _namespaces);
         _bulk = new BulkSpread(time, owners, _applier);
         _audit = new ValueAudit(time, NamespaceUpkeep.AuditPeriod, owners, _applier);
         _settlement = new Settlement(owners, _applier, _bulk);

@@ -1,0 +1,128 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Sockets;
+using Keepalive.Linux.Namespaces;
+using Keepalive.Linux.Processes;
+using Keepalive.Linux.Sockets;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Apply;
+
+/// <summary>A socket is what was judged only if it is in the namespace where that was seen.</summary>
+public sealed class NamespaceTests : IDisposable
+{
+    private readonly Lab _lab;
+    private readonly int _port;
+
+    public NamespaceTests()
+    {
+        Live.Require();
+        _lab = new Lab();
+        _port = _lab.Server.Listen();
+    }
+
+    [Fact]
+    public void IsIn_ByCookieAndByInode_IsTheSocketsOwnNamespaceAlone()
+    {
+        using var client = NamespaceSockets.Open(_lab.Client.NetnsPath);
+        using var server = NamespaceSockets.Open(_lab.Server.NetnsPath);
+        var (own, other) = (client.Identity, server.Identity);
+        Assert.NotEqual(0UL, own.Cookie);
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Assert.True(Holds(id, own));
+        Assert.False(Holds(id, other));
+        // As before Linux 5.14, where no namespace has a cookie: 0 equals 0 and tells nothing.
+        Assert.True(Holds(id, own with { Cookie = 0 }));
+        Assert.False(Holds(id, other with { Cookie = 0 }));
+        // A number that was another's before.
+        Assert.False(Holds(id, own with { Cookie = own.Cookie + 1 }));
+        Assert.False(Holds(id, default));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Reach_SocketOfAnotherNamespaceWithTheSameCookie_IsNotReached(bool known)
+    {
+        // The client's process holds a socket of the server's namespace, too; what was seen in the client's must not be applied to it.
+        using var stray = _lab.Client.StartBeside();
+        stray.Enter(_lab.Server);
+        var port = _lab.Client.Listen();
+        var id = stray.Connect(Lab.ClientAddress, port);
+        var processes = new ProcessTable();
+        processes.Scan();
+        using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath, _lab.Server.NetnsPath]);
+        namespaces.Update(static _ => { });
+        var owners = new OwnerSearch(processes, new MountSurvey(), namespaces);
+        Assert.Equal(1, Reached((ulong)_lab.Server.NetnsInode));
+        Assert.Equal(0, Reached((ulong)_lab.Client.NetnsInode));
+
+        int Reached(ulong inode)
+        {
+            var socket = new TrackedSocket { Namespace = inode, Cookie = stray.Cookie(id), Local = default, Remote = default };
+            var counter = new Counter(new int[1]);
+            List<TrackedSocket> lost = [];
+            if (known)
+            {
+                (socket.Pid, socket.Descriptor) = (stray.Pid, stray.Descriptor(id));
+                owners.Revisit([socket], lost, ref counter);
+                Assert.Equal(1 - counter.Count[0], lost.Count);
+            }
+            else
+            {
+                owners.Search(inode, new Dictionary<ulong, TrackedSocket> { [socket.Cookie] = socket }, everywhere: true, pass: 1, ref counter);
+            }
+            return counter.Count[0];
+        }
+    }
+
+    [Fact]
+    public void Namespace_Released_IsOffTheKernelsListBeforeItsNumberIsAnothers()
+    {
+        var kernel = Datapaths.Kernel;
+        using var cgroup = new TestCgroup();
+        var path = Path.Combine(Path.GetTempPath(), $"keepalive-netns-{Environment.ProcessId}");
+        File.CreateSymbolicLink(path, _lab.Client.NetnsPath);
+        try
+        {
+            using var rig = new Rig(path, Datapaths.AttachedBpf(cgroup.Path));
+            var inode = (ulong)_lab.Client.NetnsInode;
+            Span<uint> scope = stackalloc uint[1];
+            rig.Pass();
+            Assert.True(kernel.Namespaces.TryRead(inode, scope));
+            Assert.Equal(BpfAbi.KA_IN_SCOPE, scope[0]);
+            File.Delete(path);
+            rig.Pass();
+            Assert.False(kernel.Namespaces.TryRead(inode, scope));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    public void Dispose() => _lab.Dispose();
+
+    private bool Holds(SocketId id, NamespaceIdentity expected)
+    {
+        using var process = ProcessDescriptor.TryOpen(_lab.Client.Pid, out _);
+        Assert.Equal(0, process!.TryDuplicate(_lab.Client.Descriptor(id), out var descriptor));
+        using (descriptor)
+        {
+            return descriptor.IsIn(in expected);
+        }
+    }
+
+    private readonly struct Counter(int[] count) : IReachedSocket
+    {
+        public int[] Count => count;
+
+        public void Reached(in DuplicatedSocket descriptor, TrackedSocket socket) => count[0]++;
+
+        public void EndProcess()
+        {
+        }
+    }
+}
