@@ -16,14 +16,8 @@ internal sealed class Interruption : IDisposable
     /// <summary>128 + the signal's number.</summary>
     public int ExitCode => 128 + _signal;
 
-    public void Dispose()
-    {
-        foreach (var registration in _registrations)
-        {
-            registration.Dispose();
-        }
-        _stop.Dispose();
-    }
+    // The source is not disposed: a handler that still runs uses it, and what it throws would end the program.
+    public void Dispose() => Array.ForEach(_registrations, registration => registration.Dispose());
 
     private PosixSignalRegistration On(PosixSignal signal, int number) => PosixSignalRegistration.Create(signal, context =>
     {

@@ -16,11 +16,8 @@ internal sealed class StopOnSignal : IDisposable
     /// <summary>For what was ended before its end: 128 and the signal's number.</summary>
     public int ExitCode => 128 + _signal;
 
-    public void Dispose()
-    {
-        Array.ForEach(_registrations, registration => registration.Dispose());
-        _stop.Dispose();
-    }
+    // The source is not disposed: a handler that still runs uses it, and what it throws would end the program.
+    public void Dispose() => Array.ForEach(_registrations, registration => registration.Dispose());
 
     /// <summary>The second signal ends the program as it would without this.</summary>
     private PosixSignalRegistration On(PosixSignal signal, int number) => PosixSignalRegistration.Create(signal, context =>

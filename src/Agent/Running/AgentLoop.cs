@@ -67,7 +67,10 @@ internal sealed partial class AgentLoop(
         {
             Refused(first, policy.Policies);
         }
-        Survey(policy, stop);
+        if (!stop.IsCancellationRequested)
+        {
+            Survey(policy, stop);
+        }
         for (var full = true; !stop.IsCancellationRequested; full = false)
         {
             var begun = Stopwatch.GetTimestamp();

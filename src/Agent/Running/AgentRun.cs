@@ -28,7 +28,7 @@ internal static partial class AgentRun
 
     public static int Execute(RunOptions options)
     {
-        using var signals = new Signals();
+        var signals = new Signals();
         using var loggers = CreateLoggers(options);
         var error = options is { JsonLog: true, Once: false } ? new StartProblems(loggers.CreateLogger("agent")) : Console.Error;
         using var cluster = options.Cluster is { } wanted ? new Cluster(wanted, TimeProvider.System, loggers.CreateLogger("kubernetes")) : null;
@@ -181,12 +181,19 @@ internal static partial class AgentRun
         AgentServer.Configure(builder, options, socket, logger);
         await using var host = builder.Build();
         host.Run(new AgentPages(new Scrapes(exposition, status, time), health, liveness.Monitor, cluster?.Pods).Serve);
-        await host.StartAsync().ConfigureAwait(false);
-        signals.OnReload(loop.Reload);
-        LogStarted(logger, BuildInformation.Version, datapath.Name, options.Interval.TotalSeconds, ListenAddress.Describe(options.Listen));
-        await host.WaitForShutdownAsync().ConfigureAwait(false);
+        try
+        {
+            await host.StartAsync().ConfigureAwait(false);
+            signals.OnReload(loop.Reload);
+            LogStarted(logger, BuildInformation.Version, datapath.Name, options.Interval.TotalSeconds, ListenAddress.Describe(options.Listen));
+            await host.WaitForShutdownAsync().ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (signals.Stop.IsCancellationRequested)
+        {
+            // A signal came while the host started, which is no failure.
+        }
         var service = host.Services.GetRequiredService<AgentService>();
-        await service.Completion.ConfigureAwait(false);
+        await service.RunToEnd().ConfigureAwait(false);
         LogStopped(logger);
         return service.NotGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }

@@ -12,30 +12,30 @@ internal sealed class AgentService(
     SystemdNotifier systemd,
     IHostApplicationLifetime lifetime) : BackgroundService
 {
-    /// <summary>Sockets that could not be given back at the end, where that was asked for; known when <see cref="Completion"/> is.</summary>
+    private readonly Lock _lock = new();
+    private Task? _run;
+
+    /// <summary>Sockets that could not be given back at the end, where that was asked for; known when <see cref="RunToEnd"/> is done.</summary>
     public int NotGivenBack { get; private set; }
 
-    /// <summary>The end of the loop, which is not to be cut short: what is given back is given back then.</summary>
-    public Task Completion { get; private set; } = Task.CompletedTask;
-
-    protected override Task ExecuteAsync(CancellationToken stoppingToken)
+    /// <summary>Runs the loop, or waits for the end of the one that runs. It is not to be cut short: what is given back is given back at its end. Where
+    /// the host was stopped while it started, there is no pass, and what a predecessor set is given back all the same.</summary>
+    public Task RunToEnd()
     {
-        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        lifetime.ApplicationStarted.Register(started.SetResult);
-        return Completion = Run(started.Task);
+        lock (_lock)
+        {
+            return _run ??= Run();
+        }
     }
 
-    private async Task Run(Task started)
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => RunToEnd();
+
+    private async Task Run()
     {
+        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var registration = lifetime.ApplicationStarted.Register(started.SetResult);
         var stop = lifetime.ApplicationStopping;
-        try
-        {
-            await started.WaitAsync(stop).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException)
-        {
-            return;
-        }
+        await started.Task.WaitAsync(stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         using var stopping = stop.Register(() =>
         {
             health.Stopping();

@@ -1,13 +1,18 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Hosting;
 
 namespace Keepalive.Agent.Running;
 
 /// <summary>SIGTERM and SIGINT stop, SIGHUP reloads: from before there is a host on, as reading the policies may take its time.</summary>
-internal sealed class Signals : IDisposable
+/// <remarks>It handles them until the process has ended: without a handler a signal that comes while the program ends would decide its exit status.</remarks>
+[SuppressMessage("Design", "CA1001", Justification = "A handler may run as long as the process does, and uses the source.")]
+internal sealed class Signals
 {
+    /// <summary>Keeps the handlers from being collected.</summary>
+    private static readonly List<PosixSignalRegistration> Registrations = [];
+
     private readonly CancellationTokenSource _stop = new();
-    private readonly List<PosixSignalRegistration> _registrations = [];
     private Action? _reload;
 
     public Signals()
@@ -35,13 +40,7 @@ internal sealed class Signals : IDisposable
 
     public void OnReload(Action reload) => Volatile.Write(ref _reload, reload);
 
-    public void Dispose()
-    {
-        _registrations.ForEach(registration => registration.Dispose());
-        _stop.Dispose();
-    }
-
-    private void On(PosixSignal signal, Action<PosixSignalContext> handle) => _registrations.Add(PosixSignalRegistration.Create(signal, handle));
+    private static void On(PosixSignal signal, Action<PosixSignalContext> handle) => Registrations.Add(PosixSignalRegistration.Create(signal, handle));
 }
 
 /// <summary>Stops the host with the signals that stop the program.</summary>
