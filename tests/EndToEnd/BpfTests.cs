@@ -92,6 +92,24 @@ public sealed class BpfTests : IDisposable
     }
 
     [Fact]
+    public async Task Run_StoppedAfterAHandshakeDuringItsPass_TheNextAgentKnowsWhatWasSet()
+    {
+        _lab.BlackHole();
+        var connecting = Task.Run(() => _lab.Client.Connect(Lab.ServerAddress, _port), TestContext.Current.CancellationToken);
+        Eventually.True(() => Ss.Read(_lab.Client).Any(socket => socket.State == "SYN-SENT"), TimeSpan.FromSeconds(5));
+        var run = Start();
+        AgentProcess.WaitForEvent(run, 8);
+        _lab.Restore();
+        int id = await connecting;
+        Assert.Equal(Guide, _lab.Client.Get(id));
+        run.Terminate();
+        Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(10)));
+        _agent.WritePolicy(PolicyText.For("203.0.113.1", PolicyText.GuideValues));
+        _agent.Start();
+        Eventually.True(() => _lab.Client.Get(id) == Untouched, TimeSpan.FromSeconds(5));
+    }
+
+    [Fact]
     public void Run_KilledWhileApplying_NoSocketIsHalfSetAndAllAreGivenBack()
     {
         const int sockets = 4000;

@@ -60,6 +60,29 @@ public sealed class AttachedTests : IDisposable
     }
 
     [Fact]
+    public async Task Connect_PassDuringTheHandshake_IsManagedAndReportedLikeAnyOther()
+    {
+        _lab.BlackHole();
+        var connecting = Task.Run(() => _lab.Client.Connect(Lab.ServerAddress, _port), TestContext.Current.CancellationToken);
+        Eventually.True(
+            () =>
+            {
+                _rig.Pass(new PassScope { Full = true });
+                return _rig.All.Any(r => r.State == TcpState.SynSent);
+            },
+            TimeSpan.FromSeconds(5));
+        _lab.Restore();
+        var id = await connecting;
+        Assert.Equal(Guide, _lab.Client.Get(id));
+        _rig.Pass();
+        Assert.Equal(SocketOutcome.Managed, _rig.Records[_lab.Client.Cookie(id)].Outcome);
+        Assert.Single(_rig.All, r => r.Cookie == _lab.Client.Cookie(id) && r.Changed);
+        _rig.Policy = PolicySnapshot.Empty;
+        _rig.Pass(new PassScope { Full = true, Last = true });
+        Assert.Equal(Untouched, _lab.Client.Get(id));
+    }
+
+    [Fact]
     public void Connect_IdleSinceItsFirstMoment_IsProbedAfterThePolicysTime()
     {
         _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, "time: 2s, interval: 1s, probes: 5");

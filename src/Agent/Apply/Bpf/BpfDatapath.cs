@@ -306,7 +306,8 @@ internal sealed class BpfDatapath : IDatapath
     {
         public void Visit(in BpfAbi.ka_socket record)
         {
-            if ((record.kind & BpfAbi.KA_SET_AT_ONCE) != 0 && !watched.Sockets.ContainsKey(record.tuple.cookie))
+            if ((record.kind & BpfAbi.KA_SET_AT_ONCE) != 0
+                && (!watched.Sockets.TryGetValue(record.tuple.cookie, out var socket) || SocketVisitor.IsNew(socket)))
             {
                 state.Note(watched.Inode, record.tuple.cookie, SocketVisitor.AsIfUntouched(in record));
             }

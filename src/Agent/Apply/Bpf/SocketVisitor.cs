@@ -69,6 +69,10 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
         {
             Compare(socket);
         }
+        if (IsNew(socket) && (seen.kind & BpfAbi.KA_SET_AT_ONCE) != 0)
+        {
+            TakeIn(socket, in seen);
+        }
         Update(socket, in seen);
     }
 
@@ -77,7 +81,7 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
         var (local, remote) = (seen.tuple.Local, seen.tuple.Remote);
         var rule = seen.state == (byte)TcpState.Listen ? null : _pass.Policy.Match(in local, in remote);
         SocketMemory? memory = _inherited.Remove((_watched.Inode, seen.tuple.cookie), out var known) ? known : null;
-        var atOnce = memory is null && (seen.kind & BpfAbi.KA_SET_AT_ONCE) != 0;
+        var atOnce = (seen.kind & BpfAbi.KA_SET_AT_ONCE) != 0;
         var mayHaveArrived = memory is null && _inherited.MayHaveArrived(seen.values.ToOptions());
         if (rule is null && memory is null && !atOnce && !mayHaveArrived && !_pass.Scope.ReadAll)
         {
@@ -93,18 +97,24 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
             Memory = memory,
         };
         socket.Select(rule, _pass.Policy);
-        if (atOnce)
-        {
-            _ledger.Remember(socket, AsIfUntouched(in seen));
-            if (!_announced.Contains(socket.Cookie))
-            {
-                // The ring had no room for it, or it came after the ring was read. It is a change of its own: another may follow in this pass.
-                // What the application has written since counts as found.
-                _pass.Sink.Socket(Arrivals.Record(in seen.tuple, in seen.found, in seen.set, rule));
-            }
-        }
         _watched.Sockets.Add(socket.Cookie, socket);
         return socket;
+    }
+
+    /// <summary>Whether no pass has decided about a tracked socket so far: it was not met before, or only while it was connecting.</summary>
+    public static bool IsNew(TrackedSocket socket) =>
+        socket.Memory is null && (socket.Current is null || socket.Outcome == SocketOutcome.Pending);
+
+    /// <summary>Takes in that a socket was set when it was established.</summary>
+    private readonly void TakeIn(TrackedSocket socket, in BpfAbi.ka_socket seen)
+    {
+        _ledger.Remember(socket, AsIfUntouched(in seen));
+        if (!_announced.Contains(socket.Cookie))
+        {
+            // The ring had no room for it, it came after the ring was read, or an earlier pass met it while it was connecting. It is a change of
+            // its own: another may follow in this pass. What the application has written since counts as found.
+            _pass.Sink.Socket(Arrivals.Record(in seen.tuple, in seen.found, in seen.set, socket.Rule));
+        }
     }
 
     /// <summary>What the application would have made of a socket that was set when it was established, had nobody touched it: what it has
