@@ -24,6 +24,14 @@ MACHINE = Check("cgroup v2 alone, AppArmor on", quick=True)
 SUPPORT_AS_RUN = Check("support says what run takes", quick=True)
 SUPPORT_HINTS = Check("support asks for no kernel older than this one", quick=True)
 BPF_WHERE_DUE = Check("bpf: required since 5.15, before that exit 3", quick=True)
+BTF_HIDDEN = Check("without BTF: auto takes pidfd, bpf exits 3")
+FIELD_MOVED = Check("a field that has moved costs its column alone", applies=lambda kernel: kernel >= BPF_SINCE)
+FIELD_ESSENTIAL = Check("an unknown structure is not taken for an old kernel", applies=lambda kernel: kernel >= BPF_SINCE)
+STOPPED_EARLY = Check("SIGTERM while starting exits 0")
+IPVS_TIMEOUT = Check("IPVS: idle timeout")
+IPVS_CLASS = Check("IPVS: what comes after it")
+IPVS_REFRESH = Check("IPVS: what restarts the clock")
+IPVS_AGENT = Check("IPVS: the agent keeps a connection known")
 
 # Once for each datapath of each kernel.
 ONCE = Check("run --once sets a socket", quick=True)
@@ -34,9 +42,21 @@ RESTORE = Check("SIGTERM restores", quick=True)
 DEAD_PEER = Check("a dead peer: 503, and back: 200")
 MPTCP = Check("MPTCP is refused with its reason")
 KILLED = Check("kill -9, restart, restore")
+NETEM_LOSS = Check("netem: lost probes are the unanswered ones")
+NETEM_DEATH = Check("netem: deaths when the schedule says")
+GENEVE = Check("Geneve: set and counted")
+WIREGUARD = Check("WireGuard: set and counted")
+REDIRECT_BEFORE = Check("connect4 that redirects, there before the agent")
+REDIRECT_AFTER = Check("connect4 that redirects, there after the agent")
 
-FOR_KERNEL = (MACHINE, SUPPORT_AS_RUN, SUPPORT_HINTS, BPF_WHERE_DUE)
-FOR_DATAPATH = (ONCE, BEFORE, AFTER, PROBES, DEAD_PEER, MPTCP, RESTORE, KILLED)
+FOR_KERNEL = (
+    MACHINE, SUPPORT_AS_RUN, SUPPORT_HINTS, BPF_WHERE_DUE, BTF_HIDDEN, FIELD_MOVED, FIELD_ESSENTIAL, STOPPED_EARLY,
+    IPVS_TIMEOUT, IPVS_CLASS, IPVS_REFRESH, IPVS_AGENT,
+)
+FOR_DATAPATH = (
+    ONCE, BEFORE, AFTER, PROBES, DEAD_PEER, MPTCP, RESTORE, KILLED,
+    NETEM_LOSS, NETEM_DEATH, GENEVE, WIREGUARD, REDIRECT_BEFORE, REDIRECT_AFTER,
+)
 
 
 def datapaths(kernel: Series) -> tuple[str, ...]:

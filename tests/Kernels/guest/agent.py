@@ -111,8 +111,18 @@ class Agent:
     def __enter__(self) -> "Agent":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, exception: object, *_: object) -> None:
+        if exception:
+            self.tell()
         self.end()
+
+    def tell(self) -> None:
+        """Prints what helps to understand a failure."""
+        print("    --- the end of the agent's log", *self.log().splitlines()[-30:], sep="\n")
+        if self._process and self._process.poll() is None:
+            metrics = [line for line in self.get("/metrics")[1].splitlines() if line.startswith("keepalive_") and "_bucket" not in line]
+            print("    --- its metrics", *metrics, sep="\n")
+            print("    --- the sockets", *(line for line in command("sockets").stdout.splitlines() if "TIME-WAIT" not in line), sep="\n", flush=True)
 
 
 def command(*arguments: str, through: tuple[str, ...] = (), limit: float = 60) -> subprocess.CompletedProcess:

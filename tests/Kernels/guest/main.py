@@ -13,7 +13,7 @@ from guest.agent import Agent
 from guest.bed import Bed
 from guest.holder import Holder
 from guest.report import Report
-from guest.scenarios import kernel, service
+from guest.scenarios import ipvs, kernel, netem, redirect, service, tunnels
 
 
 def main() -> None:
@@ -23,9 +23,16 @@ def main() -> None:
     major, minor = re.match(r"(\d+)\.(\d+)", os.uname().release).groups()
     bed = Bed(Report(Path("/mnt/out/results")), given["MODE"] == "quick", (int(major), int(minor)), built)
 
-    scenarios = [lambda: kernel.run(bed)]
-    scenarios += [lambda datapath=datapath: service.run(bed, datapath) for datapath in bed.datapaths]
-    for scenario in scenarios:
+    scenarios = {"kernel": lambda: kernel.run(bed)}
+    scenarios |= {f"service-{datapath}": lambda datapath=datapath: service.run(bed, datapath) for datapath in bed.datapaths}
+    if not bed.quick:
+        scenarios |= {"ipvs": lambda: ipvs.run(bed)}
+        for each in (netem, tunnels, redirect):
+            name = each.__name__.rpartition(".")[2]
+            scenarios |= {f"{name}-{datapath}": lambda each=each, datapath=datapath: each.run(bed, datapath) for datapath in bed.datapaths}
+    for name, scenario in scenarios.items():
+        if given["ONLY"] and given["ONLY"] not in name:
+            continue
         try:
             scenario()
         except Exception:  # its checks that have not run are reported as such by the host; the others do run

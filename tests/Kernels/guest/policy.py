@@ -6,24 +6,33 @@ from guest.holder import Values
 
 
 class Policy:
-    def __init__(self, path: Path, values: Values, *addresses: str):
+    """A file of policies, each for the destination of the same name."""
+
+    def __init__(self, path: Path):
         self.path = path
-        self.values = values
+        path.write_text("")
+
+    def add(self, name: str, values: Values, *addresses: str, port: int | None = None) -> "Policy":
+        ports = f"[{{number: {port}, protocol: TCP}}]" if port else "[]"
         listed = ", ".join(f'"{each}"' for each in addresses)
-        path.write_text(f"""\
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"""\
+---
 apiVersion: resilience.policy.gloo.solo.io/v2
 kind: ConnectionPolicy
-metadata: {{name: keepalive, namespace: machine}}
+metadata: {{name: {name}, namespace: machine}}
 spec:
   applyToDestinations:
-  - {{kind: EXTERNAL_SERVICE, selector: {{name: far}}}}
+  - {{kind: EXTERNAL_SERVICE, selector: {{name: {name}}}}}
   config:
     tcp:
       tcpKeepalive: {{time: {values.time}s, interval: {values.interval}s, probes: {values.probes}}}
 ---
 apiVersion: networking.gloo.solo.io/v2
 kind: ExternalService
-metadata: {{name: far, namespace: machine}}
+metadata: {{name: {name}, namespace: machine}}
 spec:
   addresses: [{listed}]
-""", encoding="utf-8")
+  ports: {ports}
+""")
+        return self

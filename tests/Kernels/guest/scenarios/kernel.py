@@ -2,16 +2,24 @@
 
 import json
 import re
+import signal
+import time
 from pathlib import Path
 
 import checks
+from guest import btf
 from guest.agent import Agent, command
 from guest.bed import Bed
 from guest.holder import Values
+from guest.lab import FOUR, SIX, Lab, all_of
 from guest.policy import Policy
-from guest.waiting import equal, expect
+from guest.waiting import equal, expect, settled
 
 NOBODY = "203.0.113.1"
+
+# All the members that a kernel's keepalive and retransmission timers have been in.
+TIMERS = ("icsk_retransmit_timer", "tcp_retransmit_timer", "icsk_keepalive_timer", "sk_timer")
+STARTS = 20
 
 
 def run(bed: Bed) -> None:
@@ -23,7 +31,7 @@ def run(bed: Bed) -> None:
 
     support = command("support")
     features = [json.loads(line) for line in command("support", "-o", "json").stdout.splitlines()]
-    policy = Policy(Path("/run/nobody.yaml"), Values(True, 60, 10, 3), NOBODY)
+    policy = Policy(Path("/run/nobody.yaml")).add("nobody", Values(True, 60, 10, 3), NOBODY)
 
     with bed.check(checks.SUPPORT_AS_RUN), Agent(policy, "auto") as agent:
         agent.start()
@@ -57,3 +65,69 @@ def run(bed: Bed) -> None:
             expect(
                 re.match(r"keepalive-agent: the bpf datapath cannot be used: .*needs Linux 5\.15", agent.log()),
                 f"the message does not name the kernel that it takes: {agent.log().strip()}")
+
+    if bed.quick:
+        return
+    with bed.check(checks.BTF_HIDDEN):
+        _without_types(policy)
+    if bed.series >= checks.BPF_SINCE:
+        with bed.check(checks.FIELD_MOVED):
+            _without_timers(bed)
+        with bed.check(checks.FIELD_ESSENTIAL):
+            _without_structure(bed, policy)
+    with bed.check(checks.STOPPED_EARLY):
+        _stop_early(bed, policy)
+
+
+def _without_types(policy: Policy) -> None:
+    why = "the kernel has no type information (/sys/kernel/btf/vmlinux)"
+    with Agent(policy, "auto", through=btf.hidden()) as agent:
+        agent.start()
+        expect(f"The bpf datapath cannot be used: {why}" in agent.log() and "started: datapath pidfd" in agent.log(), agent.log())
+    with Agent(policy, "bpf", through=btf.hidden()) as agent:
+        equal(agent.launch().wait(), 3, "exit code of --datapath bpf")
+        expect(agent.log().startswith(f"keepalive-agent: the bpf datapath cannot be used: {why}"), agent.log())
+
+
+def _without_timers(bed: Bed) -> None:
+    wanted = Values(True, 60, 10, 3)
+    policy = Policy(Path("/run/moved.yaml")).add("far", wanted, FOUR, SIX)
+    with Lab("moved") as lab, Agent(policy, "bpf", through=btf.renamed(*TIMERS)) as agent:
+        before = lab.open_each_kind()
+        agent.start()
+        settled(lambda: lab.values(before), all_of(before, wanted), 5, "values of sockets opened before the start")
+        after = lab.open_each_kind()
+        equal(lab.values(after), all_of(after, wanted), "values when connect() has returned")
+        support = command("support", through=btf.renamed(*TIMERS)).stdout
+        for line in support.splitlines():
+            if "timer" in line or line.startswith("auto"):
+                bed.note(f"support: {line}")
+
+
+def _without_structure(bed: Bed, policy: Policy) -> None:
+    through = btf.renamed("skc_net")
+    says = command("support", through=through).stdout.strip().splitlines()[-1]
+    bed.note(f"support: {says}")
+    expect(says.startswith("auto takes pidfd: "), says)
+    expect("Linux 5.15" not in says, f"support asks for Linux 5.15 on {bed.release()}: {says}")
+    with Agent(policy, "bpf", through=through) as agent:
+        equal(agent.launch().wait(), 3, "exit code of --datapath bpf")
+        bed.note(agent.log().strip())
+        expect("Linux 5.15" not in agent.log(), f"run asks for Linux 5.15 on {bed.release()}: {agent.log().strip()}")
+
+
+def _stop_early(bed: Bed, policy: Policy) -> None:
+    """Stops it at instants spread over its start. Before it has a handler the signal itself ends it."""
+    with Agent(policy, "pidfd") as agent:
+        agent.start()
+        whole = agent.started_within
+        agent.stop()
+    codes = []
+    for i in range(STARTS):
+        with Agent(policy, "pidfd") as agent:
+            agent.launch()
+            time.sleep(whole * (i + 1) / STARTS)
+            codes.append(agent.stop())
+            expect(codes[-1] in (0, -signal.SIGTERM), f"SIGTERM {whole * (i + 1) / STARTS:.2f} s after the start: exit code {codes[-1]}: {agent.log()}")
+    expect(codes.count(0) > STARTS / 2, f"exit codes: {codes}")
+    bed.note(f"{STARTS} starts of {whole:.1f} s, {codes.count(0)} ended with exit code 0, {codes.count(-signal.SIGTERM)} by the signal before they had a handler")

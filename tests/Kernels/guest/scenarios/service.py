@@ -9,51 +9,35 @@ from pathlib import Path
 import checks
 from guest.agent import Agent, command
 from guest.bed import Bed
-from guest.holder import Holder, HolderError, Values
-from guest.netns import Namespace, address, join
+from guest.holder import HolderError, Values
+from guest.lab import FOUR, NEAR_OTHER, OTHER, PORT, PROBES_SENT, SIX, Lab, all_of
 from guest.policy import Policy
 from guest.waiting import Skipped, equal, eventually, expect, settled
 
 WANTED = Values(True, 2, 1, 3)
-FOUR, SIX, MAPPED, DYING = "10.77.0.2", "fd77::2", "::ffff:10.77.0.2", "10.77.1.2"
-PORT, MULTIPATH_PORT = 7000, 7001
-PROBES_SENT = "TcpExtTCPKeepAlive"
+DYING = OTHER
+MULTIPATH_PORT = 7001
 
 # Timers are late by an eighth at most; what notices that runs once a second, in a machine that is emulated.
 LATEST, SLACK = 1.13, 3.0
 
 
-class Service:
+class Service(Lab):
     def __init__(self, bed: Bed, datapath: str):
+        super().__init__(datapath)
         self.bed = bed
         self.datapath = datapath
-        self.near, self.far = Namespace(f"near-{datapath}"), Namespace(f"far-{datapath}")
-        join(self.near, "veth", self.far, "veth")
-        address(self.near, "veth", "10.77.0.1/24", "fd77::1/64", "10.77.1.1/24")
-        address(self.far, "veth", "10.77.0.2/24", "fd77::2/64", "10.77.1.2/24")
-        self.client, self.server = Holder(self.near), Holder(self.far)
-        self.server.listen(PORT)
-        self.policy = Policy(Path(f"/run/{datapath}.yaml"), WANTED, FOUR, SIX, DYING)
+        self.policy = Policy(Path(f"/run/{datapath}.yaml")).add("far", WANTED, FOUR, SIX, DYING)
         self.agent = Agent(self.policy, datapath)
         self.probes_before = 0
 
-    def end(self) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.agent.end()
-        for each in (self.client, self.server):
-            each.stop()
-        for each in (self.near, self.far):
-            each.delete()
-
-    def open_each_kind(self) -> dict[str, str]:
-        return {to: self.client.connect(to, PORT) for to in (FOUR, SIX, MAPPED)}
-
-    def values(self, connections: dict[str, str]) -> dict[str, str]:
-        return {to: str(self.client.values(each)) for to, each in connections.items()}
+        super().__exit__(*exception)
 
 
 def run(bed: Bed, datapath: str) -> None:
-    service = Service(bed, datapath)
-    try:
+    with Service(bed, datapath) as service:
         _once(service)
         _set(service)
         _count(service)
@@ -63,12 +47,6 @@ def run(bed: Bed, datapath: str) -> None:
         _restore(service)
         if not bed.quick:
             _kill(service)
-    finally:
-        service.end()
-
-
-def _all(connections: dict[str, str], values: Values) -> dict[str, str]:
-    return {to: str(values) for to in connections}
 
 
 def _once(service: Service) -> None:
@@ -77,12 +55,12 @@ def _once(service: Service) -> None:
         arguments = ["run", "--policies", str(service.policy.path), "--once", "--datapath", service.datapath, "--state-dir", f"/run/once-{service.datapath}"]
         done = command(*arguments)
         equal(done.returncode, 0, f"exit code, with {done.stderr.strip()}")
-        equal(service.values(connections), _all(connections, WANTED), "values")
+        equal(service.values(connections), all_of(connections, WANTED), "values")
         service.bed.note(done.stdout.strip().splitlines()[-1])
         done = command(*arguments, "--restore-on-exit")
         equal(done.returncode, 0, f"exit code of --restore-on-exit, with {done.stderr.strip()}")
-        equal(service.values(connections), _all(connections, Values.UNTOUCHED), "values after --restore-on-exit")
-        service.client.close_all()
+        equal(service.values(connections), all_of(connections, Values.UNTOUCHED), "values after --restore-on-exit")
+        service.client.closeall_of()
 
 
 def _set(service: Service) -> None:
@@ -94,13 +72,13 @@ def _set(service: Service) -> None:
         bed.note(f"ready after {service.agent.started_within:.1f} s")
         for line in service.agent.first_lines()[:3]:
             bed.note(f"run: {line}")
-        settled(lambda: service.values(before), _all(before, WANTED), 5, "values of sockets opened before the start")
+        settled(lambda: service.values(before), all_of(before, WANTED), 5, "values of sockets opened before the start")
     with bed.check(checks.AFTER, service.datapath):
         after = service.open_each_kind()
         at_once = service.values(after)
         if service.datapath == "bpf":
-            equal(at_once, _all(after, WANTED), "values when connect() has returned")
-        settled(lambda: service.values(after), _all(after, WANTED), 5, "values of sockets opened after the start")
+            equal(at_once, all_of(after, WANTED), "values when connect() has returned")
+        settled(lambda: service.values(after), all_of(after, WANTED), 5, "values of sockets opened after the start")
         settled(lambda: service.agent.metric("keepalive_applied_total", datapath=service.datapath), 6.0, 5, "keepalive_applied_total")
 
 
@@ -108,7 +86,7 @@ def _count(service: Service) -> None:
     with service.bed.check(checks.PROBES, service.datapath):
         time.sleep(6)
         # With all sockets closed no probe can come between the two readings.
-        service.client.close_all()
+        service.client.closeall_of()
         kernel = service.near.counter(PROBES_SENT) - service.probes_before
         # Each of six sockets sends one in every 2 s, late by an eighth at most.
         expect(kernel >= 12, f"the kernel has sent {kernel} probes only")
@@ -125,7 +103,7 @@ def _die_and_return(service: Service) -> None:
         settled(lambda: str(service.client.values(dying)), str(WANTED), 5, "values")
         settled(lambda: agent.get(page)[0], 200, 5, "status of a live peer")
         # It hears everything and answers nothing.
-        service.far("ip", "route", "add", "blackhole", "10.77.1.1/32")
+        service.far("ip", "route", "add", "blackhole", f"{NEAR_OTHER}/32")
         begun = time.monotonic()
         nominal = WANTED.time + WANTED.probes * WANTED.interval
         settled(lambda: agent.get(page)[0], 503, nominal * LATEST + SLACK, "status of a dead peer")
@@ -134,10 +112,10 @@ def _die_and_return(service: Service) -> None:
         # The last packet may have come as long before as there is between two probes.
         expect(took > nominal - WANTED.time * LATEST, f"503 after {took:.1f} s, before the probes could tell")
         equal(service.client.error(dying), errno.ETIMEDOUT, "error of the socket")
-        service.far("ip", "route", "delete", "blackhole", "10.77.1.1/32")
+        service.far("ip", "route", "delete", "blackhole", f"{NEAR_OTHER}/32")
         service.client.connect(DYING, PORT)
         settled(lambda: agent.get(page)[0], 200, 5, "status once it answers")
-        service.client.close_all()
+        service.client.closeall_of()
 
 
 def _multipath(service: Service) -> None:
@@ -159,30 +137,30 @@ def _multipath(service: Service) -> None:
         line = agent.wait_for("agent[23]", 5)
         bed.note(line.split(" ", 1)[1])
         expect("multipath (MPTCP)" in line, f"the log gives another reason: {line}")
-        service.client.close_all()
+        service.client.closeall_of()
 
 
 def _restore(service: Service) -> None:
     with service.bed.check(checks.RESTORE, service.datapath):
         held = service.open_each_kind()
-        settled(lambda: service.values(held), _all(held, WANTED), 5, "values before the end")
+        settled(lambda: service.values(held), all_of(held, WANTED), 5, "values before the end")
         equal(service.agent.stop(), 0, "exit code")
-        equal(service.values(held), _all(held, Values.UNTOUCHED), "values after the end")
+        equal(service.values(held), all_of(held, Values.UNTOUCHED), "values after the end")
         # What is set later would be by somebody who is gone.
         equal(str(service.client.values(service.client.connect(FOUR, PORT))), str(Values.UNTOUCHED), "values of a connection made after the end")
-        service.client.close_all()
+        service.client.closeall_of()
 
 
 def _kill(service: Service) -> None:
     with service.bed.check(checks.KILLED, service.datapath):
         held = service.open_each_kind()
         service.agent.start()
-        settled(lambda: service.values(held), _all(held, WANTED), 5, "values before the kill")
+        settled(lambda: service.values(held), all_of(held, WANTED), 5, "values before the kill")
         service.agent.stop(signal.SIGKILL)
-        equal(service.values(held), _all(held, WANTED), "values after the kill")
+        equal(service.values(held), all_of(held, WANTED), "values after the kill")
         equal(str(service.client.values(service.client.connect(FOUR, PORT))), str(Values.UNTOUCHED), "values of a connection made meanwhile")
         service.agent.start()
         pages = service.agent.get("/readyz")[1]
         equal(json.loads(pages)["problems"], [], "problems")
         equal(service.agent.stop(), 0, "exit code")
-        equal(service.values(held), _all(held, Values.UNTOUCHED), "values after the second end")
+        equal(service.values(held), all_of(held, Values.UNTOUCHED), "values after the second end")
