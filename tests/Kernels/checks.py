@@ -33,6 +33,13 @@ IPVS_CLASS = Check("IPVS: what comes after it")
 IPVS_REFRESH = Check("IPVS: what restarts the clock")
 IPVS_AGENT = Check("IPVS: the agent keeps a connection known")
 
+# On a Debian root with a systemd of its own, in another machine with the same kernel.
+UNIT_START = Check("systemd: start and ready")
+UNIT_SANDBOX = Check("systemd: sandbox")
+UNIT_RELOAD = Check("systemd: reload")
+UNIT_WATCHDOG = Check("systemd: watchdog")
+UNIT_STOP = Check("systemd: stop, and the state that stays")
+
 # Once for each datapath of each kernel.
 ONCE = Check("run --once sets a socket", quick=True)
 BEFORE = Check("sockets opened before the start", quick=True)
@@ -53,6 +60,7 @@ FOR_KERNEL = (
     MACHINE, SUPPORT_AS_RUN, SUPPORT_HINTS, BPF_WHERE_DUE, BTF_HIDDEN, FIELD_MOVED, FIELD_ESSENTIAL, STOPPED_EARLY,
     IPVS_TIMEOUT, IPVS_CLASS, IPVS_REFRESH, IPVS_AGENT,
 )
+FOR_UNIT = (UNIT_START, UNIT_SANDBOX, UNIT_RELOAD, UNIT_WATCHDOG, UNIT_STOP)
 FOR_DATAPATH = (
     ONCE, BEFORE, AFTER, PROBES, DEAD_PEER, MPTCP, RESTORE, KILLED,
     NETEM_LOSS, NETEM_DEATH, GENEVE, WIREGUARD, REDIRECT_BEFORE, REDIRECT_AFTER,
@@ -65,6 +73,6 @@ def datapaths(kernel: Series) -> tuple[str, ...]:
 
 def planned(kernel: Series, *, quick: bool) -> list[tuple[Check, str]]:
     """What a machine has to report: each check with the datapath, empty where it is of none."""
-    plan = [(check, "") for check in FOR_KERNEL]
+    plan = [(check, "") for check in (*FOR_KERNEL, *FOR_UNIT)]
     plan += [(check, datapath) for datapath in datapaths(kernel) for check in FOR_DATAPATH]
     return [(check, datapath) for check, datapath in plan if check.applies(kernel) and (check.quick or not quick)]

@@ -79,10 +79,11 @@ class Agent:
         finally:
             connection.close()
 
-    def metric(self, name: str, **labels: str) -> float:
+    @staticmethod
+    def metric(name: str, **labels: str) -> float:
         """The sum of a family's series that have these labels."""
         total = 0.0
-        for line in self.get("/metrics")[1].splitlines():
+        for line in Agent.get("/metrics")[1].splitlines():
             series = re.match(rf"{name}(?:\{{(.*)\}})? (\S+)$", line)
             if series and labels.items() <= dict(re.findall(r'(\w+)="([^"]*)"', series.group(1) or "")).items():
                 total += float(series.group(2))

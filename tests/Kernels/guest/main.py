@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -13,7 +14,7 @@ from guest.agent import Agent
 from guest.bed import Bed
 from guest.holder import Holder
 from guest.report import Report
-from guest.scenarios import ipvs, kernel, netem, redirect, service, tunnels
+from guest.scenarios import ipvs, kernel, netem, redirect, service, systemd, tunnels
 
 
 def main() -> None:
@@ -23,20 +24,26 @@ def main() -> None:
     major, minor = re.match(r"(\d+)\.(\d+)", os.uname().release).groups()
     bed = Bed(Report(Path("/mnt/out/results")), given["MODE"] == "quick", (int(major), int(minor)), built)
 
-    scenarios = {"kernel": lambda: kernel.run(bed)}
-    scenarios |= {f"service-{datapath}": lambda datapath=datapath: service.run(bed, datapath) for datapath in bed.datapaths}
-    if not bed.quick:
-        scenarios |= {"ipvs": lambda: ipvs.run(bed)}
-        for each in (netem, tunnels, redirect):
-            name = each.__name__.rpartition(".")[2]
-            scenarios |= {f"{name}-{datapath}": lambda each=each, datapath=datapath: each.run(bed, datapath) for datapath in bed.datapaths}
-    for name, scenario in scenarios.items():
-        if given["ONLY"] and given["ONLY"] not in name:
+    for name, scenario in scenarios(bed).items():
+        if given["ONLY"] not in name:
             continue
         try:
             scenario()
         except Exception:  # its checks that have not run are reported as such by the host; the others do run
             traceback.print_exc()
+
+
+def scenarios(bed: Bed) -> dict[str, Callable[[], None]]:
+    if Path("/proc/1/comm").read_text().strip() == "systemd":
+        return {"systemd": lambda: systemd.run(bed)}
+    all_of_them = {"kernel": lambda: kernel.run(bed)}
+    all_of_them |= {f"service-{datapath}": lambda datapath=datapath: service.run(bed, datapath) for datapath in bed.datapaths}
+    if not bed.quick:
+        all_of_them |= {"ipvs": lambda: ipvs.run(bed)}
+        for each in (netem, tunnels, redirect):
+            name = each.__name__.rpartition(".")[2]
+            all_of_them |= {f"{name}-{datapath}": lambda each=each, datapath=datapath: each.run(bed, datapath) for datapath in bed.datapaths}
+    return all_of_them
 
 
 main()

@@ -39,7 +39,7 @@ def run(kernel: Kernel, root: Path, out: Path, handover: str, parameters: dict[s
     out -- where it writes, /mnt/out in the machine; the whole host is at /mnt/host
     """
     out.mkdir(parents=True, exist_ok=True)
-    words = {"HANDOVER": handover, "KERNEL_DIRECTORY": str(kernel.directory), **parameters}
+    words = {"HANDOVER": handover, **parameters}
     (out / "parameters").write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in words.items()))
     image = out / "initramfs"
     initramfs.build(kernel, image)

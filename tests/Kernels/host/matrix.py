@@ -25,8 +25,9 @@ class Column:
             result = json.loads(line)
             self.results[result["check"], result["datapath"]] = result
 
-    def finished(self) -> bool:
-        return all((check.name, datapath) in self.results for check, datapath in self.plan)
+    def skip(self, which: tuple[checks.Check, ...], why: str) -> None:
+        for check in which:
+            self.results[check.name, ""] = {"result": "skipped", "why": why, "seconds": 0.0, "notes": []}
 
     def each(self) -> list[tuple[checks.Check, str, dict]]:
         return [(check, datapath, self.results.get((check.name, datapath), NOT_RUN)) for check, datapath in self.plan]
@@ -44,7 +45,8 @@ def cell(result: dict | None) -> str:
 def table(columns: list[Column]) -> str:
     ran = [column for column in columns if not column.skipped]
     lines = []
-    for title, rows, datapaths in (("once for each kernel", checks.FOR_KERNEL, ("",)), ("on each datapath", checks.FOR_DATAPATH, ("pidfd", "bpf"))):
+    for title, rows, datapaths in (
+            ("once for each kernel", (*checks.FOR_KERNEL, *checks.FOR_UNIT), ("",)), ("on each datapath", checks.FOR_DATAPATH, ("pidfd", "bpf"))):
         heads = [f"{column.release.removesuffix('-amd64')} {datapath}".strip() for column in ran for datapath in datapaths]
         planned = {check.name for column in ran for check, _ in column.plan}
         body = [

@@ -146,18 +146,21 @@ class Suites:
     @staticmethod
     def _sources() -> list[str]:
         """SUITES as lines of a source list, each at the place where this machine gets that archive."""
-        if not KEYRING.exists():
-            raise Unavailable(f"{KEYRING} is missing (package debian-archive-keyring)")
-        places = {}
-        listed = subprocess.run(
-            ["apt-get", "indextargets", "--format", "$(LABEL)\t$(REPO_URI)", "Created-By: Packages", "Origin: Debian"],
-            capture_output=True, text=True, check=False)
-        for line in listed.stdout.splitlines():
-            label, uri = line.split("\t")
-            places.setdefault(label, uri)
-        if not places:
-            raise Unavailable("apt has no Debian archive among its sources, or no lists yet (apt-get update)")
-        return [f"deb [signed-by={KEYRING}] {places[label]} {suite} main" for label, suite in SUITES if label in places]
+        known = places()
+        return [f"deb [signed-by={KEYRING}] {known[label]} {suite} main" for label, suite in SUITES if label in known]
+
+
+def places() -> dict[str, str]:
+    """Where this machine's apt gets Debian's archives, by their label."""
+    if not KEYRING.exists():
+        raise Unavailable(f"{KEYRING} is missing (package debian-archive-keyring)")
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(LABEL)\t$(REPO_URI)", "Created-By: Packages", "Origin: Debian"],
+        capture_output=True, text=True, check=False)
+    found = dict(line.split("\t") for line in listed.stdout.splitlines())
+    if not found:
+        raise Unavailable("apt has no Debian archive among its sources, or no lists yet (apt-get update)")
+    return found
 
 
 def _compare(one: Package, other: Package) -> int:

@@ -1,0 +1,153 @@
+"""The unit on a systemd that is PID 1."""
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import checks
+from guest.agent import Agent, command
+from guest.bed import Bed
+from guest.holder import Values
+from guest.lab import FOUR, PORT, SIX, Lab, all_of
+from guest.netns import run as command_of_machine
+from guest.policy import Policy
+from guest.waiting import equal, eventually, expect, settled
+
+UNIT = "keepalive-agent.service"
+POLICY = Path("/etc/keepalive-agent/policies/policy.yaml")
+STATE = Path("/run/keepalive-agent")
+WANTED, CHANGED = Values(True, 2, 1, 3), Values(True, 50, 5, 4)
+WATCHDOG = 4
+
+# systemd-analyze security: from 0, closed, to 10, open. What the agent has to be able to do (CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_NET_ADMIN, entering
+# namespaces, seeing all processes) makes most of it.
+MOST_EXPOSED = 4.5
+
+
+def run(bed: Bed) -> None:
+    with Lab("systemd") as lab:
+        before = lab.open_each_kind()
+        with bed.check(checks.UNIT_START):
+            _start(bed, lab, before)
+        with bed.check(checks.UNIT_SANDBOX):
+            _look_into_sandbox(bed)
+        with bed.check(checks.UNIT_RELOAD):
+            _reload(lab, before)
+        with bed.check(checks.UNIT_WATCHDOG):
+            _hang(bed, lab, before)
+        with bed.check(checks.UNIT_STOP):
+            _stop(bed, lab, before)
+
+
+def _systemctl(*arguments: str, check: bool = True) -> str:
+    return command_of_machine("systemctl", *arguments, check=check).stdout
+
+
+def _show(name: str) -> str:
+    return _systemctl("show", UNIT, "--property", name, "--value").strip()
+
+
+def _journal() -> str:
+    return command_of_machine("journalctl", "--unit", UNIT, "--output", "cat", "--no-pager").stdout
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What a failure leaves to read."""
+    try:
+        yield
+    except Exception:
+        print(_systemctl("status", "--no-pager", "--full", "--lines", "40", UNIT, check=False), flush=True)
+        raise
+
+
+def _start(bed: Bed, lab: Lab, before: dict[str, str]) -> None:
+    Policy(POLICY).add("far", WANTED, FOUR, SIX)
+    verified = command_of_machine("systemd-analyze", "verify", f"/etc/systemd/system/{UNIT}", check=False)
+    own = [line for line in verified.stderr.splitlines() if UNIT in line]
+    equal(own, [], "systemd-analyze verify")
+    with _explained():
+        begun = time.monotonic()
+        _systemctl("start", UNIT)
+        bed.note(f"started after {time.monotonic() - begun:.1f} s: {_show('StatusText')}")
+        # Type=notify: it is started when the first pass is done.
+        equal((_show("ActiveState"), _show("SubState")), ("active", "running"), "state")
+        settled(lambda: lab.values(before), all_of(before, WANTED), 8, "values of sockets opened before the start")
+        said = command("support").stdout.strip().splitlines()[-1]
+        took = re.search(r"started: datapath (\w+)", _journal()).group(1)
+        bed.note(f"datapath {took}; support, outside of the unit: {said}")
+        expect(said.startswith(f"auto takes {took}:"), f"in the unit the datapath is {took}; outside of it: {said}\n{_journal()}")
+        expect("[46]" not in _journal(), f"packet capture is not available in the unit: {_journal()}")
+        eventually(lambda: Agent.metric("keepalive_probe_replies_total") > 0, 10, "probes and replies")
+
+
+def _look_into_sandbox(bed: Bed) -> None:
+    exposure = command_of_machine("systemd-analyze", "security", "--no-pager", UNIT).stdout.strip().splitlines()[-1]
+    bed.note(f"systemd-analyze security: {exposure.lstrip('→ ')}")
+    expect(float(re.search(r"(\d+\.\d+)", exposure).group(1)) <= MOST_EXPOSED, f"more exposed than {MOST_EXPOSED}: {exposure}")
+    pid = _show("MainPID")
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    equal((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"), "NoNewPrivs and Seccomp")
+    given = re.search(r"^CapabilityBoundingSet=(.*)$", Path(f"/etc/systemd/system/{UNIT}").read_text(), re.MULTILINE).group(1).split()
+    equal(int(status["CapBnd"], 16).bit_count(), len(given), "capabilities of the bounding set")
+    inside = ("nsenter", "--mount", "--target", pid)
+    for place in ("/etc", "/usr", "/sys/fs/cgroup", "/proc/sys/net/ipv4", "/var/lib"):
+        written = command_of_machine(*inside, "touch", f"{place}/written", check=False)
+        expect("Read-only file system" in written.stderr or "No such file" in written.stderr, f"{place} can be written to: {written.stderr}")
+    written = command_of_machine(*inside, "touch", f"{STATE}/written")
+    (STATE / "written").unlink()
+
+
+def _reload(lab: Lab, before: dict[str, str]) -> None:
+    pid = _show("MainPID")
+    Policy(POLICY).add("far", CHANGED, FOUR, SIX)
+    with _explained():
+        _systemctl("reload", UNIT)
+        settled(lambda: lab.values(before), all_of(before, CHANGED), 8, "values after a reload")
+        equal((_show("ActiveState"), _show("MainPID")), ("active", pid), "state and process")
+    good = POLICY.read_text()
+    POLICY.write_text(good.replace("time: 50s", "time: 99999h"))
+    with _explained():
+        _systemctl("reload", UNIT)
+        eventually(lambda: "agent[11]" in _journal(), 8, "the refusal of a wrong policy")
+        equal((_show("ActiveState"), _show("MainPID")), ("active", pid), "state and process after a wrong policy")
+        equal(lab.values(before), all_of(before, CHANGED), "values after a wrong policy")
+    POLICY.write_text(good)
+    _systemctl("reload", UNIT)
+
+
+def _hang(bed: Bed, lab: Lab, before: dict[str, str]) -> None:
+    drop_in = Path(f"/etc/systemd/system/{UNIT}.d/watchdog.conf")
+    drop_in.parent.mkdir(exist_ok=True)
+    drop_in.write_text(f"[Service]\nWatchdogSec={WATCHDOG}\nRestartSec=1\n")
+    _systemctl("daemon-reload")
+    with _explained():
+        _systemctl("restart", UNIT)
+        time.sleep(2.5 * WATCHDOG)
+        equal(_show("NRestarts"), "0", "restarts of one that works")
+        pid = int(_show("MainPID"))
+        command_of_machine("kill", f"-{signal.SIGSTOP.value}", str(pid))
+        begun = time.monotonic()
+        eventually(lambda: _show("NRestarts") == "1" and _show("ActiveState") == "active", 6 * WATCHDOG, "a restart of one that hangs")
+        bed.note(f"WatchdogSec={WATCHDOG}: one that was stopped is killed and ready again after {time.monotonic() - begun:.1f} s")
+        expect(int(_show("MainPID")) != pid, "it is the same process")
+        equal(lab.values(before), all_of(before, CHANGED), "values after the restart")
+        after = lab.client.connect(FOUR, PORT)
+        settled(lambda: str(lab.client.values(after)), str(CHANGED), 8, "values of a connection made after the restart")
+
+
+def _stop(bed: Bed, lab: Lab, before: dict[str, str]) -> None:
+    with _explained():
+        begun = time.monotonic()
+        _systemctl("stop", UNIT)
+        bed.note(f"stopped after {time.monotonic() - begun:.1f} s")
+        equal((_show("ActiveState"), _show("Result"), _show("ExecMainStatus")), ("inactive", "success", "0"), "state, result, exit code")
+        equal(lab.values(before), all_of(before, CHANGED), "values after the stop")
+        # RuntimeDirectoryPreserve: what was found is known to the next agent, here one that restores it.
+        expect((STATE / "state").stat().st_size > 0, "the state file is empty")
+        done = command("run", "--policies", str(POLICY), "--once", "--restore-on-exit")
+        bed.note(done.stdout.strip().splitlines()[-1])
+        equal(lab.values(before), all_of(before, Values.UNTOUCHED), "values after run --once --restore-on-exit")
