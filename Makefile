@@ -60,6 +60,10 @@ kernels: deps deps-kernels build ## Run the agent on other kernels, in virtual m
 lint: ## Check formatting, code style and the tree
 	@scripts/lint
 
+.PHONY: fuzz
+fuzz: deps deps-test build ## Try all random cases of the tests, of which `make test` tries a tenth; SEED=N tries those of an earlier run again
+	@scripts/fuzz $(CONFIGURATION) $(SEED)
+
 .PHONY: bench
 bench: deps deps-test build ## Measure against the targets; ARGS are handed on
 	dotnet run --project tests/Benchmarks --configuration $(CONFIGURATION) -- $(ARGS)

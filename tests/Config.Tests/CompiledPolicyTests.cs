@@ -1,3 +1,4 @@
+using Keepalive.Testbed;
 using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net;
@@ -40,6 +41,7 @@ public sealed class CompiledPolicyTests(ITestOutputHelper output)
     }
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Match_RandomRulesAndEndpoints_AgreesWithALinearSearch()
     {
         // Few distinct bits, so that prefixes nest and addresses fall into them.
@@ -70,7 +72,7 @@ public sealed class CompiledPolicyTests(ITestOutputHelper output)
                 var expected = Naive(rules, remote) ?? (test.side == Side.Both ? Naive(rules, local) : null);
                 return ReferenceEquals(expected, policy.Match(local, remote));
             });
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(2_000));
+        }).Check(Fuzz.Property(2_000));
     }
 
     [Fact]

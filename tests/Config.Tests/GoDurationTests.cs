@@ -1,3 +1,4 @@
+using Keepalive.Testbed;
 using System.Numerics;
 using System.Text.RegularExpressions;
 using FsCheck;
@@ -68,6 +69,7 @@ public sealed partial class GoDurationTests
         Assert.Equal(expected, GoDuration.Parse(text, out _));
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Parse_AnyText_AgreesWithTheGrammar()
     {
         var gen = Gen.Elements("0", "1", "7", "25", "9", ".", "s", "m", "h", "ms", "ns", "us", "µs", "d", " ", "+", "-", "e",
@@ -79,7 +81,7 @@ public sealed partial class GoDurationTests
             var parsed = GoDuration.TryParse(text, out var actual);
             // Go adds fractions in floating point: a nanosecond for each term is the most that can differ.
             return parsed == expected is not null && (expected is null || BigInteger.Abs(expected.Value - actual) <= text.Length);
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(20_000));
+        }).Check(Fuzz.Property(20_000));
     }
 
     [Theory]

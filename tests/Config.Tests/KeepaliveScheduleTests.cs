@@ -1,5 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
+using Keepalive.Testbed;
 using Xunit;
 
 namespace Keepalive.Config.Tests;
@@ -77,6 +78,7 @@ public sealed class KeepaliveScheduleTests
     }
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Instants_OfAnySchedule_FollowOneAnotherAndAreNeverEarly()
     {
         Prop.ForAll(Any.ToArbitrary(), schedule =>
@@ -85,10 +87,11 @@ public sealed class KeepaliveScheduleTests
             List<TimeSpan> nominal = [.. numbers.Select(schedule.Probe), schedule.Death];
             List<TimeSpan> latest = [.. numbers.Select(schedule.LatestProbe), schedule.LatestDeath];
             return Rises(nominal) && Rises(latest) && nominal.Zip(latest).All(pair => pair.First < pair.Second);
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(1_000));
+        }).Check(Fuzz.Property(1_000));
     }
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Instants_WithIntervalWithinTime_AreLateByAGranulePerWait()
     {
         Prop.ForAll(Any.Where(schedule => schedule.Interval <= schedule.Time).ToArbitrary(), schedule =>
@@ -98,10 +101,11 @@ public sealed class KeepaliveScheduleTests
                 var granules = schedule.Wheels[0].Granule(schedule.Time) + (number - 1) * schedule.Wheels[0].Granule(schedule.Interval);
                 return late <= granules && late >= granules - TimeSpan.FromTicks(number)
                     && late <= schedule.Probe(number) * (8.0 / 63) + TimeSpan.FromTicks(number);
-            })).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(1_000));
+            })).Check(Fuzz.Property(1_000));
     }
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Survives_LongerTimeoutOrFewerLost_NeverTurnsItFalse()
     {
         var gen = from schedule in Any
@@ -112,7 +116,7 @@ public sealed class KeepaliveScheduleTests
                   select (schedule, timeout: TimeSpan.FromSeconds(timeout), longer: TimeSpan.FromSeconds(timeout + more), lost, fewer);
         Prop.ForAll(gen.ToArbitrary(), test =>
             !test.schedule.Survives(test.timeout, test.lost) || test.schedule.Survives(test.longer, test.fewer))
-            .Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(5_000));
+            .Check(Fuzz.Property(5_000));
     }
 
     [Theory]
@@ -134,6 +138,7 @@ public sealed class KeepaliveScheduleTests
 
     /// <summary>The kernel's keepalive timer, step by step in jiffies, never leaves the bounds.</summary>
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Instants_OfASteppedTimer_LieBetweenNominalAndLatest()
     {
         var gen = from schedule in Any.Where(schedule => schedule.Time < 2_000 && schedule.Interval < 2_000)
@@ -175,11 +180,12 @@ public sealed class KeepaliveScheduleTests
 
                 fires = TimerWheel.Fires(now, interval);
             }
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(2_000));
+        }).Check(Fuzz.Property(2_000));
     }
 
     /// <summary>Beside the timer itself: set to the interval by a probe, to what is left of the time when it finds the connection not quiet enough.</summary>
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void AnsweredProbes_OfAQuietConnection_AreThoseOfTheTimer() =>
         Prop.ForAll(ArbMap.Default.ArbFor<(byte Time, byte Interval, byte RoundTrip, ushort Window)>(), input =>
         {
@@ -200,7 +206,7 @@ public sealed class KeepaliveScheduleTests
                 timer += TimeSpan.FromSeconds(interval);
             }
             return count == Schedule(time, interval, 3).AnsweredProbes(window, roundTrip);
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(2_000));
+        }).Check(Fuzz.Property(2_000));
 
     [Fact]
     public void AnsweredProbes_WhereTheFirstIsNotReached_AreNone() =>

@@ -4,6 +4,7 @@ using Keepalive.Config.Balancers;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
 using Keepalive.Config.Rendering;
+using Keepalive.Testbed;
 using Xunit;
 
 namespace Keepalive.Config.Tests;
@@ -20,13 +21,15 @@ public sealed class MutationTests(ITestOutputHelper output)
         "{{ .Values.x }}",
     ];
 
-    private const int Mutations = 100_000;
+    private static readonly int Mutations = Fuzz.Cases(100_000);
+    private static readonly int Seed = Fuzz.Seed(20_240_501);
 
     // Several times what was measured: a reader that hangs, or a single file that takes seconds, is found all the same.
     private static readonly TimeSpan InAll = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan ForOne = TimeSpan.FromSeconds(5);
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void ReadCompileAndRender_MutatedFiles_NeverThrowAndStayBounded()
     {
         var sources = Directory.EnumerateFiles(CaseTests.Root(), "policy.yaml", SearchOption.AllDirectories)
@@ -37,7 +40,7 @@ public sealed class MutationTests(ITestOutputHelper output)
         var start = GC.GetTotalMemory(forceFullCollection: true);
         Parallel.For(0, 2, thread =>
         {
-            var random = new Random(20240501 + thread);
+            var random = new Random(Seed + thread);
             for (var i = 0; i < Mutations / 2 && watch.Elapsed < InAll; i++)
             {
                 var text = Mutate(sources[random.Next(sources.Length)], random);

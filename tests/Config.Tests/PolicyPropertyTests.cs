@@ -1,3 +1,4 @@
+using Keepalive.Testbed;
 using System.Net;
 using System.Text;
 using FsCheck;
@@ -19,6 +20,7 @@ public sealed class PolicyPropertyTests
     private static readonly string[] Namespaces = ["n", "m"];
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Match_RandomPolicies_AgreesWithThePrecedenceRulesAsWritten()
     {
         var (matched, unmatched, conflicts) = (0, 0, 0);
@@ -40,13 +42,14 @@ public sealed class PolicyPropertyTests
                     $"{end}: {expected?.FullName} {expected?.Time}, but {actual}\n{input.world.ToYaml()}");
                 Assert.Equal(actual, Explanation.Of(compiled.Policy, Endpoint.From(IPAddress.Loopback, 1), Endpoint.From(end)).Winner);
             }
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(1_000));
+        }).Check(Fuzz.Property(1_000));
 
         // Otherwise nothing was compared.
         Assert.True(matched > 5_000 && unmatched > 1_000 && conflicts > 1_000, $"{matched} matched, {unmatched} not, {conflicts} conflicts");
     }
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Render_RandomPolicies_SelectsTheSameThroughItsDestinationRules()
     {
         var compared = 0;
@@ -63,7 +66,7 @@ public sealed class PolicyPropertyTests
             var again = PolicyCompiler.Compile(destinations.Concat(rendered.Resources), new CompilerOptions());
             Assert.Equal(Rules(compiled), Rules(again));
             compared += again.Policy.Rules.Length;
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(500));
+        }).Check(Fuzz.Property(500));
         Assert.True(compared > 1_000, $"only {compared} rules compared");
 
         static SortedSet<string> Rules(CompilationResult compiled) =>

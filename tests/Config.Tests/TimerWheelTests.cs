@@ -1,5 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
+using Keepalive.Testbed;
 using Xunit;
 
 namespace Keepalive.Config.Tests;
@@ -41,6 +42,7 @@ public sealed class TimerWheelTests
     }
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Fires_AtAnyTimeForAnyWait_IsLateByMoreThanNothingAndAtMostAGranule()
     {
         var gen = from now in Gen.Choose(0, int.MaxValue)
@@ -51,7 +53,7 @@ public sealed class TimerWheelTests
         {
             var late = TimerWheel.Fires(test.Now, test.Wait) - (test.Now + test.Wait);
             return late >= 1 && late <= TimerWheel.GranuleOf(test.Wait);
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(10_000));
+        }).Check(Fuzz.Property(10_000));
     }
 
     [Fact]
@@ -65,6 +67,7 @@ public sealed class TimerWheelTests
     }
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Longest_OfAnyKeepaliveValue_IsAtMostAnEighthOver()
     {
         var gen = from hz in AnyHz
@@ -75,7 +78,7 @@ public sealed class TimerWheelTests
             var (nominal, longest) = (TimeSpan.FromSeconds(test.wait), test.Wheel.Longest(test.wait));
             return longest > nominal && longest <= nominal * (1 + 8.0 / 63) + TimeSpan.FromTicks(1)
                 && longest < test.Wheel.Longest(test.wait + 1);
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(5_000));
+        }).Check(Fuzz.Property(5_000));
     }
 
     [Theory]

@@ -6,6 +6,8 @@ using Xunit;
 namespace Keepalive.EndToEnd;
 
 /// <summary>Namespaces, links, processes and sockets that come and go under a running agent that looks at the whole node.</summary>
+[TestClass(DisableParallelization = true)]
+[Trait("Node", "whole")]
 public sealed class ChurnTests : IDisposable
 {
     private const int Labs = 500;

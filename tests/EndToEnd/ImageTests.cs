@@ -7,6 +7,8 @@ using Xunit;
 namespace Keepalive.EndToEnd;
 
 /// <summary>The image's files alone, read-only, under exactly the DaemonSet's capabilities: everything works that is to work there.</summary>
+[TestClass(DisableParallelization = true)]
+[Trait("Node", "whole")]
 public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
 {
     private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);

@@ -4,7 +4,6 @@ using Xunit;
 namespace Keepalive.EndToEnd;
 
 /// <summary>The program on a cluster's API: real HTTP to a server of ours, and real sockets that follow what it says. What each datapath does with pods.</summary>
-/// <remarks>They mostly wait, and look at nothing but their own namespaces: they may run beside tests that do not look everywhere either.</remarks>
 public abstract class KubernetesTests : IDisposable
 {
     private protected static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
@@ -12,13 +11,13 @@ public abstract class KubernetesTests : IDisposable
     private protected static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
     private protected static readonly KeepaliveValues Short = new(true, 60, 5, 3);
 
-    private protected const string PodId = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
-
     private protected static readonly string s_containerId = new('5', 64);
 
     private protected const string GuideJson = """{"time":"700s","interval":"10s","probes":20}""";
     private protected const string ShortJson = """{"time":"60s","interval":"5s","probes":3}""";
 
+    /// <summary>Each test has a pod of its own: its cgroup may lie beside those of tests that run at the same time.</summary>
+    private protected readonly string _podId = Guid.NewGuid().ToString();
     private protected readonly Lab _lab;
     private protected readonly FakeApiServer _api = FakeApiServer.Start().WithGloo();
     private protected readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-agent");
@@ -149,13 +148,13 @@ public abstract class KubernetesTests : IDisposable
     /// <summary>Puts the client into a pod of node-1.</summary>
     private protected void RunInPod(bool leftAlone = false)
     {
-        _pod = new PodGroup(_cgroup?.Path ?? TestCgroup.Root!, PodId, s_containerId);
+        _pod = new PodGroup(_cgroup?.Path ?? TestCgroup.Root!, _podId, s_containerId);
         _pod.Add(_lab.Client.Pid);
         _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}""");
         _api.Apply(Pod(leftAlone));
     }
 
-    private protected static string Pod(bool leftAlone) => ClusterText.Pod("shop", "cart-1", PodId, "node-1", "10.1.0.7", "app", s_containerId, leftAlone);
+    private protected string Pod(bool leftAlone) => ClusterText.Pod("shop", "cart-1", _podId, "node-1", "10.1.0.7", "app", s_containerId, leftAlone);
 
     private protected int Managed(params string[] more)
     {
@@ -225,7 +224,6 @@ public abstract class KubernetesTests : IDisposable
 }
 
 /// <summary>With pidfd, and what has nothing to do with the datapath.</summary>
-[Trait("Beside", "Simulator.Tests")]
 public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
 {
     [Fact]
@@ -453,5 +451,4 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
 }
 
 /// <summary>With bpf.</summary>
-[Trait("Beside", "Agent.Tests")]
 public sealed class KubernetesBpfTests() : KubernetesTests(bpf: true);

@@ -8,7 +8,6 @@ using Xunit;
 namespace Keepalive.EndToEnd;
 
 /// <summary>What a running agent says of connections and endpoints, beside what the kernel does to them.</summary>
-[Trait("Beside", "Agent.Tests")]
 public sealed partial class LivenessTests : IDisposable
 {
     private const int TimedOut = 110;

@@ -150,10 +150,8 @@ public sealed class ProbesTests : IDisposable
         run.WaitForLine(line => line.Contains("\"kind\":\"reply\"", StringComparison.Ordinal));
 
         Assert.DoesNotContain("ended", run.Output, StringComparison.Ordinal);
-        foreach (int child in ProcessTree.Descendants(run.Pid))
-        {
-            Command.Run("kill", "-INT", $"{child}");   // as Ctrl-C does
-        }
+        // As Ctrl-C does: to all at once, also to one that the end of another has ended.
+        Command.Try(["kill", "-INT", .. ProcessTree.Descendants(run.Pid).Select(child => $"{child}")]);
         run.WaitForLine(line => line == "ended");
     }
 

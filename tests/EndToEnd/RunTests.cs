@@ -110,10 +110,11 @@ public abstract class RunTests : IDisposable
         _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 7);
         int kept = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         _lab.Client.EnableKeepalive(kept, idle: 30);
-        var run = _agent.Launch("--interval", "500ms", "--listen", "127.0.0.1:29464");
+        string listen = AgentHttp.FreeAddress();
+        _agent.Launch("--interval", "500ms", "--listen", listen);
         using var http = new HttpClient();
         string text = Eventually.Value(
-            () => Get(http),
+            Get,
             t => t.Contains("state=\"managed\"} 7\n", StringComparison.Ordinal),
             TimeSpan.FromSeconds(15)).Value;
         const string labels = "policy=\"bookinfo/tcp-keepalive\",destination=\"bookinfo/ratings-global\",namespace=\"\"";
@@ -122,13 +123,13 @@ public abstract class RunTests : IDisposable
             $"keepalive_applied_total{{policy=\"bookinfo/tcp-keepalive\",namespace=\"\",datapath=\"{_datapath}\"}} 7\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_scan_duration_seconds_bucket{le=\"+Inf\"}", text, StringComparison.Ordinal);
         _lab.Client.CloseAll();
-        Eventually.True(() => !Get(http).Contains("keepalive_sockets{", StringComparison.Ordinal), TimeSpan.FromSeconds(70));
+        Eventually.True(() => !Get().Contains("keepalive_sockets{", StringComparison.Ordinal), TimeSpan.FromSeconds(70));
 
-        static string Get(HttpClient http)
+        string Get()
         {
             try
             {
-                return http.GetStringAsync(new Uri("http://127.0.0.1:29464/metrics")).GetAwaiter().GetResult();
+                return http.GetStringAsync(new Uri($"http://{listen}/metrics")).GetAwaiter().GetResult();
             }
             catch (HttpRequestException)
             {

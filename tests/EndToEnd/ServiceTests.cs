@@ -263,7 +263,7 @@ public sealed class ServiceTests : IDisposable
         static int Event(string line) => JsonDocument.Parse(line).RootElement.GetProperty("EventId").GetInt32();
     }
 
-    [Fact]
+    [Fact(DisableParallelization = true)]
     public async Task Metrics_200ScrapersAndReadersThatDoNotRead_PassesKeepTheirInterval()
     {
         const int scrapers = 200;

@@ -73,6 +73,8 @@ internal sealed class Holder : IDisposable
             echo 0 > ipv6/conf/$i/accept_dad
         done
         ip link set lo up
+        cd /
+        exec "$1"
         """;
 
     private readonly Lock _asking = new();
@@ -92,7 +94,7 @@ internal sealed class Holder : IDisposable
         _process.BeginErrorReadLine();
         try
         {
-            // unshare(1) and nsenter(1) exec: the process started is the holder. Answering also tells that it is where it should be.
+            // unshare(1), sh(1) and nsenter(1) exec: the process started is the holder. Answering also tells that it is where it should be.
             int pid = int.Parse(Ask("pid")[0], CultureInfo.InvariantCulture);
             if (pid != _process.Id)
             {
@@ -124,20 +126,7 @@ internal sealed class Holder : IDisposable
     public static Holder Start() => new([HolderBinary.Path]);
 
     /// <summary>A holder in a new network namespace with pinned settings and nothing but a loopback interface.</summary>
-    public static Holder StartInNewNamespace()
-    {
-        var holder = new Holder(["unshare", "--net", "--", HolderBinary.Path]);
-        try
-        {
-            holder.Shell(PinnedSettings);
-            return holder;
-        }
-        catch
-        {
-            holder.Dispose();
-            throw;
-        }
-    }
+    public static Holder StartInNewNamespace() => new(["unshare", "--net", "--", "sh", "-c", PinnedSettings, "sh", HolderBinary.Path]);
 
     /// <summary>A holder in a namespace that is there already and stays as it is.</summary>
     public static Holder StartIn(string namespacePath) => new(["nsenter", $"--net={namespacePath}", "--", HolderBinary.Path]);
@@ -153,6 +142,9 @@ internal sealed class Holder : IDisposable
 
     /// <summary>Runs a shell script in this holder's network namespace; it must succeed.</summary>
     public CommandResult Shell(string script) => Run("sh", "-c", script);
+
+    /// <summary>Runs ip(8) commands in this holder's network namespace, in one process; all must succeed.</summary>
+    public void Ip(params IEnumerable<string> commands) => Shell($"ip -batch - <<'.'\n{string.Join('\n', commands)}\n.");
 
     /// <summary>Listens and accepts everything that comes. <c>::</c> takes IPv4 as well.</summary>
     /// <returns>The port.</returns>

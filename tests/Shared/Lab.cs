@@ -37,11 +37,11 @@ internal sealed class Lab : IDisposable
         try
         {
             Server = Holder.StartInNewNamespace();
-            Client.Run("ip", "link", "add", ClientInterface, "address", ClientHardware, "type", "veth",
-                "peer", "name", ServerInterface, "address", ServerHardware, "netns", Server.Pid.ToString(CultureInfo.InvariantCulture));
-            Configure(Client, ClientInterface, ClientAddress, ClientAddress6);
-            Configure(Server, ServerInterface, ServerAddress, ServerAddress6);
-            SetLoss(towardsServer: false, towardsClient: false);
+            string link = string.Create(
+                CultureInfo.InvariantCulture,
+                $"link add {ClientInterface} address {ClientHardware} type veth peer name {ServerInterface} address {ServerHardware} netns {Server.Pid}");
+            Client.Ip([link, .. Configure(ClientInterface, ClientAddress, ClientAddress6), .. TowardsServer(ServerHardware)]);
+            Server.Ip([.. Configure(ServerInterface, ServerAddress, ServerAddress6), .. TowardsClient(ClientHardware)]);
         }
         catch
         {
@@ -58,8 +58,8 @@ internal sealed class Lab : IDisposable
     /// <summary>Gives the server another address, reachable from the client.</summary>
     public void AddServerAddress(string address)
     {
-        Server.Shell($"ip addr add {Prefix(address)} dev {ServerInterface} {NoDad(address)}");
-        Client.Shell($"set -e; ip route add {Prefix(address)} dev {ClientInterface}; {Neighbour(address, ServerHardware, ClientInterface)}");
+        Server.Ip($"addr add {Prefix(address)} dev {ServerInterface} {NoDad(address)}");
+        Client.Ip($"route add {Prefix(address)} dev {ClientInterface}", Neighbour(address, ServerHardware, ClientInterface));
         _serverAddresses.Add(address);
     }
 
@@ -69,7 +69,7 @@ internal sealed class Lab : IDisposable
         Client.Run("ip", "link", "add", clientLink, "type", "veth", "peer", "name", serverLink, "netns", Server.Pid.ToString(CultureInfo.InvariantCulture));
         foreach (var (inside, link, to, own) in new[] { (Client, clientLink, ServerAddress, ClientAddress), (Server, serverLink, ClientAddress, ServerAddress) })
         {
-            inside.Shell($"set -e; ip addr add {own}/32 dev {link}; ip link set {link} up; ip route add {to}/32 dev {link} src {own}");
+            inside.Ip($"addr add {own}/32 dev {link}", $"link set {link} up", $"route add {to}/32 dev {link} src {own}");
         }
     }
 
@@ -77,7 +77,7 @@ internal sealed class Lab : IDisposable
     public void BlackHole() => SetLoss(towardsServer: true, towardsClient: true);
 
     /// <summary>What the client sends to one of the server's addresses is lost from now on; the others go on working.</summary>
-    public void BlackHole(string serverAddress) => Client.Shell(Neighbour(serverAddress, NobodysHardware, ClientInterface));
+    public void BlackHole(string serverAddress) => Client.Ip(Neighbour(serverAddress, NobodysHardware, ClientInterface));
 
     /// <summary>What the client sends arrives; what the server sends is lost.</summary>
     public void LoseReplies() => SetLoss(towardsServer: false, towardsClient: true);
@@ -91,23 +91,22 @@ internal sealed class Lab : IDisposable
         Server?.Dispose();
     }
 
-    private static void Configure(Holder side, string link, string address, string address6) => side.Shell($"""
-        set -eu
-        ip addr add {address}/24 dev {link}
-        ip addr add {address6}/64 dev {link} nodad
-        ip link set {link} up
-        """);
+    private static string[] Configure(string link, string address, string address6) =>
+        [$"addr add {address}/24 dev {link}", $"addr add {address6}/64 dev {link} nodad", $"link set {link} up"];
 
     private void SetLoss(bool towardsServer, bool towardsClient)
     {
-        string toServer = towardsServer ? NobodysHardware : ServerHardware;
-        string toClient = towardsClient ? NobodysHardware : ClientHardware;
-        Client.Shell(string.Join("; ", _serverAddresses.Select(address => Neighbour(address, toServer, ClientInterface)).Prepend("set -e")));
-        Server.Shell($"set -e; {Neighbour(ClientAddress, toClient, ServerInterface)}; {Neighbour(ClientAddress6, toClient, ServerInterface)}");
+        Client.Ip(TowardsServer(towardsServer ? NobodysHardware : ServerHardware));
+        Server.Ip(TowardsClient(towardsClient ? NobodysHardware : ClientHardware));
     }
 
-    private static string Neighbour(string address, string hardware, string link) =>
-        $"ip neigh replace {address} lladdr {hardware} dev {link} nud permanent";
+    /// <summary>Where the client's frames to each of the server's addresses go.</summary>
+    private IEnumerable<string> TowardsServer(string hardware) => _serverAddresses.Select(address => Neighbour(address, hardware, ClientInterface));
+
+    private static string[] TowardsClient(string hardware) =>
+        [Neighbour(ClientAddress, hardware, ServerInterface), Neighbour(ClientAddress6, hardware, ServerInterface)];
+
+    private static string Neighbour(string address, string hardware, string link) => $"neigh replace {address} lladdr {hardware} dev {link} nud permanent";
 
     private static string Prefix(string address) => address.Contains(':', StringComparison.Ordinal) ? $"{address}/128" : $"{address}/32";
 

@@ -328,6 +328,7 @@ public sealed class PidfdApplyingTests() : ApplyingTests(_ => Datapaths.Pidfd)
 }
 
 /// <summary>The rules, through iterators in the kernel.</summary>
+[Collection(Datapaths.Kernels)]
 public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
 {
     [Fact]

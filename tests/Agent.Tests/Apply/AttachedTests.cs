@@ -10,6 +10,7 @@ using Xunit;
 namespace Keepalive.Agent.Tests.Apply;
 
 /// <summary>Connections that are set when they are established, by programs at a cgroup of the test's own.</summary>
+[Collection(Datapaths.Kernels)]
 public sealed class AttachedTests : IDisposable
 {
     private const string Elsewhere = "10.77.9.9";

@@ -9,6 +9,9 @@ namespace Keepalive.Agent.Tests.Apply;
 /// <summary>The datapaths that the live tests run on.</summary>
 internal static class Datapaths
 {
+    /// <summary>The collection of the tests that use <see cref="Kernel"/>: it has one policy, so that they run one after another.</summary>
+    public const string Kernels = "programs in the kernel";
+
     // Loaded once: what a restart of the agent loses is tested where the programs are attached, and loaded anew.
     private static readonly Lazy<(KernelPrograms? Programs, string? Missing)> Shared = new(TryLoad);
 

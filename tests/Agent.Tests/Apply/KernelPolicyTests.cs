@@ -12,20 +12,22 @@ using Xunit;
 namespace Keepalive.Agent.Tests.Apply;
 
 /// <summary>Matching in the kernel against the compiled matcher: random policies, and addresses near their edges.</summary>
+[Collection(Datapaths.Kernels)]
 public sealed class KernelPolicyTests
 {
-    private const int Policies = 60;
+    private static readonly int Policies = Fuzz.Cases(600);
     private const int Connections = 300;
 
     private static readonly int[] Ports = [0, 1, 443, 5432, 65535];
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Match_RandomPoliciesAndConnections_IsTheCompiledPolicys()
     {
         var kernel = Datapaths.Kernel;
         using var policy = new KernelPolicy(kernel.Policy);
         int found = 0, missed = 0;
-        for (var seed = 0; seed < Policies; seed++)
+        for (var seed = Fuzz.Seed(0); seed < Fuzz.Seed(0) + Policies; seed++)
         {
             var random = new Random(seed);
             var side = Side.Both;

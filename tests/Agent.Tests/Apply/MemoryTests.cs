@@ -9,6 +9,7 @@ using Xunit;
 namespace Keepalive.Agent.Tests.Apply;
 
 /// <summary>Policies of many thousand prefixes, and what becomes of those that the kernel has no memory for.</summary>
+[Collection(Datapaths.Kernels)]
 public sealed class MemoryTests : IDisposable
 {
     private const int Prefixes = 60_000;

@@ -8,7 +8,7 @@ namespace Keepalive.Agent.Tests.Apply;
 /// <summary>Random histories of real sockets against a model of what the documentation promises.</summary>
 public abstract class ModelTests : IDisposable
 {
-    private const int Histories = 1000;
+    private static readonly int Histories = Fuzz.Cases(1000);
     private const int Steps = 10;
     private const string Elsewhere = "10.77.9.9";
 
@@ -34,6 +34,7 @@ public abstract class ModelTests : IDisposable
     private protected virtual int Number => Histories;
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Histories_OfApplicationPolicyRestartAndRemoval_EndAsTheModelSays()
     {
         _lab.AddServerAddress(Elsewhere);
@@ -41,7 +42,8 @@ public abstract class ModelTests : IDisposable
         using var rig = new Rig(_lab.Client.NetnsPath, _create(_lab));
         var snapshots = Policies.Select(p => p.Selects ? Rig.PolicyFor(Lab.ServerAddress, p.Yaml, p.Existing) : PolicySnapshot.Empty).ToArray();
         int written = 0, restored = 0, leftAlone = 0;
-        for (var seed = 0; seed < Number; seed++)
+        var (from, to) = (Fuzz.Seed(0), Fuzz.Seed(0) + Number);
+        for (var seed = from; seed < to; seed++)
         {
             var random = new Random(seed);
             var history = new List<string> { $"seed {seed}" };
@@ -191,12 +193,14 @@ public abstract class ModelTests : IDisposable
 public sealed class PidfdModelTests() : ModelTests(_ => Datapaths.Pidfd);
 
 /// <summary>The model, through iterators in the kernel.</summary>
+[Collection(Datapaths.Kernels)]
 public sealed class BpfModelTests() : ModelTests(_ => Datapaths.Bpf)
 {
-    private protected override int Number => 250;
+    private protected override int Number => Fuzz.Cases(500);
 }
 
 /// <summary>The model, where connections are set when they are established.</summary>
+[Collection(Datapaths.Kernels)]
 public sealed class AttachedModelTests : ModelTests
 {
     private readonly TestCgroup _cgroup;
@@ -221,7 +225,7 @@ public sealed class AttachedModelTests : ModelTests
     }
 
     /// <summary>Each change of policy waits for the kernel's programs to be done with the one before.</summary>
-    private protected override int Number => 40;
+    private protected override int Number => Fuzz.Cases(400);
 
     public override void Dispose()
     {

@@ -3,6 +3,7 @@ using Keepalive.Agent.Capture;
 using Keepalive.Agent.Classify;
 using Keepalive.Agent.Reports;
 using Keepalive.Linux.Packets;
+using Keepalive.Testbed;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Capture;
@@ -10,10 +11,11 @@ namespace Keepalive.Agent.Tests.Capture;
 /// <summary>Valid captures with bytes changed, cut out and doubled: whatever they are, they are read to an end.</summary>
 public sealed class MutationTests
 {
-    private const int Mutants = 120_000;
-    private const int Seed = 20_261;
+    private static readonly int Mutants = Fuzz.Cases(120_000);
+    private static readonly int Seed = Fuzz.Seed(20_261);
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Probes_MutantsOfValidCaptures_NeverCrashOrHang()
     {
         byte[][] originals = [.. Originals()];

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Keepalive.Simulator.Tests.Lab;
 using Keepalive.Testbed;
 using Xunit;
 
@@ -63,6 +64,7 @@ public sealed class DemoRuns : IDisposable
     }
 }
 
+[Collection(LabEvents.Programs)]
 public sealed class DemoTests(DemoRuns runs) : IClassFixture<DemoRuns>, IDisposable
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-demo-test-").FullName;

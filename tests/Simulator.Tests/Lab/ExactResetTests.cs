@@ -9,6 +9,7 @@ using Xunit;
 namespace Keepalive.Simulator.Tests.Lab;
 
 /// <summary>Resets that a real kernel takes in the harder moments, and one that it must not take.</summary>
+[Collection(LiveLab.Labs)]
 public sealed partial class ExactResetTests
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2);

@@ -121,6 +121,7 @@ public sealed class ExpiredLabs : IDisposable
     }
 }
 
+[Collection(LiveLab.Labs)]
 public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLabs>
 {
     private static readonly FlowEnd[] Ends = [FlowEnd.Client, FlowEnd.Server];

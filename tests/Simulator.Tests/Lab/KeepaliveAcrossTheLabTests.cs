@@ -7,6 +7,7 @@ using Xunit;
 namespace Keepalive.Simulator.Tests.Lab;
 
 /// <summary>Which keepalive helps against which balancer: real sockets, the kernel's own probes, all cases at once.</summary>
+[Collection(LiveLab.Labs)]
 public sealed class KeepaliveAcrossTheLabTests
 {
     private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2.5);

@@ -6,6 +6,7 @@ using Xunit;
 namespace Keepalive.Simulator.Tests.Lab;
 
 /// <summary>What <c>keepalive-sim lab</c> makes of its two commands: their output, their ends, and what it tells of them.</summary>
+[Collection(LabEvents.Programs)]
 public sealed class LabCommandTests : IDisposable
 {
     /// <summary>Ended at once and not well: the client is started without waiting for it.</summary>

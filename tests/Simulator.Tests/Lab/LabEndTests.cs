@@ -144,6 +144,7 @@ public sealed class EndedLabs : IDisposable
 internal sealed record EndedLab(
     int ExitCode, string Output, string Error, int Started, int Namespaces, int Directories, IReadOnlyList<string> Left);
 
+[Collection(LabEvents.Programs)]
 public sealed class LabEndTests(EndedLabs labs) : IClassFixture<EndedLabs>
 {
     private const string Summary = "1 connection opened, 0 idled out";

@@ -6,6 +6,9 @@ namespace Keepalive.Simulator.Tests.Lab;
 /// <summary><c>keepalive-sim lab -o json</c>, and what it tells.</summary>
 internal static class LabEvents
 {
+    /// <summary>The collection of the tests with labs in programs: each measures time, and many have several labs at once.</summary>
+    public const string Programs = "programs with labs";
+
     public static ProgramRun Start(params ReadOnlySpan<string> arguments) => new([ProgramRun.SimulatorPath, "lab", "-o", "json", .. arguments]);
 
     /// <summary>Every line of standard output, each of which must be an object.</summary>

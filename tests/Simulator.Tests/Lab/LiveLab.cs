@@ -92,6 +92,9 @@ internal sealed record Connection(LiveLab Lab, SocketId Client, SocketId Server,
 /// <summary>A lab in this process with an unmodified application on each side and a capture of what each side's kernel sends and gets.</summary>
 internal sealed class LiveLab : IDisposable
 {
+    /// <summary>The collection of the tests with labs in this process: each measures time, and many have several labs at once.</summary>
+    public const string Labs = "labs";
+
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-lab-test-").FullName;
     private readonly ConcurrentQueue<LabEvent> _events = new();
     private readonly ConcurrentQueue<Exception> _failures = new();

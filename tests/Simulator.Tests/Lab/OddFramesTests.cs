@@ -11,6 +11,7 @@ using Xunit;
 namespace Keepalive.Simulator.Tests.Lab;
 
 /// <summary>Frames no TCP stack would send, through the forwarder of a lab in which a connection goes on meanwhile.</summary>
+[Collection(LiveLab.Labs)]
 public sealed class OddFramesTests
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);

@@ -217,6 +217,7 @@ internal sealed record ProxyRun(string Name, int ExitCode, IReadOnlyList<JsonEle
     public string Story => $"{Name}: exit code {ExitCode}\n{string.Join('\n', Events)}\n{Error}";
 }
 
+[Collection(LabEvents.Programs)]
 public sealed class ProxyTests(ProxyRuns runs) : IClassFixture<ProxyRuns>
 {
     private const double Timeout = ProxyRuns.IdleTimeout;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Keepalive.Simulator.Reports;
 using Keepalive.Simulator.Scenarios;
+using Keepalive.Simulator.Tests.Lab;
 using Keepalive.Simulator.Virtual;
 using Keepalive.Testbed;
 using Xunit;
@@ -28,6 +29,7 @@ public sealed class LiveOutcomes
     internal Task<Outcome> Of(string name) => _outcomes[name];
 }
 
+[Collection(LiveLab.Labs)]
 public sealed class ConformanceTests(LiveOutcomes live) : IClassFixture<LiveOutcomes>
 {
     private const int ProbeTolerance = 1;

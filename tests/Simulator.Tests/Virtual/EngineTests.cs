@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using Keepalive.Simulator.Scenarios;
+using Keepalive.Testbed;
 using Xunit;
 
 namespace Keepalive.Simulator.Tests.Virtual;
@@ -8,22 +9,25 @@ namespace Keepalive.Simulator.Tests.Virtual;
 public sealed class EngineTests
 {
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void EveryProbe_OfAnyScenario_ChangesNothing() =>
         Prop.ForAll(ArbMap.Default.ArbFor<int>(), number =>
         {
             var yaml = RandomScenario(new Random(number));
             return (VirtualRun.Report(VirtualRun.Of(yaml)) == VirtualRun.Report(VirtualRun.Of(yaml, everyProbe: true))).Label(yaml);
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(400));
+        }).Check(Fuzz.Property(400));
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Threads_HoweverMany_ChangeNothing() =>
         Prop.ForAll(ArbMap.Default.ArbFor<int>(), number =>
         {
             var scenario = VirtualRun.Read(RandomScenario(new Random(number))) with { Connections = 1200, Pool = 1 };
             return VirtualRun.Report(VirtualRun.Of(scenario)) == VirtualRun.Report(VirtualRun.Of(scenario, threads: 3));
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(20));
+        }).Check(Fuzz.Property(20));
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Requests_OfAnyScenario_EachHaveOneAnswer() =>
         Prop.ForAll(ArbMap.Default.ArbFor<int>(), number =>
         {
@@ -32,7 +36,7 @@ public sealed class EngineTests
                 && (totals.Timeline[0].Sum(), totals.Timeline[1].Sum(), totals.Timeline[2].Sum()) == (totals.Requests, totals.Ok, totals.Status503)
                 && (totals.Timeline[3].Sum(), totals.Timeline[4].Sum()) == (totals.Status504, totals.Expiries)
                 && totals.Replies <= totals.RepliesSent && totals.RepliesSent <= totals.ClientProbes + totals.ServerProbes;
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(200));
+        }).Check(Fuzz.Property(200));
 
     [Fact]
     public void Timeline_OfARequestThatOutlastsTheDuration_HasItsExpiryToo()

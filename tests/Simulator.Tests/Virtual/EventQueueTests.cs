@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using Keepalive.Simulator.Virtual;
+using Keepalive.Testbed;
 using Xunit;
 
 namespace Keepalive.Simulator.Tests.Virtual;
@@ -10,6 +11,7 @@ public sealed class EventQueueTests
     private const int Nodes = 50;
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
     public void Queue_AfterAnyOperations_YieldsWhatASortedSetDoes() =>
         Prop.ForAll(ArbMap.Default.ArbFor<(byte Node, byte Time, bool Out)[]>(), operations =>
         {
@@ -42,5 +44,5 @@ public sealed class EventQueueTests
                 queue.Remove(node);
             }
             return found.SequenceEqual(expected);
-        }).Check(FsCheck.Config.QuickThrowOnFailure.WithMaxTest(1_000));
+        }).Check(Fuzz.Property(1_000));
 }

@@ -1,0 +1,4 @@
+using Xunit;
+
+// These tests count the descriptors of their process.
+[assembly: CollectionBehavior(CollectionBehavior.CollectionPerAssembly)]
