@@ -43,7 +43,8 @@ if (StreamProblems.Find(parsed) is { } closed)
 }
 try
 {
-    return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    // Without a timeout the library handles no signals: its handler ends the program with an exception when a signal comes as a command begins or ends.
+    return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
 }
 catch (OutputException e) when (e.IsAbandoned)
 {

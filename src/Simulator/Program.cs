@@ -35,7 +35,8 @@ if (problems.Count > 0)
 }
 try
 {
-    return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    // Without a timeout the library handles no signals: its handler ends the program with an exception when a signal comes as a command begins or ends.
+    return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
 }
 catch (Exception e) when (e is IOException or UnauthorizedAccessException or LabException)
 {

@@ -88,6 +88,27 @@ public sealed class StopWhileStartingTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("sockets")]
+    [InlineData("check")]
+    public void Terminate_CommandThatEndsByItself_IsEndedByTheSignalOrDone(string command)
+    {
+        string[] words = command == "check" ? [ProgramRun.AgentPath, command, _agent.PolicyPath] : [ProgramRun.AgentPath, command, "--netns", _lab.Client.NetnsPath];
+        var clock = Stopwatch.StartNew();
+        Assert.Equal(0, ProgramRun.ToEnd(words).ExitCode);
+        var whole = clock.Elapsed;
+        for (int i = 0; i < 3 * Instants; i++)
+        {
+            using var run = new ProgramRun(words);
+            // Most of them towards its end, where its own code runs.
+            Thread.Sleep(whole * (0.5 + (0.5 * i / (3 * Instants))));
+            run.Terminate();
+            int code = run.WaitForExit(Patience);
+            Assert.True(code is 0 or Terminated, $"{code}: {run.Error}");
+            Assert.DoesNotContain("xception", run.Error, StringComparison.Ordinal);
+        }
+    }
+
     public void Dispose()
     {
         _agent.Dispose();
