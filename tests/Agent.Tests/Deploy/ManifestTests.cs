@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Reflection;
 using System.Text.RegularExpressions;
 using Keepalive.Agent.Commands;
 using Keepalive.Config;
@@ -195,7 +196,8 @@ public sealed partial class ManifestTests
         Assert.Equal("keepalive-agent", Manifests.Container().Text("image"));
         var image = Assert.Single(Manifests.Read(Path.Combine(Manifests.Base, "kustomization.yaml")).Single().Root.At("images").Items());
         Assert.Equal("keepalive-agent", image.Text("name"));
-        Assert.Equal(typeof(RunCommand).Assembly.GetName().Version!.ToString(3), image.Text("newTag"));
+        var version = typeof(RunCommand).Assembly.GetCustomAttribute<AssemblyFileVersionAttribute>()!.Version;
+        Assert.Equal(Version.Parse(version).ToString(3), image.Text("newTag"));
         Assert.Contains($"docker build --tag keepalive-agent:{image.Text("newTag")} ", File.ReadAllText(Path.Combine(Repository.Root, "Makefile")), StringComparison.Ordinal);
     }
 
