@@ -144,9 +144,11 @@ public sealed class BpfTests : IDisposable
     {
         string cgroup = what == "cgroup" ? "/nonexistent" : _cgroup.Path;
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        // What ships has the libraries inside.
+        var agent = what == "library" ? ProgramRun.FrameworkDependentAgentPath : ProgramRun.AgentPath;
         string[] Command(string datapath) =>
         [
-            .. without, ProgramRun.AgentPath, "run", "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory, "--netns", _lab.Client.NetnsPath,
+            .. without, agent, "run", "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory, "--netns", _lab.Client.NetnsPath,
             "--listen", "none", "--datapath", datapath, "--cgroup", cgroup,
         ];
 
@@ -158,7 +160,7 @@ public sealed class BpfTests : IDisposable
 
         // The same words.
         string reason = line["keepalive-agent: ".Length..^". 'keepalive-agent support' tells more.".Length];
-        var support = ProgramRun.ToEnd([.. without, ProgramRun.AgentPath, "support", "--cgroup", cgroup, "--state-dir", _agent.StateDirectory]);
+        var support = ProgramRun.ToEnd([.. without, agent, "support", "--cgroup", cgroup, "--state-dir", _agent.StateDirectory]);
         Assert.Equal((0, $"auto takes pidfd: {reason}"), (support.ExitCode, support.Output.TrimEnd().Split('\n')[^1]));
 
         using var run = new ProgramRun(Command("auto"));
