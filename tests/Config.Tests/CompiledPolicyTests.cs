@@ -1,10 +1,10 @@
-using Keepalive.Testbed;
 using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net;
 using FsCheck;
 using FsCheck.Fluent;
 using Keepalive.Config.Compilation;
+using Keepalive.Testbed;
 using Xunit;
 
 namespace Keepalive.Config.Tests;

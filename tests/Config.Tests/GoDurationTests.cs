@@ -1,8 +1,8 @@
-using Keepalive.Testbed;
 using System.Numerics;
 using System.Text.RegularExpressions;
 using FsCheck;
 using FsCheck.Fluent;
+using Keepalive.Testbed;
 using Xunit;
 
 namespace Keepalive.Config.Tests;

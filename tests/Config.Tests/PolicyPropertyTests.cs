@@ -1,4 +1,3 @@
-using Keepalive.Testbed;
 using System.Net;
 using System.Text;
 using FsCheck;
@@ -7,6 +6,7 @@ using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
 using Keepalive.Config.Rendering;
 using Keepalive.Config.Resources;
+using Keepalive.Testbed;
 using Xunit;
 
 namespace Keepalive.Config.Tests;
