@@ -60,6 +60,19 @@ public sealed class AttachedTests : IDisposable
         Assert.DoesNotContain(_rig.All, r => r.Changed);
     }
 
+    /// <summary>As the service does at its start: a dry run for the liveness of what there is, whose records the log and the metrics do not see.</summary>
+    [Fact]
+    public void Connect_AfterADryRun_IsSetAndReportedByTheFirstRealPass()
+    {
+        _rig.Restart();
+        _rig.Pass(new PassScope { Full = true, DryRun = true });
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Assert.Equal(Untouched, _lab.Client.Get(id));
+        _rig.Pass();
+        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Single(_rig.All, r => r.Cookie == _lab.Client.Cookie(id) && r.Changed);
+    }
+
     [Fact]
     public async Task Connect_PassDuringTheHandshake_IsManagedAndReportedLikeAnyOther()
     {

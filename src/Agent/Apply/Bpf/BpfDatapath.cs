@@ -113,7 +113,10 @@ internal sealed class BpfDatapath : IDatapath
         LookAround(sink);
         _atOnce?.Report(sink, _namespaces);
         WriteSettings(scope, policy);
-        UpdateAtOnce(policy);
+        if (!scope.DryRun)
+        {
+            UpdateAtOnce(policy);   // a dry run puts no policy in force in the kernel
+        }
         Audit(pass);
         var owners = scope.Owners ? SocketOwners.Read(_kernel) : SocketOwners.NotAskedFor;
         int dumped = 0, sockets = 0, failures = _namespaces.Failures.Count;
@@ -140,7 +143,7 @@ internal sealed class BpfDatapath : IDatapath
             }
         }
         var waited = _spread.Apply(pass);
-        if (failures == 0)
+        if (failures == 0 && !scope.DryRun)
         {
             _atOnce?.EndPass();
         }
