@@ -16,7 +16,12 @@ internal static class LabHeldUntilKilled
         using var program = new ProgramRun(["sleep", "300"], lab.Server);
         int[] processes = [lab.Client.Pid, lab.Server.Pid, beside.Pid, program.Pid, .. lab.Client.Children()];
         Console.WriteLine($"processes {string.Join(' ', processes)}");
-        Console.WriteLine($"namespaces {lab.Client.NetnsInode} {lab.Server.NetnsInode}");
+        string mark = $"fd00{Guid.NewGuid():N}"[..32];
+        foreach (var side in (Holder[])[lab.Client, lab.Server])
+        {
+            side.Run("ip", "address", "add", string.Join(':', mark.Chunk(4).Select(part => new string(part))), "dev", "lo");
+        }
+        Console.WriteLine($"mark {mark}");
         Console.WriteLine(Ready);
         Thread.Sleep(TimeSpan.FromMinutes(5));
         return 1;
