@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
@@ -103,15 +102,16 @@ public sealed class HostileInputTests(ITestOutputHelper output)
 
     private void AssertCompilesBounded(string what, string text)
     {
-        var watch = Stopwatch.StartNew();
+        var begun = ThreadClock.Now;
         var read = PolicyReader.ReadText(text, "x");
         Assert.False(read.HasErrors, string.Join('\n', read.Diagnostics.Take(3)));
         var before = GC.GetTotalAllocatedBytes();
         var compiled = PolicyCompiler.Compile(read.Resources, new CompilerOptions());
-        output.WriteLine($"{what}: {watch.ElapsedMilliseconds} ms, {(GC.GetTotalAllocatedBytes() - before) >> 20} MiB allocated compiling");
+        var took = ThreadClock.Now - begun;
+        output.WriteLine($"{what}: {took.TotalMilliseconds:F0} ms, {(GC.GetTotalAllocatedBytes() - before) >> 20} MiB allocated compiling");
         Assert.Contains(compiled.Diagnostics, diagnostic => diagnostic.Code == "KA050");
         Assert.Empty(compiled.Policy.Rules);
-        Assert.InRange(watch.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(20));
+        Assert.InRange(took, TimeSpan.Zero, TimeSpan.FromSeconds(20));
     }
 
     private void AssertBounded(string what, string text, string code)
@@ -128,18 +128,18 @@ public sealed class HostileInputTests(ITestOutputHelper output)
         GC.Collect();
         var start = GC.GetTotalMemory(true);
         sampler.Start();
-        var watch = Stopwatch.StartNew();
+        var begun = ThreadClock.Now;
         var result = PolicyReader.ReadText(text, "x");
-        watch.Stop();
+        var took = ThreadClock.Now - begun;
         stop.Set();
         sampler.Join();
-        output.WriteLine($"{what}: {watch.ElapsedMilliseconds} ms, {(peak - start) >> 20} MiB, "
+        output.WriteLine($"{what}: {took.TotalMilliseconds:F0} ms, {(peak - start) >> 20} MiB, "
             + $"{result.Diagnostics.Length} diagnostics: {result.Diagnostics[^1]}");
         Assert.Contains(result.Diagnostics, diagnostic => diagnostic.Code.StartsWith(code, StringComparison.Ordinal));
         Assert.True(result.HasErrors);
         Assert.InRange(result.Diagnostics.Length, 1, 3001);
         Assert.All(result.Diagnostics, diagnostic => Assert.InRange(diagnostic.ToString().Length, 10, 600));
-        Assert.InRange(watch.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(15));
+        Assert.InRange(took, TimeSpan.Zero, TimeSpan.FromSeconds(15));
         Assert.InRange(peak - start, long.MinValue, 400L << 20);
     }
 

@@ -392,7 +392,7 @@ public sealed class ProbesTests : IDisposable
             ("windowProbe", "") when answer is null && later is { Window: 0 } => MidFlow,
             ("", "probe") when segment.Length == 1 && (unacknowledged || sent.Exists(s => s.Sequence == segment.Sequence && s.Length == 1)) => Retransmission,
             ("", "reply") when received.Count > 0 && ignored.Contains(received[^1].Frame) => AnswerToThat,
-            ("probe", "") when !sent.Exists(s => s.Sequence + (uint)s.Length == segment.Sequence + 1) => MidFlow,
+            ("probe", "" or "reply") when !sent.Exists(s => s.Sequence + (uint)s.Length == segment.Sequence + 1) => MidFlow,
             ("reply", "") when sent.Count > 0 && sent[^1].Window != segment.Window => WindowChanged,
             ("reply", "") when sent.Count == 0 || !sent.Exists(s => s.Sequence + (uint)s.Length == segment.Sequence) => MidFlow,
             ("reply", "") when received.Count > 0 && (ignored.Contains(received[^1].Frame) || !received[^1].IsKeepalive) => OtherSegmentBetween,
