@@ -43,6 +43,12 @@ internal sealed class HostResolver
     public async Task<HostAnswers> ResolveAsync(
         IReadOnlyCollection<string> hosts, CancellationToken cancellationToken)
     {
+        if (hosts.Count == 0)
+        {
+            // Without the threads that the limits' timers and the lookups would start.
+            lastGood = [];
+            return HostAnswers.None;
+        }
         var answers = new ConcurrentDictionary<string, IReadOnlyList<IPAddress>>(StringComparer.OrdinalIgnoreCase);
         using var deadline = new CancellationTokenSource(inAll, time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
