@@ -49,6 +49,7 @@ RESTORE = Check("SIGTERM restores", quick=True)
 DEAD_PEER = Check("a dead peer: 503, and back: 200")
 MPTCP = Check("MPTCP is refused with its reason")
 KILLED = Check("kill -9, restart, restore")
+NAMESPACES = Check("two namespaces with the same addresses")
 NETEM_LOSS = Check("netem: lost probes are the unanswered ones")
 NETEM_DEATH = Check("netem: deaths when the schedule says")
 GENEVE = Check("Geneve: set and counted")
@@ -62,7 +63,7 @@ FOR_KERNEL = (
 )
 FOR_UNIT = (UNIT_START, UNIT_SANDBOX, UNIT_RELOAD, UNIT_WATCHDOG, UNIT_STOP)
 FOR_DATAPATH = (
-    ONCE, BEFORE, AFTER, PROBES, DEAD_PEER, MPTCP, RESTORE, KILLED,
+    ONCE, BEFORE, AFTER, PROBES, DEAD_PEER, MPTCP, RESTORE, KILLED, NAMESPACES,
     NETEM_LOSS, NETEM_DEATH, GENEVE, WIREGUARD, REDIRECT_BEFORE, REDIRECT_AFTER,
 )
 

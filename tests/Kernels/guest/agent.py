@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from guest.policy import Policy
-from guest.waiting import Failed, eventually
+from guest.waiting import Failed, Patience, eventually
 
 PORT = 9464
 
@@ -93,7 +93,7 @@ class Agent:
         """Sends a signal and waits for the end; the exit code, negative for a signal that ended it."""
         self._process.send_signal(how)
         try:
-            return self._process.wait(timeout=limit)
+            return self._process.wait(timeout=limit * Patience.factor)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -129,4 +129,4 @@ class Agent:
 def command(*arguments: str, through: tuple[str, ...] = (), limit: float = 60) -> subprocess.CompletedProcess:
     """Runs a command of the agent's to its end."""
     return subprocess.run(
-        [*through, Agent.program, *arguments], capture_output=True, text=True, timeout=limit, check=False, env=os.environ, stdin=subprocess.DEVNULL)
+        [*through, Agent.program, *arguments], capture_output=True, text=True, timeout=limit * Patience.factor, check=False, env=os.environ, stdin=subprocess.DEVNULL)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 def run(*command: str, inside: "Namespace | None" = None, check: bool = True, **more: object) -> subprocess.CompletedProcess:
     """Runs a command to its end, in a namespace or in the machine's own."""
     prefix = inside.enter if inside else []
-    done = subprocess.run([*prefix, *command], capture_output=True, text=True, timeout=60, **more)
+    done = subprocess.run([*prefix, *command], capture_output=True, text=True, timeout=120, **more)
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip()}{done.stdout.strip()}")
     return done

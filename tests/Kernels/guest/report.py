@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from guest.waiting import Failed, Skipped
+from guest.waiting import Failed, Patience, Skipped
 
 LONGEST_CHECK = 150
 
@@ -30,7 +30,7 @@ class Report:
         self._notes = []
         begun = time.monotonic()
         print(f"{name} {datapath}", flush=True)
-        signal.alarm(limit)
+        signal.alarm(int(limit * Patience.factor))
         try:
             yield
             result, why = "passed", ""

@@ -15,7 +15,7 @@ from guest.holder import Values
 from guest.lab import FOUR, OTHER, PORT, PROBES_SENT, Lab
 from guest.netns import run as command_of_machine
 from guest.policy import Policy
-from guest.waiting import Failed, Skipped, equal, eventually, expect, settled
+from guest.waiting import Failed, Patience, Skipped, equal, eventually, expect, settled
 
 PATIENT = Values(True, 2, 1, 6)
 CONNECTIONS = 20
@@ -116,5 +116,5 @@ def _compare(bed: Bed, policy: Policy, to: str, values: Values, deaths: list[tup
         f"{values.time}s/{values.interval}s/{values.probes}: {len(deaths)} ends {first:.2f} to {last:.2f} s after the last packet; by the timer wheel at HZ={hz} "
         f"{nominal} to {late:.2f} s, explain says {said.group(1)} s, at the latest {said.group(2)} s")
     equal(int(said.group(1)), nominal, "what explain says of a dead peer")
-    expect(nominal - 0.05 <= first and last <= late + LOOK, f"ends after {first:.2f} to {last:.2f} s, the schedule says {nominal} to {late:.2f} s")
+    expect(nominal - 0.05 <= first and last <= late + LOOK * Patience.factor, f"ends after {first:.2f} to {last:.2f} s, the schedule says {nominal} to {late:.2f} s")
     expect(late <= int(said.group(2)), f"explain says at the latest {said.group(2)} s, the timer wheel allows {late:.2f} s")

@@ -60,7 +60,7 @@ def _once(service: Service) -> None:
         done = command(*arguments, "--restore-on-exit")
         equal(done.returncode, 0, f"exit code of --restore-on-exit, with {done.stderr.strip()}")
         equal(service.values(connections), all_of(connections, Values.UNTOUCHED), "values after --restore-on-exit")
-        service.client.closeall_of()
+        service.client.close_all()
 
 
 def _set(service: Service) -> None:
@@ -86,7 +86,7 @@ def _count(service: Service) -> None:
     with service.bed.check(checks.PROBES, service.datapath):
         time.sleep(6)
         # With all sockets closed no probe can come between the two readings.
-        service.client.closeall_of()
+        service.client.close_all()
         kernel = service.near.counter(PROBES_SENT) - service.probes_before
         # Each of six sockets sends one in every 2 s, late by an eighth at most.
         expect(kernel >= 12, f"the kernel has sent {kernel} probes only")
@@ -115,7 +115,7 @@ def _die_and_return(service: Service) -> None:
         service.far("ip", "route", "delete", "blackhole", f"{NEAR_OTHER}/32")
         service.client.connect(DYING, PORT)
         settled(lambda: agent.get(page)[0], 200, 5, "status once it answers")
-        service.client.closeall_of()
+        service.client.close_all()
 
 
 def _multipath(service: Service) -> None:
@@ -137,7 +137,7 @@ def _multipath(service: Service) -> None:
         line = agent.wait_for("agent[23]", 5)
         bed.note(line.split(" ", 1)[1])
         expect("multipath (MPTCP)" in line, f"the log gives another reason: {line}")
-        service.client.closeall_of()
+        service.client.close_all()
 
 
 def _restore(service: Service) -> None:
@@ -148,7 +148,7 @@ def _restore(service: Service) -> None:
         equal(service.values(held), all_of(held, Values.UNTOUCHED), "values after the end")
         # What is set later would be by somebody who is gone.
         equal(str(service.client.values(service.client.connect(FOUR, PORT))), str(Values.UNTOUCHED), "values of a connection made after the end")
-        service.client.closeall_of()
+        service.client.close_all()
 
 
 def _kill(service: Service) -> None:
