@@ -25,8 +25,10 @@ public static class Errno
     public const int ENOPROTOOPT = 92;
     public const int EMSGSIZE = 90;
     public const int EOPNOTSUPP = 95;
+    public const int EAFNOSUPPORT = 97;
     public const int ENETDOWN = 100;
     public const int ENOBUFS = 105;
+    public const int ETIMEDOUT = 110;
     public const int EDQUOT = 122;
 
     /// <summary>The symbolic name where this program knows it, else <c>errno N</c>.</summary>
@@ -54,8 +56,10 @@ public static class Errno
         ENOPROTOOPT => nameof(ENOPROTOOPT),
         EMSGSIZE => nameof(EMSGSIZE),
         EOPNOTSUPP => nameof(EOPNOTSUPP),
+        EAFNOSUPPORT => nameof(EAFNOSUPPORT),
         ENETDOWN => nameof(ENETDOWN),
         ENOBUFS => nameof(ENOBUFS),
+        ETIMEDOUT => nameof(ETIMEDOUT),
         EDQUOT => nameof(EDQUOT),
         _ => $"errno {errno}",
     };

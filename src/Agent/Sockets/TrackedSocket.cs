@@ -9,15 +9,17 @@ namespace Keepalive.Agent.Sockets;
 /// <summary>A socket that a rule selects, or selected: what is known of it between two passes. Mutable; owned by the pass thread.</summary>
 internal sealed class TrackedSocket
 {
+    private SocketEndpoint _local;
+    private SocketEndpoint _remote;
     private bool _wasMatched;
 
     public required ulong Namespace { get; init; }
 
     public required ulong Cookie { get; init; }
 
-    public required SocketEndpoint Local { get; init; }
+    public required SocketEndpoint Local { get => _local; init => _local = value; }
 
-    public required SocketEndpoint Remote { get; init; }
+    public required SocketEndpoint Remote { get => _remote; init => _remote = value; }
 
     public CompiledRule? Rule { get; private set; }
 
@@ -77,6 +79,19 @@ internal sealed class TrackedSocket
 
     /// <summary>Whether it is gone from the kernel's table; queues that still hold it drop it.</summary>
     public bool Gone { get; set; }
+
+    /// <summary>Takes in between which ends it is; true where they are others than before: a socket that is disconnected (connect(2), AF_UNSPEC) keeps its
+    /// cookie. It is to be judged anew.</summary>
+    public bool Move(in SocketEndpoint local, in SocketEndpoint remote)
+    {
+        if (local == _local && remote == _remote)
+        {
+            return false;
+        }
+        (_local, _remote) = (local, remote);
+        (Unsettled, NextTry) = (true, 0);
+        return true;
+    }
 
     /// <summary>Takes in which rule of a policy selects it.</summary>
     /// <remarks>One that loses a rule was selected by what is known: only of one that never had any here, or where nothing is known any more,

@@ -12,6 +12,15 @@ internal static class LinuxNetlink
     internal const ushort NLMSG_DONE = 3;
 
     [StructLayout(LayoutKind.Sequential)]
+    internal struct sockaddr_nl
+    {
+        internal ushort nl_family;
+        internal ushort nl_pad;
+        internal uint nl_pid;
+        internal uint nl_groups;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
     internal struct nlmsghdr
     {
         internal uint nlmsg_len;

@@ -18,6 +18,7 @@ internal static unsafe partial class SysSocket
     internal const int SO_ERROR = 4;
     internal const int SO_RCVBUF = 8;
     internal const int SO_KEEPALIVE = 9;
+    internal const int SO_RCVTIMEO = 20;
     internal const int SO_ATTACH_FILTER = 26;
     internal const int SO_PROTOCOL = 38;
     internal const int SO_COOKIE = 57;
@@ -35,6 +36,13 @@ internal static unsafe partial class SysSocket
 
     internal const int MSG_TRUNC = 0x20;
     internal const int MSG_DONTWAIT = 0x40;
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct timeval
+    {
+        internal nint tv_sec;
+        internal nint tv_usec;
+    }
 
     [StructLayout(LayoutKind.Sequential)]
     internal struct iovec
@@ -70,9 +78,21 @@ internal static unsafe partial class SysSocket
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint send(SafeHandle sockfd, void* buf, nuint len, int flags);
 
-    /// <summary>recv(2): bytes received (with MSG_TRUNC the real length), 0 at end, or -1 with errno (EINTR, ENOBUFS, …).</summary>
+    /// <summary>connect(2): 0, or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]
-    internal static partial nint recv(SafeHandle sockfd, void* buf, nuint len, int flags);
+    internal static partial int connect(SafeHandle sockfd, void* addr, uint addrlen);
+
+    /// <summary>recvfrom(2): bytes received (with MSG_TRUNC the real length), 0 at end, or -1 with errno (EINTR, EAGAIN, ENOBUFS, …).</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial nint recvfrom(SafeHandle sockfd, void* buf, nuint len, int flags, void* src_addr, uint* addrlen);
+
+    /// <summary>getsockname(2): 0, or -1 with errno (EBADF, ENOTSOCK, …).</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int getsockname(int sockfd, void* addr, uint* addrlen);
+
+    /// <summary>getpeername(2): 0, or -1 with errno (ENOTCONN, …).</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int getpeername(int sockfd, void* addr, uint* addrlen);
 
     /// <summary>getsockopt(2): 0, or -1 with errno (EBADF, ENOTSOCK, ENOPROTOOPT, …).</summary>
     [LibraryImport("libc", SetLastError = true)]

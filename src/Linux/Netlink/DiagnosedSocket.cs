@@ -89,6 +89,31 @@ public readonly ref struct DiagnosedSocket
         }
     }
 
+    /// <summary>What names a socket in a request for it alone.</summary>
+    internal static LinuxInetDiag.inet_diag_sockid Identify(ulong cookie, in SocketEndpoint local, in SocketEndpoint remote)
+    {
+        LinuxInetDiag.inet_diag_sockid id = default;
+        id.idiag_sport = BinaryPrimitives.ReverseEndianness(local.Port);
+        id.idiag_dport = BinaryPrimitives.ReverseEndianness(remote.Port);
+        Write(local, ref id.idiag_src);
+        Write(remote, ref id.idiag_dst);
+        id.idiag_cookie[0] = (uint)cookie;
+        id.idiag_cookie[1] = (uint)(cookie >> 32);
+        return id;
+
+        static void Write(in SocketEndpoint endpoint, ref LinuxInetDiag.be32x4 address)
+        {
+            if (endpoint.IsIPv4)
+            {
+                address[0] = BinaryPrimitives.ReverseEndianness((uint)endpoint.Address);
+            }
+            else
+            {
+                BinaryPrimitives.WriteUInt128BigEndian(MemoryMarshal.AsBytes((Span<uint>)address), endpoint.Address);
+            }
+        }
+    }
+
     private bool TryGetInfo(out LinuxInetDiag.tcp_info info)
     {
         if (TryGetAttribute(LinuxInetDiag.INET_DIAG_INFO, out var value) && value.Length >= Unsafe.SizeOf<LinuxInetDiag.tcp_info>())

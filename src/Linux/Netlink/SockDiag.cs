@@ -14,6 +14,8 @@ public interface ISockDiagVisitor
 
 /// <summary>A sock_diag(7) socket: enumerates the TCP sockets of the namespace it was opened in, and keeps that namespace alive.</summary>
 /// <remarks>
+/// Whoever has CAP_NET_ADMIN over the namespace may send to any netlink socket there. So it is connected to the kernel (netlink(7)), which lets nobody
+/// else in, each message's sender is looked at, and sequence numbers begin anywhere.
 /// It asks in the older form (TCPDIAG_GETSOCK), the one whose dump takes both address families in a single walk of the kernel's hash table;
 /// the walk covers the whole machine's table for each namespace, and two of them would cost twice as much.
 /// </remarks>
@@ -22,21 +24,20 @@ public sealed class SockDiag : IDisposable
     // The kernel fills at most 32 KiB of a dump at a time, and only if the reader's buffer has shown itself that large.
     private const int BufferSize = 32 * 1024;
 
+    /// <summary>The kernel answers at once; a part of a dump of a table of millions takes some milliseconds.</summary>
+    private const int AnswerSeconds = 10;
+
     [ThreadStatic]
     private static byte[]? s_buffer;
 
     private readonly FileDescriptor _socket;
-    private uint _sequence;
+    private uint _sequence = (uint)Random.Shared.Next();
 
     private SockDiag(FileDescriptor socket) => _socket = socket;
 
     /// <summary>Opens one in the calling thread's namespace.</summary>
     /// <exception cref="LinuxException">EPROTONOSUPPORT when the kernel has no sock_diag, EMFILE, …</exception>
-    public static SockDiag Open()
-    {
-        var fd = SysSocket.socket(SysSocket.AF_NETLINK, SysSocket.SOCK_RAW | SysSocket.SOCK_CLOEXEC, LinuxNetlink.NETLINK_SOCK_DIAG);
-        return fd < 0 ? throw LinuxException.Last("socket(AF_NETLINK, NETLINK_SOCK_DIAG)") : new SockDiag(new FileDescriptor(fd));
-    }
+    public static SockDiag Open() => new(KernelSocket.Open(LinuxNetlink.NETLINK_SOCK_DIAG, AnswerSeconds));
 
     /// <summary>The cookie of the namespace it is in (SO_NETNS_COOKIE); 0 before Linux 5.14, which has none.</summary>
     internal unsafe ulong NamespaceCookie()
@@ -58,44 +59,59 @@ public sealed class SockDiag : IDisposable
     /// <param name="details">Whether the idle clock is wanted too (struct tcp_info; each socket is locked for it).</param>
     /// <param name="visitor">Called for each; sockets may come and go while it runs.</param>
     /// <exception cref="LinuxException">The kernel refused the dump or ran out of memory in it.</exception>
-    public unsafe void Dump<TVisitor>(TcpStates states, bool details, ref TVisitor visitor)
+    public void Dump<TVisitor>(TcpStates states, bool details, ref TVisitor visitor)
         where TVisitor : ISockDiagVisitor, allows ref struct
     {
-        Request(states, details);
-        var buffer = s_buffer ??= GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
-        var header = Unsafe.SizeOf<LinuxNetlink.nlmsghdr>();
+        DumpRequest request = default;
+        request.Header.nlmsg_flags = LinuxNetlink.NLM_F_REQUEST | LinuxNetlink.NLM_F_DUMP;
+        request.Body.idiag_states = (uint)states;
+        request.Body.idiag_ext = details ? (byte)(1 << (LinuxInetDiag.INET_DIAG_INFO - 1)) : (byte)0;
+        Send(ref request);
         while (true)
         {
-            var rest = (ReadOnlySpan<byte>)buffer.AsSpan(0, Receive(buffer));
-            while (rest.Length >= header)
+            var rest = KernelSocket.Receive(_socket, Buffer);
+            while (TryNext(ref rest, out var type, out var payload))
             {
-                var message = MemoryMarshal.Read<LinuxNetlink.nlmsghdr>(rest);
-                if (message.nlmsg_len < header || message.nlmsg_len > rest.Length)
+                if (IsEnd(type, payload, out var error))
                 {
-                    throw new LinuxException("sock_diag: malformed message", Errno.EINVAL);
+                    if (error != 0)
+                    {
+                        throw new LinuxException("sock_diag dump", error);
+                    }
+                    return;
                 }
-                var payload = rest[header..(int)message.nlmsg_len];
-                rest = rest[Math.Min(rest.Length, (int)((message.nlmsg_len + 3) & ~3u))..];
-                if (message.nlmsg_seq != _sequence)
+                if (IsSocket(type, payload))
                 {
-                    continue;   // the rest of an earlier dump that was given up
+                    visitor.Visit(new DiagnosedSocket(payload));
                 }
-                switch (message.nlmsg_type)
+            }
+        }
+    }
+
+    /// <summary>Whether the namespace has that socket between those two ends, in any state but that of a listener.</summary>
+    /// <exception cref="LinuxException">The kernel refused or did not answer.</exception>
+    public bool Has(ulong cookie, in SocketEndpoint local, in SocketEndpoint remote)
+    {
+        DumpRequest request = default;
+        request.Header.nlmsg_flags = LinuxNetlink.NLM_F_REQUEST;
+        request.Body.idiag_states = uint.MaxValue;
+        // A socket of AF_INET6 with mapped addresses is found as one of AF_INET.
+        request.Body.idiag_family = local.IsIPv4 ? (byte)SysSocket.AF_INET : (byte)SysSocket.AF_INET6;
+        request.Body.id = DiagnosedSocket.Identify(cookie, in local, in remote);
+        Send(ref request);
+        while (true)
+        {
+            var rest = KernelSocket.Receive(_socket, Buffer);
+            while (TryNext(ref rest, out var type, out var payload))
+            {
+                if (IsSocket(type, payload))
                 {
-                    case LinuxNetlink.NLMSG_DONE or LinuxNetlink.NLMSG_ERROR:
-                        // Both carry an error number first, negative, or 0.
-                        var error = payload.Length >= sizeof(int) ? MemoryMarshal.Read<int>(payload) : 0;
-                        if (error < 0)
-                        {
-                            throw new LinuxException("sock_diag dump", -error);
-                        }
-                        return;
-                    case LinuxInetDiag.TCPDIAG_GETSOCK:
-                        if (payload.Length >= Unsafe.SizeOf<LinuxInetDiag.inet_diag_msg>())
-                        {
-                            visitor.Visit(new DiagnosedSocket(payload));
-                        }
-                        break;
+                    var found = new DiagnosedSocket(payload);
+                    return found.Cookie == cookie && found.Local == local && found.Remote == remote;
+                }
+                if (IsEnd(type, payload, out _))
+                {
+                    return false;
                 }
             }
         }
@@ -103,43 +119,48 @@ public sealed class SockDiag : IDisposable
 
     public void Dispose() => _socket.Dispose();
 
-    private unsafe void Request(TcpStates states, bool details)
+    private static byte[] Buffer => s_buffer ??= GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
+
+    private static bool IsSocket(ushort type, ReadOnlySpan<byte> payload) =>
+        type == LinuxInetDiag.TCPDIAG_GETSOCK && payload.Length >= Unsafe.SizeOf<LinuxInetDiag.inet_diag_msg>();
+
+    /// <summary>Whether a message is the last one; both kinds carry an error number first, negative, or 0.</summary>
+    private static bool IsEnd(ushort type, ReadOnlySpan<byte> payload, out int error)
     {
-        DumpRequest request = default;
-        request.Header.nlmsg_len = (uint)sizeof(DumpRequest);
-        request.Header.nlmsg_type = LinuxInetDiag.TCPDIAG_GETSOCK;
-        request.Header.nlmsg_flags = LinuxNetlink.NLM_F_REQUEST | LinuxNetlink.NLM_F_DUMP;
-        request.Header.nlmsg_seq = ++_sequence;
-        request.Body.idiag_states = (uint)states;
-        request.Body.idiag_ext = details ? (byte)(1 << (LinuxInetDiag.INET_DIAG_INFO - 1)) : (byte)0;
-        nint n;
-        do
-        {
-            n = SysSocket.send(_socket, &request, (nuint)sizeof(DumpRequest), 0);
-        }
-        while (n < 0 && Marshal.GetLastPInvokeError() == Errno.EINTR);
-        if (n < 0)
-        {
-            throw LinuxException.Last("send(sock_diag)");
-        }
+        error = payload.Length >= sizeof(int) ? Math.Max(0, -MemoryMarshal.Read<int>(payload)) : 0;
+        return type is LinuxNetlink.NLMSG_DONE or LinuxNetlink.NLMSG_ERROR;
     }
 
-    private unsafe int Receive(byte[] buffer)
+    /// <summary>The next message that answers the last request; others are the rest of an earlier one that was given up.</summary>
+    private bool TryNext(scoped ref ReadOnlySpan<byte> rest, out ushort type, out ReadOnlySpan<byte> payload)
     {
-        fixed (byte* p = buffer)
+        var header = Unsafe.SizeOf<LinuxNetlink.nlmsghdr>();
+        while (rest.Length >= header)
         {
-            nint n;
-            do
+            var message = MemoryMarshal.Read<LinuxNetlink.nlmsghdr>(rest);
+            if (message.nlmsg_len < header || message.nlmsg_len > rest.Length)
             {
-                n = SysSocket.recv(_socket, p, (nuint)buffer.Length, SysSocket.MSG_TRUNC);
+                throw new LinuxException("sock_diag: malformed message", Errno.EINVAL);
             }
-            while (n < 0 && Marshal.GetLastPInvokeError() == Errno.EINTR);
-            if (n < 0)
+            type = message.nlmsg_type;
+            payload = rest[header..(int)message.nlmsg_len];
+            rest = rest[Math.Min(rest.Length, (int)((message.nlmsg_len + 3) & ~3u))..];
+            if (message.nlmsg_seq == _sequence)
             {
-                throw LinuxException.Last("recv(sock_diag)");
+                return true;
             }
-            return n <= buffer.Length && n > 0 ? (int)n : throw new LinuxException("recv(sock_diag): truncated", Errno.ENOBUFS);
         }
+        type = 0;
+        payload = default;
+        return false;
+    }
+
+    private unsafe void Send(ref DumpRequest request)
+    {
+        request.Header.nlmsg_len = (uint)sizeof(DumpRequest);
+        request.Header.nlmsg_type = LinuxInetDiag.TCPDIAG_GETSOCK;
+        request.Header.nlmsg_seq = ++_sequence;
+        KernelSocket.Send(_socket, MemoryMarshal.AsBytes(new ReadOnlySpan<DumpRequest>(in request)));
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Keepalive.Linux.Interop;
 using Keepalive.Linux.Namespaces;
@@ -34,6 +35,15 @@ public readonly ref struct DuplicatedSocket
         expected.Cookie != 0 && TryGetNamespaceCookie() is var cookie and not 0
             ? cookie == expected.Cookie
             : TryGetNamespaceInode() is var inode and not 0 && inode == expected.Inode;
+
+    /// <summary>The ends as the application would be told them (getsockname(2), getpeername(2)). A program of a cgroup may name another peer than the
+    /// packets have (BPF_CGROUP_INET4_GETPEERNAME). ENOTCONN before the handshake has ended and once the connection has.</summary>
+    public int TryGetEndpoints(out SocketEndpoint local, out SocketEndpoint remote)
+    {
+        remote = default;
+        var errno = TryGetName(peer: false, out local);
+        return errno != 0 ? errno : TryGetName(peer: true, out remote);
+    }
 
     /// <summary>SO_PROTOCOL: 6 is TCP, 262 is MPTCP, whose options live on its subflows.</summary>
     public int TryGetProtocol(out int protocol) => TryGet(SysSocket.SOL_SOCKET, SysSocket.SO_PROTOCOL, out protocol);
@@ -79,6 +89,33 @@ public readonly ref struct DuplicatedSocket
 
     /// <summary>TCP_KEEPCNT.</summary>
     public int TrySetProbes(int count) => TrySet(SysSocket.IPPROTO_TCP, SysSocket.TCP_KEEPCNT, count);
+
+    private unsafe int TryGetName(bool peer, out SocketEndpoint name)
+    {
+        // struct sockaddr_in6; sockaddr_in is shorter.
+        Span<byte> address = stackalloc byte[28];
+        var length = (uint)address.Length;
+        name = default;
+        fixed (byte* p = address)
+        {
+            if ((peer ? SysSocket.getpeername(_fd, p, &length) : SysSocket.getsockname(_fd, p, &length)) != 0)
+            {
+                return Marshal.GetLastPInvokeError();
+            }
+        }
+        var port = BinaryPrimitives.ReadUInt16BigEndian(address[2..]);
+        switch (MemoryMarshal.Read<ushort>(address))
+        {
+            case SysSocket.AF_INET:
+                name = SocketEndpoint.FromIPv4(BinaryPrimitives.ReadUInt32BigEndian(address[4..]), port);
+                return 0;
+            case SysSocket.AF_INET6:
+                name = new SocketEndpoint(BinaryPrimitives.ReadUInt128BigEndian(address[8..]), port);
+                return 0;
+            default:
+                return Errno.EAFNOSUPPORT;
+        }
+    }
 
     private unsafe ulong TryGetNamespaceCookie()
     {

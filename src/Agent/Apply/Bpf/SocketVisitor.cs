@@ -65,7 +65,7 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
                 return;
             }
         }
-        else if (_compares)
+        else if (socket.Move(seen.tuple.Local, seen.tuple.Remote) || _compares)
         {
             Compare(socket);
         }

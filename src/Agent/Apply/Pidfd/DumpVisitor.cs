@@ -43,7 +43,7 @@ internal ref struct DumpVisitor(
                 return;
             }
         }
-        else if (Compares)
+        else if (socket.Move(seen.Local, seen.Remote) || Compares)
         {
             Compare(socket);
         }

@@ -20,7 +20,8 @@ internal interface IReachedSocket
 /// wanted socket: in a process of 18,000 known descriptors, a new one costs a few tries and no directory listing. What is known of a number
 /// (no socket, another socket, a tracked one) goes stale when it is closed and used again; only if a socket was not found are those numbers tried too.
 /// A descriptor counts only if its socket is in the namespace that the wanted one was seen in: what was judged there must not be applied to a socket
-/// of another, and a socket's cookie alone does not tell (before Linux 5.7 each namespace has its own sequence).
+/// of another, and a socket's cookie alone does not tell (before Linux 5.7 each namespace has its own sequence). And it must still be between the two ends
+/// that were judged: a socket keeps its cookie when it is connected to somebody else (connect(2), AF_UNSPEC).
 /// </remarks>
 internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, NamespaceInventory namespaces)
 {
@@ -149,7 +150,7 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
                 {
                     kinds[number] = DescriptorKind.NoSocket;
                 }
-                else if (wanted.TryGetValue(cookie, out var socket) && IsInItsNamespace(in descriptor, socket))
+                else if (wanted.TryGetValue(cookie, out var socket) && IsAsJudged(in descriptor, socket))
                 {
                     wanted.Remove(cookie);
                     kinds[number] = DescriptorKind.Tracked;
@@ -167,8 +168,27 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
         return found;
     }
 
-    private bool IsInItsNamespace(in DuplicatedSocket descriptor, TrackedSocket socket) =>
-        namespaces.Find(socket.Namespace) is { } watched && descriptor.IsIn(watched.Handle.Identity);
+    private bool IsAsJudged(in DuplicatedSocket descriptor, TrackedSocket socket)
+    {
+        if (namespaces.Find(socket.Namespace) is not { } watched || !descriptor.IsIn(watched.Handle.Identity))
+        {
+            return false;
+        }
+        var errno = descriptor.TryGetEndpoints(out var local, out var remote);
+        if (local == socket.Local && (socket.State == TcpState.Listen || (errno == 0 && remote == socket.Remote)))
+        {
+            return true;
+        }
+        try
+        {
+            // During the handshake it has no peer yet, and a program of its cgroup may name another one: the kernel's own table decides.
+            return watched.Handle.Diag.Has(socket.Cookie, socket.Local, socket.Remote);
+        }
+        catch (LinuxException)
+        {
+            return false;
+        }
+    }
 
     private bool TryReach<THandler>(ProcessDescriptor process, int number, TrackedSocket socket, ref THandler handler)
         where THandler : struct, IReachedSocket
@@ -179,7 +199,7 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
         }
         using (descriptor)
         {
-            if (descriptor.TryGetCookie(out var cookie) != 0 || cookie != socket.Cookie || !IsInItsNamespace(in descriptor, socket))
+            if (descriptor.TryGetCookie(out var cookie) != 0 || cookie != socket.Cookie || !IsAsJudged(in descriptor, socket))
             {
                 return false;
             }
