@@ -12,6 +12,7 @@ public static class Errno
     public const int EAGAIN = 11;
     public const int ENOMEM = 12;
     public const int EACCES = 13;
+    public const int ENODEV = 19;
     public const int ENOTDIR = 20;
     public const int EISDIR = 21;
     public const int EINVAL = 22;
@@ -43,6 +44,7 @@ public static class Errno
         EAGAIN => nameof(EAGAIN),
         ENOMEM => nameof(ENOMEM),
         EACCES => nameof(EACCES),
+        ENODEV => nameof(ENODEV),
         ENOTDIR => nameof(ENOTDIR),
         EISDIR => nameof(EISDIR),
         EINVAL => nameof(EINVAL),

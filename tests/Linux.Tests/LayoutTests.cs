@@ -15,8 +15,8 @@ public sealed class LayoutTests
     public static TheoryData<string, string, string> Imports => new()
     {
         {
-            nameof(SysSocket), "sys/socket.h sys/uio.h netinet/in.h netinet/tcp.h",
-            "iovec=struct iovec msghdr=struct msghdr mmsghdr=struct mmsghdr"
+            nameof(SysSocket), "sys/socket.h sys/uio.h sys/time.h netinet/in.h netinet/tcp.h",
+            "timeval=struct timeval iovec=struct iovec msghdr=struct msghdr mmsghdr=struct mmsghdr"
         },
         { nameof(SysMman), "sys/mman.h", "" },
         { nameof(NetIf), "net/if.h", "ifreq=struct ifreq" },
@@ -36,7 +36,7 @@ public sealed class LayoutTests
         { nameof(SysResource), "sys/resource.h", "rlimit_t=struct rlimit" },
         { nameof(SysVfs), "sys/vfs.h linux/magic.h", "statfs_t=struct statfs" },
         { nameof(LinuxCapability), "linux/capability.h", "cap_user_header=struct __user_cap_header_struct cap_user_data=struct __user_cap_data_struct" },
-        { nameof(LinuxNetlink), "sys/socket.h linux/netlink.h", "nlmsghdr=struct nlmsghdr nlattr=struct nlattr" },
+        { nameof(LinuxNetlink), "sys/socket.h linux/netlink.h", "sockaddr_nl=struct sockaddr_nl nlmsghdr=struct nlmsghdr nlattr=struct nlattr" },
         {
             nameof(LinuxInetDiag), "linux/inet_diag.h linux/tcp.h",
             "inet_diag_sockid=struct inet_diag_sockid inet_diag_req=struct inet_diag_req inet_diag_msg=struct inet_diag_msg tcp_info=struct tcp_info*"
@@ -49,10 +49,7 @@ public sealed class LayoutTests
         { nameof(LinuxFilter), "linux/filter.h linux/if_packet.h", "sock_filter=struct sock_filter sock_fprog=struct sock_fprog" },
         { nameof(SysPoll), "poll.h", "pollfd=struct pollfd" },
         { nameof(SysEpoll), "sys/epoll.h", "" },
-        {
-            nameof(IfAddrs), "sys/socket.h netinet/in.h net/if.h ifaddrs.h",
-            "ifaddrs=struct ifaddrs sockaddr_in=struct sockaddr_in sockaddr_in6=struct sockaddr_in6"
-        },
+        { nameof(LinuxRtnetlink), "linux/rtnetlink.h", "rtmsg=struct rtmsg rtnexthop=struct rtnexthop" },
         { nameof(Time), "time.h", "timespec=struct timespec" },
         { nameof(Stdio), "stdio.h", "" },
         { nameof(Malloc), "malloc.h", "" },

@@ -37,12 +37,12 @@ internal sealed class LiveCapture : IPacketSource
         }
         catch (LinuxException)
         {
-            capture.Dispose();   // as one that has gone
+            capture.Abandon();   // as one that has gone
         }
     }
 
-    /// <summary>Closes an interface.</summary>
-    public void Remove(InterfaceCapture capture)
+    /// <summary>Lets go of an interface, which is the caller's again.</summary>
+    public void Detach(InterfaceCapture capture)
     {
         if (_captures.Remove(capture))
         {
@@ -50,7 +50,6 @@ internal sealed class LiveCapture : IPacketSource
             _poll.Remove(capture);
             _ready.Clear();
             (_next, _taken) = (0, 0);
-            capture.Dispose();
         }
     }
 
@@ -83,7 +82,8 @@ internal sealed class LiveCapture : IPacketSource
             }
             catch (PcapException e)
             {
-                Remove(capture);
+                Detach(capture);
+                capture.Abandon();
                 throw new InterfaceGoneException(e.Message);
             }
         }

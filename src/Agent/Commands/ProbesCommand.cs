@@ -136,16 +136,26 @@ internal static class ProbesCommand
             Console.Error.WriteLine($"keepalive-agent: {missing}");
             return ExitCodes.NotPermitted;
         }
-        using var live = new LiveCapture();
+        PcapCapture capture;
         try
         {
-            live.Add(InterfaceCapture.Open(name, CaptureFilter.Everything, ownOnly: false), scope: 0);
+            capture = PcapCapture.Open(name, CaptureFilter.Everything);
         }
         catch (PcapException e)
         {
             Console.Error.WriteLine($"keepalive-agent: --interface {e.Message}");
             return e.IsPermission ? ExitCodes.NotPermitted : e.IsInterface ? ExitCodes.Usage : ExitCodes.Failed;
         }
+        using var live = new LiveCapture();
+        using (capture)
+        {
+            live.Add(capture, scope: 0);
+            return Live(live, name, report, output, stop);
+        }
+    }
+
+    private static int Live(LiveCapture live, string name, ProbeReport report, StandardOutputStream output, CancellationToken stop)
+    {
         Console.Error.WriteLine($"keepalive-agent: capturing on {name}; Ctrl-C ends it");
         var scan = new ProbeScan(report);
         var problem = Follow(live, scan, report, output, stop);

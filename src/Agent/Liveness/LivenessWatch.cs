@@ -11,6 +11,9 @@ namespace Keepalive.Agent.Liveness;
 /// <summary>What the service's loop has to do with liveness: whom passes report to, where to capture after each, and what to publish.</summary>
 internal sealed class LivenessWatch : IDisposable
 {
+    /// <summary>How long the first changes wait for interfaces to be opened.</summary>
+    private static readonly TimeSpan LongestOpening = TimeSpan.FromSeconds(1);
+
     private readonly CaptureKeeper? _keeper;
     private readonly MetricCatalogue _metrics;
     private readonly Lock _publishing = new();
@@ -51,23 +54,23 @@ internal sealed class LivenessWatch : IDisposable
         if (_keeper is not null)
         {
             datapath.Pass(policy, new PassScope { Full = true, DryRun = true, Stop = stop }, Monitor);
-            Follow(policy);
+            Follow(policy)?.Wait(LongestOpening, CancellationToken.None);
         }
     }
 
-    /// <summary>Captures where there are connections now.</summary>
-    public void Follow(PolicySnapshot policy)
+    /// <summary>Captures where there are connections now; null without capture, else set once it does.</summary>
+    public ManualResetEventSlim? Follow(PolicySnapshot policy)
     {
         if (_keeper is null)
         {
-            return;
+            return null;
         }
         if (!ReferenceEquals(_filteredFor, policy))
         {
             _filter = CaptureFilter.For(policy.Policy);
             _filteredFor = policy;
         }
-        _keeper.Update(Monitor.Demands(), _filter, Doubtful);
+        return _keeper.Update(new CaptureOpener.Order(Monitor.Demands(), _filter, Doubtful));
     }
 
     /// <summary>Counts what happened since the last time, and returns the series of endpoints. Any thread may ask.</summary>

@@ -102,11 +102,11 @@ internal static class FeatureProbes
         }
         try
         {
-            // The one interface that every namespace has; where it is down libpcap says so, after the kernel has agreed.
-            InterfaceCapture.Open("lo", "tcp", ownOnly: true).Dispose();
+            // The one interface that every namespace has.
+            RingCapture.Open(RouteLookup.Loopback, SocketFilter.Compile("tcp")).Dispose();
             return new Feature(name, ForCapture, Answer.Yes, null, null);
         }
-        catch (PcapException e)
+        catch (Exception e) when (e is PcapException or LinuxException)
         {
             return new Feature(name, ForCapture, Answer.Inconclusive, null, e.Message);
         }

@@ -17,6 +17,7 @@ internal static class LinuxFilter
     internal const int SKF_AD_OFF = -0x1000;
     internal const int SKF_AD_PKTTYPE = 4;
     internal const int PACKET_OTHERHOST = 3;
+    internal const int PACKET_OUTGOING = 4;
 
     [StructLayout(LayoutKind.Sequential)]
     internal struct sock_filter

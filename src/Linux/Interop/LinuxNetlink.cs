@@ -5,6 +5,7 @@ namespace Keepalive.Linux.Interop;
 /// <summary>linux/netlink.h: constants and layouts.</summary>
 internal static class LinuxNetlink
 {
+    internal const int NETLINK_ROUTE = 0;
     internal const int NETLINK_SOCK_DIAG = 4;
     internal const ushort NLM_F_REQUEST = 1;
     internal const ushort NLM_F_DUMP = 0x300;

@@ -53,6 +53,10 @@ internal static unsafe partial class Pcap
     [LibraryImport(NativeLibraries.Pcap)]
     internal static partial nint pcap_create(byte* source, byte* errbuf);
 
+    /// <summary>pcap_open_dead(3pcap): a handle to compile filters with; libpcap ends the program where it has no memory for it.</summary>
+    [LibraryImport(NativeLibraries.Pcap)]
+    internal static partial nint pcap_open_dead(int linktype, int snaplen);
+
     /// <summary>pcap_close(3pcap).</summary>
     [LibraryImport(NativeLibraries.Pcap)]
     internal static partial void pcap_close(nint p);

@@ -1,0 +1,73 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using Keepalive.Linux.Interop;
+using Keepalive.Linux.Packets;
+using Microsoft.Win32.SafeHandles;
+
+namespace Keepalive.Linux.Capture;
+
+/// <summary>What the kernel is to let pass, compiled once for any number of interfaces.</summary>
+public sealed unsafe class SocketFilter
+{
+    private readonly LinuxFilter.sock_filter[] _instructions;
+
+    private SocketFilter(LinuxFilter.sock_filter[] instructions) => _instructions = instructions;
+
+    /// <summary>Compiles a filter in the language of pcap-filter(7), for packets that begin with their IP header.</summary>
+    /// <exception cref="PcapException">It is not understood.</exception>
+    /// <exception cref="DllNotFoundException">libpcap is not installed.</exception>
+    public static SocketFilter Compile(string filter)
+    {
+        NativeLibraries.Register();
+        using var handle = new Handle(Pcap.pcap_open_dead((int)LinkType.RawDlt, InterfaceCapture.SnapLength));
+        Pcap.bpf_program program;
+        fixed (byte* text = Encoding.UTF8.GetBytes(filter + '\0'))
+        {
+            if (handle.IsInvalid || Pcap.pcap_compile(handle, &program, text, 1, Pcap.PCAP_NETMASK_UNKNOWN) != 0)
+            {
+                throw new PcapException($"filter: {Marshal.PtrToStringUTF8((nint)Pcap.pcap_geterr(handle))}", Pcap.PCAP_ERROR);
+            }
+        }
+        var instructions = new ReadOnlySpan<LinuxFilter.sock_filter>((void*)program.bf_insns, (int)program.bf_len).ToArray();
+        Pcap.pcap_freecode(&program);
+        return new SocketFilter(instructions);
+    }
+
+    /// <summary>Attaches it to a packet socket.</summary>
+    /// <param name="socket">The socket.</param>
+    /// <param name="except">Kinds of packets (PACKET_OTHERHOST, PACKET_OUTGOING) not to let pass, for which the language has no word.</param>
+    /// <returns>0, or an errno: EINVAL when it is too long for the kernel.</returns>
+    internal int Attach(SafeHandle socket, params ReadOnlySpan<int> except)
+    {
+        var whole = new List<LinuxFilter.sock_filter>
+        {
+            new() { code = LinuxFilter.BPF_LD | LinuxFilter.BPF_B | LinuxFilter.BPF_ABS, k = unchecked((uint)(LinuxFilter.SKF_AD_OFF + LinuxFilter.SKF_AD_PKTTYPE)) },
+        };
+        foreach (var kind in except)
+        {
+            whole.Add(new() { code = LinuxFilter.BPF_JMP | LinuxFilter.BPF_JEQ | LinuxFilter.BPF_K, jf = 1, k = (uint)kind });
+            whole.Add(new() { code = LinuxFilter.BPF_RET | LinuxFilter.BPF_K });
+        }
+        // Jumps are relative.
+        whole.AddRange(_instructions);
+        fixed (LinuxFilter.sock_filter* instructions = CollectionsMarshal.AsSpan(whole))
+        {
+            var program = new LinuxFilter.sock_fprog { len = (ushort)whole.Count, filter = (nint)instructions };
+            return SysSocket.setsockopt(socket, SysSocket.SOL_SOCKET, SysSocket.SO_ATTACH_FILTER, &program, (uint)sizeof(LinuxFilter.sock_fprog)) == 0
+                ? 0
+                : Marshal.GetLastPInvokeError();
+        }
+    }
+
+    private sealed class Handle : SafeHandleZeroOrMinusOneIsInvalid
+    {
+        public Handle(nint value)
+            : base(ownsHandle: true) => SetHandle(value);
+
+        protected override bool ReleaseHandle()
+        {
+            Pcap.pcap_close(handle);
+            return true;
+        }
+    }
+}
