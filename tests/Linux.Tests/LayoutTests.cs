@@ -31,6 +31,7 @@ public sealed class LayoutTests
         },
         { nameof(Unistd), "unistd.h fcntl.h sys/file.h", "" },
         { nameof(Sched), "sched.h", "" },
+        { nameof(LinuxKcmp), "linux/kcmp.h", "" },
         { nameof(SysPidfd), "sys/syscall.h unistd.h", "" },
         { nameof(SysStat), "sys/stat.h fcntl.h", "statx_t=struct statx statx_timestamp_t=struct statx_timestamp" },
         { nameof(SysResource), "sys/resource.h", "rlimit_t=struct rlimit" },

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Keepalive.Linux;
 using Keepalive.Linux.Namespaces;
 using Keepalive.Linux.Processes;
@@ -10,12 +11,21 @@ namespace Keepalive.Agent.Apply;
 /// <param name="exempts">Which are left alone; null is none.</param>
 internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<string> only, NamespaceExemption? exempts = null) : IDisposable
 {
+    /// <summary>Namespaces that are held of one that is <see cref="Accountable"/>: a pod has one, and each takes some descriptors and a look in every pass.</summary>
+    public const int MostOfOne = 256;
+
     private readonly Dictionary<ulong, WatchedNamespace> _watched = [];
+    private readonly Dictionary<string, int> _held = [];
+    private readonly Dictionary<ulong, string> _leftOut = [];
 
     public IReadOnlyCollection<WatchedNamespace> Watched => _watched.Values;
 
     /// <summary>Namespaces that could not be entered in the last update, with the error of each.</summary>
     public Dictionary<ulong, LinuxException> Failures { get; } = [];
+
+    /// <summary>Who has more namespaces than are looked into, in words; null where nobody has.</summary>
+    public string? Excess => _leftOut.Count == 0 ? null
+        : string.Join(", ", _leftOut.Values.Distinct().Order(StringComparer.Ordinal).Take(5)) + $": more than {MostOfOne} network namespaces; the others are not looked into";
 
     public WatchedNamespace? Find(ulong inode) => _watched.GetValueOrDefault(inode);
 
@@ -29,15 +39,24 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
             if (!wanted.ContainsKey(inode))
             {
                 _watched.Remove(inode);
+                Hold(watched.Account, -1);
                 gone(watched);
                 watched.Dispose();
             }
         }
+        foreach (var inode in _leftOut.Keys)
+        {
+            if (!wanted.ContainsKey(inode))
+            {
+                _leftOut.Remove(inode);
+            }
+        }
         foreach (var (inode, paths) in wanted)
         {
-            if (!_watched.ContainsKey(inode) && TryOpen(inode, paths) is { } handle)
+            if (!_watched.ContainsKey(inode) && HasRoom(inode, out var account) && TryOpen(inode, paths) is { } handle)
             {
-                _watched.Add(inode, new WatchedNamespace(inode, handle));
+                _watched.Add(inode, new WatchedNamespace(inode, handle, account));
+                Hold(account, 1);
             }
         }
         if (exempts is not null)
@@ -56,6 +75,32 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
             watched.Dispose();
         }
         _watched.Clear();
+    }
+
+    /// <summary>Whether another namespace of those who live in one may be held.</summary>
+    private bool HasRoom(ulong inode, out string? account)
+    {
+        if (_leftOut.TryGetValue(inode, out account) && _held.GetValueOrDefault(account) >= MostOfOne)
+        {
+            return false;
+        }
+        account = processes.In(inode).FirstOrDefault() is { } process ? Accountable.Of(process.Pid) : null;
+        // What the user has named, and what is the node's own, is not rationed.
+        if (account is null || only.Count > 0 || _held.GetValueOrDefault(account) < MostOfOne)
+        {
+            _leftOut.Remove(inode);
+            return true;
+        }
+        _leftOut[inode] = account;
+        return false;
+    }
+
+    private void Hold(string? account, int more)
+    {
+        if (account is not null)
+        {
+            CollectionsMarshal.GetValueRefOrAddDefault(_held, account, out _) += more;
+        }
     }
 
     private Dictionary<ulong, IEnumerable<string>> Inhabited()

@@ -4,8 +4,17 @@ using Keepalive.Linux.Namespaces;
 namespace Keepalive.Agent.Apply;
 
 /// <summary>A namespace that is held open, and the sockets tracked in it.</summary>
-internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle) : IDisposable
+/// <param name="inode">Its inode number.</param>
+/// <param name="handle">What is held open of it.</param>
+/// <param name="account">Who has to answer for what it costs; null is the node itself.</param>
+internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, string? account = null) : IDisposable
 {
+    /// <summary>Who has to answer for what it costs, as <see cref="Accountable"/> names it; null is the node itself.</summary>
+    public string? Account { get; } = account;
+
+    /// <summary>The process and the descriptor that the last search of owners stopped at, as its time was up.</summary>
+    public (int Pid, int Descriptor)? SearchStoppedAt { get; set; }
+
     public ulong Inode { get; } = inode;
 
     public NamespaceSockets Handle { get; } = handle;

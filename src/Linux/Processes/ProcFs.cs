@@ -54,6 +54,38 @@ public static class ProcFs
         return at >= 0 && Utf8Parser.TryParse(text[(at + 8)..].TrimStart("\t "u8), out int size, out _) ? size : 0;
     }
 
+    /// <summary>The real user id of a process in this process's user namespace, which the owner of its files in /proc is only as long as it lets itself be
+    /// dumped (prctl(2), PR_SET_DUMPABLE); null when it has gone.</summary>
+    public static uint? RealUserId(int pid)
+    {
+        Span<byte> buffer = stackalloc byte[4096];
+        var text = Read($"/proc/{pid}/status", buffer);
+        var at = text.IndexOf("\nUid:"u8);
+        return at >= 0 && Utf8Parser.TryParse(text[(at + 5)..].TrimStart("\t "u8), out uint uid, out _) ? uid : null;
+    }
+
+    /// <summary>Appends the numbers of a process's open descriptors, in order: what that costs grows with those that are open, and hardly with the size of the
+    /// table.</summary>
+    public static void ListDescriptors(int pid, List<int> into)
+    {
+        into.Clear();
+        try
+        {
+            into.AddRange(new FileSystemEnumerable<int>($"/proc/{pid}/fd", static (ref FileSystemEntry e) => int.Parse(e.FileName), Plain)
+            {
+                ShouldIncludePredicate = static (ref FileSystemEntry e) => int.TryParse(e.FileName, out _),
+            });
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It has gone.
+        }
+        into.Sort();
+    }
+
+    /// <summary>Whether two processes have one descriptor table between them (kcmp(2), KCMP_FILES); false where that cannot be told.</summary>
+    public static bool ShareDescriptors(int one, int other) => LinuxKcmp.kcmp(one, other, LinuxKcmp.KCMP_FILES, 0, 0) == 0;
+
     /// <summary>The command name (at most 15 bytes), null when the process has gone.</summary>
     public static string? Command(int pid)
     {

@@ -55,7 +55,7 @@ public sealed class NamespaceTests : IDisposable
         processes.Scan();
         using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath, _lab.Server.NetnsPath]);
         namespaces.Update(static _ => { });
-        var owners = new OwnerSearch(processes, new MountSurvey(), namespaces);
+        var owners = new OwnerSearch(processes, new MountSurvey(), namespaces, new SearchBudget(TimeProvider.System));
         Assert.Equal(1, Reached((ulong)_lab.Server.NetnsInode));
         Assert.Equal(0, Reached((ulong)_lab.Client.NetnsInode));
 
@@ -72,7 +72,7 @@ public sealed class NamespaceTests : IDisposable
             }
             else
             {
-                owners.Search(inode, new Dictionary<ulong, TrackedSocket> { [socket.Cookie] = socket }, everywhere: true, pass: 1, ref counter);
+                owners.Search(namespaces.Find(inode)!, new Dictionary<ulong, TrackedSocket> { [socket.Cookie] = socket }, everywhere: true, pass: 1, CancellationToken.None, ref counter);
             }
             return counter.Count[0];
         }

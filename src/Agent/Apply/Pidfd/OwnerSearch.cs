@@ -23,9 +23,23 @@ internal interface IReachedSocket
 /// of another, and a socket's cookie alone does not tell (before Linux 5.7 each namespace has its own sequence). And it must still be between the two ends
 /// that were judged: a socket keeps its cookie when it is connected to somebody else (connect(2), AF_UNSPEC).
 /// </remarks>
-internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, NamespaceInventory namespaces)
+internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, NamespaceInventory namespaces, SearchBudget budget)
 {
+    /// <summary>Descriptors between two looks at the clock.</summary>
+    private const int Stride = 64;
+
+    /// <summary>Numbers in a row that are not open, after which those that are get listed: in a table of a million they may be few.</summary>
+    private const int Sparse = 256;
+
+    /// <summary>Processes whose tables others are compared with.</summary>
+    private const int MostTables = 8;
+
     private readonly List<ProcessEntry> _candidates = [];
+    private readonly List<int> _tables = [];
+    private readonly List<int> _open = [];
+
+    /// <summary>Whether the last search ended for want of time: where it did, the next one goes on.</summary>
+    public bool IsCutShort { get; private set; }
 
     /// <summary>Whether a process of the last search could not be looked into, and why.</summary>
     public int DeniedBy { get; private set; }
@@ -58,25 +72,37 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
 
     /// <summary>Searches the namespace's processes for <paramref name="wanted"/>, those of the sockets' cgroups first; found ones are taken out.</summary>
     public void Search<THandler>(
-        ulong inode, Dictionary<ulong, TrackedSocket> wanted, bool everywhere, long pass, ref THandler handler)
+        WatchedNamespace watched, Dictionary<ulong, TrackedSocket> wanted, bool everywhere, long pass, CancellationToken stop, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
         DeniedBy = 0;
+        IsCutShort = false;
+        budget.Begin(watched.Account);
         _candidates.Clear();
-        _candidates.AddRange(processes.In(inode));
+        _candidates.AddRange(processes.In(watched.Inode));
         Order(wanted);
-        Search(wanted, retryKnown: false, pass, ref handler);
-        if (wanted.Count > 0)
+        var resumesOutside = watched.SearchStoppedAt is not null && !Resume(watched) && everywhere;
+        if (watched.SearchStoppedAt is null)
         {
-            Search(wanted, retryKnown: true, pass, ref handler);
+            SearchAll(watched, wanted, retryKnown: false, pass, stop, ref handler);
         }
-        if (wanted.Count > 0 && everywhere)
+        if (wanted.Count > 0 && !IsCutShort && !resumesOutside)
+        {
+            SearchAll(watched, wanted, retryKnown: true, pass, stop, ref handler);
+        }
+        if (wanted.Count > 0 && everywhere && !IsCutShort)
         {
             // A socket may be held by a process that has left the namespace, or was given it by one that lives there.
             _candidates.Clear();
-            _candidates.AddRange(processes.Outside(inode));
-            Search(wanted, retryKnown: true, pass, ref handler);
+            _candidates.AddRange(processes.Outside(watched.Inode));
+            Resume(watched);
+            SearchAll(watched, wanted, retryKnown: true, pass, stop, ref handler);
         }
+        if (!IsCutShort)
+        {
+            watched.SearchStoppedAt = null;
+        }
+        budget.End();
     }
 
     private void Order(Dictionary<ulong, TrackedSocket> wanted)
@@ -89,30 +115,60 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
         });
     }
 
-    private void Search<THandler>(Dictionary<ulong, TrackedSocket> wanted, bool retryKnown, long pass, ref THandler handler)
+    private void SearchAll<THandler>(
+        WatchedNamespace watched, Dictionary<ulong, TrackedSocket> wanted, bool retryKnown, long pass, CancellationToken stop, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
+        _tables.Clear();
         foreach (var candidate in _candidates)
         {
             if (wanted.Count == 0)
             {
                 return;
             }
-            if (Search(candidate, wanted, retryKnown, ref handler))
+            if (budget.IsSpent || stop.IsCancellationRequested)
+            {
+                StopAt(watched, candidate.Pid, 0);
+                return;
+            }
+            if (SearchOne(watched, candidate, wanted, retryKnown, stop, ref handler))
             {
                 candidate.LastHit = pass;
             }
             handler.EndProcess();
+            if (IsCutShort)
+            {
+                return;
+            }
         }
     }
 
-    private bool Search<THandler>(ProcessEntry candidate, Dictionary<ulong, TrackedSocket> wanted, bool retryKnown, ref THandler handler)
+    /// <summary>Begins with the process that the last search stopped at; whether it is among the candidates.</summary>
+    private bool Resume(WatchedNamespace watched)
+    {
+        if (watched.SearchStoppedAt is not { } at || _candidates.FindIndex(candidate => candidate.Pid == at.Pid) is not (>= 0 and var index))
+        {
+            return false;
+        }
+        _candidates.AddRange(_candidates.GetRange(0, index));
+        _candidates.RemoveRange(0, index);
+        return true;
+    }
+
+    private void StopAt(WatchedNamespace watched, int pid, int descriptor)
+    {
+        IsCutShort = true;
+        watched.SearchStoppedAt = (pid, descriptor);
+    }
+
+    private bool SearchOne<THandler>(
+        WatchedNamespace watched, ProcessEntry candidate, Dictionary<ulong, TrackedSocket> wanted, bool retryKnown, CancellationToken stop, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
         var size = ProcFs.DescriptorTableSize(candidate.Pid);
-        if (size == 0)
+        if (size == 0 || HasBeenSearched(candidate.Pid, size))
         {
-            return false;   // gone, a zombie or a kernel thread
+            return false;   // gone, a zombie or a kernel thread; or another's table
         }
         using var process = ProcessDescriptor.TryOpen(candidate.Pid, out _);
         if (process is null)
@@ -122,15 +178,40 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
         var found = false;
         var duplicateFreely = mounts.OnlyLocalFiles(candidate.Pid);
         var kinds = candidate.Descriptors(size);
-        for (var number = 0; number < size && wanted.Count > 0; number++)
+        var first = watched.SearchStoppedAt is { } at && at.Pid == candidate.Pid ? at.Descriptor : 0;
+        int absent = 0, looks = 0, listed = -1;
+        for (var number = first; number < size && wanted.Count > 0; number++)
         {
+            if (absent >= Sparse)
+            {
+                if (listed < 0)
+                {
+                    ProcFs.ListDescriptors(candidate.Pid, _open);
+                    listed = _open.FindIndex(open => open >= number);
+                }
+                if (listed < 0 || listed >= _open.Count)
+                {
+                    break;
+                }
+                number = _open[listed++];
+                if (number >= size)
+                {
+                    break;
+                }
+            }
             var kind = kinds[number];
             if (kind != DescriptorKind.Unknown && !retryKnown)
             {
                 continue;
             }
+            if (++looks % Stride == 0 && (budget.IsSpent || stop.IsCancellationRequested))
+            {
+                StopAt(watched, candidate.Pid, number);
+                return found;
+            }
             if (!duplicateFreely && !ProcFs.IsSocket(candidate.Pid, number))
             {
+                absent++;
                 continue;
             }
             var errno = process.TryDuplicate(number, out var descriptor);
@@ -139,6 +220,7 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
                 kinds[number] = DescriptorKind.Unknown;
                 if (errno is Errno.EBADF)
                 {
+                    absent++;
                     continue;
                 }
                 DeniedBy = errno == Errno.ESRCH ? DeniedBy : errno;
@@ -146,6 +228,10 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
             }
             using (descriptor)
             {
+                if (listed < 0)
+                {
+                    absent = 0;
+                }
                 if (descriptor.TryGetCookie(out var cookie) != 0)
                 {
                     kinds[number] = DescriptorKind.NoSocket;
@@ -166,6 +252,28 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
             }
         }
         return found;
+    }
+
+    /// <summary>Whether a process has its descriptor table in common with one that this search has been through.</summary>
+    private bool HasBeenSearched(int pid, int size)
+    {
+        if (size < Stride)
+        {
+            return false;   // dearer to compare than to search
+        }
+        foreach (var other in _tables)
+        {
+            if (ProcFs.ShareDescriptors(other, pid))
+            {
+                return true;
+            }
+        }
+        if (_tables.Count == MostTables)
+        {
+            _tables.RemoveAt(0);
+        }
+        _tables.Add(pid);
+        return false;
     }
 
     private bool IsAsJudged(in DuplicatedSocket descriptor, TrackedSocket socket)

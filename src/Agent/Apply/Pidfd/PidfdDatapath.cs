@@ -16,6 +16,7 @@ internal sealed class PidfdDatapath : IDatapath
     private readonly InheritedSockets _inherited;
     private readonly ProcessTable _processes = new();
     private readonly MountSurvey _mounts = new();
+    private readonly SearchBudget _budget;
     private readonly NamespaceInventory _namespaces;
     private readonly NamespaceUpkeep _upkeep;
     private readonly SocketApplier _applier;
@@ -38,11 +39,12 @@ internal sealed class PidfdDatapath : IDatapath
         NamespaceExemption? exempts = null)
     {
         _time = time;
+        _budget = new SearchBudget(time);
         _inherited = inherited;
         _namespaces = new NamespaceInventory(_processes, only, exempts);
         _upkeep = new NamespaceUpkeep(time, _processes, _namespaces, inherited, state, looksEverywhere: only.Count == 0);
         _applier = new SocketApplier(new SocketLedger(state, inherited));
-        var owners = new OwnerSearch(_processes, _mounts, _namespaces);
+        var owners = new OwnerSearch(_processes, _mounts, _namespaces, _budget);
         _bulk = new BulkSpread(time, owners, _applier);
         _audit = new ValueAudit(time, NamespaceUpkeep.AuditPeriod, owners, _applier);
         _settlement = new Settlement(owners, _applier, _bulk);
@@ -55,6 +57,7 @@ internal sealed class PidfdDatapath : IDatapath
     {
         var pass = new PassContext(++_passes, policy, scope, sink);
         _applier.Read = 0;
+        _budget.BeginPass();
         LookAround(sink);
         int dumped = 0, sockets = 0, failures = _namespaces.Failures.Count;
         foreach (var watched in _namespaces.Watched)
@@ -91,6 +94,7 @@ internal sealed class PidfdDatapath : IDatapath
             Processes = _processes.Count,
             InaccessibleProcesses = _processes.Inaccessible,
             NamespaceFailures = failures,
+            Trouble = _namespaces.Excess,
             Waited = waited,
         };
     }

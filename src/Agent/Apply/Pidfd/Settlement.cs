@@ -63,7 +63,16 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         {
             return;
         }
-        owners.Search(watched.Inode, _wanted, everywhere, pass.Number, ref handler);
+        owners.Search(watched, _wanted, everywhere, pass.Number, pass.Scope.Stop, ref handler);
+        if (owners.IsCutShort)
+        {
+            // The next pass goes on with it.
+            foreach (var socket in _wanted.Values)
+            {
+                (socket.Outcome, socket.Reason, socket.Attempts) = (SocketOutcome.Pending, null, 0);
+            }
+            return;
+        }
         AskForSubflows(watched);
         foreach (var socket in _wanted.Values)
         {
