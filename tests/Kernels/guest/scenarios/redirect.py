@@ -43,9 +43,10 @@ def _connect(bed: Bed, lab: Lab, agent: Agent) -> None:
     seen = lab.near("ss", "-tnH", "state", "established").stdout
     expect(f"{BACKEND}:{PORT}" in seen and SERVICE not in seen, f"ss shows another destination: {seen}")
     bed.note(f"connect() to {SERVICE}: ss shows {BACKEND}, and the policy of {BACKEND} counts")
-    attached = command_of_machine("bpftool", "cgroup", "show", CGROUP).stdout
-    expect("redirect" in attached, f"the other program is not attached: {attached}")
     if agent.datapath == "bpf":
+        # Before Linux 5.15 bpftool asks for kinds of programs that the kernel does not know, and shows none.
+        attached = command_of_machine("bpftool", "cgroup", "show", CGROUP).stdout
+        expect("redirect" in attached, f"the other program is not attached: {attached}")
         expect("sock_ops" in attached, f"the agent's program is not attached: {attached}")
 
 
