@@ -58,6 +58,23 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
+    /// <summary>Before, it ended with "Out of memory." and a dump, and again each time it was started.</summary>
+    [Fact]
+    public void NamespacesBeyondTheDescriptors_AreLeftOutAndTheOthersStayManaged()
+    {
+        using var tenant = new Tenant(Namespaces, "120");
+        string[] pids = tenant.Run.WaitForLine(line => line.StartsWith("pids ", StringComparison.Ordinal)).Split(' ')[1..];
+        var run = _agent.LaunchBy(
+            ["prlimit", "--nofile=256:256"],
+            ["--listen", "none", "--interval", "1s", .. pids.SelectMany(pid => new[] { "--netns", $"/proc/{pid}/ns/net" })]);
+
+        string said = AgentProcess.WaitForEvent(run, 32);
+        AssertSetInTime();
+
+        Assert.Contains("of 256 file descriptors", said, StringComparison.Ordinal);
+        Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
+    }
+
     public void Dispose()
     {
         _agent.Dispose();
@@ -150,6 +167,28 @@ public sealed class TenantStallTests : IDisposable
         socket.send_fds(one, [b"x"], [own.fileno()])
         own.close()
         print("sent")
+        signal.pause()
+        """;
+
+    private const string Namespaces = """
+        import ctypes, os, signal, sys
+        libc = ctypes.CDLL(None)
+        pids = []
+        for i in range(int(sys.argv[1])):
+            read, write = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                libc.prctl(1, signal.SIGKILL)
+                libc.unshare(0x40000000)
+                os.write(write, b"x")
+                signal.pause()
+                os._exit(0)
+            os.read(read, 1)
+            os.close(read)
+            os.close(write)
+            pids.append(pid)
+        print("ready")
+        print("pids " + " ".join(map(str, pids)))
         signal.pause()
         """;
 }

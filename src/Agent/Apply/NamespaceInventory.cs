@@ -27,6 +27,9 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     public string? Excess => _leftOut.Count == 0 ? null
         : string.Join(", ", _leftOut.Values.Distinct().Order(StringComparer.Ordinal).Take(5)) + $": more than {MostOfOne} network namespaces; the others are not looked into";
 
+    /// <summary>Why one of the failures failed; null without any.</summary>
+    public string? Failure => Failures.Values.FirstOrDefault()?.Message;
+
     public WatchedNamespace? Find(ulong inode) => _watched.GetValueOrDefault(inode);
 
     /// <summary>Opens what is new and lets go of what nobody lives in.</summary>

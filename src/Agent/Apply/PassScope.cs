@@ -64,6 +64,9 @@ internal readonly record struct PassSummary
     /// <summary>Namespaces that could not be entered or dumped.</summary>
     public int NamespaceFailures { get; init; }
 
+    /// <summary>Why one of them could not; null where that is not known, or none failed.</summary>
+    public string? NamespaceFailure { get; init; }
+
     /// <summary>What keeps the datapath from doing all it could, null where nothing does.</summary>
     public string? Trouble { get; init; }
 

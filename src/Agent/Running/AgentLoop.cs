@@ -202,7 +202,7 @@ internal sealed partial class AgentLoop(
             _namespaceFailures = summary.NamespaceFailures;
             if (_namespaceFailures > 0)
             {
-                LogNamespacesFailed(_namespaceFailures);
+                LogNamespacesFailed(_namespaceFailures, summary.NamespaceFailure ?? "it is tried again in the next pass");
             }
         }
         if (summary.Trouble != _trouble)
@@ -219,7 +219,7 @@ internal sealed partial class AgentLoop(
             LogLost(summary.Lost - _lost);
             _lost = summary.Lost;
         }
-        var alone = summary.Namespaces == 0;
+        var alone = summary is { Namespaces: 0, NamespaceFailures: 0 };
         if (alone && !_alone)
         {
             LogAlone();
@@ -329,8 +329,8 @@ internal sealed partial class AgentLoop(
         + "tries again")]
     private partial void LogNotGivenBack(int count);
 
-    [LoggerMessage(EventIds.NamespacesFailed, LogLevel.Warning, "{Count} network namespaces could not be looked into")]
-    private partial void LogNamespacesFailed(int count);
+    [LoggerMessage(EventIds.NamespacesFailed, LogLevel.Warning, "{Count} network namespaces could not be looked into: {Reason}")]
+    private partial void LogNamespacesFailed(int count, string reason);
 
     [LoggerMessage(EventIds.DatapathTrouble, LogLevel.Warning, "{Trouble}")]
     private partial void LogTrouble(string trouble);

@@ -47,6 +47,7 @@ public sealed unsafe class RingCapture : InterfaceCapture
         var descriptor = SysSocket.socket(SysSocket.AF_PACKET, SysSocket.SOCK_DGRAM | SysSocket.SOCK_CLOEXEC, 0);
         Check(descriptor < 0 ? -1 : 0, "socket(AF_PACKET)");
         var socket = new FileDescriptor(descriptor);
+        DescriptorLimit.Admit(socket);
         var blocks = (byte*)-1;
         try
         {

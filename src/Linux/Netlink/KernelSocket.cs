@@ -10,7 +10,7 @@ internal static unsafe class KernelSocket
     /// <summary>Opens one in the calling thread's namespace.</summary>
     /// <param name="protocol">NETLINK_SOCK_DIAG, NETLINK_ROUTE.</param>
     /// <param name="answerSeconds">How long an answer is waited for.</param>
-    /// <exception cref="LinuxException">EPROTONOSUPPORT when the kernel lacks the protocol, EMFILE, …</exception>
+    /// <exception cref="LinuxException">EPROTONOSUPPORT when the kernel lacks the protocol, EMFILE also where only the reserve is left, …</exception>
     public static FileDescriptor Open(int protocol, int answerSeconds)
     {
         var fd = SysSocket.socket(SysSocket.AF_NETLINK, SysSocket.SOCK_RAW | SysSocket.SOCK_CLOEXEC, protocol);
@@ -19,6 +19,7 @@ internal static unsafe class KernelSocket
             throw LinuxException.Last("socket(AF_NETLINK)");
         }
         var socket = new FileDescriptor(fd);
+        DescriptorLimit.Admit(socket);
         // Port 0 is the kernel's; one that is connected takes from no other (net/netlink/af_netlink.c, netlink_getsockbyportid).
         var kernel = new LinuxNetlink.sockaddr_nl { nl_family = SysSocket.AF_NETLINK };
         var limit = new SysSocket.timeval { tv_sec = answerSeconds };

@@ -157,6 +157,7 @@ internal sealed class BpfDatapath : IDatapath
             Processes = _processes.Count,
             InaccessibleProcesses = _processes.Inaccessible,
             NamespaceFailures = failures,
+            NamespaceFailure = _namespaces.Failure,
             Trouble = Trouble() ?? _namespaces.Excess,
             Lost = _atOnce?.Lost ?? 0,
             Waited = waited,

@@ -94,6 +94,7 @@ internal sealed class PidfdDatapath : IDatapath
             Processes = _processes.Count,
             InaccessibleProcesses = _processes.Inaccessible,
             NamespaceFailures = failures,
+            NamespaceFailure = _namespaces.Failure,
             Trouble = _namespaces.Excess,
             Waited = waited,
         };
