@@ -260,12 +260,14 @@ static void command_listen(char **word)
     if (!parse_endpoint(word[1], word[2], &at))
         return fail(EINVAL);
     int fd = socket(at.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol), yes = 1, no = 0;
+    if (fd < 0)
+        return fail(errno);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (at.address.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
     at.length = sizeof at.address;
     socklen_t size = at.address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&at.address, size) < 0 || listen(fd, BACKLOG) < 0
+    if (bind(fd, (struct sockaddr *)&at.address, size) < 0 || listen(fd, BACKLOG) < 0
         || getsockname(fd, (struct sockaddr *)&at.address, &at.length) < 0) {
         fail(errno);
         close(fd);

@@ -24,6 +24,7 @@ SCHEDULES = {FOUR: Values(True, 2, 1, 3), OTHER: Values(True, 5, 3, 2)}
 
 # What looks at the sockets does it a hundred times a second, on an emulated processor that others use too.
 LOOK = 0.4
+PORTS = ("to-near", "to-far")
 
 
 def run(bed: Bed, datapath: str) -> None:
@@ -42,13 +43,25 @@ def _require() -> None:
 
 
 def _shape(lab: Lab, *how: str) -> None:
-    """Does this to what passes the middle, in both directions. At an end it would not be seen: what a queue of the node's own drops was never sent."""
-    for port in ("to-near", "to-far"):
-        lab.middle("tc", "qdisc", "replace", "dev", port, "root", "netem", *how)
+    """Does this to TCP that passes the middle, in both directions, and nothing to ARP and the like, whose losses would count as probes'. At an end it would not
+    be seen: what a queue of the node's own drops was never sent."""
+    for port in PORTS:
+        if _netem(lab, port) is None:
+            lab.middle("tc", "qdisc", "replace", "dev", port, "root", "handle", "1:", "prio", "bands", "3", "priomap", *["0"] * 16)
+            for order, protocol, match in ((1, "ip", "ip protocol"), (2, "ipv6", "ip6 protocol")):
+                lab.middle(
+                    "tc", "filter", "add", "dev", port, "parent", "1:", "protocol", protocol, "prio", str(order), "u32", "match", *match.split(), "6", "0xff",
+                    "flowid", "1:3")
+        lab.middle("tc", "qdisc", "replace", "dev", port, "parent", "1:3", "handle", "30:", "netem", *how)
+
+
+def _netem(lab: Lab, port: str) -> dict | None:
+    shown = json.loads(lab.middle("tc", "-s", "-json", "qdisc", "show", "dev", port).stdout)
+    return next((each for each in shown if each["kind"] == "netem"), None)
 
 
 def _lost(lab: Lab) -> int:
-    return sum(json.loads(lab.middle("tc", "-s", "-json", "qdisc", "show", "dev", port).stdout)[0]["drops"] for port in ("to-near", "to-far"))
+    return sum(_netem(lab, port)["drops"] for port in PORTS)
 
 
 def _lose(bed: Bed, datapath: str) -> None:
