@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Net;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Apply.Pidfd;
@@ -56,12 +58,19 @@ public sealed class NamespaceTests : IDisposable
         using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath, _lab.Server.NetnsPath]);
         namespaces.Update(static _ => { });
         var owners = new OwnerSearch(processes, new MountSurvey(), namespaces, new SearchBudget(TimeProvider.System));
-        Assert.Equal(1, Reached((ulong)_lab.Server.NetnsInode));
-        Assert.Equal(0, Reached((ulong)_lab.Client.NetnsInode));
+        var local = Endpoint(stray.LocalEndPoint(id));
+        var remote = Endpoint(new IPEndPoint(IPAddress.Parse(Lab.ClientAddress), port));
+        Assert.Equal(1, Reached((ulong)_lab.Server.NetnsInode, remote));
+        Assert.Equal(0, Reached((ulong)_lab.Client.NetnsInode, remote));
+        // Nor one that is connected to somebody else than the one judged was.
+        Assert.Equal(0, Reached((ulong)_lab.Server.NetnsInode, remote with { Port = 1 }));
 
-        int Reached(ulong inode)
+        static SocketEndpoint Endpoint(IPEndPoint end) =>
+            new(BinaryPrimitives.ReadUInt128BigEndian(end.Address.MapToIPv6().GetAddressBytes()), (ushort)end.Port);
+
+        int Reached(ulong inode, SocketEndpoint to)
         {
-            var socket = new TrackedSocket { Namespace = inode, Cookie = stray.Cookie(id), Local = default, Remote = default };
+            var socket = new TrackedSocket { Namespace = inode, Cookie = stray.Cookie(id), Local = local, Remote = to };
             var counter = new Counter(new int[1]);
             List<TrackedSocket> lost = [];
             if (known)
