@@ -12,6 +12,7 @@ public static class Errno
     public const int EAGAIN = 11;
     public const int ENOMEM = 12;
     public const int EACCES = 13;
+    public const int EEXIST = 17;
     public const int ENODEV = 19;
     public const int ENOTDIR = 20;
     public const int EISDIR = 21;
@@ -22,6 +23,7 @@ public static class Errno
     public const int EROFS = 30;
     public const int EPIPE = 32;
     public const int ENOSYS = 38;
+    public const int ELOOP = 40;
     public const int ENOTSOCK = 88;
     public const int ENOPROTOOPT = 92;
     public const int EMSGSIZE = 90;
@@ -44,6 +46,7 @@ public static class Errno
         EAGAIN => nameof(EAGAIN),
         ENOMEM => nameof(ENOMEM),
         EACCES => nameof(EACCES),
+        EEXIST => nameof(EEXIST),
         ENODEV => nameof(ENODEV),
         ENOTDIR => nameof(ENOTDIR),
         EISDIR => nameof(EISDIR),
@@ -54,6 +57,7 @@ public static class Errno
         EROFS => nameof(EROFS),
         EPIPE => nameof(EPIPE),
         ENOSYS => nameof(ENOSYS),
+        ELOOP => nameof(ELOOP),
         ENOTSOCK => nameof(ENOTSOCK),
         ENOPROTOOPT => nameof(ENOPROTOOPT),
         EMSGSIZE => nameof(EMSGSIZE),

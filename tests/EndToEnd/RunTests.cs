@@ -219,7 +219,7 @@ public abstract class RunTests : IDisposable
         // In a mount namespace of its own, so that the small file system ends with the agent.
         var result = ProgramRun.ToEnd(
         [
-            "unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=48k tmpfs \"$1\" && shift && exec \"$@\"", "sh", _agent.StateDirectory,
+            "unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=48k,mode=755 tmpfs \"$1\" && shift && exec \"$@\"", "sh", _agent.StateDirectory,
             ProgramRun.AgentPath, "run", "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory, "--once",
             "--netns", _lab.Client.NetnsPath,
         ]);
@@ -240,7 +240,7 @@ public abstract class RunTests : IDisposable
         string listen = AgentHttp.FreeAddress();
         using var run = new ProgramRun(
         [
-            "unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=24k tmpfs \"$1\" && shift && exec \"$@\"", "sh", _agent.StateDirectory,
+            "unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=24k,mode=755 tmpfs \"$1\" && shift && exec \"$@\"", "sh", _agent.StateDirectory,
             ProgramRun.AgentPath, "run", "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory, "--datapath", _datapath,
             .. _cgroup is null ? [] : new[] { "--cgroup", _cgroup.Path }, "--interval", "300ms", "--listen", listen, "--netns", _lab.Client.NetnsPath,
         ]);
@@ -257,7 +257,7 @@ public abstract class RunTests : IDisposable
         Directory.CreateDirectory(_agent.StateDirectory);
         using var run = new ProgramRun(
         [
-            "unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=64k tmpfs \"$1\" && shift && exec \"$@\"", "sh", _agent.StateDirectory,
+            "unshare", "--mount", "sh", "-c", "mount -t tmpfs -o size=64k,mode=755 tmpfs \"$1\" && shift && exec \"$@\"", "sh", _agent.StateDirectory,
             ProgramRun.AgentPath, "run", "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory, "--restore-on-exit",
             "--interval", "300ms", "--listen", "none", "--netns", _lab.Client.NetnsPath,
         ]);
@@ -275,7 +275,7 @@ public abstract class RunTests : IDisposable
         Directory.CreateDirectory(_agent.StateDirectory);
         // What a killed agent left has no room beside it for a new file, nor a last line with an end.
         const string script = """
-            mount -t tmpfs -o size=64k tmpfs "$1" && directory=$1 && shift || exit 99
+            mount -t tmpfs -o size=64k,mode=755 tmpfs "$1" && directory=$1 && shift || exit 99
             "$@" || exit 98
             printf 'set 1' >>"$directory/state"
             dd if=/dev/zero of="$directory/fill" bs=1k count=100 2>/dev/null

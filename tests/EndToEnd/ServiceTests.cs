@@ -218,7 +218,7 @@ public sealed class ServiceTests : IDisposable
     {
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
         Directory.CreateDirectory(_agent.StateDirectory);
-        const string script = "mount -t tmpfs tmpfs \"$1\" && mount -o remount,bind,ro / && shift && exec \"$@\"";
+        const string script = "mount -t tmpfs -o mode=755 tmpfs \"$1\" && mount -o remount,bind,ro / && shift && exec \"$@\"";
         var run = _agent.LaunchBy(["unshare", "--mount", "sh", "-c", script, "sh", _agent.StateDirectory], ["--interval", "1s", "--listen", _address]);
         AgentProcess.WaitForEvent(run, AgentEvents.Ready);
         Assert.Equal(Guide, _lab.Client.Get(id));

@@ -1,4 +1,5 @@
 using Keepalive.Linux.Files;
+using Keepalive.Linux.Interop;
 using Xunit;
 
 namespace Keepalive.Linux.Tests;
@@ -36,7 +37,7 @@ public sealed class FilesTests : IDisposable
     [Fact]
     public void AppendLog_NoRoomToBeHad_IsAnErrorAndNothingIsAppended()
     {
-        using var log = AppendLog.Create("/dev/full");
+        using var log = new AppendLog(FileDescriptor.TryOpen("/dev/full", Unistd.O_RDWR, out _)!, "/dev/full");
         Assert.Equal(Errno.ENOSPC, Assert.Throws<LinuxException>(() => log.Append("abc"u8)).Errno);
         Assert.Equal(0, log.Length);
     }

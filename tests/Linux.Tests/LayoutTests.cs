@@ -100,6 +100,9 @@ public sealed class LayoutTests
     }
 
     [Fact]
+    public void NoFollow_AgainstHeaders_Agrees() => Assert.Equal("", Compile("fcntl.h", [$"O_NOFOLLOW == {Unistd.O_NOFOLLOW}"]));
+
+    [Fact]
     public void Compile_WrongAssertion_IsReported()
     {
         Assert.Contains("SO_COOKIE == 58", Compile("sys/socket.h", ["SO_COOKIE == 58"]), StringComparison.Ordinal);

@@ -45,7 +45,11 @@ internal sealed class NodeSurvey
         {
             return ExitCodes.Usage;
         }
-        using var directory = RunDirectory.Read(StateDirectory);
+        using var directory = ReadState();
+        if (directory is null)
+        {
+            return ExitCodes.Failed;
+        }
         directory.Warnings.ForEach(warning => Console.Error.WriteLine($"keepalive-agent: warning: {warning}"));
         using var datapath = new PidfdDatapath(TimeProvider.System, Namespaces, directory.Inherited, state: null);
         PassSummary summary;
@@ -60,6 +64,19 @@ internal sealed class NodeSurvey
         }
         using var pods = PodDirectory.Ask(Cluster, trouble => Console.Error.WriteLine($"keepalive-agent: warning: {trouble}"), stop);
         return report(summary, pods);
+    }
+
+    private RunDirectory? ReadState()
+    {
+        try
+        {
+            return RunDirectory.Read(StateDirectory);
+        }
+        catch (IOException e)
+        {
+            Console.Error.WriteLine($"keepalive-agent: {e.Message}");
+            return null;
+        }
     }
 
     private PolicySnapshot? LoadPolicy(CancellationToken stop)

@@ -27,12 +27,12 @@ internal sealed class RunDirectory : IDisposable
     public InheritedSockets Inherited { get; }
 
     /// <summary>Takes the lock if it is free.</summary>
-    /// <exception cref="IOException">The directory cannot be made or written to.</exception>
+    /// <exception cref="IOException">The directory cannot be made or written to, or others can write to it.</exception>
     public static RunDirectory Open(string path)
     {
         try
         {
-            Directory.CreateDirectory(path);
+            OwnDirectory.Create(path);
             return new RunDirectory(path, InstanceLock.TryAcquire(Path.Combine(path, "lock")));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -42,7 +42,18 @@ internal sealed class RunDirectory : IDisposable
     }
 
     /// <summary>Reads what an agent left or keeps there, without a lock; nothing is created.</summary>
-    public static RunDirectory Read(string path) => new(path, null);
+    /// <exception cref="IOException">Somebody else could have written what is there.</exception>
+    public static RunDirectory Read(string path)
+    {
+        try
+        {
+            return OwnDirectory.Problem(path) is { } problem ? throw new UntrustedFileException(problem) : new RunDirectory(path, null);
+        }
+        catch (UntrustedFileException e)
+        {
+            throw Unusable(path, e);
+        }
+    }
 
     /// <summary>The process that holds the lock, null where it cannot be read.</summary>
     public static string? Holder(string path) => InstanceLock.Holder(Path.Combine(path, "lock"));
@@ -67,14 +78,14 @@ internal sealed class RunDirectory : IDisposable
     /// <summary>Moves a file that was not understood aside: somebody may still make sense of it.</summary>
     private void KeepUnreadable()
     {
-        if (Warnings.Count > 0 && File.Exists(StatePath(_path)))
+        if (Warnings.Count > 0 && OwnFile.Read(StatePath(_path)) is { } content)
         {
-            File.Copy(StatePath(_path), StatePath(_path) + ".bad", overwrite: true);
+            OwnFile.Write(StatePath(_path) + ".bad", content);
         }
     }
 
     private static IOException Unusable(string path, Exception e) =>
-        new($"the state directory {path} cannot be used: {e.Message}. Choose another with --state-dir.", e);
+        new($"the state directory {path} cannot be used: {e.Message}. {(e is UntrustedFileException ? "Correct this, or choose" : "Choose")} another with --state-dir.", e);
 
     private static string StatePath(string directory) => Path.Combine(directory, "state");
 }

@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
 
 namespace Keepalive.Agent.Serving;
 
@@ -168,9 +169,10 @@ internal static class AgentServer
         if (endpoint is UnixDomainSocketEndPoint)
         {
             var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            // bind(2) gives the file the mode of the socket: a name is not looked up again.
+            using var descriptor = new SafeFileHandle(socket.Handle, ownsHandle: false);
+            File.SetUnixFileMode(descriptor, UnixFileMode.UserRead | UnixFileMode.UserWrite);
             socket.Bind(endpoint);
-            // Nobody can connect before it listens.
-            File.SetUnixFileMode(endpoint.ToString()!, UnixFileMode.UserRead | UnixFileMode.UserWrite);
             return socket;
         }
         try

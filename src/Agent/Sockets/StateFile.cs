@@ -51,19 +51,20 @@ internal sealed class StateFile : IDisposable
     /// <param name="path">The file.</param>
     /// <param name="bootId">This boot's id.</param>
     /// <param name="warn">Told of anything in it that cannot be understood, and what follows from that.</param>
+    /// <exception cref="UntrustedFileException">Somebody else could have written it.</exception>
     public static InheritedSockets Load(string path, string bootId, Action<string> warn)
     {
         var known = new InheritedSockets();
         string[] lines;
         try
         {
-            if (!File.Exists(path))
+            if (OwnFile.Read(path) is not { } content)
             {
                 return known;
             }
-            lines = File.ReadAllText(path).Split('\n');
+            lines = Encoding.UTF8.GetString(content).Split('\n');
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (IOException e) when (e is not UntrustedFileException)
         {
             warn($"the state file cannot be read ({e.Message}); {Consequence}");
             return known;
@@ -156,7 +157,7 @@ internal sealed class StateFile : IDisposable
             log = WriteNew(path, bootId, known, arriving);
         }
         catch (LinuxException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT && Encoding.UTF8.GetBytes(Magic + bootId + "\n") is var head
-            && File.Exists(path) && File.ReadAllBytes(path) is var old && old.AsSpan().StartsWith(head))
+            && OwnFile.Read(path) is { } old && old.AsSpan().StartsWith(head))
         {
             log = AppendLog.Continue(path, old.AsSpan().LastIndexOf((byte)'\n') + 1);
         }

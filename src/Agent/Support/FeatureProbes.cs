@@ -3,6 +3,7 @@ using Keepalive.Agent.Capture;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
 using Keepalive.Linux.Capture;
+using Keepalive.Linux.Files;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Processes;
 
@@ -71,6 +72,10 @@ internal static class FeatureProbes
     private static Feature StateDirectory(string path)
     {
         const string name = "state directory";
+        if (OwnDirectory.Problem(path) is { } problem)
+        {
+            return No(problem);
+        }
         var at = Path.GetFullPath(path);
         while (!Path.Exists(at) && Path.GetDirectoryName(at) is { } parent)
         {
@@ -84,13 +89,16 @@ internal static class FeatureProbes
         catch (Exception e) when (e is UnauthorizedAccessException || (e is IOException && (e.HResult == Errno.EROFS || !Directory.Exists(at))))
         {
             var why = e is UnauthorizedAccessException ? $"{at}: permission denied" : Directory.Exists(at) ? $"{at} is read-only" : $"{at} is not a directory";
-            return new Feature(name, ForBoth, Answer.No, $"a directory that can be written to; --state-dir names another than {path}", why);
+            return No(why);
         }
         catch (IOException e)
         {
             // A full disk, for example: it may pass.
             return new Feature(name, ForBoth, Answer.Inconclusive, null, e.Message);
         }
+
+        Feature No(string why) =>
+            new(name, ForBoth, Answer.No, $"a directory that only root can write to; --state-dir names another than {path}", why);
     }
 
     private static Feature Capturing()

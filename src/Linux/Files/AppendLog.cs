@@ -14,7 +14,7 @@ public sealed unsafe class AppendLog : IDisposable
     private readonly FileDescriptor _file;
     private readonly string _path;
 
-    private AppendLog(FileDescriptor file, string path)
+    internal AppendLog(FileDescriptor file, string path)
     {
         _file = file;
         _path = path;
@@ -23,20 +23,17 @@ public sealed unsafe class AppendLog : IDisposable
     /// <summary>Bytes appended so far.</summary>
     public long Length { get; private set; }
 
-    /// <summary>Creates or empties the file at <paramref name="path"/> (mode 0600).</summary>
+    /// <summary>Creates the file at <paramref name="path"/> (mode 0600); what was there under its name is removed.</summary>
     /// <exception cref="LinuxException">It cannot be created.</exception>
-    public static AppendLog Create(string path)
-    {
-        var file = FileDescriptor.TryOpen(path, Unistd.O_RDWR | Unistd.O_CREAT | Unistd.O_TRUNC, out var errno, mode: 0b110_000_000)
-            ?? throw new LinuxException($"open {path}", errno);
-        return new AppendLog(file, path);
-    }
+    public static AppendLog Create(string path) =>
+        new(OwnFile.TryCreate(path, out var errno) ?? throw new LinuxException($"create {path}", errno), path);
 
     /// <summary>Goes on with the file at <paramref name="path"/> behind its first <paramref name="length"/> bytes; what follows them is cut off.</summary>
+    /// <exception cref="UntrustedFileException">Somebody else could have put it there.</exception>
     /// <exception cref="LinuxException">It cannot be opened or cut.</exception>
     public static AppendLog Continue(string path, long length)
     {
-        var file = FileDescriptor.TryOpen(path, Unistd.O_RDWR, out var errno) ?? throw new LinuxException($"open {path}", errno);
+        var file = OwnFile.TryOpen(path, Unistd.O_RDWR, out var errno) ?? throw new LinuxException($"open {path}", errno);
         if (Unistd.ftruncate(file, length) < 0)
         {
             errno = Marshal.GetLastPInvokeError();

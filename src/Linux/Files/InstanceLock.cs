@@ -13,10 +13,11 @@ public sealed class InstanceLock : IDisposable
     private InstanceLock(FileDescriptor file) => _file = file;
 
     /// <summary>Takes the lock without waiting and writes this process's id into the file; null when another process holds it.</summary>
+    /// <exception cref="UntrustedFileException">Somebody else could have put the file there.</exception>
     /// <exception cref="LinuxException">The file cannot be created.</exception>
     public static InstanceLock? TryAcquire(string path)
     {
-        var file = FileDescriptor.TryOpen(path, Unistd.O_RDWR | Unistd.O_CREAT, out var errno, mode: 0b110_000_000)
+        var file = OwnFile.TryOpen(path, Unistd.O_RDWR | Unistd.O_CREAT, out var errno)
             ?? throw new LinuxException($"open {path}", errno);
         if (Unistd.flock(file, Unistd.LOCK_EX | Unistd.LOCK_NB) == 0)
         {
@@ -32,7 +33,7 @@ public sealed class InstanceLock : IDisposable
     public static string? Holder(string path)
     {
         Span<byte> buffer = stackalloc byte[32];
-        using var file = FileDescriptor.TryOpen(path, Unistd.O_RDONLY, out _);
+        using var file = OwnFile.TryOpen(path, Unistd.O_RDONLY, out _);
         var length = file?.Read(buffer, 0) ?? 0;
         return length > 0 ? Encoding.ASCII.GetString(buffer[..length]).Trim() : null;
     }

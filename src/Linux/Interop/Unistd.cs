@@ -10,9 +10,11 @@ internal static unsafe partial class Unistd
     internal const int O_RDONLY = 0;
     internal const int O_RDWR = 2;
     internal const int O_CREAT = 0x40;
-    internal const int O_TRUNC = 0x200;
+    internal const int O_EXCL = 0x80;
     internal const int O_NONBLOCK = 0x800;
     internal const int O_CLOEXEC = 0x80000;
+    // Of these flags the one that differs between architectures (asm/fcntl.h).
+    internal static readonly int O_NOFOLLOW = RuntimeInformation.ProcessArchitecture is Architecture.Arm or Architecture.Arm64 ? 0x8000 : 0x20000;
     internal const int STDERR_FILENO = 2;
     internal const int F_GETFD = 1;
     internal const int FD_CLOEXEC = 1;
@@ -54,6 +56,14 @@ internal static unsafe partial class Unistd
     /// <summary>readlink(2): bytes placed in the buffer (not terminated), or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint readlink(byte* pathname, byte* buf, nuint bufsiz);
+
+    /// <summary>unlink(2): 0, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int unlink(byte* pathname);
+
+    /// <summary>geteuid(2); it cannot fail.</summary>
+    [LibraryImport("libc")]
+    internal static partial uint geteuid();
 
     /// <summary>flock(2): 0, or -1 with errno (EWOULDBLOCK when held and LOCK_NB was given).</summary>
     [LibraryImport("libc", SetLastError = true)]
