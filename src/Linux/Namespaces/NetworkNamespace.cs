@@ -14,8 +14,15 @@ public static class NetworkNamespace
 
     private static readonly Lazy<bool> Cookies = new(static () =>
     {
-        using var diag = SockDiag.Open();
-        return diag.NamespaceCookie() != 0;
+        try
+        {
+            using var diag = SockDiag.Open();
+            return diag.NamespaceCookie() != 0;
+        }
+        catch (LinuxException)
+        {
+            return false;   // no sock_diag, as under qemu-user or some seccomp profiles: who needs it says so
+        }
     });
 
     /// <summary>Runs <paramref name="work"/> on a thread that enters the namespace and ends there, so that no other thread is moved.</summary>
