@@ -48,7 +48,7 @@ test: deps deps-test build ## Run every test; those that need root and network n
 	@scripts/test $(CONFIGURATION)
 
 .PHONY: bare
-bare: ## Run `make demo` and `make test` in an empty Debian root; half an hour
+bare: ## Run `make demo` and `make test` in an empty Debian root; a quarter of an hour
 	@scripts/deps bare
 	@scripts/bare
 
