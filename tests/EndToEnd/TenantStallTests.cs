@@ -59,6 +59,18 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
+    /// <summary>Both ends of each are selected. What is rationed to a pass goes on in the next one, and of a single run there is none.</summary>
+    [Fact]
+    public void Once_MoreSocketsThanAPassHasTimeFor_SetsAll()
+    {
+        using var tenant = new Tenant(Connections, "9000");
+
+        var result = _agent.Once("--netns", tenant.NetnsPath);
+
+        Assert.Equal(0, result.ExitCode);
+        Assert.Contains(": 18000 set", result.Output, StringComparison.Ordinal);
+    }
+
     /// <summary>Before, it ended with "Out of memory." and a dump, and again each time it was started.</summary>
     [Fact]
     public void NamespacesBeyondTheDescriptors_AreLeftOutAndTheOthersStayManaged()
@@ -190,6 +202,19 @@ public sealed class TenantStallTests : IDisposable
             pids.append(pid)
         print("ready")
         print("pids " + " ".join(map(str, pids)))
+        signal.pause()
+        """;
+
+    private const string Connections = """
+        import resource, signal, socket, sys
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        server = socket.create_server(("127.0.0.1", 0), backlog=128)
+        held = []
+        for i in range(int(sys.argv[1])):
+            held.append(socket.create_connection(server.getsockname()))
+            held.append(server.accept()[0])
+        print("ready")
         signal.pause()
         """;
 }

@@ -33,7 +33,8 @@ internal static class Accountable
         var inKubernetes = false;
         foreach (var part in path.Split('/'))
         {
-            inKubernetes |= part.StartsWith("kubepods", StringComparison.Ordinal);
+            // An agent in a cgroup namespace of its own is shown what lies outside by "..", without what lies above both.
+            inKubernetes |= part == ".." || part.StartsWith("kubepods", StringComparison.Ordinal);
             if (inKubernetes && (part.StartsWith("pod", StringComparison.Ordinal) || part.Contains("-pod", StringComparison.Ordinal)))
             {
                 return $"pod {part}";

@@ -31,6 +31,9 @@ internal sealed record PassScope
     /// <summary>The last pass: there will be no other to put something off to.</summary>
     public bool Last { get; init; }
 
+    /// <summary>The only pass: what it leaves out stays so.</summary>
+    public bool Only { get; init; }
+
     /// <summary>The states to enumerate.</summary>
     public TcpStates States { get; init; } = TcpStates.Connections;
 

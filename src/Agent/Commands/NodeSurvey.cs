@@ -55,7 +55,7 @@ internal sealed class NodeSurvey
         PassSummary summary;
         try
         {
-            summary = datapath.Pass(policy, new PassScope { Full = true, ReadAll = true, DryRun = true, States = States }, sink);
+            summary = datapath.Pass(policy, new PassScope { Full = true, ReadAll = true, DryRun = true, Only = true, States = States }, sink);
         }
         catch (LinuxException e)
         {

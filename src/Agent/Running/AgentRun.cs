@@ -111,7 +111,7 @@ internal static partial class AgentRun
         var restore = options.RestoreOnExit;
         var report = new OnceReport(Console.Out, whenRestored: restore ? "asked for with --restore-on-exit" : null, cluster?.Pods);
         report.Summary(chosen.Datapath.Pass(
-            restore ? PolicySnapshot.Empty : policy, new PassScope { Full = true, Owners = true, DryRun = options.DryRun, Last = restore }, report));
+            restore ? PolicySnapshot.Empty : policy, new PassScope { Full = true, Owners = true, DryRun = options.DryRun, Only = true, Last = restore }, report));
         return report.Failed > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 

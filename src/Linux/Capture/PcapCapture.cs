@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Keepalive.Linux.Interop;
 using Keepalive.Linux.Packets;
-using Microsoft.Win32.SafeHandles;
 
 namespace Keepalive.Linux.Capture;
 
@@ -15,10 +14,10 @@ public sealed unsafe class PcapCapture : InterfaceCapture
 {
     private const int RingBytes = 128 * 1024;
 
-    private readonly Handle _handle;
+    private readonly PcapHandle _handle;
     private readonly bool _isNano;
 
-    private PcapCapture(Handle handle, string name)
+    private PcapCapture(PcapHandle handle, string name)
     {
         _handle = handle;
         Name = name;
@@ -43,10 +42,10 @@ public sealed unsafe class PcapCapture : InterfaceCapture
         NativeLibraries.Register();
         var error = stackalloc byte[Pcap.PCAP_ERRBUF_SIZE];
         error[0] = 0;
-        Handle handle;
+        PcapHandle handle;
         fixed (byte* source = Encoding.UTF8.GetBytes(name + '\0'))
         {
-            handle = new Handle(Pcap.pcap_create(source, error));
+            handle = new PcapHandle(Pcap.pcap_create(source, error));
         }
         if (handle.IsInvalid)
         {
@@ -130,16 +129,4 @@ public sealed unsafe class PcapCapture : InterfaceCapture
         : more.Contains(status, StringComparison.Ordinal) ? more : $"{status} ({more})";
 
     private static string Text(byte* text) => Marshal.PtrToStringUTF8((nint)text) ?? "";
-
-    private sealed class Handle : SafeHandleZeroOrMinusOneIsInvalid
-    {
-        public Handle(nint value)
-            : base(ownsHandle: true) => SetHandle(value);
-
-        protected override bool ReleaseHandle()
-        {
-            Pcap.pcap_close(handle);
-            return true;
-        }
-    }
 }

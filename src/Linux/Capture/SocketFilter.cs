@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Keepalive.Linux.Interop;
 using Keepalive.Linux.Packets;
-using Microsoft.Win32.SafeHandles;
 
 namespace Keepalive.Linux.Capture;
 
@@ -19,7 +18,7 @@ public sealed unsafe class SocketFilter
     public static SocketFilter Compile(string filter)
     {
         NativeLibraries.Register();
-        using var handle = new Handle(Pcap.pcap_open_dead((int)LinkType.RawDlt, InterfaceCapture.SnapLength));
+        using var handle = new PcapHandle(Pcap.pcap_open_dead((int)LinkType.RawDlt, InterfaceCapture.SnapLength));
         Pcap.bpf_program program;
         fixed (byte* text = Encoding.UTF8.GetBytes(filter + '\0'))
         {
@@ -56,18 +55,6 @@ public sealed unsafe class SocketFilter
             return SysSocket.setsockopt(socket, SysSocket.SOL_SOCKET, SysSocket.SO_ATTACH_FILTER, &program, (uint)sizeof(LinuxFilter.sock_fprog)) == 0
                 ? 0
                 : Marshal.GetLastPInvokeError();
-        }
-    }
-
-    private sealed class Handle : SafeHandleZeroOrMinusOneIsInvalid
-    {
-        public Handle(nint value)
-            : base(ownsHandle: true) => SetHandle(value);
-
-        protected override bool ReleaseHandle()
-        {
-            Pcap.pcap_close(handle);
-            return true;
         }
     }
 }

@@ -8,6 +8,7 @@ public sealed class AccountableTests
     [Theory]
     [InlineData("0::/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod8f1c.slice/cri-containerd-1a.scope", 0u, "pod kubepods-burstable-pod8f1c.slice")]
     [InlineData("0::/kubepods/besteffort/pod8f1c/1a/../own", 1000u, "pod pod8f1c")]
+    [InlineData("0::/../../pod8f1c/1a", 0u, "pod pod8f1c")]
     [InlineData("0::/system.slice/nginx.service", 33u, "unit nginx.service")]
     [InlineData("0::/system.slice/docker-1a.scope/user-0.slice", 0u, "unit docker-1a.scope")]
     [InlineData("0::/user.slice/user-1000.slice/user@1000.service/app.slice/kubepods/pod1", 1000u, "unit user-1000.slice")]

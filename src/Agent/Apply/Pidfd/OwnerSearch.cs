@@ -128,7 +128,7 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
             }
             if (budget.IsSpent || stop.IsCancellationRequested)
             {
-                StopAt(watched, candidate.Pid, 0);
+                StopAt(watched, candidate.Pid, FirstIn(watched, candidate));
                 return;
             }
             if (SearchOne(watched, candidate, wanted, retryKnown, stop, ref handler))
@@ -155,6 +155,9 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
         return true;
     }
 
+    private static int FirstIn(WatchedNamespace watched, ProcessEntry candidate) =>
+        watched.SearchStoppedAt is { } at && at.Pid == candidate.Pid ? at.Descriptor : 0;
+
     private void StopAt(WatchedNamespace watched, int pid, int descriptor)
     {
         IsCutShort = true;
@@ -178,9 +181,8 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
         var found = false;
         var duplicateFreely = mounts.OnlyLocalFiles(candidate.Pid);
         var kinds = candidate.Descriptors(size);
-        var first = watched.SearchStoppedAt is { } at && at.Pid == candidate.Pid ? at.Descriptor : 0;
         int absent = 0, looks = 0, listed = -1;
-        for (var number = first; number < size && wanted.Count > 0; number++)
+        for (var number = FirstIn(watched, candidate); number < size && wanted.Count > 0; number++)
         {
             if (absent >= Sparse)
             {

@@ -57,7 +57,7 @@ internal sealed class PidfdDatapath : IDatapath
     {
         var pass = new PassContext(++_passes, policy, scope, sink);
         _applier.Read = 0;
-        _budget.BeginPass();
+        _budget.BeginPass(scope);
         LookAround(sink);
         int dumped = 0, sockets = 0, failures = _namespaces.Failures.Count;
         foreach (var watched in _namespaces.Watched)

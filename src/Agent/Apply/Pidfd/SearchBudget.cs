@@ -4,25 +4,38 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <param name="time">The clock.</param>
 internal sealed class SearchBudget(TimeProvider time)
 {
-    /// <summary>A search over ten thousand descriptors takes about that long.</summary>
+    /// <summary>Of a pass that others follow. A search over ten thousand descriptors takes about that long.</summary>
     private static readonly TimeSpan Share = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>For root's own processes.</summary>
+    /// <summary>The same for root's own processes.</summary>
     private static readonly TimeSpan ShareOfTheNode = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Of the last pass, which whoever stops the service waits for.</summary>
+    private static readonly TimeSpan LastShare = TimeSpan.FromMilliseconds(300);
+
+    /// <summary>Of a pass that none follows and that a user waits for.</summary>
+    private static readonly TimeSpan OnlyShare = TimeSpan.FromSeconds(10);
 
     private readonly Dictionary<string, TimeSpan> _spent = [];
     private string _account = "";
     private long _begun;
     private TimeSpan _left;
+    private TimeSpan _share = Share;
+    private TimeSpan _shareOfTheNode = ShareOfTheNode;
 
     /// <summary>What is spent is spent by the pass.</summary>
-    public void BeginPass() => _spent.Clear();
+    public void BeginPass(PassScope scope)
+    {
+        _spent.Clear();
+        _share = scope.Only ? OnlyShare : scope.Last ? LastShare : Share;
+        _shareOfTheNode = scope.Only ? OnlyShare : scope.Last ? 2 * ShareOfTheNode : ShareOfTheNode;
+    }
 
     /// <summary>Begins a search on somebody's account; null is the node's.</summary>
     public void Begin(string? account)
     {
         _account = account ?? "";
-        _left = (account is null ? ShareOfTheNode : Share) - _spent.GetValueOrDefault(_account);
+        _left = (account is null ? _shareOfTheNode : _share) - _spent.GetValueOrDefault(_account);
         _begun = time.GetTimestamp();
     }
 

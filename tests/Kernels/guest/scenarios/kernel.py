@@ -129,5 +129,5 @@ def _stop_early(bed: Bed, policy: Policy) -> None:
             time.sleep(whole * (i + 1) / STARTS)
             codes.append(agent.stop())
             expect(codes[-1] in (0, -signal.SIGTERM), f"SIGTERM {whole * (i + 1) / STARTS:.2f} s after the start: exit code {codes[-1]}: {agent.log()}")
-    expect(set(codes[-STARTS // 4:]) == {0}, f"exit codes: {codes}")
+    expect(codes.count(0) > STARTS / 2 and set(codes[-STARTS // 4:]) == {0}, f"exit codes: {codes}")
     bed.note(f"{STARTS} starts of {whole:.1f} s, {codes.count(0)} ended with exit code 0, {codes.count(-signal.SIGTERM)} by the signal before they had a handler")
