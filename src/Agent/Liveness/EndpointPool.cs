@@ -129,20 +129,16 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>Forgets those without a connection whose policy or destination is no longer in force.</summary>
+    /// <summary>Forgets those without a connection that are in no destination of a policy any more.</summary>
     public void Retain(CompiledPolicy policy)
     {
-        var gone = _endpoints.Values.Where(e => e.Connections == 0).ToLookup(e => (e.Policy, e.Destination));
-        if (gone.Count == 0)
+        var absent = _endpoints.Values.Where(e => e.Connections == 0).ToList();
+        if (absent.Count == 0)
         {
             return;
         }
-        var pairs = gone.Select(g => g.Key).ToHashSet();
-        foreach (var rule in policy.Rules)
-        {
-            pairs.Remove((rule.Policy, rule.Destination));
-        }
-        foreach (var endpoint in pairs.SelectMany(pair => gone[pair]).ToList())
+        var rules = policy.Rules.ToLookup(rule => (rule.Policy, rule.Destination));
+        foreach (var endpoint in absent.Where(e => !rules[(e.Policy, e.Destination)].Any(rule => rule.Covers(e.Remote.Address, e.Remote.Port))))
         {
             Forget(endpoint);
         }

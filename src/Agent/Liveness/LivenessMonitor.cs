@@ -338,7 +338,7 @@ internal sealed class LivenessMonitor : ISocketSink
     private PooledEndpoint? Enter(in SocketRecord record)
     {
         var (rule, remote) = (record.Rule!, record.Remote);
-        return rule.Prefix.Contains(remote.Address) && (rule.Port == 0 || rule.Port == remote.Port) ? _ledger.Pool.Enter(rule, remote) : null;
+        return rule.Covers(remote.Address, remote.Port) ? _ledger.Pool.Enter(rule, remote) : null;
     }
 
     private void Leave(WatchedConnection connection)

@@ -29,6 +29,9 @@ public sealed record CompiledRule
     /// <summary>What tells that the destination is at these addresses: <c>annotation</c>, <c>host db.example.com</c>, an object.</summary>
     public string Origin { get; init; } = "";
 
+    /// <summary>Whether an address and a port are of those it is about.</summary>
+    public bool Covers(UInt128 address, ushort port) => Prefix.Contains(address) && (Port == 0 || Port == port);
+
     /// <summary><c>203.0.113.10:15443 → bookinfo/tcp-keepalive</c> and so on, for logs and tests.</summary>
     public override string ToString()
     {

@@ -32,7 +32,7 @@ public sealed record Explanation(CompiledRule? Winner, ImmutableArray<LostRule> 
         }
 
         losers.AddRange(policy.Shadowed.Where(lost =>
-            ends.Any(end => lost.Rule.Prefix.Contains(end.Address) && (lost.Rule.Port == 0 || lost.Rule.Port == end.Port))));
+            ends.Any(end => lost.Rule.Covers(end.Address, end.Port))));
         return new Explanation(winner, losers.DrainToImmutable(), others.DrainToImmutable());
     }
 

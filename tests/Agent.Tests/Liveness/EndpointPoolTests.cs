@@ -118,6 +118,22 @@ public sealed class EndpointPoolTests
         Assert.Equal(used.Remote, Assert.Single(pool.Endpoints).Remote);
     }
 
+    /// <summary>One that was back without a connection kept its series for a minute after the destination had moved elsewhere.</summary>
+    [Fact]
+    public void Retain_DestinationIsElsewhere_OnlyEndpointsWithConnectionsStay()
+    {
+        var pool = new EndpointPool();
+        var (absent, returned, used) = (pool.Enter(Rule, Remote(1)), pool.Enter(Rule, Remote(2)), pool.Enter(Rule, Remote(3)));
+        pool.TakeOut(absent, now: 10);
+        pool.TakeOut(returned, now: 10);
+        pool.Leave(absent, now: 20);
+        pool.Leave(returned, now: 20);
+        pool.Answered(returned.Remote, time: 30);
+        pool.Retain(Rig.PolicyFor("192.0.2.0/24", "time: 60s").Policy);
+        Assert.Equal(used.Remote, Assert.Single(pool.Endpoints).Remote);
+        Assert.Equal(0, pool.Out);
+    }
+
     [Fact]
     public void Samples_FiveThousandEndpointsOverTimeAndFiftyAlive_AreFifty()
     {
