@@ -15,6 +15,6 @@ public sealed record Diagnostic(string Code, Severity Severity, SourcePosition P
         // Of an object it is said once which one it is.
         var subject = Position.Line == 0 && Message.StartsWith(Position.File + ": ", StringComparison.Ordinal) ? Position.File.Length + 2 : 0;
         var text = $"{Position}: {severity} {Code}: {Message[subject..]}";
-        return Fix is null ? text : $"{text}; {Fix}";
+        return TerminalText.Escape(Fix is null ? text : $"{text}; {Fix}");
     }
 }

@@ -1,6 +1,3 @@
-using System.Globalization;
-using System.Text;
-
 namespace Keepalive.Config;
 
 /// <summary>Makes text from the input safe to print inside a one-line message.</summary>
@@ -24,29 +21,5 @@ internal static class Quoting
     }
 
     /// <summary>Replaces every character that could break a line or drive a terminal by its escape.</summary>
-    public static string OneLine(string text)
-    {
-        if (!text.AsSpan().ContainsAnyInRange('\0', '\u001f') && !text.Any(IsUnsafe))
-        {
-            return text;
-        }
-
-        var safe = new StringBuilder(text.Length + 16);
-        foreach (var c in text)
-        {
-            _ = c switch
-            {
-                '\n' => safe.Append("\\n"),
-                '\r' => safe.Append("\\r"),
-                '\t' => safe.Append("\\t"),
-                _ when IsUnsafe(c) => safe.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}"),
-                _ => safe.Append(c),
-            };
-        }
-
-        return safe.ToString();
-    }
-
-    private static bool IsUnsafe(char c) => char.IsControl(c) || char.GetUnicodeCategory(c) is
-        UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.Format;
+    public static string OneLine(string text) => TerminalText.Escape(text);
 }

@@ -68,6 +68,13 @@ public sealed class ArchitectureTests
         Assert.Empty(found);
     }
 
+    /// <summary>A process's name of its own choice, and JSON that is printed, have one way out each.</summary>
+    [Theory]
+    [InlineData("ProcFs.Command(", "ProcessName.cs")]
+    [InlineData("UnsafeRelaxedJsonEscaping", "")]
+    public void Sources_OfTheAgent_PrintForeignTextThroughOneDoor(string word, string only) =>
+        Assert.All(SourceFiles("Agent").Where(file => File.ReadAllText(file).Contains(word, StringComparison.Ordinal)), file => Assert.Equal(only, Path.GetFileName(file)));
+
     [Fact]
     public void AllowUnsafeBlocks_StandsInOneProjectOnly()
     {

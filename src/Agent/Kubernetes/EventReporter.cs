@@ -39,6 +39,7 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
     {
         var text = diagnostic.Fix is null ? diagnostic.Message : $"{diagnostic.Message}; {diagnostic.Fix}";
         var note = $"{diagnostic.Code}: {(text.StartsWith(diagnostic.Position.File + ": ", StringComparison.Ordinal) ? text[(diagnostic.Position.File.Length + 2)..] : text)}";
+        note = TerminalText.Escape(note);
         note = Encoding.UTF8.GetByteCount(note) <= LongestNote ? note : note[..(LongestNote / 4)] + " …";
         // Other numbers are not another thing to say: a warning has how many objects it has looked at, and each node at another moment.
         var same = diagnostic.Severity == Severity.Error ? note : Number().Replace(note, "0");

@@ -41,8 +41,8 @@ internal sealed class PodStore : ObjectStore<Pod>
         var statuses = (pod.Status?.ContainerStatuses ?? []).Concat(pod.Status?.InitContainerStatuses ?? []).Concat(pod.Status?.EphemeralContainerStatuses ?? []);
         var isOver = pod.Status?.Phase is "Succeeded" or "Failed";
         return new Pod(
-            head.Namespace ?? "",
-            head.Name!,
+            TerminalText.Mask(head.Namespace ?? ""),
+            TerminalText.Mask(head.Name!),
             [.. new[] { head.Uid, head.Annotations?.GetValueOrDefault(ConfigHash) }.OfType<string>().Select(id => id.ToLowerInvariant())],
             // The address of one that is over may be another's by now.
             isHostNetwork || isOver ? [] : [.. (pod.Status?.PodIPs ?? []).Select(one => one.Ip).Append(pod.Status?.PodIP).Select(Address).OfType<UInt128>().Distinct()],
@@ -50,7 +50,7 @@ internal sealed class PodStore : ObjectStore<Pod>
             Pod.LeavesAlone(head))
         {
             Containers = statuses.Where(one => one is { Name: not null, ContainerID: not null })
-                .DistinctBy(one => one.ContainerID).ToImmutableDictionary(one => one.ContainerID![(one.ContainerID!.LastIndexOf('/') + 1)..], one => one.Name!),
+                .DistinctBy(one => one.ContainerID).ToImmutableDictionary(one => one.ContainerID![(one.ContainerID!.LastIndexOf('/') + 1)..], one => TerminalText.Mask(one.Name!)),
         };
     }
 

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Text;
 using Keepalive.Agent.Running;
+using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -64,7 +65,7 @@ internal sealed partial class Exposition : IDisposable
         foreach (var (name, value) in labels)
         {
             text.Append(text.Length > 1 ? "," : "").Append(name).Append("=\"");
-            foreach (var c in value)
+            foreach (var c in Visible(value))
             {
                 _ = c switch
                 {
@@ -78,6 +79,10 @@ internal sealed partial class Exposition : IDisposable
         }
         return text.Append('}').ToString();
     }
+
+    /// <remarks>The format has an escape of its own for the end of a line.</remarks>
+    private static string Visible(string value) =>
+        value.Contains('\n') ? string.Join('\n', value.Split('\n').Select(TerminalText.Escape)) : TerminalText.Escape(value);
 
     /// <summary>Everything, as a string.</summary>
     public string Render()

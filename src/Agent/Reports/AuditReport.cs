@@ -5,7 +5,6 @@ using System.Text.Json;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Config.Balancers;
-using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Reports;
@@ -198,7 +197,7 @@ internal sealed class AuditReport
         }
         if (!_commands.TryGetValue(pid, out var command))
         {
-            _commands.Add(pid, command = SocketText.Printable(ProcFs.Command(pid) ?? "gone"));
+            _commands.Add(pid, command = ProcessName.Of(pid));
         }
         return command;
     }

@@ -26,7 +26,7 @@ internal sealed class CheckReport(
 
         foreach (var policy in input.Compiled.Policies)
         {
-            text.Append(SocketText.Printable(policy.Policy)).Append(": ").Append(Counted.Of(policy.Destinations, "destination")).Append(", ")
+            text.Append(TerminalText.Mask(policy.Policy)).Append(": ").Append(Counted.Of(policy.Destinations, "destination")).Append(", ")
                 .Append(Counted.Of(policy.Ports, "port")).Append(", ")
                 .Append(policy.Settings.IsEmpty ? "sets nothing" : $"{Counted.Of(policy.Addresses, "address", "addresses")}, {string.Join("; ", policy.Settings)}")
                 .Append('\n');
@@ -38,7 +38,7 @@ internal sealed class CheckReport(
 
         foreach (var policy in input.Read.Resources.All.OfType<Policy>().Where(static policy => !policy.IsValid))
         {
-            text.Append(SocketText.Printable(policy.RuleName)).Append(": not enforced, because it has errors\n");
+            text.Append(TerminalText.Mask(policy.RuleName)).Append(": not enforced, because it has errors\n");
         }
 
         var counts = Enum.GetValues<Severity>().OrderDescending()

@@ -2,14 +2,15 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Keepalive.Config;
+using Keepalive.Linux.Text;
 
 namespace Keepalive.Agent.Reports;
 
 /// <summary>One JSON object on one line.</summary>
 internal static class JsonLine
 {
-    /// <summary>For what people read too: quotes and letters as they are, control characters escaped. Not for embedding in HTML.</summary>
-    public static JavaScriptEncoder Encoder => JavaScriptEncoder.UnsafeRelaxedJsonEscaping;
+    /// <summary>For what people read too: quotes and letters as they are, what is unsafe on a terminal escaped. Not for embedding in HTML.</summary>
+    public static JavaScriptEncoder Encoder { get; } = new ReadableJsonEncoder(TerminalText.IsUnsafe);
 
     private static readonly JsonWriterOptions Options = new() { Encoder = Encoder };
 

@@ -4,7 +4,6 @@ using System.Text.Json.Serialization;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Linux.Netlink;
-using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Reports;
@@ -143,7 +142,7 @@ internal sealed class SocketList : ISocketSink
         }
         if (!_commands.TryGetValue(pid, out var command))
         {
-            _commands.Add(pid, command = ProcFs.Command(pid) ?? "gone");
+            _commands.Add(pid, command = ProcessName.Of(pid));
         }
         return command;
     }

@@ -1,6 +1,5 @@
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Kubernetes;
-using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Reports;
@@ -13,16 +12,12 @@ internal static class SocketText
     /// <param name="pods">Tells whose it is; null where there is no cluster.</param>
     public static string Name(in SocketRecord record, PodDirectory? pods = null)
     {
-        var owner = record.Pid == 0 ? "" : $" (pid {record.Pid} {Printable(ProcFs.Command(record.Pid) ?? "gone")})";
+        var owner = record.Pid == 0 ? "" : $" (pid {record.Pid} {ProcessName.Of(record.Pid)})";
         return $"{record.Local} → {record.Remote}{owner}{OfPod(pods?.Find(in record))}";
     }
 
     /// <summary><c> of pod shop/cart-7d9f/app</c>; nothing where it is none.</summary>
     public static string OfPod(Workload? workload) => workload is null ? "" : $" of pod {workload}";
-
-    /// <summary>A name that its process chose itself, without what would move a terminal's cursor or begin a line.</summary>
-    public static string Printable(string name) =>
-        name.Any(char.IsControl) ? string.Concat(name.Select(c => char.IsControl(c) ? '?' : c)) : name;
 
     /// <summary>Old and new values, only those that differ: <c>keepalive off → on, time 7200s → 700s</c>.</summary>
     public static string Change(KeepaliveOptions from, KeepaliveOptions to)

@@ -1,4 +1,5 @@
 using System.Text;
+using Keepalive.Config;
 
 namespace Keepalive.Agent.Reports;
 
@@ -12,7 +13,7 @@ internal static class TextTable
         {
             for (var i = 0; i < row.Length; i++)
             {
-                widths[i] = Math.Max(widths[i], row[i].Length);
+                widths[i] = Math.Max(widths[i], TerminalText.Mask(row[i]).Length);
             }
         }
         var line = new StringBuilder();
@@ -21,7 +22,7 @@ internal static class TextTable
             line.Clear();
             for (var i = 0; i < row.Length; i++)
             {
-                line.Append(SocketText.Printable(row[i]).PadRight(widths[i] + 2));
+                line.Append(TerminalText.Mask(row[i]).PadRight(widths[i] + 2));
             }
             output.WriteLine(line.ToString().TrimEnd());
         }

@@ -14,6 +14,7 @@ using Keepalive.Config;
 using Keepalive.Linux;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
@@ -246,6 +247,9 @@ internal static partial class AgentRun
                 console.ColorBehavior = LoggerColorBehavior.Disabled;
             });
         }
+        logging.Services.RemoveAll<ILoggerProvider>();
+        logging.Services.AddSingleton<ConsoleLoggerProvider>();
+        logging.Services.AddSingleton<ILoggerProvider>(services => new CleanLogs(services.GetRequiredService<ConsoleLoggerProvider>()));
     });
 
     [LoggerMessage(EventIds.Started, LogLevel.Information,

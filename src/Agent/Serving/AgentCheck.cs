@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using System.Text;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Running;
+using Keepalive.Config;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
 
@@ -50,7 +51,7 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
             if (!_said)
             {
                 _said = true;
-                LogNotUnderstood(Reports.SocketText.Printable(question));
+                LogNotUnderstood(TerminalText.Mask(question));
             }
             return "#ask with agent-send \"ADDR:PORT\\n\"";
         }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Keepalive.Agent.Apply;
@@ -7,7 +6,7 @@ using Keepalive.Agent.Health;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
-using Keepalive.Linux.Processes;
+using Keepalive.Agent.Reports;
 using Keepalive.Linux.Sockets;
 using Microsoft.AspNetCore.Http;
 
@@ -107,7 +106,7 @@ internal sealed class AgentPages(Scrapes scrapes, AgentHealth health, LivenessMo
         {
             if (!commands.TryGetValue(c.Pid, out var command))
             {
-                commands.Add(c.Pid, command = c.Pid == 0 ? null : ProcFs.Command(c.Pid));
+                commands.Add(c.Pid, command = c.Pid == 0 ? null : ProcessName.Find(c.Pid));
             }
             var workload = pods?.Find(c.Namespace, c.Pid, c.Local);
             return new ConnectionJson(
@@ -145,7 +144,7 @@ internal sealed class AgentPages(Scrapes scrapes, AgentHealth health, LivenessMo
             return;
         }
         var body = context.Response.BodyWriter;
-        await using var writer = new Utf8JsonWriter(body, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+        await using var writer = new Utf8JsonWriter(body, new JsonWriterOptions { Encoder = JsonLine.Encoder });
         writer.WriteStartArray();
         for (var i = 0; i < rows.Count; i++)
         {
@@ -242,6 +241,6 @@ internal sealed partial class PagesJsonContext : JsonSerializerContext
     public static PagesJsonContext Readable { get; } = new(new JsonSerializerOptions
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        Encoder = JsonLine.Encoder,
     });
 }

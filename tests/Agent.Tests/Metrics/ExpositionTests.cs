@@ -134,6 +134,7 @@ public sealed class ExpositionTests : IDisposable
     [InlineData("\\\"\\n")]
     [InlineData("\r\n# TYPE x counter\n")]
     [InlineData("\u0000\u001b[31m")]
+    [InlineData("exe\u202egpj\u2028")]
     [InlineData("\ud800 half a pair")]
     [InlineData("ratings → \ud83d\ude00 {x=\"y\"}")]
     [InlineData("")]
@@ -149,6 +150,7 @@ public sealed class ExpositionTests : IDisposable
         var plain = Everything("plain").Split('\n').Length;
         Assert.True(text.Split('\n').Length <= plain, text);
         Assert.DoesNotContain("\n# TYPE x counter", text, StringComparison.Ordinal);
+        Assert.DoesNotContain(text.EnumerateRunes(), character => character.Value != '\n' && character.Value != ' ' && Keepalive.Config.TerminalText.IsUnsafe(character));
         Promtool(text);
     }
 
