@@ -27,11 +27,17 @@ internal static partial class AgentRun
     /// <summary>How long connections may take to end when the service stops; what is given back to sockets is waited for.</summary>
     private static readonly TimeSpan StopWithin = TimeSpan.FromSeconds(2);
 
+    /// <summary>How long standard error may take a line of a service that does not start.</summary>
+    private static readonly TimeSpan WriteWithin = TimeSpan.FromSeconds(1);
+
+    /// <summary>Lines that wait for the log's reader where each connection has lines of its own (--log-level debug).</summary>
+    private const int DetailedQueueLength = 16 * 1024;
+
     public static int Execute(RunOptions options)
     {
         var signals = new Signals();
         using var loggers = CreateLoggers(options);
-        var error = options is { JsonLog: true, Once: false } ? new StartProblems(loggers.CreateLogger("agent")) : Console.Error;
+        var error = options.Once ? Console.Error : options.JsonLog ? new StartProblems(loggers.CreateLogger("agent")) : new PatientWriter(Console.Error, WriteWithin);
         using var cluster = options.Cluster is { } wanted ? new Cluster(wanted, TimeProvider.System, loggers.CreateLogger("kubernetes")) : null;
         cluster?.Start();
         var policies = new PolicySource(options.Policies, options.Side, options.Existing, new HostResolver(), cluster);
@@ -226,8 +232,9 @@ internal static partial class AgentRun
         {
             console.LogToStandardErrorThreshold = LogLevel.Trace;
             console.FormatterName = options.JsonLog ? ConsoleFormatterNames.Json : ConsoleFormatterNames.Simple;
-            // A log that nobody reads is not to hold up the passes. Who wants every line waits for it.
-            console.QueueFullMode = options.LogLevel >= LogLevel.Information ? ConsoleLoggerQueueFullMode.DropWrite : ConsoleLoggerQueueFullMode.Wait;
+            // If nobody reads the log, lines are dropped and counted; passes and the end never wait for a reader.
+            console.QueueFullMode = ConsoleLoggerQueueFullMode.DropWrite;
+            console.MaxQueueLength = options.LogLevel >= LogLevel.Information ? console.MaxQueueLength : DetailedQueueLength;
         });
         if (options.JsonLog)
         {
