@@ -24,6 +24,9 @@ internal enum SocketHolder : byte
 internal readonly record struct SocketMemory(
     SocketHolder Holder, KeepaliveOptions Found, KeepaliveOptions Set, KeepaliveOptions? Replaces = null)
 {
+    /// <summary>The same of its user timeout, where a later version has set it; kept for that version until the socket is written to.</summary>
+    public UserTimeoutMemory? UserTimeout { get; init; }
+
     public static SocketMemory OfApplication { get; } = new(SocketHolder.Application, default, default);
 
     public static SocketMemory OfAgent(KeepaliveOptions found, KeepaliveOptions set) => new(SocketHolder.Agent, found, set);

@@ -1,7 +1,5 @@
-using System.Buffers.Text;
 using System.Globalization;
 using System.Text;
-using System.Text.Unicode;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux;
@@ -15,14 +13,17 @@ namespace Keepalive.Agent.Sockets;
 /// directory, one fact a line, later lines override earlier ones:
 /// <code>
 /// keepalive-agent-state 1 BOOT-ID
-/// set NETNS COOKIE FOUND REPLACED SET POLICY DESTINATION    noted before the socket is written
+/// set NETNS COOKIE FOUND REPLACED SET POLICY DESTINATION [user-timeout=FOUND,REPLACED,SET] crc=LINE,BEFORE
+///                                                           noted before the socket is written
 /// ok                                                        every "set" above was carried out
 /// kept NETNS COOKIE FOUND                                   looked at, left as it is
 /// application NETNS COOKIE                                  changed by the application since
 /// forget NETNS COOKIE
 /// arriving VALUES…                                          what new connections are set to before each is noted; "-" leaves one alone
 /// </code>
+/// LINE is the CRC-32C of the line before it, BEFORE that of the lines since the "set" before, each with its end.
 /// Values are <c>on,TIME,INTERVAL,PROBES</c> in seconds. Socket cookies are unique until the next boot, so another boot id voids the file.
+/// The first version had nothing behind DESTINATION. It reads this form, passes over what is new there, and when it rewrites the file that is lost.
 /// </summary>
 internal sealed class StateFile : IDisposable
 {
@@ -32,12 +33,12 @@ internal sealed class StateFile : IDisposable
 
     private readonly string _path;
     private readonly string _bootId;
-    private AppendLog _log;
+    private StateWriter _log;
     private long _compactedLength;
     private bool _unconfirmed;
     private string _arriving = "";
 
-    private StateFile(string path, string bootId, AppendLog log)
+    private StateFile(string path, string bootId, StateWriter log)
     {
         _path = path;
         _bootId = bootId;
@@ -55,90 +56,43 @@ internal sealed class StateFile : IDisposable
     public static InheritedSockets Load(string path, string bootId, Action<string> warn)
     {
         var known = new InheritedSockets();
-        string[] lines;
+        byte[] content;
         try
         {
-            if (OwnFile.Read(path) is not { } content)
+            if (OwnFile.Read(path) is not { } found)
             {
                 return known;
             }
-            lines = Encoding.UTF8.GetString(content).Split('\n');
+            content = found;
         }
         catch (IOException e) when (e is not UntrustedFileException)
         {
             warn($"the state file cannot be read ({e.Message}); {Consequence}");
             return known;
         }
-        if (!lines[0].StartsWith(Magic, StringComparison.Ordinal))
+        var end = content.IndexOf((byte)'\n');
+        var first = Encoding.UTF8.GetString(content, 0, end < 0 ? content.Length : end);
+        if (!first.StartsWith(Magic, StringComparison.Ordinal))
         {
             warn($"{path} is not a state file of this version; {Consequence}");
             return known;
         }
-        if (lines[0] != Magic + bootId)
+        if (first != Magic + bootId)
         {
             return known;
         }
-        var open = new List<(ulong, ulong)>();
-        var (bad, firstBad) = (0, 0);
-        // A line that was being written when its writer was killed has no end of line, and is the last element here.
-        for (var i = 1; i < lines.Length - 1; i++)
-        {
-            if (!Take(lines[i].Trim('\0').Split(' '), known, open))
-            {
-                firstBad = bad++ == 0 ? i + 1 : firstBad;
-            }
-        }
-        if (bad > 0)
-        {
-            warn($"{path}:{firstBad}: {bad} {(bad == 1 ? "line" : "lines")} cannot be understood; of the sockets they tell of, {Consequence}");
-        }
+        var reader = new StateReader(known);
+        reader.Read(content.AsSpan(end + 1));
+        Warn(reader.Bad, "cannot be understood");
+        Warn(reader.Damaged, "damaged: the checksum does not match");
         return known;
-    }
 
-    /// <summary>Takes in one line; false when it makes no sense.</summary>
-    private static bool Take(string[] words, InheritedSockets known, List<(ulong, ulong)> open)
-    {
-        if (words[0] == "arriving")
+        void Warn((int Count, int First) lines, string what)
         {
-            var settings = words.Skip(1).Where(word => word.Length > 0).Select(ParseSettings).ToList();
-            known.Arriving.Clear();
-            known.Arriving.AddRange(settings.OfType<KeepaliveSettings>());
-            return settings.TrueForAll(parsed => parsed is not null);
-        }
-        if (words is ["ok"])
-        {
-            foreach (var id in open)
+            if (lines.Count > 0)
             {
-                if (known.TryGetValue(id, out var memory))
-                {
-                    known[id] = memory with { Replaces = null };
-                }
+                warn($"{path}:{lines.First}: {lines.Count} {(lines.Count == 1 ? "line" : "lines")} {what}; of the sockets they tell of, {Consequence}");
             }
-            open.Clear();
-            return true;
-        }
-        if (words.Length < 3 || !ulong.TryParse(words[1], out var netns) || !ulong.TryParse(words[2], out var cookie))
-        {
-            return false;
-        }
-        var key = (netns, cookie);
-        switch (words[0])
-        {
-            case "set" when words.Length >= 6 && Parse(words[3]) is { } found && Parse(words[4]) is { } old && Parse(words[5]) is { } set:
-                known[key] = new SocketMemory(SocketHolder.Agent, found, set, Replaces: old);
-                open.Add(key);
-                return true;
-            case "kept" when words.Length >= 4 && Parse(words[3]) is { } kept:
-                known[key] = SocketMemory.OfKept(kept);
-                return true;
-            case "application":
-                known[key] = SocketMemory.OfApplication;
-                return true;
-            case "forget":
-                known.Remove(key);
-                return true;
-            default:
-                return false;
         }
     }
 
@@ -151,7 +105,7 @@ internal sealed class StateFile : IDisposable
     public static StateFile Create(string path, string bootId, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory> known)
     {
         var arriving = known is InheritedSockets inherited ? Arriving(inherited.Arriving) : "";
-        AppendLog log;
+        StateWriter log;
         try
         {
             log = WriteNew(path, bootId, known, arriving);
@@ -159,7 +113,8 @@ internal sealed class StateFile : IDisposable
         catch (LinuxException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT && Encoding.UTF8.GetBytes(Magic + bootId + "\n") is var head
             && OwnFile.Read(path) is { } old && old.AsSpan().StartsWith(head))
         {
-            log = AppendLog.Continue(path, old.AsSpan().LastIndexOf((byte)'\n') + 1);
+            var length = old.AsSpan().LastIndexOf((byte)'\n') + 1;
+            log = new StateWriter(AppendLog.Continue(path, length), StateChecksum.BehindLastSet(old.AsSpan(0, length)));
         }
         var file = new StateFile(path, bootId, log) { _arriving = arriving };
         file._compactedLength = file._log.Length;
@@ -170,7 +125,7 @@ internal sealed class StateFile : IDisposable
     /// <exception cref="LinuxException">No room: the socket must not be written.</exception>
     public void Intend(ulong netns, ulong cookie, KeepaliveOptions found, KeepaliveOptions replaced, KeepaliveOptions set, CompiledRule? rule)
     {
-        AppendSet(_log, netns, cookie, found, replaced, set, rule);
+        _log.Set(netns, cookie, found, replaced, set, rule, timeout: null);
         _unconfirmed = true;
     }
 
@@ -179,13 +134,13 @@ internal sealed class StateFile : IDisposable
     {
         if (_unconfirmed)
         {
-            _unconfirmed = !Try(() => _log.Append("ok\n"u8));
+            _unconfirmed = !Try(() => _log.Line("ok\n"u8));
         }
     }
 
     /// <summary>Notes what is remembered of a socket that was not written to. Without room for it the file says what was so before: a
     /// restart then judges by older knowledge, and no socket has values nobody knows of.</summary>
-    public void Note(ulong netns, ulong cookie, SocketMemory? memory) => Try(() => Append(_log, netns, cookie, memory));
+    public void Note(ulong netns, ulong cookie, SocketMemory? memory) => Try(() => _log.Note(netns, cookie, memory));
 
     /// <summary>Notes what new connections are set to from now on, before any is. It takes the place of what was noted so before.</summary>
     /// <exception cref="LinuxException">No room: none must be set.</exception>
@@ -194,7 +149,7 @@ internal sealed class StateFile : IDisposable
         var line = Arriving(settings);
         if (line != _arriving)
         {
-            _log.Append(Encoding.UTF8.GetBytes(line));
+            _log.Arriving(line);
             _arriving = line;
         }
     }
@@ -233,27 +188,38 @@ internal sealed class StateFile : IDisposable
         }
     }
 
-    private static AppendLog WriteNew(
+    private static StateWriter WriteNew(
         string path, string bootId, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory> known, string arriving)
     {
-        var log = AppendLog.Create(path + ".new");
+        var log = new StateWriter(AppendLog.Create(path + ".new"));
         try
         {
-            log.Append(Encoding.UTF8.GetBytes(Magic + bootId + "\n" + arriving));
-            // Confirmed ones first, so that the one "ok" speaks of them alone.
+            log.First(Magic + bootId + "\n");
+            if (arriving.Length > 0)
+            {
+                log.Arriving(arriving);
+            }
+            // What has no checksum of its own first. Then confirmed sets, so that the one "ok" speaks of them alone.
             foreach (var ((netns, cookie), memory) in known)
             {
-                if (memory.Replaces is null)
+                if (memory.Holder != SocketHolder.Agent)
                 {
-                    Append(log, netns, cookie, memory);
+                    log.Note(netns, cookie, memory);
                 }
             }
-            log.Append("ok\n"u8);
+            foreach (var ((netns, cookie), memory) in known)
+            {
+                if (memory is { Holder: SocketHolder.Agent, Replaces: null })
+                {
+                    log.Note(netns, cookie, memory);
+                }
+            }
+            log.Line("ok\n"u8);
             foreach (var ((netns, cookie), memory) in known)
             {
                 if (memory.Replaces is { } replaced)
                 {
-                    AppendSet(log, netns, cookie, memory.Found, replaced, memory.Set, null);
+                    log.Set(netns, cookie, memory.Found, replaced, memory.Set, rule: null, memory.UserTimeout);
                 }
             }
             File.Move(path + ".new", path, overwrite: true);
@@ -267,98 +233,9 @@ internal sealed class StateFile : IDisposable
         }
     }
 
-    private static void Append(AppendLog log, ulong netns, ulong cookie, SocketMemory? memory)
-    {
-        if (memory is { Holder: SocketHolder.Agent } agent)
-        {
-            AppendSet(log, netns, cookie, agent.Found, agent.Set, agent.Set, null);
-            return;
-        }
-        Span<byte> line = stackalloc byte[160];
-        var n = 0;
-        _ = memory switch
-        {
-            { Holder: SocketHolder.Kept } kept => Utf8.TryWrite(line, $"kept {netns} {cookie} {new Values(kept.Found)}\n", out n),
-            { Holder: SocketHolder.Application } => Utf8.TryWrite(line, $"application {netns} {cookie}\n", out n),
-            _ => Utf8.TryWrite(line, $"forget {netns} {cookie}\n", out n),
-        };
-        log.Append(line[..n]);
-    }
-
-    private static void AppendSet(
-        AppendLog log, ulong netns, ulong cookie, KeepaliveOptions found, KeepaliveOptions replaced, KeepaliveOptions set, CompiledRule? rule)
-    {
-        // Kubernetes names are at most 253 characters each: a policy and a destination fit.
-        Span<byte> line = stackalloc byte[1280];
-        if (Utf8.TryWrite(
-            line,
-            $"set {netns} {cookie} {new Values(found)} {new Values(replaced)} {new Values(set)} {rule?.Policy ?? "-"} {rule?.Destination ?? "-"}\n",
-            out var n)
-            || Utf8.TryWrite(line, $"set {netns} {cookie} {new Values(found)} {new Values(replaced)} {new Values(set)} - -\n", out n))
-        {
-            log.Append(line[..n]);
-        }
-    }
-
     private static string Arriving(IEnumerable<KeepaliveSettings> settings)
     {
         static string Word(int? value) => value?.ToString(CultureInfo.InvariantCulture) ?? "-";
         return $"arriving {string.Join(' ', settings.Distinct().Select(s => $"{Word(s.Time)},{Word(s.Interval)},{Word(s.Probes)}"))}\n";
-    }
-
-    private static KeepaliveSettings? ParseSettings(string text)
-    {
-        var parts = text.Split(',');
-        return parts.Length == 3 && TryParse(parts[0], KeepaliveSettings.MaxTime, out var time) && TryParse(parts[1], KeepaliveSettings.MaxInterval, out var interval) && TryParse(parts[2], KeepaliveSettings.MaxProbes, out var probes)
-            ? new KeepaliveSettings(time, interval, probes)
-            : null;
-
-        static bool TryParse(string word, int most, out int? value)
-        {
-            value = int.TryParse(word, CultureInfo.InvariantCulture, out var number) ? number : null;
-            return word == "-" || (value > 0 && value <= most);
-        }
-    }
-
-    private static KeepaliveOptions? Parse(string text)
-    {
-        var parts = text.Split(',');
-        return parts.Length == 4 && parts[0] is "on" or "off"
-            && int.TryParse(parts[1], out var time) && int.TryParse(parts[2], out var interval) && int.TryParse(parts[3], out var probes)
-            && time >= 0 && interval >= 0 && probes >= 0   // a sysctl's are beyond what a socket can have of its own
-            ? new KeepaliveOptions(parts[0] == "on", time, interval, probes)
-            : null;
-    }
-
-    private readonly struct Values(KeepaliveOptions options) : IUtf8SpanFormattable
-    {
-        public bool TryFormat(Span<byte> destination, out int written, ReadOnlySpan<char> format, IFormatProvider? provider)
-        {
-            written = 0;
-            var word = options.Enabled ? "on"u8 : "off"u8;
-            if (!word.TryCopyTo(destination))
-            {
-                return false;
-            }
-            written = word.Length;
-            return TryAppend(destination, options.Time, ref written)
-                && TryAppend(destination, options.Interval, ref written)
-                && TryAppend(destination, options.Probes, ref written);
-        }
-
-        private static bool TryAppend(Span<byte> destination, int value, ref int written)
-        {
-            if (written >= destination.Length)
-            {
-                return false;
-            }
-            destination[written++] = (byte)',';
-            if (!Utf8Formatter.TryFormat(value, destination[written..], out var digits))
-            {
-                return false;
-            }
-            written += digits;
-            return true;
-        }
     }
 }

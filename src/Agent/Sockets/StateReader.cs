@@ -1,0 +1,184 @@
+using System.Globalization;
+using System.Text;
+using Keepalive.Config;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Sockets;
+
+/// <summary>Reads the lines of a state file, with checksums or, from an earlier version, without.</summary>
+internal sealed class StateReader
+{
+    /// <summary>The first word behind the destination of a "set".</summary>
+    private const int FirstMore = 8;
+
+    private readonly InheritedSockets _known;
+    private readonly List<(ulong, ulong)> _open = [];
+
+    /// <summary>Lines since the last "set": its successor has their checksum.</summary>
+    private readonly List<(string[] Words, int Number)> _since = [];
+
+    private uint _sum;
+
+    public StateReader(InheritedSockets known) => _known = known;
+
+    /// <summary>Lines that cannot be understood, and the number of the first.</summary>
+    public (int Count, int First) Bad { get; private set; }
+
+    /// <summary>Lines whose checksum is wrong, and the number of the first.</summary>
+    public (int Count, int First) Damaged { get; private set; }
+
+    /// <param name="lines">All lines behind the first, with the ends of those that have one.</param>
+    public void Read(ReadOnlySpan<byte> lines)
+    {
+        // A line that was being written when its writer was killed has no end.
+        var number = 2;
+        for (int end; (end = lines.IndexOf((byte)'\n')) >= 0; lines = lines[(end + 1)..], number++)
+        {
+            Line(lines[..(end + 1)], number);
+        }
+        Flush();
+    }
+
+    private void Line(ReadOnlySpan<byte> line, int number)
+    {
+        var words = Encoding.UTF8.GetString(line[..^1]).Trim('\0').Split(' ');
+        if (words[0] != "set")
+        {
+            _since.Add((words, number));
+            _sum = StateChecksum.Add(_sum, line);
+            return;
+        }
+        if (StateChecksum.Find(line[..^1], out var rest) is not { } checksum)
+        {
+            Flush();
+            // The first version had neither a checksum nor anything else behind the destination.
+            if (words.Length > FirstMore)
+            {
+                CountDamaged(1, number);
+            }
+            else
+            {
+                Understand(words, number);
+            }
+            return;
+        }
+        if (checksum.Line != StateChecksum.Add(0, rest))
+        {
+            // What it says of the lines before means nothing either.
+            Flush();
+            CountDamaged(1, number);
+            return;
+        }
+        if (checksum.Before != _sum)
+        {
+            CountDamaged(_since.Count, _since.Count > 0 ? _since[0].Number : number);
+            _since.Clear();
+        }
+        Flush();
+        Understand(words, number);
+    }
+
+    private void Flush()
+    {
+        _since.ForEach(line => Understand(line.Words, line.Number));
+        _since.Clear();
+        _sum = 0;
+    }
+
+    private void Understand(string[] words, int number)
+    {
+        if (!Take(words))
+        {
+            Bad = (Bad.Count + 1, Bad.Count == 0 ? number : Bad.First);
+        }
+    }
+
+    private void CountDamaged(int count, int number) => Damaged = (Damaged.Count + Math.Max(count, 1), Damaged.Count == 0 ? number : Damaged.First);
+
+    /// <summary>Takes in one line; false when it makes no sense.</summary>
+    private bool Take(string[] words)
+    {
+        if (words[0] == "arriving")
+        {
+            var settings = words.Skip(1).Where(word => word.Length > 0).Select(ParseSettings).ToList();
+            _known.Arriving.Clear();
+            _known.Arriving.AddRange(settings.OfType<KeepaliveSettings>());
+            return settings.TrueForAll(parsed => parsed is not null);
+        }
+        if (words is ["ok"])
+        {
+            foreach (var id in _open)
+            {
+                if (_known.TryGetValue(id, out var memory))
+                {
+                    _known[id] = memory with { Replaces = null };
+                }
+            }
+            _open.Clear();
+            return true;
+        }
+        if (words.Length < 3 || !ulong.TryParse(words[1], out var netns) || !ulong.TryParse(words[2], out var cookie))
+        {
+            return false;
+        }
+        var key = (netns, cookie);
+        switch (words[0])
+        {
+            case "set" when words.Length >= 6 && Parse(words[3]) is { } found && Parse(words[4]) is { } old && Parse(words[5]) is { } set
+                && TryParseMore(words.AsSpan(Math.Min(words.Length, FirstMore)), out var timeout):
+                _known[key] = new SocketMemory(SocketHolder.Agent, found, set, Replaces: old) { UserTimeout = timeout };
+                _open.Add(key);
+                return true;
+            case "kept" when words.Length >= 4 && Parse(words[3]) is { } kept:
+                _known[key] = SocketMemory.OfKept(kept);
+                return true;
+            case "application":
+                _known[key] = SocketMemory.OfApplication;
+                return true;
+            case "forget":
+                _known.Remove(key);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    /// <summary>Reads the words behind the destination. Words of later versions are passed over.</summary>
+    private static bool TryParseMore(ReadOnlySpan<string> words, out UserTimeoutMemory? timeout)
+    {
+        timeout = null;
+        foreach (var word in words)
+        {
+            if (word.StartsWith(UserTimeoutMemory.Word, StringComparison.Ordinal))
+            {
+                timeout = UserTimeoutMemory.Parse(word[UserTimeoutMemory.Word.Length..]);
+                return timeout is not null;
+            }
+        }
+        return true;
+    }
+
+    private static KeepaliveSettings? ParseSettings(string text)
+    {
+        var parts = text.Split(',');
+        return parts.Length == 3 && TryParse(parts[0], KeepaliveSettings.MaxTime, out var time) && TryParse(parts[1], KeepaliveSettings.MaxInterval, out var interval) && TryParse(parts[2], KeepaliveSettings.MaxProbes, out var probes)
+            ? new KeepaliveSettings(time, interval, probes)
+            : null;
+
+        static bool TryParse(string word, int most, out int? value)
+        {
+            value = int.TryParse(word, CultureInfo.InvariantCulture, out var number) ? number : null;
+            return word == "-" || (value > 0 && value <= most);
+        }
+    }
+
+    private static KeepaliveOptions? Parse(string text)
+    {
+        var parts = text.Split(',');
+        return parts.Length == 4 && parts[0] is "on" or "off"
+            && int.TryParse(parts[1], out var time) && int.TryParse(parts[2], out var interval) && int.TryParse(parts[3], out var probes)
+            && time >= 0 && interval >= 0 && probes >= 0   // a sysctl's are beyond what a socket can have of its own
+            ? new KeepaliveOptions(parts[0] == "on", time, interval, probes)
+            : null;
+    }
+}

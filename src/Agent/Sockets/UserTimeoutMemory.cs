@@ -1,0 +1,25 @@
+using System.Globalization;
+
+namespace Keepalive.Agent.Sockets;
+
+/// <summary>What is known of a socket's TCP_USER_TIMEOUT, in milliseconds, 0 for none.</summary>
+/// <param name="Found">What it had at the agent's first look.</param>
+/// <param name="Replaced">What the last write replaced.</param>
+/// <param name="Set">What was written.</param>
+internal readonly record struct UserTimeoutMemory(int Found, int Replaced, int Set)
+{
+    public const string Word = "user-timeout=";
+
+    /// <summary>Bytes of a blank, the word and three numbers of ten digits.</summary>
+    public const int LongestText = 1 + 13 + 30 + 2;
+
+    public static UserTimeoutMemory? Parse(string text)
+    {
+        var parts = text.Split(',');
+        return parts.Length == 3 && TryParse(parts[0], out var found) && TryParse(parts[1], out var replaced) && TryParse(parts[2], out var set)
+            ? new UserTimeoutMemory(found, replaced, set)
+            : null;
+
+        static bool TryParse(string word, out int value) => int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out value);
+    }
+}

@@ -1,0 +1,171 @@
+using System.Text;
+using Keepalive.Agent.Sockets;
+using Keepalive.Config;
+using Keepalive.Linux.Sockets;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Sockets;
+
+/// <summary>State files of this version before the first, of the first before this one, and damaged ones.</summary>
+public sealed class StateFileVersionTests : IDisposable
+{
+    private const string Boot = "b00t";
+
+    private static readonly KeepaliveOptions Off = new(false, 7200, 75, 9);
+    private static readonly KeepaliveOptions On = new(true, 700, 10, 20);
+    private static readonly KeepaliveOptions Later = new(true, 60, 5, 3);
+
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-state");
+
+    private string FilePath => Path.Combine(_directory.FullName, "state");
+
+    [Fact]
+    public void FirstVersion_FileOfThisOne_KnowsTheSame()
+    {
+        WriteAll();
+
+        var first = FirstStateReader.Load(FilePath, Boot, Assert.Fail);
+
+        var own = StateFile.Load(FilePath, Boot, Assert.Fail);
+        Assert.Equal(7, own.Count);
+        Assert.Equal(own.Select(one => (one.Key, one.Value with { UserTimeout = null })), first.Select(one => (one.Key, one.Value)));
+        Assert.Equal(new KeepaliveSettings(700, 10, 20), Assert.Single(first.Arriving));
+        Assert.Equal(own.Arriving, first.Arriving);
+    }
+
+    [Fact]
+    public void FirstVersion_RestOfAFileWrittenByIt_IsRead()
+    {
+        WriteAll();
+        // It goes on behind what is there where there is no room for a new file.
+        File.AppendAllText(FilePath, "kept 5 1 on,60,5,3\nset 5 2 off,7200,75,9 off,7200,75,9 on,700,10,20 shop/p shop/d\nok\nforget 1 1\n");
+        var known = StateFile.Load(FilePath, Boot, Assert.Fail);
+        Assert.Equal(8, known.Count);
+        Assert.Equal(SocketMemory.OfAgent(Off, On), known[(5, 2)]);
+        Assert.Equal(SocketMemory.OfKept(Later), known[(5, 1)]);
+    }
+
+    [Fact]
+    public void ThisVersion_FileOfTheFirst_IsReadAndRewritten()
+    {
+        File.WriteAllText(FilePath, $"keepalive-agent-state 1 {Boot}\narriving 700,10,20 \nset 1 10 off,7200,75,9 off,7200,75,9 on,700,10,20 shop/p shop/d\nok\n"
+            + "kept 2 12 on,60,5,3\napplication 2 13\nset 1 11 off,7200,75,9 on,700,10,20 on,60,5,3 - -\n");
+        var known = StateFile.Load(FilePath, Boot, Assert.Fail);
+        Assert.Equal(
+            [((1ul, 10ul), SocketMemory.OfAgent(Off, On)), ((2, 12), SocketMemory.OfKept(Later)), ((2, 13), SocketMemory.OfApplication), ((1, 11), new(SocketHolder.Agent, Off, Later, On))],
+            known.Select(one => (one.Key, one.Value)));
+        StateFile.Create(FilePath, Boot, known).Dispose();
+        var again = StateFile.Load(FilePath, Boot, Assert.Fail);
+        Assert.Equal(known.Keys.Order(), again.Keys.Order());
+        Assert.All(again, one => Assert.Equal(known[one.Key], one.Value));
+        Assert.Equal(2, File.ReadLines(FilePath).Count(line => line.Contains(" crc=", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void UserTimeout_OfALaterVersion_IsKept()
+    {
+        WriteAll();
+        var known = StateFile.Load(FilePath, Boot, Assert.Fail);
+        Assert.Equal(new UserTimeoutMemory(0, 0, 90_000), known[(3, 1)].UserTimeout);
+        Assert.Equal(new UserTimeoutMemory(45_000, 60_000, int.MaxValue), known[(3, 2)].UserTimeout);
+        Assert.Null(known[(1, 2)].UserTimeout);
+        StateFile.Create(FilePath, Boot, known).Dispose();
+        var again = StateFile.Load(FilePath, Boot, Assert.Fail);
+        Assert.Equal(known.ToDictionary(one => one.Key, one => one.Value.UserTimeout), again.ToDictionary(one => one.Key, one => one.Value.UserTimeout));
+    }
+
+    [Theory]
+    [InlineData("", 1, null)]
+    [InlineData(" color=red", 1, null)]
+    [InlineData(" color=red user-timeout=1,2,3", 1, null)]
+    [InlineData(" user-timeout=1,2,-3", 0, "1 line cannot be understood")]
+    [InlineData(" user-timeout=1,2", 0, "1 line cannot be understood")]
+    [InlineData(" user-timeout=1,2,2147483648", 0, "1 line cannot be understood")]
+    public void Words_BehindTheDestination_AreThisVersionsOrPassedOver(string words, int sockets, string? warning)
+    {
+        var line = Encoding.UTF8.GetBytes("set 9 8 off,7200,75,9 off,7200,75,9 on,700,10,20 - -" + words);
+        var sum = new byte[StateChecksum.Length];
+        new StateChecksum(StateChecksum.Add(0, line), 0).Write(sum);
+        File.WriteAllBytes(FilePath, [.. Encoding.UTF8.GetBytes($"keepalive-agent-state 1 {Boot}\n"), .. line, .. sum, (byte)'\n']);
+        var warnings = new List<string>();
+        Assert.Equal(sockets, StateFile.Load(FilePath, Boot, warnings.Add).Count);
+        Assert.Equal(warning is null ? 0 : 1, warnings.Count);
+        Assert.All(warnings, text => Assert.Contains(warning!, text, StringComparison.Ordinal));
+    }
+
+    /// <summary>Before, another digit in the values was restored to the socket without a word.</summary>
+    [Fact]
+    public void Bit_FlippedAnywhere_NothingElseIsBelievedAndItIsReported()
+    {
+        WriteAll();
+        var whole = File.ReadAllBytes(FilePath);
+        var known = StateFile.Load(FilePath, Boot, Assert.Fail);
+        var start = whole.AsSpan().IndexOf((byte)'\n') + 1;
+        // The checksums: behind the last is what the next "set" covers.
+        var end = whole.AsSpan().LastIndexOf("crc="u8);
+        var (silent, flips) = (0, 0);
+        for (var at = start; at < end; at++)
+        {
+            for (var bit = 0; bit < 8; bit++, flips++)
+            {
+                var damaged = (byte[])whole.Clone();
+                damaged[at] ^= (byte)(1 << bit);
+                File.WriteAllBytes(FilePath, damaged);
+                var warnings = new List<string>();
+                var found = StateFile.Load(FilePath, Boot, warnings.Add);
+                foreach (var (key, memory) in found.Where(one => one.Value.Holder == SocketHolder.Agent))
+                {
+                    Assert.True(
+                        known.TryGetValue(key, out var right) && memory with { Replaces = null } == right with { Replaces = null },
+                        $"{key}: {memory} after a flip at {at} in {Encoding.UTF8.GetString(damaged)}");
+                }
+                silent += warnings.Count == 0 ? 1 : 0;
+            }
+        }
+        // A digit of the checksum in upper case is the same digit; with a destination that runs on into it the line is one of the first version.
+        Assert.InRange(silent, 0, flips / 20);
+    }
+
+    [Fact]
+    public void Line_WithAnotherDigit_IsNamedAndItsNeighboursAreKept()
+    {
+        using (var file = StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory>()))
+        {
+            for (var cookie = 1ul; cookie <= 100; cookie++)
+            {
+                file.Intend(1, cookie, Off, Off, On, null);
+                file.Confirm();
+            }
+        }
+        var lines = File.ReadAllLines(FilePath);
+        Assert.StartsWith("set 1 50 off,7200,", lines[100], StringComparison.Ordinal);
+        lines[100] = lines[100].Replace("off,7200", "off,7300", StringComparison.Ordinal);
+        File.WriteAllLines(FilePath, lines);
+        var warnings = new List<string>();
+        var known = StateFile.Load(FilePath, Boot, warnings.Add);
+        Assert.Equal(99, known.Count);
+        Assert.DoesNotContain((1ul, 50ul), known.Keys);
+        Assert.Contains("state:101: 1 line damaged: the checksum does not match", Assert.Single(warnings), StringComparison.Ordinal);
+    }
+
+    public void Dispose() => _directory.Delete(recursive: true);
+
+    /// <summary>A line of every kind: seven sockets are left.</summary>
+    private void WriteAll()
+    {
+        using var file = StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory>
+        {
+            [(1, 1)] = SocketMemory.OfAgent(Off, On),
+            [(2, 1)] = SocketMemory.OfKept(Later),
+            [(3, 1)] = SocketMemory.OfAgent(Off, On) with { UserTimeout = new UserTimeoutMemory(0, 0, 90_000) },
+            [(3, 2)] = new(SocketHolder.Agent, Off, Later, Replaces: On) { UserTimeout = new UserTimeoutMemory(45_000, 60_000, int.MaxValue) },
+        });
+        file.Announce([new KeepaliveSettings(700, 10, 20)]);
+        file.Intend(1, 2, Off, Off, On, null);
+        file.Confirm();
+        file.Note(2, 2, SocketMemory.OfApplication);
+        file.Note(2, 3, SocketMemory.OfKept(Off));
+        file.Note(2, 3, null);
+        file.Intend(1, 3, Off, On, Later, null);
+    }
+}
