@@ -154,6 +154,35 @@ public sealed partial class ManifestTests
     }
 
     [Fact]
+    public void Privileges_AreNotGainedLaterAndMountsAreReadOnlyToTheBottom()
+    {
+        var security = Manifests.Container().At("securityContext")!;
+        Assert.Equal("false", security.Text("allowPrivilegeEscalation"));
+        // The API server's validation (ValidateSecurityContext) refuses it beside "CAP_SYS_ADMIN".
+        Assert.All(security.At("capabilities", "add").Texts(), name => Assert.DoesNotContain("CAP_", name, StringComparison.Ordinal));
+        Assert.Equal("yes", SystemdUnit.Read()["NoNewPrivileges"].Single());
+        // It asks for readOnly and no propagation.
+        var cgroup = Manifests.Container().At("volumeMounts").Named("cgroup");
+        Assert.Equal(("true", "IfPossible", null), (cgroup.Text("readOnly"), cgroup.Text("recursiveReadOnly"), cgroup.Text("mountPropagation")));
+    }
+
+    [Fact]
+    public void NetworkPolicy_LetsNamedNamespacesReachTheOnePort()
+    {
+        var policy = Manifests.Single("NetworkPolicy").Root.At("spec")!;
+        Assert.Equal(["Ingress"], policy.At("policyTypes").Texts());
+        var rule = Assert.Single(policy.At("ingress").Items());
+        var port = Assert.Single(rule.At("ports").Items());
+        Assert.Equal((DefaultPort, "TCP", null), (port.Text("port"), port.Text("protocol"), port.Text("endPort")));
+        // An empty selector would be every namespace.
+        var labels = rule.At("from").Items().Select(from => Assert.Single(from.At("namespaceSelector", "matchLabels").Pairs())).ToDictionary();
+        Assert.Equal("monitoring", labels["kubernetes.io/metadata.name"]);
+        Assert.Equal("true", labels["keepalive-agent/clients"]);
+        var readme = File.ReadAllText(Path.Combine(Repository.Root, "README.md"));
+        Assert.Contains("kubectl label namespace NAME keepalive-agent/clients=true", readme, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Labels_ThatSelect_AreThoseOfTheTemplate()
     {
         var template = Manifests.DaemonSet().At("spec", "template", "metadata", "labels").Pairs();
@@ -161,6 +190,7 @@ public sealed partial class ManifestTests
         {
             Manifests.DaemonSet().At("spec", "selector", "matchLabels"),
             Manifests.Single("Service").Root.At("spec", "selector"),
+            Manifests.Single("NetworkPolicy").Root.At("spec", "podSelector", "matchLabels"),
             Manifests.Single("PodMonitor").Root.At("spec", "selector", "matchLabels"),
         })
         {
@@ -226,9 +256,9 @@ public sealed partial class ManifestTests
     }
 
     [Theory]
-    [InlineData(".", 8)]
-    [InlineData("overlays/audit", 8)]
-    [InlineData("overlays/monitored", 11)]
+    [InlineData(".", 9)]
+    [InlineData("overlays/audit", 9)]
+    [InlineData("overlays/monitored", 12)]
     public void Kustomization_IsBuiltByKubectl(string directory, int objects)
     {
         if (!Command.Exists("kubectl"))
