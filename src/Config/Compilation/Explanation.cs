@@ -31,8 +31,7 @@ public sealed record Explanation(CompiledRule? Winner, ImmutableArray<LostRule> 
             }
         }
 
-        losers.AddRange(policy.Shadowed.Where(lost =>
-            ends.Any(end => lost.Rule.Covers(end.Address, end.Port))));
+        losers.AddRange(policy.Shadowed.Where(lost => ends.Any(end => lost.Rule.Covers(end.Address, end.Port))));
         return new Explanation(winner, losers.DrainToImmutable(), others.DrainToImmutable());
     }
 
