@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using Keepalive.Config.Reading;
 using Xunit;
