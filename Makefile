@@ -64,6 +64,11 @@ lint: ## Check formatting, code style and the tree
 fuzz: deps deps-test build ## Try all random cases of the tests, of which `make test` tries a tenth; SEED=N tries those of an earlier run again
 	@scripts/fuzz $(CONFIGURATION) $(SEED)
 
+.PHONY: siege
+siege: deps deps-test build ## Have ten tenants attack the agent at once, for two minutes with each datapath
+	dotnet build tests/EndToEnd --configuration $(CONFIGURATION) -v quiet --nologo
+	dotnet exec tests/EndToEnd/bin/$(CONFIGURATION)/net10.0/Keepalive.EndToEnd.dll -noColor -noLogo -showLiveOutput -failSkips -explicit only -class Keepalive.EndToEnd.TenantSiegeTests
+
 .PHONY: bench
 bench: deps deps-test build ## Measure against the targets; ARGS are handed on
 	dotnet run --project tests/Benchmarks --configuration $(CONFIGURATION) -- $(ARGS)

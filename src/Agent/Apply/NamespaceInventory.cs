@@ -23,6 +23,9 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     /// <summary>Namespaces that could not be entered in the last update, with the error of each.</summary>
     public Dictionary<ulong, LinuxException> Failures { get; } = [];
 
+    /// <summary>Namespaces that the last update had no time to open.</summary>
+    public int Waiting { get; private set; }
+
     /// <summary>Who has more namespaces than are looked into, in words; null where nobody has.</summary>
     public string? Excess => _leftOut.Count == 0 ? null
         : string.Join(", ", _leftOut.Values.Distinct().Order(StringComparer.Ordinal).Take(5)) + $": more than {MostOfOne} network namespaces; the others are not looked into";
@@ -33,9 +36,12 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     public WatchedNamespace? Find(ulong inode) => _watched.GetValueOrDefault(inode);
 
     /// <summary>Opens what is new and lets go of what nobody lives in.</summary>
-    public void Update(Action<WatchedNamespace> gone)
+    /// <param name="budget">For whom how long; null for all that is to be done.</param>
+    /// <param name="gone">Told of what it lets go of.</param>
+    public void Update(PassBudget? budget, Action<WatchedNamespace> gone)
     {
         Failures.Clear();
+        Waiting = 0;
         var wanted = only.Count == 0 ? Inhabited() : Named();
         foreach (var (inode, watched) in _watched)
         {
@@ -56,12 +62,22 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         }
         foreach (var (inode, paths) in wanted)
         {
-            if (!_watched.ContainsKey(inode) && HasRoom(inode, out var account) && TryOpen(inode, paths) is { } handle)
+            if (_watched.ContainsKey(inode) || !HasRoom(inode, out var account))
+            {
+                continue;
+            }
+            budget?.Charge(account);
+            if (account is not null && budget is { IsSpent: true })
+            {
+                Waiting++;
+            }
+            else if (TryOpen(inode, paths) is { } handle)
             {
                 _watched.Add(inode, new WatchedNamespace(inode, handle, account));
                 Hold(account, 1);
             }
         }
+        budget?.Stop();
         if (exempts is not null)
         {
             foreach (var watched in _watched.Values)

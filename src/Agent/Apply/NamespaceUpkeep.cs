@@ -1,5 +1,6 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
+using Keepalive.Linux;
 using Keepalive.Linux.Namespaces;
 
 namespace Keepalive.Agent.Apply;
@@ -14,7 +15,12 @@ namespace Keepalive.Agent.Apply;
 /// <param name="state">Where changes are noted; null where none are made or kept.</param>
 /// <param name="looksEverywhere">Whether the namespaces are all of the node's.</param>
 internal sealed class NamespaceUpkeep(
-    TimeProvider time, ProcessTable processes, NamespaceInventory namespaces, InheritedSockets inherited, StateFile? state, bool looksEverywhere)
+    TimeProvider time,
+    ProcessTable processes,
+    NamespaceInventory namespaces,
+    InheritedSockets inherited,
+    StateFile? state,
+    bool looksEverywhere)
 {
     /// <summary>Every tracked socket's values are read at least this often.</summary>
     public static readonly TimeSpan AuditPeriod = TimeSpan.FromSeconds(50);
@@ -23,32 +29,66 @@ internal sealed class NamespaceUpkeep(
     /// the counters, and that a socket is gone also by the reading of its values.</summary>
     public static readonly TimeSpan DumpPeriod = TimeSpan.FromMinutes(10);
 
-    /// <summary>Opens namespaces that are new and releases those nobody lives in.</summary>
-    /// <param name="sink">Is told which are gone.</param>
-    /// <param name="release">Called with the inode number of each before it is released.</param>
-    public void Update(ISocketSink sink, Action<ulong>? release = null) => namespaces.Update(gone =>
-    {
-        release?.Invoke(gone.Inode);
-        foreach (var socket in gone.Sockets.Values)
-        {
-            Forget(socket);
-        }
-        sink.NamespaceGone(gone.Inode);
-    });
+    private readonly PassBudget _budget = new(time);
 
-    /// <summary>Whether a namespace is to be dumped in this pass.</summary>
-    /// <param name="watched">The namespace.</param>
-    /// <param name="pass">The pass.</param>
-    /// <param name="activity">Its counters, read before the dump: a connection made between the two is seen by both, and only costs another look.</param>
-    public bool MustDump(WatchedNamespace watched, PassContext pass, out TcpActivity activity)
+    /// <summary>Who has more namespaces than are looked into, or more work in them than a pass has time for, in words; null where nobody has.</summary>
+    public string? Excess => namespaces.Excess ?? _budget.Excess;
+
+    /// <summary>Begins a pass: opens namespaces that are new and releases those nobody lives in.</summary>
+    /// <param name="pass">The pass; its sink is told which are gone.</param>
+    /// <param name="release">Called with the inode number of each before it is released.</param>
+    public void BeginPass(PassContext pass, Action<ulong>? release = null)
     {
-        activity = watched.Handle.Counters.Read();
-        return pass.Scope.Full
-            || !ReferenceEquals(watched.ComparedWith, pass.Policy)
-            || activity != watched.Activity
-            || watched.NextTry <= pass.Number
-            || (pass.Scope.WantsTimers(watched.Inode) && watched.Sockets.Count > 0)
-            || time.GetTimestamp() >= watched.DumpAt;
+        _budget.BeginPass(pass.Scope);
+        namespaces.Update(MayWait(pass) ? _budget : null, gone =>
+        {
+            release?.Invoke(gone.Inode);
+            foreach (var socket in gone.Sockets.Values)
+            {
+                Forget(socket);
+            }
+            pass.Sink.NamespaceGone(gone.Inode);
+        });
+    }
+
+    /// <summary>Looks into each namespace in which something may have changed, into those of whoever costs little first: there may not be time for all.</summary>
+    /// <param name="pass">The pass.</param>
+    /// <param name="look">Looks into one, given the counters read before; gives the number of sockets.</param>
+    public Visits Visit(PassContext pass, Func<WatchedNamespace, TcpActivity, PassContext, int> look)
+    {
+        var visits = new Visits { Failures = namespaces.Failures.Count, Waiting = namespaces.Waiting };
+        var mayWait = MayWait(pass);
+        foreach (var watched in namespaces.Watched.OrderBy(watched => _budget.Cost(watched.Account)).ThenBy(watched => !watched.Waits))
+        {
+            if (pass.Scope.Stop.IsCancellationRequested)
+            {
+                break;
+            }
+            _budget.Charge(watched.Account);
+            watched.Waits = mayWait && watched.Account is not null && _budget.IsSpent;
+            if (watched.Waits)
+            {
+                visits.Waiting++;
+                continue;
+            }
+            var here = pass.In(watched);
+            if (MustDump(watched, here, out var activity))
+            {
+                try
+                {
+                    visits.Sockets += look(watched, activity, here);
+                    visits.Dumped++;
+                }
+                catch (LinuxException)
+                {
+                    // One namespace's trouble is not the others'; it is looked into again in the next pass.
+                    visits.Failures++;
+                    watched.ComparedWith = null;
+                }
+            }
+        }
+        _budget.Stop();
+        return visits;
     }
 
     /// <summary>A namespace has been dumped: what was not seen is gone.</summary>
@@ -70,9 +110,9 @@ internal sealed class NamespaceUpkeep(
     }
 
     /// <summary>Ends a pass. After one over everything, what was inherited and not met is of sockets that are gone.</summary>
-    public void EndPass(PassScope scope, int failures)
+    public void EndPass(PassScope scope, Visits visits)
     {
-        if (scope.Full && !scope.DryRun && looksEverywhere && failures == 0)
+        if (scope.Full && !scope.DryRun && looksEverywhere && visits.AreComplete)
         {
             foreach (var (netns, cookie) in inherited.Keys)
             {
@@ -95,6 +135,23 @@ internal sealed class NamespaceUpkeep(
         var period = DumpPeriod.TotalSeconds * time.TimestampFrequency;
         return time.GetTimestamp() + (long)(watched.Dumps > 1 ? period : period * (1 + (watched.Inode % shares)) / shares);
     }
+
+    /// <summary>Whether a namespace is to be dumped in this pass.</summary>
+    /// <param name="watched">The namespace.</param>
+    /// <param name="pass">The pass.</param>
+    /// <param name="activity">Its counters, read before the dump: a connection made between the two is seen by both, and only costs another look.</param>
+    private bool MustDump(WatchedNamespace watched, PassContext pass, out TcpActivity activity)
+    {
+        activity = watched.Handle.Counters.Read();
+        return pass.Scope.Full
+            || !ReferenceEquals(watched.ComparedWith, pass.Policy)
+            || activity != watched.Activity
+            || watched.NextTry <= pass.Number
+            || (pass.Scope.WantsTimers(watched.Inode) && watched.Sockets.Count > 0)
+            || time.GetTimestamp() >= watched.DumpAt;
+    }
+
+    private static bool MayWait(PassContext pass) => pass.Scope is { Only: false, Last: false };
 
     private void Forget(TrackedSocket socket)
     {
@@ -121,4 +178,23 @@ internal sealed class NamespaceUpkeep(
         }
         return known;
     }
+}
+
+/// <summary>What came of looking into the namespaces.</summary>
+internal record struct Visits
+{
+    /// <summary>Those looked into.</summary>
+    public int Dumped { get; set; }
+
+    /// <summary>Those that could not be.</summary>
+    public int Failures { get; set; }
+
+    /// <summary>Those left for the next pass.</summary>
+    public int Waiting { get; set; }
+
+    /// <summary>The sockets in them.</summary>
+    public int Sockets { get; set; }
+
+    /// <summary>Whether none was left out.</summary>
+    public readonly bool AreComplete => Failures == 0 && Waiting == 0;
 }

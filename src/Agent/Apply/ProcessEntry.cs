@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply;
@@ -24,6 +25,7 @@ internal sealed class ProcessEntry(int pid)
 
     private DescriptorKind[] _kinds = [];
     private ulong? _cgroup;
+    private StrongBox<string?>? _owner;
 
     public int Pid { get; } = pid;
 
@@ -37,6 +39,9 @@ internal sealed class ProcessEntry(int pid)
     /// <summary>The pass in which a wanted socket was last found here: such a process is asked first the next time.</summary>
     public long LastHit { get; set; }
 
+    /// <summary>Who has to answer for it, as <see cref="Accountable"/> names it; null is the node itself.</summary>
+    public string? Owner => (_owner ??= new StrongBox<string?>(Accountable.Of(Pid))).Value;
+
     /// <summary>The id of its cgroup, 0 where not known. A process that is moved later only loses its place in the order of search.</summary>
     public ulong CgroupId => _cgroup ??= ProcFs.Cgroup2Path(Pid) is { } path ? ProcFs.Inode(Cgroup2Mount + path) : 0;
 
@@ -44,17 +49,21 @@ internal sealed class ProcessEntry(int pid)
     {
         Namespace = inode;
         _kinds = [];
+        _owner = null;
         _cgroup = null;
     }
 
-    /// <summary>Makes room for descriptor numbers below <paramref name="size"/> and gives their kinds.</summary>
-    public Span<DescriptorKind> Descriptors(int size)
+    /// <summary>What is kept of its descriptors: the kinds of those below a number that depends on how much is kept already.</summary>
+    public Span<DescriptorKind> Kinds => _kinds;
+
+    /// <summary>On whose account they are kept; null is the node's.</summary>
+    public string? Account { get; private set; }
+
+    /// <summary>Keeps the kinds of more descriptors.</summary>
+    public void Keep(int count, string? account)
     {
-        if (_kinds.Length < size)
-        {
-            Array.Resize(ref _kinds, size);
-        }
-        return _kinds;
+        Array.Resize(ref _kinds, count);
+        Account = account;
     }
 
     public void Forget(int descriptor)

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply;
@@ -11,9 +12,18 @@ internal sealed class ProcessTable
 {
     private const int VerifyEvery = 12;
 
+    /// <summary>Descriptors of one process of which something is kept, a byte each.</summary>
+    private const int MostOfProcess = 1 << 16;
+
+    /// <summary>The same of all processes of one that is <see cref="Accountable"/>; what is beyond is looked at anew each time.</summary>
+    private const int MostOfAccount = 1 << 20;
+
+    private const int MostOfTheNode = 1 << 24;
+
     private readonly Dictionary<int, ProcessEntry> _byPid = [];
     private readonly Dictionary<ulong, Dictionary<int, ProcessEntry>> _byNamespace = [];
     private readonly List<int> _pids = [];
+    private readonly Dictionary<string, int> _kept = [];
     private int _scan;
 
     public int Count => _byPid.Count;
@@ -73,6 +83,42 @@ internal sealed class ProcessTable
 
     public ProcessEntry? Find(int pid) => _byPid.GetValueOrDefault(pid);
 
+    /// <summary>What is known of a process's descriptors, and room for more where there is some.</summary>
+    /// <param name="process">The process.</param>
+    /// <param name="size">The size of its descriptor table.</param>
+    /// <param name="account">Whoever has to answer for the room; null is the node.</param>
+    public Span<DescriptorKind> Descriptors(ProcessEntry process, int size, string? account)
+    {
+        var wanted = Math.Min(size, MostOfProcess);
+        var have = process.Kinds.Length;
+        if (have < wanted && Known(process))
+        {
+            var name = (have > 0 ? process.Account : account) ?? "";
+            ref var kept = ref CollectionsMarshal.GetValueRefOrAddDefault(_kept, name, out _);
+            var most = name.Length == 0 ? MostOfTheNode : MostOfAccount;
+            if (kept + wanted - have <= most)
+            {
+                kept += wanted - have;
+                process.Keep(wanted, name.Length == 0 ? null : name);
+            }
+        }
+        return process.Kinds;
+
+        bool Known(ProcessEntry entry) => _byPid.TryGetValue(entry.Pid, out var listed) && ReferenceEquals(listed, entry);
+    }
+
+    private void GiveBack(ProcessEntry process)
+    {
+        if (process.Kinds.Length > 0)
+        {
+            var name = process.Account ?? "";
+            if ((_kept[name] -= process.Kinds.Length) == 0)
+            {
+                _kept.Remove(name);
+            }
+        }
+    }
+
     private void DropEnded()
     {
         foreach (var (pid, process) in _byPid)
@@ -81,6 +127,7 @@ internal sealed class ProcessTable
             {
                 _byPid.Remove(pid);
                 Remove(process);
+                GiveBack(process);
             }
         }
     }
@@ -99,6 +146,7 @@ internal sealed class ProcessTable
             return;
         }
         Remove(process);
+        GiveBack(process);
         process.Moved(inode);
         if (inode != 0)
         {

@@ -12,8 +12,11 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
     /// <summary>Who has to answer for what it costs, as <see cref="Accountable"/> names it; null is the node itself.</summary>
     public string? Account { get; } = account;
 
-    /// <summary>The process and the descriptor that the last search of owners stopped at, as its time was up.</summary>
-    public (int Pid, int Descriptor)? SearchStoppedAt { get; set; }
+    /// <summary>How far the search for the owners of its sockets has come, which goes on in the next pass.</summary>
+    public SearchProgress Progress { get; } = new();
+
+    /// <summary>Whether the last pass had no time for it.</summary>
+    public bool Waits { get; set; }
 
     public ulong Inode { get; } = inode;
 

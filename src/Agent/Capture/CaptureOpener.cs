@@ -1,4 +1,5 @@
 using System.Globalization;
+using Keepalive.Agent.Apply;
 using Keepalive.Agent.Liveness;
 using Keepalive.Linux;
 using Keepalive.Linux.Capture;
@@ -19,8 +20,11 @@ internal sealed class CaptureOpener : IDisposable
     /// <summary>Interfaces of one namespace: connections of a host leave by two or three.</summary>
     public const int MostInNamespace = 32;
 
+    /// <summary>Interfaces of all namespaces of one that is <see cref="Accountable"/>.</summary>
+    public const int MostOfOne = 64;
+
     /// <summary>Interfaces in all: each takes a descriptor and 128 KiB.</summary>
-    public const int MostInAll = 1024;
+    public const int MostInAll = 512;
 
     /// <summary>Addresses of one namespace looked up at a time, some µs each.</summary>
     private const int MostLookups = 4096;
@@ -33,6 +37,8 @@ internal sealed class CaptureOpener : IDisposable
     private readonly Action<RingCapture> _close;
     private readonly Action<string> _failed;
     private readonly Dictionary<ulong, Kept> _kept = [];
+    private readonly CaptureShares _shares = new(MostInAll, MostOfOne);
+    private readonly PassBudget _budget = new(TimeProvider.System);
     private readonly Lock _lock = new();
     private readonly AutoResetEvent _wake = new(false);
     private readonly Thread _thread;
@@ -41,7 +47,7 @@ internal sealed class CaptureOpener : IDisposable
     private volatile string? _failure;
     private SocketFilter? _filter;
     private string _filterText = "";
-    private int _open;
+    private Dictionary<ulong, int>? _processes;
 
     /// <param name="monitor">Told which addresses are a namespace's own.</param>
     /// <param name="opened">Takes an interface, and what its packets are to be marked with.</param>
@@ -115,30 +121,62 @@ internal sealed class CaptureOpener : IDisposable
                 _kept.Remove(inode);
                 foreach (var capture in kept.Captures.Values)
                 {
-                    Close(capture);
+                    Close(kept, capture);
                 }
             }
         }
-        var time = Environment.TickCount64;
-        foreach (var demand in order.Demands)
+        _processes = null;
+        _budget.BeginPass(new PassScope());
+        foreach (var (demand, kept) in InTurn(order.Demands))
         {
             if (_stopping || _filter is null)
             {
-                return;
+                break;
             }
+            Follow(demand, kept, order.Doubtful.Contains(demand.Inode));
+        }
+        _budget.Stop();
+        Report();
+    }
+
+    private void Follow(CaptureDemand demand, Kept kept, bool doubt)
+    {
+        _budget.Charge(kept.Account);
+        DropGone(kept);
+        if (!doubt && kept.Version == demand.Version && Environment.TickCount64 < kept.LookAt)
+        {
+            return;
+        }
+        if (kept.Pid == 0 || ProcFs.TryGetNetworkNamespace(kept.Pid, out var inode) != 0 || inode != demand.Inode)
+        {
+            kept.Pid = FindProcess(demand);
+            if (kept.Captures.Count == 0)
+            {
+                kept.Account = kept.Pid == 0 ? null : Accountable.Of(kept.Pid);
+            }
+        }
+        _budget.Charge(kept.Account);
+        if (kept.Account is not null && _budget.IsSpent)
+        {
+            return;   // it is looked at after the next pass
+        }
+        Look(demand, kept, doubt);
+        kept.Version = demand.Version;
+    }
+
+    /// <summary>Whoever takes much time comes last: there may not be enough of it.</summary>
+    private IEnumerable<(CaptureDemand Demand, Kept Kept)> InTurn(IReadOnlyList<CaptureDemand> demands)
+    {
+        var all = new List<(CaptureDemand Demand, Kept Kept)>(demands.Count);
+        foreach (var demand in demands)
+        {
             if (!_kept.TryGetValue(demand.Inode, out var kept))
             {
                 _kept.Add(demand.Inode, kept = new Kept());
             }
-            DropGone(kept);
-            var doubt = order.Doubtful.Contains(demand.Inode);
-            if (doubt || kept.Version != demand.Version || time >= kept.LookAt)
-            {
-                Look(demand, kept, doubt);
-                kept.Version = demand.Version;
-            }
+            all.Add((demand, kept));
         }
-        Report();
+        return all.OrderBy(one => _budget.Cost(one.Kept.Account)).ThenByDescending(one => one.Demand.Version - one.Kept.Version);
     }
 
     /// <summary>Enters the namespace to see which interfaces its connections use, and opens those that are not yet.</summary>
@@ -156,18 +194,14 @@ internal sealed class CaptureOpener : IDisposable
         {
             return;
         }
-        if (kept.Path is null || ProcFs.Inode(kept.Path) != demand.Inode)
-        {
-            kept.Path = FindPath(demand);
-        }
-        if (kept.Path is not { } path)
+        if (kept.Pid == 0)
         {
             return;
         }
         try
         {
             kept.Failure = null;
-            NetworkNamespace.Run(path, () =>
+            NetworkNamespace.Run(ProcFs.NetworkNamespacePath(kept.Pid), () =>
             {
                 if (ProcFs.Inode("/proc/thread-self/ns/net") == demand.Inode)
                 {
@@ -178,7 +212,7 @@ internal sealed class CaptureOpener : IDisposable
         }
         catch (LinuxException e) when (e.Errno is Errno.ENOENT or Errno.ESRCH)
         {
-            kept.Path = null;   // its process has just gone; another may live there
+            kept.Pid = 0;   // its process has just gone; another may live there
         }
         catch (Exception e) when (e is IOException or OutOfMemoryException)
         {
@@ -213,12 +247,12 @@ internal sealed class CaptureOpener : IDisposable
         foreach (var index in anew ? kept.Captures.Keys.Except(used).ToList() : [])
         {
             kept.Captures.Remove(index, out var unused);
-            Close(unused!);
+            Close(kept, unused!);
         }
         var refused = 0;
         foreach (var index in used.Where(index => !kept.Captures.ContainsKey(index)).Order())
         {
-            if (kept.Captures.Count >= MostInNamespace || _open >= MostInAll)
+            if (kept.Captures.Count >= MostInNamespace || !MakeRoom(kept.Account))
             {
                 refused++;
                 continue;
@@ -227,7 +261,7 @@ internal sealed class CaptureOpener : IDisposable
             {
                 var capture = RingCapture.Open(index, _filter!);
                 kept.Captures.Add(index, capture);
-                _open++;
+                _shares.Take(kept.Account);
                 _opened(capture, demand.Scope);
             }
             catch (LinuxException e) when (e.Errno is not Errno.ENODEV)   // it has just gone
@@ -238,7 +272,7 @@ internal sealed class CaptureOpener : IDisposable
         if (refused > 0)
         {
             Fail(kept, string.Create(CultureInfo.InvariantCulture,
-                $"interfaces left out: {refused}; at most {MostInNamespace} of a network namespace are captured on, and {MostInAll} in all"));
+                $"interfaces left out: {refused}; at most {MostInNamespace} of a network namespace are captured on, {MostOfOne} of a pod, unit or user, and {MostInAll} in all"));
         }
     }
 
@@ -249,7 +283,7 @@ internal sealed class CaptureOpener : IDisposable
             if (capture.IsGone)
             {
                 kept.Captures.Remove(index);
-                Close(capture);
+                Close(kept, capture);
                 kept.LookAt = 0;
             }
         }
@@ -266,7 +300,7 @@ internal sealed class CaptureOpener : IDisposable
             catch (LinuxException e)
             {
                 kept.Captures.Remove(index);
-                Close(capture);
+                Close(kept, capture);
                 Fail(kept, e.Message);
             }
         }
@@ -286,9 +320,24 @@ internal sealed class CaptureOpener : IDisposable
         }
     }
 
-    private void Close(RingCapture capture)
+    /// <summary>Whether one more may be opened for somebody. Where there are as many as may be, whoever has the most gives one up.</summary>
+    private bool MakeRoom(string? account)
     {
-        _open--;
+        if (!_shares.Allows(account, out var from))
+        {
+            return false;
+        }
+        if (from is { } giver && _kept.Values.Where(kept => CaptureShares.Name(kept.Account) == giver).MaxBy(kept => kept.Captures.Count) is { } most)
+        {
+            most.Captures.Remove(most.Captures.Keys.Last(), out var capture);
+            Close(most, capture!);
+        }
+        return true;
+    }
+
+    private void Close(Kept kept, RingCapture capture)
+    {
+        _shares.GiveBack(kept.Account);
         _close(capture);
     }
 
@@ -304,26 +353,32 @@ internal sealed class CaptureOpener : IDisposable
 
     private void Report() => _failure = _kept.Values.FirstOrDefault(kept => kept.Failure is not null)?.Failure;
 
-    private static string? FindPath(CaptureDemand demand)
+    private int FindProcess(CaptureDemand demand)
     {
         // A socket's process need not live in the socket's namespace.
         foreach (var pid in demand.Processes)
         {
             if (ProcFs.TryGetNetworkNamespace(pid, out var inode) == 0 && inode == demand.Inode)
             {
-                return ProcFs.NetworkNamespacePath(pid);
+                return pid;
             }
         }
+        return (_processes ??= ListProcesses()).GetValueOrDefault(demand.Inode);
+    }
+
+    private static Dictionary<ulong, int> ListProcesses()
+    {
+        var found = new Dictionary<ulong, int>();
         var all = new List<int>();
         ProcFs.ListProcesses(all);
         foreach (var pid in all)
         {
-            if (ProcFs.TryGetNetworkNamespace(pid, out var inode) == 0 && inode == demand.Inode)
+            if (ProcFs.TryGetNetworkNamespace(pid, out var inode) == 0)
             {
-                return ProcFs.NetworkNamespacePath(pid);
+                found.TryAdd(inode, pid);
             }
         }
-        return null;
+        return found;
     }
 
     /// <summary>What is wanted after a pass.</summary>
@@ -343,7 +398,11 @@ internal sealed class CaptureOpener : IDisposable
         /// <summary>Those of the other ends that are the namespace's own.</summary>
         public HashSet<UInt128> OwnRemotes { get; } = [];
 
-        public string? Path { get; set; }
+        /// <summary>A process that lives there; 0 where none is known.</summary>
+        public int Pid { get; set; }
+
+        /// <summary>Who has to answer for it, as <see cref="Accountable"/> names it; null is the node itself.</summary>
+        public string? Account { get; set; }
 
         public long Version { get; set; } = -1;
 

@@ -32,10 +32,14 @@ internal sealed partial class AgentLoop(
     /// <summary>The longest time to spread changes over: until it is over, a changed policy waits.</summary>
     private static readonly TimeSpan LongestSpread = TimeSpan.FromSeconds(10);
 
+    /// <summary>The time between two spreads that no change of policy calls for.</summary>
+    private static readonly TimeSpan SpreadApart = TimeSpan.FromMinutes(1);
+
     private readonly AutoResetEvent _wake = new(false);
     private readonly FanOut _sink = new(changes, publisher.Sink, liveness.Monitor);
     private bool _reload;
     private long _heapAtCollection;
+    private long? _spreadAt;
     private int _namespaceFailures;
     private bool _alone;
     private string? _trouble;
@@ -71,11 +75,12 @@ internal sealed partial class AgentLoop(
         {
             Survey(policy, stop);
         }
+        PolicySnapshot? before = null;
         for (var full = true; !stop.IsCancellationRequested; full = false)
         {
             var begun = Stopwatch.GetTimestamp();
             health.Beat();
-            var spread = options.Interval < LongestSpread ? options.Interval : LongestSpread;
+            var spread = Spread(changed: !ReferenceEquals(policy, before));
             liveness.Doubt();
             var scope = new PassScope
             {
@@ -87,6 +92,7 @@ internal sealed partial class AgentLoop(
                 Stop = stop,
             };
             Pass(policy, scope, _sink);
+            before = policy;
             Follow(policy);
             policy = Wait(policy, begun, stop);
         }
@@ -116,6 +122,14 @@ internal sealed partial class AgentLoop(
             var pause = policies.IsChanging ? Settle : cost > LookEvery ? cost : LookEvery;
             _wake.WaitOne(left < pause ? left : pause);
         }
+    }
+
+    /// <summary>How long changes may be spread over. All others wait as long, and a tenant can bring about a bulk of its own at any time: such ones are
+    /// spread seldom, and less.</summary>
+    private TimeSpan Spread(bool changed)
+    {
+        var whole = options.Interval < LongestSpread ? options.Interval : LongestSpread;
+        return changed ? whole : _spreadAt is { } at && Stopwatch.GetElapsedTime(at) < SpreadApart ? TimeSpan.Zero : whole / 2;
     }
 
     private void Survey(PolicySnapshot policy, CancellationToken stop)
@@ -168,6 +182,7 @@ internal sealed partial class AgentLoop(
         {
             var summary = datapath.Pass(policy, scope, sink);
             var took = Stopwatch.GetElapsedTime(begun) - summary.Waited;
+            _spreadAt = summary.Waited > TimeSpan.Zero ? Stopwatch.GetTimestamp() : _spreadAt;
             publisher.Passed(took, in summary);
             health.SocketsFailing(publisher.Failing.Count, publisher.Failing.Reason);
             if (scope.Last || scope.Stop.IsCancellationRequested)

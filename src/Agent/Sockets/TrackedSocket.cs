@@ -50,6 +50,9 @@ internal sealed class TrackedSocket
     /// <summary>Whether the policy has not been brought to bear yet: the next pass tries again.</summary>
     public bool Unsettled { get; set; } = true;
 
+    /// <summary>Whether the search for its owner had no time to end, and goes on.</summary>
+    public bool IsLeftOver { get; set; }
+
     /// <summary>Passes to leave out before the next try, and how many that failed.</summary>
     public int Attempts { get; set; }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Keepalive.Linux.Files;
@@ -38,14 +39,28 @@ public sealed unsafe class BpfIterator : IDisposable
     /// <exception cref="LinuxException">The kernel gave it up.</exception>
     public static void Read<TRecord, TVisitor>(BpfRun run, ref TVisitor visitor)
         where TRecord : unmanaged
+        where TVisitor : IBpfRecordVisitor<TRecord>, allows ref struct => Read<TRecord, TVisitor>(run, Timeout.InfiniteTimeSpan, ref visitor);
+
+    /// <summary>Reads a run to its end, or for some time: the kernel gives at most 32 KiB, or walks past a million objects, before that is looked at.</summary>
+    /// <returns>Whether the end was reached; where not, another call goes on.</returns>
+    /// <exception cref="LinuxException">The kernel gave it up.</exception>
+    public static bool Read<TRecord, TVisitor>(BpfRun run, TimeSpan limit, ref TVisitor visitor)
+        where TRecord : unmanaged
         where TVisitor : IBpfRecordVisitor<TRecord>, allows ref struct
     {
         ArgumentNullException.ThrowIfNull(run);
+        var begun = Stopwatch.GetTimestamp();
         var buffer = s_buffer ??= GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
         var size = Unsafe.SizeOf<TRecord>();
-        var kept = 0;
-        while (true)
+        var kept = run.Rest.Length;
+        run.Rest.CopyTo(buffer, 0);
+        for (var first = true; ; first = false)
         {
+            if (!first && limit >= TimeSpan.Zero && Stopwatch.GetElapsedTime(begun) >= limit)
+            {
+                run.Rest = buffer[..kept];
+                return false;
+            }
             nint n;
             fixed (byte* p = buffer)
             {
@@ -61,7 +76,8 @@ public sealed unsafe class BpfIterator : IDisposable
             }
             if (n == 0)
             {
-                return;
+                run.Rest = [];
+                return true;
             }
             var rest = (ReadOnlySpan<byte>)buffer.AsSpan(0, kept + (int)n);
             for (; rest.Length >= size; rest = rest[size..])
@@ -82,6 +98,9 @@ public sealed class BpfRun : IDisposable
     internal BpfRun(FileDescriptor handle) => Handle = handle;
 
     internal FileDescriptor Handle { get; }
+
+    /// <summary>The part of a record that was read last.</summary>
+    internal byte[] Rest { get; set; } = [];
 
     public void Dispose() => Handle.Dispose();
 }

@@ -56,8 +56,8 @@ public sealed class NamespaceTests : IDisposable
         var processes = new ProcessTable();
         processes.Scan();
         using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath, _lab.Server.NetnsPath]);
-        namespaces.Update(static _ => { });
-        var owners = new OwnerSearch(processes, new MountSurvey(), namespaces, new SearchBudget(TimeProvider.System));
+        namespaces.Update(budget: null, static _ => { });
+        var owners = new OwnerSearch(processes, new MountSurvey(), namespaces, new PassBudget(TimeProvider.System));
         var local = Endpoint(stray.LocalEndPoint(id));
         var remote = Endpoint(new IPEndPoint(IPAddress.Parse(Lab.ClientAddress), port));
         Assert.Equal(1, Reached((ulong)_lab.Server.NetnsInode, remote));

@@ -30,7 +30,6 @@ internal sealed class BpfDatapath : IDatapath
 
     private static readonly HashSet<ulong> s_none = [];
 
-    private readonly TimeProvider _time;
     private readonly KernelPrograms _kernel;
     private readonly bool _listedOnly;
     private readonly bool _listsProcesses;
@@ -44,6 +43,7 @@ internal sealed class BpfDatapath : IDatapath
     private readonly SocketLedger _ledger;
     private readonly PlanRunner _runner;
     private readonly SpreadPlans _spread;
+    private readonly DescriptorAudit _audit;
     private readonly AtOnce? _atOnce;
     private readonly List<PlannedChange> _changes = [];
     private BpfAbi.ka_settings _settings;
@@ -52,7 +52,6 @@ internal sealed class BpfDatapath : IDatapath
     private PolicySnapshot? _tooLarge;
     private int _attempts;
     private long _nextAttempt;
-    private long _auditedAt;
     private long _passes;
 
     /// <param name="time">The clock of audits and spreads.</param>
@@ -72,8 +71,6 @@ internal sealed class BpfDatapath : IDatapath
         string? cgroup,
         NamespaceExemption? exempts = null)
     {
-        _time = time;
-        _auditedAt = time.GetTimestamp();
         _kernel = kernel;
         var looksEverywhere = only.Count == 0;
         // The programs see the connections of the whole cgroup: what the agent itself does not see is not its business.
@@ -88,6 +85,7 @@ internal sealed class BpfDatapath : IDatapath
         _ledger = new SocketLedger(state, inherited);
         _runner = new PlanRunner(kernel, _thread, _ledger);
         _spread = new SpreadPlans(time, _runner);
+        _audit = new DescriptorAudit(time, kernel, _namespaces);
         WriteSettings(new PassScope(), PolicySnapshot.Empty);
         try
         {
@@ -110,55 +108,33 @@ internal sealed class BpfDatapath : IDatapath
     {
         var pass = new PassContext(++_passes, policy, scope, sink);
         _atOnce?.Drain();
-        LookAround(sink);
+        LookAround(pass);
         _atOnce?.Report(sink, _namespaces);
         WriteSettings(scope, policy);
         if (!scope.DryRun)
         {
             UpdateAtOnce(policy);   // a dry run puts no policy in force in the kernel
         }
-        Audit(pass);
+        _audit.Walk(pass);
         var owners = scope.Owners ? SocketOwners.Read(_kernel) : SocketOwners.NotAskedFor;
-        int dumped = 0, sockets = 0, failures = _namespaces.Failures.Count;
-        foreach (var watched in _namespaces.Watched)
-        {
-            if (scope.Stop.IsCancellationRequested)
-            {
-                break;
-            }
-            var here = pass.In(watched);
-            if (_upkeep.MustDump(watched, here, out var activity))
-            {
-                try
-                {
-                    sockets += PassNamespace(watched, activity, owners, here);
-                    dumped++;
-                }
-                catch (LinuxException)
-                {
-                    // One namespace's trouble is not the others'; it is read again in the next pass.
-                    failures++;
-                    watched.ComparedWith = null;
-                }
-            }
-        }
+        var visits = _upkeep.Visit(pass, (watched, activity, here) => PassNamespace(watched, activity, owners, here));
         var waited = _spread.Apply(pass);
-        if (failures == 0 && !scope.DryRun)
+        if (visits.AreComplete && !scope.DryRun)
         {
             _atOnce?.EndPass();
         }
-        _upkeep.EndPass(scope, failures);
+        _upkeep.EndPass(scope, visits);
         return new PassSummary
         {
             Namespaces = _namespaces.Watched.Count,
-            NamespacesDumped = dumped,
-            Sockets = sockets,
-            Read = sockets,
+            NamespacesDumped = visits.Dumped,
+            Sockets = visits.Sockets,
+            Read = visits.Sockets,
             Processes = _processes.Count,
             InaccessibleProcesses = _processes.Inaccessible,
-            NamespaceFailures = failures,
+            NamespaceFailures = visits.Failures,
             NamespaceFailure = _namespaces.Failure,
-            Trouble = Trouble() ?? _namespaces.Excess,
+            Trouble = Trouble() ?? _upkeep.Excess,
             Lost = _atOnce?.Lost ?? 0,
             Waited = waited,
         };
@@ -171,6 +147,7 @@ internal sealed class BpfDatapath : IDatapath
             NoteTheLast(_atOnce);
             _atOnce.Dispose();
         }
+        _audit.Dispose();
         _thread.Dispose();
         _namespaces.Dispose();
     }
@@ -243,7 +220,7 @@ internal sealed class BpfDatapath : IDatapath
     }
 
     /// <summary>Finds out which processes and namespaces there are.</summary>
-    private void LookAround(ISocketSink sink)
+    private void LookAround(PassContext pass)
     {
         if (_listsProcesses && _processList is not null)
         {
@@ -253,29 +230,7 @@ internal sealed class BpfDatapath : IDatapath
         {
             _processes.Scan();
         }
-        _upkeep.Update(sink, _atOnce is null ? null : _atOnce.Forget);
-    }
-
-    /// <summary>Has namespaces read in which an application has changed a socket's values: nothing else tells.</summary>
-    private void Audit(PassContext pass)
-    {
-        if (!pass.Scope.Full && _time.GetElapsedTime(_auditedAt) < NamespaceUpkeep.AuditPeriod)
-        {
-            return;
-        }
-        _auditedAt = _time.GetTimestamp();
-        if (pass.Scope.Full)
-        {
-            return;   // which reads every one of them
-        }
-        try
-        {
-            SocketOwners.Audit(_kernel, _namespaces, pass.Number);
-        }
-        catch (LinuxException)
-        {
-            // Not to be had now: the next one looks again.
-        }
+        _upkeep.BeginPass(pass, _atOnce is null ? null : _atOnce.Forget);
     }
 
     private int PassNamespace(WatchedNamespace watched, TcpActivity activity, IReadOnlyDictionary<ulong, int> owners, PassContext pass)

@@ -21,36 +21,6 @@ internal static class SocketOwners
         return visitor.Owners;
     }
 
-    /// <summary>Marks, to be read in this pass, the namespaces in which a tracked socket has other values than it was left with: all of them where
-    /// the kernel does not take the program that tells.</summary>
-    /// <exception cref="Linux.LinuxException">The kernel did not run it to its end.</exception>
-    public static void Audit(KernelPrograms kernel, NamespaceInventory namespaces, long pass)
-    {
-        if (kernel.OwnerReader is null)
-        {
-            foreach (var watched in namespaces.Watched)
-            {
-                watched.NextTry = pass;
-            }
-            return;
-        }
-        var visitor = new Auditor(namespaces, pass);
-        using var run = kernel.OwnerReader.Begin();
-        BpfIterator.Read<BpfAbi.ka_owner, Auditor>(run, ref visitor);
-    }
-
-    private readonly struct Auditor(NamespaceInventory namespaces, long pass) : IBpfRecordVisitor<BpfAbi.ka_owner>
-    {
-        public void Visit(in BpfAbi.ka_owner record)
-        {
-            if (namespaces.Find(record.netns) is { } watched && watched.Sockets.TryGetValue(record.cookie, out var socket)
-                && !socket.Unsettled && socket.Current != record.values.ToOptions())
-            {
-                watched.NextTry = pass;
-            }
-        }
-    }
-
     private readonly struct Visitor(Dictionary<ulong, int> owners) : IBpfRecordVisitor<BpfAbi.ka_owner>
     {
         public Dictionary<ulong, int> Owners { get; } = owners;

@@ -19,22 +19,13 @@ internal sealed class BulkSpread(TimeProvider time, OwnerSearch owners, SocketAp
     public static bool IsPartOfBulk(TrackedSocket socket, PassScope scope) => socket.Idle >= scope.SpreadOver.TotalMilliseconds;
 
     /// <summary>Whether a namespace's changes are to be collected here instead of being applied at once.</summary>
-    public bool Collects(IEnumerable<TrackedSocket> some, IEnumerable<TrackedSocket> more, PassScope scope)
+    public bool Collects(IEnumerable<TrackedSocket> sockets, PassScope scope)
     {
         if (scope.SpreadOver <= TimeSpan.Zero)
         {
             return false;
         }
-        var count = Sockets.Count;
-        foreach (var socket in some)
-        {
-            count += IsPartOfBulk(socket, scope) ? 1 : 0;
-        }
-        foreach (var socket in more)
-        {
-            count += IsPartOfBulk(socket, scope) ? 1 : 0;
-        }
-        return count > From;
+        return Sockets.Count + sockets.Count(socket => IsPartOfBulk(socket, scope)) > From;
     }
 
     /// <summary>Applies what was collected and returns how much time was spent waiting.</summary>

@@ -23,7 +23,7 @@ internal interface IReachedSocket
 /// of another, and a socket's cookie alone does not tell (before Linux 5.7 each namespace has its own sequence). And it must still be between the two ends
 /// that were judged: a socket keeps its cookie when it is connected to somebody else (connect(2), AF_UNSPEC).
 /// </remarks>
-internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, NamespaceInventory namespaces, SearchBudget budget)
+internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, NamespaceInventory namespaces, PassBudget budget)
 {
     /// <summary>Descriptors between two looks at the clock.</summary>
     private const int Stride = 64;
@@ -77,32 +77,44 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
     {
         DeniedBy = 0;
         IsCutShort = false;
-        budget.Begin(watched.Account);
         _candidates.Clear();
         _candidates.AddRange(processes.In(watched.Inode));
         Order(wanted);
-        var resumesOutside = watched.SearchStoppedAt is not null && !Resume(watched) && everywhere;
-        if (watched.SearchStoppedAt is null)
-        {
-            SearchAll(watched, wanted, retryKnown: false, pass, stop, ref handler);
-        }
-        if (wanted.Count > 0 && !IsCutShort && !resumesOutside)
-        {
-            SearchAll(watched, wanted, retryKnown: true, pass, stop, ref handler);
-        }
-        if (wanted.Count > 0 && everywhere && !IsCutShort)
+        var search = new Quest(watched, wanted, pass, stop);
+        SearchAll(search, Retry.None, ref handler);
+        SearchAll(search, Retry.All, ref handler);
+        if (everywhere && !IsCutShort)
         {
             // A socket may be held by a process that has left the namespace, or was given it by one that lives there.
             _candidates.Clear();
             _candidates.AddRange(processes.Outside(watched.Inode));
-            Resume(watched);
-            SearchAll(watched, wanted, retryKnown: true, pass, stop, ref handler);
+            SearchAll(search, Retry.All, ref handler);
+        }
+    }
+
+    /// <summary>Goes on searching for what earlier searches had no time for, everywhere, from where the last one stopped.</summary>
+    public void GoOn<THandler>(
+        WatchedNamespace watched, Dictionary<ulong, TrackedSocket> wanted, long pass, CancellationToken stop, ref THandler handler)
+        where THandler : struct, IReachedSocket
+    {
+        DeniedBy = 0;
+        IsCutShort = false;
+        var search = new Quest(watched, wanted, pass, stop) { Progress = watched.Progress };
+        for (; ; search = search with { IsOutside = true })
+        {
+            _candidates.Clear();
+            _candidates.AddRange(search.IsOutside ? processes.Outside(watched.Inode) : processes.In(watched.Inode));
+            _candidates.Sort(static (a, b) => a.Pid.CompareTo(b.Pid));
+            SearchAll(search, Retry.AllButTracked, ref handler);
+            if (search.IsOutside || IsCutShort)
+            {
+                break;
+            }
         }
         if (!IsCutShort)
         {
-            watched.SearchStoppedAt = null;
+            watched.Progress.Clear();
         }
-        budget.End();
     }
 
     private void Order(Dictionary<ulong, TrackedSocket> wanted)
@@ -115,74 +127,56 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
         });
     }
 
-    private void SearchAll<THandler>(
-        WatchedNamespace watched, Dictionary<ulong, TrackedSocket> wanted, bool retryKnown, long pass, CancellationToken stop, ref THandler handler)
+    private void SearchAll<THandler>(in Quest search, Retry retry, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
         _tables.Clear();
         foreach (var candidate in _candidates)
         {
-            if (wanted.Count == 0)
+            if (search.Wanted.Count == 0 || search.Stop.IsCancellationRequested)
             {
-                return;
+                IsCutShort |= search.Wanted.Count > 0;
+                break;
             }
-            if (budget.IsSpent || stop.IsCancellationRequested)
+            // In a namespace of several, such as the node's own, nobody waits for what another's processes cost.
+            var account = search.Watched.Account ?? candidate.Owner;
+            if ((search.Progress is { } progress ? progress.From(account, search.IsOutside, candidate.Pid) : 0) is not { } from)
             {
-                StopAt(watched, candidate.Pid, FirstIn(watched, candidate));
-                return;
+                continue;
             }
-            if (SearchOne(watched, candidate, wanted, retryKnown, stop, ref handler))
+            budget.Charge(account);
+            if (budget.IsSpent)
             {
-                candidate.LastHit = pass;
+                IsCutShort = true;
+                continue;
             }
+            var stoppedAt = SearchOne(search, candidate, from, account, retry, ref handler);
+            search.Progress?.Reached(account, search.IsOutside, candidate.Pid, stoppedAt);
+            IsCutShort |= stoppedAt is not null;
             handler.EndProcess();
-            if (IsCutShort)
-            {
-                return;
-            }
         }
+        budget.Stop();
     }
 
-    /// <summary>Begins with the process that the last search stopped at; whether it is among the candidates.</summary>
-    private bool Resume(WatchedNamespace watched)
-    {
-        if (watched.SearchStoppedAt is not { } at || _candidates.FindIndex(candidate => candidate.Pid == at.Pid) is not (>= 0 and var index))
-        {
-            return false;
-        }
-        _candidates.AddRange(_candidates.GetRange(0, index));
-        _candidates.RemoveRange(0, index);
-        return true;
-    }
-
-    private static int FirstIn(WatchedNamespace watched, ProcessEntry candidate) =>
-        watched.SearchStoppedAt is { } at && at.Pid == candidate.Pid ? at.Descriptor : 0;
-
-    private void StopAt(WatchedNamespace watched, int pid, int descriptor)
-    {
-        IsCutShort = true;
-        watched.SearchStoppedAt = (pid, descriptor);
-    }
-
-    private bool SearchOne<THandler>(
-        WatchedNamespace watched, ProcessEntry candidate, Dictionary<ulong, TrackedSocket> wanted, bool retryKnown, CancellationToken stop, ref THandler handler)
+    /// <summary>Searches one process; gives the descriptor that it stopped at for want of time.</summary>
+    private int? SearchOne<THandler>(in Quest search, ProcessEntry candidate, int from, string? account, Retry retry, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
+        var wanted = search.Wanted;
         var size = ProcFs.DescriptorTableSize(candidate.Pid);
         if (size == 0 || HasBeenSearched(candidate.Pid, size))
         {
-            return false;   // gone, a zombie or a kernel thread; or another's table
+            return null;   // gone, a zombie or a kernel thread; or another's table
         }
         using var process = ProcessDescriptor.TryOpen(candidate.Pid, out _);
         if (process is null)
         {
-            return false;
+            return null;
         }
-        var found = false;
         var duplicateFreely = mounts.OnlyLocalFiles(candidate.Pid);
-        var kinds = candidate.Descriptors(size);
+        var kinds = processes.Descriptors(candidate, size, account);
         int absent = 0, looks = 0, listed = -1;
-        for (var number = FirstIn(watched, candidate); number < size && wanted.Count > 0; number++)
+        for (var number = from; number < size && wanted.Count > 0; number++)
         {
             if (absent >= Sparse)
             {
@@ -201,15 +195,14 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
                     break;
                 }
             }
-            var kind = kinds[number];
-            if (kind != DescriptorKind.Unknown && !retryKnown)
+            var kind = number < kinds.Length ? kinds[number] : DescriptorKind.Unknown;
+            if (kind != DescriptorKind.Unknown && (retry == Retry.None || (retry == Retry.AllButTracked && kind == DescriptorKind.Tracked)))
             {
                 continue;
             }
-            if (++looks % Stride == 0 && (budget.IsSpent || stop.IsCancellationRequested))
+            if (++looks % Stride == 0 && (budget.IsSpent || search.Stop.IsCancellationRequested))
             {
-                StopAt(watched, candidate.Pid, number);
-                return found;
+                return number;
             }
             if (!duplicateFreely && !ProcFs.IsSocket(candidate.Pid, number))
             {
@@ -219,14 +212,14 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
             var errno = process.TryDuplicate(number, out var descriptor);
             if (errno != 0)
             {
-                kinds[number] = DescriptorKind.Unknown;
+                candidate.Forget(number);
                 if (errno is Errno.EBADF)
                 {
                     absent++;
                     continue;
                 }
                 DeniedBy = errno == Errno.ESRCH ? DeniedBy : errno;
-                return found;
+                return null;
             }
             using (descriptor)
             {
@@ -236,24 +229,27 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
                 }
                 if (descriptor.TryGetCookie(out var cookie) != 0)
                 {
-                    kinds[number] = DescriptorKind.NoSocket;
+                    kind = DescriptorKind.NoSocket;
                 }
                 else if (wanted.TryGetValue(cookie, out var socket) && IsAsJudged(in descriptor, socket))
                 {
                     wanted.Remove(cookie);
-                    kinds[number] = DescriptorKind.Tracked;
-                    socket.Pid = candidate.Pid;
-                    socket.Descriptor = number;
+                    kind = DescriptorKind.Tracked;
+                    (socket.Pid, socket.Descriptor, socket.IsLeftOver) = (candidate.Pid, number, false);
                     handler.Reached(in descriptor, socket);
-                    found = true;
+                    candidate.LastHit = search.Pass;
                 }
                 else if (kind != DescriptorKind.Tracked)
                 {
-                    kinds[number] = DescriptorKind.OtherSocket;
+                    kind = DescriptorKind.OtherSocket;
+                }
+                if (number < kinds.Length)
+                {
+                    kinds[number] = kind;
                 }
             }
         }
-        return found;
+        return null;
     }
 
     /// <summary>Whether a process has its descriptor table in common with one that this search has been through.</summary>
@@ -316,5 +312,22 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
             handler.Reached(in descriptor, socket);
             return true;
         }
+    }
+
+    /// <summary>Which numbers are tried of which something is known.</summary>
+    private enum Retry
+    {
+        None,
+        AllButTracked,
+        All,
+    }
+
+    /// <summary>What is looked for, and how far.</summary>
+    private readonly record struct Quest(WatchedNamespace Watched, Dictionary<ulong, TrackedSocket> Wanted, long Pass, CancellationToken Stop)
+    {
+        public bool IsOutside { get; init; }
+
+        /// <summary>Where it goes on from, and keeps how far it comes; null where it begins anew.</summary>
+        public SearchProgress? Progress { get; init; }
     }
 }

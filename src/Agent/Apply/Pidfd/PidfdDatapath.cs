@@ -1,6 +1,5 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
-using Keepalive.Linux;
 using Keepalive.Linux.Namespaces;
 
 namespace Keepalive.Agent.Apply.Pidfd;
@@ -16,7 +15,7 @@ internal sealed class PidfdDatapath : IDatapath
     private readonly InheritedSockets _inherited;
     private readonly ProcessTable _processes = new();
     private readonly MountSurvey _mounts = new();
-    private readonly SearchBudget _budget;
+    private readonly PassBudget _budget;
     private readonly NamespaceInventory _namespaces;
     private readonly NamespaceUpkeep _upkeep;
     private readonly SocketApplier _applier;
@@ -39,7 +38,7 @@ internal sealed class PidfdDatapath : IDatapath
         NamespaceExemption? exempts = null)
     {
         _time = time;
-        _budget = new SearchBudget(time);
+        _budget = new PassBudget(time);
         _inherited = inherited;
         _namespaces = new NamespaceInventory(_processes, only, exempts);
         _upkeep = new NamespaceUpkeep(time, _processes, _namespaces, inherited, state, looksEverywhere: only.Count == 0);
@@ -58,44 +57,22 @@ internal sealed class PidfdDatapath : IDatapath
         var pass = new PassContext(++_passes, policy, scope, sink);
         _applier.Read = 0;
         _budget.BeginPass(scope);
-        LookAround(sink);
-        int dumped = 0, sockets = 0, failures = _namespaces.Failures.Count;
-        foreach (var watched in _namespaces.Watched)
-        {
-            if (scope.Stop.IsCancellationRequested)
-            {
-                break;
-            }
-            var here = pass.In(watched);
-            if (_upkeep.MustDump(watched, here, out var activity))
-            {
-                try
-                {
-                    sockets += PassNamespace(watched, activity, here);
-                    dumped++;
-                }
-                catch (LinuxException)
-                {
-                    // One namespace's trouble is not the others'; it is dumped again in the next pass.
-                    failures++;
-                    watched.ComparedWith = null;
-                }
-            }
-        }
+        LookAround(pass);
+        var visits = _upkeep.Visit(pass, PassNamespace);
         _audit.Read(pass, lost => LookForAgain(lost, pass));
         var waited = _bulk.Apply(pass);
-        _upkeep.EndPass(scope, failures);
+        _upkeep.EndPass(scope, visits);
         return new PassSummary
         {
             Namespaces = _namespaces.Watched.Count,
-            NamespacesDumped = dumped,
-            Sockets = sockets,
+            NamespacesDumped = visits.Dumped,
+            Sockets = visits.Sockets,
             Read = _applier.Read,
             Processes = _processes.Count,
             InaccessibleProcesses = _processes.Inaccessible,
-            NamespaceFailures = failures,
+            NamespaceFailures = visits.Failures,
             NamespaceFailure = _namespaces.Failure,
-            Trouble = _namespaces.Excess,
+            Trouble = _upkeep.Excess ?? _budget.Excess,
             Waited = waited,
         };
     }
@@ -103,7 +80,7 @@ internal sealed class PidfdDatapath : IDatapath
     public void Dispose() => _namespaces.Dispose();
 
     /// <summary>Finds out which processes and namespaces there are.</summary>
-    private void LookAround(ISocketSink sink)
+    private void LookAround(PassContext pass)
     {
         if (_time.GetElapsedTime(_mountsReadAt) > NamespaceUpkeep.AuditPeriod)
         {
@@ -111,7 +88,7 @@ internal sealed class PidfdDatapath : IDatapath
             _mountsReadAt = _time.GetTimestamp();
         }
         _processes.Scan();
-        _upkeep.Update(sink);
+        _upkeep.BeginPass(pass);
     }
 
     private int PassNamespace(WatchedNamespace watched, TcpActivity activity, PassContext pass)

@@ -12,12 +12,14 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
 
     private readonly List<TrackedSocket> _known = [];
     private readonly Dictionary<ulong, TrackedSocket> _wanted = [];
+    private readonly Dictionary<ulong, TrackedSocket> _leftOver = [];
     private readonly List<TrackedSocket> _lost = [];
 
     public void Settle(WatchedNamespace watched, PassContext pass)
     {
         _known.Clear();
         _wanted.Clear();
+        _leftOver.Clear();
         var everywhere = pass.Scope.Full;
         foreach (var socket in watched.Sockets.Values)
         {
@@ -27,6 +29,10 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
                 {
                     _known.Add(socket);
                 }
+                else if (socket.IsLeftOver)
+                {
+                    _leftOver.Add(socket.Cookie, socket);
+                }
                 else
                 {
                     _wanted.Add(socket.Cookie, socket);
@@ -34,9 +40,9 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
                 }
             }
         }
-        if (_known.Count > 0 || _wanted.Count > 0)
+        if (_known.Count > 0 || _wanted.Count > 0 || _leftOver.Count > 0)
         {
-            var collect = bulk.Collects(_known, _wanted.Values, pass.Scope);
+            var collect = bulk.Collects(_known.Concat(_wanted.Values).Concat(_leftOver.Values), pass.Scope);
             Reach(watched, everywhere, pass, new ReachedSocket(applier, pass, collect ? bulk.Sockets : null));
         }
         watched.NextTry = long.MaxValue;
@@ -59,38 +65,48 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         {
             _wanted.Add(socket.Cookie, socket);
         }
-        if (_wanted.Count == 0)
+        // What is new does not wait for the end of a search that takes many passes.
+        if (_wanted.Count > 0)
         {
-            return;
+            owners.Search(watched, _wanted, everywhere, pass.Number, pass.Scope.Stop, ref handler);
+            Conclude(watched, _wanted);
         }
-        owners.Search(watched, _wanted, everywhere, pass.Number, pass.Scope.Stop, ref handler);
+        if (_leftOver.Count > 0)
+        {
+            owners.GoOn(watched, _leftOver, pass.Number, pass.Scope.Stop, ref handler);
+            Conclude(watched, _leftOver);
+        }
+    }
+
+    /// <summary>What becomes of those that were not found.</summary>
+    private void Conclude(WatchedNamespace watched, Dictionary<ulong, TrackedSocket> missing)
+    {
         if (owners.IsCutShort)
         {
-            // The next pass goes on with it.
-            foreach (var socket in _wanted.Values)
+            foreach (var socket in missing.Values)
             {
-                (socket.Outcome, socket.Reason, socket.Attempts) = (SocketOutcome.Pending, null, 0);
+                (socket.IsLeftOver, socket.Outcome, socket.Reason, socket.Attempts) = (true, SocketOutcome.Pending, null, 0);
             }
             return;
         }
-        AskForSubflows(watched);
-        foreach (var socket in _wanted.Values)
+        AskForSubflows(watched, missing);
+        foreach (var socket in missing.Values)
         {
-            socket.Outcome = SocketOutcome.Unreachable;
+            (socket.IsLeftOver, socket.Outcome) = (false, SocketOutcome.Unreachable);
             socket.Reason = socket.IsMultipath ? FailureReasons.Multipath : owners.DeniedBy != 0 ? Errno.Name(owners.DeniedBy) : FailureReasons.NoOwner;
         }
     }
 
     /// <summary>Finds out which of the sockets without an owner are subflows: only a dump with details says, and each socket is asked for once.</summary>
-    private void AskForSubflows(WatchedNamespace watched)
+    private static void AskForSubflows(WatchedNamespace watched, Dictionary<ulong, TrackedSocket> missing)
     {
-        if (_wanted.Values.All(socket => socket.IsMultipath || socket.IsMultipathKnown))
+        if (missing.Values.All(socket => socket.IsMultipath || socket.IsMultipathKnown))
         {
             return;
         }
-        var visitor = new SubflowVisitor(_wanted);
+        var visitor = new SubflowVisitor(missing);
         watched.Handle.Diag.Dump(TcpStates.Connections, details: true, ref visitor);
-        foreach (var socket in _wanted.Values)
+        foreach (var socket in missing.Values)
         {
             socket.IsMultipathKnown = true;
         }

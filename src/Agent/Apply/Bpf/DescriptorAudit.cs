@@ -1,0 +1,86 @@
+using Keepalive.Linux;
+using Keepalive.Linux.Bpf;
+
+namespace Keepalive.Agent.Apply.Bpf;
+
+/// <summary>Finds the namespaces in which an application has changed a socket's values, of which nothing else tells: by a walk of the kernel over all descriptors of
+/// the node. Anybody can have millions of them, so that a walk takes as many passes as it needs.</summary>
+/// <param name="time">The clock.</param>
+/// <param name="kernel">The programs.</param>
+/// <param name="namespaces">The namespaces.</param>
+internal sealed class DescriptorAudit(TimeProvider time, KernelPrograms kernel, NamespaceInventory namespaces) : IDisposable
+{
+    /// <summary>The time for it in one pass.</summary>
+    private static readonly TimeSpan Share = TimeSpan.FromMilliseconds(20);
+
+    private BpfRun? _run;
+    private long _begunAt = time.GetTimestamp();
+
+    /// <summary>Walks on; a walk begins once in a period. Marks namespaces to be read in this pass: all of them where the kernel does not take the program that
+    /// tells.</summary>
+    public void Walk(PassContext pass)
+    {
+        if (pass.Scope.Full)
+        {
+            // Which reads every one of them.
+            End();
+            _begunAt = time.GetTimestamp();
+            return;
+        }
+        if (_run is null && time.GetElapsedTime(_begunAt) < NamespaceUpkeep.AuditPeriod)
+        {
+            return;
+        }
+        try
+        {
+            WalkOn(pass.Number);
+        }
+        catch (LinuxException)
+        {
+            // Not to be had now: the next one looks again.
+            End();
+        }
+    }
+
+    public void Dispose() => End();
+
+    private void WalkOn(long pass)
+    {
+        if (_run is null)
+        {
+            _begunAt = time.GetTimestamp();
+            if (kernel.OwnerReader is null)
+            {
+                foreach (var watched in namespaces.Watched)
+                {
+                    watched.NextTry = pass;
+                }
+                return;
+            }
+            _run = kernel.OwnerReader.Begin();
+        }
+        var visitor = new Visitor(namespaces, pass);
+        if (BpfIterator.Read<BpfAbi.ka_owner, Visitor>(_run, Share, ref visitor))
+        {
+            End();
+        }
+    }
+
+    private void End()
+    {
+        _run?.Dispose();
+        _run = null;
+    }
+
+    private readonly struct Visitor(NamespaceInventory namespaces, long pass) : IBpfRecordVisitor<BpfAbi.ka_owner>
+    {
+        public void Visit(in BpfAbi.ka_owner record)
+        {
+            if (namespaces.Find(record.netns) is { } watched && watched.Sockets.TryGetValue(record.cookie, out var socket)
+                && !socket.Unsettled && socket.Current != record.values.ToOptions())
+            {
+                watched.NextTry = pass;
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+using System.Runtime.InteropServices;
+
+namespace Keepalive.Agent.Apply;
+
+/// <summary>How long a pass may work for each that is <see cref="Accountable"/>, and for all of them together. What is left over waits for the next pass.</summary>
+internal sealed class PassBudget
+{
+    /// <summary>Of a pass that others follow. A search over ten thousand descriptors takes about that long.</summary>
+    private static readonly TimeSpan Share = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>The same for root's own processes.</summary>
+    private static readonly TimeSpan ShareOfTheNode = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>For all others together.</summary>
+    private static readonly TimeSpan Together = TimeSpan.FromMilliseconds(300);
+
+    /// <summary>What each has of every pass, however much the others take.</summary>
+    private static readonly TimeSpan Least = TimeSpan.FromMilliseconds(5);
+
+    /// <summary>Of the last pass, which whoever stops the service waits for.</summary>
+    private static readonly TimeSpan LastShare = TimeSpan.FromMilliseconds(300);
+
+    /// <summary>Of a pass that none follows and that a user waits for.</summary>
+    private static readonly TimeSpan OnlyShare = TimeSpan.FromSeconds(10);
+
+    /// <summary>Passes in a row with something left over, after which that is worth a word.</summary>
+    private const int Habit = 10;
+
+    private readonly TimeProvider _time;
+    private readonly Dictionary<string, Account> _accounts = [];
+    private readonly Account _nodes = new("");
+    private Account? _current;
+    private long _begun;
+    private TimeSpan _together;
+    private TimeSpan _share = Share;
+    private TimeSpan _shareOfTheNode = ShareOfTheNode;
+    private TimeSpan _shareOfAll = TimeSpan.MaxValue;
+
+    /// <param name="time">The clock.</param>
+    public PassBudget(TimeProvider time) => _time = time;
+
+    /// <summary>Who always wants more time than there is, in words; null where nobody does.</summary>
+    public string? Excess { get; private set; }
+
+    /// <summary>What was spent was spent by the pass before.</summary>
+    public void BeginPass(PassScope scope)
+    {
+        _share = scope.Only ? OnlyShare : scope.Last ? LastShare : Share;
+        _shareOfTheNode = scope.Only ? OnlyShare : scope.Last ? 2 * ShareOfTheNode : ShareOfTheNode;
+        _shareOfAll = scope.Full ? TimeSpan.MaxValue : Together;
+        _together = TimeSpan.Zero;
+        _current = null;
+        foreach (var account in _accounts.Values)
+        {
+            account.Turn();
+            if (account.IsForgotten)
+            {
+                _accounts.Remove(account.Name);
+            }
+        }
+        _nodes.Turn();
+        Excess = Say();
+    }
+
+    /// <summary>Works on somebody's account from here on, null is the node's.</summary>
+    public void Charge(string? name)
+    {
+        Stop();
+        _current = name is null ? _nodes : Of(name);
+        _begun = _time.GetTimestamp();
+    }
+
+    /// <summary>Works on nobody's account from here on.</summary>
+    public void Stop()
+    {
+        if (_current is not null)
+        {
+            var spent = _time.GetElapsedTime(_begun);
+            _current.Spent += spent;
+            _together += _current == _nodes ? TimeSpan.Zero : spent;
+            _current = null;
+        }
+    }
+
+    /// <summary>Whether whoever is worked for has to wait.</summary>
+    public bool IsSpent
+    {
+        get
+        {
+            if (_current is null)
+            {
+                return false;
+            }
+            var now = _time.GetElapsedTime(_begun);
+            var own = _current.Spent + now;
+            var spent = _current == _nodes ? own >= _shareOfTheNode : own >= _share || (own >= Least && _together + now >= _shareOfAll);
+            _current.IsLate |= spent;
+            return spent;
+        }
+    }
+
+    /// <summary>What the passes until now have cost on somebody's account, the last ones most.</summary>
+    public TimeSpan Cost(string? name) => name is not null && _accounts.TryGetValue(name, out var account) ? account.Before : TimeSpan.Zero;
+
+    private Account Of(string name)
+    {
+        ref var account = ref CollectionsMarshal.GetValueRefOrAddDefault(_accounts, name, out _);
+        return account ??= new Account(name);
+    }
+
+    private string? Say()
+    {
+        var names = _accounts.Values.Where(account => account.LatePasses >= Habit).Select(account => account.Name).Order(StringComparer.Ordinal).Take(5).ToList();
+        return names.Count == 0 ? null : $"{string.Join(", ", names)}: more work than a pass has time for; what is new there is set late, elsewhere it is not";
+    }
+
+    private sealed class Account(string name)
+    {
+        public string Name { get; } = name;
+
+        public TimeSpan Spent { get; set; }
+
+        public TimeSpan Before { get; private set; }
+
+        public bool IsLate { get; set; }
+
+        public int LatePasses { get; private set; }
+
+        public bool IsForgotten => LatePasses == 0 && Before < TimeSpan.FromMilliseconds(1);
+
+        public void Turn()
+        {
+            LatePasses = IsLate ? Math.Min(LatePasses + 1, 2 * Habit) : Math.Max(LatePasses - 1, 0);
+            (Before, Spent, IsLate) = ((Before / 2) + Spent, TimeSpan.Zero, false);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+using Keepalive.Agent.Capture;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Capture;
+
+public sealed class CaptureSharesTests
+{
+    private readonly CaptureShares _shares = new(mostInAll: 10, mostOfOne: 6);
+    private readonly Dictionary<string, int> _have = [];
+
+    [Fact]
+    public void Allows_ShareTaken_NoMoreOfThatOne()
+    {
+        Take("pod a", 6);
+        Assert.False(_shares.Allows("pod a", out _));
+        Assert.True(_shares.Allows("pod b", out var from));
+        Assert.Null(from);
+        _shares.GiveBack("pod a");
+        Assert.True(_shares.Allows("pod a", out _));
+    }
+
+    [Fact]
+    public void Allows_AllTaken_WhoeverHasTheMostGivesUp()
+    {
+        Take("pod a", 6);
+        Take("pod b", 4);
+        Assert.True(_shares.Allows("pod c", out var from));
+        Assert.Equal("pod a", from);
+        _shares.GiveBack("pod a");
+        Take("pod c", 1);
+        _have["pod a"]--;
+        Settle("pod c", "pod a", "pod b");
+        Assert.Equal(10, _have.Values.Sum());
+        Assert.Equal([3, 3, 4], _have.Values.Order());
+    }
+
+    [Fact]
+    public void Allows_Node_HasNoShareOfItsOwn()
+    {
+        Take(null, 10);
+        Assert.True(_shares.Allows("pod a", out var from));
+        Assert.Equal(CaptureShares.Name(null), from);
+    }
+
+    private void Take(string? account, int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            _shares.Take(account);
+        }
+        _have[CaptureShares.Name(account)] = _have.GetValueOrDefault(CaptureShares.Name(account)) + count;
+    }
+
+    /// <summary>All of them ask for more until nobody gets any.</summary>
+    private void Settle(params string[] asking)
+    {
+        for (int round = 0; round < 20; round++)
+        {
+            foreach (var account in asking)
+            {
+                if (_shares.Allows(account, out var from))
+                {
+                    Assert.NotNull(from);
+                    _shares.GiveBack(from);
+                    _have[from]--;
+                    Take(account, 1);
+                }
+            }
+        }
+    }
+}

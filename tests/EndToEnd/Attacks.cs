@@ -1,0 +1,239 @@
+namespace Keepalive.EndToEnd;
+
+/// <summary>Programs of tenants, in Python, for <see cref="Tenant"/>.</summary>
+internal static class Attacks
+{
+    // struct nlmsghdr and struct inet_diag_msg, to every sock_diag socket of the namespace that is not the kernel's.
+    public const string Forger = """
+        import socket, struct, sys, time
+        listener = socket.create_server(("127.0.0.1", 0))
+        own = socket.create_connection(listener.getsockname())
+        cookie = struct.unpack("=II", own.getsockopt(socket.SOL_SOCKET, 57, 8))
+        def message(seq, cookie, inode):
+            name = struct.pack("!HH", own.getsockname()[1], 443) + socket.inet_aton("127.0.0.1").ljust(16, b"\0") + socket.inet_aton(sys.argv[1]).ljust(16, b"\0")
+            body = struct.pack("=BBBB", 2, 1, 0, 0) + name + struct.pack("=III", 0, *cookie) + struct.pack("=IIIII", 0, 0, 0, 65534, inode)
+            return struct.pack("=IHHII", 16 + len(body), 18, 2, seq, 0) + body
+        s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)
+        s.bind((0, 0))
+        print("ready")
+        taken, refused, seen, end = 0, 0, set(), time.time() + 5
+        while time.time() < end:
+            for line in open("/proc/self/net/netlink").readlines()[1:]:
+                words = line.split()
+                port = int(words[2])
+                if words[1] == "4" and port not in (0, s.getsockname()[0]):
+                    seen.add(port)
+                    for seq in range(1, 40):
+                        for what in ((cookie, 1), ((4000000 + seq, 0), 2)):
+                            try:
+                                s.sendto(message(seq, *what), socket.MSG_DONTWAIT, (port, 0))
+                                taken += 1
+                            except OSError:
+                                refused += 1
+            time.sleep(0.02)
+        print("sent %d and was refused %d times, to %d sockets" % (taken, refused, len(seen)))
+        time.sleep(3)
+        print("value %d" % own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        time.sleep(600)
+        """;
+
+    // connect(2): an address of the family AF_UNSPEC dissolves the association.
+    public const string Turncoat = """
+        import ctypes, socket, time
+        libc = ctypes.CDLL(None)
+        one, two = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.2", 0))
+        own = socket.socket()
+        print("ready")
+        def values():
+            return "%d %d" % (own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+        for server, expected, name in ((one, "1 700", "127.0.0.1"), (two, "0 7200", "127.0.0.2"), (one, "1 700", "127.0.0.1 again")):
+            libc.connect(own.fileno(), bytes(16), 16)
+            own.connect(server.getsockname())
+            end = time.time() + 15
+            while values() != expected and time.time() < end:
+                time.sleep(0.05)
+            print("to %s: %s" % (name, values()))
+        time.sleep(600)
+        """;
+
+    // Both ends of each of 500 links, each with an address, and a connection over each address.
+    public const string Interfaces = """
+        import os, signal, socket, subprocess, sys
+        lines = []
+        for i in range(500):
+            lines += ["link add d%d type veth peer name e%d" % (i, i)]
+            for end, net in (("d", 1), ("e", 2)):
+                lines += ["addr add 10.%d.%d.%d/24 dev %s%d" % (net, i // 200, i % 200 + 1, end, i), "link set %s%d up" % (end, i)]
+        subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        print("ready")
+        signal.pause()
+        server = socket.create_server(("0.0.0.0", 7000), backlog=2000)
+        held = []
+        for i in range(500):
+            for net in (1, 2):
+                s = socket.socket()
+                s.bind(("10.%d.%d.%d" % (net, i // 200, i % 200 + 1), 0))
+                s.connect((sys.argv[1], 7000))
+                held.append(s)
+        print("connected")
+        signal.pause()
+        """;
+
+    // Processes with twenty thousand descriptors, and a connection that none of them has: it is in a message that nobody takes.
+    public const string Tables = """
+        import ctypes, os, resource, signal, socket, sys
+        shared, count, address = sys.argv[1] == "shared", int(sys.argv[2]), sys.argv[3]
+        libc, parent = ctypes.CDLL(None), os.getpid()
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        most = min(most, 20000)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        server = socket.create_server((address, 0))
+        one, other = socket.socketpair()
+        null = os.open("/dev/null", os.O_RDONLY)
+        for i in range(64, most - 1):
+            os.dup2(null, i)
+        CLONE_FILES = 0x400
+        for i in range(count):
+            if libc.syscall(56, (CLONE_FILES if shared else 0) | signal.SIGCHLD, 0, 0, 0, 0) == 0:
+                libc.prctl(1, signal.SIGKILL)
+                if os.getppid() != parent:
+                    os._exit(0)
+                signal.pause()
+                os._exit(0)
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        print("ready")
+        signal.pause()
+        own = socket.create_connection(server.getsockname())
+        socket.send_fds(one, [b"x"], [own.fileno()])
+        own.close()
+        print("sent")
+        signal.pause()
+        """;
+
+    public const string Namespaces = """
+        import ctypes, os, signal, sys
+        libc, parent = ctypes.CDLL(None), os.getpid()
+        pids = []
+        for i in range(int(sys.argv[1])):
+            read, write = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                libc.prctl(1, signal.SIGKILL)
+                if os.getppid() != parent:
+                    os._exit(0)
+                libc.unshare(0x40000000)
+                os.write(write, b"x")
+                signal.pause()
+                os._exit(0)
+            os.read(read, 1)
+            os.close(read)
+            os.close(write)
+            pids.append(pid)
+        print("ready")
+        print("pids " + " ".join(map(str, pids)))
+        signal.pause()
+        """;
+
+    public const string Connections = """
+        import resource, signal, socket, sys
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        server = socket.create_server((sys.argv[2], 0), backlog=128)
+        held = []
+        for i in range(int(sys.argv[1])):
+            held.append(socket.create_connection(server.getsockname()))
+            held.append(server.accept()[0])
+        print("ready")
+        signal.pause()
+        """;
+
+    /// <summary>Empty network namespaces, a process in each: so many at first, and others in their place for as long as it runs.</summary>
+    public const string NamespaceChurn = """
+        import ctypes, os, signal, sys, time
+        libc, parent = ctypes.CDLL(None), os.getpid()
+        def make():
+            read, write = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                libc.prctl(1, signal.SIGKILL)
+                if os.getppid() != parent:
+                    os._exit(0)
+                libc.unshare(0x40000000)
+                os.write(write, b"x")
+                signal.pause()
+                os._exit(0)
+            os.read(read, 1)
+            os.close(read)
+            os.close(write)
+            return pid
+        pids = [make() for i in range(int(sys.argv[1]))]
+        print("ready")
+        while True:
+            for i in range(20):
+                old = pids.pop(0)
+                os.kill(old, 9)
+                os.waitpid(old, 0)
+                pids.append(make())
+            time.sleep(0.2)
+        """;
+
+    /// <summary>Connections that the policy selects, so many at first, then some closed and as many made, all the time.</summary>
+    public const string ConnectionChurn = """
+        import resource, socket, sys, time
+        most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 20000)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        server = socket.create_server((sys.argv[2], 0), backlog=1000)
+        held = []
+        def make():
+            one = socket.create_connection(server.getsockname())
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            held.append((one, server.accept()[0]))
+        for i in range(int(sys.argv[1])):
+            make()
+        print("ready")
+        while True:
+            for i in range(100):
+                one, other = held.pop(0)
+                one.close()
+                other.close()
+                make()
+            time.sleep(0.1)
+        """;
+
+    /// <summary>Links made, used and deleted, all the time.</summary>
+    public const string InterfaceChurn = """
+        import socket, subprocess, sys, time
+        def ip(*lines):
+            subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True)
+        print("ready")
+        while True:
+            ip(*[line for i in range(40) for line in ("link add d%d type veth peer name e%d" % (i, i), "addr add 10.9.%d.1/24 dev d%d" % (i, i), "link set d%d up" % i, "link set e%d up" % i)])
+            server = socket.create_server(("0.0.0.0", 0), backlog=100)
+            held = []
+            for i in range(40):
+                s = socket.socket()
+                s.bind(("10.9.%d.1" % i, 0))
+                s.connect((sys.argv[1], server.getsockname()[1]))
+                held.append(s)
+            time.sleep(0.5)
+            ip(*["link del d%d" % i for i in range(40)])
+        """;
+
+    /// <summary>What a tenant like all others does: a new connection now and then. Says how many milliseconds each waited to be set, -1 for over ten seconds.</summary>
+    public const string Honest = """
+        import socket, sys, time
+        server = socket.create_server((sys.argv[1], 0))
+        print("ready")
+        while True:
+            own = socket.create_connection(server.getsockname())
+            other = server.accept()[0]
+            begun = time.monotonic()
+            while not own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) and time.monotonic() < begun + 10:
+                time.sleep(0.005)
+            print("waited %d" % (1000 * (time.monotonic() - begun) if own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) else -1))
+            time.sleep(0.31)
+            own.close()
+            other.close()
+        """;
+}
