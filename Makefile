@@ -67,7 +67,7 @@ fuzz: deps deps-test build ## Try all random cases of the tests, of which `make 
 .PHONY: siege
 siege: deps deps-test build ## Have ten tenants attack the agent at once, for two minutes with each datapath
 	dotnet build tests/EndToEnd --configuration $(CONFIGURATION) -v quiet --nologo
-	dotnet exec tests/EndToEnd/bin/$(CONFIGURATION)/net10.0/Keepalive.EndToEnd.dll -noColor -noLogo -showLiveOutput -failSkips -explicit only -class Keepalive.EndToEnd.TenantSiegeTests
+	dotnet exec tests/EndToEnd/bin/$(CONFIGURATION)/net10.0/Keepalive.EndToEnd.dll -noColor -noLogo -showLiveOutput -failSkips -trait Siege=yes
 
 .PHONY: bench
 bench: deps deps-test build ## Measure against the targets; ARGS are handed on

@@ -7,6 +7,7 @@ namespace Keepalive.EndToEnd;
 
 /// <summary>Ten tenants attack at once, each a user of its own: another's new connections are set in time, and the agent stays small and stops when it is told to.
 /// <c>make siege</c> runs it, for two minutes each.</summary>
+[Trait("Siege", "yes")]
 public sealed class TenantSiegeTests : IDisposable
 {
     private const int Descriptors = 4000;
@@ -22,7 +23,7 @@ public sealed class TenantSiegeTests : IDisposable
     private readonly AgentProcess _agent = new();
     private readonly List<Tenant> _tenants = [];
 
-    [Theory(Explicit = true)]
+    [Theory]
     [InlineData("pidfd")]
     [InlineData("bpf")]
     public void TenAttackersAtOnce_OthersAreSetInTime(string datapath)

@@ -88,6 +88,7 @@ public sealed class TenantStallTests : IDisposable
 
     /// <summary>Before, each of them was held open, with two descriptors, and looked at in every pass: with 2,000 from 3 ms a pass to 684.</summary>
     [Theory]
+    [Trait("Node", "whole")]
     [InlineData("pidfd")]
     [InlineData("bpf")]
     public void HundredsOfNamespaces_OfOneUser_DelayNobody(string datapath)

@@ -321,7 +321,11 @@ public sealed class PidfdApplyingTests() : ApplyingTests(_ => Datapaths.Pidfd)
         Rig.Pass();
         Assert.Equal(SocketOutcome.Unreachable, Rig.Records[stranger.Cookie(id)].Outcome);
         Assert.False(stranger.Get(id).On);
-        Rig.Pass();
+        // On a busy machine a pass has not the time to look through all of its processes, and the next one goes on.
+        for (int pass = 0; pass < 5 && !stranger.Get(id).On; pass++)
+        {
+            Rig.Pass();
+        }
         Assert.Equal(new KeepaliveValues(true, 700, 10, 20), stranger.Get(id));
         Assert.Equal(0, Rig.Pass().NamespacesDumped);
     }

@@ -76,6 +76,10 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
             owners.GoOn(watched, _leftOver, pass.Number, pass.Scope.Stop, ref handler);
             Conclude(watched, _leftOver);
         }
+        else
+        {
+            watched.Progress.Clear();
+        }
     }
 
     /// <summary>What becomes of those that were not found.</summary>
