@@ -40,7 +40,7 @@ internal sealed class Tenant : IDisposable
 
     public string NetnsPath => $"/proc/{Run.Pid}/ns/net";
 
-    public void WaitUntilReady() => Run.WaitForLine(line => line == "ready", TimeSpan.FromSeconds(60));
+    public void WaitUntilReady() => Run.WaitForLine(line => line == "ready", TimeSpan.FromSeconds(180));
 
     public void Dispose() => Run.Dispose();
 }
