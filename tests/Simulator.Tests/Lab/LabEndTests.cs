@@ -1,5 +1,6 @@
 using System.Globalization;
 using Keepalive.Testbed;
+using Microsoft.Win32.SafeHandles;
 using Xunit;
 
 namespace Keepalive.Simulator.Tests.Lab;
@@ -12,6 +13,9 @@ public sealed class EndedLabs : IDisposable
 
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-lab-test-").FullName;
     private readonly Dictionary<string, EndedLab> _ended = [];
+
+    /// <summary>The labs' namespaces: the number of one that has gone is given to the next made on the machine, which may be another test's.</summary>
+    private readonly List<SafeFileHandle> _held = [];
 
     public EndedLabs()
     {
@@ -38,7 +42,9 @@ public sealed class EndedLabs : IDisposable
                 try
                 {
                     Eventually.True(
-                        () => !started.Any(pid => Directory.Exists($"/proc/{pid}")) && !(all = ProcessTree.NetworkNamespaces()).Overlaps(namespaces), notAfter: Limit);
+                        () => !started.Any(pid => Directory.Exists($"/proc/{pid}"))
+                            && !(all = ProcessTree.NetworkNamespaces(pid => pid != Environment.ProcessId)).Overlaps(namespaces),
+                        notAfter: Limit);
                 }
                 catch (TimeoutException)
                 {
@@ -65,6 +71,10 @@ public sealed class EndedLabs : IDisposable
             {
                 run.Dispose();
             }
+            foreach (var held in _held)
+            {
+                held.Dispose();
+            }
         }
     }
 
@@ -79,12 +89,27 @@ public sealed class EndedLabs : IDisposable
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
-    private static (HashSet<int> Started, HashSet<string> Namespaces, int Directories) LookAt(ProgramRun run, string temporary)
+    private (HashSet<int> Started, HashSet<string> Namespaces, int Directories) LookAt(ProgramRun run, string temporary)
     {
         run.WaitForLine(line => line == "waiting", Limit);
-        var started = ProcessTree.Descendants(run.Pid);
+        HashSet<int> started = [];
+        try
+        {
+            // The shell says so before it starts the second.
+            Eventually.True(
+                () => (started = ProcessTree.Descendants(run.Pid)).Count(pid => ProcessTree.CommandLine(pid).StartsWith("sleep ", StringComparison.Ordinal)) == 2,
+                notAfter: TimeSpan.FromSeconds(5));
+        }
+        catch (TimeoutException)
+        {
+            // How many there are is told below.
+        }
         var namespaces = ProcessTree.NetworkNamespaces(started.Contains);
         namespaces.ExceptWith(ProcessTree.NetworkNamespaces(pid => pid == Environment.ProcessId));
+        foreach (var path in started.Select(pid => $"/proc/{pid}/ns/net").Where(File.Exists))
+        {
+            _held.Add(File.OpenHandle(path));
+        }
         return (started, namespaces, Directory.GetDirectories(temporary, "keepalive-lab-*").Length);
     }
 
