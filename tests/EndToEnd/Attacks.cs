@@ -148,6 +148,55 @@ internal static class Attacks
         signal.pause()
         """;
 
+    /// <summary>The server of the FUSE file system that is mounted on its first argument, through descriptor 9: it never tells about its file, and lets nobody
+    /// but itself close it. Descriptors from 10 on are that file at one moment and a socket at the next, and there is a connection, to its second
+    /// argument, that no process has.</summary>
+    public const string Fuse = """
+        import os, signal, socket, struct, sys, threading, time
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        def attributes(node):
+            return struct.pack("=6Q10I", node, 0, 0, 0, 0, 0, 0, 0, 0, 0o40777 if node == 1 else 0o100666, 1, 0, 0, 0, 4096, 0)
+        def serve():
+            while True:
+                request = os.read(9, 1 << 20)
+                size, kind, unique, node, uid, gid, pid = struct.unpack_from("=IIQQIII", request)
+                answer = b""
+                if kind in (2, 36, 42):     # FORGET, INTERRUPT, BATCH_FORGET
+                    continue
+                if (kind == 3 and node == 2) or (kind == 25 and not os.path.exists("/proc/self/task/%d" % pid)):
+                    print("asked %s" % {3: "GETATTR", 25: "FLUSH"}[kind])
+                    continue
+                if kind == 26:              # INIT
+                    answer = struct.pack("=4I2H2I2HI28x", 7, 31, 0, 0, 1, 1, 65536, 1, 1, 0, 0)
+                elif kind == 1:             # LOOKUP
+                    answer = struct.pack("=4Q2I", 2, 0, 0, 0, 0, 0) + attributes(2)
+                elif kind == 3:             # GETATTR
+                    answer = struct.pack("=Q2I", 0, 0, 0) + attributes(1)
+                elif kind == 14:            # OPEN
+                    answer = struct.pack("=Q2I", 1, 0, 0)
+                os.write(9, struct.pack("=IiQ", 16 + len(answer), 0, unique) + answer)
+        threading.Thread(target=serve, daemon=True).start()
+        file = os.open(sys.argv[1] + "/f", os.O_RDONLY)
+        os.dup2(file, 200)
+        one, other = socket.socketpair()
+        server = socket.create_server((sys.argv[2], 0), backlog=100)
+        def flip():
+            while True:
+                for i in range(10, 74):
+                    os.dup2(file, i)
+                for i in range(10, 74):
+                    os.dup2(other.fileno(), i)
+        for i in range(10, 74):
+            os.dup2(file, i)
+        threading.Thread(target=flip, daemon=True).start()
+        print("ready")
+        while True:
+            own = socket.create_connection(server.getsockname())
+            socket.send_fds(one, [b"x"], [own.fileno()])
+            own.close()
+            time.sleep(0.5)
+        """;
+
     /// <summary>Empty network namespaces, a process in each: so many at first, and others in their place for as long as it runs.</summary>
     public const string NamespaceChurn = """
         import ctypes, os, signal, sys, time

@@ -36,6 +36,24 @@ internal sealed class Tenant : IDisposable
         return tenant;
     }
 
+    /// <summary>The same as nobody in a network namespace of its own, with a FUSE file system of its own that all may use: its device is descriptor 9, and
+    /// where it is mounted the first argument.</summary>
+    public static Tenant WithFuse(string script, params string[] arguments)
+    {
+        const string mount = """
+            set -e
+            ip link set lo up
+            mount -t tmpfs none /mnt
+            exec 9<>/dev/fuse
+            mkdir /mnt/fuse
+            mount -i -t fuse none /mnt/fuse -o fd=9,rootmode=40000,user_id=65534,group_id=65534,allow_other
+            exec "$@"
+            """;
+        var tenant = new Tenant(Nobody, ["unshare", "--net", "--mount", "--propagation", "private", "--", "sh", "-c", mount, "sh"], script, ["/mnt/fuse", .. arguments]);
+        tenant.WaitUntilReady();
+        return tenant;
+    }
+
     public ProgramRun Run { get; }
 
     public string NetnsPath => $"/proc/{Run.Pid}/ns/net";

@@ -59,6 +59,23 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
+    /// <summary>Before, the agent asked the file system for the file's type, or closed a duplicate of the file, and there was no further pass and no end, not
+    /// even by SIGKILL.</summary>
+    [Fact]
+    public void FileThatDoesNotClose_UnderTheNumberOfASocket_DelaysNobody()
+    {
+        _agent.WritePolicy(PolicyText.For($"{Lab.ServerAddress}, 127.0.0.1", PolicyText.GuideValues));
+        using var tenant = Tenant.WithFuse(Attacks.Fuse, "127.0.0.1");
+        var run = Start("pidfd", tenant);
+        // It was taken for a socket, or nothing would have been tried.
+        tenant.Run.WaitForLine(line => line == "asked FLUSH", TimeSpan.FromSeconds(60));
+
+        AssertSetInTime();
+
+        Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
+        Assert.DoesNotContain("asked GETATTR", tenant.Run.Output, StringComparison.Ordinal);
+    }
+
     /// <summary>Both ends of each are selected. What is rationed to a pass goes on in the next one, and of a single run there is none.</summary>
     [Fact]
     public void Once_MoreSocketsThanAPassHasTimeFor_SetsAll()

@@ -19,6 +19,7 @@ public sealed class LayoutTests
             "timeval=struct timeval iovec=struct iovec msghdr=struct msghdr mmsghdr=struct mmsghdr"
         },
         { nameof(SysMman), "sys/mman.h", "" },
+        { nameof(SysMount), "sys/mount.h", "" },
         { nameof(NetIf), "net/if.h", "ifreq=struct ifreq" },
         {
             nameof(LinuxEthtool), "linux/ethtool.h linux/sockios.h",

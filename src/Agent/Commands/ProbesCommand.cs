@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Classify;
+using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Reports;
 using Keepalive.Linux;
 using Keepalive.Linux.Capture;
@@ -173,11 +174,16 @@ internal static class ProbesCommand
     private static string? Follow(LiveCapture live, ProbeScan scan, ProbeReport report, StandardOutputStream output, CancellationToken stop)
     {
         const int wait = 100;
+        var clock = new SteadyClock(TimeProvider.System);
         try
         {
             while (!stop.IsCancellationRequested)
             {
                 live.Wait(wait);
+                if (clock.Look())
+                {
+                    scan.End();   // what waits for an answer might wait until the machine's clock has caught up
+                }
                 while (!stop.IsCancellationRequested && live.TryRead(out var packet))
                 {
                     scan.Take(in packet);

@@ -55,7 +55,13 @@ internal readonly partial record struct PodCgroup(string Pod, string? Container)
     /// </remarks>
     public static PodCgroup? Parse(string cgroup)
     {
-        if (PodPart().Match(cgroup) is not { Success: true } pod)
+        var pod = PodPart().Match(cgroup);
+        // Below its slice a user may make cgroups of any name.
+        while (pod.Success && cgroup.AsSpan(0, pod.Index) is var before && before[(before.LastIndexOf('\n') + 1)..].Contains("/user.slice/", StringComparison.Ordinal))
+        {
+            pod = pod.NextMatch();
+        }
+        if (!pod.Success)
         {
             return null;
         }

@@ -62,33 +62,35 @@ internal sealed class CapturedLiveness
         }
     }
 
-    public void Take(in CapturedPacket packet)
+    /// <param name="packet">The packet.</param>
+    /// <param name="at">When it was captured, by the monitor's clock.</param>
+    public void Take(in CapturedPacket packet, long at)
     {
         if (TcpSegment.TryRead(packet.Link, packet.Data, packet.WireLength, out var segment) != FrameContent.Segment)
         {
             return;
         }
-        var result = _classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope);
+        var result = _classifier.Classify(in segment, packet.Number, at, packet.Scope);
         if (result.Kind == SegmentKind.Duplicate)
         {
             return;
         }
         if (_byName.TryGetValue(new(packet.Scope, segment.Source, segment.Destination), out var sender))
         {
-            sender.SeenAt = packet.Time;
-            Sent(sender, in segment, in result, packet.Time);
+            sender.SeenAt = at;
+            Sent(sender, in segment, in result, at);
             sender.GapsBefore = sender.Scope.Gaps;
         }
         if (_byName.TryGetValue(new(packet.Scope, segment.Destination, segment.Source), out var receiver))
         {
-            receiver.SeenAt = packet.Time;
-            Received(receiver, in segment, in result, packet.Time);
+            receiver.SeenAt = at;
+            Received(receiver, in segment, in result, at);
             receiver.GapsBefore = receiver.Scope.Gaps;
         }
         if ((segment.Flags & (TcpFlags.Syn | TcpFlags.Ack)) == (TcpFlags.Syn | TcpFlags.Ack) && _ledger.Pool.Out > 0
             && IsLocal(packet.Scope, segment.Destination))
         {
-            _ledger.Answered(segment.Source, packet.Time);
+            _ledger.Answered(segment.Source, at);
         }
     }
 

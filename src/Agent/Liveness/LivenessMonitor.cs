@@ -30,7 +30,7 @@ internal sealed class LivenessMonitor : ISocketSink
     private readonly LivenessLedger _ledger;
     private readonly CapturedLiveness _captured;
     private readonly ProbeWaits _waits = new();
-    private readonly TimeProvider _time;
+    private readonly SteadyClock _clock;
     private readonly bool _captures;
     private readonly PodDirectory? _pods;
     private WatchedScope? _frame;
@@ -39,13 +39,12 @@ internal sealed class LivenessMonitor : ISocketSink
 
     public LivenessMonitor(LivenessLog log, TimeProvider time, bool captures, PodDirectory? pods = null)
     {
-        (_time, _captures, _pods) = (time, captures, pods);
+        (_clock, _captures, _pods) = (new SteadyClock(time), captures, pods);
         _ledger = new LivenessLedger(log);
         _captured = new CapturedLiveness(_ledger);
     }
 
-    /// <summary>Nanoseconds since 1970, the clock of captured packets.</summary>
-    private long Now => (_time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks * 100;
+    private long Now => _clock.Now;
 
     /// <summary>The namespaces with connections to be watched, and where their packets are to be captured.</summary>
     public List<CaptureDemand> Demands()
@@ -171,9 +170,10 @@ internal sealed class LivenessMonitor : ISocketSink
     {
         lock (_lock)
         {
+            _clock.Look();
             while (source.TryRead(out var packet))
             {
-                _captured.Take(in packet);
+                _captured.Take(in packet, _clock.FromWall(packet.Time));
             }
         }
     }
@@ -192,6 +192,7 @@ internal sealed class LivenessMonitor : ISocketSink
     {
         lock (_lock)
         {
+            _clock.Look();
             _ledger.CheckOverdue(Now);
         }
     }
@@ -201,6 +202,7 @@ internal sealed class LivenessMonitor : ISocketSink
     {
         lock (_lock)
         {
+            _clock.Look();
             _ledger.Publish(metrics);
             _captured.ForgetDeparted(Now);
             _ledger.Pool.Expire(Now);
@@ -209,7 +211,8 @@ internal sealed class LivenessMonitor : ISocketSink
     }
 
     /// <summary>What is known of a far end; null where nothing is. Never waits.</summary>
-    public RemoteStanding? Find(SocketEndpoint remote) => _ledger.Pool.Find(remote);
+    public RemoteStanding? Find(SocketEndpoint remote) =>
+        _ledger.Pool.Find(remote) is { } standing ? standing with { OutSince = _clock.ToWall(standing.OutSince) } : null;
 
     /// <summary>Forgets endpoints that nothing but a policy no longer in force was about.</summary>
     public void Retain(CompiledPolicy policy)
@@ -225,7 +228,7 @@ internal sealed class LivenessMonitor : ISocketSink
     {
         lock (_lock)
         {
-            return [.. _ledger.Pool.Endpoints.Select(e => new EndpointRow(e.Policy, e.Destination, e.Remote, e.IsIn, e.Connections, e.OutSince))];
+            return [.. _ledger.Pool.Endpoints.Select(e => new EndpointRow(e.Policy, e.Destination, e.Remote, e.IsIn, e.Connections, _clock.ToWall(e.OutSince)))];
         }
     }
 

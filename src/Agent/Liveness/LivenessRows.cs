@@ -4,7 +4,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>A far end of a destination at one moment. <paramref name="OutSince"/> is in nanoseconds since 1970, 0 where it was never out.</summary>
+/// <summary>A far end of a destination at one moment. <paramref name="OutSince"/> is in nanoseconds since 1970, and nothing where it is not out.</summary>
 internal readonly record struct EndpointRow(string Policy, string Destination, SocketEndpoint Remote, bool IsIn, int Connections, long OutSince);
 
 /// <summary>A connection that a rule selects at one moment.</summary>

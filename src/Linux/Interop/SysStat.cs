@@ -8,6 +8,7 @@ internal static unsafe partial class SysStat
     internal const int AT_FDCWD = -100;
     internal const int AT_SYMLINK_NOFOLLOW = 0x100;
     internal const int AT_EMPTY_PATH = 0x1000;
+    internal const int AT_STATX_DONT_SYNC = 0x4000;
     internal const uint STATX_TYPE = 1;
     internal const uint STATX_MODE = 2;
     internal const uint STATX_NLINK = 4;
@@ -35,6 +36,8 @@ internal static unsafe partial class SysStat
         [FieldOffset(32)] internal ulong stx_ino;
         [FieldOffset(40)] internal ulong stx_size;
         [FieldOffset(96)] internal statx_timestamp_t stx_ctime;
+        [FieldOffset(136)] internal uint stx_dev_major;
+        [FieldOffset(140)] internal uint stx_dev_minor;
     }
 
     /// <summary>struct statx_timestamp.</summary>

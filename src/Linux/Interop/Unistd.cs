@@ -8,6 +8,7 @@ internal static unsafe partial class Unistd
     internal const int STDIN_FILENO = 0;
     internal const int STDOUT_FILENO = 1;
     internal const int O_RDONLY = 0;
+    internal const int O_WRONLY = 1;
     internal const int O_RDWR = 2;
     internal const int O_CREAT = 0x40;
     internal const int O_EXCL = 0x80;

@@ -26,9 +26,6 @@ public static class ProcFs
     /// <returns>0, or ENOENT or ESRCH when the process has gone, EACCES or EPERM when it may not be looked at.</returns>
     public static int TryGetNetworkNamespace(int pid, out ulong inode) => TryGetNamespace(pid, "net"u8, out inode);
 
-    /// <summary>The inode number of a process's mount namespace.</summary>
-    public static int TryGetMountNamespace(int pid, out ulong inode) => TryGetNamespace(pid, "mnt"u8, out inode);
-
     /// <summary>Whether this /proc shows every process of the machine: its PID namespace is the first one
     /// (include/linux/proc_ns.h, PROC_PID_INIT_INO).</summary>
     public static bool SeesWholeNode() => Inode("/proc/self/ns/pid") == 0xEFFFFFFC;
@@ -139,39 +136,18 @@ public static class ProcFs
         return null;
     }
 
-    /// <summary>The file system types mounted in a process's mount namespace (/proc/PID/mountinfo); empty when it cannot be read.</summary>
-    public static IReadOnlySet<string> MountedFileSystemTypes(int pid)
-    {
-        var types = new HashSet<string>(StringComparer.Ordinal);
-        try
-        {
-            foreach (var line in File.ReadLines($"/proc/{pid}/mountinfo"))
-            {
-                var separator = line.IndexOf(" - ", StringComparison.Ordinal);
-                if (separator >= 0)
-                {
-                    var rest = line.AsSpan(separator + 3);
-                    types.Add(rest[..Math.Max(0, rest.IndexOf(' '))].ToString());
-                }
-            }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            types.Clear();
-        }
-        return types;
-    }
-
-    /// <summary>Whether descriptor <paramref name="number"/> of a process is a socket, without opening or duplicating it.</summary>
-    public static unsafe bool IsSocket(int pid, int number)
+    /// <summary>Whether descriptor <paramref name="number"/> of a process is a socket, without opening or duplicating it; null when it is not open.</summary>
+    /// <remarks>Nobody is asked for it but the kernel: the server of a FUSE file may never answer.</remarks>
+    public static unsafe bool? IsSocket(int pid, int number)
     {
         Span<byte> path = stackalloc byte[48];
         Utf8.TryWrite(path, $"/proc/{pid}/fd/{number}\0", out _);
         SysStat.statx_t result;
         fixed (byte* p = path)
         {
-            return SysStat.statx(SysStat.AT_FDCWD, p, 0, SysStat.STATX_TYPE, &result) == 0
-                && (result.stx_mode & SysStat.S_IFMT) == SysStat.S_IFSOCK;
+            return SysStat.statx(SysStat.AT_FDCWD, p, SysStat.AT_STATX_DONT_SYNC, 0, &result) == 0
+                ? (result.stx_mode & SysStat.S_IFMT) == SysStat.S_IFSOCK
+                : System.Runtime.InteropServices.Marshal.GetLastPInvokeError() == Errno.ENOENT ? null : false;
         }
     }
 

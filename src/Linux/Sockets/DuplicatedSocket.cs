@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Keepalive.Linux.Files;
 using Keepalive.Linux.Interop;
 using Keepalive.Linux.Namespaces;
 
@@ -18,6 +19,9 @@ public readonly ref struct DuplicatedSocket
 
     /// <summary>Gives the descriptor back.</summary>
     public void Dispose() => _ = Unistd.close(_fd);
+
+    /// <summary>What it is when it is no socket; to be closed in place of <see cref="Dispose"/>.</summary>
+    public StrayFile ToFile() => new(_fd);
 
     /// <summary>SO_COOKIE (Linux 4.12): what identifies a socket for its whole life. ENOTSOCK when the descriptor is none.</summary>
     public unsafe int TryGetCookie(out ulong cookie)

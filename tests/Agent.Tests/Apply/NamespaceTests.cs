@@ -57,7 +57,7 @@ public sealed class NamespaceTests : IDisposable
         processes.Scan();
         using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath, _lab.Server.NetnsPath]);
         namespaces.Update(budget: null, static _ => { });
-        var owners = new OwnerSearch(processes, new MountSurvey(), namespaces, new PassBudget(TimeProvider.System));
+        var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System));
         var local = Endpoint(stray.LocalEndPoint(id));
         var remote = Endpoint(new IPEndPoint(IPAddress.Parse(Lab.ClientAddress), port));
         Assert.Equal(1, Reached((ulong)_lab.Server.NetnsInode, remote));

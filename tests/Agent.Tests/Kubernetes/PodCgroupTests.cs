@@ -24,6 +24,8 @@ public sealed class PodCgroupTests
     [InlineData($"12:cpuset:/\n11:memory:/kubepods/burstable/pod{Uid}/{Id}\n0::/\n", Uid, Id)]
     [InlineData($"1:name=systemd:/kubepods-burstable-pod{Under}.slice:cri-containerd:{Id}\n", Uid, Id)]
     [InlineData($"0::/kubepods/besteffort/pod{Hash}/{Id}\n", Hash, Id)]
+    [InlineData($"0::/user.slice/user-1000.slice/user@1000.service/kubepods.slice/kubepods-pod{Under}.slice/crio-{Id}.scope\n", null, null)]
+    [InlineData($"5:pids:/user.slice/user-1000.slice/kubepods/pod{Uid}/{Id}\n0::/kubepods/pod{Hash}\n", Hash, null)]
     [InlineData("0::/system.slice/sshd.service\n", null, null)]
     [InlineData("0::/podman-1234.scope\n", null, null)]
     [InlineData("", null, null)]

@@ -28,6 +28,7 @@ public sealed class LivenessMonitorTests : IDisposable
     private readonly LivenessMonitor _monitor;
     private readonly MeterListener _listener = new();
     private readonly Frames _frames;
+    private readonly List<double> _roundTrips = [];
     private Deaths _deaths;
     private long _probes;
 
@@ -50,6 +51,8 @@ public sealed class LivenessMonitorTests : IDisposable
         _listener.SetMeasurementEventCallback<long>(Measured);
         _listener.EnableMeasurementEvents(_metrics.Probes);
         _listener.EnableMeasurementEvents(_metrics.ConnectionsDead);
+        _listener.SetMeasurementEventCallback<double>((_, value, _, _) => _roundTrips.Add(value));
+        _listener.EnableMeasurementEvents(_metrics.ProbeRoundTrip);
         _listener.Start();
         Captured(0, Server, 1, TcpFlags.Ack);
         Captured(0, Client, 1, TcpFlags.Ack);
@@ -106,6 +109,60 @@ public sealed class LivenessMonitorTests : IDisposable
 
         Assert.Equal(new Deaths(Probes: 0, Reset: 1), Count(20));
         Assert.Equal(0, Probes(20));
+    }
+
+    /// <summary>Before, there seemed to have been time for all its probes, and it was counted as dead.</summary>
+    [Fact]
+    public void MachineClock_SetAnHourAhead_NothingIsOverdue()
+    {
+        _clock.SetBy = TimeSpan.FromHours(1);
+        Count(1);
+        _monitor.BeginNamespace(Namespace);
+        _monitor.EndNamespace(Namespace);
+
+        Assert.Equal(new Deaths(0, 0), Count(1.1));
+        Assert.Equal(0, Probes(1.1));
+    }
+
+    /// <summary>Before, that a connection had died was noticed at once, or when the clock had caught up.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(-1)]
+    public void MachineClock_SetAfterTheLastProbe_DeathIsNoticedInItsTimeAndToldByTheNewClock(int hours)
+    {
+        Captured(1, Client, 0, TcpFlags.Ack);
+        Captured(2, Client, 0, TcpFlags.Ack);
+        Captured(3, Client, 0, TcpFlags.Ack);
+        _clock.SetBy = TimeSpan.FromHours(hours);
+        Assert.Equal(new Deaths(0, 0), Count(3.5));
+
+        Assert.Equal(new Deaths(Probes: 1, Reset: 0), Count(5.5));
+        Assert.Equal(3, Probes(5.5));
+        var endpoint = Assert.Single(_monitor.ListEndpoints());
+        Assert.InRange(_clock.Nanoseconds - endpoint.OutSince, 0, 5_000_000_000);
+    }
+
+    /// <summary>An answer that waits to be read has the time of the clock before it was set. Before, one that came afterwards had taken an hour.</summary>
+    [Theory]
+    [InlineData(1, true)]
+    [InlineData(-1, true)]
+    [InlineData(1, false)]
+    [InlineData(-1, false)]
+    public void MachineClock_SetBeforeAnAnswerIsRead_RoundTripIsWhatItWas(int hours, bool waits)
+    {
+        Captured(1, Client, 0, TcpFlags.Ack);
+        var stamp = _clock.Nanoseconds + 20_000_000;
+        _clock.SetBy = TimeSpan.FromHours(hours);
+        stamp += waits ? 0 : _clock.SetBy.Ticks * 100;
+        _clock.Seconds = 1.5;
+        _monitor.CheckOverdue();
+        _frames.Next(stamp, new Frame { Source = Server, Destination = Client, Sequence = 1, Acknowledged = 1, Flags = TcpFlags.Ack, Window = 500 }.ToBytes());
+        _monitor.Take(_frames);
+
+        Assert.Equal(0, _monitor.Unanswered(Namespace, Cookie));
+        Count(2);
+        Assert.Equal(0.02, Assert.Single(_roundTrips), 0.001);
     }
 
     /// <summary>Nobody can connect to the far end of an accepted connection: it is no endpoint that could be used or not.</summary>
@@ -234,9 +291,16 @@ public sealed class LivenessMonitorTests : IDisposable
     {
         public double Seconds { get; set; }
 
+        /// <summary>By how much it was set while time went on evenly.</summary>
+        public TimeSpan SetBy { get; set; }
+
         public long Nanoseconds => (GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks * 100;
 
-        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch.AddDays(20_000).AddTicks((long)(Seconds * TimeSpan.TicksPerSecond));
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch.AddDays(20_000).AddTicks(GetTimestamp()) + SetBy;
+
+        public override long GetTimestamp() => (long)(Seconds * TimeSpan.TicksPerSecond);
     }
 
     /// <summary>One frame at a time.</summary>

@@ -23,7 +23,7 @@ internal interface IReachedSocket
 /// of another, and a socket's cookie alone does not tell (before Linux 5.7 each namespace has its own sequence). And it must still be between the two ends
 /// that were judged: a socket keeps its cookie when it is connected to somebody else (connect(2), AF_UNSPEC).
 /// </remarks>
-internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, NamespaceInventory namespaces, PassBudget budget)
+internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory namespaces, PassBudget budget) : IDisposable
 {
     /// <summary>Descriptors between two looks at the clock.</summary>
     private const int Stride = 64;
@@ -37,6 +37,7 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
     private readonly List<ProcessEntry> _candidates = [];
     private readonly List<int> _tables = [];
     private readonly List<int> _open = [];
+    private readonly ForeignFiles _foreign = new();
 
     /// <summary>Whether the last search ended for want of time: where it did, the next one goes on.</summary>
     public bool IsCutShort { get; private set; }
@@ -59,7 +60,7 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
             for (; i < sockets.Count && sockets[i].Pid == pid; i++)
             {
                 var socket = sockets[i];
-                if (process is null || !TryReach(process, socket.Descriptor, socket, ref handler))
+                if (process is null || !TryReach(process, pid, socket.Descriptor, socket, ref handler))
                 {
                     processes.Find(pid)?.Forget(socket.Descriptor);
                     socket.Pid = 0;
@@ -117,6 +118,8 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
         }
     }
 
+    public void Dispose() => _foreign.Dispose();
+
     private void Order(Dictionary<ulong, TrackedSocket> wanted)
     {
         var cgroups = _candidates.Count > 8 ? wanted.Values.Select(s => s.CgroupId).ToHashSet() : [];
@@ -173,7 +176,6 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
         {
             return null;
         }
-        var duplicateFreely = mounts.OnlyLocalFiles(candidate.Pid);
         var kinds = processes.Descriptors(candidate, size, account);
         int absent = 0, looks = 0, listed = -1;
         for (var number = from; number < size && wanted.Count > 0; number++)
@@ -204,10 +206,21 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
             {
                 return number;
             }
-            if (!duplicateFreely && !ProcFs.IsSocket(candidate.Pid, number))
+            var isSocket = ProcFs.IsSocket(candidate.Pid, number);
+            if (isSocket != true)
             {
-                absent++;
+                candidate.Forget(number);
+                absent = isSocket is null ? absent + 1 : listed < 0 ? 0 : absent;
+                if (isSocket is false && number < kinds.Length)
+                {
+                    kinds[number] = DescriptorKind.NoSocket;
+                }
                 continue;
+            }
+            if (_foreign.IsFull(candidate.Owner))
+            {
+                DeniedBy = Errno.EBUSY;
+                return null;
             }
             var errno = process.TryDuplicate(number, out var descriptor);
             if (errno != 0)
@@ -221,17 +234,18 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
                 DeniedBy = errno == Errno.ESRCH ? DeniedBy : errno;
                 return null;
             }
+            if (listed < 0)
+            {
+                absent = 0;
+            }
+            if (descriptor.TryGetCookie(out var cookie) != 0)
+            {
+                _foreign.Close(in descriptor, candidate.Owner);
+                continue;
+            }
             using (descriptor)
             {
-                if (listed < 0)
-                {
-                    absent = 0;
-                }
-                if (descriptor.TryGetCookie(out var cookie) != 0)
-                {
-                    kind = DescriptorKind.NoSocket;
-                }
-                else if (wanted.TryGetValue(cookie, out var socket) && IsAsJudged(in descriptor, socket))
+                if (wanted.TryGetValue(cookie, out var socket) && IsAsJudged(in descriptor, socket))
                 {
                     wanted.Remove(cookie);
                     kind = DescriptorKind.Tracked;
@@ -296,16 +310,22 @@ internal sealed class OwnerSearch(ProcessTable processes, MountSurvey mounts, Na
         }
     }
 
-    private bool TryReach<THandler>(ProcessDescriptor process, int number, TrackedSocket socket, ref THandler handler)
+    private bool TryReach<THandler>(ProcessDescriptor process, int pid, int number, TrackedSocket socket, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
-        if (process.TryDuplicate(number, out var descriptor) != 0)
+        var owner = processes.Find(pid)?.Owner;
+        if (ProcFs.IsSocket(pid, number) != true || _foreign.IsFull(owner) || process.TryDuplicate(number, out var descriptor) != 0)
         {
+            return false;
+        }
+        if (descriptor.TryGetCookie(out var cookie) != 0)
+        {
+            _foreign.Close(in descriptor, owner);
             return false;
         }
         using (descriptor)
         {
-            if (descriptor.TryGetCookie(out var cookie) != 0 || cookie != socket.Cookie || !IsAsJudged(in descriptor, socket))
+            if (cookie != socket.Cookie || !IsAsJudged(in descriptor, socket))
             {
                 return false;
             }

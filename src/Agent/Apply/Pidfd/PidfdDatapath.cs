@@ -11,19 +11,17 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// </remarks>
 internal sealed class PidfdDatapath : IDatapath
 {
-    private readonly TimeProvider _time;
     private readonly InheritedSockets _inherited;
     private readonly ProcessTable _processes = new();
-    private readonly MountSurvey _mounts = new();
     private readonly PassBudget _budget;
     private readonly NamespaceInventory _namespaces;
     private readonly NamespaceUpkeep _upkeep;
     private readonly SocketApplier _applier;
+    private readonly OwnerSearch _owners;
     private readonly BulkSpread _bulk;
     private readonly ValueAudit _audit;
     private readonly Settlement _settlement;
     private long _passes;
-    private long _mountsReadAt;
 
     /// <param name="time">The clock of audits and spreads.</param>
     /// <param name="only">Paths of the only namespaces to look at; empty for all of the node.</param>
@@ -37,17 +35,15 @@ internal sealed class PidfdDatapath : IDatapath
         StateFile? state,
         NamespaceExemption? exempts = null)
     {
-        _time = time;
         _budget = new PassBudget(time);
         _inherited = inherited;
         _namespaces = new NamespaceInventory(_processes, only, exempts);
         _upkeep = new NamespaceUpkeep(time, _processes, _namespaces, inherited, state, looksEverywhere: only.Count == 0);
         _applier = new SocketApplier(new SocketLedger(state, inherited));
-        var owners = new OwnerSearch(_processes, _mounts, _namespaces, _budget);
-        _bulk = new BulkSpread(time, owners, _applier);
-        _audit = new ValueAudit(time, NamespaceUpkeep.AuditPeriod, owners, _applier);
-        _settlement = new Settlement(owners, _applier, _bulk);
-        _mountsReadAt = time.GetTimestamp();
+        _owners = new OwnerSearch(_processes, _namespaces, _budget);
+        _bulk = new BulkSpread(time, _owners, _applier);
+        _audit = new ValueAudit(time, NamespaceUpkeep.AuditPeriod, _owners, _applier);
+        _settlement = new Settlement(_owners, _applier, _bulk);
     }
 
     public string Name => "pidfd";
@@ -77,16 +73,15 @@ internal sealed class PidfdDatapath : IDatapath
         };
     }
 
-    public void Dispose() => _namespaces.Dispose();
+    public void Dispose()
+    {
+        _owners.Dispose();
+        _namespaces.Dispose();
+    }
 
     /// <summary>Finds out which processes and namespaces there are.</summary>
     private void LookAround(PassContext pass)
     {
-        if (_time.GetElapsedTime(_mountsReadAt) > NamespaceUpkeep.AuditPeriod)
-        {
-            _mounts.Refresh();
-            _mountsReadAt = _time.GetTimestamp();
-        }
         _processes.Scan();
         _upkeep.BeginPass(pass);
     }
