@@ -47,13 +47,51 @@ public sealed class BpfTests : IDisposable
     {
         Start();
         // The first pass puts the policy in force.
-        Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == Guide, TimeSpan.FromSeconds(5));
+        Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
         for (int i = 0; i < 20; i++)
         {
             int id = _lab.Client.Connect(Lab.ServerAddress, _port);
             Assert.Equal(Guide, _lab.Client.Get(id));
             Assert.Equal("keepalive", Ss.Read(_lab.Client, id).Timer);
         }
+    }
+
+    /// <summary>Before, the programs were thought to be there for as long as the agent ran, and new connections waited for a pass.</summary>
+    [Fact]
+    public void Run_SomebodyDetachesThePrograms_TheyAreAttachedAgain()
+    {
+        Live.Require("bpftool", "python3");
+        var run = _agent.Start();
+        Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
+        const string detach = """
+            import json, os, subprocess, sys
+            for link in json.loads(subprocess.check_output(["bpftool", "-j", "link", "show"])):
+                if link.get("cgroup_id") == os.stat(sys.argv[1]).st_ino:
+                    subprocess.run(["bpftool", "link", "detach", "id", str(link["id"])], check=True)
+                    print(link["attach_type"])
+            """;
+        Assert.Contains("sock_ops", Command.Run("python3", "-c", detach, _cgroup.Path).Output, StringComparison.Ordinal);
+
+        Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
+        Assert.False(run.HasExited, run.Error);
+    }
+
+    /// <summary>Before, nothing told that new connections waited for a pass.</summary>
+    [Fact]
+    public void Run_CgroupRemoved_IsToldAndPassesGoOnAndWhenItIsBackSoAreThePrograms()
+    {
+        var run = _agent.Start();
+        Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
+        using var other = new TestCgroup();
+        _cgroup.MoveTo(other);
+        _cgroup.Dispose();
+
+        Assert.Contains("no longer at the cgroup", AgentProcess.WaitForEvent(run, 6), StringComparison.Ordinal);
+        int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(5));
+        Directory.CreateDirectory(_cgroup.Path);
+        other.MoveTo(_cgroup);
+        Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
     }
 
     [Fact]
@@ -335,6 +373,8 @@ public sealed class BpfTests : IDisposable
     }
 
     /// <summary>Starts the agent with one pass at its start and none after it.</summary>
+    private bool SetsAtOnce() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == Guide;
+
     private ProgramRun Start()
     {
         var run = _agent.Launch("--interval", "1h", "--listen", "none");

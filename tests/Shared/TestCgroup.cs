@@ -28,6 +28,15 @@ internal sealed class TestCgroup : IDisposable
     /// <summary>Moves a process in. Sockets it has already stay where they were made.</summary>
     public void Add(int pid) => File.WriteAllText(System.IO.Path.Combine(Path, "cgroup.procs"), pid.ToString(CultureInfo.InvariantCulture));
 
+    /// <summary>Moves every process that is in it to another.</summary>
+    public void MoveTo(TestCgroup other)
+    {
+        foreach (var pid in File.ReadAllLines(System.IO.Path.Combine(Path, "cgroup.procs")))
+        {
+            other.Add(int.Parse(pid, CultureInfo.InvariantCulture));
+        }
+    }
+
     /// <summary>Removes it, after the processes in it have ended.</summary>
     public void Dispose() => Eventually.True(() => TryRemove(Path), TimeSpan.FromSeconds(10));
 

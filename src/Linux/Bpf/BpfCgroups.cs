@@ -58,6 +58,10 @@ public static unsafe class BpfCgroups
         return found;
     }
 
+    /// <summary>The id of the cgroup that a link is to; 0 for none.</summary>
+    internal static ulong Of(int link) =>
+        TryInfo<LinuxBpf.bpf_link_info>(link, out var info) && info.type == LinuxBpf.BPF_LINK_TYPE_CGROUP ? info.cgroup[0] : 0;
+
     /// <summary>A program of one of the kinds that this product attaches, at the cgroup or above it, that would not run any more beside another: it
     /// was attached without BPF_F_ALLOW_MULTI. Null where there is none, or none can be seen.</summary>
     /// <remarks>At the cgroup itself the kernel refuses to add to it. One above it, attached with BPF_F_ALLOW_OVERRIDE, it would silently leave out
@@ -146,11 +150,14 @@ public static unsafe class BpfCgroups
     private static FileDescriptor? Open(int fd) => fd < 0 ? null : new FileDescriptor(fd);
 
     private static bool TryInfo<TInfo>(FileDescriptor descriptor, out TInfo info)
+        where TInfo : unmanaged => TryInfo(descriptor.Number, out info);
+
+    private static bool TryInfo<TInfo>(int descriptor, out TInfo info)
         where TInfo : unmanaged
     {
         TInfo read = default;
         var length = (uint)sizeof(TInfo);
-        var result = BpfBpf.bpf_obj_get_info_by_fd(descriptor.Number, &read, &length);
+        var result = BpfBpf.bpf_obj_get_info_by_fd(descriptor, &read, &length);
         info = read;
         return result == 0;
     }

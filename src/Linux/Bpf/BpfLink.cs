@@ -11,6 +11,10 @@ public sealed unsafe class BpfLink : SafeHandle
 
     public override bool IsInvalid => handle == 0;
 
+    /// <summary>The id of the cgroup that it holds a program at; 0 when somebody has detached it, and when it was to none.</summary>
+    /// <remarks>A cgroup that was removed keeps it until the last socket made there is closed.</remarks>
+    public ulong Cgroup => IsClosed ? 0 : BpfCgroups.Of(Number);
+
     internal int Number => BpfLibbpf.bpf_link__fd((void*)handle);
 
     protected override bool ReleaseHandle() => BpfLibbpf.bpf_link__destroy((void*)handle) == 0;

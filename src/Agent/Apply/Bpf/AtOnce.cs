@@ -13,8 +13,9 @@ internal sealed class AtOnce : IDisposable
     private readonly KernelPolicy _policy;
     private readonly Arrivals _arrivals;
     private readonly Dictionary<ulong, bool> _isExempt = [];
-    private readonly CgroupPrograms _attached;
+    private readonly string _cgroup;
     private readonly StateFile? _state;
+    private CgroupPrograms _attached;
     private long _lostBefore;
 
     /// <summary>Attaches the programs, without a policy: they have no effect until the first <see cref="Update"/>.</summary>
@@ -24,6 +25,7 @@ internal sealed class AtOnce : IDisposable
     {
         _kernel = kernel;
         _state = state;
+        _cgroup = cgroup;
         _policy = new KernelPolicy(kernel.Policy, kernel.MostRules);
         _arrivals = new Arrivals(kernel);
         try
@@ -49,6 +51,17 @@ internal sealed class AtOnce : IDisposable
     /// <summary>Makes sure that there is room for a policy, before the first pass puts it in force.</summary>
     /// <exception cref="LinuxException">There is not.</exception>
     public void Prepare(PolicySnapshot policy) => _policy.Prepare(policy);
+
+    /// <summary>Attaches the programs again where they are not any more: the cgroup was removed and made anew, or somebody has detached them.</summary>
+    /// <exception cref="BpfException">The kernel refuses, or there is no such cgroup.</exception>
+    public void StayAttached()
+    {
+        if (!_attached.AreAt(_cgroup))
+        {
+            _attached.Dispose();
+            _attached = new CgroupPrograms(_kernel, _cgroup);
+        }
+    }
 
     /// <summary>Takes out what has come since the last pass.</summary>
     public void Drain() => _arrivals.Drain();

@@ -28,6 +28,8 @@ internal sealed class BpfDatapath : IDatapath
     /// <summary>A policy that did not fit is tried again after 1, 2, 4, … and at most two to the power of this many passes.</summary>
     private const int MostAttemptsApart = 6;
 
+    private const string ByPassesOnly = "New connections are not set when they are established, but in passes: ";
+
     private static readonly HashSet<ulong> s_none = [];
 
     private readonly KernelPrograms _kernel;
@@ -48,6 +50,7 @@ internal sealed class BpfDatapath : IDatapath
     private readonly List<PlannedChange> _changes = [];
     private BpfAbi.ka_settings _settings;
     private string? _trouble;
+    private string? _detached;
     private uint _unknown;
     private PolicySnapshot? _tooLarge;
     private int _attempts;
@@ -111,6 +114,7 @@ internal sealed class BpfDatapath : IDatapath
         LookAround(pass);
         _atOnce?.Report(sink, _namespaces);
         WriteSettings(scope, policy);
+        StayAttached();
         if (!scope.DryRun)
         {
             UpdateAtOnce(policy);   // a dry run puts no policy in force in the kernel
@@ -175,6 +179,20 @@ internal sealed class BpfDatapath : IDatapath
         }
     }
 
+    /// <summary>Sees to it that new connections are still seen.</summary>
+    private void StayAttached()
+    {
+        try
+        {
+            _atOnce?.StayAttached();
+            _detached = null;
+        }
+        catch (BpfException e)
+        {
+            _detached = $"{ByPassesOnly}the programs are no longer at the cgroup, and cannot be attached again: {BpfRequirements.Explain(e)}";
+        }
+    }
+
     /// <summary>Has new connections set by this policy. One that does not fit into the kernel is in force all the same, by the passes alone, and
     /// tried again in more and more of them.</summary>
     private void UpdateAtOnce(PolicySnapshot policy)
@@ -194,13 +212,13 @@ internal sealed class BpfDatapath : IDatapath
             _attempts = ReferenceEquals(policy, _tooLarge) ? Math.Min(_attempts + 1, MostAttemptsApart) : 0;
             _nextAttempt = _passes + (1L << _attempts);
             _tooLarge = policy;
-            _trouble = $"New connections are not set when they are established, but in passes: {BpfRequirements.Explain(e)}";
+            _trouble = ByPassesOnly + BpfRequirements.Explain(e);
         }
     }
 
     private string? Trouble()
     {
-        string[] all = [.. ((string?[])[_trouble, UnknownColumns.Say(_unknown, _kernel)]).OfType<string>()];
+        string[] all = [.. ((string?[])[_trouble, _detached, UnknownColumns.Say(_unknown, _kernel)]).OfType<string>()];
         return all.Length == 0 ? null : string.Join(". ", all);
     }
 

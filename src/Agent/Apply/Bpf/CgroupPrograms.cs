@@ -33,6 +33,9 @@ internal sealed class CgroupPrograms : IDisposable
         }
     }
 
+    /// <summary>Whether all of them are at a cgroup: not after it was removed, or somebody has detached one.</summary>
+    public bool AreAt(string cgroup) => ProcFs.Inode(cgroup) is var id and not 0 && _ownSetting.Cgroup == id && _established.Cgroup == id;
+
     /// <summary>What to write into the settings so that a successor knows whose programs they are.</summary>
     public static BpfAbi.ka_settings Signed(BpfAbi.ka_settings settings)
     {
