@@ -197,6 +197,60 @@ internal static class Attacks
             time.sleep(0.5)
         """;
 
+    /// <summary>A process that says it may not be looked into (prctl(2), PR_SET_DUMPABLE), or has a file system mounted over its own directory in /proc. Says
+    /// when its connection was set.</summary>
+    public const string Hidden = """
+        import ctypes, os, socket, sys, time
+        libc = ctypes.CDLL(None, use_errno=True)
+        if sys.argv[1] == "undumpable":
+            assert libc.prctl(4, 0, 0, 0, 0) == 0
+        else:
+            assert libc.unshare(0x20000) == 0
+            assert libc.mount(b"none", b"/proc/%d" % os.getpid(), b"tmpfs", 0, None) == 0, os.strerror(ctypes.get_errno())
+        server = socket.create_server((sys.argv[2], 0))
+        own = socket.create_connection(server.getsockname())
+        print("ready")
+        while not own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+            time.sleep(0.02)
+        time.sleep(0.1)
+        print("set %d %d" % (own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)))
+        time.sleep(600)
+        """;
+
+    /// <summary>Four connections between the same two ends, one after the other: each waits until it is set, has the application set it to something else, and is
+    /// reset.</summary>
+    public const string SamePorts = """
+        import socket, sys, time
+        server = socket.create_server((sys.argv[1], 0))
+        def values(own):
+            return "%d %d" % (own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+        print("ready")
+        seen, ends = [], ("", 0)
+        for i in range(4):
+            own = socket.socket()
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            own.bind(ends)
+            own.connect(server.getsockname())
+            ends = own.getsockname()
+            other = server.accept()[0]
+            end = time.time() + 10
+            while values(own) != "1 700" and time.time() < end:
+                time.sleep(0.02)
+            seen.append(values(own))
+            if i < 3:
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 50 + i)
+                own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                own.close()
+                other.close()
+        time.sleep(1)
+        print("values " + ", ".join(seen))
+        while own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+            time.sleep(0.02)
+        time.sleep(0.1)
+        print("back " + values(own))
+        time.sleep(600)
+        """;
+
     /// <summary>Empty network namespaces, a process in each: so many at first, and others in their place for as long as it runs.</summary>
     public const string NamespaceChurn = """
         import ctypes, os, signal, sys, time

@@ -18,6 +18,7 @@ public sealed class LayoutTests
             nameof(SysSocket), "sys/socket.h sys/uio.h sys/time.h netinet/in.h netinet/tcp.h",
             "timeval=struct timeval iovec=struct iovec msghdr=struct msghdr mmsghdr=struct mmsghdr"
         },
+        { nameof(Dirent), "dirent.h", "" },
         { nameof(SysMman), "sys/mman.h", "" },
         { nameof(SysMount), "sys/mount.h", "" },
         { nameof(NetIf), "net/if.h", "ifreq=struct ifreq" },

@@ -3,29 +3,37 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply;
 
-/// <summary>Whoever has to answer for what a process costs the agent: its pod, else its systemd unit, else its user. A namespace would not do: anybody makes
+/// <summary>Whoever has to answer for what a process costs the agent: its pod, else its systemd unit, else its user, or of root its cgroup. A namespace would not do: anybody makes
 /// thousands of them.</summary>
 internal static class Accountable
 {
-    /// <summary>In words, such as <c>user 1000</c>; null for the node's own administrator, root in no pod and no unit.</summary>
-    public static string? Of(int pid) => Of(ProcFs.Cgroup(pid) ?? "", ProcFs.RealUserId(pid));
+    /// <summary>In words, such as <c>user 1000</c>; null for the node's own administrator, root in no cgroup of a container or a unit.</summary>
+    public static string? Of(int pid) => Of(ProcFs.Cgroup(pid), ProcFs.RealUserId(pid));
 
-    /// <param name="cgroups">As in /proc/PID/cgroup.</param>
+    /// <param name="cgroups">As in /proc/PID/cgroup; null where that cannot be read, as when the path is longer than a page.</param>
     /// <param name="uid">The real user id; null where not known.</param>
-    public static string? Of(string cgroups, uint? uid)
+    public static string? Of(string? cgroups, uint? uid)
     {
-        foreach (var line in cgroups.Split('\n'))
+        if (cgroups is null && uid is not null)
+        {
+            return "cgroup that cannot be read";
+        }
+        var outside = "";
+        foreach (var line in (cgroups ?? "").Split('\n'))
         {
             // hierarchy:controllers:path. Where both versions are mounted systemd has its own of version 1.
-            if (line.StartsWith("0::", StringComparison.Ordinal) || line.Contains(":name=systemd:", StringComparison.Ordinal))
+            if (line.Split(':', 3) is [var hierarchy, var controllers, var path] && (hierarchy == "0" || controllers == "name=systemd"))
             {
-                if (OfPath(line[line.LastIndexOf(':')..].TrimStart(':')) is { } found)
+                if (OfPath(path) is { } found)
                 {
                     return found;
                 }
+                var parts = path.Split('/', StringSplitOptions.RemoveEmptyEntries);
+                outside = parts is [] or ["init.scope"] ? outside : $"cgroup /{string.Join('/', parts.Take(2))}";
             }
         }
-        return uid is 0 ? null : string.Create(CultureInfo.InvariantCulture, $"user {uid?.ToString(CultureInfo.InvariantCulture) ?? "unknown"}");
+        // Root in a container of a runtime that names cgroups in its own way is not the node's administrator.
+        return uid is 0 ? (outside.Length > 0 ? outside : null) : string.Create(CultureInfo.InvariantCulture, $"user {uid?.ToString(CultureInfo.InvariantCulture) ?? "unknown"}");
     }
 
     private static string? OfPath(string path)

@@ -7,6 +7,9 @@ internal static class FailureReasons
     /// way between two processes.</summary>
     public const string NoOwner = "noOwner";
 
+    /// <summary>The search for the process that holds it had to end, and no pass follows that would go on with it.</summary>
+    public const string NoTime = "noTime";
+
     /// <summary>A subflow of a multipath connection.</summary>
     public const string Multipath = "mptcp";
 

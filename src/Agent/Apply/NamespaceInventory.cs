@@ -62,6 +62,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         }
         foreach (var (inode, paths) in wanted)
         {
+            budget?.Stop();   // whose it is is found out on nobody's account
             if (_watched.ContainsKey(inode) || !HasRoom(inode, out var account))
             {
                 continue;

@@ -120,7 +120,7 @@ internal sealed class NamespaceUpkeep(
             }
             inherited.Clear();
         }
-        if (scope.Full)
+        if (scope.Full && visits.AreComplete)
         {
             inherited.Arriving.Clear();
         }

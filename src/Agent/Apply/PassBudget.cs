@@ -42,7 +42,10 @@ internal sealed class PassBudget
     /// <summary>Who always wants more time than there is, in words; null where nobody does.</summary>
     public string? Excess { get; private set; }
 
-    /// <summary>What was spent was spent by the pass before.</summary>
+    /// <summary>What was spent was spent by the pass before: now comes one that others follow.</summary>
+    public void BeginPass() => BeginPass(new PassScope());
+
+    /// <summary>The same before a pass of any kind.</summary>
     public void BeginPass(PassScope scope)
     {
         _share = scope.Only ? OnlyShare : scope.Last ? LastShare : Share;
@@ -111,7 +114,7 @@ internal sealed class PassBudget
     private string? Say()
     {
         var names = _accounts.Values.Where(account => account.LatePasses >= Habit).Select(account => account.Name).Order(StringComparer.Ordinal).Take(5).ToList();
-        return names.Count == 0 ? null : $"{string.Join(", ", names)}: more work than a pass has time for; what is new there is set late, elsewhere it is not";
+        return names.Count == 0 ? null : $"{string.Join(", ", names)}: over the time budget in {Habit} passes: new connections there are set late. Other workloads are not affected";
     }
 
     private sealed class Account(string name)

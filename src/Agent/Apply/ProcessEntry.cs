@@ -26,6 +26,7 @@ internal sealed class ProcessEntry(int pid)
     private DescriptorKind[] _kinds = [];
     private ulong? _cgroup;
     private StrongBox<string?>? _owner;
+    private ulong _started;
 
     public int Pid { get; } = pid;
 
@@ -40,7 +41,21 @@ internal sealed class ProcessEntry(int pid)
     public long LastHit { get; set; }
 
     /// <summary>Who has to answer for it, as <see cref="Accountable"/> names it; null is the node itself.</summary>
-    public string? Owner => (_owner ??= new StrongBox<string?>(Accountable.Of(Pid))).Value;
+    public string? Owner
+    {
+        get
+        {
+            if (_owner is null)
+            {
+                _started = ProcFs.StartTime(Pid);
+                _owner = new StrongBox<string?>(Accountable.Of(Pid));
+            }
+            return _owner.Value;
+        }
+    }
+
+    /// <summary>Whether another process has its id now, as far as that would make a difference.</summary>
+    public bool IsReplaced => _owner is not null && ProcFs.StartTime(Pid) != _started;
 
     /// <summary>The id of its cgroup, 0 where not known. A process that is moved later only loses its place in the order of search.</summary>
     public ulong CgroupId => _cgroup ??= ProcFs.Cgroup2Path(Pid) is { } path ? ProcFs.Inode(Cgroup2Mount + path) : 0;

@@ -136,6 +136,10 @@ internal sealed class ProcessTable
     {
         // A process that has just gone counts for nothing: the next listing drops it.
         _ = ProcFs.TryGetNetworkNamespace(process.Pid, out var inode);
+        if (process.IsReplaced)
+        {
+            Place(process, 0);
+        }
         Place(process, inode);
     }
 

@@ -36,7 +36,7 @@ internal sealed partial class CaptureKeeper : IDisposable
     {
         _monitor = monitor;
         _logger = logger;
-        _opener = new CaptureOpener(monitor, (capture, scope) => _told.Enqueue(() => _live.Add(capture, scope)), Close, LogFailed);
+        _opener = new CaptureOpener(monitor, (capture, scope) => _told.Enqueue(() => _live.Add(capture, scope)), Detach, LogFailed);
         _thread = new Thread(Run, maxStackSize: 256 * 1024) { IsBackground = true, Name = "capture" };
         _thread.Start();
     }
@@ -66,20 +66,16 @@ internal sealed partial class CaptureKeeper : IDisposable
         _stop.Dispose();
     }
 
-    /// <summary>Has the other thread let go of an interface, and closes it on this one: the kernel waits for all processors to have seen that.</summary>
-    private void Close(RingCapture capture)
+    /// <summary>Has the other thread let go of an interface.</summary>
+    private ManualResetEvent Detach(RingCapture capture)
     {
-        using var detached = new ManualResetEventSlim();
+        var detached = new ManualResetEvent(false);
         _told.Enqueue(() =>
         {
             _live.Detach(capture);
             detached.Set();
         });
-        // The thread may have ended, with nobody left to use it.
-        while (!detached.Wait(WaitMilliseconds) && !_stop.WaitOne(0))
-        {
-        }
-        capture.Dispose();
+        return detached;
     }
 
     private void Run()

@@ -26,6 +26,9 @@ internal sealed class CaptureOpener : IDisposable
     /// <summary>Interfaces in all: each takes a descriptor and 128 KiB.</summary>
     public const int MostInAll = 512;
 
+    /// <summary>Between two looks at whether it is to stop.</summary>
+    private const int WaitMilliseconds = 100;
+
     /// <summary>Addresses of one namespace looked up at a time, some µs each.</summary>
     private const int MostLookups = 4096;
 
@@ -34,9 +37,10 @@ internal sealed class CaptureOpener : IDisposable
 
     private readonly LivenessMonitor _monitor;
     private readonly Action<RingCapture, int> _opened;
-    private readonly Action<RingCapture> _close;
+    private readonly Func<RingCapture, WaitHandle> _detach;
     private readonly Action<string> _failed;
     private readonly Dictionary<ulong, Kept> _kept = [];
+    private readonly List<(string? Account, RingCapture Capture, WaitHandle Detached)> _closing = [];
     private readonly CaptureShares _shares = new(MostInAll, MostOfOne);
     private readonly PassBudget _budget = new(TimeProvider.System);
     private readonly Lock _lock = new();
@@ -51,11 +55,11 @@ internal sealed class CaptureOpener : IDisposable
 
     /// <param name="monitor">Told which addresses are a namespace's own.</param>
     /// <param name="opened">Takes an interface, and what its packets are to be marked with.</param>
-    /// <param name="close">Gives one back, closed.</param>
+    /// <param name="detach">Takes one back; what it returns is set when it is no longer used.</param>
     /// <param name="failed">Told what keeps it from capturing in a namespace, once for each.</param>
-    public CaptureOpener(LivenessMonitor monitor, Action<RingCapture, int> opened, Action<RingCapture> close, Action<string> failed)
+    public CaptureOpener(LivenessMonitor monitor, Action<RingCapture, int> opened, Func<RingCapture, WaitHandle> detach, Action<string> failed)
     {
-        (_monitor, _opened, _close, _failed) = (monitor, opened, close, failed);
+        (_monitor, _opened, _detach, _failed) = (monitor, opened, detach, failed);
         _thread = new Thread(Run, maxStackSize: 256 * 1024) { IsBackground = true, Name = "capture-open" };
         _thread.Start();
     }
@@ -83,6 +87,7 @@ internal sealed class CaptureOpener : IDisposable
         _wake.Set();
         _thread.Join();
         _wake.Dispose();
+        // What is still to be closed is closed with the process: the other thread may still use it.
     }
 
     private void Run()
@@ -126,7 +131,7 @@ internal sealed class CaptureOpener : IDisposable
             }
         }
         _processes = null;
-        _budget.BeginPass(new PassScope());
+        _budget.BeginPass();
         foreach (var (demand, kept) in InTurn(order.Demands))
         {
             if (_stopping || _filter is null)
@@ -136,6 +141,7 @@ internal sealed class CaptureOpener : IDisposable
             Follow(demand, kept, order.Doubtful.Contains(demand.Inode));
         }
         _budget.Stop();
+        CloseDetached();
         Report();
     }
 
@@ -156,7 +162,7 @@ internal sealed class CaptureOpener : IDisposable
             }
         }
         _budget.Charge(kept.Account);
-        if (kept.Account is not null && _budget.IsSpent)
+        if (kept.Account is not null && (_budget.IsSpent || _closing.Exists(one => one.Account == kept.Account)))
         {
             return;   // it is looked at after the next pass
         }
@@ -338,7 +344,31 @@ internal sealed class CaptureOpener : IDisposable
     private void Close(Kept kept, RingCapture capture)
     {
         _shares.GiveBack(kept.Account);
-        _close(capture);
+        _closing.Add((kept.Account, capture, _detach(capture)));
+    }
+
+    /// <summary>Closes what nobody uses any more. That takes some milliseconds each, as the kernel waits for all processors to have seen it: whoever has
+    /// much of it gets nothing new until it is done.</summary>
+    private void CloseDetached()
+    {
+        // They are let go of in the order of the list.
+        while (!_stopping && _closing.Count > 0 && !_closing[^1].Detached.WaitOne(WaitMilliseconds))
+        {
+        }
+        for (var i = 0; i < _closing.Count && !_stopping;)
+        {
+            var (account, capture, detached) = _closing[i];
+            _budget.Charge(account);
+            if (account is not null && _budget.IsSpent)
+            {
+                i++;
+                continue;
+            }
+            _closing.RemoveAt(i);
+            capture.Dispose();
+            detached.Dispose();
+        }
+        _budget.Stop();
     }
 
     private void Fail(Kept kept, string reason)

@@ -114,7 +114,7 @@ internal sealed class EndpointPool
         {
             _absent.Dequeue();
             // It may have come back, and gone again, since.
-            if (oldest.Endpoint is { Connections: 0, IsIn: false } endpoint && endpoint.AbsentSince == oldest.Since)
+            if (oldest.Endpoint is { Connections: 0, IsIn: false, IsForgotten: false } endpoint && endpoint.AbsentSince == oldest.Since)
             {
                 Forget(endpoint);
             }

@@ -50,6 +50,7 @@ internal static class SocketText
         FailureReasons.Multipath => "it is a subflow of a multipath (MPTCP) connection",
         FailureReasons.NotAccepted => "its application has not accepted it yet",
         FailureReasons.ReadBack => "it does not hold the values written: another program or a BPF hook changes them",
+        FailureReasons.NoTime => "there was no time left to find the process that holds it",
         FailureReasons.StateFile => "the state file cannot take what would have to be given back; make room in the state directory",
         FailureReasons.Probing => "its probes are unanswered, and writing now would hasten its end",
         null => "unknown",

@@ -14,9 +14,26 @@ internal sealed class PatientWriter(TextWriter output, TimeSpan patience) : Text
         if (!_gaveUp)
         {
             // A write to a full pipe cannot be called back; its thread does not keep the process from ending.
-            _gaveUp = !Task.Factory.StartNew(() => output.WriteLine(value), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Wait(patience);
+            var write = Task.Factory.StartNew(() => TryWrite(value), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            _gaveUp = !write.Wait(patience) || !write.Result;
         }
     }
 
     public override void WriteLine(object? value) => WriteLine(value?.ToString());
+
+    /// <summary>Only whole lines can be dropped.</summary>
+    public override void Write(char value) => throw new NotSupportedException();
+
+    private bool TryWrite(string? value)
+    {
+        try
+        {
+            output.WriteLine(value);
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;   // a full disk, or a reader that has gone
+        }
+    }
 }

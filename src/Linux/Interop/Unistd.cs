@@ -19,6 +19,7 @@ internal static unsafe partial class Unistd
     internal const int STDERR_FILENO = 2;
     internal const int F_GETFD = 1;
     internal const int FD_CLOEXEC = 1;
+    internal const int SEEK_SET = 0;
     internal const int LOCK_EX = 2;
     internal const int LOCK_NB = 4;
 
@@ -41,6 +42,10 @@ internal static unsafe partial class Unistd
     /// <summary>fcntl(2): what the command says, or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int fcntl(int fd, int cmd, nint arg);
+
+    /// <summary>lseek(2): the new position, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial long lseek(SafeHandle fd, long offset, int whence);
 
     /// <summary>pread(2): bytes read, 0 at end of file, or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]

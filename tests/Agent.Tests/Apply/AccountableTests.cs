@@ -13,10 +13,19 @@ public sealed class AccountableTests
     [InlineData("0::/system.slice/docker-1a.scope/user-0.slice", 0u, "unit docker-1a.scope")]
     [InlineData("0::/user.slice/user-1000.slice/user@1000.service/app.slice/kubepods/pod1", 1000u, "unit user-1000.slice")]
     [InlineData("12:cpu:/x\n1:name=systemd:/system.slice/a.service\n0::/", 5u, "unit a.service")]
+    [InlineData("0::/user.slice/user-1000.slice/user@1000.service/x:/kubepods/pod1", 1000u, "unit user-1000.slice")]
+    [InlineData("1:name=systemd:/user.slice/user-1000.slice/x:/evil.service\n0::/", 1000u, "unit user-1000.slice")]
+    [InlineData("4:memory,name=systemd:x:/a.service\n0::/", 1000u, "user 1000")]
+    [InlineData("0::/docker/1a/nested/2b", 0u, "cgroup /docker/1a")]
+    [InlineData("1:name=systemd:/ecs/task\n0::/", 0u, "cgroup /ecs/task")]
+    [InlineData("0::/docker/1a", 1000u, "user 1000")]
+    [InlineData(null, 0u, "cgroup that cannot be read")]
+    [InlineData(null, 1000u, "cgroup that cannot be read")]
+    [InlineData(null, null, "user unknown")]
     [InlineData("0::/", 65534u, "user 65534")]
     [InlineData("0::/init.scope", 0u, null)]
     [InlineData("0::/", 0u, null)]
     [InlineData("", null, "user unknown")]
-    public void Of_CgroupsAndUser_IsThePodElseTheUnitElseTheUser(string cgroups, uint? uid, string? expected) =>
+    public void Of_CgroupsAndUser_IsThePodElseTheUnitElseTheUser(string? cgroups, uint? uid, string? expected) =>
         Assert.Equal(expected, Accountable.Of(cgroups, uid));
 }

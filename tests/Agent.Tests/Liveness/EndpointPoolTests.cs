@@ -118,6 +118,23 @@ public sealed class EndpointPoolTests
         Assert.Equal(used.Remote, Assert.Single(pool.Endpoints).Remote);
     }
 
+    /// <summary>Before, it was forgotten once more an hour later, and was then neither in nor out.</summary>
+    [Fact]
+    public void Expire_ForgottenBefore_IsNotForgottenTwice()
+    {
+        var pool = new EndpointPool();
+        var gone = pool.Enter(Rule, Remote(1));
+        pool.TakeOut(gone, now: 10);
+        pool.Leave(gone, now: 20);
+        pool.Retain(CompiledPolicy.Empty);
+        var anew = pool.Enter(Rule, Remote(1));
+        pool.Expire(now: 24L * 3600 * 1_000_000_000);
+
+        Assert.Equal(0, pool.Out);
+        Assert.Same(anew, Assert.Single(pool.Endpoints));
+        Assert.True(pool.Find(anew.Remote)!.Value.IsIn);
+    }
+
     /// <summary>One that was back without a connection kept its series for a minute after the destination had moved elsewhere.</summary>
     [Fact]
     public void Retain_DestinationIsElsewhere_OnlyEndpointsWithConnectionsStay()

@@ -141,6 +141,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
                 IsCutShort |= search.Wanted.Count > 0;
                 break;
             }
+            budget.Stop();   // whose it is is found out on nobody's account
             // In a namespace of several, such as the node's own, nobody waits for what another's processes cost.
             var account = search.Watched.Account ?? candidate.Owner;
             if ((search.Progress is { } progress ? progress.From(account, search.IsOutside, candidate.Pid) : 0) is not { } from)
@@ -153,7 +154,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
                 IsCutShort = true;
                 continue;
             }
-            var stoppedAt = SearchOne(search, candidate, from, account, retry, ref handler);
+            var stoppedAt = SearchOne(search, candidate, from, retry, ref handler);
             search.Progress?.Reached(account, search.IsOutside, candidate.Pid, stoppedAt);
             IsCutShort |= stoppedAt is not null;
             handler.EndProcess();
@@ -162,7 +163,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     }
 
     /// <summary>Searches one process; gives the descriptor that it stopped at for want of time.</summary>
-    private int? SearchOne<THandler>(in Quest search, ProcessEntry candidate, int from, string? account, Retry retry, ref THandler handler)
+    private int? SearchOne<THandler>(in Quest search, ProcessEntry candidate, int from, Retry retry, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
         var wanted = search.Wanted;
@@ -176,7 +177,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         {
             return null;
         }
-        var kinds = processes.Descriptors(candidate, size, account);
+        var kinds = processes.Descriptors(candidate, size, candidate.Owner);
         int absent = 0, looks = 0, listed = -1;
         for (var number = from; number < size && wanted.Count > 0; number++)
         {
@@ -184,10 +185,14 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
             {
                 if (listed < 0)
                 {
-                    ProcFs.ListDescriptors(candidate.Pid, _open);
-                    listed = _open.FindIndex(open => open >= number);
+                    listed = _open.Count;
                 }
-                if (listed < 0 || listed >= _open.Count)
+                if (listed == _open.Count)
+                {
+                    ProcFs.ListDescriptors(candidate.Pid, number, _open);
+                    listed = 0;
+                }
+                if (_open.Count == 0)
                 {
                     break;
                 }

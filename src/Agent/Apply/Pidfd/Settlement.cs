@@ -69,12 +69,12 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         if (_wanted.Count > 0)
         {
             owners.Search(watched, _wanted, everywhere, pass.Number, pass.Scope.Stop, ref handler);
-            Conclude(watched, _wanted);
+            Conclude(watched, _wanted, pass.Scope);
         }
         if (_leftOver.Count > 0)
         {
             owners.GoOn(watched, _leftOver, pass.Number, pass.Scope.Stop, ref handler);
-            Conclude(watched, _leftOver);
+            Conclude(watched, _leftOver, pass.Scope);
         }
         else
         {
@@ -83,13 +83,16 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
     }
 
     /// <summary>What becomes of those that were not found.</summary>
-    private void Conclude(WatchedNamespace watched, Dictionary<ulong, TrackedSocket> missing)
+    private void Conclude(WatchedNamespace watched, Dictionary<ulong, TrackedSocket> missing, PassScope scope)
     {
         if (owners.IsCutShort)
         {
             foreach (var socket in missing.Values)
             {
-                (socket.IsLeftOver, socket.Outcome, socket.Reason, socket.Attempts) = (true, SocketOutcome.Pending, null, 0);
+                // What no pass goes on with has failed.
+                var isEnd = scope.Last || scope.Only;
+                (socket.IsLeftOver, socket.Attempts) = (true, 0);
+                (socket.Outcome, socket.Reason) = isEnd ? (SocketOutcome.Failed, FailureReasons.NoTime) : (SocketOutcome.Pending, null);
             }
             return;
         }
