@@ -36,7 +36,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     public WatchedNamespace? Find(ulong inode) => _watched.GetValueOrDefault(inode);
 
     /// <summary>Opens what is new and lets go of what nobody lives in.</summary>
-    /// <param name="budget">For whom how long; null for all that is to be done.</param>
+    /// <param name="budget">How long each account may take; null where there is no limit.</param>
     /// <param name="gone">Told of what it lets go of.</param>
     public void Update(PassBudget? budget, Action<WatchedNamespace> gone)
     {

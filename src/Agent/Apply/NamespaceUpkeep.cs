@@ -22,7 +22,7 @@ internal sealed class NamespaceUpkeep(
     StateFile? state,
     bool looksEverywhere)
 {
-    /// <summary>Every tracked socket's values are read at least this often.</summary>
+    /// <summary>Every tracked socket's values are read once in this time, where there are not so many that it takes longer.</summary>
     public static readonly TimeSpan AuditPeriod = TimeSpan.FromSeconds(50);
 
     /// <summary>Every namespace is dumped at least this often. A dump walks the whole node's table; that something came or went is told by

@@ -93,7 +93,7 @@ internal enum SocketOutcome : byte
     /// <summary>To be written once its probes are answered: a write now would send one more and could end the connection.</summary>
     Deferred,
 
-    /// <summary>Not yet connected or accepted.</summary>
+    /// <summary>Not yet connected or accepted, or the search for its process goes on.</summary>
     Pending,
 
     /// <summary>No descriptor of it was found.</summary>

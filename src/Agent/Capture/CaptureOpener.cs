@@ -278,7 +278,7 @@ internal sealed class CaptureOpener : IDisposable
         if (refused > 0)
         {
             Fail(kept, string.Create(CultureInfo.InvariantCulture,
-                $"interfaces left out: {refused}; at most {MostInNamespace} of a network namespace are captured on, {MostOfOne} of a pod, unit or user, and {MostInAll} in all"));
+                $"{kept.Account ?? "the node"}: interfaces left out: {refused}; at most {MostInNamespace} of a network namespace are captured on, {MostOfOne} of a pod, unit or user, and {MostInAll} in all"));
         }
     }
 
@@ -381,7 +381,8 @@ internal sealed class CaptureOpener : IDisposable
         }
     }
 
-    private void Report() => _failure = _kept.Values.FirstOrDefault(kept => kept.Failure is not null)?.Failure;
+    /// <summary>One of them: what keeps the node itself from capturing before what a tenant may have brought about.</summary>
+    private void Report() => _failure = _kept.Values.Where(kept => kept.Failure is not null).MinBy(kept => kept.Account is null ? 0 : 1)?.Failure;
 
     private int FindProcess(CaptureDemand demand)
     {

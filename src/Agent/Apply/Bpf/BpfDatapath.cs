@@ -20,8 +20,8 @@ namespace Keepalive.Agent.Apply.Bpf;
 ///                     │ gated by their connection counters
 /// </code>
 /// A namespace is read only when something may have changed in it (<see cref="NamespaceUpkeep"/>) or a socket has other values than it was left with.
-/// The values of all sockets that processes hold are looked at once in <see cref="NamespaceUpkeep.AuditPeriod"/>, in one walk over the node's
-/// descriptors.
+/// The values of all sockets that processes hold are looked at once in <see cref="NamespaceUpkeep.AuditPeriod"/> or less often, in one walk over
+/// the node's descriptors, a part of it in each pass.
 /// </remarks>
 internal sealed class BpfDatapath : IDatapath
 {
