@@ -61,8 +61,10 @@ lint: ## Check formatting, code style and the tree
 	@scripts/lint
 
 .PHONY: fuzz
-fuzz: deps deps-test build ## Try all random cases of the tests, of which `make test` tries a tenth; SEED=N tries those of an earlier run again
+fuzz: deps deps-test build ## Try all random cases of the tests (SEED=N: an earlier run's), then inputs that afl-fuzz makes for each reader, ten minutes each (FUZZ_SECONDS=N)
+	@scripts/deps fuzz
 	@scripts/fuzz $(CONFIGURATION) $(SEED)
+	@scripts/guided-fuzz $(CONFIGURATION) $(FUZZ_SECONDS)
 
 .PHONY: siege
 siege: deps deps-test build ## Have ten tenants attack the agent at once, for two minutes with each datapath

@@ -47,6 +47,7 @@ AFTER = Check("sockets opened after the start", quick=True)
 PROBES = Check("probes: as many as the kernel counts", quick=True)
 RESTORE = Check("SIGTERM restores", quick=True)
 DEAD_PEER = Check("a dead peer: 503, and back: 200")
+CLOCK = Check("the clock is set: nobody dies of it")
 MPTCP = Check("MPTCP is refused with its reason")
 KILLED = Check("kill -9, restart, restore")
 NAMESPACES = Check("two namespaces with the same addresses")
@@ -63,7 +64,7 @@ FOR_KERNEL = (
 )
 FOR_UNIT = (UNIT_START, UNIT_SANDBOX, UNIT_RELOAD, UNIT_WATCHDOG, UNIT_STOP)
 FOR_DATAPATH = (
-    ONCE, BEFORE, AFTER, PROBES, DEAD_PEER, MPTCP, RESTORE, KILLED, NAMESPACES,
+    ONCE, BEFORE, AFTER, PROBES, DEAD_PEER, CLOCK, MPTCP, RESTORE, KILLED, NAMESPACES,
     NETEM_LOSS, NETEM_DEATH, GENEVE, WIREGUARD, REDIRECT_BEFORE, REDIRECT_AFTER,
 )
 

@@ -11,6 +11,20 @@ internal static class ApiJson
 
     public static JsonReaderOptions Reading { get; } = new() { MaxDepth = Depth };
 
+    /// <summary>The text that the reader is at; null where it is null.</summary>
+    /// <exception cref="JsonException">It is not UTF-8.</exception>
+    public static string? Text(ref Utf8JsonReader reader)
+    {
+        try
+        {
+            return reader.GetString();
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new JsonException("a text is not UTF-8", e);
+        }
+    }
+
     /// <summary>The Status in a text, null where there is none.</summary>
     public static ApiStatus? StatusOf(ReadOnlySpan<byte> text)
     {

@@ -145,7 +145,7 @@ internal sealed class JsonStream : IAsyncDisposable
             switch (reader.TokenType)
             {
                 case JsonTokenType.PropertyName when !_inItems && reader.CurrentDepth == 1:
-                    _field = reader.GetString();
+                    _field = ApiJson.Text(ref reader);
                     return true;
                 case JsonTokenType.StartArray when _field == "items" && reader.CurrentDepth == 1:
                     _inItems = true;

@@ -335,25 +335,7 @@ internal sealed partial class KindWatch(
         {
             return;
         }
-        string? type = null;
-        ReadOnlySequence<byte> json = default;
-        var reader = new Utf8JsonReader(line, ApiJson.Reading);
-        reader.Read();
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-        {
-            var (isType, isObject) = (reader.ValueTextEquals("type"u8), reader.ValueTextEquals("object"u8));
-            reader.Read();
-            if (isType)
-            {
-                type = reader.GetString();
-            }
-            else
-            {
-                var start = reader.TokenStartIndex;
-                reader.Skip();
-                json = isObject ? line.Slice(start, reader.BytesConsumed - start) : json;
-            }
-        }
+        var (type, json) = WatchEvent.Read(in line);
         switch (type)
         {
             case "ADDED" or "MODIFIED" or "DELETED" or "BOOKMARK":

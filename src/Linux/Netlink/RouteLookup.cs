@@ -90,7 +90,7 @@ public sealed class RouteLookup : IDisposable
         return headers;
     }
 
-    private static void AddInterfaces(ReadOnlySpan<byte> attributes, ISet<int> into)
+    internal static void AddInterfaces(ReadOnlySpan<byte> attributes, ISet<int> into)
     {
         while (NetlinkAttributes.TryNext(ref attributes, out var type, out var value))
         {

@@ -70,7 +70,7 @@ public sealed class SockDiag : IDisposable
         while (true)
         {
             var rest = KernelSocket.Receive(_socket, Buffer);
-            while (TryNext(ref rest, out var type, out var payload))
+            while (TryNext(_sequence, ref rest, out var type, out var payload))
             {
                 if (IsEnd(type, payload, out var error))
                 {
@@ -102,7 +102,7 @@ public sealed class SockDiag : IDisposable
         while (true)
         {
             var rest = KernelSocket.Receive(_socket, Buffer);
-            while (TryNext(ref rest, out var type, out var payload))
+            while (TryNext(_sequence, ref rest, out var type, out var payload))
             {
                 if (IsSocket(type, payload))
                 {
@@ -121,7 +121,7 @@ public sealed class SockDiag : IDisposable
 
     private static byte[] Buffer => s_buffer ??= GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
 
-    private static bool IsSocket(ushort type, ReadOnlySpan<byte> payload) =>
+    internal static bool IsSocket(ushort type, ReadOnlySpan<byte> payload) =>
         type == LinuxInetDiag.TCPDIAG_GETSOCK && payload.Length >= Unsafe.SizeOf<LinuxInetDiag.inet_diag_msg>();
 
     /// <summary>Whether a message is the last one; both kinds carry an error number first, negative, or 0.</summary>
@@ -131,8 +131,8 @@ public sealed class SockDiag : IDisposable
         return type is LinuxNetlink.NLMSG_DONE or LinuxNetlink.NLMSG_ERROR;
     }
 
-    /// <summary>The next message that answers the last request; others are the rest of an earlier one that was given up.</summary>
-    private bool TryNext(scoped ref ReadOnlySpan<byte> rest, out ushort type, out ReadOnlySpan<byte> payload)
+    /// <summary>The next message that answers a request; others are the rest of an earlier one that was given up.</summary>
+    internal static bool TryNext(uint sequence, scoped ref ReadOnlySpan<byte> rest, out ushort type, out ReadOnlySpan<byte> payload)
     {
         var header = Unsafe.SizeOf<LinuxNetlink.nlmsghdr>();
         while (rest.Length >= header)
@@ -145,7 +145,7 @@ public sealed class SockDiag : IDisposable
             type = message.nlmsg_type;
             payload = rest[header..(int)message.nlmsg_len];
             rest = rest[Math.Min(rest.Length, (int)((message.nlmsg_len + 3) & ~3u))..];
-            if (message.nlmsg_seq == _sequence)
+            if (message.nlmsg_seq == sequence)
             {
                 return true;
             }

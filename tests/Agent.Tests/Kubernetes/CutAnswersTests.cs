@@ -37,6 +37,17 @@ public sealed class CutAnswersTests
         }
     }
 
+    /// <summary>Before, it was an error of the program and not of the answer.</summary>
+    [Fact]
+    public async Task NameThatIsNotUtf8_IsNoJson()
+    {
+        byte[] list = [.. "{\"it"u8, 0xD3, .. "ms\":[]}"u8], line = [.. "{\"type\":\"ADDE"u8, 0x87, .. "\"}"u8];
+        await using var stream = new JsonStream(new MemoryStream(list), TimeSpan.FromSeconds(30), TimeProvider.System, default);
+
+        await Assert.ThrowsAsync<JsonException>(() => stream.ReadListAsync((in ReadOnlySequence<byte> _) => { }));
+        Assert.Throws<JsonException>(() => WatchEvent.Read(new ReadOnlySequence<byte>(line)));
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(int.MaxValue)]

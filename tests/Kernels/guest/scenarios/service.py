@@ -43,6 +43,7 @@ def run(bed: Bed, datapath: str) -> None:
         _count(service)
         if not bed.quick:
             _die_and_return(service)
+            _set_clock(service)
             _multipath(service)
         _restore(service)
         if not bed.quick:
@@ -115,6 +116,23 @@ def _die_and_return(service: Service) -> None:
         service.far("ip", "route", "delete", "blackhole", f"{NEAR_OTHER}/32")
         service.client.connect(DYING, PORT)
         settled(lambda: agent.get(page)[0], 200, 5, "status once it answers")
+        service.client.close_all()
+
+
+def _set_clock(service: Service) -> None:
+    bed, agent = service.bed, service.agent
+    with bed.check(checks.CLOCK, service.datapath):
+        held = service.client.connect(FOUR, PORT)
+        settled(lambda: str(service.client.values(held)), str(WANTED), 5, "values")
+        dead = agent.metric("keepalive_connections_dead_total")
+        unanswered = agent.metric("keepalive_probes_unanswered_total")
+        for hours in (1, -2, 1):
+            time.clock_settime(time.CLOCK_REALTIME, time.clock_gettime(time.CLOCK_REALTIME) + 3600 * hours)
+            replies = agent.metric("keepalive_probe_replies_total")
+            eventually(lambda: agent.metric("keepalive_probe_replies_total") >= replies + 2, 15, "two more replies")
+        equal(agent.metric("keepalive_connections_dead_total"), dead, "keepalive_connections_dead_total")
+        equal(agent.metric("keepalive_probes_unanswered_total"), unanswered, "keepalive_probes_unanswered_total")
+        equal(agent.get(f"/destinations/{FOUR}:{PORT}")[0], 200, "status of the destination")
         service.client.close_all()
 
 

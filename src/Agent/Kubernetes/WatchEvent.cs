@@ -1,0 +1,33 @@
+using System.Buffers;
+using System.Text.Json;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>A line of a watch: what happened to an object, and the object as it is in the text.</summary>
+internal readonly record struct WatchEvent(string? Type, ReadOnlySequence<byte> Object)
+{
+    /// <exception cref="JsonException">It is no JSON.</exception>
+    public static WatchEvent Read(in ReadOnlySequence<byte> line)
+    {
+        string? type = null;
+        ReadOnlySequence<byte> json = default;
+        var reader = new Utf8JsonReader(line, ApiJson.Reading);
+        reader.Read();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var (isType, isObject) = (reader.ValueTextEquals("type"u8), reader.ValueTextEquals("object"u8));
+            reader.Read();
+            if (isType)
+            {
+                type = ApiJson.Text(ref reader);
+            }
+            else
+            {
+                var start = reader.TokenStartIndex;
+                reader.Skip();
+                json = isObject ? line.Slice(start, reader.BytesConsumed - start) : json;
+            }
+        }
+        return new WatchEvent(type, json);
+    }
+}

@@ -1,0 +1,37 @@
+using System.Diagnostics;
+using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.EndToEnd;
+using Keepalive.Linux.Processes;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Apply;
+
+public sealed class ForeignFilesTests
+{
+    /// <summary>The server of the file answers to nobody who closes it.</summary>
+    [Fact]
+    public void Close_FileThatDoesNotClose_HoldsUpNobodyAndIsCutOffAtTheEnd()
+    {
+        const string owner = "user 65534", other = "user 1";
+        Live.Require("python3");
+        using var tenant = Tenant.WithFuse(Attacks.Fuse, "127.0.0.1");
+        using var process = ProcessDescriptor.TryOpen(tenant.Run.Pid, out _)!;
+        var files = new ForeignFiles();
+        var clock = Stopwatch.StartNew();
+        for (var i = 0; i < 4; i++)
+        {
+            Assert.False(files.IsFull(owner));
+            Assert.Equal(0, process.TryDuplicate(200, out var descriptor));
+            Assert.NotEqual(0, descriptor.TryGetCookie(out _));
+            files.Close(in descriptor, owner);
+        }
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(2));
+        tenant.Run.WaitForLine(line => line == "asked FLUSH");
+        Assert.True(files.IsFull(owner));
+        Assert.False(files.IsFull(other));
+
+        files.Dispose();
+        Assert.False(files.IsFull(owner));
+    }
+}
