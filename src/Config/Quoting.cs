@@ -13,13 +13,10 @@ internal static class Quoting
     {
         if (text.Length <= MaxQuoted)
         {
-            return OneLine(text);
+            return TerminalText.Escape(text);
         }
 
         var end = char.IsHighSurrogate(text[MaxQuoted - 1]) ? MaxQuoted - 1 : MaxQuoted;
-        return OneLine(text[..end]) + "…";
+        return TerminalText.Escape(text[..end]) + "…";
     }
-
-    /// <summary>Replaces every character that could break a line or drive a terminal by its escape.</summary>
-    public static string OneLine(string text) => TerminalText.Escape(text);
 }

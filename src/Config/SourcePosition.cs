@@ -23,5 +23,5 @@ public readonly record struct SourcePosition(string File, int Line, int Column) 
     public static bool operator >=(SourcePosition left, SourcePosition right) => left.CompareTo(right) >= 0;
 
     /// <summary><c>FILE:LINE:COL</c>, as compilers print it; an object's name alone.</summary>
-    public override string ToString() => Line == 0 ? Quoting.OneLine(File) : $"{Quoting.OneLine(File)}:{Line}:{Column}";
+    public override string ToString() => Line == 0 ? TerminalText.Escape(File) : $"{TerminalText.Escape(File)}:{Line}:{Column}";
 }

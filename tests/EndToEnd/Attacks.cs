@@ -3,6 +3,28 @@ namespace Keepalive.EndToEnd;
 /// <summary>Programs of tenants, in Python, for <see cref="Tenant"/>.</summary>
 internal static class Attacks
 {
+    // A function that makes a process in an empty network namespace of its own, and as many as the first argument says.
+    private const string Inhabited = """
+        import ctypes, os, signal, sys, time
+        libc, parent = ctypes.CDLL(None), os.getpid()
+        def make():
+            read, write = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                libc.prctl(1, signal.SIGKILL)
+                if os.getppid() != parent:
+                    os._exit(0)
+                libc.unshare(0x40000000)
+                os.write(write, b"x")
+                signal.pause()
+                os._exit(0)
+            os.read(read, 1)
+            os.close(read)
+            os.close(write)
+            return pid
+        pids = [make() for i in range(int(sys.argv[1]))]
+        """;
+
     // struct nlmsghdr and struct inet_diag_msg, to every sock_diag socket of the namespace that is not the kernel's.
     public const string Forger = """
         import socket, struct, sys, time
@@ -111,25 +133,9 @@ internal static class Attacks
         signal.pause()
         """;
 
-    public const string Namespaces = """
-        import ctypes, os, signal, sys
-        libc, parent = ctypes.CDLL(None), os.getpid()
-        pids = []
-        for i in range(int(sys.argv[1])):
-            read, write = os.pipe()
-            pid = os.fork()
-            if pid == 0:
-                libc.prctl(1, signal.SIGKILL)
-                if os.getppid() != parent:
-                    os._exit(0)
-                libc.unshare(0x40000000)
-                os.write(write, b"x")
-                signal.pause()
-                os._exit(0)
-            os.read(read, 1)
-            os.close(read)
-            os.close(write)
-            pids.append(pid)
+    /// <summary>Empty network namespaces, a process in each, as many as the first argument says.</summary>
+    public const string Namespaces = Inhabited + """
+
         print("ready")
         print("pids " + " ".join(map(str, pids)))
         signal.pause()
@@ -252,25 +258,8 @@ internal static class Attacks
         """;
 
     /// <summary>Empty network namespaces, a process in each: so many at first, and others in their place for as long as it runs.</summary>
-    public const string NamespaceChurn = """
-        import ctypes, os, signal, sys, time
-        libc, parent = ctypes.CDLL(None), os.getpid()
-        def make():
-            read, write = os.pipe()
-            pid = os.fork()
-            if pid == 0:
-                libc.prctl(1, signal.SIGKILL)
-                if os.getppid() != parent:
-                    os._exit(0)
-                libc.unshare(0x40000000)
-                os.write(write, b"x")
-                signal.pause()
-                os._exit(0)
-            os.read(read, 1)
-            os.close(read)
-            os.close(write)
-            return pid
-        pids = [make() for i in range(int(sys.argv[1]))]
+    public const string NamespaceChurn = Inhabited + """
+
         print("ready")
         while True:
             for i in range(20):

@@ -119,6 +119,10 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         api.Apply(ClusterText.ExternalService(_address));
         api.Apply(ClusterText.Policy("""{"time":"60s","interval":"10s","probes":6}"""));
         Eventually.True(() => _lab.Client.Get(id) == Set, TimeSpan.FromSeconds(30));
+        // KEEPALIVE_WATCH_SECONDS=60 sees whether it lasts for a minute.
+        Thread.Sleep(TimeSpan.FromSeconds(int.Parse(Environment.GetEnvironmentVariable("KEEPALIVE_WATCH_SECONDS") ?? "0", CultureInfo.InvariantCulture)));
+        api.Apply(ClusterText.Policy("""{"time":"50s","interval":"10s","probes":6}"""));
+        Eventually.True(() => _lab.Client.Get(id) == Set with { Idle = 50 }, TimeSpan.FromSeconds(30));
 
         var mapped = File.ReadLines($"/proc/{run.Pid}/maps").Select(line => line.Split(' ', 6, StringSplitOptions.RemoveEmptyEntries))
             // Shared memory without a file is shown as /dev/zero.

@@ -93,7 +93,7 @@ internal sealed class ProcessTable
         var have = process.Kinds.Length;
         if (have < wanted && Known(process))
         {
-            var name = (have > 0 ? process.Account : account) ?? "";
+            var name = Accountable.Key(have > 0 ? process.Account : account);
             ref var kept = ref CollectionsMarshal.GetValueRefOrAddDefault(_kept, name, out _);
             var most = name.Length == 0 ? MostOfTheNode : MostOfAccount;
             if (kept + wanted - have <= most)
@@ -111,7 +111,7 @@ internal sealed class ProcessTable
     {
         if (process.Kinds.Length > 0)
         {
-            var name = process.Account ?? "";
+            var name = Accountable.Key(process.Account);
             if ((_kept[name] -= process.Kinds.Length) == 0)
             {
                 _kept.Remove(name);

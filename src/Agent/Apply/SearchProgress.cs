@@ -9,7 +9,7 @@ internal sealed class SearchProgress
     /// <summary>The descriptor that a process is to be searched from; null where it has been searched.</summary>
     public int? From(string? account, bool outside, int pid)
     {
-        if (!_next.TryGetValue(account ?? "", out var next) || (outside && !next.Outside))
+        if (!_next.TryGetValue(Accountable.Key(account), out var next) || (outside && !next.Outside))
         {
             return 0;
         }
@@ -18,7 +18,7 @@ internal sealed class SearchProgress
 
     /// <summary>A process has been searched up to a descriptor, or whole.</summary>
     public void Reached(string? account, bool outside, int pid, int? descriptor) =>
-        _next[account ?? ""] = descriptor is { } number ? (outside, pid, number) : (outside, pid + 1, 0);
+        _next[Accountable.Key(account)] = descriptor is { } number ? (outside, pid, number) : (outside, pid + 1, 0);
 
     /// <summary>Begins anew.</summary>
     public void Clear() => _next.Clear();

@@ -333,7 +333,7 @@ internal sealed class CaptureOpener : IDisposable
         {
             return false;
         }
-        if (from is { } giver && _kept.Values.Where(kept => CaptureShares.Name(kept.Account) == giver).MaxBy(kept => kept.Captures.Count) is { } most)
+        if (from is { } giver && _kept.Values.Where(kept => Accountable.Key(kept.Account) == giver).MaxBy(kept => kept.Captures.Count) is { } most)
         {
             most.Captures.Remove(most.Captures.Keys.Last(), out var capture);
             Close(most, capture!);

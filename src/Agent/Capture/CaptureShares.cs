@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Keepalive.Agent.Apply;
 
 namespace Keepalive.Agent.Capture;
 
@@ -10,16 +11,13 @@ internal sealed class CaptureShares(int mostInAll, int mostOfOne)
     private readonly Dictionary<string, int> _taken = [];
     private int _all;
 
-    /// <summary>An account's name here; null is the node's.</summary>
-    public static string Name(string? account) => account ?? "";
-
     /// <summary>Whether an account may have another one.</summary>
     /// <param name="account">The account.</param>
     /// <param name="from">Which account has to give one up for it; null where there is room.</param>
     public bool Allows(string? account, out string? from)
     {
         from = null;
-        var own = _taken.GetValueOrDefault(Name(account));
+        var own = _taken.GetValueOrDefault(Accountable.Key(account));
         if (account is not null && own >= mostOfOne)
         {
             return false;
@@ -40,16 +38,16 @@ internal sealed class CaptureShares(int mostInAll, int mostOfOne)
 
     public void Take(string? account)
     {
-        CollectionsMarshal.GetValueRefOrAddDefault(_taken, Name(account), out _)++;
+        CollectionsMarshal.GetValueRefOrAddDefault(_taken, Accountable.Key(account), out _)++;
         _all++;
     }
 
     public void GiveBack(string? account)
     {
         _all--;
-        if (--_taken[Name(account)] == 0)
+        if (--_taken[Accountable.Key(account)] == 0)
         {
-            _taken.Remove(Name(account));
+            _taken.Remove(Accountable.Key(account));
         }
     }
 }

@@ -20,6 +20,10 @@ public sealed unsafe class ReadableJsonEncoder(Func<Rune, bool> alsoEscape) : Ja
     public override int FindFirstCharacterToEncode(char* text, int textLength)
     {
         var rest = new ReadOnlySpan<char>(text, textLength);
+        if (Ascii.IsValid(rest))
+        {
+            return Relaxed.FindFirstCharacterToEncode(text, textLength);
+        }
         while (!rest.IsEmpty)
         {
             var isWhole = Rune.DecodeFromUtf16(rest, out var character, out var length) == System.Buffers.OperationStatus.Done;

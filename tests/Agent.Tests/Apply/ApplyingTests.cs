@@ -136,6 +136,8 @@ public abstract class ApplyingTests : IDisposable
         _lab.BlackHole();
         Eventually.True(() => Ss.Read(_lab.Client, id).Unanswered >= 1, TimeSpan.FromSeconds(10), what: "a probe without an answer");
         var clock = System.Diagnostics.Stopwatch.StartNew();
+        // On a busy machine one may have been answered before.
+        var answered = Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - Ss.Read(_lab.Client, id).Unanswered;
         _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 1s, interval: 1s, probes: 9");
         var over = false;
         while (!over && clock.Elapsed < TimeSpan.FromSeconds(30))
@@ -155,7 +157,7 @@ public abstract class ApplyingTests : IDisposable
         }
         // Four probes, two seconds apart; the first had gone when the clock was started.
         Assert.InRange(clock.Elapsed.TotalSeconds, 6.5, 10.5);
-        Assert.Equal(4, Nstat.Read(_lab.Client, Nstat.KeepaliveProbes));
+        Assert.Equal(4 + answered, Nstat.Read(_lab.Client, Nstat.KeepaliveProbes));
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Xunit;
 
@@ -39,7 +40,7 @@ public sealed class CaptureSharesTests
     {
         Take(null, 10);
         Assert.True(_shares.Allows("pod a", out var from));
-        Assert.Equal(CaptureShares.Name(null), from);
+        Assert.Equal(Accountable.Key(null), from);
     }
 
     private void Take(string? account, int count)
@@ -48,7 +49,7 @@ public sealed class CaptureSharesTests
         {
             _shares.Take(account);
         }
-        _have[CaptureShares.Name(account)] = _have.GetValueOrDefault(CaptureShares.Name(account)) + count;
+        _have[Accountable.Key(account)] = _have.GetValueOrDefault(Accountable.Key(account)) + count;
     }
 
     /// <summary>All of them ask for more until nobody gets any.</summary>

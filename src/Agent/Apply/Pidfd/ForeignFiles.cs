@@ -26,7 +26,7 @@ internal sealed class ForeignFiles : IDisposable
             return false;
         }
         _closing.RemoveAll(static one => !one.Closing.IsAlive);
-        return _closing.Count(one => one.Account == (account ?? "")) >= Most;
+        return _closing.Count(one => one.Account == Accountable.Key(account)) >= Most;
     }
 
     /// <summary>Closes one on a thread of its own. They are few: a thread costs little beside one that does not close.</summary>
@@ -35,7 +35,7 @@ internal sealed class ForeignFiles : IDisposable
         var file = descriptor.ToFile();
         var thread = new Thread(file.Close, maxStackSize: 64 * 1024) { IsBackground = true, Name = "close" };
         thread.Start();
-        _closing.Add((file, account ?? "", thread));
+        _closing.Add((file, Accountable.Key(account), thread));
     }
 
     /// <summary>Sees to it that the process can end: a thread that waits for such a file cannot be killed.</summary>
