@@ -158,7 +158,7 @@ internal static class Attacks
     /// but itself close it. Descriptors from 10 on are that file at one moment and a socket at the next, and there is a connection, to its second
     /// argument, that no process has.</summary>
     public const string Fuse = """
-        import os, signal, socket, struct, sys, threading, time
+        import ctypes, os, signal, socket, struct, sys, threading, time
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         def attributes(node):
             return struct.pack("=6Q10I", node, 0, 0, 0, 0, 0, 0, 0, 0, 0o40777 if node == 1 else 0o100666, 1, 0, 0, 0, 4096, 0)
@@ -169,7 +169,7 @@ internal static class Attacks
                 answer = b""
                 if kind in (2, 36, 42):     # FORGET, INTERRUPT, BATCH_FORGET
                     continue
-                if (kind == 3 and node == 2) or (kind == 25 and not os.path.exists("/proc/self/task/%d" % pid)):
+                if (kind == 3 and node == 2) or (kind == 25 and not os.path.exists("/proc/%d/task/%d" % (parent, pid))):
                     print("asked %s" % {3: "GETATTR", 25: "FLUSH"}[kind])
                     continue
                 if kind == 26:              # INIT
@@ -181,7 +181,14 @@ internal static class Attacks
                 elif kind == 14:            # OPEN
                     answer = struct.pack("=Q2I", 1, 0, 0)
                 os.write(9, struct.pack("=IiQ", 16 + len(answer), 0, unique) + answer)
-        threading.Thread(target=serve, daemon=True).start()
+        # In a process of its own, which ends with this one: who waits for a server that holds the device itself waits for ever.
+        parent = os.getpid()
+        if os.fork() == 0:
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+            if os.getppid() == parent:
+                serve()
+            os._exit(0)
+        os.close(9)
         file = os.open(sys.argv[1] + "/f", os.O_RDONLY)
         os.dup2(file, 200)
         one, other = socket.socketpair()

@@ -10,6 +10,9 @@ internal static class FailureReasons
     /// <summary>The search for the process that holds it had to end, and no pass follows that would go on with it.</summary>
     public const string NoTime = "noTime";
 
+    /// <summary>Files that its owner had put under the numbers of sockets do not close: nothing more of that owner is duplicated.</summary>
+    public const string StrayFiles = "strayFiles";
+
     /// <summary>A subflow of a multipath connection.</summary>
     public const string Multipath = "mptcp";
 

@@ -5,6 +5,7 @@ namespace Keepalive.Agent.Apply;
 internal sealed class SearchProgress
 {
     private readonly Dictionary<string, (bool Outside, int Pid, int Descriptor)> _next = [];
+    private long? _begun;
 
     /// <summary>The descriptor that a process is to be searched from; null where it has been searched.</summary>
     public int? From(string? account, bool outside, int pid)
@@ -20,6 +21,13 @@ internal sealed class SearchProgress
     public void Reached(string? account, bool outside, int pid, int? descriptor) =>
         _next[Accountable.Key(account)] = descriptor is { } number ? (outside, pid, number) : (outside, pid + 1, 0);
 
+    /// <summary>The search goes on in a pass, or begins with it; gives the pass that it began with.</summary>
+    public long GoOn(long pass) => _begun ??= pass;
+
     /// <summary>Begins anew.</summary>
-    public void Clear() => _next.Clear();
+    public void Clear()
+    {
+        _next.Clear();
+        _begun = null;
+    }
 }

@@ -49,8 +49,6 @@ internal struct Flow
     internal uint Hash;
 
     public readonly bool IsReset => Reset != ResetKind.None;
-
-    public readonly bool HasFindings => FromLow.Probes + FromHigh.Probes + FromLow.WindowProbes + FromHigh.WindowProbes > 0;
 }
 
 /// <summary>A probe that waits for its answer, by what it is.</summary>

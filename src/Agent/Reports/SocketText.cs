@@ -51,6 +51,7 @@ internal static class SocketText
         FailureReasons.NotAccepted => "its application has not accepted it yet",
         FailureReasons.ReadBack => "it does not hold the values written: another program or a BPF hook changes them",
         FailureReasons.NoTime => "there was no time left to find the process that holds it",
+        FailureReasons.StrayFiles => "files that its owner put in the place of sockets do not close, so that its descriptors are left alone",
         FailureReasons.StateFile => "the state file cannot take what would have to be given back; make room in the state directory",
         FailureReasons.Probing => "its probes are unanswered, and writing now would hasten its end",
         null => "unknown",

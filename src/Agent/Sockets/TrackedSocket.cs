@@ -51,7 +51,10 @@ internal sealed class TrackedSocket
     public bool Unsettled { get; set; } = true;
 
     /// <summary>Whether the search for its owner had no time to end, and goes on.</summary>
-    public bool IsLeftOver { get; set; }
+    public bool IsLeftOver => LeftOverSince is not null;
+
+    /// <summary>The pass whose search was cut short.</summary>
+    public long? LeftOverSince { get; set; }
 
     /// <summary>Passes to leave out before the next try, and how many that failed.</summary>
     public int Attempts { get; set; }

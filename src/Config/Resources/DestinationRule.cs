@@ -27,21 +27,6 @@ public sealed record DestinationRule : Policy
     /// <summary>Whether the host stands for many.</summary>
     public bool IsWildcard => Host.Value.StartsWith('*');
 
-    /// <summary>The keepalive settings of a port; null where there are none.</summary>
-    /// <param name="port">The service's port number; null is a port that is not known.</param>
-    public TcpKeepalive? KeepaliveOf(long? port)
-    {
-        foreach (var settings in PortLevelSettings)
-        {
-            if (settings.Port == port)
-            {
-                return settings.Tcp?.TcpKeepalive;
-            }
-        }
-
-        return Tcp?.TcpKeepalive;
-    }
-
     /// <summary>Whether the host covers a name.</summary>
     public bool Covers(string host)
     {

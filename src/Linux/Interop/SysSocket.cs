@@ -20,7 +20,6 @@ internal static unsafe partial class SysSocket
     internal const int SO_KEEPALIVE = 9;
     internal const int SO_RCVTIMEO = 20;
     internal const int SO_ATTACH_FILTER = 26;
-    internal const int SO_PROTOCOL = 38;
     internal const int SO_COOKIE = 57;
     internal const int SO_NETNS_COOKIE = 71;
 

@@ -36,9 +36,6 @@ public readonly ref struct DiagnosedSocket
 
     public TcpState State => (TcpState)_message.idiag_state;
 
-    /// <summary>Whether the socket was made as AF_INET6; its packets may still be IPv4 (<see cref="SocketEndpoint.IsIPv4"/>).</summary>
-    public bool IsIPv6Socket => _message.idiag_family == SysSocket.AF_INET6;
-
     public SocketEndpoint Local => Endpoint(in _message.id.idiag_src, _message.id.idiag_sport);
 
     public SocketEndpoint Remote => Endpoint(in _message.id.idiag_dst, _message.id.idiag_dport);

@@ -49,9 +49,6 @@ public readonly ref struct DuplicatedSocket
         return errno != 0 ? errno : TryGetName(peer: true, out remote);
     }
 
-    /// <summary>SO_PROTOCOL: 6 is TCP, 262 is MPTCP, whose options live on its subflows.</summary>
-    public int TryGetProtocol(out int protocol) => TryGet(SysSocket.SOL_SOCKET, SysSocket.SO_PROTOCOL, out protocol);
-
     /// <summary>Reads all four options.</summary>
     public int TryGetOptions(out KeepaliveOptions options)
     {

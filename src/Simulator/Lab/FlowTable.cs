@@ -24,8 +24,6 @@ internal sealed class FlowTable(BalancerRule rule, int capacity)
 
     public int Count => _flows.Count;
 
-    public int OpenCount => _open.Count;
-
     public bool IsFull => _open.Count >= capacity;
 
     public Flow? Find(in FlowKey key) => _flows.GetValueOrDefault(key);

@@ -38,7 +38,10 @@ public sealed class SearchProgressTests
         Assert.Null(_progress.From(null, outside: true, pid: 3));
         Assert.Equal(0, _progress.From(null, outside: true, pid: 4));
 
+        Assert.Equal(5, _progress.GoOn(pass: 5));
+        Assert.Equal(5, _progress.GoOn(pass: 6));
         _progress.Clear();
+        Assert.Equal(7, _progress.GoOn(pass: 7));
         Assert.Equal(0, _progress.From(null, outside: false, pid: 7));
     }
 }

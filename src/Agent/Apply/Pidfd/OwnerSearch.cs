@@ -45,6 +45,9 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     /// <summary>Whether a process of the last search could not be looked into, and why.</summary>
     public int DeniedBy { get; private set; }
 
+    /// <summary>Whether a process of the last search was left alone because files of its owner do not close.</summary>
+    public bool IsBarred { get; private set; }
+
     /// <summary>Brings the sockets of one process together.</summary>
     public static readonly Comparison<TrackedSocket> ByProcess = static (a, b) => a.Pid.CompareTo(b.Pid);
 
@@ -76,8 +79,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         WatchedNamespace watched, Dictionary<ulong, TrackedSocket> wanted, bool everywhere, long pass, CancellationToken stop, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
-        DeniedBy = 0;
-        IsCutShort = false;
+        (DeniedBy, IsBarred, IsCutShort) = (0, false, false);
         _candidates.Clear();
         _candidates.AddRange(processes.In(watched.Inode));
         Order(wanted);
@@ -98,8 +100,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         WatchedNamespace watched, Dictionary<ulong, TrackedSocket> wanted, long pass, CancellationToken stop, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
-        DeniedBy = 0;
-        IsCutShort = false;
+        (DeniedBy, IsBarred, IsCutShort) = (0, false, false);
         var search = new Quest(watched, wanted, pass, stop) { Progress = watched.Progress };
         for (; ; search = search with { IsOutside = true })
         {
@@ -224,7 +225,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
             }
             if (_foreign.IsFull(candidate.Owner))
             {
-                DeniedBy = Errno.EBUSY;
+                IsBarred = true;
                 return null;
             }
             var errno = process.TryDuplicate(number, out var descriptor);
@@ -254,7 +255,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
                 {
                     wanted.Remove(cookie);
                     kind = DescriptorKind.Tracked;
-                    (socket.Pid, socket.Descriptor, socket.IsLeftOver) = (candidate.Pid, number, false);
+                    (socket.Pid, socket.Descriptor, socket.LeftOverSince) = (candidate.Pid, number, null);
                     handler.Reached(in descriptor, socket);
                     candidate.LastHit = search.Pass;
                 }

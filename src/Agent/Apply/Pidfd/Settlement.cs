@@ -69,12 +69,13 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         if (_wanted.Count > 0)
         {
             owners.Search(watched, _wanted, everywhere, pass.Number, pass.Scope.Stop, ref handler);
-            Conclude(watched, _wanted, pass.Scope);
+            Conclude(watched, _wanted, pass, begun: pass.Number);
         }
         if (_leftOver.Count > 0)
         {
+            var begun = watched.Progress.GoOn(pass.Number);
             owners.GoOn(watched, _leftOver, pass.Number, pass.Scope.Stop, ref handler);
-            Conclude(watched, _leftOver, pass.Scope);
+            Conclude(watched, _leftOver, pass, begun);
         }
         else
         {
@@ -83,15 +84,15 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
     }
 
     /// <summary>What becomes of those that were not found.</summary>
-    private void Conclude(WatchedNamespace watched, Dictionary<ulong, TrackedSocket> missing, PassScope scope)
+    private void Conclude(WatchedNamespace watched, Dictionary<ulong, TrackedSocket> missing, PassContext pass, long begun)
     {
         if (owners.IsCutShort)
         {
             foreach (var socket in missing.Values)
             {
                 // What no pass goes on with has failed.
-                var isEnd = scope.Last || scope.Only;
-                (socket.IsLeftOver, socket.Attempts) = (true, 0);
+                var isEnd = pass.Scope.Last || pass.Scope.Only;
+                (socket.LeftOverSince, socket.Attempts) = (socket.LeftOverSince ?? pass.Number, 0);
                 (socket.Outcome, socket.Reason) = isEnd ? (SocketOutcome.Failed, FailureReasons.NoTime) : (SocketOutcome.Pending, null);
             }
             return;
@@ -99,8 +100,12 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         AskForSubflows(watched, missing);
         foreach (var socket in missing.Values)
         {
-            (socket.IsLeftOver, socket.Outcome) = (false, SocketOutcome.Unreachable);
-            socket.Reason = socket.IsMultipath ? FailureReasons.Multipath : owners.DeniedBy != 0 ? Errno.Name(owners.DeniedBy) : FailureReasons.NoOwner;
+            if (socket.LeftOverSince > begun)
+            {
+                continue;   // it was not looked for in the first part of this search: the next one is for it, too
+            }
+            (socket.LeftOverSince, socket.Outcome) = (null, SocketOutcome.Unreachable);
+            socket.Reason = socket.IsMultipath ? FailureReasons.Multipath : owners.IsBarred ? FailureReasons.StrayFiles : owners.DeniedBy != 0 ? Errno.Name(owners.DeniedBy) : FailureReasons.NoOwner;
         }
     }
 
