@@ -64,6 +64,11 @@ def _lost(lab: Lab) -> int:
     return sum(_netem(lab, port)["drops"] for port in PORTS)
 
 
+def _round_trips(agent: Agent) -> tuple[float, float]:
+    """How long they have taken together, and how many there were."""
+    return agent.metric("keepalive_probe_rtt_seconds_sum"), agent.metric("keepalive_probe_rtt_seconds_count")
+
+
 def _lose(bed: Bed, datapath: str) -> None:
     """A tenth of all packets is lost on their way: no connection dies, and for each lost packet a probe is counted as unanswered."""
     policy = Policy(Path("/run/loss.yaml")).add("far", PATIENT, FOUR)
@@ -71,6 +76,7 @@ def _lose(bed: Bed, datapath: str) -> None:
         agent.start()
         connections = [lab.client.connect(FOUR, PORT) for _ in range(CONNECTIONS)]
         settled(lambda: agent.metric("keepalive_sockets", state="managed"), float(CONNECTIONS), 5, 'keepalive_sockets{state="managed"}')
+        before = _round_trips(agent)
         _shape(lab, *DELAY, "loss", "5%")
         time.sleep(15)
         _shape(lab, *DELAY, "loss", "0%")
@@ -83,7 +89,8 @@ def _lose(bed: Bed, datapath: str) -> None:
         sent = lab.near.counter(PROBES_SENT)
         settled(lambda: agent.metric("keepalive_probes_total"), float(sent), 5, "keepalive_probes_total")
         unanswered = agent.metric("keepalive_probes_unanswered_total")
-        round_trip = agent.metric("keepalive_probe_rtt_seconds_sum") / agent.metric("keepalive_probe_rtt_seconds_count")
+        taken, replies = (after - earlier for after, earlier in zip(_round_trips(agent), before))
+        round_trip = taken / replies
         bed.note(
             f"{sent} probes, {lost} packets lost on their way, {unanswered:.0f} probes counted as unanswered, {round_trip * 1000:.0f} ms from a probe to its reply, "
             f"no connection of {CONNECTIONS} dead")
