@@ -7,6 +7,7 @@ namespace Keepalive.EndToEnd;
 
 /// <summary>Ten tenants attack at once, each a user of its own: another's new connections are set in time, and the agent stays small and stops when it is told to.
 /// <c>make siege</c> runs it, for two minutes each.</summary>
+[TestClass(DisableParallelization = true)]
 [Trait("Siege", "yes")]
 public sealed class TenantSiegeTests : IDisposable
 {
