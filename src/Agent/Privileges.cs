@@ -18,6 +18,10 @@ internal static class Privileges
     /// <summary>One line for each thing that is missing, with what needs it and how to get it; empty when all is there.</summary>
     public static List<string> Missing()
     {
+        if (!ProcFs.IsMounted)
+        {
+            return ["/proc is not mounted: needed to find processes, their sockets and network namespaces. Mount it (mount -t proc proc /proc)."];
+        }
         var missing = new List<string>();
         foreach (var (capability, use) in Needed)
         {

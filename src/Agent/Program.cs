@@ -1,16 +1,21 @@
 using System.CommandLine;
-using System.Text;
 using Keepalive.Agent;
 using Keepalive.Agent.Commands;
+using Keepalive.Agent.Running;
 using Keepalive.Linux.Files;
 
+StandardStreams.Begin();
+DescriptorLimit.Raise();
+if (args is [RunCommand.Name, ..])
+{
+    _ = Signals.Own;
+}
 // The service on one namespace has some 130 descriptors, and each namespace with selected connections adds a few.
 if (!DescriptorLimit.Allows(256, static limit =>
     $"keepalive-agent: only {limit} file descriptors are allowed, 256 are needed at least. Raise the limit: ulimit -n, or LimitNOFILE= in the systemd unit."))
 {
     return ExitCodes.NotPermitted;
 }
-Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
 var root = new RootCommand("Keeps idle TCP connections alive behind load balancers and NATs: sets keepalive on sockets by policy.")
 {
     RunCommand.Create(),

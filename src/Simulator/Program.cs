@@ -1,10 +1,10 @@
 using System.CommandLine;
-using System.Text;
+using Keepalive.Linux.Files;
 using Keepalive.Simulator;
 using Keepalive.Simulator.Commands;
 using Keepalive.Simulator.Lab;
 
-Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
+StandardStreams.Begin();
 var root = new RootCommand("Shows what TCP keepalive does to connections behind idle load balancers.")
 {
     BalancersCommand.Create(),

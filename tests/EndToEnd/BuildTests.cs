@@ -113,6 +113,51 @@ public sealed partial class BuildTests : IDisposable
         Assert.StartsWith("clang ", File.ReadAllText(made + ".by"), StringComparison.Ordinal);
     }
 
+    /// <summary>Before, a program was taken for up to date whatever had become of it, and one compiled ahead of time was replaced by a lesser one.</summary>
+    [Fact]
+    public void Build_ProgramsOfAnotherState_AreMadeAnewOrKept()
+    {
+        var root = new SourceTree(_directory.CreateSubdirectory("a tree"));
+        root.File("src/Agent/A.cs", "one");
+        root.Has("dotnet 10", "cc gcc-12", "objcopy 2.40", "libz.a 1.2 17-3");
+        Assert.Equal("Agent native, Simulator native", root.Build());
+        Assert.Equal("", root.Build());
+
+        // A source, one whose name has a blank and a quote, and the program itself.
+        root.File("src/Agent/A.cs", "two");
+        Assert.Equal("Agent native", root.Build());
+        root.File("src/Agent/a 'b.cs", "one");
+        Assert.Equal("Agent native", root.Build());
+        root.File("src/Agent/a 'b.cs", "two");
+        Assert.Equal("Agent native", root.Build());
+        root.File("out/keepalive-sim", "");
+        Assert.Equal("Simulator native", root.Build());
+
+        // Another version of a library; the version's name alone is none.
+        root.Has("dotnet 10", "cc gcc-12", "objcopy 2.40", "libz.a 1.2 18-3");
+        Assert.Equal("Agent native, Simulator native", root.Build());
+        root.Has("dotnet 10", "cc gcc-12", "objcopy 2.40", "libz.a 18-3 18-3");
+        Assert.Equal("", root.Build());
+
+        // Less than there was, and then other sources.
+        root.Has("dotnet 10", "cc gcc-12", "libz.a 1.2 18-3", "lacks objcopy binutils");
+        Assert.Equal("", root.Build());
+        Assert.Contains("stays as it was compiled ahead of time", root.Said, StringComparison.Ordinal);
+        root.File("src/Agent/A.cs", "three");
+        Assert.Equal("Agent framework", root.Build());
+        Assert.Contains("needs objcopy at its build (Debian: binutils)", root.Said, StringComparison.Ordinal);
+        root.Has("dotnet 10", "cc gcc-12", "objcopy 2.40", "libz.a 1.2 18-3");
+        Assert.Equal("Agent native", root.Build());
+
+        // A build that fails leaves what was there, and is tried again.
+        root.File("src/Agent/A.cs", "four");
+        root.File("fails", "");
+        Assert.Equal("", root.Build());
+        Assert.NotEqual("", File.ReadAllText(Path.Combine(root.Path, "out/keepalive-agent.build")));
+        File.Delete(Path.Combine(root.Path, "fails"));
+        Assert.Equal("Agent native", root.Build());
+    }
+
     public void Dispose() => _directory.Delete(recursive: true);
 
     private static string Script(string name) => Path.Combine(Repository.Root, "scripts", name);
@@ -138,4 +183,56 @@ public sealed partial class BuildTests : IDisposable
 
     [GeneratedRegex(@"\(NEEDED\) +Shared library: \[(.+)\]")]
     private static partial Regex NeededLibrary();
+
+    /// <summary>A tree with the script that decides what is built, and what notes that it was asked to build something in place of the compiler.</summary>
+    private sealed class SourceTree
+    {
+        private readonly DirectoryInfo _root;
+
+        public SourceTree(DirectoryInfo root)
+        {
+            _root = root;
+            foreach (var directory in new[] { "src/Config", "src/Linux", "src/CommandLine", "src/Native", "src/Agent", "src/Simulator", "scripts", "out" })
+            {
+                _root.CreateSubdirectory(directory);
+            }
+            foreach (var file in new[] { "src/Programs.props", "Directory.Build.props", "global.json", "scripts/bpf" })
+            {
+                File(file, "");
+            }
+            System.IO.File.Copy(Script("build"), System.IO.Path.Combine(Path, "scripts/build"));
+            File("scripts/publish", """
+                #!/bin/bash
+                [[ ! -e fails ]] || exit 1
+                program=keepalive-${1,,}
+                echo "$* $RANDOM" >"out/${program/simulator/sim}"
+                echo "$1 $2" >>built
+                """);
+        }
+
+        public string Path => _root.FullName;
+
+        /// <summary>What the last build printed.</summary>
+        public string Said { get; private set; } = "";
+
+        public void File(string name, string content)
+        {
+            var path = System.IO.Path.Combine(Path, name);
+            System.IO.File.WriteAllText(path, content);
+            System.IO.File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);
+        }
+
+        /// <summary>What the machine has, as scripts/toolchain prints it.</summary>
+        public void Has(params string[] tools) => File("scripts/toolchain", "#!/bin/sh\n" + string.Concat(
+            tools.Select(tool => $"echo '{(tool.StartsWith("lacks ", StringComparison.Ordinal) ? "" : "has ")}{tool}'\n")));
+
+        /// <summary>Builds; gives what was built.</summary>
+        public string Build()
+        {
+            File("built", "");
+            var result = Command.Try(["bash", System.IO.Path.Combine(Path, "scripts/build"), "ships"]);
+            Said = result.Output + result.Error;
+            return string.Join(", ", System.IO.File.ReadAllLines(System.IO.Path.Combine(Path, "built")));
+        }
+    }
 }

@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
 using Keepalive.Testbed;
 using Xunit;
 
@@ -142,6 +144,39 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
+    /// <summary>Before, the connections alone ended the agent (pidfd), or every pass failed (bpf); the namespaces locked out who came after them.</summary>
+    [Theory]
+    [Trait("Node", "whole")]
+    [InlineData("pidfd")]
+    [InlineData("bpf")]
+    public void DescriptorsTakenByTenants_LeaveTheOthersTheirs(string datapath)
+    {
+        using var everywhere = new AgentProcess();
+        everywhere.WritePolicy(PolicyText.For($"{Lab.ServerAddress}, {Tenant.Address}", PolicyText.GuideValues));
+        if (datapath == "bpf")
+        {
+            everywhere.UseBpf(_cgroup);
+        }
+        using var tenant = new Tenant(Attacks.Namespaces, "200");
+        string metrics = AgentHttp.FreeAddress(), local = AgentHttp.FreeAddress();
+        var run = everywhere.LaunchBy(["prlimit", "--nofile=400:400"], ["--listen", metrics, "--listen-local", local, "--interval", "1s"]);
+        AgentProcess.WaitForEvent(run, AgentEvents.Ready);
+        using var idle = new IdleConnections(300, metrics, local);
+        AssertSetInTime();
+
+        // Who comes later.
+        using var another = new Lab();
+        int id = another.Client.Connect(Lab.ServerAddress, another.Server.Listen());
+        Eventually.True(() => another.Client.Get(id) == Guide, TimeSpan.FromSeconds(10));
+        using var pages = new AgentHttp(metrics);
+        Assert.Equal(HttpStatusCode.OK, pages.Get("/healthz").Status);
+        Assert.Contains("process_max_fds 400", pages.Get("/metrics").Body, StringComparison.Ordinal);
+        Assert.Contains("user 65534: more than a fair share of the", AgentProcess.WaitForEvent(run, 6), StringComparison.Ordinal);
+        Assert.InRange(AgentProcess.Descriptors(run.Pid), 1, 400 - 40);
+        Assert.DoesNotContain("Too many open files", run.Error, StringComparison.Ordinal);
+        Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
+    }
+
     public void Dispose()
     {
         _agent.Dispose();
@@ -182,5 +217,26 @@ public sealed class TenantStallTests : IDisposable
         run.Terminate();
         Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(60)));
         return clock.Elapsed;
+    }
+
+    /// <summary>Connections that say nothing.</summary>
+    private sealed class IdleConnections : IDisposable
+    {
+        private readonly List<Socket> _sockets = [];
+
+        public IdleConnections(int count, params string[] addresses)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                foreach (string address in addresses)
+                {
+                    var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+                    _sockets.Add(socket);
+                    socket.Connect(IPEndPoint.Parse(address));
+                }
+            }
+        }
+
+        public void Dispose() => _sockets.ForEach(socket => socket.Dispose());
     }
 }

@@ -1,5 +1,5 @@
-using System.Runtime.InteropServices;
 using Keepalive.Linux;
+using Keepalive.Linux.Files;
 using Keepalive.Linux.Namespaces;
 using Keepalive.Linux.Processes;
 
@@ -9,13 +9,15 @@ namespace Keepalive.Agent.Apply;
 /// <param name="processes">Who lives where.</param>
 /// <param name="only">Paths of the only namespaces to look at; empty for all.</param>
 /// <param name="exempts">Which are left alone; null is none.</param>
-internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<string> only, NamespaceExemption? exempts = null) : IDisposable
+/// <param name="mostInAll">How many may be held; null is <see cref="DescriptorShares.Namespaces"/>.</param>
+internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<string> only, NamespaceExemption? exempts = null, int? mostInAll = null) : IDisposable
 {
     /// <summary>Namespaces that are held of one that is <see cref="Accountable"/>: a pod has one, and each takes some descriptors and a look in every pass.</summary>
     public const int MostOfOne = 256;
 
     private readonly Dictionary<ulong, WatchedNamespace> _watched = [];
-    private readonly Dictionary<string, int> _held = [];
+    // What the user has named is not rationed.
+    private readonly AccountShares _shares = new(mostInAll ?? DescriptorShares.Own.Namespaces, only.Count > 0 ? int.MaxValue : MostOfOne, nodeGives: false);
     private readonly Dictionary<ulong, string> _leftOut = [];
 
     public IReadOnlyCollection<WatchedNamespace> Watched => _watched.Values;
@@ -28,7 +30,10 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
 
     /// <summary>Who has more namespaces than are looked into, in words; null where nobody has.</summary>
     public string? Excess => _leftOut.Count == 0 ? null
-        : string.Join(", ", _leftOut.Values.Distinct().Order(StringComparer.Ordinal).Take(5)) + $": more than {MostOfOne} network namespaces; the others are not looked into";
+        : string.Join(", ", _leftOut.Values.Distinct().Order(StringComparer.Ordinal).Take(5))
+            + (_leftOut.Values.Any(account => _shares.Of(account) < MostOfOne)
+                ? $": more than a fair share of the {_shares.MostInAll} network namespaces that {DescriptorLimit.Current} file descriptors allow; the others are not looked into. Raise the limit (ulimit -n, LimitNOFILE=) if they should be"
+                : $": more than {MostOfOne} network namespaces; the others are not looked into");
 
     /// <summary>Why one of the failures failed; null without any.</summary>
     public string? Failure => Failures.Values.FirstOrDefault()?.Message;
@@ -47,10 +52,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         {
             if (!wanted.ContainsKey(inode))
             {
-                _watched.Remove(inode);
-                Hold(watched.Account, -1);
-                gone(watched);
-                watched.Dispose();
+                LetGo(watched, gone);
             }
         }
         foreach (var inode in _leftOut.Keys)
@@ -63,7 +65,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         foreach (var (inode, paths) in wanted)
         {
             budget?.Stop();   // whose it is is found out on nobody's account
-            if (_watched.ContainsKey(inode) || !HasRoom(inode, out var account))
+            if (_watched.ContainsKey(inode) || !HasRoom(inode, out var account, out var giver))
             {
                 continue;
             }
@@ -74,8 +76,13 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
             }
             else if (TryOpen(inode, paths) is { } handle)
             {
+                if (giver is not null)
+                {
+                    // The youngest.
+                    LetGo(_watched.Values.Last(watched => Accountable.Key(watched.Account) == giver), gone);
+                }
                 _watched.Add(inode, new WatchedNamespace(inode, handle, account));
-                Hold(account, 1);
+                _shares.Take(account);
             }
         }
         budget?.Stop();
@@ -98,29 +105,40 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     }
 
     /// <summary>Whether another namespace of those who live in one may be held.</summary>
-    private bool HasRoom(ulong inode, out string? account)
+    /// <param name="inode">The namespace.</param>
+    /// <param name="account">Whose it is.</param>
+    /// <param name="giver">Who has to give one up for it; null where there is room.</param>
+    private bool HasRoom(ulong inode, out string? account, out string? giver)
     {
-        if (_leftOut.TryGetValue(inode, out account) && _held.GetValueOrDefault(account) >= MostOfOne)
+        if (_leftOut.TryGetValue(inode, out account) && !_shares.Allows(account, out _))
         {
+            giver = null;
             return false;
         }
         account = processes.In(inode).FirstOrDefault() is { } process ? Accountable.Of(process.Pid) : null;
-        // What the user has named, and what is the node's own, is not rationed.
-        if (account is null || only.Count > 0 || _held.GetValueOrDefault(account) < MostOfOne)
+        if (_shares.Allows(account, out giver))
         {
             _leftOut.Remove(inode);
             return true;
         }
-        _leftOut[inode] = account;
+        if (account is null || only.Count > 0 || _shares.Of(account) == 0)
+        {
+            // Nobody has more than a share of the descriptors: there are too few.
+            Failures[inode] = DescriptorLimit.Exhausted();
+        }
+        else
+        {
+            _leftOut[inode] = account;
+        }
         return false;
     }
 
-    private void Hold(string? account, int more)
+    private void LetGo(WatchedNamespace watched, Action<WatchedNamespace> gone)
     {
-        if (account is not null)
-        {
-            CollectionsMarshal.GetValueRefOrAddDefault(_held, account, out _) += more;
-        }
+        _watched.Remove(watched.Inode);
+        _shares.GiveBack(watched.Account);
+        gone(watched);
+        watched.Dispose();
     }
 
     private Dictionary<ulong, IEnumerable<string>> Inhabited()

@@ -23,9 +23,6 @@ internal sealed class CaptureOpener : IDisposable
     /// <summary>Interfaces of all namespaces of one that is <see cref="Accountable"/>.</summary>
     public const int MostOfOne = 64;
 
-    /// <summary>Interfaces in all: each takes a descriptor and 128 KiB.</summary>
-    public const int MostInAll = 512;
-
     /// <summary>Between two looks at whether it is to stop.</summary>
     private const int WaitMilliseconds = 100;
 
@@ -41,7 +38,8 @@ internal sealed class CaptureOpener : IDisposable
     private readonly Action<string> _failed;
     private readonly Dictionary<ulong, Kept> _kept = [];
     private readonly List<(string? Account, RingCapture Capture, WaitHandle Detached)> _closing = [];
-    private readonly CaptureShares _shares = new(MostInAll, MostOfOne);
+    /// <summary>Each interface takes a descriptor and 128 KiB.</summary>
+    private readonly AccountShares _shares = new(DescriptorShares.Own.Captures, MostOfOne, nodeGives: true);
     private readonly PassBudget _budget = new(TimeProvider.System);
     private readonly Lock _lock = new();
     private readonly AutoResetEvent _wake = new(false);
@@ -278,7 +276,7 @@ internal sealed class CaptureOpener : IDisposable
         if (refused > 0)
         {
             Fail(kept, string.Create(CultureInfo.InvariantCulture,
-                $"{kept.Account ?? "the node"}: interfaces left out: {refused}; at most {MostInNamespace} of a network namespace are captured on, {MostOfOne} of a pod, unit or user, and {MostInAll} in all"));
+                $"{kept.Account ?? "the node"}: interfaces left out: {refused}; at most {MostInNamespace} of a network namespace are captured on, {MostOfOne} of a pod, unit or user, and {_shares.MostInAll} in all"));
         }
     }
 

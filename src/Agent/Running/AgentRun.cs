@@ -35,7 +35,7 @@ internal static partial class AgentRun
 
     public static int Execute(RunOptions options)
     {
-        var signals = new Signals();
+        var signals = Signals.Own;
         using var loggers = CreateLoggers(options);
         var error = options.Once ? Console.Error : options.JsonLog ? new StartProblems(loggers.CreateLogger("agent")) : new PatientWriter(Console.Error, WriteWithin);
         using var cluster = options.Cluster is { } wanted ? new Cluster(wanted, TimeProvider.System, loggers.CreateLogger("kubernetes")) : null;

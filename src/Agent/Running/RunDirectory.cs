@@ -14,7 +14,7 @@ internal sealed class RunDirectory : IDisposable
     {
         _path = path;
         _lock = held;
-        Inherited = StateFile.Load(StatePath(path), StateFile.CurrentBoot(), Warnings.Add);
+        Inherited = StateFile.Load(StatePath(path), StateFile.CurrentBoot(), Warnings.Add, StateFile.BootedAt());
     }
 
     /// <summary>Whether this process is the one agent of the node, and may write the state.</summary>

@@ -4,7 +4,8 @@ using Microsoft.Extensions.Hosting;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>SIGTERM and SIGINT stop, SIGHUP reloads: from before there is a host on, as reading the policies may take its time.</summary>
+/// <summary>SIGTERM and SIGINT stop, SIGHUP reloads: from the program's first moment on, as reading the policies may take its time, and a service manager that
+/// reloads knows nothing of how far a start has come.</summary>
 /// <remarks>It handles them until the process has ended: without a handler a signal that comes while the program ends would decide its exit status.</remarks>
 [SuppressMessage("Design", "CA1001", Justification = "A handler may run as long as the process does, and uses the source.")]
 internal sealed class Signals
@@ -15,7 +16,9 @@ internal sealed class Signals
     private readonly CancellationTokenSource _stop = new();
     private Action? _reload;
 
-    public Signals()
+    private static readonly Lazy<Signals> s_own = new(static () => new Signals());
+
+    private Signals()
     {
         On(PosixSignal.SIGTERM, context =>
         {
@@ -35,6 +38,9 @@ internal sealed class Signals
             Volatile.Read(ref _reload)?.Invoke();
         });
     }
+
+    /// <summary>Handles them from when this is first asked for.</summary>
+    public static Signals Own => s_own.Value;
 
     public CancellationToken Stop => _stop.Token;
 

@@ -7,8 +7,10 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using Microsoft.Win32.SafeHandles;
 
 namespace Keepalive.Agent.Serving;
@@ -17,18 +19,18 @@ namespace Keepalive.Agent.Serving;
 /// <c>--agent-check</c>.</summary>
 /// <remarks>
 /// <code>
-///   --listen         ─► half-close ─► connection limit ──────────────────► HTTP ─► AgentPages
-///   --listen-local   ─► half-close ─► connection limit ─► the node's own ─► HTTP ─► AgentPages, and /sockets, /destinations
-///   agent.sock 0600  ─► half-close ─► connection limit ─► the node's own ─► HTTP
-///   --agent-check    ─► half-close ─► connection limit ─► AgentCheck
+///   --listen         ─► connection limit ─► half-close ──────────────────► HTTP ─► AgentPages
+///   --listen-local   ─► connection limit ─► half-close ─► the node's own ─► HTTP ─► AgentPages, and /sockets, /destinations
+///   agent.sock 0600  ─► connection limit ─► half-close ─► the node's own ─► HTTP
+///   --agent-check    ─► connection limit ─► half-close ─► AgentCheck
 /// </code>
 /// Nobody who reads slowly, or not at all, keeps others out for long: headers have to come within seconds, and answers have to be taken at
 /// some pace. Each listener has its own limit of connections, so that one that is flooded leaves the others usable.
 /// </remarks>
 internal static class AgentServer
 {
-    /// <summary>Connections to one listener at a time. For more the one that has been there longest makes room: many that say nothing must not
-    /// keep out who asks for the agent's health.</summary>
+    /// <summary>Connections to one listener at a time, where there are descriptors for so many. For more the one that has been there longest makes room: many that say
+    /// nothing must not keep out who asks for the agent's health.</summary>
     public const int MostConnections = 512;
 
     /// <summary>The longest name of a unix socket (sun_path without its end).</summary>
@@ -42,6 +44,11 @@ internal static class AgentServer
     {
         builder.WebHost.UseKestrelCore();
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = endpoint => Bind(endpoint, options));
+        var listeners = new object?[] { options.Listen, options.ListenLocal, socketPath }.Count(one => one is not null) + options.AgentChecks.Count;
+        var most = Math.Min(MostConnections, DescriptorShares.Own.Connections / Math.Max(listeners, 1));
+        builder.Services.RemoveAll<IConnectionListenerFactory>();
+        builder.Services.AddSingleton<IConnectionListenerFactory>(services => new BoundedListeners(
+            new SocketTransportFactory(services.GetRequiredService<IOptions<SocketTransportOptions>>(), services.GetRequiredService<ILoggerFactory>()), most, logger));
         builder.WebHost.ConfigureKestrel((_, kestrel) =>
         {
             kestrel.AddServerHeader = false;
@@ -56,22 +63,22 @@ internal static class AgentServer
             limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(5));
             if (options.Listen is { } all)
             {
-                kestrel.Listen(all, listen => Http(listen, own: null, logger));
+                kestrel.Listen(all, listen => Http(listen, own: null));
             }
             if (options.ListenLocal is { } local)
             {
-                kestrel.Listen(local, listen => Http(listen, new NodesOwn(AsksForOtherHost: true), logger));
+                kestrel.Listen(local, listen => Http(listen, new NodesOwn(AsksForOtherHost: true)));
             }
             if (socketPath is not null)
             {
-                kestrel.ListenUnixSocket(socketPath, listen => Http(listen, new NodesOwn(AsksForOtherHost: false), logger));
+                kestrel.ListenUnixSocket(socketPath, listen => Http(listen, new NodesOwn(AsksForOtherHost: false)));
             }
             foreach (var address in options.AgentChecks)
             {
                 var check = kestrel.ApplicationServices.GetRequiredService<AgentCheck>();
                 kestrel.Listen(address, listen =>
                 {
-                    Accept(listen, logger);
+                    HalfClose.Allow(listen);
                     listen.Run(check.Serve);
                 });
             }
@@ -100,9 +107,9 @@ internal static class AgentServer
         }
     }
 
-    private static void Http(ListenOptions listen, NodesOwn? own, ILogger logger)
+    private static void Http(ListenOptions listen, NodesOwn? own)
     {
-        Accept(listen, logger);
+        HalfClose.Allow(listen);
         listen.Protocols = HttpProtocols.Http1;
         if (own is not null)
         {
@@ -112,56 +119,6 @@ internal static class AgentServer
                 return next(connection);
             });
         }
-    }
-
-    /// <summary>What connections of every listener have in common.</summary>
-    private static void Accept(ListenOptions listen, ILogger logger)
-    {
-        HalfClose.Allow(listen);
-        Limit(listen, logger);
-    }
-
-    private static void Limit(ListenOptions listen, ILogger logger)
-    {
-        var open = new LinkedList<ConnectionContext>();
-        var said = false;
-        listen.Use(next => async connection =>
-        {
-            LinkedListNode<ConnectionContext> own;
-            ConnectionContext? oldest = null;
-            lock (open)
-            {
-                own = open.AddLast(connection);
-                if (open.Count > MostConnections)
-                {
-                    oldest = open.First!.Value;
-                    open.RemoveFirst();
-                }
-            }
-            if (oldest is not null)
-            {
-                if (!said)
-                {
-                    said = true;
-                    ServingLog.LogTooMany(logger, listen.EndPoint.ToString()!, MostConnections);
-                }
-                oldest.Abort();
-            }
-            try
-            {
-                await next(connection).ConfigureAwait(false);
-            }
-            finally
-            {
-                lock (open)
-                {
-                    if (own.List is not null)
-                    {
-                        open.Remove(own);
-                    }
-                }
-            }
-        });
     }
 
     private static Socket Bind(EndPoint endpoint, RunOptions options)

@@ -48,12 +48,16 @@ internal sealed class StateFile : IDisposable
     /// <summary>This boot's id (/proc/sys/kernel/random/boot_id).</summary>
     public static string CurrentBoot() => File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
+    /// <summary>When this boot began. A clock that is set later shifts it; suspended time, which is not counted, makes it later than it was.</summary>
+    public static DateTime BootedAt() => DateTime.UtcNow - TimeSpan.FromMilliseconds(Environment.TickCount64);
+
     /// <summary>Reads what a predecessor left; empty when there is none, or it is from another boot.</summary>
     /// <param name="path">The file.</param>
     /// <param name="bootId">This boot's id.</param>
     /// <param name="warn">Told of anything in it that cannot be understood, and what follows from that.</param>
+    /// <param name="bootedAt">When this boot began: a file written since is not of another. Null leaves that unasked.</param>
     /// <exception cref="UntrustedFileException">Somebody else could have written it.</exception>
-    public static InheritedSockets Load(string path, string bootId, Action<string> warn)
+    public static InheritedSockets Load(string path, string bootId, Action<string> warn, DateTime? bootedAt = null)
     {
         var known = new InheritedSockets();
         byte[] content;
@@ -79,6 +83,14 @@ internal sealed class StateFile : IDisposable
         }
         if (first != Magic + bootId)
         {
+            if (!Guid.TryParseExact(first[Magic.Length..], "D", out _))
+            {
+                warn($"{path}:1: '{first[Magic.Length..]}' is no boot's id; {Consequence}");
+            }
+            else if (File.GetLastWriteTimeUtc(path) > bootedAt)
+            {
+                warn($"{path}:1: the file was written since this boot began and names another boot; {Consequence}");
+            }
             return known;
         }
         var reader = new StateReader(known);

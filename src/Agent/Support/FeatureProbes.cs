@@ -29,7 +29,7 @@ internal static class FeatureProbes
         Owned(Capability.SysAdmin, "entering network namespaces", ForBoth),
         Owned(Capability.SysPtrace, "finding namespaces and duplicating sockets of other processes", ForBoth),
         StateDirectory(stateDirectory),
-        new Feature("whole node", ForBoth, ProcFs.SeesWholeNode() ? Answer.Yes : Answer.No, "the node's PID namespace (hostPID: true)", null),
+        new Feature("whole node", ForBoth, ProcFs.SeesWholeNode() ? Answer.Yes : Answer.No, ProcFs.IsMounted ? "the node's PID namespace (hostPID: true)" : "/proc, which is not mounted", null),
         SockDiagnosis(),
         Duplicating(),
         new Feature("libbpf", ForBpf, BpfLibrary.Version is null ? Answer.No : Answer.Yes, "libbpf.so.1 (Debian: libbpf1)", BpfLibrary.Version),

@@ -13,7 +13,7 @@ internal sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
 
     internal int Number => (int)handle;
 
-    /// <summary>open(2) with O_CLOEXEC; null and <paramref name="errno"/> when it fails.</summary>
+    /// <summary>open(2) with O_CLOEXEC and O_NONBLOCK, so that a FIFO or a device in the place of a file is not waited for; null and <paramref name="errno"/> when it fails.</summary>
     internal static unsafe FileDescriptor? TryOpen(string path, int flags, out int errno, uint mode = 0)
     {
         Span<byte> name = stackalloc byte[512];
@@ -29,7 +29,7 @@ internal sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
             int fd;
             do
             {
-                fd = Unistd.open(p, flags | Unistd.O_CLOEXEC, mode);
+                fd = Unistd.open(p, flags | Unistd.O_CLOEXEC | Unistd.O_NONBLOCK, mode);
             }
             while (fd < 0 && Marshal.GetLastPInvokeError() == Errno.EINTR);
             errno = fd < 0 ? Marshal.GetLastPInvokeError() : 0;

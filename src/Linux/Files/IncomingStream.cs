@@ -44,7 +44,7 @@ public sealed unsafe class IncomingStream : Stream
     /// <exception cref="LinuxException">It cannot be opened.</exception>
     public static Stream Open(string path, Action waiting)
     {
-        using var file = FileDescriptor.TryOpen(path, Unistd.O_RDONLY | Unistd.O_NONBLOCK, out var errno) ?? throw new LinuxException("open", errno);
+        using var file = FileDescriptor.TryOpen(path, Unistd.O_RDONLY, out var errno) ?? throw new LinuxException("open", errno);
         SysStat.statx_t status;
         byte empty = 0;
         if (SysStat.statx(file.Number, &empty, SysStat.AT_EMPTY_PATH, SysStat.STATX_TYPE, &status) != 0)

@@ -42,7 +42,7 @@ public static class OwnFile
     internal static FileDescriptor? TryOpen(string path, int flags, out int errno)
     {
         // Without O_NONBLOCK a pipe would be waited for. A regular file does not know the difference.
-        var file = FileDescriptor.TryOpen(path, flags | Unistd.O_NOFOLLOW | Unistd.O_NONBLOCK, out errno, Private);
+        var file = FileDescriptor.TryOpen(path, flags | Unistd.O_NOFOLLOW, out errno, Private);
         if (errno == Errno.ELOOP)
         {
             throw new UntrustedFileException($"{path} is a symbolic link");

@@ -17,4 +17,8 @@ internal static unsafe partial class SysResource
     /// <summary>getrlimit(2): 0, or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int getrlimit(int resource, rlimit_t* rlim);
+
+    /// <summary>setrlimit(2): 0, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int setrlimit(int resource, rlimit_t* rlim);
 }

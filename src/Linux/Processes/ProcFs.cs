@@ -13,6 +13,9 @@ public static class ProcFs
 {
     private static readonly EnumerationOptions Plain = new() { IgnoreInaccessible = true, AttributesToSkip = 0 };
 
+    /// <summary>Whether /proc is there, and this process in it.</summary>
+    public static bool IsMounted => Inode("/proc/self/ns/net") != 0;
+
     /// <summary>Appends the ids of all processes that this /proc shows, in no particular order.</summary>
     public static void ListProcesses(List<int> into)
     {

@@ -65,7 +65,23 @@ public sealed class StateFileTests : IDisposable
     {
         StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory> { [(1, 10)] = SocketMemory.OfApplication }).Dispose();
         Assert.Single(Load());
+        File.WriteAllText(FilePath, File.ReadAllText(FilePath).Replace(Boot, "0a1b2c3d-0000-4000-8000-0123456789ab", StringComparison.Ordinal));
         Assert.Empty(StateFile.Load(FilePath, "other", Assert.Fail));
+        Assert.Empty(StateFile.Load(FilePath, "other", Assert.Fail, bootedAt: File.GetLastWriteTimeUtc(FilePath).AddSeconds(1)));
+    }
+
+    /// <summary>Before, all that it tells of was forgotten without a word.</summary>
+    [Theory]
+    [InlineData("0a1b2c3d-0000-4000-8000-0123456789a", "state:1: '0a1b2c3d-0000-4000-8000-0123456789a' is no boot's id")]
+    [InlineData("0a1b2c3d-0000-4000-8000-0123456789a\u001b", "is no boot's id")]
+    [InlineData("", "state:1: '' is no boot's id")]
+    [InlineData("0a1b2c3d-0000-4000-8000-0123456789ab", "state:1: the file was written since this boot began and names another boot")]
+    public void Load_DamagedBoot_SaysSo(string boot, string warning)
+    {
+        File.WriteAllText(FilePath, $"keepalive-agent-state 1 {boot}\n");
+        var warnings = new List<string>();
+        Assert.Empty(StateFile.Load(FilePath, Boot, warnings.Add, bootedAt: File.GetLastWriteTimeUtc(FilePath).AddSeconds(-1)));
+        Assert.Contains(warning, Assert.Single(warnings), StringComparison.Ordinal);
     }
 
     [Theory]

@@ -1,12 +1,11 @@
 using Keepalive.Agent.Apply;
-using Keepalive.Agent.Capture;
 using Xunit;
 
-namespace Keepalive.Agent.Tests.Capture;
+namespace Keepalive.Agent.Tests.Apply;
 
-public sealed class CaptureSharesTests
+public sealed class AccountSharesTests
 {
-    private readonly CaptureShares _shares = new(mostInAll: 10, mostOfOne: 6);
+    private readonly AccountShares _shares = new(mostInAll: 10, mostOfOne: 6, nodeGives: true);
     private readonly Dictionary<string, int> _have = [];
 
     [Fact]
@@ -41,6 +40,23 @@ public sealed class CaptureSharesTests
         Take(null, 10);
         Assert.True(_shares.Allows("pod a", out var from));
         Assert.Equal(Accountable.Key(null), from);
+    }
+
+    [Fact]
+    public void Allows_NodeThatDoesNotGive_WhoeverElseHasTheMostGivesUp()
+    {
+        var shares = new AccountShares(mostInAll: 6, mostOfOne: 5, nodeGives: false);
+        foreach (var account in new[] { null, null, null, "pod a", "pod a", "pod b" })
+        {
+            shares.Take(account);
+        }
+        Assert.True(shares.Allows("pod c", out var from));
+        Assert.Equal("pod a", from);
+        shares.GiveBack("pod a");
+        shares.Take("pod c");
+        Assert.Equal(1, shares.Of("pod a"));
+        Assert.False(shares.Allows("pod d", out _));
+        Assert.False(shares.Allows(null, out _));
     }
 
     private void Take(string? account, int count)

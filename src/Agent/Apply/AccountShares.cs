@@ -1,15 +1,22 @@
 using System.Runtime.InteropServices;
-using Keepalive.Agent.Apply;
 
-namespace Keepalive.Agent.Capture;
+namespace Keepalive.Agent.Apply;
 
-/// <summary>Who has how many of the captures there may be: up to a share each, and where all are taken as many as everybody else.</summary>
-/// <param name="mostInAll">Captures in all.</param>
+/// <summary>Who has how many of the things there are only so many of: up to a share each, and where all are taken as many as everybody else.</summary>
+/// <param name="mostInAll">How many there may be in all.</param>
 /// <param name="mostOfOne">Of one account; the node's own has no such limit.</param>
-internal sealed class CaptureShares(int mostInAll, int mostOfOne)
+/// <param name="nodeGives">Whether the node gives up its own for others, too.</param>
+internal sealed class AccountShares(int mostInAll, int mostOfOne, bool nodeGives)
 {
     private readonly Dictionary<string, int> _taken = [];
     private int _all;
+    private KeyValuePair<string, int>? _most;
+
+    /// <summary>How many there may be in all.</summary>
+    public int MostInAll => mostInAll;
+
+    /// <summary>How many an account has.</summary>
+    public int Of(string? account) => _taken.GetValueOrDefault(Accountable.Key(account));
 
     /// <summary>Whether an account may have another one.</summary>
     /// <param name="account">The account.</param>
@@ -17,7 +24,7 @@ internal sealed class CaptureShares(int mostInAll, int mostOfOne)
     public bool Allows(string? account, out string? from)
     {
         from = null;
-        var own = _taken.GetValueOrDefault(Accountable.Key(account));
+        var own = Of(account);
         if (account is not null && own >= mostOfOne)
         {
             return false;
@@ -26,7 +33,7 @@ internal sealed class CaptureShares(int mostInAll, int mostOfOne)
         {
             return true;
         }
-        var (most, count) = _taken.MaxBy(taken => taken.Value);
+        var (most, count) = _most ??= _taken.Where(taken => nodeGives || taken.Key != Accountable.Key(null)).MaxBy(taken => taken.Value);
         // With one more than the other it would only be the next to give up.
         if (count <= own + 1)
         {
@@ -40,6 +47,7 @@ internal sealed class CaptureShares(int mostInAll, int mostOfOne)
     {
         CollectionsMarshal.GetValueRefOrAddDefault(_taken, Accountable.Key(account), out _)++;
         _all++;
+        _most = null;
     }
 
     public void GiveBack(string? account)
@@ -49,5 +57,6 @@ internal sealed class CaptureShares(int mostInAll, int mostOfOne)
         {
             _taken.Remove(Accountable.Key(account));
         }
+        _most = null;
     }
 }
