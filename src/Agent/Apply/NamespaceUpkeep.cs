@@ -57,7 +57,6 @@ internal sealed class NamespaceUpkeep(
     public Visits Visit(PassContext pass, Func<WatchedNamespace, TcpActivity, PassContext, int> look)
     {
         var visits = new Visits { Failures = namespaces.Failures.Count, Waiting = namespaces.Waiting };
-        var mayWait = MayWait(pass);
         foreach (var watched in namespaces.Watched.OrderBy(watched => _budget.Cost(watched.Account)).ThenBy(watched => !watched.Waits))
         {
             if (pass.Scope.Stop.IsCancellationRequested)
@@ -65,7 +64,7 @@ internal sealed class NamespaceUpkeep(
                 break;
             }
             _budget.Charge(watched.Account);
-            watched.Waits = mayWait && watched.Account is not null && _budget.IsSpent;
+            watched.Waits = IsRationed(watched, pass) && _budget.IsSpent;
             if (watched.Waits)
             {
                 visits.Waiting++;
@@ -78,6 +77,7 @@ internal sealed class NamespaceUpkeep(
                 {
                     visits.Sockets += look(watched, activity, here);
                     visits.Dumped++;
+                    visits.Waiting += watched.Waits ? 1 : 0;
                 }
                 catch (LinuxException)
                 {
@@ -90,6 +90,12 @@ internal sealed class NamespaceUpkeep(
         _budget.Stop();
         return visits;
     }
+
+    /// <summary>Whether what is done in a namespace may be left to the next pass.</summary>
+    public static bool IsRationed(WatchedNamespace watched, PassContext pass) => MayWait(pass) && watched.Account is not null;
+
+    /// <summary>Whether there is time left for the namespace that is being looked into.</summary>
+    public bool HasTime() => !_budget.IsSpent;
 
     /// <summary>A namespace has been dumped: what was not seen is gone.</summary>
     public void Dumped(WatchedNamespace watched, PolicySnapshot policy, TcpActivity activity)

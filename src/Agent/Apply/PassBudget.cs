@@ -23,6 +23,12 @@ internal sealed class PassBudget
     /// <summary>Of a pass that none follows and that a user waits for.</summary>
     private static readonly TimeSpan OnlyShare = TimeSpan.FromSeconds(10);
 
+    /// <summary>Passes after one that was too long for everybody, in which whoever has taken more than a share waits until it has been made up for.</summary>
+    private const int Remembered = 10;
+
+    /// <summary>Passes that anybody waits for that at most.</summary>
+    private const int LongestWait = 10;
+
     /// <summary>Passes in a row with something left over, after which that is worth a word.</summary>
     private const int Habit = 10;
 
@@ -35,6 +41,7 @@ internal sealed class PassBudget
     private TimeSpan _share = Share;
     private TimeSpan _shareOfTheNode = ShareOfTheNode;
     private TimeSpan _shareOfAll = TimeSpan.MaxValue;
+    private int _pressed;
 
     /// <param name="time">The clock.</param>
     public PassBudget(TimeProvider time) => _time = time;
@@ -51,6 +58,7 @@ internal sealed class PassBudget
         _share = scope.Only ? OnlyShare : scope.Last ? LastShare : Share;
         _shareOfTheNode = scope.Only ? OnlyShare : scope.Last ? 2 * ShareOfTheNode : ShareOfTheNode;
         _shareOfAll = scope.Full ? TimeSpan.MaxValue : Together;
+        _pressed = scope is { Full: false, Only: false, Last: false } ? _together >= Together ? Remembered : Math.Max(_pressed - 1, 0) : 0;
         _together = TimeSpan.Zero;
         _current = null;
         foreach (var account in _accounts.Values)
@@ -96,7 +104,8 @@ internal sealed class PassBudget
             }
             var now = _time.GetElapsedTime(_begun);
             var own = _current.Spent + now;
-            var spent = _current == _nodes ? own >= _shareOfTheNode : own >= _share || (own >= Least && _together + now >= _shareOfAll);
+            var spent = _current == _nodes ? own >= _shareOfTheNode
+                : own >= _share || (own >= Least && _together + now >= _shareOfAll) || (_pressed > 0 && _current.Owes >= Share);
             _current.IsLate |= spent;
             return spent;
         }
@@ -125,14 +134,20 @@ internal sealed class PassBudget
 
         public TimeSpan Before { get; private set; }
 
+        /// <summary>What it has taken beyond its shares: one piece of work may take more than there is time for. It counts from a share on: on a busy machine
+        /// anybody's work is interrupted for some time.</summary>
+        public TimeSpan Owes { get; private set; }
+
         public bool IsLate { get; set; }
 
         public int LatePasses { get; private set; }
 
-        public bool IsForgotten => LatePasses == 0 && Before < TimeSpan.FromMilliseconds(1);
+        public bool IsForgotten => LatePasses == 0 && Owes == TimeSpan.Zero && Before < TimeSpan.FromMilliseconds(1);
 
         public void Turn()
         {
+            var owes = Owes + Spent - Share;
+            Owes = owes <= TimeSpan.Zero ? TimeSpan.Zero : owes < LongestWait * Share ? owes : LongestWait * Share;
             LatePasses = IsLate ? Math.Min(LatePasses + 1, 2 * Habit) : Math.Max(LatePasses - 1, 0);
             (Before, Spent, IsLate) = ((Before / 2) + Spent, TimeSpan.Zero, false);
         }

@@ -15,7 +15,7 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
     /// <summary>How far the search for the owners of its sockets has come, which goes on in the next pass.</summary>
     public SearchProgress Progress { get; } = new();
 
-    /// <summary>Whether the last pass had no time for it.</summary>
+    /// <summary>Whether the last pass had no time for it, or not for all of it.</summary>
     public bool Waits { get; set; }
 
     public ulong Inode { get; } = inode;

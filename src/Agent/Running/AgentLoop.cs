@@ -129,7 +129,7 @@ internal sealed partial class AgentLoop(
     private TimeSpan Spread(bool changed)
     {
         var whole = options.Interval < LongestSpread ? options.Interval : LongestSpread;
-        return changed ? whole : _spreadAt is { } at && Stopwatch.GetElapsedTime(at) < SpreadApart ? TimeSpan.Zero : whole / 2;
+        return changed ? whole : _spreadAt is { } at && Stopwatch.GetElapsedTime(at) < SpreadApart ? TimeSpan.Zero : whole / 4;
     }
 
     private void Survey(PolicySnapshot policy, CancellationToken stop)

@@ -55,6 +55,40 @@ public sealed class PassBudgetTests
         Assert.False(_budget.IsSpent);
     }
 
+    /// <summary>One piece of work is not cut short, and may take many shares: in a siege the next one comes when that has been made up for.</summary>
+    [Fact]
+    public void IsSpent_PassesTooLongForAll_WhoeverTookMoreThanAShareWaits()
+    {
+        Work("pod a", 4 * Share);
+        Work("pod b", 0.5 * Share);
+        _budget.Stop();
+        _budget.BeginPass(new PassScope());
+        _budget.Charge("pod a");
+        Assert.False(_budget.IsSpent);   // nobody was held up
+
+        Work("pod a", 4 * Share);
+        Work("pod b", 0.5 * Share);
+        Work("pod c", 2 * Share);
+        Work("pod d", 1.5 * Share);
+        _budget.Stop();
+        // It owes 3 and 3, of which each pass makes up for one; the other one.
+        for (var pass = 1; pass <= 6; pass++)
+        {
+            _budget.BeginPass(new PassScope());
+            _budget.Charge("pod a");
+            Assert.True(_budget.IsSpent, $"{pass}");
+            _budget.Charge("pod b");
+            Assert.False(_budget.IsSpent);
+            _budget.Charge("pod c");
+            Assert.Equal(pass == 1, _budget.IsSpent);
+            _budget.Charge("pod d");
+            Assert.False(_budget.IsSpent);
+        }
+        _budget.BeginPass(new PassScope());
+        _budget.Charge("pod a");
+        Assert.False(_budget.IsSpent);
+    }
+
     /// <summary>What the first pass leaves out is what nobody knows of yet: there a share is all that counts.</summary>
     [Fact]
     public void IsSpent_FullPass_HasNoLimitForAllTogether()

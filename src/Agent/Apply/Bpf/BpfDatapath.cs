@@ -264,7 +264,13 @@ internal sealed class BpfDatapath : IDatapath
         _unknown |= visitor.Unknown;
         _upkeep.Dumped(watched, pass.Policy, activity);
         _spread.Collect(_changes, pass.Scope);
-        _runner.Run(CollectionsMarshal.AsSpan(_changes), pass.Scope);
+        var done = _runner.Run(CollectionsMarshal.AsSpan(_changes), pass.Scope, NamespaceUpkeep.IsRationed(watched, pass) ? _upkeep.HasTime : null);
+        for (var i = done; i < _changes.Count; i++)
+        {
+            // Decided again in the next pass.
+            watched.Waits = true;
+            (_changes[i].Socket.Outcome, _changes[i].Socket.Attempts) = (SocketOutcome.Pending, 0);
+        }
         watched.NextTry = long.MaxValue;
         foreach (var socket in watched.Sockets.Values)
         {

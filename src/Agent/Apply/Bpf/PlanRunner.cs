@@ -17,18 +17,30 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
     /// <summary>As many as the map of plans is sure to take.</summary>
     private const int AtOnce = 32 * 1024;
 
+    /// <summary>As many as take some milliseconds: in between it is asked whether there is time for more.</summary>
+    private const int AtATime = 2048;
+
     private readonly List<ulong> _keys = [];
     private readonly List<BpfAbi.ka_plan> _plans = [];
     private readonly Dictionary<ulong, PlannedChange> _open = [];
 
     /// <summary>Carries out changes to sockets of one namespace.</summary>
+    /// <param name="changes">The changes.</param>
+    /// <param name="scope">What is allowed.</param>
+    /// <param name="hasTime">Whether there is time for more; null where there is for all.</param>
+    /// <returns>How many were carried out, or found to be no more what was decided about: at least some of those there are.</returns>
     /// <exception cref="LinuxException">The kernel did not run it to its end. What may have been done is remembered as such.</exception>
-    public void Run(ReadOnlySpan<PlannedChange> changes, PassScope scope)
+    public int Run(ReadOnlySpan<PlannedChange> changes, PassScope scope, Func<bool>? hasTime = null)
     {
-        for (; changes.Length > 0; changes = changes[Math.Min(AtOnce, changes.Length)..])
+        var most = hasTime is null ? AtOnce : AtATime;
+        var done = 0;
+        while (done < changes.Length && (done == 0 || hasTime is null || hasTime()))
         {
-            RunPart(changes[..Math.Min(AtOnce, changes.Length)], scope);
+            var count = Math.Min(most, changes.Length - done);
+            RunPart(changes.Slice(done, count), scope);
+            done += count;
         }
+        return done;
     }
 
     private void RunPart(ReadOnlySpan<PlannedChange> changes, PassScope scope)

@@ -9,7 +9,6 @@ internal sealed class SpreadPlans(TimeProvider time, PlanRunner runner)
 {
     /// <summary>Changes up to this many in one pass are not spread.</summary>
     private const int From = 256;
-    private const int Slices = 16;
 
     private readonly List<PlannedChange> _changes = [];
 
@@ -32,16 +31,11 @@ internal sealed class SpreadPlans(TimeProvider time, PlanRunner runner)
     /// <summary>Applies what was collected and returns how much time was spent waiting.</summary>
     public TimeSpan Apply(PassContext pass)
     {
-        var waited = TimeSpan.Zero;
-        var slices = Cut();
+        var slices = Cut(SpreadPace.Slices(pass.Scope));
+        var pace = new SpreadPace(time, pass.Scope, slices.Count);
         for (var i = 0; i < slices.Count && !pass.Scope.Stop.IsCancellationRequested; i++)
         {
-            if (i > 0)
-            {
-                var begun = time.GetTimestamp();
-                pass.Scope.Stop.WaitHandle.WaitOne(pass.Scope.SpreadOver / slices.Count);
-                waited += time.GetElapsedTime(begun);
-            }
+            pace.WaitFor(i);
             try
             {
                 runner.Run(slices[i], pass.Scope);
@@ -67,19 +61,19 @@ internal sealed class SpreadPlans(TimeProvider time, PlanRunner runner)
             }
         }
         _changes.Clear();
-        return waited;
+        return pace.Waited;
     }
 
     /// <summary>A socket whose idle time is not known may have been idle for long.</summary>
     private static bool IsPartOfBulk(PlannedChange change, PassScope scope) => change.Socket.Idle is null || BulkSpread.IsPartOfBulk(change.Socket, scope);
 
-    private List<PlannedChange[]> Cut()
+    private List<PlannedChange[]> Cut(int most)
     {
         var slices = new List<PlannedChange[]>();
         foreach (var ofOne in _changes.GroupBy(change => change.Watched))
         {
             PlannedChange[] sorted = [.. ofOne.OrderByDescending(change => change.Socket.Idle ?? 0)];
-            var count = (int)Math.Ceiling((double)Slices * sorted.Length / _changes.Count);
+            var count = (int)Math.Ceiling((double)most * sorted.Length / _changes.Count);
             slices.AddRange(sorted.Chunk((sorted.Length + count - 1) / count));
         }
         slices.Sort(static (a, b) => (b[0].Socket.Idle ?? 0).CompareTo(a[0].Socket.Idle ?? 0));

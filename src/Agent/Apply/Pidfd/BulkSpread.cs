@@ -7,7 +7,6 @@ internal sealed class BulkSpread(TimeProvider time, OwnerSearch owners, SocketAp
 {
     /// <summary>Changes up to this many in one pass are not spread.</summary>
     private const int From = 256;
-    private const int Slices = 16;
 
     private readonly List<TrackedSocket> _slice = [];
     private readonly List<TrackedSocket> _lost = [];
@@ -31,18 +30,14 @@ internal sealed class BulkSpread(TimeProvider time, OwnerSearch owners, SocketAp
     /// <summary>Applies what was collected and returns how much time was spent waiting.</summary>
     public TimeSpan Apply(PassContext pass)
     {
-        var waited = TimeSpan.Zero;
+        var slices = SpreadPace.Slices(pass.Scope);
+        var pace = new SpreadPace(time, pass.Scope, slices);
         Sockets.Sort(static (a, b) => (b.Idle ?? 0).CompareTo(a.Idle ?? 0));
-        var size = Math.Max(1, (Sockets.Count + Slices - 1) / Slices);
+        var size = Math.Max(1, (Sockets.Count + slices - 1) / slices);
         var handler = new ReachedSocket(applier, pass, bulk: null);
         for (var from = 0; from < Sockets.Count && !pass.Scope.Stop.IsCancellationRequested; from += size)
         {
-            if (from > 0)
-            {
-                var begun = time.GetTimestamp();
-                pass.Scope.Stop.WaitHandle.WaitOne(pass.Scope.SpreadOver / Slices);
-                waited += time.GetElapsedTime(begun);
-            }
+            pace.WaitFor(from / size);
             _slice.Clear();
             _slice.AddRange(Sockets.GetRange(from, Math.Min(size, Sockets.Count - from)));
             _slice.Sort(OwnerSearch.ByProcess);
@@ -58,6 +53,6 @@ internal sealed class BulkSpread(TimeProvider time, OwnerSearch owners, SocketAp
             }
         }
         Sockets.Clear();
-        return waited;
+        return pace.Waited;
     }
 }
