@@ -33,6 +33,10 @@ if (problems.Count > 0)
     Console.Error.WriteLine($"See 'keepalive-sim {(command is RootCommand ? "" : command.Name + " ")}--help'.");
     return ExitCodes.Usage;
 }
+if (!StandardStreams.HasOutput)
+{
+    return Complaint.Say(ExitCodes.Failed, "standard output is closed: there is nothing to write to");
+}
 try
 {
     // Without a timeout the library handles no signals: its handler ends the program with an exception when a signal comes as a command begins or ends.
