@@ -9,15 +9,14 @@ namespace Keepalive.Agent.Apply;
 /// <param name="processes">Who lives where.</param>
 /// <param name="only">Paths of the only namespaces to look at; empty for all.</param>
 /// <param name="exempts">Which are left alone; null is none.</param>
-/// <param name="mostInAll">How many may be held; null is <see cref="DescriptorShares.Namespaces"/>.</param>
-internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<string> only, NamespaceExemption? exempts = null, int? mostInAll = null) : IDisposable
+internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<string> only, NamespaceExemption? exempts = null) : IDisposable
 {
     /// <summary>Namespaces that are held of one that is <see cref="Accountable"/>: a pod has one, and each takes some descriptors and a look in every pass.</summary>
     public const int MostOfOne = 256;
 
     private readonly Dictionary<ulong, WatchedNamespace> _watched = [];
     // What the user has named is not rationed.
-    private readonly AccountShares _shares = new(mostInAll ?? DescriptorShares.Own.Namespaces, only.Count > 0 ? int.MaxValue : MostOfOne, nodeGives: false);
+    private readonly AccountShares _shares = new(DescriptorShares.Own.Namespaces, only.Count > 0 ? int.MaxValue : MostOfOne, nodeGives: false);
     private readonly Dictionary<ulong, string> _leftOut = [];
 
     public IReadOnlyCollection<WatchedNamespace> Watched => _watched.Values;
@@ -29,11 +28,16 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     public int Waiting { get; private set; }
 
     /// <summary>Who has more namespaces than are looked into, in words; null where nobody has.</summary>
-    public string? Excess => _leftOut.Count == 0 ? null
-        : string.Join(", ", _leftOut.Values.Distinct().Order(StringComparer.Ordinal).Take(5))
-            + (_leftOut.Values.Any(account => _shares.Of(account) < MostOfOne)
+    public string? Excess
+    {
+        get
+        {
+            string[] names = [.. _leftOut.Values.Where(HasMore).Distinct().Order(StringComparer.Ordinal)];
+            return names.Length == 0 ? null : string.Join(", ", names.Take(5)) + (names.Any(name => _shares.Of(name) < MostOfOne)
                 ? $": more than a fair share of the {_shares.MostInAll} network namespaces that {DescriptorLimit.Current} file descriptors allow; the others are not looked into. Raise the limit (ulimit -n, LimitNOFILE=) if they should be"
                 : $": more than {MostOfOne} network namespaces; the others are not looked into");
+        }
+    }
 
     /// <summary>Why one of the failures failed; null without any.</summary>
     public string? Failure => Failures.Values.FirstOrDefault()?.Message;
@@ -110,28 +114,28 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     /// <param name="giver">Who has to give one up for it; null where there is room.</param>
     private bool HasRoom(ulong inode, out string? account, out string? giver)
     {
-        if (_leftOut.TryGetValue(inode, out account) && !_shares.Allows(account, out _))
+        if (!_leftOut.TryGetValue(inode, out account) || _shares.Allows(account, out _))
         {
-            giver = null;
-            return false;
+            account = processes.In(inode).FirstOrDefault() is { } process ? Accountable.Of(process.Pid) : null;
         }
-        account = processes.In(inode).FirstOrDefault() is { } process ? Accountable.Of(process.Pid) : null;
         if (_shares.Allows(account, out giver))
         {
             _leftOut.Remove(inode);
             return true;
         }
-        if (account is null || only.Count > 0 || _shares.Of(account) == 0)
-        {
-            // Nobody has more than a share of the descriptors: there are too few.
-            Failures[inode] = DescriptorLimit.Exhausted();
-        }
-        else
+        if (account is not null)
         {
             _leftOut[inode] = account;
         }
+        if (!HasMore(account))
+        {
+            Failures[inode] = DescriptorLimit.Exhausted();
+        }
         return false;
     }
+
+    /// <summary>Whether one that is left out has others. Where not, and of what the user has named, nobody has too many: there are too few descriptors.</summary>
+    private bool HasMore(string? account) => account is not null && only.Count == 0 && _shares.Of(account) > 0;
 
     private void LetGo(WatchedNamespace watched, Action<WatchedNamespace> gone)
     {
