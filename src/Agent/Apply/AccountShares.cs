@@ -33,7 +33,7 @@ internal sealed class AccountShares(int mostInAll, int mostOfOne, bool nodeGives
         {
             return true;
         }
-        var (most, count) = _most ??= _taken.Where(taken => nodeGives || taken.Key != Accountable.Key(null)).MaxBy(taken => taken.Value);
+        var (most, count) = _most ??= _taken.Where(taken => nodeGives || taken.Key != Accountable.Key(null)).DefaultIfEmpty().MaxBy(taken => taken.Value);
         // With one more than the other it would only be the next to give up.
         if (count <= own + 1)
         {

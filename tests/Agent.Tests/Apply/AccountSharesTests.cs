@@ -57,6 +57,11 @@ public sealed class AccountSharesTests
         Assert.Equal(1, shares.Of("pod a"));
         Assert.False(shares.Allows("pod d", out _));
         Assert.False(shares.Allows(null, out _));
+
+        var all = new AccountShares(mostInAll: 1, mostOfOne: 5, nodeGives: false);
+        all.Take(null);
+        Assert.False(all.Allows("pod a", out _));
+        Assert.False(all.Allows(null, out _));
     }
 
     private void Take(string? account, int count)
