@@ -461,7 +461,7 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
     {
         var plain = ProgramRun.ToEnd([ProgramRun.AgentPath, .. command]);
         Assert.NotEqual(("", 0), (plain.Error, plain.ExitCode));
-        foreach (string redirection in new[] { "2>&-", "2>/dev/full", "<&- 2>&-" })
+        foreach (string redirection in new[] { "2>&-", "2>/dev/full", "<&- 2>&-", "2</dev/null" })
         {
             var result = ProgramRun.ToEnd(["sh", "-c", $"exec \"$0\" \"$@\" {redirection}", ProgramRun.AgentPath, .. command]);
             Assert.Equal((plain.Output, plain.ExitCode), (result.Output, result.ExitCode));

@@ -27,6 +27,9 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     /// <summary>Namespaces that the last update had no time to open.</summary>
     public int Waiting { get; private set; }
 
+    /// <summary>Whether there are namespaces that are not looked into.</summary>
+    public bool LeavesOut => _leftOut.Count > 0;
+
     /// <summary>Who has more namespaces than are looked into, in words; null where nobody has.</summary>
     public string? Excess
     {
@@ -46,8 +49,8 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
 
     /// <summary>Opens what is new and lets go of what nobody lives in.</summary>
     /// <param name="budget">How long each account may take; null where there is no limit.</param>
-    /// <param name="gone">Told of what it lets go of.</param>
-    public void Update(PassBudget? budget, Action<WatchedNamespace> gone)
+    /// <param name="letGo">Told of what it lets go of, and whether it is gone; else it makes room for another.</param>
+    public void Update(PassBudget? budget, Action<WatchedNamespace, bool> letGo)
     {
         Failures.Clear();
         Waiting = 0;
@@ -56,7 +59,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         {
             if (!wanted.ContainsKey(inode))
             {
-                LetGo(watched, gone);
+                LetGo(watched, isGone: true, letGo);
             }
         }
         foreach (var inode in _leftOut.Keys)
@@ -83,7 +86,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
                 if (giver is not null)
                 {
                     // The youngest.
-                    LetGo(_watched.Values.Last(watched => Accountable.Key(watched.Account) == giver), gone);
+                    LetGo(_watched.Values.Last(watched => Accountable.Key(watched.Account) == giver), isGone: false, letGo);
                 }
                 _watched.Add(inode, new WatchedNamespace(inode, handle, account));
                 _shares.Take(account);
@@ -137,11 +140,11 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     /// <summary>Whether one that is left out has others. Where not, and of what the user has named, nobody has too many: there are too few descriptors.</summary>
     private bool HasMore(string? account) => account is not null && only.Count == 0 && _shares.Of(account) > 0;
 
-    private void LetGo(WatchedNamespace watched, Action<WatchedNamespace> gone)
+    private void LetGo(WatchedNamespace watched, bool isGone, Action<WatchedNamespace, bool> letGo)
     {
         _watched.Remove(watched.Inode);
         _shares.GiveBack(watched.Account);
-        gone(watched);
+        letGo(watched, isGone);
         watched.Dispose();
     }
 

@@ -40,14 +40,23 @@ internal sealed class NamespaceUpkeep(
     public void BeginPass(PassContext pass, Action<ulong>? release = null)
     {
         _budget.BeginPass(pass.Scope);
-        namespaces.Update(MayWait(pass) ? _budget : null, gone =>
+        namespaces.Update(MayWait(pass) ? _budget : null, (watched, isGone) =>
         {
-            release?.Invoke(gone.Inode);
-            foreach (var socket in gone.Sockets.Values)
+            release?.Invoke(watched.Inode);
+            foreach (var socket in watched.Sockets.Values)
             {
-                Forget(socket);
+                if (isGone || socket.Memory is not { } memory)
+                {
+                    Forget(socket);
+                }
+                else
+                {
+                    // What there was no room for is met again when there is, by this agent or the next one.
+                    LoseSightOf(socket);
+                    inherited[(socket.Namespace, socket.Cookie)] = memory;
+                }
             }
-            pass.Sink.NamespaceGone(gone.Inode);
+            pass.Sink.NamespaceGone(watched.Inode);
         });
     }
 
@@ -118,7 +127,7 @@ internal sealed class NamespaceUpkeep(
     /// <summary>Ends a pass. After one over everything, what was inherited and not met is of sockets that are gone.</summary>
     public void EndPass(PassScope scope, Visits visits)
     {
-        if (scope.Full && !scope.DryRun && looksEverywhere && visits.AreComplete)
+        if (scope.Full && !scope.DryRun && looksEverywhere && visits.AreComplete && !namespaces.LeavesOut)
         {
             foreach (var (netns, cookie) in inherited.Keys)
             {
@@ -159,10 +168,15 @@ internal sealed class NamespaceUpkeep(
 
     private static bool MayWait(PassContext pass) => pass.Scope is { Only: false, Last: false };
 
-    private void Forget(TrackedSocket socket)
+    private void LoseSightOf(TrackedSocket socket)
     {
         socket.Gone = true;
         processes.Find(socket.Pid)?.Forget(socket.Descriptor);
+    }
+
+    private void Forget(TrackedSocket socket)
+    {
+        LoseSightOf(socket);
         if (socket.Memory is not null)
         {
             state?.Note(socket.Namespace, socket.Cookie, null);

@@ -69,9 +69,9 @@ public static class StandardStreams
             {
                 write();
             }
-            catch (IOException)
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException or InvalidOperationException)
             {
-                // A full disk, a terminal that has gone.
+                // A full disk, a terminal that has gone, a descriptor that is not for writing.
             }
         }
     }

@@ -56,7 +56,7 @@ public sealed class NamespaceTests : IDisposable
         var processes = new ProcessTable();
         processes.Scan();
         using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath, _lab.Server.NetnsPath]);
-        namespaces.Update(budget: null, static _ => { });
+        namespaces.Update(budget: null, static (_, _) => { });
         var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System));
         var local = Endpoint(stray.LocalEndPoint(id));
         var remote = Endpoint(new IPEndPoint(IPAddress.Parse(Lab.ClientAddress), port));
