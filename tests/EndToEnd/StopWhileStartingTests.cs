@@ -69,6 +69,7 @@ public sealed class StopWhileStartingTests : IDisposable
         var first = _agent.Launch(options);
         // A run that ends by itself may have had the lock between two looks.
         Assert.True(SpinWait.SpinUntil(() => HasLock(first) || first.HasExited, Patience), first.Error);
+        Assert.True(!first.HasExited || (more.Length > 0 && first.ExitCode == 0), first.Error);
         var start = 2 * clock.Elapsed;
         first.Terminate();
         first.WaitForExit(Patience);

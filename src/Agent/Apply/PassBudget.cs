@@ -14,7 +14,7 @@ internal sealed class PassBudget
     /// <summary>For all others together.</summary>
     private static readonly TimeSpan Together = TimeSpan.FromMilliseconds(300);
 
-    /// <summary>What each has of every pass, however much the others take.</summary>
+    /// <summary>What each that owes nothing has of every pass, however much the others take.</summary>
     private static readonly TimeSpan Least = TimeSpan.FromMilliseconds(5);
 
     /// <summary>Of the last pass, which whoever stops the service waits for.</summary>
