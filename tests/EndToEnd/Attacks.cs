@@ -141,6 +141,28 @@ internal static class Attacks
         signal.pause()
         """;
 
+    // Namespaces with a connection each, as many as the first argument says. On SIGUSR1 it tells how many of them have keepalive on.
+    public const string ConnectedNamespaces = """
+        import ctypes, os, signal, socket, subprocess, sys
+        libc, parent, held = ctypes.CDLL(None), os.getpid(), []
+        for i in range(int(sys.argv[1])):
+            libc.unshare(0x40000000)
+            subprocess.run("ip link set lo up && ip addr add 203.0.113.9/32 dev lo", shell=True, check=True)
+            server = socket.create_server(("203.0.113.9", 0))
+            held.append((socket.create_connection(server.getsockname()), server, server.accept()))
+            if os.fork() == 0:
+                libc.prctl(1, signal.SIGKILL)
+                if os.getppid() == parent:
+                    signal.pause()
+                os._exit(0)
+        def tell(*ignored):
+            print("on %d of %d" % (sum(own[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) for own in held), len(held)))
+        signal.signal(signal.SIGUSR1, tell)
+        print("ready")
+        while True:
+            signal.pause()
+        """;
+
     public const string Connections = """
         import resource, signal, socket, sys
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -398,6 +398,12 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
         var result = Agent.Once();
         Assert.Contains($"warning: {state} is not a state file of this version", result.Error, StringComparison.Ordinal);
         Assert.Equal("something else", File.ReadAllText(state + ".bad"));
+
+        // What it does not tell of is not given back.
+        File.WriteAllText(state, "keepalive-agent-state 1 x\n");
+        result = Agent.Once("--restore-on-exit");
+        Assert.Contains($"warning: {state}:1: 'x' is no boot's id", result.Error, StringComparison.Ordinal);
+        Assert.Equal(4, result.ExitCode);
     }
 
     [Theory]
@@ -411,84 +417,6 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
         Assert.Contains($"--netns {path}: {what}", result.Error, StringComparison.Ordinal);
     }
 
-    /// <summary>Before, it waited for somebody to write there, and SIGTERM did not end it.</summary>
-    [Theory]
-    [InlineData("run", "--once")]
-    [InlineData("run")]
-    [InlineData("sockets")]
-    [InlineData("audit")]
-    public void NamespaceOrCgroup_ThatIsAFifo_IsRefusedAtOnce(params string[] command)
-    {
-        string fifo = Agent.PolicyPath + ".fifo";
-        Command.Run("mkfifo", fifo);
-        string[] words = [ProgramRun.AgentPath, .. command, "--policies", Agent.PolicyPath, "--state-dir", Agent.StateDirectory];
-        var result = ProgramRun.ToEnd(["timeout", "20", .. words, "--netns", fifo]);
-        Assert.Equal(2, result.ExitCode);
-        Assert.Contains($"--netns {fifo}: it is not a network namespace", result.Error, StringComparison.Ordinal);
-        if (command is ["run", ..])
-        {
-            result = ProgramRun.ToEnd(["timeout", "20", .. words, "--datapath", "bpf", "--cgroup", fifo]);
-            Assert.Contains(result.ExitCode, new[] { 2, 3 });
-            Assert.Contains($"{fifo} is not a cgroup", result.Error, StringComparison.Ordinal);
-        }
-    }
-
-    /// <summary>Before, the state directory was to blame.</summary>
-    [Theory]
-    [InlineData("run")]
-    [InlineData("run", "--once")]
-    [InlineData("sockets")]
-    [InlineData("audit")]
-    public void Proc_NotMounted_IsSaid(params string[] command)
-    {
-        Assert.SkipUnless(File.Exists(ProgramRun.AgentPath + ".dbg"), "the runtime of a program that is not compiled ahead of time needs /proc itself");
-        string[] words = [ProgramRun.AgentPath, .. command, "--policies", Agent.PolicyPath, "--state-dir", Agent.StateDirectory];
-        var result = ProgramRun.ToEnd(["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /proc && exec timeout 20 \"$@\"", "sh", .. words]);
-        Assert.Equal(3, result.ExitCode);
-        Assert.StartsWith("keepalive-agent: /proc is not mounted", result.Error, StringComparison.Ordinal);
-        Assert.Single(result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries));
-    }
-
-    /// <summary>Before, a complaint that could not be written ended the program with 134.</summary>
-    [Theory]
-    [InlineData("bogus")]
-    [InlineData("explain")]
-    [InlineData("probes", "/nonexistent")]
-    [InlineData("run", "--once", "--policies", "/nonexistent")]
-    [InlineData("check", "/nonexistent")]
-    [InlineData("audit", "--policies", "/nonexistent")]
-    public void Complaint_ThatCannotBeWritten_ChangesNothing(params string[] command)
-    {
-        var plain = ProgramRun.ToEnd([ProgramRun.AgentPath, .. command]);
-        Assert.NotEqual(("", 0), (plain.Error, plain.ExitCode));
-        foreach (string redirection in new[] { "2>&-", "2>/dev/full", "<&- 2>&-", "2</dev/null" })
-        {
-            var result = ProgramRun.ToEnd(["sh", "-c", $"exec \"$0\" \"$@\" {redirection}", ProgramRun.AgentPath, .. command]);
-            Assert.Equal((plain.Output, plain.ExitCode), (result.Output, result.ExitCode));
-        }
-        Assert.Equal(plain.ExitCode == 2 ? 2 : 4, ProgramRun.ToEnd(["sh", "-c", "exec \"$0\" \"$@\" <&- >&- 2>&-", ProgramRun.AgentPath, .. command]).ExitCode);
-    }
-
-    /// <summary>Before, the log went into the pipe by which the runtime hears of signals, and one of its bytes was a signal that ended it.</summary>
-    [Fact]
-    public void Run_NoStandardStreams_Works()
-    {
-        int id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
-        var run = Agent.LaunchBy(["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"], ["--interval", "1s", "--listen", "none", "--log-level", "debug"]);
-        Eventually.True(() => Lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(15));
-        Agent.WritePolicy("nonsense");
-        run.Signal("HUP");
-        Thread.Sleep(TimeSpan.FromSeconds(2));
-        int next = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
-        Eventually.True(() => Lab.Client.Get(next) == Guide, TimeSpan.FromSeconds(15));
-        for (int i = 0; i < 3; i++)
-        {
-            Assert.Equal("/dev/null", new FileInfo($"/proc/{run.Pid}/fd/{i}").LinkTarget);
-        }
-        run.Terminate();
-        Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(10)));
-    }
-
     [Fact]
     public void Once_OptionWhereAValueIsMissing_IsRefusedAndNothingDone()
     {
@@ -498,17 +426,6 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
         Assert.Equal(2, result.ExitCode);
         Assert.Contains("--state-dir takes a value, and --dry-run is an option", result.Error, StringComparison.Ordinal);
         Assert.Equal(Untouched, Lab.Client.Get(id));
-    }
-
-    [Theory]
-    [InlineData("sockets")]
-    [InlineData("run", "--once", "--dry-run")]
-    public void Output_DeviceFull_IsOneLineAndExit4(params string[] command)
-    {
-        string[] run = [ProgramRun.AgentPath, .. command, "--policies", Agent.PolicyPath, "--state-dir", Agent.StateDirectory, "--netns", Lab.Client.NetnsPath];
-        var result = ProgramRun.ToEnd(["sh", "-c", "exec \"$0\" \"$@\" > /dev/full", .. run]);
-        Assert.Equal(4, result.ExitCode);
-        Assert.Contains("No space left on device", Assert.Single(result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Keepalive.Testbed;
@@ -177,6 +178,51 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
+    /// <summary>Before, what was set in namespaces that had made room for others kept the policy's values, and the exit status was 0.</summary>
+    [Theory]
+    [Trait("Node", "whole")]
+    [InlineData("pidfd")]
+    [InlineData("bpf")]
+    public void RestoreOnExit_NamespacesThatMadeRoomForOthers_AreGivenBackToo(string datapath)
+    {
+        using var everywhere = new AgentProcess();
+        everywhere.WritePolicy(PolicyText.For(Tenant.Address, PolicyText.GuideValues));
+        if (datapath == "bpf")
+        {
+            everywhere.UseBpf(_cgroup);
+        }
+        using var first = new Tenant(Attacks.ConnectedNamespaces, "80");
+        string metrics = AgentHttp.FreeAddress();
+        var run = everywhere.LaunchBy(["prlimit", "--nofile=400:400"], ["--listen", metrics, "--interval", "1s", "--restore-on-exit"]);
+        AgentProcess.WaitForEvent(run, AgentEvents.Ready);
+        using var pages = new AgentHttp(metrics);
+        Eventually.True(() => pages.Sum("keepalive_scan_duration_seconds_count") >= 4, TimeSpan.FromSeconds(20));
+        int before = On(first);
+        Tenant[] later = [.. Enumerable.Range(20000, 8).Select(user => Tenant.Begin(user, Attacks.ConnectedNamespaces, "1"))];
+        try
+        {
+            foreach (var tenant in later)
+            {
+                tenant.WaitUntilReady();
+            }
+            Eventually.True(() => later.All(tenant => On(tenant) == 1), TimeSpan.FromSeconds(20), what: "values in the namespaces of those who came later");
+            double watched = pages.Sum("keepalive_network_namespaces", "watched");
+            double skipped = pages.Sum("keepalive_network_namespaces", "skipped");
+            Assert.True(watched < before + later.Length, $"{watched} watched, {skipped} skipped, {before} set before");
+            Assert.Contains("user 65534: more than a fair share of the", pages.Get("/readyz").Body, StringComparison.Ordinal);
+
+            Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(10));
+
+            Assert.Equal(0, On(first));
+            Assert.All(later, tenant => Assert.Equal(0, On(tenant)));
+            Assert.DoesNotContain("could not be given back", run.Error, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Array.ForEach(later, tenant => tenant.Dispose());
+        }
+    }
+
     public void Dispose()
     {
         _agent.Dispose();
@@ -209,6 +255,17 @@ public sealed class TenantStallTests : IDisposable
         }
         TestContext.Current.TestOutputHelper?.WriteLine($"set after {string.Join(", ", waits.Select(wait => $"{wait.TotalMilliseconds:F0}"))} ms");
         Assert.InRange(waits.Order().ElementAt(waits.Count / 2), TimeSpan.Zero, PassAndAHalf);
+    }
+
+    /// <summary>How many connections of <see cref="Attacks.ConnectedNamespaces"/> have keepalive on.</summary>
+    private static int On(Tenant tenant)
+    {
+        int told = Told(tenant).Count();
+        tenant.Run.Signal("USR1");
+        Eventually.True(() => Told(tenant).Count() > told, TimeSpan.FromSeconds(10), what: "an answer");
+        return int.Parse(Told(tenant).Last().Split(' ')[1], CultureInfo.InvariantCulture);
+
+        static IEnumerable<string> Told(Tenant tenant) => tenant.Run.Output.Split('\n').Where(line => line.StartsWith("on ", StringComparison.Ordinal) && line.Contains(" of ", StringComparison.Ordinal));
     }
 
     private static TimeSpan StopTime(ProgramRun run)

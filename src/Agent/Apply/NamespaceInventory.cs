@@ -27,6 +27,9 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     /// <summary>Namespaces that the last update had no time to open.</summary>
     public int Waiting { get; private set; }
 
+    /// <summary>Namespaces that are not looked into, as their owner has too many.</summary>
+    public int LeftOut => _leftOut.Keys.Count(inode => !Failures.ContainsKey(inode));
+
     /// <summary>Whether there are namespaces that are not looked into.</summary>
     public bool LeavesOut => _leftOut.Count > 0;
 
@@ -54,7 +57,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     {
         Failures.Clear();
         Waiting = 0;
-        var wanted = only.Count == 0 ? Inhabited() : Named();
+        var wanted = Wanted();
         foreach (var (inode, watched) in _watched)
         {
             if (!wanted.ContainsKey(inode))
@@ -88,19 +91,40 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
                     // The youngest.
                     LetGo(_watched.Values.Last(watched => Accountable.Key(watched.Account) == giver), isGone: false, letGo);
                 }
-                _watched.Add(inode, new WatchedNamespace(inode, handle, account));
-                _shares.Take(account);
+                Hold(new WatchedNamespace(inode, handle, account));
             }
         }
         budget?.Stop();
-        if (exempts is not null)
+        foreach (var watched in _watched.Values)
         {
-            foreach (var watched in _watched.Values)
+            Judge(watched);
+        }
+    }
+
+    /// <summary>Opens namespaces that there was no room for, one after the other, each in the place of one that is done with.</summary>
+    /// <param name="isWanted">Tells which.</param>
+    /// <param name="letGo">Told of what it lets go of, and that it is not gone.</param>
+    public IEnumerable<WatchedNamespace> InTurn(Func<ulong, bool> isWanted, Action<WatchedNamespace, bool> letGo)
+    {
+        foreach (var (inode, paths) in Wanted().Where(wanted => !_watched.ContainsKey(wanted.Key) && isWanted(wanted.Key)))
+        {
+            if (_watched.Values.LastOrDefault() is { } done)
             {
-                watched.Exemption = exempts(watched.Inode, processes.In(watched.Inode).Select(process => process.Pid));
+                LetGo(done, isGone: false, letGo);
+            }
+            if (TryOpen(inode, paths) is { } handle)
+            {
+                Failures.Remove(inode);
+                var watched = new WatchedNamespace(inode, handle, AccountOf(inode));
+                Hold(watched);
+                Judge(watched);
+                yield return watched;
             }
         }
     }
+
+    /// <summary>Those that something lives in, held or not.</summary>
+    public IReadOnlyCollection<ulong> Present() => Wanted().Keys;
 
     public void Dispose()
     {
@@ -119,7 +143,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     {
         if (!_leftOut.TryGetValue(inode, out account) || _shares.Allows(account, out _))
         {
-            account = processes.In(inode).FirstOrDefault() is { } process ? Accountable.Of(process.Pid) : null;
+            account = AccountOf(inode);
         }
         if (_shares.Allows(account, out giver))
         {
@@ -140,6 +164,17 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     /// <summary>Whether one that is left out has others. Where not, and of what the user has named, nobody has too many: there are too few descriptors.</summary>
     private bool HasMore(string? account) => account is not null && only.Count == 0 && _shares.Of(account) > 0;
 
+    private string? AccountOf(ulong inode) => processes.In(inode).FirstOrDefault() is { } process ? Accountable.Of(process.Pid) : null;
+
+    private void Hold(WatchedNamespace watched)
+    {
+        _watched.Add(watched.Inode, watched);
+        _shares.Take(watched.Account);
+    }
+
+    private void Judge(WatchedNamespace watched) =>
+        watched.Exemption = exempts?.Invoke(watched.Inode, processes.In(watched.Inode).Select(process => process.Pid)) ?? Exemption.None;
+
     private void LetGo(WatchedNamespace watched, bool isGone, Action<WatchedNamespace, bool> letGo)
     {
         _watched.Remove(watched.Inode);
@@ -147,6 +182,8 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         letGo(watched, isGone);
         watched.Dispose();
     }
+
+    private Dictionary<ulong, IEnumerable<string>> Wanted() => only.Count == 0 ? Inhabited() : Named();
 
     private Dictionary<ulong, IEnumerable<string>> Inhabited()
     {

@@ -30,6 +30,8 @@ internal sealed class NamespaceUpkeep(
     public static readonly TimeSpan DumpPeriod = TimeSpan.FromMinutes(10);
 
     private readonly PassBudget _budget = new(time);
+    private readonly HashSet<ulong> _reached = [];
+    private Action<ulong>? _release;
 
     /// <summary>Who has more namespaces than are looked into, or more work in them than a pass has time for, in words; null where nobody has.</summary>
     public string? Excess => namespaces.Excess ?? _budget.Excess;
@@ -39,25 +41,10 @@ internal sealed class NamespaceUpkeep(
     /// <param name="release">Called with the inode number of each before it is released.</param>
     public void BeginPass(PassContext pass, Action<ulong>? release = null)
     {
+        _release = release;
+        _reached.Clear();
         _budget.BeginPass(pass.Scope);
-        namespaces.Update(MayWait(pass) ? _budget : null, (watched, isGone) =>
-        {
-            release?.Invoke(watched.Inode);
-            foreach (var socket in watched.Sockets.Values)
-            {
-                if (isGone || socket.Memory is not { } memory)
-                {
-                    Forget(socket);
-                }
-                else
-                {
-                    // What there was no room for is met again when there is, by this agent or the next one.
-                    LoseSightOf(socket);
-                    inherited[(socket.Namespace, socket.Cookie)] = memory;
-                }
-            }
-            pass.Sink.NamespaceGone(watched.Inode);
-        });
+        namespaces.Update(MayWait(pass) ? _budget : null, (watched, isGone) => LetGo(watched, isGone, pass));
     }
 
     /// <summary>Looks into each namespace in which something may have changed, into those of whoever costs little first: there may not be time for all.</summary>
@@ -79,24 +66,21 @@ internal sealed class NamespaceUpkeep(
                 visits.Waiting++;
                 continue;
             }
-            var here = pass.In(watched);
-            if (MustDump(watched, here, out var activity))
-            {
-                try
-                {
-                    visits.Sockets += look(watched, activity, here);
-                    visits.Dumped++;
-                    visits.Waiting += watched.Waits ? 1 : 0;
-                }
-                catch (LinuxException)
-                {
-                    // One namespace's trouble is not the others'; it is looked into again in the next pass.
-                    visits.Failures++;
-                    watched.ComparedWith = null;
-                }
-            }
+            Look(watched, pass, look, ref visits);
         }
         _budget.Stop();
+        if (pass.Scope.Last)
+        {
+            // What was set while there was room for them is given back all the same.
+            var failed = namespaces.Failures.Count;
+            var holding = inherited.Keys.Select(key => key.Namespace).ToHashSet();
+            foreach (var watched in namespaces.InTurn(holding.Contains, (done, isGone) => LetGo(done, isGone, pass)))
+            {
+                Look(watched, pass, look, ref visits);
+            }
+            visits.Failures += namespaces.Failures.Count - failed;
+            visits.NotReached = NotReached();
+        }
         return visits;
     }
 
@@ -166,6 +150,55 @@ internal sealed class NamespaceUpkeep(
             || time.GetTimestamp() >= watched.DumpAt;
     }
 
+    private void Look(WatchedNamespace watched, PassContext pass, Func<WatchedNamespace, TcpActivity, PassContext, int> look, ref Visits visits)
+    {
+        var here = pass.In(watched);
+        if (!MustDump(watched, here, out var activity))
+        {
+            return;
+        }
+        try
+        {
+            visits.Sockets += look(watched, activity, here);
+            visits.Dumped++;
+            visits.Waiting += watched.Waits ? 1 : 0;
+            _reached.Add(watched.Inode);
+        }
+        catch (LinuxException)
+        {
+            // One namespace's trouble is not the others'; it is looked into again in the next pass.
+            visits.Failures++;
+            watched.ComparedWith = null;
+        }
+    }
+
+    /// <summary>Sockets that have an agent's values, in namespaces that something lives in and that this pass did not look into.</summary>
+    private int NotReached()
+    {
+        var missed = namespaces.Present().ToHashSet();
+        missed.ExceptWith(_reached);
+        return missed.Count == 0 ? 0 : Remembered().Count(known => known.Value.Holder == SocketHolder.Agent && missed.Contains(known.Key.Item1));
+    }
+
+    private void LetGo(WatchedNamespace watched, bool isGone, PassContext pass)
+    {
+        _release?.Invoke(watched.Inode);
+        foreach (var socket in watched.Sockets.Values)
+        {
+            if (isGone || socket.Memory is not { } memory)
+            {
+                Forget(socket);
+            }
+            else
+            {
+                // What there was no room for is met again when there is, by this agent or the next one.
+                LoseSightOf(socket);
+                inherited[(socket.Namespace, socket.Cookie)] = memory;
+            }
+        }
+        pass.Sink.NamespaceGone(watched.Inode);
+    }
+
     private static bool MayWait(PassContext pass) => pass.Scope is { Only: false, Last: false };
 
     private void LoseSightOf(TrackedSocket socket)
@@ -211,6 +244,9 @@ internal record struct Visits
 
     /// <summary>Those left for the next pass.</summary>
     public int Waiting { get; set; }
+
+    /// <summary>Sockets with an agent's values that the last pass of all did not come to.</summary>
+    public int NotReached { get; set; }
 
     /// <summary>The sockets in them.</summary>
     public int Sockets { get; set; }

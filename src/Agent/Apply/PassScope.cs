@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using Keepalive.Config;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply;
@@ -70,11 +71,21 @@ internal readonly record struct PassSummary
     /// <summary>Why one of them could not; null where that is not known, or none failed.</summary>
     public string? NamespaceFailure { get; init; }
 
+    /// <summary>Namespaces that were not looked into because their owner has too many.</summary>
+    public int NamespacesLeftOut { get; init; }
+
+    /// <summary>Of the last pass: sockets that have an agent's values and could not be looked at.</summary>
+    public int NotReached { get; init; }
+
     /// <summary>What keeps the datapath from doing all it could, null where nothing does.</summary>
     public string? Trouble { get; init; }
 
     /// <summary>New connections, since the datapath began, that were set and not reported because there were too many at once.</summary>
     public long Lost { get; init; }
+
+    /// <summary>Namespaces that could not be looked into, in words; null where there are none.</summary>
+    public string? NamespacesFailed => NamespaceFailures == 0 ? null
+        : $"{Words.Count(NamespaceFailures, "network namespace")} could not be looked into: {NamespaceFailure ?? "it is tried again in the next pass"}";
 
     /// <summary>Time spent waiting to spread changes; not part of what a pass costs.</summary>
     public TimeSpan Waited { get; init; }

@@ -23,6 +23,7 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
     private string? _passFailure;
     private string? _captureFailure;
     private string? _failing;
+    private IReadOnlyList<string> _impaired = [];
     private DateTimeOffset _lastPass;
     private DateTimeOffset _refusedAt;
     private List<string> _refused = [];
@@ -81,6 +82,23 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
         }
     }
 
+    /// <summary>What keeps passes from reaching everything, in words; null where nothing does.</summary>
+    public void Impaired(params ReadOnlySpan<string?> troubles)
+    {
+        List<string> impaired = [];
+        foreach (var trouble in troubles)
+        {
+            if (trouble is not null)
+            {
+                impaired.Add(trouble);
+            }
+        }
+        lock (_lock)
+        {
+            _impaired = impaired;
+        }
+    }
+
     /// <summary>Selected sockets that cannot be set.</summary>
     /// <param name="count">How many.</param>
     /// <param name="reason">Why most of them cannot.</param>
@@ -130,6 +148,7 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
                 problems.Add($"the policies changed at {Text(_refusedAt)} are refused and the last good ones stay in force:");
                 problems.AddRange(_refused);
             }
+            problems.AddRange(_impaired);
             if (_failing is not null)
             {
                 problems.Add(_failing);

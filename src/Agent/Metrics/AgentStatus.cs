@@ -45,6 +45,9 @@ internal sealed class AgentStatus
     /// <param name="LoadedAt">When the policies in force were loaded, Unix seconds.</param>
     internal sealed record Gauges(IReadOnlyList<Sample> Sockets, int Scanned, int Policies, int InvalidPolicies, double LoadedAt)
     {
+        /// <summary>Network namespaces that are looked into, that could not be, and that are not as their owner has too many.</summary>
+        public (int Watched, int Failed, int Skipped) Namespaces { get; init; }
+
         /// <summary>Connections without keepalive, by reason.</summary>
         public IReadOnlyList<Sample> Unprotected { get; init; } = [];
 

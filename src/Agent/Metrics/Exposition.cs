@@ -104,6 +104,8 @@ internal sealed partial class Exposition : IDisposable
             text.Family(MetricCatalogue.Sockets, "gauge", now.Sockets);
             text.Family(MetricCatalogue.UnprotectedSockets, "gauge", now.Unprotected);
             text.Single(MetricCatalogue.ScannedSockets, "gauge", now.Scanned);
+            text.Family(MetricCatalogue.NetworkNamespaces, "gauge",
+                [new Sample("{state=\"failed\"}", now.Namespaces.Failed), new Sample("{state=\"skipped\"}", now.Namespaces.Skipped), new Sample("{state=\"watched\"}", now.Namespaces.Watched)]);
         });
         Collect(text, "liveness", now.LivenessFailure, () => text.Family(MetricCatalogue.DestinationInPool, "gauge", now.Endpoints));
         if (now.Captures)

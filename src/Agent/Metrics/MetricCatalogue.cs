@@ -19,6 +19,7 @@ internal sealed class MetricCatalogue : IDisposable
     public const string RestoredTotal = "keepalive_restored_total";
     public const string ScanDurationSeconds = "keepalive_scan_duration_seconds";
     public const string ScannedSockets = "keepalive_scanned_sockets";
+    public const string NetworkNamespaces = "keepalive_network_namespaces";
     public const string Policies = "keepalive_policies";
     public const string PolicyLoadFailuresTotal = "keepalive_policy_load_failures_total";
     public const string PolicyLoadedTimestampSeconds = "keepalive_policy_loaded_timestamp_seconds";
@@ -62,6 +63,7 @@ internal sealed class MetricCatalogue : IDisposable
         [RestoredTotal] = "Sockets given back to their application as they were.",
         [ScanDurationSeconds] = "Duration of a pass over the node's sockets, without time spent spreading changes.",
         [ScannedSockets] = "Sockets enumerated in the last pass.",
+        [NetworkNamespaces] = "Network namespaces with processes: watched; failed, which could not be looked into; skipped, whose owner has too many.",
         [Policies] = "Policies in force (loaded); objects of the cluster that are refused as they are now, and 1 for changed files that are (invalid).",
         [PolicyLoadFailuresTotal] = "Times a changed set of policies was refused because of errors in it.",
         [PolicyLoadedTimestampSeconds] = "When the policies in force were loaded, in Unix time.",

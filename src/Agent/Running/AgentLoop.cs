@@ -163,27 +163,34 @@ internal sealed partial class AgentLoop(
     {
         changes.Stopping = true;
         var counter = new FailureCount();
-        var passed = Pass(PolicySnapshot.Empty, new PassScope { Full = true, Last = true }, new FanOut(_sink, counter));
-        var left = passed ? counter.Failed : 1;
+        var summary = Pass(PolicySnapshot.Empty, new PassScope { Full = true, Last = true }, new FanOut(_sink, counter));
+        if (summary is not { } done)
+        {
+            return 1;   // the log says why it failed
+        }
+        var left = counter.Failed + done.NotReached;
         if (left > 0)
         {
-            LogNotGivenBack(counter.Failed);
+            LogNotGivenBack(left);
         }
         return left;
     }
 
     public void Dispose() => _wake.Dispose();
 
-    private bool Pass(PolicySnapshot policy, PassScope scope, ISocketSink sink)
+    /// <summary>Null where it failed as a whole.</summary>
+    private PassSummary? Pass(PolicySnapshot policy, PassScope scope, ISocketSink sink)
     {
-        var passed = true;
+        PassSummary? passed = null;
         var begun = Stopwatch.GetTimestamp();
         try
         {
             var summary = datapath.Pass(policy, scope, sink);
+            passed = summary;
             var took = Stopwatch.GetElapsedTime(begun) - summary.Waited;
             _spreadAt = summary.Waited > TimeSpan.Zero ? Stopwatch.GetTimestamp() : _spreadAt;
             publisher.Passed(took, in summary);
+            health.Impaired(summary.NamespacesFailed, summary.Trouble);
             health.SocketsFailing(publisher.Failing.Count, publisher.Failing.Reason);
             if (scope.Last || scope.Stop.IsCancellationRequested)
             {
@@ -199,7 +206,6 @@ internal sealed partial class AgentLoop(
         }
         catch (LinuxException e)
         {
-            passed = false;
             publisher.Failed(e.Message);
             health.PassDone(e.Message, publisher.CaptureFailure);
             LogPassFailed(e.Message);
@@ -215,9 +221,9 @@ internal sealed partial class AgentLoop(
         if (summary.NamespaceFailures != _namespaceFailures)
         {
             _namespaceFailures = summary.NamespaceFailures;
-            if (_namespaceFailures > 0)
+            if (summary.NamespacesFailed is { } failed)
             {
-                LogNamespacesFailed(_namespaceFailures, summary.NamespaceFailure ?? "it is tried again in the next pass");
+                LogNamespacesFailed(failed);
             }
         }
         if (summary.Trouble != _trouble)
@@ -344,8 +350,8 @@ internal sealed partial class AgentLoop(
         + "tries again")]
     private partial void LogNotGivenBack(int count);
 
-    [LoggerMessage(EventIds.NamespacesFailed, LogLevel.Warning, "{Count} network namespaces could not be looked into: {Reason}")]
-    private partial void LogNamespacesFailed(int count, string reason);
+    [LoggerMessage(EventIds.NamespacesFailed, LogLevel.Warning, "{Failed}")]
+    private partial void LogNamespacesFailed(string failed);
 
     [LoggerMessage(EventIds.DatapathTrouble, LogLevel.Warning, "{Trouble}")]
     private partial void LogTrouble(string trouble);

@@ -117,9 +117,20 @@ internal static partial class AgentRun
         // Once and then giving everything back: what is left of that is the giving back of what earlier runs have set.
         var restore = options.RestoreOnExit;
         var report = new OnceReport(Console.Out, whenRestored: restore ? "asked for with --restore-on-exit" : null, cluster?.Pods);
-        report.Summary(chosen.Datapath.Pass(
-            restore ? PolicySnapshot.Empty : policy, new PassScope { Full = true, Owners = true, DryRun = options.DryRun, Only = true, Last = restore }, report));
-        return report.Failed > 0 ? ExitCodes.Failed : ExitCodes.Done;
+        var summary = chosen.Datapath.Pass(
+            restore ? PolicySnapshot.Empty : policy, new PassScope { Full = true, Owners = true, DryRun = options.DryRun, Only = true, Last = restore }, report);
+        report.Summary(summary);
+        foreach (var trouble in new[] { summary.NamespacesFailed, summary.Trouble }.OfType<string>())
+        {
+            error.WriteLine($"keepalive-agent: warning: {trouble}");
+        }
+        if (summary.NotReached > 0)
+        {
+            error.WriteLine($"keepalive-agent: {Words.Count(summary.NotReached, "socket")} in them could not be given back; the state file knows them");
+        }
+        // What a damaged state file does not tell of is not given back either.
+        var isWhole = report.Failed == 0 && summary is { NamespaceFailures: 0, NotReached: 0 } && (!restore || directory.Warnings.Count == 0);
+        return isWhole ? ExitCodes.Done : ExitCodes.Failed;
     }
 
     private static async Task<int> Serve(
@@ -129,7 +140,7 @@ internal static partial class AgentRun
         if (!directory.IsOwner)
         {
             error.WriteLine(
-                $"keepalive-agent: another agent is running on this node (pid {RunDirectory.Holder(options.StateDirectory)}, lock "
+                $"keepalive-agent: another agent is running with this state directory (pid {RunDirectory.Holder(options.StateDirectory)}, lock "
                 + $"{options.StateDirectory}/lock). Stop it first.");
             return ExitCodes.Failed;
         }

@@ -32,6 +32,7 @@ internal sealed class Publisher(
     private int _invalid;
     private double _loadedAt;
     private int _scanned;
+    private (int Watched, int Failed, int Skipped) _namespaces;
 
     public ISocketSink Sink => tally;
 
@@ -66,6 +67,7 @@ internal sealed class Publisher(
     {
         metrics.ScanDuration.Record(took.TotalSeconds);
         _scanned = summary.Sockets;
+        _namespaces = (summary.Namespaces, summary.NamespaceFailures, summary.NamespacesLeftOut);
         Publish(null);
     }
 
@@ -86,6 +88,7 @@ internal sealed class Publisher(
         }
         status.Publish(new AgentStatus.Gauges(sockets, _scanned, _policies, _invalid + RefusedObjects, _loadedAt)
         {
+            Namespaces = _namespaces,
             Unprotected = tally.Unprotected(),
             Endpoints = endpoints,
             PassFailure = passFailure,

@@ -35,6 +35,10 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
         try
         {
             var question = await Read(connection.Transport.Input, connection.ConnectionClosed).ConfigureAwait(false);
+            if (question is null)
+            {
+                return;
+            }
             await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Answer(question) + "\n"), connection.ConnectionClosed).ConfigureAwait(false);
         }
         catch (Exception e) when (e is OperationCanceledException or IOException)
@@ -51,7 +55,7 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
             if (!_said)
             {
                 _said = true;
-                LogNotUnderstood(TerminalText.Mask(question));
+                LogNotUnderstood(question.Length == 0 ? "nothing" : $"'{TerminalText.Mask(question)}'");
             }
             return "#ask with agent-send \"ADDR:PORT\\n\"";
         }
@@ -60,7 +64,8 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
             : "up";
     }
 
-    private static async Task<string> Read(PipeReader input, CancellationToken closed)
+    /// <summary>Null where it has ended without asking, as one that had to make room for another does.</summary>
+    private static async Task<string?> Read(PipeReader input, CancellationToken closed)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(closed);
         limit.CancelAfter(Patience);
@@ -70,6 +75,10 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
             for (; ; )
             {
                 var result = await input.ReadAsync(limit.Token).ConfigureAwait(false);
+                if (result.IsCompleted && result.Buffer.IsEmpty)
+                {
+                    return null;
+                }
                 var buffer = result.Buffer.Slice(0, Math.Min(result.Buffer.Length, LongestQuestion));
                 seen = Encoding.ASCII.GetString(buffer);
                 var end = seen.AsSpan().IndexOfAny('\r', '\n');
@@ -88,6 +97,6 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
     }
 
     [LoggerMessage(EventIds.AgentCheckNotUnderstood, LogLevel.Warning,
-        "An agent check asked for '{Question}', which is not ADDR:PORT; it is answered with nothing that changes a server. HAProxy sends what its agent-send says")]
+        "An agent check asked for {Question}, which is not ADDR:PORT; it is answered with nothing that changes a server. HAProxy sends what its agent-send says")]
     private partial void LogNotUnderstood(string question);
 }

@@ -97,6 +97,11 @@ internal sealed class StateFile : IDisposable
         reader.Read(content.AsSpan(end + 1));
         Warn(reader.Bad, "cannot be understood");
         Warn(reader.Damaged, "damaged: the checksum does not match");
+        foreach (var part in reader.Doubtful)
+        {
+            warn($"{path}:{part.First}: of the lines {part.First} to {part.Last} one or more are damaged: the checksum in line {part.Last + 1} does not match; "
+                + (part.MayBeSets ? $"of the sockets they tell of, {Consequence}" : "the sockets they tell of are judged by the lines before"));
+        }
         return known;
 
         void Warn((int Count, int First) lines, string what)

@@ -27,6 +27,9 @@ internal sealed class StateReader
     /// <summary>Lines whose checksum is wrong, and the number of the first.</summary>
     public (int Count, int First) Damaged { get; private set; }
 
+    /// <summary>Lines that the checksum of the line behind them does not match: which of them are damaged is not known, and none is believed.</summary>
+    public List<(int First, int Last, bool MayBeSets)> Doubtful { get; } = [];
+
     /// <param name="lines">All lines behind the first, with the ends of those that have one.</param>
     public void Read(ReadOnlySpan<byte> lines)
     {
@@ -54,7 +57,7 @@ internal sealed class StateReader
             // The first version had neither a checksum nor anything else behind the destination.
             if (words.Length > FirstMore)
             {
-                CountDamaged(1, number);
+                CountDamaged(number);
             }
             else
             {
@@ -66,12 +69,19 @@ internal sealed class StateReader
         {
             // What it says of the lines before means nothing either.
             Flush();
-            CountDamaged(1, number);
+            CountDamaged(number);
             return;
         }
         if (checksum.Before != _sum)
         {
-            CountDamaged(_since.Count, _since.Count > 0 ? _since[0].Number : number);
+            if (_since.Count == 0)
+            {
+                CountDamaged(number);   // lines are missing
+            }
+            else
+            {
+                Doubt();
+            }
             _since.Clear();
         }
         Flush();
@@ -93,7 +103,19 @@ internal sealed class StateReader
         }
     }
 
-    private void CountDamaged(int count, int number) => Damaged = (Damaged.Count + Math.Max(count, 1), Damaged.Count == 0 ? number : Damaged.First);
+    private void CountDamaged(int number) => Damaged = (Damaged.Count + 1, Damaged.Count == 0 ? number : Damaged.First);
+
+    private void Doubt()
+    {
+        if (_since is [var (_, only)])
+        {
+            CountDamaged(only);
+            return;
+        }
+        // A "set" that is none any more may be one whose first word is damaged.
+        var mayBeSets = _since.Exists(line => line.Words[0] is not ("ok" or "kept" or "application" or "forget" or "arriving"));
+        Doubtful.Add((_since[0].Number, _since[^1].Number, mayBeSets));
+    }
 
     /// <summary>Takes in one line; false when it makes no sense.</summary>
     private bool Take(string[] words)

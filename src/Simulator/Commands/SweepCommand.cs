@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.CommandLine;
+using Keepalive.Linux.Files;
 using Keepalive.Simulator.Reports;
 using Keepalive.Simulator.Scenarios;
 using Keepalive.Simulator.Virtual;
@@ -83,6 +84,11 @@ internal static class SweepCommand
         using var interruption = new Interruption();
         try
         {
+            if (plan.Picture is { } drawing && Path.Exists(drawing) && !RegularFile.IsAt(drawing))
+            {
+                // Before the sweep, which may take long; a pipe would be waited for.
+                return Complaint.Say(ExitCodes.Failed, $"--svg: {drawing} is not a regular file");
+            }
             var rows = new Dictionary<string, SweepRow>();
             using var file = plan.File is { } path ? SweepFile.Open(path, grid, rows) : null;
             try

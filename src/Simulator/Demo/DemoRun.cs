@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
+using Keepalive.Config;
 using Keepalive.Simulator.Balancing;
 using Keepalive.Simulator.Lab;
 

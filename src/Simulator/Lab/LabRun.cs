@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Keepalive.Config;
 
 namespace Keepalive.Simulator.Lab;
 

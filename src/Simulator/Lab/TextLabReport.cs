@@ -1,4 +1,5 @@
 using System.Globalization;
+using Keepalive.Config;
 using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Balancing;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Keepalive.Config;
 using Keepalive.Simulator.Virtual;
 
 namespace Keepalive.Simulator.Reports;

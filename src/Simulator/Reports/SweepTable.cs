@@ -1,4 +1,5 @@
 using System.Globalization;
+using Keepalive.Config;
 using Keepalive.Simulator.Scenarios;
 
 namespace Keepalive.Simulator.Reports;

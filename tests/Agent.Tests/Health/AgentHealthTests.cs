@@ -54,6 +54,17 @@ public sealed class AgentHealthTests
     }
 
     [Fact]
+    public void Report_NamespacesLeftOut_StillReadyAndSaysWhose()
+    {
+        _health.PassDone(null, null);
+        _health.Impaired(null, "user 65534: more than 256 network namespaces; the others are not looked into");
+        Assert.True(_health.Report().Ready);
+        Assert.StartsWith("user 65534: more than 256", Assert.Single(_health.Report().Problems), StringComparison.Ordinal);
+        _health.Impaired(null, null);
+        Assert.Empty(_health.Report().Problems);
+    }
+
+    [Fact]
     public void IsStuck_NothingHeardOfThePasses_AfterItsPatience()
     {
         _health.PassDone(null, null);

@@ -298,6 +298,7 @@ public sealed class ExpositionTests : IDisposable
         _catalogue.ConnectionsDead.Add(1, [.. labels, new("cause", "probes")]);
         _status.Publish(new AgentStatus.Gauges(_tally.Samples(), 2, 1, 0, 1795465223.014)
         {
+            Namespaces = (3, 2, 1),
             Unprotected = _tally.Unprotected(),
             Endpoints = [new Sample(Exposition.Labels(("policy", name), ("destination", "n/d"), ("endpoint", "[2001:db8::1]:443")), 1)],
             Captures = true,

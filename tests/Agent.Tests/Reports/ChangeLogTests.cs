@@ -20,7 +20,7 @@ public sealed class ChangeLogTests
     [Fact]
     public void Socket_TwentyThousandChangesInASecond_AreFewLinesAndTheirSum()
     {
-        var logger = new Lines(LogLevel.Information);
+        var logger = new LogLines(LogLevel.Information);
         var log = new ChangeLog(logger, _time);
         for (var i = 0; i < Many; i++)
         {
@@ -49,7 +49,7 @@ public sealed class ChangeLogTests
     [Fact]
     public void Socket_AtDebug_EveryChangeIsThere()
     {
-        var logger = new Lines(LogLevel.Debug);
+        var logger = new LogLines(LogLevel.Debug);
         var log = new ChangeLog(logger, _time);
         for (var i = 0; i < Many; i++)
         {
@@ -63,7 +63,7 @@ public sealed class ChangeLogTests
     [Fact]
     public void Socket_FailsInPassAfterPass_IsToldOnceAndForgottenWithIt()
     {
-        var logger = new Lines(LogLevel.Information);
+        var logger = new LogLines(LogLevel.Information);
         var log = new ChangeLog(logger, _time);
         var failing = Changed(7) with { Outcome = SocketOutcome.Failed, Changed = false, Replaced = null, Reason = "stateFile" };
         Pass(failing);
@@ -92,7 +92,7 @@ public sealed class ChangeLogTests
     [Fact]
     public void Socket_FailsBehindThousandsThatAreSet_IsToldAll()
     {
-        var logger = new Lines(LogLevel.Warning);
+        var logger = new LogLines(LogLevel.Warning);
         var log = new ChangeLog(logger, _time);
         for (var i = 0; i < 1000; i++)
         {
@@ -123,22 +123,4 @@ public sealed class ChangeLogTests
         Current = new KeepaliveOptions(true, 60, 75, 9),
         Rule = Rule,
     };
-
-    private sealed class Lines(LogLevel least) : ILogger
-    {
-        public List<(LogLevel Level, int Id, string Text)> Said { get; } = [];
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => logLevel >= least;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-        {
-            if (IsEnabled(logLevel))
-            {
-                Said.Add((logLevel, eventId.Id, formatter(state, exception)));
-            }
-        }
-    }
 }

@@ -148,6 +148,26 @@ public sealed class StateFileVersionTests : IDisposable
         Assert.Contains("state:101: 1 line damaged: the checksum does not match", Assert.Single(warnings), StringComparison.Ordinal);
     }
 
+    /// <summary>Before, both lines were counted and all that they tell of was said to be lost.</summary>
+    [Theory]
+    [InlineData("arriving 700,10,20", "arriving 701,10,20", "state:2: of the lines 2 to 4 one or more are damaged: the checksum in line 5 does not match; the sockets they tell of are judged by the lines before")]
+    [InlineData("kept", "kopt", "of the sockets they tell of, values that an agent set are taken")]
+    public void Line_BetweenSets_Damaged_IsToldWithWhatFollows(string text, string damaged, string warning)
+    {
+        using (var file = StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory>()))
+        {
+            file.Announce([new(700, 10, 20)]);
+            file.Note(1, 2, SocketMemory.OfKept(Off));
+            file.Intend(1, 1, Off, Off, On, null);
+        }
+        var lines = File.ReadAllText(FilePath);
+        File.WriteAllText(FilePath, lines.Replace(text, damaged, StringComparison.Ordinal));
+        var warnings = new List<string>();
+        var known = StateFile.Load(FilePath, Boot, warnings.Add);
+        Assert.Contains(warning, Assert.Single(warnings), StringComparison.Ordinal);
+        Assert.Equal(SocketMemory.OfAgent(Off, On) with { Replaces = Off }, known[(1, 1)]);
+    }
+
     public void Dispose() => _directory.Delete(recursive: true);
 
     /// <summary>A line of every kind: seven sockets are left.</summary>

@@ -223,6 +223,14 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.Contains("KA001: scenario: requests.trace cannot be read: \"/dev/zero\" is not a regular file", trace.Error, StringComparison.Ordinal);
         Assert.Equal((4, ""), (rows.ExitCode, rows.Output));
         Assert.Contains("--out: /dev/full is not a regular file", rows.Error, StringComparison.Ordinal);
+
+        // A pipe was waited for without an end, and not for a signal.
+        ProgramRun.ToEnd(["mkfifo", Path.Combine(_directory, "pipe")]);
+        foreach (string path in new[] { "/dev/full", _directory, Path.Combine(_directory, "pipe") })
+        {
+            var picture = Run("sweep", "guide-policy", "--set", "duration=1h", "--set", "connections=10", "--svg", path);
+            Assert.Equal((4, "", $"keepalive-sim: --svg: {path} is not a regular file\n"), (picture.ExitCode, picture.Output, picture.Error));
+        }
     }
 
     [Fact]

@@ -138,6 +138,8 @@ internal sealed class BpfDatapath : IDatapath
             InaccessibleProcesses = _processes.Inaccessible,
             NamespaceFailures = visits.Failures,
             NamespaceFailure = _namespaces.Failure,
+            NamespacesLeftOut = _namespaces.LeftOut,
+            NotReached = visits.NotReached,
             Trouble = Trouble() ?? _upkeep.Excess,
             Lost = _atOnce?.Lost ?? 0,
             Waited = waited,

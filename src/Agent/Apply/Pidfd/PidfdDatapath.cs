@@ -68,6 +68,8 @@ internal sealed class PidfdDatapath : IDatapath
             InaccessibleProcesses = _processes.Inaccessible,
             NamespaceFailures = visits.Failures,
             NamespaceFailure = _namespaces.Failure,
+            NamespacesLeftOut = _namespaces.LeftOut,
+            NotReached = visits.NotReached,
             Trouble = _upkeep.Excess ?? _budget.Excess,
             Waited = waited,
         };

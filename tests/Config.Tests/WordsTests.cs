@@ -1,6 +1,6 @@
 using Xunit;
 
-namespace Keepalive.Simulator.Tests;
+namespace Keepalive.Config.Tests;
 
 public sealed class WordsTests
 {

@@ -1,9 +1,9 @@
 using System.Globalization;
 
-namespace Keepalive.Simulator;
+namespace Keepalive.Config;
 
 /// <summary>How times and counts are written for people.</summary>
-internal static class Words
+public static class Words
 {
     /// <summary><c>5s</c>, <c>2.5s</c>, <c>350s</c>.</summary>
     public static string Duration(TimeSpan duration) => string.Create(CultureInfo.InvariantCulture, $"{duration.TotalSeconds:0.###}s");

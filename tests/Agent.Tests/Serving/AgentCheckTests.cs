@@ -1,0 +1,42 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Text;
+using Keepalive.Agent.Liveness;
+using Keepalive.Agent.Serving;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Serving;
+
+/// <summary>What an agent check is told of whoever asks, and what is said of it.</summary>
+public sealed class AgentCheckTests
+{
+    private readonly LogLines _log = new(LogLevel.Warning);
+
+    [Theory]
+    [InlineData("192.0.2.1:5432\n", "up\n", null)]
+    [InlineData("\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "An agent check asked for nothing, which is not ADDR:PORT")]
+    [InlineData("db\u001b\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "An agent check asked for 'db")]
+    // One that had to make room for another, and was said to have asked for ''.
+    [InlineData("", "", null)]
+    public async Task Serve_Question_IsAnsweredAndToldOfWhereItIsNone(string question, string answer, string? said)
+    {
+        var check = new AgentCheck(new LivenessMonitor(new LivenessLog(NullLogger.Instance), TimeProvider.System, captures: false), TimeProvider.System, _log);
+        Pipe toServer = new(), toClient = new();
+        await using var connection = new DefaultConnectionContext("1", new Ends(toServer.Reader, toClient.Writer), new Ends(toClient.Reader, toServer.Writer));
+        await toServer.Writer.WriteAsync(Encoding.UTF8.GetBytes(question), TestContext.Current.CancellationToken);
+        await toServer.Writer.CompleteAsync();
+
+        await check.Serve(connection);
+
+        await toClient.Writer.CompleteAsync();
+        var told = await toClient.Reader.ReadAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(answer, Encoding.UTF8.GetString(told.Buffer.ToArray()));
+        Assert.Equal(said is null ? 0 : 1, _log.Said.Count);
+        Assert.All(_log.Said, line => Assert.StartsWith(said!, line.Text, StringComparison.Ordinal));
+    }
+
+    private sealed record Ends(PipeReader Input, PipeWriter Output) : IDuplexPipe;
+}
