@@ -1,5 +1,6 @@
 /* The runtime's first act is to write the type data of the whole program, some 4 MB, into zeroed pages of the executable one word after the other: a
-   thousand page faults, each of which a virtual machine may make dear. One call brings them all. */
+   thousand page faults, each of which a virtual machine may make dear. One call brings them all, in large pages where the system gives them to whoever
+   asks (/sys/kernel/mm/transparent_hugepage/enabled, madvise). */
 
 #include <stdint.h>
 #include <sys/mman.h>
@@ -15,6 +16,7 @@ extern char __bss_start[], _end[];
 __attribute__((constructor)) static void populate(void) {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t from = (uintptr_t)__bss_start & ~(page - 1), to = ((uintptr_t)_end + page - 1) & ~(page - 1);
+    (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
     /* A kernel that does not know it leaves the pages to their faults. */
     (void)madvise((void *)from, to - from, MADV_POPULATE_WRITE);
 }
