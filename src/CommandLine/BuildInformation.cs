@@ -6,12 +6,15 @@ using System.Runtime.InteropServices;
 
 namespace Keepalive.CommandLine;
 
-/// <summary>The version of this program, and how it was built.</summary>
-internal static class BuildInformation
+/// <summary>The program that runs: its name, its version, and how it was built.</summary>
+public static class BuildInformation
 {
     private const string QuickBuild = "'make build'; this is a quick build";
 
-    private static readonly Assembly s_program = typeof(BuildInformation).Assembly;
+    private static readonly Assembly s_program = Assembly.GetEntryAssembly() ?? typeof(BuildInformation).Assembly;
+
+    /// <summary>The name of the program, <c>keepalive-agent</c> for example.</summary>
+    public static string Program { get; } = s_program.GetName().Name!;
 
     /// <summary>The version with the commit, <c>0.1.0+0123456789ab</c> for example.</summary>
     public static string Version { get; } =
@@ -39,7 +42,7 @@ internal static class BuildInformation
         public override int Invoke(ParseResult parseResult)
         {
             var output = parseResult.InvocationConfiguration.Output;
-            output.WriteLine($"{s_program.GetName().Name} {Version}");
+            output.WriteLine($"{Program} {Version}");
             output.WriteLine(IsNative
                 ? $"one executable, compiled ahead of time ({RuntimeInformation.FrameworkDescription}, {RuntimeInformation.RuntimeIdentifier})"
                 : $"framework-dependent ({RuntimeInformation.FrameworkDescription}, {RuntimeInformation.RuntimeIdentifier})");

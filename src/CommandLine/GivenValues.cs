@@ -4,7 +4,7 @@ using System.CommandLine.Parsing;
 namespace Keepalive.CommandLine;
 
 /// <summary>What System.CommandLine lets pass and nobody can have meant: it takes whatever follows an option for its value.</summary>
-internal static class GivenValues
+public static class GivenValues
 {
     /// <summary>What is wrong with a command line: values that were not meant as such, or else what System.CommandLine says, of which the
     /// half follows from those.</summary>

@@ -16,8 +16,9 @@ public sealed class ArchitectureTests
     {
         ["Config"] = ("Keepalive.Config", []),
         ["Linux"] = ("Keepalive.Linux", []),
-        ["Agent"] = ("keepalive-agent", ["Config", "Linux"]),
-        ["Simulator"] = ("keepalive-sim", ["Config", "Linux"]),
+        ["CommandLine"] = ("Keepalive.CommandLine", ["Config"]),
+        ["Agent"] = ("keepalive-agent", ["Config", "Linux", "CommandLine"]),
+        ["Simulator"] = ("keepalive-sim", ["Config", "Linux", "CommandLine"]),
     };
 
     public static TheoryData<string> ProjectNames => [.. Projects.Keys];

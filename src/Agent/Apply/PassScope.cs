@@ -1,5 +1,4 @@
 using System.Collections.Frozen;
-using Keepalive.Config;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply;

@@ -37,7 +37,7 @@ internal static class AuditCommand
         policies.Description = "Say also what these policies would change: files, or directories of *.yaml and *.yml files";
         var netns = CommonOptions.Namespaces();
         var state = CommonOptions.StateDirectory();
-        var output = CommonOptions.Output();
+        var output = OutputOption.Create();
         var command = new Command("audit", "Show the node's quiet connections that a balancer would forget, by process and destination")
         {
             balancer, idleTimeout, quiet, fail, policies, netns, state, output,

@@ -32,7 +32,7 @@ internal static class CheckCommand
                 return 0;
             },
         };
-        var output = CommonOptions.Output();
+        var output = OutputOption.Create();
         var command = new Command("check", "Check policy files: every problem with its place; exit code 1 if any is an error")
         {
             paths, balancers, idleTimeout, connections, output,

@@ -17,7 +17,7 @@ internal sealed class ClusterArguments
         On,
     }
 
-    private readonly Option<Use> _kubernetes = CommonOptions.Words(
+    private readonly Option<Use> _kubernetes = WordOption.Limit(
         new Option<Use>("--kubernetes") { Description = "Take policies from the cluster's API, after those of files (default auto: in a pod with a service account)" },
         ("auto", Use.Auto),
         ("off", Use.Off),
@@ -40,7 +40,7 @@ internal sealed class ClusterArguments
         },
     };
 
-    private readonly Option<PolicyOrigin> _from = CommonOptions.Words(
+    private readonly Option<PolicyOrigin> _from = WordOption.Limit(
         new Option<PolicyOrigin>("--from")
         {
             Description = "Which of the cluster's objects are policies: Gloo's ConnectionPolicies or Istio's DestinationRules (default auto: "

@@ -1,19 +1,8 @@
 using System.CommandLine;
-using System.Globalization;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
 
 namespace Keepalive.Agent.Commands;
-
-/// <summary>How a command prints.</summary>
-internal enum OutputFormat
-{
-    /// <summary>For people: a table, or lines of text.</summary>
-    Table,
-
-    /// <summary>One JSON object per line.</summary>
-    Json,
-}
 
 /// <summary>Options that several commands take, declared once.</summary>
 internal static class CommonOptions
@@ -50,7 +39,7 @@ internal static class CommonOptions
         return option;
     }
 
-    public static Option<ExistingMode> Existing() => Words(
+    public static Option<ExistingMode> Existing() => WordOption.Limit(
         new Option<ExistingMode>("--existing")
         {
             Description = "What to do where the application has enabled keepalive itself: replace its values only if the policy probes "
@@ -60,7 +49,7 @@ internal static class CommonOptions
         ("keep", ExistingMode.Keep),
         ("replace", ExistingMode.Replace));
 
-    public static Option<Side> Side() => Words(
+    public static Option<Side> Side() => WordOption.Limit(
         new Option<Side>("--side")
         {
             Description = "Connections made to the destinations (client, the default), or also those that the destinations accepted here (both)",
@@ -114,35 +103,8 @@ internal static class CommonOptions
     }
 
     /// <summary>The balancer's idle timeout, where it is not the usual one; null where not given.</summary>
-    public static Option<TimeSpan> IdleTimeout() => Duration(
+    public static Option<TimeSpan> IdleTimeout() => DurationOption.Create(
         "--idle-timeout", "The balancer's idle timeout, where it was configured", least: TimeSpan.FromSeconds(1), most: TimeSpan.FromDays(30));
-
-    public static Option<OutputFormat> Output() => Words(
-        new Option<OutputFormat>("--output", "-o") { Description = "table (the default), or json: one object per line" },
-        ("table", OutputFormat.Table),
-        ("json", OutputFormat.Json));
-
-    /// <summary>Restricts an option to words, each standing for a value. Without it the value is the type's default.</summary>
-    public static Option<T> Words<T>(Option<T> option, params (string Word, T Value)[] words)
-    {
-        option.Arity = ArgumentArity.ExactlyOne;
-        option.HelpName = string.Join('|', words.Select(w => w.Word));
-        option.CompletionSources.Add(_ => words.Select(w => new System.CommandLine.Completions.CompletionItem(w.Word)));
-        option.CustomParser = result =>
-        {
-            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-            foreach (var (word, value) in words)
-            {
-                if (word == text)
-                {
-                    return value;
-                }
-            }
-            result.AddError($"{option.Name} takes {option.HelpName}, not '{text}'");
-            return default!;
-        };
-        return option;
-    }
 
     /// <summary>An option that takes any number of paths. A word with a dash in front is a mistyped option, not a path.</summary>
     private static Option<string[]> Paths(Option<string[]> option)
@@ -161,23 +123,6 @@ internal static class CommonOptions
         });
         return option;
     }
-
-    /// <summary>A positive duration like <c>5s</c>, <c>500ms</c>, <c>1m30s</c>; zero where not given.</summary>
-    public static Option<TimeSpan> Duration(string name, string description, TimeSpan least, TimeSpan most) => new(name)
-    {
-        Description = description,
-        HelpName = "DURATION",
-        CustomParser = result =>
-        {
-            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-            if (GoDuration.TryParse(text, out var nanoseconds) && TimeSpan.FromMicroseconds(nanoseconds / 1000) is var duration && duration >= least && duration <= most)
-            {
-                return duration;
-            }
-            result.AddError(string.Create(CultureInfo.InvariantCulture, $"{name} takes a duration like 5s, from {least.TotalSeconds}s to {most.TotalSeconds}s, not '{text}'"));
-            return default;
-        },
-    };
 
     public static string[] Values(this ParseResult result, Option<string[]> option) => result.GetValue(option) ?? [];
 }

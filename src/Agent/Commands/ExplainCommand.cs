@@ -16,7 +16,7 @@ internal static class ExplainCommand
         to.Required = true;
         var from = EndpointOption("--from", "Its own end, ADDR or ADDR:PORT; policies look at it with --side both only", portRequired: false);
         var side = CommonOptions.Side();
-        var output = CommonOptions.Output();
+        var output = OutputOption.Create();
         var command = new Command("explain", "Say which rule applies to a connection, what it sets, and which rules lost and why")
         {
             paths, to, from, side, output,

@@ -50,7 +50,7 @@ internal sealed class NodeSurvey
         {
             return ExitCodes.Failed;
         }
-        directory.Warnings.ForEach(warning => Console.Error.WriteLine($"keepalive-agent: warning: {warning}"));
+        directory.Warnings.ForEach(warning => Complaint.Say($"warning: {warning}"));
         using var datapath = new PidfdDatapath(TimeProvider.System, Namespaces, directory.Inherited, state: null);
         PassSummary summary;
         try
@@ -59,10 +59,10 @@ internal sealed class NodeSurvey
         }
         catch (LinuxException e)
         {
-            Console.Error.WriteLine($"keepalive-agent: {e.Message}");
+            Complaint.Say(e.Message);
             return ExitCodes.Failed;
         }
-        using var pods = PodDirectory.Ask(Cluster, trouble => Console.Error.WriteLine($"keepalive-agent: warning: {trouble}"), stop);
+        using var pods = PodDirectory.Ask(Cluster, trouble => Complaint.Say($"warning: {trouble}"), stop);
         return report(summary, pods);
     }
 
@@ -74,7 +74,7 @@ internal sealed class NodeSurvey
         }
         catch (IOException e)
         {
-            Console.Error.WriteLine($"keepalive-agent: {e.Message}");
+            Complaint.Say(e.Message);
             return null;
         }
     }

@@ -20,7 +20,7 @@ internal static class ProbesCommand
             Arity = ArgumentArity.ZeroOrOne,
         };
         var link = new Option<string?>("--interface", "-i") { Description = "Capture on this network interface, until Ctrl-C", HelpName = "NAME" };
-        var output = CommonOptions.Output();
+        var output = OutputOption.Create();
         var command = new Command("probes", "Find keepalive probes and their replies in a capture file, or live on an interface") { file, link, output };
         command.AddRule(result =>
         {
@@ -43,7 +43,7 @@ internal static class ProbesCommand
         });
         command.SetAction(result =>
         {
-            using var stop = new StopOnSignal();
+            using var stop = new Interruption();
             using var standard = new StandardOutputStream();
             var report = ProbeReport.Create(standard, result.GetValue(output) == OutputFormat.Json);
             return result.GetValue(link) is { } name
@@ -53,7 +53,7 @@ internal static class ProbesCommand
         return command;
     }
 
-    private static int FromFile(string path, ProbeReport report, StandardOutputStream output, StopOnSignal stop)
+    private static int FromFile(string path, ProbeReport report, StandardOutputStream output, Interruption stop)
     {
         var name = path == "-" ? "standard input" : path;
         var scan = new ProbeScan(report);
@@ -67,7 +67,7 @@ internal static class ProbesCommand
         }
         catch (LinuxException e) when (e.Call == "open")
         {
-            Console.Error.WriteLine($"keepalive-agent: {name}: {Unopened(e)}");
+            Complaint.Say($"{name}: {Unopened(e)}");
             return ExitCodes.InvalidInput;
         }
         catch (OperationCanceledException)
@@ -83,7 +83,7 @@ internal static class ProbesCommand
         report.Flush();
         if (problem is not null)
         {
-            Console.Error.WriteLine($"keepalive-agent: {name}: {problem}");
+            Complaint.Say($"{name}: {problem}");
             return exitCode;
         }
         return ExitCodes.Done;
@@ -134,7 +134,7 @@ internal static class ProbesCommand
     {
         if (CapturePrivileges.Missing() is { } missing)
         {
-            Console.Error.WriteLine($"keepalive-agent: {missing}");
+            Complaint.Say(missing);
             return ExitCodes.NotPermitted;
         }
         PcapCapture capture;
@@ -144,7 +144,7 @@ internal static class ProbesCommand
         }
         catch (PcapException e)
         {
-            Console.Error.WriteLine($"keepalive-agent: --interface {e.Message}");
+            Complaint.Say($"--interface {e.Message}");
             return e.IsPermission ? ExitCodes.NotPermitted : e.IsInterface ? ExitCodes.Usage : ExitCodes.Failed;
         }
         using var live = new LiveCapture();
@@ -157,7 +157,7 @@ internal static class ProbesCommand
 
     private static int Live(LiveCapture live, string name, ProbeReport report, StandardOutputStream output, CancellationToken stop)
     {
-        Console.Error.WriteLine($"keepalive-agent: capturing on {name}; Ctrl-C ends it");
+        Complaint.Say($"capturing on {name}; Ctrl-C ends it");
         var scan = new ProbeScan(report);
         var problem = Follow(live, scan, report, output, stop);
         scan.End();
@@ -165,7 +165,7 @@ internal static class ProbesCommand
         report.Flush();
         if (problem is not null)
         {
-            Console.Error.WriteLine($"keepalive-agent: {problem}");
+            Complaint.Say(problem);
         }
         return problem is null ? ExitCodes.Done : ExitCodes.Failed;
     }

@@ -21,11 +21,11 @@ internal static class RenderCommand
             var (text, leftOut) = DestinationRuleText.Write(input.Compiled);
             foreach (var line in leftOut)
             {
-                Console.Error.WriteLine($"keepalive-agent: left out: {line}");
+                Complaint.Say($"left out: {line}");
             }
             if (text.Length == 0)
             {
-                Console.Error.WriteLine("keepalive-agent: the policies amount to no DestinationRule");
+                Complaint.Say("the policies amount to no DestinationRule");
             }
             await result.InvocationConfiguration.Output.WriteAsync(text.AsMemory(), stop);
             return ExitCodes.Done;

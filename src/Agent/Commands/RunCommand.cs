@@ -24,9 +24,9 @@ internal static class RunCommand
         var listen = Listen();
         var local = ListenLocal();
         var checks = AgentChecks();
-        var interval = CommonOptions.Duration(
+        var interval = DurationOption.Create(
             "--interval", "Time between two passes (default 5s)", least: TimeSpan.FromMilliseconds(100), most: TimeSpan.FromHours(1));
-        var datapath = CommonOptions.Words(
+        var datapath = WordOption.Limit(
             new Option<DatapathKind>("--datapath") { Description = "How sockets are reached (default auto: bpf where it can be had)" },
             ("auto", DatapathKind.Auto),
             ("bpf", DatapathKind.Bpf),
@@ -37,15 +37,15 @@ internal static class RunCommand
         var dryRun = new Option<bool>("--dry-run") { Description = "Say what would be done and change nothing" };
         var once = new Option<bool>(Once) { Description = "One pass, then exit; 4 when a selected socket could not be set" };
         var restore = new Option<bool>("--restore-on-exit") { Description = "Give every socket its application's values back when stopping" };
-        var capture = CommonOptions.Words(
+        var capture = WordOption.Limit(
             new Option<string?>("--capture") { Description = "Capture probes and replies to verify liveness (default on)" }, ("on", "on"), ("off", "off"));
         var netns = CommonOptions.Namespaces();
         var state = CommonOptions.StateDirectory();
-        var log = CommonOptions.Words(
+        var log = WordOption.Limit(
             new Option<OutputFormat>("--log-format") { Description = "Form of the log on standard error (default text)" },
             ("text", OutputFormat.Table),
             ("json", OutputFormat.Json));
-        var level = CommonOptions.Words(
+        var level = WordOption.Limit(
             new Option<LogLevel?>("--log-level") { Description = "The least that is logged (default information; debug has every change, however many)" },
             ("debug", LogLevel.Debug),
             ("information", LogLevel.Information),

@@ -17,7 +17,7 @@ internal static class SocketsCommand
         var side = CommonOptions.Side();
         var netns = CommonOptions.Namespaces();
         var state = CommonOptions.StateDirectory();
-        var output = CommonOptions.Output();
+        var output = OutputOption.Create();
         var command = new Command("sockets", "Show every TCP socket on the node with its keepalive values, timer, owner and rule")
         {
             policies, existing, side, netns, state, output,

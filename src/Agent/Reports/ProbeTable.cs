@@ -83,10 +83,9 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
                 RoundTrip(d.RoundTrips, d.RoundTripLeast, d.RoundTripSum, d.RoundTripMost) ?? "-", prober.IsReset ? "reset" : "-",
             ]);
         }
-        var widths = Enumerable.Range(0, rows[0].Length).Select(i => rows.Max(row => row[i].Length)).ToArray();
-        foreach (var row in rows)
+        foreach (var line in TextTable.Lines(rows))
         {
-            yield return string.Join("  ", row.Select((text, i) => text.PadRight(widths[i]))).TrimEnd() + "\n";
+            yield return line + "\n";
         }
         if (probers.Count > MostConnections)
         {

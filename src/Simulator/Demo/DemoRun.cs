@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
-using Keepalive.Config;
 using Keepalive.Simulator.Balancing;
 using Keepalive.Simulator.Lab;
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Keepalive.Config;
 
 namespace Keepalive.Simulator.Lab;
 

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Keepalive.Config;
 using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Balancing;
 

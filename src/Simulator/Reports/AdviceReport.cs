@@ -1,5 +1,4 @@
 using System.Globalization;
-using Keepalive.Config;
 using Keepalive.Simulator.Advice;
 
 namespace Keepalive.Simulator.Reports;

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -23,7 +22,7 @@ internal static class BalancerList
             Marked(preset, BalancerFacts.Expiry, preset.Behaviour.ExpiryName),
             Marked(preset, BalancerFacts.Refresh, preset.Behaviour.RefreshName),
         ]));
-        Write(rows, output);
+        TextTable.Write(output, rows);
         output.WriteLine();
         output.WriteLine($"{Mark} not confirmed by a source: what is most likely; measure it before relying on it.");
         output.WriteLine();
@@ -72,21 +71,6 @@ internal static class BalancerList
     private static string Seconds(int seconds) => string.Create(CultureInfo.InvariantCulture, $"{seconds}s");
 
     private static string Marked(BalancerPreset preset, BalancerFacts fact, string text) => preset.IsVerified(fact) ? text : text + Mark;
-
-    private static void Write(List<string[]> rows, TextWriter output)
-    {
-        var widths = Enumerable.Range(0, rows[0].Length).Select(column => rows.Max(row => row[column].Length)).ToArray();
-        var line = new StringBuilder();
-        foreach (var row in rows)
-        {
-            line.Clear();
-            for (var column = 0; column < row.Length; column++)
-            {
-                line.Append(row[column].PadRight(widths[column] + 2));
-            }
-            output.WriteLine(line.ToString().TrimEnd());
-        }
-    }
 }
 
 /// <summary>A line of <c>balancers -o json</c>. Times are seconds; null: no default, or no such limit known.</summary>

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-using Keepalive.Config;
 using Keepalive.Simulator.Virtual;
 
 namespace Keepalive.Simulator.Reports;

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Keepalive.Config;
 using Keepalive.Simulator.Scenarios;
 
 namespace Keepalive.Simulator.Reports;
@@ -10,12 +9,7 @@ internal static class SweepTable
     public static void Write(ScenarioGrid grid, IReadOnlyList<SweepRow> rows, TextWriter output)
     {
         string[] header = [.. grid.Parameters.Select(parameter => parameter.Path), "FAILED", "EXPECTED", "503", "504", "PROBES/CONN-HOUR", "NOTICED p50", "p99"];
-        List<string[]> lines = [header, .. rows.Select(Cells)];
-        var widths = Enumerable.Range(0, header.Length).Select(column => lines.Max(line => line[column].Length)).ToArray();
-        foreach (var line in lines)
-        {
-            output.WriteLine(string.Join("  ", line.Select((cell, column) => cell.PadRight(widths[column]))).TrimEnd());
-        }
+        TextTable.Write(output, [header, .. rows.Select(Cells)]);
     }
 
     private static string[] Cells(SweepRow row) =>

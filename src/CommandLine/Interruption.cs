@@ -1,27 +1,31 @@
 using System.Runtime.InteropServices;
 
-namespace Keepalive.Simulator;
+namespace Keepalive.CommandLine;
 
-/// <summary>Turns the signals that would end the program into a request to stop, as long as it is there.</summary>
-internal sealed class Interruption : IDisposable
+/// <summary>Turns SIGINT and SIGTERM into a request to stop, as long as it is there: what was begun has a summary to print, or something to keep.</summary>
+public sealed class Interruption : IDisposable
 {
     private readonly CancellationTokenSource _stop = new();
     private readonly PosixSignalRegistration[] _registrations;
     private volatile int _signal;
 
+    /// <summary>Begins with it.</summary>
     public Interruption() => _registrations = [On(PosixSignal.SIGINT, 2), On(PosixSignal.SIGTERM, 15)];
 
+    /// <summary>Cancelled by the first signal.</summary>
     public CancellationToken Token => _stop.Token;
 
-    /// <summary>128 + the signal's number.</summary>
+    /// <summary>For what was ended before its end: 128 and the signal's number.</summary>
     public int ExitCode => 128 + _signal;
 
+    /// <inheritdoc/>
     // The source is not disposed: a handler that still runs uses it, and what it throws would end the program.
     public void Dispose() => Array.ForEach(_registrations, registration => registration.Dispose());
 
+    /// <summary>The second signal ends the program as it would without this.</summary>
     private PosixSignalRegistration On(PosixSignal signal, int number) => PosixSignalRegistration.Create(signal, context =>
     {
-        context.Cancel = true;
+        context.Cancel = !_stop.IsCancellationRequested;
         _signal = number;
         _stop.Cancel();
     });

@@ -1,7 +1,7 @@
-namespace Keepalive.Simulator;
+namespace Keepalive.CommandLine;
 
 /// <summary>What standard output is connected to.</summary>
-internal static class Terminal
+public static class Terminal
 {
     /// <summary>Colours are for terminals; NO_COLOR (no-color.org) forbids them there, too.</summary>
     public static bool WantsColours() =>

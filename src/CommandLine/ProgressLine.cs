@@ -1,9 +1,9 @@
 using System.Globalization;
 
-namespace Keepalive.Simulator.Reports;
+namespace Keepalive.CommandLine;
 
 /// <summary>A line on a terminal that says how far long work is; nothing where standard error is no terminal.</summary>
-internal sealed class ProgressLine(string what) : IDisposable
+public sealed class ProgressLine(string what) : IDisposable
 {
     private static readonly TimeSpan Every = TimeSpan.FromMilliseconds(200);
 

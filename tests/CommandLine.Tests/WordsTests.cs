@@ -1,6 +1,6 @@
 using Xunit;
 
-namespace Keepalive.Config.Tests;
+namespace Keepalive.CommandLine.Tests;
 
 public sealed class WordsTests
 {

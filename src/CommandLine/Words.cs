@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Keepalive.Config;
+namespace Keepalive.CommandLine;
 
 /// <summary>How times and counts are written for people.</summary>
 public static class Words

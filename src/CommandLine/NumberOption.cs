@@ -1,10 +1,10 @@
 using System.CommandLine;
 using System.Globalization;
 
-namespace Keepalive.Simulator.Commands;
+namespace Keepalive.CommandLine;
 
 /// <summary>Options that take a whole number within a range.</summary>
-internal static class NumberOption
+public static class NumberOption
 {
     /// <summary>One that is wrong is an error of the command line, whatever is written.</summary>
     public static Option<int> Create(string name, string description, int least, int most, int value) => Add(new Option<int>(name)

@@ -1,12 +1,25 @@
 using System.Text;
 using Keepalive.Config;
 
-namespace Keepalive.Agent.Reports;
+namespace Keepalive.CommandLine;
 
 /// <summary>Columns as wide as what is in them, two spaces apart. Names that others have chosen cannot move the terminal's cursor.</summary>
-internal static class TextTable
+public static class TextTable
 {
+    /// <summary>Writes the rows, each on a line.</summary>
+    /// <param name="output">Where it is written to.</param>
+    /// <param name="rows">The rows, the first of which is the head; all have as many cells.</param>
     public static void Write(TextWriter output, IReadOnlyList<string[]> rows)
+    {
+        foreach (var line in Lines(rows))
+        {
+            output.WriteLine(line);
+        }
+    }
+
+    /// <summary>The lines, without their ends.</summary>
+    /// <param name="rows">As for <see cref="Write"/>.</param>
+    public static IEnumerable<string> Lines(IReadOnlyList<string[]> rows)
     {
         var widths = new int[rows[0].Length];
         foreach (var row in rows)
@@ -24,7 +37,7 @@ internal static class TextTable
             {
                 line.Append(TerminalText.Mask(row[i]).PadRight(widths[i] + 2));
             }
-            output.WriteLine(line.ToString().TrimEnd());
+            yield return line.ToString().TrimEnd();
         }
     }
 }

@@ -1,0 +1,47 @@
+using System.CommandLine;
+
+namespace Keepalive.CommandLine;
+
+/// <summary>A program from its command line to its exit code.</summary>
+public static class CommandLineProgram
+{
+    /// <summary>Runs the command that was asked for.</summary>
+    /// <param name="root">All commands.</param>
+    /// <param name="args">The command line.</param>
+    /// <param name="obstacle">What is in the way of a command that is well written, and with what to exit for it; null where nothing is.</param>
+    /// <param name="exitCode">With what to exit for an exception, whose message says what happened; null where that is not known.</param>
+    public static int Run(RootCommand root, string[] args, Func<ParseResult, (string Problem, int ExitCode)?> obstacle, Func<Exception, int?> exitCode)
+    {
+        BuildInformation.UseForVersion(root);
+        // A path, or a command for the lab, may begin with an @.
+        var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        var problems = GivenValues.Problems(parsed);
+        if (problems.Count > 0)
+        {
+            foreach (var problem in problems)
+            {
+                Complaint.Say(ExitCodes.Usage, problem);
+            }
+            var command = parsed.CommandResult.Command;
+            Console.Error.WriteLine($"See '{BuildInformation.Program} {(command is RootCommand ? "" : command.Name + " ")}--help'.");
+            return ExitCodes.Usage;
+        }
+        if (obstacle(parsed) is { } found)
+        {
+            return Complaint.Say(found.ExitCode, found.Problem);
+        }
+        try
+        {
+            // Without a timeout the library handles no signals: its handler ends the program with an exception when a signal comes as a command begins or ends.
+            return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+        }
+        catch (Exception e) when (Code(e) is not null)
+        {
+            var code = Code(e)!.Value;
+            return code == ExitCodes.Abandoned ? code : Complaint.Say(code, e.Message);
+        }
+
+        // Standard output that cannot be written to, a full disk, no descriptor left.
+        int? Code(Exception e) => exitCode(e) ?? (e is IOException or UnauthorizedAccessException ? ExitCodes.Failed : null);
+    }
+}
