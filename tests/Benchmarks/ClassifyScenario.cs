@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
-using Keepalive.Agent.Capture;
-using Keepalive.Agent.Classify;
-using Keepalive.Agent.Reports;
+using Keepalive.Probes.Capture;
+using Keepalive.Probes.Classify;
+using Keepalive.Probes.Reports;
 using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;

@@ -17,8 +17,9 @@ public sealed class ArchitectureTests
         ["Config"] = ("Keepalive.Config", []),
         ["Linux"] = ("Keepalive.Linux", []),
         ["CommandLine"] = ("Keepalive.CommandLine", ["Config"]),
-        ["Agent"] = ("keepalive-agent", ["Config", "Linux", "CommandLine"]),
-        ["Simulator"] = ("keepalive-sim", ["Config", "Linux", "CommandLine"]),
+        ["Probes"] = ("Keepalive.Probes", ["Linux", "CommandLine"]),
+        ["Agent"] = ("keepalive-agent", ["Config", "Linux", "CommandLine", "Probes"]),
+        ["Simulator"] = ("keepalive-sim", ["Config", "Linux", "CommandLine", "Probes"]),
     };
 
     public static TheoryData<string> ProjectNames => [.. Projects.Keys];

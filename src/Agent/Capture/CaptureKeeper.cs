@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Running;
 using Keepalive.Linux.Capture;
+using Keepalive.Probes.Capture;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Capture;

@@ -1,11 +1,13 @@
 using System.CommandLine;
 using Keepalive.Agent.Capture;
-using Keepalive.Agent.Classify;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Reports;
 using Keepalive.Linux;
 using Keepalive.Linux.Capture;
 using Keepalive.Linux.Files;
+using Keepalive.Probes.Capture;
+using Keepalive.Probes.Classify;
+using Keepalive.Probes.Reports;
 
 namespace Keepalive.Agent.Commands;
 

@@ -1,7 +1,6 @@
-using Keepalive.Agent.Capture;
-using Keepalive.Agent.Classify;
 using Keepalive.Linux.Packets;
 using Keepalive.Linux.Sockets;
+using Keepalive.Probes.Classify;
 
 namespace Keepalive.Agent.Liveness;
 

@@ -7,6 +7,7 @@ using Keepalive.Agent.Reports;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
+using Keepalive.Probes.Capture;
 
 namespace Keepalive.Agent.Liveness;
 

@@ -1,4 +1,5 @@
 using Keepalive.Linux.Packets;
+using Keepalive.Probes.Classify;
 using Keepalive.Simulator.Balancing;
 
 namespace Keepalive.Simulator.Lab;
@@ -333,18 +334,11 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
         return traits | (segment.Has(TcpFlags.Rst) ? PacketTraits.Reset : PacketTraits.None);
     }
 
-    /// <summary>
-    /// A keepalive probe repeats the last byte sent, or its place, when all was acknowledged (RFC 9293, section 3.8.4). One that is sent because
-    /// the receiver's window is closed looks the same and is none.
-    /// </summary>
     private static bool IsProbe(in TcpFrame segment, in TcpHalf half, in TcpHalf other) =>
-        segment.PayloadLength <= 1
-        && (segment.Flags & (TcpFlags.Ack | TcpFlags.Syn | TcpFlags.Rst | TcpFlags.Fin)) == TcpFlags.Ack
-        && half.HasSent
+        half.HasSent
         && other.HasAcknowledged
-        && segment.Sequence == half.Next - 1
-        && other.Acknowledged == half.Next
-        && other.Window != 0;
+        && ProbeRule.Allows(segment.Flags, segment.PayloadLength)
+        && ProbeRule.Of(segment.Sequence, segment.PayloadLength, half.Next, other.Window == 0, isWaiting: other.Acknowledged != half.Next) == SegmentKind.Probe;
 
     private static bool IsProbeReply(in TcpFrame segment, in TcpHalf half, in TcpHalf other) =>
         other.ProbePending

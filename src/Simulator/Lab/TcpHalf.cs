@@ -1,4 +1,5 @@
 using Keepalive.Linux.Packets;
+using static Keepalive.Probes.Classify.SequenceNumber;
 
 namespace Keepalive.Simulator.Lab;
 
@@ -78,7 +79,4 @@ internal struct TcpHalf
 
     /// <summary>Whether a segment goes beyond what this end has sent so far.</summary>
     public readonly bool Moves(in TcpFrame segment) => !HasSent || IsAfter(segment.SequenceEnd, Next);
-
-    /// <summary>Sequence numbers wrap around (RFC 9293, section 3.4).</summary>
-    private static bool IsAfter(uint one, uint other) => (int)(one - other) > 0;
 }

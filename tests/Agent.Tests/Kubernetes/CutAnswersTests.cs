@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using Keepalive.Agent.Kubernetes;
-using Keepalive.Agent.Tests.Capture;
+using Keepalive.Probes.Tests.Capture;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Kubernetes;

@@ -2,14 +2,14 @@ using System.Buffers.Binary;
 using System.Diagnostics.Metrics;
 using System.Net;
 using Keepalive.Agent.Apply;
-using Keepalive.Agent.Capture;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Tests.Apply;
-using Keepalive.Agent.Tests.Capture;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Packets;
 using Keepalive.Linux.Sockets;
+using Keepalive.Probes.Capture;
+using Keepalive.Probes.Tests.Capture;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 

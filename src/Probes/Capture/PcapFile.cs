@@ -1,0 +1,134 @@
+using System.Buffers.Binary;
+using Keepalive.Linux.Packets;
+
+namespace Keepalive.Probes.Capture;
+
+/// <summary>A capture file of libpcap's classic format (draft-ietf-opsawg-pcap), in either byte order and resolution.</summary>
+internal sealed class PcapFile : IPacketSource
+{
+    private const int FileHeaderLength = 24;
+    private const int RecordHeaderLength = 16;
+
+    /// <summary>No tool writes longer packets (libpcap's own limit is 128 MiB, for one link type): what claims to be is no packet.</summary>
+    private const uint LongestPacket = 256 * 1024 * 1024;
+
+    private readonly ByteFeed _feed;
+    private readonly bool _swapped;
+    private readonly int _nanosecondsPerFraction;
+    private readonly LinkType _link;
+    private long _number;
+
+    // The packet that was handed out last, and is passed over when the next is asked for.
+    private long _recordAt;
+    private long _unread;
+
+    private PcapFile(ByteFeed feed, bool swapped, int nanosecondsPerFraction, LinkType link)
+    {
+        _feed = feed;
+        _swapped = swapped;
+        _nanosecondsPerFraction = nanosecondsPerFraction;
+        _link = link;
+    }
+
+    /// <summary>Reads the file's header.</summary>
+    /// <returns>Null when the file does not begin as one of this format.</returns>
+    /// <exception cref="CaptureException">It does, and cannot be read.</exception>
+    public static PcapFile? TryOpen(ByteFeed feed)
+    {
+        var header = feed.Peek(FileHeaderLength);
+        if (header.Length < 4)
+        {
+            return null;
+        }
+        (bool Swapped, int Resolution)? form = BinaryPrimitives.ReadUInt32LittleEndian(header) switch
+        {
+            0xA1B2C3D4 => (false, 1000),
+            0xD4C3B2A1 => (true, 1000),
+            0xA1B23C4D => (false, 1),
+            0x4D3CB2A1 => (true, 1),
+            _ => null,
+        };
+        if (form is not { } found)
+        {
+            return null;
+        }
+        if (header.Length < FileHeaderLength)
+        {
+            throw new CaptureException($"the file ends after {header.Length} bytes, within the file header of {FileHeaderLength}");
+        }
+        var major = UInt16(header[4..], found.Swapped);
+        if (major != 2)
+        {
+            throw new CaptureException($"byte 4: version {major}.{UInt16(header[6..], found.Swapped)} of the format is not known; 2.4 is");
+        }
+        // The upper bits say how long a frame check sequence is.
+        var link = (LinkType)(UInt32(header[20..], found.Swapped) & 0x03FFFFFF);
+        if (!link.IsKnown())
+        {
+            throw new CaptureException($"byte 20: {CaptureFile.UnknownLink(link)}");
+        }
+        feed.Skip(FileHeaderLength);
+        return new PcapFile(feed, found.Swapped, found.Resolution, link);
+    }
+
+    public bool TryRead(out CapturedPacket packet)
+    {
+        packet = default;
+        Finish();
+        var at = _feed.Position;
+        var header = _feed.Peek(RecordHeaderLength);
+        if (header.IsEmpty)
+        {
+            return false;
+        }
+        if (header.Length < RecordHeaderLength)
+        {
+            throw new CaptureException($"byte {at}: the file ends within the header of packet {_number + 1}");
+        }
+        var seconds = UInt32(header, _swapped);
+        var fraction = UInt32(header[4..], _swapped);
+        var captured = UInt32(header[8..], _swapped);
+        var onWire = UInt32(header[12..], _swapped);
+        if (captured > LongestPacket)
+        {
+            throw new CaptureException($"byte {at + 8}: packet {_number + 1} claims to have {captured} captured bytes; the file is damaged here or before");
+        }
+        _feed.Skip(RecordHeaderLength);
+        _number++;
+        var there = _feed.Available(captured);
+        if (there < captured)
+        {
+            throw CutShort(at, there, captured);
+        }
+        var data = _feed.Peek((int)Math.Min(captured, ByteFeed.Window));
+        (_recordAt, _unread) = (at, captured);
+        packet = new CapturedPacket(
+            _number, (seconds * 1_000_000_000L) + ((long)fraction * _nanosecondsPerFraction), _link, data, (int)Math.Min(onWire, int.MaxValue));
+        return true;
+    }
+
+    public void Dispose() => _feed.Dispose();
+
+    /// <summary>Leaves the last packet behind.</summary>
+    private void Finish()
+    {
+        if (_unread > 0)
+        {
+            var (wanted, there) = (_unread, _feed.Skip(_unread));
+            _unread = 0;
+            if (there < wanted)
+            {
+                throw CutShort(_recordAt, there, wanted);
+            }
+        }
+    }
+
+    private CaptureException CutShort(long at, long there, long captured) =>
+        new($"byte {at}: the file ends within packet {_number}: {there} of its {captured} captured bytes are there");
+
+    private static uint UInt32(ReadOnlySpan<byte> bytes, bool swapped) =>
+        swapped ? BinaryPrimitives.ReadUInt32BigEndian(bytes) : BinaryPrimitives.ReadUInt32LittleEndian(bytes);
+
+    private static ushort UInt16(ReadOnlySpan<byte> bytes, bool swapped) =>
+        swapped ? BinaryPrimitives.ReadUInt16BigEndian(bytes) : BinaryPrimitives.ReadUInt16LittleEndian(bytes);
+}

@@ -1,0 +1,196 @@
+using System.Numerics;
+
+namespace Keepalive.Probes.Classify;
+
+/// <summary>So many connections and no more: the one not seen for longest makes room for a new one.</summary>
+/// <remarks>Flows are values in one array that grows by half up to the limit; nothing is allocated for a packet of a known flow.</remarks>
+internal sealed class FlowTable
+{
+    private const int None = -1;
+    private const int InitialCapacity = 256;
+
+    private readonly int _limit;
+    private readonly ulong _seed = (ulong)Random.Shared.NextInt64();
+    private Flow[] _flows;
+    private int[] _buckets;
+    private int _newest = None;
+    private int _oldest = None;
+
+    /// <param name="limit">The most flows known at a time.</param>
+    public FlowTable(int limit)
+    {
+        _limit = limit;
+        _flows = new Flow[Math.Min(limit, InitialCapacity)];
+        _buckets = NewBuckets(_flows.Length);
+    }
+
+    public int Count { get; private set; }
+
+    /// <summary>Flows that made room for others.</summary>
+    public long Forgotten { get; private set; }
+
+    /// <summary>The flows in no particular order.</summary>
+    public ReadOnlySpan<Flow> All => _flows.AsSpan(0, Count);
+
+    /// <summary>The flow of this name, made if it is new. The reference is good until the next call.</summary>
+    public ref Flow Get(in FlowKey key)
+    {
+        var hash = key.Hash(_seed);
+        for (var i = _buckets[hash & (uint)(_buckets.Length - 1)]; i != None; i = _flows[i].NextInBucket)
+        {
+            ref var flow = ref _flows[i];
+            if (flow.Hash == hash && flow.Key == key)
+            {
+                if (i != _newest)
+                {
+                    Unlink(i);
+                    LinkNewest(i);
+                }
+                return ref flow;
+            }
+        }
+        return ref Add(in key, hash);
+    }
+
+    /// <summary>Forgets a flow of which nothing more is to come. The last one takes its place: references are no longer good.</summary>
+    public void Remove(in FlowKey key)
+    {
+        var hash = key.Hash(_seed);
+        var index = _buckets[hash & (uint)(_buckets.Length - 1)];
+        while (index != None && !(_flows[index].Hash == hash && _flows[index].Key == key))
+        {
+            index = _flows[index].NextInBucket;
+        }
+        if (index == None)
+        {
+            return;
+        }
+        Unlink(index);
+        Unchain(index);
+        var last = --Count;
+        if (index != last)
+        {
+            Unchain(last);
+            _flows[index] = _flows[last];
+            Chain(index);
+            Relink(index);
+        }
+    }
+
+    private ref Flow Add(in FlowKey key, uint hash)
+    {
+        int index;
+        if (Count < _limit)
+        {
+            if (Count == _flows.Length)
+            {
+                Grow();
+            }
+            index = Count++;
+        }
+        else
+        {
+            index = _oldest;
+            Unlink(index);
+            Unchain(index);
+            Forgotten++;
+        }
+        ref var flow = ref _flows[index];
+        flow = new Flow { Key = key, Hash = hash };
+        Chain(index);
+        LinkNewest(index);
+        return ref flow;
+    }
+
+    private void Grow()
+    {
+        Array.Resize(ref _flows, (int)Math.Min(_limit, _flows.Length + (_flows.Length / 2L)));
+        _buckets = NewBuckets(_flows.Length);
+        for (var i = 0; i < Count; i++)
+        {
+            Chain(i);
+        }
+    }
+
+    private void Chain(int index)
+    {
+        ref var bucket = ref _buckets[_flows[index].Hash & (uint)(_buckets.Length - 1)];
+        _flows[index].NextInBucket = bucket;
+        bucket = index;
+    }
+
+    private void Unchain(int index)
+    {
+        ref var link = ref _buckets[_flows[index].Hash & (uint)(_buckets.Length - 1)];
+        while (link != index)
+        {
+            link = ref _flows[link].NextInBucket;
+        }
+        link = _flows[index].NextInBucket;
+    }
+
+    private void LinkNewest(int index)
+    {
+        _flows[index].Newer = None;
+        _flows[index].Older = _newest;
+        if (_newest != None)
+        {
+            _flows[_newest].Newer = index;
+        }
+        else
+        {
+            _oldest = index;
+        }
+        _newest = index;
+    }
+
+    /// <summary>Tells the neighbours in the order of use where a flow is now.</summary>
+    private void Relink(int index)
+    {
+        var (newer, older) = (_flows[index].Newer, _flows[index].Older);
+        if (newer != None)
+        {
+            _flows[newer].Older = index;
+        }
+        else
+        {
+            _newest = index;
+        }
+        if (older != None)
+        {
+            _flows[older].Newer = index;
+        }
+        else
+        {
+            _oldest = index;
+        }
+    }
+
+    private void Unlink(int index)
+    {
+        var (newer, older) = (_flows[index].Newer, _flows[index].Older);
+        if (newer != None)
+        {
+            _flows[newer].Older = older;
+        }
+        else
+        {
+            _newest = older;
+        }
+        if (older != None)
+        {
+            _flows[older].Newer = newer;
+        }
+        else
+        {
+            _oldest = newer;
+        }
+    }
+
+    private static int[] NewBuckets(int capacity)
+    {
+        var buckets = new int[(int)BitOperations.RoundUpToPowerOf2((uint)capacity)];
+        Array.Fill(buckets, None);
+        return buckets;
+    }
+}

@@ -1,0 +1,172 @@
+using Keepalive.Probes.Capture;
+using Xunit;
+
+namespace Keepalive.Probes.Tests.Capture;
+
+/// <summary>Captures cut after every byte, and lengths that are wrong, from a file and from a pipe.</summary>
+public sealed class CutCaptureTests
+{
+    /// <summary>The buffer of a feed, and some for what reports the problem.</summary>
+    private const long MostAllocated = 1024 * 1024;
+
+    private static readonly byte[] One = new Frame { Sequence = 1 }.ToBytes();
+    private static readonly byte[] Two = new Frame { Sequence = 2, Payload = new byte[3] }.ToBytes();
+
+    public static TheoryData<string, byte[]> Whole
+    {
+        get
+        {
+            var data = new TheoryData<string, byte[]>();
+            foreach (var big in (bool[])[false, true])
+            {
+                var order = big ? "big-endian" : "little-endian";
+                data.Add($"pcap, {order}", new CaptureBytes(big).Pcap().Record(One).Record(Two).ToArray());
+                data.Add($"pcap in nanoseconds, {order}", new CaptureBytes(big).Pcap(nanoseconds: true).Record(One).Record(Two).ToArray());
+                data.Add($"pcapng, {order}", EveryBlock(big));
+            }
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Whole))]
+    public void Open_EveryPrefix_GivesThePacketsBeforeAndSaysWhere(string what, byte[] file)
+    {
+        var whole = Read(new MemoryStream(file));
+        Assert.Null(whole.Problem);
+        for (var length = 0; length < file.Length; length++)
+        {
+            var prefix = file[..length];
+            var fromFile = Read(new MemoryStream(prefix));
+
+            Assert.Equal(whole.Packets.Take(fromFile.Packets.Count), fromFile.Packets);
+            // A prefix that ends between two packets or blocks is a whole capture.
+            Assert.True(fromFile.Problem is null ? IsBoundary(file, length) : SaysWhere(fromFile.Problem), $"{what}, {length} bytes: {fromFile.Problem}");
+            foreach (var chunk in (int[])[1, 7, int.MaxValue])
+            {
+                var fromPipe = Read(new PipeStream(prefix, chunk));
+                Assert.Equal((length, fromFile.Problem), (length, fromPipe.Problem));
+                Assert.Equal(fromFile.Packets, fromPipe.Packets);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Open_PacketBeyondTheWindowCut_SaysHowMuchIsThere(bool ng)
+    {
+        const int captured = 3 * ByteFeed.Window;
+        var front = ng ? new CaptureBytes().Section().Interface() : new CaptureBytes().Pcap();
+        var at = front.Length;
+        var dataAt = at + (ng ? 28 : 16);
+        var file = (ng ? front.Enhanced(new byte[captured], 0) : front.Record(new byte[captured])).ToArray();
+        // Around the window's end and the buffer's, and the packet's own.
+        foreach (var there in (int[])[0, 60, ByteFeed.Window - 29, ByteFeed.Window - 28, ByteFeed.Window - 1, ByteFeed.Window, ByteFeed.Window + 1, captured - 1])
+        {
+            var prefix = file[..(dataAt + there)];
+            var expected = $"byte {at}: the file ends within packet 1: {there} of its {captured} captured bytes are there";
+            Assert.Equal(expected, Read(new MemoryStream(prefix)).Problem);
+            Assert.Equal(expected, Read(new PipeStream(prefix, int.MaxValue)).Problem);
+            Assert.Equal(expected, Read(new PipeStream(prefix, 4093)).Problem);
+        }
+    }
+
+    /// <summary>Each length of either format in place of the right one.</summary>
+    public static TheoryData<string, int, bool> Lengths
+    {
+        get
+        {
+            var data = new TheoryData<string, int, bool>();
+            foreach (var big in (bool[])[false, true])
+            {
+                data.Add("pcap: captured length", 24 + 8, big);
+                data.Add("pcap: length on the wire", 24 + 12, big);
+                data.Add("pcap: snap length", 16, big);
+                var blocks = Blocks(EveryBlock(big), big);
+                foreach (var (block, at) in blocks)
+                {
+                    data.Add($"pcapng: length of block {block:x}", at + 4, big);
+                    data.Add($"pcapng: first word of block {block:x}", at + 8, big);
+                    data.Add($"pcapng: second word of block {block:x}", at + 12, big);
+                    data.Add($"pcapng: option of block {block:x}", at + 16, big);
+                    data.Add($"pcapng: captured length of block {block:x}", at + 20, big);
+                    data.Add($"pcapng: length on the wire of block {block:x}", at + 24, big);
+                }
+                data.Add("pcapng: trailer of the first section", 24, big);
+            }
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Lengths))]
+    public void Open_LengthThatLies_IsReadToAnEndWithoutTheMemoryItClaims(string what, int at, bool big)
+    {
+        var original = what.StartsWith("pcapng", StringComparison.Ordinal) ? EveryBlock(big) : new CaptureBytes(big).Pcap().Record(One).Record(Two).ToArray();
+        foreach (var length in (uint[])
+            [0, 1, 3, 4, 8, 11, 12, 13, 16, 19, 20, 28, 31, 32, 131_071, 131_072, 131_073, 200_000, 0x10000000, 0x10000001, 0x7FFFFFF4, 0x7FFFFFFF, 0x80000000, 0xFFFFFFE0, 0xFFFFFFEC, 0xFFFFFFF0, 0xFFFFFFF4, 0xFFFFFFFC, 0xFFFFFFFF])
+        {
+            byte[] file = [.. original[..at], .. new CaptureBytes(big).UInt32(length).ToArray(), .. original[(at + 4)..]];
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            var fromFile = Read(new MemoryStream(file));
+            var fromPipe = Read(new PipeStream(file, 1000));
+            var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+
+            Assert.True(allocated < 2 * MostAllocated, $"{what} {length}: {allocated} bytes");
+            Assert.True(fromFile.Problem is null || SaysWhere(fromFile.Problem), $"{what} {length}: {fromFile.Problem}");
+            Assert.Equal((length, fromFile.Problem), (length, fromPipe.Problem));
+        }
+    }
+
+    private static byte[] EveryBlock(bool big) =>
+    [
+        .. new CaptureBytes(big).Section().Interface(resolution: 9).Enhanced(One, 1).Simple(Two).Obsolete(One, 2)
+            .Block(4, body => body.UInt16(1).UInt16(8).Bytes("\x0a\0\0\x01web\0"u8).UInt32(0))          // name resolution
+            .Block(5, body => body.UInt32(0).UInt32(0).UInt32(0).UInt16(4).UInt16(8).UInt32(0).UInt32(0).UInt32(0))   // interface statistics
+            .Block(10, body => body.UInt32(0x544C534B).UInt32(3).Bytes([1, 2, 3, 0]))                                // decryption secrets
+            .Block(0x0BAD, body => body.UInt32(1))                                                                   // custom
+            .ToArray(),
+        // A section in the other byte order.
+        .. new CaptureBytes(!big).Section().Interface(snapLength: 60).Simple(Two).ToArray(),
+    ];
+
+    private static List<(uint Type, int At)> Blocks(byte[] file, bool big)
+    {
+        var blocks = new List<(uint, int)>();
+        for (var at = 0; at < file.Length && blocks.Count < 9;)
+        {
+            blocks.Add((Word(file, at, big), at));
+            at += (int)Word(file, at + 4, big);
+        }
+        return blocks;
+    }
+
+    private static uint Word(byte[] file, int at, bool big) => big
+        ? System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(file.AsSpan(at))
+        : System.Buffers.Binary.BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(at));
+
+    /// <summary>Whether two packets or blocks meet there: the same bytes and one more are damaged.</summary>
+    private static bool IsBoundary(byte[] file, int length) => Read(new MemoryStream(file[..(length + 1)])).Problem is not null;
+
+    private static bool SaysWhere(string problem) =>
+        problem.StartsWith("byte ", StringComparison.Ordinal) || problem == "the file is empty" || problem.StartsWith("the file ends after ", StringComparison.Ordinal);
+
+    private static (List<(long Number, long Time, string Bytes, int OnWire)> Packets, string? Problem) Read(Stream stream)
+    {
+        var packets = new List<(long, long, string, int)>();
+        try
+        {
+            using var source = CaptureFile.Open(stream);
+            while (source.TryRead(out var packet))
+            {
+                packets.Add((packet.Number, packet.Time, Convert.ToHexString(packet.Data[..Math.Min(packet.Data.Length, 2 * Two.Length)]), packet.WireLength));
+            }
+            return (packets, (source as PcapNgFile)?.FirstUnknown);
+        }
+        catch (CaptureException e)
+        {
+            return (packets, e.Message);
+        }
+    }
+}

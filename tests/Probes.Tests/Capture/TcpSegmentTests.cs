@@ -1,0 +1,107 @@
+using Keepalive.Linux.Packets;
+using Xunit;
+
+namespace Keepalive.Probes.Tests.Capture;
+
+/// <summary>Frames of every kind that is read, whole, cut and broken.</summary>
+public sealed class TcpSegmentTests
+{
+    private const string Four = "10.0.0.1:40000>10.0.0.2:443";
+    private const string Six = "[2001:db8::1]:40000>[2001:db8::2]:443";
+
+    // A hop-by-hop and a destination options header, then TCP; and the first fragment of a datagram.
+    private static readonly byte[] Extensions = [60, 0, 1, 4, 0, 0, 0, 0, 6, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    private static readonly byte[] FirstFragment = [6, 0, 0, 1, 0, 0, 0, 9];
+    private static readonly byte[] LaterFragment = [6, 0, 0x10, 0, 0, 0, 0, 9];
+
+    private static readonly Frame V6 = new() { Source = "[2001:db8::1]:40000", Destination = "[2001:db8::2]:443" };
+
+    private static readonly Dictionary<string, (Frame Frame, string Expected)> Frames = new()
+    {
+        ["Ethernet"] = (new Frame(), Four),
+        ["Ethernet, IPv6"] = (V6, Six),
+        ["802.1Q"] = (new Frame { Tags = [0x8100] }, Four),
+        ["QinQ"] = (new Frame { Tags = [0x88A8, 0x8100] }, Four),
+        ["old QinQ, IPv6"] = (V6 with { Tags = [0x9100, 0x8100] }, Six),
+        ["SLL"] = (new Frame { Link = LinkType.LinuxCooked }, Four),
+        ["SLL, tagged, IPv6"] = (V6 with { Link = LinkType.LinuxCooked, Tags = [0x8100] }, Six),
+        ["SLL2"] = (new Frame { Link = LinkType.LinuxCooked2 }, Four),
+        ["SLL2, IPv6"] = (V6 with { Link = LinkType.LinuxCooked2 }, Six),
+        ["raw"] = (new Frame { Link = LinkType.Raw }, Four),
+        ["raw, IPv6"] = (V6 with { Link = LinkType.Raw }, Six),
+        ["raw by DLT"] = (new Frame { Link = LinkType.RawDlt }, Four),
+        ["raw IPv4"] = (new Frame { Link = LinkType.IPv4 }, Four),
+        ["raw IPv6"] = (V6 with { Link = LinkType.IPv6 }, Six),
+        ["null"] = (new Frame { Link = LinkType.Null }, Four),
+        ["null, IPv6"] = (V6 with { Link = LinkType.Null }, Six),
+        ["loop"] = (new Frame { Link = LinkType.Loop }, Four),
+        ["IPv4 options"] = (new Frame { NetworkOptions = [7, 7, 4, 0, 0, 0, 0, 0] }, Four),
+        ["IPv6 extensions"] = (V6 with { FirstExtension = 0, NetworkOptions = Extensions }, Six),
+        ["IPv6 first fragment"] = (V6 with { FirstExtension = 44, NetworkOptions = FirstFragment }, Six),
+        ["padding"] = (new Frame { Padding = 6 }, Four),
+        ["timestamps"] = (new Frame { Timestamp = 77 }, Four),
+        ["payload"] = (new Frame { Payload = [65] }, Four),
+    };
+
+    public static TheoryData<string> Names => [.. Frames.Keys];
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void TryRead_Frame_IsTheSegmentThatWasWritten(string name)
+    {
+        var (frame, expected) = Frames[name];
+        frame = frame with { Sequence = 0xFFFFFFFF, Acknowledged = 7, Window = 0, Flags = TcpFlags.Ack | TcpFlags.Psh };
+        var bytes = frame.ToBytes();
+
+        Assert.Equal(FrameContent.Segment, TcpSegment.TryRead(frame.Link, bytes, bytes.Length, out var segment));
+        Assert.Equal(expected, $"{segment.Source}>{segment.Destination}");
+        Assert.Equal((0xFFFFFFFF, 7u, (ushort)0, frame.Flags), (segment.Sequence, segment.Acknowledged, segment.Window, segment.Flags));
+        Assert.Equal((frame.Payload.Length, frame.Timestamp), (segment.PayloadLength, segment.Timestamp));
+        Assert.Equal(frame.Payload.Length > 0 ? frame.Payload[0] : -1, segment.FirstByte);
+    }
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void TryRead_CutAnywhere_IsTruncatedUntilTheTcpHeaderIsThere(string name)
+    {
+        var frame = Frames[name].Frame with { Timestamp = 1, Padding = 0, Payload = [1, 2, 3] };
+        var bytes = frame.ToBytes();
+        var needed = bytes.Length - 3 - 12;   // not the options, and not the payload
+        for (var length = 0; length < bytes.Length; length++)
+        {
+            var content = TcpSegment.TryRead(frame.Link, bytes.AsSpan(0, length), bytes.Length, out var segment);
+            Assert.Equal(length < needed ? FrameContent.Truncated : FrameContent.Segment, content);
+            Assert.Equal(length < needed ? 0 : 3, segment.PayloadLength);
+        }
+    }
+
+    [Fact]
+    public void TryRead_OtherThanTcp_IsOther()
+    {
+        Assert.Equal(FrameContent.Other, Read(V6 with { FirstExtension = 44, NetworkOptions = LaterFragment }));
+        Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[14 + 9] = 17));           // UDP
+        Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[13] = 6));                // ARP
+        Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[14 + 7] = 1));            // a later fragment
+        Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[14] = 0x44));             // a header of 16 bytes
+        Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[14 + 3] = 39));           // ends within the TCP header
+        Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[14 + 20 + 12] = 0x40));   // a TCP header of 16 bytes
+        Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[14 + 20 + 12] = 0xF0));   // one longer than the packet
+    }
+
+    [Fact]
+    public void TryRead_LengthLeftToTheCard_IsTheFrames()
+    {
+        var bytes = new Frame { Payload = new byte[1000] }.ToBytes();
+        (bytes[16], bytes[17]) = (0, 0);
+
+        Assert.Equal(FrameContent.Segment, TcpSegment.TryRead(LinkType.Ethernet, bytes.AsSpan(0, 80), 70_054, out var segment));
+        Assert.Equal(70_000, segment.PayloadLength);
+    }
+
+    private static FrameContent Read(Frame frame, Action<byte[]>? spoil = null)
+    {
+        var bytes = frame.ToBytes();
+        spoil?.Invoke(bytes);
+        return TcpSegment.TryRead(frame.Link, bytes, bytes.Length, out _);
+    }
+}
