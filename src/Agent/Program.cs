@@ -1,7 +1,7 @@
 using System.CommandLine;
-using Keepalive.Agent;
 using Keepalive.Agent.Commands;
 using Keepalive.Agent.Running;
+using Keepalive.Agent.Support;
 using Keepalive.Linux.Files;
 
 StandardStreams.Begin();

@@ -1,3 +1,4 @@
+using Keepalive.Agent.Support;
 using Keepalive.Linux.Files;
 using Xunit;
 

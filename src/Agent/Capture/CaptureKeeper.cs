@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using Keepalive.Agent.Liveness;
-using Keepalive.Agent.Running;
+using Keepalive.Agent.Log;
 using Keepalive.Linux.Capture;
 using Keepalive.Probes.Capture;
 using Microsoft.Extensions.Logging;

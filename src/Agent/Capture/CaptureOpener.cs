@@ -1,6 +1,8 @@
 using System.Globalization;
-using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Liveness;
+using Keepalive.Agent.Support;
+using Keepalive.Agent.Workloads;
 using Keepalive.Linux;
 using Keepalive.Linux.Capture;
 using Keepalive.Linux.Namespaces;

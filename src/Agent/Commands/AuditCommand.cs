@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Keepalive.Agent.Audit;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;
 using Keepalive.Linux.Sockets;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;

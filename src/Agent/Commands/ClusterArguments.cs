@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Keepalive.Agent.Kubernetes;
+using Keepalive.Agent.Support;
 using Keepalive.Config;
 using Keepalive.Linux;
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net;
+using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;

@@ -1,9 +1,9 @@
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Pidfd;
-using Keepalive.Agent.Destinations;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Running;
+using Keepalive.Agent.Support;
 using Keepalive.Config;
 using Keepalive.Linux;
 using Keepalive.Linux.Sockets;

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Reports;
+using Keepalive.Agent.Support;
 using Keepalive.Linux;
 using Keepalive.Linux.Capture;
 using Keepalive.Linux.Files;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Keepalive.Agent.Policies;
 using Keepalive.Config;
 using Keepalive.Config.Rendering;
 

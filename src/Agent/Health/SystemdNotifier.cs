@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
-using Keepalive.Agent.Running;
+using Keepalive.Agent.Log;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Health;

@@ -4,7 +4,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
-using Keepalive.Agent.Running;
+using Keepalive.Agent.Log;
 using Keepalive.Config;
 using Microsoft.Extensions.Logging;
 

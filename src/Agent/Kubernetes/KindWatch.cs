@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text.Json;
-using Keepalive.Agent.Running;
+using Keepalive.Agent.Log;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Kubernetes;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;
 using Microsoft.Extensions.Logging;

@@ -1,8 +1,7 @@
 using System.Buffers;
 using System.Collections.Immutable;
 using System.Text.Json;
-using Keepalive.Agent.Reports;
-using Keepalive.Agent.Running;
+using Keepalive.Agent.Log;
 using Keepalive.Config;
 using Keepalive.Config.Reading;
 using Keepalive.Config.Resources;

@@ -1,6 +1,6 @@
 using Keepalive.Agent.Kubernetes;
+using Keepalive.Agent.Log;
 using Keepalive.Agent.Reports;
-using Keepalive.Agent.Running;
 using Keepalive.Linux.Sockets;
 using Microsoft.Extensions.Logging;
 

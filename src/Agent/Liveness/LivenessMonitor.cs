@@ -4,6 +4,7 @@ using Keepalive.Agent.Capture;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Reports;
+using Keepalive.Agent.Sockets;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;

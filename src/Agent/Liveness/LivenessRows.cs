@@ -1,4 +1,4 @@
-using Keepalive.Agent.Apply;
+using Keepalive.Agent.Sockets;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Sockets;
 

@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Text;
-using Keepalive.Agent.Running;
+using Keepalive.Agent.Log;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Microsoft.Extensions.Logging;

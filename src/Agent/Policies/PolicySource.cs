@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
-using Keepalive.Agent.Destinations;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;

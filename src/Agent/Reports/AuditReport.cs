@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Audit;
 using Keepalive.Agent.Kubernetes;
+using Keepalive.Agent.Sockets;
 using Keepalive.Config.Balancers;
 using Keepalive.Linux.Sockets;
 

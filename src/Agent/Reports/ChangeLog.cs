@@ -2,7 +2,8 @@ using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Kubernetes;
-using Keepalive.Agent.Running;
+using Keepalive.Agent.Log;
+using Keepalive.Agent.Sockets;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Reports;

@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using Keepalive.Agent.Commands;
+using Keepalive.Agent.Policies;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
 using Keepalive.Config.Compilation;

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Sockets;
 
 namespace Keepalive.Agent.Reports;
 

@@ -1,5 +1,6 @@
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Kubernetes;
+using Keepalive.Agent.Sockets;
 
 namespace Keepalive.Agent.Reports;
 

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Kubernetes;
+using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Health;
 using Keepalive.Agent.Liveness;
+using Keepalive.Agent.Log;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;

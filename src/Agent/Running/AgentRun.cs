@@ -1,15 +1,15 @@
 using System.Net.Sockets;
 using System.Text.Json;
 using Keepalive.Agent.Apply;
-using Keepalive.Agent.Capture;
-using Keepalive.Agent.Destinations;
 using Keepalive.Agent.Health;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
+using Keepalive.Agent.Log;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Agent.Serving;
+using Keepalive.Agent.Support;
 using Keepalive.Config;
 using Keepalive.Linux;
 using Microsoft.AspNetCore.Builder;

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Policies;
+using Keepalive.Agent.Support;
 
 namespace Keepalive.Agent.Running;
 

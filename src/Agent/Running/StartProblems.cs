@@ -1,4 +1,5 @@
 using System.Text;
+using Keepalive.Agent.Log;
 using Keepalive.Config;
 using Microsoft.Extensions.Logging;
 

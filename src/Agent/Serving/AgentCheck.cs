@@ -2,7 +2,7 @@ using System.Globalization;
 using System.IO.Pipelines;
 using System.Text;
 using Keepalive.Agent.Liveness;
-using Keepalive.Agent.Running;
+using Keepalive.Agent.Log;
 using Keepalive.Config;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;

@@ -1,12 +1,12 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Keepalive.Agent.Apply;
 using Keepalive.Agent.Health;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Reports;
+using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Sockets;
 using Microsoft.AspNetCore.Http;
 

@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
+using Keepalive.Agent.Log;
 using Keepalive.Agent.Running;
+using Keepalive.Agent.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;

@@ -1,5 +1,4 @@
 using Keepalive.Agent.Apply.Bpf;
-using Keepalive.Agent.Capture;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
 using Keepalive.Linux.Capture;

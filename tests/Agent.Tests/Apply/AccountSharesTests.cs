@@ -1,4 +1,4 @@
-using Keepalive.Agent.Apply;
+using Keepalive.Agent.Workloads;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;

@@ -1,6 +1,7 @@
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Policies;
+using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Sockets;
 using Keepalive.Testbed;
 using Xunit;

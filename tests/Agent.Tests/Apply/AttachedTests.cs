@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Policies;
+using Keepalive.Agent.Sockets;
 using Keepalive.Config;
 using Keepalive.Linux.Sockets;
 using Keepalive.Testbed;

@@ -1,4 +1,4 @@
-using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Sockets;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;

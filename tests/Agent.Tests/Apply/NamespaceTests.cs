@@ -1,9 +1,8 @@
 using System.Buffers.Binary;
 using System.Net;
-using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Apply.Pidfd;
-using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Linux.Namespaces;
 using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;

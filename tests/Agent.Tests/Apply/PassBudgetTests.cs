@@ -1,4 +1,5 @@
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Tracking;
 using Microsoft.Extensions.Time.Testing;
 using Xunit;
 

@@ -1,4 +1,4 @@
-using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Tracking;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;

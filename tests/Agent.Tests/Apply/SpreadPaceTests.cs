@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Tracking;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;

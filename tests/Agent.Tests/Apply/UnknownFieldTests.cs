@@ -1,6 +1,7 @@
 using System.Text;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Bpf;
 using Keepalive.Linux.Netlink;
 using Keepalive.Testbed;

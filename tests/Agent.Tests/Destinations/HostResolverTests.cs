@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
-using Keepalive.Agent.Destinations;
+using Keepalive.Agent.Policies;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Destinations;

@@ -1,9 +1,9 @@
 using System.Buffers.Binary;
 using System.Diagnostics.Metrics;
 using System.Net;
-using Keepalive.Agent.Apply;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Tests.Apply;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Packets;

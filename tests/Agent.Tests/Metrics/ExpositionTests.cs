@@ -3,6 +3,7 @@ using System.Text;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Serving;
+using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Tests.Apply;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;

@@ -1,6 +1,6 @@
-using Keepalive.Agent.Apply;
+using Keepalive.Agent.Log;
 using Keepalive.Agent.Reports;
-using Keepalive.Agent.Running;
+using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Tests.Apply;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Sockets;

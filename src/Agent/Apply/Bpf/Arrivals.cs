@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Policies;
+using Keepalive.Agent.Sockets;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Bpf;
 

@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux;
@@ -278,7 +278,7 @@ internal sealed class BpfDatapath : IDatapath
         {
             if (socket.Unsettled)
             {
-                Settlement.PutOff(socket, pass.Number);
+                socket.PutOff(pass.Number);
                 watched.NextTry = Math.Min(watched.NextTry, socket.NextTry);
             }
             pass.Report(socket);

@@ -1,3 +1,4 @@
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
 

@@ -1,4 +1,4 @@
-using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Bpf;

@@ -1,4 +1,4 @@
-using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Linux;
 
 namespace Keepalive.Agent.Apply.Bpf;
@@ -7,9 +7,6 @@ namespace Keepalive.Agent.Apply.Bpf;
 /// <remarks>Each slice is of one namespace, as each costs a run over it: a large namespace is cut, small ones are slices themselves.</remarks>
 internal sealed class SpreadPlans(TimeProvider time, PlanRunner runner)
 {
-    /// <summary>Changes up to this many in one pass are not spread.</summary>
-    private const int From = 256;
-
     private readonly List<PlannedChange> _changes = [];
 
     /// <summary>Takes those of a namespace's changes that are to wait out of the list.</summary>
@@ -21,7 +18,7 @@ internal sealed class SpreadPlans(TimeProvider time, PlanRunner runner)
         }
         // Ones just made are no bulk, however many: nothing is due on them.
         var waiting = changes.FindAll(change => IsPartOfBulk(change, scope));
-        if (_changes.Count + waiting.Count > From)
+        if (_changes.Count + waiting.Count > SpreadPace.From)
         {
             _changes.AddRange(waiting);
             changes.RemoveAll(change => IsPartOfBulk(change, scope));
@@ -65,7 +62,7 @@ internal sealed class SpreadPlans(TimeProvider time, PlanRunner runner)
     }
 
     /// <summary>A socket whose idle time is not known may have been idle for long.</summary>
-    private static bool IsPartOfBulk(PlannedChange change, PassScope scope) => change.Socket.Idle is null || BulkSpread.IsPartOfBulk(change.Socket, scope);
+    private static bool IsPartOfBulk(PlannedChange change, PassScope scope) => change.Socket.Idle is null || SpreadPace.IsPartOfBulk(change.Socket, scope);
 
     private List<PlannedChange[]> Cut(int most)
     {

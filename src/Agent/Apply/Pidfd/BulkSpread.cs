@@ -1,21 +1,15 @@
-using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Apply.Tracking;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
 /// <summary>Changes that would make many sockets probe together, spread over an interval: in slices, longest idle first.</summary>
 internal sealed class BulkSpread(TimeProvider time, OwnerSearch owners, SocketApplier applier)
 {
-    /// <summary>Changes up to this many in one pass are not spread.</summary>
-    private const int From = 256;
-
     private readonly List<TrackedSocket> _slice = [];
     private readonly List<TrackedSocket> _lost = [];
 
     /// <summary>What is to be applied at the end of the pass.</summary>
     public List<TrackedSocket> Sockets { get; } = [];
-
-    /// <summary>Whether a socket has been idle for longer than an interval. Ones just made are no bulk, however many: nothing is due on them.</summary>
-    public static bool IsPartOfBulk(TrackedSocket socket, PassScope scope) => socket.Idle >= scope.SpreadOver.TotalMilliseconds;
 
     /// <summary>Whether a namespace's changes are to be collected here instead of being applied at once.</summary>
     public bool Collects(IEnumerable<TrackedSocket> sockets, PassScope scope)
@@ -24,7 +18,7 @@ internal sealed class BulkSpread(TimeProvider time, OwnerSearch owners, SocketAp
         {
             return false;
         }
-        return Sockets.Count + sockets.Count(socket => IsPartOfBulk(socket, scope)) > From;
+        return Sockets.Count + sockets.Count(socket => SpreadPace.IsPartOfBulk(socket, scope)) > SpreadPace.From;
     }
 
     /// <summary>Applies what was collected and returns how much time was spent waiting.</summary>

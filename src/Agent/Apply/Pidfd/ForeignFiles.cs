@@ -1,3 +1,4 @@
+using Keepalive.Agent.Workloads;
 using Keepalive.Linux.Files;
 using Keepalive.Linux.Sockets;
 

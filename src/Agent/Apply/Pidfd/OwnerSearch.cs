@@ -1,4 +1,4 @@
-using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Linux;
 using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;

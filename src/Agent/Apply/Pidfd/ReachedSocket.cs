@@ -1,4 +1,4 @@
-using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
@@ -11,7 +11,7 @@ internal readonly struct ReachedSocket(SocketApplier applier, PassContext pass, 
 {
     public void Reached(in DuplicatedSocket descriptor, TrackedSocket socket)
     {
-        if (bulk is not null && BulkSpread.IsPartOfBulk(socket, pass.Scope))
+        if (bulk is not null && SpreadPace.IsPartOfBulk(socket, pass.Scope))
         {
             bulk.Add(socket);
         }

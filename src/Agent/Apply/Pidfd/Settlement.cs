@@ -1,3 +1,4 @@
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux;
 using Keepalive.Linux.Netlink;
@@ -8,8 +9,6 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <summary>Brings the policy to bear on the sockets of a namespace that wait for it, and says when the others are tried again.</summary>
 internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, BulkSpread bulk)
 {
-    private const int MaxBackoff = 12;
-
     private readonly List<TrackedSocket> _known = [];
     private readonly Dictionary<ulong, TrackedSocket> _wanted = [];
     private readonly Dictionary<ulong, TrackedSocket> _leftOver = [];
@@ -50,7 +49,7 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         {
             if (socket.Unsettled)
             {
-                PutOff(socket, pass.Number);
+                socket.PutOff(pass.Number);
                 watched.NextTry = Math.Min(watched.NextTry, socket.NextTry);
             }
         }
@@ -121,18 +120,6 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         foreach (var socket in missing.Values)
         {
             socket.IsMultipathKnown = true;
-        }
-    }
-
-    /// <summary>When an unsettled socket is tried again: at the next pass where only the far end or the application is waited for, else
-    /// less and less often.</summary>
-    public static void PutOff(TrackedSocket socket, long pass)
-    {
-        if (socket.NextTry <= pass)
-        {
-            var soon = socket.Outcome is SocketOutcome.Deferred || (socket.Outcome is SocketOutcome.Pending && socket.Attempts < 6);
-            socket.NextTry = pass + (soon ? 1 : Math.Min(MaxBackoff, 1 << Math.Min(socket.Attempts, 10)));
-            socket.Attempts++;
         }
     }
 

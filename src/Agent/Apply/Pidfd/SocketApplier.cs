@@ -1,5 +1,5 @@
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Policies;
-using Keepalive.Agent.Sockets;
 using Keepalive.Config;
 using Keepalive.Linux;
 using Keepalive.Linux.Sockets;

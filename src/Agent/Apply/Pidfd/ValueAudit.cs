@@ -1,3 +1,4 @@
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;

@@ -1,10 +1,9 @@
 using System.Collections.Immutable;
-using Keepalive.Agent.Destinations;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
 
-namespace Keepalive.Agent.Commands;
+namespace Keepalive.Agent.Policies;
 
 /// <summary>Policy files as the commands about them take them: read, their hosts looked up, compiled.</summary>
 internal sealed record PolicyInput(ReadResult Read, CompilationResult Compiled)

@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
+using Keepalive.Agent.Workloads;
 using Keepalive.Linux.Processes;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>The node's processes by network namespace, kept up to date at the price of a directory listing.</summary>
 /// <remarks>

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
+using Keepalive.Agent.Workloads;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>How long a pass may work for each that is <see cref="Accountable"/>, and for all of them together. What is left over waits for the next pass.</summary>
 internal sealed class PassBudget

@@ -1,10 +1,11 @@
-using Keepalive.Agent.Apply;
+using Keepalive.Agent.Reports;
+using Keepalive.Agent.Sockets;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 
-namespace Keepalive.Agent.Reports;
+namespace Keepalive.Agent.Audit;
 
 /// <summary>Why a connection is, or is not, kept through a balancer.</summary>
 internal enum AuditFinding

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Workloads;
 
 /// <summary>Who has how many of the things there are only so many of: up to a share each, and where all are taken as many as everybody else.</summary>
 /// <param name="mostInAll">How many there may be in all.</param>

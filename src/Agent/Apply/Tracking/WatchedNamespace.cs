@@ -1,7 +1,7 @@
-using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Workloads;
 using Keepalive.Linux.Namespaces;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>A namespace that is held open, and the sockets tracked in it.</summary>
 /// <param name="inode">Its inode number.</param>

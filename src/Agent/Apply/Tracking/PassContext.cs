@@ -1,7 +1,7 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>What is the same throughout one pass.</summary>
 /// <param name="Number">Counts passes; a socket that is put off names the pass of its next try.</param>

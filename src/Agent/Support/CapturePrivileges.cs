@@ -1,7 +1,7 @@
 using Keepalive.Linux;
 using Keepalive.Linux.Processes;
 
-namespace Keepalive.Agent.Capture;
+namespace Keepalive.Agent.Support;
 
 /// <summary>What capturing needs of the system and from whoever started the program.</summary>
 internal static class CapturePrivileges

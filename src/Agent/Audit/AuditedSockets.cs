@@ -1,7 +1,8 @@
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Sockets;
 
-namespace Keepalive.Agent.Reports;
+namespace Keepalive.Agent.Audit;
 
 /// <summary>Collects what <c>audit</c> looks at: connections, and which ports are listened on.</summary>
 internal sealed class AuditedSockets : ISocketSink

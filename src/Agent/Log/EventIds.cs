@@ -1,4 +1,4 @@
-namespace Keepalive.Agent.Running;
+namespace Keepalive.Agent.Log;
 
 /// <summary>Event ids of the log. Tests and alerts wait for them: a number is never used again for something else.</summary>
 internal static class EventIds

@@ -1,7 +1,8 @@
 using System.Runtime.CompilerServices;
+using Keepalive.Agent.Workloads;
 using Keepalive.Linux.Processes;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>What is known of a descriptor number of a process.</summary>
 internal enum DescriptorKind : byte

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 
-namespace Keepalive.Agent.Destinations;
+namespace Keepalive.Agent.Policies;
 
 /// <summary>Looks up the hosts that policies name, many at once and never for long.</summary>
 /// <remarks>

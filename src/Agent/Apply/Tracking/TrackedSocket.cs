@@ -1,14 +1,17 @@
-using Keepalive.Agent.Apply;
 using Keepalive.Agent.Policies;
+using Keepalive.Agent.Sockets;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 
-namespace Keepalive.Agent.Sockets;
+namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>A socket that a rule selects, or selected: what is known of it between two passes. Mutable; owned by the pass thread.</summary>
 internal sealed class TrackedSocket
 {
+    /// <summary>Passes between two tries, at most.</summary>
+    private const int MostPassesApart = 12;
+
     private SocketEndpoint _local;
     private SocketEndpoint _remote;
     private bool _wasMatched;
@@ -106,6 +109,19 @@ internal sealed class TrackedSocket
     {
         IsUndecided = rule is null && !policy.IsComplete && (IsUndecided || !_wasMatched || ReferenceEquals(policy, PolicySnapshot.Undecided));
         (Rule, _wasMatched) = (rule, true);
+    }
+
+    /// <summary>When it is tried again, being unsettled: at the next pass where only the far end or the application is waited for, else less and less
+    /// often.</summary>
+    /// <param name="pass">The number of this pass.</param>
+    public void PutOff(long pass)
+    {
+        if (NextTry <= pass)
+        {
+            var soon = Outcome is SocketOutcome.Deferred || (Outcome is SocketOutcome.Pending && Attempts < 6);
+            NextTry = pass + (soon ? 1 : Math.Min(MostPassesApart, 1 << Math.Min(Attempts, 10)));
+            Attempts++;
+        }
     }
 
     public SocketRecord ToRecord() => new()

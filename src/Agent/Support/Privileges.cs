@@ -2,7 +2,7 @@ using Keepalive.Linux;
 using Keepalive.Linux.Namespaces;
 using Keepalive.Linux.Processes;
 
-namespace Keepalive.Agent;
+namespace Keepalive.Agent.Support;
 
 /// <summary>What the pidfd path needs from the kernel and from whoever started the program.</summary>
 internal static class Privileges

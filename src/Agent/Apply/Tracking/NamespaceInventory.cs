@@ -1,9 +1,11 @@
+using Keepalive.Agent.Support;
+using Keepalive.Agent.Workloads;
 using Keepalive.Linux;
 using Keepalive.Linux.Files;
 using Keepalive.Linux.Namespaces;
 using Keepalive.Linux.Processes;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>Which namespaces are held: those something other than the agent lives in, and none a moment longer.</summary>
 /// <param name="processes">Who lives where.</param>

@@ -1,7 +1,7 @@
 using System.Globalization;
 using Keepalive.Linux.Processes;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Workloads;
 
 /// <summary>Whoever has to answer for what a process costs the agent: its pod, else its systemd unit, else its user, or of root its cgroup. A namespace would not do: anybody makes
 /// thousands of them.</summary>

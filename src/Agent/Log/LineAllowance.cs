@@ -1,4 +1,4 @@
-namespace Keepalive.Agent.Reports;
+namespace Keepalive.Agent.Log;
 
 /// <summary>How many lines may still be logged: so many in each second, so that what befalls every socket at once does not flood the log.</summary>
 internal sealed class LineAllowance(TimeProvider time, int linesPerSecond)

@@ -2,7 +2,7 @@ using System.Net;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;
 
-namespace Keepalive.Agent.Destinations;
+namespace Keepalive.Agent.Policies;
 
 /// <summary>What is known of some hosts.</summary>
 /// <param name="Addresses">Their addresses; a host without any is not in it.</param>

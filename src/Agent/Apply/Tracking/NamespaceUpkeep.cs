@@ -3,7 +3,7 @@ using Keepalive.Agent.Sockets;
 using Keepalive.Linux;
 using Keepalive.Linux.Namespaces;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>Which namespaces a pass looks at, and what becomes of what is known of sockets: the same for every way of reaching them.</summary>
 /// <remarks>A namespace is looked at only when its connection counters moved, the policy changed, a socket waits for another try, or for want of all

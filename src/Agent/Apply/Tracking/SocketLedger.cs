@@ -3,7 +3,7 @@ using Keepalive.Agent.Sockets;
 using Keepalive.Linux;
 using Keepalive.Linux.Sockets;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>Keeps account of what is decided and done about a socket, the same for every way of reaching it.</summary>
 /// <param name="state">Where intents are noted before a socket is written; null for a dry run, and where no state is kept.</param>

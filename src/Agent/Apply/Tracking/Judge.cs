@@ -3,7 +3,7 @@ using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Sockets;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>What is to become of a socket's values, and what is to be remembered of it.</summary>
 /// <param name="Outcome">How it stands once <paramref name="Want"/> is in force.</param>

@@ -1,4 +1,6 @@
-namespace Keepalive.Agent.Apply;
+using Keepalive.Agent.Workloads;
+
+namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>How far a search through processes has come that takes more than one pass, for each that is <see cref="Accountable"/> for some of them.</summary>
 /// <remarks>Processes are taken in the order of their ids: first those of the namespace, then all others.</remarks>

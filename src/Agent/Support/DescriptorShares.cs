@@ -1,6 +1,6 @@
 using Keepalive.Linux.Files;
 
-namespace Keepalive.Agent;
+namespace Keepalive.Agent.Support;
 
 /// <summary>What the file descriptors of this process are for: however many a tenant makes the agent want of one thing, there are some left for each other.</summary>
 /// <param name="Connections">To all listeners together.</param>

@@ -2,7 +2,7 @@ using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 
-namespace Keepalive.Agent.Apply;
+namespace Keepalive.Agent.Sockets;
 
 /// <summary>One socket as a pass found or left it. Both datapaths emit these and nothing else.</summary>
 internal readonly record struct SocketRecord
