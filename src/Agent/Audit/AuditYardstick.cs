@@ -1,4 +1,3 @@
-using Keepalive.Agent.Reports;
 using Keepalive.Agent.Sockets;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
@@ -44,7 +43,7 @@ internal sealed class AuditYardstick(BalancerPreset? balancer, int? idleTimeout,
 
     private bool CountsPayloadOnly => balancer?.Refresh == Refresh.PayloadOnly;
 
-    public AuditFinding Judge(in SocketRecord record) => Judge(SocketList.Actual(in record), record.Timer);
+    public AuditFinding Judge(in SocketRecord record) => Judge(record.Actual, record.Timer);
 
     /// <summary>Whether it is quiet enough to be at risk now, or may be.</summary>
     public bool IsQuiet(in SocketRecord record) => record.Idle is not { } idle || idle >= quiet.TotalMilliseconds;

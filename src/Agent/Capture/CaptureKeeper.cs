@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Log;
 using Keepalive.Linux.Capture;
 using Keepalive.Probes.Capture;
@@ -10,7 +9,7 @@ namespace Keepalive.Agent.Capture;
 /// <summary>Captures in the namespaces that have connections to be watched, on the interfaces these use, and nowhere else.</summary>
 /// <remarks>
 /// <code>
-///   pass ──► what is wanted ──► CaptureOpener ──► interfaces ──► packets ──► LivenessMonitor
+///   pass ──► what is wanted ──► CaptureOpener ──► interfaces ──► packets ──► ICaptureListener
 ///                                 └────── a thread ──────┘       └─────── another ───────┘
 /// </code>
 /// A packet socket keeps its namespace alive: it is closed with the last watched connection there.
@@ -23,7 +22,7 @@ internal sealed partial class CaptureKeeper : IDisposable
     /// <summary>Packets are taken many at a time: the rings have room for more than come in this time where they come one by one.</summary>
     private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(20);
 
-    private readonly LivenessMonitor _monitor;
+    private readonly ICaptureListener _listener;
     private readonly ILogger _logger;
     private readonly LiveCapture _live = new();
     private readonly ConcurrentQueue<Action> _told = new();
@@ -33,11 +32,11 @@ internal sealed partial class CaptureKeeper : IDisposable
     private long _dropped;
     private long _received;
 
-    public CaptureKeeper(LivenessMonitor monitor, ILogger logger)
+    public CaptureKeeper(ICaptureListener listener, ILogger logger)
     {
-        _monitor = monitor;
+        _listener = listener;
         _logger = logger;
-        _opener = new CaptureOpener(monitor, (capture, scope) => _told.Enqueue(() => _live.Add(capture, scope)), Detach, LogFailed);
+        _opener = new CaptureOpener(listener, (capture, scope) => _told.Enqueue(() => _live.Add(capture, scope)), Detach, LogFailed);
         _thread = new Thread(Run, maxStackSize: 256 * 1024) { IsBackground = true, Name = "capture" };
         _thread.Start();
     }
@@ -100,7 +99,7 @@ internal sealed partial class CaptureKeeper : IDisposable
             }
             else
             {
-                _monitor.CheckOverdue();
+                _listener.CheckOverdue();
             }
             if (round % 64 == 0 || _live.Overrun.Count > 0)
             {
@@ -113,10 +112,10 @@ internal sealed partial class CaptureKeeper : IDisposable
     {
         try
         {
-            _monitor.Take(_live);
+            _listener.Take(_live);
             foreach (var scope in _live.Overrun)
             {
-                _monitor.Missed(scope);
+                _listener.Missed(scope);
             }
         }
         catch (InterfaceGoneException)

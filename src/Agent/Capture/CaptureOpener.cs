@@ -1,6 +1,5 @@
 using System.Globalization;
 using Keepalive.Agent.Apply.Tracking;
-using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Support;
 using Keepalive.Agent.Workloads;
 using Keepalive.Linux;
@@ -34,7 +33,7 @@ internal sealed class CaptureOpener : IDisposable
     /// <summary>Interfaces and routes change with nothing else to tell of it: each namespace is looked at anew once in this time.</summary>
     private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(60);
 
-    private readonly LivenessMonitor _monitor;
+    private readonly ICaptureListener _listener;
     private readonly Action<RingCapture, int> _opened;
     private readonly Func<RingCapture, WaitHandle> _detach;
     private readonly Action<string> _failed;
@@ -53,13 +52,13 @@ internal sealed class CaptureOpener : IDisposable
     private string _filterText = "";
     private Dictionary<ulong, int>? _processes;
 
-    /// <param name="monitor">Told which addresses are a namespace's own.</param>
+    /// <param name="listener">Told which addresses are a namespace's own.</param>
     /// <param name="opened">Takes an interface, and what its packets are to be marked with.</param>
     /// <param name="detach">Takes one back; what it returns is set when it is no longer used.</param>
     /// <param name="failed">Told what keeps it from capturing in a namespace, once for each.</param>
-    public CaptureOpener(LivenessMonitor monitor, Action<RingCapture, int> opened, Func<RingCapture, WaitHandle> detach, Action<string> failed)
+    public CaptureOpener(ICaptureListener listener, Action<RingCapture, int> opened, Func<RingCapture, WaitHandle> detach, Action<string> failed)
     {
-        (_monitor, _opened, _detach, _failed) = (monitor, opened, detach, failed);
+        (_listener, _opened, _detach, _failed) = (listener, opened, detach, failed);
         _thread = new Thread(Run, maxStackSize: 256 * 1024) { IsBackground = true, Name = "capture-open" };
         _thread.Start();
     }
@@ -249,7 +248,7 @@ internal sealed class CaptureOpener : IDisposable
             }
         }
         kept.OwnRemotes.IntersectWith(demand.Remotes);
-        _monitor.SetLocalAddresses(demand.Inode, [.. demand.Locals, .. kept.OwnRemotes]);
+        _listener.SetLocalAddresses(demand.Inode, [.. demand.Locals, .. kept.OwnRemotes]);
         foreach (var index in anew ? kept.Captures.Keys.Except(used).ToList() : [])
         {
             kept.Captures.Remove(index, out var unused);

@@ -80,9 +80,12 @@ internal static class RunCommand
         {
             Policies = result.Values(policies),
             Cluster = cluster.Read(result, result.GetValue(side)),
-            Listen = result.GetValue(listen) is { } given ? given.EndPoint : ListenAddress.Every(DefaultPort),
-            ListenLocal = result.GetValue(local),
-            AgentChecks = result.GetValue(checks) ?? [],
+            Addresses = new ListenAddresses
+            {
+                Listen = result.GetValue(listen) is { } given ? given.EndPoint : ListenAddress.Every(DefaultPort),
+                ListenLocal = result.GetValue(local),
+                AgentChecks = result.GetValue(checks) ?? [],
+            },
             Interval = result.GetValue(interval) is { Ticks: > 0 } time ? time : TimeSpan.FromSeconds(5),
             Datapath = result.GetValue(datapath),
             Cgroup = result.GetValue(cgroup),

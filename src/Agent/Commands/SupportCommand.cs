@@ -1,7 +1,6 @@
 using System.CommandLine;
 using Keepalive.Agent.Reports;
 using Keepalive.Agent.Running;
-using Keepalive.Agent.Support;
 
 namespace Keepalive.Agent.Commands;
 

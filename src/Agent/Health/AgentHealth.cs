@@ -1,5 +1,5 @@
 using System.Globalization;
-using Keepalive.Agent.Reports;
+using Keepalive.Agent.Apply;
 
 namespace Keepalive.Agent.Health;
 
@@ -104,7 +104,7 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
     /// <param name="reason">Why most of them cannot.</param>
     public void SocketsFailing(int count, string? reason)
     {
-        var failing = count == 0 ? null : $"{count} selected {(count == 1 ? "socket" : "sockets")} cannot be set: {SocketText.Reason(reason)}";
+        var failing = count == 0 ? null : $"{count} selected {(count == 1 ? "socket" : "sockets")} cannot be set: {FailureReasons.Text(reason)}";
         lock (_lock)
         {
             _failing = failing;

@@ -1,16 +1,9 @@
 using System.Diagnostics;
-using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Policies;
 using Keepalive.Config.Resources;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Kubernetes;
-
-/// <summary>What the cluster's API says about policies and destinations, kept up to date in the background.</summary>
-/// <param name="Resources">As files have them.</param>
-/// <param name="Diagnostics">What there is to say about each object by itself.</param>
-/// <param name="Refused">Objects with errors in what they say now.</param>
-/// <param name="IsComplete">Whether everything that is wanted is known: what is not may be what a socket was set by.</param>
-internal sealed record ClusterView(ResourceSet Resources, IReadOnlyList<Config.Diagnostic> Diagnostics, int Refused, bool IsComplete);
 
 /// <summary>The cluster as its API server has it: a watch for each kind of object that matters here.</summary>
 /// <remarks>
@@ -21,7 +14,7 @@ internal sealed record ClusterView(ResourceSet Resources, IReadOnlyList<Config.D
 ///       └── EndpointSlices of these Services ◄───┴──────────────────────────┘ which Services the policies select
 /// </code>
 /// </remarks>
-internal sealed partial class Cluster : IDisposable
+internal sealed partial class Cluster : IClusterPolicies, IDisposable
 {
     /// <summary>Services that are named to the server; of more than these all EndpointSlices are watched.</summary>
     public const int MostNamedServices = 64;
@@ -200,11 +193,11 @@ internal sealed partial class Cluster : IDisposable
     /// <summary>Objects with errors in what they say now, such as <c>ConnectionPolicy shop/db</c>; as of the last <see cref="View"/>.</summary>
     public IReadOnlyList<string> Refused() => _refused;
 
-    /// <summary>The series of the age of what is known, by kind; those that the server does not have are left out.</summary>
-    public IReadOnlyList<Sample> Ages() =>
+    /// <summary>The age of what is known, by kind; those that the server does not have are left out.</summary>
+    public IReadOnlyList<(string Kind, TimeSpan Age)> Ages() =>
     [
         .. All.Where(watch => watch is { Wanted: not null, Knowledge: not Knowledge.Absent }).OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
-            .Select(watch => new Sample(Exposition.Labels(("resource", watch.Kind.ToString())), Math.Round(watch.Age.TotalSeconds, 3))),
+            .Select(watch => (watch.Kind.ToString(), watch.Age)),
     ];
 
     public void Dispose()

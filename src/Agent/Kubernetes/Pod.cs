@@ -34,6 +34,9 @@ internal sealed record Pod(
 /// <param name="Container">The container's name; null where only the pod is known.</param>
 internal readonly record struct Workload(string Namespace, string Pod, string? Container)
 {
+    /// <summary><c> of pod shop/cart-7d9f/app</c>; nothing where it is none.</summary>
+    public static string OfPod(Workload? workload) => workload is null ? "" : $" of pod {workload}";
+
     /// <summary><c>shop/cart-7d9f/app</c>.</summary>
     public override string ToString() => Container is null ? $"{Namespace}/{Pod}" : $"{Namespace}/{Pod}/{Container}";
 }

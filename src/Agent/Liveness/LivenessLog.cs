@@ -1,6 +1,5 @@
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Log;
-using Keepalive.Agent.Reports;
 using Keepalive.Linux.Sockets;
 using Microsoft.Extensions.Logging;
 
@@ -18,7 +17,7 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
     {
         if (Level(LogLevel.Warning) is { } level)
         {
-            var whose = SocketText.OfPod(Pods?.Find(connection.Scope.Inode, connection.Pid, connection.Local));
+            var whose = Workload.OfPod(Pods?.Find(connection.Scope.Inode, connection.Pid, connection.Local));
             LogDead(level, connection.Local, connection.Remote, whose, connection.State.Cause switch
             {
                 DeathCause.Probes => $"{connection.State.Unanswered} probes unanswered",

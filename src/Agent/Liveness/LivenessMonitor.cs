@@ -3,7 +3,6 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Metrics;
-using Keepalive.Agent.Reports;
 using Keepalive.Agent.Sockets;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
@@ -17,7 +16,7 @@ namespace Keepalive.Agent.Liveness;
 /// Passes and the capture run on threads of their own; one lock is between them. What a pass reports says which connections there are, and
 /// its count of unanswered probes is the kernel's: without a capture it is all there is, with one it checks what was captured.
 /// </remarks>
-internal sealed class LivenessMonitor : ISocketSink
+internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
 {
     private const long Millisecond = 1_000_000;
 
@@ -313,7 +312,7 @@ internal sealed class LivenessMonitor : ISocketSink
         }
         connection.Pid = record.Pid;
         (connection.Outcome, connection.Reason, connection.TcpState) = (record.Outcome, record.Reason, record.State);
-        connection.Values = SocketList.Actual(in record) ?? connection.Values;
+        connection.Values = record.Actual ?? connection.Values;
         connection.Timer = record.Timer;
         connection.IsClosing |= record.State is not TcpState.Established;
         connection.Limit = new DeathLimit(record.Current?.Probes ?? int.MaxValue, record.UserTimeout > 0);

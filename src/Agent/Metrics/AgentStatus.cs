@@ -12,7 +12,7 @@ internal sealed class AgentStatus
     public Gauges Current => _gauges;
 
     /// <summary>The age of what is known of the cluster, asked for at each scrape; null without one.</summary>
-    public Func<IReadOnlyList<Sample>>? KubernetesAges { get; init; }
+    public Func<IReadOnlyList<(string Kind, TimeSpan Age)>>? KubernetesAges { get; init; }
 
     /// <summary>Asked at each scrape whether endpoints are in the pool, which is not to wait for a pass; null leaves it to these.</summary>
     public Func<IReadOnlyList<Sample>>? EndpointsNow { get; init; }

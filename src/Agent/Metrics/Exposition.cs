@@ -121,7 +121,8 @@ internal sealed partial class Exposition : IDisposable
         });
         if (_status.KubernetesAges is { } ages)
         {
-            Collect(text, "kubernetes", null, () => text.Family(MetricCatalogue.KubernetesStateAgeSeconds, "gauge", ages()));
+            Collect(text, "kubernetes", null, () => text.Family(MetricCatalogue.KubernetesStateAgeSeconds, "gauge",
+                [.. ages().Select(age => new Sample(Labels(("resource", age.Kind)), Math.Round(age.Age.TotalSeconds, 3)))]));
         }
         Collect(text, "process", null, () => _process.Write(text));
         lock (_lock)

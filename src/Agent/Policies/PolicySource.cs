@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
-using Keepalive.Agent.Kubernetes;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
@@ -20,7 +19,7 @@ internal sealed record PolicyLoad(PolicySnapshot? Snapshot, ImmutableArray<Diagn
 /// <summary>The policies of a set of files, and of a cluster's API after them: read, compiled, and again when they change. Files are all or
 /// nothing: a set with an error in it leaves the last good one in force. Of the API's objects each one stands for itself.</summary>
 internal sealed class PolicySource(
-    IReadOnlyList<string> paths, Side side, ExistingMode existing, HostResolver resolver, Cluster? cluster = null)
+    IReadOnlyList<string> paths, Side side, ExistingMode existing, HostResolver resolver, IClusterPolicies? cluster = null)
 {
     private static readonly TimeSpan ResolveEvery = TimeSpan.FromSeconds(30);
 

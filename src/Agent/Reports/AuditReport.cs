@@ -43,7 +43,7 @@ internal sealed class AuditReport
                 Command(record.Pid),
                 accepted,
                 accepted ? record.Local : record.Remote,
-                SocketList.Actual(in record),
+                record.Actual,
                 finding,
                 record.Rule?.Policy,
                 pods?.Find(in record));

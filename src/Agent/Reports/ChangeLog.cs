@@ -63,7 +63,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
                 var said = CollectionsMarshal.GetValueRefOrAddDefault(_reasons, record.Reason ?? "", out _)++;
                 if (Level(_failures, LogLevel.Warning, said < LinesPerReason) is { } level)
                 {
-                    LogFailed(level, SocketText.Name(in record, Pods), SocketText.Reason(record.Reason), SocketText.Rule(in record));
+                    LogFailed(level, SocketText.Name(in record, Pods), FailureReasons.Text(record.Reason), SocketText.Rule(in record));
                 }
             }
             return;

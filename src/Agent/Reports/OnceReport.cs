@@ -39,7 +39,7 @@ internal sealed class OnceReport(TextWriter output, string? whenRestored = null,
         }
         else if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && (record.Rule ?? (object?)record.Found) is not null)
         {
-            output.WriteLine($"failed {SocketText.Name(in record, pods)}: {SocketText.Reason(record.Reason)}; {SocketText.Rule(in record, whenRestored)}");
+            output.WriteLine($"failed {SocketText.Name(in record, pods)}: {FailureReasons.Text(record.Reason)}; {SocketText.Rule(in record, whenRestored)}");
         }
         Count(in record);
     }

@@ -35,7 +35,7 @@ internal sealed class SocketList : ISocketSink
     {
         foreach (ref readonly var r in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_records))
         {
-            var actual = Actual(in r);
+            var actual = r.Actual;
             var workload = pods?.Find(in r);
             var line = new SocketJson(
                 r.Namespace,
@@ -92,10 +92,6 @@ internal sealed class SocketList : ISocketSink
         TextTable.Write(output, rows);
     }
 
-    /// <summary>The values the socket really has, also where a dry run says what they would be.</summary>
-    internal static KeepaliveOptions? Actual(in SocketRecord record) =>
-        record.Outcome is SocketOutcome.WouldApply or SocketOutcome.WouldRestore ? record.Replaced : record.Current;
-
     private static bool IsManaged(in SocketRecord record) => record is { Rule: not null, Outcome: SocketOutcome.Managed or SocketOutcome.Deferred };
 
     private static string Standing(in SocketRecord record) => record.Outcome switch
@@ -110,7 +106,7 @@ internal sealed class SocketList : ISocketSink
         _ => record.Outcome.ToString(),
     };
 
-    private static string Keepalive(in SocketRecord record) => Actual(in record) switch
+    private static string Keepalive(in SocketRecord record) => record.Actual switch
     {
         { Enabled: true } on => $"{on.Time}s/{on.Interval}s/{on.Probes}",
         { Enabled: false } => "off",

@@ -1,4 +1,3 @@
-using Keepalive.Agent.Apply;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Sockets;
@@ -14,11 +13,8 @@ internal static class SocketText
     public static string Name(in SocketRecord record, PodDirectory? pods = null)
     {
         var owner = record.Pid == 0 ? "" : $" (pid {record.Pid} {ProcessName.Of(record.Pid)})";
-        return $"{record.Local} → {record.Remote}{owner}{OfPod(pods?.Find(in record))}";
+        return $"{record.Local} → {record.Remote}{owner}{Workload.OfPod(pods?.Find(in record))}";
     }
-
-    /// <summary><c> of pod shop/cart-7d9f/app</c>; nothing where it is none.</summary>
-    public static string OfPod(Workload? workload) => workload is null ? "" : $" of pod {workload}";
 
     /// <summary>Old and new values, only those that differ: <c>keepalive off → on, time 7200s → 700s</c>.</summary>
     public static string Change(KeepaliveOptions from, KeepaliveOptions to)
@@ -42,22 +38,6 @@ internal static class SocketText
         }
         return string.Join(", ", parts);
     }
-
-    /// <summary>Why, where the socket could not be set.</summary>
-    public static string Reason(string? reason) => reason switch
-    {
-        FailureReasons.NoOwner => "no process was found that holds a descriptor of it (it may be the kernel's own, an io_uring direct descriptor, on its way "
-            + "between processes, or of a process whose main thread has ended)",
-        FailureReasons.Multipath => "it is a subflow of a multipath (MPTCP) connection",
-        FailureReasons.NotAccepted => "its application has not accepted it yet",
-        FailureReasons.ReadBack => "it does not hold the values written: another program or a BPF hook changes them",
-        FailureReasons.NoTime => "there was no time left to find the process that holds it",
-        FailureReasons.StrayFiles => "files that its owner put in the place of sockets do not close, so that its descriptors are left alone",
-        FailureReasons.StateFile => "the state file cannot take what would have to be given back; make room in the state directory",
-        FailureReasons.Probing => "its probes are unanswered, and writing now would hasten its end",
-        null => "unknown",
-        _ => $"the kernel refused: {reason}",
-    };
 
     /// <summary>The rule and where it comes from, or why there is none.</summary>
     public static string Rule(in SocketRecord record, string? without = null) =>

@@ -196,14 +196,14 @@ internal static partial class AgentRun
             host.ShutdownTimeout = StopWithin;
         });
         var socket = AgentServer.SocketPath(options.StateDirectory, logger);
-        AgentServer.Configure(builder, options, socket, logger);
+        AgentServer.Configure(builder, options.Addresses, socket, logger);
         await using var host = builder.Build();
         host.Run(new AgentPages(new Scrapes(exposition, status, time), health, liveness.Monitor, cluster?.Pods).Serve);
         try
         {
             await host.StartAsync().ConfigureAwait(false);
             signals.OnReload(loop.Reload);
-            LogStarted(logger, BuildInformation.Version, datapath.Name, options.Interval.TotalSeconds, ListenAddress.Describe(options.Listen));
+            LogStarted(logger, BuildInformation.Version, datapath.Name, options.Interval.TotalSeconds, ListenAddress.Describe(options.Addresses.Listen));
             await host.WaitForShutdownAsync().ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (signals.Stop.IsCancellationRequested)

@@ -1,4 +1,4 @@
-using System.Net;
+using Keepalive.Agent.Serving;
 using Keepalive.Config;
 using Microsoft.Extensions.Logging;
 
@@ -12,14 +12,8 @@ internal sealed record RunOptions
     /// <summary>What to take from the cluster's API; null takes nothing.</summary>
     public Kubernetes.ClusterOptions? Cluster { get; init; }
 
-    /// <summary>Null serves nothing.</summary>
-    public required IPEndPoint? Listen { get; init; }
-
-    /// <summary>A loopback address for what shows other people's connections; null serves it on the unix socket alone.</summary>
-    public required IPEndPoint? ListenLocal { get; init; }
-
-    /// <summary>Where HAProxy's agent-check is answered.</summary>
-    public required IReadOnlyList<IPEndPoint> AgentChecks { get; init; }
+    /// <summary>Where it is asked.</summary>
+    public required ListenAddresses Addresses { get; init; }
 
     public required TimeSpan Interval { get; init; }
 

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using Keepalive.Agent.Log;
-using Keepalive.Agent.Running;
 using Keepalive.Agent.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -42,11 +41,11 @@ internal static class AgentServer
     public const string SocketName = "agent.sock";
 
     /// <summary>Adds the listeners to a host that is being built.</summary>
-    public static void Configure(WebApplicationBuilder builder, RunOptions options, string? socketPath, ILogger logger)
+    public static void Configure(WebApplicationBuilder builder, ListenAddresses addresses, string? socketPath, ILogger logger)
     {
         builder.WebHost.UseKestrelCore();
-        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = endpoint => Bind(endpoint, options));
-        var listeners = new object?[] { options.Listen, options.ListenLocal, socketPath }.Count(one => one is not null) + options.AgentChecks.Count;
+        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = endpoint => Bind(endpoint, addresses));
+        var listeners = new object?[] { addresses.Listen, addresses.ListenLocal, socketPath }.Count(one => one is not null) + addresses.AgentChecks.Count;
         var most = Math.Min(MostConnections, DescriptorShares.Own.Connections / Math.Max(listeners, 1));
         builder.Services.RemoveAll<IConnectionListenerFactory>();
         builder.Services.AddSingleton<IConnectionListenerFactory>(services => new BoundedListeners(
@@ -63,11 +62,11 @@ internal static class AgentServer
             // Prometheus asks once a minute by default, on the same connection.
             limits.KeepAliveTimeout = TimeSpan.FromSeconds(130);
             limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 1024, gracePeriod: TimeSpan.FromSeconds(5));
-            if (options.Listen is { } all)
+            if (addresses.Listen is { } all)
             {
                 kestrel.Listen(all, listen => Http(listen, own: null));
             }
-            if (options.ListenLocal is { } local)
+            if (addresses.ListenLocal is { } local)
             {
                 kestrel.Listen(local, listen => Http(listen, new NodesOwn(AsksForOtherHost: true)));
             }
@@ -75,7 +74,7 @@ internal static class AgentServer
             {
                 kestrel.ListenUnixSocket(socketPath, listen => Http(listen, new NodesOwn(AsksForOtherHost: false)));
             }
-            foreach (var address in options.AgentChecks)
+            foreach (var address in addresses.AgentChecks)
             {
                 var check = kestrel.ApplicationServices.GetRequiredService<AgentCheck>();
                 kestrel.Listen(address, listen =>
@@ -123,7 +122,7 @@ internal static class AgentServer
         }
     }
 
-    private static Socket Bind(EndPoint endpoint, RunOptions options)
+    private static Socket Bind(EndPoint endpoint, ListenAddresses addresses)
     {
         if (endpoint is UnixDomainSocketEndPoint)
         {
@@ -140,7 +139,7 @@ internal static class AgentServer
         }
         catch (SocketException e)
         {
-            var option = endpoint.Equals(options.Listen) ? "--listen" : endpoint.Equals(options.ListenLocal) ? "--listen-local" : "--agent-check";
+            var option = endpoint.Equals(addresses.Listen) ? "--listen" : endpoint.Equals(addresses.ListenLocal) ? "--listen-local" : "--agent-check";
             throw new IOException($"cannot listen on {endpoint}: {e.Message}. Choose another address with {option}.", e);
         }
     }

@@ -36,6 +36,9 @@ internal readonly record struct SocketRecord
     /// <summary>The values in force now, or, with <see cref="SocketOutcome.WouldApply"/>, those that would be.</summary>
     public KeepaliveOptions? Current { get; init; }
 
+    /// <summary>The values the socket really has, also where a dry run says what they would be.</summary>
+    public KeepaliveOptions? Actual => Outcome is SocketOutcome.WouldApply or SocketOutcome.WouldRestore ? Replaced : Current;
+
     /// <summary>Which of its values the socket has itself, whether or not they equal the sysctl's.</summary>
     public OwnValues Own { get; init; }
 

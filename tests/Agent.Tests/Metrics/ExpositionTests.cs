@@ -20,7 +20,7 @@ public sealed class ExpositionTests : IDisposable
     private readonly MetricCatalogue _catalogue = new();
     private readonly AgentStatus _status = new()
     {
-        KubernetesAges = () => [new Sample(Exposition.Labels(("resource", "connectionpolicies.resilience.policy.gloo.solo.io")), 12.5), new Sample(Exposition.Labels(("resource", "services")), 0)],
+        KubernetesAges = () => [("connectionpolicies.resilience.policy.gloo.solo.io", TimeSpan.FromSeconds(12.5)), ("services", TimeSpan.Zero)],
     };
     private readonly Exposition _exposition;
     private readonly SocketTally _tally;

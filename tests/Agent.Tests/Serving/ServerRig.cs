@@ -2,9 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Keepalive.Agent.Liveness;
-using Keepalive.Agent.Running;
 using Keepalive.Agent.Serving;
-using Keepalive.Config;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -28,7 +26,7 @@ internal sealed class ServerRig : IAsyncDisposable
         var liveness = new LivenessMonitor(new LivenessLog(NullLogger.Instance), TimeProvider.System, captures: false);
         builder.Services.AddSingleton<ILoggerFactory>(NullLoggerFactory.Instance);
         builder.Services.AddSingleton(new AgentCheck(liveness, TimeProvider.System, NullLogger.Instance));
-        AgentServer.Configure(builder, Options(), SocketPath, NullLogger.Instance);
+        AgentServer.Configure(builder, Addresses(), SocketPath, NullLogger.Instance);
         _host = builder.Build();
         _host.Run(answer);
     }
@@ -74,26 +72,7 @@ internal sealed class ServerRig : IAsyncDisposable
         _directory.Delete(recursive: true);
     }
 
-    private RunOptions Options() => new()
-    {
-        Policies = [],
-        Listen = _all,
-        ListenLocal = _local,
-        AgentChecks = [_check],
-        Interval = TimeSpan.FromSeconds(5),
-        Datapath = DatapathKind.Pidfd,
-        Cgroup = null,
-        Existing = ExistingMode.Tighten,
-        Side = Side.Client,
-        DryRun = false,
-        Once = false,
-        RestoreOnExit = false,
-        Namespaces = [],
-        StateDirectory = _directory.FullName,
-        Capture = false,
-        JsonLog = false,
-        LogLevel = LogLevel.Information,
-    };
+    private ListenAddresses Addresses() => new() { Listen = _all, ListenLocal = _local, AgentChecks = [_check] };
 
     private static IPEndPoint Free()
     {

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Agent.Support;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
 using Keepalive.Linux.Capture;
@@ -6,7 +7,7 @@ using Keepalive.Linux.Files;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Processes;
 
-namespace Keepalive.Agent.Support;
+namespace Keepalive.Agent.Running;
 
 /// <summary>Tries each thing that a datapath needs, one by one: a failure of one is no answer about another.</summary>
 internal static class FeatureProbes
