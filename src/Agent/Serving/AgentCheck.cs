@@ -22,6 +22,8 @@ namespace Keepalive.Agent.Serving;
 /// </remarks>
 internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider time, ILogger logger)
 {
+    private const string HowToAsk = "#ask with agent-send \"ADDR:PORT\\n\"";
+
     /// <summary>More than the longest endpoint.</summary>
     private const int LongestQuestion = 128;
 
@@ -35,11 +37,7 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
         try
         {
             var question = await Read(connection.Transport.Input, connection.ConnectionClosed).ConfigureAwait(false);
-            if (question is null)
-            {
-                return;
-            }
-            await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(Answer(question) + "\n"), connection.ConnectionClosed).ConfigureAwait(false);
+            await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes((question is null ? HowToAsk : Answer(question)) + "\n"), connection.ConnectionClosed).ConfigureAwait(false);
         }
         catch (Exception e) when (e is OperationCanceledException or IOException)
         {
@@ -57,14 +55,14 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
                 _said = true;
                 LogNotUnderstood(question.Length == 0 ? "nothing" : $"'{TerminalText.Mask(question)}'");
             }
-            return "#ask with agent-send \"ADDR:PORT\\n\"";
+            return HowToAsk;
         }
         return liveness.Find(endpoint) is { IsIn: false } standing
             ? string.Create(CultureInfo.InvariantCulture, $"down #no answer to keepalive probes for {(time.GetUtcNow() - DateTime.UnixEpoch.AddTicks(standing.OutSince / 100)).TotalSeconds:F0}s")
             : "up";
     }
 
-    /// <summary>Null where it has ended without asking, as one that had to make room for another does.</summary>
+    /// <summary>Null where it has ended without asking: whoever looks whether the port is open, or had to make room for another.</summary>
     private static async Task<string?> Read(PipeReader input, CancellationToken closed)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(closed);

@@ -20,7 +20,7 @@ public sealed class AgentCheckTests
     [InlineData("\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "An agent check asked for nothing, which is not ADDR:PORT")]
     [InlineData("db\u001b\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "An agent check asked for 'db")]
     // One that had to make room for another, and was said to have asked for ''.
-    [InlineData("", "", null)]
+    [InlineData("", "#ask with agent-send \"ADDR:PORT\\n\"\n", null)]
     public async Task Serve_Question_IsAnsweredAndToldOfWhereItIsNone(string question, string answer, string? said)
     {
         var check = new AgentCheck(new LivenessMonitor(new LivenessLog(NullLogger.Instance), TimeProvider.System, captures: false), TimeProvider.System, _log);
