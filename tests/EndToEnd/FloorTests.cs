@@ -1,0 +1,104 @@
+using ArchUnitNET.Loader;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>Which folder of the agent may know which: an arrow goes to a lower floor, never up and never sideways. A namespace is its folder, which the compiler
+/// holds.</summary>
+public sealed class FloorTests
+{
+    private const string Root = "Keepalive.Agent";
+
+    private static readonly Dictionary<string, int> Floors = new()
+    {
+        [Root] = 10,
+        ["Commands"] = 9,
+        ["Running"] = 7,
+        ["Serving"] = 6,
+        ["Reports"] = 5,
+        ["Metrics"] = 5,
+        ["Health"] = 5,
+        ["Liveness"] = 4,
+        ["Audit"] = 4,
+        ["Capture"] = 3,
+        ["Kubernetes"] = 3,
+        ["Apply"] = 2,
+        ["Policies"] = 1,
+        ["Sockets"] = 1,
+        ["Workloads"] = 0,
+        ["Support"] = 0,
+        ["Log"] = 0,
+    };
+
+    /// <summary>Arrows that still go up or sideways: the list may only become shorter.</summary>
+    private static readonly string[] ToBeTurned =
+    [
+        "Liveness → Metrics",
+    ];
+
+    private static readonly Lazy<IReadOnlyList<Arrow>> AgentsArrows = new(static () => [.. ArrowsOf("Agent", "keepalive-agent.dll", Root)]);
+
+    [Fact]
+    public void Agent_Folders_EachHaveAFloor() =>
+        Assert.Empty(AgentsArrows.Value.SelectMany(arrow => new[] { Folder(arrow.From), Folder(arrow.To) }).Distinct().Except(Floors.Keys));
+
+    [Fact]
+    public void Agent_Arrows_GoDown()
+    {
+        var up = AgentsArrows.Value.Where(arrow => Folder(arrow.From) != Folder(arrow.To) && Floors[Folder(arrow.From)] <= Floors[Folder(arrow.To)]).ToList();
+        foreach (var arrow in up)
+        {
+            TestContext.Current.TestOutputHelper?.WriteLine($"{arrow.From} → {arrow.To}: {arrow.Example}");
+        }
+        Assert.Equal(ToBeTurned, up.Select(arrow => $"{Folder(arrow.From)} → {Folder(arrow.To)}").Distinct().Order());
+    }
+
+    [Fact]
+    public void Datapaths_KnowNothingOfEachOther() =>
+        Assert.DoesNotContain(AgentsArrows.Value, arrow => (arrow.From, arrow.To) is ($"{Root}.Apply.Bpf", $"{Root}.Apply.Pidfd") or ($"{Root}.Apply.Pidfd", $"{Root}.Apply.Bpf"));
+
+    [Theory]
+    [InlineData("Agent", "keepalive-agent.dll", Root)]
+    [InlineData("Probes", "Keepalive.Probes.dll", "Keepalive.Probes")]
+    [InlineData("CommandLine", "Keepalive.CommandLine.dll", "Keepalive.CommandLine")]
+    public void Namespaces_HaveNoCircle(string project, string assembly, string root)
+    {
+        var arrows = ArrowsOf(project, assembly, root).ToLookup(arrow => arrow.From, arrow => arrow.To);
+        HashSet<string> done = [];
+        foreach (var start in arrows.Select(group => group.Key))
+        {
+            Follow(start, []);
+        }
+
+        void Follow(string at, List<string> path)
+        {
+            Assert.False(path.Contains(at), $"{string.Join(" → ", path)} → {at}");
+            if (!done.Contains(at))
+            {
+                foreach (var next in arrows[at])
+                {
+                    Follow(next, [.. path, at]);
+                }
+                done.Add(at);
+            }
+        }
+    }
+
+    private static string Folder(string ns) => ns == Root ? Root : ns[(Root.Length + 1)..].Split('.')[0];
+
+    private static IEnumerable<Arrow> ArrowsOf(string project, string assembly, string root)
+    {
+        var directory = Path.Combine(Repository.Root, "src", project, "bin", Repository.Configuration, "net10.0");
+        var architecture = new ArchLoader().LoadFilteredDirectory(directory, assembly).Build();
+        return architecture.Types
+            .SelectMany(type => type.Dependencies.Select(dependency => (From: type.Namespace.FullName, To: dependency.Target.Namespace.FullName, Example: $"{type.Name} knows {dependency.Target.Name}")))
+            .Where(found => found.From != found.To && IsOf(found.From) && IsOf(found.To))
+            .GroupBy(found => (found.From, found.To))
+            .Select(group => new Arrow(group.Key.From, group.Key.To, group.First().Example));
+
+        bool IsOf(string ns) => ns == root || ns.StartsWith(root + ".", StringComparison.Ordinal);
+    }
+
+    private sealed record Arrow(string From, string To, string Example);
+}
