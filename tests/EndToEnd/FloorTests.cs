@@ -1,3 +1,4 @@
+using ArchUnitNET.Domain;
 using ArchUnitNET.Loader;
 using Keepalive.Testbed;
 using Xunit;
@@ -92,7 +93,7 @@ public sealed class FloorTests
         var directory = Path.Combine(Repository.Root, "src", project, "bin", Repository.Configuration, "net10.0");
         var architecture = new ArchLoader().LoadFilteredDirectory(directory, assembly).Build();
         return architecture.Types
-            .SelectMany(type => type.Dependencies.Select(dependency => (From: type.Namespace.FullName, To: dependency.Target.Namespace.FullName, Example: $"{type.Name} knows {dependency.Target.Name}")))
+            .SelectMany(type => type.Dependencies.Where(dependency => dependency.Target is not GenericParameter).Select(dependency => (From: type.Namespace?.FullName ?? "", To: dependency.Target.Namespace?.FullName ?? "", Example: $"{type.Name} knows {dependency.Target.Name}")))
             .Where(found => found.From != found.To && IsOf(found.From) && IsOf(found.To))
             .GroupBy(found => (found.From, found.To))
             .Select(group => new Arrow(group.Key.From, group.Key.To, group.First().Example));

@@ -1,4 +1,3 @@
-using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
@@ -137,7 +136,7 @@ internal ref struct SocketVisitor : IBpfRecordVisitor<BpfAbi.ka_socket>
     {
         var (local, remote) = (socket.Local, socket.Remote);
         var rule = _pass.Policy.Match(in local, in remote);
-        if (_pass.Scope.Full || _judgesAnew || !DumpVisitor.SameEffect(socket.Rule, rule))
+        if (_pass.Scope.Full || _judgesAnew || !TrackedSocket.SameEffect(socket.Rule, rule))
         {
             socket.Unsettled = true;
         }

@@ -1,7 +1,6 @@
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
-using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 
@@ -80,7 +79,7 @@ internal ref struct DumpVisitor(
     {
         var (local, remote) = (socket.Local, socket.Remote);
         var rule = pass.Policy.Match(in local, in remote);
-        if (pass.Scope.Full || _judgesAnew || !SameEffect(socket.Rule, rule))
+        if (pass.Scope.Full || _judgesAnew || !TrackedSocket.SameEffect(socket.Rule, rule))
         {
             socket.Unsettled = true;
             socket.NextTry = 0;
@@ -109,10 +108,6 @@ internal ref struct DumpVisitor(
     /// waits to be accepted.</summary>
     private static bool IsClosed(in DiagnosedSocket seen) =>
         seen.Inode == 0 && seen.State is (TcpState.FinWait1 or TcpState.FinWait2 or TcpState.LastAck or TcpState.Closing);
-
-    /// <summary>Whether two rules ask the same of a socket.</summary>
-    public static bool SameEffect(CompiledRule? a, CompiledRule? b) =>
-        ReferenceEquals(a, b) || (a is not null && b is not null && a.Settings == b.Settings && a.Existing == b.Existing);
 
     private static int Unanswered(in DiagnosedSocket seen) => seen.Timer == TcpTimer.Keepalive ? seen.TimerCount : 0;
 

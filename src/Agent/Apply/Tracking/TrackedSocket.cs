@@ -102,6 +102,10 @@ internal sealed class TrackedSocket
         return true;
     }
 
+    /// <summary>Whether two rules ask the same of a socket.</summary>
+    public static bool SameEffect(CompiledRule? a, CompiledRule? b) =>
+        ReferenceEquals(a, b) || (a is not null && b is not null && a.Settings == b.Settings && a.Existing == b.Existing);
+
     /// <summary>Takes in which rule of a policy selects it.</summary>
     /// <remarks>One that loses a rule was selected by what is known: only of one that never had any here, or where nothing is known any more,
     /// is that undecided.</remarks>
