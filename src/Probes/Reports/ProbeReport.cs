@@ -1,5 +1,5 @@
-using Keepalive.Probes.Classify;
 using Keepalive.Linux.Sockets;
+using Keepalive.Probes.Classify;
 
 namespace Keepalive.Probes.Reports;
 

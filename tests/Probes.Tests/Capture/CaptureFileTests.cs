@@ -1,5 +1,5 @@
-using Keepalive.Probes.Capture;
 using Keepalive.Linux.Packets;
+using Keepalive.Probes.Capture;
 using Xunit;
 
 namespace Keepalive.Probes.Tests.Capture;

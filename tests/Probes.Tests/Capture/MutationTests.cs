@@ -1,8 +1,8 @@
 using System.Diagnostics;
+using Keepalive.Linux.Packets;
 using Keepalive.Probes.Capture;
 using Keepalive.Probes.Classify;
 using Keepalive.Probes.Reports;
-using Keepalive.Linux.Packets;
 using Keepalive.Testbed;
 using Xunit;
 

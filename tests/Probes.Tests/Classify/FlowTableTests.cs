@@ -1,7 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
-using Keepalive.Probes.Classify;
 using Keepalive.Linux.Sockets;
+using Keepalive.Probes.Classify;
 using Keepalive.Testbed;
 using Xunit;
 

@@ -1,9 +1,9 @@
 using System.Text;
+using Keepalive.Linux.Packets;
 using Keepalive.Probes.Capture;
 using Keepalive.Probes.Classify;
 using Keepalive.Probes.Reports;
 using Keepalive.Probes.Tests.Capture;
-using Keepalive.Linux.Packets;
 using Xunit;
 
 namespace Keepalive.Probes.Tests.Classify;

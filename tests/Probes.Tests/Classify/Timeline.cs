@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Keepalive.Linux.Packets;
 using Keepalive.Probes.Classify;
 using Keepalive.Probes.Tests.Capture;
-using Keepalive.Linux.Packets;
 
 namespace Keepalive.Probes.Tests.Classify;
 
