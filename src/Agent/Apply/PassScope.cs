@@ -86,6 +86,9 @@ internal readonly record struct PassSummary
     public string? NamespacesFailed => NamespaceFailures == 0 ? null
         : $"{Words.Count(NamespaceFailures, "network namespace")} could not be looked into: {NamespaceFailure ?? "it is tried again in the next pass"}";
 
+    /// <summary>What the pass did not reach, in words.</summary>
+    public IEnumerable<string> Gaps => new[] { NamespacesFailed, Trouble }.OfType<string>();
+
     /// <summary>Time spent waiting to spread changes; not part of what a pass costs.</summary>
     public TimeSpan Waited { get; init; }
 }

@@ -33,7 +33,7 @@ internal static class AuditCommand
                 return null;
             },
         };
-        var fail = new Option<bool>("--fail") { Description = "Exit with 1 when a connection is at risk" };
+        var fail = new Option<bool>("--fail") { Description = "Exit with 1 when a connection is at risk, with 4 when not everything could be looked at" };
         var policies = CommonOptions.Policies(required: false);
         policies.Description = "Say also what these policies would change: files, or directories of *.yaml and *.yml files";
         var netns = CommonOptions.Namespaces();
@@ -72,13 +72,13 @@ internal static class AuditCommand
             return Task.FromResult(survey.Take(
                 sockets,
                 (summary, pods) => Write(
-                    new AuditReport(yardstick, sockets, summary, withPolicies: survey.Policies.Length > 0, pods), result.GetValue(fail), result.GetValue(output)),
+                    new AuditReport(yardstick, sockets, summary, withPolicies: survey.Policies.Length > 0, pods), result.GetValue(fail), summary.Gaps.Any(), result.GetValue(output)),
                 stop));
         });
         return command;
     }
 
-    private static int Write(AuditReport report, bool fail, OutputFormat format)
+    private static int Write(AuditReport report, bool fail, bool hasGaps, OutputFormat format)
     {
         using var output = new StreamWriter(Console.OpenStandardOutput(), bufferSize: 64 * 1024);
         if (format == OutputFormat.Json)
@@ -89,6 +89,12 @@ internal static class AuditCommand
         {
             report.WriteTable(output);
         }
-        return fail && report.AtRisk > 0 ? ExitCodes.InvalidInput : ExitCodes.Done;
+        // Where not everything was looked at, nobody at risk means nothing.
+        return (fail, report.AtRisk > 0, hasGaps) switch
+        {
+            (true, true, _) => ExitCodes.InvalidInput,
+            (true, false, true) => ExitCodes.Failed,
+            _ => ExitCodes.Done,
+        };
     }
 }

@@ -62,6 +62,10 @@ internal sealed class NodeSurvey
             Complaint.Say(e.Message);
             return ExitCodes.Failed;
         }
+        foreach (var gap in summary.Gaps)
+        {
+            Complaint.Say($"warning: {gap}");
+        }
         using var pods = PodDirectory.Ask(Cluster, trouble => Complaint.Say($"warning: {trouble}"), stop);
         return report(summary, pods);
     }

@@ -120,7 +120,7 @@ internal static partial class AgentRun
         var summary = chosen.Datapath.Pass(
             restore ? PolicySnapshot.Empty : policy, new PassScope { Full = true, Owners = true, DryRun = options.DryRun, Only = true, Last = restore }, report);
         report.Summary(summary);
-        foreach (var trouble in new[] { summary.NamespacesFailed, summary.Trouble }.OfType<string>())
+        foreach (var trouble in summary.Gaps)
         {
             error.WriteLine($"keepalive-agent: warning: {trouble}");
         }

@@ -85,7 +85,7 @@ internal sealed class StateFile : IDisposable
         {
             if (!Guid.TryParseExact(first[Magic.Length..], "D", out _))
             {
-                warn($"{path}:1: '{first[Magic.Length..]}' is no boot's id; {Consequence}");
+                warn($"{path}:1: '{TerminalText.Mask(first[Magic.Length..])}' is no boot's id; {Consequence}");
             }
             else if (File.GetLastWriteTimeUtc(path) > bootedAt)
             {
@@ -93,10 +93,18 @@ internal sealed class StateFile : IDisposable
             }
             return known;
         }
+        if (end < 0)
+        {
+            return known;
+        }
         var reader = new StateReader(known);
         reader.Read(content.AsSpan(end + 1));
         Warn(reader.Bad, "cannot be understood");
         Warn(reader.Damaged, "damaged: the checksum does not match");
+        if (reader.CutLine is { } cut)
+        {
+            warn($"{path}:{cut}: the line has no end, and is left out; of the socket it tells of, {Consequence}");
+        }
         foreach (var part in reader.Doubtful)
         {
             warn($"{path}:{part.First}: of the lines {part.First} to {part.Last} one or more are damaged: the checksum in line {part.Last + 1} does not match; "

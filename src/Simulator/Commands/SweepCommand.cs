@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using System.CommandLine;
-using Keepalive.Linux.Files;
+using System.Runtime.ExceptionServices;
 using Keepalive.Simulator.Reports;
 using Keepalive.Simulator.Scenarios;
 using Keepalive.Simulator.Virtual;
@@ -29,6 +29,10 @@ internal static class SweepCommand
             {
                 result.AddError(error);
             }
+            foreach (var problem in Files(result.GetValue(scenario), result.GetValue(file), result.GetValue(picture)))
+            {
+                result.AddError(problem);
+            }
         });
         command.SetAction(result =>
         {
@@ -39,6 +43,31 @@ internal static class SweepCommand
         });
         return command;
     }
+
+    /// <summary>What is wrong with the files to write: one would take the place of another.</summary>
+    private static IEnumerable<string> Files(string? scenario, string? rows, string? picture)
+    {
+        foreach (var (option, path) in new[] { ("--out", rows), ("--svg", picture) })
+        {
+            if (path == "-")
+            {
+                yield return $"{option} takes a file, not -";
+            }
+            else if (path is { Length: > 0 } && scenario is not (null or "-") && File.Exists(scenario) && IsSame(path, scenario))
+            {
+                yield return $"{option}: {path} is the scenario";
+            }
+        }
+        if (rows is { Length: > 0 } && picture is { Length: > 0 } && IsSame(rows, picture))
+        {
+            yield return $"--svg: {picture} is the file of --out";
+        }
+    }
+
+    private static bool IsSame(string one, string other) => Target(one) == Target(other);
+
+    private static string Target(string path) =>
+        (File.Exists(path) ? File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName : null) ?? Path.GetFullPath(path);
 
     private static ImmutableArray<ParameterRange> Parameters(string[] texts, out string error)
     {
@@ -84,11 +113,7 @@ internal static class SweepCommand
         using var interruption = new Interruption();
         try
         {
-            if (plan.Picture is { } drawing && Path.Exists(drawing) && !RegularFile.IsAt(drawing))
-            {
-                // Before the sweep, which may take long; a pipe would be waited for.
-                return Complaint.Say(ExitCodes.Failed, $"--svg: {drawing} is not a regular file");
-            }
+            using var drawing = plan.Picture is { } drawn ? PictureFile.Open(drawn) : null;
             var rows = new Dictionary<string, SweepRow>();
             using var file = plan.File is { } path ? SweepFile.Open(path, grid, rows) : null;
             try
@@ -102,12 +127,12 @@ internal static class SweepCommand
             }
             List<SweepRow> inOrder = [.. grid.Points.Select(point => rows[point.Key])];
             file?.Finish(inOrder);
-            if (plan.Picture is { } picture)
+            if (drawing is not null)
             {
-                File.WriteAllText(picture, SweepPicture.Draw(grid, inOrder, Path.GetFileNameWithoutExtension(text.Name), out var lost));
+                drawing.Write(SweepPicture.Draw(grid, inOrder, Path.GetFileNameWithoutExtension(text.Name), out var lost));
                 if (lost is not null)
                 {
-                    Complaint.Say(ExitCodes.Done, $"{picture}: {lost}: change fewer fields at once, or give them fewer values");
+                    Complaint.Say(ExitCodes.Done, $"{plan.Picture}: {lost}: change fewer fields at once, or give them fewer values");
                 }
             }
             if (plan.IsJson)
@@ -134,16 +159,24 @@ internal static class SweepCommand
         var each = new VirtualOptions(plan.EveryProbe, Math.Max(1, plan.Threads / Math.Max(1, left.Count)));
         var options = new ParallelOptions { MaxDegreeOfParallelism = plan.Threads, CancellationToken = cancellation };
         var done = 0;
-        Parallel.ForEach(System.Collections.Concurrent.Partitioner.Create(left, System.Collections.Concurrent.EnumerablePartitionerOptions.NoBuffering), options, point =>
+        try
         {
-            var row = SweepRow.Of(point, new RunResult(point.Scenario, VirtualEngine.Run(point.Scenario, each, null, cancellation)));
-            lock (rows)
+            Parallel.ForEach(System.Collections.Concurrent.Partitioner.Create(left, System.Collections.Concurrent.EnumerablePartitionerOptions.NoBuffering), options, point =>
             {
-                file?.Add(row);
-                rows[row.Key] = row;
-                progress.Show((double)++done / left.Count);
-            }
-        });
+                var row = SweepRow.Of(point, new RunResult(point.Scenario, VirtualEngine.Run(point.Scenario, each, null, cancellation)));
+                lock (rows)
+                {
+                    file?.Add(row);
+                    rows[row.Key] = row;
+                    progress.Show((double)++done / left.Count);
+                }
+            });
+        }
+        catch (AggregateException e) when (e.InnerExceptions.All(static inner => inner is IOException or UnauthorizedAccessException))
+        {
+            // Each of the threads has met it.
+            ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+        }
     }
 
     private sealed record Plan(

@@ -233,6 +233,41 @@ public sealed class VirtualCommandsTests : IDisposable
         }
     }
 
+    /// <summary>Before, the scenario became a picture, the rows were gone, and what could not be written was found out after the whole grid, or with a stack trace.</summary>
+    [Fact]
+    public void Sweep_FilesThatCannotBeWritten_AreToldOfBeforeAnythingIsDone()
+    {
+        var scenario = Write("s.yaml", "balancer: aws-nlb\nrequests: {arrival: poisson, mean: 500s}\nduration: 1h\nconnections: 10\n");
+        var rows = Path.Combine(_directory, "r.csv");
+        string[] sweep = ["sweep", scenario, "--set", "seed=1,2"];
+        foreach (var (more, problem) in new (string[], string)[]
+        {
+            (["--svg", scenario], $"--svg: {scenario} is the scenario"),
+            (["--out", rows, "--svg", rows], $"--svg: {rows} is the file of --out"),
+            (["--out", "-"], "--out takes a file, not -"),
+        })
+        {
+            var refused = Run([.. sweep, .. more]);
+            Assert.Equal((2, ""), (refused.ExitCode, refused.Output));
+            Assert.Contains(problem, refused.Error, StringComparison.Ordinal);
+        }
+        var nowhere = Run([.. sweep, "--out", rows, "--svg", Path.Combine(_directory, "none", "p.svg")]);
+        Assert.Equal((4, ""), (nowhere.ExitCode, nowhere.Output));
+        Assert.StartsWith("keepalive-sim: --svg: Could not find a part of the path", nowhere.Error, StringComparison.Ordinal);
+        Assert.False(File.Exists(rows));
+    }
+
+    [Fact]
+    public void Sweep_NoRoomForItsRows_IsOneLine()
+    {
+        Live.Require();
+        var scenario = Write("s.yaml", "balancer: aws-nlb\nrequests: {arrival: poisson, mean: 500s}\nduration: 1h\nconnections: 10\n");
+        var full = ProgramRun.ToEnd(
+            ["unshare", "--mount", "sh", "-c", $"mount -t tmpfs -o size=4k none /mnt && '{ProgramRun.SimulatorPath}' sweep '{scenario}' --set seed=1..200/200 --out /mnt/r.csv"]);
+        Assert.Equal((4, ""), (full.ExitCode, full.Output));
+        Assert.Contains("No space left on device", Assert.Single(full.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Scenario_OnTheStandardInput_IsReadOnce()
     {
