@@ -101,10 +101,6 @@ internal sealed class StateFile : IDisposable
         reader.Read(content.AsSpan(end + 1));
         Warn(reader.Bad, "cannot be understood");
         Warn(reader.Damaged, "damaged: the checksum does not match");
-        if (reader.CutLine is { } cut)
-        {
-            warn($"{path}:{cut}: the line has no end, and is left out; of the socket it tells of, {Consequence}");
-        }
         foreach (var part in reader.Doubtful)
         {
             warn($"{path}:{part.First}: of the lines {part.First} to {part.Last} one or more are damaged: the checksum in line {part.Last + 1} does not match; "

@@ -30,18 +30,15 @@ internal sealed class StateReader
     /// <summary>Lines that the checksum of the line behind them does not match: which of them are damaged is not known, and none is believed.</summary>
     public List<(int First, int Last, bool MayBeSets)> Doubtful { get; } = [];
 
-    /// <summary>The number of a last line that has no end; null where all have. A line is written with one call: not even a writer that is killed leaves a part of it.</summary>
-    public int? CutLine { get; private set; }
-
     /// <param name="lines">All lines behind the first, with the ends of those that have one.</param>
     public void Read(ReadOnlySpan<byte> lines)
     {
+        // A last line without an end is what a full file system leaves: its socket was not written to.
         var number = 2;
         for (int end; (end = lines.IndexOf((byte)'\n')) >= 0; lines = lines[(end + 1)..], number++)
         {
             Line(lines[..(end + 1)], number);
         }
-        CutLine = lines.Length > 0 ? number : null;
         Flush();
     }
 
