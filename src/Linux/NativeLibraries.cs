@@ -9,16 +9,10 @@ public static unsafe class NativeLibraries
     /// <summary>The name by which imports ask for libpcap. Debian and Ubuntu have kept the soname of its version 0.8.</summary>
     internal const string Pcap = "libpcap";
 
+    /// <summary>The name by which imports ask for libbpf. Debian: libbpf1.</summary>
+    internal const string Bpf = "libbpf.so.1";
+
     private static readonly Dictionary<string, string[]> Sonames = new() { [Pcap] = ["libpcap.so.0.8", "libpcap.so.1"] };
-
-    /// <summary>Whether libpcap can be called: linked into the program, or a shared library of the system.</summary>
-    public static bool HasPcap => PcapFound.Value;
-
-    private static readonly Lazy<bool> PcapFound = new(() =>
-    {
-        Register();
-        return CanCall(static () => Interop.Pcap.pcap_lib_version());
-    });
 
     /// <summary>Whether OpenSSL is there, which the runtime loads when TLS is first used; without it the runtime ends the process.</summary>
     public static bool HasTls => Array.Exists(TlsSonames, static soname => NativeLibrary.TryLoad(soname, out _));

@@ -61,6 +61,7 @@ public sealed class FloorTests
 
     [Theory]
     [InlineData("Agent", "keepalive-agent.dll", Root)]
+    [InlineData("Linux", "Keepalive.Linux.dll", "Keepalive.Linux")]
     [InlineData("Probes", "Keepalive.Probes.dll", "Keepalive.Probes")]
     [InlineData("CommandLine", "Keepalive.CommandLine.dll", "Keepalive.CommandLine")]
     public void Namespaces_HaveNoCircle(string project, string assembly, string root)

@@ -42,7 +42,7 @@ internal static class FeatureProbes
         Program("find namespaces (iter/task)", "ka_processes"),
         Program("find owners (iter/task_file)", "ka_owners"),
         .. Cgroup(cgroup ?? BpfCgroups.Mount()),
-        new Feature("libpcap", ForCapture, NativeLibraries.HasPcap ? Answer.Yes : Answer.No, CapturePrivileges.Library, null),
+        new Feature("libpcap", ForCapture, PcapLibrary.IsPresent ? Answer.Yes : Answer.No, CapturePrivileges.Library, null),
         Owned(Capability.NetRaw, "capturing packets", ForCapture),
         Capturing(),
     ];

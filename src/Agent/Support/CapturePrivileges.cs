@@ -1,4 +1,4 @@
-using Keepalive.Linux;
+using Keepalive.Linux.Capture;
 using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Support;
@@ -12,7 +12,7 @@ internal static class CapturePrivileges
     /// <summary>What is missing and how to get it; null when all is there.</summary>
     public static string? Missing()
     {
-        if (!NativeLibraries.HasPcap)
+        if (!PcapLibrary.IsPresent)
         {
             return "libpcap is missing (libpcap.so.0.8 or libpcap.so.1): needed for capturing packets. Install it: Debian and Ubuntu libpcap0.8, "
                 + "others libpcap.";

@@ -7,9 +7,6 @@ namespace Keepalive.Linux.Bpf;
 /// <summary>libbpf itself: whether it is there, and what it has to say.</summary>
 public static unsafe class BpfLibrary
 {
-    /// <summary>Debian: libbpf1.</summary>
-    internal const string Name = "libbpf.so.1";
-
     private static readonly Lock Gate = new();
     private static readonly List<string> Warnings = [];
     private static bool s_listening;

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Keepalive.Linux.Interop;
-using Keepalive.Linux.Namespaces;
 
 namespace Keepalive.Linux.Files;
 
@@ -24,7 +23,7 @@ public sealed class StrayFile
     /// <summary>Where it is on FUSE: cuts its file system off from the server that does not answer, which ends <see cref="Close"/>. All who use that file
     /// system get ENOTCONN from then on (Documentation/filesystems/fuse.rst, /sys/fs/fuse/connections).</summary>
     /// <returns>False when it is on no such file system, or the file system of these connections cannot be mounted.</returns>
-    public bool TryAbort() => _device != 0 && NetworkNamespace.OnOwnThread(() =>
+    public bool TryAbort() => _device != 0 && OwnThread.Run(() =>
     {
         const string connections = "/sys/fs/fuse/connections";
         // Where it is not mounted, such as in a container, for this thread alone.

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Linux.Interop;
 
@@ -41,52 +40,52 @@ internal static unsafe partial class BpfBpf
         internal uint batch_size;
     }
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_map_create(
         int map_type, byte* map_name, uint key_size, uint value_size, uint max_entries, bpf_map_create_opts* opts);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_map_update_elem(int fd, void* key, void* value, ulong flags);
 
     /// <summary><paramref name="count"/> says, on return, how many were taken.</summary>
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_map_update_batch(int fd, void* keys, void* values, uint* count, void* opts);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_map_lookup_elem(int fd, void* key, void* value);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_map_delete_elem(int fd, void* key);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_map_get_next_key(int fd, void* key, void* next_key);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_iter_create(int link_fd);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_prog_test_run_opts(int prog_fd, bpf_test_run_opts* opts);
 
     /// <summary>ENOENT after the last.</summary>
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_link_get_next_id(uint start_id, uint* next_id);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_link_get_fd_by_id(uint id);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_prog_get_fd_by_id(uint id);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_map_get_fd_by_id(uint id);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_obj_get_info_by_fd(int bpf_fd, void* info, uint* info_len);
 
     /// <summary><paramref name="prog_cnt"/> says how many ids there is room for and, on return, how many programs there are (ENOSPC: more).</summary>
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_prog_query(int target_fd, int type, uint query_flags, uint* attach_flags, uint* prog_ids, uint* prog_cnt);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_link_detach(int link_fd);
 }

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Linux.Interop;
 
@@ -18,60 +17,60 @@ internal static unsafe partial class BpfLibbpf
         [FieldOffset(72)] internal uint kernel_log_level;
     }
 
-    [LibraryImport(BpfLibrary.Name)]
+    [LibraryImport(NativeLibraries.Bpf)]
     internal static partial byte* libbpf_version_string();
 
     /// <summary>Returns the function in place before; null is silence.</summary>
-    [LibraryImport(BpfLibrary.Name)]
+    [LibraryImport(NativeLibraries.Bpf)]
     internal static partial void* libbpf_set_print(void* fn);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial void* bpf_object__open_mem(void* obj_buf, nuint obj_buf_sz, bpf_object_open_opts* opts);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_object__load(void* obj);
 
-    [LibraryImport(BpfLibrary.Name)]
+    [LibraryImport(NativeLibraries.Bpf)]
     internal static partial void bpf_object__close(void* obj);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial void* bpf_object__find_map_by_name(void* obj, byte* name);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial void* bpf_object__find_program_by_name(void* obj, byte* name);
 
-    [LibraryImport(BpfLibrary.Name)]
+    [LibraryImport(NativeLibraries.Bpf)]
     internal static partial int bpf_map__fd(void* map);
 
     /// <summary>Where a map of constants may be written before the object is loaded.</summary>
-    [LibraryImport(BpfLibrary.Name)]
+    [LibraryImport(NativeLibraries.Bpf)]
     internal static partial void* bpf_map__initial_value(void* map, nuint* psize);
 
-    [LibraryImport(BpfLibrary.Name)]
+    [LibraryImport(NativeLibraries.Bpf)]
     internal static partial int bpf_program__fd(void* prog);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial int bpf_program__set_autoload(void* prog, byte autoload);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial void* bpf_program__attach_cgroup(void* prog, int cgroup_fd);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial void* bpf_program__attach_iter(void* prog, void* opts);
 
-    [LibraryImport(BpfLibrary.Name)]
+    [LibraryImport(NativeLibraries.Bpf)]
     internal static partial int bpf_link__fd(void* link);
 
-    [LibraryImport(BpfLibrary.Name)]
+    [LibraryImport(NativeLibraries.Bpf)]
     internal static partial int bpf_link__destroy(void* link);
 
-    [LibraryImport(BpfLibrary.Name, SetLastError = true)]
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial void* ring_buffer__new(int map_fd, void* sample_cb, void* ctx, void* opts);
 
     /// <summary>Number of samples read, or a negative errno; never waits.</summary>
-    [LibraryImport(BpfLibrary.Name)]
+    [LibraryImport(NativeLibraries.Bpf)]
     internal static partial int ring_buffer__consume(void* rb);
 
-    [LibraryImport(BpfLibrary.Name)]
+    [LibraryImport(NativeLibraries.Bpf)]
     internal static partial void ring_buffer__free(void* rb);
 }

@@ -1,6 +1,7 @@
 using Keepalive.Linux.Interop;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Processes;
+using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Linux.Namespaces;
 

@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using Keepalive.Linux.Files;
 using Keepalive.Linux.Interop;
 using Keepalive.Linux.Netlink;
@@ -29,39 +28,11 @@ public static class NetworkNamespace
     /// <param name="path">A namespace file: /proc/PID/ns/net, /run/netns/NAME.</param>
     /// <param name="work">What it opens stays in that namespace and keeps it alive until closed.</param>
     /// <exception cref="LinuxException">open (ENOENT: the process has gone) or setns (EPERM: CAP_SYS_ADMIN is missing) failed.</exception>
-    public static T Run<T>(string path, Func<T> work) => OnOwnThread(() =>
+    public static T Run<T>(string path, Func<T> work) => OwnThread.Run(() =>
     {
         Enter(path);
         return work();
     });
-
-    /// <summary>Runs <paramref name="work"/> on a thread that ends with it, so that it may change what a thread has for its own.</summary>
-    internal static T OnOwnThread<T>(Func<T> work)
-    {
-        T result = default!;
-        ExceptionDispatchInfo? failure = null;
-        var thread = new Thread(
-            () =>
-            {
-                try
-                {
-                    result = work();
-                }
-                catch (Exception e)
-                {
-                    failure = ExceptionDispatchInfo.Capture(e);
-                }
-            },
-            maxStackSize: 256 * 1024)
-        {
-            IsBackground = true,
-            Name = "netns",
-        };
-        thread.Start();
-        thread.Join();
-        failure?.Throw();
-        return result;
-    }
 
     private static void Enter(string path)
     {

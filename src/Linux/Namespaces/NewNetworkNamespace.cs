@@ -16,7 +16,7 @@ public sealed class NewNetworkNamespace : IDisposable
 
     /// <summary>Makes one, with nothing in it but a loopback interface that is down.</summary>
     /// <exception cref="LinuxException">unshare failed: EPERM without CAP_SYS_ADMIN, ENOSPC at the limit user.max_net_namespaces.</exception>
-    public static NewNetworkNamespace Create() => NetworkNamespace.OnOwnThread(() =>
+    public static NewNetworkNamespace Create() => OwnThread.Run(() =>
     {
         if (Sched.unshare(Sched.CLONE_NEWNET) != 0)
         {

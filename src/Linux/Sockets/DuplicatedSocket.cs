@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Keepalive.Linux.Files;
 using Keepalive.Linux.Interop;
-using Keepalive.Linux.Namespaces;
 
 namespace Keepalive.Linux.Sockets;
 

@@ -1,4 +1,4 @@
-namespace Keepalive.Linux.Namespaces;
+namespace Keepalive.Linux.Sockets;
 
 /// <summary>What tells one network namespace from all others.</summary>
 /// <param name="Inode">The inode number of its file, the namespace's own as long as somebody holds it.</param>
