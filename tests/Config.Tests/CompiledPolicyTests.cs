@@ -4,6 +4,7 @@ using System.Net;
 using FsCheck;
 using FsCheck.Fluent;
 using Keepalive.Config.Compilation;
+using Keepalive.Config.Resources;
 using Keepalive.Testbed;
 using Xunit;
 

@@ -1,5 +1,4 @@
 using System.Net;
-using Keepalive.Config.Compilation;
 using Xunit;
 
 namespace Keepalive.Config.Tests;

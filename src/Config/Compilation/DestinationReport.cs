@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using Keepalive.Config.Resources;
-using Keepalive.Config.Validation;
 
 namespace Keepalive.Config.Compilation;
 
@@ -94,8 +93,8 @@ internal sealed class DestinationReport(
         foreach (var host in found.Hosts)
         {
             // The host of a VirtualDestination is known inside the mesh only, and who wrote an annotation knows of no better.
-            var isOwn = destination.Hosts.Any(own => HostNames.Canonical(own.Value) == host);
-            if (HostNames.Resolve(options, host).Count == 0 && !HostValidator.IsWildcard(host)
+            var isOwn = destination.Hosts.Any(own => HostName.Canonical(own.Value) == host);
+            if (HostNames.Resolve(options, host).Count == 0 && !HostName.IsWildcard(host)
                 && !(isOwn && (destination is VirtualDestination || destination.Metadata.Annotations.ContainsKey(AgentAnnotations.Addresses))))
             {
                 Report(DiagnosticCatalog.HostUnresolved, PositionOf(destination, host), destination, $"{Quoting.Quote(host)} has no address",
@@ -128,7 +127,7 @@ internal sealed class DestinationReport(
     {
         foreach (var own in destination.Hosts)
         {
-            if (HostNames.Canonical(own.Value) == host)
+            if (HostName.Canonical(own.Value) == host)
             {
                 return own.Position;
             }

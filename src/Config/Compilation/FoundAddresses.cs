@@ -39,13 +39,13 @@ internal sealed class FoundAddresses(CompilerOptions options, CompilationBudget 
     /// <summary>The prefix a text stands for: an address, a CIDR block, or the addresses of a host name.</summary>
     public IEnumerable<IpPrefix> PrefixesOf(string text) =>
         IpPrefix.TryParse(text, out var prefix, out _) ? [prefix]
-        : Validation.WorkloadValidator.IsPath(text) ? []
+        : Resources.Workload.IsPath(text) ? []
         : Resolve(text);
 
     /// <summary>The addresses of a host name.</summary>
     public IEnumerable<IpPrefix> Resolve(string host)
     {
-        hosts.Add(HostNames.Canonical(host));
+        hosts.Add(HostName.Canonical(host));
         return HostNames.Resolve(options, host).Select(IpPrefix.From);
     }
 }

@@ -1,23 +1,19 @@
 using System.Net;
-using Keepalive.Config.Validation;
 
 namespace Keepalive.Config.Compilation;
 
-/// <summary>One spelling for a host name, so that names and answers meet.</summary>
+/// <summary>Looks host names up in what was resolved.</summary>
 internal static class HostNames
 {
-    /// <summary>Lower case, without the trailing dot.</summary>
-    public static string Canonical(string host) => (host.EndsWith('.') ? host[..^1] : host).ToLowerInvariant();
-
     /// <summary>The addresses of a host, or none.</summary>
     public static IReadOnlyList<IPAddress> Resolve(CompilerOptions options, string host)
     {
-        if (options.WantedHosts is { } wanted && !HostValidator.IsWildcard(host))
+        if (options.WantedHosts is { } wanted && !HostName.IsWildcard(host))
         {
-            wanted.Add(Canonical(host));
+            wanted.Add(HostName.Canonical(host));
         }
 
-        return options.ResolvedHosts.TryGetValue(Canonical(host), out var addresses) || options.ResolvedHosts.TryGetValue(host, out addresses)
+        return options.ResolvedHosts.TryGetValue(HostName.Canonical(host), out var addresses) || options.ResolvedHosts.TryGetValue(host, out addresses)
             ? addresses
             : [];
     }

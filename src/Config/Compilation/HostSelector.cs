@@ -15,7 +15,7 @@ internal sealed class HostSelector
         all =
         [
             .. destinations.Where(static destination => destination is not VirtualGateway)
-                .SelectMany(static destination => destination.DialledHosts.Select(host => (HostNames.Canonical(host), destination))),
+                .SelectMany(static destination => destination.DialledHosts.Select(host => (HostName.Canonical(host), destination))),
         ];
 
         // Meshes make ServiceEntries for their own objects; those say more.
@@ -29,7 +29,7 @@ internal sealed class HostSelector
     public IEnumerable<Destination> Find(DestinationRule rule) =>
         rule.IsWildcard
             ? Covered(rule).Distinct<Destination>(ReferenceEqualityComparer.Instance)
-            : byHost[HostNames.Canonical(rule.FullHost)].Distinct<Destination>(ReferenceEqualityComparer.Instance);
+            : byHost[HostName.Canonical(rule.FullHost)].Distinct<Destination>(ReferenceEqualityComparer.Instance);
 
     private IEnumerable<Destination> Covered(DestinationRule rule)
     {

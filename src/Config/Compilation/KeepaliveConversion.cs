@@ -1,5 +1,4 @@
 using Keepalive.Config.Resources;
-using Keepalive.Config.Validation;
 
 namespace Keepalive.Config.Compilation;
 

@@ -26,17 +26,17 @@ public static class DestinationRuleText
         var leftOut = ImmutableArray.CreateBuilder<string>();
         var written = new HashSet<(string Kind, string Name, string Host)>();
         var byDestination = compiled.Selections.Where(static selection => selection.Policy.Policy is ConnectionPolicy)
-            .GroupBy(static selection => selection.Destination, ReferenceEqualityComparer.Instance);
+            .GroupBy<Selection, Destination>(static selection => selection.Destination, ReferenceEqualityComparer.Instance);
         foreach (var group in byDestination)
         {
-            var (destination, selections) = ((Destination)group.Key!, group.ToList());
+            var (destination, selections) = (group.Key, group.ToList());
             var pools = PoolsOf(destination, selections);
             if (pools.Count == 0)
             {
                 continue;
             }
 
-            var hosts = destination.DialledHosts.Where(static host => !Validation.HostValidator.IsWildcard(host)).ToList();
+            var hosts = destination.DialledHosts.Where(static host => !HostName.IsWildcard(host)).ToList();
             if (hosts.Count == 0)
             {
                 leftOut.Add($"{destination.Kind} {destination.QualifiedName} has no host name, and a DestinationRule selects by host");
@@ -60,7 +60,7 @@ public static class DestinationRuleText
             ExternalService => "external-service",
             _ => "service",
         };
-        var full = $"{HostNames.Canonical(host)}-{kind}-{destination.Metadata.Namespace}-{destination.Metadata.Name.Value}".Replace('.', '-');
+        var full = $"{HostName.Canonical(host)}-{kind}-{destination.Metadata.Namespace}-{destination.Metadata.Name.Value}".Replace('.', '-');
         var hash = Convert.ToHexStringLower(SHA256.HashData(
             Encoding.UTF8.GetBytes($"{destination.Kind}/{destination.QualifiedName}/{host}")));
         return $"{full[..Math.Min(full.Length, HalfLength)]}-{hash[..HalfLength]}";

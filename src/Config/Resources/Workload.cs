@@ -13,6 +13,9 @@ public sealed record Workload
 
     /// <summary>What <c>workloadSelector</c> looks at.</summary>
     public ImmutableArray<KeyValuePair<string, string>> Labels { get; init; } = [];
+
+    /// <summary>Whether an address is a path in a file system, which TCP has nothing to do with.</summary>
+    internal static bool IsPath(string address) => address.StartsWith("unix:", StringComparison.Ordinal);
 }
 
 /// <summary>An Istio WorkloadEntry (networking.istio.io).</summary>

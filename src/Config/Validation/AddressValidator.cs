@@ -1,5 +1,3 @@
-using Keepalive.Config.Compilation;
-using Keepalive.Config.Reading;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Validation;

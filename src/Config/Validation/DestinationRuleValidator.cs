@@ -1,4 +1,3 @@
-using Keepalive.Config.Reading;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Validation;
@@ -37,8 +36,8 @@ internal static class DestinationRuleValidator
     private static void ValidateHost(DestinationRule rule, ResourceReport report)
     {
         var host = rule.Host.Value;
-        var rest = host switch { "*" => "any", _ when HostValidator.IsWildcard(host) => host[2..], _ => host };
-        if (host.Length > 0 && !HostValidator.IsHostName(rest))
+        var rest = host switch { "*" => "any", _ when HostName.IsWildcard(host) => host[2..], _ => host };
+        if (host.Length > 0 && !HostName.IsValid(rest))
         {
             report.Report(DiagnosticCatalog.BadHost, rule.Host.Position, "spec.host", $"is not a host name: {Quoting.Quote(host)}",
                 "write a name like reviews, reviews.prod.svc.cluster.local or *.example.com");

@@ -1,4 +1,3 @@
-using Keepalive.Config.Reading;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Validation;

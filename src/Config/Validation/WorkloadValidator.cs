@@ -1,5 +1,3 @@
-using Keepalive.Config.Compilation;
-using Keepalive.Config.Reading;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Validation;
@@ -33,12 +31,9 @@ internal static class WorkloadValidator
         }
     }
 
-    /// <summary>Whether an address is a path in a file system, which TCP has nothing to do with.</summary>
-    public static bool IsPath(string address) => address.StartsWith("unix:", StringComparison.Ordinal);
-
     private static void ValidateAddress(Positioned<string>? address, string field, ResourceReport report)
     {
-        if (address is { } text && !IsPath(text.Value) && !IpPrefix.TryParse(text.Value, out _, out _) && !HostValidator.IsHostName(text.Value))
+        if (address is { } text && !Workload.IsPath(text.Value) && !IpPrefix.TryParse(text.Value, out _, out _) && !HostName.IsValid(text.Value))
         {
             report.Report(DiagnosticCatalog.BadAddress, text.Position, field,
                 $"is neither an IP address nor a host name: {Quoting.Quote(text.Value)}", "write it like 10.0.0.1 or db.example.com");

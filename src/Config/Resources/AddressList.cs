@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Keepalive.Config.Compilation;
+namespace Keepalive.Config.Resources;
 
 /// <summary>The value of the address annotation: <c>203.0.113.10:15443, 198.51.100.0/24, [2001:db8::1]:443</c>.</summary>
 internal static class AddressList

@@ -1,4 +1,4 @@
-namespace Keepalive.Config.Reading;
+namespace Keepalive.Config;
 
 /// <summary>Reports problems of one object, whose name every message starts with.</summary>
 internal sealed class ResourceReport(DiagnosticBag diagnostics, string subject)

@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 
-namespace Keepalive.Config.Compilation;
+namespace Keepalive.Config;
 
 /// <summary>A block of addresses of one family.</summary>
 /// <param name="Address">The first address, host bits zero; IPv4 in mapped form as in <see cref="Endpoint"/>.</param>

@@ -1,4 +1,4 @@
-namespace Keepalive.Config.Validation;
+namespace Keepalive.Config;
 
 /// <summary>Converts durations to what TCP_KEEPIDLE and TCP_KEEPINTVL take.</summary>
 internal static class KernelSeconds
