@@ -1,6 +1,7 @@
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
@@ -29,9 +30,8 @@ internal sealed class AgentInProcess : IDisposable
         var name = kernel is null ? "pidfd" : "bpf";
         _exposition = new Exposition(_metrics, _status, "benchmark", name, "");
         _state = StateFile.Create(Path.Combine(Workspace.Directory, $"state-{name}"), StateFile.CurrentBoot(), new InheritedSockets());
-        _datapath = kernel is null
-            ? new PidfdDatapath(time, only, [], _state)
-            : new BpfDatapath(time, kernel, only, [], _state, cgroup: null);
+        var options = new TrackingOptions { Time = time, Only = only, MostNamespaces = 1024, Inherited = [], State = _state };
+        _datapath = kernel is null ? new PidfdDatapath(options) : new BpfDatapath(options, kernel, cgroup: null);
         _tally = new SocketTally(_metrics, _datapath.Name);
         _sink = new FanOut(_changes, _tally);
     }

@@ -82,6 +82,9 @@ internal readonly record struct PassSummary
     /// <summary>New connections, since the datapath began, that were set and not reported because there were too many at once.</summary>
     public long Lost { get; init; }
 
+    /// <summary>New connections, since the datapath began, that the kernel had no memory for or did not let be written: a pass set them.</summary>
+    public long LeftToPasses { get; init; }
+
     /// <summary>Namespaces that could not be looked into, in words; null where there are none.</summary>
     public string? NamespacesFailed => NamespaceFailures == 0 ? null
         : $"{Words.Count(NamespaceFailures, "network namespace")} could not be looked into: {NamespaceFailure ?? "it is tried again in the next pass"}";

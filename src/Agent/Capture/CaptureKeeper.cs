@@ -32,11 +32,14 @@ internal sealed partial class CaptureKeeper : IDisposable
     private long _dropped;
     private long _received;
 
-    public CaptureKeeper(ICaptureListener listener, ILogger logger)
+    /// <param name="listener">Takes the packets.</param>
+    /// <param name="logger">Told what keeps it from capturing.</param>
+    /// <param name="mostInterfaces">On how many interfaces to capture at a time.</param>
+    public CaptureKeeper(ICaptureListener listener, ILogger logger, int mostInterfaces)
     {
         _listener = listener;
         _logger = logger;
-        _opener = new CaptureOpener(listener, (capture, scope) => _told.Enqueue(() => _live.Add(capture, scope)), Detach, LogFailed);
+        _opener = new CaptureOpener(listener, (capture, scope) => _told.Enqueue(() => _live.Add(capture, scope)), Detach, LogFailed, mostInterfaces);
         _thread = new Thread(Run, maxStackSize: 256 * 1024) { IsBackground = true, Name = "capture" };
         _thread.Start();
     }

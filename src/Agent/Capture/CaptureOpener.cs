@@ -1,6 +1,5 @@
 using System.Globalization;
 using Keepalive.Agent.Apply.Tracking;
-using Keepalive.Agent.Support;
 using Keepalive.Agent.Workloads;
 using Keepalive.Linux;
 using Keepalive.Linux.Capture;
@@ -40,7 +39,7 @@ internal sealed class CaptureOpener : IDisposable
     private readonly Dictionary<ulong, Kept> _kept = [];
     private readonly List<(string? Account, RingCapture Capture, WaitHandle Detached)> _closing = [];
     /// <summary>Each interface takes a descriptor and 128 KiB.</summary>
-    private readonly AccountShares _shares = new(DescriptorShares.Own.Captures, MostOfOne, nodeGives: true);
+    private readonly AccountShares _shares;
     private readonly PassBudget _budget = new(TimeProvider.System);
     private readonly Lock _lock = new();
     private readonly AutoResetEvent _wake = new(false);
@@ -56,8 +55,11 @@ internal sealed class CaptureOpener : IDisposable
     /// <param name="opened">Takes an interface, and what its packets are to be marked with.</param>
     /// <param name="detach">Takes one back; what it returns is set when it is no longer used.</param>
     /// <param name="failed">Told what keeps it from capturing in a namespace, once for each.</param>
-    public CaptureOpener(ICaptureListener listener, Action<RingCapture, int> opened, Func<RingCapture, WaitHandle> detach, Action<string> failed)
+    /// <param name="mostInterfaces">On how many interfaces to capture at a time, in all.</param>
+    public CaptureOpener(
+        ICaptureListener listener, Action<RingCapture, int> opened, Func<RingCapture, WaitHandle> detach, Action<string> failed, int mostInterfaces)
     {
+        _shares = new AccountShares(mostInterfaces, MostOfOne, nodeGives: true);
         (_listener, _opened, _detach, _failed) = (listener, opened, detach, failed);
         _thread = new Thread(Run, maxStackSize: 256 * 1024) { IsBackground = true, Name = "capture-open" };
         _thread.Start();

@@ -1,5 +1,6 @@
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Running;
@@ -51,7 +52,13 @@ internal sealed class NodeSurvey
             return ExitCodes.Failed;
         }
         directory.Warnings.ForEach(warning => Complaint.Say($"warning: {warning}"));
-        using var datapath = new PidfdDatapath(TimeProvider.System, Namespaces, directory.Inherited, state: null);
+        using var datapath = new PidfdDatapath(new TrackingOptions
+        {
+            Only = Namespaces,
+            MostNamespaces = DescriptorShares.Measure().Namespaces,
+            Inherited = directory.Inherited,
+            State = null,
+        });
         PassSummary summary;
         try
         {

@@ -26,12 +26,13 @@ internal sealed class LivenessWatch : IDisposable
     /// <param name="metrics">Where to count.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Told of what dies and comes back.</param>
+    /// <param name="mostInterfaces">On how many interfaces to capture at a time.</param>
     /// <param name="pods">Tells whose a connection is; null where there is no cluster.</param>
-    public LivenessWatch(bool captures, MetricCatalogue metrics, TimeProvider time, ILogger logger, PodDirectory? pods = null)
+    public LivenessWatch(bool captures, MetricCatalogue metrics, TimeProvider time, ILogger logger, int mostInterfaces, PodDirectory? pods = null)
     {
         _metrics = metrics;
         Monitor = new LivenessMonitor(new LivenessLog(logger) { Pods = pods }, time, captures, pods);
-        _keeper = captures ? new CaptureKeeper(Monitor, logger) : null;
+        _keeper = captures ? new CaptureKeeper(Monitor, logger, mostInterfaces) : null;
     }
 
     public LivenessMonitor Monitor { get; }

@@ -109,7 +109,8 @@ internal static partial class AgentRun
         }
         directory.Warnings.ForEach(warning => error.WriteLine($"keepalive-agent: warning: {warning}"));
         using var state = directory.IsOwner ? directory.CreateState() : null;
-        using var chosen = ChosenDatapath.Create(options.DatapathRequest, policy, directory.Inherited, state, attach: false, exempts: Exemption(cluster));
+        using var chosen = ChosenDatapath.Create(
+            options.RequestDatapath(DescriptorShares.Measure()), policy, directory.Inherited, state, attach: false, exempts: Exemption(cluster));
         if (chosen.WhyNotBpf is { } why)
         {
             error.WriteLine($"keepalive-agent: the {ChosenDatapath.NoBpf}{why}; using pidfd");
@@ -150,8 +151,9 @@ internal static partial class AgentRun
             LogState(logger, warning);
         }
         using var state = options.DryRun ? null : directory.CreateState();
+        var descriptors = DescriptorShares.Measure();
         using var chosen = ChosenDatapath.Create(
-            options.DatapathRequest, load.Snapshot!, directory.Inherited, state, attach: !options.DryRun, exempts: Exemption(cluster));
+            options.RequestDatapath(descriptors), load.Snapshot!, directory.Inherited, state, attach: !options.DryRun, exempts: Exemption(cluster));
         var datapath = chosen.Datapath;
         if (chosen.WhyNotBpf is { } why)
         {
@@ -166,7 +168,7 @@ internal static partial class AgentRun
         };
         using var systemd = new SystemdNotifier(Environment.GetEnvironmentVariable, logger);
         var (captures, whyNoCapture) = Captures(options, logger);
-        using var liveness = new LivenessWatch(captures, metrics, time, logger, cluster?.Pods);
+        using var liveness = new LivenessWatch(captures, metrics, time, logger, descriptors.Captures, cluster?.Pods);
         var status = new AgentStatus { KubernetesAges = cluster is null ? null : cluster.Ages, EndpointsNow = liveness.Publish };
         using var exposition = new Exposition(
             metrics, status, BuildInformation.Version, datapath.Name, KernelRelease.Text, logger);
@@ -196,7 +198,7 @@ internal static partial class AgentRun
             host.ShutdownTimeout = StopWithin;
         });
         var socket = AgentServer.SocketPath(options.StateDirectory, logger);
-        AgentServer.Configure(builder, options.Addresses, socket, logger);
+        AgentServer.Configure(builder, options.Addresses, socket, descriptors.Connections, logger);
         await using var host = builder.Build();
         host.Run(new AgentPages(new Scrapes(exposition, status, time), health, liveness.Monitor, cluster?.Pods).Serve);
         try

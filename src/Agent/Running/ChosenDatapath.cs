@@ -1,6 +1,7 @@
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux;
@@ -50,11 +51,12 @@ internal sealed class ChosenDatapath : IDisposable
         Func<KernelPrograms>? load = null)
     {
         string? why = null;
+        var options = new TrackingOptions { Only = request.Namespaces, MostNamespaces = request.MostNamespaces, Inherited = inherited, State = state, Exempts = exempts };
         if (request.Kind != DatapathKind.Pidfd)
         {
             why = request.Cgroup is { } cgroup ? BpfRequirements.WrongCgroup(cgroup) : null;
             why ??= request.Kind == DatapathKind.Auto ? BpfRequirements.WhyNotByDefault() : null;
-            if (why is null && TryBpf(request, first, inherited, state, attach, exempts, load ?? (() => KernelPrograms.Load()), out why) is { } chosen)
+            if (why is null && TryBpf(request, first, options, attach, load ?? (() => KernelPrograms.Load()), out why) is { } chosen)
             {
                 return chosen;
             }
@@ -63,7 +65,7 @@ internal sealed class ChosenDatapath : IDisposable
                 throw new DatapathException(why!);
             }
         }
-        return new ChosenDatapath(new PidfdDatapath(TimeProvider.System, request.Namespaces, inherited, state, exempts), null, why);
+        return new ChosenDatapath(new PidfdDatapath(options), null, why);
     }
 
     public void Dispose()
@@ -75,10 +77,8 @@ internal sealed class ChosenDatapath : IDisposable
     private static ChosenDatapath? TryBpf(
         DatapathRequest request,
         PolicySnapshot first,
-        InheritedSockets inherited,
-        StateFile? state,
+        TrackingOptions options,
         bool attach,
-        NamespaceExemption? exempts,
         Func<KernelPrograms> load,
         out string? whyNot)
     {
@@ -93,7 +93,7 @@ internal sealed class ChosenDatapath : IDisposable
         try
         {
             programs = load();
-            datapath = new BpfDatapath(TimeProvider.System, programs, request.Namespaces, inherited, state, attach ? cgroup : null, exempts);
+            datapath = new BpfDatapath(options, programs, attach ? cgroup : null);
             datapath.Prepare(first);
             return new ChosenDatapath(datapath, programs, null);
         }

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Serving;
+using Keepalive.Agent.Support;
 using Keepalive.Config;
 using Microsoft.Extensions.Logging;
 
@@ -23,7 +24,7 @@ internal sealed record RunOptions
     public required string? Cgroup { get; init; }
 
     /// <summary>The datapath that these options ask for.</summary>
-    public DatapathRequest DatapathRequest => new(Datapath, Cgroup, Namespaces);
+    public DatapathRequest RequestDatapath(DescriptorShares descriptors) => new(Datapath, Cgroup, Namespaces, descriptors.Namespaces);
 
     public required ExistingMode Existing { get; init; }
 

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using Keepalive.Agent.Log;
-using Keepalive.Agent.Support;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -41,12 +40,17 @@ internal static class AgentServer
     public const string SocketName = "agent.sock";
 
     /// <summary>Adds the listeners to a host that is being built.</summary>
-    public static void Configure(WebApplicationBuilder builder, ListenAddresses addresses, string? socketPath, ILogger logger)
+    /// <param name="builder">The host.</param>
+    /// <param name="addresses">Where to listen.</param>
+    /// <param name="socketPath">Where to listen for the node's administrator; null for nowhere.</param>
+    /// <param name="mostConnections">Connections to all listeners together, at a time.</param>
+    /// <param name="logger">The log.</param>
+    public static void Configure(WebApplicationBuilder builder, ListenAddresses addresses, string? socketPath, int mostConnections, ILogger logger)
     {
         builder.WebHost.UseKestrelCore();
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = endpoint => Bind(endpoint, addresses));
         var listeners = new object?[] { addresses.Listen, addresses.ListenLocal, socketPath }.Count(one => one is not null) + addresses.AgentChecks.Count;
-        var most = Math.Min(MostConnections, DescriptorShares.Own.Connections / Math.Max(listeners, 1));
+        var most = Math.Min(MostConnections, mostConnections / Math.Max(listeners, 1));
         builder.Services.RemoveAll<IConnectionListenerFactory>();
         builder.Services.AddSingleton<IConnectionListenerFactory>(services => new BoundedListeners(
             new SocketTransportFactory(services.GetRequiredService<IOptions<SocketTransportOptions>>(), services.GetRequiredService<ILoggerFactory>()), most, logger));

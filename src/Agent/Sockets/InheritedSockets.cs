@@ -13,7 +13,18 @@ internal sealed class InheritedSockets : Dictionary<(ulong Namespace, ulong Cook
     public List<KeepaliveSettings> Arriving { get; } = [];
 
     /// <summary>Whether values of a socket nobody knows of are such.</summary>
-    public bool MayHaveArrived(KeepaliveOptions values) => values.Enabled && Arriving.Exists(set => Fits(set, values));
+    public bool MayHaveArrived(KeepaliveOptions values)
+    {
+        // Asked of every socket of the node: a lambda would be an object for each.
+        foreach (var set in Arriving)
+        {
+            if (values.Enabled && Fits(set, values))
+            {
+                return true;
+            }
+        }
+        return false;
+    }
 
     /// <summary>What to remember of a socket that has such values.</summary>
     /// <param name="values">What it has.</param>

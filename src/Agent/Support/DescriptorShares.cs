@@ -14,10 +14,8 @@ internal sealed record DescriptorShares(int Connections, int Captures, int Names
     /// <summary>What the service opens after its start: maps and programs, listeners, watched files, the cluster's API.</summary>
     private const int Service = 64;
 
-    private static readonly Lazy<DescriptorShares> s_own = new(static () => Of(DescriptorLimit.Current, DescriptorLimit.Open()));
-
-    /// <summary>Those of this process, from what it has open when this is first asked for.</summary>
-    public static DescriptorShares Own => s_own.Value;
+    /// <summary>Those of this process, from what it has open now.</summary>
+    public static DescriptorShares Measure() => Of(DescriptorLimit.Current, DescriptorLimit.Open());
 
     /// <param name="limit">How many there may be.</param>
     /// <param name="open">How many are open before any of these.</param>

@@ -366,7 +366,7 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
     {
         var clock = new TestClock();
         using var rig = new Rig(
-            Lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(clock, Datapaths.Kernel, only, known, state, cgroup: null))
+            Lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(Datapaths.Options(only, known, state) with { Time = clock }, Datapaths.Kernel, cgroup: null))
         {
             Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues),
         };

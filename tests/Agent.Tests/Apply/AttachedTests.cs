@@ -175,7 +175,7 @@ public sealed class AttachedTests : IDisposable
         using var kernel = KernelPrograms.Load();
         using var server = new Rig(
             _lab.Server.NetnsPath,
-            (only, known, state) => new BpfDatapath(TimeProvider.System, kernel, only, known, state, _cgroup.Path));
+            (only, known, state) => new BpfDatapath(Datapaths.Options(only, known, state), kernel, _cgroup.Path));
         server.Policy = Rig.PolicyFor(Lab.ServerAddress, "time: 500s", side: Side.Both);
         server.Pass();
         _lab.Client.Connect(Lab.ServerAddress, _port);

@@ -1,5 +1,7 @@
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Apply.Pidfd;
+using Keepalive.Agent.Apply.Tracking;
+using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Bpf;
 using Keepalive.Testbed;
 using Xunit;
@@ -15,7 +17,7 @@ internal static class Datapaths
     // Loaded once: what a restart of the agent loses is tested where the programs are attached, and loaded anew.
     private static readonly Lazy<(KernelPrograms? Programs, string? Missing)> Shared = new(TryLoad);
 
-    public static DatapathFactory Pidfd { get; } = (only, known, state) => new PidfdDatapath(TimeProvider.System, only, known, state);
+    public static DatapathFactory Pidfd { get; } = (only, known, state) => new PidfdDatapath(Options(only, known, state));
 
     /// <summary>Iterators alone.</summary>
     public static DatapathFactory Bpf
@@ -23,7 +25,7 @@ internal static class Datapaths
         get
         {
             var kernel = Kernel;
-            return (only, known, state) => new BpfDatapath(TimeProvider.System, kernel, only, known, state, cgroup: null);
+            return (only, known, state) => new BpfDatapath(Options(only, known, state), kernel, cgroup: null);
         }
     }
 
@@ -41,8 +43,12 @@ internal static class Datapaths
     public static DatapathFactory AttachedBpf(string cgroup)
     {
         var kernel = Kernel;
-        return (only, known, state) => new BpfDatapath(TimeProvider.System, kernel, only, known, state, cgroup);
+        return (only, known, state) => new BpfDatapath(Options(only, known, state), kernel, cgroup);
     }
+
+    /// <summary>What a datapath is made with.</summary>
+    public static TrackingOptions Options(IReadOnlyList<string> only, InheritedSockets known, StateFile? state) =>
+        new() { Only = only, MostNamespaces = 64, Inherited = known, State = state };
 
     /// <summary>Skips the test, with the reason, where BPF cannot be used; with KEEPALIVE_REQUIRE_LIVE=1 that is a failure.</summary>
     public static void RequireBpf()

@@ -68,7 +68,7 @@ public sealed class MemoryTests : IDisposable
     {
         using var kernel = KernelPrograms.Load(mostRules: Room);
         using var rig = new Rig(
-            _lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(TimeProvider.System, kernel, only, known, state, _cgroup.Path));
+            _lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(Datapaths.Options(only, known, state), kernel, _cgroup.Path));
         rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
         Assert.Null(rig.Pass().Trouble);
         var before = _lab.Client.Connect(Lab.ServerAddress, _port);
@@ -104,5 +104,5 @@ public sealed class MemoryTests : IDisposable
     private static PolicySnapshot Large(string keepalive) => Rig.PolicyFor(
         string.Join(", ", Enumerable.Range(0, Prefixes).Select(i => $"198.{18 + (i >> 16)}.{(i >> 8) & 255}.{i & 255}").Prepend(Lab.ServerAddress)), keepalive);
 
-    private DatapathRequest Options(DatapathKind datapath) => new(datapath, _cgroup.Path, [_lab.Client.NetnsPath]);
+    private DatapathRequest Options(DatapathKind datapath) => new(datapath, _cgroup.Path, [_lab.Client.NetnsPath], MostNamespaces: 64);
 }

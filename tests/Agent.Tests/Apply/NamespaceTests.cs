@@ -54,7 +54,7 @@ public sealed class NamespaceTests : IDisposable
         var id = stray.Connect(Lab.ClientAddress, port);
         var processes = new ProcessTable();
         processes.Scan();
-        using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath, _lab.Server.NetnsPath]);
+        using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath, _lab.Server.NetnsPath], most: 64);
         namespaces.Update(budget: null, static (_, _) => { });
         var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System));
         var local = Endpoint(stray.LocalEndPoint(id));
@@ -69,12 +69,12 @@ public sealed class NamespaceTests : IDisposable
 
         int Reached(ulong inode, SocketEndpoint to)
         {
-            var socket = new TrackedSocket { Namespace = inode, Cookie = stray.Cookie(id), Local = local, Remote = to };
+            var socket = new TrackedSocket(inode, new SeenSocket { Cookie = stray.Cookie(id), Local = local, Remote = to }, dump: 1);
             var counter = new Counter(new int[1]);
             List<TrackedSocket> lost = [];
             if (known)
             {
-                (socket.Pid, socket.Descriptor) = (stray.Pid, stray.Descriptor(id));
+                socket.Reach.Found(stray.Pid, stray.Descriptor(id));
                 owners.Revisit([socket], lost, ref counter);
                 Assert.Equal(1 - counter.Count[0], lost.Count);
             }

@@ -10,7 +10,7 @@ namespace Keepalive.Agent.Tests.Apply;
 
 /// <summary>Makes a datapath that looks only at some namespaces, with what its predecessor knew and where to note its own.</summary>
 internal delegate IDatapath DatapathFactory(
-    IReadOnlyList<string> only, InheritedSockets known, StateFile state);
+    IReadOnlyList<string> only, InheritedSockets known, StateFile? state);
 
 /// <summary>An agent's datapath in this process, looking only at one namespace, that can be "killed" and started again.</summary>
 internal sealed class Rig : IDisposable, ISocketSink

@@ -52,7 +52,7 @@ public sealed class UnknownFieldTests : IDisposable
         using var kernel = KernelPrograms.Load(types: TypesWithout(fields));
         using var rig = new Rig(
             _lab.Client.NetnsPath,
-            (only, known, state) => new BpfDatapath(TimeProvider.System, kernel, only, known, state, _cgroup.Path));
+            (only, known, state) => new BpfDatapath(Datapaths.Options(only, known, state), kernel, _cgroup.Path));
         var before = _lab.Client.Connect(Lab.ServerAddress, _port);
         var retransmits = _lab.Client.Connect(Lab.ServerAddress6, _port);
         _lab.BlackHole(Lab.ServerAddress6);

@@ -1,14 +1,14 @@
 using Keepalive.Agent.Apply;
-using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Policies;
+using Keepalive.Agent.Tests.Apply;
 
 namespace Keepalive.Agent.Tests.Liveness;
 
 /// <summary>A datapath that notes nothing, for tests that are about what follows from its records.</summary>
 internal sealed class DatapathOnly(string netns) : IDisposable
 {
-    public IDatapath Datapath { get; } = new PidfdDatapath(TimeProvider.System, [netns], [], state: null);
+    public IDatapath Datapath { get; } = Datapaths.Pidfd([netns], [], state: null);
 
     public void Pass(PolicySnapshot policy, LivenessWatch watch)
     {

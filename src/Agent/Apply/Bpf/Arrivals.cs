@@ -29,7 +29,7 @@ internal sealed class Arrivals : IDisposable
     public long Lost => Sum(BpfAbi.KA_LOST);
 
     /// <summary>Sockets that were left to the next pass because the kernel could not remember or write them.</summary>
-    public long LeftToPass => Sum(BpfAbi.KA_UNREMEMBERED) + Sum(BpfAbi.KA_FAILED);
+    public long LeftToPasses => Sum(BpfAbi.KA_UNREMEMBERED) + Sum(BpfAbi.KA_FAILED);
 
     /// <summary>Takes out what has come since the last time.</summary>
     public void Drain()

@@ -46,6 +46,9 @@ internal sealed class AtOnce : IDisposable
     /// <summary>New connections that were set and not reported when they were, because there were too many at once.</summary>
     public long Lost => _arrivals.Lost;
 
+    /// <summary>New connections that were left to the passes because the kernel could not remember or write them.</summary>
+    public long LeftToPasses => _arrivals.LeftToPasses;
+
     /// <summary>The sockets reported in this pass.</summary>
     public IReadOnlySet<ulong> Announced => _arrivals.Announced;
 

@@ -78,7 +78,7 @@ internal sealed class DescriptorAudit(TimeProvider time, KernelPrograms kernel, 
         public void Visit(in BpfAbi.ka_owner record)
         {
             if (namespaces.Find(record.netns) is { } watched && watched.Sockets.TryGetValue(record.cookie, out var socket)
-                && !socket.Unsettled && socket.Current != record.values.ToOptions())
+                && !socket.Standing.IsUnsettled && socket.Standing.Current != record.values.ToOptions())
             {
                 watched.NextTry = pass;
             }

@@ -1,5 +1,4 @@
 using Keepalive.Agent.Apply.Tracking;
-using Keepalive.Agent.Sockets;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
 
@@ -78,8 +77,7 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
         {
             foreach (var (_, socket, from, verdict) in _open.Values)
             {
-                socket.Memory = new SocketMemory(SocketHolder.Agent, socket.Memory?.Found ?? from, verdict.Want, Replaces: from);
-                socket.Unsettled = true;
+                SocketLedger.Doubt(socket, from, verdict);
             }
             kernel.Plans.Clear();
             throw;
@@ -89,7 +87,6 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
             // Gone in the meantime: the next reading of the namespace tells.
             kernel.Plans.Remove(cookie);
             ledger.Withdraw(change.Socket);
-            change.Socket.Unsettled = true;
         }
         ledger.Confirm();
     }
@@ -110,8 +107,7 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
             case BpfAbi.KA_CHANGED:
                 // Decided again, on what it has now, in the next pass.
                 ledger.Withdraw(socket);
-                socket.Current = now;
-                socket.Unsettled = true;
+                socket.Standing.Read(now);
                 break;
             default:
                 ledger.Conclude(socket, change.From, change.Verdict, now, outcome.result == BpfAbi.KA_REFUSED ? Errno.Name(-outcome.error) : null);

@@ -49,7 +49,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     public bool IsBarred { get; private set; }
 
     /// <summary>Brings the sockets of one process together.</summary>
-    public static readonly Comparison<TrackedSocket> ByProcess = static (a, b) => a.Pid.CompareTo(b.Pid);
+    public static readonly Comparison<TrackedSocket> ByProcess = static (a, b) => a.Reach.Pid.CompareTo(b.Reach.Pid);
 
     /// <summary>Reaches sockets whose process and descriptor are known, in the order given, and adds those that have moved to
     /// <paramref name="lost"/>. Cheapest where the sockets of one process follow each other.</summary>
@@ -58,15 +58,16 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     {
         for (var i = 0; i < sockets.Count;)
         {
-            var pid = sockets[i].Pid;
+            var pid = sockets[i].Reach.Pid;
             using var process = ProcessDescriptor.TryOpen(pid, out _);
-            for (; i < sockets.Count && sockets[i].Pid == pid; i++)
+            for (; i < sockets.Count && sockets[i].Reach.Pid == pid; i++)
             {
                 var socket = sockets[i];
-                if (process is null || !TryReach(process, pid, socket.Descriptor, socket, ref handler))
+                var number = socket.Reach.Descriptor;
+                if (process is null || !TryReach(process, pid, number, socket, ref handler))
                 {
-                    processes.Find(pid)?.Forget(socket.Descriptor);
-                    socket.Pid = 0;
+                    processes.Find(pid)?.Forget(number);
+                    socket.Reach.Lose();
                     lost.Add(socket);
                 }
             }
@@ -123,7 +124,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
 
     private void Order(Dictionary<ulong, TrackedSocket> wanted)
     {
-        var cgroups = _candidates.Count > 8 ? wanted.Values.Select(s => s.CgroupId).ToHashSet() : [];
+        var cgroups = _candidates.Count > 8 ? wanted.Values.Select(s => s.Reach.CgroupId).ToHashSet() : [];
         _candidates.Sort((a, b) =>
         {
             var byCgroup = cgroups.Contains(b.CgroupId).CompareTo(cgroups.Contains(a.CgroupId));
@@ -255,7 +256,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
                 {
                     wanted.Remove(cookie);
                     kind = DescriptorKind.Tracked;
-                    (socket.Pid, socket.Descriptor, socket.LeftOverSince) = (candidate.Pid, number, null);
+                    socket.Reach.Found(candidate.Pid, number);
                     handler.Reached(in descriptor, socket);
                     candidate.LastHit = search.Pass;
                 }
@@ -301,7 +302,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
             return false;
         }
         var errno = descriptor.TryGetEndpoints(out var local, out var remote);
-        if (local == socket.Local && (socket.State == TcpState.Listen || (errno == 0 && remote == socket.Remote)))
+        if (local == socket.Local && (socket.Seen.State == TcpState.Listen || (errno == 0 && remote == socket.Remote)))
         {
             return true;
         }

@@ -6,8 +6,8 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
-/// <summary>Brings the policy to bear on the sockets of a namespace that wait for it, and says when the others are tried again.</summary>
-internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, BulkSpread bulk)
+/// <summary>Finds the sockets of a namespace that wait for the policy, and says what becomes of those that are not found.</summary>
+internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, BulkSpread<FoundSocket> bulk)
 {
     private readonly List<TrackedSocket> _known = [];
     private readonly Dictionary<ulong, TrackedSocket> _wanted = [];
@@ -22,36 +22,29 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         var everywhere = pass.Scope.Full;
         foreach (var socket in watched.Sockets.Values)
         {
-            if (socket.Unsettled && socket.NextTry <= pass.Number && CanBeReached(socket, pass.Scope))
+            ref readonly var standing = ref socket.Standing;
+            // A search costs much: what was not found is looked for less and less often.
+            if (standing.IsUnsettled && standing.NextTry <= pass.Number && SocketLedger.CanBeSet(socket, pass.Scope))
             {
-                if (socket.Pid != 0)
+                if (socket.Reach.Pid != 0)
                 {
                     _known.Add(socket);
                 }
-                else if (socket.IsLeftOver)
+                else if (socket.Reach.IsLeftOver)
                 {
                     _leftOver.Add(socket.Cookie, socket);
                 }
                 else
                 {
                     _wanted.Add(socket.Cookie, socket);
-                    everywhere |= socket.Attempts == 1;
+                    everywhere |= standing.HasFailedOnce;
                 }
             }
         }
         if (_known.Count > 0 || _wanted.Count > 0 || _leftOver.Count > 0)
         {
-            var collect = bulk.Collects(_known.Concat(_wanted.Values).Concat(_leftOver.Values), pass.Scope);
-            Reach(watched, everywhere, pass, new ReachedSocket(applier, pass, collect ? bulk.Sockets : null));
-        }
-        watched.NextTry = long.MaxValue;
-        foreach (var socket in watched.Sockets.Values)
-        {
-            if (socket.Unsettled)
-            {
-                socket.PutOff(pass.Number);
-                watched.NextTry = Math.Min(watched.NextTry, socket.NextTry);
-            }
+            var all = _known.Concat(_wanted.Values).Concat(_leftOver.Values).Select(socket => new FoundSocket(watched, socket));
+            Reach(watched, everywhere, pass, new ReachedSocket(applier, pass, watched, bulk.Collects(all, pass.Scope) ? bulk : null));
         }
     }
 
@@ -87,31 +80,34 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
     {
         if (owners.IsCutShort)
         {
+            // What no pass goes on with has failed.
+            var isEnd = pass.Scope.Last || pass.Scope.Only;
+            var (outcome, reason) = isEnd ? (SocketOutcome.Failed, FailureReasons.NoTime) : (SocketOutcome.Pending, (string?)null);
             foreach (var socket in missing.Values)
             {
-                // What no pass goes on with has failed.
-                var isEnd = pass.Scope.Last || pass.Scope.Only;
-                (socket.LeftOverSince, socket.Attempts) = (socket.LeftOverSince ?? pass.Number, 0);
-                (socket.Outcome, socket.Reason) = isEnd ? (SocketOutcome.Failed, FailureReasons.NoTime) : (SocketOutcome.Pending, null);
+                socket.Reach.LeaveOver(pass.Number);
+                socket.Standing.RunOutOfTime(outcome, reason);
             }
             return;
         }
         AskForSubflows(watched, missing);
+        var why = owners.IsBarred ? FailureReasons.StrayFiles : owners.DeniedBy != 0 ? Errno.Name(owners.DeniedBy) : FailureReasons.NoOwner;
         foreach (var socket in missing.Values)
         {
-            if (socket.LeftOverSince > begun)
+            ref var reach = ref socket.Reach;
+            if (reach.LeftOverSince > begun)
             {
                 continue;   // it was not looked for in the first part of this search: the next one is for it, too
             }
-            (socket.LeftOverSince, socket.Outcome) = (null, SocketOutcome.Unreachable);
-            socket.Reason = socket.IsMultipath ? FailureReasons.Multipath : owners.IsBarred ? FailureReasons.StrayFiles : owners.DeniedBy != 0 ? Errno.Name(owners.DeniedBy) : FailureReasons.NoOwner;
+            reach.EndSearch();
+            socket.Standing.Miss(SocketOutcome.Unreachable, reach.Barrier ?? why);
         }
     }
 
     /// <summary>Finds out which of the sockets without an owner are subflows: only a dump with details says, and each socket is asked for once.</summary>
     private static void AskForSubflows(WatchedNamespace watched, Dictionary<ulong, TrackedSocket> missing)
     {
-        if (missing.Values.All(socket => socket.IsMultipath || socket.IsMultipathKnown))
+        if (missing.Values.All(socket => socket.Reach.Barrier is not null || socket.Reach.IsSubflowKnown))
         {
             return;
         }
@@ -119,30 +115,8 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         watched.Handle.Diag.Dump(TcpStates.Connections, details: true, ref visitor);
         foreach (var socket in missing.Values)
         {
-            socket.IsMultipathKnown = true;
+            socket.Reach.IsSubflowKnown = true;
         }
-    }
-
-    private static bool CanBeReached(TrackedSocket socket, PassScope scope)
-    {
-        if (socket.IsMultipath)
-        {
-            socket.Outcome = SocketOutcome.Unreachable;
-            socket.Reason = FailureReasons.Multipath;
-            return false;
-        }
-        if (socket.State is TcpState.Established or TcpState.CloseWait or TcpState.FinWait1 or TcpState.FinWait2
-            || (scope.ReadAll && socket.State == TcpState.Listen))
-        {
-            if (socket.Inode != 0)
-            {
-                return true;
-            }
-            socket.Reason = FailureReasons.NotAccepted;
-        }
-        // Connecting, or waiting to be accepted.
-        socket.Outcome = socket.Rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Pending;
-        return false;
     }
 
     private readonly struct SubflowVisitor(Dictionary<ulong, TrackedSocket> wanted) : ISockDiagVisitor
@@ -151,7 +125,7 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         {
             if (seen.IsMultipathSubflow && wanted.TryGetValue(seen.Cookie, out var socket))
             {
-                socket.IsMultipath = true;
+                socket.Reach.Barrier = FailureReasons.Multipath;
             }
         }
     }

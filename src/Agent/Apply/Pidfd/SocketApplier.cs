@@ -1,12 +1,12 @@
 using Keepalive.Agent.Apply.Tracking;
-using Keepalive.Agent.Policies;
+using Keepalive.Agent.Sockets;
 using Keepalive.Config;
 using Keepalive.Linux;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
-/// <summary>Reads one socket, lets <see cref="Judge"/> decide, writes what differs and reads it back.</summary>
+/// <summary>Reads one socket, lets <see cref="SocketLedger"/> decide, writes what differs and reads it back.</summary>
 /// <param name="ledger">Decides and keeps account.</param>
 internal sealed class SocketApplier(SocketLedger ledger)
 {
@@ -14,7 +14,7 @@ internal sealed class SocketApplier(SocketLedger ledger)
     public int Read { get; set; }
 
     /// <summary>Brings <paramref name="socket"/> into line with its rule and leaves the result in it.</summary>
-    public void Apply(in DuplicatedSocket descriptor, TrackedSocket socket, PolicySnapshot policy, PassScope scope)
+    public void Apply(in DuplicatedSocket descriptor, TrackedSocket socket, PassContext pass)
     {
         var errno = descriptor.TryGetOptions(out var current);
         if (errno != 0)
@@ -23,19 +23,13 @@ internal sealed class SocketApplier(SocketLedger ledger)
             return;
         }
         Read++;
-        if (scope.ReadAll || socket.Rule is not null)
+        if (pass.Scope.ReadAll || socket.Standing.Rule is not null)
         {
-            socket.UserTimeout = descriptor.TryGetUserTimeout(out var timeout) == 0 ? timeout : 0;
+            socket.Standing.Read(OwnValues.None, descriptor.TryGetUserTimeout(out var timeout) == 0 ? timeout : 0);
         }
-        if (ledger.Decide(socket, current, policy, scope) is not { } verdict)
-        {
-            return;
-        }
-        if (IsProbing(in descriptor, current) && !SocketLedger.EvenIfProbing(verdict, scope))
-        {
-            SocketLedger.Defer(socket, scope);
-        }
-        else if (ledger.TryIntend(socket, current, verdict))
+        if (ledger.Decide(socket, current, pass) is { } verdict
+            && SocketLedger.MayWrite(socket, verdict, IsProbing(in descriptor, current), pass.Scope)
+            && ledger.TryIntend(socket, current, verdict))
         {
             var written = WriteOptions(in descriptor, current, verdict.Want);
             var readBack = descriptor.TryGetOptions(out var now);

@@ -37,10 +37,10 @@ internal sealed class ValueAudit(TimeProvider time, TimeSpan period, OwnerSearch
         _share.Clear();
         for (var n = (int)Math.Ceiling(_rotation.Count * share); n > 0 && _rotation.TryDequeue(out var socket); n--)
         {
-            if (!socket.Gone)
+            if (!socket.IsGone)
             {
                 _rotation.Enqueue(socket);
-                if (!socket.Unsettled && socket.Pid != 0)
+                if (!socket.Standing.IsUnsettled && socket.Reach.Pid != 0)
                 {
                     _share.Add(socket);
                 }
@@ -50,15 +50,16 @@ internal sealed class ValueAudit(TimeProvider time, TimeSpan period, OwnerSearch
         {
             return;
         }
-        var handler = new ReachedSocket(applier, pass, bulk: null);
+        var handler = new ReachedSocket(applier, pass);
         _lost.Clear();
         _share.Sort(OwnerSearch.ByProcess);
         _outcomes.Clear();
-        _share.ForEach(socket => _outcomes.Add(socket.Outcome));
+        _share.ForEach(socket => _outcomes.Add(socket.Standing.Outcome));
         owners.Revisit(_share, _lost, ref handler);
         for (var i = 0; i < _share.Count; i++)
         {
-            if (_share[i].Outcome != _outcomes[i] || _share[i].Replaced is not null)
+            ref readonly var standing = ref _share[i].Standing;
+            if (standing.Outcome != _outcomes[i] || standing.Replaced is not null)
             {
                 pass.Report(_share[i]);
             }
@@ -72,7 +73,7 @@ internal sealed class ValueAudit(TimeProvider time, TimeSpan period, OwnerSearch
     {
         for (var n = _rotation.Count; n > 0; n--)
         {
-            if (_rotation.Dequeue() is { Gone: false } socket)
+            if (_rotation.Dequeue() is { IsGone: false } socket)
             {
                 _rotation.Enqueue(socket);
             }

@@ -1,4 +1,3 @@
-using Keepalive.Agent.Support;
 using Keepalive.Agent.Workloads;
 using Keepalive.Linux;
 using Keepalive.Linux.Files;
@@ -10,15 +9,16 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <summary>Which namespaces are held: those something other than the agent lives in, and none a moment longer.</summary>
 /// <param name="processes">Who lives where.</param>
 /// <param name="only">Paths of the only namespaces to look at; empty for all.</param>
+/// <param name="most">How many are held at a time.</param>
 /// <param name="exempts">Which are left alone; null is none.</param>
-internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<string> only, NamespaceExemption? exempts = null) : IDisposable
+internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<string> only, int most, NamespaceExemption? exempts = null) : IDisposable
 {
     /// <summary>Namespaces that are held of one that is <see cref="Accountable"/>: a pod has one, and each takes some descriptors and a look in every pass.</summary>
     public const int MostOfOne = 256;
 
     private readonly Dictionary<ulong, WatchedNamespace> _watched = [];
     // What the user has named is not rationed.
-    private readonly AccountShares _shares = new(DescriptorShares.Own.Namespaces, only.Count > 0 ? int.MaxValue : MostOfOne, nodeGives: false);
+    private readonly AccountShares _shares = new(most, only.Count > 0 ? int.MaxValue : MostOfOne, nodeGives: false);
     private readonly Dictionary<ulong, string> _leftOut = [];
 
     public IReadOnlyCollection<WatchedNamespace> Watched => _watched.Values;
@@ -143,11 +143,16 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     /// <param name="giver">Who has to give one up for it; null where there is room.</param>
     private bool HasRoom(ulong inode, out string? account, out string? giver)
     {
-        if (!_leftOut.TryGetValue(inode, out account) || _shares.Allows(account, out _))
+        // Whose it is takes a look at its processes: of one that is left out that is known, and looked at again only once there is room.
+        var isLeftOut = _leftOut.TryGetValue(inode, out account);
+        account ??= AccountOf(inode);
+        var hasRoom = _shares.Allows(account, out giver);
+        if (hasRoom && isLeftOut && AccountOf(inode) is var now && now != account)
         {
-            account = AccountOf(inode);
+            account = now;
+            hasRoom = _shares.Allows(account, out giver);
         }
-        if (_shares.Allows(account, out giver))
+        if (hasRoom)
         {
             _leftOut.Remove(inode);
             return true;

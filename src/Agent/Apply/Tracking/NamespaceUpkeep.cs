@@ -8,19 +8,10 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <summary>Which namespaces a pass looks at, and what becomes of what is known of sockets: the same for every way of reaching them.</summary>
 /// <remarks>A namespace is looked at only when its connection counters moved, the policy changed, a socket waits for another try, or for want of all
 /// that once in <see cref="DumpPeriod"/>.</remarks>
-/// <param name="time">The clock of dumps.</param>
+/// <param name="options">What to look at.</param>
 /// <param name="processes">Who lives where.</param>
 /// <param name="namespaces">The namespaces.</param>
-/// <param name="inherited">What a predecessor knew; emptied as its sockets are met again.</param>
-/// <param name="state">Where changes are noted; null where none are made or kept.</param>
-/// <param name="looksEverywhere">Whether the namespaces are all of the node's.</param>
-internal sealed class NamespaceUpkeep(
-    TimeProvider time,
-    ProcessTable processes,
-    NamespaceInventory namespaces,
-    InheritedSockets inherited,
-    StateFile? state,
-    bool looksEverywhere)
+internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable processes, NamespaceInventory namespaces)
 {
     /// <summary>Every tracked socket's values are read once in this time, where there are not so many that it takes longer.</summary>
     public static readonly TimeSpan AuditPeriod = TimeSpan.FromSeconds(50);
@@ -29,8 +20,12 @@ internal sealed class NamespaceUpkeep(
     /// the counters, and that a socket is gone also by the reading of its values.</summary>
     public static readonly TimeSpan DumpPeriod = TimeSpan.FromMinutes(10);
 
-    private readonly PassBudget _budget = new(time);
+    private readonly TimeProvider _time = options.Time;
+    private readonly InheritedSockets _inherited = options.Inherited;
+    private readonly StateFile? _state = options.State;
+    private readonly PassBudget _budget = new(options.Time);
     private readonly HashSet<ulong> _reached = [];
+    private readonly HashSet<ulong> _waiting = [];
     private Action<ulong>? _release;
 
     /// <summary>Who has more namespaces than are looked into, or more work in them than a pass has time for, in words; null where nobody has.</summary>
@@ -49,34 +44,33 @@ internal sealed class NamespaceUpkeep(
 
     /// <summary>Looks into each namespace in which something may have changed, into those of whoever costs little first: there may not be time for all.</summary>
     /// <param name="pass">The pass.</param>
-    /// <param name="look">Looks into one, given the counters read before; gives the number of sockets.</param>
-    public Visits Visit(PassContext pass, Func<WatchedNamespace, TcpActivity, PassContext, int> look)
+    /// <param name="look">Looks into one, given the counters read before.</param>
+    public Visits Visit(PassContext pass, Func<WatchedNamespace, TcpActivity, PassContext, Look> look)
     {
         var visits = new Visits { Failures = namespaces.Failures.Count, Waiting = namespaces.Waiting };
-        foreach (var watched in namespaces.Watched.OrderBy(watched => _budget.Cost(watched.Account)).ThenBy(watched => !watched.Waits))
+        foreach (var watched in namespaces.Watched.OrderBy(watched => _budget.Cost(watched.Account)).ThenBy(watched => !_waiting.Contains(watched.Inode)))
         {
             if (pass.Scope.Stop.IsCancellationRequested)
             {
                 break;
             }
             _budget.Charge(watched.Account);
-            watched.Waits = IsRationed(watched, pass) && _budget.IsSpent;
-            if (watched.Waits)
+            if (IsRationed(watched, pass) && _budget.IsSpent)
             {
-                visits.Waiting++;
+                Wait(watched, ref visits);
                 continue;
             }
-            Look(watched, pass, look, ref visits);
+            LookInto(watched, pass, look, ref visits);
         }
         _budget.Stop();
         if (pass.Scope.Last)
         {
             // What was set while there was room for them is given back all the same.
             var failed = namespaces.Failures.Count;
-            var holding = inherited.Keys.Select(key => key.Namespace).ToHashSet();
+            var holding = _inherited.Keys.Select(key => key.Namespace).ToHashSet();
             foreach (var watched in namespaces.InTurn(holding.Contains, (done, isGone) => LetGo(done, isGone, pass)))
             {
-                Look(watched, pass, look, ref visits);
+                LookInto(watched, pass, look, ref visits);
             }
             visits.Failures += namespaces.Failures.Count - failed;
             visits.NotReached = NotReached();
@@ -99,8 +93,7 @@ internal sealed class NamespaceUpkeep(
         foreach (var (cookie, socket) in watched.Sockets)
         {
             // A socket that no rule selects and of which nothing is remembered needs no place here either.
-            var idle = socket is { Rule: null, Memory: null, Unsettled: false, Replaced: null };
-            if (socket.SeenInDump != watched.Dumps || idle)
+            if (socket.SeenInDump != watched.Dumps || socket.Standing.IsIdle)
             {
                 watched.Sockets.Remove(cookie);
                 Forget(socket);
@@ -111,28 +104,28 @@ internal sealed class NamespaceUpkeep(
     /// <summary>Ends a pass. After one over everything, what was inherited and not met is of sockets that are gone.</summary>
     public void EndPass(PassScope scope, Visits visits)
     {
-        if (scope.Full && !scope.DryRun && looksEverywhere && visits.AreComplete && !namespaces.LeavesOut)
+        if (scope.Full && !scope.DryRun && options.LooksEverywhere && visits.AreComplete && !namespaces.LeavesOut)
         {
-            foreach (var (netns, cookie) in inherited.Keys)
+            foreach (var (netns, cookie) in _inherited.Keys)
             {
-                state?.Note(netns, cookie, null);
+                _state?.Note(netns, cookie, null);
             }
-            inherited.Clear();
+            _inherited.Clear();
         }
         if (scope.Full && visits.AreComplete)
         {
-            inherited.Arriving.Clear();
+            _inherited.Arriving.Clear();
         }
-        state?.Confirm();
-        state?.CompactWhenWorthwhile(Remembered);
+        _state?.Confirm();
+        _state?.CompactWhenWorthwhile(Remembered);
     }
 
     /// <summary>A period from now; less after the first dump, so that namespaces found together are not dumped together.</summary>
     private long NextDump(WatchedNamespace watched)
     {
         const int shares = 64;
-        var period = DumpPeriod.TotalSeconds * time.TimestampFrequency;
-        return time.GetTimestamp() + (long)(watched.Dumps > 1 ? period : period * (1 + (watched.Inode % shares)) / shares);
+        var period = DumpPeriod.TotalSeconds * _time.TimestampFrequency;
+        return _time.GetTimestamp() + (long)(watched.Dumps > 1 ? period : period * (1 + (watched.Inode % shares)) / shares);
     }
 
     /// <summary>Whether a namespace is to be dumped in this pass.</summary>
@@ -147,11 +140,12 @@ internal sealed class NamespaceUpkeep(
             || activity != watched.Activity
             || watched.NextTry <= pass.Number
             || (pass.Scope.WantsTimers(watched.Inode) && watched.Sockets.Count > 0)
-            || time.GetTimestamp() >= watched.DumpAt;
+            || _time.GetTimestamp() >= watched.DumpAt;
     }
 
-    private void Look(WatchedNamespace watched, PassContext pass, Func<WatchedNamespace, TcpActivity, PassContext, int> look, ref Visits visits)
+    private void LookInto(WatchedNamespace watched, PassContext pass, Func<WatchedNamespace, TcpActivity, PassContext, Look> look, ref Visits visits)
     {
+        _waiting.Remove(watched.Inode);
         var here = pass.In(watched);
         if (!MustDump(watched, here, out var activity))
         {
@@ -159,10 +153,14 @@ internal sealed class NamespaceUpkeep(
         }
         try
         {
-            visits.Sockets += look(watched, activity, here);
+            var looked = look(watched, activity, here);
+            visits.Sockets += looked.Sockets;
             visits.Dumped++;
-            visits.Waiting += watched.Waits ? 1 : 0;
             _reached.Add(watched.Inode);
+            if (looked.IsCutShort)
+            {
+                Wait(watched, ref visits);
+            }
         }
         catch (LinuxException)
         {
@@ -170,6 +168,13 @@ internal sealed class NamespaceUpkeep(
             visits.Failures++;
             watched.ComparedWith = null;
         }
+    }
+
+    /// <summary>There was no time for it, or not for all of it: the next pass begins with it.</summary>
+    private void Wait(WatchedNamespace watched, ref Visits visits)
+    {
+        _waiting.Add(watched.Inode);
+        visits.Waiting++;
     }
 
     /// <summary>Sockets that have an agent's values, in namespaces that something lives in and that this pass did not look into.</summary>
@@ -183,9 +188,10 @@ internal sealed class NamespaceUpkeep(
     private void LetGo(WatchedNamespace watched, bool isGone, PassContext pass)
     {
         _release?.Invoke(watched.Inode);
+        _waiting.Remove(watched.Inode);
         foreach (var socket in watched.Sockets.Values)
         {
-            if (isGone || socket.Memory is not { } memory)
+            if (isGone || socket.Standing.Memory is not { } memory)
             {
                 Forget(socket);
             }
@@ -193,7 +199,7 @@ internal sealed class NamespaceUpkeep(
             {
                 // What there was no room for is met again when there is, by this agent or the next one.
                 LoseSightOf(socket);
-                inherited[(socket.Namespace, socket.Cookie)] = memory;
+                _inherited[(socket.Namespace, socket.Cookie)] = memory;
             }
         }
         pass.Sink.NamespaceGone(watched.Inode);
@@ -203,27 +209,27 @@ internal sealed class NamespaceUpkeep(
 
     private void LoseSightOf(TrackedSocket socket)
     {
-        socket.Gone = true;
-        processes.Find(socket.Pid)?.Forget(socket.Descriptor);
+        socket.Leave();
+        processes.Find(socket.Reach.Pid)?.Forget(socket.Reach.Descriptor);
     }
 
     private void Forget(TrackedSocket socket)
     {
         LoseSightOf(socket);
-        if (socket.Memory is not null)
+        if (socket.Standing.Memory is not null)
         {
-            state?.Note(socket.Namespace, socket.Cookie, null);
+            _state?.Note(socket.Namespace, socket.Cookie, null);
         }
     }
 
     private Dictionary<(ulong, ulong), SocketMemory> Remembered()
     {
-        var known = new Dictionary<(ulong, ulong), SocketMemory>(inherited);
+        var known = new Dictionary<(ulong, ulong), SocketMemory>(_inherited);
         foreach (var watched in namespaces.Watched)
         {
             foreach (var socket in watched.Sockets.Values)
             {
-                if (socket.Memory is { } memory)
+                if (socket.Standing.Memory is { } memory)
                 {
                     known[(socket.Namespace, socket.Cookie)] = memory;
                 }
@@ -232,6 +238,11 @@ internal sealed class NamespaceUpkeep(
         return known;
     }
 }
+
+/// <summary>What came of looking into one namespace.</summary>
+/// <param name="Sockets">The sockets in it.</param>
+/// <param name="IsCutShort">Whether there was no time for all of it.</param>
+internal readonly record struct Look(int Sockets, bool IsCutShort);
 
 /// <summary>What came of looking into the namespaces.</summary>
 internal record struct Visits

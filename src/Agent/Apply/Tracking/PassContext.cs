@@ -1,5 +1,4 @@
 using Keepalive.Agent.Policies;
-using Keepalive.Agent.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
@@ -22,10 +21,6 @@ internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope
     public void Report(TrackedSocket socket)
     {
         Sink.Socket(socket.ToRecord());
-        socket.Replaced = null;
-        if (socket.Outcome == SocketOutcome.Restored)
-        {
-            socket.Outcome = SocketOutcome.Unmanaged;
-        }
+        socket.Standing.Told();
     }
 }

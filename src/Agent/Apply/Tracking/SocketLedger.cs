@@ -1,4 +1,3 @@
-using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux;
 using Keepalive.Linux.Sockets;
@@ -10,40 +9,69 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="inherited">What a predecessor knew.</param>
 internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited)
 {
+    /// <summary>Whether a socket is one to decide about; one that is not has its outcome when this returns.</summary>
+    public static bool CanBeSet(TrackedSocket socket, PassScope scope)
+    {
+        ref var standing = ref socket.Standing;
+        ref readonly var seen = ref socket.Seen;
+        if (socket.Reach.Barrier is { } barrier)
+        {
+            standing.Miss(SocketOutcome.Unreachable, barrier);
+            return false;
+        }
+        var hasOptions = seen.HasOptions(scope);
+        if (hasOptions && seen.HasFile)
+        {
+            return true;
+        }
+        // Connecting, or waiting to be accepted: what its application makes of it first is its own.
+        standing.Miss(standing.Rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Pending, hasOptions ? FailureReasons.NotAccepted : null);
+        return false;
+    }
+
     /// <summary>Decides about a socket whose values are <paramref name="current"/>. Null where nothing is to be written.</summary>
     /// <param name="socket">The socket.</param>
     /// <param name="current">What it has.</param>
-    /// <param name="policy">What is in force.</param>
-    /// <param name="scope">What is allowed.</param>
+    /// <param name="pass">What is in force, and what is allowed.</param>
     /// <param name="untouched">What a new socket of its namespace has, null where that is not known.</param>
-    public Verdict? Decide(
-        TrackedSocket socket, KeepaliveOptions current, PolicySnapshot policy, PassScope scope, KeepaliveOptions? untouched = null)
+    public Verdict? Decide(TrackedSocket socket, KeepaliveOptions current, PassContext pass, KeepaliveOptions? untouched = null)
     {
-        if (socket is { Current: null, Memory: null } && inherited.MayHaveArrived(current))
+        ref var standing = ref socket.Standing;
+        if (standing is { Current: null, Memory: null } && inherited.MayHaveArrived(current))
         {
             Remember(socket, inherited.Arrived(current, untouched));
         }
-        socket.Current = current;
-        if (socket is { IsUndecided: true, Memory: not null })
+        standing.Read(current);
+        if (standing is { IsUndecided: true, Memory: not null })
         {
-            Settle(socket, SocketOutcome.Managed);
+            standing.Settle(SocketOutcome.Managed);
             return null;
         }
-        var verdict = Judge.Decide(socket.Memory, current, socket.Rule, policy.Existing);
+        var verdict = Judge.Decide(standing.Memory, current, standing.Rule, pass.Policy.Existing);
         if (verdict.Want == current)
         {
             Remember(socket, verdict.Memory);
-            Settle(socket, verdict.Outcome);
+            standing.Settle(verdict.Outcome);
             return null;
         }
-        if (scope.DryRun)
+        if (pass.Scope.DryRun)
         {
-            socket.Replaced = current;
-            socket.Current = verdict.Want;
-            Settle(socket, verdict.Outcome == SocketOutcome.Managed ? SocketOutcome.WouldApply : SocketOutcome.WouldRestore);
+            standing.WouldWrite(current, verdict.Want);
+            standing.Settle(verdict.Outcome == SocketOutcome.Managed ? SocketOutcome.WouldApply : SocketOutcome.WouldRestore);
             return null;
         }
         return verdict;
+    }
+
+    /// <summary>Whether a verdict may be carried out now; a socket that has probes without an answer is left until they have been answered.</summary>
+    public static bool MayWrite(TrackedSocket socket, Verdict verdict, bool isProbing, PassScope scope)
+    {
+        if (!isProbing || EvenIfProbing(verdict, scope))
+        {
+            return true;
+        }
+        Defer(socket, scope);
+        return false;
     }
 
     /// <summary>Whether a socket may be written to although its probes are unanswered: writing TCP_KEEPIDLE would send another probe at once
@@ -51,19 +79,16 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited)
     public static bool EvenIfProbing(Verdict verdict, PassScope scope) => scope.Last && !verdict.Want.Enabled;
 
     /// <summary>Leaves a socket until its probes are answered.</summary>
-    public static void Defer(TrackedSocket socket, PassScope scope)
-    {
-        socket.Outcome = scope.Last ? SocketOutcome.Failed : SocketOutcome.Deferred;
-        socket.Reason = FailureReasons.Probing;
-        socket.Unsettled = true;
-    }
+    public static void Defer(TrackedSocket socket, PassScope scope) =>
+        socket.Standing.Miss(scope.Last ? SocketOutcome.Failed : SocketOutcome.Deferred, FailureReasons.Probing);
 
     /// <summary>Notes what is about to be written; where it cannot be noted, the socket must not be.</summary>
     public bool TryIntend(TrackedSocket socket, KeepaliveOptions current, Verdict verdict)
     {
+        ref var standing = ref socket.Standing;
         try
         {
-            state?.Intend(socket.Namespace, socket.Cookie, socket.Memory?.Found ?? current, current, verdict.Want, socket.Rule);
+            state?.Intend(socket.Namespace, socket.Cookie, standing.Memory?.Found ?? current, current, verdict.Want, standing.Rule);
         }
         catch (LinuxException) when (verdict.Memory is not { Holder: SocketHolder.Agent })
         {
@@ -85,53 +110,49 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited)
     /// <param name="failure">Why it failed, null where it did not.</param>
     public void Conclude(TrackedSocket socket, KeepaliveOptions current, Verdict verdict, KeepaliveOptions? now, string? failure)
     {
-        socket.Current = now ?? current;
-        if (socket.Current != current)
-        {
-            socket.Replaced = current;
-        }
+        ref var standing = ref socket.Standing;
+        standing.Wrote(current, now ?? current);
         if (failure is null && now == verdict.Want)
         {
-            socket.Memory = verdict.Memory;
+            standing.Remember(verdict.Memory);
             if (verdict.Memory is not { Holder: SocketHolder.Agent })
             {
                 state?.Note(socket.Namespace, socket.Cookie, verdict.Memory);
             }
-            Settle(socket, verdict.Outcome);
+            standing.Settle(verdict.Outcome);
             return;
         }
         // Whatever part of it was stored is the agent's doing, to be given back like the whole.
-        Remember(socket, SocketMemory.OfAgent(socket.Memory?.Found ?? current, socket.Current.Value));
+        Remember(socket, SocketMemory.OfAgent(standing.Memory?.Found ?? current, now ?? current));
         Fail(socket, failure ?? FailureReasons.ReadBack);
     }
 
-    /// <summary>Takes back an intent that was not carried out.</summary>
-    public void Withdraw(TrackedSocket socket) => state?.Note(socket.Namespace, socket.Cookie, socket.Memory);
+    /// <summary>Takes in that it is not known whether a write that was noted was done.</summary>
+    public static void Doubt(TrackedSocket socket, KeepaliveOptions current, Verdict verdict)
+    {
+        ref var standing = ref socket.Standing;
+        standing.Remember(new SocketMemory(SocketHolder.Agent, standing.Memory?.Found ?? current, verdict.Want, Replaces: current));
+        standing.StayUnsettled();
+    }
+
+    /// <summary>Takes back an intent that was not carried out: it is decided about again.</summary>
+    public void Withdraw(TrackedSocket socket)
+    {
+        state?.Note(socket.Namespace, socket.Cookie, socket.Standing.Memory);
+        socket.Standing.StayUnsettled();
+    }
 
     /// <summary>Notes that everything intended so far has been done.</summary>
     public void Confirm() => state?.Confirm();
 
-    public static void Fail(TrackedSocket socket, string reason)
-    {
-        socket.Outcome = SocketOutcome.Failed;
-        socket.Reason = reason;
-        socket.Unsettled = true;
-    }
+    public static void Fail(TrackedSocket socket, string reason) => socket.Standing.Miss(SocketOutcome.Failed, reason);
 
     public void Remember(TrackedSocket socket, SocketMemory? memory)
     {
-        if (memory != socket.Memory)
+        if (memory != socket.Standing.Memory)
         {
-            socket.Memory = memory;
+            socket.Standing.Remember(memory);
             state?.Note(socket.Namespace, socket.Cookie, memory);
         }
-    }
-
-    private static void Settle(TrackedSocket socket, SocketOutcome outcome)
-    {
-        socket.Outcome = outcome;
-        socket.Reason = null;
-        socket.Unsettled = false;
-        socket.Attempts = 0;
     }
 }

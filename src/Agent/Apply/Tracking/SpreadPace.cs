@@ -6,17 +6,11 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="slices">How many there are.</param>
 internal sealed class SpreadPace(TimeProvider time, PassScope scope, int slices)
 {
-    /// <summary>Changes up to this many in one pass are not spread.</summary>
-    public const int From = 256;
-
     private const int MostSlices = 16;
 
     private static readonly TimeSpan Apart = TimeSpan.FromMilliseconds(100);
 
     private readonly long _start = time.GetTimestamp();
-
-    /// <summary>Whether a socket has been idle for longer than an interval. Ones just made are no bulk, however many: nothing is due on them.</summary>
-    public static bool IsPartOfBulk(TrackedSocket socket, PassScope scope) => socket.Idle >= scope.SpreadOver.TotalMilliseconds;
 
     /// <summary>Into how many slices to cut, at most: each costs a look of its own at the namespace.</summary>
     public static int Slices(PassScope scope) => (int)Math.Clamp(scope.SpreadOver / Apart, 1, MostSlices);

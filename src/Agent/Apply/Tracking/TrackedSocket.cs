@@ -1,7 +1,4 @@
-using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
-using Keepalive.Config.Compilation;
-using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
@@ -9,145 +6,68 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <summary>A socket that a rule selects, or selected: what is known of it between two passes. Mutable; owned by the pass thread.</summary>
 internal sealed class TrackedSocket
 {
-    /// <summary>Passes between two tries, at most.</summary>
-    private const int MostPassesApart = 12;
+    private SeenSocket _seen;
+    private SocketStanding _standing = new();
+    private SocketReach _reach;
 
-    private SocketEndpoint _local;
-    private SocketEndpoint _remote;
-    private bool _wasMatched;
+    /// <param name="inode">Its namespace.</param>
+    /// <param name="seen">What the dump that it is first met in says of it.</param>
+    /// <param name="dump">The number of that dump.</param>
+    public TrackedSocket(ulong inode, in SeenSocket seen, long dump) => (Namespace, _seen, SeenInDump) = (inode, seen, dump);
 
-    public required ulong Namespace { get; init; }
+    /// <summary>Inode number of the network namespace.</summary>
+    public ulong Namespace { get; }
 
-    public required ulong Cookie { get; init; }
+    public ulong Cookie => _seen.Cookie;
 
-    public required SocketEndpoint Local { get => _local; init => _local = value; }
+    public SocketEndpoint Local => _seen.Local;
 
-    public required SocketEndpoint Remote { get => _remote; init => _remote = value; }
+    public SocketEndpoint Remote => _seen.Remote;
 
-    public CompiledRule? Rule { get; private set; }
+    /// <summary>What the last dump said of it.</summary>
+    public ref readonly SeenSocket Seen => ref _seen;
 
-    /// <summary>Whether it has no rule because not everything is known that rules are made of: what was set on it stays.</summary>
-    public bool IsUndecided { get; private set; }
+    /// <summary>Where it stands.</summary>
+    public ref SocketStanding Standing => ref _standing;
 
-    public SocketMemory? Memory { get; set; }
+    /// <summary>How it is reached.</summary>
+    public ref SocketReach Reach => ref _reach;
 
-    public SocketOutcome Outcome { get; set; } = SocketOutcome.Pending;
-
-    public string? Reason { get; set; }
-
-    /// <summary>The values read or written last; null before the first reading.</summary>
-    public KeepaliveOptions? Current { get; set; }
-
-    /// <summary>What <see cref="Current"/> has replaced (or, in a dry run, would) since the last record.</summary>
-    public KeepaliveOptions? Replaced { get; set; }
-
-    public OwnValues Own { get; set; }
-
-    public int UserTimeout { get; set; }
-
-    /// <summary>The process and its descriptor through which the socket was last reached; 0 where not known.</summary>
-    public int Pid { get; set; }
-
-    public int Descriptor { get; set; }
-
-    /// <summary>Whether the policy has not been brought to bear yet: the next pass tries again.</summary>
-    public bool Unsettled { get; set; } = true;
-
-    /// <summary>Whether the search for its owner had no time to end, and goes on.</summary>
-    public bool IsLeftOver => LeftOverSince is not null;
-
-    /// <summary>The pass whose search was cut short.</summary>
-    public long? LeftOverSince { get; set; }
-
-    /// <summary>Passes to leave out before the next try, and how many that failed.</summary>
-    public int Attempts { get; set; }
-
-    public long NextTry { get; set; }
-
-    // What the last dump said.
-    public long SeenInDump { get; set; }
-
-    public TcpState State { get; set; }
-
-    public TcpTimer Timer { get; set; }
-
-    public uint? TimerExpires { get; set; }
-
-    public int Unanswered { get; set; }
-
-    public uint? Idle { get; set; }
-
-    public uint Inode { get; set; }
-
-    public ulong CgroupId { get; set; }
-
-    public bool IsMultipath { get; set; }
-
-    /// <summary>Whether the kernel was asked if it is a subflow, after no process was found to hold it.</summary>
-    public bool IsMultipathKnown { get; set; }
+    /// <summary>The dump of its namespace that it was last in.</summary>
+    public long SeenInDump { get; private set; }
 
     /// <summary>Whether it is gone from the kernel's table; queues that still hold it drop it.</summary>
-    public bool Gone { get; set; }
+    public bool IsGone { get; private set; }
 
-    /// <summary>Takes in between which ends it is; true where they are others than before: a socket that is disconnected (connect(2), AF_UNSPEC) keeps its
-    /// cookie. It is to be judged anew.</summary>
-    public bool Move(in SocketEndpoint local, in SocketEndpoint remote)
+    /// <summary>Takes in what a dump says of it; true where it is between other ends than before: a socket that is disconnected (connect(2),
+    /// AF_UNSPEC) keeps its cookie. It is to be judged anew.</summary>
+    /// <param name="seen">What the dump says.</param>
+    /// <param name="dump">The number of the dump.</param>
+    public bool See(in SeenSocket seen, long dump)
     {
-        if (local == _local && remote == _remote)
+        var hasMoved = seen.Local != _seen.Local || seen.Remote != _seen.Remote;
+        (_seen, SeenInDump) = (seen, dump);
+        if (hasMoved)
         {
-            return false;
+            _standing.Unsettle();
         }
-        (_local, _remote) = (local, remote);
-        (Unsettled, NextTry) = (true, 0);
-        return true;
+        return hasMoved;
     }
 
-    /// <summary>Whether two rules ask the same of a socket.</summary>
-    public static bool SameEffect(CompiledRule? a, CompiledRule? b) =>
-        ReferenceEquals(a, b) || (a is not null && b is not null && a.Settings == b.Settings && a.Existing == b.Existing);
+    /// <summary>It is not in the kernel's table any more, or nobody looks at it there.</summary>
+    public void Leave() => IsGone = true;
 
-    /// <summary>Takes in which rule of a policy selects it.</summary>
-    /// <remarks>One that loses a rule was selected by what is known: only of one that never had any here, or where nothing is known any more,
-    /// is that undecided.</remarks>
-    public void Select(CompiledRule? rule, PolicySnapshot policy)
+    public SocketRecord ToRecord() => _seen.ToRecord(Namespace) with
     {
-        IsUndecided = rule is null && !policy.IsComplete && (IsUndecided || !_wasMatched || ReferenceEquals(policy, PolicySnapshot.Undecided));
-        (Rule, _wasMatched) = (rule, true);
-    }
-
-    /// <summary>When it is tried again, being unsettled: at the next pass where only the far end or the application is waited for, else less and less
-    /// often.</summary>
-    /// <param name="pass">The number of this pass.</param>
-    public void PutOff(long pass)
-    {
-        if (NextTry <= pass)
-        {
-            var soon = Outcome is SocketOutcome.Deferred || (Outcome is SocketOutcome.Pending && Attempts < 6);
-            NextTry = pass + (soon ? 1 : Math.Min(MostPassesApart, 1 << Math.Min(Attempts, 10)));
-            Attempts++;
-        }
-    }
-
-    public SocketRecord ToRecord() => new()
-    {
-        Namespace = Namespace,
-        Cookie = Cookie,
-        Local = Local,
-        Remote = Remote,
-        State = State,
-        Timer = Timer,
-        TimerExpires = TimerExpires,
-        Unanswered = Unanswered,
-        Idle = Idle,
-        Found = Memory is { Holder: not SocketHolder.Application } memory ? memory.Found : null,
-        Current = Current,
-        Replaced = Replaced,
-        Own = Own,
-        Changed = Replaced is not null && Outcome is not (SocketOutcome.WouldApply or SocketOutcome.WouldRestore),
-        UserTimeout = UserTimeout,
-        Rule = Rule,
-        Outcome = Outcome,
-        Reason = Reason,
-        Pid = Pid,
+        Found = _standing.Memory is { Holder: not SocketHolder.Application } memory ? memory.Found : null,
+        Current = _standing.Current,
+        Replaced = _standing.Replaced,
+        Own = _standing.Own,
+        Changed = _standing.Replaced is not null && _standing.Outcome is not (SocketOutcome.WouldApply or SocketOutcome.WouldRestore),
+        UserTimeout = _standing.UserTimeout,
+        Rule = _standing.Rule,
+        Outcome = _standing.Outcome,
+        Reason = _standing.Reason,
+        Pid = _reach.Pid,
     };
 }

@@ -1,3 +1,4 @@
+using Keepalive.Agent.Policies;
 using Keepalive.Agent.Workloads;
 using Keepalive.Linux.Namespaces;
 
@@ -14,9 +15,6 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
 
     /// <summary>How far the search for the owners of its sockets has come, which goes on in the next pass.</summary>
     public SearchProgress Progress { get; } = new();
-
-    /// <summary>Whether the last pass had no time for it, or not for all of it.</summary>
-    public bool Waits { get; set; }
 
     public ulong Inode { get; } = inode;
 
@@ -40,7 +38,7 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
     public Exemption Exemption { get; set; }
 
     /// <summary>The policy the sockets were last compared with.</summary>
-    public object? ComparedWith { get; set; }
+    public PolicySnapshot? ComparedWith { get; set; }
 
     public void Dispose() => Handle.Dispose();
 }
