@@ -1,3 +1,4 @@
+using System.Text;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Apply.Pidfd;
@@ -13,9 +14,7 @@ namespace Keepalive.Benchmarks;
 /// <summary>The agent's datapath with the same receivers of its records, and the same state file, as the service gives it.</summary>
 internal sealed class AgentInProcess : IDisposable
 {
-    private readonly MetricCatalogue _metrics = new();
-    private readonly Exposition _exposition;
-    private readonly AgentStatus _status = new();
+    private readonly MetricRegistry _metrics;
     private readonly StateFile _state;
     private readonly IDatapath _datapath;
     private readonly SocketTally _tally;
@@ -28,11 +27,12 @@ internal sealed class AgentInProcess : IDisposable
     public AgentInProcess(TimeProvider time, KernelPrograms? kernel, params string[] only)
     {
         var name = kernel is null ? "pidfd" : "bpf";
-        _exposition = new Exposition(_metrics, _status, "benchmark", name, "");
+        _metrics = new MetricRegistry("benchmark", name, "");
         _state = StateFile.Create(Path.Combine(Workspace.Directory, $"state-{name}"), StateFile.CurrentBoot(), new InheritedSockets());
         var options = new TrackingOptions { Time = time, Only = only, MostNamespaces = 1024, Inherited = [], State = _state };
         _datapath = kernel is null ? new PidfdDatapath(options) : new BpfDatapath(options, kernel, cgroup: null);
-        _tally = new SocketTally(_metrics, _datapath.Name);
+        _tally = new SocketTally();
+        _metrics.Add(new SocketCollector(_metrics, _tally, name));
         _sink = new FanOut(_changes, _tally);
     }
 
@@ -47,24 +47,26 @@ internal sealed class AgentInProcess : IDisposable
     {
         var before = GC.GetAllocatedBytesForCurrentThread();
         Last = _datapath.Pass(policy, scope, _sink);
-        _status.Publish(new AgentStatus.Gauges(_tally.Samples(), Last.Sockets, 1, 0, 0));
+        _tally.Passed(Last);
         _changes.EndPass();
         Allocated = GC.GetAllocatedBytesForCurrentThread() - before;
     });
 
     /// <summary>How many sockets stand to the policy as <paramref name="state"/> says (managed, failed, …).</summary>
     public int Count(string state) =>
-        (int)_status.Current.Sockets.Where(s => s.Labels.Contains($"state=\"{state}\"", StringComparison.Ordinal)).Sum(s => s.Value);
+        (int)_tally.Now.States.Where(s => s.Key.State == state).Sum(s => s.Value);
 
     /// <summary>Everything that was counted, for when it is not as expected.</summary>
-    public override string ToString() =>
-        string.Join("; ", _exposition.Render().Split('\n').Where(line => line.StartsWith("keepalive_", StringComparison.Ordinal) && !line.Contains("bucket", StringComparison.Ordinal)));
+    public override string ToString()
+    {
+        using var text = new MemoryStream();
+        _metrics.Write(text);
+        return string.Join("; ", Encoding.UTF8.GetString(text.ToArray()).Split('\n').Where(line => line.StartsWith("keepalive_", StringComparison.Ordinal) && !line.Contains("bucket", StringComparison.Ordinal)));
+    }
 
     public void Dispose()
     {
         _datapath.Dispose();
         _state.Dispose();
-        _exposition.Dispose();
-        _metrics.Dispose();
     }
 }

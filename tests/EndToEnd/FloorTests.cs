@@ -32,12 +32,6 @@ public sealed class FloorTests
         ["Log"] = 0,
     };
 
-    /// <summary>Arrows that still go up or sideways: the list may only become shorter.</summary>
-    private static readonly string[] ToBeTurned =
-    [
-        "Liveness → Metrics",
-    ];
-
     private static readonly Lazy<IReadOnlyList<Arrow>> AgentsArrows = new(static () => [.. ArrowsOf("Agent", "keepalive-agent.dll", Root)]);
 
     [Fact]
@@ -48,11 +42,7 @@ public sealed class FloorTests
     public void Agent_Arrows_GoDown()
     {
         var up = AgentsArrows.Value.Where(arrow => Folder(arrow.From) != Folder(arrow.To) && Floors[Folder(arrow.From)] <= Floors[Folder(arrow.To)]).ToList();
-        foreach (var arrow in up)
-        {
-            TestContext.Current.TestOutputHelper?.WriteLine($"{arrow.From} → {arrow.To}: {arrow.Example}");
-        }
-        Assert.Equal(ToBeTurned, up.Select(arrow => $"{Folder(arrow.From)} → {Folder(arrow.To)}").Distinct().Order());
+        Assert.Empty(up.Select(arrow => $"{arrow.From} → {arrow.To}: {arrow.Example}"));
     }
 
     [Fact]

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
-using Keepalive.Agent.Metrics;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Sockets;
 
@@ -19,9 +18,6 @@ internal readonly record struct RemoteStanding(int Destinations, int Out, long O
 /// <remarks>Used under the monitor's lock, but for <see cref="Find"/>.</remarks>
 internal sealed class EndpointPool
 {
-    /// <summary>Endpoints with a series of their own; the rest are folded into one.</summary>
-    public const int MostSeries = 1000;
-
     /// <summary>How long an endpoint without a connection is remembered as being out, in nanoseconds: who is asked for it that long asks in vain.</summary>
     public const long Memory = 3600L * 1_000_000_000;
 
@@ -35,7 +31,7 @@ internal sealed class EndpointPool
     private readonly ConcurrentDictionary<SocketEndpoint, RemoteStanding> _byRemote = new(concurrencyLevel: 1, capacity: 31);
     private readonly Queue<(PooledEndpoint Endpoint, long Since)> _absent = new();
     private readonly Queue<(PooledEndpoint Endpoint, long Since)> _returned = new();
-    private List<Sample>? _samples;
+    private EndpointStanding[]? _standings;
 
     /// <summary>Endpoints that are out.</summary>
     public int Out { get; private set; }
@@ -144,34 +140,8 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>The series of <see cref="MetricCatalogue.DestinationInPool"/>: 1 in, 0 out; the folded ones are in when all of them are.</summary>
-    public List<Sample> Samples() => _samples ??= MakeSamples();
-
-    private List<Sample> MakeSamples()
-    {
-        var samples = new List<Sample>(Math.Min(_endpoints.Count, MostSeries) + 1);
-        var folded = 0;
-        var foldedIn = true;
-        foreach (var endpoint in Endpoints)
-        {
-            if (samples.Count < MostSeries)
-            {
-                samples.Add(new Sample(
-                    Exposition.Labels(("policy", endpoint.Policy), ("destination", endpoint.Destination), ("endpoint", endpoint.Remote.ToString())),
-                    endpoint.IsIn ? 1 : 0));
-            }
-            else
-            {
-                folded++;
-                foldedIn &= endpoint.IsIn;
-            }
-        }
-        if (folded > 0)
-        {
-            samples.Add(new Sample(Exposition.Labels(("policy", ""), ("destination", ""), ("endpoint", MetricCatalogue.Other)), foldedIn ? 1 : 0));
-        }
-        return samples;
-    }
+    /// <summary>How all of them stand, in the order of <see cref="Endpoints"/>: the same object as long as nothing changes.</summary>
+    public IReadOnlyList<EndpointStanding> Standings() => _standings ??= [.. Endpoints.Select(e => new EndpointStanding(e.Policy, e.Destination, e.Remote, e.IsIn))];
 
     private void Forget(PooledEndpoint endpoint)
     {
@@ -183,7 +153,7 @@ internal sealed class EndpointPool
     private void Count(PooledEndpoint endpoint, int destinations, int gone)
     {
         Out += gone;
-        _samples = null;
+        _standings = null;
         var before = _byRemote.GetValueOrDefault(endpoint.Remote);
         var after = new RemoteStanding(before.Destinations + destinations, before.Out + gone, Math.Max(before.OutSince, endpoint.OutSince));
         if (after.Destinations == 0)

@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Keepalive.Agent.Metrics;
+using Keepalive.Config.Compilation;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
@@ -13,14 +13,33 @@ internal sealed class LivenessLedger(LivenessLog log)
     /// <summary>A reset that the kernel does not take it answers at once (RFC 5961, 3.2), and then the connection goes on.</summary>
     private const long Refused = 1000 * Millisecond;
 
-    private readonly Dictionary<(string Policy, string Destination, string Namespace), RuleCounts> _counts = [];
-    private readonly List<long> _roundTrips = [];
+    private readonly Dictionary<RuleKey, RuleCounts> _counts = [];
     private readonly List<WatchedConnection> _probing = [];
     private readonly List<WatchedConnection> _resetting = [];
 
     public EndpointPool Pool { get; } = new();
 
     public LivenessLog Log => log;
+
+    /// <summary>Told of the time to each reply; null is nobody.</summary>
+    public IRoundTripListener? RoundTrips { get; set; }
+
+    /// <summary>What was counted.</summary>
+    public List<KeyValuePair<RuleKey, RuleTotals>> Counts() => [.. _counts.Select(counted => KeyValuePair.Create(counted.Key, counted.Value.ToTotals()))];
+
+    /// <summary>Forgets what was counted for destinations that are in no policy any more.</summary>
+    public void Retain(CompiledPolicy policy)
+    {
+        Pool.Retain(policy);
+        var inForce = policy.Rules.Select(rule => (rule.Policy, rule.Destination)).ToHashSet();
+        foreach (var key in _counts.Keys)
+        {
+            if (!inForce.Contains((key.Policy, key.Destination)))
+            {
+                _counts.Remove(key);
+            }
+        }
+    }
 
     /// <summary>A connection whose probes were unanswered when it was first seen.</summary>
     public void EnterProbing(WatchedConnection connection) => _probing.Add(connection);
@@ -61,7 +80,7 @@ internal sealed class LivenessLedger(LivenessLog log)
         counts.Probes += shows ? 1 : 0;
         if (roundTrip >= 0)
         {
-            _roundTrips.Add(roundTrip);
+            RoundTrips?.Took(roundTrip / 1e9);
         }
     }
 
@@ -81,7 +100,7 @@ internal sealed class LivenessLedger(LivenessLog log)
             return;
         }
         var counts = Count(connection);
-        counts.Dead[(int)connection.State.Cause]++;
+        counts.Die(connection.State.Cause);
         counts.Unanswered += (connection.State.Unanswered > 0 ? 1 : 0) + connection.Uncertain;
         log.Dead(connection);
         if (connection is { State.Cause: DeathCause.Probes, Endpoint: { } endpoint })
@@ -144,32 +163,6 @@ internal sealed class LivenessLedger(LivenessLog log)
         }
     }
 
-    /// <summary>Adds what was counted since the last time to the metrics.</summary>
-    public void Publish(MetricCatalogue metrics)
-    {
-        foreach (var ((policy, destination, ns), counts) in _counts)
-        {
-            Span<KeyValuePair<string, object?>> labels = [new("policy", policy), new("destination", destination), new("namespace", ns)];
-            metrics.Probes.Add(counts.Probes, labels);
-            metrics.ProbeReplies.Add(counts.Replies, labels);
-            metrics.ProbesUnanswered.Add(counts.Unanswered, labels);
-            foreach (var cause in (ReadOnlySpan<DeathCause>)[DeathCause.Probes, DeathCause.Reset, DeathCause.Timeout])
-            {
-                if (counts.Dead[(int)cause] > 0)
-                {
-                    metrics.ConnectionsDead.Add(counts.Dead[(int)cause], [.. labels, new("cause", cause.ToString().ToLowerInvariant())]);
-                }
-            }
-        }
-        _counts.Clear();
-        foreach (var roundTrip in _roundTrips)
-        {
-            metrics.ProbeRoundTrip.Record(roundTrip / 1e9);
-        }
-        _roundTrips.Clear();
-        log.EndPass();
-    }
-
     private static void Drop(List<WatchedConnection> list, int index)
     {
         list[index] = list[^1];
@@ -179,7 +172,7 @@ internal sealed class LivenessLedger(LivenessLog log)
     private RuleCounts Count(WatchedConnection connection)
     {
         var (rule, ns) = (connection.Rule, connection.Scope.Workload);
-        ref var counts = ref CollectionsMarshal.GetValueRefOrAddDefault(_counts, (rule.Policy, rule.Destination, ns), out _);
+        ref var counts = ref CollectionsMarshal.GetValueRefOrAddDefault(_counts, new RuleKey(rule.Policy, rule.Destination, ns), out _);
         return counts ??= new RuleCounts();
     }
 }

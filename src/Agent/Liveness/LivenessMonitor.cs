@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Kubernetes;
-using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Sockets;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
@@ -43,6 +42,18 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         (_clock, _captures, _pods) = (new SteadyClock(time), captures, pods);
         _ledger = new LivenessLedger(log);
         _captured = new CapturedLiveness(_ledger);
+    }
+
+    /// <summary>Told of the time from each probe to its reply; null is nobody.</summary>
+    public IRoundTripListener? RoundTrips
+    {
+        set
+        {
+            lock (_lock)
+            {
+                _ledger.RoundTrips = value;
+            }
+        }
     }
 
     private long Now => _clock.Now;
@@ -198,16 +209,33 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>Adds what was counted to the metrics, and returns the series of endpoints.</summary>
-    public List<Sample> Publish(MetricCatalogue metrics)
+    /// <summary>A pass is over: forgets what nobody asks for any more.</summary>
+    public void EndPass()
     {
         lock (_lock)
         {
             _clock.Look();
-            _ledger.Publish(metrics);
+            _ledger.Log.EndPass();
             _captured.ForgetDeparted(Now);
             _ledger.Pool.Expire(Now);
-            return _ledger.Pool.Samples();
+        }
+    }
+
+    /// <summary>What was counted, by destination.</summary>
+    public List<KeyValuePair<RuleKey, RuleTotals>> Counts()
+    {
+        lock (_lock)
+        {
+            return _ledger.Counts();
+        }
+    }
+
+    /// <summary>Whether endpoints are to be used, those that are out first: the same object as long as nothing changes.</summary>
+    public IReadOnlyList<EndpointStanding> Standings()
+    {
+        lock (_lock)
+        {
+            return _ledger.Pool.Standings();
         }
     }
 
@@ -215,12 +243,12 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
     public RemoteStanding? Find(SocketEndpoint remote) =>
         _ledger.Pool.Find(remote) is { } standing ? standing with { OutSince = _clock.ToWall(standing.OutSince) } : null;
 
-    /// <summary>Forgets endpoints that nothing but a policy no longer in force was about.</summary>
+    /// <summary>Forgets what nothing but a policy no longer in force was about.</summary>
     public void Retain(CompiledPolicy policy)
     {
         lock (_lock)
         {
-            _ledger.Pool.Retain(policy);
+            _ledger.Retain(policy);
         }
     }
 

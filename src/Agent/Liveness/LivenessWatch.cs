@@ -2,7 +2,6 @@ using System.Collections.Frozen;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Kubernetes;
-using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
 using Microsoft.Extensions.Logging;
 
@@ -15,27 +14,27 @@ internal sealed class LivenessWatch : IDisposable
     private static readonly TimeSpan LongestOpening = TimeSpan.FromSeconds(1);
 
     private readonly CaptureKeeper? _keeper;
-    private readonly MetricCatalogue _metrics;
-    private readonly Lock _publishing = new();
-    private object? _filteredFor;
+    private PolicySnapshot? _filteredFor;
     private string _filter = "";
-    private long _received;
-    private long _dropped;
 
     /// <param name="captures">Whether to capture; without, liveness is what passes report.</param>
-    /// <param name="metrics">Where to count.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Told of what dies and comes back.</param>
     /// <param name="mostInterfaces">On how many interfaces to capture at a time.</param>
     /// <param name="pods">Tells whose a connection is; null where there is no cluster.</param>
-    public LivenessWatch(bool captures, MetricCatalogue metrics, TimeProvider time, ILogger logger, int mostInterfaces, PodDirectory? pods = null)
+    public LivenessWatch(bool captures, TimeProvider time, ILogger logger, int mostInterfaces, PodDirectory? pods = null)
     {
-        _metrics = metrics;
         Monitor = new LivenessMonitor(new LivenessLog(logger) { Pods = pods }, time, captures, pods);
         _keeper = captures ? new CaptureKeeper(Monitor, logger, mostInterfaces) : null;
     }
 
     public LivenessMonitor Monitor { get; }
+
+    /// <summary>Packets captured, and dropped by the kernel as they were not taken in time, ever.</summary>
+    public (long Received, long Dropped) Captured => _keeper?.Counts ?? default;
+
+    /// <summary>Why liveness could not be brought up to date; null where it could.</summary>
+    public string? Failure { get; private set; }
 
     /// <summary>Why packets are not captured everywhere they should be, null where they are.</summary>
     public string? CaptureFailure => _keeper?.Failure;
@@ -71,19 +70,16 @@ internal sealed class LivenessWatch : IDisposable
             _filter = CaptureFilter.For(policy.Policy);
             _filteredFor = policy;
         }
-        return _keeper.Update(new CaptureOpener.Order(Monitor.Demands(), _filter, Doubtful));
-    }
-
-    /// <summary>Counts what happened since the last time, and returns the series of endpoints. Any thread may ask.</summary>
-    public List<Sample> Publish()
-    {
-        lock (_publishing)
+        try
         {
-            var (received, dropped) = _keeper?.Counts ?? default;
-            _metrics.CapturePackets.Add(received - _received);
-            _metrics.CaptureDropped.Add(dropped - _dropped);
-            (_received, _dropped) = (received, dropped);
-            return Monitor.Publish(_metrics);
+            var opening = _keeper.Update(new CaptureOpener.Order(Monitor.Demands(), _filter, Doubtful));
+            Failure = null;
+            return opening;
+        }
+        catch (IOException e)
+        {
+            Failure = e.Message;
+            throw;
         }
     }
 

@@ -1,16 +1,8 @@
-using System.Diagnostics.Metrics;
-
 namespace Keepalive.Agent.Metrics;
 
 /// <summary>Every metric of the agent: names, help and units in one place. Names are a contract with dashboards and alerts.</summary>
-/// <remarks>
-/// Counters and histograms are instruments of one <see cref="Meter"/>, the seam where another exporter plugs in. Gauges of state that comes
-/// and goes are written at scrape time from what the last pass published, so that a series ends with what it counted.
-/// </remarks>
-internal sealed class MetricCatalogue : IDisposable
+internal static class MetricCatalogue
 {
-    public const string MeterName = "Keepalive.Agent";
-
     public const string Sockets = "keepalive_sockets";
     public const string UnprotectedSockets = "keepalive_unprotected_sockets";
     public const string AppliedTotal = "keepalive_applied_total";
@@ -45,6 +37,9 @@ internal sealed class MetricCatalogue : IDisposable
 
     /// <summary>What labels say where there are too many label sets for each to have its own series.</summary>
     public const string Other = "other";
+
+    /// <summary>Label sets of a metric with series of their own; those beyond are counted under <see cref="Other"/>.</summary>
+    public const int MostSeries = 1000;
 
     /// <summary>Upper bounds in seconds: from an idle node's pass to a pass that is as long as the default interval.</summary>
     public static readonly double[] ScanDurationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -87,55 +82,4 @@ internal sealed class MetricCatalogue : IDisposable
         [ProcessOpenFds] = "Number of open file descriptors.",
         [ProcessMaxFds] = "Maximum number of open file descriptors.",
     };
-
-    /// <summary>Counters that have one series from the start, with 0.</summary>
-    public static readonly IReadOnlyList<string> WithoutLabels = [RestoredTotal, ArrivalsLostTotal, PolicyLoadFailuresTotal, CapturePacketsTotal, CaptureDroppedTotal];
-
-    public MetricCatalogue()
-    {
-        Meter = new Meter(MeterName);
-        Applied = Meter.CreateCounter<long>(AppliedTotal);
-        ApplyFailures = Meter.CreateCounter<long>(ApplyFailuresTotal);
-        ArrivalsLost = Meter.CreateCounter<long>(ArrivalsLostTotal);
-        Restored = Meter.CreateCounter<long>(RestoredTotal);
-        PolicyLoadFailures = Meter.CreateCounter<long>(PolicyLoadFailuresTotal);
-        Probes = Meter.CreateCounter<long>(ProbesTotal);
-        ProbeReplies = Meter.CreateCounter<long>(ProbeRepliesTotal);
-        ProbesUnanswered = Meter.CreateCounter<long>(ProbesUnansweredTotal);
-        ConnectionsDead = Meter.CreateCounter<long>(ConnectionsDeadTotal);
-        CapturePackets = Meter.CreateCounter<long>(CapturePacketsTotal);
-        CaptureDropped = Meter.CreateCounter<long>(CaptureDroppedTotal);
-        ProbeRoundTrip = Meter.CreateHistogram<double>(ProbeRoundTripSeconds, unit: "s");
-        ScanDuration = Meter.CreateHistogram<double>(ScanDurationSeconds, unit: "s");
-    }
-
-    public Meter Meter { get; }
-
-    public Counter<long> Applied { get; }
-
-    public Counter<long> ApplyFailures { get; }
-
-    public Counter<long> ArrivalsLost { get; }
-
-    public Counter<long> Restored { get; }
-
-    public Counter<long> PolicyLoadFailures { get; }
-
-    public Counter<long> Probes { get; }
-
-    public Counter<long> ProbeReplies { get; }
-
-    public Counter<long> ProbesUnanswered { get; }
-
-    public Counter<long> ConnectionsDead { get; }
-
-    public Counter<long> CapturePackets { get; }
-
-    public Counter<long> CaptureDropped { get; }
-
-    public Histogram<double> ProbeRoundTrip { get; }
-
-    public Histogram<double> ScanDuration { get; }
-
-    public void Dispose() => Meter.Dispose();
 }

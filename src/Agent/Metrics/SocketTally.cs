@@ -10,20 +10,24 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Metrics;
 
-/// <summary>Counts what passes report: the state of selected sockets now, and events as they happen. Used on the pass thread only.</summary>
-internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : ISocketSink
+/// <summary>Counts what passes report: the state of selected sockets now, and events as they happen. Used on the pass thread only, but for <see cref="Now"/>.</summary>
+internal sealed class SocketTally : ISocketSink
 {
-    /// <summary>Destinations with series of their own in each of the cluster's namespaces, all together; the rest are folded into one.</summary>
-    private const int MostDestinations = 1000;
 
     private readonly Dictionary<ulong, Dictionary<ulong, Standing>> _namespaces = [];
     private Dictionary<ulong, Standing>? _frame;
     private Dictionary<ulong, Standing>? _before;
     private ulong _frameNamespace;
-    private readonly Dictionary<(CompiledRule Rule, string Namespace), long> _applied = new(SameApplied.Comparer);
+    private readonly Dictionary<(CompiledRule Rule, string Namespace), long> _appliedSince = new(SameApplied.Comparer);
+    private readonly Dictionary<(string Policy, string Namespace), long> _applied = [];
+    private readonly Dictionary<string, long> _failures = [];
     private readonly Dictionary<ulong, int> _withoutPolicy = [];
-    private List<Sample>? _samples;
-    private List<Sample>? _unprotected;
+    private long _restored;
+    private bool _isStale = true;
+    private volatile SocketFigures _now = new();
+
+    /// <summary>What was counted by the end of the last pass: immutable, swapped whole, so a scrape never waits for a pass.</summary>
+    public SocketFigures Now => _now;
 
     /// <summary>Tells which of the cluster's namespaces a socket belongs to; null where there is no cluster.</summary>
     public PodDirectory? Pods { get; init; }
@@ -49,16 +53,16 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
         var before = known is not null && known.TryGetValue(record.Cookie, out var standing) ? standing : default;
         if (record.Changed && record.Outcome is SocketOutcome.Restored or SocketOutcome.Kept)
         {
-            metrics.Restored.Add(1);
+            _restored++;
         }
         else if (record.Changed && record.Rule is { } rule)
         {
-            CollectionsMarshal.GetValueRefOrAddDefault(_applied, (rule, Workload(record.Namespace)), out _)++;
+            CollectionsMarshal.GetValueRefOrAddDefault(_appliedSince, (rule, Workload(record.Namespace)), out _)++;
         }
         if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable
             && (before.Outcome != record.Outcome || before.Reason != record.Reason))
         {
-            metrics.ApplyFailures.Add(1, new KeyValuePair<string, object?>("reason", record.Reason));
+            CollectionsMarshal.GetValueRefOrAddDefault(_failures, record.Reason ?? "", out _)++;
         }
         if (record.Rule is not null)
         {
@@ -69,13 +73,13 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
         {
             known?.Remove(record.Cookie);
         }
-        _samples = _unprotected = null;
+        _isStale = true;
     }
 
     public void EndNamespace(ulong inode)
     {
         _frame = null;
-        _samples = _unprotected = null;
+        _isStale = true;
         _before = null;
     }
 
@@ -83,25 +87,51 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
     {
         _namespaces.Remove(inode);
         _withoutPolicy.Remove(inode);
-        _samples = _unprotected = null;
+        _isStale = true;
     }
 
-    /// <summary>The series of <see cref="MetricCatalogue.Sockets"/> as they stand; counted anew only after something was reported.</summary>
-    public List<Sample> Samples()
+    /// <summary>A pass is over: what it counted can be seen from now on.</summary>
+    public void Passed(in PassSummary summary) => Publish(_now with
     {
-        foreach (var ((rule, ns), count) in _applied)
+        Scanned = summary.Sockets,
+        Namespaces = (summary.Namespaces, summary.NamespaceFailures, summary.NamespacesLeftOut),
+        ArrivalsLost = summary.Lost,
+        Failure = null,
+    });
+
+    /// <summary>A pass failed as a whole: what is known of sockets is not known to be so any more.</summary>
+    public void Failed(string reason) => Publish(_now with { Failure = reason });
+
+    /// <summary>Forgets what was counted for policies that are no longer in force.</summary>
+    public void Retain(CompiledPolicy policy)
+    {
+        var inForce = policy.Rules.Select(rule => rule.Policy).ToHashSet();
+        foreach (var key in _applied.Keys)
         {
-            metrics.Applied.Add(count, new("policy", rule.Policy), new("namespace", ns), new("datapath", datapath));
+            if (!inForce.Contains(key.Policy))
+            {
+                _applied.Remove(key);
+                _isStale = true;
+            }
         }
-        _applied.Clear();
-        return _samples ??= Recount();
+        Publish(_now);
     }
 
-    /// <summary>Selected sockets that cannot be set, and why most of them cannot; as of the last <see cref="Samples"/>.</summary>
-    public (int Count, string? Reason) Failing { get; private set; }
-
-    /// <summary>The series of <see cref="MetricCatalogue.UnprotectedSockets"/> as they stand.</summary>
-    public List<Sample> Unprotected() => _unprotected ??= RecountUnprotected();
+    private void Publish(SocketFigures figures)
+    {
+        foreach (var ((rule, ns), count) in _appliedSince)
+        {
+            CollectionsMarshal.GetValueRefOrAddDefault(_applied, (rule.Policy, ns), out _) += count;
+        }
+        _appliedSince.Clear();
+        if (_isStale)
+        {
+            var (states, failing) = Recount();
+            figures = figures with { States = states, Failing = failing, Unprotected = RecountUnprotected(), Applied = [.. _applied], Failures = [.. _failures], Restored = _restored };
+            _isStale = false;
+        }
+        _now = figures;
+    }
 
     /// <summary>An idle connection that has keepalive shows its timer; in a namespace's frame only, where every socket comes once.</summary>
     private void CountWithoutPolicy(in SocketRecord record)
@@ -122,7 +152,7 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
         _ => null,
     };
 
-    private List<Sample> RecountUnprotected()
+    private KeyValuePair<(string Namespace, string Reason), double>[] RecountUnprotected()
     {
         var counts = new Dictionary<(string Namespace, string Reason), int>();
         foreach (var (inode, sockets) in _namespaces)
@@ -140,18 +170,14 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
         {
             CollectionsMarshal.GetValueRefOrAddDefault(counts, (Workload(inode), "noPolicy"), out _) += count;
         }
-        return
-        [
-            .. counts.OrderBy(c => c.Key.Namespace, StringComparer.Ordinal).ThenBy(c => c.Key.Reason, StringComparer.Ordinal)
-                .Select(c => new Sample(Exposition.Labels(("namespace", c.Key.Namespace), ("reason", c.Key.Reason)), c.Value)),
-        ];
+        return [.. counts.Select(c => KeyValuePair.Create(c.Key, (double)c.Value))];
     }
 
-    private List<Sample> Recount()
+    private (KeyValuePair<SocketStanding, double>[] States, (int Count, string? Reason) Failing) Recount()
     {
         // Few rules and many sockets: told apart by reference first, by name only once.
         var byRule = new Dictionary<(CompiledRule Rule, SocketOutcome Outcome), int>(SameRule.Comparer);
-        var all = new Dictionary<(string Policy, string Destination, string Namespace, string State), int>();
+        var all = new Dictionary<SocketStanding, int>();
         var failing = new Dictionary<string, int>();
         foreach (var (inode, sockets) in _namespaces)
         {
@@ -169,26 +195,12 @@ internal sealed class SocketTally(MetricCatalogue metrics, string datapath) : IS
             {
                 if (State(outcome) is { } state)
                 {
-                    CollectionsMarshal.GetValueRefOrAddDefault(all, (rule.Policy, rule.Destination, ns, state), out _) += count;
+                    CollectionsMarshal.GetValueRefOrAddDefault(all, new SocketStanding(rule.Policy, rule.Destination, ns, state), out _) += count;
                 }
             }
         }
-        Failing = (failing.Values.Sum(), failing.Count == 0 ? null : failing.MaxBy(reason => reason.Value).Key);
-        var own = all.Keys.Select(key => (key.Policy, key.Destination, key.Namespace)).Distinct().Order().Take(MostDestinations).ToHashSet();
-        var counts = new Dictionary<(string Policy, string Destination, string Namespace, string State), int>();
-        foreach (var (key, count) in all)
-        {
-            var folded = own.Contains((key.Policy, key.Destination, key.Namespace))
-                ? key
-                : (MetricCatalogue.Other, MetricCatalogue.Other, key.Namespace, key.State);
-            CollectionsMarshal.GetValueRefOrAddDefault(counts, folded, out _) += count;
-        }
-        return
-        [
-            .. counts.OrderBy(c => c.Key).Select(c => new Sample(
-                Exposition.Labels(("policy", c.Key.Policy), ("destination", c.Key.Destination), ("namespace", c.Key.Namespace), ("state", c.Key.State)),
-                c.Value)),
-        ];
+        var why = failing.Count == 0 ? null : failing.MaxBy(reason => reason.Value).Key;
+        return ([.. all.Select(standing => KeyValuePair.Create(standing.Key, (double)standing.Value))], (failing.Values.Sum(), why));
     }
 
     /// <summary>The cluster's namespace of a network namespace; empty where it is no pod's.</summary>

@@ -3,6 +3,7 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Health;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Log;
+using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;
@@ -17,11 +18,14 @@ internal sealed partial class AgentLoop(
     RunOptions options,
     IDatapath datapath,
     PolicySource policies,
-    Publisher publisher,
+    PolicyFigures figures,
+    SocketTally tally,
+    SocketCollector metrics,
+    string? whyNoCapture,
     ChangeLog changes,
     LivenessWatch liveness,
     AgentHealth health,
-    SystemdNotifier systemd,
+    ServiceManager systemd,
     ILogger logger) : IDisposable
 {
     /// <summary>How often to look whether policies changed, where that costs little.</summary>
@@ -37,7 +41,8 @@ internal sealed partial class AgentLoop(
     private static readonly TimeSpan SpreadApart = TimeSpan.FromMinutes(1);
 
     private readonly AutoResetEvent _wake = new(false);
-    private readonly FanOut _sink = new(changes, publisher.Sink, liveness.Monitor);
+    private readonly FanOut _sink = new(changes, tally, liveness.Monitor);
+    private readonly Retirement _retirement = new(tally, liveness.Monitor);
     private bool _reload;
     private long _heapAtCollection;
     private long? _spreadAt;
@@ -66,7 +71,7 @@ internal sealed partial class AgentLoop(
     {
         using var registration = stop.Register(() => _wake.Set());
         var policy = first.Snapshot!;
-        publisher.RefusedObjects = policies.RefusedObjects;
+        figures.ObjectsRefused(policies.RefusedObjects);
         Loaded(first);
         if (first.Errors.Any())
         {
@@ -151,11 +156,9 @@ internal sealed partial class AgentLoop(
         try
         {
             liveness.Follow(policy);
-            publisher.LivenessFailure = null;
         }
         catch (IOException e)
         {
-            publisher.LivenessFailure = e.Message;
             LogPassFailed(e.Message);
         }
     }
@@ -190,14 +193,15 @@ internal sealed partial class AgentLoop(
             passed = summary;
             var took = Stopwatch.GetElapsedTime(begun) - summary.Waited;
             _spreadAt = summary.Waited > TimeSpan.Zero ? Stopwatch.GetTimestamp() : _spreadAt;
-            publisher.Passed(took, in summary);
+            metrics.Took(took);
+            tally.Passed(in summary);
             health.Impaired(summary.NamespacesFailed, summary.Trouble);
-            health.SocketsFailing(publisher.Failing.Count, publisher.Failing.Reason);
+            health.SocketsFailing(tally.Now.Failing.Count, tally.Now.Failing.Reason);
             if (scope.Last || scope.Stop.IsCancellationRequested)
             {
                 health.Beat();   // not a whole pass, or not one to keep anything by
             }
-            else if (health.PassDone(failure: null, publisher.CaptureFailure))
+            else if (health.PassDone(failure: null, whyNoCapture ?? liveness.CaptureFailure))
             {
                 LogReady(took.TotalMilliseconds);
                 systemd.Ready();
@@ -207,10 +211,12 @@ internal sealed partial class AgentLoop(
         }
         catch (LinuxException e)
         {
-            publisher.Failed(e.Message);
-            health.PassDone(e.Message, publisher.CaptureFailure);
+            tally.Failed(e.Message);
+            health.PassDone(e.Message, whyNoCapture ?? liveness.CaptureFailure);
             LogPassFailed(e.Message);
         }
+        _retirement.Continue();
+        liveness.Monitor.EndPass();
         changes.EndPass();
         CollectGarbage();
         return passed;
@@ -237,7 +243,6 @@ internal sealed partial class AgentLoop(
         }
         if (summary.Lost != _lost)
         {
-            publisher.ArrivalsLost(summary.Lost - _lost);
             LogLost(summary.Lost - _lost);
             _lost = summary.Lost;
         }
@@ -273,7 +278,7 @@ internal sealed partial class AgentLoop(
         try
         {
             load = policies.Refresh(forced, isPassDue, stop);
-            publisher.RefusedObjects = policies.RefusedObjects;
+            figures.ObjectsRefused(policies.RefusedObjects);
         }
         catch (OperationCanceledException)
         {
@@ -305,7 +310,7 @@ internal sealed partial class AgentLoop(
     private void Refused(PolicyLoad load, int policies)
     {
         var errors = load.Errors.Select(error => error.ToString()).ToList();
-        publisher.Refused();
+        figures.Refused();
         health.PoliciesRefused(errors);
         systemd.Status($"{policies} policies in force; the changed ones are refused, errors: {errors.Count}");
         LogRefused(errors.Count);
@@ -317,7 +322,8 @@ internal sealed partial class AgentLoop(
 
     private void Loaded(PolicyLoad load)
     {
-        publisher.Loaded(load.Snapshot!);
+        figures.Loaded(load.Snapshot!.Policies);
+        _retirement.Begin(load.Snapshot.Policy);
         health.PoliciesLoaded(load.Snapshot!.Policies);
         systemd.Status($"{load.Snapshot.Policies} policies in force");
         LogLoaded(load.Snapshot.Policies, load.Snapshot.Policy.Rules.Length);

@@ -16,6 +16,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Hosting.Systemd;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
 
@@ -160,24 +161,39 @@ internal static partial class AgentRun
             LogFallback(logger, why);
         }
         var time = TimeProvider.System;
-        using var metrics = new MetricCatalogue();
         var health = new AgentHealth(time, options.Interval)
         {
             Cluster = cluster is null ? null : cluster.Troubles,
             RefusedObjects = cluster is null ? null : cluster.Refused,
         };
-        using var systemd = new SystemdNotifier(Environment.GetEnvironmentVariable, logger);
+        var systemd = new ServiceManager(new SystemdNotifier(), Environment.GetEnvironmentVariable, logger);
         var (captures, whyNoCapture) = Captures(options, logger);
-        using var liveness = new LivenessWatch(captures, metrics, time, logger, descriptors.Captures, cluster?.Pods);
-        var status = new AgentStatus { KubernetesAges = cluster is null ? null : cluster.Ages, EndpointsNow = liveness.Publish };
-        using var exposition = new Exposition(
-            metrics, status, BuildInformation.Version, datapath.Name, KernelRelease.Text, logger);
-        var tally = new SocketTally(metrics, datapath.Name) { Pods = cluster?.Pods };
+        using var liveness = new LivenessWatch(captures, time, logger, descriptors.Captures, cluster?.Pods);
+        var figures = new PolicyFigures(time);
+        var tally = new SocketTally { Pods = cluster?.Pods };
+        var metrics = new MetricRegistry(BuildInformation.Version, datapath.Name, KernelRelease.Text, logger);
+        var sockets = new SocketCollector(metrics, tally, datapath.Name);
+        metrics.Add(sockets);
+        metrics.Add(new LivenessCollector(metrics, liveness));
+        var capture = new CaptureCollector(metrics, liveness, whyNoCapture);
+        if (options.Capture != false)
+        {
+            metrics.Add(capture);
+        }
+        metrics.Add(new PolicyCollector(metrics, figures));
+        metrics.Add(new ProcessCollector(metrics));
+        if (cluster is not null)
+        {
+            metrics.Add(new KubernetesCollector(metrics, cluster.Ages));
+        }
         using var loop = new AgentLoop(
             options,
             datapath,
             policies,
-            new Publisher(status, metrics, exposition, tally, liveness, wantsCapture: options.Capture != false, whyNoCapture),
+            figures,
+            tally,
+            sockets,
+            whyNoCapture,
             new ChangeLog(logger) { Pods = cluster?.Pods },
             liveness,
             health,
@@ -200,7 +216,7 @@ internal static partial class AgentRun
         var socket = AgentServer.SocketPath(options.StateDirectory, logger);
         AgentServer.Configure(builder, options.Addresses, socket, descriptors.Connections, logger);
         await using var host = builder.Build();
-        host.Run(new AgentPages(new Scrapes(exposition, status, time), health, liveness.Monitor, cluster?.Pods).Serve);
+        host.Run(new AgentPages(new MetricsPage(metrics, time), health, liveness.Monitor, cluster?.Pods).Serve);
         try
         {
             await host.StartAsync().ConfigureAwait(false);

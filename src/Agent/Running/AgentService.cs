@@ -9,7 +9,7 @@ internal sealed class AgentService(
     AgentLoop loop,
     PolicyLoad first,
     AgentHealth health,
-    SystemdNotifier systemd,
+    ServiceManager systemd,
     IHostApplicationLifetime lifetime) : BackgroundService
 {
     private readonly Lock _lock = new();

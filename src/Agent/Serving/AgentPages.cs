@@ -4,7 +4,6 @@ using System.Text.Json.Serialization;
 using Keepalive.Agent.Health;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
-using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Reports;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Sockets;
@@ -13,7 +12,7 @@ using Microsoft.AspNetCore.Http;
 namespace Keepalive.Agent.Serving;
 
 /// <summary>What is served over HTTP. All of it from memory, and nothing of it waits for a pass.</summary>
-internal sealed class AgentPages(Scrapes scrapes, AgentHealth health, LivenessMonitor liveness, PodDirectory? pods)
+internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, LivenessMonitor liveness, PodDirectory? pods)
 {
     private const string Endpoint = "/destinations/";
     private const string Json = "application/json; charset=utf-8";
@@ -53,9 +52,9 @@ internal sealed class AgentPages(Scrapes scrapes, AgentHealth health, LivenessMo
     private async Task Metrics(HttpContext context)
     {
         var gzip = AcceptsGzip(context.Request.Headers.AcceptEncoding.ToString());
-        using var text = scrapes.Rent(gzip);
+        using var text = metrics.Rent(gzip);
         var response = context.Response;
-        response.ContentType = Exposition.ContentType;
+        response.ContentType = MetricsPage.ContentType;
         response.Headers.Vary = "Accept-Encoding";
         if (gzip)
         {

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Liveness;
 
-/// <summary>Endpoints in and out of the pool, and how many of them get a series.</summary>
+/// <summary>Endpoints in and out of the pool.</summary>
 public sealed class EndpointPoolTests
 {
     private static readonly CompiledRule Rule = Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy.Rules[0];
@@ -21,12 +21,12 @@ public sealed class EndpointPoolTests
 
         Assert.True(pool.TakeOut(endpoint, now: 10));
         Assert.False(pool.TakeOut(endpoint, now: 20));
-        Assert.Equal([0.0, 1.0], pool.Samples().Select(sample => sample.Value));
+        Assert.Equal([false, true], pool.Standings().Select(standing => standing.IsIn));
         Assert.Empty(pool.Answered(Remote(2), 30));
         Assert.Empty(pool.Answered(Remote(1), 20));   // what came before it died
         Assert.Equal([endpoint], pool.Answered(Remote(1), 21));
         Assert.Empty(pool.Answered(Remote(1), 22));
-        Assert.Equal([1.0, 1.0], pool.Samples().Select(sample => sample.Value));
+        Assert.Equal([true, true], pool.Standings().Select(standing => standing.IsIn));
     }
 
     [Fact]
@@ -38,30 +38,28 @@ public sealed class EndpointPoolTests
         pool.Leave(lost, now: 10);
         pool.Leave(kept, now: 10);
 
-        Assert.Contains("10.0.0.1:443", Assert.Single(pool.Samples()).Labels, StringComparison.Ordinal);
+        Assert.Equal(Remote(1), Assert.Single(pool.Standings()).Remote);
         Assert.Single(pool.Answered(Remote(1), 11));
         Assert.Equal(0, pool.Out);
         // Who asks for it before the next pass has found its new connection hears that it is back.
         pool.Expire(now: 11 + (59 * 1_000_000_000L));
-        Assert.Equal(1, Assert.Single(pool.Samples()).Value);
+        Assert.True(Assert.Single(pool.Standings()).IsIn);
         Assert.True(pool.Find(Remote(1))!.Value.IsIn);
         pool.Expire(now: 12 + (60 * 1_000_000_000L));
-        Assert.Empty(pool.Samples());
+        Assert.Empty(pool.Standings());
     }
 
     [Fact]
-    public void Samples_TooManyEndpoints_AreFolded()
+    public void Standings_NothingChanged_AreTheSameObject()
     {
         var pool = new EndpointPool();
-        var last = Enumerable.Range(0, EndpointPool.MostSeries + 5).Select(i => pool.Enter(Rule, Remote(i))).ToList()[^1];
-
-        var samples = pool.Samples();
-        Assert.Equal(EndpointPool.MostSeries + 1, samples.Count);
-        Assert.Contains("endpoint=\"other\"", samples[^1].Labels, StringComparison.Ordinal);
-        pool.TakeOut(last, now: 1);
-
-        // What is out is never among those that are folded away.
-        Assert.Contains(pool.Samples(), sample => sample.Value == 0 && sample.Labels.Contains(last.Remote.ToString(), StringComparison.Ordinal));
+        var endpoint = pool.Enter(Rule, Remote(1));
+        var before = pool.Standings();
+        pool.Enter(Rule, Remote(1));
+        Assert.Same(before, pool.Standings());
+        pool.TakeOut(endpoint, now: 1);
+        Assert.NotSame(before, pool.Standings());
+        Assert.True(Assert.Single(before).IsIn);
     }
 
     [Fact]
@@ -95,12 +93,12 @@ public sealed class EndpointPoolTests
         var again = pool.Enter(Rule, Remote(2));
         pool.Leave(again, now: 30);
         pool.Expire(20 + EndpointPool.Memory);
-        Assert.Equal(2, pool.Samples().Count);
+        Assert.Equal(2, pool.Standings().Count);
         pool.Expire(21 + EndpointPool.Memory);
         Assert.Null(pool.Find(Remote(1)));
         Assert.NotNull(pool.Find(Remote(2)));
         pool.Expire(31 + EndpointPool.Memory);
-        Assert.Empty(pool.Samples());
+        Assert.Empty(pool.Standings());
         Assert.Equal(0, pool.Out);
     }
 
@@ -113,7 +111,7 @@ public sealed class EndpointPoolTests
         pool.TakeOut(used, now: 10);
         pool.Leave(absent, now: 20);
         pool.Retain(Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy);
-        Assert.Equal(2, pool.Samples().Count);
+        Assert.Equal(2, pool.Standings().Count);
         pool.Retain(CompiledPolicy.Empty);
         Assert.Equal(used.Remote, Assert.Single(pool.Endpoints).Remote);
     }
@@ -152,7 +150,7 @@ public sealed class EndpointPoolTests
     }
 
     [Fact]
-    public void Samples_FiveThousandEndpointsOverTimeAndFiftyAlive_AreFifty()
+    public void Standings_FiveThousandEndpointsOverTimeAndFiftyAlive_AreFifty()
     {
         const int alive = 50;
         var pool = new EndpointPool();
@@ -164,9 +162,9 @@ public sealed class EndpointPoolTests
             {
                 pool.Leave(current.Dequeue(), now: number);
             }
-            Assert.InRange(pool.Samples().Count, 1, alive);
+            Assert.InRange(pool.Standings().Count, 1, alive);
         }
-        Assert.Equal(alive, pool.Samples().Count);
+        Assert.Equal(alive, pool.Standings().Count);
     }
 
     private static SocketEndpoint Remote(int number) => new((UInt128)(0xFFFF_0A00_0000 + (ulong)number), 443);

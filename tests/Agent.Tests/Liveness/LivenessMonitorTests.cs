@@ -1,8 +1,6 @@
 using System.Buffers.Binary;
-using System.Diagnostics.Metrics;
 using System.Net;
 using Keepalive.Agent.Liveness;
-using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Tests.Apply;
 using Keepalive.Linux.Netlink;
@@ -16,7 +14,7 @@ using Xunit;
 namespace Keepalive.Agent.Tests.Liveness;
 
 /// <summary>What captured segments come to for a connection that is watched: here a client's, with a second between probes and three of them.</summary>
-public sealed class LivenessMonitorTests : IDisposable
+public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
 {
     private const ulong Namespace = 4026531840;
     private const ulong Cookie = 7;
@@ -24,13 +22,9 @@ public sealed class LivenessMonitorTests : IDisposable
     private const string Server = "10.0.0.2:443";
 
     private readonly Clock _clock = new();
-    private readonly MetricCatalogue _metrics = new();
     private readonly LivenessMonitor _monitor;
-    private readonly MeterListener _listener = new();
     private readonly Frames _frames;
     private readonly List<double> _roundTrips = [];
-    private Deaths _deaths;
-    private long _probes;
 
     public LivenessMonitorTests()
     {
@@ -48,12 +42,7 @@ public sealed class LivenessMonitorTests : IDisposable
         });
         _monitor.EndNamespace(Namespace);
         _frames = new Frames(Assert.Single(_monitor.Demands()).Scope);
-        _listener.SetMeasurementEventCallback<long>(Measured);
-        _listener.EnableMeasurementEvents(_metrics.Probes);
-        _listener.EnableMeasurementEvents(_metrics.ConnectionsDead);
-        _listener.SetMeasurementEventCallback<double>((_, value, _, _) => _roundTrips.Add(value));
-        _listener.EnableMeasurementEvents(_metrics.ProbeRoundTrip);
-        _listener.Start();
+        _monitor.RoundTrips = this;
         Captured(0, Server, 1, TcpFlags.Ack);
         Captured(0, Client, 1, TcpFlags.Ack);
     }
@@ -226,11 +215,9 @@ public sealed class LivenessMonitorTests : IDisposable
         Assert.Equal(1, Probes(8));
     }
 
-    public void Dispose()
-    {
-        _listener.Dispose();
-        _metrics.Dispose();
-    }
+    public void Dispose() => _frames.Dispose();
+
+    void IRoundTripListener.Took(double seconds) => _roundTrips.Add(seconds);
 
     private void Captured(double seconds, string from, int sequence, TcpFlags flags, uint acknowledged = 1, ushort window = 500)
     {
@@ -249,34 +236,18 @@ public sealed class LivenessMonitorTests : IDisposable
 
     private Deaths Count(double seconds)
     {
+        var deaths = Totals(seconds).SelectMany(totals => totals.Deaths).ToLookup(death => death.Cause, death => (int)death.Count);
+        return new Deaths(deaths[DeathCause.Probes].Sum(), deaths[DeathCause.Reset].Sum());
+    }
+
+    private long Probes(double seconds) => Totals(seconds).Sum(totals => totals.Probes);
+
+    private IEnumerable<RuleTotals> Totals(double seconds)
+    {
         _clock.Seconds = seconds;
         _monitor.CheckOverdue();
-        _monitor.Publish(_metrics);
-        return _deaths;
-    }
-
-    private long Probes(double seconds)
-    {
-        Count(seconds);
-        return _probes;
-    }
-
-    private void Measured(Instrument instrument, long value, ReadOnlySpan<KeyValuePair<string, object?>> tags, object? state)
-    {
-        if (ReferenceEquals(instrument, _metrics.Probes))
-        {
-            _probes += value;
-            return;
-        }
-        foreach (var (name, cause) in tags)
-        {
-            _deaths = (name, cause) switch
-            {
-                ("cause", "probes") => _deaths with { Probes = _deaths.Probes + (int)value },
-                ("cause", "reset") => _deaths with { Reset = _deaths.Reset + (int)value },
-                _ => _deaths,
-            };
-        }
+        _monitor.EndPass();
+        return _monitor.Counts().Select(counted => counted.Value);
     }
 
     private static SocketEndpoint Endpoint(string text)

@@ -1,5 +1,4 @@
 using Keepalive.Agent.Liveness;
-using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Tests.Apply;
 using Keepalive.Linux.Namespaces;
 using Keepalive.Linux.Netlink;
@@ -34,9 +33,8 @@ public sealed class UnansweredTests
             lab.Client.ConnectMany(address, port, 4);
         }
         var rules = Rig.PolicyFor($"{Lab.ServerAddress}, \"{Lab.ServerAddress6}\"", "time: 1s, interval: 1s, probes: 100");
-        using var metrics = new MetricCatalogue();
         using var rig = new DatapathOnly(lab.Client.NetnsPath);
-        using var watch = new LivenessWatch(captures: true, metrics, TimeProvider.System, NullLogger.Instance, mostInterfaces: 8);
+        using var watch = new LivenessWatch(captures: true, TimeProvider.System, NullLogger.Instance, mostInterfaces: 8);
         watch.Survey(rig.Datapath, rules, default);
         rig.Pass(rules, watch);
         using var kernel = NamespaceSockets.Open(lab.Client.NetnsPath);

@@ -1,7 +1,8 @@
-using System.Diagnostics.Metrics;
 using System.Text;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Policies;
 using Keepalive.Agent.Serving;
 using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Tests.Apply;
@@ -9,31 +10,40 @@ using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 using Keepalive.Testbed;
+using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Metrics;
 
-public sealed class ExpositionTests : IDisposable
+/// <summary>What /metrics says, as text.</summary>
+public sealed class MetricRegistryTests : IDisposable
 {
     private static readonly KeepaliveOptions Off = new(false, 7200, 75, 9);
 
-    private readonly MetricCatalogue _catalogue = new();
-    private readonly AgentStatus _status = new()
-    {
-        KubernetesAges = () => [("connectionpolicies.resilience.policy.gloo.solo.io", TimeSpan.FromSeconds(12.5)), ("services", TimeSpan.Zero)],
-    };
-    private readonly Exposition _exposition;
-    private readonly SocketTally _tally;
+    private readonly TestClock _time = new();
+    private readonly MetricRegistry _registry = new("1.2.3", "pidfd", "6.18\"x\\y\nz");
+    private readonly SocketTally _tally = new();
+    private readonly SocketCollector _sockets;
+    private readonly PolicyFigures _policies;
+    private readonly LivenessWatch _liveness;
+    private readonly LivenessCollector _collector;
 
-    public ExpositionTests()
+    public MetricRegistryTests()
     {
-        _exposition = new Exposition(_catalogue, _status, "1.2.3", "pidfd", "6.18\"x\\y\nz");
-        _tally = new SocketTally(_catalogue, "pidfd");
+        _policies = new PolicyFigures(_time);
+        _liveness = new LivenessWatch(captures: false, _time, NullLogger.Instance, mostInterfaces: 1);
+        _sockets = new SocketCollector(_registry, _tally, "pidfd");
+        _registry.Add(_sockets);
+        _collector = new LivenessCollector(_registry, _liveness);
+        _registry.Add(_collector);
+        _registry.Add(new PolicyCollector(_registry, _policies));
+        _registry.Add(new ProcessCollector(_registry));
+        _registry.Add(new KubernetesCollector(_registry, () => [("connectionpolicies.resilience.policy.gloo.solo.io", TimeSpan.FromSeconds(12.5)), ("services", TimeSpan.Zero)]));
     }
 
     [Fact]
     public void Render_HostileLabelValue_IsEscaped() =>
-        Assert.Contains("keepalive_agent_info{version=\"1.2.3\",datapath=\"pidfd\",kernel=\"6.18\\\"x\\\\y\\nz\"} 1\n", _exposition.Render(), StringComparison.Ordinal);
+        Assert.Contains("keepalive_agent_info{version=\"1.2.3\",datapath=\"pidfd\",kernel=\"6.18\\\"x\\\\y\\nz\"} 1\n", Render(), StringComparison.Ordinal);
 
     [Fact]
     public void Render_EveryMetric_HasHelpAndTypeBeforeItsSamplesAndOnce()
@@ -41,7 +51,7 @@ public sealed class ExpositionTests : IDisposable
         Everything();
         var seen = new HashSet<string>();
         string? current = null;
-        foreach (var line in _exposition.Render().Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        foreach (var line in Render().Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
             var words = line.Split(' ');
             if (words[0] == "#")
@@ -62,9 +72,9 @@ public sealed class ExpositionTests : IDisposable
     {
         foreach (var seconds in new[] { 0.001, 0.002, 0.3, 60 })
         {
-            _catalogue.ScanDuration.Record(seconds);
+            _sockets.Took(TimeSpan.FromSeconds(seconds));
         }
-        var text = _exposition.Render();
+        var text = Render();
         Assert.Contains("keepalive_scan_duration_seconds_bucket{le=\"0.001\"} 1\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_scan_duration_seconds_bucket{le=\"0.0025\"} 2\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_scan_duration_seconds_bucket{le=\"0.5\"} 3\n", text, StringComparison.Ordinal);
@@ -116,8 +126,9 @@ public sealed class ExpositionTests : IDisposable
     public void Render_KnownState_IsTheGoldenTextAndPromtoolAgrees()
     {
         Everything();
-        // What no two runs have in common: the process's own figures, and how long collectors took.
-        var text = string.Concat(_exposition.Render().Split('\n', StringSplitOptions.RemoveEmptyEntries)
+        // What no two runs have in common: the process's own figures, how long collectors took, and the order of a metric's series.
+        var text = string.Concat(Families(Render())
+            .SelectMany(family => family.Any(line => line.Contains("_bucket{", StringComparison.Ordinal)) ? family : [.. family.Take(2), .. family.Skip(2).Order(StringComparer.Ordinal)])
             .Where(line => !line.StartsWith("process_", StringComparison.Ordinal) && !line.StartsWith("keepalive_collector_duration_seconds{", StringComparison.Ordinal))
             .Select(line => line + "\n"));
         var golden = Path.Combine(Repository.Root, "tests", "Agent.Tests", "Metrics", "golden.prom");
@@ -126,7 +137,7 @@ public sealed class ExpositionTests : IDisposable
             File.WriteAllText(golden, text);
         }
         Assert.Equal(File.ReadAllText(golden), text);
-        Promtool(_exposition.Render());
+        Promtool(Render());
     }
 
     [Theory]
@@ -142,12 +153,9 @@ public sealed class ExpositionTests : IDisposable
     public void Render_HostileNames_StayLabelValues(string name)
     {
         Frame(1, Record(10, SocketOutcome.Managed, changed: true, rule: Rule(name, name)), Record(11, SocketOutcome.Failed, reason: name));
-        _catalogue.Probes.Add(1, new("policy", name), new("destination", name), new("namespace", name));
-        _status.Publish(new AgentStatus.Gauges(_tally.Samples(), 1, 1, 0, 0)
-        {
-            Endpoints = [new Sample(Exposition.Labels(("policy", name), ("destination", name), ("endpoint", "10.0.0.1:1")), 1)],
-        });
-        var text = _exposition.Render();
+        Die(name, name);
+        Passed();
+        var text = Render();
         var plain = Everything("plain").Split('\n').Length;
         Assert.True(text.Split('\n').Length <= plain, text);
         Assert.DoesNotContain("\n# TYPE x counter", text, StringComparison.Ordinal);
@@ -159,17 +167,20 @@ public sealed class ExpositionTests : IDisposable
     public void Retain_PolicyNoLongerInForce_ItsSeriesAreGone()
     {
         var kept = Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy;
-        foreach (var (policy, destination) in new[] { (kept.Rules[0].Policy, kept.Rules[0].Destination), (kept.Rules[0].Policy, "n/gone"), ("n/gone", "n/d") })
+        var (policy, destination) = (kept.Rules[0].Policy, kept.Rules[0].Destination);
+        foreach (var rule in new[] { Rule(policy, destination), Rule(policy, "n/gone"), Rule("n/gone", "n/d") })
         {
-            _catalogue.Probes.Add(1, new("policy", policy), new("destination", destination), new("namespace", ""));
-            _catalogue.Applied.Add(1, new("policy", policy), new("namespace", ""), new("datapath", "pidfd"));
+            Die(rule.Policy, rule.Destination);
+            Frame(1, Record(1, SocketOutcome.Managed, changed: true, rule: rule));
         }
-        _catalogue.ApplyFailures.Add(1, new KeyValuePair<string, object?>("reason", "EPERM"));
-        _exposition.Retain(kept);
-        var text = _exposition.Render();
+        Frame(1, Record(1, SocketOutcome.Failed, reason: "EPERM", rule: Rule(policy, destination)));
+        Assert.Contains("n/gone", Publish(), StringComparison.Ordinal);
+        _tally.Retain(kept);
+        _liveness.Monitor.Retain(kept);
+        var text = Publish();
         Assert.DoesNotContain("n/gone", text, StringComparison.Ordinal);
-        Assert.Contains($"keepalive_probes_total{{policy=\"{kept.Rules[0].Policy}\",destination=\"{kept.Rules[0].Destination}\"", text, StringComparison.Ordinal);
-        Assert.Contains($"keepalive_applied_total{{policy=\"{kept.Rules[0].Policy}\"", text, StringComparison.Ordinal);
+        Assert.Contains($"keepalive_probes_total{{policy=\"{policy}\",destination=\"{destination}\"", text, StringComparison.Ordinal);
+        Assert.Contains($"keepalive_applied_total{{policy=\"{policy}\"", text, StringComparison.Ordinal);
         Assert.Contains("reason=\"EPERM\"", text, StringComparison.Ordinal);
     }
 
@@ -178,41 +189,71 @@ public sealed class ExpositionTests : IDisposable
     {
         for (var i = 0; i < 5000; i++)
         {
-            _catalogue.Probes.Add(1, new("policy", "n/p"), new("destination", $"n/d{i}"), new("namespace", ""));
             Frame((ulong)i, Record((ulong)i, SocketOutcome.Managed, rule: Rule("n/p", $"n/d{i}"), netns: (ulong)i));
+            Probe((ulong)i, Rule("n/p", $"n/d{i}"), Remote(i), 0);
+            Probe((ulong)i, Rule("n/p", $"n/d{i}"), Remote(i), 1);
         }
         var text = Publish();
         var lines = text.Split('\n').Where(line => line.StartsWith("keepalive_probes_total{", StringComparison.Ordinal)).ToList();
-        Assert.Equal(Exposition.MostSeries + 1, lines.Count);
-        Assert.Contains($"keepalive_probes_total{{policy=\"other\",destination=\"other\",namespace=\"\"}} {5000 - Exposition.MostSeries}", lines);
-        for (var i = 0; i < 3; i++)
-        {
-            _catalogue.Probes.Add(1, new("policy", "n/p"), new("destination", $"n/d{i}"), new("namespace", $"ci-{i}"));
-        }
-        Assert.Contains("keepalive_probes_total{policy=\"other\",destination=\"other\",namespace=\"other\"} 3\n", _exposition.Render(), StringComparison.Ordinal);
+        Assert.Equal(MetricCatalogue.MostSeries + 1, lines.Count);
+        Assert.Contains($"keepalive_probes_total{{policy=\"other\",destination=\"other\",namespace=\"\"}} {5000 - MetricCatalogue.MostSeries}", lines);
+        Assert.Contains("keepalive_destination_in_pool{policy=\"\",destination=\"\",endpoint=\"other\"} 1\n", text, StringComparison.Ordinal);
+        Assert.Equal(MetricCatalogue.MostSeries + 1, text.Split('\n').Count(line => line.StartsWith("keepalive_destination_in_pool{", StringComparison.Ordinal)));
         Assert.Contains("keepalive_sockets{policy=\"other\",destination=\"other\",namespace=\"\",state=\"managed\"} 4000\n", text, StringComparison.Ordinal);
+
+        // What is out is never among those that are counted together.
+        _liveness.Monitor.BeginNamespace(1);
+        for (var i = 0; i < 4999; i++)
+        {
+            Probe((ulong)i, Rule("n/p", $"n/d{i}"), Remote(i), 1);
+        }
+        Probe(4999, Rule("n/p", "n/d4999"), Remote(4999), 3);
+        _liveness.Monitor.EndNamespace(1);
+        _liveness.Monitor.BeginNamespace(1);
+        _liveness.Monitor.EndNamespace(1);
+        Assert.Matches($"keepalive_destination_in_pool\\{{policy=\"n/p\",destination=\"n/d4999\",endpoint=\"[^\"]+\"\\}} 0\n", Publish());
     }
 
     [Fact]
     public void Render_ACollectorFails_TheOthersAreThereAndItSaysSo()
     {
         Frame(1, Record(10, SocketOutcome.Managed));
-        _status.Publish(new AgentStatus.Gauges(_tally.Samples(), 1, 1, 0, 0) { PassFailure = "netlink: ENOBUFS", Captures = true, CaptureFailure = "no libpcap" });
-        var text = _exposition.Render();
-        Assert.DoesNotContain("keepalive_sockets", text, StringComparison.Ordinal);
+        Assert.Contains(Sample("managed", 1), Publish(), StringComparison.Ordinal);
+        _policies.Loaded(1);
+        _registry.Add(new CaptureCollector(_registry, _liveness, "no libpcap"));
+        _tally.Failed("netlink: ENOBUFS");
+        var text = Render();
+        Assert.DoesNotContain("\nkeepalive_sockets", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("\nkeepalive_scanned_sockets", text, StringComparison.Ordinal);
+        Assert.Contains("\nkeepalive_restored_total 0\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_collector_success{collector=\"sockets\"} 0\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_collector_success{collector=\"capture\"} 0\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_collector_success{collector=\"policies\"} 1\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_collector_success{collector=\"process\"} 1\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_collector_success{collector=\"kubernetes\"} 1\n", text, StringComparison.Ordinal);
         Assert.Contains("keepalive_policies{state=\"loaded\"} 1\n", text, StringComparison.Ordinal);
+        Assert.Contains(Sample("managed", 1), Publish(), StringComparison.Ordinal);
     }
 
     [Fact]
-    public void Render_WithoutACluster_SaysNothingOfOne()
+    public void Increments_ByNobodySeenBefore_AllocateNothing()
     {
-        using var exposition = new Exposition(_catalogue, new AgentStatus(), "1.2.3", "pidfd", "");
-        Assert.DoesNotContain("kubernetes", exposition.Render(), StringComparison.Ordinal);
+        var rule = Rule("n/p", "n/d");
+        Probe(1, rule, Remote(1), 0);
+        Count(10);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Count(1000);
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+
+        void Count(int times)
+        {
+            for (var i = 0; i < times; i++)
+            {
+                Probe(1, rule, Remote(1), (i % 2) + 1);
+                _sockets.Took(TimeSpan.FromMilliseconds(i));
+                _collector.Took(i);
+            }
+        }
     }
 
     [Fact]
@@ -231,15 +272,21 @@ public sealed class ExpositionTests : IDisposable
             Record(8, SocketOutcome.Managed) with { Current = on });
         Assert.Equal(
             ["application 1", "noOwner 1", "noPolicy 1", "wouldApply 1"],
-            _tally.Unprotected().Select(s => $"{s.Labels.Split('"')[3]} {s.Value}").Order());
+            Unprotected().Select(s => $"{s.Key.Reason} {s.Value}").Order());
         Frame(1);
-        Assert.Empty(_tally.Unprotected());
+        Assert.Empty(Unprotected());
+
+        IReadOnlyCollection<KeyValuePair<(string Namespace, string Reason), double>> Unprotected()
+        {
+            Passed();
+            return _tally.Now.Unprotected;
+        }
     }
 
     [Fact]
     public void Process_Metrics_AreThisProcesss()
     {
-        var lines = _exposition.Render().Split('\n').Where(line => line.StartsWith("process_", StringComparison.Ordinal))
+        var lines = Render().Split('\n').Where(line => line.StartsWith("process_", StringComparison.Ordinal))
             .ToDictionary(line => line.Split(' ')[0], line => double.Parse(line.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture));
         using var process = System.Diagnostics.Process.GetCurrentProcess();
         Assert.InRange(lines["process_start_time_seconds"], new DateTimeOffset(process.StartTime).ToUnixTimeSeconds() - 2, new DateTimeOffset(process.StartTime).ToUnixTimeSeconds() + 2);
@@ -249,10 +296,10 @@ public sealed class ExpositionTests : IDisposable
     }
 
     [Fact]
-    public void Scrapes_AtTheSameTime_ShareOneRenderingThatIsNotWrittenTo()
+    public void Page_AskedForAtTheSameTime_ShareOneRenderingThatIsNotWrittenTo()
     {
-        var time = new TestClock();
-        var scrapes = new Scrapes(_exposition, _status, time);
+        var time = _time;
+        var scrapes = new MetricsPage(_registry, time);
         using var first = scrapes.Rent(gzip: false);
         var before = Encoding.UTF8.GetString(first.Bytes.Span);
         using (var second = scrapes.Rent(gzip: false))
@@ -279,32 +326,66 @@ public sealed class ExpositionTests : IDisposable
         Assert.Contains(Sample("managed", 1), Encoding.UTF8.GetString(unpacked.ToArray()), StringComparison.Ordinal);
     }
 
-    public void Dispose()
-    {
-        _exposition.Dispose();
-        _catalogue.Dispose();
-    }
+    public void Dispose() => _liveness.Dispose();
 
-    /// <summary>One of everything: what has no series has no head either.</summary>
+    /// <summary>One of everything.</summary>
     private string Everything(string name = "n/p")
     {
         Frame(1, Record(10, SocketOutcome.Managed, changed: true, rule: Rule(name, name)), Record(11, SocketOutcome.Failed, reason: "EPERM"));
-        _catalogue.ScanDuration.Record(0.003);
-        _catalogue.ProbeRoundTrip.Record(0.0005);
-        Span<KeyValuePair<string, object?>> labels = [new("policy", name), new("destination", "n/d"), new("namespace", "")];
-        foreach (var counter in (Counter<long>[])[_catalogue.Probes, _catalogue.ProbeReplies, _catalogue.ProbesUnanswered])
+        _sockets.Took(TimeSpan.FromSeconds(0.003));
+        _collector.Took(0.0005);
+        Die(name, "n/d");
+        Probe(2, Rule(name, "n/d"), Remote(2), 0);
+        _policies.Loaded(1);
+        _registry.Add(new CaptureCollector(_registry, _liveness, null));
+        Passed(new PassSummary { Sockets = 2, Namespaces = 3, NamespaceFailures = 2, NamespacesLeftOut = 1 });
+        return Render();
+    }
+
+    /// <summary>A connection whose three probes stay unanswered.</summary>
+    private void Die(string policy, string destination)
+    {
+        _liveness.Monitor.BeginNamespace(1);
+        Probe(1, Rule(policy, destination), Remote(1), 0);
+        Probe(1, Rule(policy, destination), Remote(1), 3);
+        _liveness.Monitor.EndNamespace(1);
+        _liveness.Monitor.BeginNamespace(1);
+        _liveness.Monitor.EndNamespace(1);
+    }
+
+    private void Probe(ulong cookie, CompiledRule rule, SocketEndpoint remote, int unanswered) => _liveness.Monitor.Socket(new SocketRecord
+    {
+        Namespace = 1,
+        Cookie = cookie,
+        Local = default,
+        Remote = remote,
+        State = TcpState.Established,
+        Current = new KeepaliveOptions(true, 60, 10, 3),
+        Unanswered = unanswered,
+        Timer = TcpTimer.Keepalive,
+        Rule = rule,
+    });
+
+    private string Render()
+    {
+        using var text = new MemoryStream();
+        _registry.Write(text);
+        return Encoding.UTF8.GetString(text.ToArray());
+    }
+
+    /// <summary>The lines of each metric: its help, its type, its series.</summary>
+    private static List<List<string>> Families(string text)
+    {
+        var families = new List<List<string>>();
+        foreach (var line in text.Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
-            counter.Add(3, labels);
+            if (line.StartsWith("# HELP ", StringComparison.Ordinal))
+            {
+                families.Add([]);
+            }
+            families[^1].Add(line);
         }
-        _catalogue.ConnectionsDead.Add(1, [.. labels, new("cause", "probes")]);
-        _status.Publish(new AgentStatus.Gauges(_tally.Samples(), 2, 1, 0, 1795465223.014)
-        {
-            Namespaces = (3, 2, 1),
-            Unprotected = _tally.Unprotected(),
-            Endpoints = [new Sample(Exposition.Labels(("policy", name), ("destination", "n/d"), ("endpoint", "[2001:db8::1]:443")), 1)],
-            Captures = true,
-        });
-        return _exposition.Render();
+        return families;
     }
 
     private static void Promtool(string text)
@@ -340,9 +421,13 @@ public sealed class ExpositionTests : IDisposable
 
     private string Publish()
     {
-        _status.Publish(new AgentStatus.Gauges(_tally.Samples(), 0, 0, 0, 0));
-        return _exposition.Render();
+        Passed();
+        return Render();
     }
+
+    private void Passed(PassSummary summary = default) => _tally.Passed(in summary);
+
+    private static SocketEndpoint Remote(int number) => new(((UInt128)0x2001_0db8_0000_0000 << 64) + (UInt128)number, 443);
 
     private void Frame(ulong netns, params SocketRecord[] records)
     {

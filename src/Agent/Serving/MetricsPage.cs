@@ -6,11 +6,13 @@ namespace Keepalive.Agent.Serving;
 
 /// <summary>The text of /metrics, made once for all who ask at the same time.</summary>
 /// <remarks>
-/// It changes with each pass, and with what was captured and the process's own figures, for which a second is soon enough: however many scrape, it is written
-/// once a second or pass. Buffers are leased: one that a slow reader still has is not written to, and those that come back are used again.
+/// However many scrape, it is written once a second. Buffers are leased: one that a slow reader still has is not written to, and those that come back are used
+/// again.
 /// </remarks>
-internal sealed class Scrapes(Exposition exposition, AgentStatus status, TimeProvider time)
+internal sealed class MetricsPage(MetricRegistry metrics, TimeProvider time)
 {
+    public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
+
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
 
     /// <summary>Buffers kept for the next rendering.</summary>
@@ -25,26 +27,23 @@ internal sealed class Scrapes(Exposition exposition, AgentStatus status, TimePro
     {
         lock (_lock)
         {
-            if (_current is null || !ReferenceEquals(_current.Of, status.Current) || time.GetElapsedTime(_current.At) > Fresh)
+            if (_current is null || time.GetElapsedTime(_current.At) > Fresh)
             {
-                status.Renew();
                 var old = _current;
                 _current = Make();
                 Return(old);
             }
             _current.Leases++;
-            return new Lease(this, _current, gzip ? _current.Compressed() : _current.Text.Written);
+            return new Lease(this, _current, gzip ? _current.Compressed() : _current.Text());
         }
     }
 
     private Body Make()
     {
         var body = _spare.TryPop(out var spare) ? spare : new Body();
-        body.Clear();
         body.Leases = 1;
-        body.Of = status.Current;
         body.At = time.GetTimestamp();
-        exposition.Write(body.Text);
+        body.Write(metrics);
         return body;
     }
 
@@ -57,7 +56,7 @@ internal sealed class Scrapes(Exposition exposition, AgentStatus status, TimePro
     }
 
     /// <summary>A rendering that is not written to as long as somebody has it.</summary>
-    internal readonly struct Lease(Scrapes owner, Body body, ReadOnlyMemory<byte> bytes) : IDisposable
+    internal readonly struct Lease(MetricsPage owner, Body body, ReadOnlyMemory<byte> bytes) : IDisposable
     {
         public ReadOnlyMemory<byte> Bytes { get; } = bytes;
 
@@ -74,30 +73,30 @@ internal sealed class Scrapes(Exposition exposition, AgentStatus status, TimePro
     [SuppressMessage("Design", "CA1001", Justification = "A MemoryStream holds nothing but memory.")]
     internal sealed class Body
     {
+        private readonly MemoryStream _text = new();
         private readonly MemoryStream _compressed = new();
-
-        public MetricText Text { get; } = new();
-
-        public AgentStatus.Gauges? Of { get; set; }
 
         public long At { get; set; }
 
         public int Leases { get; set; }
+
+        public void Write(MetricRegistry metrics)
+        {
+            _text.SetLength(0);
+            _compressed.SetLength(0);
+            metrics.Write(_text);
+        }
+
+        public ReadOnlyMemory<byte> Text() => _text.GetBuffer().AsMemory(0, (int)_text.Length);
 
         public ReadOnlyMemory<byte> Compressed()
         {
             if (_compressed.Length == 0)
             {
                 using var gzip = new GZipStream(_compressed, CompressionLevel.Fastest, leaveOpen: true);
-                gzip.Write(Text.Written.Span);
+                gzip.Write(Text().Span);
             }
             return _compressed.GetBuffer().AsMemory(0, (int)_compressed.Length);
-        }
-
-        public void Clear()
-        {
-            Text.Truncate(0);
-            _compressed.SetLength(0);
         }
     }
 }

@@ -1,47 +1,27 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
-using System.Text;
 using Keepalive.Agent.Log;
+using Microsoft.Extensions.Hosting.Systemd;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Health;
 
 /// <summary>Tells systemd how the service is, by the protocol of sd_notify(3); silent where nobody has asked for it.</summary>
-/// <remarks>A datagram to the socket that NOTIFY_SOCKET names, one <c>KEY=value</c> a line. A name that begins with @ is in the abstract
-/// namespace.</remarks>
-internal sealed partial class SystemdNotifier : IDisposable
+internal sealed partial class ServiceManager
 {
-    private readonly Socket? _socket;
-    private readonly UnixDomainSocketEndPoint? _to;
+    private readonly ISystemdNotifier _notifier;
     private readonly ILogger _logger;
     private string _status = "";
     private bool _failed;
 
+    /// <param name="notifier">Sends to the socket that NOTIFY_SOCKET names.</param>
     /// <param name="environment">Reads an environment variable.</param>
     /// <param name="logger">Told once when systemd cannot be reached.</param>
-    public SystemdNotifier(Func<string, string?> environment, ILogger logger)
+    public ServiceManager(ISystemdNotifier notifier, Func<string, string?> environment, ILogger logger)
     {
-        _logger = logger;
+        (_notifier, _logger) = (notifier, logger);
         WatchdogInterval = Watchdog(environment);
-        if (environment("NOTIFY_SOCKET") is not { Length: > 1 } name)
-        {
-            return;
-        }
-        if (name[0] is not ('/' or '@'))
-        {
-            LogFailed($"{name} is neither a path nor an abstract name");
-            return;
-        }
-        try
-        {
-            _to = new UnixDomainSocketEndPoint(name[0] == '@' ? "\0" + name[1..] : name);
-            _socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { SendTimeout = 1000 };
-        }
-        catch (Exception e) when (e is SocketException or ArgumentException)
-        {
-            LogFailed(e.Message);
-        }
     }
 
     /// <summary>How often to say that all is well: half of what systemd waits for it; null where it does not.</summary>
@@ -67,8 +47,6 @@ internal sealed partial class SystemdNotifier : IDisposable
         }
     }
 
-    public void Dispose() => _socket?.Dispose();
-
     private static TimeSpan? Watchdog(Func<string, string?> environment)
     {
         var forUs = environment("WATCHDOG_PID") is not { Length: > 0 } pid || pid == Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
@@ -79,18 +57,11 @@ internal sealed partial class SystemdNotifier : IDisposable
 
     private void Send(string text)
     {
-        if (_socket is null)
-        {
-            return;
-        }
         try
         {
-            lock (_socket)
-            {
-                _socket.SendTo(Encoding.UTF8.GetBytes(text), _to!);
-            }
+            _notifier.Notify(new ServiceState(text));
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        catch (Exception e) when (e is SocketException or ArgumentException)
         {
             if (!_failed)
             {

@@ -1,0 +1,42 @@
+namespace Keepalive.Agent.Metrics;
+
+/// <summary>How sockets of one destination, in one of the cluster's namespaces, stand to its policy.</summary>
+/// <param name="Policy">The policy.</param>
+/// <param name="Destination">The destination.</param>
+/// <param name="Namespace">The cluster's namespace; empty where it is no pod's.</param>
+/// <param name="State">managed, kept, failed or wouldApply.</param>
+internal readonly record struct SocketStanding(string Policy, string Destination, string Namespace, string State);
+
+/// <summary>What passes have counted by the end of one of them.</summary>
+internal sealed record SocketFigures
+{
+    /// <summary>Selected sockets.</summary>
+    public IReadOnlyCollection<KeyValuePair<SocketStanding, double>> States { get; init; } = [];
+
+    /// <summary>Connections without keepalive.</summary>
+    public IReadOnlyCollection<KeyValuePair<(string Namespace, string Reason), double>> Unprotected { get; init; } = [];
+
+    /// <summary>How often a policy's values were written.</summary>
+    public IReadOnlyCollection<KeyValuePair<(string Policy, string Namespace), long>> Applied { get; init; } = [];
+
+    /// <summary>How many sockets could not be set, by reason, ever.</summary>
+    public IReadOnlyCollection<KeyValuePair<string, long>> Failures { get; init; } = [];
+
+    /// <summary>Selected sockets that cannot be set now, and why most of them cannot.</summary>
+    public (int Count, string? Reason) Failing { get; init; }
+
+    /// <summary>Sockets that were given back, ever.</summary>
+    public long Restored { get; init; }
+
+    /// <summary>New connections that were set and not reported, ever.</summary>
+    public long ArrivalsLost { get; init; }
+
+    /// <summary>Sockets enumerated in the last pass.</summary>
+    public int Scanned { get; init; }
+
+    /// <summary>Network namespaces that are looked into, that could not be, and that are not as their owner has too many.</summary>
+    public (int Watched, int Failed, int Skipped) Namespaces { get; init; }
+
+    /// <summary>Why the last pass failed: what is said of sockets is not known to be so. Null where it did not.</summary>
+    public string? Failure { get; init; }
+}
