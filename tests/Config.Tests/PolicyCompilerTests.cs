@@ -13,9 +13,9 @@ public sealed class PolicyCompilerTests
     [InlineData("destination-rule-without-keepalive")]
     [InlineData("service-entry-forms", "api.example.com", "ep.example.com", "u.example.com")]
     [InlineData("render-services", "db.example.com")]
-    public void HostsToResolve_OfACase_AreThoseWhoseAddressesItNeeds(string name, params string[] hosts)
+    public void WantedHosts_OfACase_AreThoseWhoseAddressesItNeeds(string name, params string[] hosts)
     {
         var read = PolicyReader.ReadText(File.ReadAllText(Path.Combine(CaseTests.Root(), name, "policy.yaml")), "x");
-        Assert.Equal(hosts.Order(StringComparer.Ordinal), PolicyCompiler.HostsToResolve(read.Resources).Order(StringComparer.Ordinal));
+        Assert.Equal(hosts.Order(StringComparer.Ordinal), PolicyCompiler.Compile(read.Resources, new CompilerOptions()).WantedHosts.Order(StringComparer.Ordinal));
     }
 }

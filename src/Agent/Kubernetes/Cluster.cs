@@ -29,7 +29,7 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
     private readonly EventReporter _events;
     private readonly CancellationTokenSource _stop = new();
     private readonly List<Task> _running = [];
-    private HashSet<(string Namespace, string Name)> _sliced = [];
+    private IReadOnlySet<(string Namespace, string Name)> _sliced = new HashSet<(string, string)>();
     private volatile IReadOnlyList<string> _refused = [];
     private long _version = 1;
     private long _endpointsVersion = 1;
@@ -145,11 +145,11 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
     }
 
     /// <summary>Says of which Services the EndpointSlices are needed. What is watched beyond them is not given up at once.</summary>
-    public void WantSlices(HashSet<(string Namespace, string Name)> services)
+    public void WantSlices(IReadOnlySet<(string Namespace, string Name)> services)
     {
         if (services.Count == 0)
         {
-            _sliced = [];
+            _sliced = services;
             _slices.Want(null);
             return;
         }
@@ -219,7 +219,7 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
         _stop.Dispose();
     }
 
-    private static KindWatch.Selection SelectionOf(HashSet<(string Namespace, string Name)> services)
+    private static KindWatch.Selection SelectionOf(IReadOnlySet<(string Namespace, string Name)> services)
     {
         if (services.Count > MostNamedServices)
         {

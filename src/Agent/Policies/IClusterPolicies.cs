@@ -31,7 +31,7 @@ internal interface IClusterPolicies
     ClusterView View();
 
     /// <summary>Which Services' endpoints are wanted.</summary>
-    void WantSlices(HashSet<(string Namespace, string Name)> services);
+    void WantSlices(IReadOnlySet<(string Namespace, string Name)> services);
 
     /// <summary>Tells the cluster's people what there is to say about their objects.</summary>
     void Report(IEnumerable<Diagnostic> diagnostics);

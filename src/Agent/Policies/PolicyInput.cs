@@ -18,8 +18,13 @@ internal sealed record PolicyInput(ReadResult Read, CompilationResult Compiled)
     {
         await using var input = Console.OpenStandardInput();
         var read = PolicyReader.Read(paths, input);
-        var hosts = await new HostResolver().ResolveAsync(PolicyCompiler.HostsToResolve(read.Resources), cancellationToken);
-        return new PolicyInput(read, PolicyCompiler.Compile(read.Resources, hosts.ToOptions(side)));
+        var compiled = PolicyCompiler.Compile(read.Resources, HostAnswers.None.ToOptions(side));
+        if (compiled.WantedHosts.Count > 0)
+        {
+            var hosts = await new HostResolver().ResolveAsync(compiled.WantedHosts, cancellationToken);
+            compiled = PolicyCompiler.Compile(read.Resources, hosts.ToOptions(side));
+        }
+        return new PolicyInput(read, compiled);
     }
 
     /// <summary>Writes what is wrong or doubtful to standard error; true where nothing is wrong.</summary>

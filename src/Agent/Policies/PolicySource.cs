@@ -40,7 +40,7 @@ internal sealed class PolicySource(
     private string? _changing;
     private long _changingSince;
     private ResourceSet _resources = ResourceSet.Empty;
-    private HashSet<string> _wanted = [];
+    private IReadOnlySet<string> _wanted = new HashSet<string>();
     private HostAnswers _hosts = HostAnswers.None;
     private Task? _resolving;
     private long _resolvedAt;
@@ -81,22 +81,22 @@ internal sealed class PolicySource(
             _resources = read.Resources;
             return LoadWithCluster(read, stop);
         }
-        var hosts = PolicyCompiler.HostsToResolve(read.Resources);
-        if (hosts.Count > 0)
+        var compiled = Compile(read.Resources);
+        if (compiled.WantedHosts.Count > 0)
         {
             lock (_lock)
             {
-                _hosts = resolver.ResolveAsync(hosts, stop).GetAwaiter().GetResult();
+                _hosts = resolver.ResolveAsync(compiled.WantedHosts, stop).GetAwaiter().GetResult();
                 _resolvedAt = Environment.TickCount64;
             }
+            compiled = Compile(read.Resources);
         }
-        var compiled = Compile(read.Resources);
         var diagnostics = read.Diagnostics.AddRange(compiled.Diagnostics);
         if (compiled.Diagnostics.Any(d => d.Severity == Severity.Error))
         {
             return new PolicyLoad(null, diagnostics);
         }
-        (_resources, _wanted) = (read.Resources, [.. hosts]);
+        (_resources, _wanted) = (read.Resources, compiled.WantedHosts);
         return new PolicyLoad(new PolicySnapshot(compiled.Policy, existing), diagnostics);
     }
 
@@ -200,20 +200,18 @@ internal sealed class PolicySource(
         var all = own.Count == 0
             ? view.Resources
             : _resources.Concat(new ResourceSet([.. view.Resources.All.Where(resource => !own.Contains((resource.Kind, resource.QualifiedName)))]));
-        var (hosts, services) = (new HashSet<string>(StringComparer.Ordinal), new HashSet<(string, string)>());
         CompilationResult compiled;
         lock (_lock)
         {
-            compiled = PolicyCompiler.Compile(
-                all, _hosts.ToOptions(side) with { SelectedOnly = true, WantedHosts = hosts, WantedServices = services });
+            compiled = PolicyCompiler.Compile(all, _hosts.ToOptions(side) with { SelectedOnly = true });
         }
-        var isResolved = hosts.IsSubsetOf(_wanted);
+        var isResolved = compiled.WantedHosts.IsSubsetOf(_wanted);
         if (!isResolved)
         {
             _resolvedAt = 0;
         }
-        _wanted = hosts;
-        cluster.WantSlices(services);
+        _wanted = compiled.WantedHosts;
+        cluster.WantSlices(compiled.WantedServices);
         var isComplete = view.IsComplete && cluster.IsComplete;
         // What is not there may only not have been read, or looked up, yet.
         ImmutableArray<Diagnostic> told = isComplete && isResolved ? compiled.Diagnostics : compiled.Diagnostics.RemoveAll(AboutWhatIsMissing);

@@ -14,6 +14,12 @@ public sealed record CompilationResult(
     ImmutableArray<PolicySummary> Policies,
     ImmutableArray<DestinationSummary> Destinations)
 {
+    /// <summary>The names whose addresses decide where destinations are: lower case, without a trailing dot, no duplicates, no wildcards.</summary>
+    public required IReadOnlySet<string> WantedHosts { get; init; }
+
+    /// <summary>The Services whose EndpointSlices decide where destinations are.</summary>
+    public required IReadOnlySet<(string Namespace, string Name)> WantedServices { get; init; }
+
     /// <summary>What each policy selects, the one with precedence first: what rendering starts from.</summary>
     internal ImmutableArray<Selection> Selections { get; init; } = [];
 }

@@ -6,7 +6,7 @@ namespace Keepalive.Config.Compilation;
 public sealed record CompilerOptions
 {
     /// <summary>
-    /// The addresses of the hosts <see cref="PolicyCompiler.HostsToResolve"/> named; one that is missing did not resolve.
+    /// The addresses of the hosts that <see cref="CompilationResult.WantedHosts"/> names; one that is missing did not resolve.
     /// </summary>
     public IReadOnlyDictionary<string, IReadOnlyList<IPAddress>> ResolvedHosts { get; init; } =
         new Dictionary<string, IReadOnlyList<IPAddress>>();
@@ -16,12 +16,6 @@ public sealed record CompilerOptions
 
     /// <summary>Hosts of <see cref="ResolvedHosts"/> that had more addresses than are taken.</summary>
     public IReadOnlySet<string> HostsCut { get; init; } = new HashSet<string>();
-
-    /// <summary>Takes down the names whose addresses were wanted: lower case, without a trailing dot, no wildcards. Null where nobody asks.</summary>
-    public ISet<string>? WantedHosts { get; init; }
-
-    /// <summary>Takes down the Services whose EndpointSlices were wanted; null where nobody asks.</summary>
-    public ISet<(string Namespace, string Name)>? WantedServices { get; init; }
 
     /// <summary>Leaves out of the report, and of what is wanted, destinations that no policy selects: a cluster has many.</summary>
     public bool SelectedOnly { get; init; }

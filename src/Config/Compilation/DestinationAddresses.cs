@@ -8,13 +8,16 @@ namespace Keepalive.Config.Compilation;
 /// dialled: between clusters the far end is a gateway's balancer on a port of its own, which what the mesh generated knows, or the
 /// annotation.
 /// </remarks>
-internal sealed class DestinationAddresses(ResourceSet resources, CompilerOptions options, CompilationBudget budget)
+internal sealed class DestinationAddresses(ResourceSet resources, HostAddresses hosts, CompilationBudget budget)
 {
     private readonly ObjectIndex<ExternalService> externalServices = new([.. resources.Valid<ExternalService>()], budget);
     private readonly ObjectIndex<Service> services = new([.. resources.Valid<Service>()], budget);
     private readonly ObjectIndex<ExternalEndpoint> endpoints = new([.. resources.Valid<ExternalEndpoint>()], budget);
     private readonly ServiceAddresses ofServices = new(resources);
     private readonly MeshAddresses ofMesh = new(resources, budget);
+
+    /// <summary>The Services whose EndpointSlices were asked for.</summary>
+    public IReadOnlySet<(string Namespace, string Name)> WantedServices => ofServices.Wanted;
 
     /// <summary>The addresses behind some of a destination's ports, each with the object that tells it.</summary>
     /// <param name="destination">The destination.</param>
@@ -25,7 +28,7 @@ internal sealed class DestinationAddresses(ResourceSet resources, CompilerOption
     /// <summary>The same, with the host names that were asked for.</summary>
     public FoundAddresses Collect(Destination destination, IReadOnlyCollection<DestinationPort?> ports)
     {
-        var found = new FoundAddresses(options, budget);
+        var found = new FoundAddresses(hosts, budget);
         AddAnnotated(found, destination, ports);
         switch (destination)
         {

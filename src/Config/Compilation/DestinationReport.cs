@@ -5,7 +5,7 @@ namespace Keepalive.Config.Compilation;
 
 /// <summary>Sums up the destinations, and warns of those no socket can ever be matched to.</summary>
 internal sealed class DestinationReport(
-    ResourceSet resources, CompilerOptions options, DestinationAddresses addresses, DiagnosticBag diagnostics)
+    ResourceSet resources, CompilerOptions options, HostAddresses hosts, DestinationAddresses addresses, DiagnosticBag diagnostics)
 {
     public ImmutableArray<DestinationSummary> Create(Dictionary<Destination, List<string>> policies)
     {
@@ -94,7 +94,7 @@ internal sealed class DestinationReport(
         {
             // The host of a VirtualDestination is known inside the mesh only, and who wrote an annotation knows of no better.
             var isOwn = destination.Hosts.Any(own => HostName.Canonical(own.Value) == host);
-            if (HostNames.Resolve(options, host).Count == 0 && !HostName.IsWildcard(host)
+            if (hosts.Of(host).Count == 0 && !HostName.IsWildcard(host)
                 && !(isOwn && (destination is VirtualDestination || destination.Metadata.Annotations.ContainsKey(AgentAnnotations.Addresses))))
             {
                 Report(DiagnosticCatalog.HostUnresolved, PositionOf(destination, host), destination, $"{Quoting.Quote(host)} has no address",
@@ -116,7 +116,7 @@ internal sealed class DestinationReport(
             if (options.HostsCut.Contains(host))
             {
                 Report(DiagnosticCatalog.TooManyAddresses, PositionOf(destination, host), destination,
-                    $"{Quoting.Quote(host)} has more addresses than {HostNames.Resolve(options, host).Count}; the others are left out",
+                    $"{Quoting.Quote(host)} has more addresses than {hosts.Of(host).Count}; the others are left out",
                     $"write them as CIDR blocks in the annotation {AgentAnnotations.Addresses}");
             }
         }
@@ -138,7 +138,7 @@ internal sealed class DestinationReport(
 
     private string Reason(Destination destination)
     {
-        var hosts = destination.Hosts.Length switch
+        var ofHosts = destination.Hosts.Length switch
         {
             0 => "it has no address",
             1 => $"its host {Quoting.Shorten(destination.Hosts[0].Value)} has no address",
@@ -146,14 +146,14 @@ internal sealed class DestinationReport(
         };
         return destination switch
         {
-            VirtualDestination { Services.IsEmpty: false } both when addresses.ServicesOf(both).Any() => $"{hosts}, nor has a Service behind it",
-            VirtualDestination { ExternalServices.IsEmpty: false } => $"{hosts}, nor has an ExternalService behind it",
+            VirtualDestination { Services.IsEmpty: false } both when addresses.ServicesOf(both).Any() => $"{ofHosts}, nor has a Service behind it",
+            VirtualDestination { ExternalServices.IsEmpty: false } => $"{ofHosts}, nor has an ExternalService behind it",
             Service { Ports.IsEmpty: true, HasOtherProtocols: true } => "it has no TCP port",
             Service => "it has no cluster IP, and no EndpointSlice of it is in the input",
             VirtualGateway gateway when !addresses.ServicesBefore(gateway).Any() =>
                 "no Service that selects its workloads is in the input, with its EndpointSlices",
             VirtualGateway => "no EndpointSlice of the Services before its workloads has one of its ports",
-            _ => hosts,
+            _ => ofHosts,
         };
     }
 

@@ -1,7 +1,7 @@
 namespace Keepalive.Config.Compilation;
 
 /// <summary>Collects what connections to one destination look like on the wire, and which object says so.</summary>
-internal sealed class FoundAddresses(CompilerOptions options, CompilationBudget budget)
+internal sealed class FoundAddresses(HostAddresses addresses, CompilationBudget budget)
 {
     private readonly Dictionary<WireAddress, string> origins = [];
     private readonly HashSet<string> hosts = new(StringComparer.OrdinalIgnoreCase);
@@ -11,9 +11,6 @@ internal sealed class FoundAddresses(CompilerOptions options, CompilationBudget 
 
     /// <summary>The host names that were asked for their addresses.</summary>
     public IReadOnlyCollection<string> Hosts => hosts;
-
-    /// <summary>Takes down that the EndpointSlices of a Service tell where it is.</summary>
-    public void WantSlices(Resources.Service service) => options.WantedServices?.Add((service.Metadata.Namespace, service.Metadata.Name.Value));
 
     /// <summary>Adds every combination of prefix and port; port 0 is any.</summary>
     public void Add(IEnumerable<IpPrefix> prefixes, IReadOnlyCollection<ushort> ports, string origin)
@@ -46,6 +43,6 @@ internal sealed class FoundAddresses(CompilerOptions options, CompilationBudget 
     public IEnumerable<IpPrefix> Resolve(string host)
     {
         hosts.Add(HostName.Canonical(host));
-        return HostNames.Resolve(options, host).Select(IpPrefix.From);
+        return addresses.Of(host).Select(IpPrefix.From);
     }
 }

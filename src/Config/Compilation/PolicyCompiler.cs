@@ -18,16 +18,6 @@ public static class PolicyCompiler
         return new Compilation(resources, options).Run();
     }
 
-    /// <summary>The host names whose addresses <see cref="Compile"/> wants in <see cref="CompilerOptions.ResolvedHosts"/>.</summary>
-    /// <returns>Lower case, without a trailing dot, no duplicates, no wildcards.</returns>
-    public static IReadOnlyCollection<string> HostsToResolve(ResourceSet resources)
-    {
-        // What it asks for when it has no answers is what it wants: there is no second opinion on that.
-        var wanted = new HashSet<string>(StringComparer.Ordinal);
-        Compile(resources, new CompilerOptions { WantedHosts = wanted });
-        return wanted;
-    }
-
     private sealed class Compilation(ResourceSet resources, CompilerOptions options)
     {
         private readonly DiagnosticBag diagnostics = new();
@@ -35,10 +25,11 @@ public static class PolicyCompiler
         private readonly Dictionary<RankedPolicy, (HashSet<Destination> Destinations, int Ports)> selected = [];
         private readonly Dictionary<Destination, List<string>> policiesOf = new(ReferenceEqualityComparer.Instance);
         private readonly List<Selection> selections = [];
+        private readonly HostAddresses hosts = new(options);
 
         public CompilationResult Run()
         {
-            var addresses = new DestinationAddresses(resources, options, budget);
+            var addresses = new DestinationAddresses(resources, hosts, budget);
             var selector = new Selector(resources, budget, diagnostics);
             var policies = PolicyPrecedence.Rank(resources);
             var listenerPolicies = PolicyPrecedence.RankListeners(resources);
@@ -47,13 +38,13 @@ public static class PolicyCompiler
             var exhausted = Add(policies, selector, builder) ?? Add(listenerPolicies, selector, listenerBuilder);
             if (exhausted is not null)
             {
-                return Refuse(exhausted);
+                return Refuse(exhausted, addresses);
             }
 
-            var destinations = new DestinationReport(resources, options, addresses, diagnostics).Create(policiesOf);
+            var destinations = new DestinationReport(resources, options, hosts, addresses, diagnostics).Create(policiesOf);
             if (budget.IsExhausted && policies.Count + listenerPolicies.Count > 0)
             {
-                return Refuse((policies.Count > 0 ? policies : listenerPolicies)[^1]);
+                return Refuse((policies.Count > 0 ? policies : listenerPolicies)[^1], addresses);
             }
 
             var (rules, shadowed) = builder.Build();
@@ -62,6 +53,8 @@ public static class PolicyCompiler
                 new CompiledPolicy(rules, shadowed.AddRange(listenerShadowed), options.Side, listenerRules), diagnostics.ToSorted(),
                 [.. Summarize(policies, rules), .. Summarize(listenerPolicies, listenerRules)], destinations)
             {
+                WantedHosts = hosts.Wanted,
+                WantedServices = addresses.WantedServices,
                 Selections = [.. selections],
             };
         }
@@ -114,13 +107,17 @@ public static class PolicyCompiler
             }
         }
 
-        private CompilationResult Refuse(RankedPolicy policy)
+        private CompilationResult Refuse(RankedPolicy policy, DestinationAddresses addresses)
         {
             diagnostics.Report(DiagnosticCatalog.TooManyRules, policy.Policy.Position,
                 $"{policy.Subject}: up to here the policies come to more than {CompilationBudget.MaxRules} rules "
                 + $"or {CompilationBudget.MaxComparisons} comparisons; none is enforced",
                 "name addresses by CIDR blocks, and leave out ports that are all of them");
-            return new CompilationResult(CompiledPolicy.Empty, diagnostics.ToSorted(), [], []);
+            return new CompilationResult(CompiledPolicy.Empty, diagnostics.ToSorted(), [], [])
+            {
+                WantedHosts = hosts.Wanted,
+                WantedServices = addresses.WantedServices,
+            };
         }
 
         private IEnumerable<PolicySummary> Summarize(IReadOnlyList<RankedPolicy> policies, ImmutableArray<CompiledRule> rules)

@@ -10,6 +10,11 @@ internal sealed class ServiceAddresses(ResourceSet resources)
     private readonly ILookup<(string Namespace, string? Service), EndpointSlice> slices = resources.Valid<EndpointSlice>()
         .ToLookup(static slice => (slice.Metadata.Namespace, slice.Metadata.Labels.GetValueOrDefault(EndpointSlice.ServiceLabel)));
 
+    private readonly HashSet<(string Namespace, string Name)> wanted = [];
+
+    /// <summary>The Services whose EndpointSlices were asked for.</summary>
+    public IReadOnlySet<(string Namespace, string Name)> Wanted => wanted;
+
     /// <summary>Adds its own addresses and those of its endpoints.</summary>
     /// <param name="found">Where they go.</param>
     /// <param name="service">The Service.</param>
@@ -34,7 +39,7 @@ internal sealed class ServiceAddresses(ResourceSet resources)
     /// <summary>Adds the addresses of its endpoints.</summary>
     public void AddEndpoints(FoundAddresses found, Service service, IReadOnlyCollection<DestinationPort?> ports)
     {
-        found.WantSlices(service);
+        wanted.Add((service.Metadata.Namespace, service.Metadata.Name.Value));
         foreach (var slice in slices[(service.Metadata.Namespace, service.Metadata.Name.Value)])
         {
             if (slice.Metadata.Cluster is { } cluster && service.Metadata.Cluster is { } other && cluster != other)

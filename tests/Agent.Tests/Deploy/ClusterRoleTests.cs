@@ -40,7 +40,7 @@ public sealed class ClusterRoleTests
             },
             TimeProvider.System,
             NullLogger.Instance);
-        cluster.WantSlices([("shop", "a")]);
+        cluster.WantSlices(new HashSet<(string, string)> { ("shop", "a") });
         cluster.Start();
         Eventually.True(() => cluster.IsComplete, TimeSpan.FromSeconds(20));
         cluster.Report(cluster.View().Diagnostics);

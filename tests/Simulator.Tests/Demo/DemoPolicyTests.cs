@@ -16,7 +16,7 @@ public sealed class DemoPolicyTests
         var (read, compiled) = Compile(DemoPolicy.Text);
 
         Assert.DoesNotContain(read.Diagnostics.Concat(compiled.Diagnostics), diagnostic => diagnostic.Severity != Severity.Note);
-        Assert.Empty(PolicyCompiler.HostsToResolve(read.Resources));
+        Assert.Empty(compiled.WantedHosts);
     }
 
     [Fact]

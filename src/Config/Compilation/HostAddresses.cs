@@ -1,0 +1,24 @@
+using System.Net;
+
+namespace Keepalive.Config.Compilation;
+
+/// <summary>The addresses of host names, as they were resolved before the compilation; takes down which names were asked for.</summary>
+internal sealed class HostAddresses(CompilerOptions options)
+{
+    private readonly HashSet<string> _wanted = new(StringComparer.Ordinal);
+
+    /// <summary>The names that were asked for: lower case, without a trailing dot, no wildcards.</summary>
+    public IReadOnlySet<string> Wanted => _wanted;
+
+    /// <summary>The addresses of a host, or none.</summary>
+    public IReadOnlyList<IPAddress> Of(string host)
+    {
+        var name = HostName.Canonical(host);
+        if (!HostName.IsWildcard(host))
+        {
+            _wanted.Add(name);
+        }
+
+        return options.ResolvedHosts.TryGetValue(name, out var addresses) || options.ResolvedHosts.TryGetValue(host, out addresses) ? addresses : [];
+    }
+}
