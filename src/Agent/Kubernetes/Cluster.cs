@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Keepalive.Agent.Policies;
 using Keepalive.Config.Resources;
 using Microsoft.Extensions.Logging;
@@ -21,6 +20,7 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
 
     private readonly ApiConnection _api;
     private readonly ClusterOptions _options;
+    private readonly TimeProvider _time;
     private readonly List<ResourceStore> _stores = [];
     private readonly List<KindWatch> _watches = [];
     private readonly KindWatch _policies;
@@ -36,7 +36,7 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
 
     public Cluster(ClusterOptions options, TimeProvider time, ILogger logger)
     {
-        _options = options;
+        (_options, _time) = (options, time);
         _api = new ApiConnection(options.Access, time);
         var from = options.From;
         _policies = Watch(WatchedKind.ConnectionPolicies, from != PolicyOrigin.Istio);
@@ -103,7 +103,7 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
     /// <param name="stop">Ends the waiting.</param>
     public void WaitUntilKnown(long until, CancellationToken stop)
     {
-        while (!IsAnswered && Stopwatch.GetTimestamp() < until)
+        while (!IsAnswered && _time.GetTimestamp() < until)
         {
             stop.WaitHandle.WaitOne(TimeSpan.FromMilliseconds(20));
             stop.ThrowIfCancellationRequested();

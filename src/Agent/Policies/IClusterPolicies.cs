@@ -8,7 +8,17 @@ namespace Keepalive.Agent.Policies;
 /// <param name="Diagnostics">What there is to say about each object by itself.</param>
 /// <param name="Refused">Objects with errors in what they say now.</param>
 /// <param name="IsComplete">Whether everything that is wanted is known: what is not may be what a socket was set by.</param>
-internal sealed record ClusterView(ResourceSet Resources, IReadOnlyList<Diagnostic> Diagnostics, int Refused, bool IsComplete);
+internal sealed record ClusterView(ResourceSet Resources, IReadOnlyList<Diagnostic> Diagnostics, int Refused, bool IsComplete)
+{
+    /// <summary>Those of files, and of the cluster's own what files do not have.</summary>
+    public ResourceSet Below(ResourceSet files)
+    {
+        var known = files.All.Select(resource => (resource.Kind, resource.QualifiedName)).ToHashSet();
+        return known.Count == 0
+            ? Resources
+            : files.Concat(new ResourceSet([.. Resources.All.Where(resource => !known.Contains((resource.Kind, resource.QualifiedName)))]));
+    }
+}
 
 /// <summary>A cluster that policies and destinations come from.</summary>
 internal interface IClusterPolicies

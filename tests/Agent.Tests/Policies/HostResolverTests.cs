@@ -4,7 +4,7 @@ using System.Net.Sockets;
 using Keepalive.Agent.Policies;
 using Xunit;
 
-namespace Keepalive.Agent.Tests.Destinations;
+namespace Keepalive.Agent.Tests.Policies;
 
 public sealed class HostResolverTests
 {

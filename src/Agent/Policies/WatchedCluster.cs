@@ -1,0 +1,51 @@
+using System.Collections.Immutable;
+using Keepalive.Config;
+
+namespace Keepalive.Agent.Policies;
+
+/// <summary>A cluster's part in the policies: when to compile its objects again, and what it has to know of the outcome.</summary>
+internal sealed class WatchedCluster(IClusterPolicies cluster, TimeProvider time)
+{
+    /// <summary>Of the time goes at most one part in this many into compiling endpoints, which may change all the time.</summary>
+    private const int CompileAtMost = 10;
+
+    private long _version;
+    private long _endpointsVersion;
+    private long _compiledAt;
+    private TimeSpan _cost;
+
+    /// <summary>Objects with errors in what they say now: each of them stands for what it said before.</summary>
+    public int Refused { get; private set; }
+
+    /// <inheritdoc cref="IClusterPolicies.WaitUntilKnown"/>
+    public void WaitUntilKnown(long until, CancellationToken stop) => cluster.WaitUntilKnown(until, stop);
+
+    /// <summary>Whether objects have changed since the last <see cref="View"/>; endpoints count only where a pass follows anyway.</summary>
+    public bool HasChanged(bool isPassDue) => cluster.Version != _version
+        || (isPassDue && cluster.EndpointsVersion != _endpointsVersion && time.GetElapsedTime(_compiledAt) >= _cost * CompileAtMost);
+
+    /// <summary>The objects as they are now, to be compiled at once.</summary>
+    public ClusterView View()
+    {
+        (_version, _endpointsVersion, _compiledAt) = (cluster.Version, cluster.EndpointsVersion, time.GetTimestamp());
+        var view = cluster.View();
+        Refused = view.Refused;
+        return view;
+    }
+
+    /// <summary>Says which Services' endpoints matter; true where everything that matters was known when the view was taken.</summary>
+    public bool Want(ClusterView view, IReadOnlySet<(string Namespace, string Name)> services)
+    {
+        cluster.WantSlices(services);
+        return view.IsComplete && cluster.IsComplete;
+    }
+
+    /// <summary>Ends a compilation: the cluster's people are told what there is to say about their objects.</summary>
+    public void Tell(ClusterView view, ImmutableArray<Diagnostic> compiled)
+    {
+        cluster.Report(view.Diagnostics.Concat(compiled));
+        var begun = _compiledAt;
+        _compiledAt = time.GetTimestamp();
+        _cost = time.GetElapsedTime(begun, _compiledAt);
+    }
+}

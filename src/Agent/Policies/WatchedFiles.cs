@@ -1,0 +1,80 @@
+using Keepalive.Config;
+using Keepalive.Config.Reading;
+using Keepalive.Linux.Files;
+
+namespace Keepalive.Agent.Policies;
+
+/// <summary>The policy files: read as they were at one moment, and again once they changed and then stayed as they are.</summary>
+internal sealed class WatchedFiles(IReadOnlyList<string> paths, TimeProvider time)
+{
+    /// <summary>How long changed files have to stay as they are: a file that is written line by line is not complete before.</summary>
+    private static readonly TimeSpan StillFor = TimeSpan.FromSeconds(1);
+
+    private string _read = "";
+    private string? _changing;
+    private long _changingSince;
+
+    /// <summary>Whether the files have just changed, and may still be being written.</summary>
+    public bool IsChanging => _changing is not null;
+
+    /// <summary>Reads all files as they were together: again when one was changed meanwhile, as when a ConfigMap is swapped.</summary>
+    /// <param name="mayBeEmpty">Whether a directory may hold no files. An empty file is probably still being written.</param>
+    public ReadResult Read(bool mayBeEmpty)
+    {
+        const int most = 5;
+        _changing = null;
+        for (var tries = 1; ; tries++)
+        {
+            _read = Signature();
+            var read = PolicyReader.Read(paths);
+            if (tries == most || Signature() == _read)
+            {
+                return mayBeEmpty ? read with { Diagnostics = read.Diagnostics.RemoveAll(AboutEmptyDirectory) } : read;
+            }
+        }
+    }
+
+    /// <summary>Whether the files are others than those that were read, and have been for long enough.</summary>
+    public bool HaveChanged()
+    {
+        var now = Signature();
+        if (now == _read)
+        {
+            _changing = null;
+        }
+        else if (now != _changing)
+        {
+            (_changing, _changingSince) = (now, time.GetTimestamp());
+        }
+        else
+        {
+            return time.GetElapsedTime(_changingSince) >= StillFor;
+        }
+        return false;
+    }
+
+    private static bool AboutEmptyDirectory(Diagnostic diagnostic) =>
+        diagnostic.Code == DiagnosticCatalog.NoDocuments.Code && Directory.Exists(diagnostic.Position.File);
+
+    /// <summary>Changes whenever a file is written, replaced, added or removed; follows links, as a mounted ConfigMap is swapped by one.</summary>
+    private string Signature()
+    {
+        var lines = new List<string>();
+        foreach (var path in paths)
+        {
+            try
+            {
+                IEnumerable<string> files = Directory.Exists(path) ? Directory.EnumerateFiles(path).Order(StringComparer.Ordinal) : [path];
+                foreach (var file in files)
+                {
+                    lines.Add($"{file} {FileStamp.Of(file)}");
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                lines.Add($"{path} {e.GetType().Name}");
+            }
+        }
+        return string.Join('\n', lines);
+    }
+}
