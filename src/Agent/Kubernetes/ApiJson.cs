@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -24,6 +25,17 @@ internal static class ApiJson
             throw new JsonException("a text is not UTF-8", e);
         }
     }
+
+    /// <summary>What every object has; null where the text does not.</summary>
+    /// <exception cref="JsonException">It is no object.</exception>
+    public static ApiMetadata? HeadOf(in ReadOnlySequence<byte> json)
+    {
+        var text = new Utf8JsonReader(json, Reading);
+        return JsonSerializer.Deserialize(ref text, ApiJsonContext.Default.ApiObject)?.Metadata;
+    }
+
+    /// <exception cref="JsonException">The object has no name.</exception>
+    public static ApiMetadata Named(ApiMetadata? head) => head is { Name.Length: > 0 } ? head : throw new JsonException("an object without a name");
 
     /// <summary>The Status in a text, null where there is none.</summary>
     public static ApiStatus? StatusOf(ReadOnlySpan<byte> text)

@@ -57,7 +57,7 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
             _api, WatchedKind.CustomResourceDefinitions,
             new DefinitionSink(_watches.Where(watch => watch.Kind.IsCustom).ToDictionary(watch => watch.Kind.DefinitionName)),
             options.Timing, time, logger);
-        Definitions.Want(KindWatch.Selection.All);
+        Definitions.Want(KindSelection.All);
         _events = new EventReporter(_api, options.NodeName ?? Environment.MachineName, options.Timing, time, logger);
         Pods = options.NodeName is null ? null : new PodDirectory(_api, options, time, logger);
         ChooseRules();
@@ -66,7 +66,7 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
         {
             var store = new ResourceStore(kind, time, logger) { Changed = kind == WatchedKind.EndpointSlices ? TouchEndpoints : Touch };
             var watch = new KindWatch(_api, kind, store, options.Timing, time, logger) { Changed = Settled };
-            watch.Want(isWanted ? KindWatch.Selection.All : null);
+            watch.Want(isWanted ? KindSelection.All : null);
             _stores.Add(store);
             _watches.Add(watch);
             return watch;
@@ -219,16 +219,16 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
         _stop.Dispose();
     }
 
-    private static KindWatch.Selection SelectionOf(IReadOnlySet<(string Namespace, string Name)> services)
+    private static KindSelection SelectionOf(IReadOnlySet<(string Namespace, string Name)> services)
     {
         if (services.Count > MostNamedServices)
         {
-            return KindWatch.Selection.All;
+            return KindSelection.All;
         }
         var names = services.Select(service => service.Name).Distinct().Order(StringComparer.Ordinal);
         var selector = $"{EndpointSlice.ServiceLabel} in ({string.Join(',', names)})";
         var namespaces = services.Select(service => service.Namespace).Distinct().ToList();
-        return new KindWatch.Selection(namespaces is [var only] ? only : null, $"labelSelector={Uri.EscapeDataString(selector)}");
+        return new KindSelection(namespaces is [var only] ? only : null, $"labelSelector={Uri.EscapeDataString(selector)}");
     }
 
     private void Settled()
@@ -242,7 +242,7 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
     {
         if (_options.From == PolicyOrigin.Auto && _policies is not null && _rules is not null && _policies.Knowledge != Knowledge.None)
         {
-            _rules.Want(_policies.Knowledge == Knowledge.Absent ? KindWatch.Selection.All : null);
+            _rules.Want(_policies.Knowledge == Knowledge.Absent ? KindSelection.All : null);
         }
     }
 

@@ -36,8 +36,8 @@ internal sealed class PodDirectory : IDisposable
         (_options, _time) = (options, time);
         Pods = new KindWatch(api, WatchedKind.Pods, _pods, options.Timing, time, logger);
         Namespaces = new KindWatch(api, WatchedKind.Namespaces, _namespaces, options.Timing, time, logger);
-        Pods.Want(new KindWatch.Selection(null, $"fieldSelector={Uri.EscapeDataString($"spec.nodeName={options.NodeName}")}"));
-        Namespaces.Want(KindWatch.Selection.All);
+        Pods.Want(new KindSelection(null, $"fieldSelector={Uri.EscapeDataString($"spec.nodeName={options.NodeName}")}"));
+        Namespaces.Want(KindSelection.All);
     }
 
     /// <summary>The pods as they are now, for a command that runs once; null where there is no cluster or the node's name is not known, which is said.</summary>

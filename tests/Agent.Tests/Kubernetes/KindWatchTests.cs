@@ -463,7 +463,7 @@ public sealed class KindWatchTests : IDisposable
         var connection = new ApiConnection(access ?? ApiAccess.Of(_api.Address), _clock);
         var sink = new NameSink();
         var watch = new KindWatch(connection, kind, sink, Timing, _clock, NullLogger.Instance);
-        watch.Want(KindWatch.Selection.All);
+        watch.Want(KindSelection.All);
         _running.Add(Task.Run(() => watch.RunAsync(_stop.Token)));
         _open.AddRange([watch, connection]);
         return (watch, sink.Names);

@@ -1,0 +1,51 @@
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>Ends a request or a wait early, from any thread.</summary>
+internal sealed class Interruption(TimeProvider time) : IDisposable
+{
+    private readonly Lock _lock = new();
+    private CancellationTokenSource _source = new();
+
+    /// <summary>Ends what is under way, and what begins before <see cref="Renew"/>.</summary>
+    public void Raise()
+    {
+        lock (_lock)
+        {
+            _source.Cancel();
+        }
+    }
+
+    /// <summary>A token that the next call of <see cref="Raise"/> cancels.</summary>
+    public CancellationToken Renew()
+    {
+        lock (_lock)
+        {
+            if (_source.IsCancellationRequested)
+            {
+                _source = new CancellationTokenSource();
+            }
+            return _source.Token;
+        }
+    }
+
+    /// <summary>Waits, but not beyond <see cref="Raise"/>.</summary>
+    public async Task Wait(TimeSpan span, CancellationToken stop)
+    {
+        CancellationToken raised;
+        lock (_lock)
+        {
+            raised = _source.Token;
+        }
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(stop, raised);
+        try
+        {
+            await Task.Delay(span, time, either.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!stop.IsCancellationRequested)
+        {
+            // Whoever waits sees why.
+        }
+    }
+
+    public void Dispose() => _source.Dispose();
+}

@@ -1,0 +1,127 @@
+using System.Buffers;
+using System.Globalization;
+using System.Net;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>Reads the objects of one kind from the server: a list as a whole, and the watch that follows it.</summary>
+internal sealed class KindReader(ApiConnection api, WatchedKind kind, IObjectSink sink, WatchTiming timing, TimeProvider time)
+{
+    /// <summary>Of a list: some hundred thousand objects.</summary>
+    private const int MostPieces = 1000;
+
+    private int _version;
+
+    private string Version => kind.Versions[_version];
+
+    /// <summary>The server does not have the kind in this version: asks for the next one from now on. False after the last.</summary>
+    public bool TryNextVersion()
+    {
+        _version = (_version + 1) % kind.Versions.Length;
+        return _version > 0;
+    }
+
+    /// <summary>Hands all objects to the sink.</summary>
+    /// <param name="selection">What to list.</param>
+    /// <param name="known">The newest version that is known of: an older list would set back what is known. Null for whatever the server has in memory.</param>
+    /// <param name="stop">Ends it.</param>
+    /// <returns>The version to watch from.</returns>
+    /// <exception cref="ApiException">The server refused, went quiet, or sent what is no list.</exception>
+    public async Task<string> ListAsync(KindSelection selection, string? known, CancellationToken stop)
+    {
+        var restarts = 0;
+        for (var from = known ?? "0"; ;)
+        {
+            try
+            {
+                return await ListAsync(selection, from, restarts > 1 ? 0 : timing.ListChunk, stop).ConfigureAwait(false);
+            }
+            catch (ApiException e) when (e.Status is (int)HttpStatusCode.Gone && restarts < 3)
+            {
+                // The rest of a list in pieces that took too long, or a version that the server no longer has.
+                restarts++;
+                from = "";
+            }
+            catch (ApiException e) when (e.Status is (int)HttpStatusCode.BadRequest or (int)HttpStatusCode.GatewayTimeout && from.Length > 0)
+            {
+                // A server that was set back to an earlier state does not know of our version yet.
+                from = "";
+            }
+        }
+    }
+
+    /// <summary>Opens a watch.</summary>
+    /// <param name="selection">What to watch.</param>
+    /// <param name="from">The version after which changes are to be told.</param>
+    /// <param name="stop">Ends it.</param>
+    /// <exception cref="ApiException">The server refused.</exception>
+    public async Task<WatchStream> WatchAsync(KindSelection selection, string from, CancellationToken stop)
+    {
+        var seconds = (int)(timing.WatchFor.TotalSeconds * (1 + Random.Shared.NextDouble()));
+        string[] query =
+        [
+            $"watch=1&allowWatchBookmarks=true&resourceVersion={Uri.EscapeDataString(from)}",
+            string.Create(CultureInfo.InvariantCulture, $"timeoutSeconds={Math.Max(1, seconds)}"),
+        ];
+        var response = await GetAsync(selection, query, "PartialObjectMetadata", stop).ConfigureAwait(false);
+        try
+        {
+            var body = await OpenAsync(response, stop).ConfigureAwait(false);
+            return new WatchStream(response, body, sink, kind.ApiVersion(Version));
+        }
+        catch
+        {
+            response.Dispose();
+            throw;
+        }
+    }
+
+    /// <param name="selection">What to list.</param>
+    /// <param name="from">The list may be as old as this version, which the server has in memory; empty is the newest there is.</param>
+    /// <param name="limit">Objects in one piece; 0 is all of them.</param>
+    /// <param name="stop">Ends it.</param>
+    private async Task<string> ListAsync(KindSelection selection, string from, int limit, CancellationToken stop)
+    {
+        sink.BeginList();
+        string? more = null;
+        for (var pieces = 1; ; pieces++)
+        {
+            if (pieces > MostPieces)
+            {
+                throw new ApiException(0, $"the server's list does not end: {MostPieces} pieces of it were read");
+            }
+            var query = new List<string>();
+            if (limit > 0)
+            {
+                query.Add(string.Create(CultureInfo.InvariantCulture, $"limit={limit}"));
+            }
+            if (more is not null)
+            {
+                query.Add($"continue={Uri.EscapeDataString(more)}");
+            }
+            else if (from.Length > 0)
+            {
+                query.Add($"resourceVersion={Uri.EscapeDataString(from)}&resourceVersionMatch=NotOlderThan");
+            }
+            using var response = await GetAsync(selection, query, "PartialObjectMetadataList", stop).ConfigureAwait(false);
+            await using var body = await OpenAsync(response, stop).ConfigureAwait(false);
+            var list = await body.ReadListAsync(Take).ConfigureAwait(false);
+            more = string.IsNullOrEmpty(list.Continue) ? null : list.Continue;
+            if (more is null)
+            {
+                sink.EndList();
+                return list.ResourceVersion is { Length: > 0 } version ? version : throw new ApiException(0, "the server sent a list without a version");
+            }
+        }
+    }
+
+    private void Take(in ReadOnlySequence<byte> json) => sink.Take(ApiJson.Named(ApiJson.HeadOf(in json)), kind.ApiVersion(Version), in json);
+
+    private Task<HttpResponseMessage> GetAsync(KindSelection selection, IEnumerable<string> query, string partial, CancellationToken stop) => api.GetAsync(
+        selection.Request(kind, Version, query),
+        kind.MetadataOnly ? $"application/json;as={partial};g=meta.k8s.io;v=v1,application/json" : "application/json",
+        stop);
+
+    private async Task<JsonStream> OpenAsync(HttpResponseMessage response, CancellationToken stop) =>
+        new(await response.Content.ReadAsStreamAsync(stop).ConfigureAwait(false), timing.QuietFor, time, stop);
+}
