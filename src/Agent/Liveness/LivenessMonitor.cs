@@ -155,6 +155,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
 
     public void NamespaceGone(ulong inode)
     {
+        // What was asked for its sockets is of no use any more; the number may be another namespace's.
+        _pods?.Forget(inode);
         lock (_lock)
         {
             if (_scopes.Remove(inode, out var scope))

@@ -13,10 +13,13 @@ internal sealed record PolicySnapshot(CompiledPolicy Policy, ExistingMode Existi
     /// what an earlier agent has set on it stays.</summary>
     public bool IsComplete { get; init; } = true;
 
+    /// <summary>Whether there is a policy. Without one nothing that was set is restored for want of a rule.</summary>
+    public bool IsDecided { get; private init; } = true;
+
     public static PolicySnapshot Empty { get; } = new(CompiledPolicy.Empty, ExistingMode.Tighten);
 
     /// <summary>Selects nothing and gives nothing back.</summary>
-    public static PolicySnapshot Undecided { get; } = Empty with { IsComplete = false };
+    public static PolicySnapshot Undecided { get; } = Empty with { IsComplete = false, IsDecided = false };
 
     /// <summary>Whether sockets with equal rules fare alike under both.</summary>
     public bool JudgesAs(PolicySnapshot other) => Existing == other.Existing && IsComplete == other.IsComplete;

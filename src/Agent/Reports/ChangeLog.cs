@@ -102,11 +102,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
         _frame = null;
     }
 
-    public void NamespaceGone(ulong inode)
-    {
-        Pods?.Forget(inode);
-        _failing.Remove(inode);
-    }
+    public void NamespaceGone(ulong inode) => _failing.Remove(inode);
 
     /// <summary>The level to log a line at, null where nobody would see it.</summary>
     private LogLevel? Level(LineAllowance lines, LogLevel level, bool mayBeSaid = true)

@@ -37,7 +37,7 @@ internal sealed class OnceReport(TextWriter output, string? whenRestored = null,
         {
             output.WriteLine($"{verb} {SocketText.Name(in record, pods)}: {SocketText.Change(from, to)}; {SocketText.Rule(in record, whenRestored)}");
         }
-        else if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && (record.Rule ?? (object?)record.Found) is not null)
+        else if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && Concerns(in record))
         {
             output.WriteLine($"failed {SocketText.Name(in record, pods)}: {FailureReasons.Text(record.Reason)}; {SocketText.Rule(in record, whenRestored)}");
         }
@@ -80,10 +80,13 @@ internal sealed class OnceReport(TextWriter output, string? whenRestored = null,
             SocketOutcome.WouldApply => _wouldSet++,
             SocketOutcome.WouldRestore => _wouldRestore++,
             SocketOutcome.Pending => _pending++,
-            SocketOutcome.Failed or SocketOutcome.Unreachable when (record.Rule ?? (object?)record.Found) is not null => Failed++,
+            SocketOutcome.Failed or SocketOutcome.Unreachable when Concerns(in record) => Failed++,
             _ => 0,
         };
     }
+
+    /// <summary>Whether it is one that a policy selects, or that there is something to give back to.</summary>
+    private static bool Concerns(in SocketRecord record) => record.Rule is not null || record.Found is not null;
 
     private static void Add(List<string> parts, int count, string what)
     {

@@ -62,7 +62,7 @@ internal struct SocketStanding
     /// is that undecided.</remarks>
     public void Select(CompiledRule? rule, PolicySnapshot policy)
     {
-        IsUndecided = rule is null && !policy.IsComplete && (IsUndecided || !_wasMatched || ReferenceEquals(policy, PolicySnapshot.Undecided));
+        IsUndecided = rule is null && !policy.IsComplete && (IsUndecided || !_wasMatched || !policy.IsDecided);
         (Rule, _wasMatched) = (rule, true);
     }
 
