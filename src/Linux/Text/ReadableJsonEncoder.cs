@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 
@@ -14,8 +15,11 @@ public sealed unsafe class ReadableJsonEncoder(Func<Rune, bool> alsoEscape) : Ja
 
     public override bool WillEncode(int unicodeScalar) => Relaxed.WillEncode(unicodeScalar) || (unicodeScalar > 0x7F && alsoEscape(new Rune(unicodeScalar)));
 
+    // What the relaxed encoder allows it writes as it is, also here.
     public override bool TryEncodeUnicodeScalar(int unicodeScalar, char* buffer, int bufferLength, out int numberOfCharactersWritten) =>
-        Relaxed.TryEncodeUnicodeScalar(unicodeScalar, buffer, bufferLength, out numberOfCharactersWritten);
+        !Relaxed.WillEncode(unicodeScalar) && WillEncode(unicodeScalar)
+            ? new Span<char>(buffer, bufferLength).TryWrite(CultureInfo.InvariantCulture, $"\\u{unicodeScalar:X4}", out numberOfCharactersWritten)
+            : Relaxed.TryEncodeUnicodeScalar(unicodeScalar, buffer, bufferLength, out numberOfCharactersWritten);
 
     public override int FindFirstCharacterToEncode(char* text, int textLength)
     {
