@@ -6,7 +6,7 @@ namespace Keepalive.Config;
 /// <param name="Title">What kind of problem it is, in a few words.</param>
 public sealed record DiagnosticKind(string Code, Severity Severity, string Title);
 
-/// <summary>Every code this product reports about its input, in one place.</summary>
+/// <summary>Every code that is reported about policies, in one place; from KA200 on, codes are the simulator's.</summary>
 public static class DiagnosticCatalog
 {
     // Files: KA001..KA009.
@@ -77,14 +77,6 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind ForgottenBy = Note("KA064", "balancers that would forget the connection");
     internal static readonly DiagnosticKind TimeoutOutOfRange = Warning("KA065", "an idle timeout that the balancer cannot have");
 
-    // Scenarios of the simulator: KA200 and up.
-    internal static readonly DiagnosticKind BadTrace = Error("KA200", "a line of a trace that cannot be read");
-    internal static readonly DiagnosticKind TraceOrder = Error("KA201", "times of a trace out of order");
-    internal static readonly DiagnosticKind UnknownBalancer = Error("KA202", "a balancer that is not known");
-    internal static readonly DiagnosticKind NoSuchDestination = Error("KA203", "a destination the policies do not have");
-    internal static readonly DiagnosticKind NoSuchField = Error("KA204", "a field that cannot be set");
-    internal static readonly DiagnosticKind AfterTheEnd = Warning("KA205", "a time when the simulation is over");
-
     /// <summary>Every code, in order.</summary>
     public static IReadOnlyList<DiagnosticKind> All { get; } =
     [
@@ -95,8 +87,6 @@ public static class DiagnosticCatalog
         NoKeepalive, NotEnforced, NotEvaluated, SelectsNothing, NoAddress, PolicyLost, AddressShared, NoSuchPort, HostUnresolved,
         UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices, NewerField,
         BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange,
-        BadTrace, TraceOrder, UnknownBalancer, NoSuchDestination, NoSuchField,
-        AfterTheEnd,
     ];
 
     private static DiagnosticKind Error(string code, string title) => new(code, Severity.Error, title);

@@ -1,5 +1,4 @@
 using Keepalive.Config;
-using Keepalive.Simulator.Reports;
 using Keepalive.Simulator.Scenarios;
 using Keepalive.Simulator.Virtual;
 

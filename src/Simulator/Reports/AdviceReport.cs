@@ -1,5 +1,6 @@
 using System.Globalization;
 using Keepalive.Simulator.Advice;
+using Keepalive.Simulator.Virtual;
 
 namespace Keepalive.Simulator.Reports;
 

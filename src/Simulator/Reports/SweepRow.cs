@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
 using Keepalive.Simulator.Scenarios;
+using Keepalive.Simulator.Virtual;
 
 namespace Keepalive.Simulator.Reports;
 

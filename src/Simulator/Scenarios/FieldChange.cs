@@ -26,7 +26,7 @@ internal sealed record FieldChange(string Path, string Value)
                     // A balancer that is only named is the preset of one that is written out.
                     if (name != "balancer" || entry.Value is not ScalarNode preset)
                     {
-                        diagnostics.Report(DiagnosticCatalog.NoSuchField, position, $"scenario: {name} is {entry.Value.Description}, which has no {names[1]}", "name another field");
+                        diagnostics.Report(ScenarioDiagnostics.NoSuchField, position, $"scenario: {name} is {entry.Value.Description}, which has no {names[1]}", "name another field");
                         return node;
                     }
                     mapping = new MappingNode(preset.Position);

@@ -69,7 +69,7 @@ internal static class KeepaliveReader
         if (named.Count == 0)
         {
             var known = compiled.Destinations.Select(one => one.Destination).ToList();
-            reader.Report.Report(DiagnosticCatalog.NoSuchDestination, destination.Position, reader.PathOf("destination"), $"{Quoting.Quote(destination.Value)} is not in the policy's files",
+            reader.Report.Report(ScenarioDiagnostics.NoSuchDestination, destination.Position, reader.PathOf("destination"), $"{Quoting.Quote(destination.Value)} is not in the policy's files",
                 known.Count == 0 ? "add it there" : $"known there: {string.Join(", ", known.Take(10))}");
             return null;
         }
@@ -80,7 +80,7 @@ internal static class KeepaliveReader
                 return Complete(settings);
             }
         }
-        reader.Report.Report(DiagnosticCatalog.NoSuchDestination, destination.Position, reader.PathOf("destination"), "has no policy that sets keepalive", "leave keepalive out, or give another policy");
+        reader.Report.Report(ScenarioDiagnostics.NoSuchDestination, destination.Position, reader.PathOf("destination"), "has no policy that sets keepalive", "leave keepalive out, or give another policy");
         return null;
     }
 

@@ -186,7 +186,7 @@ internal sealed class ScenarioReader
             return preset;
         }
         var meant = DidYouMean.Find(name.Value, BalancerPresets.All.Select(one => one.Name));
-        reader.Report.Report(DiagnosticCatalog.UnknownBalancer, name.Position, reader.PathOf(key), $"{Quoting.Quote(name.Value)} is not known",
+        reader.Report.Report(ScenarioDiagnostics.UnknownBalancer, name.Position, reader.PathOf(key), $"{Quoting.Quote(name.Value)} is not known",
             meant is null ? "see 'keepalive-sim balancers', or write {idleTimeout: …, expiry: …}" : $"did you mean {meant}?");
         return null;
     }
@@ -351,7 +351,7 @@ internal sealed class ScenarioReader
     {
         if (at >= duration)
         {
-            report.Report(DiagnosticCatalog.AfterTheEnd, position, field, $"is {Words.Duration(at)}, when the duration of {Words.Duration(duration)} is over", "write a longer duration, or an earlier time");
+            report.Report(ScenarioDiagnostics.AfterTheEnd, position, field, $"is {Words.Duration(at)}, when the duration of {Words.Duration(duration)} is over", "write a longer duration, or an earlier time");
         }
     }
 

@@ -65,7 +65,7 @@ internal static class TraceFile
         }
         if (after > 0)
         {
-            diagnostics.Report(DiagnosticCatalog.AfterTheEnd, firstAfter, $"scenario: requests.trace: {Words.Count(after, "time")}, the first of them here, {(after == 1 ? "is" : "are")} when the duration of "
+            diagnostics.Report(ScenarioDiagnostics.AfterTheEnd, firstAfter, $"scenario: requests.trace: {Words.Count(after, "time")}, the first of them here, {(after == 1 ? "is" : "are")} when the duration of "
                 + $"{Words.Duration(scenario.Duration)} is over", "write a longer duration");
         }
         var most = times.Count == 0 ? 0 : (int)times.Keys.Max();
@@ -117,7 +117,7 @@ internal static class TraceFile
         }
         if (list.Count > 0 && at < list[^1])
         {
-            diagnostics.Report(DiagnosticCatalog.TraceOrder, position,
+            diagnostics.Report(ScenarioDiagnostics.TraceOrder, position,
                 $"the time {Words.Duration(at)} of connection {number} comes after {Words.Duration(list[^1])}", "sort the times of each connection");
             return null;
         }
@@ -126,7 +126,7 @@ internal static class TraceFile
 
         TimeSpan? Refuse(string message, string fix)
         {
-            diagnostics.Report(DiagnosticCatalog.BadTrace, position, message, fix);
+            diagnostics.Report(ScenarioDiagnostics.BadTrace, position, message, fix);
             return null;
         }
     }

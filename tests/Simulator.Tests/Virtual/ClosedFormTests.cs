@@ -1,4 +1,4 @@
-using Keepalive.Simulator.Reports;
+using Keepalive.Simulator.Virtual;
 using Xunit;
 
 namespace Keepalive.Simulator.Tests.Virtual;

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Keepalive.Simulator.Reports;
 using Keepalive.Simulator.Scenarios;
 using Keepalive.Simulator.Tests.Lab;
 using Keepalive.Simulator.Virtual;

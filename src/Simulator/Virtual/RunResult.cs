@@ -1,8 +1,7 @@
 using System.Collections.Immutable;
 using Keepalive.Simulator.Scenarios;
-using Keepalive.Simulator.Virtual;
 
-namespace Keepalive.Simulator.Reports;
+namespace Keepalive.Simulator.Virtual;
 
 /// <summary>What came out of a scenario, and what should have.</summary>
 /// <param name="Scenario">It.</param>

@@ -1,7 +1,7 @@
 using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Scenarios;
 
-namespace Keepalive.Simulator.Reports;
+namespace Keepalive.Simulator.Virtual;
 
 /// <summary>A figure that can be computed, beside the simulated one.</summary>
 /// <param name="What">What it is.</param>
