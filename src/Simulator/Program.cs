@@ -10,7 +10,7 @@ var root = new RootCommand("Shows what TCP keepalive does to connections behind 
     DemoCommand.Create(),
     LabCommand.Create(),
     LabCommand.CreateInside(),
-    RunCommand.Create(),
+    RunScenarioCommand.Create(),
     SweepCommand.Create(),
     AdviseCommand.Create(),
 };

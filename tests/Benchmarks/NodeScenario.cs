@@ -91,7 +91,7 @@ internal static class NodeScenario
         Thread.Sleep(WarmUp);
 
         var process = new ProcessFigures(agent.Pid);
-        var arrivals = new Arrivals(busy, ServerAddress);
+        var arrivals = new ArrivalLatencies(busy, ServerAddress);
         var memory = new Series();
         using var http = listen == "none" ? null : new HttpClient();
         var scrapeAt = Environment.TickCount64;

@@ -86,7 +86,7 @@ internal static class VirtualScenario
         const int connections = 100_000;
         var scenario = Guide(connections, TimeSpan.FromMinutes(1));
         var outages = new Outages(scenario);
-        var block = new Block(scenario, outages, new EndpointPool(1, null, outages), everyProbe: true);
+        var block = new Block(scenario, outages, new VirtualEndpoints(1, null, outages), everyProbe: true);
         var before = GC.GetAllocatedBytesForCurrentThread();
         block.Run(0, connections, CancellationToken.None);
         var first = GC.GetAllocatedBytesForCurrentThread() - before;

@@ -36,7 +36,7 @@ internal sealed class FoundAddresses(HostAddresses addresses, CompilationBudget 
     /// <summary>The prefix a text stands for: an address, a CIDR block, or the addresses of a host name.</summary>
     public IEnumerable<IpPrefix> PrefixesOf(string text) =>
         IpPrefix.TryParse(text, out var prefix, out _) ? [prefix]
-        : Resources.Workload.IsPath(text) ? []
+        : Resources.MeshWorkload.IsPath(text) ? []
         : Resolve(text);
 
     /// <summary>The addresses of a host name.</summary>

@@ -125,7 +125,7 @@ internal sealed class MeshAddresses
         }
     }
 
-    private static void Add(FoundAddresses found, Workload workload, IReadOnlyCollection<DestinationPort?> ports, string origin)
+    private static void Add(FoundAddresses found, MeshWorkload workload, IReadOnlyCollection<DestinationPort?> ports, string origin)
     {
         foreach (var port in ports)
         {
@@ -133,7 +133,7 @@ internal sealed class MeshAddresses
         }
     }
 
-    private static void Add(FoundAddresses found, Workload workload, ushort port, string origin)
+    private static void Add(FoundAddresses found, MeshWorkload workload, ushort port, string origin)
     {
         if (workload.Address is { } address)
         {
@@ -141,17 +141,17 @@ internal sealed class MeshAddresses
         }
     }
 
-    private static long PortAt(Workload workload, DestinationPort port) =>
+    private static long PortAt(MeshWorkload workload, DestinationPort port) =>
         Find(workload, port.Name?.Value) ?? port.Target?.Number ?? port.Number.Value;
 
     /// <summary>The port for a VirtualDestination's: by the name the ServiceEntry has for it, which ends in its number.</summary>
-    private static ushort PortOf(Workload workload, string? name, long number) => (ushort)(Find(workload, name)
+    private static ushort PortOf(MeshWorkload workload, string? name, long number) => (ushort)(Find(workload, name)
         ?? Find(workload, key => key.EndsWith(string.Create(CultureInfo.InvariantCulture, $"-{number}"), StringComparison.Ordinal))
         ?? (workload.Ports.Length == 1 ? workload.Ports[0].Value : number));
 
-    private static long? Find(Workload workload, string? name) => name is null ? null : Find(workload, key => key == name);
+    private static long? Find(MeshWorkload workload, string? name) => name is null ? null : Find(workload, key => key == name);
 
-    private static long? Find(Workload workload, Func<string, bool> isWanted)
+    private static long? Find(MeshWorkload workload, Func<string, bool> isWanted)
     {
         foreach (var (key, number) in workload.Ports)
         {

@@ -44,7 +44,7 @@ internal static class ServiceEntryReader
         return ports.DrainToImmutable();
     }
 
-    private static ImmutableArray<Workload> ReadEndpoints(ObjectReader spec) => [.. spec.Objects("endpoints").Select(WorkloadReader.Read)];
+    private static ImmutableArray<MeshWorkload> ReadEndpoints(ObjectReader spec) => [.. spec.Objects("endpoints").Select(WorkloadReader.Read)];
 
     private static ImmutableArray<KeyValuePair<string, string>> ReadWorkloadSelector(ObjectReader spec)
     {

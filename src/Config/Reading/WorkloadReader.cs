@@ -8,9 +8,9 @@ internal static class WorkloadReader
     public static WorkloadEntry ReadEntry(ObjectMetadata metadata, ObjectReader spec) =>
         new() { Metadata = metadata, Workload = Read(spec) };
 
-    public static Workload Read(ObjectReader reader)
+    public static MeshWorkload Read(ObjectReader reader)
     {
-        var workload = new Workload
+        var workload = new MeshWorkload
         {
             Address = reader.String("address"),
             Ports = reader.IntegerMap("ports", 1, 65535),

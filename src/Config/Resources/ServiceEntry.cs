@@ -18,7 +18,7 @@ public sealed record ServiceEntry : Destination
     public ImmutableArray<Positioned<string>> Addresses { get; init; } = [];
 
     /// <summary>The addresses written into it.</summary>
-    public ImmutableArray<Workload> Endpoints { get; init; } = [];
+    public ImmutableArray<MeshWorkload> Endpoints { get; init; } = [];
 
     /// <summary>Labels of the WorkloadEntries behind it, in the same namespace.</summary>
     public ImmutableArray<KeyValuePair<string, string>> WorkloadSelector { get; init; } = [];

@@ -33,7 +33,7 @@ internal static class WorkloadValidator
 
     private static void ValidateAddress(Positioned<string>? address, string field, ResourceReport report)
     {
-        if (address is { } text && !Workload.IsPath(text.Value) && !IpPrefix.TryParse(text.Value, out _, out _) && !HostName.IsValid(text.Value))
+        if (address is { } text && !MeshWorkload.IsPath(text.Value) && !IpPrefix.TryParse(text.Value, out _, out _) && !HostName.IsValid(text.Value))
         {
             report.Report(DiagnosticCatalog.BadAddress, text.Position, field,
                 $"is neither an IP address nor a host name: {Quoting.Quote(text.Value)}", "write it like 10.0.0.1 or db.example.com");

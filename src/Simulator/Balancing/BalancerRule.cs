@@ -20,7 +20,7 @@ internal enum PacketTraits
 }
 
 /// <summary>What becomes of a packet.</summary>
-internal enum Verdict
+internal enum PacketAction
 {
     Forward,
 
@@ -71,20 +71,20 @@ internal readonly record struct BalancerRule(TimeSpan IdleTimeout, IdleBehaviour
     public bool Refreshes(PacketTraits packet) => Behaviour.Refresh != Refresh.PayloadOnly || (packet & (PacketTraits.NewPayload | PacketTraits.Opening)) != 0;
 
     /// <summary>Decides about a packet of a known connection and moves its clock. An open one past its deadline has to be expired before.</summary>
-    public Verdict OnPacket(ref FlowClock flow, FlowEnd from, PacketTraits packet, TimeSpan now)
+    public PacketAction OnPacket(ref FlowClock flow, FlowEnd from, PacketTraits packet, TimeSpan now)
     {
-        var verdict = flow.Phase switch
+        var action = flow.Phase switch
         {
-            FlowPhase.Open => Verdict.Forward,
-            FlowPhase.Closed => (packet & PacketTraits.Opening) != 0 ? Verdict.Open : Verdict.Forward,
-            _ when (packet & PacketTraits.Opening) != 0 => Behaviour.Expiry == ExpiryClass.SilentDrop ? Verdict.Drop : Verdict.Open,
+            FlowPhase.Open => PacketAction.Forward,
+            FlowPhase.Closed => (packet & PacketTraits.Opening) != 0 ? PacketAction.Open : PacketAction.Forward,
+            _ when (packet & PacketTraits.Opening) != 0 => Behaviour.Expiry == ExpiryClass.SilentDrop ? PacketAction.Drop : PacketAction.Open,
             _ => OnUnknown(from, packet),
         };
-        if (verdict is Verdict.Open or Verdict.Revive)
+        if (action is PacketAction.Open or PacketAction.Revive)
         {
             flow = FlowClock.StartedAt(now);
         }
-        else if (verdict == Verdict.Forward && Refreshes(packet))
+        else if (action == PacketAction.Forward && Refreshes(packet))
         {
             if (from == FlowEnd.Client)
             {
@@ -95,23 +95,23 @@ internal readonly record struct BalancerRule(TimeSpan IdleTimeout, IdleBehaviour
                 flow.Server = now;
             }
         }
-        return verdict;
+        return action;
     }
 
     /// <summary>Decides about a packet of a connection that is not known.</summary>
-    public Verdict OnUnknown(FlowEnd from, PacketTraits packet)
+    public PacketAction OnUnknown(FlowEnd from, PacketTraits packet)
     {
         if ((packet & PacketTraits.Opening) != 0)
         {
-            return Verdict.Open;
+            return PacketAction.Open;
         }
         return Behaviour.Expiry switch
         {
             // A reset is never answered with a reset (RFC 9293, section 3.10.7.1).
-            ExpiryClass.ResetOnNextPacket => (packet & PacketTraits.Reset) != 0 ? Verdict.Drop : Verdict.ResetSender,
-            ExpiryClass.FinBoth => (packet & PacketTraits.Reset) != 0 ? Verdict.Drop : Verdict.AnswerAsClosed,
-            ExpiryClass.InsideRevives when from == FlowEnd.Client => Verdict.Revive,
-            _ => Verdict.Drop,
+            ExpiryClass.ResetOnNextPacket => (packet & PacketTraits.Reset) != 0 ? PacketAction.Drop : PacketAction.ResetSender,
+            ExpiryClass.FinBoth => (packet & PacketTraits.Reset) != 0 ? PacketAction.Drop : PacketAction.AnswerAsClosed,
+            ExpiryClass.InsideRevives when from == FlowEnd.Client => PacketAction.Revive,
+            _ => PacketAction.Drop,
         };
     }
 

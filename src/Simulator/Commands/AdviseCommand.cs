@@ -21,7 +21,7 @@ internal static class AdviseCommand
         var hz = NumberOption.Create(
             "--hz", $"CONFIG_HZ of the kernels that will probe: how late their timers fire; if not given, the worst of {string.Join(", ", AdviceRequest.CommonHz)}", 24, 1200);
         var address = new Option<string?>("--address") { Description = "The balancer's address or block of addresses, for the policy", HelpName = "ADDRESS" };
-        var threads = RunCommand.ThreadsOption();
+        var threads = RunScenarioCommand.ThreadsOption();
         var output = OutputOption.Create();
         var command = new Command("advise", "The ConnectionPolicy with the fewest probes that a balancer does not forget, checked by simulation")
         {

@@ -13,13 +13,13 @@ internal static class SweepCommand
     public static Command Create()
     {
         var scenario = new Argument<string>("SCENARIO") { Description = "A scenario file, - for the standard input, or the name of a built-in one" };
-        var set = RunCommand.SetOption();
+        var set = RunScenarioCommand.SetOption();
         set.Description = "Values of a field: keepalive.time=30s..700s/20, network.loss=0,1%,5%; may be repeated, the grid is all combinations";
         set.HelpName = "FIELD=VALUES";
         var file = new Option<string?>("--out") { Description = "Keep the rows in this file, CSV if it is named so and otherwise lines of JSON; what is in it already is not run again", HelpName = "FILE" };
         var picture = new Option<string?>("--svg") { Description = "Draw failure rate and probe cost into this file", HelpName = "FILE" };
         var everyProbe = new Option<bool>("--every-probe") { Description = "Process each probe by itself; the result is the same" };
-        var threads = RunCommand.ThreadsOption();
+        var threads = RunScenarioCommand.ThreadsOption();
         var output = OutputOption.Create();
         var command = new Command("sweep", "Run a grid of scenarios in virtual time, on all processors") { scenario, set, file, picture, everyProbe, threads, output };
         command.AddRule(result =>
@@ -100,12 +100,12 @@ internal static class SweepCommand
 
     private static int Execute(Plan plan, TextWriter output)
     {
-        if (RunCommand.Open(plan.Scenario) is not { } text)
+        if (RunScenarioCommand.Open(plan.Scenario) is not { } text)
         {
             return ExitCodes.InvalidInput;
         }
         var grid = ScenarioGrid.Read(text, plan.Parameters, out var diagnostics);
-        RunCommand.Complain(diagnostics);
+        RunScenarioCommand.Complain(diagnostics);
         if (grid is null)
         {
             return ExitCodes.InvalidInput;

@@ -29,8 +29,8 @@ internal sealed class DemoRun : IDisposable
     private readonly ConcurrentQueue<LabEvent> _news = new();
     private readonly ConcurrentQueue<string> _agentNews = new();
     private readonly List<LabEvent> _act = [];
-    private readonly HashSet<FlowKey> _past = [];
-    private readonly Timeline _timeline;
+    private readonly HashSet<LabFlowKey> _past = [];
+    private readonly DemoTimeline _timeline;
     private readonly RunningLab _lab;
     private readonly DemoProcess _service;
     private readonly DemoProcess _proxy;
@@ -43,7 +43,7 @@ internal sealed class DemoRun : IDisposable
     {
         (_agent, _directory) = (agent, directory);
         _lab = RunningLab.Create();
-        _timeline = new Timeline(output, Terminal.WantsColours(), () => _lab.Elapsed);
+        _timeline = new DemoTimeline(output, Terminal.WantsColours(), () => _lab.Elapsed);
         _service = DemoProcess.Start(_lab.Network.Server, Roles.Service);
         _proxy = DemoProcess.Start(_lab.Network.Client, Roles.Proxy, $"{LabNetwork.ServerAddress}:{RecommendationService.Port}");
         _client = DemoProcess.Start(_lab.Network.Client, Roles.Client);

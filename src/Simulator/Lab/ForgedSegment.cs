@@ -22,7 +22,7 @@ internal static class ForgedSegment
     /// <param name="sequence">Its sequence number. A reset is taken only if that is exactly what the receiver expects (RFC 5961, section 3.2).</param>
     /// <param name="acknowledgment">Its acknowledgment number; 0 without ACK.</param>
     /// <returns>The part of <paramref name="frame"/> that it takes.</returns>
-    public static Span<byte> Write(Span<byte> frame, Flow flow, FlowEnd to, TcpFlags flags, uint sequence, uint acknowledgment)
+    public static Span<byte> Write(Span<byte> frame, LabFlow flow, FlowEnd to, TcpFlags flags, uint sequence, uint acknowledgment)
     {
         var key = flow.Key;
         ref var receiver = ref flow.Half(to);

@@ -17,7 +17,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
     /// <summary>How long the balancer's own connection still acknowledges after its FIN, as Linux does by default (tcp_fin_timeout).</summary>
     private static readonly TimeSpan FinTimeout = TimeSpan.FromSeconds(60);
 
-    private readonly FlowTable _table = new(rule, capacity);
+    private readonly LabFlowTable _table = new(rule, capacity);
 
     public LabTotals Totals { get; } = new();
 
@@ -35,7 +35,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
         {
             return true;
         }
-        var key = FlowKey.Of(segment, from);
+        var key = LabFlowKey.Of(segment, from);
         if (_table.Find(key) is not { } flow)
         {
             return ProcessUnknown(key, from, segment, now);
@@ -60,7 +60,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
     /// <summary>When <see cref="Expire(TimeSpan)"/> has something to do next; null while there is no connection.</summary>
     public TimeSpan? NextDue() => _table.NextDue();
 
-    private bool ProcessOpen(Flow flow, FlowEnd from, in TcpFrame segment, TimeSpan now)
+    private bool ProcessOpen(LabFlow flow, FlowEnd from, in TcpFrame segment, TimeSpan now)
     {
         ref var half = ref flow.Half(from);
         ref var other = ref flow.Half(from.Other());
@@ -93,14 +93,14 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
         return true;
     }
 
-    private void Abort(Flow flow, FlowEnd from, in TcpFrame segment, TimeSpan idle, TimeSpan now)
+    private void Abort(LabFlow flow, FlowEnd from, in TcpFrame segment, TimeSpan idle, TimeSpan now)
     {
         Tell(flow, flow.IsEstablished ? LabEventKind.Aborted : LabEventKind.Refused, from, segment, idle, now);
         _table.Close(flow, now);
     }
 
     /// <summary>Tells of the end of the handshake, and of the end of the connection.</summary>
-    private void Advance(Flow flow, FlowEnd from, in TcpFrame segment, TimeSpan idle, TimeSpan now)
+    private void Advance(LabFlow flow, FlowEnd from, in TcpFrame segment, TimeSpan idle, TimeSpan now)
     {
         if (!flow.IsEstablished && from == flow.OpenedBy && segment.Has(TcpFlags.Ack) && flow.Half(from.Other()).HasSent)
         {
@@ -116,7 +116,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
         }
     }
 
-    private bool ProcessKept(Flow flow, FlowEnd from, in TcpFrame segment, TimeSpan now)
+    private bool ProcessKept(LabFlow flow, FlowEnd from, in TcpFrame segment, TimeSpan now)
     {
         var before = flow.Clock;
         var wasExpired = before.Phase == FlowPhase.Expired;
@@ -128,8 +128,8 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
             // Too late for this balancer, but sent all the same.
             CountProbe(from);
         }
-        var verdict = rule.OnPacket(ref flow.Clock, from, traits, now);
-        if (verdict is Verdict.Open or Verdict.Revive)
+        var action = rule.OnPacket(ref flow.Clock, from, traits, now);
+        if (action is PacketAction.Open or PacketAction.Revive)
         {
             if (_table.IsFull)
             {
@@ -139,26 +139,26 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
             }
             _table.Reopen(flow, now);
             flow.Half(from).ProbePending = isProbe;
-            return Begin(flow, from, segment, verdict, idle, now, isProbe);
+            return Begin(flow, from, segment, action, idle, now, isProbe);
         }
-        flow.See(segment, from, passes: verdict == Verdict.Forward, now);
-        FlowTable.Seen(flow, now);
+        flow.See(segment, from, passes: action == PacketAction.Forward, now);
+        LabFlowTable.Seen(flow, now);
         if (wasExpired)
         {
-            Answer(flow, from, segment, verdict, now, isProbe);
+            Answer(flow, from, segment, action, now, isProbe);
         }
-        return verdict == Verdict.Forward;
+        return action == PacketAction.Forward;
     }
 
-    private bool ProcessUnknown(in FlowKey key, FlowEnd from, in TcpFrame segment, TimeSpan now)
+    private bool ProcessUnknown(in LabFlowKey key, FlowEnd from, in TcpFrame segment, TimeSpan now)
     {
         // Of no known connection, so all payload counts as new.
-        var verdict = rule.OnUnknown(from, Traits(segment, default));
-        if (verdict is not (Verdict.Open or Verdict.Revive))
+        var action = rule.OnUnknown(from, Traits(segment, default));
+        if (action is not (PacketAction.Open or PacketAction.Revive))
         {
-            var flow = new Flow(key) { OpenedBy = from, ExpiredAt = now };
+            var flow = new LabFlow(key) { OpenedBy = from, ExpiredAt = now };
             flow.See(segment, from, passes: false, now);
-            Answer(flow, from, segment, verdict, now);
+            Answer(flow, from, segment, action, now);
             return false;
         }
         if (_table.IsFull)
@@ -166,13 +166,13 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
             Totals.TableFull++;
             return false;
         }
-        return Begin(_table.Add(key, now), from, segment, verdict, TimeSpan.Zero, now);
+        return Begin(_table.Add(key, now), from, segment, action, TimeSpan.Zero, now);
     }
 
     /// <summary>The first packet of an open connection.</summary>
-    private bool Begin(Flow flow, FlowEnd from, in TcpFrame segment, Verdict verdict, TimeSpan idle, TimeSpan now, bool isProbe = false)
+    private bool Begin(LabFlow flow, FlowEnd from, in TcpFrame segment, PacketAction action, TimeSpan idle, TimeSpan now, bool isProbe = false)
     {
-        if (verdict == Verdict.Open)
+        if (action == PacketAction.Open)
         {
             flow.OpenedBy = from;
             flow.Restart();
@@ -193,16 +193,16 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
     }
 
     /// <summary>What the sender of a packet gets that has no connection any more.</summary>
-    private void Answer(Flow flow, FlowEnd from, in TcpFrame segment, Verdict verdict, TimeSpan now, bool isProbe = false)
+    private void Answer(LabFlow flow, FlowEnd from, in TcpFrame segment, PacketAction action, TimeSpan now, bool isProbe = false)
     {
-        if (verdict == Verdict.AnswerAsClosed)
+        if (action == PacketAction.AnswerAsClosed)
         {
             AnswerAsClosed(flow, from, segment, now);
             return;
         }
         Totals.Swallowed++;
         Tell(flow, LabEventKind.Swallowed, from, segment, now - flow.ExpiredAt, now, isProbe);
-        if (verdict == Verdict.ResetSender)
+        if (action == PacketAction.ResetSender)
         {
             ResetSender(flow, from, segment, now);
         }
@@ -215,7 +215,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
     }
 
     /// <summary>The balancer's own connection, after its FIN: acknowledges what the other end still may send, resets on anything else.</summary>
-    private void AnswerAsClosed(Flow flow, FlowEnd from, in TcpFrame segment, TimeSpan now)
+    private void AnswerAsClosed(LabFlow flow, FlowEnd from, in TcpFrame segment, TimeSpan now)
     {
         var half = flow.Half(from);
         var isKnown = flow.Node.List is not null && now - flow.ExpiredAt < FinTimeout;
@@ -236,7 +236,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
         ResetSender(flow, from, segment, now);
     }
 
-    private void Expire(Flow flow, TimeSpan now)
+    private void Expire(LabFlow flow, TimeSpan now)
     {
         var idle = Idle(flow, now);
         var action = rule.Expire(ref flow.Clock);
@@ -274,7 +274,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
     }
 
     /// <summary>As a host does that has no such connection (RFC 9293, section 3.10.7.1).</summary>
-    private void ResetSender(Flow flow, FlowEnd sender, in TcpFrame segment, TimeSpan now)
+    private void ResetSender(LabFlow flow, FlowEnd sender, in TcpFrame segment, TimeSpan now)
     {
         var hasAck = segment.Has(TcpFlags.Ack);
         var sequence = hasAck ? segment.Acknowledgment : 0;
@@ -284,20 +284,20 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
         tell(new LabEvent(now, LabEventKind.Reset, flow.Key, flow.OpenedBy, sender, sequence, flags, 0, now - flow.ExpiredAt));
     }
 
-    private void Send(Flow flow, FlowEnd to, TcpFlags flags, uint sequence, uint acknowledgment)
+    private void Send(LabFlow flow, FlowEnd to, TcpFlags flags, uint sequence, uint acknowledgment)
     {
         Span<byte> buffer = stackalloc byte[ForgedSegment.MaxLength];
         send(to, ForgedSegment.Write(buffer, flow, to, flags, sequence, acknowledgment));
     }
 
     /// <summary>An end that was reset at expiry and answers with an acknowledgement has not taken it; asked once.</summary>
-    private bool IsChallenge(Flow flow, FlowEnd from, in TcpFrame segment) =>
+    private bool IsChallenge(LabFlow flow, FlowEnd from, in TcpFrame segment) =>
         rule.Behaviour.Expiry == Config.Balancers.ExpiryClass.ResetBoth
         && flow.Node.List is not null
         && !flow.Half(from).ProbePending
         && (segment.Flags & (TcpFlags.Ack | TcpFlags.Syn | TcpFlags.Rst | TcpFlags.Fin)) == TcpFlags.Ack;
 
-    private void CountProbe(Flow flow, FlowEnd from, in TcpFrame segment, PacketTraits traits, TimeSpan idle, TimeSpan now)
+    private void CountProbe(LabFlow flow, FlowEnd from, in TcpFrame segment, PacketTraits traits, TimeSpan idle, TimeSpan now)
     {
         flow.Half(from).ProbePending = true;
         CountProbe(from);
@@ -318,14 +318,14 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
         }
     }
 
-    private void Tell(Flow flow, LabEventKind kind, FlowEnd end, in TcpFrame segment, TimeSpan idle, TimeSpan now, bool isProbe = false) =>
+    private void Tell(LabFlow flow, LabEventKind kind, FlowEnd end, in TcpFrame segment, TimeSpan idle, TimeSpan now, bool isProbe = false) =>
         tell(new LabEvent(now, kind, flow.Key, flow.OpenedBy, end, segment.Sequence, segment.Flags, segment.PayloadLength, idle) { IsProbe = isProbe });
 
-    private void Tell(Flow flow, LabEventKind kind, FlowEnd end, TimeSpan idle, TimeSpan now) =>
+    private void Tell(LabFlow flow, LabEventKind kind, FlowEnd end, TimeSpan idle, TimeSpan now) =>
         tell(new LabEvent(now, kind, flow.Key, flow.OpenedBy, end, null, TcpFlags.None, 0, idle));
 
     /// <summary>For how long its clock has not been restarted.</summary>
-    private TimeSpan Idle(Flow flow, TimeSpan now) => now - (rule.Deadline(flow.Clock) - rule.IdleTimeout);
+    private TimeSpan Idle(LabFlow flow, TimeSpan now) => now - (rule.Deadline(flow.Clock) - rule.IdleTimeout);
 
     private static PacketTraits Traits(in TcpFrame segment, in TcpHalf half)
     {

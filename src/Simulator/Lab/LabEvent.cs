@@ -51,7 +51,7 @@ internal enum LabEventKind
 /// <param name="Length">Bytes of payload in that packet.</param>
 /// <param name="Idle">For how long the clock had not been restarted before.</param>
 internal readonly record struct LabEvent(
-    TimeSpan Time, LabEventKind Kind, FlowKey Flow, FlowEnd OpenedBy, FlowEnd End, uint? Sequence, TcpFlags Flags, int Length, TimeSpan Idle)
+    TimeSpan Time, LabEventKind Kind, LabFlowKey Flow, FlowEnd OpenedBy, FlowEnd End, uint? Sequence, TcpFlags Flags, int Length, TimeSpan Idle)
 {
     /// <summary>Whether the packet that it is about is a keepalive probe.</summary>
     public bool IsProbe { get; init; }

@@ -24,7 +24,7 @@ internal static class AdviceReport
         {
             Comment("Not all of what is assumed of this balancer is confirmed by a source (see keepalive-sim balancers): measure it.");
         }
-        output.Write(PolicyText.Write(Name(request), settings, request.Address));
+        output.Write(AdvisedPolicy.Write(Name(request), settings, request.Address));
 
         void Comment(string text) => output.WriteLine($"# {text}");
     }
@@ -56,7 +56,7 @@ internal static class AdviceReport
         writer.WriteStartObject("withoutKeepalive");
         RunReport.WriteFigures(writer, without);
         writer.WriteEndObject();
-        writer.WriteString("policy", PolicyText.Write(Name(request), advice.Settings, request.Address));
+        writer.WriteString("policy", AdvisedPolicy.Write(Name(request), advice.Settings, request.Address));
     }));
 
     public static void WriteRefusalJson(string reason, TextWriter output) => output.WriteLine(JsonLine.Of(writer =>

@@ -91,8 +91,8 @@ internal sealed class ScenarioReader
             ConnectTimeout = ScenarioFields.Time(reader, "connectTimeout", Tick) ?? TimeSpan.FromSeconds(5),
             Retries = (int)(ScenarioFields.Number(reader, "retries", 0, 100) ?? 0),
             Duration = ScenarioFields.Time(reader, "duration", Tick) ?? TimeSpan.FromHours(24),
-            Keepalive = KeepaliveReader.Read(reader.Object("keepalive"), _directory, _files),
-            ServerKeepalive = KeepaliveReader.Read(reader.Object("serverKeepalive"), _directory, _files),
+            Keepalive = ScenarioKeepaliveReader.Read(reader.Object("keepalive"), _directory, _files),
+            ServerKeepalive = ScenarioKeepaliveReader.Read(reader.Object("serverKeepalive"), _directory, _files),
             Endpoints = (int)(ScenarioFields.Number(reader, "endpoints", 1, 10_000) ?? 1),
             Seed = ScenarioFields.Number(reader, "seed", long.MinValue, long.MaxValue) ?? 1,
         };

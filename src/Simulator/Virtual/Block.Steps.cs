@@ -242,10 +242,10 @@ internal sealed partial class Block
     private bool Passes(ref VirtualConnection connection, FlowEnd from, PacketTraits traits, long now)
     {
         var before = connection.Flow;
-        var verdict = _rule.OnPacket(ref connection.Flow, from, traits, new TimeSpan(now));
-        switch (verdict)
+        var action = _rule.OnPacket(ref connection.Flow, from, traits, new TimeSpan(now));
+        switch (action)
         {
-            case Verdict.Forward:
+            case PacketAction.Forward:
                 // Answers are looked at before what was sent between: a clock does not go back.
                 if (connection.Flow.Client < before.Client)
                 {
@@ -256,14 +256,14 @@ internal sealed partial class Block
                     connection.Flow.Server = before.Server;
                 }
                 return true;
-            case Verdict.Revive or Verdict.Open:
+            case PacketAction.Revive or PacketAction.Open:
                 Totals.Revived++;
                 return true;
-            case Verdict.ResetSender or Verdict.AnswerAsClosed when from == FlowEnd.Client:
+            case PacketAction.ResetSender or PacketAction.AnswerAsClosed when from == FlowEnd.Client:
                 connection.Obstacle = Cause.BalancerReset;
                 ResetClient(ref connection, now);
                 return false;
-            case Verdict.ResetSender or Verdict.AnswerAsClosed:
+            case PacketAction.ResetSender or PacketAction.AnswerAsClosed:
                 Totals.ResetsToServer++;
                 EndServer(ref connection);
                 return false;

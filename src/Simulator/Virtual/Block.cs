@@ -44,7 +44,7 @@ internal sealed partial class Block
     private readonly BalancerRule _rule;
     private readonly PathLoss _loss;
     private readonly Outages _outages;
-    private readonly EndpointPool _endpoints;
+    private readonly VirtualEndpoints _endpoints;
     private readonly ArrivalClock _arrivals;
     private readonly KernelTimer _timer;
     private readonly EventQueue _queue = new();
@@ -68,7 +68,7 @@ internal sealed partial class Block
     /// <param name="outages">Its outages.</param>
     /// <param name="endpoints">Its endpoints; where they are shared, every client has to be in this block.</param>
     /// <param name="everyProbe">Whether each step is an event of its own.</param>
-    public Block(Scenario scenario, Outages outages, EndpointPool endpoints, bool everyProbe)
+    public Block(Scenario scenario, Outages outages, VirtualEndpoints endpoints, bool everyProbe)
     {
         _scenario = scenario;
         _rule = scenario.Rule;

@@ -21,7 +21,7 @@ internal static class VirtualEngine
     public static VirtualTotals Run(Scenario scenario, VirtualOptions options, Action<double>? progress = null, CancellationToken cancellation = default)
     {
         var outages = new Outages(scenario);
-        var isShared = new EndpointPool(scenario.Endpoints, scenario.RemovalCheck, outages).IsShared;
+        var isShared = new VirtualEndpoints(scenario.Endpoints, scenario.RemovalCheck, outages).IsShared;
         var clientsOfBlock = isShared ? scenario.Clients : Math.Max(1, BlockConnections / scenario.Pool);
         var blocks = (scenario.Clients + clientsOfBlock - 1) / clientsOfBlock;
         var totals = new VirtualTotals();
@@ -49,7 +49,7 @@ internal static class VirtualEngine
 
         VirtualTotals Work()
         {
-            var block = new Block(scenario, outages, new EndpointPool(scenario.Endpoints, scenario.RemovalCheck, outages), options.EveryProbe);
+            var block = new Block(scenario, outages, new VirtualEndpoints(scenario.Endpoints, scenario.RemovalCheck, outages), options.EveryProbe);
             for (int number; (number = Interlocked.Increment(ref next) - 1) < blocks;)
             {
                 var first = number * clientsOfBlock;

@@ -57,24 +57,24 @@ public sealed class BalancerRuleTests
 
         Assert.Equal(expected, actual);
 
-        Verdict Decide(FlowEnd from, PacketTraits packet)
+        PacketAction Decide(FlowEnd from, PacketTraits packet)
         {
             if (phase == "unknown")
             {
                 return rule.OnUnknown(from, packet);
             }
             var flow = Clock(Enum.Parse<FlowPhase>(phase, ignoreCase: true));
-            var verdict = rule.OnPacket(ref flow, from, packet, Now);
-            if (verdict is Verdict.Open or Verdict.Revive)
+            var action = rule.OnPacket(ref flow, from, packet, Now);
+            if (action is PacketAction.Open or PacketAction.Revive)
             {
                 Assert.Equal(FlowClock.StartedAt(Now), flow);
             }
-            else if (verdict != Verdict.Forward)
+            else if (action != PacketAction.Forward)
             {
                 // What does not pass restarts nothing.
                 Assert.Equal(Clock(FlowPhase.Expired), flow);
             }
-            return verdict;
+            return action;
         }
     }
 
@@ -154,14 +154,14 @@ public sealed class BalancerRuleTests
 
     private static FlowClock Clock(FlowPhase phase) => new() { Phase = phase, Client = Then, Server = Then };
 
-    private static char Letter(Verdict verdict) => verdict switch
+    private static char Letter(PacketAction action) => action switch
     {
-        Verdict.Forward => 'F',
-        Verdict.Drop => '-',
-        Verdict.ResetSender => 'R',
-        Verdict.AnswerAsClosed => 'C',
-        Verdict.Open => 'O',
-        Verdict.Revive => 'V',
+        PacketAction.Forward => 'F',
+        PacketAction.Drop => '-',
+        PacketAction.ResetSender => 'R',
+        PacketAction.AnswerAsClosed => 'C',
+        PacketAction.Open => 'O',
+        PacketAction.Revive => 'V',
         _ => '?',
     };
 }

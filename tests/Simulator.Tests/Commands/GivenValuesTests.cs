@@ -10,7 +10,7 @@ public sealed class GivenValuesTests
 {
     private static readonly RootCommand Root =
     [
-        BalancersCommand.Create(), DemoCommand.Create(), LabCommand.Create(), RunCommand.Create(), SweepCommand.Create(), AdviseCommand.Create(),
+        BalancersCommand.Create(), DemoCommand.Create(), LabCommand.Create(), RunScenarioCommand.Create(), SweepCommand.Create(), AdviseCommand.Create(),
     ];
 
     public static TheoryData<string, string> Options

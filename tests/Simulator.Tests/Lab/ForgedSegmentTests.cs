@@ -78,13 +78,13 @@ public sealed class ForgedSegmentTests
 
     private static byte[] Addresses(byte[] frame, bool isIPv6) => isIPv6 ? frame[22..58] : frame[26..38];
 
-    private static Flow See(params Segment[] segments)
+    private static LabFlow See(params Segment[] segments)
     {
-        Flow? flow = null;
+        LabFlow? flow = null;
         foreach (var segment in segments)
         {
             Assert.True(TcpFrame.TryParse(segment.ToFrame(), out var parsed));
-            flow ??= new Flow(FlowKey.Of(parsed, segment.From));
+            flow ??= new LabFlow(LabFlowKey.Of(parsed, segment.From));
             flow.See(parsed, segment.From, passes: true, Now);
         }
         return flow!;

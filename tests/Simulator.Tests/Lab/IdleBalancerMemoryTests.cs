@@ -36,9 +36,9 @@ public sealed class IdleBalancerMemoryTests
             Assert.Equal(count, balancer.FlowCount);
             now += Timeout;
             balancer.Expire(now);
-            Assert.Equal(FlowTable.MaxKept, balancer.FlowCount);
+            Assert.Equal(LabFlowTable.MaxKept, balancer.FlowCount);
             Assert.Equal((round + 1) * count, balancer.Totals.Expired);
-            now += FlowTable.ExpiredTime;
+            now += LabFlowTable.ExpiredTime;
             balancer.Expire(now);
             Assert.Equal(0, balancer.FlowCount);
             Assert.Null(balancer.NextDue());

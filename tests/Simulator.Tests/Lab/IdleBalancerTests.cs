@@ -350,9 +350,9 @@ public sealed class IdleBalancerTests
         Assert.True(wire.At(2).Client());
 
         Assert.Equal([(LabEventKind.Opened, 0.0), (LabEventKind.Closed, 1.0)], wire.Kinds);
-        wire.Balancer.Expire(TimeSpan.FromSeconds(2) + FlowTable.ClosedTime - Tick);
+        wire.Balancer.Expire(TimeSpan.FromSeconds(2) + LabFlowTable.ClosedTime - Tick);
         Assert.Equal(1, wire.Balancer.FlowCount);
-        wire.Balancer.Expire(TimeSpan.FromSeconds(2) + FlowTable.ClosedTime);
+        wire.Balancer.Expire(TimeSpan.FromSeconds(2) + LabFlowTable.ClosedTime);
         Assert.Equal((0, 0, 0), (wire.Balancer.FlowCount, wire.Balancer.Totals.Expired, wire.Sent.Count));
         Assert.Null(wire.Balancer.NextDue());
     }
@@ -435,7 +435,7 @@ public sealed class IdleBalancerTests
         else
         {
             // After everybody has stopped trying, the balancer has forgotten it altogether.
-            wire.Balancer.Expire(TimeSpan.FromSeconds(11) + FlowTable.ExpiredTime);
+            wire.Balancer.Expire(TimeSpan.FromSeconds(11) + LabFlowTable.ExpiredTime);
             Assert.Equal(0, wire.Balancer.FlowCount);
             Assert.True(wire.At(150).Send(wire.Next(FlowEnd.Client) with { Flags = TcpFlags.Syn, Acknowledgment = 0 }));
         }

@@ -8,7 +8,7 @@ using Keepalive.Simulator.Virtual;
 namespace Keepalive.Simulator.Commands;
 
 /// <summary><c>keepalive-sim run</c>: one scenario in virtual time.</summary>
-internal static class RunCommand
+internal static class RunScenarioCommand
 {
     public static Command Create()
     {

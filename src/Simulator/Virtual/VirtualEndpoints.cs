@@ -5,7 +5,7 @@ namespace Keepalive.Simulator.Virtual;
 /// One that is taken out is tried every so often and comes back with the first answer. That is known as soon as it goes, because outages
 /// are settled beforehand.
 /// </remarks>
-internal sealed class EndpointPool(int endpoints, TimeSpan? check, Outages outages)
+internal sealed class VirtualEndpoints(int endpoints, TimeSpan? check, Outages outages)
 {
     private readonly long[] _backAt = new long[endpoints];
 

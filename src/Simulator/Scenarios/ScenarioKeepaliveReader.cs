@@ -6,7 +6,7 @@ using Keepalive.Config.Resources;
 namespace Keepalive.Simulator.Scenarios;
 
 /// <summary>Reads what an end's keepalive is: written out, or what a policy has for a destination.</summary>
-internal static class KeepaliveReader
+internal static class ScenarioKeepaliveReader
 {
     /// <summary>net.ipv4.tcp_keepalive_time, _intvl and _probes as Linux comes: what a value that is not given is.</summary>
     private static readonly (int Time, int Interval, int Probes) System = (7200, 75, 9);

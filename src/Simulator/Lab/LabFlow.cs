@@ -4,7 +4,7 @@ using Keepalive.Simulator.Balancing;
 namespace Keepalive.Simulator.Lab;
 
 /// <summary>A connection in the balancer's table.</summary>
-internal sealed class Flow
+internal sealed class LabFlow
 {
     /// <summary>
     /// The longest an end may take to acknowledge what it got: delayed acknowledgments wait 200 ms at most on Linux, 500 ms at most by RFC 9293
@@ -16,20 +16,20 @@ internal sealed class Flow
     private TcpHalf _client;
     private TcpHalf _server;
 
-    public Flow(FlowKey key)
+    public LabFlow(LabFlowKey key)
     {
         Key = key;
-        Node = new LinkedListNode<Flow>(this);
-        ServerNode = new LinkedListNode<Flow>(this);
+        Node = new LinkedListNode<LabFlow>(this);
+        ServerNode = new LinkedListNode<LabFlow>(this);
     }
 
-    public FlowKey Key { get; }
+    public LabFlowKey Key { get; }
 
     /// <summary>Its place among those of its phase, by age; with one clock per end, by the client's.</summary>
-    public LinkedListNode<Flow> Node { get; }
+    public LinkedListNode<LabFlow> Node { get; }
 
     /// <summary>With one clock per end, its place by the server's.</summary>
-    public LinkedListNode<Flow> ServerNode { get; }
+    public LinkedListNode<LabFlow> ServerNode { get; }
 
     public ref FlowClock Clock => ref _clock;
 

@@ -5,18 +5,18 @@ using Keepalive.Simulator.Balancing;
 namespace Keepalive.Simulator.Lab;
 
 /// <summary>The two ends of a connection. IPv4 addresses are IPv4-mapped ones; no IPv6 packet has such an address.</summary>
-internal readonly record struct FlowKey(UInt128 ClientAddress, UInt128 ServerAddress, ushort ClientPort, ushort ServerPort)
+internal readonly record struct LabFlowKey(UInt128 ClientAddress, UInt128 ServerAddress, ushort ClientPort, ushort ServerPort)
 {
     private static readonly UInt128 Mapped = new(0, 0xffff_0000_0000);
 
     /// <summary>The key of a segment that one end has sent.</summary>
-    public static FlowKey Of(in TcpFrame segment, FlowEnd from)
+    public static LabFlowKey Of(in TcpFrame segment, FlowEnd from)
     {
         var source = Read(segment.SourceAddress);
         var destination = Read(segment.DestinationAddress);
         return from == FlowEnd.Client
-            ? new FlowKey(source, destination, segment.SourcePort, segment.DestinationPort)
-            : new FlowKey(destination, source, segment.DestinationPort, segment.SourcePort);
+            ? new LabFlowKey(source, destination, segment.SourcePort, segment.DestinationPort)
+            : new LabFlowKey(destination, source, segment.DestinationPort, segment.SourcePort);
     }
 
     public bool IsIPv6 => (ClientAddress >> 32) != (Mapped >> 32);

@@ -3,7 +3,7 @@ using Keepalive.Config;
 namespace Keepalive.Simulator.Advice;
 
 /// <summary>Writes a policy, and the destination it is for.</summary>
-internal static class PolicyText
+internal static class AdvisedPolicy
 {
     /// <summary>Of the block for documentation (RFC 5737).</summary>
     public const string PlaceholderAddress = "203.0.113.10";

@@ -5,7 +5,7 @@ namespace Keepalive.Benchmarks;
 
 /// <summary>Watches, through ss, how long new connections go without keepalive.</summary>
 /// <remarks>From the look before the one that first saw a connection to the one that first saw it set: never less than it really took.</remarks>
-internal sealed class Arrivals(Holder holder, string address)
+internal sealed class ArrivalLatencies(Holder holder, string address)
 {
     private readonly Dictionary<ulong, long> _unset = [];
     private readonly HashSet<ulong> _known = [];

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Demo;
 
-public sealed class TimelineTests : IDisposable
+public sealed class DemoTimelineTests : IDisposable
 {
     private readonly StringWriter _output = new();
 
@@ -12,7 +12,7 @@ public sealed class TimelineTests : IDisposable
     [Fact]
     public void Claim_ThatDoesNotHold_IsCountedAndSaysSo()
     {
-        var timeline = new Timeline(_output, colours: false, () => default);
+        var timeline = new DemoTimeline(_output, colours: false, () => default);
 
         timeline.Claim(true, "first");
         timeline.Claim(false, "second");
@@ -24,7 +24,7 @@ public sealed class TimelineTests : IDisposable
     [Fact]
     public void Lines_TellWhenAndWho()
     {
-        var timeline = new Timeline(_output, colours: false, () => TimeSpan.FromSeconds(12.34));
+        var timeline = new DemoTimeline(_output, colours: false, () => TimeSpan.FromSeconds(12.34));
 
         timeline.Line("client", "asks");
         timeline.Line("balancer", "forgot", time: TimeSpan.FromSeconds(4));
@@ -35,10 +35,10 @@ public sealed class TimelineTests : IDisposable
     [Fact]
     public void Colours_OnlyWhereWanted()
     {
-        new Timeline(_output, colours: false, () => default).Claim(true, "plain");
+        new DemoTimeline(_output, colours: false, () => default).Claim(true, "plain");
         Assert.DoesNotContain('\e', _output.ToString());
 
-        new Timeline(_output, colours: true, () => default).Claim(true, "painted");
+        new DemoTimeline(_output, colours: true, () => default).Claim(true, "painted");
         Assert.Contains('\e', _output.ToString());
     }
 

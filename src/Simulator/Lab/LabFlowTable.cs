@@ -4,7 +4,7 @@ namespace Keepalive.Simulator.Lab;
 
 /// <summary>The balancer's connections, those of each phase by age, so that the next one to act on is always the first.</summary>
 /// <remarks>Expired and closed ones are kept for a while: their ends may not know yet. All of it is bounded.</remarks>
-internal sealed class FlowTable(BalancerRule rule, int capacity)
+internal sealed class LabFlowTable(BalancerRule rule, int capacity)
 {
     /// <summary>Retransmissions are at most 120 s apart (TCP_RTO_MAX): an end that is still trying is always met again.</summary>
     public static readonly TimeSpan ExpiredTime = TimeSpan.FromSeconds(130);
@@ -15,51 +15,51 @@ internal sealed class FlowTable(BalancerRule rule, int capacity)
     /// <summary>Expired or closed ones kept at most; the oldest go first.</summary>
     public const int MaxKept = 16_384;
 
-    private readonly Dictionary<FlowKey, Flow> _flows = [];
-    private readonly LinkedList<Flow> _open = [];
-    private readonly LinkedList<Flow> _openByServer = [];
-    private readonly LinkedList<Flow> _expired = [];
-    private readonly LinkedList<Flow> _closed = [];
+    private readonly Dictionary<LabFlowKey, LabFlow> _flows = [];
+    private readonly LinkedList<LabFlow> _open = [];
+    private readonly LinkedList<LabFlow> _openByServer = [];
+    private readonly LinkedList<LabFlow> _expired = [];
+    private readonly LinkedList<LabFlow> _closed = [];
     private readonly bool _perDirection = rule.Behaviour.Refresh == Config.Balancers.Refresh.PerDirection;
 
     public int Count => _flows.Count;
 
     public bool IsFull => _open.Count >= capacity;
 
-    public Flow? Find(in FlowKey key) => _flows.GetValueOrDefault(key);
+    public LabFlow? Find(in LabFlowKey key) => _flows.GetValueOrDefault(key);
 
     /// <summary>Adds a connection that is open.</summary>
-    public Flow Add(in FlowKey key, TimeSpan now)
+    public LabFlow Add(in LabFlowKey key, TimeSpan now)
     {
-        var flow = new Flow(key);
+        var flow = new LabFlow(key);
         _flows.Add(key, flow);
         Open(flow, now);
         return flow;
     }
 
     /// <summary>Makes an expired or closed one an open one, its clocks at the beginning.</summary>
-    public void Reopen(Flow flow, TimeSpan now)
+    public void Reopen(LabFlow flow, TimeSpan now)
     {
         Unlink(flow);
         Open(flow, now);
     }
 
     /// <summary>An end has restarted the clock of an open one.</summary>
-    public void Refreshed(Flow flow, FlowEnd by)
+    public void Refreshed(LabFlow flow, FlowEnd by)
     {
         var byServer = _perDirection && by == FlowEnd.Server;
         MoveToEnd(byServer ? _openByServer : _open, byServer ? flow.ServerNode : flow.Node);
     }
 
     /// <summary>A packet of an expired or closed one has come.</summary>
-    public static void Seen(Flow flow, TimeSpan now)
+    public static void Seen(LabFlow flow, TimeSpan now)
     {
         flow.LastSeen = now;
         MoveToEnd(flow.Node.List!, flow.Node);
     }
 
     /// <summary>The ends have closed it.</summary>
-    public void Close(Flow flow, TimeSpan now)
+    public void Close(LabFlow flow, TimeSpan now)
     {
         Unlink(flow);
         flow.Clock.Phase = FlowPhase.Closed;
@@ -67,7 +67,7 @@ internal sealed class FlowTable(BalancerRule rule, int capacity)
     }
 
     /// <summary>It has expired.</summary>
-    public void Expire(Flow flow, TimeSpan now)
+    public void Expire(LabFlow flow, TimeSpan now)
     {
         Unlink(flow);
         flow.ExpiredAt = now;
@@ -75,7 +75,7 @@ internal sealed class FlowTable(BalancerRule rule, int capacity)
     }
 
     /// <summary>An open connection whose idle timeout has passed, or null.</summary>
-    public Flow? NextExpired(TimeSpan now) =>
+    public LabFlow? NextExpired(TimeSpan now) =>
         _open.First is { } first && rule.Deadline(first.Value.Clock) <= now ? first.Value
         : _openByServer.First is { } second && rule.Deadline(second.Value.Clock) <= now ? second.Value
         : null;
@@ -106,7 +106,7 @@ internal sealed class FlowTable(BalancerRule rule, int capacity)
         void Consider(TimeSpan? due) => next = due < next || next is null ? due ?? next : next;
     }
 
-    private void Open(Flow flow, TimeSpan now)
+    private void Open(LabFlow flow, TimeSpan now)
     {
         flow.Clock = FlowClock.StartedAt(now);
         flow.LastSeen = now;
@@ -117,7 +117,7 @@ internal sealed class FlowTable(BalancerRule rule, int capacity)
         }
     }
 
-    private void Keep(LinkedList<Flow> list, Flow flow, TimeSpan now)
+    private void Keep(LinkedList<LabFlow> list, LabFlow flow, TimeSpan now)
     {
         flow.LastSeen = now;
         list.AddLast(flow.Node);
@@ -127,19 +127,19 @@ internal sealed class FlowTable(BalancerRule rule, int capacity)
         }
     }
 
-    private void Remove(Flow flow)
+    private void Remove(LabFlow flow)
     {
         Unlink(flow);
         _flows.Remove(flow.Key);
     }
 
-    private static void Unlink(Flow flow)
+    private static void Unlink(LabFlow flow)
     {
         flow.Node.List?.Remove(flow.Node);
         flow.ServerNode.List?.Remove(flow.ServerNode);
     }
 
-    private static void MoveToEnd(LinkedList<Flow> list, LinkedListNode<Flow> node)
+    private static void MoveToEnd(LinkedList<LabFlow> list, LinkedListNode<LabFlow> node)
     {
         if (list.Last != node)
         {

@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace Keepalive.Config.Resources;
 
 /// <summary>One address behind an Istio ServiceEntry: the <c>spec</c> of a WorkloadEntry, or an entry of <c>endpoints</c>.</summary>
-public sealed record Workload
+public sealed record MeshWorkload
 {
     /// <summary>An IP address, a host name, or <c>unix://</c> and a path, which no TCP connection goes to.</summary>
     public Positioned<string>? Address { get; init; }
@@ -28,5 +28,5 @@ public sealed record WorkloadEntry : Resource
     public override string Kind => KindName;
 
     /// <summary>Its <c>spec</c>.</summary>
-    public required Workload Workload { get; init; }
+    public required MeshWorkload Workload { get; init; }
 }

@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Keepalive.Simulator.Demo;
 
 /// <summary>What the demo prints: acts, in them who did what and when, and whether it came out as announced.</summary>
-internal sealed class Timeline(TextWriter output, bool colours, Func<TimeSpan> clock)
+internal sealed class DemoTimeline(TextWriter output, bool colours, Func<TimeSpan> clock)
 {
     private const string Indent = "           ";
 
