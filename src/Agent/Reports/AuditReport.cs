@@ -95,9 +95,9 @@ internal sealed class AuditReport
         var text = new StringBuilder();
         foreach (var group in _groups)
         {
-            JsonLine.Append(text, writer => Write(writer, group));
+            AgentJson.Lines.Append(text, writer => Write(writer, group));
         }
-        JsonLine.Append(text, writer =>
+        AgentJson.Lines.Append(text, writer =>
         {
             writer.WriteString("kind", "summary");
             writer.WriteNumber("namespaces", _summary.Namespaces);

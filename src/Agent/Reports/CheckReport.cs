@@ -54,7 +54,7 @@ internal sealed class CheckReport(
         var text = new StringBuilder();
         foreach (var diagnostic in diagnostics)
         {
-            JsonLine.Append(text, writer =>
+            AgentJson.Lines.Append(text, writer =>
             {
                 writer.WriteString("file", diagnostic.Position.File);
                 writer.WriteNumber("line", diagnostic.Position.Line);
@@ -66,7 +66,7 @@ internal sealed class CheckReport(
             });
         }
 
-        JsonLine.Append(text, writer =>
+        AgentJson.Lines.Append(text, writer =>
         {
             writer.WriteString("kind", "summary");
             writer.WriteNumber("files", input.Read.Files);
@@ -112,7 +112,7 @@ internal sealed class CheckReport(
         writer.WriteNumber("addresses", policy.Addresses);
         writer.WriteNumber("rules", policy.Rules);
         writer.WriteBoolean("keepalive", !policy.Settings.IsEmpty);
-        JsonLine.WriteSettings(writer, policy.Settings.IsEmpty ? default : policy.Settings[0]);
+        AgentJson.WriteSettings(writer, policy.Settings.IsEmpty ? default : policy.Settings[0]);
         if (!verdicts.IsEmpty)
         {
             writer.WriteStartArray("balancers");

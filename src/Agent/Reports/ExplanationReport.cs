@@ -40,7 +40,7 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
     public string ToJson()
     {
         var text = new StringBuilder();
-        JsonLine.Append(text, writer =>
+        AgentJson.Lines.Append(text, writer =>
         {
             writer.WriteString("to", remote.ToString());
             if (explanation.Winner is { } winner)
@@ -134,7 +134,7 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
             writer.WriteNumber("port", rule.Port);
         }
 
-        JsonLine.WriteSettings(writer, rule.Settings);
+        AgentJson.WriteSettings(writer, rule.Settings);
     }
 
     private static KeepaliveSchedule ScheduleOf(CompiledRule rule) => new(rule.Settings.Or(KeepaliveSettings.LinuxDefaults));

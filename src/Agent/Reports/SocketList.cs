@@ -175,5 +175,5 @@ internal sealed record SocketJson(
 internal sealed partial class SocketJsonContext : JsonSerializerContext
 {
     public static SocketJsonContext Readable { get; } =
-        new(new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JsonLine.Encoder });
+        new(new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = AgentJson.Encoder });
 }

@@ -77,5 +77,5 @@ internal sealed record ChoiceJson(string? Auto, string Reason);
 internal sealed partial class SupportJsonContext : JsonSerializerContext
 {
     public static SupportJsonContext Readable { get; } =
-        new(new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = JsonLine.Encoder });
+        new(new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.CamelCase, Encoder = AgentJson.Encoder });
 }

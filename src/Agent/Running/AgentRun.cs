@@ -270,7 +270,7 @@ internal static partial class AgentRun
             logging.AddJsonConsole(console =>
             {
                 (console.TimestampFormat, console.UseUtcTimestamp) = ("yyyy-MM-ddTHH:mm:ss.fffZ", true);
-                console.JsonWriterOptions = new JsonWriterOptions { Encoder = JsonLine.Encoder };
+                console.JsonWriterOptions = new JsonWriterOptions { Encoder = AgentJson.Encoder };
             });
         }
         else

@@ -143,7 +143,7 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
             return;
         }
         var body = context.Response.BodyWriter;
-        await using var writer = new Utf8JsonWriter(body, new JsonWriterOptions { Encoder = JsonLine.Encoder });
+        await using var writer = new Utf8JsonWriter(body, new JsonWriterOptions { Encoder = AgentJson.Encoder });
         writer.WriteStartArray();
         for (var i = 0; i < rows.Count; i++)
         {
@@ -240,6 +240,6 @@ internal sealed partial class PagesJsonContext : JsonSerializerContext
     public static PagesJsonContext Readable { get; } = new(new JsonSerializerOptions
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        Encoder = JsonLine.Encoder,
+        Encoder = AgentJson.Encoder,
     });
 }

@@ -96,7 +96,7 @@ internal static class RunScenarioCommand
         }
     }
 
-    private static string AsJson(string name) => JsonLine.Of(writer =>
+    private static string AsJson(string name) => SimulatorJson.Lines.Of(writer =>
     {
         writer.WriteString("scenario", name);
         writer.WriteString("about", BuiltInScenarios.Describe(name));

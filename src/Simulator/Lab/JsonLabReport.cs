@@ -1,6 +1,3 @@
-using System.Buffers;
-using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using Keepalive.Simulator.Balancing;
 
@@ -9,8 +6,6 @@ namespace Keepalive.Simulator.Lab;
 /// <summary>The lab's timeline for programs: one object a line; <c>time</c> is seconds since the lab began.</summary>
 internal sealed class JsonLabReport(TextWriter output) : LabReport(output)
 {
-    private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     public override void Started(LabSetting setting) => Write(TimeSpan.Zero, "started", json =>
     {
         json.WriteString("balancer", setting.Preset?.Name);
@@ -99,16 +94,10 @@ internal sealed class JsonLabReport(TextWriter output) : LabReport(output)
 
     private void Write(TimeSpan time, string what, Action<Utf8JsonWriter> fields) => Line(Format(time, what, fields));
 
-    private static string Format(TimeSpan time, string what, Action<Utf8JsonWriter> fields)
+    private static string Format(TimeSpan time, string what, Action<Utf8JsonWriter> fields) => SimulatorJson.Lines.Of(json =>
     {
-        var buffer = new ArrayBufferWriter<byte>(256);
-        using var json = new Utf8JsonWriter(buffer, Options);
-        json.WriteStartObject();
         json.WriteNumber("time", Seconds(time));
         json.WriteString("event", what);
         fields(json);
-        json.WriteEndObject();
-        json.Flush();
-        return Encoding.UTF8.GetString(buffer.WrittenSpan);
-    }
+    });
 }

@@ -29,7 +29,7 @@ internal static class AdviceReport
         void Comment(string text) => output.WriteLine($"# {text}");
     }
 
-    public static void WriteJson(AdviceRequest request, Advice.Advice advice, RunResult with, RunResult without, TextWriter output) => output.WriteLine(JsonLine.Of(writer =>
+    public static void WriteJson(AdviceRequest request, Advice.Advice advice, RunResult with, RunResult without, TextWriter output) => output.WriteLine(SimulatorJson.Lines.Of(writer =>
     {
         writer.WriteBoolean("possible", true);
         writer.WriteNumber("time", advice.Settings.Time!.Value);
@@ -59,7 +59,7 @@ internal static class AdviceReport
         writer.WriteString("policy", AdvisedPolicy.Write(Name(request), advice.Settings, request.Address));
     }));
 
-    public static void WriteRefusalJson(string reason, TextWriter output) => output.WriteLine(JsonLine.Of(writer =>
+    public static void WriteRefusalJson(string reason, TextWriter output) => output.WriteLine(SimulatorJson.Lines.Of(writer =>
     {
         writer.WriteBoolean("possible", false);
         writer.WriteString("reason", reason);

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Keepalive.Config.Balancers;
@@ -93,10 +92,9 @@ internal sealed record VerifiedJson(bool IdleTimeout, bool Expiry, bool Refresh)
 [JsonSerializable(typeof(BalancerJson))]
 internal sealed partial class BalancerJsonContext : JsonSerializerContext
 {
-    /// <summary>Writes what JSON need not escape as it is.</summary>
     public static BalancerJsonContext Readable { get; } = new(new JsonSerializerOptions
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        Encoder = SimulatorJson.Encoder,
     });
 }

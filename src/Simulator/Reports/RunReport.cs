@@ -21,7 +21,7 @@ internal static class RunReport
 
     private static readonly string[] Series = ["requests", "ok", "status503", "status504", "expiries"];
 
-    public static void WriteJson(RunResult result, TextWriter output) => output.WriteLine(JsonLine.Of(writer =>
+    public static void WriteJson(RunResult result, TextWriter output) => output.WriteLine(SimulatorJson.Lines.Of(writer =>
     {
         writer.WriteString("scenario", result.Scenario.Name);
         WriteFigures(writer, result);

@@ -44,7 +44,7 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
 
     public string ToCsv(string fingerprint) => string.Join(',', [fingerprint, .. Values, .. Figures.Select(Text)]);
 
-    public string ToJson(ScenarioGrid grid) => JsonLine.Of(writer =>
+    public string ToJson(ScenarioGrid grid) => SimulatorJson.Lines.Of(writer =>
     {
         writer.WriteString("fingerprint", grid.Fingerprint);
         writer.WriteStartObject("set");
