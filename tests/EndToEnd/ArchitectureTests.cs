@@ -1,5 +1,12 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Reflection;
 using System.Reflection.Metadata;
 using System.Reflection.PortableExecutable;
+using System.Security;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using System.Xml.Linq;
 using Keepalive.Testbed;
 using Xunit;
@@ -22,9 +29,21 @@ public sealed class ArchitectureTests
         ["Simulator"] = ("keepalive-sim", ["Config", "Linux", "CommandLine", "Probes"]),
     };
 
+    /// <summary>Assemblies of the runtime that have what is banned.</summary>
+    private static readonly Assembly[] BannedFrom =
+    [
+        typeof(object).Assembly, typeof(JavaScriptEncoder).Assembly, typeof(Console).Assembly, typeof(Process).Assembly, typeof(Dns).Assembly, typeof(Socket).Assembly, typeof(HttpClient).Assembly,
+    ];
+
     public static TheoryData<string> ProjectNames => [.. Projects.Keys];
 
     public static TheoryData<string> ProjectsWithoutNativeCode => [.. Projects.Keys.Where(name => name != NativeProject)];
+
+    public static TheoryData<string> BannedSymbols =>
+    [
+        .. Directory.GetFiles(Source, "BannedSymbols.*.txt", SearchOption.AllDirectories).Where(file => !IsBuilt(file)).SelectMany(File.ReadLines)
+            .Where(line => !line.StartsWith("//", StringComparison.Ordinal)).Select(line => line.Split(';')[0]),
+    ];
 
     private static string Source => Path.Combine(Repository.Root, "src");
 
@@ -60,76 +79,65 @@ public sealed class ArchitectureTests
     public void ReferencesOf_ThisAssembly_NamesWhatItRefersTo() =>
         Assert.Contains("xunit.v3.assert", ReferencesOf(typeof(ArchitectureTests).Assembly.Location));
 
-    [Theory]
-    [MemberData(nameof(ProjectsWithoutNativeCode))]
-    public void Sources_OutsideLinux_HaveNoNativeAccess(string name)
-    {
-        var found = SourceFiles(name).SelectMany(
-            file => SourceText.NativeAccess(File.ReadAllText(file)).Select(word => $"{Path.GetRelativePath(Repository.Root, file)}: {word}"));
-
-        Assert.Empty(found);
-    }
-
-    /// <summary>A process's name of its own choice, and JSON that is printed, have one way out each.</summary>
-    [Theory]
-    [InlineData("ProcFs.Command(", "ProcessName.cs")]
-    [InlineData("UnsafeRelaxedJsonEscaping", "")]
-    public void Sources_OfTheAgent_PrintForeignTextThroughOneDoor(string word, string only) =>
-        Assert.All(SourceFiles("Agent").Where(file => File.ReadAllText(file).Contains(word, StringComparison.Ordinal)), file => Assert.Equal(only, Path.GetFileName(file)));
-
+    /// <summary>One name, one meaning: whoever reads both programs, or searches them, need not tell two types apart by their namespaces.</summary>
     [Fact]
-    public void AllowUnsafeBlocks_StandsInOneProjectOnly()
+    public void Types_OfAllProjects_HaveNamesOfTheirOwn()
     {
-        var allowing = Directory.GetFiles(Repository.Root, "Directory.Build.*")
-            .Concat(Directory.GetFiles(Source, "*.csproj", SearchOption.AllDirectories))
-            .Concat(Directory.GetFiles(Source, "*.props", SearchOption.AllDirectories))
-            .Where(file => !IsBuilt(file) && File.ReadAllText(file).Contains("AllowUnsafeBlocks", StringComparison.OrdinalIgnoreCase));
+        var names = Projects.Keys.SelectMany(name => TypesOf(AssemblyFile(name))).ToList();
 
-        Assert.Equal([ProjectFile(NativeProject)], allowing);
+        Assert.Contains("BalancerRule", names);
+        Assert.Empty(names.GroupBy(name => name).Where(group => group.Count() > 1).Select(group => group.Key));
     }
+
+    /// <summary>The compiler marks a module that was compiled with AllowUnsafeBlocks, whether or not the code needs it.</summary>
+    [Theory]
+    [MemberData(nameof(ProjectNames))]
+    public void Assembly_UnsafeCode_IsAllowedInLinuxOnly(string name) => Assert.Equal(name == NativeProject, AllowsUnsafeCode(AssemblyFile(name)));
 
     [Theory]
     [MemberData(nameof(ProjectsWithoutNativeCode))]
     public void Assembly_OutsideLinux_ImportsNothingNative(string name) => Assert.Equal(0, NativeImportsOf(AssemblyFile(name)));
 
     [Fact]
-    public void NativeImportsOf_AnAssemblyThatHasSome_FindsThem() => Assert.NotEqual(0, NativeImportsOf(typeof(System.Diagnostics.Process).Assembly.Location));
+    public void NativeImportsOf_AnAssemblyThatHasSome_FindsThem() => Assert.NotEqual(0, NativeImportsOf(typeof(Process).Assembly.Location));
 
+    /// <summary>What the compiler gets, from wherever it comes.</summary>
     [Theory]
-    [InlineData("[DllImport(\"libc\")] static extern int getpid();", "DllImport", "extern")]
-    [InlineData("[System.Runtime.InteropServices.LibraryImportAttribute(\"libc\")] partial int getpid();", "LibraryImportAttribute")]
-    [InlineData("public unsafe int Read(byte* at) => *at;", "unsafe")]
-    [InlineData("delegate* unmanaged<int> call;", "delegate*")]
-    [InlineData("int n = Marshal.GetLastPInvokeError();", "Marshal.")]
-    [InlineData("ref byte b = ref Unsafe.NullRef<byte>();", "Unsafe.")]
-    [InlineData("var p = NativeLibrary.Load(\"libpcap\");", "NativeLibrary.")]
-    [InlineData("var s = \"a \\\" b\"; /* x */ unsafe { }", "unsafe")]
-    [InlineData("var s = @\"a \"\" b\\\"; unsafe { }", "unsafe")]
-    [InlineData("var s = \"\"; unsafe { }", "unsafe")]
-    [InlineData("var s = $\"\"\"a \" b\"\"\"; unsafe { }", "unsafe")]
-    [InlineData("var c = '\"'; unsafe { }", "unsafe")]
-    [InlineData("// it's\nunsafe { }", "unsafe")]
-    public void SourceText_NativeAccess_IsFound(string source, params string[] expected) => Assert.Equal(expected, SourceText.NativeAccess(source));
+    [InlineData("src/BannedSymbols.Native.txt", "Config", "CommandLine", "Probes", "Agent", "Simulator")]
+    [InlineData("src/BannedSymbols.Printing.txt", "Agent", "Simulator")]
+    [InlineData("src/Config/BannedSymbols.Pure.txt", "Config")]
+    public void BannedSymbols_Lists_GoToTheCompilerWithTheAnalyzer(string list, params string[] projects)
+    {
+        foreach (var name in projects)
+        {
+            var items = JsonDocument.Parse(Command.Run(
+                "dotnet", "msbuild", ProjectFile(name), $"-p:Configuration={Repository.Configuration}", "-getItem:AdditionalFiles,PackageReference", "-getProperty:NoWarn").Output).RootElement;
 
+            Assert.Contains(Path.Combine(Repository.Root, list), Values("AdditionalFiles", "FullPath"));
+            Assert.Contains("Microsoft.CodeAnalysis.BannedApiAnalyzers", Values("PackageReference", "Identity"));
+            Assert.DoesNotContain("RS0030", items.GetProperty("Properties").GetProperty("NoWarn").GetString(), StringComparison.Ordinal);
+
+            IEnumerable<string?> Values(string item, string metadata) =>
+                items.GetProperty("Items").GetProperty(item).EnumerateArray().Select(found => found.GetProperty(metadata).GetString());
+        }
+    }
+
+    /// <summary>The analyzer ignores a line that names nothing.</summary>
     [Theory]
-    [InlineData("// unsafe code lives elsewhere")]
-    [InlineData("/* DllImport\n unsafe */ class C;")]
-    [InlineData("/// <summary>Not unsafe.</summary>\nclass C;")]
-    [InlineData("var s = \"unsafe\";")]
-    [InlineData("var s = @\"a \"\" unsafe\";")]
-    [InlineData("var s = \"\"\"\n  \"unsafe\"\n  \"\"\";")]
-    [InlineData("var s = $\"{x} unsafe\";")]
-    [InlineData("var view = MemoryMarshal.AsBytes(span);")]
-    [InlineData("bool unsafeToRetry = true; Span<byte> s = stackalloc byte[8];")]
-    public void SourceText_EverythingElse_IsNot(string source) => Assert.Empty(SourceText.NativeAccess(source));
+    [MemberData(nameof(BannedSymbols))]
+    public void BannedSymbols_EachLine_NamesSomething(string symbol)
+    {
+        var name = symbol[2..].Split('(')[0];
+        var (type, member) = symbol[0] == 'T' ? (name, null) : (name[..name.LastIndexOf('.')], name[(name.LastIndexOf('.') + 1)..].Split('`')[0]);
+        var found = BannedFrom.Select(assembly => assembly.GetType(type)).FirstOrDefault(found => found is { IsPublic: true });
+
+        Assert.True(found is not null && (member is null || found.GetMember(member).Length > 0), symbol);
+    }
 
     private static string ProjectFile(string name) => Path.Combine(Source, name, name + ".csproj");
 
     private static string AssemblyFile(string name) =>
         Path.Combine(Source, name, "bin", Repository.Configuration, "net10.0", Projects[name].Assembly + ".dll");
-
-    private static IEnumerable<string> SourceFiles(string name) =>
-        Directory.GetFiles(Path.Combine(Source, name), "*.cs", SearchOption.AllDirectories).Where(file => !IsBuilt(file));
 
     private static bool IsBuilt(string file) => Path.GetRelativePath(Repository.Root, file).Split('/').Any(part => part is "bin" or "obj");
 
@@ -138,6 +146,28 @@ public sealed class ArchitectureTests
         using var file = new PEReader(File.OpenRead(assembly));
         var metadata = file.GetMetadataReader();
         return [.. metadata.AssemblyReferences.Select(handle => metadata.GetString(metadata.GetAssemblyReference(handle).Name))];
+    }
+
+    private static IReadOnlyList<string> TypesOf(string assembly)
+    {
+        using var file = new PEReader(File.OpenRead(assembly));
+        var metadata = file.GetMetadataReader();
+        return
+        [
+            .. metadata.TypeDefinitions.Select(metadata.GetTypeDefinition)
+                .Where(type => !type.IsNested && metadata.GetString(type.Namespace).StartsWith("Keepalive.", StringComparison.Ordinal))
+                .Select(type => metadata.GetString(type.Name)),
+        ];
+    }
+
+    private static bool AllowsUnsafeCode(string assembly)
+    {
+        using var file = new PEReader(File.OpenRead(assembly));
+        var metadata = file.GetMetadataReader();
+        return metadata.GetModuleDefinition().GetCustomAttributes().Any(handle =>
+            metadata.GetCustomAttribute(handle).Constructor is { Kind: HandleKind.MemberReference } constructor
+            && metadata.GetMemberReference((MemberReferenceHandle)constructor).Parent is { Kind: HandleKind.TypeReference } type
+            && metadata.GetString(metadata.GetTypeReference((TypeReferenceHandle)type).Name) == nameof(UnverifiableCodeAttribute));
     }
 
     // What the compiler made of it, whatever the source looked like.

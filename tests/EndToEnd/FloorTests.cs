@@ -1,4 +1,5 @@
 using ArchUnitNET.Domain;
+using ArchUnitNET.Domain.Dependencies;
 using ArchUnitNET.Loader;
 using Keepalive.Testbed;
 using Xunit;
@@ -49,6 +50,17 @@ public sealed class FloorTests
     public void Datapaths_KnowNothingOfEachOther() =>
         Assert.DoesNotContain(AgentsArrows.Value, arrow => (arrow.From, arrow.To) is ($"{Root}.Apply.Bpf", $"{Root}.Apply.Pidfd") or ($"{Root}.Apply.Pidfd", $"{Root}.Apply.Bpf"));
 
+    /// <summary>A process chooses its own name: it is made fit for a terminal in one place.</summary>
+    [Fact]
+    public void ProcessNames_OfTheAgent_ComeThroughOneDoor()
+    {
+        var callers = Load("Agent", "keepalive-agent.dll").Types
+            .Where(type => type.Dependencies.OfType<MethodCallDependency>().Any(call => call.Target.FullName == "Keepalive.Linux.Processes.ProcFs" && call.TargetMember.Name.StartsWith("Command(", StringComparison.Ordinal)))
+            .Select(type => type.Name);
+
+        Assert.Equal(["ProcessName"], callers);
+    }
+
     [Theory]
     [InlineData("Agent", "keepalive-agent.dll", Root)]
     [InlineData("Linux", "Keepalive.Linux.dll", "Keepalive.Linux")]
@@ -81,11 +93,12 @@ public sealed class FloorTests
 
     private static string Folder(string ns) => ns == Root ? Root : ns[(Root.Length + 1)..].Split('.')[0];
 
+    private static Architecture Load(string project, string assembly) =>
+        new ArchLoader().LoadFilteredDirectory(Path.Combine(Repository.Root, "src", project, "bin", Repository.Configuration, "net10.0"), assembly).Build();
+
     private static IEnumerable<Arrow> ArrowsOf(string project, string assembly, string root)
     {
-        var directory = Path.Combine(Repository.Root, "src", project, "bin", Repository.Configuration, "net10.0");
-        var architecture = new ArchLoader().LoadFilteredDirectory(directory, assembly).Build();
-        return architecture.Types
+        return Load(project, assembly).Types
             .SelectMany(type => type.Dependencies.Where(dependency => dependency.Target is not GenericParameter).Select(dependency => (From: type.Namespace?.FullName ?? "", To: dependency.Target.Namespace?.FullName ?? "", Example: $"{type.Name} knows {dependency.Target.Name}")))
             .Where(found => found.From != found.To && IsOf(found.From) && IsOf(found.To))
             .GroupBy(found => (found.From, found.To))
