@@ -96,7 +96,7 @@ internal sealed class PolicySource
         var until = _time.GetTimestamp() + (_compilation.InForce is null ? (long)(WaitForCluster.TotalSeconds * _time.TimestampFrequency) : 0);
         _cluster?.WaitUntilKnown(until, stop);
         var load = Compile(afresh: true)!;
-        if (_cluster is null && _hosts.Wanted.Count == 0)
+        if (_cluster is null && (load.Snapshot is null || _hosts.Wanted.Count == 0))
         {
             return load;
         }

@@ -92,17 +92,18 @@ public sealed class PolicySourceTests : IDisposable
     }
 
     [Fact]
-    public void Hosts_OfFilesThatAreRefusedWhole_AreForgottenForThoseInForce()
+    public void Hosts_OfFilesThatAreRefused_GiveWayToThoseOfThePolicyInForce()
     {
         Write("a.yaml", OfHosts("db.example.com"));
         _names["db.example.com"] = [First];
         var source = Source();
         Assert.NotNull(source.Load(default).Snapshot);
-        // Each file is fine, and together they come to too many rules.
+        // Each object is fine, and together they come to too many rules.
         var addresses = string.Join(", ", Enumerable.Range(0, 9000).Select(i => $"10.0.{i >> 8}.{i & 255}"));
         var ports = string.Concat(Enumerable.Range(1, 25).Select(port => $"\n  - number: {port}\n    protocol: TCP"));
-        Write("b.yaml", $"{OfHosts("other.example.com")}\n---\n{PolicyText.For(addresses, "time: 60s")}\n  ports:{ports}\n");
+        Write("a.yaml", $"{OfHosts("other.example.com")}\n---\n{PolicyText.For(addresses, "time: 60s")}\n  ports:{ports}\n");
         Assert.Null(Settled(source)!.Snapshot);
+        Assert.Null(Look(source));
         _names["db.example.com"] = [Second];
         _clock.Advance(TimeSpan.FromSeconds(30));
         Assert.Equal(["203.0.113.2"], RulesOf(Change(source)));
