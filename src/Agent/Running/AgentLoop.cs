@@ -16,12 +16,12 @@ namespace Keepalive.Agent.Running;
 /// <summary>The service's one thread: refresh the policy, pass over the sockets, publish, wait.</summary>
 internal sealed partial class AgentLoop(
     RunOptions options,
-    IDatapath datapath,
+    ChosenDatapath chosen,
     PolicySource policies,
     PolicyFigures figures,
     SocketTally tally,
     SocketCollector metrics,
-    string? whyNoCapture,
+    CaptureChoice capture,
     ChangeLog changes,
     LivenessWatch liveness,
     AgentHealth health,
@@ -40,6 +40,7 @@ internal sealed partial class AgentLoop(
     /// <summary>The time between two spreads that no change of policy calls for.</summary>
     private static readonly TimeSpan SpreadApart = TimeSpan.FromMinutes(1);
 
+    private readonly IDatapath _datapath = chosen.Datapath;
     private readonly AutoResetEvent _wake = new(false);
     private readonly FanOut _sink = new(changes, tally, liveness.Monitor);
     private readonly Retirement _retirement = new(tally, liveness.Monitor);
@@ -142,7 +143,7 @@ internal sealed partial class AgentLoop(
     {
         try
         {
-            liveness.Survey(datapath, policy, stop);
+            liveness.Survey(_datapath, policy, stop);
         }
         catch (IOException e)
         {
@@ -189,7 +190,7 @@ internal sealed partial class AgentLoop(
         var begun = Stopwatch.GetTimestamp();
         try
         {
-            var summary = datapath.Pass(policy, scope, sink);
+            var summary = _datapath.Pass(policy, scope, sink);
             passed = summary;
             var took = Stopwatch.GetElapsedTime(begun) - summary.Waited;
             _spreadAt = summary.Waited > TimeSpan.Zero ? Stopwatch.GetTimestamp() : _spreadAt;
@@ -201,7 +202,7 @@ internal sealed partial class AgentLoop(
             {
                 health.Beat();   // not a whole pass, or not one to keep anything by
             }
-            else if (health.PassDone(failure: null, whyNoCapture ?? liveness.CaptureFailure))
+            else if (health.PassDone(failure: null, capture.WhyNot ?? liveness.CaptureFailure))
             {
                 LogReady(took.TotalMilliseconds);
                 systemd.Ready();
@@ -212,7 +213,7 @@ internal sealed partial class AgentLoop(
         catch (LinuxException e)
         {
             tally.Failed(e.Message);
-            health.PassDone(e.Message, whyNoCapture ?? liveness.CaptureFailure);
+            health.PassDone(e.Message, capture.WhyNot ?? liveness.CaptureFailure);
             LogPassFailed(e.Message);
         }
         _retirement.Continue();

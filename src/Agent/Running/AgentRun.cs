@@ -31,21 +31,34 @@ internal static partial class AgentRun
     /// <summary>How long standard error may take a line of a service that does not start.</summary>
     private static readonly TimeSpan WriteWithin = TimeSpan.FromSeconds(1);
 
-    /// <summary>Lines that wait for the log's reader where each connection has lines of its own (--log-level debug).</summary>
-    private const int DetailedQueueLength = 16 * 1024;
-
     public static int Execute(RunOptions options)
     {
-        var signals = Signals.Own;
-        using var loggers = CreateLoggers(options);
-        var error = options.Once ? Console.Error : options.JsonLog ? new StartProblems(loggers.CreateLogger("agent")) : new PatientWriter(Console.Error, WriteWithin);
-        using var cluster = options.Cluster is { } wanted ? new Cluster(wanted, TimeProvider.System, loggers.CreateLogger("kubernetes")) : null;
-        cluster?.Start();
-        var policies = new PolicySource(options.Policies, options.Side, options.Existing, new HostResolver(), cluster);
+        using var services = new ServiceCollection().AddKeepaliveAgent(options).BuildServiceProvider();
+        var error = options.Once ? Console.Error : options.JsonLog ? new StartProblems(services.GetRequiredService<ILogger>()) : new PatientWriter(Console.Error, WriteWithin);
+        try
+        {
+            services.GetService<Cluster>()?.Start();
+            return Refuse(options, services, error) ?? (options.Once ? Once(options, services, error) : Serve(options, services, error).GetAwaiter().GetResult());
+        }
+        catch (DatapathException e)
+        {
+            error.WriteLine($"keepalive-agent: the {ChosenDatapath.NoBpf}{e.Message}. 'keepalive-agent support' tells more.");
+            return ExitCodes.NotPermitted;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
+        {
+            error.WriteLine($"keepalive-agent: {e.Message}");
+            return ExitCodes.Failed;
+        }
+    }
+
+    /// <summary>Says why there is nothing to be run, or what it will lack; null is that it can be.</summary>
+    private static int? Refuse(RunOptions options, ServiceProvider services, TextWriter error)
+    {
         PolicyLoad load;
         try
         {
-            load = policies.Load(signals.Stop);
+            load = services.GetRequiredService<PolicyLoad>();
         }
         catch (OperationCanceledException)
         {
@@ -61,7 +74,7 @@ internal static partial class AgentRun
         {
             return ExitCodes.InvalidInput;
         }
-        if (options.Once && options.Policies.Count == 0 && cluster is { IsUnheardOf: true })
+        if (options.Once && options.Policies.Count == 0 && services.GetService<Cluster>() is { IsUnheardOf: true } cluster)
         {
             error.WriteLine($"keepalive-agent: nothing is known of the cluster: {(cluster.Troubles() is [var first, ..] ? first : "its API server does not answer")}");
             return ExitCodes.Failed;
@@ -79,29 +92,12 @@ internal static partial class AgentRun
             error.WriteLine($"keepalive-agent: {missing}");
             return ExitCodes.NotPermitted;
         }
-        if (!Privileges.CheckNamespaces(options.Namespaces, error))
-        {
-            return ExitCodes.Usage;
-        }
-        try
-        {
-            return options.Once ? Once(options, load.Snapshot, cluster, error) : Serve(options, policies, load, signals, loggers, cluster, error).GetAwaiter().GetResult();
-        }
-        catch (DatapathException e)
-        {
-            error.WriteLine($"keepalive-agent: the {ChosenDatapath.NoBpf}{e.Message}. 'keepalive-agent support' tells more.");
-            return ExitCodes.NotPermitted;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
-        {
-            error.WriteLine($"keepalive-agent: {e.Message}");
-            return ExitCodes.Failed;
-        }
+        return Privileges.CheckNamespaces(options.Namespaces, error) ? null : ExitCodes.Usage;
     }
 
-    private static int Once(RunOptions options, PolicySnapshot policy, Cluster? cluster, TextWriter error)
+    private static int Once(RunOptions options, ServiceProvider services, TextWriter error)
     {
-        using var directory = options.DryRun ? RunDirectory.Read(options.StateDirectory) : RunDirectory.Open(options.StateDirectory);
+        var directory = services.GetRequiredService<RunDirectory>();
         if (!options.DryRun && !directory.IsOwner)
         {
             error.WriteLine(
@@ -109,18 +105,16 @@ internal static partial class AgentRun
                 + "sets for the applications' own values");
         }
         directory.Warnings.ForEach(warning => error.WriteLine($"keepalive-agent: warning: {warning}"));
-        using var state = directory.IsOwner ? directory.CreateState() : null;
-        using var chosen = ChosenDatapath.Create(
-            options.RequestDatapath(DescriptorShares.Measure()), policy, directory.Inherited, state, attach: false, exempts: Exemption(cluster));
+        var chosen = services.GetRequiredService<ChosenDatapath>();
         if (chosen.WhyNotBpf is { } why)
         {
             error.WriteLine($"keepalive-agent: the {ChosenDatapath.NoBpf}{why}; using pidfd");
         }
         // Once and then giving everything back: what is left of that is the giving back of what earlier runs have set.
         var restore = options.RestoreOnExit;
-        var report = new OnceReport(Console.Out, whenRestored: restore ? "asked for with --restore-on-exit" : null, cluster?.Pods);
-        var summary = chosen.Datapath.Pass(
-            restore ? PolicySnapshot.Empty : policy, new PassScope { Full = true, Owners = true, DryRun = options.DryRun, Only = true, Last = restore }, report);
+        var policy = restore ? PolicySnapshot.Empty : services.GetRequiredService<PolicyLoad>().Snapshot!;
+        var report = new OnceReport(Console.Out, whenRestored: restore ? "asked for with --restore-on-exit" : null, services.GetService<Cluster>()?.Pods);
+        var summary = chosen.Datapath.Pass(policy, new PassScope { Full = true, Owners = true, DryRun = options.DryRun, Only = true, Last = restore }, report);
         report.Summary(summary);
         foreach (var trouble in summary.Gaps)
         {
@@ -135,10 +129,9 @@ internal static partial class AgentRun
         return isWhole ? ExitCodes.Done : ExitCodes.Failed;
     }
 
-    private static async Task<int> Serve(
-        RunOptions options, PolicySource policies, PolicyLoad load, Signals signals, ILoggerFactory loggers, Cluster? cluster, TextWriter error)
+    private static async Task<int> Serve(RunOptions options, ServiceProvider services, TextWriter error)
     {
-        using var directory = RunDirectory.Open(options.StateDirectory);
+        var directory = services.GetRequiredService<RunDirectory>();
         if (!directory.IsOwner)
         {
             error.WriteLine(
@@ -146,147 +139,51 @@ internal static partial class AgentRun
                 + $"{options.StateDirectory}/lock). Stop it first.");
             return ExitCodes.Failed;
         }
-        var logger = loggers.CreateLogger("agent");
-        foreach (var warning in directory.Warnings)
-        {
-            LogState(logger, warning);
-        }
-        using var state = options.DryRun ? null : directory.CreateState();
-        var descriptors = DescriptorShares.Measure();
-        using var chosen = ChosenDatapath.Create(
-            options.RequestDatapath(descriptors), load.Snapshot!, directory.Inherited, state, attach: !options.DryRun, exempts: Exemption(cluster));
-        var datapath = chosen.Datapath;
+        var logger = services.GetRequiredService<ILogger>();
+        directory.Warnings.ForEach(warning => LogState(logger, warning));
+        var chosen = services.GetRequiredService<ChosenDatapath>();
         if (chosen.WhyNotBpf is { } why)
         {
             LogFallback(logger, why);
         }
-        var time = TimeProvider.System;
-        var health = new AgentHealth(time, options.Interval)
-        {
-            Cluster = cluster is null ? null : cluster.Troubles,
-            RefusedObjects = cluster is null ? null : cluster.Refused,
-        };
-        var systemd = new ServiceManager(new SystemdNotifier(), Environment.GetEnvironmentVariable, logger);
-        var (captures, whyNoCapture) = Captures(options, logger);
-        using var liveness = new LivenessWatch(captures, time, logger, descriptors.Captures, cluster?.Pods);
-        var figures = new PolicyFigures(time);
-        var tally = new SocketTally { Pods = cluster?.Pods };
-        var metrics = new MetricRegistry(BuildInformation.Version, datapath.Name, KernelRelease.Text, logger);
-        var sockets = new SocketCollector(metrics, tally, datapath.Name);
-        metrics.Add(sockets);
-        metrics.Add(new LivenessCollector(metrics, liveness));
-        var capture = new CaptureCollector(metrics, liveness, whyNoCapture);
-        if (options.Capture != false)
-        {
-            metrics.Add(capture);
-        }
-        metrics.Add(new PolicyCollector(metrics, figures));
-        metrics.Add(new ProcessCollector(metrics));
-        if (cluster is not null)
-        {
-            metrics.Add(new KubernetesCollector(metrics, cluster.Ages));
-        }
-        using var loop = new AgentLoop(
-            options,
-            datapath,
-            policies,
-            figures,
-            tally,
-            sockets,
-            whyNoCapture,
-            new ChangeLog(logger) { Pods = cluster?.Pods },
-            liveness,
-            health,
-            systemd,
-            logger);
-
-        // Nothing of what a host usually reads (files of the working directory, variables) is to decide how this one listens.
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
-        builder.Services.AddSingleton(loggers);
-        builder.Services.AddSingleton<IHostLifetime>(services => new SignalLifetime(signals, services.GetRequiredService<IHostApplicationLifetime>()));
-        builder.Services.AddSingleton(new AgentCheck(liveness.Monitor, time, logger));
-        builder.Services.AddSingleton(services =>
-            new AgentService(loop, load, health, systemd, services.GetRequiredService<IHostApplicationLifetime>()));
-        builder.Services.AddHostedService(services => services.GetRequiredService<AgentService>());
-        builder.Services.Configure<HostOptions>(host =>
-        {
-            host.ServicesStopConcurrently = true;
-            host.ShutdownTimeout = StopWithin;
-        });
-        var socket = AgentServer.SocketPath(options.StateDirectory, logger);
-        AgentServer.Configure(builder, options.Addresses, socket, descriptors.Connections, logger);
-        await using var host = builder.Build();
-        host.Run(new AgentPages(new MetricsPage(metrics, time), health, liveness.Monitor, cluster?.Pods).Serve);
+        var signals = services.GetRequiredService<Signals>();
+        await using var host = Host(options, services);
+        var passes = host.Services.GetRequiredService<AgentService>();
         try
         {
             await host.StartAsync().ConfigureAwait(false);
-            signals.OnReload(loop.Reload);
-            LogStarted(logger, BuildInformation.Version, datapath.Name, options.Interval.TotalSeconds, ListenAddress.Describe(options.Addresses.Listen));
+            signals.OnReload(services.GetRequiredService<AgentLoop>().Reload);
+            LogStarted(logger, BuildInformation.Version, chosen.Datapath.Name, options.Interval.TotalSeconds, ListenAddress.Describe(options.Addresses.Listen));
             await host.WaitForShutdownAsync().ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (signals.Stop.IsCancellationRequested)
         {
             // A signal came while the host started, which is no failure.
         }
-        var service = host.Services.GetRequiredService<AgentService>();
-        await service.RunToEnd().ConfigureAwait(false);
+        await passes.RunToEnd().ConfigureAwait(false);
         LogStopped(logger);
-        return service.NotGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
+        return passes.NotGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
-    private static NamespaceExemption? Exemption(Cluster? cluster) => cluster?.Pods is { } pods ? pods.Exempts : null;
-
-    /// <summary>Whether to capture: if asked for, and, where nothing was said, if it can be done; else why it cannot.</summary>
-    private static (bool Captures, string? WhyNot) Captures(RunOptions options, ILogger logger)
+    /// <summary>What listens, and the passes beside it.</summary>
+    private static WebApplication Host(RunOptions options, ServiceProvider services)
     {
-        if (options.Capture == false)
-        {
-            return (false, null);
-        }
-        if (CapturePrivileges.Missing() is { } missing)
-        {
-            LogNoCapture(logger, missing);
-            return (false, missing);
-        }
-        return (true, null);
+        // Nothing of what a host usually reads (files of the working directory, variables) is to decide how this one listens.
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.Services
+            .AddSingleton(services.GetRequiredService<ILoggerFactory>())
+            .AddSingleton<IHostLifetime>(own => new SignalLifetime(services.GetRequiredService<Signals>(), own.GetRequiredService<IHostApplicationLifetime>()))
+            .AddSingleton(services.GetRequiredService<AgentCheck>())
+            .AddSingleton(own => ActivatorUtilities.CreateInstance<AgentService>(services, own.GetRequiredService<IHostApplicationLifetime>()))
+            .AddHostedService(own => own.GetRequiredService<AgentService>())
+            .Configure<HostOptions>(host => (host.ServicesStopConcurrently, host.ShutdownTimeout) = (true, StopWithin));
+        var logger = services.GetRequiredService<ILogger>();
+        var socket = AgentServer.SocketPath(options.StateDirectory, logger);
+        AgentServer.Configure(builder, options.Addresses, socket, services.GetRequiredService<DescriptorShares>().Connections, logger);
+        var application = builder.Build();
+        application.Run(services.GetRequiredService<AgentPages>().Serve);
+        return application;
     }
-
-    private static ILoggerFactory CreateLoggers(RunOptions options) => LoggerFactory.Create(logging =>
-    {
-        logging.SetMinimumLevel(options.LogLevel);
-        logging.AddFilter("Microsoft", LogLevel.Warning);
-        // That the port is taken is said in one line of our own.
-        logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
-        logging.AddConsole(console =>
-        {
-            console.LogToStandardErrorThreshold = LogLevel.Trace;
-            console.FormatterName = options.JsonLog ? ConsoleFormatterNames.Json : ConsoleFormatterNames.Simple;
-            // If nobody reads the log, lines are dropped and counted; passes and the end never wait for a reader.
-            console.QueueFullMode = ConsoleLoggerQueueFullMode.DropWrite;
-            console.MaxQueueLength = options.LogLevel >= LogLevel.Information ? console.MaxQueueLength : DetailedQueueLength;
-        });
-        if (options.JsonLog)
-        {
-            logging.AddJsonConsole(console =>
-            {
-                (console.TimestampFormat, console.UseUtcTimestamp) = ("yyyy-MM-ddTHH:mm:ss.fffZ", true);
-                console.JsonWriterOptions = new JsonWriterOptions { Encoder = AgentJson.Encoder };
-            });
-        }
-        else
-        {
-            logging.AddSimpleConsole(console =>
-            {
-                console.SingleLine = true;
-                console.UseUtcTimestamp = true;
-                console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-                console.ColorBehavior = LoggerColorBehavior.Disabled;
-            });
-        }
-        logging.Services.RemoveAll<ILoggerProvider>();
-        logging.Services.AddSingleton<ConsoleLoggerProvider>();
-        logging.Services.AddSingleton<ILoggerProvider>(services => new CleanLogs(services.GetRequiredService<ConsoleLoggerProvider>()));
-    });
 
     [LoggerMessage(EventIds.Started, LogLevel.Information,
         "keepalive-agent {Version} started: datapath {Datapath}, a pass every {Interval} s, metrics on {Listen}")]
@@ -297,10 +194,6 @@ internal static partial class AgentRun
 
     [LoggerMessage(EventIds.StateNotUnderstood, LogLevel.Warning, "{Warning}")]
     private static partial void LogState(ILogger logger, string warning);
-
-    [LoggerMessage(EventIds.CaptureUnavailable, LogLevel.Warning,
-        "{Missing} Until then liveness is what the kernel's timers show at each pass; --capture off says the same and this no more")]
-    private static partial void LogNoCapture(ILogger logger, string missing);
 
     [LoggerMessage(EventIds.Stopped, LogLevel.Information, "Stopped")]
     private static partial void LogStopped(ILogger logger);

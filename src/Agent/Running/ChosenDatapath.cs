@@ -20,7 +20,10 @@ internal sealed class ChosenDatapath : IDisposable
 
     private readonly KernelPrograms? _programs;
 
-    private ChosenDatapath(IDatapath datapath, KernelPrograms? programs, string? whyNotBpf)
+    /// <param name="datapath">What is in use; disposed of with this.</param>
+    /// <param name="programs">The programs it uses; null where there are none.</param>
+    /// <param name="whyNotBpf">Why <c>auto</c> did not take bpf; null where it did or was not asked.</param>
+    public ChosenDatapath(IDatapath datapath, KernelPrograms? programs = null, string? whyNotBpf = null)
     {
         Datapath = datapath;
         _programs = programs;

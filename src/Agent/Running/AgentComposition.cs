@@ -1,0 +1,136 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Capture;
+using Keepalive.Agent.Health;
+using Keepalive.Agent.Kubernetes;
+using Keepalive.Agent.Liveness;
+using Keepalive.Agent.Metrics;
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Reports;
+using Keepalive.Agent.Serving;
+using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Support;
+using Keepalive.Linux;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting.Systemd;
+using Microsoft.Extensions.Logging;
+
+namespace Keepalive.Agent.Running;
+
+/// <summary>What the agent is made of. Nothing is made before it is asked for, and the container disposes of what it made, the last first.</summary>
+internal static class AgentComposition
+{
+    /// <summary>Everything that <c>run</c> needs, for a single run as for the service.</summary>
+    public static IServiceCollection AddKeepaliveAgent(this IServiceCollection services, RunOptions options) => services
+        .AddSingleton(options)
+        .AddSingleton(TimeProvider.System)
+        .AddSingleton(Signals.Own)
+        .AddSingleton(_ => DescriptorShares.Measure())
+        .AddLog()
+        .AddCluster(options)
+        .AddPolicies()
+        .AddDatapath()
+        .AddLiveness()
+        .AddMetrics()
+        .AddHealth()
+        .AddPages()
+        .AddPasses();
+
+    private static IServiceCollection AddLog(this IServiceCollection services) => services
+        .AddSingleton(provider => AgentLog.Create(provider.GetRequiredService<RunOptions>()))
+        .AddSingleton<ILogger>(provider => provider.GetRequiredService<ILoggerFactory>().CreateLogger("agent"));
+
+    /// <summary>Only where the cluster's API is to be asked.</summary>
+    private static IServiceCollection AddCluster(this IServiceCollection services, RunOptions options) => options.Cluster is not { } wanted
+        ? services
+        : services
+            .AddSingleton(provider => new Cluster(
+                wanted, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILoggerFactory>().CreateLogger("kubernetes")))
+            .AddSingleton<IMetricsCollector>(provider => new KubernetesCollector(
+                provider.GetRequiredService<MetricRegistry>(), provider.GetRequiredService<Cluster>().Ages));
+
+    private static IServiceCollection AddPolicies(this IServiceCollection services) => services
+        .AddSingleton<HostResolver>()
+        .AddSingleton(provider =>
+        {
+            var options = provider.GetRequiredService<RunOptions>();
+            return new PolicySource(options.Policies, options.Side, options.Existing, provider.GetRequiredService<HostResolver>(), provider.GetService<Cluster>());
+        })
+        .AddSingleton(provider => provider.GetRequiredService<PolicySource>().Load(provider.GetRequiredService<Signals>().Stop))
+        .AddSingleton<PolicyFigures>();
+
+    private static IServiceCollection AddDatapath(this IServiceCollection services) => services
+        .AddSingleton(provider => provider.GetRequiredService<RunOptions>() is { Once: true, DryRun: true } only
+            ? RunDirectory.Read(only.StateDirectory)
+            : RunDirectory.Open(provider.GetRequiredService<RunOptions>().StateDirectory))
+        .AddSingleton(provider => provider.GetRequiredService<RunDirectory>().CreateState())
+        .AddSingleton(provider =>
+        {
+            var options = provider.GetRequiredService<RunOptions>();
+            var directory = provider.GetRequiredService<RunDirectory>();
+            return ChosenDatapath.Create(
+                options.RequestDatapath(provider.GetRequiredService<DescriptorShares>()),
+                provider.GetRequiredService<PolicyLoad>().Snapshot!,
+                directory.Inherited,
+                directory.IsOwner && !options.DryRun ? provider.GetRequiredService<StateFile>() : null,
+                attach: options is { DryRun: false, Once: false },
+                exempts: provider.Pods() is { } pods ? pods.Exempts : null);
+        });
+
+    private static IServiceCollection AddLiveness(this IServiceCollection services) => services
+        .AddSingleton(provider => CaptureChoice.Make(provider.GetRequiredService<RunOptions>().Capture, provider.GetRequiredService<ILogger>()))
+        .AddSingleton(provider => new LivenessWatch(
+            provider.GetRequiredService<CaptureChoice>().Captures,
+            provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger>(),
+            provider.GetRequiredService<DescriptorShares>().Captures,
+            provider.Pods()))
+        .AddSingleton(provider => provider.GetRequiredService<LivenessWatch>().Monitor);
+
+    private static IServiceCollection AddMetrics(this IServiceCollection services) => services
+        .AddSingleton(provider => new SocketTally { Pods = provider.Pods() })
+        .AddSingleton(provider => new MetricRegistry(
+            BuildInformation.Version, provider.GetRequiredService<ChosenDatapath>().Datapath.Name, KernelRelease.Text, provider.GetRequiredService<ILogger>()))
+        .AddSingleton(provider => new SocketCollector(
+            provider.GetRequiredService<MetricRegistry>(), provider.GetRequiredService<SocketTally>(), provider.GetRequiredService<ChosenDatapath>().Datapath.Name))
+        .AddSingleton<IMetricsCollector>(provider => provider.GetRequiredService<SocketCollector>())
+        .AddSingleton<IMetricsCollector, LivenessCollector>()
+        .AddSingleton<IMetricsCollector>(provider => new CaptureCollector(
+            provider.GetRequiredService<MetricRegistry>(), provider.GetRequiredService<LivenessWatch>(), provider.GetRequiredService<CaptureChoice>().WhyNot))
+        .AddSingleton<IMetricsCollector, PolicyCollector>()
+        .AddSingleton<IMetricsCollector, ProcessCollector>()
+        .AddSingleton(provider =>
+        {
+            var registry = provider.GetRequiredService<MetricRegistry>();
+            foreach (var collector in provider.GetServices<IMetricsCollector>().Where(one => one is not CaptureCollector || provider.GetRequiredService<CaptureChoice>().IsWanted))
+            {
+                registry.Add(collector);
+            }
+            return new MetricsPage(registry, provider.GetRequiredService<TimeProvider>());
+        });
+
+    private static IServiceCollection AddHealth(this IServiceCollection services) => services
+        .AddSingleton(provider =>
+        {
+            var cluster = provider.GetService<Cluster>();
+            return new AgentHealth(provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<RunOptions>().Interval)
+            {
+                Cluster = cluster is null ? null : cluster.Troubles,
+                RefusedObjects = cluster is null ? null : cluster.Refused,
+            };
+        })
+        .AddSingleton<ISystemdNotifier, SystemdNotifier>()
+        .AddSingleton(provider => new ServiceManager(
+            provider.GetRequiredService<ISystemdNotifier>(), Environment.GetEnvironmentVariable, provider.GetRequiredService<ILogger>()));
+
+    private static IServiceCollection AddPages(this IServiceCollection services) => services
+        .AddSingleton<AgentCheck>()
+        .AddSingleton(provider => new AgentPages(
+            provider.GetRequiredService<MetricsPage>(), provider.GetRequiredService<AgentHealth>(), provider.GetRequiredService<LivenessMonitor>(), provider.Pods()));
+
+    private static IServiceCollection AddPasses(this IServiceCollection services) => services
+        .AddSingleton(provider => new ChangeLog(provider.GetRequiredService<ILogger>()) { Pods = provider.Pods() })
+        .AddSingleton<AgentLoop>();
+
+    /// <summary>The node's pods; null where nothing is known of any.</summary>
+    private static PodDirectory? Pods(this IServiceProvider provider) => provider.GetService<Cluster>()?.Pods;
+}
