@@ -59,9 +59,9 @@ public sealed class AgentCompositionTests : IDisposable
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
-    /// <summary>All but what is there to touch the node: the state directory and its files.</summary>
+    /// <summary>All but what is there to touch the node, the state directory and its file, and what waits for the cluster.</summary>
     private static IEnumerable<Type> Made(IServiceCollection services) =>
-        services.Select(service => service.ServiceType).Distinct().Where(type => type != typeof(RunDirectory) && type != typeof(StateFile));
+        services.Select(service => service.ServiceType).Distinct().Where(type => type != typeof(RunDirectory) && type != typeof(StateFile) && type != typeof(PolicyLoad));
 
     private RunOptions Options(bool hasCluster)
     {
