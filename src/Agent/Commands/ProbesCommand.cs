@@ -1,10 +1,6 @@
 using System.CommandLine;
-using Keepalive.Agent.Capture;
-using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Reports;
-using Keepalive.Agent.Support;
 using Keepalive.Linux;
-using Keepalive.Linux.Capture;
 using Keepalive.Linux.Files;
 using Keepalive.Probes.Capture;
 using Keepalive.Probes.Classify;
@@ -12,7 +8,7 @@ using Keepalive.Probes.Reports;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary><c>keepalive-agent probes FILE | --interface NAME</c>: the keepalive probes in a capture, and what answers them.</summary>
+/// <summary><c>keepalive-agent probes FILE | --interface NAME</c>: the keepalive probes in a capture, and what answers them. What captures itself is <see cref="LiveProbes"/>.</summary>
 internal static class ProbesCommand
 {
     public static Command Create()
@@ -23,8 +19,10 @@ internal static class ProbesCommand
             Arity = ArgumentArity.ZeroOrOne,
         };
         var link = new Option<string?>("--interface", "-i") { Description = "Capture on this network interface, until Ctrl-C", HelpName = "NAME" };
+        var filter = new Option<string?>("--filter") { Description = "With --interface: only packets that match this pcap filter, as in 'host 10.0.0.5'", HelpName = "EXPR" };
+        var write = new Option<string?>("--write") { Description = "With --interface: also keep the packets in this file (pcap); they are cut after 192 bytes", HelpName = "FILE" };
         var output = OutputOption.Create();
-        var command = new Command("probes", "Find keepalive probes and their replies in a capture file, or live on an interface") { file, link, output };
+        var command = new Command("probes", "Find keepalive probes and their replies in a capture file, or live on an interface") { file, link, filter, write, output };
         command.AddRule(result =>
         {
             switch (result.GetValue(file), result.GetValue(link))
@@ -43,6 +41,25 @@ internal static class ProbesCommand
             {
                 result.AddError("--interface takes one interface: on 'any' each packet comes once from every interface it passes");
             }
+            foreach (var option in new[] { filter, write })
+            {
+                if (result.GetValue(option) is not { } value)
+                {
+                    continue;
+                }
+                if (result.GetValue(link) is null)
+                {
+                    result.AddError($"{option.Name} needs --interface");
+                }
+                if (string.IsNullOrWhiteSpace(value))
+                {
+                    result.AddError($"{option.Name} is empty");
+                }
+            }
+            if (result.GetValue(write) == "-")
+            {
+                result.AddError("--write takes a file, not -");
+            }
         });
         command.SetAction(result =>
         {
@@ -50,7 +67,7 @@ internal static class ProbesCommand
             using var standard = new StandardOutputStream();
             var report = ProbeReport.Create(standard, result.GetValue(output) == OutputFormat.Json);
             return result.GetValue(link) is { } name
-                ? FromInterface(name, report, standard, stop.Token)
+                ? LiveProbes.Run(new LiveProbes.Request(name, result.GetValue(filter), result.GetValue(write)), report, standard, stop)
                 : FromFile(result.GetValue(file)!, report, standard, stop);
         });
         return command;
@@ -132,77 +149,6 @@ internal static class ProbesCommand
         Errno.EACCES or Errno.EPERM => "it may not be read",
         _ => e.Message,
     };
-
-    private static int FromInterface(string name, ProbeReport report, StandardOutputStream output, CancellationToken stop)
-    {
-        if (CapturePrivileges.Missing() is { } missing)
-        {
-            Complaint.Say(missing);
-            return ExitCodes.NotPermitted;
-        }
-        PcapCapture capture;
-        try
-        {
-            capture = PcapCapture.Open(name, CaptureFilter.Everything);
-        }
-        catch (PcapException e)
-        {
-            Complaint.Say($"--interface {e.Message}");
-            return e.IsPermission ? ExitCodes.NotPermitted : e.IsInterface ? ExitCodes.Usage : ExitCodes.Failed;
-        }
-        using var live = new LiveCapture();
-        using (capture)
-        {
-            live.Add(capture, scope: 0);
-            return Live(live, name, report, output, stop);
-        }
-    }
-
-    private static int Live(LiveCapture live, string name, ProbeReport report, StandardOutputStream output, CancellationToken stop)
-    {
-        Complaint.Say($"capturing on {name}; Ctrl-C ends it");
-        var scan = new ProbeScan(report);
-        var problem = Follow(live, scan, report, output, stop);
-        scan.End();
-        report.Summarize(scan, live.Dropped());
-        report.Flush();
-        if (problem is not null)
-        {
-            Complaint.Say(problem);
-        }
-        return problem is null ? ExitCodes.Done : ExitCodes.Failed;
-    }
-
-    /// <summary>Takes packets as they come until told to stop, or the interface goes away; returns how it ended then.</summary>
-    private static string? Follow(LiveCapture live, ProbeScan scan, ProbeReport report, StandardOutputStream output, CancellationToken stop)
-    {
-        const int wait = 100;
-        var clock = new SteadyClock(TimeProvider.System);
-        try
-        {
-            while (!stop.IsCancellationRequested)
-            {
-                live.Wait(wait);
-                if (clock.Look())
-                {
-                    scan.End();   // what waits for an answer might wait until the machine's clock has caught up
-                }
-                while (!stop.IsCancellationRequested && live.TryRead(out var packet))
-                {
-                    scan.Take(in packet);
-                }
-                // By the clock here, too: a probe without an answer is not to wait for the next packet.
-                scan.Release((DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100);
-                report.Flush();
-                output.ThrowIfAbandoned();
-            }
-            return null;
-        }
-        catch (InterfaceGoneException e)
-        {
-            return e.Message;
-        }
-    }
 
     private static string? Incomplete(ProbeScan scan)
     {

@@ -1,11 +1,12 @@
-using System.Runtime.InteropServices;
-using System.Text;
-using Keepalive.Linux.Interop;
 using Keepalive.Linux.Packets;
+using SharpPcap;
+using SharpPcap.LibPcap;
+using NetIf = Keepalive.Linux.Interop.NetIf;
+using Pcap = Keepalive.Linux.Interop.Pcap;
 
 namespace Keepalive.Linux.Capture;
 
-/// <summary>An interface of this process's own namespace, by libpcap, which takes some names for devices of its own: only for names that the user has given.</summary>
+/// <summary>An interface of this process's own namespace, by SharpPcap and libpcap: only for names that the user has given.</summary>
 /// <remarks>
 /// The ring is one packet a slot (TPACKET_V2): the block-wise rings that libpcap uses without immediate mode have 256 KiB at least, and hand
 /// packets over only when a block is full or has timed out. Used by one thread at a time.
@@ -14,119 +15,120 @@ public sealed unsafe class PcapCapture : InterfaceCapture
 {
     private const int RingBytes = 128 * 1024;
 
+    private readonly Device _device;
     private readonly PcapHandle _handle;
     private readonly bool _isNano;
 
-    private PcapCapture(PcapHandle handle, string name)
+    private PcapCapture(Device device)
     {
-        _handle = handle;
-        Name = name;
-        Link = (LinkType)Pcap.pcap_datalink(handle);
-        _isNano = Pcap.pcap_get_tstamp_precision(handle) == Pcap.PCAP_TSTAMP_PRECISION_NANO;
-        Descriptor = Pcap.pcap_get_selectable_fd(handle);
+        (_device, _handle) = (device, device.Handle);
+        Name = device.Name;
+        Link = (LinkType)device.LinkType;
+        _isNano = device.TimestampResolution == TimestampResolution.Nanosecond;
     }
 
     public override string Name { get; }
 
     public override LinkType Link { get; }
 
-    internal override int Descriptor { get; }
+    internal override int Descriptor => _device.Descriptor;
 
     /// <summary>Begins to capture on an interface of the calling thread's network namespace.</summary>
     /// <param name="name">The interface.</param>
-    /// <param name="filter">What the kernel is to let pass, in the language of pcap-filter(7).</param>
     /// <exception cref="PcapException">There is no such interface, CAP_NET_RAW is missing, …</exception>
     /// <exception cref="DllNotFoundException">libpcap is not installed.</exception>
-    public static PcapCapture Open(string name, string filter)
+    public static PcapCapture Open(string name)
     {
         NativeLibraries.Register();
-        var error = stackalloc byte[Pcap.PCAP_ERRBUF_SIZE];
-        error[0] = 0;
-        PcapHandle handle;
-        fixed (byte* source = Encoding.UTF8.GetBytes(name + '\0'))
-        {
-            handle = new PcapHandle(Pcap.pcap_create(source, error));
-        }
-        if (handle.IsInvalid)
-        {
-            throw new PcapException(Text(error), Pcap.PCAP_ERROR);
-        }
+        var device = new Device(Find(name));
         try
         {
-            Pcap.pcap_set_snaplen(handle, SnapLength);
-            Pcap.pcap_set_promisc(handle, 0);
-            Pcap.pcap_set_immediate_mode(handle, 1);
-            Pcap.pcap_set_buffer_size(handle, RingBytes);
-            Pcap.pcap_set_tstamp_precision(handle, Pcap.PCAP_TSTAMP_PRECISION_NANO);
-            var status = Pcap.pcap_activate(handle);
-            if (status < 0)
+            var configuration = new DeviceConfiguration
             {
-                throw new PcapException($"{name}: {Reason(Text(Pcap.pcap_statustostr(status)), Text(Pcap.pcap_geterr(handle)))}", status);
-            }
-            var capture = new PcapCapture(handle, name);
-            if (capture.Descriptor < 0 || Pcap.pcap_setnonblock(handle, 1, error) != 0)
-            {
-                throw new PcapException($"{name}: it cannot be waited for", Pcap.PCAP_ERROR);
-            }
-            capture.SetFilter(filter);
-            return capture;
+                Mode = DeviceModes.None,
+                Snaplen = SnapLength,
+                Immediate = true,
+                BufferSize = RingBytes,
+                ReadTimeout = 0,
+                TimestampResolution = TimestampResolution.Nanosecond,
+            };
+            configuration.ConfigurationFailed += static (_, _) => { };   // without nanoseconds there are microseconds
+            device.Open(configuration);
+            device.NonBlockingMode = true;
+            return device.Descriptor >= 0 ? new PcapCapture(device) : throw new PcapException($"{name}: it cannot be waited for");
+        }
+        catch (SharpPcap.PcapException e)
+        {
+            // The exception only says that it failed.
+            var reason = device.Handle.IsInvalid ? e.Message : device.LastError;
+            device.Dispose();
+            throw new PcapException($"{name}: {reason}", e.Error);
         }
         catch
         {
-            handle.Dispose();
+            device.Dispose();
             throw;
         }
     }
 
-    private void SetFilter(string filter)
+    /// <summary>Changes what the kernel lets pass, which is everything at first. It holds for packets that have arrived, but were not read yet, too.</summary>
+    /// <param name="filter">In the language of pcap-filter(7).</param>
+    /// <exception cref="PcapException">It is not understood, or no packet can match it.</exception>
+    public void SetFilter(string filter)
     {
-        Pcap.bpf_program program;
-        fixed (byte* text = Encoding.UTF8.GetBytes(filter + '\0'))
+        try
         {
-            if (Pcap.pcap_compile(_handle, &program, text, 1, Pcap.PCAP_NETMASK_UNKNOWN) != 0)
-            {
-                throw Failure("filter");
-            }
+            // SharpPcap has libpcap take the network's mask for 0, which would make nonsense of "ip broadcast".
+            BpfProgram.Create(_handle, filter, netmask: Pcap.PCAP_NETMASK_UNKNOWN).Dispose();
+            _device.Filter = filter;
         }
-        var set = Pcap.pcap_setfilter(_handle, &program);
-        Pcap.pcap_freecode(&program);
-        if (set != 0)
+        catch (SharpPcap.PcapException e)
         {
-            throw Failure("filter");
+            throw new PcapException(e.Message);
         }
     }
 
     public override bool TryRead(out long time, out ReadOnlySpan<byte> data, out int wireLength)
     {
-        Pcap.pcap_pkthdr* header;
-        byte* bytes;
-        var result = Pcap.pcap_next_ex(_handle, &header, &bytes);
+        ObjectDisposedException.ThrowIf(_handle.IsClosed, this);
+        nint at = 0, bytes = 0;
+        var result = _device.GetNextPacketPointers(ref at, ref bytes);
         if (result == 1)
         {
+            var header = (Pcap.pcap_pkthdr*)at;
             time = (header->ts.tv_sec * 1_000_000_000L) + (header->ts.tv_usec * (_isNano ? 1L : 1000L));
-            data = new ReadOnlySpan<byte>(bytes, (int)header->caplen);
+            data = new ReadOnlySpan<byte>((void*)bytes, (int)header->caplen);
             wireLength = (int)Math.Min(header->len, int.MaxValue);
             return true;
         }
         time = wireLength = 0;
         data = default;
-        return result >= 0 ? false : throw Failure("read");
+        return result >= 0 ? false : throw new PcapException($"{Name}: read: {_device.LastError}");
     }
 
     public override (uint Received, uint Dropped) Statistics()
     {
+        // Not SharpPcap's: it has fields of eight bytes where libpcap's have four, and tells ps_ifdrop for ps_drop.
         Pcap.pcap_stat statistics;
         return Pcap.pcap_stats(_handle, &statistics) == 0 ? (statistics.ps_recv, statistics.ps_drop) : default;
     }
 
-    public override void Dispose() => _handle.Dispose();
+    public override void Dispose() => _device.Dispose();
 
-    private PcapException Failure(string what) => new($"{Name}: {what}: {Text(Pcap.pcap_geterr(_handle))}", Pcap.PCAP_ERROR);
+    /// <summary>Interfaces alone: libpcap takes some names that none has (nflog, usbmon0) for devices of its own.</summary>
+    private static PcapInterface Find(string name)
+    {
+        uint index;
+        fixed (byte* text = System.Text.Encoding.UTF8.GetBytes(name + '\0'))
+        {
+            index = NetIf.if_nametoindex(text);
+        }
+        return (index == 0 ? null : PcapInterface.GetAllPcapInterfaces().FirstOrDefault(found => found.Name == name))
+            ?? throw new PcapException($"{name}: No such device exists", PcapError.NoSuchDevice);
+    }
 
-    /// <summary>Both of libpcap's messages, unless one says all that the other does.</summary>
-    private static string Reason(string status, string more) => more.Length == 0 || status.Contains(more, StringComparison.Ordinal)
-        ? status
-        : more.Contains(status, StringComparison.Ordinal) ? more : $"{status} ({more})";
-
-    private static string Text(byte* text) => Marshal.PtrToStringUTF8((nint)text) ?? "";
+    private sealed class Device(PcapInterface of) : LibPcapLiveDevice(of)
+    {
+        public int Descriptor => FileDescriptor;
+    }
 }

@@ -114,7 +114,7 @@ public sealed unsafe class RingCapture : InterfaceCapture
         {
             time = wireLength = 0;
             data = default;
-            return Error() is var errno and not 0 ? throw new PcapException($"{Name}: {new LinuxException("read", errno).Message}", Pcap.PCAP_ERROR) : false;
+            return Error() is var errno and not 0 ? throw new PcapException($"{Name}: {new LinuxException("read", errno).Message}") : false;
         }
         _holds = true;
         time = (slot->tp_sec * 1_000_000_000L) + slot->tp_nsec;

@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
-using System.Text;
 using Keepalive.Linux.Interop;
 using Keepalive.Linux.Packets;
+using PacketDotNet;
+using SharpPcap.LibPcap;
 
 namespace Keepalive.Linux.Capture;
 
@@ -17,19 +18,15 @@ public sealed unsafe class SocketFilter
     /// <exception cref="DllNotFoundException">libpcap is not installed.</exception>
     public static SocketFilter Compile(string filter)
     {
-        NativeLibraries.Register();
-        using var handle = new PcapHandle(Pcap.pcap_open_dead((int)LinkType.RawDlt, InterfaceCapture.SnapLength));
-        Pcap.bpf_program program;
-        fixed (byte* text = Encoding.UTF8.GetBytes(filter + '\0'))
+        try
         {
-            if (handle.IsInvalid || Pcap.pcap_compile(handle, &program, text, 1, Pcap.PCAP_NETMASK_UNKNOWN) != 0)
-            {
-                throw new PcapException($"filter: {Marshal.PtrToStringUTF8((nint)Pcap.pcap_geterr(handle))}", Pcap.PCAP_ERROR);
-            }
+            using var program = BpfProgram.Create((LinkLayers)LinkType.RawDlt, filter, netmask: Pcap.PCAP_NETMASK_UNKNOWN);
+            return new SocketFilter(Instructions(program));
         }
-        var instructions = new ReadOnlySpan<LinuxFilter.sock_filter>((void*)program.bf_insns, (int)program.bf_len).ToArray();
-        Pcap.pcap_freecode(&program);
-        return new SocketFilter(instructions);
+        catch (SharpPcap.PcapException e)
+        {
+            throw new PcapException($"filter: {e.Message}");
+        }
     }
 
     /// <summary>Attaches it to a packet socket.</summary>
@@ -56,5 +53,20 @@ public sealed unsafe class SocketFilter
                 ? 0
                 : Marshal.GetLastPInvokeError();
         }
+    }
+
+    private static LinuxFilter.sock_filter[] Instructions(BpfProgram program)
+    {
+        var compiled = (Pcap.bpf_program*)program.DangerousGetHandle();
+        var instructions = new ReadOnlySpan<LinuxFilter.sock_filter>((void*)compiled->bf_insns, (int)compiled->bf_len).ToArray();
+        foreach (ref var instruction in instructions.AsSpan())
+        {
+            // What passes is captured up to the length that is returned, SharpPcap's 64 KiB.
+            if (instruction is { code: LinuxFilter.BPF_RET | LinuxFilter.BPF_K, k: not 0 })
+            {
+                instruction.k = InterfaceCapture.SnapLength;
+            }
+        }
+        return instructions;
     }
 }

@@ -1,0 +1,34 @@
+using System.Reflection.Metadata;
+using System.Reflection.PortableExecutable;
+using System.Runtime.InteropServices;
+using Keepalive.Testbed;
+using SharpPcap.LibPcap;
+using Xunit;
+
+namespace Keepalive.Linux.Tests;
+
+/// <summary>What SharpPcap imports, and what the programs link statically of it.</summary>
+public sealed class NativeImportsTests
+{
+    /// <summary>In libpcap since 1.10, and called on Windows alone.</summary>
+    private const string OnWindows = "pcap_init";
+
+    /// <summary>What is not in the list is looked for in a shared library when it is first called, and the one-file programs have none.</summary>
+    [Fact]
+    public void SharpPcap_ImportsThatLibpcapHas_AreTheListOfTheLinker()
+    {
+        var libpcap = NativeLibrary.Load("libpcap.so.0.8");
+        var expected = Imports().Where(name => name != OnWindows && NativeLibrary.TryGetExport(libpcap, name, out _)).Select(name => $"wpcap!{name}");
+
+        Assert.Equal(expected.Order(StringComparer.Ordinal), File.ReadAllLines(Path.Combine(Repository.Root, "src", "Native", "sharppcap.txt")));
+    }
+
+    private static IReadOnlyCollection<string> Imports()
+    {
+        using var file = new PEReader(File.OpenRead(typeof(LibPcapLiveDevice).Assembly.Location));
+        var metadata = file.GetMetadataReader();
+        return [.. metadata.MethodDefinitions.Select(handle => metadata.GetMethodDefinition(handle).GetImport())
+            .Where(import => !import.Module.IsNil && metadata.GetString(metadata.GetModuleReference(import.Module).Name) == "wpcap")
+            .Select(import => metadata.GetString(import.Name)).Distinct()];
+    }
+}
