@@ -1,10 +1,11 @@
 using System.Buffers.Binary;
 using System.Net;
 using Keepalive.Linux.Packets;
+using Keepalive.Testbed;
 
 namespace Keepalive.Probes.Tests.Capture;
 
-/// <summary>Writes frames byte by byte from the RFCs, sharing nothing with what reads them.</summary>
+/// <summary>Frames with a packet by PacketDotNet inside, and around it what that does not write: link headers, VLAN tags, IP options and extension headers.</summary>
 internal sealed record Frame
 {
     public string Source { get; init; } = "10.0.0.1:40000";
@@ -40,55 +41,31 @@ internal sealed record Frame
 
     public byte[] ToBytes()
     {
-        var (source, destination) = (IPEndPoint.Parse(Source), IPEndPoint.Parse(Destination));
-        var ipv4 = source.Address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork;
-        byte[] tcp = [.. Tcp(source.Port, destination.Port), .. Payload];
-        byte[] packet = ipv4 ? [.. IPv4(source, destination, tcp.Length), .. tcp] : [.. IPv6(source, destination, tcp.Length), .. tcp];
-        return [.. LinkHeader(ipv4 ? (ushort)0x0800 : (ushort)0x86DD), .. packet, .. new byte[Padding]];
+        var source = IPEndPoint.Parse(Source);
+        var options = Timestamp == 0 ? [] : BuiltPacket.Timestamps(Timestamp, 0);
+        var packet = BuiltPacket.Tcp(
+            source, IPEndPoint.Parse(Destination), Sequence, Acknowledged, (byte)Flags, Window, Payload, options, Identification).Bytes;
+        var ipv4 = source.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork;
+        return [.. LinkHeader(ipv4 ? (ushort)0x0800 : (ushort)0x86DD), .. ipv4 ? WithOptions(packet) : WithExtensions(packet), .. new byte[Padding]];
     }
 
-    private byte[] Tcp(int source, int destination)
+    /// <summary>The checksum is that of the packet without them.</summary>
+    private byte[] WithOptions(byte[] packet)
     {
-        var header = new byte[Timestamp == 0 ? 20 : 32];
-        BinaryPrimitives.WriteUInt16BigEndian(header, (ushort)source);
-        BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(2), (ushort)destination);
-        BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(4), Sequence);
-        BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(8), Acknowledged);
-        header[12] = (byte)(header.Length / 4 << 4);
-        header[13] = (byte)Flags;
-        BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(14), Window);
-        if (Timestamp != 0)
-        {
-            (header[20], header[21], header[22], header[23]) = (1, 1, 8, 10);
-            BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(24), Timestamp);
-        }
-        return header;
+        packet[0] += (byte)(NetworkOptions.Length / 4);
+        Lengthen(packet.AsSpan(2));
+        return [.. packet[..20], .. NetworkOptions, .. packet[20..]];
     }
 
-    private byte[] IPv4(IPEndPoint source, IPEndPoint destination, int length)
+    private byte[] WithExtensions(byte[] packet)
     {
-        var header = new byte[20 + NetworkOptions.Length];
-        header[0] = (byte)(0x40 | (header.Length / 4));
-        BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(2), (ushort)(header.Length + length));
-        BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(4), Identification);
-        (header[8], header[9]) = (64, 6);
-        source.Address.GetAddressBytes().CopyTo(header, 12);
-        destination.Address.GetAddressBytes().CopyTo(header, 16);
-        NetworkOptions.CopyTo(header, 20);
-        return header;
+        packet[6] = FirstExtension;
+        Lengthen(packet.AsSpan(4));
+        return [.. packet[..40], .. NetworkOptions, .. packet[40..]];
     }
 
-    private byte[] IPv6(IPEndPoint source, IPEndPoint destination, int length)
-    {
-        var header = new byte[40 + NetworkOptions.Length];
-        header[0] = 0x60;
-        BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(4), (ushort)(NetworkOptions.Length + length));
-        (header[6], header[7]) = (FirstExtension, 64);
-        source.Address.GetAddressBytes().CopyTo(header, 8);
-        destination.Address.GetAddressBytes().CopyTo(header, 24);
-        NetworkOptions.CopyTo(header, 40);
-        return header;
-    }
+    private void Lengthen(Span<byte> length) =>
+        BinaryPrimitives.WriteUInt16BigEndian(length, (ushort)(BinaryPrimitives.ReadUInt16BigEndian(length) + NetworkOptions.Length));
 
     private byte[] LinkHeader(ushort protocol)
     {

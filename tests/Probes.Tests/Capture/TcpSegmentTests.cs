@@ -1,4 +1,8 @@
+using System.Net;
 using Keepalive.Linux.Packets;
+using Keepalive.Testbed;
+using PacketDotNet;
+using PacketDotNet.Tcp;
 using Xunit;
 
 namespace Keepalive.Probes.Tests.Capture;
@@ -96,6 +100,56 @@ public sealed class TcpSegmentTests
 
         Assert.Equal(FrameContent.Segment, TcpSegment.TryRead(LinkType.Ethernet, bytes.AsSpan(0, 80), 70_054, out var segment));
         Assert.Equal(70_000, segment.PayloadLength);
+    }
+
+    /// <summary>Random packets that are well-formed, with any options, cut or padded: what PacketDotNet finds in them is what was written, and what is read here.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void TryRead_RandomSegment_IsAsPacketDotNetReadsIt(bool ipv6)
+    {
+        var random = new Random(11);
+        for (var i = 0; i < 5_000; i++)
+        {
+            var options = RandomOptions(random);
+            var payload = new byte[random.Next(4) * random.Next(200)];
+            random.NextBytes(payload);
+            var built = BuiltPacket.Tcp(
+                RandomEnd(random, ipv6), RandomEnd(random, ipv6), (uint)random.NextInt64(1L << 32), (uint)random.NextInt64(1L << 32), (byte)random.Next(256 - 32),
+                (ushort)random.Next(65_536), payload, options, (ushort)random.Next(65_536));
+            var bytes = built.InEthernet(new byte[6], new byte[6]);
+
+            Assert.Equal(FrameContent.Segment, TcpSegment.TryRead(LinkType.Ethernet, [.. bytes, .. new byte[random.Next(20)]], bytes.Length, out var segment));
+            var ip = Packet.ParsePacket(LinkLayers.Ethernet, bytes).Extract<IPPacket>();
+            var tcp = ip.Extract<TcpPacket>();
+            Assert.True(tcp.ValidTcpChecksum);
+            Assert.Equal($"{new IPEndPoint(ip.SourceAddress, tcp.SourcePort)}>{new IPEndPoint(ip.DestinationAddress, tcp.DestinationPort)}", $"{segment.Source}>{segment.Destination}");
+            Assert.Equal(
+                (tcp.SequenceNumber, tcp.AcknowledgmentNumber, (TcpFlags)tcp.Flags, tcp.WindowSize, (ip as IPv4Packet)?.Id ?? (ushort)0),
+                (segment.Sequence, segment.Acknowledged, segment.Flags, segment.Window, segment.Identification));
+            Assert.Equal((payload.Length, payload.Length == 0 ? -1 : payload[0]), (segment.PayloadLength, segment.FirstByte));
+            // Of options it cannot read those beside an urgent pointer.
+            var found = tcp.Urgent ? null : tcp.OptionsCollection;
+            Assert.Equal(found?.OfType<TimeStampOption>().SingleOrDefault()?.Value ?? (tcp.Urgent ? segment.Timestamp : 0), segment.Timestamp);
+            Assert.Equal(found?.OfType<SelectiveAcknowledgmentOption>().Any() ?? segment.IsSelective, segment.IsSelective);
+        }
+    }
+
+    private static IPEndPoint RandomEnd(Random random, bool ipv6)
+    {
+        var address = new byte[ipv6 ? 16 : 4];
+        random.NextBytes(address);
+        address[0] = 0x20;   // no address of version 4 in one of version 6
+        return new IPEndPoint(new IPAddress(address), random.Next(65_536));
+    }
+
+    /// <summary>Some of the options that stacks send, in any order, padded by NOPs.</summary>
+    private static byte[] RandomOptions(Random random)
+    {
+        byte[][] all = [[2, 4, 5, 180], [3, 3, 7], [4, 2], [1], BuiltPacket.Timestamps((uint)random.Next(), (uint)random.Next())[2..], [5, 10, .. new byte[8]]];
+        random.Shuffle(all);
+        byte[] options = [.. all.Take(random.Next(all.Length + 1)).SelectMany(option => option)];
+        return [.. options, .. Enumerable.Repeat((byte)1, (4 - (options.Length % 4)) % 4)];
     }
 
     private static FrameContent Read(Frame frame, Action<byte[]>? spoil = null)

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Net;
 using Keepalive.Linux.Packets;
 using Keepalive.Simulator.Balancing;
+using Keepalive.Testbed;
 
 namespace Keepalive.Simulator.Tests.Lab;
 
@@ -38,54 +39,13 @@ internal sealed record Segment(FlowEnd From, TcpFlags Flags, uint Sequence, uint
     /// <summary>The segment as it goes over the wire.</summary>
     public byte[] ToFrame()
     {
+        var (client, server) = (new IPEndPoint(ClientAddress, ClientPort), new IPEndPoint(ServerAddress, ServerPort));
         var fromClient = From == FlowEnd.Client;
-        var options = Timestamps is null ? 0 : 12;
-        var ip = IsIPv6 ? 40 : 20;
-        var tcp = 14 + ip;
-        var length = 20 + options + Payload;
-        var frame = new byte[tcp + length];
-        (fromClient ? Server : Client).CopyTo(frame, 0);
-        (fromClient ? Client : Server).CopyTo(frame, 6);
-        Put16(12, IsIPv6 ? 0x86dd : 0x0800);
-        var source = (fromClient ? ClientAddress : ServerAddress).GetAddressBytes();
-        var destination = (fromClient ? ServerAddress : ClientAddress).GetAddressBytes();
-        if (IsIPv6)
-        {
-            frame[14] = 0x60;
-            Put16(18, length);
-            frame[20] = 6;
-            frame[21] = 64;
-            source.CopyTo(frame, 22);
-            destination.CopyTo(frame, 38);
-        }
-        else
-        {
-            frame[14] = 0x45;
-            Put16(16, ip + length);
-            frame[22] = 64;
-            frame[23] = 6;
-            source.CopyTo(frame, 26);
-            destination.CopyTo(frame, 30);
-            Put16(24, Frames.Complement(Frames.Add(0, frame.AsSpan(14, 20))));
-        }
-        Put16(tcp, fromClient ? ClientPort : ServerPort);
-        Put16(tcp + 2, fromClient ? ServerPort : ClientPort);
-        BinaryPrimitives.WriteUInt32BigEndian(frame.AsSpan(tcp + 4), Sequence);
-        BinaryPrimitives.WriteUInt32BigEndian(frame.AsSpan(tcp + 8), Acknowledgment);
-        frame[tcp + 12] = (byte)((20 + options) / 4 << 4);
-        frame[tcp + 13] = (byte)Flags;
-        Put16(tcp + 14, Window);
-        if (Timestamps is var (value, echo))
-        {
-            new byte[] { 1, 1, 8, 10 }.CopyTo(frame, tcp + 20);
-            BinaryPrimitives.WriteUInt32BigEndian(frame.AsSpan(tcp + 24), value);
-            BinaryPrimitives.WriteUInt32BigEndian(frame.AsSpan(tcp + 28), echo);
-        }
-        frame.AsSpan(tcp + 20 + options).Fill(0x5a);
-        Put16(tcp + 16, Frames.Complement(Frames.TcpSum(frame)));
-        return frame;
-
-        void Put16(int at, int value16) => BinaryPrimitives.WriteUInt16BigEndian(frame.AsSpan(at), (ushort)value16);
+        var payload = new byte[Payload];
+        payload.AsSpan().Fill(0x5a);
+        var options = Timestamps is var (value, echo) ? BuiltPacket.Timestamps(value, echo) : [];
+        return BuiltPacket.Tcp(fromClient ? client : server, fromClient ? server : client, Sequence, Acknowledgment, (byte)Flags, Window, payload, options)
+            .InEthernet(fromClient ? Client : Server, fromClient ? Server : Client);
     }
 
     /// <summary>Reads a frame without IP options; who has sent it is known by its hardware address.</summary>
