@@ -22,7 +22,7 @@ internal sealed class KindWatch : IDisposable
     private readonly KindReader _reader;
     private readonly KindStanding _standing;
     private readonly Backoff _backoff;
-    private readonly Interruption _interruption;
+    private readonly Waker _waker;
     private readonly Lock _lock = new();
     private volatile KindSelection? _wanted;
     private string? _lastKnown;
@@ -35,7 +35,7 @@ internal sealed class KindWatch : IDisposable
         _reader = new KindReader(api, kind, sink, timing, time);
         _standing = new KindStanding(kind, time, logger);
         _backoff = new Backoff(timing, Random.Shared.NextDouble);
-        _interruption = new Interruption(time);
+        _waker = new Waker(time);
     }
 
     public WatchedKind Kind { get; }
@@ -81,7 +81,7 @@ internal sealed class KindWatch : IDisposable
             }
             _wanted = selection;
         }
-        _interruption.Raise();
+        _waker.Wake();
     }
 
     /// <summary>The kind has just come to the server: it need not be waited for.</summary>
@@ -90,7 +90,7 @@ internal sealed class KindWatch : IDisposable
         _isDefinitionGone = false;
         if (Knowledge == Knowledge.Absent)
         {
-            _interruption.Raise();
+            _waker.Wake();
         }
     }
 
@@ -98,20 +98,20 @@ internal sealed class KindWatch : IDisposable
     public void DefinitionGone()
     {
         _isDefinitionGone = true;
-        _interruption.Raise();
+        _waker.Wake();
     }
 
     public async Task RunAsync(CancellationToken stop)
     {
-        _interruption.Renew();
+        _waker.Renew();
         try
         {
-            await _interruption.Wait(_timing.StartWithin * Random.Shared.NextDouble(), stop).ConfigureAwait(false);
+            await _waker.Wait(_timing.StartWithin * Random.Shared.NextDouble(), stop).ConfigureAwait(false);
             for (WatchState state = new WatchState.Idle(); ;)
             {
-                var interrupt = _interruption.Renew();
+                var interrupt = _waker.Renew();
                 (state, var wait) = await StepAsync(state.Toward(_wanted), interrupt, stop).ConfigureAwait(false);
-                await _interruption.Wait(wait, stop).ConfigureAwait(false);
+                await _waker.Wait(wait, stop).ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -120,7 +120,7 @@ internal sealed class KindWatch : IDisposable
         }
     }
 
-    public void Dispose() => _interruption.Dispose();
+    public void Dispose() => _waker.Dispose();
 
     private async Task<(WatchState Next, TimeSpan Wait)> StepAsync(WatchState state, CancellationToken interrupt, CancellationToken stop)
     {

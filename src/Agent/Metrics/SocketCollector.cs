@@ -7,7 +7,7 @@ namespace Keepalive.Agent.Metrics;
 internal sealed class SocketCollector : IMetricsCollector
 {
     private readonly SocketTally _tally;
-    private readonly GaugeSeries<SocketStanding> _states;
+    private readonly GaugeSeries<SocketSeries> _states;
     private readonly GaugeSeries<(string Namespace, string Reason)> _unprotected;
     private readonly GaugeSeries<string> _namespaces;
     private readonly CounterSeries<(string Policy, string Namespace)> _applied;
@@ -75,7 +75,7 @@ internal sealed class SocketCollector : IMetricsCollector
     }
 
     /// <summary>Of too many destinations only so many have series of their own, always the same ones.</summary>
-    private static IReadOnlyCollection<KeyValuePair<SocketStanding, double>> Fold(IReadOnlyCollection<KeyValuePair<SocketStanding, double>> states)
+    private static IReadOnlyCollection<KeyValuePair<SocketSeries, double>> Fold(IReadOnlyCollection<KeyValuePair<SocketSeries, double>> states)
     {
         var all = states.Select(state => (state.Key.Policy, state.Key.Destination, state.Key.Namespace)).Distinct().ToList();
         if (all.Count <= MetricCatalogue.MostSeries)
@@ -83,7 +83,7 @@ internal sealed class SocketCollector : IMetricsCollector
             return states;
         }
         var own = all.Order().Take(MetricCatalogue.MostSeries).ToHashSet();
-        var counts = new Dictionary<SocketStanding, double>();
+        var counts = new Dictionary<SocketSeries, double>();
         foreach (var (key, count) in states)
         {
             var folded = own.Contains((key.Policy, key.Destination, key.Namespace)) ? key : key with { Policy = MetricCatalogue.Other, Destination = MetricCatalogue.Other };

@@ -1,17 +1,17 @@
 namespace Keepalive.Agent.Metrics;
 
-/// <summary>How sockets of one destination, in one of the cluster's namespaces, stand to its policy.</summary>
+/// <summary>Names the series of sockets that stand alike to a policy: those of one destination, in one of the cluster's namespaces.</summary>
 /// <param name="Policy">The policy.</param>
 /// <param name="Destination">The destination.</param>
 /// <param name="Namespace">The cluster's namespace; empty where it is no pod's.</param>
 /// <param name="State">managed, kept, failed or wouldApply.</param>
-internal readonly record struct SocketStanding(string Policy, string Destination, string Namespace, string State);
+internal readonly record struct SocketSeries(string Policy, string Destination, string Namespace, string State);
 
 /// <summary>What passes have counted by the end of one of them.</summary>
 internal sealed record SocketFigures
 {
     /// <summary>Selected sockets.</summary>
-    public IReadOnlyCollection<KeyValuePair<SocketStanding, double>> States { get; init; } = [];
+    public IReadOnlyCollection<KeyValuePair<SocketSeries, double>> States { get; init; } = [];
 
     /// <summary>Connections without keepalive.</summary>
     public IReadOnlyCollection<KeyValuePair<(string Namespace, string Reason), double>> Unprotected { get; init; } = [];

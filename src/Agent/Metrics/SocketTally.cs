@@ -173,11 +173,11 @@ internal sealed class SocketTally : ISocketSink
         return [.. counts.Select(c => KeyValuePair.Create(c.Key, (double)c.Value))];
     }
 
-    private (KeyValuePair<SocketStanding, double>[] States, (int Count, string? Reason) Failing) Recount()
+    private (KeyValuePair<SocketSeries, double>[] States, (int Count, string? Reason) Failing) Recount()
     {
         // Few rules and many sockets: told apart by reference first, by name only once.
         var byRule = new Dictionary<(CompiledRule Rule, SocketOutcome Outcome), int>(SameRule.Comparer);
-        var all = new Dictionary<SocketStanding, int>();
+        var all = new Dictionary<SocketSeries, int>();
         var failing = new Dictionary<string, int>();
         foreach (var (inode, sockets) in _namespaces)
         {
@@ -195,7 +195,7 @@ internal sealed class SocketTally : ISocketSink
             {
                 if (State(outcome) is { } state)
                 {
-                    CollectionsMarshal.GetValueRefOrAddDefault(all, new SocketStanding(rule.Policy, rule.Destination, ns, state), out _) += count;
+                    CollectionsMarshal.GetValueRefOrAddDefault(all, new SocketSeries(rule.Policy, rule.Destination, ns, state), out _) += count;
                 }
             }
         }

@@ -1,13 +1,13 @@
 namespace Keepalive.Agent.Kubernetes;
 
 /// <summary>Ends a request or a wait early, from any thread.</summary>
-internal sealed class Interruption(TimeProvider time) : IDisposable
+internal sealed class Waker(TimeProvider time) : IDisposable
 {
     private readonly Lock _lock = new();
     private CancellationTokenSource _source = new();
 
     /// <summary>Ends what is under way, and what begins before <see cref="Renew"/>.</summary>
-    public void Raise()
+    public void Wake()
     {
         lock (_lock)
         {
@@ -15,7 +15,7 @@ internal sealed class Interruption(TimeProvider time) : IDisposable
         }
     }
 
-    /// <summary>A token that the next call of <see cref="Raise"/> cancels.</summary>
+    /// <summary>A token that the next call of <see cref="Wake"/> cancels.</summary>
     public CancellationToken Renew()
     {
         lock (_lock)
@@ -28,15 +28,15 @@ internal sealed class Interruption(TimeProvider time) : IDisposable
         }
     }
 
-    /// <summary>Waits, but not beyond <see cref="Raise"/>.</summary>
+    /// <summary>Waits, but not beyond <see cref="Wake"/>.</summary>
     public async Task Wait(TimeSpan span, CancellationToken stop)
     {
-        CancellationToken raised;
+        CancellationToken woken;
         lock (_lock)
         {
-            raised = _source.Token;
+            woken = _source.Token;
         }
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(stop, raised);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(stop, woken);
         try
         {
             await Task.Delay(span, time, either.Token).ConfigureAwait(false);
