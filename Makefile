@@ -60,6 +60,11 @@ kernels: deps deps-kernels build ## Run the agent on other kernels, in virtual m
 lint: ## Check formatting, code style and the tree
 	@scripts/lint
 
+.PHONY: graph
+graph: ## Print which folder of each project knows which
+	@dotnet build tests/EndToEnd -c $(CONFIGURATION) -v q --nologo
+	@dotnet exec tests/EndToEnd/bin/$(CONFIGURATION)/net10.0/Keepalive.EndToEnd.dll -noColor -noLogo -showLiveOutput -method '*Namespaces_HaveNoCircle' | grep -E '→|Total'
+
 .PHONY: fuzz
 fuzz: deps deps-test build ## Try all random cases of the tests (SEED=N: an earlier run's), then inputs that afl-fuzz makes for each reader, ten minutes each (FUZZ_SECONDS=N)
 	@scripts/deps fuzz

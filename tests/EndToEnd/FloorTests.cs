@@ -71,6 +71,10 @@ public sealed class FloorTests
     public void Namespaces_HaveNoCircle(string project, string assembly, string root)
     {
         var arrows = ArrowsOf(project, assembly, root).ToLookup(arrow => arrow.From, arrow => arrow.To);
+        foreach (var group in arrows.OrderBy(group => group.Key, StringComparer.Ordinal))
+        {
+            TestContext.Current.TestOutputHelper?.WriteLine($"{group.Key} → {string.Join(", ", group.Order(StringComparer.Ordinal).Select(to => to == root ? "(root)" : to[(root.Length + 1)..]))}");
+        }
         HashSet<string> done = [];
         foreach (var start in arrows.Select(group => group.Key))
         {
