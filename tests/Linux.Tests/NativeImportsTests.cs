@@ -1,6 +1,7 @@
 using System.Reflection.Metadata;
 using System.Reflection.PortableExecutable;
 using System.Runtime.InteropServices;
+using Keepalive.Linux.Capture;
 using Keepalive.Testbed;
 using SharpPcap.LibPcap;
 using Xunit;
@@ -21,6 +22,20 @@ public sealed class NativeImportsTests
         var expected = Imports().Where(name => name != OnWindows && NativeLibrary.TryGetExport(libpcap, name, out _)).Select(name => $"wpcap!{name}");
 
         Assert.Equal(expected.Order(StringComparer.Ordinal), File.ReadAllLines(Path.Combine(Repository.Root, "src", "Native", "sharppcap.txt")));
+    }
+
+    /// <summary>PacketDotNet never parses what came from a network: mutated frames make it allocate without end.</summary>
+    [Fact]
+    public void PacketDotNet_InTheProduct_IsOneEnumeration()
+    {
+        using var file = new PEReader(File.OpenRead(typeof(PcapCapture).Assembly.Location));
+        var metadata = file.GetMetadataReader();
+        var known = metadata.TypeReferences.Select(metadata.GetTypeReference)
+            .Where(type => type.ResolutionScope.Kind == HandleKind.AssemblyReference
+                && metadata.GetString(metadata.GetAssemblyReference((AssemblyReferenceHandle)type.ResolutionScope).Name) == "PacketDotNet")
+            .Select(type => metadata.GetString(type.Name));
+
+        Assert.Equal(["LinkLayers"], known);
     }
 
     private static IReadOnlyCollection<string> Imports()
