@@ -17,6 +17,9 @@ internal interface IDatapath : IDisposable
     /// <summary>The name <c>--datapath</c> takes.</summary>
     string Name { get; }
 
+    /// <summary>What its passes have done to sockets.</summary>
+    ApplyCounts Counts { get; }
+
     /// <summary>Brings the sockets of the node into line with <paramref name="policy"/> and reports each socket it looked at.</summary>
     /// <param name="policy">What is in force; a snapshot, never half of one.</param>
     /// <param name="scope">How much to look at and what is allowed.</param>

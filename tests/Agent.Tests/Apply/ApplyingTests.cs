@@ -118,6 +118,30 @@ public abstract class ApplyingTests : IDisposable
     }
 
     [Fact]
+    public void Counts_SetRefusedAndRestored_AreOfEachOnce()
+    {
+        _lab.Server.SetMultipath(true);
+        _lab.Client.SetMultipath(true);
+        _lab.Client.Connect(Testbed.Lab.ServerAddress, _lab.Server.Listen());
+        _lab.Server.SetMultipath(false);
+        _lab.Client.SetMultipath(false);
+        _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 20);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+        for (var i = 0; i < 3; i++)
+        {
+            _rig.Pass(new PassScope { Full = true });   // the refused one is tried again in each
+        }
+        Assert.Equal((20, 0), (_rig.Counts.Applied, _rig.Counts.Restored));
+        Assert.Equal([(FailureReasons.Multipath, 1L)], _rig.Counts.Failures.Select(failure => (failure.Key, failure.Value)));
+        Assert.Equal([("bookinfo/tcp-keepalive", (ulong)_lab.Client.NetnsInode, 20L)], _rig.Counts.TakeApplied());
+        Assert.Empty(_rig.Counts.TakeApplied());
+
+        _rig.Policy = PolicySnapshot.Empty;
+        _rig.Pass(new PassScope { Full = true, Last = true });
+        Assert.Equal((20, 20), (_rig.Counts.Applied, _rig.Counts.Restored));
+    }
+
+    [Fact]
     public void Pass_IdleForHalfTheTime_ProbesAfterTheOtherHalf()
     {
         var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);

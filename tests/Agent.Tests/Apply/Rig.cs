@@ -36,13 +36,23 @@ internal sealed class Rig : IDisposable, ISocketSink
     /// <summary>Everything the last pass reported, in its order.</summary>
     public List<SocketRecord> All { get; } = [];
 
+    /// <summary>What passes have done since the start.</summary>
+    public ApplyCounts Counts => _datapath!.Counts;
+
     public PolicySnapshot Policy { get; set; } = PolicySnapshot.Empty;
 
     public PassSummary Pass(PassScope? scope = null)
     {
         Records.Clear();
         All.Clear();
-        return _datapath!.Pass(Policy, (scope ?? new PassScope()) with { Owners = true }, this);
+        var (applied, restored) = (Counts.Applied, Counts.Restored);
+        var summary = _datapath!.Pass(Policy, (scope ?? new PassScope()) with { Owners = true }, this);
+        // What a pass counts is what it reports.
+        Xunit.Assert.Equal(All.Count(record => record.Changed && IsRestored(record)), Counts.Restored - restored);
+        Xunit.Assert.Equal(All.Count(record => record is { Changed: true, Rule: not null } && !IsRestored(record)), Counts.Applied - applied);
+        return summary;
+
+        static bool IsRestored(SocketRecord record) => record.Outcome is SocketOutcome.Restored or SocketOutcome.Kept;
     }
 
     /// <summary>Everything that another pass, over everything, reports.</summary>

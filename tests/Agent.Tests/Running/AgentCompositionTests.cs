@@ -125,6 +125,8 @@ public sealed class AgentCompositionTests : IDisposable
 
         public string Name => "recording";
 
+        public ApplyCounts Counts { get; } = new();
+
         public PassSummary Pass(PolicySnapshot policy, PassScope scope, ISocketSink sink)
         {
             Passes++;

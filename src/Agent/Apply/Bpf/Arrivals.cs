@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 using Keepalive.Config.Compilation;
@@ -42,8 +43,9 @@ internal sealed class Arrivals : IDisposable
     /// <summary>Reports what was taken out; a socket that a pass has already met is not reported again.</summary>
     /// <param name="policy">The policy by which they were set.</param>
     /// <param name="sink">Who is told.</param>
+    /// <param name="ledger">Counts them.</param>
     /// <param name="isTracked">Whether a pass has met the socket.</param>
-    public void Report(PolicySnapshot policy, ISocketSink sink, Func<ulong, ulong, bool> isTracked)
+    public void Report(PolicySnapshot policy, ISocketSink sink, SocketLedger ledger, Func<ulong, ulong, bool> isTracked)
     {
         foreach (ref readonly var arrival in CollectionsMarshal.AsSpan(_arrived))
         {
@@ -52,20 +54,21 @@ internal sealed class Arrivals : IDisposable
                 continue;
             }
             var (local, remote) = (arrival.tuple.Local, arrival.tuple.Remote);
-            sink.Socket(Record(in arrival.tuple, in arrival.found, in arrival.set, policy.Match(in local, in remote)));
+            Report(sink, ledger, in arrival, policy.Match(in local, in remote));
         }
     }
 
-    /// <summary>What is told of a socket that was set when it was established.</summary>
-    public static SocketRecord Record(in BpfAbi.ka_tuple tuple, in BpfAbi.ka_values before, in BpfAbi.ka_values after, CompiledRule? rule)
+    /// <summary>Reports a socket that was set when it was established.</summary>
+    public static void Report(ISocketSink sink, SocketLedger ledger, in BpfAbi.ka_arrival arrival, CompiledRule? rule)
     {
-        var (found, set) = (before.ToOptions(), after.ToOptions());
-        return new SocketRecord
+        var (found, set) = (arrival.found.ToOptions(), arrival.set.ToOptions());
+        ledger.CountApplied(rule, arrival.tuple.netns);
+        sink.Socket(new SocketRecord
         {
-            Namespace = tuple.netns,
-            Cookie = tuple.cookie,
-            Local = tuple.Local,
-            Remote = tuple.Remote,
+            Namespace = arrival.tuple.netns,
+            Cookie = arrival.tuple.cookie,
+            Local = arrival.tuple.Local,
+            Remote = arrival.tuple.Remote,
             State = Linux.Sockets.TcpState.Established,
             Timer = Linux.Netlink.TcpTimer.Keepalive,
             TimerExpires = (uint)set.Time * 1000,
@@ -75,7 +78,7 @@ internal sealed class Arrivals : IDisposable
             Rule = rule,
             Outcome = SocketOutcome.Managed,
             Changed = true,
-        };
+        });
     }
 
     /// <summary>The namespaces of what was taken out.</summary>

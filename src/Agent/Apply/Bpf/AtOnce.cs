@@ -71,10 +71,10 @@ internal sealed class AtOnce : IDisposable
     public void Drain() => _arrivals.Drain();
 
     /// <summary>Reports what was taken out.</summary>
-    public void Report(ISocketSink sink, NamespaceInventory namespaces)
+    public void Report(ISocketSink sink, SocketLedger ledger, NamespaceInventory namespaces)
     {
         _arrivals.Report(
-            _policy.Current, sink, (netns, cookie) => namespaces.Find(netns) is { } watched && watched.Sockets.ContainsKey(cookie));
+            _policy.Current, sink, ledger, (netns, cookie) => namespaces.Find(netns) is { } watched && watched.Sockets.ContainsKey(cookie));
         foreach (var netns in _arrivals.Namespaces())
         {
             // No reading will tell that these are gone.

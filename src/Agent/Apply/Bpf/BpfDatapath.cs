@@ -114,7 +114,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
 
     protected override void Begin(PassContext pass)
     {
-        _atOnce?.Report(pass.Sink, Namespaces);
+        _atOnce?.Report(pass.Sink, Ledger, Namespaces);
         WriteSettings(pass.Scope, pass.Policy);
         StayAttached();
         if (!pass.Scope.DryRun)
@@ -143,7 +143,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         foreach (var change in CollectionsMarshal.AsSpan(_changes)[done..])
         {
             // Decided again in the next pass.
-            change.Socket.Standing.RunOutOfTime(SocketOutcome.Pending, null);
+            Ledger.RunOutOfTime(change.Socket, SocketOutcome.Pending, null);
         }
         return done == _changes.Count;
     }

@@ -102,7 +102,7 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
         {
             case BpfAbi.KA_PROBING:
                 ledger.Withdraw(socket);
-                SocketLedger.Defer(socket, scope);
+                ledger.Defer(socket, scope);
                 break;
             case BpfAbi.KA_CHANGED:
                 // Decided again, on what it has now, in the next pass.

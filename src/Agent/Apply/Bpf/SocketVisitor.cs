@@ -68,18 +68,18 @@ internal struct SocketVisitor(
         {
             // The ring had no room for it, it came after the ring was read, or an earlier pass met it while it was connecting. It is a change of
             // its own: another may follow in this pass. What the application has written since counts as found.
-            intake.Pass.Sink.Socket(Arrivals.Record(in seen.tuple, in seen.found, in seen.set, socket.Standing.Rule));
+            Arrivals.Report(intake.Pass.Sink, ledger, new BpfAbi.ka_arrival { tuple = seen.tuple, found = seen.found, set = seen.set }, socket.Standing.Rule);
         }
     }
 
     private readonly void Decide(TrackedSocket socket, KeepaliveOptions current, in BpfAbi.ka_socket seen)
     {
-        if (!SocketLedger.CanBeSet(socket, intake.Pass.Scope))
+        if (!ledger.CanBeSet(socket, intake.Pass.Scope))
         {
             socket.Standing.Read(current);
         }
         else if (ledger.Decide(socket, current, intake.Pass, Untouched(in seen)) is { } verdict
-            && SocketLedger.MayWrite(socket, verdict, IsProbing(in seen, current), intake.Pass.Scope))
+            && ledger.MayWrite(socket, verdict, IsProbing(in seen, current), intake.Pass.Scope))
         {
             socket.Standing.StayUnsettled();
             changes.Add(new PlannedChange(intake.Watched, socket, current, verdict));

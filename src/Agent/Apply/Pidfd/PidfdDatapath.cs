@@ -22,7 +22,7 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
         _applier = new SocketApplier(Ledger);
         _owners = new OwnerSearch(Processes, Namespaces, _budget);
         _audit = new ValueAudit(options.Time, NamespaceUpkeep.AuditPeriod, _owners, _applier);
-        _settlement = new Settlement(_owners, _applier, Bulk);
+        _settlement = new Settlement(_owners, _applier, Ledger, Bulk);
     }
 
     public override string Name => "pidfd";

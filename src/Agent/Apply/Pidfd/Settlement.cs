@@ -7,7 +7,7 @@ using Keepalive.Linux.Sockets;
 namespace Keepalive.Agent.Apply.Pidfd;
 
 /// <summary>Finds the sockets of a namespace that wait for the policy, and says what becomes of those that are not found.</summary>
-internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, BulkSpread<FoundSocket> bulk)
+internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, SocketLedger ledger, BulkSpread<FoundSocket> bulk)
 {
     private readonly List<TrackedSocket> _known = [];
     private readonly Dictionary<ulong, TrackedSocket> _wanted = [];
@@ -24,7 +24,7 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
         {
             ref readonly var standing = ref socket.Standing;
             // A search costs much: what was not found is looked for less and less often.
-            if (standing.IsUnsettled && standing.NextTry <= pass.Number && SocketLedger.CanBeSet(socket, pass.Scope))
+            if (standing.IsUnsettled && standing.NextTry <= pass.Number && ledger.CanBeSet(socket, pass.Scope))
             {
                 if (socket.Reach.Pid != 0)
                 {
@@ -86,7 +86,7 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
             foreach (var socket in missing.Values)
             {
                 socket.Reach.LeaveOver(pass.Number);
-                socket.Standing.RunOutOfTime(outcome, reason);
+                ledger.RunOutOfTime(socket, outcome, reason);
             }
             return;
         }
@@ -100,7 +100,7 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Bulk
                 continue;   // it was not looked for in the first part of this search: the next one is for it, too
             }
             reach.EndSearch();
-            socket.Standing.Miss(SocketOutcome.Unreachable, reach.Barrier ?? why);
+            ledger.Miss(socket, SocketOutcome.Unreachable, reach.Barrier ?? why);
         }
     }
 

@@ -19,7 +19,7 @@ internal sealed class SocketApplier(SocketLedger ledger)
         var errno = descriptor.TryGetOptions(out var current);
         if (errno != 0)
         {
-            SocketLedger.Fail(socket, errno == Errno.ENOPROTOOPT ? FailureReasons.Multipath : Errno.Name(errno));
+            ledger.Fail(socket, errno == Errno.ENOPROTOOPT ? FailureReasons.Multipath : Errno.Name(errno));
             return;
         }
         Read++;
@@ -28,7 +28,7 @@ internal sealed class SocketApplier(SocketLedger ledger)
             socket.Standing.Read(OwnValues.None, descriptor.TryGetUserTimeout(out var timeout) == 0 ? timeout : 0);
         }
         if (ledger.Decide(socket, current, pass) is { } verdict
-            && SocketLedger.MayWrite(socket, verdict, IsProbing(in descriptor, current), pass.Scope)
+            && ledger.MayWrite(socket, verdict, IsProbing(in descriptor, current), pass.Scope)
             && ledger.TryIntend(socket, current, verdict))
         {
             var written = WriteOptions(in descriptor, current, verdict.Want);

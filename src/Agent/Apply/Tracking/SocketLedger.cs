@@ -1,4 +1,5 @@
 using Keepalive.Agent.Sockets;
+using Keepalive.Config.Compilation;
 using Keepalive.Linux;
 using Keepalive.Linux.Sockets;
 
@@ -7,16 +8,17 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <summary>Keeps account of what is decided and done about a socket, the same for every way of reaching it.</summary>
 /// <param name="state">Where intents are noted before a socket is written; null for a dry run, and where no state is kept.</param>
 /// <param name="inherited">What a predecessor knew.</param>
-internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited)
+/// <param name="counts">Counts what is done.</param>
+internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited, ApplyCounts counts)
 {
     /// <summary>Whether a socket is one to decide about; one that is not has its outcome when this returns.</summary>
-    public static bool CanBeSet(TrackedSocket socket, PassScope scope)
+    public bool CanBeSet(TrackedSocket socket, PassScope scope)
     {
         ref var standing = ref socket.Standing;
         ref readonly var seen = ref socket.Seen;
         if (socket.Reach.Barrier is { } barrier)
         {
-            standing.Miss(SocketOutcome.Unreachable, barrier);
+            Miss(socket, SocketOutcome.Unreachable, barrier);
             return false;
         }
         var hasOptions = seen.HasOptions(scope);
@@ -25,7 +27,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited)
             return true;
         }
         // Connecting, or waiting to be accepted: what its application makes of it first is its own.
-        standing.Miss(standing.Rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Pending, hasOptions ? FailureReasons.NotAccepted : null);
+        Miss(socket, standing.Rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Pending, hasOptions ? FailureReasons.NotAccepted : null);
         return false;
     }
 
@@ -64,7 +66,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited)
     }
 
     /// <summary>Whether a verdict may be carried out now; a socket that has probes without an answer is left until they have been answered.</summary>
-    public static bool MayWrite(TrackedSocket socket, Verdict verdict, bool isProbing, PassScope scope)
+    public bool MayWrite(TrackedSocket socket, Verdict verdict, bool isProbing, PassScope scope)
     {
         if (!isProbing || EvenIfProbing(verdict, scope))
         {
@@ -79,8 +81,8 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited)
     public static bool EvenIfProbing(Verdict verdict, PassScope scope) => scope.Last && !verdict.Want.Enabled;
 
     /// <summary>Leaves a socket until its probes are answered.</summary>
-    public static void Defer(TrackedSocket socket, PassScope scope) =>
-        socket.Standing.Miss(scope.Last ? SocketOutcome.Failed : SocketOutcome.Deferred, FailureReasons.Probing);
+    public void Defer(TrackedSocket socket, PassScope scope) =>
+        Miss(socket, scope.Last ? SocketOutcome.Failed : SocketOutcome.Deferred, FailureReasons.Probing);
 
     /// <summary>Notes what is about to be written; where it cannot be noted, the socket must not be.</summary>
     public bool TryIntend(TrackedSocket socket, KeepaliveOptions current, Verdict verdict)
@@ -120,11 +122,25 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited)
                 state?.Note(socket.Namespace, socket.Cookie, verdict.Memory);
             }
             standing.Settle(verdict.Outcome);
-            return;
         }
-        // Whatever part of it was stored is the agent's doing, to be given back like the whole.
-        Remember(socket, SocketMemory.OfAgent(standing.Memory?.Found ?? current, now ?? current));
-        Fail(socket, failure ?? FailureReasons.ReadBack);
+        else
+        {
+            // Whatever part of it was stored is the agent's doing, to be given back like the whole.
+            Remember(socket, SocketMemory.OfAgent(standing.Memory?.Found ?? current, now ?? current));
+            Fail(socket, failure ?? FailureReasons.ReadBack);
+        }
+        if (standing.Replaced is null)
+        {
+            return;   // nothing was stored
+        }
+        if (standing.Outcome is SocketOutcome.Restored or SocketOutcome.Kept)
+        {
+            counts.CountRestored();
+        }
+        else
+        {
+            CountApplied(standing.Rule, socket.Namespace);
+        }
     }
 
     /// <summary>Takes in that it is not known whether a write that was noted was done.</summary>
@@ -145,7 +161,36 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited)
     /// <summary>Notes that everything intended so far has been done.</summary>
     public void Confirm() => state?.Confirm();
 
-    public static void Fail(TrackedSocket socket, string reason) => socket.Standing.Miss(SocketOutcome.Failed, reason);
+    /// <summary>A call failed.</summary>
+    public void Fail(TrackedSocket socket, string reason) => Miss(socket, SocketOutcome.Failed, reason);
+
+    /// <summary>It could not be brought into line: for now, or as often as it is tried.</summary>
+    public void Miss(TrackedSocket socket, SocketOutcome outcome, string? reason)
+    {
+        ref var standing = ref socket.Standing;
+        var isFailure = outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && (standing.Rule is not null || standing.Replaced is not null);
+        // As often as it is tried in vain, it has failed once.
+        if (isFailure && (standing.Outcome != outcome || standing.Reason != reason))
+        {
+            counts.CountFailure(reason ?? "");
+        }
+        standing.Miss(outcome, reason);
+    }
+
+    /// <summary>There was no time for it, which is no failed try.</summary>
+    public void RunOutOfTime(TrackedSocket socket, SocketOutcome outcome, string? reason)
+    {
+        Miss(socket, outcome, reason);
+        socket.Standing.ForgetTries();
+    }
+    /// <summary>Counts a socket that was set: by a pass, or when it was established.</summary>
+    public void CountApplied(CompiledRule? rule, ulong inode)
+    {
+        if (rule is not null)
+        {
+            counts.CountApplied(rule.Policy, inode);
+        }
+    }
 
     public void Remember(TrackedSocket socket, SocketMemory? memory)
     {

@@ -119,12 +119,8 @@ internal struct SocketStanding
     /// <summary>It could not be brought into line.</summary>
     public void Miss(SocketOutcome outcome, string? reason) => (Outcome, Reason, IsUnsettled) = (outcome, reason, true);
 
-    /// <summary>There was no time for it; that is no failed try.</summary>
-    public void RunOutOfTime(SocketOutcome outcome, string? reason)
-    {
-        Miss(outcome, reason);
-        _attempts = 0;
-    }
+    /// <summary>What was tried until now counts for nothing.</summary>
+    public void ForgetTries() => _attempts = 0;
 
     /// <summary>What a pass did to it has been told, which is done once.</summary>
     public void Told()

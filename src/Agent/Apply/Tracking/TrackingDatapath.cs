@@ -29,11 +29,13 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         _tracked = Track;
         Namespaces = new NamespaceInventory(Processes, options.Only, options.MostNamespaces, options.Exempts);
         Upkeep = new NamespaceUpkeep(options, Processes, Namespaces);
-        Ledger = new SocketLedger(options.State, options.Inherited);
+        Ledger = new SocketLedger(options.State, options.Inherited, Counts);
         Bulk = new BulkSpread<TChange>(options.Time, slicesByNamespace, Write);
     }
 
     public abstract string Name { get; }
+
+    public ApplyCounts Counts { get; } = new();
 
     protected ProcessTable Processes { get; } = new();
 

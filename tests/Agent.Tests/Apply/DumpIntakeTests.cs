@@ -1,0 +1,158 @@
+using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Tracking;
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Sockets;
+using Keepalive.Config;
+using Keepalive.Linux.Sockets;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Apply;
+
+/// <summary>What becomes of the sockets of a dump, for both datapaths.</summary>
+public sealed class DumpIntakeTests : ISocketSink
+{
+    private static readonly SocketEndpoint Here = IPv4(0x0A4D0001, 40_000);
+    private static readonly SocketEndpoint There = IPv4(0x0A4D0002, 443);
+    private static readonly SocketEndpoint Elsewhere = IPv4(0x0A4D0909, 443);
+    private static readonly KeepaliveOptions Set = new(true, 700, 10, 20);
+
+    private readonly PolicySnapshot _policy = Rig.PolicyFor("10.77.0.2", PolicyText.GuideValues);
+    private readonly WatchedNamespace _watched = new(1, null!);
+    private readonly InheritedSockets _inherited = [];
+    private readonly List<SocketRecord> _reported = [];
+    private readonly List<TrackedSocket> _tracked = [];
+
+    [Fact]
+    public void Take_SelectedSocket_IsTrackedAndNotReportedYet()
+    {
+        var socket = Take(Seen(There))!;
+        Assert.Same(socket, _watched.Sockets[7]);
+        Assert.Equal([socket], _tracked);
+        Assert.True(socket.Standing.IsUnsettled);
+        Assert.Equal("bookinfo/tcp-keepalive", socket.Standing.Rule?.Policy);
+        Assert.Empty(_reported);
+    }
+
+    [Fact]
+    public void Take_OtherSocket_IsReportedWithWhatItHas()
+    {
+        Assert.Null(Take(Seen(Elsewhere), new SocketReading(Set, OwnValues.Known | OwnValues.Time, 30_000), pid: 12));
+        var record = Assert.Single(_reported);
+        Assert.Equal((SocketOutcome.Unmanaged, Set, OwnValues.Known | OwnValues.Time, 30_000, 12), (record.Outcome, record.Current!.Value, record.Own, record.UserTimeout, record.Pid));
+        Assert.Equal((7UL, Elsewhere, TcpState.Established, 1500U), (record.Cookie, record.Remote, record.State, record.Idle!.Value));
+        Assert.Empty(_watched.Sockets);
+    }
+
+    [Fact]
+    public void Take_OtherSocketWhoseValuesAreToBeRead_IsTracked() => Assert.NotNull(Take(Seen(Elsewhere), scope: new PassScope { ReadAll = true }));
+
+    [Fact]
+    public void Take_ListeningSocketOfADestination_IsNotSelected() => Assert.Null(Take(Seen(There) with { State = TcpState.Listen }));
+
+    [Fact]
+    public void Take_ClosedByItsApplication_CountsAsNotSeen()
+    {
+        var socket = Take(Seen(There))!;
+        _watched.Dumps++;
+        Assert.Null(Take(Seen(There) with { State = TcpState.FinWait2, HasFile = false }));
+        Assert.NotEqual(_watched.Dumps, socket.SeenInDump);
+        Assert.Single(_reported);
+
+        // One that waits to be accepted has no file either.
+        Assert.NotNull(Take(Seen(There) with { HasFile = false }));
+        Assert.Equal(_watched.Dumps, socket.SeenInDump);
+    }
+
+    [Fact]
+    public void Take_InheritedSocket_IsTrackedWithoutARuleAndOnce()
+    {
+        var memory = SocketMemory.OfAgent(new KeepaliveOptions(false, 7200, 75, 9), Set);
+        _inherited[(1, 7)] = memory;
+        Assert.Equal(memory, Take(Seen(Elsewhere))?.Standing.Memory);
+        Assert.Empty(_inherited);
+    }
+
+    [Fact]
+    public void Take_ValuesThatAPredecessorGaveNewConnections_AreTracked()
+    {
+        _inherited.Arriving.Add(new KeepaliveSettings(700, 10, 20));
+        Assert.Null(Take(Seen(Elsewhere), new SocketReading(Set with { Time = 701 }, OwnValues.Known, 0)));
+        Assert.Null(Take(Seen(Elsewhere), new SocketReading(Set with { Enabled = false }, OwnValues.Known, 0)));
+        Assert.NotNull(Take(Seen(Elsewhere), new SocketReading(Set, OwnValues.Known, 0)));
+    }
+
+    [Fact]
+    public void Take_SetWhenItWasEstablished_IsTrackedWithoutARule() => Assert.NotNull(Take(Seen(Elsewhere) with { IsSetAtOnce = true }));
+
+    [Fact]
+    public void Take_ConnectedToSomebodyElse_IsJudgedAnew()
+    {
+        var socket = Settled();
+        Assert.Same(socket, Take(Seen(Elsewhere)));
+        Assert.True(socket.Standing.IsUnsettled);
+        Assert.Null(socket.Standing.Rule);
+        Assert.Equal(Elsewhere, socket.Remote);
+    }
+
+    [Theory]
+    [InlineData("time: 700s, interval: 10s, probes: 20", null, false)]
+    [InlineData("time: 60s, interval: 10s, probes: 20", null, true)]
+    [InlineData("time: 700s, interval: 10s, probes: 20", "replace", true)]
+    public void Take_NewPolicy_OnlyARuleOfAnotherEffectIsJudgedAnew(string keepalive, string? existing, bool isJudged)
+    {
+        var socket = Settled();
+        var next = Rig.PolicyFor("10.77.0.2", keepalive, existing);
+        Take(Seen(There), policy: next);
+        Assert.Equal(isJudged, socket.Standing.IsUnsettled);
+        Assert.Contains(socket.Standing.Rule, next.Policy.Rules);
+    }
+
+    [Fact]
+    public void Take_NewPolicyThatTreatsExistingValuesOtherwise_IsJudgedAnew()
+    {
+        var socket = Settled();
+        Take(Seen(There), policy: _policy with { Existing = ExistingMode.Replace });
+        Assert.True(socket.Standing.IsUnsettled);
+    }
+
+    [Fact]
+    public void Take_SamePolicy_StaysSettledUntilAFullPass()
+    {
+        var socket = Settled();
+        Take(Seen(There));
+        Assert.False(socket.Standing.IsUnsettled);
+        Take(Seen(There), scope: new PassScope { Full = true });
+        Assert.True(socket.Standing.IsUnsettled);
+    }
+
+    void ISocketSink.BeginNamespace(ulong inode)
+    {
+    }
+
+    void ISocketSink.Socket(in SocketRecord record) => _reported.Add(record);
+
+    void ISocketSink.EndNamespace(ulong inode)
+    {
+    }
+
+    void ISocketSink.NamespaceGone(ulong inode)
+    {
+    }
+
+    private TrackedSocket Settled()
+    {
+        var socket = Take(Seen(There))!;
+        socket.Standing.Settle(SocketOutcome.Managed);
+        _watched.ComparedWith = _policy;
+        return socket;
+    }
+
+    private TrackedSocket? Take(SeenSocket seen, SocketReading? reading = null, int pid = 0, PassScope? scope = null, PolicySnapshot? policy = null) =>
+        new DumpIntake(_watched, new PassContext(1, policy ?? _policy, scope ?? new PassScope(), this), _inherited, _tracked.Add).Take(in seen, in reading, pid);
+
+    private static SeenSocket Seen(SocketEndpoint remote) =>
+        new() { Cookie = 7, Local = Here, Remote = remote, State = TcpState.Established, Idle = 1500, HasFile = true };
+
+    private static SocketEndpoint IPv4(uint address, ushort port) => new((UInt128)0xFFFF_0000_0000 | address, port);
+}

@@ -1,0 +1,46 @@
+using Keepalive.Agent.Apply.Tracking;
+using Keepalive.Agent.Sockets;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Apply;
+
+public sealed class SocketStandingTests
+{
+    /// <summary>Whoever is only waited for is looked at in every pass, for some; others less and less often.</summary>
+    [Theory]
+    [InlineData(nameof(SocketOutcome.Deferred), new long[] { 1, 1, 1, 1, 1, 1, 1, 1, 1 })]
+    [InlineData(nameof(SocketOutcome.Pending), new long[] { 1, 1, 1, 1, 1, 1, 12, 12, 12 })]
+    [InlineData(nameof(SocketOutcome.Failed), new long[] { 1, 2, 4, 8, 12, 12, 12, 12, 12 })]
+    public void PutOff_TriesInVain_ComeLessAndLessOften(string name, long[] apart)
+    {
+        var outcome = Enum.Parse<SocketOutcome>(name);
+        var standing = new SocketStanding();
+        var pass = 1L;
+        foreach (var passes in apart)
+        {
+            standing.Miss(outcome, reason: null);
+            standing.PutOff(pass);
+            Assert.Equal(pass + passes, standing.NextTry);
+            standing.PutOff(pass);   // a pass that comes by before is no try
+            Assert.Equal(pass + passes, standing.NextTry);
+            pass = standing.NextTry;
+        }
+        standing.Settle(SocketOutcome.Managed);
+        standing.Unsettle();
+        standing.Miss(outcome, reason: null);
+        standing.PutOff(pass);
+        Assert.Equal(pass + 1, standing.NextTry);
+    }
+
+    [Fact]
+    public void Told_ChangeAndRestoring_AreToldOnce()
+    {
+        var standing = new SocketStanding();
+        standing.Wrote(new(true, 700, 10, 20), new(false, 7200, 75, 9));
+        standing.Settle(SocketOutcome.Restored);
+        Assert.NotNull(standing.Replaced);
+        standing.Told();
+        Assert.Null(standing.Replaced);
+        Assert.Equal(SocketOutcome.Unmanaged, standing.Outcome);
+    }
+}
