@@ -47,7 +47,7 @@ internal sealed class AgentInProcess : IDisposable
     {
         var before = GC.GetAllocatedBytesForCurrentThread();
         Last = _datapath.Pass(policy, scope, _sink);
-        _tally.Passed(Last);
+        _tally.Passed(Last, _datapath.Counts);
         _changes.EndPass();
         Allocated = GC.GetAllocatedBytesForCurrentThread() - before;
     });

@@ -10,19 +10,14 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Metrics;
 
-/// <summary>Counts what passes report: the state of selected sockets now, and events as they happen. Used on the pass thread only, but for <see cref="Now"/>.</summary>
+/// <summary>Counts the state of selected sockets as passes report it, and keeps what they count themselves. Used on the pass thread only, but for <see cref="Now"/>.</summary>
 internal sealed class SocketTally : ISocketSink
 {
-
     private readonly Dictionary<ulong, Dictionary<ulong, Standing>> _namespaces = [];
     private Dictionary<ulong, Standing>? _frame;
-    private Dictionary<ulong, Standing>? _before;
     private ulong _frameNamespace;
-    private readonly Dictionary<(CompiledRule Rule, string Namespace), long> _appliedSince = new(SameApplied.Comparer);
     private readonly Dictionary<(string Policy, string Namespace), long> _applied = [];
-    private readonly Dictionary<string, long> _failures = [];
     private readonly Dictionary<ulong, int> _withoutPolicy = [];
-    private long _restored;
     private bool _isStale = true;
     private volatile SocketFigures _now = new();
 
@@ -34,8 +29,7 @@ internal sealed class SocketTally : ISocketSink
 
     public void BeginNamespace(ulong inode)
     {
-        _before = _namespaces.GetValueOrDefault(inode);
-        _frame = new Dictionary<ulong, Standing>(_before?.Count ?? 0);
+        _frame = new Dictionary<ulong, Standing>(_namespaces.GetValueOrDefault(inode)?.Count ?? 0);
         _frameNamespace = inode;
         _namespaces[inode] = _frame;
         _withoutPolicy.Remove(inode);
@@ -48,30 +42,15 @@ internal sealed class SocketTally : ISocketSink
             CountWithoutPolicy(in record);
             return;
         }
-        var inFrame = _frame is not null && record.Namespace == _frameNamespace;
-        var known = inFrame ? _before : _namespaces.GetValueOrDefault(record.Namespace);
-        var before = known is not null && known.TryGetValue(record.Cookie, out var standing) ? standing : default;
-        if (record.Changed && record.Outcome is SocketOutcome.Restored or SocketOutcome.Kept)
-        {
-            _restored++;
-        }
-        else if (record.Changed && record.Rule is { } rule)
-        {
-            CollectionsMarshal.GetValueRefOrAddDefault(_appliedSince, (rule, Workload(record.Namespace)), out _)++;
-        }
-        if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable
-            && (before.Outcome != record.Outcome || before.Reason != record.Reason))
-        {
-            CollectionsMarshal.GetValueRefOrAddDefault(_failures, record.Reason ?? "", out _)++;
-        }
+        var sockets = _frame is not null && record.Namespace == _frameNamespace ? _frame : _namespaces.GetValueOrDefault(record.Namespace);
         if (record.Rule is not null)
         {
-            var target = inFrame ? _frame! : known ?? (_namespaces[record.Namespace] = []);
-            target[record.Cookie] = new Standing(record.Rule, record.Outcome, record.Reason, WhyUnprotected(in record));
+            sockets ??= _namespaces[record.Namespace] = [];
+            sockets[record.Cookie] = new Standing(record.Rule, record.Outcome, record.Reason, WhyUnprotected(in record));
         }
         else
         {
-            known?.Remove(record.Cookie);
+            sockets?.Remove(record.Cookie);
         }
         _isStale = true;
     }
@@ -80,7 +59,6 @@ internal sealed class SocketTally : ISocketSink
     {
         _frame = null;
         _isStale = true;
-        _before = null;
     }
 
     public void NamespaceGone(ulong inode)
@@ -91,7 +69,9 @@ internal sealed class SocketTally : ISocketSink
     }
 
     /// <summary>A pass is over: what it counted can be seen from now on.</summary>
-    public void Passed(in PassSummary summary) => Publish(_now with
+    /// <param name="summary">What it did.</param>
+    /// <param name="counts">What it and those before it have done to sockets.</param>
+    public void Passed(in PassSummary summary, ApplyCounts counts) => Publish(Counted(counts) with
     {
         Scanned = summary.Sockets,
         Namespaces = (summary.Namespaces, summary.NamespaceFailures, summary.NamespacesLeftOut),
@@ -100,7 +80,7 @@ internal sealed class SocketTally : ISocketSink
     });
 
     /// <summary>A pass failed as a whole: what is known of sockets is not known to be so any more.</summary>
-    public void Failed(string reason) => Publish(_now with { Failure = reason });
+    public void Failed(string reason, ApplyCounts counts) => Publish(Counted(counts) with { Failure = reason });
 
     /// <summary>Forgets what was counted for policies that are no longer in force.</summary>
     public void Retain(CompiledPolicy policy)
@@ -117,17 +97,21 @@ internal sealed class SocketTally : ISocketSink
         Publish(_now);
     }
 
+    private SocketFigures Counted(ApplyCounts counts)
+    {
+        foreach (var (policy, inode, count) in counts.TakeApplied())
+        {
+            CollectionsMarshal.GetValueRefOrAddDefault(_applied, (policy, Workload(inode)), out _) += count;
+        }
+        return _isStale ? _now with { Failures = [.. counts.Failures], Restored = counts.Restored } : _now;
+    }
+
     private void Publish(SocketFigures figures)
     {
-        foreach (var ((rule, ns), count) in _appliedSince)
-        {
-            CollectionsMarshal.GetValueRefOrAddDefault(_applied, (rule.Policy, ns), out _) += count;
-        }
-        _appliedSince.Clear();
         if (_isStale)
         {
             var (states, failing) = Recount();
-            figures = figures with { States = states, Failing = failing, Unprotected = RecountUnprotected(), Applied = [.. _applied], Failures = [.. _failures], Restored = _restored };
+            figures = figures with { States = states, Failing = failing, Unprotected = RecountUnprotected(), Applied = [.. _applied] };
             _isStale = false;
         }
         _now = figures;
@@ -216,17 +200,6 @@ internal sealed class SocketTally : ISocketSink
     };
 
     private readonly record struct Standing(CompiledRule? Rule, SocketOutcome Outcome, string? Reason, string? Unprotected);
-
-    private sealed class SameApplied : IEqualityComparer<(CompiledRule Rule, string Namespace)>
-    {
-        public static readonly SameApplied Comparer = new();
-
-        public bool Equals((CompiledRule Rule, string Namespace) a, (CompiledRule Rule, string Namespace) b) =>
-            ReferenceEquals(a.Rule, b.Rule) && a.Namespace == b.Namespace;
-
-        public int GetHashCode((CompiledRule Rule, string Namespace) key) =>
-            HashCode.Combine(RuntimeHelpers.GetHashCode(key.Rule), key.Namespace.GetHashCode(StringComparison.Ordinal));
-    }
 
     private sealed class SameRule : IEqualityComparer<(CompiledRule Rule, SocketOutcome Outcome)>
     {

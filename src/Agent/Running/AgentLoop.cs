@@ -195,7 +195,7 @@ internal sealed partial class AgentLoop(
             var took = Stopwatch.GetElapsedTime(begun) - summary.Waited;
             _spreadAt = summary.Waited > TimeSpan.Zero ? Stopwatch.GetTimestamp() : _spreadAt;
             metrics.Took(took);
-            tally.Passed(in summary);
+            tally.Passed(in summary, _datapath.Counts);
             health.Impaired(summary.NamespacesFailed, summary.Trouble);
             health.SocketsFailing(tally.Now.Failing.Count, tally.Now.Failing.Reason);
             if (scope.Last || scope.Stop.IsCancellationRequested)
@@ -212,7 +212,7 @@ internal sealed partial class AgentLoop(
         }
         catch (LinuxException e)
         {
-            tally.Failed(e.Message);
+            tally.Failed(e.Message, _datapath.Counts);
             health.PassDone(e.Message, capture.WhyNot ?? liveness.CaptureFailure);
             LogPassFailed(e.Message);
         }

@@ -23,6 +23,7 @@ public sealed class MetricRegistryTests : IDisposable
     private readonly TestClock _time = new();
     private readonly MetricRegistry _registry = new("1.2.3", "pidfd", "6.18\"x\\y\nz");
     private readonly SocketTally _tally = new();
+    private readonly ApplyCounts _counts = new();
     private readonly SocketCollector _sockets;
     private readonly PolicyFigures _policies;
     private readonly LivenessWatch _liveness;
@@ -100,15 +101,18 @@ public sealed class MetricRegistryTests : IDisposable
     }
 
     [Fact]
-    public void Tally_SameFailureReportedAgain_CountsOnce()
+    public void Tally_CountsOfPasses_AreShownAsTheyGrow()
     {
-        for (var i = 0; i < 3; i++)
-        {
-            Frame(1, Record(10, SocketOutcome.Unreachable, reason: "noOwner"));
-        }
-        Assert.Contains("keepalive_apply_failures_total{reason=\"noOwner\"} 1\n", Publish(), StringComparison.Ordinal);
-        Frame(1, Record(10, SocketOutcome.Failed, reason: "EPERM"));
-        Assert.Contains("keepalive_apply_failures_total{reason=\"EPERM\"} 1\n", Publish(), StringComparison.Ordinal);
+        Frame(1, Record(10, SocketOutcome.Unreachable, reason: "noOwner"), Record(11, SocketOutcome.Restored, changed: true) with { Rule = null });
+        var text = Publish();
+        Assert.Contains("keepalive_apply_failures_total{reason=\"noOwner\"} 1\n", text, StringComparison.Ordinal);
+        Assert.Contains("keepalive_restored_total 1\n", text, StringComparison.Ordinal);
+        Frame(1, Record(10, SocketOutcome.Failed, reason: "EPERM"), Record(12, SocketOutcome.Unreachable, reason: "noOwner"));
+        _tally.Failed("netlink: ENOBUFS", _counts);
+        text = Render();
+        Assert.Contains("keepalive_apply_failures_total{reason=\"EPERM\"} 1\n", text, StringComparison.Ordinal);
+        Assert.Contains("keepalive_apply_failures_total{reason=\"noOwner\"} 2\n", text, StringComparison.Ordinal);
+        Assert.Contains("keepalive_restored_total 1\n", text, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -221,7 +225,7 @@ public sealed class MetricRegistryTests : IDisposable
         Assert.Contains(Sample("managed", 1), Publish(), StringComparison.Ordinal);
         _policies.Loaded(1);
         _registry.Add(new CaptureCollector(_registry, _liveness, "no libpcap"));
-        _tally.Failed("netlink: ENOBUFS");
+        _tally.Failed("netlink: ENOBUFS", _counts);
         var text = Render();
         Assert.DoesNotContain("\nkeepalive_sockets", text, StringComparison.Ordinal);
         Assert.DoesNotContain("\nkeepalive_scanned_sockets", text, StringComparison.Ordinal);
@@ -425,18 +429,36 @@ public sealed class MetricRegistryTests : IDisposable
         return Render();
     }
 
-    private void Passed(PassSummary summary = default) => _tally.Passed(in summary);
+    private void Passed(PassSummary summary = default) => _tally.Passed(in summary, _counts);
 
     private static SocketEndpoint Remote(int number) => new(((UInt128)0x2001_0db8_0000_0000 << 64) + (UInt128)number, 443);
 
+    /// <summary>A namespace's sockets, each of them news: counted by the pass that reports it.</summary>
     private void Frame(ulong netns, params SocketRecord[] records)
     {
         _tally.BeginNamespace(netns);
         foreach (var record in records)
         {
             _tally.Socket(in record);
+            Count(in record);
         }
         _tally.EndNamespace(netns);
+    }
+
+    private void Count(in SocketRecord record)
+    {
+        switch (record)
+        {
+            case { Outcome: SocketOutcome.Failed or SocketOutcome.Unreachable, Reason: { } reason }:
+                _counts.CountFailure(reason);
+                break;
+            case { Changed: true, Outcome: SocketOutcome.Restored }:
+                _counts.CountRestored();
+                break;
+            case { Changed: true, Rule: { } rule }:
+                _counts.CountApplied(rule.Policy, record.Namespace);
+                break;
+        }
     }
 
     private static SocketRecord Record(ulong cookie, SocketOutcome outcome, bool changed = false, string? reason = null, ulong netns = 1, CompiledRule? rule = null) => new()
