@@ -11,7 +11,7 @@ public sealed partial class BuildTests : IDisposable
 
     public static TheoryData<string> Programs => [ProgramRun.AgentPath, ProgramRun.SimulatorPath];
 
-    /// <summary>glibc 2.34: Debian 12, Ubuntu 22.04, RHEL 9. The README promises it.</summary>
+    /// <summary>glibc 2.34: Debian 12, Ubuntu 22.04, RHEL 9. The README and docs/service.md promise it.</summary>
     [Theory]
     [MemberData(nameof(Programs))]
     public void Program_SymbolVersions_AreOfGlibc234AtMost(string program)

@@ -154,14 +154,14 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         Assert.Contains("\"kind\":\"probe\"", read.Output, StringComparison.Ordinal);
     }
 
-    /// <summary>What the README's table says is lost without each.</summary>
+    /// <summary>What the table in docs/kubernetes.md says is lost without each.</summary>
     [Theory]
     [InlineData("SYS_ADMIN", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once" }, 3, "CAP_SYS_ADMIN is missing")]
     [InlineData("SYS_PTRACE", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once" }, 3, "CAP_SYS_PTRACE is missing")]
     [InlineData("NET_ADMIN", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once" }, 0, "using pidfd")]
     [InlineData("NET_RAW", new[] { "probes", "--interface", "lo" }, 3, "CAP_NET_RAW is missing")]
     [InlineData("DAC_READ_SEARCH", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once", "--datapath", "pidfd" }, 4, "no process was found")]
-    public void WithoutACapability_ItIsAsTheReadmeSays(string capability, string[] arguments, int exitCode, string said)
+    public void WithoutACapability_ItIsAsThePageSays(string capability, string[] arguments, int exitCode, string said)
     {
         _image.WritePolicies(PolicyText.For(_address, "time: 60s, interval: 10s, probes: 6"));
         // An application of another user, where a FUSE file system is mounted.

@@ -2,15 +2,15 @@ using Keepalive.Config;
 
 namespace Keepalive.Simulator.Scenarios;
 
-/// <summary>Codes of problems that only scenarios have: KA200 and up. What scenarios share with policies is in <see cref="DiagnosticCatalog"/>.</summary>
+/// <summary>Codes of problems that only scenarios have: KA200 and up. Codes that scenarios share with policies are in <see cref="DiagnosticCatalog"/>.</summary>
 internal static class ScenarioDiagnostics
 {
-    public static readonly DiagnosticKind BadTrace = Error("KA200", "a line of a trace that cannot be read");
-    public static readonly DiagnosticKind TraceOrder = Error("KA201", "times of a trace out of order");
-    public static readonly DiagnosticKind UnknownBalancer = Error("KA202", "a balancer that is not known");
-    public static readonly DiagnosticKind NoSuchDestination = Error("KA203", "a destination the policies do not have");
-    public static readonly DiagnosticKind NoSuchField = Error("KA204", "a field that cannot be set");
-    public static readonly DiagnosticKind AfterTheEnd = new("KA205", Severity.Warning, "a time when the simulation is over");
+    public static readonly DiagnosticKind BadTrace = Error("KA200", "invalid line in a trace");
+    public static readonly DiagnosticKind TraceOrder = Error("KA201", "trace times out of order");
+    public static readonly DiagnosticKind UnknownBalancer = Error("KA202", "unknown balancer");
+    public static readonly DiagnosticKind NoSuchDestination = Error("KA203", "destination not in the policies");
+    public static readonly DiagnosticKind NoSuchField = Error("KA204", "field cannot be set");
+    public static readonly DiagnosticKind AfterTheEnd = new("KA205", Severity.Warning, "time after the end of the simulation");
 
     private static DiagnosticKind Error(string code, string title) => new(code, Severity.Error, title);
 }

@@ -20,6 +20,9 @@ public sealed partial class ManifestTests
     /// <summary>What the port of <c>run</c> is when nobody names one: design, "Command line".</summary>
     private const string DefaultPort = "9464";
 
+    /// <summary>The page about all this.</summary>
+    private static readonly string Page = File.ReadAllText(Path.Combine(Repository.Root, "docs", "kubernetes.md"));
+
     [Fact]
     public void EveryFile_IsParsedAndHasWhatKubernetesAsksFor()
     {
@@ -109,7 +112,7 @@ public sealed partial class ManifestTests
     }
 
     [Fact]
-    public void Capabilities_AreThoseOfTheReadmeAndTheUnit_AndNothingElse()
+    public void Capabilities_AreThoseOfThePageAndTheUnit_AndNothingElse()
     {
         var security = Manifests.Container().At("securityContext")!;
         var added = security.At("capabilities", "add").Texts().Order(StringComparer.Ordinal).ToList();
@@ -119,8 +122,7 @@ public sealed partial class ManifestTests
         Assert.Equal("0", security.Text("runAsUser"));
         Assert.Equal("true", security.Text("readOnlyRootFilesystem"));
 
-        var readme = File.ReadAllText(Path.Combine(Repository.Root, "README.md"));
-        var section = readme[readme.IndexOf("\n## On a cluster\n", StringComparison.Ordinal)..];
+        var section = Page[Page.IndexOf("\n## Privileges\n", StringComparison.Ordinal)..];
         section = section[..section.IndexOf("\n## ", 4, StringComparison.Ordinal)];
         Assert.Equal(added, TableOfCapabilities().Matches(section).Select(match => match.Groups[1].Value).Order(StringComparer.Ordinal));
 
@@ -178,8 +180,7 @@ public sealed partial class ManifestTests
         var labels = rule.At("from").Items().Select(from => Assert.Single(from.At("namespaceSelector", "matchLabels").Pairs())).ToDictionary();
         Assert.Equal("monitoring", labels["kubernetes.io/metadata.name"]);
         Assert.Equal("true", labels["keepalive-agent/clients"]);
-        var readme = File.ReadAllText(Path.Combine(Repository.Root, "README.md"));
-        Assert.Contains("kubectl label namespace NAME keepalive-agent/clients=true", readme, StringComparison.Ordinal);
+        Assert.Contains("kubectl label namespace NAME keepalive-agent/clients=true", Page, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -286,13 +287,13 @@ public sealed partial class ManifestTests
     }
 
     [Fact]
-    public void OverlayOfTheReadme_IsBuiltByKubectl()
+    public void OverlayOfThePage_IsBuiltByKubectl()
     {
         if (!Command.Exists("kubectl"))
         {
             Assert.Skip("kubectl is not installed");
         }
-        var text = OverlayInReadme().Match(File.ReadAllText(Path.Combine(Repository.Root, "README.md"))).Groups[1].Value;
+        var text = OverlayInPage().Match(Page).Groups[1].Value;
         var directory = Directory.CreateTempSubdirectory("keepalive-overlay");
         try
         {
@@ -326,7 +327,7 @@ public sealed partial class ManifestTests
     }
 
     [GeneratedRegex("```yaml\n(# kustomization.yaml\n.*?)```", RegexOptions.Singleline)]
-    private static partial Regex OverlayInReadme();
+    private static partial Regex OverlayInPage();
 
     [GeneratedRegex("scripts/[a-z-]+")]
     private static partial Regex ScriptInDockerfile();

@@ -1,0 +1,56 @@
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>Each example says in its second line how to try it, and that works.</summary>
+public sealed class ExampleTests
+{
+    private const string Try = "# Try: ";
+
+    public static TheoryData<string> Files =>
+        [.. Directory.GetFiles(Path.Combine(Repository.Root, "examples"), "*.yaml", SearchOption.AllDirectories)
+            .Select(file => Path.GetRelativePath(Repository.Root, file)).Order(StringComparer.Ordinal)];
+
+    [Fact]
+    public void Examples_OfPoliciesAndScenarios_AreThere()
+    {
+        var files = Files.Select(row => row.Data).ToList();
+        Assert.True(files.Count(file => file.StartsWith("examples/policies/", StringComparison.Ordinal)) >= 5);
+        Assert.True(files.Count(file => file.StartsWith("examples/scenarios/", StringComparison.Ordinal)) >= 3);
+    }
+
+    [Theory]
+    [MemberData(nameof(Files))]
+    public void Example_CommandInIt_Works(string path)
+    {
+        var lines = File.ReadAllLines(Path.Combine(Repository.Root, path));
+        Assert.StartsWith("# ", lines[0], StringComparison.Ordinal);
+        Assert.StartsWith(Try, lines[1], StringComparison.Ordinal);
+        string[] words = lines[1][Try.Length..].Split(' ');
+        Assert.Contains(path, words);
+        string program = words[0] == "keepalive-agent" ? ProgramRun.AgentPath : ProgramRun.SimulatorPath;
+
+        var result = ProgramRun.ToEnd([program, .. words[1..].Select(word => word == path ? Path.Combine(Repository.Root, path) : word)]);
+
+        Assert.True(result.ExitCode == 0, result.Output + result.Error);
+        Assert.DoesNotContain(": error KA", result.Output + result.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain(": warning KA", result.Output + result.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>What it is for: without keepalive requests fail, with the policy none does.</summary>
+    [Fact]
+    public void Ec2Machine_WithThePolicy_LosesNoRequest()
+    {
+        Assert.True(Failed("ec2-machine.yaml") > 1000);
+        Assert.Equal(0, Failed("ec2-machine-kept.yaml"));
+
+        static long Failed(string file)
+        {
+            var result = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "run", Path.Combine(Repository.Root, "examples/scenarios", file), "-o", "json"]);
+            Assert.Equal(0, result.ExitCode);
+            var figures = System.Text.Json.JsonDocument.Parse(result.Output).RootElement;
+            return figures.GetProperty("status503").GetInt64() + figures.GetProperty("status504").GetInt64();
+        }
+    }
+}

@@ -1,0 +1,90 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+
+namespace Keepalive.EndToEnd;
+
+/// <summary>A command of a <c>console</c> block, with the output that the page shows.</summary>
+/// <param name="Place">The page and the line.</param>
+/// <param name="Text">The command for a shell.</param>
+/// <param name="Expected">The output. A line <c>…</c> stands for any lines, <c>…</c> in a line for any text.</param>
+/// <param name="ExitCode">0 unless the page has a line <c>[exit code N]</c>.</param>
+/// <param name="IsExact">Whether numbers and spaces have to be those of the page (<c>console exact</c>).</param>
+internal sealed partial record PageCommand(string Place, string Text, IReadOnlyList<string> Expected, int ExitCode, bool IsExact)
+{
+    /// <summary>The commands of a page, in their order.</summary>
+    public static IEnumerable<PageCommand> Of(Page page)
+    {
+        foreach (var block in page.Blocks.Where(block => block.Info.Split(' ')[0] == "console"))
+        {
+            for (int i = 0; i < block.Lines.Count;)
+            {
+                int line = block.Line + 1 + i;
+                string text = Prompt().Match(block.Lines[i]) is { Success: true } prompt
+                    ? block.Lines[i][prompt.Length..]
+                    : throw new FormatException($"{page.Path}:{line}: not a command: {block.Lines[i]}");
+                List<string> output = [.. block.Lines.Skip(++i).TakeWhile(following => !Prompt().IsMatch(following))];
+                i += output.Count;
+                int exitCode = 0;
+                if (output.Count > 0 && ExitCodeLine().Match(output[^1]) is { Success: true } code)
+                {
+                    exitCode = int.Parse(code.Groups[1].Value, CultureInfo.InvariantCulture);
+                    output.RemoveAt(output.Count - 1);
+                }
+                yield return new PageCommand($"{page.Path}:{line}", text, output, exitCode, block.Info.EndsWith(" exact", StringComparison.Ordinal));
+            }
+        }
+    }
+
+    /// <summary>The first difference between the page and what was printed; null if there is none.</summary>
+    public string? Difference(IReadOnlyList<string> printed)
+    {
+        int at = 0;
+        bool mayskip = false;
+        foreach (string expected in Expected)
+        {
+            if (expected == "…")
+            {
+                mayskip = true;
+                continue;
+            }
+            var pattern = Pattern(expected);
+            int found = at;
+            while (found < printed.Count && mayskip && !pattern.IsMatch(printed[found]))
+            {
+                found++;
+            }
+            if (found == printed.Count || !pattern.IsMatch(printed[found]))
+            {
+                return $"the page has: {expected}\nprinted was: {(at < printed.Count ? printed[at] : "nothing more")}{(mayskip ? ", and it is in no later line" : "")}";
+            }
+            (at, mayskip) = (found + 1, false);
+        }
+        return at == printed.Count || mayskip ? null : $"the page ends, but printed was also: {printed[at]}";
+    }
+
+    private Regex Pattern(string expected)
+    {
+        string pattern = Token().Replace(expected.TrimEnd(), token => token.Value switch
+        {
+            "…" => ".*",
+            _ when IsExact => Regex.Escape(token.Value),
+            [' ', ..] => " +",
+            // An address of the page is that of its test bed; the port behind it may be any of those that the kernel gives out.
+            _ when token.Groups["address"].Success => Regex.Escape(token.Groups["address"].Value)
+                + (token.Groups["port"].Value is { Length: 6 } ? @":\d{5}" : Regex.Escape(token.Groups["port"].Value)),
+            _ when token.Groups["duration"].Success => @"(?:\d[\d.,]*(?:ms|s|m|h))+",
+            _ when token.Groups["number"].Success => @"\d[\d.,]*",
+            var text => Regex.Escape(text),
+        });
+        return new Regex($"^{pattern} *$", RegexOptions.CultureInvariant);
+    }
+
+    [GeneratedRegex(@"^(?:\$|#(?= (?:keepalive-agent|keepalive-sim|tcpdump|curl|kill|make) )) ")]
+    private static partial Regex Prompt();
+
+    [GeneratedRegex(@"^\[exit code (\d+)\]$")]
+    private static partial Regex ExitCodeLine();
+
+    [GeneratedRegex(@"…| +|(?<address>\b\d+\.\d+\.\d+\.\d+\b)(?<port>:\d+)?|(?<duration>\b(?:\d[\d.]*(?:ms|s|m|h))+\b)|(?<number>\d[\d.,]*)|.")]
+    private static partial Regex Token();
+}
