@@ -16,7 +16,7 @@ if (!DescriptorLimit.Allows(256, static limit =>
 {
     return ExitCodes.NotPermitted;
 }
-var root = new RootCommand("Keeps idle TCP connections alive behind load balancers and NATs: sets keepalive on sockets by policy.")
+var root = new RootCommand("Keeps idle TCP connections alive behind load balancers and NATs: sets keepalive by policy.")
 {
     RunCommand.Create(),
     CheckCommand.Create(),
@@ -27,7 +27,7 @@ var root = new RootCommand("Keeps idle TCP connections alive behind load balance
     ProbesCommand.Create(),
     SupportCommand.Create(),
 };
-return CommandLineProgram.Run(root, args, StreamProblems.Find, static e => e switch
+return CommandLineProgram.Run(root, AgentHelp.Pages, args, StreamProblems.Find, static e => e switch
 {
     OutputException { IsAbandoned: true } => ExitCodes.Abandoned,
     MissingRequirementException => ExitCodes.NotPermitted,

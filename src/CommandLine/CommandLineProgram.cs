@@ -7,18 +7,24 @@ public static class CommandLineProgram
 {
     /// <summary>Runs the command that was asked for.</summary>
     /// <param name="root">All commands.</param>
+    /// <param name="help">Its help.</param>
     /// <param name="args">The command line.</param>
-    /// <param name="obstacle">What is in the way of a command that is well written, and with what to exit for it; null where nothing is.</param>
-    /// <param name="exitCode">With what to exit for an exception, whose message says what happened; null where that is not known.</param>
-    public static int Run(RootCommand root, string[] args, Func<ParseResult, (string Problem, int ExitCode)?> obstacle, Func<Exception, int?> exitCode)
+    /// <param name="obstacle">Returns the reason that a valid command cannot run here, and its exit code; null if it can.</param>
+    /// <param name="exitCode">Returns the exit code for an exception whose message is for the user; null for others.</param>
+    public static int Run(RootCommand root, ProgramHelp help, string[] args, Func<ParseResult, (string Problem, int ExitCode)?> obstacle, Func<Exception, int?> exitCode)
     {
         BuildInformation.UseForVersion(root);
+        help.UseFor(root);
         // A path, or a command for the lab, may begin with an @.
         var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         var problems = GivenValues.Problems(parsed);
         if (problems.Count > 0)
         {
-            foreach (var problem in problems)
+            foreach (var line in args.Length == 0 ? help.FirstSteps() : [])
+            {
+                Console.Error.WriteLine(line);
+            }
+            foreach (var problem in args.Length == 0 ? [] : problems)
             {
                 Complaint.Say(ExitCodes.Usage, problem);
             }

@@ -7,7 +7,7 @@ public static class OutputOption
 {
     /// <summary><c>--output</c>, <c>-o</c>.</summary>
     public static Option<OutputFormat> Create() => WordOption.Limit(
-        new Option<OutputFormat>("--output", "-o") { Description = "table (the default), or json: one object per line" },
+        new Option<OutputFormat>("--output", "-o") { Description = "table (default), or json: one object per line" },
         ("table", OutputFormat.Table),
         ("json", OutputFormat.Json));
 }

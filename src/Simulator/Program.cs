@@ -20,6 +20,7 @@ foreach (var hidden in DemoCommand.CreateHidden())
 }
 return CommandLineProgram.Run(
     root,
+    SimulatorHelp.Pages,
     args,
-    static _ => StandardStreams.HasOutput ? null : ("standard output is closed: there is nothing to write to", ExitCodes.Failed),
+    static _ => StandardStreams.HasOutput ? null : ("standard output is closed", ExitCodes.Failed),
     static e => e is LabException ? ExitCodes.Failed : null);

@@ -18,10 +18,10 @@ internal static class AuditCommand
     {
         var balancer = CommonOptions.Balancers(several: false);
         var idleTimeout = CommonOptions.IdleTimeout();
-        idleTimeout.Description = $"After how long a balancer forgets a connection; default that of --balancer, or {DefaultIdleTimeout}s";
+        idleTimeout.Description = $"Idle timeout on the path (default: the balancer's, or {DefaultIdleTimeout}s)";
         var quiet = new Option<TimeSpan?>("--idle")
         {
-            Description = $"Only what was quiet for at least this long is at risk (default {DefaultQuiet.TotalSeconds}s)",
+            Description = $"Only connections quiet for at least this long are at risk (default {DefaultQuiet.TotalSeconds}s)",
             HelpName = "DURATION",
             CustomParser = static result =>
             {
@@ -33,13 +33,13 @@ internal static class AuditCommand
                 return null;
             },
         };
-        var fail = new Option<bool>("--fail") { Description = "Exit with 1 when a connection is at risk, with 4 when not everything could be looked at" };
+        var fail = new Option<bool>("--fail") { Description = "Exit 1 if a connection is at risk, 4 if not every namespace could be examined" };
         var policies = CommonOptions.Policies(required: false);
-        policies.Description = "Say also what these policies would change: files, or directories of *.yaml and *.yml files";
+        policies.Description = "Also show what these policies would change: files or directories";
         var netns = CommonOptions.Namespaces();
         var state = CommonOptions.StateDirectory();
         var output = OutputOption.Create();
-        var command = new Command("audit", "Show the node's quiet connections that a balancer would forget, by process and destination")
+        var command = new Command("audit", "Show connections that a balancer would drop, by process and destination")
         {
             balancer, idleTimeout, quiet, fail, policies, netns, state, output,
         };
@@ -50,7 +50,7 @@ internal static class AuditCommand
             if (result.GetResult(balancer) is { Implicit: false } named && !named.Errors.Any() && result.GetResult(idleTimeout) is null or { Implicit: true }
                 && result.GetValue(balancer) is [{ IdleTimeout: null } unset])
             {
-                result.AddError($"{unset.Name} has no idle timeout until one is configured: say which with --idle-timeout");
+                result.AddError($"{unset.Name} has no default idle timeout: give --idle-timeout");
             }
         });
         command.SetAction((result, stop) =>

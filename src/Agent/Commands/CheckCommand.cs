@@ -20,7 +20,7 @@ internal static class CheckCommand
         var idleTimeout = CommonOptions.IdleTimeout();
         var connections = new Option<int>("--connections")
         {
-            Description = "For how many connections to tell what --balancer costs",
+            Description = "Number of connections for which --balancer computes the cost",
             HelpName = "N",
             DefaultValueFactory = _ => DefaultConnections,
             CustomParser = static result =>
@@ -34,7 +34,7 @@ internal static class CheckCommand
             },
         };
         var output = OutputOption.Create();
-        var command = new Command("check", "Check policy files: every problem with its place; exit code 1 if any is an error")
+        var command = new Command("check", "Report every problem of policy files; exit 1 if any is an error")
         {
             paths, balancers, idleTimeout, connections, output,
         };
@@ -42,7 +42,7 @@ internal static class CheckCommand
         {
             if (result.GetResult(idleTimeout) is { Implicit: false } && result.GetResult(balancers) is null or { Implicit: true })
             {
-                result.AddError("--idle-timeout is a balancer's: name it with --balancer");
+                result.AddError("--idle-timeout needs --balancer");
             }
         });
         command.SetAction((result, stop) => RunAsync(

@@ -19,14 +19,14 @@ internal sealed class ClusterArguments
     }
 
     private readonly Option<Use> _kubernetes = WordOption.Limit(
-        new Option<Use>("--kubernetes") { Description = "Take policies from the cluster's API, after those of files (default auto: in a pod with a service account)" },
+        new Option<Use>("--kubernetes") { Description = "Policies also from the cluster's API (default auto: in a pod)" },
         ("auto", Use.Auto),
         ("off", Use.Off),
         ("on", Use.On));
 
     private readonly Option<Uri?> _api = new("--kubernetes-api")
     {
-        Description = "Address of the API, such as http://127.0.0.1:8001 of 'kubectl proxy' (default: the pod's own)",
+        Description = "Address of the API, like http://127.0.0.1:8001 of 'kubectl proxy'",
         HelpName = "URL",
         CustomParser = result =>
         {
@@ -44,8 +44,7 @@ internal sealed class ClusterArguments
     private readonly Option<PolicyOrigin> _from = WordOption.Limit(
         new Option<PolicyOrigin>("--from")
         {
-            Description = "Which of the cluster's objects are policies: Gloo's ConnectionPolicies or Istio's DestinationRules (default auto: "
-                + "Gloo's where the cluster has the kind, else Istio's)",
+            Description = "Kind of policies (default auto: Gloo's if installed, else Istio's)",
         },
         ("auto", PolicyOrigin.Auto),
         ("gloo", PolicyOrigin.Gloo),
@@ -60,7 +59,7 @@ internal sealed class ClusterArguments
 
     private readonly Option<string[]> _namespaces = Names("--namespaces", "Set only sockets of pods in these namespaces");
 
-    private readonly Option<string[]> _excluded = Names("--exclude-namespaces", "Leave sockets of pods in these namespaces alone");
+    private readonly Option<string[]> _excluded = Names("--exclude-namespaces", "Skip sockets of pods in these namespaces");
 
     /// <summary>Adds all the options to a command.</summary>
     public void AddTo(Command command) => Add(command, [_kubernetes, _api, _from, _node, _namespaces, _excluded]);
@@ -68,7 +67,7 @@ internal sealed class ClusterArguments
     /// <summary>Adds those that it takes to know the node's pods.</summary>
     public void AddForPodsTo(Command command)
     {
-        _kubernetes.Description = "Ask the cluster's API for the node's pods (default auto: in a pod with a service account)";
+        _kubernetes.Description = "Read the node's pods from the cluster's API (default auto: in a pod)";
         Add(command, [_kubernetes, _api, _node]);
     }
 
@@ -92,14 +91,14 @@ internal sealed class ClusterArguments
             var given = options.Where(option => option != _kubernetes && result.GetResult(option) is { Implicit: false }).ToList();
             if (!HasApi(result))
             {
-                var why = result.GetValue(_kubernetes) == Use.Off ? "--kubernetes off leaves it out" : "there is none: this is no pod with a service account";
-                given.ForEach(option => result.AddError($"{option.Name} is about the cluster's API, and {why}"));
+                var why = result.GetValue(_kubernetes) == Use.Off ? "--kubernetes off excludes it" : "this is not a pod with a service account";
+                given.ForEach(option => result.AddError($"{option.Name} needs the cluster's API, but {why}"));
             }
             else if (NodeName(result) is null)
             {
                 foreach (var option in given.Where(option => option == _namespaces || option == _excluded))
                 {
-                    result.AddError($"{option.Name} is about pods: say on which node with --node-name, or in the variable NODE_NAME");
+                    result.AddError($"{option.Name} needs the node's name: give --node-name or the variable NODE_NAME");
                 }
             }
         });

@@ -18,7 +18,7 @@ internal static class CommonOptions
 
     public static Option<string[]> Namespaces() => Paths(new("--netns")
     {
-        Description = "Look only at this network namespace (/proc/PID/ns/net, /run/netns/NAME); may be repeated. Default: every one on the node",
+        Description = "Only this namespace, like /proc/PID/ns/net; may be repeated",
         HelpName = "PATH",
     });
 
@@ -26,7 +26,7 @@ internal static class CommonOptions
     {
         var option = new Option<string?>("--cgroup")
         {
-            Description = "The cgroup whose new connections the bpf datapath sets when they are established (default: the root of version 2)",
+            Description = "bpf: cgroup of connections that are set at once (default: root)",
             HelpName = "DIR",
         };
         option.Validators.Add(static result =>
@@ -42,8 +42,7 @@ internal static class CommonOptions
     public static Option<ExistingMode> Existing() => WordOption.Limit(
         new Option<ExistingMode>("--existing")
         {
-            Description = "What to do where the application has enabled keepalive itself: replace its values only if the policy probes "
-                + "earlier (tighten, the default), never (keep), always (replace)",
+            Description = "Treatment of values that an application set (default tighten)",
         },
         ("tighten", ExistingMode.Tighten),
         ("keep", ExistingMode.Keep),
@@ -52,14 +51,14 @@ internal static class CommonOptions
     public static Option<Side> Side() => WordOption.Limit(
         new Option<Side>("--side")
         {
-            Description = "Connections made to the destinations (client, the default), or also those that the destinations accepted here (both)",
+            Description = "Connections to destinations, or also accepted (default client)",
         },
         ("client", Config.Side.Client),
         ("both", Config.Side.Both));
 
     public static Option<string> StateDirectory() => new("--state-dir")
     {
-        Description = "Where the lock and the state file are",
+        Description = "Lock, state file, unix socket",
         HelpName = "DIR",
         DefaultValueFactory = _ => DefaultStateDirectory,
     };
@@ -67,7 +66,7 @@ internal static class CommonOptions
     /// <summary>The policy files of commands that are about nothing else.</summary>
     public static Argument<string[]> PolicyPaths() => new("PATH")
     {
-        Description = "Policy files, directories of *.yaml and *.yml files, or - for the standard input",
+        Description = "Policy files, directories of *.yaml and *.yml files, or - for standard input",
         Arity = ArgumentArity.OneOrMore,
     };
 
@@ -76,7 +75,7 @@ internal static class CommonOptions
     {
         var option = new Option<BalancerPreset[]>("--balancer")
         {
-            Description = "The balancer, NAT or firewall that connections go through ('keepalive-sim balancers' lists them)"
+            Description = "The balancer, NAT or firewall on the path ('keepalive-sim balancers' lists them)"
                 + (several ? "; may be repeated" : ""),
             HelpName = "NAME",
             Arity = several ? ArgumentArity.OneOrMore : ArgumentArity.ExactlyOne,
@@ -104,7 +103,7 @@ internal static class CommonOptions
 
     /// <summary>The balancer's idle timeout, where it is not the usual one; null where not given.</summary>
     public static Option<TimeSpan> IdleTimeout() => DurationOption.Create(
-        "--idle-timeout", "The balancer's idle timeout, where it was configured", least: TimeSpan.FromSeconds(1), most: TimeSpan.FromDays(30));
+        "--idle-timeout", "The balancer's idle timeout, if it was configured", least: TimeSpan.FromSeconds(1), most: TimeSpan.FromDays(30));
 
     /// <summary>An option that takes any number of paths. A word with a dash in front is a mistyped option, not a path.</summary>
     private static Option<string[]> Paths(Option<string[]> option)

@@ -13,12 +13,12 @@ internal static class ExplainCommand
     public static Command Create()
     {
         var paths = CommonOptions.PolicyPaths();
-        var to = EndpointOption("--to", "The connection's remote end, ADDR:PORT or [IPV6]:PORT", portRequired: true);
+        var to = EndpointOption("--to", "Remote end of the connection, ADDR:PORT or [IPV6]:PORT", portRequired: true);
         to.Required = true;
-        var from = EndpointOption("--from", "Its own end, ADDR or ADDR:PORT; policies look at it with --side both only", portRequired: false);
+        var from = EndpointOption("--from", "Local end, ADDR or ADDR:PORT; used with --side both only", portRequired: false);
         var side = CommonOptions.Side();
         var output = OutputOption.Create();
-        var command = new Command("explain", "Say which rule applies to a connection, what it sets, and which rules lost and why")
+        var command = new Command("explain", "Show which rule applies to a connection, and why the others do not")
         {
             paths, to, from, side, output,
         };

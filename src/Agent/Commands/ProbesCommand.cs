@@ -15,14 +15,14 @@ internal static class ProbesCommand
     {
         var file = new Argument<string?>("FILE")
         {
-            Description = "A capture, pcap or pcapng; - reads it from standard input",
+            Description = "A pcap or pcapng file, or - for standard input",
             Arity = ArgumentArity.ZeroOrOne,
         };
         var link = new Option<string?>("--interface", "-i") { Description = "Capture on this network interface, until Ctrl-C", HelpName = "NAME" };
-        var filter = new Option<string?>("--filter") { Description = "With --interface: only packets that match this pcap filter, as in 'host 10.0.0.5'", HelpName = "EXPR" };
-        var write = new Option<string?>("--write") { Description = "With --interface: also keep the packets in this file (pcap); they are cut after 192 bytes", HelpName = "FILE" };
+        var filter = new Option<string?>("--filter") { Description = "With --interface: only packets that match this pcap filter", HelpName = "EXPR" };
+        var write = new Option<string?>("--write") { Description = "With --interface: also write the packets, cut after 192 bytes", HelpName = "FILE" };
         var output = OutputOption.Create();
-        var command = new Command("probes", "Find keepalive probes and their replies in a capture file, or live on an interface") { file, link, filter, write, output };
+        var command = new Command("probes", "Find keepalive probes and their replies in a capture, or on an interface") { file, link, filter, write, output };
         command.AddRule(result =>
         {
             switch (result.GetValue(file), result.GetValue(link))

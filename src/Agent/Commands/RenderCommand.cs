@@ -11,7 +11,7 @@ internal static class RenderCommand
     public static Command Create()
     {
         var paths = CommonOptions.PolicyPaths();
-        var command = new Command("render", "Print the Istio DestinationRules that ConnectionPolicies amount to, as YAML") { paths };
+        var command = new Command("render", "Convert ConnectionPolicies to Istio DestinationRules, as YAML") { paths };
         command.SetAction(async (result, stop) =>
         {
             var input = await PolicyInput.LoadAsync(result.GetValue(paths) ?? [], Side.Client, stop);
@@ -26,7 +26,7 @@ internal static class RenderCommand
             }
             if (text.Length == 0)
             {
-                Complaint.Say("the policies amount to no DestinationRule");
+                Complaint.Say("no DestinationRule corresponds to these policies");
             }
             await result.InvocationConfiguration.Output.WriteAsync(text.AsMemory(), stop);
             return ExitCodes.Done;

@@ -27,26 +27,26 @@ internal static class RunCommand
         var interval = DurationOption.Create(
             "--interval", "Time between two passes (default 5s)", least: TimeSpan.FromMilliseconds(100), most: TimeSpan.FromHours(1));
         var datapath = WordOption.Limit(
-            new Option<DatapathKind>("--datapath") { Description = "How sockets are reached (default auto: bpf where it can be had)" },
+            new Option<DatapathKind>("--datapath") { Description = "How sockets are set (default auto: bpf if available)" },
             ("auto", DatapathKind.Auto),
             ("bpf", DatapathKind.Bpf),
             ("pidfd", DatapathKind.Pidfd));
         var cgroup = CommonOptions.Cgroup();
         var existing = CommonOptions.Existing();
         var side = CommonOptions.Side();
-        var dryRun = new Option<bool>("--dry-run") { Description = "Say what would be done and change nothing" };
-        var once = new Option<bool>(Once) { Description = "One pass, then exit; 4 when a selected socket could not be set" };
-        var restore = new Option<bool>("--restore-on-exit") { Description = "Give every socket its application's values back when stopping" };
+        var dryRun = new Option<bool>("--dry-run") { Description = "Print the changes without making them" };
+        var once = new Option<bool>(Once) { Description = "One pass, then exit; 4 if a selected socket could not be set" };
+        var restore = new Option<bool>("--restore-on-exit") { Description = "Restore the applications' own values when stopping" };
         var capture = WordOption.Limit(
             new Option<string?>("--capture") { Description = "Capture probes and replies to verify liveness (default on)" }, ("on", "on"), ("off", "off"));
         var netns = CommonOptions.Namespaces();
         var state = CommonOptions.StateDirectory();
         var log = WordOption.Limit(
-            new Option<OutputFormat>("--log-format") { Description = "Form of the log on standard error (default text)" },
+            new Option<OutputFormat>("--log-format") { Description = "Format of the log on standard error (default text)" },
             ("text", OutputFormat.Table),
             ("json", OutputFormat.Json));
         var level = WordOption.Limit(
-            new Option<LogLevel?>("--log-level") { Description = "The least that is logged (default information; debug has every change, however many)" },
+            new Option<LogLevel?>("--log-level") { Description = "Lowest level logged (default information; debug: all changes)" },
             ("debug", LogLevel.Debug),
             ("information", LogLevel.Information),
             ("warning", LogLevel.Warning),
@@ -60,13 +60,13 @@ internal static class RunCommand
         {
             if (result.GetResult(policies) is null && !cluster.HasApi(result))
             {
-                result.AddError("Option '--policies' is required where there is no cluster's API to take them from.");
+                result.AddError("Option '--policies' is required outside a cluster.");
             }
             foreach (var (option, what) in ((Option, string)[])[(log, "log"), (level, "log"), (local, "pages"), (checks, "agent checks")])
             {
                 if (result.GetValue(once) && result.GetResult(option) is { Implicit: false })
                 {
-                    result.AddError($"{option.Name} is for the service's {what}; --once is no service");
+                    result.AddError($"{option.Name} is for the service's {what}; it has no effect with --once");
                 }
             }
             // The other datapaths are not taken where it is wrong, and say so.
@@ -105,7 +105,7 @@ internal static class RunCommand
 
     private static Option<GivenAddress?> Listen() => new("--listen")
     {
-        Description = "Address of /metrics, /healthz, /readyz and /destinations/ADDR:PORT, or none (default [::]:9464, IPv6 and IPv4; 0.0.0.0:9464 where IPv6 is off)",
+        Description = "Address of /metrics and health, or none (default [::]:9464)",
         HelpName = "ADDR:PORT",
         CustomParser = result =>
         {
@@ -125,7 +125,7 @@ internal static class RunCommand
 
     private static Option<IPEndPoint?> ListenLocal() => new("--listen-local")
     {
-        Description = "Loopback address of the same and of /sockets and /destinations, which are otherwise on the unix socket agent.sock of --state-dir alone",
+        Description = "Loopback address that also serves /sockets and /destinations",
         HelpName = "ADDR:PORT",
         CustomParser = result =>
         {
@@ -134,14 +134,14 @@ internal static class RunCommand
             {
                 return address;
             }
-            result.AddError($"--listen-local takes a loopback address and a port like 127.0.0.1:9465 or [::1]:9465, not '{text}': what it serves shows other people's connections");
+            result.AddError($"--listen-local takes a loopback address and a port like 127.0.0.1:9465 or [::1]:9465, not '{text}': it serves the connections of every tenant");
             return null;
         },
     };
 
     private static Option<IPEndPoint[]?> AgentChecks() => new("--agent-check")
     {
-        Description = "Address where HAProxy's agent-check is answered; may be repeated",
+        Description = "Address that answers HAProxy's agent-check; may be repeated",
         HelpName = "ADDR:PORT",
         Arity = ArgumentArity.OneOrMore,
         CustomParser = result =>

@@ -18,7 +18,7 @@ internal static class SocketsCommand
         var netns = CommonOptions.Namespaces();
         var state = CommonOptions.StateDirectory();
         var output = OutputOption.Create();
-        var command = new Command("sockets", "Show every TCP socket on the node with its keepalive values, timer, owner and rule")
+        var command = new Command("sockets", "Show every TCP socket with its keepalive values, timer, process and rule")
         {
             policies, existing, side, netns, state, output,
         };

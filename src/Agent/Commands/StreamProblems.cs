@@ -17,6 +17,6 @@ internal static class StreamProblems
         }
         // The service prints nothing there; a log without a reader is no reason not to keep connections alive.
         var isService = parsed.CommandResult.Command.Name == RunCommand.Name && !parsed.GetValue<bool>(RunCommand.Once);
-        return !StandardStreams.HasOutput && !isService ? ("standard output is closed: there is nothing to write to", ExitCodes.Failed) : null;
+        return !StandardStreams.HasOutput && !isService ? ("standard output is closed", ExitCodes.Failed) : null;
     }
 }

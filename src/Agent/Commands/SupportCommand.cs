@@ -12,7 +12,7 @@ internal static class SupportCommand
         var cgroup = CommonOptions.Cgroup();
         var state = CommonOptions.StateDirectory();
         var output = OutputOption.Create();
-        var command = new Command("support", "Show what this kernel and these privileges allow, and which datapath auto takes")
+        var command = new Command("support", "Show what this kernel and these privileges allow, and what auto uses")
         {
             cgroup, state, output,
         };

@@ -13,17 +13,17 @@ internal static class AdviseCommand
     public static Command Create()
     {
         var balancer = new BalancerOptions();
-        var loss = Text("--loss", "The part of all packets that is lost, like 1%", "PART", "0");
-        var roundTrip = Text("--rtt", "The round-trip time to the balancer and back", "DURATION", "50ms");
-        var detect = new Option<string?>("--detect-within") { Description = "Know a dead peer after that time at the latest", HelpName = "DURATION" };
-        var target = Text("--target", "The part of the waits between two probes that may end with the connection forgotten", "PART", "0.000001");
-        var connections = NumberOption.Create("--connections", "How many there are", 1, 1_000_000, 1000);
+        var loss = Text("--loss", "Part of the packets that is lost, like 1%", "PART", "0");
+        var roundTrip = Text("--rtt", "Round-trip time to the balancer", "DURATION", "50ms");
+        var detect = new Option<string?>("--detect-within") { Description = "Latest time at which a dead peer is detected", HelpName = "DURATION" };
+        var target = Text("--target", "Part of the waits between probes that may end with a forgotten connection", "PART", "0.000001");
+        var connections = NumberOption.Create("--connections", "Number of connections", 1, 1_000_000, 1000);
         var hz = NumberOption.Create(
-            "--hz", $"CONFIG_HZ of the kernels that will probe: how late their timers fire; if not given, the worst of {string.Join(", ", AdviceRequest.CommonHz)}", 24, 1200);
-        var address = new Option<string?>("--address") { Description = "The balancer's address or block of addresses, for the policy", HelpName = "ADDRESS" };
+            "--hz", $"CONFIG_HZ of the kernels that probe (default: the worst of {string.Join(", ", AdviceRequest.CommonHz)})", 24, 1200);
+        var address = new Option<string?>("--address") { Description = "Address or CIDR block of the balancer, for the policy", HelpName = "ADDRESS" };
         var threads = RunScenarioCommand.ThreadsOption();
         var output = OutputOption.Create();
-        var command = new Command("advise", "The ConnectionPolicy with the fewest probes that a balancer does not forget, checked by simulation")
+        var command = new Command("advise", "Find the policy with the fewest probes that works, and check it by simulation")
         {
             loss, roundTrip, detect, target, connections, hz, address, threads, output,
         };
@@ -37,7 +37,7 @@ internal static class AdviseCommand
             Require(address, () => result.GetValue(address) is { } text && (IPNetwork.TryParse(text, out _) || IPAddress.TryParse(text, out _)),
                 "--address takes an address like 203.0.113.10 or a block like 203.0.113.0/24");
 
-            // An option that is not given has its default, which the result does not know yet; one given twice, or without a value, is told of anyway.
+            // An option that is not given has its default, which the result does not know yet; one given twice, or without a value, is reported anyway.
             void Require(Option option, Func<bool> holds, string error)
             {
                 if (result.GetResult(option) is { Implicit: false, Tokens.Count: 1 } && !holds())

@@ -7,7 +7,7 @@ internal static class AgentProgram
 {
     public static Option<string> Create() => new("--agent-program")
     {
-        Description = "The agent to run; the one beside this program if not given",
+        Description = "The agent to run (default: the one beside this program)",
         HelpName = "PATH",
         DefaultValueFactory = _ => Path.Combine(AppContext.BaseDirectory, "keepalive-agent"),
     };

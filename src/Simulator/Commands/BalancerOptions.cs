@@ -15,25 +15,25 @@ internal sealed class BalancerOptions
 
     private readonly Option<string?> _balancer = new("--balancer")
     {
-        Description = "A balancer known by name (see 'keepalive-sim balancers')",
+        Description = "A balancer by name ('keepalive-sim balancers' lists them)",
         HelpName = "NAME",
     };
 
     private readonly Option<string?> _idleTimeout = new("--idle-timeout")
     {
-        Description = "How long a connection may be idle, like 5s; that of the balancer if not given",
+        Description = "Idle timeout, like 5s (default: the balancer's)",
         HelpName = "DURATION",
     };
 
     private readonly Option<string?> _expiry = new("--expiry")
     {
-        Description = $"What happens then: {string.Join(", ", IdleBehaviour.Classes.Select(entry => entry.Name))}",
+        Description = $"Behaviour at expiry: {string.Join(", ", IdleBehaviour.Classes.Select(entry => entry.Name))}",
         HelpName = "CLASS",
     };
 
     private readonly Option<string?> _refresh = new("--refresh")
     {
-        Description = $"What restarts the idle clock: {string.Join(", ", IdleBehaviour.RefreshWords)}",
+        Description = $"Packets that restart the idle clock: {string.Join(", ", IdleBehaviour.RefreshWords)}",
         HelpName = "WHAT",
     };
 
@@ -55,7 +55,7 @@ internal sealed class BalancerOptions
         });
     }
 
-    /// <summary>What was asked for. The command line was validated.</summary>
+    /// <summary>The setting. The command line was validated.</summary>
     public LabSetting Get(ParseResult result) => Resolve(result.CommandResult, out _)!;
 
     private LabSetting? Resolve(CommandResult result, out string error)

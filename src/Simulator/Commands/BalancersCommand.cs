@@ -10,7 +10,7 @@ internal static class BalancersCommand
     public static Command Create()
     {
         var output = OutputOption.Create();
-        var command = new Command("balancers", "Show the balancers known by name: when they forget an idle connection, what then, and the source")
+        var command = new Command("balancers", "List balancers: idle timeout, behaviour at expiry, and the source")
         {
             output,
         };

@@ -14,7 +14,7 @@ internal static class DemoCommand
     {
         var agent = AgentProgram.Create();
         var noAgent = new Option<bool>("--no-agent") { Description = "Leave the agent out, and see act 3 fail" };
-        var command = new Command(Name, "The outage on real sockets, under a minute: 503 and 504 without a policy, 200 with it") { agent, noAgent };
+        var command = new Command(Name, "Show the outage and its cure on real sockets, in under a minute") { agent, noAgent };
         command.SetAction(result => Execute(result.GetValue(noAgent) ? "" : Path.GetFullPath(result.GetValue(agent)!)));
         return command;
     }

@@ -10,7 +10,7 @@ internal static class InSandbox
     private const string EndMark = "ended";
 
     /// <summary>The outer process: runs this program inside, with a directory that lasts as long.</summary>
-    /// <param name="what">What it is, for messages and for the directory's name.</param>
+    /// <param name="what">Its name in messages and in the directory's name.</param>
     /// <param name="arguments">The inner program's arguments.</param>
     /// <returns>The exit code.</returns>
     public static int Run(string what, Func<string, string[]> arguments)

@@ -21,21 +21,21 @@ internal static class LabCommand
 
         private readonly Option<string> _server = new("--server")
         {
-            Description = "The command on the server side, for sh(1), as in 'nginx -c $PWD/nginx.conf'. Either side finds the addresses in $LAB_SERVER, $LAB_CLIENT, $LAB_SERVER6 and $LAB_CLIENT6",
+            Description = "Command of the server side, for sh; addresses are in $LAB_SERVER, $LAB_CLIENT, $LAB_SERVER6, $LAB_CLIENT6",
             HelpName = "CMD",
             Required = true,
         };
 
         private readonly Option<string> _client = new("--client")
         {
-            Description = "The command on the client side, started when the server listens; the lab ends with it, and with its exit code",
+            Description = "Command of the client side, started when the server listens; the lab exits with its exit code",
             HelpName = "CMD",
             Required = true,
         };
 
         private readonly Option<string?> _agent = new("--agent")
         {
-            Description = "Run keepalive-agent on the client side with these policies",
+            Description = "Run keepalive-agent with these policies on the client side",
             HelpName = "POLICY",
         };
 

@@ -14,23 +14,23 @@ internal static class RunScenarioCommand
     {
         var scenario = new Argument<string?>("SCENARIO")
         {
-            Description = "A scenario file, - for the standard input, or the name of a built-in one (see --list)",
+            Description = "A file, - for standard input, or a built-in name (--list)",
             Arity = ArgumentArity.ZeroOrOne,
         };
-        var list = new Option<bool>("--list") { Description = "Show the built-in scenarios" };
-        var show = new Option<bool>("--show") { Description = "Show the scenario's text instead of running it" };
-        var everyProbe = new Option<bool>("--every-probe") { Description = "Process each probe by itself, instead of counting those nothing happens to; the result is the same" };
+        var list = new Option<bool>("--list") { Description = "List the built-in scenarios" };
+        var show = new Option<bool>("--show") { Description = "Print the scenario instead of running it" };
+        var everyProbe = new Option<bool>("--every-probe") { Description = "Process each probe by itself; same result, slower" };
         var threads = ThreadsOption();
         var set = SetOption();
         set.Validators.Add(result =>
         {
             foreach (var token in result.Tokens.Where(token => token.Value.IndexOf('=', StringComparison.Ordinal) is var split && (split < 1 || split == token.Value.Length - 1)))
             {
-                result.AddError($"--set takes FIELD=VALUE, not '{token.Value}'; FIELD=null is as if the field were not there");
+                result.AddError($"--set takes FIELD=VALUE, not '{token.Value}'; FIELD=null removes the field");
             }
         });
         var output = OutputOption.Create();
-        var command = new Command("run", "Run a scenario in virtual time: days of a fleet in seconds") { scenario, list, show, set, everyProbe, threads, output };
+        var command = new Command("run", "Simulate a scenario in virtual time: days of a fleet in seconds") { scenario, list, show, set, everyProbe, threads, output };
         command.AddRule(result =>
         {
             if (result.GetValue(scenario) is null != result.GetValue(list))
@@ -66,11 +66,11 @@ internal static class RunScenarioCommand
     }
 
     public static Option<int> ThreadsOption() =>
-        NumberOption.Create("--threads", "Processors to use; all of them if not given", 1, 4096, Environment.ProcessorCount);
+        NumberOption.Create("--threads", "Processors to use (default: all)", 1, 4096, Environment.ProcessorCount);
 
     /// <summary>Fields to change; for a grid, with several values.</summary>
     public static Option<string[]> SetOption() =>
-        new("--set") { Description = "Set a field of the scenario: keepalive.time=60s", HelpName = "FIELD=VALUE", DefaultValueFactory = _ => [] };
+        new("--set") { Description = "Change a field of the scenario, like keepalive.time=60s", HelpName = "FIELD=VALUE", DefaultValueFactory = _ => [] };
 
     /// <summary>Reads a scenario as it is written; null, and what is wrong is printed.</summary>
     public static ScenarioText? Open(string path)

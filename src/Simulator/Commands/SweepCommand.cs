@@ -12,16 +12,16 @@ internal static class SweepCommand
 {
     public static Command Create()
     {
-        var scenario = new Argument<string>("SCENARIO") { Description = "A scenario file, - for the standard input, or the name of a built-in one" };
+        var scenario = new Argument<string>("SCENARIO") { Description = "A file, - for standard input, or a built-in name" };
         var set = RunScenarioCommand.SetOption();
-        set.Description = "Values of a field: keepalive.time=30s..700s/20, network.loss=0,1%,5%; may be repeated, the grid is all combinations";
+        set.Description = "Values of a field, like keepalive.time=30s..700s/20 or network.loss=0,1%,5%; may be repeated";
         set.HelpName = "FIELD=VALUES";
-        var file = new Option<string?>("--out") { Description = "Keep the rows in this file, CSV if it is named so and otherwise lines of JSON; what is in it already is not run again", HelpName = "FILE" };
+        var file = new Option<string?>("--out") { Description = "Save the rows in this file (.csv, else lines of JSON) and continue from it", HelpName = "FILE" };
         var picture = new Option<string?>("--svg") { Description = "Draw failure rate and probe cost into this file", HelpName = "FILE" };
-        var everyProbe = new Option<bool>("--every-probe") { Description = "Process each probe by itself; the result is the same" };
+        var everyProbe = new Option<bool>("--every-probe") { Description = "Process each probe by itself; same result, slower" };
         var threads = RunScenarioCommand.ThreadsOption();
         var output = OutputOption.Create();
-        var command = new Command("sweep", "Run a grid of scenarios in virtual time, on all processors") { scenario, set, file, picture, everyProbe, threads, output };
+        var command = new Command("sweep", "Simulate a grid of scenarios, on all processors") { scenario, set, file, picture, everyProbe, threads, output };
         command.AddRule(result =>
         {
             var parameters = Parameters(result.GetValue(set) ?? [], out var error);
@@ -44,7 +44,7 @@ internal static class SweepCommand
         return command;
     }
 
-    /// <summary>What is wrong with the files to write: one would take the place of another.</summary>
+    /// <summary>The problems of the files to write: one would replace another.</summary>
     private static IEnumerable<string> Files(string? scenario, string? rows, string? picture)
     {
         foreach (var (option, path) in new[] { ("--out", rows), ("--svg", picture) })

@@ -1,0 +1,50 @@
+namespace Keepalive.Agent.Commands;
+
+/// <summary>The help of every command: its options by subject, and an example.</summary>
+internal static class AgentHelp
+{
+    private static readonly (string, string[]) s_output = ("Output", ["--output"]);
+    private static readonly (string, string[]) s_clusterForPods = ("Cluster", ["--kubernetes", "--kubernetes-api", "--node-name"]);
+
+    public static ProgramHelp Pages { get; } = new(
+        [
+            ("keepalive-agent audit", "connections of this host that a balancer would drop"),
+            ("keepalive-agent check policy.yaml", "problems of a policy, and whether it keeps connections"),
+            ("keepalive-agent support", "what this kernel and these privileges allow"),
+        ],
+        new Dictionary<string, HelpPage>
+        {
+            [""] = new("keepalive-agent audit"),
+            ["run"] = new(
+                "keepalive-agent run --policies policy.yaml --once --dry-run",
+                ("Sockets", ["--policies", "--existing", "--side", "--once", "--dry-run", "--restore-on-exit", "--datapath", "--cgroup"]),
+                ("Scope", ["--netns", "--namespaces", "--exclude-namespaces"]),
+                ("Service", ["--interval", "--listen", "--listen-local", "--agent-check", "--capture", "--state-dir"]),
+                ("Cluster", ["--kubernetes", "--kubernetes-api", "--from", "--node-name"]),
+                ("Log", ["--log-format", "--log-level"])),
+            ["check"] = new(
+                "keepalive-agent check policy.yaml --balancer aws-nlb",
+                ("Balancer", ["--balancer", "--idle-timeout", "--connections"]),
+                s_output),
+            ["audit"] = new(
+                "keepalive-agent audit --balancer azure-lb --fail",
+                ("Balancer", ["--balancer", "--idle-timeout"]),
+                ("Sockets", ["--idle", "--policies", "--fail"]),
+                ("Scope", ["--netns", "--state-dir"]),
+                s_clusterForPods,
+                s_output),
+            ["render"] = new("keepalive-agent render policy.yaml | kubectl apply -f -"),
+            ["explain"] = new(
+                "keepalive-agent explain policy.yaml --to 203.0.113.10:15443",
+                ("Connection", ["--to", "--from", "--side"]),
+                s_output),
+            ["sockets"] = new(
+                "keepalive-agent sockets --policies policy.yaml",
+                ("Sockets", ["--policies", "--existing", "--side"]),
+                ("Scope", ["--netns", "--state-dir"]),
+                s_clusterForPods,
+                s_output),
+            ["probes"] = new("keepalive-agent probes capture.pcap", ("Capture", ["--interface", "--filter", "--write"]), s_output),
+            ["support"] = new("keepalive-agent support", ("Sockets", ["--cgroup", "--state-dir"]), s_output),
+        });
+}
