@@ -63,7 +63,7 @@ public sealed class PolicyFilesTests : IDisposable
         { "Latin-1", "3:4: error KA003: the file is not UTF-8 text: byte 0xE9" },
         { "UTF-16", "KA003: the file is UTF-16" },
         { "cut-off UTF-8", "1:4: error KA003: the file is not UTF-8 text: byte 0xE2" },
-        { "no path", "KA001: this is no path" },
+        { "no path", "KA001: not a path" },
         { "long path", "KA001: " },
     };
 

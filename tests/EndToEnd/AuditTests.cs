@@ -95,7 +95,7 @@ public sealed class AuditTests : IDisposable
         _lab.Client.Connect(Lab.ServerAddress, _port);
         var result = Audit("--idle", "0s", "--policies", _agent.PolicyPath);
         Assert.Contains("bookinfo/tcp-keepalive would set 2", result.Output, StringComparison.Ordinal);
-        Assert.Contains("3 at risk of being forgotten by something on the way after 350s; the policies would set 2", result.Output, StringComparison.Ordinal);
+        Assert.Contains("3 at risk of being forgotten by a device on the path after 350s; the policies would set 2", result.Output, StringComparison.Ordinal);
         Assert.Equal(new KeepaliveValues(false, 7200, 75, 9), _lab.Client.Get(ids.First));
     }
 

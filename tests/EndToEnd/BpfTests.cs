@@ -197,7 +197,7 @@ public sealed class BpfTests : IDisposable
         Assert.Equal(Untouched, _lab.Client.Get(id));
 
         // The same words.
-        string reason = line["keepalive-agent: ".Length..^". 'keepalive-agent support' tells more.".Length];
+        string reason = line["keepalive-agent: ".Length..^". See 'keepalive-agent support'.".Length];
         var support = ProgramRun.ToEnd([.. without, agent, "support", "--cgroup", cgroup, "--state-dir", _agent.StateDirectory]);
         Assert.Equal((0, $"auto takes pidfd: {reason}"), (support.ExitCode, support.Output.TrimEnd().Split('\n')[^1]));
 
@@ -228,12 +228,12 @@ public sealed class BpfTests : IDisposable
                 "--listen", "none", "--datapath", datapath, "--cgroup", cgroup,
             ];
             string expected = $"attaching to the cgroup {cgroup}: EPERM (Operation not permitted); program {OtherProgram.Name} is attached to {_cgroup.Path} "
-                + $"without BPF_F_ALLOW_MULTI and suffers none beside it ('bpftool cgroup show {_cgroup.Path}'); have its owner attach it with that flag";
+                + $"without BPF_F_ALLOW_MULTI and excludes others ('bpftool cgroup show {_cgroup.Path}'); ask its owner to attach it with that flag";
             var refused = ProgramRun.ToEnd(Command("bpf"));
-            Assert.Equal((3, $"keepalive-agent: the bpf datapath cannot be used: {expected}. 'keepalive-agent support' tells more.\n"), (refused.ExitCode, refused.Error));
+            Assert.Equal((3, $"keepalive-agent: the bpf datapath cannot be used: {expected}. See 'keepalive-agent support'.\n"), (refused.ExitCode, refused.Error));
 
             var support = ProgramRun.ToEnd([ProgramRun.AgentPath, "support", "--cgroup", cgroup]).Lines.ToList();
-            Assert.Contains(support, line => line.StartsWith("attach beside others' programs", StringComparison.Ordinal) && line.Contains($"program {OtherProgram.Name}", StringComparison.Ordinal));
+            Assert.Contains(support, line => line.StartsWith("attach beside other programs", StringComparison.Ordinal) && line.Contains($"program {OtherProgram.Name}", StringComparison.Ordinal));
             Assert.Equal($"auto takes pidfd: the bpf datapath cannot be used: {expected}", support[^1]);
 
             using var run = new ProgramRun(Command("auto"));
@@ -289,7 +289,7 @@ public sealed class BpfTests : IDisposable
         Eventually.True(() => Metrics().GetValueOrDefault("keepalive_arrivals_lost_total") > 0, TimeSpan.FromSeconds(20));
         double lost = Metrics()["keepalive_arrivals_lost_total"];
         Assert.InRange(lost, open + 1, shortLived);
-        run.WaitForLine(line => line.Contains($"{lost} new connections were set and could not be told of", StringComparison.Ordinal));
+        run.WaitForLine(line => line.Contains($"{lost} new connections were set but not reported", StringComparison.Ordinal));
         // Lost are some that are gone and all that live; the latter the same pass has met.
         Assert.Equal(first + shortLived + open - lost + open, Metrics()[applied]);
         Assert.Equal(first + open, Metrics()["keepalive_sockets{policy=\"bookinfo/tcp-keepalive\",destination=\"bookinfo/ratings-global\",namespace=\"\",state=\"managed\"}"]);
@@ -303,7 +303,7 @@ public sealed class BpfTests : IDisposable
         string nonsense = $"keepalive-agent-state 1 {boot}\narriving 60,5\narriving x\nset 1 2 on,1\nset a b c\n\u0001\0\nkept 1\nset 4026531840 99999";
         File.WriteAllText(state, nonsense);
         var run = Start();
-        Assert.Contains("lines cannot be understood", run.Error, StringComparison.Ordinal);
+        Assert.Contains("lines are invalid", run.Error, StringComparison.Ordinal);
         Assert.Equal(nonsense, File.ReadAllText(state + ".bad"));
         Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == Guide, TimeSpan.FromSeconds(5));
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);

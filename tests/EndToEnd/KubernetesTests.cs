@@ -349,7 +349,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
             "--state-dir", Path.Combine(_directory.FullName, "run"), .. _datapath,
         ]);
         Assert.Equal(0, once.ExitCode);
-        Assert.Contains("warning: not everything is known of the cluster", once.Error, StringComparison.Ordinal);
+        Assert.Contains("warning: the cluster's state is incomplete", once.Error, StringComparison.Ordinal);
         Assert.Equal(Guide, _lab.Client.Get(id));
     }
 
@@ -388,12 +388,12 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
         var ready = http.Get("readyz").Body;
         Assert.Contains("\"policiesValid\":false", ready, StringComparison.Ordinal);
         Assert.Contains("ConnectionPolicy bookinfo/tcp-keepalive", ready, StringComparison.Ordinal);
-        Assert.Contains("the object has no part in what is in force until it is right", run.Error, StringComparison.Ordinal);
+        Assert.Contains("the object is ignored until it is corrected", run.Error, StringComparison.Ordinal);
         _api.Apply(ClusterText.Policy(GuideJson));
         Eventually.True(() => http.Sum("keepalive_policies", "invalid") == 0, TimeSpan.FromSeconds(10));
         Assert.Contains("\"policiesValid\":true", http.Get("readyz").Body, StringComparison.Ordinal);
         _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
-        run.WaitForLine(line => line.Contains("what the object said before stays in force", StringComparison.Ordinal));
+        run.WaitForLine(line => line.Contains("its previous version stays in force", StringComparison.Ordinal));
     }
 
     /// <summary>Which slices are needed is known only when the policies are: until these have come, nothing is missing.</summary>

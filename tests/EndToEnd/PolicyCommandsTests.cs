@@ -102,7 +102,7 @@ public sealed class PolicyCommandsTests : IDisposable
     {
         var result = Run("check", FilePath, "--balancer", "aws-alb");
         Assert.Equal(1, result.ExitCode);
-        Assert.Contains("TCP keepalive cannot help here; let the application send something", result.Output, StringComparison.Ordinal);
+        Assert.Contains("TCP keepalive cannot help; let the application send something", result.Output, StringComparison.Ordinal);
     }
 
     [Theory]

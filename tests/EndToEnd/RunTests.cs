@@ -229,7 +229,7 @@ public abstract class RunTests : IDisposable
         Assert.InRange(set, 50, 550);
         Assert.Equal(600 - set, all.Count(values => values == Untouched));
         Assert.Contains($"{set} set, {600 - set} failed", result.Output, StringComparison.Ordinal);
-        Assert.Contains("the state file cannot take what would have to be given back", result.Output, StringComparison.Ordinal);
+        Assert.Contains("the state file cannot be written", result.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -367,7 +367,7 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
         Eventually.True(() => run.Error.Split("Policies in force: ").Length > 2, TimeSpan.FromSeconds(10));
         Assert.Equal(Guide, Lab.Client.Get(id));
         Assert.DoesNotContain("Policies in force: 0", run.Error, StringComparison.Ordinal);
-        Assert.DoesNotContain("Gave back", run.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Restored", run.Error, StringComparison.Ordinal);
 
         // In place, as long as before, and as old: an editor or a copy may make it so.
         var written = File.GetLastWriteTimeUtc(Agent.PolicyPath);
@@ -402,7 +402,7 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
         // What it does not tell of is not given back.
         File.WriteAllText(state, "keepalive-agent-state 1 x\n");
         result = Agent.Once("--restore-on-exit");
-        Assert.Contains($"warning: {state}:1: 'x' is no boot's id", result.Error, StringComparison.Ordinal);
+        Assert.Contains($"warning: {state}:1: 'x' is not a boot id", result.Error, StringComparison.Ordinal);
         Assert.Equal(4, result.ExitCode);
     }
 

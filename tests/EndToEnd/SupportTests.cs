@@ -64,14 +64,14 @@ public sealed class SupportTests : IDisposable
             "version 1" => FirstOfVersion1(),
             _ => what,
         };
-        string expected = $"{path} is not a cgroup version 2 directory: {why}; version 2 is mounted at {TestCgroup.Root}: give that or a directory in it";
+        string expected = $"{path} is not a cgroup version 2 directory: {why}; version 2 is mounted at {TestCgroup.Root}: use that or a directory in it";
         var rows = Rows([], "--cgroup", path);
         Assert.Equal(("no", expected), (rows["cgroup version 2"].Answer, rows["cgroup version 2"].Detail));
         Assert.Equal("pidfd", rows[""].Auto);
 
         // Whether or not it would come to attaching to it.
-        Assert.Equal((3, $"keepalive-agent: the bpf datapath cannot be used: {expected}. 'keepalive-agent support' tells more.\n"), Run("bpf", path));
-        Assert.Equal((3, $"keepalive-agent: the bpf datapath cannot be used: {expected}. 'keepalive-agent support' tells more.\n"), Run("bpf", path, "--once", "--dry-run"));
+        Assert.Equal((3, $"keepalive-agent: the bpf datapath cannot be used: {expected}. See 'keepalive-agent support'.\n"), Run("bpf", path));
+        Assert.Equal((3, $"keepalive-agent: the bpf datapath cannot be used: {expected}. See 'keepalive-agent support'.\n"), Run("bpf", path, "--once", "--dry-run"));
         Assert.Equal((0, $"keepalive-agent: the bpf datapath cannot be used: {expected}; using pidfd\n"), Run("auto", path, "--once", "--dry-run"));
         var (code, error) = Run("pidfd", path, "--once", "--dry-run");
         Assert.Equal(2, code);
@@ -107,7 +107,7 @@ public sealed class SupportTests : IDisposable
         Assert.Equal("yes", rows["cgroup version 2"].Answer);
         Assert.Equal("pidfd", rows[""].Auto);
         var run = ProgramRun.ToEnd([.. InUserNamespace, .. RunCommand("bpf"), "--once", "--dry-run"]);
-        Assert.Equal((3, $"keepalive-agent: the bpf datapath cannot be used: {reason}. 'keepalive-agent support' tells more.\n"), (run.ExitCode, run.Error));
+        Assert.Equal((3, $"keepalive-agent: the bpf datapath cannot be used: {reason}. See 'keepalive-agent support'.\n"), (run.ExitCode, run.Error));
     }
 
     [Fact]

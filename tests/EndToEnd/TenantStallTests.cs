@@ -225,7 +225,7 @@ public sealed class TenantStallTests : IDisposable
 
             Assert.Equal(0, On(first));
             Assert.All(later, tenant => Assert.Equal(0, On(tenant)));
-            Assert.DoesNotContain("could not be given back", run.Error, StringComparison.Ordinal);
+            Assert.DoesNotContain("could not be restored", run.Error, StringComparison.Ordinal);
         }
         finally
         {

@@ -31,15 +31,15 @@ internal static class FailureReasons
     /// <summary>The same in words.</summary>
     public static string Text(string? reason) => reason switch
     {
-        NoOwner => "no process was found that holds a descriptor of it (it may be the kernel's own, an io_uring direct descriptor, on its way "
-            + "between processes, or of a process whose main thread has ended)",
+        NoOwner => "no process was found that holds a descriptor of it (possible reasons: a socket of the kernel, an io_uring direct descriptor, "
+            + "in transit between processes, a process whose main thread has ended)",
         Multipath => "it is a subflow of a multipath (MPTCP) connection",
         NotAccepted => "its application has not accepted it yet",
-        ReadBack => "it does not hold the values written: another program or a BPF hook changes them",
-        NoTime => "there was no time left to find the process that holds it",
-        StrayFiles => "files that its owner put in the place of sockets do not close, so that its descriptors are left alone",
-        StateFile => "the state file cannot take what would have to be given back; make room in the state directory",
-        Probing => "its probes are unanswered, and writing now would hasten its end",
+        ReadBack => "the values read back differ from those written: another program or a BPF hook changes them",
+        NoTime => "the time to find the process that holds it was used up",
+        StrayFiles => "files that its owner put in the place of sockets do not close; its descriptors are skipped",
+        StateFile => "the state file cannot be written; make room in the state directory",
+        Probing => "its probes are unanswered; a write now would end it earlier",
         null => "unknown",
         _ => $"the kernel refused: {reason}",
     };

@@ -87,7 +87,7 @@ internal readonly record struct PassSummary
 
     /// <summary>Namespaces that could not be looked into, in words; null where there are none.</summary>
     public string? NamespacesFailed => NamespaceFailures == 0 ? null
-        : $"{Words.Count(NamespaceFailures, "network namespace")} could not be looked into: {NamespaceFailure ?? "it is tried again in the next pass"}";
+        : $"{Words.Count(NamespaceFailures, "network namespace")} could not be examined: {NamespaceFailure ?? "it is tried again in the next pass"}";
 
     /// <summary>What the pass did not reach, in words.</summary>
     public IEnumerable<string> Gaps => new[] { NamespacesFailed, Trouble }.OfType<string>();

@@ -127,6 +127,6 @@ internal sealed partial class CaptureKeeper : IDisposable
         }
     }
 
-    [LoggerMessage(EventIds.CaptureFailed, LogLevel.Warning, "Cannot capture everywhere: {Reason}")]
+    [LoggerMessage(EventIds.CaptureFailed, LogLevel.Warning, "Probes are not captured everywhere: {Reason}")]
     private partial void LogFailed(string reason);
 }

@@ -279,7 +279,7 @@ internal sealed class CaptureOpener : IDisposable
         if (refused > 0)
         {
             Fail(kept, string.Create(CultureInfo.InvariantCulture,
-                $"{kept.Account ?? "the node"}: interfaces left out: {refused}; at most {MostInNamespace} of a network namespace are captured on, {MostOfOne} of a pod, unit or user, and {_shares.MostInAll} in all"));
+                $"{kept.Account ?? "the node"}: interfaces skipped: {refused}; at most {MostInNamespace} of a network namespace are captured on, {MostOfOne} of a pod, unit or user, and {_shares.MostInAll} in all"));
         }
     }
 

@@ -131,7 +131,7 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
             }
             if (!_passed && _passFailure is null)
             {
-                problems.Add("the first pass over the node's sockets is not done yet");
+                problems.Add("the first pass over the node's sockets is not finished");
             }
             if (_passFailure is not null)
             {
@@ -139,7 +139,7 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
             }
             if (IsStuck)
             {
-                problems.Add("the passes hang: nothing was heard of them for "
+                problems.Add("the passes hang: no sign of them for "
                     + time.GetElapsedTime(Interlocked.Read(ref _beat)).TotalSeconds.ToString("F0", CultureInfo.InvariantCulture) + " s");
             }
             var ready = problems.Count == 0;
@@ -160,7 +160,7 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
             var objects = RefusedObjects?.Invoke() ?? [];
             if (objects.Count > 0)
             {
-                problems.Add("refused as they are now, for the reasons in the log and in their Events: " + string.Join(", ", objects.Take(MostErrors))
+                problems.Add("refused, see the log and their Events: " + string.Join(", ", objects.Take(MostErrors))
                     + (objects.Count > MostErrors ? $", and {objects.Count - MostErrors} more" : ""));
             }
             problems.AddRange(Cluster?.Invoke() ?? []);

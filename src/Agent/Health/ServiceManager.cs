@@ -71,6 +71,6 @@ internal sealed partial class ServiceManager
         }
     }
 
-    [LoggerMessage(EventIds.NotifyFailed, LogLevel.Warning, "The service manager named by NOTIFY_SOCKET cannot be told how the agent is: {Reason}")]
+    [LoggerMessage(EventIds.NotifyFailed, LogLevel.Warning, "The service manager of NOTIFY_SOCKET cannot be notified: {Reason}")]
     private partial void LogFailed(string reason);
 }

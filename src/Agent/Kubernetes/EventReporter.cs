@@ -141,7 +141,7 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
     [GeneratedRegex("[0-9]+")]
     private static partial Regex Number();
 
-    [LoggerMessage(EventIds.KubernetesEventsFailed, LogLevel.Warning, "Kubernetes: Events cannot be written: {Reason}; what they would say is in this log")]
+    [LoggerMessage(EventIds.KubernetesEventsFailed, LogLevel.Warning, "Kubernetes: Events cannot be written: {Reason}; this log has the same messages")]
     private partial void LogFailed(string reason);
 }
 

@@ -48,7 +48,7 @@ internal sealed class JsonStream : IAsyncDisposable
             if (read.IsCompleted)
             {
                 _pipe.AdvanceTo(buffer.End);
-                return buffer.IsEmpty ? false : throw new ApiException(0, "the server's answer broke off in the middle of a line");
+                return buffer.IsEmpty ? false : throw new ApiException(0, "the server's answer ended early in the middle of a line");
             }
             More(buffer);
         }
@@ -72,7 +72,7 @@ internal sealed class JsonStream : IAsyncDisposable
             }
             if (read.IsCompleted)
             {
-                throw new ApiException(0, "the server's answer broke off");
+                throw new ApiException(0, "the server's answer ended early");
             }
             More(buffer.Slice(consumed));
         }
@@ -98,7 +98,7 @@ internal sealed class JsonStream : IAsyncDisposable
         }
         catch (Exception e) when (e is HttpRequestException or InvalidDataException || e is IOException and not ApiException)
         {
-            throw new ApiException(0, $"the server's answer broke off: {e.Message}", e);
+            throw new ApiException(0, $"the server's answer ended early: {e.Message}", e);
         }
     }
 

@@ -72,7 +72,7 @@ internal sealed partial class KindStanding(WatchedKind kind, TimeProvider time, 
         _trouble = trouble;
         if (trouble is not null)
         {
-            LogTrouble(kind.ToString(), trouble, _knowledge == Knowledge.None ? "nothing is known of them yet" : "what is known of them stays in force");
+            LogTrouble(kind.ToString(), trouble, _knowledge == Knowledge.None ? "no state is known yet" : "the last known state stays in force");
         }
         else
         {
@@ -93,9 +93,9 @@ internal sealed partial class KindStanding(WatchedKind kind, TimeProvider time, 
         Changed?.Invoke();
     }
 
-    [LoggerMessage(EventIds.KubernetesTrouble, LogLevel.Warning, "Kubernetes: {Kind} cannot be read: {Reason}; {Consequence}")]
+    [LoggerMessage(EventIds.KubernetesTrouble, LogLevel.Warning, "Kubernetes: {Kind} unavailable: {Reason}; {Consequence}")]
     private partial void LogTrouble(string kind, string reason, string consequence);
 
-    [LoggerMessage(EventIds.KubernetesRecovered, LogLevel.Information, "Kubernetes: {Kind} are read again")]
+    [LoggerMessage(EventIds.KubernetesRecovered, LogLevel.Information, "Kubernetes: {Kind} are available again")]
     private partial void LogRecovered(string kind);
 }

@@ -218,7 +218,7 @@ internal sealed class KindWatch : IDisposable
                 return (e.IsSilence ? state.Again : state, _backoff.AfterFailure(e.RetryAfter));
             default:
                 // Whatever the server sends, the kind is asked for again; and what cannot be read would come again from the same place.
-                _standing.Say($"what the server sent makes no sense: {failure.Message.ReplaceLineEndings(" ")}");
+                _standing.Say($"the server sent invalid data: {failure.Message.ReplaceLineEndings(" ")}");
                 return (state.Again, _backoff.AfterFailure());
         }
     }
@@ -233,7 +233,7 @@ internal sealed class KindWatch : IDisposable
         _missingSince ??= _time.GetTimestamp();
         if (Knowledge == Knowledge.Known && !_isDefinitionGone && _time.GetElapsedTime(_missingSince.Value) < _timing.GoneAfter)
         {
-            _standing.Say("the server has no such kind any more");
+            _standing.Say("the server no longer has this kind");
             return (state, _backoff.AfterFailure());
         }
         Clear();

@@ -52,7 +52,7 @@ internal sealed class PodDirectory : IDisposable
         }
         if (options.NodeName is null)
         {
-            complain("pods are not looked at, as it is not known which node this is: give --node-name, or the variable NODE_NAME");
+            complain("pods are unknown, because the node's name is: give --node-name or the variable NODE_NAME");
             return null;
         }
         using var api = new ApiConnection(options.Access, TimeProvider.System);

@@ -56,8 +56,8 @@ internal sealed partial class ResourceStore(WatchedKind kind, TimeProvider time,
     }
 
     private static string Consequence(StoredResource? known) => known?.InForce is null
-        ? "the object has no part in what is in force until it is right"
-        : "what the object said before stays in force, until the agent is started again";
+        ? "the object is ignored until it is corrected"
+        : "its previous version stays in force until the agent restarts";
 
     private void Say(Diagnostic diagnostic, StoredResource? known)
     {

@@ -22,7 +22,7 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
             {
                 DeathCause.Probes => $"{connection.State.Unanswered} probes unanswered",
                 DeathCause.Reset => "reset by the other end",
-                _ => "the kernel gave up sending data again",
+                _ => "the kernel stopped retransmitting data",
             }, connection.Rule.Policy, connection.Rule.Destination);
         }
     }
@@ -64,7 +64,7 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
     private partial void LogDead(
         LogLevel level, SocketEndpoint local, SocketEndpoint remote, string whose, string cause, string policy, string destination);
 
-    [LoggerMessage(EventId = EventIds.EndpointOut, Message = "Endpoint {Endpoint} of {Destination} is out of the pool: it did not answer probes")]
+    [LoggerMessage(EventId = EventIds.EndpointOut, Message = "Endpoint {Endpoint} of {Destination} left the pool: it did not answer probes")]
     private partial void LogOut(LogLevel level, SocketEndpoint endpoint, string destination);
 
     [LoggerMessage(EventId = EventIds.EndpointBack, Message = "Endpoint {Endpoint} of {Destination} is back in the pool: it answers")]
@@ -73,6 +73,6 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
     [LoggerMessage(EventIds.CountsDiffer, LogLevel.Debug, "{Local} → {Remote}: captured {Captured} unanswered probes, the kernel counts {Kernel}")]
     private partial void LogDiffers(SocketEndpoint local, SocketEndpoint remote, int captured, int kernel);
 
-    [LoggerMessage(EventIds.LivenessLeftOut, LogLevel.Information, "{Count} more connections and endpoints changed and are not listed; --log-level debug lists all")]
+    [LoggerMessage(EventIds.LivenessLeftOut, LogLevel.Information, "{Count} more changes of connections and endpoints are not listed; --log-level debug lists all")]
     private partial void LogMore(int count);
 }

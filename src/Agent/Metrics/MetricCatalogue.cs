@@ -35,7 +35,7 @@ internal static class MetricCatalogue
     public const string ProcessOpenFds = "process_open_fds";
     public const string ProcessMaxFds = "process_max_fds";
 
-    /// <summary>What labels say where there are too many label sets for each to have its own series.</summary>
+    /// <summary>The label value of combined series, if there are too many label sets.</summary>
     public const string Other = "other";
 
     /// <summary>Label sets of a metric with series of their own; those beyond are counted under <see cref="Other"/>.</summary>
@@ -50,29 +50,29 @@ internal static class MetricCatalogue
     /// <summary>Help text by metric name.</summary>
     public static readonly IReadOnlyDictionary<string, string> Help = new Dictionary<string, string>
     {
-        [Sockets] = "Sockets that a policy selects, by how they stand to it: managed, kept, failed, wouldApply.",
-        [UnprotectedSockets] = "Connections to other hosts without keepalive, by reason: noPolicy, wouldApply, application, or why they could not be set.",
-        [AppliedTotal] = "Times the policy's values were written to a socket.",
+        [Sockets] = "Sockets that a policy selects, by state: managed, kept, failed, wouldApply.",
+        [UnprotectedSockets] = "Connections to other hosts without keepalive, by reason: noPolicy, wouldApply, application, or the reason of the failure.",
+        [AppliedTotal] = "Number of times a policy's values were written to a socket.",
         [ApplyFailuresTotal] = "Selected sockets that could not be set, by reason.",
-        [ArrivalsLostTotal] = "New connections that were set and not reported when they were, as there were too many; those still open count at the next pass.",
-        [RestoredTotal] = "Sockets given back to their application as they were.",
-        [ScanDurationSeconds] = "Duration of a pass over the node's sockets, without time spent spreading changes.",
+        [ArrivalsLostTotal] = "New connections that were set but not reported because there were too many; the next pass counts those still open.",
+        [RestoredTotal] = "Sockets whose own values were restored.",
+        [ScanDurationSeconds] = "Duration of a pass over the node's sockets, without the time to spread changes.",
         [ScannedSockets] = "Sockets enumerated in the last pass.",
-        [NetworkNamespaces] = "Network namespaces with processes: watched; failed, which could not be looked into; skipped, whose owner has too many.",
-        [Policies] = "Policies in force (loaded); objects of the cluster that are refused as they are now, and 1 for changed files that are (invalid).",
-        [PolicyLoadFailuresTotal] = "Times a changed set of policies was refused because of errors in it.",
-        [PolicyLoadedTimestampSeconds] = "When the policies in force were loaded, in Unix time.",
+        [NetworkNamespaces] = "Network namespaces with processes, by state: watched, failed (could not be examined), skipped (its owner has too many).",
+        [Policies] = "Policies by state: loaded (in force), invalid (1 for refused files, plus each refused object of the cluster).",
+        [PolicyLoadFailuresTotal] = "Number of times a changed set of policies was refused because of errors.",
+        [PolicyLoadedTimestampSeconds] = "Time when the policies in force were loaded, in seconds since the Unix epoch.",
         [ProbesTotal] = "Keepalive probes sent on connections that a policy selects.",
-        [ProbeRepliesTotal] = "Replies to them.",
-        [ProbesUnansweredTotal] = "Those that were not answered before the next was sent, or the connection's end.",
-        [ProbeRoundTripSeconds] = "Time from a probe to its reply.",
+        [ProbeRepliesTotal] = "Replies to keepalive probes.",
+        [ProbesUnansweredTotal] = "Keepalive probes without a reply before the next probe or the connection's end.",
+        [ProbeRoundTripSeconds] = "Time from a keepalive probe to its reply.",
         [ConnectionsDeadTotal] = "Connections that ended because their other end is gone, by cause: probes, reset, timeout.",
-        [DestinationInPool] = "Whether an endpoint is to be used: 0 from a connection's death by unanswered probes until it answers again.",
-        [CapturePacketsTotal] = "Packets captured, payload left out by the kernel.",
-        [CaptureDroppedTotal] = "Packets the kernel dropped because they were not taken in time.",
-        [KubernetesStateAgeSeconds] = "Time since the API server last confirmed what is known of a kind of object: a minute is usual, more than three is trouble.",
-        [CollectorSuccess] = "Whether a collector could tell (1); where it could not (0), its series are missing.",
-        [CollectorDurationSeconds] = "Time a collector took for the scrape.",
+        [DestinationInPool] = "Whether an endpoint is in the pool: 0 after a connection died of unanswered probes, until the endpoint answers again.",
+        [CapturePacketsTotal] = "Packets captured, without payload.",
+        [CaptureDroppedTotal] = "Packets that the kernel dropped because they were not read in time.",
+        [KubernetesStateAgeSeconds] = "Time since the API server last confirmed the state of a kind: about a minute is normal, more than three is not.",
+        [CollectorSuccess] = "Whether a collector succeeded (1); if it failed (0), its series are missing.",
+        [CollectorDurationSeconds] = "Time that a collector took for the scrape.",
         [AgentInfo] = "Version, datapath and kernel; always 1.",
         [ProcessCpuSecondsTotal] = "Total user and system CPU time spent in seconds.",
         [ProcessStartTimeSeconds] = "Start time of the process since unix epoch in seconds.",

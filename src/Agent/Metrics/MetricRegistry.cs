@@ -104,6 +104,6 @@ internal sealed partial class MetricRegistry
         _duration.WithLabels(collector.Name).Set(Stopwatch.GetElapsedTime(begun).TotalSeconds);
     }
 
-    [LoggerMessage(EventIds.CollectorFailed, LogLevel.Warning, "Metrics of the collector {Collector} are left out: {Reason}")]
+    [LoggerMessage(EventIds.CollectorFailed, LogLevel.Warning, "Metrics of the collector {Collector} are missing: {Reason}")]
     private partial void LogFailed(string collector, string reason);
 }

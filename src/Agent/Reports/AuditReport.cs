@@ -81,7 +81,7 @@ internal sealed class AuditReport
         }
         var connections = _groups.Sum(static group => group.Connections);
         output.Write($"{Counted.Of(connections, "connection")} in {Counted.Of(_summary.Namespaces, "network namespace")}");
-        output.Write(_local > 0 ? $", and {_local} that never leave their namespace" : "");
+        output.Write(_local > 0 ? $", and {_local} within their namespace" : "");
         output.WriteLine($": {AtRisk} at risk{Against()}{(_withPolicies ? $"; the policies would set {WouldSet}" : "")}");
         if (_yardstick.Balancer is { Refresh: Refresh.PayloadOnly } proxy && AtRisk > 0)
         {
@@ -115,7 +115,7 @@ internal sealed class AuditReport
     }
 
     private string Against() =>
-        $" of being forgotten {(_yardstick.Balancer is { } balancer ? $"by {balancer.Name} " : "by something on the way ")}after {_yardstick.IdleTimeout}s";
+        $" of being forgotten {(_yardstick.Balancer is { } balancer ? $"by {balancer.Name} " : "by a device on the path ")}after {_yardstick.IdleTimeout}s";
 
     private string[] Row(Group group)
     {

@@ -29,7 +29,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
     /// <summary>Tells which pod a socket belongs to; null where there is no cluster.</summary>
     public PodDirectory? Pods { get; init; }
 
-    private string? WhyRestored => Stopping ? "the agent stops" : Pods is null ? null : "no policy selects it any more, or its pod or namespace is left alone";
+    private string? WhyRestored => Stopping ? "the agent stops" : Pods is null ? null : "no policy selects it any more, or its pod or namespace is excluded";
 
     /// <summary>Lets the next pass have its own lines, after saying how many were left out.</summary>
     public void EndPass()
@@ -114,7 +114,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
     [LoggerMessage(EventId = EventIds.SocketSet, Message = "Set {Socket}: {Change}; {Rule}")]
     private partial void LogSet(LogLevel level, string socket, string change, string rule);
 
-    [LoggerMessage(EventId = EventIds.SocketRestored, Message = "Gave back {Socket}: {Change}; {Rule}")]
+    [LoggerMessage(EventId = EventIds.SocketRestored, Message = "Restored {Socket}: {Change}; {Rule}")]
     private partial void LogRestored(LogLevel level, string socket, string change, string rule);
 
     [LoggerMessage(EventId = EventIds.SocketWouldChange, Message = "Would set {Socket}: {Change}; {Rule}")]

@@ -94,8 +94,8 @@ internal sealed class CheckReport(
             BalancerStanding.Kept => $"kept, also when {Counted.Of(verdict.LostProbes, "probe")} in a row {(verdict.LostProbes == 1 ? "is" : "are")} lost",
             BalancerStanding.NoMargin => "kept as long as no probe is lost",
             BalancerStanding.Forgotten => "forgotten",
-            BalancerStanding.PayloadNeeded => "not kept, as probes do not count",
-            _ => "not known: give --idle-timeout",
+            BalancerStanding.PayloadNeeded => "not kept, because probes do not count",
+            _ => "unknown: give --idle-timeout",
         };
         return string.Create(CultureInfo.InvariantCulture, $"{verdict.Balancer.Name}{timeout}: {answer}; a dead peer is noticed {Spans.Whole(schedule.Death)} to "
             + $"{Spans.Whole(schedule.LatestDeath)} after its last packet; {verdict.ProbesPerHour * connections:N0} probes an hour for {connections:N0} quiet "

@@ -19,12 +19,12 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
         }
         else
         {
-            text.Append(CultureInfo.InvariantCulture, $"{remote}: no rule, so its sockets are left as they are\n");
+            text.Append(CultureInfo.InvariantCulture, $"{remote}: no rule; its sockets are not changed\n");
         }
 
         if (local is { } own && compiled.Policy.Side == Side.Client)
         {
-            Line(text, "from", $"{own.ToIPEndPoint().Address}: no rule looks at it, as policies are about the remote end without --side both");
+            Line(text, "from", $"{own.ToIPEndPoint().Address}: not used: without --side both policies select by the remote end");
         }
 
         WriteList(text, "lost", [.. explanation.Losers.Select(lost => (lost.Rule, lost.Reason))]);
@@ -90,9 +90,9 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
         text.Append(CultureInfo.InvariantCulture, $"{remote}: policy {winner.Policy} ({winner.Position})\n");
         Line(text, "destination", $"{(kind is null ? "" : kind + " ")}{winner.Destination}, at {Where(winner)} by {Origin(winner.Origin)}");
         Line(text, "sets", $"keepalive on{Values(winner.Settings)}");
-        Line(text, "first probe", $"{Spans.Whole(schedule.Probe(1))} after the last packet that came in; at the latest "
+        Line(text, "first probe", $"{Spans.Whole(schedule.Probe(1))} after the last received packet; at the latest "
             + $"{Spans.Whole(schedule.LatestProbe(1))}, as "
-            + (schedule.Interval > schedule.Time ? "the interval is longer than the time" : "the kernel's timers may fire late"));
+            + (schedule.Interval > schedule.Time ? "the interval is longer than the time" : "kernel timers may fire late"));
         Line(text, "dead peer", $"noticed {Spans.Whole(schedule.Death)} after its last packet, at the latest "
             + $"{Spans.Whole(schedule.LatestDeath)}: {Counted.Of(schedule.Probes, "probe")} unanswered");
         Line(text, "existing", Existing(winner.Existing));
@@ -156,11 +156,11 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
     private static string Value(int? value, int? otherwise, string unit) =>
         value is { } set ? $"{set}{unit}" : $"the socket's own ({otherwise}{unit} unless set otherwise)";
 
-    private static string Existing(ExistingMode? mode) => "where the application has keepalive on itself: " + mode switch
+    private static string Existing(ExistingMode? mode) => "if the application enabled keepalive itself: " + mode switch
     {
-        ExistingMode.Keep => "left as it is, says the policy",
-        ExistingMode.Replace => "replaced, says the policy",
-        ExistingMode.Tighten => "replaced only by a shorter time, says the policy",
-        _ => "as --existing of the agent says, by default replaced only by a shorter time",
+        ExistingMode.Keep => "kept, by the policy",
+        ExistingMode.Replace => "replaced, by the policy",
+        ExistingMode.Tighten => "replaced only by a shorter time, by the policy",
+        _ => "by --existing of the agent; default: replaced only by a shorter time",
     };
 }

@@ -17,7 +17,7 @@ internal sealed class FailureCount : ISocketSink
     public void Socket(in SocketRecord record)
     {
         var id = (record.Namespace, record.Cookie);
-        // Without a memory there is nothing to give back, whatever was in the way.
+        // Without a memory there is nothing to restore, whatever was in the way.
         if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && record.Found is not null)
         {
             _failed.Add(id);

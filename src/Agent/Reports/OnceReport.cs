@@ -58,13 +58,13 @@ internal sealed class OnceReport(TextWriter output, string? whenRestored = null,
         Add(parts, _set, "set");
         Add(parts, _wouldSet, "would be set");
         Add(parts, _right, "already right");
-        Add(parts, _kept, "left to their applications");
+        Add(parts, _kept, "with values of their application");
         Add(parts, _restored, "restored");
         Add(parts, _wouldRestore, "would be restored");
         Add(parts, _deferred, "deferred while their probes are unanswered");
         Add(parts, _pending, "not connected or accepted yet");
         Add(parts, Failed, "failed");
-        var selected = parts.Count == 0 ? (whenRestored is null ? "none selected by a policy" : "nothing to give back") : string.Join(", ", parts);
+        var selected = parts.Count == 0 ? (whenRestored is null ? "none selected by a policy" : "nothing to restore") : string.Join(", ", parts);
         var (sockets, namespaces) = (summary.Sockets == 1 ? "socket" : "sockets", summary.Namespaces == 1 ? "namespace" : "namespaces");
         output.WriteLine($"{summary.Sockets} {sockets} in {summary.Namespaces} network {namespaces}: {selected}");
     }

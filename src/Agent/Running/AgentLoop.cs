@@ -334,17 +334,17 @@ internal sealed partial class AgentLoop(
         }
     }
 
-    [LoggerMessage(EventIds.PolicyLoaded, LogLevel.Information, "Policies in force: {Policies}, with {Rules} address rules")]
+    [LoggerMessage(EventIds.PolicyLoaded, LogLevel.Information, "Policies in force: {Policies}, with {Rules} rules for addresses")]
     private partial void LogLoaded(int policies, int rules);
 
-    [LoggerMessage(EventIds.PolicyRefused, LogLevel.Error, "The changed policies are refused, errors: {Count}; the last good ones stay in force")]
+    [LoggerMessage(EventIds.PolicyRefused, LogLevel.Error, "Changed policies are refused, errors: {Count}; the last good ones stay in force")]
     private partial void LogRefused(int count);
 
     [LoggerMessage(EventIds.PolicyDiagnostic, LogLevel.Error, "{Diagnostic}")]
     private partial void LogDiagnostic(string diagnostic);
 
     [LoggerMessage(EventIds.PassDone, LogLevel.Debug,
-        "Pass: {Dumped} of {Namespaces} namespaces dumped, {Sockets} sockets, values of {Read} read, {Milliseconds:F1} ms")]
+        "Pass: {Dumped} of {Namespaces} namespaces dumped, {Sockets} sockets, values of {Read} sockets read, {Milliseconds:F1} ms")]
     private partial void LogPass(int dumped, int namespaces, int sockets, int read, double milliseconds);
 
     [LoggerMessage(EventIds.Ready, LogLevel.Information, "Ready: the first pass took {Milliseconds:F1} ms")]
@@ -354,8 +354,7 @@ internal sealed partial class AgentLoop(
     private partial void LogPassFailed(string reason);
 
     [LoggerMessage(EventIds.NotGivenBack, LogLevel.Error,
-        "{Count} sockets could not be given back and keep the policy's values; the state file knows them, and 'run --once --restore-on-exit' "
-        + "tries again")]
+        "{Count} sockets could not be restored and keep the policy's values; 'run --once --restore-on-exit' tries again")]
     private partial void LogNotGivenBack(int count);
 
     [LoggerMessage(EventIds.NamespacesFailed, LogLevel.Warning, "{Failed}")]
@@ -365,12 +364,11 @@ internal sealed partial class AgentLoop(
     private partial void LogTrouble(string trouble);
 
     [LoggerMessage(EventIds.ArrivalsLost, LogLevel.Information,
-        "{Count} new connections were set and could not be told of, as there were too many since the last pass; those that are still open are "
-        + "listed and counted all the same")]
+        "{Count} new connections were set but not reported, because there were too many since the last pass; the next pass lists those that are still open")]
     private partial void LogLost(long count);
 
     [LoggerMessage(EventIds.NothingToSee, LogLevel.Warning,
-        "No process but the agent is to be seen. In Kubernetes the pod needs hostPID: true; with --netns the path must exist")]
+        "No other processes are visible. In Kubernetes set hostPID: true; with --netns the path must exist")]
     private partial void LogAlone();
 
     [LoggerMessage(EventIds.PolicyWarning, LogLevel.Warning, "{Diagnostic}")]

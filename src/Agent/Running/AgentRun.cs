@@ -42,7 +42,7 @@ internal static partial class AgentRun
         }
         catch (DatapathException e)
         {
-            error.WriteLine($"keepalive-agent: the {ChosenDatapath.NoBpf}{e.Message}. 'keepalive-agent support' tells more.");
+            error.WriteLine($"keepalive-agent: the {ChosenDatapath.NoBpf}{e.Message}. See 'keepalive-agent support'.");
             return ExitCodes.NotPermitted;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
@@ -76,12 +76,12 @@ internal static partial class AgentRun
         }
         if (options.Once && options.Policies.Count == 0 && services.GetService<Cluster>() is { IsUnheardOf: true } cluster)
         {
-            error.WriteLine($"keepalive-agent: nothing is known of the cluster: {(cluster.Troubles() is [var first, ..] ? first : "its API server does not answer")}");
+            error.WriteLine($"keepalive-agent: the cluster's state is unknown: {(cluster.Troubles() is [var first, ..] ? first : "its API server does not answer")}");
             return ExitCodes.Failed;
         }
         if (options.Once && !load.Snapshot.IsComplete)
         {
-            error.WriteLine("keepalive-agent: warning: not everything is known of the cluster; this run goes by what is");
+            error.WriteLine("keepalive-agent: warning: the cluster's state is incomplete; this run uses what is known");
         }
         if (!Privileges.Check(error))
         {
@@ -101,8 +101,8 @@ internal static partial class AgentRun
         if (!options.DryRun && !directory.IsOwner)
         {
             error.WriteLine(
-                $"keepalive-agent: warning: an agent is running (pid {RunDirectory.Holder(options.StateDirectory)}); it will take what this run "
-                + "sets for the applications' own values");
+                $"keepalive-agent: warning: an agent is running (pid {RunDirectory.Holder(options.StateDirectory)}); it will treat the values of this run "
+                + "as the applications' own");
         }
         directory.Warnings.ForEach(warning => error.WriteLine($"keepalive-agent: warning: {warning}"));
         var chosen = services.GetRequiredService<ChosenDatapath>();
@@ -122,7 +122,7 @@ internal static partial class AgentRun
         }
         if (summary.NotReached > 0)
         {
-            error.WriteLine($"keepalive-agent: {Words.Count(summary.NotReached, "socket")} in them could not be given back; the state file knows them");
+            error.WriteLine($"keepalive-agent: {Words.Count(summary.NotReached, "socket")} in them could not be restored; the state file has them");
         }
         // What a damaged state file does not tell of is not given back either.
         var isWhole = report.Failed == 0 && summary is { NamespaceFailures: 0, NotReached: 0 } && (!restore || directory.Warnings.Count == 0);

@@ -32,6 +32,6 @@ internal sealed partial class CaptureChoice(bool isWanted, string? whyNot)
     }
 
     [LoggerMessage(EventIds.CaptureUnavailable, LogLevel.Warning,
-        "{Missing} Until then liveness is what the kernel's timers show at each pass; --capture off says the same and this no more")]
+        "Packet capture is unavailable: {Missing} Liveness uses kernel timers until then. Use --capture off to silence this warning")]
     private static partial void LogNoCapture(ILogger logger, string missing);
 }

@@ -181,15 +181,15 @@ internal static class FeatureProbes
 
     private static IEnumerable<Feature> Cgroup(string? path)
     {
-        const string name = "cgroup version 2", beside = "attach beside others' programs";
+        const string name = "cgroup version 2", beside = "attach beside other programs";
         var wrong = path is null ? "no cgroup version 2 hierarchy is mounted" : BpfRequirements.WrongCgroup(path);
         yield return wrong is null
             ? new Feature(name, ForBpf, Answer.Yes, null, path)
-            : new Feature(name, ForBpf, Answer.No, "a directory of a mounted cgroup version 2 hierarchy; a hybrid one will do", wrong);
+            : new Feature(name, ForBpf, Answer.No, "a directory of a mounted cgroup version 2 hierarchy; a hybrid one is enough", wrong);
         // Asking for what is attached takes the same as attaching (kernel/bpf/syscall.c, bpf_prog_query).
         var unknown = wrong is null ? BpfRequirements.Missing() : "there is no such directory to attach to";
         yield return unknown is not null ? new Feature(beside, ForBpf, Answer.Inconclusive, null, unknown)
-            : BpfRequirements.Obstacle(path!) is { } obstacle ? new Feature(beside, ForBpf, Answer.No, "programs that suffer others beside them", obstacle)
+            : BpfRequirements.Obstacle(path!) is { } obstacle ? new Feature(beside, ForBpf, Answer.No, "programs attached with BPF_F_ALLOW_MULTI", obstacle)
             : new Feature(beside, ForBpf, Answer.Yes, null, null);
     }
 

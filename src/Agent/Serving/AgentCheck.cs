@@ -95,6 +95,6 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
     }
 
     [LoggerMessage(EventIds.AgentCheckNotUnderstood, LogLevel.Warning,
-        "An agent check asked for {Question}, which is not ADDR:PORT; it is answered with nothing that changes a server. HAProxy sends what its agent-send says")]
+        "agent-check request {Question} is not ADDR:PORT; answered without a state change. Set agent-send in HAProxy")]
     private partial void LogNotUnderstood(string question);
 }

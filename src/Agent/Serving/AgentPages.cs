@@ -65,7 +65,7 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
 
     /// <summary>Whether the passes go on; a restart helps where they do not.</summary>
     private Task Alive(HttpContext context) => health.IsStuck
-        ? Say(context, StatusCodes.Status503ServiceUnavailable, $"nothing was heard of the passes for more than {health.Patience.TotalSeconds:F0} s")
+        ? Say(context, StatusCodes.Status503ServiceUnavailable, $"no sign of passes for more than {health.Patience.TotalSeconds:F0} s")
         : Say(context, StatusCodes.Status200OK, "ok");
 
     private Task Ready(HttpContext context)
@@ -85,7 +85,7 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         }
         if (liveness.Find(endpoint) is not { } standing)
         {
-            return Say(context, StatusCodes.Status404NotFound, $"{endpoint} is not known: no connection to it is selected by a policy");
+            return Say(context, StatusCodes.Status404NotFound, $"{endpoint} is unknown: no policy selects a connection to it");
         }
         return standing.IsIn
             ? Say(context, StatusCodes.Status200OK, $"{endpoint} is in the pool")

@@ -153,13 +153,13 @@ internal static class AgentServer
 internal static partial class ServingLog
 {
     [LoggerMessage(EventIds.SocketUnavailable, LogLevel.Warning,
-        "There is no unix socket for /sockets and /destinations: {Path} is longer than {Most} bytes. Choose a shorter --state-dir")]
+        "The unix socket for /sockets and /destinations is unavailable: {Path} is longer than {Most} bytes. Choose a shorter --state-dir")]
     public static partial void LogNoSocket(ILogger logger, string path, int most);
 
     [LoggerMessage(EventIds.SocketUnavailable, LogLevel.Warning,
-        "There is no unix socket for /sockets and /destinations: {Path} cannot be removed ({Why}). Remove it and start again")]
+        "The unix socket for /sockets and /destinations is unavailable: {Path} cannot be removed ({Why}). Remove it and restart the agent")]
     public static partial void LogSocketInTheWay(ILogger logger, string path, string why);
 
-    [LoggerMessage(EventIds.TooManyConnections, LogLevel.Warning, "More than {Most} connections to {Listener} at once: those that have been there longest are closed for new ones. This is said once")]
+    [LoggerMessage(EventIds.TooManyConnections, LogLevel.Warning, "More than {Most} connections to {Listener} at once: the oldest are closed. This is logged once")]
     public static partial void LogTooMany(ILogger logger, string listener, int most);
 }

@@ -29,7 +29,7 @@ internal sealed class StateFile : IDisposable
 {
     private const string Magic = "keepalive-agent-state 1 ";
     private const int CompactAt = 128 * 1024;
-    private const string Consequence = "values that an agent set are taken for the applications' own and are not given back";
+    private const string Consequence = "values that an agent set are treated as the applications' own and are not restored";
 
     private readonly string _path;
     private readonly string _bootId;
@@ -54,7 +54,7 @@ internal sealed class StateFile : IDisposable
     /// <summary>Reads what a predecessor left; empty when there is none, or it is from another boot.</summary>
     /// <param name="path">The file.</param>
     /// <param name="bootId">This boot's id.</param>
-    /// <param name="warn">Told of anything in it that cannot be understood, and what follows from that.</param>
+    /// <param name="warn">Told of anything in it that are invalid, and what follows from that.</param>
     /// <param name="bootedAt">When this boot began: a file written since is not of another. Null leaves that unasked.</param>
     /// <exception cref="UntrustedFileException">Somebody else could have written it.</exception>
     public static InheritedSockets Load(string path, string bootId, Action<string> warn, DateTime? bootedAt = null)
@@ -85,7 +85,7 @@ internal sealed class StateFile : IDisposable
         {
             if (!Guid.TryParseExact(first[Magic.Length..], "D", out _))
             {
-                warn($"{path}:1: '{TerminalText.Mask(first[Magic.Length..])}' is no boot's id; {Consequence}");
+                warn($"{path}:1: '{TerminalText.Mask(first[Magic.Length..])}' is not a boot id; {Consequence}");
             }
             else if (File.GetLastWriteTimeUtc(path) > bootedAt)
             {
@@ -99,12 +99,12 @@ internal sealed class StateFile : IDisposable
         }
         var reader = new StateReader(known);
         reader.Read(content.AsSpan(end + 1));
-        Warn(reader.Bad, "cannot be understood");
+        Warn(reader.Bad, "are invalid");
         Warn(reader.Damaged, "damaged: the checksum does not match");
         foreach (var part in reader.Doubtful)
         {
             warn($"{path}:{part.First}: of the lines {part.First} to {part.Last} one or more are damaged: the checksum in line {part.Last + 1} does not match; "
-                + (part.MayBeSets ? $"of the sockets they tell of, {Consequence}" : "the sockets they tell of are judged by the lines before"));
+                + (part.MayBeSets ? $"for their sockets, {Consequence}" : "their sockets are judged by the lines before"));
         }
         return known;
 
@@ -112,7 +112,7 @@ internal sealed class StateFile : IDisposable
         {
             if (lines.Count > 0)
             {
-                warn($"{path}:{lines.First}: {lines.Count} {(lines.Count == 1 ? "line" : "lines")} {what}; of the sockets they tell of, {Consequence}");
+                warn($"{path}:{lines.First}: {lines.Count} {(lines.Count == 1 ? "line" : "lines")} {what}; for their sockets, {Consequence}");
             }
         }
     }

@@ -21,7 +21,7 @@ internal sealed class StateReader
 
     public StateReader(InheritedSockets known) => _known = known;
 
-    /// <summary>Lines that cannot be understood, and the number of the first.</summary>
+    /// <summary>Lines that are invalid, and the number of the first.</summary>
     public (int Count, int First) Bad { get; private set; }
 
     /// <summary>Lines whose checksum is wrong, and the number of the first.</summary>

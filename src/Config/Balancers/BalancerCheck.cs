@@ -49,7 +49,7 @@ public static class BalancerCheck
         return (diagnostics.ToSorted(), verdicts.DrainToImmutable());
     }
 
-    /// <summary>What helps where keepalive does not; reads on after a semicolon.</summary>
+    /// <summary>Advice if keepalive cannot help; continues a sentence after a semicolon.</summary>
     public static string InsteadOfKeepalive(int? idleTimeout) => idleTimeout is { } timeout
         ? $"let the application send something (a ping, a heartbeat) every {Math.Max(1, timeout / 3)}s, let the client's pool close connections that were idle "
             + $"for {Math.Max(1, timeout * 4 / 5)}s, or give the balancer a longer timeout"
@@ -67,23 +67,23 @@ public static class BalancerCheck
                 diagnostics.Report(DiagnosticCatalog.BalancerForgets, position,
                     $"{subject}: {name} forgets a connection after {verdict.IdleTimeout}s without traffic{unconfirmed}, and the first probe goes out "
                     + (schedule.Interval > schedule.Time
-                        ? $"as late as {Seconds(latest)}, as the interval is longer than the time"
+                        ? $"as late as {Seconds(latest)}, because the interval is longer than the time"
                         : first.TotalSeconds < verdict.IdleTimeout
-                        ? $"between {Seconds(first)} and {Seconds(latest)}, as the kernel's timer may fire late"
+                        ? $"between {Seconds(first)} and {Seconds(latest)}, because the kernel's timer may fire late"
                         : $"after {Seconds(first)}"),
                     Advice(verdict));
                 break;
             case BalancerStanding.NoMargin:
                 diagnostics.Report(DiagnosticCatalog.NoMargin, position,
-                    $"{subject}: {name} forgets a connection after {verdict.IdleTimeout}s without traffic{unconfirmed}: one lost probe is one too many, "
-                    + (schedule.Probes > 1 ? $"the next may go out as late as {Seconds(schedule.LatestProbe(2))}" : "there is no other"),
+                    $"{subject}: {name} forgets a connection after {verdict.IdleTimeout}s without traffic{unconfirmed}: a single lost probe exceeds it, "
+                    + (schedule.Probes > 1 ? $"the next may go out as late as {Seconds(schedule.LatestProbe(2))}" : "there is no second probe"),
                     Advice(verdict));
                 break;
             case BalancerStanding.PayloadNeeded:
                 diagnostics.Report(DiagnosticCatalog.PayloadNeeded, position,
                     $"{subject}: {name} counts payload only{unconfirmed} and ends a connection "
-                    + (verdict.IdleTimeout is { } timeout ? $"after {timeout}s without" : "without it when the timeout it is configured with has passed")
-                    + ": TCP keepalive cannot help here",
+                    + (verdict.IdleTimeout is { } timeout ? $"after {timeout}s without" : "after its configured timeout without")
+                    + ": TCP keepalive cannot help",
                     InsteadOfKeepalive(verdict.IdleTimeout));
                 break;
             case BalancerStanding.Unknown:
@@ -124,7 +124,7 @@ public static class BalancerCheck
         if (idleTimeout is { } timeout && balancer.RefusalOf(timeout) is { } refusal)
         {
             diagnostics.Report(DiagnosticCatalog.TimeoutOutOfRange, keepalive.Time?.Position ?? keepalive.Position,
-                $"{subject}: judged for an idle timeout of {timeout}s, but {refusal}", "see what the balancer is really set to");
+                $"{subject}: evaluated for an idle timeout of {timeout}s, but {refusal}", "check the balancer's setting");
         }
     }
 
@@ -137,7 +137,7 @@ public static class BalancerCheck
             diagnostics.Report(DiagnosticCatalog.HastyProbes, (keepalive.Interval ?? keepalive.Time)?.Position ?? keepalive.Position,
                 $"{subject}: a quiet connection ends {patience}s after its first lost probe ({Probes(all.Probes.Value)}, {all.Interval}s apart): an outage of that "
                 + "length ends connections that would have survived it without keepalive",
-                $"let interval × probes be {BriefOutage}s or more");
+                $"choose interval × probes of at least {BriefOutage}s");
         }
     }
 

@@ -13,7 +13,7 @@ internal static class AdviceCheck
     private const double Waits = 2_000_000;
 
     /// <summary>The scenario: connections idle for twice the idle timeout on average, timers as late as they are.</summary>
-    /// <param name="request">What the advice is for.</param>
+    /// <param name="request">The requirements.</param>
     /// <param name="settings">The advice; null for no keepalive.</param>
     /// <param name="hz">CONFIG_HZ of the kernels.</param>
     public static Scenario Scenario(AdviceRequest request, KeepaliveSettings? settings, int hz)

@@ -4,10 +4,10 @@ using Keepalive.Simulator.Balancing;
 
 namespace Keepalive.Simulator.Advice;
 
-/// <summary>What a policy is wanted for.</summary>
+/// <summary>The requirements of a policy.</summary>
 internal sealed record AdviceRequest
 {
-    /// <summary>What distributions build their kernels with: the choices of kernel/Kconfig.hz.</summary>
+    /// <summary>The choices of kernel/Kconfig.hz: distributions build their kernels with one of these.</summary>
     public static ImmutableArray<int> CommonHz { get; } = [100, 250, 300, 1000];
 
     public BalancerPreset? Preset { get; init; }

@@ -9,7 +9,7 @@ internal static class AdvisedPolicy
     public const string PlaceholderAddress = "203.0.113.10";
 
     /// <summary>The YAML.</summary>
-    /// <param name="name">What the policy and its destination are called.</param>
+    /// <param name="name">The name of the policy and of its destination.</param>
     /// <param name="settings">All three values.</param>
     /// <param name="address">The balancer's address; null for one to be put in.</param>
     public static string Write(string name, KeepaliveSettings settings, string? address) => $"""

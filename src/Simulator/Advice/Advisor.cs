@@ -11,7 +11,7 @@ namespace Keepalive.Simulator.Advice;
 /// <param name="GivenUp">The part of the waits in which a healthy connection is given up, for as many probes or answers are lost.</param>
 /// <param name="ProbesPerHour">Of one idle connection, none lost.</param>
 /// <param name="Detection">The latest a dead peer is known, from the last packet heard.</param>
-/// <param name="Limit">What keeps <c>time</c> from being longer.</param>
+/// <param name="Limit">The limit of <c>time</c>.</param>
 /// <param name="WorstHz">CONFIG_HZ of the kernels, among those assumed, whose timers leave the least room before the balancer forgets.</param>
 /// <param name="Haste">Why an outage of less than <see cref="BalancerCheck.BriefOutage"/> ends connections; null where it does not.</param>
 internal sealed record Advice(
@@ -32,7 +32,7 @@ internal static class Advisor
     /// <summary>Seconds between unanswered probes, where there is room: closer together they share the fate of a short disturbance.</summary>
     private const int LeastInterval = 5, MostInterval = 10;
 
-    private const string CannotHelp = "TCP keepalive cannot help here";
+    private const string CannotHelp = "TCP keepalive cannot help";
 
     /// <summary>The advice; null, and the reason, where keepalive cannot do it.</summary>
     public static Advice? Find(AdviceRequest request, out string reason)
@@ -140,7 +140,7 @@ internal static class Advisor
     /// <summary>How many of them are not all lost, but for the target.</summary>
     private static int ProbesFor(double loss, double target) => loss <= 0 ? 1 : (int)Math.Ceiling((Math.Log(target) / Math.Log(loss)) - 1e-9);
 
-    /// <summary>What a policy has to come to.</summary>
+    /// <summary>The requirements that a policy has to meet.</summary>
     private readonly struct Needs
     {
         private readonly string _forTarget;

@@ -2,7 +2,7 @@ using Keepalive.Config.Balancers;
 
 namespace Keepalive.Simulator.Balancing;
 
-/// <summary>What a packet is, as far as an idle balancer cares.</summary>
+/// <summary>The kind of a packet, as far as it matters to an idle balancer.</summary>
 [Flags]
 internal enum PacketTraits
 {
@@ -19,7 +19,7 @@ internal enum PacketTraits
     Reset = 4,
 }
 
-/// <summary>What becomes of a packet.</summary>
+/// <summary>The fate of a packet.</summary>
 internal enum PacketAction
 {
     Forward,
@@ -40,7 +40,7 @@ internal enum PacketAction
     Revive,
 }
 
-/// <summary>What the balancer sends by itself when a connection expires.</summary>
+/// <summary>The packet that the balancer sends by itself when a connection expires.</summary>
 internal enum ExpiryAction
 {
     Nothing,
@@ -48,7 +48,7 @@ internal enum ExpiryAction
     FinBoth,
 }
 
-/// <summary>What a balancer does with a connection that may be idle: pure transitions, without frames and without a clock of its own.</summary>
+/// <summary>The rule of an idle balancer for one connection: pure transitions, without frames and without a clock of its own.</summary>
 /// <remarks>
 /// <code>
 ///           first SYN                       idle timeout passes
@@ -116,7 +116,7 @@ internal readonly record struct BalancerRule(TimeSpan IdleTimeout, IdleBehaviour
     }
 
     /// <summary>Expires it.</summary>
-    /// <returns>What the balancer sends now.</returns>
+    /// <returns>The packets that the balancer sends now.</returns>
     public ExpiryAction Expire(ref FlowClock flow)
     {
         flow.Phase = FlowPhase.Expired;

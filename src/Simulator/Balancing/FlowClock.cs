@@ -13,7 +13,7 @@ internal enum FlowPhase
     Closed,
 }
 
-/// <summary>What the balancer's rule keeps of one connection.</summary>
+/// <summary>The state of the balancer's rule for one connection.</summary>
 internal record struct FlowClock
 {
     public FlowPhase Phase { get; set; }

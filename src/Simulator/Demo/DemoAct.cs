@@ -3,7 +3,7 @@ using Keepalive.Config.Balancers;
 namespace Keepalive.Simulator.Demo;
 
 /// <summary>An act of the demo, and how it must come out.</summary>
-/// <param name="Title">What it is about.</param>
+/// <param name="Title">Its title.</param>
 /// <param name="Balancer">The preset whose behaviour the balancer has.</param>
 /// <param name="WithPolicy">Whether the agent enforces the policy.</param>
 /// <param name="Status">The status of the request after the idle time.</param>

@@ -100,7 +100,7 @@ internal sealed class DemoRun : IDisposable
     {
         _timeline.Act(act.Title);
         _timeline.Text($"The balancer behaves like {act.Balancer.Name}, which forgets after {act.Balancer.IdleTimeout} s: {act.Balancer.Product}.");
-        // What the last act's connection still does is not part of this one.
+        // Later events of the previous act's connection are not part of this act.
         _past.UnionWith(_act.Select(what => what.Flow));
         _act.Clear();
         _lab.Balance(new BalancerRule(IdleTimeout, act.Balancer.Behaviour), _news.Enqueue, failure => _failure = failure);
@@ -117,7 +117,7 @@ internal sealed class DemoRun : IDisposable
         Judge(act, second);
     }
 
-    /// <summary>Leaves the connection alone: until the balancer has forgotten it, or for so long that it would have, twice.</summary>
+    /// <summary>Waits while the connection is idle: until the balancer has forgotten it, or for so long that it would have, twice.</summary>
     private async Task IdleAsync(DemoAct act, LabAgent? agent)
     {
         if (act.WithPolicy && agent is not null)
@@ -150,7 +150,7 @@ internal sealed class DemoRun : IDisposable
             case 504:
                 _timeline.Claim(
                     Count(LabEventKind.Swallowed) > 0 && Count(LabEventKind.Reset) == 0 && opened == 1 && answer.Time >= SidecarProxy.RequestTimeout - TimerTolerance,
-                    $"nobody told it: the request was swallowed, and the proxy gave up after {Words.Duration(SidecarProxy.RequestTimeout)}");
+                    $"no packet came back: the request was swallowed, and the proxy gave up after {Words.Duration(SidecarProxy.RequestTimeout)}");
                 break;
             default:
                 var probes = Count(LabEventKind.Refreshed);
@@ -248,7 +248,7 @@ internal sealed class DemoRun : IDisposable
     {
         LabEventKind.Opened => $"connection {what.Flow.EndPoint(FlowEnd.Client)} → {what.Flow.EndPoint(FlowEnd.Server)} opened",
         LabEventKind.Refreshed => string.Create(CultureInfo.InvariantCulture, $"a keepalive probe after {what.Idle.TotalSeconds:0.0} s: the clock restarts"),
-        LabEventKind.Expired => string.Create(CultureInfo.InvariantCulture, $"idle for {what.Idle.TotalSeconds:0.0} s: forgotten, and nobody is told"),
+        LabEventKind.Expired => string.Create(CultureInfo.InvariantCulture, $"idle for {what.Idle.TotalSeconds:0.0} s: forgotten, without a packet to either end"),
         LabEventKind.Swallowed => $"drops {Words.Count(what.Length, "byte")} of the {what.End.Name()}: it does not know the connection any more",
         LabEventKind.Reset => $"sends the {what.End.Name()} a reset",
         _ => null,

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Keepalive.Simulator.Demo;
 
-/// <summary>What the demo prints: acts, in them who did what and when, and whether it came out as announced.</summary>
+/// <summary>The output of the demo: acts with their events, and whether the results are as described.</summary>
 internal sealed class DemoTimeline(TextWriter output, bool colours, Func<TimeSpan> clock)
 {
     private const string Indent = "           ";

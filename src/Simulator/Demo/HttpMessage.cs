@@ -46,7 +46,7 @@ internal static class HttpMessage
 
     /// <summary>A response.</summary>
     /// <param name="status">Code and reason.</param>
-    /// <param name="server">Who answers.</param>
+    /// <param name="server">The name of the server.</param>
     /// <param name="body">Text, ASCII.</param>
     public static string Response(string status, string server, string body) =>
         string.Create(CultureInfo.InvariantCulture, $"HTTP/1.1 {status}\r\nserver: {server}\r\ncontent-length: {body.Length}\r\n\r\n{body}");

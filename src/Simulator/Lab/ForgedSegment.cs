@@ -17,7 +17,7 @@ internal static class ForgedSegment
     /// <summary>Writes one, complete with checksums.</summary>
     /// <param name="frame">At least <see cref="MaxLength"/> bytes.</param>
     /// <param name="flow">The connection; its timestamps go on where it has them.</param>
-    /// <param name="to">Who gets it.</param>
+    /// <param name="to">The receiver.</param>
     /// <param name="flags">Control bits.</param>
     /// <param name="sequence">Its sequence number. A reset is taken only if that is exactly what the receiver expects (RFC 5961, section 3.2).</param>
     /// <param name="acknowledgment">Its acknowledgment number; 0 without ACK.</param>

@@ -11,7 +11,7 @@ internal sealed class Forwarder : IDisposable
     /// <summary>Batches after which timers are looked at, however busy it is.</summary>
     private const int BusyRounds = 16;
 
-    /// <summary>Batches carried at most after it was told to stop.</summary>
+    /// <summary>Most batches carried after the request to stop.</summary>
     private const int LastRounds = 1_000;
 
     /// <summary>How soon it notices that it is to stop, ms.</summary>
@@ -32,7 +32,7 @@ internal sealed class Forwarder : IDisposable
     /// <summary>Prepares one.</summary>
     /// <param name="client">The interface towards the client.</param>
     /// <param name="server">The interface towards the server.</param>
-    /// <param name="rule">What the balancer does.</param>
+    /// <param name="rule">The balancer's rule.</param>
     /// <param name="began">When its clock began, by <see cref="TimeProvider.GetTimestamp"/> of the system's clock.</param>
     /// <param name="log">Where every frame is written to; null for nowhere. It belongs to the forwarder from now on.</param>
     /// <param name="tell">Called for each event, on its thread, and must not take long.</param>

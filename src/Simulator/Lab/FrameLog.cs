@@ -4,7 +4,7 @@ using Keepalive.Simulator.Balancing;
 
 namespace Keepalive.Simulator.Lab;
 
-/// <summary>What became of a frame, for the one who reads the capture.</summary>
+/// <summary>The fate of a frame, for readers of the capture.</summary>
 internal enum FrameFate
 {
     /// <summary>It came from the end of this interface.</summary>
@@ -78,7 +78,7 @@ internal sealed class FrameLog : IDisposable
 
     /// <summary>Writes one.</summary>
     /// <param name="side">On which side it was seen.</param>
-    /// <param name="fate">What became of it.</param>
+    /// <param name="fate">Its fate.</param>
     /// <param name="frame">Without its outer VLAN tag.</param>
     /// <param name="tag">That tag; 0 for none.</param>
     /// <param name="time">100 ns since 1970.</param>

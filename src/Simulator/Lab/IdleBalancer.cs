@@ -192,7 +192,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
         return true;
     }
 
-    /// <summary>What the sender of a packet gets that has no connection any more.</summary>
+    /// <summary>The reply to the sender of a packet whose connection has expired.</summary>
     private void Answer(LabFlow flow, FlowEnd from, in TcpFrame segment, PacketAction action, TimeSpan now, bool isProbe = false)
     {
         if (action == PacketAction.AnswerAsClosed)

@@ -38,7 +38,7 @@ internal sealed partial class LabAgent : IDisposable
 
     public IReadOnlyList<string> CommandLine { get; }
 
-    /// <summary>Ends when all of its log was told.</summary>
+    /// <summary>Ends when all of its log was reported.</summary>
     public Task Log { get; }
 
     public Process Process => _process;

@@ -3,7 +3,7 @@ using Keepalive.Simulator.Balancing;
 
 namespace Keepalive.Simulator.Lab;
 
-/// <summary>What can happen to a connection in the lab.</summary>
+/// <summary>The events of a connection in the lab.</summary>
 internal enum LabEventKind
 {
     /// <summary>The handshake is done.</summary>
@@ -44,8 +44,8 @@ internal enum LabEventKind
 /// <param name="Time">Since the lab began.</param>
 /// <param name="Kind">What.</param>
 /// <param name="Flow">Whose.</param>
-/// <param name="OpenedBy">Who opened the connection.</param>
-/// <param name="End">Who did it; for what the balancer sends, who gets it.</param>
+/// <param name="OpenedBy">The end that opened the connection.</param>
+/// <param name="End">The end that caused it; for packets of the balancer, the end that receives them.</param>
 /// <param name="Sequence">The sequence number of the packet that it is about, where it is about one.</param>
 /// <param name="Flags">Its control bits.</param>
 /// <param name="Length">Bytes of payload in that packet.</param>

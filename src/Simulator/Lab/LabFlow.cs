@@ -60,7 +60,7 @@ internal sealed class LabFlow
 
     /// <summary>Takes in a segment.</summary>
     /// <param name="segment">It.</param>
-    /// <param name="from">Who has sent it.</param>
+    /// <param name="from">Its sender.</param>
     /// <param name="passes">Whether the other end gets it.</param>
     /// <param name="now">The time.</param>
     public void See(in TcpFrame segment, FlowEnd from, bool passes, TimeSpan now)
@@ -80,7 +80,7 @@ internal sealed class LabFlow
     /// connection before, between the same ports and still on its way, is not for this one.
     /// </remarks>
     /// <param name="reset">It, before it was taken in.</param>
-    /// <param name="from">Who has sent it.</param>
+    /// <param name="from">Its sender.</param>
     public bool Takes(in TcpFrame reset, FlowEnd from)
     {
         ref var half = ref Half(from);

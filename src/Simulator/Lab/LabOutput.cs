@@ -25,7 +25,7 @@ internal sealed class LabOutput
     public LabOutput(Process process, Line line)
     {
         _line = line;
-        // Whoever waits for a slow reader of the report has a thread for that.
+        // A thread of its own waits for slow readers of the report.
         _copying = Task.WhenAll(
             Task.Factory.StartNew(() => Copy(process.StandardOutput, "stdout"), TaskCreationOptions.LongRunning),
             Task.Factory.StartNew(() => Copy(process.StandardError, "stderr"), TaskCreationOptions.LongRunning));

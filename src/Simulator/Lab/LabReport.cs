@@ -2,16 +2,16 @@ namespace Keepalive.Simulator.Lab;
 
 /// <summary>How a lab ended.</summary>
 /// <param name="Duration">Since it began.</param>
-/// <param name="Totals">What the balancer has counted.</param>
+/// <param name="Totals">The balancer's counters.</param>
 /// <param name="Frames">Frames that came in.</param>
 /// <param name="Lost">Frames that were lost for other reasons than the balancer's rule.</param>
 /// <param name="Overrun">Those of them for which this machine was too slow.</param>
 internal sealed record LabSummary(TimeSpan Duration, LabTotals Totals, long Frames, long Lost, long Overrun);
 
-/// <summary>What the lab tells while it runs.</summary>
+/// <summary>The lab's output while it runs.</summary>
 /// <remarks>
-/// Lines are written by a thread of its own, as whoever reads them may be slow or have stopped. Whoever forwards frames never waits for that:
-/// beyond a limit its lines are left out, and counted. A command that writes does wait, as it would at any other pipe. What is told once is
+/// Lines are written by a thread of their own, because their reader may be slow or have stopped. The forwarding thread never waits for it:
+/// beyond a limit its lines are left out, and counted. A command that writes does wait, as it would at any other pipe. Lines of single events are
 /// never left out.
 /// </remarks>
 internal abstract class LabReport : IDisposable
@@ -38,13 +38,13 @@ internal abstract class LabReport : IDisposable
     /// <summary>Lines for which there was no room.</summary>
     protected long LeftOut => Interlocked.Read(ref _leftOut);
 
-    /// <summary>What the lab is.</summary>
+    /// <summary>The lab's setting.</summary>
     public abstract void Started(LabSetting setting);
 
-    /// <summary>What happened to a connection. Does not wait.</summary>
+    /// <summary>Reports an event of a connection. Does not wait.</summary>
     public abstract void Happened(LabEvent what);
 
-    /// <summary>What a process in the lab has written, where it does not go out by itself. Waits for the reader.</summary>
+    /// <summary>Reports a line that a process in the lab has written. Waits for the reader.</summary>
     /// <param name="time">Since the lab began.</param>
     /// <param name="who">client, server or agent.</param>
     /// <param name="stream">stdout or stderr.</param>

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Keepalive.Simulator.Lab;
 
-/// <summary>What <c>keepalive-sim lab</c> was asked to do.</summary>
+/// <summary>The request of <c>keepalive-sim lab</c>.</summary>
 /// <param name="Setting">The balancer.</param>
 /// <param name="Server">The command on the server side.</param>
 /// <param name="Client">The command on the client side.</param>
@@ -29,8 +29,8 @@ internal sealed class LabRun : IDisposable
     private bool _ended;
 
     /// <summary>Prepares one.</summary>
-    /// <param name="plan">What to do.</param>
-    /// <param name="report">What tells of it.</param>
+    /// <param name="plan">The request.</param>
+    /// <param name="report">The output.</param>
     /// <param name="captureOutput">Whether what the commands write goes to the report, rather than out by itself.</param>
     public LabRun(LabPlan plan, LabReport report, bool captureOutput)
     {

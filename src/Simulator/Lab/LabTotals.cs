@@ -1,6 +1,6 @@
 namespace Keepalive.Simulator.Lab;
 
-/// <summary>What the balancer has counted.</summary>
+/// <summary>The balancer's counters.</summary>
 internal sealed class LabTotals
 {
     public long Opened { get; set; }

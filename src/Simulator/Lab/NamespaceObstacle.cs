@@ -5,8 +5,8 @@ internal static class NamespaceObstacle
 {
     private static readonly string[] Limits = ["max_user_namespaces", "max_net_namespaces", "max_pid_namespaces", "max_mnt_namespaces"];
 
-    /// <param name="what">What needs one.</param>
-    /// <param name="error">What unshare(1) said.</param>
+    /// <param name="what">The command that needs one.</param>
+    /// <param name="error">The error of unshare(1).</param>
     /// <param name="read">The contents of a file under /proc, or null where there is none.</param>
     public static string Explain(string what, string error, Func<string, string?> read) =>
         $"the {what} needs CAP_SYS_ADMIN or a user namespace of its own, and gets neither ({error}). {Cause(error, read)}";

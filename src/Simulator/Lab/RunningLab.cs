@@ -19,7 +19,7 @@ internal sealed class RunningLab : IDisposable
     public static RunningLab Create() => new(LabNetwork.Create());
 
     /// <summary>Puts a balancer in the middle, in place of the one that is there.</summary>
-    /// <param name="rule">What it does.</param>
+    /// <param name="rule">The balancer's rule.</param>
     /// <param name="tell">Called for each event, on another thread; must not take long.</param>
     /// <param name="failed">Called when it cannot go on.</param>
     /// <param name="log">Where every frame is written to; belongs to the lab from now on.</param>

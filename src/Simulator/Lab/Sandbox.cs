@@ -11,7 +11,7 @@ namespace Keepalive.Simulator.Lab;
 ///   keepalive-sim lab ──► unshare ──► keepalive-sim lab-inside (PID 1) ──► client, server, agent
 ///        stdin pipe ────────────────────────────► ends with it
 /// </code>
-/// Whoever of the first two dies, however it dies, takes the rest along: PID 1 ends when its standard input does, or by --kill-child, and the
+/// If one of the first two ends, however it ends, the rest ends as well: PID 1 ends when its standard input does, or by --kill-child, and the
 /// kernel ends everything in a PID namespace together with its PID 1.
 /// </remarks>
 internal sealed class Sandbox
@@ -29,7 +29,7 @@ internal sealed class Sandbox
     private Sandbox(string[] options) => _options = options;
 
     /// <summary>The sandbox these privileges allow; null, with the cause and what to do, where they allow none.</summary>
-    /// <param name="what">What needs one, for the reason.</param>
+    /// <param name="what">The command that needs one, for the message.</param>
     /// <param name="reason">Why there is none.</param>
     public static Sandbox? TryFind(string what, out string reason)
     {
@@ -71,8 +71,8 @@ internal sealed class Sandbox
     }
 
     /// <summary>Ends this process, and so everything in its PID namespace, when the one that started it is gone.</summary>
-    /// <param name="directory">What to remove then.</param>
-    /// <param name="last">What to do before.</param>
+    /// <param name="directory">The directory to remove then.</param>
+    /// <param name="last">An action to run before.</param>
     public static void EndWithStarter(string directory, Action last)
     {
         // A terminal sends these to both; the starter decides. Not disposed: they hold for the life of the process.
@@ -145,7 +145,7 @@ internal sealed class Sandbox
         Environment.Exit(ExitCodes.Failed);
     }
 
-    /// <summary>What unshare says against these options; null when nothing.</summary>
+    /// <summary>The error of unshare with these options; null if there is none.</summary>
     private static string? Try(string[] options)
     {
         var result = Tool.Run([.. Tool.Command(Tool.Unshare, options), "--", "true"]);

@@ -69,7 +69,7 @@ internal readonly ref struct TcpFrame
 
     public int PayloadLength { get; }
 
-    /// <summary>What it takes of the sequence space: payload, SYN and FIN.</summary>
+    /// <summary>Its length in the sequence space: payload, SYN and FIN.</summary>
     public uint SequenceLength => (uint)PayloadLength + (Has(TcpFlags.Syn) ? 1u : 0u) + (Has(TcpFlags.Fin) ? 1u : 0u);
 
     /// <summary>The sequence number after it.</summary>

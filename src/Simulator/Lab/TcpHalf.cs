@@ -3,7 +3,7 @@ using static Keepalive.Probes.Classify.SequenceNumber;
 
 namespace Keepalive.Simulator.Lab;
 
-/// <summary>What has been seen of one end of a connection.</summary>
+/// <summary>The observed state of one end of a connection.</summary>
 internal struct TcpHalf
 {
     /// <summary>Whether it has sent anything.</summary>
@@ -68,7 +68,7 @@ internal struct TcpHalf
     }
 
     /// <summary>The other end has acknowledged what it sent.</summary>
-    /// <remarks>What is first seen in the midst of it may be a keepalive probe, which lies one before what was sent.</remarks>
+    /// <remarks>The first packet seen in mid-connection may be a keepalive probe, whose number is one below the next.</remarks>
     public void WasAcknowledged(uint acknowledgment)
     {
         if (HasSent && IsAfter(acknowledgment, Next))

@@ -7,7 +7,7 @@ namespace Keepalive.Simulator.Lab;
 /// <summary>The lab's timeline for people: when, what, to which connection, and why.</summary>
 internal sealed class TextLabReport(TextWriter output, bool colours) : LabReport(output)
 {
-    /// <summary>Lines about connections; a lab with thousands of them is told in its summary.</summary>
+    /// <summary>Lines about connections; beyond that number only the summary counts them.</summary>
     private const int MaxLines = 2_000;
 
     private int _lines;
@@ -30,7 +30,7 @@ internal sealed class TextLabReport(TextWriter output, bool colours) : LabReport
         {
             if (_lines == MaxLines + 1)
             {
-                Lab(what.Time, $"{MaxLines} lines about connections: the rest is only counted; -o json has every one");
+                Lab(what.Time, $"{MaxLines} lines about connections: the others are only counted; -o json has all");
             }
             return;
         }
@@ -110,8 +110,8 @@ internal sealed class TextLabReport(TextWriter output, bool colours) : LabReport
 
     private static string Meaning(ExpiryClass expiry) => expiry switch
     {
-        ExpiryClass.SilentDrop => "whatever is sent then is dropped",
-        ExpiryClass.ResetOnNextPacket => "whoever sends next gets a reset",
+        ExpiryClass.SilentDrop => "packets sent then are dropped",
+        ExpiryClass.ResetOnNextPacket => "the next sender gets a reset",
         ExpiryClass.ResetBoth => "both ends get a reset at once",
         ExpiryClass.FinBoth => "both ends see it closed at once",
         ExpiryClass.DropUntilSyn => "dropped, until a SYN opens it anew",

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Keepalive.Simulator.Lab;
 
-/// <summary>What a tool that ran to its end left behind.</summary>
+/// <summary>The result of a tool that ran to its end.</summary>
 internal sealed record ToolResult(int ExitCode, string Output, string Error);
 
 /// <summary>The system's own tools that the lab is made with.</summary>

@@ -11,9 +11,9 @@ internal static class AdviceReport
     {
         var settings = advice.Settings;
         Comment($"{request.Preset?.Product ?? "A balancer"}: forgets a connection after {Words.Duration(request.Rule.IdleTimeout)}, then {request.Rule.Behaviour.ExpiryName}.");
-        Comment($"time {settings.Time}s: {advice.Limit}, with timers as late as Linux has them at {(request.Hz is null ? "any of " : "")}HZ={string.Join(", ", request.AssumedHz)}{(request.Hz is null ? " (if you know it: --hz)" : "")}.");
-        Comment($"Forgotten all the same: {Words.Part(advice.Forgotten)} of the waits at {Words.Percent(request.Loss, 3)} loss (wanted: {Words.Part(request.Target)}); a healthy connection given up: {Words.Part(advice.GivenUp)}.");
-        Comment(string.Create(CultureInfo.InvariantCulture, $"A dead peer is known {Words.Duration(advice.Detection)} after it was last heard, at the latest. {advice.ProbesPerHour:0.#} probes an hour each idle connection."));
+        Comment($"time {settings.Time}s: {advice.Limit}, with timers as late as Linux may fire them at {(request.Hz is null ? "any of " : "")}HZ={string.Join(", ", request.AssumedHz)}{(request.Hz is null ? " (if you know it: --hz)" : "")}.");
+        Comment($"Forgotten nevertheless: {Words.Part(advice.Forgotten)} of the waits at {Words.Percent(request.Loss, 3)} loss (wanted: {Words.Part(request.Target)}); a healthy connection ended: {Words.Part(advice.GivenUp)}.");
+        Comment(string.Create(CultureInfo.InvariantCulture, $"A dead peer is detected at most {Words.Duration(advice.Detection)} after its last packet. {advice.ProbesPerHour:0.#} probes an hour each idle connection."));
         if (advice.Haste is { } haste)
         {
             Comment(haste);
@@ -22,7 +22,7 @@ internal static class AdviceReport
         Comment($"Without keepalive: {Failed(without)}.");
         if (request.Preset is { Unverified: not Config.Balancers.BalancerFacts.None })
         {
-            Comment("Not all of what is assumed of this balancer is confirmed by a source (see keepalive-sim balancers): measure it.");
+            Comment("Some facts about this balancer are not confirmed by a source (see keepalive-sim balancers): measure it.");
         }
         output.Write(AdvisedPolicy.Write(Name(request), settings, request.Address));
 

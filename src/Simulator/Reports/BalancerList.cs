@@ -5,7 +5,7 @@ using Keepalive.Config.Balancers;
 
 namespace Keepalive.Simulator.Reports;
 
-/// <summary>What <c>balancers</c> prints: a table, with notes and sources below it, or one JSON object a line.</summary>
+/// <summary>The output of <c>balancers</c>: a table, with notes and sources below it, or one JSON object a line.</summary>
 internal static class BalancerList
 {
     private const char Mark = '*';
@@ -23,7 +23,7 @@ internal static class BalancerList
         ]));
         TextTable.Write(output, rows);
         output.WriteLine();
-        output.WriteLine($"{Mark} not confirmed by a source: what is most likely; measure it before relying on it.");
+        output.WriteLine($"{Mark} not confirmed by a source: the most likely value; measure it before you rely on it.");
         output.WriteLine();
         foreach (var preset in presets)
         {

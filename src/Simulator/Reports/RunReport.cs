@@ -13,7 +13,7 @@ internal static class RunReport
         (Cause.BalancerClosed, "balancerClosed", "503: closed by the balancer just then"),
         (Cause.PeerReset, "peerReset", "503: reset by the endpoint"),
         (Cause.ConnectFailed, "connectFailed", "503: no connection"),
-        (Cause.GaveUp, "gaveUp", "503: retransmitted in vain"),
+        (Cause.GaveUp, "gaveUp", "503: retransmitted without an answer"),
         (Cause.Swallowed, "swallowed", "504: swallowed by the balancer"),
         (Cause.PeerSilent, "peerSilent", "504: the endpoint is silent"),
         (Cause.Lost, "lost", "504: lost by the network"),

@@ -4,7 +4,7 @@ using Keepalive.Simulator.Scenarios;
 
 namespace Keepalive.Simulator.Reports;
 
-/// <summary>Where the rows of a grid are kept as they come: CSV, or lines of JSON. What is in it already need not run again.</summary>
+/// <summary>Where the rows of a grid are kept as they come: CSV, or lines of JSON. Rows that are in it already are not run again.</summary>
 internal sealed class SweepFile : IDisposable
 {
     private readonly string _path;
@@ -61,7 +61,7 @@ internal sealed class SweepFile : IDisposable
         _writer.Flush();
     }
 
-    /// <summary>Puts the rows into the grid's order: whoever ran it, and on how many processors, the file is the same.</summary>
+    /// <summary>Puts the rows into the grid's order: the file does not depend on the number of processors.</summary>
     public void Finish(IEnumerable<SweepRow> inOrder)
     {
         _writer.Dispose();

@@ -15,8 +15,8 @@ internal static class SweepPicture
     /// <summary>Draws it.</summary>
     /// <param name="grid">The grid.</param>
     /// <param name="rows">All of its rows.</param>
-    /// <param name="title">What to write above.</param>
-    /// <param name="lost">What is not on the picture, as is written on it; null where all is.</param>
+    /// <param name="title">The title.</param>
+    /// <param name="lost">A remark about omitted lines; null if all are drawn.</param>
     public static string Draw(ScenarioGrid grid, IReadOnlyList<SweepRow> rows, string title, out string? lost)
     {
         var axis = Math.Max(0, grid.Parameters.ToList().FindIndex(parameter => parameter.Values.Length > 1));

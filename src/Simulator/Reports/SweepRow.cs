@@ -6,7 +6,7 @@ using Keepalive.Simulator.Virtual;
 
 namespace Keepalive.Simulator.Reports;
 
-/// <summary>What one scenario of a grid came to.</summary>
+/// <summary>The result of one scenario of a grid.</summary>
 /// <param name="Values">Of the parameters, as written.</param>
 /// <param name="Figures">In the order of <see cref="Names"/>.</param>
 internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<double> Figures)
@@ -39,7 +39,7 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
 
     public static string CsvHeader(ScenarioGrid grid) => string.Join(',', ["fingerprint", .. grid.Parameters.Select(parameter => parameter.Path), .. Names]);
 
-    /// <summary>What each row of a grid begins with in JSON.</summary>
+    /// <summary>The first fields of each row in JSON.</summary>
     public static string JsonBegin(ScenarioGrid grid) => $"{{\"fingerprint\":\"{grid.Fingerprint}\"";
 
     public string ToCsv(string fingerprint) => string.Join(',', [fingerprint, .. Values, .. Figures.Select(Text)]);

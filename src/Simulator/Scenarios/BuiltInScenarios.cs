@@ -24,6 +24,6 @@ internal static class BuiltInScenarios
         return reader.ReadToEnd();
     }
 
-    /// <summary>What it is about.</summary>
+    /// <summary>Its first line, a description.</summary>
     public static string Describe(string name) => Find(name)!.Split('\n')[0].TrimStart('#', ' ');
 }

@@ -5,7 +5,7 @@ namespace Keepalive.Simulator.Scenarios;
 
 /// <summary>A field of a scenario that is to be something else than what is written.</summary>
 /// <param name="Path">Its names from the outside in, dots between: <c>keepalive.time</c>.</param>
-/// <param name="Value">What to write there.</param>
+/// <param name="Value">The new value.</param>
 internal sealed record FieldChange(string Path, string Value)
 {
     /// <summary>The mapping with the field changed; mappings on the way that are not there are added.</summary>

@@ -5,7 +5,7 @@ using Keepalive.Simulator.Balancing;
 
 namespace Keepalive.Simulator.Scenarios;
 
-/// <summary>What is simulated: connections through an idle balancer, who uses them when, and what goes wrong.</summary>
+/// <summary>A scenario: connections through an idle balancer, their use, and failures.</summary>
 /// <remarks>
 /// <code>
 ///   client ── pool of connections ═══ network: rtt, loss ═══ balancer ── endpoints

@@ -80,7 +80,7 @@ internal static class ScenarioKeepaliveReader
                 return Complete(settings);
             }
         }
-        reader.Report.Report(ScenarioDiagnostics.NoSuchDestination, destination.Position, reader.PathOf("destination"), "has no policy that sets keepalive", "leave keepalive out, or give another policy");
+        reader.Report.Report(ScenarioDiagnostics.NoSuchDestination, destination.Position, reader.PathOf("destination"), "has no policy that sets keepalive", "remove keepalive, or give another policy");
         return null;
     }
 

@@ -9,7 +9,7 @@ namespace Keepalive.Simulator.Scenarios;
 
 /// <summary>A scenario, or what is wrong with it.</summary>
 /// <param name="Scenario">Null where there is an error.</param>
-/// <param name="Diagnostics">What is wrong.</param>
+/// <param name="Diagnostics">The problems.</param>
 /// <param name="Files">The policies (files or directories) and traces that it names.</param>
 internal sealed record ScenarioReading(Scenario? Scenario, ImmutableArray<Diagnostic> Diagnostics, ImmutableArray<string> Files);
 
@@ -36,7 +36,7 @@ internal sealed class ScenarioReader
 
     /// <summary>Reads text.</summary>
     /// <param name="text">YAML, one document.</param>
-    /// <param name="name">What it is called.</param>
+    /// <param name="name">Its name.</param>
     /// <param name="directory">Where the files it names are.</param>
     /// <param name="changes">Fields to set, and to what.</param>
     public static ScenarioReading ReadText(string text, string name, string directory = ".", params IEnumerable<FieldChange> changes) =>
@@ -235,7 +235,7 @@ internal sealed class ScenarioReader
     {
         foreach (var key in keys.Where(key => reader.Value(key) is not null))
         {
-            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition(key), reader.PathOf(key), $"has no meaning together with {kind ?? "trace"}", "remove one of the two");
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition(key), reader.PathOf(key), $"conflicts with {kind ?? "trace"}", "remove one of the two");
         }
     }
 
@@ -251,7 +251,7 @@ internal sealed class ScenarioReader
         if (scenario.Connections % size != 0)
         {
             reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition("connections"), "pool.connections",
-                $"is {size}, which {scenario.Connections} connections are no multiple of", "change one of the two");
+                $"is {size}, and {scenario.Connections} connections are not a multiple of it", "change one of the two");
             size = 1;
         }
         reader.Close();
@@ -270,7 +270,7 @@ internal sealed class ScenarioReader
         var roundTrip = ScenarioFields.Time(reader, "rtt", TimeSpan.Zero, TimeSpan.FromMilliseconds(900)) ?? TimeSpan.FromMilliseconds(1);
         if (burst is not null && loss == 0 && !reader.Report.IsFaulty("network.loss"))
         {
-            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition("burst"), "network.burst", "has no meaning without loss", "write loss, or remove it");
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition("burst"), "network.burst", "has no effect without loss", "write loss, or remove it");
         }
         reader.Close();
         // Even, so that there are two ways of the same length.
@@ -287,7 +287,7 @@ internal sealed class ScenarioReader
         var hz = (int?)ScenarioFields.Number(reader, "hz", 24, 1200);
         if (!late && hz is not null)
         {
-            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition("hz"), "timers.hz", "has no meaning where timers fire on time", "remove it, or write fire: late");
+            reader.Report.Report(DiagnosticCatalog.Conflict, reader.KeyPosition("hz"), "timers.hz", "has no effect if timers fire on time", "remove it, or write fire: late");
         }
         reader.Close();
         return scenario with { TimerHz = late ? hz ?? TimerWheel.DefaultHz : null };

@@ -6,11 +6,11 @@ namespace Keepalive.Simulator.Scenarios;
 
 /// <summary>A scenario as it is written.</summary>
 /// <param name="Text">YAML.</param>
-/// <param name="Name">What it is called.</param>
+/// <param name="Name">Its name.</param>
 /// <param name="Directory">Where the files it names are.</param>
 internal sealed record ScenarioText(string Text, string Name, string Directory)
 {
-    /// <summary>What stands for the standard input.</summary>
+    /// <summary>The name of standard input.</summary>
     public const string StandardInput = "-";
 
     private const string Here = ".";

@@ -2,10 +2,10 @@ using Keepalive.Simulator.Balancing;
 
 namespace Keepalive.Simulator.Virtual;
 
-/// <content>What happens on a connection, in the order of its own time line.</content>
+/// <content>The events of a connection, in the order of its own time line.</content>
 internal sealed partial class Block
 {
-    /// <summary>What can happen next. Of those at the same instant the first is first: what a balancer forgets at an instant is gone then.</summary>
+    /// <summary>The possible next events. At the same instant they happen in this order: a connection that expires at an instant is gone then.</summary>
     private enum Step
     {
         None,
@@ -220,7 +220,7 @@ internal sealed partial class Block
         }
     }
 
-    /// <summary>What tcp_keepalive_timer decides; sets the timer anew when it is not to probe.</summary>
+    /// <summary>The decision of tcp_keepalive_timer; restarts the timer if no probe is due.</summary>
     private bool IsProbeDue(ref VirtualEnd end, in EndTimes times, long now, bool isBusy)
     {
         if (isBusy || now < end.Heard)

@@ -16,7 +16,7 @@ namespace Keepalive.Simulator.Virtual;
 ///                       └─► a connection's next step: timer, retransmission, reset, expiry …
 /// </code>
 /// <para>
-/// What a quiet connection does by itself matters to nobody, so it is done when somebody looks: step by step, or, where nothing can go
+/// A quiet connection is not simulated until its state is needed: then step by step, or, where nothing can go
 /// wrong, all its probes in one sum (<see cref="KeepaliveSchedule.AnsweredProbes"/>). With every probe an event of its own, and where
 /// endpoints are shared, each step is in the queue instead; the steps are the same.
 /// </para>
@@ -64,7 +64,7 @@ internal sealed partial class Block
     private int _firstClient;
 
     /// <summary>Makes room for nothing yet.</summary>
-    /// <param name="scenario">What to run.</param>
+    /// <param name="scenario">The scenario.</param>
     /// <param name="outages">Its outages.</param>
     /// <param name="endpoints">Its endpoints; where they are shared, every client has to be in this block.</param>
     /// <param name="everyProbe">Whether each step is an event of its own.</param>
@@ -89,7 +89,7 @@ internal sealed partial class Block
             && (_rule.Behaviour.Refresh == Refresh.PayloadOnly || _clientSchedule!.AnsweredCycle(RoundTrip) < _rule.IdleTimeout);
     }
 
-    /// <summary>What has been counted, all runs together.</summary>
+    /// <summary>The counters of all runs together.</summary>
     public VirtualTotals Totals { get; } = new();
 
     private TimeSpan RoundTrip => new(2 * _oneWay);

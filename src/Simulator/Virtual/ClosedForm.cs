@@ -4,10 +4,10 @@ using Keepalive.Simulator.Scenarios;
 namespace Keepalive.Simulator.Virtual;
 
 /// <summary>A figure that can be computed, beside the simulated one.</summary>
-/// <param name="What">What it is.</param>
+/// <param name="What">Its name.</param>
 /// <param name="Formula">How it is computed.</param>
-/// <param name="Expected">What it should be.</param>
-/// <param name="Simulated">What came out.</param>
+/// <param name="Expected">The computed value.</param>
+/// <param name="Simulated">The simulated value.</param>
 /// <param name="StandardError">Of what came out, for that many trials; 0 where it is exact.</param>
 internal sealed record ClosedFormRow(string What, string Formula, double Expected, double Simulated, double StandardError)
 {
@@ -15,7 +15,7 @@ internal sealed record ClosedFormRow(string What, string Formula, double Expecte
     public double? Errors => StandardError > 0 ? (Simulated - Expected) / StandardError : Math.Abs(Simulated - Expected) <= 1e-9 * Math.Abs(Expected) ? 0 : null;
 }
 
-/// <summary>What can be said of a scenario without running it. Nothing of the engine is used here.</summary>
+/// <summary>Results of a scenario in closed form, computed without the engine.</summary>
 internal static class ClosedForm
 {
     /// <summary>The part of all requests that fails, and the formula; null where none is known.</summary>

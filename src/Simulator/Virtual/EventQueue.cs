@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace Keepalive.Simulator.Virtual;
 
-/// <summary>What happens next: at most one entry for each of a fixed number of nodes, in order of time and then of the node's number.</summary>
+/// <summary>The next events: at most one entry for each of a fixed number of nodes, in order of time and then of the node's number.</summary>
 /// <remarks>
 /// A heap with four children to a node, on flat arrays: half as deep as one with two, and the children share a cache line. An entry that is
 /// put off is moved, not left behind, so that there are never more entries than nodes. The node's number stands for priority and sequence:

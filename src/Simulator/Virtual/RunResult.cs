@@ -3,9 +3,9 @@ using Keepalive.Simulator.Scenarios;
 
 namespace Keepalive.Simulator.Virtual;
 
-/// <summary>What came out of a scenario, and what should have.</summary>
+/// <summary>The result of a scenario, with the expected values.</summary>
 /// <param name="Scenario">It.</param>
-/// <param name="Totals">What was counted.</param>
+/// <param name="Totals">The counters.</param>
 internal sealed record RunResult(Scenario Scenario, VirtualTotals Totals)
 {
     /// <summary>A probe or its answer on an Ethernet: 14 bytes, IPv4 20, TCP 20 and its timestamps 12.</summary>
@@ -30,7 +30,7 @@ internal sealed record RunResult(Scenario Scenario, VirtualTotals Totals)
     public static double? Percentile(List<long> sorted, double part) =>
         sorted.Count == 0 ? null : TimeSpan.FromTicks(sorted[Math.Max(0, (int)Math.Ceiling(part * sorted.Count) - 1)]).TotalSeconds;
 
-    /// <summary>What can be computed, beside what was simulated.</summary>
+    /// <summary>The computed values, beside the simulated ones.</summary>
     public ImmutableArray<ClosedFormRow> ClosedForms()
     {
         var rows = ImmutableArray.CreateBuilder<ClosedFormRow>();

@@ -24,7 +24,7 @@ internal enum RequestPhase : byte
     Sent,
 }
 
-/// <summary>What will be, or was, in the way of a request.</summary>
+/// <summary>The obstacle of a request.</summary>
 internal enum Cause : byte
 {
     None,
@@ -103,7 +103,7 @@ internal struct VirtualConnection
     public ConnectionPhase Phase;
     public RequestPhase Request;
 
-    /// <summary>What the reset or FIN under way is; while a request is unanswered, what was in its way last.</summary>
+    /// <summary>The origin of the reset or FIN in transit; while a request is unanswered, its last obstacle.</summary>
     public Cause ToldCause;
     public Cause Obstacle;
 
@@ -118,7 +118,7 @@ internal struct VirtualConnection
     public byte Retransmissions;
 }
 
-/// <summary>Who uses the connections of one pool, one request at a time.</summary>
+/// <summary>A client that uses the connections of one pool, one request at a time.</summary>
 internal struct VirtualClient
 {
     /// <summary>When its next request begins.</summary>

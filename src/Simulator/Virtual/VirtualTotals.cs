@@ -2,13 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace Keepalive.Simulator.Virtual;
 
-/// <summary>What was counted; sums, so that it does not matter who counted which part.</summary>
+/// <summary>The counters; sums, independent of the order in which parts are added.</summary>
 internal sealed class VirtualTotals
 {
     /// <summary>Parts the duration is shown in.</summary>
     public const int Bins = 24;
 
-    /// <summary>A connection's failed requests are told apart up to this.</summary>
+    /// <summary>A connection's failed requests are distinguished up to this number.</summary>
     public const int MaxFailures = 64;
 
     private readonly long[] _byCause = new long[Enum.GetValues<Cause>().Length];
@@ -66,7 +66,7 @@ internal sealed class VirtualTotals
     /// <summary>Times an endpoint was taken out of the pool.</summary>
     public long Removals { get; set; }
 
-    /// <summary>What the engine has processed one by one.</summary>
+    /// <summary>The events that the engine has processed one by one.</summary>
     public long Events { get; set; }
 
     /// <summary>From an endpoint's silent failure to when the client knew, for each connection to it; ticks.</summary>

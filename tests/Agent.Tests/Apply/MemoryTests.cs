@@ -76,7 +76,7 @@ public sealed class MemoryTests : IDisposable
 
         rig.Policy = Large("time: 60s, interval: 5s, probes: 3");
         var trouble = rig.Pass().Trouble;
-        Assert.StartsWith("New connections are not set when they are established, but in passes: ", trouble, StringComparison.Ordinal);
+        Assert.StartsWith("New connections are set by passes only: ", trouble, StringComparison.Ordinal);
         Assert.Contains("do not fit into the memory", trouble, StringComparison.Ordinal);
         Assert.Equal(Other, _lab.Client.Get(before));
         // Neither by the new policy, for which there is no room, nor by the one before, which is in force no more.

@@ -57,7 +57,7 @@ public sealed class AgentHealthTests
     public void Report_NamespacesLeftOut_StillReadyAndSaysWhose()
     {
         _health.PassDone(null, null);
-        _health.Impaired(null, "user 65534: more than 256 network namespaces; the others are not looked into");
+        _health.Impaired(null, "user 65534: more than 256 network namespaces; the others are skipped");
         Assert.True(_health.Report().Ready);
         Assert.StartsWith("user 65534: more than 256", Assert.Single(_health.Report().Problems), StringComparison.Ordinal);
         _health.Impaired(null, null);

@@ -17,8 +17,8 @@ public sealed class AgentCheckTests
 
     [Theory]
     [InlineData("192.0.2.1:5432\n", "up\n", null)]
-    [InlineData("\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "An agent check asked for nothing, which is not ADDR:PORT")]
-    [InlineData("db\u001b\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "An agent check asked for 'db")]
+    [InlineData("\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "agent-check request nothing is not ADDR:PORT")]
+    [InlineData("db\u001b\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "agent-check request 'db")]
     // One that had to make room for another, and was said to have asked for ''.
     [InlineData("", "#ask with agent-send \"ADDR:PORT\\n\"\n", null)]
     public async Task Serve_Question_IsAnsweredAndToldOfWhereItIsNone(string question, string answer, string? said)

@@ -9,7 +9,7 @@ namespace Keepalive.Agent.Tests.Sockets;
 internal static class FirstStateReader
 {
     private const string Magic = "keepalive-agent-state 1 ";
-    private const string Consequence = "values that an agent set are taken for the applications' own and are not given back";
+    private const string Consequence = "values that an agent set are treated as the applications' own and are not restored";
 
     public static InheritedSockets Load(string path, string bootId, Action<string> warn)
     {
@@ -36,7 +36,7 @@ internal static class FirstStateReader
         }
         if (bad > 0)
         {
-            warn($"{path}:{firstBad}: {bad} {(bad == 1 ? "line" : "lines")} cannot be understood; of the sockets they tell of, {Consequence}");
+            warn($"{path}:{firstBad}: {bad} {(bad == 1 ? "line" : "lines")} are invalid; for their sockets, {Consequence}");
         }
         return known;
     }

@@ -72,9 +72,9 @@ public sealed class StateFileTests : IDisposable
 
     /// <summary>Before, all that it tells of was forgotten without a word.</summary>
     [Theory]
-    [InlineData("0a1b2c3d-0000-4000-8000-0123456789a", "state:1: '0a1b2c3d-0000-4000-8000-0123456789a' is no boot's id")]
-    [InlineData("0a1b2c3d-0000-4000-8000-0123456789a\u001b", "0123456789a?' is no boot's id")]
-    [InlineData("", "state:1: '' is no boot's id")]
+    [InlineData("0a1b2c3d-0000-4000-8000-0123456789a", "state:1: '0a1b2c3d-0000-4000-8000-0123456789a' is not a boot id")]
+    [InlineData("0a1b2c3d-0000-4000-8000-0123456789a\u001b", "0123456789a?' is not a boot id")]
+    [InlineData("", "state:1: '' is not a boot id")]
     [InlineData("0a1b2c3d-0000-4000-8000-0123456789ab", "state:1: the file was written since this boot began and names another boot")]
     public void Load_DamagedBoot_SaysSo(string boot, string warning)
     {
@@ -91,8 +91,8 @@ public sealed class StateFileTests : IDisposable
     [InlineData("keepalive-agent-state 2 b00t\n", "is not a state file")]
     [InlineData("keepalive-agent-state 1 b00t", "")]
     [InlineData("keepalive-agent-state 1 b00t\nset 1 10 off,7200,75,9 off,7200,75,9 on,700,1", "")]
-    [InlineData("keepalive-agent-state 1 b00t\nset 1\nset x y\nfuture 1 2 3\nset 1 10 1 2 3\n", "state:2: 4 lines cannot be understood")]
-    [InlineData("keepalive-agent-state 1 b00t\nkept 1 10 on,-1,0,300\n", "state:2: 1 line cannot be understood")]
+    [InlineData("keepalive-agent-state 1 b00t\nset 1\nset x y\nfuture 1 2 3\nset 1 10 1 2 3\n", "state:2: 4 lines are invalid")]
+    [InlineData("keepalive-agent-state 1 b00t\nkept 1 10 on,-1,0,300\n", "state:2: 1 line are invalid")]
     public void Load_DamagedFile_TakesNothingFromItAndSaysSo(string text, string warning)
     {
         File.WriteAllText(FilePath, text);

@@ -78,9 +78,9 @@ public sealed class StateFileVersionTests : IDisposable
     [InlineData("", 1, null)]
     [InlineData(" color=red", 1, null)]
     [InlineData(" color=red user-timeout=1,2,3", 1, null)]
-    [InlineData(" user-timeout=1,2,-3", 0, "1 line cannot be understood")]
-    [InlineData(" user-timeout=1,2", 0, "1 line cannot be understood")]
-    [InlineData(" user-timeout=1,2,2147483648", 0, "1 line cannot be understood")]
+    [InlineData(" user-timeout=1,2,-3", 0, "1 line are invalid")]
+    [InlineData(" user-timeout=1,2", 0, "1 line are invalid")]
+    [InlineData(" user-timeout=1,2,2147483648", 0, "1 line are invalid")]
     public void Words_BehindTheDestination_AreThisVersionsOrPassedOver(string words, int sockets, string? warning)
     {
         var line = Encoding.UTF8.GetBytes("set 9 8 off,7200,75,9 off,7200,75,9 on,700,10,20 - -" + words);
@@ -150,8 +150,8 @@ public sealed class StateFileVersionTests : IDisposable
 
     /// <summary>Before, both lines were counted and all that they tell of was said to be lost.</summary>
     [Theory]
-    [InlineData("arriving 700,10,20", "arriving 701,10,20", "state:2: of the lines 2 to 4 one or more are damaged: the checksum in line 5 does not match; the sockets they tell of are judged by the lines before")]
-    [InlineData("kept", "kopt", "of the sockets they tell of, values that an agent set are taken")]
+    [InlineData("arriving 700,10,20", "arriving 701,10,20", "state:2: of the lines 2 to 4 one or more are damaged: the checksum in line 5 does not match; their sockets are judged by the lines before")]
+    [InlineData("kept", "kopt", "for their sockets, values that an agent set are treated")]
     public void Line_BetweenSets_Damaged_IsToldWithWhatFollows(string text, string damaged, string warning)
     {
         using (var file = StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory>()))

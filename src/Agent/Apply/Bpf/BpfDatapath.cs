@@ -27,7 +27,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
     /// <summary>A policy that did not fit is tried again after 1, 2, 4, … and at most two to the power of this many passes.</summary>
     private const int MostAttemptsApart = 6;
 
-    private const string ByPassesOnly = "New connections are not set when they are established, but in passes: ";
+    private const string ByPassesOnly = "New connections are set by passes only: ";
 
     private static readonly HashSet<ulong> s_none = [];
 

@@ -51,19 +51,19 @@ internal static class BpfRequirements
             CgroupPath.OtherDirectory => "it is on another file system",
             CgroupPath.NotADirectory => "it is not a directory",
             CgroupPath.Missing => "it does not exist",
-            _ => "it cannot be looked at",
+            _ => "it is not accessible",
         };
         return why is null ? null
             : $"{path} is not a cgroup version 2 directory: {why}; "
                 + (BpfCgroups.Mount() is { } mount
-                    ? $"version 2 is mounted at {mount}: give that or a directory in it"
+                    ? $"version 2 is mounted at {mount}: use that or a directory in it"
                     : "version 2 is not mounted here: mount it (mount -t cgroup2 none DIR), or use --datapath pidfd");
     }
 
     /// <summary>What keeps others' programs from running beside this one's at a cgroup; null where nothing does.</summary>
     public static string? Obstacle(string cgroup) =>
         BpfCgroups.Unyielding(cgroup) is var (program, at)
-            ? $"program {program} is attached to {at} without BPF_F_ALLOW_MULTI and suffers none beside it ('bpftool cgroup show {at}'); have its owner "
+            ? $"program {program} is attached to {at} without BPF_F_ALLOW_MULTI and excludes others ('bpftool cgroup show {at}'); ask its owner to "
                 + "attach it with that flag"
             : null;
 

@@ -42,8 +42,8 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         {
             string[] names = [.. _leftOut.Values.Where(HasMore).Distinct().Order(StringComparer.Ordinal)];
             return names.Length == 0 ? null : string.Join(", ", names.Take(5)) + (names.Any(name => _shares.Of(name) < MostOfOne)
-                ? $": more than a fair share of the {_shares.MostInAll} network namespaces that {DescriptorLimit.Current} file descriptors allow; the others are not looked into. Raise the limit (ulimit -n, LimitNOFILE=) if they should be"
-                : $": more than {MostOfOne} network namespaces; the others are not looked into");
+                ? $": more than a fair share of the {_shares.MostInAll} network namespaces that {DescriptorLimit.Current} file descriptors allow; the others are skipped. To include them, raise the limit (ulimit -n, LimitNOFILE=)"
+                : $": more than {MostOfOne} network namespaces; the others are skipped");
         }
     }
 
