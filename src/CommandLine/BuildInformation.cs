@@ -26,7 +26,7 @@ public static class BuildInformation
     /// <summary>The tools and libraries that this build was made with; null where the build did not record them.</summary>
     public static string? BuiltWith { get; } = Metadata("BuiltWith");
 
-    /// <summary>What one executable needs that this build did not have, with the packages that bring it; null for one executable.</summary>
+    /// <summary>The packages that were missing for a single executable; null for a single executable.</summary>
     public static string? Lacks { get; } = IsNative ? null : Metadata("BuildLacks") ?? QuickBuild;
 
     /// <summary>Makes <c>--version</c> print also how the program was built.</summary>

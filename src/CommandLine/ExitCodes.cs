@@ -1,6 +1,6 @@
 namespace Keepalive.CommandLine;
 
-/// <summary>What a program's exit code says.</summary>
+/// <summary>Exit codes of both programs.</summary>
 public static class ExitCodes
 {
     /// <summary>All was done.</summary>
@@ -9,7 +9,7 @@ public static class ExitCodes
     /// <summary>The input has errors.</summary>
     public const int InvalidInput = 1;
 
-    /// <summary>What was seen is not what was announced; the same number.</summary>
+    /// <summary>A result was not as described; the same number.</summary>
     public const int NotAsDescribed = 1;
 
     /// <summary>The command line is wrong.</summary>

@@ -3,10 +3,10 @@ using System.CommandLine.Parsing;
 
 namespace Keepalive.CommandLine;
 
-/// <summary>What System.CommandLine lets pass and nobody can have meant: it takes whatever follows an option for its value.</summary>
+/// <summary>Mistakes that System.CommandLine accepts: it takes any word after an option for its value.</summary>
 public static class GivenValues
 {
-    /// <summary>What is wrong with a command line: values that were not meant as such, or else what System.CommandLine says, of which the
+    /// <summary>The problems of a command line: values that are options, else the errors of System.CommandLine, of which the
     /// half follows from those.</summary>
     public static IReadOnlyList<string> Problems(ParseResult parsed)
     {
@@ -14,7 +14,7 @@ public static class GivenValues
         return values.Count > 0 ? values : [.. parsed.Errors.Select(static error => error.Message)];
     }
 
-    /// <summary>A rule between several of a command's options and arguments. One that has no value to be looked at is told of anyway.</summary>
+    /// <summary>A rule between several of a command's options and arguments. A missing value is reported anyway.</summary>
     public static void AddRule(this Command command, Action<CommandResult> rule) => command.Validators.Add(result =>
     {
         try

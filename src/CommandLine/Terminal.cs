@@ -1,6 +1,6 @@
 namespace Keepalive.CommandLine;
 
-/// <summary>What standard output is connected to.</summary>
+/// <summary>The terminal behind standard output, if there is one.</summary>
 public static class Terminal
 {
     /// <summary>Colours are for terminals; NO_COLOR (no-color.org) forbids them there, too.</summary>

@@ -4,8 +4,8 @@ namespace Keepalive.Config;
 /// <param name="Code">A stable code, <c>KA001</c> and up; see <see cref="DiagnosticCatalog"/>.</param>
 /// <param name="Severity">How much it matters.</param>
 /// <param name="Position">Where the offending text starts.</param>
-/// <param name="Message">What is wrong, naming the object and the field. One line.</param>
-/// <param name="Fix">What to do about it, or null when nothing needs doing. One line.</param>
+/// <param name="Message">The problem, with the object and the field. One line.</param>
+/// <param name="Fix">The fix; null if nothing needs to be done. One line.</param>
 public sealed record Diagnostic(string Code, Severity Severity, SourcePosition Position, string Message, string? Fix)
 {
     /// <summary><c>FILE:LINE:COL: error KA012: message; fix</c>, always one line.</summary>

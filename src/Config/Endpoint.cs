@@ -37,7 +37,7 @@ public readonly record struct Endpoint(UInt128 Address, ushort Port)
     /// The port is from 1 to 65535; 0 where there may be none, and then an IPv6 address may come without brackets.
     /// </param>
     /// <param name="portRequired">Whether there must be a port.</param>
-    /// <param name="endpoint">What it says.</param>
+    /// <param name="endpoint">The endpoint.</param>
     public static bool TryParse(ReadOnlySpan<char> text, bool portRequired, out Endpoint endpoint)
     {
         endpoint = default;

@@ -1,6 +1,6 @@
 namespace Keepalive.Config;
 
-/// <summary>What to do with a socket whose application switched keepalive on itself.</summary>
+/// <summary>The treatment of a socket whose application enabled keepalive itself.</summary>
 public enum ExistingMode
 {
     /// <summary>Replace its values only if the policy would probe earlier.</summary>

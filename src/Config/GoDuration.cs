@@ -142,7 +142,7 @@ public static class GoDuration
         double scale = 1;
         foreach (var digit in digits)
         {
-            // What no longer fits 63 bits no longer counts.
+            // Digits beyond 63 bits are ignored.
             if (value > long.MaxValue / 10 || (value * 10) + (ulong)(digit - '0') > 1UL << 63)
             {
                 break;

@@ -1,6 +1,6 @@
 namespace Keepalive.Config;
 
-/// <summary>What can be said of a host name by its text alone.</summary>
+/// <summary>Checks of a host name by its text alone.</summary>
 internal static class HostName
 {
     /// <summary>One spelling for each, so that names and answers meet: lower case, without the trailing dot.</summary>

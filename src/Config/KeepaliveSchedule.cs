@@ -52,7 +52,7 @@ public sealed record KeepaliveSchedule
     /// <summary>Unanswered probes before the connection ends, 1..127.</summary>
     public int Probes { get; }
 
-    /// <summary>What the timers wait in: one, or all that it may be.</summary>
+    /// <summary>The timer wheel of the kernel; all possible ones if it is unknown.</summary>
     internal ImmutableArray<TimerWheel> Wheels { get; }
 
     /// <summary>The nominal instant of death, and the earliest: all probes go unanswered.</summary>
@@ -84,7 +84,7 @@ public sealed record KeepaliveSchedule
         return lostProbes < Probes && Latest(lostProbes) < idleTimeout;
     }
 
-    /// <summary>What is between two probes of a quiet connection when each is answered, timers never late.</summary>
+    /// <summary>The time between two probes of a quiet connection if each is answered and timers are never late.</summary>
     /// <param name="roundTrip">From a probe to its answer, less than <see cref="Interval"/>.</param>
     public TimeSpan AnsweredCycle(TimeSpan roundTrip)
     {

@@ -18,13 +18,13 @@ public readonly record struct KeepaliveSettings(int? Time, int? Interval, int? P
     /// <summary>The largest <see cref="Probes"/> Linux accepts.</summary>
     public const int MaxProbes = 127;
 
-    /// <summary>What a Linux socket has where neither its application nor a sysctl says otherwise.</summary>
+    /// <summary>The values of a Linux socket if neither its application nor a sysctl sets others.</summary>
     public static KeepaliveSettings LinuxDefaults { get; } = new(7200, 75, 9);
 
     /// <summary>These values, and others where these leave the socket's own.</summary>
     public KeepaliveSettings Or(KeepaliveSettings others) => new(Time ?? others.Time, Interval ?? others.Interval, Probes ?? others.Probes);
 
-    /// <summary><c>time 700s interval 10s probes 20</c>; a value that is left alone is not named.</summary>
+    /// <summary><c>time 700s interval 10s probes 20</c>; a value that is not set is not named.</summary>
     public override string ToString()
     {
         var parts = new List<string>(3);

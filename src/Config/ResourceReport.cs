@@ -9,11 +9,11 @@ internal sealed class ResourceReport(DiagnosticBag diagnostics, string subject)
     public string Subject { get; set; } = subject;
 
     /// <summary>Reports a problem of one field.</summary>
-    /// <param name="kind">What kind of problem.</param>
+    /// <param name="kind">The kind of problem.</param>
     /// <param name="position">Where.</param>
     /// <param name="field">The field's path, such as <c>spec.ports[0].number</c>.</param>
-    /// <param name="message">What is wrong with it; reads on after the field.</param>
-    /// <param name="fix">What to write instead.</param>
+    /// <param name="message">The problem; continues a sentence after the field.</param>
+    /// <param name="fix">The text to write instead.</param>
     public void Report(DiagnosticKind kind, SourcePosition position, string field, string message, string? fix = null)
     {
         if (kind.Severity == Severity.Error)

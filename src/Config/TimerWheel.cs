@@ -20,7 +20,7 @@ public readonly record struct TimerWheel
     /// <summary>Jiffies a second where nothing else is known: the default of the kernel's own configuration.</summary>
     public const int DefaultHz = 250;
 
-    /// <summary>What distributions build their kernels with: the choices of kernel/Kconfig.hz.</summary>
+    /// <summary>The choices of kernel/Kconfig.hz: distributions build their kernels with one of these.</summary>
     public static ImmutableArray<int> CommonHz { get; } = [100, 250, 300, 1000];
 
     /// <summary>The smallest and the largest CONFIG_HZ of any architecture.</summary>

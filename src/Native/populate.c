@@ -1,5 +1,5 @@
 /* The runtime's first act is to write the type data of the whole program, some 4 MB, into zeroed pages of the executable one word after the other: a
-   thousand page faults, each of which a virtual machine may make dear. One call brings them all, in large pages where the system gives them to whoever
+   thousand page faults, each of which may be slow in a virtual machine. One call brings them all, in large pages where the system gives them to programs that
    asks (/sys/kernel/mm/transparent_hugepage/enabled, madvise). */
 
 #include <stdint.h>

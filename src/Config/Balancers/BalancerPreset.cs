@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace Keepalive.Config.Balancers;
 
-/// <summary>What is known of a product that forgets idle TCP connections: a load balancer, a NAT, a firewall, a proxy.</summary>
+/// <summary>Facts about a product that forgets idle TCP connections: a load balancer, a NAT, a firewall, a proxy.</summary>
 public sealed record BalancerPreset
 {
     /// <summary>Its name in commands: lower case, digits and dashes.</summary>
@@ -23,10 +23,10 @@ public sealed record BalancerPreset
     /// <summary>Whether the idle timeout can be changed.</summary>
     public bool IsConfigurable { get; init; } = true;
 
-    /// <summary>What happens when the idle timeout has passed.</summary>
+    /// <summary>The behaviour when the idle timeout has passed.</summary>
     public required ExpiryClass Expiry { get; init; }
 
-    /// <summary>What restarts the idle clock.</summary>
+    /// <summary>The packets that restart the idle clock.</summary>
     public required Refresh Refresh { get; init; }
 
     /// <summary>Facts that no source confirms. They are what is most likely, and to be measured before relying on them.</summary>
@@ -35,10 +35,10 @@ public sealed record BalancerPreset
     /// <summary>Where the facts are from, https; the first is the main one.</summary>
     public required ImmutableArray<string> Sources { get; init; }
 
-    /// <summary>What else is worth knowing, one line; may be empty.</summary>
+    /// <summary>Remarks in one line; may be empty.</summary>
     public string Notes { get; init; } = "";
 
-    /// <summary>What to simulate.</summary>
+    /// <summary>The behaviour to simulate.</summary>
     public IdleBehaviour Behaviour => new(Expiry, Refresh);
 
     /// <summary>Why it cannot have an idle timeout, a sentence without its end; null where it can, or nothing is known of it.</summary>
@@ -63,10 +63,10 @@ public enum BalancerFacts
     /// <summary>The idle timeout and its range.</summary>
     IdleTimeout = 1,
 
-    /// <summary>What happens when it has passed.</summary>
+    /// <summary>The behaviour when it has passed.</summary>
     Expiry = 2,
 
-    /// <summary>What restarts the clock.</summary>
+    /// <summary>The packets that restart the clock.</summary>
     Refresh = 4,
 
     /// <summary>Every one.</summary>

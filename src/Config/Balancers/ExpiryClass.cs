@@ -1,7 +1,7 @@
 namespace Keepalive.Config.Balancers;
 
-/// <summary>What a balancer does with a connection whose idle timeout has passed.</summary>
-/// <remarks>What restarts the idle clock is another matter, see <see cref="Refresh"/>.</remarks>
+/// <summary>The behaviour of a balancer towards a connection whose idle timeout has passed.</summary>
+/// <remarks>See <see cref="Refresh"/> for the packets that restart the idle clock.</remarks>
 public enum ExpiryClass
 {
     /// <summary>Forgets it without a word and drops what either end sends on it from then on.</summary>

@@ -3,8 +3,8 @@ using System.Collections.Immutable;
 namespace Keepalive.Config.Balancers;
 
 /// <summary>How a balancer treats a quiet connection, apart from how long it waits.</summary>
-/// <param name="Expiry">What it does when the idle timeout has passed.</param>
-/// <param name="Refresh">What restarts the idle clock.</param>
+/// <param name="Expiry">The behaviour when the idle timeout has passed.</param>
+/// <param name="Refresh">The packets that restart the idle clock.</param>
 /// <remarks>
 /// Eight named classes stand for what is found in practice. Six are a way to expire that any packet puts off. The other two are about the
 /// clock, and take the way to expire of the products that have it: a clock for each direction is found in packet filters that drop, a clock
@@ -57,7 +57,7 @@ public readonly record struct IdleBehaviour(ExpiryClass Expiry, Refresh Refresh)
         return null;
     }
 
-    /// <summary>What refreshes, by its name.</summary>
+    /// <summary>Finds a refresh by its name.</summary>
     public static Refresh? FindRefresh(string name)
     {
         foreach (var entry in RefreshNames)
@@ -74,9 +74,9 @@ public readonly record struct IdleBehaviour(ExpiryClass Expiry, Refresh Refresh)
     /// <summary>The names of what refreshes.</summary>
     public static ImmutableArray<string> RefreshWords { get; } = [.. RefreshNames.Select(entry => entry.Name)];
 
-    /// <summary>What a way to expire is called.</summary>
+    /// <summary>The name of an expiry.</summary>
     public static string NameOf(ExpiryClass expiry) => ExpiryNames.First(entry => entry.Expiry == expiry).Name;
 
-    /// <summary>What a refresh is called.</summary>
+    /// <summary>The name of a refresh.</summary>
     public static string NameOf(Refresh refresh) => RefreshNames.First(entry => entry.Refresh == refresh).Name;
 }

@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace Keepalive.Config.Balancers;
 
-/// <summary>What runs on Linux: the kernel's own tables, and proxies.</summary>
+/// <summary>Software on Linux: the kernel's own tables, and proxies.</summary>
 internal static class SoftwarePresets
 {
     private const string Kernel = "https://github.com/torvalds/linux/blob/v6.12/net/netfilter/";

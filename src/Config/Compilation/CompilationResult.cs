@@ -4,8 +4,8 @@ using Keepalive.Config.Resources;
 namespace Keepalive.Config.Compilation;
 
 /// <summary>The compiled policy and what there is to say about it.</summary>
-/// <param name="Policy">What to run on. Rules of resources with errors are not in it.</param>
-/// <param name="Diagnostics">What only shows once the resources are seen together. Those of the reader are not repeated.</param>
+/// <param name="Policy">The policy to run on. Rules of resources with errors are not in it.</param>
+/// <param name="Diagnostics">Problems that appear only when all resources are known. Those of the reader are not repeated.</param>
 /// <param name="Policies">One entry for each valid policy, in order of precedence.</param>
 /// <param name="Destinations">One entry for each valid destination, in document order.</param>
 public sealed record CompilationResult(
@@ -20,14 +20,14 @@ public sealed record CompilationResult(
     /// <summary>The Services whose EndpointSlices decide where destinations are.</summary>
     public required IReadOnlySet<(string Namespace, string Name)> WantedServices { get; init; }
 
-    /// <summary>What each policy selects, the one with precedence first: what rendering starts from.</summary>
+    /// <summary>The destinations of each policy, the policy with precedence first. Rendering uses it.</summary>
     internal ImmutableArray<Selection> Selections { get; init; } = [];
 }
 
-/// <summary>What one policy amounts to.</summary>
-/// <param name="Policy">What rules call it.</param>
+/// <summary>The effect of one policy.</summary>
+/// <param name="Policy">Its name in rules.</param>
 /// <param name="Source">The policy as written.</param>
-/// <param name="Settings">What it sets, distinct sets of values; empty when it has no <c>tcpKeepalive</c> and so enforces nothing.</param>
+/// <param name="Settings">The distinct sets of values; empty if it has no <c>tcpKeepalive</c>.</param>
 /// <param name="Destinations">Destinations it selects.</param>
 /// <param name="Ports">Ports of these that it selects; any port counts as one.</param>
 /// <param name="Addresses">Distinct prefixes it is the rule for, whatever their ports.</param>
@@ -35,7 +35,7 @@ public sealed record CompilationResult(
 public sealed record PolicySummary(
     string Policy, Policy Source, ImmutableArray<KeepaliveSettings> Settings, int Destinations, int Ports, int Addresses, int Rules);
 
-/// <summary>What is known of one destination.</summary>
+/// <summary>Facts about one destination.</summary>
 /// <param name="Destination"><c>namespace/name</c>.</param>
 /// <param name="Kind">The kind of object.</param>
 /// <param name="Position">Where it is written.</param>

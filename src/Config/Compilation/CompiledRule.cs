@@ -9,7 +9,7 @@ public sealed record CompiledRule
     /// <summary>The destination the prefix belongs to, <c>namespace/name</c>.</summary>
     public required string Destination { get; init; }
 
-    /// <summary>What to set.</summary>
+    /// <summary>The values to set.</summary>
     public required KeepaliveSettings Settings { get; init; }
 
     /// <summary>
@@ -26,7 +26,7 @@ public sealed record CompiledRule
     /// <summary>Where the policy is written.</summary>
     public required SourcePosition Position { get; init; }
 
-    /// <summary>What tells that the destination is at these addresses: <c>annotation</c>, <c>host db.example.com</c>, an object.</summary>
+    /// <summary>The source of these addresses: <c>annotation</c>, <c>host db.example.com</c>, an object.</summary>
     public string Origin { get; init; } = "";
 
     /// <summary>Whether an address and a port are of those it is about.</summary>
@@ -41,7 +41,7 @@ public sealed record CompiledRule
 }
 
 /// <summary>A rule that is not in force, and why.</summary>
-/// <param name="Rule">What it would be.</param>
+/// <param name="Rule">The rule.</param>
 /// <param name="Reason">Why another applies, one line.</param>
 public sealed record LostRule(CompiledRule Rule, string Reason)
 {

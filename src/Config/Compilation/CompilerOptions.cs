@@ -2,7 +2,7 @@ using System.Net;
 
 namespace Keepalive.Config.Compilation;
 
-/// <summary>What the compiler needs besides the resources.</summary>
+/// <summary>The compiler's input besides the resources.</summary>
 public sealed record CompilerOptions
 {
     /// <summary>

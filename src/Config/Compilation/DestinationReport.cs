@@ -13,7 +13,7 @@ internal sealed class DestinationReport(
         var made = policies.Keys.OfType<HostDestination>();
         foreach (var destination in resources.Valid<Destination>().Concat(made))
         {
-            // What a cluster dumps has much in it that no policy is about.
+            // Objects dumped from a cluster include many that no policy selects.
             if ((options.SelectedOnly || destination is not (VirtualDestination or ExternalService)) && !policies.ContainsKey(destination))
             {
                 continue;
@@ -26,8 +26,8 @@ internal sealed class DestinationReport(
             if (count == 0)
             {
                 diagnostics.Report(DiagnosticCatalog.NoAddress, destination.Position,
-                    $"{destination.Kind} {destination.QualifiedName}: {Reason(destination)}, so no connection can be matched to it",
-                    $"write the annotation {AgentAnnotations.Addresses}: \"ADDRESS:PORT\" with what its connections really go to");
+                    $"{destination.Kind} {destination.QualifiedName}: {Reason(destination)}; no connection matches it",
+                    $"write the annotation {AgentAnnotations.Addresses}: \"ADDRESS:PORT\" with the addresses that its connections really go to");
             }
             else
             {
@@ -45,7 +45,7 @@ internal sealed class DestinationReport(
     /// <summary>Objects that would tell addresses and are not in the input.</summary>
     private void ReportMissing(Destination destination)
     {
-        const string missing = "selects objects that are not in the input, so that their addresses are not known";
+        const string missing = "selects objects that are not in the input; their addresses are unknown";
         switch (destination)
         {
             case VirtualDestination { Services.IsEmpty: false } virtualDestination:
@@ -58,7 +58,7 @@ internal sealed class DestinationReport(
                 {
                     Report(DiagnosticCatalog.SeveralServices, virtualDestination.Services[0].Position, destination,
                         $"spec.services selects {services[0].QualifiedName}, {services[1].QualifiedName}{(services.Count > 2 ? ", …" : "")}; the mesh takes "
-                        + "the oldest of a cluster, and here all are taken");
+                        + "the oldest of each cluster, the agent uses all");
                 }
 
                 break;
@@ -84,7 +84,7 @@ internal sealed class DestinationReport(
         if (destination is VirtualDestination { ExternalWorkloads.IsEmpty: false } workloads)
         {
             Report(DiagnosticCatalog.UnknownAddresses, workloads.ExternalWorkloads[0].Position, destination,
-                "spec.externalWorkloads is known by the WorkloadEntries the mesh makes of it, where these are in the input");
+                "spec.externalWorkloads is found by the WorkloadEntries of the mesh, if these are in the input");
         }
     }
 
@@ -110,13 +110,13 @@ internal sealed class DestinationReport(
             if (options.HostsNotResolving.Contains(host))
             {
                 Report(DiagnosticCatalog.LastAnswer, PositionOf(destination, host), destination,
-                    $"{Quoting.Quote(host)} does not resolve now; the addresses it had before are kept", "check the name server");
+                    $"{Quoting.Quote(host)} does not resolve now; its previous addresses are kept", "check the name server");
             }
 
             if (options.HostsCut.Contains(host))
             {
                 Report(DiagnosticCatalog.TooManyAddresses, PositionOf(destination, host), destination,
-                    $"{Quoting.Quote(host)} has more addresses than {hosts.Of(host).Count}; the others are left out",
+                    $"{Quoting.Quote(host)} has more addresses than {hosts.Of(host).Count}; the others are ignored",
                     $"write them as CIDR blocks in the annotation {AgentAnnotations.Addresses}");
             }
         }

@@ -3,7 +3,7 @@ using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
 
-/// <summary>What connections look like on the wire to what Istio's ServiceEntries and WorkloadEntries describe.</summary>
+/// <summary>The addresses on the wire of destinations that Istio's ServiceEntries and WorkloadEntries describe.</summary>
 /// <remarks>
 /// A mesh writes them for its VirtualDestinations, with labels that name the object they were made for: between clusters the address is the
 /// gateway's balancer, and its port is not the destination's.

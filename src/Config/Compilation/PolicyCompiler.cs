@@ -110,9 +110,9 @@ public static class PolicyCompiler
         private CompilationResult Refuse(RankedPolicy policy, DestinationAddresses addresses)
         {
             diagnostics.Report(DiagnosticCatalog.TooManyRules, policy.Policy.Position,
-                $"{policy.Subject}: up to here the policies come to more than {CompilationBudget.MaxRules} rules "
+                $"{policy.Subject}: up to here the policies have more than {CompilationBudget.MaxRules} rules "
                 + $"or {CompilationBudget.MaxComparisons} comparisons; none is enforced",
-                "name addresses by CIDR blocks, and leave out ports that are all of them");
+                "use CIDR blocks, and omit lists of all ports");
             return new CompilationResult(CompiledPolicy.Empty, diagnostics.ToSorted(), [], [])
             {
                 WantedHosts = hosts.Wanted,

@@ -29,7 +29,7 @@ internal sealed class RankedPolicy
                 : null;
     }
 
-    /// <summary>What rules call it.</summary>
+    /// <summary>Its name in rules.</summary>
     public string Name { get; }
 
     /// <summary>As written.</summary>
@@ -38,7 +38,7 @@ internal sealed class RankedPolicy
     /// <summary>Kind and name, for messages.</summary>
     public string Subject => $"{Policy.Kind} {Policy.QualifiedName}";
 
-    /// <summary>What it sets where nothing is said for a port; null when it has no <c>tcpKeepalive</c> there.</summary>
+    /// <summary>Its values for ports without settings of their own; null if it has no <c>tcpKeepalive</c> there.</summary>
     public KeepaliveSettings? Settings { get; }
 
     /// <summary>Its own choice for sockets with keepalive on.</summary>
@@ -47,7 +47,7 @@ internal sealed class RankedPolicy
     /// <summary>Every set of values it has, those for single ports included.</summary>
     public IEnumerable<KeepaliveSettings> AllSettings => portLevel.Values.Prepend(Settings).OfType<KeepaliveSettings>().Distinct();
 
-    /// <summary>What it sets on a port: a DestinationRule's settings for a port replace its others wholesale.</summary>
+    /// <summary>Its values for a port: a DestinationRule's settings for a port replace its others wholesale.</summary>
     public KeepaliveSettings? SettingsOf(long? port) =>
         port is { } number && portLevel.TryGetValue(number, out var settings) ? settings : Settings;
 }

@@ -40,7 +40,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
 
         if (lost is not null)
         {
-            // What a mesh made of a policy says the same as the policy: that is no conflict.
+            // A DestinationRule that a mesh generated from a policy has the same values: that is not a conflict.
             if (policy.Policy.Kind == winner!.Policy.Kind || winner.SettingsOf(lost[0]?.Number.Value) != selection.Settings)
             {
                 Count(lostDestinations, (policy, winner), destination, static destination => destination.QualifiedName);
@@ -116,7 +116,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
             var what = AndMore(first, count, "destination");
             diagnostics.Report(DiagnosticCatalog.PolicyLost, loser.Policy.Position,
                 $"{loser.Subject}: {what} is under {winner.Name}, "
-                + $"which {PolicyPrecedence.Explain(winner.Policy, loser.Policy)}; this policy does not apply there",
+                + $"which {PolicyPrecedence.Explain(winner.Policy, loser.Policy)}; this policy is not used there",
                 "narrow the selector of one of the two");
         }
 
@@ -126,7 +126,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
             diagnostics.Report(DiagnosticCatalog.AddressShared, loser.Policy.Position,
                 $"{loser.Subject}: {what} is also behind a destination under {winner.Name}, "
                 + $"whose time of {first.Winning} applies instead of {first.Losing}",
-                "set the same values in both: connections to one address cannot be told apart");
+                "use the same values in both: connections to one address cannot be distinguished");
         }
     }
 

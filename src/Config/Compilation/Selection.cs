@@ -7,7 +7,7 @@ namespace Keepalive.Config.Compilation;
 /// <param name="Policy">The policy.</param>
 /// <param name="Destination">The destination.</param>
 /// <param name="Ports">Its ports; null among them is any.</param>
-/// <param name="Settings">What to set; null where the policy sets nothing.</param>
+/// <param name="Settings">The values to set; null if the policy sets nothing.</param>
 internal sealed record Selection(
     RankedPolicy Policy, Destination Destination, ImmutableArray<DestinationPort?> Ports, KeepaliveSettings? Settings);
 
@@ -46,7 +46,7 @@ internal sealed class Selector
         hosts = new HostSelector(all, budget);
     }
 
-    /// <summary>What one policy selects among the valid destinations, in document order.</summary>
+    /// <summary>The valid destinations that one policy selects, in document order.</summary>
     public IReadOnlyList<Selection> Select(RankedPolicy policy) => policy.Policy switch
     {
         ConnectionPolicy { ApplyToDestinations: var references } => Select(policy, references, "spec.applyToDestinations", selectable,
@@ -206,7 +206,7 @@ internal sealed class Selector
             "compare its selector with their metadata: name, namespace, labels, cluster and workspace");
     }
 
-    /// <summary>What stands in the way, where one thing alone does.</summary>
+    /// <summary>The reason that nothing matches, if there is a single one.</summary>
     private static string Why(ObjectSelector selector, IReadOnlyList<Destination> all)
     {
         var metadata = all.Select(static destination => destination.Metadata);

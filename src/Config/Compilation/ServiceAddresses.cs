@@ -2,8 +2,8 @@ using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
 
-/// <summary>What connections to a Kubernetes Service look like on the wire: to its own addresses, or to one of its endpoints.</summary>
-/// <remarks>Who dials the cluster IP has it as the far end of the socket, whatever kube-proxy makes of it; who dials endpoints, as
+/// <summary>The addresses of connections to a Kubernetes Service on the wire: its own, or those of its endpoints.</summary>
+/// <remarks>A client that connects to the cluster IP has it as the far end of its socket, however kube-proxy translates it; a client that connects to endpoints, as
 /// proxies do, has the pod's address and the pod's port.</remarks>
 internal sealed class ServiceAddresses(ResourceSet resources)
 {

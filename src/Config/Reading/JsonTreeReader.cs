@@ -35,7 +35,7 @@ internal ref struct JsonTreeReader
 
     /// <summary>Reads an object.</summary>
     /// <param name="json">Its text.</param>
-    /// <param name="position">What every node gives as its place.</param>
+    /// <param name="position">The position of every node.</param>
     /// <param name="kind">The object's kind.</param>
     /// <param name="fingerprint">The same for equal trees.</param>
     /// <exception cref="JsonException">That is no JSON object.</exception>

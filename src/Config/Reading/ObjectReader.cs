@@ -140,7 +140,7 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     /// <param name="key">The key.</param>
     /// <param name="min">The least it can be.</param>
     /// <param name="max">The most it can be.</param>
-    /// <param name="reason">Who sets the range, where that is not the resource's own schema.</param>
+    /// <param name="reason">The origin of the range, if it is not the resource's own schema.</param>
     public Positioned<long>? Integer(string key, long min, long max, string? reason = null)
     {
         schema?.Property(key, SchemaType.Integer).Between(min, max);

@@ -54,7 +54,7 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
     {
         if (path.Length == 0 || path.Contains('\0'))
         {
-            diagnostics.Report(DiagnosticCatalog.CannotRead, Start(path), "this is no path", "give a file or a directory");
+            diagnostics.Report(DiagnosticCatalog.CannotRead, Start(path), "not a path", "give a file or a directory");
             return [];
         }
 
@@ -108,7 +108,7 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
                 info = File.ResolveLinkTarget(path, returnFinalTarget: true) as FileInfo;
                 if (info is not { Exists: true })
                 {
-                    return Refuse(DiagnosticCatalog.CannotRead, path, $"the link leads to {Quoting.Quote(link)}, which is no regular file",
+                    return Refuse(DiagnosticCatalog.CannotRead, path, $"the link leads to {Quoting.Quote(link)}, which is not a regular file",
                         "give a YAML file, or a directory of them");
                 }
             }

@@ -5,16 +5,16 @@ namespace Keepalive.Config.Reading;
 
 /// <summary>One object as the API server sends it.</summary>
 /// <param name="Fingerprint">Tells contents apart: the same for two versions of an object that differ only in what no reader looks at.</param>
-/// <param name="Read">What was read; null where the contents were known already.</param>
+/// <param name="Read">The resources; null if the contents are unchanged.</param>
 public readonly record struct ObjectRead(ulong Fingerprint, ReadResult? Read);
 
 /// <summary>Reads and validates resources from YAML.</summary>
 public static class PolicyReader
 {
     /// <summary>Reads files and directories: of a directory its own <c>*.yaml</c> and <c>*.yml</c>, hidden ones left out.</summary>
-    /// <returns>What could be read. Nothing about the input is thrown: a missing path or malformed text is a diagnostic.</returns>
+    /// <returns>All that could be read. No exception is thrown for bad input: a missing path or malformed text is a diagnostic.</returns>
     /// <param name="paths">The paths; <c>-</c> is the standard input, where there is one.</param>
-    /// <param name="standardInput">What <c>-</c> reads, or null.</param>
+    /// <param name="standardInput">The stream for <c>-</c>, or null.</param>
     public static ReadResult Read(IEnumerable<string> paths, Stream? standardInput = null)
     {
         ArgumentNullException.ThrowIfNull(paths);
@@ -30,7 +30,7 @@ public static class PolicyReader
 
     /// <summary>Reads YAML that is already in memory; JSON is YAML too.</summary>
     /// <param name="text">Any number of documents.</param>
-    /// <param name="fileName">What diagnostics call it.</param>
+    /// <param name="fileName">Its name in diagnostics.</param>
     public static ReadResult ReadText(string text, string fileName)
     {
         ArgumentNullException.ThrowIfNull(text);
@@ -47,7 +47,7 @@ public static class PolicyReader
     /// <param name="json">The object. The items of a list need no <c>apiVersion</c> and <c>kind</c>.</param>
     /// <param name="apiVersion">The version it was asked for in.</param>
     /// <param name="kind">Its kind.</param>
-    /// <param name="source">What diagnostics call it, such as <c>ConnectionPolicy bookinfo/tcp-keepalive</c>.</param>
+    /// <param name="source">Its name in diagnostics, such as <c>ConnectionPolicy bookinfo/tcp-keepalive</c>.</param>
     /// <param name="known">The fingerprint of contents that need not be read again.</param>
     /// <exception cref="JsonException">That is no JSON object.</exception>
     public static ObjectRead ReadObject(in ReadOnlySequence<byte> json, string apiVersion, string kind, string source, ulong? known)

@@ -3,7 +3,7 @@ using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Reading;
 
-/// <summary>What was read, and what is wrong with it.</summary>
+/// <summary>The resources that were read, and their problems.</summary>
 /// <param name="Resources">Every resource of a known kind; those with errors have <see cref="Resource.IsValid"/> false.</param>
 /// <param name="Diagnostics">All problems, of syntax as well as of values, in order of file, line and column.</param>
 public sealed record ReadResult(ResourceSet Resources, ImmutableArray<Diagnostic> Diagnostics)

@@ -28,7 +28,7 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
     public bool HasSpec { get; private init; } = true;
 
     /// <summary>
-    /// Whether it is written by people: then one object twice is an error. What clusters dump may well come from two of them.
+    /// Whether it is written by people: then one object twice is an error. Dumps of clusters may come from two of them.
     /// </summary>
     public bool IsUnique { get; private init; } = true;
 

@@ -4,7 +4,7 @@ using YamlDotNet.Core.Events;
 
 namespace Keepalive.Config.Reading;
 
-/// <summary>What the API server would see in a scalar.</summary>
+/// <summary>The type that the API server gives to a scalar.</summary>
 internal enum ScalarType
 {
     Null,

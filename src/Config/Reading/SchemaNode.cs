@@ -1,6 +1,6 @@
 namespace Keepalive.Config.Reading;
 
-/// <summary>What a reader asked for under one key.</summary>
+/// <summary>The types that a reader requested for one key.</summary>
 internal enum SchemaType
 {
     /// <summary>Anything: the key is known and plays no part.</summary>

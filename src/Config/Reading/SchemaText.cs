@@ -9,7 +9,7 @@ namespace Keepalive.Config.Reading;
 /// <remarks>They are made by having the readers read nothing and noting what they ask for: what a schema allows is what is read.</remarks>
 public static class SchemaText
 {
-    // What GoDuration takes, apart from its range; a negative one would be refused.
+    // The grammar of GoDuration, without its range; negative durations are refused.
     private const string DurationPattern = @"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$|^\+?0$";
 
     private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };

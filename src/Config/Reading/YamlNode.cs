@@ -12,7 +12,7 @@ internal abstract class YamlNode(SourcePosition position)
     /// <summary>Levels of collections below and including this one.</summary>
     public int Height { get; protected set; }
 
-    /// <summary>What it is, for a message: <c>a number</c>, <c>a list</c>.</summary>
+    /// <summary>Its description for a message: <c>a number</c>, <c>a list</c>.</summary>
     public abstract string Description { get; }
 
     protected void Count(YamlNode child)

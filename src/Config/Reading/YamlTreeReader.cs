@@ -33,7 +33,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
                 {
                     Stop(DiagnosticCatalog.TooLarge, Position(parser.Current!.Start),
                         NodeCount > nodesLeft ? $"the input has more than {InputLimits.Nodes} values"
-                            : $"the document has more than {InputLimits.DocumentNodes} values", "split it, or leave out what is no policy");
+                            : $"the document has more than {InputLimits.DocumentNodes} values", "split it, or remove other objects");
                 }
             }
         }

@@ -191,7 +191,7 @@ public static class DestinationRuleText
         /// <summary>The policies something was taken from.</summary>
         public IEnumerable<string> Policies => policies;
 
-        /// <summary>What the policy of the keepalive settings says about sockets that have it on.</summary>
+        /// <summary>The existing mode of the policy that has the keepalive settings.</summary>
         public string? Existing { get; }
 
         public void Write(StringBuilder text, int indentation, string mark)

@@ -3,7 +3,7 @@ namespace Keepalive.Config.Resources;
 /// <summary>The annotations by which the agent's own settings ride on resources whose schema has no room for them.</summary>
 public static class AgentAnnotations
 {
-    /// <summary>What every one of them starts with.</summary>
+    /// <summary>The prefix of all of them.</summary>
     public const string Prefix = "keepalive-agent/";
 
     /// <summary>On a destination: where its connections really go, such as <c>203.0.113.10:15443, 198.51.100.0/24</c>.</summary>

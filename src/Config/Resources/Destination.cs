@@ -24,7 +24,7 @@ public abstract record Destination : Resource
 /// <summary>One entry of a destination's <c>ports</c>.</summary>
 /// <param name="Number">The number clients ask for, 1..65535.</param>
 /// <param name="Name">Its name, or null.</param>
-/// <param name="Protocol">What is spoken on it.</param>
+/// <param name="Protocol">Its protocol.</param>
 /// <param name="Target">The port behind it; null is the same number.</param>
 /// <param name="Position">Where the entry starts.</param>
 public sealed record DestinationPort(

@@ -1,7 +1,7 @@
 namespace Keepalive.Config.Resources;
 
 /// <summary>One entry of <c>applyToDestinations</c>.</summary>
-/// <param name="Kind">What kind of object it selects; SERVICE when the entry does not say.</param>
+/// <param name="Kind">The kind of object that it selects; SERVICE if the entry has none.</param>
 /// <param name="Selector">Which objects of that kind.</param>
 /// <param name="Port">Which of their ports; null is all.</param>
 /// <param name="Position">Where the entry starts.</param>

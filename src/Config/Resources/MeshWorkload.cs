@@ -11,7 +11,7 @@ public sealed record MeshWorkload
     /// <summary>The port to dial for each of the ServiceEntry's ports, by its name.</summary>
     public ImmutableArray<KeyValuePair<string, long>> Ports { get; init; } = [];
 
-    /// <summary>What <c>workloadSelector</c> looks at.</summary>
+    /// <summary>The labels that <c>workloadSelector</c> matches.</summary>
     public ImmutableArray<KeyValuePair<string, string>> Labels { get; init; } = [];
 
     /// <summary>Whether an address is a path in a file system, which TCP has nothing to do with.</summary>

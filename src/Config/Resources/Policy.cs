@@ -4,7 +4,7 @@ namespace Keepalive.Config.Resources;
 public abstract record Policy : Resource
 {
     /// <summary>
-    /// What rules call it: <c>namespace/name</c> for a ConnectionPolicy, with the kind in front of it for others.
+    /// Its name in rules: <c>namespace/name</c> for a ConnectionPolicy, with the kind in front of it for others.
     /// </summary>
     public virtual string RuleName => $"{Kind}/{QualifiedName}";
 }

@@ -83,7 +83,7 @@ internal static class ConnectionPolicyValidator
         {
             var names = string.Join(", ", written.Select(static setting => setting.Name));
             report.Report(DiagnosticCatalog.NotEnforced, written.Min(static setting => setting.Position!.Value), "spec.config",
-                $"sets {names}, which only a proxy can enforce; the agent does not");
+                $"sets {names}, which only a proxy can enforce");
         }
     }
 }

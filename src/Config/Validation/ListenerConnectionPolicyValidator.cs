@@ -17,7 +17,7 @@ internal static class ListenerConnectionPolicyValidator
         {
             DurationValidator.ValidateKeepalive(keepalive, "spec.config.tcpKeepalive", report);
             report.Report(DiagnosticCatalog.AcceptedOnly, policy.Position, "spec",
-                "is about accepted connections, which the agent looks at with --side both only");
+                "selects accepted connections, which needs --side both");
         }
         else if (!report.IsFaulty("spec.config", "spec.config.tcpKeepalive"))
         {
@@ -28,7 +28,7 @@ internal static class ListenerConnectionPolicyValidator
         if (policy.PerConnectionBufferLimitBytes is { } limit)
         {
             report.Report(DiagnosticCatalog.NotEnforced, limit.Position, "spec.config",
-                "sets perConnectionBufferLimitBytes, which only a proxy can enforce; the agent does not");
+                "sets perConnectionBufferLimitBytes, which only a proxy can enforce");
         }
     }
 }

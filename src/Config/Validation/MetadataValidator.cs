@@ -29,7 +29,7 @@ internal static class MetadataValidator
             if (key.StartsWith(AgentAnnotations.Prefix, StringComparison.Ordinal) && !known.Contains(key))
             {
                 report.Report(DiagnosticCatalog.UnknownAnnotation, value.Position, "metadata.annotations",
-                    $"has {Quoting.Quote(key)}, which has no effect here",
+                    $"has {Quoting.Quote(key)}, which has no effect",
                     known.IsEmpty ? "remove it" : $"the agent knows {string.Join(" and ", known)} on this kind");
             }
         }

@@ -12,7 +12,7 @@ internal static class SelectorValidator
         {
             var names = selector.Cluster is null ? "workspace" : selector.Workspace is null ? "cluster" : "cluster and workspace";
             report.Report(DiagnosticCatalog.NotEvaluated, ignored.Position, field,
-                $"has {names}, which few objects in files tell: one that does not is taken to match");
+                $"has {names}, which few objects in files have; an object without them matches");
         }
     }
 

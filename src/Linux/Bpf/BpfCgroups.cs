@@ -12,7 +12,7 @@ namespace Keepalive.Linux.Bpf;
 /// <param name="Program">The program's name, at most 15 bytes.</param>
 public readonly record struct CgroupAttachment(uint Link, string Program);
 
-/// <summary>What is attached to a cgroup, whoever did it.</summary>
+/// <summary>The programs that are attached to a cgroup, also those of others.</summary>
 public static unsafe class BpfCgroups
 {
     private const int MostMaps = 64;
@@ -79,14 +79,14 @@ public static unsafe class BpfCgroups
                 }
                 if (count > 0)
                 {
-                    break;   // what is above these and suffers none beside it is left out already
+                    break;   // programs of parents that exclude others are handled already
                 }
             }
         }
         return null;
     }
 
-    /// <summary>Detaches whoever holds the link; false where the kernel refuses or it is gone.</summary>
+    /// <summary>Detaches a link, also that of another process; false if the kernel refuses or it is gone.</summary>
     public static bool TryDetach(uint linkId)
     {
         using var link = Open(BpfBpf.bpf_link_get_fd_by_id(linkId));

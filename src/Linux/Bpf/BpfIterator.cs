@@ -7,7 +7,7 @@ using Keepalive.Linux.Interop;
 namespace Keepalive.Linux.Bpf;
 
 /// <summary>Receives the records of an iterator one by one.</summary>
-/// <typeparam name="TRecord">What the program writes, all of the same size.</typeparam>
+/// <typeparam name="TRecord">The records that the program writes, all of the same size.</typeparam>
 public interface IBpfRecordVisitor<TRecord>
     where TRecord : unmanaged
 {

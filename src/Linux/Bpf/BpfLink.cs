@@ -3,7 +3,7 @@ using Keepalive.Linux.Interop;
 
 namespace Keepalive.Linux.Bpf;
 
-/// <summary>What holds a program where it is attached. Disposing detaches it; so does the end of this process.</summary>
+/// <summary>The attachment of a program. Disposing detaches it; so does the end of this process.</summary>
 public sealed unsafe class BpfLink : SafeHandle
 {
     internal BpfLink(void* link)

@@ -17,7 +17,7 @@ public sealed unsafe class BpfObject : IDisposable
     /// <param name="elf">The object as the compiler wrote it.</param>
     /// <param name="programs">The names of the programs to load.</param>
     /// <param name="others">The names of those to leave out.</param>
-    /// <param name="constants">What the object's read-only data is to hold.</param>
+    /// <param name="constants">The values of the object's read-only data.</param>
     /// <param name="types">A file with the kernel's type information; null is the kernel's own (/sys/kernel/btf/vmlinux).</param>
     /// <exception cref="BpfException">libbpf, the kernel or its verifier refused. EPERM: CAP_BPF, CAP_PERFMON or CAP_NET_ADMIN is missing, or a
     /// security module or lockdown forbids it.</exception>
@@ -91,7 +91,7 @@ public sealed unsafe class BpfObject : IDisposable
         return link is null ? throw new BpfException($"making the iterator {program}", errno, Detail(errno, said)) : new BpfIterator(new BpfLink(link));
     }
 
-    /// <summary>Runs a program of the kind that sees packets on a packet that need not exist, and gives the packet back as it left it.</summary>
+    /// <summary>Runs a program of the kind that sees packets on a made-up packet, and returns the packet as the program left it.</summary>
     /// <exception cref="LinuxException">The kernel refused.</exception>
     public void Run(string program, Span<byte> packet)
     {
@@ -166,7 +166,7 @@ public sealed unsafe class BpfObject : IDisposable
         }
     }
 
-    /// <summary>What libbpf says; where something is not permitted, that is advice about RLIMIT_MEMLOCK, which has no part in it since Linux 5.11.</summary>
+    /// <summary>The message of libbpf. For missing permissions it is advice about RLIMIT_MEMLOCK, which is obsolete since Linux 5.11.</summary>
     private static string Detail(int errno, string said) => errno == Errno.EPERM ? "" : said;
 
     /// <summary>The verifier's verdict: the last line of its log before the statistics.</summary>

@@ -5,7 +5,7 @@ using Keepalive.Linux.Namespaces;
 
 namespace Keepalive.Linux.Bpf;
 
-/// <summary>A thread that goes from one network namespace to the next to begin iterators there; whoever asked reads them where he is.</summary>
+/// <summary>A thread that enters one network namespace after another to create iterators there. Records are read on the caller's thread.</summary>
 public sealed class NamespaceThread : IDisposable
 {
     private readonly AutoResetEvent _asked = new(false);

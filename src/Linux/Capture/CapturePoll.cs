@@ -4,7 +4,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Keepalive.Linux.Capture;
 
-/// <summary>Waits for packets on any of several interfaces. What it costs grows with those that have some, not with those there are.</summary>
+/// <summary>Waits for packets on any of several interfaces. The cost grows with the interfaces that have packets, not with their number.</summary>
 public sealed class CapturePoll : IDisposable
 {
     /// <summary>Interfaces told of at a time; what others have is still there the next time.</summary>

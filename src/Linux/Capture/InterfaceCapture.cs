@@ -10,10 +10,10 @@ public abstract class InterfaceCapture : IDisposable
 
     private volatile bool _isGone;
 
-    /// <summary>What names it in messages.</summary>
+    /// <summary>Its name in messages.</summary>
     public abstract string Name { get; }
 
-    /// <summary>What its frames begin with.</summary>
+    /// <summary>The link type of its frames.</summary>
     public abstract LinkType Link { get; }
 
     /// <summary>Whether nothing more will come.</summary>
@@ -32,7 +32,7 @@ public abstract class InterfaceCapture : IDisposable
     /// <summary>Packets that passed the filter, and those among them that found the ring full; both since the beginning.</summary>
     public abstract (uint Received, uint Dropped) Statistics();
 
-    /// <summary>Notes that nothing more will come; whoever has opened it closes it.</summary>
+    /// <summary>Notes that nothing more will come; its owner closes it.</summary>
     public void Abandon() => _isGone = true;
 
     public abstract void Dispose();

@@ -78,7 +78,7 @@ public sealed unsafe class PcapCapture : InterfaceCapture
     {
         try
         {
-            // SharpPcap has libpcap take the network's mask for 0, which would make nonsense of "ip broadcast".
+            // SharpPcap has libpcap take the network's mask for 0, which makes "ip broadcast" match the wrong packets.
             BpfProgram.Create(_handle, filter, netmask: Pcap.PCAP_NETMASK_UNKNOWN).Dispose();
             _device.Filter = filter;
         }

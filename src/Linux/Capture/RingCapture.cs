@@ -8,7 +8,7 @@ namespace Keepalive.Linux.Capture;
 
 /// <summary>An interface of any namespace by its index: its name may be whatever those who live there like. Packets begin with their IP header (packet(7),
 /// SOCK_DGRAM), whatever the interface puts in front of it.</summary>
-/// <remarks>One packet a slot (TPACKET_V2), in blocks of a page: larger ones may not be had once memory is in pieces.</remarks>
+/// <remarks>One packet a slot (TPACKET_V2), in blocks of a page: larger ones may be unavailable once memory is fragmented.</remarks>
 public sealed unsafe class RingCapture : InterfaceCapture
 {
     private const int BlockSize = 4096;
@@ -36,10 +36,10 @@ public sealed unsafe class RingCapture : InterfaceCapture
 
     internal override int Descriptor { get; }
 
-    /// <summary>Begins to capture on an interface of the calling thread's network namespace. What is addressed to another host than this, and only seen here, is
+    /// <summary>Begins to capture on an interface of the calling thread's network namespace. A packet for another host that is only seen here is
     /// left out: the kernel drops it, so that it tells nothing of its sockets.</summary>
     /// <param name="index">The interface's number.</param>
-    /// <param name="filter">What is to pass.</param>
+    /// <param name="filter">The filter.</param>
     /// <exception cref="LinuxException">EPERM without CAP_NET_RAW over the namespace, ENODEV, EMFILE, ENOMEM.</exception>
     public static RingCapture Open(int index, SocketFilter filter)
     {
@@ -87,7 +87,7 @@ public sealed unsafe class RingCapture : InterfaceCapture
         }
     }
 
-    /// <summary>Changes what is to pass. What is in the ring already stays there.</summary>
+    /// <summary>Changes the filter. Packets that are in the ring already stay there.</summary>
     /// <exception cref="LinuxException">EINVAL when it is too long for the kernel.</exception>
     public void SetFilter(SocketFilter filter)
     {

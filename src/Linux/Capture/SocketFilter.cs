@@ -6,7 +6,7 @@ using SharpPcap.LibPcap;
 
 namespace Keepalive.Linux.Capture;
 
-/// <summary>What the kernel is to let pass, compiled once for any number of interfaces.</summary>
+/// <summary>A kernel filter, compiled once for any number of interfaces.</summary>
 public sealed unsafe class SocketFilter
 {
     private readonly LinuxFilter.sock_filter[] _instructions;
@@ -61,7 +61,7 @@ public sealed unsafe class SocketFilter
         var instructions = new ReadOnlySpan<LinuxFilter.sock_filter>((void*)compiled->bf_insns, (int)compiled->bf_len).ToArray();
         foreach (ref var instruction in instructions.AsSpan())
         {
-            // What passes is captured up to the length that is returned, SharpPcap's 64 KiB.
+            // Packets that pass are captured up to the length that is returned, SharpPcap's 64 KiB.
             if (instruction is { code: LinuxFilter.BPF_RET | LinuxFilter.BPF_K, k: not 0 })
             {
                 instruction.k = InterfaceCapture.SnapLength;

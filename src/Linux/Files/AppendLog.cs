@@ -4,7 +4,7 @@ using Keepalive.Linux.Interop;
 namespace Keepalive.Linux.Files;
 
 /// <summary>
-/// A file that grows at its end. What was appended is in the page cache, safe from the end of this process by any signal, when the call
+/// A file that grows at its end. Appended bytes are in the page cache, safe from the end of this process by any signal, when the call
 /// returns. (Not safe from a power cut; it is meant for /run.)
 /// </summary>
 /// <remarks>Written by write(2) and not through a mapping, which costs a microsecond an entry more: a mapped file that somebody else

@@ -22,7 +22,7 @@ public static unsafe class DescriptorLimit
     /// <summary>How many this process has open.</summary>
     public static int Open() => Directory.EnumerateFileSystemEntries("/proc/self/fd").Count() - 1;   // the listing's own
 
-    /// <summary>Raises the soft limit to the hard one, which whoever starts the program has set: the soft one is low for the sake of select(2), which is not used here.
+    /// <summary>Raises the soft limit to the hard one, which was set for the program: the soft one is low for the sake of select(2), which is not used here.
     /// A runtime that is compiled into the program does not do it.</summary>
     public static void Raise()
     {

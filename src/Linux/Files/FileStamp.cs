@@ -3,7 +3,7 @@ using Keepalive.Linux.Interop;
 
 namespace Keepalive.Linux.Files;
 
-/// <summary>What tells one state of a file from another: no write to it, nor another file in its place, has the same.</summary>
+/// <summary>Distinguishes the states of a file: after a write, or with another file in its place, the stamp differs.</summary>
 /// <param name="Inode">Its inode number.</param>
 /// <param name="Size">Its size in bytes.</param>
 /// <param name="Changed">Its ctime, in nanoseconds since 1970: unlike the mtime nobody can set it (statx(2), inode(7)).</param>

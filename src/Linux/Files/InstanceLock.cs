@@ -48,7 +48,7 @@ public sealed class InstanceLock : IDisposable
         _ = Unistd.ftruncate(file, 0);
         fixed (byte* p = text)
         {
-            // What it says is for people only: a full disk takes nothing from the lock.
+            // Its content is for people only: the lock also works on a full disk.
             _ = Unistd.pwrite(file, p, (nuint)length, 0);
         }
     }

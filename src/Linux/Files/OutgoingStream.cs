@@ -65,7 +65,7 @@ public sealed unsafe class OutgoingStream : Stream
         }
     }
 
-    /// <exception cref="LinuxException">There is no room, or no reader any more. What of a regular file was written in part is taken off again.</exception>
+    /// <exception cref="LinuxException">There is no room, or no reader any more. A partial write to a regular file is undone.</exception>
     public override void Write(ReadOnlySpan<byte> buffer)
     {
         var rest = buffer;

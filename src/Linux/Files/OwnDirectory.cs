@@ -6,7 +6,7 @@ using Keepalive.Linux.Interop;
 namespace Keepalive.Linux.Files;
 
 /// <summary>A directory in which only root and this process's user can create, replace or remove entries.</summary>
-/// <remarks>The path is resolved here and not by the kernel: whoever may write to a directory on the way decides where the rest of the path
+/// <remarks>The path is resolved here and not by the kernel: a user who may write to a directory on the way decides where the rest of the path
 /// leads. Of directories with the sticky bit (/tmp) only the entries of root and this user are followed.</remarks>
 public static class OwnDirectory
 {
@@ -50,7 +50,7 @@ public static class OwnDirectory
         var status = Status("/")!.Value;
         while (words.TryPop(out var word))
         {
-            // What was resolved so far has no links in it: its parent is the one in its name.
+            // The resolved part has no links in it: its parent is the one in its name.
             var next = word == ".." ? Path.GetDirectoryName(at) ?? "/" : Path.Combine(at, word);
             if (NotToBeFollowed(at, status) is { } problem)
             {

@@ -5,7 +5,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Linux.Namespaces;
 
-/// <summary>What is held open of one network namespace to watch its TCP sockets. It keeps the namespace alive until disposed.</summary>
+/// <summary>The descriptors that are held of one network namespace to watch its TCP sockets. It keeps the namespace alive until disposed.</summary>
 public sealed class NamespaceSockets : IDisposable
 {
     private NamespaceSockets(ulong inode, SockDiag diag, TcpCounters counters)

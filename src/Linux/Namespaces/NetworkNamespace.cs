@@ -7,7 +7,7 @@ namespace Keepalive.Linux.Namespaces;
 /// <summary>Work done inside another network namespace (network_namespaces(7), setns(2)).</summary>
 public static class NetworkNamespace
 {
-    /// <summary>Whether namespaces have cookies (SO_NETNS_COOKIE, Linux 5.14). Without, a socket's namespace is told by its inode number, which takes
+    /// <summary>Whether namespaces have cookies (SO_NETNS_COOKIE, Linux 5.14). Without, a socket's namespace is identified by its inode number, which takes
     /// CAP_NET_ADMIN over it.</summary>
     public static bool HaveCookies => Cookies.Value;
 
@@ -26,7 +26,7 @@ public static class NetworkNamespace
 
     /// <summary>Runs <paramref name="work"/> on a thread that enters the namespace and ends there, so that no other thread is moved.</summary>
     /// <param name="path">A namespace file: /proc/PID/ns/net, /run/netns/NAME.</param>
-    /// <param name="work">What it opens stays in that namespace and keeps it alive until closed.</param>
+    /// <param name="work">The work. Descriptors that it opens stay in that namespace and keeps it alive until closed.</param>
     /// <exception cref="LinuxException">open (ENOENT: the process has gone) or setns (EPERM: CAP_SYS_ADMIN is missing) failed.</exception>
     public static T Run<T>(string path, Func<T> work) => OwnThread.Run(() =>
     {

@@ -4,7 +4,7 @@ using Keepalive.Linux.Interop;
 
 namespace Keepalive.Linux.Namespaces;
 
-/// <summary>What tells, without looking at sockets, whether there are other ones than before.</summary>
+/// <summary>Counters that change when sockets are opened; cheaper than a dump of the sockets.</summary>
 /// <param name="Opens">tcpActiveOpens + tcpPassiveOpens: connections that have come into being.</param>
 /// <param name="Established">tcpCurrEstab: those in ESTABLISHED or CLOSE-WAIT.</param>
 public readonly record struct TcpActivity(ulong Opens, ulong Established);

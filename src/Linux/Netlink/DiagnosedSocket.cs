@@ -15,7 +15,7 @@ public enum TcpTimer : byte
     TimeWait = 3,
     ZeroWindowProbe = 4,
 
-    /// <summary>Which one, or whether any, cannot be told.</summary>
+    /// <summary>Unknown.</summary>
     Unknown = 255,
 }
 
@@ -86,7 +86,7 @@ public readonly ref struct DiagnosedSocket
         }
     }
 
-    /// <summary>What names a socket in a request for it alone.</summary>
+    /// <summary>The key of a socket in a request for it alone.</summary>
     internal static LinuxInetDiag.inet_diag_sockid Identify(ulong cookie, in SocketEndpoint local, in SocketEndpoint remote)
     {
         LinuxInetDiag.inet_diag_sockid id = default;

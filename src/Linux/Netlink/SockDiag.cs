@@ -14,7 +14,7 @@ public interface ISockDiagVisitor
 
 /// <summary>A sock_diag(7) socket: enumerates the TCP sockets of the namespace it was opened in, and keeps that namespace alive.</summary>
 /// <remarks>
-/// Whoever has CAP_NET_ADMIN over the namespace may send to any netlink socket there. So it is connected to the kernel (netlink(7)), which lets nobody
+/// A process with CAP_NET_ADMIN over the namespace may send to any netlink socket there. So it is connected to the kernel (netlink(7)), which lets nobody
 /// else in, each message's sender is looked at, and sequence numbers begin anywhere.
 /// It asks in the older form (TCPDIAG_GETSOCK), the one whose dump takes both address families in a single walk of the kernel's hash table;
 /// the walk covers the whole machine's table for each namespace, and two of them would cost twice as much.

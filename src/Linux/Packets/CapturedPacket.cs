@@ -3,7 +3,7 @@ namespace Keepalive.Linux.Packets;
 /// <summary>One packet as it was captured. It cannot outlive the next read of its source.</summary>
 /// <param name="number">Counts from 1 as Wireshark does.</param>
 /// <param name="time">Nanoseconds since 1970; <see cref="NoTime"/> where the capture does not say.</param>
-/// <param name="link">What the frame begins with.</param>
+/// <param name="link">The frame's link type.</param>
 /// <param name="data">The captured bytes, from the front.</param>
 /// <param name="wireLength">The frame's length on the wire.</param>
 /// <param name="scope">Tells flows of the same addresses apart: the network namespace of a live capture, 0 in files.</param>
@@ -18,7 +18,7 @@ public readonly ref struct CapturedPacket(long number, long time, LinkType link,
     /// <summary>Nanoseconds since 1970, or <see cref="NoTime"/>.</summary>
     public long Time { get; } = time;
 
-    /// <summary>What the frame begins with.</summary>
+    /// <summary>The frame's link type.</summary>
     public LinkType Link { get; } = link;
 
     /// <summary>The captured bytes, from the front.</summary>

@@ -4,7 +4,7 @@ using Keepalive.Linux.Interop;
 
 namespace Keepalive.Linux.Packets;
 
-/// <summary>What an interface does to packets instead of the network stack (ethtool(8), <c>-K</c>).</summary>
+/// <summary>The work that an interface does for the network stack (ethtool(8), <c>-K</c>).</summary>
 public static unsafe class InterfaceOffloads
 {
     private const int FeaturesInABlock = 32;

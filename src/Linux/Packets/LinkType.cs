@@ -1,6 +1,6 @@
 namespace Keepalive.Linux.Packets;
 
-/// <summary>What a captured frame begins with: LINKTYPE_ numbers (https://www.tcpdump.org/linktypes.html). Any other value is possible.</summary>
+/// <summary>The link type of a captured frame: LINKTYPE_ numbers (https://www.tcpdump.org/linktypes.html). Any other value is possible.</summary>
 public enum LinkType
 {
     /// <summary>BSD loopback: the address family in four bytes of whichever byte order the capturing host had.</summary>
@@ -28,7 +28,7 @@ public enum LinkType
     LinuxCooked2 = 276,
 }
 
-/// <summary>What can be told of a link type.</summary>
+/// <summary>Properties of link types.</summary>
 public static class LinkTypes
 {
     /// <summary>Whether <see cref="LinkFrame"/> finds IP packets in frames of this type.</summary>

@@ -11,7 +11,7 @@ namespace Keepalive.Linux.Packets;
 /// <remarks>
 /// <code>
 ///   kernel ──► [ frame ][ frame ][ frame ][       ]        TryPeek(0), TryPeek(1), … look at them where they are,
-///                 0        1        2                      Queue(ring, n) sends one from there, Release gives the slots back
+///                 0        1        2                      Queue(ring, n) sends one from there, Release returns the slots
 /// </code>
 /// A ring rather than recvmmsg(2): what it can hold is not bounded by net.core.rmem_max, which an ordinary user cannot raise, and each frame
 /// comes with the time the kernel got it. Not thread-safe.
@@ -195,7 +195,7 @@ public sealed unsafe class PacketRing : IDisposable
         _queued = 0;
     }
 
-    /// <summary>Gives the first slots back to the kernel.</summary>
+    /// <summary>Returns the first slots to the kernel.</summary>
     public void Release(int count)
     {
         for (var i = 0; i < count; i++)

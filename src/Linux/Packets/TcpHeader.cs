@@ -53,7 +53,7 @@ internal readonly ref struct TcpHeader
         timestamp = 0;
         selective = false;
         var end = Math.Min(HeaderLength, _bytes.Length);
-        // What nearly every segment of an established connection has: NOP, NOP, timestamps.
+        // Nearly every segment of an established connection has these: NOP, NOP, timestamps.
         if (end == 32 && BinaryPrimitives.ReadUInt32BigEndian(_bytes[20..]) == 0x0101080A)
         {
             timestamp = BinaryPrimitives.ReadUInt32BigEndian(_bytes[24..]);

@@ -2,7 +2,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Linux.Packets;
 
-/// <summary>What reading a captured frame came to.</summary>
+/// <summary>The result of reading a captured frame.</summary>
 public enum FrameContent
 {
     /// <summary>A TCP segment.</summary>
@@ -76,7 +76,7 @@ public readonly ref struct TcpSegment
     public int FirstByte => _payload.IsEmpty ? -1 : _payload[0];
 
     /// <summary>Finds the segment in a frame.</summary>
-    /// <param name="link">What the frame begins with.</param>
+    /// <param name="link">The frame's link type.</param>
     /// <param name="frame">The captured bytes.</param>
     /// <param name="wireLength">The frame's length on the wire: what segments count by whose IP length is left to the network card.</param>
     /// <param name="segment">The segment.</param>

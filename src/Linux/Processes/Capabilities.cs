@@ -13,7 +13,7 @@ public enum Capability
     Bpf = LinuxCapability.CAP_BPF,
 }
 
-/// <summary>What the calling thread is allowed to do.</summary>
+/// <summary>The capabilities of the calling thread.</summary>
 public static class Capabilities
 {
     /// <summary>The kernel's spelling, <c>CAP_SYS_PTRACE</c> for example.</summary>

@@ -4,7 +4,7 @@ using Keepalive.Linux.Interop;
 
 namespace Keepalive.Linux.Processes;
 
-/// <summary>What a path that is said to be a cgroup is.</summary>
+/// <summary>The kind of a path that may be a cgroup.</summary>
 public enum CgroupPath
 {
     Version2,
@@ -26,7 +26,7 @@ public enum CgroupPath
 /// <summary>Directories of the cgroup file systems (cgroups(7)).</summary>
 public static unsafe class CgroupDirectory
 {
-    /// <summary>What <paramref name="path"/> is, by the file system it is on.</summary>
+    /// <summary>The kind of <paramref name="path"/>, by its file system.</summary>
     public static CgroupPath Look(string path)
     {
         SysVfs.statfs_t found;

@@ -7,7 +7,7 @@ public static class NativeHeap
 {
     private static bool s_isMissing;
 
-    /// <summary>Gives the system back what they have freed: compiling filters and loading programs leaves megabytes behind in the allocator.</summary>
+    /// <summary>Returns freed memory to the system: compiling filters and loading programs leaves megabytes behind in the allocator.</summary>
     /// <remarks>Does nothing where the C library cannot (musl).</remarks>
     public static void Trim()
     {

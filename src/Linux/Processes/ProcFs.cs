@@ -8,7 +8,7 @@ using Keepalive.Linux.Interop;
 
 namespace Keepalive.Linux.Processes;
 
-/// <summary>What /proc tells of other processes (proc(5)). A process that has gone is an answer, not an error.</summary>
+/// <summary>Facts about other processes from /proc (proc(5)). A process that has gone is an answer, not an error.</summary>
 public static class ProcFs
 {
     private static readonly EnumerationOptions Plain = new() { IgnoreInaccessible = true, AttributesToSkip = 0 };
@@ -96,7 +96,7 @@ public static class ProcFs
         }
     }
 
-    /// <summary>Whether two processes have one descriptor table between them (kcmp(2), KCMP_FILES); false where that cannot be told.</summary>
+    /// <summary>Whether two processes have one descriptor table between them (kcmp(2), KCMP_FILES); false if unknown.</summary>
     public static bool ShareDescriptors(int one, int other) => LinuxKcmp.kcmp(one, other, LinuxKcmp.KCMP_FILES, 0, 0) == 0;
 
     /// <summary>The command name (at most 15 bytes), null when the process has gone.</summary>

@@ -11,7 +11,7 @@ public sealed class ProcessDescriptor : SafeHandleMinusOneIsInvalid
     private ProcessDescriptor(nint fd)
         : base(ownsHandle: true) => SetHandle(fd);
 
-    /// <summary>pidfd_open(2); null when the process is gone (ESRCH) or the call is not to be had.</summary>
+    /// <summary>pidfd_open(2); null when the process is gone (ESRCH) or the call is unavailable.</summary>
     /// <param name="pid">A process (thread group) id as this program's /proc shows it.</param>
     /// <param name="errno">0, or why it could not be opened.</param>
     public static ProcessDescriptor? TryOpen(int pid, out int errno)

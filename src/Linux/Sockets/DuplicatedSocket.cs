@@ -16,10 +16,10 @@ public readonly ref struct DuplicatedSocket
 
     internal DuplicatedSocket(int fd) => _fd = fd;
 
-    /// <summary>Gives the descriptor back.</summary>
+    /// <summary>Closes the descriptor.</summary>
     public void Dispose() => _ = Unistd.close(_fd);
 
-    /// <summary>What it is when it is no socket; to be closed in place of <see cref="Dispose"/>.</summary>
+    /// <summary>The descriptor of a file that is not a socket; to be closed in place of <see cref="Dispose"/>.</summary>
     public StrayFile ToFile() => new(_fd);
 
     /// <summary>SO_COOKIE (Linux 4.12): what identifies a socket for its whole life. ENOTSOCK when the descriptor is none.</summary>
@@ -32,14 +32,14 @@ public readonly ref struct DuplicatedSocket
         return result == 0 ? 0 : Marshal.GetLastPInvokeError();
     }
 
-    /// <summary>Whether the socket is in a namespace. False where that cannot be told: before Linux 5.14 it takes CAP_NET_ADMIN over the socket's namespace.</summary>
+    /// <summary>Whether the socket is in a namespace. False if unknown: before Linux 5.14 it takes CAP_NET_ADMIN over the socket's namespace.</summary>
     /// <remarks>A cookie that is 0 tells nothing, and 0 equals 0: then the inode number decides.</remarks>
     public bool IsIn(in NamespaceIdentity expected) =>
         expected.Cookie != 0 && TryGetNamespaceCookie() is var cookie and not 0
             ? cookie == expected.Cookie
             : TryGetNamespaceInode() is var inode and not 0 && inode == expected.Inode;
 
-    /// <summary>The ends as the application would be told them (getsockname(2), getpeername(2)). A program of a cgroup may name another peer than the
+    /// <summary>The ends as the application sees them (getsockname(2), getpeername(2)). A program of a cgroup may name another peer than the
     /// packets have (BPF_CGROUP_INET4_GETPEERNAME). ENOTCONN before the handshake has ended and once the connection has.</summary>
     public int TryGetEndpoints(out SocketEndpoint local, out SocketEndpoint remote)
     {

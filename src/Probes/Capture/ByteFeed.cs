@@ -5,7 +5,7 @@ namespace Keepalive.Probes.Capture;
 /// <summary>A stream read from front to back through one buffer, which knows its place in it.</summary>
 internal sealed class ByteFeed(Stream stream) : IDisposable
 {
-    /// <summary>The most that can be had in one piece: of a longer packet only the front is of interest.</summary>
+    /// <summary>The longest piece; of a longer packet only the front is of interest.</summary>
     public const int Window = 128 * 1024;
 
     private const int Small = 16 * 1024;

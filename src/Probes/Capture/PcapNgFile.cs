@@ -36,7 +36,7 @@ internal sealed class PcapNgFile : IPacketSource
     /// <summary>Packets left out because nothing is known of their interface's link type.</summary>
     public long Unknown { get; private set; }
 
-    /// <summary>What the first of them is, and where.</summary>
+    /// <summary>The first of them, and its position.</summary>
     public string? FirstUnknown { get; private set; }
 
     /// <summary>Null when the file does not begin as one of this format.</summary>
@@ -76,7 +76,7 @@ internal sealed class PcapNgFile : IPacketSource
     public void Dispose() => _feed.Dispose();
 
     /// <summary>Passes over what is left of the last block, and reads the head of the next. A section's header is dealt with here.</summary>
-    /// <param name="type">What it is.</param>
+    /// <param name="type">Its type.</param>
     /// <param name="length">Of its body, which comes next in the feed.</param>
     private bool NextBlock(out uint type, out uint length)
     {
@@ -242,8 +242,8 @@ internal sealed class PcapNgFile : IPacketSource
     private ushort UInt16(ReadOnlySpan<byte> bytes) =>
         _swapped ? BinaryPrimitives.ReadUInt16BigEndian(bytes) : BinaryPrimitives.ReadUInt16LittleEndian(bytes);
 
-    /// <summary>What an interface description says of its packets.</summary>
-    /// <param name="Link">What they begin with.</param>
+    /// <summary>The properties of an interface's packets.</summary>
+    /// <param name="Link">Their link type.</param>
     /// <param name="SnapLength">The most that was captured of one; 0 is no limit.</param>
     /// <param name="UnitsPerSecond">Of timestamps.</param>
     /// <param name="OffsetSeconds">Added to timestamps.</param>

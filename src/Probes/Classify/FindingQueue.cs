@@ -27,7 +27,7 @@ internal sealed class FindingQueue
 
     /// <summary>Notes that a probe that may still be here was recognised as such, and what answers it.</summary>
     /// <param name="frame">Its packet's number.</param>
-    /// <param name="kind">What it is if it was a candidate.</param>
+    /// <param name="kind">The kind of a settled candidate.</param>
     /// <param name="isPresumed">Whether only its repetition says so.</param>
     /// <param name="answeredBy">The answer's; 0 where there is none yet.</param>
     /// <param name="roundTrip">From one to the other.</param>

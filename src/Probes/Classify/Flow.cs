@@ -3,7 +3,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Probes.Classify;
 
-/// <summary>What names a connection: the lesser end first, so that both directions have one name.</summary>
+/// <summary>The key of a connection: the lesser end first, so that both directions have one key.</summary>
 internal readonly record struct FlowKey(SocketEndpoint Low, SocketEndpoint High, int Scope)
 {
     public static FlowKey Of(SocketEndpoint from, SocketEndpoint to, int scope, out bool fromLow)
@@ -34,7 +34,7 @@ internal struct Flow
 {
     public FlowKey Key;
 
-    /// <summary>What the lesser end sends, and the greater.</summary>
+    /// <summary>The directions: from the lesser end, and from the greater.</summary>
     public Direction FromLow;
     public Direction FromHigh;
 

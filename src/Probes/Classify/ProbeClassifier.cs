@@ -13,13 +13,13 @@ namespace Keepalive.Probes.Classify;
 /// S is what the prober has sent or, if that is more, what the other end has acknowledged: a capture that begins in mid-flow learns it from
 /// either. Where neither is known yet, what looks like a probe is a candidate, which its reply or its repetition confirms.
 ///
-/// What looks like a probe and is none: while the other end's window is 0 it is a window probe, which Linux sends with the same bytes
+/// Segments that look like a probe: while the other end's window is 0 it is a window probe, which Linux sends with the same bytes
 /// (net/ipv4/tcp_output.c, tcp_xmit_probe_skb for both); with unacknowledged data behind S it is late, or that data sent again. A single byte
 /// of old data is a probe of the older kind (4.4BSD, Windows), unless it repeats what was just written. No probe has PSH.
 ///
-/// What the other end's kernel ignores (RFC 9293, 3.10.7.4; RFC 5961) must not mislead for long: a reset with a number that is not expected, a
+/// Segments that the other end's kernel ignores (RFC 9293, 3.10.7.4; RFC 5961) must not mislead for long: a reset with a number that is not expected, a
 /// SYN within a connection, an acknowledgement of what was never sent, data from far off. But a capture may lack what would make it right, and
-/// a filtered one always does, so what cannot be told is believed until the ends go on as before: a probe from where its sender was not
+/// a filtered one always does, so an ambiguous segment is believed until the ends continue as before: a probe from where its sender was not
 /// thought to stand is a candidate, too, and an acknowledgement that goes back after a silence is no late one.
 ///
 /// A probe of no length does not pass the other end's tcp_sequence() check, so that it neither counts as hearing from the prober nor answers
@@ -96,7 +96,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         switch (kind)
         {
             case SegmentKind.Probe:
-                // A repeated candidate was a probe, too, and is told of with this one unless that comes too late.
+                // A repeated candidate was a probe, too, and is reported with this one unless that comes too late.
                 var repeats = sender.Pending == PendingProbe.Candidate && sender.PendingAnswer == segment.Sequence + 1;
                 var confirms = repeats && !IsSince(sender.PendingTime, time, FindingQueue.LongestWait);
                 var confirmed = sender.PendingNumber;
@@ -139,7 +139,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         }
     }
 
-    /// <summary>What a segment says of its sender's own candidate: one that goes on a byte further than that shows where the sequence stood, as the
+    /// <summary>Settles the sender's own candidate: a segment that continues one byte further shows the sequence number, as the
     /// answer to the other end's probe does where both probe at once. Anything else shows that it was none.</summary>
     private static Classification Show(in TcpSegment segment, ref Direction sender, in Direction receiver, long time, in Classification result)
     {
@@ -237,7 +237,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         sender.IsWindowClosed = segment.Window == 0;
     }
 
-    /// <summary>What a segment says of those before it that could not be told: that they were of a new connection, or meant nothing.</summary>
+    /// <summary>Settles ambiguous segments before this one: they belonged to a new connection, or had no meaning.</summary>
     private static void Resume(in TcpSegment segment, ref Flow flow, ref Direction sender, ref Direction receiver, long time)
     {
         // A handshake of which only the SYN was captured, or only its answer, and what follows.
@@ -258,7 +258,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         }
     }
 
-    /// <summary>What the segment is by itself; whether it is a reply is another question.</summary>
+    /// <summary>Classifies the segment by itself, not as a reply.</summary>
     private static SegmentKind Kind(in TcpSegment segment, in Direction sender, in Direction receiver, long time)
     {
         if (!ProbeRule.Allows(segment.Flags, segment.PayloadLength))
@@ -316,7 +316,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
 
     /// <summary>The same acknowledgement again, with nothing received in between that could have asked for it.</summary>
     /// <remarks>
-    /// A copy of data that had been received asks for one, and is told in it what came twice (RFC 2883). Where nothing of the other end was
+    /// A copy of received data requests one, which names the repeated data (RFC 2883). Where nothing of the other end was
     /// captured it may have asked all the same; with a closed window that is far more likely than a prober who does not read.
     /// </remarks>
     private static bool IsRepeated(in TcpSegment segment, in Direction sender, in Direction receiver, long time) =>
@@ -347,7 +347,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         && IsSince(sender.WriteTime, time, Math.Max(Quiet, sender.WriteInterval * 3 / 4))
         && !IsSince(sender.WriteTime, time, sender.WriteInterval * 5 / 4);
 
-    /// <summary>What the segment says to the other end's probes.</summary>
+    /// <summary>Relates the segment to the other end's probes.</summary>
     private static Classification Answer(in TcpSegment segment, SegmentKind kind, ref Direction sender, ref Direction receiver, long time)
     {
         // In the order of tcp_rcv_established(): the sequence must not be old, and the acknowledgement neither.

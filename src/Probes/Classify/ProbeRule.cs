@@ -2,7 +2,7 @@ using Keepalive.Linux.Packets;
 
 namespace Keepalive.Probes.Classify;
 
-/// <summary>What a segment is to keepalive where it is known how far its sender has come.</summary>
+/// <summary>Classifies a segment whose sender's next sequence number is known.</summary>
 /// <remarks>A probe repeats the last byte sent, or only its place, when all was acknowledged (RFC 9293, section 3.8.4). One that is sent because the
 /// receiver's window is closed looks the same and is none (net/ipv4/tcp_output.c, tcp_xmit_probe_skb for both). No probe has PSH.</remarks>
 internal static class ProbeRule
@@ -14,7 +14,7 @@ internal static class ProbeRule
     /// <summary>A probe, a window probe, or neither.</summary>
     /// <param name="sequence">Of a segment that may be one.</param>
     /// <param name="length">Its payload's.</param>
-    /// <param name="next">What its sender would send next.</param>
+    /// <param name="next">The sender's next sequence number.</param>
     /// <param name="isWindowClosed">Whether the other end's window is 0.</param>
     /// <param name="isWaiting">Whether it still waits for acknowledgements.</param>
     public static SegmentKind Of(uint sequence, int length, uint next, bool isWindowClosed, bool isWaiting)

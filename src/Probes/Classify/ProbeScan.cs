@@ -50,7 +50,7 @@ internal sealed class ProbeScan(IFindingSink sink, int mostFlows = ProbeClassifi
     public void Take(in CapturedPacket packet)
     {
         Packets++;
-        Release(packet.Time);   // before it is looked at: a probe that has waited too long is told of without it
+        Release(packet.Time);   // before it is looked at: a probe that has waited too long is reported without it
         switch (TcpSegment.TryRead(packet.Link, packet.Data, packet.WireLength, out var segment))
         {
             case FrameContent.Segment:

@@ -1,6 +1,6 @@
 namespace Keepalive.Probes.Classify;
 
-/// <summary>What a segment is to keepalive.</summary>
+/// <summary>The kind of a segment with respect to keepalive.</summary>
 internal enum SegmentKind : byte
 {
     /// <summary>Nothing: data, an ordinary acknowledgement, a handshake, an end.</summary>
@@ -38,7 +38,7 @@ internal enum ResetKind : byte
     Certain,
 }
 
-/// <summary>What the classifier says of one segment.</summary>
+/// <summary>The classifier's result for one segment.</summary>
 internal readonly record struct Classification
 {
     public SegmentKind Kind { get; init; }
@@ -64,13 +64,13 @@ internal readonly record struct Classification
     /// it shows none.</summary>
     public long Shows { get; init; }
 
-    /// <summary>What it shows it to have been.</summary>
+    /// <summary>The kind that it settles.</summary>
     public SegmentKind Shown { get; init; }
 
     /// <summary>Whether the receiver's kernel takes it as a sign of life: it stops counting probes as unanswered.</summary>
     public bool IsHeard { get; init; }
 
-    /// <summary>What a reset does.</summary>
+    /// <summary>The effect of a reset.</summary>
     public ResetKind Reset { get; init; }
 
     /// <summary>Keepalive probes of the sender without an answer, this one included.</summary>

@@ -3,7 +3,7 @@ using Keepalive.Probes.Classify;
 
 namespace Keepalive.Probes.Reports;
 
-/// <summary>What <c>probes</c> prints: a line for each finding as it comes, and a summary at the end.</summary>
+/// <summary>The output of <c>probes</c>: a line for each finding as it comes, and a summary at the end.</summary>
 internal abstract class ProbeReport(Stream output) : IFindingSink
 {
     protected LineBuffer Lines { get; } = new(output);
@@ -52,7 +52,7 @@ internal abstract class ProbeReport(Stream output) : IFindingSink
     /// <summary>One end of a connection that has sent probes.</summary>
     /// <param name="From">This end.</param>
     /// <param name="To">The other end.</param>
-    /// <param name="Direction">What was counted.</param>
+    /// <param name="Direction">The counters.</param>
     /// <param name="IsReset">Whether the connection ended by a reset.</param>
     protected readonly record struct Prober(SocketEndpoint From, SocketEndpoint To, Direction Direction, bool IsReset);
 }

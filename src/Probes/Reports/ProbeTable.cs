@@ -6,7 +6,7 @@ using Keepalive.Probes.Classify;
 
 namespace Keepalive.Probes.Reports;
 
-/// <summary>What <c>probes</c> prints for people. Lines go out as they come, so that columns are as wide as their usual content.</summary>
+/// <summary>The output of <c>probes</c> for people. Lines go out as they come, so that columns are as wide as their usual content.</summary>
 internal sealed class ProbeTable(Stream output) : ProbeReport(output)
 {
     private const int MostConnections = 40;
