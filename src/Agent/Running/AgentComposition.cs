@@ -1,5 +1,3 @@
-using Keepalive.Agent.Apply;
-using Keepalive.Agent.Capture;
 using Keepalive.Agent.Health;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;

@@ -1,24 +1,16 @@
 using System.Net.Sockets;
-using System.Text.Json;
 using Keepalive.Agent.Apply;
-using Keepalive.Agent.Health;
 using Keepalive.Agent.Kubernetes;
-using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Log;
-using Keepalive.Agent.Metrics;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Agent.Serving;
 using Keepalive.Agent.Support;
 using Keepalive.Config;
-using Keepalive.Linux;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Hosting.Systemd;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Console;
 
 namespace Keepalive.Agent.Running;
 
