@@ -5,7 +5,7 @@ namespace Keepalive.CommandLine;
 /// <summary>A line on a terminal that says how far long work is; nothing where standard error is no terminal.</summary>
 public sealed class ProgressLine(string what) : IDisposable
 {
-    private static readonly TimeSpan Every = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan s_every = TimeSpan.FromMilliseconds(200);
 
     private readonly long _began = TimeProvider.System.GetTimestamp();
     private readonly Lock _lock = new();
@@ -21,7 +21,7 @@ public sealed class ProgressLine(string what) : IDisposable
         lock (_lock)
         {
             var elapsed = TimeProvider.System.GetElapsedTime(_began);
-            if (elapsed - _shown < Every || part <= 0)
+            if (elapsed - _shown < s_every || part <= 0)
             {
                 return;
             }

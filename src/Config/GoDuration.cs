@@ -16,7 +16,7 @@ public static class GoDuration
     /// <summary>Nanoseconds in a second.</summary>
     public const long Second = 1_000_000_000;
 
-    private static readonly SearchValues<char> NumberCharacters = SearchValues.Create(".0123456789");
+    private static readonly SearchValues<char> s_numberCharacters = SearchValues.Create(".0123456789");
 
     /// <summary>Reads a duration; any sign.</summary>
     /// <param name="text">The text, without surrounding space.</param>
@@ -110,7 +110,7 @@ public static class GoDuration
         }
 
         var name = text[length..];
-        var end = name.IndexOfAny(NumberCharacters);
+        var end = name.IndexOfAny(s_numberCharacters);
         name = end < 0 ? name : name[..end];
         length += name.Length;
         if (name.IsEmpty)

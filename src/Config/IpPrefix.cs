@@ -11,7 +11,7 @@ namespace Keepalive.Config;
 /// <param name="IsIPv4">The family. <c>::/0</c> does not cover IPv4, in whatever form a socket shows it.</param>
 public readonly record struct IpPrefix(UInt128 Address, int Length, bool IsIPv4)
 {
-    private static readonly SearchValues<char> IPv6Characters = SearchValues.Create("0123456789abcdefABCDEF:.");
+    private static readonly SearchValues<char> s_iPv6Characters = SearchValues.Create("0123456789abcdefABCDEF:.");
 
     /// <summary>The prefix that holds exactly this address; IPv4-mapped becomes IPv4.</summary>
     public static IpPrefix From(IPAddress address)
@@ -105,7 +105,7 @@ public readonly record struct IpPrefix(UInt128 Address, int Length, bool IsIPv4)
         }
 
         // The platform's parser also takes scopes and brackets; a policy has no use for either.
-        if (text.ContainsAnyExcept(IPv6Characters)
+        if (text.ContainsAnyExcept(s_iPv6Characters)
             || !IPAddress.TryParse(text, out var address) || address.AddressFamily != AddressFamily.InterNetworkV6)
         {
             return false;

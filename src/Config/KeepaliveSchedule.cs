@@ -20,7 +20,7 @@ namespace Keepalive.Config;
 /// </remarks>
 public sealed record KeepaliveSchedule
 {
-    private static readonly ImmutableArray<TimerWheel> CommonWheels = [.. TimerWheel.CommonHz.Select(static hz => new TimerWheel(hz))];
+    private static readonly ImmutableArray<TimerWheel> s_commonWheels = [.. TimerWheel.CommonHz.Select(static hz => new TimerWheel(hz))];
 
     /// <summary>The schedule of a socket whose values are all known.</summary>
     /// <param name="settings">All three values, within the kernel's limits.</param>
@@ -40,7 +40,7 @@ public sealed record KeepaliveSchedule
         Time = Within(time, KeepaliveSettings.MaxTime, nameof(KeepaliveSettings.Time));
         Interval = Within(interval, KeepaliveSettings.MaxInterval, nameof(KeepaliveSettings.Interval));
         Probes = Within(probes, KeepaliveSettings.MaxProbes, nameof(KeepaliveSettings.Probes));
-        Wheels = hz is { } known ? [new TimerWheel(known)] : CommonWheels;
+        Wheels = hz is { } known ? [new TimerWheel(known)] : s_commonWheels;
     }
 
     /// <summary>Seconds without traffic before the first probe, 1..32767.</summary>

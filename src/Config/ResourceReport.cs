@@ -3,7 +3,7 @@ namespace Keepalive.Config;
 /// <summary>Reports problems of one object, whose name every message starts with.</summary>
 internal sealed class ResourceReport(DiagnosticBag diagnostics, string subject)
 {
-    private readonly HashSet<string> faulty = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _faulty = new(StringComparer.Ordinal);
 
     /// <summary>The object as messages name it: <c>ConnectionPolicy bookinfo/tcp-keepalive</c>.</summary>
     public string Subject { get; set; } = subject;
@@ -25,14 +25,14 @@ internal sealed class ResourceReport(DiagnosticBag diagnostics, string subject)
     }
 
     /// <summary>Remembers that a field has an error already.</summary>
-    public void MarkFaulty(string field) => faulty.Add(field);
+    public void MarkFaulty(string field) => _faulty.Add(field);
 
     /// <summary>Whether one of these fields has an error already, so that its absence is no news.</summary>
     public bool IsFaulty(params ReadOnlySpan<string> fields)
     {
         foreach (var field in fields)
         {
-            if (faulty.Contains(field) || faulty.Any(other => other.StartsWith(field + "[", StringComparison.Ordinal)))
+            if (_faulty.Contains(field) || _faulty.Any(other => other.StartsWith(field + "[", StringComparison.Ordinal)))
             {
                 return true;
             }

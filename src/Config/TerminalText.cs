@@ -7,7 +7,7 @@ namespace Keepalive.Config;
 public static class TerminalText
 {
     /// <summary>Letters and marks that show as nothing (Unicode, Default_Ignorable_Code_Point), beyond the categories below.</summary>
-    private static readonly (int First, int Last)[] Invisible =
+    private static readonly (int First, int Last)[] s_invisible =
     [
         (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0000, 0xE0FFF),
     ];
@@ -18,7 +18,7 @@ public static class TerminalText
         UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
             or UnicodeCategory.SpaceSeparator or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned => true,
         UnicodeCategory.OtherLetter or UnicodeCategory.NonSpacingMark =>
-            Array.Exists(Invisible, range => range.First <= character.Value && character.Value <= range.Last),
+            Array.Exists(s_invisible, range => range.First <= character.Value && character.Value <= range.Last),
         _ => false,
     };
 

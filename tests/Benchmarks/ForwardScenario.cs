@@ -17,7 +17,7 @@ internal static class ForwardScenario
     private const int Port = 5001;
     private const double Goal = 0.6;
 
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
 
     public static void Run()
     {
@@ -62,7 +62,7 @@ internal static class ForwardScenario
         using var lab = ProgramRun.Simulator(
             "lab", "--expiry", "silent-drop", "--idle-timeout", "60s",
             "--server", $"{stream} sink {Port}", "--client", $"{stream} source $LAB_SERVER {Port} {Seconds}");
-        return lab.WaitForExit(Limit) == 0 ? Rate(lab.Output) : throw new InvalidOperationException(lab.Output + lab.Error);
+        return lab.WaitForExit(s_limit) == 0 ? Rate(lab.Output) : throw new InvalidOperationException(lab.Output + lab.Error);
     }
 
     private static double Rate(string output)

@@ -16,7 +16,7 @@ internal static class KubernetesScenario
     private const double GoalMegabytes = 100;
     private const double GoalPercent = 20;
 
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(5);
 
     private static int s_time = 60;
 
@@ -103,7 +103,7 @@ internal static class KubernetesScenario
         Report.Line("  processor while nothing changes", string.Create(CultureInfo.InvariantCulture, $"{quietPercent:0.00} % of one core"));
         Report.Goal("  processor with the updates", percent, GoalPercent, percent.ToString("0.00", CultureInfo.InvariantCulture), "% of one core");
         Report.Goal("  RssAnon + RssShmem, the most", memory.Max, GoalMegabytes, memory.Max.ToString("0.0", CultureInfo.InvariantCulture), "MB");
-        Report.Goal($"  from a changed policy to a changed socket, the most of {latency.Count}", latency.Max, (Interval + TimeSpan.FromSeconds(0.5)).TotalSeconds,
+        Report.Goal($"  from a changed policy to a changed socket, the most of {latency.Count}", latency.Max, (s_interval + TimeSpan.FromSeconds(0.5)).TotalSeconds,
             latency.Max.ToString("0.00", CultureInfo.InvariantCulture), "s");
         agent.Terminate();
         agent.WaitForExit();

@@ -20,17 +20,17 @@ internal static class NodeScenario
     private const double GoalPercentBpf = 1;
     private const double GoalMegabytes = 45;
 
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(20);
-    private static readonly TimeSpan Hold = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_hold = TimeSpan.FromSeconds(20);
 
     /// <summary>What Prometheus is often set to.</summary>
-    private static readonly TimeSpan ScrapeEvery = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan s_scrapeEvery = TimeSpan.FromSeconds(15);
 
-    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(100);
 
     /// <summary>What a busy machine may add to the interval: the pass itself, being scheduled, and two looks.</summary>
-    private static readonly TimeSpan Slack = TimeSpan.FromSeconds(0.5);
+    private static readonly TimeSpan s_slack = TimeSpan.FromSeconds(0.5);
 
     /// <param name="duration">How long the agent is watched.</param>
     /// <param name="sockets">Whether the 18,000 descriptors are connections, rather than files.</param>
@@ -87,8 +87,8 @@ internal static class NodeScenario
             "--datapath", datapath, .. where,
         ]);
         agent.WaitForLine(line => line.Contains("started", StringComparison.Ordinal));
-        busy.Churn(ServerAddress, server.Listen(ServerAddress), NewPerSecond, WarmUp + duration + TimeSpan.FromSeconds(5), Hold);
-        Thread.Sleep(WarmUp);
+        busy.Churn(ServerAddress, server.Listen(ServerAddress), NewPerSecond, s_warmUp + duration + TimeSpan.FromSeconds(5), s_hold);
+        Thread.Sleep(s_warmUp);
 
         var process = new ProcessFigures(agent.Pid);
         var arrivals = new ArrivalLatencies(busy, ServerAddress);
@@ -106,9 +106,9 @@ internal static class NodeScenario
                 var asked = Stopwatch.GetTimestamp();
                 _ = http.GetByteArrayAsync(new Uri($"http://{listen}/metrics")).GetAwaiter().GetResult();
                 scrapes.Add(Stopwatch.GetElapsedTime(asked));
-                scrapeAt += (long)ScrapeEvery.TotalMilliseconds;
+                scrapeAt += (long)s_scrapeEvery.TotalMilliseconds;
             }
-            Thread.Sleep(Look);
+            Thread.Sleep(s_look);
         }
         var used = process.Processor() - processor;
         var percent = 100 * used.TotalMilliseconds / (Environment.TickCount64 - begun);
@@ -134,7 +134,7 @@ internal static class NodeScenario
         Report.Line("RssFile, shared with others", string.Create(CultureInfo.InvariantCulture, $"{process.Megabytes("RssFile"):0.0} MB"));
         // The goal is one interval; the slack is for two looks and the scheduling of a busy machine.
         Report.Goal($"from connecting to being set, the most of {arrivals.Latencies.Count}", arrivals.Latencies.Max,
-            (Interval + Slack).TotalSeconds, Most(arrivals.Latencies, "0.00"), "s");
+            (s_interval + s_slack).TotalSeconds, Most(arrivals.Latencies, "0.00"), "s");
         if (scrapes.Count > 0)
         {
             Report.Line($"a scrape, {scrapes.Count} of them", scrapes, "ms");

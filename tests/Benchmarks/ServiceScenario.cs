@@ -17,7 +17,7 @@ internal static class ServiceScenario
     private const string Metrics = "127.0.0.1:29464";
     private const double GoalGrowthMegabytes = 1;
 
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(20);
 
     public static void Run()
     {
@@ -31,7 +31,7 @@ internal static class ServiceScenario
         ]);
         var process = new ProcessFigures(agent.Pid);
         using var http = new HttpClient { BaseAddress = new Uri($"http://{Metrics}/") };
-        Eventually.True(() => Answers(http), Limit);
+        Eventually.True(() => Answers(http), s_limit);
         var (series, length) = (new Series(), new Series());
         var (early, late) = (new Series(), new Series());
         var last = "";
@@ -46,7 +46,7 @@ internal static class ServiceScenario
             var text = Eventually.Value(
                 () => http.GetStringAsync(new Uri("metrics", UriKind.Relative)).GetAwaiter().GetResult(),
                 seen => Lines(seen).Count == Alive && seen.Contains($"endpoint=\"{first}:{port}\"", StringComparison.Ordinal),
-                Limit).Value;
+                s_limit).Value;
             last = text;
             if (generation < WarmUp)
             {

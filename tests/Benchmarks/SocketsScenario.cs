@@ -18,7 +18,7 @@ internal static class SocketsScenario
     private const double Goal = 0.8;
     private const double BpfGoal = 0.5;
 
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(5);
 
     public static void Run()
     {
@@ -54,7 +54,7 @@ internal static class SocketsScenario
         {
             var ofSs = peer.Run(first, "ss", "-tnoH");
             first.Connect("127.0.0.1", port);
-            clock.Advance(Interval);
+            clock.Advance(s_interval);
             var ofSteady = agent.Pass(policy, new PassScope());
             var (ofAllocation, wasDumped) = (agent.Allocated, agent.Last.NamespacesDumped);
             var ofBpf = bpf?.Pass(replacing, new PassScope()) ?? default;
@@ -64,7 +64,7 @@ internal static class SocketsScenario
             var ofDumped = agent.Pass(policy, new PassScope());
             var ofGated = agent.Pass(policy, new PassScope());
             var wasGated = agent.Last.NamespacesDumped == 0;
-            clock.Advance(Interval);
+            clock.Advance(s_interval);
             var ofValues = agent.Pass(policy, new PassScope());
             var wasValues = agent.Last.NamespacesDumped == 0;
             var ofPlain = Cost.Of(() => Dump(watched, details: false));

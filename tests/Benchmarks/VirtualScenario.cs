@@ -14,7 +14,7 @@ internal static class VirtualScenario
     private const double GoalSeconds = 60;
     private const long EventsAtLeast = 5_000_000;
 
-    private static readonly int[] Sizes = [1_000, 100_000, 1_000_000];
+    private static readonly int[] s_sizes = [1_000, 100_000, 1_000_000];
 
     public static void Run()
     {
@@ -22,7 +22,7 @@ internal static class VirtualScenario
         _ = VirtualEngine.Run(Guide(2_000, TimeSpan.FromHours(24)), new VirtualOptions());
         _ = VirtualEngine.Run(Guide(2_000, TimeSpan.FromHours(24)), new VirtualOptions(EveryProbe: true));
         Day();
-        foreach (var size in Sizes)
+        foreach (var size in s_sizes)
         {
             Events(size);
         }

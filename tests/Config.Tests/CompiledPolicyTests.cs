@@ -13,10 +13,10 @@ namespace Keepalive.Config.Tests;
 [Collection(nameof(TimedTests))]
 public sealed class CompiledPolicyTests(ITestOutputHelper output)
 {
-    private static readonly Endpoint Nowhere = Endpoint.From(IPEndPoint.Parse("192.0.2.255:9"));
+    private static readonly Endpoint s_nowhere = Endpoint.From(IPEndPoint.Parse("192.0.2.255:9"));
 
     [Fact]
-    public void Match_Empty_IsNull() => Assert.Null(CompiledPolicy.Empty.Match(Nowhere, Nowhere));
+    public void Match_Empty_IsNull() => Assert.Null(CompiledPolicy.Empty.Match(s_nowhere, s_nowhere));
 
     [Theory]
     [InlineData("10.0.0.1:443", "10.0.0.0/8:443")]
@@ -29,16 +29,16 @@ public sealed class CompiledPolicyTests(ITestOutputHelper output)
     public void Match_SeveralRules_ExactPortThenLongerPrefix(string remote, string expected)
     {
         var policy = Policy(Side.Client, "10.0.0.0/8:443", "10.1.0.0/16", "0.0.0.0/0", "::/0", "2001:db8::1");
-        Assert.Equal(expected, policy.Match(Nowhere, Endpoint.From(IPEndPoint.Parse(remote)))!.Policy);
+        Assert.Equal(expected, policy.Match(s_nowhere, Endpoint.From(IPEndPoint.Parse(remote)))!.Policy);
     }
 
     [Fact]
     public void Match_LocalEnd_OnlyCountsForBothSides()
     {
         var listener = Endpoint.From(IPEndPoint.Parse("10.0.0.1:443"));
-        Assert.Null(Policy(Side.Client, "10.0.0.1:443").Match(listener, Nowhere));
-        Assert.NotNull(Policy(Side.Both, "10.0.0.1:443").Match(listener, Nowhere));
-        Assert.Equal("192.0.2.0/24", Policy(Side.Both, "10.0.0.1:443", "192.0.2.0/24").Match(listener, Nowhere)!.Policy);
+        Assert.Null(Policy(Side.Client, "10.0.0.1:443").Match(listener, s_nowhere));
+        Assert.NotNull(Policy(Side.Both, "10.0.0.1:443").Match(listener, s_nowhere));
+        Assert.Equal("192.0.2.0/24", Policy(Side.Both, "10.0.0.1:443", "192.0.2.0/24").Match(listener, s_nowhere)!.Policy);
     }
 
     [Fact]
@@ -111,7 +111,7 @@ public sealed class CompiledPolicyTests(ITestOutputHelper output)
         var matched = 0;
         foreach (ref readonly var remote in remotes.AsSpan())
         {
-            matched += policy.Match(Nowhere, remote) is null ? 0 : 1;
+            matched += policy.Match(s_nowhere, remote) is null ? 0 : 1;
         }
 
         return matched;

@@ -12,8 +12,8 @@ public sealed class CutFilesTests
     private const string Input = "(standard input)";
 
     /// <summary>Of the longest files every prefix is read, of the others one in so many: a hundred thousand would take a minute.</summary>
-    private static readonly int Longest = Fuzz.Cases(12, usually: 3);
-    private static readonly int Step = 1 + (int)Math.Round(6.0 * 12 / Longest);
+    private static readonly int s_longest = Fuzz.Cases(12, usually: 3);
+    private static readonly int s_step = 1 + (int)Math.Round(6.0 * 12 / s_longest);
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
@@ -25,7 +25,7 @@ public sealed class CutFilesTests
         Parallel.For(0, files.Length, i =>
         {
             var file = files[i];
-            for (var length = i < Longest ? 0 : i % Step; length <= file.Length; length += i < Longest ? 1 : Step)
+            for (var length = i < s_longest ? 0 : i % s_step; length <= file.Length; length += i < s_longest ? 1 : s_step)
             {
                 Interlocked.Increment(ref cuts);
                 var read = Read(new MemoryStream(file, 0, length));

@@ -9,7 +9,7 @@ namespace Keepalive.Config.Tests;
 
 public sealed partial class GoDurationTests
 {
-    private static readonly (string Name, long Nanoseconds)[] Units =
+    private static readonly (string Name, long Nanoseconds)[] s_units =
     [
         ("ns", 1), ("us", 1000), ("µs", 1000), ("μs", 1000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000),
         ("h", 3_600_000_000_000),
@@ -108,7 +108,7 @@ public sealed partial class GoDurationTests
         BigInteger total = 0;
         foreach (Match term in Term().Matches(text))
         {
-            var unit = Units.Single(unit => unit.Name == term.Groups[3].Value).Nanoseconds;
+            var unit = s_units.Single(unit => unit.Name == term.Groups[3].Value).Nanoseconds;
             var fraction = term.Groups[2].Value;
             total += BigInteger.Parse("0" + term.Groups[1].Value) * unit;
             total += BigInteger.Parse("0" + fraction) * unit / BigInteger.Pow(10, fraction.Length);

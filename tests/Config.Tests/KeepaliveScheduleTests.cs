@@ -7,7 +7,7 @@ namespace Keepalive.Config.Tests;
 
 public sealed class KeepaliveScheduleTests
 {
-    private static readonly Gen<KeepaliveSchedule> Any =
+    private static readonly Gen<KeepaliveSchedule> s_any =
         from hz in Gen.Elements(100, 250, 300, 1000)
         from time in Gen.Choose(1, KeepaliveSettings.MaxTime)
         from interval in Gen.OneOf(Gen.Choose(1, 100), Gen.Choose(1, KeepaliveSettings.MaxInterval))
@@ -81,7 +81,7 @@ public sealed class KeepaliveScheduleTests
     [Trait(Fuzz.Trait, "yes")]
     public void Instants_OfAnySchedule_FollowOneAnotherAndAreNeverEarly()
     {
-        Prop.ForAll(Any.ToArbitrary(), schedule =>
+        Prop.ForAll(s_any.ToArbitrary(), schedule =>
         {
             var numbers = Enumerable.Range(1, schedule.Probes).ToList();
             List<TimeSpan> nominal = [.. numbers.Select(schedule.Probe), schedule.Death];
@@ -94,7 +94,7 @@ public sealed class KeepaliveScheduleTests
     [Trait(Fuzz.Trait, "yes")]
     public void Instants_WithIntervalWithinTime_AreLateByAGranulePerWait()
     {
-        Prop.ForAll(Any.Where(schedule => schedule.Interval <= schedule.Time).ToArbitrary(), schedule =>
+        Prop.ForAll(s_any.Where(schedule => schedule.Interval <= schedule.Time).ToArbitrary(), schedule =>
             Enumerable.Range(1, schedule.Probes).All(number =>
             {
                 var late = schedule.LatestProbe(number) - schedule.Probe(number);
@@ -108,7 +108,7 @@ public sealed class KeepaliveScheduleTests
     [Trait(Fuzz.Trait, "yes")]
     public void Survives_LongerTimeoutOrFewerLost_NeverTurnsItFalse()
     {
-        var gen = from schedule in Any
+        var gen = from schedule in s_any
                   from timeout in Gen.Choose(1, 40_000)
                   from more in Gen.Choose(0, 1_000)
                   from lost in Gen.Choose(0, KeepaliveSettings.MaxProbes)
@@ -141,7 +141,7 @@ public sealed class KeepaliveScheduleTests
     [Trait(Fuzz.Trait, "yes")]
     public void Instants_OfASteppedTimer_LieBetweenNominalAndLatest()
     {
-        var gen = from schedule in Any.Where(schedule => schedule.Time < 2_000 && schedule.Interval < 2_000)
+        var gen = from schedule in s_any.Where(schedule => schedule.Time < 2_000 && schedule.Interval < 2_000)
                   from armed in Gen.Choose(0, 1 << 20)
                   from waiting in Gen.Elements(true, false)
                   from quiet in Gen.Choose(0, 1_000)

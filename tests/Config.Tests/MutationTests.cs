@@ -13,7 +13,7 @@ namespace Keepalive.Config.Tests;
 [Collection(nameof(TimedTests))]
 public sealed class MutationTests(ITestOutputHelper output)
 {
-    private static readonly string[] Fragments =
+    private static readonly string[] s_fragments =
     [
         "\t", "\n", "---\n", "...\n", "- ", ": ", "{", "}", "[", "]", "\"", "'", "&a ", "*a", "!!int ", "? ", "|\n", "> ", "#",
         "%YAML 1.2\n", "<<: ", "\r",
@@ -21,12 +21,12 @@ public sealed class MutationTests(ITestOutputHelper output)
         "{{ .Values.x }}",
     ];
 
-    private static readonly int Mutations = Fuzz.Cases(100_000);
-    private static readonly int Seed = Fuzz.Seed(20_240_501);
+    private static readonly int s_mutations = Fuzz.Cases(100_000);
+    private static readonly int s_seed = Fuzz.Seed(20_240_501);
 
     // Several times what was measured: a reader that hangs, or a single file that takes seconds, is found all the same.
-    private static readonly TimeSpan InAll = TimeSpan.FromMinutes(3);
-    private static readonly TimeSpan ForOne = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_inAll = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan s_forOne = TimeSpan.FromSeconds(5);
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
@@ -40,8 +40,8 @@ public sealed class MutationTests(ITestOutputHelper output)
         var start = GC.GetTotalMemory(forceFullCollection: true);
         Parallel.For(0, 2, thread =>
         {
-            var random = new Random(Seed + thread);
-            for (var i = 0; i < Mutations / 2 && watch.Elapsed < InAll; i++)
+            var random = new Random(s_seed + thread);
+            for (var i = 0; i < s_mutations / 2 && watch.Elapsed < s_inAll; i++)
             {
                 var text = Mutate(sources[random.Next(sources.Length)], random);
                 var begun = Stopwatch.GetTimestamp();
@@ -59,13 +59,13 @@ public sealed class MutationTests(ITestOutputHelper output)
 
         output.WriteLine($"{runs} mutations in {watch.ElapsedMilliseconds} ms, {valid} without errors, {rendered} rendered; the longest took "
             + $"{longest / TimeSpan.TicksPerMillisecond} ms, {peak >> 20} MiB at most");
-        Assert.Equal(Mutations, runs);
-        Assert.InRange(longest, 1, ForOne.Ticks);
+        Assert.Equal(s_mutations, runs);
+        Assert.InRange(longest, 1, s_forOne.Ticks);
         Assert.InRange(peak, long.MinValue, 200L << 20);
 
         // Both what is refused and what is taken was tried, and taken to its end.
-        Assert.InRange(valid, Mutations / 50, Mutations * 3 / 4);
-        Assert.InRange(rendered, Mutations / 200, valid);
+        Assert.InRange(valid, s_mutations / 50, s_mutations * 3 / 4);
+        Assert.InRange(rendered, s_mutations / 200, valid);
     }
 
     private static (bool IsValid, bool IsRendered) Check(string text)
@@ -140,7 +140,7 @@ public sealed class MutationTests(ITestOutputHelper output)
                     mutated[at] = (char)random.Next(1, 256);
                     break;
                 case 1:
-                    mutated.Insert(at, Fragments[random.Next(Fragments.Length)]);
+                    mutated.Insert(at, s_fragments[random.Next(s_fragments.Length)]);
                     break;
                 case 2:
                     mutated.Remove(at, Math.Min(random.Next(1, 20), mutated.Length - at));

@@ -7,9 +7,9 @@ namespace Keepalive.Config.Tests;
 
 public sealed class PolicyFilesTests : IDisposable
 {
-    private readonly string folder = Directory.CreateTempSubdirectory("keepalive-config-").FullName;
+    private readonly string _folder = Directory.CreateTempSubdirectory("keepalive-config-").FullName;
 
-    public void Dispose() => Directory.Delete(folder, recursive: true);
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
     public void Read_Directory_TakesItsOwnVisibleYamlFilesByName()
@@ -19,7 +19,7 @@ public sealed class PolicyFilesTests : IDisposable
         Write("c.json", Service("c"));
         Write(".hidden.yaml", Service("hidden"));
         Write("below/d.yaml", Service("d"));
-        var result = PolicyReader.Read([folder]);
+        var result = PolicyReader.Read([_folder]);
         Assert.Empty(result.Diagnostics);
         Assert.Equal(["default/a", "default/b"], result.Resources.All.Select(resource => resource.QualifiedName));
         Assert.Equal(2, result.Files);
@@ -29,9 +29,9 @@ public sealed class PolicyFilesTests : IDisposable
     public void Read_MountedConfigMap_TakesEachFileOnce()
     {
         Write("..2024_05_01/policy.yaml", Service("a"));
-        Directory.CreateSymbolicLink(Path.Combine(folder, "..data"), "..2024_05_01");
-        File.CreateSymbolicLink(Path.Combine(folder, "policy.yaml"), "..data/policy.yaml");
-        var result = PolicyReader.Read([folder, Path.Combine(folder, "policy.yaml")]);
+        Directory.CreateSymbolicLink(Path.Combine(_folder, "..data"), "..2024_05_01");
+        File.CreateSymbolicLink(Path.Combine(_folder, "policy.yaml"), "..data/policy.yaml");
+        var result = PolicyReader.Read([_folder, Path.Combine(_folder, "policy.yaml")]);
         Assert.Empty(result.Diagnostics);
         Assert.Single(result.Resources.All);
         Assert.Equal(1, result.Files);
@@ -42,7 +42,7 @@ public sealed class PolicyFilesTests : IDisposable
     {
         Write("a.yaml", "a: [");
         Write("b.yaml", Service("b"));
-        var result = PolicyReader.Read([folder, Path.Combine(folder, "missing.yaml")]);
+        var result = PolicyReader.Read([_folder, Path.Combine(_folder, "missing.yaml")]);
         Assert.Equal(["a.yaml KA010", "missing.yaml KA001"],
             result.Diagnostics.Select(diagnostic => $"{Path.GetFileName(diagnostic.Position.File)} {diagnostic.Code}"));
         Assert.Single(result.Resources.All);
@@ -88,14 +88,14 @@ public sealed class PolicyFilesTests : IDisposable
             Write($"{i}.yaml", "# " + new string('x', 15 * 1024 * 1024));
         }
 
-        var result = PolicyReader.Read([folder]);
+        var result = PolicyReader.Read([_folder]);
         Assert.Equal(4, result.Files);
         Assert.Contains(result.Diagnostics, diagnostic => diagnostic.Code == "KA002");
     }
 
     private string Make(string what)
     {
-        var path = Path.Combine(folder, "x.yaml");
+        var path = Path.Combine(_folder, "x.yaml");
         switch (what)
         {
             case "missing":
@@ -103,7 +103,7 @@ public sealed class PolicyFilesTests : IDisposable
             case "empty":
                 return Write("x.yaml", "");
             case "empty directory":
-                return folder;
+                return _folder;
             case "100 MB":
                 using (var file = File.Create(path))
                 {
@@ -115,8 +115,8 @@ public sealed class PolicyFilesTests : IDisposable
                 MakePipe(path);
                 break;
             case "link to pipe":
-                MakePipe(Path.Combine(folder, "pipe"));
-                File.CreateSymbolicLink(path, Path.Combine(folder, "pipe"));
+                MakePipe(Path.Combine(_folder, "pipe"));
+                File.CreateSymbolicLink(path, Path.Combine(_folder, "pipe"));
                 break;
             case "link to nothing":
                 File.CreateSymbolicLink(path, "nowhere");
@@ -159,7 +159,7 @@ public sealed class PolicyFilesTests : IDisposable
 
     private string Write(string name, string text)
     {
-        var path = Path.Combine(folder, name);
+        var path = Path.Combine(_folder, name);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         File.WriteAllText(path, text);
         return path;

@@ -16,8 +16,8 @@ namespace Keepalive.Config.Tests;
 [Collection(nameof(TimedTests))]
 public sealed class PolicyPropertyTests
 {
-    private static readonly string[] Names = ["a", "b", "c"];
-    private static readonly string[] Namespaces = ["n", "m"];
+    private static readonly string[] s_names = ["a", "b", "c"];
+    private static readonly string[] s_namespaces = ["n", "m"];
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
@@ -90,8 +90,8 @@ public sealed class PolicyPropertyTests
             [.. policies.DistinctBy(policy => policy.FullName)], [.. destinations.DistinctBy(one => (one.IsService, one.Namespace, one.Name))]);
 
     private static Gen<TestPolicy> PolicyGen =>
-        from name in Gen.Elements(Names)
-        from ns in Gen.Elements(Namespaces)
+        from name in Gen.Elements(s_names)
+        from ns in Gen.Elements(s_namespaces)
         from age in Gen.Elements<int?>(null, null, 1, 2)
         from time in Gen.Elements<int?>(null, 10, 20, 30)
         from enforces in Gen.Elements(true, true, true, false)
@@ -101,16 +101,16 @@ public sealed class PolicyPropertyTests
 
     private static Gen<TestReference> ReferenceGen =>
         from isService in Gen.Elements(true, false)
-        from name in Gen.Elements([null, null, .. Names])
-        from ns in Gen.Elements([null, null, .. Namespaces])
+        from name in Gen.Elements([null, null, .. s_names])
+        from ns in Gen.Elements([null, null, .. s_namespaces])
         from label in Gen.Elements(null, null, "1", "2")
         from port in Gen.Elements(null, null, "80", "443", "web")
         select new TestReference(isService, name, ns, label, port);
 
     private static Gen<TestDestination> DestinationGen =>
         from isService in Gen.Elements(true, false)
-        from name in Gen.Elements(Names)
-        from ns in Gen.Elements(Namespaces)
+        from name in Gen.Elements(s_names)
+        from ns in Gen.Elements(s_namespaces)
         from label in Gen.Elements("1", "2")
         from addressCount in Gen.Choose(1, 3)
         from addresses in (from address in Addresses from bits in Gen.Elements(0, 0, 7, 9, 32) select (address, bits)).ArrayOf(addressCount)

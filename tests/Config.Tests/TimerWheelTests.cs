@@ -7,7 +7,7 @@ namespace Keepalive.Config.Tests;
 
 public sealed class TimerWheelTests
 {
-    private static readonly Gen<int> AnyHz = Gen.Elements(24, 100, 128, 250, 300, 1000, 1024, 1200);
+    private static readonly Gen<int> s_anyHz = Gen.Elements(24, 100, 128, 250, 300, 1000, 1024, 1200);
 
     [Theory]
     [InlineData(250, 3, 0.256)]
@@ -70,7 +70,7 @@ public sealed class TimerWheelTests
     [Trait(Fuzz.Trait, "yes")]
     public void Longest_OfAnyKeepaliveValue_IsAtMostAnEighthOver()
     {
-        var gen = from hz in AnyHz
+        var gen = from hz in s_anyHz
                   from wait in Gen.Choose(3, KeepaliveSettings.MaxTime)
                   select (Wheel: new TimerWheel(hz), wait);
         Prop.ForAll(gen.ToArbitrary(), test =>

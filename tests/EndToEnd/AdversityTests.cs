@@ -7,7 +7,7 @@ namespace Keepalive.EndToEnd;
 /// <summary>Processes that hide, names that nobody resolves, links that move, ports that are used again: the agent goes on with its work.</summary>
 public sealed class AdversityTests : IDisposable
 {
-    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+    private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
 
     private readonly Lab _lab;
     private readonly TestCgroup _cgroup = new();
@@ -77,9 +77,9 @@ public sealed class AdversityTests : IDisposable
                 _lab.Client);
 
             server.WaitForLine(line => line == "asked", TimeSpan.FromSeconds(20));
-            Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(15));
+            Eventually.True(() => _lab.Client.Get(id) == s_guide, TimeSpan.FromSeconds(15));
             int next = _lab.Client.Connect(Lab.ServerAddress, _port);
-            Eventually.True(() => _lab.Client.Get(next) == Guide, TimeSpan.FromSeconds(15));
+            Eventually.True(() => _lab.Client.Get(next) == s_guide, TimeSpan.FromSeconds(15));
             run.Terminate();
             Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(5)));
         }

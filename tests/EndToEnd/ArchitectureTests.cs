@@ -19,7 +19,7 @@ public sealed class ArchitectureTests
     private const string NativeProject = "Linux";
 
     /// <summary>Every project under src, its assembly, and the projects it may refer to.</summary>
-    private static readonly Dictionary<string, (string Assembly, string[] MayReferTo)> Projects = new()
+    private static readonly Dictionary<string, (string Assembly, string[] MayReferTo)> s_projects = new()
     {
         ["Config"] = ("Keepalive.Config", []),
         ["Linux"] = ("Keepalive.Linux", []),
@@ -30,14 +30,14 @@ public sealed class ArchitectureTests
     };
 
     /// <summary>Assemblies of the runtime that have what is banned.</summary>
-    private static readonly Assembly[] BannedFrom =
+    private static readonly Assembly[] s_bannedFrom =
     [
         typeof(object).Assembly, typeof(JavaScriptEncoder).Assembly, typeof(Console).Assembly, typeof(Process).Assembly, typeof(Dns).Assembly, typeof(Socket).Assembly, typeof(HttpClient).Assembly,
     ];
 
-    public static TheoryData<string> ProjectNames => [.. Projects.Keys];
+    public static TheoryData<string> ProjectNames => [.. s_projects.Keys];
 
-    public static TheoryData<string> ProjectsWithoutNativeCode => [.. Projects.Keys.Where(name => name != NativeProject)];
+    public static TheoryData<string> ProjectsWithoutNativeCode => [.. s_projects.Keys.Where(name => name != NativeProject)];
 
     public static TheoryData<string> BannedSymbols =>
     [
@@ -52,7 +52,7 @@ public sealed class ArchitectureTests
     {
         var found = Directory.GetFiles(Source, "*.csproj", SearchOption.AllDirectories).Select(file => Path.GetFileNameWithoutExtension(file));
 
-        Assert.Equal(Projects.Keys.Order(), found.Order());
+        Assert.Equal(s_projects.Keys.Order(), found.Order());
     }
 
     [Theory]
@@ -62,15 +62,15 @@ public sealed class ArchitectureTests
         var references = XDocument.Load(ProjectFile(name)).Descendants("ProjectReference")
             .Select(reference => Path.GetFileNameWithoutExtension(reference.Attribute("Include")!.Value));
 
-        Assert.Empty(references.Except(Projects[name].MayReferTo));
+        Assert.Empty(references.Except(s_projects[name].MayReferTo));
     }
 
     [Theory]
     [MemberData(nameof(ProjectNames))]
     public void Assembly_References_AreAllowed(string name)
     {
-        var allowed = Projects[name].MayReferTo.Select(other => Projects[other].Assembly);
-        var ours = Projects.Values.Select(project => project.Assembly);
+        var allowed = s_projects[name].MayReferTo.Select(other => s_projects[other].Assembly);
+        var ours = s_projects.Values.Select(project => project.Assembly);
 
         Assert.Empty(ReferencesOf(AssemblyFile(name)).Intersect(ours).Except(allowed));
     }
@@ -83,7 +83,7 @@ public sealed class ArchitectureTests
     [Fact]
     public void Types_OfAllProjects_HaveNamesOfTheirOwn()
     {
-        var names = Projects.Keys.SelectMany(name => TypesOf(AssemblyFile(name))).ToList();
+        var names = s_projects.Keys.SelectMany(name => TypesOf(AssemblyFile(name))).ToList();
 
         Assert.Contains("BalancerRule", names);
         Assert.Empty(names.GroupBy(name => name).Where(group => group.Count() > 1).Select(group => group.Key));
@@ -129,7 +129,7 @@ public sealed class ArchitectureTests
     {
         var name = symbol[2..].Split('(')[0];
         var (type, member) = symbol[0] == 'T' ? (name, null) : (name[..name.LastIndexOf('.')], name[(name.LastIndexOf('.') + 1)..].Split('`')[0]);
-        var found = BannedFrom.Select(assembly => assembly.GetType(type)).FirstOrDefault(found => found is { IsPublic: true });
+        var found = s_bannedFrom.Select(assembly => assembly.GetType(type)).FirstOrDefault(found => found is { IsPublic: true });
 
         Assert.True(found is not null && (member is null || found.GetMember(member).Length > 0), symbol);
     }
@@ -137,7 +137,7 @@ public sealed class ArchitectureTests
     private static string ProjectFile(string name) => Path.Combine(Source, name, name + ".csproj");
 
     private static string AssemblyFile(string name) =>
-        Path.Combine(Source, name, "bin", Repository.Configuration, "net10.0", Projects[name].Assembly + ".dll");
+        Path.Combine(Source, name, "bin", Repository.Configuration, "net10.0", s_projects[name].Assembly + ".dll");
 
     private static bool IsBuilt(string file) => Path.GetRelativePath(Repository.Root, file).Split('/').Any(part => part is "bin" or "obj");
 

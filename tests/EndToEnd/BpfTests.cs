@@ -10,8 +10,8 @@ namespace Keepalive.EndToEnd;
 /// <summary>The bpf datapath from the outside: what a killed agent leaves, what happens where it cannot be had, and what is said about it.</summary>
 public sealed class BpfTests : IDisposable
 {
-    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
-    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+    private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
 
     private readonly Lab _lab;
     private readonly TestCgroup _cgroup;
@@ -51,7 +51,7 @@ public sealed class BpfTests : IDisposable
         for (int i = 0; i < 20; i++)
         {
             int id = _lab.Client.Connect(Lab.ServerAddress, _port);
-            Assert.Equal(Guide, _lab.Client.Get(id));
+            Assert.Equal(s_guide, _lab.Client.Get(id));
             Assert.Equal("keepalive", Ss.Read(_lab.Client, id).Timer);
         }
     }
@@ -88,7 +88,7 @@ public sealed class BpfTests : IDisposable
 
         Assert.Contains("no longer at the cgroup", AgentProcess.WaitForEvent(run, 6), StringComparison.Ordinal);
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(5));
+        Eventually.True(() => _lab.Client.Get(id) == s_guide, TimeSpan.FromSeconds(5));
         Directory.CreateDirectory(_cgroup.Path);
         other.MoveTo(_cgroup);
         Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
@@ -99,34 +99,34 @@ public sealed class BpfTests : IDisposable
     {
         var run = Start();
         int first = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == Guide, TimeSpan.FromSeconds(5));
+        Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == s_guide, TimeSpan.FromSeconds(5));
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Equal(s_guide, _lab.Client.Get(id));
         run.Kill();
         run.WaitForExit();
         int after = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Assert.Equal(Untouched, _lab.Client.Get(after));
+        Assert.Equal(s_untouched, _lab.Client.Get(after));
 
         // No pass has noted it, and yet its values are not taken for the application's own.
         var second = _agent.Start("--restore-on-exit");
-        Eventually.True(() => _lab.Client.Get(after) == Guide, TimeSpan.FromSeconds(5));
+        Eventually.True(() => _lab.Client.Get(after) == s_guide, TimeSpan.FromSeconds(5));
         second.Terminate();
         Assert.Equal(0, second.WaitForExit(TimeSpan.FromSeconds(10)));
-        Assert.All([first, id, after], socket => Assert.Equal(Untouched, _lab.Client.Get(socket)));
+        Assert.All([first, id, after], socket => Assert.Equal(s_untouched, _lab.Client.Get(socket)));
     }
 
     [Fact]
     public void Run_StoppedBetweenTwoPasses_TheNextAgentKnowsWhatWasSetAtOnce()
     {
         var run = Start();
-        Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == Guide, TimeSpan.FromSeconds(5));
+        Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == s_guide, TimeSpan.FromSeconds(5));
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
         run.Terminate();
         Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(10)));
-        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Equal(s_guide, _lab.Client.Get(id));
         _agent.WritePolicy(PolicyText.For("203.0.113.1", PolicyText.GuideValues));
         _agent.Start();
-        Eventually.True(() => _lab.Client.Get(id) == Untouched, TimeSpan.FromSeconds(5));
+        Eventually.True(() => _lab.Client.Get(id) == s_untouched, TimeSpan.FromSeconds(5));
     }
 
     [Fact]
@@ -139,12 +139,12 @@ public sealed class BpfTests : IDisposable
         AgentProcess.WaitForEvent(run, 8);
         _lab.Restore();
         int id = await connecting;
-        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Equal(s_guide, _lab.Client.Get(id));
         run.Terminate();
         Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(10)));
         _agent.WritePolicy(PolicyText.For("203.0.113.1", PolicyText.GuideValues));
         _agent.Start();
-        Eventually.True(() => _lab.Client.Get(id) == Untouched, TimeSpan.FromSeconds(5));
+        Eventually.True(() => _lab.Client.Get(id) == s_untouched, TimeSpan.FromSeconds(5));
     }
 
     [Fact]
@@ -159,21 +159,21 @@ public sealed class BpfTests : IDisposable
         {
             _agent.WritePolicy(round % 2 == 0
                 ? PolicyText.For(Lab.ServerAddress, "time: 60s, interval: 5s, probes: 3") : PolicyText.For(Lab.ServerAddress, PolicyText.GuideValues));
-            var wanted = round % 2 == 0 ? other : Guide;
+            var wanted = round % 2 == 0 ? other : s_guide;
             var run = _agent.Launch("--interval", "1s", "--listen", "none");
             // These have been idle for longer than an interval: they are set in slices.
             Eventually.True(() => sample.Any(id => _lab.Client.Get(id) == wanted), TimeSpan.FromSeconds(10));
             run.Kill();
             run.WaitForExit();
             var values = sample.Select(id => _lab.Client.Get(id)).Distinct().ToList();
-            Assert.Empty(values.Except([Untouched, Guide, other]));
+            Assert.Empty(values.Except([s_untouched, s_guide, other]));
             interrupted += values.Count > 1 ? 1 : 0;
         }
         Assert.NotEqual(0, interrupted);
         int after = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Assert.Equal(Untouched, _lab.Client.Get(after));
+        Assert.Equal(s_untouched, _lab.Client.Get(after));
         Assert.Contains("restored", _agent.Once("--restore-on-exit").Output, StringComparison.Ordinal);
-        Assert.All(sample, id => Assert.Equal(Untouched, _lab.Client.Get(id)));
+        Assert.All(sample, id => Assert.Equal(s_untouched, _lab.Client.Get(id)));
     }
 
     [Theory]
@@ -194,7 +194,7 @@ public sealed class BpfTests : IDisposable
         Assert.Equal(3, refused.ExitCode);
         string line = Assert.Single(refused.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries));
         Assert.StartsWith($"keepalive-agent: the bpf datapath cannot be used: {expected}", line, StringComparison.Ordinal);
-        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
 
         // The same words.
         string reason = line["keepalive-agent: ".Length..^". See 'keepalive-agent support'.".Length];
@@ -203,7 +203,7 @@ public sealed class BpfTests : IDisposable
 
         using var run = new ProgramRun(Command("auto"));
         run.WaitForLine(l => l.Contains($"The bpf datapath cannot be used: {expected}", StringComparison.Ordinal) && l.EndsWith("; using pidfd", StringComparison.Ordinal));
-        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(5));
+        Eventually.True(() => _lab.Client.Get(id) == s_guide, TimeSpan.FromSeconds(5));
         run.Terminate();
         Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(10)));
     }
@@ -239,7 +239,7 @@ public sealed class BpfTests : IDisposable
             using var run = new ProgramRun(Command("auto"));
             run.WaitForLine(l => l.EndsWith($"The bpf datapath cannot be used: {expected}; using pidfd", StringComparison.Ordinal));
             int id = _lab.Client.Connect(Lab.ServerAddress, _port);
-            Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(15));
+            Eventually.True(() => _lab.Client.Get(id) == s_guide, TimeSpan.FromSeconds(15));
             // Whatever was tried, it has been in force all the time.
             Assert.Equal(_lab.Client.Count().Own, other.Count());
             run.Terminate();
@@ -257,10 +257,10 @@ public sealed class BpfTests : IDisposable
     {
         using var other = new OtherProgram(_cgroup.Path, flags: 2);
         Start();
-        Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == Guide, TimeSpan.FromSeconds(5));
+        Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == s_guide, TimeSpan.FromSeconds(5));
         int before = other.Count();
         Assert.Equal(_lab.Client.Count().Own, before);
-        Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+        Assert.Equal(s_guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
         Assert.Equal(before + 1, other.Count());
     }
 
@@ -281,8 +281,8 @@ public sealed class BpfTests : IDisposable
         // The look around before the first pass puts the policy in force, too; the pass after it empties the ring.
         Eventually.True(() => Metrics().GetValueOrDefault("keepalive_scan_duration_seconds_count") > 0, TimeSpan.FromSeconds(30));
         int first = 0;
-        Eventually.True(() => ++first > 0 && _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == Guide, TimeSpan.FromSeconds(5));
-        Assert.Equal([new(Guide, shortLived)], _lab.Client.ConnectShort(Lab.ServerAddress, _port, shortLived).Seen);
+        Eventually.True(() => ++first > 0 && _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == s_guide, TimeSpan.FromSeconds(5));
+        Assert.Equal([new(s_guide, shortLived)], _lab.Client.ConnectShort(Lab.ServerAddress, _port, shortLived).Seen);
         // The ring is full by now, and the agent sleeps: every one of these is lost, and lives.
         _lab.Client.ConnectMany(Lab.ServerAddress, _port, open);
         run.Signal("HUP");
@@ -305,13 +305,13 @@ public sealed class BpfTests : IDisposable
         var run = Start();
         Assert.Contains("lines are invalid", run.Error, StringComparison.Ordinal);
         Assert.Equal(nonsense, File.ReadAllText(state + ".bad"));
-        Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == Guide, TimeSpan.FromSeconds(5));
+        Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == s_guide, TimeSpan.FromSeconds(5));
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
         run.Kill();
         run.WaitForExit();
         // What replaced it knows what a killed agent leaves.
         Assert.Contains("restored", _agent.Once("--restore-on-exit").Output, StringComparison.Ordinal);
-        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
     }
 
     [Fact]
@@ -331,11 +331,11 @@ public sealed class BpfTests : IDisposable
             run.Kill();
             run.WaitForExit();
             var values = sockets.Select(id => _lab.Client.Get(id)).Distinct().ToList();
-            Assert.Empty(values.Except([Untouched, Guide]));
+            Assert.Empty(values.Except([s_untouched, s_guide]));
             beforeFirstPass += values is [{ On: false }] ? 1 : 0;
-            Assert.Equal(Untouched, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+            Assert.Equal(s_untouched, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
             _agent.Once("--restore-on-exit");
-            Assert.All(sockets, id => Assert.Equal(Untouched, _lab.Client.Get(id)));
+            Assert.All(sockets, id => Assert.Equal(s_untouched, _lab.Client.Get(id)));
         }
         Assert.NotEqual(0, beforeFirstPass);
     }
@@ -373,7 +373,7 @@ public sealed class BpfTests : IDisposable
     }
 
     /// <summary>Starts the agent with one pass at its start and none after it.</summary>
-    private bool SetsAtOnce() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == Guide;
+    private bool SetsAtOnce() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == s_guide;
 
     private ProgramRun Start()
     {

@@ -9,7 +9,7 @@ namespace Keepalive.EndToEnd;
 /// <summary><c>keepalive-agent check</c> as a person runs it on files that are right, wrong and made to hurt.</summary>
 public sealed class CheckTests : IDisposable
 {
-    private static readonly string Good = PolicyText.Guide("203.0.113.10:15443");
+    private static readonly string s_good = PolicyText.Guide("203.0.113.10:15443");
 
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-check");
 
@@ -18,7 +18,7 @@ public sealed class CheckTests : IDisposable
     [Fact]
     public void Check_GuidesPolicy_SaysWhatItSelectsAndExits0()
     {
-        File.WriteAllText(FilePath, Good);
+        File.WriteAllText(FilePath, s_good);
         var result = Check();
         Assert.Equal(0, result.ExitCode);
         Assert.Contains("bookinfo/tcp-keepalive: 1 destination, 1 port, 1 address, time 700s interval 10s probes 20\n", result.Output, StringComparison.Ordinal);
@@ -40,8 +40,8 @@ public sealed class CheckTests : IDisposable
     [InlineData("maxConnections: 10000", "maxConnections: many", "14:23", "many")]
     public void Check_OneThingWrong_IsOneErrorWithItsPlace(string right, string wrong, string position, string mentions)
     {
-        Assert.Contains(right, Good, StringComparison.Ordinal);
-        File.WriteAllText(FilePath, Good.Replace(right, wrong, StringComparison.Ordinal));
+        Assert.Contains(right, s_good, StringComparison.Ordinal);
+        File.WriteAllText(FilePath, s_good.Replace(right, wrong, StringComparison.Ordinal));
         var result = Check();
         Assert.Equal(1, result.ExitCode);
         string error = Assert.Single(Lines(result), line => line.Contains(": error KA", StringComparison.Ordinal));
@@ -74,7 +74,7 @@ public sealed class CheckTests : IDisposable
     [Fact]
     public void Check_FileWithoutPermission_IsAnError()
     {
-        File.WriteAllText(FilePath, Good);
+        File.WriteAllText(FilePath, s_good);
         File.SetUnixFileMode(FilePath, UnixFileMode.None);
         File.SetUnixFileMode(_directory.FullName, (UnixFileMode)0b111_101_101);
         string[] asNobody = Environment.UserName == "root" ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : [];
@@ -86,7 +86,7 @@ public sealed class CheckTests : IDisposable
     [Fact]
     public void Check_Json_IsOneObjectALineWithASummaryLast()
     {
-        File.WriteAllText(FilePath, Good.Replace("time: 700s", "time: 1d", StringComparison.Ordinal));
+        File.WriteAllText(FilePath, s_good.Replace("time: 700s", "time: 1d", StringComparison.Ordinal));
         var result = Check("-o", "json");
         var objects = Lines(result).Select(line => JsonDocument.Parse(line).RootElement).ToList();
         var error = objects.Single(o => o.TryGetProperty("severity", out var severity) && severity.GetString() == "error");

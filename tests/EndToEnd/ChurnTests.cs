@@ -12,7 +12,7 @@ public sealed class ChurnTests : IDisposable
 {
     private const int AtOnce = 20;
 
-    private static readonly int Labs = Fuzz.Cases(500, usually: 140);
+    private static readonly int s_labs = Fuzz.Cases(500, usually: 140);
 
     private readonly AgentProcess _agent = new();
 
@@ -29,16 +29,16 @@ public sealed class ChurnTests : IDisposable
         int surplus = Surplus(run);
 
         int memoryAfterTenth = 0, set = 0;
-        for (int batch = 0; batch < Labs / AtOnce; batch++)
+        for (int batch = 0; batch < s_labs / AtOnce; batch++)
         {
             set += Batch();
-            if (batch == Labs / AtOnce / 10)
+            if (batch == s_labs / AtOnce / 10)
             {
                 memoryAfterTenth = AgentProcess.StatusKilobytes(run.Pid, "RssAnon");
             }
         }
 
-        Assert.Equal(Labs * 3, set);
+        Assert.Equal(s_labs * 3, set);
         Assert.False(run.HasExited, run.Error);
         Settle(permanent);
         Eventually.True(() => Surplus(run) <= surplus, TimeSpan.FromSeconds(10));

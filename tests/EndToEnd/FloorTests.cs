@@ -12,7 +12,7 @@ public sealed class FloorTests
 {
     private const string Root = "Keepalive.Agent";
 
-    private static readonly Dictionary<string, int> Floors = new()
+    private static readonly Dictionary<string, int> s_floors = new()
     {
         [Root] = 10,
         ["Commands"] = 9,
@@ -33,22 +33,22 @@ public sealed class FloorTests
         ["Log"] = 0,
     };
 
-    private static readonly Lazy<IReadOnlyList<Arrow>> AgentsArrows = new(static () => [.. ArrowsOf("Agent", "keepalive-agent.dll", Root)]);
+    private static readonly Lazy<IReadOnlyList<Arrow>> s_agentsArrows = new(static () => [.. ArrowsOf("Agent", "keepalive-agent.dll", Root)]);
 
     [Fact]
     public void Agent_Folders_EachHaveAFloor() =>
-        Assert.Empty(AgentsArrows.Value.SelectMany(arrow => new[] { Folder(arrow.From), Folder(arrow.To) }).Distinct().Except(Floors.Keys));
+        Assert.Empty(s_agentsArrows.Value.SelectMany(arrow => new[] { Folder(arrow.From), Folder(arrow.To) }).Distinct().Except(s_floors.Keys));
 
     [Fact]
     public void Agent_Arrows_GoDown()
     {
-        var up = AgentsArrows.Value.Where(arrow => Folder(arrow.From) != Folder(arrow.To) && Floors[Folder(arrow.From)] <= Floors[Folder(arrow.To)]).ToList();
+        var up = s_agentsArrows.Value.Where(arrow => Folder(arrow.From) != Folder(arrow.To) && s_floors[Folder(arrow.From)] <= s_floors[Folder(arrow.To)]).ToList();
         Assert.Empty(up.Select(arrow => $"{arrow.From} → {arrow.To}: {arrow.Example}"));
     }
 
     [Fact]
     public void Datapaths_KnowNothingOfEachOther() =>
-        Assert.DoesNotContain(AgentsArrows.Value, arrow => (arrow.From, arrow.To) is ($"{Root}.Apply.Bpf", $"{Root}.Apply.Pidfd") or ($"{Root}.Apply.Pidfd", $"{Root}.Apply.Bpf"));
+        Assert.DoesNotContain(s_agentsArrows.Value, arrow => (arrow.From, arrow.To) is ($"{Root}.Apply.Bpf", $"{Root}.Apply.Pidfd") or ($"{Root}.Apply.Pidfd", $"{Root}.Apply.Bpf"));
 
     /// <summary>A process chooses its own name: it is made fit for a terminal in one place.</summary>
     [Fact]

@@ -36,7 +36,7 @@ internal sealed partial class ImageRoot : IDisposable
         """;
 
     /// <summary>Every capability that the kernel knows, as capsh names them.</summary>
-    private static readonly Lazy<string[]> AllCapabilities = new(() =>
+    private static readonly Lazy<string[]> s_allCapabilities = new(() =>
     {
         var last = int.Parse(File.ReadAllText("/proc/sys/kernel/cap_last_cap"), CultureInfo.InvariantCulture);
         var decoded = Command.Run("capsh", string.Create(CultureInfo.InvariantCulture, $"--decode={(1ul << (last + 1)) - 1:x}")).Output;
@@ -132,7 +132,7 @@ internal sealed partial class ImageRoot : IDisposable
         IEnumerable<string> arguments, string? without = null, string? program = null, IEnumerable<string>? variables = null)
     {
         var kept = Capabilities.Where(name => name != without).Select(name => "cap_" + name.ToLowerInvariant()).ToHashSet();
-        var dropped = string.Join(',', AllCapabilities.Value.Where(name => !kept.Contains(name)));
+        var dropped = string.Join(',', s_allCapabilities.Value.Where(name => !kept.Contains(name)));
         return
         [
             "unshare", "--mount", "--propagation", "private", "--cgroup", "--", "env", "--ignore-environment", $"PATH={Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin",

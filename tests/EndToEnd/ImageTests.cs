@@ -11,8 +11,8 @@ namespace Keepalive.EndToEnd;
 [Trait("Node", "whole")]
 public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
 {
-    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
-    private static readonly KeepaliveValues Set = new(true, 60, 10, 6);
+    private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues s_set = new(true, 60, 10, 6);
 
     private readonly Lab _lab;
     private readonly ImageRoot _image;
@@ -71,7 +71,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
 
         Assert.True(run.ExitCode == 0, run.Output + run.Error);
         Assert.Contains($"→ {_address}:{_port}", run.Output, StringComparison.Ordinal);
-        Assert.Equal(Set, _lab.Client.Get(id));
+        Assert.Equal(s_set, _lab.Client.Get(id));
         Assert.True(File.Exists(Path.Combine(_image.StateDirectory, "state")));
     }
 
@@ -83,7 +83,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         // In the client's network namespace, as a pod in one of its own, where the port is free.
         using var run = new ProgramRun(_image.CommandLine([.. Manifests.Container().At("args").Texts(), "--restore-on-exit"]), _lab.Client);
 
-        Eventually.True(() => _lab.Client.Get(id) == Set, TimeSpan.FromSeconds(30));
+        Eventually.True(() => _lab.Client.Get(id) == s_set, TimeSpan.FromSeconds(30));
         var expected = ImageRoot.Capabilities.Select(name => (ulong)1 << (int)Enum.Parse<Number>(name)).Aggregate((a, b) => a | b);
         foreach (var set in new[] { "CapPrm", "CapEff", "CapBnd" })
         {
@@ -94,7 +94,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
 
         run.Terminate();
         Assert.True(run.WaitForExit() == 0, run.Error);
-        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
         // JSON, as the manifest asks for, and nothing that went wrong.
         Assert.All(run.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries), line =>
         {
@@ -118,11 +118,11 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
 
         api.Apply(ClusterText.ExternalService(_address));
         api.Apply(ClusterText.Policy("""{"time":"60s","interval":"10s","probes":6}"""));
-        Eventually.True(() => _lab.Client.Get(id) == Set, TimeSpan.FromSeconds(30));
+        Eventually.True(() => _lab.Client.Get(id) == s_set, TimeSpan.FromSeconds(30));
         // KEEPALIVE_WATCH_SECONDS=60 sees whether it lasts for a minute.
         Thread.Sleep(TimeSpan.FromSeconds(int.Parse(Environment.GetEnvironmentVariable("KEEPALIVE_WATCH_SECONDS") ?? "0", CultureInfo.InvariantCulture)));
         api.Apply(ClusterText.Policy("""{"time":"50s","interval":"10s","probes":6}"""));
-        Eventually.True(() => _lab.Client.Get(id) == Set with { Idle = 50 }, TimeSpan.FromSeconds(30));
+        Eventually.True(() => _lab.Client.Get(id) == s_set with { Idle = 50 }, TimeSpan.FromSeconds(30));
 
         var mapped = File.ReadLines($"/proc/{run.Pid}/maps").Select(line => line.Split(' ', 6, StringSplitOptions.RemoveEmptyEntries))
             // Shared memory without a file is shown as /dev/zero.

@@ -12,7 +12,7 @@ public sealed partial class LivenessTests : IDisposable
 {
     private const int TimedOut = 110;
 
-    private static readonly TimeSpan Scheduling = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_scheduling = TimeSpan.FromSeconds(1);
 
     private readonly Lab _lab;
     private readonly AgentProcess _agent;
@@ -136,7 +136,7 @@ public sealed partial class LivenessTests : IDisposable
         string dead = run.WaitForLine(line => line.Contains($"Dead {local} ", StringComparison.Ordinal), TimeSpan.FromSeconds(10));
 
         Assert.Contains("3 probes unanswered", dead, StringComparison.Ordinal);
-        Assert.InRange(LoggedAt(dead), kernel - Scheduling, kernel + (intervals * Scheduling));
+        Assert.InRange(LoggedAt(dead), kernel - s_scheduling, kernel + (intervals * s_scheduling));
         Eventually.True(() => InPool(Lab.ServerAddress) == 0, TimeSpan.FromSeconds(3));
         Assert.Equal(1, InPool($"[{Lab.ServerAddress6}]"));
         Assert.Equal(1, Sum("keepalive_connections_dead_total", "cause=\"probes\""));

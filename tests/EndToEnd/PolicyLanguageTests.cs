@@ -6,8 +6,8 @@ namespace Keepalive.EndToEnd;
 /// <summary>Resources beside the guide's, from file to socket.</summary>
 public sealed class PolicyLanguageTests : IDisposable
 {
-    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
-    private static readonly KeepaliveValues Set = new(true, 60, 10, 6);
+    private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues s_set = new(true, 60, 10, 6);
 
     private readonly Lab _lab;
 
@@ -51,8 +51,8 @@ public sealed class PolicyLanguageTests : IDisposable
         int[] others = [_lab.Client.Connect(Lab.ServerAddress, service), _lab.Client.Connect(clusterIp, other), _lab.Client.Connect(clusterIp, pods)];
 
         Assert.Contains("4 set", agent.Once().Output, StringComparison.Ordinal);
-        Assert.All(selected, id => Assert.Equal(Set, _lab.Client.Get(id)));
-        Assert.All(others, id => Assert.Equal(Untouched, _lab.Client.Get(id)));
+        Assert.All(selected, id => Assert.Equal(s_set, _lab.Client.Get(id)));
+        Assert.All(others, id => Assert.Equal(s_untouched, _lab.Client.Get(id)));
     }
 
     [Fact]
@@ -76,10 +76,10 @@ public sealed class PolicyLanguageTests : IDisposable
         _lab.Client.Connect(Lab.ServerAddress, other);
 
         agent.Once();
-        Assert.Equal(Untouched, _lab.Server.Get(SocketId.Accepted(0)));
+        Assert.Equal(s_untouched, _lab.Server.Get(SocketId.Accepted(0)));
         Assert.Contains("1 set", agent.Once("--side", "both").Output, StringComparison.Ordinal);
-        Assert.Equal(Set, _lab.Server.Get(SocketId.Accepted(0)));
-        Assert.Equal(Untouched, _lab.Server.Get(SocketId.Accepted(1)));
+        Assert.Equal(s_set, _lab.Server.Get(SocketId.Accepted(0)));
+        Assert.Equal(s_untouched, _lab.Server.Get(SocketId.Accepted(1)));
     }
 
     [Fact]
@@ -108,7 +108,7 @@ public sealed class PolicyLanguageTests : IDisposable
             """);
         int[] ids = [.. new[] { first, second, third }.Select(port => _lab.Client.Connect(Lab.ServerAddress, port))];
         agent.Once();
-        Assert.Equal([Set, new KeepaliveValues(true, 90, 75, 9), Untouched], ids.Select(id => _lab.Client.Get(id)));
+        Assert.Equal([s_set, new KeepaliveValues(true, 90, 75, 9), s_untouched], ids.Select(id => _lab.Client.Get(id)));
     }
 
     public void Dispose() => _lab.Dispose();

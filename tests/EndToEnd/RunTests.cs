@@ -9,7 +9,7 @@ public abstract class RunTests : IDisposable
 {
     private const string Elsewhere = "10.77.9.9";
 
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_interval = TimeSpan.FromSeconds(1);
     private protected static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
     private protected static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
 
@@ -55,7 +55,7 @@ public abstract class RunTests : IDisposable
         int other = _lab.Client.Connect(Elsewhere, _port);
 
         // An interval, and a second of scheduling.
-        Eventually.True(() => after.All(id => _lab.Client.Get(id) == Guide), Interval + TimeSpan.FromSeconds(1));
+        Eventually.True(() => after.All(id => _lab.Client.Get(id) == Guide), s_interval + TimeSpan.FromSeconds(1));
         var sockets = Ss.Read(_lab.Client);
         foreach (int id in after.Concat(Enumerable.Range(before.First, before.Last - before.First + 1)))
         {

@@ -12,9 +12,9 @@ namespace Keepalive.EndToEnd;
 /// <summary><c>run</c> as a service: its pages, reloads, signals and ends.</summary>
 public sealed class ServiceTests : IDisposable
 {
-    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
-    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
-    private static readonly KeepaliveValues Short = new(true, 60, 5, 3);
+    private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
+    private static readonly KeepaliveValues s_short = new(true, 60, 5, 3);
 
     private readonly Lab _lab;
     private readonly AgentProcess _agent;
@@ -106,12 +106,12 @@ public sealed class ServiceTests : IDisposable
         // An interval that nobody would wait for.
         var run = _agent.LaunchBy([], ["--interval", "1h", "--listen", _address], policies: mount);
         AgentProcess.WaitForEvent(run, AgentEvents.Ready);
-        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Equal(s_guide, _lab.Client.Get(id));
 
         var clock = Stopwatch.StartNew();
         Swap(mount, 2, PolicyText.For(Lab.ServerAddress, "time: 60s, interval: 5s, probes: 3"));
         AgentProcess.WaitForEvent(run, AgentEvents.PolicyLoaded, times: 2);
-        Eventually.True(() => _lab.Client.Get(id) == Short, TimeSpan.FromSeconds(5));
+        Eventually.True(() => _lab.Client.Get(id) == s_short, TimeSpan.FromSeconds(5));
         Assert.InRange(clock.Elapsed.TotalSeconds, 0, 10);
 
         Swap(mount, 3, PolicyText.For(Lab.ServerAddress, "time: 99999h"));
@@ -122,11 +122,11 @@ public sealed class ServiceTests : IDisposable
         Assert.Contains("the last good ones stay in force", problems, StringComparison.Ordinal);
         Assert.Matches(@"policy\.yaml:\d+:\d+: error KA\d+: ", problems);
         Assert.Equal((1, 1, 1), (_http.Sum("keepalive_policies", "invalid"), _http.Sum("keepalive_policies", "loaded"), _http.Sum("keepalive_policy_load_failures_total")));
-        Assert.Equal(Short, _lab.Client.Get(id));
+        Assert.Equal(s_short, _lab.Client.Get(id));
 
         Swap(mount, 4, PolicyText.For(Lab.ServerAddress, PolicyText.GuideValues));
         AgentProcess.WaitForEvent(run, AgentEvents.PolicyLoaded, times: 3);
-        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(5));
+        Eventually.True(() => _lab.Client.Get(id) == s_guide, TimeSpan.FromSeconds(5));
         Assert.True(_http.Json("/readyz").GetProperty("policiesValid").GetBoolean());
         Assert.Equal(0, _http.Sum("keepalive_policies", "invalid"));
     }
@@ -185,10 +185,10 @@ public sealed class ServiceTests : IDisposable
         using var slow = new TcpClient();
         slow.Connect(endpoint);
         slow.GetStream().Write("GET /metrics HTTP/1.1\r\nHost: x\r\n"u8);
-        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Equal(s_guide, _lab.Client.Get(id));
         run.Terminate();
         Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(5)));
-        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
     }
 
     [Fact]
@@ -210,7 +210,7 @@ public sealed class ServiceTests : IDisposable
         Assert.Single(unix.Json("/sockets").EnumerateArray());
         second.Terminate();
         Assert.Equal(0, second.WaitForExit());
-        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
     }
 
     [Fact]
@@ -221,7 +221,7 @@ public sealed class ServiceTests : IDisposable
         const string script = "mount -t tmpfs -o mode=755 tmpfs \"$1\" && mount -o remount,bind,ro / && shift && exec \"$@\"";
         var run = _agent.LaunchBy(["unshare", "--mount", "sh", "-c", script, "sh", _agent.StateDirectory], ["--interval", "1s", "--listen", _address]);
         AgentProcess.WaitForEvent(run, AgentEvents.Ready);
-        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Equal(s_guide, _lab.Client.Get(id));
         Assert.Equal(HttpStatusCode.OK, _http.Get("/readyz").Status);
         run.Terminate();
         Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(5)));
@@ -240,7 +240,7 @@ public sealed class ServiceTests : IDisposable
         var run = _agent.LaunchBy([], [.. others, option, taken.LocalEndpoint.ToString()!]);
         Assert.Equal(4, run.WaitForExit());
         Assert.Contains($"cannot listen on {taken.LocalEndpoint}: Address already in use. Choose another address with {option}", run.Error, StringComparison.Ordinal);
-        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
     }
 
     [Fact]
@@ -249,7 +249,7 @@ public sealed class ServiceTests : IDisposable
         const int count = 3000;
         var ids = _lab.Client.ConnectMany(Lab.ServerAddress, _port, count);
         var run = _agent.LaunchBy([], ["--interval", "500ms", "--listen", "none", "--log-format", "json"]);
-        Eventually.True(() => _lab.Client.Get(ids.Last) == Guide && _lab.Client.Get(ids.First) == Guide, TimeSpan.FromSeconds(30));
+        Eventually.True(() => _lab.Client.Get(ids.Last) == s_guide && _lab.Client.Get(ids.First) == s_guide, TimeSpan.FromSeconds(30));
         run.WaitForLine(line => line.StartsWith('{') && Event(line) == AgentEvents.SocketsLeftOut, TimeSpan.FromSeconds(30));
         var lines = run.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => line.StartsWith('{')).ToList();
         int said = lines.Count(line => Event(line) == AgentEvents.SocketSet);

@@ -10,9 +10,9 @@ public sealed class StopWhileStartingTests : IDisposable
     private const int Terminated = 128 + 15;
     private const int Instants = 10;
 
-    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
-    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
 
     private readonly Lab _lab;
     private readonly TestCgroup _cgroup;
@@ -41,7 +41,7 @@ public sealed class StopWhileStartingTests : IDisposable
         Use(datapath);
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
         var predecessor = _agent.Start();
-        Eventually.True(() => _lab.Client.Get(id) == Guide, Patience);
+        Eventually.True(() => _lab.Client.Get(id) == s_guide, s_patience);
         predecessor.Kill();
         predecessor.WaitForExit();
 
@@ -49,10 +49,10 @@ public sealed class StopWhileStartingTests : IDisposable
         // From then on it makes its datapath and its listeners, which takes longer than to see this.
         WaitForLock(run);
         run.Signal(signal);
-        Assert.Equal(0, run.WaitForExit(Patience));
+        Assert.Equal(0, run.WaitForExit(s_patience));
         Assert.EndsWith("agent[2] Stopped\n", run.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("xception", run.Error, StringComparison.Ordinal);
-        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
     }
 
     [Theory]
@@ -68,11 +68,11 @@ public sealed class StopWhileStartingTests : IDisposable
         var clock = Stopwatch.StartNew();
         var first = _agent.Launch(options);
         // A run that ends by itself may have had the lock between two looks.
-        Assert.True(SpinWait.SpinUntil(() => HasLock(first) || first.HasExited, Patience), first.Error);
+        Assert.True(SpinWait.SpinUntil(() => HasLock(first) || first.HasExited, s_patience), first.Error);
         Assert.True(!first.HasExited || (more.Length > 0 && first.ExitCode == 0), first.Error);
         var start = 2 * clock.Elapsed;
         first.Terminate();
-        first.WaitForExit(Patience);
+        first.WaitForExit(s_patience);
         for (int i = 1; i <= Instants; i++)
         {
             var delay = start * i / Instants;
@@ -82,7 +82,7 @@ public sealed class StopWhileStartingTests : IDisposable
             {
                 run.Terminate();
             }
-            int code = run.WaitForExit(Patience);
+            int code = run.WaitForExit(s_patience);
             string state = $"{code} after {delay.TotalMilliseconds} ms: {run.Output}{run.Error}";
             // Until the runtime has come to the program's own code, a signal ends it as it would any other.
             Assert.True(code == 0 || (code == Terminated && !HadLock(run) && run.Output + run.Error == ""), state);
@@ -105,7 +105,7 @@ public sealed class StopWhileStartingTests : IDisposable
             // Most of them towards its end, where its own code runs.
             Thread.Sleep(whole * (0.5 + (0.5 * i / (3 * Instants))));
             run.Terminate();
-            int code = run.WaitForExit(Patience);
+            int code = run.WaitForExit(s_patience);
             Assert.True(code is 0 or Terminated, $"{code}: {run.Error}");
             Assert.DoesNotContain("xception", run.Error, StringComparison.Ordinal);
         }
@@ -127,7 +127,7 @@ public sealed class StopWhileStartingTests : IDisposable
     }
 
     /// <summary>Looks often: what follows the lock may take only some ten milliseconds.</summary>
-    private void WaitForLock(ProgramRun run) => Assert.True(SpinWait.SpinUntil(() => HasLock(run) || run.HasExited, Patience) && !run.HasExited, run.Error);
+    private void WaitForLock(ProgramRun run) => Assert.True(SpinWait.SpinUntil(() => HasLock(run) || run.HasExited, s_patience) && !run.HasExited, run.Error);
 
     private bool HasLock(ProgramRun run)
     {

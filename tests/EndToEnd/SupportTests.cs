@@ -7,7 +7,7 @@ namespace Keepalive.EndToEnd;
 /// <summary>What <c>support</c> says, and that <c>run</c> agrees with it.</summary>
 public sealed class SupportTests : IDisposable
 {
-    private static readonly string[] InUserNamespace = ["unshare", "--user", "--map-root-user", "--net"];
+    private static readonly string[] s_inUserNamespace = ["unshare", "--user", "--map-root-user", "--net"];
 
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-support");
 
@@ -93,7 +93,7 @@ public sealed class SupportTests : IDisposable
     {
         const string reason = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN in the initial user namespace are missing: the agent is in another user namespace, and what it "
             + "is allowed there does not count for BPF";
-        var rows = Rows(InUserNamespace, "--state-dir", _directory.FullName);
+        var rows = Rows(s_inUserNamespace, "--state-dir", _directory.FullName);
         foreach (var (name, row) in rows.Where(row => row.Key.Contains('(', StringComparison.Ordinal) && row.Value.UsedBy == "bpf"))
         {
             Assert.Equal((name, "inconclusive", reason), (name, row.Answer, row.Detail));
@@ -106,7 +106,7 @@ public sealed class SupportTests : IDisposable
         Assert.Equal("yes", rows["CAP_SYS_ADMIN"].Answer);
         Assert.Equal("yes", rows["cgroup version 2"].Answer);
         Assert.Equal("pidfd", rows[""].Auto);
-        var run = ProgramRun.ToEnd([.. InUserNamespace, .. RunCommand("bpf"), "--once", "--dry-run"]);
+        var run = ProgramRun.ToEnd([.. s_inUserNamespace, .. RunCommand("bpf"), "--once", "--dry-run"]);
         Assert.Equal((3, $"keepalive-agent: the bpf datapath cannot be used: {reason}. See 'keepalive-agent support'.\n"), (run.ExitCode, run.Error));
     }
 

@@ -6,7 +6,7 @@ namespace Keepalive.EndToEnd;
 /// <summary>The agent where its standard streams, /proc or the files it is given are not what programs are used to.</summary>
 public sealed class SurroundingsTests : IDisposable
 {
-    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+    private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
 
     private readonly Lab _lab;
     private readonly AgentProcess _agent;
@@ -87,13 +87,13 @@ public sealed class SurroundingsTests : IDisposable
         string metrics = AgentHttp.FreeAddress();
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
         var run = _agent.LaunchBy(["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"], ["--interval", "1s", "--listen", metrics, "--log-level", "debug"]);
-        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(15));
+        Eventually.True(() => _lab.Client.Get(id) == s_guide, TimeSpan.FromSeconds(15));
         _agent.WritePolicy("nonsense");
         run.Signal("HUP");
         using var pages = new AgentHttp(metrics);
         Eventually.True(() => pages.Sum("keepalive_policies", "invalid") == 1, TimeSpan.FromSeconds(15));
         int next = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Eventually.True(() => _lab.Client.Get(next) == Guide, TimeSpan.FromSeconds(15));
+        Eventually.True(() => _lab.Client.Get(next) == s_guide, TimeSpan.FromSeconds(15));
         for (int i = 0; i < 3; i++)
         {
             Assert.Equal("/dev/null", new FileInfo($"/proc/{run.Pid}/fd/{i}").LinkTarget);

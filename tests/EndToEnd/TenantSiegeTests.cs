@@ -14,11 +14,11 @@ public sealed class TenantSiegeTests : IDisposable
     private const int Descriptors = 4000;
     private const int Kilobytes = 128 * 1024;
 
-    private static readonly TimeSpan Duration =
+    private static readonly TimeSpan s_duration =
         TimeSpan.FromSeconds(int.Parse(Environment.GetEnvironmentVariable("KEEPALIVE_SIEGE") ?? "120", CultureInfo.InvariantCulture));
 
     /// <summary>One and a half of the passes, one a second.</summary>
-    private static readonly TimeSpan InTime = TimeSpan.FromSeconds(1.5);
+    private static readonly TimeSpan s_inTime = TimeSpan.FromSeconds(1.5);
 
     private readonly TestCgroup _cgroup = new();
     private readonly AgentProcess _agent = new();
@@ -60,7 +60,7 @@ public sealed class TenantSiegeTests : IDisposable
         var from = honest.Run.Output.Length;
         var clock = Stopwatch.StartNew();
         int kilobytes = 0, descriptors = 0;
-        while (clock.Elapsed < Duration)
+        while (clock.Elapsed < s_duration)
         {
             Thread.Sleep(500);
             Assert.DoesNotContain(_tenants, tenant => tenant.Run.HasExited);
@@ -77,7 +77,7 @@ public sealed class TenantSiegeTests : IDisposable
             CultureInfo.InvariantCulture,
             $"{datapath}: set after at most {without.Max()} ms of {without.Count} without them, {waits.Max()} ms of {waits.Count} with them (median {waits.Order().ElementAt(waits.Count / 2)}); VmRSS {kilobytes} kB, {descriptors} descriptors, stopped in {stop.TotalSeconds:F1} s"));
         Assert.DoesNotContain(-1, waits);
-        Assert.InRange(waits.Max(), 0, InTime.TotalMilliseconds);
+        Assert.InRange(waits.Max(), 0, s_inTime.TotalMilliseconds);
         Assert.InRange(kilobytes, 0, Kilobytes);
         Assert.InRange(descriptors, 0, Descriptors);
         Assert.InRange(stop, TimeSpan.Zero, TimeSpan.FromSeconds(5));

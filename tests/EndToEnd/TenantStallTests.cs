@@ -11,10 +11,10 @@ namespace Keepalive.EndToEnd;
 [TestClass(DisableParallelization = true)]
 public sealed class TenantStallTests : IDisposable
 {
-    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+    private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
 
     /// <summary>A pass a second: one and a half are what another's socket waits at most, and as much again is for other load on the machine.</summary>
-    private static readonly TimeSpan PassAndAHalf = TimeSpan.FromSeconds(1.5);
+    private static readonly TimeSpan s_passAndAHalf = TimeSpan.FromSeconds(1.5);
 
     private readonly Lab _lab;
     private readonly TestCgroup _cgroup = new();
@@ -172,7 +172,7 @@ public sealed class TenantStallTests : IDisposable
         // Who comes later.
         using var another = new Lab();
         int id = another.Client.Connect(Lab.ServerAddress, another.Server.Listen());
-        Eventually.True(() => another.Client.Get(id) == Guide, TimeSpan.FromSeconds(10));
+        Eventually.True(() => another.Client.Get(id) == s_guide, TimeSpan.FromSeconds(10));
         using var pages = new AgentHttp(metrics);
         Assert.Equal(HttpStatusCode.OK, pages.Get("/healthz").Status);
         Assert.Contains("process_max_fds 400", pages.Get("/metrics").Body, StringComparison.Ordinal);
@@ -205,7 +205,7 @@ public sealed class TenantStallTests : IDisposable
         for (int i = 0; i < 10 && before != known; i++)
         {
             known = before;
-            Thread.Sleep(2 * PassAndAHalf);
+            Thread.Sleep(2 * s_passAndAHalf);
             before = On(first);
         }
         Tenant[] later = [.. Enumerable.Range(20000, 4).Select(user => Tenant.Begin(user, Attacks.ConnectedNamespaces, "1"))];
@@ -260,11 +260,11 @@ public sealed class TenantStallTests : IDisposable
         {
             int id = _lab.Client.Connect(Lab.ServerAddress, _port);
             var clock = Stopwatch.StartNew();
-            Eventually.True(() => _lab.Client.Get(id) == Guide, notAfter: 2 * PassAndAHalf, what: "values of another's new connection");
+            Eventually.True(() => _lab.Client.Get(id) == s_guide, notAfter: 2 * s_passAndAHalf, what: "values of another's new connection");
             waits.Add(clock.Elapsed);
         }
         TestContext.Current.TestOutputHelper?.WriteLine($"set after {string.Join(", ", waits.Select(wait => $"{wait.TotalMilliseconds:F0}"))} ms");
-        Assert.InRange(waits.Order().ElementAt(waits.Count / 2), TimeSpan.Zero, PassAndAHalf);
+        Assert.InRange(waits.Order().ElementAt(waits.Count / 2), TimeSpan.Zero, s_passAndAHalf);
     }
 
     /// <summary>How many connections of <see cref="Attacks.ConnectedNamespaces"/> have keepalive on.</summary>

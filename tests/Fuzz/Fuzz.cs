@@ -11,17 +11,17 @@ internal static class Fuzz
 
     private const int Times = 10;
 
-    private static readonly int? Fresh = Environment.GetEnvironmentVariable("KEEPALIVE_FUZZ") is { Length: > 0 } seed
+    private static readonly int? s_fresh = Environment.GetEnvironmentVariable("KEEPALIVE_FUZZ") is { Length: > 0 } seed
         ? int.Parse(seed, CultureInfo.InvariantCulture) : null;
 
     /// <summary>How many cases to try of <paramref name="all"/>.</summary>
     public static int Cases(int all) => Cases(all, usually: all / Times);
 
     /// <summary>How many cases to try: so many of all as a test run has the time for.</summary>
-    public static int Cases(int all, int usually) => Fresh is null ? usually : all;
+    public static int Cases(int all, int usually) => s_fresh is null ? usually : all;
 
     /// <summary>The seed to begin with; <paramref name="usual"/> unless there is a new one.</summary>
-    public static int Seed(int usual) => Fresh is { } fresh ? unchecked(usual + fresh) : usual;
+    public static int Seed(int usual) => s_fresh is { } fresh ? unchecked(usual + fresh) : usual;
 
     /// <summary>How a property is checked: with so many cases in a test run, and ten times as many otherwise.</summary>
     public static FsCheck.Config Property(int usually) => FsCheck.Config.QuickThrowOnFailure

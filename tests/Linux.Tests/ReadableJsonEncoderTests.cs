@@ -8,7 +8,7 @@ namespace Keepalive.Linux.Tests;
 
 public sealed class ReadableJsonEncoderTests
 {
-    private static readonly JsonWriterOptions Options = new() { Encoder = new ReadableJsonEncoder(static rune => Rune.GetUnicodeCategory(rune) == UnicodeCategory.Format) };
+    private static readonly JsonWriterOptions s_options = new() { Encoder = new ReadableJsonEncoder(static rune => Rune.GetUnicodeCategory(rune) == UnicodeCategory.Format) };
 
     [Theory]
     [InlineData("plain <&>'+` é → ü", "plain <&>'+` é → ü")]
@@ -44,7 +44,7 @@ public sealed class ReadableJsonEncoderTests
     private static string Write(Action<Utf8JsonWriter> write)
     {
         using var buffer = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(buffer, Options))
+        using (var writer = new Utf8JsonWriter(buffer, s_options))
         {
             write(writer);
         }

@@ -12,8 +12,8 @@ internal sealed record CommandResult(int ExitCode, string Output, string Error)
 /// <summary>Runs small tools (ip, ss, sh) to their end, within a time limit.</summary>
 internal static class Command
 {
-    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan RestIsReadWithin = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_defaultTimeout = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_restIsReadWithin = TimeSpan.FromSeconds(5);
 
     /// <summary>Runs a command that must succeed.</summary>
     public static CommandResult Run(params string[] command)
@@ -32,8 +32,8 @@ internal static class Command
         process.StandardInput.Close();
         var (output, error) = (new StringBuilder(), new StringBuilder());
         var reading = Task.WhenAll(Read(process.StandardOutput, output), Read(process.StandardError, error));
-        bool hasEnded = process.WaitForExit(timeout ?? DefaultTimeout);
-        if (!hasEnded || !reading.Wait(RestIsReadWithin))
+        bool hasEnded = process.WaitForExit(timeout ?? s_defaultTimeout);
+        if (!hasEnded || !reading.Wait(s_restIsReadWithin))
         {
             process.Kill(entireProcessTree: true);
             throw new TimeoutException($"{string.Join(' ', words)} "

@@ -6,8 +6,8 @@ namespace Keepalive.Testbed;
 /// <summary>Waits for real time to bring something about, between two bounds; never longer than the programs run that the test has started.</summary>
 internal static class Eventually
 {
-    private static readonly TimeSpan FirstPoll = TimeSpan.FromMilliseconds(1);
-    private static readonly TimeSpan LongestPoll = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_firstPoll = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan s_longestPoll = TimeSpan.FromMilliseconds(20);
 
     /// <summary>Waits until <paramref name="condition"/> holds, which must not be before <paramref name="notBefore"/>.</summary>
     /// <returns>How long it took.</returns>
@@ -23,7 +23,7 @@ internal static class Eventually
         Func<T> read, Func<T, bool> wanted, TimeSpan notAfter, TimeSpan notBefore = default, [CallerArgumentExpression(nameof(wanted))] string what = "")
     {
         var clock = Stopwatch.StartNew();
-        for (var poll = FirstPoll; ; poll = Longer(poll))
+        for (var poll = s_firstPoll; ; poll = Longer(poll))
         {
             // What has ended before the reading has done all it will do.
             var ended = StartedPrograms.EndedUnasked();
@@ -68,10 +68,10 @@ internal static class Eventually
                 throw new TimeoutException(ended.Report($"ended with exit code {ended.ExitCode} while the test watched that: {what}"));
             }
 
-            Thread.Sleep(LongestPoll);
+            Thread.Sleep(s_longestPoll);
         }
         while (clock.Elapsed < duration);
     }
 
-    private static TimeSpan Longer(TimeSpan poll) => poll * 2 < LongestPoll ? poll * 2 : LongestPoll;
+    private static TimeSpan Longer(TimeSpan poll) => poll * 2 < s_longestPoll ? poll * 2 : s_longestPoll;
 }

@@ -47,8 +47,8 @@ internal sealed class HolderException(string command, int errno, string message)
 /// </remarks>
 internal sealed class Holder : IDisposable
 {
-    private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan BulkTimeout = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan s_answerTimeout = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_bulkTimeout = TimeSpan.FromSeconds(90);
 
     /// <summary>What every namespace made here starts with, whatever the machine is set to.</summary>
     /// <remarks>A new namespace takes IPv4 device settings from the initial one: a container host's ip_forward, for example.</remarks>
@@ -156,7 +156,7 @@ internal sealed class Holder : IDisposable
     /// <summary>Opens connections one after another; their ids are consecutive.</summary>
     public (int First, int Last) ConnectMany(string address, int port, int count, string? from = null)
     {
-        var answer = Ask($"connect {address} {port} {count} {from}".TrimEnd(), BulkTimeout);
+        var answer = Ask($"connect {address} {port} {count} {from}".TrimEnd(), s_bulkTimeout);
         return (Number(answer, 0), Number(answer, 1));
     }
 
@@ -167,7 +167,7 @@ internal sealed class Holder : IDisposable
     /// <summary>Opens connections one after another, looks at each once it is established, and resets it.</summary>
     public ShortConnections ConnectShort(string address, int port, int count)
     {
-        var answer = Ask($"short {address} {port} {count}", BulkTimeout);
+        var answer = Ask($"short {address} {port} {count}", s_bulkTimeout);
         var seen = new Dictionary<KeepaliveValues, int>();
         foreach (var kind in answer[2..])
         {
@@ -253,7 +253,7 @@ internal sealed class Holder : IDisposable
     public void Enter(Holder other) => Ask($"enter {other.NetnsPath}");
 
     /// <summary>Closes the connections this holder opened; those it accepted stay.</summary>
-    public void CloseAll() => Ask("closeall", BulkTimeout);
+    public void CloseAll() => Ask("closeall", s_bulkTimeout);
 
     /// <summary>How many connections are open now.</summary>
     public (int Own, int Accepted) Count()
@@ -273,7 +273,7 @@ internal sealed class Holder : IDisposable
 
     /// <summary>Starts child processes that each hold idle connections; answers once all are connected.</summary>
     public void Spawn(int processes, string address, int port, int connectionsEach) =>
-        Ask($"spawn {processes} {address} {port} {connectionsEach}", BulkTimeout);
+        Ask($"spawn {processes} {address} {port} {connectionsEach}", s_bulkTimeout);
 
     public IReadOnlyList<int> Children() => [.. Ask("children").Select(pid => int.Parse(pid, CultureInfo.InvariantCulture))];
 
@@ -326,7 +326,7 @@ internal sealed class Holder : IDisposable
             {
                 _process.StandardInput.WriteLine(command);
                 _process.StandardInput.Flush();
-                line = _process.StandardOutput.ReadLineAsync().WaitAsync(timeout ?? AnswerTimeout).GetAwaiter().GetResult();
+                line = _process.StandardOutput.ReadLineAsync().WaitAsync(timeout ?? s_answerTimeout).GetAwaiter().GetResult();
             }
             catch (IOException)
             {

@@ -6,9 +6,9 @@ namespace Keepalive.Testbed;
 /// <summary>The compiled holder.c, built on first use and kept beside the test assembly under the hash of its source.</summary>
 internal static class HolderBinary
 {
-    private static readonly Lazy<string> Built = new(Build);
+    private static readonly Lazy<string> s_built = new(Build);
 
-    public static string Path => Built.Value;
+    public static string Path => s_built.Value;
 
     private static string Build()
     {

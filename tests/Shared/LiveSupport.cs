@@ -3,16 +3,16 @@ namespace Keepalive.Testbed;
 /// <summary>Whether this machine and these privileges allow network namespaces and the tools the test bed is made of.</summary>
 internal static class LiveSupport
 {
-    private static readonly string[] AlwaysNeeded = ["sh", "ip", "ss", "cc", "unshare", "nsenter", "setpriv"];
-    private static readonly Lazy<string?> Probed = new(Probe);
+    private static readonly string[] s_alwaysNeeded = ["sh", "ip", "ss", "cc", "unshare", "nsenter", "setpriv"];
+    private static readonly Lazy<string?> s_probed = new(Probe);
 
     /// <summary>The reason live tests cannot run here, or null.</summary>
     public static string? Missing(params string[] tools) =>
-        Probed.Value ?? (tools.FirstOrDefault(tool => !Command.Exists(tool)) is { } tool ? $"{tool} is not installed" : null);
+        s_probed.Value ?? (tools.FirstOrDefault(tool => !Command.Exists(tool)) is { } tool ? $"{tool} is not installed" : null);
 
     private static string? Probe()
     {
-        if (AlwaysNeeded.FirstOrDefault(tool => !Command.Exists(tool)) is { } tool)
+        if (s_alwaysNeeded.FirstOrDefault(tool => !Command.Exists(tool)) is { } tool)
         {
             return $"{tool} is not installed";
         }

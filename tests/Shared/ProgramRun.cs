@@ -11,10 +11,10 @@ internal sealed class ProgramRun : IDisposable
 {
     private const int TailLines = 30;
 
-    private static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_defaultTimeout = TimeSpan.FromSeconds(60);
 
     /// <summary>What is left in a pipe when its writer has ended is read at once; who still has it open afterwards is another process.</summary>
-    private static readonly TimeSpan RestIsReadWithin = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_restIsReadWithin = TimeSpan.FromSeconds(5);
 
     private readonly Process _process;
     private readonly string _commandLine;
@@ -101,7 +101,7 @@ internal sealed class ProgramRun : IDisposable
                 }
             }
 
-            if (isOver || clock.Elapsed > (timeout ?? DefaultTimeout))
+            if (isOver || clock.Elapsed > (timeout ?? s_defaultTimeout))
             {
                 throw new TimeoutException(Report(isOver
                     ? $"ended with exit code {ExitCode} and without the line waited for" : "did not write the line waited for in time"));
@@ -116,11 +116,11 @@ internal sealed class ProgramRun : IDisposable
     public int WaitForExit(TimeSpan? timeout = null)
     {
         _mayEnd = true;
-        if (!_process.WaitForExit(timeout ?? DefaultTimeout))
+        if (!_process.WaitForExit(timeout ?? s_defaultTimeout))
         {
             throw new TimeoutException(Report("did not end in time"));
         }
-        if (!_copying.Wait(RestIsReadWithin))
+        if (!_copying.Wait(s_restIsReadWithin))
         {
             throw new TimeoutException(Report($"ended with exit code {ExitCode}, but what it has started still holds its output open"));
         }
@@ -188,7 +188,7 @@ internal sealed class ProgramRun : IDisposable
             lock (_sinceEnd)
             {
                 _sinceEnd.Start();
-                return _copying.IsCompleted || _sinceEnd.Elapsed > RestIsReadWithin;
+                return _copying.IsCompleted || _sinceEnd.Elapsed > s_restIsReadWithin;
             }
         }
     }

@@ -11,7 +11,7 @@ namespace Keepalive.Testbed;
 /// </remarks>
 internal static class Spawner
 {
-    private static readonly BlockingCollection<Action> Work = StartThread();
+    private static readonly BlockingCollection<Action> s_work = StartThread();
 
     /// <summary>Puts a command line in front of which the kernel kills the program together with this process.</summary>
     public static IEnumerable<string> Tied(IEnumerable<string> command) => ["setpriv", "--pdeathsig", "KILL", "--", .. command];
@@ -34,7 +34,7 @@ internal static class Spawner
         }
 
         var started = new TaskCompletionSource<Process>(TaskCreationOptions.RunContinuationsAsynchronously);
-        Work.Add(() =>
+        s_work.Add(() =>
         {
             try
             {

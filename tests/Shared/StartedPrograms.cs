@@ -5,7 +5,7 @@ namespace Keepalive.Testbed;
 /// <summary>The programs that each test has started and not disposed of: a wait for what they do is in vain once they have ended.</summary>
 internal static class StartedPrograms
 {
-    private static readonly ConcurrentDictionary<ProgramRun, string> Owners = new();
+    private static readonly ConcurrentDictionary<ProgramRun, string> s_owners = new();
 
     /// <summary>Names the running test, and what else it runs in; those that run at the same time must have different names.</summary>
     public static Func<IReadOnlyList<string>> Running { get; set; } = () => [""];
@@ -16,13 +16,13 @@ internal static class StartedPrograms
         get
         {
             var running = Running();
-            return [.. Owners.Where(owner => running.Contains(owner.Value)).Select(owner => owner.Key)];
+            return [.. s_owners.Where(owner => running.Contains(owner.Value)).Select(owner => owner.Key)];
         }
     }
 
-    public static void Add(ProgramRun run) => Owners[run] = Running()[0];
+    public static void Add(ProgramRun run) => s_owners[run] = Running()[0];
 
-    public static void Remove(ProgramRun run) => Owners.TryRemove(run, out _);
+    public static void Remove(ProgramRun run) => s_owners.TryRemove(run, out _);
 
     /// <summary>One of the current test's programs that has ended though nobody has asked it to; null where there is none.</summary>
     public static ProgramRun? EndedUnasked() => Current.FirstOrDefault(run => run.HasEndedUnasked);

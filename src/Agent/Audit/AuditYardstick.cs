@@ -34,7 +34,7 @@ internal sealed class AuditYardstick(BalancerPreset? balancer, int? idleTimeout,
     /// <summary>
     /// Seconds between two probes of a closed window at most: TCP_RTO_MAX, 120 s (net/ipv4/tcp_timer.c, tcp_probe_timer), and the timer's lateness.
     /// </summary>
-    private static readonly int LatestWindowProbe = TimerWheel.CommonHz.Max(static hz => (int)Math.Ceiling(new TimerWheel(hz).Longest(120).TotalSeconds));
+    private static readonly int s_latestWindowProbe = TimerWheel.CommonHz.Max(static hz => (int)Math.Ceiling(new TimerWheel(hz).Longest(120).TotalSeconds));
 
     /// <summary>After so many seconds without traffic a connection is forgotten.</summary>
     public int IdleTimeout { get; } = idleTimeout ?? balancer?.IdleTimeout ?? otherwise;
@@ -52,7 +52,7 @@ internal sealed class AuditYardstick(BalancerPreset? balancer, int? idleTimeout,
     {
         _ when CountsPayloadOnly => AuditFinding.PayloadNeeded,
         // The kernel probes a closed window itself.
-        _ when timer == TcpTimer.ZeroWindowProbe && IdleTimeout > LatestWindowProbe => AuditFinding.Kept,
+        _ when timer == TcpTimer.ZeroWindowProbe && IdleTimeout > s_latestWindowProbe => AuditFinding.Kept,
         { Enabled: false } => AuditFinding.NoKeepalive,
         { } on => new KeepaliveSchedule(new KeepaliveSettings(on.Time, on.Interval, on.Probes)).Survives(TimeSpan.FromSeconds(IdleTimeout), 0)
             ? AuditFinding.Kept : AuditFinding.TooLate,

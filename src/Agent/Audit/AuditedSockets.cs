@@ -7,7 +7,7 @@ namespace Keepalive.Agent.Audit;
 /// <summary>Collects what <c>audit</c> looks at: connections, and which ports are listened on.</summary>
 internal sealed class AuditedSockets : ISocketSink
 {
-    private static readonly UInt128 Loopback6 = 1;
+    private static readonly UInt128 s_loopback6 = 1;
 
     private readonly Dictionary<(ulong Namespace, ulong Cookie), SocketRecord> _connections = [];
     private readonly HashSet<(ulong Namespace, ushort Port)> _listening = [];
@@ -47,6 +47,6 @@ internal sealed class AuditedSockets : ISocketSink
 
     /// <summary>Whether a connection never leaves its namespace.</summary>
     internal static bool IsLocal(in SocketRecord record) =>
-        record.Remote.Address == record.Local.Address || record.Remote.Address == Loopback6
+        record.Remote.Address == record.Local.Address || record.Remote.Address == s_loopback6
         || (record.Remote.IsIPv4 && (byte)(record.Remote.Address >> 24) == 127);
 }

@@ -20,7 +20,7 @@ internal sealed partial class CaptureKeeper : IDisposable
     private const int WaitMilliseconds = 100;
 
     /// <summary>Packets are taken many at a time: the rings have room for more than come in this time where they come one by one.</summary>
-    private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_gather = TimeSpan.FromMilliseconds(20);
 
     private readonly ICaptureListener _listener;
     private readonly ILogger _logger;
@@ -94,7 +94,7 @@ internal sealed partial class CaptureKeeper : IDisposable
             {
                 if (!dense)
                 {
-                    _stop.WaitOne(Gather);
+                    _stop.WaitOne(s_gather);
                 }
                 Take();
                 dense = _live.Received - _received > LiveCapture.Dense;

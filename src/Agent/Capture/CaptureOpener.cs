@@ -30,7 +30,7 @@ internal sealed class CaptureOpener : IDisposable
     private const int MostLookups = 4096;
 
     /// <summary>Interfaces and routes change with nothing else to tell of it: each namespace is looked at anew once in this time.</summary>
-    private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_lookAgain = TimeSpan.FromSeconds(60);
 
     private readonly ICaptureListener _listener;
     private readonly Action<RingCapture, int> _opened;
@@ -195,7 +195,7 @@ internal sealed class CaptureOpener : IDisposable
         {
             kept.Known.Clear();
             kept.OwnRemotes.Clear();
-            kept.LookAt = time + (long)LookAgain.TotalMilliseconds;
+            kept.LookAt = time + (long)s_lookAgain.TotalMilliseconds;
         }
         else if (kept.Captures.Count > 0 && demand.Locals.IsSubsetOf(kept.Known) && demand.Remotes.IsSubsetOf(kept.Known))
         {

@@ -12,7 +12,7 @@ internal static class AuditCommand
     /// <summary>The idle timeout to hold against where no balancer is named: what AWS's load balancers and NAT gateways have.</summary>
     private const int DefaultIdleTimeout = 350;
 
-    private static readonly TimeSpan DefaultQuiet = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_defaultQuiet = TimeSpan.FromSeconds(5);
 
     public static Command Create()
     {
@@ -21,7 +21,7 @@ internal static class AuditCommand
         idleTimeout.Description = $"Idle timeout on the path (default: the balancer's, or {DefaultIdleTimeout}s)";
         var quiet = new Option<TimeSpan?>("--idle")
         {
-            Description = $"Only connections quiet for at least this long are at risk (default {DefaultQuiet.TotalSeconds}s)",
+            Description = $"Only connections quiet for at least this long are at risk (default {s_defaultQuiet.TotalSeconds}s)",
             HelpName = "DURATION",
             CustomParser = static result =>
             {
@@ -59,7 +59,7 @@ internal static class AuditCommand
                 result.GetValue(balancer) is [{ } named] ? named : null,
                 result.GetValue(idleTimeout) is { Ticks: > 0 } given ? (int)given.TotalSeconds : null,
                 DefaultIdleTimeout,
-                result.GetValue(quiet) ?? DefaultQuiet);
+                result.GetValue(quiet) ?? s_defaultQuiet);
             var sockets = new AuditedSockets();
             var survey = new NodeSurvey
             {

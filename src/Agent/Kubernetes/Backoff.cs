@@ -12,7 +12,7 @@ internal sealed class Backoff(WatchTiming timing, Func<double> random)
     private const int MostShortWatches = 3;
 
     /// <summary>A server that asks for as much is not believed.</summary>
-    private static readonly TimeSpan LongestAsked = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan s_longestAsked = TimeSpan.FromMinutes(10);
 
     private int _failures;
     private int _busy;
@@ -37,8 +37,8 @@ internal sealed class Backoff(WatchTiming timing, Func<double> random)
     /// <param name="asked">What the server asks for; null where it does not.</param>
     public TimeSpan AfterFailure(TimeSpan? asked = null)
     {
-        var least = asked < LongestAsked ? asked.Value : TimeSpan.Zero;
-        if (asked < LongestAsked && _busy++ < MostBusy)
+        var least = asked < s_longestAsked ? asked.Value : TimeSpan.Zero;
+        if (asked < s_longestAsked && _busy++ < MostBusy)
         {
             return least + (Larger(least, timing.Backoff) * random());
         }

@@ -24,7 +24,7 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
     private const int LongestName = 253;
     private const int MostWaiting = 256;
 
-    private static readonly TimeSpan SayAgainAfter = TimeSpan.FromHours(1);
+    private static readonly TimeSpan s_sayAgainAfter = TimeSpan.FromHours(1);
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, long> _said = [];
@@ -48,7 +48,7 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
         {
             // What finds no room is reported again with the next compilation.
             var now = time.GetTimestamp();
-            if ((_said.TryGetValue(hash, out var last) && time.GetElapsedTime(last, now) < SayAgainAfter) || _waiting.Count == MostWaiting)
+            if ((_said.TryGetValue(hash, out var last) && time.GetElapsedTime(last, now) < s_sayAgainAfter) || _waiting.Count == MostWaiting)
             {
                 return;
             }

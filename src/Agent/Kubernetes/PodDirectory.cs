@@ -17,10 +17,10 @@ internal sealed class PodDirectory : IDisposable
     private const int MostAsked = 16;
 
     /// <summary>How long a pod that the API does not know is waited for: the kubelet starts one a moment before or after it is heard of here.</summary>
-    private static readonly TimeSpan WaitForUnknown = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_waitForUnknown = TimeSpan.FromMinutes(1);
 
     /// <summary>How long a command waits for the API.</summary>
-    private static readonly TimeSpan AskFor = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_askFor = TimeSpan.FromSeconds(5);
 
     private readonly ClusterOptions _options;
     private readonly TimeProvider _time;
@@ -62,7 +62,7 @@ internal sealed class PodDirectory : IDisposable
         KindWatch[] watches = [directory.Pods, directory.Namespaces];
         var running = watches.Select(watch => Task.Run(() => watch.RunAsync(over.Token))).ToArray();
         var begun = Stopwatch.StartNew();
-        while (!directory.IsKnown && begun.Elapsed < AskFor && !stop.WaitHandle.WaitOne(10))
+        while (!directory.IsKnown && begun.Elapsed < s_askFor && !stop.WaitHandle.WaitOne(10))
         {
             // The answers come in the background.
         }
@@ -107,7 +107,7 @@ internal sealed class PodDirectory : IDisposable
             {
                 _unknownSince.Add(inode, since = _time.GetTimestamp());
             }
-            return !IsKnown || _time.GetElapsedTime(since) < WaitForUnknown ? Exemption.NotKnown : others;
+            return !IsKnown || _time.GetElapsedTime(since) < s_waitForUnknown ? Exemption.NotKnown : others;
         }
     }
 

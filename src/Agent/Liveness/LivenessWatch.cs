@@ -11,7 +11,7 @@ namespace Keepalive.Agent.Liveness;
 internal sealed class LivenessWatch : IDisposable
 {
     /// <summary>How long the first changes wait for interfaces to be opened.</summary>
-    private static readonly TimeSpan LongestOpening = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_longestOpening = TimeSpan.FromSeconds(1);
 
     private readonly CaptureKeeper? _keeper;
     private PolicySnapshot? _filteredFor;
@@ -54,7 +54,7 @@ internal sealed class LivenessWatch : IDisposable
         if (_keeper is not null)
         {
             datapath.Pass(policy, new PassScope { Full = true, DryRun = true, Stop = stop }, Monitor);
-            Follow(policy)?.Wait(LongestOpening, CancellationToken.None);
+            Follow(policy)?.Wait(s_longestOpening, CancellationToken.None);
         }
     }
 

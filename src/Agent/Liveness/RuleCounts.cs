@@ -13,7 +13,7 @@ internal readonly record struct RuleTotals(long Probes, long Replies, long Unans
 /// <summary>Counts what happens to connections.</summary>
 internal sealed class RuleCounts
 {
-    private static readonly DeathCause[] Causes = [DeathCause.Probes, DeathCause.Reset, DeathCause.Timeout];
+    private static readonly DeathCause[] s_causes = [DeathCause.Probes, DeathCause.Reset, DeathCause.Timeout];
 
     private readonly long[] _dead = new long[Enum.GetValues<DeathCause>().Length];
 
@@ -25,5 +25,5 @@ internal sealed class RuleCounts
 
     public void Die(DeathCause cause) => _dead[(int)cause]++;
 
-    public RuleTotals ToTotals() => new(Probes, Replies, Unanswered, [.. Causes.Where(cause => _dead[(int)cause] > 0).Select(cause => (cause, _dead[(int)cause]))]);
+    public RuleTotals ToTotals() => new(Probes, Replies, Unanswered, [.. s_causes.Where(cause => _dead[(int)cause] > 0).Select(cause => (cause, _dead[(int)cause]))]);
 }

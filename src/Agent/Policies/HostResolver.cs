@@ -16,11 +16,11 @@ internal sealed class HostResolver
 
     private const int MaxParallel = 16;
 
-    private readonly Func<string, CancellationToken, Task<IPAddress[]>> lookup;
-    private readonly TimeProvider time;
-    private readonly TimeSpan perHost;
-    private readonly TimeSpan inAll;
-    private Dictionary<string, IReadOnlyList<IPAddress>> lastGood = new(StringComparer.OrdinalIgnoreCase);
+    private readonly Func<string, CancellationToken, Task<IPAddress[]>> _lookup;
+    private readonly TimeProvider _time;
+    private readonly TimeSpan _perHost;
+    private readonly TimeSpan _inAll;
+    private Dictionary<string, IReadOnlyList<IPAddress>> _lastGood = new(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>A resolver that remembers nothing yet.</summary>
     /// <param name="lookup">Looks one host up; the system's resolver when null.</param>
@@ -30,10 +30,10 @@ internal sealed class HostResolver
     public HostResolver(Func<string, CancellationToken, Task<IPAddress[]>>? lookup = null, TimeProvider? time = null,
         TimeSpan? perHost = null, TimeSpan? inAll = null)
     {
-        this.lookup = lookup ?? LookUpOnOwnThread;
-        this.time = time ?? TimeProvider.System;
-        this.perHost = perHost ?? TimeSpan.FromSeconds(2);
-        this.inAll = inAll ?? TimeSpan.FromSeconds(8);
+        _lookup = lookup ?? LookUpOnOwnThread;
+        _time = time ?? TimeProvider.System;
+        _perHost = perHost ?? TimeSpan.FromSeconds(2);
+        _inAll = inAll ?? TimeSpan.FromSeconds(8);
     }
 
     /// <summary>The addresses of each host that resolves now or did before, in a stable order.</summary>
@@ -46,11 +46,11 @@ internal sealed class HostResolver
         if (hosts.Count == 0)
         {
             // Without the threads that the limits' timers and the lookups would start.
-            lastGood = [];
+            _lastGood = [];
             return HostAnswers.None;
         }
         var answers = new ConcurrentDictionary<string, IReadOnlyList<IPAddress>>(StringComparer.OrdinalIgnoreCase);
-        using var deadline = new CancellationTokenSource(inAll, time);
+        using var deadline = new CancellationTokenSource(_inAll, _time);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
         try
         {
@@ -77,14 +77,14 @@ internal sealed class HostResolver
                 known[host] = addresses.Count > MaxAddresses ? [.. addresses.Take(MaxAddresses)] : addresses;
                 _ = addresses.Count > MaxAddresses && cut.Add(host);
             }
-            else if (lastGood.TryGetValue(host, out addresses))
+            else if (_lastGood.TryGetValue(host, out addresses))
             {
                 known[host] = addresses;
                 kept.Add(host);
             }
         }
 
-        lastGood = known;
+        _lastGood = known;
         return new HostAnswers(known, kept, cut);
     }
 
@@ -96,11 +96,11 @@ internal sealed class HostResolver
 
     private async Task<IPAddress[]> LookUpAsync(string host, CancellationToken token)
     {
-        using var limit = new CancellationTokenSource(perHost, time);
+        using var limit = new CancellationTokenSource(_perHost, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, token);
         try
         {
-            var found = await lookup(host, either.Token).WaitAsync(either.Token);
+            var found = await _lookup(host, either.Token).WaitAsync(either.Token);
             // One more than is taken tells that there are more; the order is settled first, so that it is always the same ones.
             return
             [

@@ -18,7 +18,7 @@ namespace Keepalive.Agent.Policies;
 internal sealed class PolicySource
 {
     /// <summary>How long the first policy waits for the API: what is in files must not wait for it for good.</summary>
-    private static readonly TimeSpan WaitForCluster = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_waitForCluster = TimeSpan.FromSeconds(10);
 
     /// <summary>Bytes that a compilation uses before what it leaves behind is worth a collection of its own.</summary>
     private const long LargeCompilation = 16 * 1024 * 1024;
@@ -93,7 +93,7 @@ internal sealed class PolicySource
     /// <summary>Compiles twice where the first time tells what else has to be known: the addresses of hosts, the endpoints of Services.</summary>
     private PolicyLoad CompileAfresh(CancellationToken stop)
     {
-        var until = _time.GetTimestamp() + (_compilation.InForce is null ? (long)(WaitForCluster.TotalSeconds * _time.TimestampFrequency) : 0);
+        var until = _time.GetTimestamp() + (_compilation.InForce is null ? (long)(s_waitForCluster.TotalSeconds * _time.TimestampFrequency) : 0);
         _cluster?.WaitUntilKnown(until, stop);
         var load = Compile(afresh: true)!;
         if (_cluster is null && (load.Snapshot is null || _hosts.Wanted.Count == 0))

@@ -8,7 +8,7 @@ namespace Keepalive.Agent.Policies;
 internal sealed class WatchedFiles(IReadOnlyList<string> paths, TimeProvider time)
 {
     /// <summary>How long changed files have to stay as they are: a file that is written line by line is not complete before.</summary>
-    private static readonly TimeSpan StillFor = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_stillFor = TimeSpan.FromSeconds(1);
 
     private string _read = "";
     private string? _changing;
@@ -48,7 +48,7 @@ internal sealed class WatchedFiles(IReadOnlyList<string> paths, TimeProvider tim
         }
         else
         {
-            return time.GetElapsedTime(_changingSince) >= StillFor;
+            return time.GetElapsedTime(_changingSince) >= s_stillFor;
         }
         return false;
     }

@@ -3,7 +3,7 @@ namespace Keepalive.Agent.Policies;
 /// <summary>The addresses of the hosts that the policies name: looked up at once for a new policy, every 30 s in the background from then on.</summary>
 internal sealed class WatchedHosts(HostResolver resolver, TimeProvider time)
 {
-    private static readonly TimeSpan ResolveEvery = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_resolveEvery = TimeSpan.FromSeconds(30);
     private static readonly IReadOnlySet<string> s_none = new HashSet<string>();
 
     private readonly Lock _lock = new();
@@ -51,7 +51,7 @@ internal sealed class WatchedHosts(HostResolver resolver, TimeProvider time)
     /// say something else than those before.</summary>
     public bool Refresh(CancellationToken stop)
     {
-        var isDue = !AreAsked(Wanted) || time.GetElapsedTime(_askedAt) >= ResolveEvery;
+        var isDue = !AreAsked(Wanted) || time.GetElapsedTime(_askedAt) >= s_resolveEvery;
         if (isDue && Wanted.Count > 0 && _asking.IsCompleted)
         {
             var hosts = Wanted;

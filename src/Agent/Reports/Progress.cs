@@ -6,8 +6,8 @@ namespace Keepalive.Agent.Reports;
 /// <summary>Shows on a terminal how far a long file has been read; elsewhere it says nothing.</summary>
 internal sealed class Progress(FileStream file)
 {
-    private static readonly TimeSpan First = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan s_first = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(250);
 
     private readonly bool _shows = !Console.IsErrorRedirected && file.CanSeek;
     private readonly long _begun = Stopwatch.GetTimestamp();
@@ -16,7 +16,7 @@ internal sealed class Progress(FileStream file)
 
     /// <summary>Whether it is time for another look; costs a reading of the clock.</summary>
     public bool IsDue =>
-        _shows && Stopwatch.GetElapsedTime(_begun) > First && (_shownAt == 0 || Stopwatch.GetElapsedTime(_shownAt) > Period);
+        _shows && Stopwatch.GetElapsedTime(_begun) > s_first && (_shownAt == 0 || Stopwatch.GetElapsedTime(_shownAt) > s_period);
 
     public void Show(long packets)
     {

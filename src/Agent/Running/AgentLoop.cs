@@ -29,16 +29,16 @@ internal sealed partial class AgentLoop(
     ILogger logger) : IDisposable
 {
     /// <summary>How often to look whether policies changed, where that costs little.</summary>
-    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_lookEvery = TimeSpan.FromSeconds(2);
 
     /// <summary>How often to look at files that have just changed.</summary>
-    private static readonly TimeSpan Settle = TimeSpan.FromMilliseconds(300);
+    private static readonly TimeSpan s_settle = TimeSpan.FromMilliseconds(300);
 
     /// <summary>The longest time to spread changes over: until it is over, a changed policy waits.</summary>
-    private static readonly TimeSpan LongestSpread = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_longestSpread = TimeSpan.FromSeconds(10);
 
     /// <summary>The time between two spreads that no change of policy calls for.</summary>
-    private static readonly TimeSpan SpreadApart = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_spreadApart = TimeSpan.FromMinutes(1);
 
     private readonly IDatapath _datapath = chosen.Datapath;
     private readonly AutoResetEvent _wake = new(false);
@@ -126,7 +126,7 @@ internal sealed partial class AgentLoop(
                 return next;
             }
             var cost = Stopwatch.GetElapsedTime(looked) * lookAtMost;
-            var pause = policies.IsChanging ? Settle : cost > LookEvery ? cost : LookEvery;
+            var pause = policies.IsChanging ? s_settle : cost > s_lookEvery ? cost : s_lookEvery;
             _wake.WaitOne(left < pause ? left : pause);
         }
     }
@@ -135,8 +135,8 @@ internal sealed partial class AgentLoop(
     /// spread seldom, and less.</summary>
     private TimeSpan Spread(bool changed)
     {
-        var whole = options.Interval < LongestSpread ? options.Interval : LongestSpread;
-        return changed ? whole : _spreadAt is { } at && Stopwatch.GetElapsedTime(at) < SpreadApart ? TimeSpan.Zero : whole / 4;
+        var whole = options.Interval < s_longestSpread ? options.Interval : s_longestSpread;
+        return changed ? whole : _spreadAt is { } at && Stopwatch.GetElapsedTime(at) < s_spreadApart ? TimeSpan.Zero : whole / 4;
     }
 
     private void Survey(PolicySnapshot policy, CancellationToken stop)

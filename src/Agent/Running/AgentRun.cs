@@ -18,15 +18,15 @@ namespace Keepalive.Agent.Running;
 internal static partial class AgentRun
 {
     /// <summary>How long connections may take to end when the service stops; what is given back to sockets is waited for.</summary>
-    private static readonly TimeSpan StopWithin = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_stopWithin = TimeSpan.FromSeconds(2);
 
     /// <summary>How long standard error may take a line of a service that does not start.</summary>
-    private static readonly TimeSpan WriteWithin = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_writeWithin = TimeSpan.FromSeconds(1);
 
     public static int Execute(RunOptions options)
     {
         using var services = new ServiceCollection().AddKeepaliveAgent(options).BuildServiceProvider();
-        var error = options.Once ? Console.Error : options.JsonLog ? new StartProblems(services.GetRequiredService<ILogger>()) : new PatientWriter(Console.Error, WriteWithin);
+        var error = options.Once ? Console.Error : options.JsonLog ? new StartProblems(services.GetRequiredService<ILogger>()) : new PatientWriter(Console.Error, s_writeWithin);
         try
         {
             services.GetService<Cluster>()?.Start();
@@ -168,7 +168,7 @@ internal static partial class AgentRun
             .AddSingleton(services.GetRequiredService<AgentCheck>())
             .AddSingleton(own => ActivatorUtilities.CreateInstance<AgentService>(services, own.GetRequiredService<IHostApplicationLifetime>()))
             .AddHostedService(own => own.GetRequiredService<AgentService>())
-            .Configure<HostOptions>(host => (host.ServicesStopConcurrently, host.ShutdownTimeout) = (true, StopWithin));
+            .Configure<HostOptions>(host => (host.ServicesStopConcurrently, host.ShutdownTimeout) = (true, s_stopWithin));
         var logger = services.GetRequiredService<ILogger>();
         var socket = AgentServer.SocketPath(options.StateDirectory, logger);
         AgentServer.Configure(builder, options.Addresses, socket, services.GetRequiredService<DescriptorShares>().Connections, logger);

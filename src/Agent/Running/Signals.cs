@@ -11,7 +11,7 @@ namespace Keepalive.Agent.Running;
 internal sealed class Signals
 {
     /// <summary>Keeps the handlers from being collected.</summary>
-    private static readonly List<PosixSignalRegistration> Registrations = [];
+    private static readonly List<PosixSignalRegistration> s_registrations = [];
 
     private readonly CancellationTokenSource _stop = new();
     private Action? _reload;
@@ -46,7 +46,7 @@ internal sealed class Signals
 
     public void OnReload(Action reload) => Volatile.Write(ref _reload, reload);
 
-    private static void On(PosixSignal signal, Action<PosixSignalContext> handle) => Registrations.Add(PosixSignalRegistration.Create(signal, handle));
+    private static void On(PosixSignal signal, Action<PosixSignalContext> handle) => s_registrations.Add(PosixSignalRegistration.Create(signal, handle));
 }
 
 /// <summary>Stops the host with the signals that stop the program.</summary>

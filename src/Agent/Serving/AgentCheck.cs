@@ -28,7 +28,7 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
     private const int LongestQuestion = 128;
 
     /// <summary>How long to wait for the end of the line; what has come until then counts.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
 
     private bool _said;
 
@@ -66,7 +66,7 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
     private static async Task<string?> Read(PipeReader input, CancellationToken closed)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(closed);
-        limit.CancelAfter(Patience);
+        limit.CancelAfter(s_patience);
         var seen = "";
         try
         {

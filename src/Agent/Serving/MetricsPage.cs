@@ -13,7 +13,7 @@ internal sealed class MetricsPage(MetricRegistry metrics, TimeProvider time)
 {
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
-    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_fresh = TimeSpan.FromSeconds(1);
 
     /// <summary>Buffers kept for the next rendering.</summary>
     private const int MostSpare = 4;
@@ -27,7 +27,7 @@ internal sealed class MetricsPage(MetricRegistry metrics, TimeProvider time)
     {
         lock (_lock)
         {
-            if (_current is null || time.GetElapsedTime(_current.At) > Fresh)
+            if (_current is null || time.GetElapsedTime(_current.At) > s_fresh)
             {
                 var old = _current;
                 _current = Make();

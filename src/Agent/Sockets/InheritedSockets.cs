@@ -7,7 +7,7 @@ namespace Keepalive.Agent.Sockets;
 internal sealed class InheritedSockets : Dictionary<(ulong Namespace, ulong Cookie), SocketMemory>
 {
     /// <summary>Linux's own values, which every new network namespace begins with (net/ipv4/tcp_ipv4.c, tcp_sk_init).</summary>
-    private static readonly KeepaliveOptions Untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveOptions s_untouched = new(false, 7200, 75, 9);
 
     /// <summary>What it had its programs set new connections to. A kill leaves those of the last interval without a note of their own.</summary>
     public List<KeepaliveSettings> Arriving { get; } = [];
@@ -32,7 +32,7 @@ internal sealed class InheritedSockets : Dictionary<(ulong Namespace, ulong Cook
     public SocketMemory Arrived(KeepaliveOptions values, KeepaliveOptions? untouched)
     {
         var set = Arriving.Find(candidate => Fits(candidate, values));
-        var before = untouched ?? Untouched;
+        var before = untouched ?? s_untouched;
         return SocketMemory.OfAgent(
             new KeepaliveOptions(
                 false,

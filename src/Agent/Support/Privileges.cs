@@ -7,7 +7,7 @@ namespace Keepalive.Agent.Support;
 /// <summary>What the pidfd path needs from the kernel and from whoever started the program.</summary>
 internal static class Privileges
 {
-    private static readonly IReadOnlyList<(Capability Capability, string For)> Needed =
+    private static readonly IReadOnlyList<(Capability Capability, string For)> s_needed =
     [
         .. NetworkNamespace.HaveCookies ? []
             : ((Capability, string)[])[(Capability.NetAdmin, "comparing the network namespace of a duplicated socket (SIOCGSKNS), before Linux 5.14")],
@@ -23,7 +23,7 @@ internal static class Privileges
             return ["/proc is not mounted: needed to find processes, their sockets and network namespaces. Mount it (mount -t proc proc /proc)."];
         }
         var missing = new List<string>();
-        foreach (var (capability, use) in Needed)
+        foreach (var (capability, use) in s_needed)
         {
             if (!Capabilities.Has(capability))
             {

@@ -7,7 +7,7 @@ internal static class AzurePresets
 {
     private const string Learn = "https://learn.microsoft.com/azure/";
 
-    private static readonly ImmutableArray<string> LoadBalancer =
+    private static readonly ImmutableArray<string> s_loadBalancer =
         [Learn + "load-balancer/load-balancer-tcp-reset", Learn + "load-balancer/load-balancer-tcp-idle-timeout"];
 
     internal static ImmutableArray<BalancerPreset> All { get; } =
@@ -21,7 +21,7 @@ internal static class AzurePresets
             MaxIdleTimeout = 6000,
             Expiry = ExpiryClass.SilentDrop,
             Refresh = Refresh.AnyPacket,
-            Sources = LoadBalancer,
+            Sources = s_loadBalancer,
         },
         new()
         {
@@ -32,7 +32,7 @@ internal static class AzurePresets
             MaxIdleTimeout = 6000,
             Expiry = ExpiryClass.ResetBoth,
             Refresh = Refresh.AnyPacket,
-            Sources = LoadBalancer,
+            Sources = s_loadBalancer,
         },
         new()
         {

@@ -18,9 +18,9 @@ public static class BalancerPresets
         .. AppliancePresets.All,
     ];
 
-    private static readonly FrozenDictionary<string, BalancerPreset> ByName =
+    private static readonly FrozenDictionary<string, BalancerPreset> s_byName =
         All.ToFrozenDictionary(preset => preset.Name, StringComparer.Ordinal);
 
     /// <summary>The preset of that name, or null.</summary>
-    public static BalancerPreset? Find(string name) => ByName.GetValueOrDefault(name);
+    public static BalancerPreset? Find(string name) => s_byName.GetValueOrDefault(name);
 }

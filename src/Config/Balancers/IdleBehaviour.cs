@@ -12,7 +12,7 @@ namespace Keepalive.Config.Balancers;
 /// </remarks>
 public readonly record struct IdleBehaviour(ExpiryClass Expiry, Refresh Refresh)
 {
-    private static readonly ImmutableArray<(ExpiryClass Expiry, string Name)> ExpiryNames =
+    private static readonly ImmutableArray<(ExpiryClass Expiry, string Name)> s_expiryNames =
     [
         (ExpiryClass.SilentDrop, "silent-drop"),
         (ExpiryClass.ResetOnNextPacket, "reset-on-next-packet"),
@@ -22,7 +22,7 @@ public readonly record struct IdleBehaviour(ExpiryClass Expiry, Refresh Refresh)
         (ExpiryClass.InsideRevives, "inside-revives"),
     ];
 
-    private static readonly ImmutableArray<(Refresh Refresh, string Name)> RefreshNames =
+    private static readonly ImmutableArray<(Refresh Refresh, string Name)> s_refreshNames =
     [
         (Refresh.AnyPacket, "any"),
         (Refresh.PayloadOnly, "payload"),
@@ -32,7 +32,7 @@ public readonly record struct IdleBehaviour(ExpiryClass Expiry, Refresh Refresh)
     /// <summary>The eight classes by name.</summary>
     public static ImmutableArray<(string Name, IdleBehaviour Behaviour)> Classes { get; } =
     [
-        .. ExpiryNames.Select(entry => (entry.Name, new IdleBehaviour(entry.Expiry, Refresh.AnyPacket))),
+        .. s_expiryNames.Select(entry => (entry.Name, new IdleBehaviour(entry.Expiry, Refresh.AnyPacket))),
         ("per-direction", new IdleBehaviour(ExpiryClass.SilentDrop, Refresh.PerDirection)),
         ("payload-only", new IdleBehaviour(ExpiryClass.FinBoth, Refresh.PayloadOnly)),
     ];
@@ -60,7 +60,7 @@ public readonly record struct IdleBehaviour(ExpiryClass Expiry, Refresh Refresh)
     /// <summary>Finds a refresh by its name.</summary>
     public static Refresh? FindRefresh(string name)
     {
-        foreach (var entry in RefreshNames)
+        foreach (var entry in s_refreshNames)
         {
             if (entry.Name == name)
             {
@@ -72,11 +72,11 @@ public readonly record struct IdleBehaviour(ExpiryClass Expiry, Refresh Refresh)
     }
 
     /// <summary>The names of what refreshes.</summary>
-    public static ImmutableArray<string> RefreshWords { get; } = [.. RefreshNames.Select(entry => entry.Name)];
+    public static ImmutableArray<string> RefreshWords { get; } = [.. s_refreshNames.Select(entry => entry.Name)];
 
     /// <summary>The name of an expiry.</summary>
-    public static string NameOf(ExpiryClass expiry) => ExpiryNames.First(entry => entry.Expiry == expiry).Name;
+    public static string NameOf(ExpiryClass expiry) => s_expiryNames.First(entry => entry.Expiry == expiry).Name;
 
     /// <summary>The name of a refresh.</summary>
-    public static string NameOf(Refresh refresh) => RefreshNames.First(entry => entry.Refresh == refresh).Name;
+    public static string NameOf(Refresh refresh) => s_refreshNames.First(entry => entry.Refresh == refresh).Name;
 }

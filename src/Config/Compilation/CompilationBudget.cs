@@ -12,13 +12,13 @@ internal sealed class CompilationBudget
     /// <summary>Losing rules kept for explanations; more than these explain nothing.</summary>
     public const int MaxShadowed = 10_000;
 
-    private int rules;
-    private int comparisons;
+    private int _rules;
+    private int _comparisons;
 
-    public void AddRules(int count) => rules = (int)Math.Min((long)rules + count, int.MaxValue);
+    public void AddRules(int count) => _rules = (int)Math.Min((long)_rules + count, int.MaxValue);
 
-    public void AddComparison() => comparisons++;
+    public void AddComparison() => _comparisons++;
 
     /// <summary>Throws away a compilation that would take minutes and gigabytes.</summary>
-    public bool IsExhausted => rules > MaxRules || comparisons > MaxComparisons;
+    public bool IsExhausted => _rules > MaxRules || _comparisons > MaxComparisons;
 }

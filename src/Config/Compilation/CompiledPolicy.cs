@@ -13,8 +13,8 @@ namespace Keepalive.Config.Compilation;
 /// </remarks>
 public sealed class CompiledPolicy
 {
-    private readonly RuleTable table;
-    private readonly RuleTable? listeners;
+    private readonly RuleTable _table;
+    private readonly RuleTable? _listeners;
 
     internal CompiledPolicy(
         ImmutableArray<CompiledRule> rules, ImmutableArray<LostRule> shadowed, Side side, ImmutableArray<CompiledRule> listenerRules = default)
@@ -23,8 +23,8 @@ public sealed class CompiledPolicy
         Shadowed = shadowed;
         Side = side;
         ListenerRules = listenerRules.IsDefault ? [] : listenerRules;
-        table = new RuleTable(rules);
-        listeners = ListenerRules.IsEmpty || side != Side.Both ? null : new RuleTable(ListenerRules);
+        _table = new RuleTable(rules);
+        _listeners = ListenerRules.IsEmpty || side != Side.Both ? null : new RuleTable(ListenerRules);
     }
 
     /// <summary>No rules: nothing matches.</summary>
@@ -49,12 +49,12 @@ public sealed class CompiledPolicy
     /// <remarks>An exact port beats any port, then the longer prefix wins. Allocates nothing.</remarks>
     public CompiledRule? Match(in Endpoint local, in Endpoint remote)
     {
-        if (listeners?.Find(local) is { } accepted)
+        if (_listeners?.Find(local) is { } accepted)
         {
             return accepted;
         }
 
-        var rule = table.Find(remote);
-        return rule is null && Side == Side.Both ? table.Find(local) : rule;
+        var rule = _table.Find(remote);
+        return rule is null && Side == Side.Both ? _table.Find(local) : rule;
     }
 }

@@ -10,14 +10,14 @@ namespace Keepalive.Config.Compilation;
 /// </remarks>
 internal sealed class DestinationAddresses(ResourceSet resources, HostAddresses hosts, CompilationBudget budget)
 {
-    private readonly ObjectIndex<ExternalService> externalServices = new([.. resources.Valid<ExternalService>()], budget);
-    private readonly ObjectIndex<Service> services = new([.. resources.Valid<Service>()], budget);
-    private readonly ObjectIndex<ExternalEndpoint> endpoints = new([.. resources.Valid<ExternalEndpoint>()], budget);
-    private readonly ServiceAddresses ofServices = new(resources);
-    private readonly MeshAddresses ofMesh = new(resources, budget);
+    private readonly ObjectIndex<ExternalService> _externalServices = new([.. resources.Valid<ExternalService>()], budget);
+    private readonly ObjectIndex<Service> _services = new([.. resources.Valid<Service>()], budget);
+    private readonly ObjectIndex<ExternalEndpoint> _endpoints = new([.. resources.Valid<ExternalEndpoint>()], budget);
+    private readonly ServiceAddresses _ofServices = new(resources);
+    private readonly MeshAddresses _ofMesh = new(resources, budget);
 
     /// <summary>The Services whose EndpointSlices were asked for.</summary>
-    public IReadOnlySet<(string Namespace, string Name)> WantedServices => ofServices.Wanted;
+    public IReadOnlySet<(string Namespace, string Name)> WantedServices => _ofServices.Wanted;
 
     /// <summary>The addresses behind some of a destination's ports, each with the object that tells it.</summary>
     /// <param name="destination">The destination.</param>
@@ -33,7 +33,7 @@ internal sealed class DestinationAddresses(ResourceSet resources, HostAddresses 
         switch (destination)
         {
             case Service service:
-                ofServices.Add(found, service, ports);
+                _ofServices.Add(found, service, ports);
                 break;
             case ExternalService service:
                 Add(found, service, ports, "");
@@ -42,12 +42,12 @@ internal sealed class DestinationAddresses(ResourceSet resources, HostAddresses 
                 Add(found, virtualDestination, [.. ports.OfType<DestinationPort>()]);
                 break;
             case ServiceEntry entry:
-                ofMesh.Add(found, entry, ports);
+                _ofMesh.Add(found, entry, ports);
                 break;
             case VirtualGateway gateway:
                 foreach (var service in ServicesBefore(gateway))
                 {
-                    ofServices.AddEndpoints(found, service, [.. service.Ports.Where(port => ports.Any(wanted => wanted?.Number.Value == port.Number.Value))]);
+                    _ofServices.AddEndpoints(found, service, [.. service.Ports.Where(port => ports.Any(wanted => wanted?.Number.Value == port.Number.Value))]);
                 }
 
                 break;
@@ -60,18 +60,18 @@ internal sealed class DestinationAddresses(ResourceSet resources, HostAddresses 
     }
 
     /// <summary>The Services a VirtualDestination selects.</summary>
-    public IEnumerable<Service> ServicesOf(VirtualDestination destination) => services.SelectAny(destination.Services);
+    public IEnumerable<Service> ServicesOf(VirtualDestination destination) => _services.SelectAny(destination.Services);
 
     /// <summary>The ExternalServices a VirtualDestination selects.</summary>
     public IEnumerable<ExternalService> ExternalServicesOf(VirtualDestination destination) =>
-        externalServices.SelectAny(destination.ExternalServices);
+        _externalServices.SelectAny(destination.ExternalServices);
 
     /// <summary>The ExternalEndpoints an ExternalService selects: none without a selector.</summary>
     public IEnumerable<ExternalEndpoint> EndpointsOf(ExternalService service) =>
-        service.Selector.IsEmpty ? [] : endpoints.Select(new ObjectSelector { Labels = service.Selector });
+        service.Selector.IsEmpty ? [] : _endpoints.Select(new ObjectSelector { Labels = service.Selector });
 
     /// <summary>The Services whose pods are all workloads of a gateway: those that ask for at least the labels it asks for.</summary>
-    public IEnumerable<Service> ServicesBefore(VirtualGateway gateway) => services.All.Where(service => !service.Selector.IsEmpty
+    public IEnumerable<Service> ServicesBefore(VirtualGateway gateway) => _services.All.Where(service => !service.Selector.IsEmpty
         && gateway.Workloads.Any(workload => workload.Labels.All(label => service.Selector.Contains(label)) && workload.MatchesPlace(service.Metadata)));
 
     private static void AddAnnotated(FoundAddresses found, Destination destination, IReadOnlyCollection<DestinationPort?> ports)
@@ -98,7 +98,7 @@ internal sealed class DestinationAddresses(ResourceSet resources, HostAddresses 
     private void Add(FoundAddresses found, VirtualDestination destination, IReadOnlyCollection<DestinationPort> ports)
     {
         AddHosts(found, destination, ports);
-        ofMesh.AddGenerated(found, destination, ports);
+        _ofMesh.AddGenerated(found, destination, ports);
         foreach (var behind in ExternalServicesOf(destination))
         {
             Add(found, behind, behind.IsAnyPort ? [null] : PortsBehind(behind, ports), $" of ExternalService {behind.QualifiedName}");
@@ -106,7 +106,7 @@ internal sealed class DestinationAddresses(ResourceSet resources, HostAddresses 
 
         foreach (var behind in ServicesOf(destination))
         {
-            ofServices.Add(found, behind, behind.IsAnyPort ? [null] : PortsBehind(behind, ports));
+            _ofServices.Add(found, behind, behind.IsAnyPort ? [null] : PortsBehind(behind, ports));
         }
     }
 

@@ -14,21 +14,21 @@ internal sealed class MeshAddresses
     private const string ParentNamespace = "gloo.solo.io/parent_namespace";
     private const string ParentKind = "gloo.solo.io/parent_kind";
 
-    private readonly ILookup<string, WorkloadEntry> workloads;
-    private readonly ILookup<string?, WorkloadEntry> workloadsByParent;
-    private readonly ILookup<string?, ServiceEntry> entriesByParent;
-    private readonly ILookup<string, ServiceEntry> entriesByHost;
-    private readonly CompilationBudget budget;
+    private readonly ILookup<string, WorkloadEntry> _workloads;
+    private readonly ILookup<string?, WorkloadEntry> _workloadsByParent;
+    private readonly ILookup<string?, ServiceEntry> _entriesByParent;
+    private readonly ILookup<string, ServiceEntry> _entriesByHost;
+    private readonly CompilationBudget _budget;
 
     public MeshAddresses(ResourceSet resources, CompilationBudget budget)
     {
-        this.budget = budget;
+        _budget = budget;
         List<WorkloadEntry> all = [.. resources.Valid<WorkloadEntry>()];
         List<ServiceEntry> entries = [.. resources.Valid<ServiceEntry>()];
-        workloads = all.ToLookup(static entry => entry.Metadata.Namespace);
-        workloadsByParent = all.ToLookup(static entry => entry.Metadata.Labels.GetValueOrDefault(ParentName));
-        entriesByParent = entries.ToLookup(static entry => entry.Metadata.Labels.GetValueOrDefault(ParentName));
-        entriesByHost = entries.SelectMany(static entry => entry.Hosts.Select(host => (Host: host.Value, Entry: entry)))
+        _workloads = all.ToLookup(static entry => entry.Metadata.Namespace);
+        _workloadsByParent = all.ToLookup(static entry => entry.Metadata.Labels.GetValueOrDefault(ParentName));
+        _entriesByParent = entries.ToLookup(static entry => entry.Metadata.Labels.GetValueOrDefault(ParentName));
+        _entriesByHost = entries.SelectMany(static entry => entry.Hosts.Select(host => (Host: host.Value, Entry: entry)))
             .ToLookup(static pair => pair.Host, static pair => pair.Entry, StringComparer.OrdinalIgnoreCase);
     }
 
@@ -69,8 +69,8 @@ internal sealed class MeshAddresses
     public void AddGenerated(FoundAddresses found, VirtualDestination destination, IReadOnlyCollection<DestinationPort> ports)
     {
         var names = new Dictionary<long, string>();
-        var entries = entriesByParent[destination.Metadata.Name.Value].Where(entry => IsMadeFor(entry, destination))
-            .Concat(destination.Hosts.SelectMany(host => entriesByHost[host.Value]))
+        var entries = _entriesByParent[destination.Metadata.Name.Value].Where(entry => IsMadeFor(entry, destination))
+            .Concat(destination.Hosts.SelectMany(host => _entriesByHost[host.Value]))
             .Distinct<ServiceEntry>(ReferenceEqualityComparer.Instance);
         foreach (var entry in entries)
         {
@@ -83,7 +83,7 @@ internal sealed class MeshAddresses
             Add(found, entry, same);
         }
 
-        foreach (var workload in workloadsByParent[destination.Metadata.Name.Value].Where(entry => IsMadeFor(entry, destination)))
+        foreach (var workload in _workloadsByParent[destination.Metadata.Name.Value].Where(entry => IsMadeFor(entry, destination)))
         {
             var origin = $"WorkloadEntry {workload.QualifiedName}";
             foreach (var port in ports)
@@ -109,10 +109,10 @@ internal sealed class MeshAddresses
             yield break;
         }
 
-        foreach (var workload in workloads[entry.Metadata.Namespace])
+        foreach (var workload in _workloads[entry.Metadata.Namespace])
         {
-            budget.AddComparison();
-            if (budget.IsExhausted)
+            _budget.AddComparison();
+            if (_budget.IsExhausted)
             {
                 yield break;
             }

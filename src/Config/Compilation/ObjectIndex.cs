@@ -6,9 +6,9 @@ namespace Keepalive.Config.Compilation;
 internal sealed class ObjectIndex<T>(IReadOnlyList<T> objects, CompilationBudget budget)
     where T : Resource
 {
-    private readonly Lazy<ILookup<string, T>> byNamespace = new(() => objects.ToLookup(static one => one.Metadata.Namespace));
-    private readonly Lazy<ILookup<string, T>> byName = new(() => objects.ToLookup(static one => one.Metadata.Name.Value));
-    private readonly Lazy<ILookup<(string, string), T>> byLabel = new(() => objects
+    private readonly Lazy<ILookup<string, T>> _byNamespace = new(() => objects.ToLookup(static one => one.Metadata.Namespace));
+    private readonly Lazy<ILookup<string, T>> _byName = new(() => objects.ToLookup(static one => one.Metadata.Name.Value));
+    private readonly Lazy<ILookup<(string, string), T>> _byLabel = new(() => objects
         .SelectMany(static one => one.Metadata.Labels.Select(label => (Label: (label.Key, label.Value), One: one)))
         .ToLookup(static pair => pair.Label, static pair => pair.One));
 
@@ -38,8 +38,8 @@ internal sealed class ObjectIndex<T>(IReadOnlyList<T> objects, CompilationBudget
         selectors.SelectMany(Select).Distinct<T>(ReferenceEqualityComparer.Instance);
 
     private IEnumerable<T> Candidates(ObjectSelector selector) =>
-        selector.Name is { } name ? byName.Value[name.Value]
-        : !selector.Labels.IsEmpty ? byLabel.Value[(selector.Labels[0].Key, selector.Labels[0].Value)]
-        : selector.Namespace is { } ns ? byNamespace.Value[ns.Value]
+        selector.Name is { } name ? _byName.Value[name.Value]
+        : !selector.Labels.IsEmpty ? _byLabel.Value[(selector.Labels[0].Key, selector.Labels[0].Value)]
+        : selector.Namespace is { } ns ? _byNamespace.Value[ns.Value]
         : objects;
 }

@@ -20,29 +20,29 @@ public static class PolicyCompiler
 
     private sealed class Compilation(ResourceSet resources, CompilerOptions options)
     {
-        private readonly DiagnosticBag diagnostics = new();
-        private readonly CompilationBudget budget = new();
-        private readonly Dictionary<RankedPolicy, (HashSet<Destination> Destinations, int Ports)> selected = [];
-        private readonly Dictionary<Destination, List<string>> policiesOf = new(ReferenceEqualityComparer.Instance);
-        private readonly List<Selection> selections = [];
-        private readonly HostAddresses hosts = new(options);
+        private readonly DiagnosticBag _diagnostics = new();
+        private readonly CompilationBudget _budget = new();
+        private readonly Dictionary<RankedPolicy, (HashSet<Destination> Destinations, int Ports)> _selected = [];
+        private readonly Dictionary<Destination, List<string>> _policiesOf = new(ReferenceEqualityComparer.Instance);
+        private readonly List<Selection> _selections = [];
+        private readonly HostAddresses _hosts = new(options);
 
         public CompilationResult Run()
         {
-            var addresses = new DestinationAddresses(resources, hosts, budget);
-            var selector = new Selector(resources, budget, diagnostics);
+            var addresses = new DestinationAddresses(resources, _hosts, _budget);
+            var selector = new Selector(resources, _budget, _diagnostics);
             var policies = PolicyPrecedence.Rank(resources);
             var listenerPolicies = PolicyPrecedence.RankListeners(resources);
-            var builder = new RuleSetBuilder(addresses, budget, diagnostics);
-            var listenerBuilder = new RuleSetBuilder(addresses, budget, diagnostics);
+            var builder = new RuleSetBuilder(addresses, _budget, _diagnostics);
+            var listenerBuilder = new RuleSetBuilder(addresses, _budget, _diagnostics);
             var exhausted = Add(policies, selector, builder) ?? Add(listenerPolicies, selector, listenerBuilder);
             if (exhausted is not null)
             {
                 return Refuse(exhausted, addresses);
             }
 
-            var destinations = new DestinationReport(resources, options, hosts, addresses, diagnostics).Create(policiesOf);
-            if (budget.IsExhausted && policies.Count + listenerPolicies.Count > 0)
+            var destinations = new DestinationReport(resources, options, _hosts, addresses, _diagnostics).Create(_policiesOf);
+            if (_budget.IsExhausted && policies.Count + listenerPolicies.Count > 0)
             {
                 return Refuse((policies.Count > 0 ? policies : listenerPolicies)[^1], addresses);
             }
@@ -50,12 +50,12 @@ public static class PolicyCompiler
             var (rules, shadowed) = builder.Build();
             var (listenerRules, listenerShadowed) = listenerBuilder.Build();
             return new CompilationResult(
-                new CompiledPolicy(rules, shadowed.AddRange(listenerShadowed), options.Side, listenerRules), diagnostics.ToSorted(),
+                new CompiledPolicy(rules, shadowed.AddRange(listenerShadowed), options.Side, listenerRules), _diagnostics.ToSorted(),
                 [.. Summarize(policies, rules), .. Summarize(listenerPolicies, listenerRules)], destinations)
             {
-                WantedHosts = hosts.Wanted,
+                WantedHosts = _hosts.Wanted,
                 WantedServices = addresses.WantedServices,
-                Selections = [.. selections],
+                Selections = [.. _selections],
             };
         }
 
@@ -67,19 +67,19 @@ public static class PolicyCompiler
                 foreach (var selection in selector.Select(policy))
                 {
                     Note(selection);
-                    budget.AddComparison();
+                    _budget.AddComparison();
                     if (selection.Settings is not null)
                     {
                         builder.Add(selection);
                     }
 
-                    if (budget.IsExhausted)
+                    if (_budget.IsExhausted)
                     {
                         return policy;
                     }
                 }
 
-                if (budget.IsExhausted)
+                if (_budget.IsExhausted)
                 {
                     return policy;
                 }
@@ -90,15 +90,15 @@ public static class PolicyCompiler
 
         private void Note(Selection selection)
         {
-            selections.Add(selection);
-            var (destinations, ports) = selected.TryGetValue(selection.Policy, out var known)
+            _selections.Add(selection);
+            var (destinations, ports) = _selected.TryGetValue(selection.Policy, out var known)
                 ? known
                 : (new HashSet<Destination>(ReferenceEqualityComparer.Instance), 0);
             destinations.Add(selection.Destination);
-            selected[selection.Policy] = (destinations, ports + selection.Ports.Length);
-            if (!policiesOf.TryGetValue(selection.Destination, out var policies))
+            _selected[selection.Policy] = (destinations, ports + selection.Ports.Length);
+            if (!_policiesOf.TryGetValue(selection.Destination, out var policies))
             {
-                policiesOf.Add(selection.Destination, policies = []);
+                _policiesOf.Add(selection.Destination, policies = []);
             }
 
             if (policies.Count == 0 || policies[^1] != selection.Policy.Name)
@@ -109,13 +109,13 @@ public static class PolicyCompiler
 
         private CompilationResult Refuse(RankedPolicy policy, DestinationAddresses addresses)
         {
-            diagnostics.Report(DiagnosticCatalog.TooManyRules, policy.Policy.Position,
+            _diagnostics.Report(DiagnosticCatalog.TooManyRules, policy.Policy.Position,
                 $"{policy.Subject}: up to here the policies have more than {CompilationBudget.MaxRules} rules "
                 + $"or {CompilationBudget.MaxComparisons} comparisons; none is enforced",
                 "use CIDR blocks, and omit lists of all ports");
-            return new CompilationResult(CompiledPolicy.Empty, diagnostics.ToSorted(), [], [])
+            return new CompilationResult(CompiledPolicy.Empty, _diagnostics.ToSorted(), [], [])
             {
-                WantedHosts = hosts.Wanted,
+                WantedHosts = _hosts.Wanted,
                 WantedServices = addresses.WantedServices,
             };
         }
@@ -125,7 +125,7 @@ public static class PolicyCompiler
             var byPolicy = rules.ToLookup(static rule => rule.Policy);
             foreach (var policy in policies)
             {
-                var (destinations, ports) = selected.TryGetValue(policy, out var known) ? known : ([], 0);
+                var (destinations, ports) = _selected.TryGetValue(policy, out var known) ? known : ([], 0);
                 yield return new PolicySummary(policy.Name, policy.Policy, [.. policy.AllSettings], destinations.Count, ports,
                     byPolicy[policy.Name].Select(static rule => rule.Prefix).Distinct().Count(), byPolicy[policy.Name].Count());
             }

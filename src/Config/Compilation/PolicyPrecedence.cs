@@ -5,7 +5,7 @@ namespace Keepalive.Config.Compilation;
 /// <summary>A valid policy and what it sets. Compared by reference.</summary>
 internal sealed class RankedPolicy
 {
-    private readonly Dictionary<long, KeepaliveSettings?> portLevel = [];
+    private readonly Dictionary<long, KeepaliveSettings?> _portLevel = [];
 
     public RankedPolicy(Policy policy)
     {
@@ -20,7 +20,7 @@ internal sealed class RankedPolicy
         });
         foreach (var port in (policy as DestinationRule)?.PortLevelSettings ?? [])
         {
-            portLevel.TryAdd(port.Port, KeepaliveConversion.ToSettings(port.Tcp?.TcpKeepalive));
+            _portLevel.TryAdd(port.Port, KeepaliveConversion.ToSettings(port.Tcp?.TcpKeepalive));
         }
 
         Existing = policy.Metadata.Annotations.TryGetValue(AgentAnnotations.Existing, out var text)
@@ -45,11 +45,11 @@ internal sealed class RankedPolicy
     public ExistingMode? Existing { get; }
 
     /// <summary>Every set of values it has, those for single ports included.</summary>
-    public IEnumerable<KeepaliveSettings> AllSettings => portLevel.Values.Prepend(Settings).OfType<KeepaliveSettings>().Distinct();
+    public IEnumerable<KeepaliveSettings> AllSettings => _portLevel.Values.Prepend(Settings).OfType<KeepaliveSettings>().Distinct();
 
     /// <summary>Its values for a port: a DestinationRule's settings for a port replace its others wholesale.</summary>
     public KeepaliveSettings? SettingsOf(long? port) =>
-        port is { } number && portLevel.TryGetValue(number, out var settings) ? settings : Settings;
+        port is { } number && _portLevel.TryGetValue(number, out var settings) ? settings : Settings;
 }
 
 /// <summary>

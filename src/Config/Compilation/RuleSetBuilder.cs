@@ -7,14 +7,14 @@ namespace Keepalive.Config.Compilation;
 /// <summary>Collects candidate rules and settles who applies where: first per destination, then per address.</summary>
 internal sealed class RuleSetBuilder(DestinationAddresses addresses, CompilationBudget budget, DiagnosticBag diagnostics)
 {
-    private readonly Dictionary<(Destination Destination, DestinationPort? Port), RankedPolicy> owners = new(OwnerComparer.Instance);
-    private readonly Dictionary<WireAddress, List<Candidate>> candidates = [];
-    private readonly List<WireAddress> order = [];
-    private readonly List<LostRule> shadowed = [];
+    private readonly Dictionary<(Destination Destination, DestinationPort? Port), RankedPolicy> _owners = new(OwnerComparer.Instance);
+    private readonly Dictionary<WireAddress, List<Candidate>> _candidates = [];
+    private readonly List<WireAddress> _order = [];
+    private readonly List<LostRule> _shadowed = [];
 
     // One warning for each pair of policies, naming its first case: thousands of destinations are no thousand problems.
-    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (string First, int Count)> lostDestinations = [];
-    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (LostAddress First, int Count)> lostAddresses = [];
+    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (string First, int Count)> _lostDestinations = [];
+    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (LostAddress First, int Count)> _lostAddresses = [];
 
     /// <summary>Adds what a policy selects and sets; policies come strongest first.</summary>
     public void Add(Selection selection)
@@ -25,8 +25,8 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         RankedPolicy? winner = null;
         foreach (var port in selection.Ports)
         {
-            var owns = owners.TryAdd((destination, port), policy);
-            winner ??= owns ? null : owners[(destination, port)];
+            var owns = _owners.TryAdd((destination, port), policy);
+            winner ??= owns ? null : _owners[(destination, port)];
             (owns ? owned ??= [] : lost ??= []).Add(port);
         }
 
@@ -43,13 +43,13 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
             // A DestinationRule that a mesh generated from a policy has the same values: that is not a conflict.
             if (policy.Policy.Kind == winner!.Policy.Kind || winner.SettingsOf(lost[0]?.Number.Value) != selection.Settings)
             {
-                Count(lostDestinations, (policy, winner), destination, static destination => destination.QualifiedName);
+                Count(_lostDestinations, (policy, winner), destination, static destination => destination.QualifiedName);
             }
 
-            if (shadowed.Count < CompilationBudget.MaxShadowed)
+            if (_shadowed.Count < CompilationBudget.MaxShadowed)
             {
                 var reason = $"{destination.QualifiedName} is under {winner.Name}, which {PolicyPrecedence.Explain(winner.Policy, policy.Policy)}";
-                shadowed.AddRange(addresses.Find(destination, lost)
+                _shadowed.AddRange(addresses.Find(destination, lost)
                     .Select(pair => new LostRule(ToRule(pair.Key, new Candidate(selection, pair.Value)), reason)));
             }
         }
@@ -58,10 +58,10 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
     /// <summary>The rules in force and those that lost, after all policies are added.</summary>
     public (ImmutableArray<CompiledRule> Rules, ImmutableArray<LostRule> Shadowed) Build()
     {
-        var rules = ImmutableArray.CreateBuilder<CompiledRule>(order.Count);
-        foreach (var address in order)
+        var rules = ImmutableArray.CreateBuilder<CompiledRule>(_order.Count);
+        foreach (var address in _order)
         {
-            var rivals = candidates[address];
+            var rivals = _candidates[address];
             var winner = rivals[0];
             foreach (var rival in rivals.Skip(1))
             {
@@ -77,16 +77,16 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         }
 
         ReportLosses();
-        return (rules.DrainToImmutable(), [.. shadowed]);
+        return (rules.DrainToImmutable(), [.. _shadowed]);
     }
 
     private void AddCandidate(WireAddress address, Candidate candidate)
     {
         budget.AddRules(1);
-        if (!candidates.TryGetValue(address, out var rivals))
+        if (!_candidates.TryGetValue(address, out var rivals))
         {
-            candidates.Add(address, rivals = []);
-            order.Add(address);
+            _candidates.Add(address, rivals = []);
+            _order.Add(address);
         }
 
         // Policies are added one after the other: a second destination of the same policy can only be next to its first.
@@ -99,19 +99,19 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
     private void Lose(WireAddress address, Candidate rival, Candidate winner)
     {
         var differ = rival.Settings != winner.Settings || rival.Policy.Existing != winner.Policy.Existing;
-        shadowed.Add(new LostRule(ToRule(address, rival), $"{winner.Destination}, under {winner.Policy.Name}, has the same address, and "
+        _shadowed.Add(new LostRule(ToRule(address, rival), $"{winner.Destination}, under {winner.Policy.Name}, has the same address, and "
             + (TimeOf(winner) < TimeOf(rival) ? $"its time of {Describe(winner)} is shorter"
                 : differ ? $"its time of {Describe(winner)} is not longer" : "sets the same values")));
         if (differ)
         {
-            Count(lostAddresses, (rival.Policy, winner.Policy), (Address: address, Rival: rival, Winner: winner),
+            Count(_lostAddresses, (rival.Policy, winner.Policy), (Address: address, Rival: rival, Winner: winner),
                 static lost => new LostAddress(IpPrefix.Format(lost.Address.Prefix, lost.Address.Port), Describe(lost.Rival), Describe(lost.Winner)));
         }
     }
 
     private void ReportLosses()
     {
-        foreach (var ((loser, winner), (first, count)) in lostDestinations)
+        foreach (var ((loser, winner), (first, count)) in _lostDestinations)
         {
             var what = AndMore(first, count, "destination");
             diagnostics.Report(DiagnosticCatalog.PolicyLost, loser.Policy.Position,
@@ -120,7 +120,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
                 "narrow the selector of one of the two");
         }
 
-        foreach (var ((loser, winner), (first, count)) in lostAddresses)
+        foreach (var ((loser, winner), (first, count)) in _lostAddresses)
         {
             var what = AndMore(first.Address, count, "address");
             diagnostics.Report(DiagnosticCatalog.AddressShared, loser.Policy.Position,

@@ -6,28 +6,28 @@ namespace Keepalive.Config.Compilation;
 /// <summary>A hash table over (masked address, prefix length, port), probed once for each prefix length in use.</summary>
 internal sealed class RuleTable
 {
-    private readonly Slot[] slots;
-    private readonly int mask;
+    private readonly Slot[] _slots;
+    private readonly int _mask;
 
     // One bit for each port that some rule names: most sockets skip the exact-port round for the price of one load.
-    private readonly ulong[] exactPorts;
-    private readonly byte[] exactLengths4, exactLengths6, anyLengths4, anyLengths6;
+    private readonly ulong[] _exactPorts;
+    private readonly byte[] _exactLengths4, _exactLengths6, _anyLengths4, _anyLengths6;
 
     public RuleTable(ImmutableArray<CompiledRule> rules)
     {
         var size = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(4, rules.Length * 2));
-        slots = new Slot[size];
-        mask = size - 1;
-        exactPorts = rules.Any(static rule => rule.Port != 0) ? new ulong[1024] : [];
+        _slots = new Slot[size];
+        _mask = size - 1;
+        _exactPorts = rules.Any(static rule => rule.Port != 0) ? new ulong[1024] : [];
         foreach (var rule in rules)
         {
             Add(rule);
         }
 
-        exactLengths4 = Lengths(rules, exact: true, isIPv4: true);
-        exactLengths6 = Lengths(rules, exact: true, isIPv4: false);
-        anyLengths4 = Lengths(rules, exact: false, isIPv4: true);
-        anyLengths6 = Lengths(rules, exact: false, isIPv4: false);
+        _exactLengths4 = Lengths(rules, exact: true, isIPv4: true);
+        _exactLengths6 = Lengths(rules, exact: true, isIPv4: false);
+        _anyLengths4 = Lengths(rules, exact: false, isIPv4: true);
+        _anyLengths6 = Lengths(rules, exact: false, isIPv4: false);
     }
 
     public CompiledRule? Find(in Endpoint endpoint)
@@ -35,13 +35,13 @@ internal sealed class RuleTable
         var address = endpoint.Address;
         var port = endpoint.Port;
         var isIPv4 = Endpoint.IsMapped(address);
-        if (port != 0 && exactPorts.Length != 0 && (exactPorts[port >> 6] & (1UL << (port & 63))) != 0
-            && Find(address, port, isIPv4 ? exactLengths4 : exactLengths6, isIPv4) is { } exact)
+        if (port != 0 && _exactPorts.Length != 0 && (_exactPorts[port >> 6] & (1UL << (port & 63))) != 0
+            && Find(address, port, isIPv4 ? _exactLengths4 : _exactLengths6, isIPv4) is { } exact)
         {
             return exact;
         }
 
-        return Find(address, 0, isIPv4 ? anyLengths4 : anyLengths6, isIPv4);
+        return Find(address, 0, isIPv4 ? _anyLengths4 : _anyLengths6, isIPv4);
     }
 
     private CompiledRule? Find(UInt128 address, ushort port, byte[] lengths, bool isIPv4)
@@ -54,9 +54,9 @@ internal sealed class RuleTable
                 ? (0, lower & (ulong.MaxValue << (32 - length)))
                 : (length > 64 ? upper : MaskUpper(upper, length), length > 64 ? lower & (ulong.MaxValue << (128 - length)) : 0);
             var key = Key(port, length, isIPv4);
-            for (var i = Hash(maskedUpper, maskedLower, key) & mask; slots[i].Rule is { } rule; i = (i + 1) & mask)
+            for (var i = Hash(maskedUpper, maskedLower, key) & _mask; _slots[i].Rule is { } rule; i = (i + 1) & _mask)
             {
-                if (slots[i].Lower == maskedLower && slots[i].Upper == maskedUpper && slots[i].Key == key)
+                if (_slots[i].Lower == maskedLower && _slots[i].Upper == maskedUpper && _slots[i].Key == key)
                 {
                     return rule;
                 }
@@ -71,16 +71,16 @@ internal sealed class RuleTable
         var upper = (ulong)(rule.Prefix.Address >> 64);
         var lower = (ulong)rule.Prefix.Address;
         var key = Key(rule.Port, rule.Prefix.Length, rule.Prefix.IsIPv4);
-        var i = Hash(upper, lower, key) & mask;
-        while (slots[i].Rule is not null)
+        var i = Hash(upper, lower, key) & _mask;
+        while (_slots[i].Rule is not null)
         {
-            i = (i + 1) & mask;
+            i = (i + 1) & _mask;
         }
 
-        slots[i] = new Slot { Upper = upper, Lower = lower, Key = key, Rule = rule };
+        _slots[i] = new Slot { Upper = upper, Lower = lower, Key = key, Rule = rule };
         if (rule.Port != 0)
         {
-            exactPorts[rule.Port >> 6] |= 1UL << (rule.Port & 63);
+            _exactPorts[rule.Port >> 6] |= 1UL << (rule.Port & 63);
         }
     }
 

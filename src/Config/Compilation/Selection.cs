@@ -14,45 +14,45 @@ internal sealed record Selection(
 /// <summary>Finds out what policies select, and says so when it is nothing.</summary>
 internal sealed class Selector
 {
-    private static readonly ImmutableArray<DestinationPort?> AnyPort = [null];
+    private static readonly ImmutableArray<DestinationPort?> s_anyPort = [null];
 
-    private readonly CompilationBudget budget;
-    private readonly DiagnosticBag diagnostics;
-    private readonly Dictionary<DestinationKind, ObjectIndex<Destination>> kinds = [];
-    private readonly List<Destination> selectable;
-    private readonly Dictionary<Destination, int> order = new(ReferenceEqualityComparer.Instance);
-    private readonly HostSelector hosts;
+    private readonly CompilationBudget _budget;
+    private readonly DiagnosticBag _diagnostics;
+    private readonly Dictionary<DestinationKind, ObjectIndex<Destination>> _kinds = [];
+    private readonly List<Destination> _selectable;
+    private readonly Dictionary<Destination, int> _order = new(ReferenceEqualityComparer.Instance);
+    private readonly HostSelector _hosts;
 
     public Selector(ResourceSet resources, CompilationBudget budget, DiagnosticBag diagnostics)
     {
-        this.budget = budget;
-        this.diagnostics = diagnostics;
+        _budget = budget;
+        _diagnostics = diagnostics;
         List<Destination> all = [.. resources.All.OfType<Destination>()];
         foreach (var destination in all)
         {
-            order.Add(destination, order.Count);
+            _order.Add(destination, _order.Count);
         }
 
         foreach (var kind in Enum.GetValues<DestinationKind>())
         {
-            kinds.Add(kind, new ObjectIndex<Destination>([.. all.Where(destination => destination.DestinationKind == kind)], budget));
+            _kinds.Add(kind, new ObjectIndex<Destination>([.. all.Where(destination => destination.DestinationKind == kind)], budget));
         }
 
-        selectable =
+        _selectable =
         [
             .. all.Where(static destination => destination.DestinationKind
                 is DestinationKind.Service or DestinationKind.VirtualDestination or DestinationKind.ExternalService),
         ];
-        hosts = new HostSelector(all, budget);
+        _hosts = new HostSelector(all, budget);
     }
 
     /// <summary>The valid destinations that one policy selects, in document order.</summary>
     public IReadOnlyList<Selection> Select(RankedPolicy policy) => policy.Policy switch
     {
-        ConnectionPolicy { ApplyToDestinations: var references } => Select(policy, references, "spec.applyToDestinations", selectable,
+        ConnectionPolicy { ApplyToDestinations: var references } => Select(policy, references, "spec.applyToDestinations", _selectable,
             "selects every destination, but there is none", "add a Service, a VirtualDestination or an ExternalService to the input"),
         ListenerConnectionPolicy { ApplyToListeners: var references } => Select(policy, references, "spec.applyToListeners",
-            kinds[DestinationKind.VirtualGateway].All, "selects every listener, but there is no VirtualGateway", "add it to the input"),
+            _kinds[DestinationKind.VirtualGateway].All, "selects every listener, but there is no VirtualGateway", "add it to the input"),
         DestinationRule rule => Select(policy, rule),
         _ => [],
     };
@@ -75,15 +75,15 @@ internal sealed class Selector
         }
 
         var ports = new Dictionary<Destination, ImmutableArray<DestinationPort>>(ReferenceEqualityComparer.Instance);
-        for (var i = 0; i < references.Length && !budget.IsExhausted; i++)
+        for (var i = 0; i < references.Length && !_budget.IsExhausted; i++)
         {
             Select(policy, references[i], $"{field}[{i}]", ports);
         }
 
         return
         [
-            .. ports.Where(static pair => pair.Key.IsValid).OrderBy(pair => order[pair.Key]).Select(pair => new Selection(
-                policy, pair.Key, pair.Key.IsAnyPort ? AnyPort : pair.Value.CastArray<DestinationPort?>(), policy.Settings)),
+            .. ports.Where(static pair => pair.Key.IsValid).OrderBy(pair => _order[pair.Key]).Select(pair => new Selection(
+                policy, pair.Key, pair.Key.IsAnyPort ? s_anyPort : pair.Value.CastArray<DestinationPort?>(), policy.Settings)),
         ];
     }
 
@@ -92,7 +92,7 @@ internal sealed class Selector
     {
         var matched = 0;
         var withPort = 0;
-        foreach (var destination in kinds[reference.Kind].Select(reference.Selector))
+        foreach (var destination in _kinds[reference.Kind].Select(reference.Selector))
         {
             matched++;
             var selected = reference.Port is null
@@ -111,7 +111,7 @@ internal sealed class Selector
                 : before.IsDefault ? selected : before;
         }
 
-        if (budget.IsExhausted)
+        if (_budget.IsExhausted)
         {
             return;
         }
@@ -146,7 +146,7 @@ internal sealed class Selector
     /// <summary>A DestinationRule selects by host name, and sets what it says for each port.</summary>
     private List<Selection> Select(RankedPolicy policy, DestinationRule rule)
     {
-        var found = hosts.Find(rule).ToList();
+        var found = _hosts.Find(rule).ToList();
         if (found.Count > 0)
         {
             return
@@ -172,14 +172,14 @@ internal sealed class Selector
             .ToList();
         if (policy.Settings is not null || selections.Count == 0)
         {
-            selections.Add(new Selection(policy, itself, AnyPort, policy.Settings));
+            selections.Add(new Selection(policy, itself, s_anyPort, policy.Settings));
         }
 
         return selections;
     }
 
     private static ImmutableArray<DestinationPort?> PortsOf(Destination destination) =>
-        destination.IsAnyPort ? AnyPort : destination.Ports.CastArray<DestinationPort?>();
+        destination.IsAnyPort ? s_anyPort : destination.Ports.CastArray<DestinationPort?>();
 
     private void ReportNothing(RankedPolicy policy, DestinationReference reference, string field)
     {
@@ -190,7 +190,7 @@ internal sealed class Selector
             DestinationKind.VirtualGateway => VirtualGateway.KindName,
             _ => "Kubernetes Service",
         };
-        var all = kinds[reference.Kind].All;
+        var all = _kinds[reference.Kind].All;
         if (all.Count == 0)
         {
             Report(DiagnosticCatalog.SelectsNothing, policy, reference.Position, $"{field} selects {kind}s, and none is in the input",
@@ -234,5 +234,5 @@ internal sealed class Selector
     }
 
     private void Report(DiagnosticKind kind, RankedPolicy policy, SourcePosition position, string message, string fix) =>
-        diagnostics.Report(kind, position, $"{policy.Subject}: {message}", fix);
+        _diagnostics.Report(kind, position, $"{policy.Subject}: {message}", fix);
 }

@@ -7,13 +7,13 @@ namespace Keepalive.Config.Compilation;
 /// proxies do, has the pod's address and the pod's port.</remarks>
 internal sealed class ServiceAddresses(ResourceSet resources)
 {
-    private readonly ILookup<(string Namespace, string? Service), EndpointSlice> slices = resources.Valid<EndpointSlice>()
+    private readonly ILookup<(string Namespace, string? Service), EndpointSlice> _slices = resources.Valid<EndpointSlice>()
         .ToLookup(static slice => (slice.Metadata.Namespace, slice.Metadata.Labels.GetValueOrDefault(EndpointSlice.ServiceLabel)));
 
-    private readonly HashSet<(string Namespace, string Name)> wanted = [];
+    private readonly HashSet<(string Namespace, string Name)> _wanted = [];
 
     /// <summary>The Services whose EndpointSlices were asked for.</summary>
-    public IReadOnlySet<(string Namespace, string Name)> Wanted => wanted;
+    public IReadOnlySet<(string Namespace, string Name)> Wanted => _wanted;
 
     /// <summary>Adds its own addresses and those of its endpoints.</summary>
     /// <param name="found">Where they go.</param>
@@ -39,8 +39,8 @@ internal sealed class ServiceAddresses(ResourceSet resources)
     /// <summary>Adds the addresses of its endpoints.</summary>
     public void AddEndpoints(FoundAddresses found, Service service, IReadOnlyCollection<DestinationPort?> ports)
     {
-        wanted.Add((service.Metadata.Namespace, service.Metadata.Name.Value));
-        foreach (var slice in slices[(service.Metadata.Namespace, service.Metadata.Name.Value)])
+        _wanted.Add((service.Metadata.Namespace, service.Metadata.Name.Value));
+        foreach (var slice in _slices[(service.Metadata.Namespace, service.Metadata.Name.Value)])
         {
             if (slice.Metadata.Cluster is { } cluster && service.Metadata.Cluster is { } other && cluster != other)
             {

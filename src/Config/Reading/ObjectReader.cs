@@ -15,7 +15,7 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
 
     private const int MaxSuggestions = 100;
 
-    private readonly HashSet<string> known = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _known = new(StringComparer.Ordinal);
 
     /// <summary>Where the mapping starts.</summary>
     public SourcePosition Position => node.Position;
@@ -35,7 +35,7 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     /// <summary>The value of a key, or null when it is absent or empty.</summary>
     public YamlNode? Value(string key)
     {
-        known.Add(key);
+        _known.Add(key);
         if (!node.TryFind(key, out var entry) || IsBroken(entry.Value, PathOf(key)))
         {
             return null;
@@ -52,7 +52,7 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     {
         foreach (var key in keys)
         {
-            known.Add(key);
+            _known.Add(key);
             schema?.Property(key, SchemaType.Any);
         }
     }
@@ -276,7 +276,7 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
         schema?.Open();
         foreach (var (key, _) in node.Entries)
         {
-            if (!known.Contains(key.Value) && key.Value.Length > 3 && DidYouMean.Find(key.Value, known) is { } meant
+            if (!_known.Contains(key.Value) && key.Value.Length > 3 && DidYouMean.Find(key.Value, _known) is { } meant
                 && Math.Abs(meant.Length - key.Value.Length) <= 1 && !node.TryFind(meant, out _))
             {
                 report.MarkFaulty(PathOf(meant));
@@ -292,20 +292,20 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
         var unknown = 0;
         foreach (var (key, _) in node.Entries)
         {
-            if (known.Contains(key.Value))
+            if (_known.Contains(key.Value))
             {
                 continue;
             }
 
-            var meant = ++unknown <= MaxSuggestions ? DidYouMean.Find(key.Value, known) : null;
+            var meant = ++unknown <= MaxSuggestions ? DidYouMean.Find(key.Value, _known) : null;
             if (meant is not null)
             {
                 report.MarkFaulty(PathOf(meant));
             }
 
             var fix = meant is not null ? $"did you mean \"{meant}\"?"
-                : known.Count == 0 ? "remove it"
-                : $"known here: {string.Join(", ", known.Order(StringComparer.Ordinal))}";
+                : _known.Count == 0 ? "remove it"
+                : $"known here: {string.Join(", ", _known.Order(StringComparer.Ordinal))}";
             report.Report(DiagnosticCatalog.UnknownKey, key.Position, path.Length == 0 ? "the object" : path,
                 $"has no field {Quoting.Quote(key.Value)}", fix);
         }
@@ -322,7 +322,7 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
             return true;
         }
 
-        var misspelt = node.Entries.Any(entry => !known.Contains(entry.Key.Value) && DidYouMean.Find(entry.Key.Value, [key]) is not null);
+        var misspelt = node.Entries.Any(entry => !_known.Contains(entry.Key.Value) && DidYouMean.Find(entry.Key.Value, [key]) is not null);
         if (!report.IsFaulty(PathOf(key)) && !(misspelt && closes))
         {
             report.Report(DiagnosticCatalog.Missing, KeyPosition(key), PathOf(key), "is required", $"add \"{key}\"");

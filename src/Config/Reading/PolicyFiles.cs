@@ -8,8 +8,8 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
 {
     private const string InputName = "(standard input)";
 
-    private readonly HashSet<string> seen = new(StringComparer.Ordinal);
-    private long bytesRead;
+    private readonly HashSet<string> _seen = new(StringComparer.Ordinal);
+    private long _bytesRead;
 
     /// <summary>Files that were read.</summary>
     public int Count { get; private set; }
@@ -21,7 +21,7 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
         {
             if (file == "-" && standardInput is not null)
             {
-                if (seen.Add(file) && ReadInput(standardInput) is { } input)
+                if (_seen.Add(file) && ReadInput(standardInput) is { } input)
                 {
                     Count++;
                     yield return (InputName, input);
@@ -30,12 +30,12 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
                 continue;
             }
 
-            if (!seen.Add(Path.GetFullPath(file)))
+            if (!_seen.Add(Path.GetFullPath(file)))
             {
                 continue;
             }
 
-            if (seen.Count > InputLimits.Files)
+            if (_seen.Count > InputLimits.Files)
             {
                 diagnostics.Report(DiagnosticCatalog.TooLarge, Start(file), $"there are more than {InputLimits.Files} files", "give fewer");
                 yield break;
@@ -125,8 +125,8 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
                     $"the file has {info.Length} bytes, more than {InputLimits.FileBytes >> 20} MiB", "give a policy file, or split it");
             }
 
-            bytesRead += info.Length;
-            return bytesRead > InputLimits.TotalBytes
+            _bytesRead += info.Length;
+            return _bytesRead > InputLimits.TotalBytes
                 ? Refuse(DiagnosticCatalog.TooLarge, path, $"the files together have more than {InputLimits.TotalBytes >> 20} MiB",
                     "give fewer")
                 : Decode(ReadBytes(info.FullName, (int)info.Length), path);
@@ -154,7 +154,7 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
                 }
             }
 
-            bytesRead += bytes.Length;
+            _bytesRead += bytes.Length;
             return Decode(bytes.ToArray(), InputName);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)

@@ -9,10 +9,10 @@ namespace Keepalive.Config.Reading;
 /// </summary>
 internal sealed class ReadSession(bool fromServer = false)
 {
-    private readonly ImmutableArray<Resource>.Builder resources = ImmutableArray.CreateBuilder<Resource>();
-    private readonly Dictionary<(string Kind, string Name), SourcePosition> defined = [];
-    private long nodes;
-    private int documents;
+    private readonly ImmutableArray<Resource>.Builder _resources = ImmutableArray.CreateBuilder<Resource>();
+    private readonly Dictionary<(string Kind, string Name), SourcePosition> _defined = [];
+    private long _nodes;
+    private int _documents;
 
     public DiagnosticBag Diagnostics { get; } = new() { IsFromServer = fromServer };
 
@@ -28,9 +28,9 @@ internal sealed class ReadSession(bool fromServer = false)
         var any = false;
         foreach (var document in DocumentSplitter.Split(text))
         {
-            if (documents >= InputLimits.Documents || nodes > InputLimits.Nodes)
+            if (_documents >= InputLimits.Documents || _nodes > InputLimits.Nodes)
             {
-                var what = nodes > InputLimits.Nodes ? $"{InputLimits.Nodes} values" : $"{InputLimits.Documents} documents";
+                var what = _nodes > InputLimits.Nodes ? $"{InputLimits.Nodes} values" : $"{InputLimits.Documents} documents";
                 Diagnostics.Report(DiagnosticCatalog.TooLarge, new SourcePosition(file, document.FirstLine, 1),
                     $"the input has more than {what}; this and what follows is not read", "leave out what is no policy");
                 return;
@@ -61,15 +61,15 @@ internal sealed class ReadSession(bool fromServer = false)
     }
 
     public ReadResult ToResult(int files) =>
-        new(new ResourceSet(resources.ToImmutable()), Diagnostics.ToSorted()) { Files = files };
+        new(new ResourceSet(_resources.ToImmutable()), Diagnostics.ToSorted()) { Files = files };
 
     private bool ReadDocument(string text, string file, DocumentText document)
     {
-        documents++;
+        _documents++;
         var errorsBefore = Diagnostics.ErrorCount;
         var tree = new YamlTreeReader(file, text, document, Diagnostics);
-        var roots = tree.Read(InputLimits.Nodes - nodes);
-        nodes += tree.NodeCount;
+        var roots = tree.Read(InputLimits.Nodes - _nodes);
+        _nodes += tree.NodeCount;
         var any = Diagnostics.ErrorCount > errorsBefore;
         foreach (var root in roots)
         {
@@ -204,13 +204,13 @@ internal sealed class ReadSession(bool fromServer = false)
         }
 
         kind.Validate(resource, report);
-        if (kind.IsUnique && !defined.TryAdd((kind.Name, resource.QualifiedName), resource.Position))
+        if (kind.IsUnique && !_defined.TryAdd((kind.Name, resource.QualifiedName), resource.Position))
         {
             report.Report(DiagnosticCatalog.DefinedTwice, resource.Position, "metadata.name",
-                $"is already taken at {defined[(kind.Name, resource.QualifiedName)]}", "remove or rename one of the two");
+                $"is already taken at {_defined[(kind.Name, resource.QualifiedName)]}", "remove or rename one of the two");
         }
 
-        resources.Add(resource with { IsValid = Diagnostics.ErrorCount == errorsBefore });
+        _resources.Add(resource with { IsValid = Diagnostics.ErrorCount == errorsBefore });
     }
 
     private void ReportUnknownKind(Positioned<string> apiVersion, Positioned<string> kindName)

@@ -12,7 +12,7 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
     private const string Policies = "resilience.policy.gloo.solo.io/v2";
     private const string Networking = "networking.gloo.solo.io/v2";
 
-    private static readonly ImmutableArray<string> Istio =
+    private static readonly ImmutableArray<string> s_istio =
         ["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"];
 
     /// <summary>The annotations of <see cref="AgentAnnotations"/> that it can have.</summary>
@@ -46,10 +46,10 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
         Of(ExternalEndpoint.KindName, [Networking], ExternalEndpointReader.Read, WorkloadValidator.Validate),
         Of(VirtualGateway.KindName, [Networking], VirtualGatewayReader.Read, DestinationValidator.ValidateAnnotation)
             with { Annotations = [AgentAnnotations.Addresses] },
-        Of(DestinationRule.KindName, Istio, DestinationRuleReader.Read, DestinationRuleValidator.Validate)
+        Of(DestinationRule.KindName, s_istio, DestinationRuleReader.Read, DestinationRuleValidator.Validate)
             with { Annotations = [AgentAnnotations.Addresses, AgentAnnotations.Existing] },
-        Of(ServiceEntry.KindName, Istio, ServiceEntryReader.Read, WorkloadValidator.Validate) with { IsUnique = false },
-        Of(WorkloadEntry.KindName, Istio, WorkloadReader.ReadEntry, WorkloadValidator.Validate) with { IsUnique = false },
+        Of(ServiceEntry.KindName, s_istio, ServiceEntryReader.Read, WorkloadValidator.Validate) with { IsUnique = false },
+        Of(WorkloadEntry.KindName, s_istio, WorkloadReader.ReadEntry, WorkloadValidator.Validate) with { IsUnique = false },
         new(Service.KindName, ["v1"])
         {
             Read = ServiceReader.Read,

@@ -22,8 +22,8 @@ internal enum ScalarType
 /// <summary>Tells the type of a scalar by YAML 1.1's rules, which kubectl follows: yes and off are booleans.</summary>
 internal static class ScalarTypes
 {
-    private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdefABCDEF_");
-    private static readonly SearchValues<char> MantissaCharacters = SearchValues.Create("0123456789._");
+    private static readonly SearchValues<char> s_hexDigits = SearchValues.Create("0123456789abcdefABCDEF_");
+    private static readonly SearchValues<char> s_mantissaCharacters = SearchValues.Create("0123456789._");
 
     private const string CorePrefix = "tag:yaml.org,2002:";
 
@@ -77,14 +77,14 @@ internal static class ScalarTypes
 
         if (text.Length > 2 && text[0] == '0' && text[1] is 'x' or 'o' or 'b')
         {
-            return !text[2..].ContainsAnyExcept(HexDigits);
+            return !text[2..].ContainsAnyExcept(s_hexDigits);
         }
 
         // Digits with one point, one exponent and underscores: 1.5, .5, 1e3, 1_000, 017.
         var exponent = text.IndexOfAny('e', 'E');
         var mantissa = exponent < 0 ? text : text[..exponent];
         var power = exponent < 0 ? "0" : WithoutSign(text[(exponent + 1)..]);
-        return mantissa.IndexOfAnyInRange('0', '9') is 0 or 1 && !mantissa.ContainsAnyExcept(MantissaCharacters) && mantissa.Count('.') < 2
+        return mantissa.IndexOfAnyInRange('0', '9') is 0 or 1 && !mantissa.ContainsAnyExcept(s_mantissaCharacters) && mantissa.Count('.') < 2
             && !power.IsEmpty && !power.ContainsAnyExceptInRange('0', '9');
     }
 

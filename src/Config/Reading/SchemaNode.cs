@@ -26,14 +26,14 @@ internal enum SchemaType
 /// <summary>Writes down what a reader asks for, in the order it asks.</summary>
 internal sealed class SchemaNode(SchemaType type)
 {
-    private readonly List<KeyValuePair<string, SchemaNode>> properties = [];
-    private readonly List<string> required = [];
+    private readonly List<KeyValuePair<string, SchemaNode>> _properties = [];
+    private readonly List<string> _required = [];
 
     public SchemaType Type { get; private set; } = type;
 
-    public IReadOnlyList<KeyValuePair<string, SchemaNode>> Properties => properties;
+    public IReadOnlyList<KeyValuePair<string, SchemaNode>> Properties => _properties;
 
-    public IReadOnlyList<string> Required => required;
+    public IReadOnlyList<string> Required => _required;
 
     /// <summary>The words it can be; empty for any.</summary>
     public IReadOnlyList<string> Words { get; private set; } = [];
@@ -49,10 +49,10 @@ internal sealed class SchemaNode(SchemaType type)
     /// <summary>The node of a key; asked for twice, it is what it was asked for as something rather than anything.</summary>
     public SchemaNode Property(string key, SchemaType asked)
     {
-        var known = properties.Find(property => property.Key == key).Value;
+        var known = _properties.Find(property => property.Key == key).Value;
         if (known is null)
         {
-            properties.Add(new(key, known = new SchemaNode(asked)));
+            _properties.Add(new(key, known = new SchemaNode(asked)));
         }
 
         known.Type = known.Type == SchemaType.Any ? asked : known.Type;
@@ -69,9 +69,9 @@ internal sealed class SchemaNode(SchemaType type)
 
     public void Require(string key)
     {
-        if (!required.Contains(key))
+        if (!_required.Contains(key))
         {
-            required.Add(key);
+            _required.Add(key);
         }
     }
 }

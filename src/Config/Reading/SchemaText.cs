@@ -12,7 +12,7 @@ public static class SchemaText
     // The grammar of GoDuration, without its range; negative durations are refused.
     private const string DurationPattern = @"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))*$|^\+?0$";
 
-    private static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonWriterOptions s_options = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Every schema under its file name, such as <c>connectionpolicy.json</c>.</summary>
     public static IReadOnlyDictionary<string, string> All() =>
@@ -32,7 +32,7 @@ public static class SchemaText
         kind.Read(metadata, reader, kind.HasSpec ? reader.Object("spec")! : reader);
         reader.Skip("status");
         using var buffer = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(buffer, Options))
+        using (var writer = new Utf8JsonWriter(buffer, s_options))
         {
             writer.WriteStartObject();
             writer.WriteString("$schema", "https://json-schema.org/draft/2020-12/schema");

@@ -7,11 +7,11 @@ namespace Keepalive.Config.Reading;
 internal static class TextCheck
 {
     /// <summary>Control characters and noncharacters, which YAML does not allow.</summary>
-    private static readonly SearchValues<char> Unprintable = SearchValues.Create(
+    private static readonly SearchValues<char> s_unprintable = SearchValues.Create(
         [.. Enumerable.Range(0, 0x20).Select(static c => (char)c).Except(['\t', '\n', '\r']), '\u007f', '\ufffe', '\uffff']);
 
     /// <summary>Characters the parser counts as line breaks and editors do not.</summary>
-    private static readonly SearchValues<char> OtherLineBreaks = SearchValues.Create("\u0085\u2028\u2029");
+    private static readonly SearchValues<char> s_otherLineBreaks = SearchValues.Create("\u0085\u2028\u2029");
 
     /// <summary>Whether the text can be parsed; reports the first thing that is in the way.</summary>
     public static bool Check(string text, string file, DiagnosticBag diagnostics)
@@ -23,7 +23,7 @@ internal static class TextCheck
             return false;
         }
 
-        var index = text.AsSpan().IndexOfAny(Unprintable);
+        var index = text.AsSpan().IndexOfAny(s_unprintable);
         if (index >= 0)
         {
             var code = ((int)text[index]).ToString("X4", CultureInfo.InvariantCulture);
@@ -41,7 +41,7 @@ internal static class TextCheck
         text = text.StartsWith('\ufeff') ? text[1..] : text;
         // Files put together may each have brought one; it may stand before any document (YAML 1.2, section 5.2).
         text = text.Contains("\n\ufeff", StringComparison.Ordinal) ? text.Replace("\n\ufeff", "\n", StringComparison.Ordinal) : text;
-        return text.AsSpan().ContainsAny(OtherLineBreaks)
+        return text.AsSpan().ContainsAny(s_otherLineBreaks)
             ? text.Replace('\u0085', ' ').Replace('\u2028', ' ').Replace('\u2029', ' ')
             : text;
     }

@@ -41,18 +41,18 @@ internal sealed class ScalarNode(SourcePosition position, string value, ScalarTy
 /// <summary>A list.</summary>
 internal sealed class SequenceNode : YamlNode
 {
-    private readonly List<YamlNode> items = [];
+    private readonly List<YamlNode> _items = [];
 
     public SequenceNode(SourcePosition position)
         : base(position) => Height = 1;
 
-    public IReadOnlyList<YamlNode> Items => items;
+    public IReadOnlyList<YamlNode> Items => _items;
 
     public override string Description => "a list";
 
     public void Add(YamlNode item)
     {
-        items.Add(item);
+        _items.Add(item);
         Count(item);
     }
 }
@@ -60,13 +60,13 @@ internal sealed class SequenceNode : YamlNode
 /// <summary>Keys and values in the order they are written. Keys are distinct strings.</summary>
 internal sealed class MappingNode : YamlNode
 {
-    private readonly List<KeyValuePair<ScalarNode, YamlNode>> entries = [];
-    private Dictionary<string, int>? index;
+    private readonly List<KeyValuePair<ScalarNode, YamlNode>> _entries = [];
+    private Dictionary<string, int>? _index;
 
     public MappingNode(SourcePosition position)
         : base(position) => Height = 1;
 
-    public IReadOnlyList<KeyValuePair<ScalarNode, YamlNode>> Entries => entries;
+    public IReadOnlyList<KeyValuePair<ScalarNode, YamlNode>> Entries => _entries;
 
     public override string Description => "a mapping";
 
@@ -74,15 +74,15 @@ internal sealed class MappingNode : YamlNode
     public bool TryFind(string key, out KeyValuePair<ScalarNode, YamlNode> entry)
     {
         var found = Find(key);
-        entry = found < 0 ? default : entries[found];
+        entry = found < 0 ? default : _entries[found];
         return found >= 0;
     }
 
     /// <summary>Adds an entry whose key is not there yet.</summary>
     public void Add(ScalarNode key, YamlNode value)
     {
-        index?.Add(key.Value, entries.Count);
-        entries.Add(new(key, value));
+        _index?.Add(key.Value, _entries.Count);
+        _entries.Add(new(key, value));
         ExpandedSize++;
         Count(value);
     }
@@ -99,7 +99,7 @@ internal sealed class MappingNode : YamlNode
                 continue;
             }
 
-            foreach (var (key, value) in mapping.entries)
+            foreach (var (key, value) in mapping._entries)
             {
                 if (Find(key.Value) < 0)
                 {
@@ -112,15 +112,15 @@ internal sealed class MappingNode : YamlNode
     private int Find(string key)
     {
         // Most mappings are small; a hash table for each would be most of the tree's memory.
-        if (index is null && entries.Count > 16)
+        if (_index is null && _entries.Count > 16)
         {
-            index = new Dictionary<string, int>(entries.Count * 2, StringComparer.Ordinal);
-            for (var i = 0; i < entries.Count; i++)
+            _index = new Dictionary<string, int>(_entries.Count * 2, StringComparer.Ordinal);
+            for (var i = 0; i < _entries.Count; i++)
             {
-                index.Add(entries[i].Key.Value, i);
+                _index.Add(_entries[i].Key.Value, i);
             }
         }
 
-        return index is null ? entries.FindIndex(entry => entry.Key.Value == key) : index.GetValueOrDefault(key, -1);
+        return _index is null ? _entries.FindIndex(entry => entry.Key.Value == key) : _index.GetValueOrDefault(key, -1);
     }
 }

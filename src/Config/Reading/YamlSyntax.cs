@@ -3,7 +3,7 @@ namespace Keepalive.Config.Reading;
 /// <summary>Says in the words of someone who writes YAML what the parser says in the words of someone who parses it.</summary>
 internal static class YamlSyntax
 {
-    private static readonly (string Part, string Message, string? Fix)[] Explanations =
+    private static readonly (string Part, string Message, string? Fix)[] s_explanations =
     [
         ("found invalid mapping", "a \"key: value\" is not possible here",
             "put it on a line of its own with the right indentation, or quote the value if the colon belongs to it"),
@@ -30,7 +30,7 @@ internal static class YamlSyntax
     /// <summary>A message and a fix for the parser's message.</summary>
     public static (string Message, string? Fix) Explain(string parserMessage)
     {
-        foreach (var (part, message, fix) in Explanations)
+        foreach (var (part, message, fix) in s_explanations)
         {
             if (parserMessage.Contains(part, StringComparison.Ordinal))
             {

@@ -8,13 +8,13 @@ namespace Keepalive.Config.Reading;
 /// walking it would cost is counted and bounded all the same.</remarks>
 internal sealed class YamlTreeReader(string file, string text, DocumentText document, DiagnosticBag diagnostics)
 {
-    private readonly Dictionary<string, YamlNode> anchors = new(StringComparer.Ordinal);
-    private readonly HashSet<string> openAnchors = new(StringComparer.Ordinal);
-    private readonly Stack<Frame> open = new();
-    private readonly List<YamlNode> roots = [];
-    private long aliasedNodes;
-    private bool stopped;
-    private bool tabReported;
+    private readonly Dictionary<string, YamlNode> _anchors = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _openAnchors = new(StringComparer.Ordinal);
+    private readonly Stack<Frame> _open = new();
+    private readonly List<YamlNode> _roots = [];
+    private long _aliasedNodes;
+    private bool _stopped;
+    private bool _tabReported;
 
     /// <summary>The nodes made, with those that aliases repeat.</summary>
     public long NodeCount { get; private set; }
@@ -26,7 +26,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
         try
         {
             parser = new Parser(new StringReader(text.Substring(document.Start, document.Length)));
-            while (!stopped && parser.MoveNext())
+            while (!_stopped && parser.MoveNext())
             {
                 Handle(parser.Current!);
                 if (NodeCount > Math.Min(nodesLeft, InputLimits.DocumentNodes))
@@ -48,7 +48,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
             ReportSyntax(parser?.Current?.End ?? Mark.Empty, "");
         }
 
-        return stopped ? [] : roots;
+        return _stopped ? [] : _roots;
     }
 
     private void Handle(ParsingEvent parsingEvent)
@@ -101,7 +101,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
 
     private void Open(YamlNode node, NodeEvent start, bool isBlock)
     {
-        if (open.Count >= InputLimits.Depth)
+        if (_open.Count >= InputLimits.Depth)
         {
             Stop(DiagnosticCatalog.TooDeep, node.Position, $"more than {InputLimits.Depth} collections inside each other",
                 "flatten it; no resource read here needs more than a dozen");
@@ -111,7 +111,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
         var anchor = start.Anchor.IsEmpty ? null : start.Anchor.Value;
         if (anchor is not null)
         {
-            openAnchors.Add(anchor);
+            _openAnchors.Add(anchor);
         }
 
         if (isBlock)
@@ -119,15 +119,15 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
             CheckIndentation(start.Start);
         }
 
-        open.Push(new Frame(node, start.Start, anchor, isBlock));
+        _open.Push(new Frame(node, start.Start, anchor, isBlock));
     }
 
     private void Close()
     {
-        var frame = open.Pop();
+        var frame = _open.Pop();
         if (frame.Anchor is not null)
         {
-            openAnchors.Remove(frame.Anchor);
+            _openAnchors.Remove(frame.Anchor);
         }
 
         (frame.Node as MappingNode)?.ApplyMerges(frame.Merges, diagnostics);
@@ -138,24 +138,24 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
     {
         var name = alias.Value.Value;
         var position = Position(alias.Start);
-        if (openAnchors.Contains(name) || !anchors.TryGetValue(name, out var target))
+        if (_openAnchors.Contains(name) || !_anchors.TryGetValue(name, out var target))
         {
-            var message = openAnchors.Contains(name)
+            var message = _openAnchors.Contains(name)
                 ? $"the alias *{Quoting.Shorten(name)} refers to the value it is part of"
                 : $"the alias *{Quoting.Shorten(name)} refers to an anchor that is not defined before it";
             diagnostics.Report(DiagnosticCatalog.BadAlias, position, message, "write the value out");
             target = new ScalarNode(position, "", ScalarType.Broken);
         }
 
-        if (open.Count + target.Height > InputLimits.Depth)
+        if (_open.Count + target.Height > InputLimits.Depth)
         {
             Stop(DiagnosticCatalog.TooDeep, position, $"with this alias, more than {InputLimits.Depth} collections are inside each other",
                 "write the value out");
             return;
         }
 
-        aliasedNodes += target.ExpandedSize;
-        if (aliasedNodes > InputLimits.ExpandedNodes)
+        _aliasedNodes += target.ExpandedSize;
+        if (_aliasedNodes > InputLimits.ExpandedNodes)
         {
             Stop(DiagnosticCatalog.AliasExplosion, position,
                 $"aliases expand this document by more than {InputLimits.ExpandedNodes} values", "write the values out");
@@ -171,20 +171,20 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
         NodeCount++;
         if (!anchor.IsEmpty)
         {
-            anchors[anchor.Value] = node;
+            _anchors[anchor.Value] = node;
         }
 
-        if (open.Count == 0)
+        if (_open.Count == 0)
         {
-            roots.Add(node);
+            _roots.Add(node);
         }
-        else if (open.Peek() is { Node: MappingNode mapping } frame)
+        else if (_open.Peek() is { Node: MappingNode mapping } frame)
         {
             AddToMapping(frame, mapping, node, start);
         }
         else
         {
-            ((SequenceNode)open.Peek().Node).Add(node);
+            ((SequenceNode)_open.Peek().Node).Add(node);
         }
     }
 
@@ -250,9 +250,9 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
 
     private void ReportTab(SourcePosition position)
     {
-        if (!tabReported)
+        if (!_tabReported)
         {
-            tabReported = true;
+            _tabReported = true;
             diagnostics.Report(DiagnosticCatalog.Tab, position, "a tab is used for indentation, where YAML allows only spaces",
                 "replace the tab by spaces");
         }
@@ -276,7 +276,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
 
     private void ReportSyntax(Mark mark, string parserMessage)
     {
-        stopped = true;
+        _stopped = true;
         if (parserMessage.Contains("tab", StringComparison.Ordinal) && FindTab(mark) is { } tab)
         {
             ReportTab(tab);
@@ -297,7 +297,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
 
     private void Stop(DiagnosticKind kind, SourcePosition position, string message, string fix)
     {
-        stopped = true;
+        _stopped = true;
         diagnostics.Report(kind, position, message, fix);
     }
 

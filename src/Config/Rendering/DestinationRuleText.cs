@@ -154,27 +154,27 @@ public static class DestinationRuleText
     /// <summary>A <c>connectionPool</c>: each setting from the first of some policies that has it, the strongest being first.</summary>
     private sealed class Pool
     {
-        private readonly List<(string Key, string Value)> tcp = [];
-        private readonly List<(string Key, string Value)> http = [];
-        private readonly List<(string Key, string Value)>? keepalive;
-        private readonly HashSet<string> policies = [];
+        private readonly List<(string Key, string Value)> _tcp = [];
+        private readonly List<(string Key, string Value)> _http = [];
+        private readonly List<(string Key, string Value)>? _keepalive;
+        private readonly HashSet<string> _policies = [];
 
         public Pool(IReadOnlyList<ConnectionPolicy> from)
         {
-            Add(http, from, "http1MaxPendingRequests", static policy => policy.Http?.MaxPendingRequests);
-            Add(http, from, "http2MaxRequests", static policy => policy.Http?.MaxRequests);
-            Add(http, from, "idleTimeout", static policy => policy.Http?.IdleTimeout);
-            Add(http, from, "maxRequestsPerConnection", static policy => policy.Http?.MaxRequestsPerConnection);
-            Add(http, from, "maxRetries", static policy => policy.Http?.MaxRetries);
-            Add(tcp, from, "connectTimeout", static policy => policy.Tcp?.ConnectTimeout);
-            Add(tcp, from, "maxConnectionDuration", static policy => policy.Tcp?.MaxConnectionDuration);
-            Add(tcp, from, "maxConnections", static policy => policy.Tcp?.MaxConnections);
+            Add(_http, from, "http1MaxPendingRequests", static policy => policy.Http?.MaxPendingRequests);
+            Add(_http, from, "http2MaxRequests", static policy => policy.Http?.MaxRequests);
+            Add(_http, from, "idleTimeout", static policy => policy.Http?.IdleTimeout);
+            Add(_http, from, "maxRequestsPerConnection", static policy => policy.Http?.MaxRequestsPerConnection);
+            Add(_http, from, "maxRetries", static policy => policy.Http?.MaxRetries);
+            Add(_tcp, from, "connectTimeout", static policy => policy.Tcp?.ConnectTimeout);
+            Add(_tcp, from, "maxConnectionDuration", static policy => policy.Tcp?.MaxConnectionDuration);
+            Add(_tcp, from, "maxConnections", static policy => policy.Tcp?.MaxConnections);
             if (from.FirstOrDefault(static policy => policy.Tcp?.TcpKeepalive is not null) is { } winner)
             {
-                policies.Add(winner.QualifiedName);
+                _policies.Add(winner.QualifiedName);
                 Existing = winner.Metadata.Annotations.TryGetValue(AgentAnnotations.Existing, out var existing) ? existing.Value : null;
                 var whole = winner.Tcp!.TcpKeepalive!;
-                keepalive =
+                _keepalive =
                 [
                     .. new[]
                     {
@@ -186,10 +186,10 @@ public static class DestinationRuleText
             }
         }
 
-        public bool IsEmpty => tcp.Count == 0 && http.Count == 0 && keepalive is null;
+        public bool IsEmpty => _tcp.Count == 0 && _http.Count == 0 && _keepalive is null;
 
         /// <summary>The policies something was taken from.</summary>
-        public IEnumerable<string> Policies => policies;
+        public IEnumerable<string> Policies => _policies;
 
         /// <summary>The existing mode of the policy that has the keepalive settings.</summary>
         public string? Existing { get; }
@@ -198,23 +198,23 @@ public static class DestinationRuleText
         {
             text.Append(' ', indentation).Append(mark).Append("connectionPool:\n");
             var inner = indentation + mark.Length + 2;
-            if (http.Count > 0)
+            if (_http.Count > 0)
             {
                 text.Append(' ', inner).Append("http:\n");
-                Write(text, inner + 2, http);
+                Write(text, inner + 2, _http);
             }
 
-            if (tcp.Count == 0 && keepalive is null)
+            if (_tcp.Count == 0 && _keepalive is null)
             {
                 return;
             }
 
             text.Append(' ', inner).Append("tcp:\n");
-            Write(text, inner + 2, tcp);
-            if (keepalive is not null)
+            Write(text, inner + 2, _tcp);
+            if (_keepalive is not null)
             {
-                text.Append(' ', inner + 2).Append(keepalive.Count == 0 ? "tcpKeepalive: {}\n" : "tcpKeepalive:\n");
-                Write(text, inner + 4, keepalive);
+                text.Append(' ', inner + 2).Append(_keepalive.Count == 0 ? "tcpKeepalive: {}\n" : "tcpKeepalive:\n");
+                Write(text, inner + 4, _keepalive);
             }
         }
 
@@ -238,7 +238,7 @@ public static class DestinationRuleText
             {
                 if (get(policy) is { } value)
                 {
-                    policies.Add(policy.QualifiedName);
+                    _policies.Add(policy.QualifiedName);
                     to.Add((key, value));
                     return;
                 }

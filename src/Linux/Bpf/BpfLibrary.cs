@@ -7,8 +7,8 @@ namespace Keepalive.Linux.Bpf;
 /// <summary>libbpf itself: whether it is there, and what it has to say.</summary>
 public static unsafe class BpfLibrary
 {
-    private static readonly Lock Gate = new();
-    private static readonly List<string> Warnings = [];
+    private static readonly Lock s_gate = new();
+    private static readonly List<string> s_warnings = [];
     private static bool s_listening;
 
     /// <summary>The version of the library found, null where there is none.</summary>
@@ -17,17 +17,17 @@ public static unsafe class BpfLibrary
     /// <summary>Runs <paramref name="work"/> and gives the warnings that libbpf printed meanwhile, in one line.</summary>
     internal static T Listen<T>(Func<T> work, out string said)
     {
-        lock (Gate)
+        lock (s_gate)
         {
             if (!s_listening)
             {
                 BpfLibbpf.libbpf_set_print((delegate* unmanaged<int, byte*, void*, int>)&Print);
                 s_listening = true;
             }
-            Warnings.Clear();
+            s_warnings.Clear();
             var result = work();
             // The first warning names the cause, those after it what followed from it.
-            said = Warnings.Count == 0 ? "" : Warnings[0].TrimEnd('.', '!');
+            said = s_warnings.Count == 0 ? "" : s_warnings[0].TrimEnd('.', '!');
             return result;
         }
     }
@@ -47,7 +47,7 @@ public static unsafe class BpfLibrary
             var buffer = stackalloc byte[512];
             var length = Stdio.vsnprintf(buffer, 512, format, arguments);
             var text = Encoding.UTF8.GetString(buffer, Math.Clamp(length, 0, 511)).Trim();
-            Warnings.Add(text.Replace('\n', ' '));
+            s_warnings.Add(text.Replace('\n', ' '));
         }
         return 0;
     }

@@ -14,7 +14,7 @@ public static class OwnDirectory
     private const int WritableByOthers = SysStat.S_IWGRP | SysStat.S_IWOTH;
 
     /// <summary>The owner that files have here whose real owner this user namespace cannot name.</summary>
-    private static readonly Lazy<uint?> Unnamed = new(FindUnnamed);
+    private static readonly Lazy<uint?> s_unnamed = new(FindUnnamed);
 
     /// <summary>Why the directory cannot be used; null if it can, if it does not exist yet, or if it cannot be examined.</summary>
     public static string? Problem(string path)
@@ -41,7 +41,7 @@ public static class OwnDirectory
     }
 
     /// <summary>Whether files of this owner are root's or this user's.</summary>
-    internal static bool IsOwn(uint owner) => owner == 0 || owner == Unistd.geteuid() || owner == Unnamed.Value;
+    internal static bool IsOwn(uint owner) => owner == 0 || owner == Unistd.geteuid() || owner == s_unnamed.Value;
 
     private static string? Resolve(string path, bool create)
     {

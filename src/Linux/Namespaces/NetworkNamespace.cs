@@ -9,9 +9,9 @@ public static class NetworkNamespace
 {
     /// <summary>Whether namespaces have cookies (SO_NETNS_COOKIE, Linux 5.14). Without, a socket's namespace is identified by its inode number, which takes
     /// CAP_NET_ADMIN over it.</summary>
-    public static bool HaveCookies => Cookies.Value;
+    public static bool HaveCookies => s_cookies.Value;
 
-    private static readonly Lazy<bool> Cookies = new(static () =>
+    private static readonly Lazy<bool> s_cookies = new(static () =>
     {
         try
         {

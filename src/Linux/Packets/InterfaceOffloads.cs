@@ -10,7 +10,7 @@ public static unsafe class InterfaceOffloads
     private const int FeaturesInABlock = 32;
 
     // Of the kernel's names of features (net/ethtool/common.c); new ones of the same kind come with new kernels.
-    private static readonly string[] Kinds = ["segmentation", "checksum", "scatter-gather", "rx-gro", "rx-lro", "tx-gso"];
+    private static readonly string[] s_kinds = ["segmentation", "checksum", "scatter-gather", "rx-gro", "rx-lro", "tx-gso"];
 
     /// <summary>
     /// Switches checksum, segmentation and coalescing offloads off, so that every packet on it is complete and no longer than the MTU. What
@@ -34,7 +34,7 @@ public static unsafe class InterfaceOffloads
             var block = (LinuxEthtool.ethtool_set_features_block*)(p + sizeof(LinuxEthtool.ethtool_sfeatures));
             for (var i = 0; i < features.Length; i++)
             {
-                if (Kinds.Any(kind => features[i].Contains(kind, StringComparison.Ordinal)))
+                if (s_kinds.Any(kind => features[i].Contains(kind, StringComparison.Ordinal)))
                 {
                     block[i / FeaturesInABlock].valid |= 1u << (i % FeaturesInABlock);
                 }

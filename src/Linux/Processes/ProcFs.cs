@@ -11,7 +11,7 @@ namespace Keepalive.Linux.Processes;
 /// <summary>Facts about other processes from /proc (proc(5)). A process that has gone is an answer, not an error.</summary>
 public static class ProcFs
 {
-    private static readonly EnumerationOptions Plain = new() { IgnoreInaccessible = true, AttributesToSkip = 0 };
+    private static readonly EnumerationOptions s_plain = new() { IgnoreInaccessible = true, AttributesToSkip = 0 };
 
     /// <summary>Whether /proc is there, and this process in it.</summary>
     public static bool IsMounted => Inode("/proc/self/ns/net") != 0;
@@ -19,7 +19,7 @@ public static class ProcFs
     /// <summary>Appends the ids of all processes that this /proc shows, in no particular order.</summary>
     public static void ListProcesses(List<int> into)
     {
-        var entries = new FileSystemEnumerable<int>("/proc", static (ref FileSystemEntry e) => int.Parse(e.FileName), Plain)
+        var entries = new FileSystemEnumerable<int>("/proc", static (ref FileSystemEntry e) => int.Parse(e.FileName), s_plain)
         {
             ShouldIncludePredicate = static (ref FileSystemEntry e) => e.FileName[0] is >= '1' and <= '9' && int.TryParse(e.FileName, out _),
         };

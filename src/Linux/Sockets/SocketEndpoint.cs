@@ -14,14 +14,14 @@ public readonly record struct SocketEndpoint(UInt128 Address, ushort Port)
     private readonly ulong _lower = (ulong)Address;
 
     /// <summary>::ffff:0:0/96.</summary>
-    private static readonly UInt128 MappedPrefix = (UInt128)0xFFFF << 32;
+    private static readonly UInt128 s_mappedPrefix = (UInt128)0xFFFF << 32;
 
     public UInt128 Address => new(_upper, _lower);
 
     /// <summary>Whether packets of this connection are IPv4.</summary>
     public bool IsIPv4 => _upper == 0 && _lower >> 32 == 0xFFFF;
 
-    internal static SocketEndpoint FromIPv4(uint addressInHostOrder, ushort port) => new(MappedPrefix | addressInHostOrder, port);
+    internal static SocketEndpoint FromIPv4(uint addressInHostOrder, ushort port) => new(s_mappedPrefix | addressInHostOrder, port);
 
     /// <summary><c>10.0.0.1:443</c> or <c>[2001:db8::1]:443</c>.</summary>
     public override string ToString()

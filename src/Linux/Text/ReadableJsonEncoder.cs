@@ -9,24 +9,24 @@ namespace Keepalive.Linux.Text;
 /// <param name="alsoEscape">Characters beyond ASCII to write as <c>\u202E</c>.</param>
 public sealed unsafe class ReadableJsonEncoder(Func<Rune, bool> alsoEscape) : JavaScriptEncoder
 {
-    private static readonly JavaScriptEncoder Relaxed = UnsafeRelaxedJsonEscaping;
+    private static readonly JavaScriptEncoder s_relaxed = UnsafeRelaxedJsonEscaping;
 
-    public override int MaxOutputCharactersPerInputCharacter => Relaxed.MaxOutputCharactersPerInputCharacter;
+    public override int MaxOutputCharactersPerInputCharacter => s_relaxed.MaxOutputCharactersPerInputCharacter;
 
-    public override bool WillEncode(int unicodeScalar) => Relaxed.WillEncode(unicodeScalar) || (unicodeScalar > 0x7F && alsoEscape(new Rune(unicodeScalar)));
+    public override bool WillEncode(int unicodeScalar) => s_relaxed.WillEncode(unicodeScalar) || (unicodeScalar > 0x7F && alsoEscape(new Rune(unicodeScalar)));
 
     // What the relaxed encoder allows it writes as it is, also here.
     public override bool TryEncodeUnicodeScalar(int unicodeScalar, char* buffer, int bufferLength, out int numberOfCharactersWritten) =>
-        !Relaxed.WillEncode(unicodeScalar) && WillEncode(unicodeScalar)
+        !s_relaxed.WillEncode(unicodeScalar) && WillEncode(unicodeScalar)
             ? new Span<char>(buffer, bufferLength).TryWrite(CultureInfo.InvariantCulture, $"\\u{unicodeScalar:X4}", out numberOfCharactersWritten)
-            : Relaxed.TryEncodeUnicodeScalar(unicodeScalar, buffer, bufferLength, out numberOfCharactersWritten);
+            : s_relaxed.TryEncodeUnicodeScalar(unicodeScalar, buffer, bufferLength, out numberOfCharactersWritten);
 
     public override int FindFirstCharacterToEncode(char* text, int textLength)
     {
         var rest = new ReadOnlySpan<char>(text, textLength);
         if (Ascii.IsValid(rest))
         {
-            return Relaxed.FindFirstCharacterToEncode(text, textLength);
+            return s_relaxed.FindFirstCharacterToEncode(text, textLength);
         }
         while (!rest.IsEmpty)
         {
@@ -41,5 +41,5 @@ public sealed unsafe class ReadableJsonEncoder(Func<Rune, bool> alsoEscape) : Ja
     }
 
     public override int FindFirstCharacterToEncodeUtf8(ReadOnlySpan<byte> utf8Text) =>
-        Ascii.IsValid(utf8Text) ? Relaxed.FindFirstCharacterToEncodeUtf8(utf8Text) : base.FindFirstCharacterToEncodeUtf8(utf8Text);
+        Ascii.IsValid(utf8Text) ? s_relaxed.FindFirstCharacterToEncodeUtf8(utf8Text) : base.FindFirstCharacterToEncodeUtf8(utf8Text);
 }

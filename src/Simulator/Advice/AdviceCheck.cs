@@ -7,7 +7,7 @@ namespace Keepalive.Simulator.Advice;
 /// <summary>Simulates what is advised, and the same without it.</summary>
 internal static class AdviceCheck
 {
-    private static readonly TimeSpan MaxDuration = TimeSpan.FromDays(30);
+    private static readonly TimeSpan s_maxDuration = TimeSpan.FromDays(30);
 
     /// <summary>Waits that the simulation is to see, about.</summary>
     private const double Waits = 2_000_000;
@@ -29,7 +29,7 @@ internal static class AdviceCheck
             Rule = request.Rule,
             Connections = request.Connections,
             Requests = new PoissonArrival(gap),
-            Duration = duration < 3 * gap ? 3 * gap : duration > MaxDuration && 3 * gap < MaxDuration ? MaxDuration : duration,
+            Duration = duration < 3 * gap ? 3 * gap : duration > s_maxDuration && 3 * gap < s_maxDuration ? s_maxDuration : duration,
             Keepalive = settings,
             RoundTrip = request.RoundTrip,
             Loss = request.Loss,

@@ -10,8 +10,8 @@ namespace Keepalive.Simulator.Commands;
 /// <summary>The options that say what the balancer does: a preset, and what is otherwise than there.</summary>
 internal sealed class BalancerOptions
 {
-    private static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan Longest = TimeSpan.FromDays(30);
+    private static readonly TimeSpan s_shortest = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_longest = TimeSpan.FromDays(30);
 
     private readonly Option<string?> _balancer = new("--balancer")
     {
@@ -119,8 +119,8 @@ internal sealed class BalancerOptions
             return timeout > TimeSpan.Zero;
         }
         timeout = GoDuration.TryParse(text, out var nanoseconds) ? TimeSpan.FromTicks(nanoseconds / TimeSpan.NanosecondsPerTick) : TimeSpan.Zero;
-        error = $"--idle-timeout takes a duration like 5s or 1m30s, from {Shortest.TotalMilliseconds}ms to {Longest.TotalDays} days, not '{text}'";
-        return timeout >= Shortest && timeout <= Longest;
+        error = $"--idle-timeout takes a duration like 5s or 1m30s, from {s_shortest.TotalMilliseconds}ms to {s_longest.TotalDays} days, not '{text}'";
+        return timeout >= s_shortest && timeout <= s_longest;
     }
 
     /// <summary>Names are often given without the vendor, or with what belongs to another.</summary>

@@ -6,7 +6,7 @@ namespace Keepalive.Simulator.Demo;
 /// <summary>One of the demo's programs, on one side of the lab.</summary>
 internal sealed class DemoProcess : IDisposable
 {
-    private static readonly TimeSpan AnswerTime = TimeSpan.FromSeconds(40);
+    private static readonly TimeSpan s_answerTime = TimeSpan.FromSeconds(40);
 
     private readonly string _command;
     private readonly Process _process;
@@ -36,12 +36,12 @@ internal sealed class DemoProcess : IDisposable
     {
         try
         {
-            return await _process.StandardOutput.ReadLineAsync().WaitAsync(AnswerTime).ConfigureAwait(false)
+            return await _process.StandardOutput.ReadLineAsync().WaitAsync(s_answerTime).ConfigureAwait(false)
                 ?? throw new LabException($"{_command} ended: {(await _process.StandardError.ReadToEndAsync().ConfigureAwait(false)).Trim()}");
         }
         catch (TimeoutException)
         {
-            throw new LabException($"{_command} did not answer within {AnswerTime.TotalSeconds} s");
+            throw new LabException($"{_command} did not answer within {s_answerTime.TotalSeconds} s");
         }
     }
 

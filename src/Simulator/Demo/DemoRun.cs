@@ -18,13 +18,13 @@ namespace Keepalive.Simulator.Demo;
 internal sealed class DemoRun : IDisposable
 {
     /// <summary>Of the balancer. The policy probes after 1 s and every second, so that there is room for a slow machine.</summary>
-    private static readonly TimeSpan IdleTimeout = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan s_idleTimeout = TimeSpan.FromSeconds(4);
 
     /// <summary>The runtime's timers count on a clock that ticks every few milliseconds, and fire that much early by another one.</summary>
-    private static readonly TimeSpan TimerTolerance = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_timerTolerance = TimeSpan.FromMilliseconds(50);
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
-    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(20);
 
     private readonly ConcurrentQueue<LabEvent> _news = new();
     private readonly ConcurrentQueue<string> _agentNews = new();
@@ -75,7 +75,7 @@ internal sealed class DemoRun : IDisposable
         _timeline.Text("web client ──► sidecar proxy ════ idle balancer ════► recommendation service");
         _timeline.Text("");
         _timeline.Text("Real processes on real network stacks. The proxy keeps its upstream connection for the next request, as Envoy does; it waits");
-        _timeline.Text($"{Words.Duration(SidecarProxy.RequestTimeout)} for an answer. None of the three sets keepalive. The balancer's idle timeout is scaled down to {Words.Duration(IdleTimeout)}.");
+        _timeline.Text($"{Words.Duration(SidecarProxy.RequestTimeout)} for an answer. None of the three sets keepalive. The balancer's idle timeout is scaled down to {Words.Duration(s_idleTimeout)}.");
         await _service.ReadAsync().ConfigureAwait(false);
         await _proxy.ReadAsync().ConfigureAwait(false);
         var failed = new List<string>();
@@ -103,7 +103,7 @@ internal sealed class DemoRun : IDisposable
         // Later events of the previous act's connection are not part of this act.
         _past.UnionWith(_act.Select(what => what.Flow));
         _act.Clear();
-        _lab.Balance(new BalancerRule(IdleTimeout, act.Balancer.Behaviour), _news.Enqueue, failure => _failure = failure);
+        _lab.Balance(new BalancerRule(s_idleTimeout, act.Balancer.Behaviour), _news.Enqueue, failure => _failure = failure);
         using var agent = act.WithPolicy ? await StartAgentAsync().ConfigureAwait(false) : null;
 
         var first = await RequestAsync().ConfigureAwait(false);
@@ -131,9 +131,9 @@ internal sealed class DemoRun : IDisposable
         var socket = Socket();
         _timeline.Line("kernel", socket?.Timer is null ? "ss: the proxy's connection has no keepalive timer" : $"ss: the proxy's connection has timer:({socket.Timer})");
         _timeline.Claim((socket?.Timer == "keepalive") == act.WithPolicy, act.WithPolicy ? "the kernel counts down to a probe" : "nothing will ever probe it");
-        _timeline.Line("client", act.WithPolicy ? $"is idle, up to {Words.Duration(2 * IdleTimeout)}: twice the idle timeout" : "is idle");
+        _timeline.Line("client", act.WithPolicy ? $"is idle, up to {Words.Duration(2 * s_idleTimeout)}: twice the idle timeout" : "is idle");
         var idle = Stopwatch.StartNew();
-        await WaitAsync(() => Count(LabEventKind.Expired) > 0 || (act.WithPolicy && idle.Elapsed >= 2 * IdleTimeout)).ConfigureAwait(false);
+        await WaitAsync(() => Count(LabEventKind.Expired) > 0 || (act.WithPolicy && idle.Elapsed >= 2 * s_idleTimeout)).ConfigureAwait(false);
     }
 
     private void Judge(DemoAct act, Answer answer)
@@ -149,14 +149,14 @@ internal sealed class DemoRun : IDisposable
                 break;
             case 504:
                 _timeline.Claim(
-                    Count(LabEventKind.Swallowed) > 0 && Count(LabEventKind.Reset) == 0 && opened == 1 && answer.Time >= SidecarProxy.RequestTimeout - TimerTolerance,
+                    Count(LabEventKind.Swallowed) > 0 && Count(LabEventKind.Reset) == 0 && opened == 1 && answer.Time >= SidecarProxy.RequestTimeout - s_timerTolerance,
                     $"no packet came back: the request was swallowed, and the proxy gave up after {Words.Duration(SidecarProxy.RequestTimeout)}");
                 break;
             default:
                 var probes = Count(LabEventKind.Refreshed);
                 _timeline.Claim(
                     probes >= 2 && Count(LabEventKind.Expired) == 0 && opened == 1,
-                    $"the same connection all along: {Words.Count(probes, "keepalive probe")} restarted the balancer's clock, each before {Words.Duration(IdleTimeout)} were over");
+                    $"the same connection all along: {Words.Count(probes, "keepalive probe")} restarted the balancer's clock, each before {Words.Duration(s_idleTimeout)} were over");
                 break;
         }
     }
@@ -172,7 +172,7 @@ internal sealed class DemoRun : IDisposable
         await File.WriteAllTextAsync(policies, DemoPolicy.Text).ConfigureAwait(false);
         var agent = new LabAgent(_agent, policies, _lab.Network.Client, _directory, _agentNews.Enqueue);
         _timeline.Line("agent", "keepalive-agent run --policies policy.yaml --interval 500ms …");
-        if (!await agent.IsReadyAsync(Patience).ConfigureAwait(false))
+        if (!await agent.IsReadyAsync(s_patience).ConfigureAwait(false))
         {
             Pump();
             _timeline.Line("agent", agent.HasEnded ? $"has ended with exit code {agent.ExitCode}" : "does not read its policies", "31");
@@ -186,7 +186,7 @@ internal sealed class DemoRun : IDisposable
         _timeline.Line("client", $"GET {WebClient.Path}");
         var asked = _client.AskAsync("get");
         var logged = _proxy.ReadAsync();
-        await WaitAsync(() => asked.IsCompleted && logged.IsCompleted, SidecarProxy.RequestTimeout + Patience).ConfigureAwait(false);
+        await WaitAsync(() => asked.IsCompleted && logged.IsCompleted, SidecarProxy.RequestTimeout + s_patience).ConfigureAwait(false);
         Pump();
         _timeline.Line("proxy", await logged.ConfigureAwait(false));
         var words = (await asked.ConfigureAwait(false)).Split(' ', 3);
@@ -210,11 +210,11 @@ internal sealed class DemoRun : IDisposable
         for (var clock = Stopwatch.StartNew(); ;)
         {
             Pump();
-            if (until() || clock.Elapsed > (limit ?? Patience))
+            if (until() || clock.Elapsed > (limit ?? s_patience))
             {
                 return;
             }
-            await Task.Delay(Poll).ConfigureAwait(false);
+            await Task.Delay(s_poll).ConfigureAwait(false);
         }
     }
 

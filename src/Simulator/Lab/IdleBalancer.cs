@@ -15,7 +15,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
     public const int DefaultCapacity = 1_000_000;
 
     /// <summary>How long the balancer's own connection still acknowledges after its FIN, as Linux does by default (tcp_fin_timeout).</summary>
-    private static readonly TimeSpan FinTimeout = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_finTimeout = TimeSpan.FromSeconds(60);
 
     private readonly LabFlowTable _table = new(rule, capacity);
 
@@ -218,7 +218,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
     private void AnswerAsClosed(LabFlow flow, FlowEnd from, in TcpFrame segment, TimeSpan now)
     {
         var half = flow.Half(from);
-        var isKnown = flow.Node.List is not null && now - flow.ExpiredAt < FinTimeout;
+        var isKnown = flow.Node.List is not null && now - flow.ExpiredAt < s_finTimeout;
         var isFin = segment.Has(TcpFlags.Fin);
         // An acknowledgement is for our FIN; a probe, or a FIN, wants one itself.
         var isQuiet = segment.PayloadLength == 0 && !isFin && segment.Sequence == half.Next;

@@ -10,7 +10,7 @@ internal sealed class LabFlow
     /// The longest an end may take to acknowledge what it got: delayed acknowledgments wait 200 ms at most on Linux, 500 ms at most by RFC 9293
     /// (section 3.8.6.3).
     /// </summary>
-    private static readonly TimeSpan DelayedAcknowledgment = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_delayedAcknowledgment = TimeSpan.FromMilliseconds(500);
 
     private FlowClock _clock;
     private TcpHalf _client;
@@ -55,7 +55,7 @@ internal sealed class LabFlow
     {
         ref var half = ref Half(end);
         ref var other = ref Half(end.Other());
-        return other.HasSent && (!half.HasAcknowledged || now - other.Moved < DelayedAcknowledgment) ? other.Next : half.Acknowledged;
+        return other.HasSent && (!half.HasAcknowledged || now - other.Moved < s_delayedAcknowledgment) ? other.Next : half.Acknowledged;
     }
 
     /// <summary>Takes in a segment.</summary>

@@ -7,7 +7,7 @@ namespace Keepalive.Simulator.Lab;
 /// <summary>The two ends of a connection. IPv4 addresses are IPv4-mapped ones; no IPv6 packet has such an address.</summary>
 internal readonly record struct LabFlowKey(UInt128 ClientAddress, UInt128 ServerAddress, ushort ClientPort, ushort ServerPort)
 {
-    private static readonly UInt128 Mapped = new(0, 0xffff_0000_0000);
+    private static readonly UInt128 s_mapped = new(0, 0xffff_0000_0000);
 
     /// <summary>The key of a segment that one end has sent.</summary>
     public static LabFlowKey Of(in TcpFrame segment, FlowEnd from)
@@ -19,7 +19,7 @@ internal readonly record struct LabFlowKey(UInt128 ClientAddress, UInt128 Server
             : new LabFlowKey(destination, source, segment.DestinationPort, segment.SourcePort);
     }
 
-    public bool IsIPv6 => (ClientAddress >> 32) != (Mapped >> 32);
+    public bool IsIPv6 => (ClientAddress >> 32) != (s_mapped >> 32);
 
     public UInt128 Address(FlowEnd end) => end == FlowEnd.Client ? ClientAddress : ServerAddress;
 
@@ -33,5 +33,5 @@ internal readonly record struct LabFlowKey(UInt128 ClientAddress, UInt128 Server
     }
 
     private static UInt128 Read(ReadOnlySpan<byte> address) =>
-        address.Length == 4 ? Mapped | BinaryPrimitives.ReadUInt32BigEndian(address) : BinaryPrimitives.ReadUInt128BigEndian(address);
+        address.Length == 4 ? s_mapped | BinaryPrimitives.ReadUInt32BigEndian(address) : BinaryPrimitives.ReadUInt128BigEndian(address);
 }

@@ -12,7 +12,7 @@ internal sealed class LabOutput
     /// <summary>The most that a pipe can hold, bytes (fs.pipe-max-size).</summary>
     private const int PipeCapacity = 1 << 20;
 
-    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(20);
 
     private readonly Line _line;
     private readonly Task _copying;
@@ -49,7 +49,7 @@ internal sealed class LabOutput
         var since = Stopwatch.StartNew();
         while (!_copying.IsCompleted && since.Elapsed < quiet && last - first <= PipeCapacity)
         {
-            await Task.WhenAny(_copying, Task.Delay(Poll)).ConfigureAwait(false);
+            await Task.WhenAny(_copying, Task.Delay(s_poll)).ConfigureAwait(false);
             var now = Interlocked.Read(ref _taken);
             if (now != last || Volatile.Read(ref _handing) != 0)
             {

@@ -22,7 +22,7 @@ internal abstract class LabReport : IDisposable
     /// <summary>Lines of the commands that may; few, to leave room for those about connections.</summary>
     private const int MaxOutputWaiting = 1_000;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
 
     private readonly Queue<string> _lines = [];
     private readonly Thread _writer;
@@ -71,7 +71,7 @@ internal abstract class LabReport : IDisposable
     public void Dispose()
     {
         Close();
-        _writer.Join(Patience);
+        _writer.Join(s_patience);
     }
 
     /// <summary>Adds a line that may be left out.</summary>

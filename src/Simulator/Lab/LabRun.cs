@@ -15,11 +15,11 @@ internal sealed record LabPlan(LabSetting Setting, string Server, string Client,
 /// <summary>Two commands, one on each side, with the balancer in between and the agent at the client if wanted.</summary>
 internal sealed class LabRun : IDisposable
 {
-    private static readonly TimeSpan ListeningTime = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan AgentTime = TimeSpan.FromSeconds(20);
-    private static readonly TimeSpan EndingTime = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan OutputTime = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_listeningTime = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_agentTime = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_endingTime = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_outputTime = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(20);
 
     private readonly LabPlan _plan;
     private readonly LabReport _report;
@@ -56,7 +56,7 @@ internal sealed class LabRun : IDisposable
         var exitCode = client.ExitCode;
         if (clientOutput is not null)
         {
-            await clientOutput.DrainAsync(OutputTime).ConfigureAwait(false);
+            await clientOutput.DrainAsync(s_outputTime).ConfigureAwait(false);
         }
         await over.CancelAsync().ConfigureAwait(false);
         _report.Exited(_lab.Elapsed, _lab.Network.Client.Name, exitCode);
@@ -132,7 +132,7 @@ internal sealed class LabRun : IDisposable
             last = line;
             _report.Output(_lab.Elapsed, "agent", "stderr", line);
         });
-        if (await agent.IsReadyAsync(AgentTime).ConfigureAwait(false))
+        if (await agent.IsReadyAsync(s_agentTime).ConfigureAwait(false))
         {
             return agent;
         }
@@ -145,12 +145,12 @@ internal sealed class LabRun : IDisposable
         // One that ended well may have left a daemon behind that is going to listen.
         while (!_lab.Network.Server.HasListener() && !(server.HasExited && server.ExitCode != 0))
         {
-            if (clock.Elapsed > ListeningTime)
+            if (clock.Elapsed > s_listeningTime)
             {
-                _report.Note(_lab.Elapsed, $"nothing listens on the server side after {Words.Duration(ListeningTime)}; the client is started all the same");
+                _report.Note(_lab.Elapsed, $"nothing listens on the server side after {Words.Duration(s_listeningTime)}; the client is started all the same");
                 return;
             }
-            await Task.Delay(Poll).ConfigureAwait(false);
+            await Task.Delay(s_poll).ConfigureAwait(false);
         }
     }
 
@@ -159,11 +159,11 @@ internal sealed class LabRun : IDisposable
         if (!server.HasExited)
         {
             Tool.Run(Tool.Command(Tool.Shell, "-c", $"kill -TERM {server.Id}"));
-            await Task.WhenAny(server.WaitForExitAsync(), Task.Delay(EndingTime)).ConfigureAwait(false);
+            await Task.WhenAny(server.WaitForExitAsync(), Task.Delay(s_endingTime)).ConfigureAwait(false);
         }
         if (output is not null)
         {
-            await output.DrainAsync(EndingTime).ConfigureAwait(false);
+            await output.DrainAsync(s_endingTime).ConfigureAwait(false);
         }
     }
 

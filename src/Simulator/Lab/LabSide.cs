@@ -7,9 +7,9 @@ namespace Keepalive.Simulator.Lab;
 /// <summary>One side of the lab: a network namespace and what is started in it.</summary>
 internal sealed class LabSide(string name, NewNetworkNamespace space) : IDisposable
 {
-    private static readonly string[] SocketTables = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"];
+    private static readonly string[] s_socketTables = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"];
 
-    private static readonly Dictionary<string, string> Addresses = new()
+    private static readonly Dictionary<string, string> s_addresses = new()
     {
         ["LAB_SERVER"] = LabNetwork.ServerAddress.ToString(),
         ["LAB_CLIENT"] = LabNetwork.ClientAddress.ToString(),
@@ -28,7 +28,7 @@ internal sealed class LabSide(string name, NewNetworkNamespace space) : IDisposa
     /// <summary>Starts a process inside, which gets an empty standard input and knows the lab's addresses from its environment.</summary>
     /// <param name="command">Its command line.</param>
     /// <param name="capture">Whether its output is read here; otherwise it goes where this process's own goes.</param>
-    public Process Start(IReadOnlyList<string> command, bool capture) => Run(() => Tool.Start(command, Addresses, capture: capture));
+    public Process Start(IReadOnlyList<string> command, bool capture) => Run(() => Tool.Start(command, s_addresses, capture: capture));
 
     /// <summary>Runs commands of sh(1) inside, in /proc/sys/net; every one must succeed.</summary>
     public void RunShell(string commands) => RunShell(space, commands);
@@ -44,7 +44,7 @@ internal sealed class LabSide(string name, NewNetworkNamespace space) : IDisposa
     }
 
     /// <summary>Whether any TCP socket listens in there.</summary>
-    public bool HasListener() => Run(() => SocketTables.Any(HasListener));
+    public bool HasListener() => Run(() => s_socketTables.Any(HasListener));
 
     public void Dispose() => space.Dispose();
 

@@ -3,7 +3,7 @@ namespace Keepalive.Simulator.Lab;
 /// <summary>Finds out which setting of the machine is in the way of a user namespace, and says how to change it.</summary>
 internal static class NamespaceObstacle
 {
-    private static readonly string[] Limits = ["max_user_namespaces", "max_net_namespaces", "max_pid_namespaces", "max_mnt_namespaces"];
+    private static readonly string[] s_limits = ["max_user_namespaces", "max_net_namespaces", "max_pid_namespaces", "max_mnt_namespaces"];
 
     /// <param name="what">The command that needs one.</param>
     /// <param name="error">The error of unshare(1).</param>
@@ -26,7 +26,7 @@ internal static class NamespaceObstacle
 
     private static string Cause(string error, Func<string, string?> read)
     {
-        if (Limits.FirstOrDefault(limit => Is(read, $"/proc/sys/user/{limit}", "0")) is { } limit)
+        if (s_limits.FirstOrDefault(limit => Is(read, $"/proc/sys/user/{limit}", "0")) is { } limit)
         {
             return $"The sysctl user.{limit} is 0: sysctl -w user.{limit}=10000 allows them.";
         }
@@ -41,7 +41,7 @@ internal static class NamespaceObstacle
         }
         if (error.Contains("No space left on device", StringComparison.Ordinal))
         {
-            return $"A limit on their number is reached: raise user.{string.Join(", user.", Limits)} (sysctl -w), here and in every user "
+            return $"A limit on their number is reached: raise user.{string.Join(", user.", s_limits)} (sysctl -w), here and in every user "
                 + "namespace around this one.";
         }
         if (error.Contains("/proc", StringComparison.Ordinal) && error.Contains("mount", StringComparison.Ordinal))

@@ -21,8 +21,8 @@ internal sealed class Sandbox
     /// <summary>In each directory that was made here.</summary>
     private const string Mark = "made-by-keepalive-sim";
 
-    private static readonly string[] Namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    private static readonly string[] AsOwnRoot = ["--user", "--map-root-user"];
+    private static readonly string[] s_namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    private static readonly string[] s_asOwnRoot = ["--user", "--map-root-user"];
 
     private readonly string[] _options;
 
@@ -34,11 +34,11 @@ internal sealed class Sandbox
     public static Sandbox? TryFind(string what, out string reason)
     {
         reason = "";
-        if (Environment.IsPrivilegedProcess && Try(Namespaces) is null)
+        if (Environment.IsPrivilegedProcess && Try(s_namespaces) is null)
         {
-            return new Sandbox(Namespaces);
+            return new Sandbox(s_namespaces);
         }
-        string[] options = [.. AsOwnRoot, .. Namespaces];
+        string[] options = [.. s_asOwnRoot, .. s_namespaces];
         if (Try(options) is not { } error)
         {
             return new Sandbox(options);

@@ -6,11 +6,11 @@ namespace Keepalive.Simulator.Lab;
 /// <summary>Control bits in words.</summary>
 internal static class TcpFlagsNames
 {
-    private static readonly (TcpFlags Flag, string Name)[] Names =
+    private static readonly (TcpFlags Flag, string Name)[] s_names =
         [(TcpFlags.Syn, "SYN"), (TcpFlags.Fin, "FIN"), (TcpFlags.Rst, "RST"), (TcpFlags.Psh, "PSH"), (TcpFlags.Ack, "ACK"), (TcpFlags.Urg, "URG")];
 
     /// <summary><c>SYN,ACK</c>: as Wireshark writes them.</summary>
-    public static string Text(this TcpFlags flags) => string.Join(',', Names.Where(entry => (flags & entry.Flag) != 0).Select(entry => entry.Name));
+    public static string Text(this TcpFlags flags) => string.Join(',', s_names.Where(entry => (flags & entry.Flag) != 0).Select(entry => entry.Name));
 }
 
 /// <summary>An Ethernet frame with a whole TCP segment over IPv4 or IPv6, looked at in place.</summary>

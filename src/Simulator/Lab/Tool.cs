@@ -14,11 +14,11 @@ internal static class Tool
     public const string Nsenter = "nsenter";
     public const string Shell = "sh";
 
-    private static readonly (string Name, string Package)[] Needed = [(Ip, "iproute2"), (Ss, "iproute2"), (Unshare, "util-linux"), (Nsenter, "util-linux")];
+    private static readonly (string Name, string Package)[] s_needed = [(Ip, "iproute2"), (Ss, "iproute2"), (Unshare, "util-linux"), (Nsenter, "util-linux")];
 
     /// <summary>One line for each tool that is not there, with the package that has it.</summary>
     public static List<string> Missing(Predicate<string> isThere) =>
-        [.. Needed.Where(tool => !isThere(tool.Name)).Select(tool => $"{tool.Name} is not installed: install the package {tool.Package}.")];
+        [.. s_needed.Where(tool => !isThere(tool.Name)).Select(tool => $"{tool.Name} is not installed: install the package {tool.Package}.")];
 
     /// <summary>Where a tool is. PATH of an ordinary user often leaves out the sbin directories.</summary>
     public static string? Find(string name) =>

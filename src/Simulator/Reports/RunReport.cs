@@ -7,7 +7,7 @@ namespace Keepalive.Simulator.Reports;
 /// <summary>Prints what came out of a scenario.</summary>
 internal static class RunReport
 {
-    private static readonly (Cause Cause, string Name, string Words)[] Causes =
+    private static readonly (Cause Cause, string Name, string Words)[] s_causes =
     [
         (Cause.BalancerReset, "balancerReset", "503: reset by the balancer"),
         (Cause.BalancerClosed, "balancerClosed", "503: closed by the balancer just then"),
@@ -19,14 +19,14 @@ internal static class RunReport
         (Cause.Lost, "lost", "504: lost by the network"),
     ];
 
-    private static readonly string[] Series = ["requests", "ok", "status503", "status504", "expiries"];
+    private static readonly string[] s_series = ["requests", "ok", "status503", "status504", "expiries"];
 
     public static void WriteJson(RunResult result, TextWriter output) => output.WriteLine(SimulatorJson.Lines.Of(writer =>
     {
         writer.WriteString("scenario", result.Scenario.Name);
         WriteFigures(writer, result);
         writer.WriteStartObject("causes");
-        foreach (var (cause, name, _) in Causes)
+        foreach (var (cause, name, _) in s_causes)
         {
             writer.WriteNumber(name, result.Totals.Of(cause));
         }
@@ -57,9 +57,9 @@ internal static class RunReport
         writer.WriteEndArray();
         writer.WriteStartObject("timeline");
         writer.WriteNumber("secondsEach", result.Scenario.Duration.TotalSeconds / VirtualTotals.Bins);
-        for (var row = 0; row < Series.Length; row++)
+        for (var row = 0; row < s_series.Length; row++)
         {
-            writer.WriteStartArray(Series[row]);
+            writer.WriteStartArray(s_series[row]);
             foreach (var value in result.Totals.Timeline[row])
             {
                 writer.WriteNumberValue(value);
@@ -107,7 +107,7 @@ internal static class RunReport
         Line("  ok", $"{totals.Ok}");
         Line("  503", $"{totals.Status503}{Part(totals.Status503, totals.Requests)}");
         Line("  504", $"{totals.Status504}{Part(totals.Status504, totals.Requests)}");
-        foreach (var (cause, _, words) in Causes.Where(entry => totals.Of(entry.Cause) > 0))
+        foreach (var (cause, _, words) in s_causes.Where(entry => totals.Of(entry.Cause) > 0))
         {
             Line($"  {words}", $"{totals.Of(cause)}");
         }

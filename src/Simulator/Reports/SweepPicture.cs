@@ -10,7 +10,7 @@ internal static class SweepPicture
 {
     private const int Width = 1000, PanelHeight = 260, Left = 90, Right = 230, Top = 50, Between = 70, MaxSeries = 12;
 
-    private static readonly string[] Colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c564b", "#7f7f7f", "#bcbd22", "#17becf", "#9467bd"];
+    private static readonly string[] s_colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c564b", "#7f7f7f", "#bcbd22", "#17becf", "#9467bd"];
 
     /// <summary>Draws it.</summary>
     /// <param name="grid">The grid.</param>
@@ -34,7 +34,7 @@ internal static class SweepPicture
         Add(svg, $"""<text x="{Left + ((Width - Left - Right) / 2)}" y="{height - 12}" text-anchor="middle">{Escape(grid.Parameters[axis].Path)}</text>""");
         for (var i = 0; i < series.Count && series[i].Key.Length > 0; i++)
         {
-            Add(svg, $"""<rect x="{Width - Right + 20}" y="{Top + (20 * i)}" width="12" height="12" fill="{Colours[i]}"/><text x="{Width - Right + 38}" y="{Top + 10 + (20 * i)}">{Escape(series[i].Key)}</text>""");
+            Add(svg, $"""<rect x="{Width - Right + 20}" y="{Top + (20 * i)}" width="12" height="12" fill="{s_colours[i]}"/><text x="{Width - Right + 38}" y="{Top + 10 + (20 * i)}">{Escape(series[i].Key)}</text>""");
         }
         if (lost is not null)
         {
@@ -62,10 +62,10 @@ internal static class SweepPicture
         for (var i = 0; i < series.Count; i++)
         {
             var points = series[i].Select(row => (X: X(Array.IndexOf(ticks, row.Values[axis])), Y: Y(figure(row)))).OrderBy(point => point.X).ToList();
-            Add(svg, $"""<polyline fill="none" stroke="{Colours[i]}" stroke-width="2" points="{string.Join(' ', points.Select(point => Text($"{point.X:0.#},{point.Y:0.#}")))}"/>""");
+            Add(svg, $"""<polyline fill="none" stroke="{s_colours[i]}" stroke-width="2" points="{string.Join(' ', points.Select(point => Text($"{point.X:0.#},{point.Y:0.#}")))}"/>""");
             foreach (var (x, y) in points)
             {
-                Add(svg, $"""<circle cx="{x:0.#}" cy="{y:0.#}" r="3" fill="{Colours[i]}"/>""");
+                Add(svg, $"""<circle cx="{x:0.#}" cy="{y:0.#}" r="3" fill="{s_colours[i]}"/>""");
             }
         }
     }

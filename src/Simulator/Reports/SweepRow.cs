@@ -14,12 +14,12 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
     private const int FailureRateFigure = 0;
     private const int ProbesFigure = 1;
 
-    private static readonly string[] Leading = ["failureRate", "probesPerConnectionHour", "noticeP50Seconds", "noticeP99Seconds", "expectedFailureRate"];
+    private static readonly string[] s_leading = ["failureRate", "probesPerConnectionHour", "noticeP50Seconds", "noticeP99Seconds", "expectedFailureRate"];
 
     /// <summary>The columns behind the parameters.</summary>
     public static ImmutableArray<string> Names { get; } =
     [
-        .. Leading, "requests", "ok", "status503", "status504", "retried", "probes", "clientProbes", "serverProbes", "replies", "probeBytes", "expiries", "forgotten", "revived",
+        .. s_leading, "requests", "ok", "status503", "status504", "retried", "probes", "clientProbes", "serverProbes", "replies", "probeBytes", "expiries", "forgotten", "revived",
         "resetsToClient", "resetsToServer", "fins", "opened", "connectFailures", "endedIdle", "keepaliveDeaths", "retransmissions", "removals",
     ];
 

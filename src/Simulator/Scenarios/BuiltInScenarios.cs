@@ -7,10 +7,10 @@ internal static class BuiltInScenarios
 {
     private const string Suffix = ".scenario.yaml";
 
-    private static readonly string[] Order =
+    private static readonly string[] s_order =
         ["guide-outage", "guide-policy", "silent-firewall", "proxy-in-between", "dead-endpoint", "lossy-network", "bursty-clients", "balancer-restart"];
 
-    public static ImmutableArray<string> Names { get; } = [.. Order];
+    public static ImmutableArray<string> Names { get; } = [.. s_order];
 
     /// <summary>Its YAML, or null.</summary>
     public static string? Find(string name)

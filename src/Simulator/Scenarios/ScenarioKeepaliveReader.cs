@@ -9,7 +9,7 @@ namespace Keepalive.Simulator.Scenarios;
 internal static class ScenarioKeepaliveReader
 {
     /// <summary>net.ipv4.tcp_keepalive_time, _intvl and _probes as Linux comes: what a value that is not given is.</summary>
-    private static readonly (int Time, int Interval, int Probes) System = (7200, 75, 9);
+    private static readonly (int Time, int Interval, int Probes) s_system = (7200, 75, 9);
 
     /// <summary>Reads it.</summary>
     /// <param name="reader">The end's mapping, where there is one.</param>
@@ -85,5 +85,5 @@ internal static class ScenarioKeepaliveReader
     }
 
     private static KeepaliveSettings Complete(KeepaliveSettings settings) =>
-        new(settings.Time ?? System.Time, settings.Interval ?? System.Interval, settings.Probes ?? System.Probes);
+        new(settings.Time ?? s_system.Time, settings.Interval ?? s_system.Interval, settings.Probes ?? s_system.Probes);
 }

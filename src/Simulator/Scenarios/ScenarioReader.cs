@@ -16,7 +16,7 @@ internal sealed record ScenarioReading(Scenario? Scenario, ImmutableArray<Diagno
 /// <summary>Reads scenarios from YAML as strictly as policies are read, and with the same diagnostics.</summary>
 internal sealed class ScenarioReader
 {
-    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(1);
 
     private readonly DiagnosticBag _diagnostics = new();
     private readonly List<string> _files = [];
@@ -87,10 +87,10 @@ internal sealed class ScenarioReader
             Rule = balancer?.Rule ?? default,
             Connections = connections,
             Requests = new PoissonArrival(TimeSpan.MaxValue),
-            RequestTimeout = ScenarioFields.Time(reader, "requestTimeout", Tick) ?? TimeSpan.FromSeconds(15),
-            ConnectTimeout = ScenarioFields.Time(reader, "connectTimeout", Tick) ?? TimeSpan.FromSeconds(5),
+            RequestTimeout = ScenarioFields.Time(reader, "requestTimeout", s_tick) ?? TimeSpan.FromSeconds(15),
+            ConnectTimeout = ScenarioFields.Time(reader, "connectTimeout", s_tick) ?? TimeSpan.FromSeconds(5),
             Retries = (int)(ScenarioFields.Number(reader, "retries", 0, 100) ?? 0),
-            Duration = ScenarioFields.Time(reader, "duration", Tick) ?? TimeSpan.FromHours(24),
+            Duration = ScenarioFields.Time(reader, "duration", s_tick) ?? TimeSpan.FromHours(24),
             Keepalive = ScenarioKeepaliveReader.Read(reader.Object("keepalive"), _directory, _files),
             ServerKeepalive = ScenarioKeepaliveReader.Read(reader.Object("serverKeepalive"), _directory, _files),
             Endpoints = (int)(ScenarioFields.Number(reader, "endpoints", 1, 10_000) ?? 1),
@@ -194,10 +194,10 @@ internal sealed class ScenarioReader
     private Arrival? ReadArrival(ObjectReader reader, Scenario scenario)
     {
         var kind = ScenarioFields.Word(reader, "arrival", ("poisson", 'p'), ("fixed", 'f'), ("onOff", 'o'));
-        var mean = ScenarioFields.Time(reader, "mean", Tick);
-        var every = ScenarioFields.Time(reader, "every", Tick);
-        var on = ScenarioFields.Time(reader, "on", Tick);
-        var off = ScenarioFields.Time(reader, "off", Tick);
+        var mean = ScenarioFields.Time(reader, "mean", s_tick);
+        var every = ScenarioFields.Time(reader, "every", s_tick);
+        var on = ScenarioFields.Time(reader, "on", s_tick);
+        var off = ScenarioFields.Time(reader, "off", s_tick);
         var trace = reader.String("trace");
         var hasKind = reader.Value("arrival") is not null;
         reader.Close();
@@ -265,7 +265,7 @@ internal sealed class ScenarioReader
             return scenario;
         }
         var loss = ScenarioFields.Part(reader, "loss", 0.99) ?? 0;
-        var burst = ScenarioFields.Time(reader, "burst", Tick);
+        var burst = ScenarioFields.Time(reader, "burst", s_tick);
         // Longer, and a probe would be overtaken by the next one: intervals are whole seconds.
         var roundTrip = ScenarioFields.Time(reader, "rtt", TimeSpan.Zero, TimeSpan.FromMilliseconds(900)) ?? TimeSpan.FromMilliseconds(1);
         if (burst is not null && loss == 0 && !reader.Report.IsFaulty("network.loss"))
@@ -297,8 +297,8 @@ internal sealed class ScenarioReader
     {
         var endpoint = ScenarioFields.Number(reader, "endpoint", 1, scenario.Endpoints) ?? 1;
         var at = ScenarioFields.Time(reader, "at", TimeSpan.Zero);
-        var every = ScenarioFields.Time(reader, "every", Tick);
-        var lasts = ScenarioFields.Time(reader, "lasts", Tick) ?? TimeSpan.FromDays(3650);
+        var every = ScenarioFields.Time(reader, "every", s_tick);
+        var lasts = ScenarioFields.Time(reader, "lasts", s_tick) ?? TimeSpan.FromDays(3650);
         var silent = ScenarioFields.Word(reader, "how", ("silent", true), ("reset", false)) ?? true;
         if (reader.Value("at") is null == reader.Value("every") is null)
         {

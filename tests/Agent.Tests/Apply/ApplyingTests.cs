@@ -13,7 +13,7 @@ public abstract class ApplyingTests : IDisposable
 {
     private const string Elsewhere = "10.77.9.9";
 
-    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);
 
     private readonly DatapathFactory _create;
     private readonly Lab _lab;
@@ -61,7 +61,7 @@ public abstract class ApplyingTests : IDisposable
             Assert.Equal("keepalive", seen.Timer);
             Assert.InRange(seen.TimeLeft.TotalSeconds, 640, 701);
         }
-        Assert.Equal(Untouched, _lab.Client.Get(other));
+        Assert.Equal(s_untouched, _lab.Client.Get(other));
         Assert.Null(Ss.Read(_lab.Client, other).Timer);
         var record = _rig.Records[_lab.Client.Cookie(ids.First)];
         Assert.Equal(SocketOutcome.Managed, record.Outcome);
@@ -254,7 +254,7 @@ public abstract class ApplyingTests : IDisposable
         Assert.Equal(SocketOutcome.WouldApply, record.Outcome);
         Assert.False(record.Changed);
         Assert.Equal(new KeepaliveOptions(true, 700, 10, 20), record.Current);
-        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
     }
 
     [Fact]
@@ -324,7 +324,7 @@ public abstract class ApplyingTests : IDisposable
         server.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues, side: Keepalive.Config.Side.Both);
         server.Pass();
         Assert.Equal(new KeepaliveValues(true, 700, 10, 20), _lab.Server.Get(SocketId.Accepted(0)));
-        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
     }
 
     public virtual void Dispose()

@@ -16,8 +16,8 @@ public sealed class AttachedTests : IDisposable
 {
     private const string Elsewhere = "10.77.9.9";
 
-    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
-    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+    private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
 
     private readonly TestCgroup _cgroup;
     private readonly Lab _lab;
@@ -44,11 +44,11 @@ public sealed class AttachedTests : IDisposable
     public void Connect_ToDestination_HasThePolicysValuesWithoutAPass(string address)
     {
         var id = _lab.Client.Connect(address, _port);
-        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Equal(s_guide, _lab.Client.Get(id));
         var seen = Ss.Read(_lab.Client, id);
         Assert.Equal("keepalive", seen.Timer);
         Assert.InRange(seen.TimeLeft.TotalSeconds, 640, 701);
-        Assert.Equal(Untouched, _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
+        Assert.Equal(s_untouched, _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
 
         // The pass tells of it once, and remembers what it had.
         _rig.Pass();
@@ -68,9 +68,9 @@ public sealed class AttachedTests : IDisposable
         _rig.Restart();
         _rig.Pass(new PassScope { Full = true, DryRun = true });
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
         _rig.Pass();
-        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Equal(s_guide, _lab.Client.Get(id));
         Assert.Single(_rig.All, r => r.Cookie == _lab.Client.Cookie(id) && r.Changed);
     }
 
@@ -88,13 +88,13 @@ public sealed class AttachedTests : IDisposable
             TimeSpan.FromSeconds(5));
         _lab.Restore();
         var id = await connecting;
-        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Equal(s_guide, _lab.Client.Get(id));
         _rig.Pass();
         Assert.Equal(SocketOutcome.Managed, _rig.Records[_lab.Client.Cookie(id)].Outcome);
         Assert.Single(_rig.All, r => r.Cookie == _lab.Client.Cookie(id) && r.Changed);
         _rig.Policy = PolicySnapshot.Empty;
         _rig.Pass(new PassScope { Full = true, Last = true });
-        Assert.Equal(Untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
     }
 
     [Fact]
@@ -117,11 +117,11 @@ public sealed class AttachedTests : IDisposable
     public void Restore_SetAtOnceAndNeverPassed_IsGivenBack()
     {
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Equal(s_guide, _lab.Client.Get(id));
         _rig.Policy = PolicySnapshot.Empty;
         _rig.Pass(new PassScope { Full = true, Last = true });
-        Assert.Equal(Untouched, _lab.Client.Get(id));
-        Assert.Equal(Untouched, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+        Assert.Equal(s_untouched, _lab.Client.Get(id));
+        Assert.Equal(s_untouched, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
     }
 
     [Theory]
@@ -165,8 +165,8 @@ public sealed class AttachedTests : IDisposable
         var port = _lab.Client.Listen();
         _rig.Policy = Rig.PolicyFor($"{Lab.ServerAddress}, {Lab.ClientAddress}", PolicyText.GuideValues);
         _rig.Pass();
-        Assert.Equal(Untouched, _lab.Server.Get(_lab.Server.Connect(Lab.ClientAddress, port)));
-        Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+        Assert.Equal(s_untouched, _lab.Server.Get(_lab.Server.Connect(Lab.ClientAddress, port)));
+        Assert.Equal(s_guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
     }
 
     [Fact]
@@ -188,7 +188,7 @@ public sealed class AttachedTests : IDisposable
     {
         const int connections = 20_000;
         var shortLived = _lab.Client.ConnectShort(Lab.ServerAddress, _port, connections);
-        Assert.Equal([new(Guide, connections)], shortLived.Seen);
+        Assert.Equal([new(s_guide, connections)], shortLived.Seen);
         // Far above ten thousand a second on an idle machine; this one may have other things to do.
         Assert.InRange(connections / shortLived.Took.TotalSeconds, 2_000, 1_000_000);
         _rig.Pass();
@@ -197,7 +197,7 @@ public sealed class AttachedTests : IDisposable
 
         // More than the ring has room for: what did not fit in is counted, and was set all the same.
         const int tooMany = 70_000;
-        Assert.Equal([new(Guide, tooMany)], _lab.Client.ConnectShort(Lab.ServerAddress, _port, tooMany).Seen);
+        Assert.Equal([new(s_guide, tooMany)], _lab.Client.ConnectShort(Lab.ServerAddress, _port, tooMany).Seen);
         var last = _lab.Client.Connect(Lab.ServerAddress, _port);
         _lab.Client.Set(last, HolderOption.Idle, 1000);
         var lost = _rig.Pass().Lost;
@@ -227,9 +227,9 @@ public sealed class AttachedTests : IDisposable
         }
         var written = _lab.Client.Get(id);
         _rig.Pass();
-        Assert.Equal(Guide, _lab.Client.Get(id));
+        Assert.Equal(s_guide, _lab.Client.Get(id));
         // From what to what, in the order it happened: at establishment, and again only if the application has written something else by then.
-        (KeepaliveValues, KeepaliveValues)[] expected = written == Guide ? [(Untouched, Guide)] : [(Untouched, Guide), (written, Guide)];
+        (KeepaliveValues, KeepaliveValues)[] expected = written == s_guide ? [(s_untouched, s_guide)] : [(s_untouched, s_guide), (written, s_guide)];
         Assert.Equal(changes, expected.Length);
         Assert.Equal(expected, _rig.All.Where(r => r.Cookie == _lab.Client.Cookie(id) && r.Changed).Select(r => (Values(r.Replaced), Values(r.Current))));
         Assert.DoesNotContain(_rig.AllOfNextPass(), r => r.Changed);
@@ -290,7 +290,7 @@ public sealed class AttachedTests : IDisposable
         others.SettingsMap.Update(0u, CgroupPrograms.Signed(default));
         using (new CgroupPrograms(others, _cgroup.Path))
         {
-            Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+            Assert.Equal(s_guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
             Assert.Equal(new KeepaliveValues(true, 100, 11, 3), _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
             // A new agent leaves what belongs to the living.
             _rig.Restart();
@@ -298,8 +298,8 @@ public sealed class AttachedTests : IDisposable
             Assert.Equal(new KeepaliveValues(true, 100, 11, 3), _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
         }
         // Whoever lists the links of the machine holds each for a moment.
-        Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)) == Untouched, TimeSpan.FromSeconds(5));
-        Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+        Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)) == s_untouched, TimeSpan.FromSeconds(5));
+        Assert.Equal(s_guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
     }
 
     [Fact]
@@ -316,8 +316,8 @@ public sealed class AttachedTests : IDisposable
         Assert.True(_lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)).On);
         _rig.Restart();
         _rig.Pass();
-        Assert.Equal(Untouched, _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
-        Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+        Assert.Equal(s_untouched, _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
+        Assert.Equal(s_guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
         Assert.Equal(0, CgroupPrograms.RemoveLeftovers(_cgroup.Path));
     }
 

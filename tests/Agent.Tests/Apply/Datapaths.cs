@@ -15,7 +15,7 @@ internal static class Datapaths
     public const string Kernels = "programs in the kernel";
 
     // Loaded once: what a restart of the agent loses is tested where the programs are attached, and loaded anew.
-    private static readonly Lazy<(KernelPrograms? Programs, string? Missing)> Shared = new(TryLoad);
+    private static readonly Lazy<(KernelPrograms? Programs, string? Missing)> s_shared = new(TryLoad);
 
     public static DatapathFactory Pidfd { get; } = (only, known, state) => new PidfdDatapath(Options(only, known, state));
 
@@ -35,7 +35,7 @@ internal static class Datapaths
         get
         {
             RequireBpf();
-            return Shared.Value.Programs!;
+            return s_shared.Value.Programs!;
         }
     }
 
@@ -54,7 +54,7 @@ internal static class Datapaths
     public static void RequireBpf()
     {
         Live.Require();
-        var missing = Shared.Value.Missing ?? (TestCgroup.Root is null ? "no cgroup version 2 hierarchy is mounted" : null);
+        var missing = s_shared.Value.Missing ?? (TestCgroup.Root is null ? "no cgroup version 2 hierarchy is mounted" : null);
         if (missing is not null && Environment.GetEnvironmentVariable("KEEPALIVE_REQUIRE_LIVE") == "1")
         {
             Assert.Fail($"KEEPALIVE_REQUIRE_LIVE=1, but {missing}");

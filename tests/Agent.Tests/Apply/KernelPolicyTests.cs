@@ -15,10 +15,10 @@ namespace Keepalive.Agent.Tests.Apply;
 [Collection(Datapaths.Kernels)]
 public sealed class KernelPolicyTests
 {
-    private static readonly int Policies = Fuzz.Cases(600);
+    private static readonly int s_policies = Fuzz.Cases(600);
     private const int Connections = 300;
 
-    private static readonly int[] Ports = [0, 1, 443, 5432, 65535];
+    private static readonly int[] s_ports = [0, 1, 443, 5432, 65535];
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
@@ -27,7 +27,7 @@ public sealed class KernelPolicyTests
         var kernel = Datapaths.Kernel;
         using var policy = new KernelPolicy(kernel.Policy);
         int found = 0, missed = 0;
-        for (var seed = Fuzz.Seed(0); seed < Fuzz.Seed(0) + Policies; seed++)
+        for (var seed = Fuzz.Seed(0); seed < Fuzz.Seed(0) + s_policies; seed++)
         {
             var random = new Random(seed);
             var side = Side.Both;
@@ -59,7 +59,7 @@ public sealed class KernelPolicyTests
     /// <summary>Few bits that vary, so that prefixes lie within each other.</summary>
     private static string Address(Random random)
     {
-        var port = Ports[random.Next(Ports.Length)];
+        var port = s_ports[random.Next(s_ports.Length)];
         if (random.Next(2) == 0)
         {
             var length = random.Next(33);
@@ -83,7 +83,7 @@ public sealed class KernelPolicyTests
     {
         CompiledRule rule = policy.Policy.Rules[random.Next(policy.Policy.Rules.Length)];
         var address = rule.Prefix.Address ^ (UInt128.One << random.Next(rule.Prefix.IsIPv4 ? 33 : 128));
-        var port = random.Next(2) == 0 ? rule.Port : (ushort)Ports[random.Next(Ports.Length)];
+        var port = random.Next(2) == 0 ? rule.Port : (ushort)s_ports[random.Next(s_ports.Length)];
         return new Endpoint(address, port);
     }
 }

@@ -17,9 +17,9 @@ public sealed class MemoryTests : IDisposable
     /// <summary>Where the kernel's room for rules is to end in these tests: what it says then is its own.</summary>
     private const int Room = 1_000;
 
-    private static readonly KeepaliveValues Untouched = new(false, 7200, 75, 9);
-    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
-    private static readonly KeepaliveValues Other = new(true, 60, 5, 3);
+    private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
+    private static readonly KeepaliveValues s_other = new(true, 60, 5, 3);
 
     private readonly TestCgroup _cgroup;
     private readonly Lab _lab;
@@ -40,7 +40,7 @@ public sealed class MemoryTests : IDisposable
         using var rig = new Rig(_lab.Client.NetnsPath, Datapaths.AttachedBpf(_cgroup.Path)) { Policy = Large("time: 60s, interval: 5s, probes: 3") };
         Assert.True(rig.Policy.Policy.Rules.Length > Prefixes);
         Assert.Null(rig.Pass().Trouble);
-        Assert.Equal(Other, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+        Assert.Equal(s_other, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
     }
 
     [Fact]
@@ -55,7 +55,7 @@ public sealed class MemoryTests : IDisposable
         Assert.Equal(("pidfd", reason), (chosen.Datapath.Name, chosen.WhyNotBpf));
         // What failed has left nothing at the cgroup.
         Assert.Empty(BpfCgroups.Attached(_cgroup.Path));
-        Assert.Equal(Untouched, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+        Assert.Equal(s_untouched, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
     }
 
     [Fact]
@@ -72,26 +72,26 @@ public sealed class MemoryTests : IDisposable
         rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
         Assert.Null(rig.Pass().Trouble);
         var before = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Assert.Equal(Guide, _lab.Client.Get(before));
+        Assert.Equal(s_guide, _lab.Client.Get(before));
 
         rig.Policy = Large("time: 60s, interval: 5s, probes: 3");
         var trouble = rig.Pass().Trouble;
         Assert.StartsWith("New connections are set by passes only: ", trouble, StringComparison.Ordinal);
         Assert.Contains("do not fit into the memory", trouble, StringComparison.Ordinal);
-        Assert.Equal(Other, _lab.Client.Get(before));
+        Assert.Equal(s_other, _lab.Client.Get(before));
         // Neither by the new policy, for which there is no room, nor by the one before, which is in force no more.
         for (var pass = 0; pass < 3; pass++)
         {
             var between = _lab.Client.Connect(Lab.ServerAddress, _port);
-            Assert.Equal(Untouched, _lab.Client.Get(between));
+            Assert.Equal(s_untouched, _lab.Client.Get(between));
             Assert.Equal(trouble, rig.Pass().Trouble);
-            Assert.Equal(Other, _lab.Client.Get(between));
+            Assert.Equal(s_other, _lab.Client.Get(between));
         }
 
         rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
         Assert.Null(rig.Pass().Trouble);
-        Assert.Equal(Guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
-        Assert.Equal(Guide, _lab.Client.Get(before));
+        Assert.Equal(s_guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
+        Assert.Equal(s_guide, _lab.Client.Get(before));
     }
 
     public void Dispose()

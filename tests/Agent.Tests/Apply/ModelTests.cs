@@ -8,13 +8,13 @@ namespace Keepalive.Agent.Tests.Apply;
 /// <summary>Random histories of real sockets against a model of what the documentation promises.</summary>
 public abstract class ModelTests : IDisposable
 {
-    private static readonly int Histories = Fuzz.Cases(1000);
+    private static readonly int s_histories = Fuzz.Cases(1000);
     private const int Steps = 10;
     private const string Elsewhere = "10.77.9.9";
 
-    private static readonly KeepaliveValues Fresh = new(false, 7200, 75, 9);
+    private static readonly KeepaliveValues s_fresh = new(false, 7200, 75, 9);
 
-    private static readonly ModelPolicy[] Policies =
+    private static readonly ModelPolicy[] s_policies =
     [
         new(null, null, null, "tighten", "nothing is selected", Selects: false),
         new(700, 10, 20, "tighten", "time: 700s, interval: 10s, probes: 20"),
@@ -31,7 +31,7 @@ public abstract class ModelTests : IDisposable
 
     private protected ModelTests(Func<Lab, DatapathFactory> create) => _create = create;
 
-    private protected virtual int Number => Histories;
+    private protected virtual int Number => s_histories;
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
@@ -40,7 +40,7 @@ public abstract class ModelTests : IDisposable
         _lab.AddServerAddress(Elsewhere);
         var port = _lab.Server.Listen();
         using var rig = new Rig(_lab.Client.NetnsPath, _create(_lab));
-        var snapshots = Policies.Select(p => p.Selects ? Rig.PolicyFor(Lab.ServerAddress, p.Yaml, p.Existing) : PolicySnapshot.Empty).ToArray();
+        var snapshots = s_policies.Select(p => p.Selects ? Rig.PolicyFor(Lab.ServerAddress, p.Yaml, p.Existing) : PolicySnapshot.Empty).ToArray();
         int written = 0, restored = 0, leftAlone = 0;
         var (from, to) = (Fuzz.Seed(0), Fuzz.Seed(0) + Number);
         for (var seed = from; seed < to; seed++)
@@ -68,8 +68,8 @@ public abstract class ModelTests : IDisposable
                         unnoticed = false;
                         break;
                     case 2 or 3:
-                        policy = random.Next(Policies.Length);
-                        history.Add($"policy {Policies[policy].Existing} {Policies[policy].Yaml}");
+                        policy = random.Next(s_policies.Length);
+                        history.Add($"policy {s_policies[policy].Existing} {s_policies[policy].Yaml}");
                         break;
                     case 4:
                         rig.Restart();
@@ -80,7 +80,7 @@ public abstract class ModelTests : IDisposable
                         history.Add("agent stopped with restore, then started");
                         rig.Policy = PolicySnapshot.Empty;
                         rig.Pass(new PassScope { Full = true, Last = true });
-                        Array.ForEach(sockets, s => s.Pass(Policies[0]));
+                        Array.ForEach(sockets, s => s.Pass(s_policies[0]));
                         Check(sockets, history);
                         rig.Restart();
                         break;
@@ -88,7 +88,7 @@ public abstract class ModelTests : IDisposable
                 rig.Policy = snapshots[policy];
                 rig.Pass(unnoticed ? scope with { Full = true } : scope);
                 unnoticed = false;
-                Array.ForEach(sockets, s => s.Pass(Policies[policy]));
+                Array.ForEach(sockets, s => s.Pass(s_policies[policy]));
                 history.Add($"pass → {string.Join("  ", sockets.Select(s => s.Values))}");
                 Check(sockets, history);
                 written += sockets.Count(s => s is { WrittenByAgent: true });
@@ -153,7 +153,7 @@ public abstract class ModelTests : IDisposable
         private KeepaliveValues _first;
         private KeepaliveValues _left;
 
-        public KeepaliveValues Values { get; set; } = Fresh;
+        public KeepaliveValues Values { get; set; } = s_fresh;
 
         /// <summary>Whether an earlier pass, under a policy that selects it, has looked at it.</summary>
         public bool Seen { get; private set; }

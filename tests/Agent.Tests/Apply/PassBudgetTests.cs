@@ -7,7 +7,7 @@ namespace Keepalive.Agent.Tests.Apply;
 
 public sealed class PassBudgetTests
 {
-    private static readonly TimeSpan Share = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_share = TimeSpan.FromMilliseconds(50);
 
     private readonly FakeTimeProvider _time = new();
     private readonly PassBudget _budget;
@@ -21,7 +21,7 @@ public sealed class PassBudgetTests
     [Fact]
     public void IsSpent_OneHasUsedItsShare_OnlyThatOneWaits()
     {
-        Work("pod a", Share);
+        Work("pod a", s_share);
         Assert.True(_budget.IsSpent);
         _budget.Charge("pod b");
         Assert.False(_budget.IsSpent);
@@ -32,9 +32,9 @@ public sealed class PassBudgetTests
     [Fact]
     public void Stop_WorkForNobody_IsOnNoAccount()
     {
-        Work("pod a", Share / 2);
+        Work("pod a", s_share / 2);
         _budget.Stop();
-        _time.Advance(100 * Share);
+        _time.Advance(100 * s_share);
         Assert.False(_budget.IsSpent);
         _budget.Charge("pod a");
         Assert.False(_budget.IsSpent);
@@ -45,7 +45,7 @@ public sealed class PassBudgetTests
     {
         for (int i = 0; i < 10; i++)
         {
-            Work($"pod {i}", Share / 1.25);
+            Work($"pod {i}", s_share / 1.25);
         }
         Assert.True(_budget.IsSpent);
         Work("pod new", TimeSpan.FromMilliseconds(4));
@@ -60,17 +60,17 @@ public sealed class PassBudgetTests
     [Fact]
     public void IsSpent_PassesTooLongForAll_WhoeverTookMoreThanAShareWaits()
     {
-        Work("pod a", 4 * Share);
-        Work("pod b", 0.5 * Share);
+        Work("pod a", 4 * s_share);
+        Work("pod b", 0.5 * s_share);
         _budget.Stop();
         _budget.BeginPass(new PassScope());
         _budget.Charge("pod a");
         Assert.False(_budget.IsSpent);   // nobody was held up
 
-        Work("pod a", 4 * Share);
-        Work("pod b", 0.5 * Share);
-        Work("pod c", 2 * Share);
-        Work("pod d", 1.5 * Share);
+        Work("pod a", 4 * s_share);
+        Work("pod b", 0.5 * s_share);
+        Work("pod c", 2 * s_share);
+        Work("pod d", 1.5 * s_share);
         _budget.Stop();
         // It owes 3 and 3, of which each pass makes up for one; the other one.
         for (var pass = 1; pass <= 6; pass++)
@@ -97,7 +97,7 @@ public sealed class PassBudgetTests
         _budget.BeginPass(new PassScope { Full = true });
         for (int i = 0; i < 100; i++)
         {
-            Work($"pod {i}", Share / 1.25);
+            Work($"pod {i}", s_share / 1.25);
             Assert.False(_budget.IsSpent);
         }
     }
@@ -105,9 +105,9 @@ public sealed class PassBudgetTests
     [Fact]
     public void Cost_OfPassesBefore_TellsTheDearFromTheCheap()
     {
-        Work("pod dear", Share);
+        Work("pod dear", s_share);
         Assert.True(_budget.IsSpent);
-        Work("pod cheap", Share / 10);
+        Work("pod cheap", s_share / 10);
         Assert.False(_budget.IsSpent);
         _budget.BeginPass(new PassScope());
         Assert.True(_budget.Cost("pod dear") > _budget.Cost("pod cheap"));
@@ -122,7 +122,7 @@ public sealed class PassBudgetTests
         for (int pass = 0; pass < 10; pass++)
         {
             Assert.Null(_budget.Excess);
-            Work("pod a", Share);
+            Work("pod a", s_share);
             Assert.True(_budget.IsSpent);
             _budget.BeginPass(new PassScope());
         }

@@ -12,7 +12,7 @@ namespace Keepalive.Agent.Tests.Apply;
 /// <summary>Kernels whose structures this build does not know: the types of this kernel, with fields of another name.</summary>
 public sealed class UnknownFieldTests : IDisposable
 {
-    private static readonly KeepaliveValues Guide = new(true, 700, 10, 20);
+    private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
 
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-types");
     private readonly Lab _lab;
@@ -60,7 +60,7 @@ public sealed class UnknownFieldTests : IDisposable
         rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
         rig.Pass();
         var after = _lab.Client.Connect(Lab.ServerAddress, _port);
-        Assert.Equal((Guide, Guide), (_lab.Client.Get(before), _lab.Client.Get(after)));
+        Assert.Equal((s_guide, s_guide), (_lab.Client.Get(before), _lab.Client.Get(after)));
 
         var summary = rig.Pass(new PassScope { Full = true });
         var record = rig.Records[_lab.Client.Cookie(before)];

@@ -10,7 +10,7 @@ public sealed class ClusterArgumentsTests
 {
     private const string Api = "--kubernetes-api=http://127.0.0.1:8001";
 
-    private static readonly RootCommand Root = [RunCommand.Create(), AuditCommand.Create(), SocketsCommand.Create()];
+    private static readonly RootCommand s_root = [RunCommand.Create(), AuditCommand.Create(), SocketsCommand.Create()];
 
     [Theory]
     [InlineData("run", Api)]
@@ -20,7 +20,7 @@ public sealed class ClusterArgumentsTests
     [InlineData("run", "--policies=p.yaml", "--kubernetes=off")]
     [InlineData("audit", Api, "--node-name=node-1")]
     [InlineData("sockets", Api)]
-    public void Arguments_ThatMakeSense_AreTaken(params string[] words) => Assert.Empty(GivenValues.Problems(Root.Parse(words)));
+    public void Arguments_ThatMakeSense_AreTaken(params string[] words) => Assert.Empty(GivenValues.Problems(s_root.Parse(words)));
 
     [Theory]
     [InlineData("Option '--policies' is required", "run")]
@@ -40,5 +40,5 @@ public sealed class ClusterArgumentsTests
     [InlineData("--namespaces takes names of namespaces", "run", Api, "--node-name=node-1", "--namespaces=shop,j*bs")]
     [InlineData("--exclude-namespaces takes names of namespaces", "run", Api, "--node-name=node-1", "--exclude-namespaces=kube.system")]
     public void Arguments_ThatContradictOrHaveNoEffect_AreRefused(string problem, params string[] words) =>
-        Assert.Contains(GivenValues.Problems(Root.Parse(words)), told => told.StartsWith(problem, StringComparison.Ordinal));
+        Assert.Contains(GivenValues.Problems(s_root.Parse(words)), told => told.StartsWith(problem, StringComparison.Ordinal));
 }

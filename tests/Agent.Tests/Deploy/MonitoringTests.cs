@@ -11,10 +11,10 @@ namespace Keepalive.Agent.Tests.Deploy;
 public sealed partial class MonitoringTests
 {
     /// <summary>What is asked for and is not the agent's: Prometheus's own, and kube-state-metrics'.</summary>
-    private static readonly HashSet<string> OfOthers = ["up", "kube_daemonset_status_desired_number_scheduled", "kube_daemonset_status_number_available"];
+    private static readonly HashSet<string> s_ofOthers = ["up", "kube_daemonset_status_desired_number_scheduled", "kube_daemonset_status_number_available"];
 
     /// <summary>Labels that the agent writes, by metric; design.md, "Metrics". Those of the target are on every one.</summary>
-    private static readonly Dictionary<string, string[]> Labels = new()
+    private static readonly Dictionary<string, string[]> s_labels = new()
     {
         [MetricCatalogue.Sockets] = ["policy", "destination", "namespace", "state"],
         [MetricCatalogue.AppliedTotal] = ["policy", "namespace", "datapath"],
@@ -33,7 +33,7 @@ public sealed partial class MonitoringTests
     };
 
     /// <summary>Of the target: what the PodMonitor gives every series.</summary>
-    private static readonly string[] TargetLabels = ["job", "node", "instance"];
+    private static readonly string[] s_targetLabels = ["job", "node", "instance"];
 
     [Fact]
     public void Queries_AskForMetricsAndLabelsThatAreThere()
@@ -49,18 +49,18 @@ public sealed partial class MonitoringTests
             {
                 var family = Suffix().Replace(name, "");
                 Assert.True(
-                    MetricCatalogue.Help.ContainsKey(name) || MetricCatalogue.Help.ContainsKey(family) || OfOthers.Contains(name),
+                    MetricCatalogue.Help.ContainsKey(name) || MetricCatalogue.Help.ContainsKey(family) || s_ofOthers.Contains(name),
                     $"no metric {name}: {query}");
             }
             foreach (Match selector in Selector().Matches(query))
             {
-                var known = TargetLabels.Concat(Labels.GetValueOrDefault(selector.Groups[1].Value) ?? []);
+                var known = s_targetLabels.Concat(s_labels.GetValueOrDefault(selector.Groups[1].Value) ?? []);
                 Assert.All(LabelName().Matches(selector.Groups[2].Value).Select(m => m.Groups[1].Value), label =>
                     Assert.True(known.Contains(label), $"{selector.Groups[1].Value} has no label {label}: {query}"));
             }
             foreach (Match grouping in By().Matches(query))
             {
-                var known = TargetLabels.Append("le").Concat(asked.SelectMany(name => Labels.GetValueOrDefault(name) ?? []));
+                var known = s_targetLabels.Append("le").Concat(asked.SelectMany(name => s_labels.GetValueOrDefault(name) ?? []));
                 Assert.All(grouping.Groups[1].Value.Split(',', StringSplitOptions.TrimEntries), label =>
                     Assert.True(known.Contains(label), $"none of {string.Join(", ", asked)} has a label {label}: {query}"));
             }
@@ -73,7 +73,7 @@ public sealed partial class MonitoringTests
         // The table above against the code: each label is a literal beside the metric's name there.
         var source = string.Join('\n', Directory.EnumerateFiles(Path.Combine(Repository.Root, "src", "Agent"), "*.cs", SearchOption.AllDirectories)
             .Where(path => !path.Contains("/obj/", StringComparison.Ordinal)).Select(File.ReadAllText));
-        Assert.All(Labels.Where(pair => MetricCatalogue.Help.ContainsKey(pair.Key)).SelectMany(pair => pair.Value).Distinct(), label =>
+        Assert.All(s_labels.Where(pair => MetricCatalogue.Help.ContainsKey(pair.Key)).SelectMany(pair => pair.Value).Distinct(), label =>
             Assert.Matches($"(\"{label}\"|[{{,]{label}=)", source));
     }
 

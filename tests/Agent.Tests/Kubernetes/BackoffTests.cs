@@ -5,7 +5,7 @@ namespace Keepalive.Agent.Tests.Kubernetes;
 
 public sealed class BackoffTests
 {
-    private static readonly WatchTiming Timing = new()
+    private static readonly WatchTiming s_timing = new()
     {
         Backoff = TimeSpan.FromSeconds(1),
         LongestBackoff = TimeSpan.FromSeconds(60),
@@ -32,7 +32,7 @@ public sealed class BackoffTests
     {
         var backoff = Create();
         var waits = Enumerable.Range(0, 100).Select(_ => backoff.AfterFailure()).ToList();
-        Assert.All(waits.Skip(6), wait => Assert.Equal(Timing.LongestBackoff, wait));
+        Assert.All(waits.Skip(6), wait => Assert.Equal(s_timing.LongestBackoff, wait));
     }
 
     [Fact]
@@ -40,7 +40,7 @@ public sealed class BackoffTests
     {
         var backoff = Failed(5);
         backoff.Lasted();
-        Assert.Equal(Timing.Backoff, backoff.AfterFailure());
+        Assert.Equal(s_timing.Backoff, backoff.AfterFailure());
     }
 
     [Theory]
@@ -87,7 +87,7 @@ public sealed class BackoffTests
     public void AfterFailure_ServerAsksForTenMinutesOrMore_IsNotBelieved()
     {
         var backoff = Create();
-        Assert.Equal(Timing.Backoff, backoff.AfterFailure(TimeSpan.FromMinutes(10)));
+        Assert.Equal(s_timing.Backoff, backoff.AfterFailure(TimeSpan.FromMinutes(10)));
         Assert.Equal(TimeSpan.FromTicks(TimeSpan.TicksPerMinute * 15) - TimeSpan.FromTicks(3), backoff.AfterFailure(TimeSpan.FromMinutes(10) - TimeSpan.FromTicks(2)));
     }
 
@@ -101,7 +101,7 @@ public sealed class BackoffTests
         Assert.Equal(TimeSpan.FromSeconds(whileAbsent), Create().WhileAbsent);
     }
 
-    private Backoff Create() => new(Timing, () => _random);
+    private Backoff Create() => new(s_timing, () => _random);
 
     private Backoff Failed(int times)
     {

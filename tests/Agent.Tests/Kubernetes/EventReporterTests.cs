@@ -11,8 +11,8 @@ namespace Keepalive.Agent.Tests.Kubernetes;
 [Collection(nameof(KindWatchTests))]
 public sealed class EventReporterTests : IDisposable
 {
-    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(20);
-    private static readonly WatchTiming Timing = new();
+    private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(20);
+    private static readonly WatchTiming s_timing = new();
 
     private readonly TestClock _clock = new();
     private readonly FakeApiServer _api = FakeApiServer.Start();
@@ -42,12 +42,12 @@ public sealed class EventReporterTests : IDisposable
         var node = Node("node-1");
         node.Report(Object("p"), Warning("matches nothing"));
         Until(() => Posts == 1);
-        _clock.Advance(TimeSpan.FromHours(1) - Timing.EventsWithin);
+        _clock.Advance(TimeSpan.FromHours(1) - s_timing.EventsWithin);
         node.Report(Object("p"), Warning("matches nothing"));
         node.Report(Object("q"), Warning("matches nothing"));
         Until(() => Posts == 2 && _api.Kind("events").Objects.Count == 2);
 
-        _clock.Advance(Timing.EventsWithin);
+        _clock.Advance(s_timing.EventsWithin);
         node.Report(Object("p"), Warning("matches nothing"));
         Until(() => Posts == 3);
     }
@@ -63,9 +63,9 @@ public sealed class EventReporterTests : IDisposable
         for (var posts = 0; posts < 3; posts++)
         {
             var wait = TimeSpan.Zero;
-            Eventually.True(() => _clock.PassWait(ApiConnection.AnswerWithin) is { } passed && (wait = passed) == passed, Soon);
-            Eventually.True(() => Posts == posts + 1, Soon);
-            Assert.InRange(wait, TimeSpan.Zero, Timing.EventsWithin);
+            Eventually.True(() => _clock.PassWait(ApiConnection.AnswerWithin) is { } passed && (wait = passed) == passed, s_soon);
+            Eventually.True(() => Posts == posts + 1, s_soon);
+            Assert.InRange(wait, TimeSpan.Zero, s_timing.EventsWithin);
         }
     }
 
@@ -106,7 +106,7 @@ public sealed class EventReporterTests : IDisposable
             _clock.PassWait(ApiConnection.AnswerWithin);
             return false;
         },
-        Soon,
+        s_soon,
         what: what);
 
     public void Dispose()
@@ -125,7 +125,7 @@ public sealed class EventReporterTests : IDisposable
     private EventReporter Node(string name)
     {
         var connection = new ApiConnection(ApiAccess.Of(_api.Address), _clock);
-        var reporter = new EventReporter(connection, name, Timing, _clock, NullLogger.Instance);
+        var reporter = new EventReporter(connection, name, s_timing, _clock, NullLogger.Instance);
         _running.Add(Task.Run(() => reporter.RunAsync(_stop.Token)));
         _open.AddRange([reporter, connection]);
         return reporter;

@@ -12,10 +12,10 @@ namespace Keepalive.Agent.Tests.Kubernetes;
 [Collection(nameof(KindWatchTests))]
 public sealed class KindWatchTests : IDisposable
 {
-    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(20);
 
     // No wait before another request is as long as one of the limits.
-    private static readonly WatchTiming Timing = new()
+    private static readonly WatchTiming s_timing = new()
     {
         StartWithin = TimeSpan.Zero,
         LongestBackoff = TimeSpan.FromSeconds(15),
@@ -25,7 +25,7 @@ public sealed class KindWatchTests : IDisposable
     };
 
     /// <summary>What ends something that lasts too long, or is good because it lasted.</summary>
-    private static readonly TimeSpan[] Limits = [Timing.GoodAfter, Timing.QuietFor, ApiConnection.AnswerWithin];
+    private static readonly TimeSpan[] s_limits = [s_timing.GoodAfter, s_timing.QuietFor, ApiConnection.AnswerWithin];
 
     private readonly TestClock _clock = new();
     private readonly CancellationTokenSource _stop = new();
@@ -39,10 +39,10 @@ public sealed class KindWatchTests : IDisposable
         _api.Apply(ClusterText.Service("shop", "a", "10.96.0.1", 80));
         _api.Apply(ClusterText.Service("shop", "b", "10.96.0.2", 80));
         var (watch, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 2 && watch.Knowledge == Knowledge.Known, Soon);
+        Eventually.True(() => names.Count == 2 && watch.Knowledge == Knowledge.Known, s_soon);
         _api.Apply(ClusterText.Service("shop", "c", "10.96.0.3", 80));
         _api.Delete("services", "shop", "a");
-        Eventually.True(() => names.Keys.Order().SequenceEqual(["shop/b", "shop/c"]), Soon);
+        Eventually.True(() => names.Keys.Order().SequenceEqual(["shop/b", "shop/c"]), s_soon);
         Assert.Single(_api.Requests, request => request.Contains("limit=", StringComparison.Ordinal));
     }
 
@@ -63,7 +63,7 @@ public sealed class KindWatchTests : IDisposable
     {
         Fill(1000);
         var (_, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 1000, Soon);
+        Eventually.True(() => names.Count == 1000, s_soon);
     }
 
     [Fact]
@@ -71,7 +71,7 @@ public sealed class KindWatchTests : IDisposable
     {
         Fill(3);
         var (_, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 3 && _api.Watches == 1, Soon);
+        Eventually.True(() => names.Count == 3 && _api.Watches == 1, s_soon);
         _api.Kind("services").Refusal = 503;
         _api.EndWatches();
         _api.Delete("services", "shop", "s1");
@@ -86,18 +86,18 @@ public sealed class KindWatchTests : IDisposable
         _api.BookmarkEvery = TimeSpan.FromMilliseconds(50);
         Fill(3);
         var (watch, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 3 && _api.Watches == 1, Soon);
+        Eventually.True(() => names.Count == 3 && _api.Watches == 1, s_soon);
         // Another kind moves the version on; only a bookmark tells.
         _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"x"}}""");
         _api.Compact();
         var (asked, bookmarks) = (_api.Requests.Count, _api.Bookmarks);
-        Eventually.True(() => _api.Bookmarks >= bookmarks + 2, Soon);
-        _clock.Advance(Timing.GoodAfter);
+        Eventually.True(() => _api.Bookmarks >= bookmarks + 2, s_soon);
+        _clock.Advance(s_timing.GoodAfter);
         _api.EndWatches();
         // A watch that lasted is followed by the next one without a wait.
-        Eventually.True(() => _api.Requests.Skip(asked).Any(request => request.Contains("watch=1", StringComparison.Ordinal)), Soon);
+        Eventually.True(() => _api.Requests.Skip(asked).Any(request => request.Contains("watch=1", StringComparison.Ordinal)), s_soon);
         _api.Apply(ClusterText.Service("shop", "new", "10.96.9.9", 80));
-        Eventually.True(() => names.ContainsKey("shop/new"), Soon);
+        Eventually.True(() => names.ContainsKey("shop/new"), s_soon);
         Assert.All(_api.Requests.Skip(asked), request => Assert.Contains("watch=1", request, StringComparison.Ordinal));
         Assert.Null(watch.Trouble);
     }
@@ -108,13 +108,13 @@ public sealed class KindWatchTests : IDisposable
     {
         Fill(3);
         var (_, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 3 && IsWatching, Soon);
+        Eventually.True(() => names.Count == 3 && IsWatching, s_soon);
         var asked = _api.Requests.Count;
-        _clock.Advance(Timing.GoodAfter - TimeSpan.FromTicks(1));
+        _clock.Advance(s_timing.GoodAfter - TimeSpan.FromTicks(1));
         _api.EndWatches();
         var wait = NextRetry();
         Assert.Equal(asked + 1, _api.Requests.Count);
-        Assert.InRange(wait, Timing.Backoff * 0.5, Timing.Backoff * 1.5);
+        Assert.InRange(wait, s_timing.Backoff * 0.5, s_timing.Backoff * 1.5);
     }
 
     [Fact]
@@ -122,13 +122,13 @@ public sealed class KindWatchTests : IDisposable
     {
         Fill(1);
         var (watch, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 1 && IsWatching, Soon);
+        Eventually.True(() => names.Count == 1 && IsWatching, s_soon);
         _api.Kind("services").IsSilent = true;
         _api.Apply(ClusterText.Service("shop", "unheard", "10.96.9.9", 80));
-        _clock.Advance(Timing.QuietFor - TimeSpan.FromTicks(1));
+        _clock.Advance(s_timing.QuietFor - TimeSpan.FromTicks(1));
         Assert.Null(watch.Trouble);
         _clock.Advance(TimeSpan.FromTicks(1));
-        Eventually.True(() => watch.Trouble is not null, Soon);
+        Eventually.True(() => watch.Trouble is not null, s_soon);
         Assert.Contains("nothing for 140 s", watch.Trouble, StringComparison.Ordinal);
         _api.Kind("services").IsSilent = false;
         RetryUntil(() => names.ContainsKey("shop/unheard"));
@@ -142,9 +142,9 @@ public sealed class KindWatchTests : IDisposable
         _api.Kind("services").IsStuck = true;
         Fill(1);
         var (watch, names) = Start(WatchedKind.Services);
-        Eventually.True(() => !_api.Requests.IsEmpty, Soon);
+        Eventually.True(() => !_api.Requests.IsEmpty, s_soon);
         _clock.Advance(ApiConnection.AnswerWithin);
-        Eventually.True(() => watch.Trouble is not null, Soon);
+        Eventually.True(() => watch.Trouble is not null, s_soon);
         Assert.Contains("did not answer within 30 s", watch.Trouble, StringComparison.Ordinal);
         _api.Kind("services").IsStuck = false;
         RetryUntil(() => names.Count == 1);
@@ -157,7 +157,7 @@ public sealed class KindWatchTests : IDisposable
     {
         Fill(3);
         var (_, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 3 && _api.Watches == 1, Soon);
+        Eventually.True(() => names.Count == 3 && _api.Watches == 1, s_soon);
         var port = _api.Address.Port;
         _api.Dispose();
         _api = FakeApiServer.Start(port: port, version: 10);
@@ -166,7 +166,7 @@ public sealed class KindWatchTests : IDisposable
         // The watch goes on from a version that is not there yet: nothing comes of it.
         RetryUntil(() => IsWatching);
         Assert.Equal(3, names.Count);
-        _clock.Advance(Timing.QuietFor);
+        _clock.Advance(s_timing.QuietFor);
         RetryUntil(() => names.Keys.SequenceEqual(["shop/restored"]));
     }
 
@@ -176,7 +176,7 @@ public sealed class KindWatchTests : IDisposable
         Fill(3);
         _api.Kind("services").IsEndless = true;
         var (watch, names) = Start(WatchedKind.Services);
-        Eventually.True(() => watch.Trouble is not null, Soon);
+        Eventually.True(() => watch.Trouble is not null, s_soon);
         Assert.Contains("does not end", watch.Trouble, StringComparison.Ordinal);
         _api.Kind("services").IsEndless = false;
         RetryUntil(() => names.Count == 3);
@@ -189,9 +189,9 @@ public sealed class KindWatchTests : IDisposable
         _api.Kind("services").IsSlow = true;
         Fill(2);
         var (_, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 2, Soon);
+        Eventually.True(() => names.Count == 2, s_soon);
         _api.Apply(ClusterText.Service("shop", "slow", "10.96.9.9", 80));
-        Eventually.True(() => names.ContainsKey("shop/slow"), Soon);
+        Eventually.True(() => names.ContainsKey("shop/slow"), s_soon);
     }
 
     [Theory]
@@ -205,10 +205,10 @@ public sealed class KindWatchTests : IDisposable
     {
         Fill(2);
         var (watch, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 2 && IsWatching, Soon);
+        Eventually.True(() => names.Count == 2 && IsWatching, s_soon);
         _api.Kind("services").Garbage = garbage;
         _api.Compact();
-        _clock.Advance(Timing.QuietFor);   // the list is asked for again
+        _clock.Advance(s_timing.QuietFor);   // the list is asked for again
         RetryUntil(() => watch.Trouble is { } trouble && !trouble.Contains("nothing for", StringComparison.Ordinal));
         Assert.Equal(2, names.Count);
         _api.Kind("services").Garbage = null;
@@ -231,7 +231,7 @@ public sealed class KindWatchTests : IDisposable
     {
         Fill(2);
         var (watch, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 2 && _api.Watches == 1, Soon);
+        Eventually.True(() => names.Count == 2 && _api.Watches == 1, s_soon);
         _api.Kind("services").Line = line + "\n";
         _api.EndWatches();
         RetryUntil(() => watch.Trouble is not null);
@@ -250,7 +250,7 @@ public sealed class KindWatchTests : IDisposable
     {
         Fill(2);
         var (watch, names) = Start(WatchedKind.Services);
-        Eventually.True(() => names.Count == 2 && IsWatching, Soon);
+        Eventually.True(() => names.Count == 2 && IsWatching, s_soon);
         _api.Kind("services").Line = line;
         _api.EndWatches();
         RetryUntil(() => watch.Trouble is not null);
@@ -278,7 +278,7 @@ public sealed class KindWatchTests : IDisposable
         _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}""");
         var (refused, names) = Start(WatchedKind.Services);
         var (other, namespaces) = Start(WatchedKind.Namespaces);
-        Eventually.True(() => refused.Trouble is not null && namespaces.Count == 1, Soon);
+        Eventually.True(() => refused.Trouble is not null && namespaces.Count == 1, s_soon);
         Assert.Equal(Knowledge.None, refused.Knowledge);
         Assert.Contains("services is refused", refused.Trouble, StringComparison.Ordinal);
         Assert.Null(other.Trouble);
@@ -286,7 +286,7 @@ public sealed class KindWatchTests : IDisposable
         var age = TimeSpan.Zero;
         for (var retry = 0; retry < 9; retry++)
         {
-            var nominal = TimeSpan.FromSeconds(Math.Min(1 << retry, Timing.LongestBackoff.TotalSeconds));
+            var nominal = TimeSpan.FromSeconds(Math.Min(1 << retry, s_timing.LongestBackoff.TotalSeconds));
             var wait = NextRetry();
             Assert.InRange(wait, nominal * 0.5, nominal * 1.5);
             Assert.Equal(age += wait, refused.Age);
@@ -309,13 +309,13 @@ public sealed class KindWatchTests : IDisposable
         }
         // The wait doubled each time is the longest by now.
         (kind.Refusal, kind.RetryAfter) = (429, 1);
-        Assert.InRange(NextRetry(), Timing.LongestBackoff * 0.5, Timing.LongestBackoff * 1.5);
+        Assert.InRange(NextRetry(), s_timing.LongestBackoff * 0.5, s_timing.LongestBackoff * 1.5);
         for (var retry = 0; retry < 10; retry++)
         {
             Assert.InRange(NextRetry(), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2));
         }
         // But not for ever.
-        Assert.InRange(NextRetry(), Timing.LongestBackoff * 0.5, Timing.LongestBackoff * 1.5);
+        Assert.InRange(NextRetry(), s_timing.LongestBackoff * 0.5, s_timing.LongestBackoff * 1.5);
         Fill(1);
         kind.Refusal = null;
         RetryUntil(() => names.Count == 1);
@@ -325,20 +325,20 @@ public sealed class KindWatchTests : IDisposable
     public void Kind_InstalledLater_IsPickedUp()
     {
         var (watch, names) = Start(WatchedKind.DestinationRules);
-        Eventually.True(() => watch.Knowledge == Knowledge.Absent, Soon);
+        Eventually.True(() => watch.Knowledge == Knowledge.Absent, s_soon);
         // Every version was asked for.
         Assert.Contains(_api.Requests, request => request.Contains("/v1alpha3/", StringComparison.Ordinal));
         _api.WithIstio("v1beta1");
         _api.Apply("""{"apiVersion":"networking.istio.io/v1beta1","kind":"DestinationRule","metadata":{"name":"r","namespace":"shop"},"spec":{"host":"a"}}""");
         var wait = NextRetry();
-        Assert.InRange(wait, Timing.LookForAbsent * 0.5, Timing.LookForAbsent * 1.5);
-        Eventually.True(() => names.Count == 1, Soon);
+        Assert.InRange(wait, s_timing.LookForAbsent * 0.5, s_timing.LookForAbsent * 1.5);
+        Eventually.True(() => names.Count == 1, s_soon);
         _api.Undefine("networking.istio.io", "destinationrules");
         // A server that starts does not know all of its kinds yet: for two minutes nothing is forgotten.
         RetryUntil(() => watch.Trouble is not null);
         var missing = _clock.GetUtcNow();
         RetryUntil(() => names.IsEmpty && watch.Knowledge == Knowledge.Absent);
-        Assert.InRange(_clock.GetUtcNow() - missing, Timing.GoneAfter, Timing.GoneAfter + (Timing.LongestBackoff * 1.5));
+        Assert.InRange(_clock.GetUtcNow() - missing, s_timing.GoneAfter, s_timing.GoneAfter + (s_timing.LongestBackoff * 1.5));
     }
 
     [Fact]
@@ -355,7 +355,7 @@ public sealed class KindWatchTests : IDisposable
         var access = ApiAccess.InCluster(
             name => name switch { "KUBERNETES_SERVICE_HOST" => "127.0.0.1", "KUBERNETES_SERVICE_PORT" => $"{_api.Address.Port}", _ => null }, directory.FullName);
         var (watch, names) = Start(WatchedKind.Services, access);
-        Eventually.True(() => names.Count == 1, Soon);
+        Eventually.True(() => names.Count == 1, s_soon);
 
         // As the kubelet does: the new one is put in the place of the old.
         _api.Token = "second";
@@ -378,7 +378,7 @@ public sealed class KindWatchTests : IDisposable
         var authority = Path.Combine(directory.FullName, "ca.crt");
         File.WriteAllText(authority, "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n");
         var (watch, names) = Start(WatchedKind.Services, new ApiAccess(_api.Address, null, authority));
-        Eventually.True(() => watch.Trouble is not null, Soon);
+        Eventually.True(() => watch.Trouble is not null, s_soon);
         File.WriteAllText(authority, _api.AuthorityPem);
         RetryUntil(() => names.Count == 1);
         Recovers(watch);
@@ -396,14 +396,14 @@ public sealed class KindWatchTests : IDisposable
         File.WriteAllText(Path.Combine(directory.FullName, "ca.crt"), other.AuthorityPem);
         var (watch, _) = Start(WatchedKind.Services, new ApiAccess(
             _api.Address, Path.Combine(directory.FullName, "token"), Path.Combine(directory.FullName, "ca.crt")));
-        Eventually.True(() => watch.Trouble is not null, Soon);
+        Eventually.True(() => watch.Trouble is not null, s_soon);
         Assert.Empty(_api.Requests);
     }
 
     public void Dispose()
     {
         _stop.Cancel();
-        Task.WaitAll([.. _running], Soon);
+        Task.WaitAll([.. _running], s_soon);
         _open.ForEach(one => one.Dispose());
         _api.Dispose();
         _stop.Dispose();
@@ -418,7 +418,7 @@ public sealed class KindWatchTests : IDisposable
     }
 
     /// <summary>Whether a watch is open at both ends, and the clock of its silence runs.</summary>
-    private bool IsWatching => _api.Watches == 1 && _clock.Waits.Contains(Timing.QuietFor);
+    private bool IsWatching => _api.Watches == 1 && _clock.Waits.Contains(s_timing.QuietFor);
 
     /// <summary>Waits until something is so, and lets each wait before another request pass at once.</summary>
     private void RetryUntil(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "") => Eventually.True(
@@ -428,10 +428,10 @@ public sealed class KindWatchTests : IDisposable
             {
                 return true;
             }
-            _clock.PassWait(Limits);
+            _clock.PassWait(s_limits);
             return false;
         },
-        Soon,
+        s_soon,
         what: what);
 
     /// <summary>Lets the next wait before another request pass, and returns its length once that request is there.</summary>
@@ -443,26 +443,26 @@ public sealed class KindWatchTests : IDisposable
             () =>
             {
                 asked = _api.Requests.Count;
-                return (wait = _clock.PassWait(Limits)) is not null;
+                return (wait = _clock.PassWait(s_limits)) is not null;
             },
-            Soon);
-        Eventually.True(() => _api.Requests.Count > asked, Soon);
+            s_soon);
+        Eventually.True(() => _api.Requests.Count > asked, s_soon);
         return wait!.Value;
     }
 
     /// <summary>All is well when a watch has lasted for a while, whether or not anything comes.</summary>
     private void Recovers(KindWatch watch)
     {
-        RetryUntil(() => watch.Trouble is null || _clock.Waits.Contains(Timing.GoodAfter));
-        _clock.Advance(Timing.GoodAfter);
-        Eventually.True(() => watch.Trouble is null, Soon);
+        RetryUntil(() => watch.Trouble is null || _clock.Waits.Contains(s_timing.GoodAfter));
+        _clock.Advance(s_timing.GoodAfter);
+        Eventually.True(() => watch.Trouble is null, s_soon);
     }
 
     private (KindWatch Watch, ConcurrentDictionary<string, string> Names) Start(WatchedKind kind, ApiAccess? access = null)
     {
         var connection = new ApiConnection(access ?? ApiAccess.Of(_api.Address), _clock);
         var sink = new NameSink();
-        var watch = new KindWatch(connection, kind, sink, Timing, _clock, NullLogger.Instance);
+        var watch = new KindWatch(connection, kind, sink, s_timing, _clock, NullLogger.Instance);
         watch.Want(KindSelection.All);
         _running.Add(Task.Run(() => watch.RunAsync(_stop.Token)));
         _open.AddRange([watch, connection]);

@@ -7,7 +7,7 @@ namespace Keepalive.Agent.Tests.Liveness;
 /// <summary>The states of a connection, as a table.</summary>
 public sealed class ConnectionLivenessTests
 {
-    private static readonly DeathLimit Three = new(3, HasUserTimeout: false);
+    private static readonly DeathLimit s_three = new(3, HasUserTimeout: false);
 
     [Theory]
     [InlineData("", "Idle 0")]
@@ -34,7 +34,7 @@ public sealed class ConnectionLivenessTests
     public void After_Events_IsTheStateOfTheTable(string events, string expected)
     {
         var words = events.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        var limit = words.Contains("user") ? Three with { HasUserTimeout = true } : Three;
+        var limit = words.Contains("user") ? s_three with { HasUserTimeout = true } : s_three;
         var state = words.Where(word => word != "user").Aggregate(default(ConnectionLiveness), (before, word) => before.After(Event(word), limit));
 
         Assert.Equal(expected, $"{state.Phase} {state.Unanswered}{(state.Cause == DeathCause.None ? "" : $" {state.Cause}")}");

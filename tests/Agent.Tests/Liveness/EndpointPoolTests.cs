@@ -9,15 +9,15 @@ namespace Keepalive.Agent.Tests.Liveness;
 /// <summary>Endpoints in and out of the pool.</summary>
 public sealed class EndpointPoolTests
 {
-    private static readonly CompiledRule Rule = Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy.Rules[0];
+    private static readonly CompiledRule s_rule = Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy.Rules[0];
 
     [Fact]
     public void TakeOut_UntilItAnswersAfterwards()
     {
         var pool = new EndpointPool();
-        var endpoint = pool.Enter(Rule, Remote(1));
-        pool.Enter(Rule, Remote(1));
-        pool.Enter(Rule, Remote(2));
+        var endpoint = pool.Enter(s_rule, Remote(1));
+        pool.Enter(s_rule, Remote(1));
+        pool.Enter(s_rule, Remote(2));
 
         Assert.True(pool.TakeOut(endpoint, now: 10));
         Assert.False(pool.TakeOut(endpoint, now: 20));
@@ -33,7 +33,7 @@ public sealed class EndpointPoolTests
     public void Leave_LastConnection_OnlyWhatIsOutIsRemembered()
     {
         var pool = new EndpointPool();
-        var (lost, kept) = (pool.Enter(Rule, Remote(1)), pool.Enter(Rule, Remote(2)));
+        var (lost, kept) = (pool.Enter(s_rule, Remote(1)), pool.Enter(s_rule, Remote(2)));
         pool.TakeOut(lost, now: 10);
         pool.Leave(lost, now: 10);
         pool.Leave(kept, now: 10);
@@ -53,9 +53,9 @@ public sealed class EndpointPoolTests
     public void Standings_NothingChanged_AreTheSameObject()
     {
         var pool = new EndpointPool();
-        var endpoint = pool.Enter(Rule, Remote(1));
+        var endpoint = pool.Enter(s_rule, Remote(1));
         var before = pool.Standings();
-        pool.Enter(Rule, Remote(1));
+        pool.Enter(s_rule, Remote(1));
         Assert.Same(before, pool.Standings());
         pool.TakeOut(endpoint, now: 1);
         Assert.NotSame(before, pool.Standings());
@@ -65,10 +65,10 @@ public sealed class EndpointPoolTests
     [Fact]
     public void Find_EndpointOfTwoDestinations_IsOutWhereAnyIs()
     {
-        var other = Rule with { Destination = "another/one" };
+        var other = s_rule with { Destination = "another/one" };
         var pool = new EndpointPool();
         Assert.Null(pool.Find(Remote(1)));
-        var (a, b) = (pool.Enter(Rule, Remote(1)), pool.Enter(other, Remote(1)));
+        var (a, b) = (pool.Enter(s_rule, Remote(1)), pool.Enter(other, Remote(1)));
         Assert.Equal(new RemoteStanding(2, 0, 0), pool.Find(Remote(1)));
         pool.TakeOut(a, now: 10);
         Assert.Equal(new RemoteStanding(2, 1, 10), pool.Find(Remote(1)));
@@ -86,11 +86,11 @@ public sealed class EndpointPoolTests
         var pool = new EndpointPool();
         foreach (int number in new[] { 1, 2 })
         {
-            var endpoint = pool.Enter(Rule, Remote(number));
+            var endpoint = pool.Enter(s_rule, Remote(number));
             pool.TakeOut(endpoint, now: 10);
             pool.Leave(endpoint, now: 20);
         }
-        var again = pool.Enter(Rule, Remote(2));
+        var again = pool.Enter(s_rule, Remote(2));
         pool.Leave(again, now: 30);
         pool.Expire(20 + EndpointPool.Memory);
         Assert.Equal(2, pool.Standings().Count);
@@ -106,7 +106,7 @@ public sealed class EndpointPoolTests
     public void Retain_PolicyGone_OnlyEndpointsWithConnectionsStay()
     {
         var pool = new EndpointPool();
-        var (absent, used) = (pool.Enter(Rule, Remote(1)), pool.Enter(Rule, Remote(2)));
+        var (absent, used) = (pool.Enter(s_rule, Remote(1)), pool.Enter(s_rule, Remote(2)));
         pool.TakeOut(absent, now: 10);
         pool.TakeOut(used, now: 10);
         pool.Leave(absent, now: 20);
@@ -121,11 +121,11 @@ public sealed class EndpointPoolTests
     public void Expire_ForgottenBefore_IsNotForgottenTwice()
     {
         var pool = new EndpointPool();
-        var gone = pool.Enter(Rule, Remote(1));
+        var gone = pool.Enter(s_rule, Remote(1));
         pool.TakeOut(gone, now: 10);
         pool.Leave(gone, now: 20);
         pool.Retain(CompiledPolicy.Empty);
-        var anew = pool.Enter(Rule, Remote(1));
+        var anew = pool.Enter(s_rule, Remote(1));
         pool.Expire(now: 24L * 3600 * 1_000_000_000);
 
         Assert.Equal(0, pool.Out);
@@ -138,7 +138,7 @@ public sealed class EndpointPoolTests
     public void Retain_DestinationIsElsewhere_OnlyEndpointsWithConnectionsStay()
     {
         var pool = new EndpointPool();
-        var (absent, returned, used) = (pool.Enter(Rule, Remote(1)), pool.Enter(Rule, Remote(2)), pool.Enter(Rule, Remote(3)));
+        var (absent, returned, used) = (pool.Enter(s_rule, Remote(1)), pool.Enter(s_rule, Remote(2)), pool.Enter(s_rule, Remote(3)));
         pool.TakeOut(absent, now: 10);
         pool.TakeOut(returned, now: 10);
         pool.Leave(absent, now: 20);
@@ -157,7 +157,7 @@ public sealed class EndpointPoolTests
         var current = new Queue<PooledEndpoint>();
         for (int number = 0; number < 5000; number++)
         {
-            current.Enqueue(pool.Enter(Rule, Remote(number)));
+            current.Enqueue(pool.Enter(s_rule, Remote(number)));
             if (current.Count > alive)
             {
                 pool.Leave(current.Dequeue(), now: number);

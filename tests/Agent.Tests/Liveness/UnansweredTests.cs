@@ -13,13 +13,13 @@ namespace Keepalive.Agent.Tests.Liveness;
 public sealed class UnansweredTests
 {
     /// <summary>A round of all that is lost, and most of another with windows that are closed.</summary>
-    private static readonly int Instants = Fuzz.Cases(1000, usually: 400);
-    private static readonly int Seed = Fuzz.Seed(7);
+    private static readonly int s_instants = Fuzz.Cases(1000, usually: 400);
+    private static readonly int s_seed = Fuzz.Seed(7);
 
     private const int Round = 250;
 
     /// <summary>What it may take until a packet that the kernel has counted is taken from the ring, on a busy machine.</summary>
-    private static readonly TimeSpan Lag = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_lag = TimeSpan.FromSeconds(1);
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
@@ -43,9 +43,9 @@ public sealed class UnansweredTests
         // The capture began in mid-flow: where a connection's sequence stands, its first answered probe tells.
         Eventually.True(() => Nstat.Read(lab.Client, Nstat.KeepaliveProbes) >= 2 * 12, TimeSpan.FromSeconds(10));
 
-        var random = new Random(Seed);
+        var random = new Random(s_seed);
         var (compared, nonZero, persisting, disagreements) = (0, 0, 0, new List<string>());
-        for (var instant = 0; instant < Instants && disagreements.Count < 5; instant++)
+        for (var instant = 0; instant < s_instants && disagreements.Count < 5; instant++)
         {
             Disturb(lab, instant);
             Thread.Sleep(random.Next(2, 26));   // instants at random, not a wait for something
@@ -67,8 +67,8 @@ public sealed class UnansweredTests
         }
 
         Assert.Empty(disagreements);
-        Assert.InRange(compared, Instants * 8, Instants * 12);
-        Assert.InRange(nonZero, Instants, compared);
+        Assert.InRange(compared, s_instants * 8, s_instants * 12);
+        Assert.InRange(nonZero, s_instants, compared);
         Assert.InRange(persisting, 100, compared);
     }
 
@@ -80,7 +80,7 @@ public sealed class UnansweredTests
             Eventually.True(
                 () => Read(kernel).TryGetValue(cookie, out var now)
                     && watch.Monitor.Unanswered(inode, cookie) == (now.Timer == TcpTimer.Keepalive ? now.Count : 0),
-                Lag);
+                s_lag);
             return true;
         }
         catch (TimeoutException)

@@ -18,7 +18,7 @@ namespace Keepalive.Agent.Tests.Metrics;
 /// <summary>What /metrics says, as text.</summary>
 public sealed class MetricRegistryTests : IDisposable
 {
-    private static readonly KeepaliveOptions Off = new(false, 7200, 75, 9);
+    private static readonly KeepaliveOptions s_off = new(false, 7200, 75, 9);
 
     private readonly TestClock _time = new();
     private readonly MetricRegistry _registry = new("1.2.3", "pidfd", "6.18\"x\\y\nz");
@@ -269,10 +269,10 @@ public sealed class MetricRegistryTests : IDisposable
             Record(1, SocketOutcome.Unmanaged) with { Rule = null },
             Record(2, SocketOutcome.Unmanaged) with { Rule = null, Timer = TcpTimer.Keepalive },
             Record(3, SocketOutcome.Unmanaged) with { Rule = null, Local = Record(3, SocketOutcome.Unmanaged).Remote },
-            Record(4, SocketOutcome.WouldApply) with { Replaced = Off, Current = on },
+            Record(4, SocketOutcome.WouldApply) with { Replaced = s_off, Current = on },
             Record(5, SocketOutcome.WouldApply) with { Replaced = on, Current = on },
             Record(6, SocketOutcome.Unreachable, reason: "noOwner"),
-            Record(7, SocketOutcome.Application) with { Current = Off },
+            Record(7, SocketOutcome.Application) with { Current = s_off },
             Record(8, SocketOutcome.Managed) with { Current = on });
         Assert.Equal(
             ["application 1", "noOwner 1", "noPolicy 1", "wouldApply 1"],
@@ -470,7 +470,7 @@ public sealed class MetricRegistryTests : IDisposable
         State = TcpState.Established,
         Outcome = outcome,
         Changed = changed,
-        Replaced = changed ? Off : null,
+        Replaced = changed ? s_off : null,
         Reason = reason,
         Rule = rule ?? Rule("n/p", "n/d"),
     };

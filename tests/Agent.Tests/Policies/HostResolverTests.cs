@@ -8,18 +8,18 @@ namespace Keepalive.Agent.Tests.Policies;
 
 public sealed class HostResolverTests
 {
-    private static readonly IPAddress First = IPAddress.Parse("203.0.113.1");
-    private static readonly IPAddress Second = IPAddress.Parse("2001:db8::1");
+    private static readonly IPAddress s_first = IPAddress.Parse("203.0.113.1");
+    private static readonly IPAddress s_second = IPAddress.Parse("2001:db8::1");
 
     [Fact]
     public async Task Resolve_HostStopsResolving_KeepsItsLastAddresses()
     {
         var fails = false;
-        var resolver = new HostResolver((_, _) => fails ? throw new SocketException((int)SocketError.HostNotFound) : Task.FromResult<IPAddress[]>([Second, First, First]));
+        var resolver = new HostResolver((_, _) => fails ? throw new SocketException((int)SocketError.HostNotFound) : Task.FromResult<IPAddress[]>([s_second, s_first, s_first]));
         var before = await resolver.ResolveAsync(["a"], CancellationToken.None);
-        Assert.Equal([First, Second], before.Addresses["a"]);
+        Assert.Equal([s_first, s_second], before.Addresses["a"]);
         fails = true;
-        Assert.Equal([First, Second], (await resolver.ResolveAsync(["a"], CancellationToken.None)).Addresses["a"]);
+        Assert.Equal([s_first, s_second], (await resolver.ResolveAsync(["a"], CancellationToken.None)).Addresses["a"]);
         Assert.Empty((await resolver.ResolveAsync(["b"], CancellationToken.None)).Addresses);
     }
 
@@ -27,7 +27,7 @@ public sealed class HostResolverTests
     public async Task Resolve_HostStopsResolving_IsReportedAsKeptAndThenAsAnswered()
     {
         var fails = false;
-        var resolver = new HostResolver((_, _) => fails ? throw new SocketException((int)SocketError.HostNotFound) : Task.FromResult<IPAddress[]>([First]));
+        var resolver = new HostResolver((_, _) => fails ? throw new SocketException((int)SocketError.HostNotFound) : Task.FromResult<IPAddress[]>([s_first]));
         var before = await resolver.ResolveAsync(["a", "b"], CancellationToken.None);
         Assert.Empty(before.Kept);
         fails = true;
@@ -63,7 +63,7 @@ public sealed class HostResolverTests
     {
         var never = new TaskCompletionSource<IPAddress[]>();
         var resolver = new HostResolver(
-            (host, _) => host == "slow" ? never.Task : Task.FromResult<IPAddress[]>([First]), perHost: TimeSpan.FromMilliseconds(200));
+            (host, _) => host == "slow" ? never.Task : Task.FromResult<IPAddress[]>([s_first]), perHost: TimeSpan.FromMilliseconds(200));
         var clock = Stopwatch.StartNew();
         var answers = await resolver.ResolveAsync(["slow", "a", "b"], CancellationToken.None);
         Assert.Equal(["a", "b"], answers.Addresses.Keys.Order());
@@ -85,7 +85,7 @@ public sealed class HostResolverTests
     {
         using var stop = new CancellationTokenSource();
         await stop.CancelAsync();
-        var resolver = new HostResolver((_, _) => Task.FromResult<IPAddress[]>([First]));
+        var resolver = new HostResolver((_, _) => Task.FromResult<IPAddress[]>([s_first]));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => resolver.ResolveAsync(["a"], stop.Token));
     }
 }

@@ -12,9 +12,9 @@ namespace Keepalive.Agent.Tests.Policies;
 /// <summary>From files, hosts and a cluster's objects to what is in force, and what a change of each makes of it.</summary>
 public sealed class PolicySourceTests : IDisposable
 {
-    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(20);
-    private static readonly IPAddress First = IPAddress.Parse("203.0.113.1");
-    private static readonly IPAddress Second = IPAddress.Parse("203.0.113.2");
+    private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(20);
+    private static readonly IPAddress s_first = IPAddress.Parse("203.0.113.1");
+    private static readonly IPAddress s_second = IPAddress.Parse("203.0.113.2");
 
     private readonly TestClock _clock = new();
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-policies");
@@ -72,10 +72,10 @@ public sealed class PolicySourceTests : IDisposable
     public void Hosts_AreLookedUpAtOnceAndAgainInTheBackground()
     {
         Write("a.yaml", OfHosts("db.example.com"));
-        _names["db.example.com"] = [First];
+        _names["db.example.com"] = [s_first];
         var source = Source();
         Assert.Equal(["203.0.113.1"], RulesOf(source.Load(default)));
-        _names["db.example.com"] = [First, Second];
+        _names["db.example.com"] = [s_first, s_second];
         _clock.Advance(TimeSpan.FromSeconds(30) - TimeSpan.FromTicks(1));
         Assert.Null(Look(source));
         _clock.Advance(TimeSpan.FromTicks(1));
@@ -95,7 +95,7 @@ public sealed class PolicySourceTests : IDisposable
     public void Hosts_OfFilesThatAreRefused_GiveWayToThoseOfThePolicyInForce()
     {
         Write("a.yaml", OfHosts("db.example.com"));
-        _names["db.example.com"] = [First];
+        _names["db.example.com"] = [s_first];
         var source = Source();
         Assert.NotNull(source.Load(default).Snapshot);
         // Each object is fine, and together they come to too many rules.
@@ -104,7 +104,7 @@ public sealed class PolicySourceTests : IDisposable
         Write("a.yaml", $"{OfHosts("other.example.com")}\n---\n{PolicyText.For(addresses, "time: 60s")}\n  ports:{ports}\n");
         Assert.Null(Settled(source)!.Snapshot);
         Assert.Null(Look(source));
-        _names["db.example.com"] = [Second];
+        _names["db.example.com"] = [s_second];
         _clock.Advance(TimeSpan.FromSeconds(30));
         Assert.Equal(["203.0.113.2"], RulesOf(Change(source)));
     }
@@ -194,7 +194,7 @@ public sealed class PolicySourceTests : IDisposable
     }
 
     /// <summary>The next change, which a look-up in the background brings.</summary>
-    private static PolicyLoad Change(PolicySource source) => Eventually.Value(() => Look(source), load => load is not null, Soon).Value!;
+    private static PolicyLoad Change(PolicySource source) => Eventually.Value(() => Look(source), load => load is not null, s_soon).Value!;
 
     private static IEnumerable<string> RulesOf(PolicyLoad? load) => load!.Snapshot!.Policy.Rules.Select(rule => rule.Prefix.ToString()).Order();
 

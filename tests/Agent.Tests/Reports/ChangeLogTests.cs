@@ -14,7 +14,7 @@ public sealed class ChangeLogTests
 {
     private const int Many = 20_000;
 
-    private static readonly CompiledRule Rule = Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy.Rules[0];
+    private static readonly CompiledRule s_rule = Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy.Rules[0];
     private readonly TestClock _time = new();
 
     [Fact]
@@ -33,7 +33,7 @@ public sealed class ChangeLogTests
         Assert.Equal(50, logger.Said.Count);
         Assert.All(logger.Said, line => Assert.Equal(EventIds.SocketSet, line.Id));
         Assert.Contains("keepalive off → on, time 7200s → 60s", logger.Said[0].Text, StringComparison.Ordinal);
-        Assert.Contains($"policy {Rule.Policy}, destination {Rule.Destination}", logger.Said[0].Text, StringComparison.Ordinal);
+        Assert.Contains($"policy {s_rule.Policy}, destination {s_rule.Destination}", logger.Said[0].Text, StringComparison.Ordinal);
         _time.Advance(TimeSpan.FromSeconds(1));
         log.EndPass();
         Assert.Equal(EventIds.SocketsLeftOut, logger.Said[^1].Id);
@@ -121,6 +121,6 @@ public sealed class ChangeLogTests
         Changed = true,
         Replaced = new KeepaliveOptions(false, 7200, 75, 9),
         Current = new KeepaliveOptions(true, 60, 75, 9),
-        Rule = Rule,
+        Rule = s_rule,
     };
 }

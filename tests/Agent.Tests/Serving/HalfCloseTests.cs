@@ -12,14 +12,14 @@ public sealed class HalfCloseTests
     /// <summary>More than the socket's and the server's buffers hold: most of it is sent after the FIN.</summary>
     private const int Large = 8 * 1024 * 1024;
 
-    private static readonly byte[] Body = [.. Enumerable.Repeat((byte)'x', Large)];
+    private static readonly byte[] s_body = [.. Enumerable.Repeat((byte)'x', Large)];
 
     private const string Get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
     /// <summary>Long enough for the FIN to arrive before the answer.</summary>
-    private static readonly TimeSpan Late = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_late = TimeSpan.FromMilliseconds(100);
 
-    private static readonly TimeSpan Soon = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(10);
 
     [Theory]
     [InlineData("--listen", "GET / HTTP/1.0\r\n\r\n", 1)]
@@ -78,12 +78,12 @@ public sealed class HalfCloseTests
         {
             socket.Shutdown(SocketShutdown.Send);
         }
-        await started.Task.WaitAsync(Soon);
+        await started.Task.WaitAsync(s_soon);
         Assert.False(aborted.Task.IsCompleted);
         socket.LingerState = new LingerOption(enable: true, seconds: 0);   // close(2) sends a reset
         socket.Dispose();
 
-        await aborted.Task.WaitAsync(Soon);
+        await aborted.Task.WaitAsync(s_soon);
     }
 
     [Fact]
@@ -99,7 +99,7 @@ public sealed class HalfCloseTests
             }
             for (var i = 0; i < 16; i++)
             {
-                await context.Response.Body.WriteAsync(Body.AsMemory(0, 64 * 1024));
+                await context.Response.Body.WriteAsync(s_body.AsMemory(0, 64 * 1024));
             }
         });
         var stalled = Enumerable.Range(0, AgentServer.MostConnections + more).Select(_ => rig.Connect("agent.sock")).ToList();
@@ -136,8 +136,8 @@ public sealed class HalfCloseTests
 
     private static async Task Answer(HttpContext context)
     {
-        await Task.Delay(Late);
+        await Task.Delay(s_late);
         context.Response.ContentLength = Large;
-        await context.Response.Body.WriteAsync(Body, context.RequestAborted);
+        await context.Response.Body.WriteAsync(s_body, context.RequestAborted);
     }
 }

@@ -8,9 +8,9 @@ public sealed class StateFileTests : IDisposable
 {
     private const string Boot = "b00t";
 
-    private static readonly KeepaliveOptions Off = new(false, 7200, 75, 9);
-    private static readonly KeepaliveOptions On = new(true, 700, 10, 20);
-    private static readonly KeepaliveOptions Later = new(true, 60, 5, 3);
+    private static readonly KeepaliveOptions s_off = new(false, 7200, 75, 9);
+    private static readonly KeepaliveOptions s_on = new(true, 700, 10, 20);
+    private static readonly KeepaliveOptions s_later = new(true, 60, 5, 3);
 
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-state");
 
@@ -20,19 +20,19 @@ public sealed class StateFileTests : IDisposable
     public void Load_AfterKill_KnowsConfirmedAndOpenIntentsApart()
     {
         var file = StateFile.Create(FilePath, Boot, Nothing);
-        file.Intend(1, 10, Off, Off, On, null);
+        file.Intend(1, 10, s_off, s_off, s_on, null);
         file.Confirm();
-        file.Intend(1, 11, Off, Off, On, null);
-        file.Note(2, 12, SocketMemory.OfKept(Later));
+        file.Intend(1, 11, s_off, s_off, s_on, null);
+        file.Note(2, 12, SocketMemory.OfKept(s_later));
         file.Note(2, 13, SocketMemory.OfApplication);
-        file.Intend(1, 10, Off, On, Later, null);
+        file.Intend(1, 10, s_off, s_on, s_later, null);
 
         // Not disposed, as a killed process would not.
         var known = Load();
         Assert.Equal(4, known.Count);
-        Assert.Equal(new SocketMemory(SocketHolder.Agent, Off, Later, Replaces: On), known[(1, 10)]);
-        Assert.Equal(new SocketMemory(SocketHolder.Agent, Off, On, Replaces: Off), known[(1, 11)]);
-        Assert.Equal(SocketMemory.OfKept(Later), known[(2, 12)]);
+        Assert.Equal(new SocketMemory(SocketHolder.Agent, s_off, s_later, Replaces: s_on), known[(1, 10)]);
+        Assert.Equal(new SocketMemory(SocketHolder.Agent, s_off, s_on, Replaces: s_off), known[(1, 11)]);
+        Assert.Equal(SocketMemory.OfKept(s_later), known[(2, 12)]);
         Assert.Equal(SocketMemory.OfApplication, known[(2, 13)]);
         file.Dispose();
     }
@@ -42,19 +42,19 @@ public sealed class StateFileTests : IDisposable
     {
         var known = new Dictionary<(ulong, ulong), SocketMemory>
         {
-            [(1, 10)] = SocketMemory.OfAgent(Off, On),
-            [(1, 11)] = new(SocketHolder.Agent, Off, On, Replaces: Off),
-            [(2, 12)] = SocketMemory.OfKept(Later),
+            [(1, 10)] = SocketMemory.OfAgent(s_off, s_on),
+            [(1, 11)] = new(SocketHolder.Agent, s_off, s_on, Replaces: s_off),
+            [(2, 12)] = SocketMemory.OfKept(s_later),
             [(2, 13)] = SocketMemory.OfApplication,
-            [(2, 14)] = SocketMemory.OfAgent(new KeepaliveOptions(false, 864_000, 0, 255), On),   // a sysctl's, which may be any
+            [(2, 14)] = SocketMemory.OfAgent(new KeepaliveOptions(false, 864_000, 0, 255), s_on),   // a sysctl's, which may be any
         };
         StateFile.Create(FilePath, Boot, known).Dispose();
         var again = Load();
         Assert.Equal(known.Count, again.Count);
-        Assert.Equal(SocketMemory.OfAgent(Off, On), again[(1, 10)] with { Replaces = null });
-        Assert.True(again[(1, 10)].IsAsLeft(On));
-        Assert.False(again[(1, 10)].IsAsLeft(Off));
-        Assert.True(again[(1, 11)].IsAsLeft(Off));
+        Assert.Equal(SocketMemory.OfAgent(s_off, s_on), again[(1, 10)] with { Replaces = null });
+        Assert.True(again[(1, 10)].IsAsLeft(s_on));
+        Assert.False(again[(1, 10)].IsAsLeft(s_off));
+        Assert.True(again[(1, 11)].IsAsLeft(s_off));
         Assert.Equal(known[(2, 12)], again[(2, 12)]);
         Assert.Equal(known[(2, 13)], again[(2, 13)]);
         Assert.Equal(known[(2, 14)], again[(2, 14)] with { Replaces = null });
@@ -108,7 +108,7 @@ public sealed class StateFileTests : IDisposable
         var file = StateFile.Create(FilePath, Boot, Nothing);
         for (var cookie = 1ul; cookie <= 100; cookie++)
         {
-            file.Intend(1, cookie, Off, Off, On, null);
+            file.Intend(1, cookie, s_off, s_off, s_on, null);
         }
         file.Confirm();
         file.Dispose();
@@ -118,7 +118,7 @@ public sealed class StateFileTests : IDisposable
         var warnings = new List<string>();
         var known = StateFile.Load(FilePath, Boot, warnings.Add);
         Assert.Equal(99, known.Count);
-        Assert.All(known.Values, memory => Assert.Equal(SocketMemory.OfAgent(Off, On), memory));
+        Assert.All(known.Values, memory => Assert.Equal(SocketMemory.OfAgent(s_off, s_on), memory));
         Assert.Contains("state:51: 1 line", Assert.Single(warnings), StringComparison.Ordinal);
     }
 
@@ -126,14 +126,14 @@ public sealed class StateFileTests : IDisposable
     public void Compact_ManyChanges_BoundsTheFileAndLosesNothing()
     {
         using var file = StateFile.Create(FilePath, Boot, Nothing);
-        var live = new Dictionary<(ulong, ulong), SocketMemory> { [(1, 10)] = SocketMemory.OfAgent(Off, On) };
+        var live = new Dictionary<(ulong, ulong), SocketMemory> { [(1, 10)] = SocketMemory.OfAgent(s_off, s_on) };
         for (var i = 0; i < 20_000; i++)
         {
-            file.Intend(1, 10, Off, On, Later, null);
+            file.Intend(1, 10, s_off, s_on, s_later, null);
             file.Confirm();
             file.CompactWhenWorthwhile(() => live);
         }
-        file.Intend(1, 99, Off, Off, On, null);
+        file.Intend(1, 99, s_off, s_off, s_on, null);
         Assert.InRange(new FileInfo(FilePath).Length, 1, 1024 * 1024);
         Assert.Contains((1ul, 99ul), Load().Keys);
         Assert.Contains((1ul, 10ul), Load().Keys);
@@ -145,11 +145,11 @@ public sealed class StateFileTests : IDisposable
         var file = StateFile.Create(FilePath, Boot, Nothing);
         file.Announce([new(700, 10, 20), new(60, null, 3)]);
         var known = StateFile.Load(FilePath, Boot, Assert.Fail);
-        Assert.True(known.MayHaveArrived(On));
+        Assert.True(known.MayHaveArrived(s_on));
         Assert.True(known.MayHaveArrived(new KeepaliveOptions(true, 60, 17, 3)));
-        Assert.False(known.MayHaveArrived(On with { Enabled = false }));
-        Assert.False(known.MayHaveArrived(On with { Probes = 3 }));
-        Assert.Equal(SocketMemory.OfAgent(Off, On), known.Arrived(On, untouched: null));
+        Assert.False(known.MayHaveArrived(s_on with { Enabled = false }));
+        Assert.False(known.MayHaveArrived(s_on with { Probes = 3 }));
+        Assert.Equal(SocketMemory.OfAgent(s_off, s_on), known.Arrived(s_on, untouched: null));
         Assert.Equal(
             SocketMemory.OfAgent(new(false, 500, 17, 8), new(true, 60, 17, 3)),
             known.Arrived(new(true, 60, 17, 3), untouched: new(false, 500, 50, 8)));
@@ -167,7 +167,7 @@ public sealed class StateFileTests : IDisposable
     public void Intend_LongNames_StillNoted()
     {
         using var file = StateFile.Create(FilePath, Boot, Nothing);
-        file.Intend(1, 10, Off, Off, On, new Keepalive.Config.Compilation.CompiledRule
+        file.Intend(1, 10, s_off, s_off, s_on, new Keepalive.Config.Compilation.CompiledRule
         {
             Policy = new string('p', 5000),
             Destination = "d",

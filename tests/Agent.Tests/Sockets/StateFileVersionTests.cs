@@ -11,9 +11,9 @@ public sealed class StateFileVersionTests : IDisposable
 {
     private const string Boot = "b00t";
 
-    private static readonly KeepaliveOptions Off = new(false, 7200, 75, 9);
-    private static readonly KeepaliveOptions On = new(true, 700, 10, 20);
-    private static readonly KeepaliveOptions Later = new(true, 60, 5, 3);
+    private static readonly KeepaliveOptions s_off = new(false, 7200, 75, 9);
+    private static readonly KeepaliveOptions s_on = new(true, 700, 10, 20);
+    private static readonly KeepaliveOptions s_later = new(true, 60, 5, 3);
 
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-state");
 
@@ -41,8 +41,8 @@ public sealed class StateFileVersionTests : IDisposable
         File.AppendAllText(FilePath, "kept 5 1 on,60,5,3\nset 5 2 off,7200,75,9 off,7200,75,9 on,700,10,20 shop/p shop/d\nok\nforget 1 1\n");
         var known = StateFile.Load(FilePath, Boot, Assert.Fail);
         Assert.Equal(8, known.Count);
-        Assert.Equal(SocketMemory.OfAgent(Off, On), known[(5, 2)]);
-        Assert.Equal(SocketMemory.OfKept(Later), known[(5, 1)]);
+        Assert.Equal(SocketMemory.OfAgent(s_off, s_on), known[(5, 2)]);
+        Assert.Equal(SocketMemory.OfKept(s_later), known[(5, 1)]);
     }
 
     [Fact]
@@ -52,7 +52,7 @@ public sealed class StateFileVersionTests : IDisposable
             + "kept 2 12 on,60,5,3\napplication 2 13\nset 1 11 off,7200,75,9 on,700,10,20 on,60,5,3 - -\n");
         var known = StateFile.Load(FilePath, Boot, Assert.Fail);
         Assert.Equal(
-            [((1ul, 10ul), SocketMemory.OfAgent(Off, On)), ((2, 12), SocketMemory.OfKept(Later)), ((2, 13), SocketMemory.OfApplication), ((1, 11), new(SocketHolder.Agent, Off, Later, On))],
+            [((1ul, 10ul), SocketMemory.OfAgent(s_off, s_on)), ((2, 12), SocketMemory.OfKept(s_later)), ((2, 13), SocketMemory.OfApplication), ((1, 11), new(SocketHolder.Agent, s_off, s_later, s_on))],
             known.Select(one => (one.Key, one.Value)));
         StateFile.Create(FilePath, Boot, known).Dispose();
         var again = StateFile.Load(FilePath, Boot, Assert.Fail);
@@ -133,7 +133,7 @@ public sealed class StateFileVersionTests : IDisposable
         {
             for (var cookie = 1ul; cookie <= 100; cookie++)
             {
-                file.Intend(1, cookie, Off, Off, On, null);
+                file.Intend(1, cookie, s_off, s_off, s_on, null);
                 file.Confirm();
             }
         }
@@ -157,15 +157,15 @@ public sealed class StateFileVersionTests : IDisposable
         using (var file = StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory>()))
         {
             file.Announce([new(700, 10, 20)]);
-            file.Note(1, 2, SocketMemory.OfKept(Off));
-            file.Intend(1, 1, Off, Off, On, null);
+            file.Note(1, 2, SocketMemory.OfKept(s_off));
+            file.Intend(1, 1, s_off, s_off, s_on, null);
         }
         var lines = File.ReadAllText(FilePath);
         File.WriteAllText(FilePath, lines.Replace(text, damaged, StringComparison.Ordinal));
         var warnings = new List<string>();
         var known = StateFile.Load(FilePath, Boot, warnings.Add);
         Assert.Contains(warning, Assert.Single(warnings), StringComparison.Ordinal);
-        Assert.Equal(SocketMemory.OfAgent(Off, On) with { Replaces = Off }, known[(1, 1)]);
+        Assert.Equal(SocketMemory.OfAgent(s_off, s_on) with { Replaces = s_off }, known[(1, 1)]);
     }
 
     public void Dispose() => _directory.Delete(recursive: true);
@@ -175,17 +175,17 @@ public sealed class StateFileVersionTests : IDisposable
     {
         using var file = StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory>
         {
-            [(1, 1)] = SocketMemory.OfAgent(Off, On),
-            [(2, 1)] = SocketMemory.OfKept(Later),
-            [(3, 1)] = SocketMemory.OfAgent(Off, On) with { UserTimeout = new UserTimeoutMemory(0, 0, 90_000) },
-            [(3, 2)] = new(SocketHolder.Agent, Off, Later, Replaces: On) { UserTimeout = new UserTimeoutMemory(45_000, 60_000, int.MaxValue) },
+            [(1, 1)] = SocketMemory.OfAgent(s_off, s_on),
+            [(2, 1)] = SocketMemory.OfKept(s_later),
+            [(3, 1)] = SocketMemory.OfAgent(s_off, s_on) with { UserTimeout = new UserTimeoutMemory(0, 0, 90_000) },
+            [(3, 2)] = new(SocketHolder.Agent, s_off, s_later, Replaces: s_on) { UserTimeout = new UserTimeoutMemory(45_000, 60_000, int.MaxValue) },
         });
         file.Announce([new KeepaliveSettings(700, 10, 20)]);
-        file.Intend(1, 2, Off, Off, On, null);
+        file.Intend(1, 2, s_off, s_off, s_on, null);
         file.Confirm();
         file.Note(2, 2, SocketMemory.OfApplication);
-        file.Note(2, 3, SocketMemory.OfKept(Off));
+        file.Note(2, 3, SocketMemory.OfKept(s_off));
         file.Note(2, 3, null);
-        file.Intend(1, 3, Off, On, Later, null);
+        file.Intend(1, 3, s_off, s_on, s_later, null);
     }
 }

@@ -7,8 +7,8 @@ namespace Keepalive.Probes.Tests.Capture;
 /// <summary>Files of both formats, and what is said of damaged ones.</summary>
 public sealed class CaptureFileTests
 {
-    private static readonly byte[] One = new Frame { Sequence = 1 }.ToBytes();
-    private static readonly byte[] Two = new Frame { Sequence = 2 }.ToBytes();
+    private static readonly byte[] s_one = new Frame { Sequence = 1 }.ToBytes();
+    private static readonly byte[] s_two = new Frame { Sequence = 2 }.ToBytes();
 
     [Theory]
     [InlineData(false, false)]
@@ -17,10 +17,10 @@ public sealed class CaptureFileTests
     [InlineData(true, true)]
     public void Pcap_EitherOrderAndResolution_IsRead(bool big, bool nanoseconds)
     {
-        var file = new CaptureBytes(big).Pcap(nanoseconds: nanoseconds).Record(One, 5, 600).Record(Two, 0xFFFFFFFF, 7, onWire: 1500);
+        var file = new CaptureBytes(big).Pcap(nanoseconds: nanoseconds).Record(s_one, 5, 600).Record(s_two, 0xFFFFFFFF, 7, onWire: 1500);
 
         Assert.Equal(
-            [(1, (5_000_000 * 1000L) + (600 * (nanoseconds ? 1 : 1000)), One.Length, One.Length), (2, (0xFFFFFFFFL * 1_000_000_000) + (7 * (nanoseconds ? 1 : 1000)), Two.Length, 1500)],
+            [(1, (5_000_000 * 1000L) + (600 * (nanoseconds ? 1 : 1000)), s_one.Length, s_one.Length), (2, (0xFFFFFFFFL * 1_000_000_000) + (7 * (nanoseconds ? 1 : 1000)), s_two.Length, 1500)],
             Read(file).Packets);
     }
 
@@ -28,8 +28,8 @@ public sealed class CaptureFileTests
     public void PcapNg_SectionsInterfacesAndBlocksOfAllKinds_AreRead()
     {
         var little = new CaptureBytes().Section().Block(0x0BAD, body => body.UInt32(1)).Interface().Interface(resolution: 9).Interface(resolution: 0x80 | 10)
-            .Enhanced(One, 2_000_001).Enhanced(One, 2_000_001, index: 1).Enhanced(One, 3 << 10, index: 2).Obsolete(Two, 4_000_000).Simple(Two);
-        var big = new CaptureBytes(big: true).Section().Interface(LinkType.Raw).Enhanced(One, 6_000_000);
+            .Enhanced(s_one, 2_000_001).Enhanced(s_one, 2_000_001, index: 1).Enhanced(s_one, 3 << 10, index: 2).Obsolete(s_two, 4_000_000).Simple(s_two);
+        var big = new CaptureBytes(big: true).Section().Interface(LinkType.Raw).Enhanced(s_one, 6_000_000);
 
         Assert.Equal(
             [(1, 2_000_001_000L), (2, 2_000_001L), (3, 3_000_000_000L), (4, 4_000_000_000L), (5, CapturedPacket.NoTime), (6, 6_000_000_000L)],
@@ -39,13 +39,13 @@ public sealed class CaptureFileTests
     [Fact]
     public void PcapNg_PacketLongerThanTheWindow_HasItsFrontAndTheNextOneIsFound()
     {
-        byte[] large = [.. One, .. new byte[ByteFeed.Window * 3]];
-        foreach (var file in new[] { new CaptureBytes().Section().Interface().Enhanced(large, 0).Enhanced(Two, 0), new CaptureBytes().Pcap().Record(large).Record(Two) })
+        byte[] large = [.. s_one, .. new byte[ByteFeed.Window * 3]];
+        foreach (var file in new[] { new CaptureBytes().Section().Interface().Enhanced(large, 0).Enhanced(s_two, 0), new CaptureBytes().Pcap().Record(large).Record(s_two) })
         {
             var packets = Read(file).Packets;
             Assert.Equal(2, packets.Count);
             Assert.InRange(packets[0].Captured, ByteFeed.Window - 20, ByteFeed.Window);
-            Assert.Equal((2, Two.Length), (packets[1].Number, packets[1].Captured));
+            Assert.Equal((2, s_two.Length), (packets[1].Number, packets[1].Captured));
         }
     }
 
@@ -58,20 +58,20 @@ public sealed class CaptureFileTests
         { "pcap header cut", new CaptureBytes().Pcap().ToArray()[..20], 0, "the file ends after 20 bytes" },
         { "pcap version", new CaptureBytes().UInt32(0xA1B2C3D4).UInt16(3).UInt16(0).Bytes(new byte[16]).ToArray(), 0, "byte 4: version 3.0" },
         { "pcap link type", new CaptureBytes().Pcap((LinkType)127).ToArray(), 0, "byte 20: link type 127" },
-        { "record header cut", [.. new CaptureBytes().Pcap().Record(One).ToArray(), 1, 2], 1, "byte 94: the file ends within the header of packet 2" },
-        { "packet cut", new CaptureBytes().Pcap().Record(One).Record(Two).ToArray()[..^10], 1, "byte 94: the file ends within packet 2: 44 of its 54" },
-        { "packet too long", new CaptureBytes().Pcap().Record(One).Record(Two, captured: 0xFFFFFFF0).ToArray(), 1, "byte 102: packet 2 claims to have 4294967280" },
-        { "block cut", new CaptureBytes().Section().Interface().Enhanced(One, 0).Enhanced(Two, 0).ToArray()[..^30], 1, "byte 136: the file ends within packet 2: 30 of its 54" },
+        { "record header cut", [.. new CaptureBytes().Pcap().Record(s_one).ToArray(), 1, 2], 1, "byte 94: the file ends within the header of packet 2" },
+        { "packet cut", new CaptureBytes().Pcap().Record(s_one).Record(s_two).ToArray()[..^10], 1, "byte 94: the file ends within packet 2: 44 of its 54" },
+        { "packet too long", new CaptureBytes().Pcap().Record(s_one).Record(s_two, captured: 0xFFFFFFF0).ToArray(), 1, "byte 102: packet 2 claims to have 4294967280" },
+        { "block cut", new CaptureBytes().Section().Interface().Enhanced(s_one, 0).Enhanced(s_two, 0).ToArray()[..^30], 1, "byte 136: the file ends within packet 2: 30 of its 54" },
         // Of a packet that long only the front is looked at, and not read at all in between.
-        { "long packet cut", new CaptureBytes().Pcap().Record(One).Record(new byte[300_000]).ToArray()[..^1], 1, "byte 94: the file ends within packet 2: 299999 of its 300000" },
-        { "long block cut", new CaptureBytes().Section().Interface().Enhanced(One, 0).Enhanced(new byte[300_000], 0).ToArray()[..^30], 1, "byte 136: the file ends within packet 2: 299974 of its 300000" },
-        { "block head cut", [.. new CaptureBytes().Section().Interface().Enhanced(One, 0).ToArray(), 6, 0, 0], 1, "byte 136: the file ends within the head of block 4" },
+        { "long packet cut", new CaptureBytes().Pcap().Record(s_one).Record(new byte[300_000]).ToArray()[..^1], 1, "byte 94: the file ends within packet 2: 299999 of its 300000" },
+        { "long block cut", new CaptureBytes().Section().Interface().Enhanced(s_one, 0).Enhanced(new byte[300_000], 0).ToArray()[..^30], 1, "byte 136: the file ends within packet 2: 299974 of its 300000" },
+        { "block head cut", [.. new CaptureBytes().Section().Interface().Enhanced(s_one, 0).ToArray(), 6, 0, 0], 1, "byte 136: the file ends within the head of block 4" },
         { "block of 4 GB", [.. new CaptureBytes().Section().UInt32(0x0BAD).UInt32(0xFFFFFFF0).Bytes(new byte[100]).ToArray()], 0, "byte 28: the file ends within block 2, which claims to be 4294967280 bytes" },
         { "block of 3 bytes", [.. new CaptureBytes().Section().UInt32(0x0BAD).UInt32(3).UInt32(3).ToArray()], 0, "byte 32: block 2 claims to be 3 bytes long" },
-        { "trailer", new CaptureBytes().Section().Interface().Enhanced(One, 0).ToArray() is var bytes ? [.. bytes[..^4], 1, 0, 0, 0, .. new byte[12]] : [], 1, "byte 132: block 3 begins as 88 bytes and ends as 1" },
+        { "trailer", new CaptureBytes().Section().Interface().Enhanced(s_one, 0).ToArray() is var bytes ? [.. bytes[..^4], 1, 0, 0, 0, .. new byte[12]] : [], 1, "byte 132: block 3 begins as 88 bytes and ends as 1" },
         { "no magic", new CaptureBytes().Block(0x0A0D0D0A, body => body.Bytes(new byte[16])).ToArray(), 0, "byte 8: block 1 begins a section without" },
-        { "no interface", new CaptureBytes().Section().Enhanced(One, 0).ToArray(), 0, "packet 1 is of interface 0" },
-        { "too long for its block", new CaptureBytes().Section().Interface().Enhanced(One, 0, captured: 500).ToArray(), 0, "packet 1 claims 500" },
+        { "no interface", new CaptureBytes().Section().Enhanced(s_one, 0).ToArray(), 0, "packet 1 is of interface 0" },
+        { "too long for its block", new CaptureBytes().Section().Interface().Enhanced(s_one, 0, captured: 500).ToArray(), 0, "packet 1 claims 500" },
     };
 
     [Theory]
@@ -87,7 +87,7 @@ public sealed class CaptureFileTests
     [Fact]
     public void PcapNg_UnknownLinkType_IsLeftOutAndCounted()
     {
-        var file = new CaptureBytes().Section().Interface((LinkType)127).Interface().Enhanced(One, 0).Enhanced(Two, 0, index: 1);
+        var file = new CaptureBytes().Section().Interface((LinkType)127).Interface().Enhanced(s_one, 0).Enhanced(s_two, 0, index: 1);
         using var source = CaptureFile.Open(new MemoryStream(file.ToArray()));
 
         Assert.True(source.TryRead(out var packet));

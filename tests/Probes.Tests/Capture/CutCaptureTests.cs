@@ -9,8 +9,8 @@ public sealed class CutCaptureTests
     /// <summary>The buffer of a feed, and some for what reports the problem.</summary>
     private const long MostAllocated = 1024 * 1024;
 
-    private static readonly byte[] One = new Frame { Sequence = 1 }.ToBytes();
-    private static readonly byte[] Two = new Frame { Sequence = 2, Payload = new byte[3] }.ToBytes();
+    private static readonly byte[] s_one = new Frame { Sequence = 1 }.ToBytes();
+    private static readonly byte[] s_two = new Frame { Sequence = 2, Payload = new byte[3] }.ToBytes();
 
     public static TheoryData<string, byte[]> Whole
     {
@@ -20,8 +20,8 @@ public sealed class CutCaptureTests
             foreach (var big in (bool[])[false, true])
             {
                 var order = big ? "big-endian" : "little-endian";
-                data.Add($"pcap, {order}", new CaptureBytes(big).Pcap().Record(One).Record(Two).ToArray());
-                data.Add($"pcap in nanoseconds, {order}", new CaptureBytes(big).Pcap(nanoseconds: true).Record(One).Record(Two).ToArray());
+                data.Add($"pcap, {order}", new CaptureBytes(big).Pcap().Record(s_one).Record(s_two).ToArray());
+                data.Add($"pcap in nanoseconds, {order}", new CaptureBytes(big).Pcap(nanoseconds: true).Record(s_one).Record(s_two).ToArray());
                 data.Add($"pcapng, {order}", EveryBlock(big));
             }
             return data;
@@ -103,7 +103,7 @@ public sealed class CutCaptureTests
     [MemberData(nameof(Lengths))]
     public void Open_LengthThatLies_IsReadToAnEndWithoutTheMemoryItClaims(string what, int at, bool big)
     {
-        var original = what.StartsWith("pcapng", StringComparison.Ordinal) ? EveryBlock(big) : new CaptureBytes(big).Pcap().Record(One).Record(Two).ToArray();
+        var original = what.StartsWith("pcapng", StringComparison.Ordinal) ? EveryBlock(big) : new CaptureBytes(big).Pcap().Record(s_one).Record(s_two).ToArray();
         foreach (var length in (uint[])
             [0, 1, 3, 4, 8, 11, 12, 13, 16, 19, 20, 28, 31, 32, 131_071, 131_072, 131_073, 200_000, 0x10000000, 0x10000001, 0x7FFFFFF4, 0x7FFFFFFF, 0x80000000, 0xFFFFFFE0, 0xFFFFFFEC, 0xFFFFFFF0, 0xFFFFFFF4, 0xFFFFFFFC, 0xFFFFFFFF])
         {
@@ -121,14 +121,14 @@ public sealed class CutCaptureTests
 
     private static byte[] EveryBlock(bool big) =>
     [
-        .. new CaptureBytes(big).Section().Interface(resolution: 9).Enhanced(One, 1).Simple(Two).Obsolete(One, 2)
+        .. new CaptureBytes(big).Section().Interface(resolution: 9).Enhanced(s_one, 1).Simple(s_two).Obsolete(s_one, 2)
             .Block(4, body => body.UInt16(1).UInt16(8).Bytes("\x0a\0\0\x01web\0"u8).UInt32(0))          // name resolution
             .Block(5, body => body.UInt32(0).UInt32(0).UInt32(0).UInt16(4).UInt16(8).UInt32(0).UInt32(0).UInt32(0))   // interface statistics
             .Block(10, body => body.UInt32(0x544C534B).UInt32(3).Bytes([1, 2, 3, 0]))                                // decryption secrets
             .Block(0x0BAD, body => body.UInt32(1))                                                                   // custom
             .ToArray(),
         // A section in the other byte order.
-        .. new CaptureBytes(!big).Section().Interface(snapLength: 60).Simple(Two).ToArray(),
+        .. new CaptureBytes(!big).Section().Interface(snapLength: 60).Simple(s_two).ToArray(),
     ];
 
     private static List<(uint Type, int At)> Blocks(byte[] file, bool big)
@@ -160,7 +160,7 @@ public sealed class CutCaptureTests
             using var source = CaptureFile.Open(stream);
             while (source.TryRead(out var packet))
             {
-                packets.Add((packet.Number, packet.Time, Convert.ToHexString(packet.Data[..Math.Min(packet.Data.Length, 2 * Two.Length)]), packet.WireLength));
+                packets.Add((packet.Number, packet.Time, Convert.ToHexString(packet.Data[..Math.Min(packet.Data.Length, 2 * s_two.Length)]), packet.WireLength));
             }
             return (packets, (source as PcapNgFile)?.FirstUnknown);
         }

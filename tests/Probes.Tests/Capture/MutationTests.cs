@@ -11,8 +11,8 @@ namespace Keepalive.Probes.Tests.Capture;
 /// <summary>Valid captures with bytes changed, cut out and doubled: whatever they are, they are read to an end.</summary>
 public sealed class MutationTests
 {
-    private static readonly int Mutants = Fuzz.Cases(120_000);
-    private static readonly int Seed = Fuzz.Seed(20_261);
+    private static readonly int s_mutants = Fuzz.Cases(120_000);
+    private static readonly int s_seed = Fuzz.Seed(20_261);
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
@@ -21,9 +21,9 @@ public sealed class MutationTests
         byte[][] originals = [.. Originals()];
         Assert.All(originals, original => Assert.Equal((null, 2L), Scan(original)));
 
-        var random = new Random(Seed);
+        var random = new Random(s_seed);
         var (damaged, slowest, clock) = (0, TimeSpan.Zero, new Stopwatch());
-        for (var i = 0; i < Mutants; i++)
+        for (var i = 0; i < s_mutants; i++)
         {
             var mutant = Mutate(originals[i % originals.Length], random);
             clock.Restart();
@@ -33,13 +33,13 @@ public sealed class MutationTests
             }
             catch (Exception e)
             {
-                Assert.Fail($"mutant {i} of seed {Seed}: {Convert.ToHexString(mutant)}\n{e}");
+                Assert.Fail($"mutant {i} of seed {s_seed}: {Convert.ToHexString(mutant)}\n{e}");
             }
             slowest = clock.Elapsed > slowest ? clock.Elapsed : slowest;
         }
 
         // Neither all of them nor none: otherwise they would show little.
-        Assert.InRange(damaged, Mutants / 20, Mutants * 19 / 20);
+        Assert.InRange(damaged, s_mutants / 20, s_mutants * 19 / 20);
         Assert.True(slowest < TimeSpan.FromSeconds(5), $"one took {slowest}");
     }
 

@@ -14,46 +14,46 @@ public sealed class TcpSegmentTests
     private const string Six = "[2001:db8::1]:40000>[2001:db8::2]:443";
 
     // A hop-by-hop and a destination options header, then TCP; and the first fragment of a datagram.
-    private static readonly byte[] Extensions = [60, 0, 1, 4, 0, 0, 0, 0, 6, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    private static readonly byte[] FirstFragment = [6, 0, 0, 1, 0, 0, 0, 9];
-    private static readonly byte[] LaterFragment = [6, 0, 0x10, 0, 0, 0, 0, 9];
+    private static readonly byte[] s_extensions = [60, 0, 1, 4, 0, 0, 0, 0, 6, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    private static readonly byte[] s_firstFragment = [6, 0, 0, 1, 0, 0, 0, 9];
+    private static readonly byte[] s_laterFragment = [6, 0, 0x10, 0, 0, 0, 0, 9];
 
-    private static readonly Frame V6 = new() { Source = "[2001:db8::1]:40000", Destination = "[2001:db8::2]:443" };
+    private static readonly Frame s_v6 = new() { Source = "[2001:db8::1]:40000", Destination = "[2001:db8::2]:443" };
 
-    private static readonly Dictionary<string, (Frame Frame, string Expected)> Frames = new()
+    private static readonly Dictionary<string, (Frame Frame, string Expected)> s_frames = new()
     {
         ["Ethernet"] = (new Frame(), Four),
-        ["Ethernet, IPv6"] = (V6, Six),
+        ["Ethernet, IPv6"] = (s_v6, Six),
         ["802.1Q"] = (new Frame { Tags = [0x8100] }, Four),
         ["QinQ"] = (new Frame { Tags = [0x88A8, 0x8100] }, Four),
-        ["old QinQ, IPv6"] = (V6 with { Tags = [0x9100, 0x8100] }, Six),
+        ["old QinQ, IPv6"] = (s_v6 with { Tags = [0x9100, 0x8100] }, Six),
         ["SLL"] = (new Frame { Link = LinkType.LinuxCooked }, Four),
-        ["SLL, tagged, IPv6"] = (V6 with { Link = LinkType.LinuxCooked, Tags = [0x8100] }, Six),
+        ["SLL, tagged, IPv6"] = (s_v6 with { Link = LinkType.LinuxCooked, Tags = [0x8100] }, Six),
         ["SLL2"] = (new Frame { Link = LinkType.LinuxCooked2 }, Four),
-        ["SLL2, IPv6"] = (V6 with { Link = LinkType.LinuxCooked2 }, Six),
+        ["SLL2, IPv6"] = (s_v6 with { Link = LinkType.LinuxCooked2 }, Six),
         ["raw"] = (new Frame { Link = LinkType.Raw }, Four),
-        ["raw, IPv6"] = (V6 with { Link = LinkType.Raw }, Six),
+        ["raw, IPv6"] = (s_v6 with { Link = LinkType.Raw }, Six),
         ["raw by DLT"] = (new Frame { Link = LinkType.RawDlt }, Four),
         ["raw IPv4"] = (new Frame { Link = LinkType.IPv4 }, Four),
-        ["raw IPv6"] = (V6 with { Link = LinkType.IPv6 }, Six),
+        ["raw IPv6"] = (s_v6 with { Link = LinkType.IPv6 }, Six),
         ["null"] = (new Frame { Link = LinkType.Null }, Four),
-        ["null, IPv6"] = (V6 with { Link = LinkType.Null }, Six),
+        ["null, IPv6"] = (s_v6 with { Link = LinkType.Null }, Six),
         ["loop"] = (new Frame { Link = LinkType.Loop }, Four),
         ["IPv4 options"] = (new Frame { NetworkOptions = [7, 7, 4, 0, 0, 0, 0, 0] }, Four),
-        ["IPv6 extensions"] = (V6 with { FirstExtension = 0, NetworkOptions = Extensions }, Six),
-        ["IPv6 first fragment"] = (V6 with { FirstExtension = 44, NetworkOptions = FirstFragment }, Six),
+        ["IPv6 extensions"] = (s_v6 with { FirstExtension = 0, NetworkOptions = s_extensions }, Six),
+        ["IPv6 first fragment"] = (s_v6 with { FirstExtension = 44, NetworkOptions = s_firstFragment }, Six),
         ["padding"] = (new Frame { Padding = 6 }, Four),
         ["timestamps"] = (new Frame { Timestamp = 77 }, Four),
         ["payload"] = (new Frame { Payload = [65] }, Four),
     };
 
-    public static TheoryData<string> Names => [.. Frames.Keys];
+    public static TheoryData<string> Names => [.. s_frames.Keys];
 
     [Theory]
     [MemberData(nameof(Names))]
     public void TryRead_Frame_IsTheSegmentThatWasWritten(string name)
     {
-        var (frame, expected) = Frames[name];
+        var (frame, expected) = s_frames[name];
         frame = frame with { Sequence = 0xFFFFFFFF, Acknowledged = 7, Window = 0, Flags = TcpFlags.Ack | TcpFlags.Psh };
         var bytes = frame.ToBytes();
 
@@ -68,7 +68,7 @@ public sealed class TcpSegmentTests
     [MemberData(nameof(Names))]
     public void TryRead_CutAnywhere_IsTruncatedUntilTheTcpHeaderIsThere(string name)
     {
-        var frame = Frames[name].Frame with { Timestamp = 1, Padding = 0, Payload = [1, 2, 3] };
+        var frame = s_frames[name].Frame with { Timestamp = 1, Padding = 0, Payload = [1, 2, 3] };
         var bytes = frame.ToBytes();
         var needed = bytes.Length - 3 - 12;   // not the options, and not the payload
         for (var length = 0; length < bytes.Length; length++)
@@ -82,7 +82,7 @@ public sealed class TcpSegmentTests
     [Fact]
     public void TryRead_OtherThanTcp_IsOther()
     {
-        Assert.Equal(FrameContent.Other, Read(V6 with { FirstExtension = 44, NetworkOptions = LaterFragment }));
+        Assert.Equal(FrameContent.Other, Read(s_v6 with { FirstExtension = 44, NetworkOptions = s_laterFragment }));
         Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[14 + 9] = 17));           // UDP
         Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[13] = 6));                // ARP
         Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[14 + 7] = 1));            // a later fragment

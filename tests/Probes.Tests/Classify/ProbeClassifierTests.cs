@@ -18,7 +18,7 @@ public sealed class ProbeClassifierTests
 
         """;
 
-    private static readonly Dictionary<string, string> Cases = new()
+    private static readonly Dictionary<string, string> s_cases = new()
     {
         ["first probe after the handshake, its reply's window differs from the SYN-ACK's"] = Handshake + """
             1.000 > A    0:1          probe by 5
@@ -393,13 +393,13 @@ public sealed class ProbeClassifierTests
             """,
     };
 
-    public static TheoryData<string> Names => [.. Cases.Keys];
+    public static TheoryData<string> Names => [.. s_cases.Keys];
 
     [Theory]
     [MemberData(nameof(Names))]
     public void Classify_Timeline_FindsWhatIsMarked(string name)
     {
-        var (expected, found, scan) = Timeline.Play(Cases[name]);
+        var (expected, found, scan) = Timeline.Play(s_cases[name]);
 
         Assert.Equal(expected, found);
         Assert.Equal(expected.Count(line => line.Contains("probe", StringComparison.Ordinal)), scan.Probes);
@@ -417,7 +417,7 @@ public sealed class ProbeClassifierTests
         {
             foreach (var server in (uint[])[5, unchecked(0 - offset)])
             {
-                var (expected, found, _) = Timeline.Play(Cases[name], unchecked(0 - offset), server);
+                var (expected, found, _) = Timeline.Play(s_cases[name], unchecked(0 - offset), server);
                 Assert.Equal(expected, found);
             }
         }

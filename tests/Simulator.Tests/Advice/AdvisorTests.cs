@@ -9,7 +9,7 @@ namespace Keepalive.Simulator.Tests.Advice;
 
 public sealed class AdvisorTests
 {
-    private static readonly int[] UsualHz = [100, 250, 300, 1000];
+    private static readonly int[] s_usualHz = [100, 250, 300, 1000];
 
     public static TheoryData<string> Balancers => [.. BalancerPresets.All.Where(preset => preset is { IdleTimeout: not null, Refresh: not Refresh.PayloadOnly }).Select(preset => preset.Name)];
 
@@ -27,7 +27,7 @@ public sealed class AdvisorTests
                 continue;
             }
             var fitting = int.MaxValue;
-            foreach (var hz in UsualHz)
+            foreach (var hz in s_usualHz)
             {
                 var schedule = new KeepaliveSchedule(advice.Settings, hz);
                 var way = request.Rule.Behaviour.Refresh == Refresh.PerDirection ? 2 : 1;

@@ -7,11 +7,11 @@ namespace Keepalive.Simulator.Tests.Balancing;
 /// <summary>What each of the eight classes does with each packet, as a table.</summary>
 public sealed class BalancerRuleTests
 {
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan Then = TimeSpan.FromSeconds(100);
-    private static readonly TimeSpan Now = TimeSpan.FromSeconds(105);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_then = TimeSpan.FromSeconds(100);
+    private static readonly TimeSpan s_now = TimeSpan.FromSeconds(105);
 
-    private static readonly PacketTraits[] Packets = [PacketTraits.Opening, PacketTraits.None, PacketTraits.NewPayload, PacketTraits.Reset];
+    private static readonly PacketTraits[] s_packets = [PacketTraits.Opening, PacketTraits.None, PacketTraits.NewPayload, PacketTraits.Reset];
 
     // F forward, - drop, R reset to its sender, C answered by the balancer's own closed connection, O opens, V revives.
     // Columns: SYN, acknowledgement, payload, RST, each from the client and from the server.
@@ -53,7 +53,7 @@ public sealed class BalancerRuleTests
         var rule = Rule(name);
 
         FlowEnd[] ends = [FlowEnd.Client, FlowEnd.Server];
-        var actual = string.Join(' ', Packets.Select(packet => string.Concat(ends.Select(from => Letter(Decide(from, packet))))));
+        var actual = string.Join(' ', s_packets.Select(packet => string.Concat(ends.Select(from => Letter(Decide(from, packet))))));
 
         Assert.Equal(expected, actual);
 
@@ -64,10 +64,10 @@ public sealed class BalancerRuleTests
                 return rule.OnUnknown(from, packet);
             }
             var flow = Clock(Enum.Parse<FlowPhase>(phase, ignoreCase: true));
-            var action = rule.OnPacket(ref flow, from, packet, Now);
+            var action = rule.OnPacket(ref flow, from, packet, s_now);
             if (action is PacketAction.Open or PacketAction.Revive)
             {
-                Assert.Equal(FlowClock.StartedAt(Now), flow);
+                Assert.Equal(FlowClock.StartedAt(s_now), flow);
             }
             else if (action != PacketAction.Forward)
             {
@@ -100,7 +100,7 @@ public sealed class BalancerRuleTests
     [InlineData(Refresh.PayloadOnly, "client", "syn", "c")]
     public void OnPacket_OpenConnection_MovesTheClockOfItsSender(Refresh refresh, string sender, string packet, string moved)
     {
-        var rule = new BalancerRule(Timeout, new IdleBehaviour(ExpiryClass.SilentDrop, refresh));
+        var rule = new BalancerRule(s_timeout, new IdleBehaviour(ExpiryClass.SilentDrop, refresh));
         var flow = Clock(FlowPhase.Open);
 
         var from = sender == "client" ? FlowEnd.Client : FlowEnd.Server;
@@ -111,11 +111,11 @@ public sealed class BalancerRuleTests
             "rst" => PacketTraits.Reset,
             _ => PacketTraits.Opening,
         };
-        rule.OnPacket(ref flow, from, traits, Now);
+        rule.OnPacket(ref flow, from, traits, s_now);
 
         Assert.Equal(FlowPhase.Open, flow.Phase);
-        Assert.Equal(moved == "c" ? Now : Then, flow.Client);
-        Assert.Equal(moved == "s" ? Now : Then, flow.Server);
+        Assert.Equal(moved == "c" ? s_now : s_then, flow.Client);
+        Assert.Equal(moved == "s" ? s_now : s_then, flow.Server);
     }
 
     [Theory]
@@ -126,7 +126,7 @@ public sealed class BalancerRuleTests
     [InlineData(Refresh.PerDirection, 3, 7, 13)]
     public void Deadline_TwoClocks_TheLaterOneCountsUnlessEachDirectionHasItsOwn(Refresh refresh, int client, int server, int expected)
     {
-        var rule = new BalancerRule(Timeout, new IdleBehaviour(ExpiryClass.SilentDrop, refresh));
+        var rule = new BalancerRule(s_timeout, new IdleBehaviour(ExpiryClass.SilentDrop, refresh));
 
         Assert.Equal(
             TimeSpan.FromSeconds(expected),
@@ -150,9 +150,9 @@ public sealed class BalancerRuleTests
         Assert.Equal(Clock(FlowPhase.Expired), flow);
     }
 
-    private static BalancerRule Rule(string name) => new(Timeout, IdleBehaviour.Find(name)!.Value);
+    private static BalancerRule Rule(string name) => new(s_timeout, IdleBehaviour.Find(name)!.Value);
 
-    private static FlowClock Clock(FlowPhase phase) => new() { Phase = phase, Client = Then, Server = Then };
+    private static FlowClock Clock(FlowPhase phase) => new() { Phase = phase, Client = s_then, Server = s_then };
 
     private static char Letter(PacketAction action) => action switch
     {

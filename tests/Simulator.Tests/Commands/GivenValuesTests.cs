@@ -8,7 +8,7 @@ namespace Keepalive.Simulator.Tests.Commands;
 /// <summary>Every option of every command against what people forget, repeat or mistype.</summary>
 public sealed class GivenValuesTests
 {
-    private static readonly RootCommand Root =
+    private static readonly RootCommand s_root =
     [
         BalancersCommand.Create(), DemoCommand.Create(), LabCommand.Create(), RunScenarioCommand.Create(), SweepCommand.Create(), AdviseCommand.Create(),
     ];
@@ -18,7 +18,7 @@ public sealed class GivenValuesTests
         get
         {
             var all = new TheoryData<string, string>();
-            foreach (var command in Root.Subcommands)
+            foreach (var command in s_root.Subcommands)
             {
                 foreach (var option in command.Options.Where(option => option.ValueType != typeof(bool)))
                 {
@@ -46,7 +46,7 @@ public sealed class GivenValuesTests
     [MemberData(nameof(Options))]
     public void Option_BeforeAnother_DoesNotTakeItForItsValue(string command, string option)
     {
-        foreach (string other in Root.Subcommands.Single(c => c.Name == command).Options.SelectMany(o => o.Aliases.Append(o.Name)))
+        foreach (string other in s_root.Subcommands.Single(c => c.Name == command).Options.SelectMany(o => o.Aliases.Append(o.Name)))
         {
             Assert.Contains(Problems(command, option, other), problem => problem.EndsWith($" takes a value, and {other} is an option", StringComparison.Ordinal));
             Assert.Contains(Problems(command, option + "=", other), problem => problem.EndsWith($" takes a value, and {other} is an option", StringComparison.Ordinal));
@@ -60,7 +60,7 @@ public sealed class GivenValuesTests
     {
         Problems(command, option, "?!");
         var twice = Problems(command, option, "1", option, "1");
-        bool several = Root.Subcommands.Single(c => c.Name == command).Options.Single(o => o.Name == option || o.Aliases.Contains(option))
+        bool several = s_root.Subcommands.Single(c => c.Name == command).Options.Single(o => o.Name == option || o.Aliases.Contains(option))
             .Arity.MaximumNumberOfValues > 1;
 
         Assert.True(several || twice.Count > 0);
@@ -75,5 +75,5 @@ public sealed class GivenValuesTests
     }
 
     private static IReadOnlyList<string> Problems(params string[] words) =>
-        GivenValues.Problems(Root.Parse(words, new ParserConfiguration { ResponseFileTokenReplacer = null }));
+        GivenValues.Problems(s_root.Parse(words, new ParserConfiguration { ResponseFileTokenReplacer = null }));
 }

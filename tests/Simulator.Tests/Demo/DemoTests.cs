@@ -9,7 +9,7 @@ namespace Keepalive.Simulator.Tests.Demo;
 /// <summary>Demos as processes, with the real agent and without it, all at once: each must come out as if it were alone.</summary>
 public sealed class DemoRuns : IDisposable
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(120);
 
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-demo-test-").FullName;
 
@@ -59,7 +59,7 @@ public sealed class DemoRuns : IDisposable
 
     private static CommandResult ToEnd(ProgramRun run)
     {
-        var exitCode = run.WaitForExit(Limit);
+        var exitCode = run.WaitForExit(s_limit);
         return new CommandResult(exitCode, run.Output, run.Error);
     }
 }

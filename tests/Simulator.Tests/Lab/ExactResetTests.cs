@@ -12,10 +12,10 @@ namespace Keepalive.Simulator.Tests.Lab;
 [Collection(LiveLab.Labs)]
 public sealed partial class ExactResetTests
 {
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
-    private static readonly FlowEnd[] Ends = [FlowEnd.Client, FlowEnd.Server];
-    private static readonly bool[] Families = [false, true];
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
+    private static readonly FlowEnd[] s_ends = [FlowEnd.Client, FlowEnd.Server];
+    private static readonly bool[] s_families = [false, true];
 
     [Fact]
     public async Task Reset_AfterSequenceWrapWindowUpdateAndDataInFlight_IsTakenByTheKernel()
@@ -40,7 +40,7 @@ public sealed partial class ExactResetTests
         using (client)
         using (server)
         {
-            Eventually.True(() => connection.SeenBy(FlowEnd.Client, FlowEnd.Client).Any(IsLastAcknowledgement), Patience);
+            Eventually.True(() => connection.SeenBy(FlowEnd.Client, FlowEnd.Client).Any(IsLastAcknowledgement), s_patience);
             var expected = connection.SeenBy(FlowEnd.Client, FlowEnd.Client)[^1].Acknowledged!.Value;
             var reset = new Segment(FlowEnd.Server, TcpFlags.Rst, expected, 0)
             {
@@ -57,7 +57,7 @@ public sealed partial class ExactResetTests
             Send(client, reset with { Sequence = expected + 1 });
 
             // The challenge is an acknowledgement that says what would have been right (RFC 5961, section 3.2).
-            Eventually.True(() => connection.SeenBy(FlowEnd.Client, FlowEnd.Client).Count > seen, Patience);
+            Eventually.True(() => connection.SeenBy(FlowEnd.Client, FlowEnd.Client).Count > seen, s_patience);
             var challenge = connection.SeenBy(FlowEnd.Client, FlowEnd.Client)[seen];
             Assert.Equal((".", expected, 0), (challenge.Flags, challenge.Acknowledged, challenge.Length));
             Assert.Equal(challenges + 1, Nstat.Read(lab.Client, "TcpExtTCPChallengeACK"));
@@ -85,9 +85,9 @@ public sealed partial class ExactResetTests
     {
         Live.Require();
         using var lab = new LiveLab(IdleBehaviour.Find("reset-both")!.Value, TimeSpan.FromMinutes(10), capture: false);
-        foreach (var isIPv6 in Families)
+        foreach (var isIPv6 in s_families)
         {
-            foreach (var end in Ends)
+            foreach (var end in s_ends)
             {
                 foreach (var isBusy in new[] { false, true })
                 {
@@ -102,7 +102,7 @@ public sealed partial class ExactResetTests
 
                     lab.Application(end).Abort(connection.Id(end));
 
-                    connection.WaitFor(LabEventKind.Aborted, Patience);
+                    connection.WaitFor(LabEventKind.Aborted, s_patience);
                     Assert.Equal(end, lab.Events.Single(what => what.Kind == LabEventKind.Aborted && connection.Is(what)).End);
                     Assert.Equal("reset", connection.WaitForReaction(end.Other()));
                 }
@@ -112,12 +112,12 @@ public sealed partial class ExactResetTests
 
     private static void AfterWrapAndWindowUpdate()
     {
-        using var lab = new LiveLab(IdleBehaviour.Find("reset-both")!.Value, Timeout);
+        using var lab = new LiveLab(IdleBehaviour.Find("reset-both")!.Value, s_timeout);
         var wrapped = new List<(Connection Connection, FlowEnd Sender)>();
         var updated = new List<Connection>();
-        foreach (var isIPv6 in Families)
+        foreach (var isIPv6 in s_families)
         {
-            foreach (var by in Ends)
+            foreach (var by in s_ends)
             {
                 // Its numbers begin a little before the end of their range.
                 var connection = lab.Connect(isIPv6, by, sequence: 0xffff_ff00);
@@ -129,8 +129,8 @@ public sealed partial class ExactResetTests
         }
         foreach (var connection in wrapped.Select(entry => entry.Connection).Concat(updated))
         {
-            connection.WaitFor(LabEventKind.Expired, Patience);
-            Assert.All(Ends, end => Assert.Equal((connection, end, "reset"), (connection, end, connection.WaitForReaction(end))));
+            connection.WaitFor(LabEventKind.Expired, s_patience);
+            Assert.All(s_ends, end => Assert.Equal((connection, end, "reset"), (connection, end, connection.WaitForReaction(end))));
         }
         lab.Stop();
         foreach (var (connection, sender) in wrapped)
@@ -142,34 +142,34 @@ public sealed partial class ExactResetTests
         }
         foreach (var connection in updated)
         {
-            Assert.All(Ends, end => AssertOneExactReset(connection, end));
+            Assert.All(s_ends, end => AssertOneExactReset(connection, end));
         }
     }
 
     /// <summary>The receiver's window is closed and the sender's data waits: retransmissions and window probes hold up nothing.</summary>
     private static void WhileTheWindowIsClosed()
     {
-        using var lab = new LiveLab(new IdleBehaviour(ExpiryClass.ResetBoth, Refresh.PayloadOnly), Timeout);
-        var connections = Families.Select(isIPv6 => lab.Connect(isIPv6)).ToList();
+        using var lab = new LiveLab(new IdleBehaviour(ExpiryClass.ResetBoth, Refresh.PayloadOnly), s_timeout);
+        var connections = s_families.Select(isIPv6 => lab.Connect(isIPv6)).ToList();
         connections.ForEach(connection => Fill(connection));
         foreach (var connection in connections)
         {
-            connection.WaitFor(LabEventKind.Expired, Patience);
-            Assert.All(Ends, end => Assert.Equal((connection, end, "reset"), (connection, end, connection.WaitForReaction(end))));
+            connection.WaitFor(LabEventKind.Expired, s_patience);
+            Assert.All(s_ends, end => Assert.Equal((connection, end, "reset"), (connection, end, connection.WaitForReaction(end))));
             Assert.Equal(0, connection.Count(LabEventKind.Probed));
         }
         lab.Stop();
         foreach (var connection in connections)
         {
-            Assert.All(Ends, end => AssertOneExactReset(connection, end));
+            Assert.All(s_ends, end => AssertOneExactReset(connection, end));
         }
     }
 
     /// <summary>The server's machine is gone from the network, so that what the client has sent is in flight for good.</summary>
     private static void WhileDataIsInFlight()
     {
-        using var lab = new LiveLab(new IdleBehaviour(ExpiryClass.ResetBoth, Refresh.PerDirection), Timeout);
-        var connections = Families.Select(isIPv6 => lab.Connect(isIPv6)).ToList();
+        using var lab = new LiveLab(new IdleBehaviour(ExpiryClass.ResetBoth, Refresh.PerDirection), s_timeout);
+        var connections = s_families.Select(isIPv6 => lab.Connect(isIPv6)).ToList();
         foreach (var connection in connections)
         {
             connection.Carry(FlowEnd.Client, 100);
@@ -179,7 +179,7 @@ public sealed partial class ExactResetTests
         connections.ForEach(connection => lab.Client.Send(connection.Client, 5000));
         foreach (var connection in connections)
         {
-            connection.WaitFor(LabEventKind.Expired, Patience);
+            connection.WaitFor(LabEventKind.Expired, s_patience);
             Assert.Equal("reset", connection.WaitForReaction(FlowEnd.Client));
         }
         lab.Stop();
@@ -190,15 +190,15 @@ public sealed partial class ExactResetTests
             var reset = AssertOneExactReset(connection, FlowEnd.Client);
             // The client's clock went on, the server's did not.
             var last = connection.SeenBy(FlowEnd.Server, FlowEnd.Server).Max(segment => segment.Time);
-            Assert.InRange(reset.Time - last, Timeout.TotalSeconds - 0.1, Timeout.TotalSeconds + 1);
+            Assert.InRange(reset.Time - last, s_timeout.TotalSeconds - 0.1, s_timeout.TotalSeconds + 1);
         }
     }
 
     /// <summary>Many segments leave at once after expiry: each gets its reset, and all are the same.</summary>
     private static void WhileABurstIsInFlight()
     {
-        using var lab = new LiveLab(IdleBehaviour.Find("reset-on-next-packet")!.Value, Timeout);
-        var connections = Families.SelectMany(isIPv6 => Ends.Select(end => (Connection: lab.Connect(isIPv6), Sender: end))).ToList();
+        using var lab = new LiveLab(IdleBehaviour.Find("reset-on-next-packet")!.Value, s_timeout);
+        var connections = s_families.SelectMany(isIPv6 => s_ends.Select(end => (Connection: lab.Connect(isIPv6), Sender: end))).ToList();
         foreach (var (connection, _) in connections)
         {
             connection.Carry(FlowEnd.Client, 40_000);
@@ -206,7 +206,7 @@ public sealed partial class ExactResetTests
         }
         foreach (var (connection, sender) in connections)
         {
-            connection.WaitFor(LabEventKind.Expired, Patience);
+            connection.WaitFor(LabEventKind.Expired, s_patience);
             // The kernel may learn of it in the midst of the call.
             try
             {
@@ -239,7 +239,7 @@ public sealed partial class ExactResetTests
                 sent += connection.Lab.Client.Send(connection.Client, 16_000_000);
                 return Ss.Read(connection.Lab.Client).Any(socket => socket.Local.Port == connection.ClientPort && socket.Timer == "persist");
             },
-            Patience);
+            s_patience);
         return sent;
     }
 
@@ -247,7 +247,7 @@ public sealed partial class ExactResetTests
     {
         var sent = Fill(connection);
         var received = 0L;
-        Eventually.True(() => (received += connection.Lab.Server.Receive(connection.Server).Bytes) >= sent, Patience);
+        Eventually.True(() => (received += connection.Lab.Server.Receive(connection.Server).Bytes) >= sent, s_patience);
         return connection;
     }
 

@@ -34,7 +34,7 @@ internal sealed record IdledOut(Connection Connection, FlowEnd Speaker)
 public sealed class ExpiredLabs : IDisposable
 {
     internal static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
 
     public ExpiredLabs()
     {
@@ -76,7 +76,7 @@ public sealed class ExpiredLabs : IDisposable
                 connections.Add(new IdledOut(connection, speaker));
             }
         }
-        connections.ForEach(one => one.Connection.WaitFor(LabEventKind.Expired, Patience));
+        connections.ForEach(one => one.Connection.WaitFor(LabEventKind.Expired, s_patience));
         // What is sent at expiry is on its way in the same moment; where nothing is, nothing can be waited for but time itself.
         Eventually.Remains(() => true, TimeSpan.FromSeconds(0.5));
         foreach (var one in connections)
@@ -116,7 +116,7 @@ public sealed class ExpiredLabs : IDisposable
             Eventually.True(
                 () => lab.Client.Send(one.Connection.Client, 1) == 1
                     && (one.ArrivedInTheEnd += lab.Client.Receive(one.Connection.Client).Bytes) >= 10,
-                Patience);
+                s_patience);
         }
     }
 }
@@ -124,7 +124,7 @@ public sealed class ExpiredLabs : IDisposable
 [Collection(LiveLab.Labs)]
 public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLabs>
 {
-    private static readonly FlowEnd[] Ends = [FlowEnd.Client, FlowEnd.Server];
+    private static readonly FlowEnd[] s_ends = [FlowEnd.Client, FlowEnd.Server];
 
     // At expiry both ends get: - nothing, R a reset, F a FIN; and know of it. Then one end sends, and gets; and who knows what afterwards.
     [Theory]
@@ -142,7 +142,7 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
         Assert.Equal(4, labs.Labs[name].Connections.Count);
         foreach (var one in labs.Labs[name].Connections)
         {
-            foreach (var end in Ends)
+            foreach (var end in s_ends)
             {
                 Assert.Equal((one, end, noticed), (one, end, one.AtExpiry[end]));
                 Assert.Equal((one, end, end == one.Speaker ? speakerNoticed : listenerNoticed), (one, end, one.Afterwards[end]));
@@ -234,8 +234,8 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
         Live.Require("tcpdump");
         foreach (var one in labs.Labs["inside-revives"].Connections)
         {
-            Assert.All(Ends, end => Assert.Equal(("nothing", "nothing"), (one.AtExpiry[end], one.Afterwards[end])));
-            Assert.All(Ends, end => Assert.Empty(Forged(one, end)));
+            Assert.All(s_ends, end => Assert.Equal(("nothing", "nothing"), (one.AtExpiry[end], one.Afterwards[end])));
+            Assert.All(s_ends, end => Assert.Empty(Forged(one, end)));
             if (one.Speaker == FlowEnd.Client)
             {
                 Assert.Equal((0, 10), (one.Arrived[FlowEnd.Client], one.Arrived[FlowEnd.Server]));
@@ -257,7 +257,7 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
         Live.Require("tcpdump");
         foreach (var (lab, connections) in labs.Labs.Values)
         {
-            foreach (var end in Ends)
+            foreach (var end in s_ends)
             {
                 var checksums = lab.Checksums(end);
                 Assert.All(checksums, word => Assert.Equal("correct", word));
@@ -294,7 +294,7 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
         // What counts is when a packet was sent: on the other side it is later, by as long as it takes to carry it.
         foreach (var segment in forged)
         {
-            var last = Ends.SelectMany(end => one.Connection.SeenBy(end, end)).Where(sent => sent.Time < segment.Time - 1).Max(sent => sent.Time);
+            var last = s_ends.SelectMany(end => one.Connection.SeenBy(end, end)).Where(sent => sent.Time < segment.Time - 1).Max(sent => sent.Time);
             Assert.InRange(segment.Time - last, ExpiredLabs.Timeout.TotalSeconds - 0.1, ExpiredLabs.Timeout.TotalSeconds + 1);
         }
     }

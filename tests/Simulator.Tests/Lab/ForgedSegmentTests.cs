@@ -7,7 +7,7 @@ namespace Keepalive.Simulator.Tests.Lab;
 
 public sealed class ForgedSegmentTests
 {
-    private static readonly TimeSpan Now = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_now = TimeSpan.FromSeconds(1);
 
     [Theory]
     [InlineData(false, false, "client")]
@@ -85,7 +85,7 @@ public sealed class ForgedSegmentTests
         {
             Assert.True(TcpFrame.TryParse(segment.ToFrame(), out var parsed));
             flow ??= new LabFlow(LabFlowKey.Of(parsed, segment.From));
-            flow.See(parsed, segment.From, passes: true, Now);
+            flow.See(parsed, segment.From, passes: true, s_now);
         }
         return flow!;
     }

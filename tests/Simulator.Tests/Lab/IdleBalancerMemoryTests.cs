@@ -13,14 +13,14 @@ public sealed class MemoryOfTheProcess;
 [Collection(nameof(MemoryOfTheProcess))]
 public sealed class IdleBalancerMemoryTests
 {
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(10);
 
     [Fact]
     public void Process_HundredThousandConnectionsTwice_LeaveNothingBehind()
     {
         const int count = 100_000;
         var sent = 0;
-        var balancer = new IdleBalancer(new BalancerRule(Timeout, IdleBehaviour.Find("reset-both")!.Value), (_, _) => sent++, _ => { });
+        var balancer = new IdleBalancer(new BalancerRule(s_timeout, IdleBehaviour.Find("reset-both")!.Value), (_, _) => sent++, _ => { });
         var memory = new List<long>();
         var now = TimeSpan.Zero;
         for (var round = 0; round < 3; round++)
@@ -34,7 +34,7 @@ public sealed class IdleBalancerMemoryTests
                 Assert.True(balancer.Process(FlowEnd.Server, answer.ToFrame(), now));
             }
             Assert.Equal(count, balancer.FlowCount);
-            now += Timeout;
+            now += s_timeout;
             balancer.Expire(now);
             Assert.Equal(LabFlowTable.MaxKept, balancer.FlowCount);
             Assert.Equal((round + 1) * count, balancer.Totals.Expired);

@@ -9,8 +9,8 @@ namespace Keepalive.Simulator.Tests.Lab;
 /// <summary>The balancer in virtual time, fed with frames written by hand.</summary>
 public sealed class IdleBalancerTests
 {
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan Tick = TimeSpan.FromTicks(1);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_tick = TimeSpan.FromTicks(1);
 
     [Fact]
     public void Expire_IdleConnection_ExpiresAtTheDeadlineAndNoTickBefore()
@@ -21,12 +21,12 @@ public sealed class IdleBalancerTests
         wire.At(4).Server();
 
         Assert.Equal(TimeSpan.FromSeconds(14), wire.Balancer.NextDue());
-        wire.Balancer.Expire(TimeSpan.FromSeconds(14) - Tick);
+        wire.Balancer.Expire(TimeSpan.FromSeconds(14) - s_tick);
         Assert.Equal(0, wire.Balancer.Totals.Expired);
         wire.Balancer.Expire(TimeSpan.FromSeconds(14));
         Assert.Equal(1, wire.Balancer.Totals.Expired);
         Assert.Equal([(LabEventKind.Opened, 0.0), (LabEventKind.Expired, 14.0)], wire.Kinds);
-        Assert.Equal(Timeout, wire.Events[^1].Idle);
+        Assert.Equal(s_timeout, wire.Events[^1].Idle);
     }
 
     [Theory]
@@ -67,7 +67,7 @@ public sealed class IdleBalancerTests
 
             while (wire.Balancer.NextDue() is { } due && wire.Balancer.Totals.Expired < 50)
             {
-                wire.Balancer.Expire(due - Tick);
+                wire.Balancer.Expire(due - s_tick);
                 var before = wire.Balancer.Totals.Expired;
                 wire.Balancer.Expire(due);
                 Assert.True(wire.Balancer.Totals.Expired > before, "due, and nothing happened");
@@ -350,7 +350,7 @@ public sealed class IdleBalancerTests
         Assert.True(wire.At(2).Client());
 
         Assert.Equal([(LabEventKind.Opened, 0.0), (LabEventKind.Closed, 1.0)], wire.Kinds);
-        wire.Balancer.Expire(TimeSpan.FromSeconds(2) + LabFlowTable.ClosedTime - Tick);
+        wire.Balancer.Expire(TimeSpan.FromSeconds(2) + LabFlowTable.ClosedTime - s_tick);
         Assert.Equal(1, wire.Balancer.FlowCount);
         wire.Balancer.Expire(TimeSpan.FromSeconds(2) + LabFlowTable.ClosedTime);
         Assert.Equal((0, 0, 0), (wire.Balancer.FlowCount, wire.Balancer.Totals.Expired, wire.Sent.Count));
@@ -556,7 +556,7 @@ public sealed class IdleBalancerTests
         {
             (_client, _server) = (1_000, 90_000);
             Balancer = new IdleBalancer(
-                new BalancerRule(Timeout, behaviour),
+                new BalancerRule(s_timeout, behaviour),
                 (to, frame) =>
                 {
                     Assert.True(Frames.HasCorrectChecksums(frame));

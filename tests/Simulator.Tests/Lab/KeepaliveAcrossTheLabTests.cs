@@ -10,9 +10,9 @@ namespace Keepalive.Simulator.Tests.Lab;
 [Collection(LiveLab.Labs)]
 public sealed class KeepaliveAcrossTheLabTests
 {
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2.5);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
-    private static readonly bool[] Families = [false, true];
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(2.5);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+    private static readonly bool[] s_families = [false, true];
 
     /// <summary>Shorter than the timeout, in whole seconds.</summary>
     private const int Short = 1;
@@ -31,14 +31,14 @@ public sealed class KeepaliveAcrossTheLabTests
 
     private static void AnyPacket()
     {
-        using var lab = new LiveLab(IdleBehaviour.Find("reset-on-next-packet")!.Value, Timeout);
+        using var lab = new LiveLab(IdleBehaviour.Find("reset-on-next-packet")!.Value, s_timeout);
         var kept = Open(lab, Short);
         var late = Open(lab, Long);
         var without = Open(lab, null);
         var began = lab.Running.Elapsed;
         foreach (var connection in late.Concat(without))
         {
-            connection.WaitFor(LabEventKind.Expired, Patience);
+            connection.WaitFor(LabEventKind.Expired, s_patience);
             AssertExpiredInTime(connection);
             Assert.Equal(0, connection.Count(LabEventKind.Refreshed));
         }
@@ -58,10 +58,10 @@ public sealed class KeepaliveAcrossTheLabTests
 
     private static void PayloadOnly()
     {
-        using var lab = new LiveLab(IdleBehaviour.Find("payload-only")!.Value, Timeout, capture: false);
+        using var lab = new LiveLab(IdleBehaviour.Find("payload-only")!.Value, s_timeout, capture: false);
         foreach (var connection in Open(lab, Short))
         {
-            connection.WaitFor(LabEventKind.Expired, Patience);
+            connection.WaitFor(LabEventKind.Expired, s_patience);
             AssertExpiredInTime(connection);
             Assert.True(connection.Count(LabEventKind.Probed) >= 1, $"{connection}: no probe");
             Assert.Equal(0, connection.Count(LabEventKind.Refreshed));
@@ -72,7 +72,7 @@ public sealed class KeepaliveAcrossTheLabTests
 
     private static void PerDirectionAnswered()
     {
-        using var lab = new LiveLab(IdleBehaviour.Find("per-direction")!.Value, Timeout, capture: false);
+        using var lab = new LiveLab(IdleBehaviour.Find("per-direction")!.Value, s_timeout, capture: false);
         var kept = Open(lab, Short);
         var began = lab.Running.Elapsed;
 
@@ -82,7 +82,7 @@ public sealed class KeepaliveAcrossTheLabTests
     /// <summary>The server's machine does not answer any more: its clock runs out while the client's probes, and its data, go on.</summary>
     private static void PerDirectionUnanswered()
     {
-        using var lab = new LiveLab(IdleBehaviour.Find("per-direction")!.Value, Timeout);
+        using var lab = new LiveLab(IdleBehaviour.Find("per-direction")!.Value, s_timeout);
         var probing = Open(lab, Short);
         var sending = Open(lab, null);
         lab.Server.Run("ip", "link", "set", LabNetwork.ServerLink, "down");
@@ -93,7 +93,7 @@ public sealed class KeepaliveAcrossTheLabTests
                 sending.ForEach(connection => lab.Client.Send(connection.Client, 10));
                 return all.TrueForAll(connection => connection.Count(LabEventKind.Expired) == 1);
             },
-            Patience);
+            s_patience);
         foreach (var connection in all)
         {
             AssertExpiredInTime(connection);
@@ -101,14 +101,14 @@ public sealed class KeepaliveAcrossTheLabTests
             // The client was not idle: it sent in the last second and a half before the end came.
             Assert.Contains(
                 connection.SeenBy(FlowEnd.Client, FlowEnd.Client),
-                segment => segment.Time > last + (Timeout.TotalSeconds / 3) && segment.Time < last + Timeout.TotalSeconds);
+                segment => segment.Time > last + (s_timeout.TotalSeconds / 3) && segment.Time < last + s_timeout.TotalSeconds);
         }
         Assert.All(probing, connection => Assert.True(connection.Count(LabEventKind.Refreshed) >= 1));
     }
 
     private static List<Connection> Open(LiveLab lab, int? keepalive)
     {
-        var connections = Families.Select(isIPv6 => lab.Connect(isIPv6)).ToList();
+        var connections = s_families.Select(isIPv6 => lab.Connect(isIPv6)).ToList();
         foreach (var connection in connections)
         {
             connection.Carry(FlowEnd.Client, 10);
@@ -124,7 +124,7 @@ public sealed class KeepaliveAcrossTheLabTests
     private static void AssertExpiredInTime(Connection connection)
     {
         var expired = connection.Lab.Events.First(what => what.Kind == LabEventKind.Expired && connection.Is(what));
-        Assert.InRange(expired.Idle, Timeout, Timeout + TimeSpan.FromSeconds(1));
+        Assert.InRange(expired.Idle, s_timeout, s_timeout + TimeSpan.FromSeconds(1));
     }
 
     /// <summary>For more than three timeouts, and then the same socket carries data.</summary>
@@ -134,7 +134,7 @@ public sealed class KeepaliveAcrossTheLabTests
         var cookies = connections.ConvertAll(connection => lab.Client.Cookie(connection.Client));
         Eventually.Remains(
             () => connections.TrueForAll(connection => connection.Count(LabEventKind.Expired) == 0),
-            (Timeout * 3.2) - (lab.Running.Elapsed - began));
+            (s_timeout * 3.2) - (lab.Running.Elapsed - began));
         foreach (var connection in connections)
         {
             connection.Carry(FlowEnd.Client, 10);
@@ -143,6 +143,6 @@ public sealed class KeepaliveAcrossTheLabTests
             Assert.Equal((1, 0), (connection.Count(LabEventKind.Opened), connection.Count(LabEventKind.Expired)));
         }
         Assert.Equal(cookies, connections.ConvertAll(connection => lab.Client.Cookie(connection.Client)));
-        Assert.InRange(lab.Running.Elapsed - began, Timeout * 3, TimeSpan.FromSeconds(60));
+        Assert.InRange(lab.Running.Elapsed - began, s_timeout * 3, TimeSpan.FromSeconds(60));
     }
 }

@@ -12,8 +12,8 @@ public sealed class LabCommandTests : IDisposable
     /// <summary>Ended at once and not well: the client is started without waiting for it.</summary>
     private const string NoServer = "exit 5";
 
-    private static readonly string[] Balancer = ["--balancer", "aws-nlb"];
-    private static readonly string[] SummaryFields =
+    private static readonly string[] s_balancer = ["--balancer", "aws-nlb"];
+    private static readonly string[] s_summaryFields =
     [
         "time", "event", "opened", "closed", "expired", "revived", "probes", "clientProbes", "serverProbes", "probesAnswered", "refreshed", "resets", "fins",
         "swallowed", "tableFull", "frames", "lost", "linesLeftOut",
@@ -53,7 +53,7 @@ public sealed class LabCommandTests : IDisposable
         // Bytes that are no text, without a newline at the end; a file for each stream takes them as they are.
         using var run = new ProgramRun(
         [
-            "sh", "-c", $$"""exec "$0" lab "$@" >{{bytes}} 2>{{errors}}""", ProgramRun.SimulatorPath, .. Balancer, "--server", NoServer,
+            "sh", "-c", $$"""exec "$0" lab "$@" >{{bytes}} 2>{{errors}}""", ProgramRun.SimulatorPath, .. s_balancer, "--server", NoServer,
             "--client", """printf '[\000\377\376\r\033x]'; printf '{\000\377\376\r\033x}' >&2""",
         ]);
 
@@ -69,7 +69,7 @@ public sealed class LabCommandTests : IDisposable
         Live.Require();
         using var run = new ProgramRun(
         [
-            "sh", "-c", """ "$0" lab "$@" | tr -dc '\000' | wc -c""", ProgramRun.SimulatorPath, .. Balancer, "--server", NoServer,
+            "sh", "-c", """ "$0" lab "$@" | tr -dc '\000' | wc -c""", ProgramRun.SimulatorPath, .. s_balancer, "--server", NoServer,
             "--client", "head -c 100000000 /dev/zero",
         ]);
 
@@ -85,7 +85,7 @@ public sealed class LabCommandTests : IDisposable
         // A pipe of its own in between, which nobody reads for longer than the lab waits for anything else.
         using var run = new ProgramRun(
         [
-            "sh", "-c", """ "$0" lab -o json "$@" | (sleep 4; cat)""", ProgramRun.SimulatorPath, .. Balancer, "--server", NoServer,
+            "sh", "-c", """ "$0" lab -o json "$@" | (sleep 4; cat)""", ProgramRun.SimulatorPath, .. s_balancer, "--server", NoServer,
             "--client", $"seq {lines}; printf 'no newline'; echo error >&2; exit 3",
         ]);
 
@@ -153,7 +153,7 @@ public sealed class LabCommandTests : IDisposable
         Assert.All(events.SelectMany(what => what.EnumerateObject()), field => Assert.Matches("^[a-z][A-Za-z0-9]*$", field.Name));
         Assert.All(events, what => Assert.True(what.Number("time") >= 0));
         var summary = events[^1];
-        Assert.Equal(SummaryFields, summary.EnumerateObject().Select(field => field.Name));
+        Assert.Equal(s_summaryFields, summary.EnumerateObject().Select(field => field.Name));
         Assert.Equal(2, summary.Number("opened"));
         Assert.Equal(1, summary.Number("expired"));
         foreach (var (field, kind) in new[] { ("opened", "opened"), ("closed", "closed"), ("expired", "expired"), ("resets", "reset"), ("swallowed", "swallowed") })
@@ -231,7 +231,7 @@ public sealed class LabCommandTests : IDisposable
         var mark = Path.Combine(_directory, "started");
         var result = ProgramRun.ToEnd(
         [
-            ProgramRun.SimulatorPath, "lab", .. Balancer, "--server", NoServer, "--client", $"touch {mark}", "--agent", policy,
+            ProgramRun.SimulatorPath, "lab", .. s_balancer, "--server", NoServer, "--client", $"touch {mark}", "--agent", policy,
             "--agent-program", ProgramRun.AgentPath,
         ]);
 
@@ -252,7 +252,7 @@ public sealed class LabCommandTests : IDisposable
         var capture = Path.Combine(place, "frames.pcapng");
         using var run = new ProgramRun(
         [
-            .. OrdinaryUser.Words, simulator, "lab", "-o", "json", .. Balancer, "--idle-timeout", "2s", "--agent", policy, "--agent-program", agent, "--pcap", capture,
+            .. OrdinaryUser.Words, simulator, "lab", "-o", "json", .. s_balancer, "--idle-timeout", "2s", "--agent", policy, "--agent-program", agent, "--pcap", capture,
             "--server", Server(place), "--client", "curl -sS --rate 15/m http://$LAB_SERVER/ http://$LAB_SERVER/",
         ]);
 
@@ -286,7 +286,7 @@ public sealed class LabCommandTests : IDisposable
             Assert.Skip($"no user namespace can be made here: {refused.Error.Trim()}");
         }
 
-        var result = ProgramRun.ToEnd([.. limited, ProgramRun.SimulatorPath, "lab", .. Balancer, "--server", "true", "--client", "true"]);
+        var result = ProgramRun.ToEnd([.. limited, ProgramRun.SimulatorPath, "lab", .. s_balancer, "--server", "true", "--client", "true"]);
 
         Assert.Equal((3, ""), (result.ExitCode, result.Output));
         Assert.Contains("user.max_user_namespaces is 0: sysctl -w user.max_user_namespaces=10000 allows them", result.Error, StringComparison.Ordinal);
@@ -301,7 +301,7 @@ public sealed class LabCommandTests : IDisposable
         var requests = $"while curl -sf http://$LAB_SERVER/ >>{served}; do :; done & exec yes";
         using var reader = new ProgramRun(["sh", "-c", $"exec sleep 1000 <{pipe}"]);
         using var run = new ProgramRun(
-            ["sh", "-c", $$"""exec "$0" lab -o json "$@" >{{pipe}}""", ProgramRun.SimulatorPath, .. Balancer, "--server", Server(), "--client", requests]);
+            ["sh", "-c", $$"""exec "$0" lab -o json "$@" >{{pipe}}""", ProgramRun.SimulatorPath, .. s_balancer, "--server", Server(), "--client", requests]);
         Eventually.True(() => File.Exists(served) && new FileInfo(served).Length > 0, notAfter: TimeSpan.FromSeconds(20));
         // By now the pipe has long been full.
         Thread.Sleep(TimeSpan.FromSeconds(1));
@@ -313,11 +313,11 @@ public sealed class LabCommandTests : IDisposable
         Assert.Equal(128 + 2, run.WaitForExit(TimeSpan.FromSeconds(10)));
     }
 
-    private static ProgramRun Text(params string[] arguments) => new([ProgramRun.SimulatorPath, "lab", .. Balancer, .. arguments]);
+    private static ProgramRun Text(params string[] arguments) => new([ProgramRun.SimulatorPath, "lab", .. s_balancer, .. arguments]);
 
     private static (int ExitCode, List<JsonElement> Events) Json(params string[] arguments)
     {
-        using var run = LabEvents.Start([.. Balancer, .. arguments]);
+        using var run = LabEvents.Start([.. s_balancer, .. arguments]);
         var exitCode = run.WaitForExit();
         Assert.Empty(run.Error);
         return (exitCode, LabEvents.Parse(run.Output));

@@ -8,8 +8,8 @@ namespace Keepalive.Simulator.Tests.Lab;
 /// <summary>Labs that are ended in every way there is, all at once, each with daemons on both sides and an agent.</summary>
 public sealed class EndedLabs : IDisposable
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
-    private static readonly string[] Tools = ["curl", "nginx", "setpriv"];
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(20);
+    private static readonly string[] s_tools = ["curl", "nginx", "setpriv"];
 
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-lab-test-").FullName;
     private readonly Dictionary<string, EndedLab> _ended = [];
@@ -19,7 +19,7 @@ public sealed class EndedLabs : IDisposable
 
     public EndedLabs()
     {
-        if (LiveSupport.Missing(Tools) is not null)
+        if (LiveSupport.Missing(s_tools) is not null)
         {
             return;
         }
@@ -36,7 +36,7 @@ public sealed class EndedLabs : IDisposable
             }
             foreach (var (way, run) in runs)
             {
-                var exitCode = run.WaitForExit(Limit);
+                var exitCode = run.WaitForExit(s_limit);
                 var (started, namespaces, directories) = before[way];
                 var all = new HashSet<string>(StringComparer.Ordinal);
                 try
@@ -44,7 +44,7 @@ public sealed class EndedLabs : IDisposable
                     Eventually.True(
                         () => !started.Any(pid => Directory.Exists($"/proc/{pid}"))
                             && !(all = ProcessTree.NetworkNamespaces(pid => pid != Environment.ProcessId)).Overlaps(namespaces),
-                        notAfter: Limit);
+                        notAfter: s_limit);
                 }
                 catch (TimeoutException)
                 {
@@ -82,7 +82,7 @@ public sealed class EndedLabs : IDisposable
     {
         get
         {
-            Live.Require(Tools);
+            Live.Require(s_tools);
             return _ended[way];
         }
     }
@@ -91,7 +91,7 @@ public sealed class EndedLabs : IDisposable
 
     private (HashSet<int> Started, HashSet<string> Namespaces, int Directories) LookAt(ProgramRun run, string temporary)
     {
-        run.WaitForLine(line => line == "waiting", Limit);
+        run.WaitForLine(line => line == "waiting", s_limit);
         HashSet<int> started = [];
         try
         {

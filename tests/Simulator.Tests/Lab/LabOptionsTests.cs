@@ -9,7 +9,7 @@ namespace Keepalive.Simulator.Tests.Lab;
 /// <summary>The command line of <c>keepalive-sim lab</c>; no lab is started.</summary>
 public sealed class LabOptionsTests : IDisposable
 {
-    private static readonly string[] Commands = ["--server", "true", "--client", "true"];
+    private static readonly string[] s_commands = ["--server", "true", "--client", "true"];
 
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-lab-test-").FullName;
 
@@ -150,7 +150,7 @@ public sealed class LabOptionsTests : IDisposable
     [Fact]
     public void Command_UnknownPreset_Exits2()
     {
-        var result = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "lab", "--balancer", "nlb", .. Commands]);
+        var result = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "lab", "--balancer", "nlb", .. s_commands]);
 
         Assert.Equal((2, ""), (result.ExitCode, result.Output));
         Assert.Contains("did you mean aws-nlb, oci-nlb or", result.Error, StringComparison.Ordinal);
@@ -172,5 +172,5 @@ public sealed class LabOptionsTests : IDisposable
     }
 
     private static List<string> Errors(params string[] arguments) =>
-        [.. LabCommand.Create().Parse([.. arguments, .. Commands]).Errors.Select(error => error.Message)];
+        [.. LabCommand.Create().Parse([.. arguments, .. s_commands]).Errors.Select(error => error.Message)];
 }

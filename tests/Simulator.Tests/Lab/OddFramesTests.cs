@@ -14,12 +14,12 @@ namespace Keepalive.Simulator.Tests.Lab;
 [Collection(LiveLab.Labs)]
 public sealed class OddFramesTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
 
     /// <summary>Of local experiments (IEEE 802, 0x88b5): nobody answers them.</summary>
-    private static readonly byte[] Experiment = [0x88, 0xb5];
+    private static readonly byte[] s_experiment = [0x88, 0xb5];
 
-    private static readonly byte[] Nobody = [2, 0, 0, 0, 0, 0x99];
+    private static readonly byte[] s_nobody = [2, 0, 0, 0, 0, 0x99];
 
     [Fact]
     public void Forwarder_OddFrames_ComeOutUnchangedInBothDirections()
@@ -111,7 +111,7 @@ public sealed class OddFramesTests
         {
             forwarder.Start();
             byte[] Frame(int length) =>
-                [.. Segment.ServerHardware, .. Segment.ClientHardware, .. Experiment, .. Enumerable.Range(0, length - 14).Select(i => (byte)i)];
+                [.. Segment.ServerHardware, .. Segment.ClientHardware, .. s_experiment, .. Enumerable.Range(0, length - 14).Select(i => (byte)i)];
             int[] lengths = [60, PacketRing.MaxFrame, TooLong, TooLong, 61];
             foreach (var length in lengths)
             {
@@ -141,7 +141,7 @@ public sealed class OddFramesTests
                 connections.ForEach(connection => connection.Carry(FlowEnd.Client, 100));
                 foreach (var connection in connections)
                 {
-                    connection.WaitFor(LabEventKind.Expired, Patience);
+                    connection.WaitFor(LabEventKind.Expired, s_patience);
                     lab.Client.Send(connection.Client, 10);
                     Assert.Equal("reset", connection.WaitForReaction(FlowEnd.Client));
                 }
@@ -183,7 +183,7 @@ public sealed class OddFramesTests
     {
         foreach (var isIPv6 in new[] { false, true })
         {
-            var whole = new Segment(FlowEnd.Client, TcpFlags.Ack, 1, 2) { IsIPv6 = isIPv6, Payload = 600, Server = Nobody, ServerPort = 9 }.ToFrame();
+            var whole = new Segment(FlowEnd.Client, TcpFlags.Ack, 1, 2) { IsIPv6 = isIPv6, Payload = 600, Server = s_nobody, ServerPort = 9 }.ToFrame();
             // Cut off in the Ethernet, IP and TCP headers and in the payload.
             foreach (var length in new[] { 14, 15, 33, 34, 40, 53, 60, 70, 300 })
             {
@@ -216,17 +216,17 @@ public sealed class OddFramesTests
         // Fragments: the first, one in the middle, the last.
         foreach (var (high, low) in new[] { (0x20, 0), (0x20, 9), (0, 18) })
         {
-            var fragment = new Segment(FlowEnd.Client, TcpFlags.Ack, 1, 2) { Payload = 600, Server = Nobody }.ToFrame();
+            var fragment = new Segment(FlowEnd.Client, TcpFlags.Ack, 1, 2) { Payload = 600, Server = s_nobody }.ToFrame();
             (fragment[20], fragment[21]) = ((byte)high, (byte)low);
             yield return fragment;
         }
         // UDP, and what is not even IP; the longest one there can be, with and without a tag, and the shortest.
-        var datagram = new Segment(FlowEnd.Client, TcpFlags.Ack, 1, 2) { Payload = 100, Server = Nobody }.ToFrame();
+        var datagram = new Segment(FlowEnd.Client, TcpFlags.Ack, 1, 2) { Payload = 100, Server = s_nobody }.ToFrame();
         datagram[23] = 17;
         yield return datagram;
-        yield return [.. Nobody, .. Segment.ClientHardware, .. Experiment, .. new byte[1500]];
-        yield return [.. Nobody, .. Segment.ClientHardware, 0x81, 0x00, 0x00, 0x2a, .. Experiment, .. new byte[1500]];
-        yield return [.. Nobody, .. Segment.ClientHardware, .. Experiment];
+        yield return [.. s_nobody, .. Segment.ClientHardware, .. s_experiment, .. new byte[1500]];
+        yield return [.. s_nobody, .. Segment.ClientHardware, 0x81, 0x00, 0x00, 0x2a, .. s_experiment, .. new byte[1500]];
+        yield return [.. s_nobody, .. Segment.ClientHardware, .. s_experiment];
     }
 
     /// <summary>Takes from a ring as many frames as wanted that are among the wanted ones, with their tags where the kernel took them out.</summary>
@@ -244,15 +244,15 @@ public sealed class OddFramesTests
                     byte[] bytes = frame.Tag == 0
                         ? [.. frame.Bytes]
                         : [.. frame.Bytes[..12], .. BitConverter.GetBytes(BinaryPrimitives.ReverseEndianness(frame.Tag)), .. frame.Bytes[12..]];
-                    if (known.Contains(Convert.ToHexString(bytes)) || bytes[5] == Nobody[5])
+                    if (known.Contains(Convert.ToHexString(bytes)) || bytes[5] == s_nobody[5])
                     {
                         frames.Add(bytes);
                     }
                     ring.Release(1);
                 }
-                return frames.Count >= wanted.Count || clock.Elapsed > Patience;
+                return frames.Count >= wanted.Count || clock.Elapsed > s_patience;
             },
-            Patience * 2);
+            s_patience * 2);
         return frames;
     }
 }

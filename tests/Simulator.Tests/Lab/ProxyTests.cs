@@ -39,14 +39,14 @@ public sealed class ProxyRuns : IDisposable
 
         """;
 
-    private static readonly string[] Tools = ["curl", "nginx", "haproxy"];
+    private static readonly string[] s_tools = ["curl", "nginx", "haproxy"];
 
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-lab-test-").FullName;
     private readonly Dictionary<string, ProxyRun> _runs = [];
 
     public ProxyRuns()
     {
-        if (LiveSupport.Missing(Tools) is not null)
+        if (LiveSupport.Missing(s_tools) is not null)
         {
             return;
         }
@@ -105,7 +105,7 @@ public sealed class ProxyRuns : IDisposable
     {
         get
         {
-            Live.Require(Tools);
+            Live.Require(s_tools);
             return _runs[name];
         }
     }

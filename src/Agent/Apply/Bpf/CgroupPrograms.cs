@@ -7,7 +7,7 @@ namespace Keepalive.Agent.Apply.Bpf;
 /// <summary>The programs at the cgroup: attached beside those of others, and gone with the agent, however it ends.</summary>
 internal sealed class CgroupPrograms : IDisposable
 {
-    private static readonly uint PidNamespace = (uint)ProcFs.Inode("/proc/self/ns/pid");
+    private static readonly uint s_pidNamespace = (uint)ProcFs.Inode("/proc/self/ns/pid");
 
     private readonly BpfLink _ownSetting;
     private readonly BpfLink _established;
@@ -40,7 +40,7 @@ internal sealed class CgroupPrograms : IDisposable
     public static BpfAbi.ka_settings Signed(BpfAbi.ka_settings settings)
     {
         settings.owner = (uint)Environment.ProcessId;
-        settings.owner_pidns = PidNamespace;
+        settings.owner_pidns = s_pidNamespace;
         settings.owner_started = ProcFs.StartTime(Environment.ProcessId);
         return settings;
     }
@@ -64,5 +64,5 @@ internal sealed class CgroupPrograms : IDisposable
 
     /// <summary>Whether the agent that signed is gone; one in another PID namespace cannot be judged from here.</summary>
     private static bool IsOfTheDead(BpfAbi.ka_settings settings) =>
-        settings.owner_pidns == PidNamespace && settings.owner != 0 && ProcFs.StartTime((int)settings.owner) != settings.owner_started;
+        settings.owner_pidns == s_pidNamespace && settings.owner != 0 && ProcFs.StartTime((int)settings.owner) != settings.owner_started;
 }

@@ -12,7 +12,7 @@ namespace Keepalive.Agent.Apply.Bpf;
 internal sealed class DescriptorAudit(TimeProvider time, KernelPrograms kernel, NamespaceInventory namespaces) : IDisposable
 {
     /// <summary>The time for it in one pass.</summary>
-    private static readonly TimeSpan Share = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_share = TimeSpan.FromMilliseconds(20);
 
     private BpfRun? _run;
     private long _begunAt = time.GetTimestamp();
@@ -61,7 +61,7 @@ internal sealed class DescriptorAudit(TimeProvider time, KernelPrograms kernel, 
             _run = kernel.OwnerReader.Begin();
         }
         var visitor = new Visitor(namespaces, pass);
-        if (BpfIterator.Read<BpfAbi.ka_owner, Visitor>(_run, Share, ref visitor))
+        if (BpfIterator.Read<BpfAbi.ka_owner, Visitor>(_run, s_share, ref visitor))
         {
             End();
         }

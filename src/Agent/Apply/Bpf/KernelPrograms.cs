@@ -16,8 +16,8 @@ internal sealed class KernelPrograms : IDisposable
     private const string Processes = "ka_processes";
     private const string Match = "ka_match";
 
-    private static readonly string[] Needed = [Established, OwnSetting, Read, Apply];
-    private static readonly string[] Dispensable = [Owners, Processes];
+    private static readonly string[] s_needed = [Established, OwnSetting, Read, Apply];
+    private static readonly string[] s_dispensable = [Owners, Processes];
 
     private readonly BpfObject _object;
 
@@ -65,10 +65,10 @@ internal sealed class KernelPrograms : IDisposable
     /// <exception cref="LinuxException">What a run needs besides cannot be made.</exception>
     public static KernelPrograms Load(bool withTests = false, int mostRules = int.MaxValue, string? types = null)
     {
-        string[] wanted = withTests ? [.. Needed, Match] : Needed;
+        string[] wanted = withTests ? [.. s_needed, Match] : s_needed;
         try
         {
-            return Load([.. wanted, .. Dispensable], mostRules, types);
+            return Load([.. wanted, .. s_dispensable], mostRules, types);
         }
         catch (BpfException e) when (LoadFailure.Of(e, KernelRelease.Text) is not null)
         {
@@ -110,7 +110,7 @@ internal sealed class KernelPrograms : IDisposable
 
     private static BpfObject LoadObject(string[] programs, string? types)
     {
-        string[] all = [.. Needed, .. Dispensable, Match];
+        string[] all = [.. s_needed, .. s_dispensable, Match];
         Span<byte> constants = stackalloc byte[sizeof(uint)];
         BitConverter.TryWriteBytes(constants, KernelClock.TicksPerSecond());
         return BpfObject.Load(Image(), programs, all.Except(programs), constants, types);

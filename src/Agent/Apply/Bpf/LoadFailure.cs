@@ -13,7 +13,7 @@ internal sealed record LoadFailure(string Needs, string Detail, string Reason)
     private const string Relocation = "CO-RE relocation ";
 
     /// <summary>The first release whose iterators can set sockets. Distributions backport it, so the release alone is no reason not to try.</summary>
-    private static readonly Version Oldest = new(5, 15);
+    private static readonly Version s_oldest = new(5, 15);
 
     /// <summary>What a refusal means; null where it says nothing about the kernel's age.</summary>
     public static LoadFailure? Of(BpfException e, string release)
@@ -22,9 +22,9 @@ internal sealed record LoadFailure(string Needs, string Detail, string Reason)
         {
             return null;
         }
-        if (KernelRelease.Parse(release) is { } version && version < Oldest)
+        if (KernelRelease.Parse(release) is { } version && version < s_oldest)
         {
-            return new LoadFailure($"Linux {Oldest}", e.Message, $"it needs Linux {Oldest}, and this is Linux {release} ({e.Message})");
+            return new LoadFailure($"Linux {s_oldest}", e.Message, $"it needs Linux {s_oldest}, and this is Linux {release} ({e.Message})");
         }
         if (Field(e.Detail) is { } field)
         {

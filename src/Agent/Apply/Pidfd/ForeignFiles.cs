@@ -15,7 +15,7 @@ internal sealed class ForeignFiles : IDisposable
     /// <summary>Files of one owner that may be about to be closed, after which nothing more of it is duplicated.</summary>
     private const int Most = 4;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
 
     private readonly List<(StrayFile File, string Account, Thread Closing)> _closing = [];
 
@@ -44,9 +44,9 @@ internal sealed class ForeignFiles : IDisposable
     {
         foreach (var (file, _, closing) in _closing)
         {
-            if (!closing.Join(Patience) && file.TryAbort())
+            if (!closing.Join(s_patience) && file.TryAbort())
             {
-                closing.Join(Patience);
+                closing.Join(s_patience);
             }
         }
     }

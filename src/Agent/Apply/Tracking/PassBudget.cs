@@ -7,22 +7,22 @@ namespace Keepalive.Agent.Apply.Tracking;
 internal sealed class PassBudget
 {
     /// <summary>Of a pass that others follow. A search over ten thousand descriptors takes about that long.</summary>
-    private static readonly TimeSpan Share = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_share = TimeSpan.FromMilliseconds(50);
 
     /// <summary>The same for root's own processes.</summary>
-    private static readonly TimeSpan ShareOfTheNode = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_shareOfTheNode = TimeSpan.FromMilliseconds(500);
 
     /// <summary>For all others together.</summary>
-    private static readonly TimeSpan Together = TimeSpan.FromMilliseconds(300);
+    private static readonly TimeSpan s_together = TimeSpan.FromMilliseconds(300);
 
     /// <summary>What each that owes nothing has of every pass, however much the others take.</summary>
-    private static readonly TimeSpan Least = TimeSpan.FromMilliseconds(5);
+    private static readonly TimeSpan s_least = TimeSpan.FromMilliseconds(5);
 
     /// <summary>Of the last pass, which whoever stops the service waits for.</summary>
-    private static readonly TimeSpan LastShare = TimeSpan.FromMilliseconds(300);
+    private static readonly TimeSpan s_lastShare = TimeSpan.FromMilliseconds(300);
 
     /// <summary>Of a pass that none follows and that a user waits for.</summary>
-    private static readonly TimeSpan OnlyShare = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_onlyShare = TimeSpan.FromSeconds(10);
 
     /// <summary>Passes after one that was too long for everybody, in which whoever has taken more than a share waits until it has been made up for.</summary>
     private const int Remembered = 10;
@@ -39,8 +39,8 @@ internal sealed class PassBudget
     private Account? _current;
     private long _begun;
     private TimeSpan _together;
-    private TimeSpan _share = Share;
-    private TimeSpan _shareOfTheNode = ShareOfTheNode;
+    private TimeSpan _share = s_share;
+    private TimeSpan _shareOfTheNode = s_shareOfTheNode;
     private TimeSpan _shareOfAll = TimeSpan.MaxValue;
     private int _pressed;
 
@@ -56,10 +56,10 @@ internal sealed class PassBudget
     /// <summary>The same before a pass of any kind.</summary>
     public void BeginPass(PassScope scope)
     {
-        _share = scope.Only ? OnlyShare : scope.Last ? LastShare : Share;
-        _shareOfTheNode = scope.Only ? OnlyShare : scope.Last ? 2 * ShareOfTheNode : ShareOfTheNode;
-        _shareOfAll = scope.Full ? TimeSpan.MaxValue : Together;
-        _pressed = scope is { Full: false, Only: false, Last: false } ? _together >= Together ? Remembered : Math.Max(_pressed - 1, 0) : 0;
+        _share = scope.Only ? s_onlyShare : scope.Last ? s_lastShare : s_share;
+        _shareOfTheNode = scope.Only ? s_onlyShare : scope.Last ? 2 * s_shareOfTheNode : s_shareOfTheNode;
+        _shareOfAll = scope.Full ? TimeSpan.MaxValue : s_together;
+        _pressed = scope is { Full: false, Only: false, Last: false } ? _together >= s_together ? Remembered : Math.Max(_pressed - 1, 0) : 0;
         _together = TimeSpan.Zero;
         _current = null;
         foreach (var account in _accounts.Values)
@@ -106,7 +106,7 @@ internal sealed class PassBudget
             var now = _time.GetElapsedTime(_begun);
             var own = _current.Spent + now;
             var spent = _current == _nodes ? own >= _shareOfTheNode
-                : own >= _share || (own >= Least && _together + now >= _shareOfAll) || (_pressed > 0 && _current.Owes >= Share);
+                : own >= _share || (own >= s_least && _together + now >= _shareOfAll) || (_pressed > 0 && _current.Owes >= s_share);
             _current.IsLate |= spent;
             return spent;
         }
@@ -147,8 +147,8 @@ internal sealed class PassBudget
 
         public void Turn()
         {
-            var owes = Owes + Spent - Share;
-            Owes = owes <= TimeSpan.Zero ? TimeSpan.Zero : owes < LongestWait * Share ? owes : LongestWait * Share;
+            var owes = Owes + Spent - s_share;
+            Owes = owes <= TimeSpan.Zero ? TimeSpan.Zero : owes < LongestWait * s_share ? owes : LongestWait * s_share;
             LatePasses = IsLate ? Math.Min(LatePasses + 1, 2 * Habit) : Math.Max(LatePasses - 1, 0);
             (Before, Spent, IsLate) = ((Before / 2) + Spent, TimeSpan.Zero, false);
         }

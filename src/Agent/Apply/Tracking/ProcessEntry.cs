@@ -22,7 +22,7 @@ internal enum DescriptorKind : byte
 /// <summary>One process and what was learnt of its descriptors.</summary>
 internal sealed class ProcessEntry(int pid)
 {
-    private static readonly string Cgroup2Mount = Directory.Exists("/sys/fs/cgroup/unified") ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup";
+    private static readonly string s_cgroup2Mount = Directory.Exists("/sys/fs/cgroup/unified") ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup";
 
     private DescriptorKind[] _kinds = [];
     private ulong? _cgroup;
@@ -59,7 +59,7 @@ internal sealed class ProcessEntry(int pid)
     public bool IsReplaced => _owner is not null && ProcFs.StartTime(Pid) != _started;
 
     /// <summary>The id of its cgroup, 0 where not known. A process that is moved later only loses its place in the order of search.</summary>
-    public ulong CgroupId => _cgroup ??= ProcFs.Cgroup2Path(Pid) is { } path ? ProcFs.Inode(Cgroup2Mount + path) : 0;
+    public ulong CgroupId => _cgroup ??= ProcFs.Cgroup2Path(Pid) is { } path ? ProcFs.Inode(s_cgroup2Mount + path) : 0;
 
     public void Moved(ulong inode)
     {

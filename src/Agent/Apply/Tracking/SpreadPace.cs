@@ -8,12 +8,12 @@ internal sealed class SpreadPace(TimeProvider time, PassScope scope, int slices)
 {
     private const int MostSlices = 16;
 
-    private static readonly TimeSpan Apart = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_apart = TimeSpan.FromMilliseconds(100);
 
     private readonly long _start = time.GetTimestamp();
 
     /// <summary>Into how many slices to cut, at most: each costs a look of its own at the namespace.</summary>
-    public static int Slices(PassScope scope) => (int)Math.Clamp(scope.SpreadOver / Apart, 1, MostSlices);
+    public static int Slices(PassScope scope) => (int)Math.Clamp(scope.SpreadOver / s_apart, 1, MostSlices);
 
     /// <summary>What was spent waiting.</summary>
     public TimeSpan Waited { get; private set; }
