@@ -8,15 +8,15 @@ namespace Keepalive.EndToEnd;
 /// <summary>THIRD-PARTY-NOTICES.md names what ships in the programs, and nothing else.</summary>
 public sealed partial class NoticesTests
 {
-    private static readonly string[] Programs = ["Agent/keepalive-agent", "Simulator/keepalive-sim"];
+    private static readonly string[] s_programs = ["Agent/keepalive-agent", "Simulator/keepalive-sim"];
 
-    private static readonly Page Notices = Page.Read("THIRD-PARTY-NOTICES.md");
+    private static readonly Page s_notices = Page.Read("THIRD-PARTY-NOTICES.md");
 
     /// <summary>Packages with files that the programs run with, by what the build wrote beside them: no analyzers, no tools.</summary>
     [Fact]
     public void Packages_OfTheNotices_AreThoseThatShip()
     {
-        var shipped = Programs.SelectMany(Packages).Select(package => package.Name).Distinct().Order(StringComparer.Ordinal);
+        var shipped = s_programs.SelectMany(Packages).Select(package => package.Name).Distinct().Order(StringComparer.Ordinal);
         Assert.Equal(shipped, Rows("Packages").Select(row => row[0]).Order(StringComparer.Ordinal));
     }
 
@@ -29,7 +29,7 @@ public sealed partial class NoticesTests
             .SelectMany(framework => framework.Value.EnumerateObject())
             .Where(dependency => dependency.Value.TryGetProperty("resolved", out _))
             .Select(dependency => (dependency.Name, Version: dependency.Value.GetProperty("resolved").GetString()!)).ToHashSet();
-        Assert.All(Programs.SelectMany(Packages), package => Assert.Contains(package, locked));
+        Assert.All(s_programs.SelectMany(Packages), package => Assert.Contains(package, locked));
     }
 
     [Fact]
@@ -39,7 +39,7 @@ public sealed partial class NoticesTests
             ? named
             : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
         var licences = Rows("Packages").ToDictionary(row => row[0], row => row[1]);
-        Assert.All(Programs.SelectMany(Packages).Distinct(), package =>
+        Assert.All(s_programs.SelectMany(Packages).Distinct(), package =>
         {
             string name = package.Name.ToLowerInvariant();
             string specification = File.ReadAllText(Path.Combine(packages, name, package.Version.ToLowerInvariant(), name + ".nuspec"));
@@ -58,7 +58,7 @@ public sealed partial class NoticesTests
     [Fact]
     public void Licences_ThatAreNamed_AreThereInFull()
     {
-        var named = Notices.Prose.SelectMany(line => LicenceFile().Matches(line)).Select(match => match.Groups[1].Value).Distinct().Order(StringComparer.Ordinal).ToList();
+        var named = s_notices.Prose.SelectMany(line => LicenceFile().Matches(line)).Select(match => match.Groups[1].Value).Distinct().Order(StringComparer.Ordinal).ToList();
         Assert.Equal(Directory.GetFiles(Path.Combine(Repository.Root, "licenses")).Select(Path.GetFileName).Order(StringComparer.Ordinal), named);
         Assert.All(named, file => Assert.Contains(
             file switch
@@ -79,8 +79,8 @@ public sealed partial class NoticesTests
     [Fact]
     public void Libelf_UnderTheLgpl_HasInstructionsToRelink()
     {
-        Assert.Contains("relink-with-another-libelf", Notices.Anchors);
-        Assert.Contains(Notices.Prose, line => line.Contains("Run `make build`. It links both programs again.", StringComparison.Ordinal));
+        Assert.Contains("relink-with-another-libelf", s_notices.Anchors);
+        Assert.Contains(s_notices.Prose, line => line.Contains("Run `make build`. It links both programs again.", StringComparison.Ordinal));
     }
 
     private static IEnumerable<(string Name, string Version)> Packages(string program)
@@ -95,7 +95,7 @@ public sealed partial class NoticesTests
     }
 
     private static IEnumerable<string[]> Rows(string heading) =>
-        Notices.Prose.SkipWhile(line => line != "## " + heading).Skip(1).TakeWhile(line => !line.StartsWith('#'))
+        s_notices.Prose.SkipWhile(line => line != "## " + heading).Skip(1).TakeWhile(line => !line.StartsWith('#'))
             .Where(line => line.StartsWith('|')).Skip(2)
             .Select(line => line.Trim('|', ' ').Split(" | "));
 

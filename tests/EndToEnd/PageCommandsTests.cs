@@ -17,7 +17,7 @@ public sealed class PageCommandsTests : IDisposable
     private const string Mark = "@@@ ";
     private const string Demo = "keepalive-sim demo";
 
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
 
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-page");
     private Holder? _client;
@@ -37,7 +37,7 @@ public sealed class PageCommandsTests : IDisposable
         File.WriteAllText(InDirectory("page.sh"), Script(commands));
 
         var result = ProgramRun.ToEnd(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "bash", InDirectory("page.sh")], _client, Patience);
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "bash", InDirectory("page.sh")], _client, s_patience);
 
         var printed = Printed(result);
         Assert.True(printed.Count == commands.Count, $"{printed.Count} of {commands.Count} commands ended\n{result.Output}{result.Error}");

@@ -8,7 +8,7 @@ namespace Keepalive.EndToEnd;
 public sealed partial class PageTests
 {
     /// <summary>Options of other programs, which pages name.</summary>
-    private static readonly string[] OthersOptions = ["--pid", "--privileged"];
+    private static readonly string[] s_othersOptions = ["--pid", "--privileged"];
 
     public static TheoryData<string> Pages => [.. Page.All];
 
@@ -110,7 +110,7 @@ public sealed partial class PageTests
             .SelectMany(text => Option().Matches(text)).Select(match => match.Value).ToHashSet();
 
         Assert.Empty(help.Except(written).Except(["--help", "--version", "--output"]).Order());
-        Assert.Empty(written.Except(help).Except(OthersOptions).Order());
+        Assert.Empty(written.Except(help).Except(s_othersOptions).Order());
     }
 
     /// <summary>One complaint, about the option that does not exist, says that the rest is right.</summary>

@@ -2,10 +2,10 @@ using System.Text.RegularExpressions;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Phrases that a reader in a hurry has to read twice, each with the words of the field.</summary>
+/// <summary>s_phrases that a reader in a hurry has to read twice, each with the words of the field.</summary>
 internal static partial class Wording
 {
-    private static readonly (Regex Phrase, string Better)[] Phrases =
+    private static readonly (Regex Phrase, string Better)[] s_phrases =
     [
         (GiveBack(), "restore"),
         (BeHad(), "available, unavailable"),
@@ -27,7 +27,7 @@ internal static partial class Wording
 
     /// <summary>The phrases in a text, each with what to write instead.</summary>
     public static IEnumerable<string> Problems(string text) =>
-        Phrases.SelectMany(entry => entry.Phrase.Matches(text).Select(match => $"\"{match.Value.Trim()}\": write {entry.Better}"));
+        s_phrases.SelectMany(entry => entry.Phrase.Matches(text).Select(match => $"\"{match.Value.Trim()}\": write {entry.Better}"));
 
     [GeneratedRegex(@"\bg(?:ive|ives|iving|iven|ave)\b[^.;]{0,30}\bback\b", RegexOptions.IgnoreCase)]
     private static partial Regex GiveBack();

@@ -11,7 +11,7 @@ namespace Keepalive.Agent.Tests.Apply;
 /// <summary>Which changes wait, and in which order they are made, for both datapaths.</summary>
 public sealed class BulkSpreadTests
 {
-    private static readonly PassScope Scope = new() { SpreadOver = TimeSpan.FromMilliseconds(400) };
+    private static readonly PassScope s_scope = new() { SpreadOver = TimeSpan.FromMilliseconds(400) };
 
     private readonly WatchedNamespace[] _namespaces = [new(1, null!), new(2, null!)];
     private readonly List<Change[]> _slices = [];
@@ -20,7 +20,7 @@ public sealed class BulkSpreadTests
     [InlineData(256, false)]
     [InlineData(257, true)]
     public void Collects_Number_DecidesWhetherTheyWait(int count, bool wait) =>
-        Assert.Equal(wait, Spread(byNamespace: false).Collects(Changes(count, idle: 400), Scope));
+        Assert.Equal(wait, Spread(byNamespace: false).Collects(Changes(count, idle: 400), s_scope));
 
     [Theory]
     [InlineData(399)]
@@ -29,8 +29,8 @@ public sealed class BulkSpreadTests
     {
         var spread = Spread(byNamespace: false);
         var changes = Changes(1000, (uint?)idle);
-        Assert.False(spread.Collects(changes, Scope));
-        Assert.False(spread.TryAdd(changes[0], Scope));
+        Assert.False(spread.Collects(changes, s_scope));
+        Assert.False(spread.TryAdd(changes[0], s_scope));
     }
 
     [Fact]
@@ -41,9 +41,9 @@ public sealed class BulkSpreadTests
     {
         var spread = Spread(byNamespace: true);
         var changes = Changes(600, idle: 1000).Concat(Changes(5, idle: 1)).ToList();
-        spread.Collect(changes, Scope);
+        spread.Collect(changes, s_scope);
         Assert.Equal(5, changes.Count);
-        spread.Apply(Pass(Scope));
+        spread.Apply(Pass(s_scope));
         Assert.Equal(600, _slices.Sum(slice => slice.Length));
     }
 
@@ -52,7 +52,7 @@ public sealed class BulkSpreadTests
     {
         var spread = Spread(byNamespace: false);
         Collect(spread, 1000);
-        spread.Apply(Pass(Scope));
+        spread.Apply(Pass(s_scope));
         Assert.Equal(4, _slices.Count);
         var idle = _slices.SelectMany(slice => slice).Select(change => change.Socket.Seen.Idle!.Value).ToList();
         Assert.Equal(1000, idle.Count);
@@ -65,7 +65,7 @@ public sealed class BulkSpreadTests
     {
         var spread = Spread(byNamespace: true);
         Collect(spread, 1000);
-        spread.Apply(Pass(Scope));
+        spread.Apply(Pass(s_scope));
         Assert.All(_slices, slice => Assert.Single(slice.Select(change => change.Watched).Distinct()));
         Assert.All(_slices, slice => Assert.Equal(slice.OrderByDescending(change => change.Socket.Seen.Idle).Select(change => change.Socket), slice.Select(change => change.Socket)));
         Assert.Equal(_slices.OrderByDescending(slice => slice[0].Socket.Seen.Idle), _slices);
@@ -83,7 +83,7 @@ public sealed class BulkSpreadTests
         });
         Collect(spread, 1000);
         Array.ForEach(_namespaces, watched => watched.NextTry = long.MaxValue);
-        spread.Apply(Pass(Scope with { Stop = stop.Token }));
+        spread.Apply(Pass(s_scope with { Stop = stop.Token }));
         Assert.Single(_slices);
         Assert.All(_namespaces, watched => Assert.Equal(8, watched.NextTry));
     }
@@ -98,7 +98,7 @@ public sealed class BulkSpreadTests
             throw new LinuxException("write", Errno.EINVAL);
         });
         Collect(spread, 1000);
-        spread.Apply(Pass(Scope));
+        spread.Apply(Pass(s_scope));
         Assert.Equal(4, slices);
     }
 
@@ -109,7 +109,7 @@ public sealed class BulkSpreadTests
         var random = new Random(1);
         for (var i = 0; i < count; i++)
         {
-            Assert.True(spread.TryAdd(new Change(_namespaces[random.Next(2)], Socket((uint)i, (uint)random.Next(400, 100_000))), Scope));
+            Assert.True(spread.TryAdd(new Change(_namespaces[random.Next(2)], Socket((uint)i, (uint)random.Next(400, 100_000))), s_scope));
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Policies;
@@ -10,12 +11,13 @@ using Xunit;
 namespace Keepalive.Agent.Tests.Apply;
 
 /// <summary>What becomes of the sockets of a dump, for both datapaths.</summary>
+[SuppressMessage("Design", "CA1001", Justification = "It is of no namespace that could be let go of.")]
 public sealed class DumpIntakeTests : ISocketSink
 {
-    private static readonly SocketEndpoint Here = IPv4(0x0A4D0001, 40_000);
-    private static readonly SocketEndpoint There = IPv4(0x0A4D0002, 443);
-    private static readonly SocketEndpoint Elsewhere = IPv4(0x0A4D0909, 443);
-    private static readonly KeepaliveOptions Set = new(true, 700, 10, 20);
+    private static readonly SocketEndpoint s_here = IPv4(0x0A4D0001, 40_000);
+    private static readonly SocketEndpoint s_there = IPv4(0x0A4D0002, 443);
+    private static readonly SocketEndpoint s_elsewhere = IPv4(0x0A4D0909, 443);
+    private static readonly KeepaliveOptions s_set = new(true, 700, 10, 20);
 
     private readonly PolicySnapshot _policy = Rig.PolicyFor("10.77.0.2", PolicyText.GuideValues);
     private readonly WatchedNamespace _watched = new(1, null!);
@@ -26,7 +28,7 @@ public sealed class DumpIntakeTests : ISocketSink
     [Fact]
     public void Take_SelectedSocket_IsTrackedAndNotReportedYet()
     {
-        var socket = Take(Seen(There))!;
+        var socket = Take(Seen(s_there))!;
         Assert.Same(socket, _watched.Sockets[7]);
         Assert.Equal([socket], _tracked);
         Assert.True(socket.Standing.IsUnsettled);
@@ -37,39 +39,39 @@ public sealed class DumpIntakeTests : ISocketSink
     [Fact]
     public void Take_OtherSocket_IsReportedWithWhatItHas()
     {
-        Assert.Null(Take(Seen(Elsewhere), new SocketReading(Set, OwnValues.Known | OwnValues.Time, 30_000), pid: 12));
+        Assert.Null(Take(Seen(s_elsewhere), new SocketReading(s_set, OwnValues.Known | OwnValues.Time, 30_000), pid: 12));
         var record = Assert.Single(_reported);
-        Assert.Equal((SocketOutcome.Unmanaged, Set, OwnValues.Known | OwnValues.Time, 30_000, 12), (record.Outcome, record.Current!.Value, record.Own, record.UserTimeout, record.Pid));
-        Assert.Equal((7UL, Elsewhere, TcpState.Established, 1500U), (record.Cookie, record.Remote, record.State, record.Idle!.Value));
+        Assert.Equal((SocketOutcome.Unmanaged, s_set, OwnValues.Known | OwnValues.Time, 30_000, 12), (record.Outcome, record.Current!.Value, record.Own, record.UserTimeout, record.Pid));
+        Assert.Equal((7UL, s_elsewhere, TcpState.Established, 1500U), (record.Cookie, record.Remote, record.State, record.Idle!.Value));
         Assert.Empty(_watched.Sockets);
     }
 
     [Fact]
-    public void Take_OtherSocketWhoseValuesAreToBeRead_IsTracked() => Assert.NotNull(Take(Seen(Elsewhere), scope: new PassScope { ReadAll = true }));
+    public void Take_OtherSocketWhoseValuesAreToBeRead_IsTracked() => Assert.NotNull(Take(Seen(s_elsewhere), scope: new PassScope { ReadAll = true }));
 
     [Fact]
-    public void Take_ListeningSocketOfADestination_IsNotSelected() => Assert.Null(Take(Seen(There) with { State = TcpState.Listen }));
+    public void Take_ListeningSocketOfADestination_IsNotSelected() => Assert.Null(Take(Seen(s_there) with { State = TcpState.Listen }));
 
     [Fact]
     public void Take_ClosedByItsApplication_CountsAsNotSeen()
     {
-        var socket = Take(Seen(There))!;
+        var socket = Take(Seen(s_there))!;
         _watched.Dumps++;
-        Assert.Null(Take(Seen(There) with { State = TcpState.FinWait2, HasFile = false }));
+        Assert.Null(Take(Seen(s_there) with { State = TcpState.FinWait2, HasFile = false }));
         Assert.NotEqual(_watched.Dumps, socket.SeenInDump);
         Assert.Single(_reported);
 
         // One that waits to be accepted has no file either.
-        Assert.NotNull(Take(Seen(There) with { HasFile = false }));
+        Assert.NotNull(Take(Seen(s_there) with { HasFile = false }));
         Assert.Equal(_watched.Dumps, socket.SeenInDump);
     }
 
     [Fact]
     public void Take_InheritedSocket_IsTrackedWithoutARuleAndOnce()
     {
-        var memory = SocketMemory.OfAgent(new KeepaliveOptions(false, 7200, 75, 9), Set);
+        var memory = SocketMemory.OfAgent(new KeepaliveOptions(false, 7200, 75, 9), s_set);
         _inherited[(1, 7)] = memory;
-        Assert.Equal(memory, Take(Seen(Elsewhere))?.Standing.Memory);
+        Assert.Equal(memory, Take(Seen(s_elsewhere))?.Standing.Memory);
         Assert.Empty(_inherited);
     }
 
@@ -77,22 +79,22 @@ public sealed class DumpIntakeTests : ISocketSink
     public void Take_ValuesThatAPredecessorGaveNewConnections_AreTracked()
     {
         _inherited.Arriving.Add(new KeepaliveSettings(700, 10, 20));
-        Assert.Null(Take(Seen(Elsewhere), new SocketReading(Set with { Time = 701 }, OwnValues.Known, 0)));
-        Assert.Null(Take(Seen(Elsewhere), new SocketReading(Set with { Enabled = false }, OwnValues.Known, 0)));
-        Assert.NotNull(Take(Seen(Elsewhere), new SocketReading(Set, OwnValues.Known, 0)));
+        Assert.Null(Take(Seen(s_elsewhere), new SocketReading(s_set with { Time = 701 }, OwnValues.Known, 0)));
+        Assert.Null(Take(Seen(s_elsewhere), new SocketReading(s_set with { Enabled = false }, OwnValues.Known, 0)));
+        Assert.NotNull(Take(Seen(s_elsewhere), new SocketReading(s_set, OwnValues.Known, 0)));
     }
 
     [Fact]
-    public void Take_SetWhenItWasEstablished_IsTrackedWithoutARule() => Assert.NotNull(Take(Seen(Elsewhere) with { IsSetAtOnce = true }));
+    public void Take_SetWhenItWasEstablished_IsTrackedWithoutARule() => Assert.NotNull(Take(Seen(s_elsewhere) with { IsSetAtOnce = true }));
 
     [Fact]
     public void Take_ConnectedToSomebodyElse_IsJudgedAnew()
     {
         var socket = Settled();
-        Assert.Same(socket, Take(Seen(Elsewhere)));
+        Assert.Same(socket, Take(Seen(s_elsewhere)));
         Assert.True(socket.Standing.IsUnsettled);
         Assert.Null(socket.Standing.Rule);
-        Assert.Equal(Elsewhere, socket.Remote);
+        Assert.Equal(s_elsewhere, socket.Remote);
     }
 
     [Theory]
@@ -103,7 +105,7 @@ public sealed class DumpIntakeTests : ISocketSink
     {
         var socket = Settled();
         var next = Rig.PolicyFor("10.77.0.2", keepalive, existing);
-        Take(Seen(There), policy: next);
+        Take(Seen(s_there), policy: next);
         Assert.Equal(isJudged, socket.Standing.IsUnsettled);
         Assert.Contains(socket.Standing.Rule, next.Policy.Rules);
     }
@@ -112,7 +114,7 @@ public sealed class DumpIntakeTests : ISocketSink
     public void Take_NewPolicyThatTreatsExistingValuesOtherwise_IsJudgedAnew()
     {
         var socket = Settled();
-        Take(Seen(There), policy: _policy with { Existing = ExistingMode.Replace });
+        Take(Seen(s_there), policy: _policy with { Existing = ExistingMode.Replace });
         Assert.True(socket.Standing.IsUnsettled);
     }
 
@@ -120,9 +122,9 @@ public sealed class DumpIntakeTests : ISocketSink
     public void Take_SamePolicy_StaysSettledUntilAFullPass()
     {
         var socket = Settled();
-        Take(Seen(There));
+        Take(Seen(s_there));
         Assert.False(socket.Standing.IsUnsettled);
-        Take(Seen(There), scope: new PassScope { Full = true });
+        Take(Seen(s_there), scope: new PassScope { Full = true });
         Assert.True(socket.Standing.IsUnsettled);
     }
 
@@ -142,7 +144,7 @@ public sealed class DumpIntakeTests : ISocketSink
 
     private TrackedSocket Settled()
     {
-        var socket = Take(Seen(There))!;
+        var socket = Take(Seen(s_there))!;
         socket.Standing.Settle(SocketOutcome.Managed);
         _watched.ComparedWith = _policy;
         return socket;
@@ -152,7 +154,7 @@ public sealed class DumpIntakeTests : ISocketSink
         new DumpIntake(_watched, new PassContext(1, policy ?? _policy, scope ?? new PassScope(), this), _inherited, _tracked.Add).Take(in seen, in reading, pid);
 
     private static SeenSocket Seen(SocketEndpoint remote) =>
-        new() { Cookie = 7, Local = Here, Remote = remote, State = TcpState.Established, Idle = 1500, HasFile = true };
+        new() { Cookie = 7, Local = s_here, Remote = remote, State = TcpState.Established, Idle = 1500, HasFile = true };
 
     private static SocketEndpoint IPv4(uint address, ushort port) => new((UInt128)0xFFFF_0000_0000 | address, port);
 }

@@ -11,8 +11,8 @@ namespace Keepalive.Agent.Tests.Apply;
 /// <summary>What is counted of what is done to a socket.</summary>
 public sealed class SocketLedgerTests
 {
-    private static readonly KeepaliveOptions Found = new(false, 7200, 75, 9);
-    private static readonly KeepaliveOptions Set = new(true, 700, 10, 20);
+    private static readonly KeepaliveOptions s_found = new(false, 7200, 75, 9);
+    private static readonly KeepaliveOptions s_set = new(true, 700, 10, 20);
 
     private readonly ApplyCounts _counts = new();
     private readonly SocketLedger _ledger;
@@ -57,7 +57,7 @@ public sealed class SocketLedgerTests
     [Fact]
     public void Conclude_Written_IsCountedForItsPolicyAndNamespace()
     {
-        Conclude(Set, null);
+        Conclude(s_set, null);
         Assert.Equal((1, 0), (_counts.Applied, _counts.Restored));
         Assert.Equal([("bookinfo/tcp-keepalive", 4711UL, 1L)], _counts.TakeApplied());
         Assert.Equal(1, _counts.Applied);
@@ -66,7 +66,7 @@ public sealed class SocketLedgerTests
     [Fact]
     public void Conclude_WrittenInPart_IsAppliedAndFailed()
     {
-        Conclude(Found with { Interval = 10 }, "EINVAL");
+        Conclude(s_found with { Interval = 10 }, "EINVAL");
         Assert.Equal(1, _counts.Applied);
         Assert.Equal([("EINVAL", 1L)], Failures());
     }
@@ -74,7 +74,7 @@ public sealed class SocketLedgerTests
     [Fact]
     public void Conclude_NothingWritten_IsFailedAlone()
     {
-        Conclude(Found, "EPERM");
+        Conclude(s_found, "EPERM");
         Assert.Equal(0, _counts.Applied);
         Assert.Equal([("EPERM", 1L)], Failures());
     }
@@ -82,17 +82,17 @@ public sealed class SocketLedgerTests
     [Fact]
     public void Conclude_GivenBack_IsRestored()
     {
-        Conclude(Set, null);
+        Conclude(s_set, null);
         Select(PolicySnapshot.Empty);
-        var verdict = _ledger.Decide(_socket, Set, Pass())!.Value;
-        _ledger.Conclude(_socket, Set, verdict, Found, failure: null);
+        var verdict = _ledger.Decide(_socket, s_set, Pass())!.Value;
+        _ledger.Conclude(_socket, s_set, verdict, s_found, failure: null);
         Assert.Equal((1, 1), (_counts.Applied, _counts.Restored));
     }
 
     [Fact]
     public void Decide_DryRun_CountsNothing()
     {
-        Assert.Null(_ledger.Decide(_socket, Found, Pass(new PassScope { DryRun = true })));
+        Assert.Null(_ledger.Decide(_socket, s_found, Pass(new PassScope { DryRun = true })));
         Assert.Equal(SocketOutcome.WouldApply, _socket.Standing.Outcome);
         Assert.Equal((0, 0), (_counts.Applied, _counts.Restored));
     }
@@ -101,9 +101,9 @@ public sealed class SocketLedgerTests
 
     private void Conclude(KeepaliveOptions now, string? failure)
     {
-        var verdict = _ledger.Decide(_socket, Found, Pass())!.Value;
-        Assert.Equal(Set, verdict.Want);
-        _ledger.Conclude(_socket, Found, verdict, now, failure);
+        var verdict = _ledger.Decide(_socket, s_found, Pass())!.Value;
+        Assert.Equal(s_set, verdict.Want);
+        _ledger.Conclude(_socket, s_found, verdict, now, failure);
         Assert.Equal(now, _socket.Standing.Current);
         _socket.Standing.Told();
     }

@@ -21,7 +21,7 @@ public sealed partial class ManifestTests
     private const string DefaultPort = "9464";
 
     /// <summary>The page about all this.</summary>
-    private static readonly string Page = File.ReadAllText(Path.Combine(Repository.Root, "docs", "kubernetes.md"));
+    private static readonly string s_page = File.ReadAllText(Path.Combine(Repository.Root, "docs", "kubernetes.md"));
 
     [Fact]
     public void EveryFile_IsParsedAndHasWhatKubernetesAsksFor()
@@ -122,7 +122,7 @@ public sealed partial class ManifestTests
         Assert.Equal("0", security.Text("runAsUser"));
         Assert.Equal("true", security.Text("readOnlyRootFilesystem"));
 
-        var section = Page[Page.IndexOf("\n## Privileges\n", StringComparison.Ordinal)..];
+        var section = s_page[s_page.IndexOf("\n## Privileges\n", StringComparison.Ordinal)..];
         section = section[..section.IndexOf("\n## ", 4, StringComparison.Ordinal)];
         Assert.Equal(added, TableOfCapabilities().Matches(section).Select(match => match.Groups[1].Value).Order(StringComparer.Ordinal));
 
@@ -180,7 +180,7 @@ public sealed partial class ManifestTests
         var labels = rule.At("from").Items().Select(from => Assert.Single(from.At("namespaceSelector", "matchLabels").Pairs())).ToDictionary();
         Assert.Equal("monitoring", labels["kubernetes.io/metadata.name"]);
         Assert.Equal("true", labels["keepalive-agent/clients"]);
-        Assert.Contains("kubectl label namespace NAME keepalive-agent/clients=true", Page, StringComparison.Ordinal);
+        Assert.Contains("kubectl label namespace NAME keepalive-agent/clients=true", s_page, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -293,7 +293,7 @@ public sealed partial class ManifestTests
         {
             Assert.Skip("kubectl is not installed");
         }
-        var text = OverlayInPage().Match(Page).Groups[1].Value;
+        var text = OverlayInPage().Match(s_page).Groups[1].Value;
         var directory = Directory.CreateTempSubdirectory("keepalive-overlay");
         try
         {
