@@ -23,6 +23,15 @@ public sealed partial class WordingTests
 
     /// <summary>Comments and texts of what is clean; the list may only become longer.</summary>
     [Theory]
+    [InlineData("src/Agent/Audit")]
+    [InlineData("src/Agent/Health")]
+    [InlineData("src/Agent/Log")]
+    [InlineData("src/Agent/Metrics")]
+    [InlineData("src/Agent/Reports")]
+    [InlineData("src/Agent/Serving")]
+    [InlineData("src/Agent/Sockets")]
+    [InlineData("src/Agent/Support")]
+    [InlineData("src/Agent/Workloads")]
     [InlineData("src/CommandLine")]
     [InlineData("src/Config")]
     [InlineData("src/Linux")]

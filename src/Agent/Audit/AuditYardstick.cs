@@ -28,7 +28,7 @@ internal enum AuditFinding
     Unknown,
 }
 
-/// <summary>What connections are held against: the balancer, its idle timeout, and how quiet a connection must be to count.</summary>
+/// <summary>The criteria of an audit: the balancer, its idle timeout, and how quiet a connection must be to count.</summary>
 internal sealed class AuditYardstick(BalancerPreset? balancer, int? idleTimeout, int otherwise, TimeSpan quiet)
 {
     /// <summary>

@@ -6,13 +6,13 @@ namespace Keepalive.Agent.Health;
 /// <summary>Whether the service does its work, and what is wrong where it does not. Written by the pass thread, read by any.</summary>
 /// <remarks>
 /// Ready is who keeps sockets by a valid policy now: from the first full pass on, and not while passes fail or the service stops. A changed
-/// policy that is refused is told and leaves it ready: the last good one is in force, and a restart would have none.
+/// policy that is refused is reported and leaves it ready: the last good one is in force, and a restart would have none.
 /// </remarks>
 /// <param name="time">The clock.</param>
 /// <param name="interval">Time between two passes.</param>
 internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
 {
-    /// <summary>Errors of a refused policy that are told one by one.</summary>
+    /// <summary>Errors of a refused policy that are listed one by one.</summary>
     private const int MostErrors = 20;
 
     private readonly Lock _lock = new();
@@ -82,7 +82,7 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
         }
     }
 
-    /// <summary>What keeps passes from reaching everything, in words; null where nothing does.</summary>
+    /// <summary>The obstacle that keeps passes from reaching everything, in words; null if there is none.</summary>
     public void Impaired(params ReadOnlySpan<string?> troubles)
     {
         List<string> impaired = [];
@@ -173,10 +173,10 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
     private static string Text(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture);
 }
 
-/// <summary>What <c>/readyz</c> says.</summary>
+/// <summary>The content of <c>/readyz</c>.</summary>
 /// <param name="Ready">Whether the service does its work.</param>
 /// <param name="Policies">Policies in force.</param>
 /// <param name="PoliciesValid">Whether the files and the cluster's objects as they are now are those in force.</param>
 /// <param name="LastPass">When the last pass that did not fail was over; null before the first.</param>
-/// <param name="Problems">What is wrong, also where it does not make the service unready.</param>
+/// <param name="Problems">The problems, also those that do not make the service unready.</param>
 internal sealed record HealthReport(bool Ready, int Policies, bool PoliciesValid, string? LastPass, IReadOnlyList<string> Problems);

@@ -1,6 +1,6 @@
 namespace Keepalive.Agent.Log;
 
-/// <summary>How many lines may still be logged: so many in each second, so that what befalls every socket at once does not flood the log.</summary>
+/// <summary>How many lines may still be logged: so many in each second, so that an event of every socket does not flood the log.</summary>
 internal sealed class LineAllowance(TimeProvider time, int linesPerSecond)
 {
     private long _renewedAt = time.GetTimestamp();

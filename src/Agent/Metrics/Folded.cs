@@ -1,6 +1,6 @@
 namespace Keepalive.Agent.Metrics;
 
-/// <summary>What labels of series say that are counted together.</summary>
+/// <summary>The label value of series that are counted together.</summary>
 internal static class Folded
 {
     /// <summary>Of the cluster's namespaces come and go as many as anybody makes; what is in none stays so.</summary>

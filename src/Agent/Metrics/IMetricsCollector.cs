@@ -7,9 +7,9 @@ internal interface IMetricsCollector
     string Name { get; }
 
     /// <summary>Sets the concern's metrics to what they are now.</summary>
-    /// <returns>Why the gauges cannot be told; null where they can.</returns>
+    /// <returns>The reason that the gauges are unknown; null if they are known.</returns>
     string? Collect();
 
-    /// <summary>Takes the gauges away after they could not be told: no series is better than one that is no longer so. Counters stay.</summary>
+    /// <summary>Removes the gauges after a failure: no series is better than an outdated one. Counters stay.</summary>
     void Withdraw();
 }

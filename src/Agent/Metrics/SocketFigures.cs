@@ -7,7 +7,7 @@ namespace Keepalive.Agent.Metrics;
 /// <param name="State">managed, kept, failed or wouldApply.</param>
 internal readonly record struct SocketSeries(string Policy, string Destination, string Namespace, string State);
 
-/// <summary>What passes have counted by the end of one of them.</summary>
+/// <summary>The counts of passes at the end of one of them.</summary>
 internal sealed record SocketFigures
 {
     /// <summary>Selected sockets.</summary>
@@ -25,7 +25,7 @@ internal sealed record SocketFigures
     /// <summary>Selected sockets that cannot be set now, and why most of them cannot.</summary>
     public (int Count, string? Reason) Failing { get; init; }
 
-    /// <summary>Sockets that were given back, ever.</summary>
+    /// <summary>Sockets restored since the start.</summary>
     public long Restored { get; init; }
 
     /// <summary>New connections that were set and not reported, ever.</summary>

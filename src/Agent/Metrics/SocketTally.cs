@@ -70,7 +70,7 @@ internal sealed class SocketTally : ISocketSink
 
     /// <summary>A pass is over: what it counted can be seen from now on.</summary>
     /// <param name="summary">What it did.</param>
-    /// <param name="counts">What it and those before it have done to sockets.</param>
+    /// <param name="counts">The changes of sockets by it and the passes before it.</param>
     public void Passed(in PassSummary summary, ApplyCounts counts) => Publish(Counted(counts) with
     {
         Scanned = summary.Sockets,

@@ -11,7 +11,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Reports;
 
-/// <summary>What <c>audit</c> prints: connections grouped by process and destination, those at risk first.</summary>
+/// <summary>The output of <c>audit</c>: connections grouped by process and destination, those at risk first.</summary>
 internal sealed class AuditReport
 {
     private readonly AuditYardstick _yardstick;

@@ -23,7 +23,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
     private Dictionary<ulong, string?>? _frame;
     private ulong _frameNamespace;
 
-    /// <summary>Whether what is given back is given back because the agent stops.</summary>
+    /// <summary>Whether sockets are restored because the agent stops.</summary>
     public bool Stopping { get; set; }
 
     /// <summary>Tells which pod a socket belongs to; null where there is no cluster.</summary>
@@ -90,7 +90,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
 
     public void EndNamespace(ulong inode)
     {
-        // All of its sockets have been told of: those that are not among them are gone.
+        // All of its sockets have been reported: others are gone.
         if (_frame is { Count: > 0 })
         {
             _failing[inode] = _frame;

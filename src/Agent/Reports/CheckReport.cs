@@ -10,7 +10,7 @@ using Keepalive.Config.Resources;
 
 namespace Keepalive.Agent.Reports;
 
-/// <summary>What <c>check</c> prints: what is wrong, then what each policy amounts to.</summary>
+/// <summary>The output of <c>check</c>: problems, then the effect of each policy.</summary>
 internal sealed class CheckReport(
     PolicyInput input, ImmutableArray<Diagnostic> diagnostics, ImmutableArray<(string Policy, BalancerVerdict Verdict)> verdicts, int connections)
 {

@@ -7,7 +7,7 @@ using Keepalive.Config.Compilation;
 
 namespace Keepalive.Agent.Reports;
 
-/// <summary>What <c>explain</c> prints.</summary>
+/// <summary>The output of <c>explain</c>.</summary>
 internal sealed class ExplanationReport(CompilationResult compiled, Explanation explanation, Endpoint remote, Endpoint? local)
 {
     public string ToText()

@@ -4,7 +4,7 @@ using Keepalive.Agent.Sockets;
 
 namespace Keepalive.Agent.Reports;
 
-/// <summary>What <c>run --once</c> and <c>--dry-run</c> print: a line for each change and each failure, and a summary.</summary>
+/// <summary>The output of <c>run --once</c> and <c>--dry-run</c>: a line for each change and each failure, and a summary.</summary>
 internal sealed class OnceReport(TextWriter output, string? whenRestored = null, PodDirectory? pods = null) : ISocketSink
 {
     private int _set;
@@ -85,7 +85,7 @@ internal sealed class OnceReport(TextWriter output, string? whenRestored = null,
         };
     }
 
-    /// <summary>Whether it is one that a policy selects, or that there is something to give back to.</summary>
+    /// <summary>Whether a policy selects it, or it has values to restore.</summary>
     private static bool Concerns(in SocketRecord record) => record.Rule is not null || record.Found is not null;
 
     private static void Add(List<string> parts, int count, string what)

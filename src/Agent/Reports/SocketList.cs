@@ -9,7 +9,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Reports;
 
-/// <summary>What <c>sockets</c> prints: collects records, then writes them as a table or as one JSON object a line.</summary>
+/// <summary>The output of <c>sockets</c>: collects records, then writes them as a table or as one JSON object a line.</summary>
 internal sealed class SocketList : ISocketSink
 {
     private readonly List<SocketRecord> _records = [];

@@ -4,7 +4,7 @@ using Keepalive.Agent.Support;
 
 namespace Keepalive.Agent.Reports;
 
-/// <summary>What <c>support</c> prints.</summary>
+/// <summary>The output of <c>support</c>.</summary>
 /// <param name="features">The probes' answers.</param>
 /// <param name="datapath">The datapath that <c>run</c> started with here; null for none.</param>
 /// <param name="whyNot">Why it is not bpf, or none.</param>
@@ -16,7 +16,7 @@ internal sealed class SupportReport(IReadOnlyList<Feature> features, string? dat
     /// <summary>Why it is that one.</summary>
     public string Reason => datapath is not null && MissingForAll is { } missing ? Why(missing) : whyNot ?? "everything it needs is here";
 
-    /// <summary>What stands in the way of each datapath.</summary>
+    /// <summary>The first missing feature that both datapaths need.</summary>
     private Feature? MissingForAll =>
         features.FirstOrDefault(feature => feature.Answer != Answer.Yes && feature.Use == "both" && feature.Name != "whole node");
 
@@ -60,11 +60,11 @@ internal sealed class SupportReport(IReadOnlyList<Feature> features, string? dat
 }
 
 /// <summary>One line of <c>support -o json</c>.</summary>
-/// <param name="Feature">What was probed.</param>
+/// <param name="Feature">The feature.</param>
 /// <param name="UsedBy">bpf, pidfd, both, or capture.</param>
 /// <param name="Answer">yes, no or inconclusive.</param>
-/// <param name="Needs">What it takes, where the answer is no.</param>
-/// <param name="Detail">What was found, or the reason.</param>
+/// <param name="Needs">How to enable it, if the answer is no.</param>
+/// <param name="Detail">The finding, or the reason.</param>
 internal sealed record FeatureJson(string Feature, string UsedBy, string Answer, string? Needs, string? Detail);
 
 /// <summary>The last line of <c>support -o json</c>.</summary>

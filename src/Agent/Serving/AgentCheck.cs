@@ -62,7 +62,7 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
             : "up";
     }
 
-    /// <summary>Null where it has ended without asking: whoever looks whether the port is open, or had to make room for another.</summary>
+    /// <summary>Null if the connection ended without a request: a check of the open port, or a connection closed for another.</summary>
     private static async Task<string?> Read(PipeReader input, CancellationToken closed)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(closed);

@@ -3,13 +3,13 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Sockets;
 
-/// <summary>What a predecessor knew of the node's sockets; a socket is taken out when it is met.</summary>
+/// <summary>The state of a predecessor; a socket is removed when it is found.</summary>
 internal sealed class InheritedSockets : Dictionary<(ulong Namespace, ulong Cookie), SocketMemory>
 {
     /// <summary>Linux's own values, which every new network namespace begins with (net/ipv4/tcp_ipv4.c, tcp_sk_init).</summary>
     private static readonly KeepaliveOptions s_untouched = new(false, 7200, 75, 9);
 
-    /// <summary>What it had its programs set new connections to. A kill leaves those of the last interval without a note of their own.</summary>
+    /// <summary>The values that its programs gave to new connections. A kill leaves those of the last interval without a note of their own.</summary>
     public List<KeepaliveSettings> Arriving { get; } = [];
 
     /// <summary>Whether values of a socket nobody knows of are such.</summary>
@@ -26,9 +26,9 @@ internal sealed class InheritedSockets : Dictionary<(ulong Namespace, ulong Cook
         return false;
     }
 
-    /// <summary>What to remember of a socket that has such values.</summary>
-    /// <param name="values">What it has.</param>
-    /// <param name="untouched">What a new socket of its namespace has, null where that is not known.</param>
+    /// <summary>The memory for a socket that has such values.</summary>
+    /// <param name="values">Its values.</param>
+    /// <param name="untouched">The values of a new socket of its namespace; null if unknown.</param>
     public SocketMemory Arrived(KeepaliveOptions values, KeepaliveOptions? untouched)
     {
         var set = Arriving.Find(candidate => Fits(candidate, values));

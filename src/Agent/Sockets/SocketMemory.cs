@@ -15,10 +15,10 @@ internal enum SocketHolder : byte
     Application,
 }
 
-/// <summary>What is remembered of a socket from pass to pass and, through the state file, from one agent to the next.</summary>
+/// <summary>The memory of a socket from pass to pass and, through the state file, from one agent to the next.</summary>
 /// <param name="Holder">Whose values it has.</param>
-/// <param name="Found">What it had at the agent's first look: what is given back.</param>
-/// <param name="Set">What the agent wrote; equal to <paramref name="Found"/> where it wrote nothing.</param>
+/// <param name="Found">Its values at the agent's first look, to be restored.</param>
+/// <param name="Set">The values that the agent wrote; equal to <paramref name="Found"/> if it wrote nothing.</param>
 /// <param name="Replaces">Not null only after a crash between noting the intent and finishing the write: the values that were being
 /// replaced.</param>
 internal readonly record struct SocketMemory(

@@ -42,7 +42,7 @@ internal readonly record struct SocketRecord
     /// <summary>Which of its values the socket has itself, whether or not they equal the sysctl's.</summary>
     public OwnValues Own { get; init; }
 
-    /// <summary>What <see cref="Current"/> replaced in this pass, where <see cref="Changed"/>.</summary>
+    /// <summary>The values that <see cref="Current"/> replaced in this pass, if <see cref="Changed"/>.</summary>
     public KeepaliveOptions? Replaced { get; init; }
 
     /// <summary>TCP_USER_TIMEOUT in milliseconds, 0 where off, not read or not known. It overrides the probe count.</summary>
@@ -90,7 +90,7 @@ internal enum SocketOutcome : byte
     /// <summary>The application enabled keepalive itself and its values stand (<c>existing</c>).</summary>
     Kept,
 
-    /// <summary>The application changed its values after the agent's first look; it is left alone from then on.</summary>
+    /// <summary>The application changed its values after the agent's first look; the agent does not change it from then on.</summary>
     Application,
 
     /// <summary>To be written once its probes are answered: a write now would send one more and could end the connection.</summary>
@@ -105,12 +105,12 @@ internal enum SocketOutcome : byte
     /// <summary>A call failed.</summary>
     Failed,
 
-    /// <summary>Given back to the application as it was.</summary>
+    /// <summary>Its own values were restored.</summary>
     Restored,
 
     /// <summary>A dry run would set it.</summary>
     WouldApply,
 
-    /// <summary>A dry run would give it back.</summary>
+    /// <summary>A dry run would restore it.</summary>
     WouldRestore,
 }

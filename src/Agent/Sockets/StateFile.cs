@@ -9,7 +9,7 @@ using Keepalive.Linux.Sockets;
 namespace Keepalive.Agent.Sockets;
 
 /// <summary>
-/// What the agent must know after a restart, however it ended: whose values each socket has and what to give back. A text file in the run
+/// The state that the agent needs after a restart, however it ended: the owner of each socket's values, and the values to restore. A text file in the run
 /// directory, one fact a line, later lines override earlier ones:
 /// <code>
 /// keepalive-agent-state 1 BOOT-ID
@@ -19,7 +19,7 @@ namespace Keepalive.Agent.Sockets;
 /// kept NETNS COOKIE FOUND                                   looked at, left as it is
 /// application NETNS COOKIE                                  changed by the application since
 /// forget NETNS COOKIE
-/// arriving VALUES…                                          what new connections are set to before each is noted; "-" leaves one alone
+/// arriving VALUES…                                          what new connections are set to before each is noted; "-" is not set
 /// </code>
 /// LINE is the CRC-32C of the line before it, BEFORE that of the lines since the "set" before, each with its end.
 /// Values are <c>on,TIME,INTERVAL,PROBES</c> in seconds. Socket cookies are unique until the next boot, so another boot id voids the file.
@@ -118,10 +118,10 @@ internal sealed class StateFile : IDisposable
     }
 
     /// <summary>Starts a new file with what is known and puts it in the place of the old one. Where there is no room for both, the old one is gone on
-    /// with: what was set can be given back all the same.</summary>
+    /// with: sockets that were set can be restored all the same.</summary>
     /// <param name="path">The file.</param>
     /// <param name="bootId">This boot's id.</param>
-    /// <param name="known">What <see cref="Load"/> has read of it.</param>
+    /// <param name="known">The result of <see cref="Load"/>.</param>
     /// <exception cref="LinuxException">The directory cannot be written to.</exception>
     public static StateFile Create(string path, string bootId, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory> known)
     {
@@ -220,7 +220,7 @@ internal sealed class StateFile : IDisposable
             {
                 log.Arriving(arriving);
             }
-            // What has no checksum of its own first. Then confirmed sets, so that the one "ok" speaks of them alone.
+            // Lines without a checksum of their own come first. Then confirmed sets, so that the one "ok" speaks of them alone.
             foreach (var ((netns, cookie), memory) in known)
             {
                 if (memory.Holder != SocketHolder.Agent)

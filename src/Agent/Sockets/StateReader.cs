@@ -67,7 +67,7 @@ internal sealed class StateReader
         }
         if (checksum.Line != StateChecksum.Add(0, rest))
         {
-            // What it says of the lines before means nothing either.
+            // Its checksum of the lines before is not valid either.
             Flush();
             CountDamaged(number);
             return;
@@ -117,7 +117,7 @@ internal sealed class StateReader
         Doubtful.Add((_since[0].Number, _since[^1].Number, mayBeSets));
     }
 
-    /// <summary>Takes in one line; false when it makes no sense.</summary>
+    /// <summary>Reads one line; false if it is invalid.</summary>
     private bool Take(string[] words)
     {
         if (words[0] == "arriving")

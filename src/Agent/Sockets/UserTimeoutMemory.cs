@@ -2,10 +2,10 @@ using System.Globalization;
 
 namespace Keepalive.Agent.Sockets;
 
-/// <summary>What is known of a socket's TCP_USER_TIMEOUT, in milliseconds, 0 for none.</summary>
-/// <param name="Found">What it had at the agent's first look.</param>
-/// <param name="Replaced">What the last write replaced.</param>
-/// <param name="Set">What was written.</param>
+/// <summary>The memory of a socket's TCP_USER_TIMEOUT, in milliseconds, 0 for none.</summary>
+/// <param name="Found">Its value at the agent's first look.</param>
+/// <param name="Replaced">The value that the last write replaced.</param>
+/// <param name="Set">The value that was written.</param>
 internal readonly record struct UserTimeoutMemory(int Found, int Replaced, int Set)
 {
     public const string Word = "user-timeout=";

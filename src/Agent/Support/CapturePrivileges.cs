@@ -3,13 +3,13 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Support;
 
-/// <summary>What capturing needs of the system and from whoever started the program.</summary>
+/// <summary>The requirements of capturing: libpcap and capabilities.</summary>
 internal static class CapturePrivileges
 {
     /// <summary>The library, and where it is.</summary>
     public const string Library = "libpcap.so.0.8 or libpcap.so.1 (Debian and Ubuntu: libpcap0.8)";
 
-    /// <summary>What is missing and how to get it; null when all is there.</summary>
+    /// <summary>The missing requirement and how to get it; null if none is missing.</summary>
     public static string? Missing()
     {
         if (!PcapLibrary.IsPresent)

@@ -2,7 +2,7 @@ using Keepalive.Linux.Files;
 
 namespace Keepalive.Agent.Support;
 
-/// <summary>What the file descriptors of this process are for: however many a tenant makes the agent want of one thing, there are some left for each other.</summary>
+/// <summary>The shares of this process's file descriptors: however many one use wants because of a tenant, the others keep theirs.</summary>
 /// <param name="Connections">To all listeners together.</param>
 /// <param name="Captures">Interfaces that are captured on.</param>
 /// <param name="Namespaces">Network namespaces that are held.</param>
@@ -11,7 +11,7 @@ internal sealed record DescriptorShares(int Connections, int Captures, int Names
     /// <summary>Descriptors that one namespace takes: its sock_diag socket and its counters.</summary>
     private const int OfNamespace = 2;
 
-    /// <summary>What the service opens after its start: maps and programs, listeners, watched files, the cluster's API.</summary>
+    /// <summary>Descriptors that the service opens after its start: maps and programs, listeners, watched files, the cluster's API.</summary>
     private const int Service = 64;
 
     /// <summary>Those of this process, from what it has open now.</summary>

@@ -1,19 +1,19 @@
 namespace Keepalive.Agent.Support;
 
-/// <summary>What a probe of the kernel and the privileges came to.</summary>
+/// <summary>The result of a probe of the kernel and the privileges.</summary>
 internal enum Answer
 {
     Yes,
     No,
 
-    /// <summary>Something else is in the way, so that it cannot be told.</summary>
+    /// <summary>Another obstacle made the probe inconclusive.</summary>
     Inconclusive,
 }
 
 /// <summary>One thing the agent can make use of.</summary>
-/// <param name="Name">What it is.</param>
-/// <param name="Use">What it is for.</param>
-/// <param name="Answer">Whether it can be had.</param>
-/// <param name="Needs">What it takes where the answer is no, <c>Linux 5.6</c> for example.</param>
-/// <param name="Detail">What was found, or the reason.</param>
+/// <param name="Name">Its name.</param>
+/// <param name="Use">Its use.</param>
+/// <param name="Answer">Whether it is available.</param>
+/// <param name="Needs">How to enable it if the answer is no, <c>Linux 5.6</c> for example.</param>
+/// <param name="Detail">The finding, or the reason.</param>
 internal sealed record Feature(string Name, string Use, Answer Answer, string? Needs, string? Detail);

@@ -4,7 +4,7 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Support;
 
-/// <summary>What the pidfd path needs from the kernel and from whoever started the program.</summary>
+/// <summary>The requirements of the pidfd datapath: kernel features and capabilities.</summary>
 internal static class Privileges
 {
     private static readonly IReadOnlyList<(Capability Capability, string For)> s_needed =

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Keepalive.Agent.Workloads;
 
-/// <summary>Who has how many of the things there are only so many of: up to a share each, and where all are taken as many as everybody else.</summary>
+/// <summary>Shares of a limited number of things: each owner gets up to its share, and if all are taken, as many as every other owner.</summary>
 /// <param name="mostInAll">How many there may be in all.</param>
 /// <param name="mostOfOne">Of one account; the node's own has no such limit.</param>
 /// <param name="nodeGives">Whether the node gives up its own for others, too.</param>

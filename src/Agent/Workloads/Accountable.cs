@@ -3,7 +3,7 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Workloads;
 
-/// <summary>Whoever has to answer for what a process costs the agent: its pod, else its systemd unit, else its user, or of root its cgroup. A namespace would not do: anybody makes
+/// <summary>The owner that is charged for the cost of a process: its pod, else its systemd unit, else its user, or of root its cgroup. A namespace would not do: anybody makes
 /// thousands of them.</summary>
 internal static class Accountable
 {
