@@ -36,7 +36,9 @@ public sealed class LiveProbesTests : IDisposable
         Assert.True(packets > 10, shown[^1]);
         Assert.Equal(packets, Number(found[^1], "packets"));
         Assert.Equal(packets, Command.Run("tcpdump", "-n", "-r", FilePath).Lines.Count());
-        Assert.Equal(packets, TsharkSegment.Read(FilePath).Count);
+        Assert.Equal(packets, Command.Run("tshark", "-n", "-r", FilePath, "-T", "fields", "-e", "frame.number").Lines.Count());
+        // The kernel's multicast reports pass the filter, as TCP may come behind an extension header, too.
+        Assert.InRange(TsharkSegment.Read(FilePath).Count, 10, (int)packets);
         Assert.Contains("File timestamp precision:  nanoseconds", Command.Run("capinfos", FilePath).Output, StringComparison.Ordinal);
     }
 

@@ -35,31 +35,35 @@ internal sealed partial record PageCommand(string Place, string Text, IReadOnlyL
         }
     }
 
-    /// <summary>The first difference between the page and what was printed; null if there is none.</summary>
+    /// <summary>Where the page and what was printed differ, at the latest line of the page that can be reached; null if they do not.</summary>
     public string? Difference(IReadOnlyList<string> printed)
     {
-        int at = 0;
-        bool mayskip = false;
-        foreach (string expected in Expected)
+        Regex?[] patterns = [.. Expected.Select(line => line == "…" ? null : Pattern(line))];
+        HashSet<(int, int)> failed = [];
+        (int Reached, string? Text) difference = (-1, null);
+        return Matches(0, 0) ? null : difference.Text;
+
+        // A line after "…" may be printed earlier, too: each place is tried.
+        bool Matches(int line, int at)
         {
-            if (expected == "…")
+            if (failed.Contains((line, at)))
             {
-                mayskip = true;
-                continue;
+                return false;
             }
-            var pattern = Pattern(expected);
-            int found = at;
-            while (found < printed.Count && mayskip && !pattern.IsMatch(printed[found]))
+            bool isSame = line == patterns.Length ? at == printed.Count
+                : patterns[line] is { } pattern ? at < printed.Count && pattern.IsMatch(printed[at]) && Matches(line + 1, at + 1)
+                : Enumerable.Range(at, printed.Count - at + 1).Any(next => Matches(line + 1, next));
+            if (!isSame)
             {
-                found++;
+                failed.Add((line, at));
+                if (line > difference.Reached)
+                {
+                    string page = line == patterns.Length ? "the page ends here" : $"the page has: {Expected[line]}";
+                    difference = (line, $"{page}\nprinted was: {(at < printed.Count ? printed[at] : "nothing more")}");
+                }
             }
-            if (found == printed.Count || !pattern.IsMatch(printed[found]))
-            {
-                return $"the page has: {expected}\nprinted was: {(at < printed.Count ? printed[at] : "nothing more")}{(mayskip ? ", and it is in no later line" : "")}";
-            }
-            (at, mayskip) = (found + 1, false);
+            return isSame;
         }
-        return at == printed.Count || mayskip ? null : $"the page ends, but printed was also: {printed[at]}";
     }
 
     private Regex Pattern(string expected)

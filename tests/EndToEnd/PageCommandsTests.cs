@@ -59,6 +59,8 @@ public sealed class PageCommandsTests : IDisposable
     [InlineData(false, "10.20.0.5:5432", "10.20.0.5:5433", false)]
     [InlineData(false, "a\n…\nd", "a\nb\nc\nd", true)]
     [InlineData(false, "a\n…\nd", "a\nb\nc", false)]
+    [InlineData(false, "a\n…\nb\nc", "a\nb\nx\nb\nc", true)]
+    [InlineData(false, "a\n…\nb\nc\n…", "a\nb\nx\nb\nd", false)]
     [InlineData(false, "a\nb", "a\nx\nb", false)]
     [InlineData(false, "a", "a\nb", false)]
     [InlineData(false, "a\nb", "a", false)]

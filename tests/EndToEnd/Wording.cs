@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>s_phrases that a reader in a hurry has to read twice, each with the words of the field.</summary>
+/// <summary>Phrases that a reader in a hurry has to read twice, each with the words of the field.</summary>
 internal static partial class Wording
 {
     private static readonly (Regex Phrase, string Better)[] s_phrases =

@@ -3,10 +3,10 @@ using Prometheus;
 
 namespace Keepalive.Agent.Metrics;
 
-/// <summary>The series of one counter whose counts somebody else keeps. A series ends with what it counts; of too many, the later ones are counted together.</summary>
+/// <summary>The series of one counter, from totals that somebody else keeps. A series ends when its key is missing from the totals; keys beyond the limit share a series.</summary>
 /// <param name="counter">The counter.</param>
 /// <param name="labels">The values of its labels.</param>
-/// <param name="fold">What counts in place of one that gets no series of its own.</param>
+/// <param name="fold">The key of the combined series, for keys beyond the limit.</param>
 internal sealed class CounterSeries<TKey>(Counter counter, Func<TKey, string[]> labels, Func<TKey, TKey> fold)
     where TKey : notnull
 {
@@ -27,7 +27,7 @@ internal sealed class CounterSeries<TKey>(Counter counter, Func<TKey, string[]> 
                 _own += isOwn ? 1 : 0;
                 series = new Series(counter.WithLabels(LabelText.Of(labels(isOwn ? key : fold(key)))), isOwn, 0, 0);
             }
-            // Whose count is less than before has begun again.
+            // A total that became smaller was forgotten and has begun again at 0.
             series.Child.Inc(total < series.Total ? total : total - series.Total);
             series = series with { Total = total, Round = _round };
         }

@@ -3,6 +3,6 @@ namespace Keepalive.Agent.Metrics;
 /// <summary>The label value of series that are counted together.</summary>
 internal static class Folded
 {
-    /// <summary>Of the cluster's namespaces come and go as many as anybody makes; what is in none stays so.</summary>
+    /// <summary>Any number of Kubernetes namespaces may come and go, so they are combined, too. A series without a namespace stays without.</summary>
     public static string Namespace(string ns) => ns.Length > 0 ? MetricCatalogue.Other : ns;
 }

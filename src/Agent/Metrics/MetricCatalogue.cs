@@ -7,6 +7,7 @@ internal static class MetricCatalogue
     public const string UnprotectedSockets = "keepalive_unprotected_sockets";
     public const string AppliedTotal = "keepalive_applied_total";
     public const string ApplyFailuresTotal = "keepalive_apply_failures_total";
+    public const string ArrivalsLeftTotal = "keepalive_arrivals_left_total";
     public const string ArrivalsLostTotal = "keepalive_arrivals_lost_total";
     public const string RestoredTotal = "keepalive_restored_total";
     public const string ScanDurationSeconds = "keepalive_scan_duration_seconds";
@@ -54,6 +55,7 @@ internal static class MetricCatalogue
         [UnprotectedSockets] = "Connections to other hosts without keepalive, by reason: noPolicy, wouldApply, application, or the reason of the failure.",
         [AppliedTotal] = "Number of times a policy's values were written to a socket.",
         [ApplyFailuresTotal] = "Selected sockets that could not be set, by reason.",
+        [ArrivalsLeftTotal] = "New connections that the kernel could not set when they were established; the next pass sets them.",
         [ArrivalsLostTotal] = "New connections that were set but not reported because there were too many; the next pass counts those still open.",
         [RestoredTotal] = "Sockets whose own values were restored.",
         [ScanDurationSeconds] = "Duration of a pass over the node's sockets, without the time to spread changes.",

@@ -14,6 +14,7 @@ internal sealed class SocketCollector : IMetricsCollector
     private readonly CounterSeries<string> _failures;
     private readonly Gauge _scanned;
     private readonly Counter _restored;
+    private readonly Counter _left;
     private readonly Counter _lost;
     private readonly Histogram _duration;
     private SocketFigures? _shown;
@@ -35,6 +36,7 @@ internal sealed class SocketCollector : IMetricsCollector
         _failures = new(registry.Counter(MetricCatalogue.ApplyFailuresTotal, "reason"), static reason => [reason], static _ => MetricCatalogue.Other);
         _scanned = registry.Gauge(MetricCatalogue.ScannedSockets);
         _restored = registry.Counter(MetricCatalogue.RestoredTotal);
+        _left = registry.Counter(MetricCatalogue.ArrivalsLeftTotal);
         _lost = registry.Counter(MetricCatalogue.ArrivalsLostTotal);
         _duration = registry.Histogram(MetricCatalogue.ScanDurationSeconds, MetricCatalogue.ScanDurationBuckets);
     }
@@ -55,6 +57,7 @@ internal sealed class SocketCollector : IMetricsCollector
         _applied.Show(now.Applied);
         _failures.Show(now.Failures);
         _restored.IncTo(now.Restored);
+        _left.IncTo(now.ArrivalsLeft);
         _lost.IncTo(now.ArrivalsLost);
         if (now.Failure is null)
         {

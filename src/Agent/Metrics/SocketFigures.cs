@@ -31,6 +31,9 @@ internal sealed record SocketFigures
     /// <summary>New connections that were set and not reported, ever.</summary>
     public long ArrivalsLost { get; init; }
 
+    /// <summary>New connections that could not be set when they were established and were left to a pass, ever.</summary>
+    public long ArrivalsLeft { get; init; }
+
     /// <summary>Sockets enumerated in the last pass.</summary>
     public int Scanned { get; init; }
 

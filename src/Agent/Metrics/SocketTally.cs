@@ -76,6 +76,7 @@ internal sealed class SocketTally : ISocketSink
         Scanned = summary.Sockets,
         Namespaces = (summary.Namespaces, summary.NamespaceFailures, summary.NamespacesLeftOut),
         ArrivalsLost = summary.Lost,
+        ArrivalsLeft = summary.LeftToPasses,
         Failure = null,
     });
 
@@ -102,6 +103,7 @@ internal sealed class SocketTally : ISocketSink
         foreach (var (policy, inode, count) in counts.TakeApplied())
         {
             CollectionsMarshal.GetValueRefOrAddDefault(_applied, (policy, Workload(inode)), out _) += count;
+            _isStale = true;
         }
         return _isStale ? _now with { Failures = [.. counts.Failures], Restored = counts.Restored } : _now;
     }

@@ -13,7 +13,7 @@ internal sealed class PolicyFigures(TimeProvider time)
     /// <summary>A changed set was refused.</summary>
     public void Refused() => _now = _now with { RefusedSets = 1, Refusals = _now.Refusals + 1 };
 
-    /// <summary>So many objects of the cluster are refused by themselves.</summary>
+    /// <summary>Sets how many objects of the cluster are refused. Each is refused alone: the others of the set come into force.</summary>
     public void ObjectsRefused(int count)
     {
         if (count != _now.RefusedObjects)

@@ -42,7 +42,7 @@ internal sealed class PolicySource
     /// <summary>Whether the files have just changed, and may still be being written.</summary>
     public bool IsChanging => _files.IsChanging;
 
-    /// <summary>Objects of the cluster with errors in what they say now: each of them stands for what it said before.</summary>
+    /// <summary>How many objects of the cluster are invalid now. For each, the last valid version stays in force.</summary>
     public int RefusedObjects => _cluster?.Refused ?? 0;
 
     /// <summary>Reads everything, and looks hosts up, waiting for the answers as long as the resolver does; the first time for the cluster's too, but
@@ -66,7 +66,7 @@ internal sealed class PolicySource
         }
         else if (load.Snapshot is null && _compilation.InForce is null)
         {
-            // Objects that make no whole are for the cluster's people to mend: an agent that ended over them would only begin again and again.
+            // An invalid set of objects must be corrected in the cluster: an agent that exited because of it would only be restarted again and again.
             load = load with { Snapshot = PolicySnapshot.Undecided };
         }
         return load with { Diagnostics = read.Diagnostics.AddRange(load.Diagnostics) };

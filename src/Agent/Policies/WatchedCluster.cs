@@ -14,7 +14,7 @@ internal sealed class WatchedCluster(IClusterPolicies cluster, TimeProvider time
     private long _compiledAt;
     private TimeSpan _cost;
 
-    /// <summary>Objects with errors in what they say now: each of them stands for what it said before.</summary>
+    /// <summary>How many objects are invalid now. For each, the last valid version stays in force.</summary>
     public int Refused { get; private set; }
 
     /// <inheritdoc cref="IClusterPolicies.WaitUntilKnown"/>

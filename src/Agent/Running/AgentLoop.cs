@@ -45,6 +45,7 @@ internal sealed partial class AgentLoop(
     private readonly FanOut _sink = new(changes, tally, liveness.Monitor);
     private readonly Retirement _retirement = new(tally, liveness.Monitor);
     private bool _reload;
+    private bool _wasReloaded;
     private long _heapAtCollection;
     private long? _spreadAt;
     private int _namespaceFailures;
@@ -121,8 +122,10 @@ internal sealed partial class AgentLoop(
             {
                 continue;   // it became so while looking
             }
-            if (!ReferenceEquals(next, policy) || left <= TimeSpan.Zero || stop.IsCancellationRequested)
+            if (_wasReloaded || !ReferenceEquals(next, policy) || left <= TimeSpan.Zero || stop.IsCancellationRequested)
             {
+                // Who asks for a reload wants to see a pass, also where nothing has changed.
+                _wasReloaded = false;
                 return next;
             }
             var cost = Stopwatch.GetElapsedTime(looked) * lookAtMost;
@@ -274,6 +277,7 @@ internal sealed partial class AgentLoop(
         var forced = Interlocked.Exchange(ref _reload, false);
         if (forced)
         {
+            _wasReloaded = true;
             systemd.Reloading();
         }
         try

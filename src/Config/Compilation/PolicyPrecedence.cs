@@ -52,12 +52,17 @@ internal sealed class RankedPolicy
         port is { } number && _portLevel.TryGetValue(number, out var settings) ? settings : Settings;
 }
 
-/// <summary>
-/// Which of two policies that select the same destination applies. One from a file before one from the cluster's API; else the older one, as for
-/// Istio's DestinationRules and the Gateway API's policies. One that does not say when it was created counts as younger than all that do, and
-/// among its like the one written first wins. A DestinationRule comes after every ConnectionPolicy, as a mesh makes the former of the latter, and
-/// one that names the host more closely before one with a wildcard, as in Istio.
-/// </summary>
+/// <summary>Which of two policies that select the same destination applies. The first difference decides:</summary>
+/// <remarks>
+/// <list type="number">
+/// <item>a ConnectionPolicy before a DestinationRule: a mesh makes DestinationRules from ConnectionPolicies;</item>
+/// <item>of two DestinationRules, one for an exact host before one with a wildcard, and a longer wildcard before a shorter one, as in Istio;</item>
+/// <item>one from a file before one from the API server;</item>
+/// <item>the older one, as for Istio's DestinationRules and the Gateway API's policies; one without a creation time is younger than all with one;</item>
+/// <item>the lesser name; without a creation time, the one written first.</item>
+/// </list>
+/// RuleSetBuilder then chooses among policies that meet at one address and port, and CompiledPolicy.Match among rules for a socket.
+/// </remarks>
 internal static class PolicyPrecedence
 {
     /// <summary>The valid policies for connections that are opened, the strongest first.</summary>
@@ -99,6 +104,7 @@ internal static class PolicyPrecedence
         return mine is null ? "is written earlier" : mine == theirs ? "has the same age and the lesser name" : "is older";
     }
 
+    /// <summary>Whether it came from the API server: such an object has no line.</summary>
     private static bool IsOfCluster(Policy policy) => policy.Position.Line == 0;
 
     private static DateTimeOffset AgeOf(Policy policy) => policy.Metadata.CreationTimestamp ?? DateTimeOffset.MaxValue;

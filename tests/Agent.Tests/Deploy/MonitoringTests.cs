@@ -13,7 +13,7 @@ public sealed partial class MonitoringTests
     /// <summary>What is asked for and is not the agent's: Prometheus's own, and kube-state-metrics'.</summary>
     private static readonly HashSet<string> s_ofOthers = ["up", "kube_daemonset_status_desired_number_scheduled", "kube_daemonset_status_number_available"];
 
-    /// <summary>Labels that the agent writes, by metric; design.md, "Metrics". Those of the target are on every one.</summary>
+    /// <summary>Labels that the agent writes, of the metrics that alerts and panels ask for. Those of the target are on every metric.</summary>
     private static readonly Dictionary<string, string[]> s_labels = new()
     {
         [MetricCatalogue.Sockets] = ["policy", "destination", "namespace", "state"],

@@ -11,7 +11,7 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="Memory">What to remember; null forgets the socket.</param>
 internal readonly record struct Verdict(SocketOutcome Outcome, KeepaliveOptions Want, SocketMemory? Memory);
 
-/// <summary>Decides, from what is remembered, what is found and what the policy says. Pure; the one place where these rules are.</summary>
+/// <summary>Decides, from what is remembered, what is found and what the policy says. Pure. What bpf set before the first pass is judged as if it had not been set (SocketVisitor).</summary>
 internal static class Judge
 {
     /// <param name="memory">What is remembered of the socket, null at its first pass.</param>
