@@ -396,6 +396,8 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
         };
         var id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
         rig.Pass();
+        // A namespace seen for the first time is dumped again after a part of the period that depends on its inode number.
+        rig.Pass(new PassScope { Full = true });
         Assert.Equal(0, rig.Pass().NamespacesDumped);
         Lab.Client.Set(id, HolderOption.Count, 5);
         clock.Advance(TimeSpan.FromSeconds(49));
