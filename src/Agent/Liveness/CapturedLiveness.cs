@@ -4,11 +4,11 @@ using Keepalive.Probes.Classify;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>What captured packets say of connections.</summary>
+/// <summary>Derives the liveness of connections from captured packets.</summary>
 /// <remarks>Used under the monitor's lock.</remarks>
 internal sealed class CapturedLiveness
 {
-    /// <summary>How long packets of a connection that is gone may still be on their way here, in nanoseconds.</summary>
+    /// <summary>How long packets of an ended connection may still arrive here, in nanoseconds.</summary>
     private const long Farewell = 2_000_000_000;
 
     private readonly ProbeClassifier _classifier = new();
@@ -29,16 +29,16 @@ internal sealed class CapturedLiveness
 
     public void Enter(WatchedConnection connection)
     {
-        _connections.Remove(connection);   // one before it with the same ends
+        _connections.Remove(connection);   // an earlier connection with the same addresses and ports
         _connections.Add(connection);
     }
 
     public void Leave(WatchedScope scope) => _scopes.Remove(scope.Id);
 
-    /// <summary>The kernel no longer has it; what is captured of it for a while yet still counts.</summary>
+    /// <summary>Records that the kernel no longer has the connection. Its packets still count for a while.</summary>
     public void Leave(WatchedConnection connection, long now) => _departed.Enqueue((now, connection));
 
-    /// <summary>Forgets connections that have been gone for some time.</summary>
+    /// <summary>Removes connections that ended some time ago.</summary>
     public void ForgetDeparted(long now)
     {
         for (; _departed.TryPeek(out var first) && now - first.At > Farewell; _departed.Dequeue())
@@ -52,7 +52,8 @@ internal sealed class CapturedLiveness
         }
     }
 
-    /// <summary>Packets of a scope were dropped: until the kernel's counts are known, what seems to be unanswered may not be.</summary>
+    /// <summary>Records that packets of a scope were dropped. Until a pass reads the kernel's counts, probes that seem unanswered may have
+    /// been answered.</summary>
     public void Missed(int scope)
     {
         if (_scopes.TryGetValue(scope, out var missed))
@@ -61,6 +62,7 @@ internal sealed class CapturedLiveness
         }
     }
 
+    /// <summary>Evaluates a captured packet.</summary>
     /// <param name="packet">The packet.</param>
     /// <param name="at">When it was captured, by the monitor's clock.</param>
     public void Take(in CapturedPacket packet, long at)
@@ -101,7 +103,7 @@ internal sealed class CapturedLiveness
             _ledger.Probe(connection, now);
             if (result.Confirms)
             {
-                connection.Gaps = Math.Min(connection.Gaps, connection.GapsBefore);   // the first of the two is an earlier packet
+                connection.Gaps = Math.Min(connection.Gaps, connection.GapsBefore);   // the first of the two probes is an earlier packet
             }
         }
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
@@ -128,8 +130,8 @@ internal sealed class CapturedLiveness
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
         if (connection.IsClosing)
         {
-            // A reset that comes when either end is done cuts nothing short. A probe that a FIN overtakes (they are sent on different
-            // processors) finds no socket any more, and is answered by one.
+            // A reset after either end has closed does not cut the connection short. A FIN can overtake a probe, because different
+            // processors send them. Such a probe finds no socket any more, and the other end answers it with a reset.
             return;
         }
         if (result.Reset == ResetKind.Certain)
@@ -138,17 +140,18 @@ internal sealed class CapturedLiveness
         }
         else if (result.Reset == ResetKind.Likely && connection.ResetAt == 0)
         {
-            _ledger.AwaitReset(connection, now);   // what would make sure has more than a byte of payload and is not captured
+            _ledger.AwaitReset(connection, now);   // the segment that would confirm it has more than a byte of payload and is not captured
         }
     }
 
-    /// <summary>Forwarded packets are another namespace's, where they are captured, too.</summary>
+    /// <summary>Whether the endpoint is in the scope's own namespace. Forwarded packets are captured too, and belong to another
+    /// namespace.</summary>
     private bool IsLocal(int id, SocketEndpoint endpoint) => _scopes.TryGetValue(id, out var scope) && scope.LocalAddresses.Contains(endpoint.Address);
 
-    /// <summary>What tells connections apart on the wire.</summary>
+    /// <summary>The key of a connection in captured packets.</summary>
     private readonly record struct ConnectionName(int Scope, SocketEndpoint Local, SocketEndpoint Remote);
 
-    /// <summary>Connections are their own keys.</summary>
+    /// <summary>Compares connections by their key in captured packets.</summary>
     private sealed class ByName : IEqualityComparer<WatchedConnection>, IAlternateEqualityComparer<ConnectionName, WatchedConnection>
     {
         public bool Equals(WatchedConnection? x, WatchedConnection? y) => x is null || y is null ? ReferenceEquals(x, y) : Name(x) == Name(y);

@@ -1,6 +1,6 @@
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>What is known of a connection's other end.</summary>
+/// <summary>The known state of a connection's other end.</summary>
 internal enum LivenessPhase : byte
 {
     /// <summary>No probe has been sent.</summary>
@@ -21,50 +21,50 @@ internal enum DeathCause : byte
 {
     None,
 
-    /// <summary>As many probes as TCP_KEEPCNT, or TCP_USER_TIMEOUT long, without an answer.</summary>
+    /// <summary>TCP_KEEPCNT probes were unanswered, or no answer came for the time of TCP_USER_TIMEOUT.</summary>
     Probes,
 
-    /// <summary>The other end, or something on the way to it, reset the connection.</summary>
+    /// <summary>The other end, or a device on the path, reset the connection.</summary>
     Reset,
 
-    /// <summary>The kernel gave up sending data again (tcp_retries2, TCP_USER_TIMEOUT).</summary>
+    /// <summary>The kernel stopped retransmitting data (tcp_retries2, TCP_USER_TIMEOUT).</summary>
     Timeout,
 }
 
-/// <summary>Something that happened to a connection, as seen on the wire or in the kernel's table.</summary>
+/// <summary>An event of a connection, as seen on the wire or in the kernel's table.</summary>
 internal enum LivenessEvent : byte
 {
     /// <summary>The kernel sent a keepalive probe.</summary>
     ProbeSent,
 
-    /// <summary>Something came that the kernel takes as a sign of life.</summary>
+    /// <summary>A segment came that the kernel accepts as a sign of life.</summary>
     Heard,
 
-    /// <summary>The kernel reset the connection, or its application did.</summary>
+    /// <summary>The kernel or the application of this end reset the connection.</summary>
     ResetHere,
 
-    /// <summary>A reset came.</summary>
+    /// <summary>A reset came from the other end.</summary>
     ResetThere,
 
-    /// <summary>The next probe, or the end, is long overdue.</summary>
+    /// <summary>The next probe, or the end of the connection, is long overdue.</summary>
     Overdue,
 
-    /// <summary>It is gone from the kernel's table without an end having been seen.</summary>
+    /// <summary>The connection is gone from the kernel's table, and its end was not seen.</summary>
     Vanished,
 
-    /// <summary>The same while data was being sent again.</summary>
+    /// <summary>The connection is gone from the kernel's table, and its data was being retransmitted.</summary>
     VanishedRetransmitting,
 }
 
-/// <summary>When the kernel gives a connection up.</summary>
+/// <summary>When the kernel ends a connection whose probes are unanswered.</summary>
 /// <param name="Probes">TCP_KEEPCNT.</param>
-/// <param name="HasUserTimeout">Whether TCP_USER_TIMEOUT decides instead: any probe may be the last.</param>
+/// <param name="HasUserTimeout">Whether TCP_USER_TIMEOUT decides instead of the number of probes. Any probe may then be the last.</param>
 internal readonly record struct DeathLimit(int Probes, bool HasUserTimeout)
 {
     public bool IsReached(int unanswered) => unanswered > 0 && (HasUserTimeout || unanswered >= Probes);
 }
 
-/// <summary>The state of one connection, and how what happens changes it. A value, and nothing but arithmetic.</summary>
+/// <summary>The state of one connection, and its changes by events. An immutable value without side effects.</summary>
 /// <remarks>
 /// <code>
 ///            probe sent            probe sent: n + 1
@@ -90,7 +90,7 @@ internal readonly record struct ConnectionLiveness(LivenessPhase Phase, int Unan
         (_, LivenessEvent.ResetThere) => Dead(DeathCause.Reset),
         (_, LivenessEvent.VanishedRetransmitting) => Dead(DeathCause.Timeout),
 
-        // With fewer probes than that, it was the application: it closed with data unread, or wanted it so.
+        // With fewer unanswered probes, the application ended the connection: it closed it with unread data, or asked for a reset.
         (LivenessPhase.Probing, _) when limit.IsReached(Unanswered) => Dead(DeathCause.Probes),
         _ => this,
     };

@@ -5,26 +5,29 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>What is known of a far end, whichever destinations it belongs to.</summary>
-/// <param name="Destinations">Destinations that have it.</param>
-/// <param name="Out">Of those, where it is out of the pool.</param>
+/// <summary>The state of a remote endpoint, over all destinations that contain it.</summary>
+/// <param name="Destinations">The number of destinations that contain it.</param>
+/// <param name="Out">The number of those destinations where it is out of the pool.</param>
 /// <param name="OutSince">When a connection to it last died of unanswered probes, in nanoseconds since 1970.</param>
 internal readonly record struct RemoteStanding(int Destinations, int Out, long OutSince)
 {
     public bool IsIn => Out == 0;
 }
 
-/// <summary>Which far ends are to be used: all, but those to which a connection died of unanswered probes and that have not answered since.</summary>
-/// <remarks>Used under the monitor's lock, but for <see cref="Find"/>.</remarks>
+/// <summary>The pool of remote endpoints to use. An endpoint leaves the pool when a connection to it dies of unanswered probes. It returns
+/// when it answers again.</summary>
+/// <remarks>Used under the monitor's lock, except <see cref="Find"/>.</remarks>
 internal sealed class EndpointPool
 {
-    /// <summary>How long an endpoint without a connection is remembered as being out, in nanoseconds: who is asked for it that long asks in vain.</summary>
+    /// <summary>How long an endpoint without a connection is remembered as out of the pool, in nanoseconds. An unused one is then
+    /// removed.</summary>
     public const long Memory = 3600L * 1_000_000_000;
 
-    /// <summary>How long one that is back is remembered without a connection, in nanoseconds: the next pass finds the one that was answered.</summary>
+    /// <summary>How long a returned endpoint without a connection is remembered, in nanoseconds. It must be long enough for the next pass
+    /// to find the connection that the endpoint answered.</summary>
     private const long Welcome = 60L * 1_000_000_000;
 
-    /// <summary>Endpoints without a connection that are remembered as being out.</summary>
+    /// <summary>The maximum number of endpoints without a connection that are remembered as out of the pool.</summary>
     private const int MostAbsent = 10_000;
 
     private readonly Dictionary<(string Policy, string Destination, SocketEndpoint Remote), PooledEndpoint> _endpoints = [];
@@ -33,17 +36,17 @@ internal sealed class EndpointPool
     private readonly Queue<(PooledEndpoint Endpoint, long Since)> _returned = new();
     private EndpointStanding[]? _standings;
 
-    /// <summary>Endpoints that are out.</summary>
+    /// <summary>The number of endpoints that are out of the pool.</summary>
     public int Out { get; private set; }
 
-    /// <summary>All of them, those that are out first: they are what somebody looks for.</summary>
+    /// <summary>All endpoints. Those out of the pool come first, because readers look for them.</summary>
     public IEnumerable<PooledEndpoint> Endpoints => _endpoints.Values.OrderBy(e => e.IsIn).ThenBy(e => e.Policy, StringComparer.Ordinal)
         .ThenBy(e => e.Destination, StringComparer.Ordinal).ThenBy(e => e.Remote.Address).ThenBy(e => e.Remote.Port);
 
-    /// <summary>What is known of a far end; null where nothing is. Any thread may ask, and never waits.</summary>
+    /// <summary>Returns the state of a remote endpoint; null if it is unknown. Any thread may call it, and it never waits.</summary>
     public RemoteStanding? Find(SocketEndpoint remote) => _byRemote.TryGetValue(remote, out var standing) ? standing : null;
 
-    /// <summary>The endpoint of a new connection.</summary>
+    /// <summary>Counts a new connection at its endpoint, and returns the endpoint.</summary>
     public PooledEndpoint Enter(CompiledRule rule, SocketEndpoint remote)
     {
         ref var endpoint = ref CollectionsMarshal.GetValueRefOrAddDefault(_endpoints, (rule.Policy, rule.Destination, remote), out _);
@@ -56,7 +59,8 @@ internal sealed class EndpointPool
         return endpoint;
     }
 
-    /// <summary>A connection to it is gone. One that is out is remembered so without any, for some time.</summary>
+    /// <summary>Counts the end of a connection to the endpoint. An endpoint that is out of the pool is remembered for some time without a
+    /// connection.</summary>
     public void Leave(PooledEndpoint endpoint, long now)
     {
         if (--endpoint.Connections > 0)
@@ -72,7 +76,7 @@ internal sealed class EndpointPool
         _absent.Enqueue((endpoint, now));
     }
 
-    /// <summary>Takes it out of the pool; true when it was in.</summary>
+    /// <summary>Takes an endpoint out of the pool. Returns true if it was in the pool.</summary>
     public bool TakeOut(PooledEndpoint endpoint, long now)
     {
         var wasIn = endpoint.IsIn;
@@ -82,7 +86,8 @@ internal sealed class EndpointPool
         return wasIn;
     }
 
-    /// <summary>An endpoint has answered at <paramref name="time"/>; returns those that are back for it.</summary>
+    /// <summary>Records that an endpoint answered at <paramref name="time"/>. Returns the endpoints that return to the pool because of
+    /// it.</summary>
     public IReadOnlyList<PooledEndpoint> Answered(SocketEndpoint remote, long time)
     {
         if (Out == 0 || !_byRemote.TryGetValue(remote, out var standing) || standing.IsIn)
@@ -103,13 +108,13 @@ internal sealed class EndpointPool
         return back;
     }
 
-    /// <summary>Forgets those without a connection that have been out for too long, or are too many.</summary>
+    /// <summary>Removes endpoints without a connection that expired, and the oldest ones above the maximum number.</summary>
     public void Expire(long now)
     {
         while (_absent.TryPeek(out var oldest) && (now - oldest.Since > Memory || _absent.Count > MostAbsent))
         {
             _absent.Dequeue();
-            // It may have come back, and gone again, since.
+            // Since then the endpoint may have returned and left the pool again.
             if (oldest.Endpoint is { Connections: 0, IsIn: false, IsForgotten: false } endpoint && endpoint.AbsentSince == oldest.Since)
             {
                 Forget(endpoint);
@@ -125,7 +130,7 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>Forgets those without a connection that are in no destination of a policy any more.</summary>
+    /// <summary>Removes endpoints without a connection that no destination of the policy contains any more.</summary>
     public void Retain(CompiledPolicy policy)
     {
         var absent = _endpoints.Values.Where(e => e.Connections == 0).ToList();
@@ -140,7 +145,8 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>How all of them stand, in the order of <see cref="Endpoints"/>: the same object as long as nothing changes.</summary>
+    /// <summary>Returns the standings of all endpoints, in the order of <see cref="Endpoints"/>. It is the same object until something
+    /// changes.</summary>
     public IReadOnlyList<EndpointStanding> Standings() => _standings ??= [.. Endpoints.Select(e => new EndpointStanding(e.Policy, e.Destination, e.Remote, e.IsIn))];
 
     private void Forget(PooledEndpoint endpoint)
@@ -167,7 +173,7 @@ internal sealed class EndpointPool
     }
 }
 
-/// <summary>One far end of one destination.</summary>
+/// <summary>One remote endpoint of one destination.</summary>
 internal sealed class PooledEndpoint(string policy, string destination, SocketEndpoint remote)
 {
     public string Policy { get; } = policy;
@@ -180,12 +186,12 @@ internal sealed class PooledEndpoint(string policy, string destination, SocketEn
 
     public bool IsIn { get; set; } = true;
 
-    /// <summary>Whether the pool no longer has it.</summary>
+    /// <summary>Whether the endpoint was removed from the pool.</summary>
     public bool IsForgotten { get; set; }
 
     /// <summary>When the last connection died of unanswered probes, in nanoseconds since 1970.</summary>
     public long OutSince { get; set; }
 
-    /// <summary>When the last connection went, in nanoseconds since 1970.</summary>
+    /// <summary>When the last connection ended, in nanoseconds since 1970.</summary>
     public long AbsentSince { get; set; }
 }

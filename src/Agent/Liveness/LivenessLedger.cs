@@ -4,13 +4,14 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>Enters what happens to connections: their states, what is counted, the endpoints in and out of the pool, the log.</summary>
+/// <summary>Records the events of connections: their states, the counts, the endpoints in and out of the pool, and the log.</summary>
 /// <remarks>Used under the monitor's lock.</remarks>
 internal sealed class LivenessLedger(LivenessLog log)
 {
     private const long Millisecond = 1_000_000;
 
-    /// <summary>A reset that the kernel does not take it answers at once (RFC 5961, 3.2), and then the connection goes on.</summary>
+    /// <summary>How long to wait after a reset. The kernel answers at once a reset that it does not accept (RFC 5961, 3.2), and the
+    /// connection goes on.</summary>
     private const long Refused = 1000 * Millisecond;
 
     private readonly Dictionary<RuleKey, RuleCounts> _counts = [];
@@ -21,13 +22,13 @@ internal sealed class LivenessLedger(LivenessLog log)
 
     public LivenessLog Log => log;
 
-    /// <summary>Told of the time to each reply; null is nobody.</summary>
+    /// <summary>Receives the time to each reply; null for none.</summary>
     public IRoundTripListener? RoundTrips { get; set; }
 
-    /// <summary>What was counted.</summary>
+    /// <summary>Returns the counts of each destination.</summary>
     public List<KeyValuePair<RuleKey, RuleTotals>> Counts() => [.. _counts.Select(counted => KeyValuePair.Create(counted.Key, counted.Value.ToTotals()))];
 
-    /// <summary>Forgets what was counted for destinations that are in no policy any more.</summary>
+    /// <summary>Removes the counts of destinations that are not in the policy any more, and their unused endpoints.</summary>
     public void Retain(CompiledPolicy policy)
     {
         Pool.Retain(policy);
@@ -41,10 +42,10 @@ internal sealed class LivenessLedger(LivenessLog log)
         }
     }
 
-    /// <summary>A connection whose probes were unanswered when it was first seen.</summary>
+    /// <summary>Adds a connection whose probes were unanswered when it was first seen.</summary>
     public void EnterProbing(WatchedConnection connection) => _probing.Add(connection);
 
-    /// <summary>A probe was sent, captured or not.</summary>
+    /// <summary>Records that a probe was sent, captured or not.</summary>
     public void Probe(WatchedConnection connection, long now)
     {
         Count(connection).Probes++;
@@ -65,14 +66,14 @@ internal sealed class LivenessLedger(LivenessLog log)
         }
         else
         {
-            Count(connection).Unanswered++;   // the one before this
+            Count(connection).Unanswered++;   // the probe before this one
         }
     }
 
-    /// <summary>A reply was captured.</summary>
-    /// <param name="connection">Its receiver.</param>
-    /// <param name="shows">Whether it shows, too, that what it answers was a probe.</param>
-    /// <param name="roundTrip">Nanoseconds since the probe; negative where a clock that went back has measured nothing.</param>
+    /// <summary>Records that a reply was captured.</summary>
+    /// <param name="connection">The connection that received it.</param>
+    /// <param name="shows">Whether the reply also proves that the segment it answers was a probe.</param>
+    /// <param name="roundTrip">Nanoseconds since the probe; negative if unknown, because the clock was set back.</param>
     public void Reply(WatchedConnection connection, bool shows, long roundTrip)
     {
         var counts = Count(connection);
@@ -84,7 +85,7 @@ internal sealed class LivenessLedger(LivenessLog log)
         }
     }
 
-    /// <summary>A reset came that the kernel may not have taken.</summary>
+    /// <summary>Records a reset that the kernel may not have accepted.</summary>
     public void AwaitReset(WatchedConnection connection, long now)
     {
         connection.ResetAt = now;
@@ -114,10 +115,11 @@ internal sealed class LivenessLedger(LivenessLog log)
         }
     }
 
-    /// <summary>What seemed to be unanswered while packets were dropped was unanswered: the kernel counts no less.</summary>
+    /// <summary>Counts probes as unanswered that were uncertain because packets were dropped. The kernel's count, which is not lower,
+    /// confirms them.</summary>
     public void Confirm(WatchedConnection connection) => Count(connection).Unanswered += connection.Uncertain;
 
-    /// <summary>A far end has answered, or was heard of, at <paramref name="at"/>.</summary>
+    /// <summary>Records that a remote endpoint answered, or that the kernel received something from it, at <paramref name="at"/>.</summary>
     public void Answered(SocketEndpoint remote, long at)
     {
         foreach (var endpoint in Pool.Answered(remote, at))
@@ -126,7 +128,7 @@ internal sealed class LivenessLedger(LivenessLog log)
         }
     }
 
-    /// <summary>Finds connections whose next probe or end is overdue: what told of it was not captured.</summary>
+    /// <summary>Finds connections whose next probe or end is overdue, because the packet that would show it was not captured.</summary>
     public void CheckOverdue(long now)
     {
         for (var i = _probing.Count - 1; i >= 0; i--)
@@ -154,7 +156,7 @@ internal sealed class LivenessLedger(LivenessLog log)
         }
     }
 
-    /// <summary>The reset that came was taken, or would have been answered by now.</summary>
+    /// <summary>Applies the reset that came. The kernel accepted it, or would have answered it by now.</summary>
     public void ApplyReset(WatchedConnection connection, long now)
     {
         if (!connection.IsClosing)

@@ -5,12 +5,13 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>Logs what died and what is back; at most so many lines a second, the others only at the level Debug.</summary>
+/// <summary>Logs dead connections, and endpoints that leave the pool or return. Lines above a limit per second are logged at Debug
+/// only.</summary>
 internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = null, int linesPerSecond = 50)
 {
     private readonly LineAllowance _lines = new(time ?? TimeProvider.System, linesPerSecond);
 
-    /// <summary>Tells which pod a connection belongs to; null where there is no cluster.</summary>
+    /// <summary>Finds the pod of a connection; null without a cluster.</summary>
     public PodDirectory? Pods { get; init; }
 
     public void Dead(WatchedConnection connection)
@@ -43,7 +44,7 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
         }
     }
 
-    /// <summary>The kernel's count was not the captured one and stands.</summary>
+    /// <summary>Logs that the kernel's count differs from the captured one. The kernel's count is used.</summary>
     public void Differs(WatchedConnection connection, int kernel)
     {
         LogDiffers(connection.Local, connection.Remote, connection.State.Unanswered, kernel);
@@ -57,7 +58,7 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
         }
     }
 
-    /// <summary>The level to log a line at, null where nobody would see it.</summary>
+    /// <summary>The level to log a line at; null if the line would not be written.</summary>
     private LogLevel? Level(LogLevel level) => _lines.Take() ? level : logger.IsEnabled(LogLevel.Debug) ? LogLevel.Debug : null;
 
     [LoggerMessage(EventId = EventIds.ConnectionDead, Message = "Dead {Local} → {Remote}{Whose}: {Cause}; policy {Policy}, destination {Destination}")]

@@ -12,17 +12,18 @@ namespace Keepalive.Agent.Liveness;
 
 /// <summary>Keeps the liveness of every connection that a rule selects, from captured packets and from what passes report.</summary>
 /// <remarks>
-/// Passes and the capture run on threads of their own; one lock is between them. What a pass reports says which connections there are, and
-/// its count of unanswered probes is the kernel's: without a capture it is all there is, with one it checks what was captured.
+/// Passes and the capture run on threads of their own; one lock guards their data. A pass reports which connections exist, and the kernel's
+/// count of unanswered probes. Without a capture that count is the only source. With a capture it checks the captured count.
 /// </remarks>
 internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
 {
     private const long Millisecond = 1_000_000;
 
-    /// <summary>A connection whose packets are not all taken yet would seem to differ from the kernel's count.</summary>
+    /// <summary>How long a connection must be quiet before its count is compared with the kernel's. Until then, some of its packets may
+    /// still be unread.</summary>
     private const long Settled = 500 * Millisecond;
 
-    /// <summary>What the kernel's own times are rounded by, and some more: no probe is sent so soon after something was heard.</summary>
+    /// <summary>More than the rounding of the kernel's times. The kernel never sends a probe so soon after it heard something.</summary>
     private const long Jiffies = 50 * Millisecond;
 
     private readonly Lock _lock = new();
@@ -44,7 +45,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         _captured = new CapturedLiveness(_ledger);
     }
 
-    /// <summary>Told of the time from each probe to its reply; null is nobody.</summary>
+    /// <summary>Receives the time from each probe to its reply; null for none.</summary>
     public IRoundTripListener? RoundTrips
     {
         set
@@ -58,7 +59,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
 
     private long Now => _clock.Now;
 
-    /// <summary>The namespaces with connections to be watched, and where their packets are to be captured.</summary>
+    /// <summary>Returns the namespaces whose connections are watched, and where to capture their packets.</summary>
     public List<CaptureDemand> Demands()
     {
         lock (_lock)
@@ -72,9 +73,9 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
     }
 
     /// <summary>
-    /// Namespaces with a connection of which nothing was captured for longer than its keepalive takes to send a probe: the kernel may probe on
-    /// a way where nothing is captured, or not get a probe as far as a device (the neighbor does not answer, there is no route). And those where
-    /// packets were dropped, as long as a connection seems to be without an answer.
+    /// Returns the namespaces with a connection of which nothing was captured for longer than its keepalive takes to send a probe. The
+    /// kernel may send probes on a path without a capture. Or a probe may not reach a device, because the neighbor does not answer or there
+    /// is no route. Namespaces where packets were dropped are included as long as a connection seems unanswered.
     /// </summary>
     public HashSet<ulong> Doubtful()
     {
@@ -155,7 +156,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
 
     public void NamespaceGone(ulong inode)
     {
-        // What was asked for its sockets is of no use any more; the number may be another namespace's.
+        // Its pod must not be found any more: another namespace may get the same inode number.
         _pods?.Forget(inode);
         lock (_lock)
         {
@@ -170,7 +171,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>Names the namespace of packets, and tells which addresses are its own.</summary>
+    /// <summary>Sets the own addresses of a namespace.</summary>
     public void SetLocalAddresses(ulong inode, IEnumerable<UInt128> addresses)
     {
         lock (_lock)
@@ -179,7 +180,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>Takes in captured packets: all that are at hand.</summary>
+    /// <summary>Reads all captured packets that are available.</summary>
     public void Take(IPacketSource source)
     {
         lock (_lock)
@@ -192,7 +193,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>Packets of a scope were dropped: until the kernel's counts are known, what seems to be unanswered may not be.</summary>
+    /// <summary>Records that packets of a scope were dropped. Until a pass reads the kernel's counts, probes that seem unanswered may have
+    /// been answered.</summary>
     public void Missed(int scope)
     {
         lock (_lock)
@@ -201,7 +203,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>Finds connections whose next probe or end is overdue: what told of it was not captured.</summary>
+    /// <summary>Finds connections whose next probe or end is overdue, because the packet that would show it was not captured.</summary>
     public void CheckOverdue()
     {
         lock (_lock)
@@ -211,7 +213,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>A pass is over: forgets what nobody asks for any more.</summary>
+    /// <summary>Ends a pass: removes data that is not needed any more.</summary>
     public void EndPass()
     {
         lock (_lock)
@@ -223,7 +225,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>What was counted, by destination.</summary>
+    /// <summary>Returns the counts of each destination.</summary>
     public List<KeyValuePair<RuleKey, RuleTotals>> Counts()
     {
         lock (_lock)
@@ -232,7 +234,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>Whether endpoints are to be used, those that are out first: the same object as long as nothing changes.</summary>
+    /// <summary>Returns the standings of all endpoints, those out of the pool first. It is the same object until something
+    /// changes.</summary>
     public IReadOnlyList<EndpointStanding> Standings()
     {
         lock (_lock)
@@ -241,11 +244,11 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>What is known of a far end; null where nothing is. Never waits.</summary>
+    /// <summary>Returns the state of a remote endpoint; null if it is unknown. Never waits.</summary>
     public RemoteStanding? Find(SocketEndpoint remote) =>
         _ledger.Pool.Find(remote) is { } standing ? standing with { OutSince = _clock.ToWall(standing.OutSince) } : null;
 
-    /// <summary>Forgets what nothing but a policy no longer in force was about.</summary>
+    /// <summary>Removes data that only an earlier policy needed.</summary>
     public void Retain(CompiledPolicy policy)
     {
         lock (_lock)
@@ -254,7 +257,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>The endpoints as they are now, those that are out first.</summary>
+    /// <summary>Returns the endpoints as they are now, those out of the pool first.</summary>
     public List<EndpointRow> ListEndpoints()
     {
         lock (_lock)
@@ -263,7 +266,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>The connections as they are now, with their namespaces.</summary>
+    /// <summary>Returns the connections as they are now, with their namespaces.</summary>
     public List<ConnectionRow> ListConnections()
     {
         lock (_lock)
@@ -276,7 +279,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>The unanswered probes of a connection as captured; null for one that is not watched.</summary>
+    /// <summary>Returns the captured number of unanswered probes of a connection; null if the connection is not watched.</summary>
     public int? Unanswered(ulong inode, ulong cookie)
     {
         lock (_lock)
@@ -287,8 +290,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>No rule selects it: its application has closed it, which is reported so until the kernel is done with it, or it was given back. Its
-    /// end is nobody's death.</summary>
+    /// <summary>Marks a connection that no rule selects any more. Either its application has closed it, and the kernel still has it, or its
+    /// values were restored. Its end does not count as a death.</summary>
     private void NoteRelease(in SocketRecord record)
     {
         lock (_lock)
@@ -368,7 +371,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         connection.Rule = record.Rule!;
     }
 
-    /// <summary>The endpoint that a connection is to; null for an accepted one, which its rule selects by its own end.</summary>
+    /// <summary>Counts a connection at its remote endpoint, and returns the endpoint. Returns null for an accepted connection, which its
+    /// rule selects by its local end.</summary>
     private PooledEndpoint? Enter(in SocketRecord record)
     {
         var (rule, remote) = (record.Rule!, record.Remote);
@@ -383,12 +387,14 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>Holds the kernel's count of unanswered probes against ours. Where nothing was on its way, the kernel's is right.</summary>
+    /// <summary>Compares the kernel's count of unanswered probes with the captured one. If no packet was on its way, the kernel's count is
+    /// right.</summary>
     private void Compare(WatchedConnection connection, int kernel, long now)
     {
         if (connection.IsUncertain && connection.State.Unanswered > 0 && connection.HeardAt >= connection.ProbedAt - Jiffies)
         {
-            // The answer to the last captured probe was dropped. What the kernel counts now is of a later probe, which may be on its way here.
+            // The answer to the last captured probe was dropped. The kernel's count is about a later probe, which may not have been read
+            // yet.
             connection.State = connection.State.After(LivenessEvent.Heard, connection.Limit);
             connection.Settle();
         }
@@ -429,13 +435,13 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         {
             _ledger.ApplyReset(connection, now);
         }
-        // Of one that died before, probes are no longer counted.
+        // A connection that died before has no more probes to count.
         if (!connection.IsClosing && connection.State.Phase != LivenessPhase.Dead)
         {
             var lost = connection.Interval > 0 ? (now - connection.ProbedAt) / connection.Interval : 0;
             if ((!_captures || !_waits.IsSeen(connection, now)) && connection.State.Phase == LivenessPhase.Probing)
             {
-                // Passes are further apart than probes may be: those there was time for since the last look were sent, too.
+                // Passes may be further apart than probes. The probes that were due since the last pass were sent too.
                 for (; lost > 0 && !connection.Limit.IsReached(connection.State.Unanswered); lost--)
                 {
                     _ledger.Probe(connection, now);

@@ -4,7 +4,8 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>A far end of a destination at one moment. <paramref name="OutSince"/> is in nanoseconds since 1970, and nothing where it is not out.</summary>
+/// <summary>A remote endpoint of a destination at one moment. <paramref name="OutSince"/> is in nanoseconds since 1970. It has no meaning
+/// if the endpoint is in the pool.</summary>
 internal readonly record struct EndpointRow(string Policy, string Destination, SocketEndpoint Remote, bool IsIn, int Connections, long OutSince);
 
 /// <summary>A connection that a rule selects at one moment.</summary>

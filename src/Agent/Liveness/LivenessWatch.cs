@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>What the service's loop has to do with liveness: whom passes report to, where to capture after each, and what to publish.</summary>
+/// <summary>The liveness part of the service's loop: the sink of passes, the capture after each pass, and the state to publish.</summary>
 internal sealed class LivenessWatch : IDisposable
 {
     /// <summary>How long the first changes wait for interfaces to be opened.</summary>
@@ -17,11 +17,11 @@ internal sealed class LivenessWatch : IDisposable
     private PolicySnapshot? _filteredFor;
     private string _filter = "";
 
-    /// <param name="captures">Whether to capture; without, liveness is what passes report.</param>
+    /// <param name="captures">Whether to capture packets. Without them, liveness comes from passes alone.</param>
     /// <param name="time">The clock.</param>
-    /// <param name="logger">Told of what dies and comes back.</param>
-    /// <param name="mostInterfaces">On how many interfaces to capture at a time.</param>
-    /// <param name="pods">Tells whose a connection is; null where there is no cluster.</param>
+    /// <param name="logger">Receives dead connections and endpoints that leave the pool or return.</param>
+    /// <param name="mostInterfaces">The maximum number of interfaces to capture on at a time.</param>
+    /// <param name="pods">Finds the pod of a connection; null without a cluster.</param>
     public LivenessWatch(bool captures, TimeProvider time, ILogger logger, int mostInterfaces, PodDirectory? pods = null)
     {
         Monitor = new LivenessMonitor(new LivenessLog(logger) { Pods = pods }, time, captures, pods);
@@ -30,25 +30,27 @@ internal sealed class LivenessWatch : IDisposable
 
     public LivenessMonitor Monitor { get; }
 
-    /// <summary>Packets captured, and dropped by the kernel as they were not taken in time, ever.</summary>
+    /// <summary>Packets captured since the start, and packets that the kernel dropped because they were not read in time.</summary>
     public (long Received, long Dropped) Captured => _keeper?.Counts ?? default;
 
-    /// <summary>Why liveness could not be brought up to date; null where it could.</summary>
+    /// <summary>Why the capture could not be updated; null if it was.</summary>
     public string? Failure { get; private set; }
 
-    /// <summary>Why packets are not captured everywhere they should be, null where they are.</summary>
+    /// <summary>Why packets are not captured everywhere they should be; null if they are.</summary>
     public string? CaptureFailure => _keeper?.Failure;
 
-    /// <summary>Whether passes have to read every socket's timer, as nothing else tells of probes.</summary>
+    /// <summary>Whether passes have to read every socket's timer, because nothing else shows probes.</summary>
     public bool NeedsTimers => _keeper is null;
 
-    /// <summary>The namespaces whose timers the next pass is to read for want of captured packets; kept for <see cref="Follow"/>.</summary>
+    /// <summary>The namespaces whose timers the next pass reads, because captured packets are missing. <see cref="Follow"/> uses them
+    /// too.</summary>
     public IReadOnlySet<ulong> Doubtful { get; private set; } = FrozenSet<ulong>.Empty;
 
-    /// <summary>Looks where nothing is captured that should be.</summary>
+    /// <summary>Finds the namespaces where packets should have been captured and were not.</summary>
     public void Doubt() => Doubtful = Monitor.Doubtful();
 
-    /// <summary>Looks at what a policy selects before anything is changed: a write may send a probe at once, and that is to be captured, too.</summary>
+    /// <summary>Reads the sockets that a policy selects before any of them is changed, and starts the capture. A write may send a probe at
+    /// once, which must be captured too.</summary>
     public void Survey(IDatapath datapath, PolicySnapshot policy, CancellationToken stop)
     {
         if (_keeper is not null)
@@ -58,7 +60,8 @@ internal sealed class LivenessWatch : IDisposable
         }
     }
 
-    /// <summary>Captures where there are connections now; null without capture, else set once it does.</summary>
+    /// <summary>Starts the capture where there are connections now. Returns null without capture, else an event that is set once the
+    /// capture runs.</summary>
     public ManualResetEventSlim? Follow(PolicySnapshot policy)
     {
         if (_keeper is null)

@@ -1,16 +1,16 @@
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>The connections of one destination, in one of the cluster's namespaces (empty where it is no pod's).</summary>
+/// <summary>The connections of one destination, in one Kubernetes namespace (empty if they are not of a pod).</summary>
 internal readonly record struct RuleKey(string Policy, string Destination, string Namespace);
 
-/// <summary>What happened to connections.</summary>
+/// <summary>The counted events of connections.</summary>
 /// <param name="Probes">Probes sent.</param>
-/// <param name="Replies">Replies to them.</param>
-/// <param name="Unanswered">Probes without one.</param>
-/// <param name="Deaths">Ends, by cause; causes that did not come are left out.</param>
+/// <param name="Replies">Replies to probes.</param>
+/// <param name="Unanswered">Probes without a reply.</param>
+/// <param name="Deaths">Dead connections by cause. Causes that did not occur are omitted.</param>
 internal readonly record struct RuleTotals(long Probes, long Replies, long Unanswered, IReadOnlyList<(DeathCause Cause, long Count)> Deaths);
 
-/// <summary>Counts what happens to connections.</summary>
+/// <summary>Counts the events of connections.</summary>
 internal sealed class RuleCounts
 {
     private static readonly DeathCause[] s_causes = [DeathCause.Probes, DeathCause.Reset, DeathCause.Timeout];

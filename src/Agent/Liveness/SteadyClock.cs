@@ -1,15 +1,16 @@
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>Time that goes on evenly: nanoseconds since 1970 as the machine's clock had it at the start, and what has passed since.</summary>
+/// <summary>A clock that never jumps. Its time is the machine's time at the start, in nanoseconds since 1970, plus the time elapsed
+/// since.</summary>
 /// <remarks>
-/// The kernel stamps captured packets by the machine's clock (CLOCK_REALTIME), which can be set at any moment, by hours: to one that reckoned
-/// with it, every probe then seems to have been without an answer for as long. Used under the monitor's lock, except <see cref="ToWall"/>.
+/// The kernel stamps captured packets with the machine's clock (CLOCK_REALTIME). That clock can be set at any moment, by hours. With its
+/// times, every probe would then seem unanswered for as long. Used under the monitor's lock, except <see cref="ToWall"/>.
 /// </remarks>
 internal sealed class SteadyClock
 {
     private const long Millisecond = 1_000_000;
 
-    /// <summary>By how much the two clocks must differ from before to say that one was set: reading them is not exact.</summary>
+    /// <summary>The least change of the difference between the two clocks that counts as a set clock. Reading them is not exact.</summary>
     private const long Least = 10 * Millisecond;
 
     /// <summary>How long packets stamped before the clock was set may still wait to be read.</summary>
@@ -34,7 +35,7 @@ internal sealed class SteadyClock
 
     private long Wall => (_time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks * 100;
 
-    /// <summary>Sees whether the machine's clock was set since the last look. Before times of packets are asked for.</summary>
+    /// <summary>Checks whether the machine's clock was set since the last check. Call it before converting times of packets.</summary>
     public bool Look()
     {
         var before = Now;
@@ -50,13 +51,14 @@ internal sealed class SteadyClock
         return true;
     }
 
-    /// <summary>When a packet was captured, by the stamp it has.</summary>
+    /// <summary>Converts the stamp of a packet to this clock.</summary>
     public long FromWall(long stamp)
     {
         var time = stamp - _ahead;
         if (_seen - _set < Waiting)
         {
-            // Stamped before or after: nothing is captured in the future, and little waits for long.
+            // The stamp is from before or after the clock was set. No capture is in the future, and few packets wait long: choose the
+            // latest time that is not in the future.
             var other = stamp - _before;
             var now = Now;
             time = time > now || (other <= now && other > time) ? other : time;
@@ -65,6 +67,6 @@ internal sealed class SteadyClock
         return time;
     }
 
-    /// <summary>A time in the past as the machine's clock has it now. Any thread may ask.</summary>
+    /// <summary>Converts a past time to the machine's clock as it is set now. Any thread may call it.</summary>
     public long ToWall(long time) => time + Volatile.Read(ref _ahead);
 }

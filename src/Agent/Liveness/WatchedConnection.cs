@@ -18,66 +18,68 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 
     public CompiledRule Rule { get; set; } = record.Rule!;
 
-    /// <summary>Its far end, as one to connect to; null for an accepted connection, whose far end nobody can.</summary>
+    /// <summary>Its remote endpoint in the pool; null for an accepted connection, because nobody connects to a client's port.</summary>
     public PooledEndpoint? Endpoint { get; set; } = endpoint;
 
     public ConnectionLiveness State { get; set; }
 
     public DeathLimit Limit { get; set; }
 
-    /// <summary>TCP_KEEPINTVL in nanoseconds, 0 where not known.</summary>
+    /// <summary>TCP_KEEPINTVL in nanoseconds; 0 if unknown.</summary>
     public long Interval { get; set; }
 
-    /// <summary>When the last probe was sent, and when the last segment either way was seen, in nanoseconds since 1970.</summary>
+    /// <summary>When the last probe was sent, in nanoseconds since 1970.</summary>
     public long ProbedAt { get; set; }
 
+    /// <summary>When the last segment in either direction was captured, in nanoseconds since 1970.</summary>
     public long SeenAt { get; set; }
 
-    /// <summary>TCP_KEEPIDLE in nanoseconds, 0 where not known or keepalive is off.</summary>
+    /// <summary>TCP_KEEPIDLE in nanoseconds; 0 if unknown or keepalive is off.</summary>
     public long Time { get; set; }
 
-    /// <summary>When the kernel last said that something had come, in nanoseconds since 1970.</summary>
+    /// <summary>When the kernel last received something, by the last pass that read it, in nanoseconds since 1970.</summary>
     public long HeardAt { get; set; }
 
-    /// <summary>When to ask the kernel, as by then a probe should have been captured, in nanoseconds since 1970.</summary>
+    /// <summary>When to ask the kernel, in nanoseconds since 1970. By then, a probe should have been captured.</summary>
     public long LookAt { get; set; }
 
-    /// <summary>When a reset came that the kernel may not have taken; 0 where none did, or the connection went on.</summary>
+    /// <summary>When a reset came that the kernel may not have accepted; 0 if none came, or the connection went on.</summary>
     public long ResetAt { get; set; }
 
-    /// <summary>The scope's gaps when its count of unanswered probes was last known to be right. After another one an answer may be missing.</summary>
+    /// <summary>The scope's gaps when the count of unanswered probes was last known to be right. After another gap, an answer may be
+    /// missing.</summary>
     public long Gaps { get; set; } = scope.Gaps;
 
-    /// <summary>The scope's gaps when its last packet came.</summary>
+    /// <summary>The scope's gaps when the connection's last packet came.</summary>
     public long GapsBefore { get; set; } = scope.Gaps;
 
-    /// <summary>Whether packets that would have changed its count may have been dropped.</summary>
+    /// <summary>Whether packets may have been dropped that would have changed the count of unanswered probes.</summary>
     public bool IsUncertain => Gaps != Scope.Gaps;
 
-    /// <summary>Probes since then that seemed to be unanswered.</summary>
+    /// <summary>The number of probes since the last certain count that seemed unanswered.</summary>
     public int Uncertain { get; set; }
 
     public TcpTimer Timer { get; set; }
 
-    /// <summary>How it stands to its rule, and why where it could not be set.</summary>
+    /// <summary>The outcome of its rule.</summary>
     public SocketOutcome Outcome { get; set; }
 
     public string? Reason { get; set; }
 
-    /// <summary>The values it really has, null where not known.</summary>
+    /// <summary>Its actual values; null if unknown.</summary>
     public KeepaliveOptions? Values { get; set; }
 
     public TcpState TcpState { get; set; }
 
-    /// <summary>A process that has it; 0 where none is known.</summary>
+    /// <summary>A process that has the socket; 0 if none is known.</summary>
     public int Pid { get; set; }
 
-    /// <summary>Whether either end has said that it is done, or no rule selects it any more.</summary>
+    /// <summary>Whether either end has closed the connection, or no rule selects it any more.</summary>
     public bool IsClosing { get; set; }
 
-    /// <summary>The frame it was last reported in.</summary>
+    /// <summary>The number of the last listing of its namespace that contained it.</summary>
     public long Frame { get; set; }
 
-    /// <summary>Its count of unanswered probes is known to be right.</summary>
+    /// <summary>Records that the count of unanswered probes is known to be right.</summary>
     public void Settle() => (Gaps, Uncertain) = (Scope.Gaps, 0);
 }

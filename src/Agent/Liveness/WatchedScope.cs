@@ -10,31 +10,31 @@ internal sealed class WatchedScope(ulong inode, int id)
 
     public ulong Inode { get; } = inode;
 
-    /// <summary>What its packets are marked with; never used for another.</summary>
+    /// <summary>The mark of its packets; never used for another namespace.</summary>
     public int Id { get; } = id;
 
-    /// <summary>The cluster's namespace whose pod lives here, empty where none is known. Kept, as it is also asked for after the pod's end.</summary>
+    /// <summary>The Kubernetes namespace of its pod; empty if unknown. It is kept, because it is also needed after the pod's end.</summary>
     public string Workload { get; set; } = "";
 
     public Dictionary<ulong, WatchedConnection> Connections { get; } = [];
 
-    /// <summary>Its own addresses; what goes to others is on its way through.</summary>
+    /// <summary>Its own addresses. Packets to other addresses are forwarded.</summary>
     public HashSet<UInt128> LocalAddresses { get; set; } = [];
 
-    /// <summary>Endpoints that left the pool for connections from here, and the ends these had: the capture goes on until they answer, as
-    /// a handshake that is over before the next pass is seen by nothing else.</summary>
+    /// <summary>Endpoints that left the pool because of connections from here, and the local ends of those connections. The capture goes on
+    /// until they answer, because only a capture sees a handshake that ends before the next pass.</summary>
     public Dictionary<PooledEndpoint, SocketEndpoint> Awaited { get; } = [];
 
-    /// <summary>Changes whenever a connection comes or goes.</summary>
+    /// <summary>A number that changes whenever a connection comes or goes.</summary>
     public long Version { get; set; }
 
-    /// <summary>Times that packets were dropped here because they were not taken soon enough.</summary>
+    /// <summary>How many times packets were dropped here because they were not read in time.</summary>
     public long Gaps { get; set; }
 
-    /// <summary>Whether anything here is to be captured.</summary>
+    /// <summary>Whether to capture packets here.</summary>
     public bool IsWatched => Connections.Count > 0 || Awaited.Count > 0;
 
-    /// <summary>Forgets endpoints that are back, or that the pool has forgotten.</summary>
+    /// <summary>Removes awaited endpoints that returned to the pool or were removed from it.</summary>
     public void DropAnswered()
     {
         foreach (var endpoint in Awaited.Keys)
