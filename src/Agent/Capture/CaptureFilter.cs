@@ -2,32 +2,33 @@ using Keepalive.Config.Compilation;
 
 namespace Keepalive.Agent.Capture;
 
-/// <summary>What the kernel is to let pass, in the language of pcap-filter(7): segments that tell of keepalive, and no payload.</summary>
+/// <summary>The filter of the kernel, in the language of pcap-filter(7). It accepts the segments that show keepalive, and no
+/// payload.</summary>
 /// <remarks>
-/// That language's <c>tcp[…]</c> means IPv4 only, silently, so IPv6 is written by offsets. A packet with an extension header passes whatever
-/// is in it: where its TCP header is, only user space finds out. Segments of more than one byte of payload do not pass: what they leave
-/// behind, every pure acknowledgement tells.
+/// In that language, <c>tcp[…]</c> silently means IPv4 only, so the IPv6 part uses offsets. A packet with an extension header always
+/// passes, because only user space can find its TCP header. Segments with more than one byte of payload do not pass. Their effect on
+/// keepalive is also visible in every pure acknowledgement.
 /// </remarks>
 internal static class CaptureFilter
 {
-    /// <summary>More prefixes than this would cost every packet of the node more than they save.</summary>
+    /// <summary>The maximum number of prefixes. More would cost more for every packet of the node than they save.</summary>
     private const int MostTerms = 48;
 
-    // Payload of at most a byte by the IP header's length, or SYN, FIN or RST. A length of 0 (left to the network card) wraps around to
-    // a great one.
+    // Accepts a payload of at most one byte, by the length in the IP header, or SYN, FIN or RST. A length of 0 (filled in by the network
+    // card) wraps around to a large number.
     private const string Small4 = "(ip[2:2] - ((ip[0] & 0xf) << 2) - ((tcp[12] & 0xf0) >> 2) <= 1 or tcp[13] & 7 != 0)";
     private const string Small6 = "(ip6[4:2] - ((ip6[52] & 0xf0) >> 2) <= 1 or ip6[53] & 7 != 0)";
     private const string Extended6 = "(ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60 or ip6[6] = 135 or ip6[6] = 139 or ip6[6] = 140)";
 
-    /// <summary>Every connection's.</summary>
+    /// <summary>The filter for all connections.</summary>
     public static string Everything { get; } = Combine("", "");
 
-    /// <summary>Only those of connections that a rule may select.</summary>
+    /// <summary>Returns the filter for the connections that a rule may select.</summary>
     public static string For(CompiledPolicy policy)
     {
         var four = Terms(policy.Rules.Where(rule => rule.Prefix.IsIPv4), ipv6: false);
         var six = Terms(policy.Rules.Where(rule => !rule.Prefix.IsIPv4), ipv6: true);
-        return four is null && six is null ? "less 1" : Combine(four, six);   // without a rule nothing is of interest
+        return four is null && six is null ? "less 1" : Combine(four, six);   // matches nothing: without a rule, no packet is needed
     }
 
     private static string Combine(string? four, string? six)
@@ -46,7 +47,8 @@ internal static class CaptureFilter
 
     private static string And(string terms) => terms.Length == 0 ? "" : $" and ({terms})";
 
-    /// <summary>One family's prefixes and ports as alternatives; empty when one of them is everything or they are too many, null without any.</summary>
+    /// <summary>Returns the prefixes and ports of one address family as alternatives. The result is empty if one of them matches everything
+    /// or they are too many, and null if there are none.</summary>
     private static string? Terms(IEnumerable<CompiledRule> rules, bool ipv6)
     {
         var terms = rules.Select(rule => Term(rule, ipv6)).Distinct().Take(MostTerms + 1).ToList();
@@ -56,7 +58,7 @@ internal static class CaptureFilter
     private static string Term(CompiledRule rule, bool ipv6)
     {
         var net = rule.Prefix.Length == 0 ? "" : $"net {rule.Prefix}";
-        // By offset, behind the fixed header; where an extension header is in between, user space finds the ports.
+        // By offset, after the fixed header. With an extension header before the TCP header, user space finds the ports.
         var port = rule.Port == 0 ? ""
             : ipv6 ? $"(ip6[6] != 6 or ip6[40:2] = {rule.Port} or ip6[42:2] = {rule.Port})"
             : $"port {rule.Port}";

@@ -6,35 +6,36 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Capture;
 
-/// <summary>Captures in the namespaces that have connections to be watched, on the interfaces these use, and nowhere else.</summary>
+/// <summary>Captures in the namespaces with watched connections, only on the interfaces that those connections use.</summary>
 /// <remarks>
 /// <code>
-///   pass ──► what is wanted ──► CaptureOpener ──► interfaces ──► packets ──► ICaptureListener
-///                                 └────── a thread ──────┘       └─────── another ───────┘
+///   pass ──► order ──► CaptureOpener ──► interfaces ──► packets ──► ICaptureListener
+///                        └────── a thread ──────┘       └─────── another ───────┘
 /// </code>
-/// A packet socket keeps its namespace alive: it is closed with the last watched connection there.
+/// A packet socket keeps its namespace alive. It is closed with the last watched connection there.
 /// </remarks>
 internal sealed partial class CaptureKeeper : IDisposable
 {
-    /// <summary>How long the thread waits without a packet, to see whether it is told something.</summary>
+    /// <summary>How long the thread waits for a packet before it looks for queued actions.</summary>
     private const int WaitMilliseconds = 100;
 
-    /// <summary>Packets are taken many at a time: the rings have room for more than come in this time where they come one by one.</summary>
+    /// <summary>How long packets collect, so that many are read at a time. If packets arrive one by one, the rings have room for more than
+    /// arrive in this time.</summary>
     private static readonly TimeSpan s_gather = TimeSpan.FromMilliseconds(20);
 
     private readonly ICaptureListener _listener;
     private readonly ILogger _logger;
     private readonly LiveCapture _live = new();
     private readonly ConcurrentQueue<Action> _told = new();
-    private readonly ManualResetEvent _stop = new(false);   // not the slim one, which spins before it waits
+    private readonly ManualResetEvent _stop = new(false);   // not ManualResetEventSlim, which spins before it waits
     private readonly CaptureOpener _opener;
     private readonly Thread _thread;
     private long _dropped;
     private long _received;
 
-    /// <param name="listener">Takes the packets.</param>
-    /// <param name="logger">Told what keeps it from capturing.</param>
-    /// <param name="mostInterfaces">On how many interfaces to capture at a time.</param>
+    /// <param name="listener">Receives the packets.</param>
+    /// <param name="logger">Receives the reasons why capturing fails.</param>
+    /// <param name="mostInterfaces">The maximum number of interfaces to capture on at a time.</param>
     public CaptureKeeper(ICaptureListener listener, ILogger logger, int mostInterfaces)
     {
         _listener = listener;
@@ -44,15 +45,15 @@ internal sealed partial class CaptureKeeper : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Packets taken, and those the kernel dropped because they were not taken in time; both since the beginning.</summary>
+    /// <summary>Packets captured, and packets that the kernel dropped because they were not read in time; both since the start.</summary>
     public (long Received, long Dropped) Counts => (Volatile.Read(ref _received), Volatile.Read(ref _dropped));
 
-    /// <summary>What keeps it from capturing somewhere, null where nothing does.</summary>
+    /// <summary>The reason why it cannot capture somewhere; null if it captures everywhere.</summary>
     public string? Failure => _opener.Failure;
 
-    /// <summary>Brings the captures into line with what is wanted, and does not wait for it.</summary>
-    /// <param name="order">What is wanted.</param>
-    /// <returns>Set once it is so.</returns>
+    /// <summary>Changes the captures to an order, and does not wait for it.</summary>
+    /// <param name="order">The new order.</param>
+    /// <returns>An event that is set once the order is done.</returns>
     public ManualResetEventSlim Update(CaptureOpener.Order order) => _opener.Wants(order);
 
     /// <summary>Ends the threads and closes everything.</summary>
@@ -69,7 +70,7 @@ internal sealed partial class CaptureKeeper : IDisposable
         _stop.Dispose();
     }
 
-    /// <summary>Has the other thread let go of an interface.</summary>
+    /// <summary>Asks the other thread to stop using an interface.</summary>
     private ManualResetEvent Detach(RingCapture capture)
     {
         var detached = new ManualResetEvent(false);
@@ -123,7 +124,7 @@ internal sealed partial class CaptureKeeper : IDisposable
         }
         catch (InterfaceGoneException)
         {
-            // It is let go of. The opener sees that, and looks for others.
+            // The interface is gone. The opener sees that, and looks for others.
         }
     }
 

@@ -9,27 +9,27 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Capture;
 
-/// <summary>Decides on which interfaces of which namespaces to capture, and opens and closes them, on a thread of its own: with a thousand of them either takes
-/// seconds.</summary>
+/// <summary>Decides on which interfaces of which namespaces to capture, and opens and closes them. It has its own thread, because opening
+/// or closing a thousand interfaces takes seconds.</summary>
 /// <remarks>
-/// Which interfaces connections use is looked up by their addresses, in the namespace's routes, never listed: how many there are, and what they are called, is
-/// up to those who live there. What is more than a share is not captured on, and counted.
+/// It finds the interfaces of connections by their addresses, in the routes of the namespace. It never lists interfaces, because the users
+/// of the namespace decide how many there are and what their names are. Interfaces above a share are skipped and counted.
 /// </remarks>
 internal sealed class CaptureOpener : IDisposable
 {
-    /// <summary>Interfaces of one namespace: connections of a host leave by two or three.</summary>
+    /// <summary>The maximum number of interfaces in one namespace. The connections of a host normally use two or three.</summary>
     public const int MostInNamespace = 32;
 
-    /// <summary>Interfaces of all namespaces of one that is <see cref="Accountable"/>.</summary>
+    /// <summary>The maximum number of interfaces in all namespaces of one <see cref="Accountable"/>.</summary>
     public const int MostOfOne = 64;
 
-    /// <summary>Between two looks at whether it is to stop.</summary>
+    /// <summary>The time between two checks for a stop, in milliseconds.</summary>
     private const int WaitMilliseconds = 100;
 
-    /// <summary>Addresses of one namespace looked up at a time, some µs each.</summary>
+    /// <summary>The maximum number of addresses of one namespace to look up at a time. Each lookup takes some µs.</summary>
     private const int MostLookups = 4096;
 
-    /// <summary>Interfaces and routes change with nothing else to tell of it: each namespace is looked at anew once in this time.</summary>
+    /// <summary>The time after which a namespace is read again, because interfaces and routes change without notice.</summary>
     private static readonly TimeSpan s_lookAgain = TimeSpan.FromSeconds(60);
 
     private readonly ICaptureListener _listener;
@@ -38,7 +38,7 @@ internal sealed class CaptureOpener : IDisposable
     private readonly Action<string> _failed;
     private readonly Dictionary<ulong, Kept> _kept = [];
     private readonly List<(string? Account, RingCapture Capture, WaitHandle Detached)> _closing = [];
-    /// <summary>Each interface takes a descriptor and 128 KiB.</summary>
+    /// <summary>The shares of interfaces. Each interface takes a descriptor and 128 KiB.</summary>
     private readonly AccountShares _shares;
     private readonly PassBudget _budget = new(TimeProvider.System);
     private readonly Lock _lock = new();
@@ -51,11 +51,11 @@ internal sealed class CaptureOpener : IDisposable
     private string _filterText = "";
     private Dictionary<ulong, int>? _processes;
 
-    /// <param name="listener">Told which addresses are a namespace's own.</param>
-    /// <param name="opened">Takes an interface, and what its packets are to be marked with.</param>
-    /// <param name="detach">Takes one back; what it returns is set when it is no longer used.</param>
-    /// <param name="failed">Told what keeps it from capturing in a namespace, once for each.</param>
-    /// <param name="mostInterfaces">On how many interfaces to capture at a time, in all.</param>
+    /// <param name="listener">Receives the own addresses of each namespace.</param>
+    /// <param name="opened">Receives an opened interface, and the mark of its packets.</param>
+    /// <param name="detach">Receives an interface to close. Returns a handle that is set when the interface is no longer used.</param>
+    /// <param name="failed">Receives the reason why capturing in a namespace fails, once for each namespace.</param>
+    /// <param name="mostInterfaces">The maximum number of interfaces to capture on at a time, in all.</param>
     public CaptureOpener(
         ICaptureListener listener, Action<RingCapture, int> opened, Func<RingCapture, WaitHandle> detach, Action<string> failed, int mostInterfaces)
     {
@@ -65,11 +65,11 @@ internal sealed class CaptureOpener : IDisposable
         _thread.Start();
     }
 
-    /// <summary>What keeps it from capturing somewhere, null where nothing does.</summary>
+    /// <summary>The reason why it cannot capture somewhere; null if it captures everywhere.</summary>
     public string? Failure => _failure;
 
-    /// <summary>Takes in what is wanted now; what was wanted before and has not been begun with is forgotten.</summary>
-    /// <returns>Set once it is done, or overtaken.</returns>
+    /// <summary>Queues a new order. It replaces an earlier order that was not begun.</summary>
+    /// <returns>An event that is set once the order is done or replaced.</returns>
     public ManualResetEventSlim Wants(Order order)
     {
         var done = new ManualResetEventSlim();
@@ -88,7 +88,7 @@ internal sealed class CaptureOpener : IDisposable
         _wake.Set();
         _thread.Join();
         _wake.Dispose();
-        // What is still to be closed is closed with the process: the other thread may still use it.
+        // Detached interfaces are closed at the process's end, because the other thread may still use them.
     }
 
     private void Run()
@@ -165,13 +165,13 @@ internal sealed class CaptureOpener : IDisposable
         _budget.Charge(kept.Account);
         if (kept.Account is not null && (_budget.IsSpent || _closing.Exists(one => one.Account == kept.Account)))
         {
-            return;   // it is looked at after the next pass
+            return;   // the next pass tries again
         }
         Look(demand, kept, doubt);
         kept.Version = demand.Version;
     }
 
-    /// <summary>Whoever takes much time comes last: there may not be enough of it.</summary>
+    /// <summary>Orders the namespaces. The slowest accounts come last, because the time may not be enough for them.</summary>
     private IEnumerable<(CaptureDemand Demand, Kept Kept)> InTurn(IReadOnlyList<CaptureDemand> demands)
     {
         var all = new List<(CaptureDemand Demand, Kept Kept)>(demands.Count);
@@ -186,7 +186,7 @@ internal sealed class CaptureOpener : IDisposable
         return all.OrderBy(one => _budget.Cost(one.Kept.Account)).ThenByDescending(one => one.Demand.Version - one.Kept.Version);
     }
 
-    /// <summary>Enters the namespace to see which interfaces its connections use, and opens those that are not yet.</summary>
+    /// <summary>Enters the namespace, finds the interfaces that its connections use, and opens those that are not open yet.</summary>
     private void Look(CaptureDemand demand, Kept kept, bool doubt)
     {
         var time = Environment.TickCount64;
@@ -219,7 +219,7 @@ internal sealed class CaptureOpener : IDisposable
         }
         catch (LinuxException e) when (e.Errno is Errno.ENOENT or Errno.ESRCH)
         {
-            kept.Pid = 0;   // its process has just gone; another may live there
+            kept.Pid = 0;   // its process has just ended; another process may run there
         }
         catch (Exception e) when (e is IOException or OutOfMemoryException)
         {
@@ -271,7 +271,7 @@ internal sealed class CaptureOpener : IDisposable
                 _shares.Take(kept.Account);
                 _opened(capture, demand.Scope);
             }
-            catch (LinuxException e) when (e.Errno is not Errno.ENODEV)   // it has just gone
+            catch (LinuxException e) when (e.Errno is not Errno.ENODEV)   // the interface has just gone
             {
                 Fail(kept, e.Message);
             }
@@ -327,7 +327,8 @@ internal sealed class CaptureOpener : IDisposable
         }
     }
 
-    /// <summary>Whether one more may be opened for somebody. Where there are as many as may be, whoever has the most gives one up.</summary>
+    /// <summary>Whether an account may open one more interface. At the maximum number, the account with the most interfaces loses
+    /// one.</summary>
     private bool MakeRoom(string? account)
     {
         if (!_shares.Allows(account, out var from))
@@ -348,11 +349,11 @@ internal sealed class CaptureOpener : IDisposable
         _closing.Add((kept.Account, capture, _detach(capture)));
     }
 
-    /// <summary>Closes what nobody uses any more. That takes some milliseconds each, as the kernel waits for all processors to have seen it: whoever has
-    /// much of it gets nothing new until it is done.</summary>
+    /// <summary>Closes interfaces that are no longer used. Each takes some milliseconds, because the kernel waits for all processors. An
+    /// account with many interfaces to close gets no new ones until they are closed.</summary>
     private void CloseDetached()
     {
-        // They are let go of in the order of the list.
+        // The other thread detaches them in the order of the list.
         while (!_stopping && _closing.Count > 0 && !_closing[^1].Detached.WaitOne(WaitMilliseconds))
         {
         }
@@ -382,12 +383,12 @@ internal sealed class CaptureOpener : IDisposable
         }
     }
 
-    /// <summary>One of them: what keeps the node itself from capturing before what a tenant may have brought about.</summary>
+    /// <summary>Publishes one failure. A failure of the node itself comes before one that a tenant may have caused.</summary>
     private void Report() => _failure = _kept.Values.Where(kept => kept.Failure is not null).MinBy(kept => kept.Account is null ? 0 : 1)?.Failure;
 
     private int FindProcess(CaptureDemand demand)
     {
-        // A socket's process need not live in the socket's namespace.
+        // A socket's process may run in another namespace than the socket's.
         foreach (var pid in demand.Processes)
         {
             if (ProcFs.TryGetNetworkNamespace(pid, out var inode) == 0 && inode == demand.Inode)
@@ -413,27 +414,27 @@ internal sealed class CaptureOpener : IDisposable
         return found;
     }
 
-    /// <summary>What is wanted after a pass.</summary>
-    /// <param name="Demands">Where.</param>
-    /// <param name="Filter">What.</param>
-    /// <param name="Doubtful">Namespaces with connections of which nothing is captured: they may use another interface now.</param>
+    /// <summary>The order for the captures after a pass.</summary>
+    /// <param name="Demands">The namespaces to capture in.</param>
+    /// <param name="Filter">The filter of the packets.</param>
+    /// <param name="Doubtful">Namespaces with connections whose packets are missing. They may use another interface now.</param>
     internal sealed record Order(IReadOnlyList<CaptureDemand> Demands, string Filter, IReadOnlySet<ulong> Doubtful);
 
-    /// <summary>What is captured in one namespace.</summary>
+    /// <summary>The captures of one namespace.</summary>
     private sealed class Kept
     {
         public Dictionary<int, RingCapture> Captures { get; } = [];
 
-        /// <summary>Addresses whose interfaces have been looked up.</summary>
+        /// <summary>Addresses whose interfaces were looked up.</summary>
         public HashSet<UInt128> Known { get; } = [];
 
-        /// <summary>Those of the other ends that are the namespace's own.</summary>
+        /// <summary>Remote addresses of connections that are the namespace's own.</summary>
         public HashSet<UInt128> OwnRemotes { get; } = [];
 
-        /// <summary>A process that lives there; 0 where none is known.</summary>
+        /// <summary>A process that runs there; 0 if none is known.</summary>
         public int Pid { get; set; }
 
-        /// <summary>Who has to answer for it, as <see cref="Accountable"/> names it; null is the node itself.</summary>
+        /// <summary>The account that pays for it, as named by <see cref="Accountable"/>; null for the node itself.</summary>
         public string? Account { get; set; }
 
         public long Version { get; set; } = -1;
@@ -442,7 +443,7 @@ internal sealed class CaptureOpener : IDisposable
 
         public bool HasFailed { get; set; }
 
-        /// <summary>What kept it from capturing at the last look.</summary>
+        /// <summary>The reason why capturing failed at the last look.</summary>
         public string? Failure { get; set; }
     }
 }

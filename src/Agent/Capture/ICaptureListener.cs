@@ -2,19 +2,19 @@ using Keepalive.Probes.Capture;
 
 namespace Keepalive.Agent.Capture;
 
-/// <summary>Whoever is told what is captured. Called on the threads of the captures.</summary>
+/// <summary>The receiver of captured packets. Called on the threads of the captures.</summary>
 internal interface ICaptureListener
 {
-    /// <summary>Takes all packets that a source has now.</summary>
+    /// <summary>Reads all packets that a source has now.</summary>
     void Take(IPacketSource source);
 
-    /// <summary>Packets of a namespace were lost.</summary>
-    /// <param name="scope">What its packets are marked with.</param>
+    /// <summary>Records that packets of a namespace were dropped.</summary>
+    /// <param name="scope">The mark of its packets.</param>
     void Missed(int scope);
 
-    /// <summary>Some time has passed, with packets or without.</summary>
+    /// <summary>Checks for overdue packets. Called from time to time while no packets come.</summary>
     void CheckOverdue();
 
-    /// <summary>Which addresses are a namespace's own.</summary>
+    /// <summary>Sets the own addresses of a namespace.</summary>
     void SetLocalAddresses(ulong inode, IEnumerable<UInt128> addresses);
 }

@@ -6,10 +6,11 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary><c>keepalive-agent audit</c>: which quiet connections of the node a balancer would forget now. Changes nothing.</summary>
+/// <summary><c>keepalive-agent audit</c>: quiet connections of the node that a balancer would have dropped by now. Changes
+/// nothing.</summary>
 internal static class AuditCommand
 {
-    /// <summary>The idle timeout to hold against where no balancer is named: what AWS's load balancers and NAT gateways have.</summary>
+    /// <summary>The idle timeout to use without a balancer: that of AWS's load balancers and NAT gateways.</summary>
     private const int DefaultIdleTimeout = 350;
 
     private static readonly TimeSpan s_defaultQuiet = TimeSpan.FromSeconds(5);
@@ -89,7 +90,7 @@ internal static class AuditCommand
         {
             report.WriteTable(output);
         }
-        // Where not everything was looked at, nobody at risk means nothing.
+        // If not every namespace was examined, an audit without connections at risk proves nothing.
         return (fail, report.AtRisk > 0, hasGaps) switch
         {
             (true, true, _) => ExitCodes.InvalidInput,

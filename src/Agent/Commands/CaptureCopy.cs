@@ -6,7 +6,7 @@ using Keepalive.Probes.Capture;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary>The file of <c>--write</c>, which keeps what is captured. One that cannot be written to any more ends with the last whole packet.</summary>
+/// <summary>The file of <c>--write</c>, with the captured packets. If a write fails, the file ends with the last whole packet.</summary>
 internal sealed class CaptureCopy : IDisposable
 {
     private readonly string _path;
@@ -15,12 +15,12 @@ internal sealed class CaptureCopy : IDisposable
 
     private CaptureCopy(string path) => _path = path;
 
-    /// <summary>Why it cannot be written to; null while all is well.</summary>
+    /// <summary>Why it cannot be written; null without a failure.</summary>
     public string? Failure { get; private set; }
 
-    /// <summary>Makes the file, or empties the one that is there.</summary>
-    /// <param name="path">Its path. Where a FIFO is there, its reader is waited for.</param>
-    /// <param name="link">What frames begin with.</param>
+    /// <summary>Creates the file, or empties the existing one.</summary>
+    /// <param name="path">Its path. If it is a FIFO, the call waits for a reader.</param>
+    /// <param name="link">The link type of the frames.</param>
     /// <param name="stop">Ends the wait for a reader.</param>
     public static CaptureCopy Create(string path, LinkType link, CancellationToken stop)
     {
@@ -54,7 +54,7 @@ internal sealed class CaptureCopy : IDisposable
         }
     }
 
-    /// <summary>Makes what was added readable by others.</summary>
+    /// <summary>Writes the added packets to the file, so that others can read them.</summary>
     public void Flush()
     {
         if (Failure is null)

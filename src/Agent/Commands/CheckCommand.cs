@@ -7,12 +7,11 @@ using Keepalive.Config.Balancers;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary><c>keepalive-agent check PATH…</c>: what is wrong with policy files, and what they amount to on this host.</summary>
+/// <summary><c>keepalive-agent check PATH…</c>: the problems of policy files, and their effect on this host.</summary>
 internal static class CheckCommand
 {
     private const int DefaultConnections = 1000;
 
-    /// <summary>The command with its arguments and its action.</summary>
     internal static Command Create()
     {
         var paths = CommonOptions.PolicyPaths();

@@ -10,7 +10,7 @@ namespace Keepalive.Agent.Commands;
 /// <summary>The options about the cluster's API.</summary>
 internal sealed class ClusterArguments
 {
-    /// <summary>Whether the API has a part. No bool?: of one of these the parser takes only true and false for a value.</summary>
+    /// <summary>Whether to use the API. It is not a bool?, because the parser accepts only true and false as values of that type.</summary>
     private enum Use
     {
         Auto,
@@ -64,7 +64,7 @@ internal sealed class ClusterArguments
     /// <summary>Adds all the options to a command.</summary>
     public void AddTo(Command command) => Add(command, [_kubernetes, _api, _from, _node, _namespaces, _excluded]);
 
-    /// <summary>Adds those that it takes to know the node's pods.</summary>
+    /// <summary>Adds the options that are necessary to know the node's pods.</summary>
     public void AddForPodsTo(Command command)
     {
         _kubernetes.Description = "Read the node's pods from the cluster's API (default auto: in a pod)";
@@ -104,8 +104,8 @@ internal sealed class ClusterArguments
         });
     }
 
-    /// <summary>What they ask for; null where the API has no part.</summary>
-    /// <exception cref="MissingRequirementException">The API is spoken to with TLS, and OpenSSL is missing.</exception>
+    /// <summary>Returns the cluster that the options ask for; null if the API is not used.</summary>
+    /// <exception cref="MissingRequirementException">The API needs TLS, and OpenSSL is missing.</exception>
     public ClusterOptions? Read(ParseResult result, Side side)
     {
         if (result.GetValue(_kubernetes) == Use.Off || Access(result.CommandResult) is not { } access)
@@ -129,7 +129,7 @@ internal sealed class ClusterArguments
         };
     }
 
-    /// <summary>Whether there will be an API to take policies from.</summary>
+    /// <summary>Whether policies can come from an API.</summary>
     public bool HasApi(CommandResult result) => result.GetValue(_kubernetes) != Use.Off && Access(result) is not null;
 
     private string? NodeName(CommandResult result) =>
@@ -138,7 +138,7 @@ internal sealed class ClusterArguments
     private ApiAccess? Access(CommandResult result) =>
         result.GetValue(_api) is { } server ? ApiAccess.Of(server) : ApiAccess.InCluster(Environment.GetEnvironmentVariable);
 
-    /// <summary>Whether the cluster can have an object of that name (RFC 1123, 2.1).</summary>
+    /// <summary>Whether a text is a valid name of an object in the cluster (RFC 1123, 2.1).</summary>
     private static bool IsName(string text, int most) =>
         text.Length is > 0 && text.Length <= most && char.IsAsciiLetterOrDigit(text[0]) && char.IsAsciiLetterOrDigit(text[^1])
         && text.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '.');

@@ -63,7 +63,7 @@ internal static class CommonOptions
         DefaultValueFactory = _ => DefaultStateDirectory,
     };
 
-    /// <summary>The policy files of commands that are about nothing else.</summary>
+    /// <summary>The policy files of commands that work only on policies.</summary>
     public static Argument<string[]> PolicyPaths() => new("PATH")
     {
         Description = "Policy files, directories of *.yaml and *.yml files, or - for standard input",
@@ -101,11 +101,11 @@ internal static class CommonOptions
         return option;
     }
 
-    /// <summary>The balancer's idle timeout, where it is not the usual one; null where not given.</summary>
+    /// <summary>The balancer's idle timeout, if it was changed; zero if not given.</summary>
     public static Option<TimeSpan> IdleTimeout() => DurationOption.Create(
         "--idle-timeout", "The balancer's idle timeout, if it was configured", least: TimeSpan.FromSeconds(1), most: TimeSpan.FromDays(30));
 
-    /// <summary>An option that takes any number of paths. A word with a dash in front is a mistyped option, not a path.</summary>
+    /// <summary>Lets an option take any number of paths. A word that begins with a dash is a mistyped option, not a path.</summary>
     private static Option<string[]> Paths(Option<string[]> option)
     {
         option.Arity = ArgumentArity.OneOrMore;

@@ -7,7 +7,8 @@ using Keepalive.Config.Compilation;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary><c>keepalive-agent explain PATH… --to ADDR:PORT</c>: which rule a connection is under, and why no other.</summary>
+/// <summary><c>keepalive-agent explain PATH… --to ADDR:PORT</c>: the rule that applies to a connection, and why the others do
+/// not.</summary>
 internal static class ExplainCommand
 {
     public static Command Create()

@@ -10,7 +10,8 @@ using Keepalive.Probes.Reports;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary><c>keepalive-agent probes --interface NAME</c>: captures until told to stop, shows what it finds and, with <c>--write</c>, keeps the packets.</summary>
+/// <summary><c>keepalive-agent probes --interface NAME</c>: captures until it is stopped, and shows the probes. With <c>--write</c>, it
+/// also writes the packets to a file.</summary>
 internal static class LiveProbes
 {
     public static int Run(Request request, ProbeReport report, StandardOutputStream output, Interruption stop)
@@ -42,7 +43,7 @@ internal static class LiveProbes
             {
                 return Complaint.Say(ExitCodes.Usage, $"--filter: {e.Message}");
             }
-            // Not before all else is well: what is in the file is lost.
+            // Last, after everything else succeeded: this empties an existing file.
             using var copy = request.File is null ? null : CaptureCopy.Create(request.File, capture.Link, stop.Token);
             if (copy is { Failure: { } failure })
             {
@@ -54,14 +55,16 @@ internal static class LiveProbes
         }
     }
 
-    /// <summary>What of an expression tells of keepalive; an expression that means nothing by itself is not put into another.</summary>
+    /// <summary>Limits the capture to packets that match an expression and show keepalive. An expression that is invalid by itself is
+    /// refused before it is combined.</summary>
     private static void SetFilter(PcapCapture capture, string? expression)
     {
         if (expression is not null)
         {
             capture.SetFilter(expression);
         }
-        // "vlan" and "mpls" move the headers that what follows them looks at (pcap-filter(7)).
+        // "vlan" and "mpls" move the offsets of everything after them (pcap-filter(7)). The second filter must look at the same headers as
+        // the expression, so it comes last.
         capture.SetFilter(expression is null ? CaptureFilter.Everything : $"({expression}) and ({CaptureFilter.Everything})");
     }
 
@@ -76,7 +79,8 @@ internal static class LiveProbes
         return problem is null ? ExitCodes.Done : Complaint.Say(ExitCodes.Failed, problem);
     }
 
-    /// <summary>Takes packets as they come until told to stop, the interface goes away, or they cannot be kept any more; returns how it ended then.</summary>
+    /// <summary>Reads packets until it is stopped, the interface is gone, or the file cannot be written. Returns the problem that ended it;
+    /// null for none.</summary>
     private static string? Follow(LiveCapture live, ProbeScan scan, CaptureCopy? copy, ProbeReport report, StandardOutputStream output, CancellationToken stop)
     {
         const int wait = 100;
@@ -88,14 +92,14 @@ internal static class LiveProbes
                 live.Wait(wait);
                 if (clock.Look())
                 {
-                    scan.End();   // what waits for an answer might wait until the machine's clock has caught up
+                    scan.End();   // otherwise probes might wait for answers until the machine's clock has caught up
                 }
                 while (!stop.IsCancellationRequested && live.TryRead(out var packet))
                 {
                     scan.Take(in packet);
                     copy?.Add(in packet);
                 }
-                // By the clock here, too: a probe without an answer is not to wait for the next packet.
+                // By the clock, too: an unanswered probe must not wait for the next packet.
                 scan.Release((DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100);
                 report.Flush();
                 output.ThrowIfAbandoned();
@@ -114,8 +118,8 @@ internal static class LiveProbes
         }
     }
 
-    /// <param name="Interface">Where to capture.</param>
-    /// <param name="Filter">What is wanted, in the language of pcap-filter(7); null is everything.</param>
-    /// <param name="File">Where to keep the packets; null is nowhere.</param>
+    /// <param name="Interface">The interface to capture on.</param>
+    /// <param name="Filter">The expression that packets must match, in the language of pcap-filter(7); null for all packets.</param>
+    /// <param name="File">The file to write the packets to; null for none.</param>
     internal sealed record Request(string Interface, string? Filter, string? File);
 }

@@ -11,7 +11,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary>One look at the sockets of the node, with what a policy would make of them; changes nothing.</summary>
+/// <summary>Reads the sockets of the node once, with the effect of a policy on them. Changes nothing.</summary>
 internal sealed class NodeSurvey
 {
     public required string[] Policies { get; init; }
@@ -20,18 +20,18 @@ internal sealed class NodeSurvey
 
     public Side Side { get; init; } = Side.Client;
 
-    /// <summary>Paths of the only namespaces to look at; empty for all.</summary>
+    /// <summary>Paths of the only namespaces to read; empty for all.</summary>
     public required string[] Namespaces { get; init; }
 
     public required string StateDirectory { get; init; }
 
     public required TcpStates States { get; init; }
 
-    /// <summary>The cluster to ask for the node's pods; null for none.</summary>
+    /// <summary>The cluster that knows the node's pods; null for none.</summary>
     public ClusterOptions? Cluster { get; init; }
 
-    /// <summary>Looks, and then has <paramref name="report"/> say what was seen and what exit code that makes. Where something keeps it from
-    /// looking, that is said on standard error.</summary>
+    /// <summary>Reads the sockets, then calls <paramref name="report"/>, which prints the result and returns the exit code. If the sockets
+    /// cannot be read, the reason goes to standard error.</summary>
     public int Take(ISocketSink sink, Func<PassSummary, PodDirectory?, int> report, CancellationToken stop)
     {
         if (LoadPolicy(stop) is not { } policy)

@@ -8,7 +8,8 @@ using Keepalive.Probes.Reports;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary><c>keepalive-agent probes FILE | --interface NAME</c>: the keepalive probes in a capture, and what answers them. What captures itself is <see cref="LiveProbes"/>.</summary>
+/// <summary><c>keepalive-agent probes FILE | --interface NAME</c>: the keepalive probes in a capture, and their replies.
+/// <see cref="LiveProbes"/> does the capture on an interface.</summary>
 internal static class ProbesCommand
 {
     public static Command Create()
@@ -108,7 +109,7 @@ internal static class ProbesCommand
         }
         return ExitCodes.Done;
 
-        // Nothing more is at hand for now.
+        // Called while no more input is available.
         void Wait()
         {
             stop.Token.ThrowIfCancellationRequested();
@@ -117,7 +118,8 @@ internal static class ProbesCommand
         }
     }
 
-    /// <summary>Reads to the end, or to where it cannot go on; returns what of it is not known.</summary>
+    /// <summary>Reads to the end, or until reading fails. Returns a description of the packets that were skipped; null if there are
+    /// none.</summary>
     private static string? Read(IPacketSource source, ProbeScan scan, ProbeReport report, Progress? progress, CancellationToken stop)
     {
         const int look = 4096;

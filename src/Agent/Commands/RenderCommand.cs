@@ -5,7 +5,7 @@ using Keepalive.Config.Rendering;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary><c>keepalive-agent render PATH…</c>: the Istio DestinationRules that ConnectionPolicies amount to.</summary>
+/// <summary><c>keepalive-agent render PATH…</c>: the Istio DestinationRules that correspond to ConnectionPolicies.</summary>
 internal static class RenderCommand
 {
     public static Command Create()

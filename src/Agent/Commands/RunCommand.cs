@@ -12,7 +12,7 @@ internal static class RunCommand
 {
     public const string Name = "run";
 
-    /// <summary>The option for a single pass, which prints what it does.</summary>
+    /// <summary>The option for a single pass, which prints its changes.</summary>
     public const string Once = "--once";
 
     private const int DefaultPort = 9464;
@@ -69,7 +69,7 @@ internal static class RunCommand
                     result.AddError($"{option.Name} is for the service's {what}; it has no effect with --once");
                 }
             }
-            // The other datapaths are not taken where it is wrong, and say so.
+            // The other values of --datapath check the cgroup at the start, and report the problem.
             if (result.GetValue(datapath) == DatapathKind.Pidfd && result.GetValue(cgroup) is { Length: > 0 } given
                 && BpfRequirements.WrongCgroup(given) is { } wrong)
             {

@@ -5,7 +5,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary><c>keepalive-agent sockets</c>: every TCP socket of the node with the values it really has. Changes nothing.</summary>
+/// <summary><c>keepalive-agent sockets</c>: every TCP socket of the node with its actual values. Changes nothing.</summary>
 internal static class SocketsCommand
 {
     private const TcpStates All = TcpStates.Connections | TcpStates.Listen | TcpStates.TimeWait;

@@ -4,7 +4,8 @@ using Keepalive.Agent.Running;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary><c>keepalive-agent support</c>: what this kernel and these privileges allow, what is missing, and which datapath follows.</summary>
+/// <summary><c>keepalive-agent support</c>: the features of this kernel and these privileges, the missing ones, and the datapath that auto
+/// uses.</summary>
 internal static class SupportCommand
 {
     public static Command Create()
