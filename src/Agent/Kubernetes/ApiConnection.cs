@@ -9,29 +9,29 @@ using System.Text;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>The API server did not answer as asked.</summary>
-/// <param name="status">The status of its answer; 0 where there was none.</param>
-/// <param name="message">What it said, on one line.</param>
-/// <param name="inner">What became of the request.</param>
+/// <summary>A failed request: there was no answer from the API server, or an error.</summary>
+/// <param name="status">The status of the answer; 0 if there was none.</param>
+/// <param name="message">The message of the answer, on one line.</param>
+/// <param name="inner">The cause.</param>
 internal sealed class ApiException(int status, string message, Exception? inner = null) : IOException(message, inner)
 {
     public int Status => status;
 
-    /// <summary>How long the server asks to be left alone; null where it does not.</summary>
+    /// <summary>How long the server asks to wait before the next request; null if it does not.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
-    /// <summary>Whether the server answered, and then said nothing for too long.</summary>
+    /// <summary>Whether the server answered, and then sent nothing for too long.</summary>
     public bool IsSilence { get; init; }
 }
 
-/// <summary>Requests to the API server. Holds no more than one connection where the server speaks HTTP/2.</summary>
-/// <remarks>The server's certificate is always verified. Connections have TCP keepalive, HTTP/2 ones also pings: what is on the way to the server
-/// forgets quiet connections too.</remarks>
+/// <summary>Requests to the API server. It has at most one connection if the server supports HTTP/2.</summary>
+/// <remarks>The server's certificate is always verified. Connections use TCP keepalive, and HTTP/2 connections also use pings, because
+/// devices on the path to the server drop quiet connections too.</remarks>
 internal sealed class ApiConnection : IDisposable
 {
     private const int MostOfAMessage = 2048;
 
-    /// <summary>The longest time that an answer may take to begin.</summary>
+    /// <summary>The longest time until an answer must begin.</summary>
     public static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(30);
 
     private readonly Lock _lock = new();
@@ -51,16 +51,16 @@ internal sealed class ApiConnection : IDisposable
 
     public Uri Server => _access.Server;
 
-    /// <summary>Asks for something and waits until the answer begins.</summary>
-    /// <param name="path">Below the server's address, with the query; no slash in front.</param>
+    /// <summary>Sends a GET request and waits until the answer begins.</summary>
+    /// <param name="path">The path below the server's address, with the query and without a leading slash.</param>
     /// <param name="accept">The media type to ask for.</param>
     /// <param name="stop">Ends the request.</param>
-    /// <exception cref="ApiException">There was no answer, or one that says no.</exception>
-    /// <exception cref="OperationCanceledException"><paramref name="stop"/>.</exception>
+    /// <exception cref="ApiException">There was no answer, or an error.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="stop"/> was cancelled.</exception>
     public Task<HttpResponseMessage> GetAsync(string path, string accept, CancellationToken stop) =>
         SendAsync(HttpMethod.Get, path, accept, null, stop);
 
-    /// <summary>Sends something and waits until the answer begins.</summary>
+    /// <summary>Sends a request and waits until the answer begins.</summary>
     /// <inheritdoc cref="GetAsync"/>
     public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, string accept, byte[]? json, CancellationToken stop)
     {
@@ -110,7 +110,8 @@ internal sealed class ApiConnection : IDisposable
 
     public void Dispose() => _client?.Dispose();
 
-    /// <summary>The client that trusts whom the authority file names now. One that trusted others is left to the requests that use it.</summary>
+    /// <summary>Returns the client for the current authority file. A client for earlier authorities stays in use by its running
+    /// requests.</summary>
     private HttpClient Client()
     {
         var authority = _authority?.Read();
@@ -131,7 +132,7 @@ internal sealed class ApiConnection : IDisposable
             AutomaticDecompression = DecompressionMethods.GZip,
             UseCookies = false,
             AllowAutoRedirect = false,
-            // The cluster's own server is not behind the proxy that leads out of the cluster.
+            // The cluster's own server is not behind a proxy that leads out of the cluster.
             UseProxy = false,
             ConnectTimeout = TimeSpan.FromSeconds(10),
             PooledConnectionIdleTimeout = TimeSpan.FromMinutes(2),
@@ -175,7 +176,7 @@ internal sealed class ApiConnection : IDisposable
         }
     }
 
-    /// <summary>The message of the Status that the server sends along, or what its status line says.</summary>
+    /// <summary>Returns the message of the Status in the answer, or else the status line.</summary>
     private static async Task<string> MessageOf(HttpResponseMessage response, CancellationToken stop)
     {
         var line = $"{(int)response.StatusCode} {response.ReasonPhrase}".TrimEnd();

@@ -4,16 +4,16 @@ using System.Text.Json.Serialization;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>The parts of the API's objects that the agent reads without the policies' readers.</summary>
+/// <summary>The parts of the API's objects that the agent reads without the readers for policies.</summary>
 internal static class ApiJson
 {
-    /// <summary>Objects may be nested deeper than anything that is read of them.</summary>
+    /// <summary>The maximum depth of an object. The parts that are not read may be nested deeply.</summary>
     public const int Depth = 512;
 
     public static JsonReaderOptions Reading { get; } = new() { MaxDepth = Depth };
 
-    /// <summary>The text that the reader is at; null where it is null.</summary>
-    /// <exception cref="JsonException">It is not UTF-8.</exception>
+    /// <summary>Returns the string at the reader's position; null for a JSON null.</summary>
+    /// <exception cref="JsonException">The string is not UTF-8.</exception>
     public static string? Text(ref Utf8JsonReader reader)
     {
         try
@@ -26,8 +26,8 @@ internal static class ApiJson
         }
     }
 
-    /// <summary>What every object has; null where the text does not.</summary>
-    /// <exception cref="JsonException">It is no object.</exception>
+    /// <summary>Returns the metadata of an object; null if it has none.</summary>
+    /// <exception cref="JsonException">The text is not an object.</exception>
     public static ApiMetadata? HeadOf(in ReadOnlySequence<byte> json)
     {
         var text = new Utf8JsonReader(json, Reading);
@@ -37,7 +37,7 @@ internal static class ApiJson
     /// <exception cref="JsonException">The object has no name.</exception>
     public static ApiMetadata Named(ApiMetadata? head) => head is { Name.Length: > 0 } ? head : throw new JsonException("an object without a name");
 
-    /// <summary>The Status in a text, null where there is none.</summary>
+    /// <summary>Returns the Status in a text; null if there is none.</summary>
     public static ApiStatus? StatusOf(ReadOnlySpan<byte> text)
     {
         try
@@ -55,10 +55,10 @@ internal sealed record ApiStatus(string? Status, string? Reason, string? Message
 
 internal sealed record ListMetadata(string? ResourceVersion, string? Continue);
 
-/// <summary>What every object has; for some that is all there is to know of them.</summary>
+/// <summary>The parts that every object has. Of some kinds, the agent reads nothing else.</summary>
 internal sealed record ApiObject(ApiMetadata? Metadata)
 {
-    /// <summary>The version in which the server sent it; the items of lists need not say.</summary>
+    /// <summary>The API version of the object; null if missing, as it may be in the items of a list.</summary>
     public string? ApiVersion { get; init; }
 }
 

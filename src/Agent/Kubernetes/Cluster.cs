@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>The cluster as its API server has it: a watch for each kind of object that matters here.</summary>
+/// <summary>The objects of the API server, with a watch for each kind that the agent uses.</summary>
 /// <remarks>
 /// <code>
 ///   API server ──► KindWatch ──► ResourceStore ──┐
@@ -15,7 +15,7 @@ namespace Keepalive.Agent.Kubernetes;
 /// </remarks>
 internal sealed partial class Cluster : IClusterPolicies, IDisposable
 {
-    /// <summary>Services that are named to the server; of more than these all EndpointSlices are watched.</summary>
+    /// <summary>The maximum number of Services to name to the server. Above it, the EndpointSlices of all Services are watched.</summary>
     public const int MostNamedServices = 64;
 
     private readonly ApiConnection _api;
@@ -75,16 +75,16 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
 
     public ApiConnection Api => _api;
 
-    /// <summary>The watch of what kinds there are.</summary>
+    /// <summary>The watch of the custom resource definitions.</summary>
     public KindWatch Definitions { get; }
 
-    /// <summary>The pods of this node; null where its name is not known.</summary>
+    /// <summary>The pods of this node; null if the node's name is unknown.</summary>
     public PodDirectory? Pods { get; }
 
-    /// <summary>Changes with what may change <see cref="View"/>, endpoints of Services left out.</summary>
+    /// <summary>A number that changes whenever <see cref="View"/> may have changed, except the endpoints of Services.</summary>
     public long Version => Volatile.Read(ref _version);
 
-    /// <summary>Changes with the endpoints of Services, which in large clusters is all the time.</summary>
+    /// <summary>A number that changes with the endpoints of Services. In large clusters, they change all the time.</summary>
     public long EndpointsVersion => Volatile.Read(ref _endpointsVersion);
 
     private IEnumerable<KindWatch> All => _watches.Append(Definitions).Concat(Pods is null ? [] : [Pods.Pods, Pods.Namespaces]);
@@ -98,8 +98,8 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
         _running.Add(Task.Run(() => _events.RunAsync(_stop.Token)));
     }
 
-    /// <summary>Waits until everything that is wanted is known, and the node's pods are; not for what the server has refused.</summary>
-    /// <param name="until">The timestamp to wait for at the latest.</param>
+    /// <summary>Waits until all wanted objects and the node's pods are known. It does not wait for kinds that the server refuses.</summary>
+    /// <param name="until">The timestamp at which the wait ends at the latest.</param>
     /// <param name="stop">Ends the waiting.</param>
     public void WaitUntilKnown(long until, CancellationToken stop)
     {
@@ -123,7 +123,7 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
 
     public ClusterView View()
     {
-        // Asked first: what comes in meanwhile only makes it more.
+        // Read before the objects: changes in the meantime only add objects.
         var complete = IsComplete;
         var resources = new List<Resource>();
         var diagnostics = new List<Config.Diagnostic>();
@@ -144,7 +144,8 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
         return new ClusterView(new ResourceSet([.. resources]), diagnostics, refused.Count, complete);
     }
 
-    /// <summary>Says of which Services the EndpointSlices are needed. What is watched beyond them is not given up at once.</summary>
+    /// <summary>Sets the Services whose EndpointSlices are needed. The watch of slices that are not needed any more may go on for a
+    /// while.</summary>
     public void WantSlices(IReadOnlySet<(string Namespace, string Name)> services)
     {
         if (services.Count == 0)
@@ -164,7 +165,7 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
         _slices.Want(SelectionOf(services));
     }
 
-    /// <summary>Writes Events about the objects that some diagnostics are about; those about files are nobody's there.</summary>
+    /// <summary>Writes Events for the objects of some diagnostics. Diagnostics of files have no object in the cluster.</summary>
     public void Report(IEnumerable<Config.Diagnostic> diagnostics)
     {
         foreach (var diagnostic in diagnostics.Where(one => one is { Position.Line: 0, Severity: not Config.Severity.Note }))
@@ -177,10 +178,10 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
         }
     }
 
-    /// <summary>Whether the server has said nothing of anything.</summary>
+    /// <summary>Whether the server has not answered for any kind.</summary>
     public bool IsUnheardOf => All.All(watch => watch.Knowledge == Knowledge.None);
 
-    /// <summary>What cannot be heard of now, a line for each kind.</summary>
+    /// <summary>Returns the kinds that cannot be read now, one line for each.</summary>
     public IReadOnlyList<string> Troubles() =>
     [
         .. All.Where(watch => watch.Wanted is not null && (watch.Trouble is not null || watch.Knowledge == Knowledge.None))
@@ -190,10 +191,11 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
                 : $"{watch.Kind} have not been read from the cluster's API yet"),
     ];
 
-    /// <summary>Objects with errors in what they say now, such as <c>ConnectionPolicy shop/db</c>; as of the last <see cref="View"/>.</summary>
+    /// <summary>Returns the objects whose current versions have errors, such as <c>ConnectionPolicy shop/db</c>, as of the last
+    /// <see cref="View"/>.</summary>
     public IReadOnlyList<string> Refused() => _refused;
 
-    /// <summary>The age of what is known, by kind; those that the server does not have are left out.</summary>
+    /// <summary>Returns the age of the known objects, by kind. Kinds that the server does not have are omitted.</summary>
     public IReadOnlyList<(string Kind, TimeSpan Age)> Ages() =>
     [
         .. All.Where(watch => watch is { Wanted: not null, Knowledge: not Knowledge.Absent }).OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
@@ -209,7 +211,7 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
         }
         catch (AggregateException)
         {
-            // They end with the process.
+            // The tasks end with the process.
         }
         _watches.ForEach(watch => watch.Dispose());
         Definitions.Dispose();
@@ -237,7 +239,8 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
         Touch();
     }
 
-    /// <summary>DestinationRules are policies where nobody wrote the ones that a mesh makes them of.</summary>
+    /// <summary>Chooses the origin of policies for <c>auto</c>: DestinationRules are used only if the cluster does not have the kind
+    /// ConnectionPolicy.</summary>
     private void ChooseRules()
     {
         if (_options.From == PolicyOrigin.Auto && _policies is not null && _rules is not null && _policies.Knowledge != Knowledge.None)

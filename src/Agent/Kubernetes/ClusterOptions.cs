@@ -2,10 +2,10 @@ using Keepalive.Config;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>Which objects of the cluster are policies.</summary>
+/// <summary>The kind of the cluster's objects that are policies.</summary>
 internal enum PolicyOrigin
 {
-    /// <summary>Gloo's, where the cluster has the kind, else Istio's.</summary>
+    /// <summary>Gloo's ConnectionPolicies if the cluster has the kind, else Istio's DestinationRules.</summary>
     Auto,
 
     /// <summary>Gloo's ConnectionPolicies.</summary>
@@ -17,7 +17,7 @@ internal enum PolicyOrigin
     Both,
 }
 
-/// <summary>What is wanted of the cluster.</summary>
+/// <summary>The options for the cluster's API.</summary>
 internal sealed record ClusterOptions
 {
     public required ApiAccess Access { get; init; }
@@ -26,13 +26,13 @@ internal sealed record ClusterOptions
 
     public Side Side { get; init; }
 
-    /// <summary>The name of this node in the cluster; null where not known, and then pods are not looked at.</summary>
+    /// <summary>The name of this node in the cluster; null if unknown, and then pods are not read.</summary>
     public string? NodeName { get; init; }
 
-    /// <summary>The only namespaces whose sockets are set; empty is all.</summary>
+    /// <summary>The only Kubernetes namespaces whose sockets are set; empty for all.</summary>
     public IReadOnlyList<string> Namespaces { get; init; } = [];
 
-    /// <summary>Namespaces whose sockets are left alone.</summary>
+    /// <summary>Kubernetes namespaces whose sockets the agent does not change.</summary>
     public IReadOnlyList<string> ExcludedNamespaces { get; init; } = [];
 
     public WatchTiming Timing { get; init; } = new();

@@ -2,7 +2,7 @@ using System.Buffers;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>The names of the kinds that were added to the server: tells those who wait for one that it has come.</summary>
+/// <summary>The custom resource definitions of the server. Informs the watch of a kind when its definition is added or removed.</summary>
 internal sealed class DefinitionSink(IReadOnlyDictionary<string, KindWatch> byDefinition) : IObjectSink
 {
     private HashSet<string> _known = [];
@@ -13,7 +13,8 @@ internal sealed class DefinitionSink(IReadOnlyDictionary<string, KindWatch> byDe
     public void Take(ApiMetadata head, string apiVersion, in ReadOnlySequence<byte> json)
     {
         _listed.Add(head.Name!);
-        // Also of one that is known: it comes before its kind can be asked for, and again once it can.
+        // This also runs for a known definition. The first event comes before the server can serve the kind, and another one follows when
+        // it can.
         _known.Add(head.Name!);
         if (byDefinition.TryGetValue(head.Name!, out var watch))
         {
@@ -34,7 +35,7 @@ internal sealed class DefinitionSink(IReadOnlyDictionary<string, KindWatch> byDe
 
     public void Clear()
     {
-        // What they were about is asked for all the same.
+        // The kinds themselves are still requested.
         _known.Clear();
     }
 

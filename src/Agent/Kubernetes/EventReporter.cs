@@ -10,16 +10,17 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>Tells the owner of an object what is wrong with it, where he looks: in the object's Events.</summary>
-/// <remarks>Every node sees the same, and one Event is enough: its name is made of what it says, so that the first node's stands and the server
-/// tells the others that it is there. Each says it at a moment of its own, and again after an hour at the earliest, when the server has forgotten it.</remarks>
+/// <summary>Reports the problems of an object to its owner, in the object's Events.</summary>
+/// <remarks>Every node finds the same problems, and one Event is enough. The name of an Event is a hash of its content, so the first node
+/// creates it, and the server answers the others with a conflict. Each node sends at a random moment. It sends the same Event again after
+/// an hour at the earliest, when the server has removed it.</remarks>
 internal sealed partial class EventReporter(ApiConnection api, string instance, WatchTiming timing, TimeProvider time, ILogger logger) : IDisposable
 {
     private const int Conflict = 409;
     private const string Refused = "Refused";
     private const int LongestNote = 1024;
 
-    /// <summary>Characters of <c>reportingInstance</c> that the server takes; a node's name may be longer.</summary>
+    /// <summary>The maximum length of <c>reportingInstance</c> at the server. A node's name may be longer.</summary>
     private const int LongestInstance = 128;
     private const int LongestName = 253;
     private const int MostWaiting = 256;
@@ -32,21 +33,21 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
     private readonly SemaphoreSlim _some = new(0);
     private string? _failure;
 
-    /// <summary>Has something said about an object; what was said lately is not said again.</summary>
+    /// <summary>Queues an Event about an object. A problem that was reported lately is not reported again.</summary>
     /// <param name="regarding">The object.</param>
-    /// <param name="diagnostic">What is wrong with it.</param>
+    /// <param name="diagnostic">The problem.</param>
     public void Report(ObjectReference regarding, Diagnostic diagnostic)
     {
         var text = diagnostic.Fix is null ? diagnostic.Message : $"{diagnostic.Message}; {diagnostic.Fix}";
         var note = $"{diagnostic.Code}: {(text.StartsWith(diagnostic.Position.File + ": ", StringComparison.Ordinal) ? text[(diagnostic.Position.File.Length + 2)..] : text)}";
         note = TerminalText.Escape(note);
         note = Encoding.UTF8.GetByteCount(note) <= LongestNote ? note : note[..(LongestNote / 4)] + " …";
-        // Other numbers are not another thing to say: a warning has how many objects it has looked at, and each node at another moment.
+        // Numbers in a warning do not make it a new one: they may count objects, and each node counts them at another moment.
         var same = diagnostic.Severity == Severity.Error ? note : Number().Replace(note, "0");
         var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{regarding.Uid} {same}")).AsSpan(0, 8));
         lock (_lock)
         {
-            // What finds no room is reported again with the next compilation.
+            // If the queue is full, the next compilation reports the problem again.
             var now = time.GetTimestamp();
             if ((_said.TryGetValue(hash, out var last) && time.GetElapsedTime(last, now) < s_sayAgainAfter) || _waiting.Count == MostWaiting)
             {
@@ -93,14 +94,14 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
         }
         catch (OperationCanceledException)
         {
-            // What is left is said by others.
+            // The other nodes report the rest.
         }
     }
 
     public void Dispose() => _some.Dispose();
 
-    /// <summary>Errors first, and else in no order: of what all nodes have to say, each begins with something else, and is soon told that the rest is
-    /// there.</summary>
+    /// <summary>Takes an Event from the queue: errors first, otherwise at random. All nodes have the same Events to send. Each begins with
+    /// another one, and soon gets conflicts for the rest.</summary>
     private (string Hash, EventJson Event) TakeAny()
     {
         lock (_lock)
@@ -145,7 +146,7 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
     private partial void LogFailed(string reason);
 }
 
-/// <summary>Names an object to the API.</summary>
+/// <summary>The identity of an object in the API.</summary>
 internal sealed record ObjectReference(string ApiVersion, string Kind, string? Namespace, string Name, string? Uid);
 
 internal sealed record EventJson(

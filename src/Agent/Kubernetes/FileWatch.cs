@@ -1,21 +1,22 @@
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>A small file that others replace now and then, as the kubelet does with a service account's: read again when it has changed.</summary>
+/// <summary>A small file that other programs replace from time to time, as the kubelet does with a service account's token. It is read
+/// again after a change.</summary>
 internal sealed class FileWatch(string path)
 {
     private readonly Lock _lock = new();
     private (DateTime Written, string Target)? _seen;
     private byte[] _content = [];
 
-    /// <summary>What it holds now.</summary>
-    /// <exception cref="IOException">It cannot be read and never could.</exception>
+    /// <summary>Returns the current content.</summary>
+    /// <exception cref="IOException">The file cannot be read, and was never read before.</exception>
     public byte[] Read()
     {
         lock (_lock)
         {
             try
             {
-                // A mounted volume is swapped by a link of a directory above: the file that the path leads to is another then.
+                // A mounted volume is changed by a new link in a directory above. The path then leads to another file.
                 FileSystemInfo info = new FileInfo(path);
                 info = info.ResolveLinkTarget(returnFinalTarget: true) ?? info;
                 var now = (info.LastWriteTimeUtc, info.FullName);
@@ -27,13 +28,13 @@ internal sealed class FileWatch(string path)
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException && _seen is not null)
             {
-                // In the middle of being replaced: what it was before will do for another moment.
+                // The file is being replaced. Its earlier content is good enough for another moment.
             }
             return _content;
         }
     }
 
-    /// <summary>Has it read again whatever its date says.</summary>
+    /// <summary>Makes the next call read the file again, even if its date has not changed.</summary>
     public void Doubt()
     {
         lock (_lock)

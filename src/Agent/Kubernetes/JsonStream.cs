@@ -4,12 +4,12 @@ using System.Text.Json;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>The body of an answer as it comes in, never more of it in memory than one object.</summary>
-/// <remarks>A server that sends nothing for longer than the limit is taken to be gone: a connection whose other end vanished looks
-/// the same from here as one on which nothing happens.</remarks>
+/// <summary>The body of an answer as it arrives, with at most one object in memory.</summary>
+/// <remarks>A server that sends nothing for longer than the limit counts as gone. A connection whose other end vanished looks the same from
+/// here as a quiet one.</remarks>
 internal sealed class JsonStream : IAsyncDisposable
 {
-    /// <summary>The most that one object may have: etcd takes 1.5 MiB of it, and the server adds who wrote which field.</summary>
+    /// <summary>The maximum size of one object. etcd stores at most 1.5 MiB of it, and the server adds the owner of each field.</summary>
     public const int MostOfAnObject = 8 * 1024 * 1024;
 
     private readonly PipeReader _pipe;
@@ -30,8 +30,8 @@ internal sealed class JsonStream : IAsyncDisposable
         _ended = CancellationTokenSource.CreateLinkedTokenSource(stop, _quiet.Token);
     }
 
-    /// <summary>Reads the next line into <paramref name="take"/>; false at the end.</summary>
-    /// <exception cref="ApiException">It broke off, went quiet, or is too long.</exception>
+    /// <summary>Reads the next line into <paramref name="take"/>; returns false at the end.</summary>
+    /// <exception cref="ApiException">The connection broke or was quiet for too long, or the line is too long.</exception>
     public async Task<bool> ReadLineAsync(ObjectHandler take)
     {
         for (; ; )
@@ -55,8 +55,8 @@ internal sealed class JsonStream : IAsyncDisposable
     }
 
     /// <summary>Reads a list: hands each of its items to <paramref name="take"/> and returns its metadata.</summary>
-    /// <exception cref="ApiException">It broke off, went quiet, or is no list.</exception>
-    /// <exception cref="JsonException">It is no JSON.</exception>
+    /// <exception cref="ApiException">The connection broke or was quiet for too long, or the body is not a list.</exception>
+    /// <exception cref="JsonException">The body is not JSON.</exception>
     public async Task<ListMetadata> ReadListAsync(ObjectHandler take)
     {
         var list = new ListScan(take);
@@ -102,7 +102,7 @@ internal sealed class JsonStream : IAsyncDisposable
         }
     }
 
-    /// <summary>Leaves in the pipe what is not a whole object yet.</summary>
+    /// <summary>Leaves the incomplete rest of an object in the pipe.</summary>
     private void More(ReadOnlySequence<byte> rest)
     {
         if (rest.Length > MostOfAnObject)
@@ -112,7 +112,7 @@ internal sealed class JsonStream : IAsyncDisposable
         _pipe.AdvanceTo(rest.Start, rest.End);
     }
 
-    /// <summary>Takes a list apart as it comes in.</summary>
+    /// <summary>Splits a list into its items as it arrives.</summary>
     private sealed class ListScan(ObjectHandler take)
     {
         private JsonReaderState _state = new(ApiJson.Reading);
@@ -123,7 +123,7 @@ internal sealed class JsonStream : IAsyncDisposable
 
         public bool IsOver { get; private set; }
 
-        /// <summary>Takes whole items off the front of what has come; returns where the rest begins.</summary>
+        /// <summary>Takes the complete items at the start of a buffer; returns the position of the rest.</summary>
         public SequencePosition Scan(in ReadOnlySequence<byte> buffer, bool isLast)
         {
             var reader = new Utf8JsonReader(buffer, isLast, _state);
@@ -192,5 +192,5 @@ internal sealed class JsonStream : IAsyncDisposable
     }
 }
 
-/// <summary>Takes the text of an object; it is gone when the call returns.</summary>
+/// <summary>Takes the text of an object. It is valid only until the call returns.</summary>
 internal delegate void ObjectHandler(in ReadOnlySequence<byte> json);

@@ -4,29 +4,31 @@ using System.Net;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>Reads the objects of one kind from the server: a list as a whole, and the watch that follows it.</summary>
+/// <summary>Reads the objects of one kind from the server: a whole list, and the watch that follows it.</summary>
 internal sealed class KindReader(ApiConnection api, WatchedKind kind, IObjectSink sink, WatchTiming timing, TimeProvider time)
 {
-    /// <summary>Of a list: some hundred thousand objects.</summary>
+    /// <summary>The maximum number of pieces of a list: some hundred thousand objects.</summary>
     private const int MostPieces = 1000;
 
     private int _version;
 
     private string Version => kind.Versions[_version];
 
-    /// <summary>The server does not have the kind in this version: asks for the next one from now on. False after the last.</summary>
+    /// <summary>Selects the next API version, because the server does not have the kind in the current one. Returns false after the
+    /// last.</summary>
     public bool TryNextVersion()
     {
         _version = (_version + 1) % kind.Versions.Length;
         return _version > 0;
     }
 
-    /// <summary>Hands all objects to the sink.</summary>
-    /// <param name="selection">What to list.</param>
-    /// <param name="known">The newest version that is known of: an older list would set back what is known. Null for whatever the server has in memory.</param>
-    /// <param name="stop">Ends it.</param>
+    /// <summary>Sends all objects to the sink.</summary>
+    /// <param name="selection">The objects to list.</param>
+    /// <param name="known">The newest known version, because an older list would replace newer objects. Null accepts any version that the
+    /// server has in memory.</param>
+    /// <param name="stop">Ends the request.</param>
     /// <returns>The version to watch from.</returns>
-    /// <exception cref="ApiException">The server refused, went quiet, or sent what is no list.</exception>
+    /// <exception cref="ApiException">The server refused, was quiet for too long, or did not send a list.</exception>
     public async Task<string> ListAsync(KindSelection selection, string? known, CancellationToken stop)
     {
         var restarts = 0;
@@ -38,22 +40,22 @@ internal sealed class KindReader(ApiConnection api, WatchedKind kind, IObjectSin
             }
             catch (ApiException e) when (e.Status is (int)HttpStatusCode.Gone && restarts < 3)
             {
-                // The rest of a list in pieces that took too long, or a version that the server no longer has.
+                // The rest of a list in pieces expired, or the server no longer has the requested version.
                 restarts++;
                 from = "";
             }
             catch (ApiException e) when (e.Status is (int)HttpStatusCode.BadRequest or (int)HttpStatusCode.GatewayTimeout && from.Length > 0)
             {
-                // A server that was set back to an earlier state does not know of our version yet.
+                // A server that was restored to an earlier state does not know our version yet.
                 from = "";
             }
         }
     }
 
     /// <summary>Opens a watch.</summary>
-    /// <param name="selection">What to watch.</param>
-    /// <param name="from">The version after which changes are to be told.</param>
-    /// <param name="stop">Ends it.</param>
+    /// <param name="selection">The objects to watch.</param>
+    /// <param name="from">The version after which changes are sent.</param>
+    /// <param name="stop">Ends the request.</param>
     /// <exception cref="ApiException">The server refused.</exception>
     public async Task<WatchStream> WatchAsync(KindSelection selection, string from, CancellationToken stop)
     {
@@ -76,10 +78,10 @@ internal sealed class KindReader(ApiConnection api, WatchedKind kind, IObjectSin
         }
     }
 
-    /// <param name="selection">What to list.</param>
-    /// <param name="from">The list may be as old as this version, which the server has in memory; empty is the newest there is.</param>
-    /// <param name="limit">Objects in one piece; 0 is all of them.</param>
-    /// <param name="stop">Ends it.</param>
+    /// <param name="selection">The objects to list.</param>
+    /// <param name="from">The oldest version to accept, which the server has in memory; empty for the newest version.</param>
+    /// <param name="limit">The number of objects in one piece; 0 for all of them.</param>
+    /// <param name="stop">Ends the request.</param>
     private async Task<string> ListAsync(KindSelection selection, string from, int limit, CancellationToken stop)
     {
         sink.BeginList();

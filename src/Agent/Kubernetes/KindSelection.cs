@@ -1,8 +1,8 @@
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>Which objects of a kind are wanted.</summary>
-/// <param name="Namespace">The only namespace to look into; null is all of them.</param>
-/// <param name="Query">What else to ask for, such as <c>fieldSelector=…</c>; empty is all.</param>
+/// <summary>The wanted objects of a kind.</summary>
+/// <param name="Namespace">The only namespace to read; null for all.</param>
+/// <param name="Query">A further condition, such as <c>fieldSelector=…</c>; empty for none.</param>
 internal sealed record KindSelection(string? Namespace, string Query)
 {
     public static KindSelection All { get; } = new(null, "");

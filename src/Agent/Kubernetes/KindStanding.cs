@@ -3,20 +3,21 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>What is known of the objects of a kind.</summary>
+/// <summary>How much is known of the objects of a kind.</summary>
 internal enum Knowledge
 {
-    /// <summary>Nothing yet.</summary>
+    /// <summary>Nothing is known yet.</summary>
     None,
 
-    /// <summary>All of them.</summary>
+    /// <summary>All objects are known.</summary>
     Known,
 
     /// <summary>The server has no such kind.</summary>
     Absent,
 }
 
-/// <summary>What a watch knows of its kind, how old that is, and what is in the way. Written by the watch, read by any thread.</summary>
+/// <summary>The knowledge of a watch about its kind, its age, and the problem of reading it. Written by the watch, read by any
+/// thread.</summary>
 internal sealed partial class KindStanding(WatchedKind kind, TimeProvider time, ILogger logger)
 {
     private long _confirmedAt = time.GetTimestamp();
@@ -30,13 +31,13 @@ internal sealed partial class KindStanding(WatchedKind kind, TimeProvider time, 
 
     public Knowledge Knowledge => _knowledge;
 
-    /// <summary>The selection whose objects are known; null where none are.</summary>
+    /// <summary>The selection whose objects are known; null if none are.</summary>
     public KindSelection? Listed => _listed;
 
-    /// <summary>Why the kind cannot be read now; null where all is well.</summary>
+    /// <summary>Why the kind cannot be read now; null if it can.</summary>
     public string? Trouble => _trouble;
 
-    /// <summary>Whether the server has last said that this agent may not see the kind: waiting will not change that.</summary>
+    /// <summary>Whether the server's last answer was that this agent may not read the kind. Waiting does not change that.</summary>
     public bool IsForbidden
     {
         get => _isForbidden;
@@ -46,23 +47,23 @@ internal sealed partial class KindStanding(WatchedKind kind, TimeProvider time, 
     /// <summary>Time since <see cref="Confirm"/>.</summary>
     public TimeSpan Age => time.GetElapsedTime(Volatile.Read(ref _confirmedAt));
 
-    /// <summary>The server said, by an answer, an event or a bookmark, that what is known is all there is.</summary>
+    /// <summary>Records that all objects are known now, because of an answer, an event or a bookmark of the server.</summary>
     public void Confirm() => Volatile.Write(ref _confirmedAt, time.GetTimestamp());
 
-    /// <summary>All objects are known.</summary>
+    /// <summary>Records that all objects are known.</summary>
     public void Know(KindSelection listed)
     {
         _listed = listed;
         Set(Knowledge.Known);
     }
 
-    /// <summary>The server has no such kind.</summary>
+    /// <summary>Records that the server has no such kind.</summary>
     public void Miss() => Forget(Knowledge.Absent);
 
-    /// <summary>Nothing is known any more.</summary>
+    /// <summary>Records that nothing is known any more.</summary>
     public void Forget() => Forget(Knowledge.None);
 
-    /// <summary>Logs what is in the way, once; null is that all is well again.</summary>
+    /// <summary>Logs a problem once; null logs that it is over.</summary>
     public void Say(string? trouble)
     {
         if (trouble == _trouble)

@@ -3,16 +3,17 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>Keeps the objects of one kind as the server has them: a list, then a watch from there on, for as long as it is wanted.</summary>
+/// <summary>Keeps the objects of one kind up to date while they are wanted: a list first, then a watch from the version of the
+/// list.</summary>
 /// <remarks>
 /// <code>
 ///   Idle ──wanted──► Listing ──its version──► Watching ◄─┐ events, bookmarks; the server ends it; an error
 ///     ▲                 ▲  ◄─┐ an error          │ │  ───┘
 ///     │                 │  ──┘                   │ │
-///     │                 └── 410 Gone, silence, nonsense, another selection
+///       │                 └── 410 Gone, silence, invalid data, another selection
 ///     └──────────── nothing is wanted ───────────┘
 /// </code>
-/// Each step ends in a state and a wait (<see cref="Backoff"/>). Whatever goes wrong, what was known stays known.
+/// Each step ends in a state and a wait (<see cref="Backoff"/>). After any failure, the known objects are kept.
 /// </remarks>
 internal sealed class KindWatch : IDisposable
 {
@@ -49,24 +50,24 @@ internal sealed class KindWatch : IDisposable
     /// <inheritdoc cref="KindStanding.IsForbidden"/>
     public bool IsForbidden => _standing.IsForbidden;
 
-    /// <summary>Time since the server last said, by an answer, an event or a bookmark, that what is known is all there is; where it never did, since
-    /// the kind is wanted.</summary>
+    /// <summary>Time since the server last confirmed, by an answer, an event or a bookmark, that all objects are known. If it never did,
+    /// time since the kind is wanted.</summary>
     public TimeSpan Age => _standing.Age;
 
-    /// <summary>What is wanted of the kind; null is nothing, and it is not asked for.</summary>
+    /// <summary>The wanted objects of the kind; null for none, and then the kind is not requested.</summary>
     public KindSelection? Wanted => _wanted;
 
-    /// <summary>Whether what is known is what is wanted.</summary>
+    /// <summary>Whether the wanted objects are known.</summary>
     public bool IsSettled => _wanted is not { } wanted || Knowledge == Knowledge.Absent || (Knowledge == Knowledge.Known && wanted == _standing.Listed);
 
-    /// <summary>Told when <see cref="Knowledge"/>, <see cref="IsSettled"/> or <see cref="Trouble"/> changed.</summary>
+    /// <summary>Called after <see cref="Knowledge"/>, <see cref="IsSettled"/> or <see cref="Trouble"/> changed.</summary>
     public Action? Changed
     {
         get => _standing.Changed;
         set => _standing.Changed = value;
     }
 
-    /// <summary>Says what is wanted from now on.</summary>
+    /// <summary>Sets the wanted objects.</summary>
     public void Want(KindSelection? selection)
     {
         lock (_lock)
@@ -84,7 +85,7 @@ internal sealed class KindWatch : IDisposable
         _waker.Wake();
     }
 
-    /// <summary>The kind has just come to the server: it need not be waited for.</summary>
+    /// <summary>Records that the definition of the kind was added to the server. The next request is sent at once.</summary>
     public void DefinitionCame()
     {
         _isDefinitionGone = false;
@@ -94,7 +95,7 @@ internal sealed class KindWatch : IDisposable
         }
     }
 
-    /// <summary>The kind has been taken off the server, and all of its objects with it.</summary>
+    /// <summary>Records that the definition of the kind was removed from the server, and all of its objects with it.</summary>
     public void DefinitionGone()
     {
         _isDefinitionGone = true;
@@ -116,7 +117,7 @@ internal sealed class KindWatch : IDisposable
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            // Told to.
+            // The caller stopped the watch.
         }
     }
 
@@ -143,7 +144,7 @@ internal sealed class KindWatch : IDisposable
         }
         catch (OperationCanceledException) when (!stop.IsCancellationRequested)
         {
-            // Something else is wanted now, or the kind has come or gone: the next step does it.
+            // Other objects are wanted now, or the definition was added or removed. The next step handles it.
             return (state, TimeSpan.Zero);
         }
         catch (Exception e) when (e is ApiException || !stop.IsCancellationRequested)
@@ -162,7 +163,7 @@ internal sealed class KindWatch : IDisposable
         return new WatchState.Watching(selection, _lastKnown);
     }
 
-    /// <summary>Watches until the server ends it; true where it said anything.</summary>
+    /// <summary>Watches until the server ends the watch. Returns true if there was an event.</summary>
     private async Task<bool> WatchAsync(WatchState.Watching state, CancellationToken stop)
     {
         await using var events = await _reader.WatchAsync(state.Of, state.From, stop).ConfigureAwait(false);
@@ -171,7 +172,7 @@ internal sealed class KindWatch : IDisposable
         var first = events.NextAsync();
         if (Trouble is not null && await Task.WhenAny(first, Task.Delay(_timing.GoodAfter, _time, stop)).ConfigureAwait(false) != first)
         {
-            _standing.Say(null);   // nothing has to happen; what is no watch would have ended or said something else by now
+            _standing.Say(null);   // a watch may be quiet; anything else would have ended or sent something by now
         }
         var heard = await first.ConfigureAwait(false);
         for (var more = heard; more; more = await events.NextAsync().ConfigureAwait(false))
@@ -183,7 +184,7 @@ internal sealed class KindWatch : IDisposable
         return heard;
     }
 
-    /// <summary>The server ended a watch: returns the wait before the next.</summary>
+    /// <summary>Returns the wait before the next watch, after the server ended one.</summary>
     private TimeSpan Ended(bool heard, bool wasGood)
     {
         if (wasGood)
@@ -214,16 +215,17 @@ internal sealed class KindWatch : IDisposable
                 }
                 _standing.IsForbidden = e.Status == (int)HttpStatusCode.Forbidden;
                 _standing.Say(e.Message);
-                // A server that was set back to an earlier state says nothing to who watches from a version it has not come to yet.
+                // A server that was restored to an earlier state sends nothing to a watch from a version that it has not reached yet.
                 return (e.IsSilence ? state.Again : state, _backoff.AfterFailure(e.RetryAfter));
             default:
-                // Whatever the server sends, the kind is asked for again; and what cannot be read would come again from the same place.
+                // After any failure, the kind is requested again. It starts with a list, because a watch from the same version would send
+                // the same invalid data.
                 _standing.Say($"the server sent invalid data: {failure.Message.ReplaceLineEndings(" ")}");
                 return (state.Again, _backoff.AfterFailure());
         }
     }
 
-    /// <summary>The server has no such kind in this version: there may be another version, or none at all.</summary>
+    /// <summary>Handles a server that does not have the kind in this version. It may have it in another version, or not at all.</summary>
     private (WatchState Next, TimeSpan Wait) NotThere(WatchState state)
     {
         if (_reader.TryNextVersion())
@@ -249,7 +251,7 @@ internal sealed class KindWatch : IDisposable
         (_lastKnown, _isDefinitionGone) = (null, false);
     }
 
-    /// <summary>The server has the kind, and what is known of it is all there is.</summary>
+    /// <summary>Records that the server has the kind, and that all of its objects are known.</summary>
     private void Confirm()
     {
         _standing.Confirm();

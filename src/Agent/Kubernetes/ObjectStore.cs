@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>The objects of one kind by name, as last heard of. Written by the kind's watch, read by others.</summary>
-/// <typeparam name="T">What is kept of an object.</typeparam>
+/// <summary>The last known objects of one kind, by name. Written by the kind's watch, read by other threads.</summary>
+/// <typeparam name="T">The stored data of an object.</typeparam>
 internal abstract class ObjectStore<T> : IObjectSink
     where T : class
 {
@@ -14,7 +14,7 @@ internal abstract class ObjectStore<T> : IObjectSink
 
     protected Lock Gate { get; } = new();
 
-    /// <summary>Told after something changed that matters; may be called by any thread.</summary>
+    /// <summary>Called after a change that matters, by any thread.</summary>
     public Action? Changed { get; set; }
 
     public int Count
@@ -28,7 +28,7 @@ internal abstract class ObjectStore<T> : IObjectSink
         }
     }
 
-    /// <summary>Adds what <paramref name="select"/> makes of each object.</summary>
+    /// <summary>Adds the result of <paramref name="select"/> for each object, if it is not null.</summary>
     public void CopyTo<TResult>(ICollection<TResult> into, Func<T, TResult?> select)
         where TResult : class
     {
@@ -57,7 +57,7 @@ internal abstract class ObjectStore<T> : IObjectSink
     public void Take(ApiMetadata head, string apiVersion, in ReadOnlySequence<byte> json)
     {
         var key = Key(head);
-        // Reading takes time and happens outside of the lock: this thread alone writes.
+        // Reading takes time, so it happens outside of the lock. Only this thread writes.
         var before = Find(key.Namespace, key.Name);
         var now = Read(before, head, apiVersion, in json);
         lock (Gate)
@@ -92,10 +92,10 @@ internal abstract class ObjectStore<T> : IObjectSink
         EndList();
     }
 
-    /// <summary>What is to be kept of an object; <paramref name="before"/> itself where nothing changed that matters.</summary>
+    /// <summary>Returns the data to store for an object; <paramref name="before"/> itself if nothing changed that matters.</summary>
     protected abstract T Read(T? before, ApiMetadata head, string apiVersion, in ReadOnlySequence<byte> json);
 
-    /// <summary>Told of every change, before the others are; null where there was, or is, none.</summary>
+    /// <summary>Handles every change, before <see cref="Changed"/> is called. A parameter is null if there was, or is, no object.</summary>
     protected virtual void Replaced(T? before, T? now)
     {
     }

@@ -8,58 +8,60 @@ namespace Keepalive.Agent.Kubernetes;
 /// <summary>A pod of this node.</summary>
 /// <param name="Namespace">Its namespace.</param>
 /// <param name="Name">Its name.</param>
-/// <param name="Ids">What its cgroup may call it: its uid, and of a static pod also the hash of its file.</param>
-/// <param name="Addresses">Its addresses; none where it has the node's own network.</param>
-/// <param name="IsHostNetwork">Whether it has the node's own network.</param>
-/// <param name="IsLeftAlone">Whether it says that its sockets are to be left alone.</param>
+/// <param name="Ids">Its possible names in a cgroup: its uid, and for a static pod also the hash of its file.</param>
+/// <param name="Addresses">Its addresses; empty if it uses the node's network.</param>
+/// <param name="IsHostNetwork">Whether it uses the node's network.</param>
+/// <param name="IsLeftAlone">Whether the agent must not change its sockets.</param>
 internal sealed record Pod(
     string Namespace, string Name, ImmutableArray<string> Ids, ImmutableArray<UInt128> Addresses, bool IsHostNetwork, bool IsLeftAlone)
 {
-    /// <summary>What a pod or a namespace with <c>"false"</c> in it says: that its sockets are to be left alone.</summary>
+    /// <summary>The annotation or label of a pod or a namespace whose value <c>"false"</c> excludes its sockets: the agent does not change
+    /// them.</summary>
     public const string Enforce = AgentAnnotations.Prefix + "enforce";
 
     /// <summary>The names of its containers by their ids.</summary>
     public ImmutableDictionary<string, string> Containers { get; init; } = ImmutableDictionary<string, string>.Empty;
 
-    /// <summary>Whether an object says so, in an annotation or in a label: people who select by it need the latter.</summary>
+    /// <summary>Whether an object has <see cref="Enforce"/> with the value <c>"false"</c>. It may be an annotation, or a label for use in
+    /// selectors.</summary>
     public static bool LeavesAlone(ApiMetadata of) => IsFalse(of.Annotations) || IsFalse(of.Labels);
 
     private static bool IsFalse(Dictionary<string, string>? among) =>
         among is not null && among.TryGetValue(Enforce, out var value) && value.Equals("false", StringComparison.OrdinalIgnoreCase);
 }
 
-/// <summary>Where a socket belongs in the cluster.</summary>
+/// <summary>The place of a socket in the cluster.</summary>
 /// <param name="Namespace">The pod's namespace.</param>
 /// <param name="Pod">The pod's name.</param>
-/// <param name="Container">The container's name; null where only the pod is known.</param>
+/// <param name="Container">The container's name; null if only the pod is known.</param>
 internal readonly record struct Workload(string Namespace, string Pod, string? Container)
 {
-    /// <summary><c> of pod shop/cart-7d9f/app</c>; nothing where it is none.</summary>
+    /// <summary>Returns <c> of pod shop/cart-7d9f/app</c>; empty for null.</summary>
     public static string OfPod(Workload? workload) => workload is null ? "" : $" of pod {workload}";
 
     /// <summary><c>shop/cart-7d9f/app</c>.</summary>
     public override string ToString() => Container is null ? $"{Namespace}/{Pod}" : $"{Namespace}/{Pod}/{Container}";
 }
 
-/// <summary>What the cgroup of a process says of the pod it is in.</summary>
+/// <summary>The pod of a process, by its cgroup.</summary>
 /// <param name="Pod">The pod's uid, or the hash of a static pod's file.</param>
-/// <param name="Container">The container's id; null for what is in the pod and in none of its containers.</param>
+/// <param name="Container">The container's id; null for a process that is in the pod and in none of its containers.</param>
 internal readonly partial record struct PodCgroup(string Pod, string? Container)
 {
     /// <summary>Finds the pod in /proc/PID/cgroup.</summary>
     /// <remarks>
-    /// The kubelet names the pod's cgroup, the container runtime those in it (kubernetes pkg/kubelet/cm; systemd writes the uid's dashes as
-    /// underscores):
+    /// The kubelet names the pod's cgroup. The container runtime names the cgroups in it (kubernetes pkg/kubelet/cm; systemd writes the
+    /// uid's dashes as underscores):
     /// <code>
     ///   systemd   …/kubepods-burstable-pod0b1c…_….slice/cri-containerd-5e2f….scope     also crio-…, docker-…, libpod-…
     ///   cgroupfs  /kubepods/burstable/pod0b1c…-…/5e2f…                                 also …/crio-5e2f…
     /// </code>
-    /// A runtime that runs inside of a container (kind) has more in front.
+    /// A runtime that runs in a container (kind) has a longer prefix.
     /// </remarks>
     public static PodCgroup? Parse(string cgroup)
     {
         var pod = PodPart().Match(cgroup);
-        // Below its slice a user may make cgroups of any name.
+        // A user may create cgroups of any name below the own slice.
         while (pod.Success && cgroup.AsSpan(0, pod.Index) is var before && before[(before.LastIndexOf('\n') + 1)..].Contains("/user.slice/", StringComparison.Ordinal))
         {
             pod = pod.NextMatch();

@@ -8,15 +8,16 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>Which pod of this node a socket belongs to, and whether it is to be left alone.</summary>
-/// <remarks>A network namespace is a pod's, or the node's own, in which pods with the node's network live too. Which pod's it is, the cgroup of any
-/// process in it says.</remarks>
+/// <summary>Finds the pod of this node that a socket belongs to, and whether the agent must not change its sockets.</summary>
+/// <remarks>A network namespace belongs to a pod, or to the node itself. Pods with the node's network are in the node's namespace too. The
+/// cgroup of any process in a namespace shows the pod.</remarks>
 internal sealed class PodDirectory : IDisposable
 {
-    /// <summary>Processes of a namespace that are asked in one pass: all of a pod's say the same.</summary>
+    /// <summary>The maximum number of processes of a namespace to examine in one pass. All processes of a pod show the same pod.</summary>
     private const int MostAsked = 16;
 
-    /// <summary>How long a pod that the API does not know is waited for: the kubelet starts one a moment before or after it is heard of here.</summary>
+    /// <summary>How long to wait for a pod that the API does not know yet. The kubelet may start it a moment before the API reports
+    /// it.</summary>
     private static readonly TimeSpan s_waitForUnknown = TimeSpan.FromMinutes(1);
 
     /// <summary>How long a command waits for the API.</summary>
@@ -40,10 +41,11 @@ internal sealed class PodDirectory : IDisposable
         Namespaces.Want(KindSelection.All);
     }
 
-    /// <summary>The pods as they are now, for a command that runs once; null where there is no cluster or the node's name is not known, which is said.</summary>
-    /// <param name="options">What is known of the cluster.</param>
-    /// <param name="complain">Told what could not be had.</param>
-    /// <param name="stop">Ends the waiting.</param>
+    /// <summary>Returns the current pods, for a command that runs once. Returns null without a cluster, or if the node's name is unknown,
+    /// which is reported.</summary>
+    /// <param name="options">The options of the cluster.</param>
+    /// <param name="complain">Receives a message if the pods are unavailable.</param>
+    /// <param name="stop">Ends the wait.</param>
     public static PodDirectory? Ask(ClusterOptions? options, Action<string> complain, CancellationToken stop)
     {
         if (options is null)
@@ -64,7 +66,7 @@ internal sealed class PodDirectory : IDisposable
         var begun = Stopwatch.StartNew();
         while (!directory.IsKnown && begun.Elapsed < s_askFor && !stop.WaitHandle.WaitOne(10))
         {
-            // The answers come in the background.
+            // The watches run in the background.
         }
         if (!directory.IsKnown)
         {
@@ -81,7 +83,7 @@ internal sealed class PodDirectory : IDisposable
 
     public bool IsKnown => Pods.Knowledge == Knowledge.Known && Namespaces.Knowledge == Knowledge.Known;
 
-    /// <summary>Whether the sockets of a network namespace are to be left alone.</summary>
+    /// <summary>Whether the agent must not change the sockets of a network namespace.</summary>
     /// <param name="inode">The network namespace.</param>
     /// <param name="processes">Processes in it.</param>
     public Exemption Exempts(ulong inode, IEnumerable<int> processes)
@@ -111,7 +113,7 @@ internal sealed class PodDirectory : IDisposable
         }
     }
 
-    /// <summary>A network namespace is gone; its number may be another's.</summary>
+    /// <summary>Removes a network namespace that is gone. Another one may get the same inode number.</summary>
     public void Forget(ulong inode)
     {
         lock (_lock)
@@ -121,13 +123,13 @@ internal sealed class PodDirectory : IDisposable
         }
     }
 
-    /// <summary>Where a socket belongs; null where it is not a pod's, or that is not known.</summary>
+    /// <summary>Returns the place of a socket in the cluster; null if it does not belong to a pod, or the pod is unknown.</summary>
     public Workload? Find(in SocketRecord record) => Find(record.Namespace, record.Pid, record.Local);
 
     /// <inheritdoc cref="Find(in SocketRecord)"/>
     /// <param name="inode">Its network namespace.</param>
-    /// <param name="process">A process that has it; 0 where none is known.</param>
-    /// <param name="local">Its own end.</param>
+    /// <param name="process">A process that has the socket; 0 if none is known.</param>
+    /// <param name="local">Its local end.</param>
     public Workload? Find(ulong inode, int process, SocketEndpoint local)
     {
         if (process != 0 && PodCgroup.Parse(ProcFs.Cgroup(process) ?? "") is { } cgroup && _pods.ById(cgroup.Pod) is { } own)
@@ -138,7 +140,8 @@ internal sealed class PodDirectory : IDisposable
         return pod is null ? null : new Workload(pod.Namespace, pod.Name, pod.Containers.Count == 1 ? pod.Containers.Values.First() : null);
     }
 
-    /// <summary>The cluster's namespace of a network namespace, empty where it is not a pod's or not known.</summary>
+    /// <summary>Returns the Kubernetes namespace of a network namespace; empty if it does not belong to a pod, or the pod is
+    /// unknown.</summary>
     public string NamespaceOf(ulong inode) => NamespacesPod(inode)?.Namespace ?? "";
 
     public void Dispose()
@@ -174,7 +177,7 @@ internal sealed class PodDirectory : IDisposable
                     var pod = _pods.ById(cgroup.Pod);
                     if (pod is { IsHostNetwork: true })
                     {
-                        continue;   // a guest: another namespace of the node's own
+                        continue;   // the pod uses the node's network, so this process is in a namespace of the node
                     }
                     isOfPod = true;
                     _podOf[inode] = cgroup.Pod;

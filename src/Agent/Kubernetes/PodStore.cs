@@ -15,7 +15,7 @@ internal sealed class PodStore : ObjectStore<Pod>
     private Dictionary<string, Pod>? _byId;
     private Dictionary<UInt128, Pod>? _byAddress;
 
-    /// <summary>The pod that a cgroup calls so.</summary>
+    /// <summary>Returns the pod with this name in a cgroup.</summary>
     public Pod? ById(string id)
     {
         lock (Gate)
@@ -24,7 +24,7 @@ internal sealed class PodStore : ObjectStore<Pod>
         }
     }
 
-    /// <summary>The pod with this address of its own.</summary>
+    /// <summary>Returns the pod with this address. Pods with the node's network have no address of their own.</summary>
     public Pod? ByAddress(UInt128 address)
     {
         lock (Gate)
@@ -44,7 +44,7 @@ internal sealed class PodStore : ObjectStore<Pod>
             TerminalText.Mask(head.Namespace ?? ""),
             TerminalText.Mask(head.Name!),
             [.. new[] { head.Uid, head.Annotations?.GetValueOrDefault(ConfigHash) }.OfType<string>().Select(id => id.ToLowerInvariant())],
-            // The address of one that is over may be another's by now.
+            // The address of a finished pod may belong to another pod by now.
             isHostNetwork || isOver ? [] : [.. (pod.Status?.PodIPs ?? []).Select(one => one.Ip).Append(pod.Status?.PodIP).Select(Address).OfType<UInt128>().Distinct()],
             isHostNetwork,
             Pod.LeavesAlone(head))
@@ -81,7 +81,7 @@ internal sealed class PodStore : ObjectStore<Pod>
     private static UInt128? Address(string? text) => IPAddress.TryParse(text, out var address) ? Endpoint.From(address, 0).Address : null;
 }
 
-/// <summary>Which namespaces of the cluster say that the sockets of their pods are to be left alone.</summary>
+/// <summary>The namespaces of the cluster, and whether the agent must not change the sockets of their pods.</summary>
 internal sealed class NamespaceStore : ObjectStore<NamespaceStore.Entry>
 {
     public bool IsLeftAlone(string name) => Find("", name) is { IsLeftAlone: true };

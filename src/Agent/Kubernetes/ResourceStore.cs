@@ -9,21 +9,21 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>An object that policies are made of.</summary>
-/// <param name="Uid">Tells it from another one of the same name.</param>
+/// <summary>An object that defines a policy or a destination.</summary>
+/// <param name="Uid">The identity of the object, which differs from that of another object with the same name.</param>
 /// <param name="ApiVersion">The version it was read in.</param>
-/// <param name="Fingerprint">Tells its contents from others.</param>
-/// <param name="InForce">What it says; where that has errors, what it said before. Null where it never was without.</param>
-/// <param name="Diagnostics">What there is to say about it.</param>
+/// <param name="Fingerprint">A hash of its content.</param>
+/// <param name="InForce">The current content. If it has errors, the last valid content; null if there never was one.</param>
+/// <param name="Diagnostics">Its problems.</param>
 internal sealed record StoredResource(string? Uid, string ApiVersion, ulong Fingerprint, Resource? InForce, ImmutableArray<Diagnostic> Diagnostics)
 {
     public bool IsRefused => Diagnostics.Any(diagnostic => diagnostic.Severity == Severity.Error);
 }
 
-/// <summary>The objects of one kind that policies are made of, read as files are.</summary>
+/// <summary>The objects of one kind that define policies or destinations, read in the same way as files.</summary>
 internal sealed partial class ResourceStore(WatchedKind kind, TimeProvider time, ILogger logger) : ObjectStore<StoredResource>
 {
-    /// <summary>A list may have thousands of objects with the same to say.</summary>
+    /// <summary>A limit for the log, because thousands of objects in a list may have the same problem.</summary>
     private readonly LineAllowance _lines = new(time, linesPerSecond: 50);
 
     public WatchedKind Kind => kind;
@@ -82,7 +82,8 @@ internal sealed partial class ResourceStore(WatchedKind kind, TimeProvider time,
         }
     }
 
-    /// <summary>Of the labels of a slice all but one are about its maker; a cluster has more slices than anything else.</summary>
+    /// <summary>Removes the labels and annotations that are not needed, to save memory. A cluster has more slices than any other
+    /// kind.</summary>
     private static Resource Trim(Resource resource) => resource is not EndpointSlice slice ? resource : slice with
     {
         Metadata = slice.Metadata with

@@ -6,7 +6,7 @@ internal sealed class Waker(TimeProvider time) : IDisposable
     private readonly Lock _lock = new();
     private CancellationTokenSource _source = new();
 
-    /// <summary>Ends what is under way, and what begins before <see cref="Renew"/>.</summary>
+    /// <summary>Ends the running request or wait, and those that begin before <see cref="Renew"/>.</summary>
     public void Wake()
     {
         lock (_lock)
@@ -15,7 +15,7 @@ internal sealed class Waker(TimeProvider time) : IDisposable
         }
     }
 
-    /// <summary>A token that the next call of <see cref="Wake"/> cancels.</summary>
+    /// <summary>Returns a token that the next call of <see cref="Wake"/> cancels.</summary>
     public CancellationToken Renew()
     {
         lock (_lock)
@@ -28,7 +28,7 @@ internal sealed class Waker(TimeProvider time) : IDisposable
         }
     }
 
-    /// <summary>Waits, but not beyond <see cref="Wake"/>.</summary>
+    /// <summary>Waits until the time is over or <see cref="Wake"/> is called.</summary>
     public async Task Wait(TimeSpan span, CancellationToken stop)
     {
         CancellationToken woken;
@@ -43,7 +43,7 @@ internal sealed class Waker(TimeProvider time) : IDisposable
         }
         catch (OperationCanceledException) when (!stop.IsCancellationRequested)
         {
-            // Whoever waits sees why.
+            // The caller checks the reason.
         }
     }
 

@@ -3,10 +3,10 @@ using System.Text.Json;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>A line of a watch: what happened to an object, and the object as it is in the text.</summary>
+/// <summary>A line of a watch: the type of the event, and the object as JSON.</summary>
 internal readonly record struct WatchEvent(string? Type, ReadOnlySequence<byte> Object)
 {
-    /// <exception cref="JsonException">It is no JSON.</exception>
+    /// <exception cref="JsonException">The line is not JSON.</exception>
     public static WatchEvent Read(in ReadOnlySequence<byte> line)
     {
         string? type = null;

@@ -1,16 +1,16 @@
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>What the next step of a <see cref="KindWatch"/> does.</summary>
+/// <summary>The next step of a <see cref="KindWatch"/>.</summary>
 internal abstract class WatchState
 {
     private WatchState()
     {
     }
 
-    /// <summary>The same objects from the list on.</summary>
+    /// <summary>The state that lists the same objects again.</summary>
     public abstract WatchState Again { get; }
 
-    /// <summary>The state in which these objects are followed; itself where it does that already.</summary>
+    /// <summary>Returns the state for the wanted objects; the same state if they are already listed or watched.</summary>
     public WatchState Toward(KindSelection? wanted) => (this, wanted) switch
     {
         (_, null) => new Idle(),
@@ -25,7 +25,7 @@ internal abstract class WatchState
         public override WatchState Again => this;
     }
 
-    /// <summary>All objects are asked for.</summary>
+    /// <summary>All objects are requested.</summary>
     public sealed class Listing(KindSelection of) : WatchState
     {
         public KindSelection Of => of;
@@ -33,12 +33,12 @@ internal abstract class WatchState
         public override WatchState Again => this;
     }
 
-    /// <summary>Changes are followed.</summary>
+    /// <summary>Changes of the objects are watched.</summary>
     public sealed class Watching(KindSelection of, string from) : WatchState
     {
         public KindSelection Of => of;
 
-        /// <summary>The version up to which they are known.</summary>
+        /// <summary>The version up to which the objects are known.</summary>
         public string From { get; set; } = from;
 
         public override WatchState Again => new Listing(of);

@@ -4,19 +4,19 @@ using System.Text.Json;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>An open watch: its events as they come, each handed to the sink.</summary>
+/// <summary>An open watch. Sends each of its events to the sink.</summary>
 /// <param name="response">The server's answer.</param>
 /// <param name="body">Its body.</param>
-/// <param name="sink">Where objects go.</param>
-/// <param name="apiVersion">The version that was asked for.</param>
+/// <param name="sink">Receives the objects.</param>
+/// <param name="apiVersion">The API version of the request.</param>
 internal sealed class WatchStream(HttpResponseMessage response, JsonStream body, IObjectSink sink, string apiVersion) : IAsyncDisposable
 {
-    /// <summary>The version of the last event that named one; null before the first.</summary>
+    /// <summary>The version of the last event that had one; null before the first.</summary>
     public string? Version { get; private set; }
 
-    /// <summary>Waits for the next event and hands it on; false at the end.</summary>
-    /// <exception cref="ApiException">The server ended the watch with an error, broke off or went quiet.</exception>
-    /// <exception cref="JsonException">An event that makes no sense.</exception>
+    /// <summary>Waits for the next event and sends it to the sink; returns false at the end.</summary>
+    /// <exception cref="ApiException">The server ended the watch with an error, the connection broke, or the server was quiet for too
+    /// long.</exception> <exception cref="JsonException">An event is invalid.</exception>
     public Task<bool> NextAsync() => body.ReadLineAsync(Take);
 
     public async ValueTask DisposeAsync()

@@ -1,34 +1,37 @@
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>How often and how long. The defaults are for thousands of nodes at one server.</summary>
+/// <summary>The intervals and limits of watches. The defaults are for thousands of nodes at one server.</summary>
 internal sealed record WatchTiming
 {
-    /// <summary>Each kind is first asked for at some moment within this time: nodes that start together do not ask together.</summary>
+    /// <summary>The time in which each kind is first requested, at a random moment: nodes that start together do not send requests
+    /// together.</summary>
     public TimeSpan StartWithin { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>The first wait after a failure; each further one is twice as long, give or take half of it.</summary>
+    /// <summary>The first wait after a failure. Each further wait is twice as long, with a jitter of plus or minus half.</summary>
     public TimeSpan Backoff { get; init; } = TimeSpan.FromSeconds(1);
 
     public TimeSpan LongestBackoff { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>A watch that lasted this long was a good one: what comes after it is not held up.</summary>
+    /// <summary>The time after which a watch counts as good. The next request after a good watch is sent without a wait.</summary>
     public TimeSpan GoodAfter { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>The server is to end a watch after a time between this and twice this.</summary>
+    /// <summary>The time after which the server ends a watch: at least this time, and at most twice this time.</summary>
     public TimeSpan WatchFor { get; init; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>A watch on which nothing came for this long is taken to be broken. Servers send a bookmark about every minute.</summary>
+    /// <summary>How long a watch may be quiet before it counts as broken. Servers send a bookmark about every minute.</summary>
     public TimeSpan QuietFor { get; init; } = TimeSpan.FromSeconds(150);
 
-    /// <summary>How often a kind that the server does not have is asked for again, where nothing else would tell that it came.</summary>
+    /// <summary>How often to request a kind that the server does not have, if no definition shows that it was added.</summary>
     public TimeSpan LookForAbsent { get; init; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>How long a kind may be missing before its objects count as gone: a server that starts does not know all of its kinds yet.</summary>
+    /// <summary>How long a kind may be missing before its objects count as gone. A server that starts does not know all of its kinds
+    /// yet.</summary>
     public TimeSpan GoneAfter { get; init; } = TimeSpan.FromMinutes(2);
 
-    /// <summary>Each Event is written at some moment within this time after the one before: nodes that see the same do not write together.</summary>
+    /// <summary>The time after one Event in which the next is written, at a random moment: nodes with the same Events do not write
+    /// together.</summary>
     public TimeSpan EventsWithin { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Objects to be sent in one piece of a list.</summary>
+    /// <summary>The number of objects in one piece of a list.</summary>
     public int ListChunk { get; init; } = 500;
 }

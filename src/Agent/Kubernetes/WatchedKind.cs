@@ -5,9 +5,9 @@ namespace Keepalive.Agent.Kubernetes;
 
 /// <summary>A kind of object as the API names it.</summary>
 /// <param name="Kind">The value of <c>kind</c>.</param>
-/// <param name="Group">The API group, empty for the first one.</param>
-/// <param name="Versions">Versions to ask for, the preferred first: the first that the server has is taken.</param>
-/// <param name="Plural">What its objects are called in paths.</param>
+/// <param name="Group">The API group; empty for the core group.</param>
+/// <param name="Versions">The versions to request, the preferred one first. The first that the server has is used.</param>
+/// <param name="Plural">The name of its objects in paths.</param>
 internal sealed record WatchedKind(string Kind, string Group, ImmutableArray<string> Versions, string Plural)
 {
     private const string GlooPolicies = "resilience.policy.gloo.solo.io";
@@ -46,19 +46,19 @@ internal sealed record WatchedKind(string Kind, string Group, ImmutableArray<str
     public static WatchedKind CustomResourceDefinitions { get; } =
         new("CustomResourceDefinition", "apiextensions.k8s.io", ["v1"], "customresourcedefinitions") { MetadataOnly = true };
 
-    /// <summary>Whether only what every object has is asked for, and not the object itself.</summary>
+    /// <summary>Whether only the metadata of objects is requested.</summary>
     public bool MetadataOnly { get; private init; }
 
-    /// <summary>Whether a custom resource definition makes it: it may be missing, and come later.</summary>
+    /// <summary>Whether the kind comes from a custom resource definition. It may be missing, and be added later.</summary>
     public bool IsCustom => Group.EndsWith(".solo.io", StringComparison.Ordinal) || Group == Istio;
 
     /// <summary>The name of its custom resource definition.</summary>
     public string DefinitionName => $"{Plural}.{Group}";
 
-    /// <summary>The value of <c>apiVersion</c> in a version.</summary>
+    /// <summary>Returns the value of <c>apiVersion</c> in a version.</summary>
     public string ApiVersion(string version) => Group.Length == 0 ? version : $"{Group}/{version}";
 
-    /// <summary>The path of all its objects in a version.</summary>
+    /// <summary>Returns the path of all its objects in a version.</summary>
     public string Path(string version) => Group.Length == 0 ? $"api/{version}/{Plural}" : $"apis/{Group}/{version}/{Plural}";
 
     public override string ToString() => Group.Length == 0 ? Plural : $"{Plural}.{Group}";

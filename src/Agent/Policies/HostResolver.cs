@@ -4,14 +4,15 @@ using System.Net.Sockets;
 
 namespace Keepalive.Agent.Policies;
 
-/// <summary>Looks up the hosts that policies name, many at once and never for long.</summary>
+/// <summary>Looks up the hosts that policies name, many at a time and with a time limit.</summary>
 /// <remarks>
-/// A host that stops resolving keeps its last addresses: a DNS outage must not take keepalive off connections that are up. Lookups
-/// that take too long are left behind, not waited for, because the system's resolver cannot be interrupted.
+/// A host that stops resolving keeps its last addresses: a DNS outage must not remove keepalive from open connections. Lookups that take
+/// too long are abandoned, because the system's resolver cannot be interrupted.
 /// </remarks>
 internal sealed class HostResolver
 {
-    /// <summary>Addresses taken of one host: more than any balancer has, and few enough that a hostile answer is no burden.</summary>
+    /// <summary>The maximum number of addresses of one host. No balancer has more, and a hostile answer of this size causes no
+    /// load.</summary>
     public const int MaxAddresses = 256;
 
     private const int MaxParallel = 16;
@@ -22,11 +23,11 @@ internal sealed class HostResolver
     private readonly TimeSpan _inAll;
     private Dictionary<string, IReadOnlyList<IPAddress>> _lastGood = new(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>A resolver that remembers nothing yet.</summary>
-    /// <param name="lookup">Looks one host up; the system's resolver when null.</param>
+    /// <summary>Creates a resolver without earlier answers.</summary>
+    /// <param name="lookup">Looks one host up; null for the system's resolver.</param>
     /// <param name="time">The clock of the limits.</param>
-    /// <param name="perHost">The limit for one host; 2 s when null.</param>
-    /// <param name="inAll">The limit for one call; 8 s when null.</param>
+    /// <param name="perHost">The limit for one host; null for 2 s.</param>
+    /// <param name="inAll">The limit for one call; null for 8 s.</param>
     public HostResolver(Func<string, CancellationToken, Task<IPAddress[]>>? lookup = null, TimeProvider? time = null,
         TimeSpan? perHost = null, TimeSpan? inAll = null)
     {
@@ -36,16 +37,16 @@ internal sealed class HostResolver
         _inAll = inAll ?? TimeSpan.FromSeconds(8);
     }
 
-    /// <summary>The addresses of each host that resolves now or did before, in a stable order.</summary>
-    /// <param name="hosts">The hosts; those not named any more are forgotten.</param>
-    /// <param name="cancellationToken">Ends the call early with an exception; running out of time does not.</param>
+    /// <summary>Returns the addresses of each host that resolves now or did before, in a stable order.</summary>
+    /// <param name="hosts">The hosts. The answers of other hosts are removed.</param>
+    /// <param name="cancellationToken">Ends the call early with an exception. The time limit ends it without one.</param>
     /// <exception cref="OperationCanceledException">The caller cancelled.</exception>
     public async Task<HostAnswers> ResolveAsync(
         IReadOnlyCollection<string> hosts, CancellationToken cancellationToken)
     {
         if (hosts.Count == 0)
         {
-            // Without the threads that the limits' timers and the lookups would start.
+            // An early return avoids the threads that the timers of the limits and the lookups would start.
             _lastGood = [];
             return HostAnswers.None;
         }
@@ -65,7 +66,7 @@ internal sealed class HostResolver
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            // Out of time: the hosts not reached keep what was known of them.
+            // The time is over. Hosts without an answer keep their earlier addresses.
         }
 
         var known = new Dictionary<string, IReadOnlyList<IPAddress>>(StringComparer.OrdinalIgnoreCase);
@@ -89,7 +90,8 @@ internal sealed class HostResolver
     }
 
     /// <summary>
-    /// The system's resolver blocks its thread; a pool full of blocked threads would delay even the timers that end the wait.
+    /// Looks a host up on its own thread, because the system's resolver blocks the thread. If it blocked all threads of the pool, even the
+    /// timers of the limits would be late.
     /// </summary>
     private static Task<IPAddress[]> LookUpOnOwnThread(string host, CancellationToken token) =>
         Task.Factory.StartNew(() => Dns.GetHostAddresses(host), token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
@@ -101,7 +103,7 @@ internal sealed class HostResolver
         try
         {
             var found = await _lookup(host, either.Token).WaitAsync(either.Token);
-            // One more than is taken tells that there are more; the order is settled first, so that it is always the same ones.
+            // One address above the maximum shows that there are more. The sort before the cut makes the same addresses remain each time.
             return
             [
                 .. found.Where(static address => address.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6)

@@ -3,14 +3,14 @@ using Keepalive.Config.Resources;
 
 namespace Keepalive.Agent.Policies;
 
-/// <summary>What the cluster's API says about policies and destinations, kept up to date in the background.</summary>
-/// <param name="Resources">As files have them.</param>
-/// <param name="Diagnostics">What there is to say about each object by itself.</param>
-/// <param name="Refused">Objects with errors in what they say now.</param>
-/// <param name="IsComplete">Whether everything that is wanted is known: what is not may be what a socket was set by.</param>
+/// <summary>The policies and destinations of the cluster's API at one moment.</summary>
+/// <param name="Resources">The objects, in the same form as those of files.</param>
+/// <param name="Diagnostics">The problems of single objects.</param>
+/// <param name="Refused">The number of objects whose current version has errors.</param>
+/// <param name="IsComplete">Whether all wanted objects are known. An unknown object may be the reason why a socket was set.</param>
 internal sealed record ClusterView(ResourceSet Resources, IReadOnlyList<Diagnostic> Diagnostics, int Refused, bool IsComplete)
 {
-    /// <summary>Those of files, and of the cluster's own what files do not have.</summary>
+    /// <summary>Returns the objects of files, and those of the cluster that are not in files.</summary>
     public ResourceSet Below(ResourceSet files)
     {
         var known = files.All.Select(resource => (resource.Kind, resource.QualifiedName)).ToHashSet();
@@ -20,29 +20,29 @@ internal sealed record ClusterView(ResourceSet Resources, IReadOnlyList<Diagnost
     }
 }
 
-/// <summary>A cluster that policies and destinations come from.</summary>
+/// <summary>A cluster with policies and destinations, kept up to date in the background.</summary>
 internal interface IClusterPolicies
 {
-    /// <summary>Differs when what it says of policies and destinations may.</summary>
+    /// <summary>A number that changes whenever policies or destinations may have changed.</summary>
     long Version { get; }
 
-    /// <summary>Differs when endpoints of Services may, which change far more often.</summary>
+    /// <summary>A number that changes whenever endpoints of Services may have changed. They change far more often.</summary>
     long EndpointsVersion { get; }
 
-    /// <summary>Whether everything that is wanted is known.</summary>
+    /// <summary>Whether all wanted objects are known.</summary>
     bool IsComplete { get; }
 
-    /// <summary>Waits until everything that is wanted is known, and the node's pods are; not for what the server has refused.</summary>
-    /// <param name="until">The timestamp to wait for at the latest.</param>
+    /// <summary>Waits until all wanted objects and the node's pods are known. It does not wait for kinds that the server refuses.</summary>
+    /// <param name="until">The timestamp at which the wait ends at the latest.</param>
     /// <param name="stop">Ends the waiting.</param>
     void WaitUntilKnown(long until, CancellationToken stop);
 
-    /// <summary>What it says now.</summary>
+    /// <summary>Returns the current objects.</summary>
     ClusterView View();
 
-    /// <summary>Which Services' endpoints are wanted.</summary>
+    /// <summary>Sets the Services whose endpoints are needed.</summary>
     void WantSlices(IReadOnlySet<(string Namespace, string Name)> services);
 
-    /// <summary>Tells the cluster's people what there is to say about their objects.</summary>
+    /// <summary>Reports the problems of objects in the cluster, for their owners.</summary>
     void Report(IEnumerable<Diagnostic> diagnostics);
 }

@@ -5,30 +5,31 @@ using Keepalive.Config.Resources;
 
 namespace Keepalive.Agent.Policies;
 
-/// <summary>Compiles, and holds the outcome against what is in force and what has been said.</summary>
-/// <param name="side">Which ends of a connection count.</param>
-/// <param name="existing">What to do with an application's own keepalive where the policy itself does not say.</param>
-/// <param name="selectedOnly">Whether there is nothing to say about destinations that no policy selects.</param>
+/// <summary>Compiles policies, and compares the result with the policy in force and the diagnostics reported before.</summary>
+/// <param name="side">The ends of connections that policies apply to.</param>
+/// <param name="existing">The treatment of an application's own keepalive, if the policy does not set it.</param>
+/// <param name="selectedOnly">Whether diagnostics of destinations that no policy selects are omitted.</param>
 internal sealed class PolicyCompilation(Side side, ExistingMode existing, bool selectedOnly)
 {
     private HashSet<Diagnostic> _said = [];
     private bool _isRefused;
 
-    /// <summary>The last good policy; null where there was none yet.</summary>
+    /// <summary>The last valid policy; null if there was none yet.</summary>
     public PolicySnapshot? InForce { get; private set; }
 
     public CompilationResult Compile(ResourceSet resources, HostAnswers hosts) =>
         PolicyCompiler.Compile(resources, hosts.ToOptions(side) with { SelectedOnly = selectedOnly });
 
-    /// <summary>What there is to say of a compilation. What is not there may only not have been read, or looked up, yet.</summary>
+    /// <summary>Returns the diagnostics to report. If some objects or hosts are not known yet, those about missing ones are
+    /// omitted.</summary>
     public static ImmutableArray<Diagnostic> Told(CompilationResult compiled, bool isKnown) =>
         isKnown ? compiled.Diagnostics : compiled.Diagnostics.RemoveAll(AboutWhatIsMissing);
 
-    /// <summary>Puts a compilation in force unless it has errors; null where that changes nothing and there is nothing new to say.</summary>
+    /// <summary>Puts a compilation in force unless it has errors. Returns null if nothing changes and there is no new diagnostic.</summary>
     /// <param name="compiled">The compilation.</param>
-    /// <param name="told">What there is to say of it.</param>
-    /// <param name="isComplete">Whether everything is known that policies are made of.</param>
-    /// <param name="afresh">Whether everything is said again, and there is an outcome in any case.</param>
+    /// <param name="told">The diagnostics to report.</param>
+    /// <param name="isComplete">Whether all objects that policies depend on are known.</param>
+    /// <param name="afresh">Whether to report all diagnostics again, and to return an outcome in any case.</param>
     public PolicyLoad? Settle(CompilationResult compiled, ImmutableArray<Diagnostic> told, bool isComplete, bool afresh)
     {
         var news = afresh ? told : [.. told.Where(diagnostic => !_said.Contains(diagnostic))];

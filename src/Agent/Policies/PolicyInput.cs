@@ -5,10 +5,10 @@ using Keepalive.Config.Reading;
 
 namespace Keepalive.Agent.Policies;
 
-/// <summary>Policy files as the commands about them take them: read, their hosts looked up, compiled.</summary>
+/// <summary>Policy files for the commands about them: read and compiled, with their hosts looked up.</summary>
 internal sealed record PolicyInput(ReadResult Read, CompilationResult Compiled)
 {
-    /// <summary>Everything there is to say about them, in the order of the files.</summary>
+    /// <summary>All diagnostics, in the order of the files.</summary>
     public ImmutableArray<Diagnostic> Diagnostics { get; } =
         [.. Read.Diagnostics.Concat(Compiled.Diagnostics).OrderBy(static diagnostic => diagnostic.Position)];
 
@@ -27,7 +27,7 @@ internal sealed record PolicyInput(ReadResult Read, CompilationResult Compiled)
         return new PolicyInput(read, compiled);
     }
 
-    /// <summary>Writes what is wrong or doubtful to standard error; true where nothing is wrong.</summary>
+    /// <summary>Writes errors and warnings to standard error; returns true if there are no errors.</summary>
     public bool Report()
     {
         foreach (var diagnostic in Diagnostics.Where(static diagnostic => diagnostic.Severity != Severity.Note))

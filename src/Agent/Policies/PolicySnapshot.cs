@@ -4,30 +4,30 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Policies;
 
-/// <summary>What is in force: a compiled policy with the agent's own settings. Immutable, swapped whole.</summary>
+/// <summary>The policy in force: the compiled policy with the agent's own settings. Immutable, and always replaced as a whole.</summary>
 /// <param name="Policy">The rules.</param>
-/// <param name="Existing">What to do with an application's own keepalive where the policy itself does not say.</param>
+/// <param name="Existing">The treatment of an application's own keepalive, if the policy does not set it.</param>
 internal sealed record PolicySnapshot(CompiledPolicy Policy, ExistingMode Existing)
 {
-    /// <summary>Whether everything is known that policies are made of. Where not, a socket without a rule may be one whose rule is not known yet:
-    /// what an earlier agent has set on it stays.</summary>
+    /// <summary>Whether all objects that policies depend on are known. If not, the rule of a socket may be unknown yet. The values that an
+    /// earlier agent set on such a socket then stay.</summary>
     public bool IsComplete { get; init; } = true;
 
-    /// <summary>Whether there is a policy. Without one nothing that was set is restored for want of a rule.</summary>
+    /// <summary>Whether there is a policy. Without one, sockets are not restored because they have no rule.</summary>
     public bool IsDecided { get; private init; } = true;
 
     public static PolicySnapshot Empty { get; } = new(CompiledPolicy.Empty, ExistingMode.Tighten);
 
-    /// <summary>Selects nothing and gives nothing back.</summary>
+    /// <summary>The policy that selects nothing and restores nothing.</summary>
     public static PolicySnapshot Undecided { get; } = Empty with { IsComplete = false, IsDecided = false };
 
-    /// <summary>Whether sockets with equal rules fare alike under both.</summary>
+    /// <summary>Whether sockets with equal rules are treated in the same way under both.</summary>
     public bool JudgesAs(PolicySnapshot other) => Existing == other.Existing && IsComplete == other.IsComplete;
 
-    /// <summary>How many policies have a rule in it.</summary>
+    /// <summary>The number of policies with a rule.</summary>
     public int Policies { get; } = Policy.Rules.Select(rule => rule.Policy).Distinct().Count();
 
-    /// <summary>The rule for a connection, null where none selects it.</summary>
+    /// <summary>Returns the rule for a connection; null if none selects it.</summary>
     public CompiledRule? Match(in SocketEndpoint local, in SocketEndpoint remote)
     {
         var (from, to) = (new Endpoint(local.Address, local.Port), new Endpoint(remote.Address, remote.Port));

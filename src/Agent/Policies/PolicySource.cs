@@ -3,12 +3,13 @@ using Keepalive.Config.Resources;
 
 namespace Keepalive.Agent.Policies;
 
-/// <summary>The policies of a set of files, and of a cluster's API below them: read, compiled, and again when they change. Files are all or
-/// nothing: a set with an error in it leaves the last good one in force. Of the API's objects each one stands for itself.</summary>
+/// <summary>The policies of a set of files, and below them those of a cluster's API. It reads and compiles them, and does so again when
+/// they change. Files are one unit: a set with an error leaves the last valid set in force. Objects of the API are independent of each
+/// other.</summary>
 /// <remarks>
 /// <code>
 ///   WatchedFiles ───► resources ──┐
-///   WatchedCluster ─► those below ┴──► PolicyCompilation ──► PolicyLoad: a new snapshot, or what is wrong
+///   WatchedCluster ─► those below ┴──► PolicyCompilation ──► PolicyLoad: a new snapshot, or the errors
 ///         ▲                              ▲       │
 ///         │               WatchedHosts ──┘       │
 ///         └─ wanted EndpointSlices  ▲            │
@@ -17,10 +18,10 @@ namespace Keepalive.Agent.Policies;
 /// </remarks>
 internal sealed class PolicySource
 {
-    /// <summary>How long the first policy waits for the API: what is in files must not wait for it for good.</summary>
+    /// <summary>How long the first policy waits for the API. Policies in files must not wait for it without a limit.</summary>
     private static readonly TimeSpan s_waitForCluster = TimeSpan.FromSeconds(10);
 
-    /// <summary>Bytes that a compilation uses before what it leaves behind is worth a collection of its own.</summary>
+    /// <summary>The number of bytes that a compilation must allocate to make a garbage collection worth its cost.</summary>
     private const long LargeCompilation = 16 * 1024 * 1024;
 
     private readonly WatchedFiles _files;
@@ -39,17 +40,17 @@ internal sealed class PolicySource
         _compilation = new PolicyCompilation(side, existing, selectedOnly: cluster is not null);
     }
 
-    /// <summary>Whether the files have just changed, and may still be being written.</summary>
+    /// <summary>Whether the files have just changed, and may still be incomplete.</summary>
     public bool IsChanging => _files.IsChanging;
 
     /// <summary>How many objects of the cluster are invalid now. For each, the last valid version stays in force.</summary>
     public int RefusedObjects => _cluster?.Refused ?? 0;
 
-    /// <summary>Reads everything, and looks hosts up, waiting for the answers as long as the resolver does; the first time for the cluster's too, but
-    /// not for long.</summary>
+    /// <summary>Reads everything, looks hosts up, and waits for the answers as long as the resolver does. The first call also waits for the
+    /// cluster, for a limited time.</summary>
     public PolicyLoad Load(CancellationToken stop)
     {
-        // Where the API has the policies, a directory may well have none.
+        // With policies from the API, a directory may be empty.
         var read = _files.Read(mayBeEmpty: _cluster is not null);
         if (read.HasErrors)
         {
@@ -60,23 +61,25 @@ internal sealed class PolicySource
         var load = CompileAfresh(stop);
         if (load.Snapshot is null && _cluster is null)
         {
-            // What stays in force goes on following its own hosts.
+            // The policy that stays in force keeps its own hosts.
             _resources = resources;
             _hosts.Want(hosts);
         }
         else if (load.Snapshot is null && _compilation.InForce is null)
         {
-            // An invalid set of objects must be corrected in the cluster: an agent that exited because of it would only be restarted again and again.
+            // An invalid set of objects must be corrected in the cluster. If the agent exited because of it, it would be restarted again
+            // and again.
             load = load with { Snapshot = PolicySnapshot.Undecided };
         }
         return load with { Diagnostics = read.Diagnostics.AddRange(load.Diagnostics) };
     }
 
-    /// <summary>What changed since the last call: files, or the addresses behind host names. Null where nothing did, and where files changed so
-    /// lately that they may still be being written.</summary>
-    /// <param name="force">Reads everything again.</param>
-    /// <param name="isPassDue">Whether a pass follows anyway. The endpoints of a cluster's Services, which may change all the time, wait for one.</param>
-    /// <param name="stop">Ends it.</param>
+    /// <summary>Returns the changes since the last call: of files, or of the addresses of hosts. Returns null if nothing changed, or if
+    /// files changed a moment ago and may still be incomplete.</summary>
+    /// <param name="force">Whether to read everything again.</param>
+    /// <param name="isPassDue">Whether a pass follows anyway. Changed endpoints of a cluster's Services wait for one, because they may
+    /// change all the time.</param>
+    /// <param name="stop">Ends the call.</param>
     public PolicyLoad? Refresh(bool force, bool isPassDue, CancellationToken stop)
     {
         if (force || _files.HaveChanged())
@@ -90,7 +93,8 @@ internal sealed class PolicySource
         return _hosts.Refresh(stop) ? Compile(afresh: false) : null;
     }
 
-    /// <summary>Compiles twice where the first time tells what else has to be known: the addresses of hosts, the endpoints of Services.</summary>
+    /// <summary>Compiles twice if necessary: the first compilation shows the hosts and the endpoints of Services that must be known
+    /// too.</summary>
     private PolicyLoad CompileAfresh(CancellationToken stop)
     {
         var until = _time.GetTimestamp() + (_compilation.InForce is null ? (long)(s_waitForCluster.TotalSeconds * _time.TimestampFrequency) : 0);
@@ -105,7 +109,7 @@ internal sealed class PolicySource
         return Compile(afresh: true)!;
     }
 
-    /// <summary>Compiles what is known now; null where that changes nothing and there is nothing new to say.</summary>
+    /// <summary>Compiles the known objects. Returns null if nothing changes and there is no new diagnostic.</summary>
     private PolicyLoad? Compile(bool afresh)
     {
         var allocated = GC.GetAllocatedBytesForCurrentThread();
@@ -122,7 +126,8 @@ internal sealed class PolicySource
         return _compilation.Settle(compiled, told, isComplete, afresh);
     }
 
-    /// <summary>What a large compilation leaves behind would lie there until long after the next.</summary>
+    /// <summary>Collects the garbage of a large compilation. By itself, the collector would keep it until long after the next
+    /// one.</summary>
     private static void CollectGarbage(long allocated)
     {
         if (allocated > LargeCompilation)

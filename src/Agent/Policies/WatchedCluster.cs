@@ -3,10 +3,11 @@ using Keepalive.Config;
 
 namespace Keepalive.Agent.Policies;
 
-/// <summary>A cluster's part in the policies: when to compile its objects again, and what it has to know of the outcome.</summary>
+/// <summary>The cluster's part of the policies: decides when to compile its objects again, and reports the outcome to it.</summary>
 internal sealed class WatchedCluster(IClusterPolicies cluster, TimeProvider time)
 {
-    /// <summary>Of the time goes at most one part in this many into compiling endpoints, which may change all the time.</summary>
+    /// <summary>The limit for compiling changed endpoints, which may change all the time: at most one part in this many of the
+    /// time.</summary>
     private const int CompileAtMost = 10;
 
     private long _version;
@@ -20,11 +21,11 @@ internal sealed class WatchedCluster(IClusterPolicies cluster, TimeProvider time
     /// <inheritdoc cref="IClusterPolicies.WaitUntilKnown"/>
     public void WaitUntilKnown(long until, CancellationToken stop) => cluster.WaitUntilKnown(until, stop);
 
-    /// <summary>Whether objects have changed since the last <see cref="View"/>; endpoints count only where a pass follows anyway.</summary>
+    /// <summary>Whether objects have changed since the last <see cref="View"/>. Endpoints count only if a pass follows anyway.</summary>
     public bool HasChanged(bool isPassDue) => cluster.Version != _version
         || (isPassDue && cluster.EndpointsVersion != _endpointsVersion && time.GetElapsedTime(_compiledAt) >= _cost * CompileAtMost);
 
-    /// <summary>The objects as they are now, to be compiled at once.</summary>
+    /// <summary>Returns the current objects. The caller must compile them at once.</summary>
     public ClusterView View()
     {
         (_version, _endpointsVersion, _compiledAt) = (cluster.Version, cluster.EndpointsVersion, time.GetTimestamp());
@@ -33,14 +34,15 @@ internal sealed class WatchedCluster(IClusterPolicies cluster, TimeProvider time
         return view;
     }
 
-    /// <summary>Says which Services' endpoints matter; true where everything that matters was known when the view was taken.</summary>
+    /// <summary>Sets the Services whose endpoints are needed. Returns true if everything needed was known when the view was
+    /// taken.</summary>
     public bool Want(ClusterView view, IReadOnlySet<(string Namespace, string Name)> services)
     {
         cluster.WantSlices(services);
         return view.IsComplete && cluster.IsComplete;
     }
 
-    /// <summary>Ends a compilation: the cluster's people are told what there is to say about their objects.</summary>
+    /// <summary>Ends a compilation: reports the problems of objects in the cluster.</summary>
     public void Tell(ClusterView view, ImmutableArray<Diagnostic> compiled)
     {
         cluster.Report(view.Diagnostics.Concat(compiled));

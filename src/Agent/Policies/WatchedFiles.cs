@@ -4,20 +4,22 @@ using Keepalive.Linux.Files;
 
 namespace Keepalive.Agent.Policies;
 
-/// <summary>The policy files: read as they were at one moment, and again once they changed and then stayed as they are.</summary>
+/// <summary>The policy files. It reads them as they were at one moment, and again after a change that is complete.</summary>
 internal sealed class WatchedFiles(IReadOnlyList<string> paths, TimeProvider time)
 {
-    /// <summary>How long changed files have to stay as they are: a file that is written line by line is not complete before.</summary>
+    /// <summary>How long changed files must stay unchanged before they are read. A file that is written line by line is incomplete
+    /// before.</summary>
     private static readonly TimeSpan s_stillFor = TimeSpan.FromSeconds(1);
 
     private string _read = "";
     private string? _changing;
     private long _changingSince;
 
-    /// <summary>Whether the files have just changed, and may still be being written.</summary>
+    /// <summary>Whether the files have just changed, and may still be incomplete.</summary>
     public bool IsChanging => _changing is not null;
 
-    /// <summary>Reads all files as they were together: again when one was changed meanwhile, as when a ConfigMap is swapped.</summary>
+    /// <summary>Reads all files as they were at one moment. If one changes during the read, as in an update of a ConfigMap, it reads all
+    /// again.</summary>
     /// <param name="mayBeEmpty">Whether a directory may hold no files. An empty file is probably still being written.</param>
     public ReadResult Read(bool mayBeEmpty)
     {
@@ -34,7 +36,7 @@ internal sealed class WatchedFiles(IReadOnlyList<string> paths, TimeProvider tim
         }
     }
 
-    /// <summary>Whether the files are others than those that were read, and have been for long enough.</summary>
+    /// <summary>Whether the files differ from those that were read, and have not changed for long enough.</summary>
     public bool HaveChanged()
     {
         var now = Signature();
@@ -56,7 +58,8 @@ internal sealed class WatchedFiles(IReadOnlyList<string> paths, TimeProvider tim
     private static bool AboutEmptyDirectory(Diagnostic diagnostic) =>
         diagnostic.Code == DiagnosticCatalog.NoDocuments.Code && Directory.Exists(diagnostic.Position.File);
 
-    /// <summary>Changes whenever a file is written, replaced, added or removed; follows links, as a mounted ConfigMap is swapped by one.</summary>
+    /// <summary>Returns a text that changes whenever a file is written, replaced, added or removed. It follows links, because an update of
+    /// a mounted ConfigMap replaces a link.</summary>
     private string Signature()
     {
         var lines = new List<string>();

@@ -1,6 +1,7 @@
 namespace Keepalive.Agent.Policies;
 
-/// <summary>The addresses of the hosts that the policies name: looked up at once for a new policy, every 30 s in the background from then on.</summary>
+/// <summary>The addresses of the hosts that policies name. They are looked up at once for a new policy, and then every 30 s in the
+/// background.</summary>
 internal sealed class WatchedHosts(HostResolver resolver, TimeProvider time)
 {
     private static readonly TimeSpan s_resolveEvery = TimeSpan.FromSeconds(30);
@@ -16,7 +17,7 @@ internal sealed class WatchedHosts(HostResolver resolver, TimeProvider time)
     /// <summary>The hosts that the policies name.</summary>
     public IReadOnlySet<string> Wanted { get; private set; } = s_none;
 
-    /// <summary>What is known of them, and perhaps of others.</summary>
+    /// <summary>The answers for these hosts, and perhaps for others.</summary>
     public HostAnswers Answers
     {
         get
@@ -28,27 +29,27 @@ internal sealed class WatchedHosts(HostResolver resolver, TimeProvider time)
         }
     }
 
-    /// <summary>Sets which hosts the policies name; true where all of them were looked up already.</summary>
+    /// <summary>Sets the hosts that the policies name. Returns true if all of them were looked up already.</summary>
     public bool Want(IReadOnlySet<string> hosts)
     {
         Wanted = hosts;
         return AreAsked(hosts);
     }
 
-    /// <summary>Looks the hosts up and waits for the answers, as long as the resolver does.</summary>
+    /// <summary>Looks the hosts up, and waits for the answers as long as the resolver does.</summary>
     public void Resolve(CancellationToken stop)
     {
         if (Wanted.Count > 0)
         {
-            // One at a time: the resolver remembers the answers before.
+            // One lookup at a time, because the resolver stores the earlier answers.
             Task.WhenAny(_asking).Wait(stop);
             ResolveAsync(Wanted, stop).GetAwaiter().GetResult();
             TakeChange();
         }
     }
 
-    /// <summary>Looks the hosts up in the background where that is due, as a slow name server must not hold a pass up. True where answers came since that
-    /// say something else than those before.</summary>
+    /// <summary>Looks the hosts up in the background if that is due, because a slow name server must not delay a pass. Returns true if
+    /// answers came that differ from those before.</summary>
     public bool Refresh(CancellationToken stop)
     {
         var isDue = !AreAsked(Wanted) || time.GetElapsedTime(_askedAt) >= s_resolveEvery;
@@ -74,7 +75,7 @@ internal sealed class WatchedHosts(HostResolver resolver, TimeProvider time)
         var answers = await resolver.ResolveAsync(hosts, stop).ConfigureAwait(false);
         lock (_lock)
         {
-            // That a host has no address is an answer too.
+            // A host without an address is an answer too.
             _isChanged |= !hosts.IsSubsetOf(_asked) || !_answers.IsSameAs(answers);
             (_asked, _answers) = (hosts, answers);
         }
