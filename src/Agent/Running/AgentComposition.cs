@@ -14,10 +14,11 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>What the agent is made of. Nothing is made before it is asked for, and the container disposes of what it made, the last first.</summary>
+/// <summary>Registers the parts of the agent. Each part is created on its first use, and the container disposes of the parts in reverse
+/// order.</summary>
 internal static class AgentComposition
 {
-    /// <summary>Everything that <c>run</c> needs, for a single run as for the service.</summary>
+    /// <summary>Adds everything that <c>run</c> needs, for a single run and for the service.</summary>
     public static IServiceCollection AddKeepaliveAgent(this IServiceCollection services, RunOptions options) => services
         .AddSingleton(options)
         .AddSingleton(TimeProvider.System)
@@ -37,7 +38,7 @@ internal static class AgentComposition
         .AddSingleton(provider => AgentLog.Create(provider.GetRequiredService<RunOptions>()))
         .AddSingleton<ILogger>(provider => provider.GetRequiredService<ILoggerFactory>().CreateLogger("agent"));
 
-    /// <summary>Only where the cluster's API is to be asked.</summary>
+    /// <summary>Adds the cluster, if the cluster's API is used.</summary>
     private static IServiceCollection AddCluster(this IServiceCollection services, RunOptions options) => options.Cluster is not { } wanted
         ? services
         : services
@@ -129,6 +130,6 @@ internal static class AgentComposition
         .AddSingleton(provider => new ChangeLog(provider.GetRequiredService<ILogger>()) { Pods = provider.Pods() })
         .AddSingleton<AgentLoop>();
 
-    /// <summary>The node's pods; null where nothing is known of any.</summary>
+    /// <summary>Returns the node's pods; null if they are unknown.</summary>
     private static PodDirectory? Pods(this IServiceProvider provider) => provider.GetService<Cluster>()?.Pods;
 }

@@ -7,17 +7,17 @@ using Microsoft.Extensions.Logging.Console;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>Where the service logs to: standard error, as text or as JSON, a line each.</summary>
+/// <summary>The service's log on standard error, as text or as JSON, with one line for each entry.</summary>
 internal static class AgentLog
 {
-    /// <summary>Lines that wait for the log's reader where each connection has lines of its own (--log-level debug).</summary>
+    /// <summary>The maximum number of queued lines if each connection has lines of its own (--log-level debug).</summary>
     private const int DetailedQueueLength = 16 * 1024;
 
     public static ILoggerFactory Create(RunOptions options) => LoggerFactory.Create(logging =>
     {
         logging.SetMinimumLevel(options.LogLevel);
         logging.AddFilter("Microsoft", LogLevel.Warning);
-        // That the port is taken is said in one line of our own.
+        // A port in use is reported in a line of our own.
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         logging.AddConsole(console =>
         {

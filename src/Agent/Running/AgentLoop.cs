@@ -13,7 +13,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>The service's one thread: refresh the policy, pass over the sockets, publish, wait.</summary>
+/// <summary>The service's one thread. It updates the policy, makes a pass over the sockets, publishes the results, and waits.</summary>
 internal sealed partial class AgentLoop(
     RunOptions options,
     ChosenDatapath chosen,
@@ -28,16 +28,16 @@ internal sealed partial class AgentLoop(
     ServiceManager systemd,
     ILogger logger) : IDisposable
 {
-    /// <summary>How often to look whether policies changed, where that costs little.</summary>
+    /// <summary>How often to check for changed policies, if a check costs little.</summary>
     private static readonly TimeSpan s_lookEvery = TimeSpan.FromSeconds(2);
 
-    /// <summary>How often to look at files that have just changed.</summary>
+    /// <summary>How often to check files that have just changed.</summary>
     private static readonly TimeSpan s_settle = TimeSpan.FromMilliseconds(300);
 
-    /// <summary>The longest time to spread changes over: until it is over, a changed policy waits.</summary>
+    /// <summary>The longest time to spread changes over. A changed policy waits until it is over.</summary>
     private static readonly TimeSpan s_longestSpread = TimeSpan.FromSeconds(10);
 
-    /// <summary>The time between two spreads that no change of policy calls for.</summary>
+    /// <summary>The minimum time between two spreads without a change of policy.</summary>
     private static readonly TimeSpan s_spreadApart = TimeSpan.FromMinutes(1);
 
     private readonly IDatapath _datapath = chosen.Datapath;
@@ -53,7 +53,7 @@ internal sealed partial class AgentLoop(
     private string? _trouble;
     private long _lost;
 
-    /// <summary>Reads the policies again although nothing tells that they changed.</summary>
+    /// <summary>Makes the loop read the policies again, even if no change is visible.</summary>
     public void Reload()
     {
         Volatile.Write(ref _reload, true);
@@ -63,12 +63,12 @@ internal sealed partial class AgentLoop(
         }
         catch (ObjectDisposedException)
         {
-            // A signal that came with the end.
+            // The signal came while the service ended.
         }
     }
 
-    /// <summary>Runs until <paramref name="stop"/>, beginning with a policy that was loaded without errors. Returns how many sockets could not
-    /// be given back at the end, where that was asked for.</summary>
+    /// <summary>Runs until <paramref name="stop"/>, beginning with a policy that was loaded without errors. Returns the number of sockets
+    /// that could not be restored at the end, if restoring was asked for.</summary>
     public int Run(PolicyLoad first, CancellationToken stop)
     {
         using var registration = stop.Register(() => _wake.Set());
@@ -107,10 +107,10 @@ internal sealed partial class AgentLoop(
         return options.RestoreOnExit && !options.DryRun ? GiveBack() : 0;
     }
 
-    /// <summary>Waits for the next pass, which comes early when the policy changes; returns what it is to bring about.</summary>
+    /// <summary>Waits for the next pass, which is early if the policy changes. Returns the policy for that pass.</summary>
     private PolicySnapshot Wait(PolicySnapshot policy, long begun, CancellationToken stop)
     {
-        const int lookAtMost = 50;   // of the time goes one part into looking
+        const int lookAtMost = 50;   // at most one part in this many of the time is used for checks
         for (; ; )
         {
             health.Beat();
@@ -120,11 +120,11 @@ internal sealed partial class AgentLoop(
             var left = options.Interval - Stopwatch.GetElapsedTime(begun);
             if (left <= TimeSpan.Zero && !isPassDue && ReferenceEquals(next, policy))
             {
-                continue;   // it became so while looking
+                continue;   // the interval ended during the check
             }
             if (_wasReloaded || !ReferenceEquals(next, policy) || left <= TimeSpan.Zero || stop.IsCancellationRequested)
             {
-                // Who asks for a reload wants to see a pass, also where nothing has changed.
+                // A reload always causes a pass, even if nothing changed, so that its effect is visible.
                 _wasReloaded = false;
                 return next;
             }
@@ -134,8 +134,8 @@ internal sealed partial class AgentLoop(
         }
     }
 
-    /// <summary>How long changes may be spread over. All others wait as long, and a tenant can bring about a bulk of its own at any time: such ones are
-    /// spread seldom, and less.</summary>
+    /// <summary>Returns how long changes may be spread over. All other changes wait as long, and a tenant can cause many changes at any
+    /// time. So without a change of policy, spreads are rare and shorter.</summary>
     private TimeSpan Spread(bool changed)
     {
         var whole = options.Interval < s_longestSpread ? options.Interval : s_longestSpread;
@@ -154,7 +154,7 @@ internal sealed partial class AgentLoop(
         }
     }
 
-    /// <summary>What a capture fails of is not to end the passes.</summary>
+    /// <summary>Updates the capture. A failure of the capture must not end the passes.</summary>
     private void Follow(PolicySnapshot policy)
     {
         try
@@ -186,7 +186,7 @@ internal sealed partial class AgentLoop(
 
     public void Dispose() => _wake.Dispose();
 
-    /// <summary>Null where it failed as a whole.</summary>
+    /// <summary>Makes a pass. Returns null if it failed as a whole.</summary>
     private PassSummary? Pass(PolicySnapshot policy, PassScope scope, ISocketSink sink)
     {
         PassSummary? passed = null;
@@ -203,7 +203,7 @@ internal sealed partial class AgentLoop(
             health.SocketsFailing(tally.Now.Failing.Count, tally.Now.Failing.Reason);
             if (scope.Last || scope.Stop.IsCancellationRequested)
             {
-                health.Beat();   // not a whole pass, or not one to keep anything by
+                health.Beat();   // an incomplete pass, or the last one, which keeps nothing set
             }
             else if (health.PassDone(failure: null, capture.WhyNot ?? liveness.CaptureFailure))
             {
@@ -226,7 +226,7 @@ internal sealed partial class AgentLoop(
         return passed;
     }
 
-    /// <summary>Says once what keeps the agent from seeing everything, and again when it changes.</summary>
+    /// <summary>Logs once the reasons why the agent cannot see everything, and again when they change.</summary>
     private void Warn(PassSummary summary)
     {
         if (summary.NamespaceFailures != _namespaceFailures)
@@ -258,8 +258,8 @@ internal sealed partial class AgentLoop(
         _alone = alone;
     }
 
-    /// <summary>Collects what has lived for some passes and is garbage by now, as connections that were there for some seconds are, and what
-    /// native libraries have freed. By themselves the collector and the allocator would keep it for long.</summary>
+    /// <summary>Collects objects that lived for some passes and are garbage now, such as those of short connections, and memory that native
+    /// libraries have freed. By themselves, the collector and the allocator would keep it for long.</summary>
     private void CollectGarbage()
     {
         const long budget = 4 * 1024 * 1024;

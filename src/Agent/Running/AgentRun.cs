@@ -14,13 +14,13 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>Puts <c>run</c> together: checks what it needs, then one pass, or the service until it is told to stop.</summary>
+/// <summary>Runs <c>run</c>: checks the requirements, then makes one pass, or runs the service until it is stopped.</summary>
 internal static partial class AgentRun
 {
-    /// <summary>How long connections may take to end when the service stops; what is given back to sockets is waited for.</summary>
+    /// <summary>How long connections may take to end when the service stops. Restoring sockets has no such limit.</summary>
     private static readonly TimeSpan s_stopWithin = TimeSpan.FromSeconds(2);
 
-    /// <summary>How long standard error may take a line of a service that does not start.</summary>
+    /// <summary>How long a write to standard error may take if the service does not start.</summary>
     private static readonly TimeSpan s_writeWithin = TimeSpan.FromSeconds(1);
 
     public static int Execute(RunOptions options)
@@ -44,7 +44,7 @@ internal static partial class AgentRun
         }
     }
 
-    /// <summary>Says why there is nothing to be run, or what it will lack; null is that it can be.</summary>
+    /// <summary>Reports the problems of the policies. Returns an exit code if the agent cannot run; null if it can.</summary>
     private static int? Refuse(RunOptions options, ServiceProvider services, TextWriter error)
     {
         PolicyLoad load;
@@ -102,7 +102,8 @@ internal static partial class AgentRun
         {
             error.WriteLine($"keepalive-agent: the {ChosenDatapath.NoBpf}{why}; using pidfd");
         }
-        // Once and then giving everything back: what is left of that is the giving back of what earlier runs have set.
+        // A single run with --restore-on-exit would restore its own changes at once. Only the changes of earlier runs remain to be
+        // restored.
         var restore = options.RestoreOnExit;
         var policy = restore ? PolicySnapshot.Empty : services.GetRequiredService<PolicyLoad>().Snapshot!;
         var report = new OnceReport(Console.Out, whenRestored: restore ? "asked for with --restore-on-exit" : null, services.GetService<Cluster>()?.Pods);
@@ -116,7 +117,7 @@ internal static partial class AgentRun
         {
             error.WriteLine($"keepalive-agent: {Words.Count(summary.NotReached, "socket")} in them could not be restored; the state file has them");
         }
-        // What a damaged state file does not tell of is not given back either.
+        // Sockets that are missing in a damaged state file are not restored either.
         var isWhole = report.Failed == 0 && summary is { NamespaceFailures: 0, NotReached: 0 } && (!restore || directory.Warnings.Count == 0);
         return isWhole ? ExitCodes.Done : ExitCodes.Failed;
     }
@@ -150,17 +151,17 @@ internal static partial class AgentRun
         }
         catch (OperationCanceledException) when (signals.Stop.IsCancellationRequested)
         {
-            // A signal came while the host started, which is no failure.
+            // A signal came while the host started. That is not a failure.
         }
         await passes.RunToEnd().ConfigureAwait(false);
         LogStopped(logger);
         return passes.NotGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
-    /// <summary>What listens, and the passes beside it.</summary>
+    /// <summary>Creates the host with the listeners and the passes.</summary>
     private static WebApplication Host(RunOptions options, ServiceProvider services)
     {
-        // Nothing of what a host usually reads (files of the working directory, variables) is to decide how this one listens.
+        // The usual sources of a host (files of the working directory, variables) must not decide how this one listens.
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.Services
             .AddSingleton(services.GetRequiredService<ILoggerFactory>())

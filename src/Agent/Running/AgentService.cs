@@ -4,7 +4,8 @@ using Microsoft.Extensions.Hosting;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>The loop as a service of the host: begins when the host listens, on a thread of its own, and ends when the host is told to stop.</summary>
+/// <summary>The loop as a service of the host. It starts when the host listens, on its own thread, and ends when the host is
+/// stopped.</summary>
 internal sealed class AgentService(
     AgentLoop loop,
     PolicyLoad first,
@@ -15,11 +16,13 @@ internal sealed class AgentService(
     private readonly Lock _lock = new();
     private Task? _run;
 
-    /// <summary>Sockets that could not be given back at the end, where that was asked for; known when <see cref="RunToEnd"/> is done.</summary>
+    /// <summary>The number of sockets that could not be restored at the end, if restoring was asked for. Known after
+    /// <see cref="RunToEnd"/>.</summary>
     public int NotGivenBack { get; private set; }
 
-    /// <summary>Runs the loop, or waits for the end of the one that runs. It is not to be cut short: what is given back is given back at its end. Where
-    /// the host was stopped while it started, there is no pass, and what a predecessor set is given back all the same.</summary>
+    /// <summary>Runs the loop, or waits for the end of the running one. It must not be interrupted, because it restores sockets at its end.
+    /// If the host was stopped during its start, there is no pass, and the sockets that a predecessor set are restored all the
+    /// same.</summary>
     public Task RunToEnd()
     {
         lock (_lock)
@@ -69,7 +72,7 @@ internal sealed class AgentService(
         }
     }
 
-    /// <summary>Tells systemd that all is well, as long as it is.</summary>
+    /// <summary>Sends the watchdog's signal to systemd while the service is healthy.</summary>
     private async Task Watch(CancellationToken over)
     {
         if (systemd.WatchdogInterval is not { } interval)

@@ -4,9 +4,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>Whether to capture: if asked for, and, where nothing was said, if it can be done.</summary>
-/// <param name="isWanted">Whether packets are to be captured.</param>
-/// <param name="whyNot">Why they cannot be though they are to be; null where they can.</param>
+/// <summary>Whether to capture packets: if asked for, and by default if it is possible.</summary>
+/// <param name="isWanted">Whether to capture packets.</param>
+/// <param name="whyNot">Why they cannot be captured although they should be; null if they can.</param>
 internal sealed partial class CaptureChoice(bool isWanted, string? whyNot)
 {
     public bool IsWanted { get; } = isWanted;
@@ -15,8 +15,8 @@ internal sealed partial class CaptureChoice(bool isWanted, string? whyNot)
 
     public bool Captures => IsWanted && WhyNot is null;
 
-    /// <param name="asked">What was asked for; null where nothing was said.</param>
-    /// <param name="logger">Told where it cannot be done.</param>
+    /// <param name="asked">The value of the option; null if not given.</param>
+    /// <param name="logger">Receives the reason if capturing is not possible.</param>
     public static CaptureChoice Make(bool? asked, ILogger logger)
     {
         if (asked == false)

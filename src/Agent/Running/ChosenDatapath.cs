@@ -9,20 +9,20 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>The datapath that was asked for is unavailable here.</summary>
+/// <summary>The error that the requested datapath is unavailable here.</summary>
 internal sealed class DatapathException(string reason) : Exception(reason);
 
 /// <summary>The datapath in use, and why it is not the other one.</summary>
 internal sealed class ChosenDatapath : IDisposable
 {
-    /// <summary>What everything that reports it says; the reason follows.</summary>
+    /// <summary>The common beginning of all reports of it; the reason follows.</summary>
     public const string NoBpf = "bpf datapath cannot be used: ";
 
     private readonly KernelPrograms? _programs;
 
-    /// <param name="datapath">What is in use; disposed of with this.</param>
-    /// <param name="programs">The programs it uses; null where there are none.</param>
-    /// <param name="whyNotBpf">Why <c>auto</c> did not take bpf; null where it did or was not asked.</param>
+    /// <param name="datapath">The datapath in use; disposed of with this.</param>
+    /// <param name="programs">The programs that it uses; null for none.</param>
+    /// <param name="whyNotBpf">Why <c>auto</c> did not choose bpf; null if it did or was not asked for.</param>
     public ChosenDatapath(IDatapath datapath, KernelPrograms? programs = null, string? whyNotBpf = null)
     {
         Datapath = datapath;
@@ -32,18 +32,18 @@ internal sealed class ChosenDatapath : IDisposable
 
     public IDatapath Datapath { get; }
 
-    /// <summary>Why <c>auto</c> did not take bpf, null where it did or was not asked.</summary>
+    /// <summary>Why <c>auto</c> did not choose bpf; null if it did or was not asked for.</summary>
     public string? WhyNotBpf { get; }
 
-    /// <summary>Makes the datapath that <paramref name="request"/> asks for.</summary>
-    /// <param name="request">What was asked for.</param>
-    /// <param name="first">The policy to begin with: it must fit into the kernel.</param>
-    /// <param name="inherited">What a predecessor knew.</param>
-    /// <param name="state">Where changes are noted; null where none are made.</param>
-    /// <param name="attach">Whether new connections are to be set when they are established, too.</param>
-    /// <param name="exempts">Which namespaces are left alone; null is none.</param>
-    /// <param name="load">How the programs are loaded, where that is not the usual way.</param>
-    /// <exception cref="DatapathException">bpf was asked for and cannot be had.</exception>
+    /// <summary>Creates the datapath for a <paramref name="request"/>.</summary>
+    /// <param name="request">The requested datapath.</param>
+    /// <param name="first">The first policy. It must fit into the kernel.</param>
+    /// <param name="inherited">The state of a predecessor.</param>
+    /// <param name="state">The file where changes are noted; null if there are none.</param>
+    /// <param name="attach">Whether new connections are also set at once, when they are established.</param>
+    /// <param name="exempts">Finds the network namespaces that are not changed; null for none.</param>
+    /// <param name="load">Loads the programs; null for the usual way.</param>
+    /// <exception cref="DatapathException">bpf was asked for and is unavailable.</exception>
     public static ChosenDatapath Create(
         DatapathRequest request,
         PolicySnapshot first,

@@ -5,15 +5,15 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>Log lines with escapes in place of characters that would begin a line, drive a terminal or reorder text: in the message, and in the
-/// values that a JSON log has beside it.</summary>
+/// <summary>Escapes characters in log lines that would begin a line, control a terminal or reorder text. It does so in the message, and in
+/// the values of a JSON log.</summary>
 internal sealed class CleanLogs(ILoggerProvider output) : ILoggerProvider
 {
     public ILogger CreateLogger(string categoryName) => new Logger(output.CreateLogger(categoryName));
 
     public void Dispose()
     {
-        // The output belongs to the services that made it; to end it twice is to wait twice for its reader.
+        // The output belongs to the services that created it. A second disposal would wait a second time for its reader.
     }
 
     private sealed class Logger(ILogger output) : ILogger

@@ -1,9 +1,9 @@
 namespace Keepalive.Agent.Running;
 
-/// <summary>What <c>--datapath</c> takes.</summary>
+/// <summary>The values of <c>--datapath</c>.</summary>
 internal enum DatapathKind
 {
-    /// <summary>bpf where it can be had, else pidfd.</summary>
+    /// <summary>bpf if available, else pidfd.</summary>
     Auto,
 
     Bpf,

@@ -1,8 +1,8 @@
 namespace Keepalive.Agent.Running;
 
-/// <summary>Which datapath is wanted.</summary>
-/// <param name="Kind">Which one, or the better one that is available.</param>
-/// <param name="Cgroup">Where bpf attaches its programs; null is the root of the version 2 hierarchy.</param>
-/// <param name="Namespaces">The only network namespaces to look at; empty for all of the node.</param>
-/// <param name="MostNamespaces">Network namespaces that are held at a time.</param>
+/// <summary>The requested datapath, with its options.</summary>
+/// <param name="Kind">The kind of datapath, or the best available one.</param>
+/// <param name="Cgroup">The cgroup that bpf attaches its programs to; null for the root of the version 2 hierarchy.</param>
+/// <param name="Namespaces">The only network namespaces to read; empty for all of the node.</param>
+/// <param name="MostNamespaces">The maximum number of network namespaces to hold at a time.</param>
 internal sealed record DatapathRequest(DatapathKind Kind, string? Cgroup, IReadOnlyList<string> Namespaces, int MostNamespaces);

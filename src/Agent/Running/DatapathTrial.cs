@@ -3,13 +3,13 @@ using Keepalive.Agent.Support;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>The datapath that <c>run</c> takes here, found out by starting it as <c>run</c> does.</summary>
-/// <param name="Datapath">Its name; null where <c>run</c> would not start.</param>
-/// <param name="WhyNot">Why it is not bpf, or none, in the words of <c>run</c>; null where it is bpf.</param>
+/// <summary>The datapath that <c>run</c> uses here. It is found by starting it as <c>run</c> does.</summary>
+/// <param name="Datapath">Its name; null if <c>run</c> would not start.</param>
+/// <param name="WhyNot">Why it is not bpf, or why there is none, in the words of <c>run</c>; null for bpf.</param>
 internal sealed record DatapathTrial(string? Datapath, string? WhyNot)
 {
     /// <summary>Attaches the programs with an empty policy in force, which sets no socket, and detaches them.</summary>
-    /// <param name="cgroup">The cgroup to attach to, null for the root of version 2.</param>
+    /// <param name="cgroup">The cgroup to attach to; null for the root of version 2.</param>
     public static DatapathTrial Run(string? cgroup)
     {
         if (Privileges.Missing() is { Count: > 0 } missing)

@@ -9,7 +9,7 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>Tries each thing that a datapath needs, one by one: a failure of one is no answer about another.</summary>
+/// <summary>Tests each feature that a datapath needs, one by one. A failure of one test says nothing about the others.</summary>
 internal static class FeatureProbes
 {
     private const string ForPidfd = "pidfd";
@@ -18,11 +18,11 @@ internal static class FeatureProbes
     private const string ForCapture = "capture";
     private const string ForStart = "start";
 
-    // A capability that only counts in the first user namespace, as what it is for is not of any other.
+    // Some capabilities count only in the initial user namespace, because their objects belong to no other one.
     private static readonly bool s_inInitialUserNamespace = ProcFs.IsInInitialUserNamespace();
 
-    /// <param name="cgroup">The cgroup to attach to, null for the root of version 2.</param>
-    /// <param name="stateDirectory">Where <c>run</c> would have its lock and state.</param>
+    /// <param name="cgroup">The cgroup to attach to; null for the root of version 2.</param>
+    /// <param name="stateDirectory">The directory for the lock and the state of <c>run</c>.</param>
     public static IReadOnlyList<Feature> Run(string? cgroup, string stateDirectory) =>
     [
         new Feature("one executable", ForStart, BuildInformation.IsNative ? Answer.Yes : Answer.No, BuildInformation.Lacks, null),
@@ -68,7 +68,8 @@ internal static class FeatureProbes
             !Capabilities.Has(capability) && BpfRequirements.IsPartOfSysAdmin(capability) ? "part of CAP_SYS_ADMIN" : null);
     }
 
-    /// <summary>Makes and removes a directory in the state directory or, where there is none yet, where it would be made.</summary>
+    /// <summary>Creates and removes a directory in the state directory. If that does not exist, it does so where it would be
+    /// created.</summary>
     private static Feature StateDirectory(string path)
     {
         const string name = "state directory";
@@ -93,7 +94,7 @@ internal static class FeatureProbes
         }
         catch (IOException e)
         {
-            // A full disk, for example: it may pass.
+            // The failure may be temporary, such as a full disk.
             return new Feature(name, ForBoth, Answer.Inconclusive, null, e.Message);
         }
 
@@ -110,7 +111,7 @@ internal static class FeatureProbes
         }
         try
         {
-            // The one interface that every namespace has.
+            // The loopback interface is the only one that every namespace has.
             RingCapture.Open(RouteLookup.Loopback, SocketFilter.Compile("tcp")).Dispose();
             return new Feature(name, ForCapture, Answer.Yes, null, null);
         }
@@ -186,7 +187,7 @@ internal static class FeatureProbes
         yield return wrong is null
             ? new Feature(name, ForBpf, Answer.Yes, null, path)
             : new Feature(name, ForBpf, Answer.No, "a directory of a mounted cgroup version 2 hierarchy; a hybrid one is enough", wrong);
-        // Asking for what is attached takes the same as attaching (kernel/bpf/syscall.c, bpf_prog_query).
+        // Listing attached programs needs the same privileges as attaching (kernel/bpf/syscall.c, bpf_prog_query).
         var unknown = wrong is null ? BpfRequirements.Missing() : "there is no such directory to attach to";
         yield return unknown is not null ? new Feature(beside, ForBpf, Answer.Inconclusive, null, unknown)
             : BpfRequirements.Obstacle(path!) is { } obstacle ? new Feature(beside, ForBpf, Answer.No, "programs attached with BPF_F_ALLOW_MULTI", obstacle)

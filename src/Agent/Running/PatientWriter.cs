@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>Lines for a stream that perhaps nobody reads: when one has not been taken within the patience, it and all later ones are dropped.</summary>
+/// <summary>A writer to a stream that perhaps nobody reads. If a line is not written in time, it and all later ones are dropped.</summary>
 internal sealed class PatientWriter(TextWriter output, TimeSpan patience) : TextWriter
 {
     private bool _gaveUp;
@@ -13,7 +13,7 @@ internal sealed class PatientWriter(TextWriter output, TimeSpan patience) : Text
     {
         if (!_gaveUp)
         {
-            // A write to a full pipe cannot be called back; its thread does not keep the process from ending.
+            // A write to a full pipe cannot be cancelled. Its thread does not keep the process from ending.
             var write = Task.Factory.StartNew(() => TryWrite(value), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             _gaveUp = !write.Wait(patience) || !write.Result;
         }
@@ -33,7 +33,7 @@ internal sealed class PatientWriter(TextWriter output, TimeSpan patience) : Text
         }
         catch (IOException)
         {
-            return false;   // a full disk, or a reader that has gone
+            return false;   // a full disk, or a closed pipe
         }
     }
 }

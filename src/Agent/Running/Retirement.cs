@@ -4,8 +4,9 @@ using Keepalive.Config.Compilation;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>Ends the counts of policies that are no longer in force.</summary>
-/// <remarks>What the first pass under a changed policy still counts may belong to the one before: counts end again until after the second.</remarks>
+/// <summary>Removes the counts of policies that are no longer in force.</summary>
+/// <remarks>The first pass under a changed policy may still count for the policy before. So counts are removed again, until after the
+/// second pass.</remarks>
 internal sealed class Retirement(SocketTally tally, LivenessMonitor liveness)
 {
     private const int Rounds = 3;
@@ -13,14 +14,14 @@ internal sealed class Retirement(SocketTally tally, LivenessMonitor liveness)
     private CompiledPolicy? _inForce;
     private int _rounds;
 
-    /// <summary>A policy came into force.</summary>
+    /// <summary>Begins after a policy came into force.</summary>
     public void Begin(CompiledPolicy inForce)
     {
         (_inForce, _rounds) = (inForce, Rounds);
         Continue();
     }
 
-    /// <summary>A pass is over.</summary>
+    /// <summary>Continues after a pass.</summary>
     public void Continue()
     {
         if (_rounds > 0 && _inForce is not null)

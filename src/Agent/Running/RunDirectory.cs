@@ -17,17 +17,17 @@ internal sealed class RunDirectory : IDisposable
         Inherited = StateFile.Load(StatePath(path), StateFile.CurrentBoot(), Warnings.Add, StateFile.BootedAt());
     }
 
-    /// <summary>Whether this process is the one agent of the node, and may write the state.</summary>
+    /// <summary>Whether this process is the node's only agent, and may write the state.</summary>
     public bool IsOwner => _lock is not null;
 
-    /// <summary>What could not be understood of what the last agent left.</summary>
+    /// <summary>The problems of the files that the last agent left.</summary>
     public List<string> Warnings { get; } = [];
 
-    /// <summary>What the last agent of this boot knew.</summary>
+    /// <summary>The state of the last agent of this boot.</summary>
     public InheritedSockets Inherited { get; }
 
     /// <summary>Takes the lock if it is free.</summary>
-    /// <exception cref="IOException">The directory cannot be made or written to, or others can write to it.</exception>
+    /// <exception cref="IOException">The directory cannot be created or written to, or others can write to it.</exception>
     public static RunDirectory Open(string path)
     {
         try
@@ -41,8 +41,8 @@ internal sealed class RunDirectory : IDisposable
         }
     }
 
-    /// <summary>Reads what an agent left or keeps there, without a lock; nothing is created.</summary>
-    /// <exception cref="IOException">Somebody else could have written what is there.</exception>
+    /// <summary>Reads the files that an agent left or keeps there, without a lock. Creates nothing.</summary>
+    /// <exception cref="IOException">Another user could have written the files.</exception>
     public static RunDirectory Read(string path)
     {
         try
@@ -55,11 +55,11 @@ internal sealed class RunDirectory : IDisposable
         }
     }
 
-    /// <summary>The process that holds the lock, null where it cannot be read.</summary>
+    /// <summary>Returns the process that holds the lock; null if it cannot be read.</summary>
     public static string? Holder(string path) => InstanceLock.Holder(Path.Combine(path, "lock"));
 
-    /// <summary>Starts a new state file with what was inherited.</summary>
-    /// <exception cref="LinuxException">It cannot be written.</exception>
+    /// <summary>Starts a new state file with the inherited state.</summary>
+    /// <exception cref="LinuxException">The file cannot be written.</exception>
     public StateFile CreateState()
     {
         try
@@ -75,7 +75,7 @@ internal sealed class RunDirectory : IDisposable
 
     public void Dispose() => _lock?.Dispose();
 
-    /// <summary>Moves a file that was not understood aside: somebody may still make sense of it.</summary>
+    /// <summary>Renames a state file that could not be read, so that an administrator can examine it.</summary>
     private void KeepUnreadable()
     {
         if (Warnings.Count > 0 && OwnFile.Read(StatePath(_path)) is { } content)

@@ -5,22 +5,22 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>What <c>run</c> was asked to do.</summary>
+/// <summary>The options of <c>run</c>.</summary>
 internal sealed record RunOptions
 {
     public required IReadOnlyList<string> Policies { get; init; }
 
-    /// <summary>What to take from the cluster's API; null takes nothing.</summary>
+    /// <summary>The options for the cluster's API; null if it is not used.</summary>
     public Kubernetes.ClusterOptions? Cluster { get; init; }
 
-    /// <summary>Where it is asked.</summary>
+    /// <summary>The addresses to listen on.</summary>
     public required ListenAddresses Addresses { get; init; }
 
     public required TimeSpan Interval { get; init; }
 
     public required DatapathKind Datapath { get; init; }
 
-    /// <summary>Null is the root of the version 2 hierarchy.</summary>
+    /// <summary>The cgroup for bpf; null for the root of the version 2 hierarchy.</summary>
     public required string? Cgroup { get; init; }
 
     /// <summary>The datapath that these options ask for.</summary>
@@ -40,7 +40,7 @@ internal sealed record RunOptions
 
     public required string StateDirectory { get; init; }
 
-    /// <summary>Whether to capture probes; null where nothing was said.</summary>
+    /// <summary>Whether to capture probes; null if not given.</summary>
     public required bool? Capture { get; init; }
 
     public required bool JsonLog { get; init; }

@@ -4,13 +4,13 @@ using Microsoft.Extensions.Hosting;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>SIGTERM and SIGINT stop, SIGHUP reloads: from the program's first moment on, as reading the policies may take its time, and a service manager that
-/// reloads knows nothing of how far a start has come.</summary>
-/// <remarks>It handles them until the process has ended: without a handler a signal that comes while the program ends would decide its exit status.</remarks>
+/// <summary>Handles SIGTERM and SIGINT, which stop the program, and SIGHUP, which reloads the policies. It does so from the program's first
+/// moment on, because reading the policies may take long, and a service manager may send a reload during the start.</summary>
+/// <remarks>It handles them until the process has ended. Without a handler, a signal during the end would decide the exit status.</remarks>
 [SuppressMessage("Design", "CA1001", Justification = "A handler may run as long as the process does, and uses the source.")]
 internal sealed class Signals
 {
-    /// <summary>Keeps the handlers from being collected.</summary>
+    /// <summary>Keeps the handlers from being garbage collected.</summary>
     private static readonly List<PosixSignalRegistration> s_registrations = [];
 
     private readonly CancellationTokenSource _stop = new();
@@ -27,11 +27,11 @@ internal sealed class Signals
         });
         On(PosixSignal.SIGINT, context =>
         {
-            // The second one ends the program as it would without this: somebody at a terminal does not want to wait.
+            // The second signal ends the program by its default action: a user at a terminal does not want to wait.
             context.Cancel = !_stop.IsCancellationRequested;
             _stop.Cancel();
         });
-        // Sent before anybody can act on it, it is not to end the program: what there is to be read is yet to be read.
+        // A SIGHUP during the start must not end the program. The policies are read later anyway.
         On(PosixSignal.SIGHUP, context =>
         {
             context.Cancel = true;
@@ -39,7 +39,7 @@ internal sealed class Signals
         });
     }
 
-    /// <summary>Handles them from when this is first asked for.</summary>
+    /// <summary>The handlers of this process. They are installed on the first use.</summary>
     public static Signals Own => s_own.Value;
 
     public CancellationToken Stop => _stop.Token;

@@ -5,7 +5,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Running;
 
-/// <summary>Why the service does not start, a line each, in the log's own form: who reads it as JSON is not to find text in it.</summary>
+/// <summary>Writes the reasons why the service does not start, in the format of the log. A reader of a JSON log must not find plain text in
+/// it.</summary>
 internal sealed partial class StartProblems(ILogger logger) : TextWriter
 {
     private const string Program = "keepalive-agent: ";
