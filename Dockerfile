@@ -18,6 +18,9 @@ RUN MINVERVERSIONOVERRIDE="$VERSION" scripts/build ships \
 FROM scratch AS final
 COPY --from=build /image /
 COPY --from=build /source/out/keepalive-agent /source/out/keepalive-sim /usr/bin/
+COPY LICENSE THIRD-PARTY-NOTICES.md /usr/share/doc/keepalive/
+COPY licenses /usr/share/doc/keepalive/licenses/
+COPY src/Agent/Bpf/LICENSE.BSD-2-Clause src/Agent/Bpf/LICENSE.GPL-2.0 /usr/share/doc/keepalive/src/Agent/Bpf/
 ENV PATH=/usr/bin
 # Root, with the few capabilities that deploy/daemonset names: those of another user would be lost when the program is started.
 USER 0:0

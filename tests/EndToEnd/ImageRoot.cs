@@ -60,6 +60,11 @@ internal sealed partial class ImageRoot : IDisposable
                 File.Copy(program, Path.Combine(programs, Path.GetFileName(program)));
             }
             Command.Run([Path.Combine(Repository.Root, "scripts", "native-libraries"), Root, ProgramRun.AgentPath, ProgramRun.SimulatorPath]);
+            foreach (var (sources, target) in Copied())
+            {
+                var directory = Directory.CreateDirectory(Root + target).FullName;
+                Command.Run(["cp", "-r", .. sources.Select(source => Path.Combine(Repository.Root, source)), directory]);
+            }
             ForgetState();
             WritePolicies("");
         }
@@ -143,6 +148,22 @@ internal sealed partial class ImageRoot : IDisposable
 
     public void Dispose() => _directory.Delete(recursive: true);
 
+    /// <summary>The files that the Dockerfile copies from the repository: a directory's content, or files; and the directory they are copied to.</summary>
+    private IEnumerable<(IEnumerable<string> Sources, string Target)> Copied()
+    {
+        var ignored = File.ReadAllLines(Path.Combine(Repository.Root, ".dockerignore"));
+        foreach (Match line in CopyLine().Matches(_dockerfile))
+        {
+            var sources = line.Groups[1].Value.Split(' ');
+            var missing = sources.FirstOrDefault(source => !ignored.Any(pattern => pattern.StartsWith('!') && (source + "/").StartsWith(pattern[1..] + "/", StringComparison.Ordinal)));
+            if (missing is not null)
+            {
+                throw new InvalidOperationException($".dockerignore leaves out {missing}, which the Dockerfile copies");
+            }
+            yield return (sources.Select(source => Directory.Exists(Path.Combine(Repository.Root, source)) ? source + "/." : source), line.Groups[2].Value);
+        }
+    }
+
     /// <summary>The image's environment; the path is that of the tools that set the container up.</summary>
     private IEnumerable<string> Variables() =>
         Variable().Matches(EnvironmentLines().Match(_dockerfile).Groups[1].Value).Select(match => match.Value)
@@ -153,6 +174,9 @@ internal sealed partial class ImageRoot : IDisposable
 
     [GeneratedRegex("^COPY --from=build /source/out/keepalive-agent /source/out/keepalive-sim (\\S+)/$", RegexOptions.Multiline)]
     private static partial Regex ProgramsLine();
+
+    [GeneratedRegex("^COPY (?!--)(\\S.*) (\\S+)/$", RegexOptions.Multiline)]
+    private static partial Regex CopyLine();
 
     [GeneratedRegex("^ENV ((?:.*\\\\\n)*.*)$", RegexOptions.Multiline)]
     private static partial Regex EnvironmentLines();

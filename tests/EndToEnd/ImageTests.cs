@@ -41,7 +41,13 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
             "/etc/nsswitch.conf", "/etc/passwd", "/etc/ssl/certs/ca-certificates.crt", "/usr/bin/keepalive-agent", "/usr/bin/keepalive-sim",
             "ld-linux", "libc.so.6", "libcrypto.so.3", "libm.so.6", "libssl.so.3",
         ];
-        Assert.Equal(expected, _image.Files.Where(file => !file.EndsWith("/copyright", StringComparison.Ordinal)).Select(Known).Distinct().Order(StringComparer.Ordinal));
+        Assert.Equal(expected, _image.Files.Where(file => !file.StartsWith("/usr/share/doc/", StringComparison.Ordinal)).Select(Known).Distinct().Order(StringComparer.Ordinal));
+        // The notices, with the licences that they link to.
+        const string notices = "/usr/share/doc/keepalive/";
+        Assert.Equal(
+            ["LICENSE", "THIRD-PARTY-NOTICES.md", .. Directory.GetFiles(Path.Combine(Repository.Root, "licenses")).Select(file => "licenses/" + Path.GetFileName(file)).Order(StringComparer.Ordinal),
+                "src/Agent/Bpf/LICENSE.BSD-2-Clause", "src/Agent/Bpf/LICENSE.GPL-2.0"],
+            _image.Files.Where(file => file.StartsWith(notices, StringComparison.Ordinal)).Select(file => file[notices.Length..]));
         Assert.All(_image.Files.Where(file => file.EndsWith("/copyright", StringComparison.Ordinal)), file => Assert.Matches("/(libc6|libssl3(t64)?)/", file));
 
         var simulator = Run(program: _image.Programs + "/keepalive-sim", arguments: "balancers");
