@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 
 namespace Keepalive.Agent.Apply;
 
-/// <summary>What passes have done to sockets since the datapath began. Counted on the pass thread; the sums may be read on any.</summary>
+/// <summary>Counts the sockets that passes have set and restored, and the failures, since the datapath began. The pass thread counts; any
+/// thread may read the sums.</summary>
 internal sealed class ApplyCounts
 {
     private readonly ConcurrentDictionary<string, long> _failures = new();
@@ -11,17 +12,17 @@ internal sealed class ApplyCounts
     private long _applied;
     private long _restored;
 
-    /// <summary>Sockets that were set as a policy says.</summary>
+    /// <summary>Sockets that were set to a policy's values.</summary>
     public long Applied => Volatile.Read(ref _applied);
 
-    /// <summary>Sockets that were given their own values back.</summary>
+    /// <summary>Sockets whose own values were restored.</summary>
     public long Restored => Volatile.Read(ref _restored);
 
-    /// <summary>Sockets that became unreachable or could not be set, by <see cref="FailureReasons"/>.</summary>
+    /// <summary>Sockets that became unreachable or could not be set, by reason (<see cref="FailureReasons"/>).</summary>
     public IReadOnlyDictionary<string, long> Failures => _failures;
 
-    /// <summary>Takes out how many sockets of which network namespace were set by which policy since the last time. To be called on the pass thread, while the
-    /// namespaces are still known.</summary>
+    /// <summary>Returns the number of sockets that were set since the last call, by policy and network namespace. Call it on the pass
+    /// thread, while the namespaces are still known.</summary>
     public List<(string Policy, ulong Namespace, long Count)> TakeApplied()
     {
         var taken = new List<(string, ulong, long)>(_byPolicy.Count);
@@ -33,8 +34,8 @@ internal sealed class ApplyCounts
         return taken;
     }
 
-    /// <summary>A socket was set.</summary>
-    /// <param name="policy">The policy that says so.</param>
+    /// <summary>Counts a socket that was set.</summary>
+    /// <param name="policy">Its policy.</param>
     /// <param name="inode">Its network namespace.</param>
     public void CountApplied(string policy, ulong inode)
     {
@@ -42,9 +43,9 @@ internal sealed class ApplyCounts
         Volatile.Write(ref _applied, _applied + 1);
     }
 
-    /// <summary>A socket was given its own values back.</summary>
+    /// <summary>Counts a socket whose own values were restored.</summary>
     public void CountRestored() => Volatile.Write(ref _restored, _restored + 1);
 
-    /// <summary>A socket became unreachable, or could not be set.</summary>
+    /// <summary>Counts a socket that became unreachable or could not be set.</summary>
     public void CountFailure(string reason) => _failures.AddOrUpdate(reason, 1, static (_, count) => count + 1);
 }

@@ -1,34 +1,36 @@
 namespace Keepalive.Agent.Apply;
 
-/// <summary>Why a matched socket could not be set: the values of the <c>reason</c> label. Errors of a call go by the name of their errno.</summary>
+/// <summary>Reasons why a matched socket could not be set: the values of the <c>reason</c> label. If a call failed, the reason is the
+/// name of its errno.</summary>
 internal static class FailureReasons
 {
-    /// <summary>No process was found to hold a descriptor of it: the kernel's own (NFS, CIFS), an io_uring direct descriptor, or one on its
-    /// way between two processes.</summary>
+    /// <summary>No process was found that holds a descriptor of it. It may be a socket of the kernel (NFS, CIFS), an io_uring direct
+    /// descriptor, or in transit between two processes.</summary>
     public const string NoOwner = "noOwner";
 
-    /// <summary>The search for the process that holds it had to end, and no pass follows that would go on with it.</summary>
+    /// <summary>The time to search for its process was used up, and no later pass continues the search.</summary>
     public const string NoTime = "noTime";
 
-    /// <summary>Files that its owner had put under the numbers of sockets do not close: nothing more of that owner is duplicated.</summary>
+    /// <summary>Its owner put other files under the descriptor numbers of sockets, and these files do not close. No more descriptors of
+    /// that owner are duplicated.</summary>
     public const string StrayFiles = "strayFiles";
 
-    /// <summary>A subflow of a multipath connection.</summary>
+    /// <summary>It is a subflow of a multipath connection (MPTCP).</summary>
     public const string Multipath = "mptcp";
 
-    /// <summary>Accepted by the kernel, not yet by the application.</summary>
+    /// <summary>The kernel has accepted it; the application has not yet.</summary>
     public const string NotAccepted = "notAccepted";
 
-    /// <summary>The values read back are not those written: another program on the node interferes.</summary>
+    /// <summary>The values read back differ from those written: another program on the node changes them.</summary>
     public const string ReadBack = "readBackMismatch";
 
-    /// <summary>The state file could not take what would have to be given back.</summary>
+    /// <summary>The state file could not be written, so the values to restore could not be noted.</summary>
     public const string StateFile = "stateFile";
 
     /// <summary>Its probes are unanswered: a write would send one more.</summary>
     public const string Probing = "probing";
 
-    /// <summary>The same in words.</summary>
+    /// <summary>The reason in words.</summary>
     public static string Text(string? reason) => reason switch
     {
         NoOwner => "no process was found that holds a descriptor of it (possible reasons: a socket of the kernel, an io_uring direct descriptor, "

@@ -3,62 +3,63 @@ using Keepalive.Agent.Sockets;
 
 namespace Keepalive.Agent.Apply;
 
-/// <summary>One way of reaching the node's TCP sockets. Everything above it sees records only.</summary>
+/// <summary>A way to reach the node's TCP sockets. The floors above it see records only.</summary>
 /// <remarks>
 /// <code>
 ///   /proc ──► namespaces ──► dump (sock_diag) ──► match ──► owner ──► judge ──► write, read back
 ///                 │ gated by their connection counters                            │
 ///                 └────────────────────────── SocketRecord ◄──────────────────────┘
 /// </code>
-/// A pass runs on one thread at a time and holds nothing of an application's between two passes.
+/// A pass runs on one thread at a time. Between two passes the datapath holds no socket of an application.
 /// </remarks>
 internal interface IDatapath : IDisposable
 {
-    /// <summary>The name <c>--datapath</c> takes.</summary>
+    /// <summary>The value of <c>--datapath</c> that selects it.</summary>
     string Name { get; }
 
-    /// <summary>What its passes have done to sockets.</summary>
+    /// <summary>The changes of sockets by its passes, and the failures.</summary>
     ApplyCounts Counts { get; }
 
-    /// <summary>Brings the sockets of the node into line with <paramref name="policy"/> and reports each socket it looked at.</summary>
-    /// <param name="policy">What is in force; a snapshot, never half of one.</param>
-    /// <param name="scope">How much to look at and what is allowed.</param>
-    /// <param name="sink">Told of every socket looked at, on the calling thread.</param>
-    /// <exception cref="Keepalive.Linux.LinuxException">The pass as a whole could not run. What concerns one socket, process or namespace is
-    /// a record or a count, never an exception.</exception>
+    /// <summary>Applies <paramref name="policy"/> to the sockets of the node and reports each socket that it examines.</summary>
+    /// <param name="policy">The policy in force: a snapshot, always complete in itself.</param>
+    /// <param name="scope">How much to examine, and which changes are allowed.</param>
+    /// <param name="sink">Receives a record of each examined socket, on the calling thread.</param>
+    /// <exception cref="Keepalive.Linux.LinuxException">The pass as a whole could not run. A problem of one socket, process or namespace
+    /// is a record or a count, never an exception.</exception>
     PassSummary Pass(PolicySnapshot policy, PassScope scope, ISocketSink sink);
 }
 
-/// <summary>Whether a policy counts in a network namespace.</summary>
+/// <summary>Whether policies apply to a network namespace.</summary>
 internal enum Exemption
 {
-    /// <summary>It does.</summary>
+    /// <summary>They apply.</summary>
     None,
 
-    /// <summary>Its sockets are left alone, whatever the policy says; what was set on them is given back.</summary>
+    /// <summary>They do not apply: its sockets are not set, and sockets that were set are restored.</summary>
     LeftAlone,
 
-    /// <summary>That is not known yet: until it is, nothing is set and nothing given back.</summary>
+    /// <summary>It is not known yet. Until it is known, no socket is set and none is restored.</summary>
     NotKnown,
 }
 
-/// <summary>Tells whether a policy counts in a network namespace.</summary>
+/// <summary>Tells whether policies apply to a network namespace.</summary>
 /// <param name="inode">The network namespace.</param>
-/// <param name="processes">Processes in it, where they are known.</param>
+/// <param name="processes">Its processes, if they are known.</param>
 internal delegate Exemption NamespaceExemption(ulong inode, IEnumerable<int> processes);
 
-/// <summary>Receives what a pass finds.</summary>
+/// <summary>Receives the findings of a pass.</summary>
 internal interface ISocketSink
 {
-    /// <summary>The sockets of a namespace follow; those of it not reported before <see cref="EndNamespace"/> no longer exist.</summary>
+    /// <summary>Begins a namespace: its sockets follow. A socket of it that is not reported before <see cref="EndNamespace"/> no longer
+    /// exists.</summary>
     void BeginNamespace(ulong inode);
 
-    /// <summary>One socket as it is at this moment. A socket changed in the course of a pass is reported again, outside of its
-    /// namespace's frame.</summary>
+    /// <summary>Reports one socket in its present state. A socket that is changed in the course of a pass is reported again, outside of
+    /// the frame of its namespace.</summary>
     void Socket(in SocketRecord record);
 
     void EndNamespace(ulong inode);
 
-    /// <summary>The namespace, and every socket in it, is gone.</summary>
+    /// <summary>Reports that a namespace is gone, with every socket in it.</summary>
     void NamespaceGone(ulong inode);
 }

@@ -3,54 +3,54 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply;
 
-/// <summary>How much a pass looks at and what it may do.</summary>
+/// <summary>The extent of a pass: how much it examines, and which changes are allowed.</summary>
 internal sealed record PassScope
 {
-    /// <summary>Look at every namespace whatever its counters say, read the values of every selected socket, and look for its owner wherever
-    /// it may be.</summary>
+    /// <summary>Examine every namespace whatever its counters say, read the values of every selected socket, and search all processes for
+    /// its owner.</summary>
     public bool Full { get; init; }
 
-    /// <summary>Read the values of sockets that no rule selects, too.</summary>
+    /// <summary>Also read the values of sockets that no rule selects.</summary>
     public bool ReadAll { get; init; }
 
-    /// <summary>Dump every namespace with tracked sockets, for their timers and idle clocks.</summary>
+    /// <summary>Dump every namespace with tracked sockets, to read their timers and idle times.</summary>
     public bool Timers { get; init; }
 
-    /// <summary>Namespaces to dump for the same, whatever their counters say.</summary>
+    /// <summary>Namespaces to dump for the same purpose, whatever their counters say.</summary>
     public IReadOnlySet<ulong> TimersOf { get; init; } = FrozenSet<ulong>.Empty;
 
-    /// <summary>Whether the timers and idle clocks of a namespace are wanted.</summary>
+    /// <summary>Whether the timers and idle times of a namespace are needed.</summary>
     public bool WantsTimers(ulong inode) => Timers || TimersOf.Contains(inode);
 
-    /// <summary>Tell which process a socket belongs to, also where reaching it does not need to know.</summary>
+    /// <summary>Report the process of each socket, even if the datapath does not need it to reach the socket.</summary>
     public bool Owners { get; init; }
 
-    /// <summary>Say what would be done and change nothing.</summary>
+    /// <summary>Report the changes that would be made, and make none.</summary>
     public bool DryRun { get; init; }
 
-    /// <summary>The last pass: there will be no other to put something off to.</summary>
+    /// <summary>The last pass: nothing can be deferred to a later one.</summary>
     public bool Last { get; init; }
 
-    /// <summary>The only pass: what it leaves out stays so.</summary>
+    /// <summary>The only pass: no later pass completes its work.</summary>
     public bool Only { get; init; }
 
-    /// <summary>The states to enumerate.</summary>
+    /// <summary>The TCP states of the sockets to list.</summary>
     public TcpStates States { get; init; } = TcpStates.Connections;
 
-    /// <summary>How long a bulk of changes may take; zero applies it at once.</summary>
+    /// <summary>The time over which a large number of changes is spread; zero applies them at once.</summary>
     public TimeSpan SpreadOver { get; init; }
 
-    /// <summary>Ends a spread early; what is left is done in the next pass.</summary>
+    /// <summary>Ends a search, a spread or the whole pass early; the next pass does the rest.</summary>
     public CancellationToken Stop { get; init; }
 }
 
-/// <summary>What a pass did.</summary>
+/// <summary>The result of a pass.</summary>
 internal readonly record struct PassSummary
 {
-    /// <summary>Namespaces with something living in them.</summary>
+    /// <summary>Network namespaces that the agent holds open.</summary>
     public int Namespaces { get; init; }
 
-    /// <summary>Of those, enumerated in this pass.</summary>
+    /// <summary>Of those, the namespaces enumerated in this pass.</summary>
     public int NamespacesDumped { get; init; }
 
     /// <summary>Sockets enumerated.</summary>
@@ -59,39 +59,41 @@ internal readonly record struct PassSummary
     /// <summary>Sockets whose own values were read.</summary>
     public int Read { get; init; }
 
-    /// <summary>Processes seen, and those that may not be looked into.</summary>
+    /// <summary>Processes seen.</summary>
     public int Processes { get; init; }
 
+    /// <summary>Processes whose network namespace may not be read.</summary>
     public int InaccessibleProcesses { get; init; }
 
     /// <summary>Namespaces that could not be entered or dumped.</summary>
     public int NamespaceFailures { get; init; }
 
-    /// <summary>Why one of them could not; null where that is not known, or none failed.</summary>
+    /// <summary>The reason of one of these failures; null if it is unknown or none failed.</summary>
     public string? NamespaceFailure { get; init; }
 
-    /// <summary>Namespaces that were not looked into because their owner has too many.</summary>
+    /// <summary>Namespaces that were not examined because their owner has too many.</summary>
     public int NamespacesLeftOut { get; init; }
 
-    /// <summary>Of the last pass: sockets that have an agent's values and could not be looked at.</summary>
+    /// <summary>After the last pass: sockets with an agent's values, in namespaces that it did not examine.</summary>
     public int NotReached { get; init; }
 
-    /// <summary>What keeps the datapath from doing all it could, null where nothing does.</summary>
+    /// <summary>The reason why the datapath cannot do all of its work; null if there is none.</summary>
     public string? Trouble { get; init; }
 
-    /// <summary>New connections, since the datapath began, that were set and not reported because there were too many at once.</summary>
+    /// <summary>New connections since the datapath began that were set but not reported, because too many came at once.</summary>
     public long Lost { get; init; }
 
-    /// <summary>New connections, since the datapath began, that the kernel had no memory for or did not let be written: a pass set them.</summary>
+    /// <summary>New connections since the datapath began that could not be set at once, because the kernel had no memory or refused a
+    /// write: a pass set them.</summary>
     public long LeftToPasses { get; init; }
 
-    /// <summary>Namespaces that could not be looked into, in words; null where there are none.</summary>
+    /// <summary>The namespaces that could not be examined, in words; null if there are none.</summary>
     public string? NamespacesFailed => NamespaceFailures == 0 ? null
         : $"{Words.Count(NamespaceFailures, "network namespace")} could not be examined: {NamespaceFailure ?? "it is tried again in the next pass"}";
 
-    /// <summary>What the pass did not reach, in words.</summary>
+    /// <summary>The parts of the node that the pass did not reach, in words.</summary>
     public IEnumerable<string> Gaps => new[] { NamespacesFailed, Trouble }.OfType<string>();
 
-    /// <summary>Time spent waiting to spread changes; not part of what a pass costs.</summary>
+    /// <summary>Time spent waiting to spread changes; it is not part of the cost of a pass.</summary>
     public TimeSpan Waited { get; init; }
 }

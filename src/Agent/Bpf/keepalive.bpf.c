@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 // keepalive.bpf.c: the part of the agent that runs in the kernel.
 //
-//   ka_established   sets a connection when it is established, by the policy maps, and tells of it through a ring
-//   ka_own_setting   notes what an application itself writes to a socket that was set so
+//   ka_established   sets a connection when it is established, by the policy maps, and reports it through a ring
+//   ka_own_setting   notes the values that an application itself writes to such a socket
 //   ka_read          one record for each TCP socket of the reader's network namespace; changes nothing
-//   ka_apply         carries out what the agent has planned for some of them, each under its lock, and says what came of it
+//   ka_apply         makes the changes that the agent has planned for some of them, each under its lock, and reports the outcome
 //   ka_processes     one record for each process that the reader's PID namespace shows
-//   ka_owners        one record for each descriptor of a TCP socket that the reader's PID namespace shows, of all network namespaces in one run
+//   ka_owners        one record for each descriptor of a TCP socket that the reader's PID namespace shows, in all network namespaces
 //
-// What is to become of a socket that exists already is decided by the agent, which notes it in its state file before it is written.
+// The agent decides about a socket that exists already, and notes the decision in its state file before the socket is written.
 #include "kernel.h"
 #include <linux/bpf.h>
 #include <bpf/bpf_core_read.h>
@@ -36,10 +36,10 @@ enum {
     MAX_PROBES = 127,
 };
 
-// Ticks of the kernel's clock in a second: its times are in these.
+// Ticks of the kernel's clock in a second: the kernel's times are in ticks.
 const volatile __u32 ticks_per_second = 250;
 
-// Sizes instead of types: the agent creates its maps without BTF, and before Linux 6.2 a map with BTF and one without do not fit the same slot
+// Sizes instead of types: the agent creates its maps without BTF. Before Linux 6.2, a slot for maps with BTF does not take one without BTF
 // (kernel/bpf/map_in_map.c, bpf_map_meta_equal: the offset of a timer is -ENOENT in one and -EINVAL in the other).
 struct rules {
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -49,7 +49,7 @@ struct rules {
     __uint(value_size, sizeof(struct ka_rule));
 } no_rules SEC(".maps");
 
-// The policy in force, replaced whole: a program that runs keeps the map it has looked up until it ends.
+// The policy in force, always replaced as a whole: a running program keeps the map that it has looked up until it ends.
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
     __uint(max_entries, 1);
@@ -87,7 +87,7 @@ struct {
     __type(value, struct ka_plan);
 } plans SEC(".maps");
 
-// Read once a pass: as long as the default interval holds some 10,000 connections a second.
+// The agent reads it once in each pass. At the default interval it has room for some 10,000 connections a second.
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 4 * 1024 * 1024);
@@ -149,7 +149,7 @@ static __always_inline void read_values(struct ka_values *values, struct tcp_soc
     values->reserved = 0;
 }
 
-// What a new socket of the same namespace has.
+// Reads the values of a new socket of the same namespace.
 static __always_inline void read_defaults(struct ka_values *values, struct sock_common *sk)
 {
     struct netns_ipv4 *sysctls = &sk->skc_net.net->ipv4;
@@ -214,8 +214,8 @@ static __always_inline struct ka_rule *match(const struct ka_tuple *tuple, _Bool
 
 // ---- new connections ----
 
-// Whether a rule is for sure to have its values, even if the application switches keepalive on in the next moment. What depends on what the
-// application does is left to the pass, which comes after it.
+// Whether a rule applies in any case, even if the application switches keepalive on in the next moment. If the result depends on the
+// application, the next pass decides.
 static __always_inline _Bool applies_at_once(const struct ka_rule *rule, const struct ka_values *found)
 {
     return rule->existing == KA_REPLACE || (rule->existing == KA_TIGHTEN && rule->time && rule->time < found->time);
@@ -227,14 +227,14 @@ static __always_inline int set_option(struct bpf_sock_ops *ops, int level, int n
     return bpf_setsockopt(ops, level, name, &number, sizeof number);
 }
 
-// Whether a socket can have it of its own: a sysctl's value may be any.
+// Whether it can be written to a socket: a sysctl's value may be outside this range.
 static __always_inline _Bool is_settable(__u32 seconds)
 {
     return seconds >= 1 && seconds <= MAX_SECONDS;
 }
 
-// Interval, probes, on, time: in this order idle time already spent counts. Time is written last even if equal, as switching on has armed
-// the timer with the full time. (net/ipv4/tcp.c, __tcp_sock_set_keepidle_locked)
+// Interval, probes, on, time: in this order the idle time so far counts. Time is written last even if it is equal, because switching on has
+// started the timer with the full time. (net/ipv4/tcp.c, __tcp_sock_set_keepidle_locked)
 static __always_inline int set_established(struct bpf_sock_ops *ops, const struct ka_values *from, const struct ka_values *to)
 {
     int error = 0;
@@ -260,7 +260,7 @@ static __always_inline void report(const struct ka_tuple *tuple, const struct ka
     arrival->tuple = *tuple;
     arrival->found = memory->found;
     arrival->set = memory->set;
-    // The agent reads the ring in its passes: waking it for each would cost more than all the rest.
+    // The agent reads the ring in its passes: to wake it for each connection would cost more than all the rest.
     bpf_ringbuf_submit(arrival, BPF_RB_NO_WAKEUP);
 }
 
@@ -317,10 +317,10 @@ int ka_established(struct bpf_sock_ops *ops)
         count(KA_UNREMEMBERED);
         return 1;
     }
-    // A child has been given its listener's.
+    // A socket may have an earlier memory: it is replaced.
     *remembered = memory;
     if (set_established(ops, &memory.found, &memory.set)) {
-        // Only a security module can be the reason. Off is as good as untouched, and the pass reads what there is.
+        // Only a security module can be the reason. With keepalive off the other values have no effect, and the pass reads what there is.
         if (!(memory.found.flags & KA_ON))
             set_option(ops, SOL_SOCKET, SO_KEEPALIVE, 0);
         bpf_sk_storage_delete(&memories, sk);
@@ -332,8 +332,8 @@ int ka_established(struct bpf_sock_ops *ops)
     return 1;
 }
 
-// What an application writes right after connecting is its own first setting, to be judged as such and given back. Where it equals what was
-// set, or is SO_KEEPALIVE alone, the socket shows no trace of it.
+// Values that an application writes right after it has connected are its own first setting. They are judged and restored as such. If they
+// equal the values that were set, or are SO_KEEPALIVE alone, the socket itself does not show that they were written.
 SEC("cgroup/setsockopt")
 int ka_own_setting(struct bpf_sockopt *ctx)
 {
@@ -361,12 +361,12 @@ int ka_own_setting(struct bpf_sockopt *ctx)
             }
         }
     }
-    // The kernel goes on with the caller's own buffer, whatever its size.
+    // With 0 the kernel uses the caller's own buffer, whatever its size.
     ctx->optlen = 0;
     return 1;
 }
 
-// ---- the sockets there are ----
+// ---- existing sockets ----
 
 static __always_inline __u32 milliseconds(__u64 ticks)
 {
@@ -379,7 +379,7 @@ static __always_inline __u32 time_left(unsigned long expires)
     return ticks > 0 ? milliseconds((__u64)ticks) : 0;
 }
 
-// A field that this kernel does not have costs its column: the reader is told that the column is unknown. kernel.h says which fields those are.
+// If this kernel does not have a field, the record marks its column as unknown. kernel.h says for which fields this is allowed.
 
 static __always_inline void read_retransmit_expires(struct ka_socket *record, struct inet_connection_sock *icsk)
 {
@@ -422,7 +422,7 @@ static __always_inline void read_keepalive_timer(struct ka_socket *record, struc
     }
 }
 
-// As net/ipv4/inet_diag.c (inet_sk_diag_fill) has it: a pending retransmission hides keepalive.
+// The same as net/ipv4/inet_diag.c (inet_sk_diag_fill): a pending retransmission hides keepalive.
 static __always_inline void read_timer(struct ka_socket *record, struct tcp_sock *tp)
 {
     struct inet_connection_sock *icsk = &tp->inet_conn;
@@ -553,8 +553,8 @@ int ka_apply(struct bpf_iter__tcp *ctx)
         return 0;
     outcome.cookie = cookie;
     if (seq->size - seq->count <= sizeof outcome) { // a buffer filled to its last byte counts as too small (fs/seq_file.c, seq_write)
-        // Whatever is written to the sequence does not fit, which ends this read; the kernel then comes back to this very socket in the next
-        // one. So nothing may be changed yet: the record of the change would be thrown away, and the change not be seen again.
+        // A record written to the sequence does not fit. This ends the read, and the next read begins with this socket again.
+        // So nothing may be changed yet: the record of the change would be dropped, and the agent would not see the change.
         bpf_seq_write(seq, &outcome, sizeof outcome);
         return 0;
     }
@@ -567,7 +567,7 @@ int ka_apply(struct bpf_iter__tcp *ctx)
         outcome.error = write_values(tp, &plan->expected, &plan->wanted);
         read_values(&outcome.values, tp);
         outcome.result = outcome.error ? KA_REFUSED : same_values(&outcome.values, &plan->wanted) ? KA_DONE : KA_MISMATCH;
-        // From now on the agent remembers it.
+        // From now on the agent keeps the memory of it.
         bpf_sk_storage_delete(&memories, common);
     }
     bpf_map_delete_elem(&plans, &cookie);
@@ -575,9 +575,9 @@ int ka_apply(struct bpf_iter__tcp *ctx)
     return 0;
 }
 
-// ---- whose they are ----
+// ---- owners of sockets ----
 
-// A process's id as the reading process would see it; 0 where it would not.
+// The id of a process as the reading process sees it; 0 if it does not see the process.
 static __always_inline __u32 visible_id(struct task_struct *task)
 {
     struct task_struct *reader = (void *)bpf_get_current_task();
@@ -641,7 +641,7 @@ int ka_owners(struct bpf_iter__task_file *ctx)
     return 0;
 }
 
-// ---- for the test of matching, which alone loads it ----
+// ---- only for the test of matching: the agent does not load it ----
 
 SEC("tc")
 int ka_match(struct __sk_buff *packet)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// keepalive.h: what the programs of keepalive.bpf.c and the agent say to each other, and nothing else. BpfAbi.cs is its mirror; a test holds
-// the two together. Addresses are 16 bytes in network order, IPv4 in its mapped form; ports and everything else are in host order.
+// keepalive.h: the data that the programs of keepalive.bpf.c and the agent exchange, and nothing else. BpfAbi.cs is its mirror; a test
+// compares the two. Addresses are 16 bytes in network order, IPv4 in its mapped form; ports and everything else are in host order.
 #ifndef KEEPALIVE_H
 #define KEEPALIVE_H
 
@@ -23,16 +23,16 @@ struct ka_values {
     __u16 reserved;
 };
 
-// What to do where the application has enabled keepalive itself; the numbers of the agent's ExistingMode.
+// How to treat a socket whose application has enabled keepalive itself. The numbers are those of the agent's ExistingMode.
 enum ka_existing {
     KA_TIGHTEN = 0,
     KA_KEEP = 1,
     KA_REPLACE = 2,
 };
 
-// Key of a longest-prefix map. The first 32 bits (family, port) always count; rules for any port have port 0.
+// Key of a longest-prefix map. The first 32 bits (family, port) must always match; rules for any port have port 0.
 struct ka_prefix {
-    __u32 length;        // 32 + leading bits of the address that count, 128 at most
+    __u32 length;        // 32 + leading bits of the address that must match, 128 at most
     __u8 family;         // 4 or 6: ::/0 does not cover IPv4
     __u8 reserved;
     __u16 port;          // 0 = any
@@ -48,16 +48,16 @@ struct ka_rule {
     __u16 reserved;
 };
 
-// One entry; written before anything is attached or read.
+// The map has one entry. It is written before anything is attached or read.
 struct ka_settings {
     __u32 states;        // bit N: sockets in state N are read
-    __u8 both_sides;     // also sockets whose local end is the destination
-    __u8 listed_only;    // sockets of namespaces that are not listed are left alone
+    __u8 both_sides;     // a rule may also select a socket by its local end
+    __u8 listed_only;    // sockets of namespaces that are not listed are not set
     __u16 reserved;
     __u32 owner;         // the agent's process id, in
     __u32 owner_pidns;   // the PID namespace of this inode number, and
     __u32 reserved2;
-    __u64 owner_started; // when it began: tells a predecessor's programs that outlive it
+    __u64 owner_started; // when it began: shows which programs a dead predecessor has left
 };
 
 // Value of the map of namespaces. The key is the inode number of the namespace.
@@ -77,10 +77,10 @@ enum ka_kind {
     KA_NO_INODE = 1,     // waits to be accepted, or was closed by its application
     KA_KERNEL = 2,       // the kernel's own
     KA_SUBFLOW = 4,      // of a multipath connection
-    KA_SET_AT_ONCE = 8,  // set when it was established: found and set say what; on others, found is what a new socket would have
+    KA_SET_AT_ONCE = 8,  // set when it was established: found and set have the values; on others, found has those of a new socket
 };
 
-// Columns of a socket that this kernel does not show: the field is not where any known kernel has it.
+// Columns of a socket that this kernel does not show: the field is in no place known from other kernels.
 enum ka_unknown {
     KA_UNKNOWN_TIMER = 1,
     KA_UNKNOWN_EXPIRES = 2,
@@ -97,7 +97,7 @@ struct ka_tuple {
     __u64 cookie;
 };
 
-// One socket as it is.
+// The state of one socket.
 struct ka_socket {
     struct ka_tuple tuple;
     __u8 state;
@@ -113,7 +113,7 @@ struct ka_socket {
     __u32 unknown;       // enum ka_unknown
 };
 
-// What to do to one socket, by its cookie: only if it still is as expected.
+// A planned change of one socket, by its cookie. It is made only if the socket still has the expected values.
 struct ka_plan {
     struct ka_values expected;
     struct ka_values wanted;
@@ -123,13 +123,13 @@ struct ka_plan {
 
 enum ka_result {
     KA_DONE = 0,
-    KA_PROBING = 1,      // left as it was: its probes are unanswered
-    KA_CHANGED = 2,      // left as it was: somebody else wrote to it in the meantime
-    KA_REFUSED = 3,      // a write failed; error says how
-    KA_MISMATCH = 4,     // it does not hold what was written
+    KA_PROBING = 1,      // not changed: its probes are unanswered
+    KA_CHANGED = 2,      // not changed: its values were changed by others in the meantime
+    KA_REFUSED = 3,      // a write failed; error has the errno
+    KA_MISMATCH = 4,     // its values differ from those written
 };
 
-// What came of a plan.
+// The outcome of a plan.
 struct ka_outcome {
     __u64 cookie;
     struct ka_values values; // now
@@ -145,17 +145,17 @@ struct ka_arrival {
     struct ka_values set;
 };
 
-// What the kernel remembers of such a socket until the agent has looked at it.
+// The kernel's memory of such a socket until the agent has changed it.
 struct ka_memory {
     struct ka_values found;
     struct ka_values set;
 };
 
-// A descriptor of a TCP socket, and the values that socket has.
+// A descriptor of a TCP socket, and the values of that socket.
 struct ka_owner {
     __u64 cookie;
     __u32 pid;           // in the reader's PID namespace
-    __u32 netns;         // inode number of the socket's
+    __u32 netns;         // inode number of the socket's network namespace
     struct ka_values values;
     __u32 reserved;
 };
@@ -168,7 +168,7 @@ struct ka_process {
 
 enum ka_counter {
     KA_LOST = 0,         // arrivals that found no room in the ring
-    KA_UNREMEMBERED = 1, // sockets left to the next pass: no memory to remember them by
+    KA_UNREMEMBERED = 1, // sockets left to the next pass: no memory to remember them
     KA_FAILED = 2,       // sockets left to the next pass: a write failed
     KA_COUNTERS = 3,
 };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-// kernel.h: the little of the kernel's own types that keepalive.bpf.c looks at. Member names are the kernel's; where they are in memory is
-// found out when the programs are loaded (CO-RE), so that nothing here depends on one kernel. Names after ___ are other versions of a type.
+// kernel.h: the parts of the kernel's own types that keepalive.bpf.c reads. Member names are the kernel's. Their places in memory are found
+// when the programs are loaded (CO-RE), so nothing here depends on one kernel. A suffix after ___ marks another version of a type.
 //
-// Kernels move fields. Whatever is only shown is read after bpf_core_field_exists: timers, idle time, user timeout. Whatever decides whether a socket
-// is set (addresses, namespace, values, sk_kern_sock, sk_socket, icsk_probes_out) must be found: the datapath is refused on a kernel without.
+// Kernels move fields. Fields that are only shown (timers, idle time, user timeout) are read after bpf_core_field_exists. Those that decide
+// if a socket is set (addresses, namespace, values, sk_kern_sock, sk_socket, icsk_probes_out) must exist: else the datapath is unavailable.
 #ifndef KEEPALIVE_KERNEL_H
 #define KEEPALIVE_KERNEL_H
 

@@ -7,9 +7,9 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>The sockets that were set when they were established, as the kernel tells of them since the last pass.</summary>
-/// <remarks>What found no room in the ring is counted. Those of it that still live are met, and reported, when their namespace is read; for
-/// that the kernel remembers what each had before.</remarks>
+/// <summary>The sockets that the kernel programs have set, when they were established, since the last pass.</summary>
+/// <remarks>A socket that found no room in the ring is counted. If it is still open, it is found and reported when its namespace is read.
+/// For this the kernel remembers its earlier values.</remarks>
 internal sealed class Arrivals : IDisposable
 {
     private readonly BpfMap _counters;
@@ -32,7 +32,7 @@ internal sealed class Arrivals : IDisposable
     /// <summary>Sockets that were left to the next pass because the kernel could not remember or write them.</summary>
     public long LeftToPasses => Sum(BpfAbi.KA_UNREMEMBERED) + Sum(BpfAbi.KA_FAILED);
 
-    /// <summary>Takes out what has come since the last time.</summary>
+    /// <summary>Takes the sockets since the last call out of the ring.</summary>
     public void Drain()
     {
         _arrived.Clear();
@@ -40,11 +40,11 @@ internal sealed class Arrivals : IDisposable
         _ring.Drain();
     }
 
-    /// <summary>Reports what was taken out; a socket that a pass has already met is not reported again.</summary>
+    /// <summary>Reports the sockets that were taken out. A socket that a pass has already found is not reported again.</summary>
     /// <param name="policy">The policy by which they were set.</param>
-    /// <param name="sink">Who is told.</param>
+    /// <param name="sink">Receives the records.</param>
     /// <param name="ledger">Counts them.</param>
-    /// <param name="isTracked">Whether a pass has met the socket.</param>
+    /// <param name="isTracked">Whether a pass has already found the socket.</param>
     public void Report(PolicySnapshot policy, ISocketSink sink, SocketLedger ledger, Func<ulong, ulong, bool> isTracked)
     {
         foreach (ref readonly var arrival in CollectionsMarshal.AsSpan(_arrived))
@@ -81,14 +81,14 @@ internal sealed class Arrivals : IDisposable
         });
     }
 
-    /// <summary>The namespaces of what was taken out.</summary>
+    /// <summary>The namespaces of the sockets that were taken out.</summary>
     public IEnumerable<ulong> Namespaces() => _arrived.Select(arrival => (ulong)arrival.tuple.netns).Distinct();
 
     public void Dispose() => _ring.Dispose();
 
     private long Sum(uint counter)
     {
-        // One number for each possible processor.
+        // The map has one number for each possible processor.
         Span<ulong> values = stackalloc ulong[1024];
         values.Clear();
         if (!_counters.TryRead(counter, values))

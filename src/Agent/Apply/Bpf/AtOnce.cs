@@ -7,7 +7,7 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>New connections of a cgroup, set when they are established: the programs there, what they go by, and what they tell.</summary>
+/// <summary>Sets new connections of a cgroup when they are established: the programs there, their policy, and their reports.</summary>
 internal sealed class AtOnce : IDisposable
 {
     private readonly KernelPrograms _kernel;
@@ -21,7 +21,7 @@ internal sealed class AtOnce : IDisposable
 
     /// <summary>Attaches the programs, without a policy: they have no effect until the first <see cref="Update"/>.</summary>
     /// <exception cref="BpfException">The kernel refused.</exception>
-    /// <exception cref="LinuxException">No memory.</exception>
+    /// <exception cref="LinuxException">There is no memory.</exception>
     public AtOnce(KernelPrograms kernel, StateFile? state, string cgroup)
     {
         _kernel = kernel;
@@ -43,7 +43,7 @@ internal sealed class AtOnce : IDisposable
         }
     }
 
-    /// <summary>New connections that were set and not reported when they were, because there were too many at once.</summary>
+    /// <summary>New connections that were set but not reported at that time, because there were too many at once.</summary>
     public long Lost => _arrivals.Lost;
 
     /// <summary>New connections that were left to the passes because the kernel could not remember or write them.</summary>
@@ -53,10 +53,11 @@ internal sealed class AtOnce : IDisposable
     public IReadOnlySet<ulong> Announced => _arrivals.Announced;
 
     /// <summary>Makes sure that there is room for a policy, before the first pass puts it in force.</summary>
-    /// <exception cref="LinuxException">There is not.</exception>
+    /// <exception cref="LinuxException">There is no room.</exception>
     public void Prepare(PolicySnapshot policy) => _policy.Prepare(policy);
 
-    /// <summary>Attaches the programs again where they are not any more: the cgroup was removed and made anew, or somebody has detached them.</summary>
+    /// <summary>Attaches the programs again if they are no longer attached: the cgroup was removed and created again, or another program
+    /// has detached them.</summary>
     /// <exception cref="BpfException">The kernel refuses, or there is no such cgroup.</exception>
     public void StayAttached()
     {
@@ -67,17 +68,17 @@ internal sealed class AtOnce : IDisposable
         }
     }
 
-    /// <summary>Takes out what has come since the last pass.</summary>
+    /// <summary>Takes out the sockets that were set since the last pass.</summary>
     public void Drain() => _arrivals.Drain();
 
-    /// <summary>Reports what was taken out.</summary>
+    /// <summary>Reports the sockets that were taken out.</summary>
     public void Report(ISocketSink sink, SocketLedger ledger, NamespaceInventory namespaces)
     {
         _arrivals.Report(
             _policy.Current, sink, ledger, (netns, cookie) => namespaces.Find(netns) is { } watched && watched.Sockets.ContainsKey(cookie));
         foreach (var netns in _arrivals.Namespaces())
         {
-            // No reading will tell that these are gone.
+            // The namespace is not watched, so no dump will show that these sockets are gone.
             if (namespaces.Find(netns) is null)
             {
                 sink.NamespaceGone(netns);
@@ -85,10 +86,11 @@ internal sealed class AtOnce : IDisposable
         }
     }
 
-    /// <summary>Leaves new connections to the passes: a policy that is in force no more must not go on setting them.</summary>
+    /// <summary>Leaves new connections to the passes: a policy that is no longer in force must not set them.</summary>
     public void Suspend() => _policy.Suspend();
 
-    /// <summary>Takes a namespace off the list. To be called before the namespace is released: from then on its inode number may be another's.</summary>
+    /// <summary>Removes a namespace from the list. Call it before the namespace is released: afterwards its inode number may belong to
+    /// another one.</summary>
     public void Forget(ulong inode)
     {
         if (_isExempt.Remove(inode))
@@ -97,8 +99,8 @@ internal sealed class AtOnce : IDisposable
         }
     }
 
-    /// <summary>Lists the namespaces there are, then puts the policy in force.</summary>
-    /// <exception cref="LinuxException">No memory; the policy before is still in force in the kernel.</exception>
+    /// <summary>Lists the existing namespaces, then puts the policy in force.</summary>
+    /// <exception cref="LinuxException">There is no memory; the earlier policy is still in force in the kernel.</exception>
     public void Update(PolicySnapshot policy, IReadOnlyCollection<WatchedNamespace> namespaces)
     {
         foreach (var watched in namespaces)
@@ -112,22 +114,23 @@ internal sealed class AtOnce : IDisposable
         }
         if (!ReferenceEquals(policy, _policy.Current))
         {
-            // What is set at once is noted by the pass after it. A kill in between leaves this to go by.
+            // The next pass notes the sockets that are set at once. If the agent is killed before that, its successor recognizes them by
+            // these values.
             _state?.Announce([.. Settings(_policy.Current), .. Settings(policy)]);
             _policy.Replace(policy);
         }
     }
 
-    /// <summary>Every socket that went by an earlier policy has been met.</summary>
+    /// <summary>Ends a complete pass: every socket that an earlier policy has set was found.</summary>
     public void EndPass()
     {
         _state?.TryAnnounce(Settings(_policy.Current));
         _lostBefore = _arrivals.Lost;
     }
 
-    /// <summary>Detaches the programs and takes out what has come since the last pass.</summary>
-    /// <returns>The namespaces it came from; null where there was more than could be told.</returns>
-    /// <exception cref="LinuxException">What has come cannot be read.</exception>
+    /// <summary>Detaches the programs and takes out the sockets that were set since the last pass.</summary>
+    /// <returns>The namespaces of these sockets; null if some were not reported.</returns>
+    /// <exception cref="LinuxException">The ring cannot be read.</exception>
     public IReadOnlySet<ulong>? Stop()
     {
         _attached.Dispose();

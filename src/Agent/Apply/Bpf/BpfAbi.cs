@@ -5,7 +5,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>The mirror of Bpf/keepalive.h, names verbatim; a test compiles the two against each other.</summary>
+/// <summary>The mirror of Bpf/keepalive.h, with the same names. A test compares the two.</summary>
 internal static class BpfAbi
 {
     public const byte KA_ON = 1;

@@ -8,7 +8,8 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>BPF programs that set a connection when it is established, and iterators for the sockets there are (Linux 5.15).</summary>
+/// <summary>The bpf datapath (Linux 5.15): BPF programs set a connection when it is established, and iterators read and set existing
+/// sockets.</summary>
 /// <remarks>
 /// <code>
 ///   connect ──► sock_ops at the cgroup ──► policy maps ──► setsockopt ──► ring ──────────┐
@@ -18,13 +19,13 @@ namespace Keepalive.Agent.Apply.Bpf;
 ///   iter/task ──► namespaces ──► iter/tcp: read ──► match, judge ──► iter/tcp: apply ────┘
 ///                     │ gated by their connection counters
 /// </code>
-/// A namespace is read only when something may have changed in it (<see cref="NamespaceUpkeep"/>) or a socket has other values than it was left with.
-/// The values of all sockets that processes hold are looked at once in <see cref="NamespaceUpkeep.AuditPeriod"/> or less often, in one walk over
-/// the node's descriptors, a part of it in each pass.
+/// A namespace is read only if something may have changed in it (<see cref="NamespaceUpkeep"/>) or the values of a socket differ from
+/// those last seen. The values of all sockets that processes hold are checked once in <see cref="NamespaceUpkeep.AuditPeriod"/> or less
+/// often, by a walk over the node's descriptors. Each pass does a part of the walk.
 /// </remarks>
 internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
 {
-    /// <summary>A policy that did not fit is tried again after 1, 2, 4, … and at most two to the power of this many passes.</summary>
+    /// <summary>A policy that did not fit is tried again after 1, 2, 4, … passes, at most two to the power of this number.</summary>
     private const int MostAttemptsApart = 6;
 
     private const string ByPassesOnly = "New connections are set by passes only: ";
@@ -50,16 +51,17 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
     private int _attempts;
     private long _nextAttempt;
 
-    /// <param name="options">What to look at.</param>
-    /// <param name="kernel">The programs, which outlive this.</param>
+    /// <param name="options">The namespaces to examine, and the state of sockets.</param>
+    /// <param name="kernel">The programs. The caller disposes of them, after this object.</param>
     /// <param name="cgroup">The cgroup whose new connections are set when they are established; null leaves them to the passes.</param>
     /// <exception cref="BpfException">Nothing can be attached to the cgroup.</exception>
     public BpfDatapath(TrackingOptions options, KernelPrograms kernel, string? cgroup)
         : base(options, slicesByNamespace: true)
     {
         _kernel = kernel;
-        // The programs see the connections of the whole cgroup: what the agent itself does not see is not its business.
-        // Where some are left alone, whether one is has to be known before its first connection is set.
+        // The programs see the connections of the whole cgroup, but must not set those that the agent does not see. If some namespaces
+        // are exempt, a namespace must be judged before its first connection is set. In both cases the programs set connections of listed
+        // namespaces only.
         _listedOnly = !options.LooksEverywhere || options.Exempts is not null || !ProcFs.SeesWholeNode();
         _listsProcesses = options.LooksEverywhere || options.Exempts is not null;
         _state = options.State;
@@ -81,7 +83,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
     public override string Name => "bpf";
 
     /// <summary>Makes sure that there is room for a policy in the kernel.</summary>
-    /// <exception cref="LinuxException">There is not.</exception>
+    /// <exception cref="LinuxException">There is no room.</exception>
     public void Prepare(PolicySnapshot policy) => _atOnce?.Prepare(policy);
 
     public override void Dispose()
@@ -98,7 +100,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
 
     protected override void ListProcesses()
     {
-        // What has come until now is of namespaces that are still there to be listed.
+        // Before the processes are listed: the namespaces of these connections are then in the list, if they still exist.
         _atOnce?.Drain();
         if (_listsProcesses && _processList is not null)
         {
@@ -142,7 +144,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         var done = _runner.Run(CollectionsMarshal.AsSpan(_changes), pass.Scope, NamespaceUpkeep.IsRationed(watched, pass) ? Upkeep.HasTime : null);
         foreach (var change in CollectionsMarshal.AsSpan(_changes)[done..])
         {
-            // Decided again in the next pass.
+            // The next pass decides again.
             Ledger.RunOutOfTime(change.Socket, SocketOutcome.Pending, null);
         }
         return done == _changes.Count;
@@ -166,7 +168,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         LeftToPasses = _atOnce?.LeftToPasses ?? 0,
     };
 
-    /// <summary>Notes what was set at once and no pass will meet: the agent stops and leaves it as it is.</summary>
+    /// <summary>Notes the sockets that were set at once and that no pass will find: the agent stops and does not restore them.</summary>
     private void NoteTheLast(AtOnce atOnce)
     {
         try
@@ -185,11 +187,11 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         }
         catch (LinuxException)
         {
-            // What was announced stays so, and is what the next agent goes by.
+            // The announced values stay in the state file. The next agent recognizes the sockets by them.
         }
     }
 
-    /// <summary>Sees to it that new connections are still seen.</summary>
+    /// <summary>Makes sure that the programs still see new connections.</summary>
     private void StayAttached()
     {
         try
@@ -203,8 +205,8 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         }
     }
 
-    /// <summary>Has new connections set by this policy. One that does not fit into the kernel is in force all the same, by the passes alone, and
-    /// tried again in more and more of them.</summary>
+    /// <summary>Has new connections set by this policy. If it does not fit into the kernel, passes alone apply it, and this is tried
+    /// again after more and more passes.</summary>
     private void UpdateAtOnce(PassContext pass)
     {
         var policy = pass.Policy;

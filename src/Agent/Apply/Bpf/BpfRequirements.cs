@@ -4,7 +4,7 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>What the bpf datapath needs besides a kernel that takes its programs, in words that say how to get it.</summary>
+/// <summary>The requirements of the bpf datapath besides a kernel that accepts its programs. The texts say how to meet them.</summary>
 internal static class BpfRequirements
 {
     public const string NoCgroup = "no cgroup version 2 hierarchy is mounted; mount one, or name it with --cgroup";
@@ -17,7 +17,7 @@ internal static class BpfRequirements
 
     public static bool HasBtf => File.Exists(BtfPath);
 
-    /// <summary>The capabilities, and what each is needed for.</summary>
+    /// <summary>The needed capabilities, and the use of each.</summary>
     public static IReadOnlyList<(Capability Capability, string Use)> Needed { get; } =
     [
         (Capability.Bpf, "loading BPF programs"),
@@ -25,7 +25,7 @@ internal static class BpfRequirements
         (Capability.NetAdmin, "BPF programs that set socket options, and entering namespaces by a socket of theirs"),
     ];
 
-    /// <summary>The capability that is missing, in a sentence; null when all are there.</summary>
+    /// <summary>The missing capability, in a sentence; null if none is missing.</summary>
     public static string? MissingCapability() =>
         !ProcFs.IsInInitialUserNamespace()
             ? $"{string.Join(", ", Needed.Select(needed => Capabilities.Name(needed.Capability)))} in the initial user namespace are missing: the agent "
@@ -33,15 +33,15 @@ internal static class BpfRequirements
             : Needed.Where(needed => !Has(needed.Capability)).Select(needed => $"{Capabilities.Name(needed.Capability)} is missing: needed for {needed.Use}")
                 .FirstOrDefault();
 
-    /// <summary>Whether a capability is there, or another that stands for it.</summary>
+    /// <summary>Whether the agent has a capability, or another one that includes it.</summary>
     public static bool Has(Capability capability) => Capabilities.Has(capability) || IsPartOfSysAdmin(capability);
 
-    /// <summary>Whether CAP_SYS_ADMIN is there and stands for a capability, as it does for those that were split from it (include/linux/capability.h,
-    /// bpf_capable and perfmon_capable).</summary>
+    /// <summary>Whether the agent has CAP_SYS_ADMIN and it includes a capability. It includes those that were split from it
+    /// (include/linux/capability.h, bpf_capable and perfmon_capable).</summary>
     public static bool IsPartOfSysAdmin(Capability capability) =>
         capability is Capability.Bpf or Capability.Perfmon && Capabilities.Has(Capability.SysAdmin);
 
-    /// <summary>What is wrong with a cgroup to attach to, and what to do about it; null when nothing is.</summary>
+    /// <summary>Why programs cannot be attached to a path, and what to do about it; null if it is a cgroup of version 2.</summary>
     public static string? WrongCgroup(string path)
     {
         var why = CgroupDirectory.Look(path) switch
@@ -60,26 +60,26 @@ internal static class BpfRequirements
                     : "version 2 is not mounted here: mount it (mount -t cgroup2 none DIR), or use --datapath pidfd");
     }
 
-    /// <summary>What keeps others' programs from running beside this one's at a cgroup; null where nothing does.</summary>
+    /// <summary>The program that excludes others at a cgroup, and what to do about it; null if there is none.</summary>
     public static string? Obstacle(string cgroup) =>
         BpfCgroups.Unyielding(cgroup) is var (program, at)
             ? $"program {program} is attached to {at} without BPF_F_ALLOW_MULTI and excludes others ('bpftool cgroup show {at}'); ask its owner to "
                 + "attach it with that flag"
             : null;
 
-    /// <summary>What can be seen to be missing without trying; null when nothing is.</summary>
+    /// <summary>The missing requirement that can be found without a try; null if there is none.</summary>
     public static string? Missing() =>
         BpfLibrary.Version is null ? NoLibrary
         : !HasBtf ? NoBtf
         : MissingCapability();
 
-    /// <summary>Why <c>auto</c> does not even try; null when it does.</summary>
-    /// <remarks>The programs see the connections of everything in the cgroup, and the agent only the processes of its PID namespace: where
-    /// that is not the node's, the way that reaches what it sees is the right one.</remarks>
+    /// <summary>Why <c>auto</c> does not try bpf; null if it does.</summary>
+    /// <remarks>The programs see the connections of the whole cgroup, but the agent sees only the processes of its PID namespace. If that
+    /// is not the node's, pidfd is the right datapath: it reaches only sockets that the agent sees.</remarks>
     public static string? WhyNotByDefault() =>
         ProcFs.SeesWholeNode() ? null : "the agent is not in the node's own PID namespace (in Kubernetes: hostPID: true) and sees only a part of it";
 
-    /// <summary>What a failed attempt means.</summary>
+    /// <summary>Explains a failed attempt.</summary>
     public static string Explain(Exception e) => e switch
     {
         BpfException { Errno: Errno.EPERM or Errno.EACCES, Detail.Length: 0 } or LinuxException { Errno: Errno.EPERM } =>
@@ -90,7 +90,7 @@ internal static class BpfRequirements
         _ => e.Message,
     };
 
-    /// <summary>The kernel's lockdown mode where there is one in force (kernel_lockdown(7)).</summary>
+    /// <summary>The kernel's lockdown mode; null if none is in force (kernel_lockdown(7)).</summary>
     public static string? Lockdown()
     {
         try

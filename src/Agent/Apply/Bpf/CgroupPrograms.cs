@@ -4,7 +4,7 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>The programs at the cgroup: attached beside those of others, and gone with the agent, however it ends.</summary>
+/// <summary>The programs at the cgroup. They are attached beside those of others, and end with the agent, however it ends.</summary>
 internal sealed class CgroupPrograms : IDisposable
 {
     private static readonly uint s_pidNamespace = (uint)ProcFs.Inode("/proc/self/ns/pid");
@@ -20,7 +20,7 @@ internal sealed class CgroupPrograms : IDisposable
         {
             throw new BpfException($"attaching to the cgroup {cgroup}", Errno.EPERM, obstacle);
         }
-        // First what notes an application's own settings, then what needs them noted.
+        // The program that notes the application's own settings comes first: the other one relies on its notes.
         _ownSetting = kernel.AttachToCgroup(KernelPrograms.OwnSetting, cgroup);
         try
         {
@@ -33,10 +33,10 @@ internal sealed class CgroupPrograms : IDisposable
         }
     }
 
-    /// <summary>Whether all of them are at a cgroup: not after it was removed, or somebody has detached one.</summary>
+    /// <summary>Whether both programs are attached to a cgroup. They are not if it was removed, or if one of them was detached.</summary>
     public bool AreAt(string cgroup) => ProcFs.Inode(cgroup) is var id and not 0 && _ownSetting.Cgroup == id && _established.Cgroup == id;
 
-    /// <summary>What to write into the settings so that a successor knows whose programs they are.</summary>
+    /// <summary>Adds the identity of this agent to the settings, so that a successor knows whose programs they are.</summary>
     public static BpfAbi.ka_settings Signed(BpfAbi.ka_settings settings)
     {
         settings.owner = (uint)Environment.ProcessId;
@@ -45,8 +45,9 @@ internal sealed class CgroupPrograms : IDisposable
         return settings;
     }
 
-    /// <summary>Detaches programs of an agent that is gone: its links ended with it, unless somebody else still holds them.</summary>
-    /// <returns>How many there were.</returns>
+    /// <summary>Detaches the programs of an agent that is gone. Its links ended with it, unless another process still holds
+    /// them.</summary>
+    /// <returns>The number of detached programs.</returns>
     public static int RemoveLeftovers(string cgroup)
     {
         var dead = BpfCgroups.Attached(cgroup)
@@ -62,7 +63,7 @@ internal sealed class CgroupPrograms : IDisposable
         _ownSetting.Dispose();
     }
 
-    /// <summary>Whether the agent that signed is gone; one in another PID namespace cannot be judged from here.</summary>
+    /// <summary>Whether the agent that signed is gone. For an agent in another PID namespace this cannot be decided.</summary>
     private static bool IsOfTheDead(BpfAbi.ka_settings settings) =>
         settings.owner_pidns == s_pidNamespace && settings.owner != 0 && ProcFs.StartTime((int)settings.owner) != settings.owner_started;
 }

@@ -4,26 +4,26 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>Finds the namespaces in which an application has changed a socket's values, of which nothing else tells: by a walk of the kernel over all descriptors of
-/// the node. Anybody can have millions of them, so that a walk takes as many passes as it needs.</summary>
+/// <summary>Finds the namespaces in which an application has changed a socket's values, which nothing else shows. The kernel walks over
+/// all descriptors of the node. A user can have millions of them, so a walk takes as many passes as it needs.</summary>
 /// <param name="time">The clock.</param>
 /// <param name="kernel">The programs.</param>
 /// <param name="namespaces">The namespaces.</param>
 internal sealed class DescriptorAudit(TimeProvider time, KernelPrograms kernel, NamespaceInventory namespaces) : IDisposable
 {
-    /// <summary>The time for it in one pass.</summary>
+    /// <summary>The time for the walk in one pass.</summary>
     private static readonly TimeSpan s_share = TimeSpan.FromMilliseconds(20);
 
     private BpfRun? _run;
     private long _begunAt = time.GetTimestamp();
 
-    /// <summary>Walks on; a walk begins once in a period. Marks namespaces to be read in this pass: all of them where the kernel does not take the program that
-    /// tells.</summary>
+    /// <summary>Continues the walk; a new one begins once in a period. It marks namespaces that this pass reads. If the kernel refuses
+    /// the program, it marks all of them.</summary>
     public void Walk(PassContext pass)
     {
         if (pass.Scope.Full)
         {
-            // Which reads every one of them.
+            // A full pass reads all sockets.
             End();
             _begunAt = time.GetTimestamp();
             return;
@@ -38,7 +38,7 @@ internal sealed class DescriptorAudit(TimeProvider time, KernelPrograms kernel, 
         }
         catch (LinuxException)
         {
-            // Not to be had now: the next one looks again.
+            // The walk is not available now: the next one tries again.
             End();
         }
     }

@@ -7,7 +7,7 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>The policy as the kernel has it: a map of prefixes that is built aside and put in place whole.</summary>
+/// <summary>The policy in the kernel: a map of prefixes. A new map is built first, and then replaces the old one as a whole.</summary>
 internal sealed class KernelPolicy : IDisposable
 {
     private const int FamilyAndPort = 32;
@@ -19,9 +19,9 @@ internal sealed class KernelPolicy : IDisposable
     private BpfMap? _rules;
     private (PolicySnapshot Policy, BpfMap Rules)? _prepared;
 
-    /// <param name="slot">Where the programs find the policy in force.</param>
-    /// <param name="mostRules">Rules that a policy may have; the kernel refuses what is beyond them.</param>
-    /// <exception cref="LinuxException">No memory.</exception>
+    /// <param name="slot">The map in which the programs find the policy in force.</param>
+    /// <param name="mostRules">The limit of rules of a policy; the kernel refuses more.</param>
+    /// <exception cref="LinuxException">There is no memory.</exception>
     public KernelPolicy(BpfMap slot, int mostRules = int.MaxValue)
     {
         _slot = slot;
@@ -32,7 +32,7 @@ internal sealed class KernelPolicy : IDisposable
     /// <summary>The policy in force in the kernel.</summary>
     public PolicySnapshot Current { get; private set; } = PolicySnapshot.Empty;
 
-    /// <summary>Builds a policy's map without putting it in place.</summary>
+    /// <summary>Builds the map of a policy without putting it in force.</summary>
     /// <exception cref="LinuxException">It does not fit into memory.</exception>
     public void Prepare(PolicySnapshot policy)
     {
@@ -41,8 +41,8 @@ internal sealed class KernelPolicy : IDisposable
         _prepared = (policy, Build(policy));
     }
 
-    /// <summary>Replaces the policy. When this returns, no program goes by the one before any more.</summary>
-    /// <exception cref="LinuxException">The new one does not fit into memory; the one before is still in force.</exception>
+    /// <summary>Replaces the policy. When this returns, no program uses the earlier one any more.</summary>
+    /// <exception cref="LinuxException">The new policy does not fit into memory; the earlier one is still in force.</exception>
     public void Replace(PolicySnapshot policy)
     {
         if (ReferenceEquals(policy, Current) && _rules is not null)
@@ -60,7 +60,7 @@ internal sealed class KernelPolicy : IDisposable
         Current = policy;
     }
 
-    /// <summary>Puts no policy in force, for which there is always room, and gives back the memory of the one before.</summary>
+    /// <summary>Puts an empty policy in force and frees the memory of the earlier one. There is always room for the empty one.</summary>
     public void Suspend()
     {
         _slot.Update(0, _nothing);

@@ -3,7 +3,7 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>The programs of Bpf/keepalive.bpf.c, loaded: what each is called, and how it is handled.</summary>
+/// <summary>The loaded programs of Bpf/keepalive.bpf.c: their names and their handles.</summary>
 internal sealed class KernelPrograms : IDisposable
 {
     public const string Established = "ka_established";
@@ -30,19 +30,21 @@ internal sealed class KernelPrograms : IDisposable
         ProcessReader = withDispensable ? loaded.Iterator(Processes) : null;
     }
 
-    /// <summary>How many rules a policy may have; there is no limit but memory, except in tests of what happens where there is none.</summary>
+    /// <summary>The limit of rules of a policy. Only memory limits them, except in tests of a policy that does not fit.</summary>
     public int MostRules { get; init; } = int.MaxValue;
 
     /// <summary>Yields a <see cref="BpfAbi.ka_socket"/> for each socket of a namespace.</summary>
     public BpfIterator Reader { get; }
 
-    /// <summary>Carries out what <see cref="Plans"/> holds for a namespace; yields a <see cref="BpfAbi.ka_outcome"/> for each.</summary>
+    /// <summary>Carries out the <see cref="Plans"/> for sockets of a namespace; yields a <see cref="BpfAbi.ka_outcome"/> for
+    /// each.</summary>
     public BpfIterator Applier { get; }
 
-    /// <summary>Yields a <see cref="BpfAbi.ka_owner"/> for each descriptor of a TCP socket; null where the kernel does not take that program.</summary>
+    /// <summary>Yields a <see cref="BpfAbi.ka_owner"/> for each descriptor of a TCP socket; null if the kernel refuses that
+    /// program.</summary>
     public BpfIterator? OwnerReader { get; }
 
-    /// <summary>Yields a <see cref="BpfAbi.ka_process"/> for each process; null as <see cref="OwnerReader"/>.</summary>
+    /// <summary>Yields a <see cref="BpfAbi.ka_process"/> for each process; null if the kernel refuses that program.</summary>
     public BpfIterator? ProcessReader { get; }
 
     public BpfMap Plans => _object.Map("plans");
@@ -57,12 +59,13 @@ internal sealed class KernelPrograms : IDisposable
 
     public BpfMap SettingsMap => _object.Map(Settings);
 
-    /// <summary>Loads them. Where the kernel refuses all together, those that only tell whose a socket is are left out.</summary>
-    /// <param name="withTests">Also the program by which a test asks for the rule of an address.</param>
+    /// <summary>Loads the programs. If the kernel refuses all of them together, the programs that only list processes and owners are left
+    /// out.</summary>
+    /// <param name="withTests">Whether to load also the program with which a test asks for the rule of an address.</param>
     /// <param name="mostRules">See <see cref="MostRules"/>.</param>
     /// <param name="types">See <see cref="BpfObject.Load"/>.</param>
     /// <exception cref="BpfException">The kernel, its verifier or libbpf refused.</exception>
-    /// <exception cref="LinuxException">What a run needs besides cannot be made.</exception>
+    /// <exception cref="LinuxException">Another object that a run needs cannot be created.</exception>
     public static KernelPrograms Load(bool withTests = false, int mostRules = int.MaxValue, string? types = null)
     {
         string[] wanted = withTests ? [.. s_needed, Match] : s_needed;
@@ -90,7 +93,7 @@ internal sealed class KernelPrograms : IDisposable
         }
     }
 
-    /// <summary>Has the kernel's verifier look at one program, and forgets it.</summary>
+    /// <summary>Has the kernel's verifier check one program, and unloads it.</summary>
     /// <exception cref="BpfException">The kernel, its verifier or libbpf refused.</exception>
     public static void Try(string program) => LoadObject([program], types: null).Dispose();
 

@@ -3,19 +3,20 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>A kernel refuses the programs: it is too old for them, or newer than they are.</summary>
-/// <param name="Needs">What is needed instead.</param>
-/// <param name="Detail">What was found.</param>
-/// <param name="Reason">Both in a sentence.</param>
+/// <summary>A refusal of the programs by the kernel: it is too old for them, or newer than they are.</summary>
+/// <param name="Needs">The kernel or agent that is needed instead.</param>
+/// <param name="Detail">The finding.</param>
+/// <param name="Reason">Both in one sentence.</param>
 internal sealed record LoadFailure(string Needs, string Detail, string Reason)
 {
     private const string NewerAgent = "a newer keepalive-agent";
     private const string Relocation = "CO-RE relocation ";
 
-    /// <summary>The first release whose iterators can set sockets. Distributions backport it, so the release alone is no reason not to try.</summary>
+    /// <summary>The first release whose iterators can set sockets. Distributions backport this, so the programs are tried on older
+    /// releases, too.</summary>
     private static readonly Version s_oldest = new(5, 15);
 
-    /// <summary>What a refusal means; null where it says nothing about the kernel's age.</summary>
+    /// <summary>Explains a refusal; null if it says nothing about the kernel's age.</summary>
     public static LoadFailure? Of(BpfException e, string release)
     {
         if (e.Errno is Errno.EPERM or Errno.ENOMEM || e.Detail.Length == 0)
@@ -34,7 +35,8 @@ internal sealed record LoadFailure(string Needs, string Detail, string Reason)
         return new LoadFailure(NewerAgent, e.Message, $"Linux {release} refuses the programs of this build ({e.Message}); use {NewerAgent}");
     }
 
-    /// <summary>The field that libbpf did not find in the kernel's types: <c>… CO-RE relocation &lt;byte_off&gt; [77] struct sock.field (0:1 @ offset 8)</c>.</summary>
+    /// <summary>The field that libbpf did not find in the kernel's types: <c>… CO-RE relocation &lt;byte_off&gt; [77] struct sock.field
+    /// (0:1 @ offset 8)</c>.</summary>
     private static string? Field(string detail)
     {
         var at = detail.IndexOf(Relocation, StringComparison.Ordinal);

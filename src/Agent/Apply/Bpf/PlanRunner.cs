@@ -4,32 +4,34 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>Has the kernel carry out planned changes, all of a namespace's in one run, and takes in what came of each.</summary>
+/// <summary>Has the kernel make planned changes, all those of a namespace in one run, and records the outcome of each.</summary>
 /// <remarks>
 /// <code>
 ///   state file: intent ──► map: cookie → (expected, wanted) ──► run ──► under the socket's lock: still as expected? write, read back
 ///                                                                └────► one outcome for each socket found ──► state file: ok
 /// </code>
-/// A kill in between leaves each socket either untouched or wholly written, with its intent noted either way.
+/// If the agent is killed in between, each socket is either unchanged or completely written. Its intent is noted in both cases.
 /// </remarks>
 internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespaces, SocketLedger ledger)
 {
-    /// <summary>As many as the map of plans is sure to take.</summary>
+    /// <summary>The number of plans for which the map always has room.</summary>
     private const int AtOnce = 32 * 1024;
 
-    /// <summary>As many as take some milliseconds: in between it is asked whether there is time for more.</summary>
+    /// <summary>The number of plans in a part if time is limited. A part takes some milliseconds; then the clock is checked.</summary>
     private const int AtATime = 2048;
 
     private readonly List<ulong> _keys = [];
     private readonly List<BpfAbi.ka_plan> _plans = [];
     private readonly Dictionary<ulong, PlannedChange> _open = [];
 
-    /// <summary>Carries out changes to sockets of one namespace.</summary>
+    /// <summary>Makes changes of sockets of one namespace.</summary>
     /// <param name="changes">The changes.</param>
-    /// <param name="scope">What is allowed.</param>
-    /// <param name="hasTime">Whether there is time for more; null where there is for all.</param>
-    /// <returns>How many were carried out, or found to be no more what was decided about: at least some of those there are.</returns>
-    /// <exception cref="LinuxException">The kernel did not run it to its end. What may have been done is remembered as such.</exception>
+    /// <param name="scope">Which changes are allowed.</param>
+    /// <param name="hasTime">Whether there is time for more; null if there is time for all.</param>
+    /// <returns>The number of changes that were handled: made, or not made because the socket no longer had the expected state. The first
+    /// part is always handled.</returns>
+    /// <exception cref="LinuxException">The kernel did not complete the run. Changes that may have been made are noted as
+    /// such.</exception>
     public int Run(ReadOnlySpan<PlannedChange> changes, PassScope scope, Func<bool>? hasTime = null)
     {
         var most = hasTime is null ? AtOnce : AtATime;
@@ -84,7 +86,7 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
         }
         foreach (var (cookie, change) in _open)
         {
-            // Gone in the meantime: the next reading of the namespace tells.
+            // The socket had no outcome, so it is gone: the next reading of the namespace shows it.
             kernel.Plans.Remove(cookie);
             ledger.Withdraw(change.Socket);
         }
@@ -105,7 +107,7 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
                 ledger.Defer(socket, scope);
                 break;
             case BpfAbi.KA_CHANGED:
-                // Decided again, on what it has now, in the next pass.
+                // The next pass decides again, about the present values.
                 ledger.Withdraw(socket);
                 socket.Standing.Read(now);
                 break;

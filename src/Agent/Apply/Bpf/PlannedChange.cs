@@ -3,13 +3,13 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>What is to become of one socket, decided and not yet done.</summary>
+/// <summary>A decided change of one socket that has not been made yet.</summary>
 /// <param name="Watched">Its namespace.</param>
 /// <param name="Socket">The socket.</param>
-/// <param name="From">The values the decision was made on; it is not carried out on any others.</param>
+/// <param name="From">The values on which the decision was made. A socket with other values is not changed.</param>
 /// <param name="Verdict">The decision.</param>
 internal readonly record struct PlannedChange(WatchedNamespace Watched, TrackedSocket Socket, KeepaliveOptions From, Verdict Verdict) : ISocketChange
 {
-    /// <remarks>Where this kernel does not show idle times, a socket may have been idle for long.</remarks>
+    /// <remarks>If this kernel does not show idle times, every socket counts as idle.</remarks>
     public bool IsIdleFor(TimeSpan time) => Socket.Seen.Idle is not { } idle || idle >= time.TotalMilliseconds;
 }

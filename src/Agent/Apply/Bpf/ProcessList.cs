@@ -2,13 +2,13 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>Which process lives in which network namespace: one walk of the kernel over its processes, and none over /proc.</summary>
+/// <summary>Lists the processes and their network namespaces: by one walk of the kernel over its processes, without /proc.</summary>
 internal sealed class ProcessList(BpfIterator reader)
 {
     private readonly List<(int Pid, ulong Namespace)> _found = [];
 
-    /// <summary>The processes there are; the list is used again by the next call.</summary>
-    /// <exception cref="Linux.LinuxException">The kernel did not run it to its end.</exception>
+    /// <summary>Returns the processes; the next call uses the list again.</summary>
+    /// <exception cref="Linux.LinuxException">The kernel did not complete the run.</exception>
     public IReadOnlyList<(int Pid, ulong Namespace)> Read()
     {
         _found.Clear();

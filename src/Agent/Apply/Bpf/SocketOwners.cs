@@ -2,13 +2,14 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>Which process has a descriptor of which TCP socket: one walk of the kernel over all descriptors of the node.</summary>
+/// <summary>Finds the process that holds each TCP socket: by one walk of the kernel over all descriptors of the node.</summary>
 internal static class SocketOwners
 {
     public static readonly IReadOnlyDictionary<ulong, int> NotAskedFor = new Dictionary<ulong, int>();
 
-    /// <summary>Process id by socket cookie; of several processes, the one met first. Empty where the kernel does not take the program that tells.</summary>
-    /// <exception cref="Linux.LinuxException">The kernel did not run it to its end.</exception>
+    /// <summary>Returns process ids by socket cookie; if several processes hold a socket, the one found first. Empty if the kernel
+    /// refuses the program.</summary>
+    /// <exception cref="Linux.LinuxException">The kernel did not complete the run.</exception>
     public static IReadOnlyDictionary<ulong, int> Read(KernelPrograms kernel)
     {
         if (kernel.OwnerReader is null)

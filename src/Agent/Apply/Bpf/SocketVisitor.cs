@@ -6,12 +6,13 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>Takes in the sockets of one namespace, as an iterator shows them, and decides about those that are tracked: what each has is shown, too.</summary>
-/// <param name="intake">Tracks and compares.</param>
-/// <param name="announced">Sockets whose setting, when they were established, was reported in this pass.</param>
-/// <param name="owners">Process by socket; empty where nobody asked.</param>
-/// <param name="ledger">Decides and keeps account.</param>
-/// <param name="changes">Where decisions go that are to be carried out.</param>
+/// <summary>Passes the sockets of one namespace from an iterator to the intake, and decides about the tracked ones: the iterator shows
+/// their values, too.</summary>
+/// <param name="intake">Tracks sockets and matches them with the policy.</param>
+/// <param name="announced">Sockets that were set when they were established, and reported as such in this pass.</param>
+/// <param name="owners">Process by socket; empty if it is not needed.</param>
+/// <param name="ledger">Decides, and records the results.</param>
+/// <param name="changes">Receives the changes that are to be made.</param>
 internal struct SocketVisitor(
     DumpIntake intake, IReadOnlySet<ulong> announced, IReadOnlyDictionary<ulong, int> owners, SocketLedger ledger, List<PlannedChange> changes)
     : IBpfRecordVisitor<BpfAbi.ka_socket>
@@ -46,8 +47,8 @@ internal struct SocketVisitor(
         }
     }
 
-    /// <summary>What the application would have made of a socket that was set when it was established, had nobody touched it: what it has
-    /// written since counts as its own first setting.</summary>
+    /// <summary>Returns the memory of a socket that was set when it was established, as if the agent had not set it then: values that the
+    /// application has written since count as its own first setting.</summary>
     public static SocketMemory AsIfUntouched(in BpfAbi.ka_socket seen)
     {
         var (found, set, now) = (seen.found.ToOptions(), seen.set.ToOptions(), seen.values.ToOptions());
@@ -60,14 +61,15 @@ internal struct SocketVisitor(
             now);
     }
 
-    /// <summary>Takes in that a socket was set when it was established.</summary>
+    /// <summary>Notes that a socket was set when it was established, and reports it unless that was done.</summary>
     private readonly void TakeIn(TrackedSocket socket, in BpfAbi.ka_socket seen)
     {
         ledger.Remember(socket, AsIfUntouched(in seen));
         if (!announced.Contains(socket.Cookie))
         {
-            // The ring had no room for it, it came after the ring was read, or an earlier pass met it while it was connecting. It is a change of
-            // its own: another may follow in this pass. What the application has written since counts as found.
+            // The ring had no room for it, it came after the ring was read, or an earlier pass found it while it was connecting. This
+            // change has a record of its own: another change may follow in this pass. Values that the application has written since count
+            // as found.
             Arrivals.Report(intake.Pass.Sink, ledger, new BpfAbi.ka_arrival { tuple = seen.tuple, found = seen.found, set = seen.set }, socket.Standing.Rule);
         }
     }
@@ -104,11 +106,12 @@ internal struct SocketVisitor(
         };
     }
 
-    /// <summary>Why a socket is none to decide about, whatever becomes of it.</summary>
+    /// <summary>The reason why a socket can never be set; null if there is none.</summary>
     private static string? Barrier(in BpfAbi.ka_socket seen) =>
         (seen.kind & BpfAbi.KA_SUBFLOW) != 0 ? FailureReasons.Multipath : (seen.kind & BpfAbi.KA_KERNEL) != 0 ? FailureReasons.NoOwner : null;
 
-    /// <summary>What a new socket of the namespace has: in the place of what this one had, where it was not set at once.</summary>
+    /// <summary>The values of a new socket of the namespace. The record has them in <c>found</c>, unless the socket was set at once; then
+    /// null.</summary>
     private static KeepaliveOptions? Untouched(in BpfAbi.ka_socket seen) =>
         (seen.kind & BpfAbi.KA_SET_AT_ONCE) == 0 ? seen.found.ToOptions() : null;
 

@@ -2,10 +2,11 @@ using Keepalive.Linux;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>What of a socket this kernel does not show, because this build does not know where the kernel keeps it.</summary>
+/// <summary>The columns of a socket that this kernel does not show, because this build does not know where the kernel keeps
+/// them.</summary>
 internal static class UnknownColumns
 {
-    /// <summary>A sentence for the log; null where all is known.</summary>
+    /// <summary>A sentence for the log; null if all columns are known.</summary>
     public static string? Say(uint unknown, KernelPrograms kernel)
     {
         List<string> columns = [];

@@ -3,7 +3,7 @@ using Keepalive.Linux.Netlink;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
-/// <summary>Takes in the sockets of a sock_diag dump, as it shows them.</summary>
+/// <summary>Passes the sockets of a sock_diag dump to the intake.</summary>
 internal readonly struct DumpVisitor(DumpIntake intake) : ISockDiagVisitor
 {
     public void Visit(in DiagnosedSocket seen)
@@ -26,7 +26,7 @@ internal readonly struct DumpVisitor(DumpIntake intake) : ISockDiagVisitor
             reach.CgroupId = seen.CgroupId;
             if (seen.IsMultipathSubflow)
             {
-                reach.Barrier = FailureReasons.Multipath;   // a dump without details does not say
+                reach.Barrier = FailureReasons.Multipath;   // only a dump with details shows it
             }
         }
     }

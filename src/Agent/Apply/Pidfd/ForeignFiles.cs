@@ -4,22 +4,23 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
-/// <summary>Closes duplicates of what is no socket after all.</summary>
+/// <summary>Closes duplicated descriptors that are not sockets.</summary>
 /// <remarks>
-/// Closing a descriptor, a duplicate included, calls the file's flush operation. On FUSE, NFS and the like that talks to another process or
-/// host and may wait for it for ever. So a descriptor is asked for its type before it is duplicated; but its process can put another file
-/// under the number in between, and one that wants to hurt does so all the time.
+/// To close a descriptor, even a duplicate, calls the flush operation of its file. On FUSE, NFS and similar file systems this talks to
+/// another process or host, and may wait for it forever. So the type of a descriptor is read before it is duplicated. But its process can
+/// put another file under the number in between, and a malicious process does so all the time.
 /// </remarks>
 internal sealed class ForeignFiles : IDisposable
 {
-    /// <summary>Files of one owner that may be about to be closed, after which nothing more of it is duplicated.</summary>
+    /// <summary>The limit of one owner's files that are being closed. At the limit, no more descriptors of that owner are
+    /// duplicated.</summary>
     private const int Most = 4;
 
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
 
     private readonly List<(StrayFile File, string Account, Thread Closing)> _closing = [];
 
-    /// <summary>Whether so many of an owner's files do not close that it is left alone.</summary>
+    /// <summary>Whether so many of an owner's files do not close that its descriptors are skipped.</summary>
     public bool IsFull(string? account)
     {
         if (_closing.Count < Most)
@@ -30,7 +31,8 @@ internal sealed class ForeignFiles : IDisposable
         return _closing.Count(one => one.Account == Accountable.Key(account)) >= Most;
     }
 
-    /// <summary>Closes one on a thread of its own. They are few: a thread costs little beside one that does not close.</summary>
+    /// <summary>Closes a file on a thread of its own. Such files are few, and a thread costs little compared to a file that does not
+    /// close.</summary>
     public void Close(in DuplicatedSocket descriptor, string? account)
     {
         var file = descriptor.ToFile();
@@ -39,7 +41,7 @@ internal sealed class ForeignFiles : IDisposable
         _closing.Add((file, Accountable.Key(account), thread));
     }
 
-    /// <summary>Sees to it that the process can end: a thread that waits for such a file cannot be killed.</summary>
+    /// <summary>Makes sure that the process can end: a thread that waits for such a file cannot be killed.</summary>
     public void Dispose()
     {
         foreach (var (file, _, closing) in _closing)

@@ -5,33 +5,35 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
-/// <summary>Does something with a socket while a descriptor of it is at hand.</summary>
+/// <summary>Handles a socket while a descriptor of it is open.</summary>
 internal interface IReachedSocket
 {
     void Reached(in DuplicatedSocket descriptor, TrackedSocket socket);
 
-    /// <summary>All sockets of one process were done.</summary>
+    /// <summary>Called after all sockets of one process.</summary>
     void EndProcess();
 }
 
-/// <summary>Finds, among the descriptors of processes, those of the wanted sockets.</summary>
+/// <summary>Finds the descriptors of the wanted sockets among those of all processes.</summary>
 /// <remarks>
-/// New descriptors get the lowest free number, so the numbers not known yet are tried first and in order, and the search ends with the last
-/// wanted socket: in a process of 18,000 known descriptors, a new one costs a few tries and no directory listing. What is known of a number
-/// (no socket, another socket, a tracked one) goes stale when it is closed and used again; only if a socket was not found are those numbers tried too.
-/// A descriptor counts only if its socket is in the namespace that the wanted one was seen in: what was judged there must not be applied to a socket
-/// of another, and a socket's cookie alone does not tell (before Linux 5.7 each namespace has its own sequence). And it must still be between the two ends
-/// that were judged: a socket keeps its cookie when it is connected to somebody else (connect(2), AF_UNSPEC).
+/// New descriptors get the lowest free number. So the search tries the unknown numbers first, in order, and ends with the last wanted
+/// socket. In a process of 18,000 known descriptors, a new one costs a few tries and no directory listing.
+/// The known kind of a number (no socket, another socket, a tracked one) becomes wrong when the number is closed and used again. So if a
+/// socket was not found, the search tries those numbers, too.
+/// A descriptor counts only if its socket is in the namespace in which the wanted one was seen: a decision for one namespace must not be
+/// applied to a socket of another. The cookie alone does not show this, because before Linux 5.7 each namespace has its own sequence of
+/// cookies. The socket must also still have the two ends that were judged: it keeps its cookie when it is connected to another peer
+/// (connect(2), AF_UNSPEC).
 /// </remarks>
 internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory namespaces, PassBudget budget) : IDisposable
 {
-    /// <summary>Descriptors between two looks at the clock.</summary>
+    /// <summary>Descriptors between two checks of the clock.</summary>
     private const int Stride = 64;
 
-    /// <summary>Numbers in a row that are not open, after which those that are get listed: in a table of a million they may be few.</summary>
+    /// <summary>After this many unused numbers in a row, the open numbers are listed: in a table of a million they may be few.</summary>
     private const int Sparse = 256;
 
-    /// <summary>Processes whose tables others are compared with.</summary>
+    /// <summary>The number of processes with whose descriptor tables others are compared.</summary>
     private const int MostTables = 8;
 
     private readonly List<ProcessEntry> _candidates = [];
@@ -39,20 +41,20 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     private readonly List<int> _open = [];
     private readonly ForeignFiles _foreign = new();
 
-    /// <summary>Whether the last search ended for want of time: where it did, the next one goes on.</summary>
+    /// <summary>Whether the last search ended because its time was used up. The next one then continues it.</summary>
     public bool IsCutShort { get; private set; }
 
-    /// <summary>Whether a process of the last search could not be looked into, and why.</summary>
+    /// <summary>The errno of a process that the last search could not examine; 0 if there was none.</summary>
     public int DeniedBy { get; private set; }
 
-    /// <summary>Whether a process of the last search was left alone because files of its owner do not close.</summary>
+    /// <summary>Whether the last search skipped a process because files of its owner do not close.</summary>
     public bool IsBarred { get; private set; }
 
-    /// <summary>Brings the sockets of one process together.</summary>
+    /// <summary>Orders sockets by process.</summary>
     public static readonly Comparison<TrackedSocket> ByProcess = static (a, b) => a.Reach.Pid.CompareTo(b.Reach.Pid);
 
-    /// <summary>Reaches sockets whose process and descriptor are known, in the order given, and adds those that have moved to
-    /// <paramref name="lost"/>. Cheapest where the sockets of one process follow each other.</summary>
+    /// <summary>Reaches sockets whose process and descriptor are known, in the order given, and adds those that are no longer there to
+    /// <paramref name="lost"/>. This costs least if the sockets of one process follow each other.</summary>
     public void Revisit<THandler>(List<TrackedSocket> sockets, List<TrackedSocket> lost, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
@@ -75,7 +77,8 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         }
     }
 
-    /// <summary>Searches the namespace's processes for <paramref name="wanted"/>, those of the sockets' cgroups first; found ones are taken out.</summary>
+    /// <summary>Searches the processes of the namespace for <paramref name="wanted"/>, and begins with the cgroups of the sockets. Found
+    /// sockets are removed from <paramref name="wanted"/>.</summary>
     public void Search<THandler>(
         WatchedNamespace watched, Dictionary<ulong, TrackedSocket> wanted, bool everywhere, long pass, CancellationToken stop, ref THandler handler)
         where THandler : struct, IReachedSocket
@@ -89,14 +92,15 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         SearchAll(search, Retry.All, ref handler);
         if (everywhere && !IsCutShort)
         {
-            // A socket may be held by a process that has left the namespace, or was given it by one that lives there.
+            // A process that has left the namespace may hold the socket, or one that received it from a process in the namespace.
             _candidates.Clear();
             _candidates.AddRange(processes.Outside(watched.Inode));
             SearchAll(search, Retry.All, ref handler);
         }
     }
 
-    /// <summary>Goes on searching for what earlier searches had no time for, everywhere, from where the last one stopped.</summary>
+    /// <summary>Continues the search for sockets for which earlier searches had no time: in all processes, from the point at which the
+    /// last search stopped.</summary>
     public void GoOn<THandler>(
         WatchedNamespace watched, Dictionary<ulong, TrackedSocket> wanted, long pass, CancellationToken stop, ref THandler handler)
         where THandler : struct, IReachedSocket
@@ -143,8 +147,8 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
                 IsCutShort |= search.Wanted.Count > 0;
                 break;
             }
-            budget.Stop();   // whose it is is found out on nobody's account
-            // In a namespace of several, such as the node's own, nobody waits for what another's processes cost.
+            budget.Stop();   // the search for its owner is charged to no account
+            // If a namespace has processes of several owners, as the node's own has, each owner is charged for its own processes.
             var account = search.Watched.Account ?? candidate.Owner;
             if ((search.Progress is { } progress ? progress.From(account, search.IsOutside, candidate.Pid) : 0) is not { } from)
             {
@@ -164,7 +168,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         budget.Stop();
     }
 
-    /// <summary>Searches one process; gives the descriptor that it stopped at for want of time.</summary>
+    /// <summary>Searches one process. Returns the descriptor at which its time was used up; null if the process is done.</summary>
     private int? SearchOne<THandler>(in Quest search, ProcessEntry candidate, int from, Retry retry, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
@@ -172,7 +176,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         var size = ProcFs.DescriptorTableSize(candidate.Pid);
         if (size == 0 || HasBeenSearched(candidate.Pid, size))
         {
-            return null;   // gone, a zombie or a kernel thread; or another's table
+            return null;   // gone, a zombie, a kernel thread, or a table that was searched already
         }
         using var process = ProcessDescriptor.TryOpen(candidate.Pid, out _);
         if (process is null)
@@ -273,12 +277,12 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         return null;
     }
 
-    /// <summary>Whether a process has its descriptor table in common with one that this search has been through.</summary>
+    /// <summary>Whether a process shares its descriptor table with one that this search has already searched.</summary>
     private bool HasBeenSearched(int pid, int size)
     {
         if (size < Stride)
         {
-            return false;   // dearer to compare than to search
+            return false;   // a comparison costs more than the search
         }
         foreach (var other in _tables)
         {
@@ -308,7 +312,8 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         }
         try
         {
-            // During the handshake it has no peer yet, and a program of its cgroup may name another one: the kernel's own table decides.
+            // During the handshake the socket has no peer yet, and a BPF program of its cgroup may report another one. The kernel's own
+            // table decides.
             return watched.Handle.Diag.Has(socket.Cookie, socket.Local, socket.Remote);
         }
         catch (LinuxException)
@@ -341,7 +346,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         }
     }
 
-    /// <summary>Which numbers are tried of which something is known.</summary>
+    /// <summary>Which numbers of a known kind are tried.</summary>
     private enum Retry
     {
         None,
@@ -349,12 +354,12 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         All,
     }
 
-    /// <summary>What is looked for, and how far.</summary>
+    /// <summary>The wanted sockets, and the limits of the search.</summary>
     private readonly record struct Quest(WatchedNamespace Watched, Dictionary<ulong, TrackedSocket> Wanted, long Pass, CancellationToken Stop)
     {
         public bool IsOutside { get; init; }
 
-        /// <summary>Where it goes on from, and keeps how far it comes; null where it begins anew.</summary>
+        /// <summary>The point from which the search continues, and the record of its progress; null if it begins anew.</summary>
         public SearchProgress? Progress { get; init; }
     }
 }

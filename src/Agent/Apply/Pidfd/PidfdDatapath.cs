@@ -2,8 +2,9 @@ using Keepalive.Agent.Apply.Tracking;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
-/// <summary>sock_diag to see sockets, pidfd_getfd to reach them (Linux 5.6). Works on any cgroup version and inside a user namespace.</summary>
-/// <remarks>Values are re-read in rotation, each once in <see cref="NamespaceUpkeep.AuditPeriod"/>.</remarks>
+/// <summary>The pidfd datapath: sock_diag lists sockets and pidfd_getfd reaches them (Linux 5.6). It works with any cgroup version and
+/// inside a user namespace.</summary>
+/// <remarks>Values are read again in rotation, each once in <see cref="NamespaceUpkeep.AuditPeriod"/>.</remarks>
 internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
 {
     private readonly PassBudget _budget;
@@ -14,7 +15,7 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
     private readonly List<TrackedSocket> _sockets = [];
     private readonly List<TrackedSocket> _lost = [];
 
-    /// <param name="options">What to look at.</param>
+    /// <param name="options">The namespaces to examine, and the state of sockets.</param>
     public PidfdDatapath(TrackingOptions options)
         : base(options, slicesByNamespace: false)
     {
@@ -45,13 +46,13 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
     {
         var (watched, scope) = (intake.Watched, intake.Pass.Scope);
         var visitor = new DumpVisitor(intake);
-        // The idle clock decides the order of a bulk, which only a new namespace or policy brings; it makes a dump about 50 % slower.
+        // Idle times decide the order of a bulk. Only a new namespace or policy causes a bulk, and details make a dump about 50 % slower.
         watched.Handle.Diag.Dump(scope.States, details: intake.Compares || scope.WantsTimers(watched.Inode), ref visitor);
     }
 
     protected override void Track(TrackedSocket socket) => _audit.Add(socket);
 
-    /// <remarks>A search that has no time to end goes on in the next pass, for these sockets alone.</remarks>
+    /// <remarks>If the time for a search is used up, the next pass continues it, for these sockets alone.</remarks>
     protected override bool Settle(WatchedNamespace watched, PassContext pass)
     {
         _settlement.Settle(watched, pass);
@@ -76,7 +77,8 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
         Trouble = summary.Trouble ?? _budget.Excess,
     };
 
-    /// <summary>A socket the audit did not find was closed, or is known by another descriptor now: the next dump tells.</summary>
+    /// <summary>Handles a socket that the audit did not find. It was closed, or has another descriptor now: the next dump shows
+    /// which.</summary>
     private void LookForAgain(TrackedSocket socket, PassContext pass)
     {
         socket.Standing.UnsettleIn(pass.Number + 1);

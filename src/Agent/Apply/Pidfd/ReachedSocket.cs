@@ -3,11 +3,12 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
-/// <summary>Applies the policy to a socket that was reached, or, where a bulk is being collected, only notes where it is.</summary>
+/// <summary>Applies the policy to a socket that was reached. While a bulk is being collected, an idle socket is added to the bulk
+/// instead.</summary>
 /// <param name="applier">Writes and reads back.</param>
 /// <param name="pass">The pass it belongs to.</param>
-/// <param name="watched">The namespace, where a bulk is being collected.</param>
-/// <param name="bulk">Where long idle sockets are put aside; null applies to all at once.</param>
+/// <param name="watched">The namespace, if a bulk is being collected.</param>
+/// <param name="bulk">Collects idle sockets; null applies the policy to all at once.</param>
 internal readonly struct ReachedSocket(
     SocketApplier applier, PassContext pass, WatchedNamespace? watched = null, BulkSpread<FoundSocket>? bulk = null) : IReachedSocket
 {

@@ -6,7 +6,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
-/// <summary>Finds the sockets of a namespace that wait for the policy, and says what becomes of those that are not found.</summary>
+/// <summary>Finds the sockets of a namespace that wait for the policy, and decides the outcome of those that are not found.</summary>
 internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, SocketLedger ledger, BulkSpread<FoundSocket> bulk)
 {
     private readonly List<TrackedSocket> _known = [];
@@ -23,7 +23,7 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Sock
         foreach (var socket in watched.Sockets.Values)
         {
             ref readonly var standing = ref socket.Standing;
-            // A search costs much: what was not found is looked for less and less often.
+            // A search is expensive: a socket that was not found is searched for less and less often.
             if (standing.IsUnsettled && standing.NextTry <= pass.Number && ledger.CanBeSet(socket, pass.Scope))
             {
                 if (socket.Reach.Pid != 0)
@@ -57,7 +57,7 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Sock
         {
             _wanted.Add(socket.Cookie, socket);
         }
-        // What is new does not wait for the end of a search that takes many passes.
+        // New sockets do not wait for the end of a search that takes many passes.
         if (_wanted.Count > 0)
         {
             owners.Search(watched, _wanted, everywhere, pass.Number, pass.Scope.Stop, ref handler);
@@ -75,12 +75,12 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Sock
         }
     }
 
-    /// <summary>What becomes of those that were not found.</summary>
+    /// <summary>Sets the outcome of the sockets that were not found.</summary>
     private void Conclude(WatchedNamespace watched, Dictionary<ulong, TrackedSocket> missing, PassContext pass, long begun)
     {
         if (owners.IsCutShort)
         {
-            // What no pass goes on with has failed.
+            // After the last or the only pass nothing continues the search, so it has failed.
             var isEnd = pass.Scope.Last || pass.Scope.Only;
             var (outcome, reason) = isEnd ? (SocketOutcome.Failed, FailureReasons.NoTime) : (SocketOutcome.Pending, (string?)null);
             foreach (var socket in missing.Values)
@@ -97,14 +97,15 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Sock
             ref var reach = ref socket.Reach;
             if (reach.LeftOverSince > begun)
             {
-                continue;   // it was not looked for in the first part of this search: the next one is for it, too
+                continue;   // the first part of this search did not include it: the next search does
             }
             reach.EndSearch();
             ledger.Miss(socket, SocketOutcome.Unreachable, reach.Barrier ?? why);
         }
     }
 
-    /// <summary>Finds out which of the sockets without an owner are subflows: only a dump with details says, and each socket is asked for once.</summary>
+    /// <summary>Finds out which of the sockets without an owner are subflows. Only a dump with details shows it, and each socket is
+    /// checked once.</summary>
     private static void AskForSubflows(WatchedNamespace watched, Dictionary<ulong, TrackedSocket> missing)
     {
         if (missing.Values.All(socket => socket.Reach.Barrier is not null || socket.Reach.IsSubflowKnown))

@@ -6,14 +6,14 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
-/// <summary>Reads one socket, lets <see cref="SocketLedger"/> decide, writes what differs and reads it back.</summary>
-/// <param name="ledger">Decides and keeps account.</param>
+/// <summary>Reads one socket, lets <see cref="SocketLedger"/> decide, writes the values that differ and reads them back.</summary>
+/// <param name="ledger">Decides, and records the results.</param>
 internal sealed class SocketApplier(SocketLedger ledger)
 {
     /// <summary>Sockets whose values were read since the last reset.</summary>
     public int Read { get; set; }
 
-    /// <summary>Brings <paramref name="socket"/> into line with its rule and leaves the result in it.</summary>
+    /// <summary>Applies its rule to <paramref name="socket"/> and stores the result in it.</summary>
     public void Apply(in DuplicatedSocket descriptor, TrackedSocket socket, PassContext pass)
     {
         var errno = descriptor.TryGetOptions(out var current);
@@ -44,11 +44,11 @@ internal sealed class SocketApplier(SocketLedger ledger)
     private static bool IsProbing(in DuplicatedSocket descriptor, KeepaliveOptions current) =>
         current.Enabled && descriptor.TryGetInfo(out _, out var unanswered) == 0 && unanswered > 0;
 
-    /// <summary>Writes only what differs, in the order that lets idle time already spent count; returns 0 or an errno.</summary>
+    /// <summary>Writes only values that differ, in an order in which the idle time so far counts. Returns 0 or an errno.</summary>
     /// <remarks>
-    /// SO_KEEPALIVE arms the timer with the full time; TCP_KEEPIDLE after it re-arms it with what is left (net/ipv4/tcp.c,
-    /// __tcp_sock_set_keepidle_locked). So switching on always writes TCP_KEEPIDLE last, equal or not, unless it is a sysctl's value that no
-    /// socket can have of its own.
+    /// SO_KEEPALIVE starts the timer with the full time. TCP_KEEPIDLE after it restarts the timer with the remaining time (net/ipv4/tcp.c,
+    /// __tcp_sock_set_keepidle_locked). So when keepalive is switched on, TCP_KEEPIDLE is always written last, even if it is equal. The
+    /// exception is a sysctl's value that TCP_KEEPIDLE does not allow.
     /// </remarks>
     private static int WriteOptions(in DuplicatedSocket descriptor, KeepaliveOptions from, KeepaliveOptions to)
     {

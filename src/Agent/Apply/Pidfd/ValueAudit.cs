@@ -3,10 +3,10 @@ using Keepalive.Agent.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
-/// <summary>Re-reads the values of tracked sockets in rotation: nothing else tells that an application has changed its own.</summary>
+/// <summary>Reads the values of tracked sockets again in rotation: nothing else shows that an application has changed them.</summary>
 internal sealed class ValueAudit(TimeProvider time, TimeSpan period, OwnerSearch owners, SocketApplier applier)
 {
-    /// <summary>So few may wait for their turn to be forgotten.</summary>
+    /// <summary>Up to this many sockets, those that are gone stay in the rotation until their turn.</summary>
     private const int LeastToSweep = 1024;
 
     private readonly Queue<TrackedSocket> _rotation = new();
@@ -25,14 +25,15 @@ internal sealed class ValueAudit(TimeProvider time, TimeSpan period, OwnerSearch
         _rotation.Enqueue(socket);
     }
 
-    /// <summary>Reads as many as keep every socket read once in a period. Those not found any more are looked for in the next pass.</summary>
+    /// <summary>Reads as many sockets as are needed to read each one once in a period. The next pass looks for those that are not found
+    /// any more.</summary>
     public void Read(PassContext pass, Action<TrackedSocket> lost)
     {
         var share = Math.Min(1, time.GetElapsedTime(_lastAt) / period);
         _lastAt = time.GetTimestamp();
         if (pass.Scope.Full)
         {
-            return;   // which reads every one of them
+            return;   // a full pass reads all of them
         }
         _share.Clear();
         for (var n = (int)Math.Ceiling(_rotation.Count * share); n > 0 && _rotation.TryDequeue(out var socket); n--)
@@ -67,8 +68,8 @@ internal sealed class ValueAudit(TimeProvider time, TimeSpan period, OwnerSearch
         _lost.ForEach(lost);
     }
 
-    /// <summary>Drops those that are gone, each time there are twice as many as stayed the last time: where connections come and go by the
-    /// thousand, their turn would be long in coming.</summary>
+    /// <summary>Drops sockets that are gone, each time there are twice as many as remained the last time. With thousands of short
+    /// connections, it would be long until their turn.</summary>
     private void Sweep()
     {
         for (var n = _rotation.Count; n > 0; n--)

@@ -2,7 +2,7 @@ using Keepalive.Linux;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>A change to a socket that is to be made, and may wait.</summary>
+/// <summary>A decided change of a socket, which may be deferred.</summary>
 internal interface ISocketChange
 {
     /// <summary>The socket's namespace.</summary>
@@ -10,29 +10,29 @@ internal interface ISocketChange
 
     TrackedSocket Socket { get; }
 
-    /// <summary>Whether it would probe together with others, were they all changed at once: whether it has been idle for that long. Ones just made are
-    /// no bulk, however many: nothing is due on them.</summary>
+    /// <summary>Whether the socket has been idle for that long. If many such sockets were changed at once, they would probe together. New
+    /// connections are not a bulk, however many they are: none of their probes is due.</summary>
     bool IsIdleFor(TimeSpan time);
 }
 
-/// <summary>Changes that would make many sockets probe together, spread over an interval: in slices, longest idle first.</summary>
+/// <summary>Spreads changes over an interval that would make many sockets probe together: in slices, longest idle first.</summary>
 /// <param name="time">The clock.</param>
-/// <param name="byNamespace">Whether a slice is of one namespace, as each costs a run over it: a large namespace is cut, small ones are slices
-/// themselves.</param>
+/// <param name="byNamespace">Whether a slice belongs to one namespace, because each slice costs a run over its namespace. A large
+/// namespace is cut into slices; a small one is one slice.</param>
 /// <param name="write">Makes the changes of a slice.</param>
 internal sealed class BulkSpread<TChange>(TimeProvider time, bool byNamespace, Action<TChange[], PassContext> write)
     where TChange : struct, ISocketChange
 {
-    /// <summary>Changes up to this many in one pass are not spread.</summary>
+    /// <summary>Up to this many changes in one pass are not spread.</summary>
     private const int From = 256;
 
     private readonly List<TChange> _changes = [];
 
-    /// <summary>Whether those of a namespace's changes that may be part of a bulk are to wait for the end of the pass.</summary>
+    /// <summary>Whether the changes of idle sockets wait for the end of the pass, because there are many of them.</summary>
     public bool Collects(IEnumerable<TChange> changes, PassScope scope) =>
         scope.SpreadOver > TimeSpan.Zero && _changes.Count + changes.Count(change => change.IsIdleFor(scope.SpreadOver)) > From;
 
-    /// <summary>Takes those of a namespace's changes that are to wait out of the list.</summary>
+    /// <summary>Moves the changes that wait from the list of a namespace's changes to the bulk.</summary>
     public void Collect(List<TChange> changes, PassScope scope)
     {
         if (Collects(changes, scope))
@@ -42,7 +42,7 @@ internal sealed class BulkSpread<TChange>(TimeProvider time, bool byNamespace, A
         }
     }
 
-    /// <summary>Takes in a change that is to wait; false where it is none that may be part of a bulk.</summary>
+    /// <summary>Adds a change to the bulk. Returns false if it is not of an idle socket, and so not part of a bulk.</summary>
     public bool TryAdd(TChange change, PassScope scope)
     {
         var isPart = change.IsIdleFor(scope.SpreadOver);
@@ -53,7 +53,7 @@ internal sealed class BulkSpread<TChange>(TimeProvider time, bool byNamespace, A
         return isPart;
     }
 
-    /// <summary>Makes the changes that were collected and returns how much time was spent waiting.</summary>
+    /// <summary>Makes the collected changes and returns the time spent waiting.</summary>
     public TimeSpan Apply(PassContext pass)
     {
         if (_changes.Count == 0)
@@ -86,11 +86,11 @@ internal sealed class BulkSpread<TChange>(TimeProvider time, bool byNamespace, A
         }
         catch (LinuxException)
         {
-            // Decided again in the next pass.
+            // The next pass decides again.
         }
         foreach (var change in slice)
         {
-            // One that was lost on the way is decided about again in the next pass.
+            // A socket that is still unsettled was not changed: the next pass decides about it again.
             if (!change.Socket.Standing.IsUnsettled)
             {
                 pass.Report(change.Socket);

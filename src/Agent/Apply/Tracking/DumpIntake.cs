@@ -3,11 +3,11 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Takes in what a dump says of the sockets of one namespace: tracks those a rule selects, and reports the others as they pass.</summary>
+/// <summary>Processes a dump of one namespace: tracks the sockets that a rule selects, and reports the others at once.</summary>
 /// <param name="watched">The namespace.</param>
 /// <param name="pass">The pass it belongs to.</param>
-/// <param name="inherited">What a predecessor knew; taken out as it is met.</param>
-/// <param name="tracked">Told of each socket that is tracked from now on.</param>
+/// <param name="inherited">The state of a predecessor; a socket is removed when it is found.</param>
+/// <param name="tracked">Called for each socket that is tracked from now on.</param>
 internal sealed class DumpIntake(WatchedNamespace watched, PassContext pass, InheritedSockets inherited, Action<TrackedSocket>? tracked)
 {
     private readonly bool _judgesAnew = pass.Scope.Full || watched.ComparedWith?.JudgesAs(pass.Policy) != true;
@@ -15,26 +15,26 @@ internal sealed class DumpIntake(WatchedNamespace watched, PassContext pass, Inh
     /// <summary>The namespace.</summary>
     public WatchedNamespace Watched => watched;
 
-    /// <summary>The pass, as it is in this namespace.</summary>
+    /// <summary>The pass, with the policy that applies to this namespace.</summary>
     public PassContext Pass => pass;
 
-    /// <summary>Whether sockets known already are compared with the policy again.</summary>
+    /// <summary>Whether sockets that are tracked already are matched with the policy again.</summary>
     public bool Compares { get; } = pass.Scope.Full || !ReferenceEquals(watched.ComparedWith, pass.Policy);
 
     /// <summary>Sockets seen.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Takes in one socket.</summary>
-    /// <param name="seen">What the dump says of it.</param>
-    /// <param name="reading">What it has, where the dump shows that, too.</param>
-    /// <param name="pid">The process that holds it, 0 where not known.</param>
-    /// <returns>Null where it is not tracked; then it has been reported.</returns>
+    /// <summary>Processes one socket.</summary>
+    /// <param name="seen">Its state in the dump.</param>
+    /// <param name="reading">Its values, if the dump shows them.</param>
+    /// <param name="pid">The process that holds it; 0 if unknown.</param>
+    /// <returns>The tracked socket. Null if it is not tracked; it has then been reported.</returns>
     public TrackedSocket? Take(in SeenSocket seen, in SocketReading? reading = null, int pid = 0)
     {
         Count++;
         TrackedSocket? socket = null;
-        // A closed one that was tracked counts as not seen, and is dropped: the application is done with it, and its descriptor's number may already
-        // be another socket's.
+        // A closed socket counts as not seen, so it is dropped if it was tracked. The application no longer uses it, and its descriptor
+        // number may already belong to another socket.
         if (!seen.IsClosed)
         {
             if (!watched.Sockets.TryGetValue(seen.Cookie, out socket))
@@ -78,7 +78,8 @@ internal sealed class DumpIntake(WatchedNamespace watched, PassContext pass, Inh
         return socket;
     }
 
-    /// <summary>An equal rule of a new policy changes nothing, unless what is done with existing values has changed.</summary>
+    /// <summary>Matches a tracked socket again. An equal rule of a new policy changes nothing, unless the handling of existing values or
+    /// the completeness of the policy has changed.</summary>
     private void Compare(TrackedSocket socket)
     {
         var (local, remote) = (socket.Local, socket.Remote);

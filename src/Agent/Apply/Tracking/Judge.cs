@@ -5,25 +5,26 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>What is to become of a socket's values, and what is to be remembered of it.</summary>
-/// <param name="Outcome">How it stands once <paramref name="Want"/> is in force.</param>
-/// <param name="Want">The values to have; equal to the current ones where nothing is to be written.</param>
-/// <param name="Memory">What to remember; null forgets the socket.</param>
+/// <summary>The decision about a socket: the values to write, and the memory to keep.</summary>
+/// <param name="Outcome">Its outcome once <paramref name="Want"/> is in force.</param>
+/// <param name="Want">The values to have; equal to the current ones if nothing is to be written.</param>
+/// <param name="Memory">The memory to keep; null drops it.</param>
 internal readonly record struct Verdict(SocketOutcome Outcome, KeepaliveOptions Want, SocketMemory? Memory);
 
-/// <summary>Decides, from what is remembered, what is found and what the policy says. Pure. What bpf set before the first pass is judged as if it had not been set (SocketVisitor).</summary>
+/// <summary>Decides about a socket from its memory, its values and the policy, without side effects. A socket that bpf set before its
+/// first pass is judged as if it had not been set (SocketVisitor).</summary>
 internal static class Judge
 {
-    /// <param name="memory">What is remembered of the socket, null at its first pass.</param>
+    /// <param name="memory">The memory of the socket; null at its first pass.</param>
     /// <param name="current">The values it has now.</param>
-    /// <param name="rule">The rule that selects it, null where none does.</param>
-    /// <param name="agentDefault">The agent's <c>--existing</c>, for rules that do not say.</param>
+    /// <param name="rule">The rule that selects it; null if none does.</param>
+    /// <param name="agentDefault">The agent's <c>--existing</c>, for rules that have none.</param>
     public static Verdict Decide(SocketMemory? memory, KeepaliveOptions current, CompiledRule? rule, ExistingMode agentDefault)
     {
         if (memory is { } known && !known.IsAsLeft(current))
         {
-            // Somebody else has written to it since: from now on it is the application's. A socket that was only ever looked at is
-            // forgotten together with its rule.
+            // The application or another program has written to it since: from now on its values are the application's. If the agent
+            // never set the socket, its memory is dropped together with its rule.
             SocketMemory? keep = rule is null && known.Holder == SocketHolder.Kept ? null : SocketMemory.OfApplication;
             return new Verdict(rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Application, current, keep);
         }
@@ -60,8 +61,9 @@ internal static class Judge
         settings.Interval ?? found.Interval,
         settings.Probes ?? found.Probes);
 
-    /// <summary>What a socket that has <paramref name="current"/> can be given of <paramref name="wanted"/>: values of a sysctl may be beyond
-    /// those a socket can have of its own, and once it has its own there is no way back to the sysctl's.</summary>
+    /// <summary>Limits <paramref name="wanted"/> to values that can be written to a socket that has <paramref name="current"/>. A
+    /// sysctl's value may be outside the range of a socket's own values. A socket that has its own value cannot return to the
+    /// sysctl's.</summary>
     private static KeepaliveOptions Settable(KeepaliveOptions wanted, KeepaliveOptions current)
     {
         return new KeepaliveOptions(

@@ -6,18 +6,20 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Which namespaces are held: those something other than the agent lives in, and none a moment longer.</summary>
-/// <param name="processes">Who lives where.</param>
-/// <param name="only">Paths of the only namespaces to look at; empty for all.</param>
-/// <param name="most">How many are held at a time.</param>
-/// <param name="exempts">Which are left alone; null is none.</param>
+/// <summary>Holds open the network namespaces that have a process other than the agent. A namespace is released as soon as its last
+/// process is gone.</summary>
+/// <param name="processes">The processes of each namespace.</param>
+/// <param name="only">Paths of the only namespaces to examine; empty for all.</param>
+/// <param name="most">The limit of namespaces held at a time.</param>
+/// <param name="exempts">Tells which namespaces are exempt from policies; null if none is.</param>
 internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<string> only, int most, NamespaceExemption? exempts = null) : IDisposable
 {
-    /// <summary>Namespaces that are held of one that is <see cref="Accountable"/>: a pod has one, and each takes some descriptors and a look in every pass.</summary>
+    /// <summary>The limit of namespaces held for one <see cref="Accountable"/> owner: a pod has one. Each namespace takes some
+    /// descriptors and a check in every pass.</summary>
     public const int MostOfOne = 256;
 
     private readonly Dictionary<ulong, WatchedNamespace> _watched = [];
-    // What the user has named is not rationed.
+    // The limit of one owner does not hold for namespaces that the user has named.
     private readonly AccountShares _shares = new(most, only.Count > 0 ? int.MaxValue : MostOfOne, nodeGives: false);
     private readonly Dictionary<ulong, string> _leftOut = [];
 
@@ -29,13 +31,13 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     /// <summary>Namespaces that the last update had no time to open.</summary>
     public int Waiting { get; private set; }
 
-    /// <summary>Namespaces that are not looked into, as their owner has too many.</summary>
+    /// <summary>Namespaces that are not examined because their owner has too many.</summary>
     public int LeftOut => _leftOut.Keys.Count(inode => !Failures.ContainsKey(inode));
 
-    /// <summary>Whether there are namespaces that are not looked into.</summary>
+    /// <summary>Whether namespaces are skipped: by the limit of their owner, or for lack of descriptors.</summary>
     public bool LeavesOut => _leftOut.Count > 0;
 
-    /// <summary>Who has more namespaces than are looked into, in words; null where nobody has.</summary>
+    /// <summary>The owners that have more namespaces than are examined, in words; null if there are none.</summary>
     public string? Excess
     {
         get
@@ -47,14 +49,15 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         }
     }
 
-    /// <summary>Why one of the failures failed; null without any.</summary>
+    /// <summary>The reason of one of the failures; null if there are none.</summary>
     public string? Failure => Failures.Values.FirstOrDefault()?.Message;
 
     public WatchedNamespace? Find(ulong inode) => _watched.GetValueOrDefault(inode);
 
-    /// <summary>Opens what is new and lets go of what nobody lives in.</summary>
-    /// <param name="budget">How long each account may take; null where there is no limit.</param>
-    /// <param name="letGo">Told of what it lets go of, and whether it is gone; else it makes room for another.</param>
+    /// <summary>Opens new namespaces and releases those without processes.</summary>
+    /// <param name="budget">Limits the time for each account; null if there is no limit.</param>
+    /// <param name="letGo">Called for each released namespace. The second argument says whether it is gone; if not, it was released to
+    /// make room for another.</param>
     public void Update(PassBudget? budget, Action<WatchedNamespace, bool> letGo)
     {
         Failures.Clear();
@@ -76,7 +79,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         }
         foreach (var (inode, paths) in wanted)
         {
-            budget?.Stop();   // whose it is is found out on nobody's account
+            budget?.Stop();   // the search for its owner is charged to no account
             if (_watched.ContainsKey(inode) || !HasRoom(inode, out var account, out var giver))
             {
                 continue;
@@ -90,7 +93,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
             {
                 if (giver is not null)
                 {
-                    // The youngest.
+                    // The namespace that was opened last.
                     LetGo(_watched.Values.Last(watched => Accountable.Key(watched.Account) == giver), isGone: false, letGo);
                 }
                 Hold(new WatchedNamespace(inode, handle, account));
@@ -103,9 +106,10 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         }
     }
 
-    /// <summary>Opens namespaces that there was no room for, one after the other, each in the place of one that is done with.</summary>
-    /// <param name="isWanted">Tells which.</param>
-    /// <param name="letGo">Told of what it lets go of, and that it is not gone.</param>
+    /// <summary>Opens, one after the other, namespaces for which there was no room. Each takes the place of one whose work is
+    /// done.</summary>
+    /// <param name="isWanted">Tells which namespaces to open.</param>
+    /// <param name="letGo">Called for each released namespace; the second argument is false.</param>
     public IEnumerable<WatchedNamespace> InTurn(Func<ulong, bool> isWanted, Action<WatchedNamespace, bool> letGo)
     {
         foreach (var (inode, paths) in Wanted().Where(wanted => !_watched.ContainsKey(wanted.Key) && isWanted(wanted.Key)))
@@ -125,7 +129,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         }
     }
 
-    /// <summary>Those that something lives in, held or not.</summary>
+    /// <summary>All namespaces that have processes or are named by the user, held or not.</summary>
     public IReadOnlyCollection<ulong> Present() => Wanted().Keys;
 
     public void Dispose()
@@ -137,13 +141,14 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         _watched.Clear();
     }
 
-    /// <summary>Whether another namespace of those who live in one may be held.</summary>
+    /// <summary>Whether one more namespace may be held for the owner of a namespace.</summary>
     /// <param name="inode">The namespace.</param>
-    /// <param name="account">Whose it is.</param>
-    /// <param name="giver">Who has to give one up for it; null where there is room.</param>
+    /// <param name="account">Its owner.</param>
+    /// <param name="giver">The account that has to release a namespace for it; null if there is room.</param>
     private bool HasRoom(ulong inode, out string? account, out string? giver)
     {
-        // Whose it is takes a look at its processes: of one that is left out that is known, and looked at again only once there is room.
+        // To find the owner, files of a process are read. The owner of a skipped namespace is known, and is read again only when there is
+        // room.
         var isLeftOut = _leftOut.TryGetValue(inode, out account);
         account ??= AccountOf(inode);
         var hasRoom = _shares.Allows(account, out giver);
@@ -168,7 +173,8 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
         return false;
     }
 
-    /// <summary>Whether one that is left out has others. Where not, and of what the user has named, nobody has too many: there are too few descriptors.</summary>
+    /// <summary>Whether the owner of a skipped namespace has others. If it has none, or the user has named the namespaces, the limit of
+    /// owners is not the reason: there are too few descriptors.</summary>
     private bool HasMore(string? account) => account is not null && only.Count == 0 && _shares.Of(account) > 0;
 
     private string? AccountOf(ulong inode) => processes.In(inode).FirstOrDefault() is { } process ? Accountable.Of(process.Pid) : null;
@@ -226,7 +232,8 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
             try
             {
                 var handle = NamespaceSockets.Open(path);
-                // Between listing and opening, the process may have moved on or its number may have been given to another.
+                // Between the listing and the opening, the process may have changed its namespace, or its id may belong to another
+                // process.
                 if (handle.Inode == inode)
                 {
                     return handle;
@@ -235,7 +242,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
             }
             catch (LinuxException e) when (e.Errno is Errno.ENOENT or Errno.ESRCH)
             {
-                // Its process has just gone; another may live there.
+                // The process has just ended; another one may live in the namespace.
             }
             catch (LinuxException e)
             {

@@ -5,19 +5,19 @@ using Keepalive.Linux.Namespaces;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Which namespaces a pass looks at, and what becomes of what is known of sockets: the same for every way of reaching them.</summary>
-/// <remarks>A namespace is looked at only when its connection counters moved, the policy changed, a socket waits for another try, or for want of all
-/// that once in <see cref="DumpPeriod"/>.</remarks>
-/// <param name="options">What to look at.</param>
-/// <param name="processes">Who lives where.</param>
+/// <summary>Decides which namespaces a pass examines, and keeps the state of their sockets up to date. Both datapaths use it.</summary>
+/// <remarks>A namespace is examined when its connection counters have changed, the policy has changed, or a socket waits for another try.
+/// Otherwise it is examined once in <see cref="DumpPeriod"/>.</remarks>
+/// <param name="options">The namespaces to examine, and the state of sockets.</param>
+/// <param name="processes">The processes of each namespace.</param>
 /// <param name="namespaces">The namespaces.</param>
 internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable processes, NamespaceInventory namespaces)
 {
-    /// <summary>Every tracked socket's values are read once in this time, where there are not so many that it takes longer.</summary>
+    /// <summary>The values of every tracked socket are read once in this time. With very many sockets it takes longer.</summary>
     public static readonly TimeSpan AuditPeriod = TimeSpan.FromSeconds(50);
 
-    /// <summary>Every namespace is dumped at least this often. A dump walks the whole node's table; that something came or went is told by
-    /// the counters, and that a socket is gone also by the reading of its values.</summary>
+    /// <summary>Every namespace is dumped at least this often. A dump walks the table of the whole node, so it is rare. The counters show
+    /// that a socket came or went. A reading of its values also shows that a socket is gone.</summary>
     public static readonly TimeSpan DumpPeriod = TimeSpan.FromMinutes(10);
 
     private readonly TimeProvider _time = options.Time;
@@ -28,12 +28,13 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     private readonly HashSet<ulong> _waiting = [];
     private Action<ulong>? _release;
 
-    /// <summary>Who has more namespaces than are looked into, or more work in them than a pass has time for, in words; null where nobody has.</summary>
+    /// <summary>The owners that have more namespaces than are examined, or more work in them than a pass has time for, in words; null if
+    /// there are none.</summary>
     public string? Excess => namespaces.Excess ?? _budget.Excess;
 
-    /// <summary>Begins a pass: opens namespaces that are new and releases those nobody lives in.</summary>
-    /// <param name="pass">The pass; its sink is told which are gone.</param>
-    /// <param name="release">Called with the inode number of each before it is released.</param>
+    /// <summary>Begins a pass: opens new namespaces and releases those without processes.</summary>
+    /// <param name="pass">The pass; its sink receives the namespaces that are gone.</param>
+    /// <param name="release">Called with the inode number of each namespace before it is released.</param>
     public void BeginPass(PassContext pass, Action<ulong>? release = null)
     {
         _release = release;
@@ -42,9 +43,10 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         namespaces.Update(MayWait(pass) ? _budget : null, (watched, isGone) => LetGo(watched, isGone, pass));
     }
 
-    /// <summary>Looks into each namespace in which something may have changed, into those of whoever costs little first: there may not be time for all.</summary>
+    /// <summary>Examines each namespace in which something may have changed. There may not be time for all of them, so owners that need
+    /// little time come first.</summary>
     /// <param name="pass">The pass.</param>
-    /// <param name="look">Looks into one, given the counters read before.</param>
+    /// <param name="look">Examines one namespace, given the counters that were read before.</param>
     public Visits Visit(PassContext pass, Func<WatchedNamespace, TcpActivity, PassContext, Look> look)
     {
         var visits = new Visits { Failures = namespaces.Failures.Count, Waiting = namespaces.Waiting };
@@ -65,7 +67,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         _budget.Stop();
         if (pass.Scope.Last)
         {
-            // What was set while there was room for them is given back all the same.
+            // Other namespaces may have sockets that were set while there was room for them. Those are restored, too.
             var failed = namespaces.Failures.Count;
             var holding = _inherited.Keys.Select(key => key.Namespace).ToHashSet();
             foreach (var watched in namespaces.InTurn(holding.Contains, (done, isGone) => LetGo(done, isGone, pass)))
@@ -78,13 +80,13 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         return visits;
     }
 
-    /// <summary>Whether what is done in a namespace may be left to the next pass.</summary>
+    /// <summary>Whether work in a namespace may be left to the next pass.</summary>
     public static bool IsRationed(WatchedNamespace watched, PassContext pass) => MayWait(pass) && watched.Account is not null;
 
-    /// <summary>Whether there is time left for the namespace that is being looked into.</summary>
+    /// <summary>Whether there is time left for the namespace that is being examined.</summary>
     public bool HasTime() => !_budget.IsSpent;
 
-    /// <summary>A namespace has been dumped: what was not seen is gone.</summary>
+    /// <summary>Ends a dump of a namespace: a socket that it did not show is gone.</summary>
     public void Dumped(WatchedNamespace watched, PolicySnapshot policy, TcpActivity activity)
     {
         watched.ComparedWith = policy;
@@ -92,7 +94,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         watched.DumpAt = NextDump(watched);
         foreach (var (cookie, socket) in watched.Sockets)
         {
-            // A socket that no rule selects and of which nothing is remembered needs no place here either.
+            // A socket without a rule and without a memory is dropped, too.
             if (socket.SeenInDump != watched.Dumps || socket.Standing.IsIdle)
             {
                 watched.Sockets.Remove(cookie);
@@ -101,7 +103,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         }
     }
 
-    /// <summary>Ends a pass. After one over everything, what was inherited and not met is of sockets that are gone.</summary>
+    /// <summary>Ends a pass. After a full pass, inherited sockets that were not found are dropped: they no longer exist.</summary>
     public void EndPass(PassScope scope, Visits visits)
     {
         if (scope.Full && !scope.DryRun && options.LooksEverywhere && visits.AreComplete && !namespaces.LeavesOut)
@@ -120,7 +122,8 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         _state?.CompactWhenWorthwhile(Remembered);
     }
 
-    /// <summary>A period from now; less after the first dump, so that namespaces found together are not dumped together.</summary>
+    /// <summary>The time of the next dump: a period from now. After the first dump it is less, so that namespaces found together are not
+    /// dumped together.</summary>
     private long NextDump(WatchedNamespace watched)
     {
         const int shares = 64;
@@ -131,7 +134,8 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     /// <summary>Whether a namespace is to be dumped in this pass.</summary>
     /// <param name="watched">The namespace.</param>
     /// <param name="pass">The pass.</param>
-    /// <param name="activity">Its counters, read before the dump: a connection made between the two is seen by both, and only costs another look.</param>
+    /// <param name="activity">Its counters, read before the dump. A connection made between the two is in the dump and also changes the
+    /// counters. This only costs one more dump.</param>
     private bool MustDump(WatchedNamespace watched, PassContext pass, out TcpActivity activity)
     {
         activity = watched.Handle.Counters.Read();
@@ -164,20 +168,20 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         }
         catch (LinuxException)
         {
-            // One namespace's trouble is not the others'; it is looked into again in the next pass.
+            // A failure in one namespace does not stop the others. The next pass examines it again.
             visits.Failures++;
             watched.ComparedWith = null;
         }
     }
 
-    /// <summary>There was no time for it, or not for all of it: the next pass begins with it.</summary>
+    /// <summary>Marks a namespace for which there was not enough time: the next pass prefers it to others of the same cost.</summary>
     private void Wait(WatchedNamespace watched, ref Visits visits)
     {
         _waiting.Add(watched.Inode);
         visits.Waiting++;
     }
 
-    /// <summary>Sockets that have an agent's values, in namespaces that something lives in and that this pass did not look into.</summary>
+    /// <summary>Sockets with an agent's values, in namespaces that have processes and that this pass did not examine.</summary>
     private int NotReached()
     {
         var missed = namespaces.Present().ToHashSet();
@@ -197,7 +201,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
             }
             else
             {
-                // What there was no room for is met again when there is, by this agent or the next one.
+                // The namespace still exists. When there is room for it again, this agent or the next one finds the socket.
                 LoseSightOf(socket);
                 _inherited[(socket.Namespace, socket.Cookie)] = memory;
             }
@@ -239,29 +243,29 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     }
 }
 
-/// <summary>What came of looking into one namespace.</summary>
+/// <summary>The result of the examination of one namespace.</summary>
 /// <param name="Sockets">The sockets in it.</param>
-/// <param name="IsCutShort">Whether there was no time for all of it.</param>
+/// <param name="IsCutShort">Whether there was no time for all of them.</param>
 internal readonly record struct Look(int Sockets, bool IsCutShort);
 
-/// <summary>What came of looking into the namespaces.</summary>
+/// <summary>The result of the examination of the namespaces.</summary>
 internal record struct Visits
 {
-    /// <summary>Those looked into.</summary>
+    /// <summary>Namespaces that were examined.</summary>
     public int Dumped { get; set; }
 
-    /// <summary>Those that could not be.</summary>
+    /// <summary>Namespaces that could not be examined.</summary>
     public int Failures { get; set; }
 
-    /// <summary>Those left for the next pass.</summary>
+    /// <summary>Namespaces left for the next pass.</summary>
     public int Waiting { get; set; }
 
-    /// <summary>Sockets with an agent's values that the last pass of all did not come to.</summary>
+    /// <summary>Sockets with an agent's values in namespaces that the agent's last pass did not examine.</summary>
     public int NotReached { get; set; }
 
-    /// <summary>The sockets in them.</summary>
+    /// <summary>Sockets in the examined namespaces.</summary>
     public int Sockets { get; set; }
 
-    /// <summary>Whether none was left out.</summary>
+    /// <summary>Whether no namespace was left out.</summary>
     public readonly bool AreComplete => Failures == 0 && Waiting == 0;
 }

@@ -3,34 +3,38 @@ using Keepalive.Agent.Workloads;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>How long a pass may work for each that is <see cref="Accountable"/>, and for all of them together. What is left over waits for the next pass.</summary>
+/// <summary>The time that a pass may use for each <see cref="Accountable"/> owner, and for all of them together. Work beyond it waits for
+/// the next pass.</summary>
 internal sealed class PassBudget
 {
-    /// <summary>Of a pass that others follow. A search over ten thousand descriptors takes about that long.</summary>
+    /// <summary>The share of one owner in a pass that others follow. A search over ten thousand descriptors takes about that
+    /// long.</summary>
     private static readonly TimeSpan s_share = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>The same for root's own processes.</summary>
+    /// <summary>The share of root's own processes.</summary>
     private static readonly TimeSpan s_shareOfTheNode = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>For all others together.</summary>
+    /// <summary>The limit for all other owners together.</summary>
     private static readonly TimeSpan s_together = TimeSpan.FromMilliseconds(300);
 
-    /// <summary>What each that owes nothing has of every pass, however much the others take.</summary>
+    /// <summary>The time that an owner without a debt has in every pass, however much the others use.</summary>
     private static readonly TimeSpan s_least = TimeSpan.FromMilliseconds(5);
 
-    /// <summary>Of the last pass, which whoever stops the service waits for.</summary>
+    /// <summary>The share of one owner in the last pass: a stop of the service waits for it.</summary>
     private static readonly TimeSpan s_lastShare = TimeSpan.FromMilliseconds(300);
 
-    /// <summary>Of a pass that none follows and that a user waits for.</summary>
+    /// <summary>The share of one owner in the only pass, for which a user waits.</summary>
     private static readonly TimeSpan s_onlyShare = TimeSpan.FromSeconds(10);
 
-    /// <summary>Passes after one that was too long for everybody, in which whoever has taken more than a share waits until it has been made up for.</summary>
+    /// <summary>The number of passes after a pass that used up the limit for all. In them, an owner with a debt of a share or more
+    /// waits.</summary>
     private const int Remembered = 10;
 
-    /// <summary>Passes that anybody waits for that at most.</summary>
+    /// <summary>The most passes that an owner waits because of its debt.</summary>
     private const int LongestWait = 10;
 
-    /// <summary>Passes in a row with something left over, after which that is worth a word.</summary>
+    /// <summary>An owner is reported after this many passes in which its time was used up. A pass in which it was not lowers the count by
+    /// one.</summary>
     private const int Habit = 10;
 
     private readonly TimeProvider _time;
@@ -47,13 +51,13 @@ internal sealed class PassBudget
     /// <param name="time">The clock.</param>
     public PassBudget(TimeProvider time) => _time = time;
 
-    /// <summary>Who always wants more time than there is, in words; null where nobody does.</summary>
+    /// <summary>The owners whose time is regularly used up, in words; null if there are none.</summary>
     public string? Excess { get; private set; }
 
-    /// <summary>What was spent was spent by the pass before: now comes one that others follow.</summary>
+    /// <summary>Begins a pass that others follow. Time used until now counts for the pass before.</summary>
     public void BeginPass() => BeginPass(new PassScope());
 
-    /// <summary>The same before a pass of any kind.</summary>
+    /// <summary>Begins a pass of any kind.</summary>
     public void BeginPass(PassScope scope)
     {
         _share = scope.Only ? s_onlyShare : scope.Last ? s_lastShare : s_share;
@@ -74,7 +78,7 @@ internal sealed class PassBudget
         Excess = Say();
     }
 
-    /// <summary>Works on somebody's account from here on, null is the node's.</summary>
+    /// <summary>Charges an account from now on; null is the node's.</summary>
     public void Charge(string? name)
     {
         Stop();
@@ -82,7 +86,7 @@ internal sealed class PassBudget
         _begun = _time.GetTimestamp();
     }
 
-    /// <summary>Works on nobody's account from here on.</summary>
+    /// <summary>Charges no account from now on.</summary>
     public void Stop()
     {
         if (_current is not null)
@@ -94,7 +98,7 @@ internal sealed class PassBudget
         }
     }
 
-    /// <summary>Whether whoever is worked for has to wait.</summary>
+    /// <summary>Whether the time of the charged account is used up.</summary>
     public bool IsSpent
     {
         get
@@ -112,7 +116,7 @@ internal sealed class PassBudget
         }
     }
 
-    /// <summary>What the passes until now have cost on somebody's account, the last ones most.</summary>
+    /// <summary>The time that passes have used on an account; the last passes count most.</summary>
     public TimeSpan Cost(string? name) => name is not null && _accounts.TryGetValue(name, out var account) ? account.Before : TimeSpan.Zero;
 
     private Account Of(string name)
@@ -135,8 +139,8 @@ internal sealed class PassBudget
 
         public TimeSpan Before { get; private set; }
 
-        /// <summary>What it has taken beyond its shares: one piece of work may take more than there is time for. It counts from a share on: on a busy machine
-        /// anybody's work is interrupted for some time.</summary>
+        /// <summary>The debt: time used beyond its shares, as one piece of work may take longer than a share. A debt of less than a share
+        /// has no effect: on a busy machine any work is interrupted for some time.</summary>
         public TimeSpan Owes { get; private set; }
 
         public bool IsLate { get; set; }

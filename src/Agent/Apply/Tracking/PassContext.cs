@@ -2,14 +2,14 @@ using Keepalive.Agent.Policies;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>What is the same throughout one pass.</summary>
-/// <param name="Number">Counts passes; a socket that is put off names the pass of its next try.</param>
-/// <param name="Policy">What is in force.</param>
-/// <param name="Scope">How much to look at and what is allowed.</param>
-/// <param name="Sink">Who is told.</param>
+/// <summary>The data that stays the same throughout one pass.</summary>
+/// <param name="Number">The number of the pass. A deferred socket names the pass of its next try.</param>
+/// <param name="Policy">The policy in force.</param>
+/// <param name="Scope">How much to examine, and which changes are allowed.</param>
+/// <param name="Sink">Receives the records.</param>
 internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope Scope, ISocketSink Sink)
 {
-    /// <summary>The pass as it is in one namespace.</summary>
+    /// <summary>Returns the pass with the policy that applies to one namespace.</summary>
     public PassContext In(WatchedNamespace watched) => watched.Exemption switch
     {
         Exemption.None => this,
@@ -17,7 +17,7 @@ internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope
         _ => this with { Policy = PolicySnapshot.Empty },
     };
 
-    /// <summary>Reports a socket as it stands. What a pass did to it is told once.</summary>
+    /// <summary>Reports the present state of a socket. A change is reported once.</summary>
     public void Report(TrackedSocket socket)
     {
         Sink.Socket(socket.ToRecord());

@@ -4,22 +4,22 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>What is known of a descriptor number of a process.</summary>
+/// <summary>The known kind of a descriptor number of a process.</summary>
 internal enum DescriptorKind : byte
 {
     Unknown = 0,
 
-    /// <summary>Was open and not a socket when last looked at.</summary>
+    /// <summary>It was open and not a socket when last examined.</summary>
     NoSocket,
 
-    /// <summary>Was a socket that no rule selects.</summary>
+    /// <summary>It was a socket that no rule selects.</summary>
     OtherSocket,
 
-    /// <summary>Is a tracked socket, as long as that socket is in the kernel's table.</summary>
+    /// <summary>It is a tracked socket, as long as that socket is in the kernel's table.</summary>
     Tracked,
 }
 
-/// <summary>One process and what was learnt of its descriptors.</summary>
+/// <summary>A process and the known kinds of its descriptors.</summary>
 internal sealed class ProcessEntry(int pid)
 {
     private static readonly string s_cgroup2Mount = Directory.Exists("/sys/fs/cgroup/unified") ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup";
@@ -31,17 +31,17 @@ internal sealed class ProcessEntry(int pid)
 
     public int Pid { get; } = pid;
 
-    /// <summary>Inode number of its network namespace, 0 when it may not be read.</summary>
+    /// <summary>Inode number of its network namespace; 0 if it may not be read.</summary>
     public ulong Namespace { get; private set; }
 
     public int FirstScan { get; init; }
 
     public int LastScan { get; set; }
 
-    /// <summary>The pass in which a wanted socket was last found here: such a process is asked first the next time.</summary>
+    /// <summary>The pass in which a wanted socket was last found here: the next search begins with such processes.</summary>
     public long LastHit { get; set; }
 
-    /// <summary>Who has to answer for it, as <see cref="Accountable"/> names it; null is the node itself.</summary>
+    /// <summary>The owner that is charged for it, as <see cref="Accountable"/> names it; null for the node itself.</summary>
     public string? Owner
     {
         get
@@ -55,10 +55,11 @@ internal sealed class ProcessEntry(int pid)
         }
     }
 
-    /// <summary>Whether another process has its id now, as far as that would make a difference.</summary>
+    /// <summary>Whether another process has its id now. This is checked only after its owner was read.</summary>
     public bool IsReplaced => _owner is not null && ProcFs.StartTime(Pid) != _started;
 
-    /// <summary>The id of its cgroup, 0 where not known. A process that is moved later only loses its place in the order of search.</summary>
+    /// <summary>The id of its cgroup; 0 if unknown. It is read once: if the process is moved later, only its place in the order of search
+    /// is wrong.</summary>
     public ulong CgroupId => _cgroup ??= ProcFs.Cgroup2Path(Pid) is { } path ? ProcFs.Inode(s_cgroup2Mount + path) : 0;
 
     public void Moved(ulong inode)
@@ -69,13 +70,14 @@ internal sealed class ProcessEntry(int pid)
         _cgroup = null;
     }
 
-    /// <summary>What is kept of its descriptors: the kinds of those below a number that depends on how much is kept already.</summary>
+    /// <summary>The known kinds of its descriptors, by number. How many are kept depends on the limits of
+    /// <see cref="ProcessTable"/>.</summary>
     public Span<DescriptorKind> Kinds => _kinds;
 
-    /// <summary>On whose account they are kept; null is the node's.</summary>
+    /// <summary>The account that is charged for them; null for the node's.</summary>
     public string? Account { get; private set; }
 
-    /// <summary>Keeps the kinds of more descriptors.</summary>
+    /// <summary>Makes room for the kinds of more descriptors.</summary>
     public void Keep(int count, string? account)
     {
         Array.Resize(ref _kinds, count);

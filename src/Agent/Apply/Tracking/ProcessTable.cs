@@ -4,19 +4,21 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>The node's processes by network namespace, kept up to date at the price of a directory listing.</summary>
+/// <summary>The node's processes by network namespace. An update costs about as much as a directory listing.</summary>
 /// <remarks>
-/// A process is asked for its namespace when it is new, once more at the following scan (container runtimes start a process and move it
-/// into its namespace a moment later), and then once in <see cref="VerifyEvery"/> scans, which also catches a reused process id.
+/// The namespace of a process is read when the process is new, and once more at the following scan: container runtimes start a process and
+/// move it into its namespace a moment later. After that it is read once in <see cref="VerifyEvery"/> scans. This also detects a reused
+/// process id.
 /// </remarks>
 internal sealed class ProcessTable
 {
     private const int VerifyEvery = 12;
 
-    /// <summary>Descriptors of one process of which something is kept, a byte each.</summary>
+    /// <summary>The limit of descriptors of one process whose kinds are kept, a byte each.</summary>
     private const int MostOfProcess = 1 << 16;
 
-    /// <summary>The same of all processes of one that is <see cref="Accountable"/>; what is beyond is looked at anew each time.</summary>
+    /// <summary>The same limit for all processes of one <see cref="Accountable"/> owner. Descriptors beyond it are examined again in each
+    /// search.</summary>
     private const int MostOfAccount = 1 << 20;
 
     private const int MostOfTheNode = 1 << 24;
@@ -59,7 +61,7 @@ internal sealed class ProcessTable
         DropEnded();
     }
 
-    /// <summary>Takes in a list of all processes and their namespaces that somebody else has made.</summary>
+    /// <summary>Updates the table from a list of all processes and their namespaces that the caller has made.</summary>
     public void Take(IEnumerable<(int Pid, ulong Namespace)> found)
     {
         _scan++;
@@ -84,10 +86,10 @@ internal sealed class ProcessTable
 
     public ProcessEntry? Find(int pid) => _byPid.GetValueOrDefault(pid);
 
-    /// <summary>What is known of a process's descriptors, and room for more where there is some.</summary>
+    /// <summary>Returns the known kinds of a process's descriptors, after making room for more if the limits allow it.</summary>
     /// <param name="process">The process.</param>
     /// <param name="size">The size of its descriptor table.</param>
-    /// <param name="account">Whoever has to answer for the room; null is the node.</param>
+    /// <param name="account">The account that is charged for the room; null for the node's.</param>
     public Span<DescriptorKind> Descriptors(ProcessEntry process, int size, string? account)
     {
         var wanted = Math.Min(size, MostOfProcess);
@@ -135,7 +137,7 @@ internal sealed class ProcessTable
 
     private void Place(ProcessEntry process)
     {
-        // A process that has just gone counts for nothing: the next listing drops it.
+        // This fails for a process that has just ended; the next listing drops it.
         _ = ProcFs.TryGetNetworkNamespace(process.Pid, out var inode);
         if (process.IsReplaced)
         {

@@ -4,7 +4,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>What a dump says of one socket.</summary>
+/// <summary>The state of one socket in a dump.</summary>
 internal readonly record struct SeenSocket
 {
     /// <summary>The kernel's identity of the socket (SO_COOKIE).</summary>
@@ -18,31 +18,31 @@ internal readonly record struct SeenSocket
 
     public TcpTimer Timer { get; init; }
 
-    /// <summary>Milliseconds to the timer's nominal instant; null where not known.</summary>
+    /// <summary>Milliseconds to the timer's nominal instant; null if unknown.</summary>
     public uint? TimerExpires { get; init; }
 
     /// <summary>Probes sent without an answer.</summary>
     public int Unanswered { get; init; }
 
-    /// <summary>Milliseconds since anything was received; null where the dump did not ask or it is not known.</summary>
+    /// <summary>Milliseconds since anything was received; null if the dump did not ask for it or it is unknown.</summary>
     public uint? Idle { get; init; }
 
-    /// <summary>Whether it has a file: not while it waits to be accepted, and not after its last descriptor was closed.</summary>
+    /// <summary>Whether it has a file. It has none while it waits to be accepted, and after its last descriptor was closed.</summary>
     public bool HasFile { get; init; }
 
     /// <summary>Whether the agent's programs set it when it was established.</summary>
     public bool IsSetAtOnce { get; init; }
 
-    /// <summary>Whether the application has closed it and only the kernel still has to do with it. Without a file but open is one that waits to
-    /// be accepted.</summary>
+    /// <summary>Whether the application has closed it, so that only the kernel still uses it. An open socket without a file waits to be
+    /// accepted.</summary>
     public bool IsClosed => !HasFile && State is TcpState.FinWait1 or TcpState.FinWait2 or TcpState.LastAck or TcpState.Closing;
 
-    /// <summary>Whether it is in a state in which its options count.</summary>
-    /// <param name="scope">Whether those of listening sockets are read, too.</param>
+    /// <summary>Whether it is in a state in which its options have an effect.</summary>
+    /// <param name="scope">Whether the options of listening sockets are read, too.</param>
     public bool HasOptions(PassScope scope) =>
         State is TcpState.Established or TcpState.CloseWait or TcpState.FinWait1 or TcpState.FinWait2 || (scope.ReadAll && State == TcpState.Listen);
 
-    /// <summary>A record of what is known of it, which says nothing of how it stands to the policy.</summary>
+    /// <summary>Returns a record of these facts. The fields that depend on the policy are empty.</summary>
     /// <param name="inode">Its namespace.</param>
     public SocketRecord ToRecord(ulong inode) => new()
     {
@@ -58,8 +58,8 @@ internal readonly record struct SeenSocket
     };
 }
 
-/// <summary>What a reading of a socket itself says.</summary>
+/// <summary>The values read from a socket itself.</summary>
 /// <param name="Values">Its values.</param>
-/// <param name="Own">Which of them it has itself.</param>
-/// <param name="UserTimeout">TCP_USER_TIMEOUT in milliseconds, 0 where off or not known.</param>
+/// <param name="Own">Which of them were set on the socket itself.</param>
+/// <param name="UserTimeout">TCP_USER_TIMEOUT in milliseconds; 0 if it is off or unknown.</param>
 internal readonly record struct SocketReading(KeepaliveOptions Values, OwnValues Own, int UserTimeout);

@@ -5,13 +5,14 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Keeps account of what is decided and done about a socket, the same for every way of reaching it.</summary>
-/// <param name="state">Where intents are noted before a socket is written; null for a dry run, and where no state is kept.</param>
-/// <param name="inherited">What a predecessor knew.</param>
-/// <param name="counts">Counts what is done.</param>
+/// <summary>Records what is decided and done about a socket. Both datapaths use it.</summary>
+/// <param name="state">The file in which intents are noted before a socket is written; null for a dry run, and if no state is
+/// kept.</param>
+/// <param name="inherited">The state of a predecessor.</param>
+/// <param name="counts">Counts the changes and the failures.</param>
 internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited, ApplyCounts counts)
 {
-    /// <summary>Whether a socket is one to decide about; one that is not has its outcome when this returns.</summary>
+    /// <summary>Whether a socket can be decided about. If not, its outcome is set when this returns.</summary>
     public bool CanBeSet(TrackedSocket socket, PassScope scope)
     {
         ref var standing = ref socket.Standing;
@@ -26,16 +27,16 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         {
             return true;
         }
-        // Connecting, or waiting to be accepted: what its application makes of it first is its own.
+        // It is connecting or waits to be accepted. Its application may still make its own first setting, which the agent must find.
         Miss(socket, standing.Rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Pending, hasOptions ? FailureReasons.NotAccepted : null);
         return false;
     }
 
-    /// <summary>Decides about a socket whose values are <paramref name="current"/>. Null where nothing is to be written.</summary>
+    /// <summary>Decides about a socket whose values are <paramref name="current"/>. Returns null if nothing is to be written.</summary>
     /// <param name="socket">The socket.</param>
-    /// <param name="current">What it has.</param>
-    /// <param name="pass">What is in force, and what is allowed.</param>
-    /// <param name="untouched">What a new socket of its namespace has, null where that is not known.</param>
+    /// <param name="current">Its values.</param>
+    /// <param name="pass">The policy in force, and the changes that are allowed.</param>
+    /// <param name="untouched">The values of a new socket of its namespace; null if unknown.</param>
     public Verdict? Decide(TrackedSocket socket, KeepaliveOptions current, PassContext pass, KeepaliveOptions? untouched = null)
     {
         ref var standing = ref socket.Standing;
@@ -65,7 +66,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         return verdict;
     }
 
-    /// <summary>Whether a verdict may be carried out now; a socket that has probes without an answer is left until they have been answered.</summary>
+    /// <summary>Whether a verdict may be carried out now. A socket with unanswered probes waits until they are answered.</summary>
     public bool MayWrite(TrackedSocket socket, Verdict verdict, bool isProbing, PassScope scope)
     {
         if (!isProbing || EvenIfProbing(verdict, scope))
@@ -76,15 +77,15 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         return false;
     }
 
-    /// <summary>Whether a socket may be written to although its probes are unanswered: writing TCP_KEEPIDLE would send another probe at once
-    /// and count it. Switching keepalive off is harmless, and on the last pass there is nothing to wait for.</summary>
+    /// <summary>Whether a socket may be written although its probes are unanswered. Writing TCP_KEEPIDLE would send another probe at once
+    /// and count it. To switch keepalive off is harmless, and the last pass cannot wait for an answer.</summary>
     public static bool EvenIfProbing(Verdict verdict, PassScope scope) => scope.Last && !verdict.Want.Enabled;
 
-    /// <summary>Leaves a socket until its probes are answered.</summary>
+    /// <summary>Defers a socket until its probes are answered.</summary>
     public void Defer(TrackedSocket socket, PassScope scope) =>
         Miss(socket, scope.Last ? SocketOutcome.Failed : SocketOutcome.Deferred, FailureReasons.Probing);
 
-    /// <summary>Notes what is about to be written; where it cannot be noted, the socket must not be.</summary>
+    /// <summary>Notes the values that are about to be written. If they cannot be noted, the socket must not be written.</summary>
     public bool TryIntend(TrackedSocket socket, KeepaliveOptions current, Verdict verdict)
     {
         ref var standing = ref socket.Standing;
@@ -94,7 +95,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         }
         catch (LinuxException) when (verdict.Memory is not { Holder: SocketHolder.Agent })
         {
-            // Giving back needs no note: an interrupted one is done again from what was noted before.
+            // A restore needs no note: if it is interrupted, it is repeated from the earlier note.
         }
         catch (LinuxException)
         {
@@ -104,12 +105,12 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         return true;
     }
 
-    /// <summary>Takes in what came of a write.</summary>
+    /// <summary>Records the result of a write.</summary>
     /// <param name="socket">The socket.</param>
     /// <param name="current">Its values before.</param>
-    /// <param name="verdict">What was to be.</param>
-    /// <param name="now">Its values after, null where they could not be read.</param>
-    /// <param name="failure">Why it failed, null where it did not.</param>
+    /// <param name="verdict">The decision.</param>
+    /// <param name="now">Its values after; null if they could not be read.</param>
+    /// <param name="failure">Why it failed; null if it did not.</param>
     public void Conclude(TrackedSocket socket, KeepaliveOptions current, Verdict verdict, KeepaliveOptions? now, string? failure)
     {
         ref var standing = ref socket.Standing;
@@ -125,7 +126,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         }
         else
         {
-            // Whatever part of it was stored is the agent's doing, to be given back like the whole.
+            // A part of the values may be stored. The agent wrote that part, so it is restored like the whole.
             Remember(socket, SocketMemory.OfAgent(standing.Memory?.Found ?? current, now ?? current));
             Fail(socket, failure ?? FailureReasons.ReadBack);
         }
@@ -143,7 +144,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         }
     }
 
-    /// <summary>Takes in that it is not known whether a write that was noted was done.</summary>
+    /// <summary>Records that a noted write may or may not have been done.</summary>
     public static void Doubt(TrackedSocket socket, KeepaliveOptions current, Verdict verdict)
     {
         ref var standing = ref socket.Standing;
@@ -151,7 +152,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         standing.StayUnsettled();
     }
 
-    /// <summary>Takes back an intent that was not carried out: it is decided about again.</summary>
+    /// <summary>Withdraws an intent that was not carried out: the socket is judged again.</summary>
     public void Withdraw(TrackedSocket socket)
     {
         state?.Note(socket.Namespace, socket.Cookie, socket.Standing.Memory);
@@ -161,15 +162,15 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
     /// <summary>Notes that everything intended so far has been done.</summary>
     public void Confirm() => state?.Confirm();
 
-    /// <summary>A call failed.</summary>
+    /// <summary>Records that a call failed.</summary>
     public void Fail(TrackedSocket socket, string reason) => Miss(socket, SocketOutcome.Failed, reason);
 
-    /// <summary>It could not be brought into line: for now, or as often as it is tried.</summary>
+    /// <summary>Records that the policy could not be applied to a socket.</summary>
     public void Miss(TrackedSocket socket, SocketOutcome outcome, string? reason)
     {
         ref var standing = ref socket.Standing;
         var isFailure = outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && (standing.Rule is not null || standing.Replaced is not null);
-        // As often as it is tried in vain, it has failed once.
+        // A failure that repeats in later tries is counted once.
         if (isFailure && (standing.Outcome != outcome || standing.Reason != reason))
         {
             counts.CountFailure(reason ?? "");
@@ -177,7 +178,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         standing.Miss(outcome, reason);
     }
 
-    /// <summary>There was no time for it, which is no failed try.</summary>
+    /// <summary>Records that there was no time for a socket. This is not a failed try.</summary>
     public void RunOutOfTime(TrackedSocket socket, SocketOutcome outcome, string? reason)
     {
         Miss(socket, outcome, reason);

@@ -1,41 +1,41 @@
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>How a socket is reached: through which process, and what is in the way.</summary>
+/// <summary>The way to a socket: the process that holds it, and a possible barrier.</summary>
 internal struct SocketReach
 {
-    /// <summary>The process that holds it; 0 where not known.</summary>
+    /// <summary>The process that holds it; 0 if unknown.</summary>
     public int Pid { readonly get; private set; }
 
-    /// <summary>That process's descriptor, where it is reached through one.</summary>
+    /// <summary>The descriptor of that process, if the datapath reaches it through one.</summary>
     public int Descriptor { readonly get; private set; }
 
-    /// <summary>The cgroup that it was made in: its process is searched there first. 0 where not known.</summary>
+    /// <summary>The cgroup in which it was created; processes of it are searched first. 0 if unknown.</summary>
     public ulong CgroupId { get; set; }
 
-    /// <summary>Why nothing ever reaches it, as far as is known; null where that is not so.</summary>
+    /// <summary>The reason why it can never be reached, as far as is known; null if there is none.</summary>
     public string? Barrier { get; set; }
 
-    /// <summary>Whether the kernel was asked if it is a subflow, after no process was found to hold it.</summary>
+    /// <summary>Whether the kernel was asked if it is a subflow. This is done after no process was found that holds it.</summary>
     public bool IsSubflowKnown { get; set; }
 
-    /// <summary>The pass in which the search for its process had no time to end; null where it goes on with nothing.</summary>
+    /// <summary>The first pass in which the time to search for its process was used up; null if no search is to be continued.</summary>
     public long? LeftOverSince { readonly get; private set; }
 
-    /// <summary>Whether the search for its process had no time to end, and goes on.</summary>
+    /// <summary>Whether the time to search for its process was used up, so that a later pass continues the search.</summary>
     public readonly bool IsLeftOver => LeftOverSince is not null;
 
-    /// <summary>A process holds it, as far as anybody knows; 0 is none.</summary>
+    /// <summary>Sets the process that holds it, as far as is known; 0 if there is none.</summary>
     public void HeldBy(int pid) => Pid = pid;
 
-    /// <summary>It was found among a process's descriptors.</summary>
+    /// <summary>Notes that it was found among the descriptors of a process.</summary>
     public void Found(int pid, int descriptor) => (Pid, Descriptor, LeftOverSince) = (pid, descriptor, null);
 
-    /// <summary>It is not where it was.</summary>
+    /// <summary>Notes that it is no longer where it was found.</summary>
     public void Lose() => Pid = 0;
 
-    /// <summary>The search for it goes on in the next pass.</summary>
+    /// <summary>Leaves the search for it to the next pass.</summary>
     public void LeaveOver(long pass) => LeftOverSince ??= pass;
 
-    /// <summary>The search for it has ended.</summary>
+    /// <summary>Ends the search for it.</summary>
     public void EndSearch() => LeftOverSince = null;
 }

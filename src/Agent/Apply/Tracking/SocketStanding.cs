@@ -5,13 +5,14 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Where a socket stands: the rule that selects it, the values it has, what is remembered of it, and when it is tried again.</summary>
+/// <summary>The state of a tracked socket: its rule, its values, its memory, its outcome, and the pass that tries again.</summary>
 internal struct SocketStanding
 {
-    /// <summary>Passes between two tries, at most.</summary>
+    /// <summary>The most passes between two tries.</summary>
     private const int MostPassesApart = 12;
 
-    /// <summary>Passes in which the far end or the application is waited for, before the tries become rare.</summary>
+    /// <summary>The number of tries in consecutive passes while the agent waits for the far end or the application. Later tries are less
+    /// frequent.</summary>
     private const int PatientAttempts = 6;
 
     private bool _wasMatched;
@@ -23,7 +24,7 @@ internal struct SocketStanding
 
     public CompiledRule? Rule { readonly get; private set; }
 
-    /// <summary>Whether it has no rule because not everything is known that rules are made of: what was set on it stays.</summary>
+    /// <summary>Whether it has no rule only because the policy is not complete yet: values set on it stay.</summary>
     public bool IsUndecided { readonly get; private set; }
 
     public SocketMemory? Memory { readonly get; private set; }
@@ -35,52 +36,54 @@ internal struct SocketStanding
     /// <summary>The values read or written last; null before the first reading.</summary>
     public KeepaliveOptions? Current { readonly get; private set; }
 
-    /// <summary>What <see cref="Current"/> has replaced (or, in a dry run, would) since the last record.</summary>
+    /// <summary>The values that <see cref="Current"/> has replaced since the last record, or would replace in a dry run.</summary>
     public KeepaliveOptions? Replaced { readonly get; private set; }
 
     public OwnValues Own { readonly get; private set; }
 
     public int UserTimeout { readonly get; private set; }
 
-    /// <summary>Whether the policy has not been brought to bear yet: a pass tries again.</summary>
+    /// <summary>Whether the policy still has to be applied: a pass tries again.</summary>
     public bool IsUnsettled { readonly get; private set; } = true;
 
     /// <summary>The first pass that tries again.</summary>
     public long NextTry { readonly get; private set; }
 
-    /// <summary>Whether no pass has decided about it so far: it was not met before, or only while it was connecting.</summary>
+    /// <summary>Whether no pass has decided about it so far: it is found for the first time, or was still connecting when it was
+    /// found.</summary>
     public readonly bool IsNew => Memory is null && (Current is null || Outcome == SocketOutcome.Pending);
 
-    /// <summary>Whether it has been tried once in vain.</summary>
+    /// <summary>Whether exactly one try has failed.</summary>
     public readonly bool HasFailedOnce => _attempts == 1;
 
-    /// <summary>Whether nothing is known of it that anybody needs.</summary>
+    /// <summary>Whether it has no state that is still needed.</summary>
     public readonly bool IsIdle => Rule is null && Memory is null && !IsUnsettled && Replaced is null;
 
-    /// <summary>Takes in which rule of a policy selects it.</summary>
-    /// <remarks>One that loses a rule was selected by what is known: only of one that never had any here, or where nothing is known any more,
-    /// is that undecided.</remarks>
+    /// <summary>Sets the rule that selects it; null if none does.</summary>
+    /// <remarks>A missing rule counts as undecided only if the policy is incomplete. It must also be the first match of the socket, or
+    /// the socket was undecided before, or the policy decides nothing. Otherwise the socket has lost its rule by facts that are
+    /// known.</remarks>
     public void Select(CompiledRule? rule, PolicySnapshot policy)
     {
         IsUndecided = rule is null && !policy.IsComplete && (IsUndecided || !_wasMatched || !policy.IsDecided);
         (Rule, _wasMatched) = (rule, true);
     }
 
-    /// <summary>Whether another rule asks the same of it as the one it has.</summary>
+    /// <summary>Whether another rule demands the same as its present one.</summary>
     public readonly bool IsSameBy(CompiledRule? rule) =>
         ReferenceEquals(Rule, rule) || (Rule is not null && rule is not null && Rule.Settings == rule.Settings && Rule.Existing == rule.Existing);
 
-    /// <summary>It is to be judged anew, in this pass.</summary>
+    /// <summary>Has it judged again in this pass.</summary>
     public void Unsettle() => (IsUnsettled, NextTry) = (true, 0);
 
-    /// <summary>It is to be judged anew, not before some pass.</summary>
+    /// <summary>Has it judged again in a later pass.</summary>
     public void UnsettleIn(long pass) => (IsUnsettled, NextTry) = (true, pass);
 
-    /// <summary>It was not brought into line: <see cref="PutOff"/> says when it is tried again.</summary>
+    /// <summary>Keeps it unsettled; <see cref="PutOff"/> decides when it is tried again.</summary>
     public void StayUnsettled() => IsUnsettled = true;
 
-    /// <summary>When it is tried again, being unsettled: at the next pass where only the far end or the application is waited for, else less and less
-    /// often.</summary>
+    /// <summary>Sets the next try of an unsettled socket. If it only waits for the far end or the application, this is the next pass.
+    /// Otherwise the tries become less and less frequent.</summary>
     /// <param name="pass">The number of this pass.</param>
     public void PutOff(long pass)
     {
@@ -92,13 +95,13 @@ internal struct SocketStanding
         }
     }
 
-    /// <summary>Takes in what it has.</summary>
+    /// <summary>Stores its values.</summary>
     public void Read(KeepaliveOptions current) => Current = current;
 
-    /// <summary>Takes in what else a reading says of it.</summary>
+    /// <summary>Stores the other facts of a reading.</summary>
     public void Read(OwnValues own, int userTimeout) => (Own, UserTimeout) = (own, userTimeout);
 
-    /// <summary>Takes in what it has after a write.</summary>
+    /// <summary>Stores its values after a write.</summary>
     public void Wrote(KeepaliveOptions before, KeepaliveOptions now)
     {
         Current = now;
@@ -108,21 +111,21 @@ internal struct SocketStanding
         }
     }
 
-    /// <summary>Takes in what a dry run would write.</summary>
+    /// <summary>Stores the values that a dry run would write.</summary>
     public void WouldWrite(KeepaliveOptions before, KeepaliveOptions want) => (Current, Replaced) = (want, before);
 
     public void Remember(SocketMemory? memory) => Memory = memory;
 
-    /// <summary>It is as it is to be.</summary>
+    /// <summary>Marks it as settled.</summary>
     public void Settle(SocketOutcome outcome) => (Outcome, Reason, IsUnsettled, _attempts) = (outcome, null, false, 0);
 
-    /// <summary>It could not be brought into line.</summary>
+    /// <summary>Notes that the policy could not be applied.</summary>
     public void Miss(SocketOutcome outcome, string? reason) => (Outcome, Reason, IsUnsettled) = (outcome, reason, true);
 
-    /// <summary>What was tried until now counts for nothing.</summary>
+    /// <summary>Resets the number of tries.</summary>
     public void ForgetTries() => _attempts = 0;
 
-    /// <summary>What a pass did to it has been told, which is done once.</summary>
+    /// <summary>Notes that its changes were reported: each is reported once.</summary>
     public void Told()
     {
         Replaced = null;

@@ -1,9 +1,9 @@
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>When each slice of changes that are spread over some time comes: what carrying out the ones before takes is part of that time.</summary>
+/// <summary>Determines when each slice of spread changes is due. The time that the earlier slices took is part of the interval.</summary>
 /// <param name="time">The clock.</param>
-/// <param name="scope">How long, and what ends it early.</param>
-/// <param name="slices">How many there are.</param>
+/// <param name="scope">The interval, and the token that ends it early.</param>
+/// <param name="slices">The number of slices.</param>
 internal sealed class SpreadPace(TimeProvider time, PassScope scope, int slices)
 {
     private const int MostSlices = 16;
@@ -12,10 +12,10 @@ internal sealed class SpreadPace(TimeProvider time, PassScope scope, int slices)
 
     private readonly long _start = time.GetTimestamp();
 
-    /// <summary>Into how many slices to cut, at most: each costs a look of its own at the namespace.</summary>
+    /// <summary>The limit of slices: each one costs a run of its own over the namespace.</summary>
     public static int Slices(PassScope scope) => (int)Math.Clamp(scope.SpreadOver / s_apart, 1, MostSlices);
 
-    /// <summary>What was spent waiting.</summary>
+    /// <summary>The time spent waiting.</summary>
     public TimeSpan Waited { get; private set; }
 
     /// <summary>Waits until a slice is due.</summary>

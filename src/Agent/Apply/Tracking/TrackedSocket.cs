@@ -3,7 +3,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>A socket that a rule selects, or selected: what is known of it between two passes. Mutable; owned by the pass thread.</summary>
+/// <summary>A socket that a rule selects or has selected: its state between two passes. Mutable; only the pass thread uses it.</summary>
 internal sealed class TrackedSocket
 {
     private SeenSocket _seen;
@@ -11,7 +11,7 @@ internal sealed class TrackedSocket
     private SocketReach _reach;
 
     /// <param name="inode">Its namespace.</param>
-    /// <param name="seen">What the dump that it is first met in says of it.</param>
+    /// <param name="seen">Its state in the dump that first showed it.</param>
     /// <param name="dump">The number of that dump.</param>
     public TrackedSocket(ulong inode, in SeenSocket seen, long dump) => (Namespace, _seen, SeenInDump) = (inode, seen, dump);
 
@@ -24,24 +24,24 @@ internal sealed class TrackedSocket
 
     public SocketEndpoint Remote => _seen.Remote;
 
-    /// <summary>What the last dump said of it.</summary>
+    /// <summary>Its state in the last dump.</summary>
     public ref readonly SeenSocket Seen => ref _seen;
 
-    /// <summary>Where it stands.</summary>
+    /// <summary>Its rule, values, memory and outcome.</summary>
     public ref SocketStanding Standing => ref _standing;
 
-    /// <summary>How it is reached.</summary>
+    /// <summary>The way to it.</summary>
     public ref SocketReach Reach => ref _reach;
 
-    /// <summary>The dump of its namespace that it was last in.</summary>
+    /// <summary>The number of the last dump of its namespace that showed it.</summary>
     public long SeenInDump { get; private set; }
 
-    /// <summary>Whether it is gone from the kernel's table; queues that still hold it drop it.</summary>
+    /// <summary>Whether it is gone from the kernel's table; queues that still contain it drop it.</summary>
     public bool IsGone { get; private set; }
 
-    /// <summary>Takes in what a dump says of it; true where it is between other ends than before: a socket that is disconnected (connect(2),
-    /// AF_UNSPEC) keeps its cookie. It is to be judged anew.</summary>
-    /// <param name="seen">What the dump says.</param>
+    /// <summary>Stores its state in a dump. Returns true if one of its ends differs from the last dump: a socket that is disconnected
+    /// (connect(2), AF_UNSPEC) keeps its cookie. Such a socket is judged again.</summary>
+    /// <param name="seen">Its state in the dump.</param>
     /// <param name="dump">The number of the dump.</param>
     public bool See(in SeenSocket seen, long dump)
     {
@@ -54,7 +54,7 @@ internal sealed class TrackedSocket
         return hasMoved;
     }
 
-    /// <summary>It is not in the kernel's table any more, or nobody looks at it there.</summary>
+    /// <summary>Marks it as gone: it is no longer in the kernel's table, or its namespace is no longer watched.</summary>
     public void Leave() => IsGone = true;
 
     public SocketRecord ToRecord() => _seen.ToRecord(Namespace) with

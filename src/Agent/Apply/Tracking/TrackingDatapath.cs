@@ -4,8 +4,8 @@ using Keepalive.Linux.Namespaces;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>A pass over the node's sockets, whatever reaches them. A datapath adds how it lists processes, and how it enumerates, reads and writes
-/// sockets.</summary>
+/// <summary>The parts of a pass that both datapaths share. Each datapath adds its own way to list processes, and to enumerate, read and
+/// write sockets.</summary>
 /// <remarks>
 /// <code>
 ///   processes ──► namespaces ──► Enumerate ──► DumpIntake: track, compare ──► Settle: decide, write ──► SocketRecord
@@ -13,7 +13,7 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// </code>
 /// A namespace is enumerated only when something may have changed in it (<see cref="NamespaceUpkeep"/>).
 /// </remarks>
-/// <typeparam name="TChange">A change that may have to wait.</typeparam>
+/// <typeparam name="TChange">A change that may be deferred.</typeparam>
 internal abstract class TrackingDatapath<TChange> : IDatapath
     where TChange : struct, ISocketChange
 {
@@ -21,8 +21,8 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
     private readonly Action<TrackedSocket> _tracked;
     private long _passes;
 
-    /// <param name="options">What to look at.</param>
-    /// <param name="slicesByNamespace">Whether changes that are spread are made in one namespace at a time.</param>
+    /// <param name="options">The namespaces to examine, and the state of sockets.</param>
+    /// <param name="slicesByNamespace">Whether each slice of spread changes belongs to one namespace.</param>
     protected TrackingDatapath(TrackingOptions options, bool slicesByNamespace)
     {
         _inherited = options.Inherited;
@@ -77,47 +77,48 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
 
     public virtual void Dispose() => Namespaces.Dispose();
 
-    /// <summary>Finds out which processes there are.</summary>
+    /// <summary>Updates the list of processes.</summary>
     protected abstract void ListProcesses();
 
-    /// <summary>A namespace is about to be released: from then on its inode number may be another's.</summary>
+    /// <summary>Called before a namespace is released: afterwards its inode number may belong to another one.</summary>
     protected virtual void Release(ulong inode)
     {
     }
 
-    /// <summary>The namespaces are known; none has been looked into.</summary>
+    /// <summary>Called when the namespaces are known, before the first one is examined.</summary>
     protected virtual void Begin(PassContext pass)
     {
     }
 
-    /// <summary>Has the intake take in each socket of its namespace.</summary>
-    /// <exception cref="Linux.LinuxException">The kernel did not show all of them.</exception>
+    /// <summary>Passes each socket of the intake's namespace to the intake.</summary>
+    /// <exception cref="Linux.LinuxException">The kernel did not show all sockets.</exception>
     protected abstract void Enumerate(DumpIntake intake);
 
-    /// <summary>A socket is tracked from now on.</summary>
+    /// <summary>Called for each socket that is tracked from now on.</summary>
     protected virtual void Track(TrackedSocket socket)
     {
     }
 
-    /// <summary>Brings the policy to bear on the sockets of a namespace that wait for it; false where there was no time for all of them.</summary>
-    /// <exception cref="Linux.LinuxException">The kernel did not take it.</exception>
+    /// <summary>Applies the policy to the sockets of a namespace that wait for it. Returns false if there was no time for all of
+    /// them.</summary>
+    /// <exception cref="Linux.LinuxException">The kernel did not carry out the changes.</exception>
     protected abstract bool Settle(WatchedNamespace watched, PassContext pass);
 
-    /// <summary>The namespaces have been looked into: the time to look for what nothing else tells of.</summary>
+    /// <summary>Called after the namespaces were examined, to find changes that nothing else shows.</summary>
     protected virtual void Audit(PassContext pass)
     {
     }
 
-    /// <summary>Makes changes that had to wait.</summary>
-    /// <exception cref="Linux.LinuxException">The kernel did not take them.</exception>
+    /// <summary>Makes changes that were deferred.</summary>
+    /// <exception cref="Linux.LinuxException">The kernel did not carry out the changes.</exception>
     protected abstract void Write(TChange[] changes, PassContext pass);
 
-    /// <summary>All changes have been made.</summary>
+    /// <summary>Called after all changes were made.</summary>
     protected virtual void End(PassContext pass, in Visits visits)
     {
     }
 
-    /// <summary>Adds to the summary of a pass what only this datapath knows.</summary>
+    /// <summary>Adds the figures that only this datapath knows to the summary of a pass.</summary>
     protected abstract PassSummary Complete(PassSummary summary);
 
     private Look LookInto(WatchedNamespace watched, TcpActivity activity, PassContext pass)

@@ -2,27 +2,27 @@ using Keepalive.Agent.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>What a datapath looks at, and what it remembers sockets by.</summary>
+/// <summary>The namespaces that a datapath examines, and the state that it keeps of sockets.</summary>
 internal sealed record TrackingOptions
 {
     /// <summary>The clock of dumps, audits and spreads.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
-    /// <summary>Paths of the only namespaces to look at; empty for all of the node.</summary>
+    /// <summary>Paths of the only namespaces to examine; empty for all of the node.</summary>
     public required IReadOnlyList<string> Only { get; init; }
 
-    /// <summary>Namespaces that are held at a time: each takes some descriptors.</summary>
+    /// <summary>The limit of namespaces held at a time: each takes some descriptors.</summary>
     public required int MostNamespaces { get; init; }
 
-    /// <summary>What a predecessor knew; emptied as its sockets are met again.</summary>
+    /// <summary>The state of a predecessor; a socket is removed when it is found.</summary>
     public required InheritedSockets Inherited { get; init; }
 
-    /// <summary>Where changes are noted; null where none are made or kept.</summary>
+    /// <summary>The file in which changes are noted; null if none are made or no state is kept.</summary>
     public required StateFile? State { get; init; }
 
-    /// <summary>Which namespaces are left alone; null is none.</summary>
+    /// <summary>Tells which namespaces are exempt from policies; null if none is.</summary>
     public NamespaceExemption? Exempts { get; init; }
 
-    /// <summary>Whether the namespaces are all of the node's.</summary>
+    /// <summary>Whether all namespaces of the node are examined.</summary>
     public bool LooksEverywhere => Only.Count == 0;
 }

@@ -4,16 +4,16 @@ using Keepalive.Linux.Namespaces;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>A namespace that is held open, and the sockets tracked in it.</summary>
+/// <summary>A namespace that is held open, and its tracked sockets.</summary>
 /// <param name="inode">Its inode number.</param>
-/// <param name="handle">What is held open of it.</param>
-/// <param name="account">Who has to answer for what it costs; null is the node itself.</param>
+/// <param name="handle">The open handle of it.</param>
+/// <param name="account">The owner that is charged for it; null for the node itself.</param>
 internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, string? account = null) : IDisposable
 {
-    /// <summary>Who has to answer for what it costs, as <see cref="Accountable"/> names it; null is the node itself.</summary>
+    /// <summary>The owner that is charged for it, as <see cref="Accountable"/> names it; null for the node itself.</summary>
     public string? Account { get; } = account;
 
-    /// <summary>How far the search for the owners of its sockets has come, which goes on in the next pass.</summary>
+    /// <summary>The progress of the search for the owners of its sockets, which the next pass continues.</summary>
     public SearchProgress Progress { get; } = new();
 
     public ulong Inode { get; } = inode;
@@ -22,22 +22,22 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
 
     public Dictionary<ulong, TrackedSocket> Sockets { get; } = [];
 
-    /// <summary>The connection counters at the last dump; any other value means that sockets came or went.</summary>
+    /// <summary>The connection counters at the last dump. Any other value means that sockets came or went.</summary>
     public TcpActivity? Activity { get; set; }
 
-    /// <summary>When the namespace is dumped even if nothing is known to have changed.</summary>
+    /// <summary>The time of the next dump, even if nothing is known to have changed.</summary>
     public long DumpAt { get; set; }
 
-    /// <summary>Number of dumps so far: what a dump did not see is gone.</summary>
+    /// <summary>Number of dumps so far. A socket that the last dump did not show is gone.</summary>
     public long Dumps { get; set; }
 
-    /// <summary>The first pass in which a socket that is not settled wants another try.</summary>
+    /// <summary>The first pass in which an unsettled socket is due for another try.</summary>
     public long NextTry { get; set; } = long.MaxValue;
 
-    /// <summary>Whether the policy counts in it.</summary>
+    /// <summary>Whether policies apply to it.</summary>
     public Exemption Exemption { get; set; }
 
-    /// <summary>The policy the sockets were last compared with.</summary>
+    /// <summary>The policy with which its sockets were last matched.</summary>
     public PolicySnapshot? ComparedWith { get; set; }
 
     public void Dispose() => Handle.Dispose();
