@@ -27,9 +27,10 @@ public sealed class DescriptorSharesTests
     [InlineData(20_000, 160, 5000)]
     public void Of_Limit_HasRoomForTheNamespacesOfANode(ulong limit, int open, int least) => Assert.True(DescriptorShares.Of(limit, open).Namespaces >= least);
 
-    /// <summary>A program that is not shipped has more open than there is room for beside its shares: what is beyond the limit is refused one by one.</summary>
+    /// <summary>A quick build holds more descriptors open than its shares leave room for. Descriptors beyond the limit are refused one by
+    /// one.</summary>
     [Fact]
-    public void Of_TooLittle_HasSomeOfEach()
+    public void Of_LowLimit_HasSomeOfEach()
     {
         var shares = DescriptorShares.Of(256, 200);
 

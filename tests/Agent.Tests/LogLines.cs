@@ -2,8 +2,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Tests;
 
-/// <summary>A log that keeps what is said.</summary>
-/// <param name="least">The lowest level it takes.</param>
+/// <summary>A logger that keeps its lines.</summary>
+/// <param name="least">The lowest level that it keeps.</param>
 internal sealed class LogLines(LogLevel least) : ILogger
 {
     public List<(LogLevel Level, int Id, string Text)> Said { get; } = [];

@@ -2,13 +2,13 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Keepalive.Agent.Tests;
 
-/// <summary>A clock that moves only when a test moves it, and that lists the timers that wait for it.</summary>
+/// <summary>A clock that only the test advances. It lists the timers that wait for it.</summary>
 internal sealed class TestClock() : FakeTimeProvider(new DateTimeOffset(2026, 11, 23, 12, 0, 0, TimeSpan.Zero))
 {
     private readonly Lock _lock = new();
     private readonly HashSet<Timer> _armed = [];
 
-    /// <summary>How long each armed timer waits in all, from the moment it was set.</summary>
+    /// <summary>The full length of each armed timer.</summary>
     public IReadOnlyList<TimeSpan> Waits
     {
         get
@@ -20,8 +20,8 @@ internal sealed class TestClock() : FakeTimeProvider(new DateTimeOffset(2026, 11
         }
     }
 
-    /// <summary>Moves on to the end of the earliest wait that is none of <paramref name="limits"/>; null where there is none.</summary>
-    /// <returns>How long that wait was.</returns>
+    /// <summary>Advances to the end of the earliest wait that is not in <paramref name="limits"/>; null if there is none.</summary>
+    /// <returns>The length of that wait.</returns>
     public TimeSpan? PassWait(params ReadOnlySpan<TimeSpan> limits)
     {
         Timer? next = null;

@@ -11,7 +11,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>The agent's datapath with the same receivers of its records, and the same state file, as the service gives it.</summary>
+/// <summary>The agent's datapath in this process, with the receivers of records and the state file that the service uses.</summary>
 internal sealed class AgentInProcess : IDisposable
 {
     private readonly MetricRegistry _metrics;
@@ -23,7 +23,7 @@ internal sealed class AgentInProcess : IDisposable
 
     /// <param name="time">The clock of audits.</param>
     /// <param name="kernel">The programs of the bpf datapath; null is pidfd.</param>
-    /// <param name="only">Paths of the only namespaces to look at; empty for all.</param>
+    /// <param name="only">Paths of the namespaces to look at; empty for all.</param>
     public AgentInProcess(TimeProvider time, KernelPrograms? kernel, params string[] only)
     {
         var name = kernel is null ? "pidfd" : "bpf";
@@ -42,7 +42,7 @@ internal sealed class AgentInProcess : IDisposable
     /// <summary>Bytes the last pass allocated.</summary>
     public long Allocated { get; private set; }
 
-    /// <summary>A pass, and what the service does after each: count and publish.</summary>
+    /// <summary>One pass, followed by what the service does after each pass: count and publish.</summary>
     public Cost Pass(PolicySnapshot policy, PassScope scope) => Cost.Of(() =>
     {
         var before = GC.GetAllocatedBytesForCurrentThread();
@@ -52,11 +52,11 @@ internal sealed class AgentInProcess : IDisposable
         Allocated = GC.GetAllocatedBytesForCurrentThread() - before;
     });
 
-    /// <summary>How many sockets stand to the policy as <paramref name="state"/> says (managed, failed, …).</summary>
+    /// <summary>The number of sockets in a state (managed, failed, …).</summary>
     public int Count(string state) =>
         (int)_tally.Now.States.Where(s => s.Key.State == state).Sum(s => s.Value);
 
-    /// <summary>Everything that was counted, for when it is not as expected.</summary>
+    /// <summary>All counts, for the message of a failed check.</summary>
     public override string ToString()
     {
         using var text = new MemoryStream();

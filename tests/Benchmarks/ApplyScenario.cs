@@ -5,10 +5,10 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>The first pass over sockets that nobody has set, all of it, by the number of sockets.</summary>
+/// <summary>The whole first pass over sockets that no agent has set yet, by the number of sockets.</summary>
 /// <remarks>
-/// Their other ends are in a namespace that the agent is not shown, as if they were on another node. The goal is held against processor
-/// time, which other work on the machine stretches less than the time on the wall.
+/// Their other ends are in a namespace that the agent does not look at, as if they were on another node. The goal is about processor time:
+/// other load on the machine changes it less than wall time.
 /// </remarks>
 internal static class ApplyScenario
 {
@@ -21,7 +21,7 @@ internal static class ApplyScenario
     private const double GoalMicroseconds = 10;
     private const string Unit = "µs a socket";
 
-    /// <summary>Of the block set aside for benchmarks (RFC 2544): no other policy on the machine is likely to select it.</summary>
+    /// <summary>From the address block for benchmarks (RFC 2544): no other policy on the machine is likely to select it.</summary>
     private const string ServerAddress = "198.18.0.9";
 
     public static void Run()
@@ -36,32 +36,32 @@ internal static class ApplyScenario
             var (first, last) = client.ConnectMany(ServerAddress, lab.Server.Listen(), Sockets);
             var (firstNumber, lastNumber) = (client.Descriptor(first), client.Descriptor(last));
             using var kernel = BpfHere.Load();
-            Series wall = new(), processor = new(), givenBack = new(), read = new(), set = new(), bpfWall = new(), bpf = new(), bpfGivenBack = new();
+            Series wall = new(), processor = new(), restored = new(), read = new(), set = new(), bpfWall = new(), bpf = new(), bpfRestored = new();
             for (var round = -WarmUps; round < Rounds; round++)
             {
-                var (ofSet, ofGivingBack) = SetAndGiveBack(policy, client, null);
-                var (ofBpf, ofBpfGivingBack) = kernel is null ? default : SetAndGiveBack(policy, client, kernel);
+                var (ofSet, ofRestoring) = SetAndRestore(policy, client, null);
+                var (ofBpf, ofBpfRestoring) = kernel is null ? default : SetAndRestore(policy, client, kernel);
                 var (ofRead, ofPeer) = (peer.Read(client, firstNumber, lastNumber), peer.Set(client, firstNumber, lastNumber));
                 if (round >= 0)
                 {
                     wall.Add(ofSet.Wall.TotalMicroseconds);
                     processor.Add(ofSet.Processor.TotalMicroseconds);
-                    givenBack.Add(ofGivingBack.Processor.TotalMicroseconds);
+                    restored.Add(ofRestoring.Processor.TotalMicroseconds);
                     bpfWall.Add(ofBpf.Wall.TotalMicroseconds);
                     bpf.Add(ofBpf.Processor.TotalMicroseconds);
-                    bpfGivenBack.Add(ofBpfGivingBack.Processor.TotalMicroseconds);
+                    bpfRestored.Add(ofBpfRestoring.Processor.TotalMicroseconds);
                     read.Add(ofRead.TotalMicroseconds);
                     set.Add(ofPeer.TotalMicroseconds);
                 }
             }
             Report.Goal("one process, processor time", processor, GoalMicroseconds, Unit);
             Report.Line("  by the clock on the wall", wall, Unit);
-            Report.Line("  giving them back", givenBack, Unit);
+            Report.Line("  restoring them", restored, Unit);
             if (kernel is not null)
             {
                 Report.Line("bpf: processor time", bpf, Unit);
                 Report.Line("  by the clock on the wall", bpfWall, Unit);
-                Report.Line("  giving them back", bpfGivenBack, Unit);
+                Report.Line("  restoring them", bpfRestored, Unit);
                 Report.Line("  beside pidfd", bpf.RelativeTo(processor), "× pidfd");
             }
             Report.Line("  in C: getfd, cookie, 4 × getsockopt, close", read, Unit);
@@ -75,7 +75,7 @@ internal static class ApplyScenario
             Series wall = new(), processor = new();
             for (var round = -WarmUps; round < Rounds; round++)
             {
-                var (ofSet, _) = SetAndGiveBack(policy, lab.Client, null);
+                var (ofSet, _) = SetAndRestore(policy, lab.Client, null);
                 if (round >= 0)
                 {
                     wall.Add(ofSet.Wall.TotalMicroseconds);
@@ -87,8 +87,8 @@ internal static class ApplyScenario
         }
     }
 
-    /// <summary>What it takes an agent that has never seen them to set all sockets and to give them back, divided by their number.</summary>
-    private static (Cost Set, Cost GivenBack) SetAndGiveBack(PolicySnapshot policy, Holder client, KernelPrograms? kernel)
+    /// <summary>The time per socket of a new agent: to set all sockets, and to restore them.</summary>
+    private static (Cost Set, Cost Restored) SetAndRestore(PolicySnapshot policy, Holder client, KernelPrograms? kernel)
     {
         using var agent = new AgentInProcess(TimeProvider.System, kernel, client.NetnsPath);
         var set = agent.Pass(policy, new PassScope { Full = true });

@@ -3,8 +3,9 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>Watches, through ss, how long new connections go without keepalive.</summary>
-/// <remarks>From the look before the one that first saw a connection to the one that first saw it set: never less than it really took.</remarks>
+/// <summary>Measures with ss how long new connections stay without keepalive.</summary>
+/// <remarks>From the last look that did not show the connection to the first look that showed it set. The real latency is never
+/// longer.</remarks>
 internal sealed class ArrivalLatencies(Holder holder, string address)
 {
     private readonly Dictionary<ulong, long> _unset = [];
@@ -14,7 +15,7 @@ internal sealed class ArrivalLatencies(Holder holder, string address)
     /// <summary>In seconds.</summary>
     public Series Latencies { get; } = new();
 
-    /// <summary>Connections that were gone before they were set, or set between two looks.</summary>
+    /// <summary>Connections that were closed before they were set, or set between two looks.</summary>
     public int Missed { get; private set; }
 
     public void Look()
@@ -42,6 +43,6 @@ internal sealed class ArrivalLatencies(Holder holder, string address)
         }
     }
 
-    // With a state filter ss leaves the column of the state out.
+    // With a state filter ss omits the state column.
     private static SsSocket Parse(string line) => Ss.Parse("ESTAB " + line);
 }

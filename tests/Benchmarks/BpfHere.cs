@@ -7,7 +7,7 @@ internal static class BpfHere
 {
     public static bool IsPossible => BpfRequirements.Missing() is null;
 
-    /// <summary>Its programs, or null, with the reason printed, where they cannot be had.</summary>
+    /// <summary>The eBPF programs. Null where they are unavailable; the reason is printed.</summary>
     public static KernelPrograms? Load()
     {
         if (BpfRequirements.Missing() is { } missing)

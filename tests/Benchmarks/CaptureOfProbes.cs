@@ -9,7 +9,7 @@ internal static class CaptureOfProbes
     private const int FrameLength = 66;
     private const int RecordLength = 16 + FrameLength;
 
-    /// <summary>Writes about so many packets; returns how many there are, and how many of them are probes.</summary>
+    /// <summary>Writes approximately this number of packets; returns the exact numbers of packets and of probes.</summary>
     public static (long Packets, long Probes) Write(string path, int packets)
     {
         var rounds = (packets - (3 * Connections)) / (2 * Connections);

@@ -7,7 +7,8 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>Finding every probe in a capture of a million packets, beside tshark and beside tcpdump, which only copies them.</summary>
+/// <summary>Finds every probe in a capture of a million packets. Compared with tshark, and with tcpdump, which only copies
+/// packets.</summary>
 internal static class ClassifyScenario
 {
     public const string Name = "classify";
@@ -58,7 +59,7 @@ internal static class ClassifyScenario
         Memory(file);
     }
 
-    /// <summary>Ten times the packets are to take no more memory.</summary>
+    /// <summary>Ten times the packets must not need more memory.</summary>
     private static void Memory(string file)
     {
         var large = Path.Combine(Workspace.Directory, "ten-million.pcap");
@@ -71,7 +72,7 @@ internal static class ClassifyScenario
         File.Delete(large);
     }
 
-    /// <summary>Runs a program with its output thrown away; returns how long it took and the most anonymous memory it was seen with, in MB.</summary>
+    /// <summary>Runs a program and discards its output; returns its duration and its peak anonymous memory in MB.</summary>
     private static (TimeSpan Took, double Megabytes) Measure(string[] command)
     {
         var begun = Stopwatch.GetTimestamp();
@@ -85,7 +86,7 @@ internal static class ClassifyScenario
             }
             catch (IOException)
             {
-                // It has just ended.
+                // It has just exited.
             }
         }
         return process.ExitCode == 0
@@ -97,7 +98,7 @@ internal static class ClassifyScenario
     {
         using var source = CaptureFile.Open(new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0));
         var scan = new ProbeScan(ProbeReport.Create(Stream.Null, json: true));
-        // Until every connection is known, and every endpoint's text.
+        // Warms up: every connection and every endpoint's text is known afterwards.
         const int known = 20_000;
         for (var i = 0; i < known && source.TryRead(out var packet); i++)
         {

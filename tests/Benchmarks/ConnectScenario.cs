@@ -3,8 +3,8 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>What the programs at the cgroup cost a connection: the same connections with and without them, in turns.</summary>
-/// <remarks>The turn that comes first changes from round to round, so that what the machine does meanwhile falls on both.</remarks>
+/// <summary>The cost of the programs at the cgroup for each connection: the same connections with and without them, alternating.</summary>
+/// <remarks>The order alternates from round to round, so that other load on the machine affects both equally.</remarks>
 internal static class ConnectScenario
 {
     public const string Name = "connect";
@@ -32,7 +32,7 @@ internal static class ConnectScenario
         policy.Replace(LabPolicy.Load(ServerAddress));
         kernel.SettingsMap.Update(0u, CgroupPrograms.Signed(default));
         Series without = new(), with = new(), rate = new();
-        // A third turn without them tells how far two turns of the same differ by themselves.
+        // A third turn without them shows how much two equal turns differ.
         Series again = new();
         for (var round = -WarmUps; round < Rounds; round++)
         {

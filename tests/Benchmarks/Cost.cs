@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>What something took: by the clock on the wall, and of the processor.</summary>
+/// <summary>Wall time and processor time.</summary>
 internal readonly record struct Cost(TimeSpan Wall, TimeSpan Processor)
 {
     public static Cost operator /(Cost cost, int number) => new(cost.Wall / number, cost.Processor / number);

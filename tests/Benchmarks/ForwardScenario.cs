@@ -5,8 +5,8 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>One TCP stream through the lab, beside the same stream through a program in C that only carries frames.</summary>
-/// <remarks>The same two hops of veth, the same MTU, no offloads; one after the other, round by round.</remarks>
+/// <summary>One TCP stream through the lab, compared with the same stream through a program in C that only forwards frames.</summary>
+/// <remarks>Both use two hops of veth, the same MTU and no offloads, and alternate round by round.</remarks>
 internal static class ForwardScenario
 {
     public const string Name = "forward";

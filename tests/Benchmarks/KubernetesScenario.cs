@@ -4,8 +4,8 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>A large cluster that changes all the time, and the agent on its API as the process it is.</summary>
-/// <remarks>The server is this process; the agent's figures are its own.</remarks>
+/// <summary>A large cluster with constant changes, and the agent as a process of its own that watches the cluster's API.</summary>
+/// <remarks>This process is the server. The figures are of the agent's process.</remarks>
 internal static class KubernetesScenario
 {
     public const string Name = "kubernetes";
@@ -109,7 +109,7 @@ internal static class KubernetesScenario
         agent.WaitForExit();
     }
 
-    /// <summary>Ten endpoints, one of which has another address in every version.</summary>
+    /// <summary>Ten endpoints. One of them has a new address in every version.</summary>
     private static string Slice(int service, int version) => ClusterText.Slice(
         $"n{service % 100}", $"s{service}", 8080, Enumerable.Range(0, EndpointsEach).Select(i => i == 0
             ? $"10.{64 + (version >> 16 & 31)}.{version >> 8 & 255}.{version & 255}"

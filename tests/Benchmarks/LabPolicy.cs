@@ -33,7 +33,7 @@ internal static class LabPolicy
         return path;
     }
 
-    /// <summary>What the agent makes of such a policy.</summary>
+    /// <summary>The compiled policy, as the agent uses it.</summary>
     public static PolicySnapshot Load(string addresses)
     {
         var read = PolicyReader.Read([Write(addresses)]);

@@ -4,7 +4,7 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>A busy node that hardly changes, and the agent on it as the process it is, at its default interval.</summary>
+/// <summary>A busy node with few changes, and the agent as a process of its own with its default interval.</summary>
 internal static class NodeScenario
 {
     public const string Name = "node";
@@ -24,12 +24,12 @@ internal static class NodeScenario
     private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan s_hold = TimeSpan.FromSeconds(20);
 
-    /// <summary>What Prometheus is often set to.</summary>
+    /// <summary>A common scrape interval of Prometheus.</summary>
     private static readonly TimeSpan s_scrapeEvery = TimeSpan.FromSeconds(15);
 
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>What a busy machine may add to the interval: the pass itself, being scheduled, and two looks.</summary>
+    /// <summary>Allowed delay beyond the interval on a busy machine: the pass itself, scheduling, and two looks.</summary>
     private static readonly TimeSpan s_slack = TimeSpan.FromSeconds(0.5);
 
     /// <param name="duration">How long the agent is watched.</param>
@@ -41,7 +41,7 @@ internal static class NodeScenario
             $"{Name}: {Namespaces} namespaces, {Namespaces * ProcessesEach:N0} processes, {Managed:N0} managed idle sockets, a process of "
             + $"{Descriptors:N0} {(sockets ? "connections" : "descriptors")} that opens {NewPerSecond} more a second; {duration.TotalSeconds:0} s");
         var pods = new Holder?[Namespaces];
-        // Disposed last: it is removed when nothing is in it any more.
+        // Disposed last: a cgroup can be removed only when it is empty.
         using var cgroup = BpfHere.IsPossible ? new TestCgroup() : null;
         try
         {
@@ -50,7 +50,7 @@ internal static class NodeScenario
             using var server = busy.StartBeside();
             if (sockets)
             {
-                // At another address than the policy's.
+                // The policy does not select this address.
                 busy.ConnectMany("127.0.0.1", server.Listen("127.0.0.1"), Descriptors);
             }
             else
@@ -132,7 +132,7 @@ internal static class NodeScenario
         }
         Report.Goal("RssAnon + RssShmem, the most", memory.Max, GoalMegabytes, Most(memory, "0.0"), "MB");
         Report.Line("RssFile, shared with others", string.Create(CultureInfo.InvariantCulture, $"{process.Megabytes("RssFile"):0.0} MB"));
-        // The goal is one interval; the slack is for two looks and the scheduling of a busy machine.
+        // The goal is one interval. The slack is for two looks and for scheduling on a busy machine.
         Report.Goal($"from connecting to being set, the most of {arrivals.Latencies.Count}", arrivals.Latencies.Max,
             (s_interval + s_slack).TotalSeconds, Most(arrivals.Latencies, "0.00"), "s");
         if (scrapes.Count > 0)
@@ -145,7 +145,7 @@ internal static class NodeScenario
         }
     }
 
-    /// <summary>The greatest first, as these lines are about it: series print their median first.</summary>
+    /// <summary>The maximum first, because the goal is about it; a series prints its median first.</summary>
     private static string Most(Series series, string format)
     {
         string Text(double value) => value.ToString(format, CultureInfo.InvariantCulture);

@@ -7,10 +7,11 @@ using Keepalive.Config.Reading;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>10,000 destinations and 200 policies: what compiling them costs, and what one connection's match does.</summary>
+/// <summary>10,000 destinations and 200 policies: the cost of compiling them, and of one connection's match.</summary>
 /// <remarks>
 /// Half of the destinations are Services with their EndpointSlices, a quarter ExternalServices, a quarter VirtualDestinations that select
-/// Services. Every policy selects by label, one in ten of them everything of a kind, so that most destinations are under several.
+/// Services. Every policy selects by label. One policy in ten selects everything of a kind, so that several policies select most
+/// destinations.
 /// </remarks>
 internal static class PoliciesScenario
 {
@@ -87,7 +88,7 @@ internal static class PoliciesScenario
         return took;
     }
 
-    /// <summary>Ends of connections, all over the table; a power of two of each.</summary>
+    /// <summary>Ends of connections from all parts of the table; a power of two of each.</summary>
     private static (Endpoint[] Hits, Endpoint[] Misses) Ends(CompiledPolicy policy)
     {
         var random = new Random(11);

@@ -2,15 +2,15 @@ using System.Globalization;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>What /proc says a process has used.</summary>
+/// <summary>A process's memory and processor time from /proc.</summary>
 internal sealed class ProcessFigures(int pid)
 {
     private const double TicksPerSecond = 100;   // USER_HZ, part of the kernel's interface
 
-    /// <summary>User and system time since it began.</summary>
+    /// <summary>User and system time since the process started.</summary>
     public TimeSpan Processor() => Processor($"/proc/{pid}/stat");
 
-    /// <summary>The same by the names of its threads, the busiest first.</summary>
+    /// <summary>The same by thread name, the busiest first.</summary>
     public IEnumerable<(string Thread, TimeSpan Time)> ByThread() =>
         Directory.GetDirectories($"/proc/{pid}/task")
             .Select(task => (Thread: File.ReadAllText($"{task}/comm").Trim(), Time: Processor($"{task}/stat")))
@@ -25,7 +25,7 @@ internal sealed class ProcessFigures(int pid)
     private static TimeSpan Processor(string path)
     {
         var text = File.ReadAllText(path);
-        // The name may hold spaces; what follows the last ")" is field 3.
+        // The name may contain spaces; field 3 follows the last ")".
         var fields = text[(text.LastIndexOf(')') + 2)..].Split(' ');
         return TimeSpan.FromSeconds((long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture)) / TicksPerSecond);
     }

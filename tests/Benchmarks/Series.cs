@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>The same thing measured several times.</summary>
+/// <summary>Repeated measurements of one thing.</summary>
 internal sealed class Series
 {
     private readonly List<double> _values = [];
@@ -25,7 +25,7 @@ internal sealed class Series
 
     public void Add(TimeSpan value) => _values.Add(value.TotalMilliseconds);
 
-    /// <summary>Every measurement divided by the one of <paramref name="peer"/> that was made in the same round.</summary>
+    /// <summary>Every measurement divided by <paramref name="peer"/>'s measurement of the same round.</summary>
     public Series RelativeTo(Series peer)
     {
         var ratios = new Series();
@@ -36,7 +36,7 @@ internal sealed class Series
         return ratios;
     }
 
-    /// <summary><c>12.3 (11.9–14.0)</c>: the median, and from the least to the most.</summary>
+    /// <summary><c>12.3 (11.9–14.0)</c>: the median, the minimum and the maximum.</summary>
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture, $"{Rounded(Median)} ({Rounded(_values.Min())}–{Rounded(Max)})");
 

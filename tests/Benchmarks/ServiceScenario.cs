@@ -3,7 +3,7 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>Far ends that come and go under a running agent: what is left of them in /metrics and in memory.</summary>
+/// <summary>Endpoints that come and go while the agent runs: how many remain in /metrics, and the memory they use.</summary>
 internal static class ServiceScenario
 {
     public const string Name = "service";
@@ -11,7 +11,7 @@ internal static class ServiceScenario
     private const int Alive = 50;
     private const int Generations = 100;
 
-    /// <summary>Not counted: until then the runtime compiles, and its heap finds its size.</summary>
+    /// <summary>Warm-up, not measured: the runtime compiles, and its heap grows to its size.</summary>
     private const int WarmUp = 100;
 
     private const string Metrics = "127.0.0.1:29464";

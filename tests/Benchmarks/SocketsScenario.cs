@@ -6,7 +6,7 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>60,000 sockets in one namespace, all of them set: what a pass costs that has nothing to do, beside <c>ss</c>.</summary>
+/// <summary>60,000 sockets in one namespace, all of them set: the cost of a pass with nothing to do, compared with <c>ss</c>.</summary>
 /// <remarks>Four processes: a process may have 20,000 descriptors, and each connection over loopback is two sockets.</remarks>
 internal static class SocketsScenario
 {
@@ -42,7 +42,7 @@ internal static class SocketsScenario
             throw new InvalidOperationException($"{managed} of {2 * Connections} sockets were set: {agent}");
         }
 
-        // The other agent has set them; this one is to take them for its own all the same.
+        // The other agent has set them; this agent must treat them as its own.
         var replacing = policy with { Existing = Config.ExistingMode.Replace };
         bpf?.Pass(replacing, new PassScope { Full = true });
         Report.Title($"{Name}: {2 * Connections:N0} sockets in one namespace, {Rounds} rounds");

@@ -1,6 +1,7 @@
 namespace Keepalive.Benchmarks;
 
-/// <summary>A clock that only moves when told to: what a pass does because of the time is measured when it is meant to be.</summary>
+/// <summary>A clock that moves only when the benchmark moves it, so that work due at a time happens only when it is to be
+/// measured.</summary>
 internal sealed class StillClock : TimeProvider
 {
     private long _now = 1;

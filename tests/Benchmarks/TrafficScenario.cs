@@ -4,7 +4,7 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>One TCP stream that no policy selects, as fast as it goes, on an interface that is captured on for another connection.</summary>
+/// <summary>One TCP stream at full speed that no policy selects, on an interface that is captured for another connection.</summary>
 internal static class TrafficScenario
 {
     public const string Name = "traffic";
@@ -50,7 +50,7 @@ internal static class TrafficScenario
         Series with = new(), without = new(), percent = new();
         for (var pair = 0; pair < Pairs; pair++)
         {
-            // Which comes first takes turns: what drifts meanwhile is to spoil neither.
+            // The order alternates, so that drift affects both equally.
             for (var turn = 0; turn < 2; turn++)
             {
                 if ((turn == 0) == (pair % 2 == 0))

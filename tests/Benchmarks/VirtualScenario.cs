@@ -5,7 +5,8 @@ using Keepalive.Simulator.Virtual;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>The simulator's virtual engine: a day of a million connections, its events beside a bare priority queue's, its memory, its cores.</summary>
+/// <summary>The simulator's virtual engine: one day of a million connections. Its events are compared with a bare priority queue; memory
+/// and cores are measured.</summary>
 internal static class VirtualScenario
 {
     public const string Name = "virtual";
@@ -41,7 +42,7 @@ internal static class VirtualScenario
         Report.Line("  peak memory of this process", Text($"{new ProcessFigures(Environment.ProcessId).Megabytes("VmHWM"):0} MB"));
     }
 
-    /// <summary>Each probe, and each timer that only looks, an event; a bare queue of as many entries moves one further each time.</summary>
+    /// <summary>Each probe and each timer check is an event. The bare queue has as many entries and moves one of them each time.</summary>
     private static void Events(int connections)
     {
         Series engine = new(), peer = new();
@@ -80,7 +81,7 @@ internal static class VirtualScenario
         return operations / cost.Processor.TotalSeconds / 1e6;
     }
 
-    /// <summary>All connections in one block, as where endpoints are shared: what a block takes for each.</summary>
+    /// <summary>All connections in one block, as with shared endpoints: the cost of a block per connection.</summary>
     private static void Memory()
     {
         const int connections = 100_000;

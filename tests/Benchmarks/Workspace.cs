@@ -3,17 +3,17 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
 
-/// <summary>Namespaces of their own for each scenario: it sees its own lab and nothing else, and nothing of it stays behind.</summary>
+/// <summary>Namespaces for each scenario: a scenario sees only its own lab, and nothing of it remains afterwards.</summary>
 /// <remarks>
-/// The scenario runs in a second process of this program, the first of a PID namespace: when it ends, or this process does, the kernel kills
-/// everything in there. Files are kept in a tmpfs that only that process's mount namespace has.
+/// The scenario runs in a second process of this program, the first of a PID namespace: when it ends, or this process does, the kernel
+/// kills everything in there. Files are kept in a tmpfs that only that process's mount namespace has.
 /// </remarks>
 internal static class Workspace
 {
-    /// <summary>The word that tells the second process what it is.</summary>
+    /// <summary>The argument that marks the second process.</summary>
     public const string Inside = "--inside";
 
-    /// <summary>A directory in memory, empty at first, where a scenario may leave things.</summary>
+    /// <summary>A directory in memory, empty at first, for the files of a scenario.</summary>
     public const string Directory = "/run";
 
     private const string MountThenRun = "mount -t tmpfs -o mode=755 keepalive-bench /run && ip link set lo up && exec \"$0\" \"$@\"";
@@ -28,7 +28,7 @@ internal static class Workspace
             .. Spawner.Tied(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--", "sh", "-c", MountThenRun]),
             .. own, Inside, .. arguments,
         ];
-        // Started from the main thread, which ends last: the kernel's tie is to the thread.
+        // Started from the main thread, which ends last: PR_SET_PDEATHSIG is bound to the thread.
         using var process = Process.Start(new ProcessStartInfo(command[0], command[1..]) { UseShellExecute = false })!;
         if (process.WaitForExit(limit))
         {

@@ -1,4 +1,4 @@
-// peer: the same system calls without anything around them, for the benchmarks to compare with. Prints one line of numbers.
+// peer: the same system calls without any other work, as a baseline for the benchmarks. Prints one line of numbers.
 //
 //   peer run FILE PROGRAM…     NANOSECONDS MICROSECONDS    runs PROGRAM with its output in FILE: wall time, CPU time
 //   peer dump                  NANOSECONDS SOCKETS         sock_diag, all connected TCP sockets of this namespace with struct tcp_info

@@ -1,4 +1,4 @@
-// stream: one TCP stream as fast as it goes, and the least a program can do that carries it from one interface to another.
+// stream: one TCP stream at full speed, and the least work that forwards it from one interface to another.
 //
 //   stream sink PORT                    takes whatever comes
 //   stream source ADDRESS PORT SECONDS  sends for so long; prints "stream NANOSECONDS BYTES", acknowledged bytes only

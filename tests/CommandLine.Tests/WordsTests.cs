@@ -13,7 +13,7 @@ public sealed class WordsTests
     [InlineData(1 / 2000694.0, 4, "0.00005 %")]
     [InlineData(0.0123, 1, "1.2 %")]
     [InlineData(0.00123, 1, "0.12 %")]
-    public void Percent_OfASmallPart_IsNotNothing(double part, int digits, string expected) => Assert.Equal(expected, Words.Percent(part, digits));
+    public void Percent_OfASmallPart_IsNotZero(double part, int digits, string expected) => Assert.Equal(expected, Words.Percent(part, digits));
 
     [Theory]
     [InlineData(0, "0")]

@@ -12,9 +12,10 @@ using Xunit;
 namespace Keepalive.Config.Tests;
 
 /// <summary>
-/// One folder for each case: policy.yaml and what the reader and the compiler make of it. Comments at its top ask for more: "# hosts:
-/// NAME=ADDRESS…" is the DNS of the case, "# balancers: NAME…" holds it against these ("# idle-timeout: SECONDS" says that they are configured), "# explain: ADDR:PORT…" and "# render:" do what the
-/// commands do. KEEPALIVE_UPDATE_CASES=1 writes the expectations anew, to be read before they are committed.
+/// One folder for each case: policy.yaml, and the expected results of the reader and the compiler. Comments at its top request more.
+/// "# hosts: NAME=ADDRESS…" is the DNS of the case. "# balancers: NAME…" checks it against these balancers ("# idle-timeout: SECONDS" is
+/// their configured timeout). "# explain: ADDR:PORT…" and "# render:" act as the commands. KEEPALIVE_UPDATE_CASES=1 rewrites the expected
+/// results; review them before a commit.
 /// </summary>
 public sealed class CaseTests
 {
@@ -25,7 +26,7 @@ public sealed class CaseTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Policy_ReadAndCompiled_SaysWhatIsExpected(string name)
+    public void Policy_ReadAndCompiled_HasTheExpectedResult(string name)
     {
         var folder = Path.Combine(Root(), name);
         var actual = Render(File.ReadAllText(Path.Combine(folder, "policy.yaml")));
@@ -47,10 +48,10 @@ public sealed class CaseTests
             .SelectMany(line => Regex.Matches(line, @" (KA\d\d\d): ").Select(match => match.Groups[1].Value)).ToHashSet();
         Assert.Empty(seen.Except(known));
 
-        // Those of files and of sizes have tests of their own.
+        // Diagnostics of files and of sizes have tests of their own.
         string[] elsewhere = ["KA001", "KA002", "KA003", "KA005", "KA006", "KA016", "KA050", "KA055"];
         Assert.Equal([], known.Except(seen).Except(elsewhere));
-        // Codes from KA200 on are the simulator's.
+        // The simulator has the codes from KA200 on.
         Assert.All(known, code => Assert.True(string.CompareOrdinal(code, "KA200") < 0, code));
     }
 
@@ -113,7 +114,7 @@ public sealed class CaseTests
         lines.AppendJoin("", explanation.OtherPorts.Select(rule => $"  other port {rule}\n"));
     }
 
-    /// <summary>The words of a comment at the top, null where it is not there.</summary>
+    /// <summary>The values of a comment at the top; null if it is missing.</summary>
     private static string[]? Words(string text, string key)
     {
         var line = text.Split('\n').TakeWhile(line => line.StartsWith('#')).FirstOrDefault(line => line.StartsWith($"# {key}:", StringComparison.Ordinal));

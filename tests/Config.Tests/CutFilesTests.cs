@@ -6,18 +6,18 @@ using Xunit;
 
 namespace Keepalive.Config.Tests;
 
-/// <summary>Files and streams that end too soon.</summary>
+/// <summary>Truncated files and streams.</summary>
 public sealed class CutFilesTests
 {
     private const string Input = "(standard input)";
 
-    /// <summary>Of the longest files every prefix is read, of the others one in so many: a hundred thousand would take a minute.</summary>
+    /// <summary>Of the longest files only some prefixes are read: all hundred thousand would take a minute.</summary>
     private static readonly int s_longest = Fuzz.Cases(12, usually: 3);
     private static readonly int s_step = 1 + (int)Math.Round(6.0 * 12 / s_longest);
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
-    public void Read_PrefixesOfEveryCase_SayWhereAndNeverThrow()
+    public void Read_PrefixesOfEveryCase_HaveAPlaceAndNeverThrow()
     {
         byte[][] files = [.. Directory.EnumerateFiles(CaseTests.Root(), "policy.yaml", SearchOption.AllDirectories).Select(File.ReadAllBytes).OrderByDescending(file => file.Length)];
         Assert.InRange(files.Length, 100, int.MaxValue);
@@ -31,7 +31,7 @@ public sealed class CutFilesTests
                 var read = Read(new MemoryStream(file, 0, length));
                 PolicyCompiler.Compile(read.Resources, new CompilerOptions());
 
-                // Where there is nothing, that is said.
+                // A result without resources has a diagnostic.
                 Assert.True(read.Diagnostics.Length > 0 || read.Resources.All.Length > 0, $"{length} bytes of\n{Encoding.UTF8.GetString(file)}");
                 var lines = file.AsSpan(0, length).Count((byte)'\n') + file.AsSpan(0, length).Count((byte)'\r') + 1;
                 Assert.All(read.Diagnostics, diagnostic => Assert.True(
@@ -49,7 +49,7 @@ public sealed class CutFilesTests
     [InlineData(new byte[] { 0xFF, 0xFE, (byte)'a', 0 }, "(standard input):1:1: error KA003: the file is UTF-16")]
     [InlineData(new byte[] { (byte)'a', (byte)'\n', 0, 0xFF }, "(standard input):2:1: error KA003: the file is not text: it holds the control character U+0000")]
     [InlineData(new byte[0], "(standard input):1:1: error KA004: ")]
-    public void Read_StandardInputThatIsNoText_IsRefusedLikeAFile(byte[] bytes, string expected)
+    public void Read_BinaryStandardInput_IsRefusedLikeAFile(byte[] bytes, string expected)
     {
         var diagnostic = Assert.Single(Read(new MemoryStream(bytes)).Diagnostics);
 
@@ -86,7 +86,7 @@ public sealed class CutFilesTests
 
     private static ReadResult Read(Stream input) => PolicyReader.Read(["-"], input);
 
-    /// <summary>Comments without end.</summary>
+    /// <summary>Endless comments.</summary>
     private sealed class Endless : MemoryStream
     {
         public long Taken { get; private set; }

@@ -37,7 +37,7 @@ public sealed partial class GoDurationTests
     [InlineData("9007199254.740993s", 9_007_199_254_740_993_000)]
     [InlineData("9223372036854775807ns", long.MaxValue)]
     [InlineData("-9223372036854775808ns", long.MinValue)]
-    public void Parse_WhatGoTakes_IsItsNanoseconds(string text, long expected)
+    public void Parse_ValidInGo_IsItsNanoseconds(string text, long expected)
     {
         Assert.Equal(GoDurationError.None, GoDuration.Parse(text, out var nanoseconds));
         Assert.Equal(expected, nanoseconds);
@@ -65,7 +65,7 @@ public sealed partial class GoDurationTests
     [InlineData("-9223372036854775809ns", GoDurationError.Overflow)]
     [InlineData("9999999999h", GoDurationError.Overflow)]
     [InlineData("99999999999999999999999999s", GoDurationError.Overflow)]
-    public void Parse_WhatGoRefuses_SaysWhy(string text, GoDurationError expected) =>
+    public void Parse_InvalidInGo_HasAReason(string text, GoDurationError expected) =>
         Assert.Equal(expected, GoDuration.Parse(text, out _));
 
     [Fact]
@@ -79,7 +79,7 @@ public sealed partial class GoDurationTests
         {
             var expected = Reference(text);
             var parsed = GoDuration.TryParse(text, out var actual);
-            // Go adds fractions in floating point: a nanosecond for each term is the most that can differ.
+            // Go adds fractions in floating point: the difference is at most a nanosecond per term.
             return parsed == expected is not null && (expected is null || BigInteger.Abs(expected.Value - actual) <= text.Length);
         }).Check(Fuzz.Property(20_000));
     }
@@ -89,10 +89,10 @@ public sealed partial class GoDurationTests
     [InlineData(45, "45s")]
     [InlineData(120, "2m")]
     [InlineData(32767, "9h6m7s")]
-    public void FormatSeconds_Seconds_AreWrittenTheWayPeopleDo(long seconds, string expected) =>
+    public void FormatSeconds_Seconds_UseTheLargestUnits(long seconds, string expected) =>
         Assert.Equal(expected, GoDuration.FormatSeconds(seconds));
 
-    /// <summary>Exact arithmetic over a regular expression; null for what is no duration or too long.</summary>
+    /// <summary>Exact arithmetic over a regular expression; null for an invalid or too long duration.</summary>
     private static BigInteger? Reference(string text)
     {
         if (Zero().IsMatch(text))

@@ -5,8 +5,8 @@ using Xunit;
 
 namespace Keepalive.Config.Tests;
 
-/// <summary>Input made to hurt: it ends in a diagnostic, in seconds, and in bounded memory.</summary>
-/// <remarks>The bounds are generous, several times what was measured, so that a busy machine passes; a quadratic reader does not.</remarks>
+/// <summary>Hostile input: it ends in a diagnostic, within seconds and bounded memory.</summary>
+/// <remarks>The bounds are several times the measured values, so that a busy machine passes. A quadratic reader does not pass.</remarks>
 [Collection(nameof(TimedTests))]
 public sealed class HostileInputTests(ITestOutputHelper output)
 {

@@ -35,7 +35,7 @@ public sealed class KeepaliveScheduleTests
     public void LatestProbe_First_IsOneGranuleLate(int hz, int time, int milliseconds) =>
         Assert.Equal(TimeSpan.FromMilliseconds(milliseconds), Schedule(time, 1, 3, hz).LatestProbe(1));
 
-    /// <summary>Each unanswered probe adds what its own timer can be late.</summary>
+    /// <summary>Each unanswered probe adds the lateness of its own timer.</summary>
     [Fact]
     public void LatestProbe_Later_AddsAGranuleForEachWait()
     {
@@ -45,7 +45,7 @@ public sealed class KeepaliveScheduleTests
         Assert.Equal(TimeSpan.FromMilliseconds(62_048 + 6 * 10_256), schedule.LatestDeath);
     }
 
-    /// <summary>After an answered probe the timer looks at the clock only an interval later.</summary>
+    /// <summary>After an answered probe the timer compares the idle time only an interval later.</summary>
     [Fact]
     public void LatestProbe_IntervalLongerThanTime_WaitsForTheInterval()
     {
@@ -69,7 +69,7 @@ public sealed class KeepaliveScheduleTests
         Assert.Equal(expected, Schedule(time, 10, 6, hz).Survives(TimeSpan.FromSeconds(350), lostProbes));
 
     [Fact]
-    public void Survives_ProbeAtTheVeryTimeout_IsTooLate()
+    public void Survives_ProbeExactlyAtTheTimeout_IsTooLate()
     {
         var schedule = Schedule(60, 10, 6);
 
@@ -132,11 +132,11 @@ public sealed class KeepaliveScheduleTests
         Assert.Equal(known.Max(schedule => schedule.LatestDeath), unknown.LatestDeath);
         Assert.Equal(known.Max(schedule => schedule.LatestProbe(2)), unknown.LatestProbe(2));
         Assert.Equal(known[0].Death, unknown.Death);
-        // Where HZ is 250, 328 s are 349 s at most; where it is 100, 369 s. 311 s are still on a level of the wheel with less to be late by.
+        // With HZ 250, 328 s take 349 s at most; with HZ 100, 369 s. 311 s are on a level of the wheel with a smaller lateness.
         Assert.Equal(time != 328, unknown.Survives(TimeSpan.FromSeconds(350), 0));
     }
 
-    /// <summary>The kernel's keepalive timer, step by step in jiffies, never leaves the bounds.</summary>
+    /// <summary>The kernel's keepalive timer, simulated in jiffies, never leaves the bounds.</summary>
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
     public void Instants_OfASteppedTimer_LieBetweenNominalAndLatest()
@@ -150,7 +150,7 @@ public sealed class KeepaliveScheduleTests
         {
             var schedule = test.schedule;
             var (time, interval) = (schedule.Wheels[0].ToJiffies(schedule.Time), schedule.Wheels[0].ToJiffies(schedule.Interval));
-            // The connection goes quiet while the timer waits: for its time, or for the interval after an answered probe.
+            // The connection goes quiet while the timer waits: for the time, or for the interval after an answered probe.
             var fires = TimerWheel.Fires(test.armed, test.waiting ? interval : time);
             var quiet = test.armed + (fires - test.armed) * test.quiet / 1_000;
             var unanswered = 0;
@@ -163,7 +163,7 @@ public sealed class KeepaliveScheduleTests
                     continue;
                 }
 
-                // After the last one: the connection ends.
+                // After the last probe the connection ends.
                 var (earliest, latest) = unanswered == schedule.Probes
                     ? (schedule.Death, schedule.LatestDeath)
                     : (schedule.Probe(unanswered + 1), schedule.LatestProbe(unanswered + 1));
@@ -183,7 +183,8 @@ public sealed class KeepaliveScheduleTests
         }).Check(Fuzz.Property(2_000));
     }
 
-    /// <summary>Beside the timer itself: set to the interval by a probe, to what is left of the time when it finds the connection not quiet enough.</summary>
+    /// <summary>Values of the timer: the interval after a probe, the rest of the time when it fires before the connection is idle for long
+    /// enough.</summary>
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
     public void AnsweredProbes_OfAQuietConnection_AreThoseOfTheTimer() =>
@@ -227,7 +228,7 @@ public sealed class KeepaliveScheduleTests
     [InlineData(60, 32768, 6)]
     [InlineData(60, 10, 0)]
     [InlineData(60, 10, 128)]
-    public void Schedule_OfWhatTheKernelRefuses_IsRefused(int time, int interval, int probes) =>
+    public void Schedule_InvalidForTheKernel_IsRefused(int time, int interval, int probes) =>
         Assert.Throws<ArgumentOutOfRangeException>(() => Schedule(time, interval, probes));
 
     [Fact]

@@ -9,7 +9,7 @@ using Xunit;
 
 namespace Keepalive.Config.Tests;
 
-/// <summary>Files that were right until someone's editor, disk or templating engine got at them.</summary>
+/// <summary>Valid files after damage by an editor, a disk or a templating engine.</summary>
 [Collection(nameof(TimedTests))]
 public sealed class MutationTests(ITestOutputHelper output)
 {
@@ -24,7 +24,7 @@ public sealed class MutationTests(ITestOutputHelper output)
     private static readonly int s_mutations = Fuzz.Cases(100_000);
     private static readonly int s_seed = Fuzz.Seed(20_240_501);
 
-    // Several times what was measured: a reader that hangs, or a single file that takes seconds, is found all the same.
+    // Several times the measured time: a reader that hangs, or a file that takes seconds, still fails.
     private static readonly TimeSpan s_inAll = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan s_forOne = TimeSpan.FromSeconds(5);
 
@@ -63,7 +63,7 @@ public sealed class MutationTests(ITestOutputHelper output)
         Assert.InRange(longest, 1, s_forOne.Ticks);
         Assert.InRange(peak, long.MinValue, 200L << 20);
 
-        // Both what is refused and what is taken was tried, and taken to its end.
+        // Both refused and accepted files occurred, and each was read to its end.
         Assert.InRange(valid, s_mutations / 50, s_mutations * 3 / 4);
         Assert.InRange(rendered, s_mutations / 200, valid);
     }

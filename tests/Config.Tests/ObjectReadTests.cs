@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.Config.Tests;
 
-/// <summary>Objects as the API server sends them, beside the same as files.</summary>
+/// <summary>Objects as the API server sends them, compared with the same objects as files.</summary>
 public sealed class ObjectReadTests
 {
     private const string ApiVersion = "resilience.policy.gloo.solo.io/v2";
@@ -29,13 +29,13 @@ public sealed class ObjectReadTests
     }
 
     [Fact]
-    public void Fingerprint_WhatNoReaderLooksAt_ChangesNothingAndTheRestDoes()
+    public void Fingerprint_FieldChanged_DiffersOnlyIfTheFieldIsRead()
     {
         var first = Read($$"""{"metadata":{{{Metadata}}},"spec":{{Spec}}}""");
         var touched = Read(
             $$$"""{"metadata":{{{{Metadata}}},"resourceVersion":"7","managedFields":[{"manager":"x"}],"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{}"}},"spec":{{{Spec}}},"status":{"a":1}}""",
             first.Fingerprint);
-        Assert.NotEqual(first.Fingerprint, touched.Fingerprint);   // of annotations there are some now, if none that matters
+        Assert.NotEqual(first.Fingerprint, touched.Fingerprint);   // annotations exist now, although no reader uses them
         var again = Read(
             $$$"""{"status":{"a":2},"metadata":{{{{Metadata}}},"resourceVersion":"8","annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{ }"}},"spec":{{{Spec}}}}""",
             touched.Fingerprint);
@@ -47,7 +47,7 @@ public sealed class ObjectReadTests
     }
 
     [Fact]
-    public void Field_OfANewerVersion_IsANoteAndNoError()
+    public void Field_OfANewerVersion_IsANote()
     {
         var read = Read($$"""{"metadata":{{{Metadata}}},"spec":{{Spec.Replace("\"config\"", "\"sinceNextYear\":{},\"config\"", StringComparison.Ordinal)}}}""");
         Assert.Equal(("KA055", Severity.Note), (Assert.Single(read.Read!.Diagnostics).Code, Assert.Single(read.Read.Diagnostics).Severity));
@@ -60,13 +60,13 @@ public sealed class ObjectReadTests
     [InlineData("{\"metadata\":")]
     [InlineData("{\"metadata\":{\"name\":\"\\ud800\"}}")]
     [InlineData("{\"\\udc00\":1}")]
-    public void Text_ThatIsNoObject_IsJsonsException(string text) => Assert.ThrowsAny<JsonException>(() => Read(text));
+    public void Text_NotAnObject_ThrowsJsonException(string text) => Assert.ThrowsAny<JsonException>(() => Read(text));
 
     [Fact]
-    public void Text_NestedTooDeep_IsJsonsException() =>
+    public void Text_NestedTooDeep_ThrowsJsonException() =>
         Assert.ThrowsAny<JsonException>(() => Read($$"""{"spec":{{new string('[', 5000)}}{{new string(']', 5000)}}}"""));
 
-    /// <summary>In pieces of seven bytes, as it may come in from the network.</summary>
+    /// <summary>In pieces of seven bytes, as the network may deliver it.</summary>
     private static ObjectRead Read(string json, ulong? known = null)
     {
         var bytes = Encoding.UTF8.GetBytes(json);

@@ -69,7 +69,7 @@ public sealed class PolicyFilesTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Unreadable))]
-    public void Read_WhatIsNoPolicyFile_IsOneErrorAtOnce(string what, string expected)
+    public void Read_NotAPolicyFile_IsOneError(string what, string expected)
     {
         var begun = ThreadClock.Now;
         var result = PolicyReader.Read([Make(what)]);
@@ -81,7 +81,7 @@ public sealed class PolicyFilesTests : IDisposable
     }
 
     [Fact]
-    public void Read_TooMuchInAll_StopsReading()
+    public void Read_FilesTooLargeTogether_StopsReading()
     {
         for (var i = 0; i < 6; i++)
         {

@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Keepalive.Config.Tests;
 
-/// <summary>The order of policies of different kinds and origins, as the page on policies numbers it.</summary>
+/// <summary>The order of policies of different kinds and origins, as numbered on the page on policies.</summary>
 public sealed class PolicyPrecedenceTests
 {
     private const string Rules = "networking.istio.io/v1";

@@ -11,8 +11,8 @@ using Xunit;
 
 namespace Keepalive.Config.Tests;
 
-/// <summary>Random policies and destinations, written as YAML, read and compiled; beside it, what the precedence rules say, evaluated as
-/// they are written down and without any table.</summary>
+/// <summary>Random policies and destinations, written as YAML, read and compiled. They are compared with the precedence rules as
+/// documented, evaluated without a table.</summary>
 [Collection(nameof(TimedTests))]
 public sealed class PolicyPropertyTests
 {
@@ -44,7 +44,7 @@ public sealed class PolicyPropertyTests
             }
         }).Check(Fuzz.Property(1_000));
 
-        // Otherwise nothing was compared.
+        // Otherwise no case was compared.
         Assert.True(matched > 5_000 && unmatched > 1_000 && conflicts > 1_000, $"{matched} matched, {unmatched} not, {conflicts} conflicts");
     }
 
@@ -55,7 +55,7 @@ public sealed class PolicyPropertyTests
         var compared = 0;
         Prop.ForAll(Worlds.ToArbitrary(), everything =>
         {
-            // Who has no host cannot be rendered, as the worlds' ExternalServices.
+            // A destination without a host cannot be rendered, such as the ExternalServices here.
             var world = everything with { Destinations = [.. everything.Destinations.Where(destination => destination.IsService)] };
             var read = PolicyReader.ReadText(world.ToYaml(), "x");
             var compiled = PolicyCompiler.Compile(read.Resources, new CompilerOptions());
@@ -73,7 +73,7 @@ public sealed class PolicyPropertyTests
             new(compiled.Policy.Rules.Select(rule => $"{rule.Prefix} {rule.Port} {rule.Settings}"), StringComparer.Ordinal);
     }
 
-    // Few of everything, so that selectors meet objects, prefixes nest and policies conflict.
+    // Few names of each kind, so that selectors match objects, prefixes nest and policies conflict.
     private static Gen<IPAddress> Addresses => Gen.OneOf(
         Gen.Elements<byte>(0, 1, 128).ArrayOf(2).Select(low => new IPAddress([10, 0, low[0], low[1]])),
         Gen.Elements<byte>(0, 1, 128).ArrayOf(2).Select(low => new IPAddress([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, low[0], low[1]])));
@@ -149,8 +149,9 @@ public sealed class PolicyPropertyTests
 
     private sealed record World(TestPolicy[] Policies, TestDestination[] Destinations)
     {
-        /// <summary>Exact port before any port, the longer prefix, then the shortest time among the owners of the destinations there; an owner
-        /// is the oldest policy that selects the destination's port, those without age after them in the order written.</summary>
+        /// <summary>Exact port before any port, the longer prefix, then the shortest time among the owners of the destinations there. An
+        /// owner is the oldest policy that selects the destination's port. Policies without an age follow in the order of the
+        /// file.</summary>
         public TestPolicy? Rule(IPEndPoint end)
         {
             var address = end.Address.IsIPv4MappedToIPv6 ? end.Address.MapToIPv4() : end.Address;

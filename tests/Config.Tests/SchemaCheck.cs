@@ -3,14 +3,14 @@ using System.Text.RegularExpressions;
 
 namespace Keepalive.Config.Tests;
 
-/// <summary>As much of JSON Schema as the schemas use, written without looking at what writes them.</summary>
+/// <summary>The part of JSON Schema that the schemas use, implemented independently of their writer.</summary>
 internal static class SchemaCheck
 {
     public static IEnumerable<string> Problems(JsonElement schema, JsonElement value, string path)
     {
         if (value.ValueKind == JsonValueKind.Null)
         {
-            // kubectl writes null for what is not set.
+            // kubectl writes null for unset fields.
             yield break;
         }
 

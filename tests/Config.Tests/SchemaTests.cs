@@ -30,7 +30,7 @@ public sealed class SchemaTests
 
     [Theory]
     [MemberData(nameof(CasesWithoutErrors))]
-    public void Schema_OfEachCase_AcceptsWhatIsReadWithoutErrors(string name)
+    public void Schema_OfEachCase_AcceptsValidCases(string name)
     {
         Assert.All(Documents(TextOf(name)), document =>
         {
@@ -65,7 +65,7 @@ public sealed class SchemaTests
         !document.TryGetProperty("items", out var items) ? [document]
         : items.ValueKind == JsonValueKind.Array ? items.EnumerateArray() : (IEnumerable<JsonElement>)[]);
 
-    /// <summary>None for an object in a list of one kind, which need not say what it is.</summary>
+    /// <summary>None for an object in a list of one kind, which may omit its kind.</summary>
     private static JsonElement? SchemaOf(JsonElement document) =>
         document.TryGetProperty("kind", out _) && SchemaText.All().TryGetValue($"{document.GetProperty("kind").GetString()!.ToLowerInvariant()}.json", out var text)
             && JsonDocument.Parse(text).RootElement is var schema

@@ -21,9 +21,9 @@ public sealed class TerminalTextTests
         Assert.Equal(masked, TerminalText.Mask(text));
     }
 
-    /// <remarks>Not among the cases above: an attribute is stored as UTF-8.</remarks>
+    /// <remarks>Not a case of the theory above: attributes are stored as UTF-8, which cannot hold a lone surrogate.</remarks>
     [Fact]
-    public void Text_WithHalfAPair_IsText() => Assert.Equal("?x?", TerminalText.Mask(new string(['\ud800', 'x', '\udfff'])));
+    public void Text_WithALoneSurrogate_IsText() => Assert.Equal("?x?", TerminalText.Mask(new string(['\ud800', 'x', '\udfff'])));
 
     [Fact]
     public void Bidi_EveryControl_IsUnsafe()

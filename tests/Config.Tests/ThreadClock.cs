@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Keepalive.Config.Tests;
 
-/// <summary>The processor time of the calling thread: what other tests and other programs take of the processors does not count.</summary>
+/// <summary>The processor time of the calling thread. Other tests and programs do not add to it.</summary>
 internal static partial class ThreadClock
 {
     // linux/time.h

@@ -4,7 +4,7 @@ using YamlDotNet.RepresentationModel;
 
 namespace Keepalive.Config.Tests;
 
-/// <summary>YAML as another reader than ours understands it.</summary>
+/// <summary>YAML read by a reader other than the product's.</summary>
 internal static class YamlToJson
 {
     public static IReadOnlyList<JsonElement> Read(string text)

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Processes that hide, names that nobody resolves, links that move, ports that are used again: the agent goes on with its work.</summary>
+/// <summary>Hidden processes, names that cannot be resolved, moved links, reused ports: the agent continues to work.</summary>
 public sealed class AdversityTests : IDisposable
 {
     private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
@@ -28,7 +28,7 @@ public sealed class AdversityTests : IDisposable
     [InlineData("pidfd", "mounted over")]
     [InlineData("bpf", "undumpable")]
     [InlineData("bpf", "mounted over")]
-    public void Process_ThatMayNotBeLookedInto_HasItsSocketsSet(string datapath, string how)
+    public void Process_NotDumpable_ItsSocketsAreSet(string datapath, string how)
     {
         if (datapath == "bpf")
         {
@@ -40,9 +40,9 @@ public sealed class AdversityTests : IDisposable
         Assert.Equal("set 1 700", tenant.Run.WaitForLine(line => line.StartsWith("set ", StringComparison.Ordinal), TimeSpan.FromSeconds(20)));
     }
 
-    /// <summary>A name server that takes questions and never answers.</summary>
+    /// <summary>A name server that receives queries and never answers.</summary>
     [Fact]
-    public void Names_ThatNobodyResolves_HoldUpNeitherTheOthersNorTheEnd()
+    public void Names_Unresolvable_DelayNeitherOthersNorTheEnd()
     {
         const string silent = """
             import socket, time
@@ -89,11 +89,11 @@ public sealed class AdversityTests : IDisposable
         }
     }
 
-    /// <summary>Another connection between the same two ends: what was known of the one before is not taken for it.</summary>
+    /// <summary>Another connection between the same two ends. The record of the previous one must not apply to it.</summary>
     [Theory]
     [InlineData("pidfd")]
     [InlineData("bpf")]
-    public void Ports_UsedAgain_AreAnotherConnection(string datapath)
+    public void Ports_Reused_AreAnotherConnection(string datapath)
     {
         if (datapath == "bpf")
         {
@@ -102,14 +102,15 @@ public sealed class AdversityTests : IDisposable
         using var tenant = new Tenant(Attacks.SamePorts, Tenant.Address);
         var run = _agent.Start("--netns", tenant.NetnsPath);
 
-        // Each is set anew at both ends, though its application has set the one before to something else, and the last one is given back what it had itself.
+        // Each connection is set at both ends, although the application changed the previous one. The last one gets its original values
+        // back.
         Assert.Equal("values 1 700, 1 700, 1 700, 1 700", tenant.Run.WaitForLine(line => line.StartsWith("values ", StringComparison.Ordinal), TimeSpan.FromSeconds(60)));
         Assert.Equal(8, run.Error.Split('\n').Count(line => line.Contains("agent[20] ", StringComparison.Ordinal) && line.Contains("keepalive off → on", StringComparison.Ordinal)));
         _agent.WritePolicy(PolicyText.For("198.51.100.1", PolicyText.GuideValues));
         Assert.Equal("back 0 7200", tenant.Run.WaitForLine(line => line.StartsWith("back ", StringComparison.Ordinal), TimeSpan.FromSeconds(20)));
     }
 
-    /// <summary>Under a capture, to another namespace and back.</summary>
+    /// <summary>Moves a captured link to another namespace and back.</summary>
     [Fact]
     public void Link_MovedAwayAndBack_IsCapturedAgainAndOthersAllTheTime()
     {

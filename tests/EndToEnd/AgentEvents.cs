@@ -1,6 +1,7 @@
 namespace Keepalive.EndToEnd;
 
-/// <summary>Event ids of the agent's log that tests wait for. They are a contract: written down here once more, not taken from the program.</summary>
+/// <summary>Event ids in the agent's log that tests wait for. They are a contract, so they are repeated here and not taken from the
+/// program.</summary>
 internal static class AgentEvents
 {
     public const int Started = 1;

@@ -5,7 +5,7 @@ using System.Text.Json;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Asks a running agent, over TCP or its unix socket.</summary>
+/// <summary>HTTP requests to a running agent, over TCP or its unix socket.</summary>
 internal sealed class AgentHttp : IDisposable
 {
     private readonly HttpClient _http;
@@ -33,7 +33,7 @@ internal sealed class AgentHttp : IDisposable
         },
     });
 
-    /// <summary>A loopback address that nobody listens on.</summary>
+    /// <summary>A free loopback address.</summary>
     public static string FreeAddress()
     {
         using var free = new TcpListener(IPAddress.Loopback, 0);

@@ -3,7 +3,7 @@ using Keepalive.Testbed;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>The agent as a process of its own, on one namespace, with its own run directory and policy file.</summary>
+/// <summary>The agent as a process of its own for one namespace, with its own run directory and policy file.</summary>
 internal sealed class AgentProcess : IDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-agent");
@@ -16,14 +16,14 @@ internal sealed class AgentProcess : IDisposable
         _namespaces = [.. lookingAt.SelectMany(h => new[] { "--netns", h.NetnsPath })];
     }
 
-    /// <summary>Lets it use the bpf datapath, for connections of this cgroup alone.</summary>
+    /// <summary>Enables the bpf datapath, limited to connections of this cgroup.</summary>
     public void UseBpf(TestCgroup cgroup) => _datapath = ["--datapath", "bpf", "--cgroup", cgroup.Path];
 
     public string PolicyPath => Path.Combine(_directory.FullName, "policy.yaml");
 
     public string StateDirectory => Path.Combine(_directory.FullName, "run");
 
-    /// <summary>Swaps the policy whole, as a rename does.</summary>
+    /// <summary>Replaces the policy atomically by a rename.</summary>
     public void WritePolicy(string text)
     {
         string next = PolicyPath + ".next";
@@ -31,7 +31,7 @@ internal sealed class AgentProcess : IDisposable
         File.Move(next, PolicyPath, overwrite: true);
     }
 
-    /// <summary>Starts <c>run</c> with a pass every second and no port, and waits until it says that it has started.</summary>
+    /// <summary>Starts <c>run</c> with a pass every second and no port, and waits for its start line.</summary>
     public ProgramRun Start(params string[] more)
     {
         var run = Launch(["--interval", "1s", "--listen", "none", .. more]);
@@ -39,7 +39,7 @@ internal sealed class AgentProcess : IDisposable
         return run;
     }
 
-    /// <summary>Starts <c>run</c> without waiting for anything.</summary>
+    /// <summary>Starts <c>run</c> without waiting.</summary>
     public ProgramRun Launch(params string[] more)
     {
         var run = ProgramRun.Agent(["run", "--policies", PolicyPath, "--state-dir", StateDirectory, .. _datapath, .. _namespaces, .. more]);
@@ -47,7 +47,7 @@ internal sealed class AgentProcess : IDisposable
         return run;
     }
 
-    /// <summary>Starts <c>run</c> through another command, inside a namespace, or with variables of its own.</summary>
+    /// <summary>Starts <c>run</c> through another command, inside a namespace, or with environment variables.</summary>
     public ProgramRun LaunchBy(
         string[] through, string[] more, Holder? inside = null, IReadOnlyDictionary<string, string?>? environment = null, string? policies = null)
     {
@@ -62,7 +62,7 @@ internal sealed class AgentProcess : IDisposable
         return run;
     }
 
-    /// <summary>Waits until an event has been logged so many times; returns the last line about it.</summary>
+    /// <summary>Waits until an event has been logged this many times; returns its last line.</summary>
     public static string WaitForEvent(ProgramRun run, int id, int times = 1) => Eventually.Value(
         () => run.Error.Split('\n').Where(line => line.Contains($"agent[{id}] ", StringComparison.Ordinal)).ToList(),
         lines => lines.Count >= times,
@@ -77,7 +77,7 @@ internal sealed class AgentProcess : IDisposable
     public CommandResult Sockets(params string[] more) =>
         ProgramRun.ToEnd([ProgramRun.AgentPath, "sockets", "--policies", PolicyPath, "--state-dir", StateDirectory, .. _namespaces, .. more]);
 
-    /// <summary>How many descriptors a process has open.</summary>
+    /// <summary>The number of open descriptors of a process.</summary>
     public static int Descriptors(int pid) => Directory.GetFileSystemEntries($"/proc/{pid}/fd").Length;
 
     /// <summary>A line of /proc/PID/status in kilobytes, such as <c>RssAnon</c>.</summary>

@@ -13,12 +13,12 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Which project may know which, and which one alone touches native code.</summary>
+/// <summary>The allowed references between projects, and the one project with native code.</summary>
 public sealed class ArchitectureTests
 {
     private const string NativeProject = "Linux";
 
-    /// <summary>Every project under src, its assembly, and the projects it may refer to.</summary>
+    /// <summary>Every project under src, its assembly, and its allowed references.</summary>
     private static readonly Dictionary<string, (string Assembly, string[] MayReferTo)> s_projects = new()
     {
         ["Config"] = ("Keepalive.Config", []),
@@ -29,7 +29,7 @@ public sealed class ArchitectureTests
         ["Simulator"] = ("keepalive-sim", ["Config", "Linux", "CommandLine", "Probes"]),
     };
 
-    /// <summary>Assemblies of the runtime that have what is banned.</summary>
+    /// <summary>Runtime assemblies that contain the banned symbols.</summary>
     private static readonly Assembly[] s_bannedFrom =
     [
         typeof(object).Assembly, typeof(JavaScriptEncoder).Assembly, typeof(Console).Assembly, typeof(Process).Assembly, typeof(Dns).Assembly, typeof(Socket).Assembly, typeof(HttpClient).Assembly,
@@ -79,7 +79,7 @@ public sealed class ArchitectureTests
     public void ReferencesOf_ThisAssembly_NamesWhatItRefersTo() =>
         Assert.Contains("xunit.v3.assert", ReferencesOf(typeof(ArchitectureTests).Assembly.Location));
 
-    /// <summary>One name, one meaning: whoever reads both programs, or searches them, need not tell two types apart by their namespaces.</summary>
+    /// <summary>A name means one thing in both programs: a search finds one type, not two in different namespaces.</summary>
     [Fact]
     public void Types_OfAllProjects_HaveNamesOfTheirOwn()
     {
@@ -101,7 +101,7 @@ public sealed class ArchitectureTests
     [Fact]
     public void NativeImportsOf_AnAssemblyThatHasSome_FindsThem() => Assert.NotEqual(0, NativeImportsOf(typeof(Process).Assembly.Location));
 
-    /// <summary>What the compiler gets, from wherever it comes.</summary>
+    /// <summary>The arguments of the compiler, from all sources.</summary>
     [Theory]
     [InlineData("src/BannedSymbols.Native.txt", "Config", "CommandLine", "Probes", "Agent", "Simulator")]
     [InlineData("src/BannedSymbols.Printing.txt", "Agent", "Simulator")]
@@ -122,7 +122,7 @@ public sealed class ArchitectureTests
         }
     }
 
-    /// <summary>The analyzer ignores a line that names nothing.</summary>
+    /// <summary>The analyzer ignores a line that matches no symbol.</summary>
     [Theory]
     [MemberData(nameof(BannedSymbols))]
     public void BannedSymbols_EachLine_NamesSomething(string symbol)
@@ -170,7 +170,7 @@ public sealed class ArchitectureTests
             && metadata.GetString(metadata.GetTypeReference((TypeReferenceHandle)type).Name) == nameof(UnverifiableCodeAttribute));
     }
 
-    // What the compiler made of it, whatever the source looked like.
+    // The compiled code, independent of the form of the source.
     private static int NativeImportsOf(string assembly)
     {
         using var file = new PEReader(File.OpenRead(assembly));

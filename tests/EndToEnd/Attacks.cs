@@ -3,7 +3,7 @@ namespace Keepalive.EndToEnd;
 /// <summary>Programs of tenants, in Python, for <see cref="Tenant"/>.</summary>
 internal static class Attacks
 {
-    // A function that makes a process in an empty network namespace of its own, and as many as the first argument says.
+    // A function that makes a process in an empty network namespace of its own. The first argument is the number of these at the start.
     private const string Inhabited = """
         import ctypes, os, signal, sys, time
         libc, parent = ctypes.CDLL(None), os.getpid()
@@ -25,7 +25,7 @@ internal static class Attacks
         pids = [make() for i in range(int(sys.argv[1]))]
         """;
 
-    // struct nlmsghdr and struct inet_diag_msg, to every sock_diag socket of the namespace that is not the kernel's.
+    // Sends struct nlmsghdr and struct inet_diag_msg to every sock_diag socket of the namespace except the kernel's.
     public const string Forger = """
         import socket, struct, sys, time
         listener = socket.create_server(("127.0.0.1", 0))
@@ -102,7 +102,7 @@ internal static class Attacks
         signal.pause()
         """;
 
-    // Processes with twenty thousand descriptors, and a connection that none of them has: it is in a message that nobody takes.
+    // Processes with twenty thousand descriptors, and a connection that is in no descriptor table: it is in a message that is never read.
     public const string Tables = """
         import ctypes, os, resource, signal, socket, sys
         shared, count, address = sys.argv[1] == "shared", int(sys.argv[2]), sys.argv[3]
@@ -133,7 +133,7 @@ internal static class Attacks
         signal.pause()
         """;
 
-    /// <summary>Empty network namespaces, a process in each, as many as the first argument says.</summary>
+    /// <summary>Empty network namespaces with a process in each. The first argument is their number.</summary>
     public const string Namespaces = Inhabited + """
 
         print("ready")
@@ -141,7 +141,7 @@ internal static class Attacks
         signal.pause()
         """;
 
-    // Namespaces with a connection each, as many as the first argument says. On SIGUSR1 it tells how many of them have keepalive on.
+    // The first argument is the number of namespaces, with a connection each. On SIGUSR1 it prints how many of them have keepalive on.
     public const string ConnectedNamespaces = """
         import ctypes, os, signal, socket, subprocess, sys
         libc, parent, held = ctypes.CDLL(None), os.getpid(), []
@@ -176,9 +176,9 @@ internal static class Attacks
         signal.pause()
         """;
 
-    /// <summary>The server of the FUSE file system that is mounted on its first argument, through descriptor 9: it never tells about its file, and lets nobody
-    /// but itself close it. Descriptors from 10 on are that file at one moment and a socket at the next, and there is a connection, to its second
-    /// argument, that no process has.</summary>
+    /// <summary>The server of a FUSE file system: descriptor 9 is its device, the first argument its mount point. It never answers a
+    /// request for its file's type, and never answers a close by another process. Descriptors from 10 on alternate between that file and a
+    /// socket. A connection to the second argument is in no process's descriptor table.</summary>
     public const string Fuse = """
         import ctypes, os, signal, socket, struct, sys, threading, time
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -232,8 +232,8 @@ internal static class Attacks
             time.sleep(0.5)
         """;
 
-    /// <summary>A process that says it may not be looked into (prctl(2), PR_SET_DUMPABLE), or has a file system mounted over its own directory in /proc. Says
-    /// when its connection was set.</summary>
+    /// <summary>A process that is not dumpable (prctl(2), PR_SET_DUMPABLE), or that has a file system mounted over its own directory in
+    /// /proc. It reports when its connection was set.</summary>
     public const string Hidden = """
         import ctypes, os, socket, sys, time
         libc = ctypes.CDLL(None, use_errno=True)
@@ -252,8 +252,8 @@ internal static class Attacks
         time.sleep(600)
         """;
 
-    /// <summary>Four connections between the same two ends, one after the other: each waits until it is set, has the application set it to something else, and is
-    /// reset.</summary>
+    /// <summary>Four connections between the same two ends, one after another. Each waits until the agent has set it; then the application
+    /// changes its values and resets it.</summary>
     public const string SamePorts = """
         import socket, sys, time
         server = socket.create_server((sys.argv[1], 0))
@@ -286,7 +286,7 @@ internal static class Attacks
         time.sleep(600)
         """;
 
-    /// <summary>Empty network namespaces, a process in each: so many at first, and others in their place for as long as it runs.</summary>
+    /// <summary>Empty network namespaces with a process in each, which are replaced by new ones all the time.</summary>
     public const string NamespaceChurn = Inhabited + """
 
         print("ready")
@@ -299,7 +299,7 @@ internal static class Attacks
             time.sleep(0.2)
         """;
 
-    /// <summary>Connections that the policy selects, so many at first, then some closed and as many made, all the time.</summary>
+    /// <summary>Connections that the policy selects. Some are closed and replaced all the time.</summary>
     public const string ConnectionChurn = """
         import resource, socket, sys, time
         most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 20000)
@@ -341,7 +341,8 @@ internal static class Attacks
             ip(*["link del d%d" % i for i in range(40)])
         """;
 
-    /// <summary>What a tenant like all others does: a new connection now and then. Says how many milliseconds each waited to be set, -1 for over ten seconds.</summary>
+    /// <summary>An ordinary tenant: a new connection now and then. Prints how many milliseconds each waited to be set, -1 for over ten
+    /// seconds.</summary>
     public const string Honest = """
         import socket, sys, time
         server = socket.create_server((sys.argv[1], 0))

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary><c>keepalive-agent audit</c> on a node with sockets of every kind, held against what <c>ss</c> and getsockopt(2) say.</summary>
+/// <summary><c>keepalive-agent audit</c> on a node with sockets of every kind, compared with <c>ss</c> and getsockopt(2).</summary>
 public sealed class AuditTests : IDisposable
 {
     private const string Database = "10.77.9.5";
@@ -48,7 +48,7 @@ public sealed class AuditTests : IDisposable
         Assert.Equal("summary", summary.GetProperty("kind").GetString());
         Assert.Equal(4, summary.GetProperty("atRisk").GetInt32());
         Assert.Equal(350, summary.GetProperty("idleTimeout").GetInt32());
-        // Both ends of the one that never leaves.
+        // Both ends of the loopback connection.
         Assert.Equal(2, summary.GetProperty("local").GetInt32());
         Assert.Equal(Ss.Read(_lab.Client).Count - 2, summary.GetProperty("connections").GetInt32());
         Assert.Equal(new KeepaliveValues(false, 7200, 75, 9), _lab.Client.Get(local));
@@ -71,7 +71,7 @@ public sealed class AuditTests : IDisposable
     }
 
     [Fact]
-    public void Audit_BalancerWithoutATimeoutOfItsOwn_WantsToKnowIt()
+    public void Audit_BalancerWithoutATimeout_RequiresOne()
     {
         var result = Audit("--balancer", "haproxy");
         Assert.Equal((2, ""), (result.ExitCode, result.Output));
@@ -89,7 +89,7 @@ public sealed class AuditTests : IDisposable
     }
 
     [Fact]
-    public void Audit_WithPolicies_SaysWhatTheyWouldSetAndSetsNothing()
+    public void Audit_WithPolicies_ReportsTheirEffectAndSetsNothing()
     {
         var ids = _lab.Client.ConnectMany(Database, _port, 2);
         _lab.Client.Connect(Lab.ServerAddress, _port);
@@ -132,7 +132,7 @@ public sealed class AuditTests : IDisposable
     private CommandResult Audit(params string[] options) => ProgramRun.ToEnd(
         [ProgramRun.AgentPath, "audit", "--netns", _lab.Client.NetnsPath, "--state-dir", _agent.StateDirectory, .. options]);
 
-    /// <summary>The group a socket is in tells what its owner, and ss, know of it.</summary>
+    /// <summary>The group of a socket shows what its owner and ss report of it.</summary>
     private void AssertGroup(List<JsonElement> lines, int id, int connections, string finding, int atRisk)
     {
         var (values, seen) = (_lab.Client.Get(id), Ss.Read(_lab.Client, id));

@@ -7,7 +7,8 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>The bpf datapath from the outside: what a killed agent leaves, what happens where it cannot be had, and what is said about it.</summary>
+/// <summary>The bpf datapath as a user sees it: what a killed agent leaves behind, the effects where BPF is unavailable, and the
+/// messages.</summary>
 public sealed class BpfTests : IDisposable
 {
     private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);
@@ -30,7 +31,7 @@ public sealed class BpfTests : IDisposable
         _agent.WritePolicy(PolicyText.Guide($"{Lab.ServerAddress}:{_port}"));
     }
 
-    /// <summary>A command line in front of the agent's that takes something away, and what is then said.</summary>
+    /// <summary>A prefix of the agent's command line that removes a requirement, and the expected message.</summary>
     public static TheoryData<string, string[], string> Obstacles => new()
     {
         { "capability", ["setpriv", "--bounding-set=-net_admin"], "CAP_NET_ADMIN is missing: needed for BPF programs that set socket options" },
@@ -43,10 +44,10 @@ public sealed class BpfTests : IDisposable
     };
 
     [Fact]
-    public void Run_BetweenTwoPasses_NewConnectionsAreSetFromTheirFirstMoment()
+    public void Run_BetweenTwoPasses_NewConnectionsAreSetOnEstablishment()
     {
         Start();
-        // The first pass puts the policy in force.
+        // The first pass loads the policy.
         Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
         for (int i = 0; i < 20; i++)
         {
@@ -56,9 +57,9 @@ public sealed class BpfTests : IDisposable
         }
     }
 
-    /// <summary>Before, the programs were thought to be there for as long as the agent ran, and new connections waited for a pass.</summary>
+    /// <summary>Regression: the agent assumed that the programs stay attached, and new connections waited for a pass.</summary>
     [Fact]
-    public void Run_SomebodyDetachesThePrograms_TheyAreAttachedAgain()
+    public void Run_ProgramsDetached_AreAttachedAgain()
     {
         Live.Require("bpftool", "python3");
         var run = _agent.Start();
@@ -76,9 +77,9 @@ public sealed class BpfTests : IDisposable
         Assert.False(run.HasExited, run.Error);
     }
 
-    /// <summary>Before, nothing told that new connections waited for a pass.</summary>
+    /// <summary>Regression: no message said that new connections waited for a pass.</summary>
     [Fact]
-    public void Run_CgroupRemoved_IsToldAndPassesGoOnAndWhenItIsBackSoAreThePrograms()
+    public void Run_CgroupRemoved_IsReportedAndPassesContinueUntilItIsBack()
     {
         var run = _agent.Start();
         Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
@@ -95,7 +96,7 @@ public sealed class BpfTests : IDisposable
     }
 
     [Fact]
-    public void Run_KilledBeforeThePassAfterAConnection_NothingStaysAttachedAndItIsGivenBack()
+    public void Run_KilledBeforeThePassAfterAConnection_ProgramsAreGoneAndItIsRestored()
     {
         var run = Start();
         int first = _lab.Client.Connect(Lab.ServerAddress, _port);
@@ -107,7 +108,7 @@ public sealed class BpfTests : IDisposable
         int after = _lab.Client.Connect(Lab.ServerAddress, _port);
         Assert.Equal(s_untouched, _lab.Client.Get(after));
 
-        // No pass has noted it, and yet its values are not taken for the application's own.
+        // No pass has noted the connection, but its values are not treated as the application's.
         var second = _agent.Start("--restore-on-exit");
         Eventually.True(() => _lab.Client.Get(after) == s_guide, TimeSpan.FromSeconds(5));
         second.Terminate();
@@ -148,7 +149,7 @@ public sealed class BpfTests : IDisposable
     }
 
     [Fact]
-    public void Run_KilledWhileApplying_NoSocketIsHalfSetAndAllAreGivenBack()
+    public void Run_KilledWhileApplying_NoSocketIsHalfSetAndAllAreRestored()
     {
         const int sockets = 4000;
         var (first, _) = _lab.Client.ConnectMany(Lab.ServerAddress, _port, sockets);
@@ -178,11 +179,11 @@ public sealed class BpfTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Obstacles))]
-    public void Run_SomethingMissing_AutoSaysSoAndTakesPidfdAndBpfExits3(string what, string[] without, string expected)
+    public void Run_RequirementMissing_AutoReportsItAndUsesPidfdAndBpfExits3(string what, string[] without, string expected)
     {
         string cgroup = what == "cgroup" ? "/nonexistent" : _cgroup.Path;
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
-        // What ships has the libraries inside.
+        // The shipped program contains the libraries.
         var agent = what == "library" ? ProgramRun.FrameworkDependentAgentPath : ProgramRun.AgentPath;
         string[] Command(string datapath) =>
         [
@@ -196,7 +197,7 @@ public sealed class BpfTests : IDisposable
         Assert.StartsWith($"keepalive-agent: the bpf datapath cannot be used: {expected}", line, StringComparison.Ordinal);
         Assert.Equal(s_untouched, _lab.Client.Get(id));
 
-        // The same words.
+        // support gives the same reason.
         string reason = line["keepalive-agent: ".Length..^". See 'keepalive-agent support'.".Length];
         var support = ProgramRun.ToEnd([.. without, agent, "support", "--cgroup", cgroup, "--state-dir", _agent.StateDirectory]);
         Assert.Equal((0, $"auto takes pidfd: {reason}"), (support.ExitCode, support.Output.TrimEnd().Split('\n')[^1]));
@@ -208,12 +209,12 @@ public sealed class BpfTests : IDisposable
         Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(10)));
     }
 
-    /// <summary>Flags with which somebody else's program is attached that do not let it run beside another, and where: at the cgroup or above it.</summary>
+    /// <summary>Flags with which another owner's program allows no other beside it, and whether it is attached above the cgroup.</summary>
     public static TheoryData<int, bool> Exclusive => new() { { 0, false }, { 1, false }, { 0, true }, { 1, true } };
 
     [Theory]
     [MemberData(nameof(Exclusive))]
-    public void Run_AnotherProgramThatSuffersNoneBesideIt_ItStaysAndAutoTakesPidfd(int flags, bool above)
+    public void Run_AnotherProgramAllowsNoOther_ItStaysAndAutoUsesPidfd(int flags, bool above)
     {
         string below = Path.Combine(_cgroup.Path, "below");
         Directory.CreateDirectory(below);
@@ -240,7 +241,7 @@ public sealed class BpfTests : IDisposable
             run.WaitForLine(l => l.EndsWith($"The bpf datapath cannot be used: {expected}; using pidfd", StringComparison.Ordinal));
             int id = _lab.Client.Connect(Lab.ServerAddress, _port);
             Eventually.True(() => _lab.Client.Get(id) == s_guide, TimeSpan.FromSeconds(15));
-            // Whatever was tried, it has been in force all the time.
+            // The other program was active the whole time.
             Assert.Equal(_lab.Client.Count().Own, other.Count());
             run.Terminate();
             Assert.Equal(0, run.WaitForExit(TimeSpan.FromSeconds(10)));
@@ -265,7 +266,7 @@ public sealed class BpfTests : IDisposable
     }
 
     [Fact]
-    public void Run_MoreConnectionsThanCanBeToldOf_TheLostAreCountedAndThoseStillOpenApplied()
+    public void Run_MoreConnectionsThanTheRingHolds_LostOnesAreCountedAndOpenOnesApplied()
     {
         const int shortLived = 70_000, open = 50;
         using var free = new TcpListener(IPAddress.Loopback, 0);
@@ -278,38 +279,38 @@ public sealed class BpfTests : IDisposable
         const string applied = "keepalive_applied_total{policy=\"bookinfo/tcp-keepalive\",namespace=\"\",datapath=\"bpf\"}";
         var run = _agent.Launch("--interval", "1h", "--listen", address, "--capture", "off");
         run.WaitForLine(line => line.Contains("started: datapath bpf", StringComparison.Ordinal));
-        // The look around before the first pass puts the policy in force, too; the pass after it empties the ring.
+        // The dry run before the first pass loads the policy, too. The pass after it empties the ring.
         Eventually.True(() => Metrics().GetValueOrDefault("keepalive_scan_duration_seconds_count") > 0, TimeSpan.FromSeconds(30));
         int first = 0;
         Eventually.True(() => ++first > 0 && _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == s_guide, TimeSpan.FromSeconds(5));
         Assert.Equal([new(s_guide, shortLived)], _lab.Client.ConnectShort(Lab.ServerAddress, _port, shortLived).Seen);
-        // The ring is full by now, and the agent sleeps: every one of these is lost, and lives.
+        // The ring is full now and the agent sleeps: the reports of all these open connections are lost.
         _lab.Client.ConnectMany(Lab.ServerAddress, _port, open);
         run.Signal("HUP");
         Eventually.True(() => Metrics().GetValueOrDefault("keepalive_arrivals_lost_total") > 0, TimeSpan.FromSeconds(20));
         double lost = Metrics()["keepalive_arrivals_lost_total"];
         Assert.InRange(lost, open + 1, shortLived);
         run.WaitForLine(line => line.Contains($"{lost} new connections were set but not reported", StringComparison.Ordinal));
-        // Lost are some that are gone and all that live; the latter the same pass has met.
+        // Lost are the reports of some closed connections and of all open ones. The same pass finds the open ones in its dump.
         Assert.Equal(first + shortLived + open - lost + open, Metrics()[applied]);
         Assert.Equal(first + open, Metrics()["keepalive_sockets{policy=\"bookinfo/tcp-keepalive\",destination=\"bookinfo/ratings-global\",namespace=\"\",state=\"managed\"}"]);
     }
 
     [Fact]
-    public void Run_StateFileOfNonsense_IsToldAndKeptAndNewConnectionsAreSetAllTheSame()
+    public void Run_StateFileDamaged_IsReportedAndKeptAndNewConnectionsAreSet()
     {
         Directory.CreateDirectory(_agent.StateDirectory);
         string state = Path.Combine(_agent.StateDirectory, "state"), boot = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
-        string nonsense = $"keepalive-agent-state 1 {boot}\narriving 60,5\narriving x\nset 1 2 on,1\nset a b c\n\u0001\0\nkept 1\nset 4026531840 99999";
-        File.WriteAllText(state, nonsense);
+        string damaged = $"keepalive-agent-state 1 {boot}\narriving 60,5\narriving x\nset 1 2 on,1\nset a b c\n\u0001\0\nkept 1\nset 4026531840 99999";
+        File.WriteAllText(state, damaged);
         var run = Start();
         Assert.Contains("lines are invalid", run.Error, StringComparison.Ordinal);
-        Assert.Equal(nonsense, File.ReadAllText(state + ".bad"));
+        Assert.Equal(damaged, File.ReadAllText(state + ".bad"));
         Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == s_guide, TimeSpan.FromSeconds(5));
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
         run.Kill();
         run.WaitForExit();
-        // What replaced it knows what a killed agent leaves.
+        // The new state file records what a killed agent leaves behind.
         Assert.Contains("restored", _agent.Once("--restore-on-exit").Output, StringComparison.Ordinal);
         Assert.Equal(s_untouched, _lab.Client.Get(id));
     }
@@ -323,7 +324,7 @@ public sealed class BpfTests : IDisposable
         for (int round = 0; round < rounds; round++)
         {
             var run = _agent.Launch("--interval", "1h", "--listen", "none");
-            // Without a pause: there are some tens of milliseconds between the two.
+            // No pause: the time between the two is some tens of milliseconds.
             var clock = Stopwatch.StartNew();
             while (!IsAttached(run.Pid) && clock.Elapsed < TimeSpan.FromSeconds(20))
             {
@@ -341,7 +342,7 @@ public sealed class BpfTests : IDisposable
     }
 
     [Fact]
-    public void Run_OutsideTheNodesPidNamespace_AutoTakesPidfd()
+    public void Run_OutsideTheNodesPidNamespace_AutoUsesPidfd()
     {
         var result = ProgramRun.ToEnd(
         [
@@ -368,7 +369,7 @@ public sealed class BpfTests : IDisposable
         }
         catch (IOException)
         {
-            return false;   // a descriptor that was closed in between
+            return false;   // the descriptor was closed meanwhile
         }
     }
 
@@ -382,6 +383,6 @@ public sealed class BpfTests : IDisposable
         return run;
     }
 
-    /// <summary>Runs what follows in a mount namespace of its own, after a change to it.</summary>
+    /// <summary>Runs the rest of the command line in a mount namespace of its own, after a change to it.</summary>
     private static string[] InMounts(string change) => ["unshare", "--mount", "sh", "-c", $"{change}; exec \"$0\" \"$@\""];
 }

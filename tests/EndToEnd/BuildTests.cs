@@ -4,14 +4,14 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>What `make build` makes, and what the scripts behind it say of a machine that lacks something.</summary>
+/// <summary>The results of `make build`, and the messages of its scripts on a machine with missing tools.</summary>
 public sealed partial class BuildTests : IDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-build");
 
     public static TheoryData<string> Programs => [ProgramRun.AgentPath, ProgramRun.SimulatorPath];
 
-    /// <summary>glibc 2.34: Debian 12, Ubuntu 22.04, RHEL 9. The README and docs/service.md promise it.</summary>
+    /// <summary>glibc 2.34: Debian 12, Ubuntu 22.04, RHEL 9. The README and docs/service.md state it.</summary>
     [Theory]
     [MemberData(nameof(Programs))]
     public void Program_SymbolVersions_AreOfGlibc234AtMost(string program)
@@ -26,7 +26,7 @@ public sealed partial class BuildTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Programs))]
-    public void Program_OneExecutable_LoadsTheCLibraryOnlyAndMayBePlacedAnywhere(string program)
+    public void Program_OneExecutable_LoadsOnlyTheCLibraryAndRunsAnywhere(string program)
     {
         Live.Require("readelf");
         var needed = NeededLibrary().Matches(Command.Run("readelf", "-W", "-d", program).Output).Select(match => match.Groups[1].Value);
@@ -49,7 +49,7 @@ public sealed partial class BuildTests : IDisposable
         Assert.Equal(3, lines.Count);
     }
 
-    /// <summary>Commands whose output depends on their input alone.</summary>
+    /// <summary>Commands whose output depends only on their input.</summary>
     [Theory]
     [InlineData("keepalive-agent", "--help")]
     [InlineData("keepalive-agent", "run", "--help")]
@@ -80,7 +80,7 @@ public sealed partial class BuildTests : IDisposable
         Assert.NotEqual("", actual.Output + actual.Error);
     }
 
-    /// <summary>And so the programs under test are those of the current sources.</summary>
+    /// <summary>This also proves that the tested programs are built from the current sources.</summary>
     [Fact]
     public void Build_NothingChanged_HasNothingToBuild()
     {
@@ -102,7 +102,7 @@ public sealed partial class BuildTests : IDisposable
     }
 
     [Fact]
-    public void BpfObject_MachineWithoutClang_IsTheCommittedOneAndIsMadeAnewByClang()
+    public void BpfObject_MachineWithoutClang_IsTheCommittedOneAndRebuiltByClang()
     {
         var made = Path.Combine(_directory.FullName, "keepalive.bpf.o");
         Command.Run("env", $"PATH={ToolsBut("clang")}", Script("bpf"), made);
@@ -113,9 +113,10 @@ public sealed partial class BuildTests : IDisposable
         Assert.StartsWith("clang ", File.ReadAllText(made + ".by"), StringComparison.Ordinal);
     }
 
-    /// <summary>Before, a program was taken for up to date whatever had become of it, and one compiled ahead of time was replaced by a lesser one.</summary>
+    /// <summary>Regression: any existing program counted as up to date, and a framework-dependent program replaced one compiled ahead of
+    /// time.</summary>
     [Fact]
-    public void Build_ProgramsOfAnotherState_AreMadeAnewOrKept()
+    public void Build_ProgramsOfAnotherState_AreRebuiltOrKept()
     {
         var root = new SourceTree(_directory.CreateSubdirectory("a tree"));
         root.File("src/Agent/A.cs", "one");
@@ -123,7 +124,7 @@ public sealed partial class BuildTests : IDisposable
         Assert.Equal("Agent native, Simulator native", root.Build());
         Assert.Equal("", root.Build());
 
-        // A source, one whose name has a blank and a quote, and the program itself.
+        // A source, a source whose name has a space and a quote, and the program itself.
         root.File("src/Agent/A.cs", "two");
         Assert.Equal("Agent native", root.Build());
         root.File("src/Agent/a 'b.cs", "one");
@@ -133,13 +134,13 @@ public sealed partial class BuildTests : IDisposable
         root.File("out/keepalive-sim", "");
         Assert.Equal("Simulator native", root.Build());
 
-        // Another version of a library; the version's name alone is none.
+        // Another version of a library. The version's name alone changes nothing.
         root.Has("dotnet 10", "cc gcc-12", "objcopy 2.40", "libz.a 1.2 18-3");
         Assert.Equal("Agent native, Simulator native", root.Build());
         root.Has("dotnet 10", "cc gcc-12", "objcopy 2.40", "libz.a 18-3 18-3");
         Assert.Equal("", root.Build());
 
-        // Less than there was, and then other sources.
+        // A missing source, then changed sources.
         root.Has("dotnet 10", "cc gcc-12", "libz.a 1.2 18-3", "lacks objcopy binutils");
         Assert.Equal("", root.Build());
         Assert.Contains("stays as it was compiled ahead of time", root.Said, StringComparison.Ordinal);
@@ -149,7 +150,7 @@ public sealed partial class BuildTests : IDisposable
         root.Has("dotnet 10", "cc gcc-12", "objcopy 2.40", "libz.a 1.2 18-3");
         Assert.Equal("Agent native", root.Build());
 
-        // A build that fails leaves what was there, and is tried again.
+        // A failed build keeps the existing program and is tried again.
         root.File("src/Agent/A.cs", "four");
         root.File("fails", "");
         Assert.Equal("", root.Build());
@@ -162,7 +163,8 @@ public sealed partial class BuildTests : IDisposable
 
     private static string Script(string name) => Path.Combine(Repository.Root, "scripts", name);
 
-    /// <summary>A directory with links to all commands of the machine, but for these and those that begin with one and a dash.</summary>
+    /// <summary>A directory with links to all commands of the machine except these and those that begin with one of them and a
+    /// dash.</summary>
     private string ToolsBut(params string[] missing)
     {
         var directory = _directory.CreateSubdirectory(Guid.NewGuid().ToString("N"));
@@ -184,7 +186,8 @@ public sealed partial class BuildTests : IDisposable
     [GeneratedRegex(@"\(NEEDED\) +Shared library: \[(.+)\]")]
     private static partial Regex NeededLibrary();
 
-    /// <summary>A tree with the script that decides what is built, and what notes that it was asked to build something in place of the compiler.</summary>
+    /// <summary>A tree with the script that decides what to build, and a stand-in for the compiler that records what it was asked to
+    /// build.</summary>
     private sealed class SourceTree
     {
         private readonly DirectoryInfo _root;
@@ -212,7 +215,7 @@ public sealed partial class BuildTests : IDisposable
 
         public string Path => _root.FullName;
 
-        /// <summary>What the last build printed.</summary>
+        /// <summary>The output of the last build.</summary>
         public string Said { get; private set; } = "";
 
         public void File(string name, string content)
@@ -222,11 +225,11 @@ public sealed partial class BuildTests : IDisposable
             System.IO.File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);
         }
 
-        /// <summary>What the machine has, as scripts/toolchain prints it.</summary>
+        /// <summary>The installed tools, as scripts/toolchain prints them.</summary>
         public void Has(params string[] tools) => File("scripts/toolchain", "#!/bin/sh\n" + string.Concat(
             tools.Select(tool => $"echo '{(tool.StartsWith("lacks ", StringComparison.Ordinal) ? "" : "has ")}{tool}'\n")));
 
-        /// <summary>Builds; gives what was built.</summary>
+        /// <summary>Builds; returns what was built.</summary>
         public string Build()
         {
             File("built", "");

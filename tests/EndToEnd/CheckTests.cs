@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary><c>keepalive-agent check</c> as a person runs it on files that are right, wrong and made to hurt.</summary>
+/// <summary><c>keepalive-agent check</c> on valid, invalid and hostile files.</summary>
 public sealed class CheckTests : IDisposable
 {
     private static readonly string s_good = PolicyText.Guide("203.0.113.10:15443");
@@ -16,7 +16,7 @@ public sealed class CheckTests : IDisposable
     private string FilePath => Path.Combine(_directory.FullName, "policy.yaml");
 
     [Fact]
-    public void Check_GuidesPolicy_SaysWhatItSelectsAndExits0()
+    public void Check_GuidesPolicy_PrintsItsSelectionAndExits0()
     {
         File.WriteAllText(FilePath, s_good);
         var result = Check();
@@ -38,7 +38,7 @@ public sealed class CheckTests : IDisposable
     [InlineData("interval: 10s", "time: 10s", "19:9", "time")]
     [InlineData("interval: 10s", "\tinterval: 10s", "19:", "tab")]
     [InlineData("maxConnections: 10000", "maxConnections: many", "14:23", "many")]
-    public void Check_OneThingWrong_IsOneErrorWithItsPlace(string right, string wrong, string position, string mentions)
+    public void Check_OneMistake_IsOneErrorWithItsPlace(string right, string wrong, string position, string mentions)
     {
         Assert.Contains(right, s_good, StringComparison.Ordinal);
         File.WriteAllText(FilePath, s_good.Replace(right, wrong, StringComparison.Ordinal));

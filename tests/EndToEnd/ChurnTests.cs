@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Namespaces, links, processes and sockets that come and go under a running agent that looks at the whole node.</summary>
+/// <summary>Namespaces, links, processes and sockets that come and go while an agent looks at the whole node.</summary>
 [TestClass(DisableParallelization = true)]
 [Trait("Node", "whole")]
 public sealed class ChurnTests : IDisposable
@@ -18,7 +18,7 @@ public sealed class ChurnTests : IDisposable
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
-    public void Run_HundredsOfNamespacesCreatedAndDeleted_SetsEverySocketAndKeepsNothing()
+    public void Run_HundredsOfNamespacesCreatedAndDeleted_SetsEverySocketAndLeaksNothing()
     {
         Live.Require();
         _agent.WritePolicy(PolicyText.For($"{Lab.ServerAddress}, \"{Lab.ServerAddress6}\"", PolicyText.GuideValues));
@@ -45,7 +45,7 @@ public sealed class ChurnTests : IDisposable
         Assert.DoesNotContain("Exception", run.Error, StringComparison.Ordinal);
         int memory = AgentProcess.StatusKilobytes(run.Pid, "RssAnon");
         Assert.True(memory < memoryAfterTenth + (12 * 1024), $"RssAnon {memoryAfterTenth} kB after a tenth of the namespaces, {memory} kB at the end");
-        // What is noted of sockets that are gone is dropped, too.
+        // The records of closed sockets are dropped, too.
         run.Kill();
         run.WaitForExit();
         Assert.InRange(new FileInfo(Path.Combine(_agent.StateDirectory, "state")).Length, 1, 1024 * 1024);
@@ -53,7 +53,8 @@ public sealed class ChurnTests : IDisposable
 
     public void Dispose() => _agent.Dispose();
 
-    /// <summary>Makes labs with three connections and a few short-lived processes each, and returns how many of the connections were set.</summary>
+    /// <summary>Makes labs with three connections and a few short-lived processes each, and returns how many of the connections were
+    /// set.</summary>
     private static int Batch()
     {
         var labs = new ConcurrentBag<Lab>();
@@ -83,7 +84,7 @@ public sealed class ChurnTests : IDisposable
         }
     }
 
-    /// <summary>Waits until the agent has seen the node as it is now: a new connection is set only by a later pass.</summary>
+    /// <summary>Waits until the agent has seen the node's current state: only a later pass sets a new connection.</summary>
     private static void Settle(Lab permanent)
     {
         int port = permanent.Server.Listen();
@@ -95,8 +96,8 @@ public sealed class ChurnTests : IDisposable
     }
 
     /// <summary>
-    /// The agent's descriptors beyond the two it holds of each namespace that something lives in. Others on the machine make namespaces
-    /// too, so the two are counted together.
+    /// The agent's descriptors beyond two for each live namespace. Other programs on the machine make namespaces, too, so both are counted
+    /// together.
     /// </summary>
     private static int Surplus(ProgramRun run)
     {

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Inputs that end too soon or lie about their lengths, through the programs' own standard input and from files.</summary>
+/// <summary>Truncated input and wrong lengths, from files and from the programs' standard input.</summary>
 public sealed class CutStreamTests(ITestOutputHelper output) : IDisposable
 {
     private const uint Enhanced = 6;
@@ -17,7 +17,7 @@ public sealed class CutStreamTests(ITestOutputHelper output) : IDisposable
 
     private static byte[] Section { get; } = Words(0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0xFFFFFFFF, 0xFFFFFFFF, 28);
 
-    /// <summary>A section and an Ethernet interface, 48 bytes.</summary>
+    /// <summary>A section header and an Ethernet interface, 48 bytes.</summary>
     private static byte[] Begun { get; } = [.. Section, .. Words(1, 20, 1, 0, 20)];
 
     public static TheoryData<string, byte[], string> Captures => new()
@@ -53,7 +53,7 @@ public sealed class CutStreamTests(ITestOutputHelper output) : IDisposable
 
     [Theory]
     [MemberData(nameof(Captures))]
-    public void Probes_CutCapture_Exits1AndSaysWhere(string what, byte[] capture, string expected)
+    public void Probes_CutCapture_Exits1WithThePlace(string what, byte[] capture, string expected)
     {
         string file = Path.Combine(_directory, "capture");
         File.WriteAllBytes(file, capture);

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Each example says in its second line how to try it, and that works.</summary>
+/// <summary>The second line of each example shows a command to try it, and the command works.</summary>
 public sealed class ExampleTests
 {
     private const string Try = "# Try: ";
@@ -13,7 +13,7 @@ public sealed class ExampleTests
             .Select(file => Path.GetRelativePath(Repository.Root, file)).Order(StringComparer.Ordinal)];
 
     [Fact]
-    public void Examples_OfPoliciesAndScenarios_AreThere()
+    public void Examples_OfPoliciesAndScenarios_Exist()
     {
         var files = Files.Select(row => row.Data).ToList();
         Assert.True(files.Count(file => file.StartsWith("examples/policies/", StringComparison.Ordinal)) >= 5);
@@ -38,7 +38,7 @@ public sealed class ExampleTests
         Assert.DoesNotContain(": warning KA", result.Output + result.Error, StringComparison.Ordinal);
     }
 
-    /// <summary>What it is for: without keepalive requests fail, with the policy none does.</summary>
+    /// <summary>The purpose of the example: without keepalive requests fail, with the policy none does.</summary>
     [Fact]
     public void Ec2Machine_WithThePolicy_LosesNoRequest()
     {

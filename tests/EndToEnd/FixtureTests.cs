@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>The test bed itself: what other tests take for granted.</summary>
+/// <summary>Tests of the test bed.</summary>
 public sealed class FixtureTests
 {
     [Fact]
@@ -18,7 +18,7 @@ public sealed class FixtureTests
         lab.BlackHole();
         lab.Client.EnableKeepalive(id, idle: 1, interval: 1, count: 100);
 
-        // The first probe leaves after a second, then one a second; each counts as unanswered from when it leaves.
+        // The first probe is sent after a second, then one every second. Each counts as unanswered from its sending.
         Eventually.True(() => Ss.Read(lab.Client, id).Unanswered >= 3, notBefore: TimeSpan.FromSeconds(2.5), notAfter: TimeSpan.FromSeconds(6));
         Assert.InRange(Nstat.Read(lab.Client, Nstat.KeepaliveProbes) - probes, 3, 4);
         Assert.Equal("keepalive", Ss.Read(lab.Client, id).Timer);
@@ -74,7 +74,7 @@ public sealed class FixtureTests
     }
 
     [Fact]
-    public void TestRun_KilledInTheMiddle_LeavesNoProcessAndNoNamespace()
+    public void TestRun_Killed_LeavesNoProcessAndNoNamespace()
     {
         Live.Require();
         using var run = new ProgramRun(["dotnet", "exec", typeof(FixtureTests).Assembly.Location, "--hold-lab"]);
@@ -117,7 +117,7 @@ public sealed class FixtureTests
     }
 
     [Fact]
-    public void ProgramRun_LineThatNeverComes_IsReportedAtOnceWithWhatCame()
+    public void ProgramRun_LineMissingAtTheEnd_IsReportedWithTheOutput()
     {
         using var run = new ProgramRun(["sh", "-c", "echo something else"]);
         var clock = Stopwatch.StartNew();
@@ -128,9 +128,9 @@ public sealed class FixtureTests
         Assert.Contains("something else", missing.Message, StringComparison.Ordinal);
     }
 
-    /// <summary>A wait for what a program does ends with the program: what it has written says more than that something has not come.</summary>
+    /// <summary>A wait for a program's effect ends with the program: its output explains more than a timeout.</summary>
     [Fact]
-    public void Eventually_ProgramEndsMeanwhile_FailsAtOnceWithWhatCame()
+    public void Eventually_ProgramEndsMeanwhile_FailsWithTheOutput()
     {
         using var run = new ProgramRun(["sh", "-c", "echo on its way; echo sorry >&2; sleep 0.3; exit 3"]);
         var clock = Stopwatch.StartNew();
@@ -147,7 +147,7 @@ public sealed class FixtureTests
     }
 
     [Fact]
-    public void Eventually_ProgramEndsAndDidWhatItWasFor_Succeeds()
+    public void Eventually_ProgramEndsAfterItsEffect_Succeeds()
     {
         using var run = new ProgramRun(["sh", "-c", "echo done"]);
 
@@ -155,7 +155,7 @@ public sealed class FixtureTests
     }
 
     [Fact]
-    public void Eventually_ProgramThatTheTestHasEnded_GoesOn()
+    public void Eventually_ProgramEndedByTheTest_Continues()
     {
         using var one = new ProgramRun(["sleep", "60"]);
         using var another = new ProgramRun(["sh", "-c", "exit 1"]).MayEnd();
@@ -165,9 +165,9 @@ public sealed class FixtureTests
         Eventually.Remains(() => true, TimeSpan.FromMilliseconds(100));
     }
 
-    /// <summary>A program's output stays open when what it has started lives on.</summary>
+    /// <summary>A program's output stays open while one of its children lives.</summary>
     [Fact]
-    public void Waits_ProgramEndsAndItsChildLivesOn_FailSoonWithWhatCame()
+    public void Waits_ProgramEndsAndItsChildLives_FailWithTheOutput()
     {
         string[] command = ["sh", "-c", "sleep 60 & echo child $!; exit 4"];
         using var run = new ProgramRun(command);
@@ -212,8 +212,8 @@ public sealed class FixtureTests
         Assert.Throws<TimeoutException>(() => Eventually.Remains(() => ++looks < 3, TimeSpan.FromSeconds(1)));
     }
 
-    /// <summary>The processes whose network namespace has an address. A namespace's inode number would not tell it: the next one to be made takes the
-    /// number of one that has gone.</summary>
+    /// <summary>The processes whose network namespace has an address. Inode numbers are no proof: a new namespace may get the number of a
+    /// removed one.</summary>
     private static List<int> InNamespacesWith(string address)
     {
         var found = new List<int>();
@@ -228,7 +228,7 @@ public sealed class FixtureTests
             }
             catch (IOException)
             {
-                // It ended meanwhile.
+                // The process has exited meanwhile.
             }
         }
 

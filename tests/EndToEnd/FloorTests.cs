@@ -6,8 +6,8 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Which folder of the agent may know which: an arrow goes to a lower floor, never up and never sideways. A namespace is its folder, which the compiler
-/// holds.</summary>
+/// <summary>The layers of the agent's folders: a reference goes to a lower layer, never up and never sideways. A folder is a namespace,
+/// which the compiler enforces.</summary>
 public sealed class FloorTests
 {
     private const string Root = "Keepalive.Agent";
@@ -36,23 +36,23 @@ public sealed class FloorTests
     private static readonly Lazy<IReadOnlyList<Arrow>> s_agentsArrows = new(static () => [.. ArrowsOf("Agent", "keepalive-agent.dll", Root)]);
 
     [Fact]
-    public void Agent_Folders_EachHaveAFloor() =>
+    public void Agent_Folders_EachHaveALayer() =>
         Assert.Empty(s_agentsArrows.Value.SelectMany(arrow => new[] { Folder(arrow.From), Folder(arrow.To) }).Distinct().Except(s_floors.Keys));
 
     [Fact]
-    public void Agent_Arrows_GoDown()
+    public void Agent_References_GoToLowerLayers()
     {
         var up = s_agentsArrows.Value.Where(arrow => Folder(arrow.From) != Folder(arrow.To) && s_floors[Folder(arrow.From)] <= s_floors[Folder(arrow.To)]).ToList();
         Assert.Empty(up.Select(arrow => $"{arrow.From} → {arrow.To}: {arrow.Example}"));
     }
 
     [Fact]
-    public void Datapaths_KnowNothingOfEachOther() =>
+    public void Datapaths_References_NoneToEachOther() =>
         Assert.DoesNotContain(s_agentsArrows.Value, arrow => (arrow.From, arrow.To) is ($"{Root}.Apply.Bpf", $"{Root}.Apply.Pidfd") or ($"{Root}.Apply.Pidfd", $"{Root}.Apply.Bpf"));
 
-    /// <summary>A process chooses its own name: it is made fit for a terminal in one place.</summary>
+    /// <summary>A process chooses its own name, so one place makes names safe for a terminal.</summary>
     [Fact]
-    public void ProcessNames_OfTheAgent_ComeThroughOneDoor()
+    public void ProcessNames_OfTheAgent_AreReadInOnePlace()
     {
         var callers = Load("Agent", "keepalive-agent.dll").Types
             .Where(type => type.Dependencies.OfType<MethodCallDependency>().Any(call => call.Target.FullName == "Keepalive.Linux.Processes.ProcFs" && call.TargetMember.Name.StartsWith("Command(", StringComparison.Ordinal)))

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Help is one screen, by subject, with an example that works.</summary>
+/// <summary>Help fits a screen, is grouped by subject, and has an example that works.</summary>
 public sealed class HelpTests
 {
     private const int Lines = 40;
@@ -46,10 +46,10 @@ public sealed class HelpTests
         Assert.Empty(Wording.Problems(string.Join('\n', lines)));
     }
 
-    /// <summary>One complaint, about the option that does not exist, says that the rest of the example is right.</summary>
+    /// <summary>The unknown option is the only error, so the rest of the example is valid.</summary>
     [Theory]
     [MemberData(nameof(Commands))]
-    public void Help_OfACommand_EndsWithAnExampleThatIsUnderstood(string program, string command)
+    public void Help_OfACommand_EndsWithAValidExample(string program, string command)
     {
         var lines = Help(program, command);
         int at = lines.LastIndexOf("Example:");
@@ -65,7 +65,7 @@ public sealed class HelpTests
     [Theory]
     [InlineData("keepalive-agent", "audit", "check", "support")]
     [InlineData("keepalive-sim", "demo", "balancers", "advise")]
-    public void Program_Alone_NamesThreeCommandsToTryFirst(string name, params string[] commands)
+    public void Program_WithoutArguments_NamesThreeCommandsToTryFirst(string name, params string[] commands)
     {
         var result = ProgramRun.ToEnd([name == "keepalive-agent" ? ProgramRun.AgentPath : ProgramRun.SimulatorPath]);
         var lines = result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries);

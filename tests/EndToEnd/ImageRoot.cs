@@ -5,16 +5,16 @@ using Keepalive.Testbed;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>The files of the container image, put together without Docker, and programs run in it as the DaemonSet would have them.</summary>
+/// <summary>The files of the container image, assembled without Docker, and programs that run in it as in the DaemonSet.</summary>
 /// <remarks>
-/// The Dockerfile's own script copies what the programs run with; where the programs go, the environment and the program to start are read from
-/// the Dockerfile. There is no shell in it, only the state directory is writable, and all mounts are in a mount namespace of their own, which ends
-/// with the program.
+/// The Dockerfile's own script copies the runtime files. The paths of the programs, the environment and the entrypoint are read from the
+/// Dockerfile. There is no shell in it, only the state directory is writable, and all mounts are in a mount namespace of their own, which
+/// ends with the program.
 /// </remarks>
 internal sealed partial class ImageRoot : IDisposable
 {
-    /// <summary>Mounts what the pod mounts, drops what it drops, and becomes the program. Arguments: root, state, policies, dropped
-    /// capabilities, program….</summary>
+    /// <summary>Mounts what the pod mounts, drops the pod's dropped capabilities, and execs the program. Arguments: root, state, policies,
+    /// dropped capabilities, program….</summary>
     private const string Enter = """
         set -eu
         root=$1 state=$2 policies=$3 dropped=$4
@@ -35,7 +35,7 @@ internal sealed partial class ImageRoot : IDisposable
         exec capsh --chroot="$root" --drop="$dropped" --inh= --shell="$1" -- "${@:2}"
         """;
 
-    /// <summary>Every capability that the kernel knows, as capsh names them.</summary>
+    /// <summary>Every capability of the kernel, with capsh's names.</summary>
     private static readonly Lazy<string[]> s_allCapabilities = new(() =>
     {
         var last = int.Parse(File.ReadAllText("/proc/sys/kernel/cap_last_cap"), CultureInfo.InvariantCulture);
@@ -75,14 +75,14 @@ internal sealed partial class ImageRoot : IDisposable
         }
     }
 
-    /// <summary>All files and links of the image, as paths from its root; not what the kubelet mounts below /var/run.</summary>
+    /// <summary>All files and links of the image, as paths from its root, without the kubelet's mounts below /var/run.</summary>
     public IReadOnlyList<string> Files => [.. Directory.EnumerateFiles(Root, "*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.None })
         .Select(path => path[Root.Length..]).Where(path => !path.StartsWith("/var/run/", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
 
-    /// <summary>The program a container of the image starts.</summary>
+    /// <summary>The entrypoint of the image.</summary>
     public string EntryPoint => EntryPointLine().Match(_dockerfile).Groups[1].Value;
 
-    /// <summary>The directory both programs are in.</summary>
+    /// <summary>The directory of both programs.</summary>
     public string Programs => ProgramsLine().Match(_dockerfile).Groups[1].Value;
 
     public string StateDirectory => Path.Combine(_directory.FullName, "state");
@@ -92,7 +92,7 @@ internal sealed partial class ImageRoot : IDisposable
     /// <summary>The capabilities the DaemonSet adds.</summary>
     public static IReadOnlyList<string> Capabilities => Manifests.Container().At("securityContext", "capabilities", "add").Texts();
 
-    /// <summary>Whether something is in the image; a path from its root.</summary>
+    /// <summary>Whether a path from the root is in the image.</summary>
     public bool Has(string path) => Path.Exists(Path.Join(Root, path));
 
     /// <summary>Empties the state directory, as a reboot does.</summary>
@@ -105,7 +105,8 @@ internal sealed partial class ImageRoot : IDisposable
         Directory.CreateDirectory(StateDirectory);
     }
 
-    /// <summary>Lays the policies as the kubelet lays a ConfigMap: files are links through a directory that is a link itself.</summary>
+    /// <summary>Lays out the policies as the kubelet lays out a ConfigMap: files are links through a directory that is itself a
+    /// link.</summary>
     public void WritePolicies(string text)
     {
         var volume = Directory.CreateDirectory(Path.Combine(_directory.FullName, "policies")).FullName;
@@ -120,7 +121,7 @@ internal sealed partial class ImageRoot : IDisposable
         }
     }
 
-    /// <summary>Mounts a service account where a pod has it.</summary>
+    /// <summary>Mounts a service account at its path in a pod.</summary>
     public void WriteServiceAccount(string token, string authority)
     {
         var directory = Directory.CreateDirectory(Path.Join(Root, "var/run/secrets/kubernetes.io/serviceaccount")).FullName;
@@ -128,11 +129,11 @@ internal sealed partial class ImageRoot : IDisposable
         File.WriteAllText(Path.Combine(directory, "ca.crt"), authority);
     }
 
-    /// <summary>A command line that runs the image's program as the DaemonSet would, but for <paramref name="without"/>.</summary>
-    /// <param name="arguments">What the program is given.</param>
-    /// <param name="without">A capability to leave out.</param>
-    /// <param name="program">Another program of the image; a path in it.</param>
-    /// <param name="variables">Variables beside the image's own, NAME=VALUE.</param>
+    /// <summary>A command line that runs the image's program as in the DaemonSet, without <paramref name="without"/>.</summary>
+    /// <param name="arguments">The program's arguments.</param>
+    /// <param name="without">A capability to drop.</param>
+    /// <param name="program">The path of another program of the image.</param>
+    /// <param name="variables">Variables added to the image's own, NAME=VALUE.</param>
     public IEnumerable<string> CommandLine(
         IEnumerable<string> arguments, string? without = null, string? program = null, IEnumerable<string>? variables = null)
     {
@@ -164,7 +165,7 @@ internal sealed partial class ImageRoot : IDisposable
         }
     }
 
-    /// <summary>The image's environment; the path is that of the tools that set the container up.</summary>
+    /// <summary>The image's environment. The PATH is the one of the tools that set up the container.</summary>
     private IEnumerable<string> Variables() =>
         Variable().Matches(EnvironmentLines().Match(_dockerfile).Groups[1].Value).Select(match => match.Value)
             .Where(pair => !pair.StartsWith("PATH=", StringComparison.Ordinal));

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>The image's files alone, read-only, under exactly the DaemonSet's capabilities: everything works that is to work there.</summary>
+/// <summary>The image's files alone, read-only, with exactly the DaemonSet's capabilities: all features for this image work.</summary>
 [TestClass(DisableParallelization = true)]
 [Trait("Node", "whole")]
 public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
@@ -25,7 +25,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         _image = shared.Image;
         _image.ForgetState();
         _lab = new Lab();
-        // The agent sees the whole machine here: an address that no other test, nor one of another run, has connections to.
+        // The agent sees the whole machine here. No other test, in this run or another, has connections to this address.
         _address = string.Create(CultureInfo.InvariantCulture, $"198.18.{Environment.ProcessId / 250 % 250}.{Environment.ProcessId % 250 + 1}");
         _lab.AddServerAddress(_address);
         _port = _lab.Server.Listen();
@@ -56,7 +56,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
     }
 
     [Fact]
-    public void Support_SaysTheSameAsOutsideWithEveryPrivilege()
+    public void Support_InTheImage_AgreesWithAFullyPrivilegedRun()
     {
         var outside = Answers(ProgramRun.ToEnd([ProgramRun.AgentPath, "support", "-o", "json"]));
         var inside = Answers(Run(arguments: ["support", "-o", "json"]));
@@ -86,7 +86,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
     {
         _image.WritePolicies(PolicyText.For(_address, "time: 60s, interval: 10s, probes: 6"));
         int id = _lab.Client.Connect(_address, _port);
-        // In the client's network namespace, as a pod in one of its own, where the port is free.
+        // In the client's network namespace, where the port is free.
         using var run = new ProgramRun(_image.CommandLine([.. Manifests.Container().At("args").Texts(), "--restore-on-exit"]), _lab.Client);
 
         Eventually.True(() => _lab.Client.Get(id) == s_set, TimeSpan.FromSeconds(30));
@@ -101,7 +101,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         run.Terminate();
         Assert.True(run.WaitForExit() == 0, run.Error);
         Assert.Equal(s_untouched, _lab.Client.Get(id));
-        // JSON, as the manifest asks for, and nothing that went wrong.
+        // JSON lines, as the manifest requests, and no errors.
         Assert.All(run.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries), line =>
         {
             using var entry = JsonDocument.Parse(line);
@@ -109,7 +109,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         });
     }
 
-    /// <summary>Everything at once that loads something late: TLS, the eBPF programs, the capture.</summary>
+    /// <summary>Everything that loads code late, all at once: TLS, the eBPF programs, the capture.</summary>
     [Fact]
     public void Run_ApiServerWithTls_IsWatchedAndNothingButTheImageIsMapped()
     {
@@ -125,13 +125,13 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         api.Apply(ClusterText.ExternalService(_address));
         api.Apply(ClusterText.Policy("""{"time":"60s","interval":"10s","probes":6}"""));
         Eventually.True(() => _lab.Client.Get(id) == s_set, TimeSpan.FromSeconds(30));
-        // KEEPALIVE_WATCH_SECONDS=60 sees whether it lasts for a minute.
+        // KEEPALIVE_WATCH_SECONDS=60 checks for a minute.
         Thread.Sleep(TimeSpan.FromSeconds(int.Parse(Environment.GetEnvironmentVariable("KEEPALIVE_WATCH_SECONDS") ?? "0", CultureInfo.InvariantCulture)));
         api.Apply(ClusterText.Policy("""{"time":"50s","interval":"10s","probes":6}"""));
         Eventually.True(() => _lab.Client.Get(id) == s_set with { Idle = 50 }, TimeSpan.FromSeconds(30));
 
         var mapped = File.ReadLines($"/proc/{run.Pid}/maps").Select(line => line.Split(' ', 6, StringSplitOptions.RemoveEmptyEntries))
-            // Shared memory without a file is shown as /dev/zero.
+            // /proc shows shared memory without a file as /dev/zero.
             .Where(fields => fields.Length == 6 && fields[5].StartsWith('/') && !fields[5].StartsWith("/dev/zero", StringComparison.Ordinal)).Select(fields => Path.GetFileName(fields[5])).Distinct().ToList();
         Assert.Contains("libssl.so.3", mapped);
         Assert.All(mapped, file => Assert.Matches(@"^(keepalive-agent|libc\.so\.6|libm\.so\.6|ld-linux-.*|libssl\.so\.3|libcrypto\.so\.3)$", file));
@@ -149,7 +149,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         live.Signal("INT");
         Assert.True(live.WaitForExit() == 0, live.Error);
 
-        // What is read from a file needs no privilege: the state directory is what can be written to.
+        // Reading a file needs no privilege. The file is in the state directory because only that is writable.
         using (var tcpdump = new ProgramRun(
             ["tcpdump", "-i", Lab.ClientInterface, "-w", Path.Combine(_image.StateDirectory, "a.pcap"), "-U", "-Z", "root", "-c", "6", "tcp"], _lab.Client))
         {
@@ -160,17 +160,17 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         Assert.Contains("\"kind\":\"probe\"", read.Output, StringComparison.Ordinal);
     }
 
-    /// <summary>What the table in docs/kubernetes.md says is lost without each.</summary>
+    /// <summary>The table in docs/kubernetes.md: what is lost without each capability.</summary>
     [Theory]
     [InlineData("SYS_ADMIN", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once" }, 3, "CAP_SYS_ADMIN is missing")]
     [InlineData("SYS_PTRACE", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once" }, 3, "CAP_SYS_PTRACE is missing")]
     [InlineData("NET_ADMIN", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once" }, 0, "using pidfd")]
     [InlineData("NET_RAW", new[] { "probes", "--interface", "lo" }, 3, "CAP_NET_RAW is missing")]
     [InlineData("DAC_READ_SEARCH", new[] { "run", "--policies=/etc/keepalive-agent/policies", "--once", "--datapath", "pidfd" }, 4, "no process was found")]
-    public void WithoutACapability_ItIsAsThePageSays(string capability, string[] arguments, int exitCode, string said)
+    public void Run_WithoutACapability_LosesWhatThePageSays(string capability, string[] arguments, int exitCode, string said)
     {
         _image.WritePolicies(PolicyText.For(_address, "time: 60s, interval: 10s, probes: 6"));
-        // An application of another user, where a FUSE file system is mounted.
+        // An application of another user, with a FUSE file system mounted.
         using var application = new ProgramRun(
             [
                 "unshare", "--mount", "--propagation", "private", "--", "bash", "-c",
@@ -190,7 +190,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         Assert.Equal(exitCode, without.ExitCode);
         Assert.Contains(said, without.Output + without.Error, StringComparison.Ordinal);
 
-        // And with all of them it is set.
+        // With all capabilities the connection is set.
         if (arguments[0] == "run")
         {
             var with = Run(arguments: arguments);
@@ -204,7 +204,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         _lab?.Dispose();
     }
 
-    /// <summary>One image for all of these tests, put together by the first that can run.</summary>
+    /// <summary>One image for all of these tests, assembled by the first that runs.</summary>
     public sealed class Shared : IDisposable
     {
         private ImageRoot? _image;
@@ -214,7 +214,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
         public void Dispose() => _image?.Dispose();
     }
 
-    /// <summary>A library by its name, whatever directory the architecture has it in.</summary>
+    /// <summary>A library by its name, in the directory of any architecture.</summary>
     private static string Known(string path) =>
         path.Contains("/ld-linux", StringComparison.Ordinal) ? "ld-linux" : path.Contains("/lib", StringComparison.Ordinal) ? Path.GetFileName(path) : path;
 
@@ -232,7 +232,7 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
     private static ulong StatusMask(int pid, string name) =>
         ulong.Parse(File.ReadLines($"/proc/{pid}/status").First(line => line.StartsWith(name + ":", StringComparison.Ordinal))[(name.Length + 1)..].Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
 
-    /// <summary>capability.h, by the names Kubernetes has for them.</summary>
+    /// <summary>The bits of capability.h, by their Kubernetes names.</summary>
     private enum Number
     {
         DAC_READ_SEARCH = 2,

@@ -3,7 +3,8 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>The program on a cluster's API: real HTTP to a server of ours, and real sockets that follow what it says. What each datapath does with pods.</summary>
+/// <summary>The agent on a cluster's API: real HTTP to a fake server, and real sockets that follow the server's objects. These tests run on
+/// each datapath with pods.</summary>
 public abstract class KubernetesTests : IDisposable
 {
     private protected static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
@@ -42,7 +43,7 @@ public abstract class KubernetesTests : IDisposable
     }
 
     [Fact]
-    public void Agent_StartedWhilePodsAreNotToBeHad_LeavesTheirSocketsAsTheyAre()
+    public void Agent_StartedWhilePodsAreUnavailable_DoesNotChangeTheirSockets()
     {
         RunInPod();
         var id = Managed("--node-name", "node-1");
@@ -58,7 +59,7 @@ public abstract class KubernetesTests : IDisposable
     }
 
     [Fact]
-    public void Pod_ThatSaysSo_IsLeftAloneAndOthersAreNamed()
+    public void Pod_WithTheAnnotation_IsIgnoredAndOthersAreNamed()
     {
         RunInPod(leftAlone: true);
         _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
@@ -78,7 +79,7 @@ public abstract class KubernetesTests : IDisposable
         ]);
         Assert.Contains("\"namespace\":\"shop\",\"pod\":\"cart-1\",\"container\":\"app\"", listed.Output, StringComparison.Ordinal);
 
-        // The whole namespace now, and what was set is given back.
+        // The whole namespace is annotated now. The socket is restored.
         _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","annotations":{"keepalive-agent/enforce":"false"}}}""");
         WithinAnInterval(() => _lab.Client.Get(socket) == Untouched);
         Assert.Contains(_api.Requests, request => request.Contains("fieldSelector=spec.nodeName%3Dnode-1", StringComparison.Ordinal));
@@ -89,7 +90,7 @@ public abstract class KubernetesTests : IDisposable
     [InlineData("--namespaces=jobs", false)]
     [InlineData("--exclude-namespaces=shop", false)]
     [InlineData("--exclude-namespaces=jobs", true)]
-    public void Namespaces_NamedOrExcluded_PodsOfTheOthersAreLeftAlone(string option, bool isSet)
+    public void Namespaces_NamedOrExcluded_PodsOfTheOthersAreIgnored(string option, bool isSet)
     {
         RunInPod();
         _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
@@ -145,7 +146,7 @@ public abstract class KubernetesTests : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Puts the client into a pod of node-1.</summary>
+    /// <summary>Moves the client into a pod of node-1.</summary>
     private protected void RunInPod(bool leftAlone = false)
     {
         _pod = new PodGroup(_cgroup?.Path ?? TestCgroup.Root!, _podId, s_containerId);
@@ -178,7 +179,7 @@ public abstract class KubernetesTests : IDisposable
         return run;
     }
 
-    /// <summary>A pod's cgroup, as containerd and systemd call it.</summary>
+    /// <summary>The name of a pod's cgroup with containerd and systemd.</summary>
     private protected sealed class PodGroup(string root, string uid, string container) : IDisposable
     {
         private readonly string _slice = Directory.CreateDirectory(Path.Combine(root, $"kubepods-burstable-pod{uid.Replace('-', '_')}.slice")).FullName;
@@ -199,7 +200,7 @@ public abstract class KubernetesTests : IDisposable
             }
             catch (DirectoryNotFoundException)
             {
-                // Not there any more.
+                // The pod has been deleted.
             }
             catch (IOException)
             {
@@ -209,7 +210,7 @@ public abstract class KubernetesTests : IDisposable
         }
     }
 
-    /// <summary>An interval, and what a busy machine adds to it.</summary>
+    /// <summary>One interval and slack for a busy machine.</summary>
     private protected void WithinAnInterval(Func<bool> condition)
     {
         try
@@ -223,7 +224,7 @@ public abstract class KubernetesTests : IDisposable
     }
 }
 
-/// <summary>With pidfd, and what has nothing to do with the datapath.</summary>
+/// <summary>On pidfd, and the tests that do not depend on the datapath.</summary>
 public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
 {
     [Fact]
@@ -240,7 +241,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
         _api.Apply(ClusterText.Policy(ShortJson));
         WithinAnInterval(() => _lab.Client.Get(id) == Short);
 
-        // Refused, said so, and the values before stay, for new connections too.
+        // Invalid: reported, and the previous values stay in force, for new connections too.
         _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
         run.WaitForLine(line => line.Contains("ConnectionPolicy bookinfo/tcp-keepalive", StringComparison.Ordinal) && line.Contains("KA030", StringComparison.Ordinal));
         var another = _lab.Client.Connect(Lab.ServerAddress, _port);
@@ -252,7 +253,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
     }
 
     [Fact]
-    public void Server_Away_StateStaysAndWhatChangedMeanwhileIsSeen()
+    public void Server_Unavailable_StateStaysAndLaterChangesFollow()
     {
         var id = Managed();
         var port = _api.Address.Port;
@@ -260,14 +261,14 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
         var another = _lab.Client.Connect(Lab.ServerAddress, _port);
         WithinAnInterval(() => _lab.Client.Get(another) == Guide);
 
-        // Back without the policy, and with no memory of the versions before.
+        // The server is back without the policy, and its version numbers have started again.
         using var back = FakeApiServer.Start(port: port, version: 5000).WithGloo();
         back.Apply(ClusterText.ExternalService(Lab.ServerAddress));
         Eventually.True(() => _lab.Client.Get(id) == Untouched && _lab.Client.Get(another) == Untouched, TimeSpan.FromSeconds(60));
     }
 
     [Fact]
-    public void Agent_StartedWhileTheServerIsAway_GivesNothingBack()
+    public void Agent_StartedWhileTheServerIsUnavailable_RestoresNothing()
     {
         var id = Managed();
         _runs[0].Kill();
@@ -288,7 +289,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
     }
 
     [Fact]
-    public void Kind_RefusedForGood_PoliciesComeAndGoAllTheSame()
+    public void Kind_RefusedPermanently_PoliciesStillFollow()
     {
         _api.WithIstio().Kind("serviceentries").Refusal = 403;
         var id = Managed();
@@ -297,7 +298,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
     }
 
     [Fact]
-    public void Rules_OfIstio_CountWhereGlooIsNotAndUntilItIs()
+    public void Rules_OfIstio_ApplyUntilGlooIsInstalled()
     {
         _api.WithoutGloo().WithIstio();
         _api.Apply("""
@@ -320,7 +321,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
     }
 
     [Fact]
-    public void Policy_InAFileToo_CountsAsItIsThere()
+    public void Policy_AlsoInAFile_FileTakesPrecedence()
     {
         var file = Path.Combine(_directory.FullName, "policy.yaml");
         File.WriteAllText(file, ClusterText.Policy(ShortJson));
@@ -329,7 +330,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
         Start("--policies", file);
         WithinAnInterval(() => _lab.Client.Get(id) == Short);
-        // Files come before the API also where they name other objects.
+        // Files precede the API also where they name other objects.
         File.WriteAllText(file, ClusterText.Policy(ShortJson, name: "another"));
         Eventually.Remains(() => _lab.Client.Get(id) == Short, TimeSpan.FromSeconds(5));
         File.WriteAllText(file, ClusterText.Policy(ShortJson, name: "another").Replace("EXTERNAL_SERVICE", "SERVICE", StringComparison.Ordinal));
@@ -337,7 +338,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
     }
 
     [Fact]
-    public void Once_WhileAKindIsNotToBeHad_DoesWhatIsKnownAndSaysSo()
+    public void Once_KindUnavailable_AppliesTheRestAndReportsIt()
     {
         _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
         _api.Apply(ClusterText.Policy(GuideJson));
@@ -354,7 +355,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
     }
 
     [Fact]
-    public void Service_EndpointsFollowTheirSlices()
+    public void Service_EndpointSlicesChange_SocketsFollow()
     {
         _api.Apply(ClusterText.Service("shop", "ratings", "10.96.0.10", 9080));
         _api.Apply(ClusterText.Service("shop", "other", "10.96.0.11", 9080));
@@ -370,7 +371,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
         WithinAnInterval(() => _lab.Client.Get(id) == Guide);
         _api.Apply(ClusterText.Slice("shop", "ratings", _port, "10.1.2.3"));
         WithinAnInterval(() => _lab.Client.Get(id) == Untouched);
-        // Only of the Service that the policy selects.
+        // Only the endpoints of the selected Service.
         Assert.All(_api.Requests.Where(request => request.Contains("endpointslices", StringComparison.Ordinal)),
             request => Assert.Contains("/namespaces/shop/endpointslices?", request, StringComparison.Ordinal));
         Assert.All(_api.Requests.Where(request => request.Contains("endpointslices", StringComparison.Ordinal)),
@@ -378,7 +379,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
     }
 
     [Fact]
-    public void Policy_WithAnError_IsCountedUntilItIsRight()
+    public void Policy_WithAnError_IsCountedUntilItIsCorrected()
     {
         _api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
         _listen = AgentHttp.FreeAddress();
@@ -396,7 +397,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
         run.WaitForLine(line => line.Contains("its previous version stays in force", StringComparison.Ordinal));
     }
 
-    /// <summary>Which slices are needed is known only when the policies are: until these have come, nothing is missing.</summary>
+    /// <summary>Only the policies show which slices are needed: until they are read, no slice is reported as missing.</summary>
     [Fact]
     public void Service_WithoutClusterAddress_IsNotMissingItsSlicesBeforeTheyAreRead()
     {
@@ -410,24 +411,24 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
              "config":{"tcp":{"tcpKeepalive":{"time":"700s","interval":"10s","probes":20}}}}}
             """);
         WithinAnInterval(() => _lab.Client.Get(id) == Guide);
-        // What really is missing is told of once all is known.
+        // Missing objects are reported once all objects are known.
         run.WaitForLine(line => line.Contains("KA043", StringComparison.Ordinal) && line.Contains("nothing", StringComparison.Ordinal));
         Assert.DoesNotContain("KA044", run.Error, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void Directory_WithoutPolicies_LeavesTheOnesOfTheApi()
+    public void Directory_WithoutPolicies_KeepsThoseOfTheApi()
     {
         var directory = _directory.CreateSubdirectory("none");
         var id = Managed("--policies", directory.FullName);
-        // An empty file in it is not the same as none: it is refused.
+        // An empty directory differs from a missing one: the missing one is refused.
         File.WriteAllText(Path.Combine(directory.FullName, "policy.yaml"), "");
         _runs[0].WaitForLine(line => line.Contains("KA004", StringComparison.Ordinal));
         Assert.Equal(Guide, _lab.Client.Get(id));
     }
 
     [Fact]
-    public void Sockets_WithoutANodeName_SaysWhyThereAreNoPods()
+    public void Sockets_WithoutANodeName_ReportsWhyPodsAreMissing()
     {
         var result = ProgramRun.ToEnd(
             [ProgramRun.AgentPath, "sockets", "--netns", _lab.Client.NetnsPath, "--kubernetes-api", _api.Address.ToString()]);
@@ -450,5 +451,5 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
     }
 }
 
-/// <summary>With bpf.</summary>
+/// <summary>On bpf.</summary>
 public sealed class KubernetesBpfTests() : KubernetesTests(bpf: true);

@@ -2,7 +2,7 @@ using Keepalive.Testbed;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>A test run in the middle of a test, for a test that kills it: it holds one of everything and never lets go.</summary>
+/// <summary>A test run for a test that kills it: it holds one of each resource and never releases them.</summary>
 internal static class LabHeldUntilKilled
 {
     public const string Ready = "ready";

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Where <c>run</c> listens, and that clients of either family have their answer, asked by curl and nc.</summary>
+/// <summary>The addresses that <c>run</c> listens on, and its answers to IPv4 and IPv6 clients, tested with curl and nc.</summary>
 public sealed class ListenTests : IDisposable
 {
     private const string Healthz = "GET /healthz HTTP/1.0\\r\\n\\r\\n";
@@ -41,7 +41,7 @@ public sealed class ListenTests : IDisposable
         _lab.Client.Shell($"ip -4 addr flush dev {Lab.ClientInterface} && ip -4 addr flush dev lo");
         Start();
 
-        // As the kubelet does: from outside, on the pod's address.
+        // As the kubelet does: from outside the pod, to the pod's address.
         foreach (string path in new[] { "healthz", "readyz" })
         {
             Assert.Equal("200", Status(_lab.Server, $"http://[{Lab.ClientAddress6}]:9464/{path}"));
@@ -100,7 +100,7 @@ public sealed class ListenTests : IDisposable
     }
 
     [Fact]
-    public void Nc_HalfCloses_HasItsAnswerOnEveryListener()
+    public void Nc_HalfCloses_IsAnsweredOnEveryListener()
     {
         Start("--listen-local", "[::1]:9465", "--agent-check", ":9777");
 
@@ -129,10 +129,10 @@ public sealed class ListenTests : IDisposable
         return run;
     }
 
-    /// <summary>The local address of the socket that listens on a port, as ss has it.</summary>
+    /// <summary>The local address of the socket that listens on a port, as ss shows it.</summary>
     private string Listener(int port) => Assert.Single(_lab.Client.Run("ss", "-Hltn", "sport", "=", $":{port}").Lines).Split(' ', StringSplitOptions.RemoveEmptyEntries)[3];
 
-    /// <summary>Of an answer; 000 where nobody answers.</summary>
+    /// <summary>The status of an answer; 000 if nothing answers.</summary>
     private static string Status(Holder from, string url) =>
         Command.Try(from.Inside(["curl", "-sS", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}", url])).Output;
 

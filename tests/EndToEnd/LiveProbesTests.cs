@@ -15,7 +15,7 @@ public sealed class LiveProbesTests : IDisposable
     private string FilePath => Path.Combine(_directory.FullName, "kept.pcap");
 
     [Fact]
-    public void Write_WhatWasShown_IsFoundInTheFileAgainAndOthersReadIt()
+    public void Write_PrintedProbes_AreInTheFileAndOtherProgramsReadIt()
     {
         Live.Require("tshark", "tcpdump");
         using var lab = new Lab();
@@ -37,12 +37,12 @@ public sealed class LiveProbesTests : IDisposable
         Assert.Equal(packets, Number(found[^1], "packets"));
         Assert.Equal(packets, Command.Run("tcpdump", "-n", "-r", FilePath).Lines.Count());
         Assert.Equal(packets, Command.Run("tshark", "-n", "-r", FilePath, "-T", "fields", "-e", "frame.number").Lines.Count());
-        // The kernel's multicast reports pass the filter, as TCP may come behind an extension header, too.
+        // The kernel's multicast reports pass the filter, because TCP may follow an extension header.
         Assert.InRange(TsharkSegment.Read(FilePath).Count, 10, (int)packets);
         Assert.Contains("File timestamp precision:  nanoseconds", Command.Run("capinfos", FilePath).Output, StringComparison.Ordinal);
     }
 
-    /// <summary>What came is in the file before the end, as others may wait for it.</summary>
+    /// <summary>Packets are in the file as they come, for readers that do not wait for the end.</summary>
     [Fact]
     public void Write_Fifo_IsReadAsPacketsCome()
     {
@@ -63,7 +63,7 @@ public sealed class LiveProbesTests : IDisposable
     }
 
     [Fact]
-    public void Write_FifoWhoseReaderLeaves_EndsAndSaysSo()
+    public void Write_ReaderOfTheFifoGone_EndsAndIsReported()
     {
         Live.Require();
         using var lab = new Lab();
@@ -83,7 +83,7 @@ public sealed class LiveProbesTests : IDisposable
     [Theory]
     [InlineData("INT", 130)]
     [InlineData("TERM", 143)]
-    public void Write_SignalWhileNobodyReadsTheFifo_Ends(string signal, int code)
+    public void Write_SignalBeforeTheFifoHasAReader_Ends(string signal, int code)
     {
         Live.Require();
         using var lab = new Lab();
@@ -98,7 +98,7 @@ public sealed class LiveProbesTests : IDisposable
     }
 
     [Fact]
-    public void Write_SignalWhileTheReaderDoesNotReadOn_Ends()
+    public void Write_SignalWhileTheReaderIsStalled_Ends()
     {
         Live.Require();
         using var lab = new Lab();
@@ -106,7 +106,7 @@ public sealed class LiveProbesTests : IDisposable
         using var run = Start(lab, "--write", FilePath);
         using var reader = File.OpenRead(FilePath);
         run.WaitForLine(line => line.Contains("capturing on", StringComparison.Ordinal));
-        // More than a pipe holds, in turns that the ring holds: a handshake is three packets of 90 bytes.
+        // More than a pipe holds, sent in parts that fit into the ring: a handshake is three packets of 90 bytes.
         int port = lab.Server.Listen();
         for (int turn = 0; turn < 20; turn++)
         {
@@ -121,9 +121,9 @@ public sealed class LiveProbesTests : IDisposable
         Assert.Contains("\"kind\":\"summary\"", run.Output, StringComparison.Ordinal);
     }
 
-    /// <summary>The file ends with a whole packet, and the command with a failure, as tcpdump -w does.</summary>
+    /// <summary>The file ends with a whole packet, and the command fails, as tcpdump -w does.</summary>
     [Fact]
-    public void Write_FullFileSystem_EndsAndWhatWasKeptIsReadable()
+    public void Write_FullFileSystem_EndsAndTheFileIsReadable()
     {
         Live.Require();
         using var lab = new Lab();
@@ -141,7 +141,7 @@ public sealed class LiveProbesTests : IDisposable
     }
 
     [Fact]
-    public void Write_WhereNothingCanBe_IsToldInOneLineAndNothingIsCaptured()
+    public void Write_FileCannotBeWritten_IsOneLineAndNothingIsCaptured()
     {
         Live.Require();
         using var lab = new Lab();
@@ -178,7 +178,7 @@ public sealed class LiveProbesTests : IDisposable
     }
 
     [Fact]
-    public void Filter_NotUnderstood_HasLibpcapsReasonAndTheFileStays()
+    public void Filter_Invalid_HasLibpcapsReasonAndTheFileStays()
     {
         Live.Require();
         using var lab = new Lab();
@@ -205,7 +205,7 @@ public sealed class LiveProbesTests : IDisposable
     [InlineData("--filter is empty", "-i", "lo", "--filter", " ")]
     [InlineData("--write is empty", "-i", "lo", "--write", "")]
     [InlineData("--write takes a file, not -", "-i", "lo", "--write", "-")]
-    public void Options_WrongUse_IsToldInOneLine(string expected, params string[] arguments)
+    public void Options_WrongUsage_IsOneLine(string expected, params string[] arguments)
     {
         var result = ProgramRun.ToEnd([ProgramRun.AgentPath, "probes", .. arguments]);
 
@@ -215,7 +215,7 @@ public sealed class LiveProbesTests : IDisposable
 
     public void Dispose() => _directory.Delete(recursive: true);
 
-    /// <summary>Begins to capture where the client's frames are.</summary>
+    /// <summary>Starts a capture on the client's interface.</summary>
     private static ProgramRun Start(Lab lab, params string[] more)
     {
         var run = ProgramRun.AgentInside(lab.Client, [.. s_onClient, .. more]).MayEnd();
@@ -223,7 +223,7 @@ public sealed class LiveProbesTests : IDisposable
         return run;
     }
 
-    /// <summary>Connections that probe each second.</summary>
+    /// <summary>Connections that send a probe every second.</summary>
     private static void Probe(Lab lab, params string[] addresses)
     {
         int port = lab.Server.Listen();

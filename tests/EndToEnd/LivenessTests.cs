@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>What a running agent says of connections and endpoints, beside what the kernel does to them.</summary>
+/// <summary>A running agent's reports about connections and endpoints, compared with the kernel.</summary>
 public sealed partial class LivenessTests : IDisposable
 {
     private const int TimedOut = 110;
@@ -35,15 +35,15 @@ public sealed partial class LivenessTests : IDisposable
     [Fact]
     public void Run_HundredConnectionsProbingFor20Seconds_CountsWhatTheKernelCounts()
     {
-        // The ring holds more than two seconds of these probes. A machine that stands still for longer loses some, as the agent says itself:
-        // then there is nothing to compare with, and it is measured again.
+        // The ring holds more than two seconds of these probes. A machine that stalls for longer loses some, as the agent itself reports.
+        // Then there is nothing to compare with, and the test measures again.
         for (var attempt = 1; !CountsWhatTheKernelCounts(); attempt++)
         {
             Assert.True(attempt < 3, "packets dropped every time");
         }
     }
 
-    /// <summary>False when the kernel has dropped packets.</summary>
+    /// <summary>False when the kernel dropped packets.</summary>
     private bool CountsWhatTheKernelCounts()
     {
         WritePolicy(probes: 9);
@@ -53,7 +53,7 @@ public sealed partial class LivenessTests : IDisposable
         long before = Nstat.Read(_lab.Client, Nstat.KeepaliveProbes);
         var run = Start();
 
-        // A second idle and the agent's start, then 100 a second.
+        // A second idle and the agent's start, then 100 probes a second.
         Eventually.True(
             () => Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - before >= 1800, notBefore: TimeSpan.FromSeconds(15), notAfter: TimeSpan.FromSeconds(40));
         var hasDropped = Sum("keepalive_capture_dropped_total") > 0;
@@ -77,9 +77,10 @@ public sealed partial class LivenessTests : IDisposable
         return true;
     }
 
-    /// <summary>The ring holds some hundred packets. What is not in it is not known, and is neither called unanswered nor a death.</summary>
+    /// <summary>The ring holds a few hundred packets. Lost packets are unknown: they are counted neither as unanswered probes nor as a
+    /// death.</summary>
     [Fact]
-    public void Run_MorePacketsThanTheRingHolds_NothingIsCalledUnanswered()
+    public void Run_MorePacketsThanTheRingHolds_NoneCountAsUnanswered()
     {
         const int many = 300;
         WritePolicy(probes: 2);
@@ -102,7 +103,7 @@ public sealed partial class LivenessTests : IDisposable
         Assert.Equal(0, Sum("keepalive_connections_dead_total"));
         Assert.Equal(1, InPool(Lab.ServerAddress));
 
-        // And what is unanswered is called so again.
+        // Unanswered probes are counted again.
         _lab.BlackHole(Lab.ServerAddress);
         Eventually.True(() => Sum("keepalive_connections_dead_total", "cause=\"probes\"") == many, TimeSpan.FromSeconds(20));
         Assert.Equal(2 * many, Sum("keepalive_probes_unanswered_total"));
@@ -130,7 +131,7 @@ public sealed partial class LivenessTests : IDisposable
         var local = _lab.Client.LocalEndPoint(lost);
 
         _lab.BlackHole(Lab.ServerAddress);
-        // At most a second until the next probe, then three of them, each for a second, and the timer's lateness.
+        // At most a second until the next probe, then three intervals of a second and the timer's lateness.
         Eventually.True(() => _lab.Client.PendingError(lost) == (TimedOut, true), notBefore: TimeSpan.FromSeconds(2), notAfter: TimeSpan.FromSeconds(10));
         var kernel = DateTime.UtcNow;
         string dead = run.WaitForLine(line => line.Contains($"Dead {local} ", StringComparison.Ordinal), TimeSpan.FromSeconds(10));
@@ -150,7 +151,8 @@ public sealed partial class LivenessTests : IDisposable
         Assert.Contains("is back in the pool", run.Error, StringComparison.Ordinal);
     }
 
-    /// <summary>Nothing can be captured of them: only the kernel counts them. And the new connection is back before it has sent a probe.</summary>
+    /// <summary>No device sees these probes: only the kernel counts them. The new connection brings the endpoint back before its first
+    /// probe.</summary>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -180,9 +182,9 @@ public sealed partial class LivenessTests : IDisposable
         Assert.Contains("is back in the pool", run.Error, StringComparison.Ordinal);
     }
 
-    /// <summary>Connections that have moved to an interface of later than the agent's last look.</summary>
+    /// <summary>Connections that move to an interface that the agent has not seen yet.</summary>
     [Fact]
-    public void Run_ConnectionMovesToANewInterface_IsCapturedThereBeforeLong()
+    public void Run_ConnectionMovesToANewInterface_IsCapturedThere()
     {
         WritePolicy(probes: 9);
         _lab.Client.Connect(Lab.ServerAddress, _port);
@@ -206,7 +208,7 @@ public sealed partial class LivenessTests : IDisposable
         var local = _lab.Client.LocalEndPoint(reset);
 
         _lab.Client.Close(closed);
-        // A connection whose owner closes it with data unread ends by a reset.
+        // A connection with unread data ends with a reset when its owner closes it.
         _lab.Server.SetReading(false);
         _lab.Client.Send(reset, 100);
         Eventually.True(() => Sum("keepalive_sockets") == 1, TimeSpan.FromSeconds(5));
@@ -220,7 +222,7 @@ public sealed partial class LivenessTests : IDisposable
     }
 
     [Fact]
-    public void Run_NamespacesComeAndGo_CapturesGoWithThem()
+    public void Run_NamespacesComeAndGo_CapturesEndWithThem()
     {
         WritePolicy(probes: 9);
         var others = new List<Lab> { new(), new(), new() };
@@ -241,7 +243,7 @@ public sealed partial class LivenessTests : IDisposable
             Eventually.True(() => PacketSockets(others[0].Client) == 0, TimeSpan.FromSeconds(10));
             Assert.Equal([1, 1], others[1..].Select(lab => PacketSockets(lab.Client)));
 
-            // Two captures, and what the three namespaces themselves are watched by.
+            // Two captures, and the sockets that watch the three namespaces.
             int before = Sockets(run);
             others.ForEach(lab => lab.Dispose());
             others.Clear();
@@ -284,7 +286,7 @@ public sealed partial class LivenessTests : IDisposable
     private static int Sockets(ProgramRun run) => Directory.GetFileSystemEntries($"/proc/{run.Pid}/fd")
         .Count(descriptor => new FileInfo(descriptor).LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true);
 
-    /// <summary>The packet sockets in a namespace, whoever has them, as the kernel lists them below a heading.</summary>
+    /// <summary>The packet sockets in a namespace, of any owner: the kernel's list without its heading.</summary>
     private static int PacketSockets(Holder inside) => File.ReadLines($"/proc/{inside.Pid}/net/packet").Count() - 1;
 
     private static DateTime LoggedAt(string line) => DateTime.Parse(

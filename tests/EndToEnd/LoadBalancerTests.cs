@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Programs that act on what the agent says: HAProxy and Prometheus, as Debian has them.</summary>
+/// <summary>Programs that act on the agent's reports: HAProxy and Prometheus, from Debian's packages.</summary>
 public sealed class LoadBalancerTests : IDisposable
 {
     private readonly Lab _lab;
@@ -40,7 +40,7 @@ public sealed class LoadBalancerTests : IDisposable
         AgentProcess.WaitForEvent(agent, AgentEvents.Ready);
         Assert.True(_lab.Client.Get(id).On);
 
-        // Its own check only makes the handshakes that tell that a server is back; however many fail, they take nothing out.
+        // HAProxy's own check only makes handshakes, which show that a server is back. Failed checks never take a server out.
         string stats = Path.Combine(_directory.FullName, "stats");
         string options = "check inter 500ms fall 100000 agent-check agent-addr 127.0.0.1 agent-port 9777 agent-inter 200ms agent-send";
         string configuration = Path.Combine(_directory.FullName, "haproxy.cfg");
@@ -60,7 +60,7 @@ public sealed class LoadBalancerTests : IDisposable
             """);
         using var haproxy = new ProgramRun(["haproxy", "-db", "-f", configuration], _lab.Client);
         Eventually.True(() => Status("four") == "UP" && Status("six") == "UP", TimeSpan.FromSeconds(20));
-        // The agent, too, has been asked, and answered.
+        // HAProxy has asked the agent, too, and has its answer.
         Eventually.True(() => Column("four", "agent_status") == "L7OK", TimeSpan.FromSeconds(10));
 
         _lab.BlackHole(Lab.ServerAddress);
@@ -69,7 +69,7 @@ public sealed class LoadBalancerTests : IDisposable
         Assert.Contains("no answer to keepalive probes", Column("four", "last_agt"), StringComparison.Ordinal);
         AgentProcess.WaitForEvent(agent, AgentEvents.EndpointOut);
 
-        // No connection is left that a pass could see: what tells are HAProxy's own handshakes.
+        // No connection is left for a pass to see. HAProxy's own handshakes show that the server is back.
         _lab.Restore();
         Eventually.True(() => Status("four") == "UP", TimeSpan.FromSeconds(20));
         AgentProcess.WaitForEvent(agent, AgentEvents.EndpointBack);
@@ -89,13 +89,13 @@ public sealed class LoadBalancerTests : IDisposable
             }
             catch (SocketException) when (!haproxy.HasExited)
             {
-                return "";   // it has not opened it yet
+                return "";   // HAProxy has not opened it yet
             }
         }
     }
 
     [Fact]
-    public void Prometheus_SocketsManagedProbesAnsweredAndAPeerGone_QueriesSaySo()
+    public void Prometheus_SocketsManagedProbesAnsweredAndAPeerGone_QueriesShowIt()
     {
         const int connections = 20;
         string listen = AgentHttp.FreeAddress();
@@ -128,7 +128,7 @@ public sealed class LoadBalancerTests : IDisposable
         Becomes("keepalive_policies{state=\"invalid\"}", 0);
         Becomes("count(process_resident_memory_bytes)", 1);
         Becomes("count(keepalive_agent_info{datapath=\"pidfd\"})", 1);
-        // Every connection probes each second and is answered.
+        // Every connection sends a probe each second, and all are answered.
         AtLeast("sum(rate(keepalive_probes_total[3s]))", connections / 2);
         AtLeast("sum(keepalive_probe_replies_total) / sum(keepalive_probes_total)", 0.9);
         AtLeast("histogram_quantile(0.9, sum by (le) (rate(keepalive_probe_rtt_seconds_bucket[3s])))", 0.000001);
@@ -139,7 +139,7 @@ public sealed class LoadBalancerTests : IDisposable
         Becomes($"sum(keepalive_destination_in_pool{{endpoint!=\"{Lab.ServerAddress}:{_port}\"}})", 1);
         Becomes("sum(keepalive_connections_dead_total{cause=\"probes\"})", connections);
 
-        // A series ends with what it counts.
+        // A series ends when its connections end.
         _lab.Restore();
         _lab.Client.Connect(Lab.ServerAddress, _port);
         Becomes($"keepalive_destination_in_pool{{{four}}}", 1);
@@ -164,7 +164,7 @@ public sealed class LoadBalancerTests : IDisposable
             }
             catch (Exception e) when (e is HttpRequestException or KeyNotFoundException or System.Text.Json.JsonException && !prometheus.HasExited)
             {
-                return null;   // not up yet
+                return null;   // Prometheus is not ready yet
             }
         }
     }

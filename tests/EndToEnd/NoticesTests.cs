@@ -5,14 +5,14 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>THIRD-PARTY-NOTICES.md names what ships in the programs, and nothing else.</summary>
+/// <summary>THIRD-PARTY-NOTICES.md lists exactly what the shipped programs contain.</summary>
 public sealed partial class NoticesTests
 {
     private static readonly string[] s_programs = ["Agent/keepalive-agent", "Simulator/keepalive-sim"];
 
     private static readonly Page s_notices = Page.Read("THIRD-PARTY-NOTICES.md");
 
-    /// <summary>Packages with files that the programs run with, by what the build wrote beside them: no analyzers, no tools.</summary>
+    /// <summary>Packages with files in the programs' output, from the files that the build wrote: no analyzers, no tools.</summary>
     [Fact]
     public void Packages_OfTheNotices_AreThoseThatShip()
     {
@@ -20,7 +20,7 @@ public sealed partial class NoticesTests
         Assert.Equal(shipped, Rows("Packages").Select(row => row[0]).Order(StringComparer.Ordinal));
     }
 
-    /// <summary>A lock file may have tools that do not ship, but never less than what does.</summary>
+    /// <summary>A lock file may list tools that do not ship. It must list everything that ships.</summary>
     [Fact]
     public void Packages_ThatShip_AreInTheLockFiles()
     {
@@ -75,7 +75,7 @@ public sealed partial class NoticesTests
             File.ReadAllText(Path.Combine(Repository.Root, "licenses", file)), StringComparison.Ordinal));
     }
 
-    /// <summary>The LGPL asks for a way to link with another version of the library.</summary>
+    /// <summary>The LGPL requires a way to link with another version of the library.</summary>
     [Fact]
     public void Libelf_UnderTheLgpl_HasInstructionsToRelink()
     {

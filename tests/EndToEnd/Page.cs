@@ -4,7 +4,7 @@ using Keepalive.Testbed;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>A page of the documentation, as far as tests need its Markdown: fenced blocks, headings and links.</summary>
+/// <summary>A page of the documentation, with the Markdown that tests need: fenced blocks, headings and links.</summary>
 internal sealed class Page
 {
     private Page(string path)
@@ -29,12 +29,12 @@ internal sealed class Page
 
     public IReadOnlyList<string> Lines { get; }
 
-    /// <summary>The lines; those of fenced blocks are empty.</summary>
+    /// <summary>The lines; lines of fenced blocks are empty.</summary>
     public IReadOnlyList<string> Prose { get; }
 
     public IReadOnlyList<Block> Blocks { get; }
 
-    /// <summary>The anchors of the headings, as GitHub makes them.</summary>
+    /// <summary>The anchors of the headings, as GitHub generates them.</summary>
     public IEnumerable<string> Anchors => Prose.Where(line => line.StartsWith('#')).Select(line => Anchor(line.TrimStart('#').Trim()));
 
     public static Page Read(string path) => new(path);
@@ -65,8 +65,8 @@ internal sealed class Page
         }
     }
 
-    /// <param name="Info">The words behind the fence: <c>console</c>, <c>yaml</c>.</param>
-    /// <param name="Line">The number of the fence's line.</param>
-    /// <param name="Lines">What is inside.</param>
+    /// <param name="Info">The info string behind the fence: <c>console</c>, <c>yaml</c>.</param>
+    /// <param name="Line">The line number of the fence.</param>
+    /// <param name="Lines">The lines inside.</param>
     public sealed record Block(string Info, int Line, IReadOnlyList<string> Lines);
 }

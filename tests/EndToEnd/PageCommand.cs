@@ -3,15 +3,15 @@ using System.Text.RegularExpressions;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>A command of a <c>console</c> block, with the output that the page shows.</summary>
+/// <summary>A command of a <c>console</c> block, with the output on the page.</summary>
 /// <param name="Place">The page and the line.</param>
 /// <param name="Text">The command for a shell.</param>
-/// <param name="Expected">The output. A line <c>…</c> stands for any lines, <c>…</c> in a line for any text.</param>
+/// <param name="Expected">The output. A line <c>…</c> matches any lines, <c>…</c> in a line any text.</param>
 /// <param name="ExitCode">0 unless the page has a line <c>[exit code N]</c>.</param>
-/// <param name="IsExact">Whether numbers and spaces have to be those of the page (<c>console exact</c>).</param>
+/// <param name="IsExact">Whether numbers and spaces must match the page, too (<c>console exact</c>).</param>
 internal sealed partial record PageCommand(string Place, string Text, IReadOnlyList<string> Expected, int ExitCode, bool IsExact)
 {
-    /// <summary>The commands of a page, in their order.</summary>
+    /// <summary>The commands of a page, in order.</summary>
     public static IEnumerable<PageCommand> Of(Page page)
     {
         foreach (var block in page.Blocks.Where(block => block.Info.Split(' ')[0] == "console"))
@@ -35,7 +35,8 @@ internal sealed partial record PageCommand(string Place, string Text, IReadOnlyL
         }
     }
 
-    /// <summary>Where the page and what was printed differ, at the latest line of the page that can be reached; null if they do not.</summary>
+    /// <summary>The difference between the page and the output, at the last line of the page that can be matched; null if they
+    /// agree.</summary>
     public string? Difference(IReadOnlyList<string> printed)
     {
         Regex?[] patterns = [.. Expected.Select(line => line == "…" ? null : Pattern(line))];
@@ -43,7 +44,7 @@ internal sealed partial record PageCommand(string Place, string Text, IReadOnlyL
         (int Reached, string? Text) difference = (-1, null);
         return Matches(0, 0) ? null : difference.Text;
 
-        // A line after "…" may be printed earlier, too: each place is tried.
+        // The line after "…" may occur several times: each place is tried.
         bool Matches(int line, int at)
         {
             if (failed.Contains((line, at)))
@@ -73,7 +74,7 @@ internal sealed partial record PageCommand(string Place, string Text, IReadOnlyL
             "…" => ".*",
             _ when IsExact => Regex.Escape(token.Value),
             [' ', ..] => " +",
-            // An address of the page is that of its test bed; the port behind it may be any of those that the kernel gives out.
+            // The page shows an address of its test bed. The port may be any ephemeral port.
             _ when token.Groups["address"].Success => Regex.Escape(token.Groups["address"].Value)
                 + (token.Groups["port"].Value is { Length: 6 } ? @":\d{5}" : Regex.Escape(token.Groups["port"].Value)),
             _ when token.Groups["duration"].Success => @"(?:\d[\d.,]*(?:ms|s|m|h))+",

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Runs every command of the pages' <c>console</c> blocks, page by page in their order, and compares its output with the page.</summary>
+/// <summary>Runs every command of the pages' <c>console</c> blocks, in order, and compares its output with the page.</summary>
 /// <remarks>
 /// <code>
 ///   a user's shell, with PID and mount namespaces of its own         the servers
@@ -70,9 +70,9 @@ public sealed class PageCommandsTests : IDisposable
     public void Difference_OfPageAndOutput_IsFound(bool isExact, string page, string printed, bool same) =>
         Assert.Equal(same, new PageCommand("", "", page.Split('\n'), 0, isExact).Difference(printed.Split('\n')) is null);
 
-    /// <summary>The recipe is the build and this; the build is done before the tests.</summary>
+    /// <summary>The make recipe is the build and this command. The build runs before the tests.</summary>
     [Fact]
-    public void Makefile_Demo_RunsTheCommandThatStandsForItHere()
+    public void Makefile_Demo_RunsTheCommandOfThisTest()
     {
         var lines = File.ReadAllLines(Path.Combine(Repository.Root, "Makefile")).ToList();
         int at = lines.FindIndex(line => line.StartsWith("demo:", StringComparison.Ordinal));
@@ -100,7 +100,7 @@ public sealed class PageCommandsTests : IDisposable
         _server.Listen("10.20.0.7", 443);
     }
 
-    /// <summary>The directory that the commands run in: the examples, the files that the page shows, and the programs.</summary>
+    /// <summary>The working directory of the commands: the examples, the files on the page, and the programs.</summary>
     private void MakeDirectory(Page page)
     {
         Directory.CreateSymbolicLink(InDirectory("examples"), Path.Combine(Repository.Root, "examples"));
@@ -160,12 +160,12 @@ public sealed class PageCommandsTests : IDisposable
     {
         List<(IReadOnlyList<string>, int)> printed = [];
         List<string> lines = [];
-        // The agent's remark on the bed: in a PID namespace of its own it takes pidfd. On a node it makes none.
+        // The agent prints this about the test bed: in a PID namespace of its own it uses pidfd. On a node it does not print it.
         foreach (string line in result.Output.Split('\n').Where(line => !line.EndsWith("; using pidfd", StringComparison.Ordinal)))
         {
             if (line.StartsWith(Mark, StringComparison.Ordinal))
             {
-                // The empty line in front of the mark is the script's own, and so is the end of a last line.
+                // The script adds the empty line before the mark, and the newline at the end.
                 lines.RemoveAt(lines.Count - 1);
                 while (lines is [.., ""])
                 {

@@ -7,7 +7,7 @@ namespace Keepalive.EndToEnd;
 /// <summary>The pages agree with the repository and with the programs.</summary>
 public sealed partial class PageTests
 {
-    /// <summary>Options of other programs, which pages name.</summary>
+    /// <summary>Options of other programs that the pages mention.</summary>
     private static readonly string[] s_othersOptions = ["--pid", "--privileged"];
 
     public static TheoryData<string> Pages => [.. Page.All];
@@ -16,7 +16,7 @@ public sealed partial class PageTests
     public void Readme_Size_IsAtMost6KiB() => Assert.InRange(new FileInfo(Path.Combine(Repository.Root, "README.md")).Length, 1000, 6 * 1024);
 
     [Fact]
-    public void Docs_AllPages_AreThere()
+    public void Docs_AllPages_Exist()
     {
         string[] subjects =
         [
@@ -24,7 +24,7 @@ public sealed partial class PageTests
             "architecture", "security", "troubleshooting",
         ];
         Assert.Superset(subjects.Select(subject => $"docs/{subject}.md").ToHashSet(), Page.All.ToHashSet());
-        // And each can be reached from the README.
+        // The README links to each page.
         var linked = LinksOf(Page.Read("README.md")).Select(link => link.Split('#')[0]);
         Assert.Superset(Page.All.Where(path => path.StartsWith("docs/", StringComparison.Ordinal)).ToHashSet(), linked.ToHashSet());
     }
@@ -50,7 +50,7 @@ public sealed partial class PageTests
     [InlineData("Where do I change …", "where-do-i-change-")]
     public void Anchor_OfAHeading_IsGitHubs(string heading, string anchor) => Assert.Equal(anchor, Page.Anchor(heading));
 
-    /// <summary>Paths in backticks that begin like one of the repository's directories.</summary>
+    /// <summary>Paths in backticks that begin with a directory of the repository.</summary>
     [Theory]
     [MemberData(nameof(Pages))]
     public void Page_EachPathInTheRepository_Exists(string path) =>
@@ -69,7 +69,8 @@ public sealed partial class PageTests
         }
     }
 
-    /// <summary>Commands that a test cannot run, as they change a cluster or build for minutes. What can be checked of them is.</summary>
+    /// <summary>Commands that a test cannot run, because they change a cluster or build for minutes. Their syntax and options are
+    /// checked.</summary>
     [Theory]
     [MemberData(nameof(Pages))]
     public void Page_CommandsThatAreNotRun_AreWellFormed(string path)
@@ -113,7 +114,7 @@ public sealed partial class PageTests
         Assert.Empty(written.Except(help).Except(s_othersOptions).Order());
     }
 
-    /// <summary>One complaint, about the option that does not exist, says that the rest is right.</summary>
+    /// <summary>The unknown option is the only error, so the rest is valid.</summary>
     private static void AssertUnderstood(string command)
     {
         string name = command.Split(' ')[0];

@@ -1,6 +1,6 @@
 using Xunit.Sdk;
 using Xunit.v3;
 
-// These tests wait most of the time, each with processes, namespaces, cgroups and ports of its own. Those whose agent looks at the whole node, and
-// those that need a processor for themselves, say so and run alone.
+// These tests wait most of the time, each with its own processes, namespaces, cgroups and ports. Tests whose agent looks at the whole node,
+// and tests that need a processor for themselves, are marked and run alone.
 [assembly: Parallelization(Mode = ParallelMode.All)]

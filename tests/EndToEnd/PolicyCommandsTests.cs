@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary><c>render</c>, <c>explain</c> and <c>check --balancer</c> as a person runs them.</summary>
+/// <summary><c>render</c>, <c>explain</c> and <c>check --balancer</c> as processes.</summary>
 public sealed class PolicyCommandsTests : IDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-policy");
@@ -98,7 +98,7 @@ public sealed class PolicyCommandsTests : IDisposable
     }
 
     [Fact]
-    public void CheckBalancer_PayloadOnly_SaysWhatToDoInstead()
+    public void CheckBalancer_PayloadOnly_SuggestsAnAlternative()
     {
         var result = Run("check", FilePath, "--balancer", "aws-alb");
         Assert.Equal(1, result.ExitCode);

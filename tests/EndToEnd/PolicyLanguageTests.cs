@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Resources beside the guide's, from file to socket.</summary>
+/// <summary>Resources that the guide does not use, from file to socket.</summary>
 public sealed class PolicyLanguageTests : IDisposable
 {
     private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);

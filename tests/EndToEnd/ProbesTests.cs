@@ -6,13 +6,13 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary><c>keepalive-agent probes</c> as a program: files, live interfaces, and what it says of broken input.</summary>
+/// <summary><c>keepalive-agent probes</c> as a process: files, live interfaces, and its messages about broken input.</summary>
 public sealed class ProbesTests : IDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-probes");
 
     [Fact]
-    public void Probes_RealTraffic_FindsWhatTsharkDoesButForItsKnownMistakes()
+    public void Probes_RealTraffic_AgreesWithTsharkExceptItsKnownMistakes()
     {
         Live.Require("tcpdump", "tshark", "curl", "python3");
         string file = Path.Combine(_directory.FullName, "traffic.pcap");
@@ -23,20 +23,20 @@ public sealed class ProbesTests : IDisposable
             capture.Stop();
         }
 
-        // The same once more as a capture that begins in mid-flow, and in tshark's own format.
+        // Once more as a capture that starts in mid-flow, and in tshark's own format.
         string rest = Path.Combine(_directory.FullName, "rest.pcapng");
         Command.Run("tshark", "-r", file, "-Y", "frame.time_relative > 2.3", "-w", rest);
         var rules = Compare(file);
         var restRules = Compare(rest);
 
-        // Each of them has happened: what is not there explains nothing.
+        // Each rule was needed at least once.
         Assert.Superset(new HashSet<string> { Same, WindowProbe, WindowChanged, Retransmission }, rules.Keys.ToHashSet());
         Assert.Superset(new HashSet<string> { Same, MidFlow }, restRules.Keys.ToHashSet());
         Assert.True(rules[Same] >= 20, $"only {rules[Same]} frames in common");
     }
 
     [Fact]
-    public void Probes_LiveInterface_FindsAsManyAsTheKernelSentAndEndsWithASummary()
+    public void Probes_LiveInterface_FindsAllSentProbesAndEndsWithASummary()
     {
         Live.Require();
         using var lab = new Lab();
@@ -64,7 +64,7 @@ public sealed class ProbesTests : IDisposable
     }
 
     [Fact]
-    public void Probes_FileCutInAPacket_ReportsWhatWasBeforeAndWhereItEnds()
+    public void Probes_FileCutInAPacket_ReportsEarlierPacketsAndThePlace()
     {
         byte[] whole = SmallCapture();
         var (code, output, error) = Run(whole[..^20]);
@@ -80,7 +80,7 @@ public sealed class ProbesTests : IDisposable
     [InlineData("", "the file is empty")]
     [InlineData("6E6F206361707475726521", "byte 0: the file begins with 6e6f2063")]
     [InlineData("D4C3B2A10200040000000000000000000000040093000000", "byte 20: link type 147")]
-    public void Probes_NoCapture_SaysWhy(string hex, string expected)
+    public void Probes_NoCapture_ReportsTheReason(string hex, string expected)
     {
         var (code, output, error) = Run(Convert.FromHexString(hex));
 
@@ -90,7 +90,7 @@ public sealed class ProbesTests : IDisposable
     }
 
     [Fact]
-    public void Probes_Snaplen40_SaysThatHeadersAreMissing()
+    public void Probes_Snaplen40_ReportsMissingHeaders()
     {
         byte[] whole = SmallCapture();
         byte[] cut = whole[..24];
@@ -120,7 +120,7 @@ public sealed class ProbesTests : IDisposable
     [Theory]
     [InlineData("table")]
     [InlineData("json")]
-    public void Probes_PacketsThatComeSlowly_AreToldOfAsTheyCome(string format)
+    public void Probes_SlowPackets_ArePrintedAsTheyCome(string format)
     {
         using var feed = new Feed(_directory.FullName, QuietCapture());
         using var run = ProgramRun.Agent("probes", feed.Path, "-o", format);
@@ -138,7 +138,7 @@ public sealed class ProbesTests : IDisposable
     }
 
     [Fact]
-    public void Probes_PipedFromTcpdump_AreToldOfAsTheyCome()
+    public void Probes_PipedFromTcpdump_ArePrintedAsTheyCome()
     {
         Live.Require("tcpdump");
         using var lab = new Lab();
@@ -150,7 +150,7 @@ public sealed class ProbesTests : IDisposable
         run.WaitForLine(line => line.Contains("\"kind\":\"reply\"", StringComparison.Ordinal));
 
         Assert.DoesNotContain("ended", run.Output, StringComparison.Ordinal);
-        // As Ctrl-C does: to all at once, also to one that the end of another has ended.
+        // As Ctrl-C does: to the whole group, including a process that the end of another has stopped.
         Command.Try(["kill", "-INT", .. ProcessTree.Descendants(run.Pid).Select(child => $"{child}")]);
         run.WaitForLine(line => line == "ended");
     }
@@ -158,7 +158,7 @@ public sealed class ProbesTests : IDisposable
     [Theory]
     [InlineData("INT", 130)]
     [InlineData("TERM", 143)]
-    public void Probes_SignalWhileNothingComes_EndsWithWhatWasRead(string signal, int code)
+    public void Probes_SignalWithoutInput_EndsWithTheProbesRead(string signal, int code)
     {
         using var feed = new Feed(_directory.FullName, QuietCapture());
         using var run = ProgramRun.Agent("probes", feed.Path);
@@ -175,7 +175,7 @@ public sealed class ProbesTests : IDisposable
     [Theory]
     [InlineData("INT", 130)]
     [InlineData("TERM", 143)]
-    public void Probes_SignalBeforeAnybodyWritesToTheFifo_Ends(string signal, int code)
+    public void Probes_SignalBeforeTheFifoHasAWriter_Ends(string signal, int code)
     {
         string fifo = Path.Combine(_directory.FullName, "fifo");
         Command.Run("mkfifo", fifo);
@@ -190,7 +190,7 @@ public sealed class ProbesTests : IDisposable
     }
 
     [Fact]
-    public async Task Probes_InterruptedInTheMiddleOfAFile_SaysSo()
+    public async Task Probes_InterruptedInAFile_IsReported()
     {
         const int most = 40_000;
         byte[] small = SmallCapture();
@@ -198,14 +198,14 @@ public sealed class ProbesTests : IDisposable
         small.AsSpan(0, 24).CopyTo(capture);
         for (int i = 0; i < most; i++)
         {
-            // A probe, and its reply a second later; another ten seconds after that.
+            // A probe and its reply a second later; another probe ten seconds after that.
             var record = capture.AsSpan(24 + (i * 70), 70);
             small.AsSpan(94 + (i % 2 * 70), 70).CopyTo(record);
             BinaryPrimitives.WriteInt32LittleEndian(record, (i / 2 * 10) + (i % 2));
         }
         string file = Path.Combine(_directory.FullName, "long.pcap");
         File.WriteAllBytes(file, capture);
-        // It cannot get far before somebody reads what it prints, and that goes slowly.
+        // It can go on only as its output is read, and the reading is slow.
         using var output = new Feed(_directory.FullName, []);
         using var run = new ProgramRun(["sh", "-c", $"exec {ProgramRun.AgentPath} probes {file} -o json > {output.Path}"]);
         var text = new MemoryStream();
@@ -225,7 +225,7 @@ public sealed class ProbesTests : IDisposable
         {
             var chunk = output.Read();
             isOver = chunk[^1] == Feed.End;
-            text.Write(isOver ? chunk[..^1] : chunk);   // the end may have come together with what was before it
+            text.Write(isOver ? chunk[..^1] : chunk);   // the end may arrive together with the data before it
             if (isFirst)
             {
                 run.Signal("INT");
@@ -241,7 +241,7 @@ public sealed class ProbesTests : IDisposable
     }
 
     [Fact]
-    public void Probes_NobodyReadsOn_EndsAlsoWhileNothingComes()
+    public void Probes_ReaderGoneWithoutInput_Ends()
     {
         using var feed = new Feed(_directory.FullName, QuietCapture());
         using var run = new ProgramRun(["bash", "-c", $"set -o pipefail; {ProgramRun.AgentPath} probes {feed.Path} | head -n 1"]);
@@ -253,7 +253,7 @@ public sealed class ProbesTests : IDisposable
     }
 
     [Fact]
-    public void Probes_NobodyReadsOnOfALiveCapture_Ends()
+    public void Probes_ReaderOfALiveCaptureGone_Ends()
     {
         Live.Require();
         using var lab = new Lab();
@@ -282,10 +282,10 @@ public sealed class ProbesTests : IDisposable
     }
 
     [Fact]
-    public void Probes_ClockThatGoesBack_HasNotMeasuredAnything()
+    public void Probes_ClockSetBack_MeasuresNothing()
     {
         byte[] capture = SmallCapture();
-        (capture[24 + 70], capture[24 + 140]) = (capture[24 + 140], capture[24 + 70]);   // seconds of the probe and of its reply
+        (capture[24 + 70], capture[24 + 140]) = (capture[24 + 140], capture[24 + 70]);   // swaps the seconds of the probe and of its reply
 
         var (code, output, _) = Run(capture);
 
@@ -297,7 +297,7 @@ public sealed class ProbesTests : IDisposable
     }
 
     [Fact]
-    public void Probes_InterfaceThatCannotBeHad_IsToldOnce()
+    public void Probes_InterfaceUnavailable_IsReportedOnce()
     {
         Live.Require();
         using var lab = new Lab();
@@ -324,7 +324,7 @@ public sealed class ProbesTests : IDisposable
     [InlineData(2, "takes one interface", "probes", "--interface", "any")]
     [InlineData(1, "there is no such file", "probes", "/nowhere/a.pcap")]
     [InlineData(1, "it is a directory", "probes", "/tmp")]
-    public void Probes_WrongUse_IsToldInOneLine(int code, string expected, params string[] arguments)
+    public void Probes_WrongUsage_IsOneLine(int code, string expected, params string[] arguments)
     {
         var result = ProgramRun.ToEnd([ProgramRun.AgentPath, .. arguments]);
 
@@ -342,7 +342,8 @@ public sealed class ProbesTests : IDisposable
     private const string WindowChanged = "window changed";
     private const string OtherSegmentBetween = "the prober sent something since, or its probe was not taken for one";
 
-    /// <summary>Runs both and counts frames by the rule that explains what either says of it; what no rule explains fails.</summary>
+    /// <summary>Runs both programs and counts frames by the rule that explains each difference. A difference without a rule
+    /// fails.</summary>
     private static Dictionary<string, int> Compare(string file)
     {
         var result = ProgramRun.ToEnd([ProgramRun.AgentPath, "probes", file, "-o", "json"]);
@@ -366,7 +367,7 @@ public sealed class ProbesTests : IDisposable
             }
             if (mine != theirs)
             {
-                ignored.Add(segment.Frame);   // what answers it is taken for a reply by one of the two, and not by the other
+                ignored.Add(segment.Frame);   // only one of the two treats the next segment as a reply
             }
             sent.Add(segment);
         }
@@ -374,15 +375,15 @@ public sealed class ProbesTests : IDisposable
         return rules;
     }
 
-    /// <summary>The first segment of the other end after one.</summary>
+    /// <summary>The next segment of the other end.</summary>
     private static TsharkSegment? AnswerTo(TsharkSegment segment, IReadOnlyList<TsharkSegment> all) =>
         all.FirstOrDefault(s => s.Frame > segment.Frame && s.Stream == segment.Stream && s.FromFirst != segment.FromFirst);
 
-    /// <summary>Why tshark says otherwise, found from its own dissection alone.</summary>
+    /// <summary>The reason why tshark differs, found only from its own dissection.</summary>
     private static string Explain(
         TsharkSegment segment, List<TsharkSegment> sent, List<TsharkSegment> received, TsharkSegment? later, string mine, string theirs, HashSet<long> ignored)
     {
-        // Data acknowledged by the other end, of what this one has sent before.
+        // Whether the other end has acknowledged data of this end.
         uint next = sent.Where(s => !s.IsOpenOrClose).Select(s => s.Sequence + (uint)s.Length).DefaultIfEmpty().Aggregate((x, y) => (int)(x - y) > 0 ? x : y);
         var answer = received.LastOrDefault(r => r.HasAck);
         bool unacknowledged = answer is not null && (int)(next - answer.Acknowledged) > 0;
@@ -400,7 +401,8 @@ public sealed class ProbesTests : IDisposable
         };
     }
 
-    /// <summary>A download, connections that idle with keepalive on one or both ends, writes of one byte with some lost, a window that closes, and resets.</summary>
+    /// <summary>A download, connections that idle with keepalive on one or both ends, one-byte writes with some lost, a window that closes,
+    /// and resets.</summary>
     private static void MakeTraffic(Lab lab)
     {
         int port = lab.Server.Listen();
@@ -411,7 +413,7 @@ public sealed class ProbesTests : IDisposable
         {
             lab.Client.EnableKeepalive(id, idle: 1, interval: 1, count: 3);
         }
-        // Both ends of one.
+        // Keepalive on both ends of one connection.
         lab.Server.EnableKeepalive(SocketId.Accepted(1), idle: 1, interval: 1, count: 3);
 
         using (var server = new ProgramRun(["python3", "-u", "-c", Download], lab.Server))
@@ -427,7 +429,7 @@ public sealed class ProbesTests : IDisposable
                 lab.LoseReplies();
             }
             lab.Client.Send(typing, 1);
-            Thread.Sleep(300);   // as fast as somebody types
+            Thread.Sleep(300);   // the speed of somebody who types
         }
         lab.Restore();
         int closing = lab.Client.Connect(Lab.ServerAddress, port);
@@ -470,7 +472,8 @@ public sealed class ProbesTests : IDisposable
         static string Record(int seconds, string frame) => $"0{seconds}000000000000003600000036000000{frame}";
     }
 
-    /// <summary>The same with six seconds before the probe: the first frame, which may be one, too, is waited for no longer.</summary>
+    /// <summary>The same with six seconds before the probe: too long for the first frame, which may be a probe, to wait for its
+    /// reply.</summary>
     private static byte[] QuietCapture()
     {
         byte[] capture = SmallCapture();
@@ -490,7 +493,7 @@ public sealed class ProbesTests : IDisposable
         return (result.ExitCode, result.Output, result.Error);
     }
 
-    /// <summary>A FIFO, and a capture that goes into it packet by packet.</summary>
+    /// <summary>A FIFO, and a capture that is written into it packet by packet.</summary>
     private sealed class Feed : IDisposable
     {
         public const byte End = 0;
@@ -508,7 +511,7 @@ public sealed class ProbesTests : IDisposable
             _capture = capture;
             Path = System.IO.Path.Combine(directory, "feed");
             Command.Run("mkfifo", Path);
-            _fifo = new FileStream(Path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);   // waits for nobody
+            _fifo = new FileStream(Path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);   // does not block
         }
 
         public string Path { get; }
@@ -520,10 +523,10 @@ public sealed class ProbesTests : IDisposable
             _written = end;
         }
 
-        /// <summary>After everything else, for who reads it himself.</summary>
+        /// <summary>Written last, for a test that reads the FIFO itself.</summary>
         public void WriteEnd() => _fifo.WriteByte(End);
 
-        /// <summary>What others have written to it, once there is something.</summary>
+        /// <summary>Reads data that other processes have written; waits until there is some.</summary>
         public ReadOnlySpan<byte> Read() => _buffer.AsSpan(0, _fifo.Read(_buffer, 0, _buffer.Length));
 
         public void Dispose() => _fifo.Dispose();

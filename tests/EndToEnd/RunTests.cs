@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary><c>keepalive-agent run</c> from the outside: policy file in, sockets of an unmodified application changed.</summary>
+/// <summary><c>keepalive-agent run</c> as a process: policy file in, changed sockets of an unmodified application out.</summary>
 public abstract class RunTests : IDisposable
 {
     private const string Elsewhere = "10.77.9.9";
@@ -69,7 +69,7 @@ public abstract class RunTests : IDisposable
     }
 
     [Fact]
-    public void Run_KilledAndStartedWithALooserPolicy_SocketsFollowAndAreGivenBackAtTheEnd()
+    public void Run_KilledAndStartedWithALooserPolicy_SocketsFollowAndAreRestoredAtTheEnd()
     {
         int plain = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         int own = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
@@ -105,7 +105,7 @@ public abstract class RunTests : IDisposable
     }
 
     [Fact]
-    public void Run_Metrics_CountWhatIsSet()
+    public void Run_Metrics_CountSetSockets()
     {
         _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 7);
         int kept = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
@@ -139,7 +139,7 @@ public abstract class RunTests : IDisposable
     }
 
     [Fact]
-    public void Once_DryRun_TellsEachChangeAndLeavesEverythingAsItWas()
+    public void Once_DryRun_ReportsEachChangeAndChangesNothing()
     {
         int id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         var result = _agent.Once("--dry-run");
@@ -201,7 +201,7 @@ public abstract class RunTests : IDisposable
     [Theory]
     [InlineData("sys_ptrace", "CAP_SYS_PTRACE", "pidfd_getfd")]
     [InlineData("sys_admin", "CAP_SYS_ADMIN", "setns")]
-    public void Run_CapabilityMissing_Exits3AndSaysWhichAndWhatFor(string capability, string name, string use)
+    public void Run_CapabilityMissing_Exits3WithItsNameAndPurpose(string capability, string name, string use)
     {
         string[] run = [ProgramRun.AgentPath, "run", "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory, "--once"];
         var result = ProgramRun.ToEnd(["setpriv", $"--bounding-set=-{capability}", .. run]);
@@ -233,7 +233,7 @@ public abstract class RunTests : IDisposable
     }
 
     [Fact]
-    public void Run_StateDirectoryFull_IsToldOfWhileOthersAreSet()
+    public void Run_StateDirectoryFull_IsReportedAndOthersAreSet()
     {
         _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 300);
         Directory.CreateDirectory(_agent.StateDirectory);
@@ -251,7 +251,7 @@ public abstract class RunTests : IDisposable
     }
 
     [Fact]
-    public void Run_StateDirectoryFullAtTheEnd_GivesBackAllTheSame()
+    public void Run_StateDirectoryFullAtTheEnd_RestoresEverySocket()
     {
         var ids = _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 300);
         Directory.CreateDirectory(_agent.StateDirectory);
@@ -269,11 +269,11 @@ public abstract class RunTests : IDisposable
     }
 
     [Fact]
-    public void Once_StateDirectoryFullAtTheStart_GivesBackAllTheSame()
+    public void Once_StateDirectoryFullAtTheStart_RestoresEverySocket()
     {
         var ids = _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 300);
         Directory.CreateDirectory(_agent.StateDirectory);
-        // What a killed agent left has no room beside it for a new file, nor a last line with an end.
+        // A killed agent's full file system: no room for a new state file, and a last line without its end.
         const string script = """
             mount -t tmpfs -o size=64k,mode=755 tmpfs "$1" && directory=$1 && shift || exit 99
             "$@" || exit 98
@@ -293,7 +293,7 @@ public abstract class RunTests : IDisposable
     }
 
     [Fact]
-    public void Run_StateFileTruncatedBySomebody_LivesOnAndGivesBack()
+    public void Run_StateFileTruncatedByAnotherProcess_ContinuesAndRestores()
     {
         int id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         var run = _agent.Start("--restore-on-exit");
@@ -308,7 +308,7 @@ public abstract class RunTests : IDisposable
     }
 
     [Fact]
-    public void Once_ProcessNamesItselfWithControlCharacters_TheyStayOutOfTheOutput()
+    public void Once_ProcessNameWithControlCharacters_IsMasked()
     {
         Directory.CreateDirectory(_agent.StateDirectory);
         string strange = Path.Combine(_agent.StateDirectory, "a\n\u001b[31mset");
@@ -329,11 +329,11 @@ public abstract class RunTests : IDisposable
     }
 }
 
-/// <summary>Through descriptors of the applications' own, and what is the same for every datapath.</summary>
+/// <summary>On pidfd, and the tests that are the same for every datapath.</summary>
 public sealed class PidfdRunTests() : RunTests(bpf: false)
 {
     [Fact]
-    public void Run_PolicyFileBroken_LastGoodOneStaysInForce()
+    public void Run_PolicyFileBroken_LastValidOneStaysInForce()
     {
         var run = Agent.Start();
         Agent.WritePolicy("kind: ConnectionPolicy\n\tspec: [");
@@ -347,9 +347,9 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
         Eventually.True(() => Lab.Client.Get(id) == new KeepaliveValues(true, 60, 5, 3), TimeSpan.FromSeconds(5));
     }
 
-    /// <summary>What there is of it in between may be a policy, too.</summary>
+    /// <summary>A partly written file may be a valid policy, too.</summary>
     [Fact]
-    public void Run_PolicyFileBeingWritten_IsTakenUpWhenItIsWhole()
+    public void Run_PolicyFileBeingWritten_IsLoadedOnceComplete()
     {
         var run = Agent.Start();
         int id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
@@ -369,7 +369,7 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
         Assert.DoesNotContain("Policies in force: 0", run.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("Restored", run.Error, StringComparison.Ordinal);
 
-        // In place, as long as before, and as old: an editor or a copy may make it so.
+        // Rewritten in place with the same length and time stamp, as an editor or a copy may do.
         var written = File.GetLastWriteTimeUtc(Agent.PolicyPath);
         File.WriteAllText(Agent.PolicyPath, File.ReadAllText(Agent.PolicyPath).Replace("700s", "600s", StringComparison.Ordinal));
         File.SetLastWriteTimeUtc(Agent.PolicyPath, written);
@@ -389,7 +389,7 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
     }
 
     [Fact]
-    public void Once_StateFileNotUnderstood_SaysWhatFollowsAndKeepsIt()
+    public void Once_StateFileInvalid_IsReportedAndKept()
     {
         Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
         Agent.Once();
@@ -399,7 +399,7 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
         Assert.Contains($"warning: {state} is not a state file of this version", result.Error, StringComparison.Ordinal);
         Assert.Equal("something else", File.ReadAllText(state + ".bad"));
 
-        // What it does not tell of is not given back.
+        // A socket without a record is not restored.
         File.WriteAllText(state, "keepalive-agent-state 1 x\n");
         result = Agent.Once("--restore-on-exit");
         Assert.Contains($"warning: {state}:1: 'x' is not a boot id", result.Error, StringComparison.Ordinal);
@@ -440,7 +440,7 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
     }
 
     [Fact]
-    public void Run_PortTaken_Exits4AndSaysWhich()
+    public void Run_PortInUse_Exits4WithThePort()
     {
         using var taken = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
         taken.Start();
@@ -449,9 +449,9 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
         Assert.Contains($"cannot listen on {taken.LocalEndpoint}", run.Error, StringComparison.Ordinal);
     }
 
-    /// <summary>Who reads the log as JSON finds JSON in it alone, however the agent ends.</summary>
+    /// <summary>Standard error has only JSON lines, also when the agent cannot start.</summary>
     [Fact]
-    public void Run_CannotStart_SaysSoInTheLogsOwnForm()
+    public void Run_CannotStart_IsReportedInTheLogsFormat()
     {
         using var taken = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
         taken.Start();
@@ -472,5 +472,5 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
     }
 }
 
-/// <summary>Through BPF programs.</summary>
+/// <summary>On bpf.</summary>
 public sealed class BpfRunTests() : RunTests(bpf: true);

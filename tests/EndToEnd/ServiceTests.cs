@@ -65,7 +65,7 @@ public sealed class ServiceTests : IDisposable
             Assert.Equal(-1, body.ReadByte());
         }
 
-        // What shows other people's connections is for the administrator of the node.
+        // Only root may read the pages about other users' connections.
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(SocketPath));
         using var unix = AgentHttp.OverUnixSocket(SocketPath);
         using var loopback = new AgentHttp(local);
@@ -81,7 +81,7 @@ public sealed class ServiceTests : IDisposable
             Assert.True(destination.GetProperty("inPool").GetBoolean());
             Assert.Equal(HttpStatusCode.OK, http.Get("/healthz").Status);
         }
-        // A page whose own name resolves to 127.0.0.1.
+        // DNS rebinding: a web page whose name resolves to 127.0.0.1.
         Assert.Equal(HttpStatusCode.MisdirectedRequest, loopback.Get("/sockets", host: "example.org").Status);
         run.Terminate();
         Assert.Equal(0, run.WaitForExit());
@@ -97,13 +97,13 @@ public sealed class ServiceTests : IDisposable
     }
 
     [Fact]
-    public void Reload_ConfigMapSwapped_IsTakenUpWithinSecondsAndAnInvalidOneIsNot()
+    public void Reload_ConfigMapSwapped_IsLoadedWithinSecondsUnlessInvalid()
     {
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
         string mount = Directory.CreateDirectory(Path.Combine(Path.GetDirectoryName(_agent.PolicyPath)!, "mount")).FullName;
         Swap(mount, 1, PolicyText.For(Lab.ServerAddress, PolicyText.GuideValues));
         File.CreateSymbolicLink(Path.Combine(mount, "policy.yaml"), "..data/policy.yaml");
-        // An interval that nobody would wait for.
+        // An interval longer than any wait of this test.
         var run = _agent.LaunchBy([], ["--interval", "1h", "--listen", _address], policies: mount);
         AgentProcess.WaitForEvent(run, AgentEvents.Ready);
         Assert.Equal(s_guide, _lab.Client.Get(id));
@@ -134,7 +134,7 @@ public sealed class ServiceTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void Systemd_ReadyReloadWatchdogAndStop_AreTold(bool isAbstract)
+    public void Systemd_ReadyReloadWatchdogAndStop_AreNotified(bool isAbstract)
     {
         string name = isAbstract ? $"@keepalive-{Guid.NewGuid():N}" : Path.Combine(Path.GetDirectoryName(_agent.PolicyPath)!, "notify");
         using var socket = new Socket(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified);
@@ -175,7 +175,7 @@ public sealed class ServiceTests : IDisposable
     }
 
     [Fact]
-    public void Terminate_WithReadersThatDoNotRead_GivesBackAndEndsWithin5Seconds()
+    public void Terminate_WithStalledReaders_RestoresAndEndsWithin5Seconds()
     {
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
         var run = Start("--restore-on-exit");
@@ -192,7 +192,7 @@ public sealed class ServiceTests : IDisposable
     }
 
     [Fact]
-    public void Kill_AndStartedAgain_NothingIsInTheWay()
+    public void Kill_AndStartedAgain_Starts()
     {
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
         var first = Start();
@@ -203,7 +203,7 @@ public sealed class ServiceTests : IDisposable
         using var unix = AgentHttp.OverUnixSocket(SocketPath);
         Assert.Single(unix.Json("/sockets").EnumerateArray());
 
-        // A third is refused, and takes nothing from the second.
+        // A third instance is refused and does not affect the second.
         var third = _agent.LaunchBy([], ["--listen", "none"]);
         Assert.Equal(4, third.WaitForExit());
         Assert.Contains($"pid {second.Pid}", third.Error, StringComparison.Ordinal);
@@ -231,7 +231,7 @@ public sealed class ServiceTests : IDisposable
     [InlineData("--listen")]
     [InlineData("--listen-local")]
     [InlineData("--agent-check")]
-    public void Run_PortTaken_Exits4NamesItAndTouchesNothing(string option)
+    public void Run_PortInUse_Exits4WithThePortAndChangesNothing(string option)
     {
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
         using var taken = new TcpListener(IPAddress.Loopback, 0);
@@ -244,7 +244,7 @@ public sealed class ServiceTests : IDisposable
     }
 
     [Fact]
-    public void Log_ThousandsOfChangesAtOnce_AreAFewLinesAndASum()
+    public void Log_ThousandsOfChanges_AreAFewLinesAndASum()
     {
         const int count = 3000;
         var ids = _lab.Client.ConnectMany(Lab.ServerAddress, _port, count);
@@ -279,7 +279,7 @@ public sealed class ServiceTests : IDisposable
             using var http = new HttpClient(new SocketsHttpHandler { MaxConnectionsPerServer = scrapers });
             int[] answers = await Task.WhenAll(Enumerable.Range(0, scrapers).Select(_ => Scrape(http, over.Token)));
             double passes = _http.Sum("keepalive_scan_duration_seconds_count") - before;
-            // A pass late is one that the machine, which scrapes and is scraped on two cores, had no time for.
+            // A busy machine, which makes the requests and answers them on two cores, may miss a few passes.
             Assert.InRange(passes, (duration / interval) - 2, (duration / interval) + 3);
             Assert.All(answers, count => Assert.InRange(count, 1, int.MaxValue));
             Assert.Equal(HttpStatusCode.OK, _http.Get("/healthz").Status);
@@ -292,14 +292,14 @@ public sealed class ServiceTests : IDisposable
     }
 
     [Fact]
-    public void AgentCheck_Asked_SaysWhatHAProxyUnderstands()
+    public void AgentCheck_Request_HasAnAnswerForHAProxy()
     {
         string check = AgentHttp.FreeAddress();
         _lab.Client.Connect(Lab.ServerAddress, _port);
         Start("--agent-check", check);
         Assert.Equal("up\n", Ask($"{Lab.ServerAddress}:{_port}\n"));
         Assert.Equal("up\n", Ask($"{Lab.ServerAddress}:{_port}\r\n"));
-        // Nobody knows it, and nobody else could take back a "down".
+        // The endpoint is unknown. A "down" could never be taken back.
         Assert.Equal("up\n", Ask("192.0.2.1:1\n"));
         Assert.Equal("up\n", Ask("[fd77::2]:443"));
         Assert.StartsWith("#", Ask("GET / HTTP/1.1\r\n\r\n"), StringComparison.Ordinal);
@@ -331,7 +331,7 @@ public sealed class ServiceTests : IDisposable
         return run;
     }
 
-    /// <summary>As the kubelet does: a directory with the new files, and a link that is renamed over the one to the old.</summary>
+    /// <summary>As the kubelet does: a directory with the new files, and a link that is renamed over the old link.</summary>
     private static void Swap(string mount, int version, string policy)
     {
         string directory = Path.Combine(mount, $"..2026_{version}");
@@ -346,7 +346,7 @@ public sealed class ServiceTests : IDisposable
         }
     }
 
-    /// <summary>Asks a hundred times over one connection and reads nothing of the answers.</summary>
+    /// <summary>Sends a hundred requests over one connection and reads no answer.</summary>
     private static TcpClient Stall(IPEndPoint at)
     {
         var client = new TcpClient { ReceiveBufferSize = 4096 };
@@ -365,13 +365,13 @@ public sealed class ServiceTests : IDisposable
                 string text = await http.GetStringAsync(new Uri($"http://{_address}/metrics"), over);
                 Assert.EndsWith("\n", text, StringComparison.Ordinal);
                 answers++;
-                // As fast as a hundred thousand nodes' worth of scrapers would, not as fast as two cores can.
+                // The rate of a hundred thousand nodes' scrapers, not the maximum of two cores.
                 await Task.Delay(TimeSpan.FromMilliseconds(200), over);
             }
         }
         catch (OperationCanceledException)
         {
-            // The time is over.
+            // The time is up.
         }
         return answers;
     }

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Signals that come before the service runs: systemd and the kubelet send them whenever they please.</summary>
+/// <summary>Signals before the service runs: systemd and the kubelet send them at any time.</summary>
 public sealed class StopWhileStartingTests : IDisposable
 {
     private const int Terminated = 128 + 15;
@@ -36,7 +36,7 @@ public sealed class StopWhileStartingTests : IDisposable
     [InlineData("pidfd", "TERM")]
     [InlineData("pidfd", "INT")]
     [InlineData("bpf", "TERM")]
-    public void Signal_BetweenTheLockAndTheFirstPass_ExitsZeroAndRestoresWhatAPredecessorSet(string datapath, string signal)
+    public void Signal_BetweenTheLockAndTheFirstPass_ExitsZeroAndRestoresAPredecessorsSockets(string datapath, string signal)
     {
         Use(datapath);
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
@@ -46,7 +46,7 @@ public sealed class StopWhileStartingTests : IDisposable
         predecessor.WaitForExit();
 
         var run = _agent.Launch("--listen", AgentHttp.FreeAddress(), "--restore-on-exit");
-        // From then on it makes its datapath and its listeners, which takes longer than to see this.
+        // After the lock it makes its datapath and its listeners, which takes longer than the next look.
         WaitForLock(run);
         run.Signal(signal);
         Assert.Equal(0, run.WaitForExit(s_patience));
@@ -84,7 +84,7 @@ public sealed class StopWhileStartingTests : IDisposable
             }
             int code = run.WaitForExit(s_patience);
             string state = $"{code} after {delay.TotalMilliseconds} ms: {run.Output}{run.Error}";
-            // Until the runtime has come to the program's own code, a signal ends it as it would any other.
+            // Until the runtime starts the program's own code, a signal has its default effect.
             Assert.True(code == 0 || (code == Terminated && !HadLock(run) && run.Output + run.Error == ""), state);
             Assert.False(run.Error.Contains("xception", StringComparison.Ordinal), state);
         }
@@ -102,7 +102,7 @@ public sealed class StopWhileStartingTests : IDisposable
         for (int i = 0; i < 3 * Instants; i++)
         {
             using var run = new ProgramRun(words);
-            // Most of them towards its end, where its own code runs.
+            // Most instants are towards the end, where the program's own code runs.
             Thread.Sleep(whole * (0.5 + (0.5 * i / (3 * Instants))));
             run.Terminate();
             int code = run.WaitForExit(s_patience);
@@ -126,7 +126,7 @@ public sealed class StopWhileStartingTests : IDisposable
         }
     }
 
-    /// <summary>Looks often: what follows the lock may take only some ten milliseconds.</summary>
+    /// <summary>Looks often: the work after the lock may take only some ten milliseconds.</summary>
     private void WaitForLock(ProgramRun run) => Assert.True(SpinWait.SpinUntil(() => HasLock(run) || run.HasExited, s_patience) && !run.HasExited, run.Error);
 
     private bool HasLock(ProgramRun run)
@@ -141,6 +141,6 @@ public sealed class StopWhileStartingTests : IDisposable
         }
     }
 
-    /// <summary>Whether it had the lock before it ended.</summary>
+    /// <summary>Whether the agent had the lock before it ended.</summary>
     private bool HadLock(ProgramRun run) => File.ReadAllText(LockPath).Trim() == $"{run.Pid}";
 }

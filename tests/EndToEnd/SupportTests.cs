@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>What <c>support</c> says, and that <c>run</c> agrees with it.</summary>
+/// <summary>The output of <c>support</c>, and that <c>run</c> agrees with it.</summary>
 public sealed class SupportTests : IDisposable
 {
     private static readonly string[] s_inUserNamespace = ["unshare", "--user", "--map-root-user", "--net"];
@@ -17,7 +17,7 @@ public sealed class SupportTests : IDisposable
         File.WriteAllText(PolicyPath, PolicyText.For("203.0.113.1", PolicyText.GuideValues));
     }
 
-    /// <summary>Paths that are no cgroup to attach to, and why not.</summary>
+    /// <summary>Paths that cannot be attached to, and the reason for each.</summary>
     public static TheoryData<string, string> WrongCgroups => new()
     {
         { "/nonexistent", "it does not exist" },
@@ -30,7 +30,7 @@ public sealed class SupportTests : IDisposable
     private string PolicyPath => Path.Combine(_directory.FullName, "policy.yaml");
 
     [Fact]
-    public void Support_Here_HasAnAnswerForEachFeatureAndSaysWhatAutoTakes()
+    public void Support_OnThisMachine_AnswersForEachFeatureAndNamesAutosChoice()
     {
         var table = ProgramRun.ToEnd([ProgramRun.AgentPath, "support"]);
         Assert.Equal(0, table.ExitCode);
@@ -42,7 +42,7 @@ public sealed class SupportTests : IDisposable
     }
 
     [Fact]
-    public void Support_SomethingMissing_TellsNoFromCannotBeTold()
+    public void Support_FeatureMissing_DistinguishesNoFromUnknown()
     {
         var lines = Json("setpriv", "--bounding-set=-net_admin");
         var missing = lines.Single(line => line.TryGetProperty("feature", out var name) && name.GetString() == "CAP_NET_ADMIN");
@@ -56,7 +56,7 @@ public sealed class SupportTests : IDisposable
 
     [Theory]
     [MemberData(nameof(WrongCgroups))]
-    public void Cgroup_NotOfVersion2_SupportSaysNoAndEveryRunSaysSo(string what, string why)
+    public void Cgroup_NotOfVersion2_IsReportedBySupportAndByRun(string what, string why)
     {
         string path = what switch
         {
@@ -69,7 +69,7 @@ public sealed class SupportTests : IDisposable
         Assert.Equal(("no", expected), (rows["cgroup version 2"].Answer, rows["cgroup version 2"].Detail));
         Assert.Equal("pidfd", rows[""].Auto);
 
-        // Whether or not it would come to attaching to it.
+        // Refused even if it would not be attached to.
         Assert.Equal((3, $"keepalive-agent: the bpf datapath cannot be used: {expected}. See 'keepalive-agent support'.\n"), Run("bpf", path));
         Assert.Equal((3, $"keepalive-agent: the bpf datapath cannot be used: {expected}. See 'keepalive-agent support'.\n"), Run("bpf", path, "--once", "--dry-run"));
         Assert.Equal((0, $"keepalive-agent: the bpf datapath cannot be used: {expected}; using pidfd\n"), Run("auto", path, "--once", "--dry-run"));
@@ -89,7 +89,7 @@ public sealed class SupportTests : IDisposable
     }
 
     [Fact]
-    public void UserNamespace_EveryCapabilityInIt_TheReasonIsThatItDoesNotCount()
+    public void UserNamespace_EveryCapabilityInIt_ReasonIsTheUserNamespace()
     {
         const string reason = "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN in the initial user namespace are missing: the agent is in another user namespace, and what it "
             + "is allowed there does not count for BPF";
@@ -113,7 +113,7 @@ public sealed class SupportTests : IDisposable
     [Fact]
     public void Nobody_NoPrivileges_EachRowHasItsOwnReason()
     {
-        // From where nobody can read it: the tree of the test may be out of reach.
+        // The test's tree may be unreadable for this user.
         var rows = Rows(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"], "--state-dir", "/root/keepalive");
         Assert.Equal(("yes", TestCgroup.Root), (rows["cgroup version 2"].Answer, rows["cgroup version 2"].Detail));
         Assert.All(["CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN", "CAP_NET_RAW"], name =>
@@ -142,7 +142,7 @@ public sealed class SupportTests : IDisposable
     }
 
     [Fact]
-    public void StateDirectory_OfEachKind_IsTriedAndNothingIsLeft()
+    public void StateDirectory_OfEachKind_IsTestedWithoutATrace()
     {
         string fresh = Path.Combine(_directory.FullName, "not", "yet");
         Assert.Equal("yes", Rows([], "--state-dir", fresh)["state directory"].Answer);
@@ -155,7 +155,7 @@ public sealed class SupportTests : IDisposable
     }
 
     [Fact]
-    public void Library_NotInstalled_IsInsideWhatShipsAndNamedByAQuickBuild()
+    public void Library_NotInstalled_IsInTheShippedProgramAndNamedByAQuickBuild()
     {
         var ships = Rows(Hiding("libpcap[.]so[.][01]"));
         Assert.Equal("yes", ships["libpcap"].Answer);
@@ -166,11 +166,11 @@ public sealed class SupportTests : IDisposable
         Assert.Contains("libpcap0.8", quick["libpcap"].Needs, StringComparison.Ordinal);
         Assert.Equal("inconclusive", quick["capture packets"].Answer);
         Assert.Equal(("no", "'make build'; this is a quick build"), (quick["one executable"].Answer, quick["one executable"].Needs));
-        // Capturing is something else than setting.
+        // Capturing does not need what setting needs.
         Assert.Equal("bpf", quick[""].Auto);
     }
 
-    /// <summary>The runtime would abort with 134 at the first request.</summary>
+    /// <summary>Regression: the runtime would abort with 134 at the first request.</summary>
     [Theory]
     [InlineData("sockets")]
     [InlineData("run", "--listen", "none", "--once")]
@@ -189,9 +189,9 @@ public sealed class SupportTests : IDisposable
     [InlineData("support")]
     [InlineData("check", "-")]
     [InlineData("run", "--policies", "policy.yaml")]
-    public void Descriptors_TooFew_AreAClearMessage(params string[] command)
+    public void Descriptors_TooFew_AreReported(params string[] command)
     {
-        // Fewer than some forty, and the runtime itself does not start.
+        // With fewer than about forty the runtime itself does not start.
         var result = ProgramRun.ToEnd(["sh", "-c", "ulimit -n 48; exec \"$0\" \"$@\"", ProgramRun.AgentPath, .. command]);
         Assert.Equal(
             (3, "keepalive-agent: only 48 file descriptors are allowed, 256 are needed at least. Raise the limit: ulimit -n, or LimitNOFILE= in the systemd unit.\n"),
@@ -228,14 +228,14 @@ public sealed class SupportTests : IDisposable
         return mount!;
     }
 
-    /// <summary>The rows by name; the last line's choice under the empty name.</summary>
-    /// <summary>Words that run a command where shared libraries of that name cannot be loaded.</summary>
+    /// <summary>A prefix that runs a command without the shared libraries of that name.</summary>
     private static string[] Hiding(string name) =>
     [
         "unshare", "--mount", "sh", "-c",
         $"for f in $(ldconfig -p | sed -n 's/.*=> \\(.*{name}.*\\)$/\\1/p'); do mount --bind /dev/null $f; done; exec \"$0\" \"$@\"",
     ];
 
+    /// <summary>The rows by name. The choice in the last line has the empty name.</summary>
     private static Dictionary<string, Row> Rows(string[] without, params string[] more) => Rows(without, ProgramRun.AgentPath, more);
 
     private static Dictionary<string, Row> Rows(string[] without, string program, string[] more)

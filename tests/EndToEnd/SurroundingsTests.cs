@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>The agent where its standard streams, /proc or the files it is given are not what programs are used to.</summary>
+/// <summary>The agent with unusual standard streams, an unusual /proc, or unusual files as arguments.</summary>
 public sealed class SurroundingsTests : IDisposable
 {
     private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
@@ -21,13 +21,13 @@ public sealed class SurroundingsTests : IDisposable
         _agent.WritePolicy(PolicyText.Guide($"{Lab.ServerAddress}:{_port}"));
     }
 
-    /// <summary>Before, it waited for somebody to write there, and SIGTERM did not end it.</summary>
+    /// <summary>Regression: it waited for a writer of the FIFO, and SIGTERM did not end it.</summary>
     [Theory]
     [InlineData("run", "--once")]
     [InlineData("run")]
     [InlineData("sockets")]
     [InlineData("audit")]
-    public void NamespaceOrCgroup_ThatIsAFifo_IsRefusedAtOnce(params string[] command)
+    public void NamespaceOrCgroup_IsAFifo_IsRefused(params string[] command)
     {
         string fifo = _agent.PolicyPath + ".fifo";
         Command.Run("mkfifo", fifo);
@@ -43,13 +43,13 @@ public sealed class SurroundingsTests : IDisposable
         }
     }
 
-    /// <summary>Before, the state directory was to blame.</summary>
+    /// <summary>Regression: the message blamed the state directory.</summary>
     [Theory]
     [InlineData("run")]
     [InlineData("run", "--once")]
     [InlineData("sockets")]
     [InlineData("audit")]
-    public void Proc_NotMounted_IsSaid(params string[] command)
+    public void Proc_NotMounted_IsReported(params string[] command)
     {
         Assert.SkipUnless(File.Exists(ProgramRun.AgentPath + ".dbg"), "the runtime of a program that is not compiled ahead of time needs /proc itself");
         string[] words = [ProgramRun.AgentPath, .. command, "--policies", _agent.PolicyPath, "--state-dir", _agent.StateDirectory];
@@ -59,7 +59,7 @@ public sealed class SurroundingsTests : IDisposable
         Assert.Single(result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries));
     }
 
-    /// <summary>Before, a complaint that could not be written ended the program with 134.</summary>
+    /// <summary>Regression: a message that could not be written ended the program with 134.</summary>
     [Theory]
     [InlineData("bogus")]
     [InlineData("explain")]
@@ -67,7 +67,7 @@ public sealed class SurroundingsTests : IDisposable
     [InlineData("run", "--once", "--policies", "/nonexistent")]
     [InlineData("check", "/nonexistent")]
     [InlineData("audit", "--policies", "/nonexistent")]
-    public void Complaint_ThatCannotBeWritten_ChangesNothing(params string[] command)
+    public void Message_CannotBeWritten_ChangesNothing(params string[] command)
     {
         var plain = ProgramRun.ToEnd([ProgramRun.AgentPath, .. command]);
         Assert.NotEqual(("", 0), (plain.Error, plain.ExitCode));
@@ -79,7 +79,8 @@ public sealed class SurroundingsTests : IDisposable
         Assert.Equal(plain.ExitCode == 2 ? 2 : 4, ProgramRun.ToEnd(["sh", "-c", "exec \"$0\" \"$@\" <&- >&- 2>&-", ProgramRun.AgentPath, .. command]).ExitCode);
     }
 
-    /// <summary>Before, the log went into the pipe by which the runtime hears of signals, and one of its bytes was a signal that ended it.</summary>
+    /// <summary>Regression: the log was written to the pipe on which the runtime receives signals, and one of its bytes acted as a signal
+    /// that ended it.</summary>
     [Fact]
     public void Run_NoStandardStreams_Works()
     {

@@ -3,10 +3,11 @@ using Keepalive.Testbed;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>A tenant's program: as nobody, in a user and a network namespace of its own, where it has every capability and nowhere else any.</summary>
+/// <summary>A tenant's program: it runs as nobody in its own user and network namespaces, with every capability there and none
+/// elsewhere.</summary>
 internal sealed class Tenant : IDisposable
 {
-    /// <summary>An address of its own that nobody else on the machine has.</summary>
+    /// <summary>An address that no other process on the machine uses.</summary>
     public const string Address = "203.0.113.9";
 
     private const int Nobody = 65534;
@@ -20,15 +21,15 @@ internal sealed class Tenant : IDisposable
         Run = new ProgramRun([.. where, "setpriv", "--reuid", id, "--regid", id, "--clear-groups", .. own, "/usr/bin/python3", "-u", "-c", script, .. arguments]);
     }
 
-    /// <param name="script">In Python. The loopback interface is up; a line <c>ready</c> tells that it has begun.</param>
+    /// <param name="script">In Python. The loopback interface is up; the line <c>ready</c> means that the script has started.</param>
     /// <param name="arguments">Its arguments.</param>
     public Tenant(string script, params string[] arguments)
         : this(Nobody, [], script, arguments) => WaitUntilReady();
 
-    /// <summary>The same as another user, and without waiting for it.</summary>
+    /// <summary>The same as another user, without waiting for the line.</summary>
     public static Tenant Begin(int user, string script, params string[] arguments) => new(user, [], script, arguments);
 
-    /// <summary>The same as nobody in a namespace of others, where it has no capability either.</summary>
+    /// <summary>The same as nobody in another user's namespace, where it has no capability either.</summary>
     public static Tenant Beside(string netns, string script, params string[] arguments)
     {
         var tenant = new Tenant(Nobody, ["nsenter", $"--net={netns}"], script, arguments);
@@ -36,8 +37,8 @@ internal sealed class Tenant : IDisposable
         return tenant;
     }
 
-    /// <summary>The same as nobody in a network namespace of its own, with a FUSE file system of its own that all may use: its device is descriptor 9, and
-    /// where it is mounted the first argument.</summary>
+    /// <summary>The same as nobody in its own network namespace, with its own FUSE file system that all users may use: descriptor 9 is its
+    /// device, and the first argument its mount point.</summary>
     public static Tenant WithFuse(string script, params string[] arguments)
     {
         const string mount = """

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>A tenant that tells the agent, in the kernel's place, which sockets there are: nothing is set for it, and nothing is told of it.</summary>
+/// <summary>A tenant that sends the agent false lists of sockets in the kernel's place: the agent sets and reports none of these.</summary>
 public sealed class TenantAimTests : IDisposable
 {
     private const string Selected = "203.0.113.77";
@@ -11,12 +11,12 @@ public sealed class TenantAimTests : IDisposable
     private readonly TestCgroup _cgroup = new();
     private readonly AgentProcess _agent = new();
 
-    /// <summary>Before, the answers were taken for the kernel's: a socket that no policy selects was set through one of them, and the log told of a
-    /// connection that did not exist through the other.</summary>
+    /// <summary>Regression: the agent accepted the answers as the kernel's. One made it set a socket that no policy selects. The other made
+    /// it log a connection that did not exist.</summary>
     [Theory]
     [InlineData("pidfd")]
     [InlineData("bpf")]
-    public void AnswersOfSockDiag_ThatATenantSends_AreNotTakenForTheKernels(string datapath)
+    public void SockDiagAnswers_FromATenant_AreIgnored(string datapath)
     {
         Live.Require("python3");
         if (datapath == "bpf")
@@ -30,7 +30,7 @@ public sealed class TenantAimTests : IDisposable
 
         string sent = tenant.Run.WaitForLine(line => line.StartsWith("sent ", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
 
-        // There was a socket to send to: else nothing would have been tried.
+        // The attack found a socket to send to: without one nothing would be tested.
         Assert.DoesNotContain("to 0 sockets", sent, StringComparison.Ordinal);
         using var pages = AgentHttp.OverUnixSocket(Path.Combine(_agent.StateDirectory, "agent.sock"));
         Assert.DoesNotContain(Selected, pages.Get("/sockets").Body, StringComparison.Ordinal);
@@ -38,11 +38,11 @@ public sealed class TenantAimTests : IDisposable
         Assert.Equal("value 0", tenant.Run.WaitForLine(line => line.StartsWith("value ", StringComparison.Ordinal)));
     }
 
-    /// <summary>Before, it counted as a connection to the first destination for as long as it lived.</summary>
+    /// <summary>Regression: it counted as a connection to the first destination until it was closed.</summary>
     [Theory]
     [InlineData("pidfd")]
     [InlineData("bpf")]
-    public void Socket_DisconnectedAndConnectedToAnother_IsJudgedAnew(string datapath)
+    public void Socket_DisconnectedAndConnectedToAnother_IsJudgedAgain(string datapath)
     {
         Live.Require("python3");
         if (datapath == "bpf")

@@ -3,7 +3,8 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>A tenant that prepares the state directory: the agent writes through none of what it finds there, and says what is wrong.</summary>
+/// <summary>A tenant that prepares the state directory: the agent does not write through any of the tenant's files, and reports the
+/// problem.</summary>
 public sealed class TenantFilesTests : IDisposable
 {
     private const string Kept = "what root has written\n";
@@ -12,7 +13,7 @@ public sealed class TenantFilesTests : IDisposable
 
     public TenantFilesTests()
     {
-        // As /tmp: anybody may create entries in it.
+        // As /tmp: every user may create entries in it.
         Directory.CreateDirectory(Shared);
         File.SetUnixFileMode(_directory.FullName, (UnixFileMode)0b111_101_101);
         File.SetUnixFileMode(Shared, UnixFileMode.StickyBit | (UnixFileMode)0b111_111_111);
@@ -28,12 +29,12 @@ public sealed class TenantFilesTests : IDisposable
 
     private string Policy => Path.Combine(_directory.FullName, "policy.yaml");
 
-    /// <summary>Before, the agent used each of these: it emptied the file that state.new or lock led to, filled another directory with its files, and
-    /// waited for ever for the other end of a pipe.</summary>
-    /// <param name="byRoot">What root has done before, in the shared directory; $0 is the state directory.</param>
-    /// <param name="byTenant">What the tenant does then; $1 is a file of root's.</param>
-    /// <param name="problem">What the agent says of it; the state directory stands for DIR.</param>
-    /// <param name="directory">The state directory, where it is not the usual one.</param>
+    /// <summary>Regression: the agent used each of these. It emptied the target of state.new or lock, filled another directory with its
+    /// files, and waited for ever for the other end of a pipe.</summary>
+    /// <param name="byRoot">Preparation by root in the shared directory; $0 is the state directory.</param>
+    /// <param name="byTenant">The tenant's commands after that; $1 is a file of root's.</param>
+    /// <param name="problem">The agent's message; DIR stands for the state directory.</param>
+    /// <param name="directory">The state directory, if not the usual one.</param>
     [Theory]
     [InlineData("", "mkdir $0", "DIR belongs to another user (uid 65534)")]
     [InlineData("mkdir target", "ln -s target $0", "DIR is a symbolic link")]
@@ -52,7 +53,8 @@ public sealed class TenantFilesTests : IDisposable
         AssertRefused(problem, directory);
     }
 
-    /// <summary>Before, root's own mistake of yesterday stayed: what was put there while others could write to the directory was followed.</summary>
+    /// <summary>Regression: after root had corrected the mode of the directory, files that others had put there before were still
+    /// followed.</summary>
     [Theory]
     [InlineData("ln -s $1 $0/state.new", null)]
     [InlineData("ln -s $1 $0/state.bad; echo nonsense > $0/state.later", null)]
@@ -86,7 +88,7 @@ public sealed class TenantFilesTests : IDisposable
     }
 
     [Fact]
-    public void StateDirectory_WithoutUmask_IsWritableByRootAlone()
+    public void StateDirectory_WithoutUmask_IsWritableOnlyByRoot()
     {
         string state = Path.Combine(_directory.FullName, "run", "agent");
         var result = ProgramRun.ToEnd(["sh", "-c", "umask 0; exec \"$@\"", "sh", ProgramRun.AgentPath, .. Run(state), "--once"]);
@@ -106,7 +108,7 @@ public sealed class TenantFilesTests : IDisposable
         foreach (string[] how in new string[][] { ["--once"], ["--once", "--dry-run"], ["--interval", "1s"] })
         {
             var result = ProgramRun.ToEnd([ProgramRun.AgentPath, .. Run(state), .. how], timeout: TimeSpan.FromSeconds(20));
-            // A dry run writes nothing, and so has no lock.
+            // A dry run writes nothing and has no lock.
             if (!(how.Contains("--dry-run") && problem.Contains("/lock", StringComparison.Ordinal)))
             {
                 Assert.Equal((4, expected), (result.ExitCode, result.Error));

@@ -5,15 +5,16 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>A tenant's process with a name that reorders, breaks or hides the text around it: nothing the agent writes has such a character in it.</summary>
+/// <summary>A tenant's process with a name that reorders, breaks or hides the text around it: no output of the agent contains such a
+/// character.</summary>
 public sealed class TenantNamesTests : IDisposable
 {
-    /// <summary>What the kernel takes of a name (15 bytes): a bidi override, a line separator, an escape, a tag.</summary>
+    /// <summary>The 15 bytes that the kernel keeps of a name: a bidi override, a line separator, an escape, a tag.</summary>
     private const string Name = "x\\u202e\\u2028\\u001b\\U000e0041";
 
     private readonly AgentProcess _agent = new();
 
-    /// <summary>Before, U+202E and U+2028 came through in all of these.</summary>
+    /// <summary>Regression: U+202E and U+2028 were in all of these outputs.</summary>
     [Fact]
     public void ProcessName_WithFormatCharacters_IsMaskedEverywhere()
     {

@@ -5,8 +5,8 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>Ten tenants attack at once, each a user of its own: another's new connections are set in time, and the agent stays small and stops when it is told to.
-/// <c>make siege</c> runs it, for two minutes each.</summary>
+/// <summary>Ten tenants of different users attack at once. Another tenant's new connections are set in time, and the agent stays small and
+/// stops on SIGTERM. <c>make siege</c> runs it, for two minutes on each datapath.</summary>
 [TestClass(DisableParallelization = true)]
 [Trait("Siege", "yes")]
 public sealed class TenantSiegeTests : IDisposable
@@ -17,7 +17,7 @@ public sealed class TenantSiegeTests : IDisposable
     private static readonly TimeSpan s_duration =
         TimeSpan.FromSeconds(int.Parse(Environment.GetEnvironmentVariable("KEEPALIVE_SIEGE") ?? "120", CultureInfo.InvariantCulture));
 
-    /// <summary>One and a half of the passes, one a second.</summary>
+    /// <summary>One and a half passes; there is one pass a second.</summary>
     private static readonly TimeSpan s_inTime = TimeSpan.FromSeconds(1.5);
 
     private readonly TestCgroup _cgroup = new();
@@ -41,7 +41,7 @@ public sealed class TenantSiegeTests : IDisposable
         Lines(honest, atLeast: 3);
         var without = Waits(honest, from: 0);
 
-        // One after the other those that take long to begin with, which under the attacks of the others would take many times as long.
+        // Attackers with a long start begin one after another: beside the other attacks their start would take many times as long.
         Add(Attacks.Namespaces, "1000").WaitUntilReady();
         Tenant[] signalled =
         [

@@ -7,13 +7,14 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>A tenant that makes the agent's work dear: how long another's new connection waits to be set.</summary>
+/// <summary>A tenant that makes the agent's work costly: how long another tenant's new connection waits to be set.</summary>
 [TestClass(DisableParallelization = true)]
 public sealed class TenantStallTests : IDisposable
 {
     private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
 
-    /// <summary>A pass a second: one and a half are what another's socket waits at most, and as much again is for other load on the machine.</summary>
+    /// <summary>One pass a second: another tenant's socket waits one and a half at most. The same again is slack for other load on the
+    /// machine.</summary>
     private static readonly TimeSpan s_passAndAHalf = TimeSpan.FromSeconds(1.5);
 
     private readonly Lab _lab;
@@ -30,7 +31,8 @@ public sealed class TenantStallTests : IDisposable
         _agent.WritePolicy(PolicyText.For($"{Lab.ServerAddress}, {Tenant.Address}", PolicyText.GuideValues));
     }
 
-    /// <summary>Before, the pass thread listed and opened all of them: no pass for 17 s, 1,000 descriptors and 150 MB more.</summary>
+    /// <summary>Regression: the pass thread listed and opened all of them, with no pass for 17 s, 1,000 descriptors and 150 MB
+    /// more.</summary>
     [Theory]
     [InlineData("pidfd")]
     [InlineData("bpf")]
@@ -46,8 +48,8 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
-    /// <summary>Before, each pass looked for the owner of a socket that is on its way between two processes in every descriptor of every process: the first one
-    /// took 68 s, and the end after SIGTERM 59 s.</summary>
+    /// <summary>Regression: for a socket that is in a message between two processes, each pass searched every descriptor of every process.
+    /// The first pass took 68 s, and the end after SIGTERM 59 s.</summary>
     [Theory]
     [InlineData("shared", "400")]
     [InlineData("own", "100")]
@@ -62,8 +64,8 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
-    /// <summary>Before, the agent asked the file system for the file's type, or closed a duplicate of the file, and there was no further pass and no end, not
-    /// even by SIGKILL.</summary>
+    /// <summary>Regression: the agent asked the file system for the file's type, or closed a duplicate of the file. There was no further
+    /// pass, and not even SIGKILL ended the agent.</summary>
     [Fact]
     public void FileThatDoesNotClose_UnderTheNumberOfASocket_DelaysNobody()
     {
@@ -77,7 +79,7 @@ public sealed class TenantStallTests : IDisposable
         Assert.DoesNotContain("asked GETATTR", tenant.Run.Output, StringComparison.Ordinal);
     }
 
-    /// <summary>Both ends of each are selected. What is rationed to a pass goes on in the next one, and of a single run there is none.</summary>
+    /// <summary>Both ends of each are selected. A pass with a limit continues in the next one, but a single run has no next pass.</summary>
     [Fact]
     public void Once_MoreSocketsThanAPassHasTimeFor_SetsAll()
     {
@@ -89,8 +91,8 @@ public sealed class TenantStallTests : IDisposable
         Assert.Contains(": 18000 set", result.Output, StringComparison.Ordinal);
     }
 
-    /// <summary>The same beside the honest process, in a namespace of others. Before, a search for a socket of nobody held up that for another's, whoever the
-    /// processes belonged to: it went on where it had stopped, and came to the honest process after thousands.</summary>
+    /// <summary>The same in one namespace with the honest process. Regression: the search for a socket without an owner delayed the search
+    /// for another's socket. It went on where it had stopped, and reached the honest process after thousands of others.</summary>
     [Fact]
     public void SocketOfNobody_AndLargeTablesInTheSameNamespace_DelayNobody()
     {
@@ -104,7 +106,8 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
-    /// <summary>Before, each of them was held open, with two descriptors, and looked at in every pass: with 2,000 from 3 ms a pass to 684.</summary>
+    /// <summary>Regression: each of them was held open, with two descriptors, and looked at in every pass. With 2,000 a pass took 684 ms in
+    /// place of 3 ms.</summary>
     [Theory]
     [Trait("Node", "whole")]
     [InlineData("pidfd")]
@@ -123,7 +126,7 @@ public sealed class TenantStallTests : IDisposable
 
         AssertSetInTime();
 
-        // Where the machine is slow, that opening them has to wait is told first.
+        // On a slow machine the first message is that opening them has to wait.
         Eventually.True(
             () => run.Error.Split('\n').Any(line => line.Contains("agent[6] ", StringComparison.Ordinal) && line.Contains("user 65534: more than 256 network namespaces", StringComparison.Ordinal)),
             TimeSpan.FromSeconds(30),
@@ -132,7 +135,7 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
-    /// <summary>Before, it ended with "Out of memory." and a dump, and again each time it was started.</summary>
+    /// <summary>Regression: it ended with "Out of memory." and a dump, and did so again after each restart.</summary>
     [Fact]
     public void NamespacesBeyondTheDescriptors_AreLeftOutAndTheOthersStayManaged()
     {
@@ -149,12 +152,13 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
-    /// <summary>Before, the connections alone ended the agent (pidfd), or every pass failed (bpf); the namespaces locked out who came after them.</summary>
+    /// <summary>Regression: the connections alone ended the agent (pidfd) or made every pass fail (bpf). The namespaces locked out later
+    /// tenants.</summary>
     [Theory]
     [Trait("Node", "whole")]
     [InlineData("pidfd")]
     [InlineData("bpf")]
-    public void DescriptorsTakenByTenants_LeaveTheOthersTheirs(string datapath)
+    public void Descriptors_UsedUpByTenants_OthersKeepTheirShare(string datapath)
     {
         using var everywhere = new AgentProcess();
         everywhere.WritePolicy(PolicyText.For($"{Lab.ServerAddress}, {Tenant.Address}", PolicyText.GuideValues));
@@ -169,7 +173,7 @@ public sealed class TenantStallTests : IDisposable
         using var idle = new IdleConnections(300, metrics, local);
         AssertSetInTime();
 
-        // Who comes later.
+        // Tenants that start later.
         using var another = new Lab();
         int id = another.Client.Connect(Lab.ServerAddress, another.Server.Listen());
         Eventually.True(() => another.Client.Get(id) == s_guide, TimeSpan.FromSeconds(10));
@@ -182,12 +186,13 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
-    /// <summary>Before, what was set in namespaces that had made room for others kept the policy's values, and the exit status was 0.</summary>
+    /// <summary>Regression: sockets in namespaces that had made room for others kept the policy's values, and the exit status was
+    /// 0.</summary>
     [Theory]
     [Trait("Node", "whole")]
     [InlineData("pidfd")]
     [InlineData("bpf")]
-    public void RestoreOnExit_NamespacesThatMadeRoomForOthers_AreGivenBackToo(string datapath)
+    public void RestoreOnExit_NamespacesThatMadeRoomForOthers_AreRestored(string datapath)
     {
         using var everywhere = new AgentProcess();
         everywhere.WritePolicy(PolicyText.For(Tenant.Address, PolicyText.GuideValues));
@@ -216,7 +221,7 @@ public sealed class TenantStallTests : IDisposable
                 tenant.WaitUntilReady();
             }
             Eventually.True(() => later.All(tenant => On(tenant) == 1), TimeSpan.FromSeconds(20), what: "values in the namespaces of those who came later");
-            // What the pass that set them has to tell is published at its end. Both ends of each connection are managed.
+            // The results of the pass that set them are published at its end. Both ends of each connection are managed.
             Eventually.True(() => pages.Sum("keepalive_network_namespaces", "skipped") > 0, TimeSpan.FromSeconds(20), what: "namespaces that made room");
             Eventually.True(() => pages.Get("/readyz").Body.Contains("user 65534: more than a fair share of the", StringComparison.Ordinal), TimeSpan.FromSeconds(20), what: "whose namespaces made room, in /readyz");
             Eventually.True(() => pages.Sum("keepalive_sockets", "managed") < 2 * (before + later.Length), TimeSpan.FromSeconds(20), what: $"fewer managed than both ends of {before} and {later.Length} connections");
@@ -244,7 +249,7 @@ public sealed class TenantStallTests : IDisposable
     {
         if (datapath == "bpf")
         {
-            // The cgroup is empty: what is in force at once is not what is tried here.
+            // The cgroup is empty: this test is not about setting on establishment.
             _agent.UseBpf(_cgroup);
         }
         var run = _agent.Start("--netns", tenant.NetnsPath);
@@ -267,7 +272,7 @@ public sealed class TenantStallTests : IDisposable
         Assert.InRange(waits.Order().ElementAt(waits.Count / 2), TimeSpan.Zero, s_passAndAHalf);
     }
 
-    /// <summary>How many connections of <see cref="Attacks.ConnectedNamespaces"/> have keepalive on.</summary>
+    /// <summary>The number of connections of <see cref="Attacks.ConnectedNamespaces"/> with keepalive on.</summary>
     private static int On(Tenant tenant)
     {
         int told = Told(tenant).Count();
@@ -286,7 +291,7 @@ public sealed class TenantStallTests : IDisposable
         return clock.Elapsed;
     }
 
-    /// <summary>Connections that say nothing.</summary>
+    /// <summary>Connections that send no request.</summary>
     private sealed class IdleConnections : IDisposable
     {
         private readonly List<Socket> _sockets = [];

@@ -3,7 +3,7 @@ using Keepalive.Testbed;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>A TCP segment as tshark dissects it, with what it takes it for.</summary>
+/// <summary>A TCP segment in tshark's dissection, with tshark's classification.</summary>
 internal sealed record TsharkSegment(
     long Frame, long Stream, bool FromFirst, uint Sequence, uint Acknowledged, int Length, int Window, bool HasAck, bool IsOpenOrClose, bool IsKeepalive, bool IsKeepaliveAck)
 {

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>A log that nobody reads: neither passes nor the end wait for a reader.</summary>
+/// <summary>A log without a reader: neither passes nor the end of the agent wait for one.</summary>
 public sealed class UnreadLogTests : IDisposable
 {
     private const int Connections = 3000;
@@ -14,7 +14,7 @@ public sealed class UnreadLogTests : IDisposable
 
     public UnreadLogTests() => _agent = new AgentProcess(_lab.Client);
 
-    /// <summary>Before, with --log-level debug the passes stood still behind the full pipe and SIGTERM did nothing.</summary>
+    /// <summary>Regression: with --log-level debug the passes stopped at the full pipe, and SIGTERM had no effect.</summary>
     [Theory]
     [InlineData("pidfd", "text")]
     [InlineData("pidfd", "json")]
@@ -35,7 +35,7 @@ public sealed class UnreadLogTests : IDisposable
         Eventually.True(() => _lab.Client.Get(ids.First + Connections - 1).On, TimeSpan.FromSeconds(30));
         run.WaitForLine(line => line == "full");
 
-        // Passes go on: a connection made now is set.
+        // Passes continue: a connection made now is set.
         int later = _lab.Client.Connect(Lab.ServerAddress, port);
         Eventually.True(() => _lab.Client.Get(later).On, TimeSpan.FromSeconds(5));
         Command.Run("kill", "-TERM", run.WaitForLine(line => line.StartsWith("pid ", StringComparison.Ordinal))[4..]);
@@ -45,7 +45,7 @@ public sealed class UnreadLogTests : IDisposable
         Assert.Equal(untouched, _lab.Client.Get(later));
     }
 
-    /// <summary>Before, the agent waited for ever with what it had to say of its policy, or of another agent.</summary>
+    /// <summary>Regression: the agent waited for ever to write its error about the policy, or about another agent.</summary>
     [Fact]
     public void Log_FullPipeFromTheStart_FailureToStartEndsTheAgent()
     {

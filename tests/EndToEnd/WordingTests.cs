@@ -7,6 +7,9 @@ namespace Keepalive.EndToEnd;
 /// <summary>Pages, help and the texts of the sources are written in plain English.</summary>
 public sealed partial class WordingTests
 {
+    // They quote the phrases.
+    private static readonly string[] s_quoting = ["tests/EndToEnd/Wording.cs", "tests/EndToEnd/WordingTests.cs"];
+
     public static TheoryData<string> Pages =>
         [.. Page.All, .. Directory.GetFiles(Path.Combine(Repository.Root, "examples"), "*.yaml", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(Repository.Root, file))];
 
@@ -21,13 +24,21 @@ public sealed partial class WordingTests
         Assert.Empty(Wording.Problems(text.Replace("\n\n", "\r", StringComparison.Ordinal).Replace('\n', ' ').Replace('\r', '\n')));
     }
 
-    /// <summary>Comments and texts of what is clean; the list may only become longer.</summary>
+    /// <summary>Comments and texts of the folders that are clean. The list may only become longer.</summary>
     [Theory]
+    [InlineData("src/Agent/Apply")]
     [InlineData("src/Agent/Audit")]
+    [InlineData("src/Agent/Bpf")]
+    [InlineData("src/Agent/Capture")]
+    [InlineData("src/Agent/Commands")]
     [InlineData("src/Agent/Health")]
+    [InlineData("src/Agent/Kubernetes")]
+    [InlineData("src/Agent/Liveness")]
     [InlineData("src/Agent/Log")]
     [InlineData("src/Agent/Metrics")]
+    [InlineData("src/Agent/Policies")]
     [InlineData("src/Agent/Reports")]
+    [InlineData("src/Agent/Running")]
     [InlineData("src/Agent/Serving")]
     [InlineData("src/Agent/Sockets")]
     [InlineData("src/Agent/Support")]
@@ -40,13 +51,28 @@ public sealed partial class WordingTests
     [InlineData("src/Simulator")]
     [InlineData("deploy")]
     [InlineData("scripts")]
+    [InlineData("tests/Agent.Tests")]
+    [InlineData("tests/Benchmarks")]
+    [InlineData("tests/CommandLine.Tests")]
+    [InlineData("tests/Config.Tests")]
+    [InlineData("tests/EndToEnd")]
+    [InlineData("tests/FakeCluster")]
+    [InlineData("tests/Fuzz")]
+    [InlineData("tests/Fuzzing")]
+    [InlineData("tests/Kernels")]
+    [InlineData("tests/Linux.Tests")]
+    [InlineData("tests/Packets")]
+    [InlineData("tests/Probes.Tests")]
+    [InlineData("tests/Shared")]
+    [InlineData("tests/Simulator.Tests")]
     public void Source_Wording_IsPlain(string directory)
     {
         var files = Directory.GetFiles(Path.Combine(Repository.Root, directory), "*", SearchOption.AllDirectories)
-            .Where(file => !file.Split('/').Any(part => part is "bin" or "obj") && Path.GetExtension(file) is ".cs" or ".c" or ".h" or ".yaml" or ".service" or "").ToList();
+            .Where(file => !file.Split('/').Any(part => part is "bin" or "obj"))
+            .Where(file => Path.GetExtension(file) is ".cs" or ".c" or ".h" or ".yaml" or ".service" or "")
+            .Where(file => !s_quoting.Contains(Path.GetRelativePath(Repository.Root, file))).ToList();
         Assert.NotEmpty(files);
-        Assert.Empty(files.SelectMany(file => Wording.Problems(ContinuedComment().Replace(File.ReadAllText(file), " "))
-            .Select(problem => $"{Path.GetRelativePath(Repository.Root, file)}: {problem}")));
+        Assert.Empty(files.SelectMany(file => Wording.Problems(Text(file)).Select(problem => $"{Path.GetRelativePath(Repository.Root, file)}: {problem}")));
     }
 
     [Theory]
@@ -69,6 +95,13 @@ public sealed partial class WordingTests
     [InlineData("Give the value. Go back later.")]
     public void Problems_PlainSentence_HasNone(string text) => Assert.Empty(Wording.Problems(text));
 
+    private static string Text(string file) =>
+        InvalidInput().Replace(ContinuedComment().Replace(File.ReadAllText(file), " "), "");
+
     [GeneratedRegex(@"\n\s*///? ?(?=[a-z(])")]
     private static partial Regex ContinuedComment();
+
+    // The input of some tests is this word because it is invalid.
+    [GeneratedRegex(@"(?<=[""/])nonsense(?="")|\becho nonsense >")]
+    private static partial Regex InvalidInput();
 }

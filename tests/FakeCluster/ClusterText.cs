@@ -1,6 +1,6 @@
 namespace Keepalive.Testbed;
 
-/// <summary>Objects as a cluster has them.</summary>
+/// <summary>The JSON of cluster objects.</summary>
 internal static class ClusterText
 {
     /// <summary>A ConnectionPolicy for every ExternalService.</summary>
@@ -41,7 +41,7 @@ internal static class ClusterText
          "containerStatuses":[{"name":"{{{{{container}}}}}","containerID":"containerd://{{{{{containerId}}}}}","ready":true}]}}
         """;
 
-    /// <summary>The EndpointSlice of such a Service.</summary>
+    /// <summary>The EndpointSlice of a Service with one port.</summary>
     public static string Slice(string ns, string service, int port, params IEnumerable<string> addresses)
     {
         var endpoints = addresses.Select((address, i) =>

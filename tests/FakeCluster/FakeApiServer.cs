@@ -17,9 +17,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Testbed;
 
-/// <summary>A server on a real port that answers as kube-apiserver does, as far as lists, watches and Events go, and that can be made to fail.</summary>
-/// <remarks>As there, the items of lists have no apiVersion and kind where the kind is built in, lists from the cache ignore their limit unless
-/// <see cref="ChunksAlways"/>, and large lists are compressed where the client takes that.</remarks>
+/// <summary>A fake kube-apiserver on a real port: lists, watches and Events. Tests can make it fail.</summary>
+/// <remarks>As with the real server, the items of lists have no apiVersion and kind where the kind is built in, lists from the cache ignore
+/// their limit unless <see cref="ChunksAlways"/>, and large lists are compressed where the client accepts that.</remarks>
 internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
 {
     private readonly Lock _lock = new();
@@ -60,30 +60,30 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         _application.Run(Answer);
     }
 
-    /// <summary>Where it listens.</summary>
+    /// <summary>Its address.</summary>
     public Uri Address { get; private set; } = null!;
 
-    /// <summary>The certificate of the authority that vouches for it, as ca.crt has it.</summary>
+    /// <summary>The certificate of its authority, as in ca.crt.</summary>
     public string AuthorityPem => _authority!.ExportCertificatePem();
 
-    /// <summary>The token it asks for; null is none.</summary>
+    /// <summary>The token that it requires; null for none.</summary>
     public string? Token { get; set; }
 
-    /// <summary>Whether lists come in pieces also when they are from the cache, as from servers without one.</summary>
+    /// <summary>Whether lists from the cache are split into pieces, too, as by servers without a cache.</summary>
     public bool ChunksAlways { get; set; }
 
     /// <summary>How often watches get a bookmark.</summary>
     public TimeSpan BookmarkEvery { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Continuations of lists that are to be refused as too old.</summary>
+    /// <summary>The number of continuations of lists to refuse as too old.</summary>
     public int ExpiringContinues { get; set; }
 
-    /// <summary>What was asked for, the oldest first.</summary>
+    /// <summary>The requests, the oldest first.</summary>
     public ConcurrentQueue<string> Requests { get; } = new();
 
     public int Watches => _watches.Count;
 
-    /// <summary>How many bookmarks have been sent.</summary>
+    /// <summary>The number of bookmarks sent.</summary>
     public int Bookmarks => Volatile.Read(ref _bookmarks);
 
     public static FakeApiServer Start(bool tls = false, int port = 0, long version = 1000)
@@ -114,7 +114,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         return this;
     }
 
-    /// <summary>Takes them off again.</summary>
+    /// <summary>Removes the custom kinds of Gloo.</summary>
     public FakeApiServer WithoutGloo()
     {
         List<FakeKind> kinds;
@@ -171,7 +171,8 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>Forgets the history: watches that are opened from before now are told that their version is gone. Open ones go on.</summary>
+    /// <summary>Drops the history: new watches from earlier versions get the error that their version is gone. Open ones
+    /// continue.</summary>
     public void Compact()
     {
         lock (_lock)
@@ -184,14 +185,14 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>Makes a kind that a custom resource definition defines.</summary>
+    /// <summary>Adds a kind, as a custom resource definition does.</summary>
     public void Define(string group, string version, string plural, string kind)
     {
         Add(group, version, plural, kind);
         Apply($$"""{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"{{plural}}.{{group}}"},"spec":{"versions":[{"name":"{{version}}"}] } }""");
     }
 
-    /// <summary>Takes such a kind away again, with its objects.</summary>
+    /// <summary>Removes such a kind with its objects.</summary>
     public void Undefine(string group, string plural)
     {
         Delete("customresourcedefinitions", "", $"{plural}.{group}");
@@ -202,7 +203,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         EndWatches();
     }
 
-    /// <summary>Ends every watch, as a server does that restarts.</summary>
+    /// <summary>Ends every watch, as a restarting server does.</summary>
     public void EndWatches()
     {
         foreach (var watch in _watches.Values)
@@ -213,7 +214,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
             }
             catch (ObjectDisposedException)
             {
-                // It has just ended by itself.
+                // The watch has just ended by itself.
             }
         }
     }
@@ -266,7 +267,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         }
         if (kind is null)
         {
-            // As of kinds that were never defined: no Status.
+            // A kind that was never defined: the answer has no Status.
             context.Response.StatusCode = 404;
             await context.Response.WriteAsync("404 page not found\n").ConfigureAwait(false);
             return;
@@ -279,7 +280,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
             }
             catch (OperationCanceledException)
             {
-                return;   // the client has waited long enough
+                return;   // the client's timeout has passed
             }
         }
         if (kind.Refusal is { } status)
@@ -330,7 +331,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         {
             if (long.TryParse(from, CultureInfo.InvariantCulture, out var least) && least > _version)
             {
-                // Refused below, outside of the lock.
+                // Refused below, outside the lock.
                 text.Append('!');
             }
             else
@@ -419,7 +420,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         }
         catch (OperationCanceledException)
         {
-            // The client has gone, the time is over, or all watches end.
+            // The client is gone, the time is up, or all watches end.
         }
         finally
         {
@@ -447,7 +448,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>An object as this request wants it: the metadata alone, or without what kind it is.</summary>
+    /// <summary>An object in the form of this request: only its metadata, or without apiVersion and kind.</summary>
     private static JsonObject Item(FakeKind kind, JsonObject one, HttpContext context)
     {
         if (context.Request.Headers.Accept.ToString().Contains("as=PartialObjectMetadata", StringComparison.Ordinal))

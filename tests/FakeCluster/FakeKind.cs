@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace Keepalive.Testbed;
 
-/// <summary>One kind of object that the fake server has: its objects now, and what became of them since the last compaction.</summary>
+/// <summary>One kind of object on the fake server: its current objects, and its changes since the last compaction.</summary>
 internal sealed class FakeKind(string group, string version, string plural, string kind)
 {
     private TaskCompletionSource _more = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -19,34 +19,34 @@ internal sealed class FakeKind(string group, string version, string plural, stri
 
     public Dictionary<(string Namespace, string Name), JsonObject> Objects { get; } = [];
 
-    /// <summary>Each change with its version, oldest first.</summary>
+    /// <summary>The changes with their versions, the oldest first.</summary>
     public List<(long Version, string Type, JsonObject Object)> Log { get; } = [];
 
-    /// <summary>Watches from before this version are told that it is gone.</summary>
+    /// <summary>Watches from before this version get the error that it is gone.</summary>
     public long CompactedTo { get; set; }
 
-    /// <summary>The status to answer every request with; null is none.</summary>
+    /// <summary>The status to answer every request with; null for none.</summary>
     public int? Refusal { get; set; }
 
-    /// <summary>Whether requests are taken and never answered.</summary>
+    /// <summary>Whether requests are accepted and never answered.</summary>
     public bool IsStuck { get; set; }
 
-    /// <summary>When a refusal says to ask again, in seconds.</summary>
+    /// <summary>The Retry-After of a refusal, in seconds.</summary>
     public int? RetryAfter { get; set; }
 
-    /// <summary>What to answer lists and watches with instead; null is what they ask for.</summary>
+    /// <summary>A body for all answers to lists and watches; null for the requested objects.</summary>
     public string? Garbage { get; set; }
 
-    /// <summary>All that is sent on a watch, with the end of its line, before it ends; null is what has happened.</summary>
+    /// <summary>The whole body of a watch with its line end, after which it ends; null for the real events.</summary>
     public string? Line { get; set; }
 
     /// <summary>Whether watches are silent from now on, without being closed.</summary>
     public bool IsSilent { get; set; }
 
-    /// <summary>Whether each piece of a list says that there is another one.</summary>
+    /// <summary>Whether every piece of a list promises another piece.</summary>
     public bool IsEndless { get; set; }
 
-    /// <summary>Whether answers come a byte at a time.</summary>
+    /// <summary>Whether answers are sent byte by byte.</summary>
     public bool IsSlow { get; set; }
 
     /// <summary>Completes at the next change.</summary>

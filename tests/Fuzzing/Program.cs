@@ -8,7 +8,7 @@ switch (args)
         Console.WriteLine(string.Join('\n', Targets.All.Keys));
         return 0;
 
-    // The inputs that a fuzzer begins with.
+    // The seeds of a fuzzer.
     case ["seeds", var name, var directory]:
         Directory.CreateDirectory(directory);
         foreach (var (seed, number) in Targets.All[name].Seeds().Select((seed, number) => (seed, number)))
@@ -17,13 +17,13 @@ switch (args)
         }
         return 0;
 
-    // Has an assembly tell which branches it takes. Generated code has branches that no input takes.
+    // Instruments an assembly so that it reports its branches. Generated code has branches that no input reaches.
     case ["instrument", var assembly]:
         var types = Fuzzer.Instrument(assembly, type => Array.Exists(["Keepalive.", "YamlDotNet."], type.StartsWith), Options.Value);
         Console.WriteLine($"{Path.GetFileName(assembly)}: {types.Count()} types");
         return 0;
 
-    // What was found, once more and with its exception.
+    // Repeats an input that the fuzzer found, with its exception.
     case ["try", var name, .. var files]:
         foreach (var file in files)
         {

@@ -16,17 +16,17 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Keepalive.Fuzzing;
 
-/// <summary>A reader of what others have written. An exception that it is not meant to throw ends the program.</summary>
+/// <summary>A reader of untrusted input. An exception that it must not throw ends the program.</summary>
 /// <param name="Read">Reads one input to its end.</param>
-/// <param name="Seeds">Inputs that are right.</param>
+/// <param name="Seeds">Valid inputs.</param>
 internal sealed record Target(Action<byte[]> Read, Func<IEnumerable<byte[]>> Seeds);
 
-/// <summary>All of them.</summary>
+/// <summary>All targets.</summary>
 internal static class Targets
 {
     private const uint Sequence = 7;
 
-    // Not initialized with the class: instrumented code runs under the fuzzer alone.
+    // Not a static initializer: instrumented code runs only under the fuzzer.
     private static WatchedKind[] Kinds =>
     [
         WatchedKind.ConnectionPolicies, WatchedKind.ListenerConnectionPolicies, WatchedKind.VirtualDestinations, WatchedKind.ExternalServices,
@@ -57,7 +57,7 @@ internal static class Targets
         }
         catch (CaptureException)
         {
-            // Said with where.
+            // Rejected, with the place of the error.
         }
         scan.End();
         report.Summarize(scan, dropped: null);
@@ -132,7 +132,7 @@ internal static class Targets
         }
         catch (Exception e) when (e is ApiException or JsonException)
         {
-            // Said by whoever reads it.
+            // Rejected input. The caller reports it.
         }
         finally
         {
@@ -142,7 +142,7 @@ internal static class Targets
 
     private static IEnumerable<byte[]> Captures()
     {
-        // A connection with a probe and its answer, as Ethernet frames in a file of either kind.
+        // A connection with a probe and its reply, as Ethernet frames in a file of either format.
         byte[] Frame(bool probe)
         {
             byte[] ends = probe ? [10, 0, 0, 1, 10, 0, 0, 2, 0x9C, 0x40, 0x01, 0xBB] : [10, 0, 0, 2, 10, 0, 0, 1, 0x01, 0xBB, 0x9C, 0x40];

@@ -4,13 +4,13 @@ using Xunit;
 
 namespace Keepalive.Linux.Tests;
 
-/// <summary>What is said about programs that cannot be loaded.</summary>
+/// <summary>The errors for programs that cannot be loaded.</summary>
 public sealed class BpfObjectTests : IDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-bpf");
 
     [Fact]
-    public void Load_VerifierRejects_SaysWhatItSaid()
+    public void Load_VerifierRejects_ErrorHasItsMessage()
     {
         var e = Assert.Throws<BpfException>(() => BpfObject.Load(Compile("return ops->sk->family;"), ["test"], [], []));
         Assert.Equal(Errno.EACCES, e.Errno);
@@ -20,7 +20,7 @@ public sealed class BpfObjectTests : IDisposable
     }
 
     [Fact]
-    public void Load_NotAnObject_SaysSo()
+    public void Load_NotAnObject_IsReported()
     {
         Live.Require();
         var e = Assert.Throws<BpfException>(() => BpfObject.Load([1, 2, 3, 4], ["test"], [], []));
@@ -28,7 +28,7 @@ public sealed class BpfObjectTests : IDisposable
     }
 
     [Fact]
-    public void Load_GoodProgram_IsThereUntilDisposedAndLeavesNoDescriptor()
+    public void Load_ValidProgram_StaysUntilDisposedAndLeaksNoDescriptor()
     {
         var image = Compile("return 1;");
         BpfObject.Load(image, ["test"], [], []).Dispose();
@@ -41,11 +41,11 @@ public sealed class BpfObjectTests : IDisposable
     }
 
     [Fact]
-    public void TicksPerSecond_Here_IsOneOfTheKernelsChoices() => Assert.Contains(KernelClock.TicksPerSecond(), new uint[] { 24, 48, 64, 100, 128, 250, 256, 300, 1000, 1024, 1200 });
+    public void TicksPerSecond_OfThisKernel_IsAValidHz() => Assert.Contains(KernelClock.TicksPerSecond(), new uint[] { 24, 48, 64, 100, 128, 250, 256, 300, 1000, 1024, 1200 });
 
     public void Dispose() => _directory.Delete(recursive: true);
 
-    /// <summary>Programs, maps, links and type information; other tests open and close other descriptors at the same time.</summary>
+    /// <summary>Only programs, maps, links and type information: other tests open and close other descriptors at the same time.</summary>
     private static int BpfDescriptors() => Directory.GetFileSystemEntries("/proc/self/fd")
         .Count(path => new FileInfo(path).LinkTarget is { } target && (target.StartsWith("anon_inode:bpf", StringComparison.Ordinal) || target == "anon_inode:btf"));
 

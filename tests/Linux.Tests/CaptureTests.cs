@@ -9,7 +9,7 @@ using Xunit;
 
 namespace Keepalive.Linux.Tests;
 
-/// <summary>Interfaces of a namespace of the test's own, by name through libpcap and by index through a ring.</summary>
+/// <summary>Captures on interfaces of the test's own namespace: by name through libpcap, by index through a ring.</summary>
 public sealed class CaptureTests : IDisposable
 {
     private const int Port = 9999;
@@ -19,7 +19,7 @@ public sealed class CaptureTests : IDisposable
     private readonly Lab _lab = CreateLab();
 
     [Fact]
-    public void Statistics_RingOverrun_TellWhatTheKernelDropped()
+    public void Statistics_RingOverrun_CountDroppedPackets()
     {
         const int sent = 5_000;
         var (read, received, dropped) = Inside(() =>
@@ -38,7 +38,7 @@ public sealed class CaptureTests : IDisposable
     }
 
     [Fact]
-    public void Statistics_NothingLost_TellOfNoDrops()
+    public void Statistics_NothingLost_CountNoDrops()
     {
         var counts = Inside(() =>
         {
@@ -51,7 +51,7 @@ public sealed class CaptureTests : IDisposable
         Assert.Equal((10, (10u, 0u)), counts);
     }
 
-    /// <summary>libpcap takes the others for devices of its own.</summary>
+    /// <summary>libpcap treats other names as devices of its own.</summary>
     [Theory]
     [InlineData("nosuch0")]
     [InlineData("")]
@@ -61,7 +61,7 @@ public sealed class CaptureTests : IDisposable
     [InlineData("usbmon0")]
     [InlineData("bluetooth0")]
     [InlineData("dbus-system")]
-    public void Open_NoSuchInterface_SaysSo(string name)
+    public void Open_NoSuchInterface_IsReported(string name)
     {
         var e = Inside(() => Assert.Throws<PcapException>(() => PcapCapture.Open(name)));
 
@@ -101,7 +101,7 @@ public sealed class CaptureTests : IDisposable
     [InlineData("ip broadcast", "netmask not known")]
     [InlineData("tcp and udp", "expression rejects all packets")]
     [InlineData("host nosuch.invalid", "unknown host")]
-    public void SetFilter_NotUnderstood_HasLibpcapsReasonAndTheOldOneStays(string filter, string expected)
+    public void SetFilter_Invalid_HasLibpcapsReasonAndTheOldOneStays(string filter, string expected)
     {
         var (reason, read) = Inside(() =>
         {
@@ -151,7 +151,7 @@ public sealed class CaptureTests : IDisposable
     }
 
     [Fact]
-    public void Compile_NotUnderstood_HasLibpcapsReason()
+    public void Compile_Invalid_HasLibpcapsReason()
     {
         var e = Assert.Throws<PcapException>(() => SocketFilter.Compile("tcp portt 5"));
 

@@ -23,7 +23,7 @@ public sealed class FilesTests : IDisposable
     }
 
     [Fact]
-    public void AppendLog_Disposed_HasItsOwnLength()
+    public void AppendLog_Disposed_FileHasTheLengthOfItsContent()
     {
         AppendLog.Create(FilePath).Dispose();
         Assert.Equal(0, new FileInfo(FilePath).Length);
@@ -35,7 +35,7 @@ public sealed class FilesTests : IDisposable
     }
 
     [Fact]
-    public void AppendLog_NoRoomToBeHad_IsAnErrorAndNothingIsAppended()
+    public void AppendLog_DeviceFull_IsAnErrorAndNothingIsAppended()
     {
         using var log = new AppendLog(FileDescriptor.TryOpen("/dev/full", Unistd.O_RDWR, out _)!, "/dev/full");
         Assert.Equal(Errno.ENOSPC, Assert.Throws<LinuxException>(() => log.Append("abc"u8)).Errno);
@@ -43,7 +43,7 @@ public sealed class FilesTests : IDisposable
     }
 
     [Fact]
-    public void AppendLog_TruncatedBySomebodyElse_GoesOn()
+    public void AppendLog_TruncatedByAnotherProcess_Continues()
     {
         using var log = AppendLog.Create(FilePath);
         log.Append(new byte[100_000]);
@@ -53,7 +53,7 @@ public sealed class FilesTests : IDisposable
     }
 
     [Fact]
-    public void AppendLog_Continued_GoesOnBehindWhatIsKept()
+    public void AppendLog_Continued_AppendsAfterTheKeptContent()
     {
         File.WriteAllText(FilePath, "one\ntw");
         using (var log = AppendLog.Continue(FilePath, 4))
@@ -66,7 +66,7 @@ public sealed class FilesTests : IDisposable
     }
 
     [Fact]
-    public void FileStamp_OfAnotherState_IsAnother()
+    public void FileStamp_FileChanged_Differs()
     {
         Assert.Null(FileStamp.Of(FilePath));
         File.WriteAllText(FilePath, "one");
@@ -74,7 +74,7 @@ public sealed class FilesTests : IDisposable
         Assert.Equal(3ul, first?.Size);
         Assert.Equal(first, FileStamp.Of(FilePath));
         var written = File.GetLastWriteTimeUtc(FilePath);
-        Thread.Sleep(20);   // the kernel's clock of files moves with its ticks
+        Thread.Sleep(20);   // the kernel's clock for files advances only with its ticks
         File.WriteAllText(FilePath, "two");
         File.SetLastWriteTimeUtc(FilePath, written);
         Assert.NotEqual(first, FileStamp.Of(FilePath));
@@ -83,7 +83,7 @@ public sealed class FilesTests : IDisposable
     }
 
     [Fact]
-    public void InstanceLock_Held_IsRefusedAndNamesItsHolder()
+    public void InstanceLock_Held_IsRefusedWithTheHoldersPid()
     {
         using (var held = InstanceLock.TryAcquire(FilePath))
         {

@@ -8,10 +8,11 @@ using Xunit;
 
 namespace Keepalive.Linux.Tests;
 
-/// <summary>Every constant and every struct of the raw import files against the system's own headers, by the C compiler.</summary>
+/// <summary>The C compiler checks every constant and every struct of the raw import files against the system's headers.</summary>
 public sealed class LayoutTests
 {
-    /// <summary>Import class, headers, and the C name of each of its structs; a star means that the struct goes on after what is mirrored.</summary>
+    /// <summary>Import class, headers, and the C name of each of its structs. A star means that the C struct has more fields than the
+    /// mirror.</summary>
     public static TheoryData<string, string, string> Imports => new()
     {
         {
@@ -131,7 +132,7 @@ public sealed class LayoutTests
         }
     }
 
-    /// <summary>What the compiler has to say; nothing when every assertion holds.</summary>
+    /// <summary>The compiler's errors; empty when every assertion holds.</summary>
     private static string Compile(string headers, IEnumerable<string> assertions)
     {
         var source = new StringBuilder("#define _GNU_SOURCE\n#include <stddef.h>\n");

@@ -8,13 +8,13 @@ using Xunit;
 
 namespace Keepalive.Linux.Tests;
 
-/// <summary>What SharpPcap imports, and what the programs link statically of it.</summary>
+/// <summary>The functions that SharpPcap imports, and the ones that the programs link statically.</summary>
 public sealed class NativeImportsTests
 {
-    /// <summary>In libpcap since 1.10, and called on Windows alone.</summary>
+    /// <summary>In libpcap since 1.10; SharpPcap calls it only on Windows.</summary>
     private const string OnWindows = "pcap_init";
 
-    /// <summary>What is not in the list is looked for in a shared library when it is first called, and the one-file programs have none.</summary>
+    /// <summary>The first call of a function outside the list searches a shared library, which the one-file programs do not have.</summary>
     [Fact]
     public void SharpPcap_ImportsThatLibpcapHas_AreTheListOfTheLinker()
     {
@@ -24,7 +24,7 @@ public sealed class NativeImportsTests
         Assert.Equal(expected.Order(StringComparer.Ordinal), File.ReadAllLines(Path.Combine(Repository.Root, "src", "Native", "sharppcap.txt")));
     }
 
-    /// <summary>PacketDotNet never parses what came from a network: mutated frames make it allocate without end.</summary>
+    /// <summary>PacketDotNet never parses network input: it allocates without limit on mutated frames.</summary>
     [Fact]
     public void PacketDotNet_InTheProduct_IsOneEnumeration()
     {

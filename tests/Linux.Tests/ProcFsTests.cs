@@ -11,7 +11,7 @@ public sealed class ProcFsTests
     {
         var files = Enumerable.Range(0, 3000).Select(_ => File.OpenHandle("/dev/null")).ToList();
         var held = files.Select(file => (int)file.DangerousGetHandle()).Order().ToList();
-        // Holes of every size.
+        // Gaps of every size.
         for (var i = 0; i < files.Count; i += 3)
         {
             held.Remove((int)files[i].DangerousGetHandle());
@@ -43,7 +43,7 @@ public sealed class ProcFsTests
     }
 
     [Fact]
-    public void IsSocket_OfEachKind_IsTold()
+    public void IsSocket_OfEachKind_IsRecognized()
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         using var file = File.OpenHandle("/dev/null");

@@ -17,14 +17,14 @@ public sealed class ReadableJsonEncoderTests
     [InlineData("\u202e", "\\u202E")]
     [InlineData("é\U000e0041", "é\\uDB40\\uDC41")]
     [InlineData("\ud83d\ude00", "\\uD83D\\uDE00")]
-    public void Text_WithAndWithoutWhatIsEscaped_IsWritten(string text, string expected)
+    public void Text_WithAndWithoutEscapedCharacters_IsWritten(string text, string expected)
     {
         Assert.Equal($"\"{expected}\"", Write(json => json.WriteStringValue(text)));
         Assert.Equal($"\"{expected}\"", Write(json => json.WriteStringValue(Encoding.UTF8.GetBytes(text))));
     }
 
     [Fact]
-    public void Characters_AllOfThem_AreReadAsTheyWere()
+    public void Characters_All_RoundTrip()
     {
         for (var value = 0; value <= 0x10FFFF; value = value == 0xD7FF ? 0xE000 : value + 1)
         {

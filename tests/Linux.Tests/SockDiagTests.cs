@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.Linux.Tests;
 
-/// <summary>Enumeration and namespaces against <c>ss</c> and the application's own view.</summary>
+/// <summary>Enumeration and namespaces, compared with <c>ss</c> and with the application's own values.</summary>
 public sealed class SockDiagTests : IDisposable
 {
     private readonly Lab _lab = CreateLab();
@@ -63,7 +63,7 @@ public sealed class SockDiagTests : IDisposable
     }
 
     [Fact]
-    public void Run_InAnotherNamespace_LeavesTheCallerWhereItWas()
+    public void Run_InAnotherNamespace_CallerStaysInItsOwn()
     {
         Assert.Equal(0, ProcFs.TryGetNetworkNamespace(Environment.ProcessId, out var own));
         var inside = NetworkNamespace.Run(_lab.Client.NetnsPath, () => ProcFs.Inode("/proc/thread-self/ns/net"));
@@ -73,7 +73,7 @@ public sealed class SockDiagTests : IDisposable
     }
 
     [Fact]
-    public void Open_ProcessGone_TellsSo()
+    public void Open_ProcessGone_IsReported()
     {
         var e = Assert.Throws<LinuxException>(() => NamespaceSockets.Open("/proc/999999999/ns/net"));
         Assert.Equal(Errno.ENOENT, e.Errno);
@@ -109,7 +109,7 @@ public sealed class SockDiagTests : IDisposable
         Assert.Equal(held, SocketsAndProcesses());
     }
 
-    /// <summary>Descriptors of this process of the kinds that duplicating makes; the runtime opens and closes files as it likes.</summary>
+    /// <summary>Only the kinds of descriptors that duplicating makes: the runtime opens and closes files at any time.</summary>
     private static int SocketsAndProcesses() => new DirectoryInfo("/proc/self/fd").GetFileSystemInfos()
         .Count(entry => entry.LinkTarget is { } target && (target.StartsWith("socket:", StringComparison.Ordinal) || target.Contains("pidfd", StringComparison.Ordinal)));
 

@@ -34,7 +34,7 @@ internal static class BuiltPacket
     public static IPPacket Tcp(
         IPEndPoint source, IPEndPoint destination, uint sequence, uint acknowledged, byte flags, ushort window, byte[] payload, byte[] options, ushort identification = 0)
     {
-        // The constructor by ports has no room for options.
+        // The constructor with ports has no parameter for options.
         var header = new byte[TcpHeader + options.Length];
         header[12] = (byte)(header.Length / 4 << 4);
         options.CopyTo(header, TcpHeader);

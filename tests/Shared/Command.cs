@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Keepalive.Testbed;
 
-/// <summary>What a command that ran to its end left behind.</summary>
+/// <summary>The result of a command that has ended.</summary>
 internal sealed record CommandResult(int ExitCode, string Output, string Error)
 {
     public IEnumerable<string> Lines => Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
@@ -24,7 +24,7 @@ internal static class Command
             : throw new InvalidOperationException($"{string.Join(' ', command)}: exit code {result.ExitCode}\n{result.Error}{result.Output}");
     }
 
-    /// <summary>Runs a command whose exit code is part of the answer; throws only when it cannot be started or does not end.</summary>
+    /// <summary>Runs a command that may fail; throws only when it cannot be started or does not end.</summary>
     public static CommandResult Try(IEnumerable<string> command, TimeSpan? timeout = null)
     {
         string[] words = [.. command];
@@ -44,12 +44,12 @@ internal static class Command
         return new CommandResult(process.ExitCode, Text(output), Text(error));
     }
 
-    /// <summary>Whether PATH has the tool.</summary>
+    /// <summary>Whether the tool is on PATH.</summary>
     public static bool Exists(string tool) =>
         (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Append("/usr/sbin").Append("/sbin")
             .Any(directory => File.Exists(Path.Combine(directory, tool)));
 
-    /// <summary>Sends a signal ("TERM", "INT", …) to a process that is known to run.</summary>
+    /// <summary>Sends a signal ("TERM", "INT", …) to a running process.</summary>
     public static void Signal(Process process, string signal)
     {
         if (!process.HasExited)

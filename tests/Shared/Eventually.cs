@@ -3,13 +3,13 @@ using System.Runtime.CompilerServices;
 
 namespace Keepalive.Testbed;
 
-/// <summary>Waits for real time to bring something about, between two bounds; never longer than the programs run that the test has started.</summary>
+/// <summary>Waits for a condition in real time, between two bounds. A wait ends early when a program of the test has ended.</summary>
 internal static class Eventually
 {
     private static readonly TimeSpan s_firstPoll = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan s_longestPoll = TimeSpan.FromMilliseconds(20);
 
-    /// <summary>Waits until <paramref name="condition"/> holds, which must not be before <paramref name="notBefore"/>.</summary>
+    /// <summary>Waits until <paramref name="condition"/> holds. It must not hold before <paramref name="notBefore"/>.</summary>
     /// <returns>How long it took.</returns>
     public static TimeSpan True(
         Func<bool> condition, TimeSpan notAfter, TimeSpan notBefore = default, [CallerArgumentExpression(nameof(condition))] string what = "")
@@ -18,14 +18,14 @@ internal static class Eventually
         return elapsed;
     }
 
-    /// <summary>Reads until a value is as wanted, which must not be before <paramref name="notBefore"/>.</summary>
+    /// <summary>Reads until a value is as expected. It must not be so before <paramref name="notBefore"/>.</summary>
     public static (T Value, TimeSpan Elapsed) Value<T>(
         Func<T> read, Func<T, bool> wanted, TimeSpan notAfter, TimeSpan notBefore = default, [CallerArgumentExpression(nameof(wanted))] string what = "")
     {
         var clock = Stopwatch.StartNew();
         for (var poll = s_firstPoll; ; poll = Longer(poll))
         {
-            // What has ended before the reading has done all it will do.
+            // A program that has ended before the reading can change nothing any more.
             var ended = StartedPrograms.EndedUnasked();
             // The clock is read first for the late bound and last for the early one: a slow reading must not make either tighter.
             var began = clock.Elapsed;
@@ -51,7 +51,7 @@ internal static class Eventually
         }
     }
 
-    /// <summary>Watches that <paramref name="condition"/> holds all the while.</summary>
+    /// <summary>Checks that <paramref name="condition"/> holds the whole time.</summary>
     public static void Remains(Func<bool> condition, TimeSpan duration, [CallerArgumentExpression(nameof(condition))] string what = "")
     {
         var clock = Stopwatch.StartNew();
@@ -62,7 +62,7 @@ internal static class Eventually
                 throw new TimeoutException($"no longer after {clock.Elapsed.TotalSeconds:0.000} s: {what}{StartedPrograms.Tails()}");
             }
 
-            // Nothing changes any more when nobody is there to change it.
+            // Nothing changes any more after the programs have ended.
             if (StartedPrograms.EndedUnasked() is { } ended)
             {
                 throw new TimeoutException(ended.Report($"ended with exit code {ended.ExitCode} while the test watched that: {what}"));

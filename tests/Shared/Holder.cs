@@ -5,21 +5,22 @@ using System.Text;
 
 namespace Keepalive.Testbed;
 
-/// <summary>A socket's four keepalive values as getsockopt(2) tells them to the process that owns it.</summary>
+/// <summary>A socket's four keepalive values as getsockopt(2) returns them to its owner.</summary>
 internal readonly record struct KeepaliveValues(bool On, int Idle, int Interval, int Count);
 
-/// <summary>Connections that lived for a moment: how long all of it took, how much of that was connecting, and how many had which values.</summary>
+/// <summary>Short-lived connections: the whole duration, the part of it that connecting took, and the number of connections with each set
+/// of values.</summary>
 internal sealed record ShortConnections(TimeSpan Took, TimeSpan Connecting, IReadOnlyDictionary<KeepaliveValues, int> Seen);
 
-/// <summary>Names one of a holder's sockets: a number for those it opened, or one it accepted or listens on.</summary>
+/// <summary>A holder's socket: the number of one that it opened, or the name of one that it accepted or listens on.</summary>
 internal readonly record struct SocketId(string Text)
 {
     public static implicit operator SocketId(int own) => new(own.ToString(CultureInfo.InvariantCulture));
 
-    /// <summary>The connection that arrived as number <paramref name="index"/>, from 0.</summary>
+    /// <summary>The accepted connection with number <paramref name="index"/>, from 0.</summary>
     public static SocketId Accepted(int index) => new($"a{index}");
 
-    /// <summary>The listener that was opened as number <paramref name="index"/>, from 0.</summary>
+    /// <summary>The listener with number <paramref name="index"/>, from 0.</summary>
     public static SocketId Listener(int index) => new($"l{index}");
 
     public override string ToString() => Text;
@@ -40,7 +41,7 @@ internal sealed class HolderException(string command, int errno, string message)
     public int Errno { get; } = errno;
 }
 
-/// <summary>An unmodified application in a process of its own (holder.c) that opens, accepts and holds TCP connections on command.</summary>
+/// <summary>An unmodified application as a process of its own (holder.c). It opens, accepts and holds TCP connections on command.</summary>
 /// <remarks>
 /// It ends when its stdin does, so it never outlives the test process, and an anonymous network namespace vanishes with the last process
 /// in it: nothing is left behind even by a test run that was killed.
@@ -50,7 +51,7 @@ internal sealed class Holder : IDisposable
     private static readonly TimeSpan s_answerTimeout = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan s_bulkTimeout = TimeSpan.FromSeconds(90);
 
-    /// <summary>What every namespace made here starts with, whatever the machine is set to.</summary>
+    /// <summary>The settings of every namespace made here, independent of the machine's.</summary>
     /// <remarks>A new namespace takes IPv4 device settings from the initial one: a container host's ip_forward, for example.</remarks>
     private const string PinnedSettings = """
         set -eu
@@ -94,7 +95,8 @@ internal sealed class Holder : IDisposable
         _process.BeginErrorReadLine();
         try
         {
-            // unshare(1), sh(1) and nsenter(1) exec: the process started is the holder. Answering also tells that it is where it should be.
+            // unshare(1), sh(1) and nsenter(1) exec, so the started process is the holder. Its first answer also shows that it is in its
+            // namespace.
             int pid = int.Parse(Ask("pid")[0], CultureInfo.InvariantCulture);
             if (pid != _process.Id)
             {
@@ -125,16 +127,16 @@ internal sealed class Holder : IDisposable
     /// <summary>A holder in this process's own network namespace. Works without privilege.</summary>
     public static Holder Start() => new([HolderBinary.Path]);
 
-    /// <summary>A holder in a new network namespace with pinned settings and nothing but a loopback interface.</summary>
+    /// <summary>A holder in a new network namespace with fixed settings and only a loopback interface.</summary>
     public static Holder StartInNewNamespace() => new(["unshare", "--net", "--", "sh", "-c", PinnedSettings, "sh", HolderBinary.Path]);
 
-    /// <summary>A holder in a namespace that is there already and stays as it is.</summary>
+    /// <summary>A holder in an existing namespace, which is not changed.</summary>
     public static Holder StartIn(string namespacePath) => new(["nsenter", $"--net={namespacePath}", "--", HolderBinary.Path]);
 
     /// <summary>Another process in this one's network namespace.</summary>
     public Holder StartBeside() => new(["nsenter", "--target", $"{Pid}", "--net", "--", HolderBinary.Path]);
 
-    /// <summary>Puts a command line in front of which it runs in this holder's network namespace.</summary>
+    /// <summary>A prefix that runs a command line in this holder's network namespace.</summary>
     public IEnumerable<string> Inside(IEnumerable<string> command) => ["nsenter", "--target", $"{Pid}", "--net", "--", .. command];
 
     /// <summary>Runs a tool in this holder's network namespace; it must succeed.</summary>
@@ -146,7 +148,7 @@ internal sealed class Holder : IDisposable
     /// <summary>Runs ip(8) commands in this holder's network namespace, in one process; all must succeed.</summary>
     public void Ip(params IEnumerable<string> commands) => Shell($"ip -batch - <<'.'\n{string.Join('\n', commands)}\n.");
 
-    /// <summary>Listens and accepts everything that comes. <c>::</c> takes IPv4 as well.</summary>
+    /// <summary>Listens and accepts all connections. <c>::</c> accepts IPv4, too.</summary>
     /// <returns>The port.</returns>
     public int Listen(string address = "::", int port = 0) => Number(Ask($"listen {address} {port}"), 0);
 
@@ -164,7 +166,7 @@ internal sealed class Holder : IDisposable
     public int Dial(string address, int port, int sourcePort = 0, uint sequence = 0) =>
         Number(Ask(string.Create(CultureInfo.InvariantCulture, $"dial {address} {port} {sourcePort} {sequence}")), 0);
 
-    /// <summary>Opens connections one after another, looks at each once it is established, and resets it.</summary>
+    /// <summary>Opens connections one after another; reads each one's values once it is established, and resets it.</summary>
     public ShortConnections ConnectShort(string address, int port, int count)
     {
         var answer = Ask($"short {address} {port} {count}", s_bulkTimeout);
@@ -197,7 +199,7 @@ internal sealed class Holder : IDisposable
         Ask($"set {id} {word} {value}");
     }
 
-    /// <summary>What an application does that looks after its connections itself. Values left out stay as they are.</summary>
+    /// <summary>Sets keepalive values, as an application that manages its own connections. Omitted values do not change.</summary>
     public void EnableKeepalive(SocketId id, int? idle = null, int? interval = null, int? count = null)
     {
         foreach (var (option, value) in new[] { (HolderOption.Interval, interval), (HolderOption.Count, count), (HolderOption.Idle, idle) })
@@ -234,14 +236,14 @@ internal sealed class Holder : IDisposable
     /// <summary>Sends as much of so many zero bytes as fits without waiting.</summary>
     public long Send(SocketId id, long bytes) => long.Parse(Ask($"send {id} {bytes}")[0], CultureInfo.InvariantCulture);
 
-    /// <summary>Takes what has arrived.</summary>
+    /// <summary>Reads all data that has arrived.</summary>
     public (long Bytes, bool EndOfStream) Receive(SocketId id)
     {
         var answer = Ask($"recv {id}");
         return (long.Parse(answer[0], CultureInfo.InvariantCulture), Number(answer, 1) != 0);
     }
 
-    /// <summary>Opens so many descriptors that are no sockets.</summary>
+    /// <summary>Opens descriptors that are no sockets.</summary>
     public void OpenFiles(int count) => Ask(string.Create(CultureInfo.InvariantCulture, $"files {count}"));
 
     public void Close(SocketId id) => Ask($"close {id}");
@@ -249,7 +251,7 @@ internal sealed class Holder : IDisposable
     /// <summary>Closes a connection with a reset.</summary>
     public void Abort(SocketId id) => Ask($"abort {id}");
 
-    /// <summary>Goes on in another network namespace; the connections it has stay in theirs.</summary>
+    /// <summary>Continues in another network namespace. Existing connections stay in the old one.</summary>
     public void Enter(Holder other) => Ask($"enter {other.NetnsPath}");
 
     /// <summary>Closes the connections this holder opened; those it accepted stay.</summary>
@@ -262,13 +264,14 @@ internal sealed class Holder : IDisposable
         return (Number(answer, 0), Number(answer, 1));
     }
 
-    /// <summary>Whether accepted connections are read. Unread, their windows fill up.</summary>
+    /// <summary>Whether data of accepted connections is read. When it is not, their windows fill up.</summary>
     public void SetReading(bool on) => Ask(on ? "reading on" : "reading off");
 
-    /// <summary>Leaves accepted connections alone, errors and ends of theirs too: they are found by <see cref="Receive"/> and <see cref="PendingError"/>.</summary>
+    /// <summary>Does not touch accepted connections, not even after an error or at their end. <see cref="Receive"/> and
+    /// <see cref="PendingError"/> report those.</summary>
     public void AcceptByHand() => Ask("reading by-hand");
 
-    /// <summary>Whether listeners and connections made from now on are MPTCP's.</summary>
+    /// <summary>Whether new listeners and connections use MPTCP.</summary>
     public void SetMultipath(bool on) => Ask(on ? "multipath on" : "multipath off");
 
     /// <summary>Starts child processes that each hold idle connections; answers once all are connected.</summary>
@@ -291,7 +294,7 @@ internal sealed class Holder : IDisposable
     public void StartProcesses(double perSecond, TimeSpan duration, TimeSpan lifetime) =>
         Ask(string.Create(CultureInfo.InvariantCulture, $"execs {perSecond} {duration.TotalSeconds} {(int)lifetime.TotalMilliseconds}"));
 
-    /// <summary>How many short-lived processes the last <see cref="StartProcesses"/> has started so far.</summary>
+    /// <summary>The number of short-lived processes that the last <see cref="StartProcesses"/> has started so far.</summary>
     public int StartedProcesses() => Number(Ask("execstat"), 0);
 
     /// <summary>Ends the process at once, as a crash would.</summary>
@@ -305,7 +308,7 @@ internal sealed class Holder : IDisposable
         }
         catch (IOException)
         {
-            // It has gone already.
+            // It has already exited.
         }
 
         if (!_process.WaitForExit(TimeSpan.FromSeconds(5)))

@@ -24,13 +24,13 @@ internal static class HolderBinary
             return binary;
         }
 
-        // Several test processes may do this at once: each compiles under a name of its own, and renaming is atomic.
+        // Several test processes may do this at once: each compiles to a name of its own, and renaming is atomic.
         Directory.CreateDirectory(directory);
         string unique = $"{binary}.{Environment.ProcessId}";
         File.WriteAllText(unique + ".c", source);
         try
         {
-            // Static starts faster and weighs less a process (2,000 of them are held in one benchmark), but not every system has libc.a.
+            // A static program starts faster and uses less memory (one benchmark holds 2,000 processes), but not every system has libc.a.
             string[] compile = ["cc", "-O2", "-o", unique, unique + ".c"];
             if (Command.Try([.. compile, "-static"]).ExitCode != 0)
             {

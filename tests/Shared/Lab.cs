@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Keepalive.Testbed;
 
-/// <summary>Two network namespaces joined by a pair of veth ends, with an application in each, and a way to lose what is sent.</summary>
+/// <summary>Two network namespaces joined by a veth pair, with an application in each. Their frames can be dropped.</summary>
 /// <remarks>
 /// <code>
 ///   Client  c0 ───────────────────── s0  Server
@@ -50,7 +50,7 @@ internal sealed class Lab : IDisposable
         }
     }
 
-    /// <summary>The application whose connections go out; policies are about these.</summary>
+    /// <summary>The application with outgoing connections. Policies select these.</summary>
     public Holder Client { get; }
 
     public Holder Server { get; } = null!;
@@ -63,7 +63,7 @@ internal sealed class Lab : IDisposable
         _serverAddresses.Add(address);
     }
 
-    /// <summary>Joins the two by another pair of ends, and has everything between their IPv4 addresses go that way.</summary>
+    /// <summary>Joins the two by another veth pair and routes all traffic between their IPv4 addresses over it.</summary>
     public void MoveToNewLink(string clientLink, string serverLink)
     {
         Client.Run("ip", "link", "add", clientLink, "type", "veth", "peer", "name", serverLink, "netns", Server.Pid.ToString(CultureInfo.InvariantCulture));
@@ -73,16 +73,16 @@ internal sealed class Lab : IDisposable
         }
     }
 
-    /// <summary>Everything is lost from now on, in both directions, without a word to anyone.</summary>
+    /// <summary>Drops everything from now on, in both directions, without an error to either side.</summary>
     public void BlackHole() => SetLoss(towardsServer: true, towardsClient: true);
 
-    /// <summary>What the client sends to one of the server's addresses is lost from now on; the others go on working.</summary>
+    /// <summary>Drops the client's frames to one of the server's addresses from now on. The other addresses stay reachable.</summary>
     public void BlackHole(string serverAddress) => Client.Ip(Neighbour(serverAddress, NobodysHardware, ClientInterface));
 
-    /// <summary>What the client sends arrives; what the server sends is lost.</summary>
+    /// <summary>Delivers the client's frames and drops the server's.</summary>
     public void LoseReplies() => SetLoss(towardsServer: false, towardsClient: true);
 
-    /// <summary>Everything arrives again.</summary>
+    /// <summary>Delivers everything again.</summary>
     public void Restore() => SetLoss(towardsServer: false, towardsClient: false);
 
     public void Dispose()
@@ -100,7 +100,7 @@ internal sealed class Lab : IDisposable
         Server.Ip(TowardsClient(towardsClient ? NobodysHardware : ClientHardware));
     }
 
-    /// <summary>Where the client's frames to each of the server's addresses go.</summary>
+    /// <summary>Sets the hardware address for the client's frames to each of the server's addresses.</summary>
     private IEnumerable<string> TowardsServer(string hardware) => _serverAddresses.Select(address => Neighbour(address, hardware, ClientInterface));
 
     private static string[] TowardsClient(string hardware) =>

@@ -1,12 +1,13 @@
 namespace Keepalive.Testbed;
 
-/// <summary>Whether this machine and these privileges allow network namespaces and the tools the test bed is made of.</summary>
+/// <summary>Whether this machine and these privileges allow network namespaces, and whether the tools of the test bed are
+/// installed.</summary>
 internal static class LiveSupport
 {
     private static readonly string[] s_alwaysNeeded = ["sh", "ip", "ss", "cc", "unshare", "nsenter", "setpriv"];
     private static readonly Lazy<string?> s_probed = new(Probe);
 
-    /// <summary>The reason live tests cannot run here, or null.</summary>
+    /// <summary>The reason why live tests cannot run here, or null.</summary>
     public static string? Missing(params string[] tools) =>
         s_probed.Value ?? (tools.FirstOrDefault(tool => !Command.Exists(tool)) is { } tool ? $"{tool} is not installed" : null);
 

@@ -2,10 +2,11 @@ using System.Globalization;
 
 namespace Keepalive.Testbed;
 
-/// <summary>The kernel's own counters of a network namespace, under nstat's names (<c>TcpExtTCPKeepAlive</c>, <c>TcpActiveOpens</c>).</summary>
+/// <summary>The kernel's own counters of a network namespace, under nstat's names (<c>TcpExtTCPKeepAlive</c>,
+/// <c>TcpActiveOpens</c>).</summary>
 internal static class Nstat
 {
-    /// <summary>Probes the kernel has sent, zero-window probes not among them.</summary>
+    /// <summary>Keepalive probes that the kernel has sent, without zero-window probes.</summary>
     public const string KeepaliveProbes = "TcpExtTCPKeepAlive";
 
     public static long Read(Holder inside, string name) => Read(inside.Pid, name);

@@ -3,10 +3,10 @@ using System.Globalization;
 
 namespace Keepalive.Testbed;
 
-/// <summary>Somebody else's sock_ops program at a cgroup: it counts established connections and does nothing else.</summary>
+/// <summary>Another owner's sock_ops program at a cgroup. It counts established connections and does nothing else.</summary>
 internal sealed class OtherProgram : IDisposable
 {
-    // Without libbpf: whoever else attaches programs need not have one.
+    // Without libbpf: other programs may be attached without it, too.
     private const string Source = """
         #include <fcntl.h>
         #include <linux/bpf.h>
@@ -69,7 +69,7 @@ internal sealed class OtherProgram : IDisposable
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-other");
     private readonly Process _process;
 
-    /// <param name="cgroup">Where it is attached. The kernel detaches it with the cgroup, should nobody else.</param>
+    /// <param name="cgroup">The cgroup to attach to. The kernel detaches the program when the cgroup is removed.</param>
     /// <param name="flags">BPF_F_ALLOW_OVERRIDE (1), BPF_F_ALLOW_MULTI (2), or 0 for neither.</param>
     public OtherProgram(string cgroup, int flags)
     {
@@ -83,10 +83,10 @@ internal sealed class OtherProgram : IDisposable
         }
     }
 
-    /// <summary>The name the kernel knows it by.</summary>
+    /// <summary>The program's name in the kernel.</summary>
     public const string Name = "somebody_elses";
 
-    /// <summary>Connections of the cgroup it has seen being established.</summary>
+    /// <summary>The number of connections of the cgroup that it saw being established.</summary>
     public int Count()
     {
         _process.StandardInput.WriteLine();

@@ -1,12 +1,12 @@
 namespace Keepalive.Testbed;
 
-/// <summary>Policies as a person writes them.</summary>
+/// <summary>Policies as users write them.</summary>
 internal static class PolicyText
 {
     /// <summary>The values of the guide's policy, as <see cref="For"/> takes them.</summary>
     public const string GuideValues = "time: 700s, interval: 10s, probes: 20";
 
-    /// <summary>The guide's ConnectionPolicy and VirtualDestination, with the annotation that names what the balancer's addresses are.</summary>
+    /// <summary>The guide's ConnectionPolicy and VirtualDestination, with the annotation that lists the balancer's addresses.</summary>
     /// <param name="addresses">As in <c>203.0.113.10:15443, 198.51.100.0/24</c>.</param>
     public static string Guide(string addresses) =>
         $$"""

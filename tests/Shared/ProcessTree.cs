@@ -2,10 +2,10 @@ using System.Globalization;
 
 namespace Keepalive.Testbed;
 
-/// <summary>What a process has started, and what those are in.</summary>
+/// <summary>The descendants of a process, and their namespaces and files.</summary>
 internal static class ProcessTree
 {
-    /// <summary>The processes a process has started, and those they have, as seen from here.</summary>
+    /// <summary>The descendants of a process, with pids of this PID namespace.</summary>
     public static HashSet<int> Descendants(int pid)
     {
         var parents = new Dictionary<int, int>();
@@ -13,13 +13,13 @@ internal static class ProcessTree
         {
             try
             {
-                // pid (command) state ppid …; the command may have anything in it.
+                // pid (command) state ppid …; the command may contain any character.
                 var stat = File.ReadAllText($"{process}/stat");
                 parents[Number(Path.GetFileName(process))] = Number(stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1]);
             }
             catch (IOException)
             {
-                // It ended meanwhile.
+                // The process has exited meanwhile.
             }
         }
         HashSet<int> found = [pid];
@@ -32,7 +32,7 @@ internal static class ProcessTree
         return found;
     }
 
-    /// <summary>A process's command line, its words separated by blanks; empty when it has ended.</summary>
+    /// <summary>A process's command line, with its arguments separated by spaces; empty after its exit.</summary>
     public static string CommandLine(int pid)
     {
         try
@@ -45,7 +45,7 @@ internal static class ProcessTree
         }
     }
 
-    /// <summary>The files a process has open; none when it has ended.</summary>
+    /// <summary>The open files of a process; none after its exit.</summary>
     public static IReadOnlyList<string> OpenFiles(int pid)
     {
         try
@@ -58,7 +58,7 @@ internal static class ProcessTree
         }
     }
 
-    /// <summary>The network namespaces that something keeps alive: a process in it, or an open descriptor, or a mount.</summary>
+    /// <summary>The network namespaces that a process, an open descriptor or a mount keeps alive.</summary>
     public static HashSet<string> NetworkNamespaces(Func<int, bool>? of = null)
     {
         var found = new HashSet<string>(StringComparer.Ordinal);
@@ -73,7 +73,7 @@ internal static class ProcessTree
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                // It ended meanwhile.
+                // The process has exited meanwhile.
             }
         }
         return found;

@@ -13,7 +13,8 @@ internal sealed class ProgramRun : IDisposable
 
     private static readonly TimeSpan s_defaultTimeout = TimeSpan.FromSeconds(60);
 
-    /// <summary>What is left in a pipe when its writer has ended is read at once; who still has it open afterwards is another process.</summary>
+    /// <summary>Limit for reading the rest of a pipe after its writer has exited. If the pipe is still open then, another process holds
+    /// it.</summary>
     private static readonly TimeSpan s_restIsReadWithin = TimeSpan.FromSeconds(5);
 
     private readonly Process _process;
@@ -38,10 +39,10 @@ internal sealed class ProgramRun : IDisposable
 
     public static string AgentPath => Find("keepalive-agent", "KEEPALIVE_AGENT", "Agent");
 
-    /// <summary>The framework-dependent agent that belongs to the tests' own build; <see cref="AgentPath"/> is the one that ships.</summary>
+    /// <summary>The framework-dependent agent of the tests' own build. <see cref="AgentPath"/> is the shipped program.</summary>
     public static string FrameworkDependentAgentPath => Built("keepalive-agent", "Agent");
 
-    /// <summary>The same of the simulator.</summary>
+    /// <summary>The same for the simulator.</summary>
     public static string FrameworkDependentSimulatorPath => Built("keepalive-sim", "Simulator");
 
     public static string SimulatorPath => Find("keepalive-sim", "KEEPALIVE_SIM", "Simulator");
@@ -52,7 +53,8 @@ internal sealed class ProgramRun : IDisposable
 
     public int ExitCode => _process.ExitCode;
 
-    /// <summary>Whether it has ended, with all it had to say, though the test has neither ended it nor waited for its end.</summary>
+    /// <summary>Whether it has exited by itself and all of its output has been read. False when the test has ended it or waited for its
+    /// exit.</summary>
     public bool HasEndedUnasked => !_mayEnd && IsOver;
 
     public string Output => Text(_output);
@@ -76,14 +78,14 @@ internal sealed class ProgramRun : IDisposable
         return new CommandResult(exitCode, run.Output, run.Error);
     }
 
-    /// <summary>Lets it end by itself, or by what is done to it from elsewhere, while the test waits for something else.</summary>
+    /// <summary>Expects that it exits by itself, or by an action elsewhere, while the test waits for something else.</summary>
     public ProgramRun MayEnd()
     {
         _mayEnd = true;
         return this;
     }
 
-    /// <summary>Waits for a line on either stream, past or to come.</summary>
+    /// <summary>Waits for a line on either stream, including earlier lines.</summary>
     public string WaitForLine(Func<string, bool> wanted, TimeSpan? timeout = null)
     {
         var clock = Stopwatch.StartNew();
@@ -128,27 +130,27 @@ internal sealed class ProgramRun : IDisposable
         return _process.ExitCode;
     }
 
-    /// <summary>Asks it to stop, as systemd and the kubelet do.</summary>
+    /// <summary>Sends SIGTERM, as systemd and the kubelet do.</summary>
     public void Terminate() => Signal("TERM");
 
-    /// <summary>Sends a signal. After all but those that stop it, let it go on or have it reload, it may end.</summary>
+    /// <summary>Sends a signal. Every signal except stop, continue and reload may end the program.</summary>
     public void Signal(string name)
     {
         _mayEnd |= name is not ("STOP" or "CONT" or "HUP");
         Command.Signal(_process, name);
     }
 
-    /// <summary>Ends it at once, as the out-of-memory killer would.</summary>
+    /// <summary>Sends SIGKILL, as the out-of-memory killer does.</summary>
     public void Kill()
     {
         _mayEnd = true;
         _process.Kill();
     }
 
-    /// <summary>What it was, what became of it, and all it has written.</summary>
+    /// <summary>The command line, the exit status and all output.</summary>
     public string Report(string what) => $"{_commandLine} {what}\nstdout:\n{Output}stderr:\n{Error}";
 
-    /// <summary>The last lines that it has written.</summary>
+    /// <summary>The last lines of its output.</summary>
     public string Tail() =>
         $"{_commandLine}{(HasExited ? $" (exit code {ExitCode})" : "")}\nstdout:\n{Text(_output, TailLines)}stderr:\n{Text(_error, TailLines)}";
 
@@ -175,12 +177,12 @@ internal sealed class ProgramRun : IDisposable
         }
     }
 
-    /// <summary>Whether it has ended and all it had to say is there.</summary>
+    /// <summary>Whether it has exited and all of its output has been read.</summary>
     private bool IsOver
     {
         get
         {
-            // In this order: what is complete now was so when the lines were looked at.
+            // The order matters: output that is complete now was complete when the lines were read.
             if (!_process.HasExited)
             {
                 return false;

@@ -1,12 +1,12 @@
 namespace Keepalive.Testbed;
 
-/// <summary>Where things are in the checkout this assembly was built from.</summary>
+/// <summary>Paths in the checkout that this assembly was built from.</summary>
 internal static class Repository
 {
     /// <summary>The directory that holds the solution.</summary>
     public static string Root { get; } = FindRoot();
 
-    /// <summary>Debug or Release, as this assembly was built.</summary>
+    /// <summary>Debug or Release, the configuration of this assembly.</summary>
     public static string Configuration { get; } = AppContext.BaseDirectory.Contains("/Release/", StringComparison.Ordinal) ? "Release" : "Debug";
 
     private static string FindRoot()

@@ -13,7 +13,7 @@ internal static class Spawner
 {
     private static readonly BlockingCollection<Action> s_work = StartThread();
 
-    /// <summary>Puts a command line in front of which the kernel kills the program together with this process.</summary>
+    /// <summary>A prefix that makes the kernel kill the program together with this process.</summary>
     public static IEnumerable<string> Tied(IEnumerable<string> command) => ["setpriv", "--pdeathsig", "KILL", "--", .. command];
 
     /// <summary>Starts <paramref name="command"/> (found on PATH) with all three streams redirected.</summary>

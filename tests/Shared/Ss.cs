@@ -12,13 +12,13 @@ namespace Keepalive.Testbed;
 internal sealed record SsSocket(
     string State, IPEndPoint Local, IPEndPoint Remote, string? Timer, TimeSpan TimeLeft, int Unanswered, long Inode, ulong Cookie);
 
-/// <summary>iproute2's ss as an oracle of what the kernel knows about connections.</summary>
+/// <summary>iproute2's ss as an oracle for the kernel's state of connections.</summary>
 internal static partial class Ss
 {
-    /// <summary>Every connected TCP socket in the holder's network namespace, whoever owns it.</summary>
+    /// <summary>Every connected TCP socket in the holder's network namespace, of any owner.</summary>
     public static IReadOnlyList<SsSocket> Read(Holder inside) => [.. inside.Run("ss", "-tnoeH").Lines.Select(Parse)];
 
-    /// <summary>The socket of the holder's that has this id.</summary>
+    /// <summary>The holder's socket with this id.</summary>
     public static SsSocket Read(Holder owner, SocketId id)
     {
         ulong cookie = owner.Cookie(id);
@@ -46,7 +46,8 @@ internal static partial class Ss
             ulong.Parse(match.Groups["cookie"].Value, NumberStyles.HexNumber, CultureInfo.InvariantCulture));
     }
 
-    /// <summary>Reads <c>712ms</c>, <c>9.712ms</c> (9.712 s), <c>59sec</c>, <c>1min54sec</c>, <c>119min</c>, and nothing at all, which is zero.</summary>
+    /// <summary>Reads <c>712ms</c>, <c>9.712ms</c> (9.712 s), <c>59sec</c>, <c>1min54sec</c>, <c>119min</c>, and the empty text, which is
+    /// zero.</summary>
     public static TimeSpan ParseTime(string text)
     {
         var match = TimerText().Match(text);

@@ -2,12 +2,13 @@ using System.Collections.Concurrent;
 
 namespace Keepalive.Testbed;
 
-/// <summary>The programs that each test has started and not disposed of: a wait for what they do is in vain once they have ended.</summary>
+/// <summary>The programs that each test has started and not disposed of. A wait for their effect fails early once they have
+/// ended.</summary>
 internal static class StartedPrograms
 {
     private static readonly ConcurrentDictionary<ProgramRun, string> s_owners = new();
 
-    /// <summary>Names the running test, and what else it runs in; those that run at the same time must have different names.</summary>
+    /// <summary>Names the running test and its class. Tests that run at the same time must have different names.</summary>
     public static Func<IReadOnlyList<string>> Running { get; set; } = () => [""];
 
     /// <summary>The current test's programs.</summary>
@@ -24,9 +25,9 @@ internal static class StartedPrograms
 
     public static void Remove(ProgramRun run) => s_owners.TryRemove(run, out _);
 
-    /// <summary>One of the current test's programs that has ended though nobody has asked it to; null where there is none.</summary>
+    /// <summary>A program of the current test that has exited without the test's request; null if there is none.</summary>
     public static ProgramRun? EndedUnasked() => Current.FirstOrDefault(run => run.HasEndedUnasked);
 
-    /// <summary>The last lines that each of the current test's programs has written.</summary>
+    /// <summary>The last output lines of each program of the current test.</summary>
     public static string Tails() => string.Concat(Current.Select(run => "\n" + run.Tail()));
 }

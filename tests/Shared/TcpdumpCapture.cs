@@ -5,22 +5,23 @@ using System.Text.RegularExpressions;
 namespace Keepalive.Testbed;
 
 /// <summary>One TCP segment as tcpdump prints it, with absolute sequence numbers.</summary>
-/// <remarks>Time: seconds since 1970. Flags: tcpdump's letters, S, F, R, P, and a dot for ACK. A segment without data or SYN has no Sequence.</remarks>
+/// <remarks>Time: seconds since 1970. Flags: tcpdump's letters, S, F, R, P, and a dot for ACK. A segment without data or SYN has no
+/// Sequence.</remarks>
 internal sealed record TcpdumpSegment(double Time, IPEndPoint Source, IPEndPoint Destination, string Flags, uint? Sequence, uint? Acknowledged, int Length);
 
-/// <summary>tcpdump on one interface of a holder's namespace: an oracle of what really was on the wire, and when.</summary>
+/// <summary>tcpdump on one interface of a holder's namespace: an oracle for the segments on the wire and their times.</summary>
 internal sealed partial class TcpdumpCapture : IDisposable
 {
     private readonly ProgramRun _tcpdump;
 
-    /// <summary>Starts to capture, and returns once frames are being seen.</summary>
-    /// <param name="inside">Whose namespace.</param>
-    /// <param name="link">One interface's name.</param>
+    /// <summary>Starts to capture, and returns once it sees frames.</summary>
+    /// <param name="inside">The holder of the namespace.</param>
+    /// <param name="link">The name of the interface.</param>
     /// <param name="filter">A capture filter.</param>
-    /// <param name="file">Where to write the frames to as well, or null.</param>
+    /// <param name="file">A file to write the frames to as well, or null.</param>
     public TcpdumpCapture(Holder inside, string link, string filter = "tcp", string? file = null)
     {
-        // Debian's tcpdump gives up root before it opens the file it writes; -Z root keeps it able to write where the test may.
+        // Debian's tcpdump drops root before it opens its output file. -Z root keeps root, so that it can write to the test's directory.
         string[] write = file is null ? [] : ["-w", file, "--print", "-U", "-Z", "root"];
         _tcpdump = new ProgramRun(["tcpdump", "-i", link, "-n", "-tt", "-l", "-S", "--immediate-mode", .. write, filter], inside);
         try
@@ -34,10 +35,10 @@ internal sealed partial class TcpdumpCapture : IDisposable
         }
     }
 
-    /// <summary>What has been seen so far.</summary>
+    /// <summary>The segments seen so far.</summary>
     public IReadOnlyList<TcpdumpSegment> Segments => [.. _tcpdump.Output.Split('\n').Select(line => TryParse(line)!).Where(segment => segment is not null)];
 
-    /// <summary>Stops, with everything seen written out.</summary>
+    /// <summary>Stops and returns all segments.</summary>
     public IReadOnlyList<TcpdumpSegment> Stop()
     {
         _tcpdump.Signal("INT");
@@ -47,7 +48,7 @@ internal sealed partial class TcpdumpCapture : IDisposable
 
     public void Dispose() => _tcpdump.Dispose();
 
-    /// <summary>Reads a line; null when it is not one of a TCP segment.</summary>
+    /// <summary>Reads a line; null when it is not of a TCP segment.</summary>
     public static TcpdumpSegment? TryParse(string line)
     {
         var match = SegmentLine().Match(line);
@@ -56,7 +57,7 @@ internal sealed partial class TcpdumpCapture : IDisposable
             return null;
         }
 
-        // "seq 5" is a point, "seq 5:105" a range; a probe without data has no seq at all on the line, only its ack.
+        // "seq 5" is a point, "seq 5:105" a range. The line of a probe without data has no seq, only its ack.
         return new TcpdumpSegment(
             double.Parse(match.Groups["time"].Value, CultureInfo.InvariantCulture),
             ParseEndPoint(match.Groups["source"].Value),

@@ -2,8 +2,8 @@ using System.Globalization;
 
 namespace Keepalive.Testbed;
 
-/// <summary>A cgroup of the test's own, for the processes it puts into it and no others.</summary>
-/// <remarks>It is removed when it is empty; one that a killed test run left is empty, and the next run removes it.</remarks>
+/// <summary>A cgroup of the test's own for some of its processes.</summary>
+/// <remarks>It is removed when it is empty. A killed test run leaves an empty one, which the next run removes.</remarks>
 internal sealed class TestCgroup : IDisposable
 {
     private const string Prefix = "keepalive-test-";
@@ -19,16 +19,16 @@ internal sealed class TestCgroup : IDisposable
         Directory.CreateDirectory(Path);
     }
 
-    /// <summary>Where the version 2 hierarchy is mounted, null where it is not.</summary>
+    /// <summary>The mount point of the version 2 hierarchy, null where it is not mounted.</summary>
     public static string? Root => File.ReadLines("/proc/self/mountinfo")
         .Where(line => line.Contains(" - cgroup2 ", StringComparison.Ordinal)).Select(line => line.Split(' ')[4]).FirstOrDefault();
 
     public string Path { get; }
 
-    /// <summary>Moves a process in. Sockets it has already stay where they were made.</summary>
+    /// <summary>Moves a process in. Its existing sockets stay in the cgroup where they were made.</summary>
     public void Add(int pid) => File.WriteAllText(System.IO.Path.Combine(Path, "cgroup.procs"), pid.ToString(CultureInfo.InvariantCulture));
 
-    /// <summary>Moves every process that is in it to another.</summary>
+    /// <summary>Moves all of its processes to another cgroup.</summary>
     public void MoveTo(TestCgroup other)
     {
         foreach (var pid in File.ReadAllLines(System.IO.Path.Combine(Path, "cgroup.procs")))
@@ -37,7 +37,7 @@ internal sealed class TestCgroup : IDisposable
         }
     }
 
-    /// <summary>Removes it, after the processes in it have ended.</summary>
+    /// <summary>Removes it once its processes have exited.</summary>
     public void Dispose() => Eventually.True(() => TryRemove(Path), TimeSpan.FromSeconds(10));
 
     private static bool TryRemove(string path)
@@ -59,7 +59,7 @@ internal sealed class TestCgroup : IDisposable
 
     private static void RemoveAbandoned(string root)
     {
-        // In a PID namespace of its own every other process looks as if it were gone.
+        // In a PID namespace of its own every other process would look like an exited one.
         if (new FileInfo("/proc/self/ns/pid").LinkTarget != "pid:[4026531836]")
         {
             return;

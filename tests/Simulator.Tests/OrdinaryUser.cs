@@ -2,21 +2,21 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Simulator.Tests;
 
-/// <summary>Runs the two programs as somebody without any privilege.</summary>
+/// <summary>Runs the two programs as a user without privileges.</summary>
 internal static class OrdinaryUser
 {
     private const int Nobody = 65534;
 
-    /// <summary>To be put in front of a command line.</summary>
+    /// <summary>The prefix of a command line.</summary>
     public static IReadOnlyList<string> Words { get; } =
         ["setpriv", "--reuid", $"{Nobody}", "--regid", $"{Nobody}", "--clear-groups", "--pdeathsig", "KILL", "--"];
 
-    /// <summary>Whether this machine lets one have a user namespace, and all the others in it.</summary>
+    /// <summary>Whether this machine allows an ordinary user a user namespace with all the others inside.</summary>
     public static bool MayHaveNamespaces() =>
         Command.Try([.. Words, "unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--mount-proc", "true"]).ExitCode == 0;
 
-    /// <summary>Copies the programs to where anybody may look; the checkout may be where only root can.</summary>
-    /// <param name="directory">Is opened to everybody.</param>
+    /// <summary>Copies the programs to a directory that every user can read; the checkout may be readable only by root.</summary>
+    /// <param name="directory">The target; it is opened to all users.</param>
     public static (string Simulator, string Agent) Copy(string directory)
     {
         Command.Run("chmod", "755", directory);

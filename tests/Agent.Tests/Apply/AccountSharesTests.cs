@@ -9,7 +9,7 @@ public sealed class AccountSharesTests
     private readonly Dictionary<string, int> _have = [];
 
     [Fact]
-    public void Allows_ShareTaken_NoMoreOfThatOne()
+    public void Allows_ShareUsed_RefusesMore()
     {
         Take("pod a", 6);
         Assert.False(_shares.Allows("pod a", out _));
@@ -20,7 +20,7 @@ public sealed class AccountSharesTests
     }
 
     [Fact]
-    public void Allows_AllTaken_WhoeverHasTheMostGivesUp()
+    public void Allows_AllUsed_LargestAccountMakesRoom()
     {
         Take("pod a", 6);
         Take("pod b", 4);
@@ -43,7 +43,7 @@ public sealed class AccountSharesTests
     }
 
     [Fact]
-    public void Allows_NodeThatDoesNotGive_WhoeverElseHasTheMostGivesUp()
+    public void Allows_NodeHasTheMost_LargestOtherAccountMakesRoom()
     {
         var shares = new AccountShares(mostInAll: 6, mostOfOne: 5, nodeGives: false);
         foreach (var account in new[] { null, null, null, "pod a", "pod a", "pod b" })
@@ -73,7 +73,7 @@ public sealed class AccountSharesTests
         _have[Accountable.Key(account)] = _have.GetValueOrDefault(Accountable.Key(account)) + count;
     }
 
-    /// <summary>All of them ask for more until nobody gets any.</summary>
+    /// <summary>All accounts ask for more until no request is granted.</summary>
     private void Settle(params string[] asking)
     {
         for (int round = 0; round < 20; round++)

@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>The rules of applying on real sockets of a process that knows nothing of it.</summary>
+/// <summary>The rules of applying, on real sockets of a process that knows nothing of the agent.</summary>
 public abstract class ApplyingTests : IDisposable
 {
     private const string Elsewhere = "10.77.9.9";
@@ -73,7 +73,7 @@ public abstract class ApplyingTests : IDisposable
     [Theory]
     [InlineData(null)]
     [InlineData(3)]
-    public void Pass_IdleForLongerThanTime_ProbesAtOnce(int? idleAlreadySet)
+    public void Pass_IdleForLongerThanTime_ProbesImmediately(int? idleAlreadySet)
     {
         var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         if (idleAlreadySet is { } idle)
@@ -98,7 +98,7 @@ public abstract class ApplyingTests : IDisposable
     }
 
     [Fact]
-    public void Pass_MultipathConnections_AreRefusedWithTheirReasonWheneverTheyAreFound()
+    public void Pass_MultipathConnections_FailWithTheirReasonInEveryPass()
     {
         _lab.Server.SetMultipath(true);
         _lab.Client.SetMultipath(true);
@@ -118,7 +118,7 @@ public abstract class ApplyingTests : IDisposable
     }
 
     [Fact]
-    public void Counts_SetRefusedAndRestored_AreOfEachOnce()
+    public void Counts_SetRefusedAndRestored_CountEachOnce()
     {
         _lab.Server.SetMultipath(true);
         _lab.Client.SetMultipath(true);
@@ -129,7 +129,7 @@ public abstract class ApplyingTests : IDisposable
         _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
         for (var i = 0; i < 3; i++)
         {
-            _rig.Pass(new PassScope { Full = true });   // the refused one is tried again in each
+            _rig.Pass(new PassScope { Full = true });   // each full pass tries the refused one again
         }
         Assert.Equal((20, 0), (_rig.Counts.Applied, _rig.Counts.Restored));
         Assert.Equal([(FailureReasons.Multipath, 1L)], _rig.Counts.Failures.Select(failure => (failure.Key, failure.Value)));
@@ -161,13 +161,13 @@ public abstract class ApplyingTests : IDisposable
         _lab.BlackHole();
         Eventually.True(() => Ss.Read(_lab.Client, id).Unanswered >= 1, TimeSpan.FromSeconds(10), what: "a probe without an answer");
         var clock = System.Diagnostics.Stopwatch.StartNew();
-        // On a busy machine one may have been answered before.
+        // On a busy machine one may have been answered already.
         var answered = Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - Ss.Read(_lab.Client, id).Unanswered;
         _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 1s, interval: 1s, probes: 9");
         var over = false;
         while (!over && clock.Elapsed < TimeSpan.FromSeconds(30))
         {
-            // Far more often than an interval: each write of TCP_KEEPIDLE would be one more unanswered probe.
+            // Far more often than an interval: each write of TCP_KEEPIDLE would cause one more unanswered probe.
             _rig.Pass(new PassScope { Full = true });
             var error = _lab.Client.PendingError(id);
             over = error.Over;
@@ -180,13 +180,13 @@ public abstract class ApplyingTests : IDisposable
                 Assert.Equal(110, error.Errno);
             }
         }
-        // Four probes, two seconds apart; the first had gone when the clock was started.
+        // Four probes, two seconds apart. The first was sent before the clock was started.
         Assert.InRange(clock.Elapsed.TotalSeconds, 6.5, 10.5);
         Assert.Equal(4 + answered, Nstat.Read(_lab.Client, Nstat.KeepaliveProbes));
     }
 
     [Fact]
-    public void Pass_ProbesAnsweredAgain_WritesWhatWasPutOff()
+    public void Pass_ProbesAnsweredAgain_WritesDeferredValues()
     {
         var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 1s, interval: 1s, probes: 50");
@@ -207,7 +207,7 @@ public abstract class ApplyingTests : IDisposable
     }
 
     [Fact]
-    public void Pass_ApplicationSetsItsOwnAfterwards_LeftAlone()
+    public void Pass_ApplicationSetsItsOwnAfterwards_IsNotChanged()
     {
         var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
@@ -224,7 +224,7 @@ public abstract class ApplyingTests : IDisposable
     }
 
     [Fact]
-    public void Pass_SysctlsBeyondWhatASocketCanHave_StayOrAreGivenBackAsFarAsTheKernelTakesThem()
+    public void Pass_SysctlsBeyondASocketsRange_StayOrAreRestoredAsFarAsPossible()
     {
         Assert.Equal(0, _lab.Client.Run("sysctl", "-qw", "net.ipv4.tcp_keepalive_time=100000", "net.ipv4.tcp_keepalive_intvl=40000").ExitCode);
         var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
@@ -245,7 +245,7 @@ public abstract class ApplyingTests : IDisposable
     }
 
     [Fact]
-    public void Pass_DryRun_TellsAndChangesNothing()
+    public void Pass_DryRun_ReportsAndChangesNothing()
     {
         var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
@@ -295,7 +295,7 @@ public abstract class ApplyingTests : IDisposable
     }
 
     [Fact]
-    public void Pass_Spread_LongIdleBulkIsSetWithinTheTimeAndNotAtOnce()
+    public void Pass_Spread_LongIdleBulkIsSetWithinTheTimeInSlices()
     {
         var ids = _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 600);
         var clock = System.Diagnostics.Stopwatch.StartNew();
@@ -335,11 +335,11 @@ public abstract class ApplyingTests : IDisposable
     }
 }
 
-/// <summary>The rules, through descriptors of the applications' own.</summary>
+/// <summary>The rules, through duplicates of the applications' descriptors.</summary>
 public sealed class PidfdApplyingTests() : ApplyingTests(_ => Datapaths.Pidfd)
 {
     [Fact]
-    public void Pass_SocketHeldByAProcessThatLeftItsNamespace_IsFoundSoonAndSearchedForNoLonger()
+    public void Pass_SocketHeldByAProcessOutsideItsNamespace_IsFoundAndNotSearchedAgain()
     {
         using var stranger = Lab.Client.StartBeside();
         var id = stranger.Connect(Testbed.Lab.ServerAddress, Port);
@@ -349,7 +349,8 @@ public sealed class PidfdApplyingTests() : ApplyingTests(_ => Datapaths.Pidfd)
         Assert.Equal(SocketOutcome.Unreachable, Rig.Records[stranger.Cookie(id)].Outcome);
         Assert.False(stranger.Get(id).On);
         Rig.Pass();
-        // On a busy machine one pass has not the time to look through all of its processes: it says so, and the next one goes on.
+        // On a busy machine one pass may not have time to search all processes. It reports the socket as pending, and the next pass
+        // continues.
         for (int pass = 0; pass < 5 && Rig.Records[stranger.Cookie(id)].Outcome == SocketOutcome.Pending; pass++)
         {
             Rig.Pass();
@@ -364,7 +365,7 @@ public sealed class PidfdApplyingTests() : ApplyingTests(_ => Datapaths.Pidfd)
 public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
 {
     [Fact]
-    public void Pass_ThirtyThousandChanged_EachIsReportedOnceWithWhatItHad()
+    public void Pass_ThirtyThousandChanged_EachIsReportedOnceWithItsOriginals()
     {
         const int connections = 15_000;
         using var client = Holder.StartInNewNamespace();
@@ -396,7 +397,7 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
         };
         var id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
         rig.Pass();
-        // A namespace seen for the first time is dumped again after a part of the period that depends on its inode number.
+        // A namespace's second dump comes after a part of the period that depends on its inode number.
         rig.Pass(new PassScope { Full = true });
         Assert.Equal(0, rig.Pass().NamespacesDumped);
         Lab.Client.Set(id, HolderOption.Count, 5);
@@ -405,13 +406,13 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
         clock.Advance(TimeSpan.FromSeconds(2));
         Assert.Equal(1, rig.Pass().NamespacesDumped);
         Assert.Equal(SocketOutcome.Application, rig.Records[Lab.Client.Cookie(id)].Outcome);
-        // What has been taken note of is no reason to look again.
+        // A change that was noticed once is no reason for another dump.
         clock.Advance(TimeSpan.FromSeconds(51));
         Assert.Equal(0, rig.Pass().NamespacesDumped);
     }
 
     [Fact]
-    public void Pass_ValueSetToTheSysctls_IsToldApartFromOneNotSet()
+    public void Pass_ValueSetToTheSysctls_DiffersFromAnUnsetOne()
     {
         var id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
         Lab.Client.Set(id, HolderOption.Interval, 75);
@@ -422,7 +423,7 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
     }
 
     [Fact]
-    public void Pass_SocketHeldByAProcessThatLeftItsNamespace_IsSetAtOnce()
+    public void Pass_SocketHeldByAProcessOutsideItsNamespace_IsSet()
     {
         using var stranger = Lab.Client.StartBeside();
         var id = stranger.Connect(Testbed.Lab.ServerAddress, Port);

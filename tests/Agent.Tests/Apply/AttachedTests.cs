@@ -10,7 +10,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>Connections that are set when they are established, by programs at a cgroup of the test's own.</summary>
+/// <summary>Connections that are set on establishment, by programs at a cgroup of the test's own.</summary>
 [Collection(Datapaths.Kernels)]
 public sealed class AttachedTests : IDisposable
 {
@@ -50,7 +50,7 @@ public sealed class AttachedTests : IDisposable
         Assert.InRange(seen.TimeLeft.TotalSeconds, 640, 701);
         Assert.Equal(s_untouched, _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
 
-        // The pass tells of it once, and remembers what it had.
+        // The pass reports it once and notes its original values.
         _rig.Pass();
         var record = _rig.All.Single(r => r.Cookie == _lab.Client.Cookie(id) && r.Changed);
         Assert.Equal(new KeepaliveOptions(false, 7200, 75, 9), record.Replaced);
@@ -61,7 +61,8 @@ public sealed class AttachedTests : IDisposable
         Assert.DoesNotContain(_rig.All, r => r.Changed);
     }
 
-    /// <summary>As the service does at its start: a dry run for the liveness of what there is, whose records the log and the metrics do not see.</summary>
+    /// <summary>As the service does at its start: a dry run for the liveness of existing connections. The log and the metrics do not get
+    /// its records.</summary>
     [Fact]
     public void Connect_AfterADryRun_IsSetAndReportedByTheFirstRealPass()
     {
@@ -75,7 +76,7 @@ public sealed class AttachedTests : IDisposable
     }
 
     [Fact]
-    public async Task Connect_PassDuringTheHandshake_IsManagedAndReportedLikeAnyOther()
+    public async Task Connect_PassDuringTheHandshake_IsManagedAndReported()
     {
         _lab.BlackHole();
         var connecting = Task.Run(() => _lab.Client.Connect(Lab.ServerAddress, _port), TestContext.Current.CancellationToken);
@@ -106,7 +107,7 @@ public sealed class AttachedTests : IDisposable
         var clock = Stopwatch.StartNew();
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
         var local = _lab.Client.LocalEndPoint(id);
-        // Two seconds, the wheel's lateness, and a machine with other things to do; the handshake's last frame has no SYN either.
+        // Two seconds, the timer wheel's lateness, and slack for a busy machine. The last segment of the handshake has no SYN either.
         Eventually.True(
             () => capture.Segments.Count(s => s.Source.Port == local.Port && s.Flags == "." && s.Length == 0) >= 2,
             TimeSpan.FromSeconds(4));
@@ -114,7 +115,7 @@ public sealed class AttachedTests : IDisposable
     }
 
     [Fact]
-    public void Restore_SetAtOnceAndNeverPassed_IsGivenBack()
+    public void Restore_SetOnEstablishmentAndNoPassSince_IsRestored()
     {
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
         Assert.Equal(s_guide, _lab.Client.Get(id));
@@ -131,7 +132,7 @@ public sealed class AttachedTests : IDisposable
     [InlineData("replace", 30, true, true, 700, 10, 20)]
     [InlineData("keep", 30, true, true, 30, 75, 9)]
     [InlineData("keep", null, true, true, 7200, 75, 9)]
-    public void FirstPass_ApplicationSetItsOwnRightAfterConnecting_IsJudgedAsItsFirstSetting(
+    public void FirstPass_ApplicationSetValuesAfterConnecting_AreItsOriginals(
         string existing, int? idle, bool switchesOnFirst, bool on, int time, int interval, int count)
     {
         _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues, existing);
@@ -152,16 +153,16 @@ public sealed class AttachedTests : IDisposable
         _rig.Pass();
         Assert.Equal(new KeepaliveValues(on, time, interval, count), _lab.Client.Get(id));
 
-        // What is given back is what the application had made of it.
+        // The agent restores the values that the application set.
         _rig.Policy = PolicySnapshot.Empty;
         _rig.Pass(new PassScope { Full = true, Last = true });
         Assert.Equal(new KeepaliveValues(true, idle ?? 7200, 75, 9), _lab.Client.Get(id));
     }
 
     [Fact]
-    public void Connect_NamespaceNotLookedAt_IsLeftAlone()
+    public void Connect_NamespaceExcluded_IsNotChanged()
     {
-        // The server's namespace is not the rig's; its processes are in the cgroup all the same.
+        // The rig does not look at the server's namespace. The server's processes are in the cgroup, too.
         var port = _lab.Client.Listen();
         _rig.Policy = Rig.PolicyFor($"{Lab.ServerAddress}, {Lab.ClientAddress}", PolicyText.GuideValues);
         _rig.Pass();
@@ -184,25 +185,25 @@ public sealed class AttachedTests : IDisposable
     }
 
     [Fact]
-    public void Connect_TenThousandASecond_NoneIsMissedAndAllAreCounted()
+    public void Connect_TenThousandASecond_AllAreSetAndCounted()
     {
         const int connections = 20_000;
         var shortLived = _lab.Client.ConnectShort(Lab.ServerAddress, _port, connections);
         Assert.Equal([new(s_guide, connections)], shortLived.Seen);
-        // Far above ten thousand a second on an idle machine; this one may have other things to do.
+        // An idle machine makes far more than ten thousand a second; this one may be busy.
         Assert.InRange(connections / shortLived.Took.TotalSeconds, 2_000, 1_000_000);
         _rig.Pass();
         Assert.Equal(connections, _rig.All.Count(r => r.Changed));
         Assert.All(_rig.All.Where(r => r.Changed), r => Assert.Equal(new KeepaliveOptions(false, 7200, 75, 9), r.Replaced));
 
-        // More than the ring has room for: what did not fit in is counted, and was set all the same.
+        // More than the ring can hold: the rest is counted as lost, and was set all the same.
         const int tooMany = 70_000;
         Assert.Equal([new(s_guide, tooMany)], _lab.Client.ConnectShort(Lab.ServerAddress, _port, tooMany).Seen);
         var last = _lab.Client.Connect(Lab.ServerAddress, _port);
         _lab.Client.Set(last, HolderOption.Idle, 1000);
         var lost = _rig.Pass().Lost;
         Assert.InRange(lost, 1, tooMany);
-        // The one that still lives is among the lost; its namespace's reading has told of it, and of what became of the application's own value.
+        // The open connection is among the lost ones. The dump of its namespace reported it, with the value that the application had set.
         Assert.Equal(tooMany + 1 - lost + 2, _rig.All.Count(r => r.Changed));
         Assert.Equal(new KeepaliveOptions(false, 1000, 75, 9), _rig.Records[_lab.Client.Cookie(last)].Found);
         Assert.Equal(
@@ -218,7 +219,7 @@ public sealed class AttachedTests : IDisposable
     [InlineData(nameof(HolderOption.Idle), 1000, 2)]
     [InlineData(nameof(HolderOption.Interval), 30, 2)]
     [InlineData(nameof(HolderOption.Keepalive), 0, 2)]
-    public void Changes_ApplicationWritesAfterConnecting_AreToldOnceEachAndEachIsReal(string? option, int? value, int changes)
+    public void Changes_ApplicationWritesAfterConnecting_AreReportedOnceEach(string? option, int? value, int changes)
     {
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
         if (option is not null)
@@ -228,7 +229,7 @@ public sealed class AttachedTests : IDisposable
         var written = _lab.Client.Get(id);
         _rig.Pass();
         Assert.Equal(s_guide, _lab.Client.Get(id));
-        // From what to what, in the order it happened: at establishment, and again only if the application has written something else by then.
+        // The changes in order: on establishment, and again only if the application has written other values since.
         (KeepaliveValues, KeepaliveValues)[] expected = written == s_guide ? [(s_untouched, s_guide)] : [(s_untouched, s_guide), (written, s_guide)];
         Assert.Equal(changes, expected.Length);
         Assert.Equal(expected, _rig.All.Where(r => r.Cookie == _lab.Client.Cookie(id) && r.Changed).Select(r => (Values(r.Replaced), Values(r.Current))));
@@ -243,7 +244,7 @@ public sealed class AttachedTests : IDisposable
         [
             Rig.PolicyFor(Lab.ServerAddress, "time: 100s, interval: 11s, probes: 3"),
             Rig.PolicyFor(Lab.ServerAddress, "time: 200s, interval: 22s, probes: 4"),
-            // Where one has an exact port and the other none, a half-made change would be another policy's rule, or none.
+            // One policy has an exact port and the other none: a mixture of both would apply the wrong rule, or none.
             Rig.PolicyFor($"{Lab.ServerAddress}, 0.0.0.0/0", "time: 300s, interval: 33s, probes: 5"),
         ];
         using var kernel = KernelPrograms.Load();
@@ -282,7 +283,7 @@ public sealed class AttachedTests : IDisposable
     }
 
     [Fact]
-    public void Attach_BesideAnotherProgram_BothDoTheirWork()
+    public void Attach_BesideAnotherProgram_BothWork()
     {
         using var others = KernelPrograms.Load();
         using var policy = new KernelPolicy(others.Policy);
@@ -292,12 +293,12 @@ public sealed class AttachedTests : IDisposable
         {
             Assert.Equal(s_guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
             Assert.Equal(new KeepaliveValues(true, 100, 11, 3), _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
-            // A new agent leaves what belongs to the living.
+            // A new agent does not remove programs of a running agent.
             _rig.Restart();
             _rig.Pass();
             Assert.Equal(new KeepaliveValues(true, 100, 11, 3), _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)));
         }
-        // Whoever lists the links of the machine holds each for a moment.
+        // A process that lists the links of the machine holds each link for a moment.
         Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Elsewhere, _port)) == s_untouched, TimeSpan.FromSeconds(5));
         Assert.Equal(s_guide, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
     }
@@ -309,7 +310,7 @@ public sealed class AttachedTests : IDisposable
         using var policy = new KernelPolicy(dead.Policy);
         policy.Replace(Rig.PolicyFor(Elsewhere, "time: 100s"));
         var signature = CgroupPrograms.Signed(default);
-        // As of a process that had this number before: links may outlive their maker in the hands of others.
+        // Simulates an earlier process with the same pid: links can outlive the process that made them.
         signature.owner_started--;
         dead.SettingsMap.Update(0u, in signature);
         using var leftover = new CgroupPrograms(dead, _cgroup.Path);

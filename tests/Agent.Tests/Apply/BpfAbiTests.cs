@@ -9,7 +9,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>The mirror of Bpf/keepalive.h against the header, by the C compiler.</summary>
+/// <summary>The C compiler compares the mirror with Bpf/keepalive.h.</summary>
 public sealed class BpfAbiTests
 {
     [Fact]
@@ -27,7 +27,7 @@ public sealed class BpfAbiTests
         var header = File.ReadAllText(Path.Combine(Header, "keepalive.h"));
         var structs = System.Text.RegularExpressions.Regex.Matches(header, @"^struct (ka_\w+) \{", System.Text.RegularExpressions.RegexOptions.Multiline)
             .Select(match => match.Groups[1].Value);
-        // What the kernel remembers of a socket is read by its programs alone.
+        // Only the kernel's programs read the kernel's storage of a socket.
         Assert.Equal(structs.Except(["ka_memory"]).Order(), Structs().Select(type => type.Name).Order());
     }
 

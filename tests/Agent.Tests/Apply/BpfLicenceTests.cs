@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>What the eBPF programs are licensed under: in their sources, and in the object that the kernel is shown.</summary>
+/// <summary>The licences of the eBPF programs, in their sources and in the object that the kernel loads.</summary>
 public sealed class BpfLicenceTests
 {
     private static string Sources => Path.Combine(Repository.Root, "src", "Agent", "Bpf");
@@ -20,7 +20,7 @@ public sealed class BpfLicenceTests
     }
 
     [Fact]
-    public void Object_BuiltAndCommitted_TellTheKernelBoth()
+    public void Object_BuiltAndCommitted_NamesBothLicences()
     {
         using var built = new MemoryStream();
         using (var resource = typeof(KernelPrograms).Assembly.GetManifestResourceStream("keepalive.bpf.o")!)

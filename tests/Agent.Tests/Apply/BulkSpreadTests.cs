@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>Which changes wait, and in which order they are made, for both datapaths.</summary>
+/// <summary>Which changes wait, and the order of changes, for both datapaths.</summary>
 public sealed class BulkSpreadTests
 {
     private static readonly PassScope s_scope = new() { SpreadOver = TimeSpan.FromMilliseconds(400) };
@@ -37,7 +37,7 @@ public sealed class BulkSpreadTests
     public void Collects_NothingToSpreadOver_NoneWaits() => Assert.False(Spread(byNamespace: false).Collects(Changes(1000, idle: 9000), new PassScope()));
 
     [Fact]
-    public void Collect_ALot_LeavesTheNewOnesInTheList()
+    public void Collect_Bulk_KeepsNewSocketsInTheList()
     {
         var spread = Spread(byNamespace: true);
         var changes = Changes(600, idle: 1000).Concat(Changes(5, idle: 1)).ToList();
@@ -73,7 +73,7 @@ public sealed class BulkSpreadTests
     }
 
     [Fact]
-    public void Apply_Stopped_TheRestIsTriedInTheNextPass()
+    public void Apply_Stopped_RestIsTriedInTheNextPass()
     {
         using var stop = new CancellationTokenSource();
         var spread = new BulkSpread<Change>(TimeProvider.System, byNamespace: true, (slice, _) =>

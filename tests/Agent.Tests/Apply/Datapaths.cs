@@ -11,15 +11,16 @@ namespace Keepalive.Agent.Tests.Apply;
 /// <summary>The datapaths that the live tests run on.</summary>
 internal static class Datapaths
 {
-    /// <summary>The collection of the tests that use <see cref="Kernel"/>: it has one policy, so that they run one after another.</summary>
+    /// <summary>The collection of the tests that use <see cref="Kernel"/>. It has one policy, so these tests run one after
+    /// another.</summary>
     public const string Kernels = "programs in the kernel";
 
-    // Loaded once: what a restart of the agent loses is tested where the programs are attached, and loaded anew.
+    // Loaded once. The tests with attached programs load them again, and test the effect of a restart.
     private static readonly Lazy<(KernelPrograms? Programs, string? Missing)> s_shared = new(TryLoad);
 
     public static DatapathFactory Pidfd { get; } = (only, known, state) => new PidfdDatapath(Options(only, known, state));
 
-    /// <summary>Iterators alone.</summary>
+    /// <summary>Iterators only.</summary>
     public static DatapathFactory Bpf
     {
         get
@@ -29,7 +30,7 @@ internal static class Datapaths
         }
     }
 
-    /// <summary>The programs, loaded; skips the test where that is not possible.</summary>
+    /// <summary>The loaded programs; skips the test where loading is not possible.</summary>
     public static KernelPrograms Kernel
     {
         get
@@ -46,7 +47,7 @@ internal static class Datapaths
         return (only, known, state) => new BpfDatapath(Options(only, known, state), kernel, cgroup);
     }
 
-    /// <summary>What a datapath is made with.</summary>
+    /// <summary>The options of a datapath.</summary>
     public static TrackingOptions Options(IReadOnlyList<string> only, InheritedSockets known, StateFile? state) =>
         new() { Only = only, MostNamespaces = 64, Inherited = known, State = state };
 

@@ -10,7 +10,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>What becomes of the sockets of a dump, for both datapaths.</summary>
+/// <summary>The treatment of the sockets of a dump, for both datapaths.</summary>
 [SuppressMessage("Design", "CA1001", Justification = "It is of no namespace that could be let go of.")]
 public sealed class DumpIntakeTests : ISocketSink
 {
@@ -37,7 +37,7 @@ public sealed class DumpIntakeTests : ISocketSink
     }
 
     [Fact]
-    public void Take_OtherSocket_IsReportedWithWhatItHas()
+    public void Take_OtherSocket_IsReportedWithItsValues()
     {
         Assert.Null(Take(Seen(s_elsewhere), new SocketReading(s_set, OwnValues.Known | OwnValues.Time, 30_000), pid: 12));
         var record = Assert.Single(_reported);
@@ -47,7 +47,7 @@ public sealed class DumpIntakeTests : ISocketSink
     }
 
     [Fact]
-    public void Take_OtherSocketWhoseValuesAreToBeRead_IsTracked() => Assert.NotNull(Take(Seen(s_elsewhere), scope: new PassScope { ReadAll = true }));
+    public void Take_OtherSocketWithRequestedValues_IsTracked() => Assert.NotNull(Take(Seen(s_elsewhere), scope: new PassScope { ReadAll = true }));
 
     [Fact]
     public void Take_ListeningSocketOfADestination_IsNotSelected() => Assert.Null(Take(Seen(s_there) with { State = TcpState.Listen }));
@@ -61,13 +61,13 @@ public sealed class DumpIntakeTests : ISocketSink
         Assert.NotEqual(_watched.Dumps, socket.SeenInDump);
         Assert.Single(_reported);
 
-        // One that waits to be accepted has no file either.
+        // A socket in the accept queue has no file either.
         Assert.NotNull(Take(Seen(s_there) with { HasFile = false }));
         Assert.Equal(_watched.Dumps, socket.SeenInDump);
     }
 
     [Fact]
-    public void Take_InheritedSocket_IsTrackedWithoutARuleAndOnce()
+    public void Take_InheritedSocket_IsTrackedOnceWithoutARule()
     {
         var memory = SocketMemory.OfAgent(new KeepaliveOptions(false, 7200, 75, 9), s_set);
         _inherited[(1, 7)] = memory;
@@ -76,7 +76,7 @@ public sealed class DumpIntakeTests : ISocketSink
     }
 
     [Fact]
-    public void Take_ValuesThatAPredecessorGaveNewConnections_AreTracked()
+    public void Take_ValuesSetByAPredecessorOnEstablishment_AreTracked()
     {
         _inherited.Arriving.Add(new KeepaliveSettings(700, 10, 20));
         Assert.Null(Take(Seen(s_elsewhere), new SocketReading(s_set with { Time = 701 }, OwnValues.Known, 0)));
@@ -85,10 +85,10 @@ public sealed class DumpIntakeTests : ISocketSink
     }
 
     [Fact]
-    public void Take_SetWhenItWasEstablished_IsTrackedWithoutARule() => Assert.NotNull(Take(Seen(s_elsewhere) with { IsSetAtOnce = true }));
+    public void Take_SetOnEstablishment_IsTrackedWithoutARule() => Assert.NotNull(Take(Seen(s_elsewhere) with { IsSetAtOnce = true }));
 
     [Fact]
-    public void Take_ConnectedToSomebodyElse_IsJudgedAnew()
+    public void Take_ConnectedToAnotherPeer_IsJudgedAgain()
     {
         var socket = Settled();
         Assert.Same(socket, Take(Seen(s_elsewhere)));
@@ -101,7 +101,7 @@ public sealed class DumpIntakeTests : ISocketSink
     [InlineData("time: 700s, interval: 10s, probes: 20", null, false)]
     [InlineData("time: 60s, interval: 10s, probes: 20", null, true)]
     [InlineData("time: 700s, interval: 10s, probes: 20", "replace", true)]
-    public void Take_NewPolicy_OnlyARuleOfAnotherEffectIsJudgedAnew(string keepalive, string? existing, bool isJudged)
+    public void Take_NewPolicy_OnlyARuleWithAnotherEffectIsJudgedAgain(string keepalive, string? existing, bool isJudged)
     {
         var socket = Settled();
         var next = Rig.PolicyFor("10.77.0.2", keepalive, existing);
@@ -111,7 +111,7 @@ public sealed class DumpIntakeTests : ISocketSink
     }
 
     [Fact]
-    public void Take_NewPolicyThatTreatsExistingValuesOtherwise_IsJudgedAnew()
+    public void Take_NewPolicyWithAnotherExistingMode_IsJudgedAgain()
     {
         var socket = Settled();
         Take(Seen(s_there), policy: _policy with { Existing = ExistingMode.Replace });

@@ -9,9 +9,9 @@ namespace Keepalive.Agent.Tests.Apply;
 
 public sealed class ForeignFilesTests
 {
-    /// <summary>The server of the file answers to nobody who closes it.</summary>
+    /// <summary>The FUSE server of the file never answers a close.</summary>
     [Fact]
-    public void Close_FileThatDoesNotClose_HoldsUpNobodyAndIsCutOffAtTheEnd()
+    public void Close_FileThatDoesNotClose_DelaysNobodyAndIsAbortedAtTheEnd()
     {
         const string owner = "user 65534", other = "user 1";
         Live.Require("python3");

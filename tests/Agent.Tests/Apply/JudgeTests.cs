@@ -7,13 +7,13 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>The rules of <c>existing</c>, of a value changed later, and of giving back, as a table.</summary>
+/// <summary>The rules for existing values, for later changes and for restoring, as a table.</summary>
 public sealed class JudgeTests
 {
-    // Values as "on,TIME,INTERVAL,PROBES"; policy as "TIME/INTERVAL/PROBES" with "-" for a missing field, or nothing.
+    // Values are "on,TIME,INTERVAL,PROBES". A policy is "TIME/INTERVAL/PROBES", with "-" for a missing field, or empty.
     [Theory]
 
-    // First pass, keepalive off: the policy's values, whatever the mode; missing fields stay.
+    // First pass, keepalive off: the policy's values apply in every mode. Missing fields do not change.
     [InlineData("", "off,7200,75,9", "700/10/20", "tighten", "Managed", "on,700,10,20", "agent off,7200,75,9")]
     [InlineData("", "off,7200,75,9", "700/10/20", "keep", "Managed", "on,700,10,20", "agent off,7200,75,9")]
     [InlineData("", "off,7200,75,9", "-/-/-", "tighten", "Managed", "on,7200,75,9", "agent off,7200,75,9")]
@@ -28,19 +28,19 @@ public sealed class JudgeTests
     [InlineData("", "on,60,75,9", "700/10/20", "replace", "Managed", "on,700,10,20", "agent on,60,75,9")]
     [InlineData("", "on,700,10,20", "700/10/20", "replace", "Managed", "on,700,10,20", "agent on,700,10,20")]
 
-    // The agent's own values follow the policy, looser or tighter, always from what the application had.
+    // Values that the agent set follow the policy in both directions, always based on the application's values.
     [InlineData("agent off,7200,75,9 on,60,10,6", "on,60,10,6", "700/10/20", "tighten", "Managed", "on,700,10,20", "agent off,7200,75,9")]
     [InlineData("agent off,7200,75,9 on,60,10,6", "on,60,10,6", "-/10/20", "tighten", "Managed", "on,7200,10,20", "agent off,7200,75,9")]
     [InlineData("agent on,300,75,9 on,60,10,6", "on,60,10,6", "700/10/20", "tighten", "Kept", "on,300,75,9", "kept on,300,75,9")]
     [InlineData("agent on,300,75,9 on,60,10,6", "on,60,10,6", "60/10/6", "keep", "Kept", "on,300,75,9", "kept on,300,75,9")]
     [InlineData("kept on,60,75,9", "on,60,75,9", "30/10/20", "tighten", "Managed", "on,30,10,20", "agent on,60,75,9")]
 
-    // Given back when no rule selects it any more.
+    // Restored when no rule selects the socket any more.
     [InlineData("agent off,7200,75,9 on,60,10,6", "on,60,10,6", "", "tighten", "Restored", "off,7200,75,9", "")]
     [InlineData("agent on,300,75,9 on,300,75,9", "on,300,75,9", "", "tighten", "Unmanaged", "on,300,75,9", "")]
     [InlineData("kept on,60,75,9", "on,60,75,9", "", "tighten", "Unmanaged", "on,60,75,9", "")]
 
-    // A sysctl's values may be beyond what a socket can have of its own: they stay as long as nothing else is asked for, and cannot be given back.
+    // A sysctl may have a value that a socket cannot be set to. It stays as long as no rule sets the field, and cannot be restored.
     [InlineData("", "off,100000,0,200", "-/-/-", "tighten", "Managed", "on,100000,0,200", "agent off,100000,0,200")]
     [InlineData("", "off,100000,40000,200", "60/10/6", "tighten", "Managed", "on,60,10,6", "agent off,100000,40000,200")]
     [InlineData("agent off,100000,40000,200 on,60,10,6", "on,60,10,6", "", "tighten", "Restored", "off,32767,32767,127", "")]
@@ -48,7 +48,7 @@ public sealed class JudgeTests
     [InlineData("agent off,100000,75,9 on,60,10,6", "on,60,10,6", "-/10/6", "tighten", "Managed", "on,32767,10,6", "agent off,100000,75,9")]
     [InlineData("agent on,100000,75,9 on,60,10,6", "on,60,10,6", "60/10/6", "keep", "Kept", "on,32767,75,9", "kept on,32767,75,9")]
 
-    // Changed by somebody else: the application's from then on.
+    // Changed by another process: the values are the application's from then on.
     [InlineData("agent off,7200,75,9 on,60,10,6", "on,61,10,6", "700/10/20", "replace", "Application", "on,61,10,6", "application")]
     [InlineData("agent off,7200,75,9 on,60,10,6", "off,60,10,6", "60/10/6", "replace", "Application", "off,60,10,6", "application")]
     [InlineData("agent off,7200,75,9 on,60,10,6", "on,61,10,6", "", "tighten", "Unmanaged", "on,61,10,6", "application")]
@@ -57,12 +57,12 @@ public sealed class JudgeTests
     [InlineData("application", "on,7200,75,9", "30/10/20", "replace", "Application", "on,7200,75,9", "application")]
     [InlineData("application", "off,7200,75,9", "", "replace", "Unmanaged", "off,7200,75,9", "application")]
 
-    // After a crash in the middle of a write, any mixture of old and new is the agent's own; anything else is not.
+    // After a crash during a write, any mixture of old and new values is the agent's own. Other values are not.
     [InlineData("open off,7200,75,9 off,7200,75,9 on,60,10,6", "off,7200,75,9", "60/10/6", "keep", "Managed", "on,60,10,6", "agent off,7200,75,9")]
     [InlineData("open off,7200,75,9 off,7200,75,9 on,60,10,6", "on,7200,10,6", "60/10/6", "keep", "Managed", "on,60,10,6", "agent off,7200,75,9")]
     [InlineData("open off,7200,75,9 on,60,10,6 on,30,5,3", "on,60,5,6", "", "keep", "Restored", "off,7200,75,9", "")]
     [InlineData("open off,7200,75,9 off,7200,75,9 on,60,10,6", "on,61,10,6", "60/10/6", "keep", "Application", "on,61,10,6", "application")]
-    public void Decide_Case_Expected(string memory, string current, string policy, string mode, string outcome, string want, string remembered)
+    public void Decide_Case_IsAsListed(string memory, string current, string policy, string mode, string outcome, string want, string remembered)
     {
         var verdict = Judge.Decide(Memory(memory), Values(current), Rule(policy), Enum.Parse<ExistingMode>(mode, ignoreCase: true));
         Assert.Equal(Enum.Parse<SocketOutcome>(outcome), verdict.Outcome);

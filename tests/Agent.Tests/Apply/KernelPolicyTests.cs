@@ -11,7 +11,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>Matching in the kernel against the compiled matcher: random policies, and addresses near their edges.</summary>
+/// <summary>Compares matching in the kernel with the compiled matcher: random policies, and addresses near their edges.</summary>
 [Collection(Datapaths.Kernels)]
 public sealed class KernelPolicyTests
 {
@@ -56,7 +56,7 @@ public sealed class KernelPolicyTests
         return test.found != 0 ? (int)test.rule.rule : null;
     }
 
-    /// <summary>Few bits that vary, so that prefixes lie within each other.</summary>
+    /// <summary>Only a few bits vary, so that prefixes nest.</summary>
     private static string Address(Random random)
     {
         var port = s_ports[random.Next(s_ports.Length)];
@@ -78,7 +78,7 @@ public sealed class KernelPolicyTests
         }
     }
 
-    /// <summary>An address inside, at the edge of, or just outside of one of the rules'.</summary>
+    /// <summary>An address inside of one of the rules' prefixes, at its edge, or just outside.</summary>
     private static Endpoint Near(PolicySnapshot policy, Random random)
     {
         CompiledRule rule = policy.Policy.Rules[random.Next(policy.Policy.Rules.Length)];

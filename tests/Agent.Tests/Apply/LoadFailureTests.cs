@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>What is said of a kernel that refuses the programs.</summary>
+/// <summary>The reasons reported for a kernel that refuses the programs.</summary>
 public sealed class LoadFailureTests
 {
     private const string Loading = "loading the BPF programs";
@@ -16,7 +16,7 @@ public sealed class LoadFailureTests
     [Theory]
     [InlineData("5.10.0-46-amd64", "unknown func bpf_get_socket_cookie#46")]
     [InlineData("5.14.0-570.el9.x86_64", Moved)]
-    public void Of_OldKernel_NeedsTheFirstReleaseThatHasIt(string release, string detail)
+    public void Of_OldKernel_NamesTheFirstReleaseWithTheFeature(string release, string detail)
     {
         var failure = LoadFailure.Of(new BpfException(Loading, 22, detail), release);
         Assert.Equal("Linux 5.15", failure?.Needs);
@@ -27,7 +27,7 @@ public sealed class LoadFailureTests
     [InlineData("5.15.0-100-generic")]
     [InlineData("7.3.4+deb13-amd64")]
     [InlineData("something else")]
-    public void Of_FieldNotFound_IsThatThisBuildDoesNotKnowTheStructures(string release)
+    public void Of_FieldUnknown_IsThatTheStructuresAreUnknown(string release)
     {
         var unknown = $"this build does not know the structures of Linux {release}: struct inet_connection_sock.icsk_retransmit_timer.expires was not found";
         Assert.Equal(
@@ -47,6 +47,6 @@ public sealed class LoadFailureTests
     [InlineData(Errno.EPERM, "")]
     [InlineData(Errno.EACCES, "")]
     [InlineData(Errno.ENOMEM, "libbpf: map 'arrivals': failed to create: Cannot allocate memory(-12)")]
-    public void Of_RefusalOfAnotherKind_SaysNothingOfTheKernelsAge(int errno, string detail) =>
+    public void Of_AnotherRefusal_DoesNotBlameTheKernelsAge(int errno, string detail) =>
         Assert.Null(LoadFailure.Of(new BpfException(Loading, errno, detail), "5.10.0"));
 }

@@ -8,13 +8,13 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>Policies of many thousand prefixes, and what becomes of those that the kernel has no memory for.</summary>
+/// <summary>Policies of many thousand prefixes, and policies that do not fit into the kernel's memory.</summary>
 [Collection(Datapaths.Kernels)]
 public sealed class MemoryTests : IDisposable
 {
     private const int Prefixes = 60_000;
 
-    /// <summary>Where the kernel's room for rules is to end in these tests: what it says then is its own.</summary>
+    /// <summary>The simulated limit of rules in the kernel; the error itself is the kernel's.</summary>
     private const int Room = 1_000;
 
     private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);
@@ -44,7 +44,7 @@ public sealed class MemoryTests : IDisposable
     }
 
     [Fact]
-    public void Start_PolicyDoesNotFit_BpfIsRefusedAndAutoTakesPidfd()
+    public void Start_PolicyDoesNotFit_BpfIsRefusedAndAutoUsesPidfd()
     {
         const string reason = "bpf_map_update_elem: ENOSPC (No space left on device): the policies do not fit into the memory that the kernel gives the agent for them";
         static KernelPrograms Load() => KernelPrograms.Load(mostRules: Room);
@@ -53,18 +53,18 @@ public sealed class MemoryTests : IDisposable
         Assert.Equal(reason, refused.Message);
         using var chosen = ChosenDatapath.Create(Options(DatapathKind.Auto), policy, [], null, attach: true, load: Load);
         Assert.Equal(("pidfd", reason), (chosen.Datapath.Name, chosen.WhyNotBpf));
-        // What failed has left nothing at the cgroup.
+        // The failed attempt left nothing at the cgroup.
         Assert.Empty(BpfCgroups.Attached(_cgroup.Path));
         Assert.Equal(s_untouched, _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)));
     }
 
     [Fact]
-    public void Explain_NoMemoryForThePrograms_SaysSoInWordsOfItsOwn() => Assert.Equal(
+    public void Explain_NoMemoryForThePrograms_HasItsOwnReason() => Assert.Equal(
         "loading the BPF programs: ENOMEM: the memory limit is too low for the programs' maps",
         BpfRequirements.Explain(new BpfException("loading the BPF programs", Errno.ENOMEM, "libbpf: map 'arrivals': failed to create: Cannot allocate memory(-12)")));
 
     [Fact]
-    public void Reload_PolicyDoesNotFit_ItIsInForceByPassesUntilOneFits()
+    public void Reload_PolicyDoesNotFit_PassesApplyItUntilOneFits()
     {
         using var kernel = KernelPrograms.Load(mostRules: Room);
         using var rig = new Rig(
@@ -79,7 +79,7 @@ public sealed class MemoryTests : IDisposable
         Assert.StartsWith("New connections are set by passes only: ", trouble, StringComparison.Ordinal);
         Assert.Contains("do not fit into the memory", trouble, StringComparison.Ordinal);
         Assert.Equal(s_other, _lab.Client.Get(before));
-        // Neither by the new policy, for which there is no room, nor by the one before, which is in force no more.
+        // Not set by the new policy, which does not fit, nor by the old one, which is not in force any more.
         for (var pass = 0; pass < 3; pass++)
         {
             var between = _lab.Client.Connect(Lab.ServerAddress, _port);
@@ -100,7 +100,7 @@ public sealed class MemoryTests : IDisposable
         _cgroup.Dispose();
     }
 
-    /// <summary>The lab's server, and many addresses besides.</summary>
+    /// <summary>The lab's server with many more addresses.</summary>
     private static PolicySnapshot Large(string keepalive) => Rig.PolicyFor(
         string.Join(", ", Enumerable.Range(0, Prefixes).Select(i => $"198.{18 + (i >> 16)}.{(i >> 8) & 255}.{i & 255}").Prepend(Lab.ServerAddress)), keepalive);
 

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>Random histories of real sockets against a model of what the documentation promises.</summary>
+/// <summary>Random histories of real sockets, compared with a model of the documentation.</summary>
 public abstract class ModelTests : IDisposable
 {
     private static readonly int s_histories = Fuzz.Cases(1000);
@@ -41,7 +41,7 @@ public abstract class ModelTests : IDisposable
         var port = _lab.Server.Listen();
         using var rig = new Rig(_lab.Client.NetnsPath, _create(_lab));
         var snapshots = s_policies.Select(p => p.Selects ? Rig.PolicyFor(Lab.ServerAddress, p.Yaml, p.Existing) : PolicySnapshot.Empty).ToArray();
-        int written = 0, restored = 0, leftAlone = 0;
+        int written = 0, restored = 0, unchanged = 0;
         var (from, to) = (Fuzz.Seed(0), Fuzz.Seed(0) + Number);
         for (var seed = from; seed < to; seed++)
         {
@@ -63,7 +63,8 @@ public abstract class ModelTests : IDisposable
                             unnoticed = true;
                             continue;
                         }
-                        // Otherwise a change is noticed when there is a reason to look; a change that is undone before is none.
+                        // Without a full pass, a change is noticed only when there is a reason to look. A change that is undone before the
+                        // pass is not noticed.
                         scope = scope with { Full = true };
                         unnoticed = false;
                         break;
@@ -92,13 +93,13 @@ public abstract class ModelTests : IDisposable
                 history.Add($"pass → {string.Join("  ", sockets.Select(s => s.Values))}");
                 Check(sockets, history);
                 written += sockets.Count(s => s is { WrittenByAgent: true });
-                leftAlone += sockets.Count(s => s is { Selectable: true, IsApplications: true });
+                unchanged += sockets.Count(s => s is { Selectable: true, IsApplications: true });
                 restored += sockets.Count(s => s is { Selectable: true, Seen: false } && step > 0);
             }
             _lab.Client.CloseAll();
         }
-        // The histories were worth running.
-        Assert.True(written > 2 * Number && restored > Number / 2 && leftAlone > Number / 2, $"{written} written, {restored} restored, {leftAlone} left alone");
+        // The histories contained enough of each case.
+        Assert.True(written > 2 * Number && restored > Number / 2 && unchanged > Number / 2, $"{written} written, {restored} restored, {unchanged} not changed");
     }
 
     public virtual void Dispose()
@@ -147,7 +148,7 @@ public abstract class ModelTests : IDisposable
 
     private sealed record ModelPolicy(int? Time, int? Interval, int? Count, string Existing, string Yaml, bool Selects = true);
 
-    /// <summary>What the documentation promises of one socket, told without a look at how it is done.</summary>
+    /// <summary>The documented behaviour of one socket, independent of the implementation.</summary>
     private sealed record ModelSocket(int Id, bool Selectable)
     {
         private KeepaliveValues _first;
@@ -155,7 +156,7 @@ public abstract class ModelTests : IDisposable
 
         public KeepaliveValues Values { get; set; } = s_fresh;
 
-        /// <summary>Whether an earlier pass, under a policy that selects it, has looked at it.</summary>
+        /// <summary>Whether an earlier pass under a policy that selects the socket has looked at it.</summary>
         public bool Seen { get; private set; }
 
         public bool IsApplications { get; private set; }
@@ -171,7 +172,7 @@ public abstract class ModelTests : IDisposable
             }
             if (Seen && Values != _left)
             {
-                // Only a socket the agent has written to stays remembered when nothing selects it.
+                // Without a rule, the agent keeps the record only of a socket that it has written to.
                 IsApplications = selected || WrittenByAgent;
                 Seen = WrittenByAgent = false;
                 return;
@@ -189,7 +190,7 @@ public abstract class ModelTests : IDisposable
     }
 }
 
-/// <summary>The model, through descriptors of the applications' own.</summary>
+/// <summary>The model, through duplicates of the applications' descriptors.</summary>
 public sealed class PidfdModelTests() : ModelTests(_ => Datapaths.Pidfd);
 
 /// <summary>The model, through iterators in the kernel.</summary>
@@ -199,7 +200,7 @@ public sealed class BpfModelTests() : ModelTests(_ => Datapaths.Bpf)
     private protected override int Number => Fuzz.Cases(500);
 }
 
-/// <summary>The model, where connections are set when they are established.</summary>
+/// <summary>The model, with connections that are set on establishment.</summary>
 [Collection(Datapaths.Kernels)]
 public sealed class AttachedModelTests : ModelTests
 {
@@ -224,7 +225,7 @@ public sealed class AttachedModelTests : ModelTests
         return new TestCgroup();
     }
 
-    /// <summary>Each change of policy waits for the kernel's programs to be done with the one before.</summary>
+    /// <summary>Each change of policy waits until the kernel's programs no longer use the previous one.</summary>
     private protected override int Number => Fuzz.Cases(400);
 
     public override void Dispose()

@@ -11,7 +11,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>A socket is what was judged only if it is in the namespace where that was seen.</summary>
+/// <summary>A judgement applies to a socket only if the socket is in the namespace where it was judged.</summary>
 public sealed class NamespaceTests : IDisposable
 {
     private readonly Lab _lab;
@@ -34,10 +34,10 @@ public sealed class NamespaceTests : IDisposable
         var id = _lab.Client.Connect(Lab.ServerAddress, _port);
         Assert.True(Holds(id, own));
         Assert.False(Holds(id, other));
-        // As before Linux 5.14, where no namespace has a cookie: 0 equals 0 and tells nothing.
+        // As before Linux 5.14, where no namespace has a cookie: equal zeros prove nothing.
         Assert.True(Holds(id, own with { Cookie = 0 }));
         Assert.False(Holds(id, other with { Cookie = 0 }));
-        // A number that was another's before.
+        // An inode number that is used again.
         Assert.False(Holds(id, own with { Cookie = own.Cookie + 1 }));
         Assert.False(Holds(id, default));
     }
@@ -47,7 +47,7 @@ public sealed class NamespaceTests : IDisposable
     [InlineData(true)]
     public void Reach_SocketOfAnotherNamespaceWithTheSameCookie_IsNotReached(bool known)
     {
-        // The client's process holds a socket of the server's namespace, too; what was seen in the client's must not be applied to it.
+        // The client's process also holds a socket of the server's namespace. A judgement from the client's namespace must not apply to it.
         using var stray = _lab.Client.StartBeside();
         stray.Enter(_lab.Server);
         var port = _lab.Client.Listen();
@@ -61,7 +61,7 @@ public sealed class NamespaceTests : IDisposable
         var remote = Endpoint(new IPEndPoint(IPAddress.Parse(Lab.ClientAddress), port));
         Assert.Equal(1, Reached((ulong)_lab.Server.NetnsInode, remote));
         Assert.Equal(0, Reached((ulong)_lab.Client.NetnsInode, remote));
-        // Nor one that is connected to somebody else than the one judged was.
+        // Nor to a socket with another peer than the judged one.
         Assert.Equal(0, Reached((ulong)_lab.Server.NetnsInode, remote with { Port = 1 }));
 
         static SocketEndpoint Endpoint(IPEndPoint end) =>
@@ -87,7 +87,7 @@ public sealed class NamespaceTests : IDisposable
     }
 
     [Fact]
-    public void Namespace_Released_IsOffTheKernelsListBeforeItsNumberIsAnothers()
+    public void Namespace_Released_IsRemovedBeforeItsNumberIsReused()
     {
         var kernel = Datapaths.Kernel;
         using var cgroup = new TestCgroup();

@@ -19,7 +19,7 @@ public sealed class PassBudgetTests
     }
 
     [Fact]
-    public void IsSpent_OneHasUsedItsShare_OnlyThatOneWaits()
+    public void IsSpent_OneShareUsed_OnlyItsAccountWaits()
     {
         Work("pod a", s_share);
         Assert.True(_budget.IsSpent);
@@ -30,7 +30,7 @@ public sealed class PassBudgetTests
     }
 
     [Fact]
-    public void Stop_WorkForNobody_IsOnNoAccount()
+    public void Stop_WorkWithoutAccount_IsNotCharged()
     {
         Work("pod a", s_share / 2);
         _budget.Stop();
@@ -41,7 +41,7 @@ public sealed class PassBudgetTests
     }
 
     [Fact]
-    public void IsSpent_ManyTogether_OthersHaveLittleAndTheNodeIsNotHeldUp()
+    public void IsSpent_ManyAccounts_EachHasLittleAndTheNodeIsNotDelayed()
     {
         for (int i = 0; i < 10; i++)
         {
@@ -56,23 +56,24 @@ public sealed class PassBudgetTests
         Assert.False(_budget.IsSpent);
     }
 
-    /// <summary>One piece of work is not cut short, and may take many shares: in a siege the next one comes when that has been made up for.</summary>
+    /// <summary>A piece of work is not interrupted and may use many shares. When all passes are too long, its account waits until it has
+    /// paid for them.</summary>
     [Fact]
-    public void IsSpent_PassesTooLongForAll_WhoeverTookMoreThanAShareWaits()
+    public void IsSpent_PassTooLong_AccountsAboveTheirShareWait()
     {
         Work("pod a", 4 * s_share);
         Work("pod b", 0.5 * s_share);
         _budget.Stop();
         _budget.BeginPass(new PassScope());
         _budget.Charge("pod a");
-        Assert.False(_budget.IsSpent);   // nobody was held up
+        Assert.False(_budget.IsSpent);   // no other account had to wait
 
         Work("pod a", 4 * s_share);
         Work("pod b", 0.5 * s_share);
         Work("pod c", 2 * s_share);
         Work("pod d", 1.5 * s_share);
         _budget.Stop();
-        // It owes 3 and 3, of which each pass makes up for one; the other one.
+        // Pod a owes six shares and pod c one; each pass pays off one share.
         for (var pass = 1; pass <= 6; pass++)
         {
             _budget.BeginPass(new PassScope());
@@ -90,7 +91,7 @@ public sealed class PassBudgetTests
         Assert.False(_budget.IsSpent);
     }
 
-    /// <summary>What the first pass leaves out is what nobody knows of yet: there a share is all that counts.</summary>
+    /// <summary>A full pass has only the limit per account: nothing is known of the skipped sockets yet.</summary>
     [Fact]
     public void IsSpent_FullPass_HasNoLimitForAllTogether()
     {
@@ -103,21 +104,21 @@ public sealed class PassBudgetTests
     }
 
     [Fact]
-    public void Cost_OfPassesBefore_TellsTheDearFromTheCheap()
+    public void Cost_OfEarlierPasses_IsHigherForSlowAccounts()
     {
-        Work("pod dear", s_share);
+        Work("pod slow", s_share);
         Assert.True(_budget.IsSpent);
-        Work("pod cheap", s_share / 10);
+        Work("pod fast", s_share / 10);
         Assert.False(_budget.IsSpent);
         _budget.BeginPass(new PassScope());
-        Assert.True(_budget.Cost("pod dear") > _budget.Cost("pod cheap"));
+        Assert.True(_budget.Cost("pod slow") > _budget.Cost("pod fast"));
         Assert.Equal(TimeSpan.Zero, _budget.Cost(null));
-        _budget.Charge("pod dear");
+        _budget.Charge("pod slow");
         Assert.False(_budget.IsSpent);
     }
 
     [Fact]
-    public void Excess_TenPassesCutShort_IsToldAndNotAfterTheLastOne()
+    public void Excess_TenLimitedPasses_IsReportedUntilTheyEnd()
     {
         for (int pass = 0; pass < 10; pass++)
         {

@@ -8,11 +8,11 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>Makes a datapath that looks only at some namespaces, with what its predecessor knew and where to note its own.</summary>
+/// <summary>Makes a datapath for some namespaces, with its predecessor's records and a state file.</summary>
 internal delegate IDatapath DatapathFactory(
     IReadOnlyList<string> only, InheritedSockets known, StateFile? state);
 
-/// <summary>An agent's datapath in this process, looking only at one namespace, that can be "killed" and started again.</summary>
+/// <summary>An agent's datapath in this process, limited to one namespace, that can be "killed" and restarted.</summary>
 internal sealed class Rig : IDisposable, ISocketSink
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-rig");
@@ -30,13 +30,13 @@ internal sealed class Rig : IDisposable, ISocketSink
         Restart();
     }
 
-    /// <summary>What the last pass reported, by cookie; a socket reported twice by its last record.</summary>
+    /// <summary>The records of the last pass, by cookie. Only the last record of a socket is kept.</summary>
     public Dictionary<ulong, SocketRecord> Records { get; } = [];
 
-    /// <summary>Everything the last pass reported, in its order.</summary>
+    /// <summary>All records of the last pass, in order.</summary>
     public List<SocketRecord> All { get; } = [];
 
-    /// <summary>What passes have done since the start.</summary>
+    /// <summary>The sums of all passes since the start.</summary>
     public ApplyCounts Counts => _datapath!.Counts;
 
     public PolicySnapshot Policy { get; set; } = PolicySnapshot.Empty;
@@ -47,7 +47,7 @@ internal sealed class Rig : IDisposable, ISocketSink
         All.Clear();
         var (applied, restored) = (Counts.Applied, Counts.Restored);
         var summary = _datapath!.Pass(Policy, (scope ?? new PassScope()) with { Owners = true }, this);
-        // What a pass counts is what it reports.
+        // The counts agree with the records.
         Xunit.Assert.Equal(All.Count(record => record.Changed && IsRestored(record)), Counts.Restored - restored);
         Xunit.Assert.Equal(All.Count(record => record is { Changed: true, Rule: not null } && !IsRestored(record)), Counts.Applied - applied);
         return summary;
@@ -55,14 +55,14 @@ internal sealed class Rig : IDisposable, ISocketSink
         static bool IsRestored(SocketRecord record) => record.Outcome is SocketOutcome.Restored or SocketOutcome.Kept;
     }
 
-    /// <summary>Everything that another pass, over everything, reports.</summary>
+    /// <summary>All records of one more full pass.</summary>
     public List<SocketRecord> AllOfNextPass()
     {
         Pass(new PassScope { Full = true });
         return All;
     }
 
-    /// <summary>What a kill and a new start amount to: nothing is finished or written, the state file is read as it stands.</summary>
+    /// <summary>As after a kill and a restart: nothing is finished or written, and the state file is read as it is.</summary>
     public void Restart()
     {
         var before = _state;

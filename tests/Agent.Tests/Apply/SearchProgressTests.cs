@@ -15,7 +15,7 @@ public sealed class SearchProgressTests
     }
 
     [Fact]
-    public void From_StoppedWithinAProcess_GoesOnThere()
+    public void From_StoppedWithinAProcess_ContinuesThere()
     {
         _progress.Reached("pod a", outside: false, pid: 7, descriptor: 640);
         Assert.Null(_progress.From("pod a", outside: false, pid: 6));
@@ -27,7 +27,7 @@ public sealed class SearchProgressTests
     }
 
     [Fact]
-    public void From_ProcessDone_GoesOnWithTheNextAndComesToTheOutsideLast()
+    public void From_ProcessDone_ContinuesWithTheNextAndOutsideLast()
     {
         _progress.Reached(null, outside: false, pid: 7, descriptor: null);
         Assert.Null(_progress.From(null, outside: false, pid: 7));

@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>What is counted of what is done to a socket.</summary>
+/// <summary>The counts of changes to sockets.</summary>
 public sealed class SocketLedgerTests
 {
     private static readonly KeepaliveOptions s_found = new(false, 7200, 75, 9);
@@ -40,7 +40,7 @@ public sealed class SocketLedgerTests
     [Theory]
     [InlineData(nameof(SocketOutcome.Pending))]
     [InlineData(nameof(SocketOutcome.Deferred))]
-    public void Miss_WaitingForSomebody_IsNoFailure(string outcome)
+    public void Miss_Waiting_IsNoFailure(string outcome)
     {
         _ledger.Miss(_socket, Enum.Parse<SocketOutcome>(outcome), FailureReasons.NotAccepted);
         Assert.Empty(_counts.Failures);
@@ -72,7 +72,7 @@ public sealed class SocketLedgerTests
     }
 
     [Fact]
-    public void Conclude_NothingWritten_IsFailedAlone()
+    public void Conclude_NothingWritten_IsOnlyFailed()
     {
         Conclude(s_found, "EPERM");
         Assert.Equal(0, _counts.Applied);
@@ -80,7 +80,7 @@ public sealed class SocketLedgerTests
     }
 
     [Fact]
-    public void Conclude_GivenBack_IsRestored()
+    public void Conclude_OriginalsWritten_IsRestored()
     {
         Conclude(s_set, null);
         Select(PolicySnapshot.Empty);

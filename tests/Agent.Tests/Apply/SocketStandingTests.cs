@@ -6,12 +6,13 @@ namespace Keepalive.Agent.Tests.Apply;
 
 public sealed class SocketStandingTests
 {
-    /// <summary>Whoever is only waited for is looked at in every pass, for some; others less and less often.</summary>
+    /// <summary>The passes between two tries. A deferred socket is tried in every pass, a pending one in every pass at first, a failed one
+    /// less and less often.</summary>
     [Theory]
     [InlineData(nameof(SocketOutcome.Deferred), new long[] { 1, 1, 1, 1, 1, 1, 1, 1, 1 })]
     [InlineData(nameof(SocketOutcome.Pending), new long[] { 1, 1, 1, 1, 1, 1, 12, 12, 12 })]
     [InlineData(nameof(SocketOutcome.Failed), new long[] { 1, 2, 4, 8, 12, 12, 12, 12, 12 })]
-    public void PutOff_TriesInVain_ComeLessAndLessOften(string name, long[] apart)
+    public void PutOff_FailedTries_BackOff(string name, long[] apart)
     {
         var outcome = Enum.Parse<SocketOutcome>(name);
         var standing = new SocketStanding();
@@ -21,7 +22,7 @@ public sealed class SocketStandingTests
             standing.Miss(outcome, reason: null);
             standing.PutOff(pass);
             Assert.Equal(pass + passes, standing.NextTry);
-            standing.PutOff(pass);   // a pass that comes by before is no try
+            standing.PutOff(pass);   // a pass before that one does not count as a try
             Assert.Equal(pass + passes, standing.NextTry);
             pass = standing.NextTry;
         }
@@ -33,7 +34,7 @@ public sealed class SocketStandingTests
     }
 
     [Fact]
-    public void Told_ChangeAndRestoring_AreToldOnce()
+    public void Told_ChangeAndRestoring_AreReportedOnce()
     {
         var standing = new SocketStanding();
         standing.Wrote(new(true, 700, 10, 20), new(false, 7200, 75, 9));

@@ -9,7 +9,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>Kernels whose structures this build does not know: the types of this kernel, with fields of another name.</summary>
+/// <summary>Kernels with unknown structures: this kernel's types with other names for some fields.</summary>
 public sealed class UnknownFieldTests : IDisposable
 {
     private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);
@@ -28,7 +28,7 @@ public sealed class UnknownFieldTests : IDisposable
         _port = _lab.Server.Listen();
     }
 
-    /// <summary>Fields that cost a column, the column, and whether it costs the time left of a retransmission timer, too.</summary>
+    /// <summary>Optional fields, the columns that need them, and whether the time left of a retransmission timer needs them, too.</summary>
     public static TheoryData<string[], string, bool> Dispensable => new()
     {
         { ["icsk_pending"], "timers, the times left of timers", true },
@@ -42,12 +42,12 @@ public sealed class UnknownFieldTests : IDisposable
         { ["thread_pid"], "processes", false },
     };
 
-    /// <summary>Fields without which no socket can be judged or set.</summary>
+    /// <summary>Required fields: without one no socket can be judged or set.</summary>
     public static TheoryData<string> Indispensable => ["keepalive_time", "sysctl_tcp_keepalive_probes", "skc_v6_daddr", "icsk_probes_out", "sk_kern_sock", "inum"];
 
     [Theory]
     [MemberData(nameof(Dispensable))]
-    public void Load_FieldOfAColumnNotFound_CostsTheColumnAndNotTheDatapath(string[] fields, string unknown, bool retransmission)
+    public void Load_OptionalFieldUnknown_OnlyItsColumnIsMissing(string[] fields, string unknown, bool retransmission)
     {
         using var kernel = KernelPrograms.Load(types: TypesWithout(fields));
         using var rig = new Rig(
@@ -82,7 +82,7 @@ public sealed class UnknownFieldTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Indispensable))]
-    public void Load_FieldThatEverythingNeedsNotFound_IsNamed(string field)
+    public void Load_RequiredFieldUnknown_IsNamed(string field)
     {
         var e = Assert.Throws<BpfException>(() => KernelPrograms.Load(types: TypesWithout([field])));
         Assert.StartsWith("this build does not know the structures of Linux ", BpfRequirements.Explain(e), StringComparison.Ordinal);
@@ -96,7 +96,7 @@ public sealed class UnknownFieldTests : IDisposable
         _directory.Delete(recursive: true);
     }
 
-    /// <summary>The kernel's types in a file, with other names for these fields where they have them.</summary>
+    /// <summary>The kernel's types in a file, with these fields renamed.</summary>
     private string TypesWithout(string[] fields)
     {
         var types = File.ReadAllBytes("/sys/kernel/btf/vmlinux");

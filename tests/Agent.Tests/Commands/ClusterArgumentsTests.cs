@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Commands;
 
-/// <summary>Options about the cluster's API, where there is one and where there is none. Tests run in no pod.</summary>
+/// <summary>Options about the cluster's API, with and without an API server. Tests do not run in a pod.</summary>
 public sealed class ClusterArgumentsTests
 {
     private const string Api = "--kubernetes-api=http://127.0.0.1:8001";
@@ -20,7 +20,7 @@ public sealed class ClusterArgumentsTests
     [InlineData("run", "--policies=p.yaml", "--kubernetes=off")]
     [InlineData("audit", Api, "--node-name=node-1")]
     [InlineData("sockets", Api)]
-    public void Arguments_ThatMakeSense_AreTaken(params string[] words) => Assert.Empty(GivenValues.Problems(s_root.Parse(words)));
+    public void Arguments_Valid_AreAccepted(params string[] words) => Assert.Empty(GivenValues.Problems(s_root.Parse(words)));
 
     [Theory]
     [InlineData("Option '--policies' is required", "run")]
@@ -39,6 +39,6 @@ public sealed class ClusterArgumentsTests
     [InlineData("--node-name takes a node's name", "sockets", Api, "--node-name=node-1-")]
     [InlineData("--namespaces takes names of namespaces", "run", Api, "--node-name=node-1", "--namespaces=shop,j*bs")]
     [InlineData("--exclude-namespaces takes names of namespaces", "run", Api, "--node-name=node-1", "--exclude-namespaces=kube.system")]
-    public void Arguments_ThatContradictOrHaveNoEffect_AreRefused(string problem, params string[] words) =>
+    public void Arguments_ContradictoryOrWithoutEffect_AreRefused(string problem, params string[] words) =>
         Assert.Contains(GivenValues.Problems(s_root.Parse(words)), told => told.StartsWith(problem, StringComparison.Ordinal));
 }

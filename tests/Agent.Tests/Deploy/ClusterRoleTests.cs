@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Deploy;
 
-/// <summary>What the agent may ask of the API server is what it asks for, neither more nor less.</summary>
+/// <summary>The ClusterRole allows exactly the agent's requests.</summary>
 public sealed class ClusterRoleTests
 {
     private static readonly (string Group, string Resource, string Verb) s_events = ("events.k8s.io", "events", "create");
@@ -76,7 +76,7 @@ public sealed class ClusterRoleTests
             rule.At("resources").Texts().SelectMany(resource => rule.At("verbs").Texts().Select(verb => (group, resource, verb))))),
     ];
 
-    /// <summary>What the server's authorizer makes of <c>GET /apis/GROUP/VERSION/RESOURCE?watch=1</c>.</summary>
+    /// <summary>The attributes that the server's authorizer derives from <c>GET /apis/GROUP/VERSION/RESOURCE?watch=1</c>.</summary>
     private static (string Group, string Resource, string Verb) Asked(string request)
     {
         var (method, url) = (request[..request.IndexOf(' ', StringComparison.Ordinal)], request[(request.IndexOf(' ', StringComparison.Ordinal) + 1)..]);

@@ -14,17 +14,17 @@ using Command = Keepalive.Testbed.Command;
 
 namespace Keepalive.Agent.Tests.Deploy;
 
-/// <summary>The manifests say what the program understands, and nothing in them points to something that is not there.</summary>
+/// <summary>The manifests agree with the program, and all of their references exist.</summary>
 public sealed partial class ManifestTests
 {
-    /// <summary>What the port of <c>run</c> is when nobody names one: design, "Command line".</summary>
+    /// <summary>The default port of <c>run</c>: design, "Command line".</summary>
     private const string DefaultPort = "9464";
 
-    /// <summary>The page about all this.</summary>
+    /// <summary>The page about the manifests.</summary>
     private static readonly string s_page = File.ReadAllText(Path.Combine(Repository.Root, "docs", "kubernetes.md"));
 
     [Fact]
-    public void EveryFile_IsParsedAndHasWhatKubernetesAsksFor()
+    public void EveryFile_Parsed_HasKubernetesRequiredFields()
     {
         var all = Manifests.All();
 
@@ -38,7 +38,7 @@ public sealed partial class ManifestTests
                 Assert.Matches("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", manifest.Name);
             }
         });
-        // Two of a kind and name would be one.
+        // Two objects with one kind and name would be the same object.
         Assert.Empty(all.Where(m => !IsForKustomize(m)).GroupBy(m => (m.Kind, m.Name)).Where(g => g.Count() > 1).Select(g => g.Key));
     }
 
@@ -56,7 +56,7 @@ public sealed partial class ManifestTests
                 if (Directory.Exists(path))
                 {
                     path = Path.Combine(path, "kustomization.yaml");
-                    // kustomize refuses a base that the overlay is in, as a cycle.
+                    // kustomize rejects a base that contains its overlay, as a cycle.
                     Assert.False(directory.StartsWith(Path.GetDirectoryName(path)! + "/", StringComparison.Ordinal), $"{kustomization.Path}: {entry} is above it");
                 }
                 Assert.True(File.Exists(path), $"{kustomization.Path}: {entry} is not there");
@@ -95,7 +95,7 @@ public sealed partial class ManifestTests
         var container = Manifests.Container();
         var port = container.At("ports").Named("metrics");
         Assert.Equal(DefaultPort, port.Text("containerPort"));
-        // No --listen: the default holds.
+        // Without --listen the default applies.
         Assert.DoesNotContain(container.At("args").Texts(), argument => argument.StartsWith("--listen", StringComparison.Ordinal));
         Assert.Contains($"[::]:{DefaultPort}", RunCommand.Create().Options.Single(o => o.Name == "--listen").Description!, StringComparison.Ordinal);
 
@@ -130,7 +130,7 @@ public sealed partial class ManifestTests
             added.Select(name => "CAP_" + name),
             SystemdUnit.Read()["CapabilityBoundingSet"].Single().Split(' ').Order(StringComparer.Ordinal));
 
-        // All the program asks for, or what CAP_SYS_ADMIN stands for.
+        // All capabilities of the program, or CAP_SYS_ADMIN in place of some.
         var stoodFor = new[] { Capability.Bpf, Capability.Perfmon };
         Assert.All(Enum.GetValues<Capability>().Except(stoodFor), c => Assert.Contains(Capabilities.Name(c)["CAP_".Length..], added));
     }
@@ -145,11 +145,11 @@ public sealed partial class ManifestTests
         Assert.Equal("RuntimeDefault", Manifests.Container().Text("securityContext", "seccompProfile", "type"));
         Assert.Equal("Unconfined", Manifests.Container().Text("securityContext", "appArmorProfile", "type"));
         Assert.Equal("spc_t", Manifests.Container().Text("securityContext", "seLinuxOptions", "type"));
-        // A priority that some providers tie to a quota.
+        // Some providers require a quota for this priority class.
         var quota = Assert.Single(Manifests.Single("ResourceQuota").Root.At("spec", "scopeSelector", "matchExpressions").Items());
         Assert.Equal([pod.Text("priorityClassName")!], quota.At("values").Texts());
         Assert.Equal("Exists", Assert.Single(pod.At("tolerations").Items()).Text("operator"));
-        // What is not used is not asked for.
+        // Unused privileges are not requested.
         var account = Manifests.Single("ServiceAccount");
         Assert.Equal(account.Name, pod.Text("serviceAccountName"));
         Assert.Equal("false", account.Root.Text("automountServiceAccountToken"));
@@ -160,10 +160,10 @@ public sealed partial class ManifestTests
     {
         var security = Manifests.Container().At("securityContext")!;
         Assert.Equal("false", security.Text("allowPrivilegeEscalation"));
-        // The API server's validation (ValidateSecurityContext) refuses it beside "CAP_SYS_ADMIN".
+        // The API server's validation (ValidateSecurityContext) rejects it together with "CAP_SYS_ADMIN".
         Assert.All(security.At("capabilities", "add").Texts(), name => Assert.DoesNotContain("CAP_", name, StringComparison.Ordinal));
         Assert.Equal("yes", SystemdUnit.Read()["NoNewPrivileges"].Single());
-        // It asks for readOnly and no propagation.
+        // The API server requires readOnly and no mount propagation with it.
         var cgroup = Manifests.Container().At("volumeMounts").Named("cgroup");
         Assert.Equal(("true", "IfPossible", null), (cgroup.Text("readOnly"), cgroup.Text("recursiveReadOnly"), cgroup.Text("mountPropagation")));
     }
@@ -176,7 +176,7 @@ public sealed partial class ManifestTests
         var rule = Assert.Single(policy.At("ingress").Items());
         var port = Assert.Single(rule.At("ports").Items());
         Assert.Equal((DefaultPort, "TCP", null), (port.Text("port"), port.Text("protocol"), port.Text("endPort")));
-        // An empty selector would be every namespace.
+        // An empty selector would select every namespace.
         var labels = rule.At("from").Items().Select(from => Assert.Single(from.At("namespaceSelector", "matchLabels").Pairs())).ToDictionary();
         Assert.Equal("monitoring", labels["kubernetes.io/metadata.name"]);
         Assert.Equal("true", labels["keepalive-agent/clients"]);
@@ -198,7 +198,7 @@ public sealed partial class ManifestTests
             Assert.NotEmpty(selector.Pairs());
             Assert.All(selector.Pairs(), wanted => Assert.Equal(wanted.Value, template.GetValueOrDefault(wanted.Key)));
         }
-        // The alerts go by the job that the PodMonitor makes of this label.
+        // The alerts use the job label, which the PodMonitor takes from this label.
         Assert.Equal("keepalive-agent", template[Manifests.Single("PodMonitor").Root.Text("spec", "jobLabel")!]);
     }
 
@@ -233,7 +233,7 @@ public sealed partial class ManifestTests
     }
 
     [Fact]
-    public void ImageBuild_FindsEveryFileThatItIsLetSee()
+    public void ImageBuild_FilesOfDockerignore_ExistAndIncludeItsScripts()
     {
         var seen = File.ReadLines(Path.Combine(Repository.Root, ".dockerignore")).Where(line => line.StartsWith('!')).Select(line => line[1..]).ToList();
         Assert.Contains("src", seen);
@@ -297,7 +297,7 @@ public sealed partial class ManifestTests
         var directory = Directory.CreateTempSubdirectory("keepalive-overlay");
         try
         {
-            // The repository is here, and not to be fetched.
+            // The base is in this repository; kubectl must not fetch it.
             var here = Path.GetRelativePath(directory.FullName, Manifests.Directory);
             File.WriteAllText(Path.Combine(directory.FullName, "kustomization.yaml"), RemoteBase().Replace(text, $"- {here}"));
             File.WriteAllText(Path.Combine(directory.FullName, "policy.yaml"), "kind: Mine\n");
@@ -314,7 +314,7 @@ public sealed partial class ManifestTests
 
     private static bool IsForKustomize(Manifest manifest) => manifest.Root.Text("apiVersion")!.StartsWith("kustomize.config.k8s.io/", StringComparison.Ordinal);
 
-    /// <summary>What a JSON patch (RFC 6902) adds to the container's arguments.</summary>
+    /// <summary>Applies a JSON patch (RFC 6902) to the container's arguments.</summary>
     private static IEnumerable<string> AddedArguments(string patch)
     {
         var stream = new YamlStream();

@@ -4,7 +4,7 @@ using YamlDotNet.RepresentationModel;
 
 namespace Keepalive.Agent.Tests.Deploy;
 
-/// <summary>One object of a manifest, and the file it is written in.</summary>
+/// <summary>One object of a manifest, and its file.</summary>
 internal sealed record Manifest(string Path, YamlMappingNode Root)
 {
     public string Kind => Root.Text("kind") ?? "";
@@ -14,7 +14,7 @@ internal sealed record Manifest(string Path, YamlMappingNode Root)
     public override string ToString() => $"{Kind} {Name} ({Path})";
 }
 
-/// <summary>The files of deploy/, read anew by each test that asks.</summary>
+/// <summary>The files below deploy/. Each test reads them again.</summary>
 internal static class Manifests
 {
     public static string Directory { get; } = Path.Combine(Repository.Root, "deploy", "daemonset");
@@ -23,7 +23,8 @@ internal static class Manifests
 
     public static string Monitoring { get; } = Path.Combine(Directory, "components", "prometheus-operator");
 
-    /// <summary>Every object in every YAML file below deploy/daemonset, but for policies and tests of alerts, which are no manifests.</summary>
+    /// <summary>Every object in every YAML file below deploy/daemonset, except policies and tests of alerts, which are no
+    /// manifests.</summary>
     public static List<Manifest> All() =>
         [.. System.IO.Directory.EnumerateFiles(Directory, "*.yaml", SearchOption.AllDirectories)
             .Where(path => !path.Contains("/policies/", StringComparison.Ordinal) && !path.EndsWith(".test.yaml", StringComparison.Ordinal))
@@ -48,7 +49,7 @@ internal static class Manifests
     public static YamlMappingNode Container() =>
         Assert.IsType<YamlMappingNode>(Assert.Single(DaemonSet().At("spec", "template", "spec", "containers")!.Items()));
 
-    /// <summary>The node at a path of keys, null where there is none.</summary>
+    /// <summary>The node at a path of keys; null if it is missing.</summary>
     public static YamlNode? At(this YamlNode node, params string[] keys)
     {
         foreach (var key in keys)
@@ -64,7 +65,7 @@ internal static class Manifests
 
     public static string? Text(this YamlNode node, params string[] keys) => (node.At(keys) as YamlScalarNode)?.Value;
 
-    /// <summary>The items of a sequence; none where there is no sequence.</summary>
+    /// <summary>The items of a sequence; empty if it is missing.</summary>
     public static List<YamlNode> Items(this YamlNode? node) => node is YamlSequenceNode sequence ? [.. sequence.Children] : [];
 
     public static List<string> Texts(this YamlNode? node) => [.. node.Items().Select(item => ((YamlScalarNode)item).Value!)];
@@ -73,6 +74,6 @@ internal static class Manifests
         ? mapping.Children.ToDictionary(pair => ((YamlScalarNode)pair.Key).Value!, pair => ((YamlScalarNode)pair.Value).Value!)
         : [];
 
-    /// <summary>The one of a sequence's mappings with this name.</summary>
+    /// <summary>The mapping of a sequence with this name.</summary>
     public static YamlNode Named(this YamlNode? sequence, string name) => sequence.Items().Single(item => item.Text("name") == name);
 }

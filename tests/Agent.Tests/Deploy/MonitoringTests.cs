@@ -7,13 +7,13 @@ using YamlDotNet.RepresentationModel;
 
 namespace Keepalive.Agent.Tests.Deploy;
 
-/// <summary>Alerts and dashboard ask for metrics and labels that the agent has, and the alerts fire when they should and only then.</summary>
+/// <summary>Alerts and dashboard use only metrics and labels of the agent, and the alerts fire only when they should.</summary>
 public sealed partial class MonitoringTests
 {
-    /// <summary>What is asked for and is not the agent's: Prometheus's own, and kube-state-metrics'.</summary>
+    /// <summary>Metrics of other exporters: Prometheus itself and kube-state-metrics.</summary>
     private static readonly HashSet<string> s_ofOthers = ["up", "kube_daemonset_status_desired_number_scheduled", "kube_daemonset_status_number_available"];
 
-    /// <summary>Labels that the agent writes, of the metrics that alerts and panels ask for. Those of the target are on every metric.</summary>
+    /// <summary>Labels of the metrics in alerts and panels. The labels of the target are on every metric.</summary>
     private static readonly Dictionary<string, string[]> s_labels = new()
     {
         [MetricCatalogue.Sockets] = ["policy", "destination", "namespace", "state"],
@@ -32,11 +32,11 @@ public sealed partial class MonitoringTests
         ["kube_daemonset_status_number_available"] = ["daemonset"],
     };
 
-    /// <summary>Of the target: what the PodMonitor gives every series.</summary>
+    /// <summary>The labels of the target, which the PodMonitor adds to every series.</summary>
     private static readonly string[] s_targetLabels = ["job", "node", "instance"];
 
     [Fact]
-    public void Queries_AskForMetricsAndLabelsThatAreThere()
+    public void Queries_MetricsAndLabels_Exist()
     {
         var queries = AlertExpressions().Select(alert => alert.Expression).Concat(DashboardQueries()).ToList();
 
@@ -68,9 +68,9 @@ public sealed partial class MonitoringTests
     }
 
     [Fact]
-    public void Labels_OfTheTests_AreThoseTheCodeWrites()
+    public void Labels_OfTheTests_AreThoseOfTheCode()
     {
-        // The table above against the code: each label is a literal beside the metric's name there.
+        // Compares the table above with the code, where each label is a literal beside the metric's name.
         var source = string.Join('\n', Directory.EnumerateFiles(Path.Combine(Repository.Root, "src", "Agent"), "*.cs", SearchOption.AllDirectories)
             .Where(path => !path.Contains("/obj/", StringComparison.Ordinal)).Select(File.ReadAllText));
         Assert.All(s_labels.Where(pair => MetricCatalogue.Help.ContainsKey(pair.Key)).SelectMany(pair => pair.Value).Distinct(), label =>
@@ -102,7 +102,7 @@ public sealed partial class MonitoringTests
     }
 
     [Fact]
-    public void Alerts_HaveWhatAPersonNeeds()
+    public void Alerts_All_HaveSeveritySummaryAndDescription()
     {
         var rules = Rules().ToList();
         Assert.True(rules.Count >= 5);
@@ -171,7 +171,7 @@ public sealed partial class MonitoringTests
         return [.. panels, .. variables];
     }
 
-    /// <summary>What the operator makes of the object: its spec, as Prometheus reads it.</summary>
+    /// <summary>The rules as the operator passes them to Prometheus: the object's spec.</summary>
     private static string RulesFile(YamlNode spec)
     {
         using var text = new StringWriter();

@@ -2,7 +2,7 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Agent.Tests.Deploy;
 
-/// <summary>The settings of the systemd unit; a key may be there several times.</summary>
+/// <summary>The settings of the systemd unit; a key may occur several times.</summary>
 internal static class SystemdUnit
 {
     public static string Path { get; } = System.IO.Path.Combine(Repository.Root, "deploy", "systemd", "keepalive-agent.service");

@@ -33,7 +33,7 @@ public sealed class SystemdUnitTests
         var directory = Directory.CreateTempSubdirectory("keepalive-unit");
         try
         {
-            // As it is, but for a program that is there.
+            // The unit with the path of an existing program.
             var copy = Path.Combine(directory.FullName, Path.GetFileName(SystemdUnit.Path));
             File.WriteAllText(copy, File.ReadAllText(SystemdUnit.Path).Replace("/opt/keepalive/keepalive-agent", "/bin/true", StringComparison.Ordinal));
             var verified = Command.Try(["systemd-analyze", "verify", "--man=no", copy]);

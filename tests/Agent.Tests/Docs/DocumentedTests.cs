@@ -9,7 +9,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Docs;
 
-/// <summary>The tables of the pages have every metric, event, diagnostic and reason, and no others.</summary>
+/// <summary>The tables of the pages list every metric, event, diagnostic and reason, and nothing else.</summary>
 public sealed partial class DocumentedTests
 {
     [Fact]

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Health;
 
-/// <summary>When the service is ready, and what it says where it is not.</summary>
+/// <summary>When the service is ready, and the reasons it reports when it is not.</summary>
 public sealed class AgentHealthTests
 {
     private readonly TestClock _time = new();
@@ -39,7 +39,7 @@ public sealed class AgentHealthTests
     }
 
     [Fact]
-    public void Report_PoliciesRefused_StillReadyAndSaysWhy()
+    public void Report_PoliciesRefused_ReadyWithTheReason()
     {
         _health.PassDone(null, null);
         _health.PoliciesRefused(Enumerable.Range(0, 30).Select(i => $"p.yaml:{i}:1: error KA001: wrong"));
@@ -54,7 +54,7 @@ public sealed class AgentHealthTests
     }
 
     [Fact]
-    public void Report_NamespacesLeftOut_StillReadyAndSaysWhose()
+    public void Report_NamespacesSkipped_ReadyWithTheirOwners()
     {
         _health.PassDone(null, null);
         _health.Impaired(null, "user 65534: more than 256 network namespaces; the others are skipped");
@@ -65,7 +65,7 @@ public sealed class AgentHealthTests
     }
 
     [Fact]
-    public void IsStuck_NothingHeardOfThePasses_AfterItsPatience()
+    public void IsStuck_NoPass_AfterItsLimit()
     {
         _health.PassDone(null, null);
         _time.Advance(_health.Patience);

@@ -12,7 +12,7 @@ public sealed class BackoffTests
         LookForAbsent = TimeSpan.FromMinutes(5),
     };
 
-    /// <summary>The middle of what the random numbers make of a wait is the wait itself.</summary>
+    /// <summary>Random numbers that leave a wait unchanged: the middle of its range.</summary>
     private double _random = 0.5;
 
     [Theory]
@@ -36,7 +36,7 @@ public sealed class BackoffTests
     }
 
     [Fact]
-    public void Lasted_FailuresBefore_CountNoMore()
+    public void Lasted_AfterFailures_ResetsTheBackoff()
     {
         var backoff = Failed(5);
         backoff.Lasted();
@@ -60,7 +60,7 @@ public sealed class BackoffTests
     [InlineData(30, 0.5, 45)]
     [InlineData(0, 0.5, 0.5)]
     [InlineData(0.25, 0.5, 0.75)]
-    public void AfterFailure_BusyServer_IsAskedAtMostAsLongAgainAfterWhatItAsksFor(double asked, double random, double seconds)
+    public void AfterFailure_BusyServer_IsAskedWithinTwiceItsRetryAfter(double asked, double random, double seconds)
     {
         _random = random;
         Assert.Equal(TimeSpan.FromSeconds(seconds), Failed(6).AfterFailure(TimeSpan.FromSeconds(asked)));
@@ -75,7 +75,7 @@ public sealed class BackoffTests
         {
             Assert.Equal(asked * 1.5, backoff.AfterFailure(asked));
         }
-        // What it asks for is the least all the same.
+        // The server's own delay stays the minimum.
         Assert.Equal(asked * 1.5, backoff.AfterFailure(asked));
         Assert.Equal(TimeSpan.FromSeconds(2), backoff.AfterFailure(asked));
         Assert.Equal(TimeSpan.FromSeconds(4), backoff.AfterFailure(asked));
@@ -84,7 +84,7 @@ public sealed class BackoffTests
     }
 
     [Fact]
-    public void AfterFailure_ServerAsksForTenMinutesOrMore_IsNotBelieved()
+    public void AfterFailure_RetryAfterOfTenMinutesOrMore_IsIgnored()
     {
         var backoff = Create();
         Assert.Equal(s_timing.Backoff, backoff.AfterFailure(TimeSpan.FromMinutes(10)));

@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Kubernetes;
 
-/// <summary>Answers of the API server that end too soon.</summary>
+/// <summary>Truncated answers of the API server.</summary>
 public sealed class CutAnswersTests
 {
     private const string List = """
@@ -37,7 +37,7 @@ public sealed class CutAnswersTests
         }
     }
 
-    /// <summary>Before, it was an error of the program and not of the answer.</summary>
+    /// <summary>Regression: it was an error of the program and not of the answer.</summary>
     [Fact]
     public async Task NameThatIsNotUtf8_IsNoJson()
     {
@@ -63,7 +63,7 @@ public sealed class CutAnswersTests
             {
                 while (await stream.ReadLineAsync((in ReadOnlySequence<byte> _) => lines++))
                 {
-                    // As many as there are.
+                    // As many as the text has.
                 }
             });
 

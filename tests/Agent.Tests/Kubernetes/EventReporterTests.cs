@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Kubernetes;
 
-/// <summary>What nodes write to the API about objects.</summary>
+/// <summary>The Events that nodes write to the API.</summary>
 [Collection(nameof(KindWatchTests))]
 public sealed class EventReporterTests : IDisposable
 {
@@ -29,7 +29,7 @@ public sealed class EventReporterTests : IDisposable
         one.Report(Object("p"), Warning("matches none of the 27 Services"));
         another.Report(Object("p"), Warning("matches none of the 28 Services"));
         one.Report(Object("p"), Warning("matches none of the 29 Services"));
-        // What is said after it is the third that is written, not the fourth.
+        // The next report is the third write, not the fourth.
         one.Report(Object("q"), Warning("matches nothing"));
         another.Report(Object("q"), Warning("matches nothing"));
 
@@ -95,7 +95,7 @@ public sealed class EventReporterTests : IDisposable
         Assert.Equal(2, Posts);
     }
 
-    /// <summary>Waits until something is so, and lets each wait before an Event pass at once.</summary>
+    /// <summary>Waits for a condition and ends each wait before an Event immediately.</summary>
     private void Until(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "") => Eventually.True(
         () =>
         {

@@ -8,13 +8,13 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Kubernetes;
 
-/// <summary>One kind of object, on the wire: what a server does, and what it should not do.</summary>
+/// <summary>Watches of one kind of object over HTTP, with correct and faulty servers.</summary>
 [Collection(nameof(KindWatchTests))]
 public sealed class KindWatchTests : IDisposable
 {
     private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(20);
 
-    // No wait before another request is as long as one of the limits.
+    // No delay between requests is as long as one of the limits.
     private static readonly WatchTiming s_timing = new()
     {
         StartWithin = TimeSpan.Zero,
@@ -24,7 +24,7 @@ public sealed class KindWatchTests : IDisposable
         ListChunk = 10,
     };
 
-    /// <summary>What ends something that lasts too long, or is good because it lasted.</summary>
+    /// <summary>Limits that end a request, or after which a watch counts as good.</summary>
     private static readonly TimeSpan[] s_limits = [s_timing.GoodAfter, s_timing.QuietFor, ApiConnection.AnswerWithin];
 
     private readonly TestClock _clock = new();
@@ -67,7 +67,7 @@ public sealed class KindWatchTests : IDisposable
     }
 
     [Fact]
-    public void Watch_VersionGone_ListsAgainAndSeesWhatWasDeleted()
+    public void Watch_VersionGone_ListsAgainAndRemovesDeletedObjects()
     {
         Fill(3);
         var (_, names) = Start(WatchedKind.Services);
@@ -81,20 +81,20 @@ public sealed class KindWatchTests : IDisposable
     }
 
     [Fact]
-    public void Watch_EndedByTheServer_GoesOnFromTheBookmarkWithoutListing()
+    public void Watch_EndedByTheServer_ContinuesFromTheBookmarkWithoutListing()
     {
         _api.BookmarkEvery = TimeSpan.FromMilliseconds(50);
         Fill(3);
         var (watch, names) = Start(WatchedKind.Services);
         Eventually.True(() => names.Count == 3 && _api.Watches == 1, s_soon);
-        // Another kind moves the version on; only a bookmark tells.
+        // An object of another kind advances the version; only a bookmark shows that.
         _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"x"}}""");
         _api.Compact();
         var (asked, bookmarks) = (_api.Requests.Count, _api.Bookmarks);
         Eventually.True(() => _api.Bookmarks >= bookmarks + 2, s_soon);
         _clock.Advance(s_timing.GoodAfter);
         _api.EndWatches();
-        // A watch that lasted is followed by the next one without a wait.
+        // After a long watch the next one starts immediately.
         Eventually.True(() => _api.Requests.Skip(asked).Any(request => request.Contains("watch=1", StringComparison.Ordinal)), s_soon);
         _api.Apply(ClusterText.Service("shop", "new", "10.96.9.9", 80));
         Eventually.True(() => names.ContainsKey("shop/new"), s_soon);
@@ -102,7 +102,7 @@ public sealed class KindWatchTests : IDisposable
         Assert.Null(watch.Trouble);
     }
 
-    /// <summary>A proxy that lets a watch through and hangs up is not asked again and again.</summary>
+    /// <summary>A proxy that accepts a watch and closes the connection must not be asked again without a delay.</summary>
     [Fact]
     public void Watch_EndedSoonByTheServer_IsOpenedAgainAfterAWait()
     {
@@ -118,7 +118,7 @@ public sealed class KindWatchTests : IDisposable
     }
 
     [Fact]
-    public void Watch_GoesSilentWithoutClosing_IsTakenForBroken()
+    public void Watch_SilentWithoutClosing_IsOpenedAgain()
     {
         Fill(1);
         var (watch, names) = Start(WatchedKind.Services);
@@ -135,9 +135,9 @@ public sealed class KindWatchTests : IDisposable
         Recovers(watch);
     }
 
-    /// <summary>An answer that does not even begin.</summary>
+    /// <summary>An answer that never begins.</summary>
     [Fact]
-    public void Server_TakesARequestAndDoesNotAnswer_IsTroubleUntilItDoes()
+    public void Server_DoesNotAnswer_IsReportedUntilItDoes()
     {
         _api.Kind("services").IsStuck = true;
         Fill(1);
@@ -151,7 +151,7 @@ public sealed class KindWatchTests : IDisposable
         Recovers(watch);
     }
 
-    /// <summary>It says nothing to who watches from a version that it has not come to yet.</summary>
+    /// <summary>The server sends nothing to a watch from a version that it has not reached.</summary>
     [Fact]
     public void Server_SetBackToAnEarlierState_IsFollowedAgain()
     {
@@ -163,7 +163,7 @@ public sealed class KindWatchTests : IDisposable
         _api = FakeApiServer.Start(port: port, version: 10);
         _api.BookmarkEvery = TimeSpan.FromHours(1);
         _api.Apply(ClusterText.Service("shop", "restored", "10.96.9.9", 80));
-        // The watch goes on from a version that is not there yet: nothing comes of it.
+        // The watch continues from a version that the server has not reached: nothing is received.
         RetryUntil(() => IsWatching);
         Assert.Equal(3, names.Count);
         _clock.Advance(s_timing.QuietFor);
@@ -171,7 +171,7 @@ public sealed class KindWatchTests : IDisposable
     }
 
     [Fact]
-    public void List_ThatDoesNotEnd_IsGivenUp()
+    public void List_Endless_IsAborted()
     {
         Fill(3);
         _api.Kind("services").IsEndless = true;
@@ -201,14 +201,14 @@ public sealed class KindWatchTests : IDisposable
     [InlineData("{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[{\"metadata\":{}}]}")]
     [InlineData("{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[7]}")]
     [InlineData("{}")]
-    public void List_Garbage_KeepsWhatWasKnownAndRecovers(string garbage)
+    public void List_Garbage_KeepsKnownObjectsAndRecovers(string garbage)
     {
         Fill(2);
         var (watch, names) = Start(WatchedKind.Services);
         Eventually.True(() => names.Count == 2 && IsWatching, s_soon);
         _api.Kind("services").Garbage = garbage;
         _api.Compact();
-        _clock.Advance(s_timing.QuietFor);   // the list is asked for again
+        _clock.Advance(s_timing.QuietFor);   // the list is requested again
         RetryUntil(() => watch.Trouble is { } trouble && !trouble.Contains("nothing for", StringComparison.Ordinal));
         Assert.Equal(2, names.Count);
         _api.Kind("services").Garbage = null;
@@ -227,7 +227,7 @@ public sealed class KindWatchTests : IDisposable
     [InlineData("{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":7}}}")]
     [InlineData("{\"type\":\"DELETED\",\"object\":{\"metadata\":null}}")]
     [InlineData("{\"type\":\"ERROR\",\"object\":{\"code\":\"x\"}}")]
-    public void Watch_Garbage_KeepsWhatWasKnownAndRecovers(string line)
+    public void Watch_Garbage_KeepsKnownObjectsAndRecovers(string line)
     {
         Fill(2);
         var (watch, names) = Start(WatchedKind.Services);
@@ -242,11 +242,11 @@ public sealed class KindWatchTests : IDisposable
         Recovers(watch);
     }
 
-    /// <summary>However often it is opened: that it was says nothing of what is known, and is not taken for all being well.</summary>
+    /// <summary>A repeatedly opened watch that fails confirms nothing about the known objects and is not reported as healthy.</summary>
     [Theory]
     [InlineData("{\"type\":\"ERROR\",\"object\":{\"code\":500,\"message\":\"boom\"}}\n")]
     [InlineData("<html>please log in")]
-    public void Watch_ThatOnlyFails_ConfirmsNothing(string line)
+    public void Watch_FailsRepeatedly_ConfirmsNothing(string line)
     {
         Fill(2);
         var (watch, names) = Start(WatchedKind.Services);
@@ -272,7 +272,7 @@ public sealed class KindWatchTests : IDisposable
     [InlineData(403)]
     [InlineData(429)]
     [InlineData(500)]
-    public void Server_RefusesOneKind_OthersGoOnAndItIsAskedLessAndLess(int status)
+    public void Server_RefusesOneKind_OthersContinueAndItsRetriesBackOff(int status)
     {
         _api.Kind("services").Refusal = status;
         _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}""");
@@ -282,7 +282,8 @@ public sealed class KindWatchTests : IDisposable
         Assert.Equal(Knowledge.None, refused.Knowledge);
         Assert.Contains("services is refused", refused.Trouble, StringComparison.Ordinal);
         Assert.Null(other.Trouble);
-        // A second, doubled each time up to the longest wait, give or take half. And of what was never heard of, the age is the time since it is wanted.
+        // One second, doubled each time up to the longest delay, ± 50 %. The age of a kind that was never received counts from its first
+        // request.
         var age = TimeSpan.Zero;
         for (var retry = 0; retry < 9; retry++)
         {
@@ -296,9 +297,9 @@ public sealed class KindWatchTests : IDisposable
         RetryUntil(() => names.Count == 1);
     }
 
-    /// <summary>One that has just started does: what it asks for is less than the wait that came of its being away.</summary>
+    /// <summary>A server that has just started asks for a delay that is shorter than the backoff.</summary>
     [Fact]
-    public void Server_SaysWhenToAskAgain_IsAskedThen()
+    public void Server_SendsRetryAfter_IsAskedThen()
     {
         var kind = _api.Kind("services");
         kind.Refusal = 500;
@@ -307,14 +308,14 @@ public sealed class KindWatchTests : IDisposable
         {
             NextRetry();
         }
-        // The wait doubled each time is the longest by now.
+        // The doubled delay has reached its maximum.
         (kind.Refusal, kind.RetryAfter) = (429, 1);
         Assert.InRange(NextRetry(), s_timing.LongestBackoff * 0.5, s_timing.LongestBackoff * 1.5);
         for (var retry = 0; retry < 10; retry++)
         {
             Assert.InRange(NextRetry(), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2));
         }
-        // But not for ever.
+        // This has an upper limit.
         Assert.InRange(NextRetry(), s_timing.LongestBackoff * 0.5, s_timing.LongestBackoff * 1.5);
         Fill(1);
         kind.Refusal = null;
@@ -322,11 +323,11 @@ public sealed class KindWatchTests : IDisposable
     }
 
     [Fact]
-    public void Kind_InstalledLater_IsPickedUp()
+    public void Kind_InstalledLater_IsWatched()
     {
         var (watch, names) = Start(WatchedKind.DestinationRules);
         Eventually.True(() => watch.Knowledge == Knowledge.Absent, s_soon);
-        // Every version was asked for.
+        // Every version was requested.
         Assert.Contains(_api.Requests, request => request.Contains("/v1alpha3/", StringComparison.Ordinal));
         _api.WithIstio("v1beta1");
         _api.Apply("""{"apiVersion":"networking.istio.io/v1beta1","kind":"DestinationRule","metadata":{"name":"r","namespace":"shop"},"spec":{"host":"a"}}""");
@@ -334,7 +335,7 @@ public sealed class KindWatchTests : IDisposable
         Assert.InRange(wait, s_timing.LookForAbsent * 0.5, s_timing.LookForAbsent * 1.5);
         Eventually.True(() => names.Count == 1, s_soon);
         _api.Undefine("networking.istio.io", "destinationrules");
-        // A server that starts does not know all of its kinds yet: for two minutes nothing is forgotten.
+        // A starting server does not know all of its kinds yet: nothing is dropped for two minutes.
         RetryUntil(() => watch.Trouble is not null);
         var missing = _clock.GetUtcNow();
         RetryUntil(() => names.IsEmpty && watch.Knowledge == Knowledge.Absent);
@@ -357,7 +358,7 @@ public sealed class KindWatchTests : IDisposable
         var (watch, names) = Start(WatchedKind.Services, access);
         Eventually.True(() => names.Count == 1, s_soon);
 
-        // As the kubelet does: the new one is put in the place of the old.
+        // As the kubelet does: the new token replaces the old one.
         _api.Token = "second";
         File.WriteAllText(Path.Combine(directory.FullName, "token.next"), "second\n");
         File.Move(Path.Combine(directory.FullName, "token.next"), Path.Combine(directory.FullName, "token"), overwrite: true);
@@ -368,7 +369,7 @@ public sealed class KindWatchTests : IDisposable
     }
 
     [Fact]
-    public void Tls_AuthorityThatIsNoCertificate_IsTroubleUntilItIsOne()
+    public void Tls_AuthorityIsNoCertificate_IsReportedUntilItIsOne()
     {
         _api.Dispose();
         _api = FakeApiServer.Start(tls: true);
@@ -385,7 +386,7 @@ public sealed class KindWatchTests : IDisposable
     }
 
     [Fact]
-    public void Tls_AnotherAuthority_IsNotTalkedTo()
+    public void Tls_AnotherAuthority_IsRefused()
     {
         _api.Dispose();
         _api = FakeApiServer.Start(tls: true);
@@ -417,10 +418,10 @@ public sealed class KindWatchTests : IDisposable
         }
     }
 
-    /// <summary>Whether a watch is open at both ends, and the clock of its silence runs.</summary>
+    /// <summary>Whether a watch is open at both ends and its timeout for silence runs.</summary>
     private bool IsWatching => _api.Watches == 1 && _clock.Waits.Contains(s_timing.QuietFor);
 
-    /// <summary>Waits until something is so, and lets each wait before another request pass at once.</summary>
+    /// <summary>Waits for a condition and ends each delay before a request immediately.</summary>
     private void RetryUntil(Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "") => Eventually.True(
         () =>
         {
@@ -434,7 +435,7 @@ public sealed class KindWatchTests : IDisposable
         s_soon,
         what: what);
 
-    /// <summary>Lets the next wait before another request pass, and returns its length once that request is there.</summary>
+    /// <summary>Ends the next delay before a request and returns its length once the request has arrived.</summary>
     private TimeSpan NextRetry()
     {
         var asked = 0;
@@ -450,7 +451,7 @@ public sealed class KindWatchTests : IDisposable
         return wait!.Value;
     }
 
-    /// <summary>All is well when a watch has lasted for a while, whether or not anything comes.</summary>
+    /// <summary>A watch that stays open for a while is healthy, with or without events.</summary>
     private void Recovers(KindWatch watch)
     {
         RetryUntil(() => watch.Trouble is null || _clock.Waits.Contains(s_timing.GoodAfter));

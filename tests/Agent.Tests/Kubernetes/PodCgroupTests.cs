@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Kubernetes;
 
-/// <summary>What the kubelet and the container runtimes call cgroups.</summary>
+/// <summary>Names of cgroups as the kubelet and the container runtimes write them.</summary>
 public sealed class PodCgroupTests
 {
     private const string Uid = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
@@ -29,7 +29,7 @@ public sealed class PodCgroupTests
     [InlineData("0::/system.slice/sshd.service\n", null, null)]
     [InlineData("0::/podman-1234.scope\n", null, null)]
     [InlineData("", null, null)]
-    public void Parse_Shapes_AreTold(string cgroup, string? pod, string? container)
+    public void Parse_CgroupNames_AreRecognized(string cgroup, string? pod, string? container)
     {
         var found = PodCgroup.Parse(cgroup);
         Assert.Equal(pod, found?.Pod);

@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Kubernetes;
 
-/// <summary>What is kept of pods and namespaces.</summary>
+/// <summary>The stored data of pods and namespaces.</summary>
 public sealed class PodStoreTests
 {
     private const string Uid = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
@@ -20,7 +20,7 @@ public sealed class PodStoreTests
     [InlineData("""{"annotations":{"keepalive-agent/enforce":"true"}}""", false)]
     [InlineData("""{"annotations":{"enforce":"false"},"labels":{"keepalive-agent/enforced":"false"}}""", false)]
     [InlineData("{}", false)]
-    public void Enforce_OnPodsAndNamespaces_LeavesAlone(string metadata, bool isLeftAlone)
+    public void Enforce_OnPodsAndNamespaces_ExcludesTheirSockets(string metadata, bool isLeftAlone)
     {
         var (pods, namespaces) = (new PodStore(), new NamespaceStore());
         Take(pods, $$$"""{"metadata":{"name":"cart-1","namespace":"shop","uid":"{{{Uid}}}",{{{Inner(metadata)}}}}""");
@@ -35,7 +35,7 @@ public sealed class PodStoreTests
     [InlineData("Succeeded", false, false)]
     [InlineData("Failed", false, false)]
     [InlineData("Running", true, false)]
-    public void Address_OfOneThatIsOverOrHasTheNodesOwn_IsNotTheirs(string phase, bool hostNetwork, bool isFound)
+    public void Address_OfAnEndedOrHostNetworkPod_IsNotThePods(string phase, bool hostNetwork, bool isFound)
     {
         var pods = new PodStore();
         Take(pods, $$$"""
@@ -56,7 +56,7 @@ public sealed class PodStoreTests
         Assert.Same(pods.ById(hash), pods.ById(Uid));
     }
 
-    /// <summary>An object without its braces, and the one that closes the metadata.</summary>
+    /// <summary>An object without its outer braces, and without the brace that closes the metadata.</summary>
     private static string Inner(string metadata) => metadata.Length > 2 ? metadata[1..^1] + "}" : "\"generation\":1}";
 
     private static void Take<T>(ObjectStore<T> store, string json)

@@ -16,7 +16,7 @@ public sealed class WatchStateTests
     }
 
     [Fact]
-    public void Toward_WhatItIsAbout_IsItself()
+    public void Toward_TheSame_DoesNotChange()
     {
         WatchState[] states = [new WatchState.Listing(s_some), new WatchState.Watching(s_some, "1")];
         Assert.All(states, state => Assert.Same(state, state.Toward(new KindSelection("shop", "labelSelector=app"))));

@@ -5,7 +5,7 @@ using Keepalive.Agent.Tests.Apply;
 
 namespace Keepalive.Agent.Tests.Liveness;
 
-/// <summary>A datapath that notes nothing, for tests that are about what follows from its records.</summary>
+/// <summary>A datapath that notes nothing, for tests of the receivers of its records.</summary>
 internal sealed class DatapathOnly(string netns) : IDisposable
 {
     public IDatapath Datapath { get; } = Datapaths.Pidfd([netns], [], state: null);

@@ -12,7 +12,7 @@ public sealed class EndpointPoolTests
     private static readonly CompiledRule s_rule = Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy.Rules[0];
 
     [Fact]
-    public void TakeOut_UntilItAnswersAfterwards()
+    public void TakeOut_DeadEndpoint_StaysOutUntilItAnswers()
     {
         var pool = new EndpointPool();
         var endpoint = pool.Enter(s_rule, Remote(1));
@@ -23,14 +23,14 @@ public sealed class EndpointPoolTests
         Assert.False(pool.TakeOut(endpoint, now: 20));
         Assert.Equal([false, true], pool.Standings().Select(standing => standing.IsIn));
         Assert.Empty(pool.Answered(Remote(2), 30));
-        Assert.Empty(pool.Answered(Remote(1), 20));   // what came before it died
+        Assert.Empty(pool.Answered(Remote(1), 20));   // sent before it died
         Assert.Equal([endpoint], pool.Answered(Remote(1), 21));
         Assert.Empty(pool.Answered(Remote(1), 22));
         Assert.Equal([true, true], pool.Standings().Select(standing => standing.IsIn));
     }
 
     [Fact]
-    public void Leave_LastConnection_OnlyWhatIsOutIsRemembered()
+    public void Leave_LastConnection_OnlyEndpointsThatAreOutAreKept()
     {
         var pool = new EndpointPool();
         var (lost, kept) = (pool.Enter(s_rule, Remote(1)), pool.Enter(s_rule, Remote(2)));
@@ -41,7 +41,7 @@ public sealed class EndpointPoolTests
         Assert.Equal(Remote(1), Assert.Single(pool.Standings()).Remote);
         Assert.Single(pool.Answered(Remote(1), 11));
         Assert.Equal(0, pool.Out);
-        // Who asks for it before the next pass has found its new connection hears that it is back.
+        // Back in the pool, and reported so before the next pass has found its new connection.
         pool.Expire(now: 11 + (59 * 1_000_000_000L));
         Assert.True(Assert.Single(pool.Standings()).IsIn);
         Assert.True(pool.Find(Remote(1))!.Value.IsIn);
@@ -81,7 +81,7 @@ public sealed class EndpointPoolTests
     }
 
     [Fact]
-    public void Expire_OutAndWithoutConnectionForLong_IsForgottenUnlessItCameBack()
+    public void Expire_OutAndWithoutConnectionForLong_ExpiresUnlessItCameBack()
     {
         var pool = new EndpointPool();
         foreach (int number in new[] { 1, 2 })
@@ -116,9 +116,9 @@ public sealed class EndpointPoolTests
         Assert.Equal(used.Remote, Assert.Single(pool.Endpoints).Remote);
     }
 
-    /// <summary>Before, it was forgotten once more an hour later, and was then neither in nor out.</summary>
+    /// <summary>Regression: it expired again an hour later, and was then neither in nor out.</summary>
     [Fact]
-    public void Expire_ForgottenBefore_IsNotForgottenTwice()
+    public void Expire_ExpiredBefore_DoesNotExpireTwice()
     {
         var pool = new EndpointPool();
         var gone = pool.Enter(s_rule, Remote(1));
@@ -133,9 +133,10 @@ public sealed class EndpointPoolTests
         Assert.True(pool.Find(anew.Remote)!.Value.IsIn);
     }
 
-    /// <summary>One that was back without a connection kept its series for a minute after the destination had moved elsewhere.</summary>
+    /// <summary>Regression: an endpoint that was back without a connection kept its series for a minute after its destination had
+    /// moved.</summary>
     [Fact]
-    public void Retain_DestinationIsElsewhere_OnlyEndpointsWithConnectionsStay()
+    public void Retain_DestinationMoved_OnlyEndpointsWithConnectionsStay()
     {
         var pool = new EndpointPool();
         var (absent, returned, used) = (pool.Enter(s_rule, Remote(1)), pool.Enter(s_rule, Remote(2)), pool.Enter(s_rule, Remote(3)));

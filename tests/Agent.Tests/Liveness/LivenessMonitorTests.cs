@@ -13,7 +13,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Liveness;
 
-/// <summary>What captured segments come to for a connection that is watched: here a client's, with a second between probes and three of them.</summary>
+/// <summary>The results of captured segments for a watched connection: a client's, with three probes, one second apart.</summary>
 public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
 {
     private const ulong Namespace = 4026531840;
@@ -48,10 +48,10 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
     }
 
     [Theory]
-    [InlineData(12_345)]    // of data that may not have been captured
+    [InlineData(12_345)]    // acknowledges data that may not have been captured
     [InlineData(-12_345)]
     [InlineData(0)]
-    public void Reset_NotTakenByTheKernel_IsNoDeathAndTheRealOneIsNoticed(int sequence)
+    public void Reset_RefusedByTheKernel_IsNoDeathAndARealOneIs(int sequence)
     {
         Captured(1, Server, sequence, TcpFlags.Rst);
         Captured(1.001, Client, 1, TcpFlags.Ack);   // the challenge
@@ -66,7 +66,7 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
     }
 
     [Fact]
-    public void Reset_WithTheExpectedNumber_IsADeathAtOnce()
+    public void Reset_WithTheExpectedNumber_IsADeath()
     {
         Captured(1, Server, 1, TcpFlags.Rst | TcpFlags.Ack);
 
@@ -87,7 +87,7 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
         Assert.Equal(new Deaths(0, 0), Count(9));
     }
 
-    /// <summary>There was time for all its probes since, but it was dead before.</summary>
+    /// <summary>Enough time passed for all its probes, but the connection was dead before.</summary>
     [Fact]
     public void Reset_LongBeforeThePassThatMissesTheConnection_IsOneDeathAndNoProbes()
     {
@@ -100,7 +100,7 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
         Assert.Equal(0, Probes(20));
     }
 
-    /// <summary>Before, there seemed to have been time for all its probes, and it was counted as dead.</summary>
+    /// <summary>Regression: enough time for all its probes seemed to have passed, and it was counted as dead.</summary>
     [Fact]
     public void MachineClock_SetAnHourAhead_NothingIsOverdue()
     {
@@ -113,12 +113,12 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
         Assert.Equal(0, Probes(1.1));
     }
 
-    /// <summary>Before, that a connection had died was noticed at once, or when the clock had caught up.</summary>
+    /// <summary>Regression: a death was noticed immediately, or only when the clock had caught up.</summary>
     [Theory]
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(-1)]
-    public void MachineClock_SetAfterTheLastProbe_DeathIsNoticedInItsTimeAndToldByTheNewClock(int hours)
+    public void MachineClock_SetAfterTheLastProbe_DeathIsOnTimeAndInTheNewClock(int hours)
     {
         Captured(1, Client, 0, TcpFlags.Ack);
         Captured(2, Client, 0, TcpFlags.Ack);
@@ -132,13 +132,14 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
         Assert.InRange(_clock.Nanoseconds - endpoint.OutSince, 0, 5_000_000_000);
     }
 
-    /// <summary>An answer that waits to be read has the time of the clock before it was set. Before, one that came afterwards had taken an hour.</summary>
+    /// <summary>An unread answer has a time stamp from before the clock was set. Regression: the round trip of a later answer was an
+    /// hour.</summary>
     [Theory]
     [InlineData(1, true)]
     [InlineData(-1, true)]
     [InlineData(1, false)]
     [InlineData(-1, false)]
-    public void MachineClock_SetBeforeAnAnswerIsRead_RoundTripIsWhatItWas(int hours, bool waits)
+    public void MachineClock_SetBeforeAnAnswerIsRead_RoundTripIsRight(int hours, bool waits)
     {
         Captured(1, Client, 0, TcpFlags.Ack);
         var stamp = _clock.Nanoseconds + 20_000_000;
@@ -154,7 +155,7 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
         Assert.Equal(0.02, Assert.Single(_roundTrips), 0.001);
     }
 
-    /// <summary>Nobody can connect to the far end of an accepted connection: it is no endpoint that could be used or not.</summary>
+    /// <summary>Accepted connections have no endpoint: nobody can connect to their far end.</summary>
     [Fact]
     public void Accepted_Dies_LeavesNoEndpointOutOfThePool()
     {
@@ -182,7 +183,7 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
     }
 
     [Fact]
-    public void Reset_BehindDataThatWasNotCaptured_IsADeathIfTheConnectionDoesNotGoOn()
+    public void Reset_AfterUncapturedData_IsADeathIfTheConnectionEnds()
     {
         Captured(1, Server, 501, TcpFlags.Rst | TcpFlags.Ack);
         Assert.Equal(new Deaths(Probes: 0, Reset: 0), Count(1.5));
@@ -190,7 +191,7 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
     }
 
     [Fact]
-    public void Reset_BehindDataThatWasNotCaptured_IsADeathIfTheKernelHasItNoMore()
+    public void Reset_AfterUncapturedData_IsADeathIfTheKernelHasDroppedIt()
     {
         Captured(1, Server, 501, TcpFlags.Rst | TcpFlags.Ack);
         _monitor.BeginNamespace(Namespace);
@@ -203,7 +204,7 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
     [Fact]
     public void WindowProbe_TheFirstThatWasCaptured_IsCountedApart()
     {
-        Captured(2, Client, 500, TcpFlags.Ack);   // behind data that was not captured: either that, or a probe
+        Captured(2, Client, 500, TcpFlags.Ack);   // follows data that was not captured: a window probe or a keepalive probe
         Captured(2.001, Server, 1, TcpFlags.Ack, acknowledged: 501, window: 0);
         Captured(5, Client, 500, TcpFlags.Ack);
         Captured(5.001, Server, 1, TcpFlags.Ack, acknowledged: 501, window: 0);
@@ -262,7 +263,7 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
     {
         public double Seconds { get; set; }
 
-        /// <summary>By how much it was set while time went on evenly.</summary>
+        /// <summary>The clock's step; time itself goes on evenly.</summary>
         public TimeSpan SetBy { get; set; }
 
         public long Nanoseconds => (GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks * 100;

@@ -9,16 +9,16 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Liveness;
 
-/// <summary>The unanswered probes as captured beside those that the kernel counts, at any time.</summary>
+/// <summary>Compares the unanswered probes in captures with the kernel's count, at random instants.</summary>
 public sealed class UnansweredTests
 {
-    /// <summary>A round of all that is lost, and most of another with windows that are closed.</summary>
+    /// <summary>One round loses everything; most of another has closed windows.</summary>
     private static readonly int s_instants = Fuzz.Cases(1000, usually: 400);
     private static readonly int s_seed = Fuzz.Seed(7);
 
     private const int Round = 250;
 
-    /// <summary>What it may take until a packet that the kernel has counted is taken from the ring, on a busy machine.</summary>
+    /// <summary>The longest time on a busy machine until a packet that the kernel has counted is read from the ring.</summary>
     private static readonly TimeSpan s_lag = TimeSpan.FromSeconds(1);
 
     [Fact]
@@ -40,7 +40,7 @@ public sealed class UnansweredTests
         using var kernel = NamespaceSockets.Open(lab.Client.NetnsPath);
         var inode = (ulong)lab.Client.NetnsInode;
 
-        // The capture began in mid-flow: where a connection's sequence stands, its first answered probe tells.
+        // The capture started in mid-flow: the first answered probe shows the connection's sequence numbers.
         Eventually.True(() => Nstat.Read(lab.Client, Nstat.KeepaliveProbes) >= 2 * 12, TimeSpan.FromSeconds(10));
 
         var random = new Random(s_seed);
@@ -48,7 +48,7 @@ public sealed class UnansweredTests
         for (var instant = 0; instant < s_instants && disagreements.Count < 5; instant++)
         {
             Disturb(lab, instant);
-            Thread.Sleep(random.Next(2, 26));   // instants at random, not a wait for something
+            Thread.Sleep(random.Next(2, 26));   // random instants; does not wait for anything
             foreach (var (cookie, (timer, count)) in Read(kernel))
             {
                 persisting += timer == TcpTimer.ZeroWindowProbe ? 1 : 0;
@@ -72,7 +72,7 @@ public sealed class UnansweredTests
         Assert.InRange(persisting, 100, compared);
     }
 
-    /// <summary>Both move: they are the same when they are so for one look within the time that a packet may take.</summary>
+    /// <summary>Both counts change. They agree if one look within the time for a packet shows equal counts.</summary>
     private static bool AgreesSoon(LivenessWatch watch, NamespaceSockets kernel, ulong inode, ulong cookie)
     {
         try
@@ -89,7 +89,7 @@ public sealed class UnansweredTests
         }
     }
 
-    /// <summary>Loses everything, then replies only, then nothing, over and over; and closes some windows after the first round.</summary>
+    /// <summary>Loses everything, then only replies, then nothing, repeatedly; closes some windows after the first round.</summary>
     private static void Disturb(Lab lab, int instant)
     {
         switch (instant % Round)

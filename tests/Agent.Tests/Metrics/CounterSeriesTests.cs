@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Metrics;
 
-/// <summary>Series of counts that somebody else keeps.</summary>
+/// <summary>Series of totals that another class counts.</summary>
 public sealed class CounterSeriesTests
 {
     private readonly CollectorRegistry _registry = Prometheus.Metrics.NewCustomRegistry();
@@ -25,7 +25,7 @@ public sealed class CounterSeriesTests
     }
 
     [Fact]
-    public void Show_NoLongerThere_SeriesEnds()
+    public void Show_TotalMissing_SeriesEnds()
     {
         Show(("a", "", 1), ("b", "", 2));
         Show(("b", "", 2));
@@ -43,7 +43,7 @@ public sealed class CounterSeriesTests
     }
 
     [Fact]
-    public void Show_TooMany_LaterOnesAreCountedTogetherByWhetherTheyHaveANamespace()
+    public void Show_TooMany_LaterOnesAreFoldedWithAndWithoutNamespace()
     {
         var own = Enumerable.Range(0, MetricCatalogue.MostSeries).Select(i => ($"n{i}", "", 1L)).ToArray();
         Show(own);
@@ -53,7 +53,7 @@ public sealed class CounterSeriesTests
         Assert.Contains("""c{name="other",namespace=""} 15""", lines);
         Assert.Contains("""c{name="other",namespace="other"} 7""", lines);
 
-        // What is counted together does not become less, and those that are there already make no room by coming back.
+        // The folded count never decreases, and a folded series stays folded while the others are there.
         Show([.. own, ("x", "", 11)]);
         Assert.Contains("""c{name="other",namespace=""} 16""", Lines());
     }

@@ -15,7 +15,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Metrics;
 
-/// <summary>What /metrics says, as text.</summary>
+/// <summary>The text of /metrics.</summary>
 public sealed class MetricRegistryTests : IDisposable
 {
     private static readonly KeepaliveOptions s_off = new(false, 7200, 75, 9);
@@ -101,7 +101,7 @@ public sealed class MetricRegistryTests : IDisposable
     }
 
     [Fact]
-    public void Tally_CountsOfPasses_AreShownAsTheyGrow()
+    public void Tally_CountsOfPasses_Grow()
     {
         Frame(1, Record(10, SocketOutcome.Unreachable, reason: "noOwner"), Record(11, SocketOutcome.Restored, changed: true) with { Rule = null });
         var text = Publish();
@@ -130,7 +130,7 @@ public sealed class MetricRegistryTests : IDisposable
     public void Render_KnownState_IsTheGoldenTextAndPromtoolAgrees()
     {
         Everything();
-        // What no two runs have in common: the process's own figures, how long collectors took, and the order of a metric's series.
+        // Removes all that differs between runs: the process's own figures, durations of collectors, and the order of series.
         var text = string.Concat(Families(Render())
             .SelectMany(family => family.Any(line => line.Contains("_bucket{", StringComparison.Ordinal)) ? family : [.. family.Take(2), .. family.Skip(2).Order(StringComparer.Ordinal)])
             .Where(line => !line.StartsWith("process_", StringComparison.Ordinal) && !line.StartsWith("keepalive_collector_duration_seconds{", StringComparison.Ordinal))
@@ -168,7 +168,7 @@ public sealed class MetricRegistryTests : IDisposable
     }
 
     [Fact]
-    public void Retain_PolicyNoLongerInForce_ItsSeriesAreGone()
+    public void Retain_PolicyNoLongerInForce_ItsSeriesEnd()
     {
         var kept = Rig.PolicyFor("10.0.0.0/8", "time: 60s").Policy;
         var (policy, destination) = (kept.Rules[0].Policy, kept.Rules[0].Destination);
@@ -189,7 +189,7 @@ public sealed class MetricRegistryTests : IDisposable
     }
 
     [Fact]
-    public void Count_TooManyLabelSets_TheRestIsFolded()
+    public void Count_TooManyLabelSets_RestIsFolded()
     {
         for (var i = 0; i < 5000; i++)
         {
@@ -205,7 +205,7 @@ public sealed class MetricRegistryTests : IDisposable
         Assert.Equal(MetricCatalogue.MostSeries + 1, text.Split('\n').Count(line => line.StartsWith("keepalive_destination_in_pool{", StringComparison.Ordinal)));
         Assert.Contains("keepalive_sockets{policy=\"other\",destination=\"other\",namespace=\"\",state=\"managed\"} 4000\n", text, StringComparison.Ordinal);
 
-        // What is out is never among those that are counted together.
+        // Endpoints out of the pool are never folded.
         _liveness.Monitor.BeginNamespace(1);
         for (var i = 0; i < 4999; i++)
         {
@@ -219,7 +219,7 @@ public sealed class MetricRegistryTests : IDisposable
     }
 
     [Fact]
-    public void Render_ACollectorFails_TheOthersAreThereAndItSaysSo()
+    public void Render_ACollectorFails_IsReportedAndTheOthersAreRendered()
     {
         Frame(1, Record(10, SocketOutcome.Managed));
         Assert.Contains(Sample("managed", 1), Publish(), StringComparison.Ordinal);
@@ -240,7 +240,7 @@ public sealed class MetricRegistryTests : IDisposable
     }
 
     [Fact]
-    public void Increments_ByNobodySeenBefore_AllocateNothing()
+    public void Increments_OfKnownSeries_AllocateNothing()
     {
         var rule = Rule("n/p", "n/d");
         Probe(1, rule, Remote(1), 0);
@@ -261,7 +261,7 @@ public sealed class MetricRegistryTests : IDisposable
     }
 
     [Fact]
-    public void Unprotected_Connections_ByReason()
+    public void Unprotected_Connections_AreCountedByReason()
     {
         var on = new KeepaliveOptions(true, 60, 75, 9);
         Frame(
@@ -300,7 +300,7 @@ public sealed class MetricRegistryTests : IDisposable
     }
 
     [Fact]
-    public void Page_AskedForAtTheSameTime_ShareOneRenderingThatIsNotWrittenTo()
+    public void Page_ConcurrentRequests_ShareOneUnchangedRendering()
     {
         var time = _time;
         var scrapes = new MetricsPage(_registry, time);
@@ -332,7 +332,7 @@ public sealed class MetricRegistryTests : IDisposable
 
     public void Dispose() => _liveness.Dispose();
 
-    /// <summary>One of everything.</summary>
+    /// <summary>A registry in which every metric has a value.</summary>
     private string Everything(string name = "n/p")
     {
         Frame(1, Record(10, SocketOutcome.Managed, changed: true, rule: Rule(name, name)), Record(11, SocketOutcome.Failed, reason: "EPERM"));
@@ -346,7 +346,7 @@ public sealed class MetricRegistryTests : IDisposable
         return Render();
     }
 
-    /// <summary>A connection whose three probes stay unanswered.</summary>
+    /// <summary>A connection with three unanswered probes.</summary>
     private void Die(string policy, string destination)
     {
         _liveness.Monitor.BeginNamespace(1);
@@ -377,7 +377,7 @@ public sealed class MetricRegistryTests : IDisposable
         return Encoding.UTF8.GetString(text.ToArray());
     }
 
-    /// <summary>The lines of each metric: its help, its type, its series.</summary>
+    /// <summary>The lines of each metric: help, type and series.</summary>
     private static List<List<string>> Families(string text)
     {
         var families = new List<List<string>>();
@@ -433,7 +433,7 @@ public sealed class MetricRegistryTests : IDisposable
 
     private static SocketEndpoint Remote(int number) => new(((UInt128)0x2001_0db8_0000_0000 << 64) + (UInt128)number, 443);
 
-    /// <summary>A namespace's sockets, each of them news: counted by the pass that reports it.</summary>
+    /// <summary>Reports sockets of a namespace as changed, so that the pass counts each of them.</summary>
     private void Frame(ulong netns, params SocketRecord[] records)
     {
         _tally.BeginNamespace(netns);

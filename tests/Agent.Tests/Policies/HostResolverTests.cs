@@ -24,7 +24,7 @@ public sealed class HostResolverTests
     }
 
     [Fact]
-    public async Task Resolve_HostStopsResolving_IsReportedAsKeptAndThenAsAnswered()
+    public async Task Resolve_HostStopsResolving_IsReportedUntilItIsAnswered()
     {
         var fails = false;
         var resolver = new HostResolver((_, _) => fails ? throw new SocketException((int)SocketError.HostNotFound) : Task.FromResult<IPAddress[]>([s_first]));
@@ -41,7 +41,7 @@ public sealed class HostResolverTests
     }
 
     [Fact]
-    public async Task Resolve_ThousandsOfRecords_TakesTheSameFewWhateverTheirOrder()
+    public async Task Resolve_ThousandsOfRecords_UsesTheSameFewInAnyOrder()
     {
         var records = Enumerable.Range(0, 5_000).Select(i => new IPAddress([10, 0, (byte)(i >> 8), (byte)i])).ToArray();
         var resolver = new HostResolver((_, _) =>

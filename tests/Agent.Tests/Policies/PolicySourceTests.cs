@@ -9,7 +9,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Policies;
 
-/// <summary>From files, hosts and a cluster's objects to what is in force, and what a change of each makes of it.</summary>
+/// <summary>From files, hosts and a cluster's objects to the policy in force, and the effect of a change of each.</summary>
 public sealed class PolicySourceTests : IDisposable
 {
     private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(20);
@@ -22,7 +22,7 @@ public sealed class PolicySourceTests : IDisposable
     private FixedCluster? _cluster;
 
     [Fact]
-    public void Files_Changed_AreReadOnceTheyHaveStayedAsTheyAre()
+    public void Files_Changed_AreReadOnceTheyAreStable()
     {
         Write("a.yaml", PolicyText.For("10.0.0.1", "time: 60s"));
         var source = Source();
@@ -34,7 +34,7 @@ public sealed class PolicySourceTests : IDisposable
         Assert.True(source.IsChanging);
         _clock.Advance(TimeSpan.FromSeconds(1) - TimeSpan.FromTicks(1));
         Assert.Null(Look(source));
-        // Another write begins the wait anew.
+        // Another write restarts the wait.
         Write("a.yaml", PolicyText.For("10.0.0.3", "time: 60s"));
         _clock.Advance(TimeSpan.FromTicks(1));
         Assert.Null(Look(source));
@@ -45,7 +45,7 @@ public sealed class PolicySourceTests : IDisposable
     }
 
     [Fact]
-    public void Files_WithAnError_LeaveTheLastGoodOneInForce()
+    public void Files_WithAnError_LastValidPolicyStaysInForce()
     {
         Write("a.yaml", PolicyText.For("10.0.0.1", "time: 60s"));
         var source = Source();
@@ -83,7 +83,7 @@ public sealed class PolicySourceTests : IDisposable
         Assert.Equal(["203.0.113.1", "203.0.113.2"], RulesOf(load));
         Assert.Empty(load.Diagnostics);
 
-        // A name server that fails takes nothing away; it is said once.
+        // A failed look-up keeps the last addresses. It is logged once.
         _names.Clear();
         _clock.Advance(TimeSpan.FromSeconds(30));
         var kept = Change(source);
@@ -92,13 +92,13 @@ public sealed class PolicySourceTests : IDisposable
     }
 
     [Fact]
-    public void Hosts_OfFilesThatAreRefused_GiveWayToThoseOfThePolicyInForce()
+    public void Hosts_OfRefusedFiles_AreReplacedByThoseInForce()
     {
         Write("a.yaml", OfHosts("db.example.com"));
         _names["db.example.com"] = [s_first];
         var source = Source();
         Assert.NotNull(source.Load(default).Snapshot);
-        // Each object is fine, and together they come to too many rules.
+        // Each object is valid, but together they need too many rules.
         var addresses = string.Join(", ", Enumerable.Range(0, 9000).Select(i => $"10.0.{i >> 8}.{i & 255}"));
         var ports = string.Concat(Enumerable.Range(1, 25).Select(port => $"\n  - number: {port}\n    protocol: TCP"));
         Write("a.yaml", $"{OfHosts("other.example.com")}\n---\n{PolicyText.For(addresses, "time: 60s")}\n  ports:{ports}\n");
@@ -110,7 +110,7 @@ public sealed class PolicySourceTests : IDisposable
     }
 
     [Fact]
-    public void Cluster_ObjectsOfTheSameName_AreTheFiles()
+    public void Cluster_ObjectsWithNamesOfFiles_AreOverriddenByTheFiles()
     {
         var cluster = new FixedCluster();
         cluster.Have(PolicyText.For("10.0.0.1", "time: 60s"));
@@ -123,7 +123,7 @@ public sealed class PolicySourceTests : IDisposable
     }
 
     [Fact]
-    public void Cluster_Objects_CountAtOnce_AndEndpointsWithAPass()
+    public void Cluster_Objects_ApplyImmediatelyAndEndpointsWithAPass()
     {
         var cluster = new FixedCluster();
         cluster.Have(PolicyText.For("10.0.0.1", "time: 60s"));
@@ -136,13 +136,13 @@ public sealed class PolicySourceTests : IDisposable
         cluster.Have(PolicyText.For("10.0.0.3", "time: 60s"));
         cluster.Version++;
         Assert.Equal(["10.0.0.3"], RulesOf(Look(source)));
-        // Nothing but the version is another.
+        // Only the version differs.
         cluster.Version++;
         Assert.Null(Look(source));
     }
 
     [Fact]
-    public void Cluster_NotKnownYet_SaysNothingOfWhatIsMissing_AndIsNotComplete()
+    public void Cluster_NotReadYet_ReportsNothingMissingAndIsIncomplete()
     {
         var cluster = new FixedCluster { IsComplete = false };
         cluster.Have(OfHosts("nowhere.example.com"));
@@ -159,7 +159,7 @@ public sealed class PolicySourceTests : IDisposable
         Assert.Equal(complete.Diagnostics, cluster.Reported);
     }
 
-    /// <summary>A host that comes with a new object is not called unknown before anybody was asked, and then it is.</summary>
+    /// <summary>A host of a new object is not reported as unknown before its first look-up.</summary>
     [Fact]
     public void Cluster_ObjectWithANewHost_IsJudgedOnceItWasLookedUp()
     {
@@ -185,7 +185,7 @@ public sealed class PolicySourceTests : IDisposable
 
     private static PolicyLoad? Look(PolicySource source) => source.Refresh(force: false, isPassDue: false, default);
 
-    /// <summary>What becomes of files that have just been written, once they have stayed as they are.</summary>
+    /// <summary>The result for files that were written just now, once they have stayed unchanged.</summary>
     private PolicyLoad? Settled(PolicySource source)
     {
         Assert.Null(Look(source));
@@ -193,7 +193,7 @@ public sealed class PolicySourceTests : IDisposable
         return Look(source);
     }
 
-    /// <summary>The next change, which a look-up in the background brings.</summary>
+    /// <summary>The next change, by a look-up in the background.</summary>
     private static PolicyLoad Change(PolicySource source) => Eventually.Value(() => Look(source), load => load is not null, s_soon).Value!;
 
     private static IEnumerable<string> RulesOf(PolicyLoad? load) => load!.Snapshot!.Policy.Rules.Select(rule => rule.Prefix.ToString()).Order();

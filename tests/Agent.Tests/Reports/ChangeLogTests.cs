@@ -9,7 +9,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Reports;
 
-/// <summary>How many lines many changes are.</summary>
+/// <summary>Limits on the log lines for many changes.</summary>
 public sealed class ChangeLogTests
 {
     private const int Many = 20_000;
@@ -18,7 +18,7 @@ public sealed class ChangeLogTests
     private readonly TestClock _time = new();
 
     [Fact]
-    public void Socket_TwentyThousandChangesInASecond_AreFewLinesAndTheirSum()
+    public void Socket_TwentyThousandChangesInASecond_AreFewLinesAndASum()
     {
         var logger = new LogLines(LogLevel.Information);
         var log = new ChangeLog(logger, _time);
@@ -39,7 +39,7 @@ public sealed class ChangeLogTests
         Assert.Equal(EventIds.SocketsLeftOut, logger.Said[^1].Id);
         Assert.Contains($"{Many - 50} more", logger.Said[^1].Text, StringComparison.Ordinal);
 
-        // The next second has lines of its own, and what was left out is not said again.
+        // The next second has its own limit, and the sum of suppressed lines is not repeated.
         log.Socket(Changed(1));
         _time.Advance(TimeSpan.FromSeconds(1));
         log.EndPass();
@@ -47,7 +47,7 @@ public sealed class ChangeLogTests
     }
 
     [Fact]
-    public void Socket_AtDebug_EveryChangeIsThere()
+    public void Socket_AtDebug_EveryChangeIsLogged()
     {
         var logger = new LogLines(LogLevel.Debug);
         var log = new ChangeLog(logger, _time);
@@ -59,16 +59,16 @@ public sealed class ChangeLogTests
         Assert.Equal(50, logger.Said.Count(line => line.Level == LogLevel.Information));
     }
 
-    /// <summary>A failure is told once for as long as the socket is there, and nothing is kept of those that are gone.</summary>
+    /// <summary>A failure is logged once while the socket exists. The record of a closed socket is dropped.</summary>
     [Fact]
-    public void Socket_FailsInPassAfterPass_IsToldOnceAndForgottenWithIt()
+    public void Socket_FailsInEveryPass_IsLoggedOnceAndDroppedWhenClosed()
     {
         var logger = new LogLines(LogLevel.Information);
         var log = new ChangeLog(logger, _time);
         var failing = Changed(7) with { Outcome = SocketOutcome.Failed, Changed = false, Replaced = null, Reason = "stateFile" };
         Pass(failing);
         Pass(failing);
-        log.Socket(in failing);   // outside of a namespace's own turn
+        log.Socket(in failing);   // outside of a namespace's own part of the pass
         Assert.Equal(EventIds.SocketFailed, Assert.Single(logger.Said).Id);
         Pass(failing with { Reason = "EPERM" });
         Assert.Equal(2, logger.Said.Count);
@@ -88,9 +88,9 @@ public sealed class ChangeLogTests
         }
     }
 
-    /// <summary>Those that were set must not take the lines of those that could not be.</summary>
+    /// <summary>Set sockets must not use up the lines of failed sockets.</summary>
     [Fact]
-    public void Socket_FailsBehindThousandsThatAreSet_IsToldAll()
+    public void Socket_FailsAfterThousandsWereSet_EveryFailureIsLogged()
     {
         var logger = new LogLines(LogLevel.Warning);
         var log = new ChangeLog(logger, _time);

@@ -14,7 +14,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Running;
 
-/// <summary>What <c>run</c> is made of fits together, and making it changes nothing.</summary>
+/// <summary>The parts of <c>run</c> can be put together, and that alone changes nothing on the node.</summary>
 public sealed class AgentCompositionTests : IDisposable
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("composition").FullName;
@@ -23,7 +23,7 @@ public sealed class AgentCompositionTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void Agent_EverythingOfIt_IsMadeWithoutTouchingTheNode(bool hasCluster)
+    public void Agent_AllParts_AreMadeWithoutChangingTheNode(bool hasCluster)
     {
         var services = new ServiceCollection().AddKeepaliveAgent(Options(hasCluster));
         services.Replace(ServiceDescriptor.Singleton(_ => new ChosenDatapath(_datapath)));
@@ -42,7 +42,7 @@ public sealed class AgentCompositionTests : IDisposable
     }
 
     [Fact]
-    public void Loop_StoppedAfterItsFirstPass_HasPassedOnceUnderTheGivenPolicies()
+    public void Loop_StoppedAfterItsFirstPass_HasMadeOnePass()
     {
         var services = new ServiceCollection().AddKeepaliveAgent(Options(hasCluster: false));
         services.Replace(ServiceDescriptor.Singleton(_ => new ChosenDatapath(_datapath)));
@@ -59,7 +59,8 @@ public sealed class AgentCompositionTests : IDisposable
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
-    /// <summary>All but what is there to touch the node, the state directory and its file, and what waits for the cluster.</summary>
+    /// <summary>All parts except the ones that touch the node, the state directory and its file, and the one that waits for the
+    /// cluster.</summary>
     private static IEnumerable<Type> Made(IServiceCollection services) =>
         services.Select(service => service.ServiceType).Distinct().Where(type => type != typeof(RunDirectory) && type != typeof(StateFile) && type != typeof(PolicyLoad));
 

@@ -10,7 +10,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Serving;
 
-/// <summary>What an agent check is told of whoever asks, and what is said of it.</summary>
+/// <summary>The answers of an agent check, and its log lines about invalid requests.</summary>
 public sealed class AgentCheckTests
 {
     private readonly LogLines _log = new(LogLevel.Warning);
@@ -19,9 +19,9 @@ public sealed class AgentCheckTests
     [InlineData("192.0.2.1:5432\n", "up\n", null)]
     [InlineData("\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "agent-check request nothing is not ADDR:PORT")]
     [InlineData("db\u001b\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "agent-check request 'db")]
-    // One that had to make room for another, and was said to have asked for ''.
+    // Regression: a connection that was closed for a newer one was logged as a request for ''.
     [InlineData("", "#ask with agent-send \"ADDR:PORT\\n\"\n", null)]
-    public async Task Serve_Question_IsAnsweredAndToldOfWhereItIsNone(string question, string answer, string? said)
+    public async Task Serve_Request_IsAnsweredAndLoggedIfInvalid(string question, string answer, string? said)
     {
         var check = new AgentCheck(new LivenessMonitor(new LivenessLog(NullLogger.Instance), TimeProvider.System, captures: false), TimeProvider.System, _log);
         Pipe toServer = new(), toClient = new();
@@ -32,8 +32,8 @@ public sealed class AgentCheckTests
         await check.Serve(connection);
 
         await toClient.Writer.CompleteAsync();
-        var told = await toClient.Reader.ReadAsync(TestContext.Current.CancellationToken);
-        Assert.Equal(answer, Encoding.UTF8.GetString(told.Buffer.ToArray()));
+        var sent = await toClient.Reader.ReadAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(answer, Encoding.UTF8.GetString(sent.Buffer.ToArray()));
         Assert.Equal(said is null ? 0 : 1, _log.Said.Count);
         Assert.All(_log.Said, line => Assert.StartsWith(said!, line.Text, StringComparison.Ordinal));
     }

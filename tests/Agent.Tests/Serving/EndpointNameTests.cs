@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Serving;
 
-/// <summary>What people and load balancers ask for by name.</summary>
+/// <summary>Names of endpoints in requests.</summary>
 public sealed class EndpointNameTests
 {
     [Theory]

@@ -9,14 +9,14 @@ namespace Keepalive.Agent.Tests.Serving;
 /// <summary>Clients that close their own direction after the request, on every listener.</summary>
 public sealed class HalfCloseTests
 {
-    /// <summary>More than the socket's and the server's buffers hold: most of it is sent after the FIN.</summary>
+    /// <summary>More than the buffers of the socket and of the server hold: most of it is sent after the FIN.</summary>
     private const int Large = 8 * 1024 * 1024;
 
     private static readonly byte[] s_body = [.. Enumerable.Repeat((byte)'x', Large)];
 
     private const string Get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-    /// <summary>Long enough for the FIN to arrive before the answer.</summary>
+    /// <summary>Long enough for the FIN to arrive before the answer is sent.</summary>
     private static readonly TimeSpan s_late = TimeSpan.FromMilliseconds(100);
 
     private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(10);
@@ -87,7 +87,7 @@ public sealed class HalfCloseTests
     }
 
     [Fact]
-    public async Task Http_ManyFinsAndNothingRead_MakeRoomForOthers()
+    public async Task Http_ManyFinsAndNothingRead_OthersAreServed()
     {
         const int more = 20;
         await using var rig = await ServerRig.Start(async context =>

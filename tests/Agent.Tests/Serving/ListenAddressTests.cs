@@ -13,7 +13,7 @@ public sealed class ListenAddressTests
     [InlineData("[::1]:9464", "[::1]:9464")]
     [InlineData("[::]:9464", "[::]:9464")]
     [InlineData("[fe80::1%1]:9464", "[fe80::1%1]:9464")]
-    // As IPv6 it would be refused where IPv6 is off, and it is an IPv4 address.
+    // An IPv4 address. As an IPv6 address it would be refused where IPv6 is disabled.
     [InlineData("[::ffff:127.0.0.1]:9464", "127.0.0.1:9464")]
     public void Parse_Address_IsThatAddress(string text, string expected) => Assert.Equal(expected, ListenAddress.Parse(text)?.ToString());
 
@@ -36,7 +36,7 @@ public sealed class ListenAddressTests
     [InlineData("127.0.0.1:65536")]
     [InlineData("localhost:9464")]
     [InlineData("*:9464")]
-    public void Parse_AnythingElse_IsNone(string text) => Assert.Null(ListenAddress.Parse(text));
+    public void Parse_AnythingElse_IsNull(string text) => Assert.Null(ListenAddress.Parse(text));
 
     [Fact]
     public void Describe_EveryAddress_NamesBothFamilies()

@@ -11,7 +11,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Keepalive.Agent.Tests.Serving;
 
-/// <summary>The agent's listeners with a handler of the test's own behind them, in this process.</summary>
+/// <summary>The agent's listeners in this process, with a handler of the test.</summary>
 internal sealed class ServerRig : IAsyncDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-serving");

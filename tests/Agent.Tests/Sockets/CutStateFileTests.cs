@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Sockets;
 
-/// <summary>State files whose writer was killed at any point.</summary>
+/// <summary>State files that are truncated at any byte, as by a killed writer.</summary>
 public sealed class CutStateFileTests : IDisposable
 {
     private const string Boot = "b00t";
@@ -12,7 +12,7 @@ public sealed class CutStateFileTests : IDisposable
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-state");
 
     [Fact]
-    public void Load_EveryPrefix_KnowsTheWholeLinesAndWarnsOfACutFirstLine()
+    public void Load_EveryPrefix_ReadsWholeLinesAndWarnsOfACutFirstLine()
     {
         string[] lines =
         [
@@ -41,7 +41,7 @@ public sealed class CutStateFileTests : IDisposable
     [InlineData("arriving 99999999999,1,1")]
     [InlineData("\0\0\0")]
     [InlineData("\uFFFD")]
-    public void Load_LineThatIsNone_IsNamedAndLeftOut(string line)
+    public void Load_InvalidLine_IsReportedAndSkipped(string line)
     {
         var (known, warnings) = Load(Encoding.UTF8.GetBytes($"keepalive-agent-state 1 {Boot}\n{line}\nkept 2 12 on,60,5,3\n"));
 

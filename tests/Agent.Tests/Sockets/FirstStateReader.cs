@@ -5,7 +5,8 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Tests.Sockets;
 
-/// <summary>How the first version reads a state file: its code, unchanged. A node that goes back to it must still restore its sockets.</summary>
+/// <summary>The reader of the first version's state file, with unchanged code. A node that is downgraded to it must still restore its
+/// sockets.</summary>
 internal static class FirstStateReader
 {
     private const string Magic = "keepalive-agent-state 1 ";
@@ -26,7 +27,7 @@ internal static class FirstStateReader
         }
         var open = new List<(ulong, ulong)>();
         var (bad, firstBad) = (0, 0);
-        // A line that was being written when its writer was killed has no end of line, and is the last element here.
+        // The line that a killed writer was writing has no end of line. It is the last element here.
         for (var i = 1; i < lines.Length - 1; i++)
         {
             if (!Take(lines[i].Trim('\0').Split(' '), known, open))
@@ -106,7 +107,7 @@ internal static class FirstStateReader
         var parts = text.Split(',');
         return parts.Length == 4 && parts[0] is "on" or "off"
             && int.TryParse(parts[1], out var time) && int.TryParse(parts[2], out var interval) && int.TryParse(parts[3], out var probes)
-            && time >= 0 && interval >= 0 && probes >= 0   // a sysctl's are beyond what a socket can have of its own
+            && time >= 0 && interval >= 0 && probes >= 0   // sysctls allow values that a socket cannot have
             ? new KeepaliveOptions(parts[0] == "on", time, interval, probes)
             : null;
     }

@@ -27,7 +27,7 @@ public sealed class StateFileTests : IDisposable
         file.Note(2, 13, SocketMemory.OfApplication);
         file.Intend(1, 10, s_off, s_on, s_later, null);
 
-        // Not disposed, as a killed process would not.
+        // Not disposed: a killed process does not dispose either.
         var known = Load();
         Assert.Equal(4, known.Count);
         Assert.Equal(new SocketMemory(SocketHolder.Agent, s_off, s_later, Replaces: s_on), known[(1, 10)]);
@@ -46,7 +46,7 @@ public sealed class StateFileTests : IDisposable
             [(1, 11)] = new(SocketHolder.Agent, s_off, s_on, Replaces: s_off),
             [(2, 12)] = SocketMemory.OfKept(s_later),
             [(2, 13)] = SocketMemory.OfApplication,
-            [(2, 14)] = SocketMemory.OfAgent(new KeepaliveOptions(false, 864_000, 0, 255), s_on),   // a sysctl's, which may be any
+            [(2, 14)] = SocketMemory.OfAgent(new KeepaliveOptions(false, 864_000, 0, 255), s_on),   // from a sysctl, which allows any value
         };
         StateFile.Create(FilePath, Boot, known).Dispose();
         var again = Load();
@@ -70,13 +70,13 @@ public sealed class StateFileTests : IDisposable
         Assert.Empty(StateFile.Load(FilePath, "other", Assert.Fail, bootedAt: File.GetLastWriteTimeUtc(FilePath).AddSeconds(1)));
     }
 
-    /// <summary>Before, all that it tells of was forgotten without a word.</summary>
+    /// <summary>Regression: all records were lost without a warning.</summary>
     [Theory]
     [InlineData("0a1b2c3d-0000-4000-8000-0123456789a", "state:1: '0a1b2c3d-0000-4000-8000-0123456789a' is not a boot id")]
     [InlineData("0a1b2c3d-0000-4000-8000-0123456789a\u001b", "0123456789a?' is not a boot id")]
     [InlineData("", "state:1: '' is not a boot id")]
     [InlineData("0a1b2c3d-0000-4000-8000-0123456789ab", "state:1: the file was written since this boot began and names another boot")]
-    public void Load_DamagedBoot_SaysSo(string boot, string warning)
+    public void Load_DamagedBootId_IsReported(string boot, string warning)
     {
         File.WriteAllText(FilePath, $"keepalive-agent-state 1 {boot}\n");
         var warnings = new List<string>();
@@ -93,7 +93,7 @@ public sealed class StateFileTests : IDisposable
     [InlineData("keepalive-agent-state 1 b00t\nset 1 10 off,7200,75,9 off,7200,75,9 on,700,1", "")]
     [InlineData("keepalive-agent-state 1 b00t\nset 1\nset x y\nfuture 1 2 3\nset 1 10 1 2 3\n", "state:2: 4 lines are invalid")]
     [InlineData("keepalive-agent-state 1 b00t\nkept 1 10 on,-1,0,300\n", "state:2: 1 line are invalid")]
-    public void Load_DamagedFile_TakesNothingFromItAndSaysSo(string text, string warning)
+    public void Load_DamagedFile_IsIgnoredAndReported(string text, string warning)
     {
         File.WriteAllText(FilePath, text);
         var warnings = new List<string>();
@@ -140,7 +140,7 @@ public sealed class StateFileTests : IDisposable
     }
 
     [Fact]
-    public void Announce_AfterKill_TellsWhatUnknownSocketsHaveAndWhatTheyHadBefore()
+    public void Announce_AfterKill_HasValuesAndOriginalsOfUnknownSockets()
     {
         var file = StateFile.Create(FilePath, Boot, Nothing);
         file.Announce([new(700, 10, 20), new(60, null, 3)]);
@@ -154,7 +154,7 @@ public sealed class StateFileTests : IDisposable
             SocketMemory.OfAgent(new(false, 500, 17, 8), new(true, 60, 17, 3)),
             known.Arrived(new(true, 60, 17, 3), untouched: new(false, 500, 50, 8)));
 
-        // It outlives a new start, and the end of the agent that sees to its sockets itself.
+        // It survives a restart, and the end of an agent that handles its sockets itself.
         StateFile.Create(FilePath, Boot, known).Dispose();
         Assert.Equal(2, StateFile.Load(FilePath, Boot, Assert.Fail).Arriving.Count);
         file = StateFile.Create(FilePath, Boot, known);
@@ -164,7 +164,7 @@ public sealed class StateFileTests : IDisposable
     }
 
     [Fact]
-    public void Intend_LongNames_StillNoted()
+    public void Intend_LongNames_AreNoted()
     {
         using var file = StateFile.Create(FilePath, Boot, Nothing);
         file.Intend(1, 10, s_off, s_off, s_on, new Keepalive.Config.Compilation.CompiledRule

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Sockets;
 
-/// <summary>State files of this version before the first, of the first before this one, and damaged ones.</summary>
+/// <summary>State files that the first version wrote for this one, this version for the first, and damaged ones.</summary>
 public sealed class StateFileVersionTests : IDisposable
 {
     private const string Boot = "b00t";
@@ -20,7 +20,7 @@ public sealed class StateFileVersionTests : IDisposable
     private string FilePath => Path.Combine(_directory.FullName, "state");
 
     [Fact]
-    public void FirstVersion_FileOfThisOne_KnowsTheSame()
+    public void FirstVersion_FileOfThisVersion_HasTheSameRecords()
     {
         WriteAll();
 
@@ -34,10 +34,10 @@ public sealed class StateFileVersionTests : IDisposable
     }
 
     [Fact]
-    public void FirstVersion_RestOfAFileWrittenByIt_IsRead()
+    public void FirstVersion_ItsLinesAppendedToAFile_AreRead()
     {
         WriteAll();
-        // It goes on behind what is there where there is no room for a new file.
+        // The first version appends to the existing file where there is no room for a new one.
         File.AppendAllText(FilePath, "kept 5 1 on,60,5,3\nset 5 2 off,7200,75,9 off,7200,75,9 on,700,10,20 shop/p shop/d\nok\nforget 1 1\n");
         var known = StateFile.Load(FilePath, Boot, Assert.Fail);
         Assert.Equal(8, known.Count);
@@ -81,7 +81,7 @@ public sealed class StateFileVersionTests : IDisposable
     [InlineData(" user-timeout=1,2,-3", 0, "1 line are invalid")]
     [InlineData(" user-timeout=1,2", 0, "1 line are invalid")]
     [InlineData(" user-timeout=1,2,2147483648", 0, "1 line are invalid")]
-    public void Words_BehindTheDestination_AreThisVersionsOrPassedOver(string words, int sockets, string? warning)
+    public void Words_AfterTheDestination_AreThisVersionsOrSkipped(string words, int sockets, string? warning)
     {
         var line = Encoding.UTF8.GetBytes("set 9 8 off,7200,75,9 off,7200,75,9 on,700,10,20 - -" + words);
         var sum = new byte[StateChecksum.Length];
@@ -93,15 +93,15 @@ public sealed class StateFileVersionTests : IDisposable
         Assert.All(warnings, text => Assert.Contains(warning!, text, StringComparison.Ordinal));
     }
 
-    /// <summary>Before, another digit in the values was restored to the socket without a word.</summary>
+    /// <summary>Regression: a changed digit in the values was restored to the socket without a warning.</summary>
     [Fact]
-    public void Bit_FlippedAnywhere_NothingElseIsBelievedAndItIsReported()
+    public void Bit_FlippedAnywhere_AddsNoRecordAndIsReported()
     {
         WriteAll();
         var whole = File.ReadAllBytes(FilePath);
         var known = StateFile.Load(FilePath, Boot, Assert.Fail);
         var start = whole.AsSpan().IndexOf((byte)'\n') + 1;
-        // The checksums: behind the last is what the next "set" covers.
+        // The checksums. The last one covers the line before the next "set".
         var end = whole.AsSpan().LastIndexOf("crc="u8);
         var (silent, flips) = (0, 0);
         for (var at = start; at < end; at++)
@@ -122,12 +122,13 @@ public sealed class StateFileVersionTests : IDisposable
                 silent += warnings.Count == 0 ? 1 : 0;
             }
         }
-        // A digit of the checksum in upper case is the same digit; with a destination that runs on into it the line is one of the first version.
+        // An upper-case digit of the checksum has the same value. With a destination that continues into the checksum, the line is one of
+        // the first version.
         Assert.InRange(silent, 0, flips / 20);
     }
 
     [Fact]
-    public void Line_WithAnotherDigit_IsNamedAndItsNeighboursAreKept()
+    public void Line_WithAnotherDigit_IsReportedAndItsNeighboursAreKept()
     {
         using (var file = StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory>()))
         {
@@ -148,11 +149,11 @@ public sealed class StateFileVersionTests : IDisposable
         Assert.Contains("state:101: 1 line damaged: the checksum does not match", Assert.Single(warnings), StringComparison.Ordinal);
     }
 
-    /// <summary>Before, both lines were counted and all that they tell of was said to be lost.</summary>
+    /// <summary>Regression: both lines were counted, and all of their records were reported as lost.</summary>
     [Theory]
     [InlineData("arriving 700,10,20", "arriving 701,10,20", "state:2: of the lines 2 to 4 one or more are damaged: the checksum in line 5 does not match; their sockets are judged by the lines before")]
     [InlineData("kept", "kopt", "for their sockets, values that an agent set are treated")]
-    public void Line_BetweenSets_Damaged_IsToldWithWhatFollows(string text, string damaged, string warning)
+    public void Line_BetweenSetsDamaged_IsReportedWithItsEffect(string text, string damaged, string warning)
     {
         using (var file = StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory>()))
         {
@@ -170,7 +171,7 @@ public sealed class StateFileVersionTests : IDisposable
 
     public void Dispose() => _directory.Delete(recursive: true);
 
-    /// <summary>A line of every kind: seven sockets are left.</summary>
+    /// <summary>A line of every kind. Seven sockets remain.</summary>
     private void WriteAll()
     {
         using var file = StateFile.Create(FilePath, Boot, new Dictionary<(ulong, ulong), SocketMemory>

@@ -8,7 +8,7 @@ public sealed class BalancerPresetsTests
     public static TheoryData<string> Names => [.. BalancerPresets.All.Select(preset => preset.Name)];
 
     [Fact]
-    public void All_HasEveryPromisedName()
+    public void All_Names_IncludeEveryDocumentedOne()
     {
         string[] promised =
         [
@@ -50,7 +50,7 @@ public sealed class BalancerPresetsTests
         Assert.True(preset.IsConfigurable || preset is { IdleTimeout: not null, MinIdleTimeout: null, MaxIdleTimeout: null });
     }
 
-    /// <summary>A proxy has two connections of its own: it closes them, and their bare ACKs are no business of the other one.</summary>
+    /// <summary>A proxy has two connections of its own: it closes them, and the bare ACKs of one do not refresh the other.</summary>
     [Theory]
     [MemberData(nameof(Names))]
     public void Preset_ThatOnlyPayloadRefreshes_Closes(string name)

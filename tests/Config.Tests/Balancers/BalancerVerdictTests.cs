@@ -25,7 +25,7 @@ public sealed class BalancerVerdictTests
     }
 
     [Fact]
-    public void Verdict_ValuesLeftOpen_AreTheKernels()
+    public void Verdict_ValuesMissing_AreTheKernels()
     {
         var verdict = new BalancerVerdict(default, BalancerPresets.Find("linux-conntrack")!);
         Assert.Equal((7200, 75, 9), (verdict.Schedule.Time, verdict.Schedule.Interval, verdict.Schedule.Probes));
@@ -61,7 +61,7 @@ public sealed class BalancerVerdictTests
         }
     }
 
-    /// <summary>What is right already stays.</summary>
+    /// <summary>Correct values do not change.</summary>
     [Theory]
     [InlineData(60, 10, 2, 60, 10, 3)]
     [InlineData(1, 1, 1, 1, 1, 30)]

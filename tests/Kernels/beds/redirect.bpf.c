@@ -1,4 +1,4 @@
-// redirect.bpf.c: what socket load balancing does (Cilium's, for example): connect() to the service's address becomes one to a backend.
+// redirect.bpf.c: socket load balancing as in Cilium, for example: connect() to the service's address becomes one to a backend.
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>

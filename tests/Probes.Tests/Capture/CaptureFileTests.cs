@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.Probes.Tests.Capture;
 
-/// <summary>Files of both formats, and what is said of damaged ones.</summary>
+/// <summary>Files of both formats, and the messages for damaged ones.</summary>
 public sealed class CaptureFileTests
 {
     private static readonly byte[] s_one = new Frame { Sequence = 1 }.ToBytes();
@@ -62,7 +62,7 @@ public sealed class CaptureFileTests
         { "packet cut", new CaptureBytes().Pcap().Record(s_one).Record(s_two).ToArray()[..^10], 1, "byte 94: the file ends within packet 2: 44 of its 54" },
         { "packet too long", new CaptureBytes().Pcap().Record(s_one).Record(s_two, captured: 0xFFFFFFF0).ToArray(), 1, "byte 102: packet 2 claims to have 4294967280" },
         { "block cut", new CaptureBytes().Section().Interface().Enhanced(s_one, 0).Enhanced(s_two, 0).ToArray()[..^30], 1, "byte 136: the file ends within packet 2: 30 of its 54" },
-        // Of a packet that long only the front is looked at, and not read at all in between.
+        // Only the front of such a long packet is read, and the rest is skipped.
         { "long packet cut", new CaptureBytes().Pcap().Record(s_one).Record(new byte[300_000]).ToArray()[..^1], 1, "byte 94: the file ends within packet 2: 299999 of its 300000" },
         { "long block cut", new CaptureBytes().Section().Interface().Enhanced(s_one, 0).Enhanced(new byte[300_000], 0).ToArray()[..^30], 1, "byte 136: the file ends within packet 2: 299974 of its 300000" },
         { "block head cut", [.. new CaptureBytes().Section().Interface().Enhanced(s_one, 0).ToArray(), 6, 0, 0], 1, "byte 136: the file ends within the head of block 4" },
@@ -76,7 +76,7 @@ public sealed class CaptureFileTests
 
     [Theory]
     [MemberData(nameof(Damaged))]
-    public void Open_DamagedFile_GivesWhatWasBeforeAndSaysWhere(string what, byte[] file, int before, string expected)
+    public void Open_DamagedFile_HasEarlierPacketsAndThePlace(string what, byte[] file, int before, string expected)
     {
         var (packets, problem) = Read(file);
 
@@ -85,7 +85,7 @@ public sealed class CaptureFileTests
     }
 
     [Fact]
-    public void PcapNg_UnknownLinkType_IsLeftOutAndCounted()
+    public void PcapNg_UnknownLinkType_IsSkippedAndCounted()
     {
         var file = new CaptureBytes().Section().Interface((LinkType)127).Interface().Enhanced(s_one, 0).Enhanced(s_two, 0, index: 1);
         using var source = CaptureFile.Open(new MemoryStream(file.ToArray()));

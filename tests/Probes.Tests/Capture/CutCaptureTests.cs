@@ -3,10 +3,10 @@ using Xunit;
 
 namespace Keepalive.Probes.Tests.Capture;
 
-/// <summary>Captures cut after every byte, and lengths that are wrong, from a file and from a pipe.</summary>
+/// <summary>Captures truncated at every byte, and wrong lengths, from a file and from a pipe.</summary>
 public sealed class CutCaptureTests
 {
-    /// <summary>The buffer of a feed, and some for what reports the problem.</summary>
+    /// <summary>The buffer of a feed, and slack for the report of the problem.</summary>
     private const long MostAllocated = 1024 * 1024;
 
     private static readonly byte[] s_one = new Frame { Sequence = 1 }.ToBytes();
@@ -30,7 +30,7 @@ public sealed class CutCaptureTests
 
     [Theory]
     [MemberData(nameof(Whole))]
-    public void Open_EveryPrefix_GivesThePacketsBeforeAndSaysWhere(string what, byte[] file)
+    public void Open_EveryPrefix_HasEarlierPacketsAndThePlace(string what, byte[] file)
     {
         var whole = Read(new MemoryStream(file));
         Assert.Null(whole.Problem);
@@ -40,7 +40,7 @@ public sealed class CutCaptureTests
             var fromFile = Read(new MemoryStream(prefix));
 
             Assert.Equal(whole.Packets.Take(fromFile.Packets.Count), fromFile.Packets);
-            // A prefix that ends between two packets or blocks is a whole capture.
+            // A prefix that ends between two packets or blocks is a valid capture.
             Assert.True(fromFile.Problem is null ? IsBoundary(file, length) : SaysWhere(fromFile.Problem), $"{what}, {length} bytes: {fromFile.Problem}");
             foreach (var chunk in (int[])[1, 7, int.MaxValue])
             {
@@ -54,14 +54,14 @@ public sealed class CutCaptureTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void Open_PacketBeyondTheWindowCut_SaysHowMuchIsThere(bool ng)
+    public void Open_PacketBeyondTheWindowCut_ReportsItsLength(bool ng)
     {
         const int captured = 3 * ByteFeed.Window;
         var front = ng ? new CaptureBytes().Section().Interface() : new CaptureBytes().Pcap();
         var at = front.Length;
         var dataAt = at + (ng ? 28 : 16);
         var file = (ng ? front.Enhanced(new byte[captured], 0) : front.Record(new byte[captured])).ToArray();
-        // Around the window's end and the buffer's, and the packet's own.
+        // Around the ends of the window, the buffer and the packet.
         foreach (var there in (int[])[0, 60, ByteFeed.Window - 29, ByteFeed.Window - 28, ByteFeed.Window - 1, ByteFeed.Window, ByteFeed.Window + 1, captured - 1])
         {
             var prefix = file[..(dataAt + there)];
@@ -72,7 +72,7 @@ public sealed class CutCaptureTests
         }
     }
 
-    /// <summary>Each length of either format in place of the right one.</summary>
+    /// <summary>Each length field of either format with a wrong value.</summary>
     public static TheoryData<string, int, bool> Lengths
     {
         get
@@ -101,7 +101,7 @@ public sealed class CutCaptureTests
 
     [Theory]
     [MemberData(nameof(Lengths))]
-    public void Open_LengthThatLies_IsReadToAnEndWithoutTheMemoryItClaims(string what, int at, bool big)
+    public void Open_WrongLength_IsReadToItsEndInBoundedMemory(string what, int at, bool big)
     {
         var original = what.StartsWith("pcapng", StringComparison.Ordinal) ? EveryBlock(big) : new CaptureBytes(big).Pcap().Record(s_one).Record(s_two).ToArray();
         foreach (var length in (uint[])
@@ -146,7 +146,7 @@ public sealed class CutCaptureTests
         ? System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(file.AsSpan(at))
         : System.Buffers.Binary.BinaryPrimitives.ReadUInt32LittleEndian(file.AsSpan(at));
 
-    /// <summary>Whether two packets or blocks meet there: the same bytes and one more are damaged.</summary>
+    /// <summary>Whether a packet or block ends there: the same bytes and one more are damaged.</summary>
     private static bool IsBoundary(byte[] file, int length) => Read(new MemoryStream(file[..(length + 1)])).Problem is not null;
 
     private static bool SaysWhere(string problem) =>

@@ -5,7 +5,8 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Probes.Tests.Capture;
 
-/// <summary>Frames with a packet by PacketDotNet inside, and around it what that does not write: link headers, VLAN tags, IP options and extension headers.</summary>
+/// <summary>Frames around a packet by PacketDotNet, with the parts that PacketDotNet does not write: link headers, VLAN tags, IP options
+/// and extension headers.</summary>
 internal sealed record Frame
 {
     public string Source { get; init; } = "10.0.0.1:40000";
@@ -28,7 +29,7 @@ internal sealed record Frame
 
     public LinkType Link { get; init; } = LinkType.Ethernet;
 
-    /// <summary>EtherTypes of VLAN tags, outermost first.</summary>
+    /// <summary>EtherTypes of VLAN tags, the outermost first.</summary>
     public ushort[] Tags { get; init; } = [];
 
     /// <summary>IPv4 options, or whole IPv6 extension headers with their numbers.</summary>
@@ -36,7 +37,7 @@ internal sealed record Frame
 
     public byte FirstExtension { get; init; } = 6;
 
-    /// <summary>Bytes behind the packet.</summary>
+    /// <summary>Bytes after the packet.</summary>
     public int Padding { get; init; }
 
     public byte[] ToBytes()
@@ -49,7 +50,7 @@ internal sealed record Frame
         return [.. LinkHeader(ipv4 ? (ushort)0x0800 : (ushort)0x86DD), .. ipv4 ? WithOptions(packet) : WithExtensions(packet), .. new byte[Padding]];
     }
 
-    /// <summary>The checksum is that of the packet without them.</summary>
+    /// <summary>The checksum covers only the packet without them.</summary>
     private byte[] WithOptions(byte[] packet)
     {
         packet[0] += (byte)(NetworkOptions.Length / 4);

@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Keepalive.Probes.Tests.Capture;
 
-/// <summary>Valid captures with bytes changed, cut out and doubled: whatever they are, they are read to an end.</summary>
+/// <summary>Valid captures with bytes changed, removed and doubled. Each is read to its end.</summary>
 public sealed class MutationTests
 {
     private static readonly int s_mutants = Fuzz.Cases(120_000);
@@ -38,7 +38,7 @@ public sealed class MutationTests
             slowest = clock.Elapsed > slowest ? clock.Elapsed : slowest;
         }
 
-        // Neither all of them nor none: otherwise they would show little.
+        // Some mutants must be valid and some damaged; otherwise the test proves little.
         Assert.InRange(damaged, s_mutants / 20, s_mutants * 19 / 20);
         Assert.True(slowest < TimeSpan.FromSeconds(5), $"one took {slowest}");
     }

@@ -6,7 +6,8 @@ using Xunit;
 
 namespace Keepalive.Probes.Tests.Capture;
 
-/// <summary>The readers of capture files beside libpcap's, by SharpPcap: random files that are right must say the same to both.</summary>
+/// <summary>Compares the readers of capture files with libpcap's, through SharpPcap: both must read the same from random valid
+/// files.</summary>
 public sealed class OracleTests : IDisposable
 {
     private readonly string _file = Path.GetTempFileName();
@@ -37,7 +38,7 @@ public sealed class OracleTests : IDisposable
     public void PcapNg_RandomFile_IsReadAsLibpcapReadsIt(bool big)
     {
         var random = new Random(6);
-        // libpcap takes interfaces of one link type only.
+        // libpcap accepts interfaces of one link type only.
         var file = new CaptureBytes(big).Section().Interface().Interface(resolution: 9).Interface(resolution: 0x80 | 10).Interface(resolution: 3);
         for (var i = 0; i < 500; i++)
         {
@@ -53,7 +54,7 @@ public sealed class OracleTests : IDisposable
                     i--;
                     break;
                 default:
-                    // As the interfaces count.
+                    // The same time in the units of each of the four interfaces.
                     ulong[] ticks = [time / 1000, time, time / 1_000_000_000 * 1024, time / 1_000_000];
                     var index = random.Next(ticks.Length);
                     file.Enhanced(frame, ticks[index] + (ulong)random.Next(1000), (uint)index);
@@ -72,7 +73,7 @@ public sealed class OracleTests : IDisposable
         return bytes;
     }
 
-    /// <summary>libpcap turns the number that files have for raw IP into that of live captures.</summary>
+    /// <summary>libpcap replaces the number for raw IP in files by the one of live captures.</summary>
     private static LinkType OfFile(PcapDevice device) => (LinkType)device.LinkType == LinkType.RawDlt ? LinkType.Raw : (LinkType)device.LinkType;
 
     private void Compare(CaptureBytes written, int expected)

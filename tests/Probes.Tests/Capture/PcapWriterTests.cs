@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.Probes.Tests.Capture;
 
-/// <summary>What is written is what is read back.</summary>
+/// <summary>Written packets are read back unchanged.</summary>
 public sealed class PcapWriterTests
 {
     private static readonly byte[] s_frame = new Frame { Sequence = 1 }.ToBytes();
@@ -35,7 +35,7 @@ public sealed class PcapWriterTests
     }
 
     [Fact]
-    public void TryAdd_NoRoom_LeavesThePacketToTheNextTurn()
+    public void TryAdd_BufferFull_RefusesThePacketUntilFlushed()
     {
         var file = new MemoryStream();
         var writer = new PcapWriter(file, LinkType.Ethernet, 192);
@@ -54,7 +54,7 @@ public sealed class PcapWriterTests
         Assert.True(writer.TryAdd(new CapturedPacket(1, 0, LinkType.Ethernet, s_frame, s_frame.Length)));
     }
 
-    /// <summary>Live captures have raw IP by another number than files (https://www.tcpdump.org/linktypes.html).</summary>
+    /// <summary>Live captures use another number for raw IP than files (https://www.tcpdump.org/linktypes.html).</summary>
     [Theory]
     [InlineData(LinkType.RawDlt, LinkType.Raw)]
     [InlineData(LinkType.LinuxCooked2, LinkType.LinuxCooked2)]

@@ -1,6 +1,6 @@
 namespace Keepalive.Probes.Tests.Capture;
 
-/// <summary>Bytes as a pipe delivers them: no length, no seeking, a few at a time.</summary>
+/// <summary>Bytes as from a pipe: no length, no seeking, a few at a time.</summary>
 internal sealed class PipeStream(byte[] bytes, int chunk) : Stream
 {
     private int _at;

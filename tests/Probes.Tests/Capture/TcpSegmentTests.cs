@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.Probes.Tests.Capture;
 
-/// <summary>Frames of every kind that is read, whole, cut and broken.</summary>
+/// <summary>Frames of every supported kind, whole, truncated and damaged.</summary>
 public sealed class TcpSegmentTests
 {
     private const string Four = "10.0.0.1:40000>10.0.0.2:443";
@@ -70,7 +70,7 @@ public sealed class TcpSegmentTests
     {
         var frame = s_frames[name].Frame with { Timestamp = 1, Padding = 0, Payload = [1, 2, 3] };
         var bytes = frame.ToBytes();
-        var needed = bytes.Length - 3 - 12;   // not the options, and not the payload
+        var needed = bytes.Length - 3 - 12;   // without the options and the payload
         for (var length = 0; length < bytes.Length; length++)
         {
             var content = TcpSegment.TryRead(frame.Link, bytes.AsSpan(0, length), bytes.Length, out var segment);
@@ -102,7 +102,8 @@ public sealed class TcpSegmentTests
         Assert.Equal(70_000, segment.PayloadLength);
     }
 
-    /// <summary>Random packets that are well-formed, with any options, cut or padded: what PacketDotNet finds in them is what was written, and what is read here.</summary>
+    /// <summary>Random valid packets with any options, truncated or padded: PacketDotNet and the product's reader both find the written
+    /// values.</summary>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -128,7 +129,7 @@ public sealed class TcpSegmentTests
                 (tcp.SequenceNumber, tcp.AcknowledgmentNumber, (TcpFlags)tcp.Flags, tcp.WindowSize, (ip as IPv4Packet)?.Id ?? (ushort)0),
                 (segment.Sequence, segment.Acknowledged, segment.Flags, segment.Window, segment.Identification));
             Assert.Equal((payload.Length, payload.Length == 0 ? -1 : payload[0]), (segment.PayloadLength, segment.FirstByte));
-            // Of options it cannot read those beside an urgent pointer.
+            // PacketDotNet cannot read options beside an urgent pointer.
             var found = tcp.Urgent ? null : tcp.OptionsCollection;
             Assert.Equal(found?.OfType<TimeStampOption>().SingleOrDefault()?.Value ?? (tcp.Urgent ? segment.Timestamp : 0), segment.Timestamp);
             Assert.Equal(found?.OfType<SelectiveAcknowledgmentOption>().Any() ?? segment.IsSelective, segment.IsSelective);
@@ -139,11 +140,11 @@ public sealed class TcpSegmentTests
     {
         var address = new byte[ipv6 ? 16 : 4];
         random.NextBytes(address);
-        address[0] = 0x20;   // no address of version 4 in one of version 6
+        address[0] = 0x20;   // no IPv4-mapped address
         return new IPEndPoint(new IPAddress(address), random.Next(65_536));
     }
 
-    /// <summary>Some of the options that stacks send, in any order, padded by NOPs.</summary>
+    /// <summary>Some of the options that real stacks send, in any order, padded with NOPs.</summary>
     private static byte[] RandomOptions(Random random)
     {
         byte[][] all = [[2, 4, 5, 180], [3, 3, 7], [4, 2], [1], BuiltPacket.Timestamps((uint)random.Next(), (uint)random.Next())[2..], [5, 10, .. new byte[8]]];

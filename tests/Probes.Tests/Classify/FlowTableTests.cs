@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.Probes.Tests.Classify;
 
-/// <summary>The table against the plainest thing that does the same: a list in order of use.</summary>
+/// <summary>Compares the table with the simplest implementation: a list in order of use.</summary>
 public sealed class FlowTableTests
 {
     private const int Limit = 300;
@@ -39,7 +39,7 @@ public sealed class FlowTableTests
             else
             {
                 ref var flow = ref table.Get(in key);
-                // What was noted of a flow is found again, wherever it has been moved; a new one has nothing.
+                // A flow keeps its data when it is moved. A new flow has none.
                 if (flow.Key != key || flow.FromLow.Next != (known ? (uint)(port + 1) : 0))
                 {
                     return false;

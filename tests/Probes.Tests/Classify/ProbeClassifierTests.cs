@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Keepalive.Probes.Tests.Classify;
 
-/// <summary>What is a probe, what answers it, and what only looks like one.</summary>
+/// <summary>Which segments are probes, which are replies, and which only look like one.</summary>
 public sealed class ProbeClassifierTests
 {
     private const string Handshake = """
@@ -127,7 +127,7 @@ public sealed class ProbeClassifierTests
             2.000 > A    9:1          probe
             3.000 > A    9:1          probe
             """,
-        ["in mid-flow, repeated 75 s apart: the first cannot be told any more"] = """
+        ["in mid-flow, repeated 75 s apart: the first is not classified"] = """
             100 > A    0:1
             175 > A    0:1            probe by 3
             175.1 < A  1:1            reply to 2
@@ -397,7 +397,7 @@ public sealed class ProbeClassifierTests
 
     [Theory]
     [MemberData(nameof(Names))]
-    public void Classify_Timeline_FindsWhatIsMarked(string name)
+    public void Classify_Timeline_FindsTheMarkedSegments(string name)
     {
         var (expected, found, scan) = Timeline.Play(s_cases[name]);
 
@@ -408,7 +408,7 @@ public sealed class ProbeClassifierTests
         Assert.Equal(expected.Count(line => line.Contains("window", StringComparison.Ordinal)), scan.WindowProbes);
     }
 
-    /// <summary>Sequence numbers wrap; wherever in a connection that happens, nothing changes.</summary>
+    /// <summary>Sequence numbers wrap. The place where that happens in a connection must not matter.</summary>
     [Theory]
     [MemberData(nameof(Names))]
     public void Classify_SequencesAroundZero_ChangeNothing(string name)
@@ -428,8 +428,8 @@ public sealed class ProbeClassifierTests
     [InlineData("1.000 < R 1:", true)]
     [InlineData("1.000 < RA 0:1", false)]
     [InlineData("1.000 < RA -900:1", false)]
-    [InlineData("1.000 < RA 900:1\n1.001 > A 1:1", false)]      // data may not have been captured, but the answer says otherwise
-    [InlineData("1.000 < RA 900:1\n1.001 < A 1:1", true)]       // which is not its sender's to give
+    [InlineData("1.000 < RA 900:1\n1.001 > A 1:1", false)]      // data may be missing in the capture, but the answer contradicts that
+    [InlineData("1.000 < RA 900:1\n1.001 < A 1:1", true)]       // the answer must come from the other end
     [InlineData("1.000 < PA 1:1 l=50\n1.001 < RA 51:1", true)]  // arrived, and not acknowledged any more
     [InlineData("1.000 < PA 1:1 l=50\n1.001 < RA 1:1", true)]   // lost
     [InlineData("1.000 < FA 1:1\n1.001 > A 1:2\n1.002 < RA 1:1", true)]
@@ -447,7 +447,7 @@ public sealed class ProbeClassifierTests
     [InlineData("10 > A 0:1\n15 > A 0:1\n20 > A 0:1\n25 > A 0:1\n30 > RA 1:1")]
     [InlineData("10 > A 0:1\n11 > A 0:1\n12 > A 0:1")]
     [InlineData(Handshake + "1 > PA 1:1 l=9\n1.1 < A 1:10\n100 > A 7000:900\n106 > A 7000:900\n112 > A 7000:900")]
-    public void Probes_NobodyAnswers_AreAllUnansweredAtTheEnd(string text)
+    public void Probes_WithoutReplies_AreAllUnansweredAtTheEnd(string text)
     {
         var (_, found, scan) = Timeline.Play(text);
 
@@ -457,7 +457,7 @@ public sealed class ProbeClassifierTests
     }
 
     [Fact]
-    public void Found_WithoutTimes_SaysNone()
+    public void Found_WithoutTimes_HasNoTimes()
     {
         var file = new CaptureBytes().Section().Interface();
         foreach (var (client, sequence) in (IEnumerable<(bool, uint)>)[(false, 1), (true, 0), (false, 1), (true, 0)])
@@ -504,7 +504,7 @@ public sealed class ProbeClassifierTests
     }
 
     [Fact]
-    public void Classify_MoreFlowsThanTheLimit_ForgetsTheOldestAndCountsThem()
+    public void Classify_MoreFlowsThanTheLimit_DropsTheOldestAndCountsThem()
     {
         const int limit = 300;
         var sink = new Nowhere();
@@ -517,7 +517,7 @@ public sealed class ProbeClassifierTests
         }
         Assert.Equal((limit, 700), (scan.Classifier.Flows.Count, scan.Classifier.Flows.Forgotten));
 
-        // Known still: its next probe is told from what went before. A forgotten one begins anew, in mid-flow.
+        // These flows are kept: earlier segments classify the next probe. A dropped flow starts again, in mid-flow.
         Take(0, 0, seconds: 9);
         Take(350, 0, seconds: 9);
         Take(999, 0, seconds: 9);
@@ -546,7 +546,7 @@ public sealed class ProbeClassifierTests
     }
 
     [Fact]
-    public void Found_TooManyBehindAnUnansweredProbe_GoesOutBefore5Seconds()
+    public void Found_TooManyAfterAnUnansweredProbe_IsReportedBefore5Seconds()
     {
         const int more = 1000;
         var sink = new Nowhere();

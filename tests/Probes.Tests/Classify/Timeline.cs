@@ -6,7 +6,7 @@ using Keepalive.Probes.Tests.Capture;
 
 namespace Keepalive.Probes.Tests.Classify;
 
-/// <summary>Segments written one a line, and what each is expected to be.</summary>
+/// <summary>Segments, one a line, with the expected classification.</summary>
 /// <remarks>
 /// <code>
 ///   1.000 &gt; A  99:500 l=0 w=0   probe by 3

@@ -2,10 +2,10 @@ using Xunit;
 
 namespace Keepalive.Testbed;
 
-/// <summary>Gate of tests that need a real kernel to play with: root, network namespaces, a C compiler.</summary>
+/// <summary>The requirements of tests with a real kernel: root, network namespaces, a C compiler.</summary>
 internal static class Live
 {
-    /// <summary>Skips the test, with the reason, where it cannot run; with KEEPALIVE_REQUIRE_LIVE=1 that is a failure.</summary>
+    /// <summary>Skips the test, with the reason, where it cannot run. With KEEPALIVE_REQUIRE_LIVE=1 the test fails instead.</summary>
     public static void Require(params string[] tools)
     {
         if (LiveSupport.Missing(tools) is not { } reason)

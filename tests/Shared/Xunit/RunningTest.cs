@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Keepalive.Testbed;
 
-/// <summary>Tells tests of one process apart by what xunit calls them; what a fixture starts belongs to its class.</summary>
+/// <summary>Identifies the tests of one process by xunit's names. Programs that a fixture starts belong to its class.</summary>
 internal static class RunningTest
 {
     [ModuleInitializer]

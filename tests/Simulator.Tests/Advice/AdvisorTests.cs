@@ -36,7 +36,7 @@ public sealed class AdvisorTests
                 Assert.True(inTime >= 2, $"{what}: {inTime} of {advice.Settings} come in time at HZ={hz}");
                 Assert.True(request.DetectWithin is null || schedule.LatestDeath <= request.DetectWithin, $"{what}: {schedule.LatestDeath} at HZ={hz}");
             }
-            // What is said to be forgotten is what so many lost probes come to.
+            // The reported share of dropped connections is the probability of that many lost probes.
             var lost = request.Rule.Behaviour.Refresh == Refresh.PerDirection ? 1 - Math.Pow(1 - request.Loss, 2) : request.Loss;
             Assert.Equal(fitting, advice.ProbesInTime);
             Assert.Equal(Math.Pow(lost, fitting), advice.Forgotten, 1e-18);
@@ -52,7 +52,7 @@ public sealed class AdvisorTests
     [InlineData(250)]
     [InlineData(300)]
     [InlineData(1000)]
-    public void Advice_OnAKernelThatIsNotNamed_ForgetsNothing(int hz)
+    public void Advice_ForAnUnnamedKernel_DropsNoConnection(int hz)
     {
         var request = new AdviceRequest { Rule = new BalancerRule(TimeSpan.FromSeconds(350), new IdleBehaviour(ExpiryClass.ResetOnNextPacket, Refresh.AnyPacket)), Connections = 500 };
         var scenario = AdviceCheck.Scenario(request, Advisor.Find(request, out _)!.Settings, hz) with { Duration = TimeSpan.FromDays(1) };
@@ -63,7 +63,7 @@ public sealed class AdvisorTests
     }
 
     [Fact]
-    public void Advice_ForAKernelThatIsNamed_HasFewerProbes()
+    public void Advice_ForANamedKernel_HasFewerProbes()
     {
         var unknown = Advisor.Find(Request("aws-nlb"), out _)!;
         var known = Advisor.Find(Request("aws-nlb") with { Hz = 250 }, out _)!;
@@ -78,7 +78,7 @@ public sealed class AdvisorTests
     [InlineData("10s", 0.4, null, "only 9 are sure to come before the idle timeout of 10s has passed. It takes 16 (for 1e-6 at 40 % loss)")]
     [InlineData("350s", 0, "3s", "within 3s: it takes 2 probes (one may always be lost), and even 1s apart they find it 3.24s after")]
     [InlineData("350s", 0.1, "3s", "it takes 9 probes (for 1e-6 at 10 % loss), and even 1s apart")]
-    public void Refusal_NamesWhatIsMissing(string idle, double loss, string? within, string expected)
+    public void Refusal_ValueMissing_NamesIt(string idle, double loss, string? within, string expected)
     {
         var request = new AdviceRequest
         {

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Balancing;
 
-/// <summary>What each of the eight classes does with each packet, as a table.</summary>
+/// <summary>The action of each of the eight classes on each packet, as a table.</summary>
 public sealed class BalancerRuleTests
 {
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(10);
@@ -71,7 +71,7 @@ public sealed class BalancerRuleTests
             }
             else if (action != PacketAction.Forward)
             {
-                // What does not pass restarts nothing.
+                // A dropped packet restarts no clock.
                 Assert.Equal(Clock(FlowPhase.Expired), flow);
             }
             return action;
@@ -84,7 +84,7 @@ public sealed class BalancerRuleTests
             ["drop-until-syn", "fin-both", "inside-revives", "payload-only", "per-direction", "reset-both", "reset-on-next-packet", "silent-drop"],
             IdleBehaviour.Classes.Select(entry => entry.Name).Order());
 
-    // Which clocks stand at the packet's time afterwards: c the client's, s the server's, - none.
+    // The clocks that the packet restarts: c the client's, s the server's, - none.
     [Theory]
     [InlineData(Refresh.AnyPacket, "client", "ack", "c")]
     [InlineData(Refresh.AnyPacket, "server", "ack", "s")]
@@ -142,7 +142,7 @@ public sealed class BalancerRuleTests
     [InlineData("inside-revives", nameof(ExpiryAction.Nothing))]
     [InlineData("per-direction", nameof(ExpiryAction.Nothing))]
     [InlineData("payload-only", nameof(ExpiryAction.FinBoth))]
-    public void Expire_EachClass_SendsWhatItSends(string name, string action)
+    public void Expire_EachClass_SendsItsSegments(string name, string action)
     {
         var flow = Clock(FlowPhase.Open);
 

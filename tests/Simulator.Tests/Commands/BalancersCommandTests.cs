@@ -52,7 +52,7 @@ public sealed class BalancersCommandTests
     }
 
     [Fact]
-    public void Table_WhatNoSourceConfirms_IsMarkedAndTheMarkExplained()
+    public void Table_UnconfirmedFacts_AreMarkedAndTheMarkExplained()
     {
         var lines = Lines(Run().Output);
         var row = lines.First(line => line.StartsWith("aws-nat-gateway ", StringComparison.Ordinal));
@@ -75,7 +75,7 @@ public sealed class BalancersCommandTests
     [InlineData("--output takes table|json, not 'xml'", "-o", "xml")]
     [InlineData("'--output'", "--output")]
     [InlineData("'aws-nlb'", "aws-nlb")]
-    public void Usage_Wrong_IsSaidAndExits2(string complaint, params string[] arguments)
+    public void Usage_Wrong_IsReportedAndExits2(string complaint, params string[] arguments)
     {
         var result = Run(arguments);
         Assert.Equal(2, result.ExitCode);

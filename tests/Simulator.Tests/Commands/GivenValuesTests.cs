@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Commands;
 
-/// <summary>Every option of every command against what people forget, repeat or mistype.</summary>
+/// <summary>Every option of every command with a missing, repeated or mistyped value.</summary>
 public sealed class GivenValuesTests
 {
     private static readonly RootCommand s_root =
@@ -44,7 +44,7 @@ public sealed class GivenValuesTests
 
     [Theory]
     [MemberData(nameof(Options))]
-    public void Option_BeforeAnother_DoesNotTakeItForItsValue(string command, string option)
+    public void Option_BeforeAnother_DoesNotUseItAsItsValue(string command, string option)
     {
         foreach (string other in s_root.Subcommands.Single(c => c.Name == command).Options.SelectMany(o => o.Aliases.Append(o.Name)))
         {
@@ -56,7 +56,7 @@ public sealed class GivenValuesTests
 
     [Theory]
     [MemberData(nameof(Options))]
-    public void Option_WithNonsenseOrTwice_DoesNotThrow(string command, string option)
+    public void Option_InvalidOrTwice_DoesNotThrow(string command, string option)
     {
         Problems(command, option, "?!");
         var twice = Problems(command, option, "1", option, "1");

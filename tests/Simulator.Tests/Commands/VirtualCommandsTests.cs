@@ -14,7 +14,7 @@ public sealed class VirtualCommandsTests : IDisposable
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
     [Fact]
-    public void Run_TheDesignsExample_EndsWithOneObjectOfNumbers()
+    public void Run_DesignsExample_EndsWithOneObjectOfNumbers()
     {
         var result = Run("run", Write("example.yaml", """
             balancer: aws-nlb                 # or {idleTimeout: 350s, expiry: reset-on-next-packet, refresh: any}
@@ -88,7 +88,7 @@ public sealed class VirtualCommandsTests : IDisposable
     [InlineData(1, "cannot help", "advise", "--balancer", "aws-alb")]
     [InlineData(1, "cannot help", "advise", "--idle-timeout", "1s", "--expiry", "silent-drop")]
     [InlineData(1, "--detect-within", "advise", "--balancer", "aws-nlb", "--loss", "10%", "--detect-within", "3s")]
-    public void Command_WhatIsWrong_IsSaidAndNothingPrinted(int exitCode, string complaint, params string[] arguments)
+    public void Command_Invalid_IsReportedWithoutOutput(int exitCode, string complaint, params string[] arguments)
     {
         var result = Run(arguments);
 
@@ -119,7 +119,7 @@ public sealed class VirtualCommandsTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Numbers))]
-    public void Option_ThatTakesANumber_GivenNone_IsAnErrorOfTheCommandLine(string option, string value)
+    public void Option_WithAnInvalidNumber_IsAnErrorOfTheCommandLine(string option, string value)
     {
         var name = option.Split(' ')[^1];
         var words = option.Split(' ');
@@ -127,14 +127,14 @@ public sealed class VirtualCommandsTests : IDisposable
 
         Assert.Equal((2, ""), (result.ExitCode, result.Output));
         Assert.Contains(name, result.Error, StringComparison.Ordinal);
-        // What is wrong, and where to read on.
+        // The error, and a line that refers to the help.
         Assert.Equal(2, result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
     }
 
     [Theory]
     [InlineData("rows.csv")]
     [InlineData("rows.jsonl")]
-    public void Sweep_Interrupted_GoesOnWhereItWasAndComesToTheSame(string file)
+    public void Sweep_Interrupted_ContinuesWithTheSameResult(string file)
     {
         string[] grid = ["sweep", "guide-policy", "--set", "connections=600", "--set", "keepalive.time=30s..600s/20", "--set", "network.loss=0,2%", "--threads", "1"];
         var (interrupted, whole) = (Path.Combine(_directory, file), Path.Combine(_directory, "whole-" + file));
@@ -160,7 +160,7 @@ public sealed class VirtualCommandsTests : IDisposable
     }
 
     [Fact]
-    public void Sweep_FileOfAnotherGrid_IsLeftAlone()
+    public void Sweep_FileOfAnotherGrid_IsNotChanged()
     {
         var file = Write("rows.csv", "name,phone\nme,5\n");
         var result = Run("sweep", "guide-policy", "--set", "connections=10,20", "--set", "duration=1h", "--out", file);
@@ -173,7 +173,7 @@ public sealed class VirtualCommandsTests : IDisposable
     [InlineData("keepalive: {policy: policy.yaml, destination: shop/postgres}", "policy.yaml")]
     [InlineData("serverKeepalive: {policy: policies, destination: shop/postgres}", "policies/policy.yaml")]
     [InlineData("requests: {trace: trace.csv}", "trace.csv")]
-    public void Sweep_FileThatTheScenarioNames_ChangedMeanwhile_IsRefused(string named, string changed)
+    public void Sweep_FileOfTheScenarioChanged_IsRefused(string named, string changed)
     {
         const string policy = """
             apiVersion: resilience.policy.gloo.solo.io/v2
@@ -212,9 +212,9 @@ public sealed class VirtualCommandsTests : IDisposable
     }
 
     [Fact]
-    public void Device_WhereAFileIsWanted_IsNotReadForEver()
+    public void Device_InPlaceOfAFile_IsNotReadForEver()
     {
-        // Whoever reads a device to its end runs out of this before the machine runs out of memory.
+        // A program that reads a device to its end exceeds this limit before the machine runs out of memory.
         CommandResult Bounded(string arguments) => ProgramRun.ToEnd(["sh", "-c", $"DOTNET_GCHeapHardLimit=0x40000000 exec '{ProgramRun.SimulatorPath}' {arguments}"]);
         var trace = Bounded($"run '{Write("zero.yaml", "balancer: aws-nlb\nrequests: {trace: /dev/zero}\n")}'");
         var rows = Bounded("sweep guide-policy --set duration=1h --set connections=10 --out /dev/full");
@@ -224,7 +224,7 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.Equal((4, ""), (rows.ExitCode, rows.Output));
         Assert.Contains("--out: /dev/full is not a regular file", rows.Error, StringComparison.Ordinal);
 
-        // A pipe was waited for without an end, and not for a signal.
+        // Regression: the program waited for a FIFO for ever, and a signal did not end it.
         ProgramRun.ToEnd(["mkfifo", Path.Combine(_directory, "pipe")]);
         foreach (string path in new[] { "/dev/full", _directory, Path.Combine(_directory, "pipe") })
         {
@@ -233,9 +233,10 @@ public sealed class VirtualCommandsTests : IDisposable
         }
     }
 
-    /// <summary>Before, the scenario became a picture, the rows were gone, and what could not be written was found out after the whole grid, or with a stack trace.</summary>
+    /// <summary>Regression: the picture replaced the scenario, or the rows were lost. A file that could not be written was reported after
+    /// the whole grid, or with a stack trace.</summary>
     [Fact]
-    public void Sweep_FilesThatCannotBeWritten_AreToldOfBeforeAnythingIsDone()
+    public void Sweep_FilesCannotBeWritten_AreReportedBeforeTheRuns()
     {
         var scenario = Write("s.yaml", "balancer: aws-nlb\nrequests: {arrival: poisson, mean: 500s}\nduration: 1h\nconnections: 10\n");
         var rows = Path.Combine(_directory, "r.csv");
@@ -258,7 +259,7 @@ public sealed class VirtualCommandsTests : IDisposable
     }
 
     [Fact]
-    public void Sweep_NoRoomForItsRows_IsOneLine()
+    public void Sweep_DeviceFull_IsOneLine()
     {
         Live.Require();
         var scenario = Write("s.yaml", "balancer: aws-nlb\nrequests: {arrival: poisson, mean: 500s}\nduration: 1h\nconnections: 10\n");
@@ -294,7 +295,7 @@ public sealed class VirtualCommandsTests : IDisposable
     }
 
     [Fact]
-    public void Sweep_SvgOfMoreLinesThanItDraws_SaysSoOnThePictureAndBeside()
+    public void Sweep_SvgWithTooManyLines_IsReportedInThePictureAndOnTheTerminal()
     {
         var file = Path.Combine(_directory, "picture.svg");
         var result = Run("sweep", "guide-policy", "--set", "connections=10", "--set", "duration=1h", "--set", "keepalive.time=30s,60s", "--set", "seed=1..13/13", "--svg", file);
@@ -307,14 +308,14 @@ public sealed class VirtualCommandsTests : IDisposable
     }
 
     [Fact]
-    public void Advise_ThePolicy_IsAcceptedByTheAgentAndKeepsWhatItSays()
+    public void Advise_Policy_IsAcceptedByTheAgentAndKeepsTheConnection()
     {
         var result = Run("advise", "--balancer", "aws-nlb", "--loss", "1%", "--detect-within", "2m", "--address", "203.0.113.0/24");
         var check = ProgramRun.ToEnd([ProgramRun.AgentPath, "check", Write("policy.yaml", result.Output)]);
 
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
         Assert.Equal(0, check.ExitCode);
-        // It may name other balancers; that the policy would not keep the connection, or ends it in a brief outage, it must not say.
+        // It may mention other balancers. It must not say that the policy does not keep the connection, or ends it in a brief outage.
         Assert.DoesNotContain(": error ", check.Output, StringComparison.Ordinal);
         Assert.All(["KA060", "KA061", "KA062", "KA063"], code => Assert.DoesNotContain(code, check.Output, StringComparison.Ordinal));
 
@@ -326,7 +327,7 @@ public sealed class VirtualCommandsTests : IDisposable
     }
 
     [Fact]
-    public void Advise_WithMuchLoss_SaysThatItIsTheNetwork()
+    public void Advise_WithMuchLoss_BlamesTheNetwork()
     {
         var result = Run("advise", "--balancer", "aws-nlb", "--loss", "50%", "--connections", "100000", "--hz", "250");
 
@@ -336,7 +337,7 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.Contains("at HZ=250.", result.Output, StringComparison.Ordinal);
     }
 
-    /// <summary>A grid of half a minute's work may take several on a machine that does much else.</summary>
+    /// <summary>A grid with half a minute of work may take several minutes on a busy machine.</summary>
     private static CommandResult Run(params string[] arguments) => ProgramRun.ToEnd([ProgramRun.SimulatorPath, .. arguments], timeout: TimeSpan.FromMinutes(5));
 
     private string Write(string name, string text)

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Demo;
 
-/// <summary>Demos as processes, with the real agent and without it, all at once: each must come out as if it were alone.</summary>
+/// <summary>Demos as processes, with and without the real agent, all at once: none must affect another.</summary>
 public sealed class DemoRuns : IDisposable
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(120);
@@ -72,7 +72,7 @@ public sealed class DemoTests(DemoRuns runs) : IClassFixture<DemoRuns>, IDisposa
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
     [Fact]
-    public void Demo_AsRoot_ComesOutAsDescribed()
+    public void Demo_AsRoot_EndsAsDescribed()
     {
         Live.Require("strace");
 
@@ -80,7 +80,7 @@ public sealed class DemoTests(DemoRuns runs) : IClassFixture<DemoRuns>, IDisposa
     }
 
     [Fact]
-    public void Demo_AsAnOrdinaryUser_ComesOutAsDescribedOrNamesWhatForbidsIt()
+    public void Demo_AsAnOrdinaryUser_EndsAsDescribedOrNamesTheObstacle()
     {
         Live.Require("strace");
         if (runs.UserNamespacesAllowed)
@@ -108,10 +108,10 @@ public sealed class DemoTests(DemoRuns runs) : IClassFixture<DemoRuns>, IDisposa
     }
 
     [Fact]
-    public void Demo_WithoutTheAgent_FailsInActThreeAndSaysSo() => AssertActThreeFailed(runs.Traced);
+    public void Demo_WithoutTheAgent_FailsInActThreeWithAMessage() => AssertActThreeFailed(runs.Traced);
 
     [Fact]
-    public void Demo_AgentThatEnds_IsFoundOut()
+    public void Demo_AgentEnds_IsReported()
     {
         AssertActThreeFailed(runs.WithAgentGone);
         Assert.Contains("has ended with exit code 7", runs.WithAgentGone.Output, StringComparison.Ordinal);
@@ -121,7 +121,7 @@ public sealed class DemoTests(DemoRuns runs) : IClassFixture<DemoRuns>, IDisposa
     public void Demo_UserNamespacesSwitchedOff_Exits3NamingTheSetting()
     {
         Live.Require();
-        // Inside a user namespace of its own the limit is its own, too: the machine's is not touched.
+        // A user namespace has its own limit: the machine's is not changed.
         string[] limited =
         [
             "unshare", "--user", "--map-root-user", "sh", "-c",
@@ -142,7 +142,7 @@ public sealed class DemoTests(DemoRuns runs) : IClassFixture<DemoRuns>, IDisposa
     [InlineData("KILL", 128 + 9)]
     [InlineData("TERM", 128 + 15)]
     [InlineData("INT", 128 + 2)]
-    public void Demo_EndedInTheMiddle_LeavesNoProcessAndNoFile(string signal, int exitCode)
+    public void Demo_Interrupted_LeavesNoProcessAndNoFile(string signal, int exitCode)
     {
         Live.Require();
         using var run = new ProgramRun(
@@ -160,7 +160,7 @@ public sealed class DemoTests(DemoRuns runs) : IClassFixture<DemoRuns>, IDisposa
     }
 
     [Fact]
-    public void Demo_NoAgentThere_Exits4()
+    public void Demo_AgentMissing_Exits4()
     {
         var result = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "demo", "--agent-program", "/nowhere/keepalive-agent"]);
 
@@ -191,7 +191,7 @@ public sealed class DemoTests(DemoRuns runs) : IClassFixture<DemoRuns>, IDisposa
         Assert.Equal("NOT AS DESCRIBED: Act 3. See the lines marked ✗.", result.Lines.Last());
     }
 
-    /// <summary>What the client got, in order.</summary>
+    /// <summary>The client's answers, in order.</summary>
     private static IEnumerable<int> Answers(CommandResult result) =>
         Regex.Matches(result.Output, @"s  client    (\d{3})  ").Select(match => Number(match.Groups[1].Value));
 

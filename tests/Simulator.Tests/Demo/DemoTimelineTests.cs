@@ -10,7 +10,7 @@ public sealed class DemoTimelineTests : IDisposable
     public void Dispose() => _output.Dispose();
 
     [Fact]
-    public void Claim_ThatDoesNotHold_IsCountedAndSaysSo()
+    public void Claim_False_IsCountedAndPrinted()
     {
         var timeline = new DemoTimeline(_output, colours: false, () => default);
 
@@ -22,7 +22,7 @@ public sealed class DemoTimelineTests : IDisposable
     }
 
     [Fact]
-    public void Lines_TellWhenAndWho()
+    public void Lines_All_HaveTimeAndSource()
     {
         var timeline = new DemoTimeline(_output, colours: false, () => TimeSpan.FromSeconds(12.34));
 

@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Lab;
 
-/// <summary>Resets that a real kernel takes in the harder moments, and one that it must not take.</summary>
+/// <summary>Resets that a real kernel must accept in difficult states, and one that it must not accept.</summary>
 [Collection(LiveLab.Labs)]
 public sealed partial class ExactResetTests
 {
@@ -18,7 +18,7 @@ public sealed partial class ExactResetTests
     private static readonly bool[] s_families = [false, true];
 
     [Fact]
-    public async Task Reset_AfterSequenceWrapWindowUpdateAndDataInFlight_IsTakenByTheKernel()
+    public async Task Reset_AfterSequenceWrapWindowUpdateAndDataInFlight_IsAcceptedByTheKernel()
     {
         Live.Require("tcpdump");
         var tests = new Action[] { AfterWrapAndWindowUpdate, WhileTheWindowIsClosed, WhileDataIsInFlight, WhileABurstIsInFlight };
@@ -29,7 +29,7 @@ public sealed partial class ExactResetTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void Reset_OneOff_IsChallengedAndTheConnectionGoesOn(bool isIPv6)
+    public void Reset_OneOff_IsChallengedAndTheConnectionContinues(bool isIPv6)
     {
         Live.Require("tcpdump");
         using var lab = new LiveLab(IdleBehaviour.Find("reset-both")!.Value, TimeSpan.FromMinutes(10));
@@ -56,19 +56,19 @@ public sealed partial class ExactResetTests
 
             Send(client, reset with { Sequence = expected + 1 });
 
-            // The challenge is an acknowledgement that says what would have been right (RFC 5961, section 3.2).
+            // The challenge is an acknowledgement with the expected numbers (RFC 5961, section 3.2).
             Eventually.True(() => connection.SeenBy(FlowEnd.Client, FlowEnd.Client).Count > seen, s_patience);
             var challenge = connection.SeenBy(FlowEnd.Client, FlowEnd.Client)[seen];
             Assert.Equal((".", expected, 0), (challenge.Flags, challenge.Acknowledged, challenge.Length));
             Assert.Equal(challenges + 1, Nstat.Read(lab.Client, "TcpExtTCPChallengeACK"));
             Assert.Contains(connection.SeenBy(FlowEnd.Client, FlowEnd.Server), segment => segment.Flags == "R" && segment.Sequence == expected + 1);
 
-            // One that lies in the past is not even worth that.
+            // A reset with an old number gets no challenge.
             Send(client, reset with { Sequence = expected - 1 });
             connection.Carry(FlowEnd.Client, 10);
             Assert.Equal("nothing", connection.Reaction(FlowEnd.Client));
             Assert.Equal(challenges + 1, Nstat.Read(lab.Client, "TcpExtTCPChallengeACK"));
-            // So that the refusal was for the number alone: the same frame with the right one is taken.
+            // Proves that the number was the only reason: the same frame with the right number is accepted.
             Send(client, reset);
             Assert.Equal("reset", connection.WaitForReaction(FlowEnd.Client));
             Assert.Equal(0, connection.Count(LabEventKind.Expired) + connection.Count(LabEventKind.Reset));
@@ -79,7 +79,7 @@ public sealed partial class ExactResetTests
         }
     }
 
-    /// <summary>The reset that a kernel sends by itself is known as the end of the connection, whatever was under way.</summary>
+    /// <summary>The balancer recognizes a kernel's own reset as the end of the connection, in every state.</summary>
     [Fact]
     public void Abort_OfAnEnd_EndsTheConnectionForTheBalancerToo()
     {
@@ -96,7 +96,7 @@ public sealed partial class ExactResetTests
                     connection.Carry(FlowEnd.Server, 100);
                     if (isBusy)
                     {
-                        // The client has more to send than fits, the server more to read than it will.
+                        // The client has more to send than fits, and the server more to receive than it reads.
                         Fill(connection);
                     }
 
@@ -119,7 +119,7 @@ public sealed partial class ExactResetTests
         {
             foreach (var by in s_ends)
             {
-                // Its numbers begin a little before the end of their range.
+                // The sequence numbers start just before they wrap.
                 var connection = lab.Connect(isIPv6, by, sequence: 0xffff_ff00);
                 connection.Carry(by, 3000);
                 connection.Carry(by.Other(), 70);
@@ -146,7 +146,7 @@ public sealed partial class ExactResetTests
         }
     }
 
-    /// <summary>The receiver's window is closed and the sender's data waits: retransmissions and window probes hold up nothing.</summary>
+    /// <summary>The receiver's window is closed and the sender's data waits: retransmissions and window probes delay nothing.</summary>
     private static void WhileTheWindowIsClosed()
     {
         using var lab = new LiveLab(new IdleBehaviour(ExpiryClass.ResetBoth, Refresh.PayloadOnly), s_timeout);
@@ -165,7 +165,7 @@ public sealed partial class ExactResetTests
         }
     }
 
-    /// <summary>The server's machine is gone from the network, so that what the client has sent is in flight for good.</summary>
+    /// <summary>The server's machine is unreachable, so that the client's data stays in flight.</summary>
     private static void WhileDataIsInFlight()
     {
         using var lab = new LiveLab(new IdleBehaviour(ExpiryClass.ResetBoth, Refresh.PerDirection), s_timeout);
@@ -188,13 +188,13 @@ public sealed partial class ExactResetTests
             var sent = connection.SeenBy(FlowEnd.Client, FlowEnd.Client).Where(segment => segment.Length > 100).ToList();
             Assert.True(sent.Sum(segment => segment.Length) > 5000, "nothing was retransmitted");
             var reset = AssertOneExactReset(connection, FlowEnd.Client);
-            // The client's clock went on, the server's did not.
+            // The client's clock continued, the server's did not.
             var last = connection.SeenBy(FlowEnd.Server, FlowEnd.Server).Max(segment => segment.Time);
             Assert.InRange(reset.Time - last, s_timeout.TotalSeconds - 0.1, s_timeout.TotalSeconds + 1);
         }
     }
 
-    /// <summary>Many segments leave at once after expiry: each gets its reset, and all are the same.</summary>
+    /// <summary>Many segments are sent at once after expiry. Each gets its reset, and all resets are the same.</summary>
     private static void WhileABurstIsInFlight()
     {
         using var lab = new LiveLab(IdleBehaviour.Find("reset-on-next-packet")!.Value, s_timeout);
@@ -207,7 +207,7 @@ public sealed partial class ExactResetTests
         foreach (var (connection, sender) in connections)
         {
             connection.WaitFor(LabEventKind.Expired, s_patience);
-            // The kernel may learn of it in the midst of the call.
+            // The reset may arrive during the call.
             try
             {
                 lab.Application(sender).Send(connection.Id(sender), 12_000);

@@ -6,31 +6,31 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Lab;
 
-/// <summary>What came of one idle connection.</summary>
-/// <param name="Connection">It.</param>
-/// <param name="Speaker">Which end was the first to send after it had expired.</param>
+/// <summary>The results of one idle connection.</summary>
+/// <param name="Connection">The connection.</param>
+/// <param name="Speaker">The end that sent first after expiry.</param>
 internal sealed record IdledOut(Connection Connection, FlowEnd Speaker)
 {
-    /// <summary>What each end knew before anybody had sent anything.</summary>
+    /// <summary>The state of each end before any end had sent.</summary>
     public Dictionary<FlowEnd, string> AtExpiry { get; } = [];
 
-    /// <summary>What each end knew in the end.</summary>
+    /// <summary>The state of each end at the end of the test.</summary>
     public Dictionary<FlowEnd, string> Afterwards { get; } = [];
 
-    /// <summary>Bytes that arrived at either end after it had expired.</summary>
+    /// <summary>Bytes that arrived at either end after expiry.</summary>
     public Dictionary<FlowEnd, long> Arrived { get; } = new() { [FlowEnd.Client] = 0, [FlowEnd.Server] = 0 };
 
-    /// <summary>Bytes that the server had sent in vain and that arrived once the client sent.</summary>
+    /// <summary>Bytes that the server sent without effect at first, and that arrived after the client had sent.</summary>
     public long ArrivedInTheEnd { get; set; }
 
-    /// <summary>How often it had expired when nobody had sent anything.</summary>
+    /// <summary>The number of expirations before any end had sent.</summary>
     public int Expirations { get; set; }
 
-    /// <summary>When, seconds since 1970, the speaker spoke.</summary>
+    /// <summary>When the speaker sent, in seconds since 1970.</summary>
     public double Spoke { get; set; }
 }
 
-/// <summary>A lab for each of the eight classes, all at once: connections over IPv4 and IPv6 that idle out, and then either end sends.</summary>
+/// <summary>A lab for each of the eight classes, all at once. Connections over IPv4 and IPv6 idle out, and then one end sends.</summary>
 public sealed class ExpiredLabs : IDisposable
 {
     internal static readonly TimeSpan Timeout = TimeSpan.FromSeconds(2);
@@ -77,7 +77,7 @@ public sealed class ExpiredLabs : IDisposable
             }
         }
         connections.ForEach(one => one.Connection.WaitFor(LabEventKind.Expired, s_patience));
-        // What is sent at expiry is on its way in the same moment; where nothing is, nothing can be waited for but time itself.
+        // Segments at expiry are already on their way. For a class that sends nothing there is no event to wait for, only time.
         Eventually.Remains(() => true, TimeSpan.FromSeconds(0.5));
         foreach (var one in connections)
         {
@@ -112,7 +112,7 @@ public sealed class ExpiredLabs : IDisposable
         }
         foreach (var one in connections.Where(one => one.Speaker == FlowEnd.Server))
         {
-            // The client goes on sending, because the server tries again ever more rarely, and an idle connection expires once more.
+            // The client sends repeatedly: the server retries less and less often, and an idle connection would expire again.
             Eventually.True(
                 () => lab.Client.Send(one.Connection.Client, 1) == 1
                     && (one.ArrivedInTheEnd += lab.Client.Receive(one.Connection.Client).Bytes) >= 10,
@@ -126,7 +126,8 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
 {
     private static readonly FlowEnd[] s_ends = [FlowEnd.Client, FlowEnd.Server];
 
-    // At expiry both ends get: - nothing, R a reset, F a FIN; and know of it. Then one end sends, and gets; and who knows what afterwards.
+    // Columns: the segment at expiry (- none, R reset, F FIN) and the ends' state, then the answer to the first sender and the state of
+    // both ends.
     [Theory]
     [InlineData("silent-drop", "-", "nothing", "-", "nothing", "nothing")]
     [InlineData("reset-on-next-packet", "-", "nothing", "R", "reset", "nothing")]
@@ -135,7 +136,7 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
     [InlineData("drop-until-syn", "-", "nothing", "-", "nothing", "nothing")]
     [InlineData("per-direction", "-", "nothing", "-", "nothing", "nothing")]
     [InlineData("payload-only", "F", "eof", "R", "broken pipe", "eof")]
-    public void IdleConnection_EachClass_EndsGetAndNoticeWhatTheClassSays(
+    public void IdleConnection_EachClass_BothEndsBehaveAsSpecified(
         string name, string atExpiry, string noticed, string afterwards, string speakerNoticed, string listenerNoticed)
     {
         Live.Require("tcpdump");
@@ -198,7 +199,7 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
         foreach (var isIPv6 in new[] { false, true })
         {
             var old = connections.First(one => one.Connection.IsIPv6 == isIPv6).Connection;
-            // Neither end hears of the other's reset: the balancer drops it.
+            // Neither end receives the other's reset: the balancer drops it.
             lab.Client.Abort(old.Client);
             lab.Server.Abort(old.Server);
 
@@ -212,7 +213,7 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
     }
 
     [Fact]
-    public void FinBoth_EndThatCloses_IsDoneWithIt()
+    public void FinBoth_EndCloses_ItsSocketIsGone()
     {
         Live.Require("tcpdump");
         foreach (var name in new[] { "fin-both", "payload-only" })
@@ -222,14 +223,14 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
                 var listener = one.Speaker.Other();
                 Assert.Equal("CLOSE-WAIT", State(one, listener));
                 one.Connection.Application(listener).Close(one.Connection.Id(listener));
-                // Its own FIN is acknowledged by the balancer: no LAST-ACK that lingers.
+                // The balancer acknowledges the end's own FIN: no socket stays in LAST-ACK.
                 Eventually.True(() => State(one, listener) == "", TimeSpan.FromSeconds(5));
             }
         }
     }
 
     [Fact]
-    public void InsideRevives_ClientSends_EverythingArrivesAfterAll()
+    public void InsideRevives_ClientSends_EverythingArrives()
     {
         Live.Require("tcpdump");
         foreach (var one in labs.Labs["inside-revives"].Connections)
@@ -242,7 +243,7 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
                 Assert.Equal(1, one.Connection.Count(LabEventKind.Revived));
                 continue;
             }
-            // From outside nothing comes in, however often it is sent, until the client says something.
+            // Packets from outside are dropped until the client sends.
             Assert.Equal((0, 0), (one.Arrived[FlowEnd.Client], one.Arrived[FlowEnd.Server]));
             Assert.True(one.Connection.SeenBy(FlowEnd.Server, FlowEnd.Server).Count(segment => segment.Length == 10) >= 3);
             var revived = one.Connection.SeenBy(FlowEnd.Client, FlowEnd.Client).First(segment => segment.Length == 1).Time;
@@ -267,7 +268,8 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
         }
     }
 
-    /// <summary>What an end got that the other end had not sent. When that closes later, its own FIN has the same number.</summary>
+    /// <summary>Segments that an end received and that the other end had not sent. The other end's own later FIN has the same
+    /// number.</summary>
     private static List<TcpdumpSegment> Forged(IdledOut one, FlowEnd end)
     {
         var sent = one.Connection.SeenBy(end.Other(), end.Other());
@@ -278,12 +280,12 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
         ];
     }
 
-    /// <summary>The receiver expects what it has last acknowledged, as the capture on its own side shows.</summary>
+    /// <summary>The receiver expects its last acknowledged number, as the capture on its own side shows.</summary>
     private static void AssertExact(IdledOut one, FlowEnd receiver, TcpdumpSegment forged)
     {
         var before = one.Connection.SeenBy(receiver, receiver).Last(segment => segment.Time <= forged.Time && segment.Acknowledged is not null);
         Assert.Equal((one, receiver, before.Acknowledged), (one, receiver, forged.Sequence));
-        // 100 bytes came from the client, 50 from the server, each after a SYN.
+        // 100 bytes from the client and 50 from the server, each after a SYN.
         var first = one.Connection.SeenBy(receiver.Other(), receiver.Other())[0].Sequence + 1;
         var isSecond = forged.Flags == "R" && one.AtExpiry[receiver] == "eof" ? 1u : 0u;
         Assert.Equal(first + (receiver == FlowEnd.Client ? 50 : 100) + isSecond, forged.Sequence);
@@ -291,7 +293,7 @@ public sealed class ExpiryClassTests(ExpiredLabs labs) : IClassFixture<ExpiredLa
 
     private static void AssertMoment(IdledOut one, IEnumerable<TcpdumpSegment> forged)
     {
-        // What counts is when a packet was sent: on the other side it is later, by as long as it takes to carry it.
+        // The time of sending counts: the other side's capture shows a packet later, by the time to forward it.
         foreach (var segment in forged)
         {
             var last = s_ends.SelectMany(end => one.Connection.SeenBy(end, end)).Where(sent => sent.Time < segment.Time - 1).Max(sent => sent.Time);

@@ -54,7 +54,7 @@ public sealed class ForgedSegmentTests
                     Acknowledgment = acknowledgment,
                     Window = flags == TcpFlags.Rst ? (ushort)0 : sender.Window,
                     ClientNumber = 1,
-                    // It goes on where the sender was, and echoes the receiver: PAWS (RFC 7323, section 5) finds nothing wrong.
+                    // Continues the sender's timestamps and echoes the receiver's: PAWS (RFC 7323, section 5) accepts it.
                     Timestamps = hasTimestamps ? (sender.Timestamps!.Value.Value, receiver.Timestamps!.Value.Value) : null,
                     Client = Segment.ClientHardware,
                 },

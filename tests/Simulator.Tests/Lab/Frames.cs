@@ -6,7 +6,7 @@ using Keepalive.Testbed;
 
 namespace Keepalive.Simulator.Tests.Lab;
 
-/// <summary>A segment to be written as a frame, or one that was read from a frame. Shares no line with the lab's own reading and writing.</summary>
+/// <summary>A segment to write as a frame, or one read from a frame. Uses none of the lab's own code for reading and writing.</summary>
 internal sealed record Segment(FlowEnd From, TcpFlags Flags, uint Sequence, uint Acknowledgment)
 {
     public static readonly byte[] ClientHardware = [2, 0, 0, 0, 0, 1];
@@ -16,7 +16,7 @@ internal sealed record Segment(FlowEnd From, TcpFlags Flags, uint Sequence, uint
 
     public ushort Window { get; init; } = 500;
 
-    /// <summary>TSval and TSecr, where it has them.</summary>
+    /// <summary>TSval and TSecr, if present.</summary>
     public (uint Value, uint Echo)? Timestamps { get; init; }
 
     public bool IsIPv6 { get; init; }
@@ -36,7 +36,7 @@ internal sealed record Segment(FlowEnd From, TcpFlags Flags, uint Sequence, uint
 
     private IPAddress ServerAddress => IPAddress.Parse(IsIPv6 ? "2001:db8::10" : "203.0.113.10");
 
-    /// <summary>The segment as it goes over the wire.</summary>
+    /// <summary>The segment as a frame.</summary>
     public byte[] ToFrame()
     {
         var (client, server) = (new IPEndPoint(ClientAddress, ClientPort), new IPEndPoint(ServerAddress, ServerPort));
@@ -48,7 +48,7 @@ internal sealed record Segment(FlowEnd From, TcpFlags Flags, uint Sequence, uint
             .InEthernet(fromClient ? Client : Server, fromClient ? Server : Client);
     }
 
-    /// <summary>Reads a frame without IP options; who has sent it is known by its hardware address.</summary>
+    /// <summary>Reads a frame without IP options. The hardware address identifies the sender.</summary>
     public static Segment Read(ReadOnlySpan<byte> frame)
     {
         var six = BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) == 0x86dd;
@@ -72,7 +72,7 @@ internal sealed record Segment(FlowEnd From, TcpFlags Flags, uint Sequence, uint
     }
 }
 
-/// <summary>Checksums (RFC 1071) and what a frame is, by the book and slowly.</summary>
+/// <summary>Checksums (RFC 1071) and the classification of frames, straight from the specifications and slow.</summary>
 internal static class Frames
 {
     public static ulong Add(ulong sum, ReadOnlySpan<byte> bytes)
@@ -106,7 +106,7 @@ internal static class Frames
         Complement(TcpSum(frame)) == 0
         && (BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) == 0x86dd || Complement(Add(0, frame[14..34])) == 0);
 
-    /// <summary>Whether it is a whole TCP segment, untagged and no fragment: said a second time, as the oracle of the first.</summary>
+    /// <summary>Whether it is a whole TCP segment, untagged and no fragment: an independent second implementation.</summary>
     public static bool IsWholeSegment(byte[] frame)
     {
         try

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Lab;
 
-/// <summary>Tests that measure the memory of their process: none other runs at the same time.</summary>
+/// <summary>Tests that measure the memory of their process. No other test runs at the same time.</summary>
 [CollectionDefinition(nameof(MemoryOfTheProcess), DisableParallelization = true)]
 public sealed class MemoryOfTheProcess;
 
@@ -46,7 +46,7 @@ public sealed class IdleBalancerMemoryTests
         }
 
         Assert.Equal(2 * 3 * count, sent);
-        // The table's own buckets are made in the first round, and nothing after it.
+        // The table allocates its buckets in the first round, and nothing after that.
         Assert.InRange(memory[2] - memory[0], long.MinValue, 1 << 20);
         GC.KeepAlive(balancer);
     }

@@ -6,14 +6,14 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Lab;
 
-/// <summary>The balancer in virtual time, fed with frames written by hand.</summary>
+/// <summary>The balancer in virtual time, with handwritten frames.</summary>
 public sealed class IdleBalancerTests
 {
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_tick = TimeSpan.FromTicks(1);
 
     [Fact]
-    public void Expire_IdleConnection_ExpiresAtTheDeadlineAndNoTickBefore()
+    public void Expire_IdleConnection_ExpiresExactlyAtTheDeadline()
     {
         var wire = new Wire("silent-drop");
         wire.Handshake();
@@ -42,7 +42,7 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
-    public void Expire_ManyConnections_EachAtItsOwnDeadlineWhateverTheOrderOfTheirPackets()
+    public void Expire_ManyConnections_EachAtItsOwnDeadlineInAnyOrder()
     {
         foreach (var refresh in Enum.GetValues<Refresh>())
         {
@@ -57,7 +57,7 @@ public sealed class IdleBalancerTests
             }
             for (var i = 1; i <= 400; i++)
             {
-                // No gap is long enough for any to expire meanwhile; 128ths of a second are whole ticks.
+                // No gap is long enough for an expiry. 128ths of a second are whole ticks.
                 wire.Port = random.Next(1, 51);
                 var now = i / 128.0;
                 wire.At(now);
@@ -86,7 +86,7 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
-    public void PerDirection_OneEndSendsAndNobodyAnswers_ExpiresAfterTheOthersLastPacket()
+    public void PerDirection_OneEndSendsWithoutAnswers_ExpiresAfterTheOthersLastPacket()
     {
         var wire = new Wire("per-direction");
         wire.Handshake();
@@ -121,7 +121,7 @@ public sealed class IdleBalancerTests
         wire.Handshake();
         Assert.True(wire.At(1).Client(payload: 100));
         wire.At(2).Server();
-        // All of it again, part of it again, its last byte as an old host's keepalive, a probe, a window update.
+        // All of the data again, part of it again, its last byte as in an old host's keepalive, a probe, a window update.
         Assert.True(wire.At(3).Send(wire.Next(FlowEnd.Client) with { Sequence = wire.ClientNext - 100, Payload = 100 }));
         Assert.True(wire.At(4).Send(wire.Next(FlowEnd.Client) with { Sequence = wire.ClientNext - 50, Payload = 50 }));
         Assert.True(wire.At(5).Send(wire.Next(FlowEnd.Client) with { Sequence = wire.ClientNext - 1, Payload = 1 }));
@@ -181,7 +181,7 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
-    public void Probe_AfterExpiry_IsCountedAndNamedThoughItComesTooLate()
+    public void Probe_AfterExpiry_IsCountedAndReported()
     {
         var wire = new Wire("silent-drop");
         wire.Handshake();
@@ -247,13 +247,13 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
-    public void ResetBoth_ReceiverNeverTookWhatWasSent_HasWhatItAcknowledged()
+    public void ResetBoth_SentDataNeverArrived_HasTheAcknowledgedNumber()
     {
         var wire = new Wire("reset-both");
         wire.Handshake();
         var taken = wire.ClientNext;
         wire.At(1).Client(payload: 100);
-        // Its window was closed: it says again what it expects.
+        // Its window was closed: it repeats the number that it expects.
         wire.At(2).Send(wire.Next(FlowEnd.Server) with { Acknowledgment = taken, Window = 0 });
 
         wire.Balancer.Expire(TimeSpan.FromSeconds(12));
@@ -279,7 +279,7 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
-    public void ResetOnNextPacket_WhoeverSendsNext_GetsAResetWithItsOwnAcknowledgmentNumber()
+    public void ResetOnNextPacket_NextSender_GetsAResetWithItsOwnAcknowledgmentNumber()
     {
         var wire = new Wire("reset-on-next-packet");
         wire.Handshake();
@@ -308,7 +308,7 @@ public sealed class IdleBalancerTests
             wire.Sent.Select(sent => (sent.To, sent.Segment.Flags, sent.Segment.Sequence, sent.Segment.Acknowledgment)));
         wire.Sent.Clear();
 
-        // Both acknowledge; nothing is said about that, nor does it reach the other.
+        // Both ends acknowledge. This is neither reported nor forwarded.
         Assert.False(wire.At(10.1).Send(wire.Next(FlowEnd.Client) with { Acknowledgment = server + 1 }));
         Assert.False(wire.Send(wire.Next(FlowEnd.Server) with { Acknowledgment = client + 1 }));
         Assert.Empty(wire.Sent);
@@ -327,7 +327,7 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
-    public void FinBoth_ConnectionHalfClosed_NobodyGetsASecondFin()
+    public void FinBoth_ConnectionHalfClosed_NoEndGetsASecondFin()
     {
         var wire = new Wire("fin-both");
         wire.Handshake();
@@ -341,7 +341,7 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
-    public void Close_BothFins_IsToldOnceAndForgottenAfterAWhile()
+    public void Close_BothFins_IsReportedOnceAndLaterRemoved()
     {
         var wire = new Wire("reset-both");
         wire.Handshake();
@@ -361,7 +361,7 @@ public sealed class IdleBalancerTests
     [InlineData(0, true)]
     [InlineData(1, false)]
     [InlineData(-1, false)]
-    public void Reset_OfAnEnd_EndsTheConnectionOnlyWhereTheOtherTakesIt(int off, bool ends)
+    public void Reset_OfAnEnd_EndsTheConnectionOnlyIfTheOtherAcceptsIt(int off, bool ends)
     {
         var wire = new Wire("reset-both");
         wire.Handshake();
@@ -373,7 +373,7 @@ public sealed class IdleBalancerTests
         Assert.Equal(ends, wire.Events.Any(what => what.Kind == LabEventKind.Aborted));
         wire.Balancer.Expire(TimeSpan.FromSeconds(15));
         Assert.Equal(ends ? 0 : 1, wire.Balancer.Totals.Expired);
-        // A wrong number leaves no trace in what is known of the right one.
+        // A wrong number does not change the known numbers.
         Assert.Equal(ends ? [] : [wire.ServerNext, wire.ClientNext], wire.Sent.Select(sent => sent.Segment.Sequence));
     }
 
@@ -388,9 +388,9 @@ public sealed class IdleBalancerTests
         Assert.Equal(0, wire.Balancer.Totals.Opened);
     }
 
-    /// <summary>Both ends have given up the connection before, and the server's reset for it comes after the SYN of the next.</summary>
+    /// <summary>Both ends have given up the previous connection, and the server's reset for it comes after the SYN of the next.</summary>
     [Fact]
-    public void Reset_OfTheConnectionBefore_DoesNotEndTheOneThatBegins()
+    public void Reset_OfThePreviousConnection_DoesNotEndTheNewOne()
     {
         var wire = new Wire("drop-until-syn");
         wire.Handshake();
@@ -416,7 +416,7 @@ public sealed class IdleBalancerTests
     [InlineData("fin-both", true)]
     [InlineData("inside-revives", true)]
     [InlineData("payload-only", true)]
-    public void Syn_BetweenThePortsOfAnExpiredConnection_OpensANewOneWhereTheClassSaysSo(string name, bool opens)
+    public void Syn_BetweenThePortsOfAnExpiredConnection_OpensANewOneIfTheClassAllows(string name, bool opens)
     {
         var wire = new Wire(name);
         wire.Handshake();
@@ -434,7 +434,7 @@ public sealed class IdleBalancerTests
         }
         else
         {
-            // After everybody has stopped trying, the balancer has forgotten it altogether.
+            // After both ends have stopped retransmitting, the balancer has removed the connection.
             wire.Balancer.Expire(TimeSpan.FromSeconds(11) + LabFlowTable.ExpiredTime);
             Assert.Equal(0, wire.Balancer.FlowCount);
             Assert.True(wire.At(150).Send(wire.Next(FlowEnd.Client) with { Flags = TcpFlags.Syn, Acknowledgment = 0 }));
@@ -442,7 +442,7 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
-    public void Syn_BetweenThePortsOfAClosedConnection_StartsSequenceNumbersAnew()
+    public void Syn_BetweenThePortsOfAClosedConnection_ResetsSequenceNumbers()
     {
         var wire = new Wire("reset-both", 3_000_000_000, 2_900_000_000);
         wire.Handshake();
@@ -457,7 +457,7 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
-    public void Revive_KnownConnection_TellsHowLongItWasIdleAndStillKnowsAProbe()
+    public void Revive_KnownConnection_ReportsItsIdleTimeAndRecognizesAProbe()
     {
         var wire = new Wire("inside-revives");
         wire.Handshake();
@@ -478,7 +478,7 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
-    public void Revive_ConnectionNeverSeen_ByAProbe_KnowsTheNextOne()
+    public void Revive_UnknownConnectionByAProbe_RecognizesTheNextProbe()
     {
         var wire = new Wire("inside-revives");
         Assert.True(wire.Probe(FlowEnd.Client));
@@ -491,7 +491,7 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
-    public void Revive_ByAReset_IsTheEndOfIt()
+    public void Revive_ByAReset_EndsTheConnection()
     {
         var wire = new Wire("inside-revives");
         wire.Handshake();
@@ -524,16 +524,16 @@ public sealed class IdleBalancerTests
             Assert.False(wire.Send(wire.Next(FlowEnd.Client) with { Flags = TcpFlags.Syn, Acknowledgment = 0 }));
         }
         Assert.Equal(2, wire.Balancer.Totals.TableFull);
-        // The expired one is as expired as before.
+        // The expired connection stays expired.
         Assert.False(wire.Client());
 
-        // Room again as soon as one has gone.
+        // There is room again once a connection is removed.
         wire.Balancer.Expire(TimeSpan.FromSeconds(30));
         Assert.True(wire.At(30).Send(wire.Next(FlowEnd.Client) with { Flags = TcpFlags.Syn, Acknowledgment = 0 }));
     }
 
     [Fact]
-    public void Process_WhatIsNoSegment_Passes()
+    public void Process_NotASegment_IsForwarded()
     {
         var wire = new Wire("silent-drop");
         byte[] arp = [.. Segment.ClientHardware, .. Segment.ServerHardware, 0x08, 0x06, .. new byte[46]];
@@ -542,7 +542,7 @@ public sealed class IdleBalancerTests
         Assert.Equal(0, wire.Balancer.FlowCount);
     }
 
-    /// <summary>Two ends that keep count of their sequence numbers, and what came of what they sent.</summary>
+    /// <summary>Two ends that track their sequence numbers, and the results of their segments.</summary>
     private sealed class Wire
     {
         private uint _client;
@@ -603,7 +603,7 @@ public sealed class IdleBalancerTests
 
         public bool Probe(FlowEnd from) => Send(Next(from) with { Sequence = Next(from).Sequence - 1 });
 
-        /// <summary>An acknowledgement as the end would send it now.</summary>
+        /// <summary>The current acknowledgement of the end.</summary>
         public Segment Next(FlowEnd from)
         {
             var (own, other) = from == FlowEnd.Client ? (_client, _server) : (_server, _client);

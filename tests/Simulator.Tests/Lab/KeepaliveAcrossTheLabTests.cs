@@ -42,7 +42,7 @@ public sealed class KeepaliveAcrossTheLabTests
             AssertExpiredInTime(connection);
             Assert.Equal(0, connection.Count(LabEventKind.Refreshed));
         }
-        // The late probe comes and finds nothing to keep alive.
+        // The late probe finds an expired connection.
         late.ForEach(connection => Assert.Equal("reset", connection.WaitForReaction(FlowEnd.Client)));
         Assert.All(late, connection => Assert.InRange(
             lab.Events.First(what => what.Kind == LabEventKind.Reset && connection.Is(what)).Time - began,
@@ -52,7 +52,7 @@ public sealed class KeepaliveAcrossTheLabTests
         Assert.All(kept, connection => Assert.True(connection.Count(LabEventKind.Refreshed) >= 4, $"{connection}"));
         var sent = Nstat.Read(lab.Client, Nstat.KeepaliveProbes);
         var told = kept.Sum(connection => connection.Count(LabEventKind.Refreshed)) + late.Sum(connection => connection.Count(LabEventKind.Swallowed));
-        // The kernel's own count, give or take one on its way.
+        // The kernel's own count, ± one on its way.
         Assert.InRange(sent - told, -1, 2);
     }
 
@@ -79,7 +79,7 @@ public sealed class KeepaliveAcrossTheLabTests
         AssertLives(kept, began);
     }
 
-    /// <summary>The server's machine does not answer any more: its clock runs out while the client's probes, and its data, go on.</summary>
+    /// <summary>The server's machine no longer answers: its clock runs out while the client's probes and data continue.</summary>
     private static void PerDirectionUnanswered()
     {
         using var lab = new LiveLab(IdleBehaviour.Find("per-direction")!.Value, s_timeout);
@@ -98,7 +98,7 @@ public sealed class KeepaliveAcrossTheLabTests
         {
             AssertExpiredInTime(connection);
             var last = connection.SeenBy(FlowEnd.Server, FlowEnd.Server).Max(segment => segment.Time);
-            // The client was not idle: it sent in the last second and a half before the end came.
+            // The client was not idle: it sent within the last second and a half before the end.
             Assert.Contains(
                 connection.SeenBy(FlowEnd.Client, FlowEnd.Client),
                 segment => segment.Time > last + (s_timeout.TotalSeconds / 3) && segment.Time < last + s_timeout.TotalSeconds);
@@ -127,7 +127,7 @@ public sealed class KeepaliveAcrossTheLabTests
         Assert.InRange(expired.Idle, s_timeout, s_timeout + TimeSpan.FromSeconds(1));
     }
 
-    /// <summary>For more than three timeouts, and then the same socket carries data.</summary>
+    /// <summary>Idle for more than three timeouts, and then the same socket carries data.</summary>
     private static void AssertLives(List<Connection> connections, TimeSpan began)
     {
         var lab = connections[0].Lab;

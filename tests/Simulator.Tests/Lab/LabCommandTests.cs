@@ -5,11 +5,11 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Lab;
 
-/// <summary>What <c>keepalive-sim lab</c> makes of its two commands: their output, their ends, and what it tells of them.</summary>
+/// <summary><c>keepalive-sim lab</c> with its two commands: their output, their exit codes, and the lab's messages about them.</summary>
 [Collection(LabEvents.Programs)]
 public sealed class LabCommandTests : IDisposable
 {
-    /// <summary>Ended at once and not well: the client is started without waiting for it.</summary>
+    /// <summary>Exits immediately with an error, so the client starts without waiting for it.</summary>
     private const string NoServer = "exit 5";
 
     private static readonly string[] s_balancer = ["--balancer", "aws-nlb"];
@@ -24,7 +24,7 @@ public sealed class LabCommandTests : IDisposable
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
     [Fact]
-    public void Client_HoweverItEnds_GivesTheLabItsExitCode()
+    public void Client_EndedInAnyWay_SetsTheLabsExitCode()
     {
         Live.Require();
         (string Client, int ExitCode)[] ends =
@@ -50,7 +50,7 @@ public sealed class LabCommandTests : IDisposable
         var (bytes, errors) = (Path.Combine(_directory, "bytes"), Path.Combine(_directory, "errors"));
         var expected = new byte[] { 0, 0xff, 0xfe, (byte)'\r', 0x1b, (byte)'x' };
 
-        // Bytes that are no text, without a newline at the end; a file for each stream takes them as they are.
+        // Bytes that are no text, without a final newline. A file for each stream keeps them unchanged.
         using var run = new ProgramRun(
         [
             "sh", "-c", $$"""exec "$0" lab "$@" >{{bytes}} 2>{{errors}}""", ProgramRun.SimulatorPath, .. s_balancer, "--server", NoServer,
@@ -78,11 +78,11 @@ public sealed class LabCommandTests : IDisposable
     }
 
     [Fact]
-    public void Output_AsJson_ReaderIsSlow_NothingIsLeftOut()
+    public void Output_AsJsonWithASlowReader_IsComplete()
     {
         Live.Require();
         const int lines = 200_000;
-        // A pipe of its own in between, which nobody reads for longer than the lab waits for anything else.
+        // A pipe in between that is not read for longer than any timeout of the lab.
         using var run = new ProgramRun(
         [
             "sh", "-c", """ "$0" lab -o json "$@" | (sleep 4; cat)""", ProgramRun.SimulatorPath, .. s_balancer, "--server", NoServer,
@@ -101,7 +101,7 @@ public sealed class LabCommandTests : IDisposable
     }
 
     [Fact]
-    public void Output_AsJson_LineWithoutEnd_IsToldInPieces()
+    public void Output_AsJsonWithAnEndlessLine_IsReportedInPieces()
     {
         Live.Require();
         const int length = 10_000_000;
@@ -117,7 +117,7 @@ public sealed class LabCommandTests : IDisposable
     }
 
     [Fact]
-    public void Json_ConnectionFromOpeningToClose_IsToldInOrder()
+    public void Json_ConnectionFromOpeningToClose_IsReportedInOrder()
     {
         Live.Require("curl", "nginx");
 
@@ -143,7 +143,7 @@ public sealed class LabCommandTests : IDisposable
     }
 
     [Fact]
-    public void Json_EveryField_IsCamelCaseAndTheSummaryCountsWhatWasTold()
+    public void Json_EveryField_IsCamelCaseAndTheSummaryCountsTheEvents()
     {
         Live.Require("curl", "nginx");
 
@@ -180,7 +180,7 @@ public sealed class LabCommandTests : IDisposable
     }
 
     [Fact]
-    public void Server_ThatEndsAtOnce_IsToldAndDoesNotHoldUpTheClient()
+    public void Server_EndsImmediately_IsReportedAndDoesNotDelayTheClient()
     {
         Live.Require();
         var (exitCode, events) = Json("--server", "echo cannot start >&2; exit 5", "--client", "echo here");
@@ -192,7 +192,7 @@ public sealed class LabCommandTests : IDisposable
     }
 
     [Fact]
-    public void Server_ThatNeverListens_IsNotedAndTheClientStartsAllTheSame()
+    public void Server_NeverListens_IsReportedAndTheClientStarts()
     {
         Live.Require();
         var (exitCode, events) = Json("--server", "exec sleep 1000", "--client", "echo here");
@@ -214,7 +214,7 @@ public sealed class LabCommandTests : IDisposable
     }
 
     [Fact]
-    public void Server_ThatEndsBeforeTheClient_IsTold()
+    public void Server_EndsBeforeTheClient_IsReported()
     {
         Live.Require("nginx", "curl");
         var (_, events) = Json("--server", $"{Server()} & sleep 1; kill -KILL $$", "--client", "sleep 3");
@@ -223,7 +223,7 @@ public sealed class LabCommandTests : IDisposable
     }
 
     [Fact]
-    public void Agent_WithAPolicyThatIsWrong_Exits4WithItsDiagnostic()
+    public void Agent_WithAnInvalidPolicy_Exits4WithItsDiagnostic()
     {
         Live.Require();
         var policy = Path.Combine(_directory, "policy.yaml");
@@ -241,7 +241,7 @@ public sealed class LabCommandTests : IDisposable
     }
 
     [Fact]
-    public void Lab_AsAnOrdinaryUser_WorksOrNamesWhatForbidsIt()
+    public void Lab_AsAnOrdinaryUser_WorksOrNamesTheObstacle()
     {
         Live.Require("setpriv", "curl", "nginx");
         var (simulator, agent) = OrdinaryUser.Copy(_directory);
@@ -275,7 +275,7 @@ public sealed class LabCommandTests : IDisposable
     public void Lab_UserNamespacesSwitchedOff_Exits3NamingTheSetting()
     {
         Live.Require();
-        // Inside a user namespace of its own the limit is its own, too: the machine's is not touched.
+        // A user namespace has its own limit: the machine's is not changed.
         string[] limited =
         [
             "unshare", "--user", "--map-root-user", "sh", "-c",
@@ -293,7 +293,7 @@ public sealed class LabCommandTests : IDisposable
     }
 
     [Fact]
-    public void Reader_ThatStopsReading_HoldsUpTheOutputButNoConnection()
+    public void Reader_Stalled_DelaysTheOutputButNoConnection()
     {
         Live.Require("curl", "nginx");
         var (pipe, served) = (Path.Combine(_directory, "pipe"), Path.Combine(_directory, "served"));
@@ -303,7 +303,7 @@ public sealed class LabCommandTests : IDisposable
         using var run = new ProgramRun(
             ["sh", "-c", $$"""exec "$0" lab -o json "$@" >{{pipe}}""", ProgramRun.SimulatorPath, .. s_balancer, "--server", Server(), "--client", requests]);
         Eventually.True(() => File.Exists(served) && new FileInfo(served).Length > 0, notAfter: TimeSpan.FromSeconds(20));
-        // By now the pipe has long been full.
+        // The pipe has been full for a long time now.
         Thread.Sleep(TimeSpan.FromSeconds(1));
         var before = new FileInfo(served).Length;
 

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Lab;
 
-/// <summary>Labs that are ended in every way there is, all at once, each with daemons on both sides and an agent.</summary>
+/// <summary>Labs that end in every possible way, all at once, each with daemons on both sides and an agent.</summary>
 public sealed class EndedLabs : IDisposable
 {
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(20);
@@ -14,7 +14,7 @@ public sealed class EndedLabs : IDisposable
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-lab-test-").FullName;
     private readonly Dictionary<string, EndedLab> _ended = [];
 
-    /// <summary>The labs' namespaces: the number of one that has gone is given to the next made on the machine, which may be another test's.</summary>
+    /// <summary>The namespaces of the labs. A new namespace may get the number of a removed one, also in another test.</summary>
     private readonly List<SafeFileHandle> _held = [];
 
     public EndedLabs()
@@ -48,7 +48,7 @@ public sealed class EndedLabs : IDisposable
                 }
                 catch (TimeoutException)
                 {
-                    // What is left is told below.
+                    // The assertion below reports remaining processes.
                 }
                 _ended[way] = new EndedLab(
                     exitCode,
@@ -60,7 +60,7 @@ public sealed class EndedLabs : IDisposable
                     [
                         .. started.Where(pid => Directory.Exists($"/proc/{pid}")).Select(pid => $"process {pid} {ProcessTree.CommandLine(pid)}"),
                         .. namespaces.Where(all.Contains),
-                        // Not the sockets of the runtime itself, which stay behind from any program of its that is killed.
+                        // Not the runtime's own sockets, which remain after a kill of any of its programs.
                         .. Directory.GetFileSystemEntries(Temporary(way), "keepalive-*"),
                     ]);
             }
@@ -95,14 +95,14 @@ public sealed class EndedLabs : IDisposable
         HashSet<int> started = [];
         try
         {
-            // The shell says so before it starts the second.
+            // The shell prints this before it starts the second.
             Eventually.True(
                 () => (started = ProcessTree.Descendants(run.Pid)).Count(pid => ProcessTree.CommandLine(pid).StartsWith("sleep ", StringComparison.Ordinal)) == 2,
                 notAfter: TimeSpan.FromSeconds(5));
         }
         catch (TimeoutException)
         {
-            // How many there are is told below.
+            // The assertion below reports the number.
         }
         var namespaces = ProcessTree.NetworkNamespaces(started.Contains);
         namespaces.ExceptWith(ProcessTree.NetworkNamespaces(pid => pid == Environment.ProcessId));
@@ -120,7 +120,7 @@ public sealed class EndedLabs : IDisposable
             case "itself":
                 break;
             case "INT from a terminal":
-                // To all that are in the foreground.
+                // To all foreground processes.
                 Command.Run("sh", "-c", $"kill -INT -{run.Pid}");
                 break;
             case "KILL of unshare":
@@ -158,14 +158,14 @@ public sealed class EndedLabs : IDisposable
     }
 }
 
-/// <summary>One of them.</summary>
+/// <summary>One lab.</summary>
 /// <param name="ExitCode">Its exit code.</param>
-/// <param name="Output">What it wrote to standard output.</param>
-/// <param name="Error">And to standard error.</param>
-/// <param name="Started">Processes there were.</param>
-/// <param name="Namespaces">Network namespaces there were.</param>
-/// <param name="Directories">Temporary directories there were.</param>
-/// <param name="Left">What is still there of all that.</param>
+/// <param name="Output">Its standard output.</param>
+/// <param name="Error">Its standard error.</param>
+/// <param name="Started">Its processes.</param>
+/// <param name="Namespaces">Its network namespaces.</param>
+/// <param name="Directories">Its temporary directories.</param>
+/// <param name="Left">Those of them that still exist.</param>
 internal sealed record EndedLab(
     int ExitCode, string Output, string Error, int Started, int Namespaces, int Directories, IReadOnlyList<string> Left);
 
@@ -183,7 +183,7 @@ public sealed class LabEndTests(EndedLabs labs) : IClassFixture<EndedLabs>
     [InlineData("KILL", 128 + 9)]
     [InlineData("KILL of unshare", 4)]
     [InlineData("KILL of PID 1", 4)]
-    public void Lab_EndedByAnyWay_LeavesNothingBehind(string way, int exitCode)
+    public void Lab_EndedInAnyWay_LeavesNothingBehind(string way, int exitCode)
     {
         var lab = labs[way];
 
@@ -201,7 +201,7 @@ public sealed class LabEndTests(EndedLabs labs) : IClassFixture<EndedLabs>
     [InlineData("TERM")]
     [InlineData("HUP")]
     [InlineData("KILL")]
-    public void Lab_EndedWithTimeLeft_SumsUpOnce(string way)
+    public void Lab_EndedEarly_HasOneSummary(string way)
     {
         var lab = labs[way];
 
@@ -212,5 +212,5 @@ public sealed class LabEndTests(EndedLabs labs) : IClassFixture<EndedLabs>
     [Theory]
     [InlineData("KILL of unshare")]
     [InlineData("KILL of PID 1")]
-    public void Lab_WhoseInsideIsKilled_SaysSo(string way) => Assert.EndsWith("keepalive-sim: the lab was killed\n", labs[way].Error, StringComparison.Ordinal);
+    public void Lab_InnerProcessKilled_IsReported(string way) => Assert.EndsWith("keepalive-sim: the lab was killed\n", labs[way].Error, StringComparison.Ordinal);
 }

@@ -22,13 +22,13 @@ public sealed class LabOptionsTests : IDisposable
     [Theory]
     [InlineData("demo-inside", "/nowhere/keepalive-agent")]
     [InlineData("lab-inside", "--expiry=silent-drop", "--idle-timeout=1s", "--server=true", "--client=true")]
-    public void InnerCommand_GivenByHand_RefusesAndRemovesNothing(params string[] command)
+    public void InnerCommand_CalledDirectly_IsRefusedAndRemovesNothing(params string[] command)
     {
         var precious = Path.Combine(_directory, "keepalive-precious");
         Directory.CreateDirectory(precious);
         File.WriteAllText(Path.Combine(precious, "file"), "");
 
-        // Its standard input has ended already, which is how the inner process learns that the outer one is gone.
+        // Its standard input is at its end: that shows the inner process that the outer one is gone.
         var result = ProgramRun.ToEnd([ProgramRun.SimulatorPath, .. command, precious]);
 
         Assert.Equal((2, ""), (result.ExitCode, result.Output));
@@ -38,7 +38,7 @@ public sealed class LabOptionsTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Presets))]
-    public void Balancer_EveryPreset_IsTakenAsItIsAndWithAnotherTimeout(string name)
+    public void Balancer_EveryPreset_IsAcceptedWithAnyTimeout(string name)
     {
         Assert.Empty(Errors("--balancer", name, "--idle-timeout", "5s"));
         if (BalancerPresets.Find(name)!.IdleTimeout is not null)
@@ -53,7 +53,7 @@ public sealed class LabOptionsTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Classes))]
-    public void Expiry_EveryClass_IsTakenWithEveryRefresh(string name)
+    public void Expiry_EveryClass_IsAcceptedWithEveryRefresh(string name)
     {
         Assert.Empty(Errors("--expiry", name, "--idle-timeout", "5s"));
         Assert.All(IdleBehaviour.RefreshWords, word => Assert.Empty(Errors("--expiry", name, "--idle-timeout", "5s", "--refresh", word)));
@@ -67,7 +67,7 @@ public sealed class LabOptionsTests : IDisposable
     [InlineData("aws-nlb", "payload-only", null, null, 350, ExpiryClass.FinBoth, Refresh.PayloadOnly)]
     [InlineData("aws-nlb", "per-direction", "any", null, 350, ExpiryClass.SilentDrop, Refresh.AnyPacket)]
     [InlineData(null, "reset-both", null, "2s", 2, ExpiryClass.ResetBoth, Refresh.AnyPacket)]
-    public void Options_BesideAPreset_OverrideOnlyWhatTheyAreAbout(
+    public void Options_BesideAPreset_OverrideOnlyTheirField(
         string? balancer, string? expiry, string? refresh, string? timeout, double seconds, ExpiryClass expectedExpiry, Refresh expectedRefresh)
     {
         var options = new BalancerOptions();
@@ -95,7 +95,7 @@ public sealed class LabOptionsTests : IDisposable
     [InlineData("--idle-timeout takes a duration like 5s or 1m30s, from 100ms to 30 days, not '-5s'", "--balancer", "aws-nlb", "--idle-timeout=-5s")]
     [InlineData("--idle-timeout takes a duration like 5s or 1m30s, from 100ms to 30 days, not '721h'", "--balancer", "aws-nlb", "--idle-timeout", "721h")]
     [InlineData("--idle-timeout takes a duration like 5s or 1m30s, from 100ms to 30 days, not ''", "--balancer", "aws-nlb", "--idle-timeout", "")]
-    public void Options_Unusable_SayWhatToDo(string message, params string[] arguments) => Assert.Equal([message], Errors(arguments));
+    public void Options_Invalid_HaveARemedy(string message, params string[] arguments) => Assert.Equal([message], Errors(arguments));
 
     [Theory]
     [InlineData("--balancer", "--balancer", "azure-lb")]
@@ -118,7 +118,7 @@ public sealed class LabOptionsTests : IDisposable
     [InlineData("ulimit -n 100;", "lab --balancer aws-nlb --server true --client true", 3)]
     [InlineData("exec >/dev/full;", "balancers", 4)]
     [InlineData("exec >&-;", "balancers", 4)]
-    public void Program_SomethingItNeedsIsNotThere_SaysSoInOneLine(string obstacle, string arguments, int exitCode)
+    public void Program_RequirementMissing_IsReportedInOneLine(string obstacle, string arguments, int exitCode)
     {
         Live.Require();
 
@@ -161,7 +161,7 @@ public sealed class LabOptionsTests : IDisposable
     [InlineData("there is no agent at /nowhere/keepalive-agent", "--agent", "/", "--agent-program", "/nowhere/keepalive-agent")]
     [InlineData("--pcap: there is no directory /nowhere", "--pcap", "/nowhere/frames.pcapng")]
     [InlineData("--pcap: /proc is a directory", "--pcap", "/proc")]
-    public void Command_FileThatIsNotThere_Exits4BeforeAnythingIsStarted(string message, params string[] arguments)
+    public void Command_FileMissing_Exits4BeforeTheStart(string message, params string[] arguments)
     {
         var mark = Path.Combine(_directory, "started");
         var result = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "lab", "--balancer", "aws-nlb", "--server", $"touch {mark}", "--client", "true", .. arguments]);

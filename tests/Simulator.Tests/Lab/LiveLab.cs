@@ -9,7 +9,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Lab;
 
-/// <summary>A connection in a live lab, known at both ends.</summary>
+/// <summary>A connection in a live lab, with both of its ends.</summary>
 internal sealed record Connection(LiveLab Lab, SocketId Client, SocketId Server, int ClientPort, int ServerPort, bool IsIPv6)
 {
     public SocketId Id(FlowEnd end) => end == FlowEnd.Client ? Client : Server;
@@ -18,13 +18,13 @@ internal sealed record Connection(LiveLab Lab, SocketId Client, SocketId Server,
 
     public bool Is(LabEvent what) => what.Flow.ClientPort == ClientPort && what.Flow.ServerPort == ServerPort && what.Flow.IsIPv6 == IsIPv6;
 
-    /// <summary>What one end's kernel saw of it so far.</summary>
+    /// <summary>The connection's segments that one end's kernel has sent or received so far.</summary>
     public IReadOnlyList<TcpdumpSegment> SeenBy(FlowEnd end) => [.. Lab.Segments(end).Where(Belongs)];
 
-    /// <summary>What of it reached an end, or was sent by it.</summary>
+    /// <summary>The same, limited to the segments that one end sent.</summary>
     public IReadOnlyList<TcpdumpSegment> SeenBy(FlowEnd end, FlowEnd sentBy) => [.. SeenBy(end).Where(segment => segment.Source.Port == Port(sentBy))];
 
-    /// <summary>Sends some bytes, which arrive.</summary>
+    /// <summary>Sends some bytes and waits for their arrival.</summary>
     public void Carry(FlowEnd from, int bytes)
     {
         Assert.Equal(bytes, Application(from).Send(Id(from), bytes));
@@ -33,10 +33,10 @@ internal sealed record Connection(LiveLab Lab, SocketId Client, SocketId Server,
         Assert.Equal(bytes, arrived);
     }
 
-    /// <summary>What an end knows by now: nothing, eof or reset. An error is told once.</summary>
+    /// <summary>The current state of an end: nothing, eof or reset. The kernel reports an error once.</summary>
     public string Reaction(FlowEnd end) => Reaction(end, out _);
 
-    /// <summary>What an end knows by now, and what has arrived there.</summary>
+    /// <summary>The current state of an end, and the number of bytes that have arrived there.</summary>
     public string Reaction(FlowEnd end, out long arrived)
     {
         const int brokenPipe = 32, reset = 104;
@@ -49,14 +49,14 @@ internal sealed record Connection(LiveLab Lab, SocketId Client, SocketId Server,
         }
         catch (HolderException e)
         {
-            // It came in between.
+            // The reset arrived in between.
             errno = e.Errno;
         }
         return errno switch
         {
             0 => isEnd ? "eof" : "nothing",
             reset => "reset",
-            // What Linux makes of a reset that comes after the other end's FIN (tcp_reset).
+            // Linux reports a reset after the other end's FIN this way (tcp_reset).
             brokenPipe => "broken pipe",
             _ => string.Create(CultureInfo.InvariantCulture, $"errno {errno}"),
         };
@@ -89,10 +89,10 @@ internal sealed record Connection(LiveLab Lab, SocketId Client, SocketId Server,
     }
 }
 
-/// <summary>A lab in this process with an unmodified application on each side and a capture of what each side's kernel sends and gets.</summary>
+/// <summary>A lab in this process with an unmodified application and a capture on each side.</summary>
 internal sealed class LiveLab : IDisposable
 {
-    /// <summary>The collection of the tests with labs in this process: each measures time, and many have several labs at once.</summary>
+    /// <summary>The collection of the tests with labs in this process: each measures time, and many run several labs at once.</summary>
     public const string Labs = "labs";
 
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-lab-test-").FullName;
@@ -148,13 +148,13 @@ internal sealed class LiveLab : IDisposable
         _ => LabNetwork.ServerAddress6,
     }).ToString();
 
-    /// <summary>Opens a connection; 0 leaves its port or its first sequence number to the kernel.</summary>
+    /// <summary>Opens a connection. With 0 the kernel chooses its port or its first sequence number.</summary>
     public Connection Connect(bool isIPv6, FlowEnd by = FlowEnd.Client, int port = 0, uint sequence = 0)
     {
         var other = by.Other();
         SocketId own = Application(by).Dial(Address(other, isIPv6), _ports[other], port, sequence);
         var local = Application(by).LocalEndPoint(own).Port;
-        // Accepted ones are numbered in the order of their arrival.
+        // Accepted connections are numbered in order of arrival.
         var index = _accepted[other]++;
         var accepted = SocketId.Accepted(index);
         Eventually.True(() => Application(other).Count().Accepted > 0 && Exists(Application(other), accepted), TimeSpan.FromSeconds(10));
@@ -165,7 +165,7 @@ internal sealed class LiveLab : IDisposable
 
     public IReadOnlyList<TcpdumpSegment> Segments(FlowEnd end) => _captured.TryGetValue(end, out var segments) ? segments : _captures[end].Segments;
 
-    /// <summary>Ends the captures, so that they can be looked at at leisure, and the lab, which must have carried everything.</summary>
+    /// <summary>Ends the captures and the lab. The lab must have carried every frame.</summary>
     public LabSummary Stop()
     {
         foreach (var (end, capture) in _captures)
@@ -176,7 +176,8 @@ internal sealed class LiveLab : IDisposable
         return Running.Stop()!.Value.Summary;
     }
 
-    /// <summary>What tcpdump says of the checksums of all that one side's kernel sent and got, one word or more for each segment.</summary>
+    /// <summary>tcpdump's report about the checksums of all segments that one side's kernel sent and received, at least one word for each
+    /// segment.</summary>
     public IReadOnlyList<string> Checksums(FlowEnd end) =>
     [
         .. Command.Run("tcpdump", "-r", CaptureFile(end), "-n", "-vv").Lines

@@ -13,7 +13,7 @@ public sealed class NamespaceObstacleTests
     [InlineData("/proc/sys/kernel/unprivileged_userns_clone", "0\n", "sysctl -w kernel.unprivileged_userns_clone=1")]
     [InlineData("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n", "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0")]
     [InlineData("/proc/self/status", "NoNewPrivs:\t0\nSeccomp:\t2\nSeccomp_filters:\t1\n", "A seccomp filter is in force")]
-    public void Explain_SettingInTheWay_IsNamedWithItsRemedy(string path, string contents, string expected)
+    public void Explain_ForbiddingSetting_IsNamedWithItsRemedy(string path, string contents, string expected)
     {
         Assert.Contains(expected, NamespaceObstacle.Explain("lab", Refused, file => file == path ? contents : null), StringComparison.Ordinal);
     }
@@ -23,7 +23,7 @@ public sealed class NamespaceObstacleTests
     [InlineData("/proc/sys/kernel/unprivileged_userns_clone", "1\n")]
     [InlineData("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "0\n")]
     [InlineData("/proc/self/status", "Seccomp:\t0\n")]
-    public void Explain_SettingThatAllowsIt_IsNotBlamed(string path, string contents)
+    public void Explain_AllowingSetting_IsNotBlamed(string path, string contents)
     {
         var nothingKnown = NamespaceObstacle.Explain("lab", Refused, _ => null);
 
@@ -34,7 +34,7 @@ public sealed class NamespaceObstacleTests
     [Theory]
     [InlineData("unshare: unshare failed: No space left on device", "A limit on their number is reached")]
     [InlineData("unshare: mount /proc failed: Operation not permitted", "/proc of this container is masked")]
-    public void Explain_WordsOfUnshare_TellTheCauseWhereNoSettingDoes(string error, string expected)
+    public void Explain_NoForbiddingSetting_UsesUnsharesError(string error, string expected)
     {
         var text = NamespaceObstacle.Explain("lab", error, _ => null);
 

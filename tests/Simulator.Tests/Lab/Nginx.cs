@@ -1,18 +1,18 @@
 namespace Keepalive.Simulator.Tests.Lab;
 
-/// <summary>Debian's nginx, with all of its files in a directory of the test's.</summary>
+/// <summary>Debian's nginx, with all of its files in a directory of the test.</summary>
 internal static class Nginx
 {
     /// <summary>Writes a configuration.</summary>
-    /// <param name="directory">For its files.</param>
-    /// <param name="http">What is inside of <c>http { }</c>.</param>
-    /// <param name="isDaemon">Whether it puts itself into the background, as it does unless told otherwise.</param>
+    /// <param name="directory">The directory for its files.</param>
+    /// <param name="http">The content of <c>http { }</c>.</param>
+    /// <param name="isDaemon">Whether it runs in the background, as by default.</param>
     /// <returns>The command line for sh(1).</returns>
     public static string Command(string directory, string http, bool isDaemon = false)
     {
         Directory.CreateDirectory(directory);
         var configuration = Path.Combine(directory, "nginx.conf");
-        // In a user namespace there is only root.
+        // A user namespace has only root.
         File.WriteAllText(configuration, $$"""
             user root root;
             {{(isDaemon ? "" : "daemon off; master_process off;")}}
@@ -33,7 +33,7 @@ internal static class Nginx
         return $"nginx -p '{directory}' -e '{directory}/error.log' -c '{configuration}'";
     }
 
-    /// <summary>One that answers every request with a line, and leaves its connections open.</summary>
+    /// <summary>A server that answers every request with a line and keeps its connections open.</summary>
     public static string Server(string directory, string answer, bool isDaemon = false) => Command(
         directory, $$"""server { listen 80; listen [::]:80; keepalive_timeout 60s; location / { return 200 "{{answer}}\n"; } }""", isDaemon);
 }

@@ -10,13 +10,13 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Lab;
 
-/// <summary>Frames no TCP stack would send, through the forwarder of a lab in which a connection goes on meanwhile.</summary>
+/// <summary>Frames that no TCP stack sends, through the forwarder of a lab, while a connection continues.</summary>
 [Collection(LiveLab.Labs)]
 public sealed class OddFramesTests
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
 
-    /// <summary>Of local experiments (IEEE 802, 0x88b5): nobody answers them.</summary>
+    /// <summary>For local experiments (IEEE 802, 0x88b5): no host answers these.</summary>
     private static readonly byte[] s_experiment = [0x88, 0xb5];
 
     private static readonly byte[] s_nobody = [2, 0, 0, 0, 0, 0x99];
@@ -41,7 +41,7 @@ public sealed class OddFramesTests
             });
             Assert.Equal(0, from.NotSent);
 
-            // Each once, whole, in order; what the hosts themselves say in between is not looked at.
+            // Each frame once, whole, in order. Frames that the hosts send by themselves are ignored.
             Assert.Equal(odd.Select(Convert.ToHexString), Receive(to, odd).Select(Convert.ToHexString));
             connection.Carry(FlowEnd.Client, 100);
             connection.Carry(FlowEnd.Server, 100);
@@ -51,7 +51,7 @@ public sealed class OddFramesTests
     }
 
     [Fact]
-    public void Forwarder_RandomFrames_GoOnThroughThousands()
+    public void Forwarder_ThousandsOfRandomFrames_Continues()
     {
         Live.Require("tcpdump");
         const int count = 5_000;
@@ -84,12 +84,12 @@ public sealed class OddFramesTests
         Assert.InRange(lab.Stop().Frames, count, count * 3);
     }
 
-    /// <summary>Between two interfaces that can carry more than the lab's ring can hold.</summary>
+    /// <summary>Between two interfaces with a larger MTU than the lab's ring can hold.</summary>
     [Fact]
-    public void Forwarder_JumboFrames_AreDroppedAndCountedAndTheRestGoesOn()
+    public void Forwarder_JumboFrames_AreDroppedAndCountedAndOthersForwarded()
     {
         Live.Require();
-        // What is in front of a frame in its slot of the ring is not exactly MaxFrame's allowance.
+        // The space in front of a frame in its slot of the ring differs from MaxFrame's allowance.
         const int TooLong = 2040;
         using var space = NewNetworkNamespace.Create();
         LabSide.RunShell(space, """
@@ -129,7 +129,7 @@ public sealed class OddFramesTests
     }
 
     [Fact]
-    public void FrameLog_ReadByTshark_HasBothSidesAndSaysWhatTheBalancerDid()
+    public void FrameLog_ReadByTshark_HasBothSidesAndTheBalancersActions()
     {
         Live.Require("tcpdump", "tshark");
         var file = Path.GetTempFileName();
@@ -160,12 +160,12 @@ public sealed class OddFramesTests
                 {
                     var reset = connection.SeenBy(FlowEnd.Client, FlowEnd.Server).Single(segment => segment.Flags == "R");
                     Assert.Contains(lines, field => (field[0], field[2], field[3], field[7]) == ("client", "1", $"{reset.Sequence}", "sent by the balancer"));
-                    // Ten bytes of the client's, on its own side only.
+                    // Ten bytes from the client, on its own side only.
                     var speech = lines.Where(field => (field[1], field[4]) == ($"{connection.ClientPort}", "10")).ToList();
                     Assert.NotEmpty(speech);
                     Assert.All(speech, field => Assert.Equal(("client", "swallowed by the balancer"), (field[0], field[7])));
                 }
-                // Every segment that an end's kernel sent or got is there, on its side.
+                // Every segment that an end's kernel sent or received is in its side's file.
                 foreach (var end in new[] { FlowEnd.Client, FlowEnd.Server })
                 {
                     Assert.Equal(connections.Sum(connection => connection.SeenBy(end).Count), lines.Count(field => field[0] == end.Name()));
@@ -178,18 +178,19 @@ public sealed class OddFramesTests
         }
     }
 
-    /// <summary>Frames for a hardware address nobody has, so that no host answers, in all the shapes that are no TCP segment or a broken one.</summary>
+    /// <summary>Frames for an unused hardware address, so that no host answers, in all forms that are a damaged TCP segment or
+    /// none.</summary>
     private static IEnumerable<byte[]> Odd()
     {
         foreach (var isIPv6 in new[] { false, true })
         {
             var whole = new Segment(FlowEnd.Client, TcpFlags.Ack, 1, 2) { IsIPv6 = isIPv6, Payload = 600, Server = s_nobody, ServerPort = 9 }.ToFrame();
-            // Cut off in the Ethernet, IP and TCP headers and in the payload.
+            // Truncated in the Ethernet, IP and TCP headers and in the payload.
             foreach (var length in new[] { 14, 15, 33, 34, 40, 53, 60, 70, 300 })
             {
                 yield return whole[..length];
             }
-            // Header lengths and total lengths that cannot be; a version that is another.
+            // Impossible header lengths and total lengths; another IP version.
             (int At, int Value)[] impossible =
                 isIPv6 ? [(14, 0x40), (18, 0xff), (66, 0x00), (66, 0xf0)] : [(14, 0x4f), (14, 0x41), (14, 0x60), (16, 0xff), (46, 0x10)];
             foreach (var (at, value) in impossible)
@@ -198,16 +199,16 @@ public sealed class OddFramesTests
                 broken[at] = (byte)value;
                 if (at is 66 && value == 0xf0 || at is 14 && value == 0x4f)
                 {
-                    // As long as the header says, so that it lies within the frame no more.
+                    // A header length that reaches beyond the frame.
                     broken = broken[..70];
                 }
                 yield return broken;
             }
-            // A packet too short for a TCP header, in a frame that is not.
+            // A packet too short for a TCP header, in a longer frame.
             var little = (byte[])whole.Clone();
             (little[isIPv6 ? 18 : 16], little[isIPv6 ? 19 : 17]) = (0, (byte)(isIPv6 ? 19 : 39));
             yield return little;
-            // Tagged, tagged twice, tagged by the provider alone, tagged for priority only.
+            // One tag, two tags, only a provider's tag, only a priority tag.
             yield return [.. whole[..12], 0x81, 0x00, 0x00, 0x2a, .. whole[12..]];
             yield return [.. whole[..12], 0x88, 0xa8, 0x60, 0x2a, 0x81, 0x00, 0xaf, 0xff, .. whole[12..]];
             yield return [.. whole[..12], 0x88, 0xa8, 0x00, 0x07, .. whole[12..]];
@@ -220,7 +221,7 @@ public sealed class OddFramesTests
             (fragment[20], fragment[21]) = ((byte)high, (byte)low);
             yield return fragment;
         }
-        // UDP, and what is not even IP; the longest one there can be, with and without a tag, and the shortest.
+        // UDP and non-IP frames; the longest frame possible, with and without a tag, and the shortest.
         var datagram = new Segment(FlowEnd.Client, TcpFlags.Ack, 1, 2) { Payload = 100, Server = s_nobody }.ToFrame();
         datagram[23] = 17;
         yield return datagram;
@@ -229,13 +230,13 @@ public sealed class OddFramesTests
         yield return [.. s_nobody, .. Segment.ClientHardware, .. s_experiment];
     }
 
-    /// <summary>Takes from a ring as many frames as wanted that are among the wanted ones, with their tags where the kernel took them out.</summary>
+    /// <summary>Reads frames from a ring until it has the wanted number of wanted ones, with the tags that the kernel removed.</summary>
     private static List<byte[]> Receive(PacketRing ring, IReadOnlyList<byte[]> wanted)
     {
         var known = wanted.Select(Convert.ToHexString).ToHashSet();
         var frames = new List<byte[]>();
         var clock = Stopwatch.StartNew();
-        // What is missing in the end is seen best by comparing.
+        // The comparison after the wait shows missing frames best.
         Eventually.True(
             () =>
             {

@@ -6,8 +6,8 @@ using Xunit;
 namespace Keepalive.Simulator.Tests.Lab;
 
 /// <summary>
-/// Labs whose programs are Debian's own: curl asks a proxy that keeps its connections to the server, HAProxy or nginx, once before and once after
-/// an idle time longer than the balancer's. All at once, each with the same addresses and ports as the others.
+/// Labs whose programs are Debian's own: curl asks a proxy that keeps its connections to the server, HAProxy or nginx, once before and once
+/// after an idle time longer than the balancer's. All at once, each with the same addresses and ports as the others.
 /// </summary>
 public sealed class ProxyRuns : IDisposable
 {
@@ -91,10 +91,10 @@ public sealed class ProxyRuns : IDisposable
         }
     }
 
-    /// <summary>Of the lab of curl alone.</summary>
+    /// <summary>The lab with only curl.</summary>
     public string Capture => Path.Combine(_directory, "frames.pcapng");
 
-    /// <summary>The keepalive values of a connection outside of all labs, to the address and port of their server.</summary>
+    /// <summary>The keepalive values of a connection outside all labs, to the address and port of their server.</summary>
     internal KeepaliveValues OutsideBefore { get; }
 
     internal KeepaliveValues OutsideAfter { get; } = new(true, 0, 0, 0);
@@ -112,7 +112,7 @@ public sealed class ProxyRuns : IDisposable
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
-    /// <summary>The one that is not the proxy, in the foreground; it answers with the lab's name.</summary>
+    /// <summary>The server that is not the proxy, in the foreground; it answers with the lab's name.</summary>
     private static string Server(string proxy, string place, string name) => proxy == "haproxy"
         ? $"exec {Nginx.Server(Path.Combine(place, "server"), name)}"
         : "exec haproxy -db -f " + Write(place, "server.cfg", $$"""
@@ -186,7 +186,7 @@ public sealed class ProxyRuns : IDisposable
 
     private string Write(string name, string text) => Write(_directory, name, text);
 
-    /// <summary>An application that has nothing to do with any lab, connected to the same address and port.</summary>
+    /// <summary>An application outside all labs, connected to the same address and port.</summary>
     private sealed class Outsider : IDisposable
     {
         private readonly Holder _holder = Holder.StartInNewNamespace();
@@ -211,7 +211,7 @@ public sealed class ProxyRuns : IDisposable
 /// <summary>A lab that has ended.</summary>
 internal sealed record ProxyRun(string Name, int ExitCode, IReadOnlyList<JsonElement> Events, string Error)
 {
-    /// <summary>What curl was answered.</summary>
+    /// <summary>curl's answers.</summary>
     public IEnumerable<string> Answers => Events.Lines("client").Select(line => line.Text("text")).Where(text => text.Length == 3 && text.All(char.IsAsciiDigit));
 
     public string Story => $"{Name}: exit code {ExitCode}\n{string.Join('\n', Events)}\n{Error}";
@@ -237,11 +237,11 @@ public sealed class ProxyTests(ProxyRuns runs) : IClassFixture<ProxyRuns>
         var expired = Assert.Single(events.Of("expired"));
         Assert.Equal(opened.Text("client"), expired.Text("client"));
         Assert.InRange(expired.Number("idle"), Timeout, Timeout + 1);
-        // By curl's first answer, too, which may have been read late.
+        // The time since curl's first answer agrees, too. The answer may have been read late.
         var answered = events.Lines("client").First(line => line.Text("text") == "200").Number("time");
         Assert.InRange(expired.Number("time") - answered, Timeout - 2, Timeout + 1);
         Assert.Contains(events.Of("swallowed"), packet => packet.Text("from") == "client" && packet.Number("length") > 0);
-        // The server closes its end when it is stopped, which comes after the client's end.
+        // The server closes its end when it is stopped, after the client's end.
         var resets = events.TakeWhile(what => what.Text("event") != "exited").Of("reset").Select(reset => reset.Text("to"));
         Assert.Equal(balancer == "aws-nlb" ? ["client"] : [], resets);
     }
@@ -264,7 +264,7 @@ public sealed class ProxyTests(ProxyRuns runs) : IClassFixture<ProxyRuns>
     }
 
     [Fact]
-    public void Proxy_WithAPolicyThatProbesTooLate_IsNotHelped()
+    public void Proxy_WithAPolicyThatProbesTooLate_StillFails()
     {
         var run = runs["nginx-aws-nlb-late"];
 
@@ -289,7 +289,7 @@ public sealed class ProxyTests(ProxyRuns runs) : IClassFixture<ProxyRuns>
         var run = runs["curl-azure-lb-tcp-reset-alone"];
         Live.Require("tcpdump");
 
-        // The first connection's port, as the balancer tells it; all else from the file.
+        // The first connection's port comes from the balancer's events, everything else from the file.
         var port = run.Events.Of("opened").First().Text("client").Split(':')[1];
         var frames = Command.Run("tcpdump", "-r", runs.Capture, "-n", "-tt", $"tcp port {port}").Lines
             .Select(line => (Time: double.Parse(line.Split(' ')[0], CultureInfo.InvariantCulture), IsReset: line.Contains("Flags [R", StringComparison.Ordinal))).ToList();
@@ -299,7 +299,7 @@ public sealed class ProxyTests(ProxyRuns runs) : IClassFixture<ProxyRuns>
     }
 
     [Fact]
-    public void Capture_EveryFrameTheBalancerCarried_IsThereOnBothSides()
+    public void Capture_EveryForwardedFrame_IsOnBothSides()
     {
         var run = runs["curl-azure-lb-tcp-reset-alone"];
         Live.Require("tcpdump");
@@ -307,7 +307,7 @@ public sealed class ProxyTests(ProxyRuns runs) : IClassFixture<ProxyRuns>
 
         var count = Command.Run("tcpdump", "-r", runs.Capture, "-n").Lines.Count();
 
-        // Each as it came and as it went on, and what the balancer has sent by itself; nothing was swallowed here.
+        // Each frame on both sides, and the balancer's own frames. No frame was dropped here.
         Assert.Equal(0, summary.Number("swallowed"));
         Assert.Equal((2 * summary.Number("frames")) + summary.Number("resets"), count);
         Assert.True(summary.Number("frames") > 10, run.Story);
@@ -341,7 +341,7 @@ public sealed class ProxyTests(ProxyRuns runs) : IClassFixture<ProxyRuns>
     }
 
     [Fact]
-    public void Agent_InALab_LeavesAConnectionOutsideOfItAlone()
+    public void Agent_InALab_DoesNotChangeAConnectionOutside()
     {
         Live.Require("curl", "nginx", "haproxy");
 

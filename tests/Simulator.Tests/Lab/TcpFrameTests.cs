@@ -22,7 +22,7 @@ public sealed class TcpFrameTests
                 Timestamps = (88, 99),
             };
             var frame = written.ToFrame();
-            // Ethernet pads short frames; what is behind the IP packet is none of it.
+            // Ethernet pads short frames; the padding is not part of the IP packet.
             Array.Resize(ref frame, frame.Length + 7);
 
             Assert.True(TcpFrame.TryParse(frame, out var read));
@@ -44,21 +44,21 @@ public sealed class TcpFrameTests
     }
 
     [Fact]
-    public void TryParse_ExtensionHeadersInFrontOfTcp_AreSteppedOver()
+    public void TryParse_ExtensionHeadersBeforeTcp_AreSkipped()
     {
         var plain = new Segment(FlowEnd.Client, TcpFlags.Ack, 5, 6) { IsIPv6 = true, Payload = 3 }.ToFrame();
 
         Assert.True(TcpFrame.TryParse(WithExtensions(plain, (0, 8), (60, 16), (43, 24), (51, 16)), out var segment));
         Assert.Equal((5u, 3, 443), (segment.Sequence, segment.PayloadLength, segment.DestinationPort));
-        // A fragment is no whole segment, not even the only one of its kind.
+        // A fragment is no whole segment, not even an atomic one (RFC 6946).
         Assert.False(TcpFrame.TryParse(WithExtensions(plain, (0, 8), (44, 8)), out _));
         Assert.False(TcpFrame.TryParse(WithExtensions(plain, (50, 8)), out _));
     }
 
-    /// <summary>Whatever comes: nothing is thrown, what is no whole segment passes, and every answer is one that a host would take.</summary>
+    /// <summary>For any input nothing is thrown, frames without a whole segment pass, and a host would accept every answer.</summary>
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
-    public void Process_RandomAndMutatedFrames_NeverThrowsAndForwardsWhatIsNoSegment()
+    public void Process_RandomAndMutatedFrames_NeverThrowsAndForwardsNonSegments()
     {
         var rounds = Fuzz.Cases(300_000);
         var random = new Random(Fuzz.Seed(20_240_817));
@@ -87,7 +87,7 @@ public sealed class TcpFrameTests
             }
         }
 
-        // Both kinds in numbers, and no class idle: otherwise nothing was tested.
+        // Many of both kinds occurred, and every class acted: otherwise nothing was tested.
         Assert.InRange(segments, rounds / 10, rounds);
         Assert.InRange(others, rounds / 10, rounds);
         Assert.InRange(forged, rounds / 300, rounds);
@@ -124,7 +124,7 @@ public sealed class TcpFrameTests
             case 0:
                 return frame[..random.Next(frame.Length)];
             case 1:
-                // Tagged.
+                // With a VLAN tag.
                 return [.. frame[..12], 0x81, 0x00, 0x00, (byte)random.Next(256), .. frame[12..]];
             case 2 when frame[12] == 0x08:
                 // A fragment.
@@ -151,7 +151,7 @@ public sealed class TcpFrameTests
         }
     }
 
-    /// <summary>Puts extension headers of given kinds and lengths between IPv6 and TCP.</summary>
+    /// <summary>Inserts extension headers of given kinds and lengths between IPv6 and TCP.</summary>
     private static byte[] WithExtensions(byte[] frame, params (int Kind, int Length)[] headers)
     {
         byte[] extensions = [];

@@ -19,7 +19,7 @@ public sealed class ToolTests
     }
 
     [Fact]
-    public void Missing_AllThere_IsEmpty() => Assert.Empty(Tool.Missing(_ => true));
+    public void Missing_AllInstalled_IsEmpty() => Assert.Empty(Tool.Missing(_ => true));
 
     [Fact]
     public void Find_Shell_IsAFile() => Assert.True(File.Exists(Tool.Find("sh")));

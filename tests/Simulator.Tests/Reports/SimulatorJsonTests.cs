@@ -6,7 +6,7 @@ namespace Keepalive.Simulator.Tests.Reports;
 
 public sealed class SimulatorJsonTests
 {
-    /// <summary>What a process in the lab prints may be meant for the terminal of whoever reads the report.</summary>
+    /// <summary>Output of a process in the lab may contain control sequences for the terminal of the report's reader.</summary>
     [Theory]
     [InlineData("exe\u202egpj", "exe\\u202Egpj")]
     [InlineData("a\u200bb\u2028", "a\\u200Bb\\u2028")]

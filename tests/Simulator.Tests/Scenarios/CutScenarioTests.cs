@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Scenarios;
 
-/// <summary>Scenarios, traces and kept rows that end too soon.</summary>
+/// <summary>Truncated scenarios, traces and saved rows.</summary>
 public sealed class CutScenarioTests : IDisposable
 {
     private const string Scenario = "balancer: aws-nlb\nconnections: 2\nduration: 1h\nrequests: {trace: trace.csv}\n";
@@ -17,7 +17,7 @@ public sealed class CutScenarioTests : IDisposable
 
     [Theory]
     [MemberData(nameof(BuiltIn))]
-    public void Scenario_EveryPrefix_IsReadOrSaysWhere(string name)
+    public void Scenario_EveryPrefix_IsReadOrHasAPlace(string name)
     {
         var bytes = Encoding.UTF8.GetBytes(BuiltInScenarios.Find(name)!);
         for (var length = 0; length < bytes.Length; length++)
@@ -31,7 +31,7 @@ public sealed class CutScenarioTests : IDisposable
     }
 
     [Fact]
-    public void Trace_EveryPrefix_IsReadOrSaysWhichLine()
+    public void Trace_EveryPrefix_IsReadOrHasALine()
     {
         var trace = Encoding.UTF8.GetBytes("connection,seconds\n1,5\n2,7.25\n# pause\n1,5m50s\n2,1h\n");
         var path = Path.Combine(_directory, "trace.csv");
@@ -55,7 +55,7 @@ public sealed class CutScenarioTests : IDisposable
     [InlineData("1,")]
     [InlineData(",")]
     [InlineData("1,\0")]
-    public void Trace_NumberThatIsNone_IsAnErrorInItsLine(string line)
+    public void Trace_InvalidNumber_IsAnErrorInItsLine(string line)
     {
         File.WriteAllText(Path.Combine(_directory, "trace.csv"), $"1,1\n{line}\n");
         var error = Assert.Single(ScenarioReader.ReadText(Scenario, "scenario.yaml", _directory).Diagnostics);
@@ -66,7 +66,7 @@ public sealed class CutScenarioTests : IDisposable
     [Theory]
     [InlineData("rows.csv")]
     [InlineData("rows.jsonl")]
-    public void Rows_EveryPrefix_AreTakenUpAgainOrLeftAlone(string name)
+    public void Rows_EveryPrefix_AreContinuedOrNotChanged(string name)
     {
         var (grid, whole) = Rows(name);
         var header = name.EndsWith(".csv", StringComparison.Ordinal) ? 1 : 0;
@@ -87,14 +87,14 @@ public sealed class CutScenarioTests : IDisposable
     [InlineData("rows.csv", "{\"replicas\": 3}")]
     [InlineData("rows.csv", "fingerprint,name")]
     [InlineData("rows.jsonl", "{\"fingerprint\":\"0000\"")]
-    public void Rows_OtherFileWithoutEndOfLine_IsLeftAlone(string name, string content)
+    public void Rows_OtherFileWithoutEndOfLine_IsNotChanged(string name, string content)
     {
         var (grid, _) = Rows("other.csv");
         var path = Path.Combine(_directory, name);
         File.WriteAllText(path, content);
         if (content == "{")
         {
-            SweepFile.Open(path, grid, []).Dispose();   // may be what a row begins with
+            SweepFile.Open(path, grid, []).Dispose();   // the prefix may be the start of a row
             return;
         }
 

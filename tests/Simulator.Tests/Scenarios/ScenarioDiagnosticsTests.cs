@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Scenarios;
 
-/// <summary>The page about scenarios has every code that only they have.</summary>
+/// <summary>The page about scenarios lists every diagnostic code of scenarios.</summary>
 public sealed partial class ScenarioDiagnosticsTests
 {
     [Fact]

@@ -15,7 +15,7 @@ public sealed class ScenarioReaderTests : IDisposable
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
     [Fact]
-    public void Scenario_WithOnlyWhatIsRequired_HasItsDefaults()
+    public void Scenario_WithOnlyRequiredFields_HasDefaults()
     {
         var scenario = ScenarioReader.ReadText(Good, "s").Scenario!;
 
@@ -72,7 +72,7 @@ public sealed class ScenarioReaderTests : IDisposable
     [InlineData("balancer: aws-nlb\nrequests: {arrival: sometimes, mean: 5m}", "KA034")]
     [InlineData("balancer: aws-nlb\nrequests: {mean: 5m}", "KA025")]
     [InlineData(Good + "--- \n" + Good, "KA038")]
-    public void Scenario_ThatIsWrong_IsADiagnosticAndNothingElse(string yaml, params string[] codes)
+    public void Scenario_Invalid_IsOnlyADiagnostic(string yaml, params string[] codes)
     {
         var reading = ScenarioReader.ReadText(yaml, "s.yaml", _directory);
 
@@ -82,7 +82,7 @@ public sealed class ScenarioReaderTests : IDisposable
     }
 
     [Fact]
-    public void Balancer_WithNoIdleTimeoutOfItsOwn_SaysTheSameHoweverItIsNamed()
+    public void Balancer_WithoutATimeout_HasTheSameErrorForEveryName()
     {
         const string requests = "\nrequests: {arrival: poisson, mean: 5m}\n";
         List<string> Messages(string balancer, params FieldChange[] changes)
@@ -111,7 +111,7 @@ public sealed class ScenarioReaderTests : IDisposable
     [InlineData("1,later\n", 1, "KA200")]
     [InlineData("1,-5\n", 1, "KA200")]
     [InlineData("1,99999999999999\n", 1, "KA200")]
-    public void Trace_ThatIsWrong_IsADiagnosticWithItsLine(string trace, int line, string code)
+    public void Trace_Invalid_IsADiagnosticWithItsLine(string trace, int line, string code)
     {
         File.WriteAllText(Path.Combine(_directory, "t.csv"), trace);
         var reading = ScenarioReader.ReadText("balancer: aws-nlb\nconnections: 2\nrequests: {trace: t.csv}", "s.yaml", _directory);
@@ -129,7 +129,7 @@ public sealed class ScenarioReaderTests : IDisposable
     [InlineData("1,soon", "not a time: \"soon\"")]
     [InlineData("1,-5", "the time must be 0s to 315360000s, but is -5")]
     [InlineData("1,999999999999", "the time must be 0s to 315360000s, but is 999999999999")]
-    public void Trace_ThatIsWrong_SaysWhatOfTheLineIs(string line, string message)
+    public void Trace_Invalid_DiagnosticNamesTheField(string line, string message)
     {
         File.WriteAllText(Path.Combine(_directory, "t.csv"), $"connection,time\n{line}\n");
         var reading = ScenarioReader.ReadText("balancer: aws-nlb\nconnections: 2\nrequests: {trace: t.csv}", "s.yaml", _directory);
@@ -138,7 +138,7 @@ public sealed class ScenarioReaderTests : IDisposable
     }
 
     [Fact]
-    public void Times_WhenTheSimulationIsOver_AreWarnedOf()
+    public void Times_AfterTheEndOfTheSimulation_AreWarnings()
     {
         File.WriteAllText(Path.Combine(_directory, "t.csv"), "1,5\n1,86400\n1,90000\n");
         const string rest = "balancer: aws-nlb\nduration: 24h\nfailures: [{at: 99h}, {at: 23h}]\nbalancerRestarts: [1h, 24h]\n";
@@ -191,14 +191,14 @@ public sealed class ScenarioReaderTests : IDisposable
     }
 
     [Fact]
-    public void BuiltIn_AllOfThem_AreReadWithoutAWord() => Assert.All(BuiltInScenarios.Names, name =>
+    public void BuiltIn_All_AreReadWithoutADiagnostic() => Assert.All(BuiltInScenarios.Names, name =>
     {
         Assert.Empty(ScenarioReader.Read(name).Diagnostics);
         Assert.NotEmpty(BuiltInScenarios.Describe(name));
     });
 
     [Fact]
-    public void FieldChange_OfAnyDepth_IsAsIfItHadBeenWritten()
+    public void FieldChange_OfAnyDepth_EqualsAnEditOfTheFile()
     {
         var scenario = ScenarioReader.ReadText(Good, "s", ".", new FieldChange("keepalive.time", "45s"), new FieldChange("connections", "7"), new FieldChange("balancer.idleTimeout", "80s")).Scenario!;
 
@@ -213,7 +213,7 @@ public sealed class ScenarioReaderTests : IDisposable
     [InlineData("a=0..10%/3", "0% 5% 10%")]
     [InlineData("a=0,1%,5%", "0 1% 5%")]
     [InlineData("a=x", "x")]
-    public void ParameterRange_WellWritten_HasItsValues(string text, string values) =>
+    public void ParameterRange_Valid_HasItsValues(string text, string values) =>
         Assert.Equal(values.Split(' '), ParameterRange.Parse(text, out _)!.Values);
 
     [Theory]
@@ -227,7 +227,7 @@ public sealed class ScenarioReaderTests : IDisposable
     [InlineData("a=x..y/3")]
     [InlineData("a=1,1")]
     [InlineData("a..b=1")]
-    public void ParameterRange_IllWritten_IsRefused(string text)
+    public void ParameterRange_Invalid_IsRefused(string text)
     {
         Assert.Null(ParameterRange.Parse(text, out var error));
         Assert.StartsWith("--set", error, StringComparison.Ordinal);

@@ -3,15 +3,15 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Virtual;
 
-/// <summary>The engine beside what can be computed; neither knows the other.</summary>
+/// <summary>Compares the engine with closed formulas, which are independent of it.</summary>
 public sealed class ClosedFormTests
 {
     private const double StandardErrors = 4;
 
-    /// <summary>Scenarios whose part of failed requests is known: of the engine, no line is used to compute it.</summary>
+    /// <summary>Scenarios with a known share of failed requests, computed without the engine's code.</summary>
     public static TheoryData<string, double> FailureRates => new()
     {
-        // P(no use for T) of Poisson arrivals; none before T has passed once.
+        // P(no use for T) with Poisson arrivals; no failure before the first T has passed.
         { Poisson("aws-nlb", 500), Math.Exp(-350.0 / 500) * (1 - (350.0 / 86400)) },
         { Poisson("aws-nlb", 200, seed: 2), Math.Exp(-350.0 / 200) * (1 - (350.0 / 86400)) },
         { Poisson("aws-nlb", 100, seed: 3), Math.Exp(-3.5) * (1 - (350.0 / 86400)) },
@@ -24,29 +24,29 @@ public sealed class ClosedFormTests
 
         { Poisson("{preset: octavia, expiry: silent-drop}", 60, "requestTimeout: 100ms", seed: 10), Math.Exp(-50.0 / 60) * (1 - (50.0 / 86400)) },
 
-        // A pool that is gone round: gaps of Erlang's distribution.
+        // A pool used in turn: the gaps have an Erlang distribution.
         { Poisson("aws-nlb", 150, "pool: {connections: 2, pick: round-robin}", seed: 11), Erlang(2, 350.0 / 150) * (1 - (350.0 / 86400)) },
         { Poisson("aws-nlb", 100, "pool: {connections: 4, pick: round-robin}", seed: 12), Erlang(4, 3.5) * (1 - (350.0 / 86400)) },
         { Poisson("aws-nlb", 60, "pool: {connections: 10, pick: round-robin}", seed: 13), Erlang(10, 350.0 / 60) * (1 - (350.0 / 86400)) },
 
-        // A pool chosen from at random: exponential gaps, as many times longer.
+        // A pool with random choice: exponential gaps, longer by the size of the pool.
         { Poisson("aws-nlb", 150, "pool: {connections: 2, pick: random}", seed: 14), Math.Exp(-350.0 / 300) * (1 - (350.0 / 86400)) },
         { Poisson("aws-nlb", 50, "pool: {connections: 10, pick: random}", seed: 15), Math.Exp(-350.0 / 500) * (1 - (350.0 / 86400)) },
 
-        // All probes before T lost: n of them, independently; again none before T has passed once.
+        // All n probes before T are lost, independently; again no failure before the first T has passed.
         { Lossy(300, 60, 5, "360s", "10%", seed: 16), 0.1 * (1 - (350.0 / 86400)) },
         { Lossy(300, 40, 5, "370s", "10%", seed: 17), 0.1 * 0.1 * (1 - (350.0 / 86400)) },
         { Lossy(300, 20, 6, "355s", "10%", seed: 18), 0.1 * 0.1 * 0.1 * (1 - (350.0 / 86400)) },
         { Lossy(240, 30, 9, "355s", "10%", seed: 19), Math.Pow(0.1, 4) * (1 - (350.0 / 86400)) },
 
-        // … and where they are lost together.
+        // The same with losses that occur together.
         { Lossy(344, 4, 5, "351.5s", "10%, burst: 4s", seed: 20), 0.1 * Again(0.1, 4, 4) * (1 - (350.0 / 86400)) },
         { Lossy(340, 4, 6, "351.5s", "20%, burst: 3s", seed: 21), 0.2 * Math.Pow(Again(0.2, 3, 4), 2) * (1 - (350.0 / 86400)) },
     };
 
     [Theory]
     [MemberData(nameof(FailureRates))]
-    public void FailedRequests_OfManyRequests_AreWhatCanBeComputed(string yaml, double expected)
+    public void FailedRequests_OfManyRequests_AgreeWithTheFormula(string yaml, double expected)
     {
         var result = VirtualRun.Of(yaml, threads: 2);
         var error = Math.Sqrt(expected * (1 - expected) / result.Totals.Requests);
@@ -79,7 +79,7 @@ public sealed class ClosedFormTests
             """);
 
         Assert.InRange(result.Totals.Requests, 50 * 246, 50 * 247);
-        // The first gap is a part of one, and long enough but for one in 350.
+        // The first gap is only a part of one. It is too short in one case of 350.
         Assert.InRange(result.Totals.Status503, expected * (result.Totals.Requests - 50), expected * (result.Totals.Requests - 45));
     }
 
@@ -116,7 +116,7 @@ public sealed class ClosedFormTests
             seed: 5
             """);
 
-        // Established after one round trip; the first 60 s later, then one every 60.5 s.
+        // Established after one round trip. The first probe is 60 s later, then one every 60.5 s.
         Assert.Equal(100 * (1 + (long)((86400 - 0.25 - 0.5 - 60) / 60.5)), result.Totals.ClientProbes);
     }
 
@@ -162,6 +162,6 @@ public sealed class ClosedFormTests
 
     private static double Erlang(int shape, double x) => Math.Exp(-x) * Enumerable.Range(0, shape).Sum(k => Math.Pow(x, k) / Enumerable.Range(1, k).Aggregate(1.0, (product, i) => product * i));
 
-    /// <summary>The chance that a path that is bad is bad again after a while.</summary>
+    /// <summary>The probability that a bad path is bad again after a while.</summary>
     private static double Again(double loss, double burst, double after) => loss + ((1 - loss) * Math.Exp(-after / (burst * (1 - loss))));
 }

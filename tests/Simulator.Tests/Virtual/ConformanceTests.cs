@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Virtual;
 
-/// <summary>The same scenarios through both engines; all of the live ones at once, in real time.</summary>
+/// <summary>The same scenarios in both engines. All live ones run at once, in real time.</summary>
 public sealed class LiveOutcomes
 {
     private readonly Dictionary<string, Task<Outcome>> _outcomes = [];
@@ -33,7 +33,8 @@ public sealed class ConformanceTests(LiveOutcomes live) : IClassFixture<LiveOutc
 {
     private const int ProbeTolerance = 1;
 
-    /// <summary>Idle timeout 2 s unless it says something else; requests at these seconds. Half a second lies between what must not change places.</summary>
+    /// <summary>Idle timeout 2 s unless a scenario sets another; requests at these seconds. Events whose order matters are half a second
+    /// apart.</summary>
     internal static Dictionary<string, (string Yaml, double[] Requests)> Scenarios { get; } = new()
     {
         ["reset-on-next-packet"] = ("balancer: {idleTimeout: 2s, expiry: reset-on-next-packet}\nduration: 5s", [0.5, 3.3, 4]),
@@ -62,7 +63,7 @@ public sealed class ConformanceTests(LiveOutcomes live) : IClassFixture<LiveOutc
 
     [Theory]
     [MemberData(nameof(Names))]
-    public async Task Engines_OfTheSameScenario_ComeToTheSame(string name)
+    public async Task Engines_OfTheSameScenario_HaveTheSameResults(string name)
     {
         Live.Require();
         var (lab, simulated) = (await live.Of(name), Simulate(name));
@@ -76,7 +77,7 @@ public sealed class ConformanceTests(LiveOutcomes live) : IClassFixture<LiveOutc
     public void Scenarios_ThatProbe_AreNotAllWithoutAProbe() =>
         Assert.All(Scenarios.Keys.Where(name => name.Contains("keepalive", StringComparison.Ordinal)), name => Assert.NotEqual(0, Simulate(name) is var outcome ? outcome.ClientProbes + outcome.ServerProbes : 0));
 
-    /// <summary>Of most the comparison is all there is.</summary>
+    /// <summary>Most scenarios have no formula: the comparison is the only check.</summary>
     [Fact]
     public void Scenarios_MostOfThem_HaveNoClosedForm() =>
         Assert.InRange(Scenarios.Keys.Count(name => ClosedForm.FailureRate(Read(name)) is null), 12, Scenarios.Count);
@@ -101,7 +102,7 @@ public sealed class ConformanceTests(LiveOutcomes live) : IClassFixture<LiveOutc
             totals.ClientProbes, totals.ServerProbes, totals.EndedIdle, totals.KeepaliveDeaths, totals.Revived);
     }
 
-    /// <summary>Each request is alone in its part of the time.</summary>
+    /// <summary>Each request has its own part of the time.</summary>
     private static string Code(VirtualTotals totals, int bin)
     {
         Assert.Equal(1, totals.Timeline[0][bin]);

@@ -19,7 +19,7 @@ public sealed class EngineTests
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
-    public void Threads_HoweverMany_ChangeNothing() =>
+    public void Threads_AnyNumber_ChangeNothing() =>
         Prop.ForAll(ArbMap.Default.ArbFor<int>(), number =>
         {
             var scenario = VirtualRun.Read(RandomScenario(new Random(number))) with { Connections = 1200, Pool = 1 };
@@ -50,7 +50,7 @@ public sealed class EngineTests
             network: {rtt: 900ms, loss: 40%}
             """).Totals;
 
-        // Requests of the last seconds are still being retransmitted when the minute is over.
+        // Requests of the last seconds are still being retransmitted at the end of the minute.
         Assert.True(totals.Expiries > 100, $"{totals.Expiries} expiries");
         Assert.Equal(totals.Expiries, totals.Timeline[4].Sum());
     }
@@ -65,7 +65,7 @@ public sealed class EngineTests
     }
 
     [Fact]
-    public void BuiltIn_AllOfThem_RunTheSameWithEveryProbe() => Assert.All(BuiltInScenarios.Names, name =>
+    public void BuiltIn_All_RunTheSameWithEveryProbe() => Assert.All(BuiltInScenarios.Names, name =>
     {
         var scenario = VirtualRun.Read(BuiltInScenarios.Find(name)!);
         scenario = scenario with { Connections = 40, Duration = scenario.Duration / 4 };
@@ -73,7 +73,7 @@ public sealed class EngineTests
     });
 
     [Fact]
-    public void Probes_WithTimersThatFireLate_AreFewerAndOneThatIsTooLateIsTooLate()
+    public void Probes_WithLateTimers_AreFewerAndMayBeTooLate()
     {
         const string yaml = """
             balancer: aws-nlb
@@ -85,7 +85,7 @@ public sealed class EngineTests
         var onTime = VirtualRun.Of(yaml).Totals;
         var late = VirtualRun.Of(yaml + "\ntimers: {fire: late, hz: 250}\n").Totals;
 
-        // 340 s on paper; up to 356 s on a kernel with HZ=250, behind a balancer that forgets after 350 s.
+        // 340 s nominally; up to 356 s on a kernel with HZ=250, behind a balancer with an idle timeout of 350 s.
         Assert.Equal(0, onTime.Expiries);
         Assert.True(late.Expiries > 500, $"{late.Expiries} expiries");
     }
@@ -118,7 +118,7 @@ public sealed class EngineTests
     {
         var totals = VirtualRun.Of("balancer: aws-nlb\nconnections: 1000\npool: {reopen: on-demand}\nrequests: {arrival: poisson, mean: 500s}\nseed: 3\n").Totals;
 
-        // f = p (1 − f): only what follows a success can fail.
+        // f = p (1 − f): only a request after a success can fail.
         var p = Math.Exp(-0.7);
         Assert.InRange((double)totals.Status503 / totals.Requests, (p / (1 + p)) - 0.006, (p / (1 + p)) + 0.003);
     }
@@ -168,11 +168,11 @@ public sealed class EngineTests
             serverKeepalive: {time: 60s, interval: 10s, probes: 6}
             """).Totals;
 
-        // The other end's probe does not restart a socket's own clock.
+        // A probe of the other end does not restart a socket's own clock.
         Assert.Equal((10 * 59, 10 * 59), (totals.ClientProbes, totals.ServerProbes));
     }
 
-    /// <summary>Small, and with a little of everything.</summary>
+    /// <summary>Small scenarios with some of every feature.</summary>
     private static string RandomScenario(Random random)
     {
         string Pick(params string[] choices) => choices[random.Next(choices.Length)];

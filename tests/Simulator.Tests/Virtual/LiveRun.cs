@@ -10,11 +10,12 @@ using Keepalive.Simulator.Scenarios;
 
 namespace Keepalive.Simulator.Tests.Virtual;
 
-/// <summary>What one connection's client, its kernel and the balancer did, in either engine; the answers in order.</summary>
+/// <summary>The actions of one connection's client, its kernel and the balancer, in either engine; the answers in order.</summary>
 internal sealed record Outcome(
     string Codes, long Expiries, long ResetsToClient, long ResetsToServer, long Fins, long ClientProbes, long ServerProbes, long EndedIdle, long KeepaliveDeaths, long Revived);
 
-/// <summary>A scenario of one client with one connection on real network stacks: the same file, the same rule, the kernel's own timers.</summary>
+/// <summary>A scenario with one client and one connection on real network stacks: the same file, the same rule, the kernel's own
+/// timers.</summary>
 internal sealed class LiveRun : IDisposable
 {
     private const int Port = 8080;
@@ -81,14 +82,14 @@ internal sealed class LiveRun : IDisposable
         {
             throw new InvalidOperationException("the lab failed", _failure);
         }
-        // A reset the client does not take at once is sent again; who was reset is what counts.
+        // A reset that the client does not accept immediately is sent again, so connections are counted.
         long Resets(FlowEnd end) => _events.Where(one => one.Kind == LabEventKind.Reset && one.End == end).Select(one => one.Flow).Distinct().Count();
         return new Outcome(
             string.Join(' ', _codes), summary.Totals.Expired, Resets(FlowEnd.Client), Resets(FlowEnd.Server), summary.Totals.Fins,
             Probes(_lab.Network.Client), Probes(_lab.Network.Server), _endedIdle, _deaths, summary.Totals.Revived);
     }
 
-    /// <summary>Probes that the kernel of a side has sent, those the balancer swallowed among them.</summary>
+    /// <summary>Probes that one side's kernel has sent, including those that the balancer dropped.</summary>
     private static long Probes(LabSide side) => side.Run(() =>
     {
         var lines = File.ReadLines("/proc/thread-self/net/netstat").Where(line => line.StartsWith("TcpExt:", StringComparison.Ordinal)).Select(line => line.Split(' ')).ToList();
@@ -108,7 +109,7 @@ internal sealed class LiveRun : IDisposable
         }
     }
 
-    /// <summary>Waits, and notices what happens to the connection meanwhile.</summary>
+    /// <summary>Waits, and records events of the connection meanwhile.</summary>
     private void Idle(Stopwatch clock, TimeSpan until, Queue<Failure> outages)
     {
         while (until - clock.Elapsed is { Ticks: > 0 } left)
@@ -149,7 +150,7 @@ internal sealed class LiveRun : IDisposable
             _client!.Send(_buffer);
             if (!_client.Poll((int)_scenario.RequestTimeout.TotalMilliseconds * Microseconds, SelectMode.SelectRead))
             {
-                // What is still to be sent is nobody's concern any more.
+                // The request has timed out: a reset discards the unsent data.
                 _client.LingerState = new LingerOption(true, 0);
                 Open();
                 return 504;
@@ -161,7 +162,7 @@ internal sealed class LiveRun : IDisposable
         }
         catch (SocketException)
         {
-            // A reset: what follows.
+            // A reset, handled below.
         }
         Open();
         return retries > 0 ? Request(retries - 1) : 503;
@@ -181,7 +182,7 @@ internal sealed class LiveRun : IDisposable
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            // The run is over.
+            // The run has ended.
         }
     }
 

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Keepalive.Simulator.Tests.Virtual;
 
-/// <summary>Runs scenarios that are right.</summary>
+/// <summary>Runs valid scenarios.</summary>
 internal static class VirtualRun
 {
     public static Scenario Read(string yaml)
@@ -20,7 +20,7 @@ internal static class VirtualRun
     public static RunResult Of(Scenario scenario, bool everyProbe = false, int threads = 1) =>
         new(scenario, VirtualEngine.Run(scenario, new VirtualOptions(everyProbe, threads)));
 
-    /// <summary>All that is reported of it.</summary>
+    /// <summary>The whole report of a scenario.</summary>
     public static string Report(RunResult result)
     {
         using var text = new StringWriter();
