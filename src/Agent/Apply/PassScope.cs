@@ -22,6 +22,9 @@ internal sealed record PassScope
     /// <summary>Whether the timers and idle times of a namespace are needed.</summary>
     public bool WantsTimers(ulong inode) => Timers || TimersOf.Contains(inode);
 
+    /// <summary>Sockets, by network namespace, that are to send a keepalive probe now.</summary>
+    public IReadOnlyDictionary<ulong, IReadOnlySet<ulong>> Ask { get; init; } = FrozenDictionary<ulong, IReadOnlySet<ulong>>.Empty;
+
     /// <summary>Report the process of each socket, even if the datapath does not need it to reach the socket.</summary>
     public bool Owners { get; init; }
 

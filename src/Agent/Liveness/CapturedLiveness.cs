@@ -89,9 +89,9 @@ internal sealed class CapturedLiveness
             receiver.GapsBefore = receiver.Scope.Gaps;
         }
         if ((segment.Flags & (TcpFlags.Syn | TcpFlags.Ack)) == (TcpFlags.Syn | TcpFlags.Ack) && _ledger.Pool.Out > 0
-            && IsLocal(packet.Scope, segment.Destination))
+            && _scopes.TryGetValue(packet.Scope, out var scope) && scope.IsAnswerFromAfar(segment.Source, segment.Destination))
         {
-            _ledger.Answered(segment.Source, at);
+            _ledger.Pool.HeardHandshake(segment.Source, scope.Workload, at);
         }
     }
 
@@ -121,11 +121,12 @@ internal sealed class CapturedLiveness
         {
             _ledger.Reply(connection, result.Confirms, result.RoundTrip);
         }
-        if (result.IsHeard)
+        // Where replies are dropped behind the capture, the kernel does not hear them.
+        if (result.IsHeard && now >= connection.Scope.DistrustedUntil)
         {
             _ledger.Apply(connection, LivenessEvent.Heard, now);
             connection.Settle();
-            _ledger.Answered(connection.Remote, now);
+            _ledger.Heard(connection, now);
         }
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;
         if (connection.IsClosing)
@@ -143,10 +144,6 @@ internal sealed class CapturedLiveness
             _ledger.AwaitReset(connection, now);   // the segment that would confirm it has more than a byte of payload and is not captured
         }
     }
-
-    /// <summary>Whether the endpoint is in the scope's own namespace. Forwarded packets are captured too, and belong to another
-    /// namespace.</summary>
-    private bool IsLocal(int id, SocketEndpoint endpoint) => _scopes.TryGetValue(id, out var scope) && scope.LocalAddresses.Contains(endpoint.Address);
 
     /// <summary>The key of a connection in captured packets.</summary>
     private readonly record struct ConnectionName(int Scope, SocketEndpoint Local, SocketEndpoint Remote);

@@ -1,66 +1,65 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>The state of a remote endpoint, over all destinations that contain it.</summary>
-/// <param name="Destinations">The number of destinations that contain it.</param>
-/// <param name="Out">The number of those destinations where it is out of the pool.</param>
-/// <param name="OutSince">When a connection to it last died of unanswered probes, in nanoseconds since 1970.</param>
-internal readonly record struct RemoteStanding(int Destinations, int Out, long OutSince)
-{
-    public bool IsIn => Out == 0;
-}
-
-/// <summary>The pool of remote endpoints to use. An endpoint leaves the pool when a connection to it dies of unanswered probes. It returns
-/// when it answers again.</summary>
+/// <summary>Which far ends are in the pool: all except those that the workloads of this node voted out.</summary>
 /// <remarks>Used under the monitor's lock, except <see cref="Find"/>.</remarks>
 internal sealed class EndpointPool
 {
-    /// <summary>How long an endpoint without a connection is remembered as out of the pool, in nanoseconds. An unused one is then
-    /// removed.</summary>
-    public const long Memory = 3600L * 1_000_000_000;
-
-    /// <summary>How long a returned endpoint without a connection is remembered, in nanoseconds. It must be long enough for the next pass
-    /// to find the connection that the endpoint answered.</summary>
+    /// <summary>How long an endpoint that is back is kept without a connection, in nanoseconds: the next pass finds the one that was answered.</summary>
     private const long Welcome = 60L * 1_000_000_000;
 
-    /// <summary>The maximum number of endpoints without a connection that are remembered as out of the pool.</summary>
-    private const int MostAbsent = 10_000;
+    /// <summary>Endpoints without a connection that are kept because they are out.</summary>
+    private const int MaxAbsent = 10_000;
 
     private readonly Dictionary<(string Policy, string Destination, SocketEndpoint Remote), PooledEndpoint> _endpoints = [];
+    private readonly Dictionary<SocketEndpoint, FarEnd> _farEnds = [];
     private readonly ConcurrentDictionary<SocketEndpoint, RemoteStanding> _byRemote = new(concurrencyLevel: 1, capacity: 31);
+    private readonly HashSet<FarEnd> _questioned = [];
     private readonly Queue<(PooledEndpoint Endpoint, long Since)> _absent = new();
     private readonly Queue<(PooledEndpoint Endpoint, long Since)> _returned = new();
     private EndpointStanding[]? _standings;
 
-    /// <summary>The number of endpoints that are out of the pool.</summary>
+    /// <summary>Called with each far end that leaves the pool.</summary>
+    public Action<PooledEndpoint>? Left { get; init; }
+
+    /// <summary>Called with each far end that returns to the pool.</summary>
+    public Action<PooledEndpoint>? Returned { get; init; }
+
+    /// <summary>Far ends that are out.</summary>
     public int Out { get; private set; }
 
-    /// <summary>All endpoints. Those out of the pool come first, because readers look for them.</summary>
+    /// <summary>All of them, those that are out first.</summary>
     public IEnumerable<PooledEndpoint> Endpoints => _endpoints.Values.OrderBy(e => e.IsIn).ThenBy(e => e.Policy, StringComparer.Ordinal)
         .ThenBy(e => e.Destination, StringComparer.Ordinal).ThenBy(e => e.Remote.Address).ThenBy(e => e.Remote.Port);
 
-    /// <summary>Returns the state of a remote endpoint; null if it is unknown. Any thread may call it, and it never waits.</summary>
-    public RemoteStanding? Find(SocketEndpoint remote) => _byRemote.TryGetValue(remote, out var standing) ? standing : null;
+    /// <summary>What is known of a far end; null where nothing is. Any thread may ask, and never waits.</summary>
+    public RemoteStanding? Find(SocketEndpoint remote) => _byRemote.GetValueOrDefault(remote);
 
-    /// <summary>Counts a new connection at its endpoint, and returns the endpoint.</summary>
+    /// <summary>The endpoint of a new connection.</summary>
     public PooledEndpoint Enter(CompiledRule rule, SocketEndpoint remote)
     {
         ref var endpoint = ref CollectionsMarshal.GetValueRefOrAddDefault(_endpoints, (rule.Policy, rule.Destination, remote), out _);
         if (endpoint is null)
         {
-            endpoint = new PooledEndpoint(rule.Policy, rule.Destination, remote);
-            Count(endpoint, destinations: 1, gone: 0);
+            if (!_farEnds.TryGetValue(remote, out var farEnd))
+            {
+                _farEnds.Add(remote, farEnd = new FarEnd(remote));
+            }
+            endpoint = new PooledEndpoint(rule.Policy, rule.Destination, farEnd);
+            farEnd.Destinations++;
+            _standings = null;
+            Publish(farEnd);
         }
         endpoint.Connections++;
         return endpoint;
     }
 
-    /// <summary>Counts the end of a connection to the endpoint. An endpoint that is out of the pool is remembered for some time without a
-    /// connection.</summary>
+    /// <summary>A connection to it is gone. One that is out is kept for some time without any.</summary>
     public void Leave(PooledEndpoint endpoint, long now)
     {
         if (--endpoint.Connections > 0)
@@ -69,68 +68,163 @@ internal sealed class EndpointPool
         }
         if (endpoint.IsIn)
         {
-            Forget(endpoint);
+            Remove(endpoint);
             return;
         }
         endpoint.AbsentSince = now;
         _absent.Enqueue((endpoint, now));
     }
 
-    /// <summary>Takes an endpoint out of the pool. Returns true if it was in the pool.</summary>
-    public bool TakeOut(PooledEndpoint endpoint, long now)
+    /// <summary>A connection counts for the vote of its workload.</summary>
+    public void Enter(WatchedConnection connection, string workload)
     {
-        var wasIn = endpoint.IsIn;
-        endpoint.OutSince = now;
-        endpoint.IsIn = false;
-        Count(endpoint, destinations: 0, gone: wasIn ? 1 : 0);
-        return wasIn;
+        var farEnd = connection.Endpoint!.FarEnd;
+        var vote = farEnd.VoteOf(workload);
+        vote.Add(connection);
+        connection.Vote = vote;
+        if (vote.Connections.Count == 1)
+        {
+            Publish(farEnd);
+        }
     }
 
-    /// <summary>Records that an endpoint answered at <paramref name="time"/>. Returns the endpoints that return to the pool because of
-    /// it.</summary>
-    public IReadOnlyList<PooledEndpoint> Answered(SocketEndpoint remote, long time)
+    /// <summary>A connection does not count any more.</summary>
+    public void Leave(WatchedConnection connection, long now)
     {
-        if (Out == 0 || !_byRemote.TryGetValue(remote, out var standing) || standing.IsIn)
+        if (connection.Vote is { } vote)
         {
-            return [];
-        }
-        var back = _endpoints.Values.Where(endpoint => endpoint.Remote == remote && !endpoint.IsIn && endpoint.OutSince < time).ToList();
-        foreach (var endpoint in back)
-        {
-            endpoint.IsIn = true;
-            Count(endpoint, destinations: 0, gone: -1);
-            if (endpoint.Connections == 0)
+            vote.Remove(connection);
+            connection.Vote = null;
+            if (vote.Connections.Count == 0)
             {
-                endpoint.AbsentSince = time;
-                _returned.Enqueue((endpoint, time));
+                Settle(vote.FarEnd, vote.FarEnd.Leave(vote, now), now);
             }
         }
-        return back;
     }
 
-    /// <summary>Removes endpoints without a connection that expired, and the oldest ones above the maximum number.</summary>
+    /// <summary>A connection has died of unanswered probes, the first of them sent at <paramref name="silentSince"/>.</summary>
+    public void Died(WorkloadVote vote, long silentSince, long interval, long now)
+    {
+        var hasLeft = vote.FarEnd.Died(vote, silentSince, interval, now);
+        if (vote.FarEnd.IsQuestioned)
+        {
+            _questioned.Add(vote.FarEnd);
+        }
+        Settle(vote.FarEnd, hasLeft, now);
+    }
+
+    /// <summary>Something was heard from a far end at <paramref name="at"/>, on a connection that counts.</summary>
+    public void Heard(WorkloadVote vote, long at)
+    {
+        var before = vote.FarEnd.Version;
+        var isBack = vote.FarEnd.Heard(vote, at);
+        if (isBack || vote.FarEnd.Version != before)
+        {
+            Settle(vote.FarEnd, isBack, at);
+        }
+    }
+
+    /// <summary>A far end that is out has answered a handshake of a workload, on a connection that no pass has met yet.</summary>
+    public void HeardHandshake(SocketEndpoint remote, string workload, long at)
+    {
+        if (Out > 0 && _farEnds.TryGetValue(remote, out var farEnd) && !farEnd.IsIn)
+        {
+            var vote = farEnd.VoteOf(workload);
+            Heard(vote, at);
+            if (vote.Connections.Count == 0 && vote.Says != Vote.Out)
+            {
+                Settle(farEnd, farEnd.Leave(vote, at), at);
+            }
+        }
+    }
+
+    /// <summary>Another probe of a connection was sent, and the one before, at <paramref name="probedAt"/>, is unanswered.</summary>
+    public void Lost(WorkloadVote vote, long probedAt, long now)
+    {
+        var before = vote.FarEnd.Version;
+        var hasLeft = vote.FarEnd.Lost(vote, probedAt, now);
+        if (vote.FarEnd.Version != before)
+        {
+            Settle(vote.FarEnd, hasLeft, now);
+        }
+    }
+
+    /// <summary>The connections that are to send a probe in the next pass.</summary>
+    public IEnumerable<WatchedConnection> Choose(long now)
+    {
+        foreach (var farEnd in _questioned)
+        {
+            foreach (var vote in farEnd.Votes)
+            {
+                if (vote.Choose(now) is { } connection)
+                {
+                    yield return connection;
+                }
+            }
+        }
+    }
+
+    /// <summary>The pass that should have asked is over.</summary>
+    public void AwaitAnswers(long now)
+    {
+        foreach (var farEnd in _questioned)
+        {
+            foreach (var vote in farEnd.Votes)
+            {
+                vote.AwaitAnswer(now);
+            }
+        }
+    }
+
+    /// <summary>Ends the waiting for answers that did not come in time.</summary>
+    public void CheckOverdue(long now)
+    {
+        if (_questioned.Count == 0)
+        {
+            return;
+        }
+        foreach (var farEnd in _questioned)
+        {
+            var before = farEnd.Version;
+            var hasLeft = farEnd.CheckOverdue(now);
+            if (farEnd.Version != before)
+            {
+                Settle(farEnd, hasLeft, now);
+            }
+        }
+        _questioned.RemoveWhere(farEnd => !farEnd.IsQuestioned);
+    }
+
+    /// <summary>Removes those without a connection that have been out for too long, or are too many.</summary>
     public void Expire(long now)
     {
-        while (_absent.TryPeek(out var oldest) && (now - oldest.Since > Memory || _absent.Count > MostAbsent))
+        while (_absent.TryPeek(out var oldest) && (now - oldest.Since > FarEnd.Memory || _absent.Count > MaxAbsent))
         {
             _absent.Dequeue();
-            // Since then the endpoint may have returned and left the pool again.
-            if (oldest.Endpoint is { Connections: 0, IsIn: false, IsForgotten: false } endpoint && endpoint.AbsentSince == oldest.Since)
+            // It may have come back, and gone again, since.
+            if (oldest.Endpoint is { Connections: 0, IsIn: false, IsRemoved: false } endpoint && endpoint.AbsentSince == oldest.Since)
             {
-                Forget(endpoint);
+                Remove(endpoint);
             }
         }
         while (_returned.TryPeek(out var returned) && now - returned.Since > Welcome)
         {
             _returned.Dequeue();
-            if (returned.Endpoint is { Connections: 0, IsIn: true, IsForgotten: false } endpoint && endpoint.AbsentSince == returned.Since)
+            if (returned.Endpoint is { Connections: 0, IsIn: true, IsRemoved: false } endpoint && endpoint.AbsentSince == returned.Since)
             {
-                Forget(endpoint);
+                Remove(endpoint);
+            }
+        }
+        if (Out > 0)
+        {
+            foreach (var farEnd in _farEnds.Values.Where(farEnd => !farEnd.IsIn && farEnd.Votes.Any(vote => vote.Connections.Count > 0)).ToList())
+            {
+                Settle(farEnd, farEnd.Expire(now), now);
             }
         }
     }
 
-    /// <summary>Removes endpoints without a connection that no destination of the policy contains any more.</summary>
+    /// <summary>Removes those without a connection that are in no destination of a policy any more.</summary>
     public void Retain(CompiledPolicy policy)
     {
         var absent = _endpoints.Values.Where(e => e.Connections == 0).ToList();
@@ -141,57 +235,86 @@ internal sealed class EndpointPool
         var rules = policy.Rules.ToLookup(rule => (rule.Policy, rule.Destination));
         foreach (var endpoint in absent.Where(e => !rules[(e.Policy, e.Destination)].Any(rule => rule.Covers(e.Remote.Address, e.Remote.Port))))
         {
-            Forget(endpoint);
+            Remove(endpoint);
         }
     }
 
-    /// <summary>Returns the standings of all endpoints, in the order of <see cref="Endpoints"/>. It is the same object until something
-    /// changes.</summary>
+    /// <summary>How all of them stand, in the order of <see cref="Endpoints"/>: the same object as long as nothing changes.</summary>
     public IReadOnlyList<EndpointStanding> Standings() => _standings ??= [.. Endpoints.Select(e => new EndpointStanding(e.Policy, e.Destination, e.Remote, e.IsIn))];
 
-    private void Forget(PooledEndpoint endpoint)
+    private void Remove(PooledEndpoint endpoint)
     {
+        var farEnd = endpoint.FarEnd;
         _endpoints.Remove((endpoint.Policy, endpoint.Destination, endpoint.Remote));
-        endpoint.IsForgotten = true;
-        Count(endpoint, destinations: -1, gone: endpoint.IsIn ? 0 : -1);
-    }
-
-    private void Count(PooledEndpoint endpoint, int destinations, int gone)
-    {
-        Out += gone;
-        _standings = null;
-        var before = _byRemote.GetValueOrDefault(endpoint.Remote);
-        var after = new RemoteStanding(before.Destinations + destinations, before.Out + gone, Math.Max(before.OutSince, endpoint.OutSince));
-        if (after.Destinations == 0)
+        endpoint.IsRemoved = true;
+        if (--farEnd.Destinations == 0)
         {
-            _byRemote.TryRemove(endpoint.Remote, out _);
+            _farEnds.Remove(farEnd.Remote);
+            _byRemote.TryRemove(farEnd.Remote, out _);
+            _questioned.Remove(farEnd);
+            Out -= farEnd.IsIn ? 0 : 1;
         }
         else
         {
-            _byRemote[endpoint.Remote] = after;
+            Publish(farEnd);
         }
+        _standings = null;
+    }
+
+    /// <summary>Publishes what has become of a far end.</summary>
+    /// <param name="farEnd">The far end.</param>
+    /// <param name="hasMoved">Whether it has left the pool or returned to it.</param>
+    /// <param name="now">The time.</param>
+    private void Settle(FarEnd farEnd, bool hasMoved, long now)
+    {
+        Publish(farEnd);
+        if (!hasMoved)
+        {
+            return;
+        }
+        Out += farEnd.IsIn ? -1 : 1;
+        _standings = null;
+        foreach (var endpoint in _endpoints.Values.Where(endpoint => endpoint.FarEnd == farEnd).ToList())
+        {
+            (farEnd.IsIn ? Returned : Left)?.Invoke(endpoint);
+            if (farEnd.IsIn && endpoint.Connections == 0)
+            {
+                endpoint.AbsentSince = now;
+                _returned.Enqueue((endpoint, now));
+            }
+        }
+    }
+
+    private void Publish(FarEnd farEnd)
+    {
+        if (farEnd.Destinations == 0)
+        {
+            return;
+        }
+        var votes = farEnd.Votes.Count == 0 ? ImmutableArray<VoteStanding>.Empty
+            : [.. farEnd.Votes.Select(vote => new VoteStanding(vote.Workload, vote.Says, vote.SilentSince != 0))];
+        _byRemote[farEnd.Remote] = new RemoteStanding(farEnd.Destinations, farEnd.IsIn, farEnd.OutSince, votes);
     }
 }
 
-/// <summary>One remote endpoint of one destination.</summary>
-internal sealed class PooledEndpoint(string policy, string destination, SocketEndpoint remote)
+/// <summary>One far end of one destination.</summary>
+internal sealed class PooledEndpoint(string policy, string destination, FarEnd farEnd)
 {
     public string Policy { get; } = policy;
 
     public string Destination { get; } = destination;
 
-    public SocketEndpoint Remote { get; } = remote;
+    public FarEnd FarEnd { get; } = farEnd;
+
+    public SocketEndpoint Remote => FarEnd.Remote;
+
+    public bool IsIn => FarEnd.IsIn;
 
     public int Connections { get; set; }
 
-    public bool IsIn { get; set; } = true;
+    /// <summary>Whether the pool no longer has it.</summary>
+    public bool IsRemoved { get; set; }
 
-    /// <summary>Whether the endpoint was removed from the pool.</summary>
-    public bool IsForgotten { get; set; }
-
-    /// <summary>When the last connection died of unanswered probes, in nanoseconds since 1970.</summary>
-    public long OutSince { get; set; }
-
-    /// <summary>When the last connection ended, in nanoseconds since 1970.</summary>
+    /// <summary>When the last connection went, in nanoseconds of the monitor's clock.</summary>
     public long AbsentSince { get; set; }
 }

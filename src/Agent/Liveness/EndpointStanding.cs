@@ -1,6 +1,34 @@
+using System.Collections.Immutable;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>Whether a remote endpoint of a destination is in the pool.</summary>
+/// <summary>Whether a far end of a destination is to be used.</summary>
 internal readonly record struct EndpointStanding(string Policy, string Destination, SocketEndpoint Remote, bool IsIn);
+
+/// <summary>What is known of a far end, whichever destinations it belongs to.</summary>
+/// <param name="Destinations">Destinations that have it.</param>
+/// <param name="IsIn">Whether it is in the pool.</param>
+/// <param name="OutSince">When it last left the pool, in nanoseconds of the monitor's clock.</param>
+/// <param name="Votes">The votes of the workloads.</param>
+internal sealed record RemoteStanding(int Destinations, bool IsIn, long OutSince, ImmutableArray<VoteStanding> Votes)
+{
+    /// <summary>What a workload's own connections say; null if it has none and none died.</summary>
+    public VoteStanding? Of(string workload)
+    {
+        foreach (var vote in Votes)
+        {
+            if (vote.Workload == workload)
+            {
+                return vote;
+            }
+        }
+        return null;
+    }
+}
+
+/// <summary>The vote of a workload.</summary>
+/// <param name="Workload">The workload.</param>
+/// <param name="Says">Its vote.</param>
+/// <param name="IsSilent">Whether a connection of its own died of unanswered probes, and nothing was heard since.</param>
+internal readonly record struct VoteStanding(string Workload, Vote Says, bool IsSilent);

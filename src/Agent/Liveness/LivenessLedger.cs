@@ -18,7 +18,10 @@ internal sealed class LivenessLedger(LivenessLog log)
     private readonly List<WatchedConnection> _probing = [];
     private readonly List<WatchedConnection> _resetting = [];
 
-    public EndpointPool Pool { get; } = new();
+    public EndpointPool Pool { get; } = new() { Left = log.Out, Returned = log.Back };
+
+    /// <summary>Connections whose end the kernel reported otherwise than the captured packets showed.</summary>
+    public long Contradictions { get; private set; }
 
     public LivenessLog Log => log;
 
@@ -51,6 +54,14 @@ internal sealed class LivenessLedger(LivenessLog log)
         Count(connection).Probes++;
         var before = connection.State;
         Apply(connection, LivenessEvent.ProbeSent, now);
+        if (before.Unanswered == 0)
+        {
+            connection.SilentSince = now;
+        }
+        else if (connection.Vote is { } vote && !connection.IsUncertain)
+        {
+            Pool.Lost(vote, connection.ProbedAt, now);
+        }
         connection.ProbedAt = now;
         if (before.Phase != LivenessPhase.Probing && connection.State.Phase == LivenessPhase.Probing)
         {
@@ -100,16 +111,37 @@ internal sealed class LivenessLedger(LivenessLog log)
         {
             return;
         }
+        Die(connection, now);
+    }
+
+    /// <summary>The kernel has told how a connection ended, which nothing else did, or did otherwise.</summary>
+    /// <param name="connection">The connection.</param>
+    /// <param name="unanswered">Its unanswered probes.</param>
+    /// <param name="cause">Why it ended.</param>
+    /// <param name="now">The time.</param>
+    public void DieByKernel(WatchedConnection connection, int unanswered, DeathCause cause, long now)
+    {
+        if (cause == DeathCause.Probes && connection.State.Unanswered < unanswered)
+        {
+            Contradictions++;
+            Count(connection).Unanswered += unanswered - connection.State.Unanswered - 1;
+        }
+        connection.SilentSince = now - (unanswered * connection.Interval);
+        connection.State = new ConnectionLiveness(LivenessPhase.Dead, unanswered, cause);
+        Die(connection, now);
+    }
+
+    private void Die(WatchedConnection connection, long now)
+    {
         var counts = Count(connection);
         counts.Die(connection.State.Cause);
         counts.Unanswered += (connection.State.Unanswered > 0 ? 1 : 0) + connection.Uncertain;
         log.Dead(connection);
-        if (connection is { State.Cause: DeathCause.Probes, Endpoint: { } endpoint })
+        if (connection is { State.Cause: DeathCause.Probes, Endpoint: { IsRemoved: false } endpoint } && connection.Vote is { } vote)
         {
-            if (Pool.TakeOut(endpoint, now))
-            {
-                log.Out(endpoint);
-            }
+            // A probe that a pass asked for may have been the first one, long before.
+            var earliest = now - (connection.State.Unanswered * connection.Interval * 9 / 8) - (1000 * Millisecond);
+            Pool.Died(vote, Math.Max(connection.SilentSince, earliest), connection.Interval, now);
             connection.Scope.Awaited[endpoint] = connection.Local;
             connection.Scope.Version++;
         }
@@ -119,12 +151,12 @@ internal sealed class LivenessLedger(LivenessLog log)
     /// confirms them.</summary>
     public void Confirm(WatchedConnection connection) => Count(connection).Unanswered += connection.Uncertain;
 
-    /// <summary>Records that a remote endpoint answered, or that the kernel received something from it, at <paramref name="at"/>.</summary>
-    public void Answered(SocketEndpoint remote, long at)
+    /// <summary>Records that something was heard on a connection at <paramref name="at"/>.</summary>
+    public void Heard(WatchedConnection connection, long at)
     {
-        foreach (var endpoint in Pool.Answered(remote, at))
+        if (connection.Vote is { } vote)
         {
-            log.Back(endpoint);
+            Pool.Heard(vote, at);
         }
     }
 
@@ -138,7 +170,7 @@ internal sealed class LivenessLedger(LivenessLog log)
             {
                 Drop(_probing, i);
             }
-            else if (connection is { Interval: > 0, IsUncertain: false, IsClosing: false } && now - connection.ProbedAt > (connection.Interval * 9 / 8) + (1000 * Millisecond))
+            else if (connection is { Interval: > 0, IsUncertain: false, IsReleased: false } && now - connection.ProbedAt > (connection.Interval * 9 / 8) + (1000 * Millisecond))
             {
                 Apply(connection, LivenessEvent.Overdue, now);
             }
@@ -173,7 +205,7 @@ internal sealed class LivenessLedger(LivenessLog log)
 
     private RuleCounts Count(WatchedConnection connection)
     {
-        var (rule, ns) = (connection.Rule, connection.Scope.Workload);
+        var (rule, ns) = (connection.Rule, connection.PodNamespace);
         ref var counts = ref CollectionsMarshal.GetValueRefOrAddDefault(_counts, new RuleKey(rule.Policy, rule.Destination, ns), out _);
         return counts ??= new RuleCounts();
     }

@@ -18,7 +18,8 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
     {
         if (Level(LogLevel.Warning) is { } level)
         {
-            var whose = Workload.OfPod(Pods?.Find(connection.Scope.Inode, connection.Pid, connection.Local));
+            var pod = Pods?.Find(connection.Scope.Inode, connection.Pid, connection.Local);
+            var whose = pod is not null ? Workload.OfPod(pod) : connection.Workload.Length > 0 ? $" of {connection.Workload}" : "";
             LogDead(level, connection.Local, connection.Remote, whose, connection.State.Cause switch
             {
                 DeathCause.Probes => $"{connection.State.Unanswered} probes unanswered",
@@ -50,6 +51,15 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
         LogDiffers(connection.Local, connection.Remote, connection.State.Unanswered, kernel);
     }
 
+    /// <summary>Logs that the kernel ended a connection whose probes seemed to be answered.</summary>
+    public void Contradicts(WatchedConnection connection, int kernel)
+    {
+        if (Level(LogLevel.Warning) is { } level)
+        {
+            LogContradicts(level, connection.Local, connection.Remote, connection.Workload, kernel);
+        }
+    }
+
     public void EndPass()
     {
         if (_lines.TryRenew(out var left) && left > 0 && !logger.IsEnabled(LogLevel.Debug))
@@ -70,6 +80,10 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
 
     [LoggerMessage(EventId = EventIds.EndpointBack, Message = "Endpoint {Endpoint} of {Destination} is back in the pool: it answers")]
     private partial void LogBack(LogLevel level, SocketEndpoint endpoint, string destination);
+
+    [LoggerMessage(EventId = EventIds.CaptureContradicted,
+        Message = "{Local} → {Remote} ({Workload}): the kernel received no reply to {Kernel} probes, but replies were captured; they are dropped on this node, for example by a firewall rule or a NetworkPolicy")]
+    private partial void LogContradicts(LogLevel level, SocketEndpoint local, SocketEndpoint remote, string workload, int kernel);
 
     [LoggerMessage(EventIds.CountsDiffer, LogLevel.Debug, "{Local} → {Remote}: captured {Captured} unanswered probes, the kernel counts {Kernel}")]
     private partial void LogDiffers(SocketEndpoint local, SocketEndpoint remote, int captured, int kernel);

@@ -26,6 +26,12 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
     /// <summary>More than the rounding of the kernel's times. The kernel never sends a probe so soon after it heard something.</summary>
     private const long Jiffies = 50 * Millisecond;
 
+    /// <summary>How long captured replies do not count in a namespace where the kernel contradicted them.</summary>
+    private const long Distrust = 600_000 * Millisecond;
+
+    /// <summary>Retransmissions of which a socket that an application aborts is unlikely to have as many.</summary>
+    private const int LeastRetransmits = 3;
+
     private readonly Lock _lock = new();
     private readonly Dictionary<ulong, WatchedScope> _scopes = [];
     private readonly LivenessLedger _ledger;
@@ -87,6 +93,11 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
                 var now = Now;
                 foreach (var scope in _scopes.Values)
                 {
+                    if (now < scope.DistrustedUntil)
+                    {
+                        doubtful.Add(scope.Inode);
+                        continue;
+                    }
                     foreach (var connection in scope.Connections.Values)
                     {
                         if (_waits.IsDoubtful(connection, now) || (connection.IsUncertain && connection.State.Phase == LivenessPhase.Probing))
@@ -101,15 +112,35 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         return doubtful;
     }
 
+    /// <summary>The connections that the next pass is to make send a probe, by network namespace: workloads that have not heard anything since
+    /// a connection of another one died.</summary>
+    public Dictionary<ulong, IReadOnlySet<ulong>> Questions()
+    {
+        var questions = new Dictionary<ulong, IReadOnlySet<ulong>>();
+        lock (_lock)
+        {
+            _clock.Look();
+            foreach (var connection in _ledger.Pool.Choose(Now))
+            {
+                if (!questions.TryGetValue(connection.Scope.Inode, out var cookies))
+                {
+                    questions.Add(connection.Scope.Inode, cookies = new HashSet<ulong>());
+                }
+                ((HashSet<ulong>)cookies).Add(connection.Cookie);
+            }
+        }
+        return questions;
+    }
+
     public void BeginNamespace(ulong inode)
     {
         lock (_lock)
         {
             _frames++;
             _frame = Scope(inode);
-            if (_frame.Workload.Length == 0)
+            if (_frame.PodNamespace.Length == 0)
             {
-                _frame.Workload = _pods?.NamespaceOf(inode) ?? "";
+                _frame.PodNamespace = _pods?.NamespaceOf(inode) ?? "";
             }
         }
     }
@@ -176,7 +207,16 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
     {
         lock (_lock)
         {
-            Scope(inode).LocalAddresses = [.. addresses];
+            var scope = Scope(inode);
+            scope.LocalAddresses = [.. addresses];
+            foreach (var connection in scope.Connections.Values)
+            {
+                if (!connection.IsLocal && scope.LocalAddresses.Contains(connection.Remote.Address))
+                {
+                    connection.IsLocal = true;
+                    EnterVote(connection);
+                }
+            }
         }
     }
 
@@ -203,6 +243,43 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
+    /// <summary>Takes in what the kernel says of a socket that its application has closed, or that ended without one.</summary>
+    /// <param name="inode">Its network namespace.</param>
+    /// <param name="cookie">The socket.</param>
+    /// <param name="probes">Its unanswered probes.</param>
+    /// <param name="retransmits">How often it has sent the same data again without an answer.</param>
+    public void Destroyed(ulong inode, ulong cookie, int probes, int retransmits)
+    {
+        lock (_lock)
+        {
+            if (!_scopes.TryGetValue(inode, out var scope))
+            {
+                return;
+            }
+            var hasLeft = !scope.Connections.TryGetValue(cookie, out var connection) && scope.Unexplained.Remove(cookie, out connection);
+            if (connection is null || connection.IsReleased || connection is { State: { Phase: LivenessPhase.Dead, Cause: not DeathCause.None } })
+            {
+                return;
+            }
+            _clock.Look();
+            var now = Now;
+            // With fewer probes than that, its application closed it meanwhile.
+            if (connection.Limit.IsReached(probes))
+            {
+                if (_captures && connection.State.Unanswered < probes)
+                {
+                    scope.DistrustedUntil = now + Distrust;
+                    _ledger.Log.Contradicts(connection, probes);
+                }
+                _ledger.DieByKernel(connection, probes, DeathCause.Probes, now);
+            }
+            else if (hasLeft && probes == 0 && retransmits >= LeastRetransmits && !connection.IsClosing)
+            {
+                _ledger.DieByKernel(connection, connection.State.Unanswered, DeathCause.Timeout, now);
+            }
+        }
+    }
+
     /// <summary>Finds connections whose next probe or end is overdue, because the packet that would show it was not captured.</summary>
     public void CheckOverdue()
     {
@@ -210,6 +287,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         {
             _clock.Look();
             _ledger.CheckOverdue(Now);
+            _ledger.Pool.CheckOverdue(Now);
         }
     }
 
@@ -221,6 +299,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
             _clock.Look();
             _ledger.Log.EndPass();
             _captured.ForgetDeparted(Now);
+            _ledger.Pool.AwaitAnswers(Now);
+            _ledger.Pool.CheckOverdue(Now);
             _ledger.Pool.Expire(Now);
         }
     }
@@ -248,6 +328,18 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
     public RemoteStanding? Find(SocketEndpoint remote) =>
         _ledger.Pool.Find(remote) is { } standing ? standing with { OutSince = _clock.ToWall(standing.OutSince) } : null;
 
+    /// <summary>The number of connections whose end the kernel reported otherwise than the captured packets showed.</summary>
+    public long Contradictions
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _ledger.Contradictions;
+            }
+        }
+    }
+
     /// <summary>Removes data that only an earlier policy needed.</summary>
     public void Retain(CompiledPolicy policy)
     {
@@ -262,7 +354,9 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
     {
         lock (_lock)
         {
-            return [.. _ledger.Pool.Endpoints.Select(e => new EndpointRow(e.Policy, e.Destination, e.Remote, e.IsIn, e.Connections, _clock.ToWall(e.OutSince)))];
+            var now = Now;
+            return [.. _ledger.Pool.Endpoints.Select(e => new EndpointRow(
+                e.Policy, e.Destination, e.Remote, e.IsIn, e.Connections, _clock.ToWall(e.FarEnd.OutSince), [.. e.FarEnd.Votes.Select(vote => Row(vote, now))]))];
         }
     }
 
@@ -298,17 +392,24 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         {
             if (_scopes.TryGetValue(record.Namespace, out var scope) && scope.Connections.TryGetValue(record.Cookie, out var connection))
             {
-                connection.IsClosing = true;
+                connection.IsClosing = connection.IsReleased = true;
             }
         }
     }
+
+    private VoteRow Row(WorkloadVote vote, long now) => new(
+        vote.Workload,
+        vote.Says,
+        vote.Connections.Count,
+        vote.HeardAt == long.MinValue ? null : TimeSpan.FromTicks(Math.Max(0, now - vote.HeardAt) / 100),
+        vote.SaidAt == 0 ? null : _clock.ToWall(vote.SaidAt));
 
     private WatchedScope Scope(ulong inode)
     {
         ref var scope = ref CollectionsMarshal.GetValueRefOrAddDefault(_scopes, inode, out _);
         if (scope is null)
         {
-            scope = new WatchedScope(inode, ++_lastScope) { Workload = _pods?.NamespaceOf(inode) ?? "" };
+            scope = new WatchedScope(inode, ++_lastScope) { PodNamespace = _pods?.NamespaceOf(inode) ?? "" };
             _captured.Enter(scope);
         }
         return scope;
@@ -324,9 +425,15 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         };
         scope.Connections.Add(record.Cookie, connection);
         scope.Version++;
+        scope.Workload = record.Workload;
+        connection.Workload = record.Workload;
+        connection.PodNamespace = scope.PodNamespace;
+        connection.IsLocal = record.IsLocal || scope.LocalAddresses.Contains(record.Remote.Address);
+        EnterVote(connection);
         _captured.Enter(connection);
         if (record.Unanswered > 0)
         {
+            connection.SilentSince = Now - (record.Unanswered * ((record.Current?.Interval ?? 0) * 1000 * Millisecond));
             _ledger.EnterProbing(connection);
         }
         return connection;
@@ -348,6 +455,19 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         connection.Values = record.Actual ?? connection.Values;
         connection.Timer = record.Timer;
         connection.IsClosing |= record.State is not TcpState.Established;
+        connection.UserTimeout = record.UserTimeout;
+        connection.KernelUnanswered = record.Unanswered;
+        if (record.Workload != connection.Workload || (record.IsLocal && !connection.IsLocal))
+        {
+            scope.Workload = connection.Workload = record.Workload;
+            connection.IsLocal |= record.IsLocal;
+            EnterVote(connection);
+        }
+        if (record.Asked)
+        {
+            connection.AskedAt = now;
+            connection.Vote?.Asked(now);
+        }
         connection.Limit = new DeathLimit(record.Current?.Probes ?? int.MaxValue, record.UserTimeout > 0);
         connection.Interval = (record.Current?.Interval ?? 0) * 1000 * Millisecond;
         connection.Time = record.Current is { Enabled: true } current ? current.Time * 1000 * Millisecond : 0;
@@ -359,7 +479,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         connection.LookAt = record.Unanswered > 0 && !_waits.IsSeen(connection, now) ? now : Math.Max(connection.HeardAt, now - connection.Time) + _waits.Late(connection.Time);
         if (record is { Idle: { } idle, State: TcpState.Established })
         {
-            _ledger.Answered(connection.Remote, now - (idle * Millisecond));
+            _ledger.Heard(connection, now - (idle * Millisecond));
         }
     }
 
@@ -369,6 +489,17 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         Leave(connection);
         connection.Endpoint = endpoint;
         connection.Rule = record.Rule!;
+        EnterVote(connection);
+    }
+
+    /// <summary>Counts a connection for the vote of its workload. What a namespace says of itself counts for nobody.</summary>
+    private void EnterVote(WatchedConnection connection)
+    {
+        _ledger.Pool.Leave(connection, Now);
+        if (connection is { IsLocal: false, Endpoint: not null })
+        {
+            _ledger.Pool.Enter(connection, connection.Workload);
+        }
     }
 
     /// <summary>Counts a connection at its remote endpoint, and returns the endpoint. Returns null for an accepted connection, which its
@@ -381,6 +512,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
 
     private void Leave(WatchedConnection connection)
     {
+        _ledger.Pool.Leave(connection, Now);
         if (connection.Endpoint is { } endpoint)
         {
             _ledger.Pool.Leave(endpoint, Now);
@@ -436,27 +568,41 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
             _ledger.ApplyReset(connection, now);
         }
         // A connection that died before has no more probes to count.
-        if (!connection.IsClosing && connection.State.Phase != LivenessPhase.Dead)
+        if (!connection.IsReleased && connection.State.Phase != LivenessPhase.Dead)
         {
-            var lost = connection.Interval > 0 ? (now - connection.ProbedAt) / connection.Interval : 0;
-            if ((!_captures || !_waits.IsSeen(connection, now)) && connection.State.Phase == LivenessPhase.Probing)
+            InferProbes(connection, now);
+            _ledger.Apply(
+                connection, connection.Timer == TcpTimer.Retransmit && !connection.IsClosing ? LivenessEvent.VanishedRetransmitting : LivenessEvent.Vanished, now);
+            if (connection.State.Phase != LivenessPhase.Dead && (!connection.IsClosing || connection.State.Phase == LivenessPhase.Probing))
             {
-                // Passes may be further apart than probes. The probes that were due since the last pass were sent too.
-                for (; lost > 0 && !connection.Limit.IsReached(connection.State.Unanswered); lost--)
-                {
-                    _ledger.Probe(connection, now);
-                }
+                scope.LeaveUnexplained(connection);
             }
-            else if (_captures && ProbeWaits.IsOutlasted(connection, now))
-            {
-                while (!connection.Limit.IsReached(connection.State.Unanswered))
-                {
-                    _ledger.Probe(connection, now);
-                }
-            }
-            _ledger.Apply(connection, connection.Timer == TcpTimer.Retransmit ? LivenessEvent.VanishedRetransmitting : LivenessEvent.Vanished, now);
         }
         Remove(scope, connection);
+    }
+
+    /// <summary>Counts the probes that a connection must have sent since it was last looked at.</summary>
+    private void InferProbes(WatchedConnection connection, long now)
+    {
+        if ((!_captures || !_waits.IsSeen(connection, now)) && connection.State.Phase == LivenessPhase.Probing)
+        {
+            // After a probe that a pass asked for, the next one comes at the connection's own time.
+            var isAsked = connection.State.Unanswered == 1 && connection.AskedAt != 0 && Math.Abs(connection.ProbedAt - connection.AskedAt) < 1000 * Millisecond;
+            var since = isAsked ? connection.HeardAt + connection.Time - connection.Interval : connection.ProbedAt;
+            var lost = connection.Interval > 0 ? (now - since) / connection.Interval : 0;
+            // Passes may be further apart than probes. The probes that were due since the last pass were sent too.
+            for (; lost > 0 && !connection.Limit.IsReached(connection.State.Unanswered); lost--)
+            {
+                _ledger.Probe(connection, now);
+            }
+        }
+        else if (_captures && ProbeWaits.IsOutlasted(connection, now))
+        {
+            while (!connection.Limit.IsReached(connection.State.Unanswered))
+            {
+                _ledger.Probe(connection, now);
+            }
+        }
     }
 
     private void Remove(WatchedScope scope, WatchedConnection connection)

@@ -21,7 +21,34 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>Its remote endpoint in the pool; null for an accepted connection, because nobody connects to a client's port.</summary>
     public PooledEndpoint? Endpoint { get; set; } = endpoint;
 
+    /// <summary>The vote that it counts for; null if it counts for none, as its other end is in its own namespace or is no endpoint.</summary>
+    public WorkloadVote? Vote { get; set; }
+
+    /// <summary>Its place among the connections of the vote.</summary>
+    public int VoteIndex { get; set; }
+
+    /// <summary>The workload that it belongs to, as <c>pod:shop/cart-7d9f</c>, <c>unit:nginx.service</c> or <c>uid:1000</c>.</summary>
+    public string Workload { get; set; } = "";
+
+    /// <summary>The Kubernetes namespace of its pod; empty if it is no pod's, or unknown.</summary>
+    public string PodNamespace { get; set; } = "";
+
+    /// <summary>Whether its other end is in its own network namespace.</summary>
+    public bool IsLocal { get; set; }
+
     public ConnectionLiveness State { get; set; }
+
+    /// <summary>When the first of the probes without an answer was sent, in nanoseconds since 1970.</summary>
+    public long SilentSince { get; set; }
+
+    /// <summary>When a pass made it send a probe, in nanoseconds since 1970; 0 if none did.</summary>
+    public long AskedAt { get; set; }
+
+    /// <summary>The kernel's count of unanswered probes in the last pass that read it.</summary>
+    public int KernelUnanswered { get; set; }
+
+    /// <summary>TCP_USER_TIMEOUT in milliseconds; 0 if off or unknown.</summary>
+    public int UserTimeout { get; set; }
 
     public DeathLimit Limit { get; set; }
 
@@ -74,11 +101,23 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>A process that has the socket; 0 if none is known.</summary>
     public int Pid { get; set; }
 
-    /// <summary>Whether either end has closed the connection, or no rule selects it any more.</summary>
+    /// <summary>Whether either end has said that it sends nothing more.</summary>
     public bool IsClosing { get; set; }
+
+    /// <summary>Whether its application has closed it, or no rule selects it any more: how it ends then says nothing about the other end.</summary>
+    public bool IsReleased { get; set; }
 
     /// <summary>The number of the last listing of its namespace that contained it.</summary>
     public long Frame { get; set; }
+
+    /// <summary>Whether a pass can make it send a probe. A lost one must not bring its end closer than a probe of its own would.</summary>
+    public bool CanBeAsked(long now)
+    {
+        const long second = 1_000_000_000;
+        return State.Phase is LivenessPhase.Idle or LivenessPhase.Alive && KernelUnanswered == 0 && UserTimeout == 0 && Outcome == SocketOutcome.Managed
+            && TcpState == TcpState.Established && !IsClosing && !IsReleased && Limit.Probes is >= 2 and < int.MaxValue
+            && Time > 4 * second && now - HeardAt < Time - (2 * second);
+    }
 
     /// <summary>Records that the count of unanswered probes is known to be right.</summary>
     public void Settle() => (Gaps, Uncertain) = (Scope.Gaps, 0);

@@ -6,6 +6,10 @@ namespace Keepalive.Agent.Liveness;
 /// <summary>A network namespace and the connections watched in it. Guarded by the monitor's lock.</summary>
 internal sealed class WatchedScope(ulong inode, int id)
 {
+    /// <summary>Connections that are kept until the kernel reports how they ended.</summary>
+    private const int MaxUnexplained = 256;
+
+    private readonly Queue<ulong> _unexplained = new();
     private CaptureDemand? _demand;
 
     public ulong Inode { get; } = inode;
@@ -14,7 +18,18 @@ internal sealed class WatchedScope(ulong inode, int id)
     public int Id { get; } = id;
 
     /// <summary>The Kubernetes namespace of its pod; empty if unknown. It is kept, because it is also needed after the pod's end.</summary>
+    public string PodNamespace { get; set; } = "";
+
+    /// <summary>The workload of the last socket met here: that of handshakes whose socket no pass has met yet.</summary>
     public string Workload { get; set; } = "";
+
+    /// <summary>Connections that left the kernel's table without a known reason, by cookie. The kernel reports it when the application closes the
+    /// socket.</summary>
+    public Dictionary<ulong, WatchedConnection> Unexplained { get; } = [];
+
+    /// <summary>Until when the kernel's counts are read in every pass and captured replies do not count, because the kernel contradicted them; in
+    /// nanoseconds since 1970.</summary>
+    public long DistrustedUntil { get; set; }
 
     public Dictionary<ulong, WatchedConnection> Connections { get; } = [];
 
@@ -34,18 +49,32 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>Whether to capture packets here.</summary>
     public bool IsWatched => Connections.Count > 0 || Awaited.Count > 0;
 
+    /// <summary>Keeps a connection that left the kernel's table without a known reason; the oldest makes room.</summary>
+    public void LeaveUnexplained(WatchedConnection connection)
+    {
+        while (_unexplained.Count >= MaxUnexplained)
+        {
+            Unexplained.Remove(_unexplained.Dequeue());
+        }
+        Unexplained[connection.Cookie] = connection;
+        _unexplained.Enqueue(connection.Cookie);
+    }
+
     /// <summary>Removes awaited endpoints that returned to the pool or were removed from it.</summary>
     public void DropAnswered()
     {
         foreach (var endpoint in Awaited.Keys)
         {
-            if (endpoint.IsIn || endpoint.IsForgotten)
+            if ((endpoint.IsIn && !endpoint.FarEnd.IsQuestioned) || endpoint.IsRemoved)
             {
                 Awaited.Remove(endpoint);
                 Version++;
             }
         }
     }
+
+    /// <summary>Whether an answer came here from another host or namespace. Forwarded packets are captured too, and belong to another namespace.</summary>
+    public bool IsAnswerFromAfar(SocketEndpoint from, SocketEndpoint to) => LocalAddresses.Contains(to.Address) && !LocalAddresses.Contains(from.Address);
 
     public CaptureDemand ToDemand() => _demand is { } known && known.Version == Version
         ? known

@@ -96,6 +96,7 @@ internal sealed partial class AgentLoop(
                 DryRun = options.DryRun,
                 Timers = liveness.NeedsTimers,
                 TimersOf = liveness.Doubtful,
+                Ask = liveness.Monitor.Questions(),
                 SpreadOver = spread,
                 Stop = stop,
             };

@@ -15,6 +15,7 @@ namespace Keepalive.Agent.Serving;
 /// <code>
 ///   10.0.0.2:5432\n  →  up\n                                  in the pool, or nothing is known against it
 ///                    →  down #no answer to keepalive probes…\n  out of the pool
+///   10.0.0.2:5432@unit:app.service\n  →  by the connections of this workload alone
 /// </code>
 /// Of the words there are only these two are said. They are about the server's operation; <c>ready</c>, <c>drain</c> and <c>maint</c> are the
 /// administrator's own, and <c>ready</c> with every <c>up</c> would end a maintenance he began. As only the agent takes back what it said, an
@@ -22,10 +23,10 @@ namespace Keepalive.Agent.Serving;
 /// </remarks>
 internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider time, ILogger logger)
 {
-    private const string HowToAsk = "#ask with agent-send \"ADDR:PORT\\n\"";
+    private const string HowToAsk = "#ask with agent-send \"ADDR:PORT\\n\" or \"ADDR:PORT@WORKLOAD\\n\"";
 
     /// <summary>More than the longest endpoint.</summary>
-    private const int LongestQuestion = 128;
+    private const int LongestQuestion = 512;
 
     /// <summary>How long to wait for the end of the line; what has come until then counts.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
@@ -48,7 +49,8 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
     /// <summary>What is said of an endpoint.</summary>
     internal string Answer(string question)
     {
-        if (!EndpointName.TryParse(question, out var endpoint))
+        var at = question.IndexOf('@', StringComparison.Ordinal);
+        if (!EndpointName.TryParse(at < 0 ? question : question.AsSpan(0, at), out var endpoint))
         {
             if (!_said)
             {
@@ -57,7 +59,12 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
             }
             return HowToAsk;
         }
-        return liveness.Find(endpoint) is { IsIn: false } standing
+        var standing = liveness.Find(endpoint);
+        if (at >= 0)
+        {
+            return standing?.Of(question[(at + 1)..]) is { IsSilent: true } ? "down #no answer to keepalive probes of this workload" : "up";
+        }
+        return standing is { IsIn: false }
             ? string.Create(CultureInfo.InvariantCulture, $"down #no answer to keepalive probes for {(time.GetUtcNow() - DateTime.UnixEpoch.AddTicks(standing.OutSince / 100)).TotalSeconds:F0}s")
             : "up";
     }

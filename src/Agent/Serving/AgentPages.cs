@@ -15,6 +15,7 @@ namespace Keepalive.Agent.Serving;
 internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, LivenessMonitor liveness, PodDirectory? pods)
 {
     private const string Endpoint = "/destinations/";
+    private const string From = "from";
     private const string Json = "application/json; charset=utf-8";
     private const string Plain = "text/plain; charset=utf-8";
 
@@ -87,6 +88,14 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         {
             return Say(context, StatusCodes.Status404NotFound, $"{endpoint} is unknown: no policy selects a connection to it");
         }
+        if (context.Request.Query[From].ToString() is { Length: > 0 } workload)
+        {
+            return standing.Of(workload) is not { } vote
+                ? Say(context, StatusCodes.Status404NotFound, $"{workload} has no connection to {endpoint}")
+                : vote.IsSilent
+                    ? Say(context, StatusCodes.Status503ServiceUnavailable, $"{endpoint} did not answer the probes of {workload}")
+                    : Say(context, StatusCodes.Status200OK, $"{endpoint} is in the pool for {workload}");
+        }
         return standing.IsIn
             ? Say(context, StatusCodes.Status200OK, $"{endpoint} is in the pool")
             : Say(context, StatusCodes.Status503ServiceUnavailable, $"{endpoint} is out of the pool since {Time(standing.OutSince)}: it did not answer probes");
@@ -96,7 +105,7 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         context,
         liveness.ListEndpoints(),
         PagesJsonContext.Readable.EndpointJson,
-        static e => new EndpointJson(e.Policy, e.Destination, e.Remote.ToString(), e.IsIn, e.Connections, e.IsIn ? null : Time(e.OutSince)));
+        static e => new EndpointJson(e.Policy, e.Destination, e.Remote.ToString(), e.IsIn, e.Connections, e.IsIn ? null : Time(e.OutSince), [.. e.Votes.Select(VoteJson.Of)]));
 
     private Task Sockets(HttpContext context)
     {
@@ -197,7 +206,7 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         return false;
     }
 
-    private static string Time(long nanoseconds) =>
+    internal static string Time(long nanoseconds) =>
         DateTime.UnixEpoch.AddTicks(nanoseconds / 100).ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
 }
 
@@ -206,7 +215,24 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
 internal sealed record NodesOwn(bool AsksForOtherHost);
 
 /// <summary>One element of <c>/destinations</c>.</summary>
-internal sealed record EndpointJson(string Policy, string Destination, string Endpoint, bool InPool, int Connections, string? OutSince);
+internal sealed record EndpointJson(
+    string Policy, string Destination, string Endpoint, bool InPool, int Connections, string? OutSince, IReadOnlyList<VoteJson> Votes);
+
+/// <summary>The vote of a workload in <c>/destinations</c>.</summary>
+/// <param name="Workload">The workload.</param>
+/// <param name="Vote"><c>in</c>, <c>out</c> or <c>abstains</c>.</param>
+/// <param name="Connections">Its connections that count.</param>
+/// <param name="LastHeardSeconds">The time since something was last heard on them; null if never.</param>
+/// <param name="Since">When the vote last changed; null if it never did.</param>
+internal sealed record VoteJson(string Workload, string Vote, int Connections, double? LastHeardSeconds, string? Since)
+{
+    public static VoteJson Of(VoteRow vote) => new(
+        vote.Workload,
+        vote.Says.ToString().ToLowerInvariant(),
+        vote.Connections,
+        vote.Quiet is { } quiet ? Math.Round(quiet.TotalSeconds, 1) : null,
+        vote.Since is { } since ? AgentPages.Time(since) : null);
+}
 
 /// <summary>One element of <c>/sockets</c>: the names of <c>sockets -o json</c>, and the liveness.</summary>
 internal sealed record ConnectionJson(

@@ -27,6 +27,15 @@ internal readonly record struct SocketRecord
     /// <summary>Probes sent without an answer.</summary>
     public int Unanswered { get; init; }
 
+    /// <summary>The workload that it belongs to: <c>pod:UID</c>, <c>unit:NAME</c>, <c>uid:N</c> or <c>cgroup:/PATH</c>; empty if not looked for.</summary>
+    public string Workload { get => field ?? ""; init; }
+
+    /// <summary>Whether its other end is in the same network namespace, as its own sockets show.</summary>
+    public bool IsLocal { get; init; }
+
+    /// <summary>Whether this pass made it send a probe (<see cref="Apply.PassScope.Ask"/>).</summary>
+    public bool Asked { get; init; }
+
     /// <summary>Milliseconds since anything was received; null where the pass did not ask or it is not known.</summary>
     public uint? Idle { get; init; }
 

@@ -17,10 +17,10 @@ public sealed class AgentCheckTests
 
     [Theory]
     [InlineData("192.0.2.1:5432\n", "up\n", null)]
-    [InlineData("\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "agent-check request nothing is not ADDR:PORT")]
-    [InlineData("db\u001b\n", "#ask with agent-send \"ADDR:PORT\\n\"\n", "agent-check request 'db")]
+    [InlineData("\n", "#ask with agent-send \"ADDR:PORT\\n\" or \"ADDR:PORT@WORKLOAD\\n\"\n", "agent-check request nothing is not ADDR:PORT")]
+    [InlineData("db\u001b\n", "#ask with agent-send \"ADDR:PORT\\n\" or \"ADDR:PORT@WORKLOAD\\n\"\n", "agent-check request 'db")]
     // Regression: a connection that was closed for a newer one was logged as a request for ''.
-    [InlineData("", "#ask with agent-send \"ADDR:PORT\\n\"\n", null)]
+    [InlineData("", "#ask with agent-send \"ADDR:PORT\\n\" or \"ADDR:PORT@WORKLOAD\\n\"\n", null)]
     public async Task Serve_Request_IsAnsweredAndLoggedIfInvalid(string question, string answer, string? said)
     {
         var check = new AgentCheck(new LivenessMonitor(new LivenessLog(NullLogger.Instance), TimeProvider.System, captures: false), TimeProvider.System, _log);

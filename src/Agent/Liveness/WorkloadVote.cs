@@ -1,0 +1,224 @@
+using Keepalive.Agent.Sockets;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Liveness;
+
+/// <summary>What a workload's connections say of a far end.</summary>
+internal enum Vote : byte
+{
+    /// <summary>Nothing speaks against it.</summary>
+    In,
+
+    /// <summary>A connection died of unanswered probes, and nothing was heard since the first of them.</summary>
+    Out,
+
+    /// <summary>It was asked because another workload's connection died, and did not answer; or what it said before is older than an answer to
+    /// another workload.</summary>
+    Abstains,
+}
+
+/// <summary>The vote of one workload about one far end. Guarded by the monitor's lock; all times are nanoseconds of the monitor's clock.</summary>
+internal sealed class WorkloadVote(FarEnd farEnd, string workload)
+{
+    /// <summary>Connections that are looked at to find one that can be asked.</summary>
+    private const int MaxCandidates = 64;
+
+    /// <summary>Passes in which a chosen connection may not be asked after all before the workload counts as silent.</summary>
+    private const int MaxTries = 2;
+
+    private long _interval;
+    private long _suspendedAt;
+    private long _knownSince = long.MaxValue;
+    private bool _isOffered;
+    private int _tries;
+    private int _next;
+
+    public FarEnd FarEnd { get; } = farEnd;
+
+    public string Workload { get; } = workload;
+
+    /// <summary>The workload's connections, without those that do not count.</summary>
+    public List<WatchedConnection> Connections { get; } = [];
+
+    public Vote Says { get; private set; }
+
+    /// <summary>When it last changed; 0 if it never did.</summary>
+    public long SaidAt { get; private set; }
+
+    /// <summary>When something was last heard on one of its connections.</summary>
+    public long HeardAt { get; private set; } = long.MinValue;
+
+    /// <summary>When the first unanswered probe was sent on the connection that died; 0 if none did, or something was heard since.</summary>
+    public long SilentSince { get; private set; }
+
+    /// <summary>When one of its connections was last asked to send a probe.</summary>
+    public long AskedAt { get; private set; } = long.MinValue / 2;
+
+    /// <summary>Since when nothing has been heard, if that is the question; 0 if nothing is asked.</summary>
+    private long Asks { get; set; }
+
+    /// <summary>When the waiting for an answer ends; 0 until the question was put.</summary>
+    private long AnswerBy { get; set; }
+
+    public bool IsQuestioned => Asks != 0;
+
+    /// <summary>The connection that is asked in the next pass; null if none is.</summary>
+    public WatchedConnection? Chosen { get; private set; }
+
+    public void Add(WatchedConnection connection)
+    {
+        connection.VoteIndex = Connections.Count;
+        Connections.Add(connection);
+    }
+
+    public void Remove(WatchedConnection connection)
+    {
+        var last = Connections[^1];
+        Connections[connection.VoteIndex] = last;
+        last.VoteIndex = connection.VoteIndex;
+        Connections.RemoveAt(Connections.Count - 1);
+        if (ReferenceEquals(Chosen, connection))
+        {
+            Chosen = null;
+        }
+    }
+
+    /// <summary>Takes in that a connection died of unanswered probes.</summary>
+    public void Die(long silentSince) => (SilentSince, _suspendedAt) = (Math.Max(SilentSince, silentSince), 0);
+
+    public void Say(Vote vote, long now)
+    {
+        if (vote != Says)
+        {
+            (Says, SaidAt) = (vote, now);
+        }
+        (Asks, AnswerBy, Chosen) = (0, 0, null);
+    }
+
+    /// <summary>Has the workload asked whether anything was heard since a time.</summary>
+    public void Question(long since, long interval)
+    {
+        if (Asks == 0)
+        {
+            (AnswerBy, _interval, _tries) = (0, interval, 0);
+        }
+        Asks = Math.Max(Asks, since);
+    }
+
+    /// <summary>Whether one of its connections can send a probe now.</summary>
+    public bool CanBeAsked(long now) => Candidate(now) is not null;
+
+    /// <summary>Chooses the connection to send a probe in the next pass: at most one in a probe interval.</summary>
+    public WatchedConnection? Choose(long now)
+    {
+        _isOffered = Asks != 0 && AnswerBy == 0 && now - AskedAt >= _interval;
+        Chosen = _isOffered ? Candidate(now) : null;
+        return Chosen;
+    }
+
+    /// <summary>A connection of it was made to send a probe.</summary>
+    public void Asked(long now)
+    {
+        AskedAt = now;
+        if (Asks != 0 && AnswerBy == 0)
+        {
+            AnswerBy = now + _interval;
+        }
+    }
+
+    /// <summary>The pass that should have asked is over. If nothing could be asked, the workload has the same time until it abstains.</summary>
+    public void AwaitAnswer(long now)
+    {
+        if (_isOffered && Asks != 0 && AnswerBy == 0 && (Chosen is null || ++_tries == MaxTries))
+        {
+            AnswerBy = now + _interval;
+        }
+        (_isOffered, Chosen) = (false, null);
+    }
+
+    /// <summary>Takes in that something was heard.</summary>
+    /// <param name="at">When.</param>
+    /// <param name="outSince">When the far end left the pool.</param>
+    /// <param name="isNews">Whether the workload did not vote for it before.</param>
+    /// <returns>Whether its vote, or a question, has changed.</returns>
+    public bool Hear(long at, long outSince, out bool isNews)
+    {
+        isNews = false;
+        if (at <= HeardAt)
+        {
+            return false;
+        }
+        HeardAt = at;
+        var isFirst = _knownSince == long.MaxValue;
+        _knownSince = Math.Min(_knownSince, at);
+        if (SilentSince != 0 && at > SilentSince)
+        {
+            SilentSince = 0;
+        }
+        var isAnswer = Asks != 0 && at > Asks;
+        if (Says == Vote.In)
+        {
+            if (isAnswer)
+            {
+                Say(Vote.In, at);
+            }
+            isNews = isFirst && at > outSince;
+            return isAnswer || isNews;
+        }
+        if (SilentSince != 0)
+        {
+            return false;
+        }
+        isNews = true;
+        _suspendedAt = 0;
+        Say(Vote.In, at);
+        return true;
+    }
+
+    /// <summary>Another workload has heard from the far end at a time.</summary>
+    public void Suspend(long at)
+    {
+        if (Says == Vote.Out && SilentSince < at)
+        {
+            Say(Vote.Abstains, at);
+            _suspendedAt = at;
+        }
+    }
+
+    /// <summary>Votes against the far end again after another workload's answer suspended that: a probe sent since then was lost.</summary>
+    public bool Confirm(long probedAt, long now)
+    {
+        if (_suspendedAt == 0 || probedAt <= _suspendedAt)
+        {
+            return false;
+        }
+        _suspendedAt = 0;
+        Say(Vote.Out, now);
+        return true;
+    }
+
+    /// <summary>Ends the waiting for an answer whose time is over.</summary>
+    public bool GiveUp(long now)
+    {
+        if (Asks == 0 || AnswerBy == 0 || now < AnswerBy)
+        {
+            return false;
+        }
+        Say(SilentSince != 0 ? Vote.Out : Vote.Abstains, now);
+        return true;
+    }
+
+    private WatchedConnection? Candidate(long now)
+    {
+        var count = Connections.Count;
+        for (var i = 0; i < Math.Min(count, MaxCandidates); i++)
+        {
+            _next = (_next + 1) % count;
+            if (Connections[_next].CanBeAsked(now))
+            {
+                return Connections[_next];
+            }
+        }
+        return null;
+    }
+}
