@@ -358,4 +358,38 @@ internal static class Attacks
             own.close()
             other.close()
         """;
+
+    /// <summary>Connections to an address and port that probe after a second and ignore all replies: the kernel ends each within seconds.</summary>
+    public const string DyingConnections = """
+        import select, socket, sys, time
+        IP_MINTTL = 21
+        print("ready")
+        while True:
+            own = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 1)
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            own.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 255)
+            poll = select.poll()
+            poll.register(own, select.POLLERR | select.POLLHUP)
+            poll.poll(10000)
+            own.close()
+        """;
+
+    /// <summary>Gives its own loopback device an address, and keeps a connection to a server of its own there that always answers.</summary>
+    public const string OwnServer = """
+        import socket, subprocess, sys, time
+        subprocess.run(["ip", "addr", "add", sys.argv[1] + "/32", "dev", "lo"], check=True)
+        server = socket.create_server((sys.argv[1], int(sys.argv[2])))
+        own = socket.create_connection(server.getsockname())
+        other = server.accept()[0]
+        print("ready")
+        while True:
+            own.send(b"x")
+            other.recv(1)
+            other.send(b"y")
+            own.recv(1)
+            time.sleep(0.2)
+        """;
 }

@@ -136,6 +136,10 @@ internal sealed class Holder : IDisposable
     /// <summary>Another process in this one's network namespace.</summary>
     public Holder StartBeside() => new(["nsenter", "--target", $"{Pid}", "--net", "--", HolderBinary.Path]);
 
+    /// <summary>Starts another holder in the same network namespace, by another user and without privileges.</summary>
+    public Holder StartBesideAs(int user) => new(
+        ["nsenter", "--target", $"{Pid}", "--net", "--", "setpriv", "--reuid", $"{user}", "--regid", $"{user}", "--clear-groups", "--", HolderBinary.Path]);
+
     /// <summary>A prefix that runs a command line in this holder's network namespace.</summary>
     public IEnumerable<string> Inside(IEnumerable<string> command) => ["nsenter", "--target", $"{Pid}", "--net", "--", .. command];
 
@@ -250,6 +254,9 @@ internal sealed class Holder : IDisposable
 
     /// <summary>Closes a connection with a reset.</summary>
     public void Abort(SocketId id) => Ask($"abort {id}");
+
+    /// <summary>Sends nothing more on a connection and keeps it open.</summary>
+    public void Finish(SocketId id) => Ask($"finish {id}");
 
     /// <summary>Continues in another network namespace. Existing connections stay in the old one.</summary>
     public void Enter(Holder other) => Ask($"enter {other.NetnsPath}");

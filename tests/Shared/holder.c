@@ -23,6 +23,7 @@
 //   recv ID                               ok BYTES EOF        what has arrived, drained without waiting; EOF 1 when the peer has closed
 //   close ID | closeall                   ok                  closeall: own connections only
 //   abort ID                              ok                  closes it with a reset
+//   finish ID                             ok                  sends nothing more (SHUT_WR) and keeps it open
 //   count                                 ok OWN ACCEPTED     those open now
 //   reading on|off|by-hand                ok                  off: accepted connections are left unread, their windows fill; by-hand: errors and
 //                                                             ends of theirs are left to recv and soerror as well
@@ -677,7 +678,7 @@ static void execute(char *line)
     } commands[] = {
         { "listen", 3, 3, 0 }, { "connect", 4, 5, 0 },   { "short", 4, 4, 0 },   { "get", 2, 2, 1 },   { "set", 4, 4, 1 },    { "local", 2, 2, 1 },
         { "cookie", 2, 2, 1 }, { "fd", 2, 2, 1 },        { "soerror", 2, 2, 1 }, { "send", 3, 3, 1 }, { "recv", 2, 2, 1 },
-        { "dial", 5, 5, 0 },   { "abort", 2, 2, 1 },
+        { "dial", 5, 5, 0 },   { "abort", 2, 2, 1 },   { "finish", 2, 2, 1 },
         { "close", 2, 2, 1 },  { "closeall", 1, 1, 0 },  { "count", 1, 1, 0 }, { "reading", 2, 2, 0 }, { "files", 2, 2, 0 },
         { "multipath", 2, 2, 0 },
         { "spawn", 5, 5, 0 },
@@ -703,6 +704,11 @@ static void execute(char *line)
         command_dial(word);
     } else if (!strcmp(name, "abort")) {
         command_abort(fd, word[1]);
+    } else if (!strcmp(name, "finish")) {
+        if (shutdown(fd, SHUT_WR) < 0)
+            fail(errno);
+        else
+            dprintf(1, "ok\n");
     } else if (!strcmp(name, "short")) {
         command_short(word);
     } else if (!strcmp(name, "get")) {
