@@ -29,6 +29,7 @@ public static class Errno
     public const int ENOTSOCK = 88;
     public const int ENOPROTOOPT = 92;
     public const int EMSGSIZE = 90;
+    public const int EPROTONOSUPPORT = 93;
     public const int EOPNOTSUPP = 95;
     public const int EAFNOSUPPORT = 97;
     public const int ENETDOWN = 100;
@@ -65,6 +66,7 @@ public static class Errno
         ENOTSOCK => nameof(ENOTSOCK),
         ENOPROTOOPT => nameof(ENOPROTOOPT),
         EMSGSIZE => nameof(EMSGSIZE),
+        EPROTONOSUPPORT => nameof(EPROTONOSUPPORT),
         EOPNOTSUPP => nameof(EOPNOTSUPP),
         EAFNOSUPPORT => nameof(EAFNOSUPPORT),
         ENETDOWN => nameof(ENETDOWN),

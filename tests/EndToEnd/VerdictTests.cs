@@ -108,7 +108,7 @@ public sealed class VerdictTests : IDisposable
         var honest = Workload(1001);
         int id = honest.Connect(Lab.ServerAddress, _port);
         Eventually.True(() => honest.Get(id).On, TimeSpan.FromSeconds(20));
-        honest.Finish(id);
+        honest.HalfClose(id);
         Eventually.True(() => Ss.Read(_lab.Client).Any(socket => socket.State == "FIN-WAIT-2"), TimeSpan.FromSeconds(5));
 
         _lab.BlackHole();

@@ -42,7 +42,7 @@ public sealed class LayoutTests
         { nameof(LinuxCapability), "linux/capability.h", "cap_user_header=struct __user_cap_header_struct cap_user_data=struct __user_cap_data_struct" },
         { nameof(LinuxNetlink), "sys/socket.h linux/netlink.h", "sockaddr_nl=struct sockaddr_nl nlmsghdr=struct nlmsghdr nlattr=struct nlattr" },
         {
-            nameof(LinuxInetDiag), "linux/inet_diag.h linux/tcp.h",
+            nameof(LinuxInetDiag), "linux/inet_diag.h linux/sock_diag.h linux/tcp.h",
             "inet_diag_sockid=struct inet_diag_sockid inet_diag_req=struct inet_diag_req inet_diag_msg=struct inet_diag_msg tcp_info=struct tcp_info*"
         },
         { nameof(Errno), "errno.h", "" },
@@ -53,6 +53,9 @@ public sealed class LayoutTests
         { nameof(LinuxFilter), "linux/filter.h linux/if_packet.h", "sock_filter=struct sock_filter sock_fprog=struct sock_fprog" },
         { nameof(SysPoll), "poll.h", "pollfd=struct pollfd" },
         { nameof(SysEpoll), "sys/epoll.h", "" },
+        { nameof(SysEventfd), "sys/eventfd.h", "" },
+        { nameof(LinuxNfnetlink), "linux/netfilter/nfnetlink.h", "nfgenmsg=struct nfgenmsg" },
+        { nameof(LinuxNfnetlinkConntrack), "linux/netfilter/nfnetlink_conntrack.h", "" },
         { nameof(LinuxRtnetlink), "linux/rtnetlink.h", "rtmsg=struct rtmsg rtnexthop=struct rtnexthop" },
         { nameof(Time), "time.h", "timespec=struct timespec" },
         { nameof(Stdio), "stdio.h", "" },
@@ -97,7 +100,7 @@ public sealed class LayoutTests
     [Fact]
     public void EpollEvent_AgainstHeaders_HasTheSizeItIsReadBy()
     {
-        var size = Capture.CapturePoll.EventSize;
+        var size = Files.Epoll.EventSize;
         Assert.Equal("", Compile("sys/epoll.h",
             [$"sizeof(struct epoll_event) == {size}", $"offsetof(struct epoll_event, data) == {size - 8}", "sizeof(((struct epoll_event *)0)->events) == 4"]));
     }

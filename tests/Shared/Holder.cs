@@ -252,11 +252,11 @@ internal sealed class Holder : IDisposable
 
     public void Close(SocketId id) => Ask($"close {id}");
 
+    /// <summary>Sends no more on a connection, and keeps it for what comes.</summary>
+    public void HalfClose(SocketId id) => Ask($"halfclose {id}");
+
     /// <summary>Closes a connection with a reset.</summary>
     public void Abort(SocketId id) => Ask($"abort {id}");
-
-    /// <summary>Sends nothing more on a connection and keeps it open.</summary>
-    public void Finish(SocketId id) => Ask($"finish {id}");
 
     /// <summary>Continues in another network namespace. Existing connections stay in the old one.</summary>
     public void Enter(Holder other) => Ask($"enter {other.NetnsPath}");

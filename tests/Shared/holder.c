@@ -23,7 +23,6 @@
 //   recv ID                               ok BYTES EOF        what has arrived, drained without waiting; EOF 1 when the peer has closed
 //   close ID | closeall                   ok                  closeall: own connections only
 //   abort ID                              ok                  closes it with a reset
-//   finish ID                             ok                  sends nothing more (SHUT_WR) and keeps it open
 //   count                                 ok OWN ACCEPTED     those open now
 //   reading on|off|by-hand                ok                  off: accepted connections are left unread, their windows fill; by-hand: errors and
 //                                                             ends of theirs are left to recv and soerror as well
@@ -80,7 +79,7 @@ struct held {
     int64_t until; // 0 = for ever
 };
 
-// An action that is due RATE times a second for some time: a periodic timer computes how many are due by now.
+// What has to happen RATE times a second for a while: a periodic timer asks how much is due by now.
 struct pace {
     int timer;
     double rate;
@@ -156,7 +155,7 @@ static int parse_endpoint(const char *address, const char *port, struct endpoint
     return 0;
 }
 
-// The descriptor of an id, or -1.
+// The descriptor an id names, or -1.
 static int find(const char *id)
 {
     const struct fds *list = &own;
@@ -196,7 +195,7 @@ static void accept_all(void)
             accept_waiting(listeners.items[i]);
 }
 
-// Data is read and discarded. A connection that the peer closed or reset is closed.
+// Data is read and thrown away; a connection the peer closed or reset is closed.
 static void read_accepted(int index)
 {
     static char buffer[65536];
@@ -217,14 +216,14 @@ gone:
     accepted.items[index] = -1;
 }
 
-// One connection within its time limit, or -1 with errno set. Exits the process when stdin ends meanwhile.
+// One connection within its time limit, or -1 with errno set. Ends the process when stdin ends meanwhile.
 static int connect_one(const struct endpoint *to, const struct endpoint *from, uint32_t sequence)
 {
     int fd = socket(to->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (fd < 0)
         return -1;
     int error = 0;
-    // The kernel keeps the sequence number that a socket has when it connects: checkpoint and restore need that (TCP_REPAIR).
+    // The kernel keeps the number a socket has when it connects: checkpoint and restore need that (TCP_REPAIR).
     int on = 1, off = 0, send_queue = 2;
     if (sequence
         && (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) < 0
@@ -506,7 +505,7 @@ static void run_child(pid_t parent, const struct endpoint *to, int connections, 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(0);
-    // Only the pipe that it waits at stays open, moved out of the way first.
+    // Nothing of the parent's stays open but the pipe it waits at, moved out of the way first.
     done = dup2(done, 3);
     syscall(SYS_close_range, 4u, ~0u, 0u);
     int null = open("/dev/null", O_RDWR);
@@ -596,7 +595,7 @@ static void begin(struct pace *pace, enum kind kind, const char *rate, const cha
     pace->done = 0;
 }
 
-// The number that is due now and not done yet; *over once the time is up.
+// How many are due now beyond those done; *over once the time is up.
 static long due(struct pace *pace, int *over)
 {
     uint64_t ticks;
@@ -639,7 +638,7 @@ static void churn_tick(void)
         struct held *held = &churned[churned_head++];
         struct tcp_info info;
         socklen_t length = sizeof info;
-        // A connection that was never established, or that broke while it was held, is a failure.
+        // A connection that never came up, or that broke while it was held, is a failure.
         if (getsockopt(held->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || info.tcpi_state != 1 /* ESTABLISHED */)
             churn_failed++;
         close(held->fd);
@@ -678,7 +677,7 @@ static void execute(char *line)
     } commands[] = {
         { "listen", 3, 3, 0 }, { "connect", 4, 5, 0 },   { "short", 4, 4, 0 },   { "get", 2, 2, 1 },   { "set", 4, 4, 1 },    { "local", 2, 2, 1 },
         { "cookie", 2, 2, 1 }, { "fd", 2, 2, 1 },        { "soerror", 2, 2, 1 }, { "send", 3, 3, 1 }, { "recv", 2, 2, 1 },
-        { "dial", 5, 5, 0 },   { "abort", 2, 2, 1 },   { "finish", 2, 2, 1 },
+        { "dial", 5, 5, 0 },   { "abort", 2, 2, 1 },   { "halfclose", 2, 2, 1 },
         { "close", 2, 2, 1 },  { "closeall", 1, 1, 0 },  { "count", 1, 1, 0 }, { "reading", 2, 2, 0 }, { "files", 2, 2, 0 },
         { "multipath", 2, 2, 0 },
         { "spawn", 5, 5, 0 },
@@ -704,11 +703,10 @@ static void execute(char *line)
         command_dial(word);
     } else if (!strcmp(name, "abort")) {
         command_abort(fd, word[1]);
-    } else if (!strcmp(name, "finish")) {
+    } else if (!strcmp(name, "halfclose")) {
         if (shutdown(fd, SHUT_WR) < 0)
-            fail(errno);
-        else
-            dprintf(1, "ok\n");
+            return fail(errno);
+        dprintf(1, "ok\n");
     } else if (!strcmp(name, "short")) {
         command_short(word);
     } else if (!strcmp(name, "get")) {

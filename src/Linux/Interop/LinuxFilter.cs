@@ -6,16 +6,26 @@ namespace Keepalive.Linux.Interop;
 internal static class LinuxFilter
 {
     internal const ushort BPF_LD = 0x00;
+    internal const ushort BPF_LDX = 0x01;
     internal const ushort BPF_JMP = 0x05;
     internal const ushort BPF_RET = 0x06;
+    internal const ushort BPF_MISC = 0x07;
+    internal const ushort BPF_W = 0x00;
+    internal const ushort BPF_H = 0x08;
     internal const ushort BPF_B = 0x10;
+    internal const ushort BPF_IMM = 0x00;
     internal const ushort BPF_ABS = 0x20;
+    internal const ushort BPF_IND = 0x40;
+    internal const ushort BPF_TAX = 0x00;
     internal const ushort BPF_JEQ = 0x10;
     internal const ushort BPF_K = 0x00;
 
     /// <summary>Offsets from here on are not of the packet, but of what the kernel knows about it.</summary>
     internal const int SKF_AD_OFF = -0x1000;
     internal const int SKF_AD_PKTTYPE = 4;
+
+    /// <summary>Where the netlink attribute whose type is in X lies, searched from the offset in A; 0 where there is none.</summary>
+    internal const int SKF_AD_NLATTR = 12;
     internal const int PACKET_OTHERHOST = 3;
     internal const int PACKET_OUTGOING = 4;
 

@@ -7,6 +7,10 @@ namespace Keepalive.Linux.Interop;
 internal static class LinuxInetDiag
 {
     internal const ushort TCPDIAG_GETSOCK = 18;
+    internal const ushort SOCK_DIAG_BY_FAMILY = 20;
+    internal const int SKNLGRP_INET_TCP_DESTROY = 1;
+    internal const int SKNLGRP_INET6_TCP_DESTROY = 3;
+    internal const int SK_MEMINFO_DROPS = 8;
     internal const ushort INET_DIAG_INFO = 2;
     internal const ushort INET_DIAG_ULP_INFO = 19;
     internal const ushort INET_DIAG_CGROUP_ID = 21;
@@ -68,6 +72,7 @@ internal static class LinuxInetDiag
     internal struct tcp_info
     {
         [FieldOffset(0)] internal byte tcpi_state;
+        [FieldOffset(2)] internal byte tcpi_retransmits;
         [FieldOffset(3)] internal byte tcpi_probes;
         [FieldOffset(44)] internal uint tcpi_last_data_sent;
         [FieldOffset(52)] internal uint tcpi_last_data_recv;

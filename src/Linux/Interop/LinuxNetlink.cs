@@ -7,10 +7,13 @@ internal static class LinuxNetlink
 {
     internal const int NETLINK_ROUTE = 0;
     internal const int NETLINK_SOCK_DIAG = 4;
+    internal const int NETLINK_NETFILTER = 12;
+    internal const int NETLINK_ADD_MEMBERSHIP = 1;
     internal const ushort NLM_F_REQUEST = 1;
     internal const ushort NLM_F_DUMP = 0x300;
     internal const ushort NLMSG_ERROR = 2;
     internal const ushort NLMSG_DONE = 3;
+    internal const ushort NLA_F_NESTED = 0x8000;
 
     [StructLayout(LayoutKind.Sequential)]
     internal struct sockaddr_nl

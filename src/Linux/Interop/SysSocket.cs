@@ -20,6 +20,7 @@ internal static unsafe partial class SysSocket
     internal const int SO_KEEPALIVE = 9;
     internal const int SO_RCVTIMEO = 20;
     internal const int SO_ATTACH_FILTER = 26;
+    internal const int SO_MEMINFO = 55;
     internal const int SO_COOKIE = 57;
     internal const int SO_NETNS_COOKIE = 71;
 
@@ -32,6 +33,7 @@ internal static unsafe partial class SysSocket
     internal const int TCP_USER_TIMEOUT = 18;
 
     internal const int SOL_PACKET = 263;
+    internal const int SOL_NETLINK = 270;
 
     internal const int MSG_TRUNC = 0x20;
     internal const int MSG_DONTWAIT = 0x40;

@@ -66,6 +66,12 @@ public readonly ref struct DiagnosedSocket
     public uint? Idle =>
         TryGetInfo(out var info) ? Math.Min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv) : null;
 
+    /// <summary>Probes, of keepalive or of a zero window, that nothing has answered. Null without details.</summary>
+    public byte? Probes => TryGetInfo(out var info) ? info.tcpi_probes : null;
+
+    /// <summary>Times that the retransmission timer has run out since anything was acknowledged. Null without details.</summary>
+    public byte? Retransmits => TryGetInfo(out var info) ? info.tcpi_retransmits : null;
+
     /// <summary>Whether the socket is a subflow of a multipath connection, which no descriptor reaches.</summary>
     public bool IsMultipathSubflow
     {

@@ -8,10 +8,10 @@ namespace Keepalive.Linux.Netlink;
 internal static unsafe class KernelSocket
 {
     /// <summary>Opens one in the calling thread's namespace.</summary>
-    /// <param name="protocol">NETLINK_SOCK_DIAG, NETLINK_ROUTE.</param>
-    /// <param name="answerSeconds">How long an answer is waited for.</param>
+    /// <param name="protocol">NETLINK_SOCK_DIAG, NETLINK_ROUTE, NETLINK_NETFILTER.</param>
+    /// <param name="answer">How long an answer is waited for.</param>
     /// <exception cref="LinuxException">EPROTONOSUPPORT when the kernel lacks the protocol, EMFILE also where only the reserve is left, …</exception>
-    public static FileDescriptor Open(int protocol, int answerSeconds)
+    public static FileDescriptor Open(int protocol, TimeSpan answer)
     {
         var fd = SysSocket.socket(SysSocket.AF_NETLINK, SysSocket.SOCK_RAW | SysSocket.SOCK_CLOEXEC, protocol);
         if (fd < 0)
@@ -22,7 +22,7 @@ internal static unsafe class KernelSocket
         DescriptorLimit.Admit(socket);
         // Port 0 is the kernel's; one that is connected takes from no other (net/netlink/af_netlink.c, netlink_getsockbyportid).
         var kernel = new LinuxNetlink.sockaddr_nl { nl_family = SysSocket.AF_NETLINK };
-        var limit = new SysSocket.timeval { tv_sec = answerSeconds };
+        var limit = new SysSocket.timeval { tv_sec = (nint)answer.TotalSeconds, tv_usec = answer.Milliseconds * 1000 };
         if (SysSocket.connect(socket, &kernel, (uint)sizeof(LinuxNetlink.sockaddr_nl)) != 0
             || SysSocket.setsockopt(socket, SysSocket.SOL_SOCKET, SysSocket.SO_RCVTIMEO, &limit, (uint)sizeof(SysSocket.timeval)) != 0)
         {
@@ -55,30 +55,53 @@ internal static unsafe class KernelSocket
     /// <exception cref="LinuxException">ETIMEDOUT when none came in time, ENOBUFS when there were more than fit.</exception>
     public static ReadOnlySpan<byte> Receive(FileDescriptor socket, byte[] buffer)
     {
+        while (true)
+        {
+            switch (TryReceive(socket, buffer, 0, out var messages))
+            {
+                case 0 when messages.IsEmpty:
+                    continue;
+                case 0:
+                    return messages;
+                case Errno.EAGAIN:
+                    throw new LinuxException("recv(AF_NETLINK)", Errno.ETIMEDOUT);
+                case Errno.EMSGSIZE:
+                    throw new LinuxException("recv(AF_NETLINK): truncated", Errno.ENOBUFS);
+                case var errno:
+                    throw new LinuxException("recv(AF_NETLINK)", errno);
+            }
+        }
+    }
+
+    /// <summary>The next messages.</summary>
+    /// <param name="socket">The socket.</param>
+    /// <param name="buffer">Gets them.</param>
+    /// <param name="flags">MSG_DONTWAIT not to wait for them.</param>
+    /// <param name="messages">Those in the buffer; empty when the sender was not the kernel.</param>
+    /// <returns>0, or EAGAIN when there are none, EMSGSIZE when they do not fit into the buffer, ENOBUFS when others did not fit into the socket's.</returns>
+    public static int TryReceive(FileDescriptor socket, byte[] buffer, int flags, out ReadOnlySpan<byte> messages)
+    {
+        messages = default;
         fixed (byte* p = buffer)
         {
             while (true)
             {
                 LinuxNetlink.sockaddr_nl sender;
                 var length = (uint)sizeof(LinuxNetlink.sockaddr_nl);
-                var n = SysSocket.recvfrom(socket, p, (nuint)buffer.Length, SysSocket.MSG_TRUNC, &sender, &length);
-                if (n < 0)
+                var n = SysSocket.recvfrom(socket, p, (nuint)buffer.Length, SysSocket.MSG_TRUNC | flags, &sender, &length);
+                if (n >= 0)
                 {
-                    switch (Marshal.GetLastPInvokeError())
+                    if (length != sizeof(LinuxNetlink.sockaddr_nl) || sender.nl_pid != 0)
                     {
-                        case Errno.EINTR:
-                            continue;
-                        case Errno.EAGAIN:
-                            throw new LinuxException("recv(AF_NETLINK)", Errno.ETIMEDOUT);
-                        default:
-                            throw LinuxException.Last("recv(AF_NETLINK)");
+                        return 0;
                     }
+                    messages = n <= buffer.Length ? buffer.AsSpan(0, (int)n) : default;
+                    return n <= buffer.Length && n > 0 ? 0 : Errno.EMSGSIZE;
                 }
-                if (length != sizeof(LinuxNetlink.sockaddr_nl) || sender.nl_pid != 0)
+                if (Marshal.GetLastPInvokeError() is var errno and not Errno.EINTR)
                 {
-                    continue;
+                    return errno;
                 }
-                return n <= buffer.Length && n > 0 ? buffer.AsSpan(0, (int)n) : throw new LinuxException("recv(AF_NETLINK): truncated", Errno.ENOBUFS);
             }
         }
     }

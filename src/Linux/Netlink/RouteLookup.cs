@@ -14,7 +14,7 @@ public sealed class RouteLookup : IDisposable
     /// <summary>The index of the loopback interface in every namespace (include/net/flow.h, LOOPBACK_IFINDEX).</summary>
     public const int Loopback = 1;
 
-    private const int AnswerSeconds = 5;
+    private static readonly TimeSpan s_answer = TimeSpan.FromSeconds(5);
 
     private readonly FileDescriptor _socket;
     private readonly byte[] _buffer = GC.AllocateUninitializedArray<byte>(8 * 1024, pinned: true);
@@ -24,7 +24,7 @@ public sealed class RouteLookup : IDisposable
 
     /// <summary>Opens one in the calling thread's namespace.</summary>
     /// <exception cref="LinuxException">EMFILE, …</exception>
-    public static RouteLookup Open() => new(KernelSocket.Open(LinuxNetlink.NETLINK_ROUTE, AnswerSeconds));
+    public static RouteLookup Open() => new(KernelSocket.Open(LinuxNetlink.NETLINK_ROUTE, s_answer));
 
     /// <summary>Adds the interfaces of the route that an address matches (Linux 4.13): those that packets to it may leave by, or the one that has it.</summary>
     /// <param name="address">In the form of <see cref="SocketEndpoint.Address"/>.</param>

@@ -25,7 +25,7 @@ public sealed class SockDiag : IDisposable
     private const int BufferSize = 32 * 1024;
 
     /// <summary>The kernel answers at once; a part of a dump of a table of millions takes some milliseconds.</summary>
-    private const int AnswerSeconds = 10;
+    private static readonly TimeSpan s_answer = TimeSpan.FromSeconds(10);
 
     [ThreadStatic]
     private static byte[]? s_buffer;
@@ -37,7 +37,7 @@ public sealed class SockDiag : IDisposable
 
     /// <summary>Opens one in the calling thread's namespace.</summary>
     /// <exception cref="LinuxException">EPROTONOSUPPORT when the kernel has no sock_diag, EMFILE, …</exception>
-    public static SockDiag Open() => new(KernelSocket.Open(LinuxNetlink.NETLINK_SOCK_DIAG, AnswerSeconds));
+    public static SockDiag Open() => new(KernelSocket.Open(LinuxNetlink.NETLINK_SOCK_DIAG, s_answer));
 
     /// <summary>The cookie of the namespace it is in (SO_NETNS_COOKIE); 0 before Linux 5.14, which has none.</summary>
     internal unsafe ulong NamespaceCookie()
@@ -134,24 +134,15 @@ public sealed class SockDiag : IDisposable
     /// <summary>The next message that answers a request; others are the rest of an earlier one that was given up.</summary>
     internal static bool TryNext(uint sequence, scoped ref ReadOnlySpan<byte> rest, out ushort type, out ReadOnlySpan<byte> payload)
     {
-        var header = Unsafe.SizeOf<LinuxNetlink.nlmsghdr>();
-        while (rest.Length >= header)
+        while (NetlinkMessages.TryNext("sock_diag", ref rest, out var header, out payload))
         {
-            var message = MemoryMarshal.Read<LinuxNetlink.nlmsghdr>(rest);
-            if (message.nlmsg_len < header || message.nlmsg_len > rest.Length)
+            if (header.nlmsg_seq == sequence)
             {
-                throw new LinuxException("sock_diag: malformed message", Errno.EINVAL);
-            }
-            type = message.nlmsg_type;
-            payload = rest[header..(int)message.nlmsg_len];
-            rest = rest[Math.Min(rest.Length, (int)((message.nlmsg_len + 3) & ~3u))..];
-            if (message.nlmsg_seq == sequence)
-            {
+                type = header.nlmsg_type;
                 return true;
             }
         }
         type = 0;
-        payload = default;
         return false;
     }
 

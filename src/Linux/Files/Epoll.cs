@@ -1,0 +1,73 @@
+using System.Runtime.InteropServices;
+using Keepalive.Linux.Interop;
+using Microsoft.Win32.SafeHandles;
+
+namespace Keepalive.Linux.Files;
+
+/// <summary>Waits until any of several descriptors is readable (epoll(7), level-triggered). The cost grows with those that are, not with their number.</summary>
+internal sealed unsafe class Epoll : IDisposable
+{
+    /// <summary>Descriptors reported at a time; the others are still readable the next time, and come first then.</summary>
+    internal const int Most = 64;
+
+    private readonly SafeFileHandle _epoll;
+    private readonly byte[] _events = new byte[Most * EventSize];
+
+    /// <exception cref="LinuxException">There are too many descriptors.</exception>
+    internal Epoll()
+    {
+        _epoll = SysEpoll.epoll_create1(SysEpoll.EPOLL_CLOEXEC);
+        if (_epoll.IsInvalid)
+        {
+            throw LinuxException.Last("epoll_create1");
+        }
+    }
+
+    /// <summary>Of <c>struct epoll_event</c>, whose last eight bytes are the caller's own (include/uapi/linux/eventpoll.h, EPOLL_PACKED).</summary>
+    internal static int EventSize { get; } = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
+
+    /// <exception cref="LinuxException">There are too many (fs.epoll.max_user_watches).</exception>
+    internal void Add(int descriptor)
+    {
+        var wanted = stackalloc byte[EventSize];
+        var bytes = new Span<byte>(wanted, EventSize);
+        BitConverter.TryWriteBytes(bytes, SysEpoll.EPOLLIN);
+        BitConverter.TryWriteBytes(bytes[^sizeof(ulong)..], (ulong)descriptor);
+        if (SysEpoll.epoll_ctl(_epoll, SysEpoll.EPOLL_CTL_ADD, descriptor, wanted) != 0)
+        {
+            throw LinuxException.Last("epoll_ctl");
+        }
+    }
+
+    /// <summary>To be called before the descriptor is closed.</summary>
+    internal void Remove(int descriptor)
+    {
+        // Fails only where it is not there.
+        _ = SysEpoll.epoll_ctl(_epoll, SysEpoll.EPOLL_CTL_DEL, descriptor, null);
+    }
+
+    /// <summary>Waits for so long at most.</summary>
+    /// <param name="milliseconds">How long; -1 without a limit.</param>
+    /// <param name="ready">Gets the descriptors that can be read, or have an error.</param>
+    /// <returns>How many there are.</returns>
+    /// <exception cref="LinuxException">The kernel refuses.</exception>
+    internal int Wait(int milliseconds, Span<int> ready)
+    {
+        int count;
+        fixed (byte* events = _events)
+        {
+            count = SysEpoll.epoll_wait(_epoll, events, Math.Min(Most, ready.Length), milliseconds);
+        }
+        if (count < 0 && Marshal.GetLastPInvokeError() != Errno.EINTR)
+        {
+            throw LinuxException.Last("epoll_wait");
+        }
+        for (var i = 0; i < count; i++)
+        {
+            ready[i] = (int)BitConverter.ToUInt64(_events, ((i + 1) * EventSize) - sizeof(ulong));
+        }
+        return Math.Max(count, 0);
+    }
+
+    public void Dispose() => _epoll.Dispose();
+}
