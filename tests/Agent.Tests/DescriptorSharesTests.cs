@@ -17,8 +17,9 @@ public sealed class DescriptorSharesTests
     {
         var shares = DescriptorShares.Of(limit, open);
 
-        Assert.True((ulong)(shares.Connections + shares.Captures + (2L * shares.Namespaces) + open + DescriptorLimit.Reserve) <= limit, shares.ToString());
+        Assert.True((ulong)(shares.Connections + shares.Captures + shares.Destroyed + (2L * shares.Namespaces) + open + DescriptorLimit.Reserve) <= limit, shares.ToString());
         Assert.InRange(shares.Captures, 8, 512);
+        Assert.InRange(shares.Destroyed, 8, 512);
         Assert.True(shares.Namespaces >= 16, shares.ToString());
     }
 
@@ -34,6 +35,6 @@ public sealed class DescriptorSharesTests
     {
         var shares = DescriptorShares.Of(256, 200);
 
-        Assert.True(shares is { Connections: > 0, Captures: > 0, Namespaces: > 0 });
+        Assert.True(shares is { Connections: > 0, Captures: > 0, Destroyed: > 0, Namespaces: > 0 });
     }
 }

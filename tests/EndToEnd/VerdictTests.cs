@@ -92,7 +92,7 @@ public sealed class VerdictTests : IDisposable
         honest.CloseAll();
         Eventually.True(() => Sum("keepalive_connections_dead_total", "cause=\"probes\"") == 50, TimeSpan.FromSeconds(5));
         Assert.Equal(50, Sum("keepalive_capture_contradictions_total"));
-        AgentProcess.WaitForEvent(Run, 47);
+        AgentProcess.WaitForEvent(Run, 48);
         Eventually.True(() => Check(Endpoint).StartsWith("down", StringComparison.Ordinal), TimeSpan.FromSeconds(5));
     }
 

@@ -41,6 +41,7 @@ internal sealed class CaptureOpener : IDisposable
     /// <summary>The shares of interfaces. Each interface takes a descriptor and 128 KiB.</summary>
     private readonly AccountShares _shares;
     private readonly PassBudget _budget = new(TimeProvider.System);
+    private readonly NamespaceProcesses _processes = new();
     private readonly Lock _lock = new();
     private readonly AutoResetEvent _wake = new(false);
     private readonly Thread _thread;
@@ -49,7 +50,6 @@ internal sealed class CaptureOpener : IDisposable
     private volatile string? _failure;
     private SocketFilter? _filter;
     private string _filterText = "";
-    private Dictionary<ulong, int>? _processes;
 
     /// <param name="listener">Receives the own addresses of each namespace.</param>
     /// <param name="opened">Receives an opened interface, and the mark of its packets.</param>
@@ -131,7 +131,7 @@ internal sealed class CaptureOpener : IDisposable
                 }
             }
         }
-        _processes = null;
+        _processes.Reset();
         _budget.BeginPass();
         foreach (var (demand, kept) in InTurn(order.Demands))
         {
@@ -154,9 +154,9 @@ internal sealed class CaptureOpener : IDisposable
         {
             return;
         }
-        if (kept.Pid == 0 || ProcFs.TryGetNetworkNamespace(kept.Pid, out var inode) != 0 || inode != demand.Inode)
+        if (kept.Pid == 0 || !NamespaceProcesses.IsIn(kept.Pid, demand.Inode))
         {
-            kept.Pid = FindProcess(demand);
+            kept.Pid = _processes.Find(demand);
             if (kept.Captures.Count == 0)
             {
                 kept.Account = kept.Pid == 0 ? null : Accountable.Of(kept.Pid);
@@ -385,34 +385,6 @@ internal sealed class CaptureOpener : IDisposable
 
     /// <summary>Publishes one failure. A failure of the node itself comes before one that a tenant may have caused.</summary>
     private void Report() => _failure = _kept.Values.Where(kept => kept.Failure is not null).MinBy(kept => kept.Account is null ? 0 : 1)?.Failure;
-
-    private int FindProcess(CaptureDemand demand)
-    {
-        // A socket's process may run in another namespace than the socket's.
-        foreach (var pid in demand.Processes)
-        {
-            if (ProcFs.TryGetNetworkNamespace(pid, out var inode) == 0 && inode == demand.Inode)
-            {
-                return pid;
-            }
-        }
-        return (_processes ??= ListProcesses()).GetValueOrDefault(demand.Inode);
-    }
-
-    private static Dictionary<ulong, int> ListProcesses()
-    {
-        var found = new Dictionary<ulong, int>();
-        var all = new List<int>();
-        ProcFs.ListProcesses(all);
-        foreach (var pid in all)
-        {
-            if (ProcFs.TryGetNetworkNamespace(pid, out var inode) == 0)
-            {
-                found.TryAdd(inode, pid);
-            }
-        }
-        return found;
-    }
 
     /// <summary>The order for the captures after a pass.</summary>
     /// <param name="Demands">The namespaces to capture in.</param>

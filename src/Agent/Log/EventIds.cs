@@ -33,7 +33,8 @@ internal static class EventIds
     public const int LivenessLeftOut = 44;
     public const int CaptureFailed = 45;
     public const int CaptureUnavailable = 46;
-    public const int CaptureContradicted = 47;
+    public const int DestroyedUnavailable = 47;
+    public const int CaptureContradicted = 48;
     public const int CollectorFailed = 50;
     public const int SocketUnavailable = 51;
     public const int NotifyFailed = 52;

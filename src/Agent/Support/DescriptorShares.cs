@@ -5,8 +5,9 @@ namespace Keepalive.Agent.Support;
 /// <summary>The shares of this process's file descriptors: however many one use wants because of a tenant, the others keep theirs.</summary>
 /// <param name="Connections">To all listeners together.</param>
 /// <param name="Captures">Interfaces that are captured on.</param>
+/// <param name="Destroyed">Namespaces in which the kernel reports how sockets ended.</param>
 /// <param name="Namespaces">Network namespaces that are held.</param>
-internal sealed record DescriptorShares(int Connections, int Captures, int Namespaces)
+internal sealed record DescriptorShares(int Connections, int Captures, int Destroyed, int Namespaces)
 {
     /// <summary>Descriptors that one namespace takes: its sock_diag socket and its counters.</summary>
     private const int OfNamespace = 2;
@@ -23,7 +24,9 @@ internal sealed record DescriptorShares(int Connections, int Captures, int Names
     {
         var left = (int)Math.Clamp((long)Math.Min(limit, int.MaxValue) - DescriptorLimit.Reserve - Service - open, 0, int.MaxValue);
         var connections = Math.Clamp(left / 4, 16, 4096);
-        var captures = Math.Clamp(left / 4, 8, 512);
-        return new DescriptorShares(connections, captures, Math.Max((left - connections - captures) / OfNamespace, 8));
+        // Most namespaces with watched connections need one of either.
+        var captures = Math.Clamp(left / 8, 8, 512);
+        var destroyed = Math.Clamp(left / 8, 8, 512);
+        return new DescriptorShares(connections, captures, destroyed, Math.Max((left - connections - captures - destroyed) / OfNamespace, 8));
     }
 }

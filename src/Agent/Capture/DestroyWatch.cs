@@ -1,0 +1,311 @@
+using System.Globalization;
+using Keepalive.Agent.Apply.Tracking;
+using Keepalive.Agent.Log;
+using Keepalive.Agent.Workloads;
+using Keepalive.Linux;
+using Keepalive.Linux.Namespaces;
+using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Processes;
+using Microsoft.Extensions.Logging;
+
+namespace Keepalive.Agent.Capture;
+
+/// <summary>Has the kernel report how sockets ended, in the namespaces that have connections to be watched. Needs no packets.</summary>
+/// <remarks>
+/// <code>
+///   pass ──► demands ──► a thread: opens and closes one socket per namespace, reads all of them ──► IDestroyListener
+/// </code>
+/// A netlink socket keeps its namespace alive: it is closed with the last watched connection there. Whoever has CAP_NET_ADMIN in a namespace may fill its socket with messages
+/// of their own, so each account is read at a limited rate.
+/// </remarks>
+internal sealed partial class DestroyWatch : IDisposable
+{
+    /// <summary>Namespaces of one that is <see cref="Accountable"/>.</summary>
+    public const int MostOfOne = 64;
+
+    /// <summary>Messages of one account that are read in a round: 12,800 a second.</summary>
+    private const int MostInRound = 256;
+
+    /// <summary>Messages of one of the node's own namespaces, which are read before those of the next one.</summary>
+    private const int MostOfNode = 4096;
+
+    /// <summary>Messages are taken many at a time; their sockets have room for more than come in this time.</summary>
+    private static readonly TimeSpan s_round = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>A namespace whose socket could not be opened is tried again after this time.</summary>
+    private static readonly TimeSpan s_tryAgain = TimeSpan.FromSeconds(60);
+
+    private readonly IDestroyListener _listener;
+    private readonly ILogger _logger;
+    private readonly TimeProvider _time;
+    private readonly AccountShares _shares;
+    private readonly PassBudget _budget;
+    private readonly NamespaceProcesses _processes = new();
+    private readonly Dictionary<ulong, Kept> _kept = [];
+    private readonly Dictionary<DestroyedSockets, Kept> _open = [];
+    private readonly Dictionary<string, int> _taken = [];
+    private readonly DestroyedPoll _poll = new();
+    private readonly ManualResetEvent _stop = new(false);   // not the slim one, which spins before it waits
+    private readonly Thread _thread;
+    private IReadOnlyList<CaptureDemand>? _next;
+    private volatile HashSet<ulong> _covered = [];
+    private volatile string? _failure;
+    private long _unreported;
+
+    /// <param name="listener">Is told of the sockets.</param>
+    /// <param name="logger">Is told where they are not reported.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="mostNamespaces">In how many namespaces at a time; each takes a descriptor.</param>
+    /// <exception cref="LinuxException">There are too many descriptors.</exception>
+    public DestroyWatch(IDestroyListener listener, ILogger logger, TimeProvider time, int mostNamespaces)
+    {
+        (_listener, _logger, _time) = (listener, logger, time);
+        _shares = new AccountShares(mostNamespaces, MostOfOne, nodeGives: true);
+        _budget = new PassBudget(time);
+        _thread = new Thread(Run, maxStackSize: 256 * 1024) { IsBackground = true, Name = "destroyed" };
+        _thread.Start();
+    }
+
+    /// <summary>What keeps sockets of a namespace from being reported, null where nothing does.</summary>
+    public string? Failure => _failure;
+
+    /// <summary>Sockets that the kernel had no room to report.</summary>
+    public long Unreported => Volatile.Read(ref _unreported);
+
+    /// <summary>Whether sockets of a namespace are reported: one that ends without a report ended with nothing unanswered.</summary>
+    public bool Covers(ulong inode) => _covered.Contains(inode);
+
+    /// <summary>Brings the namespaces into line with what is wanted, and does not wait for it.</summary>
+    public void Update(IReadOnlyList<CaptureDemand> demands)
+    {
+        Volatile.Write(ref _next, demands);
+        _poll.Wake();
+    }
+
+    /// <summary>Ends the thread and closes everything.</summary>
+    public void Dispose()
+    {
+        _stop.Set();
+        _poll.Wake();
+        _thread.Join();
+        foreach (var source in _open.Keys)
+        {
+            source.Dispose();
+        }
+        _poll.Dispose();
+        _stop.Dispose();
+    }
+
+    private void Run()
+    {
+        var ready = new List<DestroyedSockets>();
+        while (!_stop.WaitOne(0))
+        {
+            _poll.Wait(ready);
+            _taken.Clear();
+            if (ready.Count > 0)
+            {
+                _stop.WaitOne(s_round);
+                foreach (var source in ready)
+                {
+                    Take(_open[source]);
+                }
+            }
+            if (Interlocked.Exchange(ref _next, null) is { } demands)
+            {
+                Follow(demands);
+            }
+        }
+    }
+
+    private void Take(Kept kept)
+    {
+        var account = Accountable.Key(kept.Account);
+        var left = kept.Account is null ? MostOfNode : MostInRound - _taken.GetValueOrDefault(account);
+        var count = 0;
+        for (; count < left && kept.Source!.TryRead(out var socket); count++)
+        {
+            if (socket is { } gone)
+            {
+                _listener.Destroyed(kept.Inode, in gone);
+            }
+        }
+        _taken[account] = _taken.GetValueOrDefault(account) + count;
+        if (kept.Source!.Lost - kept.Lost is var more and not 0)
+        {
+            kept.Lost = kept.Source.Lost;
+            Volatile.Write(ref _unreported, _unreported + more);
+            _listener.DestroyedUnreported(kept.Inode, more);
+        }
+    }
+
+    private void Follow(IReadOnlyList<CaptureDemand> demands)
+    {
+        var wanted = demands.Select(demand => demand.Inode).ToHashSet();
+        foreach (var (inode, kept) in _kept)
+        {
+            if (!wanted.Contains(inode))
+            {
+                _kept.Remove(inode);
+                if (kept.Source is not null)
+                {
+                    Take(kept);   // the last connection there may have ended just now
+                }
+                Close(kept);
+            }
+        }
+        _processes.Reset();
+        _budget.BeginPass();
+        foreach (var (demand, kept) in InTurn(demands))
+        {
+            if (_stop.WaitOne(0))
+            {
+                break;
+            }
+            if (kept.Source is null && _time.GetUtcNow() >= kept.TryAt)
+            {
+                Follow(demand, kept);
+            }
+        }
+        _budget.Stop();
+        _covered = [.. _kept.Values.Where(kept => kept.Source is not null).Select(kept => kept.Inode)];
+        // One of them: the node's own before one that a tenant may have brought about.
+        _failure = _kept.Values.Where(kept => kept.Failure is not null).MinBy(kept => kept.Account is null ? 0 : 1)?.Failure;
+    }
+
+    /// <summary>Whoever takes much time comes last: there may not be enough of it.</summary>
+    private IEnumerable<(CaptureDemand Demand, Kept Kept)> InTurn(IReadOnlyList<CaptureDemand> demands)
+    {
+        var all = new List<(CaptureDemand Demand, Kept Kept)>(demands.Count);
+        foreach (var demand in demands)
+        {
+            if (!_kept.TryGetValue(demand.Inode, out var kept))
+            {
+                _kept.Add(demand.Inode, kept = new Kept(demand.Inode));
+            }
+            all.Add((demand, kept));
+        }
+        return all.OrderBy(one => _budget.Cost(one.Kept.Account));
+    }
+
+    private void Follow(CaptureDemand demand, Kept kept)
+    {
+        _budget.Charge(kept.Account);
+        if (kept.Pid == 0 || !NamespaceProcesses.IsIn(kept.Pid, demand.Inode))
+        {
+            kept.Pid = _processes.Find(demand);
+            kept.Account = kept.Pid == 0 ? null : Accountable.Of(kept.Pid);
+        }
+        _budget.Charge(kept.Account);
+        if (kept.Pid == 0 || (kept.Account is not null && _budget.IsSpent))
+        {
+            return;   // it is looked at after the next pass
+        }
+        if (!MakeRoom(kept.Account))
+        {
+            Fail(kept, string.Create(CultureInfo.InvariantCulture,
+                $"{kept.Account ?? "the node"}: network namespaces skipped; at most {MostOfOne} of a pod, unit or user are watched, and {_shares.MostInAll} in all"));
+            return;
+        }
+        try
+        {
+            if (NetworkNamespace.Run(ProcFs.NetworkNamespacePath(kept.Pid), () => Open(demand.Inode)) is { } source)
+            {
+                Add(kept, source);
+            }
+        }
+        catch (LinuxException e) when (e.Call == "open" && e.Errno is Errno.ENOENT or Errno.ESRCH)
+        {
+            kept.Pid = 0;   // its process has just gone; another may live there
+        }
+        catch (Exception e) when (e is IOException or OutOfMemoryException)
+        {
+            Fail(kept, e.Message);
+        }
+    }
+
+    /// <summary>Null where the process has moved to another namespace.</summary>
+    private static DestroyedSockets? Open(ulong inode) => ProcFs.Inode("/proc/thread-self/ns/net") == inode ? DestroyedSockets.Open() : null;
+
+    private void Add(Kept kept, DestroyedSockets source)
+    {
+        try
+        {
+            _poll.Add(source);
+        }
+        catch
+        {
+            source.Dispose();
+            throw;
+        }
+        (kept.Source, kept.Lost, kept.Failure) = (source, 0, null);
+        _open.Add(source, kept);
+        _shares.Take(kept.Account);
+    }
+
+    /// <summary>Whether one more may be opened for somebody. Where there are as many as may be, whoever has the most gives one up.</summary>
+    private bool MakeRoom(string? account)
+    {
+        if (!_shares.Allows(account, out var from))
+        {
+            return false;
+        }
+        if (from is { } giver && _open.Values.FirstOrDefault(kept => Accountable.Key(kept.Account) == giver) is { } most)
+        {
+            Close(most);
+            most.TryAt = _time.GetUtcNow() + s_tryAgain;
+        }
+        return true;
+    }
+
+    private void Close(Kept kept)
+    {
+        if (kept.Source is { } source)
+        {
+            kept.Source = null;
+            _open.Remove(source);
+            _poll.Remove(source);
+            source.Dispose();
+            _shares.GiveBack(kept.Account);
+        }
+    }
+
+    private void Fail(Kept kept, string reason)
+    {
+        kept.Failure = reason;
+        kept.TryAt = _time.GetUtcNow() + s_tryAgain;
+        if (!kept.HasFailed)
+        {
+            kept.HasFailed = true;
+            LogFailed(reason);
+        }
+    }
+
+    [LoggerMessage(EventIds.DestroyedUnavailable, LogLevel.Warning, "The kernel's reports of how connections ended are not available everywhere: {Reason}")]
+    private partial void LogFailed(string reason);
+
+    /// <summary>What is watched of one namespace.</summary>
+    private sealed class Kept(ulong inode)
+    {
+        public ulong Inode => inode;
+
+        /// <summary>Null where it is not open.</summary>
+        public DestroyedSockets? Source { get; set; }
+
+        /// <summary>What the listener has been told of <see cref="DestroyedSockets.Lost"/>.</summary>
+        public long Lost { get; set; }
+
+        /// <summary>A process that lives there; 0 where none is known.</summary>
+        public int Pid { get; set; }
+
+        /// <summary>Who has to answer for it, as <see cref="Accountable"/> names it; null is the node itself.</summary>
+        public string? Account { get; set; }
+
+        public DateTimeOffset TryAt { get; set; }
+
+        public bool HasFailed { get; set; }
+
+        /// <summary>What kept it from being opened at the last try.</summary>
+        public string? Failure { get; set; }
+    }
+}

@@ -1,0 +1,255 @@
+using System.Collections.Concurrent;
+using System.Collections.Frozen;
+using Keepalive.Agent.Capture;
+using Keepalive.Agent.Log;
+using Keepalive.EndToEnd;
+using Keepalive.Linux.Netlink;
+using Keepalive.Testbed;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Capture;
+
+/// <summary>Ends of connections that the kernel reports, in namespaces that come and go, beside tenants that send what looks like them.</summary>
+public sealed class DestroyWatchTests : IDisposable
+{
+    private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(5);
+
+    private readonly Lab _lab;
+    private readonly int _port;
+    private readonly Ends _ends = new();
+    private readonly LogLines _log = new(LogLevel.Information);
+    private readonly FakeTimeProvider _time = new();
+
+    public DestroyWatchTests()
+    {
+        Live.Require("python3");
+        _lab = new Lab();
+        _port = _lab.Server.Listen();
+    }
+
+    [Fact]
+    public void Destroyed_EachKindOfEnd_IsToldWithItsNumbersAndANormalCloseIsNot()
+    {
+        using var watch = Watch();
+        _lab.Server.AcceptByHand();
+        int idle = Connect(Lab.ServerAddress), sending = Connect(Lab.ServerAddress6), half = Connect(Lab.ServerAddressMapped), closed = Connect(Lab.ServerAddress6);
+        foreach (int id in (int[])[idle, sending, half, closed])
+        {
+            _lab.Client.EnableKeepalive(id, idle: 1, interval: 1, count: 2);
+        }
+        ulong[] cookies = [_lab.Client.Cookie(idle), _lab.Client.Cookie(sending), _lab.Client.Cookie(half)];
+        _lab.Client.Set(sending, HolderOption.UserTimeoutMilliseconds, 700);
+        _lab.Client.HalfClose(half);
+        _lab.Client.Close(closed);
+        Update(watch, _lab.Client);
+        Eventually.True(() => Ss.Read(_lab.Client).Any(socket => socket.State == "FIN-WAIT-2"), s_soon);
+
+        _lab.BlackHole();
+        _lab.Client.Send(sending, 10);
+        Eventually.True(() => new[] { idle, sending, half }.All(id => _lab.Client.PendingError(id).Over), TimeSpan.FromSeconds(15));
+        Assert.Empty(_ends.Told);
+        _lab.Client.CloseAll();
+
+        Eventually.True(() => _ends.Told.Count >= 3, s_soon);
+        Assert.All(_ends.Told, end => Assert.Equal((ulong)_lab.Client.NetnsInode, end.Inode));
+        var told = _ends.Told.ToDictionary(end => end.Socket.Cookie, end => end.Socket);
+        Assert.Equal(cookies.Order(), told.Keys.Order());
+        Assert.Equal((2, 0), (told[cookies[0]].Probes, told[cookies[0]].Retransmits));
+        Assert.Equal(0, told[cookies[1]].Probes);
+        Assert.InRange(told[cookies[1]].Retransmits, 1, 15);
+        Assert.Equal((2, 0), (told[cookies[2]].Probes, told[cookies[2]].Retransmits));
+        Assert.Equal(0, watch.Unreported);
+        Assert.Null(watch.Failure);
+    }
+
+    [Fact]
+    public void Update_TwoNamespaces_EachConnectionIsToldOfItsOwn()
+    {
+        using var watch = Watch();
+        _lab.Server.AcceptByHand();
+        int id = Connect(Lab.ServerAddress);
+        var accepted = SocketId.Accepted(0);
+        Eventually.True(() => _lab.Server.Count().Accepted == 1, s_soon);
+        Update(watch, _lab.Client, _lab.Server);
+        _lab.Client.EnableKeepalive(id, idle: 1, interval: 1, count: 1);
+        _lab.Server.EnableKeepalive(accepted, idle: 1, interval: 1, count: 2);
+        var expected = new[] { ((ulong)_lab.Client.NetnsInode, _lab.Client.Cookie(id), 1), ((ulong)_lab.Server.NetnsInode, _lab.Server.Cookie(accepted), 2) };
+        // Without the reset of the one that gives up first: the other ends by itself.
+        _lab.BlackHole();
+        Eventually.True(() => _lab.Client.PendingError(id).Over && _lab.Server.PendingError(accepted).Over, TimeSpan.FromSeconds(15));
+        _lab.Client.Close(id);
+        _lab.Server.Close(accepted);
+
+        Eventually.True(() => _ends.Told.Count >= 2, s_soon);
+        Assert.Equal(expected.Order(), _ends.Told.Select(end => (end.Inode, end.Socket.Cookie, (int)end.Socket.Probes)).Order());
+    }
+
+    /// <summary>A socket of the agent's keeps a namespace alive.</summary>
+    [Fact]
+    public void Update_NamespaceNoLongerWanted_IsLetGoOfAfterItsLastSocketIsTold()
+    {
+        using var watch = Watch();
+        int id = Connect(Lab.ServerAddress);
+        _lab.Client.EnableKeepalive(id, idle: 1, interval: 1, count: 1);
+        Update(watch, _lab.Client);
+        Assert.Equal(1, Listening(_lab.Client));
+        _lab.BlackHole();
+        Eventually.True(() => _lab.Client.PendingError(id).Over, TimeSpan.FromSeconds(15));
+        _lab.Client.Close(id);
+        // The kernel's message may still be on its way when the socket is known to be gone.
+        Eventually.True(() => _ends.Told.Count == 1, s_soon);
+
+        watch.Update([]);
+
+        Eventually.True(() => Listening(_lab.Client) == 0 && !watch.Covers((ulong)_lab.Client.NetnsInode), s_soon);
+        Assert.Single(_ends.Told);
+        Update(watch, _lab.Client);
+        Assert.Equal(1, Listening(_lab.Client));
+    }
+
+    [Fact]
+    public void Dispose_LetsGoOfAll()
+    {
+        var watch = Watch();
+        Update(watch, _lab.Client, _lab.Server);
+        Assert.Equal((1, 1), (Listening(_lab.Client), Listening(_lab.Server)));
+
+        watch.Dispose();
+
+        Assert.Equal((0, 0), (Listening(_lab.Client), Listening(_lab.Server)));
+    }
+
+    [Fact]
+    public void Update_MoreNamespacesThanThereMayBe_LeavesOneOutAndSaysSoOnce()
+    {
+        using var watch = Watch(most: 1);
+        Update(watch, _lab.Client);
+        var both = new[] { Demand(_lab.Server), Demand(_lab.Client) };
+
+        for (var times = 0; times < 3; times++)
+        {
+            _time.Advance(TimeSpan.FromMinutes(2));
+            watch.Update(both);
+            Eventually.True(() => watch.Failure is not null, s_soon);
+        }
+
+        Assert.True(watch.Covers((ulong)_lab.Client.NetnsInode));
+        Assert.False(watch.Covers((ulong)_lab.Server.NetnsInode));
+        Assert.EndsWith("and 1 in all", watch.Failure, StringComparison.Ordinal);
+        Assert.Equal((LogLevel.Warning, EventIds.DestroyedUnavailable), Assert.Single(_log.Said.Select(said => (said.Level, said.Id))));
+
+        // With the other gone there is room.
+        _time.Advance(TimeSpan.FromMinutes(2));
+        Update(watch, _lab.Server);
+        Assert.Null(watch.Failure);
+        Assert.Single(_log.Said);
+    }
+
+    [Fact]
+    public void Update_NamespaceOfNobody_IsNoFailure()
+    {
+        using var watch = Watch();
+        watch.Update([new CaptureDemand(1, 0, 0, [Environment.ProcessId, 999_999_999], FrozenSet<UInt128>.Empty, FrozenSet<UInt128>.Empty)]);
+        Update(watch, _lab.Client);
+
+        Assert.False(watch.Covers(1));
+        Assert.Null(watch.Failure);
+        Assert.Empty(_log.Said);
+    }
+
+    /// <summary>Root of a user namespace may send to the group in its own network namespace, as much as it likes.</summary>
+    [Fact]
+    public void Destroyed_TenantFloodsItsNamespace_IsNotBelievedAndCostsTheOthersNothing()
+    {
+        using var tenant = new Tenant(Flood);
+        using var watch = Watch();
+        var tenants = Demand(tenant.NetnsPath);
+        watch.Update([tenants, Demand(_lab.Client)]);
+        Eventually.True(() => watch.Covers(tenants.Inode) && watch.Covers((ulong)_lab.Client.NetnsInode), s_soon);
+        Eventually.True(() => watch.Unreported > 1000, TimeSpan.FromSeconds(20));
+
+        var threads = Processor();
+        int id = Connect(Lab.ServerAddress);
+        _lab.Client.EnableKeepalive(id, idle: 1, interval: 1, count: 2);
+        _lab.BlackHole();
+        var took = Eventually.True(() => _lab.Client.PendingError(id).Over, TimeSpan.FromSeconds(15));
+        _lab.Client.Close(id);
+        Eventually.True(() => !_ends.Told.IsEmpty, TimeSpan.FromSeconds(2));
+
+        var used = Processor() - threads;
+        TestContext.Current.TestOutputHelper?.WriteLine($"{used.TotalMilliseconds:0} ms of processor time in {took.TotalSeconds:0.0} s, {watch.Unreported} dropped");
+        Assert.Equal((ulong)_lab.Client.NetnsInode, Assert.Single(_ends.Told).Inode);
+        Assert.All(_ends.Unreported, inode => Assert.Equal(tenants.Inode, inode));
+        Assert.InRange(used / took, 0, 0.25);
+    }
+
+    public void Dispose() => _lab.Dispose();
+
+    private const string Flood = """
+        import socket, struct
+        s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)
+        info = struct.pack("HH", 284, 2) + bytes([7, 0, 0, 3]) + bytes(276)
+        message = struct.pack("IHHII", 16 + 72 + len(info), 20, 0, 0, 0) + bytes([2, 7, 0, 0]) + bytes(68) + info
+        print("ready")
+        while True:
+            s.sendto(message, (0, 1))
+        """;
+
+    private DestroyWatch Watch(int most = 8) => new(_ends, _log, _time, most);
+
+    private int Connect(string address) => _lab.Client.Connect(address, _port);
+
+    /// <summary>Has those namespaces watched, and waits until they are.</summary>
+    private static void Update(DestroyWatch watch, params Holder[] holders)
+    {
+        watch.Update([.. holders.Select(Demand)]);
+        Eventually.True(() => holders.All(holder => watch.Covers((ulong)holder.NetnsInode)), s_soon);
+    }
+
+    private static CaptureDemand Demand(Holder holder) => Demand(holder.NetnsPath);
+
+    private static CaptureDemand Demand(string path) =>
+        new(Linux.Processes.ProcFs.Inode(path), 0, 0, [Environment.ProcessId], FrozenSet<UInt128>.Empty, FrozenSet<UInt128>.Empty);
+
+    /// <summary>sock_diag sockets of a namespace that have joined groups: protocol and groups are the second and the fourth column.</summary>
+    private static int Listening(Holder holder) =>
+        File.ReadAllLines($"/proc/{holder.Pid}/net/netlink").Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Count(words => words[1] == "4" && words[3] == "00000005");
+
+    /// <summary>Of the thread that reads: all others of the process may belong to other tests.</summary>
+    private static TimeSpan Processor()
+    {
+        long ticks = 0;
+        foreach (var task in Directory.EnumerateDirectories("/proc/self/task"))
+        {
+            try
+            {
+                if (File.ReadAllText($"{task}/comm").TrimEnd() == "destroyed")
+                {
+                    ticks += File.ReadAllText($"{task}/stat").Split(") ")[1].Split(' ')[11..13].Sum(long.Parse);
+                }
+            }
+            catch (IOException)
+            {
+                // It has ended.
+            }
+        }
+        return TimeSpan.FromMilliseconds(ticks * 10);
+    }
+
+    private sealed class Ends : IDestroyListener
+    {
+        public ConcurrentQueue<(ulong Inode, DestroyedSocket Socket)> Told { get; } = new();
+
+        public ConcurrentBag<ulong> Unreported { get; } = [];
+
+        public void Destroyed(ulong inode, in DestroyedSocket socket) => Told.Enqueue((inode, socket));
+
+        public void DestroyedUnreported(ulong inode, long count)
+        {
+            Assert.True(count > 0);
+            Unreported.Add(inode);
+        }
+    }
+}
