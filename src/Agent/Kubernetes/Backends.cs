@@ -1,0 +1,103 @@
+using Keepalive.Linux;
+using Keepalive.Linux.Namespaces;
+using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Processes;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Agent.Kubernetes;
+
+/// <summary>The backends that connections to virtual addresses really have, by the node's connection tracking, where kube-proxy translates them.</summary>
+/// <remarks>
+/// It is asked for connections to cluster IPs alone: without any it holds nothing. Load balancing in sockets (Cilium without kube-proxy) and IPVS leave no translation here: the
+/// answer is then null, or the virtual address itself.
+/// </remarks>
+internal sealed class Backends : IDisposable
+{
+    /// <summary>The network namespace of the node's first process.</summary>
+    public const string NodeNamespace = "/proc/1/ns/net";
+
+    /// <summary>What was unavailable is tried again after this time: the module may be loaded later.</summary>
+    private static readonly TimeSpan s_tryAgain = TimeSpan.FromSeconds(60);
+
+    private readonly string _namespace;
+    private readonly TimeProvider _time;
+    private Conntrack? _conntrack;
+    private DateTimeOffset _tryAt;
+
+    /// <param name="namespacePath">The namespace whose connection tracking is asked.</param>
+    /// <param name="time">The clock.</param>
+    public Backends(string namespacePath, TimeProvider time) => (_namespace, _time) = (namespacePath, time);
+
+    /// <summary>What keeps it from answering, and what to do about it; null where nothing does.</summary>
+    public string? Trouble { get; private set; }
+
+    /// <summary>Looks up the backends of connections that a node's sockets have opened, some µs each.</summary>
+    /// <param name="connections">The connections, as their sockets see them.</param>
+    /// <param name="backends">Gets the backend of each; null where there is no translation to be known of.</param>
+    public void Resolve(ReadOnlySpan<ConnectionEnds> connections, Span<SocketEndpoint?> backends)
+    {
+        backends = backends[..connections.Length];
+        if (connections.IsEmpty || _time.GetUtcNow() < _tryAt || !TryOpen())
+        {
+            backends.Clear();
+            return;
+        }
+        var errno = 0;
+        try
+        {
+            errno = _conntrack!.TryFind(connections, backends);
+        }
+        catch (LinuxException e)
+        {
+            errno = e.Errno;
+        }
+        if (errno != 0)
+        {
+            backends.Clear();
+            Fail(errno);
+            return;
+        }
+        Trouble = null;
+    }
+
+    public void Dispose() => _conntrack?.Dispose();
+
+    private bool TryOpen()
+    {
+        if (_conntrack is not null)
+        {
+            return true;
+        }
+        if (_namespace == NodeNamespace && !ProcFs.SeesWholeNode())
+        {
+            Fail("the node's processes are not visible (hostPID: true)");
+            return false;
+        }
+        try
+        {
+            _conntrack = NetworkNamespace.Run(_namespace, Conntrack.Open);
+            return true;
+        }
+        catch (LinuxException e)
+        {
+            Fail(e.Errno);
+            return false;
+        }
+    }
+
+    private void Fail(int errno) => Fail(errno switch
+    {
+        Errno.EPERM => "not permitted: CAP_NET_ADMIN and, to enter the node's network namespace, CAP_SYS_ADMIN are needed",
+        Errno.EPROTONOSUPPORT or Errno.EINVAL => "the kernel has no connection tracking over netlink (module nf_conntrack_netlink)",
+        Errno.ETIMEDOUT => "connection tracking did not answer in time",
+        _ => new LinuxException("conntrack", errno).Message,
+    });
+
+    private void Fail(string reason)
+    {
+        Trouble = $"Backends behind cluster IPs are unknown: {reason}. Connections are judged by their virtual address.";
+        _tryAt = _time.GetUtcNow() + s_tryAgain;
+        _conntrack?.Dispose();
+        _conntrack = null;
+    }
+}
