@@ -60,7 +60,7 @@ public sealed class LayoutTests
         { nameof(Time), "time.h", "timespec=struct timespec" },
         { nameof(Stdio), "stdio.h", "" },
         { nameof(Malloc), "malloc.h", "" },
-        { nameof(SysIoctl), "sys/ioctl.h linux/sockios.h", "" },
+        { nameof(SysIoctl), "sys/ioctl.h linux/sockios.h linux/nsfs.h", "" },
         { nameof(LinuxBpf), "linux/bpf.h", "bpf_prog_info=struct bpf_prog_info* bpf_map_info=struct bpf_map_info* bpf_link_info=struct bpf_link_info*" },
         { nameof(BpfLibbpf), "bpf/libbpf.h", "bpf_object_open_opts=struct bpf_object_open_opts" },
         { nameof(BpfBpf), "bpf/bpf.h", "bpf_map_create_opts=struct bpf_map_create_opts bpf_test_run_opts=struct bpf_test_run_opts" },

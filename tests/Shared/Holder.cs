@@ -137,8 +137,13 @@ internal sealed class Holder : IDisposable
     public Holder StartBeside() => new(["nsenter", "--target", $"{Pid}", "--net", "--", HolderBinary.Path]);
 
     /// <summary>Starts another holder in the same network namespace, by another user and without privileges.</summary>
-    public Holder StartBesideAs(int user) => new(
-        ["nsenter", "--target", $"{Pid}", "--net", "--", "setpriv", "--reuid", $"{user}", "--regid", $"{user}", "--clear-groups", "--", HolderBinary.Path]);
+    public Holder StartBesideAs(int user) => new(["nsenter", "--target", $"{Pid}", "--net", "--", .. As(user), HolderBinary.Path]);
+
+    /// <summary>Starts a holder by a user without privileges, in a network namespace that the user has made. Its loopback interface is up.</summary>
+    public static Holder StartInNamespaceOf(int user) =>
+        new([.. As(user), "unshare", "--user", "--map-root-user", "--net", "--", "sh", "-c", "ip link set lo up && exec \"$1\"", "sh", HolderBinary.Path]);
+
+    private static IEnumerable<string> As(int user) => ["setpriv", "--reuid", $"{user}", "--regid", $"{user}", "--clear-groups"];
 
     /// <summary>A prefix that runs a command line in this holder's network namespace.</summary>
     public IEnumerable<string> Inside(IEnumerable<string> command) => ["nsenter", "--target", $"{Pid}", "--net", "--", .. command];

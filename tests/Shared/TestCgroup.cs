@@ -10,12 +10,13 @@ internal sealed class TestCgroup : IDisposable
 
     private static int s_made;
 
-    public TestCgroup()
+    /// <param name="suffix">The end of its name.</param>
+    public TestCgroup(string suffix = "")
     {
         var root = Root ?? throw new InvalidOperationException("no cgroup version 2 hierarchy is mounted");
         RemoveAbandoned(root);
         Path = System.IO.Path.Combine(root, string.Create(
-            CultureInfo.InvariantCulture, $"{Prefix}{Environment.ProcessId}-{Interlocked.Increment(ref s_made)}-{Random.Shared.Next():x}"));
+            CultureInfo.InvariantCulture, $"{Prefix}{Environment.ProcessId}-{Interlocked.Increment(ref s_made)}-{Random.Shared.Next():x}{suffix}"));
         Directory.CreateDirectory(Path);
     }
 
@@ -24,6 +25,12 @@ internal sealed class TestCgroup : IDisposable
         .Where(line => line.Contains(" - cgroup2 ", StringComparison.Ordinal)).Select(line => line.Split(' ')[4]).FirstOrDefault();
 
     public string Path { get; }
+
+    /// <summary>The name of its directory.</summary>
+    public string Name => System.IO.Path.GetFileName(Path);
+
+    /// <summary>Moves a process to the root of the hierarchy.</summary>
+    public static void AddToRoot(int pid) => File.WriteAllText(System.IO.Path.Combine(Root!, "cgroup.procs"), pid.ToString(CultureInfo.InvariantCulture));
 
     /// <summary>Moves a process in. Its existing sockets stay in the cgroup where they were made.</summary>
     public void Add(int pid) => File.WriteAllText(System.IO.Path.Combine(Path, "cgroup.procs"), pid.ToString(CultureInfo.InvariantCulture));

@@ -169,6 +169,29 @@ static __always_inline _Bool is_kernels(struct tcp_sock *tp)
     return BPF_CORE_READ_BITFIELD(&tp->inet_conn.icsk_inet.sk, sk_kern_sock);
 }
 
+static __always_inline void read_maker(struct ka_maker *maker, struct tcp_sock *tp)
+{
+    struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+    struct cgroup *cgroup = 0;
+    struct kernfs_node *node = 0;
+
+    maker->cgroup = 0;
+    maker->uid = 0;
+    maker->unknown = 0;
+    if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup) && bpf_core_field_exists(cgroup->kn) && bpf_core_field_exists(node->id)) {
+        cgroup = sk->sk_cgrp_data.cgroup;
+        node = cgroup ? cgroup->kn : 0;
+        if (node)
+            maker->cgroup = node->id;
+    } else {
+        maker->unknown |= KA_UNKNOWN_CGROUP;
+    }
+    if (bpf_core_field_exists(sk->sk_uid.val))
+        maker->uid = sk->sk_uid.val;
+    else
+        maker->unknown |= KA_UNKNOWN_UID;
+}
+
 static __always_inline _Bool is_subflow(struct tcp_sock *tp)
 {
     return bpf_core_field_exists(tp->is_mptcp) && tp->is_mptcp;
@@ -249,7 +272,7 @@ static __always_inline int set_established(struct bpf_sock_ops *ops, const struc
     return error;
 }
 
-static __always_inline void report(const struct ka_tuple *tuple, const struct ka_memory *memory)
+static __always_inline void report(const struct ka_tuple *tuple, const struct ka_memory *memory, struct tcp_sock *tp)
 {
     struct ka_arrival *arrival = bpf_ringbuf_reserve(&arrivals, sizeof *arrival, 0);
 
@@ -260,6 +283,7 @@ static __always_inline void report(const struct ka_tuple *tuple, const struct ka
     arrival->tuple = *tuple;
     arrival->found = memory->found;
     arrival->set = memory->set;
+    read_maker(&arrival->maker, tp);
     // The agent reads the ring in its passes: to wake it for each connection would cost more than all the rest.
     bpf_ringbuf_submit(arrival, BPF_RB_NO_WAKEUP);
 }
@@ -328,7 +352,7 @@ int ka_established(struct bpf_sock_ops *ops)
         return 1;
     }
     tuple.cookie = bpf_get_socket_cookie(ops);
-    report(&tuple, &memory);
+    report(&tuple, &memory, tp);
     return 1;
 }
 
@@ -495,6 +519,7 @@ int ka_read(struct bpf_iter__tcp *ctx)
     record.kind = (tp->inet_conn.icsk_inet.sk.sk_socket ? 0 : KA_NO_INODE) | (is_kernels(tp) ? KA_KERNEL : 0) | (is_subflow(tp) ? KA_SUBFLOW : 0);
     read_idle(&record, tp);
     read_user_timeout(&record, tp);
+    read_maker(&record.maker, tp);
     read_values(&record.values, tp);
     memory = bpf_sk_storage_get(&memories, common, 0, 0);
     if (memory) {

@@ -86,6 +86,8 @@ enum ka_unknown {
     KA_UNKNOWN_EXPIRES = 2,
     KA_UNKNOWN_IDLE = 4,
     KA_UNKNOWN_USER_TIMEOUT = 8,
+    KA_UNKNOWN_CGROUP = 16,
+    KA_UNKNOWN_UID = 32,
 };
 
 struct ka_tuple {
@@ -95,6 +97,13 @@ struct ka_tuple {
     __u16 remote_port;
     __u32 netns;         // inode number
     __u64 cookie;
+};
+
+// Who made a socket.
+struct ka_maker {
+    __u64 cgroup;        // the id of the cgroup (version 2) that it was made in; 0 where not known
+    __u32 uid;           // its user
+    __u32 unknown;       // enum ka_unknown
 };
 
 // The state of one socket.
@@ -111,6 +120,7 @@ struct ka_socket {
     struct ka_values found;
     struct ka_values set;
     __u32 unknown;       // enum ka_unknown
+    struct ka_maker maker;
 };
 
 // A planned change of one socket, by its cookie. It is made only if the socket still has the expected values.
@@ -143,6 +153,7 @@ struct ka_arrival {
     struct ka_tuple tuple;
     struct ka_values found;
     struct ka_values set;
+    struct ka_maker maker;
 };
 
 // The kernel's memory of such a socket until the agent has changed it.

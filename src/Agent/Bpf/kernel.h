@@ -2,8 +2,8 @@
 // kernel.h: the parts of the kernel's own types that keepalive.bpf.c reads. Member names are the kernel's. Their places in memory are found
 // when the programs are loaded (CO-RE), so nothing here depends on one kernel. A suffix after ___ marks another version of a type.
 //
-// Kernels move fields. Fields that are only shown (timers, idle time, user timeout) are read after bpf_core_field_exists. Those that decide
-// if a socket is set (addresses, namespace, values, sk_kern_sock, sk_socket, icsk_probes_out) must exist: else the datapath is unavailable.
+// Kernels move fields. Fields that are only shown (timers, idle time, user timeout, cgroup, user) are read after bpf_core_field_exists. Those that
+// decide if a socket is set (addresses, namespace, values, sk_kern_sock, sk_socket, icsk_probes_out) must exist: else the datapath is unavailable.
 #ifndef KEEPALIVE_KERNEL_H
 #define KEEPALIVE_KERNEL_H
 
@@ -67,9 +67,27 @@ struct socket {
     struct sock *sk;
 };
 
+struct kernfs_node {
+    __u64 id;
+};
+
+struct cgroup {
+    struct kernfs_node *kn;
+};
+
+struct sock_cgroup_data {
+    struct cgroup *cgroup;
+};
+
+typedef struct {
+    __u32 val;
+} kuid_t;
+
 struct sock {
     struct sock_common __sk_common;
     struct socket *sk_socket;
+    struct sock_cgroup_data sk_cgrp_data;
+    kuid_t sk_uid;
     __u8 sk_kern_sock : 1;
     __u16 sk_protocol;
 };

@@ -1,3 +1,4 @@
+using Keepalive.Agent.Workloads;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
@@ -19,6 +20,14 @@ internal readonly record struct SocketRecord
 
     public required TcpState State { get; init; }
 
+    /// <summary>The workload it belongs to, as <see cref="WorkloadName"/> names it: <c>pod:UID</c>, <c>unit:NAME</c>, <c>uid:N</c> or <c>cgroup:/A/B</c>. The same text is the
+    /// same object for all sockets of a workload.</summary>
+    public string Workload
+    {
+        get => field ?? WorkloadName.Unknown;
+        init;
+    }
+
     public TcpTimer Timer { get; init; }
 
     /// <summary>Milliseconds to the timer's nominal instant; null where not known.</summary>
@@ -26,9 +35,6 @@ internal readonly record struct SocketRecord
 
     /// <summary>Probes sent without an answer.</summary>
     public int Unanswered { get; init; }
-
-    /// <summary>The workload that it belongs to: <c>pod:UID</c>, <c>unit:NAME</c>, <c>uid:N</c> or <c>cgroup:/PATH</c>; empty if not looked for.</summary>
-    public string Workload { get => field ?? ""; init; }
 
     /// <summary>Whether its other end is in the same network namespace, as its own sockets show.</summary>
     public bool IsLocal { get; init; }

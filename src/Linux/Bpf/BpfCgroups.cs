@@ -21,24 +21,7 @@ public static unsafe class BpfCgroups
     private const int MostPrograms = 64;
 
     /// <summary>The directory the version 2 hierarchy is mounted at, null where it is not; on a hybrid node it has no controllers.</summary>
-    public static string? Mount()
-    {
-        try
-        {
-            foreach (var line in File.ReadLines("/proc/self/mountinfo"))
-            {
-                if (line.Contains(" - cgroup2 ", StringComparison.Ordinal))
-                {
-                    return line.Split(' ')[4];
-                }
-            }
-        }
-        catch (IOException)
-        {
-            // No /proc: nothing is known to be mounted.
-        }
-        return null;
-    }
+    public static string? Mount() => CgroupDirectory.Mount();
 
     /// <summary>The links to exactly this cgroup.</summary>
     public static List<CgroupAttachment> Attached(string cgroup)

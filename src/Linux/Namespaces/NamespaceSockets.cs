@@ -1,3 +1,4 @@
+using Keepalive.Linux.Files;
 using Keepalive.Linux.Interop;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Processes;
@@ -8,9 +9,12 @@ namespace Keepalive.Linux.Namespaces;
 /// <summary>The descriptors that are held of one network namespace to watch its TCP sockets. It keeps the namespace alive until disposed.</summary>
 public sealed class NamespaceSockets : IDisposable
 {
+    private const string OwnPath = "/proc/thread-self/ns/net";
+
     private NamespaceSockets(ulong inode, SockDiag diag, TcpCounters counters)
     {
         Identity = new NamespaceIdentity(inode, diag.NamespaceCookie());
+        IsOfOwnUserNamespace = UserNamespace() == ProcFs.Inode("/proc/thread-self/ns/user");
         Diag = diag;
         Counters = counters;
     }
@@ -20,6 +24,9 @@ public sealed class NamespaceSockets : IDisposable
 
     /// <summary>Its inode number.</summary>
     public ulong Inode => Identity.Inode;
+
+    /// <summary>Whether it was made in this process's user namespace: by an administrator, or for one. One that a user makes for itself is in another.</summary>
+    public bool IsOfOwnUserNamespace { get; }
 
     public SockDiag Diag { get; }
 
@@ -32,7 +39,7 @@ public sealed class NamespaceSockets : IDisposable
         var diag = SockDiag.Open();
         try
         {
-            return new NamespaceSockets(ProcFs.Inode("/proc/thread-self/ns/net"), diag, TcpCounters.Open());
+            return new NamespaceSockets(ProcFs.Inode(OwnPath), diag, TcpCounters.Open());
         }
         catch
         {
@@ -50,6 +57,19 @@ public sealed class NamespaceSockets : IDisposable
         {
             throw LinuxException.Last("setns");
         }
+    }
+
+    /// <summary>The inode number of the user namespace that owns the one the calling thread is in; 0 where that is no descendant of this process's.</summary>
+    private static ulong UserNamespace()
+    {
+        using var file = FileDescriptor.TryOpen(OwnPath, Unistd.O_RDONLY, out _);
+        var owner = file is null ? -1 : SysIoctl.ioctl(file, SysIoctl.NS_GET_USERNS);
+        if (owner < 0)
+        {
+            return 0;
+        }
+        using var descriptor = new FileDescriptor(owner);
+        return ProcFs.Inode($"/proc/thread-self/fd/{owner}");
     }
 
     public void Dispose()

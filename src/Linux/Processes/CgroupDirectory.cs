@@ -1,5 +1,7 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
+using Keepalive.Linux.Files;
 using Keepalive.Linux.Interop;
 
 namespace Keepalive.Linux.Processes;
@@ -55,5 +57,57 @@ public static unsafe class CgroupDirectory
                 SysVfs.CGROUP_SUPER_MAGIC => CgroupPath.Version1,
                 _ => CgroupPath.OtherDirectory,
             };
+    }
+
+    /// <summary>The directory the version 2 hierarchy is mounted at, null where it is not; on a hybrid node it has no controllers.</summary>
+    public static string? Mount() => Mounts(" - cgroup2 ").FirstOrDefault();
+
+    /// <summary>Whether a hierarchy of version 1 is mounted.</summary>
+    public static bool HasVersion1() => Mounts(" - cgroup ").Any();
+
+    /// <summary>The cgroups in a cgroup, each with its id; none when it has gone.</summary>
+    /// <param name="path">Its directory.</param>
+    /// <param name="into">Gets them in place of what it has.</param>
+    public static void ListChildren(string path, List<(ulong Id, string Name)> into)
+    {
+        const int header = 19;   // struct linux_dirent64: d_ino, d_off, d_reclen, d_type, and the name
+        const byte directory = 4;   // DT_DIR
+        into.Clear();
+        using var opened = FileDescriptor.TryOpen(path, Unistd.O_RDONLY, out _);
+        if (opened is null)
+        {
+            return;
+        }
+        Span<byte> buffer = stackalloc byte[16 * 1024];
+        fixed (byte* p = buffer)
+        {
+            int length;
+            while ((length = (int)Dirent.getdents64(opened, p, (nuint)buffer.Length)) > 0)
+            {
+                for (var rest = buffer[..length]; rest.Length > header;)
+                {
+                    var entry = rest[..BinaryPrimitives.ReadUInt16LittleEndian(rest[16..])];
+                    var name = entry[header..];
+                    name = name[..name.IndexOf((byte)0)];
+                    if (entry[18] == directory && !name.SequenceEqual("."u8) && !name.SequenceEqual(".."u8))
+                    {
+                        into.Add((BinaryPrimitives.ReadUInt64LittleEndian(entry), Encoding.UTF8.GetString(name)));
+                    }
+                    rest = rest[entry.Length..];
+                }
+            }
+        }
+    }
+
+    private static List<string> Mounts(string type)
+    {
+        try
+        {
+            return [.. File.ReadLines("/proc/self/mountinfo").Where(line => line.Contains(type, StringComparison.Ordinal)).Select(line => line.Split(' ')[4])];
+        }
+        catch (IOException)
+        {
+            return [];   // no /proc: nothing is known to be mounted
+        }
     }
 }

@@ -327,6 +327,101 @@ public abstract class ApplyingTests : IDisposable
         Assert.Equal(s_untouched, _lab.Client.Get(id));
     }
 
+    [Fact]
+    public void Workload_UsersInANamespaceOfTheAdministrator_IsOfEachSocketsUser()
+    {
+        TestCgroup.AddToRoot(_lab.Client.Pid);
+        using var one = _lab.Client.StartBesideAs(61001);
+        using var other = _lab.Client.StartBesideAs(61002);
+        TestCgroup.AddToRoot(one.Pid);
+        TestCgroup.AddToRoot(other.Pid);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+        (Holder Holder, string Address, string Expected)[] sockets =
+        [
+            (one, Testbed.Lab.ServerAddress, "uid:61001"), (other, Testbed.Lab.ServerAddress, "uid:61002"), (other, Elsewhere, "uid:61002"),
+            (_lab.Client, Testbed.Lab.ServerAddress, "uid:0"), (_lab.Client, Elsewhere, "uid:0"),
+        ];
+        var cookies = sockets.Select(socket => socket.Holder.Cookie(socket.Holder.Connect(socket.Address, _port))).ToList();
+        _rig.Pass();
+        Assert.Equal(sockets.Select(socket => socket.Expected), cookies.Select(cookie => _rig.Records[cookie].Workload));
+        Assert.Equal(3, cookies.Count(cookie => _rig.Records[cookie].Outcome == SocketOutcome.Managed));
+        Assert.Same(_rig.Records[cookies[1]].Workload, _rig.Records[cookies[2]].Workload);
+    }
+
+    [Fact]
+    public void Workload_OfScopes_IsTheScopeThatTheSocketWasMadeIn()
+    {
+        using var one = new TestCgroup(".scope");
+        using var other = new TestCgroup(".scope");
+        using var client = _lab.Client.StartBesideAs(61001);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+        one.Add(client.Pid);
+        var first = client.Cookie(client.Connect(Testbed.Lab.ServerAddress, _port));
+        other.Add(client.Pid);
+        var second = client.Cookie(client.Connect(Testbed.Lab.ServerAddress, _port));
+        var unmanaged = client.Cookie(client.Connect(Elsewhere, _port));
+        _rig.Pass();
+        string[] expected = [$"unit:{one.Name}", $"unit:{other.Name}", $"unit:{other.Name}"];
+        Assert.Equal(expected, new[] { first, second, unmanaged }.Select(cookie => _rig.Records[cookie].Workload));
+        // The cgroup of the first socket goes; what is known of the socket stays.
+        one.Dispose();
+        _rig.Pass(new PassScope { Full = true });
+        Assert.Equal(expected, new[] { first, second, unmanaged }.Select(cookie => _rig.Records[cookie].Workload));
+    }
+
+    [Fact]
+    public void Workload_OfAUsersSessions_IsTheUser()
+    {
+        using var cgroup = new TestCgroup();
+        var slice = Path.Combine(cgroup.Path, "user-61003.slice");
+        string[] sessions = [Path.Combine(slice, "session-3.scope"), Path.Combine(slice, "session-4.scope")];
+        using (var client = _lab.Client.StartBesideAs(61001))
+        {
+            _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+            var cookies = new List<ulong>();
+            foreach (var session in sessions)
+            {
+                Directory.CreateDirectory(session);
+                File.WriteAllText(Path.Combine(session, "cgroup.procs"), $"{client.Pid}");
+                cookies.Add(client.Cookie(client.Connect(Testbed.Lab.ServerAddress, _port)));
+            }
+            _rig.Pass();
+            Assert.All(cookies, cookie => Assert.Equal("uid:61003", _rig.Records[cookie].Workload));
+        }
+        foreach (var directory in sessions.Append(slice))
+        {
+            Eventually.True(
+                () =>
+                {
+                    try
+                    {
+                        Directory.Delete(directory);
+                        return true;
+                    }
+                    catch (IOException)
+                    {
+                        return false;   // its last process is still ending
+                    }
+                },
+                TimeSpan.FromSeconds(10));
+        }
+    }
+
+    [Fact]
+    public void Workload_InANamespaceThatAUserHasMade_IsThatUser()
+    {
+        using var owner = Holder.StartInNamespaceOf(61001);
+        TestCgroup.AddToRoot(owner.Pid);
+        using var guest = owner.StartBesideAs(61002);
+        TestCgroup.AddToRoot(guest.Pid);
+        var port = owner.Listen();
+        var (own, others) = (owner.Cookie(owner.Connect("127.0.0.1", port)), guest.Cookie(guest.Connect("127.0.0.1", port)));
+        using var rig = new Rig(owner.NetnsPath, _create) { Policy = Apply.Rig.PolicyFor("127.0.0.0/8", PolicyText.GuideValues) };
+        rig.Pass();
+        Assert.Equal(("uid:61001", "uid:61001"), (rig.Records[own].Workload, rig.Records[others].Workload));
+        Assert.Equal(SocketOutcome.Managed, rig.Records[others].Outcome);
+    }
+
     public virtual void Dispose()
     {
         _rig.Dispose();

@@ -61,6 +61,23 @@ public sealed class AttachedTests : IDisposable
         Assert.DoesNotContain(_rig.All, r => r.Changed);
     }
 
+    [Fact]
+    public void Connect_SetAtOnce_IsReportedWithItsWorkload()
+    {
+        using var scope = new TestCgroup(".scope");
+        using var attached = new Rig(_lab.Server.NetnsPath, Datapaths.AttachedBpf(scope.Path)) { Policy = Rig.PolicyFor(Lab.ClientAddress, PolicyText.GuideValues) };
+        var port = _lab.Client.Listen();
+        attached.Pass();
+        using var client = _lab.Server.StartBesideAs(61001);
+        scope.Add(client.Pid);
+        var id = client.Connect(Lab.ClientAddress, port);
+        Assert.Equal(s_guide, client.Get(id));
+        var cookie = client.Cookie(id);
+        client.Abort(id);   // gone before the pass: only the ring tells of it
+        attached.Pass();
+        Assert.Equal($"unit:{scope.Name}", attached.Records[cookie].Workload);
+    }
+
     /// <summary>As the service does at its start: a dry run for the liveness of existing connections. The log and the metrics do not get
     /// its records.</summary>
     [Fact]

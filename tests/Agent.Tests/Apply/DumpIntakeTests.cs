@@ -3,6 +3,7 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Workloads;
 using Keepalive.Config;
 using Keepalive.Linux.Sockets;
 using Keepalive.Testbed;
@@ -20,7 +21,8 @@ public sealed class DumpIntakeTests : ISocketSink
     private static readonly KeepaliveOptions s_set = new(true, 700, 10, 20);
 
     private readonly PolicySnapshot _policy = Rig.PolicyFor("10.77.0.2", PolicyText.GuideValues);
-    private readonly WatchedNamespace _watched = new(1, null!);
+    private readonly SocketWorkloads _workloads = new(new ProcessTable(), new CgroupOwners(TimeProvider.System, mount: null, isAlone: true));
+    private readonly WatchedNamespace _watched = new(1, null!) { Owner = ProcessOwner.Of("0::/kubepods/pod8f1c", 0) };
     private readonly InheritedSockets _inherited = [];
     private readonly List<SocketRecord> _reported = [];
     private readonly List<TrackedSocket> _tracked = [];
@@ -151,7 +153,7 @@ public sealed class DumpIntakeTests : ISocketSink
     }
 
     private TrackedSocket? Take(SeenSocket seen, SocketReading? reading = null, int pid = 0, PassScope? scope = null, PolicySnapshot? policy = null) =>
-        new DumpIntake(_watched, new PassContext(1, policy ?? _policy, scope ?? new PassScope(), this), _inherited, _tracked.Add).Take(in seen, in reading, pid);
+        new DumpIntake(_watched, new PassContext(1, policy ?? _policy, scope ?? new PassScope(), this), _inherited, _workloads, _tracked.Add).Take(in seen, in reading, pid);
 
     private static SeenSocket Seen(SocketEndpoint remote) =>
         new() { Cookie = 7, Local = s_here, Remote = remote, State = TcpState.Established, Idle = 1500, HasFile = true };

@@ -39,6 +39,8 @@ public sealed class UnknownFieldTests : IDisposable
         { ["rcv_tstamp"], "idle times", false },
         { ["icsk_user_timeout"], "user timeouts", false },
         { ["is_mptcp"], "", false },
+        { ["sk_cgrp_data"], "cgroups", false },
+        { ["sk_uid"], "users", false },
         { ["thread_pid"], "processes", false },
     };
 

@@ -45,7 +45,9 @@ internal sealed class Arrivals : IDisposable
     /// <param name="sink">Receives the records.</param>
     /// <param name="ledger">Counts them.</param>
     /// <param name="isTracked">Whether a pass has already found the socket.</param>
-    public void Report(PolicySnapshot policy, ISocketSink sink, SocketLedger ledger, Func<ulong, ulong, bool> isTracked)
+    /// <param name="workload">Returns the workload of a socket in a network namespace.</param>
+    public void Report(
+        PolicySnapshot policy, ISocketSink sink, SocketLedger ledger, Func<ulong, ulong, bool> isTracked, Func<ulong, BpfAbi.ka_maker, string> workload)
     {
         foreach (ref readonly var arrival in CollectionsMarshal.AsSpan(_arrived))
         {
@@ -54,18 +56,19 @@ internal sealed class Arrivals : IDisposable
                 continue;
             }
             var (local, remote) = (arrival.tuple.Local, arrival.tuple.Remote);
-            Report(sink, ledger, in arrival, policy.Match(in local, in remote));
+            Report(sink, ledger, in arrival, policy.Match(in local, in remote), workload(arrival.tuple.netns, arrival.maker));
         }
     }
 
     /// <summary>Reports a socket that was set when it was established.</summary>
-    public static void Report(ISocketSink sink, SocketLedger ledger, in BpfAbi.ka_arrival arrival, CompiledRule? rule)
+    public static void Report(ISocketSink sink, SocketLedger ledger, in BpfAbi.ka_arrival arrival, CompiledRule? rule, string workload)
     {
         var (found, set) = (arrival.found.ToOptions(), arrival.set.ToOptions());
         ledger.CountApplied(rule, arrival.tuple.netns);
         sink.Socket(new SocketRecord
         {
             Namespace = arrival.tuple.netns,
+            Workload = workload,
             Cookie = arrival.tuple.cookie,
             Local = arrival.tuple.Local,
             Remote = arrival.tuple.Remote,

@@ -72,10 +72,14 @@ internal sealed class AtOnce : IDisposable
     public void Drain() => _arrivals.Drain();
 
     /// <summary>Reports the sockets that were taken out.</summary>
-    public void Report(ISocketSink sink, SocketLedger ledger, NamespaceInventory namespaces)
+    public void Report(ISocketSink sink, SocketLedger ledger, NamespaceInventory namespaces, SocketWorkloads workloads)
     {
         _arrivals.Report(
-            _policy.Current, sink, ledger, (netns, cookie) => namespaces.Find(netns) is { } watched && watched.Sockets.ContainsKey(cookie));
+            _policy.Current,
+            sink,
+            ledger,
+            (netns, cookie) => namespaces.Find(netns) is { } watched && watched.Sockets.ContainsKey(cookie),
+            (netns, maker) => workloads.Of(namespaces.Find(netns), maker.cgroup, maker.Uid, pid: 0).Workload);
         foreach (var netns in _arrivals.Namespaces())
         {
             // The namespace is not watched, so no dump will show that these sockets are gone.

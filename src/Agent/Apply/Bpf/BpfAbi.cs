@@ -24,6 +24,8 @@ internal static class BpfAbi
     public const uint KA_UNKNOWN_EXPIRES = 2;
     public const uint KA_UNKNOWN_IDLE = 4;
     public const uint KA_UNKNOWN_USER_TIMEOUT = 8;
+    public const uint KA_UNKNOWN_CGROUP = 16;
+    public const uint KA_UNKNOWN_UID = 32;
 
     public const byte KA_NO_INODE = 1;
     public const byte KA_KERNEL = 2;
@@ -117,6 +119,16 @@ internal static class BpfAbi
     }
 
     [StructLayout(LayoutKind.Sequential)]
+    internal struct ka_maker
+    {
+        public ulong cgroup;
+        public uint uid;
+        public uint unknown;
+
+        public readonly uint? Uid => (unknown & KA_UNKNOWN_UID) == 0 ? uid : null;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
     internal struct ka_socket
     {
         public ka_tuple tuple;
@@ -131,6 +143,7 @@ internal static class BpfAbi
         public ka_values found;
         public ka_values set;
         public uint unknown;
+        public ka_maker maker;
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -164,6 +177,7 @@ internal static class BpfAbi
         public ka_tuple tuple;
         public ka_values found;
         public ka_values set;
+        public ka_maker maker;
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -34,7 +34,6 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
 
     private readonly KernelPrograms _kernel;
     private readonly bool _listedOnly;
-    private readonly bool _listsProcesses;
     private readonly StateFile? _state;
     private readonly ProcessList? _processList;
     private readonly NamespaceThread _thread = new();
@@ -63,7 +62,6 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         // are exempt, a namespace must be judged before its first connection is set. In both cases the programs set connections of listed
         // namespaces only.
         _listedOnly = !options.LooksEverywhere || options.Exempts is not null || !ProcFs.SeesWholeNode();
-        _listsProcesses = options.LooksEverywhere || options.Exempts is not null;
         _state = options.State;
         _processList = kernel.ProcessReader is { } reader ? new ProcessList(reader) : null;
         _runner = new PlanRunner(kernel, _thread, Ledger);
@@ -102,11 +100,11 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
     {
         // Before the processes are listed: the namespaces of these connections are then in the list, if they still exist.
         _atOnce?.Drain();
-        if (_listsProcesses && _processList is not null)
+        if (_processList is not null)
         {
             Processes.Take(_processList.Read());
         }
-        else if (_listsProcesses)
+        else
         {
             Processes.Scan();
         }
@@ -116,7 +114,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
 
     protected override void Begin(PassContext pass)
     {
-        _atOnce?.Report(pass.Sink, Ledger, Namespaces);
+        _atOnce?.Report(pass.Sink, Ledger, Namespaces, Workloads);
         WriteSettings(pass.Scope, pass.Policy);
         StayAttached();
         if (!pass.Scope.DryRun)

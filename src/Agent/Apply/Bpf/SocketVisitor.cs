@@ -22,7 +22,7 @@ internal struct SocketVisitor(
 
     public void Visit(in BpfAbi.ka_socket seen)
     {
-        Unknown |= seen.unknown;
+        Unknown |= seen.unknown | seen.maker.unknown;
         var current = seen.values.ToOptions();
         var own = (OwnValues)((seen.values.flags >> 1) & 7) | OwnValues.Known;
         var pid = owners.Count > 0 ? owners.GetValueOrDefault(seen.tuple.cookie) : 0;
@@ -70,7 +70,8 @@ internal struct SocketVisitor(
             // The ring had no room for it, it came after the ring was read, or an earlier pass found it while it was connecting. This
             // change has a record of its own: another change may follow in this pass. Values that the application has written since count
             // as found.
-            Arrivals.Report(intake.Pass.Sink, ledger, new BpfAbi.ka_arrival { tuple = seen.tuple, found = seen.found, set = seen.set }, socket.Standing.Rule);
+            Arrivals.Report(
+                intake.Pass.Sink, ledger, new BpfAbi.ka_arrival { tuple = seen.tuple, found = seen.found, set = seen.set }, socket.Standing.Rule, socket.Workload);
         }
     }
 
@@ -102,6 +103,8 @@ internal struct SocketVisitor(
             Unanswered = timer is TcpTimer.Keepalive or TcpTimer.Unknown ? seen.unanswered : 0,
             Idle = (seen.unknown & BpfAbi.KA_UNKNOWN_IDLE) == 0 ? seen.idle : null,
             HasFile = (seen.kind & BpfAbi.KA_NO_INODE) == 0,
+            CgroupId = seen.maker.cgroup,
+            Uid = seen.maker.Uid,
             IsSetAtOnce = (seen.kind & BpfAbi.KA_SET_AT_ONCE) != 0,
         };
     }

@@ -14,6 +14,8 @@ internal static class UnknownColumns
         Add(BpfAbi.KA_UNKNOWN_EXPIRES, "the times left of timers");
         Add(BpfAbi.KA_UNKNOWN_IDLE, "idle times");
         Add(BpfAbi.KA_UNKNOWN_USER_TIMEOUT, "user timeouts");
+        Add(BpfAbi.KA_UNKNOWN_CGROUP, "cgroups");
+        Add(BpfAbi.KA_UNKNOWN_UID, "users");
         if (kernel.OwnerReader is null)
         {
             columns.Add("processes");

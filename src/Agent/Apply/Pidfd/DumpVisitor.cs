@@ -6,6 +6,8 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <summary>Passes the sockets of a sock_diag dump to the intake.</summary>
 internal readonly struct DumpVisitor(DumpIntake intake) : ISockDiagVisitor
 {
+    private readonly bool _isShared = intake.Watched.IsShared;
+
     public void Visit(in DiagnosedSocket seen)
     {
         var socket = intake.Take(new SeenSocket
@@ -19,6 +21,9 @@ internal readonly struct DumpVisitor(DumpIntake intake) : ISockDiagVisitor
             Unanswered = seen.Timer == TcpTimer.Keepalive ? seen.TimerCount : 0,
             Idle = seen.Idle,
             HasFile = seen.Inode != 0,
+            // In a namespace of one workload neither makes a difference. Of a socket without a file the kernel shows no user, but 0.
+            CgroupId = _isShared ? seen.CgroupId : 0,
+            Uid = _isShared && seen.Inode != 0 ? seen.Uid : null,
         });
         if (socket is { Standing.IsUnsettled: true })
         {

@@ -7,8 +7,10 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="watched">The namespace.</param>
 /// <param name="pass">The pass it belongs to.</param>
 /// <param name="inherited">The state of a predecessor; a socket is removed when it is found.</param>
+/// <param name="workloads">Knows the workloads of sockets.</param>
 /// <param name="tracked">Called for each socket that is tracked from now on.</param>
-internal sealed class DumpIntake(WatchedNamespace watched, PassContext pass, InheritedSockets inherited, Action<TrackedSocket>? tracked)
+internal sealed class DumpIntake(
+    WatchedNamespace watched, PassContext pass, InheritedSockets inherited, SocketWorkloads workloads, Action<TrackedSocket>? tracked)
 {
     private readonly bool _judgesAnew = pass.Scope.Full || watched.ComparedWith?.JudgesAs(pass.Policy) != true;
 
@@ -39,16 +41,21 @@ internal sealed class DumpIntake(WatchedNamespace watched, PassContext pass, Inh
         {
             if (!watched.Sockets.TryGetValue(seen.Cookie, out socket))
             {
-                socket = TryTrack(in seen, in reading);
+                socket = TryTrack(in seen, in reading, pid);
             }
-            else if (socket.See(in seen, watched.Dumps) || Compares)
+            else
             {
-                Compare(socket);
+                var hasMoved = socket.See(in seen, watched.Dumps);
+                workloads.Settle(watched, socket, pid);
+                if (hasMoved || Compares)
+                {
+                    Compare(socket);
+                }
             }
         }
         if (socket is null)
         {
-            pass.Sink.Socket(seen.ToRecord(watched.Inode) with
+            pass.Sink.Socket(seen.ToRecord(watched.Inode, workloads.Of(watched, in seen, pid)) with
             {
                 Current = reading?.Values,
                 Own = reading?.Own ?? OwnValues.None,
@@ -60,7 +67,7 @@ internal sealed class DumpIntake(WatchedNamespace watched, PassContext pass, Inh
         return socket;
     }
 
-    private TrackedSocket? TryTrack(in SeenSocket seen, in SocketReading? reading)
+    private TrackedSocket? TryTrack(in SeenSocket seen, in SocketReading? reading, int pid)
     {
         var (local, remote) = (seen.Local, seen.Remote);
         var rule = seen.State == TcpState.Listen ? null : pass.Policy.Match(in local, in remote);
@@ -71,6 +78,7 @@ internal sealed class DumpIntake(WatchedNamespace watched, PassContext pass, Inh
             return null;
         }
         var socket = new TrackedSocket(watched.Inode, in seen, watched.Dumps);
+        workloads.Settle(watched, socket, pid);
         socket.Standing.Remember(memory);
         socket.Standing.Select(rule, pass.Policy);
         watched.Sockets.Add(seen.Cookie, socket);

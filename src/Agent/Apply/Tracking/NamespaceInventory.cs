@@ -96,7 +96,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
                     // The namespace that was opened last.
                     LetGo(_watched.Values.Last(watched => Accountable.Key(watched.Account) == giver), isGone: false, letGo);
                 }
-                Hold(new WatchedNamespace(inode, handle, account));
+                Hold(new WatchedNamespace(inode, handle, account) { Owner = OwnerOf(inode) });
             }
         }
         budget?.Stop();
@@ -121,7 +121,8 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
             if (TryOpen(inode, paths) is { } handle)
             {
                 Failures.Remove(inode);
-                var watched = new WatchedNamespace(inode, handle, AccountOf(inode));
+                var owner = OwnerOf(inode);
+                var watched = new WatchedNamespace(inode, handle, owner.Account) { Owner = owner };
                 Hold(watched);
                 Judge(watched);
                 yield return watched;
@@ -177,7 +178,9 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
     /// owners is not the reason: there are too few descriptors.</summary>
     private bool HasMore(string? account) => account is not null && only.Count == 0 && _shares.Of(account) > 0;
 
-    private string? AccountOf(ulong inode) => processes.In(inode).FirstOrDefault() is { } process ? Accountable.Of(process.Pid) : null;
+    private string? AccountOf(ulong inode) => OwnerOf(inode).Account;
+
+    private ProcessOwner OwnerOf(ulong inode) => processes.In(inode).FirstOrDefault() is { } process ? ProcessOwner.Of(process.Pid) : ProcessOwner.Node;
 
     private void Hold(WatchedNamespace watched)
     {

@@ -26,7 +26,7 @@ internal sealed class ProcessEntry(int pid)
 
     private DescriptorKind[] _kinds = [];
     private ulong? _cgroup;
-    private StrongBox<string?>? _owner;
+    private StrongBox<ProcessOwner>? _owner;
     private ulong _started;
 
     public int Pid { get; } = pid;
@@ -42,14 +42,17 @@ internal sealed class ProcessEntry(int pid)
     public long LastHit { get; set; }
 
     /// <summary>The owner that is charged for it, as <see cref="Accountable"/> names it; null for the node itself.</summary>
-    public string? Owner
+    public string? Owner => Whose.Account;
+
+    /// <summary>The owner that is charged for it, and the workload it is part of.</summary>
+    public ProcessOwner Whose
     {
         get
         {
             if (_owner is null)
             {
                 _started = ProcFs.StartTime(Pid);
-                _owner = new StrongBox<string?>(Accountable.Of(Pid));
+                _owner = new StrongBox<ProcessOwner>(ProcessOwner.Of(Pid));
             }
             return _owner.Value;
         }

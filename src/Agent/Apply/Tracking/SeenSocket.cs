@@ -27,6 +27,12 @@ internal readonly record struct SeenSocket
     /// <summary>Milliseconds since anything was received; null if the dump did not ask for it or it is unknown.</summary>
     public uint? Idle { get; init; }
 
+    /// <summary>The id of the cgroup that it was made in; 0 if unknown or not asked for.</summary>
+    public ulong CgroupId { get; init; }
+
+    /// <summary>The user that made it; null if unknown or not asked for.</summary>
+    public uint? Uid { get; init; }
+
     /// <summary>Whether it has a file. It has none while it waits to be accepted, and after its last descriptor was closed.</summary>
     public bool HasFile { get; init; }
 
@@ -44,9 +50,11 @@ internal readonly record struct SeenSocket
 
     /// <summary>Returns a record of these facts. The fields that depend on the policy are empty.</summary>
     /// <param name="inode">Its namespace.</param>
-    public SocketRecord ToRecord(ulong inode) => new()
+    /// <param name="workload">The workload it belongs to.</param>
+    public SocketRecord ToRecord(ulong inode, string workload) => new()
     {
         Namespace = inode,
+        Workload = workload,
         Cookie = Cookie,
         Local = Local,
         Remote = Remote,

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Workloads;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
@@ -33,6 +34,12 @@ internal sealed class TrackedSocket
     /// <summary>The way to it.</summary>
     public ref SocketReach Reach => ref _reach;
 
+    /// <summary>The workload it belongs to.</summary>
+    public string Workload { get; private set; } = WorkloadName.Unknown;
+
+    /// <summary>Whether its workload may become known better: neither its cgroup nor its process is known.</summary>
+    public bool IsWorkloadOpen { get; private set; } = true;
+
     /// <summary>The number of the last dump of its namespace that showed it.</summary>
     public long SeenInDump { get; private set; }
 
@@ -45,6 +52,7 @@ internal sealed class TrackedSocket
     /// <param name="dump">The number of the dump.</param>
     public bool See(in SeenSocket seen, long dump)
     {
+        IsWorkloadOpen |= seen.CgroupId != _seen.CgroupId || seen.Uid != _seen.Uid;
         var hasMoved = seen.Local != _seen.Local || seen.Remote != _seen.Remote;
         (_seen, SeenInDump) = (seen, dump);
         if (hasMoved)
@@ -54,10 +62,13 @@ internal sealed class TrackedSocket
         return hasMoved;
     }
 
+    /// <summary>Stores its workload, as far as it is known.</summary>
+    public void BelongsTo(string workload, bool isOpen) => (Workload, IsWorkloadOpen) = (workload, isOpen);
+
     /// <summary>Marks it as gone: it is no longer in the kernel's table, or its namespace is no longer watched.</summary>
     public void Leave() => IsGone = true;
 
-    public SocketRecord ToRecord() => _seen.ToRecord(Namespace) with
+    public SocketRecord ToRecord() => _seen.ToRecord(Namespace, Workload) with
     {
         Found = _standing.Memory is { Holder: not SocketHolder.Application } memory ? memory.Found : null,
         Current = _standing.Current,

@@ -1,5 +1,6 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Workloads;
 using Keepalive.Linux.Namespaces;
 
 namespace Keepalive.Agent.Apply.Tracking;
@@ -29,6 +30,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         _tracked = Track;
         Namespaces = new NamespaceInventory(Processes, options.Only, options.MostNamespaces, options.Exempts);
         Upkeep = new NamespaceUpkeep(options, Processes, Namespaces);
+        Workloads = new SocketWorkloads(Processes, CgroupOwners.OfNode(options.Time));
         Ledger = new SocketLedger(options.State, options.Inherited, Counts);
         Bulk = new BulkSpread<TChange>(options.Time, slicesByNamespace, Write);
     }
@@ -43,6 +45,8 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
 
     protected NamespaceUpkeep Upkeep { get; }
 
+    protected SocketWorkloads Workloads { get; }
+
     protected SocketLedger Ledger { get; }
 
     protected BulkSpread<TChange> Bulk { get; }
@@ -51,6 +55,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
     {
         var pass = new PassContext(++_passes, policy, scope, sink);
         ListProcesses();
+        Workloads.BeginPass();
         Upkeep.BeginPass(pass, Release);
         Begin(pass);
         var visits = Upkeep.Visit(pass, LookInto);
@@ -125,7 +130,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
     {
         watched.Dumps++;
         pass.Sink.BeginNamespace(watched.Inode);
-        var intake = new DumpIntake(watched, pass, _inherited, _tracked);
+        var intake = new DumpIntake(watched, pass, _inherited, Workloads, _tracked);
         Enumerate(intake);
         Upkeep.Dumped(watched, pass.Policy, activity);
         var isDone = Settle(watched, pass);
@@ -137,6 +142,10 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
             {
                 standing.PutOff(pass.Number);
                 watched.NextTry = Math.Min(watched.NextTry, standing.NextTry);
+            }
+            if (socket.Reach.Pid != 0)
+            {
+                Workloads.Settle(watched, socket);
             }
             pass.Report(socket);
         }

@@ -1,6 +1,7 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Workloads;
 using Keepalive.Linux.Namespaces;
+using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
@@ -10,6 +11,19 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="account">The owner that is charged for it; null for the node itself.</param>
 internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, string? account = null) : IDisposable
 {
+    /// <summary>The node's own network namespace, where units and pods with the node's network live.</summary>
+    private static readonly ulong s_nodes = ProcFs.Inode("/proc/1/ns/net");
+
+    /// <summary>Its owner. All sockets in it belong to the same workload unless it is <see cref="IsShared"/>.</summary>
+    public ProcessOwner Owner { get; init; } = ProcessOwner.Node;
+
+    /// <summary>Whether it is the node's own.</summary>
+    public bool IsNodes { get; } = inode == s_nodes;
+
+    /// <summary>Whether sockets of several workloads may be in it: it is the node's own, or an administrator made it and not for a pod. A namespace
+    /// that a workload makes belongs to that workload.</summary>
+    public bool IsShared => IsNodes || (!Owner.IsPod && Handle.IsOfOwnUserNamespace);
+
     /// <summary>The owner that is charged for it, as <see cref="Accountable"/> names it; null for the node itself.</summary>
     public string? Account { get; } = account;
 

@@ -1,0 +1,88 @@
+using Keepalive.Agent.Workloads;
+
+namespace Keepalive.Agent.Apply.Tracking;
+
+/// <summary>Tells which workload a socket belongs to.</summary>
+/// <remarks>
+/// A namespace that a workload made for itself is that workload's. Elsewhere the cgroup that the socket was made in decides; if that is not known, or names
+/// nobody, the process that holds the socket, then the socket's user. Sockets are seen by the ten thousand: what has been found stays with a tracked socket.
+/// </remarks>
+internal sealed class SocketWorkloads(ProcessTable processes, CgroupOwners cgroups)
+{
+    private readonly Dictionary<int, ProcessOwner> _unlisted = [];
+    private (WatchedNamespace? Watched, ulong Cgroup, uint? Uid, int Pid) _last;
+    private (string Workload, bool IsOpen) _lastFound = (WorkloadName.Unknown, true);
+
+    /// <summary>Begins a pass: processes may have changed.</summary>
+    public void BeginPass()
+    {
+        _unlisted.Clear();
+        _last = default;
+    }
+
+    /// <summary>The workload of a socket.</summary>
+    public string Of(WatchedNamespace watched, in SeenSocket seen, int pid) => Of(watched, seen.CgroupId, seen.Uid, pid).Workload;
+
+    /// <summary>The workload of a socket, and whether more may become known of it.</summary>
+    /// <param name="watched">Its namespace; null where that is not watched.</param>
+    /// <param name="cgroup">The id of its cgroup, 0 where not known.</param>
+    /// <param name="uid">Its user, null where not known.</param>
+    /// <param name="pid">A process that has it, 0 where not known.</param>
+    public (string Workload, bool IsOpen) Of(WatchedNamespace? watched, ulong cgroup, uint? uid, int pid)
+    {
+        if (watched is { IsShared: false })
+        {
+            return (watched.Owner.Workload, false);
+        }
+        // Neighbours in a dump often have the same maker.
+        if (_last != (watched, cgroup, uid, pid))
+        {
+            _lastFound = Find(watched, cgroup, uid, pid);
+            _last = (watched, cgroup, uid, pid);
+        }
+        return _lastFound;
+    }
+
+    /// <summary>Finds the workload of a tracked socket, if that is open.</summary>
+    /// <param name="watched">Its namespace.</param>
+    /// <param name="socket">The socket.</param>
+    /// <param name="pid">A process that has it, if the datapath knows one and the socket does not.</param>
+    public void Settle(WatchedNamespace watched, TrackedSocket socket, int pid = 0)
+    {
+        if (socket.IsWorkloadOpen)
+        {
+            ref readonly var seen = ref socket.Seen;
+            var (workload, isOpen) = Of(watched, seen.CgroupId, seen.Uid, pid == 0 ? socket.Reach.Pid : pid);
+            socket.BelongsTo(workload, isOpen);
+        }
+    }
+
+    private (string Workload, bool IsOpen) Find(WatchedNamespace? watched, ulong cgroup, uint? uid, int pid)
+    {
+        var owner = cgroups.Find(cgroup);
+        if (pid != 0 && (owner is null || !cgroups.IsAlone) && Whose(pid) is var process && (owner is null || process.IsPod))
+        {
+            // With version 1 beside 2 a container may be where its runtime is in this hierarchy.
+            return (process.Workload, false);
+        }
+        if (owner is not { } known)
+        {
+            return (watched is { IsNodes: false, Owner.Account: not null } && uid is null or 0 ? watched.Owner.Workload : WorkloadName.OfUser(uid), true);
+        }
+        var workload = known.Kind == CgroupKind.Unnamed && watched is { IsNodes: false } && watched.Owner.Workload == known.Workload(0) ? watched.Owner.Workload : known.Workload(uid);
+        return (workload, pid == 0 && !cgroups.IsAlone);
+    }
+
+    private ProcessOwner Whose(int pid)
+    {
+        if (processes.Find(pid) is { } listed)
+        {
+            return listed.Whose;
+        }
+        if (!_unlisted.TryGetValue(pid, out var owner))
+        {
+            _unlisted.Add(pid, owner = ProcessOwner.Of(pid));
+        }
+        return owner;
+    }
+}

@@ -1,0 +1,40 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+
+namespace Keepalive.Agent.Workloads;
+
+/// <summary>The texts that name workloads: <c>pod:UID</c>, <c>unit:NAME</c>, <c>uid:N</c>, <c>cgroup:/A/B</c>.</summary>
+internal static class WorkloadName
+{
+    public const string Pod = "pod:";
+    public const string Unit = "unit:";
+    public const string Cgroup = "cgroup:";
+
+    /// <summary>Nothing is known of the owner.</summary>
+    public const string Unknown = "uid:unknown";
+
+    /// <summary>Names of users that are kept: a socket of each is seen in every pass.</summary>
+    private const int MostKept = 4096;
+
+    private static readonly ConcurrentDictionary<uint, string> s_users = new();
+
+    public static string OfUser(uint? uid)
+    {
+        if (uid is not { } known)
+        {
+            return Unknown;
+        }
+        if (s_users.TryGetValue(known, out var name))
+        {
+            return name;
+        }
+        if (s_users.Count >= MostKept)
+        {
+            s_users.Clear();
+        }
+        return s_users.GetOrAdd(known, static uid => string.Create(CultureInfo.InvariantCulture, $"uid:{uid}"));
+    }
+
+    /// <summary>The uid of a workload that is a pod; null for any other.</summary>
+    public static string? PodId(string workload) => workload.StartsWith(Pod, StringComparison.Ordinal) ? workload[Pod.Length..] : null;
+}
