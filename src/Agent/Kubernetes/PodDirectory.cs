@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Workloads;
 using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;
 using Microsoft.Extensions.Logging;
@@ -139,6 +140,9 @@ internal sealed class PodDirectory : IDisposable
         var pod = NamespacesPod(inode) ?? (inode == _own ? null : _pods.ByAddress(local.Address));
         return pod is null ? null : new Workload(pod.Namespace, pod.Name, pod.Containers.Count == 1 ? pod.Containers.Values.First() : null);
     }
+
+    /// <summary>Returns the pod that a workload is; null if it is none, or the pod is unknown.</summary>
+    public Pod? NameOf(string workload) => WorkloadName.PodId(workload) is { } id ? _pods.ById(id) : null;
 
     /// <summary>Returns the Kubernetes namespace of a network namespace; empty if it does not belong to a pod, or the pod is
     /// unknown.</summary>

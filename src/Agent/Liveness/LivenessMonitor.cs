@@ -3,6 +3,7 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Workloads;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
@@ -15,7 +16,7 @@ namespace Keepalive.Agent.Liveness;
 /// Passes and the capture run on threads of their own; one lock guards their data. A pass reports which connections exist, and the kernel's
 /// count of unanswered probes. Without a capture that count is the only source. With a capture it checks the captured count.
 /// </remarks>
-internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
+internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyListener
 {
     private const long Millisecond = 1_000_000;
 
@@ -243,13 +244,10 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         }
     }
 
-    /// <summary>Takes in what the kernel says of a socket that its application has closed, or that ended without one.</summary>
-    /// <param name="inode">Its network namespace.</param>
-    /// <param name="cookie">The socket.</param>
-    /// <param name="probes">Its unanswered probes.</param>
-    /// <param name="retransmits">How often it has sent the same data again without an answer.</param>
-    public void Destroyed(ulong inode, ulong cookie, int probes, int retransmits)
+    /// <summary>Takes in how a socket ended, as the kernel reports it when the application closes it.</summary>
+    public void Destroyed(ulong inode, in DestroyedSocket socket)
     {
+        var (cookie, probes, retransmits) = (socket.Cookie, socket.Probes, socket.Retransmits);
         lock (_lock)
         {
             if (!_scopes.TryGetValue(inode, out var scope))
@@ -278,6 +276,11 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
                 _ledger.DieByKernel(connection, connection.State.Unanswered, DeathCause.Timeout, now);
             }
         }
+    }
+
+    /// <summary>The passes' own counts have to do for them.</summary>
+    public void DestroyedUnreported(ulong inode, long count)
+    {
     }
 
     /// <summary>Finds connections whose next probe or end is overdue, because the packet that would show it was not captured.</summary>
@@ -404,6 +407,13 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         vote.HeardAt == long.MinValue ? null : TimeSpan.FromTicks(Math.Max(0, now - vote.HeardAt) / 100),
         vote.SaidAt == 0 ? null : _clock.ToWall(vote.SaidAt));
 
+    /// <summary>The name of a workload, and the Kubernetes namespace of its pod.</summary>
+    private (string Workload, string PodNamespace) Name(string workload, WatchedScope scope)
+    {
+        scope.Workload = workload;
+        return _pods?.NameOf(workload) is { } pod ? ($"{WorkloadName.Pod}{pod.Namespace}/{pod.Name}", pod.Namespace) : (workload, scope.PodNamespace);
+    }
+
     private WatchedScope Scope(ulong inode)
     {
         ref var scope = ref CollectionsMarshal.GetValueRefOrAddDefault(_scopes, inode, out _);
@@ -425,9 +435,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         };
         scope.Connections.Add(record.Cookie, connection);
         scope.Version++;
-        scope.Workload = record.Workload;
-        connection.Workload = record.Workload;
-        connection.PodNamespace = scope.PodNamespace;
+        (connection.Workload, connection.PodNamespace) = Name(record.Workload, scope);
+        connection.AccountedTo = record.Workload;
         connection.IsLocal = record.IsLocal || scope.LocalAddresses.Contains(record.Remote.Address);
         EnterVote(connection);
         _captured.Enter(connection);
@@ -457,9 +466,10 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener
         connection.IsClosing |= record.State is not TcpState.Established;
         connection.UserTimeout = record.UserTimeout;
         connection.KernelUnanswered = record.Unanswered;
-        if (record.Workload != connection.Workload || (record.IsLocal && !connection.IsLocal))
+        if (!ReferenceEquals(record.Workload, connection.AccountedTo) || (record.IsLocal && !connection.IsLocal))
         {
-            scope.Workload = connection.Workload = record.Workload;
+            (connection.Workload, connection.PodNamespace) = Name(record.Workload, scope);
+            connection.AccountedTo = record.Workload;
             connection.IsLocal |= record.IsLocal;
             EnterVote(connection);
         }

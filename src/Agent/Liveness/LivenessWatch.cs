@@ -14,6 +14,7 @@ internal sealed class LivenessWatch : IDisposable
     private static readonly TimeSpan s_longestOpening = TimeSpan.FromSeconds(1);
 
     private readonly CaptureKeeper? _keeper;
+    private readonly DestroyWatch? _destroyed;
     private PolicySnapshot? _filteredFor;
     private string _filter = "";
 
@@ -21,11 +22,13 @@ internal sealed class LivenessWatch : IDisposable
     /// <param name="time">The clock.</param>
     /// <param name="logger">Receives dead connections and endpoints that leave the pool or return.</param>
     /// <param name="mostInterfaces">The maximum number of interfaces to capture on at a time.</param>
+    /// <param name="mostNamespaces">The maximum number of network namespaces in which the kernel reports how sockets ended.</param>
     /// <param name="pods">Finds the pod of a connection; null without a cluster.</param>
-    public LivenessWatch(bool captures, TimeProvider time, ILogger logger, int mostInterfaces, PodDirectory? pods = null)
+    public LivenessWatch(bool captures, TimeProvider time, ILogger logger, int mostInterfaces, int mostNamespaces, PodDirectory? pods = null)
     {
         Monitor = new LivenessMonitor(new LivenessLog(logger) { Pods = pods }, time, captures, pods);
         _keeper = captures ? new CaptureKeeper(Monitor, logger, mostInterfaces) : null;
+        _destroyed = mostNamespaces > 0 ? new DestroyWatch(Monitor, logger, time, mostNamespaces) : null;
     }
 
     public LivenessMonitor Monitor { get; }
@@ -64,6 +67,8 @@ internal sealed class LivenessWatch : IDisposable
     /// capture runs.</summary>
     public ManualResetEventSlim? Follow(PolicySnapshot policy)
     {
+        var demands = Monitor.Demands();
+        _destroyed?.Update(demands);
         if (_keeper is null)
         {
             return null;
@@ -75,7 +80,7 @@ internal sealed class LivenessWatch : IDisposable
         }
         try
         {
-            var opening = _keeper.Update(new CaptureOpener.Order(Monitor.Demands(), _filter, Doubtful));
+            var opening = _keeper.Update(new CaptureOpener.Order(demands, _filter, Doubtful));
             Failure = null;
             return opening;
         }
@@ -86,5 +91,9 @@ internal sealed class LivenessWatch : IDisposable
         }
     }
 
-    public void Dispose() => _keeper?.Dispose();
+    public void Dispose()
+    {
+        _keeper?.Dispose();
+        _destroyed?.Dispose();
+    }
 }

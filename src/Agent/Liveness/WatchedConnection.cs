@@ -30,6 +30,9 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>The workload that it belongs to, as <c>pod:shop/cart-7d9f</c>, <c>unit:nginx.service</c> or <c>uid:1000</c>.</summary>
     public string Workload { get; set; } = "";
 
+    /// <summary>The same as the passes name it.</summary>
+    public string? AccountedTo { get; set; }
+
     /// <summary>The Kubernetes namespace of its pod; empty if it is no pod's, or unknown.</summary>
     public string PodNamespace { get; set; } = "";
 

@@ -11,6 +11,7 @@ internal sealed class CaptureCollector(MetricRegistry registry, LivenessWatch li
 {
     private readonly Counter _packets = registry.Counter(MetricCatalogue.CapturePacketsTotal);
     private readonly Counter _dropped = registry.Counter(MetricCatalogue.CaptureDroppedTotal);
+    private readonly Counter _contradictions = registry.Counter(MetricCatalogue.CaptureContradictionsTotal);
 
     public string Name => "capture";
 
@@ -19,6 +20,7 @@ internal sealed class CaptureCollector(MetricRegistry registry, LivenessWatch li
         var (received, dropped) = liveness.Captured;
         _packets.IncTo(received);
         _dropped.IncTo(dropped);
+        _contradictions.IncTo(liveness.Monitor.Contradictions);
         return whyNot ?? liveness.CaptureFailure;
     }
 

@@ -24,6 +24,7 @@ internal static class MetricCatalogue
     public const string DestinationInPool = "keepalive_destination_in_pool";
     public const string CapturePacketsTotal = "keepalive_capture_packets_total";
     public const string CaptureDroppedTotal = "keepalive_capture_dropped_total";
+    public const string CaptureContradictionsTotal = "keepalive_capture_contradictions_total";
     public const string KubernetesStateAgeSeconds = "keepalive_kubernetes_state_age_seconds";
     public const string CollectorSuccess = "keepalive_collector_success";
     public const string CollectorDurationSeconds = "keepalive_collector_duration_seconds";
@@ -71,6 +72,7 @@ internal static class MetricCatalogue
         [ConnectionsDeadTotal] = "Connections that ended because their other end is gone, by cause: probes, reset, timeout.",
         [DestinationInPool] = "Whether an endpoint is in the pool: 0 after a connection died of unanswered probes, until the endpoint answers again.",
         [CapturePacketsTotal] = "Packets captured, without payload.",
+        [CaptureContradictionsTotal] = "Connections that the kernel ended although replies to their probes were captured: something on the node drops the replies.",
         [CaptureDroppedTotal] = "Packets that the kernel dropped because they were not read in time.",
         [KubernetesStateAgeSeconds] = "Time since the API server last confirmed the state of a kind: about a minute is normal, more than three is not.",
         [CollectorSuccess] = "Whether a collector succeeded (1); if it failed (0), its series are missing.",

@@ -82,6 +82,7 @@ internal static class AgentComposition
             provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger>(),
             provider.GetRequiredService<DescriptorShares>().Captures,
+            provider.GetRequiredService<DescriptorShares>().Destroyed,
             provider.Pods()))
         .AddSingleton(provider => provider.GetRequiredService<LivenessWatch>().Monitor);
 

@@ -32,7 +32,7 @@ public sealed class MetricRegistryTests : IDisposable
     public MetricRegistryTests()
     {
         _policies = new PolicyFigures(_time);
-        _liveness = new LivenessWatch(captures: false, _time, NullLogger.Instance, mostInterfaces: 1);
+        _liveness = new LivenessWatch(captures: false, _time, NullLogger.Instance, mostInterfaces: 1, mostNamespaces: 0);
         _sockets = new SocketCollector(_registry, _tally, "pidfd");
         _registry.Add(_sockets);
         _collector = new LivenessCollector(_registry, _liveness);

@@ -34,6 +34,7 @@ internal sealed class DumpIntake(
     public TrackedSocket? Take(in SeenSocket seen, in SocketReading? reading = null, int pid = 0)
     {
         Count++;
+        watched.LocalEnds.Add(in seen);
         TrackedSocket? socket = null;
         // A closed socket counts as not seen, so it is dropped if it was tracked. The application no longer uses it, and its descriptor
         // number may already belong to another socket.

@@ -40,6 +40,9 @@ internal sealed class TrackedSocket
     /// <summary>Whether its workload may become known better: neither its cgroup nor its process is known.</summary>
     public bool IsWorkloadOpen { get; private set; } = true;
 
+    /// <summary>Whether the last dump of its namespace showed its other end, too.</summary>
+    public bool IsLocal { get; set; }
+
     /// <summary>The number of the last dump of its namespace that showed it.</summary>
     public long SeenInDump { get; private set; }
 
@@ -80,5 +83,6 @@ internal sealed class TrackedSocket
         Outcome = _standing.Outcome,
         Reason = _standing.Reason,
         Pid = _reach.Pid,
+        IsLocal = IsLocal,
     };
 }

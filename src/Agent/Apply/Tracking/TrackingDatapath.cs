@@ -131,6 +131,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         watched.Dumps++;
         pass.Sink.BeginNamespace(watched.Inode);
         var intake = new DumpIntake(watched, pass, _inherited, Workloads, _tracked);
+        watched.LocalEnds.Begin();
         Enumerate(intake);
         Upkeep.Dumped(watched, pass.Policy, activity);
         var isDone = Settle(watched, pass);
@@ -143,6 +144,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
                 standing.PutOff(pass.Number);
                 watched.NextTry = Math.Min(watched.NextTry, standing.NextTry);
             }
+            socket.IsLocal = watched.LocalEnds.Contains(socket.Local);
             if (socket.Reach.Pid != 0)
             {
                 Workloads.Settle(watched, socket);

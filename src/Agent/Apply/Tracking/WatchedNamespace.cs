@@ -36,6 +36,9 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
 
     public Dictionary<ulong, TrackedSocket> Sockets { get; } = [];
 
+    /// <summary>Finds the connections whose other end is here, too.</summary>
+    public LocalEnds LocalEnds { get; } = new();
+
     /// <summary>The connection counters at the last dump. Any other value means that sockets came or went.</summary>
     public TcpActivity? Activity { get; set; }
 
