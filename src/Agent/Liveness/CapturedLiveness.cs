@@ -89,7 +89,7 @@ internal sealed class CapturedLiveness
             receiver.GapsBefore = receiver.Scope.Gaps;
         }
         if ((segment.Flags & (TcpFlags.Syn | TcpFlags.Ack)) == (TcpFlags.Syn | TcpFlags.Ack) && _ledger.Pool.Out > 0
-            && _scopes.TryGetValue(packet.Scope, out var scope) && scope.IsAnswerFromAfar(segment.Source, segment.Destination))
+            && _scopes.TryGetValue(packet.Scope, out var scope) && at >= scope.DistrustedUntil && scope.IsAnswerFromAfar(segment.Source, segment.Destination))
         {
             _ledger.Pool.HeardHandshake(segment.Source, scope.Workload, at);
         }

@@ -16,7 +16,8 @@ internal sealed class EndpointPool
     /// <summary>Endpoints without a connection that are kept because they are out.</summary>
     private const int MaxAbsent = 10_000;
 
-    private readonly Dictionary<(string Policy, string Destination, SocketEndpoint Remote), PooledEndpoint> _endpoints = [];
+    private readonly Dictionary<(string Policy, string Destination, SocketEndpoint Remote, SocketEndpoint? Front), PooledEndpoint> _endpoints = [];
+    private readonly Dictionary<SocketEndpoint, List<PooledEndpoint>> _behind = [];
     private readonly Dictionary<SocketEndpoint, FarEnd> _farEnds = [];
     private readonly ConcurrentDictionary<SocketEndpoint, RemoteStanding> _byRemote = new(concurrencyLevel: 1, capacity: 31);
     private readonly HashSet<FarEnd> _questioned = [];
@@ -37,21 +38,34 @@ internal sealed class EndpointPool
     public IEnumerable<PooledEndpoint> Endpoints => _endpoints.Values.OrderBy(e => e.IsIn).ThenBy(e => e.Policy, StringComparer.Ordinal)
         .ThenBy(e => e.Destination, StringComparer.Ordinal).ThenBy(e => e.Remote.Address).ThenBy(e => e.Remote.Port);
 
+    /// <summary>The virtual addresses that connections go to, each with its backends, by policy and destination.</summary>
+    public IEnumerable<IGrouping<(string Policy, string Destination, SocketEndpoint Front), PooledEndpoint>> Fronts =>
+        _behind.Values.SelectMany(endpoints => endpoints).GroupBy(e => (e.Policy, e.Destination, e.Front!.Value));
+
     /// <summary>What is known of a far end; null where nothing is. Any thread may ask, and never waits.</summary>
     public RemoteStanding? Find(SocketEndpoint remote) => _byRemote.GetValueOrDefault(remote);
 
     /// <summary>The endpoint of a new connection.</summary>
-    public PooledEndpoint Enter(CompiledRule rule, SocketEndpoint remote)
+    /// <param name="rule">The rule that selects it.</param>
+    /// <param name="remote">The end that answers.</param>
+    /// <param name="front">The virtual address that the connection goes to, if that is another one.</param>
+    public PooledEndpoint Enter(CompiledRule rule, SocketEndpoint remote, SocketEndpoint? front = null)
     {
-        ref var endpoint = ref CollectionsMarshal.GetValueRefOrAddDefault(_endpoints, (rule.Policy, rule.Destination, remote), out _);
+        ref var endpoint = ref CollectionsMarshal.GetValueRefOrAddDefault(_endpoints, (rule.Policy, rule.Destination, remote, front), out _);
         if (endpoint is null)
         {
             if (!_farEnds.TryGetValue(remote, out var farEnd))
             {
                 _farEnds.Add(remote, farEnd = new FarEnd(remote));
             }
-            endpoint = new PooledEndpoint(rule.Policy, rule.Destination, farEnd);
+            endpoint = new PooledEndpoint(rule.Policy, rule.Destination, farEnd, front);
             farEnd.Destinations++;
+            if (front is { } address)
+            {
+                ref var behind = ref CollectionsMarshal.GetValueRefOrAddDefault(_behind, address, out _);
+                (behind ??= []).Add(endpoint);
+                farEnd.Fronts.Add(address);
+            }
             _standings = null;
             Publish(farEnd);
         }
@@ -240,17 +254,35 @@ internal sealed class EndpointPool
     }
 
     /// <summary>How all of them stand, in the order of <see cref="Endpoints"/>: the same object as long as nothing changes.</summary>
-    public IReadOnlyList<EndpointStanding> Standings() => _standings ??= [.. Endpoints.Select(e => new EndpointStanding(e.Policy, e.Destination, e.Remote, e.IsIn))];
+    public IReadOnlyList<EndpointStanding> Standings() => _standings ??=
+    [
+        .. Endpoints.Select(e => new EndpointStanding(e.Policy, e.Destination, e.Remote, e.IsIn))
+            .Concat(Fronts.Select(front => new EndpointStanding(front.Key.Policy, front.Key.Destination, front.Key.Front, front.Any(e => e.IsIn))))
+            .DistinctBy(standing => (standing.Policy, standing.Destination, standing.Remote))
+            .OrderBy(standing => standing.IsIn),
+    ];
 
     private void Remove(PooledEndpoint endpoint)
     {
         var farEnd = endpoint.FarEnd;
-        _endpoints.Remove((endpoint.Policy, endpoint.Destination, endpoint.Remote));
+        _endpoints.Remove((endpoint.Policy, endpoint.Destination, endpoint.Remote, endpoint.Front));
         endpoint.IsRemoved = true;
+        if (endpoint.Front is { } front && _behind.TryGetValue(front, out var behind) && behind.Remove(endpoint))
+        {
+            if (behind.Count == 0)
+            {
+                _behind.Remove(front);
+            }
+            if (!behind.Any(other => other.FarEnd == farEnd))
+            {
+                farEnd.Fronts.Remove(front);
+            }
+            Publish(front);
+        }
         if (--farEnd.Destinations == 0)
         {
             _farEnds.Remove(farEnd.Remote);
-            _byRemote.TryRemove(farEnd.Remote, out _);
+            Publish(farEnd.Remote);
             _questioned.Remove(farEnd);
             Out -= farEnd.IsIn ? 0 : 1;
         }
@@ -287,18 +319,46 @@ internal sealed class EndpointPool
 
     private void Publish(FarEnd farEnd)
     {
-        if (farEnd.Destinations == 0)
+        Publish(farEnd.Remote);
+        foreach (var front in farEnd.Fronts)
         {
+            Publish(front);
+        }
+    }
+
+    /// <summary>Publishes what is known of an address: of its own connections, and of its backends if it is a virtual one. It is in while one of
+    /// them is.</summary>
+    private void Publish(SocketEndpoint address)
+    {
+        var own = _farEnds.GetValueOrDefault(address);
+        var behind = _behind.GetValueOrDefault(address);
+        if (behind is null)
+        {
+            if (own is { Destinations: > 0 })
+            {
+                _byRemote[address] = new RemoteStanding(own.Destinations, own.IsIn, own.OutSince, [.. own.Votes.Select(VoteStanding.Of)]);
+            }
+            else
+            {
+                _byRemote.TryRemove(address, out _);
+            }
             return;
         }
-        var votes = farEnd.Votes.Count == 0 ? ImmutableArray<VoteStanding>.Empty
-            : [.. farEnd.Votes.Select(vote => new VoteStanding(vote.Workload, vote.Says, vote.SilentSince != 0))];
-        _byRemote[farEnd.Remote] = new RemoteStanding(farEnd.Destinations, farEnd.IsIn, farEnd.OutSince, votes);
+        var all = behind.Select(endpoint => endpoint.FarEnd).ToHashSet();
+        if (own is not null)
+        {
+            all.Add(own);
+        }
+        _byRemote[address] = new RemoteStanding(
+            behind.Count + (own?.Destinations ?? 0),
+            all.Any(farEnd => farEnd.IsIn),
+            all.Max(farEnd => farEnd.OutSince),
+            [.. all.SelectMany(farEnd => farEnd.Votes).Select(VoteStanding.Of).GroupBy(vote => vote.Workload).Select(VoteStanding.Merge)]);
     }
 }
 
 /// <summary>One far end of one destination.</summary>
-internal sealed class PooledEndpoint(string policy, string destination, FarEnd farEnd)
+internal sealed class PooledEndpoint(string policy, string destination, FarEnd farEnd, SocketEndpoint? front)
 {
     public string Policy { get; } = policy;
 
@@ -307,6 +367,9 @@ internal sealed class PooledEndpoint(string policy, string destination, FarEnd f
     public FarEnd FarEnd { get; } = farEnd;
 
     public SocketEndpoint Remote => FarEnd.Remote;
+
+    /// <summary>The virtual address that its connections go to; null if they go to the far end itself.</summary>
+    public SocketEndpoint? Front { get; } = front;
 
     public bool IsIn => FarEnd.IsIn;
 

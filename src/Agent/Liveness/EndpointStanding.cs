@@ -31,4 +31,10 @@ internal sealed record RemoteStanding(int Destinations, bool IsIn, long OutSince
 /// <param name="Workload">The workload.</param>
 /// <param name="Says">Its vote.</param>
 /// <param name="IsSilent">Whether a connection of its own died of unanswered probes, and nothing was heard since.</param>
-internal readonly record struct VoteStanding(string Workload, Vote Says, bool IsSilent);
+internal readonly record struct VoteStanding(string Workload, Vote Says, bool IsSilent)
+{
+    public static VoteStanding Of(WorkloadVote vote) => new(vote.Workload, vote.Says, vote.SilentSince != 0);
+
+    /// <summary>The votes of a workload about the backends of one virtual address: it is silent if all are.</summary>
+    public static VoteStanding Merge(IGrouping<string, VoteStanding> votes) => new(votes.Key, votes.Min(vote => vote.Says), votes.All(vote => vote.IsSilent));
+}

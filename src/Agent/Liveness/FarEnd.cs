@@ -40,6 +40,9 @@ internal sealed class FarEnd(SocketEndpoint remote)
     /// <summary>Destinations that have it.</summary>
     public int Destinations { get; set; }
 
+    /// <summary>The virtual addresses that it is a backend of.</summary>
+    public HashSet<SocketEndpoint> Fronts { get; } = [];
+
     /// <summary>Changes with every vote.</summary>
     public long Version { get; private set; }
 

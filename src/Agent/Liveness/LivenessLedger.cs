@@ -14,6 +14,9 @@ internal sealed class LivenessLedger(LivenessLog log)
     /// connection goes on.</summary>
     private const long Refused = 1000 * Millisecond;
 
+    /// <summary>An application may close a socket long after its end. After this time, it says nothing about the endpoint any more.</summary>
+    private const long StillNews = 60_000 * Millisecond;
+
     private readonly Dictionary<RuleKey, RuleCounts> _counts = [];
     private readonly List<WatchedConnection> _probing = [];
     private readonly List<WatchedConnection> _resetting = [];
@@ -128,6 +131,16 @@ internal sealed class LivenessLedger(LivenessLog log)
         }
         connection.SilentSince = now - (unanswered * connection.Interval);
         connection.State = new ConnectionLiveness(LivenessPhase.Dead, unanswered, cause);
+        if (connection is { LeftAt: > 0, IsLocal: false, Endpoint: { } left } && now - connection.LeftAt < StillNews)
+        {
+            // It has left the table, and its endpoint perhaps the pool.
+            var endpoint = connection.Endpoint = Pool.Enter(connection.Rule, left.Remote, left.Front);
+            Pool.Enter(connection, connection.Workload);
+            Die(connection, now);
+            Pool.Leave(connection, now);
+            Pool.Leave(endpoint, now);
+            return;
+        }
         Die(connection, now);
     }
 
@@ -137,7 +150,7 @@ internal sealed class LivenessLedger(LivenessLog log)
         counts.Die(connection.State.Cause);
         counts.Unanswered += (connection.State.Unanswered > 0 ? 1 : 0) + connection.Uncertain;
         log.Dead(connection);
-        if (connection is { State.Cause: DeathCause.Probes, Endpoint: { IsRemoved: false } endpoint } && connection.Vote is { } vote)
+        if (connection is { State.Cause: DeathCause.Probes, Endpoint: { } endpoint, Vote: { } vote })
         {
             // A probe that a pass asked for may have been the first one, long before.
             var earliest = now - (connection.State.Unanswered * connection.Interval * 9 / 8) - (1000 * Millisecond);

@@ -10,6 +10,7 @@ namespace Keepalive.Agent.Liveness;
 internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = null, int linesPerSecond = 50)
 {
     private readonly LineAllowance _lines = new(time ?? TimeProvider.System, linesPerSecond);
+    private string? _trouble;
 
     /// <summary>Finds the pod of a connection; null without a cluster.</summary>
     public PodDirectory? Pods { get; init; }
@@ -60,6 +61,16 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
         }
     }
 
+    /// <summary>Logs, when it changes, what keeps the backends behind virtual addresses from being known.</summary>
+    public void Backends(string? trouble)
+    {
+        if (trouble is not null && trouble != _trouble)
+        {
+            LogBackends(trouble);
+        }
+        _trouble = trouble;
+    }
+
     public void EndPass()
     {
         if (_lines.TryRenew(out var left) && left > 0 && !logger.IsEnabled(LogLevel.Debug))
@@ -87,6 +98,9 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
 
     [LoggerMessage(EventIds.CountsDiffer, LogLevel.Debug, "{Local} → {Remote}: captured {Captured} unanswered probes, the kernel counts {Kernel}")]
     private partial void LogDiffers(SocketEndpoint local, SocketEndpoint remote, int captured, int kernel);
+
+    [LoggerMessage(EventIds.BackendsUnknown, LogLevel.Information, "{Trouble}")]
+    private partial void LogBackends(string trouble);
 
     [LoggerMessage(EventIds.LivenessLeftOut, LogLevel.Information, "{Count} more changes of connections and endpoints are not listed; --log-level debug lists all")]
     private partial void LogMore(int count);

@@ -41,13 +41,20 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
     private readonly SteadyClock _clock;
     private readonly bool _captures;
     private readonly PodDirectory? _pods;
+    private readonly Backends? _backends;
+    private readonly List<WatchedConnection> _unresolved = [];
     private WatchedScope? _frame;
     private long _frames;
     private int _lastScope;
 
-    public LivenessMonitor(LivenessLog log, TimeProvider time, bool captures, PodDirectory? pods = null)
+    /// <param name="log">Receives dead connections and endpoints that leave the pool or return.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="captures">Whether packets are captured.</param>
+    /// <param name="pods">Finds the pod of a connection; null without a cluster.</param>
+    /// <param name="backends">Finds the backends behind virtual addresses; null if these are not looked for.</param>
+    public LivenessMonitor(LivenessLog log, TimeProvider time, bool captures, PodDirectory? pods = null, Backends? backends = null)
     {
-        (_clock, _captures, _pods) = (new SteadyClock(time), captures, pods);
+        (_clock, _captures, _pods, _backends) = (new SteadyClock(time), captures, pods, backends);
         _ledger = new LivenessLedger(log);
         _captured = new CapturedLiveness(_ledger);
     }
@@ -170,6 +177,12 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
 
     public void EndNamespace(ulong inode)
     {
+        EndFrame(inode);
+        ResolveBackends();
+    }
+
+    private void EndFrame(ulong inode)
+    {
         lock (_lock)
         {
             if (_frame is { } scope && scope.Inode == inode)
@@ -266,8 +279,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             {
                 if (_captures && connection.State.Unanswered < probes)
                 {
-                    scope.DistrustedUntil = now + Distrust;
-                    _ledger.Log.Contradicts(connection, probes);
+                    DistrustCapture(scope, connection, probes, now);
                 }
                 _ledger.DieByKernel(connection, probes, DeathCause.Probes, now);
             }
@@ -358,8 +370,21 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         lock (_lock)
         {
             var now = Now;
-            return [.. _ledger.Pool.Endpoints.Select(e => new EndpointRow(
-                e.Policy, e.Destination, e.Remote, e.IsIn, e.Connections, _clock.ToWall(e.FarEnd.OutSince), [.. e.FarEnd.Votes.Select(vote => Row(vote, now))]))];
+            return
+            [
+                .. _ledger.Pool.Endpoints.Select(e => new EndpointRow(
+                    e.Policy, e.Destination, e.Remote, e.Front, e.IsIn, e.Connections, _clock.ToWall(e.FarEnd.OutSince), [.. e.FarEnd.Votes.Select(vote => Row(vote, now))]))
+                    .Concat(_ledger.Pool.Fronts.Select(front => new EndpointRow(
+                        front.Key.Policy,
+                        front.Key.Destination,
+                        front.Key.Front,
+                        Front: null,
+                        front.Any(e => e.IsIn),
+                        front.Sum(e => e.Connections),
+                        _clock.ToWall(front.Max(e => e.FarEnd.OutSince)),
+                        Votes: [])))
+                    .OrderBy(row => row.IsIn),
+            ];
         }
     }
 
@@ -427,7 +452,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
 
     private WatchedConnection Add(WatchedScope scope, in SocketRecord record)
     {
-        var connection = new WatchedConnection(in record, scope, Enter(in record))
+        var connection = new WatchedConnection(in record, scope, Enter(record.Rule!, record.Remote, backend: null))
         {
             State = ConnectionLiveness.Probing(record.Unanswered),
             ProbedAt = Now,
@@ -439,6 +464,10 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         connection.AccountedTo = record.Workload;
         connection.IsLocal = record.IsLocal || scope.LocalAddresses.Contains(record.Remote.Address);
         EnterVote(connection);
+        if (_backends is not null && connection.Endpoint is not null && (_pods is not null || record.Rule!.IsOfService))
+        {
+            _unresolved.Add(connection);
+        }
         _captured.Enter(connection);
         if (record.Unanswered > 0)
         {
@@ -495,11 +524,42 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
 
     private void Reassign(WatchedConnection connection, in SocketRecord record)
     {
-        var endpoint = Enter(in record);
+        var endpoint = Enter(record.Rule!, record.Remote, connection.Backend);
         Leave(connection);
         connection.Endpoint = endpoint;
         connection.Rule = record.Rule!;
         EnterVote(connection);
+    }
+
+    /// <summary>Asks the node's connection tracking where new connections to virtual addresses really go. Not under the lock: packets wait for it.</summary>
+    private void ResolveBackends()
+    {
+        if (_unresolved.Count == 0 || _backends is null)
+        {
+            _unresolved.Clear();
+            return;
+        }
+        ConnectionEnds[] ends = [.. _unresolved.Select(connection => new ConnectionEnds(connection.Local, connection.Remote))];
+        var backends = new SocketEndpoint?[ends.Length];
+        _backends.Resolve(ends, backends);
+        _ledger.Log.Backends(_backends.Trouble);
+        lock (_lock)
+        {
+            for (var i = 0; i < backends.Length; i++)
+            {
+                var connection = _unresolved[i];
+                if (backends[i] is { } backend && backend != connection.Remote && connection.Endpoint is { IsRemoved: false })
+                {
+                    connection.Backend = backend;
+                    var endpoint = Enter(connection.Rule, connection.Remote, backend);
+                    Leave(connection);
+                    connection.Endpoint = endpoint;
+                    connection.IsLocal |= connection.Scope.LocalAddresses.Contains(backend.Address);
+                    EnterVote(connection);
+                }
+            }
+        }
+        _unresolved.Clear();
     }
 
     /// <summary>Counts a connection for the vote of its workload. What a namespace says of itself counts for nobody.</summary>
@@ -514,11 +574,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
 
     /// <summary>Counts a connection at its remote endpoint, and returns the endpoint. Returns null for an accepted connection, which its
     /// rule selects by its local end.</summary>
-    private PooledEndpoint? Enter(in SocketRecord record)
-    {
-        var (rule, remote) = (record.Rule!, record.Remote);
-        return rule.Covers(remote.Address, remote.Port) ? _ledger.Pool.Enter(rule, remote) : null;
-    }
+    private PooledEndpoint? Enter(CompiledRule rule, SocketEndpoint remote, SocketEndpoint? backend) =>
+        rule.Covers(remote.Address, remote.Port) ? _ledger.Pool.Enter(rule, backend ?? remote, backend is null ? null : remote) : null;
 
     private void Leave(WatchedConnection connection)
     {
@@ -615,8 +672,23 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         }
     }
 
+    /// <summary>The kernel received no replies although they were captured: for some time, only its own counts are used in the namespace.</summary>
+    private void DistrustCapture(WatchedScope scope, WatchedConnection connection, int probes, long now)
+    {
+        if (now >= scope.DistrustedUntil)
+        {
+            _ledger.Log.Contradicts(connection, probes);
+            foreach (var vote in scope.Connections.Values.Select(other => other.Vote).OfType<WorkloadVote>().Distinct())
+            {
+                vote.Distrust();
+            }
+        }
+        scope.DistrustedUntil = now + Distrust;
+    }
+
     private void Remove(WatchedScope scope, WatchedConnection connection)
     {
+        connection.LeftAt = Now;
         scope.Connections.Remove(connection.Cookie);
         scope.Version++;
         _captured.Leave(connection, Now);

@@ -6,7 +6,9 @@ namespace Keepalive.Agent.Liveness;
 
 /// <summary>A remote endpoint of a destination at one moment. <paramref name="OutSince"/> is in nanoseconds since 1970. It has no meaning
 /// if the endpoint is in the pool.</summary>
-internal readonly record struct EndpointRow(string Policy, string Destination, SocketEndpoint Remote, bool IsIn, int Connections, long OutSince, IReadOnlyList<VoteRow> Votes);
+internal readonly record struct EndpointRow(
+    string Policy, string Destination, SocketEndpoint Remote, SocketEndpoint? Front, bool IsIn, int Connections, long OutSince,
+    IReadOnlyList<VoteRow> Votes);
 
 /// <summary>The vote of a workload at one moment.</summary>
 /// <param name="Workload">The workload.</param>

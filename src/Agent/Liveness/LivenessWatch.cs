@@ -24,9 +24,10 @@ internal sealed class LivenessWatch : IDisposable
     /// <param name="mostInterfaces">The maximum number of interfaces to capture on at a time.</param>
     /// <param name="mostNamespaces">The maximum number of network namespaces in which the kernel reports how sockets ended.</param>
     /// <param name="pods">Finds the pod of a connection; null without a cluster.</param>
-    public LivenessWatch(bool captures, TimeProvider time, ILogger logger, int mostInterfaces, int mostNamespaces, PodDirectory? pods = null)
+    /// <param name="backends">Finds the backends behind virtual addresses; null if these are not looked for.</param>
+    public LivenessWatch(bool captures, TimeProvider time, ILogger logger, int mostInterfaces, int mostNamespaces, PodDirectory? pods = null, Backends? backends = null)
     {
-        Monitor = new LivenessMonitor(new LivenessLog(logger) { Pods = pods }, time, captures, pods);
+        Monitor = new LivenessMonitor(new LivenessLog(logger) { Pods = pods }, time, captures, pods, backends);
         _keeper = captures ? new CaptureKeeper(Monitor, logger, mostInterfaces) : null;
         _destroyed = mostNamespaces > 0 ? new DestroyWatch(Monitor, logger, time, mostNamespaces) : null;
     }

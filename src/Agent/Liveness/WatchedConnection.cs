@@ -21,6 +21,12 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>Its remote endpoint in the pool; null for an accepted connection, because nobody connects to a client's port.</summary>
     public PooledEndpoint? Endpoint { get; set; } = endpoint;
 
+    /// <summary>The backend behind the virtual address that it goes to; null if it goes to none, or the backend is unknown.</summary>
+    public SocketEndpoint? Backend { get; set; }
+
+    /// <summary>When it left the kernel's table, in nanoseconds since 1970.</summary>
+    public long LeftAt { get; set; }
+
     /// <summary>The vote that it counts for; null if it counts for none, as its other end is in its own namespace or is no endpoint.</summary>
     public WorkloadVote? Vote { get; set; }
 

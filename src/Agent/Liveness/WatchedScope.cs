@@ -84,6 +84,6 @@ internal sealed class WatchedScope(ulong inode, int id)
             Version,
             [.. Connections.Values.Select(connection => connection.Pid).Where(pid => pid > 0).Distinct().Take(16)],
             Connections.Values.Select(connection => connection.Local).Concat(Awaited.Values).Select(local => local.Address).ToHashSet(),
-            Connections.Values.Select(connection => connection.Remote).Concat(Awaited.Keys.Select(endpoint => endpoint.Remote))
+            Connections.Values.Select(connection => connection.Remote).Concat(Awaited.Keys.Select(endpoint => endpoint.Front ?? endpoint.Remote))
                 .Select(remote => remote.Address).ToHashSet());
 }

@@ -175,6 +175,9 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
         return true;
     }
 
+    /// <summary>Forgets what only captured packets showed.</summary>
+    public void Distrust() => HeardAt = Connections.Count == 0 ? long.MinValue : Connections.Max(connection => connection.HeardAt);
+
     /// <summary>Another workload has heard from the far end at a time.</summary>
     public void Suspend(long at)
     {

@@ -35,6 +35,7 @@ internal static class EventIds
     public const int CaptureUnavailable = 46;
     public const int DestroyedUnavailable = 47;
     public const int CaptureContradicted = 48;
+    public const int BackendsUnknown = 49;
     public const int CollectorFailed = 50;
     public const int SocketUnavailable = 51;
     public const int NotifyFailed = 52;

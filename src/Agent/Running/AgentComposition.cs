@@ -77,13 +77,15 @@ internal static class AgentComposition
 
     private static IServiceCollection AddLiveness(this IServiceCollection services) => services
         .AddSingleton(provider => CaptureChoice.Make(provider.GetRequiredService<RunOptions>().Capture, provider.GetRequiredService<ILogger>()))
+        .AddSingleton(provider => new Backends(Backends.NodeNamespace, provider.GetRequiredService<TimeProvider>()))
         .AddSingleton(provider => new LivenessWatch(
             provider.GetRequiredService<CaptureChoice>().Captures,
             provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger>(),
             provider.GetRequiredService<DescriptorShares>().Captures,
             provider.GetRequiredService<DescriptorShares>().Destroyed,
-            provider.Pods()))
+            provider.Pods(),
+            provider.GetRequiredService<Backends>()))
         .AddSingleton(provider => provider.GetRequiredService<LivenessWatch>().Monitor);
 
     private static IServiceCollection AddMetrics(this IServiceCollection services) => services

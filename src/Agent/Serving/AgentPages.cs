@@ -105,7 +105,7 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         context,
         liveness.ListEndpoints(),
         PagesJsonContext.Readable.EndpointJson,
-        static e => new EndpointJson(e.Policy, e.Destination, e.Remote.ToString(), e.IsIn, e.Connections, e.IsIn ? null : Time(e.OutSince), [.. e.Votes.Select(VoteJson.Of)]));
+        static e => new EndpointJson(e.Policy, e.Destination, e.Remote.ToString(), e.Front?.ToString(), e.IsIn, e.Connections, e.IsIn ? null : Time(e.OutSince), [.. e.Votes.Select(VoteJson.Of)]));
 
     private Task Sockets(HttpContext context)
     {
@@ -216,7 +216,7 @@ internal sealed record NodesOwn(bool AsksForOtherHost);
 
 /// <summary>One element of <c>/destinations</c>.</summary>
 internal sealed record EndpointJson(
-    string Policy, string Destination, string Endpoint, bool InPool, int Connections, string? OutSince, IReadOnlyList<VoteJson> Votes);
+    string Policy, string Destination, string Endpoint, string? Service, bool InPool, int Connections, string? OutSince, IReadOnlyList<VoteJson> Votes);
 
 /// <summary>The vote of a workload in <c>/destinations</c>.</summary>
 /// <param name="Workload">The workload.</param>

@@ -29,6 +29,9 @@ public sealed record CompiledRule
     /// <summary>The source of these addresses: <c>annotation</c>, <c>host db.example.com</c>, an object.</summary>
     public string Origin { get; init; } = "";
 
+    /// <summary>Whether its address is a Service's own, behind which are endpoints.</summary>
+    public bool IsOfService => Origin.StartsWith(ServiceAddresses.Kind, StringComparison.Ordinal);
+
     /// <summary>Whether an address and a port are of those it is about.</summary>
     public bool Covers(UInt128 address, ushort port) => Prefix.Contains(address) && (Port == 0 || Port == port);
 

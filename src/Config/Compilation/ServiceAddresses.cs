@@ -7,6 +7,9 @@ namespace Keepalive.Config.Compilation;
 /// proxies do, has the pod's address and the pod's port.</remarks>
 internal sealed class ServiceAddresses(ResourceSet resources)
 {
+    /// <summary>The beginning of the origin of a Service's own addresses.</summary>
+    public const string Kind = "Service ";
+
     private readonly ILookup<(string Namespace, string? Service), EndpointSlice> _slices = resources.Valid<EndpointSlice>()
         .ToLookup(static slice => (slice.Metadata.Namespace, slice.Metadata.Labels.GetValueOrDefault(EndpointSlice.ServiceLabel)));
 
@@ -21,7 +24,7 @@ internal sealed class ServiceAddresses(ResourceSet resources)
     /// <param name="ports">Which of its ports; null among them is any.</param>
     public void Add(FoundAddresses found, Service service, IReadOnlyCollection<DestinationPort?> ports)
     {
-        var origin = $"Service {service.QualifiedName}";
+        var origin = Kind + service.QualifiedName;
         ushort[] numbers = [.. ports.Select(static port => (ushort)(port?.Number.Value ?? 0)).Distinct()];
         foreach (var address in service.Addresses)
         {
