@@ -80,6 +80,12 @@ internal readonly record struct PassSummary
     /// <summary>After the last pass: sockets with an agent's values, in namespaces that it did not examine.</summary>
     public int NotReached { get; init; }
 
+    /// <summary>Sockets that were made to send a probe.</summary>
+    public int Asked { get; init; }
+
+    /// <summary>Sockets that later passes will ask, because there were too many for this one.</summary>
+    public int NotAsked { get; init; }
+
     /// <summary>The reason why the datapath cannot do all of its work; null if there is none.</summary>
     public string? Trouble { get; init; }
 

@@ -473,19 +473,24 @@ static __always_inline void read_timer(struct ka_socket *record, struct tcp_sock
 }
 
 // include/net/tcp.h, keepalive_time_elapsed
-static __always_inline void read_idle(struct ka_socket *record, struct tcp_sock *tp)
+static __always_inline _Bool try_read_idle(__u32 *idle, struct tcp_sock *tp)
 {
     struct inet_connection_sock *icsk = &tp->inet_conn;
     __u32 now, data, any;
 
-    if (!bpf_core_field_exists(icsk->icsk_ack.lrcvtime) || !bpf_core_field_exists(tp->rcv_tstamp)) {
-        record->unknown |= KA_UNKNOWN_IDLE;
-        return;
-    }
+    if (!bpf_core_field_exists(icsk->icsk_ack.lrcvtime) || !bpf_core_field_exists(tp->rcv_tstamp))
+        return 0;
     now = (__u32)bpf_jiffies64();
     data = now - icsk->icsk_ack.lrcvtime;
     any = now - tp->rcv_tstamp;
-    record->idle = milliseconds(data < any ? data : any);
+    *idle = milliseconds(data < any ? data : any);
+    return 1;
+}
+
+static __always_inline void read_idle(struct ka_socket *record, struct tcp_sock *tp)
+{
+    if (!try_read_idle(&record->idle, tp))
+        record->unknown |= KA_UNKNOWN_IDLE;
 }
 
 static __always_inline void read_user_timeout(struct ka_socket *record, struct tcp_sock *tp)
@@ -557,6 +562,26 @@ static __always_inline int write_values(struct tcp_sock *tp, const struct ka_val
     return error;
 }
 
+enum {
+    TCP_ESTABLISHED = 1,
+    ASK_LEAST_IDLE = 1000, // milliseconds: TCP_KEEPIDLE has no shorter time
+    ASK_MARGIN = 2,        // seconds: its own time is near
+};
+
+// Whether a probe can be asked of a socket, and its value written again while that probe is unanswered: nothing else is on its way, no user timeout
+// counts it, it is not the last one, and the socket's own time has not come. A kernel of which that is not known asks nothing.
+static __always_inline _Bool may_be_asked(const struct ka_outcome *outcome, struct tcp_sock *tp)
+{
+    struct inet_connection_sock *icsk = &tp->inet_conn;
+    const struct ka_values *values = &outcome->values;
+
+    if (!bpf_core_field_exists(tp->snd_una) || !bpf_core_field_exists(tp->write_seq) || !bpf_core_field_exists(icsk->icsk_user_timeout))
+        return 0;
+    return icsk->icsk_inet.sk.__sk_common.skc_state == TCP_ESTABLISHED && tp->snd_una == tp->write_seq && !icsk->icsk_user_timeout
+        && !outcome->unanswered && (values->flags & KA_ON) && values->probes >= 2 && values->time > ASK_MARGIN + 1
+        && outcome->idle >= ASK_LEAST_IDLE && outcome->idle < (values->time - ASK_MARGIN) * 1000;
+}
+
 SEC("iter/tcp")
 int ka_apply(struct bpf_iter__tcp *ctx)
 {
@@ -565,6 +590,7 @@ int ka_apply(struct bpf_iter__tcp *ctx)
     struct ka_outcome outcome = {};
     struct ka_plan *plan;
     struct tcp_sock *tp;
+    _Bool shows_idle = 0;
     __u64 cookie;
 
     if (!common)
@@ -584,8 +610,22 @@ int ka_apply(struct bpf_iter__tcp *ctx)
         return 0;
     }
     read_values(&outcome.values, tp);
+    if (plan->ask) {
+        outcome.unanswered = tp->inet_conn.icsk_probes_out;
+        shows_idle = try_read_idle(&outcome.idle, tp);
+    }
     if (!same_values(&outcome.values, &plan->expected)) {
         outcome.result = KA_CHANGED;
+    } else if (plan->ask) {
+        if (plan->ask == KA_ASK && (!shows_idle || !may_be_asked(&outcome, tp))) {
+            outcome.result = KA_NOT_NOW;
+        } else if (plan->ask == KA_ASKED && !outcome.unanswered && outcome.idle >= ASK_LEAST_IDLE) {
+            outcome.result = KA_NOT_SENT;
+        } else {
+            outcome.error = write_option(tp, IPPROTO_TCP, TCP_KEEPIDLE, plan->wanted.time);
+            read_values(&outcome.values, tp);
+            outcome.result = outcome.error ? KA_REFUSED : same_values(&outcome.values, &plan->wanted) ? KA_DONE : KA_MISMATCH;
+        }
     } else if (tp->inet_conn.icsk_probes_out && (outcome.values.flags & KA_ON) && !plan->even_if_probing) {
         outcome.result = KA_PROBING;
     } else {

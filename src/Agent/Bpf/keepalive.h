@@ -128,7 +128,15 @@ struct ka_plan {
     struct ka_values expected;
     struct ka_values wanted;
     __u8 even_if_probing;
-    __u8 reserved[3];
+    __u8 ask;            // enum ka_ask
+    __u16 reserved;
+};
+
+// Making a socket send a probe now: its time is set to one second, and once the probe has gone to what it was.
+enum ka_ask {
+    KA_ASK = 1,          // set it to one second, if nothing speaks against a probe
+    KA_ASKED = 2,        // set it to what it was, if the probe has gone
+    KA_ASKED_LAST = 3,   // set it to what it was
 };
 
 enum ka_result {
@@ -137,6 +145,8 @@ enum ka_result {
     KA_CHANGED = 2,      // not changed: its values were changed by others in the meantime
     KA_REFUSED = 3,      // a write failed; error has the errno
     KA_MISMATCH = 4,     // its values differ from those written
+    KA_NOT_NOW = 5,      // not changed: it cannot be asked now
+    KA_NOT_SENT = 6,     // not changed: the probe has not been sent
 };
 
 // The outcome of a plan.
@@ -145,6 +155,8 @@ struct ka_outcome {
     struct ka_values values; // now
     __u32 result;            // enum ka_result
     __s32 error;             // of the write, negative
+    __u32 unanswered;        // probes; where it is asked
+    __u32 idle;              // milliseconds since anything was received, before the write; where it is asked
     __u32 reserved;
 };
 

@@ -135,6 +135,8 @@ struct inet_connection_sock___keepalive {
 struct tcp_sock {
     struct inet_connection_sock inet_conn;
     __u32 rcv_tstamp;
+    __u32 snd_una;
+    __u32 write_seq;
     unsigned int keepalive_time;
     unsigned int keepalive_intvl;
     __u8 keepalive_probes;

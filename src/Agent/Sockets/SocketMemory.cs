@@ -27,6 +27,9 @@ internal readonly record struct SocketMemory(
     /// <summary>The same of its user timeout, where a later version has set it; kept for that version until the socket is written to.</summary>
     public UserTimeoutMemory? UserTimeout { get; init; }
 
+    /// <summary>Whether the write that was not finished was to make it send one probe: the values that it replaces are to be written again.</summary>
+    public bool IsAsk => Holder == SocketHolder.Agent && Replaces is { Time: > 1 } old && Set == old with { Time = 1 };
+
     public static SocketMemory OfApplication { get; } = new(SocketHolder.Application, default, default);
 
     public static SocketMemory OfAgent(KeepaliveOptions found, KeepaliveOptions set) => new(SocketHolder.Agent, found, set);

@@ -74,6 +74,9 @@ internal readonly record struct SocketRecord
     /// <summary>Whether something was written to the socket in this pass.</summary>
     public bool Changed { get; init; }
 
+    /// <summary>Whether it was made to send a probe in this pass, before its time.</summary>
+    public bool Asked { get; init; }
+
     /// <summary>The process through which the socket was reached, 0 where none was needed or found.</summary>
     public int Pid { get; init; }
 }

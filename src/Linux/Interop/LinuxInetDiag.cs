@@ -67,15 +67,17 @@ internal static class LinuxInetDiag
         internal uint idiag_inode;
     }
 
-    /// <summary>The part of struct tcp_info that every kernel since 2.6 has; the kernel copies as much as it is given room for.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = 104)]
+    /// <summary>The part of struct tcp_info that every kernel since 4.6 has; the kernel copies as much as it is given room for.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 148)]
     internal struct tcp_info
     {
         [FieldOffset(0)] internal byte tcpi_state;
         [FieldOffset(2)] internal byte tcpi_retransmits;
         [FieldOffset(3)] internal byte tcpi_probes;
+        [FieldOffset(24)] internal uint tcpi_unacked;
         [FieldOffset(44)] internal uint tcpi_last_data_sent;
         [FieldOffset(52)] internal uint tcpi_last_data_recv;
         [FieldOffset(56)] internal uint tcpi_last_ack_recv;
+        [FieldOffset(144)] internal uint tcpi_notsent_bytes;
     }
 }

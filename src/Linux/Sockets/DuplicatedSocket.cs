@@ -67,14 +67,17 @@ public readonly ref struct DuplicatedSocket
     /// <summary>TCP_USER_TIMEOUT in milliseconds, 0 = off. Where set it replaces TCP_KEEPCNT (net/ipv4/tcp_timer.c).</summary>
     public int TryGetUserTimeout(out int milliseconds) => TryGet(SysSocket.IPPROTO_TCP, SysSocket.TCP_USER_TIMEOUT, out milliseconds);
 
-    /// <summary>The state and the number of probes without an answer, from TCP_INFO.</summary>
-    public unsafe int TryGetInfo(out TcpState state, out int unanswered)
+    /// <summary>What TCP_INFO says of probes, and of what may keep them from being sent.</summary>
+    public unsafe int TryGetInfo(out ConnectionInfo info)
     {
-        LinuxInetDiag.tcp_info info = default;
+        LinuxInetDiag.tcp_info read = default;
         var length = (uint)sizeof(LinuxInetDiag.tcp_info);
-        var result = SysSocket.getsockopt(_fd, SysSocket.IPPROTO_TCP, SysSocket.TCP_INFO, &info, &length);
-        state = (TcpState)info.tcpi_state;
-        unanswered = info.tcpi_probes;
+        var result = SysSocket.getsockopt(_fd, SysSocket.IPPROTO_TCP, SysSocket.TCP_INFO, &read, &length);
+        info = new ConnectionInfo(
+            (TcpState)read.tcpi_state,
+            read.tcpi_probes,
+            read.tcpi_unacked != 0 || read.tcpi_notsent_bytes != 0,
+            Math.Min(read.tcpi_last_data_recv, read.tcpi_last_ack_recv));
         return result == 0 ? 0 : Marshal.GetLastPInvokeError();
     }
 

@@ -47,9 +47,12 @@ internal static class Datapaths
         return (only, known, state) => new BpfDatapath(Options(only, known, state), kernel, cgroup);
     }
 
+    /// <summary>The clock of datapaths that the calling test makes; null is the system's.</summary>
+    public static AsyncLocal<TimeProvider?> Clock { get; } = new();
+
     /// <summary>The options of a datapath.</summary>
     public static TrackingOptions Options(IReadOnlyList<string> only, InheritedSockets known, StateFile? state) =>
-        new() { Only = only, MostNamespaces = 64, Inherited = known, State = state };
+        new() { Only = only, MostNamespaces = 64, Inherited = known, State = state, Time = Clock.Value ?? TimeProvider.System };
 
     /// <summary>Skips the test, with the reason, where BPF cannot be used; with KEEPALIVE_REQUIRE_LIVE=1 that is a failure.</summary>
     public static void RequireBpf()

@@ -37,6 +37,12 @@ internal static class BpfAbi
     public const uint KA_CHANGED = 2;
     public const uint KA_REFUSED = 3;
     public const uint KA_MISMATCH = 4;
+    public const uint KA_NOT_NOW = 5;
+    public const uint KA_NOT_SENT = 6;
+
+    public const byte KA_ASK = 1;
+    public const byte KA_ASKED = 2;
+    public const byte KA_ASKED_LAST = 3;
 
     public const uint KA_LOST = 0;
     public const uint KA_UNREMEMBERED = 1;
@@ -152,13 +158,8 @@ internal static class BpfAbi
         public ka_values expected;
         public ka_values wanted;
         public byte even_if_probing;
-        public reserved3 reserved;
-    }
-
-    [InlineArray(3)]
-    internal struct reserved3
-    {
-        private byte _0;
+        public byte ask;
+        public ushort reserved;
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -168,6 +169,8 @@ internal static class BpfAbi
         public ka_values values;
         public uint result;
         public int error;
+        public uint unanswered;
+        public uint idle;
         public uint reserved;
     }
 

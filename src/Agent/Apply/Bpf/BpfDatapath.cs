@@ -65,6 +65,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         _state = options.State;
         _processList = kernel.ProcessReader is { } reader ? new ProcessList(reader) : null;
         _runner = new PlanRunner(kernel, _thread, Ledger);
+        Asker = new BpfAsker(kernel, _thread, Ledger);
         _audit = new DescriptorAudit(options.Time, kernel, Namespaces);
         WriteSettings(new PassScope(), PolicySnapshot.Empty);
         try
@@ -79,6 +80,8 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
     }
 
     public override string Name => "bpf";
+
+    protected override IAsker Asker { get; }
 
     /// <summary>Makes sure that there is room for a policy in the kernel.</summary>
     /// <exception cref="LinuxException">There is no room.</exception>

@@ -24,6 +24,7 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
         _owners = new OwnerSearch(Processes, Namespaces, _budget);
         _audit = new ValueAudit(options.Time, NamespaceUpkeep.AuditPeriod, _owners, _applier);
         _settlement = new Settlement(_owners, _applier, Ledger, Bulk);
+        Asker = new PidfdAsker(_owners, Ledger, LookForAgain);
     }
 
     public override string Name => "pidfd";
@@ -33,6 +34,8 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
         _owners.Dispose();
         base.Dispose();
     }
+
+    protected override IAsker Asker { get; }
 
     protected override void ListProcesses() => Processes.Scan();
 

@@ -42,7 +42,7 @@ internal sealed class SocketApplier(SocketLedger ledger)
     public void Confirm() => ledger.Confirm();
 
     private static bool IsProbing(in DuplicatedSocket descriptor, KeepaliveOptions current) =>
-        current.Enabled && descriptor.TryGetInfo(out _, out var unanswered) == 0 && unanswered > 0;
+        current.Enabled && descriptor.TryGetInfo(out var info) == 0 && info.Unanswered > 0;
 
     /// <summary>Writes only values that differ, in an order in which the idle time so far counts. Returns 0 or an errno.</summary>
     /// <remarks>

@@ -41,7 +41,7 @@ internal sealed class ValueAudit(TimeProvider time, TimeSpan period, OwnerSearch
             if (!socket.IsGone)
             {
                 _rotation.Enqueue(socket);
-                if (!socket.Standing.IsUnsettled && socket.Reach.Pid != 0)
+                if (!socket.Standing.IsUnsettled && socket.Reach.Pid != 0 && socket.Standing.Memory is not { IsAsk: true })
                 {
                     _share.Add(socket);
                 }

@@ -18,9 +18,11 @@ internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope
     };
 
     /// <summary>Reports the present state of a socket. A change is reported once.</summary>
-    public void Report(TrackedSocket socket)
+    /// <param name="socket">The socket.</param>
+    /// <param name="asked">Whether it was asked in this pass.</param>
+    public void Report(TrackedSocket socket, bool asked = false)
     {
-        Sink.Socket(socket.ToRecord());
+        Sink.Socket(socket.ToRecord() with { Asked = asked });
         socket.Standing.Told();
     }
 }

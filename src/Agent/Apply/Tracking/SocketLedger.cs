@@ -12,6 +12,8 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="counts">Counts the changes and the failures.</param>
 internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited, ApplyCounts counts)
 {
+    private bool _isAsking;
+
     /// <summary>Whether a socket can be decided about. If not, its outcome is set when this returns.</summary>
     public bool CanBeSet(TrackedSocket socket, PassScope scope)
     {
@@ -45,6 +47,11 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
             Remember(socket, inherited.Arrived(current, untouched));
         }
         standing.Read(current);
+        if (standing is { IsUndecided: true, Memory: { IsAsk: true } interrupted } && current == interrupted.Set)
+        {
+            var own = interrupted.Replaces!.Value;
+            return new Verdict(SocketOutcome.Managed, own, SocketMemory.OfAgent(interrupted.Found, own));
+        }
         if (standing is { IsUndecided: true, Memory: not null })
         {
             standing.Settle(SocketOutcome.Managed);
@@ -159,8 +166,102 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         socket.Standing.StayUnsettled();
     }
 
-    /// <summary>Notes that everything intended so far has been done.</summary>
-    public void Confirm() => state?.Confirm();
+    /// <summary>Notes that everything intended so far has been done; while sockets are asked, with the next one after that.</summary>
+    public void Confirm()
+    {
+        if (!_isAsking)
+        {
+            state?.Confirm();
+        }
+    }
+
+    /// <summary>Sockets will have other values for a moment: until the end of it nothing is noted as done, so that their own values stay in the notes.</summary>
+    public void BeginAsking() => _isAsking = true;
+
+    /// <summary>No socket has other values any more.</summary>
+    public void EndAsking()
+    {
+        _isAsking = false;
+        Confirm();
+    }
+
+    /// <summary>Notes that a socket is about to be asked; where it cannot be noted, the socket must not be.</summary>
+    public bool TryBeginAsk(AskedSocket asked)
+    {
+        var socket = asked.Socket;
+        ref var standing = ref socket.Standing;
+        if (standing.Memory is not { } memory)
+        {
+            return false;
+        }
+        try
+        {
+            state?.Intend(socket.Namespace, socket.Cookie, memory.Found, asked.Values, asked.Asking, standing.Rule);
+        }
+        catch (LinuxException)
+        {
+            return false;
+        }
+        standing.Remember(memory with { Set = asked.Asking, Replaces = asked.Values });
+        asked.State = AskState.Written;
+        return true;
+    }
+
+    /// <summary>Takes in that a socket was not written to after all.</summary>
+    public void WithdrawAsk(AskedSocket asked)
+    {
+        RememberOwn(asked);
+        asked.State = AskState.Planned;
+    }
+
+    /// <summary>Notes that a socket is about to get its values again. Without room for it the note of the other values stands, which names both.</summary>
+    public void IntendBack(AskedSocket asked)
+    {
+        var socket = asked.Socket;
+        try
+        {
+            state?.Intend(socket.Namespace, socket.Cookie, socket.Standing.Memory!.Value.Found, asked.Asking, asked.Values, socket.Standing.Rule);
+        }
+        catch (LinuxException)
+        {
+            // See above.
+        }
+    }
+
+    /// <summary>Takes in what a socket has that was to get its values again.</summary>
+    /// <param name="asked">The socket.</param>
+    /// <param name="now">Its values.</param>
+    public void EndAsk(AskedSocket asked, KeepaliveOptions now)
+    {
+        ref var standing = ref asked.Socket.Standing;
+        asked.State = AskState.Done;
+        standing.Read(now);
+        if (now == asked.Values)
+        {
+            // As noted before it was written.
+            standing.Remember(standing.Memory!.Value with { Set = now, Replaces = null });
+            return;
+        }
+        // Its application has written to it in between: judged in the next pass.
+        RememberOwn(asked);
+        standing.Unsettle();
+    }
+
+    /// <summary>Takes in that it is not known whether a socket has its values again: its process has gone, and it with it, or the next pass writes them.</summary>
+    public static void LoseAsked(AskedSocket asked)
+    {
+        ref var standing = ref asked.Socket.Standing;
+        standing.Unsettle();
+    }
+
+    private void RememberOwn(AskedSocket asked)
+    {
+        var socket = asked.Socket;
+        if (socket.Standing.Memory is { } memory)
+        {
+            Remember(socket, memory with { Set = asked.Values, Replaces = null });
+        }
+    }
 
     /// <summary>Records that a call failed.</summary>
     public void Fail(TrackedSocket socket, string reason) => Miss(socket, SocketOutcome.Failed, reason);

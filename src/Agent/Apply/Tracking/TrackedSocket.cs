@@ -65,6 +65,9 @@ internal sealed class TrackedSocket
         return hasMoved;
     }
 
+    /// <summary>Stores its state after it was asked.</summary>
+    public void See(int unanswered, uint? idle) => _seen = _seen with { Unanswered = unanswered, Idle = idle };
+
     /// <summary>Stores its workload, as far as it is known.</summary>
     public void BelongsTo(string workload, bool isOpen) => (Workload, IsWorkloadOpen) = (workload, isOpen);
 

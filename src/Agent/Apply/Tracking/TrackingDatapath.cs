@@ -19,6 +19,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
     where TChange : struct, ISocketChange
 {
     private readonly InheritedSockets _inherited;
+    private readonly TimeProvider _time;
     private readonly Action<TrackedSocket> _tracked;
     private long _passes;
 
@@ -27,6 +28,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
     protected TrackingDatapath(TrackingOptions options, bool slicesByNamespace)
     {
         _inherited = options.Inherited;
+        _time = options.Time;
         _tracked = Track;
         Namespaces = new NamespaceInventory(Processes, options.Only, options.MostNamespaces, options.Exempts);
         Upkeep = new NamespaceUpkeep(options, Processes, Namespaces);
@@ -59,7 +61,17 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         Upkeep.BeginPass(pass, Release);
         Begin(pass);
         var visits = Upkeep.Visit(pass, LookInto);
-        Audit(pass);
+        var asking = new Asking(_time, Ledger, Asker);
+        var asked = 0;
+        asking.Begin(pass, Namespaces);
+        try
+        {
+            Audit(pass);
+        }
+        finally
+        {
+            asked = asking.End(pass);
+        }
         var waited = Bulk.Apply(pass);
         End(pass, visits);
         Upkeep.EndPass(scope, visits);
@@ -77,10 +89,15 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
             NotReached = visits.NotReached,
             Trouble = Upkeep.Excess,
             Waited = waited,
+            Asked = asked,
+            NotAsked = asking.Left,
         });
     }
 
     public virtual void Dispose() => Namespaces.Dispose();
+
+    /// <summary>Writes to sockets that are to be asked.</summary>
+    protected abstract IAsker Asker { get; }
 
     /// <summary>Updates the list of processes.</summary>
     protected abstract void ListProcesses();
