@@ -39,9 +39,6 @@ internal readonly record struct SocketRecord
     /// <summary>Whether its other end is in the same network namespace, as its own sockets show.</summary>
     public bool IsLocal { get; init; }
 
-    /// <summary>Whether this pass made it send a probe (<see cref="Apply.PassScope.Ask"/>).</summary>
-    public bool Asked { get; init; }
-
     /// <summary>Milliseconds since anything was received; null where the pass did not ask or it is not known.</summary>
     public uint? Idle { get; init; }
 
