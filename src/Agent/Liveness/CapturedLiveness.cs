@@ -110,7 +110,7 @@ internal sealed class CapturedLiveness
         if (result.Reset != ResetKind.None)
         {
             _ledger.Apply(connection, LivenessEvent.ResetHere, now);
-            connection.IsClosing = true;
+            connection.IsClosing = connection.HasReset = true;
         }
         connection.ResetAt = 0;
     }
@@ -126,6 +126,7 @@ internal sealed class CapturedLiveness
         {
             _ledger.Apply(connection, LivenessEvent.Heard, now);
             connection.Settle();
+            connection.AnsweredAt = now;
             _ledger.Heard(connection, now);
         }
         connection.IsClosing |= (segment.Flags & TcpFlags.Fin) != 0;

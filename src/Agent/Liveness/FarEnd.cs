@@ -107,7 +107,7 @@ internal sealed class FarEnd(SocketEndpoint remote)
             return false;
         }
         vote.Die(silentSince);
-        if (vote.CanBeAsked(now))
+        if (vote.CanAnswer(interval, now))
         {
             vote.Question(silentSince, interval);
         }

@@ -640,7 +640,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             InferProbes(connection, now);
             _ledger.Apply(
                 connection, connection.Timer == TcpTimer.Retransmit && !connection.IsClosing ? LivenessEvent.VanishedRetransmitting : LivenessEvent.Vanished, now);
-            if (connection.State.Phase != LivenessPhase.Dead && (!connection.IsClosing || connection.State.Phase == LivenessPhase.Probing))
+            if (connection.State.Phase != LivenessPhase.Dead && (!connection.IsClosing || connection.HasReset || connection.State.Phase == LivenessPhase.Probing))
             {
                 scope.LeaveUnexplained(connection);
             }

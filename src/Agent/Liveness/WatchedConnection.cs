@@ -8,6 +8,11 @@ namespace Keepalive.Agent.Liveness;
 /// <summary>A connection that a rule selects, as long as the kernel has it. Mutable; guarded by the monitor's lock.</summary>
 internal sealed class WatchedConnection(in SocketRecord record, WatchedScope scope, PooledEndpoint? endpoint)
 {
+    private const long Second = 1_000_000_000;
+
+    /// <summary>How long before its own probe a connection is not asked any more: the timer wheel and a pass are not exact.</summary>
+    public const long Margin = 2 * Second;
+
     public WatchedScope Scope { get; } = scope;
 
     public ulong Cookie { get; } = record.Cookie;
@@ -76,6 +81,9 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>When the kernel last received something, by the last pass that read it, in nanoseconds since 1970.</summary>
     public long HeardAt { get; set; }
 
+    /// <summary>When something was last captured that the kernel takes as a sign of life, in nanoseconds since 1970; 0 if never.</summary>
+    public long AnsweredAt { get; set; }
+
     /// <summary>When to ask the kernel, in nanoseconds since 1970. By then, a probe should have been captured.</summary>
     public long LookAt { get; set; }
 
@@ -113,20 +121,29 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>Whether either end has said that it sends nothing more.</summary>
     public bool IsClosing { get; set; }
 
+    /// <summary>Whether this end sent a reset: the kernel gave it up, or its application aborted it.</summary>
+    public bool HasReset { get; set; }
+
     /// <summary>Whether its application has closed it, or no rule selects it any more: how it ends then says nothing about the other end.</summary>
     public bool IsReleased { get; set; }
 
     /// <summary>The number of the last listing of its namespace that contained it.</summary>
     public long Frame { get; set; }
 
-    /// <summary>Whether a pass can make it send a probe. A lost one must not bring its end closer than a probe of its own would.</summary>
-    public bool CanBeAsked(long now)
-    {
-        const long second = 1_000_000_000;
-        return State.Phase is LivenessPhase.Idle or LivenessPhase.Alive && KernelUnanswered == 0 && UserTimeout == 0 && Outcome == SocketOutcome.Managed
-            && TcpState == TcpState.Established && !IsClosing && !IsReleased && Limit.Probes is >= 2 and < int.MaxValue
-            && Time > 4 * second && now - HeardAt < Time - (2 * second);
-    }
+    /// <summary>Whether a pass can make it send a probe. A lost one must not bring its end closer than a probe of its own would, and one that
+    /// probes by itself soon needs not be asked.</summary>
+    public bool CanBeAsked(long now) => IsQuiet && UserTimeout == 0 && Outcome == SocketOutcome.Managed
+        && Limit.Probes is >= 2 and < int.MaxValue && Time > 4 * Second && ProbesAt - now > Margin;
+
+    /// <summary>Whether it sends a probe by itself within a time.</summary>
+    public bool ProbesWithin(long time, long now) => IsQuiet && Time > 0 && ProbesAt - now <= time;
+
+    /// <summary>Whether it waits for nothing: an answer to its next probe says that the other end lives.</summary>
+    private bool IsQuiet => State.Phase is LivenessPhase.Idle or LivenessPhase.Alive && KernelUnanswered == 0
+        && TcpState == TcpState.Established && !IsClosing && !IsReleased;
+
+    /// <summary>When its own next probe is due.</summary>
+    private long ProbesAt => Math.Max(HeardAt, AnsweredAt) + Time;
 
     /// <summary>Records that the count of unanswered probes is known to be right.</summary>
     public void Settle() => (Gaps, Uncertain) = (Scope.Gaps, 0);

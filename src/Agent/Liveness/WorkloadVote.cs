@@ -105,8 +105,8 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
         Asks = Math.Max(Asks, since);
     }
 
-    /// <summary>Whether one of its connections can send a probe now.</summary>
-    public bool CanBeAsked(long now) => Candidate(now) is not null;
+    /// <summary>Whether one of its connections can be asked, or sends a probe by itself soon.</summary>
+    public bool CanAnswer(long interval, long now) => Candidate(now) is not null || ProbesWithin(interval + WatchedConnection.Margin, now);
 
     /// <summary>Chooses the connection to send a probe in the next pass: at most one in a probe interval.</summary>
     public WatchedConnection? Choose(long now)
@@ -131,7 +131,7 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
     {
         if (_isOffered && Asks != 0 && AnswerBy == 0 && (Chosen is null || ++_tries == MaxTries))
         {
-            AnswerBy = now + _interval;
+            AnswerBy = now + _interval + (ProbesWithin(_interval + WatchedConnection.Margin, now) ? WatchedConnection.Margin : 0);
         }
         (_isOffered, Chosen) = (false, null);
     }
@@ -209,6 +209,18 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
         }
         Say(SilentSince != 0 ? Vote.Out : Vote.Abstains, now);
         return true;
+    }
+
+    private bool ProbesWithin(long time, long now)
+    {
+        foreach (var connection in Connections)
+        {
+            if (connection.ProbesWithin(time, now))
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     private WatchedConnection? Candidate(long now)
