@@ -32,11 +32,11 @@ internal static class ClusterText
         """;
 
     /// <summary>A running pod with one container.</summary>
-    public static string Pod(string ns, string name, string uid, string node, string ip, string container, string containerId, bool leftAlone) =>
+    public static string Pod(string ns, string name, string uid, string node, string ip, string container, string containerId, bool leftAlone, bool hostNetwork = false) =>
         $$$$$"""
         {"apiVersion":"v1","kind":"Pod","metadata":{"name":"{{{{{name}}}}}","namespace":"{{{{{ns}}}}}","uid":"{{{{{uid}}}}}",
          "annotations":{"keepalive-agent/enforce":"{{{{{(leftAlone ? "false" : "true")}}}}}"}},
-         "spec":{"nodeName":"{{{{{node}}}}}","containers":[{"name":"{{{{{container}}}}}","image":"x"}]},
+         "spec":{"nodeName":"{{{{{node}}}}}","hostNetwork":{{{{{(hostNetwork ? "true" : "false")}}}}},"containers":[{"name":"{{{{{container}}}}}","image":"x"}]},
          "status":{"phase":"Running","podIP":"{{{{{ip}}}}}","podIPs":[{"ip":"{{{{{ip}}}}}"}],
          "containerStatuses":[{"name":"{{{{{container}}}}}","containerID":"containerd://{{{{{containerId}}}}}","ready":true}]}}
         """;

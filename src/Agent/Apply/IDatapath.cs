@@ -47,7 +47,12 @@ internal enum Exemption
 /// <param name="processes">Its processes, if they are known.</param>
 internal delegate Exemption NamespaceExemption(ulong inode, IEnumerable<int> processes);
 
-/// <summary>Receives the findings of a pass.</summary>
+/// <summary>Tells whether a policy counts for a socket in the node's own network namespace, which pods with the node's network have in common with everything else there.</summary>
+/// <param name="Of">Tells by the socket's workload.</param>
+/// <param name="MayExempt">Whether there may be a workload for which it does not: then new connections there wait for a pass, which knows theirs.</param>
+internal sealed record HostExemption(Func<string, Exemption> Of, Func<bool> MayExempt);
+
+/// <summary>Receives what a pass finds.</summary>
 internal interface ISocketSink
 {
     /// <summary>Begins a namespace: its sockets follow. A socket of it that is not reported before <see cref="EndNamespace"/> no longer

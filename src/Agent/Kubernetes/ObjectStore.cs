@@ -44,6 +44,22 @@ internal abstract class ObjectStore<T> : IObjectSink
         }
     }
 
+    /// <summary>Whether there is an object that <paramref name="condition"/> is true of.</summary>
+    public bool Any(Func<T, bool> condition)
+    {
+        lock (Gate)
+        {
+            foreach (var (value, _) in _objects.Values)
+            {
+                if (condition(value))
+                {
+                    return true;
+                }
+            }
+            return false;
+        }
+    }
+
     public T? Find(string ns, string name)
     {
         lock (Gate)

@@ -9,16 +9,18 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>Finds the pod of this node that a socket belongs to, and whether the agent must not change its sockets.</summary>
-/// <remarks>A network namespace belongs to a pod, or to the node itself. Pods with the node's network are in the node's namespace too. The
-/// cgroup of any process in a namespace shows the pod.</remarks>
+/// <summary>Which pod of this node a socket belongs to, and whether it is to be left alone.</summary>
+/// <remarks>A network namespace is a pod's, or the node's own, in which pods with the node's network live too. Which pod's it is, the cgroup of any
+/// process in it says. In the node's own each socket has its workload, which may be a pod.</remarks>
 internal sealed class PodDirectory : IDisposable
 {
     /// <summary>The maximum number of processes of a namespace to examine in one pass. All processes of a pod show the same pod.</summary>
     private const int MostAsked = 16;
 
-    /// <summary>How long to wait for a pod that the API does not know yet. The kubelet may start it a moment before the API reports
-    /// it.</summary>
+    /// <summary>Pods that are waited for at a time: a node has some hundred.</summary>
+    private const int MostUnknown = 1024;
+
+    /// <summary>How long a pod that the API does not know is waited for: the kubelet starts one a moment before or after it is heard of here.</summary>
     private static readonly TimeSpan s_waitForUnknown = TimeSpan.FromMinutes(1);
 
     /// <summary>How long a command waits for the API.</summary>
@@ -30,6 +32,7 @@ internal sealed class PodDirectory : IDisposable
     private readonly NamespaceStore _namespaces = new();
     private readonly Dictionary<ulong, string> _podOf = [];
     private readonly Dictionary<ulong, long> _unknownSince = [];
+    private readonly Dictionary<string, long> _unknownPods = [];
     private readonly Lock _lock = new();
     private readonly ulong _own = ProcFs.Inode("/proc/1/ns/net");
 
@@ -82,6 +85,9 @@ internal sealed class PodDirectory : IDisposable
 
     public KindWatch Namespaces { get; }
 
+    /// <summary>Which sockets of the node's own namespace are to be left alone.</summary>
+    public HostExemption OnHost => new(Exempts, MayExemptOnHost);
+
     public bool IsKnown => Pods.Knowledge == Knowledge.Known && Namespaces.Knowledge == Knowledge.Known;
 
     /// <summary>Whether the agent must not change the sockets of a network namespace.</summary>
@@ -89,11 +95,11 @@ internal sealed class PodDirectory : IDisposable
     /// <param name="processes">Processes in it.</param>
     public Exemption Exempts(ulong inode, IEnumerable<int> processes)
     {
-        var others = _options.Namespaces.Count > 0 ? Exemption.LeftAlone : Exemption.None;
         if (inode == _own)
         {
-            return others;
+            return Exemption.None;   // that is a question of each socket's workload
         }
+        var others = OfOthers;
         var pod = PodOf(inode, processes, out var isOfPod);
         if (!isOfPod)
         {
@@ -114,7 +120,37 @@ internal sealed class PodDirectory : IDisposable
         }
     }
 
-    /// <summary>Removes a network namespace that is gone. Another one may get the same inode number.</summary>
+    /// <summary>Whether the sockets of a workload in the node's own namespace are to be left alone.</summary>
+    public Exemption Exempts(string workload)
+    {
+        if (WorkloadName.PodId(workload) is not { } id)
+        {
+            return OfOthers;
+        }
+        lock (_lock)
+        {
+            if (_pods.ById(id) is { } pod && IsKnown)
+            {
+                _unknownPods.Remove(id);
+                return LeavesAlone(pod) ? Exemption.LeftAlone : Exemption.None;
+            }
+            if (!_unknownPods.TryGetValue(id, out var since))
+            {
+                if (_unknownPods.Count >= MostUnknown)
+                {
+                    _unknownPods.Clear();
+                }
+                _unknownPods.Add(id, since = _time.GetTimestamp());
+            }
+            return !IsKnown || _time.GetElapsedTime(since) < s_waitForUnknown ? Exemption.NotKnown : OfOthers;
+        }
+    }
+
+    /// <summary>Where a workload is in the cluster; null where it is not a pod, or not one that is known.</summary>
+    public Workload? Find(string workload) =>
+        WorkloadName.PodId(workload) is { } id && _pods.ById(id) is { } pod ? new Workload(pod.Namespace, pod.Name, null) : null;
+
+    /// <summary>A network namespace is gone; its number may be another's.</summary>
     public void Forget(ulong inode)
     {
         lock (_lock)
@@ -124,8 +160,8 @@ internal sealed class PodDirectory : IDisposable
         }
     }
 
-    /// <summary>Returns the place of a socket in the cluster; null if it does not belong to a pod, or the pod is unknown.</summary>
-    public Workload? Find(in SocketRecord record) => Find(record.Namespace, record.Pid, record.Local);
+    /// <summary>Where a socket belongs; null where it is not a pod's, or that is not known.</summary>
+    public Workload? Find(in SocketRecord record) => Find(record.Namespace, record.Pid, record.Local) ?? Find(record.Workload);
 
     /// <inheritdoc cref="Find(in SocketRecord)"/>
     /// <param name="inode">Its network namespace.</param>
@@ -153,6 +189,11 @@ internal sealed class PodDirectory : IDisposable
         Pods.Dispose();
         Namespaces.Dispose();
     }
+
+    /// <summary>Of what is no pod's.</summary>
+    private Exemption OfOthers => _options.Namespaces.Count > 0 ? Exemption.LeftAlone : Exemption.None;
+
+    private bool MayExemptOnHost() => _options.Namespaces.Count > 0 || !IsKnown || _pods.Any(pod => pod.IsHostNetwork && LeavesAlone(pod));
 
     private bool LeavesAlone(Pod pod) => pod.IsLeftAlone || _namespaces.IsLeftAlone(pod.Namespace) || _options.ExcludedNamespaces.Contains(pod.Namespace)
         || (_options.Namespaces.Count > 0 && !_options.Namespaces.Contains(pod.Namespace));

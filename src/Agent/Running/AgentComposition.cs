@@ -72,7 +72,8 @@ internal static class AgentComposition
                 directory.Inherited,
                 directory.IsOwner && !options.DryRun ? provider.GetRequiredService<StateFile>() : null,
                 attach: options is { DryRun: false, Once: false },
-                exempts: provider.Pods() is { } pods ? pods.Exempts : null);
+                exempts: provider.Pods() is { } pods ? pods.Exempts : null,
+                hostExempts: provider.Pods()?.OnHost);
         });
 
     private static IServiceCollection AddLiveness(this IServiceCollection services) => services

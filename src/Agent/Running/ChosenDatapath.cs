@@ -35,15 +35,16 @@ internal sealed class ChosenDatapath : IDisposable
     /// <summary>Why <c>auto</c> did not choose bpf; null if it did or was not asked for.</summary>
     public string? WhyNotBpf { get; }
 
-    /// <summary>Creates the datapath for a <paramref name="request"/>.</summary>
-    /// <param name="request">The requested datapath.</param>
-    /// <param name="first">The first policy. It must fit into the kernel.</param>
-    /// <param name="inherited">The state of a predecessor.</param>
-    /// <param name="state">The file where changes are noted; null if there are none.</param>
-    /// <param name="attach">Whether new connections are also set at once, when they are established.</param>
-    /// <param name="exempts">Finds the network namespaces that are not changed; null for none.</param>
-    /// <param name="load">Loads the programs; null for the usual way.</param>
-    /// <exception cref="DatapathException">bpf was asked for and is unavailable.</exception>
+    /// <summary>Makes the datapath that <paramref name="request"/> asks for.</summary>
+    /// <param name="request">What was asked for.</param>
+    /// <param name="first">The policy to begin with: it must fit into the kernel.</param>
+    /// <param name="inherited">What a predecessor knew.</param>
+    /// <param name="state">Where changes are noted; null where none are made.</param>
+    /// <param name="attach">Whether new connections are to be set when they are established, too.</param>
+    /// <param name="exempts">Which namespaces are left alone; null is none.</param>
+    /// <param name="hostExempts">Which sockets of the node's own namespace are left alone; null is none.</param>
+    /// <param name="load">How the programs are loaded, where that is not the usual way.</param>
+    /// <exception cref="DatapathException">bpf was asked for and cannot be had.</exception>
     public static ChosenDatapath Create(
         DatapathRequest request,
         PolicySnapshot first,
@@ -51,10 +52,19 @@ internal sealed class ChosenDatapath : IDisposable
         StateFile? state,
         bool attach,
         NamespaceExemption? exempts = null,
+        HostExemption? hostExempts = null,
         Func<KernelPrograms>? load = null)
     {
         string? why = null;
-        var options = new TrackingOptions { Only = request.Namespaces, MostNamespaces = request.MostNamespaces, Inherited = inherited, State = state, Exempts = exempts };
+        var options = new TrackingOptions
+        {
+            Only = request.Namespaces,
+            MostNamespaces = request.MostNamespaces,
+            Inherited = inherited,
+            State = state,
+            Exempts = exempts,
+            HostExempts = hostExempts,
+        };
         if (request.Kind != DatapathKind.Pidfd)
         {
             why = request.Cgroup is { } cgroup ? BpfRequirements.WrongCgroup(cgroup) : null;

@@ -109,7 +109,7 @@ internal sealed class AtOnce : IDisposable
     {
         foreach (var watched in namespaces)
         {
-            var isExempt = watched.Exemption != Exemption.None;
+            var isExempt = watched.Exemption != Exemption.None || watched.MayExempt;
             if (!_isExempt.TryGetValue(watched.Inode, out var listed) || listed != isExempt)
             {
                 _kernel.Namespaces.Update(watched.Inode, isExempt ? BpfAbi.KA_LEFT_ALONE : BpfAbi.KA_IN_SCOPE);

@@ -125,7 +125,8 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
             UpdateAtOnce(pass);   // a dry run puts no policy in force in the kernel
         }
         _audit.Walk(pass);
-        _owners = pass.Scope.Owners ? SocketOwners.Read(_kernel) : SocketOwners.NotAskedFor;
+        var needsOwners = pass.Scope.Owners || (Workloads.NeedProcesses && Namespaces.Watched.Any(static watched => watched.MayExempt));
+        _owners = needsOwners ? SocketOwners.Read(_kernel) : SocketOwners.NotAskedFor;
     }
 
     protected override void Enumerate(DumpIntake intake)

@@ -1,3 +1,4 @@
+using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Sockets;
 
@@ -20,8 +21,8 @@ internal sealed class DumpIntake(
     /// <summary>The pass, with the policy that applies to this namespace.</summary>
     public PassContext Pass => pass;
 
-    /// <summary>Whether sockets that are tracked already are matched with the policy again.</summary>
-    public bool Compares { get; } = pass.Scope.Full || !ReferenceEquals(watched.ComparedWith, pass.Policy);
+    /// <summary>Whether sockets known already are compared with the policy again.</summary>
+    public bool Compares { get; } = pass.Scope.Full || watched.IsToBeCompared || !ReferenceEquals(watched.ComparedWith, pass.Policy);
 
     /// <summary>Sockets seen.</summary>
     public int Count { get; private set; }
@@ -72,16 +73,18 @@ internal sealed class DumpIntake(
     {
         var (local, remote) = (seen.Local, seen.Remote);
         var rule = seen.State == TcpState.Listen ? null : pass.Policy.Match(in local, in remote);
+        var policy = rule is null || watched.Host is null ? pass.Policy : PolicyOf(workloads.Of(watched, seen.CgroupId, seen.Uid, pid));
+        rule = ReferenceEquals(policy, pass.Policy) ? rule : null;
         SocketMemory? memory = inherited.Remove((watched.Inode, seen.Cookie), out var known) ? known : null;
         var isAgents = memory is not null || seen.IsSetAtOnce || (reading is { } read && inherited.MayHaveArrived(read.Values));
         if (rule is null && !isAgents && !pass.Scope.ReadAll)
         {
             return null;
         }
-        var socket = new TrackedSocket(watched.Inode, in seen, watched.Dumps);
+        var socket = new TrackedSocket(watched.Inode, in seen, watched.Dumps) { Watched = watched };
         workloads.Settle(watched, socket, pid);
         socket.Standing.Remember(memory);
-        socket.Standing.Select(rule, pass.Policy);
+        socket.Standing.Select(rule, policy);
         watched.Sockets.Add(seen.Cookie, socket);
         tracked?.Invoke(socket);
         return socket;
@@ -92,12 +95,16 @@ internal sealed class DumpIntake(
     private void Compare(TrackedSocket socket)
     {
         var (local, remote) = (socket.Local, socket.Remote);
-        var rule = pass.Policy.Match(in local, in remote);
+        var policy = watched.Host is null ? pass.Policy : PolicyOf((socket.Workload, socket.IsWorkloadOpen));
+        var rule = policy.Match(in local, in remote);
         ref var standing = ref socket.Standing;
-        if (_judgesAnew || !standing.IsSameBy(rule))
+        if (_judgesAnew || !standing.IsSameBy(rule) || (standing.IsUndecided && policy.IsComplete))
         {
             standing.Unsettle();
         }
-        standing.Select(rule, pass.Policy);
+        standing.Select(rule, policy);
     }
+
+    /// <summary>The policy for a socket of a workload. Where that is open, whether it counts is found out when the socket is decided about: its process may be known then.</summary>
+    private PolicySnapshot PolicyOf((string Name, bool IsOpen) workload) => workload.IsOpen ? pass.Policy : watched.PolicyOf(workload.Name, pass);
 }

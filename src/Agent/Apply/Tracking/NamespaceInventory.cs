@@ -6,13 +6,15 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Holds open the network namespaces that have a process other than the agent. A namespace is released as soon as its last
-/// process is gone.</summary>
-/// <param name="processes">The processes of each namespace.</param>
-/// <param name="only">Paths of the only namespaces to examine; empty for all.</param>
-/// <param name="most">The limit of namespaces held at a time.</param>
-/// <param name="exempts">Tells which namespaces are exempt from policies; null if none is.</param>
-internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<string> only, int most, NamespaceExemption? exempts = null) : IDisposable
+/// <summary>Which namespaces are held: those something other than the agent lives in, and none a moment longer.</summary>
+/// <param name="processes">Who lives where.</param>
+/// <param name="only">Paths of the only namespaces to look at; empty for all.</param>
+/// <param name="most">How many are held at a time.</param>
+/// <param name="exempts">Which are left alone; null is none.</param>
+/// <param name="nodes">The node's own.</param>
+/// <param name="host">Which sockets of the node's own are left alone; null is none.</param>
+internal sealed class NamespaceInventory(
+    ProcessTable processes, IReadOnlyList<string> only, int most, NamespaceExemption? exempts = null, ulong nodes = 0, HostExemption? host = null) : IDisposable
 {
     /// <summary>The limit of namespaces held for one <see cref="Accountable"/> owner: a pod has one. Each namespace takes some
     /// descriptors and a check in every pass.</summary>
@@ -96,7 +98,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
                     // The namespace that was opened last.
                     LetGo(_watched.Values.Last(watched => Accountable.Key(watched.Account) == giver), isGone: false, letGo);
                 }
-                Hold(new WatchedNamespace(inode, handle, account) { Owner = OwnerOf(inode) });
+                Hold(Watch(inode, handle, account, OwnerOf(inode)));
             }
         }
         budget?.Stop();
@@ -122,7 +124,7 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
             {
                 Failures.Remove(inode);
                 var owner = OwnerOf(inode);
-                var watched = new WatchedNamespace(inode, handle, owner.Account) { Owner = owner };
+                var watched = Watch(inode, handle, owner.Account, owner);
                 Hold(watched);
                 Judge(watched);
                 yield return watched;
@@ -182,14 +184,20 @@ internal sealed class NamespaceInventory(ProcessTable processes, IReadOnlyList<s
 
     private ProcessOwner OwnerOf(ulong inode) => processes.In(inode).FirstOrDefault() is { } process ? ProcessOwner.Of(process.Pid) : ProcessOwner.Node;
 
+    private WatchedNamespace Watch(ulong inode, NamespaceSockets handle, string? account, ProcessOwner owner) =>
+        new(inode, handle, account) { Owner = owner, IsNodes = inode == nodes, Host = inode == nodes ? host : null };
+
     private void Hold(WatchedNamespace watched)
     {
         _watched.Add(watched.Inode, watched);
         _shares.Take(watched.Account);
     }
 
-    private void Judge(WatchedNamespace watched) =>
+    private void Judge(WatchedNamespace watched)
+    {
         watched.Exemption = exempts?.Invoke(watched.Inode, processes.In(watched.Inode).Select(process => process.Pid)) ?? Exemption.None;
+        watched.JudgeWorkloads();
+    }
 
     private void LetGo(WatchedNamespace watched, bool isGone, Action<WatchedNamespace, bool> letGo)
     {

@@ -90,6 +90,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     public void Dumped(WatchedNamespace watched, PolicySnapshot policy, TcpActivity activity)
     {
         watched.ComparedWith = policy;
+        watched.IsToBeCompared = false;
         watched.Activity = activity;
         watched.DumpAt = NextDump(watched);
         foreach (var (cookie, socket) in watched.Sockets)
@@ -141,6 +142,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         activity = watched.Handle.Counters.Read();
         return pass.Scope.Full
             || !ReferenceEquals(watched.ComparedWith, pass.Policy)
+            || watched.IsToBeCompared
             || activity != watched.Activity
             || watched.NextTry <= pass.Number
             || (pass.Scope.WantsTimers(watched.Inode) && watched.Sockets.Count > 0)

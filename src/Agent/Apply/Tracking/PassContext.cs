@@ -9,12 +9,16 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="Sink">Receives the records.</param>
 internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope Scope, ISocketSink Sink)
 {
-    /// <summary>Returns the pass with the policy that applies to one namespace.</summary>
-    public PassContext In(WatchedNamespace watched) => watched.Exemption switch
+    /// <summary>The pass as it is in one namespace.</summary>
+    public PassContext In(WatchedNamespace watched) =>
+        PolicyUnder(watched.Exemption) is var policy && ReferenceEquals(policy, Policy) ? this : this with { Policy = policy };
+
+    /// <summary>The policy as it is where it may not count.</summary>
+    public PolicySnapshot PolicyUnder(Exemption exemption) => exemption switch
     {
-        Exemption.None => this,
-        Exemption.NotKnown when !Scope.Last => this with { Policy = PolicySnapshot.Undecided },
-        _ => this with { Policy = PolicySnapshot.Empty },
+        Exemption.None => Policy,
+        Exemption.NotKnown when !Scope.Last => PolicySnapshot.Undecided,
+        _ => PolicySnapshot.Empty,
     };
 
     /// <summary>Reports the present state of a socket. A change is reported once.</summary>

@@ -5,12 +5,12 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Records what is decided and done about a socket. Both datapaths use it.</summary>
-/// <param name="state">The file in which intents are noted before a socket is written; null for a dry run, and if no state is
-/// kept.</param>
-/// <param name="inherited">The state of a predecessor.</param>
-/// <param name="counts">Counts the changes and the failures.</param>
-internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited, ApplyCounts counts)
+/// <summary>Keeps account of what is decided and done about a socket, the same for every way of reaching it.</summary>
+/// <param name="state">Where intents are noted before a socket is written; null for a dry run, and where no state is kept.</param>
+/// <param name="inherited">What a predecessor knew.</param>
+/// <param name="counts">Counts what is done.</param>
+/// <param name="workloads">Tells whose a socket is, where whether it is to be set depends on that; null where it does not.</param>
+internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited, ApplyCounts counts, SocketWorkloads? workloads = null)
 {
     private bool _isAsking;
 
@@ -42,6 +42,10 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
     public Verdict? Decide(TrackedSocket socket, KeepaliveOptions current, PassContext pass, KeepaliveOptions? untouched = null)
     {
         ref var standing = ref socket.Standing;
+        if (standing.Rule is not null && socket is { IsWorkloadOpen: true, Watched: { MayExempt: true } watched } && !TrySelectByWorkload(socket, watched, pass))
+        {
+            return null;
+        }
         if (standing is { Current: null, Memory: null } && inherited.MayHaveArrived(current))
         {
             Remember(socket, inherited.Arrived(current, untouched));
@@ -73,7 +77,25 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         return verdict;
     }
 
-    /// <summary>Whether a verdict may be carried out now. A socket with unanswered probes waits until they are answered.</summary>
+    /// <summary>Finds out whether the policy counts for a socket whose workload was not known when the rule was selected; false where that is to be known soon.</summary>
+    private bool TrySelectByWorkload(TrackedSocket socket, WatchedNamespace watched, PassContext pass)
+    {
+        ref var standing = ref socket.Standing;
+        workloads?.Settle(watched, socket);
+        if (socket.IsWorkloadOpen && standing.IsPatient && pass.Scope is { Only: false, Last: false })
+        {
+            Miss(socket, SocketOutcome.Pending, null);
+            return false;
+        }
+        var policy = watched.PolicyOf(socket.Workload, pass);
+        if (!ReferenceEquals(policy, pass.Policy))
+        {
+            standing.Select(null, policy);
+        }
+        return true;
+    }
+
+    /// <summary>Whether a verdict may be carried out now; a socket that has probes without an answer is left until they have been answered.</summary>
     public bool MayWrite(TrackedSocket socket, Verdict verdict, bool isProbing, PassScope scope)
     {
         if (!isProbing || EvenIfProbing(verdict, scope))

@@ -13,6 +13,9 @@ internal sealed class SocketWorkloads(ProcessTable processes, CgroupOwners cgrou
     private (WatchedNamespace? Watched, ulong Cgroup, uint? Uid, int Pid) _last;
     private (string Workload, bool IsOpen) _lastFound = (WorkloadName.Unknown, true);
 
+    /// <summary>Whether a socket's cgroup may not tell its workload, and its process does.</summary>
+    public bool NeedProcesses => !cgroups.IsAlone;
+
     /// <summary>Begins a pass: processes may have changed.</summary>
     public void BeginPass()
     {

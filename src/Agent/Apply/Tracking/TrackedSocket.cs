@@ -19,6 +19,9 @@ internal sealed class TrackedSocket
     /// <summary>Inode number of the network namespace.</summary>
     public ulong Namespace { get; }
 
+    /// <summary>The namespace, where it is watched.</summary>
+    public WatchedNamespace? Watched { get; init; }
+
     public ulong Cookie => _seen.Cookie;
 
     public SocketEndpoint Local => _seen.Local;

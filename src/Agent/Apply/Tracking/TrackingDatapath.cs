@@ -30,10 +30,10 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         _inherited = options.Inherited;
         _time = options.Time;
         _tracked = Track;
-        Namespaces = new NamespaceInventory(Processes, options.Only, options.MostNamespaces, options.Exempts);
+        Namespaces = new NamespaceInventory(Processes, options.Only, options.MostNamespaces, options.Exempts, options.NodesNamespace, options.HostExempts);
         Upkeep = new NamespaceUpkeep(options, Processes, Namespaces);
         Workloads = new SocketWorkloads(Processes, CgroupOwners.OfNode(options.Time));
-        Ledger = new SocketLedger(options.State, options.Inherited, Counts);
+        Ledger = new SocketLedger(options.State, options.Inherited, Counts, Workloads);
         Bulk = new BulkSpread<TChange>(options.Time, slicesByNamespace, Write);
     }
 

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Sockets;
+using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
@@ -20,9 +21,15 @@ internal sealed record TrackingOptions
     /// <summary>The file in which changes are noted; null if none are made or no state is kept.</summary>
     public required StateFile? State { get; init; }
 
-    /// <summary>Tells which namespaces are exempt from policies; null if none is.</summary>
+    /// <summary>The inode number of the node's own network namespace.</summary>
+    public ulong NodesNamespace { get; init; } = ProcFs.Inode("/proc/1/ns/net");
+
+    /// <summary>Which namespaces are left alone; null is none.</summary>
     public NamespaceExemption? Exempts { get; init; }
 
-    /// <summary>Whether all namespaces of the node are examined.</summary>
+    /// <summary>Which sockets of the node's own namespace are left alone; null is none.</summary>
+    public HostExemption? HostExempts { get; init; }
+
+    /// <summary>Whether the namespaces are all of the node's.</summary>
     public bool LooksEverywhere => Only.Count == 0;
 }

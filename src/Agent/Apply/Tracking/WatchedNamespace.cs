@@ -1,7 +1,6 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Workloads;
 using Keepalive.Linux.Namespaces;
-using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
@@ -11,14 +10,16 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="account">The owner that is charged for it; null for the node itself.</param>
 internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, string? account = null) : IDisposable
 {
-    /// <summary>The node's own network namespace, where units and pods with the node's network live.</summary>
-    private static readonly ulong s_nodes = ProcFs.Inode("/proc/1/ns/net");
+    /// <summary>Workloads of which is known whether the policy counts for them; those that have gone are forgotten when there are more.</summary>
+    private const int MostWorkloads = 4096;
+
+    private readonly Dictionary<string, Exemption> _exemptions = [];
 
     /// <summary>Its owner. All sockets in it belong to the same workload unless it is <see cref="IsShared"/>.</summary>
     public ProcessOwner Owner { get; init; } = ProcessOwner.Node;
 
-    /// <summary>Whether it is the node's own.</summary>
-    public bool IsNodes { get; } = inode == s_nodes;
+    /// <summary>Whether it is the node's own, which pods with the node's network and all units live in.</summary>
+    public bool IsNodes { get; init; }
 
     /// <summary>Whether sockets of several workloads may be in it: it is the node's own, or an administrator made it and not for a pod. A namespace
     /// that a workload makes belongs to that workload.</summary>
@@ -54,8 +55,54 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
     /// <summary>Whether policies apply to it.</summary>
     public Exemption Exemption { get; set; }
 
-    /// <summary>The policy with which its sockets were last matched.</summary>
+    /// <summary>Whether it counts for a socket, where that depends on the socket's workload: in the node's own namespace. Null where it does not.</summary>
+    public HostExemption? Host { get; init; }
+
+    /// <summary>Whether there may be workloads in it for which it does not count.</summary>
+    public bool MayExempt { get; private set; }
+
+    /// <summary>Whether its sockets are to be compared with the policy again, because it counts for other workloads than before.</summary>
+    public bool IsToBeCompared { get; set; }
+
+    /// <summary>The policy the sockets were last compared with.</summary>
     public PolicySnapshot? ComparedWith { get; set; }
+
+    /// <summary>The policy as it is for a socket of a workload.</summary>
+    public PolicySnapshot PolicyOf(string workload, PassContext pass)
+    {
+        if (Host is null)
+        {
+            return pass.Policy;
+        }
+        if (!_exemptions.TryGetValue(workload, out var exemption))
+        {
+            _exemptions.Add(workload, exemption = Host.Of(workload));
+        }
+        return pass.PolicyUnder(exemption);
+    }
+
+    /// <summary>Finds out for which workloads the policy counts now.</summary>
+    public void JudgeWorkloads()
+    {
+        if (Host is null)
+        {
+            return;
+        }
+        MayExempt = Host.MayExempt();
+        if (_exemptions.Count > MostWorkloads)
+        {
+            _exemptions.Clear();
+            IsToBeCompared = true;
+        }
+        foreach (var (workload, before) in _exemptions)
+        {
+            if (Host.Of(workload) is var now && now != before)
+            {
+                _exemptions[workload] = now;
+                IsToBeCompared = true;
+            }
+        }
+    }
 
     public void Dispose() => Handle.Dispose();
 }
