@@ -177,9 +177,6 @@ internal sealed class PodDirectory : IDisposable
         return pod is null ? null : new Workload(pod.Namespace, pod.Name, pod.Containers.Count == 1 ? pod.Containers.Values.First() : null);
     }
 
-    /// <summary>Returns the pod that a workload is; null if it is none, or the pod is unknown.</summary>
-    public Pod? NameOf(string workload) => WorkloadName.PodId(workload) is { } id ? _pods.ById(id) : null;
-
     /// <summary>Returns the Kubernetes namespace of a network namespace; empty if it does not belong to a pod, or the pod is
     /// unknown.</summary>
     public string NamespaceOf(ulong inode) => NamespacesPod(inode)?.Namespace ?? "";

@@ -436,7 +436,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
     private (string Workload, string PodNamespace) Name(string workload, WatchedScope scope)
     {
         scope.Workload = workload;
-        return _pods?.NameOf(workload) is { } pod ? ($"{WorkloadName.Pod}{pod.Namespace}/{pod.Name}", pod.Namespace) : (workload, scope.PodNamespace);
+        return _pods?.Find(workload) is { } pod ? ($"{WorkloadName.Pod}{pod.Namespace}/{pod.Pod}", pod.Namespace) : (workload, scope.PodNamespace);
     }
 
     private WatchedScope Scope(ulong inode)
