@@ -71,11 +71,13 @@ internal static class Targets
         if (input.Length > 0 && input[0] % 2 == 1)
         {
             RouteLookup.AddInterfaces(input.AsSpan(1), new HashSet<int>());
+            Conntrack.Parse(input.AsSpan(1), default);
             return;
         }
         ReadOnlySpan<byte> rest = input.AsSpan(Math.Min(input.Length, 1));
         try
         {
+            DestroyedSockets.Parse(rest);
             while (SockDiag.TryNext(Sequence, ref rest, out var type, out var payload))
             {
                 if (SockDiag.IsSocket(type, payload))

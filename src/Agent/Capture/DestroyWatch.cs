@@ -15,8 +15,8 @@ namespace Keepalive.Agent.Capture;
 /// <code>
 ///   pass ──► demands ──► a thread: opens and closes one socket per namespace, reads all of them ──► IDestroyListener
 /// </code>
-/// A netlink socket keeps its namespace alive: it is closed with the last watched connection there. Whoever has CAP_NET_ADMIN in a namespace may fill its socket with messages
-/// of their own, so each account is read at a limited rate.
+/// A netlink socket keeps its namespace alive: it is closed with the last watched connection there. A process with CAP_NET_ADMIN in a namespace may fill its socket with
+/// messages of its own, so each account is read at a limited rate.
 /// </remarks>
 internal sealed partial class DestroyWatch : IDisposable
 {
@@ -28,6 +28,9 @@ internal sealed partial class DestroyWatch : IDisposable
 
     /// <summary>Messages of one of the node's own namespaces, which are read before those of the next one.</summary>
     private const int MostOfNode = 4096;
+
+    /// <summary>Reasons that are logged.</summary>
+    private const int MostSaid = 64;
 
     /// <summary>Messages are taken many at a time; their sockets have room for more than come in this time.</summary>
     private static readonly TimeSpan s_round = TimeSpan.FromMilliseconds(20);
@@ -44,12 +47,14 @@ internal sealed partial class DestroyWatch : IDisposable
     private readonly Dictionary<ulong, Kept> _kept = [];
     private readonly Dictionary<DestroyedSockets, Kept> _open = [];
     private readonly Dictionary<string, int> _taken = [];
+    private readonly HashSet<string> _said = [];
     private readonly DestroyedPoll _poll = new();
     private readonly ManualResetEvent _stop = new(false);   // not the slim one, which spins before it waits
     private readonly Thread _thread;
     private IReadOnlyList<CaptureDemand>? _next;
     private volatile HashSet<ulong> _covered = [];
     private volatile string? _failure;
+    private long _received;
     private long _unreported;
 
     /// <param name="listener">Is told of the sockets.</param>
@@ -69,10 +74,14 @@ internal sealed partial class DestroyWatch : IDisposable
     /// <summary>What keeps sockets of a namespace from being reported, null where nothing does.</summary>
     public string? Failure => _failure;
 
-    /// <summary>Sockets that the kernel had no room to report.</summary>
+    /// <summary>Messages read, also those that were not the kernel's.</summary>
+    public long Received => Volatile.Read(ref _received);
+
+    /// <summary>Messages that the kernel had no room for.</summary>
     public long Unreported => Volatile.Read(ref _unreported);
 
-    /// <summary>Whether sockets of a namespace are reported: one that ends without a report ended with nothing unanswered.</summary>
+    /// <summary>Whether sockets of a namespace are reported: one that ends without a report, and with none <see cref="Unreported"/>, ended with nothing unanswered.</summary>
+    /// <remarks>A report comes some 20 ms after the socket's end.</remarks>
     public bool Covers(ulong inode) => _covered.Contains(inode);
 
     /// <summary>Brings the namespaces into line with what is wanted, and does not wait for it.</summary>
@@ -122,18 +131,28 @@ internal sealed partial class DestroyWatch : IDisposable
     {
         var account = Accountable.Key(kept.Account);
         var left = kept.Account is null ? MostOfNode : MostInRound - _taken.GetValueOrDefault(account);
+        var source = kept.Source!;
         var count = 0;
-        for (; count < left && kept.Source!.TryRead(out var socket); count++)
+        try
         {
-            if (socket is { } gone)
+            for (; count < left && source.TryRead(out var socket); count++)
             {
-                _listener.Destroyed(kept.Inode, in gone);
+                if (socket is { } gone)
+                {
+                    _listener.Destroyed(kept.Inode, in gone);
+                }
             }
         }
-        _taken[account] = _taken.GetValueOrDefault(account) + count;
-        if (kept.Source!.Lost - kept.Lost is var more and not 0)
+        catch (LinuxException e)
         {
-            kept.Lost = kept.Source.Lost;
+            Close(kept);
+            Fail(kept, e.Message);
+        }
+        _taken[account] = _taken.GetValueOrDefault(account) + count;
+        Volatile.Write(ref _received, _received + count);
+        if (source.Lost - kept.Lost is var more and not 0)
+        {
+            kept.Lost = source.Lost;
             Volatile.Write(ref _unreported, _unreported + more);
             _listener.DestroyedUnreported(kept.Inode, more);
         }
@@ -173,7 +192,7 @@ internal sealed partial class DestroyWatch : IDisposable
         _failure = _kept.Values.Where(kept => kept.Failure is not null).MinBy(kept => kept.Account is null ? 0 : 1)?.Failure;
     }
 
-    /// <summary>Whoever takes much time comes last: there may not be enough of it.</summary>
+    /// <summary>Those of accounts that take much time come last: there may not be enough of it.</summary>
     private IEnumerable<(CaptureDemand Demand, Kept Kept)> InTurn(IReadOnlyList<CaptureDemand> demands)
     {
         var all = new List<(CaptureDemand Demand, Kept Kept)>(demands.Count);
@@ -243,7 +262,7 @@ internal sealed partial class DestroyWatch : IDisposable
         _shares.Take(kept.Account);
     }
 
-    /// <summary>Whether one more may be opened for somebody. Where there are as many as may be, whoever has the most gives one up.</summary>
+    /// <summary>Whether one more may be opened for an account. If all are taken, the account with the most gives one up.</summary>
     private bool MakeRoom(string? account)
     {
         if (!_shares.Allows(account, out var from))
@@ -274,9 +293,9 @@ internal sealed partial class DestroyWatch : IDisposable
     {
         kept.Failure = reason;
         kept.TryAt = _time.GetUtcNow() + s_tryAgain;
-        if (!kept.HasFailed)
+        // Once each: a tenant may have any number of namespaces.
+        if (_said.Count < MostSaid && _said.Add(reason))
         {
-            kept.HasFailed = true;
             LogFailed(reason);
         }
     }
@@ -302,8 +321,6 @@ internal sealed partial class DestroyWatch : IDisposable
         public string? Account { get; set; }
 
         public DateTimeOffset TryAt { get; set; }
-
-        public bool HasFailed { get; set; }
 
         /// <summary>What kept it from being opened at the last try.</summary>
         public string? Failure { get; set; }

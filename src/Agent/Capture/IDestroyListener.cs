@@ -2,7 +2,7 @@ using Keepalive.Linux.Netlink;
 
 namespace Keepalive.Agent.Capture;
 
-/// <summary>Is told which sockets ended with something unanswered. Called on the thread of <see cref="DestroyWatch"/>.</summary>
+/// <summary>Takes the sockets that ended with something unanswered. Called on the thread of <see cref="DestroyWatch"/>.</summary>
 internal interface IDestroyListener
 {
     /// <summary>A socket of a namespace is gone.</summary>

@@ -33,7 +33,8 @@ internal sealed class Backends : IDisposable
 
     /// <summary>Looks up the backends of connections that a node's sockets have opened, some µs each.</summary>
     /// <param name="connections">The connections, as their sockets see them.</param>
-    /// <param name="backends">Gets the backend of each; null where there is no translation to be known of.</param>
+    /// <param name="backends">Gets the backend of each: the destination itself where it is not translated, null where the node does not track the connection or
+    /// <see cref="Trouble"/> says why it is unavailable.</param>
     public void Resolve(ReadOnlySpan<ConnectionEnds> connections, Span<SocketEndpoint?> backends)
     {
         backends = backends[..connections.Length];

@@ -14,9 +14,6 @@ internal sealed class LivenessLedger(LivenessLog log)
     /// connection goes on.</summary>
     private const long Refused = 1000 * Millisecond;
 
-    /// <summary>An application may close a socket long after its end. After this time, it says nothing about the endpoint any more.</summary>
-    private const long StillNews = 60_000 * Millisecond;
-
     private readonly Dictionary<RuleKey, RuleCounts> _counts = [];
     private readonly List<WatchedConnection> _probing = [];
     private readonly List<WatchedConnection> _resetting = [];
@@ -131,7 +128,7 @@ internal sealed class LivenessLedger(LivenessLog log)
         }
         connection.SilentSince = now - (unanswered * connection.Interval);
         connection.State = new ConnectionLiveness(LivenessPhase.Dead, unanswered, cause);
-        if (connection is { LeftAt: > 0, IsLocal: false, Endpoint: { } left } && now - connection.LeftAt < StillNews)
+        if (connection is { LeftAt: > 0, IsLocal: false, Endpoint: { } left } && now - connection.LeftAt < WatchedScope.Patience)
         {
             // It has left the table, and its endpoint perhaps the pool.
             var endpoint = connection.Endpoint = Pool.Enter(connection.Rule, left.Remote, left.Front);

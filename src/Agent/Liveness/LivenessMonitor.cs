@@ -80,7 +80,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         {
             foreach (var scope in _scopes.Values)
             {
-                scope.DropAnswered();
+                scope.DropAnswered(Now);
             }
             return [.. _scopes.Values.Where(scope => scope.IsWatched).Select(scope => scope.ToDemand())];
         }

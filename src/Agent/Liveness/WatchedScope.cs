@@ -9,6 +9,9 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>Connections that are kept until the kernel reports how they ended.</summary>
     private const int MaxUnexplained = 256;
 
+    /// <summary>How long the kernel's report is waited for, in nanoseconds: the namespace is held for it.</summary>
+    public const long Patience = 60_000_000_000;
+
     private readonly Queue<ulong> _unexplained = new();
     private CaptureDemand? _demand;
 
@@ -46,8 +49,8 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>How many times packets were dropped here because they were not read in time.</summary>
     public long Gaps { get; set; }
 
-    /// <summary>Whether to capture packets here.</summary>
-    public bool IsWatched => Connections.Count > 0 || Awaited.Count > 0;
+    /// <summary>Whether to watch this namespace.</summary>
+    public bool IsWatched => Connections.Count > 0 || Awaited.Count > 0 || Unexplained.Count > 0;
 
     /// <summary>Keeps a connection that left the kernel's table without a known reason; the oldest makes room.</summary>
     public void LeaveUnexplained(WatchedConnection connection)
@@ -60,9 +63,14 @@ internal sealed class WatchedScope(ulong inode, int id)
         _unexplained.Enqueue(connection.Cookie);
     }
 
-    /// <summary>Removes awaited endpoints that returned to the pool or were removed from it.</summary>
-    public void DropAnswered()
+    /// <summary>Removes awaited endpoints that returned to the pool or were removed from it, and connections whose application does not close
+    /// them.</summary>
+    public void DropAnswered(long now)
     {
+        while (_unexplained.TryPeek(out var oldest) && (!Unexplained.TryGetValue(oldest, out var left) || now - left.LeftAt > Patience))
+        {
+            Unexplained.Remove(_unexplained.Dequeue());
+        }
         foreach (var endpoint in Awaited.Keys)
         {
             if ((endpoint.IsIn && !endpoint.FarEnd.IsQuestioned) || endpoint.IsRemoved)

@@ -8,7 +8,7 @@ namespace Keepalive.Linux.Netlink;
 internal static class NetlinkMessages
 {
     /// <summary>Takes one message off the front; false at the end.</summary>
-    /// <exception cref="LinuxException">A length makes no sense.</exception>
+    /// <exception cref="LinuxException">A length is that of no message.</exception>
     internal static bool TryNext(string protocol, scoped ref ReadOnlySpan<byte> rest, out LinuxNetlink.nlmsghdr header, out ReadOnlySpan<byte> payload)
     {
         var size = Unsafe.SizeOf<LinuxNetlink.nlmsghdr>();
