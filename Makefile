@@ -76,6 +76,11 @@ siege: deps deps-test build ## Have ten tenants attack the agent at once, for tw
 	dotnet build tests/EndToEnd --configuration $(CONFIGURATION) -v quiet --nologo
 	dotnet exec tests/EndToEnd/bin/$(CONFIGURATION)/net10.0/Keepalive.EndToEnd.dll -noColor -noLogo -showLiveOutput -failSkips -trait Siege=yes
 
+.PHONY: verdicts
+verdicts: deps deps-test build ## Compare the verdict about a destination with the truth for policies of up to 700 s; half an hour
+	dotnet build tests/EndToEnd --configuration $(CONFIGURATION) -v quiet --nologo
+	dotnet exec tests/EndToEnd/bin/$(CONFIGURATION)/net10.0/Keepalive.EndToEnd.dll -noColor -noLogo -showLiveOutput -failSkips -trait Verdicts=long
+
 .PHONY: bench
 bench: deps deps-test build ## Measure against the targets; ARGS are handed on
 	dotnet run --project tests/Benchmarks --configuration $(CONFIGURATION) -- $(ARGS)

@@ -365,7 +365,10 @@ internal static class Attacks
         IP_MINTTL = 21
         print("ready")
         while True:
-            own = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+            try:
+                own = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)
+            except OSError:
+                continue
             own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
             own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
             own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 1)
@@ -375,6 +378,21 @@ internal static class Attacks
             poll.register(own, select.POLLERR | select.POLLHUP)
             poll.poll(10000)
             own.close()
+        """;
+
+    /// <summary>Asks the agent-check of a port for an endpoint four times a second. Prints the time (CLOCK_MONOTONIC, in seconds) and the answer.</summary>
+    public const string Asker = """
+        import socket, sys, time
+        print("ready")
+        due = time.monotonic()
+        while True:
+            asked = time.monotonic()
+            with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5) as check:
+                check.sendall(sys.argv[2].encode() + b"\n")
+                answer = check.makefile().readline().split("#")[0].strip()
+            print("%.3f %s" % (asked, answer))
+            due += 0.25
+            time.sleep(max(0, due - time.monotonic()))
         """;
 
     /// <summary>Gives its own loopback device an address, and keeps a connection to a server of its own there that always answers.</summary>

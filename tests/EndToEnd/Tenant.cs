@@ -30,9 +30,12 @@ internal sealed class Tenant : IDisposable
     public static Tenant Begin(int user, string script, params string[] arguments) => new(user, [], script, arguments);
 
     /// <summary>The same as nobody in another user's namespace, where it has no capability either.</summary>
-    public static Tenant Beside(string netns, string script, params string[] arguments)
+    public static Tenant Beside(string netns, string script, params string[] arguments) => Beside(netns, Nobody, script, arguments);
+
+    /// <summary>The same as another user.</summary>
+    public static Tenant Beside(string netns, int user, string script, params string[] arguments)
     {
-        var tenant = new Tenant(Nobody, ["nsenter", $"--net={netns}"], script, arguments);
+        var tenant = new Tenant(user, ["nsenter", $"--net={netns}"], script, arguments);
         tenant.WaitUntilReady();
         return tenant;
     }

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using Keepalive.Config.Compilation;
-using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
 

@@ -1,6 +1,3 @@
-using Keepalive.Agent.Sockets;
-using Keepalive.Linux.Sockets;
-
 namespace Keepalive.Agent.Liveness;
 
 /// <summary>What a workload's connections say of a far end.</summary>

@@ -1,5 +1,4 @@
 using Keepalive.Agent.Apply;
-using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Sockets;
@@ -35,7 +34,7 @@ public abstract class AskingTests : IDisposable
         using var rig = Start(out var id, out var clock);
         using var capture = new TcpdumpCapture(_lab.Client, Lab.ClientInterface, $"tcp port {_port}");
         BeIdle(clock, 1.5);
-        var summary = rig.Pass(Asking(rig, id));
+        var summary = rig.Pass(Asking(id));
         var asked = clock.Elapsed;
         Assert.Equal((1, 0), (summary.Asked, summary.NotAsked));
         Assert.Equal(1, Probes());
@@ -60,12 +59,12 @@ public abstract class AskingTests : IDisposable
         using var rig = Start(out var id, out var clock);
         _lab.BlackHole();
         BeIdle(clock, 1.5);
-        Assert.Equal(1, rig.Pass(Asking(rig, id)).Asked);
+        Assert.Equal(1, rig.Pass(Asking(id)).Asked);
         Assert.Equal(s_set, _lab.Client.Get(id));
         Assert.Equal((true, 1), (rig.Records[_lab.Client.Cookie(id)].Asked, rig.Records[_lab.Client.Cookie(id)].Unanswered));
         Assert.Equal(1, Ss.Read(_lab.Client, id).Unanswered);
         // It is not asked again while that probe is unanswered.
-        Assert.Equal(0, rig.Pass(Asking(rig, id)).Asked);
+        Assert.Equal(0, rig.Pass(Asking(id)).Asked);
         Eventually.True(() => Probes() > 1 || clock.Elapsed > TimeSpan.FromSeconds(7.3), TimeSpan.FromSeconds(10));
         Assert.Equal(1, Probes());
         Eventually.True(() => Probes() == 2, TimeSpan.FromSeconds(5));
@@ -121,7 +120,7 @@ public abstract class AskingTests : IDisposable
         }
         BeIdle(clock, why switch { "heard of a moment ago" => 0, "near its own time" => 2.3, _ => 1.5 });
         var (before, had) = (Probes(), _lab.Client.Get(id));
-        var scope = Asking(rig, id) with { DryRun = why == "dry run", Only = why == "only pass" };
+        var scope = Asking(id) with { DryRun = why == "dry run", Only = why == "only pass" };
         time.Interrupt(() => _lab.Client.Get(id).Idle == 1, () => wasWritten = true);
         Assert.Equal(0, rig.Pass(scope).Asked);
         Assert.False(wasWritten);
@@ -160,7 +159,7 @@ public abstract class AskingTests : IDisposable
         using var rig = Start(out var id, out var since, clock: clock);
         BeIdle(since, 1.5);
         clock.Interrupt(() => _lab.Client.Get(id).Idle == 1, static () => throw new OperationCanceledException("killed"));
-        Assert.Throws<OperationCanceledException>(() => rig.Pass(Asking(rig, id)));
+        Assert.Throws<OperationCanceledException>(() => rig.Pass(Asking(id)));
         Assert.Equal(s_set with { Idle = 1 }, _lab.Client.Get(id));
         rig.Restart();
         rig.Policy = policy switch { "no policy" => PolicySnapshot.Empty, "undecided" => PolicySnapshot.Undecided, _ => rig.Policy };
@@ -186,7 +185,7 @@ public abstract class AskingTests : IDisposable
         using var rig = Start(out var id, out var since, clock: clock);
         BeIdle(since, 1.5);
         clock.Interrupt(() => _lab.Client.Get(id).Idle == 1, () => _lab.Client.Set(id, HolderOption.Idle, 30));
-        rig.Pass(Asking(rig, id));
+        rig.Pass(Asking(id));
         Assert.Equal(30, _lab.Client.Get(id).Idle);
         rig.Pass();
         Assert.Equal(SocketOutcome.Application, rig.Records[_lab.Client.Cookie(id)].Outcome);
@@ -235,7 +234,7 @@ public abstract class AskingTests : IDisposable
 
     private long Probes() => Nstat.Read(_lab.Client, Nstat.KeepaliveProbes);
 
-    private PassScope Asking(Rig rig, int id) => Ask([_lab.Client.Cookie(id)]);
+    private PassScope Asking(int id) => Ask([_lab.Client.Cookie(id)]);
 
     private PassScope Ask(IEnumerable<ulong> cookies) =>
         new() { Ask = new Dictionary<ulong, IReadOnlySet<ulong>> { [(ulong)_lab.Client.NetnsInode] = cookies.ToHashSet() } };

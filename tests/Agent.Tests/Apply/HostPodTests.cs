@@ -208,7 +208,10 @@ public sealed class BpfHostPodTests : HostPodTests
     {
         var kernel = Datapaths.Kernel;
         using var rig = new Rig(
-            Netns, (only, known, state) => new BpfDatapath(Options(only, known, state), kernel, Cgroup.Path)) { Policy = Policy };
+            Netns, (only, known, state) => new BpfDatapath(Options(only, known, state), kernel, Cgroup.Path))
+        {
+            Policy = Policy,
+        };
         rig.Pass();
         var (pod, connect) = Connecting("11");
         using (pod)

@@ -2,7 +2,6 @@ using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Tests.Apply;
 using Keepalive.Config.Compilation;
-using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 using Xunit;
 
