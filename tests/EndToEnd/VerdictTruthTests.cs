@@ -123,7 +123,7 @@ public sealed class VerdictTruthTests(ITestOutputHelper output) : IDisposable
         Assert.InRange(answers.Count, (ended - begun) * 3, (ended - begun) * 4.2 + 8);
     }
 
-    private bool HasLostOne(Holder workload) => Lost(workload) > 0;
+    private bool HasLostOne(Holder workload) => _lost.GetValueOrDefault(workload) is var before && Lost(workload) > before;
 
     private bool HasLostAll(Holder workload) => Lost(workload) >= ConnectionsEach;
 
