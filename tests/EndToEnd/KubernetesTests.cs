@@ -85,6 +85,40 @@ public abstract class KubernetesTests : IDisposable
         Assert.Contains(_api.Requests, request => request.Contains("fieldSelector=spec.nodeName%3Dnode-1", StringComparison.Ordinal));
     }
 
+    /// <summary>On an address of the loopback interface that the policy selects alone, in the tests' own namespace.</summary>
+    [Fact]
+    public void Pod_WithTheNodesNetwork_IsLeftAloneAndOthersOfTheNodeAreNot()
+    {
+        var nodes = $"/proc/{Environment.ProcessId}/ns/net";
+        var first = Command.Try(["readlink", "/proc/1/ns/net"]).Output.Trim();
+        Assert.SkipWhen(first.Length > 0 && first != new FileInfo(nodes).LinkTarget, "the tests do not run in the network namespace of the node");
+        var address = $"127.99.{(Environment.ProcessId >> 8) & 255}.{Environment.ProcessId & 255}";
+        using var server = Holder.Start();
+        using var other = Holder.Start();
+        using var pod = Holder.Start();
+        _pod = new PodGroup(_cgroup?.Path ?? TestCgroup.Root!, _podId, s_containerId);
+        _pod.Add(pod.Pid);
+        _cgroup?.Add(other.Pid);
+        _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}""");
+        _api.Apply(OnHost(leftAlone: true));
+        _api.Apply(ClusterText.ExternalService(address));
+        _api.Apply(ClusterText.Policy(GuideJson));
+        var port = server.Listen(address);
+        var (before, others) = (pod.Connect(address, port), other.Connect(address, port));
+        Start("--node-name", "node-1", "--netns", nodes);
+        Eventually.True(() => other.Get(others) == Guide, TimeSpan.FromSeconds(10));
+        var after = pod.Connect(address, port);
+        Eventually.Remains(() => (pod.Get(before), pod.Get(after)) == (Untouched, Untouched), 3 * Interval);
+
+        _api.Apply(OnHost(leftAlone: false));
+        WithinAnInterval(() => (pod.Get(before), pod.Get(after)) == (Guide, Guide));
+        _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","annotations":{"keepalive-agent/enforce":"false"}}}""");
+        WithinAnInterval(() => (pod.Get(before), pod.Get(after)) == (Untouched, Untouched));
+        Assert.Equal(Guide, other.Get(others));
+
+        string OnHost(bool leftAlone) => ClusterText.Pod("shop", "cart-1", _podId, "node-1", "192.0.2.1", "app", s_containerId, leftAlone, hostNetwork: true);
+    }
+
     [Theory]
     [InlineData("--namespaces=jobs,shop", true)]
     [InlineData("--namespaces=jobs", false)]

@@ -34,7 +34,7 @@ internal sealed class PodDirectory : IDisposable
     private readonly Dictionary<ulong, long> _unknownSince = [];
     private readonly Dictionary<string, long> _unknownPods = [];
     private readonly Lock _lock = new();
-    private readonly ulong _own = ProcFs.Inode("/proc/1/ns/net");
+    private readonly ulong _own = ProcFs.NodesNetworkNamespace();
 
     public PodDirectory(ApiConnection api, ClusterOptions options, TimeProvider time, ILogger logger)
     {

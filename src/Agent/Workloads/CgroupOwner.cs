@@ -85,7 +85,7 @@ internal readonly record struct CgroupOwner(CgroupKind Kind, string Name)
         return parts is [] or ["init.scope"] ? Nobody : new(CgroupKind.Unnamed, $"/{string.Join('/', parts.Take(2))}");
     }
 
-    /// <summary>Who is charged for it, in words, such as <c>user 1000</c>; null for the node's own administrator, root in no cgroup of a container or a unit.</summary>
+    /// <summary>The account that is charged for it, in words, such as <c>user 1000</c>; null for the node's own administrator, root in no cgroup of a container or a unit.</summary>
     /// <param name="uid">The real user id; null where not known.</param>
     public string? Account(uint? uid) => Kind switch
     {

@@ -26,11 +26,15 @@ internal sealed class CgroupOwners(TimeProvider time, string? mount, bool isAlon
     private readonly List<(ulong Id, string Name)> _children = [];
     private readonly Stack<(string Path, int Depth, int Owner)> _open = new();
     private readonly List<int> _leftOf = [];
+    private readonly HashSet<ulong> _gone = [];
     private Dictionary<ulong, CgroupOwner> _byId = [];
     private long _nextWalk = time.GetTimestamp();
 
     /// <inheritdoc cref="CgroupOwners"/>
     public bool IsAlone => isAlone;
+
+    /// <summary>How often the hierarchy was walked.</summary>
+    public int Walks { get; private set; }
 
     /// <summary>Those of this machine.</summary>
     public static CgroupOwners OfNode(TimeProvider time) => new(time, CgroupDirectory.Mount(), !CgroupDirectory.HasVersion1());
@@ -46,16 +50,27 @@ internal sealed class CgroupOwners(TimeProvider time, string? mount, bool isAlon
         {
             return owner;
         }
-        if (time.GetTimestamp() < _nextWalk)
+        if (time.GetTimestamp() < _nextWalk || _gone.Contains(id))
         {
             return null;
         }
         Walk(mount);
-        return _byId.TryGetValue(id, out owner) ? owner : null;
+        if (_byId.TryGetValue(id, out owner))
+        {
+            return owner;
+        }
+        // Its socket was there before the walk began: no later one will find it.
+        if (_gone.Count >= Most)
+        {
+            _gone.Clear();
+        }
+        _gone.Add(id);
+        return null;
     }
 
     private void Walk(string root)
     {
+        Walks++;
         var begun = time.GetTimestamp();
         var found = new Dictionary<ulong, CgroupOwner>(_byId.Count) { [ProcFs.Inode(root)] = CgroupOwner.Nobody };
         var owners = new List<CgroupOwner>();

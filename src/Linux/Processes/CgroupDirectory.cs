@@ -63,7 +63,7 @@ public static unsafe class CgroupDirectory
     public static string? Mount() => Mounts(" - cgroup2 ").FirstOrDefault();
 
     /// <summary>Whether a hierarchy of version 1 is mounted.</summary>
-    public static bool HasVersion1() => Mounts(" - cgroup ").Any();
+    public static bool HasVersion1() => Mounts(" - cgroup ").Count > 0;
 
     /// <summary>The cgroups in a cgroup, each with its id; none when it has gone.</summary>
     /// <param name="path">Its directory.</param>

@@ -38,6 +38,9 @@ public static class ProcFs
     /// another count only for what belongs to that.</summary>
     public static bool IsInInitialUserNamespace() => Inode("/proc/self/ns/user") == 0xEFFFFFFD;
 
+    /// <summary>The inode number of the network namespace of the node itself, which process 1 is in; of this process's, where that may not be looked at.</summary>
+    public static ulong NodesNetworkNamespace() => Inode("/proc/1/ns/net") is var inode and not 0 ? inode : Inode("/proc/self/ns/net");
+
     /// <summary>The path that names a process's network namespace to setns(2).</summary>
     public static string NetworkNamespacePath(int pid) => $"/proc/{pid}/ns/net";
 

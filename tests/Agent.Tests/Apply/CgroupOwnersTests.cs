@@ -55,6 +55,18 @@ public sealed class CgroupOwnersTests : IDisposable
     }
 
     [Fact]
+    public void Find_CgroupThatIsGone_IsLookedForOnce()
+    {
+        for (var i = 0; i < 3; i++)
+        {
+            Assert.Null(_owners.Find(ulong.MaxValue));
+            _clock.Advance(TimeSpan.FromMinutes(1));
+        }
+        Assert.Equal(1, _owners.Walks);
+        Assert.NotNull(_owners.Find(ProcFs.Inode(_cgroup.Path)));
+    }
+
+    [Fact]
     public void Find_NoHierarchy_NothingIsKnown() => Assert.Null(new CgroupOwners(_clock, mount: null, isAlone: false).Find(1));
 
     public void Dispose() => _cgroup.Dispose();

@@ -20,6 +20,9 @@ internal sealed class NamespaceInventory(
     /// descriptors and a check in every pass.</summary>
     public const int MostOfOne = 256;
 
+    /// <summary>Processes of a namespace that are asked whose it is.</summary>
+    private const int MostAsked = 8;
+
     private readonly Dictionary<ulong, WatchedNamespace> _watched = [];
     // The limit of one owner does not hold for namespaces that the user has named.
     private readonly AccountShares _shares = new(most, only.Count > 0 ? int.MaxValue : MostOfOne, nodeGives: false);
@@ -182,7 +185,19 @@ internal sealed class NamespaceInventory(
 
     private string? AccountOf(ulong inode) => OwnerOf(inode).Account;
 
-    private ProcessOwner OwnerOf(ulong inode) => processes.In(inode).FirstOrDefault() is { } process ? ProcessOwner.Of(process.Pid) : ProcessOwner.Node;
+    private ProcessOwner OwnerOf(ulong inode)
+    {
+        ProcessOwner? found = null;
+        foreach (var process in processes.In(inode).Take(MostAsked))
+        {
+            found = ProcessOwner.Of(process.Pid);
+            if (found.Value.Workload != WorkloadName.Unknown)
+            {
+                break;   // else it has ended in the meantime
+            }
+        }
+        return found ?? ProcessOwner.Node;
+    }
 
     private WatchedNamespace Watch(ulong inode, NamespaceSockets handle, string? account, ProcessOwner owner) =>
         new(inode, handle, account) { Owner = owner, IsNodes = inode == nodes, Host = inode == nodes ? host : null };

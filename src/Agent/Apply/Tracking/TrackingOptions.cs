@@ -22,7 +22,7 @@ internal sealed record TrackingOptions
     public required StateFile? State { get; init; }
 
     /// <summary>The inode number of the node's own network namespace.</summary>
-    public ulong NodesNamespace { get; init; } = ProcFs.Inode("/proc/1/ns/net");
+    public ulong NodesNamespace { get; init; } = ProcFs.NodesNetworkNamespace();
 
     /// <summary>Which namespaces are left alone; null is none.</summary>
     public NamespaceExemption? Exempts { get; init; }
