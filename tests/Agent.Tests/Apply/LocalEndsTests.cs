@@ -1,5 +1,4 @@
 using Keepalive.Agent.Apply.Tracking;
-using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 using Xunit;
 
