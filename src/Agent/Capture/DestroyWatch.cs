@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Log;
 using Keepalive.Agent.Workloads;
@@ -23,17 +24,20 @@ internal sealed partial class DestroyWatch : IDisposable
     /// <summary>Namespaces of one that is <see cref="Accountable"/>.</summary>
     public const int MostOfOne = 64;
 
-    /// <summary>Messages of one account that are read in a round: 12,800 a second.</summary>
-    private const int MostInRound = 256;
+    /// <summary>Messages of one account that are read in a second.</summary>
+    internal const int MostInSecond = 12_800;
 
-    /// <summary>Messages of one of the node's own namespaces, which are read before those of the next one.</summary>
-    private const int MostOfNode = 4096;
+    /// <summary>Messages of one account that may be read at once after a time without any: a process may end with all its connections.</summary>
+    internal const int MostAtOnce = 8192;
+
+    /// <summary>Messages of one namespace that are read before those of the next one.</summary>
+    private const int MostInTurn = 4096;
 
     /// <summary>Reasons that are logged.</summary>
     private const int MostSaid = 64;
 
-    /// <summary>Messages are taken many at a time; their sockets have room for more than come in this time.</summary>
-    private static readonly TimeSpan s_round = TimeSpan.FromMilliseconds(20);
+    /// <summary>Pause while every account with messages has used up its allowance. A socket has room for what the kernel sends of others meanwhile.</summary>
+    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(5);
 
     /// <summary>A namespace whose socket could not be opened is tried again after this time.</summary>
     private static readonly TimeSpan s_tryAgain = TimeSpan.FromSeconds(60);
@@ -46,7 +50,7 @@ internal sealed partial class DestroyWatch : IDisposable
     private readonly NamespaceProcesses _processes = new();
     private readonly Dictionary<ulong, Kept> _kept = [];
     private readonly Dictionary<DestroyedSockets, Kept> _open = [];
-    private readonly Dictionary<string, int> _taken = [];
+    private readonly Dictionary<string, Allowance> _allowances = [];
     private readonly HashSet<string> _said = [];
     private readonly DestroyedPoll _poll = new();
     private readonly ManualResetEvent _stop = new(false);   // not the slim one, which spins before it waits
@@ -81,7 +85,7 @@ internal sealed partial class DestroyWatch : IDisposable
     public long Unreported => Volatile.Read(ref _unreported);
 
     /// <summary>Whether sockets of a namespace are reported: one that ends without a report, and with none <see cref="Unreported"/>, ended with nothing unanswered.</summary>
-    /// <remarks>A report comes some 20 ms after the socket's end.</remarks>
+    /// <remarks>The kernel reports a socket a moment after it is gone: a pass may miss it first.</remarks>
     public bool Covers(ulong inode) => _covered.Contains(inode);
 
     /// <summary>Brings the namespaces into line with what is wanted, and does not wait for it.</summary>
@@ -111,14 +115,14 @@ internal sealed partial class DestroyWatch : IDisposable
         while (!_stop.WaitOne(0))
         {
             _poll.Wait(ready);
-            _taken.Clear();
-            if (ready.Count > 0)
+            var paused = ready.Count > 0;
+            foreach (var source in ready)
             {
-                _stop.WaitOne(s_round);
-                foreach (var source in ready)
-                {
-                    Take(_open[source]);
-                }
+                paused &= !Take(_open[source]);
+            }
+            if (paused)
+            {
+                _stop.WaitOne(s_pause);
             }
             if (Interlocked.Exchange(ref _next, null) is { } demands)
             {
@@ -127,11 +131,12 @@ internal sealed partial class DestroyWatch : IDisposable
         }
     }
 
-    private void Take(Kept kept)
+    /// <summary>Reads what a namespace has; false where its account has to wait.</summary>
+    private bool Take(Kept kept)
     {
-        var account = Accountable.Key(kept.Account);
-        var left = kept.Account is null ? MostOfNode : MostInRound - _taken.GetValueOrDefault(account);
         var source = kept.Source!;
+        var allowance = kept.Account is null ? null : Of(kept.Account);
+        var left = Math.Min(MostInTurn, allowance?.Refill(_time) ?? MostInTurn);
         var count = 0;
         try
         {
@@ -148,7 +153,7 @@ internal sealed partial class DestroyWatch : IDisposable
             Close(kept);
             Fail(kept, e.Message);
         }
-        _taken[account] = _taken.GetValueOrDefault(account) + count;
+        allowance?.Spend(count);
         Volatile.Write(ref _received, _received + count);
         if (source.Lost - kept.Lost is var more and not 0)
         {
@@ -156,6 +161,13 @@ internal sealed partial class DestroyWatch : IDisposable
             Volatile.Write(ref _unreported, _unreported + more);
             _listener.DestroyedUnreported(kept.Inode, more);
         }
+        return left > 0;
+    }
+
+    private Allowance Of(string account)
+    {
+        ref var allowance = ref CollectionsMarshal.GetValueRefOrAddDefault(_allowances, account, out _);
+        return allowance ??= new Allowance(_time.GetTimestamp());
     }
 
     private void Follow(IReadOnlyList<CaptureDemand> demands)
@@ -171,6 +183,13 @@ internal sealed partial class DestroyWatch : IDisposable
                     Take(kept);   // the last connection there may have ended just now
                 }
                 Close(kept);
+            }
+        }
+        foreach (var (account, allowance) in _allowances)
+        {
+            if (allowance.Refill(_time) == MostAtOnce)
+            {
+                _allowances.Remove(account);
             }
         }
         _processes.Reset();
@@ -302,6 +321,23 @@ internal sealed partial class DestroyWatch : IDisposable
 
     [LoggerMessage(EventIds.DestroyedUnavailable, LogLevel.Warning, "The kernel's reports of how connections ended are not available everywhere: {Reason}")]
     private partial void LogFailed(string reason);
+
+    /// <summary>The messages of an account that may be read now.</summary>
+    private sealed class Allowance(long since)
+    {
+        private double _left = MostAtOnce;
+        private long _since = since;
+
+        public int Refill(TimeProvider time)
+        {
+            var now = time.GetTimestamp();
+            _left = Math.Min(MostAtOnce, _left + (MostInSecond * time.GetElapsedTime(_since, now).TotalSeconds));
+            _since = now;
+            return (int)_left;
+        }
+
+        public void Spend(int count) => _left -= count;
+    }
 
     /// <summary>What is watched of one namespace.</summary>
     private sealed class Kept(ulong inode)

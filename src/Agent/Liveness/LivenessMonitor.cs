@@ -274,8 +274,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             }
             _clock.Look();
             var now = Now;
-            // With fewer probes than that, its application closed it meanwhile.
-            if (connection.Limit.IsReached(probes))
+            // With fewer probes its application closed it meanwhile, and with retransmissions a FIN of it was given up.
+            if (retransmits == 0 && connection.Limit.IsReached(probes))
             {
                 if (_captures && connection.State.Unanswered < probes)
                 {

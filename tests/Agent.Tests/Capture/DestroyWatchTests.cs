@@ -160,18 +160,41 @@ public sealed class DestroyWatchTests : IDisposable
         Assert.Empty(_log.Said);
     }
 
+    [Fact]
+    public void Destroyed_ProcessEndsWithManyDeadConnections_EachIsToldOrCounted()
+    {
+        const int count = 2000;
+        using var watch = Watch();
+        using var application = _lab.Client.StartBeside();
+        application.Shell("cd /proc/sys/net/ipv4 && echo 1 > tcp_keepalive_time && echo 1 > tcp_keepalive_probes && echo 1 > tcp_keepalive_intvl");
+        var (first, last) = application.ConnectMany(Lab.ServerAddress, _port, count);
+        // A namespace belongs to whom a process there does: this is not the node's.
+        using var tenant = Tenant.Beside(_lab.Client.NetnsPath, "import signal; print('ready'); signal.pause()");
+        Update(watch, [Demand(_lab.Client) with { Processes = [tenant.Run.Pid] }]);
+        _lab.BlackHole();
+        for (int id = first; id <= last; id++)
+        {
+            application.Set(id, HolderOption.Keepalive, 1);
+        }
+        Eventually.True(() => Ss.Read(_lab.Client).Count == 0, TimeSpan.FromSeconds(20));
+        application.Kill();
+
+        Eventually.True(() => _ends.Told.Count + watch.Unreported == count, s_soon);
+        TestContext.Current.TestOutputHelper?.WriteLine($"{_ends.Told.Count} told, {watch.Unreported} dropped");
+        Assert.True(_ends.Told.Count > count / 2);
+        Assert.Equal(_ends.Told.Count, _ends.Told.Select(end => end.Socket.Cookie).Distinct().Count());
+    }
+
     /// <summary>Root of a user namespace may send to the groups in network namespaces of its own, as much as it likes, and have any number of them.</summary>
     [Fact]
     public void Destroyed_TenantFloodsItsNamespaces_IsNotBelievedAndReadAtALimitedRate()
     {
-        const int most = 12_800;
         using var tenant = new Tenant(Flood, "8");
-        using var watch = Watch(most: 16);
+        using var watch = new DestroyWatch(_ends, _log, TimeProvider.System, 16);
         var tenants = tenant.Run.WaitForLine(line => line.StartsWith("pids ", StringComparison.Ordinal)).Split(' ')[1..].Select(pid => Demand($"/proc/{pid}/ns/net")).ToList();
         Assert.Equal(8, tenants.Select(demand => demand.Inode).Distinct().Count());
-        watch.Update([.. tenants, Demand(_lab.Client)]);
-        Eventually.True(() => tenants.All(demand => watch.Covers(demand.Inode)) && watch.Covers((ulong)_lab.Client.NetnsInode), s_soon);
-        Eventually.True(() => watch.Unreported > 1000, TimeSpan.FromSeconds(20));
+        Update(watch, [.. tenants, Demand(_lab.Client)]);
+        Eventually.True(() => watch.Received > DestroyWatch.MostAtOnce && watch.Unreported > 1000, TimeSpan.FromSeconds(20));
 
         var (clock, processor, received) = (Stopwatch.StartNew(), Processor(), watch.Received);
         int id = Connect(Lab.ServerAddress);
@@ -185,7 +208,7 @@ public sealed class DestroyWatchTests : IDisposable
         TestContext.Current.TestOutputHelper?.WriteLine($"{read} read in {took.TotalSeconds:0.0} s, {used.TotalMilliseconds:0} ms of processor time, {watch.Unreported} dropped");
         Assert.Equal((ulong)_lab.Client.NetnsInode, Assert.Single(_ends.Told).Inode);
         Assert.Empty(_ends.Unreported.Except(tenants.Select(demand => demand.Inode)));
-        Assert.InRange(read, most * took.TotalSeconds / 100, most * (took.TotalSeconds + 0.1));
+        Assert.InRange(read, DestroyWatch.MostInSecond * took.TotalSeconds / 100, DestroyWatch.MostInSecond * (took.TotalSeconds + 0.1));
         Assert.InRange(used / took, 0, 0.25);
     }
 
@@ -227,10 +250,23 @@ public sealed class DestroyWatchTests : IDisposable
     private int Connect(string address) => _lab.Client.Connect(address, _port);
 
     /// <summary>Has those namespaces watched, and waits until they are.</summary>
-    private static void Update(DestroyWatch watch, params Holder[] holders)
+    private static void Update(DestroyWatch watch, params Holder[] holders) => Update(watch, [.. holders.Select(Demand)]);
+
+    /// <summary>The same, pass after pass: on a busy machine one may not have enough time for all.</summary>
+    private static void Update(DestroyWatch watch, IReadOnlyList<CaptureDemand> demands)
     {
-        watch.Update([.. holders.Select(Demand)]);
-        Eventually.True(() => holders.All(holder => watch.Covers((ulong)holder.NetnsInode)), s_soon);
+        for (int pass = 1; demands.Any(demand => !watch.Covers(demand.Inode)); pass++)
+        {
+            Assert.InRange(pass, 1, 20);
+            watch.Update(demands);
+            try
+            {
+                Eventually.True(() => demands.All(demand => watch.Covers(demand.Inode)), TimeSpan.FromSeconds(1));
+            }
+            catch (TimeoutException) when (pass < 20)
+            {
+            }
+        }
     }
 
     private static CaptureDemand Demand(Holder holder) => Demand(holder.NetnsPath);
