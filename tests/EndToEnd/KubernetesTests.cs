@@ -92,7 +92,7 @@ public abstract class KubernetesTests : IDisposable
         var nodes = $"/proc/{Environment.ProcessId}/ns/net";
         var first = Command.Try(["readlink", "/proc/1/ns/net"]).Output.Trim();
         Assert.SkipWhen(first.Length > 0 && first != new FileInfo(nodes).LinkTarget, "the tests do not run in the network namespace of the node");
-        var address = $"127.99.{(Environment.ProcessId >> 8) & 255}.{Environment.ProcessId & 255}";
+        var address = $"127.{(_cgroup is null ? 98 : 99)}.{(Environment.ProcessId >> 8) & 255}.{Environment.ProcessId & 255}";
         using var server = Holder.Start();
         using var other = Holder.Start();
         using var pod = Holder.Start();
@@ -105,13 +105,19 @@ public abstract class KubernetesTests : IDisposable
         _api.Apply(ClusterText.Policy(GuideJson));
         var port = server.Listen(address);
         var (before, others) = (pod.Connect(address, port), other.Connect(address, port));
+        _listen = AgentHttp.FreeAddress();
         Start("--node-name", "node-1", "--netns", nodes);
+        using var http = new AgentHttp(_listen);
         Eventually.True(() => other.Get(others) == Guide, TimeSpan.FromSeconds(10));
         var after = pod.Connect(address, port);
         Eventually.Remains(() => (pod.Get(before), pod.Get(after)) == (Untouched, Untouched), 3 * Interval);
 
         _api.Apply(OnHost(leftAlone: false));
         WithinAnInterval(() => (pod.Get(before), pod.Get(after)) == (Guide, Guide));
+        const string rule = "policy=\"bookinfo/tcp-keepalive\",destination=\"bookinfo/ratings\"";
+        Eventually.True(() => http.Sum("keepalive_sockets", rule + ",namespace=\"shop\",state=\"managed\"") == 2, TimeSpan.FromSeconds(10));
+        Assert.Equal(1, http.Sum("keepalive_sockets", rule + ",namespace=\"\",state=\"managed\""));
+        Assert.Equal(2, http.Sum("keepalive_applied_total", "policy=\"bookinfo/tcp-keepalive\",namespace=\"shop\""));
         _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","annotations":{"keepalive-agent/enforce":"false"}}}""");
         WithinAnInterval(() => (pod.Get(before), pod.Get(after)) == (Untouched, Untouched));
         Assert.Equal(Guide, other.Get(others));

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
+using Keepalive.Agent.Workloads;
 
 namespace Keepalive.Agent.Apply;
 
@@ -8,7 +9,7 @@ namespace Keepalive.Agent.Apply;
 internal sealed class ApplyCounts
 {
     private readonly ConcurrentDictionary<string, long> _failures = new();
-    private readonly Dictionary<(string Policy, ulong Namespace), long> _byPolicy = [];
+    private readonly Dictionary<(string Policy, ulong Namespace, string? Pod), long> _byPolicy = [];
     private long _applied;
     private long _restored;
 
@@ -21,14 +22,14 @@ internal sealed class ApplyCounts
     /// <summary>Sockets that became unreachable or could not be set, by reason (<see cref="FailureReasons"/>).</summary>
     public IReadOnlyDictionary<string, long> Failures => _failures;
 
-    /// <summary>Returns the number of sockets that were set since the last call, by policy and network namespace. Call it on the pass
-    /// thread, while the namespaces are still known.</summary>
-    public List<(string Policy, ulong Namespace, long Count)> TakeApplied()
+    /// <summary>Returns the number of sockets that were set since the last call, by policy, network namespace, and workload if that is a pod. Call it on
+    /// the pass thread, while the namespaces are still known.</summary>
+    public List<(string Policy, ulong Namespace, string? Pod, long Count)> TakeApplied()
     {
-        var taken = new List<(string, ulong, long)>(_byPolicy.Count);
-        foreach (var ((policy, inode), count) in _byPolicy)
+        var taken = new List<(string, ulong, string?, long)>(_byPolicy.Count);
+        foreach (var ((policy, inode, pod), count) in _byPolicy)
         {
-            taken.Add((policy, inode, count));
+            taken.Add((policy, inode, pod, count));
         }
         _byPolicy.Clear();
         return taken;
@@ -37,9 +38,10 @@ internal sealed class ApplyCounts
     /// <summary>Counts a socket that was set.</summary>
     /// <param name="policy">Its policy.</param>
     /// <param name="inode">Its network namespace.</param>
-    public void CountApplied(string policy, ulong inode)
+    /// <param name="workload">Its workload.</param>
+    public void CountApplied(string policy, ulong inode, string workload)
     {
-        CollectionsMarshal.GetValueRefOrAddDefault(_byPolicy, (policy, inode), out _)++;
+        CollectionsMarshal.GetValueRefOrAddDefault(_byPolicy, (policy, inode, WorkloadName.IsPod(workload) ? workload : null), out _)++;
         Volatile.Write(ref _applied, _applied + 1);
     }
 

@@ -177,6 +177,12 @@ internal sealed class PodDirectory : IDisposable
         return pod is null ? null : new Workload(pod.Namespace, pod.Name, pod.Containers.Count == 1 ? pod.Containers.Values.First() : null);
     }
 
+    /// <summary>Returns the Kubernetes namespace of a socket; empty if it does not belong to a pod, or the pod is unknown.</summary>
+    /// <param name="inode">Its network namespace.</param>
+    /// <param name="pod">Its workload, if that is a pod: it may have the node's network.</param>
+    public string NamespaceOf(ulong inode, string? pod) =>
+        NamespaceOf(inode) is { Length: > 0 } found ? found : pod is null ? "" : Find(pod)?.Namespace ?? "";
+
     /// <summary>Returns the Kubernetes namespace of a network namespace; empty if it does not belong to a pod, or the pod is
     /// unknown.</summary>
     public string NamespaceOf(ulong inode) => NamespacesPod(inode)?.Namespace ?? "";

@@ -4,6 +4,7 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Audit;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Workloads;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
@@ -17,7 +18,7 @@ internal sealed class SocketTally : ISocketSink
     private Dictionary<ulong, Standing>? _frame;
     private ulong _frameNamespace;
     private readonly Dictionary<(string Policy, string Namespace), long> _applied = [];
-    private readonly Dictionary<ulong, int> _withoutPolicy = [];
+    private readonly Dictionary<ulong, Dictionary<string, int>> _withoutPolicy = [];
     private bool _isStale = true;
     private volatile SocketFigures _now = new();
 
@@ -46,7 +47,7 @@ internal sealed class SocketTally : ISocketSink
         if (record.Rule is not null)
         {
             sockets ??= _namespaces[record.Namespace] = [];
-            sockets[record.Cookie] = new Standing(record.Rule, record.Outcome, record.Reason, WhyUnprotected(in record));
+            sockets[record.Cookie] = new Standing(record.Rule, record.Outcome, record.Reason, WhyUnprotected(in record), PodOf(in record));
         }
         else
         {
@@ -100,9 +101,9 @@ internal sealed class SocketTally : ISocketSink
 
     private SocketFigures Counted(ApplyCounts counts)
     {
-        foreach (var (policy, inode, count) in counts.TakeApplied())
+        foreach (var (policy, inode, pod, count) in counts.TakeApplied())
         {
-            CollectionsMarshal.GetValueRefOrAddDefault(_applied, (policy, Workload(inode)), out _) += count;
+            CollectionsMarshal.GetValueRefOrAddDefault(_applied, (policy, NamespaceOf(inode, pod)), out _) += count;
             _isStale = true;
         }
         return _isStale ? _now with { Failures = [.. counts.Failures], Restored = counts.Restored } : _now;
@@ -125,7 +126,8 @@ internal sealed class SocketTally : ISocketSink
         if (_frame is not null && record.Namespace == _frameNamespace && record is { State: TcpState.Established, Timer: TcpTimer.None }
             && !AuditedSockets.IsLocal(in record))
         {
-            CollectionsMarshal.GetValueRefOrAddDefault(_withoutPolicy, record.Namespace, out _)++;
+            ref var here = ref CollectionsMarshal.GetValueRefOrAddDefault(_withoutPolicy, record.Namespace, out _);
+            CollectionsMarshal.GetValueRefOrAddDefault(here ??= [], PodOf(in record) ?? "", out _)++;
         }
     }
 
@@ -143,18 +145,20 @@ internal sealed class SocketTally : ISocketSink
         var counts = new Dictionary<(string Namespace, string Reason), int>();
         foreach (var (inode, sockets) in _namespaces)
         {
-            var ns = Workload(inode);
             foreach (var standing in sockets.Values)
             {
                 if (standing.Unprotected is { } reason)
                 {
-                    CollectionsMarshal.GetValueRefOrAddDefault(counts, (ns, reason), out _)++;
+                    CollectionsMarshal.GetValueRefOrAddDefault(counts, (NamespaceOf(inode, standing.Pod), reason), out _)++;
                 }
             }
         }
-        foreach (var (inode, count) in _withoutPolicy)
+        foreach (var (inode, sockets) in _withoutPolicy)
         {
-            CollectionsMarshal.GetValueRefOrAddDefault(counts, (Workload(inode), "noPolicy"), out _) += count;
+            foreach (var (pod, count) in sockets)
+            {
+                CollectionsMarshal.GetValueRefOrAddDefault(counts, (NamespaceOf(inode, pod.Length == 0 ? null : pod), "noPolicy"), out _) += count;
+            }
         }
         return [.. counts.Select(c => KeyValuePair.Create(c.Key, (double)c.Value))];
     }
@@ -162,7 +166,7 @@ internal sealed class SocketTally : ISocketSink
     private (KeyValuePair<SocketSeries, double>[] States, (int Count, string? Reason) Failing) Recount()
     {
         // Few rules and many sockets: told apart by reference first, by name only once.
-        var byRule = new Dictionary<(CompiledRule Rule, SocketOutcome Outcome), int>(SameRule.Comparer);
+        var byRule = new Dictionary<(CompiledRule Rule, SocketOutcome Outcome, string? Pod), int>(SameRule.Comparer);
         var all = new Dictionary<SocketSeries, int>();
         var failing = new Dictionary<string, int>();
         foreach (var (inode, sockets) in _namespaces)
@@ -174,14 +178,13 @@ internal sealed class SocketTally : ISocketSink
                 {
                     CollectionsMarshal.GetValueRefOrAddDefault(failing, standing.Reason ?? "", out _)++;
                 }
-                CollectionsMarshal.GetValueRefOrAddDefault(byRule, (standing.Rule!, standing.Outcome), out _)++;
+                CollectionsMarshal.GetValueRefOrAddDefault(byRule, (standing.Rule!, standing.Outcome, standing.Pod), out _)++;
             }
-            var ns = Workload(inode);
-            foreach (var ((rule, outcome), count) in byRule)
+            foreach (var ((rule, outcome, pod), count) in byRule)
             {
                 if (State(outcome) is { } state)
                 {
-                    CollectionsMarshal.GetValueRefOrAddDefault(all, new SocketSeries(rule.Policy, rule.Destination, ns, state), out _) += count;
+                    CollectionsMarshal.GetValueRefOrAddDefault(all, new SocketSeries(rule.Policy, rule.Destination, NamespaceOf(inode, pod), state), out _) += count;
                 }
             }
         }
@@ -189,8 +192,11 @@ internal sealed class SocketTally : ISocketSink
         return ([.. all.Select(standing => KeyValuePair.Create(standing.Key, (double)standing.Value))], (failing.Values.Sum(), why));
     }
 
-    /// <summary>The cluster's namespace of a network namespace; empty where it is no pod's.</summary>
-    private string Workload(ulong inode) => Pods?.NamespaceOf(inode) ?? "";
+    /// <summary>The cluster's namespace of a socket; empty where it is no pod's.</summary>
+    private string NamespaceOf(ulong inode, string? pod) => Pods?.NamespaceOf(inode, pod) ?? "";
+
+    /// <summary>The workload of a socket, if that is a pod and pods have names.</summary>
+    private string? PodOf(in SocketRecord record) => Pods is not null && WorkloadName.IsPod(record.Workload) ? record.Workload : null;
 
     private static string? State(SocketOutcome outcome) => outcome switch
     {
@@ -201,15 +207,15 @@ internal sealed class SocketTally : ISocketSink
         _ => null,
     };
 
-    private readonly record struct Standing(CompiledRule? Rule, SocketOutcome Outcome, string? Reason, string? Unprotected);
+    private readonly record struct Standing(CompiledRule? Rule, SocketOutcome Outcome, string? Reason, string? Unprotected, string? Pod);
 
-    private sealed class SameRule : IEqualityComparer<(CompiledRule Rule, SocketOutcome Outcome)>
+    private sealed class SameRule : IEqualityComparer<(CompiledRule Rule, SocketOutcome Outcome, string? Pod)>
     {
         public static readonly SameRule Comparer = new();
 
-        public bool Equals((CompiledRule Rule, SocketOutcome Outcome) a, (CompiledRule Rule, SocketOutcome Outcome) b) =>
-            ReferenceEquals(a.Rule, b.Rule) && a.Outcome == b.Outcome;
+        public bool Equals((CompiledRule Rule, SocketOutcome Outcome, string? Pod) a, (CompiledRule Rule, SocketOutcome Outcome, string? Pod) b) =>
+            ReferenceEquals(a.Rule, b.Rule) && a.Outcome == b.Outcome && a.Pod == b.Pod;
 
-        public int GetHashCode((CompiledRule Rule, SocketOutcome Outcome) key) => (RuntimeHelpers.GetHashCode(key.Rule) * 31) + (int)key.Outcome;
+        public int GetHashCode((CompiledRule Rule, SocketOutcome Outcome, string? Pod) key) => (RuntimeHelpers.GetHashCode(key.Rule) * 31) + (int)key.Outcome;
     }
 }

@@ -20,8 +20,8 @@ internal readonly record struct SocketRecord
 
     public required TcpState State { get; init; }
 
-    /// <summary>The workload it belongs to, as <see cref="WorkloadName"/> names it: <c>pod:UID</c>, <c>unit:NAME</c>, <c>uid:N</c> or <c>cgroup:/A/B</c>. The same text is the
-    /// same object for all sockets of a workload.</summary>
+    /// <summary>The workload it belongs to, as <see cref="WorkloadName"/> names it: <c>pod:UID</c>, <c>unit:NAME</c>, <c>uid:N</c> or <c>cgroup:/A/B</c>. Sockets of a workload share the
+    /// text.</summary>
     public string Workload
     {
         get => field ?? WorkloadName.Unknown;

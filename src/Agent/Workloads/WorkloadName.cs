@@ -35,6 +35,8 @@ internal static class WorkloadName
         return s_users.GetOrAdd(known, static uid => string.Create(CultureInfo.InvariantCulture, $"uid:{uid}"));
     }
 
+    public static bool IsPod(string workload) => workload.StartsWith(Pod, StringComparison.Ordinal);
+
     /// <summary>The uid of a workload that is a pod; null for any other.</summary>
-    public static string? PodId(string workload) => workload.StartsWith(Pod, StringComparison.Ordinal) ? workload[Pod.Length..] : null;
+    public static string? PodId(string workload) => IsPod(workload) ? workload[Pod.Length..] : null;
 }

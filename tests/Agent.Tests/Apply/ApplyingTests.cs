@@ -133,7 +133,7 @@ public abstract class ApplyingTests : IDisposable
         }
         Assert.Equal((20, 0), (_rig.Counts.Applied, _rig.Counts.Restored));
         Assert.Equal([(FailureReasons.Multipath, 1L)], _rig.Counts.Failures.Select(failure => (failure.Key, failure.Value)));
-        Assert.Equal([("bookinfo/tcp-keepalive", (ulong)_lab.Client.NetnsInode, 20L)], _rig.Counts.TakeApplied());
+        Assert.Equal([("bookinfo/tcp-keepalive", (ulong)_lab.Client.NetnsInode, null, 20L)], _rig.Counts.TakeApplied());
         Assert.Empty(_rig.Counts.TakeApplied());
 
         _rig.Policy = PolicySnapshot.Empty;
@@ -344,7 +344,7 @@ public abstract class ApplyingTests : IDisposable
         var cookies = sockets.Select(socket => socket.Holder.Cookie(socket.Holder.Connect(socket.Address, _port))).ToList();
         _rig.Pass();
         Assert.Equal(sockets.Select(socket => socket.Expected), cookies.Select(cookie => _rig.Records[cookie].Workload));
-        Assert.Equal(3, cookies.Count(cookie => _rig.Records[cookie].Outcome == SocketOutcome.Managed));
+        BecomeManaged(_rig, cookies[0], cookies[1], cookies[3]);
         Assert.Same(_rig.Records[cookies[1]].Workload, _rig.Records[cookies[2]].Workload);
     }
 
@@ -361,6 +361,7 @@ public abstract class ApplyingTests : IDisposable
         var second = client.Cookie(client.Connect(Testbed.Lab.ServerAddress, _port));
         var unmanaged = client.Cookie(client.Connect(Elsewhere, _port));
         _rig.Pass();
+        Assert.Same(_rig.Records[second].Workload, _rig.Records[unmanaged].Workload);
         string[] expected = [$"unit:{one.Name}", $"unit:{other.Name}", $"unit:{other.Name}"];
         Assert.Equal(expected, new[] { first, second, unmanaged }.Select(cookie => _rig.Records[cookie].Workload));
         // The cgroup of the first socket goes; what is known of the socket stays.
@@ -419,8 +420,17 @@ public abstract class ApplyingTests : IDisposable
         using var rig = new Rig(owner.NetnsPath, _create) { Policy = Apply.Rig.PolicyFor("127.0.0.0/8", PolicyText.GuideValues) };
         rig.Pass();
         Assert.Equal(("uid:61001", "uid:61001"), (rig.Records[own].Workload, rig.Records[others].Workload));
-        Assert.Equal(SocketOutcome.Managed, rig.Records[others].Outcome);
+        BecomeManaged(rig, own, others);
     }
+
+    /// <summary>On a busy machine a pass has not the time for all processes of a user: the next one goes on.</summary>
+    private static void BecomeManaged(Rig rig, params ulong[] cookies) => Eventually.True(
+        () =>
+        {
+            rig.Pass(new PassScope { Full = true });
+            return cookies.All(cookie => rig.Records[cookie].Outcome == SocketOutcome.Managed);
+        },
+        TimeSpan.FromSeconds(10));
 
     public virtual void Dispose()
     {

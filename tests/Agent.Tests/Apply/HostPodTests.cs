@@ -55,8 +55,7 @@ public abstract class HostPodTests : IDisposable
         Exemptions["pod:11"] = Exemption.LeftAlone;
         var (a, b, c) = (left.Connect(Lab.ServerAddress, _port), other.Connect(Lab.ServerAddress, _port), unit.Connect(Lab.ServerAddress, _port));
         using var rig = Start();
-        rig.Pass();
-        Assert.Equal((s_untouched, s_guide, s_guide), (left.Get(a), other.Get(b), unit.Get(c)));
+        Become(rig, (s_untouched, s_guide, s_guide), () => (left.Get(a), other.Get(b), unit.Get(c)));
         Assert.Equal(
             ("pod:11", "pod:22", "uid:0"),
             (rig.Records[left.Cookie(a)].Workload, rig.Records[other.Cookie(b)].Workload, rig.Records[unit.Cookie(c)].Workload));
@@ -70,15 +69,12 @@ public abstract class HostPodTests : IDisposable
         using var other = InPod("22");
         var (a, b) = (pod.Connect(Lab.ServerAddress, _port), other.Connect(Lab.ServerAddress, _port));
         using var rig = Start();
-        rig.Pass();
-        Assert.Equal((s_guide, s_guide), (pod.Get(a), other.Get(b)));
+        Become(rig, (s_guide, s_guide), () => (pod.Get(a), other.Get(b)));
         Exemptions["pod:11"] = Exemption.LeftAlone;
-        rig.Pass();
-        Assert.Equal((s_untouched, s_guide), (pod.Get(a), other.Get(b)));
-        Assert.Equal(SocketOutcome.Restored, rig.Records[pod.Cookie(a)].Outcome);
+        Become(rig, (s_untouched, s_guide), () => (pod.Get(a), other.Get(b)));
+        Assert.Equal(1, rig.Counts.Restored);
         Exemptions["pod:11"] = Exemption.None;
-        rig.Pass();
-        Assert.Equal((s_guide, s_guide), (pod.Get(a), other.Get(b)));
+        Become(rig, (s_guide, s_guide), () => (pod.Get(a), other.Get(b)));
     }
 
     [Fact]
@@ -87,7 +83,7 @@ public abstract class HostPodTests : IDisposable
         using var pod = InPod("11");
         var before = pod.Connect(Lab.ServerAddress, _port);
         using var rig = Start();
-        rig.Pass();
+        Become(rig, s_guide, () => pod.Get(before));
         Exemptions["pod:11"] = Exemption.NotKnown;
         var after = pod.Connect(Lab.ServerAddress, _port);
         rig.Pass();
@@ -95,11 +91,9 @@ public abstract class HostPodTests : IDisposable
         rig.Pass(new PassScope { Full = true });
         Assert.Equal((s_guide, s_untouched), (pod.Get(before), pod.Get(after)));
         Exemptions["pod:11"] = Exemption.LeftAlone;
-        rig.Pass();
-        Assert.Equal((s_untouched, s_untouched), (pod.Get(before), pod.Get(after)));
+        Become(rig, (s_untouched, s_untouched), () => (pod.Get(before), pod.Get(after)));
         Exemptions["pod:11"] = Exemption.None;
-        rig.Pass();
-        Assert.Equal((s_guide, s_guide), (pod.Get(before), pod.Get(after)));
+        Become(rig, (s_guide, s_guide), () => (pod.Get(before), pod.Get(after)));
     }
 
     [Fact]
@@ -112,8 +106,7 @@ public abstract class HostPodTests : IDisposable
         Others = Exemption.LeftAlone;
         var (a, b) = (named.Connect(Lab.ServerAddress, _port), unit.Connect(Lab.ServerAddress, _port));
         using var rig = Start();
-        rig.Pass();
-        Assert.Equal((s_guide, s_untouched), (named.Get(a), unit.Get(b)));
+        Become(rig, (s_guide, s_untouched), () => (named.Get(a), unit.Get(b)));
     }
 
     /// <summary>A socket that was made before its process was put into the pod: by its cgroup nobody's.</summary>
@@ -133,8 +126,7 @@ public abstract class HostPodTests : IDisposable
             Assert.Equal(s_untouched, pod.Get(id));
         }
         Exemptions["pod:11"] = Exemption.None;
-        rig.Pass();
-        Assert.Equal(s_guide, pod.Get(id));
+        Become(rig, s_guide, () => pod.Get(id));
         Assert.Equal("pod:11", rig.Records[pod.Cookie(id)].Workload);
     }
 
@@ -164,6 +156,15 @@ public abstract class HostPodTests : IDisposable
         var pod = InPod(uid);
         return (pod, () => pod.Connect(Lab.ServerAddress, _port));
     }
+
+    /// <summary>On a busy machine a pass has not the time for all processes of a pod: the next one goes on.</summary>
+    private static void Become<T>(Rig rig, T expected, Func<T> actual) => Eventually.True(
+        () =>
+        {
+            rig.Pass();
+            return EqualityComparer<T>.Default.Equals(expected, actual());
+        },
+        TimeSpan.FromSeconds(10));
 
     private Holder InPod(string uid)
     {

@@ -59,7 +59,7 @@ public sealed class SocketLedgerTests
     {
         Conclude(s_set, null);
         Assert.Equal((1, 0), (_counts.Applied, _counts.Restored));
-        Assert.Equal([("bookinfo/tcp-keepalive", 4711UL, 1L)], _counts.TakeApplied());
+        Assert.Equal([("bookinfo/tcp-keepalive", 4711UL, null, 1L)], _counts.TakeApplied());
         Assert.Equal(1, _counts.Applied);
     }
 

@@ -456,7 +456,7 @@ public sealed class MetricRegistryTests : IDisposable
                 _counts.CountRestored();
                 break;
             case { Changed: true, Rule: { } rule }:
-                _counts.CountApplied(rule.Policy, record.Namespace);
+                _counts.CountApplied(rule.Policy, record.Namespace, record.Workload);
                 break;
         }
     }

@@ -64,7 +64,7 @@ internal sealed class Arrivals : IDisposable
     public static void Report(ISocketSink sink, SocketLedger ledger, in BpfAbi.ka_arrival arrival, CompiledRule? rule, string workload)
     {
         var (found, set) = (arrival.found.ToOptions(), arrival.set.ToOptions());
-        ledger.CountApplied(rule, arrival.tuple.netns);
+        ledger.CountApplied(rule, arrival.tuple.netns, workload);
         sink.Socket(new SocketRecord
         {
             Namespace = arrival.tuple.netns,

@@ -169,7 +169,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         }
         else
         {
-            CountApplied(standing.Rule, socket.Namespace);
+            CountApplied(standing.Rule, socket.Namespace, socket.Workload);
         }
     }
 
@@ -308,11 +308,11 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         socket.Standing.ForgetTries();
     }
     /// <summary>Counts a socket that was set: by a pass, or when it was established.</summary>
-    public void CountApplied(CompiledRule? rule, ulong inode)
+    public void CountApplied(CompiledRule? rule, ulong inode, string workload)
     {
         if (rule is not null)
         {
-            counts.CountApplied(rule.Policy, inode);
+            counts.CountApplied(rule.Policy, inode, workload);
         }
     }
 

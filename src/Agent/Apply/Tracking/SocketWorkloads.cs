@@ -9,6 +9,10 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// </remarks>
 internal sealed class SocketWorkloads(ProcessTable processes, CgroupOwners cgroups)
 {
+    /// <summary>Names that are kept, so that the same text is the same object.</summary>
+    private const int MostNames = 4096;
+
+    private readonly Dictionary<string, string> _names = [];
     private readonly Dictionary<int, ProcessOwner> _unlisted = [];
     private (WatchedNamespace? Watched, ulong Cgroup, uint? Uid, int Pid) _last;
     private (string Workload, bool IsOpen) _lastFound = (WorkloadName.Unknown, true);
@@ -40,7 +44,8 @@ internal sealed class SocketWorkloads(ProcessTable processes, CgroupOwners cgrou
         // Neighbours in a dump often have the same maker.
         if (_last != (watched, cgroup, uid, pid))
         {
-            _lastFound = Find(watched, cgroup, uid, pid);
+            var (workload, isOpen) = Find(watched, cgroup, uid, pid);
+            _lastFound = (Shared(workload), isOpen);
             _last = (watched, cgroup, uid, pid);
         }
         return _lastFound;
@@ -74,6 +79,20 @@ internal sealed class SocketWorkloads(ProcessTable processes, CgroupOwners cgrou
         }
         var workload = known.Kind == CgroupKind.Unnamed && watched is { IsNodes: false } && watched.Owner.Workload == known.Workload(0) ? watched.Owner.Workload : known.Workload(uid);
         return (workload, pid == 0 && !cgroups.IsAlone);
+    }
+
+    private string Shared(string name)
+    {
+        if (_names.TryGetValue(name, out var known))
+        {
+            return known;
+        }
+        if (_names.Count >= MostNames)
+        {
+            _names.Clear();
+        }
+        _names.Add(name, name);
+        return name;
     }
 
     private ProcessOwner Whose(int pid)
