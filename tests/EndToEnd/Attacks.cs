@@ -359,7 +359,8 @@ internal static class Attacks
             other.close()
         """;
 
-    /// <summary>Connections to an address and port that probe after a second and ignore all replies: the kernel ends each within seconds.</summary>
+    /// <summary>Opens connections to an address and port that probe after a second and ignore all replies. The kernel ends each within
+    /// seconds.</summary>
     public const string DyingConnections = """
         import select, socket, sys, time
         IP_MINTTL = 21
@@ -380,7 +381,8 @@ internal static class Attacks
             own.close()
         """;
 
-    /// <summary>Asks the agent-check of a port for an endpoint four times a second. Prints the time (CLOCK_MONOTONIC, in seconds) and the answer.</summary>
+    /// <summary>Asks the agent-check of a port for an endpoint four times a second. Prints the time (CLOCK_MONOTONIC, in seconds) and the
+    /// answer.</summary>
     public const string Asker = """
         import socket, sys, time
         print("ready")
@@ -395,7 +397,7 @@ internal static class Attacks
             time.sleep(max(0, due - time.monotonic()))
         """;
 
-    /// <summary>Gives its own loopback device an address, and keeps a connection to a server of its own there that always answers.</summary>
+    /// <summary>Adds an address to its own loopback device. Keeps a connection to its own server there, which always answers.</summary>
     public const string OwnServer = """
         import socket, subprocess, sys, time
         subprocess.run(["ip", "addr", "add", sys.argv[1] + "/32", "dev", "lo"], check=True)

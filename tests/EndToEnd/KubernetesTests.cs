@@ -85,7 +85,7 @@ public abstract class KubernetesTests : IDisposable
         Assert.Contains(_api.Requests, request => request.Contains("fieldSelector=spec.nodeName%3Dnode-1", StringComparison.Ordinal));
     }
 
-    /// <summary>On an address of the loopback interface that the policy selects alone, in the tests' own namespace.</summary>
+    /// <summary>Uses an address of the loopback interface in the tests' own namespace. The policy selects only this address.</summary>
     [Fact]
     public void Pod_WithTheNodesNetwork_IsLeftAloneAndOthersOfTheNodeAreNot()
     {

@@ -243,7 +243,7 @@ public sealed partial class LivenessTests : IDisposable
             Eventually.True(() => PacketSockets(others[0].Client) == 0, TimeSpan.FromSeconds(10));
             Assert.Equal([1, 1], others[1..].Select(lab => PacketSockets(lab.Client)));
 
-            // Two captures, and of each of the three namespaces the sockets that watch it and that report how connections ended.
+            // Two captures. Each of the three namespaces has the sockets that watch it, and those that report how connections ended.
             int before = Sockets(run);
             others.ForEach(lab => lab.Dispose());
             others.Clear();

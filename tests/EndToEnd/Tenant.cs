@@ -32,7 +32,7 @@ internal sealed class Tenant : IDisposable
     /// <summary>The same as nobody in another user's namespace, where it has no capability either.</summary>
     public static Tenant Beside(string netns, string script, params string[] arguments) => Beside(netns, Nobody, script, arguments);
 
-    /// <summary>The same as another user.</summary>
+    /// <summary>Does the same as another user.</summary>
     public static Tenant Beside(string netns, int user, string script, params string[] arguments)
     {
         var tenant = new Tenant(user, ["nsenter", $"--net={netns}"], script, arguments);

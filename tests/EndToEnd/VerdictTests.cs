@@ -8,7 +8,8 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>The verdict about a destination while tenants lie about it, connections are lost one by one, or firewalls drop replies.</summary>
+/// <summary>The verdict about a destination while tenants lie about it, connections are lost one by one, or firewalls drop
+/// replies.</summary>
 public sealed class VerdictTests : IDisposable
 {
     private readonly Lab _lab;
@@ -29,7 +30,8 @@ public sealed class VerdictTests : IDisposable
         (_check, _metrics) = (FreePort(), $"127.0.0.1:{FreePort()}");
     }
 
-    /// <summary>Regression: the process had the destination out for 72 % of the answers while twenty connections of another one lived.</summary>
+    /// <summary>Regression: one process kept the destination out in 72 % of the answers, while twenty connections of another process were
+    /// alive.</summary>
     [Theory]
     [InlineData("pidfd")]
     [InlineData("bpf")]
@@ -45,7 +47,7 @@ public sealed class VerdictTests : IDisposable
         Assert.True(Sum("keepalive_connections_dead_total", "cause=\"probes\"") >= 3, Error);
         Assert.Equal(0, answers.Count(answer => answer.StartsWith("down", StringComparison.Ordinal)));
         Assert.InRange(answers.Count, 30, 60);
-        // The forger hears by itself what it made of the destination.
+        // The forger has one vote of its own. The votes of the others are unchanged.
         Assert.Contains(VotesOf(Endpoint), vote => vote.Workload == "uid:65534");
         Assert.Contains(VotesOf(Endpoint), vote => vote is { Workload: "uid:1001", Vote: "in", Connections: 20 });
         Assert.Equal("up", Check($"{Endpoint}@uid:1001"));
@@ -71,7 +73,7 @@ public sealed class VerdictTests : IDisposable
         Assert.DoesNotContain(VotesOf(Endpoint), vote => vote.Workload == "uid:65534");
     }
 
-    /// <summary>Regression: 50 of 50 connections ended, and none was reported as dead. Replies that the capture sees do not reach the
+    /// <summary>Regression: all 50 connections ended, and none was reported as dead. The capture sees replies that do not reach the
     /// socket.</summary>
     [Theory]
     [InlineData("pidfd")]
@@ -96,7 +98,7 @@ public sealed class VerdictTests : IDisposable
         Eventually.True(() => Check(Endpoint).StartsWith("down", StringComparison.Ordinal), TimeSpan.FromSeconds(5));
     }
 
-    /// <summary>Regression: nothing was reported.</summary>
+    /// <summary>Regression: no dead connection was reported.</summary>
     [Theory]
     [InlineData("pidfd", "on")]
     [InlineData("bpf", "on")]
@@ -117,7 +119,7 @@ public sealed class VerdictTests : IDisposable
         Assert.Contains("uid:1001", AgentProcess.WaitForEvent(Run, 40), StringComparison.Ordinal);
     }
 
-    /// <summary>Regression: it was out until another connection's next probe.</summary>
+    /// <summary>Regression: the destination was out until the next probe of another connection.</summary>
     [Theory]
     [InlineData("pidfd")]
     [InlineData("bpf")]
@@ -127,7 +129,7 @@ public sealed class VerdictTests : IDisposable
         var honest = Workload(1001);
         int lost = honest.Connect(Lab.ServerAddress, _port);
         Eventually.True(() => honest.Get(lost).On, TimeSpan.FromSeconds(20));
-        // The others are some seconds younger, and their own probes come later than its end.
+        // The other connections are some seconds younger. Their own probes come after the end of this one.
         var begun = Stopwatch.StartNew();
         Eventually.True(() => begun.Elapsed > TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(10));
         honest.ConnectMany(Lab.ServerAddress, _port, 49);
@@ -183,7 +185,7 @@ public sealed class VerdictTests : IDisposable
         return holder;
     }
 
-    /// <summary>The agent-check's answers of some time, four a second.</summary>
+    /// <summary>Returns the agent-check's answers during some time, four a second.</summary>
     private List<string> Ask(TimeSpan during)
     {
         var answers = new List<string>();

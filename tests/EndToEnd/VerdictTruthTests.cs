@@ -7,8 +7,8 @@ using Xunit;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>The verdict about a destination that ten workloads use, asked four times a second by another process and compared with the truth:
-/// through a flow that a balancer drops, the destination's death and its recovery, while three tenants lie.</summary>
+/// <summary>Compares the verdict about a destination that ten workloads use with the truth. Another process asks for the verdict four times
+/// a second. A balancer drops a flow, and the destination dies and recovers, while three tenants lie.</summary>
 public sealed class VerdictTruthTests(ITestOutputHelper output) : IDisposable
 {
     private const int Workloads = 10;
@@ -16,7 +16,7 @@ public sealed class VerdictTruthTests(ITestOutputHelper output) : IDisposable
 
     private static readonly TimeSpan s_pass = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>What a question, its answer and the capture take on a busy machine.</summary>
+    /// <summary>The time that a question, its answer and the capture take on a busy machine.</summary>
     private static readonly TimeSpan s_slack = TimeSpan.FromMilliseconds(750);
 
     private readonly Lab _lab = new();
@@ -29,7 +29,7 @@ public sealed class VerdictTruthTests(ITestOutputHelper output) : IDisposable
     [InlineData("bpf", 15, 2)]
     public void Verdict_TenWorkloadsAndThreeLiars_IsNeverWrongForLong(string datapath, int time, int interval) => Compare(datapath, time, interval);
 
-    /// <summary>As long as real policies: `make verdicts`.</summary>
+    /// <summary>Takes as long as with real policies: `make verdicts`.</summary>
     [Theory]
     [InlineData("pidfd", 60, 10)]
     [InlineData("bpf", 60, 10)]
@@ -74,7 +74,7 @@ public sealed class VerdictTruthTests(ITestOutputHelper output) : IDisposable
         asker.WaitForLine(line => line == "ready", TimeSpan.FromSeconds(20));
         var begun = Now();
 
-        // A balancer drops one flow: its connection dies, the destination lives.
+        // A balancer drops one flow. Its connection dies, but the destination is alive.
         var flow = honest[3].LocalEndPoint(0).Port;
         _lab.Server.Shell($"nft add table inet cut && nft 'add chain inet cut in {{ type filter hook input priority -500; }}' && nft add rule inet cut in tcp sport {flow} drop");
         var longest = TimeSpan.FromSeconds((time * 1.13) + (2 * interval * 1.13) + 5);
@@ -95,7 +95,7 @@ public sealed class VerdictTruthTests(ITestOutputHelper output) : IDisposable
         }
         Wait(TimeSpan.FromSeconds(2));
 
-        // It comes back, and with it one workload after the other.
+        // The destination recovers, and one workload after the other connects again.
         _lab.Restore();
         honest[7].ConnectMany(Lab.ServerAddress, port, ConnectionsEach);
         var firstAnswer = Now();
@@ -127,7 +127,7 @@ public sealed class VerdictTruthTests(ITestOutputHelper output) : IDisposable
 
     private bool HasLostAll(Holder workload) => Lost(workload) >= ConnectionsEach;
 
-    /// <summary>Connections of a workload that have ended: an error is read once.</summary>
+    /// <summary>Counts the connections of a workload that have ended. The error of a socket can be read only once.</summary>
     private int Lost(Holder workload)
     {
         var lost = _lost.GetValueOrDefault(workload);
@@ -151,7 +151,7 @@ public sealed class VerdictTruthTests(ITestOutputHelper output) : IDisposable
         Eventually.True(() => begun.Elapsed >= time, time + TimeSpan.FromSeconds(10));
     }
 
-    /// <summary>CLOCK_MONOTONIC in seconds.</summary>
+    /// <summary>Reads CLOCK_MONOTONIC, in seconds.</summary>
     private static double Now() => Stopwatch.GetTimestamp() / (double)Stopwatch.Frequency;
 
     private static int FreePort()

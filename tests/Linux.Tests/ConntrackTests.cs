@@ -8,7 +8,8 @@ using Xunit;
 
 namespace Keepalive.Linux.Tests;
 
-/// <summary>Backends behind a virtual address, as the router's connection tracking has them, against the server's own view of who is connected to it.</summary>
+/// <summary>Compares the backends behind a virtual address in the router's connection tracking with the connections that the server
+/// sees.</summary>
 public sealed class ConntrackTests : IDisposable
 {
     private readonly TranslatingRouter _router = CreateRouter();
@@ -55,7 +56,7 @@ public sealed class ConntrackTests : IDisposable
         Assert.Equal([null, found[1], null, null, found[1]], found);
     }
 
-    /// <summary>It is one entry; by which of its tuples it was found does not show in it.</summary>
+    /// <summary>Both directions have the same entry. The entry does not show by which of its tuples it was found.</summary>
     [Fact]
     public void TryFind_TheBackendsOwnSocket_IsNull()
     {
@@ -66,7 +67,7 @@ public sealed class ConntrackTests : IDisposable
         Assert.Null(Assert.Single(Find([new ConnectionEnds(Endpoint(backend.Address.MapToIPv4().ToString(), backend.Port), Endpoint(client.Address.ToString(), client.Port))])));
     }
 
-    /// <summary>More than one request's worth, with the unknown between.</summary>
+    /// <summary>The connections need more than one request, and unknown ones are between them.</summary>
     [Fact]
     public void TryFind_ThousandsAtOnce_AreAllAnsweredInTheirPlaces()
     {

@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.Linux.Tests;
 
-/// <summary>How sockets ended, as the kernel multicasts it, against what their application did and what the wire did to them.</summary>
+/// <summary>Compares the kernel's reports of ended sockets with the actions of the application and the losses on the network.</summary>
 public sealed class DestroyedSocketsTests : IDisposable
 {
     private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(5);
@@ -59,7 +59,7 @@ public sealed class DestroyedSocketsTests : IDisposable
         Assert.InRange(gone.Retransmits, 1, 15);
     }
 
-    /// <summary>It waits in FIN-WAIT-2, with a keepalive timer of its own as long as the application has it.</summary>
+    /// <summary>The socket waits in FIN-WAIT-2. It has its own keepalive timer as long as the application holds it.</summary>
     [Theory]
     [MemberData(nameof(Families))]
     public void Read_HalfClosedAndGivenUp_HasProbes(string address)
@@ -93,7 +93,7 @@ public sealed class DestroyedSocketsTests : IDisposable
             _lab.Client.ConnectShort(address, _port, 20);
             ended += 41;
         }
-        // One that does not, after all of them.
+        // One socket that passes the filter, after all the others.
         int last = Connect(Lab.ServerAddress);
         _lab.Client.EnableKeepalive(last, idle: 1, interval: 1, count: 1);
         var cookie = _lab.Client.Cookie(last);
@@ -105,7 +105,7 @@ public sealed class DestroyedSocketsTests : IDisposable
         Assert.Equal((123, 0L), (ended, source.Lost));
     }
 
-    /// <summary>What a close sends is data, too.</summary>
+    /// <summary>A FIN counts as unanswered data, too.</summary>
     [Fact]
     public void Read_ClosedWithAProbeUnderWay_HasRetransmissionsOnceTheFinIsGivenUp()
     {
@@ -135,7 +135,8 @@ public sealed class DestroyedSocketsTests : IDisposable
         Assert.Equal(2, Assert.Single(ReadSome(source)).Probes);
     }
 
-    /// <summary>Where struct tcp_info is differs between kernels: it is found behind other attributes, too. The sender is another process with CAP_NET_ADMIN.</summary>
+    /// <summary>The position of struct tcp_info differs between kernels. The filter also finds it behind other attributes. The sender is
+    /// another process with CAP_NET_ADMIN.</summary>
     [Theory]
     [InlineData("info(0, 3)", true)]
     [InlineData("info(2, 0)", true)]
@@ -155,7 +156,7 @@ public sealed class DestroyedSocketsTests : IDisposable
         int passed = 0;
         while (source.TryRead(out var socket))
         {
-            Assert.Null(socket);   // it is not the kernel's
+            Assert.Null(socket);   // the message is not from the kernel
             passed++;
         }
         Assert.Equal(passes ? 2 : 0, passed);
@@ -227,7 +228,7 @@ public sealed class DestroyedSocketsTests : IDisposable
         return count;
     }
 
-    /// <summary>Messages of the client's namespace that are not the kernel's.</summary>
+    /// <summary>Multicasts messages in the client's namespace that are not from the kernel.</summary>
     private void Multicast(string script) => _lab.Client.Run("python3", "-c", string.Create(CultureInfo.InvariantCulture, $"""
         import socket, struct
         s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)

@@ -139,7 +139,8 @@ internal sealed class Holder : IDisposable
     /// <summary>Starts another holder in the same network namespace, by another user and without privileges.</summary>
     public Holder StartBesideAs(int user) => new(["nsenter", "--target", $"{Pid}", "--net", "--", .. As(user), HolderBinary.Path]);
 
-    /// <summary>Starts a holder by a user without privileges, in a network namespace that the user has made. Its loopback interface is up.</summary>
+    /// <summary>Starts a holder by a user without privileges, in a network namespace that the user has made. Its loopback interface is
+    /// up.</summary>
     public static Holder StartInNamespaceOf(int user) =>
         new([.. As(user), "unshare", "--user", "--map-root-user", "--net", "--", "sh", "-c", "ip link set lo up && exec \"$1\"", "sh", HolderBinary.Path]);
 
@@ -257,7 +258,7 @@ internal sealed class Holder : IDisposable
 
     public void Close(SocketId id) => Ask($"close {id}");
 
-    /// <summary>Sends no more on a connection, and keeps it for what comes.</summary>
+    /// <summary>Ends sending on a connection, and still receives on it.</summary>
     public void HalfClose(SocketId id) => Ask($"halfclose {id}");
 
     /// <summary>Closes a connection with a reset.</summary>

@@ -2,7 +2,8 @@ using System.Globalization;
 
 namespace Keepalive.Testbed;
 
-/// <summary>A client, a router that translates a virtual address to one of three backends as kube-proxy does, and the namespace of the backends.</summary>
+/// <summary>A client, a router that translates a virtual address to one of three backends as kube-proxy does, and the namespace of the
+/// backends.</summary>
 /// <remarks>
 /// <code>
 ///   Client  c0 ──────── r0  Router  r1 ──────── s0  Server

@@ -79,7 +79,7 @@ struct held {
     int64_t until; // 0 = for ever
 };
 
-// What has to happen RATE times a second for a while: a periodic timer asks how much is due by now.
+// An action that is due RATE times a second for some time: a periodic timer computes how many are due by now.
 struct pace {
     int timer;
     double rate;
@@ -155,7 +155,7 @@ static int parse_endpoint(const char *address, const char *port, struct endpoint
     return 0;
 }
 
-// The descriptor an id names, or -1.
+// The descriptor of an id, or -1.
 static int find(const char *id)
 {
     const struct fds *list = &own;
@@ -195,7 +195,7 @@ static void accept_all(void)
             accept_waiting(listeners.items[i]);
 }
 
-// Data is read and thrown away; a connection the peer closed or reset is closed.
+// Data is read and discarded. A connection that the peer closed or reset is closed.
 static void read_accepted(int index)
 {
     static char buffer[65536];
@@ -216,14 +216,14 @@ gone:
     accepted.items[index] = -1;
 }
 
-// One connection within its time limit, or -1 with errno set. Ends the process when stdin ends meanwhile.
+// One connection within its time limit, or -1 with errno set. Exits the process when stdin ends meanwhile.
 static int connect_one(const struct endpoint *to, const struct endpoint *from, uint32_t sequence)
 {
     int fd = socket(to->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (fd < 0)
         return -1;
     int error = 0;
-    // The kernel keeps the number a socket has when it connects: checkpoint and restore need that (TCP_REPAIR).
+    // The kernel keeps the sequence number that a socket has when it connects: checkpoint and restore need that (TCP_REPAIR).
     int on = 1, off = 0, send_queue = 2;
     if (sequence
         && (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) < 0
@@ -505,7 +505,7 @@ static void run_child(pid_t parent, const struct endpoint *to, int connections, 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(0);
-    // Nothing of the parent's stays open but the pipe it waits at, moved out of the way first.
+    // Only the pipe that it waits at stays open, moved out of the way first.
     done = dup2(done, 3);
     syscall(SYS_close_range, 4u, ~0u, 0u);
     int null = open("/dev/null", O_RDWR);
@@ -595,7 +595,7 @@ static void begin(struct pace *pace, enum kind kind, const char *rate, const cha
     pace->done = 0;
 }
 
-// How many are due now beyond those done; *over once the time is up.
+// The number that is due now and not done yet; *over once the time is up.
 static long due(struct pace *pace, int *over)
 {
     uint64_t ticks;
@@ -638,7 +638,7 @@ static void churn_tick(void)
         struct held *held = &churned[churned_head++];
         struct tcp_info info;
         socklen_t length = sizeof info;
-        // A connection that never came up, or that broke while it was held, is a failure.
+        // A connection that was never established, or that broke while it was held, is a failure.
         if (getsockopt(held->fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 || info.tcpi_state != 1 /* ESTABLISHED */)
             churn_failed++;
         close(held->fd);

@@ -47,9 +47,11 @@ internal enum Exemption
 /// <param name="processes">Its processes, if they are known.</param>
 internal delegate Exemption NamespaceExemption(ulong inode, IEnumerable<int> processes);
 
-/// <summary>Tells whether a policy counts for a socket in the node's own network namespace, which pods with the node's network have in common with everything else there.</summary>
-/// <param name="Of">Tells by the socket's workload.</param>
-/// <param name="MayExempt">Whether there may be a workload for which it does not: then new connections there wait for a pass, which knows theirs.</param>
+/// <summary>Decides whether policies apply to a socket in the node's own network namespace. Pods with the node's network share it with all
+/// other processes there.</summary>
+/// <param name="Of">Returns the exemption of a workload's sockets.</param>
+/// <param name="MayExempt">Whether there may be a workload to which policies do not apply. New connections then wait for a pass, which
+/// knows their workload.</param>
 internal sealed record HostExemption(Func<string, Exemption> Of, Func<bool> MayExempt);
 
 /// <summary>Receives what a pass finds.</summary>

@@ -22,7 +22,7 @@ internal sealed record PassScope
     /// <summary>Whether the timers and idle times of a namespace are needed.</summary>
     public bool WantsTimers(ulong inode) => Timers || TimersOf.Contains(inode);
 
-    /// <summary>Sockets, by network namespace, that are to send a keepalive probe now.</summary>
+    /// <summary>The sockets that must send a keepalive probe now, by network namespace.</summary>
     public IReadOnlyDictionary<ulong, IReadOnlySet<ulong>> Ask { get; init; } = FrozenDictionary<ulong, IReadOnlySet<ulong>>.Empty;
 
     /// <summary>Report the process of each socket, even if the datapath does not need it to reach the socket.</summary>
@@ -80,10 +80,10 @@ internal readonly record struct PassSummary
     /// <summary>After the last pass: sockets with an agent's values, in namespaces that it did not examine.</summary>
     public int NotReached { get; init; }
 
-    /// <summary>Sockets that were made to send a probe.</summary>
+    /// <summary>The number of sockets that were made to send a probe.</summary>
     public int Asked { get; init; }
 
-    /// <summary>Sockets that later passes will ask, because there were too many for this one.</summary>
+    /// <summary>The number of sockets that later passes will ask, because there were too many for this one.</summary>
     public int NotAsked { get; init; }
 
     /// <summary>The reason why the datapath cannot do all of its work; null if there is none.</summary>

@@ -568,8 +568,8 @@ enum {
     ASK_MARGIN = 2,        // seconds: its own time is near
 };
 
-// Whether a probe can be asked of a socket, and its value written again while that probe is unanswered: nothing else is on its way, no user timeout
-// counts it, it is not the last one, and the socket's own time has not come. A kernel of which that is not known asks nothing.
+// Whether a socket may send a probe, and get its value again while that probe is unanswered. No: with data in flight, with a user timeout,
+// if the probe is the last one allowed, near the socket's own time, or if the kernel does not show these fields.
 static __always_inline _Bool may_be_asked(const struct ka_outcome *outcome, struct tcp_sock *tp)
 {
     struct inet_connection_sock *icsk = &tp->inet_conn;

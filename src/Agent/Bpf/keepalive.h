@@ -99,9 +99,9 @@ struct ka_tuple {
     __u64 cookie;
 };
 
-// Who made a socket.
+// The owner of a socket.
 struct ka_maker {
-    __u64 cgroup;        // the id of the cgroup (version 2) that it was made in; 0 where not known
+    __u64 cgroup;        // id of the cgroup (version 2) that it was made in; 0 if unknown
     __u32 uid;           // its user
     __u32 unknown;       // enum ka_unknown
 };
@@ -132,11 +132,11 @@ struct ka_plan {
     __u16 reserved;
 };
 
-// Making a socket send a probe now: its time is set to one second, and once the probe has gone to what it was.
+// The steps that make a socket send a probe now. Its time is set to one second, and restored after the probe was sent.
 enum ka_ask {
-    KA_ASK = 1,          // set it to one second, if nothing speaks against a probe
-    KA_ASKED = 2,        // set it to what it was, if the probe has gone
-    KA_ASKED_LAST = 3,   // set it to what it was
+    KA_ASK = 1,          // set the time to one second, if the socket may be asked now
+    KA_ASKED = 2,        // restore the time, if the probe was sent
+    KA_ASKED_LAST = 3,   // restore the time
 };
 
 enum ka_result {
@@ -155,8 +155,8 @@ struct ka_outcome {
     struct ka_values values; // now
     __u32 result;            // enum ka_result
     __s32 error;             // of the write, negative
-    __u32 unanswered;        // probes; where it is asked
-    __u32 idle;              // milliseconds since anything was received, before the write; where it is asked
+    __u32 unanswered;        // probes; only if the plan has ask
+    __u32 idle;              // milliseconds since anything was received, before the write; only if the plan has ask
     __u32 reserved;
 };
 

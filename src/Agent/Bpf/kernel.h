@@ -2,8 +2,8 @@
 // kernel.h: the parts of the kernel's own types that keepalive.bpf.c reads. Member names are the kernel's. Their places in memory are found
 // when the programs are loaded (CO-RE), so nothing here depends on one kernel. A suffix after ___ marks another version of a type.
 //
-// Kernels move fields. Fields that are only shown (timers, idle time, user timeout, cgroup, user) are read after bpf_core_field_exists. Those that
-// decide if a socket is set (addresses, namespace, values, sk_kern_sock, sk_socket, icsk_probes_out) must exist: else the datapath is unavailable.
+// Kernels move fields. Fields that are only shown (timers, idle time, user timeout, cgroup, user) are read after bpf_core_field_exists.
+// Without those that select sockets (addresses, namespace, values, sk_kern_sock, sk_socket, icsk_probes_out), the datapath is unavailable.
 #ifndef KEEPALIVE_KERNEL_H
 #define KEEPALIVE_KERNEL_H
 

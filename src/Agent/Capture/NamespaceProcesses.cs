@@ -2,18 +2,19 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Capture;
 
-/// <summary>Finds a process that lives in a network namespace. /proc is listed at most once for each order.</summary>
+/// <summary>Finds a process in a network namespace. /proc is listed at most once between two calls of <see cref="Reset"/>.</summary>
 internal sealed class NamespaceProcesses
 {
     private Dictionary<ulong, int>? _processes;
 
-    /// <summary>What was listed is no longer true.</summary>
+    /// <summary>Drops the list of processes, which may be out of date.</summary>
     public void Reset() => _processes = null;
 
-    /// <summary>Whether a process lives in a namespace.</summary>
+    /// <summary>Whether a process is in a namespace.</summary>
     public static bool IsIn(int pid, ulong inode) => ProcFs.TryGetNetworkNamespace(pid, out var actual) == 0 && actual == inode;
 
-    /// <summary>One that lives there, 0 where there is none: a socket's process need not live in the socket's namespace.</summary>
+    /// <summary>Returns a process in the namespace; 0 if there is none. The process of a socket may be in another namespace than the
+    /// socket.</summary>
     public int Find(CaptureDemand demand)
     {
         foreach (var pid in demand.Processes)

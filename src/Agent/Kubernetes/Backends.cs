@@ -6,17 +6,18 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>The backends that connections to virtual addresses really have, by the node's connection tracking, where kube-proxy translates them.</summary>
+/// <summary>Finds the backends of connections to virtual addresses that kube-proxy translates. It reads the node's connection
+/// tracking.</summary>
 /// <remarks>
-/// It is asked for connections to cluster IPs alone: without any it holds nothing. Load balancing in sockets (Cilium without kube-proxy) and IPVS leave no translation here: the
-/// answer is then null, or the virtual address itself.
+/// Only connections to cluster IPs are looked up. Without such connections, no descriptor is held. Load balancing in sockets (Cilium
+/// without kube-proxy) and IPVS leave no translation here. The answer is then null, or the virtual address itself.
 /// </remarks>
 internal sealed class Backends : IDisposable
 {
     /// <summary>The network namespace of the node's first process.</summary>
     public const string NodeNamespace = "/proc/1/ns/net";
 
-    /// <summary>What was unavailable is tried again after this time: the module may be loaded later.</summary>
+    /// <summary>The time until the next try after a failure: the kernel module may be loaded later.</summary>
     private static readonly TimeSpan s_tryAgain = TimeSpan.FromSeconds(60);
 
     private readonly string _namespace;
@@ -24,17 +25,17 @@ internal sealed class Backends : IDisposable
     private Conntrack? _conntrack;
     private DateTimeOffset _tryAt;
 
-    /// <param name="namespacePath">The namespace whose connection tracking is asked.</param>
+    /// <param name="namespacePath">The path of the namespace whose connection tracking is read.</param>
     /// <param name="time">The clock.</param>
     public Backends(string namespacePath, TimeProvider time) => (_namespace, _time) = (namespacePath, time);
 
-    /// <summary>What keeps it from answering, and what to do about it; null where nothing does.</summary>
+    /// <summary>The reason why backends are unavailable, and what to do about it; null if they are available.</summary>
     public string? Trouble { get; private set; }
 
-    /// <summary>Looks up the backends of connections that a node's sockets have opened, some µs each.</summary>
-    /// <param name="connections">The connections, as their sockets see them.</param>
-    /// <param name="backends">Gets the backend of each: the destination itself where it is not translated, null where the node does not track the connection or
-    /// <see cref="Trouble"/> says why it is unavailable.</param>
+    /// <summary>Looks up the backends of connections that sockets of the node have opened. Each takes some µs.</summary>
+    /// <param name="connections">The connections, with the ends that their sockets show.</param>
+    /// <param name="backends">Receives the backend of each connection. It is the destination itself if that is not translated. It is null
+    /// if the node does not track the connection, or if backends are unavailable (<see cref="Trouble"/>).</param>
     public void Resolve(ReadOnlySpan<ConnectionEnds> connections, Span<SocketEndpoint?> backends)
     {
         backends = backends[..connections.Length];

@@ -44,7 +44,7 @@ internal abstract class ObjectStore<T> : IObjectSink
         }
     }
 
-    /// <summary>Whether there is an object that <paramref name="condition"/> is true of.</summary>
+    /// <summary>Whether <paramref name="condition"/> is true for any object.</summary>
     public bool Any(Func<T, bool> condition)
     {
         lock (Gate)

@@ -9,18 +9,19 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Keepalive.Agent.Kubernetes;
 
-/// <summary>Which pod of this node a socket belongs to, and whether it is to be left alone.</summary>
-/// <remarks>A network namespace is a pod's, or the node's own, in which pods with the node's network live too. Which pod's it is, the cgroup of any
-/// process in it says. In the node's own each socket has its workload, which may be a pod.</remarks>
+/// <summary>Finds the pod of this node that a socket belongs to, and whether the agent must not change its sockets.</summary>
+/// <remarks>A network namespace belongs to a pod, or to the node itself. The cgroup of any process in a namespace shows the pod. Pods with
+/// the node's network are in the node's namespace too. There, the workload of each socket shows the pod.</remarks>
 internal sealed class PodDirectory : IDisposable
 {
     /// <summary>The maximum number of processes of a namespace to examine in one pass. All processes of a pod show the same pod.</summary>
     private const int MostAsked = 16;
 
-    /// <summary>Pods that are waited for at a time: a node has some hundred.</summary>
+    /// <summary>The maximum number of pods to wait for at a time. A node has some hundred pods.</summary>
     private const int MostUnknown = 1024;
 
-    /// <summary>How long a pod that the API does not know is waited for: the kubelet starts one a moment before or after it is heard of here.</summary>
+    /// <summary>How long to wait for a pod that the API does not know yet. The kubelet may start it a moment before the API reports
+    /// it.</summary>
     private static readonly TimeSpan s_waitForUnknown = TimeSpan.FromMinutes(1);
 
     /// <summary>How long a command waits for the API.</summary>
@@ -85,7 +86,7 @@ internal sealed class PodDirectory : IDisposable
 
     public KindWatch Namespaces { get; }
 
-    /// <summary>Which sockets of the node's own namespace are to be left alone.</summary>
+    /// <summary>Decides which sockets of the node's own namespace the agent must not change.</summary>
     public HostExemption OnHost => new(Exempts, MayExemptOnHost);
 
     public bool IsKnown => Pods.Knowledge == Knowledge.Known && Namespaces.Knowledge == Knowledge.Known;
@@ -97,7 +98,7 @@ internal sealed class PodDirectory : IDisposable
     {
         if (inode == _own)
         {
-            return Exemption.None;   // that is a question of each socket's workload
+            return Exemption.None;   // the workload of each socket decides
         }
         var others = OfOthers;
         var pod = PodOf(inode, processes, out var isOfPod);
@@ -120,7 +121,7 @@ internal sealed class PodDirectory : IDisposable
         }
     }
 
-    /// <summary>Whether the sockets of a workload in the node's own namespace are to be left alone.</summary>
+    /// <summary>Whether the agent must not change the sockets of a workload in the node's own namespace.</summary>
     public Exemption Exempts(string workload)
     {
         if (WorkloadName.PodId(workload) is not { } id)
@@ -146,11 +147,11 @@ internal sealed class PodDirectory : IDisposable
         }
     }
 
-    /// <summary>Where a workload is in the cluster; null where it is not a pod, or not one that is known.</summary>
+    /// <summary>Returns the place of a workload in the cluster; null if it is not a pod, or the pod is unknown.</summary>
     public Workload? Find(string workload) =>
         WorkloadName.PodId(workload) is { } id && _pods.ById(id) is { } pod ? new Workload(pod.Namespace, pod.Name, null) : null;
 
-    /// <summary>A network namespace is gone; its number may be another's.</summary>
+    /// <summary>Removes a network namespace that is gone. Another one may get the same inode number.</summary>
     public void Forget(ulong inode)
     {
         lock (_lock)
@@ -160,7 +161,7 @@ internal sealed class PodDirectory : IDisposable
         }
     }
 
-    /// <summary>Where a socket belongs; null where it is not a pod's, or that is not known.</summary>
+    /// <summary>Returns the place of a socket in the cluster; null if it does not belong to a pod, or the pod is unknown.</summary>
     public Workload? Find(in SocketRecord record) => Find(record.Namespace, record.Pid, record.Local) ?? Find(record.Workload);
 
     /// <inheritdoc cref="Find(in SocketRecord)"/>
@@ -193,7 +194,7 @@ internal sealed class PodDirectory : IDisposable
         Namespaces.Dispose();
     }
 
-    /// <summary>Of what is no pod's.</summary>
+    /// <summary>The exemption of sockets that belong to no pod.</summary>
     private Exemption OfOthers => _options.Namespaces.Count > 0 ? Exemption.LeftAlone : Exemption.None;
 
     private bool MayExemptOnHost() => _options.Namespaces.Count > 0 || !IsKnown || _pods.Any(pod => pod.IsHostNetwork && LeavesAlone(pod));

@@ -121,7 +121,7 @@ internal sealed class CapturedLiveness
         {
             _ledger.Reply(connection, result.Confirms, result.RoundTrip);
         }
-        // Where replies are dropped behind the capture, the kernel does not hear them.
+        // A firewall on the node may drop replies after they were captured. The kernel does not receive these.
         if (result.IsHeard && now >= connection.Scope.DistrustedUntil)
         {
             _ledger.Apply(connection, LivenessEvent.Heard, now);

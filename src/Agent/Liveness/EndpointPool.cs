@@ -6,14 +6,15 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>Which far ends are in the pool: all except those that the workloads of this node voted out.</summary>
+/// <summary>The pool of far ends to use. It contains all far ends except those that the workloads of this node voted out.</summary>
 /// <remarks>Used under the monitor's lock, except <see cref="Find"/>.</remarks>
 internal sealed class EndpointPool
 {
-    /// <summary>How long an endpoint that is back is kept without a connection, in nanoseconds: the next pass finds the one that was answered.</summary>
+    /// <summary>How long a returned endpoint without a connection is kept, in nanoseconds. It must be long enough for the next pass to find
+    /// the connection that the endpoint answered.</summary>
     private const long Welcome = 60L * 1_000_000_000;
 
-    /// <summary>Endpoints without a connection that are kept because they are out.</summary>
+    /// <summary>The maximum number of endpoints without a connection that are kept because they are out of the pool.</summary>
     private const int MaxAbsent = 10_000;
 
     private readonly Dictionary<(string Policy, string Destination, SocketEndpoint Remote, SocketEndpoint? Front), PooledEndpoint> _endpoints = [];
@@ -31,24 +32,24 @@ internal sealed class EndpointPool
     /// <summary>Called with each far end that returns to the pool.</summary>
     public Action<PooledEndpoint>? Returned { get; init; }
 
-    /// <summary>Far ends that are out.</summary>
+    /// <summary>The number of far ends that are out of the pool.</summary>
     public int Out { get; private set; }
 
-    /// <summary>All of them, those that are out first.</summary>
+    /// <summary>All endpoints. Those out of the pool come first, because readers look for them.</summary>
     public IEnumerable<PooledEndpoint> Endpoints => _endpoints.Values.OrderBy(e => e.IsIn).ThenBy(e => e.Policy, StringComparer.Ordinal)
         .ThenBy(e => e.Destination, StringComparer.Ordinal).ThenBy(e => e.Remote.Address).ThenBy(e => e.Remote.Port);
 
-    /// <summary>The virtual addresses that connections go to, each with its backends, by policy and destination.</summary>
+    /// <summary>The virtual addresses that connections go to, for each policy and destination, with their backends.</summary>
     public IEnumerable<IGrouping<(string Policy, string Destination, SocketEndpoint Front), PooledEndpoint>> Fronts =>
         _behind.Values.SelectMany(endpoints => endpoints).GroupBy(e => (e.Policy, e.Destination, e.Front!.Value));
 
-    /// <summary>What is known of a far end; null where nothing is. Any thread may ask, and never waits.</summary>
+    /// <summary>Returns the state of a far end; null if it is unknown. Any thread may call it, and it never waits.</summary>
     public RemoteStanding? Find(SocketEndpoint remote) => _byRemote.GetValueOrDefault(remote);
 
-    /// <summary>The endpoint of a new connection.</summary>
+    /// <summary>Counts a new connection at its endpoint, and returns the endpoint.</summary>
     /// <param name="rule">The rule that selects it.</param>
     /// <param name="remote">The end that answers.</param>
-    /// <param name="front">The virtual address that the connection goes to, if that is another one.</param>
+    /// <param name="front">The virtual address that the connection goes to; null if it goes to <paramref name="remote"/> itself.</param>
     public PooledEndpoint Enter(CompiledRule rule, SocketEndpoint remote, SocketEndpoint? front = null)
     {
         ref var endpoint = ref CollectionsMarshal.GetValueRefOrAddDefault(_endpoints, (rule.Policy, rule.Destination, remote, front), out _);
@@ -73,7 +74,8 @@ internal sealed class EndpointPool
         return endpoint;
     }
 
-    /// <summary>A connection to it is gone. One that is out is kept for some time without any.</summary>
+    /// <summary>Counts the end of a connection to the endpoint. An endpoint that is out of the pool is kept for some time without a
+    /// connection.</summary>
     public void Leave(PooledEndpoint endpoint, long now)
     {
         if (--endpoint.Connections > 0)
@@ -89,7 +91,7 @@ internal sealed class EndpointPool
         _absent.Enqueue((endpoint, now));
     }
 
-    /// <summary>A connection counts for the vote of its workload.</summary>
+    /// <summary>Counts a connection for the vote of its workload.</summary>
     public void Enter(WatchedConnection connection, string workload)
     {
         var farEnd = connection.Endpoint!.FarEnd;
@@ -102,7 +104,7 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>A connection does not count any more.</summary>
+    /// <summary>Removes a connection from the vote of its workload.</summary>
     public void Leave(WatchedConnection connection, long now)
     {
         if (connection.Vote is { } vote)
@@ -116,7 +118,8 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>A connection has died of unanswered probes, the first of them sent at <paramref name="silentSince"/>.</summary>
+    /// <summary>Records that a connection died of unanswered probes. The first of them was sent at
+    /// <paramref name="silentSince"/>.</summary>
     public void Died(WorkloadVote vote, long silentSince, long interval, long now)
     {
         var hasLeft = vote.FarEnd.Died(vote, silentSince, interval, now);
@@ -127,7 +130,7 @@ internal sealed class EndpointPool
         Settle(vote.FarEnd, hasLeft, now);
     }
 
-    /// <summary>Something was heard from a far end at <paramref name="at"/>, on a connection that counts.</summary>
+    /// <summary>Records that something was heard from a far end at <paramref name="at"/>, on a connection that counts.</summary>
     public void Heard(WorkloadVote vote, long at)
     {
         var before = vote.FarEnd.Version;
@@ -138,7 +141,7 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>A far end that is out has answered a handshake of a workload, on a connection that no pass has met yet.</summary>
+    /// <summary>Records that a far end out of the pool answered a handshake of a workload. No pass has found this connection yet.</summary>
     public void HeardHandshake(SocketEndpoint remote, string workload, long at)
     {
         if (Out > 0 && _farEnds.TryGetValue(remote, out var farEnd) && !farEnd.IsIn)
@@ -152,7 +155,7 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>Another probe of a connection was sent, and the one before, at <paramref name="probedAt"/>, is unanswered.</summary>
+    /// <summary>Records that a connection sent another probe. The one before, at <paramref name="probedAt"/>, is unanswered.</summary>
     public void Lost(WorkloadVote vote, long probedAt, long now)
     {
         var before = vote.FarEnd.Version;
@@ -163,7 +166,7 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>The connections that are to send a probe in the next pass.</summary>
+    /// <summary>Returns the connections that must send a probe in the next pass.</summary>
     public IEnumerable<WatchedConnection> Choose(long now)
     {
         foreach (var farEnd in _questioned)
@@ -178,7 +181,7 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>The pass that should have asked is over.</summary>
+    /// <summary>Begins the wait for answers after the pass that should have asked.</summary>
     public void AwaitAnswers(long now)
     {
         foreach (var farEnd in _questioned)
@@ -190,7 +193,7 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>Ends the waiting for answers that did not come in time.</summary>
+    /// <summary>Ends the wait for answers that did not come in time.</summary>
     public void CheckOverdue(long now)
     {
         if (_questioned.Count == 0)
@@ -209,13 +212,14 @@ internal sealed class EndpointPool
         _questioned.RemoveWhere(farEnd => !farEnd.IsQuestioned);
     }
 
-    /// <summary>Removes those without a connection that have been out for too long, or are too many.</summary>
+    /// <summary>Removes endpoints without a connection that expired, and the oldest ones above the maximum number. Removes votes that
+    /// expired.</summary>
     public void Expire(long now)
     {
         while (_absent.TryPeek(out var oldest) && (now - oldest.Since > FarEnd.Memory || _absent.Count > MaxAbsent))
         {
             _absent.Dequeue();
-            // It may have come back, and gone again, since.
+            // Since then the endpoint may have returned and left the pool again.
             if (oldest.Endpoint is { Connections: 0, IsIn: false, IsRemoved: false } endpoint && endpoint.AbsentSince == oldest.Since)
             {
                 Remove(endpoint);
@@ -238,7 +242,7 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>Removes those without a connection that are in no destination of a policy any more.</summary>
+    /// <summary>Removes endpoints without a connection that no destination of the policy contains any more.</summary>
     public void Retain(CompiledPolicy policy)
     {
         var absent = _endpoints.Values.Where(e => e.Connections == 0).ToList();
@@ -253,7 +257,8 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>How all of them stand, in the order of <see cref="Endpoints"/>: the same object as long as nothing changes.</summary>
+    /// <summary>Returns the standings of all endpoints and virtual addresses. Those out of the pool come first. It is the same object until
+    /// something changes.</summary>
     public IReadOnlyList<EndpointStanding> Standings() => _standings ??=
     [
         .. Endpoints.Select(e => new EndpointStanding(e.Policy, e.Destination, e.Remote, e.IsIn))
@@ -293,7 +298,7 @@ internal sealed class EndpointPool
         _standings = null;
     }
 
-    /// <summary>Publishes what has become of a far end.</summary>
+    /// <summary>Publishes the changed state of a far end.</summary>
     /// <param name="farEnd">The far end.</param>
     /// <param name="hasMoved">Whether it has left the pool or returned to it.</param>
     /// <param name="now">The time.</param>
@@ -326,8 +331,8 @@ internal sealed class EndpointPool
         }
     }
 
-    /// <summary>Publishes what is known of an address: of its own connections, and of its backends if it is a virtual one. It is in while one of
-    /// them is.</summary>
+    /// <summary>Publishes the state of an address. It includes its own connections and, for a virtual address, its backends. The address is
+    /// in the pool while one of them is.</summary>
     private void Publish(SocketEndpoint address)
     {
         var own = _farEnds.GetValueOrDefault(address);
@@ -375,9 +380,9 @@ internal sealed class PooledEndpoint(string policy, string destination, FarEnd f
 
     public int Connections { get; set; }
 
-    /// <summary>Whether the pool no longer has it.</summary>
+    /// <summary>Whether the pool has dropped its entry.</summary>
     public bool IsRemoved { get; set; }
 
-    /// <summary>When the last connection went, in nanoseconds of the monitor's clock.</summary>
+    /// <summary>When the last connection ended, in nanoseconds of the monitor's clock.</summary>
     public long AbsentSince { get; set; }
 }

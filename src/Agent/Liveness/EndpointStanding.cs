@@ -3,17 +3,17 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>Whether a far end of a destination is to be used.</summary>
+/// <summary>Whether a far end of a destination is in the pool.</summary>
 internal readonly record struct EndpointStanding(string Policy, string Destination, SocketEndpoint Remote, bool IsIn);
 
-/// <summary>What is known of a far end, whichever destinations it belongs to.</summary>
-/// <param name="Destinations">Destinations that have it.</param>
+/// <summary>The state of a far end, over all destinations that contain it.</summary>
+/// <param name="Destinations">The number of destinations that contain it.</param>
 /// <param name="IsIn">Whether it is in the pool.</param>
 /// <param name="OutSince">When it last left the pool, in nanoseconds of the monitor's clock.</param>
 /// <param name="Votes">The votes of the workloads.</param>
 internal sealed record RemoteStanding(int Destinations, bool IsIn, long OutSince, ImmutableArray<VoteStanding> Votes)
 {
-    /// <summary>What a workload's own connections say; null if it has none and none died.</summary>
+    /// <summary>Returns the vote of a workload by its own connections; null if it has none and none died.</summary>
     public VoteStanding? Of(string workload)
     {
         foreach (var vote in Votes)
@@ -30,11 +30,12 @@ internal sealed record RemoteStanding(int Destinations, bool IsIn, long OutSince
 /// <summary>The vote of a workload.</summary>
 /// <param name="Workload">The workload.</param>
 /// <param name="Says">Its vote.</param>
-/// <param name="IsSilent">Whether a connection of its own died of unanswered probes, and nothing was heard since.</param>
+/// <param name="IsSilent">Whether one of its own connections died of unanswered probes, and nothing was heard since.</param>
 internal readonly record struct VoteStanding(string Workload, Vote Says, bool IsSilent)
 {
     public static VoteStanding Of(WorkloadVote vote) => new(vote.Workload, vote.Says, vote.SilentSince != 0);
 
-    /// <summary>The votes of a workload about the backends of one virtual address: it is silent if all are.</summary>
+    /// <summary>Combines the votes of a workload about the backends of one virtual address. The result is silent only if all votes
+    /// are.</summary>
     public static VoteStanding Merge(IGrouping<string, VoteStanding> votes) => new(votes.Key, votes.Min(vote => vote.Says), votes.All(vote => vote.IsSilent));
 }

@@ -13,18 +13,18 @@ namespace Keepalive.Agent.Liveness;
 ///                                     └──► workloads that heard nothing since: asked ──► answered: in; silent: abstains
 ///   out: more votes out than in            back: a workload that did not vote in before hears from it
 /// </code>
-/// One workload has one vote, however many connections or namespaces it has. All times are nanoseconds of the monitor's clock. Used under the
-/// monitor's lock.
+/// One workload has one vote, however many connections or namespaces it has. All times are nanoseconds of the monitor's clock. Used under
+/// the monitor's lock.
 /// </remarks>
 internal sealed class FarEnd(SocketEndpoint remote)
 {
-    /// <summary>Votes of one far end; the workloads beyond share one.</summary>
+    /// <summary>The maximum number of votes of one far end. All further workloads share one vote.</summary>
     public const int MaxVotes = 1000;
 
     /// <summary>The name of the vote that all workloads beyond <see cref="MaxVotes"/> share.</summary>
     public const string Others = "other";
 
-    /// <summary>How long a vote against it counts without a connection of its workload.</summary>
+    /// <summary>How long a vote against the far end counts without a connection of its workload.</summary>
     public const long Memory = 3600L * 1_000_000_000;
 
     private readonly Dictionary<string, WorkloadVote> _votes = [];
@@ -37,20 +37,20 @@ internal sealed class FarEnd(SocketEndpoint remote)
     /// <summary>When it last left the pool.</summary>
     public long OutSince { get; private set; }
 
-    /// <summary>Destinations that have it.</summary>
+    /// <summary>The number of destinations that contain it.</summary>
     public int Destinations { get; set; }
 
     /// <summary>The virtual addresses that it is a backend of.</summary>
     public HashSet<SocketEndpoint> Fronts { get; } = [];
 
-    /// <summary>Changes with every vote.</summary>
+    /// <summary>A number that changes with every vote.</summary>
     public long Version { get; private set; }
 
     public IReadOnlyCollection<WorkloadVote> Votes => _votes.Values;
 
     public WorkloadVote? Find(string workload) => _votes.GetValueOrDefault(workload);
 
-    /// <summary>The vote of a workload, which is in until something else is known.</summary>
+    /// <summary>Returns the vote of a workload. A new vote is <see cref="Vote.In"/>.</summary>
     public WorkloadVote VoteOf(string workload)
     {
         var name = _votes.Count < MaxVotes || _votes.ContainsKey(workload) ? workload : Others;
@@ -63,8 +63,8 @@ internal sealed class FarEnd(SocketEndpoint remote)
         return vote;
     }
 
-    /// <summary>Removes a vote that no connection stands behind any more. A vote against it is kept for some time.</summary>
-    /// <returns>Whether it is back in the pool for it.</returns>
+    /// <summary>Removes a vote without a connection. A vote against the far end is kept for some time.</summary>
+    /// <returns>Whether the far end returned to the pool because of it.</returns>
     public bool Leave(WorkloadVote vote, long now)
     {
         if (vote.Connections.Count > 0)
@@ -80,7 +80,7 @@ internal sealed class FarEnd(SocketEndpoint remote)
         return TryReturn();
     }
 
-    /// <summary>Removes votes against it that are too old and have no connection behind them.</summary>
+    /// <summary>Removes expired votes without a connection. Returns whether the far end returned to the pool.</summary>
     public bool Expire(long now)
     {
         foreach (var vote in _votes.Values)
@@ -94,12 +94,12 @@ internal sealed class FarEnd(SocketEndpoint remote)
         return TryReturn();
     }
 
-    /// <summary>A connection has died of unanswered probes.</summary>
+    /// <summary>Records that a connection died of unanswered probes.</summary>
     /// <param name="vote">Its workload's vote.</param>
     /// <param name="silentSince">When the first of these probes was sent.</param>
-    /// <param name="interval">The time between two probes: as long as an answer is waited for.</param>
+    /// <param name="interval">The time between two probes, which is also the time to wait for an answer.</param>
     /// <param name="now">The time.</param>
-    /// <returns>Whether it has left the pool.</returns>
+    /// <returns>Whether the far end left the pool.</returns>
     public bool Died(WorkloadVote vote, long silentSince, long interval, long now)
     {
         if (vote.HeardAt > silentSince)
@@ -126,8 +126,9 @@ internal sealed class FarEnd(SocketEndpoint remote)
         return TryLeave(now);
     }
 
-    /// <summary>Something of it was heard on a connection of a workload, or the workload's handshake with it was answered.</summary>
-    /// <returns>Whether it is back in the pool.</returns>
+    /// <summary>Records that something was heard on a connection of a workload, or that the far end answered the workload's
+    /// handshake.</summary>
+    /// <returns>Whether the far end returned to the pool.</returns>
     public bool Heard(WorkloadVote vote, long at)
     {
         if (!vote.Hear(at, OutSince, out var isNews))
@@ -137,7 +138,8 @@ internal sealed class FarEnd(SocketEndpoint remote)
         Version++;
         if (isNews && !IsIn)
         {
-            // The answer is newer than the votes against it. A workload that still has a connection repeats its vote with the next lost probe.
+            // The answer is newer than the votes against it. A workload that still has a connection repeats its vote with the next lost
+            // probe.
             foreach (var other in _votes.Values)
             {
                 other.Suspend(at);
@@ -146,8 +148,8 @@ internal sealed class FarEnd(SocketEndpoint remote)
         return TryReturn();
     }
 
-    /// <summary>Another probe was sent, and the one before is unanswered.</summary>
-    /// <returns>Whether it has left the pool.</returns>
+    /// <summary>Records that another probe was sent, and that the one before is unanswered.</summary>
+    /// <returns>Whether the far end left the pool.</returns>
     public bool Lost(WorkloadVote vote, long probedAt, long now)
     {
         if (!vote.Confirm(probedAt, now))
@@ -158,8 +160,8 @@ internal sealed class FarEnd(SocketEndpoint remote)
         return TryLeave(now);
     }
 
-    /// <summary>Ends the waiting for answers that did not come in time.</summary>
-    /// <returns>Whether it has left the pool.</returns>
+    /// <summary>Ends the wait for answers that did not come in time.</summary>
+    /// <returns>Whether the far end left the pool.</returns>
     public bool CheckOverdue(long now)
     {
         var isChanged = false;

@@ -19,7 +19,7 @@ internal sealed class LivenessLedger(LivenessLog log)
 
     public EndpointPool Pool { get; } = new() { Left = log.Out, Returned = log.Back };
 
-    /// <summary>Connections whose end the kernel reported otherwise than the captured packets showed.</summary>
+    /// <summary>The number of connections whose end, as the kernel reported it, contradicts the captured packets.</summary>
     public long Contradictions { get; private set; }
 
     public LivenessLog Log => log;
@@ -113,7 +113,8 @@ internal sealed class LivenessLedger(LivenessLog log)
         Die(connection, now);
     }
 
-    /// <summary>The kernel has told how a connection ended, which nothing else did, or did otherwise.</summary>
+    /// <summary>Records how a connection ended, as the kernel reported it. The captured packets did not show this end, or showed another
+    /// one.</summary>
     /// <param name="connection">The connection.</param>
     /// <param name="unanswered">Its unanswered probes.</param>
     /// <param name="cause">Why it ended.</param>
@@ -129,7 +130,7 @@ internal sealed class LivenessLedger(LivenessLog log)
         connection.State = new ConnectionLiveness(LivenessPhase.Dead, unanswered, cause);
         if (connection is { LeftAt: > 0, IsLocal: false, Endpoint: { } left } && now - connection.LeftAt < WatchedScope.Patience)
         {
-            // It has left the table, and its endpoint perhaps the pool.
+            // The connection has left the kernel's table, so the pool may have dropped its endpoint.
             var endpoint = connection.Endpoint = Pool.Enter(connection.Rule, left.Remote, left.Front);
             Pool.Enter(connection, connection.Workload);
             Die(connection, now);
@@ -148,7 +149,7 @@ internal sealed class LivenessLedger(LivenessLog log)
         log.Dead(connection);
         if (connection is { State.Cause: DeathCause.Probes, Endpoint: { } endpoint, Vote: { } vote })
         {
-            // A probe that a pass asked for may have been the first one, long before.
+            // The first unanswered probe may be one that a pass asked for, long before the others.
             var earliest = now - (connection.State.Unanswered * connection.Interval * 9 / 8) - (1000 * Millisecond);
             Pool.Died(vote, Math.Max(connection.SilentSince, earliest), connection.Interval, now);
             connection.Scope.Awaited[endpoint] = connection.Local;

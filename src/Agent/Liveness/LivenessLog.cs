@@ -61,7 +61,7 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
         }
     }
 
-    /// <summary>Logs, when it changes, what keeps the backends behind virtual addresses from being known.</summary>
+    /// <summary>Logs why the backends behind virtual addresses are unknown, each time the reason changes.</summary>
     public void Backends(string? trouble)
     {
         if (trouble is not null && trouble != _trouble)

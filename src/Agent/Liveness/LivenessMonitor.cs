@@ -27,10 +27,11 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
     /// <summary>More than the rounding of the kernel's times. The kernel never sends a probe so soon after it heard something.</summary>
     private const long Jiffies = 50 * Millisecond;
 
-    /// <summary>How long captured replies do not count in a namespace where the kernel contradicted them.</summary>
+    /// <summary>How long captured replies are ignored in a namespace where the kernel contradicted them.</summary>
     private const long Distrust = 600_000 * Millisecond;
 
-    /// <summary>Retransmissions of which a socket that an application aborts is unlikely to have as many.</summary>
+    /// <summary>The minimum number of retransmissions that shows a timeout. A socket that an application aborts is unlikely to have so
+    /// many.</summary>
     private const int LeastRetransmits = 3;
 
     private readonly Lock _lock = new();
@@ -51,7 +52,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
     /// <param name="time">The clock.</param>
     /// <param name="captures">Whether packets are captured.</param>
     /// <param name="pods">Finds the pod of a connection; null without a cluster.</param>
-    /// <param name="backends">Finds the backends behind virtual addresses; null if these are not looked for.</param>
+    /// <param name="backends">Finds the backends behind virtual addresses; null if they are not looked up.</param>
     public LivenessMonitor(LivenessLog log, TimeProvider time, bool captures, PodDirectory? pods = null, Backends? backends = null)
     {
         (_clock, _captures, _pods, _backends) = (new SteadyClock(time), captures, pods, backends);
@@ -120,8 +121,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         return doubtful;
     }
 
-    /// <summary>The connections that the next pass is to make send a probe, by network namespace: workloads that have not heard anything since
-    /// a connection of another one died.</summary>
+    /// <summary>Returns the connections that must send a probe in the next pass, by network namespace. Their workloads have heard nothing
+    /// since a connection to the same far end died.</summary>
     public Dictionary<ulong, IReadOnlySet<ulong>> Questions()
     {
         var questions = new Dictionary<ulong, IReadOnlySet<ulong>>();
@@ -257,7 +258,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         }
     }
 
-    /// <summary>Takes in how a socket ended, as the kernel reports it when the application closes it.</summary>
+    /// <summary>Records how a socket ended. The kernel reports it when the application closes the socket.</summary>
     public void Destroyed(ulong inode, in DestroyedSocket socket)
     {
         var (cookie, probes, retransmits) = (socket.Cookie, socket.Probes, socket.Retransmits);
@@ -274,7 +275,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             }
             _clock.Look();
             var now = Now;
-            // With fewer probes its application closed it meanwhile, and with retransmissions a FIN of it was given up.
+            // With fewer unanswered probes, its application closed it before the kernel gave up; with retransmissions, a FIN was given up.
             if (retransmits == 0 && connection.Limit.IsReached(probes))
             {
                 if (_captures && connection.State.Unanswered < probes)
@@ -290,7 +291,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         }
     }
 
-    /// <summary>The passes' own counts have to do for them.</summary>
+    /// <summary>Does nothing: the counts of the passes are used for these sockets.</summary>
     public void DestroyedUnreported(ulong inode, long count)
     {
     }
@@ -343,7 +344,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
     public RemoteStanding? Find(SocketEndpoint remote) =>
         _ledger.Pool.Find(remote) is { } standing ? standing with { OutSince = _clock.ToWall(standing.OutSince) } : null;
 
-    /// <summary>The number of connections whose end the kernel reported otherwise than the captured packets showed.</summary>
+    /// <summary>The number of connections whose end, as the kernel reported it, contradicts the captured packets.</summary>
     public long Contradictions
     {
         get
@@ -432,7 +433,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         vote.HeardAt == long.MinValue ? null : TimeSpan.FromTicks(Math.Max(0, now - vote.HeardAt) / 100),
         vote.SaidAt == 0 ? null : _clock.ToWall(vote.SaidAt));
 
-    /// <summary>The name of a workload, and the Kubernetes namespace of its pod.</summary>
+    /// <summary>Returns the name of a workload, and the Kubernetes namespace of its pod.</summary>
     private (string Workload, string PodNamespace) Name(string workload, WatchedScope scope)
     {
         scope.Workload = workload;
@@ -495,7 +496,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         connection.IsClosing |= record.State is not TcpState.Established;
         connection.UserTimeout = record.UserTimeout;
         connection.KernelUnanswered = record.Unanswered;
-        if (!ReferenceEquals(record.Workload, connection.AccountedTo) || (record.IsLocal && !connection.IsLocal))
+        if (record.Workload != connection.AccountedTo || (record.IsLocal && !connection.IsLocal))
         {
             (connection.Workload, connection.PodNamespace) = Name(record.Workload, scope);
             connection.AccountedTo = record.Workload;
@@ -531,7 +532,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         EnterVote(connection);
     }
 
-    /// <summary>Asks the node's connection tracking where new connections to virtual addresses really go. Not under the lock: packets wait for it.</summary>
+    /// <summary>Looks up the backends of new connections to virtual addresses in the node's connection tracking. It does not hold the lock
+    /// meanwhile, because packets wait for the lock.</summary>
     private void ResolveBackends()
     {
         if (_unresolved.Count == 0 || _backends is null)
@@ -562,7 +564,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         _unresolved.Clear();
     }
 
-    /// <summary>Counts a connection for the vote of its workload. What a namespace says of itself counts for nobody.</summary>
+    /// <summary>Counts a connection for the vote of its workload. A connection within one namespace counts for no vote.</summary>
     private void EnterVote(WatchedConnection connection)
     {
         _ledger.Pool.Leave(connection, Now);
@@ -672,7 +674,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         }
     }
 
-    /// <summary>The kernel received no replies although they were captured: for some time, only its own counts are used in the namespace.</summary>
+    /// <summary>Ignores captured replies in the namespace for some time, because the kernel did not receive them. Only the kernel's own
+    /// counts are used then.</summary>
     private void DistrustCapture(WatchedScope scope, WatchedConnection connection, int probes, long now)
     {
         if (now >= scope.DistrustedUntil)

@@ -24,7 +24,7 @@ internal sealed class LivenessWatch : IDisposable
     /// <param name="mostInterfaces">The maximum number of interfaces to capture on at a time.</param>
     /// <param name="mostNamespaces">The maximum number of network namespaces in which the kernel reports how sockets ended.</param>
     /// <param name="pods">Finds the pod of a connection; null without a cluster.</param>
-    /// <param name="backends">Finds the backends behind virtual addresses; null if these are not looked for.</param>
+    /// <param name="backends">Finds the backends behind virtual addresses; null if they are not looked up.</param>
     public LivenessWatch(bool captures, TimeProvider time, ILogger logger, int mostInterfaces, int mostNamespaces, PodDirectory? pods = null, Backends? backends = null)
     {
         Monitor = new LivenessMonitor(new LivenessLog(logger) { Pods = pods }, time, captures, pods, backends);

@@ -10,7 +10,8 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 {
     private const long Second = 1_000_000_000;
 
-    /// <summary>How long before its own probe a connection is not asked any more: the timer wheel and a pass are not exact.</summary>
+    /// <summary>The time before its own probe in which a connection is not asked: the kernel's timers and the passes are not
+    /// exact.</summary>
     public const long Margin = 2 * Second;
 
     public WatchedScope Scope { get; } = scope;
@@ -32,19 +33,20 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>When it left the kernel's table, in nanoseconds since 1970.</summary>
     public long LeftAt { get; set; }
 
-    /// <summary>The vote that it counts for; null if it counts for none, as its other end is in its own namespace or is no endpoint.</summary>
+    /// <summary>The vote that it counts for. Null if its other end is in its own namespace, or is no endpoint.</summary>
     public WorkloadVote? Vote { get; set; }
 
-    /// <summary>Its place among the connections of the vote.</summary>
+    /// <summary>Its index in the connections of the vote.</summary>
     public int VoteIndex { get; set; }
 
-    /// <summary>The workload that it belongs to, as <c>pod:shop/cart-7d9f</c>, <c>unit:nginx.service</c> or <c>uid:1000</c>.</summary>
+    /// <summary>The workload that it belongs to, for example <c>pod:shop/cart-7d9f</c>, <c>unit:nginx.service</c> or
+    /// <c>uid:1000</c>.</summary>
     public string Workload { get; set; } = "";
 
-    /// <summary>The same as the passes name it.</summary>
+    /// <summary>The name of its workload in the records of the passes.</summary>
     public string? AccountedTo { get; set; }
 
-    /// <summary>The Kubernetes namespace of its pod; empty if it is no pod's, or unknown.</summary>
+    /// <summary>The Kubernetes namespace of its pod; empty if it belongs to no pod, or if the pod is unknown.</summary>
     public string PodNamespace { get; set; } = "";
 
     /// <summary>Whether its other end is in its own network namespace.</summary>
@@ -52,7 +54,7 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 
     public ConnectionLiveness State { get; set; }
 
-    /// <summary>When the first of the probes without an answer was sent, in nanoseconds since 1970.</summary>
+    /// <summary>When the first of its unanswered probes was sent, in nanoseconds since 1970.</summary>
     public long SilentSince { get; set; }
 
     /// <summary>When a pass made it send a probe, in nanoseconds since 1970; 0 if none did.</summary>
@@ -81,7 +83,7 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>When the kernel last received something, by the last pass that read it, in nanoseconds since 1970.</summary>
     public long HeardAt { get; set; }
 
-    /// <summary>When something was last captured that the kernel takes as a sign of life, in nanoseconds since 1970; 0 if never.</summary>
+    /// <summary>When a packet was last captured that the kernel counts as an answer, in nanoseconds since 1970; 0 if never.</summary>
     public long AnsweredAt { get; set; }
 
     /// <summary>When to ask the kernel, in nanoseconds since 1970. By then, a probe should have been captured.</summary>
@@ -118,27 +120,28 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>A process that has the socket; 0 if none is known.</summary>
     public int Pid { get; set; }
 
-    /// <summary>Whether either end has said that it sends nothing more.</summary>
+    /// <summary>Whether one end has announced that it sends no more data.</summary>
     public bool IsClosing { get; set; }
 
-    /// <summary>Whether this end sent a reset: the kernel gave it up, or its application aborted it.</summary>
+    /// <summary>Whether this end sent a reset: the kernel gave up the connection, or its application aborted it.</summary>
     public bool HasReset { get; set; }
 
-    /// <summary>Whether its application has closed it, or no rule selects it any more: how it ends then says nothing about the other end.</summary>
+    /// <summary>Whether its application has closed it, or no rule selects it any more. Its end then shows nothing about the other
+    /// end.</summary>
     public bool IsReleased { get; set; }
 
     /// <summary>The number of the last listing of its namespace that contained it.</summary>
     public long Frame { get; set; }
 
-    /// <summary>Whether a pass can make it send a probe. A lost one must not bring its end closer than a probe of its own would, and one that
-    /// probes by itself soon needs not be asked.</summary>
+    /// <summary>Whether a pass can make it send a probe. If that probe is lost, the connection must not end earlier than without it. A
+    /// connection that soon probes by itself does not need to be asked.</summary>
     public bool CanBeAsked(long now) => IsQuiet && UserTimeout == 0 && Outcome == SocketOutcome.Managed
         && Limit.Probes is >= 2 and < int.MaxValue && Time > 4 * Second && ProbesAt - now > Margin;
 
     /// <summary>Whether it sends a probe by itself within a time.</summary>
     public bool ProbesWithin(long time, long now) => IsQuiet && Time > 0 && ProbesAt - now <= time;
 
-    /// <summary>Whether it waits for nothing: an answer to its next probe says that the other end lives.</summary>
+    /// <summary>Whether it waits for nothing. An answer to its next probe then shows that the other end is alive.</summary>
     private bool IsQuiet => State.Phase is LivenessPhase.Idle or LivenessPhase.Alive && KernelUnanswered == 0
         && TcpState == TcpState.Established && !IsClosing && !IsReleased;
 

@@ -6,10 +6,10 @@ namespace Keepalive.Agent.Liveness;
 /// <summary>A network namespace and the connections watched in it. Guarded by the monitor's lock.</summary>
 internal sealed class WatchedScope(ulong inode, int id)
 {
-    /// <summary>Connections that are kept until the kernel reports how they ended.</summary>
+    /// <summary>The maximum number of connections that are kept until the kernel reports how they ended.</summary>
     private const int MaxUnexplained = 256;
 
-    /// <summary>How long the kernel's report is waited for, in nanoseconds: the namespace is held for it.</summary>
+    /// <summary>How long to wait for the kernel's report, in nanoseconds. The namespace is watched meanwhile.</summary>
     public const long Patience = 60_000_000_000;
 
     private readonly Queue<ulong> _unexplained = new();
@@ -23,15 +23,16 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>The Kubernetes namespace of its pod; empty if unknown. It is kept, because it is also needed after the pod's end.</summary>
     public string PodNamespace { get; set; } = "";
 
-    /// <summary>The workload of the last socket met here: that of handshakes whose socket no pass has met yet.</summary>
+    /// <summary>The workload of the last socket that was found here. It also counts for handshakes of sockets that no pass has found
+    /// yet.</summary>
     public string Workload { get; set; } = "";
 
-    /// <summary>Connections that left the kernel's table without a known reason, by cookie. The kernel reports it when the application closes the
-    /// socket.</summary>
+    /// <summary>Connections that left the kernel's table without a known reason, by cookie. The kernel reports it when the application
+    /// closes the socket.</summary>
     public Dictionary<ulong, WatchedConnection> Unexplained { get; } = [];
 
-    /// <summary>Until when the kernel's counts are read in every pass and captured replies do not count, because the kernel contradicted them; in
-    /// nanoseconds since 1970.</summary>
+    /// <summary>Until when captured replies are ignored, because the kernel contradicted them, in nanoseconds since 1970. Until then, every
+    /// pass reads the kernel's counts.</summary>
     public long DistrustedUntil { get; set; }
 
     public Dictionary<ulong, WatchedConnection> Connections { get; } = [];
@@ -52,7 +53,8 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>Whether to watch this namespace.</summary>
     public bool IsWatched => Connections.Count > 0 || Awaited.Count > 0 || Unexplained.Count > 0;
 
-    /// <summary>Keeps a connection that left the kernel's table without a known reason; the oldest makes room.</summary>
+    /// <summary>Keeps a connection that left the kernel's table without a known reason. Above the maximum number, the oldest is
+    /// dropped.</summary>
     public void LeaveUnexplained(WatchedConnection connection)
     {
         while (_unexplained.Count >= MaxUnexplained)
@@ -63,8 +65,8 @@ internal sealed class WatchedScope(ulong inode, int id)
         _unexplained.Enqueue(connection.Cookie);
     }
 
-    /// <summary>Removes awaited endpoints that returned to the pool or were removed from it, and connections whose application does not close
-    /// them.</summary>
+    /// <summary>Removes awaited endpoints that returned to the pool or were removed from it, and connections that their application did not
+    /// close in time.</summary>
     public void DropAnswered(long now)
     {
         while (_unexplained.TryPeek(out var oldest) && (!Unexplained.TryGetValue(oldest, out var left) || now - left.LeftAt > Patience))
@@ -81,7 +83,8 @@ internal sealed class WatchedScope(ulong inode, int id)
         }
     }
 
-    /// <summary>Whether an answer came here from another host or namespace. Forwarded packets are captured too, and belong to another namespace.</summary>
+    /// <summary>Whether an answer came here from another host or namespace. Forwarded packets are captured too, and belong to another
+    /// namespace.</summary>
     public bool IsAnswerFromAfar(SocketEndpoint from, SocketEndpoint to) => LocalAddresses.Contains(to.Address) && !LocalAddresses.Contains(from.Address);
 
     public CaptureDemand ToDemand() => _demand is { } known && known.Version == Version

@@ -1,6 +1,6 @@
 namespace Keepalive.Agent.Liveness;
 
-/// <summary>What a workload's connections say of a far end.</summary>
+/// <summary>A workload's vote about a far end, by its connections.</summary>
 internal enum Vote : byte
 {
     /// <summary>Nothing speaks against it.</summary>
@@ -9,18 +9,19 @@ internal enum Vote : byte
     /// <summary>A connection died of unanswered probes, and nothing was heard since the first of them.</summary>
     Out,
 
-    /// <summary>It was asked because another workload's connection died, and did not answer; or what it said before is older than an answer to
-    /// another workload.</summary>
+    /// <summary>The workload was asked because a connection of another workload died, and it heard no answer. Or its vote against the far
+    /// end is older than an answer to another workload.</summary>
     Abstains,
 }
 
-/// <summary>The vote of one workload about one far end. Guarded by the monitor's lock; all times are nanoseconds of the monitor's clock.</summary>
+/// <summary>The vote of one workload about one far end. Guarded by the monitor's lock; all times are nanoseconds of the monitor's
+/// clock.</summary>
 internal sealed class WorkloadVote(FarEnd farEnd, string workload)
 {
-    /// <summary>Connections that are looked at to find one that can be asked.</summary>
+    /// <summary>The maximum number of connections to examine to find one that can be asked.</summary>
     private const int MaxCandidates = 64;
 
-    /// <summary>Passes in which a chosen connection may not be asked after all before the workload counts as silent.</summary>
+    /// <summary>The number of passes that try to ask a chosen connection. If all fail, the wait for an answer begins anyway.</summary>
     private const int MaxTries = 2;
 
     private long _interval;
@@ -34,27 +35,28 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
 
     public string Workload { get; } = workload;
 
-    /// <summary>The workload's connections, without those that do not count.</summary>
+    /// <summary>The workload's connections that count.</summary>
     public List<WatchedConnection> Connections { get; } = [];
 
     public Vote Says { get; private set; }
 
-    /// <summary>When it last changed; 0 if it never did.</summary>
+    /// <summary>When the vote last changed; 0 if it never did.</summary>
     public long SaidAt { get; private set; }
 
     /// <summary>When something was last heard on one of its connections.</summary>
     public long HeardAt { get; private set; } = long.MinValue;
 
-    /// <summary>When the first unanswered probe was sent on the connection that died; 0 if none did, or something was heard since.</summary>
+    /// <summary>When the first unanswered probe was sent on the connection that died; 0 if none did, or something was heard
+    /// since.</summary>
     public long SilentSince { get; private set; }
 
     /// <summary>When one of its connections was last asked to send a probe.</summary>
     public long AskedAt { get; private set; } = long.MinValue / 2;
 
-    /// <summary>Since when nothing has been heard, if that is the question; 0 if nothing is asked.</summary>
+    /// <summary>The time after which something must have been heard; 0 if nothing is asked.</summary>
     private long Asks { get; set; }
 
-    /// <summary>When the waiting for an answer ends; 0 until the question was put.</summary>
+    /// <summary>When the wait for an answer ends; 0 before it begins.</summary>
     private long AnswerBy { get; set; }
 
     public bool IsQuestioned => Asks != 0;
@@ -80,7 +82,7 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
         }
     }
 
-    /// <summary>Takes in that a connection died of unanswered probes.</summary>
+    /// <summary>Records that a connection died of unanswered probes.</summary>
     public void Die(long silentSince) => (SilentSince, _suspendedAt) = (Math.Max(SilentSince, silentSince), 0);
 
     public void Say(Vote vote, long now)
@@ -92,7 +94,7 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
         (Asks, AnswerBy, Chosen) = (0, 0, null);
     }
 
-    /// <summary>Has the workload asked whether anything was heard since a time.</summary>
+    /// <summary>Begins to ask the workload whether anything was heard since a time.</summary>
     public void Question(long since, long interval)
     {
         if (Asks == 0)
@@ -105,7 +107,8 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
     /// <summary>Whether one of its connections can be asked, or sends a probe by itself soon.</summary>
     public bool CanAnswer(long interval, long now) => Candidate(now) is not null || ProbesWithin(interval + WatchedConnection.Margin, now);
 
-    /// <summary>Chooses the connection to send a probe in the next pass: at most one in a probe interval.</summary>
+    /// <summary>Chooses the connection that must send a probe in the next pass. There is at most one such probe in a probe
+    /// interval.</summary>
     public WatchedConnection? Choose(long now)
     {
         _isOffered = Asks != 0 && AnswerBy == 0 && now - AskedAt >= _interval;
@@ -113,7 +116,7 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
         return Chosen;
     }
 
-    /// <summary>A connection of it was made to send a probe.</summary>
+    /// <summary>Records that one of its connections was made to send a probe.</summary>
     public void Asked(long now)
     {
         AskedAt = now;
@@ -123,7 +126,8 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
         }
     }
 
-    /// <summary>The pass that should have asked is over. If nothing could be asked, the workload has the same time until it abstains.</summary>
+    /// <summary>Records that the pass that should have asked is over. If nothing could be asked, the wait for an answer begins
+    /// anyway.</summary>
     public void AwaitAnswer(long now)
     {
         if (_isOffered && Asks != 0 && AnswerBy == 0 && (Chosen is null || ++_tries == MaxTries))
@@ -133,8 +137,8 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
         (_isOffered, Chosen) = (false, null);
     }
 
-    /// <summary>Takes in that something was heard.</summary>
-    /// <param name="at">When.</param>
+    /// <summary>Records that something was heard.</summary>
+    /// <param name="at">When it was heard.</param>
     /// <param name="outSince">When the far end left the pool.</param>
     /// <param name="isNews">Whether the workload did not vote for it before.</param>
     /// <returns>Whether its vote, or a question, has changed.</returns>
@@ -172,10 +176,10 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
         return true;
     }
 
-    /// <summary>Forgets what only captured packets showed.</summary>
+    /// <summary>Drops the answers that only captured packets showed.</summary>
     public void Distrust() => HeardAt = Connections.Count == 0 ? long.MinValue : Connections.Max(connection => connection.HeardAt);
 
-    /// <summary>Another workload has heard from the far end at a time.</summary>
+    /// <summary>Suspends an older vote against the far end, because another workload has heard from it at a time.</summary>
     public void Suspend(long at)
     {
         if (Says == Vote.Out && SilentSince < at)
@@ -185,7 +189,7 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
         }
     }
 
-    /// <summary>Votes against the far end again after another workload's answer suspended that: a probe sent since then was lost.</summary>
+    /// <summary>Votes against the far end again after the vote was suspended, because a probe sent since then was lost.</summary>
     public bool Confirm(long probedAt, long now)
     {
         if (_suspendedAt == 0 || probedAt <= _suspendedAt)
@@ -197,7 +201,7 @@ internal sealed class WorkloadVote(FarEnd farEnd, string workload)
         return true;
     }
 
-    /// <summary>Ends the waiting for an answer whose time is over.</summary>
+    /// <summary>Ends the wait for an answer that did not come in time.</summary>
     public bool GiveUp(long now)
     {
         if (Asks == 0 || AnswerBy == 0 || now < AnswerBy)

@@ -3,10 +3,11 @@ using Prometheus;
 
 namespace Keepalive.Agent.Metrics;
 
-/// <summary>What the capture counts. It stays true where packets cannot be captured everywhere any more; it may miss some from then on.</summary>
-/// <param name="registry">Has the metrics.</param>
-/// <param name="liveness">Has the capture.</param>
-/// <param name="whyNot">Why they cannot be from the start; null where they can.</param>
+/// <summary>Collects the counters of the capture. They stay valid if packets can no longer be captured everywhere, but may then miss
+/// some.</summary>
+/// <param name="registry">The registry of the metrics.</param>
+/// <param name="liveness">Runs the capture.</param>
+/// <param name="whyNot">The reason why packets were never captured; null if there is none.</param>
 internal sealed class CaptureCollector(MetricRegistry registry, LivenessWatch liveness, string? whyNot) : IMetricsCollector
 {
     private readonly Counter _packets = registry.Counter(MetricCatalogue.CapturePacketsTotal);

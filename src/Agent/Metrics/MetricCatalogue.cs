@@ -40,13 +40,15 @@ internal static class MetricCatalogue
     /// <summary>The label value of combined series, if there are too many label sets.</summary>
     public const string Other = "other";
 
-    /// <summary>Label sets of a metric with series of their own; those beyond are counted under <see cref="Other"/>.</summary>
+    /// <summary>The maximum number of label sets of a metric that have their own series. Further ones are counted under
+    /// <see cref="Other"/>.</summary>
     public const int MostSeries = 1000;
 
     /// <summary>Upper bounds in seconds: from an idle node's pass to a pass that is as long as the default interval.</summary>
     public static readonly double[] ScanDurationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-    /// <summary>Upper bounds in seconds: from the same host to the far side of the world, and to an answer that is as good as none.</summary>
+    /// <summary>Upper bounds in seconds: from a reply of the same host to one from the far side of the world, and to one that comes too
+    /// late to be useful.</summary>
     public static readonly double[] ProbeRoundTripBuckets = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 
     /// <summary>Help text by metric name.</summary>

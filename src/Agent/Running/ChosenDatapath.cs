@@ -35,16 +35,16 @@ internal sealed class ChosenDatapath : IDisposable
     /// <summary>Why <c>auto</c> did not choose bpf; null if it did or was not asked for.</summary>
     public string? WhyNotBpf { get; }
 
-    /// <summary>Makes the datapath that <paramref name="request"/> asks for.</summary>
-    /// <param name="request">What was asked for.</param>
-    /// <param name="first">The policy to begin with: it must fit into the kernel.</param>
-    /// <param name="inherited">What a predecessor knew.</param>
-    /// <param name="state">Where changes are noted; null where none are made.</param>
-    /// <param name="attach">Whether new connections are to be set when they are established, too.</param>
-    /// <param name="exempts">Which namespaces are left alone; null is none.</param>
-    /// <param name="hostExempts">Which sockets of the node's own namespace are left alone; null is none.</param>
-    /// <param name="load">How the programs are loaded, where that is not the usual way.</param>
-    /// <exception cref="DatapathException">bpf was asked for and cannot be had.</exception>
+    /// <summary>Creates the datapath for a <paramref name="request"/>.</summary>
+    /// <param name="request">The requested datapath.</param>
+    /// <param name="first">The first policy. It must fit into the kernel.</param>
+    /// <param name="inherited">The state of a predecessor.</param>
+    /// <param name="state">The file where changes are noted; null if there are none.</param>
+    /// <param name="attach">Whether new connections are also set at once, when they are established.</param>
+    /// <param name="exempts">Decides which network namespaces are exempt from policies; null for none.</param>
+    /// <param name="hostExempts">Decides which sockets of the node's own namespace are exempt from policies; null for none.</param>
+    /// <param name="load">Loads the programs; null for the usual way.</param>
+    /// <exception cref="DatapathException">bpf was asked for and is unavailable.</exception>
     public static ChosenDatapath Create(
         DatapathRequest request,
         PolicySnapshot first,

@@ -9,26 +9,27 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Serving;
 
-/// <summary>Answers HAProxy's agent-check (configuration manual, "agent-check"): a line with the endpoint comes in (<c>agent-send</c>), a line
-/// with the verdict goes out, and the connection ends.</summary>
+/// <summary>Answers HAProxy's agent-check (configuration manual, "agent-check"): a line with the endpoint comes in (<c>agent-send</c>), a
+/// line with the verdict goes out, and the connection ends.</summary>
 /// <remarks>
 /// <code>
 ///   10.0.0.2:5432\n  →  up\n                                  in the pool, or nothing is known against it
 ///                    →  down #no answer to keepalive probes…\n  out of the pool
-///   10.0.0.2:5432@unit:app.service\n  →  by the connections of this workload alone
+///   10.0.0.2:5432@unit:app.service\n  →  the same, only by the connections of this workload
 /// </code>
-/// Of the words there are only these two are said. They are about the server's operation; <c>ready</c>, <c>drain</c> and <c>maint</c> are the
-/// administrator's own, and <c>ready</c> with every <c>up</c> would end a maintenance he began. As only the agent takes back what it said, an
-/// endpoint it has forgotten is <c>up</c>. A question that is not understood gets a comment, which changes nothing.
+/// Of the agent-check's words, only these two are used. They set the server's operational state. The words <c>ready</c>, <c>drain</c> and
+/// <c>maint</c> belong to the administrator: a <c>ready</c> with every <c>up</c> would end a maintenance that the administrator began. Only
+/// the agent can revoke its own <c>down</c>, so an unknown endpoint is <c>up</c>. An invalid question gets a comment, which changes
+/// nothing.
 /// </remarks>
 internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider time, ILogger logger)
 {
     private const string HowToAsk = "#ask with agent-send \"ADDR:PORT\\n\" or \"ADDR:PORT@WORKLOAD\\n\"";
 
-    /// <summary>More than the longest endpoint.</summary>
+    /// <summary>The maximum length of a question.</summary>
     private const int LongestQuestion = 512;
 
-    /// <summary>How long to wait for the end of the line; what has come until then counts.</summary>
+    /// <summary>How long to wait for the end of the line. After that, the text received so far is the question.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
 
     private bool _said;
@@ -42,11 +43,11 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
         }
         catch (Exception e) when (e is OperationCanceledException or IOException)
         {
-            // It went, or had to make room for another.
+            // The client closed the connection, or it was closed to make room for another one.
         }
     }
 
-    /// <summary>What is said of an endpoint.</summary>
+    /// <summary>Returns the answer to a question about an endpoint.</summary>
     internal string Answer(string question)
     {
         var at = question.IndexOf('@', StringComparison.Ordinal);

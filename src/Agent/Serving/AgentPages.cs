@@ -11,7 +11,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Keepalive.Agent.Serving;
 
-/// <summary>What is served over HTTP. All of it from memory, and nothing of it waits for a pass.</summary>
+/// <summary>Serves the pages over HTTP. All pages come from memory, and none waits for a pass.</summary>
 internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, LivenessMonitor liveness, PodDirectory? pods)
 {
     private const string Endpoint = "/destinations/";
@@ -32,7 +32,8 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         var own = context.Features.Get<NodesOwn>();
         if (own is { AsksForOtherHost: true } && request.Host.HasValue && !IsLoopbackName(request.Host.Host))
         {
-            // A page in a browser on this host that had its own name resolve to 127.0.0.1. A browser always names a host; HTTP/1.0 need not.
+            // This may be a web page in a browser on this host, whose own host name resolves to 127.0.0.1 (DNS rebinding). A browser always
+            // sends a Host header; HTTP/1.0 does not require it.
             return Say(context, StatusCodes.Status421MisdirectedRequest, "ask for localhost");
         }
         return request.Path.Value switch
@@ -64,7 +65,7 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         await Send(context, text.Bytes).ConfigureAwait(false);
     }
 
-    /// <summary>Whether the passes go on; a restart helps where they do not.</summary>
+    /// <summary>Reports whether the passes continue. If they do not, a restart helps.</summary>
     private Task Alive(HttpContext context) => health.IsStuck
         ? Say(context, StatusCodes.Status503ServiceUnavailable, $"no sign of passes for more than {health.Patience.TotalSeconds:F0} s")
         : Say(context, StatusCodes.Status200OK, "ok");
@@ -141,7 +142,7 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         });
     }
 
-    /// <summary>A JSON array, handed over a piece at a time: the node may have many connections.</summary>
+    /// <summary>Writes a JSON array in pieces, because the node may have many connections.</summary>
     private static async Task List<TRow, TJson>(
         HttpContext context, List<TRow> rows, System.Text.Json.Serialization.Metadata.JsonTypeInfo<TJson> type, Func<TRow, TJson> convert)
     {
@@ -188,7 +189,7 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         return HttpMethods.IsHead(context.Request.Method) ? Task.CompletedTask : context.Response.Body.WriteAsync(bytes, context.RequestAborted).AsTask();
     }
 
-    /// <summary>Whether gzip is among the codings, and not with a quality of 0 (RFC 9110, 12.5.3).</summary>
+    /// <summary>Whether gzip is among the codings, with a quality other than 0 (RFC 9110, 12.5.3).</summary>
     internal static bool AcceptsGzip(string header)
     {
         foreach (var range in header.AsSpan().Split(','))
@@ -262,7 +263,7 @@ internal sealed record ConnectionJson(
 [JsonSerializable(typeof(ConnectionJson))]
 internal sealed partial class PagesJsonContext : JsonSerializerContext
 {
-    /// <summary>With quotes and arrows as they are: it is read by people, and never part of a page.</summary>
+    /// <summary>Leaves quotes and arrows unescaped: people read the text, and it is never part of an HTML page.</summary>
     public static PagesJsonContext Readable { get; } = new(new JsonSerializerOptions
     {
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,

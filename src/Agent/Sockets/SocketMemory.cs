@@ -8,7 +8,7 @@ internal enum SocketHolder : byte
     /// <summary>The agent wrote them.</summary>
     Agent,
 
-    /// <summary>The application's own first setting, looked at and left.</summary>
+    /// <summary>The application set them first, and the agent has not changed them.</summary>
     Kept,
 
     /// <summary>The application changed them after the agent's first look.</summary>
@@ -24,10 +24,11 @@ internal enum SocketHolder : byte
 internal readonly record struct SocketMemory(
     SocketHolder Holder, KeepaliveOptions Found, KeepaliveOptions Set, KeepaliveOptions? Replaces = null)
 {
-    /// <summary>The same of its user timeout, where a later version has set it; kept for that version until the socket is written to.</summary>
+    /// <summary>The same for its user timeout, if a later version of the agent has set it. It is kept for that version until the socket is
+    /// written.</summary>
     public UserTimeoutMemory? UserTimeout { get; init; }
 
-    /// <summary>Whether the write that was not finished was to make it send one probe: the values that it replaces are to be written again.</summary>
+    /// <summary>Whether the unfinished write was made to send one probe. The values that it replaces must then be restored.</summary>
     public bool IsAsk => Holder == SocketHolder.Agent && Replaces is { Time: > 1 } old && Set == old with { Time = 1 };
 
     public static SocketMemory OfApplication { get; } = new(SocketHolder.Application, default, default);
@@ -36,7 +37,8 @@ internal readonly record struct SocketMemory(
 
     public static SocketMemory OfKept(KeepaliveOptions found) => new(SocketHolder.Kept, found, found);
 
-    /// <summary>Whether <paramref name="current"/> is what was left there, so that nobody else has written since.</summary>
+    /// <summary>Whether <paramref name="current"/> equals the values of the last write, so that nobody else has changed them
+    /// since.</summary>
     /// <remarks>A write that was interrupted may have stored any part of the new values.</remarks>
     public bool IsAsLeft(KeepaliveOptions current)
     {

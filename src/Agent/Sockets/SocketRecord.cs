@@ -20,8 +20,8 @@ internal readonly record struct SocketRecord
 
     public required TcpState State { get; init; }
 
-    /// <summary>The workload it belongs to, as <see cref="WorkloadName"/> names it: <c>pod:UID</c>, <c>unit:NAME</c>, <c>uid:N</c> or <c>cgroup:/A/B</c>. Sockets of a workload share the
-    /// text.</summary>
+    /// <summary>The workload it belongs to, as <see cref="WorkloadName"/> names it: <c>pod:UID</c>, <c>unit:NAME</c>, <c>uid:N</c> or
+    /// <c>cgroup:/A/B</c>.</summary>
     public string Workload
     {
         get => field ?? WorkloadName.Unknown;
@@ -30,25 +30,25 @@ internal readonly record struct SocketRecord
 
     public TcpTimer Timer { get; init; }
 
-    /// <summary>Milliseconds to the timer's nominal instant; null where not known.</summary>
+    /// <summary>Milliseconds until the timer is due; null if unknown.</summary>
     public uint? TimerExpires { get; init; }
 
-    /// <summary>Probes sent without an answer.</summary>
+    /// <summary>The number of unanswered probes.</summary>
     public int Unanswered { get; init; }
 
-    /// <summary>Whether its other end is in the same network namespace, as its own sockets show.</summary>
+    /// <summary>Whether its other end is in the same network namespace, as the sockets of that namespace show.</summary>
     public bool IsLocal { get; init; }
 
-    /// <summary>Milliseconds since anything was received; null where the pass did not ask or it is not known.</summary>
+    /// <summary>Milliseconds since anything was received; null if the pass did not read it, or if it is unknown.</summary>
     public uint? Idle { get; init; }
 
-    /// <summary>The application's values: what the socket had before the agent first changed it. Null where not read.</summary>
+    /// <summary>The application's values: what the socket had before the agent first changed it. Null if not read.</summary>
     public KeepaliveOptions? Found { get; init; }
 
     /// <summary>The values in force now, or, with <see cref="SocketOutcome.WouldApply"/>, those that would be.</summary>
     public KeepaliveOptions? Current { get; init; }
 
-    /// <summary>The values the socket really has, also where a dry run says what they would be.</summary>
+    /// <summary>The values the socket really has, even if a dry run shows the values that it would have.</summary>
     public KeepaliveOptions? Actual => Outcome is SocketOutcome.WouldApply or SocketOutcome.WouldRestore ? Replaced : Current;
 
     /// <summary>Which of its values the socket has itself, whether or not they equal the sysctl's.</summary>
@@ -57,7 +57,7 @@ internal readonly record struct SocketRecord
     /// <summary>The values that <see cref="Current"/> replaced in this pass, if <see cref="Changed"/>.</summary>
     public KeepaliveOptions? Replaced { get; init; }
 
-    /// <summary>TCP_USER_TIMEOUT in milliseconds, 0 where off, not read or not known. It overrides the probe count.</summary>
+    /// <summary>TCP_USER_TIMEOUT in milliseconds; 0 if off, not read or unknown. It overrides the probe count.</summary>
     public int UserTimeout { get; init; }
 
     /// <summary>The rule that selects the socket.</summary>
@@ -65,7 +65,8 @@ internal readonly record struct SocketRecord
 
     public SocketOutcome Outcome { get; init; }
 
-    /// <summary>Why, where <see cref="Outcome"/> is <see cref="SocketOutcome.Failed"/> or <see cref="SocketOutcome.Unreachable"/>.</summary>
+    /// <summary>The reason, if <see cref="Outcome"/> is <see cref="SocketOutcome.Failed"/> or
+    /// <see cref="SocketOutcome.Unreachable"/>.</summary>
     public string? Reason { get; init; }
 
     /// <summary>Whether something was written to the socket in this pass.</summary>
@@ -74,7 +75,7 @@ internal readonly record struct SocketRecord
     /// <summary>Whether it was made to send a probe in this pass, before its time.</summary>
     public bool Asked { get; init; }
 
-    /// <summary>The process through which the socket was reached, 0 where none was needed or found.</summary>
+    /// <summary>The process through which the socket was reached; 0 if none was needed or found.</summary>
     public int Pid { get; init; }
 }
 
@@ -82,18 +83,18 @@ internal readonly record struct SocketRecord
 [Flags]
 internal enum OwnValues : byte
 {
-    /// <summary>Not known: getsockopt(2) does not tell.</summary>
+    /// <summary>Unknown: getsockopt(2) does not show it.</summary>
     None = 0,
 
     Time = 1,
     Interval = 2,
     Probes = 4,
 
-    /// <summary>The others mean something.</summary>
+    /// <summary>The other flags are valid.</summary>
     Known = 8,
 }
 
-/// <summary>How a socket stands to the policy.</summary>
+/// <summary>The state of a socket with respect to the policy.</summary>
 internal enum SocketOutcome : byte
 {
     /// <summary>No rule selects it.</summary>

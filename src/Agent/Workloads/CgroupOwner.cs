@@ -2,13 +2,13 @@ using System.Globalization;
 
 namespace Keepalive.Agent.Workloads;
 
-/// <summary>Whose a cgroup is.</summary>
+/// <summary>The kind of owner of a cgroup.</summary>
 internal enum CgroupKind : byte
 {
-    /// <summary>The path says nothing: the user decides.</summary>
+    /// <summary>The path names no owner: the user decides.</summary>
     Nobodys,
 
-    /// <summary>A container of a runtime that names cgroups in its own way, if root is in it.</summary>
+    /// <summary>A container of a runtime that names cgroups in its own way. It is the owner only if the user is root.</summary>
     Unnamed,
 
     /// <summary>A user's slice, with all sessions and services of that user.</summary>
@@ -18,12 +18,12 @@ internal enum CgroupKind : byte
 
     Pod,
 
-    /// <summary>The path cannot be read, as when it is longer than a page.</summary>
+    /// <summary>The path cannot be read, for example because it is longer than a page.</summary>
     Unreadable,
 }
 
-/// <summary>The owner that the path of a cgroup names: the one place that decides about it.</summary>
-/// <param name="Kind">What the owner is.</param>
+/// <summary>The owner that the path of a cgroup names. Only this type decides about it.</summary>
+/// <param name="Kind">The kind of owner.</param>
 /// <param name="Name">The part of the path that names it.</param>
 internal readonly record struct CgroupOwner(CgroupKind Kind, string Name)
 {
@@ -31,11 +31,11 @@ internal readonly record struct CgroupOwner(CgroupKind Kind, string Name)
 
     private static CgroupOwner Unreadable { get; } = new(CgroupKind.Unreadable, "");
 
-    /// <summary>Whether the path alone says whose it is.</summary>
+    /// <summary>Whether the path alone determines the owner.</summary>
     public bool IsDecided => Kind is CgroupKind.User or CgroupKind.Unit or CgroupKind.Pod;
 
-    /// <param name="cgroups">As in /proc/PID/cgroup; null where that cannot be read.</param>
-    /// <param name="hasProcess">Whether the process is there, so that only its path can be the reason.</param>
+    /// <param name="cgroups">As in /proc/PID/cgroup; null if it cannot be read.</param>
+    /// <param name="hasProcess">Whether the process still exists. If it does, only its path can be the reason for null.</param>
     public static CgroupOwner Of(string? cgroups, bool hasProcess)
     {
         if (cgroups is null && hasProcess)
@@ -45,7 +45,7 @@ internal readonly record struct CgroupOwner(CgroupKind Kind, string Name)
         var outside = Nobody;
         foreach (var line in (cgroups ?? "").Split('\n'))
         {
-            // hierarchy:controllers:path. Where both versions are mounted systemd has its own of version 1.
+            // hierarchy:controllers:path. If both versions are mounted, systemd has its own hierarchy of version 1.
             if (line.Split(':', 3) is [var hierarchy, var controllers, var path] && (hierarchy == "0" || controllers == "name=systemd"))
             {
                 var owner = OfPath(path);
@@ -65,13 +65,13 @@ internal readonly record struct CgroupOwner(CgroupKind Kind, string Name)
         var inKubernetes = false;
         foreach (var part in path.Split('/'))
         {
-            // An agent in a cgroup namespace of its own is shown what lies outside by "..", without what lies above both.
+            // An agent in its own cgroup namespace sees cgroups outside of it with "..". The path above both is then missing.
             inKubernetes |= part == ".." || part.StartsWith("kubepods", StringComparison.Ordinal);
             if (inKubernetes && (part.StartsWith("pod", StringComparison.Ordinal) || part.Contains("-pod", StringComparison.Ordinal)))
             {
                 return new(CgroupKind.Pod, part);
             }
-            // A user may make cgroups of any name below its slice: the first one counts.
+            // A user may make cgroups of any name below its slice, so the first match counts.
             if (part.StartsWith("user-", StringComparison.Ordinal) && part.EndsWith(".slice", StringComparison.Ordinal))
             {
                 return new(CgroupKind.User, part);
@@ -85,8 +85,9 @@ internal readonly record struct CgroupOwner(CgroupKind Kind, string Name)
         return parts is [] or ["init.scope"] ? Nobody : new(CgroupKind.Unnamed, $"/{string.Join('/', parts.Take(2))}");
     }
 
-    /// <summary>The account that is charged for it, in words, such as <c>user 1000</c>; null for the node's own administrator, root in no cgroup of a container or a unit.</summary>
-    /// <param name="uid">The real user id; null where not known.</param>
+    /// <summary>Returns the account that is charged for it, in words, such as <c>user 1000</c>. Null for the node's own administrator: root
+    /// outside the cgroups of containers and units.</summary>
+    /// <param name="uid">The real user id; null if unknown.</param>
     public string? Account(uint? uid) => Kind switch
     {
         CgroupKind.Unreadable => "cgroup that cannot be read",
@@ -97,8 +98,8 @@ internal readonly record struct CgroupOwner(CgroupKind Kind, string Name)
         _ => uid is 0 ? null : string.Create(CultureInfo.InvariantCulture, $"user {uid?.ToString(CultureInfo.InvariantCulture) ?? "unknown"}"),
     };
 
-    /// <summary>The workload, such as <c>uid:1000</c>. A user has one, however many sessions are open.</summary>
-    /// <param name="uid">The user id; null where not known.</param>
+    /// <summary>Returns the workload, such as <c>uid:1000</c>. All sessions of a user are one workload.</summary>
+    /// <param name="uid">The user id; null if unknown.</param>
     public string Workload(uint? uid) => Kind switch
     {
         CgroupKind.Unreadable => "cgroup:unreadable",
@@ -109,7 +110,8 @@ internal readonly record struct CgroupOwner(CgroupKind Kind, string Name)
         _ => WorkloadName.OfUser(uid),
     };
 
-    /// <summary>A pod's uid as the API writes it: systemd has underscores in it and the slices it lies in before it.</summary>
+    /// <summary>Returns a pod's uid as the API writes it. systemd writes underscores in it, and the names of the slices before
+    /// it.</summary>
     private static string PodId(string part)
     {
         var name = part.StartsWith("pod", StringComparison.Ordinal) ? part[3..] : part[(part.IndexOf("-pod", StringComparison.Ordinal) + 4)..];

@@ -2,25 +2,29 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Workloads;
 
-/// <summary>Whose the cgroups of the version 2 hierarchy are, by their ids: a socket keeps the id of the cgroup that it was made in.</summary>
+/// <summary>Finds the owners of cgroups of the version 2 hierarchy by their ids. A socket keeps the id of the cgroup that it was made
+/// in.</summary>
 /// <remarks>
-/// The hierarchy is walked when an id is not known. That needs no process to be in the cgroup any more, and it works in a container, which is shown other
-/// paths of processes than the host. An id is the inode number of the cgroup's directory (kernfs) and is not used again.
+/// The hierarchy is walked when an id is unknown. This finds a cgroup even if it has no process any more. It also works in a container,
+/// where the paths of processes differ from those on the host. An id is the inode number of the cgroup's directory (kernfs), and it is
+/// never used again.
 /// </remarks>
 /// <param name="time">The clock.</param>
-/// <param name="mount">Where the hierarchy is mounted; null where it is not, so that no id is known.</param>
-/// <param name="isAlone">Whether processes have no cgroups besides it. Else (version 1 beside 2) a container may have no cgroup of its own here.</param>
+/// <param name="mount">The directory where the hierarchy is mounted; null if it is not mounted. All ids are then unknown.</param>
+/// <param name="isAlone">Whether this is the only hierarchy. If not (versions 1 and 2 together), a container may have no cgroup of its own
+/// here.</param>
 internal sealed class CgroupOwners(TimeProvider time, string? mount, bool isAlone)
 {
-    /// <summary>Cgroups that are known at a time.</summary>
+    /// <summary>The maximum number of cgroups that are known at a time.</summary>
     private const int Most = 1 << 16;
 
-    /// <summary>Those below the cgroup of one owner, which can make any number of them. Of the others the socket's process or user decides.</summary>
+    /// <summary>The maximum number of known cgroups below the cgroup of one owner, because the owner can make any number of them. For
+    /// sockets of the others, the process or the user decides.</summary>
     private const int MostOfOne = 256;
 
     private const int Deepest = 32;
 
-    /// <summary>The least time between two walks.</summary>
+    /// <summary>The minimum time between two walks.</summary>
     private static readonly TimeSpan s_apart = TimeSpan.FromSeconds(1);
 
     private readonly List<(ulong Id, string Name)> _children = [];
@@ -33,13 +37,14 @@ internal sealed class CgroupOwners(TimeProvider time, string? mount, bool isAlon
     /// <inheritdoc cref="CgroupOwners"/>
     public bool IsAlone => isAlone;
 
-    /// <summary>How often the hierarchy was walked.</summary>
+    /// <summary>The number of walks so far.</summary>
     public int Walks { get; private set; }
 
-    /// <summary>Those of this machine.</summary>
+    /// <summary>Returns the cgroups of this machine.</summary>
     public static CgroupOwners OfNode(TimeProvider time) => new(time, CgroupDirectory.Mount(), !CgroupDirectory.HasVersion1());
 
-    /// <summary>Whose a cgroup is; null where that is not known: it is gone, one of too many, or was made a moment ago.</summary>
+    /// <summary>Returns the owner of a cgroup; null if it is unknown. The cgroup may be gone, above a maximum number, or made a moment
+    /// ago.</summary>
     public CgroupOwner? Find(ulong id)
     {
         if (id == 0 || mount is null)
@@ -59,7 +64,7 @@ internal sealed class CgroupOwners(TimeProvider time, string? mount, bool isAlon
         {
             return owner;
         }
-        // Its socket was there before the walk began: no later one will find it.
+        // The socket existed before the walk began, and so did its cgroup. A later walk will not find it either.
         if (_gone.Count >= Most)
         {
             _gone.Clear();
@@ -106,7 +111,7 @@ internal sealed class CgroupOwners(TimeProvider time, string? mount, bool isAlon
             }
         }
         _byId = found;
-        // A hundredth of the time, where somebody goes on making cgroups.
+        // Walks take at most one percent of the time, even if somebody makes new cgroups all the time.
         var pause = 100 * time.GetElapsedTime(begun);
         _nextWalk = time.GetTimestamp() + (long)((pause > s_apart ? pause : s_apart).TotalSeconds * time.TimestampFrequency);
     }

@@ -2,9 +2,9 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Workloads;
 
-/// <summary>The owner of a process: who is charged for it, and the workload that it is part of.</summary>
-/// <param name="Account">As <see cref="Accountable"/> names it; null is the node itself.</param>
-/// <param name="Workload">As <see cref="WorkloadName"/> names it.</param>
+/// <summary>The owner of a process: the account that is charged for it, and the workload that it belongs to.</summary>
+/// <param name="Account">The account, as <see cref="Accountable"/> names it; null for the node itself.</param>
+/// <param name="Workload">The workload, as <see cref="WorkloadName"/> names it.</param>
 /// <param name="IsPod">Whether it is a pod.</param>
 internal readonly record struct ProcessOwner(string? Account, string Workload, bool IsPod)
 {
@@ -13,8 +13,8 @@ internal readonly record struct ProcessOwner(string? Account, string Workload, b
 
     public static ProcessOwner Of(int pid) => Of(ProcFs.Cgroup(pid), ProcFs.RealUserId(pid));
 
-    /// <param name="cgroups">As in /proc/PID/cgroup; null where that cannot be read, as when the path is longer than a page.</param>
-    /// <param name="uid">The real user id; null where not known.</param>
+    /// <param name="cgroups">As in /proc/PID/cgroup; null if it cannot be read, for example because the path is longer than a page.</param>
+    /// <param name="uid">The real user id; null if unknown.</param>
     public static ProcessOwner Of(string? cgroups, uint? uid)
     {
         var owner = CgroupOwner.Of(cgroups, hasProcess: uid is not null);

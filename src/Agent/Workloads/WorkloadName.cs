@@ -10,10 +10,10 @@ internal static class WorkloadName
     public const string Unit = "unit:";
     public const string Cgroup = "cgroup:";
 
-    /// <summary>Nothing is known of the owner.</summary>
+    /// <summary>The name of an unknown owner.</summary>
     public const string Unknown = "uid:unknown";
 
-    /// <summary>Names of users that are kept: a socket of each is seen in every pass.</summary>
+    /// <summary>The maximum number of user names that are kept. Every pass needs the names again.</summary>
     private const int MostKept = 4096;
 
     private static readonly ConcurrentDictionary<uint, string> s_users = new();
@@ -37,6 +37,6 @@ internal static class WorkloadName
 
     public static bool IsPod(string workload) => workload.StartsWith(Pod, StringComparison.Ordinal);
 
-    /// <summary>The uid of a workload that is a pod; null for any other.</summary>
+    /// <summary>Returns the pod uid of a workload; null if it is not a pod.</summary>
     public static string? PodId(string workload) => IsPod(workload) ? workload[Pod.Length..] : null;
 }

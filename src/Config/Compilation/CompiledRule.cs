@@ -3,7 +3,7 @@ namespace Keepalive.Config.Compilation;
 /// <summary>One policy's settings for one prefix and port.</summary>
 public sealed record CompiledRule
 {
-    /// <summary>The policy: <c>namespace/name</c>, with the kind in front where it is no ConnectionPolicy.</summary>
+    /// <summary>The policy: <c>namespace/name</c>, with the kind in front if it is not a ConnectionPolicy.</summary>
     public required string Policy { get; init; }
 
     /// <summary>The destination the prefix belongs to, <c>namespace/name</c>.</summary>
@@ -29,10 +29,10 @@ public sealed record CompiledRule
     /// <summary>The source of these addresses: <c>annotation</c>, <c>host db.example.com</c>, an object.</summary>
     public string Origin { get; init; } = "";
 
-    /// <summary>Whether its address is a Service's own, behind which are endpoints.</summary>
+    /// <summary>Whether its address is the own address of a Service, which has endpoints behind it.</summary>
     public bool IsOfService => Origin.StartsWith(ServiceAddresses.Kind, StringComparison.Ordinal);
 
-    /// <summary>Whether an address and a port are of those it is about.</summary>
+    /// <summary>Whether it covers an address and a port.</summary>
     public bool Covers(UInt128 address, ushort port) => Prefix.Contains(address) && (Port == 0 || Port == port);
 
     /// <summary><c>203.0.113.10:15443 → bookinfo/tcp-keepalive</c> and so on, for logs and tests.</summary>

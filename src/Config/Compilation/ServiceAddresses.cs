@@ -3,8 +3,8 @@ using Keepalive.Config.Resources;
 namespace Keepalive.Config.Compilation;
 
 /// <summary>The addresses of connections to a Kubernetes Service on the wire: its own, or those of its endpoints.</summary>
-/// <remarks>A client that connects to the cluster IP has it as the far end of its socket, however kube-proxy translates it; a client that connects to endpoints, as
-/// proxies do, has the pod's address and the pod's port.</remarks>
+/// <remarks>If a client connects to the cluster IP, its socket has the cluster IP as the far end, even if kube-proxy translates it. If a
+/// client connects to endpoints, as proxies do, its socket has the pod's address and port.</remarks>
 internal sealed class ServiceAddresses(ResourceSet resources)
 {
     /// <summary>The beginning of the origin of a Service's own addresses.</summary>
@@ -19,9 +19,9 @@ internal sealed class ServiceAddresses(ResourceSet resources)
     public IReadOnlySet<(string Namespace, string Name)> Wanted => _wanted;
 
     /// <summary>Adds its own addresses and those of its endpoints.</summary>
-    /// <param name="found">Where they go.</param>
+    /// <param name="found">Receives the addresses.</param>
     /// <param name="service">The Service.</param>
-    /// <param name="ports">Which of its ports; null among them is any.</param>
+    /// <param name="ports">The ports of it to add; null among them means any port.</param>
     public void Add(FoundAddresses found, Service service, IReadOnlyCollection<DestinationPort?> ports)
     {
         var origin = Kind + service.QualifiedName;

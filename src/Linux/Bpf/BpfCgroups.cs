@@ -20,7 +20,8 @@ public static unsafe class BpfCgroups
     // More than the kernel lets anybody attach to one cgroup (BPF_CGROUP_MAX_PROGS).
     private const int MostPrograms = 64;
 
-    /// <summary>The directory the version 2 hierarchy is mounted at, null where it is not; on a hybrid node it has no controllers.</summary>
+    /// <summary>Returns the directory where the version 2 hierarchy is mounted; null if it is not mounted. On a hybrid node it has no
+    /// controllers.</summary>
     public static string? Mount() => CgroupDirectory.Mount();
 
     /// <summary>The links to exactly this cgroup.</summary>
@@ -45,10 +46,11 @@ public static unsafe class BpfCgroups
     internal static ulong Of(int link) =>
         TryInfo<LinuxBpf.bpf_link_info>(link, out var info) && info.type == LinuxBpf.BPF_LINK_TYPE_CGROUP ? info.cgroup[0] : 0;
 
-    /// <summary>A program of one of the kinds that this product attaches, at the cgroup or above it, that would not run any more beside another: it
-    /// was attached without BPF_F_ALLOW_MULTI. Null where there is none, or none can be seen.</summary>
-    /// <remarks>At the cgroup itself the kernel refuses to add to it. One above it, attached with BPF_F_ALLOW_OVERRIDE, it would silently leave out
-    /// from then on (kernel/bpf/cgroup.c, hierarchy_allows_attach and compute_effective_progs).</remarks>
+    /// <summary>Returns a program at the cgroup or above it that does not allow a second one of its kind, because it was attached without
+    /// BPF_F_ALLOW_MULTI. Only the kinds that this product attaches count. Null if there is no such program, or none is visible.</summary>
+    /// <remarks>If that program is at the cgroup itself, the kernel refuses the second one. If it is above and was attached with
+    /// BPF_F_ALLOW_OVERRIDE, the kernel would silently stop running it (kernel/bpf/cgroup.c, hierarchy_allows_attach and
+    /// compute_effective_progs).</remarks>
     public static (string Program, string Cgroup)? Unyielding(string cgroup)
     {
         foreach (var kind in (ReadOnlySpan<int>)[LinuxBpf.BPF_CGROUP_SOCK_OPS, LinuxBpf.BPF_CGROUP_SETSOCKOPT])

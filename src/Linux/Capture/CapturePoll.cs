@@ -2,13 +2,14 @@ using Keepalive.Linux.Files;
 
 namespace Keepalive.Linux.Capture;
 
-/// <summary>Waits for packets on any of several interfaces. The cost grows with the interfaces that have packets, not with their number.</summary>
+/// <summary>Waits for packets on any of several interfaces. The cost grows with the interfaces that have packets, not with their
+/// number.</summary>
 public sealed class CapturePoll : IDisposable
 {
     private readonly Epoll _epoll = new();
     private readonly Dictionary<int, InterfaceCapture> _captures = [];
 
-    /// <summary>Begins to wait for an interface, too.</summary>
+    /// <summary>Adds an interface to wait for.</summary>
     /// <exception cref="LinuxException">There are too many (fs.epoll.max_user_watches).</exception>
     public void Add(InterfaceCapture capture)
     {
@@ -16,7 +17,7 @@ public sealed class CapturePoll : IDisposable
         _captures.Add(capture.Descriptor, capture);
     }
 
-    /// <summary>No longer waits for an interface; to be called before it is closed.</summary>
+    /// <summary>Removes an interface. This must be called before the interface is closed.</summary>
     public void Remove(InterfaceCapture capture)
     {
         if (_captures.Remove(capture.Descriptor))
@@ -25,7 +26,7 @@ public sealed class CapturePoll : IDisposable
         }
     }
 
-    /// <summary>Waits, at most so long, and lists those with something to read, or to learn by trying.</summary>
+    /// <summary>Waits up to the given time, and lists the interfaces that have packets or an error.</summary>
     /// <exception cref="LinuxException">The kernel refuses.</exception>
     public void Wait(int milliseconds, List<InterfaceCapture> ready)
     {

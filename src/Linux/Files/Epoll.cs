@@ -4,10 +4,11 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Keepalive.Linux.Files;
 
-/// <summary>Waits until any of several descriptors is readable (epoll(7), level-triggered). The cost grows with those that are, not with their number.</summary>
+/// <summary>Waits until any of several descriptors is readable (epoll(7), level-triggered). The cost grows with the number of readable
+/// descriptors, not with the number of all.</summary>
 internal sealed unsafe class Epoll : IDisposable
 {
-    /// <summary>Descriptors reported at a time; the others are still readable the next time, and come first then.</summary>
+    /// <summary>The maximum number of descriptors reported at a time. The others stay readable, and come first the next time.</summary>
     internal const int Most = 64;
 
     private readonly SafeFileHandle _epoll;
@@ -23,7 +24,8 @@ internal sealed unsafe class Epoll : IDisposable
         }
     }
 
-    /// <summary>Of <c>struct epoll_event</c>, whose last eight bytes are the caller's own (include/uapi/linux/eventpoll.h, EPOLL_PACKED).</summary>
+    /// <summary>The size of <c>struct epoll_event</c>. Its last eight bytes belong to the caller (include/uapi/linux/eventpoll.h,
+    /// EPOLL_PACKED).</summary>
     internal static int EventSize { get; } = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
 
     /// <exception cref="LinuxException">There are too many (fs.epoll.max_user_watches).</exception>
@@ -39,17 +41,17 @@ internal sealed unsafe class Epoll : IDisposable
         }
     }
 
-    /// <summary>To be called before the descriptor is closed.</summary>
+    /// <summary>Removes a descriptor. This must be called before the descriptor is closed.</summary>
     internal void Remove(int descriptor)
     {
-        // Fails only where it is not there.
+        // This fails only if the descriptor was not added.
         _ = SysEpoll.epoll_ctl(_epoll, SysEpoll.EPOLL_CTL_DEL, descriptor, null);
     }
 
-    /// <summary>Waits for so long at most.</summary>
-    /// <param name="milliseconds">How long; -1 without a limit.</param>
-    /// <param name="ready">Gets the descriptors that can be read, or have an error.</param>
-    /// <returns>How many there are.</returns>
+    /// <summary>Waits for a readable descriptor.</summary>
+    /// <param name="milliseconds">The maximum time; -1 for no limit.</param>
+    /// <param name="ready">Receives the descriptors that are readable or have an error.</param>
+    /// <returns>The number of these descriptors.</returns>
     /// <exception cref="LinuxException">The kernel refuses.</exception>
     internal int Wait(int milliseconds, Span<int> ready)
     {

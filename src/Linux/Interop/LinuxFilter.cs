@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Keepalive.Linux.Interop;
 
-/// <summary>linux/filter.h, linux/bpf_common.h and linux/if_packet.h: what a socket filter is made of.</summary>
+/// <summary>linux/filter.h, linux/bpf_common.h and linux/if_packet.h: the parts of a socket filter.</summary>
 internal static class LinuxFilter
 {
     internal const ushort BPF_LD = 0x00;
@@ -20,11 +20,12 @@ internal static class LinuxFilter
     internal const ushort BPF_JEQ = 0x10;
     internal const ushort BPF_K = 0x00;
 
-    /// <summary>Offsets from here on are not of the packet, but of what the kernel knows about it.</summary>
+    /// <summary>The first offset that refers to the kernel's data about the packet, not to the packet.</summary>
     internal const int SKF_AD_OFF = -0x1000;
     internal const int SKF_AD_PKTTYPE = 4;
 
-    /// <summary>Where the netlink attribute whose type is in X lies, searched from the offset in A; 0 where there is none.</summary>
+    /// <summary>Finds the offset of the netlink attribute whose type is in X. The search begins at the offset in A. The result is 0 if
+    /// there is none.</summary>
     internal const int SKF_AD_NLATTR = 12;
     internal const int PACKET_OTHERHOST = 3;
     internal const int PACKET_OUTGOING = 4;

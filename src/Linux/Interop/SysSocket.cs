@@ -83,7 +83,8 @@ internal static unsafe partial class SysSocket
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int connect(SafeHandle sockfd, void* addr, uint addrlen);
 
-    /// <summary>recvfrom(2): bytes received (with MSG_TRUNC the real length), 0 at end, or -1 with errno (EINTR, EAGAIN, ENOBUFS, …).</summary>
+    /// <summary>recvfrom(2): bytes received (with MSG_TRUNC the real length), 0 at end, or -1 with errno (EINTR, EAGAIN, ENOBUFS,
+    /// …).</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial nint recvfrom(SafeHandle sockfd, void* buf, nuint len, int flags, void* src_addr, uint* addrlen);
 
@@ -115,7 +116,8 @@ internal static unsafe partial class SysSocket
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int bind(SafeHandle sockfd, void* addr, uint addrlen);
 
-    /// <summary>sendmmsg(2): messages sent, or -1 with errno where the first could not be (EMSGSIZE, ENOBUFS, ENETDOWN, EAGAIN, …).</summary>
+    /// <summary>sendmmsg(2): messages sent, or -1 with errno where the first could not be (EMSGSIZE, ENOBUFS, ENETDOWN, EAGAIN,
+    /// …).</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int sendmmsg(SafeHandle sockfd, mmsghdr* msgvec, uint vlen, int flags);
 }

@@ -6,7 +6,8 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Linux.Namespaces;
 
-/// <summary>The descriptors that are held of one network namespace to watch its TCP sockets. It keeps the namespace alive until disposed.</summary>
+/// <summary>The descriptors that are held for one network namespace to watch its TCP sockets. It keeps the namespace alive until
+/// disposed.</summary>
 public sealed class NamespaceSockets : IDisposable
 {
     private const string OwnPath = "/proc/thread-self/ns/net";
@@ -25,7 +26,8 @@ public sealed class NamespaceSockets : IDisposable
     /// <summary>Its inode number.</summary>
     public ulong Inode => Identity.Inode;
 
-    /// <summary>Whether it was made in this process's user namespace: by an administrator, or for one. One that a user makes for itself is in another.</summary>
+    /// <summary>Whether it was made in this process's user namespace, by an administrator or for one. A namespace that a user makes without
+    /// privileges is in another user namespace.</summary>
     public bool IsOfOwnUserNamespace { get; }
 
     public SockDiag Diag { get; }
@@ -48,7 +50,7 @@ public sealed class NamespaceSockets : IDisposable
         }
     });
 
-    /// <summary>Moves the calling thread, which must be one that stays away from everything else, into the namespace.</summary>
+    /// <summary>Moves the calling thread into the namespace. The thread must not be used for anything else.</summary>
     /// <exception cref="LinuxException">EPERM: CAP_NET_ADMIN or CAP_SYS_ADMIN over the namespace is missing.</exception>
     internal void Enter()
     {
@@ -59,7 +61,8 @@ public sealed class NamespaceSockets : IDisposable
         }
     }
 
-    /// <summary>The inode number of the user namespace that owns the one the calling thread is in; 0 where that is no descendant of this process's.</summary>
+    /// <summary>Returns the inode number of the user namespace that owns the calling thread's network namespace; 0 if it is not a
+    /// descendant of this process's.</summary>
     private static ulong UserNamespace()
     {
         using var file = FileDescriptor.TryOpen(OwnPath, Unistd.O_RDONLY, out _);

@@ -7,17 +7,19 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Linux.Netlink;
 
-/// <summary>Where one namespace's connection tracking sends connections whose destination is translated (nf_conntrack_netlink). It keeps the namespace alive.</summary>
+/// <summary>Finds the real destinations of connections in one namespace's connection tracking, which translates them
+/// (nf_conntrack_netlink). It keeps the namespace alive.</summary>
 /// <remarks>
-/// Each connection is a question of its own, some µs; the table is never dumped. Entries of the default zone alone are found.
+/// Each connection is one question, which takes some µs. The table is never dumped. Only entries of the default zone are found.
 /// It needs CAP_NET_ADMIN over the namespace.
 /// </remarks>
 public sealed class Conntrack : IDisposable
 {
-    /// <summary>The kernel has answered when the request is sent.</summary>
+    /// <summary>The time to wait for an answer. The kernel answers already while the request is sent.</summary>
     private static readonly TimeSpan s_answer = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Questions in one request. Their answers, about a KiB each, wait in the socket's buffer at the same time.</summary>
+    /// <summary>The maximum number of questions in one request. Their answers, about a KiB each, wait in the socket's buffer at the same
+    /// time.</summary>
     private const int Batch = 64;
 
     private const int Ports = 2 * 8;
@@ -31,16 +33,16 @@ public sealed class Conntrack : IDisposable
 
     private Conntrack(FileDescriptor socket) => _socket = socket;
 
-    /// <summary>Opens one in the calling thread's namespace.</summary>
-    /// <exception cref="LinuxException">EPROTONOSUPPORT when the kernel has no nfnetlink, EMFILE, …</exception>
+    /// <summary>Opens a socket in the calling thread's namespace.</summary>
+    /// <exception cref="LinuxException">EPROTONOSUPPORT if the kernel has no nfnetlink, EMFILE, …</exception>
     public static Conntrack Open() => new(KernelSocket.Open(LinuxNetlink.NETLINK_NETFILTER, s_answer));
 
-    /// <summary>Looks up the other ends that connections really have.</summary>
-    /// <param name="connections">The connections, as the sockets that have opened them see them.</param>
-    /// <param name="ends">Gets the end that answers each: its remote one where that is not translated; null where the namespace does not track the connection, or where the
-    /// other end has opened it.</param>
-    /// <returns>0, or an errno: EPERM without CAP_NET_ADMIN over the namespace, EINVAL when the kernel has no connection tracking, ETIMEDOUT. What
-    /// <paramref name="ends"/> has then means nothing.</returns>
+    /// <summary>Looks up the ends that really answer connections.</summary>
+    /// <param name="connections">The connections, with the ends that the opening sockets show.</param>
+    /// <param name="ends">Receives the end that answers each connection. It is the remote end if that is not translated. It is null if the
+    /// namespace does not track the connection, or if the other end opened it.</param>
+    /// <returns>0, or an errno: EPERM without CAP_NET_ADMIN over the namespace, EINVAL if the kernel has no connection tracking, ETIMEDOUT.
+    /// The content of <paramref name="ends"/> is then undefined.</returns>
     public int TryFind(ReadOnlySpan<ConnectionEnds> connections, Span<SocketEndpoint?> ends)
     {
         for (var errno = 0; !connections.IsEmpty; connections = connections[Math.Min(Batch, connections.Length)..], ends = ends[Math.Min(Batch, ends.Length)..])
@@ -73,7 +75,7 @@ public sealed class Conntrack : IDisposable
             }
             while (NetlinkMessages.TryNext("nfnetlink", ref messages, out var header, out var payload))
             {
-                // Others answer an earlier request that was given up.
+                // Other messages answer an earlier request that timed out.
                 if (header.nlmsg_seq - first is var index && index >= connections.Length)
                 {
                     continue;
@@ -98,7 +100,7 @@ public sealed class Conntrack : IDisposable
         return 0;
     }
 
-    /// <summary>The end that answers a connection, by the kernel's entry of it.</summary>
+    /// <summary>Returns the end that answers a connection, from the kernel's entry of it.</summary>
     internal static SocketEndpoint? Parse(ReadOnlySpan<byte> entry, in ConnectionEnds connection)
     {
         ConnectionEnds? original = null, reply = null;
@@ -114,11 +116,11 @@ public sealed class Conntrack : IDisposable
                 reply = Tuple(value);
             }
         }
-        // An entry is found by either of its tuples.
+        // The kernel finds an entry by either of its tuples. So the entry may belong to a connection that the other end opened.
         return original == connection ? reply?.Local : null;
     }
 
-    /// <summary>Source and destination of one direction.</summary>
+    /// <summary>Reads the source and the destination of one direction.</summary>
     private static ConnectionEnds? Tuple(ReadOnlySpan<byte> tuple)
     {
         UInt128? source = null, destination = null;
@@ -155,7 +157,7 @@ public sealed class Conntrack : IDisposable
             : null;
     }
 
-    /// <summary>Writes one question; its length.</summary>
+    /// <summary>Writes one question, and returns its length.</summary>
     private static int Ask(Span<byte> into, uint sequence, in ConnectionEnds connection)
     {
         var ipv4 = connection.Local.IsIPv4;

@@ -4,7 +4,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Keepalive.Linux.Netlink;
 
-/// <summary>Waits for messages of any of several namespaces, or to be woken.</summary>
+/// <summary>Waits for messages from any of several namespaces, or for a wake-up.</summary>
 public sealed unsafe class DestroyedPoll : IDisposable
 {
     private readonly Epoll _epoll = new();
@@ -31,7 +31,7 @@ public sealed unsafe class DestroyedPoll : IDisposable
         _sources.Add(source.Descriptor, source);
     }
 
-    /// <summary>To be called before it is closed.</summary>
+    /// <summary>Removes a source. This must be called before the source is closed.</summary>
     public void Remove(DestroyedSockets source)
     {
         if (_sources.Remove(source.Descriptor))
@@ -40,15 +40,15 @@ public sealed unsafe class DestroyedPoll : IDisposable
         }
     }
 
-    /// <summary>Ends a wait, or the next one; may be called on any thread.</summary>
+    /// <summary>Ends the current wait, or the next one. Any thread may call it.</summary>
     public void Wake()
     {
         ulong one = 1;
         _ = Unistd.write(_wake, &one, sizeof(ulong));
     }
 
-    /// <summary>Waits until there is a message, or until woken.</summary>
-    /// <param name="ready">Gets those that have messages.</param>
+    /// <summary>Waits for a message or a wake-up.</summary>
+    /// <param name="ready">Receives the sources that have messages.</param>
     /// <exception cref="LinuxException">The kernel refuses.</exception>
     public void Wait(List<DestroyedSockets> ready)
     {

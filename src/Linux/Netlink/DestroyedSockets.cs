@@ -3,20 +3,21 @@ using Keepalive.Linux.Interop;
 
 namespace Keepalive.Linux.Netlink;
 
-/// <summary>The TCP sockets of one namespace that end with something unanswered, as the kernel multicasts them when their last reference is gone (sock_diag,
-/// SKNLGRP_INET_TCP_DESTROY, Linux 4.2). It keeps the namespace alive.</summary>
+/// <summary>Receives the TCP sockets of one namespace that end with unanswered probes or data. The kernel multicasts a socket when its last
+/// reference is gone (sock_diag, SKNLGRP_INET_TCP_DESTROY, Linux 4.2). It keeps the namespace alive.</summary>
 /// <remarks>
-/// That is when the application closes a socket, not when the kernel gives the connection up, and for every socket of the namespace. A filter in the kernel drops those
-/// without an unanswered probe and without a retransmission, so that connections that end well are never delivered.
-/// The kernel builds a message for each all the same, some 10 µs on a thread of its own.
-/// A process with CAP_NET_ADMIN over the namespace may multicast, too: its messages are received, and ignored by the port that they come from.
+/// The last reference is gone when the application closes the socket, not when the kernel gives the connection up. The kernel sends a
+/// message for every socket of the namespace. A filter in the kernel drops the messages of sockets without unanswered probes and without
+/// retransmissions, so connections that end normally are never delivered. The kernel still builds a message for each of them, which takes
+/// some 10 µs on a thread of the kernel. A process with CAP_NET_ADMIN over the namespace may multicast, too. Its messages are received, and
+/// ignored because of their sender's port.
 /// </remarks>
 public sealed unsafe class DestroyedSockets : IDisposable
 {
-    /// <summary>Of one message: 380 bytes with the struct tcp_info of Linux 6.18.</summary>
+    /// <summary>The room for one message, which has 380 bytes with the struct tcp_info of Linux 6.18.</summary>
     private const int BufferSize = 2048;
 
-    /// <summary>Room for some 300 sockets that end at once. The kernel doubles it, for its own needs.</summary>
+    /// <summary>Room for some 300 sockets that end at once. The kernel doubles it for its own overhead.</summary>
     private const int ReceiveBuffer = 192 * 1024;
 
     [ThreadStatic]
@@ -27,19 +28,21 @@ public sealed unsafe class DestroyedSockets : IDisposable
 
     private DestroyedSockets(FileDescriptor socket) => _socket = socket;
 
-    /// <summary>Messages that the kernel dropped because the socket had no room for them, its own and those of others.</summary>
+    /// <summary>The number of messages that the kernel dropped because the socket had no room. They may come from the
+    /// kernel or from other processes.</summary>
     public long Lost { get; private set; }
 
     internal int Descriptor => _socket.Number;
 
     /// <summary>Begins to listen in the calling thread's namespace.</summary>
-    /// <exception cref="LinuxException">EPROTONOSUPPORT when the kernel has no sock_diag, ENOENT when it has none for TCP, EMFILE, …</exception>
+    /// <exception cref="LinuxException">EPROTONOSUPPORT if the kernel has no sock_diag, ENOENT if it has none for TCP, EMFILE,
+    /// …</exception>
     public static DestroyedSockets Open()
     {
         var socket = KernelSocket.Open(LinuxNetlink.NETLINK_SOCK_DIAG, TimeSpan.Zero);
         try
         {
-            // Joined last: nothing that the filter would drop is delivered before.
+            // The groups are joined last, so that every message passes the filter.
             var room = ReceiveBuffer;
             Set(socket, SysSocket.SOL_SOCKET, SysSocket.SO_RCVBUF, "SO_RCVBUF", &room, sizeof(int));
             Attach(socket);
@@ -57,9 +60,9 @@ public sealed unsafe class DestroyedSockets : IDisposable
         }
     }
 
-    /// <summary>Takes the next message, without waiting for one.</summary>
-    /// <param name="socket">The socket that it is about; null where it is not the kernel's.</param>
-    /// <returns>Whether there was one; there may be more then.</returns>
+    /// <summary>Reads the next message, without waiting for one.</summary>
+    /// <param name="socket">The socket that the message is about; null if the message is not from the kernel.</param>
+    /// <returns>Whether there was a message. There may then be more.</returns>
     /// <exception cref="LinuxException">The kernel refuses.</exception>
     public bool TryRead(out DestroyedSocket? socket)
     {
@@ -74,7 +77,7 @@ public sealed unsafe class DestroyedSockets : IDisposable
                 case Errno.EMSGSIZE:
                     return true;
                 case Errno.ENOBUFS:
-                    // Reported once; the kernel goes on dropping until all that it has is taken (netlink_overrun).
+                    // This is reported once. The kernel drops further messages until all queued ones are read (netlink_overrun).
                     _overrun = true;
                     continue;
                 case Errno.EAGAIN:
@@ -92,7 +95,7 @@ public sealed unsafe class DestroyedSockets : IDisposable
 
     public void Dispose() => _socket.Dispose();
 
-    /// <summary>The socket that a datagram of the kernel's is about.</summary>
+    /// <summary>Returns the socket that a datagram from the kernel is about.</summary>
     internal static DestroyedSocket? Parse(ReadOnlySpan<byte> messages)
     {
         var rest = messages;
@@ -109,10 +112,11 @@ public sealed unsafe class DestroyedSockets : IDisposable
             : null;
     }
 
-    /// <summary>Has the kernel drop what ended without probes and without retransmissions.</summary>
+    /// <summary>Makes the kernel drop messages of sockets without unanswered probes and without retransmissions.</summary>
     private static void Attach(FileDescriptor socket)
     {
-        // Which attributes are in front of struct tcp_info is up to the kernel: it is searched. A load beyond the message's end drops it.
+        // The attributes before struct tcp_info depend on the kernel, so the filter searches for it. A load beyond the end of a message
+        // drops the message.
         var attributes = (uint)(sizeof(LinuxNetlink.nlmsghdr) + sizeof(LinuxInetDiag.inet_diag_msg));
         LinuxInetDiag.tcp_info info;
         var both = (uint)(sizeof(LinuxNetlink.nlattr) + ((byte*)&info.tcpi_retransmits - (byte*)&info));
@@ -123,7 +127,7 @@ public sealed unsafe class DestroyedSockets : IDisposable
             new() { code = LinuxFilter.BPF_LD | LinuxFilter.BPF_W | LinuxFilter.BPF_ABS, k = unchecked((uint)(LinuxFilter.SKF_AD_OFF + LinuxFilter.SKF_AD_NLATTR)) },
             new() { code = LinuxFilter.BPF_JMP | LinuxFilter.BPF_JEQ | LinuxFilter.BPF_K, k = 0, jt = 3 },
             new() { code = LinuxFilter.BPF_MISC | LinuxFilter.BPF_TAX },
-            // tcpi_retransmits and tcpi_probes are neighbours.
+            // tcpi_retransmits and tcpi_probes are adjacent.
             new() { code = LinuxFilter.BPF_LD | LinuxFilter.BPF_H | LinuxFilter.BPF_IND, k = both },
             new() { code = LinuxFilter.BPF_JMP | LinuxFilter.BPF_JEQ | LinuxFilter.BPF_K, k = 0, jf = 1 },
             new() { code = LinuxFilter.BPF_RET | LinuxFilter.BPF_K, k = 0 },
@@ -140,7 +144,7 @@ public sealed unsafe class DestroyedSockets : IDisposable
     {
         var values = stackalloc uint[LinuxInetDiag.SK_MEMINFO_DROPS + 1];
         var length = (uint)(sizeof(uint) * (LinuxInetDiag.SK_MEMINFO_DROPS + 1));
-        // Linux 4.12; before, that something was lost is all there is to know.
+        // The option exists since Linux 4.12. Before that, the number is unknown, and each overrun counts as one message.
         return SysSocket.getsockopt(_socket, SysSocket.SOL_SOCKET, SysSocket.SO_MEMINFO, values, &length) == 0
             ? values[LinuxInetDiag.SK_MEMINFO_DROPS]
             : Lost + 1;

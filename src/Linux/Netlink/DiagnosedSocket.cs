@@ -6,7 +6,8 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Linux.Netlink;
 
-/// <summary>The timer sock_diag reports for a socket (net/ipv4/inet_diag.c). A pending retransmission or zero-window probe hides keepalive.</summary>
+/// <summary>The timer sock_diag reports for a socket (net/ipv4/inet_diag.c). A pending retransmission or zero-window probe hides
+/// keepalive.</summary>
 public enum TcpTimer : byte
 {
     None = 0,
@@ -19,7 +20,8 @@ public enum TcpTimer : byte
     Unknown = 255,
 }
 
-/// <summary>A view of one inet_diag_msg and its attributes in the receive buffer; it cannot outlive the callback that is given it.</summary>
+/// <summary>A view of one inet_diag_msg and its attributes in the receive buffer; it cannot outlive the callback that receives
+/// it.</summary>
 public readonly ref struct DiagnosedSocket
 {
     private readonly ref readonly LinuxInetDiag.inet_diag_msg _message;
@@ -31,7 +33,8 @@ public readonly ref struct DiagnosedSocket
         _attributes = payload[Unsafe.SizeOf<LinuxInetDiag.inet_diag_msg>()..];
     }
 
-    /// <summary>The kernel's identity of the socket, never reused until the next boot (since Linux 5.7 unique over all namespaces).</summary>
+    /// <summary>The kernel's identity of the socket, never reused until the next boot (since Linux 5.7 unique over all
+    /// namespaces).</summary>
     public ulong Cookie => _message.id.idiag_cookie[0] | ((ulong)_message.id.idiag_cookie[1] << 32);
 
     public TcpState State => (TcpState)_message.idiag_state;
@@ -57,19 +60,20 @@ public readonly ref struct DiagnosedSocket
     /// <summary>Bytes sent and not acknowledged.</summary>
     public uint WriteQueue => _message.idiag_wqueue;
 
-    /// <summary>The cgroup the socket was made in (Linux 5.8), 0 where the kernel does not say.</summary>
+    /// <summary>The cgroup the socket was made in (Linux 5.8), 0 if the kernel does not report it.</summary>
     public ulong CgroupId =>
         TryGetAttribute(LinuxInetDiag.INET_DIAG_CGROUP_ID, out var value) && value.Length >= 8 ? MemoryMarshal.Read<ulong>(value) : 0;
 
     /// <summary>Milliseconds since anything was received, payload or acknowledgement: the clock keepalive runs by
-    /// (include/net/tcp.h, keepalive_time_elapsed). Null when the dump was taken without details.</summary>
+    /// (include/net/tcp.h, keepalive_time_elapsed). Null if the dump was made without details.</summary>
     public uint? Idle =>
         TryGetInfo(out var info) ? Math.Min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv) : null;
 
-    /// <summary>Probes, of keepalive or of a zero window, that nothing has answered. Null without details.</summary>
+    /// <summary>The number of unanswered probes, of keepalive or of a zero window. Null without details.</summary>
     public byte? Probes => TryGetInfo(out var info) ? info.tcpi_probes : null;
 
-    /// <summary>Times that the retransmission timer has run out since anything was acknowledged. Null without details.</summary>
+    /// <summary>The number of times that the retransmission timer has expired since anything was acknowledged. Null without
+    /// details.</summary>
     public byte? Retransmits => TryGetInfo(out var info) ? info.tcpi_retransmits : null;
 
     /// <summary>Whether the socket is a subflow of a multipath connection, which no descriptor reaches.</summary>

@@ -4,13 +4,14 @@ using Keepalive.Linux.Interop;
 
 namespace Keepalive.Linux.Netlink;
 
-/// <summary>A netlink socket that the kernel alone can send to (netlink(7)).</summary>
+/// <summary>A netlink socket that only the kernel can send to (netlink(7)).</summary>
 internal static unsafe class KernelSocket
 {
     /// <summary>Opens one in the calling thread's namespace.</summary>
     /// <param name="protocol">NETLINK_SOCK_DIAG, NETLINK_ROUTE, NETLINK_NETFILTER.</param>
-    /// <param name="answer">How long an answer is waited for.</param>
-    /// <exception cref="LinuxException">EPROTONOSUPPORT when the kernel lacks the protocol, EMFILE also where only the reserve is left, …</exception>
+    /// <param name="answer">How long to wait for an answer.</param>
+    /// <exception cref="LinuxException">EPROTONOSUPPORT if the kernel lacks the protocol, EMFILE also if only the reserve of descriptors is
+    /// left, …</exception>
     public static FileDescriptor Open(int protocol, TimeSpan answer)
     {
         var fd = SysSocket.socket(SysSocket.AF_NETLINK, SysSocket.SOCK_RAW | SysSocket.SOCK_CLOEXEC, protocol);
@@ -20,7 +21,8 @@ internal static unsafe class KernelSocket
         }
         var socket = new FileDescriptor(fd);
         DescriptorLimit.Admit(socket);
-        // Port 0 is the kernel's; one that is connected takes from no other (net/netlink/af_netlink.c, netlink_getsockbyportid).
+        // Port 0 is the kernel. A connected socket accepts messages from no other sender (net/netlink/af_netlink.c,
+        // netlink_getsockbyportid).
         var kernel = new LinuxNetlink.sockaddr_nl { nl_family = SysSocket.AF_NETLINK };
         var limit = new SysSocket.timeval { tv_sec = (nint)answer.TotalSeconds, tv_usec = answer.Milliseconds * 1000 };
         if (SysSocket.connect(socket, &kernel, (uint)sizeof(LinuxNetlink.sockaddr_nl)) != 0
@@ -51,8 +53,9 @@ internal static unsafe class KernelSocket
         }
     }
 
-    /// <summary>The next messages of the kernel's; anything that came from elsewhere, as it can between the socket's making and its connecting, is dropped.</summary>
-    /// <exception cref="LinuxException">ETIMEDOUT when none came in time, ENOBUFS when there were more than fit.</exception>
+    /// <summary>Returns the next messages from the kernel. Messages from other senders are dropped. They can arrive before the socket is
+    /// connected.</summary>
+    /// <exception cref="LinuxException">ETIMEDOUT if none came in time, ENOBUFS if there were too many.</exception>
     public static ReadOnlySpan<byte> Receive(FileDescriptor socket, byte[] buffer)
     {
         while (true)
@@ -73,12 +76,13 @@ internal static unsafe class KernelSocket
         }
     }
 
-    /// <summary>The next messages.</summary>
+    /// <summary>Receives the next messages.</summary>
     /// <param name="socket">The socket.</param>
-    /// <param name="buffer">Gets them.</param>
-    /// <param name="flags">MSG_DONTWAIT not to wait for them.</param>
-    /// <param name="messages">Those in the buffer; empty when the sender was not the kernel.</param>
-    /// <returns>0, or EAGAIN when there are none, EMSGSIZE when they do not fit into the buffer, ENOBUFS when others did not fit into the socket's.</returns>
+    /// <param name="buffer">Receives the messages.</param>
+    /// <param name="flags">MSG_DONTWAIT to return at once if there are none; else 0.</param>
+    /// <param name="messages">The messages in the buffer; empty if the sender was not the kernel.</param>
+    /// <returns>0, or EAGAIN if there are none, EMSGSIZE if they do not fit into the buffer, ENOBUFS if others did not fit into the
+    /// socket's buffer.</returns>
     public static int TryReceive(FileDescriptor socket, byte[] buffer, int flags, out ReadOnlySpan<byte> messages)
     {
         messages = default;

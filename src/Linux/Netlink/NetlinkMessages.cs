@@ -4,11 +4,12 @@ using Keepalive.Linux.Interop;
 
 namespace Keepalive.Linux.Netlink;
 
-/// <summary>Walks netlink messages (linux/netlink.h, struct nlmsghdr: length, type, flags, sequence number, port; padded to four bytes).</summary>
+/// <summary>Reads netlink messages (linux/netlink.h, struct nlmsghdr: length, type, flags, sequence number, port; padded to four
+/// bytes).</summary>
 internal static class NetlinkMessages
 {
-    /// <summary>Takes one message off the front; false at the end.</summary>
-    /// <exception cref="LinuxException">A length is that of no message.</exception>
+    /// <summary>Takes the first message; false at the end.</summary>
+    /// <exception cref="LinuxException">The length of a message is invalid.</exception>
     internal static bool TryNext(string protocol, scoped ref ReadOnlySpan<byte> rest, out LinuxNetlink.nlmsghdr header, out ReadOnlySpan<byte> payload)
     {
         var size = Unsafe.SizeOf<LinuxNetlink.nlmsghdr>();

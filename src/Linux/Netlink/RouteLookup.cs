@@ -7,8 +7,8 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Linux.Netlink;
 
-/// <summary>Which interface a namespace uses for an address (rtnetlink(7), RTM_GETROUTE): a question whose answer costs the same however many interfaces there
-/// are.</summary>
+/// <summary>Finds the interface that a namespace uses for an address (rtnetlink(7), RTM_GETROUTE). The cost does not depend on the number
+/// of interfaces.</summary>
 public sealed class RouteLookup : IDisposable
 {
     /// <summary>The index of the loopback interface in every namespace (include/net/flow.h, LOOPBACK_IFINDEX).</summary>
@@ -26,10 +26,11 @@ public sealed class RouteLookup : IDisposable
     /// <exception cref="LinuxException">EMFILE, …</exception>
     public static RouteLookup Open() => new(KernelSocket.Open(LinuxNetlink.NETLINK_ROUTE, s_answer));
 
-    /// <summary>Adds the interfaces of the route that an address matches (Linux 4.13): those that packets to it may leave by, or the one that has it.</summary>
+    /// <summary>Adds the interfaces of the route that an address matches (Linux 4.13): those that packets to it may use, or the one that
+    /// has it.</summary>
     /// <param name="address">In the form of <see cref="SocketEndpoint.Address"/>.</param>
-    /// <param name="into">Their indices; none without a route.</param>
-    /// <returns>Whether the address is the namespace's own: what is sent to it takes the loopback interface.</returns>
+    /// <param name="into">Receives their indices; none without a route.</param>
+    /// <returns>Whether the address is the namespace's own: packets to it use the loopback interface.</returns>
     /// <exception cref="LinuxException">The kernel did not answer.</exception>
     public bool Find(UInt128 address, ISet<int> into)
     {
@@ -57,7 +58,7 @@ public sealed class RouteLookup : IDisposable
 
     public void Dispose() => _socket.Dispose();
 
-    /// <summary>Asks for the route of an address; the length of the headers, which is the answer's, too.</summary>
+    /// <summary>Asks for the route of an address. Returns the length of the headers, which is the same in the answer.</summary>
     private int Request(UInt128 address)
     {
         var ipv4 = new SocketEndpoint(address, 0).IsIPv4;

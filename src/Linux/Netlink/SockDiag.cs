@@ -14,10 +14,10 @@ public interface ISockDiagVisitor
 
 /// <summary>A sock_diag(7) socket: enumerates the TCP sockets of the namespace it was opened in, and keeps that namespace alive.</summary>
 /// <remarks>
-/// A process with CAP_NET_ADMIN over the namespace may send to any netlink socket there. So it is connected to the kernel (netlink(7)), which lets nobody
-/// else in, each message's sender is looked at, and sequence numbers begin anywhere.
-/// It asks in the older form (TCPDIAG_GETSOCK), the one whose dump takes both address families in a single walk of the kernel's hash table;
-/// the walk covers the whole machine's table for each namespace, and two of them would cost twice as much.
+/// A process with CAP_NET_ADMIN over the namespace may send to any netlink socket there. So the socket is connected to the kernel
+/// (netlink(7)), which keeps others out. Also, the sender of each message is checked, and sequence numbers begin at a random number. It
+/// uses the older request (TCPDIAG_GETSOCK), because its dump covers both address families in a single walk of the kernel's hash table. For
+/// each namespace the walk covers the table of the whole machine, so two walks would cost twice as much.
 /// </remarks>
 public sealed class SockDiag : IDisposable
 {
@@ -36,7 +36,7 @@ public sealed class SockDiag : IDisposable
     private SockDiag(FileDescriptor socket) => _socket = socket;
 
     /// <summary>Opens one in the calling thread's namespace.</summary>
-    /// <exception cref="LinuxException">EPROTONOSUPPORT when the kernel has no sock_diag, EMFILE, …</exception>
+    /// <exception cref="LinuxException">EPROTONOSUPPORT if the kernel has no sock_diag, EMFILE, …</exception>
     public static SockDiag Open() => new(KernelSocket.Open(LinuxNetlink.NETLINK_SOCK_DIAG, s_answer));
 
     /// <summary>The cookie of the namespace it is in (SO_NETNS_COOKIE); 0 before Linux 5.14, which has none.</summary>
@@ -131,7 +131,7 @@ public sealed class SockDiag : IDisposable
         return type is LinuxNetlink.NLMSG_DONE or LinuxNetlink.NLMSG_ERROR;
     }
 
-    /// <summary>The next message that answers a request; others are the rest of an earlier one that was given up.</summary>
+    /// <summary>Takes the next message that answers a request. Other messages belong to an earlier request that timed out.</summary>
     internal static bool TryNext(uint sequence, scoped ref ReadOnlySpan<byte> rest, out ushort type, out ReadOnlySpan<byte> payload)
     {
         while (NetlinkMessages.TryNext("sock_diag", ref rest, out var header, out payload))

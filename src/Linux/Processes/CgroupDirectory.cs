@@ -59,15 +59,16 @@ public static unsafe class CgroupDirectory
             };
     }
 
-    /// <summary>The directory the version 2 hierarchy is mounted at, null where it is not; on a hybrid node it has no controllers.</summary>
+    /// <summary>Returns the directory where the version 2 hierarchy is mounted; null if it is not mounted. On a hybrid node it has no
+    /// controllers.</summary>
     public static string? Mount() => Mounts(" - cgroup2 ").FirstOrDefault();
 
     /// <summary>Whether a hierarchy of version 1 is mounted.</summary>
     public static bool HasVersion1() => Mounts(" - cgroup ").Count > 0;
 
-    /// <summary>The cgroups in a cgroup, each with its id; none when it has gone.</summary>
+    /// <summary>Lists the cgroups in a cgroup, each with its id; none if it is gone.</summary>
     /// <param name="path">Its directory.</param>
-    /// <param name="into">Gets them in place of what it has.</param>
+    /// <param name="into">Receives the cgroups. Its old content is removed.</param>
     public static void ListChildren(string path, List<(ulong Id, string Name)> into)
     {
         const int header = 19;   // struct linux_dirent64: d_ino, d_off, d_reclen, d_type, and the name

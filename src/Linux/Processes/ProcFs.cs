@@ -34,11 +34,12 @@ public static class ProcFs
     /// (include/linux/proc_ns.h, PROC_PID_INIT_INO).</summary>
     public static bool SeesWholeNode() => Inode("/proc/self/ns/pid") == 0xEFFFFFFC;
 
-    /// <summary>Whether this process is in the first user namespace (include/linux/proc_ns.h, PROC_USER_INIT_INO): capabilities that it has in
-    /// another count only for what belongs to that.</summary>
+    /// <summary>Whether this process is in the first user namespace (include/linux/proc_ns.h, PROC_USER_INIT_INO): capabilities that it has
+    /// in another count only for what belongs to that.</summary>
     public static bool IsInInitialUserNamespace() => Inode("/proc/self/ns/user") == 0xEFFFFFFD;
 
-    /// <summary>The inode number of the network namespace of the node itself, which process 1 is in; of this process's, where that may not be looked at.</summary>
+    /// <summary>Returns the inode number of the network namespace of the node itself, which is that of process 1. If it cannot be read,
+    /// returns that of this process.</summary>
     public static ulong NodesNetworkNamespace() => Inode("/proc/1/ns/net") is var inode and not 0 ? inode : Inode("/proc/self/ns/net");
 
     /// <summary>The path that names a process's network namespace to setns(2).</summary>
@@ -58,8 +59,8 @@ public static class ProcFs
         return at >= 0 && Utf8Parser.TryParse(text[(at + 8)..].TrimStart("\t "u8), out int size, out _) ? size : 0;
     }
 
-    /// <summary>The real user id of a process in this process's user namespace, which the owner of its files in /proc is only as long as it lets itself be
-    /// dumped (prctl(2), PR_SET_DUMPABLE); null when it has gone.</summary>
+    /// <summary>The real user id of a process in this process's user namespace, which the owner of its files in /proc is only as long as it
+    /// lets itself be dumped (prctl(2), PR_SET_DUMPABLE); null when it has gone.</summary>
     public static uint? RealUserId(int pid)
     {
         Span<byte> buffer = stackalloc byte[4096];
@@ -68,8 +69,8 @@ public static class ProcFs
         return at >= 0 && Utf8Parser.TryParse(text[(at + 5)..].TrimStart("\t "u8), out uint uid, out _) ? uid : null;
     }
 
-    /// <summary>The numbers of a process's next open descriptors, in order, a thousand at most: what that costs grows with those, and hardly with the size of
-    /// the table.</summary>
+    /// <summary>The numbers of a process's next open descriptors, in order, a thousand at most: what that costs grows with those, and
+    /// hardly with the size of the table.</summary>
     /// <param name="pid">The process.</param>
     /// <param name="from">The least.</param>
     /// <param name="into">Gets them in place of what it has; none when there are no more, or the process has gone.</param>
@@ -155,7 +156,8 @@ public static class ProcFs
         return null;
     }
 
-    /// <summary>Whether descriptor <paramref name="number"/> of a process is a socket, without opening or duplicating it; null when it is not open.</summary>
+    /// <summary>Whether descriptor <paramref name="number"/> of a process is a socket, without opening or duplicating it; null when it is
+    /// not open.</summary>
     /// <remarks>Nobody is asked for it but the kernel: the server of a FUSE file may never answer.</remarks>
     public static unsafe bool? IsSocket(int pid, int number)
     {

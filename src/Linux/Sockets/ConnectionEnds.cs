@@ -1,6 +1,6 @@
 namespace Keepalive.Linux.Sockets;
 
-/// <summary>A TCP connection by its two ends, as the socket of one of them has it.</summary>
+/// <summary>The two ends of a TCP connection, as the socket at one of them shows them.</summary>
 /// <param name="Local">The socket's own end.</param>
-/// <param name="Remote">The other one.</param>
+/// <param name="Remote">The other end.</param>
 public readonly record struct ConnectionEnds(SocketEndpoint Local, SocketEndpoint Remote);

@@ -8,7 +8,7 @@ namespace Keepalive.Linux.Sockets;
 /// <summary>A second descriptor of another process's socket. It lives on the stack and must be disposed at once.</summary>
 /// <remarks>
 /// While it is open, the application's close(2) sends no FIN: the struct file has one more reference. Every call returns 0 or an errno; a
-/// socket that went away in the meantime is normal life.
+/// socket that is gone meanwhile is normal.
 /// </remarks>
 public readonly ref struct DuplicatedSocket
 {
@@ -22,7 +22,7 @@ public readonly ref struct DuplicatedSocket
     /// <summary>The descriptor of a file that is not a socket; to be closed in place of <see cref="Dispose"/>.</summary>
     public StrayFile ToFile() => new(_fd);
 
-    /// <summary>SO_COOKIE (Linux 4.12): what identifies a socket for its whole life. ENOTSOCK when the descriptor is none.</summary>
+    /// <summary>SO_COOKIE (Linux 4.12): the identity of a socket for its whole life. ENOTSOCK if the descriptor is not a socket.</summary>
     public unsafe int TryGetCookie(out ulong cookie)
     {
         ulong value;
@@ -32,15 +32,16 @@ public readonly ref struct DuplicatedSocket
         return result == 0 ? 0 : Marshal.GetLastPInvokeError();
     }
 
-    /// <summary>Whether the socket is in a namespace. False if unknown: before Linux 5.14 it takes CAP_NET_ADMIN over the socket's namespace.</summary>
-    /// <remarks>A cookie that is 0 tells nothing, and 0 equals 0: then the inode number decides.</remarks>
+    /// <summary>Whether the socket is in a namespace. False if unknown: before Linux 5.14 it takes CAP_NET_ADMIN over the socket's
+    /// namespace.</summary>
+    /// <remarks>A cookie of 0 is unknown, and two unknown cookies are equal. The inode number then decides.</remarks>
     public bool IsIn(in NamespaceIdentity expected) =>
         expected.Cookie != 0 && TryGetNamespaceCookie() is var cookie and not 0
             ? cookie == expected.Cookie
             : TryGetNamespaceInode() is var inode and not 0 && inode == expected.Inode;
 
-    /// <summary>The ends as the application sees them (getsockname(2), getpeername(2)). A program of a cgroup may name another peer than the
-    /// packets have (BPF_CGROUP_INET4_GETPEERNAME). ENOTCONN before the handshake has ended and once the connection has.</summary>
+    /// <summary>The ends as the application sees them (getsockname(2), getpeername(2)). A program of a cgroup may name another peer than
+    /// the packets have (BPF_CGROUP_INET4_GETPEERNAME). ENOTCONN before the handshake has ended and once the connection has.</summary>
     public int TryGetEndpoints(out SocketEndpoint local, out SocketEndpoint remote)
     {
         remote = default;
@@ -67,7 +68,7 @@ public readonly ref struct DuplicatedSocket
     /// <summary>TCP_USER_TIMEOUT in milliseconds, 0 = off. Where set it replaces TCP_KEEPCNT (net/ipv4/tcp_timer.c).</summary>
     public int TryGetUserTimeout(out int milliseconds) => TryGet(SysSocket.IPPROTO_TCP, SysSocket.TCP_USER_TIMEOUT, out milliseconds);
 
-    /// <summary>What TCP_INFO says of probes, and of what may keep them from being sent.</summary>
+    /// <summary>Reads the state of probes from TCP_INFO, and whether data keeps them from being sent.</summary>
     public unsafe int TryGetInfo(out ConnectionInfo info)
     {
         LinuxInetDiag.tcp_info read = default;
@@ -84,7 +85,7 @@ public readonly ref struct DuplicatedSocket
     /// <summary>SO_KEEPALIVE. Switching it on arms the timer with the full time; TCP_KEEPIDLE must be written after it.</summary>
     public int TrySetEnabled(bool enabled) => TrySet(SysSocket.SOL_SOCKET, SysSocket.SO_KEEPALIVE, enabled ? 1 : 0);
 
-    /// <summary>TCP_KEEPIDLE in seconds. Re-arms a running timer with what is left of it, which may be nothing.</summary>
+    /// <summary>TCP_KEEPIDLE in seconds. It restarts a running timer with the remaining time, which may be 0.</summary>
     public int TrySetTime(int seconds) => TrySet(SysSocket.IPPROTO_TCP, SysSocket.TCP_KEEPIDLE, seconds);
 
     /// <summary>TCP_KEEPINTVL in seconds. A running timer keeps its instant.</summary>

@@ -364,7 +364,7 @@ public abstract class ApplyingTests : IDisposable
         Assert.Same(_rig.Records[second].Workload, _rig.Records[unmanaged].Workload);
         string[] expected = [$"unit:{one.Name}", $"unit:{other.Name}", $"unit:{other.Name}"];
         Assert.Equal(expected, new[] { first, second, unmanaged }.Select(cookie => _rig.Records[cookie].Workload));
-        // The cgroup of the first socket goes; what is known of the socket stays.
+        // The cgroup of the first socket is removed. The workload of the socket stays known.
         one.Dispose();
         _rig.Pass(new PassScope { Full = true });
         Assert.Equal(expected, new[] { first, second, unmanaged }.Select(cookie => _rig.Records[cookie].Workload));

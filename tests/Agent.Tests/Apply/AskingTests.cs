@@ -7,7 +7,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>Sockets that are made to send a probe before their time, on real connections.</summary>
+/// <summary>Tests that make sockets of real connections send a probe before their time.</summary>
 public abstract class AskingTests : IDisposable
 {
     private const string Elsewhere = "10.77.9.9";
@@ -47,7 +47,7 @@ public abstract class AskingTests : IDisposable
         Eventually.True(() => Probes() == 2, TimeSpan.FromSeconds(12));
         Assert.InRange((clock.Elapsed - asked).TotalSeconds, 7.5, 9.5);
         Assert.Equal(2, capture.Stop().Count(segment => segment.Destination.Port == _port));
-        // Nothing of it is left to be done.
+        // The next pass has nothing left to do.
         rig.Pass(new PassScope { Full = true });
         Assert.False(rig.Records[_lab.Client.Cookie(id)].Asked);
         Assert.DoesNotContain(rig.All, one => one.Changed);
@@ -148,7 +148,7 @@ public abstract class AskingTests : IDisposable
         Assert.All(Enumerable.Range(first, connections), id => Assert.Equal(new KeepaliveValues(true, 30, 3, 4), _lab.Client.Get(id)));
     }
 
-    /// <summary>What the next agent goes by, and what the socket has then.</summary>
+    /// <summary>The policy of the next agent, and the values that the socket then has.</summary>
     public static TheoryData<string, bool, int> Successors => new() { { "the same policy", true, 8 }, { "no policy", false, 7200 }, { "undecided", true, 8 } };
 
     [Theory]
@@ -171,7 +171,7 @@ public abstract class AskingTests : IDisposable
             },
             TimeSpan.FromSeconds(5));
         Assert.DoesNotContain(rig.All, record => record.Outcome == SocketOutcome.Application);
-        // And the one after that has the application's values to restore.
+        // The agent after that restores the application's values.
         rig.Restart();
         rig.Policy = PolicySnapshot.Empty;
         rig.Pass(new PassScope { Full = true, Last = true });
@@ -219,7 +219,8 @@ public abstract class AskingTests : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>One connection that has been set; <paramref name="since"/> was started when it was last heard of.</summary>
+    /// <summary>Starts with one connection that a pass has set. <paramref name="since"/> started when the connection last received
+    /// something.</summary>
     private Rig Start(
         out int id, out System.Diagnostics.Stopwatch since, string values = Values, string address = Lab.ServerAddress, Action<int>? prepare = null, TimeProvider? clock = null)
     {
@@ -242,7 +243,7 @@ public abstract class AskingTests : IDisposable
     private static void BeIdle(System.Diagnostics.Stopwatch since, double seconds) =>
         Eventually.True(() => since.Elapsed.TotalSeconds > seconds, TimeSpan.FromSeconds(10));
 
-    /// <summary>The system's clock, on which something happens at the first look at it after a condition has come true.</summary>
+    /// <summary>The system's clock, with an interruption: when it is read and a condition is true, it runs an action once.</summary>
     private sealed class InterruptedClock : TimeProvider
     {
         private (Func<bool> When, Action What)? _interruption;
@@ -261,9 +262,9 @@ public abstract class AskingTests : IDisposable
     }
 }
 
-/// <summary>Asking, through descriptors of the applications' own.</summary>
+/// <summary>Asks sockets through the descriptors of the applications.</summary>
 public sealed class PidfdAskingTests() : AskingTests(() => Datapaths.Pidfd);
 
-/// <summary>Asking, through iterators in the kernel.</summary>
+/// <summary>Asks sockets through iterators in the kernel.</summary>
 [Collection(Datapaths.Kernels)]
 public sealed class BpfAskingTests() : AskingTests(() => Datapaths.Bpf);

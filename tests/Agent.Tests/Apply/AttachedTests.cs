@@ -73,7 +73,7 @@ public sealed class AttachedTests : IDisposable
         var id = client.Connect(Lab.ClientAddress, port);
         Assert.Equal(s_guide, client.Get(id));
         var cookie = client.Cookie(id);
-        client.Abort(id);   // gone before the pass: only the ring tells of it
+        client.Abort(id);   // gone before the pass: only the ring buffer reports it
         attached.Pass();
         Assert.Equal($"unit:{scope.Name}", attached.Records[cookie].Workload);
     }

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>Whose a cgroup is, by its id, on the hierarchy of this machine.</summary>
+/// <summary>The owners of cgroups by their ids, in the hierarchy of this machine.</summary>
 public sealed class CgroupOwnersTests : IDisposable
 {
     private readonly TestClock _clock = new();

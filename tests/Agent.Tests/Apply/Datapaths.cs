@@ -47,7 +47,7 @@ internal static class Datapaths
         return (only, known, state) => new BpfDatapath(Options(only, known, state), kernel, cgroup);
     }
 
-    /// <summary>The clock of datapaths that the calling test makes; null is the system's.</summary>
+    /// <summary>The clock of datapaths that the calling test makes; null for the system's clock.</summary>
     public static AsyncLocal<TimeProvider?> Clock { get; } = new();
 
     /// <summary>The options of a datapath.</summary>

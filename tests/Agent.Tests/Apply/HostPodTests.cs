@@ -10,8 +10,8 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>Pods with the node's network: the policy counts for each socket there or not, by its workload.</summary>
-/// <remarks>The client's namespace is the node's own here.</remarks>
+/// <summary>Pods with the node's network: the workload of each socket decides whether the policy applies.</summary>
+/// <remarks>In these tests, the client's namespace counts as the node's own.</remarks>
 public abstract class HostPodTests : IDisposable
 {
     private static readonly KeepaliveValues s_untouched = new(false, 7200, 75, 9);
@@ -109,7 +109,7 @@ public abstract class HostPodTests : IDisposable
         Become(rig, (s_guide, s_untouched), () => (named.Get(a), unit.Get(b)));
     }
 
-    /// <summary>A socket that was made before its process was put into the pod: by its cgroup nobody's.</summary>
+    /// <summary>The socket was made before its process was moved into the pod, so its cgroup names no owner.</summary>
     [Fact]
     public void Pass_NodeWithVersion1_TheProcessTellsThePod()
     {
@@ -193,14 +193,14 @@ public abstract class HostPodTests : IDisposable
     }
 }
 
-/// <summary>By descriptors of the pods' own.</summary>
+/// <summary>Uses the descriptors of the pods.</summary>
 public sealed class PidfdHostPodTests : HostPodTests
 {
     private protected override DatapathFactory Create() =>
         (only, known, state) => new PidfdDatapath(Options(only, known, state));
 }
 
-/// <summary>By iterators in the kernel, and programs at a cgroup.</summary>
+/// <summary>Uses iterators in the kernel, and programs at a cgroup.</summary>
 [Collection(Datapaths.Kernels)]
 public sealed class BpfHostPodTests : HostPodTests
 {
@@ -222,7 +222,7 @@ public sealed class BpfHostPodTests : HostPodTests
             Assert.False(pod.Get(left).On);
             rig.Pass();
             Assert.False(pod.Get(left).On);
-            // With nobody left to be left alone, new connections are set at once.
+            // If no workload is exempt any more, new connections are set at once.
             (Exemptions["pod:11"], MayExempt) = (Exemption.None, false);
             rig.Pass();
             Assert.True(pod.Get(left).On);

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>Connections whose other end is in the same network namespace, as its sockets show them.</summary>
+/// <summary>Connections whose other end is in the same network namespace, as the sockets there show.</summary>
 public sealed class LocalEndsTests
 {
     private static readonly UInt128 s_pod = 0xFFFF_0A00_0005;
@@ -21,7 +21,7 @@ public sealed class LocalEndsTests
         var proxysOwn = Socket(s_pod, 50000, s_far, 443);
         for (var dump = 0; dump < 3; dump++)
         {
-            // In any order.
+            // The order of the sockets does not matter.
             Dump(dump % 2 == 0 ? [application, proxy, proxysOwn] : [proxysOwn, proxy, application]);
             Assert.True(_ends.Contains(application.Local));
             Assert.False(_ends.Contains(proxysOwn.Local));

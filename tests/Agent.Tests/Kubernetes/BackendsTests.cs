@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Kubernetes;
 
-/// <summary>Backends behind virtual addresses, by the connection tracking of the namespace that translates them.</summary>
+/// <summary>Backends behind virtual addresses, from the connection tracking of the namespace that translates the addresses.</summary>
 public sealed class BackendsTests
 {
     private readonly FakeTimeProvider _time = new();
@@ -69,7 +69,7 @@ public sealed class BackendsTests
         }
     }
 
-    /// <summary>Without connections to ask for it holds nothing, and nothing is wrong.</summary>
+    /// <summary>Without connections to look up, nothing is opened and no trouble is reported.</summary>
     [Fact]
     public void Resolve_NoConnections_OpensNothing()
     {

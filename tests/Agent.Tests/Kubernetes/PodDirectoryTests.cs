@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Kubernetes;
 
-/// <summary>Pods with the node's network, by the workload of a socket.</summary>
+/// <summary>Pods with the node's network, which are found by the workload of a socket.</summary>
 public sealed class PodDirectoryTests : IDisposable
 {
     private const string First = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";

@@ -13,7 +13,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Liveness;
 
-/// <summary>Verdicts about the backends of a Service whose cluster IP nftables translates, as kube-proxy does.</summary>
+/// <summary>Verdicts about the backends of a Service. nftables translates its cluster IP, as with kube-proxy.</summary>
 public sealed class BackendVerdictTests : IDisposable
 {
     private static readonly SocketEndpoint s_service = Endpoint(TranslatingRouter.ServiceAddress, TranslatingRouter.ServicePort);
@@ -49,7 +49,7 @@ public sealed class BackendVerdictTests : IDisposable
             """));
     }
 
-    /// <summary>Regression: one dead backend took the Service out.</summary>
+    /// <summary>Regression: one dead backend took the whole Service out of the pool.</summary>
     [Theory]
     [InlineData("pidfd")]
     [InlineData("bpf")]
@@ -94,7 +94,7 @@ public sealed class BackendVerdictTests : IDisposable
 
     private bool IsIn(SocketEndpoint endpoint) => _watch.Monitor.Find(endpoint)?.IsIn ?? throw new InvalidOperationException($"{endpoint} is unknown");
 
-    /// <summary>Drops everything that goes to a backend.</summary>
+    /// <summary>Drops all packets to a backend.</summary>
     private void Cut(string backend) => _router.Router.Shell(
         $"nft add table ip cut && nft 'add chain ip cut on {{ type filter hook forward priority 0; }}' && nft add rule ip cut on ip daddr {backend} drop");
 

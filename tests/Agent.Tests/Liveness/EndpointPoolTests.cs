@@ -152,7 +152,7 @@ public sealed class EndpointPoolTests
         Assert.Equal(alive, pool.Standings().Count);
     }
 
-    /// <summary>A connection to it dies, and there is no other one to ask.</summary>
+    /// <summary>Takes an endpoint out of the pool: a connection to it dies, and there is no other one to ask.</summary>
     private static void TakeOut(EndpointPool pool, PooledEndpoint endpoint, long now)
     {
         var record = new SocketRecord

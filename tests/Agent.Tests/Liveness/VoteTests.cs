@@ -7,7 +7,8 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Liveness;
 
-/// <summary>Votes of workloads about one far end: time 60 s, interval 10 s. Times in seconds.</summary>
+/// <summary>Votes of workloads about one far end, with a keepalive time of 60 s and an interval of 10 s. All times are in
+/// seconds.</summary>
 public sealed class VoteTests
 {
     private const long Second = 1_000_000_000;
@@ -34,7 +35,8 @@ public sealed class VoteTests
         Assert.Equal(Vote.In, anew.Vote!.Says);
     }
 
-    /// <summary>Regression: one connection of fifty that the balancer forgot took a healthy endpoint out until the next probe of another one.</summary>
+    /// <summary>Regression: a balancer dropped the state of one connection of fifty. This took a healthy endpoint out until the next probe
+    /// of another connection.</summary>
     [Fact]
     public void Died_AnotherConnectionOfTheWorkloadAnswers_StaysIn()
     {
@@ -73,7 +75,8 @@ public sealed class VoteTests
         Assert.False(IsIn);
     }
 
-    /// <summary>Regression: connections of one process with values of its own had a destination out most of the time.</summary>
+    /// <summary>Regression: connections of one process with its own keepalive values kept a destination out of the pool most of the
+    /// time.</summary>
     [Fact]
     public void Died_OneWorkloadOfTwoAgainAndAgain_StaysInBecauseTheOtherAnswers()
     {
@@ -138,10 +141,10 @@ public sealed class VoteTests
         Die(c, silentSince: 100, now: 130);
         Hear(Assert.Single(Ask(131)), 131);
         Tick(150);
-        // Two out, one in.
+        // Two votes are out, one is in.
         Assert.False(IsIn);
         Hear(b, 160);
-        Assert.False(IsIn);   // it was in before: no news
+        Assert.False(IsIn);   // the vote was in before, so this changes nothing
         Hear(a, 170);
         Assert.True(IsIn);
     }
@@ -159,14 +162,14 @@ public sealed class VoteTests
         Assert.False(IsIn);
         Hear(all[0].Left, 95);
         Assert.True(IsIn);
-        // A probe sent before the answer says nothing about it; two after it do.
+        // A lost probe from before the answer does not count. Two lost probes from after it do.
         Lose(all[1].Left, probedAt: 94, now: 104);
         Assert.True(IsIn);
         Lose(all[1].Left, probedAt: 104, now: 114);
         Assert.True(IsIn);   // a tie
         Lose(all[2].Left, probedAt: 104, now: 114);
         Assert.False(IsIn);
-        // It has said in all the time, and is outvoted.
+        // This workload voted in all the time, and is outvoted.
         Hear(all[0].Left, 120);
         Assert.False(IsIn);
     }
@@ -193,7 +196,7 @@ public sealed class VoteTests
         Close(b, 94);
         Close(c, 95);
         Tick(200);
-        Assert.Null(_pool.Find(s_remote));   // nothing is against it, and nobody uses it
+        Assert.Null(_pool.Find(s_remote));   // no vote is against it, and no connection uses it
     }
 
     [Fact]
@@ -211,9 +214,9 @@ public sealed class VoteTests
     }
 
     [Theory]
-    [InlineData(1, 0, 60, SocketOutcome.Managed)]   // its end would come with one lost probe
+    [InlineData(1, 0, 60, SocketOutcome.Managed)]   // one lost probe would end it
     [InlineData(3, 20_000, 60, SocketOutcome.Managed)]
-    [InlineData(3, 0, 3, SocketOutcome.Managed)]    // it probes soon itself
+    [InlineData(3, 0, 3, SocketOutcome.Managed)]    // it soon probes by itself
     [InlineData(3, 0, 60, SocketOutcome.Kept)]
     public void CanBeAsked_ConnectionThatALostProbeWouldHarm_IsNot(int probes, int userTimeout, int time, object outcome)
     {
@@ -280,7 +283,7 @@ public sealed class VoteTests
 
     private void Lose(WatchedConnection connection, double probedAt, double now) => _pool.Lost(connection.Vote!, At(probedAt), At(now));
 
-    /// <summary>A pass that asks all that it is told to.</summary>
+    /// <summary>Runs a pass that asks all requested connections.</summary>
     private List<WatchedConnection> Ask(double now)
     {
         var asked = _pool.Choose(At(now)).ToList();

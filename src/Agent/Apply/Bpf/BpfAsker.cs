@@ -4,10 +4,10 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>Has the kernel ask sockets, all of a namespace's in one run.</summary>
+/// <summary>Makes sockets send a probe through the kernel's programs, with one run for all sockets of a namespace.</summary>
 /// <param name="kernel">The programs.</param>
 /// <param name="namespaces">Runs them in namespaces.</param>
-/// <param name="ledger">Notes what is written.</param>
+/// <param name="ledger">Notes each change.</param>
 internal sealed class BpfAsker(KernelPrograms kernel, NamespaceThread namespaces, SocketLedger ledger) : IAsker
 {
     private readonly List<ulong> _keys = [];
@@ -74,7 +74,7 @@ internal sealed class BpfAsker(KernelPrograms kernel, NamespaceThread namespaces
         }
         finally
         {
-            // Sockets that have gone.
+            // The plans of sockets that are gone.
             foreach (var cookie in _open.Keys)
             {
                 kernel.Plans.Remove(cookie);

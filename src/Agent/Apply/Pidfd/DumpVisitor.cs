@@ -21,7 +21,7 @@ internal readonly struct DumpVisitor(DumpIntake intake) : ISockDiagVisitor
             Unanswered = seen.Timer == TcpTimer.Keepalive ? seen.TimerCount : 0,
             Idle = seen.Idle,
             HasFile = seen.Inode != 0,
-            // In a namespace of one workload neither makes a difference. Of a socket without a file the kernel shows no user, but 0.
+            // A namespace of one workload needs neither. For a socket without a file, the kernel shows 0 instead of the user.
             CgroupId = _isShared ? seen.CgroupId : 0,
             Uid = _isShared && seen.Inode != 0 ? seen.Uid : null,
         });

@@ -4,10 +4,10 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
-/// <summary>Asks sockets through the descriptors of their processes.</summary>
-/// <param name="owners">Reaches them.</param>
-/// <param name="ledger">Notes what is written.</param>
-/// <param name="lost">Told of sockets that are not where they were before anything was written to them.</param>
+/// <summary>Makes sockets send a probe through the descriptors of their processes.</summary>
+/// <param name="owners">Reaches the sockets.</param>
+/// <param name="ledger">Notes each change.</param>
+/// <param name="lost">Called for each socket that was not found at its last known place. Nothing was written to it.</param>
 internal sealed class PidfdAsker(OwnerSearch owners, SocketLedger ledger, Action<TrackedSocket, PassContext> lost) : IAsker
 {
     private readonly List<TrackedSocket> _sockets = [];

@@ -3,7 +3,7 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>A socket that is being made to send a probe: its TCP_KEEPIDLE is 1 for a moment.</summary>
+/// <summary>A socket that is made to send a probe. Its TCP_KEEPIDLE is 1 for a short time.</summary>
 internal sealed class AskedSocket
 {
     private AskedSocket(WatchedNamespace watched, TrackedSocket socket, KeepaliveOptions values) => (Watched, Socket, Values) = (watched, socket, values);
@@ -12,18 +12,18 @@ internal sealed class AskedSocket
 
     public TrackedSocket Socket { get; }
 
-    /// <summary>The values it has, and gets back.</summary>
+    /// <summary>Its values, which are restored afterwards.</summary>
     public KeepaliveOptions Values { get; }
 
-    /// <summary>The values it has for the moment.</summary>
+    /// <summary>Its values until the probe was sent.</summary>
     public KeepaliveOptions Asking => Values with { Time = 1 };
 
     public AskState State { get; set; }
 
-    /// <summary>Whether the probe has gone.</summary>
+    /// <summary>Whether the probe was sent.</summary>
     public bool HasProbed { get; private set; }
 
-    /// <summary>A socket that may be asked, as far as is known without looking at it again; null for any other.</summary>
+    /// <summary>Returns a socket that may be asked, by its last known state; null if it may not be asked.</summary>
     public static AskedSocket? TryCreate(WatchedNamespace watched, TrackedSocket socket)
     {
         ref readonly var standing = ref socket.Standing;
@@ -37,29 +37,31 @@ internal sealed class AskedSocket
 
     /// <summary>Whether it may be asked now.</summary>
     /// <remarks>
-    /// A socket that is idle for less than the second asks for nothing: it has just been heard of. One near its own time sends its own probe soon; and with a probe unanswered
-    /// its values can be written again only as long as its time has not come, as the kernel would send another one at once (net/ipv4/tcp.c, __tcp_sock_set_keepidle_locked).
+    /// A socket that received something within the last second is not asked: nothing is in doubt. A socket near its own time is not asked
+    /// either, because it sends its own probe soon. Also, while the probe is unanswered, the values can be restored only before the
+    /// socket's own time. After it, the kernel would send another probe at once (net/ipv4/tcp.c, __tcp_sock_set_keepidle_locked).
     /// </remarks>
     public bool MayBeAsked(in ConnectionInfo info) =>
         info is { State: TcpState.Established, Unanswered: 0, IsSending: false, Idle: >= LeastIdle } && info.Idle < (uint)(Values.Time - Margin) * 1000;
 
-    /// <summary>Takes in what is seen of it after it was written to. The probe has gone if it is unanswered, or something has come since.</summary>
+    /// <summary>Records its state after it was written. The probe was sent if it is unanswered, or if something was received
+    /// since.</summary>
     public void Saw(int unanswered, uint idle)
     {
         HasProbed |= unanswered > 0 || idle < LeastIdle;
         Socket.See(unanswered, idle);
     }
 
-    /// <summary>Seconds before its own time in which a socket is not asked.</summary>
+    /// <summary>The time before its own probe in which a socket is not asked, in seconds.</summary>
     public const int Margin = 2;
 
     private const int LeastTime = 1 + Margin;
 
-    /// <summary>Milliseconds.</summary>
+    /// <summary>The minimum idle time, in milliseconds.</summary>
     private const uint LeastIdle = 1000;
 }
 
-/// <summary>How far asking a socket has come.</summary>
+/// <summary>The progress of asking a socket.</summary>
 internal enum AskState : byte
 {
     /// <summary>Nothing was written.</summary>
@@ -68,6 +70,6 @@ internal enum AskState : byte
     /// <summary>TCP_KEEPIDLE is 1, or may be.</summary>
     Written,
 
-    /// <summary>It has its values again.</summary>
+    /// <summary>Nothing is left to restore.</summary>
     Done,
 }

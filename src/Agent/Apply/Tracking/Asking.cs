@@ -2,23 +2,24 @@ using Keepalive.Linux;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Makes sockets send one probe now: TCP_KEEPIDLE 1, and its own value again once the probe has gone.</summary>
+/// <summary>Makes sockets send one probe now. It sets TCP_KEEPIDLE to 1, and restores it after the probe was sent.</summary>
 /// <remarks>
 /// <code>
 ///   KEEPIDLE 1 ──► the timer is due ──► next tick: one probe, timer set to KEEPINTVL ──► KEEPIDLE 700: timer set to what is left of 700 s
 /// </code>
-/// Written again before the tick, the value would cancel the probe. All sockets of a pass wait together. What is written is noted first, so that an agent that
-/// finds a socket with 1 after a crash knows what belongs there.
+/// If the value is restored before the tick, no probe is sent. All sockets of a pass wait together. Each write is noted first. After a
+/// crash, the next agent therefore knows the value to restore.
 /// </remarks>
 /// <param name="time">The clock.</param>
-/// <param name="ledger">Notes what is written.</param>
-/// <param name="asker">Writes.</param>
+/// <param name="ledger">Notes each change.</param>
+/// <param name="asker">Writes to the sockets.</param>
 internal sealed class Asking(TimeProvider time, SocketLedger ledger, IAsker asker)
 {
-    /// <summary>Sockets that are asked in one pass.</summary>
+    /// <summary>The maximum number of sockets that are asked in one pass.</summary>
     public const int Most = 256;
 
-    /// <summary>A tick is 10 ms at most; a socket that its application has locked is tried again by the kernel after 50 ms (net/ipv4/tcp_timer.c).</summary>
+    /// <summary>The maximum number of checks whether the probes were sent. A tick is 10 ms at most. If the application has locked the
+    /// socket, the kernel tries again after 50 ms (net/ipv4/tcp_timer.c).</summary>
     private const int Looks = 5;
 
     private static readonly TimeSpan s_apart = TimeSpan.FromMilliseconds(20);
@@ -26,10 +27,10 @@ internal sealed class Asking(TimeProvider time, SocketLedger ledger, IAsker aske
     private readonly List<AskedSocket> _asked = [];
     private long _begun;
 
-    /// <summary>Sockets that the last pass has left to later ones.</summary>
+    /// <summary>The number of sockets that the last pass left for later ones.</summary>
     public int Left { get; private set; }
 
-    /// <summary>Begins to ask the sockets that a pass is to ask.</summary>
+    /// <summary>Begins to ask the sockets that the pass must ask.</summary>
     public void Begin(PassContext pass, NamespaceInventory namespaces)
     {
         _asked.Clear();
@@ -68,8 +69,8 @@ internal sealed class Asking(TimeProvider time, SocketLedger ledger, IAsker aske
         _begun = time.GetTimestamp();
     }
 
-    /// <summary>Waits until the probes have gone, gives the sockets their values again, and reports those that were asked.</summary>
-    /// <returns>How many were.</returns>
+    /// <summary>Waits until the probes are sent, restores the values of the sockets, and reports the sockets that were asked.</summary>
+    /// <returns>The number of sockets that were asked.</returns>
     public int End(PassContext pass)
     {
         for (var look = 1; look <= Looks && _asked.Exists(static one => one.State == AskState.Written); look++)
@@ -113,7 +114,7 @@ internal sealed class Asking(TimeProvider time, SocketLedger ledger, IAsker aske
         }
         catch (LinuxException)
         {
-            // Which were written to is not known: those that are not known to have their values are given them by the next pass.
+            // It is unknown which sockets were written. The next pass restores the values of all sockets that may still need it.
         }
     }
 }

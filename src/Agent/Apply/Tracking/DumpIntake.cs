@@ -8,7 +8,7 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="watched">The namespace.</param>
 /// <param name="pass">The pass it belongs to.</param>
 /// <param name="inherited">The state of a predecessor; a socket is removed when it is found.</param>
-/// <param name="workloads">Knows the workloads of sockets.</param>
+/// <param name="workloads">Finds the workloads of sockets.</param>
 /// <param name="tracked">Called for each socket that is tracked from now on.</param>
 internal sealed class DumpIntake(
     WatchedNamespace watched, PassContext pass, InheritedSockets inherited, SocketWorkloads workloads, Action<TrackedSocket>? tracked)
@@ -21,7 +21,7 @@ internal sealed class DumpIntake(
     /// <summary>The pass, with the policy that applies to this namespace.</summary>
     public PassContext Pass => pass;
 
-    /// <summary>Whether sockets known already are compared with the policy again.</summary>
+    /// <summary>Whether sockets that are tracked already are matched with the policy again.</summary>
     public bool Compares { get; } = pass.Scope.Full || watched.IsToBeCompared || !ReferenceEquals(watched.ComparedWith, pass.Policy);
 
     /// <summary>Sockets seen.</summary>
@@ -105,6 +105,7 @@ internal sealed class DumpIntake(
         standing.Select(rule, policy);
     }
 
-    /// <summary>The policy for a socket of a workload. Where that is open, whether it counts is found out when the socket is decided about: its process may be known then.</summary>
+    /// <summary>Returns the policy for a socket of a workload. If the workload is still open, the ledger checks later whether the policy
+    /// applies: the process of the socket may be known then.</summary>
     private PolicySnapshot PolicyOf((string Name, bool IsOpen) workload) => workload.IsOpen ? pass.Policy : watched.PolicyOf(workload.Name, pass);
 }

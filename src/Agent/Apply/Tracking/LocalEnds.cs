@@ -2,14 +2,17 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Finds connections whose other end is in the same network namespace: another socket there has their local end as its remote one.</summary>
+/// <summary>Finds connections whose other end is in the same network namespace: another socket there has their local end as its remote
+/// one.</summary>
 /// <remarks>
-/// This also finds connections that a REDIRECT rule sends to a proxy in the same pod. Their remote address is another host's, but the proxy's
-/// socket names the application's end. A connection to another host is not compared: its remote address is none of the namespace's own.
+/// This also finds connections that a REDIRECT rule sends to a proxy in the same pod. Their remote address is another host's, but the
+/// proxy's socket names the application's end. A connection to another host is not compared: its remote address does not belong to the
+/// namespace.
 /// </remarks>
 internal sealed class LocalEnds
 {
-    /// <summary>Addresses and ends that are kept between dumps. A tenant can give its namespace any number of addresses.</summary>
+    /// <summary>The maximum number of addresses and of ends that are kept between dumps. A tenant can give its namespace any number of
+    /// addresses.</summary>
     private const int MaxKept = 1024;
 
     private readonly HashSet<UInt128> _addresses = [];
@@ -36,7 +39,7 @@ internal sealed class LocalEnds
         }
     }
 
-    /// <summary>Takes in a socket of the dump.</summary>
+    /// <summary>Adds a socket of the dump.</summary>
     public void Add(in SeenSocket seen)
     {
         var (local, remote) = (seen.Local, seen.Remote);

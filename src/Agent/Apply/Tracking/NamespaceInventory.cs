@@ -6,13 +6,14 @@ using Keepalive.Linux.Processes;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Which namespaces are held: those something other than the agent lives in, and none a moment longer.</summary>
-/// <param name="processes">Who lives where.</param>
-/// <param name="only">Paths of the only namespaces to look at; empty for all.</param>
-/// <param name="most">How many are held at a time.</param>
-/// <param name="exempts">Which are left alone; null is none.</param>
-/// <param name="nodes">The node's own.</param>
-/// <param name="host">Which sockets of the node's own are left alone; null is none.</param>
+/// <summary>Holds open the network namespaces that have a process other than the agent. A namespace is released as soon as its last process
+/// is gone.</summary>
+/// <param name="processes">The processes of each namespace.</param>
+/// <param name="only">Paths of the only namespaces to examine; empty for all.</param>
+/// <param name="most">The limit of namespaces held at a time.</param>
+/// <param name="exempts">Decides which namespaces are exempt from policies; null if none is.</param>
+/// <param name="nodes">The inode number of the node's own namespace.</param>
+/// <param name="host">Decides which sockets of the node's own namespace are exempt from policies; null if none is.</param>
 internal sealed class NamespaceInventory(
     ProcessTable processes, IReadOnlyList<string> only, int most, NamespaceExemption? exempts = null, ulong nodes = 0, HostExemption? host = null) : IDisposable
 {
@@ -20,7 +21,7 @@ internal sealed class NamespaceInventory(
     /// descriptors and a check in every pass.</summary>
     public const int MostOfOne = 256;
 
-    /// <summary>Processes of a namespace that are asked whose it is.</summary>
+    /// <summary>The maximum number of processes to examine to find the owner of a namespace.</summary>
     private const int MostAsked = 8;
 
     private readonly Dictionary<ulong, WatchedNamespace> _watched = [];
@@ -193,7 +194,7 @@ internal sealed class NamespaceInventory(
             found = ProcessOwner.Of(process.Pid);
             if (found.Value.Workload != WorkloadName.Unknown)
             {
-                break;   // else it has ended in the meantime
+                break;   // an unknown workload means that the process has ended
             }
         }
         return found ?? ProcessOwner.Node;

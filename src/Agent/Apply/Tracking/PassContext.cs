@@ -9,11 +9,11 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="Sink">Receives the records.</param>
 internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope Scope, ISocketSink Sink)
 {
-    /// <summary>The pass as it is in one namespace.</summary>
+    /// <summary>Returns the pass with the policy that applies to one namespace.</summary>
     public PassContext In(WatchedNamespace watched) =>
         PolicyUnder(watched.Exemption) is var policy && ReferenceEquals(policy, Policy) ? this : this with { Policy = policy };
 
-    /// <summary>The policy as it is where it may not count.</summary>
+    /// <summary>Returns the policy that applies under an exemption.</summary>
     public PolicySnapshot PolicyUnder(Exemption exemption) => exemption switch
     {
         Exemption.None => Policy,
@@ -23,7 +23,7 @@ internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope
 
     /// <summary>Reports the present state of a socket. A change is reported once.</summary>
     /// <param name="socket">The socket.</param>
-    /// <param name="asked">Whether it was asked in this pass.</param>
+    /// <param name="asked">Whether it was made to send a probe in this pass.</param>
     public void Report(TrackedSocket socket, bool asked = false)
     {
         Sink.Socket(socket.ToRecord() with { Asked = asked });

@@ -44,7 +44,7 @@ internal sealed class ProcessEntry(int pid)
     /// <summary>The owner that is charged for it, as <see cref="Accountable"/> names it; null for the node itself.</summary>
     public string? Owner => Whose.Account;
 
-    /// <summary>The owner that is charged for it, and the workload it is part of.</summary>
+    /// <summary>The owner that is charged for it, and the workload it belongs to.</summary>
     public ProcessOwner Whose
     {
         get

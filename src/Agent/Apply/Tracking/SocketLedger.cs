@@ -5,11 +5,11 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Keeps account of what is decided and done about a socket, the same for every way of reaching it.</summary>
-/// <param name="state">Where intents are noted before a socket is written; null for a dry run, and where no state is kept.</param>
-/// <param name="inherited">What a predecessor knew.</param>
-/// <param name="counts">Counts what is done.</param>
-/// <param name="workloads">Tells whose a socket is, where whether it is to be set depends on that; null where it does not.</param>
+/// <summary>Records what is decided and done about a socket. Both datapaths use it.</summary>
+/// <param name="state">The file in which intents are noted before a socket is written; null for a dry run, and if no state is kept.</param>
+/// <param name="inherited">The state of a predecessor.</param>
+/// <param name="counts">Counts the changes and the failures.</param>
+/// <param name="workloads">Finds the workload of a socket, if the workload decides whether the socket is set; null if it does not.</param>
 internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited, ApplyCounts counts, SocketWorkloads? workloads = null)
 {
     private bool _isAsking;
@@ -77,7 +77,8 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         return verdict;
     }
 
-    /// <summary>Finds out whether the policy counts for a socket whose workload was not known when the rule was selected; false where that is to be known soon.</summary>
+    /// <summary>Checks whether the policy applies to a socket whose workload was open when its rule was selected. Returns false if the
+    /// workload may be known soon.</summary>
     private bool TrySelectByWorkload(TrackedSocket socket, WatchedNamespace watched, PassContext pass)
     {
         ref var standing = ref socket.Standing;
@@ -95,7 +96,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         return true;
     }
 
-    /// <summary>Whether a verdict may be carried out now; a socket that has probes without an answer is left until they have been answered.</summary>
+    /// <summary>Whether a verdict may be carried out now. A socket with unanswered probes waits until they are answered.</summary>
     public bool MayWrite(TrackedSocket socket, Verdict verdict, bool isProbing, PassScope scope)
     {
         if (!isProbing || EvenIfProbing(verdict, scope))
@@ -188,7 +189,8 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         socket.Standing.StayUnsettled();
     }
 
-    /// <summary>Notes that everything intended so far has been done; while sockets are asked, with the next one after that.</summary>
+    /// <summary>Notes that everything intended so far has been done. While sockets are asked, this waits for
+    /// <see cref="EndAsking"/>.</summary>
     public void Confirm()
     {
         if (!_isAsking)
@@ -197,17 +199,18 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         }
     }
 
-    /// <summary>Sockets will have other values for a moment: until the end of it nothing is noted as done, so that their own values stay in the notes.</summary>
+    /// <summary>Begins a time in which sockets have other values. Until its end nothing is noted as done, so the notes keep the sockets'
+    /// own values.</summary>
     public void BeginAsking() => _isAsking = true;
 
-    /// <summary>No socket has other values any more.</summary>
+    /// <summary>Ends the time that <see cref="BeginAsking"/> began.</summary>
     public void EndAsking()
     {
         _isAsking = false;
         Confirm();
     }
 
-    /// <summary>Notes that a socket is about to be asked; where it cannot be noted, the socket must not be.</summary>
+    /// <summary>Notes that a socket is about to be asked. Returns false if that fails; the socket must then not be asked.</summary>
     public bool TryBeginAsk(AskedSocket asked)
     {
         var socket = asked.Socket;
@@ -229,14 +232,15 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         return true;
     }
 
-    /// <summary>Takes in that a socket was not written to after all.</summary>
+    /// <summary>Records that a socket was not written after all.</summary>
     public void WithdrawAsk(AskedSocket asked)
     {
         RememberOwn(asked);
         asked.State = AskState.Planned;
     }
 
-    /// <summary>Notes that a socket is about to get its values again. Without room for it the note of the other values stands, which names both.</summary>
+    /// <summary>Notes that the values of a socket are about to be restored. If there is no room for the note, the earlier one stays valid,
+    /// which contains both sets of values.</summary>
     public void IntendBack(AskedSocket asked)
     {
         var socket = asked.Socket;
@@ -246,13 +250,13 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         }
         catch (LinuxException)
         {
-            // See above.
+            // The earlier note stays valid.
         }
     }
 
-    /// <summary>Takes in what a socket has that was to get its values again.</summary>
+    /// <summary>Records the values of a socket after they were restored, or were found changed.</summary>
     /// <param name="asked">The socket.</param>
-    /// <param name="now">Its values.</param>
+    /// <param name="now">Its values now.</param>
     public void EndAsk(AskedSocket asked, KeepaliveOptions now)
     {
         ref var standing = ref asked.Socket.Standing;
@@ -260,16 +264,17 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         standing.Read(now);
         if (now == asked.Values)
         {
-            // As noted before it was written.
+            // This was noted before the write, so it needs no new note.
             standing.Remember(standing.Memory!.Value with { Set = now, Replaces = null });
             return;
         }
-        // Its application has written to it in between: judged in the next pass.
+        // Its application changed the values meanwhile. The next pass judges the socket again.
         RememberOwn(asked);
         standing.Unsettle();
     }
 
-    /// <summary>Takes in that it is not known whether a socket has its values again: its process has gone, and it with it, or the next pass writes them.</summary>
+    /// <summary>Records that it is unknown whether a socket's values were restored. Either the socket is gone with its process, or the next
+    /// pass restores the values.</summary>
     public static void LoseAsked(AskedSocket asked)
     {
         ref var standing = ref asked.Socket.Standing;

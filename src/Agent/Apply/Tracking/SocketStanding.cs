@@ -56,10 +56,10 @@ internal struct SocketStanding
     /// <summary>Whether exactly one try has failed.</summary>
     public readonly bool HasFailedOnce => _attempts == 1;
 
-    /// <summary>Whether something that is expected soon is still waited for.</summary>
+    /// <summary>Whether to wait longer for something that is expected soon.</summary>
     public readonly bool IsPatient => _attempts < PatientAttempts;
 
-    /// <summary>Whether nothing is known of it that anybody needs.</summary>
+    /// <summary>Whether it has no state that is still needed.</summary>
     public readonly bool IsIdle => Rule is null && Memory is null && !IsUnsettled && Replaced is null;
 
     /// <summary>Sets the rule that selects it; null if none does.</summary>

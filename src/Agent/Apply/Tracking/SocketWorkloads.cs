@@ -2,10 +2,11 @@ using Keepalive.Agent.Workloads;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Tells which workload a socket belongs to.</summary>
+/// <summary>Finds the workload that a socket belongs to.</summary>
 /// <remarks>
-/// A namespace that a workload made for itself is that workload's. Elsewhere the cgroup that the socket was made in decides; if that is not known, or names
-/// nobody, the process that holds the socket, then the socket's user. Sockets are seen by the ten thousand: what has been found stays with a tracked socket.
+/// All sockets in a namespace that a workload made for itself belong to that workload. In other namespaces, the cgroup that the socket was
+/// made in decides. If that is unknown or names no owner, the process that holds the socket decides, and at last the socket's user. A pass
+/// may find tens of thousands of sockets, so a tracked socket keeps its workload.
 /// </remarks>
 internal sealed class SocketWorkloads(ProcessTable processes, CgroupOwners cgroups)
 {
@@ -17,31 +18,31 @@ internal sealed class SocketWorkloads(ProcessTable processes, CgroupOwners cgrou
     private (WatchedNamespace? Watched, ulong Cgroup, uint? Uid, int Pid) _last;
     private (string Workload, bool IsOpen) _lastFound = (WorkloadName.Unknown, true);
 
-    /// <summary>Whether a socket's cgroup may not tell its workload, and its process does.</summary>
+    /// <summary>Whether the cgroup of a socket may not be enough to find its workload, so that its process is needed.</summary>
     public bool NeedProcesses => !cgroups.IsAlone;
 
-    /// <summary>Begins a pass: processes may have changed.</summary>
+    /// <summary>Begins a pass. Processes may have changed since the last one.</summary>
     public void BeginPass()
     {
         _unlisted.Clear();
         _last = default;
     }
 
-    /// <summary>The workload of a socket.</summary>
+    /// <summary>Returns the workload of a socket.</summary>
     public string Of(WatchedNamespace watched, in SeenSocket seen, int pid) => Of(watched, seen.CgroupId, seen.Uid, pid).Workload;
 
-    /// <summary>The workload of a socket, and whether more may become known of it.</summary>
-    /// <param name="watched">Its namespace; null where that is not watched.</param>
-    /// <param name="cgroup">The id of its cgroup, 0 where not known.</param>
-    /// <param name="uid">Its user, null where not known.</param>
-    /// <param name="pid">A process that has it, 0 where not known.</param>
+    /// <summary>Returns the workload of a socket, and whether it is still open: a later pass may then find a better one.</summary>
+    /// <param name="watched">Its namespace; null if it is not watched.</param>
+    /// <param name="cgroup">The id of its cgroup; 0 if unknown.</param>
+    /// <param name="uid">Its user; null if unknown.</param>
+    /// <param name="pid">A process that has it; 0 if unknown.</param>
     public (string Workload, bool IsOpen) Of(WatchedNamespace? watched, ulong cgroup, uint? uid, int pid)
     {
         if (watched is { IsShared: false })
         {
             return (watched.Owner.Workload, false);
         }
-        // Neighbours in a dump often have the same maker.
+        // Adjacent sockets in a dump often have the same owner.
         if (_last != (watched, cgroup, uid, pid))
         {
             var (workload, isOpen) = Find(watched, cgroup, uid, pid);
@@ -51,7 +52,7 @@ internal sealed class SocketWorkloads(ProcessTable processes, CgroupOwners cgrou
         return _lastFound;
     }
 
-    /// <summary>Finds the workload of a tracked socket, if that is open.</summary>
+    /// <summary>Finds the workload of a tracked socket, if it is still open.</summary>
     /// <param name="watched">Its namespace.</param>
     /// <param name="socket">The socket.</param>
     /// <param name="pid">A process that has it, if the datapath knows one and the socket does not.</param>
@@ -70,7 +71,7 @@ internal sealed class SocketWorkloads(ProcessTable processes, CgroupOwners cgrou
         var owner = cgroups.Find(cgroup);
         if (pid != 0 && (owner is null || !cgroups.IsAlone) && Whose(pid) is var process && (owner is null || process.IsPod))
         {
-            // With version 1 beside 2 a container may be where its runtime is in this hierarchy.
+            // If cgroup versions 1 and 2 are both mounted, a container may be in its runtime's cgroup in the version 2 hierarchy.
             return (process.Workload, false);
         }
         if (owner is not { } known)

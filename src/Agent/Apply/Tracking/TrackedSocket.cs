@@ -19,7 +19,7 @@ internal sealed class TrackedSocket
     /// <summary>Inode number of the network namespace.</summary>
     public ulong Namespace { get; }
 
-    /// <summary>The namespace, where it is watched.</summary>
+    /// <summary>The namespace; null if it is not watched.</summary>
     public WatchedNamespace? Watched { get; init; }
 
     public ulong Cookie => _seen.Cookie;
@@ -40,10 +40,10 @@ internal sealed class TrackedSocket
     /// <summary>The workload it belongs to.</summary>
     public string Workload { get; private set; } = WorkloadName.Unknown;
 
-    /// <summary>Whether its workload may become known better: neither its cgroup nor its process is known.</summary>
+    /// <summary>Whether its workload is still open: a later pass may find a better one.</summary>
     public bool IsWorkloadOpen { get; private set; } = true;
 
-    /// <summary>Whether the last dump of its namespace showed its other end, too.</summary>
+    /// <summary>Whether the last dump of its namespace also showed its other end.</summary>
     public bool IsLocal { get; set; }
 
     /// <summary>The number of the last dump of its namespace that showed it.</summary>
@@ -71,7 +71,7 @@ internal sealed class TrackedSocket
     /// <summary>Stores its state after it was asked.</summary>
     public void See(int unanswered, uint? idle) => _seen = _seen with { Unanswered = unanswered, Idle = idle };
 
-    /// <summary>Stores its workload, as far as it is known.</summary>
+    /// <summary>Stores its workload, and whether that is still open.</summary>
     public void BelongsTo(string workload, bool isOpen) => (Workload, IsWorkloadOpen) = (workload, isOpen);
 
     /// <summary>Marks it as gone: it is no longer in the kernel's table, or its namespace is no longer watched.</summary>

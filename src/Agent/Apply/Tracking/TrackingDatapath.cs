@@ -96,7 +96,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
 
     public virtual void Dispose() => Namespaces.Dispose();
 
-    /// <summary>Writes to sockets that are to be asked.</summary>
+    /// <summary>Writes to the sockets that must send a probe.</summary>
     protected abstract IAsker Asker { get; }
 
     /// <summary>Updates the list of processes.</summary>

@@ -24,12 +24,12 @@ internal sealed record TrackingOptions
     /// <summary>The inode number of the node's own network namespace.</summary>
     public ulong NodesNamespace { get; init; } = ProcFs.NodesNetworkNamespace();
 
-    /// <summary>Which namespaces are left alone; null is none.</summary>
+    /// <summary>Decides which namespaces are exempt from policies; null if none is.</summary>
     public NamespaceExemption? Exempts { get; init; }
 
-    /// <summary>Which sockets of the node's own namespace are left alone; null is none.</summary>
+    /// <summary>Decides which sockets of the node's own namespace are exempt from policies; null if none is.</summary>
     public HostExemption? HostExempts { get; init; }
 
-    /// <summary>Whether the namespaces are all of the node's.</summary>
+    /// <summary>Whether all namespaces of the node are examined.</summary>
     public bool LooksEverywhere => Only.Count == 0;
 }

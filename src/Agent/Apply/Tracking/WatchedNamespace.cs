@@ -10,7 +10,8 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="account">The owner that is charged for it; null for the node itself.</param>
 internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, string? account = null) : IDisposable
 {
-    /// <summary>Workloads of which is known whether the policy counts for them; those that have gone are forgotten when there are more.</summary>
+    /// <summary>The maximum number of workloads whose exemptions are stored. Above it, all are dropped, because some workloads may be
+    /// gone.</summary>
     private const int MostWorkloads = 4096;
 
     private readonly Dictionary<string, Exemption> _exemptions = [];
@@ -18,11 +19,11 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
     /// <summary>Its owner. All sockets in it belong to the same workload unless it is <see cref="IsShared"/>.</summary>
     public ProcessOwner Owner { get; init; } = ProcessOwner.Node;
 
-    /// <summary>Whether it is the node's own, which pods with the node's network and all units live in.</summary>
+    /// <summary>Whether it is the node's own namespace. Pods with the node's network and all systemd units use it.</summary>
     public bool IsNodes { get; init; }
 
-    /// <summary>Whether sockets of several workloads may be in it: it is the node's own, or an administrator made it and not for a pod. A namespace
-    /// that a workload makes belongs to that workload.</summary>
+    /// <summary>Whether it may contain sockets of several workloads. This is true for the node's own namespace, and for one that an
+    /// administrator made, except for a pod's. A namespace that a workload makes belongs to that workload.</summary>
     public bool IsShared => IsNodes || (!Owner.IsPod && Handle.IsOfOwnUserNamespace);
 
     /// <summary>The owner that is charged for it, as <see cref="Accountable"/> names it; null for the node itself.</summary>
@@ -37,7 +38,7 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
 
     public Dictionary<ulong, TrackedSocket> Sockets { get; } = [];
 
-    /// <summary>Finds the connections whose other end is here, too.</summary>
+    /// <summary>Finds the connections whose other end is also in this namespace.</summary>
     public LocalEnds LocalEnds { get; } = new();
 
     /// <summary>The connection counters at the last dump. Any other value means that sockets came or went.</summary>
@@ -55,19 +56,20 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
     /// <summary>Whether policies apply to it.</summary>
     public Exemption Exemption { get; set; }
 
-    /// <summary>Whether it counts for a socket, where that depends on the socket's workload: in the node's own namespace. Null where it does not.</summary>
+    /// <summary>Decides by the workload of a socket whether policies apply to it. Null except in the node's own namespace.</summary>
     public HostExemption? Host { get; init; }
 
-    /// <summary>Whether there may be workloads in it for which it does not count.</summary>
+    /// <summary>Whether there may be workloads in it to which policies do not apply.</summary>
     public bool MayExempt { get; private set; }
 
-    /// <summary>Whether its sockets are to be compared with the policy again, because it counts for other workloads than before.</summary>
+    /// <summary>Whether its sockets must be matched with the policy again, because the policy now applies to other workloads than
+    /// before.</summary>
     public bool IsToBeCompared { get; set; }
 
-    /// <summary>The policy the sockets were last compared with.</summary>
+    /// <summary>The policy with which its sockets were last matched.</summary>
     public PolicySnapshot? ComparedWith { get; set; }
 
-    /// <summary>The policy as it is for a socket of a workload.</summary>
+    /// <summary>Returns the policy that applies to the sockets of a workload.</summary>
     public PolicySnapshot PolicyOf(string workload, PassContext pass)
     {
         if (Host is null)
@@ -81,7 +83,7 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
         return pass.PolicyUnder(exemption);
     }
 
-    /// <summary>Finds out for which workloads the policy counts now.</summary>
+    /// <summary>Updates the exemptions of its workloads.</summary>
     public void JudgeWorkloads()
     {
         if (Host is null)
