@@ -55,7 +55,8 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
     /// <param name="cgroup">The cgroup whose new connections are set when they are established; null leaves them to the passes.</param>
     /// <exception cref="BpfException">Nothing can be attached to the cgroup.</exception>
     public BpfDatapath(TrackingOptions options, KernelPrograms kernel, string? cgroup)
-        : base(options, slicesByNamespace: true)
+        // In namespaces that the user named, nothing here takes long by a tenant's doing.
+        : base(options, slicesByNamespace: true, chargesOwners: options.LooksEverywhere || options.Exempts is not null)
     {
         _kernel = kernel;
         // The programs see the connections of the whole cgroup, but must not set those that the agent does not see. If some namespaces

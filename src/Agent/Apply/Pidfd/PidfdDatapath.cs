@@ -17,7 +17,7 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
 
     /// <param name="options">The namespaces to examine, and the state of sockets.</param>
     public PidfdDatapath(TrackingOptions options)
-        : base(options, slicesByNamespace: false)
+        : base(options, slicesByNamespace: false, chargesOwners: true)
     {
         _budget = new PassBudget(options.Time);
         _applier = new SocketApplier(Ledger);

@@ -14,8 +14,15 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="exempts">Decides which namespaces are exempt from policies; null if none is.</param>
 /// <param name="nodes">The inode number of the node's own namespace.</param>
 /// <param name="host">Decides which sockets of the node's own namespace are exempt from policies; null if none is.</param>
+/// <param name="charges">Whether owners are charged for the cost of their namespaces.</param>
 internal sealed class NamespaceInventory(
-    ProcessTable processes, IReadOnlyList<string> only, int most, NamespaceExemption? exempts = null, ulong nodes = 0, HostExemption? host = null) : IDisposable
+    ProcessTable processes,
+    IReadOnlyList<string> only,
+    int most,
+    NamespaceExemption? exempts = null,
+    ulong nodes = 0,
+    HostExemption? host = null,
+    bool charges = true) : IDisposable
 {
     /// <summary>The limit of namespaces held for one <see cref="Accountable"/> owner: a pod has one. Each namespace takes some
     /// descriptors and a check in every pass.</summary>
@@ -128,7 +135,7 @@ internal sealed class NamespaceInventory(
             {
                 Failures.Remove(inode);
                 var owner = OwnerOf(inode);
-                var watched = Watch(inode, handle, owner.Account, owner);
+                var watched = Watch(inode, handle, charges ? owner.Account : null, owner);
                 Hold(watched);
                 Judge(watched);
                 yield return watched;
@@ -184,7 +191,7 @@ internal sealed class NamespaceInventory(
     /// owners is not the reason: there are too few descriptors.</summary>
     private bool HasMore(string? account) => account is not null && only.Count == 0 && _shares.Of(account) > 0;
 
-    private string? AccountOf(ulong inode) => OwnerOf(inode).Account;
+    private string? AccountOf(ulong inode) => charges ? OwnerOf(inode).Account : null;
 
     private ProcessOwner OwnerOf(ulong inode)
     {

@@ -25,12 +25,13 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
 
     /// <param name="options">The namespaces to examine, and the state of sockets.</param>
     /// <param name="slicesByNamespace">Whether each slice of spread changes belongs to one namespace.</param>
-    protected TrackingDatapath(TrackingOptions options, bool slicesByNamespace)
+    /// <param name="chargesOwners">Whether owners are charged for the cost of their namespaces.</param>
+    protected TrackingDatapath(TrackingOptions options, bool slicesByNamespace, bool chargesOwners)
     {
         _inherited = options.Inherited;
         _time = options.Time;
         _tracked = Track;
-        Namespaces = new NamespaceInventory(Processes, options.Only, options.MostNamespaces, options.Exempts, options.NodesNamespace, options.HostExempts);
+        Namespaces = new NamespaceInventory(Processes, options.Only, options.MostNamespaces, options.Exempts, options.NodesNamespace, options.HostExempts, chargesOwners);
         Upkeep = new NamespaceUpkeep(options, Processes, Namespaces);
         Workloads = new SocketWorkloads(Processes, CgroupOwners.OfNode(options.Time));
         Ledger = new SocketLedger(options.State, options.Inherited, Counts, Workloads);
