@@ -96,7 +96,7 @@ internal sealed class NodeSurvey
         {
             return PolicySnapshot.Empty;
         }
-        var load = new PolicySource(Policies, Side, Existing, new HostResolver()).Load(stop);
+        var load = new PolicySource(new PolicyOptions { Paths = Policies, Side = Side, Existing = Existing }, new HostResolver()).Load(stop);
         foreach (var diagnostic in load.Diagnostics.Where(static d => d.Severity != Severity.Note))
         {
             Console.Error.WriteLine(diagnostic);

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Net;
 using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Agent.Policies;
 using Keepalive.Agent.Running;
 using Keepalive.Agent.Serving;
 using Microsoft.Extensions.Logging;
@@ -76,31 +77,43 @@ internal static class RunCommand
                 result.AddError($"--cgroup: {wrong}");
             }
         });
-        command.SetAction(result => AgentRun.Execute(new RunOptions
-        {
-            Policies = result.Values(policies),
-            Cluster = cluster.Read(result, result.GetValue(side)),
-            Addresses = new ListenAddresses
-            {
-                Listen = result.GetValue(listen) is { } given ? given.EndPoint : ListenAddress.Every(DefaultPort),
-                ListenLocal = result.GetValue(local),
-                AgentChecks = result.GetValue(checks) ?? [],
-            },
-            Interval = result.GetValue(interval) is { Ticks: > 0 } time ? time : TimeSpan.FromSeconds(5),
-            Datapath = result.GetValue(datapath),
-            Cgroup = result.GetValue(cgroup),
-            Existing = result.GetValue(existing),
-            Side = result.GetValue(side),
-            DryRun = result.GetValue(dryRun),
-            Once = result.GetValue(once),
-            RestoreOnExit = result.GetValue(restore),
-            Capture = result.GetValue(capture) is { } word ? word == "on" : null,
-            Namespaces = result.Values(netns),
-            StateDirectory = result.GetValue(state)!,
-            JsonLog = result.GetValue(log) == OutputFormat.Json,
-            LogLevel = result.GetValue(level) ?? LogLevel.Information,
-        }));
+        command.SetAction(result => AgentRun.Execute(Read(result)));
         return command;
+
+        RunOptions Read(ParseResult result)
+        {
+            var (isOnce, isDryRun) = (result.GetValue(once), result.GetValue(dryRun));
+            var (paths, namespaces) = (result.Values(policies), result.Values(netns));
+            bool? captures = result.GetValue(capture) is { } word ? word == "on" : null;
+            return new RunOptions
+            {
+                Start = new StartOptions
+                {
+                    Once = isOnce,
+                    NeedsCluster = isOnce && paths.Length == 0,
+                    NeedsCapture = !isOnce && captures == true,
+                    Namespaces = namespaces,
+                },
+                Log = new LogOptions(result.GetValue(log) == OutputFormat.Json, result.GetValue(level) ?? LogLevel.Information),
+                Policies = new PolicyOptions { Paths = paths, Side = result.GetValue(side), Existing = result.GetValue(existing) },
+                Cluster = cluster.Read(result, result.GetValue(side)),
+                State = new StateOptions { Directory = result.GetValue(state)!, ReadOnly = isOnce && isDryRun, RecordsChanges = !isDryRun },
+                Datapath = new DatapathRequest(result.GetValue(datapath), result.GetValue(cgroup), namespaces, Attach: !isOnce && !isDryRun),
+                Capture = new CaptureOptions(captures),
+                Passes = new PassOptions
+                {
+                    Interval = result.GetValue(interval) is { Ticks: > 0 } time ? time : TimeSpan.FromSeconds(5),
+                    DryRun = isDryRun,
+                    RestoreOnExit = result.GetValue(restore),
+                },
+                Addresses = new ListenAddresses
+                {
+                    Listen = result.GetValue(listen) is { } given ? given.EndPoint : ListenAddress.Every(DefaultPort),
+                    ListenLocal = result.GetValue(local),
+                    AgentChecks = result.GetValue(checks) ?? [],
+                },
+            };
+        }
     }
 
     private static Option<GivenAddress?> Listen() => new("--listen")

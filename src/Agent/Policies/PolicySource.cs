@@ -1,4 +1,3 @@
-using Keepalive.Config;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Agent.Policies;
@@ -31,13 +30,13 @@ internal sealed class PolicySource
     private readonly TimeProvider _time;
     private ResourceSet _resources = ResourceSet.Empty;
 
-    public PolicySource(IReadOnlyList<string> paths, Side side, ExistingMode existing, HostResolver resolver, IClusterPolicies? cluster = null, TimeProvider? time = null)
+    public PolicySource(PolicyOptions options, HostResolver resolver, IClusterPolicies? cluster = null, TimeProvider? time = null)
     {
         _time = time ?? TimeProvider.System;
-        _files = new WatchedFiles(paths, _time);
+        _files = new WatchedFiles(options.Paths, _time);
         _cluster = cluster is null ? null : new WatchedCluster(cluster, _time);
         _hosts = new WatchedHosts(resolver, _time);
-        _compilation = new PolicyCompilation(side, existing, selectedOnly: cluster is not null);
+        _compilation = new PolicyCompilation(options.Side, options.Existing, selectedOnly: cluster is not null);
     }
 
     /// <summary>Whether the files have just changed, and may still be incomplete.</summary>

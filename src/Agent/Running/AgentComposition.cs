@@ -20,64 +20,70 @@ internal static class AgentComposition
 {
     /// <summary>Adds everything that <c>run</c> needs, for a single run and for the service.</summary>
     public static IServiceCollection AddKeepaliveAgent(this IServiceCollection services, RunOptions options) => services
-        .AddSingleton(options)
+        .AddSingleton(options.Start)
+        .AddSingleton(options.Log)
+        .AddSingleton(options.Policies)
+        .AddSingleton(options.State)
+        .AddSingleton(options.Datapath)
+        .AddSingleton(options.Capture)
+        .AddSingleton(options.Passes)
+        .AddSingleton(options.Addresses)
         .AddSingleton(TimeProvider.System)
         .AddSingleton(Signals.Own)
         .AddSingleton(_ => DescriptorShares.Measure())
         .AddLog()
-        .AddCluster(options)
+        .AddCluster(options.Cluster)
         .AddPolicies()
         .AddDatapath()
         .AddLiveness()
         .AddMetrics()
         .AddHealth()
         .AddPages()
-        .AddPasses();
+        .AddPasses()
+        .AddRun(options.Start.Once);
 
     private static IServiceCollection AddLog(this IServiceCollection services) => services
-        .AddSingleton(provider => AgentLog.Create(provider.GetRequiredService<RunOptions>()))
-        .AddSingleton<ILogger>(provider => provider.GetRequiredService<ILoggerFactory>().CreateLogger("agent"));
+        .AddSingleton(provider => AgentLog.Create(provider.GetRequiredService<LogOptions>()))
+        .AddSingleton<ILogger>(provider => provider.GetRequiredService<ILoggerFactory>().CreateLogger("agent"))
+        .AddSingleton(provider => new ProblemOutput(provider.GetRequiredService<StartOptions>().Once
+            ? Console.Error
+            : AgentLog.Problems(provider.GetRequiredService<LogOptions>(), provider.GetRequiredService<ILogger>())));
 
     /// <summary>Adds the cluster, if the cluster's API is used.</summary>
-    private static IServiceCollection AddCluster(this IServiceCollection services, RunOptions options) => options.Cluster is not { } wanted
+    private static IServiceCollection AddCluster(this IServiceCollection services, ClusterOptions? options) => options is null
         ? services
         : services
+            .AddSingleton(options)
             .AddSingleton(provider => new Cluster(
-                wanted, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILoggerFactory>().CreateLogger("kubernetes")))
+                provider.GetRequiredService<ClusterOptions>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILoggerFactory>().CreateLogger("kubernetes")))
             .AddSingleton<IMetricsCollector>(provider => new KubernetesCollector(
                 provider.GetRequiredService<MetricRegistry>(), provider.GetRequiredService<Cluster>().Ages));
 
     private static IServiceCollection AddPolicies(this IServiceCollection services) => services
         .AddSingleton<HostResolver>()
-        .AddSingleton(provider =>
-        {
-            var options = provider.GetRequiredService<RunOptions>();
-            return new PolicySource(options.Policies, options.Side, options.Existing, provider.GetRequiredService<HostResolver>(), provider.GetService<Cluster>());
-        })
+        .AddSingleton(provider => new PolicySource(
+            provider.GetRequiredService<PolicyOptions>(), provider.GetRequiredService<HostResolver>(), provider.GetService<Cluster>()))
         .AddSingleton(provider => provider.GetRequiredService<PolicySource>().Load(provider.GetRequiredService<Signals>().Stop))
         .AddSingleton<PolicyFigures>();
 
     private static IServiceCollection AddDatapath(this IServiceCollection services) => services
-        .AddSingleton(provider => provider.GetRequiredService<RunOptions>() is { Once: true, DryRun: true } only
-            ? RunDirectory.Read(only.StateDirectory)
-            : RunDirectory.Open(provider.GetRequiredService<RunOptions>().StateDirectory))
+        .AddSingleton(provider => RunDirectory.Of(provider.GetRequiredService<StateOptions>()))
         .AddSingleton(provider => provider.GetRequiredService<RunDirectory>().CreateState())
         .AddSingleton(provider =>
         {
-            var options = provider.GetRequiredService<RunOptions>();
             var directory = provider.GetRequiredService<RunDirectory>();
             return ChosenDatapath.Create(
-                options.RequestDatapath(provider.GetRequiredService<DescriptorShares>()),
+                provider.GetRequiredService<DatapathRequest>(),
+                provider.GetRequiredService<DescriptorShares>().Namespaces,
                 provider.GetRequiredService<PolicyLoad>().Snapshot!,
                 directory.Inherited,
-                directory.IsOwner && !options.DryRun ? provider.GetRequiredService<StateFile>() : null,
-                attach: options is { DryRun: false, Once: false },
+                directory.IsOwner && provider.GetRequiredService<StateOptions>().RecordsChanges ? provider.GetRequiredService<StateFile>() : null,
                 exempts: provider.Pods() is { } pods ? pods.Exempts : null,
                 hostExempts: provider.Pods()?.OnHost);
         });
 
     private static IServiceCollection AddLiveness(this IServiceCollection services) => services
-        .AddSingleton(provider => CaptureChoice.Make(provider.GetRequiredService<RunOptions>().Capture, provider.GetRequiredService<ILogger>()))
+        .AddSingleton(provider => CaptureChoice.Make(provider.GetRequiredService<CaptureOptions>(), provider.GetRequiredService<ILogger>()))
         .AddSingleton(provider => new Backends(Backends.NodeNamespace, provider.GetRequiredService<TimeProvider>()))
         .AddSingleton(provider => new LivenessWatch(
             provider.GetRequiredService<CaptureChoice>().Captures,
@@ -115,7 +121,7 @@ internal static class AgentComposition
         .AddSingleton(provider =>
         {
             var cluster = provider.GetService<Cluster>();
-            return new AgentHealth(provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<RunOptions>().Interval)
+            return new AgentHealth(provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<PassOptions>().Interval)
             {
                 Cluster = cluster is null ? null : cluster.Troubles,
                 RefusedObjects = cluster is null ? null : cluster.Refused,
@@ -133,6 +139,12 @@ internal static class AgentComposition
     private static IServiceCollection AddPasses(this IServiceCollection services) => services
         .AddSingleton(provider => new ChangeLog(provider.GetRequiredService<ILogger>()) { Pods = provider.Pods() })
         .AddSingleton<AgentLoop>();
+
+    private static IServiceCollection AddRun(this IServiceCollection services, bool once)
+    {
+        services.AddSingleton<StartCheck>();
+        return once ? services.AddSingleton<IAgentRun, SingleRun>() : services.AddSingleton<IAgentRun, ServiceRun>();
+    }
 
     /// <summary>Returns the node's pods; null if they are unknown.</summary>
     private static PodDirectory? Pods(this IServiceProvider provider) => provider.GetService<Cluster>()?.Pods;

@@ -15,7 +15,7 @@ namespace Keepalive.Agent.Running;
 
 /// <summary>The service's one thread. It updates the policy, makes a pass over the sockets, publishes the results, and waits.</summary>
 internal sealed partial class AgentLoop(
-    RunOptions options,
+    PassOptions options,
     ChosenDatapath chosen,
     PolicySource policies,
     PolicyFigures figures,
@@ -52,6 +52,9 @@ internal sealed partial class AgentLoop(
     private bool _alone;
     private string? _trouble;
     private long _lost;
+
+    /// <summary>The time between two passes.</summary>
+    public TimeSpan Interval => options.Interval;
 
     /// <summary>Makes the loop read the policies again, even if no change is visible.</summary>
     public void Reload()

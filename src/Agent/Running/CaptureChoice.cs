@@ -15,11 +15,11 @@ internal sealed partial class CaptureChoice(bool isWanted, string? whyNot)
 
     public bool Captures => IsWanted && WhyNot is null;
 
-    /// <param name="asked">The value of the option; null if not given.</param>
+    /// <param name="options">The options of the capture.</param>
     /// <param name="logger">Receives the reason if capturing is not possible.</param>
-    public static CaptureChoice Make(bool? asked, ILogger logger)
+    public static CaptureChoice Make(CaptureOptions options, ILogger logger)
     {
-        if (asked == false)
+        if (options.Asked == false)
         {
             return new CaptureChoice(false, null);
         }

@@ -37,20 +37,20 @@ internal sealed class ChosenDatapath : IDisposable
 
     /// <summary>Creates the datapath for a <paramref name="request"/>.</summary>
     /// <param name="request">The requested datapath.</param>
+    /// <param name="mostNamespaces">The limit of network namespaces held at a time.</param>
     /// <param name="first">The first policy. It must fit into the kernel.</param>
     /// <param name="inherited">The state of a predecessor.</param>
     /// <param name="state">The file where changes are noted; null if there are none.</param>
-    /// <param name="attach">Whether new connections are also set at once, when they are established.</param>
     /// <param name="exempts">Decides which network namespaces are exempt from policies; null for none.</param>
     /// <param name="hostExempts">Decides which sockets of the node's own namespace are exempt from policies; null for none.</param>
     /// <param name="load">Loads the programs; null for the usual way.</param>
     /// <exception cref="DatapathException">bpf was asked for and is unavailable.</exception>
     public static ChosenDatapath Create(
         DatapathRequest request,
+        int mostNamespaces,
         PolicySnapshot first,
         InheritedSockets inherited,
         StateFile? state,
-        bool attach,
         NamespaceExemption? exempts = null,
         HostExemption? hostExempts = null,
         Func<KernelPrograms>? load = null)
@@ -59,7 +59,7 @@ internal sealed class ChosenDatapath : IDisposable
         var options = new TrackingOptions
         {
             Only = request.Namespaces,
-            MostNamespaces = request.MostNamespaces,
+            MostNamespaces = mostNamespaces,
             Inherited = inherited,
             State = state,
             Exempts = exempts,
@@ -69,7 +69,7 @@ internal sealed class ChosenDatapath : IDisposable
         {
             why = request.Cgroup is { } cgroup ? BpfRequirements.WrongCgroup(cgroup) : null;
             why ??= request.Kind == DatapathKind.Auto ? BpfRequirements.WhyNotByDefault() : null;
-            if (why is null && TryBpf(request, first, options, attach, load ?? (() => KernelPrograms.Load()), out why) is { } chosen)
+            if (why is null && TryBpf(request, first, options, load ?? (() => KernelPrograms.Load()), out why) is { } chosen)
             {
                 return chosen;
             }
@@ -91,12 +91,11 @@ internal sealed class ChosenDatapath : IDisposable
         DatapathRequest request,
         PolicySnapshot first,
         TrackingOptions options,
-        bool attach,
         Func<KernelPrograms> load,
         out string? whyNot)
     {
         var cgroup = request.Cgroup ?? BpfCgroups.Mount();
-        whyNot = BpfRequirements.Missing() ?? (attach && cgroup is null ? BpfRequirements.NoCgroup : null);
+        whyNot = BpfRequirements.Missing() ?? (request.Attach && cgroup is null ? BpfRequirements.NoCgroup : null);
         if (whyNot is not null)
         {
             return null;
@@ -106,7 +105,7 @@ internal sealed class ChosenDatapath : IDisposable
         try
         {
             programs = load();
-            datapath = new BpfDatapath(options, programs, attach ? cgroup : null);
+            datapath = new BpfDatapath(options, programs, request.Attach ? cgroup : null);
             datapath.Prepare(first);
             return new ChosenDatapath(datapath, programs, null);
         }

@@ -17,7 +17,7 @@ internal sealed record DatapathTrial(string? Datapath, string? WhyNot)
             return new DatapathTrial(null, string.Join(" ", missing));
         }
         using var chosen = ChosenDatapath.Create(
-            new DatapathRequest(DatapathKind.Auto, cgroup, [], DescriptorShares.Measure().Namespaces), PolicySnapshot.Empty, [], state: null, attach: true);
+            new DatapathRequest(DatapathKind.Auto, cgroup, [], Attach: true), DescriptorShares.Measure().Namespaces, PolicySnapshot.Empty, [], state: null);
         return new DatapathTrial(chosen.Datapath.Name, chosen.WhyNotBpf is { } why ? $"the {ChosenDatapath.NoBpf}{why}" : null);
     }
 }

@@ -17,6 +17,9 @@ internal sealed class RunDirectory : IDisposable
         Inherited = StateFile.Load(StatePath(path), StateFile.CurrentBoot(), Warnings.Add, StateFile.BootedAt());
     }
 
+    /// <summary>The directory's path, as it was given.</summary>
+    public string Location => _path;
+
     /// <summary>Whether this process is the node's only agent, and may write the state.</summary>
     public bool IsOwner => _lock is not null;
 
@@ -25,6 +28,10 @@ internal sealed class RunDirectory : IDisposable
 
     /// <summary>The state of the last agent of this boot.</summary>
     public InheritedSockets Inherited { get; }
+
+    /// <summary>Opens or only reads the directory, as the options say.</summary>
+    /// <exception cref="IOException">The directory cannot be used.</exception>
+    public static RunDirectory Of(StateOptions options) => options.ReadOnly ? Read(options.Directory) : Open(options.Directory);
 
     /// <summary>Takes the lock if it is free.</summary>
     /// <exception cref="IOException">The directory cannot be created or written to, or others can write to it.</exception>
@@ -56,7 +63,7 @@ internal sealed class RunDirectory : IDisposable
     }
 
     /// <summary>Returns the process that holds the lock; null if it cannot be read.</summary>
-    public static string? Holder(string path) => InstanceLock.Holder(Path.Combine(path, "lock"));
+    public string? Holder() => InstanceLock.Holder(Path.Combine(_path, "lock"));
 
     /// <summary>Starts a new state file with the inherited state.</summary>
     /// <exception cref="LinuxException">The file cannot be written.</exception>

@@ -49,9 +49,9 @@ public sealed class MemoryTests : IDisposable
         const string reason = "bpf_map_update_elem: ENOSPC (No space left on device): the policies do not fit into the memory that the kernel gives the agent for them";
         static KernelPrograms Load() => KernelPrograms.Load(mostRules: Room);
         var policy = Large("time: 60s");
-        var refused = Assert.Throws<DatapathException>(() => ChosenDatapath.Create(Options(DatapathKind.Bpf), policy, [], null, attach: true, load: Load));
+        var refused = Assert.Throws<DatapathException>(() => ChosenDatapath.Create(Options(DatapathKind.Bpf), mostNamespaces: 64, policy, [], null, load: Load));
         Assert.Equal(reason, refused.Message);
-        using var chosen = ChosenDatapath.Create(Options(DatapathKind.Auto), policy, [], null, attach: true, load: Load);
+        using var chosen = ChosenDatapath.Create(Options(DatapathKind.Auto), mostNamespaces: 64, policy, [], null, load: Load);
         Assert.Equal(("pidfd", reason), (chosen.Datapath.Name, chosen.WhyNotBpf));
         // The failed attempt left nothing at the cgroup.
         Assert.Empty(BpfCgroups.Attached(_cgroup.Path));
@@ -104,5 +104,5 @@ public sealed class MemoryTests : IDisposable
     private static PolicySnapshot Large(string keepalive) => Rig.PolicyFor(
         string.Join(", ", Enumerable.Range(0, Prefixes).Select(i => $"198.{18 + (i >> 16)}.{(i >> 8) & 255}.{i & 255}").Prepend(Lab.ServerAddress)), keepalive);
 
-    private DatapathRequest Options(DatapathKind datapath) => new(datapath, _cgroup.Path, [_lab.Client.NetnsPath], MostNamespaces: 64);
+    private DatapathRequest Options(DatapathKind datapath) => new(datapath, _cgroup.Path, [_lab.Client.NetnsPath], Attach: true);
 }

@@ -180,7 +180,8 @@ public sealed class PolicySourceTests : IDisposable
         var resolver = new HostResolver((host, _) => _names.TryGetValue(host, out var addresses)
             ? Task.FromResult(addresses)
             : throw new SocketException((int)SocketError.HostNotFound));
-        return new PolicySource([_directory.FullName], Side.Client, ExistingMode.Tighten, resolver, _cluster, _clock);
+        return new PolicySource(
+            new PolicyOptions { Paths = [_directory.FullName], Side = Side.Client, Existing = ExistingMode.Tighten }, resolver, _cluster, _clock);
     }
 
     private static PolicyLoad? Look(PolicySource source) => source.Refresh(force: false, isPassDue: false, default);

@@ -1,4 +1,6 @@
+using System.Reflection;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Commands;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
@@ -17,6 +19,20 @@ namespace Keepalive.Agent.Tests.Running;
 /// <summary>The parts of <c>run</c> can be put together, and that alone changes nothing on the node.</summary>
 public sealed class AgentCompositionTests : IDisposable
 {
+    /// <summary>The types that take each record of options. Commands compose them.</summary>
+    private static readonly Dictionary<Type, string[]> s_owners = new()
+    {
+        [typeof(StartOptions)] = [nameof(StartCheck)],
+        [typeof(LogOptions)] = [nameof(AgentLog)],
+        [typeof(PolicyOptions)] = [nameof(PolicySource)],
+        [typeof(ClusterOptions)] = [nameof(Cluster), nameof(PodDirectory)],
+        [typeof(StateOptions)] = [nameof(RunDirectory)],
+        [typeof(DatapathRequest)] = [nameof(ChosenDatapath)],
+        [typeof(CaptureOptions)] = [nameof(CaptureChoice)],
+        [typeof(PassOptions)] = [nameof(AgentLoop), nameof(SingleRun)],
+        [typeof(ListenAddresses)] = [nameof(AgentServer), nameof(ServiceRun)],
+    };
+
     private readonly string _directory = Directory.CreateTempSubdirectory("composition").FullName;
     private readonly RecordingDatapath _datapath = new();
 
@@ -39,6 +55,39 @@ public sealed class AgentCompositionTests : IDisposable
         }
         Assert.True(_datapath.IsDisposed);
         Assert.Equal(["policy.yaml"], Directory.GetFileSystemEntries(_directory).Select(Path.GetFileName));
+    }
+
+    [Theory]
+    [InlineData(false, typeof(ServiceRun))]
+    [InlineData(true, typeof(SingleRun))]
+    public void Run_Mode_IsChosenByItsOption(bool once, Type expected)
+    {
+        using var provider = new ServiceCollection().AddKeepaliveAgent(Options(hasCluster: false, once)).BuildServiceProvider();
+
+        Assert.IsType(expected, provider.GetRequiredService<IAgentRun>());
+    }
+
+    [Fact]
+    public void Options_OfEachOwner_AreGivenOneByOneAndNeverTogether()
+    {
+        var options = Options(hasCluster: true);
+        using var provider = new ServiceCollection().AddKeepaliveAgent(options).BuildServiceProvider();
+
+        Assert.All(s_owners.Keys, record => Assert.Same(typeof(RunOptions).GetProperties().Single(one => one.PropertyType == record).GetValue(options), provider.GetService(record)));
+        Assert.Null(provider.GetService<RunOptions>());
+    }
+
+    [Fact]
+    public void Parts_Options_AreOnlyTheirOwn()
+    {
+        var users = typeof(RunOptions).Assembly.GetTypes()
+            .Where(type => type.Namespace?.StartsWith("Keepalive.Agent", StringComparison.Ordinal) == true && type.Namespace != typeof(RunCommand).Namespace && !type.IsNested)
+            .Except([typeof(AgentComposition), typeof(RunOptions)]).Except(s_owners.Keys)
+            .SelectMany(type => Taken(type).Where(taken => taken == typeof(RunOptions) || s_owners.ContainsKey(taken)).Distinct().Select(taken => (Taken: taken, By: type)))
+            .ToLookup(use => use.Taken, use => use.By.Name);
+
+        Assert.All(s_owners, owner => Assert.Equal(owner.Value, users[owner.Key].Order(StringComparer.Ordinal)));
+        Assert.Equal([nameof(AgentRun)], users[typeof(RunOptions)]);
     }
 
     [Fact]
@@ -64,28 +113,28 @@ public sealed class AgentCompositionTests : IDisposable
     private static IEnumerable<Type> Made(IServiceCollection services) =>
         services.Select(service => service.ServiceType).Distinct().Where(type => type != typeof(RunDirectory) && type != typeof(StateFile) && type != typeof(PolicyLoad));
 
-    private RunOptions Options(bool hasCluster)
+    /// <summary>The types of all parameters of a type's constructors and methods.</summary>
+    private static IEnumerable<Type> Taken(Type type)
+    {
+        const BindingFlags all = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly;
+        return type.GetConstructors(all).Cast<MethodBase>().Concat(type.GetMethods(all)).SelectMany(method => method.GetParameters()).Select(parameter => parameter.ParameterType);
+    }
+
+    private RunOptions Options(bool hasCluster, bool once = false)
     {
         var policy = Path.Combine(_directory, "policy.yaml");
         File.WriteAllText(policy, PolicyYaml);
         return new RunOptions
         {
-            Policies = [policy],
+            Start = new StartOptions { Once = once, NeedsCluster = false, NeedsCapture = false, Namespaces = [] },
+            Log = new LogOptions(Json: false, LogLevel.None),
+            Policies = new PolicyOptions { Paths = [policy], Side = Side.Client, Existing = ExistingMode.Tighten },
             Cluster = hasCluster ? new ClusterOptions { Access = ApiAccess.Of(new Uri("http://127.0.0.1:9/")) } : null,
+            State = new StateOptions { Directory = Path.Combine(_directory, "state"), ReadOnly = false, RecordsChanges = true },
+            Datapath = new DatapathRequest(DatapathKind.Auto, Cgroup: null, Namespaces: [], Attach: true),
+            Capture = new CaptureOptions(Asked: false),
+            Passes = new PassOptions { Interval = TimeSpan.FromSeconds(5), DryRun = false, RestoreOnExit = false },
             Addresses = new ListenAddresses { Listen = null, ListenLocal = null, AgentChecks = [] },
-            Interval = TimeSpan.FromSeconds(5),
-            Datapath = DatapathKind.Auto,
-            Cgroup = null,
-            Existing = ExistingMode.Tighten,
-            Side = Side.Client,
-            DryRun = false,
-            Once = false,
-            RestoreOnExit = false,
-            Namespaces = [],
-            StateDirectory = Path.Combine(_directory, "state"),
-            Capture = false,
-            JsonLog = false,
-            LogLevel = LogLevel.None,
         };
     }
 

@@ -1,0 +1,14 @@
+using Keepalive.Config;
+
+namespace Keepalive.Agent.Policies;
+
+/// <summary>The options of the policies.</summary>
+internal sealed record PolicyOptions
+{
+    /// <summary>Files and directories.</summary>
+    public required IReadOnlyList<string> Paths { get; init; }
+
+    public required Side Side { get; init; }
+
+    public required ExistingMode Existing { get; init; }
+}
