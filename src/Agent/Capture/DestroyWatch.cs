@@ -11,35 +11,36 @@ using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Capture;
 
-/// <summary>Has the kernel report how sockets ended, in the namespaces that have connections to be watched. Needs no packets.</summary>
+/// <summary>Receives the kernel's reports of how sockets ended, in the namespaces with watched connections. It needs no packets.</summary>
 /// <remarks>
 /// <code>
 ///   pass ──► demands ──► a thread: opens and closes one socket per namespace, reads all of them ──► IDestroyListener
 /// </code>
-/// A netlink socket keeps its namespace alive: it is closed with the last watched connection there. A process with CAP_NET_ADMIN in a namespace may fill its socket with
-/// messages of its own, so each account is read at a limited rate.
+/// A netlink socket keeps its namespace alive, so it is closed with the last watched connection there. A process with CAP_NET_ADMIN in a namespace
+/// can fill the socket with messages of its own, so each account is read at a limited rate.
 /// </remarks>
 internal sealed partial class DestroyWatch : IDisposable
 {
-    /// <summary>Namespaces of one that is <see cref="Accountable"/>.</summary>
+    /// <summary>The limit of namespaces of one <see cref="Accountable"/> owner.</summary>
     public const int MostOfOne = 64;
 
-    /// <summary>Messages of one account that are read in a second.</summary>
+    /// <summary>The limit of messages of one account that are read in a second.</summary>
     internal const int MostInSecond = 12_800;
 
-    /// <summary>Messages of one account that may be read at once after a time without any: a process may end with all its connections.</summary>
+    /// <summary>The limit of messages of one account that are read at once after a quiet time: a process may end with all its connections.</summary>
     internal const int MostAtOnce = 8192;
 
-    /// <summary>Messages of one namespace that are read before those of the next one.</summary>
+    /// <summary>The limit of messages of one namespace that are read before those of the next one.</summary>
     private const int MostInTurn = 4096;
 
-    /// <summary>Reasons that are logged.</summary>
+    /// <summary>The limit of different reasons that are logged.</summary>
     private const int MostSaid = 64;
 
-    /// <summary>Pause while every account with messages has used up its allowance. A socket has room for what the kernel sends of others meanwhile.</summary>
+    /// <summary>The pause while every account with messages has used up its allowance. The sockets of others have room for the kernel's messages
+    /// meanwhile.</summary>
     private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(5);
 
-    /// <summary>A namespace whose socket could not be opened is tried again after this time.</summary>
+    /// <summary>The time after which a failed namespace is tried again.</summary>
     private static readonly TimeSpan s_tryAgain = TimeSpan.FromSeconds(60);
 
     private readonly IDestroyListener _listener;
@@ -61,10 +62,10 @@ internal sealed partial class DestroyWatch : IDisposable
     private long _received;
     private long _unreported;
 
-    /// <param name="listener">Is told of the sockets.</param>
-    /// <param name="logger">Is told where they are not reported.</param>
+    /// <param name="listener">Receives the reports.</param>
+    /// <param name="logger">Receives the reasons why sockets of a namespace are not reported.</param>
     /// <param name="time">The clock.</param>
-    /// <param name="mostNamespaces">In how many namespaces at a time; each takes a descriptor.</param>
+    /// <param name="mostNamespaces">The limit of namespaces at a time; each takes a descriptor.</param>
     /// <exception cref="LinuxException">There are too many descriptors.</exception>
     public DestroyWatch(IDestroyListener listener, ILogger logger, TimeProvider time, int mostNamespaces)
     {
@@ -75,20 +76,21 @@ internal sealed partial class DestroyWatch : IDisposable
         _thread.Start();
     }
 
-    /// <summary>What keeps sockets of a namespace from being reported, null where nothing does.</summary>
+    /// <summary>The reason why sockets of a namespace are not reported; null if there is none.</summary>
     public string? Failure => _failure;
 
-    /// <summary>Messages read, also those that were not the kernel's.</summary>
+    /// <summary>The number of messages read, including those that were not the kernel's.</summary>
     public long Received => Volatile.Read(ref _received);
 
-    /// <summary>Messages that the kernel had no room for.</summary>
+    /// <summary>The number of messages that the kernel had no room for.</summary>
     public long Unreported => Volatile.Read(ref _unreported);
 
-    /// <summary>Whether sockets of a namespace are reported: one that ends without a report, and with none <see cref="Unreported"/>, ended with nothing unanswered.</summary>
-    /// <remarks>The kernel reports a socket a moment after it is gone: a pass may miss it first.</remarks>
+    /// <summary>Whether sockets of a namespace are reported. If none is <see cref="Unreported"/>, a socket without a report ended with nothing
+    /// unanswered.</summary>
+    /// <remarks>The kernel reports a socket a moment after it is gone, so a pass may notice that first.</remarks>
     public bool Covers(ulong inode) => _covered.Contains(inode);
 
-    /// <summary>Brings the namespaces into line with what is wanted, and does not wait for it.</summary>
+    /// <summary>Starts to watch the namespaces of the demands and no others. Does not wait for it.</summary>
     public void Update(IReadOnlyList<CaptureDemand> demands)
     {
         Volatile.Write(ref _next, demands);
@@ -131,7 +133,7 @@ internal sealed partial class DestroyWatch : IDisposable
         }
     }
 
-    /// <summary>Reads what a namespace has; false where its account has to wait.</summary>
+    /// <summary>Reads the messages of a namespace. Returns false if its account has to wait.</summary>
     private bool Take(Kept kept)
     {
         var source = kept.Source!;
@@ -180,7 +182,7 @@ internal sealed partial class DestroyWatch : IDisposable
                 _kept.Remove(inode);
                 if (kept.Source is not null)
                 {
-                    Take(kept);   // the last connection there may have ended just now
+                    Take(kept);   // the report of its last connection may have just arrived
                 }
                 Close(kept);
             }
@@ -207,11 +209,11 @@ internal sealed partial class DestroyWatch : IDisposable
         }
         _budget.Stop();
         _covered = [.. _kept.Values.Where(kept => kept.Source is not null).Select(kept => kept.Inode)];
-        // One of them: the node's own before one that a tenant may have brought about.
+        // A failure of the node itself comes before one that a tenant may have caused.
         _failure = _kept.Values.Where(kept => kept.Failure is not null).MinBy(kept => kept.Account is null ? 0 : 1)?.Failure;
     }
 
-    /// <summary>Those of accounts that take much time come last: there may not be enough of it.</summary>
+    /// <summary>Sorts accounts that take much time last, because the time may not be enough for all.</summary>
     private IEnumerable<(CaptureDemand Demand, Kept Kept)> InTurn(IReadOnlyList<CaptureDemand> demands)
     {
         var all = new List<(CaptureDemand Demand, Kept Kept)>(demands.Count);
@@ -237,7 +239,7 @@ internal sealed partial class DestroyWatch : IDisposable
         _budget.Charge(kept.Account);
         if (kept.Pid == 0 || (kept.Account is not null && _budget.IsSpent))
         {
-            return;   // it is looked at after the next pass
+            return;   // it is tried again after the next pass
         }
         if (!MakeRoom(kept.Account))
         {
@@ -254,7 +256,7 @@ internal sealed partial class DestroyWatch : IDisposable
         }
         catch (LinuxException e) when (e.Call == "open" && e.Errno is Errno.ENOENT or Errno.ESRCH)
         {
-            kept.Pid = 0;   // its process has just gone; another may live there
+            kept.Pid = 0;   // its process has just ended; another one may be there
         }
         catch (Exception e) when (e is IOException or OutOfMemoryException)
         {
@@ -262,7 +264,7 @@ internal sealed partial class DestroyWatch : IDisposable
         }
     }
 
-    /// <summary>Null where the process has moved to another namespace.</summary>
+    /// <summary>Returns null if the process has moved to another namespace.</summary>
     private static DestroyedSockets? Open(ulong inode) => ProcFs.Inode("/proc/thread-self/ns/net") == inode ? DestroyedSockets.Open() : null;
 
     private void Add(Kept kept, DestroyedSockets source)
@@ -312,7 +314,7 @@ internal sealed partial class DestroyWatch : IDisposable
     {
         kept.Failure = reason;
         kept.TryAt = _time.GetUtcNow() + s_tryAgain;
-        // Once each: a tenant may have any number of namespaces.
+        // Each reason is logged once: a tenant can have any number of namespaces.
         if (_said.Count < MostSaid && _said.Add(reason))
         {
             LogFailed(reason);
@@ -322,7 +324,7 @@ internal sealed partial class DestroyWatch : IDisposable
     [LoggerMessage(EventIds.DestroyedUnavailable, LogLevel.Warning, "The kernel's reports of how connections ended are not available everywhere: {Reason}")]
     private partial void LogFailed(string reason);
 
-    /// <summary>The messages of an account that may be read now.</summary>
+    /// <summary>Returns how many messages of an account may be read now.</summary>
     private sealed class Allowance(long since)
     {
         private double _left = MostAtOnce;
@@ -339,26 +341,26 @@ internal sealed partial class DestroyWatch : IDisposable
         public void Spend(int count) => _left -= count;
     }
 
-    /// <summary>What is watched of one namespace.</summary>
+    /// <summary>The watch of one namespace.</summary>
     private sealed class Kept(ulong inode)
     {
         public ulong Inode => inode;
 
-        /// <summary>Null where it is not open.</summary>
+        /// <summary>Its socket; null if it is not open.</summary>
         public DestroyedSockets? Source { get; set; }
 
-        /// <summary>What the listener has been told of <see cref="DestroyedSockets.Lost"/>.</summary>
+        /// <summary>The value of <see cref="DestroyedSockets.Lost"/> that was last reported.</summary>
         public long Lost { get; set; }
 
-        /// <summary>A process that lives there; 0 where none is known.</summary>
+        /// <summary>A process in the namespace; 0 if none is known.</summary>
         public int Pid { get; set; }
 
-        /// <summary>Who has to answer for it, as <see cref="Accountable"/> names it; null is the node itself.</summary>
+        /// <summary>The owner that is charged for it, as <see cref="Accountable"/> names it; null for the node itself.</summary>
         public string? Account { get; set; }
 
         public DateTimeOffset TryAt { get; set; }
 
-        /// <summary>What kept it from being opened at the last try.</summary>
+        /// <summary>The reason why the last try to open it failed.</summary>
         public string? Failure { get; set; }
     }
 }
