@@ -89,7 +89,7 @@ internal sealed class Backends : IDisposable
 
     private void Fail(int errno) => Fail(errno switch
     {
-        Errno.EPERM => "not permitted: CAP_NET_ADMIN and, to enter the node's network namespace, CAP_SYS_ADMIN are needed",
+        Errno.EPERM or Errno.EACCES => "not permitted: CAP_NET_ADMIN and, to enter the node's network namespace, CAP_SYS_ADMIN are needed",
         Errno.EPROTONOSUPPORT or Errno.EINVAL => "the kernel has no connection tracking over netlink (module nf_conntrack_netlink)",
         Errno.ETIMEDOUT => "connection tracking did not answer in time",
         _ => new LinuxException("conntrack", errno).Message,
