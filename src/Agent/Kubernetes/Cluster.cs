@@ -1,5 +1,6 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Config.Resources;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Kubernetes;
@@ -13,10 +14,13 @@ namespace Keepalive.Agent.Kubernetes;
 ///       └── EndpointSlices of these Services ◄───┴──────────────────────────┘ which Services the policies select
 /// </code>
 /// </remarks>
-internal sealed partial class Cluster : IClusterPolicies, IDisposable
+internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDisposable
 {
     /// <summary>The maximum number of Services to name to the server. Above it, the EndpointSlices of all Services are watched.</summary>
     public const int MostNamedServices = 64;
+
+    /// <summary>How long the watches may take to end. After that, they end with the process.</summary>
+    private static readonly TimeSpan s_endWithin = TimeSpan.FromSeconds(5);
 
     private readonly ApiConnection _api;
     private readonly ClusterOptions _options;
@@ -89,13 +93,22 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
 
     private IEnumerable<KindWatch> All => _watches.Append(Definitions).Concat(Pods is null ? [] : [Pods.Pods, Pods.Namespaces]);
 
-    public void Start()
+    /// <summary>Starts the watches, and does not wait for their first answers.</summary>
+    public Task StartAsync(CancellationToken cancellationToken)
     {
         foreach (var watch in All)
         {
-            _running.Add(Task.Run(() => watch.RunAsync(_stop.Token)));
+            _running.Add(Task.Run(() => watch.RunAsync(_stop.Token), _stop.Token));
         }
-        _running.Add(Task.Run(() => _events.RunAsync(_stop.Token)));
+        _running.Add(Task.Run(() => _events.RunAsync(_stop.Token), _stop.Token));
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Ends the watches, and waits for their ends for a limited time. The known objects stay known.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await Task.WhenAll(_running).WaitAsync(s_endWithin, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     /// <summary>Waits until all wanted objects and the node's pods are known. It does not wait for kinds that the server refuses.</summary>
@@ -204,14 +217,9 @@ internal sealed partial class Cluster : IClusterPolicies, IDisposable
 
     public void Dispose()
     {
-        _stop.Cancel();
-        try
+        if (!_stop.IsCancellationRequested)
         {
-            Task.WaitAll([.. _running], TimeSpan.FromSeconds(5));
-        }
-        catch (AggregateException)
-        {
-            // The tasks end with the process.
+            StopAsync(CancellationToken.None).GetAwaiter().GetResult();   // not stopped before, because the run failed
         }
         _watches.ForEach(watch => watch.Dispose());
         Definitions.Dispose();

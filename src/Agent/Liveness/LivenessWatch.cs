@@ -3,18 +3,24 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Policies;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Liveness;
 
 /// <summary>The liveness part of the service's loop: the sink of passes, the capture after each pass, and the state to publish.</summary>
-internal sealed class LivenessWatch : IDisposable
+internal sealed class LivenessWatch : IHostedService, IDisposable
 {
     /// <summary>How long the first changes wait for interfaces to be opened.</summary>
     private static readonly TimeSpan s_longestOpening = TimeSpan.FromSeconds(1);
 
-    private readonly CaptureKeeper? _keeper;
-    private readonly DestroyWatch? _destroyed;
+    private readonly bool _captures;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly int _mostInterfaces;
+    private readonly int _mostNamespaces;
+    private CaptureKeeper? _keeper;
+    private DestroyWatch? _destroyed;
     private PolicySnapshot? _filteredFor;
     private string _filter = "";
 
@@ -28,8 +34,7 @@ internal sealed class LivenessWatch : IDisposable
     public LivenessWatch(bool captures, TimeProvider time, ILogger logger, int mostInterfaces, int mostNamespaces, PodDirectory? pods = null, Backends? backends = null)
     {
         Monitor = new LivenessMonitor(new LivenessLog(logger) { Pods = pods }, time, captures, pods, backends);
-        _keeper = captures ? new CaptureKeeper(Monitor, logger, mostInterfaces) : null;
-        _destroyed = mostNamespaces > 0 ? new DestroyWatch(Monitor, logger, time, mostNamespaces) : null;
+        (_captures, _time, _logger, _mostInterfaces, _mostNamespaces) = (captures, time, logger, mostInterfaces, mostNamespaces);
     }
 
     public LivenessMonitor Monitor { get; }
@@ -44,11 +49,28 @@ internal sealed class LivenessWatch : IDisposable
     public string? CaptureFailure => _keeper?.Failure;
 
     /// <summary>Whether passes have to read every socket's timer, because nothing else shows probes.</summary>
-    public bool NeedsTimers => _keeper is null;
+    public bool NeedsTimers => !_captures;
 
     /// <summary>The namespaces whose timers the next pass reads, because captured packets are missing. <see cref="Follow"/> uses them
     /// too.</summary>
     public IReadOnlySet<ulong> Doubtful { get; private set; } = FrozenSet<ulong>.Empty;
+
+    /// <summary>Starts the threads of the capture. Nothing is captured before the first <see cref="Survey"/> or
+    /// <see cref="Follow"/>.</summary>
+    /// <exception cref="IOException">There are too many descriptors.</exception>
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        _keeper = _captures ? new CaptureKeeper(Monitor, _logger, _mostInterfaces) : null;
+        _destroyed = _mostNamespaces > 0 ? new DestroyWatch(Monitor, _logger, _time, _mostNamespaces) : null;
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Ends the threads of the capture, and closes everything. No pass may run.</summary>
+    public Task StopAsync(CancellationToken cancellationToken)
+    {
+        Dispose();
+        return Task.CompletedTask;
+    }
 
     /// <summary>Finds the namespaces where packets should have been captured and were not.</summary>
     public void Doubt() => Doubtful = Monitor.Doubtful();
@@ -64,7 +86,7 @@ internal sealed class LivenessWatch : IDisposable
         }
     }
 
-    /// <summary>Starts the capture where there are connections now. Returns null without capture, else an event that is set once the
+    /// <summary>Starts the capture where there are connections now. Returns null if nothing captures, else an event that is set once the
     /// capture runs.</summary>
     public ManualResetEventSlim? Follow(PolicySnapshot policy)
     {
@@ -96,5 +118,6 @@ internal sealed class LivenessWatch : IDisposable
     {
         _keeper?.Dispose();
         _destroyed?.Dispose();
+        (_keeper, _destroyed) = (null, null);
     }
 }

@@ -9,6 +9,7 @@ using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Support;
 using Keepalive.Linux;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Hosting.Systemd;
 using Microsoft.Extensions.Logging;
 
@@ -42,6 +43,15 @@ internal static class AgentComposition
         .AddPasses()
         .AddRun(options.Start.Once);
 
+    /// <summary>Adds the services of the service's own host, in the order of their start: the capture, then the passes. The host stops them
+    /// in the reverse order, one after the other, so the capture ends after the last pass.</summary>
+    /// <param name="host">The services of the host.</param>
+    /// <param name="parts">The parts of the agent, which live longer than the host.</param>
+    public static IServiceCollection AddHostedParts(this IServiceCollection host, IServiceProvider parts) => host
+        .AddSingleton<IHostedService>(parts.GetRequiredService<LivenessWatch>())
+        .AddSingleton(own => ActivatorUtilities.CreateInstance<AgentService>(parts, own.GetRequiredService<IHostApplicationLifetime>()))
+        .AddHostedService(own => own.GetRequiredService<AgentService>());
+
     private static IServiceCollection AddLog(this IServiceCollection services) => services
         .AddSingleton(provider => AgentLog.Create(provider.GetRequiredService<LogOptions>()))
         .AddSingleton<ILogger>(provider => provider.GetRequiredService<ILoggerFactory>().CreateLogger("agent"))
@@ -56,6 +66,7 @@ internal static class AgentComposition
             .AddSingleton(options)
             .AddSingleton(provider => new Cluster(
                 provider.GetRequiredService<ClusterOptions>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILoggerFactory>().CreateLogger("kubernetes")))
+            .AddHostedService(provider => provider.GetRequiredService<Cluster>())
             .AddSingleton<IMetricsCollector>(provider => new KubernetesCollector(
                 provider.GetRequiredService<MetricRegistry>(), provider.GetRequiredService<Cluster>().Ages));
 

@@ -31,6 +31,15 @@ internal sealed class AgentService(
         }
     }
 
+    /// <summary>Waits for the end of the loop without a limit, because it restores sockets at its end. The parts that it uses then, such as
+    /// the capture, started earlier and are stopped later.</summary>
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        // The caller of RunToEnd gets the exception.
+        await RunToEnd().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await base.StopAsync(cancellationToken).ConfigureAwait(false);
+    }
+
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => RunToEnd();
 
     private async Task Run()

@@ -49,7 +49,8 @@ internal sealed partial class ServiceRun(ListenAddresses addresses, ProblemOutpu
         return passes.NotGivenBack > 0 ? ExitCodes.Failed : ExitCodes.Done;
     }
 
-    /// <summary>Creates the host with the listeners and the passes.</summary>
+    /// <summary>Creates the host with the capture, the passes and the listeners. They start in this order, and stop in the reverse
+    /// order.</summary>
     private WebApplication Host(string stateDirectory)
     {
         // The usual sources of a host (files of the working directory, variables) must not decide how this one listens.
@@ -58,9 +59,8 @@ internal sealed partial class ServiceRun(ListenAddresses addresses, ProblemOutpu
             .AddSingleton(services.GetRequiredService<ILoggerFactory>())
             .AddSingleton<IHostLifetime>(own => new SignalLifetime(signals, own.GetRequiredService<IHostApplicationLifetime>()))
             .AddSingleton(services.GetRequiredService<AgentCheck>())
-            .AddSingleton(own => ActivatorUtilities.CreateInstance<AgentService>(services, own.GetRequiredService<IHostApplicationLifetime>()))
-            .AddHostedService(own => own.GetRequiredService<AgentService>())
-            .Configure<HostOptions>(host => (host.ServicesStopConcurrently, host.ShutdownTimeout) = (true, s_stopWithin));
+            .AddHostedParts(services)
+            .Configure<HostOptions>(host => host.ShutdownTimeout = s_stopWithin);
         var socket = AgentServer.SocketPath(stateDirectory, logger);
         AgentServer.Configure(builder, addresses, socket, services.GetRequiredService<DescriptorShares>().Connections, logger);
         var application = builder.Build();

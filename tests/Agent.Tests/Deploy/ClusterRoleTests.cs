@@ -25,7 +25,7 @@ public sealed class ClusterRoleTests
     }
 
     [Fact]
-    public void Requests_OfAClientThatWantsEverything_AreWhatTheRulesAllow()
+    public async Task Requests_OfAClientThatWantsEverything_AreWhatTheRulesAllow()
     {
         using var api = FakeApiServer.Start().WithGloo().WithIstio();
         api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
@@ -41,7 +41,7 @@ public sealed class ClusterRoleTests
             TimeProvider.System,
             NullLogger.Instance);
         cluster.WantSlices(new HashSet<(string, string)> { ("shop", "a") });
-        cluster.Start();
+        await cluster.StartAsync(TestContext.Current.CancellationToken);
         Eventually.True(() => cluster.IsComplete, TimeSpan.FromSeconds(20));
         cluster.Report(cluster.View().Diagnostics);
 

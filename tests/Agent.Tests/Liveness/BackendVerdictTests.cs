@@ -53,11 +53,12 @@ public sealed class BackendVerdictTests : IDisposable
     [Theory]
     [InlineData("pidfd")]
     [InlineData("bpf")]
-    public void Service_BackendsDieOneByOne_IsInWhileOneLives(string datapath)
+    public async Task Service_BackendsDieOneByOne_IsInWhileOneLives(string datapath)
     {
         _router.Client.ConnectMany(TranslatingRouter.ServiceAddress, TranslatingRouter.ServicePort, 6);
         var create = datapath == "bpf" ? Datapaths.Bpf : Datapaths.Pidfd;
         using var path = create([_router.Client.NetnsPath], [], null);
+        await _watch.StartAsync(TestContext.Current.CancellationToken);
         _watch.Survey(path, _policy, default);
         Pass(path);
         Assert.Null(_backends.Trouble);

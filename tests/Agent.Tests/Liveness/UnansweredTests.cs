@@ -23,7 +23,7 @@ public sealed class UnansweredTests
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
-    public void Unanswered_RandomInstantsWithLossAndZeroWindows_IsTheKernels()
+    public async Task Unanswered_RandomInstantsWithLossAndZeroWindows_IsTheKernels()
     {
         Live.Require();
         using var lab = new Lab();
@@ -35,6 +35,7 @@ public sealed class UnansweredTests
         var rules = Rig.PolicyFor($"{Lab.ServerAddress}, \"{Lab.ServerAddress6}\"", "time: 1s, interval: 1s, probes: 100");
         using var rig = new DatapathOnly(lab.Client.NetnsPath);
         using var watch = new LivenessWatch(captures: true, TimeProvider.System, NullLogger.Instance, mostInterfaces: 8, mostNamespaces: 0);
+        await watch.StartAsync(TestContext.Current.CancellationToken);
         watch.Survey(rig.Datapath, rules, default);
         rig.Pass(rules, watch);
         using var kernel = NamespaceSockets.Open(lab.Client.NetnsPath);

@@ -11,6 +11,7 @@ using Keepalive.Agent.Sockets;
 using Keepalive.Config;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Xunit;
 
@@ -33,6 +34,8 @@ public sealed class AgentCompositionTests : IDisposable
         [typeof(ListenAddresses)] = [nameof(AgentServer), nameof(ServiceRun)],
     };
 
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+
     private readonly string _directory = Directory.CreateTempSubdirectory("composition").FullName;
     private readonly RecordingDatapath _datapath = new();
 
@@ -50,6 +53,7 @@ public sealed class AgentCompositionTests : IDisposable
             Assert.Equal(hasCluster ? 6 : 5, provider.GetServices<IMetricsCollector>().Count());
             Assert.Same(provider.GetRequiredService<LivenessMonitor>(), provider.GetRequiredService<LivenessWatch>().Monitor);
             Assert.NotNull(provider.GetRequiredService<AgentPages>());
+            Assert.Equal(hasCluster ? [provider.GetRequiredService<Cluster>()] : [], provider.GetServices<IHostedService>());
             Assert.Equal(0, _datapath.Passes);
             Assert.False(_datapath.IsDisposed);
         }
@@ -97,13 +101,55 @@ public sealed class AgentCompositionTests : IDisposable
         services.Replace(ServiceDescriptor.Singleton(_ => new ChosenDatapath(_datapath)));
         using var provider = services.BuildServiceProvider();
         using var stop = new CancellationTokenSource();
-        _datapath.Passed = stop.Cancel;
+        _datapath.Passed = _ => stop.Cancel();
 
         Assert.Equal(0, provider.GetRequiredService<AgentLoop>().Run(provider.GetRequiredService<PolicyLoad>(), stop.Token));
 
         Assert.Equal(1, _datapath.Passes);
         Assert.Equal(1, provider.GetRequiredService<PolicyFigures>().Now.InForce);
         Assert.Equal(7, provider.GetRequiredService<SocketTally>().Now.Scanned);
+    }
+
+    /// <summary>The host stops waiting for its listeners after a while. It must not stop the capture for that reason while sockets are
+    /// restored.</summary>
+    [Fact]
+    public async Task Stop_RestoreTakesLongerThanTheListeners_EndsTheCaptureAfterTheLastPass()
+    {
+        var services = new ServiceCollection().AddKeepaliveAgent(Options(hasCluster: false, restore: true));
+        services.Replace(ServiceDescriptor.Singleton(_ => new ChosenDatapath(_datapath))).Replace(ServiceDescriptor.Singleton(_ => new CaptureChoice(isWanted: true, whyNot: null)));
+        await using var provider = services.BuildServiceProvider();
+        var (watch, policy) = (provider.GetRequiredService<LivenessWatch>(), provider.GetRequiredService<PolicyLoad>().Snapshot!);
+        using var passed = new ManualResetEventSlim();
+        using var listeners = new SlowListeners();
+        var capturesWhileRestoring = false;
+        _datapath.Passed = scope =>
+        {
+            if (scope.Last)
+            {
+                Assert.True(listeners.Aborted.Wait(s_patience));
+                capturesWhileRestoring = !SpinWait.SpinUntil(() => watch.Follow(policy) is null, TimeSpan.FromMilliseconds(300));
+            }
+            else if (!scope.DryRun)
+            {
+                passed.Set();
+            }
+        };
+        var builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Services.AddHostedParts(provider)
+            .AddSingleton<IHostedService>(listeners)
+            .AddSingleton<IHostLifetime, AgentRun.RunLifetime>()
+            .Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromMilliseconds(100));
+        using var host = builder.Build();
+        Assert.Null(watch.Follow(policy));
+
+        await host.StartAsync(TestContext.Current.CancellationToken);
+        Assert.True(passed.Wait(s_patience, TestContext.Current.CancellationToken));
+        await host.StopAsync(TestContext.Current.CancellationToken);
+
+        Assert.True(capturesWhileRestoring);
+        Assert.Null(watch.Follow(policy));
+        Assert.Equal(0, host.Services.GetRequiredService<AgentService>().NotGivenBack);
+        Assert.False(_datapath.IsDisposed);
     }
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
@@ -120,7 +166,7 @@ public sealed class AgentCompositionTests : IDisposable
         return type.GetConstructors(all).Cast<MethodBase>().Concat(type.GetMethods(all)).SelectMany(method => method.GetParameters()).Select(parameter => parameter.ParameterType);
     }
 
-    private RunOptions Options(bool hasCluster, bool once = false)
+    private RunOptions Options(bool hasCluster, bool once = false, bool restore = false)
     {
         var policy = Path.Combine(_directory, "policy.yaml");
         File.WriteAllText(policy, PolicyYaml);
@@ -133,7 +179,7 @@ public sealed class AgentCompositionTests : IDisposable
             State = new StateOptions { Directory = Path.Combine(_directory, "state"), ReadOnly = false, RecordsChanges = true },
             Datapath = new DatapathRequest(DatapathKind.Auto, Cgroup: null, Namespaces: [], Attach: true),
             Capture = new CaptureOptions(Asked: false),
-            Passes = new PassOptions { Interval = TimeSpan.FromSeconds(5), DryRun = false, RestoreOnExit = false },
+            Passes = new PassOptions { Interval = TimeSpan.FromSeconds(5), DryRun = false, RestoreOnExit = restore },
             Addresses = new ListenAddresses { Listen = null, ListenLocal = null, AgentChecks = [] },
         };
     }
@@ -165,13 +211,29 @@ public sealed class AgentCompositionTests : IDisposable
           - number: 443
         """;
 
+    /// <summary>Listeners with a connection that does not end by itself.</summary>
+    private sealed class SlowListeners : IHostedService, IDisposable
+    {
+        public ManualResetEventSlim Aborted { get; } = new();
+
+        public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public async Task StopAsync(CancellationToken cancellationToken)
+        {
+            await Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            Aborted.Set();
+        }
+
+        public void Dispose() => Aborted.Dispose();
+    }
+
     private sealed class RecordingDatapath : IDatapath
     {
         public int Passes { get; private set; }
 
         public bool IsDisposed { get; private set; }
 
-        public Action Passed { get; set; } = () => { };
+        public Action<PassScope> Passed { get; set; } = _ => { };
 
         public string Name => "recording";
 
@@ -180,8 +242,8 @@ public sealed class AgentCompositionTests : IDisposable
         public PassSummary Pass(PolicySnapshot policy, PassScope scope, ISocketSink sink)
         {
             Passes++;
-            Assert.NotEmpty(policy.Policy.Rules);
-            Passed();
+            Assert.Equal(scope.Last, policy.Policy.Rules.IsEmpty);
+            Passed(scope);
             return new PassSummary { Sockets = 7 };
         }
 

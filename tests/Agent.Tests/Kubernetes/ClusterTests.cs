@@ -1,0 +1,60 @@
+using Keepalive.Agent.Kubernetes;
+using Keepalive.Testbed;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace Keepalive.Agent.Tests.Kubernetes;
+
+/// <summary>How the watches of the cluster start and end.</summary>
+public sealed class ClusterTests : IDisposable
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+
+    private readonly FakeApiServer _api = FakeApiServer.Start().WithGloo();
+    private readonly Cluster _cluster;
+
+    public ClusterTests() => _cluster = new Cluster(
+        new ClusterOptions
+        {
+            Access = ApiAccess.Of(_api.Address),
+            Timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero },
+        },
+        TimeProvider.System,
+        NullLogger.Instance);
+
+    [Fact]
+    public async Task Stop_OpenWatches_EndsThemAndSendsNothingMore()
+    {
+        Assert.Empty(_api.Requests);
+        await StartAsync();
+
+        await _cluster.StopAsync(TestContext.Current.CancellationToken);
+
+        var requests = _api.Requests.Count;
+        Eventually.True(() => _api.Watches == 0, s_patience);
+        _cluster.WantSlices(new HashSet<(string, string)> { ("shop", "a") });
+        Assert.False(SpinWait.SpinUntil(() => _api.Requests.Count > requests, TimeSpan.FromMilliseconds(200)));
+    }
+
+    [Fact]
+    public async Task Dispose_OpenWatches_EndsThem()
+    {
+        await StartAsync();
+
+        _cluster.Dispose();
+
+        Eventually.True(() => _api.Watches == 0, s_patience);
+    }
+
+    public void Dispose()
+    {
+        _cluster.Dispose();
+        _api.Dispose();
+    }
+
+    private async Task StartAsync()
+    {
+        await _cluster.StartAsync(TestContext.Current.CancellationToken);
+        Eventually.True(() => _cluster.IsComplete && _api.Watches > 0, s_patience);
+    }
+}
