@@ -103,7 +103,7 @@ internal sealed class LivenessWatch : IHostedService, IDisposable
         }
         try
         {
-            var opening = _keeper.Update(new CaptureOpener.Order(demands, _filter, Doubtful));
+            var opening = _keeper.Update(new CaptureOpener.Order([.. demands.Where(demand => demand.Locals.Count > 0)], _filter, Doubtful));
             Failure = null;
             return opening;
         }

@@ -69,6 +69,14 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// close in time.</summary>
     public void DropAnswered(long now)
     {
+        foreach (var (cookie, left) in Unexplained)
+        {
+            if (left is { IsClosing: true, HasReset: false, KernelUnanswered: 0 })
+            {
+                // Its last packets came after the pass that missed it: one of its ends closed it.
+                Unexplained.Remove(cookie);
+            }
+        }
         while (_unexplained.TryPeek(out var oldest) && (!Unexplained.TryGetValue(oldest, out var left) || now - left.LeftAt > Patience))
         {
             Unexplained.Remove(_unexplained.Dequeue());
