@@ -29,7 +29,7 @@ internal sealed class AgentInProcess : IDisposable
         var name = kernel is null ? "pidfd" : "bpf";
         _metrics = new MetricRegistry("benchmark", name, "");
         _state = StateFile.Create(Path.Combine(Workspace.Directory, $"state-{name}"), StateFile.CurrentBoot(), new InheritedSockets());
-        var options = new TrackingOptions { Time = time, Only = only, MostNamespaces = 1024, Inherited = [], State = _state };
+        var options = new TrackingOptions { Time = time, Only = only, MaxNamespaces = 1024, Inherited = [], State = _state };
         _datapath = kernel is null ? new PidfdDatapath(options) : new BpfDatapath(options, kernel, cgroup: null);
         _tally = new SocketTally();
         _metrics.Add(new SocketCollector(_metrics, _tally, name));

@@ -46,7 +46,7 @@ internal static class Targets
     private static void Probes(byte[] input)
     {
         var report = ProbeReport.Create(Stream.Null, json: input.Length % 2 == 0);
-        var scan = new ProbeScan(report, mostFlows: 16);
+        var scan = new ProbeScan(report, maxFlows: 16);
         try
         {
             using var source = CaptureFile.Open(new MemoryStream(input));

@@ -7,7 +7,7 @@ namespace Keepalive.Testbed;
 internal static class Eventually
 {
     private static readonly TimeSpan s_firstPoll = TimeSpan.FromMilliseconds(1);
-    private static readonly TimeSpan s_longestPoll = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_maxPoll = TimeSpan.FromMilliseconds(20);
 
     /// <summary>Waits until <paramref name="condition"/> holds. It must not hold before <paramref name="notBefore"/>.</summary>
     /// <returns>How long it took.</returns>
@@ -68,10 +68,10 @@ internal static class Eventually
                 throw new TimeoutException(ended.Report($"ended with exit code {ended.ExitCode} while the test watched that: {what}"));
             }
 
-            Thread.Sleep(s_longestPoll);
+            Thread.Sleep(s_maxPoll);
         }
         while (clock.Elapsed < duration);
     }
 
-    private static TimeSpan Longer(TimeSpan poll) => poll * 2 < s_longestPoll ? poll * 2 : s_longestPoll;
+    private static TimeSpan Longer(TimeSpan poll) => poll * 2 < s_maxPoll ? poll * 2 : s_maxPoll;
 }

@@ -12,7 +12,7 @@ namespace Keepalive.Agent.Capture;
 internal static class CaptureFilter
 {
     /// <summary>The maximum number of prefixes. More would cost more for every packet of the node than they save.</summary>
-    private const int MostTerms = 48;
+    private const int MaxTerms = 48;
 
     // Accepts a payload of at most one byte, by the length in the IP header, or SYN, FIN or RST. A length of 0 (filled in by the network
     // card) wraps around to a large number.
@@ -51,8 +51,8 @@ internal static class CaptureFilter
     /// or they are too many, and null if there are none.</summary>
     private static string? Terms(IEnumerable<CompiledRule> rules, bool ipv6)
     {
-        var terms = rules.Select(rule => Term(rule, ipv6)).Distinct().Take(MostTerms + 1).ToList();
-        return terms.Count == 0 ? null : terms.Count > MostTerms || terms.Contains("") ? "" : string.Join(" or ", terms);
+        var terms = rules.Select(rule => Term(rule, ipv6)).Distinct().Take(MaxTerms + 1).ToList();
+        return terms.Count == 0 ? null : terms.Count > MaxTerms || terms.Contains("") ? "" : string.Join(" or ", terms);
     }
 
     private static string Term(CompiledRule rule, bool ipv6)

@@ -35,12 +35,12 @@ internal sealed partial class CaptureKeeper : IDisposable
 
     /// <param name="listener">Receives the packets.</param>
     /// <param name="logger">Receives the reasons why capturing fails.</param>
-    /// <param name="mostInterfaces">The maximum number of interfaces to capture on at a time.</param>
-    public CaptureKeeper(ICaptureListener listener, ILogger logger, int mostInterfaces)
+    /// <param name="maxInterfaces">The maximum number of interfaces to capture on at a time.</param>
+    public CaptureKeeper(ICaptureListener listener, ILogger logger, int maxInterfaces)
     {
         _listener = listener;
         _logger = logger;
-        _opener = new CaptureOpener(listener, (capture, scope) => _told.Enqueue(() => _live.Add(capture, scope)), Detach, LogFailed, mostInterfaces);
+        _opener = new CaptureOpener(listener, (capture, scope) => _told.Enqueue(() => _live.Add(capture, scope)), Detach, LogFailed, maxInterfaces);
         _thread = new Thread(Run, maxStackSize: 256 * 1024) { IsBackground = true, Name = "capture" };
         _thread.Start();
     }

@@ -18,16 +18,16 @@ namespace Keepalive.Agent.Capture;
 internal sealed class CaptureOpener : IDisposable
 {
     /// <summary>The maximum number of interfaces in one namespace. The connections of a host normally use two or three.</summary>
-    public const int MostInNamespace = 32;
+    public const int MaxInNamespace = 32;
 
     /// <summary>The maximum number of interfaces in all namespaces of one <see cref="Accountable"/>.</summary>
-    public const int MostOfOne = 64;
+    public const int MaxOfOne = 64;
 
     /// <summary>The time between two checks for a stop, in milliseconds.</summary>
     private const int WaitMilliseconds = 100;
 
     /// <summary>The maximum number of addresses of one namespace to look up at a time. Each lookup takes some µs.</summary>
-    private const int MostLookups = 4096;
+    private const int MaxLookups = 4096;
 
     /// <summary>The time after which a namespace is read again, because interfaces and routes change without notice.</summary>
     private static readonly TimeSpan s_lookAgain = TimeSpan.FromSeconds(60);
@@ -55,11 +55,11 @@ internal sealed class CaptureOpener : IDisposable
     /// <param name="opened">Receives an opened interface, and the mark of its packets.</param>
     /// <param name="detach">Receives an interface to close. Returns a handle that is set when the interface is no longer used.</param>
     /// <param name="failed">Receives the reason why capturing in a namespace fails, once for each namespace.</param>
-    /// <param name="mostInterfaces">The maximum number of interfaces to capture on at a time, in all.</param>
+    /// <param name="maxInterfaces">The maximum number of interfaces to capture on at a time, in all.</param>
     public CaptureOpener(
-        ICaptureListener listener, Action<RingCapture, int> opened, Func<RingCapture, WaitHandle> detach, Action<string> failed, int mostInterfaces)
+        ICaptureListener listener, Action<RingCapture, int> opened, Func<RingCapture, WaitHandle> detach, Action<string> failed, int maxInterfaces)
     {
-        _shares = new AccountShares(mostInterfaces, MostOfOne, nodeGives: true);
+        _shares = new AccountShares(maxInterfaces, MaxOfOne, nodeGives: true);
         (_listener, _opened, _detach, _failed) = (listener, opened, detach, failed);
         _thread = new Thread(Run, maxStackSize: 256 * 1024) { IsBackground = true, Name = "capture-open" };
         _thread.Start();
@@ -232,7 +232,7 @@ internal sealed class CaptureOpener : IDisposable
         var used = new HashSet<int>();
         using (var routes = RouteLookup.Open())
         {
-            var left = MostLookups;
+            var left = MaxLookups;
             foreach (var address in demand.Locals)
             {
                 if (kept.Known.Add(address) && left-- > 0)
@@ -259,7 +259,7 @@ internal sealed class CaptureOpener : IDisposable
         var refused = 0;
         foreach (var index in used.Where(index => !kept.Captures.ContainsKey(index)).Order())
         {
-            if (kept.Captures.Count >= MostInNamespace || !MakeRoom(kept.Account))
+            if (kept.Captures.Count >= MaxInNamespace || !MakeRoom(kept.Account))
             {
                 refused++;
                 continue;
@@ -279,7 +279,7 @@ internal sealed class CaptureOpener : IDisposable
         if (refused > 0)
         {
             Fail(kept, string.Create(CultureInfo.InvariantCulture,
-                $"{kept.Account ?? "the node"}: interfaces skipped: {refused}; at most {MostInNamespace} of a network namespace are captured on, {MostOfOne} of a pod, unit or user, and {_shares.MostInAll} in all"));
+                $"{kept.Account ?? "the node"}: interfaces skipped: {refused}; at most {MaxInNamespace} of a network namespace are captured on, {MaxOfOne} of a pod, unit or user, and {_shares.MaxInAll} in all"));
         }
     }
 

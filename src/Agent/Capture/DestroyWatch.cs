@@ -22,19 +22,19 @@ namespace Keepalive.Agent.Capture;
 internal sealed partial class DestroyWatch : IDisposable
 {
     /// <summary>The limit of namespaces of one <see cref="Accountable"/> owner.</summary>
-    public const int MostOfOne = 64;
+    public const int MaxOfOne = 64;
 
     /// <summary>The limit of messages of one account that are read in a second.</summary>
-    internal const int MostInSecond = 12_800;
+    internal const int MaxInSecond = 12_800;
 
     /// <summary>The limit of messages of one account that are read at once after a quiet time: a process may end with all its connections.</summary>
-    internal const int MostAtOnce = 8192;
+    internal const int MaxAtOnce = 8192;
 
     /// <summary>The limit of messages of one namespace that are read before those of the next one.</summary>
-    private const int MostInTurn = 4096;
+    private const int MaxInTurn = 4096;
 
     /// <summary>The limit of different reasons that are logged.</summary>
-    private const int MostSaid = 64;
+    private const int MaxSaid = 64;
 
     /// <summary>The pause while every account with messages has used up its allowance. The sockets of others have room for the kernel's messages
     /// meanwhile.</summary>
@@ -65,12 +65,12 @@ internal sealed partial class DestroyWatch : IDisposable
     /// <param name="listener">Receives the reports.</param>
     /// <param name="logger">Receives the reasons why sockets of a namespace are not reported.</param>
     /// <param name="time">The clock.</param>
-    /// <param name="mostNamespaces">The limit of namespaces at a time; each takes a descriptor.</param>
+    /// <param name="maxNamespaces">The limit of namespaces at a time; each takes a descriptor.</param>
     /// <exception cref="LinuxException">There are too many descriptors.</exception>
-    public DestroyWatch(IDestroyListener listener, ILogger logger, TimeProvider time, int mostNamespaces)
+    public DestroyWatch(IDestroyListener listener, ILogger logger, TimeProvider time, int maxNamespaces)
     {
         (_listener, _logger, _time) = (listener, logger, time);
-        _shares = new AccountShares(mostNamespaces, MostOfOne, nodeGives: true);
+        _shares = new AccountShares(maxNamespaces, MaxOfOne, nodeGives: true);
         _budget = new PassBudget(time);
         _thread = new Thread(Run, maxStackSize: 256 * 1024) { IsBackground = true, Name = "destroyed" };
         _thread.Start();
@@ -138,7 +138,7 @@ internal sealed partial class DestroyWatch : IDisposable
     {
         var source = kept.Source!;
         var allowance = kept.Account is null ? null : Of(kept.Account);
-        var left = Math.Min(MostInTurn, allowance?.Refill(_time) ?? MostInTurn);
+        var left = Math.Min(MaxInTurn, allowance?.Refill(_time) ?? MaxInTurn);
         var count = 0;
         try
         {
@@ -189,7 +189,7 @@ internal sealed partial class DestroyWatch : IDisposable
         }
         foreach (var (account, allowance) in _allowances)
         {
-            if (allowance.Refill(_time) == MostAtOnce)
+            if (allowance.Refill(_time) == MaxAtOnce)
             {
                 _allowances.Remove(account);
             }
@@ -244,7 +244,7 @@ internal sealed partial class DestroyWatch : IDisposable
         if (!MakeRoom(kept.Account))
         {
             Fail(kept, string.Create(CultureInfo.InvariantCulture,
-                $"{kept.Account ?? "the node"}: network namespaces skipped; at most {MostOfOne} of a pod, unit or user are watched, and {_shares.MostInAll} in all"));
+                $"{kept.Account ?? "the node"}: network namespaces skipped; at most {MaxOfOne} of a pod, unit or user are watched, and {_shares.MaxInAll} in all"));
             return;
         }
         try
@@ -315,7 +315,7 @@ internal sealed partial class DestroyWatch : IDisposable
         kept.Failure = reason;
         kept.TryAt = _time.GetUtcNow() + s_tryAgain;
         // Each reason is logged once: a tenant can have any number of namespaces.
-        if (_said.Count < MostSaid && _said.Add(reason))
+        if (_said.Count < MaxSaid && _said.Add(reason))
         {
             LogFailed(reason);
         }
@@ -327,13 +327,13 @@ internal sealed partial class DestroyWatch : IDisposable
     /// <summary>Returns how many messages of an account may be read now.</summary>
     private sealed class Allowance(long since)
     {
-        private double _left = MostAtOnce;
+        private double _left = MaxAtOnce;
         private long _since = since;
 
         public int Refill(TimeProvider time)
         {
             var now = time.GetTimestamp();
-            _left = Math.Min(MostAtOnce, _left + (MostInSecond * time.GetElapsedTime(_since, now).TotalSeconds));
+            _left = Math.Min(MaxAtOnce, _left + (MaxInSecond * time.GetElapsedTime(_since, now).TotalSeconds));
             _since = now;
             return (int)_left;
         }

@@ -55,7 +55,7 @@ internal sealed class NodeSurvey
         using var datapath = new PidfdDatapath(new TrackingOptions
         {
             Only = Namespaces,
-            MostNamespaces = DescriptorShares.Measure().Namespaces,
+            MaxNamespaces = DescriptorShares.Measure().Namespaces,
             Inherited = directory.Inherited,
             State = null,
         });

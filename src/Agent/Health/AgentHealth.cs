@@ -13,7 +13,7 @@ namespace Keepalive.Agent.Health;
 internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
 {
     /// <summary>Errors of a refused policy that are listed one by one.</summary>
-    private const int MostErrors = 20;
+    private const int MaxErrors = 20;
 
     private readonly Lock _lock = new();
     private long _beat = time.GetTimestamp();
@@ -57,7 +57,7 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
         lock (_lock)
         {
             var all = errors.ToList();
-            _refused = all.Count > MostErrors ? [.. all.Take(MostErrors), $"and {all.Count - MostErrors} more"] : all;
+            _refused = all.Count > MaxErrors ? [.. all.Take(MaxErrors), $"and {all.Count - MaxErrors} more"] : all;
             _refusedAt = time.GetUtcNow();
         }
     }
@@ -160,8 +160,8 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
             var objects = RefusedObjects?.Invoke() ?? [];
             if (objects.Count > 0)
             {
-                problems.Add("refused, see the log and their Events: " + string.Join(", ", objects.Take(MostErrors))
-                    + (objects.Count > MostErrors ? $", and {objects.Count - MostErrors} more" : ""));
+                problems.Add("refused, see the log and their Events: " + string.Join(", ", objects.Take(MaxErrors))
+                    + (objects.Count > MaxErrors ? $", and {objects.Count - MaxErrors} more" : ""));
             }
             problems.AddRange(Cluster?.Invoke() ?? []);
             return new HealthReport(ready, _policies, _refused.Count == 0 && objects.Count == 0, _passed ? Text(_lastPass) : null, problems);

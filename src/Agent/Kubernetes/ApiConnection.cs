@@ -29,7 +29,7 @@ internal sealed class ApiException(int status, string message, Exception? inner 
 /// devices on the path to the server drop quiet connections too.</remarks>
 internal sealed class ApiConnection : IDisposable
 {
-    private const int MostOfAMessage = 2048;
+    private const int MaxOfAMessage = 2048;
 
     /// <summary>The longest time until an answer must begin.</summary>
     public static readonly TimeSpan AnswerWithin = TimeSpan.FromSeconds(30);
@@ -183,7 +183,7 @@ internal sealed class ApiConnection : IDisposable
         try
         {
             await using var body = await response.Content.ReadAsStreamAsync(stop).ConfigureAwait(false);
-            var text = new byte[MostOfAMessage];
+            var text = new byte[MaxOfAMessage];
             var length = await body.ReadAtLeastAsync(text, text.Length, throwOnEndOfStream: false, stop).ConfigureAwait(false);
             var said = ApiJson.StatusOf(text.AsSpan(0, length))?.Message;
             return string.IsNullOrWhiteSpace(said) ? line : $"{line}: {said.ReplaceLineEndings(" ")}";

@@ -7,13 +7,13 @@ internal sealed class Backoff(WatchTiming timing, Func<double> random)
 {
     /// <summary>The maximum number of Retry-After replies in a row that are followed. After that, the wait grows as after other
     /// failures.</summary>
-    private const int MostBusy = 10;
+    private const int MaxBusy = 10;
 
     /// <summary>The maximum number of failures to count after a watch that had events and ended soon.</summary>
-    private const int MostShortWatches = 3;
+    private const int MaxShortWatches = 3;
 
     /// <summary>The limit for Retry-After. A longer time is ignored.</summary>
-    private static readonly TimeSpan s_longestAsked = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan s_maxAsked = TimeSpan.FromMinutes(10);
 
     private int _failures;
     private int _busy;
@@ -29,7 +29,7 @@ internal sealed class Backoff(WatchTiming timing, Func<double> random)
 
     /// <summary>Records that a watch had events and ended soon. A proxy that passes some events and then disconnects, again and again, gets
     /// fewer requests than a good server, but more than a server that fails.</summary>
-    public void EndedSoon() => _failures = Math.Min(_failures, MostShortWatches);
+    public void EndedSoon() => _failures = Math.Min(_failures, MaxShortWatches);
 
     /// <summary>Records that the server opened a watch: it is not busy any more.</summary>
     public void Opened() => _busy = 0;
@@ -38,13 +38,13 @@ internal sealed class Backoff(WatchTiming timing, Func<double> random)
     /// <param name="asked">The time that the server asks for; null if it does not.</param>
     public TimeSpan AfterFailure(TimeSpan? asked = null)
     {
-        var least = asked < s_longestAsked ? asked.Value : TimeSpan.Zero;
-        if (asked < s_longestAsked && _busy++ < MostBusy)
+        var least = asked < s_maxAsked ? asked.Value : TimeSpan.Zero;
+        if (asked < s_maxAsked && _busy++ < MaxBusy)
         {
             return least + (Larger(least, timing.Backoff) * random());
         }
         var doubled = timing.Backoff * Math.Pow(2, Math.Min(_failures++, 20));
-        var wait = Jittered(doubled < timing.LongestBackoff ? doubled : timing.LongestBackoff);
+        var wait = Jittered(doubled < timing.MaxBackoff ? doubled : timing.MaxBackoff);
         return least > wait ? Jittered(least) + (least / 2) : wait;
     }
 

@@ -17,7 +17,7 @@ namespace Keepalive.Agent.Kubernetes;
 internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDisposable
 {
     /// <summary>The maximum number of Services to name to the server. Above it, the EndpointSlices of all Services are watched.</summary>
-    public const int MostNamedServices = 64;
+    public const int MaxNamedServices = 64;
 
     /// <summary>How long the watches may take to end. After that, they end with the process.</summary>
     private static readonly TimeSpan s_endWithin = TimeSpan.FromSeconds(5);
@@ -167,9 +167,9 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
             _slices.Want(null);
             return;
         }
-        var isAll = _sliced.Count > MostNamedServices;
+        var isAll = _sliced.Count > MaxNamedServices;
         var covered = _slices.Wanted is not null && (isAll || services.IsSubsetOf(_sliced));
-        var fewer = services.Count * 2 < _sliced.Count && (services.Count <= MostNamedServices / 2 || !isAll);
+        var fewer = services.Count * 2 < _sliced.Count && (services.Count <= MaxNamedServices / 2 || !isAll);
         if (covered && !fewer)
         {
             return;
@@ -231,7 +231,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
 
     private static KindSelection SelectionOf(IReadOnlySet<(string Namespace, string Name)> services)
     {
-        if (services.Count > MostNamedServices)
+        if (services.Count > MaxNamedServices)
         {
             return KindSelection.All;
         }

@@ -18,12 +18,12 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
 {
     private const int Conflict = 409;
     private const string Refused = "Refused";
-    private const int LongestNote = 1024;
+    private const int MaxNote = 1024;
 
     /// <summary>The maximum length of <c>reportingInstance</c> at the server. A node's name may be longer.</summary>
-    private const int LongestInstance = 128;
-    private const int LongestName = 253;
-    private const int MostWaiting = 256;
+    private const int MaxInstance = 128;
+    private const int MaxName = 253;
+    private const int MaxWaiting = 256;
 
     private static readonly TimeSpan s_sayAgainAfter = TimeSpan.FromHours(1);
 
@@ -41,7 +41,7 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
         var text = diagnostic.Fix is null ? diagnostic.Message : $"{diagnostic.Message}; {diagnostic.Fix}";
         var note = $"{diagnostic.Code}: {(text.StartsWith(diagnostic.Position.File + ": ", StringComparison.Ordinal) ? text[(diagnostic.Position.File.Length + 2)..] : text)}";
         note = TerminalText.Escape(note);
-        note = Encoding.UTF8.GetByteCount(note) <= LongestNote ? note : note[..(LongestNote / 4)] + " …";
+        note = Encoding.UTF8.GetByteCount(note) <= MaxNote ? note : note[..(MaxNote / 4)] + " …";
         // Numbers in a warning do not make it a new one: they may count objects, and each node counts them at another moment.
         var same = diagnostic.Severity == Severity.Error ? note : Number().Replace(note, "0");
         var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{regarding.Uid} {same}")).AsSpan(0, 8));
@@ -49,11 +49,11 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
         {
             // If the queue is full, the next compilation reports the problem again.
             var now = time.GetTimestamp();
-            if ((_said.TryGetValue(hash, out var last) && time.GetElapsedTime(last, now) < s_sayAgainAfter) || _waiting.Count == MostWaiting)
+            if ((_said.TryGetValue(hash, out var last) && time.GetElapsedTime(last, now) < s_sayAgainAfter) || _waiting.Count == MaxWaiting)
             {
                 return;
             }
-            if (_said.Count > MostWaiting * 8)
+            if (_said.Count > MaxWaiting * 8)
             {
                 _said.Clear();
             }
@@ -61,10 +61,10 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
             _waiting.Add((hash, new EventJson(
                 "events.k8s.io/v1",
                 "Event",
-                new EventMetadataJson($"{regarding.Name[..Math.Min(regarding.Name.Length, LongestName - hash.Length - 1)].TrimEnd('.', '-')}.{hash}", regarding.Namespace ?? "default"),
+                new EventMetadataJson($"{regarding.Name[..Math.Min(regarding.Name.Length, MaxName - hash.Length - 1)].TrimEnd('.', '-')}.{hash}", regarding.Namespace ?? "default"),
                 time.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture),
                 "keepalive-agent",
-                instance[..Math.Min(instance.Length, LongestInstance)],
+                instance[..Math.Min(instance.Length, MaxInstance)],
                 "Enforce",
                 diagnostic.Severity == Severity.Error ? Refused : "NotAsWritten",
                 "Warning",

@@ -10,7 +10,7 @@ namespace Keepalive.Agent.Kubernetes;
 internal sealed class JsonStream : IAsyncDisposable
 {
     /// <summary>The maximum size of one object. etcd stores at most 1.5 MiB of it, and the server adds the owner of each field.</summary>
-    public const int MostOfAnObject = 8 * 1024 * 1024;
+    public const int MaxOfAnObject = 8 * 1024 * 1024;
 
     private readonly PipeReader _pipe;
     private readonly TimeSpan _quietFor;
@@ -105,9 +105,9 @@ internal sealed class JsonStream : IAsyncDisposable
     /// <summary>Leaves the incomplete rest of an object in the pipe.</summary>
     private void More(ReadOnlySequence<byte> rest)
     {
-        if (rest.Length > MostOfAnObject)
+        if (rest.Length > MaxOfAnObject)
         {
-            throw new ApiException(0, $"the server sent an object of more than {MostOfAnObject / 1024 / 1024} MiB");
+            throw new ApiException(0, $"the server sent an object of more than {MaxOfAnObject / 1024 / 1024} MiB");
         }
         _pipe.AdvanceTo(rest.Start, rest.End);
     }

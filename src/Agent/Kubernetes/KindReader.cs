@@ -8,7 +8,7 @@ namespace Keepalive.Agent.Kubernetes;
 internal sealed class KindReader(ApiConnection api, WatchedKind kind, IObjectSink sink, WatchTiming timing, TimeProvider time)
 {
     /// <summary>The maximum number of pieces of a list: some hundred thousand objects.</summary>
-    private const int MostPieces = 1000;
+    private const int MaxPieces = 1000;
 
     private int _version;
 
@@ -88,9 +88,9 @@ internal sealed class KindReader(ApiConnection api, WatchedKind kind, IObjectSin
         string? more = null;
         for (var pieces = 1; ; pieces++)
         {
-            if (pieces > MostPieces)
+            if (pieces > MaxPieces)
             {
-                throw new ApiException(0, $"the server's list does not end: {MostPieces} pieces of it were read");
+                throw new ApiException(0, $"the server's list does not end: {MaxPieces} pieces of it were read");
             }
             var query = new List<string>();
             if (limit > 0)

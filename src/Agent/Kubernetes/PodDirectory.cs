@@ -15,10 +15,10 @@ namespace Keepalive.Agent.Kubernetes;
 internal sealed class PodDirectory : IDisposable
 {
     /// <summary>The maximum number of processes of a namespace to examine in one pass. All processes of a pod show the same pod.</summary>
-    private const int MostAsked = 16;
+    private const int MaxAsked = 16;
 
     /// <summary>The maximum number of pods to wait for at a time. A node has some hundred pods.</summary>
-    private const int MostUnknown = 1024;
+    private const int MaxUnknown = 1024;
 
     /// <summary>How long to wait for a pod that the API does not know yet. The kubelet may start it a moment before the API reports
     /// it.</summary>
@@ -137,7 +137,7 @@ internal sealed class PodDirectory : IDisposable
             }
             if (!_unknownPods.TryGetValue(id, out var since))
             {
-                if (_unknownPods.Count >= MostUnknown)
+                if (_unknownPods.Count >= MaxUnknown)
                 {
                     _unknownPods.Clear();
                 }
@@ -219,7 +219,7 @@ internal sealed class PodDirectory : IDisposable
             {
                 return _pods.ById(known!);
             }
-            foreach (var process in processes.Take(MostAsked))
+            foreach (var process in processes.Take(MaxAsked))
             {
                 if (PodCgroup.Parse(ProcFs.Cgroup(process) ?? "") is { } cgroup)
                 {

@@ -10,7 +10,7 @@ internal sealed record WatchTiming
     /// <summary>The first wait after a failure. Each further wait is twice as long, with a jitter of plus or minus half.</summary>
     public TimeSpan Backoff { get; init; } = TimeSpan.FromSeconds(1);
 
-    public TimeSpan LongestBackoff { get; init; } = TimeSpan.FromSeconds(60);
+    public TimeSpan MaxBackoff { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>The time after which a watch counts as good. The next request after a good watch is sent without a wait.</summary>
     public TimeSpan GoodAfter { get; init; } = TimeSpan.FromSeconds(5);

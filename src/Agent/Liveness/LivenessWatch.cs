@@ -12,13 +12,13 @@ namespace Keepalive.Agent.Liveness;
 internal sealed class LivenessWatch : IHostedService, IDisposable
 {
     /// <summary>How long the first changes wait for interfaces to be opened.</summary>
-    private static readonly TimeSpan s_longestOpening = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_maxOpening = TimeSpan.FromSeconds(1);
 
     private readonly bool _captures;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly int _mostInterfaces;
-    private readonly int _mostNamespaces;
+    private readonly int _maxInterfaces;
+    private readonly int _maxNamespaces;
     private CaptureKeeper? _keeper;
     private DestroyWatch? _destroyed;
     private PolicySnapshot? _filteredFor;
@@ -27,14 +27,14 @@ internal sealed class LivenessWatch : IHostedService, IDisposable
     /// <param name="captures">Whether to capture packets. Without them, liveness comes from passes alone.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Receives dead connections and endpoints that leave the pool or return.</param>
-    /// <param name="mostInterfaces">The maximum number of interfaces to capture on at a time.</param>
-    /// <param name="mostNamespaces">The maximum number of network namespaces in which the kernel reports how sockets ended.</param>
+    /// <param name="maxInterfaces">The maximum number of interfaces to capture on at a time.</param>
+    /// <param name="maxNamespaces">The maximum number of network namespaces in which the kernel reports how sockets ended.</param>
     /// <param name="pods">Finds the pod of a connection; null without a cluster.</param>
     /// <param name="backends">Finds the backends behind virtual addresses; null if they are not looked up.</param>
-    public LivenessWatch(bool captures, TimeProvider time, ILogger logger, int mostInterfaces, int mostNamespaces, PodDirectory? pods = null, Backends? backends = null)
+    public LivenessWatch(bool captures, TimeProvider time, ILogger logger, int maxInterfaces, int maxNamespaces, PodDirectory? pods = null, Backends? backends = null)
     {
         Monitor = new LivenessMonitor(new LivenessLog(logger) { Pods = pods }, time, captures, pods, backends);
-        (_captures, _time, _logger, _mostInterfaces, _mostNamespaces) = (captures, time, logger, mostInterfaces, mostNamespaces);
+        (_captures, _time, _logger, _maxInterfaces, _maxNamespaces) = (captures, time, logger, maxInterfaces, maxNamespaces);
     }
 
     public LivenessMonitor Monitor { get; }
@@ -60,8 +60,8 @@ internal sealed class LivenessWatch : IHostedService, IDisposable
     /// <exception cref="IOException">There are too many descriptors.</exception>
     public Task StartAsync(CancellationToken cancellationToken)
     {
-        _keeper = _captures ? new CaptureKeeper(Monitor, _logger, _mostInterfaces) : null;
-        _destroyed = _mostNamespaces > 0 ? new DestroyWatch(Monitor, _logger, _time, _mostNamespaces) : null;
+        _keeper = _captures ? new CaptureKeeper(Monitor, _logger, _maxInterfaces) : null;
+        _destroyed = _maxNamespaces > 0 ? new DestroyWatch(Monitor, _logger, _time, _maxNamespaces) : null;
         return Task.CompletedTask;
     }
 
@@ -82,7 +82,7 @@ internal sealed class LivenessWatch : IHostedService, IDisposable
         if (_keeper is not null)
         {
             datapath.Pass(policy, new PassScope { Full = true, DryRun = true, Stop = stop }, Monitor);
-            Follow(policy)?.Wait(s_longestOpening, CancellationToken.None);
+            Follow(policy)?.Wait(s_maxOpening, CancellationToken.None);
         }
     }
 

@@ -23,7 +23,7 @@ internal sealed class CounterSeries<TKey>(Counter counter, Func<TKey, string[]> 
             ref var series = ref CollectionsMarshal.GetValueRefOrAddDefault(_series, key, out var isKnown);
             if (!isKnown)
             {
-                var isOwn = _own < MetricCatalogue.MostSeries;
+                var isOwn = _own < MetricCatalogue.MaxSeries;
                 _own += isOwn ? 1 : 0;
                 series = new Series(counter.WithLabels(LabelText.Of(labels(isOwn ? key : fold(key)))), isOwn, 0, 0);
             }

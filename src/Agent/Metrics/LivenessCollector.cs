@@ -72,13 +72,13 @@ internal sealed class LivenessCollector : IMetricsCollector, IRoundTripListener
     private static List<KeyValuePair<(string Policy, string Destination, SocketEndpoint? Remote), double>> Rows(IReadOnlyList<EndpointStanding> standings)
     {
         var rows = new List<KeyValuePair<(string, string, SocketEndpoint?), double>>();
-        foreach (var standing in standings.Take(MetricCatalogue.MostSeries))
+        foreach (var standing in standings.Take(MetricCatalogue.MaxSeries))
         {
             rows.Add(new((standing.Policy, standing.Destination, standing.Remote), standing.IsIn ? 1 : 0));
         }
-        if (standings.Count > MetricCatalogue.MostSeries)
+        if (standings.Count > MetricCatalogue.MaxSeries)
         {
-            rows.Add(new(("", "", null), standings.Skip(MetricCatalogue.MostSeries).All(standing => standing.IsIn) ? 1 : 0));
+            rows.Add(new(("", "", null), standings.Skip(MetricCatalogue.MaxSeries).All(standing => standing.IsIn) ? 1 : 0));
         }
         return rows;
     }

@@ -42,7 +42,7 @@ internal static class MetricCatalogue
 
     /// <summary>The maximum number of label sets of a metric that have their own series. Further ones are counted under
     /// <see cref="Other"/>.</summary>
-    public const int MostSeries = 1000;
+    public const int MaxSeries = 1000;
 
     /// <summary>Upper bounds in seconds: from an idle node's pass to a pass that is as long as the default interval.</summary>
     public static readonly double[] ScanDurationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];

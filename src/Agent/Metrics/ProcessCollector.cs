@@ -14,7 +14,7 @@ internal sealed class ProcessCollector(MetricRegistry registry) : IMetricsCollec
     private readonly Gauge _residentMemory = registry.Gauge(MetricCatalogue.ProcessResidentMemoryBytes);
     private readonly Gauge _threads = registry.Gauge(MetricCatalogue.ProcessThreads);
     private readonly Gauge _openDescriptors = registry.Gauge(MetricCatalogue.ProcessOpenFds);
-    private readonly Gauge _mostDescriptors = registry.Gauge(MetricCatalogue.ProcessMaxFds);
+    private readonly Gauge _maxDescriptors = registry.Gauge(MetricCatalogue.ProcessMaxFds);
     private double? _bootedAt;
     private double? _descriptorLimit;
 
@@ -31,13 +31,13 @@ internal sealed class ProcessCollector(MetricRegistry registry) : IMetricsCollec
         _residentMemory.Set(Number(fields[21]) * Environment.SystemPageSize);
         _threads.Set(Number(fields[17]));
         _openDescriptors.Set(Directory.EnumerateFileSystemEntries("/proc/self/fd").Count());
-        _mostDescriptors.Set(_descriptorLimit ??= DescriptorLimit());
+        _maxDescriptors.Set(_descriptorLimit ??= DescriptorLimit());
         return null;
     }
 
     public void Withdraw()
     {
-        foreach (var gauge in (ReadOnlySpan<Gauge>)[_startTime, _virtualMemory, _residentMemory, _threads, _openDescriptors, _mostDescriptors])
+        foreach (var gauge in (ReadOnlySpan<Gauge>)[_startTime, _virtualMemory, _residentMemory, _threads, _openDescriptors, _maxDescriptors])
         {
             gauge.Unpublish();
         }

@@ -81,11 +81,11 @@ internal sealed class SocketCollector : IMetricsCollector
     private static IReadOnlyCollection<KeyValuePair<SocketSeries, double>> Fold(IReadOnlyCollection<KeyValuePair<SocketSeries, double>> states)
     {
         var all = states.Select(state => (state.Key.Policy, state.Key.Destination, state.Key.Namespace)).Distinct().ToList();
-        if (all.Count <= MetricCatalogue.MostSeries)
+        if (all.Count <= MetricCatalogue.MaxSeries)
         {
             return states;
         }
-        var own = all.Order().Take(MetricCatalogue.MostSeries).ToHashSet();
+        var own = all.Order().Take(MetricCatalogue.MaxSeries).ToHashSet();
         var counts = new Dictionary<SocketSeries, double>();
         foreach (var (key, count) in states)
         {

@@ -35,7 +35,7 @@ internal sealed partial class AgentLoop(
     private static readonly TimeSpan s_settle = TimeSpan.FromMilliseconds(300);
 
     /// <summary>The longest time to spread changes over. A changed policy waits until it is over.</summary>
-    private static readonly TimeSpan s_longestSpread = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_maxSpread = TimeSpan.FromSeconds(10);
 
     /// <summary>The minimum time between two spreads without a change of policy.</summary>
     private static readonly TimeSpan s_spreadApart = TimeSpan.FromMinutes(1);
@@ -142,7 +142,7 @@ internal sealed partial class AgentLoop(
     /// time. So without a change of policy, spreads are rare and shorter.</summary>
     private TimeSpan Spread(bool changed)
     {
-        var whole = options.Interval < s_longestSpread ? options.Interval : s_longestSpread;
+        var whole = options.Interval < s_maxSpread ? options.Interval : s_maxSpread;
         return changed ? whole : _spreadAt is { } at && Stopwatch.GetElapsedTime(at) < s_spreadApart ? TimeSpan.Zero : whole / 4;
     }
 

@@ -37,7 +37,7 @@ internal sealed class ChosenDatapath : IDisposable
 
     /// <summary>Creates the datapath for a <paramref name="request"/>.</summary>
     /// <param name="request">The requested datapath.</param>
-    /// <param name="mostNamespaces">The limit of network namespaces held at a time.</param>
+    /// <param name="maxNamespaces">The limit of network namespaces held at a time.</param>
     /// <param name="first">The first policy. It must fit into the kernel.</param>
     /// <param name="inherited">The state of a predecessor.</param>
     /// <param name="state">The file where changes are noted; null if there are none.</param>
@@ -47,7 +47,7 @@ internal sealed class ChosenDatapath : IDisposable
     /// <exception cref="DatapathException">bpf was asked for and is unavailable.</exception>
     public static ChosenDatapath Create(
         DatapathRequest request,
-        int mostNamespaces,
+        int maxNamespaces,
         PolicySnapshot first,
         InheritedSockets inherited,
         StateFile? state,
@@ -59,7 +59,7 @@ internal sealed class ChosenDatapath : IDisposable
         var options = new TrackingOptions
         {
             Only = request.Namespaces,
-            MostNamespaces = mostNamespaces,
+            MaxNamespaces = maxNamespaces,
             Inherited = inherited,
             State = state,
             Exempts = exempts,

@@ -27,7 +27,7 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
     private const string HowToAsk = "#ask with agent-send \"ADDR:PORT\\n\" or \"ADDR:PORT@WORKLOAD\\n\"";
 
     /// <summary>The maximum length of a question.</summary>
-    private const int LongestQuestion = 512;
+    private const int MaxQuestion = 512;
 
     /// <summary>How long to wait for the end of the line. After that, the text received so far is the question.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
@@ -85,10 +85,10 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
                 {
                     return null;
                 }
-                var buffer = result.Buffer.Slice(0, Math.Min(result.Buffer.Length, LongestQuestion));
+                var buffer = result.Buffer.Slice(0, Math.Min(result.Buffer.Length, MaxQuestion));
                 seen = Encoding.ASCII.GetString(buffer);
                 var end = seen.AsSpan().IndexOfAny('\r', '\n');
-                if (end >= 0 || result.IsCompleted || buffer.Length == LongestQuestion)
+                if (end >= 0 || result.IsCompleted || buffer.Length == MaxQuestion)
                 {
                     input.AdvanceTo(result.Buffer.End);
                     return (end >= 0 ? seen[..end] : seen).Trim();

@@ -31,10 +31,10 @@ internal static class AgentServer
 {
     /// <summary>Connections to one listener at a time, where there are descriptors for so many. For more the one that has been there longest makes room: many that say
     /// nothing must not keep out who asks for the agent's health.</summary>
-    public const int MostConnections = 512;
+    public const int MaxConnections = 512;
 
     /// <summary>The longest name of a unix socket (sun_path without its end).</summary>
-    private const int LongestSocketPath = 107;
+    private const int MaxSocketPath = 107;
 
     /// <summary>Name of the unix socket in the state directory.</summary>
     public const string SocketName = "agent.sock";
@@ -43,14 +43,14 @@ internal static class AgentServer
     /// <param name="builder">The host.</param>
     /// <param name="addresses">Where to listen.</param>
     /// <param name="socketPath">Where to listen for the node's administrator; null for nowhere.</param>
-    /// <param name="mostConnections">Connections to all listeners together, at a time.</param>
+    /// <param name="maxConnections">Connections to all listeners together, at a time.</param>
     /// <param name="logger">The log.</param>
-    public static void Configure(WebApplicationBuilder builder, ListenAddresses addresses, string? socketPath, int mostConnections, ILogger logger)
+    public static void Configure(WebApplicationBuilder builder, ListenAddresses addresses, string? socketPath, int maxConnections, ILogger logger)
     {
         builder.WebHost.UseKestrelCore();
         builder.Services.Configure<SocketTransportOptions>(sockets => sockets.CreateBoundListenSocket = endpoint => Bind(endpoint, addresses));
         var listeners = new object?[] { addresses.Listen, addresses.ListenLocal, socketPath }.Count(one => one is not null) + addresses.AgentChecks.Count;
-        var most = Math.Min(MostConnections, mostConnections / Math.Max(listeners, 1));
+        var most = Math.Min(MaxConnections, maxConnections / Math.Max(listeners, 1));
         builder.Services.RemoveAll<IConnectionListenerFactory>();
         builder.Services.AddSingleton<IConnectionListenerFactory>(services => new BoundedListeners(
             new SocketTransportFactory(services.GetRequiredService<IOptions<SocketTransportOptions>>(), services.GetRequiredService<ILoggerFactory>()), most, logger));
@@ -94,9 +94,9 @@ internal static class AgentServer
     public static string? SocketPath(string stateDirectory, ILogger logger)
     {
         var path = Path.Combine(Path.GetFullPath(stateDirectory), SocketName);
-        if (System.Text.Encoding.UTF8.GetByteCount(path) > LongestSocketPath)
+        if (System.Text.Encoding.UTF8.GetByteCount(path) > MaxSocketPath)
         {
-            ServingLog.LogNoSocket(logger, path, LongestSocketPath);
+            ServingLog.LogNoSocket(logger, path, MaxSocketPath);
             return null;
         }
         try

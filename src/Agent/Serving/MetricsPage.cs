@@ -16,7 +16,7 @@ internal sealed class MetricsPage(MetricRegistry metrics, TimeProvider time)
     private static readonly TimeSpan s_fresh = TimeSpan.FromSeconds(1);
 
     /// <summary>Buffers kept for the next rendering.</summary>
-    private const int MostSpare = 4;
+    private const int MaxSpare = 4;
 
     private readonly Lock _lock = new();
     private readonly Stack<Body> _spare = new();
@@ -49,7 +49,7 @@ internal sealed class MetricsPage(MetricRegistry metrics, TimeProvider time)
 
     private void Return(Body? body)
     {
-        if (body is not null && --body.Leases == 0 && _spare.Count < MostSpare)
+        if (body is not null && --body.Leases == 0 && _spare.Count < MaxSpare)
         {
             _spare.Push(body);
         }

@@ -53,7 +53,7 @@ internal sealed class StateWriter(AppendLog log, uint before = 0) : IDisposable
     {
         // Kubernetes names are at most 253 characters each: a policy and a destination fit.
         Span<byte> line = stackalloc byte[1280];
-        var room = line[..^(UserTimeoutMemory.LongestText + StateChecksum.Length + 1)];
+        var room = line[..^(UserTimeoutMemory.MaxText + StateChecksum.Length + 1)];
         if (!Utf8.TryWrite(
             room,
             $"set {netns} {cookie} {new StateValues(found)} {new StateValues(replaced)} {new StateValues(set)} {rule?.Policy ?? "-"} {rule?.Destination ?? "-"}",

@@ -11,7 +11,7 @@ internal readonly record struct UserTimeoutMemory(int Found, int Replaced, int S
     public const string Word = "user-timeout=";
 
     /// <summary>Bytes of a blank, the word and three numbers of ten digits.</summary>
-    public const int LongestText = 1 + 13 + 30 + 2;
+    public const int MaxText = 1 + 13 + 30 + 2;
 
     public static UserTimeoutMemory? Parse(string text)
     {

@@ -3,17 +3,17 @@ using System.Runtime.InteropServices;
 namespace Keepalive.Agent.Workloads;
 
 /// <summary>Shares of a limited number of things: each owner gets up to its share, and if all are taken, as many as every other owner.</summary>
-/// <param name="mostInAll">How many there may be in all.</param>
-/// <param name="mostOfOne">Of one account; the node's own has no such limit.</param>
+/// <param name="maxInAll">How many there may be in all.</param>
+/// <param name="maxOfOne">Of one account; the node's own has no such limit.</param>
 /// <param name="nodeGives">Whether the node gives up its own for others, too.</param>
-internal sealed class AccountShares(int mostInAll, int mostOfOne, bool nodeGives)
+internal sealed class AccountShares(int maxInAll, int maxOfOne, bool nodeGives)
 {
     private readonly Dictionary<string, int> _taken = [];
     private int _all;
     private KeyValuePair<string, int>? _most;
 
     /// <summary>How many there may be in all.</summary>
-    public int MostInAll => mostInAll;
+    public int MaxInAll => maxInAll;
 
     /// <summary>How many an account has.</summary>
     public int Of(string? account) => _taken.GetValueOrDefault(Accountable.Key(account));
@@ -25,11 +25,11 @@ internal sealed class AccountShares(int mostInAll, int mostOfOne, bool nodeGives
     {
         from = null;
         var own = Of(account);
-        if (account is not null && own >= mostOfOne)
+        if (account is not null && own >= maxOfOne)
         {
             return false;
         }
-        if (_all < mostInAll)
+        if (_all < maxInAll)
         {
             return true;
         }

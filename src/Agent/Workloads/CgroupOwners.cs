@@ -20,7 +20,7 @@ internal sealed class CgroupOwners(TimeProvider time, string? mount, bool isAlon
 
     /// <summary>The maximum number of known cgroups below the cgroup of one owner, because the owner can make any number of them. For
     /// sockets of the others, the process or the user decides.</summary>
-    private const int MostOfOne = 256;
+    private const int MaxOfOne = 256;
 
     private const int Deepest = 32;
 
@@ -101,7 +101,7 @@ internal sealed class CgroupOwners(TimeProvider time, string? mount, bool isAlon
                 {
                     index = owners.Count;
                     owners.Add(owner);
-                    _leftOf.Add(MostOfOne);
+                    _leftOf.Add(MaxOfOne);
                 }
                 found[id] = owner;
                 if (at.Depth < Deepest)

@@ -14,7 +14,7 @@ internal static class WorkloadName
     public const string Unknown = "uid:unknown";
 
     /// <summary>The maximum number of user names that are kept. Every pass needs the names again.</summary>
-    private const int MostKept = 4096;
+    private const int MaxKept = 4096;
 
     private static readonly ConcurrentDictionary<uint, string> s_users = new();
 
@@ -28,7 +28,7 @@ internal static class WorkloadName
         {
             return name;
         }
-        if (s_users.Count >= MostKept)
+        if (s_users.Count >= MaxKept)
         {
             s_users.Clear();
         }

@@ -15,10 +15,10 @@ public readonly record struct CgroupAttachment(uint Link, string Program);
 /// <summary>The programs that are attached to a cgroup, also those of others.</summary>
 public static unsafe class BpfCgroups
 {
-    private const int MostMaps = 64;
+    private const int MaxMaps = 64;
 
     // More than the kernel lets anybody attach to one cgroup (BPF_CGROUP_MAX_PROGS).
-    private const int MostPrograms = 64;
+    private const int MaxPrograms = 64;
 
     /// <summary>Returns the directory where the version 2 hierarchy is mounted; null if it is not mounted. On a hybrid node it has no
     /// controllers.</summary>
@@ -93,14 +93,14 @@ public static unsafe class BpfCgroups
         {
             return false;
         }
-        var ids = stackalloc uint[MostMaps];
-        var about = new LinuxBpf.bpf_prog_info { nr_map_ids = MostMaps, map_ids = (ulong)(nuint)ids };
+        var ids = stackalloc uint[MaxMaps];
+        var about = new LinuxBpf.bpf_prog_info { nr_map_ids = MaxMaps, map_ids = (ulong)(nuint)ids };
         var length = (uint)sizeof(LinuxBpf.bpf_prog_info);
         if (BpfBpf.bpf_obj_get_info_by_fd(program.Number, &about, &length) < 0)
         {
             return false;
         }
-        for (var i = 0; i < Math.Min(about.nr_map_ids, MostMaps); i++)
+        for (var i = 0; i < Math.Min(about.nr_map_ids, MaxMaps); i++)
         {
             using var candidate = Open(BpfBpf.bpf_map_get_fd_by_id(ids[i]));
             if (candidate is not null && TryInfo<LinuxBpf.bpf_map_info>(candidate, out var mapInfo) && Name(mapInfo.name) == map
@@ -127,8 +127,8 @@ public static unsafe class BpfCgroups
     private static (uint Flags, uint Count, uint First) Programs(string cgroup, int kind)
     {
         using var directory = FileDescriptor.TryOpen(cgroup, Unistd.O_RDONLY, out _);
-        var ids = stackalloc uint[MostPrograms];
-        uint flags = 0, count = MostPrograms;
+        var ids = stackalloc uint[MaxPrograms];
+        uint flags = 0, count = MaxPrograms;
         return directory is not null && BpfBpf.bpf_prog_query(directory.Number, kind, 0, &flags, ids, &count) == 0 ? (flags, count, ids[0]) : default;
     }
 

@@ -10,7 +10,7 @@ namespace Keepalive.Linux.Files;
 /// leads. Of directories with the sticky bit (/tmp) only the entries of root and this user are followed.</remarks>
 public static class OwnDirectory
 {
-    private const int MostLinks = 40;   // as path_resolution(7)
+    private const int MaxLinks = 40;   // as path_resolution(7)
     private const int WritableByOthers = SysStat.S_IWGRP | SysStat.S_IWOTH;
 
     /// <summary>The owner that files have here whose real owner this user namespace cannot name.</summary>
@@ -67,7 +67,7 @@ public static class OwnDirectory
             }
             if ((found.stx_mode & SysStat.S_IFMT) == SysStat.S_IFLNK)
             {
-                if (!IsOwn(found.stx_uid) || words.Count == 0 || ++links > MostLinks)
+                if (!IsOwn(found.stx_uid) || words.Count == 0 || ++links > MaxLinks)
                 {
                     return words.Count == 0 ? $"{next} is a symbolic link" : $"{next} is a symbolic link of {Owner(found.stx_uid)}";
                 }

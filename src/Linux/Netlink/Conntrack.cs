@@ -23,11 +23,11 @@ public sealed class Conntrack : IDisposable
     private const int Batch = 64;
 
     private const int Ports = 2 * 8;
-    private const int LongestQuestion = 96;
+    private const int MaxQuestion = 96;
     private const ushort Answer = (LinuxNfnetlink.NFNL_SUBSYS_CTNETLINK << 8) | LinuxNfnetlinkConntrack.IPCTNL_MSG_CT_NEW;
 
     private readonly FileDescriptor _socket;
-    private readonly byte[] _request = GC.AllocateUninitializedArray<byte>(Batch * LongestQuestion, pinned: true);
+    private readonly byte[] _request = GC.AllocateUninitializedArray<byte>(Batch * MaxQuestion, pinned: true);
     private readonly byte[] _buffer = GC.AllocateUninitializedArray<byte>(8 * 1024, pinned: true);
     private uint _sequence = (uint)Random.Shared.Next();
 

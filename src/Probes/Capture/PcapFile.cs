@@ -10,7 +10,7 @@ internal sealed class PcapFile : IPacketSource
     private const int RecordHeaderLength = 16;
 
     /// <summary>No tool writes longer packets (libpcap's own limit is 128 MiB, for one link type): what claims to be is no packet.</summary>
-    private const uint LongestPacket = 256 * 1024 * 1024;
+    private const uint MaxPacket = 256 * 1024 * 1024;
 
     private readonly ByteFeed _feed;
     private readonly bool _swapped;
@@ -89,7 +89,7 @@ internal sealed class PcapFile : IPacketSource
         var fraction = UInt32(header[4..], _swapped);
         var captured = UInt32(header[8..], _swapped);
         var onWire = UInt32(header[12..], _swapped);
-        if (captured > LongestPacket)
+        if (captured > MaxPacket)
         {
             throw new CaptureException($"byte {at + 8}: packet {_number + 1} claims to have {captured} captured bytes; the file is damaged here or before");
         }

@@ -15,7 +15,7 @@ internal sealed class PcapNgFile : IPacketSource
 
     /// <summary>Type, length, and the length again at the end.</summary>
     private const int Overhead = 12;
-    private const int MostInterfaces = 65_536;
+    private const int MaxInterfaces = 65_536;
 
     private readonly ByteFeed _feed;
     private readonly List<Interface> _interfaces = [];
@@ -174,9 +174,9 @@ internal sealed class PcapNgFile : IPacketSource
     private void AddInterface(uint length)
     {
         var body = Body(length, needed: 8, "an interface description");
-        if (_interfaces.Count == MostInterfaces)
+        if (_interfaces.Count == MaxInterfaces)
         {
-            throw new CaptureException($"byte {_blockAt}: block {_blockNumber} describes an interface beyond the {MostInterfaces} that a section may have here");
+            throw new CaptureException($"byte {_blockAt}: block {_blockNumber} describes an interface beyond the {MaxInterfaces} that a section may have here");
         }
         _interfaces.Add(Interface.Read((LinkType)UInt16(body), UInt32(body[4..]), body[8..], _swapped));
     }

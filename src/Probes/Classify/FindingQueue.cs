@@ -6,7 +6,7 @@ namespace Keepalive.Probes.Classify;
 internal sealed class FindingQueue
 {
     /// <summary>A probe waits for its answer at most so long, in nanoseconds of the capture's own time.</summary>
-    public const long LongestWait = 5_000_000_000;
+    public const long MaxWait = 5_000_000_000;
 
     /// <summary>And with at most so many findings behind it.</summary>
     public const int Limit = 65_536;
@@ -61,7 +61,7 @@ internal sealed class FindingQueue
         {
             ref var head = ref _ring[_first];
             var isTimed = now != CapturedPacket.NoTime && head.Time != CapturedPacket.NoTime;
-            if (!head.IsSettled && _count <= Limit && now != long.MaxValue && !(isTimed && now - head.Time >= LongestWait))
+            if (!head.IsSettled && _count <= Limit && now != long.MaxValue && !(isTimed && now - head.Time >= MaxWait))
             {
                 return;
             }

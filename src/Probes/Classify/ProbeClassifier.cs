@@ -25,7 +25,7 @@ namespace Keepalive.Probes.Classify;
 /// A probe of no length does not pass the other end's tcp_sequence() check, so that it neither counts as hearing from the prober nor answers
 /// a probe of the other end's: both may probe each other, each by its own clock (net/ipv4/tcp_input.c, tcp_validate_incoming).
 /// </remarks>
-internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlows)
+internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlows)
 {
     public const int DefaultFlows = 65_536;
 
@@ -43,7 +43,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
     /// <summary>The longest a segment waits to be sent again (TCP_RTO_MAX).</summary>
     private const long RetransmittedWithin = 120_000 * Millisecond;
 
-    public FlowTable Flows { get; } = new(mostFlows);
+    public FlowTable Flows { get; } = new(maxFlows);
 
     /// <summary>Takes in the next segment.</summary>
     /// <param name="segment">The segment.</param>
@@ -98,7 +98,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
             case SegmentKind.Probe:
                 // A repeated candidate was a probe, too, and is reported with this one unless that comes too late.
                 var repeats = sender.Pending == PendingProbe.Candidate && sender.PendingAnswer == segment.Sequence + 1;
-                var confirms = repeats && !IsSince(sender.PendingTime, time, FindingQueue.LongestWait);
+                var confirms = repeats && !IsSince(sender.PendingTime, time, FindingQueue.MaxWait);
                 var confirmed = sender.PendingNumber;
                 var found = confirms ? 2 : 1;
                 sender.Probes += found;
@@ -143,7 +143,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
     /// answer to the other end's probe does where both probe at once. Anything else shows that it was none.</summary>
     private static Classification Show(in TcpSegment segment, ref Direction sender, in Direction receiver, long time, in Classification result)
     {
-        if (segment.Sequence != sender.PendingAnswer || IsSince(sender.PendingTime, time, FindingQueue.LongestWait))
+        if (segment.Sequence != sender.PendingAnswer || IsSince(sender.PendingTime, time, FindingQueue.MaxWait))
         {
             sender.Pending = PendingProbe.None;
             return result;
@@ -361,7 +361,7 @@ internal sealed class ProbeClassifier(int mostFlows = ProbeClassifier.DefaultFlo
         var result = default(Classification);
         if (receiver.Pending != PendingProbe.None)
         {
-            var tooLate = receiver.Pending == PendingProbe.Candidate && IsSince(receiver.PendingTime, time, FindingQueue.LongestWait);
+            var tooLate = receiver.Pending == PendingProbe.Candidate && IsSince(receiver.PendingTime, time, FindingQueue.MaxWait);
             if (!tooLate && IsReply(in segment, in sender, in receiver))
             {
                 result = Conclude(in segment, ref receiver, time);

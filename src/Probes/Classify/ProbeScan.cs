@@ -9,11 +9,11 @@ internal interface IFindingSink
 }
 
 /// <summary>Looks through the packets of a source for probes, and counts what it meets.</summary>
-internal sealed class ProbeScan(IFindingSink sink, int mostFlows = ProbeClassifier.DefaultFlows)
+internal sealed class ProbeScan(IFindingSink sink, int maxFlows = ProbeClassifier.DefaultFlows)
 {
     private readonly FindingQueue _queue = new();
 
-    public ProbeClassifier Classifier { get; } = new(mostFlows);
+    public ProbeClassifier Classifier { get; } = new(maxFlows);
 
     public long Packets { get; private set; }
 

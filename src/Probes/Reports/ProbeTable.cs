@@ -9,7 +9,7 @@ namespace Keepalive.Probes.Reports;
 /// <summary>The output of <c>probes</c> for people. Lines go out as they come, so that columns are as wide as their usual content.</summary>
 internal sealed class ProbeTable(Stream output) : ProbeReport(output)
 {
-    private const int MostConnections = 40;
+    private const int MaxConnections = 40;
     private const int TimeWidth = 28;
     private const int EndpointWidth = 21;   // 255.255.255.255:65535
 
@@ -75,7 +75,7 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
     {
         string[] heads = ["PROBER", "OTHER END", "PROBES", "ANSWERED", "UNANSWERED AT END", "WINDOW PROBES", "RTT LEAST/MEAN/MOST", "END"];
         var rows = new List<string[]> { heads };
-        foreach (var prober in probers.Take(MostConnections))
+        foreach (var prober in probers.Take(MaxConnections))
         {
             var d = prober.Direction;
             rows.Add(
@@ -88,9 +88,9 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         {
             yield return line + "\n";
         }
-        if (probers.Count > MostConnections)
+        if (probers.Count > MaxConnections)
         {
-            yield return $"and {Number(probers.Count - MostConnections)} more; -o json lists all\n";
+            yield return $"and {Number(probers.Count - MaxConnections)} more; -o json lists all\n";
         }
     }
 

@@ -30,7 +30,7 @@ internal static class Advisor
     private const int LeastProbes = 2;
 
     /// <summary>Seconds between unanswered probes, where there is room: closer together they share the fate of a short disturbance.</summary>
-    private const int LeastInterval = 5, MostInterval = 10;
+    private const int LeastInterval = 5, MaxInterval = 10;
 
     private const string CannotHelp = "TCP keepalive cannot help";
 
@@ -46,9 +46,9 @@ internal static class Advisor
         }
         var needs = new Needs(request);
         // An outage is outlasted before all else; then come the usual intervals, and in the end whatever works.
-        var best = Cheapest(request, needs, BalancerCheck.BriefOutage, MostInterval, LeastInterval)
+        var best = Cheapest(request, needs, BalancerCheck.BriefOutage, MaxInterval, LeastInterval)
             ?? Cheapest(request, needs, BalancerCheck.BriefOutage, LeastInterval - 1, 1)
-            ?? Cheapest(request, needs, 0, MostInterval, LeastInterval)
+            ?? Cheapest(request, needs, 0, MaxInterval, LeastInterval)
             ?? Cheapest(request, needs, 0, LeastInterval - 1, 1);
         if (best is null)
         {
@@ -57,10 +57,10 @@ internal static class Advisor
         return best;
     }
 
-    private static Advice? Cheapest(AdviceRequest request, in Needs needs, int outage, int mostInterval, int leastInterval)
+    private static Advice? Cheapest(AdviceRequest request, in Needs needs, int outage, int maxInterval, int leastInterval)
     {
         Advice? best = null;
-        for (var interval = mostInterval; interval >= leastInterval; interval--)
+        for (var interval = maxInterval; interval >= leastInterval; interval--)
         {
             best = WithInterval(request, needs, outage, interval) is { } found && (best is null || found.ProbesPerHour < best.ProbesPerHour) ? found : best;
         }

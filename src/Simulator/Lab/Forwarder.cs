@@ -15,7 +15,7 @@ internal sealed class Forwarder : IDisposable
     private const int LastRounds = 1_000;
 
     /// <summary>How soon it notices that it is to stop, ms.</summary>
-    private const int LongestWait = 50;
+    private const int MaxWait = 50;
 
     private readonly PacketRing _client;
     private readonly PacketRing _server;
@@ -180,5 +180,5 @@ internal sealed class Forwarder : IDisposable
     }
 
     private int UntilNextDue() =>
-        Balancer.NextDue() is { } due ? Math.Clamp((int)Math.Ceiling((due - Now).TotalMilliseconds), 0, LongestWait) : LongestWait;
+        Balancer.NextDue() is { } due ? Math.Clamp((int)Math.Ceiling((due - Now).TotalMilliseconds), 0, MaxWait) : MaxWait;
 }

@@ -15,7 +15,7 @@ internal sealed partial class Block
     /// <summary>Sends the request, for the first time or again.</summary>
     private void Attempt(ref VirtualConnection connection, int client, long now)
     {
-        var timeout = Math.Min(MostRetransmission, ((2 * _oneWay) + LeastRetransmission) << connection.Retransmissions);
+        var timeout = Math.Min(MaxRetransmission, ((2 * _oneWay) + LeastRetransmission) << connection.Retransmissions);
         connection.Retransmit = now + timeout;
         if (!IsAnswered(ref connection, now) || connection.Told <= now + (2 * _oneWay) || connection.Timeout < now + (2 * _oneWay))
         {

@@ -28,7 +28,7 @@ internal sealed partial class Block
 
     /// <summary>TCP_RTO_MIN and TCP_RTO_MAX of the kernel's include/net/tcp.h, and the first retransmission of a SYN.</summary>
     private const long LeastRetransmission = TimeSpan.TicksPerSecond / 5;
-    private const long MostRetransmission = 120 * TimeSpan.TicksPerSecond;
+    private const long MaxRetransmission = 120 * TimeSpan.TicksPerSecond;
     private const long SynRetransmission = TimeSpan.TicksPerSecond;
 
     /// <summary>net.ipv4.tcp_retries2.</summary>

@@ -5,7 +5,7 @@ namespace Keepalive.Agent.Tests.Apply;
 
 public sealed class AccountSharesTests
 {
-    private readonly AccountShares _shares = new(mostInAll: 10, mostOfOne: 6, nodeGives: true);
+    private readonly AccountShares _shares = new(maxInAll: 10, maxOfOne: 6, nodeGives: true);
     private readonly Dictionary<string, int> _have = [];
 
     [Fact]
@@ -45,7 +45,7 @@ public sealed class AccountSharesTests
     [Fact]
     public void Allows_NodeHasTheMost_LargestOtherAccountMakesRoom()
     {
-        var shares = new AccountShares(mostInAll: 6, mostOfOne: 5, nodeGives: false);
+        var shares = new AccountShares(maxInAll: 6, maxOfOne: 5, nodeGives: false);
         foreach (var account in new[] { null, null, null, "pod a", "pod a", "pod b" })
         {
             shares.Take(account);
@@ -58,7 +58,7 @@ public sealed class AccountSharesTests
         Assert.False(shares.Allows("pod d", out _));
         Assert.False(shares.Allows(null, out _));
 
-        var all = new AccountShares(mostInAll: 1, mostOfOne: 5, nodeGives: false);
+        var all = new AccountShares(maxInAll: 1, maxOfOne: 5, nodeGives: false);
         all.Take(null);
         Assert.False(all.Allows("pod a", out _));
         Assert.False(all.Allows(null, out _));

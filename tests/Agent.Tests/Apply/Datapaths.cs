@@ -52,7 +52,7 @@ internal static class Datapaths
 
     /// <summary>The options of a datapath.</summary>
     public static TrackingOptions Options(IReadOnlyList<string> only, InheritedSockets known, StateFile? state) =>
-        new() { Only = only, MostNamespaces = 64, Inherited = known, State = state, Time = Clock.Value ?? TimeProvider.System };
+        new() { Only = only, MaxNamespaces = 64, Inherited = known, State = state, Time = Clock.Value ?? TimeProvider.System };
 
     /// <summary>Skips the test, with the reason, where BPF cannot be used; with KEEPALIVE_REQUIRE_LIVE=1 that is a failure.</summary>
     public static void RequireBpf()

@@ -47,11 +47,11 @@ public sealed class MemoryTests : IDisposable
     public void Start_PolicyDoesNotFit_BpfIsRefusedAndAutoUsesPidfd()
     {
         const string reason = "bpf_map_update_elem: ENOSPC (No space left on device): the policies do not fit into the memory that the kernel gives the agent for them";
-        static KernelPrograms Load() => KernelPrograms.Load(mostRules: Room);
+        static KernelPrograms Load() => KernelPrograms.Load(maxRules: Room);
         var policy = Large("time: 60s");
-        var refused = Assert.Throws<DatapathException>(() => ChosenDatapath.Create(Options(DatapathKind.Bpf), mostNamespaces: 64, policy, [], null, load: Load));
+        var refused = Assert.Throws<DatapathException>(() => ChosenDatapath.Create(Options(DatapathKind.Bpf), maxNamespaces: 64, policy, [], null, load: Load));
         Assert.Equal(reason, refused.Message);
-        using var chosen = ChosenDatapath.Create(Options(DatapathKind.Auto), mostNamespaces: 64, policy, [], null, load: Load);
+        using var chosen = ChosenDatapath.Create(Options(DatapathKind.Auto), maxNamespaces: 64, policy, [], null, load: Load);
         Assert.Equal(("pidfd", reason), (chosen.Datapath.Name, chosen.WhyNotBpf));
         // The failed attempt left nothing at the cgroup.
         Assert.Empty(BpfCgroups.Attached(_cgroup.Path));
@@ -66,7 +66,7 @@ public sealed class MemoryTests : IDisposable
     [Fact]
     public void Reload_PolicyDoesNotFit_PassesApplyItUntilOneFits()
     {
-        using var kernel = KernelPrograms.Load(mostRules: Room);
+        using var kernel = KernelPrograms.Load(maxRules: Room);
         using var rig = new Rig(
             _lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(Datapaths.Options(only, known, state), kernel, _cgroup.Path));
         rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);

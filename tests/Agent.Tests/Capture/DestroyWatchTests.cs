@@ -194,7 +194,7 @@ public sealed class DestroyWatchTests : IDisposable
         var tenants = tenant.Run.WaitForLine(line => line.StartsWith("pids ", StringComparison.Ordinal)).Split(' ')[1..].Select(pid => Demand($"/proc/{pid}/ns/net")).ToList();
         Assert.Equal(8, tenants.Select(demand => demand.Inode).Distinct().Count());
         Update(watch, [.. tenants, Demand(_lab.Client)]);
-        Eventually.True(() => watch.Received > DestroyWatch.MostAtOnce && watch.Unreported > 1000, TimeSpan.FromSeconds(20));
+        Eventually.True(() => watch.Received > DestroyWatch.MaxAtOnce && watch.Unreported > 1000, TimeSpan.FromSeconds(20));
 
         var (clock, processor, received) = (Stopwatch.StartNew(), Processor(), watch.Received);
         int id = Connect(Lab.ServerAddress);
@@ -208,7 +208,7 @@ public sealed class DestroyWatchTests : IDisposable
         TestContext.Current.TestOutputHelper?.WriteLine($"{read} read in {took.TotalSeconds:0.0} s, {used.TotalMilliseconds:0} ms of processor time, {watch.Unreported} dropped");
         Assert.Equal((ulong)_lab.Client.NetnsInode, Assert.Single(_ends.Told).Inode);
         Assert.Empty(_ends.Unreported.Except(tenants.Select(demand => demand.Inode)));
-        Assert.InRange(read, DestroyWatch.MostInSecond * took.TotalSeconds / 100, DestroyWatch.MostInSecond * (took.TotalSeconds + 0.1));
+        Assert.InRange(read, DestroyWatch.MaxInSecond * took.TotalSeconds / 100, DestroyWatch.MaxInSecond * (took.TotalSeconds + 0.1));
         Assert.InRange(used / took, 0, 0.25);
     }
 

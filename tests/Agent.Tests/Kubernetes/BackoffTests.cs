@@ -8,7 +8,7 @@ public sealed class BackoffTests
     private static readonly WatchTiming s_timing = new()
     {
         Backoff = TimeSpan.FromSeconds(1),
-        LongestBackoff = TimeSpan.FromSeconds(60),
+        MaxBackoff = TimeSpan.FromSeconds(60),
         LookForAbsent = TimeSpan.FromMinutes(5),
     };
 
@@ -32,7 +32,7 @@ public sealed class BackoffTests
     {
         var backoff = Create();
         var waits = Enumerable.Range(0, 100).Select(_ => backoff.AfterFailure()).ToList();
-        Assert.All(waits.Skip(6), wait => Assert.Equal(s_timing.LongestBackoff, wait));
+        Assert.All(waits.Skip(6), wait => Assert.Equal(s_timing.MaxBackoff, wait));
     }
 
     [Fact]

@@ -18,7 +18,7 @@ public sealed class KindWatchTests : IDisposable
     private static readonly WatchTiming s_timing = new()
     {
         StartWithin = TimeSpan.Zero,
-        LongestBackoff = TimeSpan.FromSeconds(15),
+        MaxBackoff = TimeSpan.FromSeconds(15),
         GoodAfter = TimeSpan.FromSeconds(25),
         QuietFor = TimeSpan.FromSeconds(140),
         ListChunk = 10,
@@ -287,7 +287,7 @@ public sealed class KindWatchTests : IDisposable
         var age = TimeSpan.Zero;
         for (var retry = 0; retry < 9; retry++)
         {
-            var nominal = TimeSpan.FromSeconds(Math.Min(1 << retry, s_timing.LongestBackoff.TotalSeconds));
+            var nominal = TimeSpan.FromSeconds(Math.Min(1 << retry, s_timing.MaxBackoff.TotalSeconds));
             var wait = NextRetry();
             Assert.InRange(wait, nominal * 0.5, nominal * 1.5);
             Assert.Equal(age += wait, refused.Age);
@@ -310,13 +310,13 @@ public sealed class KindWatchTests : IDisposable
         }
         // The doubled delay has reached its maximum.
         (kind.Refusal, kind.RetryAfter) = (429, 1);
-        Assert.InRange(NextRetry(), s_timing.LongestBackoff * 0.5, s_timing.LongestBackoff * 1.5);
+        Assert.InRange(NextRetry(), s_timing.MaxBackoff * 0.5, s_timing.MaxBackoff * 1.5);
         for (var retry = 0; retry < 10; retry++)
         {
             Assert.InRange(NextRetry(), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2));
         }
         // This has an upper limit.
-        Assert.InRange(NextRetry(), s_timing.LongestBackoff * 0.5, s_timing.LongestBackoff * 1.5);
+        Assert.InRange(NextRetry(), s_timing.MaxBackoff * 0.5, s_timing.MaxBackoff * 1.5);
         Fill(1);
         kind.Refusal = null;
         RetryUntil(() => names.Count == 1);
@@ -339,7 +339,7 @@ public sealed class KindWatchTests : IDisposable
         RetryUntil(() => watch.Trouble is not null);
         var missing = _clock.GetUtcNow();
         RetryUntil(() => names.IsEmpty && watch.Knowledge == Knowledge.Absent);
-        Assert.InRange(_clock.GetUtcNow() - missing, s_timing.GoneAfter, s_timing.GoneAfter + (s_timing.LongestBackoff * 1.5));
+        Assert.InRange(_clock.GetUtcNow() - missing, s_timing.GoneAfter, s_timing.GoneAfter + (s_timing.MaxBackoff * 1.5));
     }
 
     [Fact]

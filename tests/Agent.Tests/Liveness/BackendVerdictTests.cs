@@ -28,7 +28,7 @@ public sealed class BackendVerdictTests : IDisposable
         Live.Require("nft");
         _router = new TranslatingRouter();
         _backends = new Backends(_router.Router.NetnsPath, TimeProvider.System);
-        _watch = new LivenessWatch(captures: true, TimeProvider.System, NullLogger.Instance, mostInterfaces: 8, mostNamespaces: 8, backends: _backends);
+        _watch = new LivenessWatch(captures: true, TimeProvider.System, NullLogger.Instance, maxInterfaces: 8, maxNamespaces: 8, backends: _backends);
         _policy = Rig.Compile(string.Create(CultureInfo.InvariantCulture, $$"""
             apiVersion: networking.istio.io/v1
             kind: DestinationRule

@@ -34,7 +34,7 @@ public sealed class UnansweredTests
         }
         var rules = Rig.PolicyFor($"{Lab.ServerAddress}, \"{Lab.ServerAddress6}\"", "time: 1s, interval: 1s, probes: 100");
         using var rig = new DatapathOnly(lab.Client.NetnsPath);
-        using var watch = new LivenessWatch(captures: true, TimeProvider.System, NullLogger.Instance, mostInterfaces: 8, mostNamespaces: 0);
+        using var watch = new LivenessWatch(captures: true, TimeProvider.System, NullLogger.Instance, maxInterfaces: 8, maxNamespaces: 0);
         await watch.StartAsync(TestContext.Current.CancellationToken);
         watch.Survey(rig.Datapath, rules, default);
         rig.Pass(rules, watch);

@@ -45,11 +45,11 @@ public sealed class CounterSeriesTests
     [Fact]
     public void Show_TooMany_LaterOnesAreFoldedWithAndWithoutNamespace()
     {
-        var own = Enumerable.Range(0, MetricCatalogue.MostSeries).Select(i => ($"n{i}", "", 1L)).ToArray();
+        var own = Enumerable.Range(0, MetricCatalogue.MaxSeries).Select(i => ($"n{i}", "", 1L)).ToArray();
         Show(own);
         Show([.. own, ("x", "", 10), ("y", "", 5), ("z", "ci-1", 3), ("z", "ci-2", 4)]);
         var lines = Lines();
-        Assert.Equal(MetricCatalogue.MostSeries + 2, lines.Count);
+        Assert.Equal(MetricCatalogue.MaxSeries + 2, lines.Count);
         Assert.Contains("""c{name="other",namespace=""} 15""", lines);
         Assert.Contains("""c{name="other",namespace="other"} 7""", lines);
 

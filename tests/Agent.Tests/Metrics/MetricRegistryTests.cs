@@ -32,7 +32,7 @@ public sealed class MetricRegistryTests : IDisposable
     public MetricRegistryTests()
     {
         _policies = new PolicyFigures(_time);
-        _liveness = new LivenessWatch(captures: false, _time, NullLogger.Instance, mostInterfaces: 1, mostNamespaces: 0);
+        _liveness = new LivenessWatch(captures: false, _time, NullLogger.Instance, maxInterfaces: 1, maxNamespaces: 0);
         _sockets = new SocketCollector(_registry, _tally, "pidfd");
         _registry.Add(_sockets);
         _collector = new LivenessCollector(_registry, _liveness);
@@ -199,10 +199,10 @@ public sealed class MetricRegistryTests : IDisposable
         }
         var text = Publish();
         var lines = text.Split('\n').Where(line => line.StartsWith("keepalive_probes_total{", StringComparison.Ordinal)).ToList();
-        Assert.Equal(MetricCatalogue.MostSeries + 1, lines.Count);
-        Assert.Contains($"keepalive_probes_total{{policy=\"other\",destination=\"other\",namespace=\"\"}} {5000 - MetricCatalogue.MostSeries}", lines);
+        Assert.Equal(MetricCatalogue.MaxSeries + 1, lines.Count);
+        Assert.Contains($"keepalive_probes_total{{policy=\"other\",destination=\"other\",namespace=\"\"}} {5000 - MetricCatalogue.MaxSeries}", lines);
         Assert.Contains("keepalive_destination_in_pool{policy=\"\",destination=\"\",endpoint=\"other\"} 1\n", text, StringComparison.Ordinal);
-        Assert.Equal(MetricCatalogue.MostSeries + 1, text.Split('\n').Count(line => line.StartsWith("keepalive_destination_in_pool{", StringComparison.Ordinal)));
+        Assert.Equal(MetricCatalogue.MaxSeries + 1, text.Split('\n').Count(line => line.StartsWith("keepalive_destination_in_pool{", StringComparison.Ordinal)));
         Assert.Contains("keepalive_sockets{policy=\"other\",destination=\"other\",namespace=\"\",state=\"managed\"} 4000\n", text, StringComparison.Ordinal);
 
         // Endpoints out of the pool are never folded.

@@ -102,7 +102,7 @@ public sealed class HalfCloseTests
                 await context.Response.Body.WriteAsync(s_body.AsMemory(0, 64 * 1024));
             }
         });
-        var stalled = Enumerable.Range(0, AgentServer.MostConnections + more).Select(_ => rig.Connect("agent.sock")).ToList();
+        var stalled = Enumerable.Range(0, AgentServer.MaxConnections + more).Select(_ => rig.Connect("agent.sock")).ToList();
         foreach (var socket in stalled)
         {
             socket.Send(Encoding.ASCII.GetBytes(Get));

@@ -26,7 +26,7 @@ internal sealed class ServerRig : IAsyncDisposable
         var liveness = new LivenessMonitor(new LivenessLog(NullLogger.Instance), TimeProvider.System, captures: false);
         builder.Services.AddSingleton<ILoggerFactory>(NullLoggerFactory.Instance);
         builder.Services.AddSingleton(new AgentCheck(liveness, TimeProvider.System, NullLogger.Instance));
-        AgentServer.Configure(builder, Addresses(), SocketPath, mostConnections: 4096, NullLogger.Instance);
+        AgentServer.Configure(builder, Addresses(), SocketPath, maxConnections: 4096, NullLogger.Instance);
         _host = builder.Build();
         _host.Run(answer);
     }

@@ -7,7 +7,7 @@ namespace Keepalive.Probes.Tests.Capture;
 public sealed class CutCaptureTests
 {
     /// <summary>The buffer of a feed, and slack for the report of the problem.</summary>
-    private const long MostAllocated = 1024 * 1024;
+    private const long MaxAllocated = 1024 * 1024;
 
     private static readonly byte[] s_one = new Frame { Sequence = 1 }.ToBytes();
     private static readonly byte[] s_two = new Frame { Sequence = 2, Payload = new byte[3] }.ToBytes();
@@ -113,7 +113,7 @@ public sealed class CutCaptureTests
             var fromPipe = Read(new PipeStream(file, 1000));
             var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
 
-            Assert.True(allocated < 2 * MostAllocated, $"{what} {length}: {allocated} bytes");
+            Assert.True(allocated < 2 * MaxAllocated, $"{what} {length}: {allocated} bytes");
             Assert.True(fromFile.Problem is null || SaysWhere(fromFile.Problem), $"{what} {length}: {fromFile.Problem}");
             Assert.Equal((length, fromFile.Problem), (length, fromPipe.Problem));
         }

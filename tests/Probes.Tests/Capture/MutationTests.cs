@@ -124,7 +124,7 @@ public sealed class MutationTests
     private static (string? Problem, long Probes) Scan(byte[] file)
     {
         var report = ProbeReport.Create(Stream.Null, json: file.Length % 2 == 0);
-        var scan = new ProbeScan(report, mostFlows: 16);
+        var scan = new ProbeScan(report, maxFlows: 16);
         string? problem = null;
         try
         {

@@ -27,7 +27,7 @@ internal sealed class AtOnce : IDisposable
         _kernel = kernel;
         _state = state;
         _cgroup = cgroup;
-        _policy = new KernelPolicy(kernel.Policy, kernel.MostRules);
+        _policy = new KernelPolicy(kernel.Policy, kernel.MaxRules);
         _arrivals = new Arrivals(kernel);
         try
         {

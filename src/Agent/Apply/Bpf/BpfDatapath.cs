@@ -26,7 +26,7 @@ namespace Keepalive.Agent.Apply.Bpf;
 internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
 {
     /// <summary>A policy that did not fit is tried again after 1, 2, 4, … passes, at most two to the power of this number.</summary>
-    private const int MostAttemptsApart = 6;
+    private const int MaxAttemptsApart = 6;
 
     private const string ByPassesOnly = "New connections are set by passes only: ";
 
@@ -225,7 +225,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         catch (LinuxException e)
         {
             _atOnce.Suspend();
-            _attempts = ReferenceEquals(policy, _tooLarge) ? Math.Min(_attempts + 1, MostAttemptsApart) : 0;
+            _attempts = ReferenceEquals(policy, _tooLarge) ? Math.Min(_attempts + 1, MaxAttemptsApart) : 0;
             _nextAttempt = pass.Number + (1L << _attempts);
             _tooLarge = policy;
             _trouble = ByPassesOnly + BpfRequirements.Explain(e);

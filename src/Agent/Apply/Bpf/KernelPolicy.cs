@@ -14,18 +14,18 @@ internal sealed class KernelPolicy : IDisposable
     private const int MappedBits = 96;
 
     private readonly BpfMap _slot;
-    private readonly int _mostRules;
+    private readonly int _maxRules;
     private readonly BpfMap _nothing;
     private BpfMap? _rules;
     private (PolicySnapshot Policy, BpfMap Rules)? _prepared;
 
     /// <param name="slot">The map in which the programs find the policy in force.</param>
-    /// <param name="mostRules">The limit of rules of a policy; the kernel refuses more.</param>
+    /// <param name="maxRules">The limit of rules of a policy; the kernel refuses more.</param>
     /// <exception cref="LinuxException">There is no memory.</exception>
-    public KernelPolicy(BpfMap slot, int mostRules = int.MaxValue)
+    public KernelPolicy(BpfMap slot, int maxRules = int.MaxValue)
     {
         _slot = slot;
-        _mostRules = mostRules;
+        _maxRules = maxRules;
         _nothing = Build(PolicySnapshot.Empty);
     }
 
@@ -78,7 +78,7 @@ internal sealed class KernelPolicy : IDisposable
 
     private BpfMap Build(PolicySnapshot policy)
     {
-        var rules = BpfMap.CreatePrefixes<BpfAbi.ka_prefix, BpfAbi.ka_rule>("ka_rules", Math.Clamp(policy.Policy.Rules.Length, 1, _mostRules));
+        var rules = BpfMap.CreatePrefixes<BpfAbi.ka_prefix, BpfAbi.ka_rule>("ka_rules", Math.Clamp(policy.Policy.Rules.Length, 1, _maxRules));
         try
         {
             for (var i = 0; i < policy.Policy.Rules.Length; i++)

@@ -31,7 +31,7 @@ internal sealed class KernelPrograms : IDisposable
     }
 
     /// <summary>The limit of rules of a policy. Only memory limits them, except in tests of a policy that does not fit.</summary>
-    public int MostRules { get; init; } = int.MaxValue;
+    public int MaxRules { get; init; } = int.MaxValue;
 
     /// <summary>Yields a <see cref="BpfAbi.ka_socket"/> for each socket of a namespace.</summary>
     public BpfIterator Reader { get; }
@@ -62,29 +62,29 @@ internal sealed class KernelPrograms : IDisposable
     /// <summary>Loads the programs. If the kernel refuses all of them together, the programs that only list processes and owners are left
     /// out.</summary>
     /// <param name="withTests">Whether to load also the program with which a test asks for the rule of an address.</param>
-    /// <param name="mostRules">See <see cref="MostRules"/>.</param>
+    /// <param name="maxRules">See <see cref="MaxRules"/>.</param>
     /// <param name="types">See <see cref="BpfObject.Load"/>.</param>
     /// <exception cref="BpfException">The kernel, its verifier or libbpf refused.</exception>
     /// <exception cref="LinuxException">Another object that a run needs cannot be created.</exception>
-    public static KernelPrograms Load(bool withTests = false, int mostRules = int.MaxValue, string? types = null)
+    public static KernelPrograms Load(bool withTests = false, int maxRules = int.MaxValue, string? types = null)
     {
         string[] wanted = withTests ? [.. s_needed, Match] : s_needed;
         try
         {
-            return Load([.. wanted, .. s_dispensable], mostRules, types);
+            return Load([.. wanted, .. s_dispensable], maxRules, types);
         }
         catch (BpfException e) when (LoadFailure.Of(e, KernelRelease.Text) is not null)
         {
-            return Load(wanted, mostRules, types);
+            return Load(wanted, maxRules, types);
         }
     }
 
-    private static KernelPrograms Load(string[] programs, int mostRules, string? types)
+    private static KernelPrograms Load(string[] programs, int maxRules, string? types)
     {
         var loaded = LoadObject(programs, types);
         try
         {
-            return new KernelPrograms(loaded, withDispensable: programs.Contains(Owners)) { MostRules = mostRules };
+            return new KernelPrograms(loaded, withDispensable: programs.Contains(Owners)) { MaxRules = maxRules };
         }
         catch
         {

@@ -34,7 +34,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     private const int Sparse = 256;
 
     /// <summary>The number of processes with whose descriptor tables others are compared.</summary>
-    private const int MostTables = 8;
+    private const int MaxTables = 8;
 
     private readonly List<ProcessEntry> _candidates = [];
     private readonly List<int> _tables = [];
@@ -291,7 +291,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
                 return true;
             }
         }
-        if (_tables.Count == MostTables)
+        if (_tables.Count == MaxTables)
         {
             _tables.RemoveAt(0);
         }

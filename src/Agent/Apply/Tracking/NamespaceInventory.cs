@@ -26,14 +26,14 @@ internal sealed class NamespaceInventory(
 {
     /// <summary>The limit of namespaces held for one <see cref="Accountable"/> owner: a pod has one. Each namespace takes some
     /// descriptors and a check in every pass.</summary>
-    public const int MostOfOne = 256;
+    public const int MaxOfOne = 256;
 
     /// <summary>The maximum number of processes to examine to find the owner of a namespace.</summary>
-    private const int MostAsked = 8;
+    private const int MaxAsked = 8;
 
     private readonly Dictionary<ulong, WatchedNamespace> _watched = [];
     // The limit of one owner does not hold for namespaces that the user has named.
-    private readonly AccountShares _shares = new(most, only.Count > 0 ? int.MaxValue : MostOfOne, nodeGives: false);
+    private readonly AccountShares _shares = new(most, only.Count > 0 ? int.MaxValue : MaxOfOne, nodeGives: false);
     private readonly Dictionary<ulong, string> _leftOut = [];
 
     public IReadOnlyCollection<WatchedNamespace> Watched => _watched.Values;
@@ -56,9 +56,9 @@ internal sealed class NamespaceInventory(
         get
         {
             string[] names = [.. _leftOut.Values.Where(HasMore).Distinct().Order(StringComparer.Ordinal)];
-            return names.Length == 0 ? null : string.Join(", ", names.Take(5)) + (names.Any(name => _shares.Of(name) < MostOfOne)
-                ? $": more than a fair share of the {_shares.MostInAll} network namespaces that {DescriptorLimit.Current} file descriptors allow; the others are skipped. To include them, raise the limit (ulimit -n, LimitNOFILE=)"
-                : $": more than {MostOfOne} network namespaces; the others are skipped");
+            return names.Length == 0 ? null : string.Join(", ", names.Take(5)) + (names.Any(name => _shares.Of(name) < MaxOfOne)
+                ? $": more than a fair share of the {_shares.MaxInAll} network namespaces that {DescriptorLimit.Current} file descriptors allow; the others are skipped. To include them, raise the limit (ulimit -n, LimitNOFILE=)"
+                : $": more than {MaxOfOne} network namespaces; the others are skipped");
         }
     }
 
@@ -196,7 +196,7 @@ internal sealed class NamespaceInventory(
     private ProcessOwner OwnerOf(ulong inode)
     {
         ProcessOwner? found = null;
-        foreach (var process in processes.In(inode).Take(MostAsked))
+        foreach (var process in processes.In(inode).Take(MaxAsked))
         {
             found = ProcessOwner.Of(process.Pid);
             if (found.Value.Workload != WorkloadName.Unknown)

@@ -31,7 +31,7 @@ internal sealed class PassBudget
     private const int Remembered = 10;
 
     /// <summary>The most passes that an owner waits because of its debt.</summary>
-    private const int LongestWait = 10;
+    private const int MaxWait = 10;
 
     /// <summary>An owner is reported after this many passes in which its time was used up. A pass in which it was not lowers the count by
     /// one.</summary>
@@ -152,7 +152,7 @@ internal sealed class PassBudget
         public void Turn()
         {
             var owes = Owes + Spent - s_share;
-            Owes = owes <= TimeSpan.Zero ? TimeSpan.Zero : owes < LongestWait * s_share ? owes : LongestWait * s_share;
+            Owes = owes <= TimeSpan.Zero ? TimeSpan.Zero : owes < MaxWait * s_share ? owes : MaxWait * s_share;
             LatePasses = IsLate ? Math.Min(LatePasses + 1, 2 * Habit) : Math.Max(LatePasses - 1, 0);
             (Before, Spent, IsLate) = ((Before / 2) + Spent, TimeSpan.Zero, false);
         }

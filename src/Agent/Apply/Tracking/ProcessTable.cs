@@ -15,13 +15,13 @@ internal sealed class ProcessTable
     private const int VerifyEvery = 12;
 
     /// <summary>The limit of descriptors of one process whose kinds are kept, a byte each.</summary>
-    private const int MostOfProcess = 1 << 16;
+    private const int MaxOfProcess = 1 << 16;
 
     /// <summary>The same limit for all processes of one <see cref="Accountable"/> owner. Descriptors beyond it are examined again in each
     /// search.</summary>
-    private const int MostOfAccount = 1 << 20;
+    private const int MaxOfAccount = 1 << 20;
 
-    private const int MostOfTheNode = 1 << 24;
+    private const int MaxOfTheNode = 1 << 24;
 
     private readonly Dictionary<int, ProcessEntry> _byPid = [];
     private readonly Dictionary<ulong, Dictionary<int, ProcessEntry>> _byNamespace = [];
@@ -92,13 +92,13 @@ internal sealed class ProcessTable
     /// <param name="account">The account that is charged for the room; null for the node's.</param>
     public Span<DescriptorKind> Descriptors(ProcessEntry process, int size, string? account)
     {
-        var wanted = Math.Min(size, MostOfProcess);
+        var wanted = Math.Min(size, MaxOfProcess);
         var have = process.Kinds.Length;
         if (have < wanted && Known(process))
         {
             var name = Accountable.Key(have > 0 ? process.Account : account);
             ref var kept = ref CollectionsMarshal.GetValueRefOrAddDefault(_kept, name, out _);
-            var most = name.Length == 0 ? MostOfTheNode : MostOfAccount;
+            var most = name.Length == 0 ? MaxOfTheNode : MaxOfAccount;
             if (kept + wanted - have <= most)
             {
                 kept += wanted - have;

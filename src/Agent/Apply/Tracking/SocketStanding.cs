@@ -9,7 +9,7 @@ namespace Keepalive.Agent.Apply.Tracking;
 internal struct SocketStanding
 {
     /// <summary>The most passes between two tries.</summary>
-    private const int MostPassesApart = 12;
+    private const int MaxPassesApart = 12;
 
     /// <summary>The number of tries in consecutive passes while the agent waits for the far end or the application. Later tries are less
     /// frequent.</summary>
@@ -93,7 +93,7 @@ internal struct SocketStanding
         if (NextTry <= pass)
         {
             var soon = Outcome is SocketOutcome.Deferred || (Outcome is SocketOutcome.Pending && _attempts < PatientAttempts);
-            NextTry = pass + (soon ? 1 : Math.Min(MostPassesApart, 1 << Math.Min(_attempts, 10)));
+            NextTry = pass + (soon ? 1 : Math.Min(MaxPassesApart, 1 << Math.Min(_attempts, 10)));
             _attempts++;
         }
     }

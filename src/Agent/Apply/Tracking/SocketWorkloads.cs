@@ -11,7 +11,7 @@ namespace Keepalive.Agent.Apply.Tracking;
 internal sealed class SocketWorkloads(ProcessTable processes, CgroupOwners cgroups)
 {
     /// <summary>Names that are kept, so that the same text is the same object.</summary>
-    private const int MostNames = 4096;
+    private const int MaxNames = 4096;
 
     private readonly Dictionary<string, string> _names = [];
     private readonly Dictionary<int, ProcessOwner> _unlisted = [];
@@ -88,7 +88,7 @@ internal sealed class SocketWorkloads(ProcessTable processes, CgroupOwners cgrou
         {
             return known;
         }
-        if (_names.Count >= MostNames)
+        if (_names.Count >= MaxNames)
         {
             _names.Clear();
         }

@@ -6,14 +6,14 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="slices">The number of slices.</param>
 internal sealed class SpreadPace(TimeProvider time, PassScope scope, int slices)
 {
-    private const int MostSlices = 16;
+    private const int MaxSlices = 16;
 
     private static readonly TimeSpan s_apart = TimeSpan.FromMilliseconds(100);
 
     private readonly long _start = time.GetTimestamp();
 
     /// <summary>The limit of slices: each one costs a run of its own over the namespace.</summary>
-    public static int Slices(PassScope scope) => (int)Math.Clamp(scope.SpreadOver / s_apart, 1, MostSlices);
+    public static int Slices(PassScope scope) => (int)Math.Clamp(scope.SpreadOver / s_apart, 1, MaxSlices);
 
     /// <summary>The time spent waiting.</summary>
     public TimeSpan Waited { get; private set; }

@@ -31,7 +31,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         _inherited = options.Inherited;
         _time = options.Time;
         _tracked = Track;
-        Namespaces = new NamespaceInventory(Processes, options.Only, options.MostNamespaces, options.Exempts, options.NodesNamespace, options.HostExempts, chargesOwners);
+        Namespaces = new NamespaceInventory(Processes, options.Only, options.MaxNamespaces, options.Exempts, options.NodesNamespace, options.HostExempts, chargesOwners);
         Upkeep = new NamespaceUpkeep(options, Processes, Namespaces);
         Workloads = new SocketWorkloads(Processes, CgroupOwners.OfNode(options.Time));
         Ledger = new SocketLedger(options.State, options.Inherited, Counts, Workloads);

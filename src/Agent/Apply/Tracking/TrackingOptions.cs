@@ -13,7 +13,7 @@ internal sealed record TrackingOptions
     public required IReadOnlyList<string> Only { get; init; }
 
     /// <summary>The limit of namespaces held at a time: each takes some descriptors.</summary>
-    public required int MostNamespaces { get; init; }
+    public required int MaxNamespaces { get; init; }
 
     /// <summary>The state of a predecessor; a socket is removed when it is found.</summary>
     public required InheritedSockets Inherited { get; init; }

@@ -12,7 +12,7 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
 {
     /// <summary>The maximum number of workloads whose exemptions are stored. Above it, all are dropped, because some workloads may be
     /// gone.</summary>
-    private const int MostWorkloads = 4096;
+    private const int MaxWorkloads = 4096;
 
     private readonly Dictionary<string, Exemption> _exemptions = [];
 
@@ -91,7 +91,7 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
             return;
         }
         MayExempt = Host.MayExempt();
-        if (_exemptions.Count > MostWorkloads)
+        if (_exemptions.Count > MaxWorkloads)
         {
             _exemptions.Clear();
             IsToBeCompared = true;
