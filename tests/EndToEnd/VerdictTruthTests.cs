@@ -26,11 +26,12 @@ public sealed class VerdictTruthTests(ITestOutputHelper output) : IDisposable
 
     [Theory]
     [InlineData("pidfd", 2, 1)]
-    [InlineData("bpf", 15, 2)]
+    [InlineData("bpf", 4, 1)]
     public void Verdict_TenWorkloadsAndThreeLiars_IsNeverWrongForLong(string datapath, int time, int interval) => Compare(datapath, time, interval);
 
     /// <summary>Takes as long as with real policies: `make verdicts`.</summary>
     [Theory]
+    [InlineData("bpf", 15, 2)]
     [InlineData("pidfd", 60, 10)]
     [InlineData("bpf", 60, 10)]
     [InlineData("pidfd", 700, 10)]

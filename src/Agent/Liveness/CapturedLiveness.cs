@@ -89,7 +89,7 @@ internal sealed class CapturedLiveness
             receiver.GapsBefore = receiver.Scope.Gaps;
         }
         if ((segment.Flags & (TcpFlags.Syn | TcpFlags.Ack)) == (TcpFlags.Syn | TcpFlags.Ack) && _ledger.Pool.Out > 0
-            && _scopes.TryGetValue(packet.Scope, out var scope) && at >= scope.DistrustedUntil && scope.IsAnswerFromAfar(segment.Source, segment.Destination))
+            && _scopes.TryGetValue(packet.Scope, out var scope) && !scope.Distrusts(scope.Workload, at) && scope.IsAnswerFromAfar(segment.Source, segment.Destination))
         {
             _ledger.Pool.HeardHandshake(segment.Source, scope.Workload, at);
         }
@@ -122,7 +122,7 @@ internal sealed class CapturedLiveness
             _ledger.Reply(connection, result.Confirms, result.RoundTrip);
         }
         // A firewall on the node may drop replies after they were captured. The kernel does not receive these.
-        if (result.IsHeard && now >= connection.Scope.DistrustedUntil)
+        if (result.IsHeard && !connection.Scope.Distrusts(connection.Workload, now))
         {
             _ledger.Apply(connection, LivenessEvent.Heard, now);
             connection.Settle();

@@ -12,6 +12,7 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>How long to wait for the kernel's report, in nanoseconds. The namespace is watched meanwhile.</summary>
     public const long Patience = 60_000_000_000;
 
+    private readonly Dictionary<string, long> _distrusted = [];
     private readonly Queue<ulong> _unexplained = new();
     private CaptureDemand? _demand;
 
@@ -31,9 +32,22 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// closes the socket.</summary>
     public Dictionary<ulong, WatchedConnection> Unexplained { get; } = [];
 
-    /// <summary>Until when captured replies are ignored, because the kernel contradicted them, in nanoseconds since 1970. Until then, every
-    /// pass reads the kernel's counts.</summary>
-    public long DistrustedUntil { get; set; }
+    /// <summary>Whether captured replies to a workload's connections are ignored, because the kernel did not receive them.</summary>
+    public bool Distrusts(string workload, long now) => _distrusted.Count > 0 && _distrusted.TryGetValue(workload, out var until) && now < until;
+
+    /// <summary>Whether captured replies to any workload's connections are ignored.</summary>
+    public bool DistrustsAny(long now) => _distrusted.Count > 0 && _distrusted.Values.Any(until => now < until);
+
+    /// <summary>Ignores captured replies to a workload's connections until a time. The other workloads here are not affected: a process can make
+    /// its own sockets drop replies.</summary>
+    public void Distrust(string workload, long until)
+    {
+        if (_distrusted.Count >= FarEnd.MaxVotes)
+        {
+            _distrusted.Clear();
+        }
+        _distrusted[workload] = until;
+    }
 
     public Dictionary<ulong, WatchedConnection> Connections { get; } = [];
 
