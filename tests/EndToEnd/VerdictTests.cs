@@ -51,6 +51,12 @@ public sealed class VerdictTests : IDisposable
         Assert.Contains(VotesOf(Endpoint), vote => vote.Workload == "uid:65534");
         Assert.Contains(VotesOf(Endpoint), vote => vote is { Workload: "uid:1001", Vote: "in", Connections: 20 });
         Assert.Equal("up", Check($"{Endpoint}@uid:1001"));
+        using var pages = AgentHttp.OverUnixSocket(Path.Combine(_agent.StateDirectory, "agent.sock"));
+        Assert.Equal($"{Endpoint} is in the pool for uid:1001\n", pages.Get($"/destinations/{Endpoint}?from=uid:1001").Body);
+        Assert.Equal($"uid:7?x has no connection to {Endpoint} that counts for a vote\n", pages.Get($"/destinations/{Endpoint}?from=uid:7%0ax").Body);
+        // Regression: a name that a template left empty was answered by the votes of all.
+        Assert.StartsWith("from= names one workload", pages.Get($"/destinations/{Endpoint}?from=").Body, StringComparison.Ordinal);
+        Assert.StartsWith("#ask with", Check($"{Endpoint}@"), StringComparison.Ordinal);
     }
 
     /// <summary>Regression: a dead destination never left the pool.</summary>

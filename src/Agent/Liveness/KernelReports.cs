@@ -24,7 +24,9 @@ internal sealed class KernelReports(LivenessLedger ledger, bool captures)
             return;
         }
         // With fewer unanswered probes, its application closed it before the kernel gave up; with retransmissions, a FIN was given up.
-        if (retransmits == 0 && connection.Limit.IsReached(probes))
+        // One that left the table by a reset of the kernel's was given up, whatever values its application wrote since the last audit.
+        var isGivenUp = connection.Limit.IsReached(probes) || (hasLeft && connection.HasReset && probes > 0);
+        if (retransmits == 0 && isGivenUp)
         {
             if (captures && connection.State.Unanswered < probes)
             {

@@ -51,7 +51,7 @@ internal sealed partial class AgentCheck(LivenessMonitor liveness, TimeProvider 
     internal string Answer(string question)
     {
         var at = question.IndexOf('@', StringComparison.Ordinal);
-        if (!EndpointName.TryParse(at < 0 ? question : question.AsSpan(0, at), out var endpoint))
+        if (at == question.Length - 1 || !EndpointName.TryParse(at < 0 ? question : question.AsSpan(0, at), out var endpoint))
         {
             if (!_said)
             {

@@ -6,6 +6,7 @@ using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Reports;
 using Keepalive.Agent.Sockets;
+using Keepalive.Config;
 using Keepalive.Linux.Sockets;
 using Microsoft.AspNetCore.Http;
 
@@ -89,17 +90,26 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         {
             return Say(context, StatusCodes.Status404NotFound, $"{endpoint} is unknown: no policy selects a connection to it");
         }
-        if (context.Request.Query[From].ToString() is { Length: > 0 } workload)
+        if (context.Request.Query.TryGetValue(From, out var from))
         {
-            return standing.Of(workload) is not { } vote
-                ? Say(context, StatusCodes.Status404NotFound, $"{workload} has no connection to {endpoint}")
-                : vote.IsSilent
-                    ? Say(context, StatusCodes.Status503ServiceUnavailable, $"{endpoint} did not answer the probes of {workload}")
-                    : Say(context, StatusCodes.Status200OK, $"{endpoint} is in the pool for {workload}");
+            // An empty name would otherwise be answered by the votes of all.
+            return from is [{ Length: > 0 } workload] ? VerdictOf(context, endpoint, standing, workload)
+                : Say(context, StatusCodes.Status400BadRequest, "from= names one workload: pod:NAMESPACE/NAME, unit:NAME or uid:N");
         }
         return standing.IsIn
             ? Say(context, StatusCodes.Status200OK, $"{endpoint} is in the pool")
             : Say(context, StatusCodes.Status503ServiceUnavailable, $"{endpoint} is out of the pool since {Time(standing.OutSince)}: it did not answer probes");
+    }
+
+    /// <summary>The verdict by the connections of one workload.</summary>
+    private static Task VerdictOf(HttpContext context, SocketEndpoint endpoint, RemoteStanding standing, string workload)
+    {
+        var name = TerminalText.Mask(workload);
+        return standing.Of(workload) is not { } vote
+            ? Say(context, StatusCodes.Status404NotFound, $"{name} has no connection to {endpoint} that counts for a vote")
+            : vote.IsSilent
+                ? Say(context, StatusCodes.Status503ServiceUnavailable, $"{endpoint} did not answer the probes of {name}")
+                : Say(context, StatusCodes.Status200OK, $"{endpoint} is in the pool for {name}");
     }
 
     private Task Destinations(HttpContext context) => List(
