@@ -77,7 +77,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
     /// <summary>
     /// Returns the namespaces with a connection of which nothing was captured for longer than its keepalive takes to send a probe. The
     /// kernel may send probes on a path without a capture. Or a probe may not reach a device, because the neighbor does not answer or there
-    /// is no route. Namespaces where packets were dropped are included as long as a connection seems unanswered.
+    /// is no route. Namespaces where packets were dropped are included until a pass has read the kernel's counts after the last drop, and
+    /// as long as a connection seems unanswered: the drops may have hidden all probes of a connection.
     /// </summary>
     public HashSet<ulong> Doubtful()
     {
@@ -89,7 +90,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
                 var now = Now;
                 foreach (var scope in _scopes.Values)
                 {
-                    if (scope.DistrustsAny(now))
+                    if (scope.DistrustsAny(now) || (scope.Gaps != scope.GapsRead && scope.Connections.Count > 0))
                     {
                         doubtful.Add(scope.Inode);
                         continue;
@@ -134,6 +135,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         {
             _frames++;
             _frame = Scope(inode);
+            _frame.GapsRead = _frame.Gaps;
             if (_frame.PodNamespace.Length == 0)
             {
                 _frame.PodNamespace = _pods?.NamespaceOf(inode) ?? "";

@@ -64,6 +64,9 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>How many times packets were dropped here because they were not read in time.</summary>
     public long Gaps { get; set; }
 
+    /// <summary>The value of <see cref="Gaps"/> when a pass last read the kernel's counts here.</summary>
+    public long GapsRead { get; set; }
+
     /// <summary>Whether to watch this namespace.</summary>
     public bool IsWatched => Connections.Count > 0 || Awaited.Count > 0 || Unexplained.Count > 0;
 

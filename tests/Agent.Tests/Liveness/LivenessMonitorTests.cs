@@ -21,6 +21,17 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
     private const string Client = "10.0.0.1:40000";
     private const string Server = "10.0.0.2:443";
 
+    private static readonly SocketRecord s_record = new()
+    {
+        Namespace = Namespace,
+        Cookie = Cookie,
+        Local = Endpoint(Client),
+        Remote = Endpoint(Server),
+        State = TcpState.Established,
+        Current = new KeepaliveOptions(true, 1, 1, 3),
+        Rule = Rig.PolicyFor("10.0.0.2", "time: 1s, interval: 1s, probes: 3").Policy.Rules[0],
+    };
+
     private readonly Clock _clock = new();
     private readonly LivenessMonitor _monitor;
     private readonly Frames _frames;
@@ -29,18 +40,7 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
     public LivenessMonitorTests()
     {
         _monitor = new LivenessMonitor(new LivenessLog(NullLogger.Instance), _clock, captures: true);
-        _monitor.BeginNamespace(Namespace);
-        _monitor.Socket(new SocketRecord
-        {
-            Namespace = Namespace,
-            Cookie = Cookie,
-            Local = Endpoint(Client),
-            Remote = Endpoint(Server),
-            State = TcpState.Established,
-            Current = new KeepaliveOptions(true, 1, 1, 3),
-            Rule = Rig.PolicyFor("10.0.0.2", "time: 1s, interval: 1s, probes: 3").Policy.Rules[0],
-        });
-        _monitor.EndNamespace(Namespace);
+        Pass();
         _frames = new Frames(Assert.Single(_monitor.Demands()).Scope);
         _monitor.RoundTrips = this;
         Captured(0, Server, 1, TcpFlags.Ack);
@@ -63,6 +63,22 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
         }
         Captured(9, Client, 1, TcpFlags.Rst | TcpFlags.Ack);
         Assert.Equal(new Deaths(Probes: 1, Reset: 0), Count(9));
+    }
+
+    /// <summary>Regression: the drops hid both probes of a connection, and its death was noticed when its next probe was overdue.</summary>
+    [Fact]
+    public void Doubtful_PacketsDropped_UntilAPassHasReadTheKernelsCounts()
+    {
+        Assert.Empty(_monitor.Doubtful());
+
+        _monitor.Missed(_frames.Scope);
+        Assert.Equal([Namespace], _monitor.Doubtful());
+
+        Pass(during: () => _monitor.Missed(_frames.Scope));
+        Assert.Equal([Namespace], _monitor.Doubtful());
+
+        Pass();
+        Assert.Empty(_monitor.Doubtful());
     }
 
     [Fact]
@@ -220,6 +236,14 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
 
     void IRoundTripListener.Took(double seconds) => _roundTrips.Add(seconds);
 
+    private void Pass(Action? during = null)
+    {
+        _monitor.BeginNamespace(Namespace);
+        _monitor.Socket(s_record);
+        during?.Invoke();
+        _monitor.EndNamespace(Namespace);
+    }
+
     private void Captured(double seconds, string from, int sequence, TcpFlags flags, uint acknowledged = 1, ushort window = 500)
     {
         _clock.Seconds = seconds;
@@ -282,6 +306,8 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
         private long _time;
         private long _number;
 
+        public int Scope { get; } = scope;
+
         public void Next(long time, byte[] bytes) => (_time, _bytes) = (time, bytes);
 
         public bool TryRead(out CapturedPacket packet)
@@ -292,7 +318,7 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
                 return false;
             }
             _bytes = null;
-            packet = new CapturedPacket(++_number, _time, LinkType.Ethernet, bytes, bytes.Length, scope);
+            packet = new CapturedPacket(++_number, _time, LinkType.Ethernet, bytes, bytes.Length, Scope);
             return true;
         }
 
