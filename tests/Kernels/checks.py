@@ -32,6 +32,7 @@ IPVS_TIMEOUT = Check("IPVS: idle timeout")
 IPVS_CLASS = Check("IPVS: what comes after it")
 IPVS_REFRESH = Check("IPVS: what restarts the clock")
 IPVS_AGENT = Check("IPVS: the agent keeps a connection known")
+IPVS_BACKENDS = Check("IPVS: a dead backend is out, its Service is in")
 
 # On a Debian root with a systemd of its own, in another machine with the same kernel.
 UNIT_START = Check("systemd: start and ready")
@@ -60,7 +61,7 @@ REDIRECT_AFTER = Check("connect4 that redirects, there after the agent")
 
 FOR_KERNEL = (
     MACHINE, SUPPORT_AS_RUN, SUPPORT_HINTS, BPF_WHERE_DUE, BTF_HIDDEN, FIELD_MOVED, FIELD_ESSENTIAL, STOPPED_EARLY,
-    IPVS_TIMEOUT, IPVS_CLASS, IPVS_REFRESH, IPVS_AGENT,
+    IPVS_TIMEOUT, IPVS_CLASS, IPVS_REFRESH, IPVS_AGENT, IPVS_BACKENDS,
 )
 FOR_UNIT = (UNIT_START, UNIT_SANDBOX, UNIT_RELOAD, UNIT_WATCHDOG, UNIT_STOP)
 FOR_DATAPATH = (

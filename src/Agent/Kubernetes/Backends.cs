@@ -9,8 +9,9 @@ namespace Keepalive.Agent.Kubernetes;
 /// <summary>Finds the backends of connections to virtual addresses that kube-proxy translates. It reads the node's connection
 /// tracking.</summary>
 /// <remarks>
-/// Only connections to cluster IPs are looked up. Without such connections, no descriptor is held. Load balancing in sockets (Cilium
-/// without kube-proxy) and IPVS leave no translation here. The answer is then null, or the virtual address itself.
+/// Only connections to cluster IPs are looked up. Without such connections, no descriptor is held. kube-proxy makes IPVS enter its
+/// translation here too (net.ipv4.vs.conntrack). Load balancing in sockets (Cilium without kube-proxy) leaves no translation, because the
+/// socket itself has the backend's address. The answer is then null, or that address.
 /// </remarks>
 internal sealed class Backends : IDisposable
 {

@@ -15,7 +15,7 @@ from guest.agent import Agent, command
 from guest.bed import Bed
 from guest.holder import Holder
 from guest.report import Report
-from guest.scenarios import ipvs, kernel, namespaces, netem, redirect, service, systemd, tunnels
+from guest.scenarios import backends, ipvs, kernel, namespaces, netem, redirect, service, systemd, tunnels
 from guest.waiting import Patience
 
 # Emulated on an idle processor of 2026.
@@ -53,7 +53,7 @@ def scenarios(bed: Bed) -> dict[str, Callable[[], None]]:
     all_of_them = {"kernel": lambda: kernel.run(bed)}
     all_of_them |= {f"service-{datapath}": lambda datapath=datapath: service.run(bed, datapath) for datapath in bed.datapaths}
     if not bed.quick:
-        all_of_them |= {"ipvs": lambda: ipvs.run(bed)}
+        all_of_them |= {"ipvs": lambda: ipvs.run(bed), "backends": lambda: backends.run(bed)}
         for each in (namespaces, netem, tunnels, redirect):
             name = each.__name__.rpartition(".")[2]
             all_of_them |= {f"{name}-{datapath}": lambda each=each, datapath=datapath: each.run(bed, datapath) for datapath in bed.datapaths}
