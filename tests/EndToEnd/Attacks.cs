@@ -381,6 +381,41 @@ internal static class Attacks
             own.close()
         """;
 
+    /// <summary>A connection to an endpoint, and answers to it that the endpoint did not send (CAP_NET_RAW). Its numbers are those of the
+    /// packets that it sent last.</summary>
+    public const string ForgedAnswers = """
+        import socket, struct, sys
+        remote, port = socket.inet_aton(sys.argv[1]), int(sys.argv[2])
+        seen = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+        own = socket.create_connection((sys.argv[1], port))
+        local, own_port = socket.inet_aton(own.getsockname()[0]), own.getsockname()[1]
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        def total(data):
+            value = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+            while value >> 16:
+                value = (value & 0xffff) + (value >> 16)
+            return ~value & 0xffff
+        seen.settimeout(0.2)
+        print("ready")
+        sent, received = 0, 0
+        while True:
+            try:
+                packet = seen.recv(2048)
+                header = (packet[0] & 15) * 4
+                if len(packet) >= header + 20 and packet[9] == 6 and packet[12:20] == local + remote:
+                    source, to, sequence, acknowledged, size, flags = struct.unpack("!HHIIBB", packet[header:header + 14])
+                    if (source, to) == (own_port, port):
+                        length = struct.unpack("!H", packet[2:4])[0] - header - (size >> 4) * 4 + (flags >> 1 & 1)
+                        sent, received = max(sent, sequence + length), acknowledged
+                continue
+            except socket.timeout:
+                pass
+            segment = struct.pack("!HHIIBBHHH", port, own_port, received, sent, 5 << 4, 16, 500, 0, 0)
+            value = total(remote + local + struct.pack("!HH", 6, len(segment)) + segment)
+            segment = segment[:16] + struct.pack("!H", value) + segment[18:]
+            raw.sendto(struct.pack("!BBHHHBBH", 5 | 4 << 4, 0, 20 + len(segment), 0, 0, 64, 6, 0) + remote + local + segment, (own.getsockname()[0], 0))
+        """;
+
     /// <summary>Asks the agent-check of a port for an endpoint four times a second. Prints the time (CLOCK_MONOTONIC, in seconds) and the
     /// answer.</summary>
     public const string Asker = """

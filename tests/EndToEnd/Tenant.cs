@@ -12,13 +12,13 @@ internal sealed class Tenant : IDisposable
 
     private const int Nobody = 65534;
 
-    private Tenant(int user, string[] where, string script, string[] arguments)
+    private Tenant(int user, string[] where, string script, string[] arguments, params string[] privileges)
     {
         var id = user.ToString(CultureInfo.InvariantCulture);
         string[] own = where.Length > 0
             ? []
             : ["unshare", "--user", "--map-root-user", "--net", "--", "sh", "-c", $"ip link set lo up && ip addr add {Address}/32 dev lo && exec \"$@\"", "sh"];
-        Run = new ProgramRun([.. where, "setpriv", "--reuid", id, "--regid", id, "--clear-groups", .. own, "/usr/bin/python3", "-u", "-c", script, .. arguments]);
+        Run = new ProgramRun([.. where, "setpriv", "--reuid", id, "--regid", id, "--clear-groups", .. privileges, .. own, "/usr/bin/python3", "-u", "-c", script, .. arguments]);
     }
 
     /// <param name="script">In Python. The loopback interface is up; the line <c>ready</c> means that the script has started.</param>
@@ -36,6 +36,14 @@ internal sealed class Tenant : IDisposable
     public static Tenant Beside(string netns, int user, string script, params string[] arguments)
     {
         var tenant = new Tenant(user, ["nsenter", $"--net={netns}"], script, arguments);
+        tenant.WaitUntilReady();
+        return tenant;
+    }
+
+    /// <summary>Does the same as nobody with CAP_NET_RAW, which containers usually have.</summary>
+    public static Tenant BesideWithRawSockets(string netns, string script, params string[] arguments)
+    {
+        var tenant = new Tenant(Nobody, ["nsenter", $"--net={netns}"], script, arguments, "--inh-caps", "+net_raw", "--ambient-caps", "+net_raw");
         tenant.WaitUntilReady();
         return tenant;
     }

@@ -156,6 +156,30 @@ public sealed class VerdictTests : IDisposable
         Assert.True(Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) > probes);
     }
 
+    /// <summary>The forged answers are one vote: a tie with one honest workload, a minority with two.</summary>
+    [Theory]
+    [InlineData("pidfd", 1)]
+    [InlineData("bpf", 2)]
+    public void DeadDestination_WorkloadForgesAnswers_IsOutIfTwoOthersSayIt(string datapath, int others)
+    {
+        Start(datapath, "time: 3s, interval: 1s, probes: 2");
+        var honest = Enumerable.Range(1001, others).Select(Workload).ToList();
+        honest.ForEach(workload => workload.Connect(Lab.ServerAddress, _port));
+        using var forger = Tenant.BesideWithRawSockets(_lab.Client.NetnsPath, Attacks.ForgedAnswers, Lab.ServerAddress, _port.ToString(CultureInfo.InvariantCulture));
+        Eventually.True(() => VotesOf(Endpoint).Count == others + 1, TimeSpan.FromSeconds(20));
+
+        _lab.BlackHole();
+        Eventually.True(() => Sum("keepalive_connections_dead_total", "cause=\"probes\"") == others, TimeSpan.FromSeconds(20));
+        Eventually.True(() => VotesOf(Endpoint).Count(vote => vote.Vote == "out") == others, TimeSpan.FromSeconds(5));
+        var answers = Ask(TimeSpan.FromSeconds(4));
+
+        var last = answers[(answers.Count / 2)..];   // an answer to a question takes a probe interval
+        Assert.Equal(others == 1 ? [] : last, last.Where(answer => answer != "up"));
+        Assert.Equal(others, Sum("keepalive_connections_dead_total", "cause=\"probes\""));
+        Assert.Contains(VotesOf(Endpoint), vote => vote is { Workload: "uid:65534", Vote: "in" });
+        Assert.StartsWith("down", Check($"{Endpoint}@uid:1001"), StringComparison.Ordinal);
+    }
+
     public void Dispose()
     {
         _http.Dispose();
@@ -213,16 +237,24 @@ public sealed class VerdictTests : IDisposable
         return reader.ReadLine() ?? "";
     }
 
-    private JsonElement Destination(string endpoint)
+    /// <summary>Returns what /destinations says about an endpoint; null while it does not know it.</summary>
+    private JsonElement? Destination(string endpoint)
     {
         using var pages = AgentHttp.OverUnixSocket(Path.Combine(_agent.StateDirectory, "agent.sock"));
         using var all = JsonDocument.Parse(pages.Get("/destinations").Body);
-        return all.RootElement.EnumerateArray().FirstOrDefault(one => one.GetProperty("endpoint").GetString() == endpoint).Clone();
+        foreach (var one in all.RootElement.EnumerateArray())
+        {
+            if (one.GetProperty("endpoint").GetString() == endpoint)
+            {
+                return one.Clone();
+            }
+        }
+        return null;
     }
 
-    private int ConnectionsOf(string endpoint) => Destination(endpoint) is { ValueKind: JsonValueKind.Object } found ? found.GetProperty("connections").GetInt32() : 0;
+    private int ConnectionsOf(string endpoint) => Destination(endpoint)?.GetProperty("connections").GetInt32() ?? 0;
 
-    private List<(string Workload, string Vote, int Connections)> VotesOf(string endpoint) => Destination(endpoint) is { ValueKind: JsonValueKind.Object } found
+    private List<(string Workload, string Vote, int Connections)> VotesOf(string endpoint) => Destination(endpoint) is { } found
         ? [.. found.GetProperty("votes").EnumerateArray().Select(vote => (
             vote.GetProperty("workload").GetString()!, vote.GetProperty("vote").GetString()!, vote.GetProperty("connections").GetInt32()))]
         : [];
