@@ -81,6 +81,11 @@ verdicts: deps deps-test build ## Compare the verdict about a destination with t
 	dotnet build tests/EndToEnd --configuration $(CONFIGURATION) -v quiet --nologo
 	dotnet exec tests/EndToEnd/bin/$(CONFIGURATION)/net10.0/Keepalive.EndToEnd.dll -noColor -noLogo -showLiveOutput -failSkips -trait Verdicts=long
 
+.PHONY: discover
+discover: deps deps-test build ## Measure every class of the lab's balancer, timeouts of 3 and 20 s, and balancers of others; half an hour
+	dotnet build tests/Simulator.Tests --configuration $(CONFIGURATION) -v quiet --nologo
+	dotnet exec tests/Simulator.Tests/bin/$(CONFIGURATION)/net10.0/Keepalive.Simulator.Tests.dll -noColor -noLogo -showLiveOutput -failSkips -trait Discover=long
+
 .PHONY: bench
 bench: deps deps-test build ## Measure against the targets; ARGS are handed on
 	dotnet run --project tests/Benchmarks --configuration $(CONFIGURATION) -- $(ARGS)

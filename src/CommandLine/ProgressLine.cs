@@ -31,6 +31,24 @@ public sealed class ProgressLine(string what) : IDisposable
         }
     }
 
+    /// <summary>Shows a text now and then.</summary>
+    public void Say(Func<string> text)
+    {
+        if (Console.IsErrorRedirected)
+        {
+            return;
+        }
+        lock (_lock)
+        {
+            var elapsed = TimeProvider.System.GetElapsedTime(_began);
+            if (elapsed - _shown >= s_every)
+            {
+                _shown = elapsed;
+                Console.Error.Write($"\r{what}: {text()} \e[K");
+            }
+        }
+    }
+
     /// <summary>Takes the line away.</summary>
     public void Dispose()
     {

@@ -13,6 +13,7 @@ var root = new RootCommand("Shows what TCP keepalive does to connections behind 
     RunScenarioCommand.Create(),
     SweepCommand.Create(),
     AdviseCommand.Create(),
+    DiscoverCommand.Create(),
 };
 foreach (var hidden in DemoCommand.CreateHidden())
 {

@@ -11,6 +11,7 @@ internal static class SimulatorHelp
             ("keepalive-sim demo", "the outage and its cure on real sockets, in under a minute"),
             ("keepalive-sim balancers", "when load balancers, NATs and firewalls drop idle connections"),
             ("keepalive-sim advise --balancer aws-nlb", "a policy for your balancer"),
+            ("keepalive-sim discover db.example.org:5432", "what is between here and there"),
         ],
         new Dictionary<string, HelpPage>
         {
@@ -40,5 +41,10 @@ internal static class SimulatorHelp
                 ("Goal", ["--detect-within", "--target", "--connections", "--hz"]),
                 ("Engine", ["--threads"]),
                 s_output),
+            ["discover"] = new(
+                "keepalive-sim discover db.example.org:5432 --out balancer.yaml",
+                ("Far end", ["--http", "--send", "--direct"]),
+                ("Effort", ["--until", "--precision", "--connections"]),
+                ("Output", ["--name", "--out", "--output"])),
         });
 }

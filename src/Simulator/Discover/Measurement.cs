@@ -1,0 +1,49 @@
+using Keepalive.Config.Balancers;
+
+namespace Keepalive.Simulator.Discover;
+
+/// <summary>What was measured about one far end.</summary>
+internal sealed record Measurement
+{
+    public required DiscoverRequest Request { get; init; }
+
+    /// <summary>The least and the most that the idle timeout can be; most is null if nothing was forgotten.</summary>
+    public required Bracket Timeout { get; init; }
+
+    /// <summary>The ways to expire that agree with what was seen; none if nothing was forgotten.</summary>
+    public required IReadOnlyList<ExpiryClass> Classes { get; init; }
+
+    /// <summary>What restarts the clock; several if it cannot be told apart, none if it is unknown.</summary>
+    public required IReadOnlyList<Refresh> Refreshes { get; init; }
+
+    /// <summary>Whether no single timeout explains what was seen.</summary>
+    public bool IsContradictory { get; init; }
+
+    /// <summary>How often the far end sends something by itself on idle connections; null if it does not.</summary>
+    public TimeSpan? FarEndProbes { get; init; }
+
+    /// <summary>When the far end closes by itself, later than the balancer forgets; null if it was not seen to.</summary>
+    public TimeSpan? FarEndCloses { get; init; }
+
+    /// <summary>Why no more connections could be opened; null if they could.</summary>
+    public string? Limited { get; init; }
+
+    public required TimeSpan RoundTrip { get; init; }
+
+    /// <summary>Whether probes or their answers were lost.</summary>
+    public bool LostPackets { get; init; }
+
+    /// <summary>Connections that were opened.</summary>
+    public required int Connections { get; init; }
+
+    public required TimeSpan Took { get; init; }
+
+    /// <summary>Why the measurement ended before its end; null if it did not.</summary>
+    public string? Cut { get; init; }
+
+    /// <summary>Whether something forgets idle connections.</summary>
+    public bool IsMeasured => Timeout.To is not null;
+
+    /// <summary>Whether connections end by themselves and only payload keeps them: a proxy ends TCP here, or the far end itself does.</summary>
+    public bool EndsTcp => Refreshes is [Refresh.PayloadOnly] || Classes is [ExpiryClass.FinBoth];
+}

@@ -1,0 +1,32 @@
+namespace Keepalive.Simulator.Discover;
+
+/// <summary>How a connection answered after it had been idle.</summary>
+internal enum Answer
+{
+    /// <summary>The far end acknowledged.</summary>
+    Alive,
+
+    /// <summary>A reset answered.</summary>
+    Reset,
+
+    /// <summary>Nothing answered.</summary>
+    Silent,
+
+    /// <summary>A reset came by itself, while nothing was sent.</summary>
+    ResetByItself,
+
+    /// <summary>A FIN came by itself, while nothing was sent.</summary>
+    ClosedByItself,
+}
+
+/// <summary>An idle connection at one moment, and how it answered.</summary>
+/// <param name="Answer">The answer.</param>
+/// <param name="At">When that was.</param>
+/// <param name="SinceAny">Time without any packet before, at most.</param>
+/// <param name="SincePayload">Time without payload before, at most.</param>
+/// <param name="Blur">How much shorter both times may be.</param>
+internal readonly record struct Observation(Answer Answer, TimeSpan At, TimeSpan SinceAny, TimeSpan SincePayload, TimeSpan Blur)
+{
+    /// <summary>Whether it ended while nothing was sent on it.</summary>
+    public bool EndedByItself => Answer is Answer.ResetByItself or Answer.ClosedByItself;
+}

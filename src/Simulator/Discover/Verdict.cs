@@ -1,0 +1,87 @@
+using Keepalive.Config;
+using Keepalive.Config.Balancers;
+using Keepalive.Simulator.Advice;
+using Keepalive.Simulator.Balancing;
+
+namespace Keepalive.Simulator.Discover;
+
+/// <summary>What a measurement means: the sentences, the presets that fit, and the policy.</summary>
+/// <param name="Host">The far end as it was given.</param>
+/// <param name="Measured">The measurement.</param>
+/// <param name="Direct">The measurement of a second way to the same far end, past the balancer; null if there was none.</param>
+internal sealed record Verdict(FarEnd Host, Measurement Measured, Measurement? Direct)
+{
+    /// <summary>Whether the far end behaves the same without the balancer.</summary>
+    public bool IsFarEnds => Direct is { IsMeasured: true } direct && Measured.IsMeasured
+        && direct.Timeout.From <= Measured.Timeout.To * 1.05 && direct.Timeout.To * 1.05 >= Measured.Timeout.From;
+
+    /// <summary>The behaviour to assume where several agree with the measurement: for the policy, they do not differ.</summary>
+    public IdleBehaviour Behaviour => new(Measured.Classes[0], Measured.Refreshes.Count > 0 ? Measured.Refreshes[0] : Refresh.AnyPacket);
+
+    public IReadOnlyList<string> Unknown => [.. Unknowns()];
+
+    /// <summary>The presets with this timeout by default.</summary>
+    public IReadOnlyList<BalancerPreset> Presets => [.. BalancerPresets.All.Where(preset => Agrees(preset) && preset.IdleTimeout is { } own && IsWithin(own, own))];
+
+    /// <summary>The presets that can be configured to this timeout.</summary>
+    public IReadOnlyList<BalancerPreset> Configurable => [.. BalancerPresets.All.Where(preset => Agrees(preset) && preset.IsConfigurable
+        && !Presets.Contains(preset) && (preset.IdleTimeout is null || (preset.MinIdleTimeout is { } least && preset.MaxIdleTimeout is { } most && IsWithin(least, most))))];
+
+    /// <summary>Whether TCP ends between here and the far end, and the evidence.</summary>
+    public string Proxy => !Measured.IsMeasured ? "unknown"
+        : IsFarEnds && Measured.EndsTcp ? "no sign of one: the far end closes its idle connections on the direct way too"
+        : Measured.Refreshes is [Refresh.PayloadOnly] && Measured.EndsTcp ? "a proxy or the far end itself ends idle connections: they are closed, and probes do not keep them open" + (Direct is null ? " (--direct tells the two apart)" : ": the direct way does not do so")
+        : Measured.Classes is [ExpiryClass.FinBoth] ? "likely: idle connections are closed with a FIN, as by a proxy" + (Direct is null ? ", or by the far end itself (--direct tells the two apart)" : "")
+        : "no sign of one: probes reach the far end, and nothing is closed";
+
+    /// <summary>The policy that keeps such a connection; null, and the reason, if none does.</summary>
+    public Advice.Advice? Advise(out string reason)
+    {
+        if (!Measured.IsMeasured)
+        {
+            reason = "nothing was forgotten";
+            return null;
+        }
+        return Advisor.Find(new AdviceRequest { Rule = new BalancerRule(Measured.Timeout.From, Behaviour), RoundTrip = RoundTrip }, out reason);
+    }
+
+    private TimeSpan RoundTrip => Measured.RoundTrip < TimeSpan.FromMilliseconds(900) ? new TimeSpan(Measured.RoundTrip.Ticks / 2 * 2) : TimeSpan.FromMilliseconds(900);
+
+    private bool Agrees(BalancerPreset preset) => Measured.IsMeasured && Measured.Classes.Contains(preset.Expiry)
+        && (Measured.Refreshes.Count == 0 || Measured.Refreshes.Contains(preset.Refresh));
+
+    /// <summary>Vendors give whole seconds, and their clocks tick.</summary>
+    private bool IsWithin(int least, int most) => Measured.Timeout.To * 1.02 >= TimeSpan.FromSeconds(least - 1) && Measured.Timeout.From * 0.98 <= TimeSpan.FromSeconds(most + 1);
+
+    private IEnumerable<string> Unknowns()
+    {
+        if (Measured.IsContradictory)
+        {
+            yield return "the timeout: no single one explains what was seen; there may be several boxes with different rules, or a limit on connections";
+        }
+        else if (Measured.FarEndProbes is { } every)
+        {
+            yield return $"longer timeouts: the far end sends something on idle connections every {Words.Duration(every)}, which keeps them known";
+        }
+        else if (!Measured.IsMeasured && Measured.Cut is null)
+        {
+            yield return "longer timeouts (--until), and whether what the far end sends first after an idle time arrives (inside-revives)";
+        }
+        if (Measured.Classes.Count > 1)
+        {
+            yield return $"{string.Join(" or ", Measured.Classes.Select(IdleBehaviour.NameOf))}: they differ only for a SYN between the same ports, which could not be tried";
+        }
+        if (Measured is { IsMeasured: true, Refreshes.Count: 0 })
+        {
+            yield return "whether probes restart the clock: the connection that was probed all the time did not live long enough to tell";
+        }
+        if (Measured.Refreshes.Count > 1)
+        {
+            yield return "whether each direction has its own clock (per-direction): a probe and its answer restart both";
+        }
+        if (Measured.Limited is { } why)
+        {
+            yield return $"more precise values: no more connections could be opened ({why})";
+        }
+    }
+}

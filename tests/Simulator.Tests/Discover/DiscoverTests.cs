@@ -1,0 +1,165 @@
+using System.Globalization;
+using System.Text.Json;
+using Keepalive.Simulator.Tests.Lab;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Simulator.Tests.Discover;
+
+/// <summary><c>keepalive-sim discover</c> behind the lab's balancer, whose class and timeout it does not know.</summary>
+[Collection(LabEvents.Programs)]
+public sealed class DiscoverTests : IDisposable
+{
+    private const string Port = "7000";
+
+    /// <summary>Accepts, and keeps every connection.</summary>
+    private const string Server = """
+        python3 -c '
+        import socket
+        server = socket.create_server(("::", 7000), family=socket.AF_INET6, dualstack_ipv6=True, backlog=500)
+        held = []
+        while True:
+            held.append(server.accept()[0])
+        '
+        """;
+
+    private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-discover-test-").FullName;
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    /// <summary>The classes, and what tells of them: names of expiry and of refresh.</summary>
+    public static TheoryData<string, int, bool> Long => [.. from name in s_expected.Keys from timeout in (int[])[3, 20] from six in (bool[])[false, true] select new TheoryDataRow<string, int, bool>(name, timeout, six)];
+
+    private static readonly Dictionary<string, (string[] Expiry, string[] Refresh)> s_expected = new()
+    {
+        ["silent-drop"] = (["silent-drop"], ["any", "per-direction"]),
+        ["reset-on-next-packet"] = (["reset-on-next-packet"], ["any", "per-direction"]),
+        ["reset-both"] = (["reset-both"], ["any", "per-direction"]),
+        ["fin-both"] = (["fin-both"], ["any", "per-direction"]),
+        ["drop-until-syn"] = (["drop-until-syn"], ["any", "per-direction"]),
+        // What this end sends makes the connection known again: nothing is ever forgotten.
+        ["inside-revives"] = ([], []),
+        ["per-direction"] = (["silent-drop"], ["any", "per-direction"]),
+        ["payload-only"] = (["fin-both"], ["payload"]),
+    };
+
+    /// <summary>All at the same time: two processors are busy.</summary>
+    [Fact]
+    public void Measurement_EachClass_IsRight()
+    {
+        Live.Require("python3");
+        var runs = s_expected.Keys.Select((name, number) => (Name: name, Run: Start(name, 3, number % 2 == 1, "12s"))).ToList();
+        try
+        {
+            Assert.Multiple([.. runs.Select(run => (Action)(() => AssertRight(run.Name, 3, 12, Result(run.Run))))]);
+        }
+        finally
+        {
+            runs.ForEach(run => run.Run.Dispose());
+        }
+    }
+
+    /// <summary>Takes many minutes: `make discover`.</summary>
+    [Theory]
+    [MemberData(nameof(Long))]
+    [Trait("Discover", "long")]
+    public void Measurement_EachClassTimeoutAndFamily_IsRight(string name, int timeout, bool six)
+    {
+        Live.Require("python3");
+        using var run = Start(name, timeout, six, "60s");
+        AssertRight(name, timeout, 60, Result(run));
+    }
+
+    /// <summary>No wrong verdict in ten runs.</summary>
+    [Theory]
+    [InlineData("silent-drop")]
+    [InlineData("reset-on-next-packet")]
+    [InlineData("payload-only")]
+    [Trait("Discover", "long")]
+    public void Measurement_TenTimes_IsRightEachTime(string name)
+    {
+        Live.Require("python3");
+        for (var i = 0; i < 10; i++)
+        {
+            using var run = Start(name, 3, i % 2 == 0, "20s");
+            AssertRight(name, 3, 20, Result(run));
+        }
+    }
+
+    /// <summary>What was written is read again, and measures the same.</summary>
+    [Fact]
+    [Trait("Discover", "long")]
+    public void File_GivenToTheLab_MeasuresTheSame()
+    {
+        Live.Require("python3");
+        var file = Path.Combine(_directory, "balancer.yaml");
+        using var first = Start("reset-on-next-packet", 4, false, "20s", "--out", file);
+        var measured = Result(first);
+        using var second = new ProgramRun(
+            [ProgramRun.SimulatorPath, "lab", "-o", "json", "--balancer", file, "--server", Server, "--client", Client(false, "20s")]);
+        var again = Result(second);
+
+        Assert.InRange(
+            again.GetProperty("idleTimeoutLeastSeconds").GetDouble(),
+            measured.GetProperty("idleTimeoutLeastSeconds").GetDouble() * 0.95,
+            measured.GetProperty("idleTimeoutLeastSeconds").GetDouble() * 1.02);
+        Assert.Equal(Strings(measured, "expiry"), Strings(again, "expiry"));
+        Assert.Equal(Strings(measured, "refresh"), Strings(again, "refresh"));
+    }
+
+    /// <summary>The far end closes after 8 s without payload. Its FIN arrives only where the balancer still knows the connection.</summary>
+    [Fact]
+    [Trait("Discover", "long")]
+    public void InsideRevives_FarEndCloses_IsFoundByTheMissingFin()
+    {
+        Live.Require("python3");
+        const string closing = """
+            python3 -c '
+            import socket, threading, time
+            server = socket.create_server(("::", 7000), family=socket.AF_INET6, dualstack_ipv6=True, backlog=500)
+            while True:
+                one = server.accept()[0]
+                timer = threading.Timer(8, one.close)
+                timer.daemon = True
+                timer.start()
+            '
+            """;
+        using var run = new ProgramRun(
+            [ProgramRun.SimulatorPath, "lab", "-o", "json", "--expiry", "inside-revives", "--idle-timeout", "4s", "--server", closing, "--client", Client(false, "30s")]);
+        var result = Result(run);
+
+        Assert.Equal(["inside-revives"], Strings(result, "expiry"));
+        Assert.InRange(4, result.GetProperty("idleTimeoutLeastSeconds").GetDouble() - 0.3, result.GetProperty("idleTimeoutMostSeconds").GetDouble() + 0.3);
+    }
+
+    private static ProgramRun Start(string name, int timeout, bool six, string until, params ReadOnlySpan<string> more) => LabEvents.Start(
+        "--expiry", name, "--idle-timeout", $"{timeout}s", "--server", Server, "--client", $"{Client(six, until)} {string.Join(' ', more)}");
+
+    private static string Client(bool six, string until) =>
+        $"exec {ProgramRun.SimulatorPath} discover {(six ? "[$LAB_SERVER6]" : "$LAB_SERVER")}:{Port} --until {until} -o json";
+
+    private static JsonElement Result(ProgramRun lab)
+    {
+        lab.WaitForExit(TimeSpan.FromSeconds(180));
+        var lines = LabEvents.Parse(lab.Output).Lines("client").Select(line => line.Text("text")).ToList();
+        return lines.Count > 0 ? JsonDocument.Parse(lines[0]).RootElement : throw new InvalidOperationException($"no measurement: {lab.Error}");
+    }
+
+    private static void AssertRight(string name, int timeout, int until, JsonElement result)
+    {
+        var (expiry, refresh) = s_expected[name];
+        var text = $"{name}, {timeout} s: {result}";
+        Assert.True(expiry.SequenceEqual(Strings(result, "expiry")), text);
+        Assert.True(refresh.SequenceEqual(Strings(result, "refresh")), text);
+        var (least, most) = (result.GetProperty("idleTimeoutLeastSeconds").GetDouble(), result.GetProperty("idleTimeoutMostSeconds"));
+        if (expiry.Length == 0)
+        {
+            Assert.True(most.ValueKind == JsonValueKind.Null && least > until * 0.9, text);
+            return;
+        }
+        var tolerance = Math.Max(0.25, timeout * 0.02);
+        Assert.True(least > timeout - tolerance && least <= timeout + 0.1 && most.GetDouble() >= timeout - 0.05 && most.GetDouble() < timeout + tolerance, text);
+    }
+
+    private static string[] Strings(JsonElement result, string field) => [.. result.GetProperty(field).EnumerateArray().Select(item => item.GetString()!)];
+}
