@@ -27,6 +27,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
     private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan s_leastWidth = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan s_planEvery = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_after = TimeSpan.FromSeconds(1.5);
     private static readonly TimeSpan s_syn = TimeSpan.FromSeconds(4);
 
     private readonly long _began = Stopwatch.GetTimestamp();
@@ -234,13 +235,12 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
         {
             return;
         }
-        var late = (at * 0.05) + TimeSpan.FromSeconds(1);
         if (one.CameAfter is { } came && came > TimeSpan.FromSeconds(1))
         {
             _missing.Add(one);
             _evidence.AddOutside(arrived: true, one.CameAfterIdle);
         }
-        else if (one.Phase == ConnectionPhase.Idle && one.SincePayload(now) > at + late)
+        else if (one.Phase == ConnectionPhase.Idle && one.SincePayload(now) > at + Late(at))
         {
             _missing.Add(one);
             var idle = one.SincePacket(now) - (one.SincePayload(now) - at);
@@ -250,6 +250,9 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
             }
         }
     }
+
+    /// <summary>How much later than on the control the same may come on another connection.</summary>
+    private static TimeSpan Late(TimeSpan at) => (at * 0.05) + TimeSpan.FromSeconds(1);
 
     /// <summary>Tries a SYN between the ports of a connection that does not answer any more.</summary>
     private void PollAgain(TimeSpan now)
@@ -302,11 +305,20 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
         {
             return false;
         }
+        // Other connections must have had the time to receive what the control received.
+        if (_farEndEvent is { } came && now < came + Late(came) + s_after)
+        {
+            return false;
+        }
         if (_evidence.IsContradictory && _opened >= MaxRounds * request.Connections)
         {
             return true;
         }
-        if (Timeout.To is not null && !_evidence.IsOutsideOnly)
+        if (_evidence.IsOutsideOnly)
+        {
+            return true;
+        }
+        if (Timeout.To is not null)
         {
             var isPrecise = Timeout.Width <= Precision || (_opened >= MaxRounds * request.Connections && _idle.All(one => one.Target is null));
             var knowsRefresh = _evidence.IsPayloadOnly || _evidence.ProbesCount || _evidence.FarEndCloses is not null;

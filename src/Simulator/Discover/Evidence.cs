@@ -21,6 +21,9 @@ internal sealed class Evidence
 
     private static readonly TimeSpan s_tolerance = TimeSpan.FromSeconds(1.5);
 
+    /// <summary>The kernel's times have the resolution of its ticks, here and on the balancer.</summary>
+    private static readonly TimeSpan s_clock = TimeSpan.FromMilliseconds(20);
+
     private readonly List<Observation> _all = [];
     private readonly int[] _answers = new int[Enum.GetValues<Answer>().Length];
     private (Bracket Any, Bracket Payload) _tested, _ended;
@@ -126,10 +129,10 @@ internal sealed class Evidence
     }
 
     private static (Bracket Any, Bracket Payload) Survived((Bracket Any, Bracket Payload) brackets, in Observation seen) =>
-        (brackets.Any.Survived(seen.SinceAny - seen.Blur), brackets.Payload.Survived(seen.SincePayload - seen.Blur));
+        (brackets.Any.Survived(seen.SinceAny - seen.Blur - s_clock), brackets.Payload.Survived(seen.SincePayload - seen.Blur - s_clock));
 
     private static (Bracket Any, Bracket Payload) Forgotten((Bracket Any, Bracket Payload) brackets, in Observation seen) =>
-        (brackets.Any.Forgotten(seen.SinceAny), brackets.Payload.Forgotten(seen.SincePayload));
+        (brackets.Any.Forgotten(seen.SinceAny + s_clock), brackets.Payload.Forgotten(seen.SincePayload + s_clock));
 
     private static bool IsNear(TimeSpan age, TimeSpan least, TimeSpan most) => age > (least * 0.95) - s_tolerance && age < (most * 1.05) + s_tolerance;
 }

@@ -15,6 +15,7 @@ internal sealed class ProbedConnection : IDisposable
 
     private static readonly TimeSpan s_connecting = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_silence = TimeSpan.FromSeconds(2.6);
+    private static readonly TimeSpan s_answer = TimeSpan.FromSeconds(0.9);
     private static readonly TimeSpan s_burstGap = TimeSpan.FromMilliseconds(50);
 
     private readonly Socket _socket;
@@ -209,8 +210,8 @@ internal sealed class ProbedConnection : IDisposable
         }
         else if (info.SegmentsReceived != _segments)
         {
-            // The answers to further probes of a test may come later than the first.
-            if (now - _tested > s_burstGap + (RoundTrip * 8) || _tested == TimeSpan.Zero)
+            // What comes soon after a packet of this end is an answer to it.
+            if (idle > s_answer + (RoundTrip * 8))
             {
                 (FarEndSpoke, SpokeAfter) = (now, idle);
             }

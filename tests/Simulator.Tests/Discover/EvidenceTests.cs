@@ -20,7 +20,7 @@ public sealed class EvidenceTests
         Quiet(Enum.Parse<Answer>(answer), 140);
         _evidence.ControlAge = Seconds(130);
 
-        Assert.Equal(new Bracket(Seconds(98), Seconds(101)), _evidence.Timeout);
+        Assert.Equal(new Bracket(Seconds(97.98), Seconds(101.02)), _evidence.Timeout);
         Assert.Equal([expected], _evidence.Classes(opensAnew: false));
         Assert.True(_evidence.ProbesCount);
     }
@@ -39,7 +39,7 @@ public sealed class EvidenceTests
     {
         Quiet(Answer.Alive, 1200);
 
-        Assert.Equal(new Bracket(Seconds(1200), null), _evidence.Timeout);
+        Assert.Equal(new Bracket(Seconds(1199.98), null), _evidence.Timeout);
         Assert.Empty(_evidence.Classes(null));
         Assert.False(_evidence.ProbesCount);
     }
@@ -52,7 +52,7 @@ public sealed class EvidenceTests
     {
         Quiet(Enum.Parse<Answer>(answer), 100, blur: 0.05);
 
-        Assert.Equal(new Bracket(Seconds(99.95), Seconds(100)), _evidence.Timeout);
+        Assert.Equal(new Bracket(Seconds(99.93), Seconds(100.02)), _evidence.Timeout);
         Assert.Equal([expected], _evidence.Classes(null));
     }
 
@@ -65,7 +65,7 @@ public sealed class EvidenceTests
         Quiet(Answer.Silent, 130);
 
         Assert.Equal([ExpiryClass.ResetBoth], _evidence.Classes(false));
-        Assert.Equal(Seconds(100), _evidence.Timeout.Most);
+        Assert.Equal(Seconds(100.02), _evidence.Timeout.Most);
     }
 
     /// <summary>A probed connection was forgotten as early as the quiet ones.</summary>
@@ -76,7 +76,7 @@ public sealed class EvidenceTests
         _evidence.AddControl(new Observation(Answer.ClosedByItself, Seconds(100), Seconds(1), Seconds(100), default));
 
         Assert.True(_evidence.IsPayloadOnly);
-        Assert.Equal(Seconds(100), _evidence.Timeout.To);
+        Assert.Equal(Seconds(100.02), _evidence.Timeout.To);
         Assert.Null(_evidence.FarEndCloses);
     }
 
@@ -89,7 +89,7 @@ public sealed class EvidenceTests
         _evidence.Add(new Observation(Answer.Silent, Seconds(105), Seconds(45), Seconds(105), default));
 
         Assert.True(_evidence.IsPayloadOnly);
-        Assert.Equal(new Bracket(Seconds(95), Seconds(105)), _evidence.Timeout);
+        Assert.Equal(new Bracket(Seconds(94.98), Seconds(105.02)), _evidence.Timeout);
     }
 
     /// <summary>The far end closes later than the balancer forgets: only the probed connection lives to see it.</summary>
@@ -102,7 +102,7 @@ public sealed class EvidenceTests
         _evidence.AddControl(new Observation(Answer.ClosedByItself, Seconds(300), Seconds(1), Seconds(300), default));
 
         Assert.Equal(Seconds(300), _evidence.FarEndCloses);
-        Assert.Equal(new Bracket(Seconds(98), Seconds(101)), _evidence.Timeout);
+        Assert.Equal(new Bracket(Seconds(97.98), Seconds(101.02)), _evidence.Timeout);
         Assert.True(_evidence.ProbesCount);
     }
 
@@ -129,7 +129,7 @@ public sealed class EvidenceTests
         Quiet(Answer.Silent, 52);
         _evidence.ForgetSince(Seconds(51));
 
-        Assert.Equal(new Bracket(Seconds(50), null), _evidence.Timeout);
+        Assert.Equal(new Bracket(Seconds(49.98), null), _evidence.Timeout);
         Assert.Empty(_evidence.Classes(null));
     }
 
