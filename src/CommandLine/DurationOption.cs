@@ -15,12 +15,23 @@ public static class DurationOption
         CustomParser = result =>
         {
             var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-            if (GoDuration.TryParse(text, out var nanoseconds) && TimeSpan.FromMicroseconds(nanoseconds / 1000) is var duration && duration >= least && duration <= most)
+            if (TryParse(text, least, most, out var duration))
             {
                 return duration;
             }
-            result.AddError(string.Create(CultureInfo.InvariantCulture, $"{name} takes a duration like 5s, from {least.TotalSeconds}s to {most.TotalSeconds}s, not '{text}'"));
+            result.AddError($"{name} takes {Expected(least, most)}, not '{text}'");
             return default;
         },
     };
+
+    /// <summary>Reads a duration within a range.</summary>
+    public static bool TryParse(string text, TimeSpan least, TimeSpan most, out TimeSpan duration)
+    {
+        duration = GoDuration.TryParse(text, out var nanoseconds) ? TimeSpan.FromMicroseconds(nanoseconds / 1000) : TimeSpan.MinValue;
+        return duration >= least && duration <= most;
+    }
+
+    /// <summary><c>a duration like 5s, from 1s to 2592000s</c>.</summary>
+    public static string Expected(TimeSpan least, TimeSpan most) =>
+        string.Create(CultureInfo.InvariantCulture, $"a duration like 5s, from {least.TotalSeconds}s to {most.TotalSeconds}s");
 }

@@ -76,6 +76,7 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind HastyProbes = Warning("KA063", "probes end connections in a short outage");
     internal static readonly DiagnosticKind ForgottenBy = Note("KA064", "balancers that would drop the connection");
     internal static readonly DiagnosticKind TimeoutOutOfRange = Warning("KA065", "idle timeout not possible with this balancer");
+    internal static readonly DiagnosticKind ProbesUnanswered = Error("KA068", "keepalive ends connections through this balancer");
 
     /// <summary>Every code, in order.</summary>
     public static IReadOnlyList<DiagnosticKind> All { get; } =
@@ -86,7 +87,7 @@ public static class DiagnosticCatalog
         BadDuration, DurationRange, DurationTruncated, NumberRange, BadValue, BadHost, BadAddress, HostBits, Conflict, Repeated,
         NoKeepalive, NotEnforced, NotEvaluated, SelectsNothing, NoAddress, PolicyLost, AddressShared, NoSuchPort, HostUnresolved,
         UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices, NewerField,
-        BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange,
+        BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange, ProbesUnanswered,
     ];
 
     private static DiagnosticKind Error(string code, string title) => new(code, Severity.Error, title);

@@ -13,8 +13,8 @@ namespace Keepalive.Config.Tests;
 
 /// <summary>
 /// One folder for each case: policy.yaml, and the expected results of the reader and the compiler. Comments at its top request more.
-/// "# hosts: NAME=ADDRESS…" is the DNS of the case. "# balancers: NAME…" checks it against these balancers ("# idle-timeout: SECONDS" is
-/// their configured timeout). "# explain: ADDR:PORT…" and "# render:" act as the commands. KEEPALIVE_UPDATE_CASES=1 rewrites the expected
+/// "# hosts: NAME=ADDRESS…" is the DNS of the case. "# balancers: NAME[=SECONDS]…" checks it against these balancers; "=SECONDS" alone
+/// is a device without a name. "# explain: ADDR:PORT…" and "# render:" act as the commands. KEEPALIVE_UPDATE_CASES=1 rewrites the expected
 /// results; review them before a commit.
 /// </summary>
 public sealed class CaseTests
@@ -55,7 +55,9 @@ public sealed class CaseTests
         Assert.All(known, code => Assert.True(string.CompareOrdinal(code, "KA200") < 0, code));
     }
 
-    private static int? TimeoutOf(string text) => Words(text, "idle-timeout") is { } words ? int.Parse(words.First(), CultureInfo.InvariantCulture) : null;
+    private static BalancerOnPath OnPath(string text) => text.Split('=') is [var name, var timeout]
+        ? new(name.Length == 0 ? BalancerPresets.Unnamed : BalancerPresets.Find(name)!, int.Parse(timeout, CultureInfo.InvariantCulture))
+        : new(BalancerPresets.Find(text)!);
 
     private static string Render(string text)
     {
@@ -64,7 +66,7 @@ public sealed class CaseTests
         var diagnostics = read.Diagnostics.Concat(compiled.Diagnostics);
         if (Words(text, "balancers") is { } names)
         {
-            diagnostics = diagnostics.Concat(BalancerCheck.Check(compiled, [.. names.Select(name => BalancerPresets.Find(name)!)], TimeoutOf(text)).Diagnostics);
+            diagnostics = diagnostics.Concat(BalancerCheck.Check(compiled, [.. names.Select(OnPath)]).Diagnostics);
         }
 
         var lines = new StringBuilder();

@@ -105,9 +105,42 @@ public sealed class PolicyCommandsTests : IDisposable
         Assert.Contains("TCP keepalive cannot help; let the application send something", result.Output, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void CheckBalancer_TimeoutOfOne_IsNotTheOthers()
+    {
+        var result = Run("check", FilePath, "--balancer", "aws-nlb", "--balancer", "kube-proxy-ipvs=3600s");
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("  through aws-nlb, idle timeout 350s: forgotten;", result.Output, StringComparison.Ordinal);
+        Assert.Contains("  through kube-proxy-ipvs, idle timeout 3600s: kept,", result.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("20m", 0, "  through a device on the path, idle timeout 1200s: kept,")]
+    [InlineData("90s", 1, "  through a device on the path, idle timeout 90s: forgotten;")]
+    public void CheckIdleTimeout_WithoutABalancer_IsAVerdict(string timeout, int exitCode, string expected)
+    {
+        var result = Run("check", FilePath, "--idle-timeout", timeout);
+        Assert.Equal(exitCode, result.ExitCode);
+        Assert.Contains(expected, result.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("aws-global-accelerator", "KA068")]
+    [InlineData("docker-desktop", "KA061")]
+    public void CheckBalancer_ThatProbesDoNotRefresh_IsNeverKept(string balancer, string code)
+    {
+        File.WriteAllText(FilePath, File.ReadAllText(FilePath).Replace("time: 700s", "time: 60s", StringComparison.Ordinal));
+        var result = Run("check", FilePath, "--balancer", balancer);
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains($": error {code}: ", result.Output, StringComparison.Ordinal);
+        Assert.Contains(": not kept, because probes do not count", result.Output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("check", "--balancer", "nlb")]
-    [InlineData("check", "--idle-timeout", "5s")]
+    [InlineData("check", "--balancer", "aws-ec2")]
+    [InlineData("check", "--balancer", "aws-nlb", "--balancer", "haproxy", "--idle-timeout", "3600s")]
+    [InlineData("check", "--balancer", "aws-nlb=60s", "--idle-timeout", "3600s")]
     [InlineData("check", "--balancer", "aws-nlb", "--connections", "0")]
     [InlineData("check", "--balancer", "aws-nlb", "--connections", "abc")]
     [InlineData("check", "--balancer", "aws-nlb", "--connections", "99999999999")]

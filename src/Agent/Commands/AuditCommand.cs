@@ -18,8 +18,7 @@ internal static class AuditCommand
     public static Command Create()
     {
         var balancer = CommonOptions.Balancers(several: false);
-        var idleTimeout = CommonOptions.IdleTimeout();
-        idleTimeout.Description = $"Idle timeout on the path (default: the balancer's, or {DefaultIdleTimeout}s)";
+        balancer.IdleTimeout.Description = $"Idle timeout on the path (default: the balancer's, or {DefaultIdleTimeout}s)";
         var quiet = new Option<TimeSpan?>("--idle")
         {
             Description = $"Only connections quiet for at least this long are at risk (default {s_defaultQuiet.TotalSeconds}s)",
@@ -42,23 +41,25 @@ internal static class AuditCommand
         var output = OutputOption.Create();
         var command = new Command("audit", "Show connections that a balancer would drop, by process and destination")
         {
-            balancer, idleTimeout, quiet, fail, policies, netns, state, output,
+            quiet, fail, policies, netns, state, output,
         };
         var cluster = new ClusterArguments();
         cluster.AddForPodsTo(command);
+        balancer.AddTo(command);
         command.AddRule(result =>
         {
-            if (result.GetResult(balancer) is { Implicit: false } named && !named.Errors.Any() && result.GetResult(idleTimeout) is null or { Implicit: true }
-                && result.GetValue(balancer) is [{ IdleTimeout: null } unset])
+            if (balancer.Get(result).Named is [{ IdleTimeout: null, Preset: { WhyNoTimeout: { } why, Name: var name } }])
             {
-                result.AddError($"{unset.Name} has no default idle timeout: give --idle-timeout");
+                result.AddError($"{name} {why}: write --balancer {name}=TIMEOUT, or --idle-timeout TIMEOUT");
             }
         });
         command.SetAction((result, stop) =>
         {
+            var given = balancer.Get(result.CommandResult);
+            var named = given.Named.FirstOrDefault();
             var yardstick = new AuditYardstick(
-                result.GetValue(balancer) is [{ } named] ? named : null,
-                result.GetValue(idleTimeout) is { Ticks: > 0 } given ? (int)given.TotalSeconds : null,
+                named.Preset,
+                (int?)(named.IdleTimeout ?? given.IdleTimeout)?.TotalSeconds,
                 DefaultIdleTimeout,
                 result.GetValue(quiet) ?? s_defaultQuiet);
             var sockets = new AuditedSockets();

@@ -16,10 +16,9 @@ internal static class CheckCommand
     {
         var paths = CommonOptions.PolicyPaths();
         var balancers = CommonOptions.Balancers(several: true);
-        var idleTimeout = CommonOptions.IdleTimeout();
         var connections = new Option<int>("--connections")
         {
-            Description = "Number of connections for which --balancer computes the cost",
+            Description = "Number of connections for which the cost is computed",
             HelpName = "N",
             DefaultValueFactory = _ => DefaultConnections,
             CustomParser = static result =>
@@ -35,19 +34,12 @@ internal static class CheckCommand
         var output = OutputOption.Create();
         var command = new Command("check", "Report every problem of policy files; exit 1 if any is an error")
         {
-            paths, balancers, idleTimeout, connections, output,
+            paths, connections, output,
         };
-        command.AddRule(result =>
-        {
-            if (result.GetResult(idleTimeout) is { Implicit: false } && result.GetResult(balancers) is null or { Implicit: true })
-            {
-                result.AddError("--idle-timeout needs --balancer");
-            }
-        });
+        balancers.AddTo(command);
         command.SetAction((result, stop) => RunAsync(
             result.GetValue(paths) ?? [],
-            result.GetValue(balancers) ?? [],
-            result.GetValue(idleTimeout) is { Ticks: > 0 } given ? (int)given.TotalSeconds : null,
+            OnPath(balancers.Get(result.CommandResult)),
             result.GetValue(connections),
             result.GetValue(output) == OutputFormat.Json,
             result.InvocationConfiguration.Output,
@@ -55,11 +47,15 @@ internal static class CheckCommand
         return command;
     }
 
-    private static async Task<int> RunAsync(string[] paths, BalancerPreset[] balancers, int? idleTimeout, int connections, bool json,
+    private static BalancerOnPath[] OnPath(GivenBalancers given) => given.IdleTimeout is { } timeout
+        ? [new(BalancerPresets.Unnamed, (int)timeout.TotalSeconds)]
+        : [.. given.Named.Select(static balancer => new BalancerOnPath(balancer.Preset, (int?)balancer.IdleTimeout?.TotalSeconds))];
+
+    private static async Task<int> RunAsync(string[] paths, BalancerOnPath[] balancers, int connections, bool json,
         TextWriter output, CancellationToken cancellationToken)
     {
         var input = await PolicyInput.LoadAsync(paths, Side.Client, cancellationToken);
-        var (remarks, verdicts) = BalancerCheck.Check(input.Compiled, balancers, idleTimeout);
+        var (remarks, verdicts) = BalancerCheck.Check(input.Compiled, balancers);
         var report = new CheckReport(input, [.. input.Diagnostics.Concat(remarks).OrderBy(static diagnostic => diagnostic.Position)], verdicts, connections);
         await output.WriteAsync((json ? report.ToJson() : report.ToText()).AsMemory(), cancellationToken);
         return report.HasErrors ? ExitCodes.InvalidInput : ExitCodes.Done;

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Keepalive.Config;
-using Keepalive.Config.Balancers;
 
 namespace Keepalive.Agent.Commands;
 
@@ -70,40 +69,8 @@ internal static class CommonOptions
         Arity = ArgumentArity.OneOrMore,
     };
 
-    /// <summary>Balancers by name.</summary>
-    public static Option<BalancerPreset[]> Balancers(bool several)
-    {
-        var option = new Option<BalancerPreset[]>("--balancer")
-        {
-            Description = "The balancer, NAT or firewall on the path ('keepalive-sim balancers' lists them)"
-                + (several ? "; may be repeated" : ""),
-            HelpName = "NAME",
-            Arity = several ? ArgumentArity.OneOrMore : ArgumentArity.ExactlyOne,
-            CustomParser = static result =>
-            {
-                var found = new List<BalancerPreset>();
-                foreach (var token in result.Tokens)
-                {
-                    if (BalancerPresets.Find(token.Value) is { } balancer)
-                    {
-                        found.Add(balancer);
-                        continue;
-                    }
-                    List<string> names = [.. BalancerPresets.All.Select(b => b.Name)];
-                    var like = names.FindAll(name => token.Value.Length > 2 && name.Contains(token.Value, StringComparison.OrdinalIgnoreCase));
-                    result.AddError($"there is no balancer '{token.Value}'; "
-                        + (like.Count > 0 ? $"perhaps {string.Join(", ", like)}" : $"known are {string.Join(", ", names)}"));
-                }
-                return [.. found];
-            },
-        };
-        option.CompletionSources.Add(_ => BalancerPresets.All.Select(b => new System.CommandLine.Completions.CompletionItem(b.Name)));
-        return option;
-    }
-
-    /// <summary>The balancer's idle timeout, if it was changed; zero if not given.</summary>
-    public static Option<TimeSpan> IdleTimeout() => DurationOption.Create(
-        "--idle-timeout", "The balancer's idle timeout, if it was configured", least: TimeSpan.FromSeconds(1), most: TimeSpan.FromDays(30));
+    /// <summary>Balancers by name, and the idle timeout of one without a name.</summary>
+    public static BalancerArguments Balancers(bool several) => new(several, TimeSpan.FromSeconds(1), "--idle-timeout TIMEOUT");
 
     /// <summary>Lets an option take any number of paths. A word that begins with a dash is a mistyped option, not a path.</summary>
     private static Option<string[]> Paths(Option<string[]> option)

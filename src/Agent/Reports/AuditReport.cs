@@ -86,7 +86,7 @@ internal sealed class AuditReport
         if (_yardstick.Balancer is { Refresh: Refresh.PayloadOnly } proxy && AtRisk > 0)
         {
             output.WriteLine($"{proxy.Name} counts payload only, so TCP keepalive cannot help: "
-                + BalancerCheck.InsteadOfKeepalive(_yardstick.IdleTimeout));
+                + BalancerCheck.InsteadOfKeepalive(_yardstick.IdleTimeout, proxy));
         }
     }
 

@@ -87,20 +87,32 @@ internal sealed class CheckReport(
 
     private string Describe(BalancerVerdict verdict)
     {
-        var timeout = verdict.IdleTimeout is { } seconds ? $", idle timeout {seconds}s" : ", no idle timeout by default";
+        var timeout = verdict.IdleTimeout is { } seconds ? $", idle timeout {seconds}s"
+            : verdict.Balancer.IsVerified(BalancerFacts.IdleTimeout) ? ", no idle timeout by default" : ", idle timeout not known";
         var (standing, schedule) = (verdict.Standing, verdict.Schedule);
         var answer = standing switch
         {
-            BalancerStanding.Kept => $"kept, also when {Counted.Of(verdict.LostProbes, "probe")} in a row {(verdict.LostProbes == 1 ? "is" : "are")} lost",
-            BalancerStanding.NoMargin => "kept as long as no probe is lost",
+            BalancerStanding.Kept => $"kept, also when {Counted.Of(verdict.LostProbes, "probe")} in a row {(verdict.LostProbes == 1 ? "is" : "are")} lost{Unless(verdict)}",
+            BalancerStanding.NoMargin => $"kept as long as no probe is lost{Unless(verdict)}",
             BalancerStanding.Forgotten => "forgotten",
             BalancerStanding.PayloadNeeded => "not kept, because probes do not count",
-            _ => "unknown: give --idle-timeout",
+            BalancerStanding.ProbesUnanswered => "not kept, because probes do not count and later ones are not answered",
+            _ => $"unknown: write --balancer {verdict.Balancer.Name}=TIMEOUT",
         };
-        return string.Create(CultureInfo.InvariantCulture, $"{verdict.Balancer.Name}{timeout}: {answer}; a dead peer is noticed {Spans.Whole(schedule.Death)} to "
+        var end = standing == BalancerStanding.ProbesUnanswered ? "a healthy connection ends" : "a dead peer is noticed";
+        return string.Create(CultureInfo.InvariantCulture, $"{verdict.Balancer.Name}{timeout}: {answer}; {end} {Spans.Whole(schedule.Death)} to "
             + $"{Spans.Whole(schedule.LatestDeath)} after its last packet; {verdict.ProbesPerHour * connections:N0} probes an hour for {connections:N0} quiet "
             + $"connection{(connections == 1 ? "" : "s")}");
     }
+
+    /// <summary>The condition of a good verdict that no source confirms.</summary>
+    private static string Unless(BalancerVerdict verdict) => verdict.Unconfirmed switch
+    {
+        BalancerFacts.None => "",
+        BalancerFacts.IdleTimeout => " (if that is its idle timeout: not confirmed by a source, measure it)",
+        BalancerFacts.Refresh => " (if probes count: not confirmed by a source, measure it)",
+        _ => " (if probes count and that is its idle timeout: not confirmed by a source, measure it)",
+    };
 
     private void Write(Utf8JsonWriter writer, PolicySummary policy)
     {
@@ -130,13 +142,14 @@ internal sealed class CheckReport(
     private void Write(Utf8JsonWriter writer, BalancerVerdict verdict)
     {
         writer.WriteStartObject();
-        writer.WriteString("balancer", verdict.Balancer.Name);
+        writer.WriteString("balancer", verdict.Balancer == BalancerPresets.Unnamed ? null : verdict.Balancer.Name);
         if (verdict.IdleTimeout is { } timeout)
         {
             writer.WriteNumber("idleTimeout", timeout);
         }
 
         writer.WriteString("standing", JsonNamingPolicy.CamelCase.ConvertName(verdict.Standing.ToString()));
+        writer.WriteBoolean("confirmed", verdict.Unconfirmed == BalancerFacts.None);
         writer.WriteNumber("lostProbes", verdict.LostProbes);
         writer.WriteNumber("firstProbe", verdict.Schedule.Probe(1).TotalSeconds);
         writer.WriteNumber("firstProbeLatest", verdict.Schedule.LatestProbe(1).TotalSeconds);

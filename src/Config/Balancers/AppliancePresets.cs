@@ -47,6 +47,29 @@ internal static class AppliancePresets
         },
         new()
         {
+            Name = "fortigate",
+            Product = "Fortinet FortiGate",
+            IdleTimeout = 3600,
+            MinIdleTimeout = 300,
+            MaxIdleTimeout = 2_764_800,
+            Expiry = ExpiryClass.SilentDrop,
+            Refresh = Refresh.AnyPacket,
+            Unverified = BalancerFacts.Expiry | BalancerFacts.Refresh,
+            Sources = ["https://docs.fortinet.com/document/fortigate/6.0.0/cli-reference/476602", "https://github.com/adrienverge/openfortivpn/issues/485"],
+            Notes = "config system session-ttl; 604800 s at most in older releases.",
+        },
+        new()
+        {
+            Name = "forticontroller",
+            Product = "Fortinet FortiController",
+            IdleTimeout = 3605,
+            Expiry = ExpiryClass.SilentDrop,
+            Refresh = Refresh.AnyPacket,
+            Unverified = BalancerFacts.Expiry | BalancerFacts.Refresh,
+            Sources = ["https://docs.fortinet.com/product/forticontroller/5.2"],
+        },
+        new()
+        {
             Name = "clavister",
             Product = "Clavister cOS Core",
             IdleTimeout = 262_144,

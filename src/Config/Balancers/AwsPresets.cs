@@ -119,5 +119,35 @@ internal static class AwsPresets
             Sources = ["https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ConnectionTrackingConfiguration.html"],
             Notes = "Other instance types keep connections for 432000 s by default.",
         },
+        new()
+        {
+            Name = "aws-global-accelerator",
+            Product = "AWS Global Accelerator",
+            IdleTimeout = 340,
+            IsConfigurable = false,
+            Expiry = ExpiryClass.FinBoth,
+            Refresh = Refresh.PayloadOnly,
+            DropsProbes = true,
+            Unverified = BalancerFacts.Expiry,
+            Sources =
+            [
+                "https://docs.aws.amazon.com/global-accelerator/latest/dg/introduction-how-it-works.html#about-idle-timeout",
+                "https://github.com/pingcap/docs/pull/21743",
+                "https://github.com/nodejs/node/issues/63043",
+            ],
+            Notes = "It answers the first probes and later ones no more: keepalive ends healthy connections. An HTTP/2 PING counts.",
+        },
+        new()
+        {
+            Name = "aws-rds-proxy",
+            Product = "AWS RDS Proxy, connections from clients",
+            IdleTimeout = 1800,
+            MinIdleTimeout = 1,
+            MaxIdleTimeout = 28_800,
+            Expiry = ExpiryClass.FinBoth,
+            Refresh = Refresh.PayloadOnly,
+            Sources = ["https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-proxy-connections.html"],
+            Notes = "IdleClientTimeout. Only a new request of the application counts.",
+        },
     ];
 }

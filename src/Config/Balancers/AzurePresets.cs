@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 
 namespace Keepalive.Config.Balancers;
 
-/// <summary>Microsoft Azure.</summary>
+/// <summary>Microsoft: Azure, and containers on Windows.</summary>
 internal static class AzurePresets
 {
     private const string Learn = "https://learn.microsoft.com/azure/";
@@ -66,6 +66,46 @@ internal static class AzurePresets
             Unverified = BalancerFacts.Expiry,
             Sources = [Learn + "firewall/tcp-session-behavior"],
             Notes = "No reset is sent; packets may still pass for some time after expiry.",
+        },
+        new()
+        {
+            Name = "azure-private-link",
+            Product = "Azure Private Link service",
+            IdleTimeout = 300,
+            IsConfigurable = false,
+            Expiry = ExpiryClass.SilentDrop,
+            Refresh = Refresh.AnyPacket,
+            Unverified = BalancerFacts.Expiry,
+            Sources = [Learn + "private-link/private-link-service-overview#limitations", "https://github.com/MicrosoftDocs/azure-docs/pull/95168"],
+            Notes = "About 300 s.",
+        },
+        new()
+        {
+            Name = "azure-redis",
+            Product = "Azure Cache for Redis",
+            IdleTimeout = 600,
+            IsConfigurable = false,
+            Expiry = ExpiryClass.FinBoth,
+            Refresh = Refresh.PayloadOnly,
+            Unverified = BalancerFacts.Expiry | BalancerFacts.Refresh,
+            Sources = [Learn + "azure-cache-for-redis/cache-best-practices-connection#idle-timeout"],
+            Notes = "Let the client library send a heartbeat.",
+        },
+        new()
+        {
+            Name = "windows-hns",
+            Product = "Windows container NAT (Host Networking Service)",
+            IdleTimeout = 240,
+            IsConfigurable = false,
+            Expiry = ExpiryClass.SilentDrop,
+            Refresh = Refresh.AnyPacket,
+            Unverified = BalancerFacts.Expiry | BalancerFacts.Refresh,
+            Sources =
+            [
+                "https://github.com/microsoft/Windows-Containers/issues/353",
+                "https://github.com/microsoft/Windows-Containers/issues/81",
+                "https://github.com/kubernetes/kubernetes/issues/133639",
+            ],
         },
     ];
 }

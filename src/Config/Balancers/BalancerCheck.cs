@@ -16,9 +16,8 @@ public static class BalancerCheck
     /// <summary>Judges every policy that sets keepalive.</summary>
     /// <param name="compiled">The policies.</param>
     /// <param name="balancers">The balancers the connections go through; without any, those that would not keep one are listed.</param>
-    /// <param name="idleTimeout">Their idle timeout where it was configured, seconds; null takes each balancer's own.</param>
     public static (ImmutableArray<Diagnostic> Diagnostics, ImmutableArray<(string Policy, BalancerVerdict Verdict)> Verdicts) Check(
-        CompilationResult compiled, IReadOnlyList<BalancerPreset> balancers, int? idleTimeout = null)
+        CompilationResult compiled, IReadOnlyList<BalancerOnPath> balancers)
     {
         ArgumentNullException.ThrowIfNull(compiled);
         ArgumentNullException.ThrowIfNull(balancers);
@@ -36,7 +35,7 @@ public static class BalancerCheck
                     ReportForgetful(subject, keepalive, settings, diagnostics);
                 }
 
-                foreach (var balancer in balancers)
+                foreach (var (balancer, idleTimeout) in balancers)
                 {
                     var verdict = new BalancerVerdict(settings, balancer, idleTimeout);
                     verdicts.Add((policy.Policy, verdict));
@@ -50,16 +49,27 @@ public static class BalancerCheck
     }
 
     /// <summary>Advice if keepalive cannot help; continues a sentence after a semicolon.</summary>
-    public static string InsteadOfKeepalive(int? idleTimeout) => idleTimeout is { } timeout
-        ? $"let the application send something (a ping, a heartbeat) every {Math.Max(1, timeout / 3)}s, let the client's pool close connections that were idle "
-            + $"for {Math.Max(1, timeout * 4 / 5)}s, or give the balancer a longer timeout"
-        : "let the application send something (a ping, a heartbeat), or let the client's pool close idle connections, before its timeout does";
+    /// <param name="idleTimeout">Seconds; null where it is not known.</param>
+    /// <param name="balancer">The balancer; null for one that may take a longer timeout.</param>
+    public static string InsteadOfKeepalive(int? idleTimeout, BalancerPreset? balancer = null)
+    {
+        if (idleTimeout is not { } timeout)
+        {
+            return "let the application send something (a ping, a heartbeat), or let the client's pool close idle connections, before its timeout does";
+        }
+
+        var (ping, close) = ("let the application send something (a ping, a heartbeat) every " + Math.Max(1, timeout / 3) + "s",
+            $"let the client's pool close connections that were idle for {Math.Max(1, timeout * 4 / 5)}s");
+        return balancer?.WhyNoLonger(timeout) is { } why
+            ? $"{ping}, or {close}; a longer timeout is not possible, since {why}"
+            : $"{ping}, {close}, or give the balancer a longer timeout{(balancer?.MaxIdleTimeout is { } most ? $" ({most}s at most)" : "")}";
+    }
 
     private static void Report(string subject, TcpKeepalive keepalive, BalancerVerdict verdict, DiagnosticBag diagnostics)
     {
         var (schedule, name) = (verdict.Schedule, verdict.Balancer.Name);
         var position = keepalive.Time?.Position ?? keepalive.Position;
-        var unconfirmed = verdict.Balancer.IsVerified(BalancerFacts.IdleTimeout | BalancerFacts.Refresh) ? "" : " (not confirmed by a source)";
+        var unconfirmed = verdict.Unconfirmed == BalancerFacts.None ? "" : " (not confirmed by a source)";
         switch (verdict.Standing)
         {
             case BalancerStanding.Forgotten:
@@ -84,7 +94,13 @@ public static class BalancerCheck
                     $"{subject}: {name} counts payload only{unconfirmed} and ends a connection "
                     + (verdict.IdleTimeout is { } timeout ? $"after {timeout}s without" : "after its configured timeout without")
                     + ": TCP keepalive cannot help",
-                    InsteadOfKeepalive(verdict.IdleTimeout));
+                    InsteadOfKeepalive(verdict.IdleTimeout, verdict.Balancer));
+                break;
+            case BalancerStanding.ProbesUnanswered:
+                diagnostics.Report(DiagnosticCatalog.ProbesUnanswered, position,
+                    $"{subject}: {name} stops answering keepalive probes and counts payload only: the policy ends healthy connections, each "
+                    + $"{Seconds(schedule.Death)} after its last packet or later",
+                    "remove its destinations from the policy; instead " + InsteadOfKeepalive(verdict.IdleTimeout, verdict.Balancer));
                 break;
             case BalancerStanding.Unknown:
             case BalancerStanding.Kept:
@@ -97,7 +113,9 @@ public static class BalancerCheck
     {
         if (verdict.Advise() is not { } advised)
         {
-            return "give the balancer a longer timeout";
+            return verdict.Balancer.WhyNoLonger(verdict.IdleTimeout) is { } why
+                ? $"close idle connections in the client's pool: {why}, and the kernel counts whole seconds"
+                : "give the balancer a longer timeout";
         }
 
         var (schedule, changes) = (verdict.Schedule, new List<string>());
@@ -145,13 +163,14 @@ public static class BalancerCheck
     {
         var verdicts = BalancerPresets.All.Select(balancer => new BalancerVerdict(settings, balancer)).ToList();
         var forgetful = verdicts.Where(static verdict => verdict.Standing == BalancerStanding.Forgotten)
-            .OrderBy(static verdict => verdict.IdleTimeout).ToList();
-        var helpless = verdicts.Count(static verdict => verdict.Standing == BalancerStanding.PayloadNeeded);
+            .GroupBy(static verdict => verdict.IdleTimeout).OrderBy(static group => group.Key).ToList();
+        var helpless = verdicts.Count(static verdict => verdict.Standing is BalancerStanding.PayloadNeeded or BalancerStanding.ProbesUnanswered);
         if (forgetful.Count > 0)
         {
             diagnostics.Report(DiagnosticCatalog.ForgottenBy, keepalive.Time?.Position ?? keepalive.Position,
                 $"{subject}: with their default idle timeouts these forget a connection before its first probe: "
-                + string.Join(", ", forgetful.Select(static verdict => $"{verdict.Balancer.Name} {verdict.IdleTimeout}s"))
+                + string.Join(", ", forgetful.Select(static group =>
+                    $"{group.Key}s ({string.Join(", ", group.Select(static verdict => verdict.Balancer.Name))})"))
                 + $"; and {helpless} proxies count payload only", "name yours with --balancer");
         }
     }

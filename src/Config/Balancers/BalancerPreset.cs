@@ -29,6 +29,12 @@ public sealed record BalancerPreset
     /// <summary>The packets that restart the idle clock.</summary>
     public required Refresh Refresh { get; init; }
 
+    /// <summary>
+    /// Whether keepalive probes get no answer, at once or after some, also while the connection is healthy: keepalive then ends the
+    /// connections that it is meant to keep.
+    /// </summary>
+    public bool DropsProbes { get; init; }
+
     /// <summary>Facts that no source confirms. They are what is most likely, and to be measured before relying on them.</summary>
     public BalancerFacts Unverified { get; init; }
 
@@ -39,7 +45,12 @@ public sealed record BalancerPreset
     public string Notes { get; init; } = "";
 
     /// <summary>The behaviour to simulate.</summary>
-    public IdleBehaviour Behaviour => new(Expiry, Refresh);
+    public IdleBehaviour Behaviour => new(Expiry, Refresh) { DropsProbes = DropsProbes };
+
+    /// <summary>Why an idle timeout has to be given, a predicate; null where it has one by default.</summary>
+    public string? WhyNoTimeout => IdleTimeout is not null ? null
+        : IsVerified(BalancerFacts.IdleTimeout) ? "has no idle timeout until one is configured"
+        : "has a default idle timeout that no source states";
 
     /// <summary>Why it cannot have an idle timeout, a sentence without its end; null where it can, or nothing is known of it.</summary>
     /// <param name="idleTimeout">Seconds.</param>
@@ -47,6 +58,13 @@ public sealed record BalancerPreset
         !IsConfigurable && IdleTimeout is { } only && idleTimeout != only ? $"{Name} always has {only}s"
         : idleTimeout < MinIdleTimeout ? $"{Name} takes {MinIdleTimeout}s at least"
         : idleTimeout > MaxIdleTimeout ? $"{Name} takes {MaxIdleTimeout}s at most"
+        : null;
+
+    /// <summary>Why its idle timeout cannot be made longer, a sentence without its end; null where it can, as far as is known.</summary>
+    /// <param name="idleTimeout">Seconds; null where it is not known.</param>
+    public string? WhyNoLonger(double? idleTimeout) =>
+        !IsConfigurable ? $"{Name} always has {IdleTimeout}s"
+        : idleTimeout >= MaxIdleTimeout ? $"{Name} takes {MaxIdleTimeout}s at most"
         : null;
 
     /// <summary>Whether a source confirms all of these facts.</summary>

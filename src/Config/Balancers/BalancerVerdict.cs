@@ -15,7 +15,10 @@ public enum BalancerStanding
     /// <summary>Only payload counts for the balancer: no keepalive values help.</summary>
     PayloadNeeded,
 
-    /// <summary>The balancer has no idle timeout until one is configured.</summary>
+    /// <summary>Probes are not answered, in the long run: keepalive itself ends the connection.</summary>
+    ProbesUnanswered,
+
+    /// <summary>The balancer has no idle timeout until one is configured, or none that is known.</summary>
     Unknown,
 }
 
@@ -31,9 +34,11 @@ public sealed record BalancerVerdict
         ArgumentNullException.ThrowIfNull(balancer);
         Balancer = balancer;
         IdleTimeout = idleTimeout ?? balancer.IdleTimeout;
+        Unconfirmed = balancer.Unverified & (BalancerFacts.Refresh | (idleTimeout is null ? BalancerFacts.IdleTimeout : BalancerFacts.None));
         Schedule = new KeepaliveSchedule(settings.Or(KeepaliveSettings.LinuxDefaults));
         LostProbes = IdleTimeout is { } timeout ? Survived(Schedule, timeout) : -1;
-        Standing = balancer.Refresh == Refresh.PayloadOnly ? BalancerStanding.PayloadNeeded
+        Standing = balancer.DropsProbes ? BalancerStanding.ProbesUnanswered
+            : balancer.Refresh == Refresh.PayloadOnly ? BalancerStanding.PayloadNeeded
             : IdleTimeout is null ? BalancerStanding.Unknown
             : LostProbes switch { < 0 => BalancerStanding.Forgotten, 0 => BalancerStanding.NoMargin, _ => BalancerStanding.Kept };
     }
@@ -43,6 +48,9 @@ public sealed record BalancerVerdict
 
     /// <summary>Seconds without traffic after which it forgets a connection; null where it has no default.</summary>
     public int? IdleTimeout { get; }
+
+    /// <summary>The facts behind the verdict that no source confirms. An idle timeout that was given needs no source.</summary>
+    public BalancerFacts Unconfirmed { get; }
 
     /// <summary>When the kernel probes.</summary>
     public KeepaliveSchedule Schedule { get; }

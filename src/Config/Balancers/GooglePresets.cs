@@ -71,5 +71,21 @@ internal static class GooglePresets
             Sources = ["https://docs.cloud.google.com/load-balancing/docs/https/request-distribution"],
             Notes = "610 s towards clients. A backend that closes first causes 502.",
         },
+        new()
+        {
+            Name = "gcp-proxy-nlb",
+            Product = "Google Cloud proxy Network Load Balancer",
+            IdleTimeout = 30,
+            MinIdleTimeout = 1,
+            Expiry = ExpiryClass.FinBoth,
+            Refresh = Refresh.PayloadOnly,
+            Unverified = BalancerFacts.All,
+            Sources =
+            [
+                "https://cloud.google.com/load-balancing/docs/backend-service#timeout-setting",
+                "https://pub.dev/documentation/pulumi_gcp/latest/compute/BackendService/timeoutSec.html",
+            ],
+            Notes = "The timeout of the backend service, which means different things for different balancers.",
+        },
     ];
 }

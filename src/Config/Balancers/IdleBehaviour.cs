@@ -12,6 +12,9 @@ namespace Keepalive.Config.Balancers;
 /// </remarks>
 public readonly record struct IdleBehaviour(ExpiryClass Expiry, Refresh Refresh)
 {
+    /// <summary>Whether keepalive probes are dropped, so that nobody answers them.</summary>
+    public bool DropsProbes { get; init; }
+
     private static readonly ImmutableArray<(ExpiryClass Expiry, string Name)> s_expiryNames =
     [
         (ExpiryClass.SilentDrop, "silent-drop"),

@@ -31,6 +31,31 @@ internal static class SoftwarePresets
         },
         new()
         {
+            Name = "kube-proxy-iptables",
+            Product = "Linux nf_conntrack as kube-proxy's iptables and nftables modes set it",
+            IdleTimeout = 86_400,
+            Expiry = ExpiryClass.InsideRevives,
+            Refresh = Refresh.AnyPacket,
+            Sources =
+            [
+                "https://kubernetes.io/docs/reference/command-line-tools-reference/kube-proxy/",
+                "https://github.com/alanxz/rabbitmq-c/issues/411",
+            ],
+            Notes = "--conntrack-tcp-timeout-established; 3600 s once one end has closed (--conntrack-tcp-timeout-close-wait).",
+        },
+        new()
+        {
+            Name = "calico-ebpf",
+            Product = "Calico, connection tracking in eBPF",
+            IdleTimeout = 1200,
+            Expiry = ExpiryClass.SilentDrop,
+            Refresh = Refresh.AnyPacket,
+            Unverified = BalancerFacts.IdleTimeout | BalancerFacts.Refresh,
+            Sources = ["https://github.com/projectcalico/calico/issues/9372", "https://github.com/projectcalico/cni-plugin/issues/1006"],
+            Notes = "bpfConntrackTimeouts. Connections were lost after 20 to 40 minutes, and later.",
+        },
+        new()
+        {
             Name = "cilium",
             Product = "Cilium, connection tracking in eBPF",
             IdleTimeout = 8000,
@@ -78,6 +103,22 @@ internal static class SoftwarePresets
             Unverified = BalancerFacts.IdleTimeout,
             Sources = ["https://nginx.org/en/docs/stream/ngx_stream_proxy_module.html#proxy_timeout"],
             Notes = "proxy_timeout. listen … so_keepalive and proxy_socket_keepalive make it probe either side itself.",
+        },
+        new()
+        {
+            Name = "docker-desktop",
+            Product = "Docker Desktop, connections out of containers (vpnkit)",
+            IdleTimeout = 300,
+            Expiry = ExpiryClass.FinBoth,
+            Refresh = Refresh.PayloadOnly,
+            Sources =
+            [
+                "https://github.com/moby/vpnkit/issues/414",
+                "https://github.com/docker/for-mac/issues/5886",
+                "https://github.com/docker/for-win/issues/2639",
+                "https://github.com/docker/desktop-feedback/issues/614",
+            ],
+            Notes = "vpnKitMaxPortIdleTime, on macOS only. Version 4.87.0 for macOS does not answer probes: keepalive ends healthy connections.",
         },
     ];
 }

@@ -21,7 +21,7 @@ internal static class DidYouMean
     }
 
     /// <summary>Levenshtein's distance, upper and lower case being the same.</summary>
-    private static int Distance(string left, string right)
+    internal static int Distance(string left, string right)
     {
         Span<int> row = stackalloc int[MaxLength + 1];
         right = right.Length > MaxLength ? right[..MaxLength] : right;

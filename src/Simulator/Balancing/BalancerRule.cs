@@ -17,6 +17,9 @@ internal enum PacketTraits
 
     /// <summary>RST.</summary>
     Reset = 4,
+
+    /// <summary>A keepalive probe.</summary>
+    Probe = 8,
 }
 
 /// <summary>The fate of a packet.</summary>
@@ -75,7 +78,7 @@ internal readonly record struct BalancerRule(TimeSpan IdleTimeout, IdleBehaviour
     {
         var action = flow.Phase switch
         {
-            FlowPhase.Open => PacketAction.Forward,
+            FlowPhase.Open => Behaviour.DropsProbes && (packet & PacketTraits.Probe) != 0 ? PacketAction.Drop : PacketAction.Forward,
             FlowPhase.Closed => (packet & PacketTraits.Opening) != 0 ? PacketAction.Open : PacketAction.Forward,
             _ when (packet & PacketTraits.Opening) != 0 => Behaviour.Expiry == ExpiryClass.SilentDrop ? PacketAction.Drop : PacketAction.Open,
             _ => OnUnknown(from, packet),

@@ -68,6 +68,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
         var idle = Idle(flow, now);
         if (IsProbe(segment, half, other))
         {
+            traits |= PacketTraits.Probe;
             CountProbe(flow, from, segment, traits, idle, now);
         }
         else if (IsProbeReply(segment, half, other))
@@ -76,7 +77,11 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
             Totals.ProbesAnswered++;
         }
         var isOver = segment.Has(TcpFlags.Rst) && flow.Takes(segment, from);
-        _ = rule.OnPacket(ref flow.Clock, from, traits, now);
+        if (rule.OnPacket(ref flow.Clock, from, traits, now) == PacketAction.Drop)
+        {
+            flow.See(segment, from, passes: false, now);
+            return false;
+        }
         flow.See(segment, from, passes: true, now);
         if (rule.Refreshes(traits))
         {
@@ -303,7 +308,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
         CountProbe(from);
         var refreshes = rule.Refreshes(traits);
         Totals.Refreshes += refreshes ? 1 : 0;
-        Tell(flow, refreshes ? LabEventKind.Refreshed : LabEventKind.Probed, from, segment, idle, now);
+        Tell(flow, rule.Behaviour.DropsProbes ? LabEventKind.Ignored : refreshes ? LabEventKind.Refreshed : LabEventKind.Probed, from, segment, idle, now);
     }
 
     private void CountProbe(FlowEnd from)

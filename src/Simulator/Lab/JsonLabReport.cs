@@ -12,6 +12,7 @@ internal sealed class JsonLabReport(TextWriter output) : LabReport(output)
         json.WriteNumber("idleTimeout", Seconds(setting.Rule.IdleTimeout));
         json.WriteString("expiry", setting.Rule.Behaviour.ExpiryName);
         json.WriteString("refresh", setting.Rule.Behaviour.RefreshName);
+        json.WriteBoolean("answersProbes", !setting.Rule.Behaviour.DropsProbes);
         json.WriteString("clientAddress", LabNetwork.ClientAddress.ToString());
         json.WriteString("serverAddress", LabNetwork.ServerAddress.ToString());
         json.WriteString("clientAddress6", LabNetwork.ClientAddress6.ToString());

@@ -18,6 +18,9 @@ internal enum LabEventKind
     /// <summary>A keepalive probe that did not.</summary>
     Probed,
 
+    /// <summary>A keepalive probe that the balancer dropped, so that it gets no answer.</summary>
+    Ignored,
+
     /// <summary>The idle timeout has passed.</summary>
     Expired,
 

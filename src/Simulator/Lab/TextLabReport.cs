@@ -18,7 +18,7 @@ internal sealed class TextLabReport(TextWriter output, bool colours) : LabReport
         var (rule, preset) = (setting.Rule, setting.Preset);
         var usual = TimeSpan.FromSeconds(preset?.IdleTimeout ?? 0);
         var instead = preset is not null && usual != TimeSpan.Zero && rule.IdleTimeout != usual ? $" instead of {Words.Duration(usual)}" : "";
-        Lab(TimeSpan.Zero, $"{preset?.Product ?? "a balancer"}: idle timeout {Words.Duration(rule.IdleTimeout)}{instead}; {Refreshing(rule.Behaviour.Refresh)}");
+        Lab(TimeSpan.Zero, $"{preset?.Product ?? "a balancer"}: idle timeout {Words.Duration(rule.IdleTimeout)}{instead}; {Refreshing(rule.Behaviour)}");
         Lab(TimeSpan.Zero, $"on expiry, {rule.Behaviour.ExpiryName}: {Meaning(rule.Behaviour.Expiry)}");
         Lab(TimeSpan.Zero, $"client {LabNetwork.ClientAddress} and {LabNetwork.ClientAddress6}, server {LabNetwork.ServerAddress} and {LabNetwork.ServerAddress6}");
         _refresh = rule.Behaviour.Refresh;
@@ -89,6 +89,7 @@ internal sealed class TextLabReport(TextWriter output, bool colours) : LabReport
         LabEventKind.Aborted => ("31", $"by a reset of the {what.End.Name()}'s own"),
         LabEventKind.Refreshed => ("32", $"by a keepalive probe of the {what.End.Name()}, after {Seconds(what.Idle)}"),
         LabEventKind.Probed => ("33", $"from the {what.End.Name()}: does not count here, idle for {Seconds(what.Idle)} so far"),
+        LabEventKind.Ignored => ("31", $"a keepalive probe of the {what.End.Name()}: no answer, idle for {Seconds(what.Idle)} so far"),
         LabEventKind.Expired => ("31", $"{Quiet(_refresh)} for {Seconds(what.Idle)}"),
         LabEventKind.Reset or LabEventKind.Finished =>
             ("31", string.Create(CultureInfo.InvariantCulture, $"to the {what.End.Name()}, sequence number {what.Sequence}")),
@@ -119,12 +120,13 @@ internal sealed class TextLabReport(TextWriter output, bool colours) : LabReport
         _ => throw new ArgumentOutOfRangeException(nameof(expiry)),
     };
 
-    private static string Refreshing(Refresh refresh) => refresh switch
+    private static string Refreshing(IdleBehaviour behaviour) => behaviour.Refresh switch
     {
         Refresh.AnyPacket => "any packet restarts it",
+        Refresh.PayloadOnly when behaviour.DropsProbes => "only payload restarts it, and probes are not answered: keepalive ends healthy connections",
         Refresh.PayloadOnly => "only payload restarts it",
         Refresh.PerDirection => "each direction has its own",
-        _ => throw new ArgumentOutOfRangeException(nameof(refresh)),
+        _ => throw new ArgumentOutOfRangeException(nameof(behaviour)),
     };
 
     private static string Seconds(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.00} s");

@@ -9,6 +9,7 @@ namespace Keepalive.Simulator.Reports;
 internal static class BalancerList
 {
     private const char Mark = '*';
+    private const char Unanswered = '!';
 
     public static void WriteTable(IReadOnlyCollection<BalancerPreset> presets, TextWriter output)
     {
@@ -16,14 +17,21 @@ internal static class BalancerList
         rows.AddRange(presets.Select(preset => (string[])
         [
             preset.Name,
-            Marked(preset, BalancerFacts.IdleTimeout, preset.IdleTimeout is { } timeout ? Seconds(timeout) : "none"),
+            Marked(preset, BalancerFacts.IdleTimeout, preset.IdleTimeout is { } timeout ? Seconds(timeout) : preset.IsVerified(BalancerFacts.IdleTimeout) ? "none" : "unknown"),
             Range(preset),
             Marked(preset, BalancerFacts.Expiry, preset.Behaviour.ExpiryName),
-            Marked(preset, BalancerFacts.Refresh, preset.Behaviour.RefreshName),
+            Marked(preset, BalancerFacts.Refresh, preset.Behaviour.RefreshName) + (preset.DropsProbes ? Unanswered : ""),
         ]));
         TextTable.Write(output, rows);
         output.WriteLine();
         output.WriteLine($"{Mark} not confirmed by a source: the most likely value; measure it before you rely on it.");
+        output.WriteLine($"{Unanswered} keepalive probes get no answer after some time: keepalive ends healthy connections.");
+        output.WriteLine();
+        foreach (var (name, of, product, source) in BalancerPresets.Aliases)
+        {
+            output.WriteLine($"{name} is another name of {of}: {product}");
+            output.WriteLine($"  {source}");
+        }
         output.WriteLine();
         foreach (var preset in presets)
         {
@@ -48,12 +56,14 @@ internal static class BalancerList
                 preset.IsConfigurable,
                 preset.Behaviour.ExpiryName,
                 preset.Behaviour.RefreshName,
+                !preset.DropsProbes,
                 new VerifiedJson(
                     preset.IsVerified(BalancerFacts.IdleTimeout),
                     preset.IsVerified(BalancerFacts.Expiry),
                     preset.IsVerified(BalancerFacts.Refresh)),
                 [.. preset.Sources],
-                preset.Notes);
+                preset.Notes,
+                [.. BalancerPresets.Aliases.Where(alias => alias.Of == preset.Name).Select(alias => alias.Name)]);
             output.WriteLine(JsonSerializer.Serialize(line, BalancerJsonContext.Readable.BalancerJson));
         }
     }
@@ -82,9 +92,11 @@ internal sealed record BalancerJson(
     bool Configurable,
     string Expiry,
     string Refresh,
+    bool AnswersProbes,
     VerifiedJson Verified,
     string[] Sources,
-    string Notes);
+    string Notes,
+    string[] Aliases);
 
 /// <summary>Which facts a source confirms.</summary>
 internal sealed record VerifiedJson(bool IdleTimeout, bool Expiry, bool Refresh);

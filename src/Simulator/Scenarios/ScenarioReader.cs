@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
 using Keepalive.Config.Reading;
@@ -139,7 +140,7 @@ internal sealed class ScenarioReader
         {
             return TimeSpan.FromSeconds(seconds);
         }
-        reader.Report.Report(DiagnosticCatalog.Missing, position, "balancer", $"{preset.Name} has no idle timeout until one is configured",
+        reader.Report.Report(DiagnosticCatalog.Missing, position, "balancer", $"{preset.Name} {preset.WhyNoTimeout}",
             $"write {{preset: {preset.Name}, idleTimeout: 60s}}");
         return null;
     }
@@ -176,7 +177,8 @@ internal sealed class ScenarioReader
         {
             behaviour = preset.Behaviour with { Expiry = other.Expiry };
         }
-        return (preset, new BalancerRule(idle, refresh is { } what ? behaviour with { Refresh = what } : behaviour));
+        behaviour = refresh is { } what ? behaviour with { Refresh = what } : behaviour;
+        return (preset, new BalancerRule(idle, behaviour with { DropsProbes = preset?.DropsProbes == true && behaviour.Refresh == Refresh.PayloadOnly }));
     }
 
     private static BalancerPreset? FindPreset(Positioned<string> name, ObjectReader reader, string key)
@@ -185,9 +187,9 @@ internal sealed class ScenarioReader
         {
             return preset;
         }
-        var meant = DidYouMean.Find(name.Value, BalancerPresets.All.Select(one => one.Name));
-        reader.Report.Report(ScenarioDiagnostics.UnknownBalancer, name.Position, reader.PathOf(key), $"{Quoting.Quote(name.Value)} is not known",
-            meant is null ? "see 'keepalive-sim balancers', or write {idleTimeout: …, expiry: …}" : $"did you mean {meant}?");
+        var (problem, fix) = UnknownBalancer.Explain(
+            name.Value, (known, seconds) => string.Create(CultureInfo.InvariantCulture, $"{{preset: {known}, idleTimeout: {seconds}s}}"), "{idleTimeout: …, expiry: …}");
+        reader.Report.Report(ScenarioDiagnostics.UnknownBalancer, name.Position, reader.PathOf(key), problem, fix);
         return null;
     }
 

@@ -155,7 +155,7 @@ internal sealed partial class Block
         Totals.ServerProbes++;
         end.Unanswered++;
         end.Timer = _timer.Fires(now, _serverTimes.Interval);
-        if (!Passes(ref connection, FlowEnd.Server, PacketTraits.None, now) || IsLost(ref connection, now)
+        if (!Passes(ref connection, FlowEnd.Server, PacketTraits.Probe, now) || IsLost(ref connection, now)
             || connection.Phase != ConnectionPhase.Established)
         {
             return;
@@ -202,7 +202,7 @@ internal sealed partial class Block
         end.Unanswered++;
         end.Timer = _timer.Fires(now, _clientTimes.Interval);
         var there = now + _oneWay;
-        if (IsLost(ref connection, now) || !Passes(ref connection, FlowEnd.Client, PacketTraits.None, there))
+        if (IsLost(ref connection, now) || !Passes(ref connection, FlowEnd.Client, PacketTraits.Probe, there))
         {
             return;
         }

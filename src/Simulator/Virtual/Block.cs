@@ -85,7 +85,7 @@ internal sealed partial class Block
         _clientSchedule = scenario.Keepalive is { } settings ? new KeepaliveSchedule(settings) : null;
         _clientTimes = new EndTimes(scenario.Keepalive);
         _serverTimes = new EndTimes(scenario.ServerKeepalive);
-        _sumsProbes = !_queuesSteps && _clientTimes.IsOn && !_serverTimes.IsOn && !_loss.Exists && !_timer.IsLate
+        _sumsProbes = !_queuesSteps && _clientTimes.IsOn && !_serverTimes.IsOn && !_loss.Exists && !_timer.IsLate && !_rule.Behaviour.DropsProbes
             && (_rule.Behaviour.Refresh == Refresh.PayloadOnly || _clientSchedule!.AnsweredCycle(RoundTrip) < _rule.IdleTimeout);
     }
 

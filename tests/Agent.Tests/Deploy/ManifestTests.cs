@@ -248,7 +248,7 @@ public sealed partial class ManifestTests
         var read = PolicyReader.Read([Path.Combine(Manifests.Base, "policies")]);
         var compiled = PolicyCompiler.Compile(read.Resources, new CompilerOptions());
         var balancer = BalancerPresets.Find("aws-nlb")!;
-        var (remarks, verdicts) = BalancerCheck.Check(compiled, [balancer]);
+        var (remarks, verdicts) = BalancerCheck.Check(compiled, [new(balancer)]);
 
         Assert.Equal(350, balancer.IdleTimeout);
         Assert.DoesNotContain(read.Diagnostics.Concat(compiled.Diagnostics).Concat(remarks), d => d.Severity >= Severity.Warning);

@@ -17,6 +17,9 @@ public sealed class BalancerPresetsTests
             "gcp-vpc-firewall", "gcp-passthrough-nlb", "gcp-cloud-nat",
             "kube-proxy-ipvs", "linux-conntrack", "cilium", "envoy", "haproxy", "nginx", "octavia", "oci-nlb",
             "f5-fastl4", "cisco-asa", "palo-alto",
+            "aws-global-accelerator", "aws-rds-proxy", "azure-private-link", "azure-redis", "windows-hns", "digitalocean-lb", "hetzner-lb", "huawei-elb",
+            "alibaba-slb", "alibaba-gwlb", "tencent-clb", "ucloud-clb", "cloudflare-gateway", "fortigate", "forticontroller", "fly-proxy", "docker-desktop",
+            "calico-ebpf", "kube-proxy-iptables", "gcp-proxy-nlb",
         ];
         Assert.All(promised, name => Assert.NotNull(BalancerPresets.Find(name)));
     }
@@ -68,6 +71,13 @@ public sealed class BalancerPresetsTests
     [InlineData("gcp-vpc-firewall", 600, ExpiryClass.InsideRevives, Refresh.AnyPacket, BalancerFacts.None)]
     [InlineData("aws-network-firewall", 350, ExpiryClass.DropUntilSyn, Refresh.AnyPacket, BalancerFacts.None)]
     [InlineData("kube-proxy-ipvs", 900, ExpiryClass.ResetOnNextPacket, Refresh.AnyPacket, BalancerFacts.None)]
+    [InlineData("aws-global-accelerator", 340, ExpiryClass.FinBoth, Refresh.PayloadOnly, BalancerFacts.Expiry)]
+    [InlineData("docker-desktop", 300, ExpiryClass.FinBoth, Refresh.PayloadOnly, BalancerFacts.None)]
+    [InlineData("cloudflare-gateway", 270, ExpiryClass.FinBoth, Refresh.PayloadOnly, BalancerFacts.Expiry)]
+    [InlineData("aws-rds-proxy", 1800, ExpiryClass.FinBoth, Refresh.PayloadOnly, BalancerFacts.None)]
+    [InlineData("azure-private-link", 300, ExpiryClass.SilentDrop, Refresh.AnyPacket, BalancerFacts.Expiry)]
+    [InlineData("kube-proxy-iptables", 86400, ExpiryClass.InsideRevives, Refresh.AnyPacket, BalancerFacts.None)]
+    [InlineData("fly-proxy", 60, ExpiryClass.FinBoth, Refresh.PayloadOnly, BalancerFacts.All)]
     [InlineData("palo-alto", 3600, ExpiryClass.SilentDrop, Refresh.AnyPacket, BalancerFacts.Expiry | BalancerFacts.Refresh)]
     public void Preset_Known_IsAsItsSourceSays(string name, int idleTimeout, ExpiryClass expiry, Refresh refresh, BalancerFacts unverified)
     {
@@ -83,6 +93,34 @@ public sealed class BalancerPresetsTests
 
     [Fact]
     public void Haproxy_HasNoTimeoutOfItsOwn() => Assert.Null(BalancerPresets.Find("haproxy")!.IdleTimeout);
+
+    [Theory]
+    [InlineData("aws-nitro-v6", "aws-security-group")]
+    [InlineData("docker-swarm", "kube-proxy-ipvs")]
+    [InlineData("ingress-nginx-stream", "nginx-stream")]
+    public void Find_Alias_IsThePresetUnderThatName(string alias, string name)
+    {
+        var (found, preset) = (BalancerPresets.Find(alias)!, BalancerPresets.Find(name)!);
+        Assert.Equal(alias, found.Name);
+        Assert.Equal((preset.IdleTimeout, preset.Behaviour, preset.Unverified), (found.IdleTimeout, found.Behaviour, found.Unverified));
+        Assert.DoesNotContain(found, BalancerPresets.All);
+        Assert.Contains(alias, BalancerPresets.Names);
+    }
+
+    [Theory]
+    [InlineData("aws-nlb", 350, null)]
+    [InlineData("aws-nlb", 6000, "aws-nlb takes 6000s at most")]
+    [InlineData("aws-nat-gateway", 350, "aws-nat-gateway always has 350s")]
+    [InlineData("cloudflare", 400, "cloudflare always has 400s")]
+    [InlineData("haproxy", 60, null)]
+    public void WhyNoLonger_IsTheReasonOrNull(string name, int timeout, string? expected) =>
+        Assert.Equal(expected, BalancerPresets.Find(name)!.WhyNoLonger(timeout));
+
+    [Theory]
+    [InlineData("haproxy", "has no idle timeout until one is configured")]
+    [InlineData("hetzner-lb", "has a default idle timeout that no source states")]
+    [InlineData("aws-nlb", null)]
+    public void WhyNoTimeout_DistinguishesNoneFromUnknown(string name, string? expected) => Assert.Equal(expected, BalancerPresets.Find(name)!.WhyNoTimeout);
 
     [Fact]
     public void IsVerified_OfSeveralFacts_NeedsEvery()

@@ -18,6 +18,10 @@ public sealed class BalancerVerdictTests
     [InlineData(700, 10, 20, "gcp-vpc-firewall", BalancerStanding.Forgotten, -1)]
     [InlineData(700, 10, 20, "kube-proxy-ipvs", BalancerStanding.Kept, 14)]
     [InlineData(10, 1, 9, "aws-alb", BalancerStanding.PayloadNeeded, 8)]
+    [InlineData(60, 10, 6, "aws-global-accelerator", BalancerStanding.ProbesUnanswered, 5)]
+    [InlineData(60, 10, 6, "docker-desktop", BalancerStanding.PayloadNeeded, 5)]
+    [InlineData(60, 10, 6, "cloudflare-gateway", BalancerStanding.PayloadNeeded, 5)]
+    [InlineData(870, 10, 6, "docker-swarm", BalancerStanding.Forgotten, -1)]
     public void Verdict_ValuesAgainstAPreset_IsAsTheTimerAllows(int time, int interval, int probes, string name, BalancerStanding standing, int lost)
     {
         var verdict = new BalancerVerdict(new KeepaliveSettings(time, interval, probes), BalancerPresets.Find(name)!);
@@ -41,6 +45,15 @@ public sealed class BalancerVerdictTests
         Assert.Equal(1000, new BalancerVerdict(settings, BalancerPresets.Find("aws-nlb")!, 1000).IdleTimeout);
     }
 
+    /// <summary>An idle timeout that a person gives needs no source.</summary>
+    [Theory]
+    [InlineData("aws-nlb", null, BalancerFacts.None)]
+    [InlineData("calico-ebpf", null, BalancerFacts.IdleTimeout | BalancerFacts.Refresh)]
+    [InlineData("calico-ebpf", 3600, BalancerFacts.Refresh)]
+    [InlineData("aws-nat-gateway", null, BalancerFacts.None)]
+    public void Unconfirmed_FactsBehindTheVerdict_AreNamed(string name, int? timeout, BalancerFacts expected) =>
+        Assert.Equal(expected, new BalancerVerdict(new(60, 10, 6), BalancerPresets.Find(name)!, timeout).Unconfirmed);
+
     [Theory]
     [MemberData(nameof(Named))]
     public void Advice_Followed_KeepsTheConnection(string name)
@@ -54,7 +67,11 @@ public sealed class BalancerVerdictTests
                 var advised = new BalancerVerdict(own, preset, timeout).Advise();
                 Assert.NotNull(advised);
                 var verdict = new BalancerVerdict(advised.Value, preset, timeout);
-                Assert.Equal(preset.Refresh == Refresh.PayloadOnly ? BalancerStanding.PayloadNeeded : BalancerStanding.Kept, verdict.Standing);
+                Assert.Equal(
+                    preset.DropsProbes ? BalancerStanding.ProbesUnanswered
+                    : preset.Refresh == Refresh.PayloadOnly ? BalancerStanding.PayloadNeeded
+                    : BalancerStanding.Kept,
+                    verdict.Standing);
                 Assert.True(verdict.LostProbes >= 2);
                 Assert.True(advised.Value.Interval * advised.Value.Probes >= BalancerCheck.BriefOutage);
             }

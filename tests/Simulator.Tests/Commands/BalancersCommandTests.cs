@@ -33,6 +33,8 @@ public sealed class BalancersCommandTests
         Assert.True(nlb.GetProperty("verified").GetProperty("expiry").GetBoolean());
         var haproxy = lines.Single(line => line.GetProperty("name").GetString() == "haproxy");
         Assert.Equal(JsonValueKind.Null, haproxy.GetProperty("idleTimeout").ValueKind);
+        Assert.Equal(["aws-nitro-v6"], lines.Single(line => line.GetProperty("name").GetString() == "aws-security-group").GetProperty("aliases").EnumerateArray().Select(alias => alias.GetString()));
+        Assert.Equal(["aws-global-accelerator"], lines.Where(line => !line.GetProperty("answersProbes").GetBoolean()).Select(line => line.GetProperty("name").GetString()));
         var nat = lines.Single(line => line.GetProperty("name").GetString() == "aws-nat-gateway").GetProperty("verified");
         Assert.True(nat.GetProperty("idleTimeout").GetBoolean());
         Assert.False(nat.GetProperty("expiry").GetBoolean());
@@ -48,7 +50,7 @@ public sealed class BalancersCommandTests
         Assert.Equal(0, result.ExitCode);
         Assert.Equal(BalancerPresets.All.Select(preset => preset.Name), rows.Skip(1).Select(row => row.Split(' ')[0]));
         Assert.All(rows, row => Assert.InRange(row.Length, 1, Terminal));
-        Assert.Contains("aws-nlb                       350s          60s..6000s     reset-on-next-packet   any", rows);
+        Assert.Contains("aws-nlb                       350s          60s..6000s      reset-on-next-packet   any", rows);
     }
 
     [Fact]
@@ -60,6 +62,11 @@ public sealed class BalancersCommandTests
         Assert.Contains("reset-on-next-packet*", row, StringComparison.Ordinal);
         Assert.Equal(1, row.Count(c => c == '*'));
         Assert.Single(lines, line => line.StartsWith("* ", StringComparison.Ordinal));
+        Assert.Matches(@"^hetzner-lb +unknown\* ", Assert.Single(lines, line => line.StartsWith("hetzner-lb ", StringComparison.Ordinal)));
+        Assert.Matches(@"^haproxy +none ", Assert.Single(lines, line => line.StartsWith("haproxy ", StringComparison.Ordinal)));
+        Assert.EndsWith(" payload!", Assert.Single(lines, line => line.StartsWith("aws-global-accelerator ", StringComparison.Ordinal)), StringComparison.Ordinal);
+        Assert.Single(lines, line => line.StartsWith("! keepalive probes get no answer", StringComparison.Ordinal));
+        Assert.Contains(lines, line => line.StartsWith("docker-swarm is another name of kube-proxy-ipvs: ", StringComparison.Ordinal));
     }
 
     [Fact]

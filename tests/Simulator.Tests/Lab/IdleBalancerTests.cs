@@ -86,6 +86,21 @@ public sealed class IdleBalancerTests
     }
 
     [Fact]
+    public void DropsProbes_Probe_IsNotForwardedAndReportedAndTheConnectionExpires()
+    {
+        var wire = new Wire(new IdleBehaviour(ExpiryClass.FinBoth, Refresh.PayloadOnly) { DropsProbes = true });
+        wire.Handshake();
+
+        Assert.False(wire.At(3).Probe(FlowEnd.Client));
+        Assert.False(wire.At(4).Probe(FlowEnd.Server));
+        Assert.True(wire.At(5).Client(payload: 1));
+        wire.Balancer.Expire(TimeSpan.FromSeconds(15));
+
+        Assert.Equal([LabEventKind.Opened, LabEventKind.Ignored, LabEventKind.Ignored, LabEventKind.Expired], wire.Kinds.Select(what => what.Item1).Take(4));
+        Assert.Equal((1, 1, 0, 0), (wire.Balancer.Totals.ClientProbes, wire.Balancer.Totals.ServerProbes, wire.Balancer.Totals.ProbesAnswered, wire.Balancer.Totals.Refreshes));
+    }
+
+    [Fact]
     public void PerDirection_OneEndSendsWithoutAnswers_ExpiresAfterTheOthersLastPacket()
     {
         var wire = new Wire("per-direction");

@@ -43,6 +43,25 @@ public sealed class LabCommandTests : IDisposable
         }
     }
 
+    /// <summary>The server answers every probe that reaches it, and the idle timeout has not passed: only keepalive ends this connection.</summary>
+    [Fact]
+    public void Balancer_ThatDropsProbes_LetsKeepaliveEndAHealthyConnection()
+    {
+        Live.Require("python3");
+        const string server = "import os, socket; s = socket.create_server((os.environ['LAB_SERVER'], 80)); c = s.accept()[0]; c.recv(1)";
+        const string client = "import os, socket; s = socket.create_connection((os.environ['LAB_SERVER'], 80)); "
+            + "s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1); s.setsockopt(6, socket.TCP_KEEPIDLE, 1); s.setsockopt(6, socket.TCP_KEEPINTVL, 1); "
+            + "s.setsockopt(6, socket.TCP_KEEPCNT, 3); s.settimeout(30); s.recv(1)";
+        using var run = LabEvents.Start("--balancer", "aws-global-accelerator=60s", "--server", $"exec python3 -c \"{server}\"", "--client", $"exec python3 -c \"{client}\"");
+
+        Assert.Equal(1, run.WaitForExit());
+        var events = LabEvents.Parse(run.Output);
+        Assert.Contains(events.Lines("client", "stderr"), line => line.Text("text").Contains("Connection timed out", StringComparison.Ordinal));
+        Assert.Equal(3, events.Of("ignored").Count(what => what.Text("from") == "client"));
+        Assert.Equal((3, 0, 0), (events[^1].Number("clientProbes"), events[^1].Number("probesAnswered"), events[^1].Number("expired")));
+        Assert.False(events[0].GetProperty("answersProbes").GetBoolean());
+    }
+
     [Fact]
     public void Output_AsText_PassesUnchangedOnItsOwnStream()
     {

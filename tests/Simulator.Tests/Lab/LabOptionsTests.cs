@@ -13,7 +13,7 @@ public sealed class LabOptionsTests : IDisposable
 
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-lab-test-").FullName;
 
-    public static TheoryData<string> Presets { get; } = [.. BalancerPresets.All.Select(preset => preset.Name)];
+    public static TheoryData<string> Presets { get; } = [.. BalancerPresets.Names];
 
     public static TheoryData<string> Classes { get; } = [.. IdleBehaviour.Classes.Select(entry => entry.Name)];
 
@@ -41,13 +41,14 @@ public sealed class LabOptionsTests : IDisposable
     public void Balancer_EveryPreset_IsAcceptedWithAnyTimeout(string name)
     {
         Assert.Empty(Errors("--balancer", name, "--idle-timeout", "5s"));
+        Assert.Empty(Errors("--balancer", $"{name}=5s"));
         if (BalancerPresets.Find(name)!.IdleTimeout is not null)
         {
             Assert.Empty(Errors("--balancer", name));
         }
         else
         {
-            Assert.Equal([$"--idle-timeout is needed: {name} has none until one is configured"], Errors("--balancer", name));
+            Assert.Equal([$"{name} {BalancerPresets.Find(name)!.WhyNoTimeout}: write --balancer {name}=TIMEOUT"], Errors("--balancer", name));
         }
     }
 
@@ -66,6 +67,8 @@ public sealed class LabOptionsTests : IDisposable
     [InlineData("aws-clb", "silent-drop", null, null, 60, ExpiryClass.SilentDrop, Refresh.PayloadOnly)]
     [InlineData("aws-nlb", "payload-only", null, null, 350, ExpiryClass.FinBoth, Refresh.PayloadOnly)]
     [InlineData("aws-nlb", "per-direction", "any", null, 350, ExpiryClass.SilentDrop, Refresh.AnyPacket)]
+    [InlineData("aws-clb=90s", null, null, null, 90, ExpiryClass.FinBoth, Refresh.PayloadOnly)]
+    [InlineData("docker-swarm", null, null, "2s", 2, ExpiryClass.ResetOnNextPacket, Refresh.AnyPacket)]
     [InlineData(null, "reset-both", null, "2s", 2, ExpiryClass.ResetBoth, Refresh.AnyPacket)]
     public void Options_BesideAPreset_OverrideOnlyTheirField(
         string? balancer, string? expiry, string? refresh, string? timeout, double seconds, ExpiryClass expectedExpiry, Refresh expectedRefresh)
@@ -82,19 +85,34 @@ public sealed class LabOptionsTests : IDisposable
     }
 
     [Theory]
+    [InlineData(true, "--balancer", "aws-global-accelerator")]
+    [InlineData(true, "--balancer", "aws-global-accelerator=5s", "--expiry", "silent-drop")]
+    [InlineData(false, "--balancer", "aws-global-accelerator", "--refresh", "any")]
+    [InlineData(false, "--balancer", "docker-desktop")]
+    public void Options_PresetThatDropsProbes_DoesUnlessProbesCount(bool drops, params string[] arguments)
+    {
+        var options = new BalancerOptions();
+        var command = new System.CommandLine.Command("lab");
+        options.AddTo(command);
+        Assert.Equal(drops, options.Get(command.Parse(arguments)).Rule.Behaviour.DropsProbes);
+    }
+
+    [Theory]
     [InlineData("say what the balancer does: --balancer NAME, or --expiry CLASS and --idle-timeout DURATION")]
-    [InlineData("--balancer: 'nlb' is not known; did you mean aws-nlb, oci-nlb or aws-nlb-tls? 'keepalive-sim balancers' lists all", "--balancer", "nlb")]
-    [InlineData("--balancer: 'AWS-NLB' is not known; did you mean aws-nlb or aws-nlb-tls? 'keepalive-sim balancers' lists all", "--balancer", "AWS-NLB")]
-    [InlineData("--balancer: 'zzz' is not known; 'keepalive-sim balancers' lists all", "--balancer", "zzz")]
+    [InlineData("--balancer: \"nlb\" is not known; did you mean aws-nlb, oci-nlb, aws-nlb-tls or gcp-proxy-nlb? 'keepalive-sim balancers' lists all. For another, measure the idle timeout and write --idle-timeout TIMEOUT --expiry CLASS", "--balancer", "nlb")]
+    [InlineData("--balancer: \"AWS-NLB\" is not known; did you mean aws-nlb? 'keepalive-sim balancers' lists all. For another, measure the idle timeout and write --idle-timeout TIMEOUT --expiry CLASS", "--balancer", "AWS-NLB")]
+    [InlineData("--balancer: \"zzz\" is not known; 'keepalive-sim balancers' lists all. For another, measure the idle timeout and write --idle-timeout TIMEOUT --expiry CLASS", "--balancer", "zzz")]
+    [InlineData("--balancer aws-nlb=TIMEOUT takes a duration like 5s, from 0.1s to 2592000s, not '99ms'", "--balancer", "aws-nlb=99ms")]
+    [InlineData("--balancer aws-nlb=60s and --idle-timeout 90s are about the same idle timeout: write one of them", "--balancer", "aws-nlb=60s", "--idle-timeout", "90s")]
     [InlineData("--idle-timeout is needed where no --balancer is named", "--expiry", "silent-drop")]
     [InlineData("--expiry takes silent-drop, reset-on-next-packet, reset-both, fin-both, drop-until-syn, inside-revives, per-direction or payload-only, not 'fin'",
         "--expiry", "fin", "--idle-timeout", "5s")]
     [InlineData("--refresh takes any, payload or per-direction, not 'none'", "--balancer", "aws-nlb", "--refresh", "none")]
-    [InlineData("--idle-timeout takes a duration like 5s or 1m30s, from 100ms to 30 days, not '5'", "--balancer", "aws-nlb", "--idle-timeout", "5")]
-    [InlineData("--idle-timeout takes a duration like 5s or 1m30s, from 100ms to 30 days, not '99ms'", "--balancer", "aws-nlb", "--idle-timeout", "99ms")]
-    [InlineData("--idle-timeout takes a duration like 5s or 1m30s, from 100ms to 30 days, not '-5s'", "--balancer", "aws-nlb", "--idle-timeout=-5s")]
-    [InlineData("--idle-timeout takes a duration like 5s or 1m30s, from 100ms to 30 days, not '721h'", "--balancer", "aws-nlb", "--idle-timeout", "721h")]
-    [InlineData("--idle-timeout takes a duration like 5s or 1m30s, from 100ms to 30 days, not ''", "--balancer", "aws-nlb", "--idle-timeout", "")]
+    [InlineData("--idle-timeout takes a duration like 5s, from 0.1s to 2592000s, not '5'", "--balancer", "aws-nlb", "--idle-timeout", "5")]
+    [InlineData("--idle-timeout takes a duration like 5s, from 0.1s to 2592000s, not '99ms'", "--balancer", "aws-nlb", "--idle-timeout", "99ms")]
+    [InlineData("--idle-timeout takes a duration like 5s, from 0.1s to 2592000s, not '-5s'", "--balancer", "aws-nlb", "--idle-timeout=-5s")]
+    [InlineData("--idle-timeout takes a duration like 5s, from 0.1s to 2592000s, not '721h'", "--balancer", "aws-nlb", "--idle-timeout", "721h")]
+    [InlineData("--idle-timeout takes a duration like 5s, from 0.1s to 2592000s, not ''", "--balancer", "aws-nlb", "--idle-timeout", "")]
     public void Options_Invalid_HaveARemedy(string message, params string[] arguments) => Assert.Equal([message], Errors(arguments));
 
     [Theory]
@@ -153,7 +171,7 @@ public sealed class LabOptionsTests : IDisposable
         var result = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "lab", "--balancer", "nlb", .. s_commands]);
 
         Assert.Equal((2, ""), (result.ExitCode, result.Output));
-        Assert.Contains("did you mean aws-nlb, oci-nlb or", result.Error, StringComparison.Ordinal);
+        Assert.Contains("did you mean aws-nlb, oci-nlb,", result.Error, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -55,6 +55,26 @@ public sealed class EngineTests
         Assert.Equal(totals.Expiries, totals.Timeline[4].Sum());
     }
 
+    [Theory]
+    [InlineData("aws-global-accelerator", true)]
+    [InlineData("docker-desktop", false)]
+    public void Probes_ThatABalancerDrops_EndHealthyConnections(string balancer, bool drops)
+    {
+        var yaml = $$"""
+            balancer: {{balancer}}
+            connections: 200
+            requests: {arrival: poisson, mean: 200s}
+            duration: 6h
+            keepalive: {time: 60s, interval: 10s, probes: 6}
+            """;
+        var totals = VirtualRun.Of(yaml).Totals;
+
+        Assert.True(totals.ClientProbes > 1000, $"{totals.ClientProbes} probes");
+        Assert.Equal(drops, totals.KeepaliveDeaths > 100);
+        Assert.Equal(drops ? 0 : totals.ClientProbes, totals.Replies);
+        Assert.Equal(VirtualRun.Report(VirtualRun.Of(yaml)), VirtualRun.Report(VirtualRun.Of(yaml, everyProbe: true)));
+    }
+
     [Fact]
     public void Seed_Another_ChangesTheOutcome()
     {
