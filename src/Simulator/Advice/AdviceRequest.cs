@@ -35,4 +35,7 @@ internal sealed record AdviceRequest
 
     /// <summary>Where the balancer is, for the policy: an address, with a port or without.</summary>
     public string? Address { get; init; }
+
+    /// <summary>The application whose own settings are wanted, one of <see cref="ApplicationSettings.Names"/>; null for none.</summary>
+    public string? Application { get; init; }
 }

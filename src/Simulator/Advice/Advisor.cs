@@ -12,10 +12,13 @@ namespace Keepalive.Simulator.Advice;
 /// <param name="ProbesPerHour">Of one idle connection, none lost.</param>
 /// <param name="Detection">The latest a dead peer is known, from the last packet heard.</param>
 /// <param name="Limit">The limit of <c>time</c>.</param>
+/// <param name="Why">The reason that it is not longer: how late the kernel's timer may be; null where it is the longest of all.</param>
+/// <param name="Step">The most that a timer of <c>time</c> fires late.</param>
 /// <param name="WorstHz">CONFIG_HZ of the kernels, among those assumed, whose timers leave the least room before the balancer forgets.</param>
 /// <param name="Haste">Why an outage of less than <see cref="BalancerCheck.BriefOutage"/> ends connections; null where it does not.</param>
 internal sealed record Advice(
-    KeepaliveSettings Settings, int ProbesInTime, double Forgotten, double GivenUp, double ProbesPerHour, TimeSpan Detection, string Limit, int WorstHz, string? Haste);
+    KeepaliveSettings Settings, int ProbesInTime, double Forgotten, double GivenUp, double ProbesPerHour, TimeSpan Detection, string Limit, string? Why, TimeSpan Step, int WorstHz,
+    string? Haste);
 
 /// <summary>Finds the policy with the least probes that keeps connections known.</summary>
 /// <remarks>
@@ -38,10 +41,13 @@ internal static class Advisor
     public static Advice? Find(AdviceRequest request, out string reason)
     {
         reason = "";
-        if (request.Rule.Behaviour.Refresh == Refresh.PayloadOnly)
+        if (request.Rule.Behaviour is { Refresh: Refresh.PayloadOnly } behaviour)
         {
-            reason = $"{CannotHelp}: only payload restarts this balancer's clock, and it answers probes itself. What can: send something on the connection "
-                + "more often than its idle timeout (HTTP/2 PING where it counts, an application's own heartbeat), close idle connections in the client's pool before it does, or raise its idle timeout.";
+            reason = (behaviour.DropsProbes
+                ? "TCP keepalive makes it worse: this balancer stops answering probes, so that keepalive ends healthy connections, and only payload restarts its clock. Do not enable it. "
+                : $"{CannotHelp}: only payload restarts this balancer's clock, and it answers probes itself. ")
+                + "What can: send something on the connection more often than its idle timeout (HTTP/2 PING where it counts, an application's own heartbeat), "
+                + $"or close idle connections in the client's pool before it does{OrRaise(request)}";
             return null;
         }
         var needs = new Needs(request);
@@ -74,35 +80,90 @@ internal static class Advisor
         {
             return null;
         }
-        var (low, high) = (0, (int)Math.Clamp(needs.Room.TotalSeconds, 0, KeepaliveSettings.MaxTime));
-        while (low < high)
-        {
-            var time = (low + high + 1) / 2;
-            var candidate = new Candidate(time, interval, probes, request.AssumedHz);
-            var isFine = candidate.Fitting(needs.Room) >= needs.InTime && (request.DetectWithin is null || candidate.LatestDeath <= request.DetectWithin);
-            (low, high) = isFine ? (time, high) : (low, time - 1);
-        }
-        if (low < 1)
+        var (room, inTime) = (needs.Room, needs.InTime);
+        if (Longest(room, IsFine) is not { } low)
         {
             return null;
         }
+
         var best = new Candidate(low, interval, probes, request.AssumedHz);
         var fitting = best.Fitting(needs.Room);
+        var limit = LimitOf(request, best, needs);
+        var (why, step) = Why(limit, best, needs);
         return new Advice(
             new KeepaliveSettings(low, interval, probes), fitting, Math.Pow(needs.ProbeLoss, fitting), Math.Pow(needs.AnswerLoss, probes),
-            3600 / best.Any.AnsweredCycle(request.RoundTrip).TotalSeconds, best.LatestDeath, Limit(request, best, needs), best.WorstHz(fitting), Haste(request, interval * probes));
+            3600 / best.Any.AnsweredCycle(request.RoundTrip).TotalSeconds, best.LatestDeath, Describe(limit, request, needs), why, step, best.WorstHz(fitting),
+            Haste(request, interval * probes));
+
+        bool IsFine(int time)
+        {
+            var candidate = new Candidate(time, interval, probes, request.AssumedHz);
+            return candidate.Fitting(room) >= inTime && (request.DetectWithin is null || candidate.LatestDeath <= request.DetectWithin);
+        }
     }
 
-    private static string Limit(AdviceRequest request, in Candidate best, in Needs needs)
+    /// <summary>The longest time with which an application's own settings meet the requirements; null where none does.</summary>
+    /// <param name="request">The requirements.</param>
+    /// <param name="values">The values that the application's sockets have with a time. They do not become shorter as the time grows.</param>
+    /// <remarks>A setting that sends fewer probes than the requirements ask for has to send those in time.</remarks>
+    public static KeepaliveSettings? Fit(AdviceRequest request, Func<int, KeepaliveSettings> values)
+    {
+        var needs = new Needs(request);
+        return Longest(needs.Room, time => IsFine(values(time))) is { } longest ? values(longest) : null;
+
+        bool IsFine(KeepaliveSettings all)
+        {
+            var candidate = new Candidate(all.Time!.Value, all.Interval!.Value, all.Probes!.Value, request.AssumedHz);
+            return candidate.Fitting(needs.Room) >= Math.Min(needs.InTime, all.Probes.Value)
+                && (request.DetectWithin is null || candidate.LatestDeath <= request.DetectWithin);
+        }
+    }
+
+    /// <summary>The longest time for which something holds that holds for all shorter ones.</summary>
+    private static int? Longest(TimeSpan room, Func<int, bool> isFine)
+    {
+        var (low, high) = (0, (int)Math.Clamp(room.TotalSeconds, 0, KeepaliveSettings.MaxTime));
+        while (low < high)
+        {
+            var time = (low + high + 1) / 2;
+            (low, high) = isFine(time) ? (time, high) : (low, time - 1);
+        }
+        return low < 1 ? null : low;
+    }
+
+    private static TimeLimit LimitOf(AdviceRequest request, in Candidate best, in Needs needs)
     {
         if (best.Any.Time == KeepaliveSettings.MaxTime)
         {
-            return "the longest the kernel takes";
+            return TimeLimit.Kernel;
         }
         var longer = new Candidate(best.Any.Time + 1, best.Any.Interval, best.Any.Probes, request.AssumedHz);
-        return longer.Fitting(needs.Room) >= needs.InTime
-            ? $"the longest that finds a dead peer within {Words.Duration(request.DetectWithin!.Value)}"
-            : $"the longest that leaves room for {Words.Count(needs.InTime, "probe")} before that";
+        return longer.Fitting(needs.Room) >= needs.InTime ? TimeLimit.Detection : TimeLimit.Room;
+    }
+
+    private static string Describe(TimeLimit limit, AdviceRequest request, in Needs needs) => limit switch
+    {
+        TimeLimit.Kernel => "the longest the kernel takes",
+        TimeLimit.Detection => $"the longest that finds a dead peer within {Words.Duration(request.DetectWithin!.Value)}",
+        _ => $"the longest that leaves room for {Words.Count(needs.InTime, "probe")} before that",
+    };
+
+    /// <summary>Why a time that looks early is not: the kernel's timers are late, by steps that grow with the wait.</summary>
+    private static (string? Why, TimeSpan Step) Why(TimeLimit limit, in Candidate best, in Needs needs)
+    {
+        var time = best.Any.Time;
+        var hz = limit == TimeLimit.Detection ? best.SlowestHz() : best.WorstHz(needs.InTime);
+        var schedule = best.On(hz);
+        var (step, next) = (new TimerWheel(hz).Granule(time), new TimerWheel(hz).Granule(time + 1));
+        var grows = next > step ? $", one of {time + 1}s up to {Words.Duration(next)}" : "";
+        var late = $"at HZ={hz} a Linux timer of {time}s fires up to {Words.Duration(step)} late{grows} (the steps of the kernel's timer wheel)";
+        return limit switch
+        {
+            TimeLimit.Kernel => (null, step),
+            TimeLimit.Detection => ($"{late}, so that a dead peer is detected {Words.Duration(schedule.LatestDeath)} after its last packet at the latest, not {Words.Duration(schedule.Death)}", step),
+            _ => ($"{late}, so that probe {needs.InTime} comes {Words.Duration(schedule.LatestProbe(needs.InTime))} after the last packet at the latest, "
+                + $"not {Words.Duration(schedule.Probe(needs.InTime))}", step),
+        };
     }
 
     private static string? Haste(AdviceRequest request, int patience)
@@ -128,14 +189,22 @@ internal static class Advisor
         if (fitting == 0)
         {
             return $"{CannotHelp}: the kernel counts whole seconds, and no probe is sure to come before the idle timeout of {idle} has passed. "
-                + "What can: raise it, or close idle connections in the client's pool.";
+                + $"What can: close idle connections in the client's pool before that{OrRaise(request)}";
         }
         return fitting < needs.InTime
             ? $"{CannotHelp}: the kernel counts whole seconds, and with probes 1s apart {(fitting == 1 ? "only one is" : $"only {fitting} are")} sure to come before the idle timeout of {idle} has passed. "
-                + $"It takes {needs.InTime} ({needs.WhyInTime}). What can: raise it, or close idle connections in the client's pool."
+                + $"It takes {needs.InTime} ({needs.WhyInTime}). What can: close idle connections in the client's pool before that{OrRaise(request)}"
             : $"no time, interval and probes keep a connection known and find a dead peer within {Words.Duration(request.DetectWithin!.Value)}: it takes {needs.Probes} probes ({needs.WhyProbes}), "
                 + $"and even 1s apart they find it {Words.Duration(quickest.LatestDeath)} after it was last heard, at the latest: raise --detect-within{(needs.IsForTarget ? " or --target" : "")}";
     }
+
+    /// <summary>The end of a sentence about other ways.</summary>
+    private static string OrRaise(AdviceRequest request) => request.Preset switch
+    {
+        { } preset when preset.WhyNoLonger(request.Rule.IdleTimeout.TotalSeconds) is { } why => $". A longer idle timeout is not possible: {why}.",
+        { MaxIdleTimeout: { } most } => $", or raise its idle timeout ({most}s at most).",
+        _ => ", or raise its idle timeout.",
+    };
 
     /// <summary>How many of them are not all lost, but for the target.</summary>
     private static int ProbesFor(double loss, double target) => loss <= 0 ? 1 : (int)Math.Ceiling((Math.Log(target) / Math.Log(loss)) - 1e-9);
@@ -196,10 +265,31 @@ internal static class Advisor
         public int Fitting(TimeSpan room) => _schedules.Min(schedule => Enumerable.Range(0, schedule.Probes).TakeWhile(lost => schedule.Survives(room, lost)).Count());
 
         /// <summary>The one where a probe is latest.</summary>
-        public int WorstHz(int number)
+        public int WorstHz(int number) => Worst(schedule => schedule.LatestProbe(number));
+
+        /// <summary>The one where a death is latest.</summary>
+        public int SlowestHz() => Worst(static schedule => schedule.LatestDeath);
+
+        /// <summary>On one of them.</summary>
+        public KeepaliveSchedule On(int one) => _schedules[hz.IndexOf(one)];
+
+        private int Worst(Func<KeepaliveSchedule, TimeSpan> latest)
         {
-            var latest = _schedules.Max(schedule => schedule.LatestProbe(number));
-            return hz[_schedules.IndexOf(_schedules.First(schedule => schedule.LatestProbe(number) == latest))];
+            var most = _schedules.Max(latest);
+            return hz[_schedules.IndexOf(_schedules.First(schedule => latest(schedule) == most))];
         }
+    }
+
+    /// <summary>The reason that a time cannot be longer.</summary>
+    private enum TimeLimit
+    {
+        /// <summary>Too few probes would come before the balancer forgets.</summary>
+        Room,
+
+        /// <summary>A dead peer would be found too late.</summary>
+        Detection,
+
+        /// <summary>The kernel takes no longer one.</summary>
+        Kernel,
     }
 }

@@ -21,11 +21,13 @@ internal static class AdviseCommand
         var hz = NumberOption.Create(
             "--hz", $"CONFIG_HZ of the kernels that probe (default: the worst of {string.Join(", ", AdviceRequest.CommonHz)})", 24, 1200);
         var address = new Option<string?>("--address") { Description = "Address or CIDR block of the balancer, for the policy", HelpName = "ADDRESS" };
+        var application = new Option<string?>("--for") { Description = "Also print the settings of an application, like postgres, jdbc, go, node", HelpName = "APPLICATION" };
+        application.CompletionSources.Add([.. ApplicationSettings.Names]);
         var threads = RunScenarioCommand.ThreadsOption();
         var output = OutputOption.Create();
         var command = new Command("advise", "Find the policy with the fewest probes that works, and check it by simulation")
         {
-            loss, roundTrip, detect, target, connections, hz, address, threads, output,
+            loss, roundTrip, detect, target, connections, hz, address, application, threads, output,
         };
         balancer.AddTo(command);
         command.AddRule(result =>
@@ -36,6 +38,7 @@ internal static class AdviseCommand
             Require(detect, () => TryTime(result.GetValue(detect), TimeSpan.FromSeconds(1), TimeSpan.FromDays(30), out _), "--detect-within takes a duration from 1s to 720h, like 2m");
             Require(address, () => result.GetValue(address) is { } text && (IPNetwork.TryParse(text, out _) || IPAddress.TryParse(text, out _)),
                 "--address takes an address like 203.0.113.10 or a block like 203.0.113.0/24");
+            Require(application, () => ApplicationSettings.Names.Contains(result.GetValue(application)!), $"--for: '{result.GetValue(application)}' is not known; it takes {string.Join(", ", ApplicationSettings.Names)}");
 
             // An option that is not given has its default, which the result does not know yet; one given twice, or without a value, is reported anyway.
             void Require(Option option, Func<bool> holds, string error)
@@ -63,6 +66,7 @@ internal static class AdviseCommand
                 Target = targetPart,
                 Hz = result.GetValue(hz),
                 Address = result.GetValue(address),
+                Application = result.GetValue(application),
             };
             var isJson = result.GetValue(output) == OutputFormat.Json;
             var count = result.GetValue(threads);
@@ -77,9 +81,14 @@ internal static class AdviseCommand
         {
             if (isJson)
             {
-                AdviceReport.WriteRefusalJson(reason, output);
+                AdviceReport.WriteRefusalJson(request, reason, output);
             }
-            return Complaint.Say(ExitCodes.NotAsDescribed, reason);
+            Complaint.Say(reason);
+            foreach (var line in AdviceReport.RefusalLines(request))
+            {
+                Console.Error.WriteLine(line);
+            }
+            return ExitCodes.NotAsDescribed;
         }
         using var interruption = new Interruption();
         try

@@ -38,7 +38,7 @@ internal static class SimulatorHelp
                 "keepalive-sim advise --balancer aws-nlb --loss 1% --detect-within 2m",
                 s_balancer,
                 ("Network", ["--loss", "--rtt", "--address"]),
-                ("Goal", ["--detect-within", "--target", "--connections", "--hz"]),
+                ("Goal", ["--detect-within", "--target", "--connections", "--hz", "--for"]),
                 ("Engine", ["--threads"]),
                 s_output),
             ["discover"] = new(

@@ -1,4 +1,6 @@
 using System.Globalization;
+using Keepalive.Config;
+using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Advice;
 using Keepalive.Simulator.Virtual;
 
@@ -12,6 +14,14 @@ internal static class AdviceReport
         var settings = advice.Settings;
         Comment($"{request.Preset?.Product ?? "A balancer"}: forgets a connection after {Words.Duration(request.Rule.IdleTimeout)}, then {request.Rule.Behaviour.ExpiryName}.");
         Comment($"time {settings.Time}s: {advice.Limit}, with timers as late as Linux may fire them at {(request.Hz is null ? "any of " : "")}HZ={string.Join(", ", request.AssumedHz)}{(request.Hz is null ? " (if you know it: --hz)" : "")}.");
+        if (advice.Why is { } why)
+        {
+            Comment($"Why not later: {why}.");
+        }
+        if (Impossible(request) is { } refusal)
+        {
+            Comment($"Evaluated for an idle timeout of {Words.Duration(request.Rule.IdleTimeout)}, but {refusal}.");
+        }
         Comment($"Forgotten nevertheless: {Words.Part(advice.Forgotten)} of the waits at {Words.Percent(request.Loss, 3)} loss (wanted: {Words.Part(request.Target)}); a healthy connection ended: {Words.Part(advice.GivenUp)}.");
         Comment(string.Create(CultureInfo.InvariantCulture, $"A dead peer is detected at most {Words.Duration(advice.Detection)} after its last packet. {advice.ProbesPerHour:0.#} probes an hour each idle connection."));
         if (advice.Haste is { } haste)
@@ -20,11 +30,19 @@ internal static class AdviceReport
         }
         Comment($"Simulated at HZ={advice.WorstHz}, {Words.Count(request.Connections, "connection")} for {Words.Duration(with.Scenario.Duration)}: {with.Totals.Expiries} forgotten in {Words.Count(with.Probes, "probe")}; {Failed(with)}.");
         Comment($"Without keepalive: {Failed(without)}.");
-        if (request.Preset is { Unverified: not Config.Balancers.BalancerFacts.None })
+        if (Unconfirmed(request) is { } facts)
         {
-            Comment("Some facts about this balancer are not confirmed by a source (see keepalive-sim balancers): measure it.");
+            Comment($"Not confirmed by a source: {facts}. Measure it before you rely on this.");
         }
         output.Write(AdvisedPolicy.Write(Name(request), settings, request.Address));
+        foreach (var application in Applications(request, settings))
+        {
+            output.WriteLine();
+            foreach (var line in ApplicationReport.Lines(application, settings, harms: false))
+            {
+                Comment(line);
+            }
+        }
 
         void Comment(string text) => output.WriteLine($"# {text}");
     }
@@ -37,6 +55,8 @@ internal static class AdviceReport
         writer.WriteNumber("probes", advice.Settings.Probes!.Value);
         writer.WriteNumber("probesInTime", advice.ProbesInTime);
         writer.WriteString("limit", advice.Limit);
+        writer.WriteString("why", advice.Why);
+        writer.WriteNumber("timerStepSeconds", advice.Step.TotalSeconds);
         writer.WriteNumber("forgottenRate", advice.Forgotten);
         writer.WriteNumber("givenUpRate", advice.GivenUp);
         writer.WriteNumber("probesPerConnectionHour", advice.ProbesPerHour);
@@ -57,13 +77,57 @@ internal static class AdviceReport
         RunReport.WriteFigures(writer, without);
         writer.WriteEndObject();
         writer.WriteString("policy", AdvisedPolicy.Write(Name(request), advice.Settings, request.Address));
+        writer.WriteString("notConfirmed", Unconfirmed(request));
+        if (request.Application is not null)
+        {
+            ApplicationReport.Write(writer, Applications(request, advice.Settings), advice.Settings, harms: false);
+        }
     }));
 
-    public static void WriteRefusalJson(string reason, TextWriter output) => output.WriteLine(SimulatorJson.Lines.Of(writer =>
+    public static void WriteRefusalJson(AdviceRequest request, string reason, TextWriter output) => output.WriteLine(SimulatorJson.Lines.Of(writer =>
     {
         writer.WriteBoolean("possible", false);
         writer.WriteString("reason", reason);
+        if (request is { Application: { } name, Rule.Behaviour.Refresh: Refresh.PayloadOnly })
+        {
+            ApplicationReport.Write(writer, ApplicationReport.Instead(name, request), null, Harms(request));
+        }
     }));
+
+    /// <summary>The application's own way where only payload counts, line by line.</summary>
+    public static IEnumerable<string> RefusalLines(AdviceRequest request) => request is { Application: { } name, Rule.Behaviour.Refresh: Refresh.PayloadOnly }
+        ? ApplicationReport.Instead(name, request).SelectMany(application => ApplicationReport.Lines(application, null, Harms(request)))
+        : [];
+
+    private static IEnumerable<ApplicationAdvice> Applications(AdviceRequest request, KeepaliveSettings advised) =>
+        request.Application is { } name ? ApplicationReport.For(name, request, advised) : [];
+
+    private static bool Harms(AdviceRequest request) => request.Rule.Behaviour.DropsProbes;
+
+    private static string? Impossible(AdviceRequest request) => request.Preset?.RefusalOf((int)Math.Ceiling(request.Rule.IdleTimeout.TotalSeconds));
+
+    /// <summary>The facts behind the advice that no source confirms; null if there are none.</summary>
+    private static string? Unconfirmed(AdviceRequest request)
+    {
+        if (request.Preset is not { } preset)
+        {
+            return null;
+        }
+        List<string> facts = [];
+        if (!preset.IsVerified(BalancerFacts.Refresh) && request.Rule.Behaviour.Refresh == preset.Refresh)
+        {
+            facts.Add("that keepalive probes count");
+        }
+        if (!preset.IsVerified(BalancerFacts.IdleTimeout) && request.Rule.IdleTimeout.TotalSeconds == preset.IdleTimeout)
+        {
+            facts.Add("the idle timeout");
+        }
+        if (!preset.IsVerified(BalancerFacts.Expiry) && request.Rule.Behaviour.Expiry == preset.Expiry)
+        {
+            facts.Add("what happens at expiry");
+        }
+        return facts.Count == 0 ? null : string.Join(", ", facts);
+    }
 
     /// <summary>The failed requests, and how many of them no balancer has anything to do with.</summary>
     private static string Failed(RunResult result)

@@ -91,6 +91,73 @@ public sealed class AdvisorTests
         Assert.Contains(expected, reason, StringComparison.Ordinal);
     }
 
+    /// <summary>Regression: "raise it" was the answer also where nobody can.</summary>
+    [Theory]
+    [InlineData("aws-alb", ", or raise its idle timeout (4000s at most).")]
+    [InlineData("cloudflare", ". A longer idle timeout is not possible: cloudflare always has 400s.")]
+    [InlineData("cloudflare-gateway", ". A longer idle timeout is not possible: cloudflare-gateway always has 270s.")]
+    [InlineData("envoy", ", or raise its idle timeout.")]
+    public void Refusal_BalancerThatIsFixed_IsNotToBeRaised(string balancer, string end)
+    {
+        Assert.Null(Advisor.Find(Request(balancer), out var reason));
+        Assert.EndsWith(end, reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Refusal_BalancerThatDropsProbes_SaysThatKeepaliveEndsConnections()
+    {
+        Assert.Null(Advisor.Find(Request("aws-global-accelerator"), out var reason));
+        Assert.Contains("keepalive ends healthy connections", reason, StringComparison.Ordinal);
+        Assert.DoesNotContain("answers probes itself", reason, StringComparison.Ordinal);
+    }
+
+    /// <summary>A time that seems to waste room is the last before the timer is too late.</summary>
+    [Theory]
+    [InlineData(100, null)]
+    [InlineData(250, null)]
+    [InlineData(1000, null)]
+    [InlineData(null, null)]
+    [InlineData(null, "2m")]
+    public void Why_TimeOfTheAdvice_IsTheKernelsStepOfThatTime(int? hz, string? within)
+    {
+        var request = Request("aws-nlb") with { Hz = hz, DetectWithin = within is null ? null : Time(within) };
+        var advice = Advisor.Find(request, out _)!;
+        var worst = hz ?? (within is null ? advice.WorstHz : s_usualHz.MaxBy(one => new KeepaliveSchedule(advice.Settings, one).LatestDeath));
+        var time = advice.Settings.Time!.Value;
+
+        Assert.Equal(new TimerWheel(worst).Granule(time), advice.Step);
+        Assert.Contains($"at HZ={worst} a Linux timer of {time}s fires up to {advice.Step.TotalSeconds}s late", advice.Why, StringComparison.Ordinal);
+        Assert.Contains(within is null ? "so that probe 2 comes " : "so that a dead peer is detected ", advice.Why, StringComparison.Ordinal);
+    }
+
+    /// <summary>An application that has an interval or a number of its own gets a time of its own.</summary>
+    [Theory]
+    [InlineData("aws-nlb", null)]
+    [InlineData("aws-nlb", "2m")]
+    [InlineData("gcp-external-passthrough-nlb", null)]
+    [InlineData("azure-lb", "10m")]
+    public void Fit_EverySetting_KeepsTheConnectionThroughALostProbe(string balancer, string? within)
+    {
+        var request = Request(balancer) with { DetectWithin = within is null ? null : Time(within) };
+        var advised = Advisor.Find(request, out _)!.Settings;
+        foreach (var setting in ApplicationSettings.All)
+        {
+            if (Advisor.Fit(request, time => setting.Values(time, advised)) is not { } values)
+            {
+                Assert.NotNull(within);
+                continue;
+            }
+            Assert.All(s_usualHz, hz =>
+            {
+                var schedule = new KeepaliveSchedule(values, hz);
+                Assert.True(schedule.Survives(request.Rule.IdleTimeout - request.RoundTrip, 1), $"{setting.Where}: {values}");
+                Assert.True(request.DetectWithin is null || schedule.LatestDeath <= request.DetectWithin, $"{setting.Where}: {values}");
+            });
+            // The next second would be too long.
+            Assert.True(setting.Values(advised.Time!.Value, advised) != advised || values == advised, $"{setting.Where}: {values} instead of {advised}");
+        }
+    }
+
     private static IEnumerable<AdviceRequest> Requests(string balancer) =>
         from loss in new[] { 0, 0.01, 0.05 }
         from within in new[] { null, "10m", "2m", "30s" }

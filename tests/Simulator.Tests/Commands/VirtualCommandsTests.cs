@@ -87,6 +87,11 @@ public sealed class VirtualCommandsTests : IDisposable
     [InlineData(2, "--balancer", "advise")]
     [InlineData(1, "cannot help", "advise", "--balancer", "aws-alb")]
     [InlineData(1, "cannot help", "advise", "--idle-timeout", "1s", "--expiry", "silent-drop")]
+    [InlineData(1, "keepalive ends healthy connections", "advise", "--balancer", "aws-global-accelerator")]
+    [InlineData(1, "net.Dialer{KeepAlive: -1}", "advise", "--balancer", "aws-global-accelerator", "--for", "go")]
+    [InlineData(1, "GRPC_ARG_KEEPALIVE_TIME_MS=90000 ", "advise", "--balancer", "cloudflare-gateway", "--for", "grpc")]
+    [InlineData(2, "--for: 'cobol' is not known; it takes curl, dotnet, envoy, go, grpc, ", "advise", "--balancer", "aws-nlb", "--for", "cobol")]
+    [InlineData(2, "write aws-security-group, or aws-security-group=432000s", "advise", "--balancer", "aws-ec2")]
     [InlineData(1, "--detect-within", "advise", "--balancer", "aws-nlb", "--loss", "10%", "--detect-within", "3s")]
     public void Command_Invalid_IsReportedWithoutOutput(int exitCode, string complaint, params string[] arguments)
     {
@@ -324,6 +329,36 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.True(json.GetProperty("forgottenRate").GetDouble() <= 1.000001e-6);
         Assert.Equal(0, json.GetProperty("simulated").GetProperty("expiries").GetInt64());
         Assert.True(json.GetProperty("withoutKeepalive").GetProperty("failureRate").GetDouble() > 0.5);
+    }
+
+    [Fact]
+    public void Advise_ForAnApplication_PrintsItsSettingsAsCommentsOfThePolicy()
+    {
+        var result = Run("advise", "--balancer", "aws-nlb", "--for", "redis");
+        var json = JsonDocument.Parse(Run("advise", "--balancer", "aws-nlb", "--for", "redis", "-o", "json").Output).RootElement;
+        var check = ProgramRun.ToEnd([ProgramRun.AgentPath, "check", Write("policy.yaml", result.Output)]);
+
+        Assert.Equal((0, "", 0), (result.ExitCode, result.Error, check.ExitCode));
+        var server = json.GetProperty("applications")[0];
+        var (advised, own) = (json.GetProperty("time").GetInt32(), server.GetProperty("time").GetInt32());
+        Assert.True(own < advised, $"{own} of {advised}");
+        Assert.Equal((own / 3, 3), (server.GetProperty("interval").GetInt32(), server.GetProperty("probes").GetInt32()));
+        Assert.Contains($"\n#   tcp-keepalive {own}\n#   Its sockets then probe after {own}s, each {own / 3}s, 3 probes.\n", result.Output, StringComparison.Ordinal);
+        Assert.Contains($"socket.TCP_KEEPIDLE: {advised}, ", result.Output, StringComparison.Ordinal);
+        Assert.Contains("\n# Why not later: at HZ=", result.Output, StringComparison.Ordinal);
+        Assert.Contains("(the steps of the kernel's timer wheel)", json.GetProperty("why").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Advise_TimeoutThatTheBalancerCannotHave_IsSaid() => Assert.Contains(
+        "# Evaluated for an idle timeout of 600s, but aws-nat-gateway always has 350s.\n",
+        Run("advise", "--balancer", "aws-nat-gateway=600s").Output, StringComparison.Ordinal);
+
+    [Fact]
+    public void Advise_FactsWithoutASource_AreNamed()
+    {
+        Assert.Contains("# Not confirmed by a source: that keepalive probes count, the idle timeout.", Run("advise", "--balancer", "calico-ebpf").Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("the idle timeout.", Run("advise", "--balancer", "calico-ebpf=3600s").Output, StringComparison.Ordinal);
     }
 
     [Fact]
