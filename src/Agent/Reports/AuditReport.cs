@@ -85,7 +85,8 @@ internal sealed class AuditReport
         output.WriteLine($": {AtRisk} at risk{Against()}{(_withPolicies ? $"; the policies would set {WouldSet}" : "")}");
         if (_yardstick.Balancer is { Refresh: Refresh.PayloadOnly } proxy && AtRisk > 0)
         {
-            output.WriteLine($"{proxy.Name} counts payload only, so TCP keepalive cannot help: "
+            output.WriteLine($"{proxy.Name} counts payload only, so TCP keepalive "
+                + (proxy.DropsProbes ? "cannot help, and it stops answering probes, so that keepalive ends healthy connections: " : "cannot help: ")
                 + BalancerCheck.InsteadOfKeepalive(_yardstick.IdleTimeout, proxy));
         }
     }

@@ -14,6 +14,9 @@ internal sealed record AdviceRequest
 
     public required BalancerRule Rule { get; init; }
 
+    /// <summary>Whether nothing is known of what the balancer does at expiry. The advice does not depend on it, the simulated failures do.</summary>
+    public bool IsExpiryAssumed { get; init; }
+
     /// <summary>The part of all packets that is lost, each direction.</summary>
     public double Loss { get; init; }
 

@@ -12,7 +12,7 @@ internal static class AdviseCommand
 {
     public static Command Create()
     {
-        var balancer = new BalancerOptions();
+        var balancer = new BalancerOptions(needsExpiry: false);
         var loss = Text("--loss", "Part of the packets that is lost, like 1%", "PART", "0");
         var roundTrip = Text("--rtt", "Round-trip time to the balancer", "DURATION", "50ms");
         var detect = new Option<string?>("--detect-within") { Description = "Latest time at which a dead peer is detected", HelpName = "DURATION" };
@@ -59,6 +59,7 @@ internal static class AdviseCommand
             {
                 Preset = setting.Preset,
                 Rule = setting.Rule,
+                IsExpiryAssumed = balancer.IsExpiryAssumed(result),
                 Loss = lossPart,
                 RoundTrip = new TimeSpan(rtt.Ticks / 2 * 2),
                 Connections = result.GetValue(connections),

@@ -7,9 +7,11 @@ using Keepalive.Simulator.Lab;
 namespace Keepalive.Simulator.Commands;
 
 /// <summary>The options that say what the balancer does: a preset, and what is otherwise than there.</summary>
-internal sealed class BalancerOptions
+/// <param name="needsExpiry">Whether the behaviour at expiry has to be known. Otherwise it is assumed to be silent, which is the commonest.</param>
+internal sealed class BalancerOptions(bool needsExpiry = true)
 {
-    private readonly BalancerArguments _balancer = new(several: false, TimeSpan.FromMilliseconds(100), "--idle-timeout TIMEOUT --expiry CLASS");
+    private readonly BalancerArguments _balancer =
+        new(several: false, TimeSpan.FromMilliseconds(100), "--idle-timeout TIMEOUT" + (needsExpiry ? " --expiry CLASS" : ""));
 
     private readonly Option<string?> _expiry = new("--expiry")
     {
@@ -42,12 +44,16 @@ internal sealed class BalancerOptions
     /// <summary>The setting. The command line was validated.</summary>
     public LabSetting Get(ParseResult result) => Resolve(result.CommandResult, out _)!;
 
+    /// <summary>Whether nothing says what the balancer does at expiry.</summary>
+    public bool IsExpiryAssumed(ParseResult result) => _balancer.Get(result.CommandResult).Named.IsEmpty && result.GetValue(_expiry) is null;
+
     private LabSetting? Resolve(CommandResult result, out string error)
     {
         var (named, bare) = _balancer.Get(result);
         var preset = named is [var only] ? only.Preset : null;
         var timeout = named is [{ IdleTimeout: var own }] ? own : bare;
-        if (!TryResolve(result.GetValue(_expiry), result.GetValue(_refresh), preset, out var behaviour, out error))
+        var expiry = result.GetValue(_expiry) ?? (needsExpiry || preset is not null || timeout is null ? null : IdleBehaviour.NameOf(ExpiryClass.SilentDrop));
+        if (!TryResolve(expiry, result.GetValue(_refresh), preset, out var behaviour, out error))
         {
             return null;
         }
@@ -62,13 +68,13 @@ internal sealed class BalancerOptions
         return new LabSetting(preset, new BalancerRule(timeout.Value, behaviour));
     }
 
-    private static bool TryResolve(string? expiry, string? refresh, BalancerPreset? preset, out IdleBehaviour behaviour, out string error)
+    private bool TryResolve(string? expiry, string? refresh, BalancerPreset? preset, out IdleBehaviour behaviour, out string error)
     {
         error = "";
         behaviour = preset?.Behaviour ?? default;
         if (expiry is null && preset is null)
         {
-            error = "say what the balancer does: --balancer NAME, or --expiry CLASS and --idle-timeout DURATION";
+            error = $"say what the balancer does: --balancer NAME, or {(needsExpiry ? "--expiry CLASS and " : "")}--idle-timeout DURATION";
             return false;
         }
         if (expiry is not null)

@@ -38,9 +38,9 @@ internal static class SimulatorHelp
                 "keepalive-sim advise --balancer aws-nlb --loss 1% --detect-within 2m",
                 s_balancer,
                 ("Network", ["--loss", "--rtt", "--address"]),
-                ("Goal", ["--detect-within", "--target", "--connections", "--hz", "--for"]),
+                ("Goal", ["--detect-within", "--target", "--connections", "--hz"]),
                 ("Engine", ["--threads"]),
-                s_output),
+                ("Output", ["--for", "--output"])),
             ["discover"] = new(
                 "keepalive-sim discover db.example.org:5432 --out balancer.yaml",
                 ("Far end", ["--http", "--send", "--direct"]),

@@ -12,7 +12,7 @@ internal static class AdviceReport
     public static void WriteYaml(AdviceRequest request, Advice.Advice advice, RunResult with, RunResult without, TextWriter output)
     {
         var settings = advice.Settings;
-        Comment($"{request.Preset?.Product ?? "A balancer"}: forgets a connection after {Words.Duration(request.Rule.IdleTimeout)}, then {request.Rule.Behaviour.ExpiryName}.");
+        Comment($"{request.Preset?.Product ?? "A balancer"}: forgets a connection after {Words.Duration(request.Rule.IdleTimeout)}, then {request.Rule.Behaviour.ExpiryName}{(request.IsExpiryAssumed ? " (assumed; the policy does not depend on it)" : "")}.");
         Comment($"time {settings.Time}s: {advice.Limit}, with timers as late as Linux may fire them at {(request.Hz is null ? "any of " : "")}HZ={string.Join(", ", request.AssumedHz)}{(request.Hz is null ? " (if you know it: --hz)" : "")}.");
         if (advice.Why is { } why)
         {

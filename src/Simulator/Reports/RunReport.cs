@@ -99,7 +99,8 @@ internal static class RunReport
         var (scenario, totals) = (result.Scenario, result.Totals);
         var behaviour = scenario.Rule.Behaviour;
         Line("scenario", scenario.Name);
-        Line("balancer", $"{scenario.Preset?.Name ?? "of its own"}: idle timeout {Words.Duration(scenario.Rule.IdleTimeout)}, then {behaviour.ExpiryName}, refreshed by {behaviour.RefreshName}");
+        Line("balancer", $"{scenario.Preset?.Name ?? "of its own"}: idle timeout {Words.Duration(scenario.Rule.IdleTimeout)}, then {behaviour.ExpiryName}, refreshed by {behaviour.RefreshName}"
+            + (behaviour.DropsProbes ? "; probes are not answered" : ""));
         Line("keepalive", $"client {scenario.Keepalive?.ToString() ?? "off"}; server {scenario.ServerKeepalive?.ToString() ?? "off"}");
         Line("size", $"{Words.Count(scenario.Connections, "connection")} for {Words.Duration(scenario.Duration)}");
         output.WriteLine();

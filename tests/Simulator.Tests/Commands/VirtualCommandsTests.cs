@@ -354,6 +354,17 @@ public sealed class VirtualCommandsTests : IDisposable
         "# Evaluated for an idle timeout of 600s, but aws-nat-gateway always has 350s.\n",
         Run("advise", "--balancer", "aws-nat-gateway=600s").Output, StringComparison.Ordinal);
 
+    /// <summary>A measured idle timeout is all that the values depend on.</summary>
+    [Fact]
+    public void Advise_IdleTimeoutAlone_IsThatOfADeviceWithoutAName()
+    {
+        var result = Run("advise", "--idle-timeout", "20m");
+
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.StartsWith("# A balancer: forgets a connection after 1200s, then silent-drop (assumed; the policy does not depend on it).\n", result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("(assumed", Run("advise", "--idle-timeout", "20m", "--expiry", "silent-drop").Output, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Advise_FactsWithoutASource_AreNamed()
     {
