@@ -118,7 +118,7 @@ internal static class SoftwarePresets
                 "https://github.com/docker/for-win/issues/2639",
                 "https://github.com/docker/desktop-feedback/issues/614",
             ],
-            Notes = "vpnKitMaxPortIdleTime, on macOS only. Version 4.87.0 for macOS does not answer probes: keepalive ends healthy connections.",
+            Notes = "vpnKitMaxPortIdleTime in its settings file. Version 4.87.0 for macOS does not answer probes: keepalive ends healthy connections.",
         },
     ];
 }
