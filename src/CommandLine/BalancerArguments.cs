@@ -8,7 +8,7 @@ using Keepalive.Config.Balancers;
 
 namespace Keepalive.CommandLine;
 
-/// <summary>A balancer as a command line names it: <c>NAME</c>, or <c>NAME=TIMEOUT</c>.</summary>
+/// <summary>A balancer as a command line names it: <c>NAME</c>, <c>NAME=TIMEOUT</c>, or a file.</summary>
 /// <param name="Preset">The balancer.</param>
 /// <param name="IdleTimeout">Its idle timeout where one was written; null takes the balancer's own.</param>
 public readonly record struct GivenBalancer(BalancerPreset Preset, TimeSpan? IdleTimeout);
@@ -18,7 +18,7 @@ public readonly record struct GivenBalancer(BalancerPreset Preset, TimeSpan? Idl
 /// <param name="IdleTimeout">That of <c>--idle-timeout</c> if no balancer is named; else null.</param>
 public readonly record struct GivenBalancers(ImmutableArray<GivenBalancer> Named, TimeSpan? IdleTimeout);
 
-/// <summary><c>--balancer NAME[=TIMEOUT]</c> and <c>--idle-timeout TIMEOUT</c>, which both programs take.</summary>
+/// <summary><c>--balancer NAME[=TIMEOUT]|FILE</c> and <c>--idle-timeout TIMEOUT</c>, which both programs take.</summary>
 /// <remarks>
 /// An idle timeout belongs to one balancer. With several named, a bare <c>--idle-timeout</c> would say nothing true of the others, so that
 /// it is refused.
@@ -39,9 +39,9 @@ public sealed class BalancerArguments
         Balancer = new("--balancer")
         {
             Description = "The balancer, NAT or firewall on the path ('keepalive-sim balancers' lists them), "
-                + "and its idle timeout if it was configured"
+                + "and its idle timeout if it was configured; or a file of 'keepalive-sim discover'"
                 + (several ? "; may be repeated" : ""),
-            HelpName = "NAME[=TIMEOUT]",
+            HelpName = "NAME[=TIMEOUT]|FILE",
             Arity = several ? ArgumentArity.OneOrMore : ArgumentArity.ExactlyOne,
             CustomParser = result => Parse(result, otherwise),
         };
@@ -107,6 +107,11 @@ public sealed class BalancerArguments
         var found = new List<GivenBalancer>();
         foreach (var token in result.Tokens)
         {
+            if (BalancerFile.IsPath(token.Value))
+            {
+                found.AddRange(ReadFile(result, token.Value));
+                continue;
+            }
             var equals = token.Value.IndexOf('=', StringComparison.Ordinal);
             var (name, timeout) = equals < 0 ? (token.Value, (string?)null) : (token.Value[..equals], token.Value[(equals + 1)..]);
             if (BalancerPresets.Find(name) is not { } preset)
@@ -129,5 +134,24 @@ public sealed class BalancerArguments
             }
         }
         return [.. found];
+    }
+
+    private IEnumerable<GivenBalancer> ReadFile(ArgumentResult result, string path)
+    {
+        var read = BalancerFile.Read(path, out var problems);
+        foreach (var problem in problems.Where(static problem => problem.Severity == Severity.Error))
+        {
+            result.AddError($"--balancer: {problem}");
+        }
+        if (read is not var (preset, timeout))
+        {
+            return [];
+        }
+        if (timeout < _least)
+        {
+            result.AddError($"--balancer: {TerminalText.Mask(path)}: the idle timeout is {Words.Duration(timeout)}, and this command takes {Words.Duration(_least)} or more");
+            return [];
+        }
+        return [new(preset, timeout)];
     }
 }

@@ -64,7 +64,7 @@ public static class UnknownBalancer
         var meant = near.Length > 0 ? $"did you mean {OneOf(near)}? " : "";
         return (
             $"{Quoting.Quote(name)} is not known",
-            $"{meant}'keepalive-sim balancers' lists all. For another, measure the idle timeout and write {otherwise}");
+            $"{meant}'keepalive-sim balancers' lists all. For another, measure it ('keepalive-sim discover HOST:PORT') and write {otherwise}");
     }
 
     private static int Rank(string given, string known)

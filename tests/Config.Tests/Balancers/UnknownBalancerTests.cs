@@ -45,7 +45,7 @@ public sealed class UnknownBalancerTests
     {
         var (problem, fix) = UnknownBalancer.Explain("our-firewall", static (name, seconds) => $"{name}={seconds}s", "--idle-timeout TIMEOUT");
         Assert.Equal("\"our-firewall\" is not known", problem);
-        Assert.EndsWith("'keepalive-sim balancers' lists all. For another, measure the idle timeout and write --idle-timeout TIMEOUT", fix, StringComparison.Ordinal);
+        Assert.EndsWith("'keepalive-sim balancers' lists all. For another, measure it ('keepalive-sim discover HOST:PORT') and write --idle-timeout TIMEOUT", fix, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -99,9 +99,9 @@ public sealed class LabOptionsTests : IDisposable
 
     [Theory]
     [InlineData("say what the balancer does: --balancer NAME, or --expiry CLASS and --idle-timeout DURATION")]
-    [InlineData("--balancer: \"nlb\" is not known; did you mean aws-nlb, oci-nlb, aws-nlb-tls or gcp-proxy-nlb? 'keepalive-sim balancers' lists all. For another, measure the idle timeout and write --idle-timeout TIMEOUT --expiry CLASS", "--balancer", "nlb")]
-    [InlineData("--balancer: \"AWS-NLB\" is not known; did you mean aws-nlb? 'keepalive-sim balancers' lists all. For another, measure the idle timeout and write --idle-timeout TIMEOUT --expiry CLASS", "--balancer", "AWS-NLB")]
-    [InlineData("--balancer: \"zzz\" is not known; 'keepalive-sim balancers' lists all. For another, measure the idle timeout and write --idle-timeout TIMEOUT --expiry CLASS", "--balancer", "zzz")]
+    [InlineData("--balancer: \"nlb\" is not known; did you mean aws-nlb, oci-nlb, aws-nlb-tls or gcp-proxy-nlb? 'keepalive-sim balancers' lists all. For another, measure it ('keepalive-sim discover HOST:PORT') and write --idle-timeout TIMEOUT --expiry CLASS", "--balancer", "nlb")]
+    [InlineData("--balancer: \"AWS-NLB\" is not known; did you mean aws-nlb? 'keepalive-sim balancers' lists all. For another, measure it ('keepalive-sim discover HOST:PORT') and write --idle-timeout TIMEOUT --expiry CLASS", "--balancer", "AWS-NLB")]
+    [InlineData("--balancer: \"zzz\" is not known; 'keepalive-sim balancers' lists all. For another, measure it ('keepalive-sim discover HOST:PORT') and write --idle-timeout TIMEOUT --expiry CLASS", "--balancer", "zzz")]
     [InlineData("--balancer aws-nlb=TIMEOUT takes a duration like 5s, from 0.1s to 2592000s, not '99ms'", "--balancer", "aws-nlb=99ms")]
     [InlineData("--balancer aws-nlb=60s and --idle-timeout 90s are about the same idle timeout: write one of them", "--balancer", "aws-nlb=60s", "--idle-timeout", "90s")]
     [InlineData("--idle-timeout is needed where no --balancer is named", "--expiry", "silent-drop")]
