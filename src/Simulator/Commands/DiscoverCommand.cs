@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.RegularExpressions;
-using Keepalive.Config;
 using Keepalive.Simulator.Discover;
 using Keepalive.Simulator.Reports;
 
@@ -36,7 +35,7 @@ internal static partial class DiscoverCommand
         {
             foreach (var text in (result.GetValue(targets) ?? []).Append(result.GetValue(direct)).OfType<string>())
             {
-                Require(FarEnd.TryParse(text) is not null, $"'{text}' is no HOST:PORT, like example.org:443 or [2001:db8::1]:443");
+                Require(DiscoveryTarget.TryParse(text) is not null, $"'{text}' is no HOST:PORT, like example.org:443 or [2001:db8::1]:443");
             }
             Require(result.GetResult(precision) is not { Implicit: false } || TryPart(result.GetValue(precision), out _), "--precision takes a part from 0.1% to 50%, like 2%");
             Require(result.GetValue(http) is null || result.GetValue(send) is null, "--http and --send exclude each other");
@@ -57,8 +56,8 @@ internal static partial class DiscoverCommand
             var path = result.GetValue(http);
             return new DiscoverAction
             {
-                Targets = [.. result.GetValue(targets)!.Select(text => FarEnd.TryParse(text)!)],
-                Direct = result.GetValue(direct) is { } past ? FarEnd.TryParse(past) : null,
+                Targets = [.. result.GetValue(targets)!.Select(text => DiscoveryTarget.TryParse(text)!)],
+                Direct = result.GetValue(direct) is { } past ? DiscoveryTarget.TryParse(past) : null,
                 Until = result.GetValue(until) is var longest && longest > TimeSpan.Zero ? longest : TimeSpan.FromMinutes(20),
                 Connections = result.GetValue(connections),
                 Precision = part,
@@ -93,9 +92,9 @@ internal static partial class DiscoverCommand
         private readonly Lock _progress = new();
         private readonly Dictionary<Discovery, string> _known = [];
 
-        public required IReadOnlyList<FarEnd> Targets { get; init; }
+        public required IReadOnlyList<DiscoveryTarget> Targets { get; init; }
 
-        public FarEnd? Direct { get; init; }
+        public DiscoveryTarget? Direct { get; init; }
 
         public required TimeSpan Until { get; init; }
 
@@ -103,7 +102,7 @@ internal static partial class DiscoverCommand
 
         public required double Precision { get; init; }
 
-        public required Func<FarEnd, byte[]> Payload { get; init; }
+        public required Func<DiscoveryTarget, byte[]> Payload { get; init; }
 
         public string? Name { get; init; }
 
@@ -113,7 +112,7 @@ internal static partial class DiscoverCommand
 
         public int Execute(TextWriter output)
         {
-            var ways = new List<(FarEnd Host, DiscoverRequest Request)>();
+            var ways = new List<(DiscoveryTarget Host, DiscoverRequest Request)>();
             var pace = new Pace(TimeSpan.FromSeconds(1.0 / PerSecond));
             var failed = false;
             foreach (var host in Direct is { } past ? Targets.Append(past) : Targets)
@@ -154,7 +153,7 @@ internal static partial class DiscoverCommand
             progress.Dispose();
 
             var direct = Direct is null ? null : measured.Zip(ways).FirstOrDefault(way => ReferenceEquals(way.Second.Host, Direct)).First;
-            Verdict[] verdicts = [.. measured.Zip(ways).Where(way => !ReferenceEquals(way.Second.Host, Direct)).Select(way => new Verdict(way.Second.Host, way.First, direct))];
+            DiscoveryVerdict[] verdicts = [.. measured.Zip(ways).Where(way => !ReferenceEquals(way.Second.Host, Direct)).Select(way => new DiscoveryVerdict(way.Second.Host, way.First, direct))];
             foreach (var verdict in verdicts)
             {
                 if (IsJson)
@@ -180,7 +179,7 @@ internal static partial class DiscoverCommand
                 : ExitCodes.Done;
         }
 
-        private static bool Write(string file, Verdict? verdict, string name)
+        private static bool Write(string file, DiscoveryVerdict? verdict, string name)
         {
             if (verdict is null)
             {
@@ -199,9 +198,9 @@ internal static partial class DiscoverCommand
             }
         }
 
-        private bool Write(string file, Verdict? verdict) => Write(file, verdict, verdict is null ? "" : NameOf(verdict));
+        private bool Write(string file, DiscoveryVerdict? verdict) => Write(file, verdict, verdict is null ? "" : NameOf(verdict));
 
-        private string NameOf(Verdict verdict) => Name
+        private string NameOf(DiscoveryVerdict verdict) => Name
             ?? (NamePattern().IsMatch(verdict.Host.Host) && verdict.Host.Host.Any(char.IsLetter) ? verdict.Host.Host
             : verdict.Host.Host.Split('.')[0] is var first && NamePattern().IsMatch(first) && first.Any(char.IsLetter) ? first
             : "measured");

@@ -11,7 +11,6 @@ internal static class SimulatorHelp
             ("keepalive-sim demo", "the outage and its cure on real sockets, in under a minute"),
             ("keepalive-sim balancers", "when load balancers, NATs and firewalls drop idle connections"),
             ("keepalive-sim advise --balancer aws-nlb", "a policy for your balancer"),
-            ("keepalive-sim discover db.example.org:5432", "what is between here and there"),
         ],
         new Dictionary<string, HelpPage>
         {

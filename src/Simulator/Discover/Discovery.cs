@@ -77,7 +77,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
             Plan(now);
             foreach (var one in _idle)
             {
-                if (one is { Phase: ConnectionPhase.Idle, Target: { } target } && Age(one, now) >= target && one.SincePacket(now) >= TestPlan.Shortest)
+                if (one is { Phase: ProbedPhase.Idle, Target: { } target } && Age(one, now) >= target && one.SincePacket(now) >= TestPlan.Shortest)
                 {
                     one.Test(now);
                 }
@@ -110,7 +110,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
             : _idle.Count + 1 < _limit && _opened < MaxRounds * request.Connections
                 && (number < 0 || (Timeout.To is null
                     ? number < request.Connections - 1 - _rungs && now >= TestPlan.Opening(number, request.Connections - 1 - _rungs, request.Until)
-                    : Timeout.Width > Precision && _idle.Count(one => one.Target is not null || one.Phase != ConnectionPhase.Idle) < 8));
+                    : Timeout.Width > Precision && _idle.Count(one => one.Target is not null || one.Phase != ProbedPhase.Idle) < 8));
         if (!isDue || !request.Pace.TryTake())
         {
             return;
@@ -141,10 +141,10 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
         {
             return;
         }
-        var wasConnecting = control.Phase == ConnectionPhase.Connecting;
+        var wasConnecting = control.Phase == ProbedPhase.Connecting;
         if (control.Poll(now, now) is { } seen)
         {
-            if (seen.Answer == Answer.Silent && _evidence.Of(Answer.Silent) == 0 && Timeout.To is null)
+            if (seen.Answer == IdleAnswer.Silent && _evidence.Of(IdleAnswer.Silent) == 0 && Timeout.To is null)
             {
                 _evidence.ForgetSince(control.HeardAt);
             }
@@ -154,7 +154,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
         {
             _farEndEvent = came;
         }
-        if (control.Phase == ConnectionPhase.Idle)
+        if (control.Phase == ProbedPhase.Idle)
         {
             if (wasConnecting)
             {
@@ -167,7 +167,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
             var age = control.SincePayload(now);
             _evidence.ControlAge = age > _evidence.ControlAge ? age : _evidence.ControlAge;
         }
-        else if (control.Phase == ConnectionPhase.Ended)
+        else if (control.Phase == ProbedPhase.Ended)
         {
             if (control.Failure is { } failure)
             {
@@ -181,22 +181,22 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
 
     private void PollIdle(TimeSpan now)
     {
-        var heard = _control is { Phase: ConnectionPhase.Idle } ? _heard : now;
+        var heard = _control is { Phase: ProbedPhase.Idle } ? _heard : now;
         for (var i = _idle.Count - 1; i >= 0; i--)
         {
             var one = _idle[i];
-            var wasConnecting = one.Phase == ConnectionPhase.Connecting;
+            var wasConnecting = one.Phase == ProbedPhase.Connecting;
             one.LostPackets |= _lostPackets;
             if (one.Poll(now, heard) is { } seen)
             {
                 _evidence.Add(in seen);
                 _planned = TimeSpan.Zero;
-                if (seen.Answer == Answer.Silent && _silent is null && _opensAnew is null)
+                if (seen.Answer == IdleAnswer.Silent && _silent is null && _opensAnew is null)
                 {
                     _silent = one;
                 }
             }
-            if (wasConnecting && one.Phase == ConnectionPhase.Idle)
+            if (wasConnecting && one.Phase == ProbedPhase.Idle)
             {
                 Opened(one, now);
             }
@@ -205,7 +205,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
                 _farEndIntervals.Add(one.SpokeAfter);
             }
             Compare(one, now);
-            if (one.Phase == ConnectionPhase.Ended)
+            if (one.Phase == ProbedPhase.Ended)
             {
                 _idle.RemoveAt(i);
                 if (one.Failure is { } failure)
@@ -240,7 +240,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
             _missing.Add(one);
             _evidence.AddOutside(arrived: true, one.CameAfterIdle);
         }
-        else if (one.Phase == ConnectionPhase.Idle && one.SincePayload(now) > at + Late(at))
+        else if (one.Phase == ProbedPhase.Idle && one.SincePayload(now) > at + Late(at))
         {
             _missing.Add(one);
             var idle = one.SincePacket(now) - (one.SincePayload(now) - at);
@@ -273,9 +273,9 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
         if (_again is { } again)
         {
             again.Poll(now, now);
-            if (again.Phase != ConnectionPhase.Connecting || again.Waited(now) > s_syn + (_roundTrip * 6))
+            if (again.Phase != ProbedPhase.Connecting || again.Waited(now) > s_syn + (_roundTrip * 6))
             {
-                _opensAnew = again.Phase == ConnectionPhase.Idle;
+                _opensAnew = again.Phase == ProbedPhase.Idle;
                 again.Abort();
                 (_again, _silent) = (null, null);
             }
@@ -289,7 +289,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
             return;
         }
         _planned = now;
-        ProbedConnection[] waiting = [.. _idle.Where(one => one.Phase == ConnectionPhase.Idle)];
+        ProbedConnection[] waiting = [.. _idle.Where(one => one.Phase == ProbedPhase.Idle)];
         var targets = Timeout.Width > Precision
             ? TestPlan.Fill([.. waiting.Select(one => Age(one, now))], Timeout.From, most, Precision)
             : new TimeSpan?[waiting.Length];
@@ -301,7 +301,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
 
     private bool IsDone(TimeSpan now)
     {
-        if (_idle.Any(one => one.Phase == ConnectionPhase.Testing))
+        if (_idle.Any(one => one.Phase == ProbedPhase.Testing))
         {
             return false;
         }
@@ -322,7 +322,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
         {
             var isPrecise = Timeout.Width <= Precision || (_opened >= MaxRounds * request.Connections && _idle.All(one => one.Target is null));
             var knowsRefresh = _evidence.IsPayloadOnly || _evidence.ProbesCount || _evidence.FarEndCloses is not null;
-            var knowsSyn = _evidence.Of(Answer.Silent) == 0 || _evidence.Of(Answer.Silent) < _evidence.Of(Answer.Reset) || _opensAnew is not null;
+            var knowsSyn = _evidence.Of(IdleAnswer.Silent) == 0 || _evidence.Of(IdleAnswer.Silent) < _evidence.Of(IdleAnswer.Reset) || _opensAnew is not null;
             return isPrecise && knowsRefresh && knowsSyn;
         }
         return (now > request.Until && !_idle.Any(one => one.Target is not null))

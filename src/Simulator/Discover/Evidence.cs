@@ -25,7 +25,7 @@ internal sealed class Evidence
     private static readonly TimeSpan s_clock = TimeSpan.FromMilliseconds(20);
 
     private readonly List<Observation> _all = [];
-    private readonly int[] _answers = new int[Enum.GetValues<Answer>().Length];
+    private readonly int[] _answers = new int[Enum.GetValues<IdleAnswer>().Length];
     private (Bracket Any, Bracket Payload) _tested, _ended;
     private Bracket _outside;
     private Observation? _controlEnd;
@@ -56,9 +56,9 @@ internal sealed class Evidence
 
     private (Bracket Any, Bracket Payload) Known => EndThemselves ? _ended : _tested;
 
-    private bool EndThemselves => Of(Answer.ClosedByItself) + Of(Answer.ResetByItself) > Of(Answer.Silent) + Of(Answer.Reset);
+    private bool EndThemselves => Of(IdleAnswer.ClosedByItself) + Of(IdleAnswer.ResetByItself) > Of(IdleAnswer.Silent) + Of(IdleAnswer.Reset);
 
-    public int Of(Answer answer) => _answers[(int)answer];
+    public int Of(IdleAnswer answer) => _answers[(int)answer];
 
     /// <summary>Adds an observation of a connection that was left idle.</summary>
     public void Add(in Observation seen)
@@ -94,14 +94,14 @@ internal sealed class Evidence
     /// <summary>The idle time that counts for the timeout.</summary>
     public TimeSpan Idle(TimeSpan sinceAny, TimeSpan sincePayload) => IsPayloadOnly ? sincePayload : sinceAny;
 
-    /// <summary>The ways to expire that agree with how forgotten connections answered. There are several if they cannot be told apart, and
+    /// <summary>The ways to expire that agree with how forgotten connections answered. There are several if they cannot be distinguished, and
     /// none if nothing was forgotten.</summary>
     /// <param name="opensAnew">Whether a SYN between the same ports was answered; null if that was not tried.</param>
     public IReadOnlyList<ExpiryClass> Classes(bool? opensAnew) =>
         IsOutsideOnly ? [ExpiryClass.InsideRevives]
-        : EndThemselves ? [Of(Answer.ClosedByItself) >= Of(Answer.ResetByItself) ? ExpiryClass.FinBoth : ExpiryClass.ResetBoth]
-        : Of(Answer.Reset) + Of(Answer.Silent) == 0 ? []
-        : Of(Answer.Reset) >= Of(Answer.Silent) ? [ExpiryClass.ResetOnNextPacket]
+        : EndThemselves ? [Of(IdleAnswer.ClosedByItself) >= Of(IdleAnswer.ResetByItself) ? ExpiryClass.FinBoth : ExpiryClass.ResetBoth]
+        : Of(IdleAnswer.Reset) + Of(IdleAnswer.Silent) == 0 ? []
+        : Of(IdleAnswer.Reset) >= Of(IdleAnswer.Silent) ? [ExpiryClass.ResetOnNextPacket]
         : opensAnew switch
         {
             true => [ExpiryClass.DropUntilSyn],
@@ -112,7 +112,7 @@ internal sealed class Evidence
     private void Count(in Observation seen)
     {
         _answers[(int)seen.Answer]++;
-        if (seen.Answer == Answer.Alive || seen.EndedByItself)
+        if (seen.Answer == IdleAnswer.Alive || seen.EndedByItself)
         {
             // One that ends by itself was known a moment before.
             _tested = Survived(_tested, in seen);
@@ -122,7 +122,7 @@ internal sealed class Evidence
         {
             _ended = Forgotten(_ended, in seen);
         }
-        else if (seen.Answer != Answer.Alive)
+        else if (seen.Answer != IdleAnswer.Alive)
         {
             _tested = Forgotten(_tested, in seen);
         }

@@ -7,7 +7,7 @@ namespace Keepalive.Simulator.Discover;
 internal static class MeasuredBalancer
 {
     /// <summary>The YAML. The timeout is the shortest that agrees with the measurement: a policy for it keeps connections in any case.</summary>
-    public static string Write(string name, Verdict verdict)
+    public static string Write(string name, DiscoveryVerdict verdict)
     {
         var measured = verdict.Measured;
         var behaviour = verdict.Behaviour;

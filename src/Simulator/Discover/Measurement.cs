@@ -13,7 +13,7 @@ internal sealed record Measurement
     /// <summary>The ways to expire that agree with what was seen; none if nothing was forgotten.</summary>
     public required IReadOnlyList<ExpiryClass> Classes { get; init; }
 
-    /// <summary>What restarts the clock; several if it cannot be told apart, none if it is unknown.</summary>
+    /// <summary>What restarts the clock; several if it cannot be distinguished, none if it is unknown.</summary>
     public required IReadOnlyList<Refresh> Refreshes { get; init; }
 
     /// <summary>Whether no single timeout explains what was seen.</summary>

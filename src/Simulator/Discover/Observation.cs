@@ -1,7 +1,7 @@
 namespace Keepalive.Simulator.Discover;
 
 /// <summary>How a connection answered after it had been idle.</summary>
-internal enum Answer
+internal enum IdleAnswer
 {
     /// <summary>The far end acknowledged.</summary>
     Alive,
@@ -25,8 +25,8 @@ internal enum Answer
 /// <param name="SinceAny">Time without any packet before, at most.</param>
 /// <param name="SincePayload">Time without payload before, at most.</param>
 /// <param name="Blur">How much shorter both times may be.</param>
-internal readonly record struct Observation(Answer Answer, TimeSpan At, TimeSpan SinceAny, TimeSpan SincePayload, TimeSpan Blur)
+internal readonly record struct Observation(IdleAnswer Answer, TimeSpan At, TimeSpan SinceAny, TimeSpan SincePayload, TimeSpan Blur)
 {
     /// <summary>Whether it ended while nothing was sent on it.</summary>
-    public bool EndedByItself => Answer is Answer.ResetByItself or Answer.ClosedByItself;
+    public bool EndedByItself => Answer is IdleAnswer.ResetByItself or IdleAnswer.ClosedByItself;
 }

@@ -32,7 +32,7 @@ internal sealed class ProbedConnection : IDisposable
 
     public IPEndPoint? Local { get; private set; }
 
-    public ConnectionPhase Phase { get; private set; }
+    public ProbedPhase Phase { get; private set; }
 
     /// <summary>Why it could not be opened; null if it was.</summary>
     public SocketError? Failure { get; private set; }
@@ -113,15 +113,15 @@ internal sealed class ProbedConnection : IDisposable
     /// <param name="heard">When the far end last answered on another connection: a connection is silent only if others are not.</param>
     public Observation? Poll(TimeSpan now, TimeSpan heard)
     {
-        if (Phase == ConnectionPhase.Ended)
+        if (Phase == ProbedPhase.Ended)
         {
             return null;
         }
         var info = TcpInfo.Read(_socket);
         var observed = Phase switch
         {
-            ConnectionPhase.Connecting => Connecting(in info, now),
-            ConnectionPhase.Testing => Testing(in info, now, heard),
+            ProbedPhase.Connecting => Connecting(in info, now),
+            ProbedPhase.Testing => Testing(in info, now, heard),
             _ => Idle(in info, now),
         };
         (_segments, _received, _polled) = (info.SegmentsReceived, info.Received, now);
@@ -131,7 +131,7 @@ internal sealed class ProbedConnection : IDisposable
     /// <summary>Sends a probe, and further ones until something answers.</summary>
     public void Test(TimeSpan now)
     {
-        (Phase, _tested, _sent, Target) = (ConnectionPhase.Testing, now, 1, null);
+        (Phase, _tested, _sent, Target) = (ProbedPhase.Testing, now, 1, null);
         Option(KeepInterval, 1);
         Option(KeepCount, MaxProbes);
         _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
@@ -164,7 +164,7 @@ internal sealed class ProbedConnection : IDisposable
 
     public void Dispose()
     {
-        Phase = ConnectionPhase.Ended;
+        Phase = ProbedPhase.Ended;
         _socket.Dispose();
     }
 
@@ -180,13 +180,13 @@ internal sealed class ProbedConnection : IDisposable
         {
             var error = (SocketError)(_socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error) ?? 0);
             Failure = error == SocketError.Success ? SocketError.TimedOut : error;
-            Phase = ConnectionPhase.Ended;
+            Phase = ProbedPhase.Ended;
             return null;
         }
         Local = (IPEndPoint?)_socket.LocalEndPoint;
         OpenedAt = LastPacket = LastPayload = Later(_began, now - info.SinceAcknowledgement);
         RoundTrip = info.RoundTrip;
-        Phase = ConnectionPhase.Idle;
+        Phase = ProbedPhase.Idle;
         return null;
     }
 
@@ -196,7 +196,7 @@ internal sealed class ProbedConnection : IDisposable
         if (info.State != TcpInfo.Established)
         {
             (CameAfter, CameAfterIdle) = (SincePayload(now), SincePacket(now));
-            return End(info.State == TcpInfo.CloseWait ? Answer.ClosedByItself : Answer.ResetByItself, now, now - _polled);
+            return End(info.State == TcpInfo.CloseWait ? IdleAnswer.ClosedByItself : IdleAnswer.ResetByItself, now, now - _polled);
         }
         if (IsControl)
         {
@@ -204,13 +204,13 @@ internal sealed class ProbedConnection : IDisposable
             HeardAt = now - info.SinceAcknowledgement;
             if (info.SinceAcknowledgement > s_silence + (RoundTrip * 6) + TimeSpan.FromSeconds(3))
             {
-                return End(Answer.Silent, now - info.SinceAcknowledgement + TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2));
+                return End(IdleAnswer.Silent, now - info.SinceAcknowledgement + TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2));
             }
             LastPacket = now - Earlier(info.SinceAcknowledgement, SincePacket(now));
         }
         else if (info.SegmentsReceived != _segments)
         {
-            // What comes soon after a packet of this end is an answer to it.
+            // Packets soon after one of this end are answers to it.
             if (idle > s_answer + (RoundTrip * 8))
             {
                 (FarEndSpoke, SpokeAfter) = (now, idle);
@@ -231,14 +231,14 @@ internal sealed class ProbedConnection : IDisposable
         var waited = now - _tested;
         if (info.State != TcpInfo.Established)
         {
-            return End(info.State == TcpInfo.CloseWait ? Answer.ClosedByItself : Answer.Reset, _tested, TimeSpan.Zero);
+            return End(info.State == TcpInfo.CloseWait ? IdleAnswer.ClosedByItself : IdleAnswer.Reset, _tested, TimeSpan.Zero);
         }
         if (info.SinceAcknowledgement < waited && info.UnansweredProbes == 0)
         {
-            var alive = new Observation(Answer.Alive, _tested, SincePacket(_tested), SincePayload(_tested), RoundTrip);
+            var alive = new Observation(IdleAnswer.Alive, _tested, SincePacket(_tested), SincePayload(_tested), RoundTrip);
             LostPackets |= _sent > 1 && waited > RoundTrip * 4;
             _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, false);
-            (Phase, LastPacket) = (ConnectionPhase.Idle, now);
+            (Phase, LastPacket) = (ProbedPhase.Idle, now);
             return alive;
         }
         if (_sent < Burst && waited > (s_burstGap + (RoundTrip * 3)) * _sent)
@@ -248,13 +248,13 @@ internal sealed class ProbedConnection : IDisposable
             Option(KeepIdle, 1);
         }
         return waited > s_silence + (RoundTrip * 6) && heard > _tested + RoundTrip
-            ? End(Answer.Silent, LostPackets ? _tested + ((s_burstGap + (RoundTrip * 3)) * (Burst - 1)) : _tested, TimeSpan.Zero)
+            ? End(IdleAnswer.Silent, LostPackets ? _tested + ((s_burstGap + (RoundTrip * 3)) * (Burst - 1)) : _tested, TimeSpan.Zero)
             : null;
     }
 
-    private Observation End(Answer answer, TimeSpan at, TimeSpan blur)
+    private Observation End(IdleAnswer answer, TimeSpan at, TimeSpan blur)
     {
-        Phase = ConnectionPhase.Ended;
+        Phase = ProbedPhase.Ended;
         return new Observation(answer, at, SincePacket(at), SincePayload(at), blur);
     }
 
@@ -272,7 +272,7 @@ internal sealed class ProbedConnection : IDisposable
 }
 
 /// <summary>How far a connection is.</summary>
-internal enum ConnectionPhase
+internal enum ProbedPhase
 {
     Connecting,
     Idle,

@@ -8,7 +8,7 @@ namespace Keepalive.Simulator.Reports;
 /// <summary>Prints what was measured: a block for each far end and the policy, or one JSON object a line.</summary>
 internal static class DiscoveryReport
 {
-    public static void WriteText(Verdict verdict, TextWriter output)
+    public static void WriteText(DiscoveryVerdict verdict, TextWriter output)
     {
         var measured = verdict.Measured;
         var remote = measured.Request.Remote.ToString();
@@ -52,7 +52,7 @@ internal static class DiscoveryReport
     }
 
     /// <summary>Writes the policy that keeps such a connection.</summary>
-    public static void WritePolicy(Verdict verdict, string name, TextWriter output)
+    public static void WritePolicy(DiscoveryVerdict verdict, string name, TextWriter output)
     {
         output.WriteLine();
         if (verdict.Advise(out var reason) is { } advice)
@@ -66,7 +66,7 @@ internal static class DiscoveryReport
         }
     }
 
-    public static void WriteJson(Verdict verdict, string name, TextWriter output) => output.WriteLine(SimulatorJson.Lines.Of(writer =>
+    public static void WriteJson(DiscoveryVerdict verdict, string name, TextWriter output) => output.WriteLine(SimulatorJson.Lines.Of(writer =>
     {
         var measured = verdict.Measured;
         writer.WriteString("host", verdict.Host.ToString());

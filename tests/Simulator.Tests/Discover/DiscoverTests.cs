@@ -37,7 +37,7 @@ public sealed class DiscoverTests : IDisposable
         ["reset-both"] = (["reset-both"], ["any", "per-direction"]),
         ["fin-both"] = (["fin-both"], ["any", "per-direction"]),
         ["drop-until-syn"] = (["drop-until-syn"], ["any", "per-direction"]),
-        // What this end sends makes the connection known again: nothing is ever forgotten.
+        // A packet of this end makes the connection known again, so nothing seems dropped.
         ["inside-revives"] = ([], []),
         ["per-direction"] = (["silent-drop"], ["any", "per-direction"]),
         ["payload-only"] = (["fin-both"], ["payload"]),
@@ -86,7 +86,7 @@ public sealed class DiscoverTests : IDisposable
         }
     }
 
-    /// <summary>What was written is read again, and measures the same.</summary>
+    /// <summary>The written file is read again, and the measurement is the same.</summary>
     [Fact]
     [Trait("Discover", "long")]
     public void File_GivenToTheLab_MeasuresTheSame()

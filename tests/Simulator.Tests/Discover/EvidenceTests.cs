@@ -14,10 +14,10 @@ public sealed class EvidenceTests
     [InlineData("Silent", ExpiryClass.SilentDrop)]
     public void Tests_AroundTheTimeout_GiveItsBracketAndItsClass(string answer, ExpiryClass expected)
     {
-        Quiet(Answer.Alive, 50);
-        Quiet(Answer.Alive, 98);
-        Quiet(Enum.Parse<Answer>(answer), 101);
-        Quiet(Enum.Parse<Answer>(answer), 140);
+        Quiet(IdleAnswer.Alive, 50);
+        Quiet(IdleAnswer.Alive, 98);
+        Quiet(Enum.Parse<IdleAnswer>(answer), 101);
+        Quiet(Enum.Parse<IdleAnswer>(answer), 140);
         _evidence.ControlAge = Seconds(130);
 
         Assert.Equal(new Bracket(Seconds(97.98), Seconds(101.02)), _evidence.Timeout);
@@ -28,7 +28,7 @@ public sealed class EvidenceTests
     [Fact]
     public void Silent_SynNotTried_LeavesTwoClasses()
     {
-        Quiet(Answer.Silent, 101);
+        Quiet(IdleAnswer.Silent, 101);
 
         Assert.Equal([ExpiryClass.SilentDrop, ExpiryClass.DropUntilSyn], _evidence.Classes(opensAnew: null));
         Assert.Equal([ExpiryClass.DropUntilSyn], _evidence.Classes(opensAnew: true));
@@ -37,7 +37,7 @@ public sealed class EvidenceTests
     [Fact]
     public void Nothing_Forgotten_HasNoClassAndNoUpperEnd()
     {
-        Quiet(Answer.Alive, 1200);
+        Quiet(IdleAnswer.Alive, 1200);
 
         Assert.Equal(new Bracket(Seconds(1199.98), null), _evidence.Timeout);
         Assert.Empty(_evidence.Classes(null));
@@ -50,7 +50,7 @@ public sealed class EvidenceTests
     [InlineData("ResetByItself", ExpiryClass.ResetBoth)]
     public void Ends_ByThemselves_GiveTheTimeoutAlone(string answer, ExpiryClass expected)
     {
-        Quiet(Enum.Parse<Answer>(answer), 100, blur: 0.05);
+        Quiet(Enum.Parse<IdleAnswer>(answer), 100, blur: 0.05);
 
         Assert.Equal(new Bracket(Seconds(99.93), Seconds(100.02)), _evidence.Timeout);
         Assert.Equal([expected], _evidence.Classes(null));
@@ -60,9 +60,9 @@ public sealed class EvidenceTests
     [Fact]
     public void Ends_ByThemselvesAndOneReset_Lost_AreStillThatClass()
     {
-        Quiet(Answer.ResetByItself, 100, blur: 0.05);
-        Quiet(Answer.ResetByItself, 100.02, blur: 0.05);
-        Quiet(Answer.Silent, 130);
+        Quiet(IdleAnswer.ResetByItself, 100, blur: 0.05);
+        Quiet(IdleAnswer.ResetByItself, 100.02, blur: 0.05);
+        Quiet(IdleAnswer.Silent, 130);
 
         Assert.Equal([ExpiryClass.ResetBoth], _evidence.Classes(false));
         Assert.Equal(Seconds(100.02), _evidence.Timeout.Most);
@@ -72,8 +72,8 @@ public sealed class EvidenceTests
     [Fact]
     public void Control_EndsWithTheOthers_OnlyPayloadCounts()
     {
-        Quiet(Answer.ClosedByItself, 100, blur: 0.05);
-        _evidence.AddControl(new Observation(Answer.ClosedByItself, Seconds(100), Seconds(1), Seconds(100), default));
+        Quiet(IdleAnswer.ClosedByItself, 100, blur: 0.05);
+        _evidence.AddControl(new Observation(IdleAnswer.ClosedByItself, Seconds(100), Seconds(1), Seconds(100), default));
 
         Assert.True(_evidence.IsPayloadOnly);
         Assert.Equal(Seconds(100.02), _evidence.Timeout.To);
@@ -84,9 +84,9 @@ public sealed class EvidenceTests
     [Fact]
     public void Tested_ForgottenSoonerThanQuietOnes_OnlyPayloadCounts()
     {
-        Quiet(Answer.Alive, 60);
-        Quiet(Answer.Alive, 95);
-        _evidence.Add(new Observation(Answer.Silent, Seconds(105), Seconds(45), Seconds(105), default));
+        Quiet(IdleAnswer.Alive, 60);
+        Quiet(IdleAnswer.Alive, 95);
+        _evidence.Add(new Observation(IdleAnswer.Silent, Seconds(105), Seconds(45), Seconds(105), default));
 
         Assert.True(_evidence.IsPayloadOnly);
         Assert.Equal(new Bracket(Seconds(94.98), Seconds(105.02)), _evidence.Timeout);
@@ -96,10 +96,10 @@ public sealed class EvidenceTests
     [Fact]
     public void Control_ClosedMuchLater_IsTheFarEnds()
     {
-        Quiet(Answer.Alive, 98);
-        Quiet(Answer.Silent, 101);
+        Quiet(IdleAnswer.Alive, 98);
+        Quiet(IdleAnswer.Silent, 101);
         _evidence.ControlAge = Seconds(300);
-        _evidence.AddControl(new Observation(Answer.ClosedByItself, Seconds(300), Seconds(1), Seconds(300), default));
+        _evidence.AddControl(new Observation(IdleAnswer.ClosedByItself, Seconds(300), Seconds(1), Seconds(300), default));
 
         Assert.Equal(Seconds(300), _evidence.FarEndCloses);
         Assert.Equal(new Bracket(Seconds(97.98), Seconds(101.02)), _evidence.Timeout);
@@ -110,7 +110,7 @@ public sealed class EvidenceTests
     [Fact]
     public void FarEnd_ItsPacketsMissingAfterTheTimeout_InsideRevives()
     {
-        Quiet(Answer.Alive, 500);
+        Quiet(IdleAnswer.Alive, 500);
         _evidence.AddOutside(arrived: true, Seconds(95));
         foreach (var idle in (double[])[104, 120, 200])
         {
@@ -125,8 +125,8 @@ public sealed class EvidenceTests
     [Fact]
     public void FarEnd_Gone_WhatWasSeenSinceDoesNotCount()
     {
-        Quiet(Answer.Alive, 50);
-        Quiet(Answer.Silent, 52);
+        Quiet(IdleAnswer.Alive, 50);
+        Quiet(IdleAnswer.Silent, 52);
         _evidence.ForgetSince(Seconds(51));
 
         Assert.Equal(new Bracket(Seconds(49.98), null), _evidence.Timeout);
@@ -136,15 +136,15 @@ public sealed class EvidenceTests
     [Fact]
     public void Quiet_ForgottenAtVeryDifferentTimes_IsContradictory()
     {
-        Quiet(Answer.Alive, 95);
-        Quiet(Answer.Reset, 20);
+        Quiet(IdleAnswer.Alive, 95);
+        Quiet(IdleAnswer.Reset, 20);
 
         Assert.True(_evidence.IsContradictory);
     }
 
     /// <summary>Adds a connection that was quiet since it was opened.</summary>
-    private void Quiet(Answer answer, double idle, double blur = 0) =>
+    private void Quiet(IdleAnswer answer, double idle, double blur = 0) =>
         _evidence.Add(new Observation(answer, Seconds(idle), Seconds(idle), Seconds(idle), Seconds(blur)));
 
-    private static TimeSpan Seconds(double seconds) => TimeSpan.FromSeconds(seconds);
+    private static TimeSpan Seconds(double seconds) => TimeSpan.FromMilliseconds(Math.Round(1000 * seconds));
 }

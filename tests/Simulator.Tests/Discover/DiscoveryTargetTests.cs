@@ -4,7 +4,7 @@ using Xunit;
 namespace Keepalive.Simulator.Tests.Discover;
 
 /// <summary>HOST:PORT as it is given on the command line.</summary>
-public sealed class FarEndTests
+public sealed class DiscoveryTargetTests
 {
     [Theory]
     [InlineData("example.org:443", "example.org", 443)]
@@ -12,8 +12,8 @@ public sealed class FarEndTests
     [InlineData("[2001:db8::1]:5432", "2001:db8::1", 5432)]
     public void Text_HostAndPort_IsReadAndWrittenAlike(string text, string host, int port)
     {
-        Assert.Equal(new FarEnd(host, port), FarEnd.TryParse(text));
-        Assert.Equal(text, FarEnd.TryParse(text)!.ToString());
+        Assert.Equal(new DiscoveryTarget(host, port), DiscoveryTarget.TryParse(text));
+        Assert.Equal(text, DiscoveryTarget.TryParse(text)!.ToString());
     }
 
     [Theory]
@@ -25,5 +25,5 @@ public sealed class FarEndTests
     [InlineData("2001:db8::1:443")]
     [InlineData("[192.0.2.1]:443")]
     [InlineData("a b:1")]
-    public void Text_AnythingElse_IsRefused(string text) => Assert.Null(FarEnd.TryParse(text));
+    public void Text_AnythingElse_IsRefused(string text) => Assert.Null(DiscoveryTarget.TryParse(text));
 }

@@ -1,4 +1,3 @@
-using Keepalive.Config;
 using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Advice;
 using Keepalive.Simulator.Balancing;
@@ -9,7 +8,7 @@ namespace Keepalive.Simulator.Discover;
 /// <param name="Host">The far end as it was given.</param>
 /// <param name="Measured">The measurement.</param>
 /// <param name="Direct">The measurement of a second way to the same far end, past the balancer; null if there was none.</param>
-internal sealed record Verdict(FarEnd Host, Measurement Measured, Measurement? Direct)
+internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measured, Measurement? Direct)
 {
     /// <summary>Whether the far end behaves the same without the balancer.</summary>
     public bool IsFarEnds => Direct is { IsMeasured: true } direct && Measured.IsMeasured

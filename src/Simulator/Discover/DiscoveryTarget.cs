@@ -7,10 +7,10 @@ namespace Keepalive.Simulator.Discover;
 /// <summary>A far end as it is given: HOST:PORT.</summary>
 /// <param name="Host">A name or an address.</param>
 /// <param name="Port">1..65535.</param>
-internal sealed record FarEnd(string Host, int Port)
+internal sealed record DiscoveryTarget(string Host, int Port)
 {
     /// <summary>Reads <c>example.org:443</c>, <c>192.0.2.1:443</c> or <c>[2001:db8::1]:443</c>.</summary>
-    public static FarEnd? TryParse(string text)
+    public static DiscoveryTarget? TryParse(string text)
     {
         var colon = text.LastIndexOf(':');
         if (colon <= 0 || !int.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port is < 1 or > ushort.MaxValue)
@@ -20,9 +20,9 @@ internal sealed record FarEnd(string Host, int Port)
         var host = text[..colon];
         if (host is ['[', .., ']'])
         {
-            return IPAddress.TryParse(host[1..^1], out var address) && address.AddressFamily == AddressFamily.InterNetworkV6 ? new FarEnd(host[1..^1], port) : null;
+            return IPAddress.TryParse(host[1..^1], out var address) && address.AddressFamily == AddressFamily.InterNetworkV6 ? new DiscoveryTarget(host[1..^1], port) : null;
         }
-        return host.Contains(':', StringComparison.Ordinal) || Uri.CheckHostName(host) == UriHostNameType.Unknown ? null : new FarEnd(host, port);
+        return host.Contains(':', StringComparison.Ordinal) || Uri.CheckHostName(host) == UriHostNameType.Unknown ? null : new DiscoveryTarget(host, port);
     }
 
     /// <summary>Returns all addresses of the name.</summary>
