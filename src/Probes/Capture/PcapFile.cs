@@ -3,11 +3,14 @@ using Keepalive.Linux.Packets;
 
 namespace Keepalive.Probes.Capture;
 
-/// <summary>A capture file of libpcap's classic format (draft-ietf-opsawg-pcap), in either byte order and resolution.</summary>
+/// <summary>A capture file of libpcap's classic format (draft-ietf-opsawg-pcap), in either byte order and resolution, or of its "modified" form.</summary>
+/// <remarks>The modified form was written by libpcap as patched by Alexey Kuznetsov: each record's header also has interface, protocol and packet type
+/// (pcap_sf_patched_pkthdr in libpcap's sf-pcap.c).</remarks>
 internal sealed class PcapFile : IPacketSource
 {
     private const int FileHeaderLength = 24;
     private const int RecordHeaderLength = 16;
+    private const int ModifiedHeaderLength = 24;
 
     /// <summary>No tool writes longer packets (libpcap's own limit is 128 MiB, for one link type): what claims to be is no packet.</summary>
     private const uint MaxPacket = 256 * 1024 * 1024;
@@ -15,6 +18,7 @@ internal sealed class PcapFile : IPacketSource
     private readonly ByteFeed _feed;
     private readonly bool _swapped;
     private readonly int _nanosecondsPerFraction;
+    private readonly int _recordHeaderLength;
     private readonly LinkType _link;
     private long _number;
 
@@ -22,11 +26,12 @@ internal sealed class PcapFile : IPacketSource
     private long _recordAt;
     private long _unread;
 
-    private PcapFile(ByteFeed feed, bool swapped, int nanosecondsPerFraction, LinkType link)
+    private PcapFile(ByteFeed feed, bool swapped, int nanosecondsPerFraction, int recordHeaderLength, LinkType link)
     {
         _feed = feed;
         _swapped = swapped;
         _nanosecondsPerFraction = nanosecondsPerFraction;
+        _recordHeaderLength = recordHeaderLength;
         _link = link;
     }
 
@@ -40,12 +45,14 @@ internal sealed class PcapFile : IPacketSource
         {
             return null;
         }
-        (bool Swapped, int Resolution)? form = BinaryPrimitives.ReadUInt32LittleEndian(header) switch
+        (bool Swapped, int Resolution, int HeaderLength)? form = BinaryPrimitives.ReadUInt32LittleEndian(header) switch
         {
-            0xA1B2C3D4 => (false, 1000),
-            0xD4C3B2A1 => (true, 1000),
-            0xA1B23C4D => (false, 1),
-            0x4D3CB2A1 => (true, 1),
+            0xA1B2C3D4 => (false, 1000, RecordHeaderLength),
+            0xD4C3B2A1 => (true, 1000, RecordHeaderLength),
+            0xA1B23C4D => (false, 1, RecordHeaderLength),
+            0x4D3CB2A1 => (true, 1, RecordHeaderLength),
+            0xA1B2CD34 => (false, 1000, ModifiedHeaderLength),
+            0x34CDB2A1 => (true, 1000, ModifiedHeaderLength),
             _ => null,
         };
         if (form is not { } found)
@@ -68,7 +75,7 @@ internal sealed class PcapFile : IPacketSource
             throw new CaptureException($"byte 20: {CaptureFile.UnknownLink(link)}");
         }
         feed.Skip(FileHeaderLength);
-        return new PcapFile(feed, found.Swapped, found.Resolution, link);
+        return new PcapFile(feed, found.Swapped, found.Resolution, found.HeaderLength, link);
     }
 
     public bool TryRead(out CapturedPacket packet)
@@ -76,12 +83,12 @@ internal sealed class PcapFile : IPacketSource
         packet = default;
         Finish();
         var at = _feed.Position;
-        var header = _feed.Peek(RecordHeaderLength);
+        var header = _feed.Peek(_recordHeaderLength);
         if (header.IsEmpty)
         {
             return false;
         }
-        if (header.Length < RecordHeaderLength)
+        if (header.Length < _recordHeaderLength)
         {
             throw new CaptureException($"byte {at}: the file ends within the header of packet {_number + 1}");
         }
@@ -93,7 +100,7 @@ internal sealed class PcapFile : IPacketSource
         {
             throw new CaptureException($"byte {at + 8}: packet {_number + 1} claims to have {captured} captured bytes; the file is damaged here or before");
         }
-        _feed.Skip(RecordHeaderLength);
+        _feed.Skip(_recordHeaderLength);
         _number++;
         var there = _feed.Available(captured);
         if (there < captured)

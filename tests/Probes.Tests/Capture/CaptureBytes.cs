@@ -15,6 +15,14 @@ internal sealed class CaptureBytes(bool big = false)
     public CaptureBytes Pcap(LinkType link = LinkType.Ethernet, bool nanoseconds = false) =>
         UInt32(nanoseconds ? 0xA1B23C4D : 0xA1B2C3D4).UInt16(2).UInt16(4).UInt32(0).UInt32(0).UInt32(262_144).UInt32((uint)link);
 
+    /// <summary>The "modified" form.</summary>
+    public CaptureBytes ModifiedPcap(LinkType link = LinkType.Ethernet) =>
+        UInt32(0xA1B2CD34).UInt16(2).UInt16(4).UInt32(0).UInt32(0).UInt32(262_144).UInt32((uint)link);
+
+    public CaptureBytes ModifiedRecord(byte[] frame, uint seconds = 1, uint fraction = 0, uint? onWire = null) =>
+        UInt32(seconds).UInt32(fraction).UInt32((uint)frame.Length).UInt32(onWire ?? (uint)frame.Length)
+            .UInt32(3).UInt16(0x0800).Bytes([4, 0]).Bytes(frame);
+
     public CaptureBytes Record(byte[] frame, uint seconds = 1, uint fraction = 0, uint? captured = null, uint? onWire = null) =>
         UInt32(seconds).UInt32(fraction).UInt32(captured ?? (uint)frame.Length).UInt32(onWire ?? (uint)frame.Length).Bytes(frame);
 

@@ -59,6 +59,7 @@ public sealed class CaptureFileTests
         { "pcap version", new CaptureBytes().UInt32(0xA1B2C3D4).UInt16(3).UInt16(0).Bytes(new byte[16]).ToArray(), 0, "byte 4: version 3.0" },
         { "pcap link type", new CaptureBytes().Pcap((LinkType)127).ToArray(), 0, "byte 20: link type 127" },
         { "record header cut", [.. new CaptureBytes().Pcap().Record(s_one).ToArray(), 1, 2], 1, "byte 94: the file ends within the header of packet 2" },
+        { "modified header cut", [.. new CaptureBytes().ModifiedPcap().ModifiedRecord(s_one).ToArray(), .. new byte[20]], 1, "byte 102: the file ends within the header of packet 2" },
         { "packet cut", new CaptureBytes().Pcap().Record(s_one).Record(s_two).ToArray()[..^10], 1, "byte 94: the file ends within packet 2: 44 of its 54" },
         { "packet too long", new CaptureBytes().Pcap().Record(s_one).Record(s_two, captured: 0xFFFFFFF0).ToArray(), 1, "byte 102: packet 2 claims to have 4294967280" },
         { "block cut", new CaptureBytes().Section().Interface().Enhanced(s_one, 0).Enhanced(s_two, 0).ToArray()[..^30], 1, "byte 136: the file ends within packet 2: 30 of its 54" },

@@ -35,6 +35,21 @@ public sealed class OracleTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
+    public void ModifiedPcap_RandomFile_IsReadAsLibpcapReadsIt(bool big)
+    {
+        var random = new Random(7);
+        var file = new CaptureBytes(big).ModifiedPcap();
+        for (var i = 0; i < 200; i++)
+        {
+            var frame = Bytes(random);
+            file.ModifiedRecord(frame, (uint)random.Next(), (uint)random.Next(1_000_000), onWire: (uint)(frame.Length + (random.Next(3) * 1000)));
+        }
+        Compare(file, 200);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
     public void PcapNg_RandomFile_IsReadAsLibpcapReadsIt(bool big)
     {
         var random = new Random(6);
