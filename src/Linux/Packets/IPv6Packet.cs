@@ -31,10 +31,12 @@ internal readonly ref struct IPv6Packet
     /// <summary>Walks the extension headers to the first that is none.</summary>
     /// <param name="protocol">The upper protocol; 59 (none) behind a later fragment, whose protocol's header is elsewhere.</param>
     /// <param name="offset">Where it begins.</param>
+    /// <param name="isAuthenticated">Whether one of them is an authentication header.</param>
     /// <returns>False when the captured bytes end before it.</returns>
-    internal bool TryFindUpperLayer(out byte protocol, out int offset)
+    internal bool TryFindUpperLayer(out byte protocol, out int offset, out bool isAuthenticated)
     {
         const byte none = 59;
+        isAuthenticated = false;
         protocol = _bytes[6];
         offset = FixedLength;
         while (protocol is HopByHop or Routing or Fragment or Authentication or DestinationOptions or Mobility or HostIdentity or Shim6)
@@ -55,6 +57,7 @@ internal readonly ref struct IPv6Packet
                 protocol = none;
                 return true;
             }
+            isAuthenticated |= protocol == Authentication;
             protocol = header[0];
             offset += length;
         }

@@ -7,14 +7,15 @@ internal readonly ref struct LinkFrame
 {
     internal const ushort EtherTypeIPv4 = 0x0800;
     internal const ushort EtherTypeIPv6 = 0x86DD;
-    private const ushort EtherTypeVlan = 0x8100;
-    private const ushort EtherTypeServiceVlan = 0x88A8;
-    private const ushort EtherTypeOldServiceVlan = 0x9100;
+    internal const ushort EtherTypeVlan = 0x8100;
+    internal const ushort EtherTypeServiceVlan = 0x88A8;
+    internal const ushort EtherTypeOldServiceVlan = 0x9100;
 
-    private LinkFrame(ushort protocol, int headerLength)
+    private LinkFrame(ushort protocol, int headerLength, bool isTagged = false)
     {
         Protocol = protocol;
         HeaderLength = headerLength;
+        IsTagged = isTagged;
     }
 
     /// <summary>An EtherType; 0 where there is none that matters here.</summary>
@@ -22,6 +23,24 @@ internal readonly ref struct LinkFrame
 
     /// <summary>Bytes in front of what it carries.</summary>
     internal int HeaderLength { get; }
+
+    /// <summary>Whether there are VLAN tags in it.</summary>
+    internal bool IsTagged { get; }
+
+    /// <summary>For link types whose header can be followed by VLAN tags: its length, and where in it the next protocol is.</summary>
+    internal static (int ProtocolAt, int Length) Tagged(LinkType link) => link switch
+    {
+        LinkType.Ethernet => (12, 14),
+        LinkType.LinuxCooked => (14, 16),
+        LinkType.LinuxCooked2 => (0, 20),
+        _ => default,
+    };
+
+    /// <summary>Whether the capture ends within the headers that <see cref="TryRead"/> did not find as a whole. A firewall rule may log a packet without
+    /// its content.</summary>
+    internal static bool IsCut(LinkType link, ReadOnlySpan<byte> frame, int wireLength) => link != LinkType.NetfilterLog || frame.Length < wireLength;
+
+    internal static bool IsTag(ushort protocol) => protocol is EtherTypeVlan or EtherTypeServiceVlan or EtherTypeOldServiceVlan;
 
     /// <summary>Reads the headers; false when the frame was cut before their end.</summary>
     internal static bool TryRead(LinkType link, ReadOnlySpan<byte> frame, out LinkFrame header)
@@ -47,8 +66,10 @@ internal readonly ref struct LinkFrame
                 {
                     return false;
                 }
-                header = new LinkFrame((frame[0] >> 4) switch { 4 => EtherTypeIPv4, 6 => EtherTypeIPv6, _ => 0 }, 0);
+                header = new LinkFrame(OfVersion(frame[0]), 0);
                 return true;
+            case LinkType.NetfilterLog:
+                return TryReadLogged(frame, out header);
             default:
                 header = new LinkFrame(0, 0);
                 return true;
@@ -64,7 +85,8 @@ internal readonly ref struct LinkFrame
             return false;
         }
         var protocol = BinaryPrimitives.ReadUInt16BigEndian(frame[protocolAt..]);
-        while (protocol is EtherTypeVlan or EtherTypeServiceVlan or EtherTypeOldServiceVlan)
+        var isTagged = IsTag(protocol);
+        while (IsTag(protocol))
         {
             if (frame.Length < headerLength + 4)
             {
@@ -73,9 +95,46 @@ internal readonly ref struct LinkFrame
             protocol = BinaryPrimitives.ReadUInt16BigEndian(frame[(headerLength + 2)..]);
             headerLength += 4;
         }
-        header = new LinkFrame(protocol, headerLength);
+        header = new LinkFrame(protocol, headerLength, isTagged);
         return true;
     }
+
+    /// <summary>Finds the packet among the attributes of one that a firewall rule logged: length, type, content, padded to four bytes
+    /// (linux/netfilter/nfnetlink_log.h). False also where there is none.</summary>
+    private static bool TryReadLogged(ReadOnlySpan<byte> frame, out LinkFrame header)
+    {
+        const int fixedLength = 4, attributeHeader = 4;
+        const ushort payload = 9;
+        header = default;
+        if (frame.Length < fixedLength + attributeHeader)
+        {
+            return false;
+        }
+        // In the byte order of the capturing host, which the first attribute's type tells: none is above 255.
+        var big = frame[fixedLength + 2] == 0;
+        var at = fixedLength;
+        while (at + attributeHeader <= frame.Length)
+        {
+            var (length, type) = (UInt16(frame[at..], big), UInt16(frame[(at + 2)..], big));
+            if (type == payload && length > attributeHeader)
+            {
+                at += attributeHeader;
+                header = at < frame.Length ? new LinkFrame(OfVersion(frame[at]), at) : default;
+                return at < frame.Length;
+            }
+            if (length < attributeHeader)
+            {
+                break;
+            }
+            at += (length + 3) & ~3;
+        }
+        return false;
+    }
+
+    private static ushort UInt16(ReadOnlySpan<byte> bytes, bool big) =>
+        big ? BinaryPrimitives.ReadUInt16BigEndian(bytes) : BinaryPrimitives.ReadUInt16LittleEndian(bytes);
+
+    private static ushort OfVersion(byte first) => (first >> 4) switch { 4 => EtherTypeIPv4, 6 => EtherTypeIPv6, _ => 0 };
 
     /// <summary>The family is in the capturing host's byte order and numbering: AF_INET6 is 10, 24, 28 or 30. None is above 255.</summary>
     private static ushort OfFamily(ReadOnlySpan<byte> frame)

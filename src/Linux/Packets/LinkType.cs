@@ -24,6 +24,9 @@ public enum LinkType
     IPv4 = 228,
     IPv6 = 229,
 
+    /// <summary>Packets that a firewall rule logged (NFLOG), in attributes.</summary>
+    NetfilterLog = 239,
+
     /// <summary>Linux "cooked" capture, version 2.</summary>
     LinuxCooked2 = 276,
 }
@@ -33,5 +36,6 @@ public static class LinkTypes
 {
     /// <summary>Whether <see cref="LinkFrame"/> finds IP packets in frames of this type.</summary>
     public static bool IsKnown(this LinkType link) => link is LinkType.Null or LinkType.Ethernet or LinkType.RawDlt or LinkType.RawOpenBsd
-        or LinkType.Raw or LinkType.Loop or LinkType.LinuxCooked or LinkType.IPv4 or LinkType.IPv6 or LinkType.LinuxCooked2;
+        or LinkType.Raw or LinkType.Loop or LinkType.LinuxCooked or LinkType.IPv4 or LinkType.IPv6 or LinkType.NetfilterLog
+        or LinkType.LinuxCooked2;
 }

@@ -25,7 +25,7 @@ public enum FrameContent
 /// </remarks>
 public readonly ref struct TcpSegment
 {
-    private const byte Tcp = 6;
+    internal const byte Protocol = 6;
 
     private readonly ReadOnlySpan<byte> _payload;
 
@@ -80,18 +80,29 @@ public readonly ref struct TcpSegment
     /// <param name="frame">The captured bytes.</param>
     /// <param name="wireLength">The frame's length on the wire: what segments count by whose IP length is left to the network card.</param>
     /// <param name="segment">The segment.</param>
-    public static FrameContent TryRead(LinkType link, ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment)
+    public static FrameContent TryRead(LinkType link, ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment) =>
+        TryRead(link, frame, wireLength, out segment, out _);
+
+    /// <summary>Finds the segment in a frame, but not inside tunnels.</summary>
+    /// <param name="link">The frame's link type.</param>
+    /// <param name="frame">The captured bytes.</param>
+    /// <param name="wireLength">The frame's length on the wire.</param>
+    /// <param name="segment">The segment.</param>
+    /// <param name="hasLayers">Whether it is in a VLAN or authenticated: <see cref="TunnelReader"/> finds the layers.</param>
+    public static FrameContent TryRead(LinkType link, ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment, out bool hasLayers)
     {
         segment = default;
         if (!LinkFrame.TryRead(link, frame, out var header))
         {
-            return FrameContent.Truncated;
+            hasLayers = false;
+            return LinkFrame.IsCut(link, frame, wireLength) ? FrameContent.Truncated : FrameContent.Other;
         }
+        hasLayers = header.IsTagged;
         var onWire = Math.Max(wireLength, frame.Length) - header.HeaderLength;
         return header.Protocol switch
         {
             LinkFrame.EtherTypeIPv4 => ReadIPv4(frame[header.HeaderLength..], onWire, out segment),
-            LinkFrame.EtherTypeIPv6 => ReadIPv6(frame[header.HeaderLength..], onWire, out segment),
+            LinkFrame.EtherTypeIPv6 => ReadIPv6(frame[header.HeaderLength..], onWire, out segment, ref hasLayers),
             _ => FrameContent.Other,
         };
     }
@@ -105,7 +116,7 @@ public readonly ref struct TcpSegment
         }
         var packet = new IPv4Packet(bytes);
         var offset = packet.HeaderLength;
-        if (packet.Protocol != Tcp || packet.IsLaterFragment || offset < IPv4Packet.FixedLength || bytes[0] >> 4 != 4)
+        if (packet.Protocol != Protocol || packet.IsLaterFragment || offset < IPv4Packet.FixedLength || bytes[0] >> 4 != 4)
         {
             return FrameContent.Other;
         }
@@ -114,7 +125,7 @@ public readonly ref struct TcpSegment
         return ReadTcp(bytes, offset, length, onWire, source, destination, packet.Identification, out segment);
     }
 
-    private static FrameContent ReadIPv6(ReadOnlySpan<byte> bytes, int onWire, out TcpSegment segment)
+    private static FrameContent ReadIPv6(ReadOnlySpan<byte> bytes, int onWire, out TcpSegment segment, scoped ref bool hasLayers)
     {
         segment = default;
         if (bytes.Length < IPv6Packet.FixedLength)
@@ -126,11 +137,12 @@ public readonly ref struct TcpSegment
         {
             return FrameContent.Other;
         }
-        if (!packet.TryFindUpperLayer(out var protocol, out var offset))
+        if (!packet.TryFindUpperLayer(out var protocol, out var offset, out var isAuthenticated))
         {
             return Short(bytes, onWire);
         }
-        if (protocol != Tcp)
+        hasLayers |= isAuthenticated;
+        if (protocol != Protocol)
         {
             return FrameContent.Other;
         }
@@ -138,7 +150,7 @@ public readonly ref struct TcpSegment
         return ReadTcp(bytes, offset, length, onWire, packet.Source, packet.Destination, 0, out segment);
     }
 
-    private static FrameContent ReadTcp(
+    internal static FrameContent ReadTcp(
         ReadOnlySpan<byte> packet, int offset, int length, int onWire, UInt128 source, UInt128 destination, ushort identification, out TcpSegment segment)
     {
         segment = default;

@@ -23,7 +23,7 @@ internal static class CaptureFile
     }
 
     public static string UnknownLink(LinkType link) =>
-        $"link type {(int)link} is not known here; Ethernet (1), Linux cooked (113, 276), raw IP (101, 12, 228, 229) and loopback (0, 108) are";
+        $"link type {(int)link} is not known here; Ethernet (1), Linux cooked (113, 276), raw IP (101, 12, 228, 229), loopback (0, 108) and NFLOG (239) are";
 
     private static string Describe(ReadOnlySpan<byte> begin) => begin switch
     {

@@ -14,6 +14,12 @@ internal struct Finding
     public SocketEndpoint Source;
     public SocketEndpoint Destination;
 
+    /// <summary>The VLANs and tunnels that it is in, by their number in <see cref="PathTable"/>.</summary>
+    public int Path;
+
+    /// <summary>Number of the packet that this one repeats with other addresses or in another tunnel; 0 for none.</summary>
+    public long CopyOf;
+
     /// <summary>Bytes of payload: 0 or 1.</summary>
     public int Length;
 
@@ -26,7 +32,7 @@ internal struct Finding
     /// <summary>From a probe to its answer, in nanoseconds; <see cref="Linux.Packets.CapturedPacket.NoTime"/> where that is not known.</summary>
     public long RoundTrip;
 
-    /// <summary>Whether a probe is one only if the other end, of which nothing was captured, sent nothing.</summary>
+    /// <summary>Whether a probe is one only if nothing went uncaptured that would make it something else.</summary>
     public bool IsPresumed;
 
     /// <summary>Whether nothing that can still come would change it.</summary>

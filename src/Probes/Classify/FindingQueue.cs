@@ -15,6 +15,11 @@ internal sealed class FindingQueue
     private int _first;
     private int _count;
 
+    /// <summary>Probes that were let go of and repeat the packets of others, and such replies.</summary>
+    public long CopiedProbes { get; private set; }
+
+    public long CopiedReplies { get; private set; }
+
     /// <summary>Room for one more, to be filled in place: it has what the one before it there had.</summary>
     public ref Finding Add()
     {
@@ -67,6 +72,11 @@ internal sealed class FindingQueue
             }
             if (head.Kind != SegmentKind.Candidate)
             {
+                if (head.CopyOf != 0)
+                {
+                    CopiedProbes += head.Kind == SegmentKind.Probe ? 1 : 0;
+                    CopiedReplies += head.Kind == SegmentKind.Reply ? 1 : 0;
+                }
                 sink.Found(in head);
             }
             _first = (_first + 1) & (_ring.Length - 1);

@@ -42,6 +42,17 @@ internal struct Flow
     public ResetKind Reset;
     public bool IsResetFromLow;
 
+    /// <summary>The VLANs and tunnels that each direction was seen in, by their numbers in <see cref="PathTable"/>; of no meaning before it was.</summary>
+    public int PathFromLow;
+    public int PathFromHigh;
+
+    /// <summary>One more than the place in the table of the flow whose packets these are, with other addresses or in another tunnel; 0 for none.</summary>
+    public int CopyOf;
+    public bool IsCopyReversed;
+
+    /// <summary>Whether other flows are copies of this one.</summary>
+    public bool HasCopies;
+
     // The table's own: the chain of one bucket, and the order of use.
     internal int NextInBucket;
     internal int Newer;

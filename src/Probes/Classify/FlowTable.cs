@@ -9,6 +9,9 @@ internal sealed class FlowTable
     private const int None = -1;
     private const int InitialCapacity = 256;
 
+    /// <summary>Flows of the same ends in different tunnels: more are nobody's traffic, and would have to be looked through for each packet.</summary>
+    private const int MaxVariants = 32;
+
     private readonly int _limit;
     private readonly ulong _seed = (ulong)Random.Shared.NextInt64();
     private Flow[] _flows;
@@ -26,14 +29,26 @@ internal sealed class FlowTable
 
     public int Count { get; private set; }
 
+    /// <summary>The numbers of VLANs and tunnels.</summary>
+    public PathTable Paths { get; } = new();
+
+    /// <summary>The flow that was asked for last: twice its place in <see cref="All"/>, and one more where that was from the lesser end.</summary>
+    public int Latest { get; private set; }
+
     /// <summary>Flows that made room for others.</summary>
     public long Forgotten { get; private set; }
 
     /// <summary>The flows in no particular order.</summary>
     public ReadOnlySpan<Flow> All => _flows.AsSpan(0, Count);
 
+    /// <summary>The flow at this place, which may be another one's by now.</summary>
+    public ref Flow At(int index) => ref _flows[index];
+
     /// <summary>The flow of this name, made if it is new. The reference is good until the next call.</summary>
-    public ref Flow Get(in FlowKey key)
+    /// <param name="key">Its ends.</param>
+    /// <param name="path">The VLANs and tunnels of the packet, by their number.</param>
+    /// <param name="fromLow">The packet's direction.</param>
+    public ref Flow Get(in FlowKey key, int path = PathTable.None, bool fromLow = true)
     {
         var hash = key.Hash(_seed);
         for (var i = _buckets[hash & (uint)(_buckets.Length - 1)]; i != None; i = _flows[i].NextInBucket)
@@ -41,6 +56,16 @@ internal sealed class FlowTable
             ref var flow = ref _flows[i];
             if (flow.Hash == hash && flow.Key == key)
             {
+                if ((path | flow.PathFromLow | flow.PathFromHigh) != PathTable.None)
+                {
+                    i = Find(i, in key, hash, path, fromLow);
+                    if (i == None)
+                    {
+                        break;
+                    }
+                    flow = ref _flows[i];
+                }
+                Latest = (2 * i) + (fromLow ? 1 : 0);
                 if (i != _newest)
                 {
                     Unlink(i);
@@ -49,7 +74,7 @@ internal sealed class FlowTable
                 return ref flow;
             }
         }
-        return ref Add(in key, hash);
+        return ref Add(in key, hash, path, fromLow);
     }
 
     /// <summary>Forgets a flow of which nothing more is to come. The last one takes its place: references are no longer good.</summary>
@@ -77,7 +102,67 @@ internal sealed class FlowTable
         }
     }
 
-    private ref Flow Add(in FlowKey key, uint hash)
+    /// <summary>Among flows of the same ends in different VLANs and tunnels, the one that a packet fits best.</summary>
+    /// <remarks>
+    /// The ways there and back are often not the same: overlays number by the sender's identity (Cilium) or by the receiver's network (EVPN), MPLS labels have
+    /// one direction, and a balancer's tunnel is left out on the way back. So each direction has its own, and the first packet of a direction goes to the flow
+    /// that came the same way, or else to one that nothing has answered yet.
+    /// </remarks>
+    /// <param name="index">The first flow of these ends in its bucket.</param>
+    /// <param name="key">The ends.</param>
+    /// <param name="hash">The key's.</param>
+    /// <param name="path">The packet's.</param>
+    /// <param name="fromLow">The packet's direction.</param>
+    private int Find(int index, in FlowKey key, uint hash, int path, bool fromLow)
+    {
+        var (best, bestFit, variants, last) = (None, -1, 0, None);
+        for (var i = index; i != None; i = _flows[i].NextInBucket)
+        {
+            ref var flow = ref _flows[i];
+            if (flow.Hash != hash || flow.Key != key)
+            {
+                continue;
+            }
+            (variants, last) = (variants + 1, i);
+            if (Fit(in flow, path, fromLow) is var fit && fit > bestFit)
+            {
+                (best, bestFit) = (i, fit);
+            }
+        }
+        if (best == None && variants >= MaxVariants)
+        {
+            best = last;
+            ref var flow = ref _flows[last];
+            flow = new Flow { Key = key, Hash = hash, NextInBucket = flow.NextInBucket, Newer = flow.Newer, Older = flow.Older };
+            Forgotten++;
+        }
+        if (best != None)
+        {
+            (fromLow ? ref _flows[best].PathFromLow : ref _flows[best].PathFromHigh) = path;
+        }
+        return best;
+    }
+
+    private int Fit(in Flow flow, int path, bool fromLow)
+    {
+        ref readonly var own = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
+        ref readonly var other = ref fromLow ? ref flow.FromHigh : ref flow.FromLow;
+        var (ownPath, otherPath) = fromLow ? (flow.PathFromLow, flow.PathFromHigh) : (flow.PathFromHigh, flow.PathFromLow);
+        if (own.HasLast && ownPath != path)
+        {
+            return -1;
+        }
+        var isSameWay = !other.HasLast || Paths.IsSameWay(path, otherPath);
+        return (own.HasLast, isSameWay) switch
+        {
+            (true, true) => 3,
+            (false, true) => 2,
+            (true, false) => 1,
+            _ => 0,
+        };
+    }
+
+    private ref Flow Add(in FlowKey key, uint hash, int path, bool fromLow)
     {
         int index;
         if (Count < _limit)
@@ -97,6 +182,8 @@ internal sealed class FlowTable
         }
         ref var flow = ref _flows[index];
         flow = new Flow { Key = key, Hash = hash };
+        (fromLow ? ref flow.PathFromLow : ref flow.PathFromHigh) = path;
+        Latest = (2 * index) + (fromLow ? 1 : 0);
         Chain(index);
         LinkNewest(index);
         return ref flow;

@@ -15,7 +15,7 @@ namespace Keepalive.Probes.Classify;
 ///
 /// Segments that look like a probe: while the other end's window is 0 it is a window probe, which Linux sends with the same bytes
 /// (net/ipv4/tcp_output.c, tcp_xmit_probe_skb for both); with unacknowledged data behind S it is late, or that data sent again. A single byte
-/// of old data is a probe of the older kind (4.4BSD, Windows), unless it repeats what was just written. No probe has PSH.
+/// of old data is a probe of the older kind (4.4BSD, Windows), unless it repeats what was just written or has PSH.
 ///
 /// Segments that the other end's kernel ignores (RFC 9293, 3.10.7.4; RFC 5961) must not mislead for long: a reset with a number that is not expected, a
 /// SYN within a connection, an acknowledgement of what was never sent, data from far off. But a capture may lack what would make it right, and
@@ -50,9 +50,10 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     /// <param name="number">Of its packet, to name it by.</param>
     /// <param name="time">Of its capture, in nanoseconds.</param>
     /// <param name="scope">Of its packet.</param>
-    public Classification Classify(in TcpSegment segment, long number, long time, int scope)
+    /// <param name="path">Of its packet: the number of the VLANs and tunnels that it is in.</param>
+    public Classification Classify(in TcpSegment segment, long number, long time, int scope, int path = PathTable.None)
     {
-        ref var flow = ref Flows.Get(FlowKey.Of(segment.Source, segment.Destination, scope, out var fromLow));
+        ref var flow = ref Flows.Get(FlowKey.Of(segment.Source, segment.Destination, scope, out var fromLow), path, fromLow);
         ref var sender = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
         ref var receiver = ref fromLow ? ref flow.FromHigh : ref flow.FromLow;
         if (IsDuplicate(in sender, in segment, time) && !(receiver.IsPendingLast && IsReply(in segment, in sender, in receiver)))
@@ -140,7 +141,8 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     }
 
     /// <summary>Settles the sender's own candidate: a segment that continues one byte further shows the sequence number, as the
-    /// answer to the other end's probe does where both probe at once. Anything else shows that it was none.</summary>
+    /// answer to the other end's probe does where both probe at once. Anything else shows that it was none. Data may as well follow a byte that was not
+    /// captured.</summary>
     private static Classification Show(in TcpSegment segment, ref Direction sender, in Direction receiver, long time, in Classification result)
     {
         if (segment.Sequence != sender.PendingAnswer || IsSince(sender.PendingTime, time, FindingQueue.MaxWait))
@@ -155,7 +157,12 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         sender.WindowProbes += isWindow ? 1 : 0;
         sender.Probes += isWindow ? 0 : 1;
         sender.Unanswered += isWindow ? 0 : 1;
-        return result with { Shows = sender.PendingNumber, Shown = isWindow ? SegmentKind.WindowProbe : SegmentKind.Probe };
+        return result with
+        {
+            Shows = sender.PendingNumber,
+            Shown = isWindow ? SegmentKind.WindowProbe : SegmentKind.Probe,
+            IsShownPresumed = !isWindow && segment.PayloadLength > 0,
+        };
     }
 
     /// <summary>Whether so much time has passed; never where it is not known.</summary>
@@ -456,7 +463,7 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
             sender.IsNextDoubtful &= !acknowledgesMore && (kind == SegmentKind.Candidate || segment.PayloadLength == 0);
             sender.IsNextShown |= acknowledgesMore;
         }
-        sender.IsNextShown |= segment.PayloadLength > 1 || (segment.Flags & (TcpFlags.Fin | TcpFlags.Psh)) != 0;
+        sender.IsNextShown |= segment.PayloadLength > 1 || finishes || (segment.PayloadLength == 1 && (segment.Flags & TcpFlags.Psh) != 0);
         if (!sender.IsAcknowledgedKnown || !IsBefore(segment.Acknowledged, sender.Acknowledged))
         {
             sender.Acknowledged = segment.Acknowledged;

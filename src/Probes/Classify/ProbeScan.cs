@@ -5,15 +5,31 @@ namespace Keepalive.Probes.Classify;
 /// <summary>Receives findings in the order of their packets.</summary>
 internal interface IFindingSink
 {
+    /// <summary>Receives the numbers of VLANs and tunnels that findings have, before the first.</summary>
+    void Begin(PathTable paths)
+    {
+    }
+
     void Found(in Finding finding);
 }
 
 /// <summary>Looks through the packets of a source for probes, and counts what it meets.</summary>
-internal sealed class ProbeScan(IFindingSink sink, int maxFlows = ProbeClassifier.DefaultFlows)
+internal sealed class ProbeScan
 {
+    private readonly IFindingSink _sink;
     private readonly FindingQueue _queue = new();
+    private readonly CopyWatch _copies = new();
+    private readonly EncapsulationLayer[] _layers = new EncapsulationLayer[TunnelReader.MaxLayers];
+    private readonly long[] _others = new long[(int)OtherContent.Arp + 1];
 
-    public ProbeClassifier Classifier { get; } = new(maxFlows);
+    public ProbeScan(IFindingSink sink, int maxFlows = ProbeClassifier.DefaultFlows)
+    {
+        _sink = sink;
+        Classifier = new ProbeClassifier(maxFlows);
+        sink.Begin(Classifier.Flows.Paths);
+    }
+
+    public ProbeClassifier Classifier { get; }
 
     public long Packets { get; private set; }
 
@@ -23,13 +39,24 @@ internal sealed class ProbeScan(IFindingSink sink, int maxFlows = ProbeClassifie
 
     public long Replies { get; private set; }
 
-    /// <summary>Of the probes, those that are replies if the other end, of which nothing was captured, did send something.</summary>
+    /// <summary>Probes that are none if something went uncaptured: replies, if the other end sent anything, or acknowledgements before a byte of data.</summary>
     public long Presumed { get; private set; }
 
     public long WindowProbes { get; private set; }
 
     /// <summary>Segments that were captured or delivered a second time.</summary>
     public long Duplicates { get; private set; }
+
+    /// <summary>Whether some of them are from captures on "any", which have a packet once for each interface.</summary>
+    public bool HasCookedDuplicates { get; private set; }
+
+    /// <summary>Of the probes, those that were seen before with other addresses or in another VLAN or tunnel, and such replies. Complete at the end.</summary>
+    public long CopiedProbes => _queue.CopiedProbes;
+
+    public long CopiedReplies => _queue.CopiedReplies;
+
+    /// <summary>Packets without a TCP segment that can be read, by <see cref="OtherContent"/>.</summary>
+    public ReadOnlySpan<long> Others => _others;
 
     /// <summary>Packets that may be TCP, but whose headers were not captured as a whole.</summary>
     public long Truncated { get; private set; }
@@ -51,34 +78,63 @@ internal sealed class ProbeScan(IFindingSink sink, int maxFlows = ProbeClassifie
     {
         Packets++;
         Release(packet.Time);   // before it is looked at: a probe that has waited too long is reported without it
-        switch (TcpSegment.TryRead(packet.Link, packet.Data, packet.WireLength, out var segment))
+        var content = TcpSegment.TryRead(packet.Link, packet.Data, packet.WireLength, out var segment, out var hasLayers);
+        if (content == FrameContent.Segment && !hasLayers)
         {
-            case FrameContent.Segment:
-                Segments++;
-                Take(in packet, in segment);
-                break;
-            case FrameContent.Truncated:
-                if (Truncated++ == 0)
-                {
-                    FirstTruncated = (packet.Number, packet.Data.Length, packet.WireLength);
-                }
-                break;
+            Segments++;
+            Take(in packet, in segment, PathTable.None);
+        }
+        else if (content == FrameContent.Truncated)
+        {
+            CountTruncated(in packet);
+        }
+        else
+        {
+            LookInside(in packet);
         }
         Release(packet.Time);
     }
 
     /// <summary>Lets go of findings that have waited long enough at <paramref name="now"/>.</summary>
-    public void Release(long now) => _queue.Release(now, sink);
+    public void Release(long now) => _queue.Release(now, _sink);
 
     /// <summary>Nothing more will come.</summary>
     public void End() => Release(long.MaxValue);
 
-    private void Take(in CapturedPacket packet, in TcpSegment segment)
+    /// <summary>Takes in a packet that is in a VLAN or a tunnel, or no TCP.</summary>
+    private void LookInside(in CapturedPacket packet)
     {
-        var result = Classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope);
+        var reader = new TunnelReader(_layers);
+        switch (reader.Read(packet.Link, packet.Data, packet.WireLength, out var segment))
+        {
+            case FrameContent.Segment:
+                Segments++;
+                Take(in packet, in segment, Classifier.Flows.Paths.NumberOf(reader.Layers));
+                break;
+            case FrameContent.Truncated:
+                CountTruncated(in packet);
+                break;
+            default:
+                _others[(int)reader.Other]++;
+                break;
+        }
+    }
+
+    private void CountTruncated(in CapturedPacket packet)
+    {
+        if (Truncated++ == 0)
+        {
+            FirstTruncated = (packet.Number, packet.Data.Length, packet.WireLength);
+        }
+    }
+
+    private void Take(in CapturedPacket packet, in TcpSegment segment, int path)
+    {
+        var result = Classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope, path);
         if (result.Shows != 0)
         {
-            _queue.Note(result.Shows, result.Shown, isPresumed: false, answeredBy: 0, roundTrip: 0);
+            _queue.Note(result.Shows, result.Shown, result.IsShownPresumed, answeredBy: 0, roundTrip: 0);
+            Presumed += result.IsShownPresumed ? 1 : 0;
             Probes += result.Shown == SegmentKind.Probe ? 1 : 0;
             WindowProbes += result.Shown == SegmentKind.WindowProbe ? 1 : 0;
         }
@@ -89,6 +145,7 @@ internal sealed class ProbeScan(IFindingSink sink, int maxFlows = ProbeClassifie
         if (result.Kind == SegmentKind.Duplicate)
         {
             Duplicates++;
+            HasCookedDuplicates |= packet.Link is LinkType.LinuxCooked or LinkType.LinuxCooked2;
             return;
         }
         Count(in result);
@@ -120,11 +177,31 @@ internal sealed class ProbeScan(IFindingSink sink, int maxFlows = ProbeClassifie
         finding.Kind = result.Kind;
         finding.Source = segment.Source;
         finding.Destination = segment.Destination;
+        finding.Path = path;
+        finding.CopyOf = CopyOf(in packet, in segment);
         finding.Length = segment.PayloadLength;
         finding.Answers = result.Answers;
         finding.AnsweredBy = 0;
         finding.RoundTrip = result.Kind == SegmentKind.Reply ? result.RoundTrip : 0;
         finding.IsPresumed = result.IsPresumed;
+    }
+
+    /// <summary>Number of the packet that the latest one repeats; notes the connection that it repeats.</summary>
+    private long CopyOf(in CapturedPacket packet, in TcpSegment segment)
+    {
+        var flows = Classifier.Flows;
+        var number = _copies.Look(in segment, packet.Number, packet.Time, flows.Latest, out var original);
+        if (number != 0)
+        {
+            ref var first = ref flows.At(original >> 1);
+            ref var again = ref flows.At(flows.Latest >> 1);
+            // Where a node translates addresses the request comes first in one connection, and its answer in the other: the first that is noted stays.
+            if (again.CopyOf == 0 && first.CopyOf != (flows.Latest >> 1) + 1)
+            {
+                (again.CopyOf, again.IsCopyReversed, first.HasCopies) = ((original >> 1) + 1, ((original ^ flows.Latest) & 1) != 0, true);
+            }
+        }
+        return number;
     }
 
     private void Count(in Classification result)

@@ -67,6 +67,9 @@ internal readonly record struct Classification
     /// <summary>The kind that it settles.</summary>
     public SegmentKind Shown { get; init; }
 
+    /// <summary>Whether that is so only if no byte of data between the two went uncaptured.</summary>
+    public bool IsShownPresumed { get; init; }
+
     /// <summary>Whether the receiver's kernel takes it as a sign of life: it stops counting probes as unanswered.</summary>
     public bool IsHeard { get; init; }
 

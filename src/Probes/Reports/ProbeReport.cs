@@ -10,7 +10,12 @@ internal abstract class ProbeReport(Stream output) : IFindingSink
 
     protected EndpointText Endpoints { get; } = new();
 
+    /// <summary>The numbers of VLANs and tunnels that findings have.</summary>
+    protected PathTable Paths { get; private set; } = new();
+
     public static ProbeReport Create(Stream output, bool json) => json ? new ProbeJson(output) : new ProbeTable(output);
+
+    public void Begin(PathTable paths) => Paths = paths;
 
     public abstract void Found(in Finding finding);
 
@@ -25,10 +30,11 @@ internal abstract class ProbeReport(Stream output) : IFindingSink
     protected static List<Prober> Probers(ProbeScan scan)
     {
         var probers = new List<Prober>();
-        foreach (ref readonly var flow in scan.Classifier.Flows.All)
+        var flows = scan.Classifier.Flows.All;
+        foreach (ref readonly var flow in flows)
         {
-            Add(probers, flow.Key.Low, flow.Key.High, in flow.FromLow, flow.IsReset);
-            Add(probers, flow.Key.High, flow.Key.Low, in flow.FromHigh, flow.IsReset);
+            Add(probers, flows, in flow, fromLow: true);
+            Add(probers, flows, in flow, fromLow: false);
         }
         probers.Sort(static (a, b) => (b.Direction.Probes + b.Direction.WindowProbes).CompareTo(a.Direction.Probes + a.Direction.WindowProbes));
         return probers;
@@ -41,18 +47,39 @@ internal abstract class ProbeReport(Stream output) : IFindingSink
         _ => "probe"u8,
     };
 
-    private static void Add(List<Prober> probers, SocketEndpoint from, SocketEndpoint to, in Direction direction, bool isReset)
+    private static void Add(List<Prober> probers, ReadOnlySpan<Flow> flows, in Flow flow, bool fromLow)
     {
+        var (from, to) = Ends(in flow, fromLow);
+        ref readonly var direction = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
         if (direction.Probes + direction.WindowProbes > 0)
         {
-            probers.Add(new Prober(from, to, direction, isReset));
+            var prober = new Prober(from, to, direction, flow.IsReset, fromLow ? flow.PathFromLow : flow.PathFromHigh);
+            // Another flow may have taken the original's place.
+            if (flow.CopyOf > 0 && flow.CopyOf <= flows.Length && flows[flow.CopyOf - 1] is { HasCopies: true } original)
+            {
+                var same = fromLow != flow.IsCopyReversed;
+                var ends = Ends(in original, same);
+                prober = prober with { Original = new Original(ends.From, ends.To, same ? original.PathFromLow : original.PathFromHigh) };
+            }
+            probers.Add(prober);
         }
     }
+
+    private static (SocketEndpoint From, SocketEndpoint To) Ends(in Flow flow, bool fromLow) =>
+        fromLow ? (flow.Key.Low, flow.Key.High) : (flow.Key.High, flow.Key.Low);
 
     /// <summary>One end of a connection that has sent probes.</summary>
     /// <param name="From">This end.</param>
     /// <param name="To">The other end.</param>
     /// <param name="Direction">The counters.</param>
     /// <param name="IsReset">Whether the connection ended by a reset.</param>
-    protected readonly record struct Prober(SocketEndpoint From, SocketEndpoint To, Direction Direction, bool IsReset);
+    /// <param name="Path">The VLANs and tunnels that its packets are in.</param>
+    protected readonly record struct Prober(SocketEndpoint From, SocketEndpoint To, Direction Direction, bool IsReset, int Path)
+    {
+        /// <summary>The connection that had the same packets first; null for none.</summary>
+        public Original? Original { get; init; }
+    }
+
+    /// <summary>The first appearance of a connection that was captured twice.</summary>
+    protected readonly record struct Original(SocketEndpoint From, SocketEndpoint To, int Path);
 }

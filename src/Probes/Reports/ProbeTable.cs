@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Keepalive.CommandLine;
 using Keepalive.Linux.Packets;
+using Keepalive.Linux.Sockets;
 using Keepalive.Probes.Classify;
 
 namespace Keepalive.Probes.Reports;
@@ -13,6 +14,9 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
     private const int TimeWidth = 28;
     private const int EndpointWidth = 21;   // 255.255.255.255:65535
 
+    private const int MaxCopies = 10;
+
+    private readonly PathText _paths = new(PathText.Line);
     private bool _hasHead;
 
     public override void Found(in Finding finding)
@@ -46,6 +50,14 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         {
             Lines.Text(finding.IsPresumed ? "none, presumed"u8 : "none"u8);
         }
+        if (finding.Path != PathTable.None)
+        {
+            Lines.Text(", in "u8).Text(_paths.Of(Paths, finding.Path));
+        }
+        if (finding.CopyOf != 0)
+        {
+            Lines.Text(", the same packet as "u8).Number(finding.CopyOf);
+        }
         Lines.Text("\n"u8);
     }
 
@@ -59,6 +71,14 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
             {
                 Lines.Text(row);
             }
+            foreach (var note in Copies(probers))
+            {
+                Lines.Text(note);
+            }
+        }
+        if (NotTcp(scan) is { } others)
+        {
+            Lines.Text(others);
         }
         Lines.Text(Totals(scan, dropped));
     }
@@ -71,18 +91,21 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         }
     }
 
-    private static IEnumerable<string> Rows(List<Prober> probers)
+    private IEnumerable<string> Rows(List<Prober> probers)
     {
         string[] heads = ["PROBER", "OTHER END", "PROBES", "ANSWERED", "UNANSWERED AT END", "WINDOW PROBES", "RTT LEAST/MEAN/MOST", "END"];
+        var hasPaths = probers.Exists(static prober => prober.Path != PathTable.None);
+        heads = hasPaths ? [.. heads, "IN"] : heads;
         var rows = new List<string[]> { heads };
         foreach (var prober in probers.Take(MaxConnections))
         {
             var d = prober.Direction;
-            rows.Add(
+            string[] row =
             [
                 prober.From.ToString(), prober.To.ToString(), Number(d.Probes), Number(d.Answered), Number(d.Unanswered), Number(d.WindowProbes),
                 RoundTrip(d.RoundTrips, d.RoundTripLeast, d.RoundTripSum, d.RoundTripMost) ?? "-", prober.IsReset ? "reset" : "-",
-            ]);
+            ];
+            rows.Add(hasPaths ? [.. row, prober.Path == PathTable.None ? "-" : Path(prober.Path)] : row);
         }
         foreach (var line in TextTable.Lines(rows))
         {
@@ -92,6 +115,51 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         {
             yield return $"and {Number(probers.Count - MaxConnections)} more; -o json lists all\n";
         }
+    }
+
+    /// <summary>Connections that were captured twice, so that nobody takes the probes of both for two connections'.</summary>
+    private IEnumerable<string> Copies(List<Prober> probers)
+    {
+        var copies = probers.FindAll(static prober => prober.Original is not null);
+        foreach (var copy in copies.Take(MaxCopies))
+        {
+            var original = copy.Original!.Value;
+            var isTranslated = (copy.From, copy.To) != (original.From, original.To);
+            var way = (isTranslated, original.Path != copy.Path) switch
+            {
+                (true, true) => "with other addresses (NAT) and in other VLANs or tunnels",
+                (true, false) => "with other addresses (NAT)",
+                _ => "in other VLANs or tunnels",
+            };
+            yield return $"{Name(copy.From, copy.To, copy.Path)}: the same packets as {Name(original.From, original.To, original.Path)}, {way}\n";
+        }
+        if (copies.Count > MaxCopies)
+        {
+            yield return $"and {Number(copies.Count - MaxCopies)} more such connections; -o json lists all\n";
+        }
+    }
+
+    private string Name(SocketEndpoint from, SocketEndpoint to, int path) => $"{from}>{to}{(path == PathTable.None ? "" : $" in {Path(path)}")}";
+
+    private string Path(int path) => Encoding.UTF8.GetString(_paths.Of(Paths, path));
+
+    /// <summary>The packets that hide TCP; without any TCP also the others, so that a capture of the wrong thing is recognised.</summary>
+    private static string? NotTcp(ProbeScan scan)
+    {
+        var hidden = List(
+            [
+                (OtherContent.Macsec, "MACsec"), (OtherContent.Esp, "ESP"), (OtherContent.WireGuard, "WireGuard"), (OtherContent.Gre, "GRE of another kind"),
+                (OtherContent.Fragment, "IP fragment without a header"), (OtherContent.NestedTooDeep, "nested too deep"),
+            ]);
+        var rest = scan.Segments > 0 ? "" : List(
+            [
+                (OtherContent.Udp, "UDP"), (OtherContent.Icmp, "ICMP"), (OtherContent.Sctp, "SCTP"), (OtherContent.Arp, "ARP"), (OtherContent.Unknown, "unknown"),
+            ]);
+        var text = (hidden.Length > 0 ? $"packets that cannot be looked into: {hidden}\n" : "") + (rest.Length > 0 ? $"packets that are no TCP: {rest}\n" : "");
+        return text.Length > 0 ? text : null;
+
+        string List((OtherContent Content, string Name)[] contents) => string.Join(", ", contents.Where(other => scan.Others[(int)other.Content] > 0)
+            .Select(other => $"{Number(scan.Others[(int)other.Content])} {other.Name}"));
     }
 
     private static string Totals(ProbeScan scan, long? dropped)
@@ -105,9 +173,12 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         {
             text.Append(" after ").Append(times);
         }
-        text.Append(scan.Presumed > 0 ? $", {Number(scan.Presumed)} presumed, as nothing of the other end was captured" : "");
+        text.Append(scan.Presumed > 0 ? $", {Number(scan.Presumed)} presumed, as too little was captured to be sure" : "");
         text.Append(scan.WindowProbes > 0 ? $", {Count(scan.WindowProbes, "window probe")}" : "");
-        text.Append(scan.Duplicates > 0 ? $", {Number(scan.Duplicates)} captured twice" : "");
+        text.Append(scan.Duplicates > 0 ? $", {Count(scan.Duplicates, "segment")} captured twice" : "");
+        text.Append(scan.HasCookedDuplicates ? " (a capture on 'any' has a packet once for each interface)" : "");
+        text.Append(scan.CopiedProbes + scan.CopiedReplies > 0
+            ? $"; {Count(scan.CopiedProbes, "probe")} and {Number(scan.CopiedReplies)} answers of these are the same packets again" : "");
         text.Append(flows.Forgotten > 0 ? $", {Count(flows.Forgotten, "connection")} forgotten to make room" : "");
         text.Append(dropped > 0 ? $", {Count(dropped.Value, "packet")} dropped by the kernel" : "");
         return text.Append('\n').ToString();

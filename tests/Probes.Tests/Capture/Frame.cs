@@ -47,7 +47,7 @@ internal sealed record Frame
         var packet = BuiltPacket.Tcp(
             source, IPEndPoint.Parse(Destination), Sequence, Acknowledged, (byte)Flags, Window, Payload, options, Identification).Bytes;
         var ipv4 = source.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork;
-        return [.. LinkHeader(ipv4 ? (ushort)0x0800 : (ushort)0x86DD), .. ipv4 ? WithOptions(packet) : WithExtensions(packet), .. new byte[Padding]];
+        return [.. LinkHeader(ipv4 ? (ushort)0x0800 : (ushort)0x86DD, packet.Length + NetworkOptions.Length), .. ipv4 ? WithOptions(packet) : WithExtensions(packet), .. new byte[Padding]];
     }
 
     /// <summary>The checksum covers only the packet without them.</summary>
@@ -68,7 +68,7 @@ internal sealed record Frame
     private void Lengthen(Span<byte> length) =>
         BinaryPrimitives.WriteUInt16BigEndian(length, (ushort)(BinaryPrimitives.ReadUInt16BigEndian(length) + NetworkOptions.Length));
 
-    private byte[] LinkHeader(ushort protocol)
+    private byte[] LinkHeader(ushort protocol, int packetLength)
     {
         ushort[] protocols = [.. Tags, protocol];
         byte[] first = [(byte)(protocols[0] >> 8), (byte)protocols[0]];
@@ -81,6 +81,9 @@ internal sealed record Frame
             LinkType.LinuxCooked2 => [.. first, .. new byte[18], .. tags],
             LinkType.Null => [family, 0, 0, 0],
             LinkType.Loop => [0, 0, 0, family],
+            // The packet header's attribute, the interface's, an odd prefix, and the payload's, all of a little-endian host.
+            LinkType.NetfilterLog =>
+                [family, 0, 0, 7, 8, 0, 1, 0, (byte)(protocol >> 8), (byte)protocol, 1, 0, 8, 0, 5, 0, 0, 0, 0, 2, 6, 0, 10, 0, 65, 0, 0, 0, .. BitConverter.GetBytes((ushort)(packetLength + 4)), 9, 0],
             _ => [],
         };
     }

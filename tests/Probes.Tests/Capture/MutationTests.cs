@@ -46,20 +46,22 @@ public sealed class MutationTests
     /// <summary>A connection with two answered probes, in every kind of frame and file.</summary>
     private static IEnumerable<byte[]> Originals()
     {
-        foreach (var link in (LinkType[])[LinkType.Ethernet, LinkType.LinuxCooked, LinkType.LinuxCooked2, LinkType.Raw, LinkType.Null])
+        foreach (var link in (LinkType[])[LinkType.Ethernet, LinkType.LinuxCooked, LinkType.LinuxCooked2, LinkType.Raw, LinkType.Null, LinkType.NetfilterLog])
         {
             foreach (var ipv6 in (bool[])[false, true])
             {
                 var frames = Frames(link, ipv6);
                 foreach (var big in (bool[])[false, true])
                 {
-                    var (pcap, ng) = (new CaptureBytes(big).Pcap(link), new CaptureBytes(big).Section().Interface(link, resolution: 6));
+                    var (pcap, modified, ng) = (new CaptureBytes(big).Pcap(link), new CaptureBytes(big).ModifiedPcap(link), new CaptureBytes(big).Section().Interface(link, resolution: 6));
                     for (var i = 0; i < frames.Length; i++)
                     {
                         pcap.Record(frames[i], (uint)i);
+                        modified.ModifiedRecord(frames[i], (uint)i);
                         ng.Enhanced(frames[i], (ulong)i * 1_000_000);
                     }
                     yield return pcap.ToArray();
+                    yield return modified.ToArray();
                     yield return ng.ToArray();
                 }
             }
@@ -69,7 +71,7 @@ public sealed class MutationTests
     private static byte[][] Frames(LinkType link, bool ipv6)
     {
         var (client, server) = ipv6 ? ("[fd77::1]:40000", "[fd77::2]:443") : ("10.0.0.1:40000", "10.0.0.2:443");
-        ushort[] tags = link is LinkType.Raw or LinkType.Null ? [] : [0x8100];
+        ushort[] tags = link is LinkType.Raw or LinkType.Null or LinkType.NetfilterLog ? [] : [0x8100];
         byte[] extension = [6, 0, 1, 4, 0, 0, 0, 0];
         var request = new Frame
         {

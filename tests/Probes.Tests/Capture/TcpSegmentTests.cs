@@ -39,6 +39,8 @@ public sealed class TcpSegmentTests
         ["null"] = (new Frame { Link = LinkType.Null }, Four),
         ["null, IPv6"] = (s_v6 with { Link = LinkType.Null }, Six),
         ["loop"] = (new Frame { Link = LinkType.Loop }, Four),
+        ["NFLOG"] = (new Frame { Link = LinkType.NetfilterLog }, Four),
+        ["NFLOG, IPv6"] = (s_v6 with { Link = LinkType.NetfilterLog }, Six),
         ["IPv4 options"] = (new Frame { NetworkOptions = [7, 7, 4, 0, 0, 0, 0, 0] }, Four),
         ["IPv6 extensions"] = (s_v6 with { FirstExtension = 0, NetworkOptions = s_extensions }, Six),
         ["IPv6 first fragment"] = (s_v6 with { FirstExtension = 44, NetworkOptions = s_firstFragment }, Six),
@@ -90,6 +92,26 @@ public sealed class TcpSegmentTests
         Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[14 + 3] = 39));           // ends within the TCP header
         Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[14 + 20 + 12] = 0x40));   // a TCP header of 16 bytes
         Assert.Equal(FrameContent.Other, Read(new Frame(), bytes => bytes[14 + 20 + 12] = 0xF0));   // one longer than the packet
+    }
+
+    /// <summary>The attributes of a packet that a firewall rule logged are in the byte order of the host that captured it.</summary>
+    [Fact]
+    public void TryRead_LoggedOnABigEndianHost_IsTheSegment()
+    {
+        var packet = new Frame { Link = LinkType.Raw }.ToBytes();
+        byte[] logged = [2, 0, 0, 7, 0, 8, 0, 1, 8, 0, 1, 0, 0, (byte)(packet.Length + 4), 0, 9, .. packet];
+
+        Assert.Equal(FrameContent.Segment, TcpSegment.TryRead(LinkType.NetfilterLog, logged, logged.Length, out var segment));
+        Assert.Equal(Four, $"{segment.Source}>{segment.Destination}");
+    }
+
+    [Fact]
+    public void TryRead_LoggedWithoutAPacket_IsOther()
+    {
+        foreach (var logged in (byte[][])[[2, 0, 0, 7, 6, 0, 10, 0, 65, 0, 0, 0], [2, 0, 0, 7, 6, 0, 10, 0, 65, 0], [2, 0, 0, 7, 0, 0, 9, 0, 1, 1, 1, 1]])
+        {
+            Assert.Equal(FrameContent.Other, TcpSegment.TryRead(LinkType.NetfilterLog, logged, logged.Length, out _));
+        }
     }
 
     [Fact]

@@ -90,10 +90,21 @@ public sealed class ProbeClassifierTests
             2.000 > A    0:1          probe presumed
             3.000 > A    0:1          probe presumed
             """,
-        ["a capture that begins with a probe, and its sender writes before it is answered"] = """
-            1.000 > A    0:1          probe
+        ["a capture that begins with a probe, or with one byte that was not captured behind an acknowledgement, and data"] = """
+            1.000 > A    0:1          probe presumed
             1.100 > PA   1:1 l=20
             1.101 < A    1:21
+            """,
+        ["the same, and the answer comes after all"] = """
+            1.000 > A    0:1          probe by 3
+            1.100 > PA   1:1 l=20
+            1.101 < A    1:1          reply to 1
+            1.102 < A    1:21
+            """,
+        ["an acknowledgement from further on, before data behind it: a byte went uncaptured, or it was a probe"] = Handshake + """
+            5.000 > A    500:900      probe presumed
+            5.100 > PA   501:900 l=20
+            5.101 < A    900:521
             """,
         ["a capture that begins with an acknowledgement before a write of one byte"] = """
             1.000 > A    0:1
@@ -337,8 +348,20 @@ public sealed class ProbeClassifierTests
             8.000 > A    1:1 l=1
             16.00 > A    1:1 l=1
             """,
-        ["a probe never has PSH"] = Handshake + """
-            1.000 > PA   0:1
+        ["PSH on an empty probe means nothing"] = Handshake + """
+            1.000 > PA   0:1          probe by 5
+            1.001 < A    1:1          reply to 4
+            2.000 > PA   0:1          probe by 7
+            2.001 < PA   1:1          reply to 6
+            3.000 > PA   1:1
+            """,
+        ["the same in mid-flow"] = """
+            1.000 > PA   0:1          probe by 2
+            1.001 < A    1:1          reply to 1
+            2.000 > PA   0:1          probe by 4
+            2.001 < A    1:1          reply to 3
+            """,
+        ["a byte with PSH was written"] = Handshake + """
             2.000 > PA   0:1 l=1
             """,
         ["one byte of new data into a closed window, never taken"] = Handshake + """
@@ -477,7 +500,7 @@ public sealed class ProbeClassifierTests
             {"frame":2,"kind":"probe","source":"10.0.0.1:40000","destination":"10.0.0.2:443","time":null,"length":0,"answeredBy":3,"rttMs":null}
             {"frame":3,"kind":"reply","source":"10.0.0.2:443","destination":"10.0.0.1:40000","time":null,"length":0,"answers":2,"rttMs":null}
             {"frame":4,"kind":"probe","source":"10.0.0.1:40000","destination":"10.0.0.2:443","time":null,"length":0}
-            {"kind":"summary","packets":4,"segments":4,"flows":1,"flowsForgotten":0,"probes":2,"presumed":0,"replies":1,"unanswered":1,"windowProbes":0,"duplicates":0,"truncated":0,"rttMsLeast":null,"rttMsMean":null,"rttMsMost":null,"connections":[{"source":"10.0.0.1:40000","destination":"10.0.0.2:443","probes":2,"replies":1,"unansweredAtEnd":1,"windowProbes":0,"rttMsLeast":null,"rttMsMean":null,"rttMsMost":null,"reset":false}]}
+            {"kind":"summary","packets":4,"segments":4,"flows":1,"flowsForgotten":0,"probes":2,"presumed":0,"replies":1,"unanswered":1,"windowProbes":0,"duplicates":0,"copiedProbes":0,"copiedReplies":0,"truncated":0,"notTcp":{},"rttMsLeast":null,"rttMsMean":null,"rttMsMost":null,"connections":[{"source":"10.0.0.1:40000","destination":"10.0.0.2:443","probes":2,"replies":1,"unansweredAtEnd":1,"windowProbes":0,"rttMsLeast":null,"rttMsMean":null,"rttMsMost":null,"reset":false}]}
 
             """,
             Report(file, json: true));

@@ -1,0 +1,28 @@
+namespace Keepalive.Linux.Packets;
+
+/// <summary>The content of a frame without a TCP segment that can be read.</summary>
+public enum OtherContent : byte
+{
+    /// <summary>None of the below.</summary>
+    Unknown,
+
+    /// <summary>Encrypted by IEEE 802.1AE.</summary>
+    Macsec,
+
+    /// <summary>Encrypted by IPsec, also in UDP.</summary>
+    Esp,
+    WireGuard,
+
+    /// <summary>GRE around a protocol that is not read here.</summary>
+    Gre,
+
+    /// <summary>A part of an IP datagram other than the first.</summary>
+    Fragment,
+
+    /// <summary>More tunnels in tunnels than are followed.</summary>
+    NestedTooDeep,
+    Udp,
+    Icmp,
+    Sctp,
+    Arp,
+}
