@@ -158,11 +158,41 @@ internal static class Targets
         }
         byte[][] frames = [Frame(false), Frame(true), Frame(false), Frame(true), Frame(false)];
         byte[] Word(uint value) => BitConverter.GetBytes(value);
-        yield return
+        byte[] File(IEnumerable<byte[]> frames, uint link = 1) =>
         [
-            .. Word(0xA1B2C3D4), 2, 0, 4, 0, .. Word(0), .. Word(0), .. Word(65535), .. Word(1),
+            .. Word(0xA1B2C3D4), 2, 0, 4, 0, .. Word(0), .. Word(0), .. Word(65535), .. Word(link),
             .. frames.SelectMany((frame, i) => (byte[])[.. Word((uint)i), .. Word(0), .. Word((uint)frame.Length), .. Word((uint)frame.Length), .. frame]),
         ];
+        yield return File(frames);
+        // The "modified" form, and packets that a firewall rule logged.
+        yield return
+        [
+            .. Word(0xA1B2CD34), 2, 0, 4, 0, .. Word(0), .. Word(0), .. Word(65535), .. Word(1),
+            .. frames.SelectMany((frame, i) => (byte[])
+                [.. Word((uint)i), .. Word(0), .. Word((uint)frame.Length), .. Word((uint)frame.Length), .. Word(3), 8, 0, 4, 0, .. frame]),
+        ];
+        yield return File(frames.Select(frame => (byte[])[2, 0, 0, 7, 8, 0, 1, 0, 8, 0, 1, 0, 44, 0, 9, 0, .. frame[14..]]), link: 239);
+        // One file for each tunnel, so that a change to one of them is one change.
+        byte[] Around(byte protocol, byte[] content) =>
+            [.. frames[0][..14], 0x45, 0, 0, (byte)(20 + content.Length), 0, 1, 0, 0, 64, protocol, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, .. content];
+        byte[] Udp(byte upper, byte lower, byte[] content) => Around(17, [0xC3, 0x50, upper, lower, 0, (byte)(8 + content.Length), 0, 0, .. content]);
+        Func<byte[], byte[]>[] tunnels =
+        [
+            frame => [.. frame[..12], 0x88, 0xA8, 0, 7, 0x81, 0, 0, 9, .. frame[12..]],
+            frame => Udp(0x12, 0xB5, [8, 0, 0, 0, 0, 0, 42, 0, .. frame]),
+            frame => Udp(0x17, 0xC1, [2, 0, 0x65, 0x58, 0, 0, 42, 0, 1, 2, 3, 1, 5, 6, 7, 8, .. frame]),
+            frame => Around(47, [0xB0, 0, 0x65, 0x58, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, .. frame]),
+            frame => Around(47, [0x10, 0, 0x22, 0xEB, 0, 0, 0, 1, 0x20, 7, 0, 3, .. new byte[8], .. frame]),
+            frame => Around(4, frame[14..]),
+            frame => Around(51, [4, 4, 0, 0, 0, 0, 1, 0, .. new byte[16], .. frame[14..]]),
+            frame => [.. frame[..12], 0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64, 0, 0, 0, 1, .. frame],
+            frame => [.. frame[..12], 0x88, 0x64, 0x11, 0, 0, 5, 0, 42, 0, 0x21, .. frame[14..]],
+            frame => [.. frame[..12], 0x88, 0xE5, 0x20, 0, 0, 0, 0, 1, .. new byte[8], .. frame[12..]],
+        ];
+        foreach (var tunnel in tunnels)
+        {
+            yield return File(frames.Select(tunnel));
+        }
         byte[] Block(uint type, byte[] body) => [.. Word(type), .. Word((uint)body.Length + 12), .. body, .. Word((uint)body.Length + 12)];
         yield return
         [

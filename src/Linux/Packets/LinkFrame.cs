@@ -85,7 +85,7 @@ internal readonly ref struct LinkFrame
             return false;
         }
         var protocol = BinaryPrimitives.ReadUInt16BigEndian(frame[protocolAt..]);
-        var isTagged = IsTag(protocol);
+        var untagged = headerLength;
         while (IsTag(protocol))
         {
             if (frame.Length < headerLength + 4)
@@ -95,7 +95,7 @@ internal readonly ref struct LinkFrame
             protocol = BinaryPrimitives.ReadUInt16BigEndian(frame[(headerLength + 2)..]);
             headerLength += 4;
         }
-        header = new LinkFrame(protocol, headerLength, isTagged);
+        header = new LinkFrame(protocol, headerLength, isTagged: headerLength != untagged);
         return true;
     }
 

@@ -97,14 +97,19 @@ public readonly ref struct TcpSegment
             hasLayers = false;
             return LinkFrame.IsCut(link, frame, wireLength) ? FrameContent.Truncated : FrameContent.Other;
         }
-        hasLayers = header.IsTagged;
         var onWire = Math.Max(wireLength, frame.Length) - header.HeaderLength;
-        return header.Protocol switch
+        hasLayers = header.IsTagged;
+        switch (header.Protocol)
         {
-            LinkFrame.EtherTypeIPv4 => ReadIPv4(frame[header.HeaderLength..], onWire, out segment),
-            LinkFrame.EtherTypeIPv6 => ReadIPv6(frame[header.HeaderLength..], onWire, out segment, ref hasLayers),
-            _ => FrameContent.Other,
-        };
+            case LinkFrame.EtherTypeIPv4:
+                return ReadIPv4(frame[header.HeaderLength..], onWire, out segment);
+            case LinkFrame.EtherTypeIPv6:
+                var content = ReadIPv6(frame[header.HeaderLength..], onWire, out segment, out var isAuthenticated);
+                hasLayers |= isAuthenticated;
+                return content;
+            default:
+                return FrameContent.Other;
+        }
     }
 
     private static FrameContent ReadIPv4(ReadOnlySpan<byte> bytes, int onWire, out TcpSegment segment)
@@ -125,9 +130,10 @@ public readonly ref struct TcpSegment
         return ReadTcp(bytes, offset, length, onWire, source, destination, packet.Identification, out segment);
     }
 
-    private static FrameContent ReadIPv6(ReadOnlySpan<byte> bytes, int onWire, out TcpSegment segment, scoped ref bool hasLayers)
+    private static FrameContent ReadIPv6(ReadOnlySpan<byte> bytes, int onWire, out TcpSegment segment, out bool isAuthenticated)
     {
         segment = default;
+        isAuthenticated = false;
         if (bytes.Length < IPv6Packet.FixedLength)
         {
             return Short(bytes, onWire);
@@ -137,11 +143,10 @@ public readonly ref struct TcpSegment
         {
             return FrameContent.Other;
         }
-        if (!packet.TryFindUpperLayer(out var protocol, out var offset, out var isAuthenticated))
+        if (!packet.TryFindUpperLayer(out var protocol, out var offset, out isAuthenticated))
         {
             return Short(bytes, onWire);
         }
-        hasLayers |= isAuthenticated;
         if (protocol != Protocol)
         {
             return FrameContent.Other;

@@ -16,7 +16,7 @@ internal sealed class CopyWatch
     /// <summary>The same where neither timestamp nor identification could tell them apart.</summary>
     private const long IndistinctWithin = 1_000_000;
 
-    private const int Bits = 9;
+    private const int Bits = 8;
 
     private readonly Entry[] _recent = new Entry[1 << Bits];
 
@@ -24,15 +24,15 @@ internal sealed class CopyWatch
     /// <param name="segment">Its segment.</param>
     /// <param name="number">Its packet's.</param>
     /// <param name="time">Its packet's.</param>
-    /// <param name="flow">Of its flow and direction, <see cref="FlowTable.Latest"/>.</param>
-    /// <param name="original">The original's.</param>
+    /// <param name="flow">The place of its flow.</param>
+    /// <param name="original">The place of the original's.</param>
     /// <returns>Number of the original's packet; 0 where there is none.</returns>
     public long Look(in TcpSegment segment, long number, long time, int flow, out int original)
     {
         var hash = (segment.Sequence ^ BitOperations.RotateLeft(segment.Acknowledged, 16) ^ segment.Timestamp) * 0x9E3779B1;
         ref var entry = ref _recent[hash >> (32 - Bits)];
         if (entry.Sequence == segment.Sequence && entry.Acknowledged == segment.Acknowledged && entry.Timestamp == segment.Timestamp
-            && entry.Window == segment.Window && (entry.Flow ^ flow) > 1 && entry.Number != 0 && time != CapturedPacket.NoTime
+            && entry.Window == segment.Window && entry.Flow != flow && entry.Number != 0 && time != CapturedPacket.NoTime
             && time - entry.Time is var apart && apart >= 0 && apart < Limit(in entry, in segment))
         {
             original = entry.Flow;

@@ -14,14 +14,14 @@ internal struct Finding
     public SocketEndpoint Source;
     public SocketEndpoint Destination;
 
+    /// <summary>Bytes of payload: 0 or 1.</summary>
+    public int Length;
+
     /// <summary>The VLANs and tunnels that it is in, by their number in <see cref="PathTable"/>.</summary>
     public int Path;
 
     /// <summary>Number of the packet that this one repeats with other addresses or in another tunnel; 0 for none.</summary>
     public long CopyOf;
-
-    /// <summary>Bytes of payload: 0 or 1.</summary>
-    public int Length;
 
     /// <summary>The probe that a reply answers; 0 for probes.</summary>
     public long Answers;

@@ -32,8 +32,11 @@ internal sealed class FlowTable
     /// <summary>The numbers of VLANs and tunnels.</summary>
     public PathTable Paths { get; } = new();
 
-    /// <summary>The flow that was asked for last: twice its place in <see cref="All"/>, and one more where that was from the lesser end.</summary>
-    public int Latest { get; private set; }
+    /// <summary>Whether any packet was in a VLAN or tunnel: then it matters for all packets.</summary>
+    public bool HasTunnels { get; private set; }
+
+    /// <summary>The place in <see cref="All"/> of the flow that was asked for last.</summary>
+    public int Latest => _newest;
 
     /// <summary>Flows that made room for others.</summary>
     public long Forgotten { get; private set; }
@@ -45,10 +48,7 @@ internal sealed class FlowTable
     public ref Flow At(int index) => ref _flows[index];
 
     /// <summary>The flow of this name, made if it is new. The reference is good until the next call.</summary>
-    /// <param name="key">Its ends.</param>
-    /// <param name="path">The VLANs and tunnels of the packet, by their number.</param>
-    /// <param name="fromLow">The packet's direction.</param>
-    public ref Flow Get(in FlowKey key, int path = PathTable.None, bool fromLow = true)
+    public ref Flow Get(in FlowKey key)
     {
         var hash = key.Hash(_seed);
         for (var i = _buckets[hash & (uint)(_buckets.Length - 1)]; i != None; i = _flows[i].NextInBucket)
@@ -56,16 +56,6 @@ internal sealed class FlowTable
             ref var flow = ref _flows[i];
             if (flow.Hash == hash && flow.Key == key)
             {
-                if ((path | flow.PathFromLow | flow.PathFromHigh) != PathTable.None)
-                {
-                    i = Find(i, in key, hash, path, fromLow);
-                    if (i == None)
-                    {
-                        break;
-                    }
-                    flow = ref _flows[i];
-                }
-                Latest = (2 * i) + (fromLow ? 1 : 0);
                 if (i != _newest)
                 {
                     Unlink(i);
@@ -74,7 +64,30 @@ internal sealed class FlowTable
                 return ref flow;
             }
         }
-        return ref Add(in key, hash, path, fromLow);
+        return ref Add(in key, hash);
+    }
+
+    /// <summary>The same, where packets are in VLANs or tunnels.</summary>
+    /// <param name="key">The packet's ends.</param>
+    /// <param name="path">The packet's VLANs and tunnels, by their number.</param>
+    /// <param name="fromLow">The packet's direction.</param>
+    public ref Flow Get(in FlowKey key, int path, bool fromLow)
+    {
+        HasTunnels = true;
+        var hash = key.Hash(_seed);
+        var index = Find(in key, hash, path, fromLow);
+        if (index == None)
+        {
+            ref var added = ref Add(in key, hash);
+            SetPath(ref added, path, fromLow);
+            return ref added;
+        }
+        if (index != _newest)
+        {
+            Unlink(index);
+            LinkNewest(index);
+        }
+        return ref _flows[index];
     }
 
     /// <summary>Forgets a flow of which nothing more is to come. The last one takes its place: references are no longer good.</summary>
@@ -108,15 +121,14 @@ internal sealed class FlowTable
     /// one direction, and a balancer's tunnel is left out on the way back. So each direction has its own, and the first packet of a direction goes to the flow
     /// that came the same way, or else to one that nothing has answered yet.
     /// </remarks>
-    /// <param name="index">The first flow of these ends in its bucket.</param>
     /// <param name="key">The ends.</param>
     /// <param name="hash">The key's.</param>
     /// <param name="path">The packet's.</param>
     /// <param name="fromLow">The packet's direction.</param>
-    private int Find(int index, in FlowKey key, uint hash, int path, bool fromLow)
+    private int Find(in FlowKey key, uint hash, int path, bool fromLow)
     {
         var (best, bestFit, variants, last) = (None, -1, 0, None);
-        for (var i = index; i != None; i = _flows[i].NextInBucket)
+        for (var i = _buckets[hash & (uint)(_buckets.Length - 1)]; i != None; i = _flows[i].NextInBucket)
         {
             ref var flow = ref _flows[i];
             if (flow.Hash != hash || flow.Key != key)
@@ -138,10 +150,12 @@ internal sealed class FlowTable
         }
         if (best != None)
         {
-            (fromLow ? ref _flows[best].PathFromLow : ref _flows[best].PathFromHigh) = path;
+            SetPath(ref _flows[best], path, fromLow);
         }
         return best;
     }
+
+    private static void SetPath(ref Flow flow, int path, bool fromLow) => (fromLow ? ref flow.PathFromLow : ref flow.PathFromHigh) = path;
 
     private int Fit(in Flow flow, int path, bool fromLow)
     {
@@ -162,7 +176,7 @@ internal sealed class FlowTable
         };
     }
 
-    private ref Flow Add(in FlowKey key, uint hash, int path, bool fromLow)
+    private ref Flow Add(in FlowKey key, uint hash)
     {
         int index;
         if (Count < _limit)
@@ -182,8 +196,6 @@ internal sealed class FlowTable
         }
         ref var flow = ref _flows[index];
         flow = new Flow { Key = key, Hash = hash };
-        (fromLow ? ref flow.PathFromLow : ref flow.PathFromHigh) = path;
-        Latest = (2 * index) + (fromLow ? 1 : 0);
         Chain(index);
         LinkNewest(index);
         return ref flow;

@@ -16,11 +16,10 @@ internal sealed class PathTable
     public const int Limit = 65_536;
 
     private readonly List<Entry> _entries = [new([], None), new([], Others)];
-    private readonly Dictionary<EncapsulationLayer[], int> _numbers = new(new ByContent());
-    private readonly Dictionary<EncapsulationLayer[], int>.AlternateLookup<ReadOnlySpan<EncapsulationLayer>> _lookup;
-    private int _latest;
 
-    public PathTable() => _lookup = _numbers.GetAlternateLookup<ReadOnlySpan<EncapsulationLayer>>();
+    /// <summary>Null until there is one.</summary>
+    private Dictionary<EncapsulationLayer[], int>? _numbers;
+    private int _latest;
 
     /// <summary>The number of these layers.</summary>
     public int NumberOf(ReadOnlySpan<EncapsulationLayer> layers)
@@ -39,7 +38,8 @@ internal sealed class PathTable
         {
             return _latest = latest.Reversed;
         }
-        return _latest = _lookup.TryGetValue(layers, out var number) ? number : Add(layers);
+        _numbers ??= new Dictionary<EncapsulationLayer[], int>(new ByContent());
+        return _latest = _numbers.GetAlternateLookup<ReadOnlySpan<EncapsulationLayer>>().TryGetValue(layers, out var number) ? number : Add(_numbers, layers);
     }
 
     /// <summary>The layers of a number, the outermost first; none for <see cref="Others"/>.</summary>
@@ -48,7 +48,7 @@ internal sealed class PathTable
     /// <summary>Whether two are the same, in whichever direction.</summary>
     public bool IsSameWay(int one, int other) => one == other || _entries[one].Reversed == other;
 
-    private int Add(ReadOnlySpan<EncapsulationLayer> layers)
+    private int Add(Dictionary<EncapsulationLayer[], int> numbers, ReadOnlySpan<EncapsulationLayer> layers)
     {
         if (_entries.Count > Limit)
         {
@@ -60,11 +60,11 @@ internal sealed class PathTable
         // VLANs and labels have no direction.
         var reversed = layers.SequenceEqual(back) ? number : number + 1;
         _entries.Add(new(forth, reversed));
-        _numbers.Add(forth, number);
+        numbers.Add(forth, number);
         if (reversed != number)
         {
             _entries.Add(new(back, number));
-            _numbers.Add(back, reversed);
+            numbers.Add(back, reversed);
         }
         return number;
     }

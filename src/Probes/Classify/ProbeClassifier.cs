@@ -53,7 +53,8 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     /// <param name="path">Of its packet: the number of the VLANs and tunnels that it is in.</param>
     public Classification Classify(in TcpSegment segment, long number, long time, int scope, int path = PathTable.None)
     {
-        ref var flow = ref Flows.Get(FlowKey.Of(segment.Source, segment.Destination, scope, out var fromLow), path, fromLow);
+        var key = FlowKey.Of(segment.Source, segment.Destination, scope, out var fromLow);
+        ref var flow = ref path != PathTable.None || Flows.HasTunnels ? ref Flows.Get(in key, path, fromLow) : ref Flows.Get(in key);
         ref var sender = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
         ref var receiver = ref fromLow ? ref flow.FromHigh : ref flow.FromLow;
         if (IsDuplicate(in sender, in segment, time) && !(receiver.IsPendingLast && IsReply(in segment, in sender, in receiver)))

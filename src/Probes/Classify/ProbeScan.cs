@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Keepalive.Linux.Packets;
 
 namespace Keepalive.Probes.Classify;
@@ -16,6 +17,9 @@ internal interface IFindingSink
 /// <summary>Looks through the packets of a source for probes, and counts what it meets.</summary>
 internal sealed class ProbeScan
 {
+    /// <summary>Probes of a connection that are compared with others'; all of them where one was the same.</summary>
+    private const int ProbesToCompare = 16;
+
     private readonly IFindingSink _sink;
     private readonly FindingQueue _queue = new();
     private readonly CopyWatch _copies = new();
@@ -101,7 +105,8 @@ internal sealed class ProbeScan
     /// <summary>Nothing more will come.</summary>
     public void End() => Release(long.MaxValue);
 
-    /// <summary>Takes in a packet that is in a VLAN or a tunnel, or no TCP.</summary>
+    /// <summary>Takes in a packet that is in a VLAN or a tunnel, or no TCP. Its locals must not be cleared for each plain packet.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void LookInside(in CapturedPacket packet)
     {
         var reader = new TunnelReader(_layers);
@@ -178,7 +183,7 @@ internal sealed class ProbeScan
         finding.Source = segment.Source;
         finding.Destination = segment.Destination;
         finding.Path = path;
-        finding.CopyOf = CopyOf(in packet, in segment);
+        finding.CopyOf = IsCompared(in Classifier.Flows.At(Classifier.Flows.Latest), result.Kind) ? CopyOf(in packet, in segment) : 0;
         finding.Length = segment.PayloadLength;
         finding.Answers = result.Answers;
         finding.AnsweredBy = 0;
@@ -186,23 +191,33 @@ internal sealed class ProbeScan
         finding.IsPresumed = result.IsPresumed;
     }
 
-    /// <summary>Number of the packet that the latest one repeats; notes the connection that it repeats.</summary>
+    /// <summary>Whether the latest finding's packet is compared with others': the first probes, which come before their answers, show whether the connection is
+    /// seen twice.</summary>
+    private static bool IsCompared(in Flow flow, SegmentKind kind) =>
+        flow.CopyOf != 0 || flow.HasCopies || (kind != SegmentKind.Reply && flow.FromLow.Probes + flow.FromHigh.Probes <= ProbesToCompare);
+
+    /// <summary>Number of the packet that the latest finding's repeats, 0 for none; notes the connection that it repeats.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private long CopyOf(in CapturedPacket packet, in TcpSegment segment)
     {
         var flows = Classifier.Flows;
         var number = _copies.Look(in segment, packet.Number, packet.Time, flows.Latest, out var original);
         if (number != 0)
         {
-            ref var first = ref flows.At(original >> 1);
-            ref var again = ref flows.At(flows.Latest >> 1);
+            ref var again = ref flows.At(flows.Latest);
+            ref var first = ref flows.At(original);
             // Where a node translates addresses the request comes first in one connection, and its answer in the other: the first that is noted stays.
-            if (again.CopyOf == 0 && first.CopyOf != (flows.Latest >> 1) + 1)
+            if (again.CopyOf == 0 && first.CopyOf != flows.Latest + 1)
             {
-                (again.CopyOf, again.IsCopyReversed, first.HasCopies) = ((original >> 1) + 1, ((original ^ flows.Latest) & 1) != 0, true);
+                (again.CopyOf, first.HasCopies) = (original + 1, true);
+                again.IsCopyReversed = IsFromLow(in again, in segment) != IsFromLow(in first, in segment);
             }
         }
         return number;
     }
+
+    private static bool IsFromLow(in Flow flow, in TcpSegment latest) =>
+        flow.FromLow.HasLast && flow.FromLow.LastSequence == latest.Sequence && flow.FromLow.LastAcknowledged == latest.Acknowledged;
 
     private void Count(in Classification result)
     {

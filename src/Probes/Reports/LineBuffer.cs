@@ -64,8 +64,10 @@ internal sealed class LineBuffer(Stream output)
         if (fraction > 0)
         {
             room[written++] = (byte)'.';
-            Digits(room.Slice(written, 6), (uint)fraction);
-            written += 6;
+            // Most captures have microseconds.
+            var (digits, value) = fraction % 1000 == 0 ? (3, fraction / 1000) : (6, fraction);
+            Digits(room.Slice(written, digits), (uint)value);
+            written += digits;
             while (room[written - 1] == '0')
             {
                 written--;
@@ -95,10 +97,11 @@ internal sealed class LineBuffer(Stream output)
     /// <summary>Text with as many blanks behind it as fill a column.</summary>
     public LineBuffer Column(ReadOnlySpan<byte> text, int width)
     {
+        var blanks = "                                "u8;
         Text(text);
-        for (var i = text.Length; i < width; i++)
+        for (var missing = width - text.Length; missing > 0; missing -= blanks.Length)
         {
-            Text(" "u8);
+            Text(blanks[..Math.Min(missing, blanks.Length)]);
         }
         return this;
     }

@@ -17,19 +17,21 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
 
     public override void Found(in Finding finding)
     {
-        Lines.Text("{\"frame\":"u8).Number(finding.Frame).Text(",\"kind\":\""u8).Text(Name(finding.Kind))
-            .Text("\",\"source\":\""u8).Text(Endpoints.Of(finding.Source))
-            .Text("\",\"destination\":\""u8).Text(Endpoints.Of(finding.Destination))
-            .Text("\",\"time\":"u8);
+        Lines.Text("{\"frame\":"u8).Number(finding.Frame).Text(finding.Kind switch
+        {
+            SegmentKind.Reply => ",\"kind\":\"reply\",\"source\":\""u8,
+            SegmentKind.WindowProbe => ",\"kind\":\"windowProbe\",\"source\":\""u8,
+            _ => ",\"kind\":\"probe\",\"source\":\""u8,
+        }).Text(Endpoints.Of(finding.Source)).Text("\",\"destination\":\""u8).Text(Endpoints.Of(finding.Destination));
         if (finding.Time == CapturedPacket.NoTime)
         {
-            Lines.Text("null"u8);
+            Lines.Text("\",\"time\":null,\"length\":"u8);
         }
         else
         {
-            Lines.Text("\""u8).Time(finding.Time).Text("\""u8);
+            Lines.Text("\",\"time\":\""u8).Time(finding.Time).Text("\",\"length\":"u8);
         }
-        Lines.Text(",\"length\":"u8).Number(finding.Length);
+        Lines.Number(finding.Length);
         if (finding.Kind == SegmentKind.Reply)
         {
             Lines.Text(",\"answers\":"u8).Number(finding.Answers);

@@ -124,14 +124,10 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         foreach (var copy in copies.Take(MaxCopies))
         {
             var original = copy.Original!.Value;
+            var isOtherWay = original.Path != copy.Path;
             var isTranslated = (copy.From, copy.To) != (original.From, original.To);
-            var way = (isTranslated, original.Path != copy.Path) switch
-            {
-                (true, true) => "with other addresses (NAT) and in other VLANs or tunnels",
-                (true, false) => "with other addresses (NAT)",
-                _ => "in other VLANs or tunnels",
-            };
-            yield return $"{Name(copy.From, copy.To, copy.Path)}: the same packets as {Name(original.From, original.To, original.Path)}, {way}\n";
+            yield return $"{Name(copy.From, copy.To, copy.Path, isOtherWay)}: the same packets as {Name(original.From, original.To, original.Path, isOtherWay)}"
+                + (isTranslated ? ", with other addresses (NAT)\n" : "\n");
         }
         if (copies.Count > MaxCopies)
         {
@@ -139,7 +135,8 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         }
     }
 
-    private string Name(SocketEndpoint from, SocketEndpoint to, int path) => $"{from}>{to}{(path == PathTable.None ? "" : $" in {Path(path)}")}";
+    private string Name(SocketEndpoint from, SocketEndpoint to, int path, bool withPath) =>
+        $"{from}>{to}" + (!withPath ? "" : path == PathTable.None ? " in no VLAN or tunnel" : $" in {Path(path)}");
 
     private string Path(int path) => Encoding.UTF8.GetString(_paths.Of(Paths, path));
 

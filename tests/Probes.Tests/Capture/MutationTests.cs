@@ -18,8 +18,11 @@ public sealed class MutationTests
     [Trait(Fuzz.Trait, "yes")]
     public void Probes_MutantsOfValidCaptures_NeverCrashOrHang()
     {
-        byte[][] originals = [.. Originals()];
-        Assert.All(originals, original => Assert.Equal((null, 2L), Scan(original)));
+        byte[][] plain = [.. Originals()];
+        byte[][] inTunnels = [.. Tunnels.All.Values.Select(tunnel => Tunnels.Captured(tunnel.Wrap, tunnel.IsIPv6).ToArray())];
+        Assert.All(plain, original => Assert.Equal((null, 2L), Scan(original)));
+        Assert.All(inTunnels, original => Assert.Equal((null, 5L), Scan(original)));
+        byte[][] originals = [.. plain, .. inTunnels];
 
         var random = new Random(s_seed);
         var (damaged, slowest, clock) = (0, TimeSpan.Zero, new Stopwatch());

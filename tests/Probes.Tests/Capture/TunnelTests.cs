@@ -167,7 +167,7 @@ public sealed class TunnelTests : IDisposable
         Assert.Equal((5, 5), Copies(summary));
         Assert.Equal((All["vxlan"].Json, 7), (Way(findings[1]), findings[1].GetProperty("copyOf").GetInt32()));
         Assert.Contains(
-            "10.0.0.1:40000>10.0.0.2:443 in vxlan 42 192.0.2.1>192.0.2.2: the same packets as 10.0.0.1:40000>10.0.0.2:443, in other VLANs or tunnels\n",
+            "10.0.0.1:40000>10.0.0.2:443 in vxlan 42 192.0.2.1>192.0.2.2: the same packets as 10.0.0.1:40000>10.0.0.2:443 in no VLAN or tunnel\n",
             Table(file), StringComparison.Ordinal);
     }
 
