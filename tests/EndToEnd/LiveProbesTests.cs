@@ -42,6 +42,33 @@ public sealed class LiveProbesTests : IDisposable
         Assert.Contains("File timestamp precision:  nanoseconds", Command.Run("capinfos", FilePath).Output, StringComparison.Ordinal);
     }
 
+    /// <summary>A connection through VXLAN, as it leaves the node: the capture is on the interface below the tunnel.</summary>
+    [Fact]
+    public void Interface_BelowATunnel_ShowsTheProbesInIt()
+    {
+        Live.Require();
+        using var lab = new Lab();
+        foreach (var (end, own, other, inner) in new[]
+        {
+            (lab.Client, Lab.ClientAddress, Lab.ServerAddress, "10.78.0.1"), (lab.Server, Lab.ServerAddress, Lab.ClientAddress, "10.78.0.2"),
+        })
+        {
+            var added = Command.Try(["nsenter", "--target", end.Pid.ToString(CultureInfo.InvariantCulture), "--net", "--",
+                "ip", "link", "add", "tunnel", "type", "vxlan", "id", "42", "local", own, "remote", other, "dstport", "5555"]);
+            Assert.SkipWhen(added.ExitCode != 0, $"no vxlan here: {added.Error}");
+            end.Ip($"addr add {inner}/24 dev tunnel", "link set tunnel up");
+        }
+        using var run = Start(lab);
+        Probe(lab, "10.78.0.2");
+        run.WaitForLine(line => line.Contains("\"kind\":\"reply\"", StringComparison.Ordinal));
+        lab.Client.CloseAll();
+        run.Signal("INT");
+
+        Assert.Equal(0, run.WaitForExit());
+        Assert.Contains(
+            $"\"encapsulation\":[{{\"type\":\"vxlan\",\"id\":42,\"source\":\"{Lab.ClientAddress}\",\"destination\":\"{Lab.ServerAddress}\"}}]", run.Output, StringComparison.Ordinal);
+    }
+
     /// <summary>Packets are in the file as they come, for readers that do not wait for the end.</summary>
     [Fact]
     public void Write_Fifo_IsReadAsPacketsCome()

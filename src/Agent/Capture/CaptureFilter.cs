@@ -20,8 +20,18 @@ internal static class CaptureFilter
     private const string Small6 = "(ip6[4:2] - ((ip6[52] & 0xf0) >> 2) <= 1 or ip6[53] & 7 != 0)";
     private const string Extended6 = "(ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60 or ip6[6] = 135 or ip6[6] = 139 or ip6[6] = 140)";
 
-    /// <summary>The filter for all connections.</summary>
-    public static string Everything { get; } = Combine("", "");
+    // Around a small segment, with the headers of IPv6, VXLAN and VLANs, there are at most 192 bytes; user space looks inside. In UDP, by the shape of VXLAN,
+    // Geneve and WireGuard at whichever port.
+    private const string Udp4 = "(udp and (port 4500 or udp[8] & 0x7b = 8 or udp[10:2] = 0x6558 or udp[10:2] = 0x0800 or udp[10:2] = 0x86dd"
+        + " or (udp[8] > 0 and udp[8] < 5 and udp[9] = 0 and udp[10:2] = 0)))";
+    private const string Udp6 = "(ip6[6] = 17 and (port 4500 or ip6[48] & 0x7b = 8 or ip6[50:2] = 0x6558 or ip6[50:2] = 0x0800 or ip6[50:2] = 0x86dd"
+        + " or (ip6[48] > 0 and ip6[48] < 5 and ip6[49] = 0 and ip6[50:2] = 0)))";
+    private const string OtherTypes = "ether proto 0x8847 or ether proto 0x8848 or ether proto 0x8864 or ether proto 0x88e5 or ether proto 0x8100 or ether proto 0x88a8";
+    private const string InTunnels = "(less 192 and (ip[9] = 4 or ip[9] = 41 or ip[9] = 47 or ip[9] = 50 or ip[9] = 51"
+        + $" or ip6[6] = 4 or ip6[6] = 41 or ip6[6] = 47 or ip6[6] = 50 or {Udp4} or {Udp6} or {OtherTypes}))";
+
+    /// <summary>The filter for all connections, also in tunnels.</summary>
+    public static string Everything { get; } = $"{Combine("", "")} or {InTunnels}";
 
     /// <summary>Returns the filter for the connections that a rule may select.</summary>
     public static string For(CompiledPolicy policy)

@@ -12,7 +12,7 @@ internal sealed class PathTable
     /// <summary>All ways beyond <see cref="Limit"/>.</summary>
     public const int Others = 1;
 
-    /// <summary>The most that are told apart.</summary>
+    /// <summary>The most that have a number of their own.</summary>
     public const int Limit = 65_536;
 
     private readonly List<Entry> _entries = [new([], None), new([], Others)];
