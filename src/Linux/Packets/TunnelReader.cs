@@ -92,6 +92,26 @@ public ref struct TunnelReader(Span<EncapsulationLayer> layers)
         return FrameContent.Other;
     }
 
+    /// <summary>Reads only the VLAN tags, where the segment behind them is known already.</summary>
+    /// <returns>Whether there is nothing else around it.</returns>
+    public bool TryReadTags(LinkType link, ReadOnlySpan<byte> frame)
+    {
+        _bytes = frame;
+        (_onWire, _count, _other) = (frame.Length, 0, OtherContent.Unknown);
+        if (!TryReadLink(link))
+        {
+            return false;
+        }
+        while (LinkFrame.IsTag(_protocol))
+        {
+            if (ReadTag() is not null)
+            {
+                return false;
+            }
+        }
+        return _protocol == LinkFrame.EtherTypeIPv4 || (_protocol == LinkFrame.EtherTypeIPv6 && _bytes.Length > 6 && _bytes[6] == TcpSegment.Protocol);
+    }
+
     private bool TryReadLink(LinkType link)
     {
         var (protocolAt, length) = LinkFrame.Tagged(link);

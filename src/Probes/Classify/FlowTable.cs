@@ -12,6 +12,9 @@ internal sealed class FlowTable
     /// <summary>Flows of the same ends in different tunnels: more are nobody's traffic, and would have to be looked through for each packet.</summary>
     private const int MaxVariants = 32;
 
+    /// <summary>A flow that the packet certainly belongs to.</summary>
+    private const int BestFit = 3;
+
     private readonly int _limit;
     private readonly ulong _seed = (ulong)Random.Shared.NextInt64();
     private Flow[] _flows;
@@ -139,6 +142,10 @@ internal sealed class FlowTable
             if (Fit(in flow, path, fromLow) is var fit && fit > bestFit)
             {
                 (best, bestFit) = (i, fit);
+                if (fit == BestFit)
+                {
+                    return i;
+                }
             }
         }
         if (best == None && variants >= MaxVariants)
@@ -169,7 +176,7 @@ internal sealed class FlowTable
         var isSameWay = !other.HasLast || Paths.IsSameWay(path, otherPath);
         return (own.HasLast, isSameWay) switch
         {
-            (true, true) => 3,
+            (true, true) => BestFit,
             (false, true) => 2,
             (true, false) => 1,
             _ => 0,

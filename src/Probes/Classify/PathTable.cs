@@ -13,7 +13,7 @@ internal sealed class PathTable
     public const int Others = 1;
 
     /// <summary>The most that have a number of their own.</summary>
-    public const int Limit = 65_536;
+    public const int Limit = 16_384;
 
     private readonly List<Entry> _entries = [new([], None), new([], Others)];
 

@@ -92,7 +92,7 @@ internal sealed class ProbeScan
         {
             CountTruncated(in packet);
         }
-        else
+        else if (content != FrameContent.Segment || !TryTakeTagged(in packet, in segment))
         {
             LookInside(in packet);
         }
@@ -104,6 +104,20 @@ internal sealed class ProbeScan
 
     /// <summary>Nothing more will come.</summary>
     public void End() => Release(long.MaxValue);
+
+    /// <summary>Takes in a segment that has nothing around it but VLAN tags.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryTakeTagged(in CapturedPacket packet, in TcpSegment segment)
+    {
+        var reader = new TunnelReader(_layers);
+        if (!reader.TryReadTags(packet.Link, packet.Data))
+        {
+            return false;
+        }
+        Segments++;
+        Take(in packet, in segment, Classifier.Flows.Paths.NumberOf(reader.Layers));
+        return true;
+    }
 
     /// <summary>Takes in a packet that is in a VLAN or a tunnel, or no TCP. Its locals must not be cleared for each plain packet.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -265,6 +265,23 @@ public sealed class TunnelTests : IDisposable
     }
 
     [Fact]
+    public void NumberOf_MoreWaysThanTheLimit_HasOneNumberForTheRest()
+    {
+        var paths = new PathTable();
+        var numbers = new HashSet<int>();
+        for (var network = 0; network < 2 * PathTable.Limit; network++)
+        {
+            numbers.Add(paths.NumberOf([new EncapsulationLayer(EncapsulationKind.Vxlan, network, 1, 2)]));
+        }
+
+        Assert.InRange(numbers.Count, PathTable.Limit / 2, PathTable.Limit);
+        Assert.Contains(PathTable.Others, numbers);
+        Assert.Equal(numbers.Min(n => n == PathTable.Others ? int.MaxValue : n), paths.NumberOf([new EncapsulationLayer(EncapsulationKind.Vxlan, 0, 1, 2)]));
+        Assert.True(paths.IsSameWay(
+            paths.NumberOf([new EncapsulationLayer(EncapsulationKind.Vxlan, 7, 1, 2)]), paths.NumberOf([new EncapsulationLayer(EncapsulationKind.Vxlan, 7, 2, 1)])));
+    }
+
+    [Fact]
     public void Take_KnownTunnels_AllocatesNothing()
     {
         var scan = new ProbeScan(new Nowhere());
@@ -330,7 +347,7 @@ public sealed class TunnelTests : IDisposable
 
     private static string Way(JsonElement line) => line.TryGetProperty("encapsulation", out var way) ? way.GetRawText() : "";
 
-    private static IEnumerable<JsonElement> Connections(JsonElement summary) => summary.GetProperty("connections").EnumerateArray();
+    private static List<JsonElement> Connections(JsonElement summary) => [.. summary.GetProperty("connections").EnumerateArray()];
 
     private static (List<JsonElement> Findings, JsonElement Summary) Read(CaptureBytes file)
     {
