@@ -14,9 +14,12 @@ internal static class RunReport
         (Cause.PeerReset, "peerReset", "503: reset by the endpoint"),
         (Cause.ConnectFailed, "connectFailed", "503: no connection"),
         (Cause.GaveUp, "gaveUp", "503: retransmitted without an answer"),
+        (Cause.ProbesSwallowed, "probesSwallowed", "503: probes swallowed by the balancer"),
+        (Cause.ProbesUnanswered, "probesUnanswered", "503: probes unanswered"),
         (Cause.Swallowed, "swallowed", "504: swallowed by the balancer"),
         (Cause.PeerSilent, "peerSilent", "504: the endpoint is silent"),
         (Cause.Lost, "lost", "504: lost by the network"),
+        (Cause.Slow, "slow", "504: the server was still at work"),
     ];
 
     private static readonly string[] s_series = ["requests", "ok", "status503", "status504", "expiries"];
@@ -91,6 +94,7 @@ internal static class RunReport
             ("resetsToClient", totals.ResetsToClient), ("resetsToServer", totals.ResetsToServer), ("fins", totals.Fins),
             ("opened", totals.Opened), ("connectFailures", totals.ConnectFailures), ("endedIdle", totals.EndedIdle), ("keepaliveDeaths", totals.KeepaliveDeaths),
             ("retransmissions", totals.Retransmissions), ("removals", totals.Removals),
+            ("expiredWaiting", totals.ExpiredWaiting), ("lostWaiting", totals.LostWaiting),
         ];
     }
 
@@ -102,6 +106,10 @@ internal static class RunReport
         Line("balancer", $"{scenario.Preset?.Name ?? "of its own"}: idle timeout {Words.Duration(scenario.Rule.IdleTimeout)}, then {behaviour.ExpiryName}, refreshed by {behaviour.RefreshName}"
             + (behaviour.DropsProbes ? "; probes are not answered" : ""));
         Line("keepalive", $"client {scenario.Keepalive?.ToString() ?? "off"}; server {scenario.ServerKeepalive?.ToString() ?? "off"}");
+        if (scenario.ServiceTime is { } service)
+        {
+            Line("service time", $"{service}; request timeout {Words.Duration(scenario.RequestTimeout)}");
+        }
         Line("size", $"{Words.Count(scenario.Connections, "connection")} for {Words.Duration(scenario.Duration)}");
         output.WriteLine();
         Line("requests", $"{totals.Requests}");
@@ -112,8 +120,12 @@ internal static class RunReport
         {
             Line($"  {words}", $"{totals.Of(cause)}");
         }
+        if (scenario.ServiceTime is not null)
+        {
+            Line("responses lost while waiting", $"{totals.LostWaiting}{Part(totals.LostWaiting, totals.Requests)}");
+        }
         Line("probes", Text($"{result.Probes}, {result.ProbesPerHour:0.##} an hour each connection; {result.Bytes / 1e6:0.##} MB with their answers"));
-        Line("expiries", $"{totals.Expiries}");
+        Line("expiries", $"{totals.Expiries}{(scenario.ServiceTime is null ? "" : $"; {totals.ExpiredWaiting} while waiting for a response")}");
         Line("connections made", $"{totals.Opened}; {totals.EndedIdle} ended idle, {totals.KeepaliveDeaths} by unanswered probes");
         if (totals.Notices.Count > 0)
         {

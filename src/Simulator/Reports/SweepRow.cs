@@ -20,7 +20,7 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
     public static ImmutableArray<string> Names { get; } =
     [
         .. s_leading, "requests", "ok", "status503", "status504", "retried", "probes", "clientProbes", "serverProbes", "replies", "probeBytes", "expiries", "forgotten", "revived",
-        "resetsToClient", "resetsToServer", "fins", "opened", "connectFailures", "endedIdle", "keepaliveDeaths", "retransmissions", "removals",
+        "resetsToClient", "resetsToServer", "fins", "opened", "connectFailures", "endedIdle", "keepaliveDeaths", "retransmissions", "removals", "expiredWaiting", "lostWaiting",
     ];
 
     public string Key => string.Join(',', Values);

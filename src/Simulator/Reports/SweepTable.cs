@@ -8,14 +8,19 @@ internal static class SweepTable
 {
     public static void Write(ScenarioGrid grid, IReadOnlyList<SweepRow> rows, TextWriter output)
     {
-        string[] header = [.. grid.Parameters.Select(parameter => parameter.Path), "FAILED", "EXPECTED", "503", "504", "PROBES/CONN-HOUR", "NOTICED p50", "p99"];
-        TextTable.Write(output, [header, .. rows.Select(Cells)]);
+        var waits = grid.Points.Any(point => point.Scenario.ServiceTime is not null);
+        string[] header =
+        [
+            .. grid.Parameters.Select(parameter => parameter.Path), "FAILED", "EXPECTED", "503", "504", .. waits ? ["LOST WAITING"] : Array.Empty<string>(),
+            "PROBES/CONN-HOUR", "NOTICED p50", "p99",
+        ];
+        TextTable.Write(output, [header, .. rows.Select(row => Cells(row, waits))]);
     }
 
-    private static string[] Cells(SweepRow row) =>
+    private static string[] Cells(SweepRow row, bool waits) =>
     [
         .. row.Values, Percent(row.FailureRate), Percent(Figure(row, "expectedFailureRate")), Number(Figure(row, "status503")), Number(Figure(row, "status504")),
-        Number(row.ProbesPerHour), Seconds(Figure(row, "noticeP50Seconds")), Seconds(Figure(row, "noticeP99Seconds")),
+        .. waits ? [Number(Figure(row, "lostWaiting"))] : Array.Empty<string>(), Number(row.ProbesPerHour), Seconds(Figure(row, "noticeP50Seconds")), Seconds(Figure(row, "noticeP99Seconds")),
     ];
 
     private static double Figure(SweepRow row, string name) => row.Figures[SweepRow.Names.IndexOf(name)];

@@ -8,7 +8,7 @@ internal static class BuiltInScenarios
     private const string Suffix = ".scenario.yaml";
 
     private static readonly string[] s_order =
-        ["guide-outage", "guide-policy", "silent-firewall", "proxy-in-between", "dead-endpoint", "lossy-network", "bursty-clients", "balancer-restart"];
+        ["guide-outage", "guide-policy", "silent-firewall", "proxy-in-between", "dead-endpoint", "slow-response", "lossy-network", "bursty-clients", "balancer-restart"];
 
     public static ImmutableArray<string> Names { get; } = [.. s_order];
 

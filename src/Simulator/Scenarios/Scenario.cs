@@ -36,6 +36,9 @@ internal sealed record Scenario
 
     public required Arrival Requests { get; init; }
 
+    /// <summary>How long a server works on a request; null where it responds at once.</summary>
+    public ServiceTime? ServiceTime { get; init; }
+
     /// <summary>How long a client waits for a response before it answers 504.</summary>
     public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(15);
 

@@ -11,6 +11,7 @@ internal static class ScenarioDiagnostics
     public static readonly DiagnosticKind NoSuchDestination = Error("KA203", "destination not in the policies");
     public static readonly DiagnosticKind NoSuchField = Error("KA204", "field cannot be set");
     public static readonly DiagnosticKind AfterTheEnd = new("KA205", Severity.Warning, "time after the end of the simulation");
+    public static readonly DiagnosticKind TooSlow = new("KA206", Severity.Warning, "response later than the request timeout");
 
     private static DiagnosticKind Error(string code, string title) => new(code, Severity.Error, title);
 }

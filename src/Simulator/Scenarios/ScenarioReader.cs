@@ -19,6 +19,8 @@ internal sealed class ScenarioReader
 {
     private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(1);
 
+    private static readonly string[] s_distributions = ["fixed", "exponential", "trace"];
+
     private readonly DiagnosticBag _diagnostics = new();
     private readonly List<string> _files = [];
     private readonly string _directory;
@@ -107,6 +109,7 @@ internal sealed class ScenarioReader
         };
         scenario = ReadRemoval(reader, scenario);
         var requests = reader.Require("requests") && reader.Object("requests") is { } requestsReader ? ReadArrival(requestsReader, scenario) : null;
+        scenario = scenario with { ServiceTime = ReadServiceTime(reader, scenario) };
         reader.Close();
         CheckTogether(reader, scenario, balancer is not null);
         return requests is null ? null : scenario with { Requests = requests };
@@ -208,7 +211,7 @@ internal sealed class ScenarioReader
             Refuse(reader, hasKind ? "trace" : null, ["arrival", "mean", "every", "on", "off"]);
             var file = Path.Combine(_directory, path.Value);
             _files.Add(file);
-            return TraceFile.Read(file, path.Position, scenario, _diagnostics);
+            return TraceFile.ReadArrivals(file, path.Position, scenario, _diagnostics);
         }
         if (!hasKind)
         {
@@ -231,6 +234,53 @@ internal sealed class ScenarioReader
             default:
                 return null;
         }
+    }
+
+    /// <summary>A duration, or how it is distributed; 0s is as good as nothing.</summary>
+    private ServiceTime? ReadServiceTime(ObjectReader parent, Scenario scenario)
+    {
+        const string key = "serviceTime";
+        if (parent.Value(key) is not { } value)
+        {
+            return null;
+        }
+        var service = value is not ScalarNode
+            ? parent.Object(key) is { } reader ? ReadDistribution(reader, scenario) : null
+            : ScenarioFields.Time(parent, key, TimeSpan.Zero) is { } time ? new FixedService(time) : null;
+        if (service is not null && service.Usual >= scenario.RequestTimeout)
+        {
+            var (how, few) = service switch
+            {
+                FixedService => ("", "no request is answered"),
+                ExponentialService => ("has a mean of ", "most requests are not answered"),
+                _ => ("is at least ", "no request is answered"),
+            };
+            parent.Report.Report(ScenarioDiagnostics.TooSlow, value.Position, key,
+                $"{(how.Length > 0 ? how : "is ")}{Words.Duration(service.Usual)}, and the requestTimeout {Words.Duration(scenario.RequestTimeout)}: {few} in time", "write a longer requestTimeout");
+        }
+        return service is FixedService { Time.Ticks: 0 } ? null : service;
+    }
+
+    private ServiceTime? ReadDistribution(ObjectReader reader, Scenario scenario)
+    {
+        var same = ScenarioFields.Time(reader, "fixed", TimeSpan.Zero);
+        var mean = ScenarioFields.Time(reader, "exponential", s_tick);
+        var trace = reader.String("trace");
+        reader.Close();
+        string[] keys = [.. s_distributions.Where(name => reader.Value(name) is not null)];
+        if (keys.Length != 1)
+        {
+            reader.Report.Report(keys.Length == 0 ? DiagnosticCatalog.Missing : DiagnosticCatalog.Conflict, keys.Length == 0 ? reader.Position : reader.KeyPosition(keys[1]), reader.Path,
+                keys.Length == 0 ? "has no value" : $"is both {keys[0]} and {keys[1]}", "write a duration, {fixed: 90s}, {exponential: 90s} or {trace: FILE}");
+            return null;
+        }
+        if (trace is not { } path)
+        {
+            return same is { } time ? new FixedService(time) : mean is { } average ? new ExponentialService(average) : null;
+        }
+        var file = Path.Combine(_directory, path.Value);
+        _files.Add(file);
+        return TraceFile.ReadServiceTimes(file, path.Position, scenario, _diagnostics);
     }
 
     private static void Refuse(ObjectReader reader, string? kind, string[] keys)

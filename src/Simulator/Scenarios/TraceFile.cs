@@ -5,7 +5,7 @@ using Keepalive.Linux.Files;
 
 namespace Keepalive.Simulator.Scenarios;
 
-/// <summary>Reads a trace: lines of <c>CONNECTION,TIME</c>, connections counted from 1, times in seconds or as durations, ascending for each.</summary>
+/// <summary>Reads a trace: lines of <c>CONNECTION,TIME</c>, connections counted from 1, times in seconds or as durations.</summary>
 internal static class TraceFile
 {
     private const int MaxLineProblems = 20;
@@ -13,53 +13,24 @@ internal static class TraceFile
     /// <summary>Bytes: ten million requests, and more.</summary>
     private const long MaxLength = 256 << 20;
 
-    /// <summary>Reads one.</summary>
+    /// <summary>Reads when requests begin: ascending for each client.</summary>
     /// <param name="file">Its path.</param>
     /// <param name="named">Where the scenario names it.</param>
     /// <param name="scenario">Whose clients they are, and how long it lasts.</param>
     /// <param name="diagnostics">Takes what is wrong with it.</param>
-    public static TraceArrival? Read(string file, SourcePosition named, Scenario scenario, DiagnosticBag diagnostics)
+    public static TraceArrival? ReadArrivals(string file, SourcePosition named, Scenario scenario, DiagnosticBag diagnostics)
     {
-        if (WhyNot(file) is { } obstacle)
-        {
-            diagnostics.Report(DiagnosticCatalog.CannotRead, named, $"scenario: requests.trace cannot be read: {obstacle}", "give a CSV file");
-            return null;
-        }
-        var times = new Dictionary<long, List<TimeSpan>>();
-        var problems = 0;
-        var number = 0;
         var after = 0L;
         SourcePosition firstAfter = default;
-        try
+        void Note(TimeSpan at, SourcePosition position)
         {
-            foreach (var line in File.ReadLines(file).Select(line => line.Trim()))
+            if (at >= scenario.Duration)
             {
-                number++;
-                if (line.Length == 0 || line[0] == '#' || (number == 1 && !char.IsAsciiDigit(line[0])))
-                {
-                    continue;
-                }
-                var position = new SourcePosition(file, number, 1);
-                if (Add(line, position, scenario.Clients, times, diagnostics) is not { } at)
-                {
-                    problems++;
-                }
-                else if (at >= scenario.Duration)
-                {
-                    firstAfter = after++ == 0 ? position : firstAfter;
-                }
-                if (problems == MaxLineProblems)
-                {
-                    break;
-                }
+                firstAfter = after++ == 0 ? position : firstAfter;
             }
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            diagnostics.Report(DiagnosticCatalog.CannotRead, named, $"scenario: requests.trace cannot be read: {Quoting.Shorten(e.Message)}", "give a CSV file");
-            return null;
-        }
-        if (problems > 0)
+
+        if (Read(new Purpose("requests.trace", IsAscending: true), file, named, scenario.Clients, diagnostics, Note) is not { } times)
         {
             return null;
         }
@@ -70,6 +41,67 @@ internal static class TraceFile
         }
         var most = times.Count == 0 ? 0 : (int)times.Keys.Max();
         return new TraceArrival([.. Enumerable.Range(1, most).Select(client => times.TryGetValue(client, out var list) ? list.ToImmutableArray() : [])]);
+    }
+
+    /// <summary>Reads how long responses take, in any order. Clients without lines use those of the others.</summary>
+    /// <param name="file">Its path.</param>
+    /// <param name="named">Where the scenario names it.</param>
+    /// <param name="scenario">Whose clients they are.</param>
+    /// <param name="diagnostics">Takes what is wrong with it.</param>
+    public static TraceService? ReadServiceTimes(string file, SourcePosition named, Scenario scenario, DiagnosticBag diagnostics)
+    {
+        if (Read(new Purpose("serviceTime.trace", IsAscending: false), file, named, scenario.Clients, diagnostics, static (_, _) => { }) is not { } times)
+        {
+            return null;
+        }
+        if (times.Count == 0)
+        {
+            diagnostics.Report(ScenarioDiagnostics.BadTrace, new SourcePosition(file, 1, 1), "the file holds no time", "write lines like \"1,350.5\"");
+            return null;
+        }
+        List<ImmutableArray<TimeSpan>> lists = [.. times.OrderBy(entry => entry.Key).Select(entry => entry.Value.ToImmutableArray())];
+        var most = (int)times.Keys.Max();
+        return new TraceService([.. Enumerable.Range(1, most).Select(client => times.TryGetValue(client, out var own) ? own.ToImmutableArray() : lists[(client - 1) % lists.Count])]);
+    }
+
+    /// <summary>The times of each client that has any; null where something is wrong.</summary>
+    private static Dictionary<long, List<TimeSpan>>? Read(
+        Purpose purpose, string file, SourcePosition named, int clients, DiagnosticBag diagnostics, Action<TimeSpan, SourcePosition> note)
+    {
+        if (WhyNot(file) is { } obstacle)
+        {
+            diagnostics.Report(DiagnosticCatalog.CannotRead, named, $"scenario: {purpose.Field} cannot be read: {obstacle}", "give a CSV file");
+            return null;
+        }
+        var times = new Dictionary<long, List<TimeSpan>>();
+        var problems = 0;
+        var number = 0;
+        try
+        {
+            foreach (var line in File.ReadLines(file).Select(line => line.Trim()))
+            {
+                number++;
+                if (line.Length == 0 || line[0] == '#' || (number == 1 && !char.IsAsciiDigit(line[0])))
+                {
+                    continue;
+                }
+                var position = new SourcePosition(file, number, 1);
+                if (Add(line, position, clients, purpose.IsAscending, times, diagnostics) is { } time)
+                {
+                    note(time, position);
+                }
+                else if (++problems == MaxLineProblems)
+                {
+                    break;
+                }
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            diagnostics.Report(DiagnosticCatalog.CannotRead, named, $"scenario: {purpose.Field} cannot be read: {Quoting.Shorten(e.Message)}", "give a CSV file");
+            return null;
+        }
+        return problems > 0 ? null : times;
     }
 
     private static string? WhyNot(string file)
@@ -88,8 +120,9 @@ internal static class TraceFile
         return length > MaxLength ? $"it has {length} bytes, more than {MaxLength >> 20} MiB" : null;
     }
 
-    /// <summary>Adds a request; when it is, or null when there is something wrong with the line.</summary>
-    private static TimeSpan? Add(string line, SourcePosition position, int clients, Dictionary<long, List<TimeSpan>> times, DiagnosticBag diagnostics)
+    /// <summary>Adds a line's time; null when there is something wrong with the line.</summary>
+    private static TimeSpan? Add(
+        string line, SourcePosition position, int clients, bool isAscending, Dictionary<long, List<TimeSpan>> times, DiagnosticBag diagnostics)
     {
         var fields = line.Split(',', StringSplitOptions.TrimEntries);
         if (fields.Length != 2)
@@ -115,7 +148,7 @@ internal static class TraceFile
         {
             times[number] = list = [];
         }
-        if (list.Count > 0 && at < list[^1])
+        if (isAscending && list.Count > 0 && at < list[^1])
         {
             diagnostics.Report(ScenarioDiagnostics.TraceOrder, position,
                 $"the time {Words.Duration(at)} of connection {number} comes after {Words.Duration(list[^1])}", "sort the times of each connection");
@@ -139,4 +172,7 @@ internal static class TraceFile
         isOutside = error == GoDurationError.Overflow || (error == GoDurationError.None && (time < TimeSpan.Zero || time > ScenarioFields.Longest));
         return error == GoDurationError.None && !isOutside;
     }
+
+    /// <summary>The field that names the file, and whether each connection's times are in order.</summary>
+    private sealed record Purpose(string Field, bool IsAscending);
 }

@@ -15,14 +15,23 @@ internal sealed partial class Block
     /// <summary>Sends the request, for the first time or again.</summary>
     private void Attempt(ref VirtualConnection connection, int client, long now)
     {
-        var timeout = Math.Min(MaxRetransmission, ((2 * _oneWay) + LeastRetransmission) << connection.Retransmissions);
-        connection.Retransmit = now + timeout;
+        connection.Retransmit = now + RetransmissionTimeout(connection.Retransmissions);
+        if (_services is not null)
+        {
+            Submit(ref connection, client, now);
+            return;
+        }
         if (!IsAnswered(ref connection, now) || connection.Told <= now + (2 * _oneWay) || connection.Timeout < now + (2 * _oneWay))
         {
             return;
         }
-        // The response is at the balancer one way after the request was sent, at the client one later, its acknowledgement back one later.
-        var got = now + (2 * _oneWay);
+        Deliver(ref connection, client, now + _oneWay);
+    }
+
+    /// <summary>The response, at the balancer now, arrives: at the client one way later, its acknowledgement back one later.</summary>
+    private void Deliver(ref VirtualConnection connection, int client, long now)
+    {
+        var got = now + _oneWay;
         var acknowledged = got + _oneWay;
         if (IsLost(ref connection, got))
         {
@@ -35,8 +44,72 @@ internal sealed partial class Block
         Complete(client, got, Cause.None);
     }
 
+    /// <summary>Sends one packet with the request to a server that takes its time, and acknowledges at once.</summary>
+    private void Submit(ref VirtualConnection connection, int client, long now)
+    {
+        if (!IsReceived(ref connection, now))
+        {
+            return;
+        }
+        var (there, acknowledged) = (now + _oneWay, now + (2 * _oneWay));
+        if (connection.Respond == Never)
+        {
+            connection.Respond = there + _clients[client].Service;
+            (connection.Server.Heard, connection.Server.Unanswered) = (there, 0);
+        }
+        if (!Passes(ref connection, FlowEnd.Server, PacketTraits.None, there) || IsLost(ref connection, there)
+            || connection.Told <= acknowledged || connection.Timeout < acknowledged)
+        {
+            return;
+        }
+        (connection.Client.Heard, connection.Client.Unanswered) = (acknowledged, 0);
+        (connection.Request, connection.Retransmit) = (RequestPhase.Accepted, Never);
+        connection.Obstacle = Cause.None;
+    }
+
+    /// <summary>The server sends its response, for the first time or again.</summary>
+    private void Respond(int index, long now)
+    {
+        ref var connection = ref _connections[index];
+        if (connection.ResponsesSent > MaxRetransmissions)
+        {
+            // Its kernel ends the connection without a word.
+            EndServer(ref connection);
+            return;
+        }
+        var traits = connection.ResponsesSent == 0 ? PacketTraits.NewPayload : PacketTraits.None;
+        Totals.Retransmissions += connection.ResponsesSent == 0 ? 0 : 1;
+        connection.Respond = now + RetransmissionTimeout(connection.ResponsesSent++);
+        if (!Passes(ref connection, FlowEnd.Server, traits, now))
+        {
+            connection.Obstacle = Cause.Swallowed;
+        }
+        else if (IsLost(ref connection, now))
+        {
+            connection.Obstacle = Cause.Lost;
+        }
+        else if (connection.Timeout < now + _oneWay)
+        {
+            connection.Obstacle = Cause.Slow;
+        }
+        else if (connection.Told > now + _oneWay)
+        {
+            Deliver(ref connection, index / _scenario.Pool, now);
+        }
+    }
+
+    private long RetransmissionTimeout(int retransmissions) =>
+        Math.Min(MaxRetransmission, ((2 * _oneWay) + LeastRetransmission) << retransmissions);
+
     /// <summary>Sends one packet with the request; whether the response comes back.</summary>
     private bool IsAnswered(ref VirtualConnection connection, long now)
+    {
+        var there = now + _oneWay;
+        return IsReceived(ref connection, now) && Passes(ref connection, FlowEnd.Server, PacketTraits.NewPayload, there) && !IsLost(ref connection, there);
+    }
+
+    /// <summary>Sends one packet with the request; whether the server gets it.</summary>
+    private bool IsReceived(ref VirtualConnection connection, long now)
     {
         var there = now + _oneWay;
         connection.Obstacle = Cause.Lost;
@@ -55,7 +128,7 @@ internal sealed partial class Block
             ResetFromServerHost(ref connection, there);
             return false;
         }
-        return Passes(ref connection, FlowEnd.Server, PacketTraits.NewPayload, there) && !IsLost(ref connection, there);
+        return true;
     }
 
     private void Retransmit(int index, long now)
@@ -84,7 +157,14 @@ internal sealed partial class Block
             Complete(index / _scenario.Pool, now, Cause.PeerSilent);
             return;
         }
-        cause = cause is Cause.Swallowed or Cause.PeerSilent ? cause : Cause.Lost;
+        var isAtWork = connection is { Respond: < Never, ResponsesSent: 0 };
+        cause = isAtWork ? Cause.Slow : cause is Cause.Swallowed or Cause.PeerSilent or Cause.Slow ? cause : Cause.Lost;
+        if (connection.Request == RequestPhase.Accepted)
+        {
+            Totals.LostWaiting += cause == Cause.Slow ? 0 : 1;
+            // The client resets the connection. Where only the inside revives, that does.
+            _ = Passes(ref connection, FlowEnd.Client, PacketTraits.Reset, now + _oneWay);
+        }
         EndConnection(ref connection, now);
         Complete(index / _scenario.Pool, now, cause);
     }
@@ -95,6 +175,7 @@ internal sealed partial class Block
         ref var connection = ref _connections[index];
         var hadRequest = connection.Request != RequestPhase.None;
         Totals.EndedIdle += hadRequest ? 0 : 1;
+        Totals.LostWaiting += connection.Request == RequestPhase.Accepted ? 1 : 0;
         EndConnection(ref connection, now);
         if (hadRequest)
         {
@@ -129,7 +210,7 @@ internal sealed partial class Block
                 Totals.Ok++;
                 Totals.Timeline[1][bin]++;
                 break;
-            case Cause.Swallowed or Cause.PeerSilent or Cause.Lost:
+            case Cause.Swallowed or Cause.PeerSilent or Cause.Lost or Cause.Slow:
                 Totals.Status504++;
                 Totals.Timeline[3][bin]++;
                 Totals.Count(cause);
@@ -151,7 +232,8 @@ internal sealed partial class Block
     private static void EndRequest(ref VirtualConnection connection)
     {
         connection.Request = RequestPhase.None;
-        connection.Retransmit = connection.Timeout = Never;
+        connection.Retransmit = connection.Timeout = connection.Respond = Never;
+        connection.ResponsesSent = 0;
     }
 
     /// <summary>The client's end is no more; what is left of the server's is not followed any further.</summary>

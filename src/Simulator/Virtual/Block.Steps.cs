@@ -12,6 +12,7 @@ internal sealed partial class Block
         Restart,
         Fail,
         Expire,
+        Respond,
         ServerTimer,
         Told,
         Connected,
@@ -29,6 +30,7 @@ internal sealed partial class Block
         {
             Consider(_rule.Deadline(connection.Flow).Ticks, Step.Expire, ref key, ref step);
         }
+        Consider(connection.Respond, Step.Respond, ref key, ref step);
         Consider(connection.Server.Timer, Step.ServerTimer, ref key, ref step);
         Consider(connection.Told + _oneWay, Step.Told, ref key, ref step);
         Consider(connection.Connected + _oneWay, Step.Connected, ref key, ref step);
@@ -59,6 +61,9 @@ internal sealed partial class Block
                 break;
             case Step.Expire:
                 Expire(ref connection, key);
+                break;
+            case Step.Respond:
+                Respond(index, key);
                 break;
             case Step.ServerTimer:
                 OnServerTimer(ref connection, key);
@@ -106,6 +111,10 @@ internal sealed partial class Block
         EndServer(ref connection);
         if (outage.IsSilent)
         {
+            if (connection.Request == RequestPhase.Accepted)
+            {
+                connection.Obstacle = Cause.PeerSilent;
+            }
             connection.SilentSince = now;
         }
         else
@@ -118,6 +127,7 @@ internal sealed partial class Block
     {
         var action = _rule.Expire(ref connection.Flow);
         Totals.Expiries++;
+        Totals.ExpiredWaiting += connection.Request == RequestPhase.Accepted ? 1 : 0;
         Totals.Timeline[4][Bin(now)]++;
         if (action == ExpiryAction.Nothing)
         {
@@ -141,7 +151,7 @@ internal sealed partial class Block
     private void OnServerTimer(ref VirtualConnection connection, long now)
     {
         ref var end = ref connection.Server;
-        if (!IsProbeDue(ref end, _serverTimes, now, isBusy: false))
+        if (!IsProbeDue(ref end, _serverTimes, now, isBusy: connection.ResponsesSent > 0))
         {
             return;
         }
@@ -195,7 +205,7 @@ internal sealed partial class Block
             {
                 Totals.Removals++;
             }
-            Close(index, now, Cause.PeerSilent);
+            Close(index, now, connection.Flow.Phase == FlowPhase.Open ? Cause.ProbesUnanswered : Cause.ProbesSwallowed);
             return;
         }
         Totals.ClientProbes++;
@@ -266,6 +276,7 @@ internal sealed partial class Block
             case PacketAction.ResetSender or PacketAction.AnswerAsClosed:
                 Totals.ResetsToServer++;
                 EndServer(ref connection);
+                connection.Obstacle = connection.Request == RequestPhase.Accepted ? Cause.Swallowed : connection.Obstacle;
                 return false;
             default:
                 connection.Obstacle = Cause.Swallowed;
@@ -313,7 +324,7 @@ internal sealed partial class Block
     private static void EndServer(ref VirtualConnection connection)
     {
         connection.ServerGone = true;
-        connection.Server.Timer = Never;
+        connection.Server.Timer = connection.Respond = Never;
     }
 
     private bool IsLost(ref VirtualConnection connection, long sent) => _loss.Takes(ref connection.Path, ref connection.Random, sent);

@@ -39,6 +39,7 @@ internal sealed partial class Block
 
     private const int ClientStream = 1;
     private const int ConnectionStream = 2;
+    private const int ServiceStream = 4;
 
     private readonly Scenario _scenario;
     private readonly BalancerRule _rule;
@@ -46,6 +47,7 @@ internal sealed partial class Block
     private readonly Outages _outages;
     private readonly VirtualEndpoints _endpoints;
     private readonly ArrivalClock _arrivals;
+    private readonly ServiceClock? _services;
     private readonly KernelTimer _timer;
     private readonly EventQueue _queue = new();
     private readonly bool _queuesSteps;
@@ -76,6 +78,7 @@ internal sealed partial class Block
         _outages = outages;
         _endpoints = endpoints;
         _arrivals = new ArrivalClock(scenario);
+        _services = scenario.ServiceTime is { } service ? new ServiceClock(service) : null;
         _timer = new KernelTimer(scenario.TimerHz);
         _queuesSteps = everyProbe || endpoints.IsShared;
         _restarts = [.. scenario.Restarts.Select(at => at.Ticks)];
@@ -135,6 +138,10 @@ internal sealed partial class Block
             var number = firstClient + client;
             ref var one = ref _clients[client];
             one = new VirtualClient { Random = new RandomStream(_scenario.Seed, ClientStream, number), Active = -1 };
+            if (_services is not null)
+            {
+                one.ServiceRandom = new RandomStream(_scenario.Seed, ServiceStream, number);
+            }
             for (var i = client * _scenario.Pool; i < (client + 1) * _scenario.Pool; i++)
             {
                 var connection = ((long)firstClient * _scenario.Pool) + i;
@@ -203,6 +210,10 @@ internal sealed partial class Block
         one.Began = one.Next;
         one.Deadline = one.Next + _scenario.RequestTimeout.Ticks;
         one.RetriesLeft = _scenario.Retries;
+        if (_services is not null)
+        {
+            one.Service = _services.Next(ref one, _firstClient + client);
+        }
         one.Requests++;
         Assign(client, one.Next);
         if (_queuesSteps)

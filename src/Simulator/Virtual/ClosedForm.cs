@@ -28,6 +28,10 @@ internal static class ClosedForm
             return null;
         }
         var idle = scenario.Rule.IdleTimeout.TotalSeconds;
+        if (scenario.ServiceTime is { } service)
+        {
+            return scenario.Loss > 0 ? null : WithServiceTime(scenario, service, idle);
+        }
         if (scenario.Keepalive is null)
         {
             // A lost request is sent again a little later: the gap is no longer what it was.
@@ -71,6 +75,29 @@ internal static class ClosedForm
             sum += term;
         }
         return (atAll * Math.Exp(-x) * sum, "P(Erlang(pool, mean) > T) × (1 − T/duration)");
+    }
+
+    /// <summary>
+    /// A request fails when its response takes longer than the client waits, or, without keepalive, than T. Idle connections must be safe:
+    /// how often a gap of random length is too long depends on how long the requests between take.
+    /// </summary>
+    private static (double, string)? WithServiceTime(Scenario scenario, ServiceTime service, double idle)
+    {
+        var patience = scenario.RequestTimeout.TotalSeconds - scenario.RoundTrip.TotalSeconds;
+        var isSafe = scenario.Keepalive is null
+            ? scenario.Requests is FixedArrival { Every: var every } && every.TotalSeconds < idle && scenario.Pool == 1
+            : scenario.Rule.Behaviour.Refresh != Refresh.PayloadOnly && WithKeepalive(scenario, idle) is not null;
+        if (!isSafe)
+        {
+            return null;
+        }
+        var (most, what) = scenario.Keepalive is null && idle < patience ? (idle, "T") : (patience, "(requestTimeout − rtt)");
+        return service switch
+        {
+            FixedService { Time: var time } => time.TotalSeconds > most ? (1, $"serviceTime > {what}") : (0, $"serviceTime ≤ {what}"),
+            ExponentialService { Mean: var mean } => (Math.Exp(-most / mean.TotalSeconds), $"e^(−{what}/mean serviceTime)"),
+            _ => null,
+        };
     }
 
     /// <summary>

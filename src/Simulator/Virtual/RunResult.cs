@@ -14,7 +14,8 @@ internal sealed record RunResult(Scenario Scenario, VirtualTotals Totals)
     public long Failed => Totals.Status503 + Totals.Status504;
 
     /// <summary>Those that failed because the balancer had ended or forgotten the connection.</summary>
-    public long FailedForgotten => Totals.Of(Cause.BalancerReset) + Totals.Of(Cause.BalancerClosed) + Totals.Of(Cause.PeerReset) + Totals.Of(Cause.Swallowed);
+    public long FailedForgotten => Totals.Of(Cause.BalancerReset) + Totals.Of(Cause.BalancerClosed) + Totals.Of(Cause.PeerReset)
+        + Totals.Of(Cause.Swallowed) + Totals.Of(Cause.ProbesSwallowed);
 
     public double FailureRate => Totals.Requests == 0 ? 0 : (double)Failed / Totals.Requests;
 

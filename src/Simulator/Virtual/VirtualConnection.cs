@@ -22,6 +22,9 @@ internal enum RequestPhase : byte
 
     /// <summary>Sent, and not answered.</summary>
     Sent,
+
+    /// <summary>Acknowledged by the server's kernel: nothing is in flight, and the client waits for the response.</summary>
+    Accepted,
 }
 
 /// <summary>The obstacle of a request.</summary>
@@ -44,7 +47,13 @@ internal enum Cause : byte
     /// <summary>503: the client's kernel gave up retransmitting.</summary>
     GaveUp,
 
-    /// <summary>504: the balancer swallowed the request.</summary>
+    /// <summary>503: the client's kernel ended the connection while it waited for the response: the balancer swallowed its probes.</summary>
+    ProbesSwallowed,
+
+    /// <summary>503: the same, but the balancer knew the connection.</summary>
+    ProbesUnanswered,
+
+    /// <summary>504: the balancer swallowed the request, or the response.</summary>
     Swallowed,
 
     /// <summary>504: the endpoint is gone.</summary>
@@ -52,6 +61,9 @@ internal enum Cause : byte
 
     /// <summary>504: the network lost too much.</summary>
     Lost,
+
+    /// <summary>504: the server was still at work.</summary>
+    Slow,
 }
 
 /// <summary>One end's keepalive: what its kernel keeps of it.</summary>
@@ -81,6 +93,9 @@ internal struct VirtualConnection
 
     /// <summary>When the client sends its request again.</summary>
     public long Retransmit;
+
+    /// <summary>When the server sends its response, for the first time or again; never while it has no request.</summary>
+    public long Respond;
 
     /// <summary>When the client gives its request up.</summary>
     public long Timeout;
@@ -116,6 +131,9 @@ internal struct VirtualConnection
     public bool RequestSeen;
 
     public byte Retransmissions;
+
+    /// <summary>How often the server has sent the response.</summary>
+    public byte ResponsesSent;
 }
 
 /// <summary>A client that uses the connections of one pool, one request at a time.</summary>
@@ -133,7 +151,11 @@ internal struct VirtualClient
     /// <summary>When its present request began.</summary>
     public long Began;
 
+    /// <summary>How long the server works on its present request.</summary>
+    public long Service;
+
     public RandomStream Random;
+    public RandomStream ServiceRandom;
 
     /// <summary>The connection with its present request; -1 while there is none.</summary>
     public int Active;

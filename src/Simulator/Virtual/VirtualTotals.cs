@@ -36,6 +36,12 @@ internal sealed class VirtualTotals
 
     public long Expiries { get; set; }
 
+    /// <summary>Those while a client waited for a response.</summary>
+    public long ExpiredWaiting { get; set; }
+
+    /// <summary>Attempts whose response could not arrive any more: the server had the request, the connection was lost. Retried ones are included.</summary>
+    public long LostWaiting { get; set; }
+
     /// <summary>Connections the balancer forgot because it started anew.</summary>
     public long Forgotten { get; set; }
 
@@ -97,6 +103,8 @@ internal sealed class VirtualTotals
         Replies += other.Replies;
         RepliesSent += other.RepliesSent;
         Expiries += other.Expiries;
+        ExpiredWaiting += other.ExpiredWaiting;
+        LostWaiting += other.LostWaiting;
         Forgotten += other.Forgotten;
         Revived += other.Revived;
         ResetsToClient += other.ResetsToClient;

@@ -178,6 +178,7 @@ public sealed class VirtualCommandsTests : IDisposable
     [InlineData("keepalive: {policy: policy.yaml, destination: shop/postgres}", "policy.yaml")]
     [InlineData("serverKeepalive: {policy: policies, destination: shop/postgres}", "policies/policy.yaml")]
     [InlineData("requests: {trace: trace.csv}", "trace.csv")]
+    [InlineData("serviceTime: {trace: trace.csv}", "trace.csv")]
     public void Sweep_FileOfTheScenarioChanged_IsRefused(string named, string changed)
     {
         const string policy = """
@@ -381,6 +382,34 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.Contains("0 forgotten in ", result.Output, StringComparison.Ordinal);
         Assert.Contains(", all of them for packets that the network lost, not for a forgotten connection.", result.Output, StringComparison.Ordinal);
         Assert.Contains("at HZ=250.", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Run_WithSlowResponses_ReportsThoseLost()
+    {
+        string[] scenario = ["run", "slow-response", "--set", "connections=50"];
+        var table = Run(scenario);
+        var json = JsonDocument.Parse(Run([.. scenario, "-o", "json"]).Output).RootElement;
+        var (lost, causes) = (json.GetProperty("lostWaiting").GetInt64(), json.GetProperty("causes"));
+
+        Assert.Equal((0, ""), (table.ExitCode, table.Error));
+        Assert.Contains($"responses lost while waiting           {lost}  ", table.Output, StringComparison.Ordinal);
+        Assert.Contains($"; {json.GetProperty("expiredWaiting").GetInt64()} while waiting for a response", table.Output, StringComparison.Ordinal);
+        Assert.InRange(lost, 1000, causes.GetProperty("swallowed").GetInt64());
+        Assert.True(causes.GetProperty("slow").GetInt64() > 0);
+        Assert.Equal(0, JsonDocument.Parse(Run([.. scenario, "--set", "keepalive.time=60s", "-o", "json"]).Output).RootElement.GetProperty("lostWaiting").GetInt64());
+    }
+
+    [Fact]
+    public void Sweep_OverTheServiceTime_ShowsWhereResponsesAreLost()
+    {
+        string[] sweep = ["sweep", "slow-response", "--set", "connections=50", "--set", "requests.mean=20s", "--set", "serviceTime=0s..480s/5"];
+        var rows = Run([.. sweep, "-o", "json"]).Lines.Select(line => JsonDocument.Parse(line).RootElement).ToList();
+
+        Assert.Equal(["0s", "120s", "240s", "360s", "480s"], rows.Select(row => row.GetProperty("set").GetProperty("serviceTime").GetString()));
+        Assert.Equal([true, true, false, false, false], rows.Select(row => row.GetProperty("lostWaiting").GetInt64() == 0));
+        Assert.Contains("  LOST WAITING  ", Run(sweep).Lines.First(), StringComparison.Ordinal);
+        Assert.DoesNotContain("WAITING", Run("sweep", "guide-policy", "--set", "connections=10", "--set", "seed=1,2").Output, StringComparison.Ordinal);
     }
 
     /// <summary>A grid with half a minute of work may take several minutes on a busy machine.</summary>

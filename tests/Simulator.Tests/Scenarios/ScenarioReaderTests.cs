@@ -1,3 +1,4 @@
+using System.Globalization;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Balancing;
@@ -72,6 +73,18 @@ public sealed class ScenarioReaderTests : IDisposable
     [InlineData("balancer: aws-nlb\nrequests: {arrival: sometimes, mean: 5m}", "KA034")]
     [InlineData("balancer: aws-nlb\nrequests: {mean: 5m}", "KA025")]
     [InlineData(Good + "--- \n" + Good, "KA038")]
+    [InlineData(Good + "serviceTmie: 1m", "KA023")]
+    [InlineData(Good + "serviceTime: soon", "KA030")]
+    [InlineData(Good + "serviceTime: 90", "KA024")]
+    [InlineData(Good + "serviceTime: [1m]", "KA024")]
+    [InlineData(Good + "serviceTime: -5s", "KA031")]
+    [InlineData(Good + "serviceTime: 200000h", "KA031")]
+    [InlineData(Good + "serviceTime: {}", "KA025")]
+    [InlineData(Good + "serviceTime: {mean: 1m}", "KA023", "KA025")]
+    [InlineData(Good + "serviceTime: {exponential: 0s}", "KA031")]
+    [InlineData(Good + "serviceTime: {fixed: 1m, exponential: 1m}", "KA038")]
+    [InlineData(Good + "serviceTime: {exponential: 1m, trace: t.csv}", "KA038")]
+    [InlineData(Good + "serviceTime: {trace: nowhere.csv}", "KA001")]
     public void Scenario_Invalid_IsOnlyADiagnostic(string yaml, params string[] codes)
     {
         var reading = ScenarioReader.ReadText(yaml, "s.yaml", _directory);
@@ -164,6 +177,50 @@ public sealed class ScenarioReaderTests : IDisposable
         var trace = Assert.IsType<TraceArrival>(scenario.Requests);
         Assert.Equal([TimeSpan.FromSeconds(5.5)], trace.Times[0]);
         Assert.Equal([TimeSpan.FromSeconds(90), TimeSpan.FromSeconds(90)], trace.Times[1]);
+    }
+
+    [Fact]
+    public void ServiceTime_EachForm_IsRead()
+    {
+        File.WriteAllText(Path.Combine(_directory, "t.csv"), "connection,seconds\n3,90\n1,1m30s\n1,0.5\n");
+        ServiceTime? Read(string value) => ScenarioReader.ReadText(Good + $"connections: 5\nrequestTimeout: 1h\nserviceTime: {value}", "s.yaml", _directory) is { Diagnostics.IsEmpty: true } reading
+            ? reading.Scenario!.ServiceTime
+            : throw new InvalidOperationException(value);
+
+        Assert.Equal(new FixedService(TimeSpan.FromSeconds(90)), Read("1m30s"));
+        Assert.Equal(new FixedService(TimeSpan.FromSeconds(90)), Read("{fixed: 90s}"));
+        Assert.Equal(new ExponentialService(TimeSpan.FromSeconds(90)), Read("{exponential: 90s}"));
+        Assert.Null(Read("0s"));
+        Assert.Null(Read("null"));
+        // The second client has no lines of its own, and uses those of the second of the others.
+        Assert.Equal(["90 0.5", "90", "90"], ((TraceService)Read("{trace: t.csv}")!).Times.Select(times => string.Join(' ', times.Select(time => time.TotalSeconds.ToString(CultureInfo.InvariantCulture)))));
+    }
+
+    [Theory]
+    [InlineData("1,5\n6,4\n", 2, "there is no connection 6: there are 5")]
+    [InlineData("1,5,6\n", 1, "not a connection and a time: \"1,5,6\"")]
+    [InlineData("# nothing\n", 1, "the file holds no time")]
+    public void ServiceTime_OfAnInvalidTrace_IsADiagnosticWithItsLine(string trace, int line, string message)
+    {
+        File.WriteAllText(Path.Combine(_directory, "t.csv"), trace);
+        var diagnostic = Assert.Single(ScenarioReader.ReadText(Good + "connections: 5\nserviceTime: {trace: t.csv}", "s.yaml", _directory).Diagnostics);
+
+        Assert.Equal(("KA200", Path.Combine(_directory, "t.csv"), line, message), (diagnostic.Code, diagnostic.Position.File, diagnostic.Position.Line, diagnostic.Message));
+    }
+
+    [Theory]
+    [InlineData("10m", "is 600s, and the requestTimeout 15s: no request is answered in time")]
+    [InlineData("{exponential: 1m}", "has a mean of 60s, and the requestTimeout 15s: most requests are not answered in time")]
+    [InlineData("{trace: t.csv}", "is at least 20s, and the requestTimeout 15s: no request is answered in time")]
+    public void ServiceTime_LongerThanTheRequestTimeout_IsAWarning(string value, string message)
+    {
+        File.WriteAllText(Path.Combine(_directory, "t.csv"), "1,60\n1,20\n");
+        var reading = ScenarioReader.ReadText(Good + $"serviceTime: {value}", "s.yaml", _directory);
+        var warning = Assert.Single(reading.Diagnostics);
+
+        Assert.NotNull(reading.Scenario);
+        Assert.Equal(("KA206", Severity.Warning, new SourcePosition("s.yaml", 3, 14)), (warning.Code, warning.Severity, warning.Position));
+        Assert.EndsWith(message, warning.Message, StringComparison.Ordinal);
     }
 
     [Theory]

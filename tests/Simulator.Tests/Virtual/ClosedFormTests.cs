@@ -65,6 +65,32 @@ public sealed class ClosedFormTests
         Assert.Equal(expected, printed!.Value.Expected, 1e-12);
     }
 
+    /// <summary>Requests whose only risk is the wait for the response.</summary>
+    public static TheoryData<string, double> LostResponses => new()
+    {
+        { Service("{idleTimeout: 240s, expiry: silent-drop}", "{exponential: 2m}", "1h", seed: 31), Math.Exp(-240.0 / 120) },
+        { Service("{idleTimeout: 240s, expiry: reset-on-next-packet}", "{exponential: 5m}", "1h", seed: 32), Math.Exp(-240.0 / 300) },
+        { Service("{idleTimeout: 240s, expiry: per-direction}", "{exponential: 2m}", "1h", seed: 33), Math.Exp(-240.0 / 120) },
+        { Service("{idleTimeout: 240s, expiry: reset-on-next-packet, refresh: payload}", "{exponential: 3m}", "1h", seed: 34), Math.Exp(-240.0 / 180) },
+        { Service("{idleTimeout: 240s, expiry: silent-drop}", "{exponential: 1m}", "2m", seed: 35), Math.Exp(-119.998 / 60) },
+        { Service("{idleTimeout: 240s, expiry: silent-drop}", "{exponential: 5m}", "15m", "keepalive: {time: 60s, interval: 10s, probes: 6}", seed: 36), Math.Exp(-899.998 / 300) },
+        { Service("{idleTimeout: 240s, expiry: silent-drop}", "230s", "15m", seed: 37), 0 },
+        { Service("{idleTimeout: 240s, expiry: silent-drop}", "241s", "15m", seed: 38), 1 },
+        { Service("{idleTimeout: 240s, expiry: silent-drop}", "10m", "15m", "keepalive: {time: 200s, interval: 10s, probes: 6}", seed: 39), 0 },
+    };
+
+    [Theory]
+    [MemberData(nameof(LostResponses))]
+    public void LostResponses_OfManyRequests_AgreeWithTheFormula(string yaml, double expected)
+    {
+        var result = VirtualRun.Of(yaml, threads: 2);
+        var error = Math.Sqrt(expected * (1 - expected) / result.Totals.Requests);
+
+        Assert.True(result.Totals.Requests > 5_000, $"{result.Totals.Requests} requests");
+        Assert.True(Math.Abs(result.FailureRate - expected) <= StandardErrors * error, $"{result.FailureRate} is not {expected}");
+        Assert.Equal(expected, ClosedForm.FailureRate(result.Scenario)!.Value.Expected, 1e-12);
+    }
+
     [Theory]
     [InlineData(359, 0)]
     [InlineData(351, 0)]
@@ -144,6 +170,18 @@ public sealed class ClosedFormTests
         connections: 1000
         requests: {arrival: poisson, mean: {{mean}}s}
         duration: 24h
+        network: {rtt: 2ms}
+        seed: {{seed}}
+        {{more}}
+        """;
+
+    private static string Service(string balancer, string serviceTime, string requestTimeout, string more = "", int seed = 1) => $$"""
+        balancer: {{balancer}}
+        connections: 100
+        requests: {arrival: fixed, every: 1m}
+        serviceTime: {{serviceTime}}
+        requestTimeout: {{requestTimeout}}
+        duration: 40h
         network: {rtt: 2ms}
         seed: {{seed}}
         {{more}}

@@ -1,6 +1,10 @@
+using System.Security.Cryptography;
+using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
+using Keepalive.Simulator.Reports;
 using Keepalive.Simulator.Scenarios;
+using Keepalive.Simulator.Virtual;
 using Keepalive.Testbed;
 using Xunit;
 
@@ -13,7 +17,7 @@ public sealed class EngineTests
     public void EveryProbe_OfAnyScenario_ChangesNothing() =>
         Prop.ForAll(ArbMap.Default.ArbFor<int>(), number =>
         {
-            var yaml = RandomScenario(new Random(number));
+            var yaml = AnyScenario(number);
             return (VirtualRun.Report(VirtualRun.Of(yaml)) == VirtualRun.Report(VirtualRun.Of(yaml, everyProbe: true))).Label(yaml);
         }).Check(Fuzz.Property(400));
 
@@ -22,7 +26,7 @@ public sealed class EngineTests
     public void Threads_AnyNumber_ChangeNothing() =>
         Prop.ForAll(ArbMap.Default.ArbFor<int>(), number =>
         {
-            var scenario = VirtualRun.Read(RandomScenario(new Random(number))) with { Connections = 1200, Pool = 1 };
+            var scenario = VirtualRun.Read(AnyScenario(number)) with { Connections = 1200, Pool = 1 };
             return VirtualRun.Report(VirtualRun.Of(scenario)) == VirtualRun.Report(VirtualRun.Of(scenario, threads: 3));
         }).Check(Fuzz.Property(20));
 
@@ -31,10 +35,11 @@ public sealed class EngineTests
     public void Requests_OfAnyScenario_EachHaveOneAnswer() =>
         Prop.ForAll(ArbMap.Default.ArbFor<int>(), number =>
         {
-            var totals = VirtualRun.Of(RandomScenario(new Random(number))).Totals;
+            var totals = VirtualRun.Of(AnyScenario(number)).Totals;
             return totals.Requests == totals.Ok + totals.Status503 + totals.Status504
                 && (totals.Timeline[0].Sum(), totals.Timeline[1].Sum(), totals.Timeline[2].Sum()) == (totals.Requests, totals.Ok, totals.Status503)
                 && (totals.Timeline[3].Sum(), totals.Timeline[4].Sum()) == (totals.Status504, totals.Expiries)
+                && totals.ExpiredWaiting <= totals.Expiries
                 && totals.Replies <= totals.RepliesSent && totals.RepliesSent <= totals.ClientProbes + totals.ServerProbes;
         }).Check(Fuzz.Property(200));
 
@@ -125,6 +130,88 @@ public sealed class EngineTests
     }
 
     [Fact]
+    public void Response_SwallowedBeforeARequestTimeoutInReach_EndsWithTheServersRetransmissions()
+    {
+        var totals = VirtualRun.Of("""
+            balancer: {idleTimeout: 60s, expiry: silent-drop}
+            requests: {arrival: fixed, every: 10s}
+            serviceTime: 2m
+            requestTimeout: 1h
+            serverKeepalive: {time: 100s, interval: 100s, probes: 9}
+            duration: 11s
+            """).Totals;
+
+        // One probe at 100 s. From 120 s the response is in flight and sent again 15 times; the kernel does not probe meanwhile, and sends no reset in the end.
+        Assert.Equal((1, 1, 15, 1), (totals.Requests, totals.Of(Cause.Swallowed), totals.Retransmissions, totals.ServerProbes));
+        Assert.Equal((1, 1), (totals.ExpiredWaiting, totals.LostWaiting));
+    }
+
+    [Fact]
+    public void ServiceTime_OfZero_ChangesNothing()
+    {
+        const string yaml = "balancer: aws-nlb\nconnections: 50\nrequests: {arrival: poisson, mean: 500s}\nduration: 6h\n";
+
+        Assert.Equal(VirtualRun.Report(VirtualRun.Of(yaml)), VirtualRun.Report(VirtualRun.Of(yaml + "serviceTime: 0s\n")));
+    }
+
+    /// <summary>The arrivals of a client do not depend on the random numbers of its responses.</summary>
+    [Fact]
+    public void ServiceTime_Exponential_KeepsTheGapsBetweenRequests()
+    {
+        const string yaml = "balancer: aws-nlb\nconnections: 200\nrequests: {arrival: poisson, mean: 100s}\nrequestTimeout: 1h\nduration: 100s\n";
+        var same = VirtualRun.Of(yaml + "serviceTime: 2h\n").Totals;
+        var other = VirtualRun.Of(yaml + "serviceTime: {exponential: 200h}\n").Totals;
+
+        // Each client makes one request at most, at the same time in either.
+        Assert.InRange(same.Requests, 100, 150);
+        Assert.Equal(same.Timeline[0], other.Timeline[0]);
+    }
+
+    [Fact]
+    public void ServiceTime_OfATrace_IsThatOfEachRequestInTurn()
+    {
+        var scenario = VirtualRun.Read("balancer: {idleTimeout: 60s, expiry: reset-both}\nconnections: 2\nrequests: {arrival: fixed, every: 10s}\nrequestTimeout: 5m\nduration: 1h\n") with
+        {
+            ServiceTime = new TraceService([[TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(70)]]),
+        };
+        var totals = VirtualRun.Of(scenario).Totals;
+
+        // A cycle is 10 s, a response after 5 s, 10 s, and a reset after 60 s.
+        Assert.InRange(totals.Requests, 2 * 2 * 3600 / 85, (2 * 2 * 3600 / 85) + 4);
+        Assert.InRange(totals.Of(Cause.BalancerReset), (totals.Requests / 2) - 1, totals.Requests / 2);
+        Assert.Equal(totals.Of(Cause.BalancerReset), totals.LostWaiting);
+    }
+
+    [Fact]
+    public void Retry_OfARequestLostWhileWaiting_WaitsAsLongAgain()
+    {
+        var totals = VirtualRun.Of("""
+            balancer: {idleTimeout: 60s, expiry: reset-both}
+            requests: {arrival: fixed, every: 50s}
+            serviceTime: 70s
+            retries: 2
+            requestTimeout: 1h
+            duration: 51s
+            """).Totals;
+
+        Assert.Equal((1, 1, 2, 3), (totals.Requests, totals.Status503, totals.Retried, totals.LostWaiting));
+    }
+
+    /// <summary>Results of scenarios without a service time: the figures of the release before there was one.</summary>
+    [Fact]
+    public void Results_OfScenariosWithoutAServiceTime_AreTheSameAsEver()
+    {
+        var text = new StringBuilder();
+        for (var number = 0; number < 60; number++)
+        {
+            var figures = RunReport.Figures(VirtualRun.Of(RandomScenario(new Random(number)))).Where(figure => figure.Name is not ("expiredWaiting" or "lostWaiting"));
+            text.AppendJoin(' ', figures.Select(figure => figure.Value)).Append('\n');
+        }
+
+        Assert.Equal("72b93e2dc319e8cd", Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())))[..16]);
+    }
+
+    [Fact]
     public void Retries_AfterAReset_SaveTheRequest()
     {
         var totals = VirtualRun.Of("balancer: aws-nlb\nconnections: 100\nrequests: {arrival: poisson, mean: 500s}\nretries: 1\n").Totals;
@@ -192,7 +279,16 @@ public sealed class EngineTests
         Assert.Equal((10 * 59, 10 * 59), (totals.ClientProbes, totals.ServerProbes));
     }
 
-    /// <summary>Small scenarios with some of every feature.</summary>
+    /// <summary>Small scenarios, half of them with responses that take time.</summary>
+    private static string AnyScenario(int number)
+    {
+        var yaml = RandomScenario(new Random(number));
+        string[] services = ["", "", "", "serviceTime: 10s\n", "serviceTime: {exponential: 500ms}\n", "serviceTime: {exponential: 20s}\n", "serviceTime: {exponential: 2m}\n"];
+        var service = services[new Random(number + 1).Next(services.Length)];
+        return service.Length == 0 ? yaml : yaml.Replace("requestTimeout: 40s", "requestTimeout: 5m", StringComparison.Ordinal) + service;
+    }
+
+    /// <summary>Small scenarios with some of every feature, but for the service time.</summary>
     private static string RandomScenario(Random random)
     {
         string Pick(params string[] choices) => choices[random.Next(choices.Length)];

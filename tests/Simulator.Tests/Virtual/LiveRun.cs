@@ -26,6 +26,8 @@ internal sealed class LiveRun : IDisposable
     private readonly ConcurrentQueue<LabEvent> _events = new();
     private readonly ConcurrentBag<Socket> _accepted = [];
     private readonly Socket _listener;
+    private readonly Stopwatch _clock = new();
+    private readonly Queue<Failure> _outages;
     private readonly List<int> _codes = [];
     private readonly byte[] _buffer = new byte[1];
     private Exception? _failure;
@@ -36,6 +38,7 @@ internal sealed class LiveRun : IDisposable
     private LiveRun(Scenario scenario)
     {
         _scenario = scenario;
+        _outages = new Queue<Failure>(scenario.Failures.OrderBy(failure => failure.At));
         _listener = _lab.Network.Server.Run(() =>
         {
             var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
@@ -69,14 +72,13 @@ internal sealed class LiveRun : IDisposable
     private Outcome Execute()
     {
         Open();
-        var clock = Stopwatch.StartNew();
-        var outages = new Queue<Failure>(_scenario.Failures.OrderBy(failure => failure.At));
+        _clock.Start();
         foreach (var at in ((TraceArrival)_scenario.Requests).Times[0])
         {
-            Idle(clock, at, outages);
+            Idle(at);
             _codes.Add(Request(_scenario.Retries));
         }
-        Idle(clock, _scenario.Duration, outages);
+        Idle(_scenario.Duration);
         var (summary, _) = _lab.Stop()!.Value;
         if (_failure is not null)
         {
@@ -86,14 +88,16 @@ internal sealed class LiveRun : IDisposable
         long Resets(FlowEnd end) => _events.Where(one => one.Kind == LabEventKind.Reset && one.End == end).Select(one => one.Flow).Distinct().Count();
         return new Outcome(
             string.Join(' ', _codes), summary.Totals.Expired, Resets(FlowEnd.Client), Resets(FlowEnd.Server), summary.Totals.Fins,
-            Probes(_lab.Network.Client), Probes(_lab.Network.Server), _endedIdle, _deaths, summary.Totals.Revived);
+            Probes(_lab.Network.Client), Probes(_lab.Network.Server), _endedIdle, _deaths + Counter(_lab.Network.Server, "TCPAbortOnTimeout"), summary.Totals.Revived);
     }
 
     /// <summary>Probes that one side's kernel has sent, including those that the balancer dropped.</summary>
-    private static long Probes(LabSide side) => side.Run(() =>
+    private static long Probes(LabSide side) => Counter(side, "TCPKeepAlive");
+
+    private static long Counter(LabSide side, string name) => side.Run(() =>
     {
         var lines = File.ReadLines("/proc/thread-self/net/netstat").Where(line => line.StartsWith("TcpExt:", StringComparison.Ordinal)).Select(line => line.Split(' ')).ToList();
-        return long.Parse(lines[1][Array.IndexOf(lines[0], "TCPKeepAlive")], CultureInfo.InvariantCulture);
+        return long.Parse(lines[1][Array.IndexOf(lines[0], name)], CultureInfo.InvariantCulture);
     });
 
     private void Open()
@@ -110,18 +114,36 @@ internal sealed class LiveRun : IDisposable
     }
 
     /// <summary>Waits, and records events of the connection meanwhile.</summary>
-    private void Idle(Stopwatch clock, TimeSpan until, Queue<Failure> outages)
+    private void Idle(TimeSpan until)
     {
-        while (until - clock.Elapsed is { Ticks: > 0 } left)
+        while (IsReadable(until))
         {
-            if (outages.TryPeek(out var outage) && clock.Elapsed >= outage.At)
+            _endedIdle++;
+            try
             {
-                outages.Dequeue();
+                _client!.Receive(_buffer);
+            }
+            catch (SocketException e)
+            {
+                _deaths += e.SocketErrorCode == SocketError.TimedOut ? 1 : 0;
+            }
+            Open();
+        }
+    }
+
+    /// <summary>Waits until the client's socket is readable; endpoints fail meanwhile.</summary>
+    private bool IsReadable(TimeSpan until)
+    {
+        while (until - _clock.Elapsed is { Ticks: > 0 } left)
+        {
+            if (_outages.TryPeek(out var outage) && _clock.Elapsed >= outage.At)
+            {
+                _outages.Dequeue();
                 _lab.Network.Server.RunShell($"{Tool.Find(Tool.Ip)} address del {LabNetwork.ServerAddress}/32 dev {LabNetwork.ServerLink}");
             }
-            if (outages.TryPeek(out outage) && outage.At - clock.Elapsed < left)
+            if (_outages.TryPeek(out outage) && outage.At - _clock.Elapsed < left)
             {
-                left = outage.At!.Value - clock.Elapsed;
+                left = outage.At!.Value - _clock.Elapsed;
             }
             if (_client is null)
             {
@@ -129,18 +151,10 @@ internal sealed class LiveRun : IDisposable
             }
             else if (_client.Poll(Math.Max(0, (int)left.TotalMilliseconds) * Microseconds, SelectMode.SelectRead))
             {
-                _endedIdle++;
-                try
-                {
-                    _client.Receive(_buffer);
-                }
-                catch (SocketException e)
-                {
-                    _deaths += e.SocketErrorCode == SocketError.TimedOut ? 1 : 0;
-                }
-                Open();
+                return true;
             }
         }
+        return false;
     }
 
     private int Request(int retries)
@@ -148,7 +162,7 @@ internal sealed class LiveRun : IDisposable
         try
         {
             _client!.Send(_buffer);
-            if (!_client.Poll((int)_scenario.RequestTimeout.TotalMilliseconds * Microseconds, SelectMode.SelectRead))
+            if (!IsReadable(_clock.Elapsed + _scenario.RequestTimeout))
             {
                 // The request has timed out: a reset discards the unsent data.
                 _client.LingerState = new LingerOption(true, 0);
@@ -160,9 +174,10 @@ internal sealed class LiveRun : IDisposable
                 return 200;
             }
         }
-        catch (SocketException)
+        catch (SocketException e)
         {
-            // A reset, handled below.
+            // A reset, or unanswered probes while it waited. Handled below.
+            _deaths += e.SocketErrorCode == SocketError.TimedOut ? 1 : 0;
         }
         Open();
         return retries > 0 ? Request(retries - 1) : 503;
@@ -177,7 +192,7 @@ internal sealed class LiveRun : IDisposable
                 var socket = _listener.Accept();
                 _accepted.Add(socket);
                 Set(socket, _scenario.ServerKeepalive);
-                _ = EchoAsync(socket);
+                _ = EchoAsync(socket, ((FixedService?)_scenario.ServiceTime)?.Time ?? TimeSpan.Zero);
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
@@ -186,13 +201,14 @@ internal sealed class LiveRun : IDisposable
         }
     }
 
-    private static async Task EchoAsync(Socket socket)
+    private static async Task EchoAsync(Socket socket, TimeSpan serviceTime)
     {
         var buffer = new byte[16];
         try
         {
             while (await socket.ReceiveAsync(buffer) is > 0 and var count)
             {
+                await Task.Delay(serviceTime, TimeProvider.System);
                 await socket.SendAsync(buffer.AsMemory(0, count));
             }
             socket.Dispose();
