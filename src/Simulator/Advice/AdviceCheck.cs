@@ -12,6 +12,9 @@ internal static class AdviceCheck
     /// <summary>Waits that the simulation is to see, about.</summary>
     private const double Waits = 2_000_000;
 
+    /// <summary>How much longer than its response takes a client waits for it.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
+
     /// <summary>The scenario: connections idle for twice the idle timeout on average, timers as late as they are.</summary>
     /// <param name="request">The requirements.</param>
     /// <param name="settings">The advice; null for no keepalive.</param>
@@ -20,8 +23,9 @@ internal static class AdviceCheck
     {
         var gap = 2 * request.Rule.IdleTimeout;
         var perConnection = Math.Max(20, Waits / request.Connections);
-        var wait = settings?.Time is { } time ? TimeSpan.FromSeconds(time) : gap;
+        var wait = settings?.Time is { } seconds ? TimeSpan.FromSeconds(seconds) : gap;
         var duration = perConnection * wait;
+        var least = 3 * (gap + (request.ServiceTime ?? TimeSpan.Zero));
         return new Scenario
         {
             Name = "advice",
@@ -29,7 +33,9 @@ internal static class AdviceCheck
             Rule = request.Rule,
             Connections = request.Connections,
             Requests = new PoissonArrival(gap),
-            Duration = duration < 3 * gap ? 3 * gap : duration > s_maxDuration && 3 * gap < s_maxDuration ? s_maxDuration : duration,
+            ServiceTime = request.ServiceTime is { } time ? new FixedService(time) : null,
+            RequestTimeout = s_patience + (request.ServiceTime ?? TimeSpan.Zero),
+            Duration = duration < least ? least : duration > s_maxDuration && least < s_maxDuration ? s_maxDuration : duration,
             Keepalive = settings,
             RoundTrip = request.RoundTrip,
             Loss = request.Loss,

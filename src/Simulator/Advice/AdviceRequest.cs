@@ -27,6 +27,12 @@ internal sealed record AdviceRequest
     /// <summary>A dead peer has to be known after that; null for no matter when.</summary>
     public TimeSpan? DetectWithin { get; init; }
 
+    /// <summary>How long a client waits for a response at most; null where responses come at once.</summary>
+    public TimeSpan? ServiceTime { get; init; }
+
+    /// <summary>Whether a connection is forgotten while its client waits, if nobody probes.</summary>
+    public bool OutlastsIdleTimeout => ServiceTime is { } time && time + RoundTrip >= Rule.IdleTimeout;
+
     /// <summary>The part of the waits that may end with the connection forgotten.</summary>
     public double Target { get; init; } = 1e-6;
 

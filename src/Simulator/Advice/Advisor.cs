@@ -47,7 +47,10 @@ internal static class Advisor
                 ? "TCP keepalive makes it worse: this balancer stops answering probes, so that keepalive ends healthy connections, and only payload restarts its clock. Do not enable it. "
                 : $"{CannotHelp}: only payload restarts this balancer's clock, and it answers probes itself. ")
                 + "What can: send something on the connection more often than its idle timeout (HTTP/2 PING where it counts, an application's own heartbeat), "
-                + $"or close idle connections in the client's pool before it does{OrRaise(request)}";
+                + $"or close idle connections in the client's pool before it does{OrRaise(request)}"
+                + (request.OutlastsIdleTimeout
+                    ? $" For a response that takes {Words.Duration(request.ServiceTime!.Value)}: let the server send a part of it more often, or answer at once and let the client ask for the result later."
+                    : "");
             return null;
         }
         var needs = new Needs(request);

@@ -16,6 +16,7 @@ internal static class AdviseCommand
         var loss = Text("--loss", "Part of the packets that is lost, like 1%", "PART", "0");
         var roundTrip = Text("--rtt", "Round-trip time to the balancer", "DURATION", "50ms");
         var detect = new Option<string?>("--detect-within") { Description = "Latest time at which a dead peer is detected", HelpName = "DURATION" };
+        var service = new Option<string?>("--service-time") { Description = "Longest time a server takes to respond, like 10m", HelpName = "DURATION" };
         var target = Text("--target", "Part of the waits between probes that may end with a forgotten connection", "PART", "0.000001");
         var connections = NumberOption.Create("--connections", "Number of connections", 1, 1_000_000, 1000);
         var hz = NumberOption.Create(
@@ -27,7 +28,7 @@ internal static class AdviseCommand
         var output = OutputOption.Create();
         var command = new Command("advise", "Find the policy with the fewest probes that works, and check it by simulation")
         {
-            loss, roundTrip, detect, target, connections, hz, address, application, threads, output,
+            loss, roundTrip, service, detect, target, connections, hz, address, application, threads, output,
         };
         balancer.AddTo(command);
         command.AddRule(result =>
@@ -36,6 +37,7 @@ internal static class AdviseCommand
             Require(target, () => TryPart(result.GetValue(target), 1e-12, 0.1, out _), "--target takes a part from 0.000000000001 to 10%");
             Require(roundTrip, () => TryTime(result.GetValue(roundTrip), TimeSpan.Zero, TimeSpan.FromMilliseconds(900), out _), "--rtt takes a duration up to 900ms");
             Require(detect, () => TryTime(result.GetValue(detect), TimeSpan.FromSeconds(1), TimeSpan.FromDays(30), out _), "--detect-within takes a duration from 1s to 720h, like 2m");
+            Require(service, () => TryTime(result.GetValue(service), TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(30), out _), "--service-time takes a duration up to 720h, like 10m");
             Require(address, () => result.GetValue(address) is { } text && (IPNetwork.TryParse(text, out _) || IPAddress.TryParse(text, out _)),
                 "--address takes an address like 203.0.113.10 or a block like 203.0.113.0/24");
             Require(application, () => ApplicationSettings.Names.Contains(result.GetValue(application)!), $"--for: '{result.GetValue(application)}' is not known; it takes {string.Join(", ", ApplicationSettings.Names)}");
@@ -64,6 +66,7 @@ internal static class AdviseCommand
                 RoundTrip = new TimeSpan(rtt.Ticks / 2 * 2),
                 Connections = result.GetValue(connections),
                 DetectWithin = TryTime(result.GetValue(detect), TimeSpan.Zero, TimeSpan.MaxValue, out var within) ? within : null,
+                ServiceTime = TryTime(result.GetValue(service), TimeSpan.Zero, TimeSpan.MaxValue, out var serviceTime) ? serviceTime : null,
                 Target = targetPart,
                 Hz = result.GetValue(hz),
                 Address = result.GetValue(address),

@@ -36,7 +36,7 @@ internal static class SimulatorHelp
             ["advise"] = new(
                 "keepalive-sim advise --balancer aws-nlb --loss 1% --detect-within 2m",
                 s_balancer,
-                ("Network", ["--loss", "--rtt", "--address"]),
+                ("Network", ["--loss", "--rtt", "--service-time", "--address"]),
                 ("Goal", ["--detect-within", "--target", "--connections", "--hz"]),
                 ("Engine", ["--threads"]),
                 ("Output", ["--for", "--output"])),

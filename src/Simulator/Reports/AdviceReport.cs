@@ -30,6 +30,12 @@ internal static class AdviceReport
         }
         Comment($"Simulated at HZ={advice.WorstHz}, {Words.Count(request.Connections, "connection")} for {Words.Duration(with.Scenario.Duration)}: {with.Totals.Expiries} forgotten in {Words.Count(with.Probes, "probe")}; {Failed(with)}.");
         Comment($"Without keepalive: {Failed(without)}.");
+        if (request.ServiceTime is { } service)
+        {
+            Comment(request.OutlastsIdleTimeout
+                ? $"A response after {Words.Duration(service)}: the client's kernel probes while it waits. Lost while waiting: {Lost(with)}; without keepalive {Lost(without)}. The request timeout has to be longer."
+                : $"A response after {Words.Duration(service)} comes before the idle timeout has passed: only connections between two requests are forgotten.");
+        }
         if (Unconfirmed(request) is { } facts)
         {
             Comment($"Not confirmed by a source: {facts}. Measure it before you rely on this.");
@@ -63,6 +69,10 @@ internal static class AdviceReport
         writer.WriteNumber("detectionSeconds", advice.Detection.TotalSeconds);
         writer.WriteNumber("outlastsSeconds", (double)advice.Settings.Interval.Value * advice.Settings.Probes.Value);
         writer.WriteString("warning", advice.Haste);
+        if (request.ServiceTime is { } service)
+        {
+            writer.WriteNumber("serviceSeconds", service.TotalSeconds);
+        }
         writer.WriteStartArray("assumedHz");
         foreach (var hz in request.AssumedHz)
         {
@@ -136,6 +146,8 @@ internal static class AdviceReport
         return $"{result.Failed} of {Words.Count(result.Totals.Requests, "request")} failed ({Words.Percent(result.FailureRate)})"
             + (byNetwork == 0 ? "" : $", {(byNetwork == result.Failed ? "all" : byNetwork)} of them for packets that the network lost, not for a forgotten connection");
     }
+
+    private static string Lost(RunResult result) => $"{result.Totals.LostWaiting} of {result.Totals.Requests}";
 
     private static string Name(AdviceRequest request) => request.Preset?.Name ?? "balancer";
 }

@@ -84,8 +84,11 @@ public sealed class VirtualCommandsTests : IDisposable
     [InlineData(2, "--set", "sweep", "guide-outage")]
     [InlineData(2, "--loss", "advise", "--balancer", "aws-nlb", "--loss", "77%")]
     [InlineData(2, "--detect-within", "advise", "--balancer", "aws-nlb", "--detect-within", "soon")]
+    [InlineData(2, "--service-time", "advise", "--balancer", "aws-nlb", "--service-time", "soon")]
+    [InlineData(2, "--service-time", "advise", "--balancer", "aws-nlb", "--service-time", "0s")]
     [InlineData(2, "--balancer", "advise")]
     [InlineData(1, "cannot help", "advise", "--balancer", "aws-alb")]
+    [InlineData(1, "For a response that takes 600s: let the server send a part of it more often", "advise", "--balancer", "aws-alb", "--service-time", "10m")]
     [InlineData(1, "cannot help", "advise", "--idle-timeout", "1s", "--expiry", "silent-drop")]
     [InlineData(1, "keepalive ends healthy connections", "advise", "--balancer", "aws-global-accelerator")]
     [InlineData(1, "net.Dialer{KeepAlive: -1}", "advise", "--balancer", "aws-global-accelerator", "--for", "go")]
@@ -410,6 +413,25 @@ public sealed class VirtualCommandsTests : IDisposable
         Assert.Equal([true, true, false, false, false], rows.Select(row => row.GetProperty("lostWaiting").GetInt64() == 0));
         Assert.Contains("  LOST WAITING  ", Run(sweep).Lines.First(), StringComparison.Ordinal);
         Assert.DoesNotContain("WAITING", Run("sweep", "guide-policy", "--set", "connections=10", "--set", "seed=1,2").Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("aws-nlb")]
+    [InlineData("azure-lb")]
+    [InlineData("fortigate")]
+    public void Advise_ForASlowResponse_LosesNoneWhileWaiting(string balancer)
+    {
+        string[] advise = ["advise", .. balancer == "fortigate" ? ["--idle-timeout", "1h", "--expiry", "per-direction"] : new[] { "--balancer", balancer }, "--service-time", "2h"];
+        var json = JsonDocument.Parse(Run([.. advise, "-o", "json"]).Output).RootElement;
+        var text = Run(advise);
+
+        Assert.Equal((0, ""), (text.ExitCode, text.Error));
+        Assert.Equal(7200, json.GetProperty("serviceSeconds").GetDouble());
+        Assert.Equal((0, 0), (json.GetProperty("simulated").GetProperty("lostWaiting").GetInt64(), json.GetProperty("simulated").GetProperty("status504").GetInt64()));
+        Assert.True(json.GetProperty("simulated").GetProperty("ok").GetInt64() > 10_000);
+        Assert.True(json.GetProperty("withoutKeepalive").GetProperty("lostWaiting").GetInt64() > 10_000);
+        Assert.Contains("# A response after 7200s: the client's kernel probes while it waits. Lost while waiting: 0 of ", text.Output, StringComparison.Ordinal);
+        Assert.Contains("# A response after 10s comes before the idle timeout has passed", Run([.. advise[..^1], "10s"]).Output, StringComparison.Ordinal);
     }
 
     /// <summary>A grid with half a minute of work may take several minutes on a busy machine.</summary>
