@@ -7,16 +7,14 @@ namespace Keepalive.Agent.Audit;
 /// <summary>Collects what <c>audit</c> looks at: connections, and which ports are listened on.</summary>
 internal sealed class AuditedSockets : ISocketSink
 {
-    private static readonly UInt128 s_loopback6 = 1;
-
     private readonly Dictionary<(ulong Namespace, ulong Cookie), SocketRecord> _connections = [];
     private readonly HashSet<(ulong Namespace, ushort Port)> _listening = [];
 
     /// <summary>Established connections between this host and another.</summary>
-    public IEnumerable<SocketRecord> Connections => _connections.Values.Where(static record => !IsLocal(in record));
+    public IEnumerable<SocketRecord> Connections => _connections.Values.Where(static record => !record.IsLocal);
 
     /// <summary>How many there are that never leave their namespace, and so go through no balancer.</summary>
-    public int Local => _connections.Values.Count(static record => IsLocal(in record));
+    public int Local => _connections.Values.Count(static record => record.IsLocal);
 
     public void BeginNamespace(ulong inode)
     {
@@ -44,9 +42,4 @@ internal sealed class AuditedSockets : ISocketSink
 
     /// <summary>Whether it was accepted here rather than opened: something listens on its own port.</summary>
     public bool IsAccepted(in SocketRecord record) => _listening.Contains((record.Namespace, record.Local.Port));
-
-    /// <summary>Whether a connection never leaves its namespace.</summary>
-    internal static bool IsLocal(in SocketRecord record) =>
-        record.Remote.Address == record.Local.Address || record.Remote.Address == s_loopback6
-        || (record.Remote.IsIPv4 && (byte)(record.Remote.Address >> 24) == 127);
 }

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
-using Keepalive.Agent.Audit;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Workloads;
@@ -124,7 +123,7 @@ internal sealed class SocketTally : ISocketSink
     private void CountWithoutPolicy(in SocketRecord record)
     {
         if (_frame is not null && record.Namespace == _frameNamespace && record is { State: TcpState.Established, Timer: TcpTimer.None }
-            && !AuditedSockets.IsLocal(in record))
+            && !record.IsLocal)
         {
             ref var here = ref CollectionsMarshal.GetValueRefOrAddDefault(_withoutPolicy, record.Namespace, out _);
             CollectionsMarshal.GetValueRefOrAddDefault(here ??= [], PodOf(in record) ?? "", out _)++;
@@ -133,7 +132,7 @@ internal sealed class SocketTally : ISocketSink
 
     private static string? WhyUnprotected(in SocketRecord record) => record.Outcome switch
     {
-        _ when AuditedSockets.IsLocal(in record) => null,
+        _ when record.IsLocal => null,
         SocketOutcome.WouldApply => record.Replaced is { Enabled: false } ? "wouldApply" : null,
         SocketOutcome.Failed or SocketOutcome.Unreachable => record.Timer == TcpTimer.Keepalive ? null : record.Reason,
         SocketOutcome.Application => record.Current is { Enabled: false } ? "application" : null,

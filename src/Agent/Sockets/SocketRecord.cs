@@ -36,7 +36,7 @@ internal readonly record struct SocketRecord
     /// <summary>The number of unanswered probes.</summary>
     public int Unanswered { get; init; }
 
-    /// <summary>Whether its other end is in the same network namespace, as the sockets of that namespace show.</summary>
+    /// <summary>Whether it never leaves its network namespace, as its addresses or the sockets of that namespace show.</summary>
     public bool IsLocal { get; init; }
 
     /// <summary>Milliseconds since anything was received; null if the pass did not read it, or if it is unknown.</summary>

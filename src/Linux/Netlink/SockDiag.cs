@@ -24,6 +24,9 @@ public sealed class SockDiag : IDisposable
     // The kernel fills at most 32 KiB of a dump at a time, and only if the reader's buffer has shown itself that large.
     private const int BufferSize = 32 * 1024;
 
+    /// <summary>Any socket between the ends (include/uapi/linux/inet_diag.h, INET_DIAG_NOCOOKIE in both words).</summary>
+    private const ulong AnyCookie = ulong.MaxValue;
+
     /// <summary>The kernel answers at once; a part of a dump of a table of millions takes some milliseconds.</summary>
     private static readonly TimeSpan s_answer = TimeSpan.FromSeconds(10);
 
@@ -90,7 +93,27 @@ public sealed class SockDiag : IDisposable
 
     /// <summary>Whether the namespace has that socket between those two ends, in any state but that of a listener.</summary>
     /// <exception cref="LinuxException">The kernel refused or did not answer.</exception>
-    public bool Has(ulong cookie, in SocketEndpoint local, in SocketEndpoint remote)
+    public bool Has(ulong cookie, in SocketEndpoint local, in SocketEndpoint remote) =>
+        TryFind(cookie, in local, in remote, out var found) && found.Cookie == cookie && found.Local == local && found.Remote == remote;
+
+    /// <summary>Whether a socket listens on an address and port, or on the port of all addresses.</summary>
+    /// <exception cref="LinuxException">The kernel refused or did not answer.</exception>
+    public bool IsListening(in SocketEndpoint end)
+    {
+        // Without a remote end the kernel finds no connection, so it looks among the listeners (net/ipv4/inet_diag.c, inet_diag_find_one_icsk).
+        var nobody = new SocketEndpoint(end.IsIPv4 ? (UInt128)0xFFFF << 32 : 0, 0);
+        return TryFind(AnyCookie, in end, in nobody, out var found) && found.State == TcpState.Listen;
+    }
+
+    public void Dispose() => _socket.Dispose();
+
+    private static byte[] Buffer => s_buffer ??= GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
+
+    internal static bool IsSocket(ushort type, ReadOnlySpan<byte> payload) =>
+        type == LinuxInetDiag.TCPDIAG_GETSOCK && payload.Length >= Unsafe.SizeOf<LinuxInetDiag.inet_diag_msg>();
+
+    /// <summary>Finds the socket between two ends.</summary>
+    private bool TryFind(ulong cookie, in SocketEndpoint local, in SocketEndpoint remote, out DiagnosedSocket found)
     {
         DumpRequest request = default;
         request.Header.nlmsg_flags = LinuxNetlink.NLM_F_REQUEST;
@@ -106,23 +129,17 @@ public sealed class SockDiag : IDisposable
             {
                 if (IsSocket(type, payload))
                 {
-                    var found = new DiagnosedSocket(payload);
-                    return found.Cookie == cookie && found.Local == local && found.Remote == remote;
+                    found = new DiagnosedSocket(payload);
+                    return true;
                 }
                 if (IsEnd(type, payload, out _))
                 {
+                    found = default;
                     return false;
                 }
             }
         }
     }
-
-    public void Dispose() => _socket.Dispose();
-
-    private static byte[] Buffer => s_buffer ??= GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
-
-    internal static bool IsSocket(ushort type, ReadOnlySpan<byte> payload) =>
-        type == LinuxInetDiag.TCPDIAG_GETSOCK && payload.Length >= Unsafe.SizeOf<LinuxInetDiag.inet_diag_msg>();
 
     /// <summary>Whether a message is the last one; both kinds carry an error number first, negative, or 0.</summary>
     private static bool IsEnd(ushort type, ReadOnlySpan<byte> payload, out int error)

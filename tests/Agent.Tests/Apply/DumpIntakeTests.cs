@@ -152,8 +152,13 @@ public sealed class DumpIntakeTests : ISocketSink
         return socket;
     }
 
-    private TrackedSocket? Take(SeenSocket seen, SocketReading? reading = null, int pid = 0, PassScope? scope = null, PolicySnapshot? policy = null) =>
-        new DumpIntake(_watched, new PassContext(1, policy ?? _policy, scope ?? new PassScope(), this), _inherited, _workloads, _tracked.Add).Take(in seen, in reading, pid);
+    private TrackedSocket? Take(SeenSocket seen, SocketReading? reading = null, int pid = 0, PassScope? scope = null, PolicySnapshot? policy = null)
+    {
+        var intake = new DumpIntake(_watched, new PassContext(1, policy ?? _policy, scope ?? new PassScope(), this), _inherited, _workloads, _tracked.Add);
+        var socket = intake.Take(in seen, in reading, pid);
+        intake.End();
+        return socket;
+    }
 
     private static SeenSocket Seen(SocketEndpoint remote) =>
         new() { Cookie = 7, Local = s_here, Remote = remote, State = TcpState.Established, Idle = 1500, HasFile = true };

@@ -11,10 +11,15 @@ public sealed class LocalEndsTests
     private static readonly UInt128 s_loopback = 0xFFFF_7F00_0001;
     private static readonly UInt128 s_far = 0xFFFF_0A63_0001;
 
+    private const string Pod = "pod:1";
+    private const string Tenant = "uid:4711";
+
     private readonly LocalEnds _ends = new();
+    private readonly HashSet<SocketEndpoint> _listeners = [new(s_loopback, 15001), new(s_pod, 443)];
+    private int _asked;
 
     [Fact]
-    public void Contains_ConnectionThatRedirectSendsToAProxy_IsFound()
+    public void IsLocal_ConnectionThatRedirectSendsToAProxy_BothEndsAre()
     {
         var application = Socket(s_pod, 40000, s_far, 443);
         var proxy = Socket(s_loopback, 15001, s_pod, 40000);
@@ -23,25 +28,111 @@ public sealed class LocalEndsTests
         {
             // The order of the sockets does not matter.
             Dump(dump % 2 == 0 ? [application, proxy, proxysOwn] : [proxysOwn, proxy, application]);
-            Assert.True(_ends.Contains(application.Local));
-            Assert.False(_ends.Contains(proxysOwn.Local));
+            Assert.True(IsLocal(application));
+            Assert.True(IsLocal(proxy));
+            Assert.False(IsLocal(proxysOwn));
         }
+        Assert.Equal(3, _asked);
+    }
+
+    /// <summary>A mesh's proxy connects from 127.0.0.6 to the application in its pod.</summary>
+    [Fact]
+    public void IsLocal_FromAnotherLoopbackAddress_BothEndsAre()
+    {
+        var proxy = Socket(s_loopback + 5, 33000, s_pod, 8080);
+        var application = Socket(s_pod, 8080, s_loopback + 5, 33000);
+        var accepted = Socket(s_pod, 15006, s_far, 50000);
+        Dump([proxy, application, accepted]);
+        Assert.True(IsLocal(proxy));
+        Assert.True(IsLocal(application));
+        Assert.False(IsLocal(accepted));
     }
 
     [Fact]
-    public void Contains_ConnectionToItself_IsFoundUntilItIsGone()
+    public void IsLocal_ConnectionToItself_IsUntilItIsGone()
     {
-        Dump([Socket(s_pod, 40000, s_pod, 443), Socket(s_pod, 443, s_pod, 40000)]);
-        Assert.True(_ends.Contains(new SocketEndpoint(s_pod, 40000)));
-        Dump([Socket(s_pod, 443, s_far, 40000)]);
-        Assert.False(_ends.Contains(new SocketEndpoint(s_pod, 40000)));
+        var (client, server) = (Socket(s_pod, 40000, s_pod + 1, 443), Socket(s_pod + 1, 443, s_pod, 40000));
+        Dump([client, server]);
+        Assert.True(IsLocal(client) && IsLocal(server));
+        Dump([client]);
+        Assert.False(IsLocal(client));
+        // An address that has moved to another host.
+        Dump([client, Socket(s_pod + 1, 443, s_far, 1)]);
+        Assert.False(IsLocal(client));
     }
 
     [Fact]
-    public void Contains_ServerOfTheSamePortElsewhere_IsNotFound()
+    public void IsLocal_ServerOfTheSamePortElsewhere_IsNot()
     {
-        Dump([Socket(s_pod, 40000, s_far, 443), Socket(s_pod, 443, s_far, 40000), Socket(s_pod, 22, 0, 0)]);
-        Assert.False(_ends.Contains(new SocketEndpoint(s_pod, 40000)));
+        var client = Socket(s_pod, 40000, s_far, 443);
+        Dump([client, Socket(s_pod, 443, s_far, 40000), Socket(s_pod, 22, 0, 0)]);
+        Assert.False(IsLocal(client));
+    }
+
+    /// <summary>A health check from within the pod has the server's end as its remote end, and so has every connection of the server as its
+    /// own.</summary>
+    [Fact]
+    public void IsLocal_AcceptedFromAnotherHost_IsNotBecauseOfAConnectionWithin()
+    {
+        var fromFar = Socket(s_pod, 443, s_far, 50000);
+        var check = Socket(s_loopback + 1, 41000, s_pod, 443);
+        Dump([fromFar, check, Socket(s_pod, 443, s_loopback + 1, 41000)]);
+        Assert.True(IsLocal(check));
+        Assert.False(IsLocal(fromFar));
+        // The server has closed its end.
+        Dump([fromFar, check with { State = TcpState.CloseWait }]);
+        Assert.False(IsLocal(fromFar));
+    }
+
+    /// <summary>In a network namespace of several workloads, one cannot make a connection of another look local.</summary>
+    [Theory]
+    [InlineData(TcpState.Established)]
+    [InlineData(TcpState.CloseWait)]
+    [InlineData(TcpState.SynSent)]
+    public void IsLocal_PortSharedWithATenantsOwnConnection_IsNot(TcpState state)
+    {
+        var victim = Socket(s_pod, 40000, s_far, 443);
+        var tenants = Socket(s_loopback + 1, 7777, s_pod, 40000) with { State = state };
+        _listeners.Add(tenants.Local);
+        Dump([victim, tenants], [Pod, Tenant]);
+        Assert.False(IsLocal(victim));
+        Dump([victim, tenants, Socket(s_pod, 40000, s_loopback + 1, 7777)], [Pod, Tenant, Tenant]);
+        Assert.False(IsLocal(victim));
+        // Within one workload it is the proxy's socket.
+        Dump([victim, tenants]);
+        Assert.Equal(state != TcpState.SynSent, IsLocal(victim));
+    }
+
+    [Fact]
+    public void End_ManyListenersOfATenant_AreNotAllAskedAndTakeNothingFromOthers()
+    {
+        List<SeenSocket> sockets = [];
+        List<string> workloads = [];
+        for (ushort port = 1; port <= 5000; port++)
+        {
+            sockets.Add(Socket(s_loopback + 1, port, s_pod, port));
+            workloads.Add(Tenant);
+        }
+        var application = Socket(s_pod, 40000, s_far, 443);
+        Dump([.. sockets, application, Socket(s_loopback, 15001, s_pod, 40000)], [.. workloads, Pod, Pod]);
+        Assert.True(IsLocal(application));
+        Assert.InRange(_asked, 1, 32);
+    }
+
+    /// <summary>Sockets that the dump shows before the first sign of a redirection were reported by then.</summary>
+    [Fact]
+    public void IsIncomplete_FirstRedirectedConnectionInALaterDump_IsUntilTheNext()
+    {
+        var idle = Socket(s_pod, 50000, s_far, 443);
+        var (application, proxy) = (Socket(s_pod, 40000, s_far, 443), Socket(s_loopback, 15001, s_pod, 40000));
+        Dump([idle]);
+        Assert.False(_ends.IsIncomplete);
+        Dump([idle]);
+        Assert.Equal((false, false), (_ends.IsIncomplete, _ends.IsOpen(in application)));
+        Dump([idle, application, proxy]);
+        Assert.Equal((true, true), (_ends.IsIncomplete, _ends.IsOpen(in application)));
+        Dump([idle, application, proxy]);
+        Assert.False(_ends.IsIncomplete);
     }
 
     /// <summary>A tenant can have any number of addresses.</summary>
@@ -52,17 +143,28 @@ public sealed class LocalEndsTests
         {
             Dump(Enumerable.Range(0, 100_000).Select(number => Socket(s_pod + (UInt128)number, 1, s_pod + (UInt128)number, 2)));
         }
-        _ends.Begin();
-        Assert.False(_ends.Contains(new SocketEndpoint(s_pod, 2)));
+        Dump([]);
+        Assert.False(IsLocal(Socket(s_pod, 2, s_far, 1)));
     }
 
-    private void Dump(IEnumerable<SeenSocket> sockets)
+    private bool IsLocal(SeenSocket socket) => _ends.IsLocal(socket.Local, socket.Remote, Pod);
+
+    private void Dump(IEnumerable<SeenSocket> sockets, string[]? workloads = null)
     {
         _ends.Begin();
-        foreach (var socket in sockets)
+        foreach (var (index, socket) in sockets.Index())
         {
-            _ends.Add(in socket);
+            if (_ends.Wants(in socket))
+            {
+                _ends.Add(in socket, workloads?[index] ?? Pod);
+            }
+            _ends.IsOpen(in socket);
         }
+        _ends.End(end =>
+        {
+            _asked++;
+            return _listeners.Contains(end);
+        });
     }
 
     private static SeenSocket Socket(UInt128 local, ushort localPort, UInt128 remote, ushort remotePort) => new()

@@ -268,7 +268,7 @@ public sealed class MetricRegistryTests : IDisposable
             1,
             Record(1, SocketOutcome.Unmanaged) with { Rule = null },
             Record(2, SocketOutcome.Unmanaged) with { Rule = null, Timer = TcpTimer.Keepalive },
-            Record(3, SocketOutcome.Unmanaged) with { Rule = null, Local = Record(3, SocketOutcome.Unmanaged).Remote },
+            Record(3, SocketOutcome.Unmanaged) with { Rule = null, IsLocal = true },
             Record(4, SocketOutcome.WouldApply) with { Replaced = s_off, Current = on },
             Record(5, SocketOutcome.WouldApply) with { Replaced = on, Current = on },
             Record(6, SocketOutcome.Unreachable, reason: "noOwner"),

@@ -81,6 +81,7 @@ internal sealed class Arrivals : IDisposable
             Rule = rule,
             Outcome = SocketOutcome.Managed,
             Changed = true,
+            IsLocal = LocalEnds.IsByAddress(arrival.tuple.Local, arrival.tuple.Remote),
         });
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Sockets;
@@ -13,6 +14,8 @@ namespace Keepalive.Agent.Apply.Tracking;
 internal sealed class DumpIntake(
     WatchedNamespace watched, PassContext pass, InheritedSockets inherited, SocketWorkloads workloads, Action<TrackedSocket>? tracked)
 {
+    private List<Unselected>? _waiting;
+
     private readonly bool _judgesAnew = pass.Scope.Full || watched.ComparedWith?.JudgesAs(pass.Policy) != true;
 
     /// <summary>The namespace.</summary>
@@ -35,7 +38,10 @@ internal sealed class DumpIntake(
     public TrackedSocket? Take(in SeenSocket seen, in SocketReading? reading = null, int pid = 0)
     {
         Count++;
-        watched.LocalEnds.Add(in seen);
+        if (watched.LocalEnds.Wants(in seen))
+        {
+            watched.LocalEnds.Add(in seen, workloads.Of(watched, in seen, pid));
+        }
         TrackedSocket? socket = null;
         // A closed socket counts as not seen, so it is dropped if it was tracked. The application no longer uses it, and its descriptor
         // number may already belong to another socket.
@@ -57,17 +63,42 @@ internal sealed class DumpIntake(
         }
         if (socket is null)
         {
-            pass.Sink.Socket(seen.ToRecord(watched.Inode, workloads.Of(watched, in seen, pid)) with
+            var other = new Unselected(seen, reading, pid, workloads.Of(watched, in seen, pid));
+            if (watched.LocalEnds.IsOpen(in seen))
             {
-                Current = reading?.Values,
-                Own = reading?.Own ?? OwnValues.None,
-                UserTimeout = reading?.UserTimeout ?? 0,
-                Outcome = SocketOutcome.Unmanaged,
-                Pid = pid,
-            });
+                (_waiting ??= []).Add(other);
+            }
+            else
+            {
+                Report(in other, LocalEnds.IsByAddress(seen.Local, seen.Remote));
+            }
         }
         return socket;
     }
+
+    /// <summary>Ends the dump: now it is known which connections are local.</summary>
+    public void End()
+    {
+        foreach (var socket in watched.Sockets.Values)
+        {
+            socket.IsLocal = watched.LocalEnds.IsLocal(socket.Local, socket.Remote, socket.Workload);
+        }
+        foreach (ref readonly var other in CollectionsMarshal.AsSpan(_waiting))
+        {
+            Report(in other, watched.LocalEnds.IsLocal(other.Seen.Local, other.Seen.Remote, other.Workload));
+        }
+        _waiting = null;
+    }
+
+    private void Report(in Unselected other, bool isLocal) => pass.Sink.Socket(other.Seen.ToRecord(watched.Inode, other.Workload) with
+    {
+        Current = other.Reading?.Values,
+        Own = other.Reading?.Own ?? OwnValues.None,
+        UserTimeout = other.Reading?.UserTimeout ?? 0,
+        Outcome = SocketOutcome.Unmanaged,
+        Pid = other.Pid,
+        IsLocal = isLocal,
+    });
 
     private TrackedSocket? TryTrack(in SeenSocket seen, in SocketReading? reading, int pid)
     {
@@ -108,4 +139,7 @@ internal sealed class DumpIntake(
     /// <summary>Returns the policy for a socket of a workload. If the workload is still open, the ledger checks later whether the policy
     /// applies: the process of the socket may be known then.</summary>
     private PolicySnapshot PolicyOf((string Name, bool IsOpen) workload) => workload.IsOpen ? pass.Policy : watched.PolicyOf(workload.Name, pass);
+
+    /// <summary>A socket that no rule selects.</summary>
+    private readonly record struct Unselected(SeenSocket Seen, SocketReading? Reading, int Pid, string Workload);
 }

@@ -1,63 +1,152 @@
+using System.Runtime.InteropServices;
+using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Finds connections whose other end is in the same network namespace: another socket there has their local end as its remote
-/// one.</summary>
+/// <summary>Finds connections that never leave their network namespace, from both ends as the sockets of the namespace show them.</summary>
 /// <remarks>
-/// This also finds connections that a REDIRECT rule sends to a proxy in the same pod. Their remote address is another host's, but the
-/// proxy's socket names the application's end. A connection to another host is not compared: its remote address does not belong to the
-/// namespace.
+/// <code>
+///   plain:     A ──► B                     two sockets: (A, B) and (B, A)
+///   REDIRECT:  A ──► VIP ──┐               two sockets: (A, VIP) and (P, A); P is the end that the proxy listens on
+///                    P ◄───┘
+/// </code>
+/// <para>
+/// The first is certain: nobody has a socket with the address of another host as its own. The second is not. A program can make a
+/// connection whose remote end is another program's local end, for example a connection to its server, or one from a port that both use
+/// (IP_LOCAL_PORT_RANGE). So the second counts only if (P, A) was accepted, its own other end is not there, and both sockets belong to the
+/// same workload. A tenant can then only make its own connections look local.
+/// </para>
+/// <para>A dump is not one moment. A connection that is made meanwhile may be judged wrongly until the next dump.</para>
 /// </remarks>
 internal sealed class LocalEnds
 {
-    /// <summary>The maximum number of addresses and of ends that are kept between dumps. A tenant can give its namespace any number of
+    /// <summary>The maximum number of addresses and of connections that are kept between dumps. A tenant can give its namespace any number of
     /// addresses.</summary>
     private const int MaxKept = 1024;
 
-    private readonly HashSet<UInt128> _addresses = [];
-    private readonly HashSet<SocketEndpoint> _remotes = [];
+    /// <summary>The maximum number of ends for which the kernel is asked whether somebody listens, for one workload. A pod's proxy listens on
+    /// one or two.</summary>
+    private const int MaxListeners = 16;
+
+    private const TcpStates Connected =
+        TcpStates.Established | TcpStates.CloseWait | TcpStates.FinWait1 | TcpStates.FinWait2 | TcpStates.LastAck | TcpStates.Closing;
+
+    private readonly Dictionary<UInt128, long> _addresses = [];
+    private readonly Dictionary<Connection, string> _within = [];
+    private readonly HashSet<(SocketEndpoint End, string Workload)> _redirected = [];
+    private readonly HashSet<Connection> _accepted = [];
     private UInt128 _lastAddress;
-    private bool _isFirst = true;
-    private bool _isBegun;
+    private long _dump;
+    private long _complete;
+    private bool _redirects;
+    private bool _hasReportedEarly;
+
+    /// <summary>Whether connections that are local may have been taken for others, because the dump showed an address or a redirected
+    /// connection for the first time. The next dump knows them from its beginning.</summary>
+    public bool IsIncomplete { get; private set; }
+
+    // The first dump does not know the namespace's addresses until its end.
+    private bool IsFirst => _complete == _dump;
+
+    /// <summary>Whether the addresses of a connection show that it does not leave its host.</summary>
+    public static bool IsByAddress(in SocketEndpoint local, in SocketEndpoint remote) => remote.Address == local.Address || remote.IsLoopback;
 
     /// <summary>Begins a dump of the namespace.</summary>
     public void Begin()
     {
-        // The first dump does not know the namespace's addresses until its end.
-        _isFirst = !_isBegun;
-        _isBegun = true;
-        _remotes.Clear();
-        if (_remotes.Capacity > MaxKept)
+        _dump++;
+        _within.Clear();
+        _redirected.Clear();
+        _accepted.Clear();
+        if (_within.Capacity > MaxKept)
         {
-            _remotes.TrimExcess();
+            _within.TrimExcess();
         }
-        if (_addresses.Count > MaxKept)
+        if (_addresses.Count > MaxKept || _complete == 0)
         {
             _addresses.Clear();
-            _isFirst = true;
+            _complete = _dump;
         }
+        (_lastAddress, _hasReportedEarly, IsIncomplete) = (default, false, false);
     }
 
-    /// <summary>Adds a socket of the dump.</summary>
-    public void Add(in SeenSocket seen)
+    /// <summary>Whether a socket of the dump may be one end of a local connection, and must be added.</summary>
+    public bool Wants(in SeenSocket seen)
     {
         var (local, remote) = (seen.Local, seen.Remote);
-        if (remote.Port == 0)
+        // The kernel proves the address of a socket only when its handshake is over.
+        if (remote.Port == 0 || ((TcpStates)(1u << (int)seen.State) & Connected) == 0)
         {
-            return;   // not connected
+            return false;
         }
         if (local.Address != _lastAddress)
         {
             _lastAddress = local.Address;
-            _addresses.Add(local.Address);
+            ref var shown = ref CollectionsMarshal.GetValueRefOrAddDefault(_addresses, local.Address, out var isKnown);
+            shown = _dump;
+            IsIncomplete |= !isKnown && !IsFirst;
         }
-        if (_isFirst || remote.Address == _lastAddress || _addresses.Contains(remote.Address))
-        {
-            _remotes.Add(remote);
-        }
+        return IsFirst || remote.Address == _lastAddress || _addresses.ContainsKey(remote.Address);
     }
 
-    /// <summary>Whether the other end of a connection is among the sockets of the dump.</summary>
-    public bool Contains(SocketEndpoint local) => _remotes.Contains(local);
+    /// <summary>Adds a socket that is wanted.</summary>
+    public void Add(in SeenSocket seen, string workload) => _within[new Connection(seen.Local, seen.Remote)] = workload;
+
+    /// <summary>Whether only the end of the dump shows if a connection is local. The answer for others is no, or their addresses show
+    /// it.</summary>
+    public bool IsOpen(in SeenSocket seen)
+    {
+        var (local, remote) = (seen.Local, seen.Remote);
+        if (remote.Port == 0 || IsByAddress(in local, in remote))
+        {
+            return false;
+        }
+        var isOpen = IsFirst || _redirects || local.IsLoopback || _addresses.ContainsKey(remote.Address);
+        _hasReportedEarly |= !isOpen;
+        return isOpen;
+    }
+
+    /// <summary>Ends a dump.</summary>
+    /// <param name="isListening">Asks the kernel whether a socket listens on an end.</param>
+    public void End(Func<SocketEndpoint, bool> isListening)
+    {
+        var known = new Dictionary<string, Dictionary<SocketEndpoint, bool>>();
+        foreach (var (connection, workload) in _within)
+        {
+            // The address of the other end must belong to the namespace now; it may have moved to another host.
+            if (_within.ContainsKey(connection.Reverse) || _addresses.GetValueOrDefault(connection.Remote.Address) != _dump)
+            {
+                continue;
+            }
+            ref var ends = ref CollectionsMarshal.GetValueRefOrAddDefault(known, workload, out _);
+            ends ??= [];
+            if (!ends.TryGetValue(connection.Local, out var isAccepted) && ends.Count < MaxListeners)
+            {
+                ends.Add(connection.Local, isAccepted = isListening(connection.Local));
+            }
+            if (isAccepted)
+            {
+                _accepted.Add(connection);
+                _redirected.Add((connection.Remote, workload));
+            }
+        }
+        var redirects = _accepted.Count > 0;
+        IsIncomplete = (IsIncomplete || (redirects && !_redirects)) && _hasReportedEarly;
+        _redirects = redirects;
+    }
+
+    /// <summary>Whether a connection is local, after the end of the dump.</summary>
+    /// <param name="local">Its own end.</param>
+    /// <param name="remote">Its other end.</param>
+    /// <param name="workload">The workload that it belongs to.</param>
+    public bool IsLocal(in SocketEndpoint local, in SocketEndpoint remote, string workload) =>
+        IsByAddress(in local, in remote)
+        || _within.ContainsKey(new Connection(remote, local))
+        || (_redirected.Count > 0 && (_redirected.Contains((local, workload)) || _accepted.Contains(new Connection(local, remote))));
+
+    private readonly record struct Connection(SocketEndpoint Local, SocketEndpoint Remote)
+    {
+        public Connection Reverse => new(Remote, Local);
+    }
 }

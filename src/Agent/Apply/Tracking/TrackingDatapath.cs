@@ -1,7 +1,9 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Workloads;
+using Keepalive.Linux;
 using Keepalive.Linux.Namespaces;
+using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
@@ -152,8 +154,10 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         watched.LocalEnds.Begin();
         Enumerate(intake);
         Upkeep.Dumped(watched, pass.Policy, activity);
+        watched.LocalEnds.End(end => IsListening(watched, end));
+        intake.End();
         var isDone = Settle(watched, pass);
-        watched.NextTry = long.MaxValue;
+        watched.NextTry = watched.LocalEnds.IsIncomplete ? pass.Number + 1 : long.MaxValue;
         foreach (var socket in watched.Sockets.Values)
         {
             ref var standing = ref socket.Standing;
@@ -162,7 +166,6 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
                 standing.PutOff(pass.Number);
                 watched.NextTry = Math.Min(watched.NextTry, standing.NextTry);
             }
-            socket.IsLocal = watched.LocalEnds.Contains(socket.Local);
             if (socket.Reach.Pid != 0)
             {
                 Workloads.Settle(watched, socket);
@@ -171,5 +174,17 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         }
         pass.Sink.EndNamespace(watched.Inode);
         return new Look(intake.Count, IsCutShort: !isDone);
+    }
+
+    private static bool IsListening(WatchedNamespace watched, SocketEndpoint end)
+    {
+        try
+        {
+            return watched.Handle.Diag.IsListening(in end);
+        }
+        catch (LinuxException)
+        {
+            return false;   // not proved
+        }
     }
 }
