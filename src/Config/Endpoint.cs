@@ -70,6 +70,12 @@ public readonly record struct Endpoint(UInt128 Address, ushort Port)
     /// <summary><c>10.0.0.1:443</c> or <c>[::1]:443</c>.</summary>
     public override string ToString() => IsIPv4 ? $"{ToIPAddress(Address)}:{Port}" : $"[{ToIPAddress(Address)}]:{Port}";
 
+    /// <summary>Whether an address is of 127.0.0.0/8 or ::1.</summary>
+    public static bool IsLoopback(UInt128 address) => IsMapped(address) ? (byte)(address >> 24) == 127 : address == 1;
+
+    /// <summary>Whether the addresses of a connection show that it does not leave its host.</summary>
+    public static bool StayOnHost(UInt128 local, UInt128 remote) => remote == local || IsLoopback(remote);
+
     internal static bool IsMapped(UInt128 address) => address >> 32 == MappedPrefix >> 32;
 
     internal static UInt128 ToBits(IPAddress address)

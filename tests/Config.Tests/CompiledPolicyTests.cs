@@ -41,6 +41,39 @@ public sealed class CompiledPolicyTests(ITestOutputHelper output)
         Assert.Equal("192.0.2.0/24", Policy(Side.Both, "10.0.0.1:443", "192.0.2.0/24").Match(listener, s_nowhere)!.Policy);
     }
 
+    /// <summary>The fallback comes after every rule, whatever the prefix and whichever end the rule is about.</summary>
+    [Theory]
+    [InlineData(Side.Client, "10.0.0.1:443", "198.51.100.1:80", "command-line/keepalive 0.0.0.0/0")]
+    [InlineData(Side.Client, "10.0.0.1:443", "[2001:db8::1]:80", "command-line/keepalive ::/0")]
+    [InlineData(Side.Client, "10.0.0.1:443", "192.0.2.7:80", "192.0.2.0/24 192.0.2.0/24")]
+    [InlineData(Side.Both, "10.0.0.1:443", "198.51.100.1:80", "10.0.0.1:443 10.0.0.1")]
+    [InlineData(Side.Both, "10.0.0.1:444", "198.51.100.1:80", "command-line/keepalive 0.0.0.0/0")]
+    [InlineData(Side.Client, "10.0.0.9:40000", "10.0.0.9:443", null)]
+    [InlineData(Side.Client, "127.0.0.1:40000", "127.0.0.1:443", null)]
+    [InlineData(Side.Client, "10.0.0.1:443", "127.0.0.6:33000", null)]
+    [InlineData(Side.Client, "[::1]:40000", "[::1]:443", null)]
+    public void Match_Fallback_IsForWhatNoOtherRuleSelectsAndLeavesTheHost(Side side, string local, string remote, string? expected)
+    {
+        var policy = Policy(side, "10.0.0.1:443", "192.0.2.0/24").WithFallback(new KeepaliveSettings(240, 20, 4), "--keepalive 240s/20s/4");
+        var (from, to) = (Endpoint.From(IPEndPoint.Parse(local)), Endpoint.From(IPEndPoint.Parse(remote)));
+        var rule = policy.Match(from, to);
+        Assert.Equal(expected, rule is null ? null : $"{rule.Policy} {rule.Prefix}");
+        Assert.Equal(rule?.IsFallback ?? false, expected?.StartsWith("command-line", StringComparison.Ordinal) ?? false);
+        Assert.Equal(4, policy.AllRules.Length);
+        Assert.Same(policy, policy.WithFallback(null, ""));
+    }
+
+    /// <summary>A rule for every address is of a file and comes first.</summary>
+    [Fact]
+    public void Match_RuleForEveryAddress_ComesBeforeTheFallback()
+    {
+        var policy = Policy(Side.Client, "0.0.0.0/0").WithFallback(new KeepaliveSettings(240, 20, 4), "--keepalive 240s/20s/4");
+        var remote = Endpoint.From(IPEndPoint.Parse("198.51.100.1:80"));
+        Assert.Equal("0.0.0.0/0", policy.Match(s_nowhere, remote)!.Policy);
+        var lost = Assert.Single(Explanation.Of(policy, s_nowhere, remote).Losers);
+        Assert.Equal(("command-line/keepalive", "it is for connections that no other rule selects"), (lost.Rule.Policy, lost.Reason));
+    }
+
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
     public void Match_RandomRulesAndEndpoints_AgreesWithALinearSearch()

@@ -70,10 +70,60 @@ public sealed class SidecarTests : IDisposable
         Assert.Equal(0, http.Sum("keepalive_unprotected_sockets"));
         // Also a connection that comes later.
         _lab.Client.Connect(Service, _port);
-        Eventually.True(() => http.Sum("keepalive_scanned_sockets") >= 11, TimeSpan.FromSeconds(10));
+        Eventually.True(() => http.Sum("keepalive_scanned_sockets") >= 11, TimeSpan.FromSeconds(30));
         Assert.Equal(0, http.Sum("keepalive_unprotected_sockets"));
         _lab.Client.Connect(Lab.ServerAddress, _port);
-        Eventually.True(() => http.Sum("keepalive_unprotected_sockets") == 1, TimeSpan.FromSeconds(10));
+        Eventually.True(() => http.Sum("keepalive_unprotected_sockets") == 1, TimeSpan.FromSeconds(30));
+    }
+
+    /// <summary>Both ends of a redirected connection are within the namespace: neither has a probe to gain.</summary>
+    [Theory]
+    [InlineData("pidfd")]
+    [InlineData("bpf")]
+    public void Run_KeepaliveForOtherHosts_SetsOnlyWhatLeavesTheNamespace(string datapath)
+    {
+        if (datapath == "bpf")
+        {
+            Assert.SkipWhen(_cgroup is null, "no cgroup version 2 hierarchy is mounted");
+            _agent.UseBpf(_cgroup!);
+        }
+        _agent.WritePolicy(PolicyText.For($"\"{Lab.ServerAddress6}\"", PolicyText.GuideValues));
+        int redirected = _lab.Client.Connect(Service, _port);
+        int outside = _lab.Client.Connect(Lab.ServerAddress, _port);
+        int special = _lab.Client.Connect(Lab.ServerAddress6, _port);
+        int within = _lab.Client.Connect("127.0.0.1", _lab.Client.Listen("127.0.0.1"));
+        _lab.Server.Connect(Lab.ClientAddress, _lab.Client.Listen(Lab.ClientAddress));
+        Eventually.True(() => _proxy.Count().Accepted == 1 && _lab.Client.Count().Accepted == 2, TimeSpan.FromSeconds(5));
+        var run = _agent.Launch("--interval", "1s", "--listen", _address, "--keepalive", "240s/20s/4", "--restore-on-exit");
+        using var http = new AgentHttp(_address);
+        Eventually.True(() => IsUp(http) && _lab.Client.Get(outside).On, TimeSpan.FromSeconds(10));
+        var values = new KeepaliveValues(true, 240, 20, 4);
+        AssertValues();
+        // A connection that comes later, and its proxy's end.
+        int later = _lab.Client.Connect(Service, _port);
+        int laterOutside = _lab.Client.Connect(Lab.ServerAddress, _port);
+        // A first pass that compiles its code uses up the time of the next ones.
+        Eventually.True(() => _lab.Client.Get(laterOutside) == values, TimeSpan.FromSeconds(30));
+        AssertValues();
+        Assert.False(_lab.Client.Get(later).On);
+        Assert.False(_proxy.Get(SocketId.Accepted(1)).On);
+        // With the one that the pod has accepted from another host.
+        const string series = "policy=\"command-line/keepalive\",destination=\"command-line/other-hosts\"";
+        Eventually.True(() => http.Sum("keepalive_sockets", series) == 3 && http.Sum("keepalive_unprotected_sockets") == 0, TimeSpan.FromSeconds(30));
+        Assert.Equal(1, http.Sum("keepalive_sockets", "policy=\"bookinfo/tcp-keepalive\""));
+        run.Terminate();
+        Assert.Equal(0, run.WaitForExit());
+        Assert.False(_lab.Client.Get(outside).On);
+        Assert.False(_lab.Client.Get(special).On);
+
+        void AssertValues()
+        {
+            Assert.Equal(values, _lab.Client.Get(outside));
+            Assert.Equal(new KeepaliveValues(true, 700, 10, 20), _lab.Client.Get(special));
+            Assert.False(_lab.Client.Get(redirected).On);
+            Assert.False(_proxy.Get(SocketId.Accepted(0)).On);
+            Assert.False(_lab.Client.Get(within).On);
+        }
     }
 
     /// <summary>The remote end of a connection to a server is the local end of all connections of the server.</summary>

@@ -28,6 +28,8 @@ internal static class Spawner
             UseShellExecute = false,
             WorkingDirectory = directory ?? "",
         };
+        // Some output depends on the cloud of the machine that the tests run on.
+        info.Environment["KEEPALIVE_DMI"] = "/nonexistent";
         foreach (var (name, value) in environment ?? new Dictionary<string, string?>())
         {
             info.Environment[name] = value;

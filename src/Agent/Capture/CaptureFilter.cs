@@ -36,8 +36,8 @@ internal static class CaptureFilter
     /// <summary>Returns the filter for the connections that a rule may select.</summary>
     public static string For(CompiledPolicy policy)
     {
-        var four = Terms(policy.Rules.Where(rule => rule.Prefix.IsIPv4), ipv6: false);
-        var six = Terms(policy.Rules.Where(rule => !rule.Prefix.IsIPv4), ipv6: true);
+        var four = Terms(policy.AllRules.Where(rule => rule.Prefix.IsIPv4), ipv6: false);
+        var six = Terms(policy.AllRules.Where(rule => !rule.Prefix.IsIPv4), ipv6: true);
         return four is null && six is null ? "less 1" : Combine(four, six);   // matches nothing: without a rule, no packet is needed
     }
 

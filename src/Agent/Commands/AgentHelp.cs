@@ -17,7 +17,7 @@ internal static class AgentHelp
             [""] = new("keepalive-agent audit"),
             ["run"] = new(
                 "keepalive-agent run --policies policy.yaml --once --dry-run",
-                ("Sockets", ["--policies", "--existing", "--side", "--once", "--dry-run", "--restore-on-exit", "--datapath", "--cgroup"]),
+                ("Sockets", ["--policies", "--keepalive", "--existing", "--side", "--once", "--dry-run", "--restore-on-exit", "--datapath", "--cgroup"]),
                 ("Scope", ["--netns", "--namespaces", "--exclude-namespaces"]),
                 ("Service", ["--interval", "--listen", "--listen-local", "--agent-check", "--capture", "--state-dir"]),
                 ("Cluster", ["--kubernetes", "--kubernetes-api", "--from", "--node-name"]),
@@ -29,18 +29,18 @@ internal static class AgentHelp
             ["audit"] = new(
                 "keepalive-agent audit --balancer azure-lb --fail",
                 ("Balancer", ["--balancer", "--idle-timeout"]),
-                ("Sockets", ["--idle", "--policies", "--fail"]),
+                ("Sockets", ["--idle", "--policies", "--keepalive", "--fail"]),
                 ("Scope", ["--netns", "--state-dir"]),
                 s_clusterForPods,
                 s_output),
             ["render"] = new("keepalive-agent render policy.yaml | kubectl apply -f -"),
             ["explain"] = new(
                 "keepalive-agent explain policy.yaml --to 203.0.113.10:15443",
-                ("Connection", ["--to", "--from", "--side"]),
+                ("Connection", ["--to", "--from", "--side", "--keepalive"]),
                 s_output),
             ["sockets"] = new(
                 "keepalive-agent sockets --policies policy.yaml",
-                ("Sockets", ["--policies", "--existing", "--side"]),
+                ("Sockets", ["--policies", "--keepalive", "--existing", "--side"]),
                 ("Scope", ["--netns", "--state-dir"]),
                 s_clusterForPods,
                 s_output),

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Keepalive.Agent.Audit;
 using Keepalive.Agent.Reports;
+using Keepalive.Agent.Support;
 using Keepalive.Config;
 using Keepalive.Linux.Sockets;
 
@@ -10,15 +11,12 @@ namespace Keepalive.Agent.Commands;
 /// nothing.</summary>
 internal static class AuditCommand
 {
-    /// <summary>The idle timeout to use without a balancer: that of AWS's load balancers and NAT gateways.</summary>
-    private const int DefaultIdleTimeout = 350;
-
     private static readonly TimeSpan s_defaultQuiet = TimeSpan.FromSeconds(5);
 
     public static Command Create()
     {
         var balancer = CommonOptions.Balancers(several: false);
-        balancer.IdleTimeout.Description = $"Idle timeout on the path (default: the balancer's, or {DefaultIdleTimeout}s)";
+        balancer.IdleTimeout.Description = "Idle timeout on the path (default: the balancer's, or as this machine's cloud has it)";
         var quiet = new Option<TimeSpan?>("--idle")
         {
             Description = $"Only connections quiet for at least this long are at risk (default {s_defaultQuiet.TotalSeconds}s)",
@@ -36,12 +34,13 @@ internal static class AuditCommand
         var fail = new Option<bool>("--fail") { Description = "Exit 1 if a connection is at risk, 4 if not every namespace could be examined" };
         var policies = CommonOptions.Policies(required: false);
         policies.Description = "Also show what these policies would change: files or directories";
+        var keepalive = CommonOptions.Keepalive("Also show what run with these values would change, like 240s/20s/4");
         var netns = CommonOptions.Namespaces();
         var state = CommonOptions.StateDirectory();
         var output = OutputOption.Create();
         var command = new Command("audit", "Show connections that a balancer would drop, by process and destination")
         {
-            quiet, fail, policies, netns, state, output,
+            quiet, fail, policies, keepalive, netns, state, output,
         };
         var cluster = new ClusterArguments();
         cluster.AddForPodsTo(command);
@@ -60,12 +59,13 @@ internal static class AuditCommand
             var yardstick = new AuditYardstick(
                 named.Preset,
                 (int?)(named.IdleTimeout ?? given.IdleTimeout)?.TotalSeconds,
-                DefaultIdleTimeout,
-                result.GetValue(quiet) ?? s_defaultQuiet);
+                result.GetValue(quiet) ?? s_defaultQuiet,
+                Machine.Recognize());
             var sockets = new AuditedSockets();
             var survey = new NodeSurvey
             {
                 Policies = result.Values(policies),
+                Keepalive = result.GetValue(keepalive),
                 Namespaces = result.Values(netns),
                 StateDirectory = result.GetValue(state)!,
                 States = TcpStates.Connections | TcpStates.Listen,
@@ -74,7 +74,7 @@ internal static class AuditCommand
             return Task.FromResult(survey.Take(
                 sockets,
                 (summary, pods) => Write(
-                    new AuditReport(yardstick, sockets, summary, withPolicies: survey.Policies.Length > 0, pods), result.GetValue(fail), summary.Gaps.Any(), result.GetValue(output)),
+                    new AuditReport(yardstick, sockets, summary, withPolicies: survey.HasPolicy, pods) { Policies = survey.Policies }, result.GetValue(fail), summary.Gaps.Any(), result.GetValue(output)),
                 stop));
         });
         return command;

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
+using Keepalive.Agent.Support;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
 
@@ -56,7 +57,10 @@ internal static class CheckCommand
     {
         var input = await PolicyInput.LoadAsync(paths, Side.Client, cancellationToken);
         var (remarks, verdicts) = BalancerCheck.Check(input.Compiled, balancers);
-        var report = new CheckReport(input, [.. input.Diagnostics.Concat(remarks).OrderBy(static diagnostic => diagnostic.Position)], verdicts, connections);
+        // The behaviour of this machine's cloud is no error: the policies may be for other machines.
+        var machine = balancers.Length == 0 ? Machine.Recognize() : null;
+        verdicts = machine?.Balancer is { } own ? BalancerCheck.Check(input.Compiled, [new BalancerOnPath(own)]).Verdicts : verdicts;
+        var report = new CheckReport(input, [.. input.Diagnostics.Concat(remarks).OrderBy(static diagnostic => diagnostic.Position)], verdicts, connections, machine);
         await output.WriteAsync((json ? report.ToJson() : report.ToText()).AsMemory(), cancellationToken);
         return report.HasErrors ? ExitCodes.InvalidInput : ExitCodes.Done;
     }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Keepalive.Agent.Policies;
 using Keepalive.Config;
 
 namespace Keepalive.Agent.Commands;
@@ -46,6 +47,22 @@ internal static class CommonOptions
         ("tighten", ExistingMode.Tighten),
         ("keep", ExistingMode.Keep),
         ("replace", ExistingMode.Replace));
+
+    /// <summary>The values for connections that no policy selects.</summary>
+    public static Option<KeepaliveSettings?> Keepalive(string description) => new(PolicyInput.KeepaliveOption)
+    {
+        Description = description,
+        HelpName = "TIME/INTERVAL/PROBES",
+        CustomParser = static result =>
+        {
+            if (KeepaliveText.TryParse(result.Tokens.Count == 1 ? result.Tokens[0].Value : "", out var settings, out var problem))
+            {
+                return settings;
+            }
+            result.AddError($"{PolicyInput.KeepaliveOption} {problem}");
+            return null;
+        },
+    };
 
     public static Option<Side> Side() => WordOption.Limit(
         new Option<Side>("--side")

@@ -14,6 +14,8 @@ internal static class ExplainCommand
     public static Command Create()
     {
         var paths = CommonOptions.PolicyPaths();
+        paths.Arity = ArgumentArity.ZeroOrMore;
+        var keepalive = CommonOptions.Keepalive("As with run: values for all other connections");
         var to = EndpointOption("--to", "Remote end of the connection, ADDR:PORT or [IPV6]:PORT", portRequired: true);
         to.Required = true;
         var from = EndpointOption("--from", "Local end, ADDR or ADDR:PORT; used with --side both only", portRequired: false);
@@ -21,11 +23,18 @@ internal static class ExplainCommand
         var output = OutputOption.Create();
         var command = new Command("explain", "Show which rule applies to a connection, and why the others do not")
         {
-            paths, to, from, side, output,
+            paths, to, from, side, keepalive, output,
         };
+        command.AddRule(result =>
+        {
+            if (result.GetResult(paths) is null or { Tokens.Count: 0 } && result.GetResult(keepalive) is null)
+            {
+                result.AddError("give policy files, --keepalive, or both");
+            }
+        });
         command.SetAction(async (result, stop) =>
         {
-            var input = await PolicyInput.LoadAsync(result.GetValue(paths) ?? [], result.GetValue(side), stop);
+            var input = await PolicyInput.LoadAsync(result.GetValue(paths) ?? [], result.GetValue(side), stop, result.GetValue(keepalive));
             if (!input.Report())
             {
                 return ExitCodes.InvalidInput;

@@ -16,6 +16,12 @@ internal sealed class NodeSurvey
 {
     public required string[] Policies { get; init; }
 
+    /// <summary>The values for connections that no policy selects; null to leave them alone.</summary>
+    public KeepaliveSettings? Keepalive { get; init; }
+
+    /// <summary>Whether there is a policy.</summary>
+    public bool HasPolicy => Policies.Length > 0 || Keepalive is not null;
+
     public ExistingMode Existing { get; init; } = ExistingMode.Tighten;
 
     public Side Side { get; init; } = Side.Client;
@@ -92,11 +98,11 @@ internal sealed class NodeSurvey
 
     private PolicySnapshot? LoadPolicy(CancellationToken stop)
     {
-        if (Policies.Length == 0)
+        if (!HasPolicy)
         {
             return PolicySnapshot.Empty;
         }
-        var load = new PolicySource(new PolicyOptions { Paths = Policies, Side = Side, Existing = Existing }, new HostResolver()).Load(stop);
+        var load = new PolicySource(new PolicyOptions { Paths = Policies, Side = Side, Existing = Existing, Keepalive = Keepalive }, new HostResolver()).Load(stop);
         foreach (var diagnostic in load.Diagnostics.Where(static d => d.Severity != Severity.Note))
         {
             Console.Error.WriteLine(diagnostic);

@@ -21,6 +21,7 @@ internal static class RunCommand
     public static Command Create()
     {
         var policies = CommonOptions.Policies(required: false);
+        var keepalive = CommonOptions.Keepalive("Values for all other connections that leave the node, like 240s/20s/4");
         var cluster = new ClusterArguments();
         var listen = Listen();
         var local = ListenLocal();
@@ -54,14 +55,14 @@ internal static class RunCommand
             ("error", LogLevel.Error));
         var command = new Command(Name, "Set keepalive on the node's sockets by policy, and keep it set")
         {
-            policies, listen, local, checks, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log, level,
+            policies, keepalive, listen, local, checks, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log, level,
         };
         cluster.AddTo(command);
         command.AddRule(result =>
         {
-            if (result.GetResult(policies) is null && !cluster.HasApi(result))
+            if (result.GetResult(policies) is null && result.GetResult(keepalive) is null && !cluster.HasApi(result))
             {
-                result.AddError("Option '--policies' is required outside a cluster.");
+                result.AddError("Option '--policies' or '--keepalive' is required outside a cluster.");
             }
             foreach (var (option, what) in ((Option, string)[])[(log, "log"), (level, "log"), (local, "pages"), (checks, "agent checks")])
             {
@@ -90,12 +91,18 @@ internal static class RunCommand
                 Start = new StartOptions
                 {
                     Once = isOnce,
-                    NeedsCluster = isOnce && paths.Length == 0,
+                    NeedsCluster = isOnce && paths.Length == 0 && result.GetValue(keepalive) is null,
                     NeedsCapture = !isOnce && captures == true,
                     Namespaces = namespaces,
                 },
                 Log = new LogOptions(result.GetValue(log) == OutputFormat.Json, result.GetValue(level) ?? LogLevel.Information),
-                Policies = new PolicyOptions { Paths = paths, Side = result.GetValue(side), Existing = result.GetValue(existing) },
+                Policies = new PolicyOptions
+                {
+                    Paths = paths,
+                    Side = result.GetValue(side),
+                    Existing = result.GetValue(existing),
+                    Keepalive = result.GetValue(keepalive),
+                },
                 Cluster = cluster.Read(result, result.GetValue(side)),
                 State = new StateOptions { Directory = result.GetValue(state)!, ReadOnly = isOnce && isDryRun, RecordsChanges = !isDryRun },
                 Datapath = new DatapathRequest(result.GetValue(datapath), result.GetValue(cgroup), namespaces, Attach: !isOnce && !isDryRun),

@@ -13,6 +13,7 @@ internal static class SocketsCommand
     public static Command Create()
     {
         var policies = CommonOptions.Policies(required: false);
+        var keepalive = CommonOptions.Keepalive("As with run: values for all other connections");
         var existing = CommonOptions.Existing();
         var side = CommonOptions.Side();
         var netns = CommonOptions.Namespaces();
@@ -20,7 +21,7 @@ internal static class SocketsCommand
         var output = OutputOption.Create();
         var command = new Command("sockets", "Show every TCP socket with its keepalive values, timer, process and rule")
         {
-            policies, existing, side, netns, state, output,
+            policies, keepalive, existing, side, netns, state, output,
         };
         var cluster = new ClusterArguments();
         cluster.AddForPodsTo(command);
@@ -30,6 +31,7 @@ internal static class SocketsCommand
             var survey = new NodeSurvey
             {
                 Policies = result.Values(policies),
+                Keepalive = result.GetValue(keepalive),
                 Existing = result.GetValue(existing),
                 Side = result.GetValue(side),
                 Namespaces = result.Values(netns),

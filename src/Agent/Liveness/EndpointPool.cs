@@ -250,7 +250,7 @@ internal sealed class EndpointPool
         {
             return;
         }
-        var rules = policy.Rules.ToLookup(rule => (rule.Policy, rule.Destination));
+        var rules = policy.AllRules.ToLookup(rule => (rule.Policy, rule.Destination));
         foreach (var endpoint in absent.Where(e => !rules[(e.Policy, e.Destination)].Any(rule => rule.Covers(e.Remote.Address, e.Remote.Port))))
         {
             Remove(endpoint);

@@ -34,7 +34,7 @@ internal sealed class LivenessLedger(LivenessLog log)
     public void Retain(CompiledPolicy policy)
     {
         Pool.Retain(policy);
-        var inForce = policy.Rules.Select(rule => (rule.Policy, rule.Destination)).ToHashSet();
+        var inForce = policy.AllRules.Select(rule => (rule.Policy, rule.Destination)).ToHashSet();
         foreach (var key in _counts.Keys)
         {
             if (!inForce.Contains((key.Policy, key.Destination)))

@@ -9,7 +9,8 @@ namespace Keepalive.Agent.Policies;
 /// <param name="side">The ends of connections that policies apply to.</param>
 /// <param name="existing">The treatment of an application's own keepalive, if the policy does not set it.</param>
 /// <param name="selectedOnly">Whether diagnostics of destinations that no policy selects are omitted.</param>
-internal sealed class PolicyCompilation(Side side, ExistingMode existing, bool selectedOnly)
+/// <param name="keepalive">The values for connections that no policy selects; null to leave them alone.</param>
+internal sealed class PolicyCompilation(Side side, ExistingMode existing, bool selectedOnly, KeepaliveSettings? keepalive = null)
 {
     private HashSet<Diagnostic> _said = [];
     private bool _isRefused;
@@ -18,7 +19,7 @@ internal sealed class PolicyCompilation(Side side, ExistingMode existing, bool s
     public PolicySnapshot? InForce { get; private set; }
 
     public CompilationResult Compile(ResourceSet resources, HostAnswers hosts) =>
-        PolicyCompiler.Compile(resources, hosts.ToOptions(side) with { SelectedOnly = selectedOnly });
+        PolicyInput.WithFallback(PolicyCompiler.Compile(resources, hosts.ToOptions(side) with { SelectedOnly = selectedOnly }), keepalive);
 
     /// <summary>Returns the diagnostics to report. If some objects or hosts are not known yet, those about missing ones are
     /// omitted.</summary>
@@ -50,7 +51,7 @@ internal sealed class PolicyCompilation(Side side, ExistingMode existing, bool s
     }
 
     private static bool Equal(CompiledPolicy one, CompiledPolicy other) => one.Side == other.Side
-        && one.Rules.SequenceEqual(other.Rules) && one.ListenerRules.SequenceEqual(other.ListenerRules);
+        && one.AllRules.SequenceEqual(other.AllRules) && one.ListenerRules.SequenceEqual(other.ListenerRules);
 
     private static bool AboutWhatIsMissing(Diagnostic diagnostic) =>
         diagnostic.Code == DiagnosticCatalog.SelectsNothing.Code || diagnostic.Code == DiagnosticCatalog.NoAddress.Code

@@ -14,7 +14,10 @@ internal sealed record PolicyInput(ReadResult Read, CompilationResult Compiled)
 
     public bool HasErrors => Diagnostics.Any(static diagnostic => diagnostic.Severity == Severity.Error);
 
-    public static async Task<PolicyInput> LoadAsync(string[] paths, Side side, CancellationToken cancellationToken)
+    /// <summary>The option with values for connections that no policy selects.</summary>
+    public const string KeepaliveOption = "--keepalive";
+
+    public static async Task<PolicyInput> LoadAsync(string[] paths, Side side, CancellationToken cancellationToken, KeepaliveSettings? keepalive = null)
     {
         await using var input = Console.OpenStandardInput();
         var read = PolicyReader.Read(paths, input);
@@ -24,8 +27,13 @@ internal sealed record PolicyInput(ReadResult Read, CompilationResult Compiled)
             var hosts = await new HostResolver().ResolveAsync(compiled.WantedHosts, cancellationToken);
             compiled = PolicyCompiler.Compile(read.Resources, hosts.ToOptions(side));
         }
-        return new PolicyInput(read, compiled);
+        return new PolicyInput(read, WithFallback(compiled, keepalive));
     }
+
+    /// <summary>Adds the rule of <see cref="KeepaliveOption"/> below all others.</summary>
+    public static CompilationResult WithFallback(CompilationResult compiled, KeepaliveSettings? keepalive) => keepalive is not { } values
+        ? compiled
+        : compiled with { Policy = compiled.Policy.WithFallback(values, $"{KeepaliveOption} {KeepaliveText.Format(values)}") };
 
     /// <summary>Writes errors and warnings to standard error; returns true if there are no errors.</summary>
     public bool Report()

@@ -11,4 +11,7 @@ internal sealed record PolicyOptions
     public required Side Side { get; init; }
 
     public required ExistingMode Existing { get; init; }
+
+    /// <summary>The values for connections that no policy selects and that leave the node; null to leave them alone.</summary>
+    public KeepaliveSettings? Keepalive { get; init; }
 }

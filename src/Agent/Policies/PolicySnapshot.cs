@@ -25,7 +25,7 @@ internal sealed record PolicySnapshot(CompiledPolicy Policy, ExistingMode Existi
     public bool JudgesAs(PolicySnapshot other) => Existing == other.Existing && IsComplete == other.IsComplete;
 
     /// <summary>The number of policies with a rule.</summary>
-    public int Policies { get; } = Policy.Rules.Select(rule => rule.Policy).Distinct().Count();
+    public int Policies { get; } = Policy.AllRules.Select(rule => rule.Policy).Distinct().Count();
 
     /// <summary>Returns the rule for a connection; null if none selects it.</summary>
     public CompiledRule? Match(in SocketEndpoint local, in SocketEndpoint remote)

@@ -6,6 +6,7 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Audit;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
+using Keepalive.Config;
 using Keepalive.Config.Balancers;
 using Keepalive.Linux.Sockets;
 
@@ -57,6 +58,9 @@ internal sealed class AuditReport
         ];
     }
 
+    /// <summary>The policy files that were compared with the connections.</summary>
+    public IReadOnlyList<string> Policies { get; init; } = [];
+
     /// <summary>Quiet connections that are not kept.</summary>
     public int AtRisk => _groups.Sum(static group => group.AtRisk);
 
@@ -83,11 +87,35 @@ internal sealed class AuditReport
         output.Write($"{Counted.Of(connections, "connection")} in {Counted.Of(_summary.Namespaces, "network namespace")}");
         output.Write(_local > 0 ? $", and {_local} within their namespace" : "");
         output.WriteLine($": {AtRisk} at risk{Against()}{(_withPolicies ? $"; the policies would set {WouldSet}" : "")}");
+        if (_yardstick.Why is { } why)
+        {
+            output.WriteLine($"Compared with {_yardstick.IdleTimeout}s because {why}. --balancer or --idle-timeout compares with another.");
+        }
         if (_yardstick.Balancer is { Refresh: Refresh.PayloadOnly } proxy && AtRisk > 0)
         {
             output.WriteLine($"{proxy.Name} counts payload only, so TCP keepalive "
                 + (proxy.DropsProbes ? "cannot help, and it stops answering probes, so that keepalive ends healthy connections: " : "cannot help: ")
                 + BalancerCheck.InsteadOfKeepalive(_yardstick.IdleTimeout, proxy));
+        }
+        if (Protection is { } command)
+        {
+            output.WriteLine($"To protect {(AtRisk == 1 ? "it" : "them")}: {command}");
+        }
+    }
+
+    /// <summary>The command that protects the connections at risk; null if there are none, or if keepalive cannot help.</summary>
+    private string? Protection
+    {
+        get
+        {
+            if (AtRisk == 0 || _yardstick.Advise() is not { } values)
+            {
+                return null;
+            }
+            // Values of an application are replaced only by a shorter time, unless all are.
+            var mustReplace = _groups.Exists(group => group.AtRisk > 0 && group.Key is { Finding: AuditFinding.TooLate, Options: { } own } && own.Time <= values.Time);
+            return "keepalive-agent run" + string.Concat(Policies.Select((path, index) => (index == 0 ? " --policies " : " ") + ShellWord.Quote(path)))
+                + $" --keepalive {KeepaliveText.Format(values)}" + (mustReplace ? " --existing replace" : "");
         }
     }
 
@@ -107,6 +135,9 @@ internal sealed class AuditReport
             writer.WriteNumber("atRisk", AtRisk);
             writer.WriteNumber("idleTimeout", _yardstick.IdleTimeout);
             writer.WriteString("balancer", _yardstick.Balancer?.Name);
+            writer.WriteString("machine", _yardstick.Machine?.Name);
+            writer.WriteString("why", _yardstick.Why);
+            writer.WriteString("protect", Protection);
             if (_withPolicies)
             {
                 writer.WriteNumber("wouldSet", WouldSet);

@@ -12,7 +12,8 @@ namespace Keepalive.Agent.Reports;
 
 /// <summary>The output of <c>check</c>: problems, then the effect of each policy.</summary>
 internal sealed class CheckReport(
-    PolicyInput input, ImmutableArray<Diagnostic> diagnostics, ImmutableArray<(string Policy, BalancerVerdict Verdict)> verdicts, int connections)
+    PolicyInput input, ImmutableArray<Diagnostic> diagnostics, ImmutableArray<(string Policy, BalancerVerdict Verdict)> verdicts, int connections,
+    CloudMachine? machine = null)
 {
     public bool HasErrors => diagnostics.Any(static diagnostic => diagnostic.Severity == Severity.Error);
 
@@ -34,6 +35,11 @@ internal sealed class CheckReport(
             {
                 text.Append("  through ").Append(Describe(verdict)).Append('\n');
             }
+        }
+
+        if (machine is { Balancer: { } device } && !verdicts.IsEmpty)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"Compared with {device.Name} because this is {machine.Name}: {machine.Why}. --balancer compares with another.\n");
         }
 
         foreach (var policy in input.Read.Resources.All.OfType<Policy>().Where(static policy => !policy.IsValid))
@@ -74,6 +80,12 @@ internal sealed class CheckReport(
             writer.WriteNumber("errors", diagnostics.Count(static diagnostic => diagnostic.Severity == Severity.Error));
             writer.WriteNumber("warnings", diagnostics.Count(static diagnostic => diagnostic.Severity == Severity.Warning));
             writer.WriteNumber("notes", diagnostics.Count(static diagnostic => diagnostic.Severity == Severity.Note));
+            if (machine is not null)
+            {
+                writer.WriteString("machine", machine.Name);
+                writer.WriteString("why", machine.Why);
+            }
+
             writer.WriteStartArray("policies");
             foreach (var policy in input.Compiled.Policies)
             {

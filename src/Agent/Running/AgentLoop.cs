@@ -335,7 +335,7 @@ internal sealed partial class AgentLoop(
         _retirement.Begin(load.Snapshot.Policy);
         health.PoliciesLoaded(load.Snapshot!.Policies);
         systemd.Status($"{load.Snapshot.Policies} policies in force");
-        LogLoaded(load.Snapshot.Policies, load.Snapshot.Policy.Rules.Length);
+        LogLoaded(load.Snapshot.Policies, load.Snapshot.Policy.AllRules.Length);
         foreach (var warning in load.Diagnostics.Where(d => d.Severity == Severity.Warning).Take(20))
         {
             LogWarning(warning.ToString());

@@ -1,5 +1,7 @@
 using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Agent.Audit;
 using Keepalive.Agent.Support;
+using Keepalive.Config.Balancers;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
 using Keepalive.Linux.Capture;
@@ -17,6 +19,7 @@ internal static class FeatureProbes
     private const string ForBoth = "both";
     private const string ForCapture = "capture";
     private const string ForStart = "start";
+    private const string ForAudit = "audit";
 
     // Some capabilities count only in the initial user namespace, because their objects belong to no other one.
     private static readonly bool s_inInitialUserNamespace = ProcFs.IsInInitialUserNamespace();
@@ -45,7 +48,15 @@ internal static class FeatureProbes
         new Feature("libpcap", ForCapture, PcapLibrary.IsPresent ? Answer.Yes : Answer.No, CapturePrivileges.Library, null),
         Owned(Capability.NetRaw, "capturing packets", ForCapture),
         Capturing(),
+        Cloud(Machine.Recognize()),
     ];
+
+    /// <summary>The cloud that decides which idle timeout <c>audit</c> compares connections with.</summary>
+    internal static Feature Cloud(CloudMachine? machine)
+    {
+        var timeout = machine?.Balancer is { } device ? $"{device.IdleTimeout}s ({device.Name})" : $"{AuditYardstick.DefaultIdleTimeout}s";
+        return new Feature("cloud", ForAudit, machine is null ? Answer.Inconclusive : Answer.Yes, null, $"audit compares with {timeout} because {AuditYardstick.Explain(machine)}");
+    }
 
     private static Feature Owned(Capability capability, string use, string path)
     {

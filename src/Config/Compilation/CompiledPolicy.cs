@@ -9,6 +9,8 @@ namespace Keepalive.Config.Compilation;
 ///   port has rules of its own? ── yes ─► longest prefix first: (prefix, port) ─► rule
 ///             │ no / none
 ///             └─────────────────────────► longest prefix first: (prefix, any) ─► rule
+///                                                                       │ none
+///                                                                       └──────► fallback, unless the connection stays on its host
 /// </code>
 /// </remarks>
 public sealed class CompiledPolicy
@@ -36,6 +38,13 @@ public sealed class CompiledPolicy
     /// <summary>The rules for accepted connections only, looked at with <see cref="Side.Both"/>.</summary>
     public ImmutableArray<CompiledRule> ListenerRules { get; }
 
+    /// <summary>The rules for connections that no other rule selects, one for IPv4 and one for IPv6; empty if there is none. They do not select
+    /// connections that do not leave their host.</summary>
+    public ImmutableArray<CompiledRule> Fallback { get; private init; } = [];
+
+    /// <summary>All rules for remote ends.</summary>
+    public ImmutableArray<CompiledRule> AllRules => Fallback.IsEmpty ? Rules : Rules.AddRange(Fallback);
+
     /// <summary>Rules that lost their prefix and port to another; only of use to explain a choice.</summary>
     public ImmutableArray<LostRule> Shadowed { get; }
 
@@ -55,6 +64,38 @@ public sealed class CompiledPolicy
         }
 
         var rule = _table.Find(remote);
-        return rule is null && Side == Side.Both ? _table.Find(local) : rule;
+        rule = rule is null && Side == Side.Both ? _table.Find(local) : rule;
+        return rule is null && !Fallback.IsEmpty ? FindFallback(local, remote) : rule;
     }
+
+    /// <summary>These rules, and below them one for all other connections that leave their host.</summary>
+    /// <param name="settings">The values to set; null for no such rule.</param>
+    /// <param name="source">The option that it comes from, with its value.</param>
+    public CompiledPolicy WithFallback(KeepaliveSettings? settings, string source)
+    {
+        if (settings is not { } values)
+        {
+            return this;
+        }
+
+        return new CompiledPolicy(Rules, Shadowed, Side, ListenerRules)
+        {
+            Fallback = [Rule(new IpPrefix(Endpoint.MappedPrefix, 0, IsIPv4: true)), Rule(new IpPrefix(0, 0, IsIPv4: false))],
+        };
+
+        CompiledRule Rule(IpPrefix prefix) => new()
+        {
+            Policy = "command-line/keepalive",
+            Destination = "command-line/other-hosts",
+            Settings = values,
+            Prefix = prefix,
+            Port = 0,
+            Position = new SourcePosition(source, 0, 0),
+            Origin = "no other rule",
+            IsFallback = true,
+        };
+    }
+
+    private CompiledRule? FindFallback(in Endpoint local, in Endpoint remote) =>
+        remote.Port == 0 || Endpoint.StayOnHost(local.Address, remote.Address) ? null : Fallback[Endpoint.IsMapped(remote.Address) ? 0 : 1];
 }

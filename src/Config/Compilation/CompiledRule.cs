@@ -29,6 +29,9 @@ public sealed record CompiledRule
     /// <summary>The source of these addresses: <c>annotation</c>, <c>host db.example.com</c>, an object.</summary>
     public string Origin { get; init; } = "";
 
+    /// <summary>Whether it is for the connections that no other rule selects (<see cref="CompiledPolicy.Fallback"/>).</summary>
+    public bool IsFallback { get; init; }
+
     /// <summary>Whether its address is the own address of a Service, which has endpoints behind it.</summary>
     public bool IsOfService => Origin.StartsWith(ServiceAddresses.Kind, StringComparison.Ordinal);
 

@@ -31,6 +31,11 @@ public sealed record Explanation(CompiledRule? Winner, ImmutableArray<LostRule> 
             }
         }
 
+        if (policy.Fallback.FirstOrDefault(rule => rule != winner && rule.Prefix.Contains(remote.Address)) is { } fallback && winner is not { IsFallback: true })
+        {
+            losers.Add(new LostRule(fallback, winner is null ? "the connection does not leave the host" : "it is for connections that no other rule selects"));
+        }
+
         losers.AddRange(policy.Shadowed.Where(lost => ends.Any(end => lost.Rule.Covers(end.Address, end.Port))));
         return new Explanation(winner, losers.DrainToImmutable(), others.DrainToImmutable());
     }

@@ -21,9 +21,6 @@ public readonly record struct SocketEndpoint(UInt128 Address, ushort Port)
     /// <summary>Whether packets of this connection are IPv4.</summary>
     public bool IsIPv4 => _upper == 0 && _lower >> 32 == 0xFFFF;
 
-    /// <summary>Whether the address is of 127.0.0.0/8 or ::1.</summary>
-    public bool IsLoopback => IsIPv4 ? (byte)(_lower >> 24) == 127 : _upper == 0 && _lower == 1;
-
     internal static SocketEndpoint FromIPv4(uint addressInHostOrder, ushort port) => new(s_mappedPrefix | addressInHostOrder, port);
 
     /// <summary><c>10.0.0.1:443</c> or <c>[2001:db8::1]:443</c>.</summary>

@@ -130,6 +130,58 @@ public sealed class DumpIntakeTests : ISocketSink
         Assert.True(socket.Standing.IsUnsettled);
     }
 
+    /// <summary>The fallback selects no connection that a proxy in the same namespace has accepted; what it has set there is restored.</summary>
+    [Fact]
+    public void End_ConnectionThatTurnsOutToBeLocal_LosesTheFallback()
+    {
+        var fallback = _policy with { Policy = _policy.Policy.WithFallback(new KeepaliveSettings(240, 20, 4), "--keepalive 240s/20s/4") };
+        var (application, proxy) = (Seen(s_elsewhere), Seen(s_here) with { Cookie = 8, Local = IPv4(0x7F000001, 15001) });
+        var context = new PassContext(1, fallback, new PassScope(), this);
+        var first = Dump();
+        Assert.True(first.Standing is { IsUnsettled: true, Rule.IsFallback: true });
+
+        var local = Dump(proxy);
+        Assert.Same(first, local);
+        Assert.True(local.IsLocal);
+        Assert.True(local.Standing is { Rule: null, IsUnsettled: false, Outcome: SocketOutcome.Unmanaged });
+        // It was set before the proxy's end was seen.
+        local.Standing.Remember(SocketMemory.OfAgent(new KeepaliveOptions(false, 7200, 75, 9), s_set));
+        _watched.ComparedWith = null;
+        Assert.True(Dump(proxy).Standing is { Rule: null, IsUnsettled: true });
+        Assert.True(Dump().Standing is { IsUnsettled: true, Rule.IsFallback: true });
+
+        TrackedSocket Dump(params SeenSocket[] others)
+        {
+            _watched.LocalEnds.Begin();
+            _watched.Dumps++;
+            var intake = new DumpIntake(_watched, context, _inherited, _workloads, _tracked.Add);
+            intake.Take(application);
+            foreach (var other in others)
+            {
+                intake.Take(in other);
+            }
+            _watched.LocalEnds.End(end => end == proxy.Local);
+            intake.End();
+            return _watched.Sockets[application.Cookie];
+        }
+    }
+
+    /// <summary>Without the cluster's policies, the rule by which a socket was set is not known. Its values stay.</summary>
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void Take_FallbackBeforeThePoliciesAreComplete_KeepsWhatAnAgentHasSet(bool isInherited, bool isSelected)
+    {
+        if (isInherited)
+        {
+            _inherited[(1, 7)] = SocketMemory.OfAgent(new KeepaliveOptions(false, 7200, 75, 9), s_set);
+        }
+        var incomplete = _policy with { Policy = _policy.Policy.WithFallback(new KeepaliveSettings(240, 20, 4), ""), IsComplete = false };
+        ref var standing = ref Take(Seen(s_elsewhere), policy: incomplete)!.Standing;
+        Assert.Equal((isSelected, !isSelected), (standing.Rule is not null, standing.IsUndecided));
+        Assert.NotNull(Take(Seen(s_elsewhere), policy: incomplete with { IsComplete = true })!.Standing.Rule);
+    }
+
     void ISocketSink.BeginNamespace(ulong inode)
     {
     }

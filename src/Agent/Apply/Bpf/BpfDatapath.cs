@@ -40,6 +40,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
     private readonly PlanRunner _runner;
     private readonly DescriptorAudit _audit;
     private readonly AtOnce? _atOnce;
+    private readonly List<PendingDecision> _decisions = [];
     private readonly List<PlannedChange> _changes = [];
     private IReadOnlyDictionary<ulong, int> _owners = SocketOwners.NotAskedFor;
     private BpfAbi.ka_settings _settings;
@@ -132,8 +133,8 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
 
     protected override void Enumerate(DumpIntake intake)
     {
-        _changes.Clear();
-        var visitor = new SocketVisitor(intake, _atOnce?.Announced ?? s_none, _owners, Ledger, _changes);
+        _decisions.Clear();
+        var visitor = new SocketVisitor(intake, _atOnce?.Announced ?? s_none, _owners, Ledger, _decisions);
         using (var run = _thread.Begin(intake.Watched.Handle, _kernel.Reader))
         {
             BpfIterator.Read<BpfAbi.ka_socket, SocketVisitor>(run, ref visitor);
@@ -143,6 +144,11 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
 
     protected override bool Settle(WatchedNamespace watched, PassContext pass)
     {
+        _changes.Clear();
+        foreach (ref readonly var pending in CollectionsMarshal.AsSpan(_decisions))
+        {
+            Decide(in pending, watched, pass);
+        }
         Bulk.Collect(_changes, pass.Scope);
         var done = _runner.Run(CollectionsMarshal.AsSpan(_changes), pass.Scope, NamespaceUpkeep.IsRationed(watched, pass) ? Upkeep.HasTime : null);
         foreach (var change in CollectionsMarshal.AsSpan(_changes)[done..])
@@ -151,6 +157,20 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
             Ledger.RunOutOfTime(change.Socket, SocketOutcome.Pending, null);
         }
         return done == _changes.Count;
+    }
+
+    private void Decide(in PendingDecision pending, WatchedNamespace watched, PassContext pass)
+    {
+        var (socket, current, untouched, isProbing) = pending;
+        if (!Ledger.CanBeSet(socket, pass.Scope))
+        {
+            socket.Standing.Read(current);
+        }
+        else if (Ledger.Decide(socket, current, pass, untouched) is { } verdict && Ledger.MayWrite(socket, verdict, isProbing, pass.Scope))
+        {
+            socket.Standing.StayUnsettled();
+            _changes.Add(new PlannedChange(watched, socket, current, verdict));
+        }
     }
 
     protected override void Write(PlannedChange[] changes, PassContext pass) => _runner.Run(changes, pass.Scope);

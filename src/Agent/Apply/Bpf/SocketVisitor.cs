@@ -6,15 +6,15 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>Passes the sockets of one namespace from an iterator to the intake, and decides about the tracked ones: the iterator shows
-/// their values, too.</summary>
+/// <summary>Passes the sockets of one namespace from an iterator to the intake, and collects the tracked ones to decide about: the iterator
+/// shows their values, too.</summary>
 /// <param name="intake">Tracks sockets and matches them with the policy.</param>
 /// <param name="announced">Sockets that were set when they were established, and reported as such in this pass.</param>
 /// <param name="owners">Process by socket; empty if it is not needed.</param>
-/// <param name="ledger">Decides, and records the results.</param>
-/// <param name="changes">Receives the changes that are to be made.</param>
+/// <param name="ledger">Records the sockets that were set when they were established.</param>
+/// <param name="decisions">Receives the sockets to decide about.</param>
 internal struct SocketVisitor(
-    DumpIntake intake, IReadOnlySet<ulong> announced, IReadOnlyDictionary<ulong, int> owners, SocketLedger ledger, List<PlannedChange> changes)
+    DumpIntake intake, IReadOnlySet<ulong> announced, IReadOnlyDictionary<ulong, int> owners, SocketLedger ledger, List<PendingDecision> decisions)
     : IBpfRecordVisitor<BpfAbi.ka_socket>
 {
     /// <summary>Columns that this kernel does not show.</summary>
@@ -43,7 +43,7 @@ internal struct SocketVisitor(
         socket.Reach.Barrier = Barrier(in seen);
         if (standing.IsUnsettled || current != standing.Current)
         {
-            Decide(socket, current, in seen);
+            decisions.Add(new PendingDecision(socket, current, Untouched(in seen), IsProbing(in seen, current)));
         }
     }
 
@@ -72,20 +72,6 @@ internal struct SocketVisitor(
             // as found.
             Arrivals.Report(
                 intake.Pass.Sink, ledger, new BpfAbi.ka_arrival { tuple = seen.tuple, found = seen.found, set = seen.set }, socket.Standing.Rule, socket.Workload);
-        }
-    }
-
-    private readonly void Decide(TrackedSocket socket, KeepaliveOptions current, in BpfAbi.ka_socket seen)
-    {
-        if (!ledger.CanBeSet(socket, intake.Pass.Scope))
-        {
-            socket.Standing.Read(current);
-        }
-        else if (ledger.Decide(socket, current, intake.Pass, Untouched(in seen)) is { } verdict
-            && ledger.MayWrite(socket, verdict, IsProbing(in seen, current), intake.Pass.Scope))
-        {
-            socket.Standing.StayUnsettled();
-            changes.Add(new PlannedChange(intake.Watched, socket, current, verdict));
         }
     }
 

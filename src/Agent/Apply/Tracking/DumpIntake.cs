@@ -81,7 +81,12 @@ internal sealed class DumpIntake(
     {
         foreach (var socket in watched.Sockets.Values)
         {
-            socket.IsLocal = watched.LocalEnds.IsLocal(socket.Local, socket.Remote, socket.Workload);
+            var isLocal = watched.LocalEnds.IsLocal(socket.Local, socket.Remote, socket.Workload);
+            if (isLocal != socket.IsLocal)
+            {
+                socket.IsLocal = isLocal;
+                ChangeFallback(socket);
+            }
         }
         foreach (ref readonly var other in CollectionsMarshal.AsSpan(_waiting))
         {
@@ -128,12 +133,28 @@ internal sealed class DumpIntake(
         var (local, remote) = (socket.Local, socket.Remote);
         var policy = watched.Host is null ? pass.Policy : PolicyOf((socket.Workload, socket.IsWorkloadOpen));
         var rule = policy.Match(in local, in remote);
+        rule = rule is { IsFallback: true } && socket.IsLocal ? null : rule;
         ref var standing = ref socket.Standing;
         if (_judgesAnew || !standing.IsSameBy(rule) || (standing.IsUndecided && policy.IsComplete))
         {
             standing.Unsettle();
         }
         standing.Select(rule, policy);
+    }
+
+    /// <summary>Matches a socket again that has turned out to be local, or not to be: the fallback does not select local connections.</summary>
+    private void ChangeFallback(TrackedSocket socket)
+    {
+        if (pass.Policy.Policy.Fallback.IsEmpty)
+        {
+            return;
+        }
+        Compare(socket);
+        ref var standing = ref socket.Standing;
+        if (standing is { Rule: null, Memory: null, IsUndecided: false } && !pass.Scope.ReadAll)
+        {
+            standing.Settle(SocketOutcome.Unmanaged);   // it was never set, so there is nothing to search for
+        }
     }
 
     /// <summary>Returns the policy for a socket of a workload. If the workload is still open, the ledger checks later whether the policy

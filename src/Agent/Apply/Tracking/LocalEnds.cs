@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Keepalive.Linux.Netlink;
+using Keepalive.Config;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
@@ -50,7 +50,7 @@ internal sealed class LocalEnds
     private bool IsFirst => _complete == _dump;
 
     /// <summary>Whether the addresses of a connection show that it does not leave its host.</summary>
-    public static bool IsByAddress(in SocketEndpoint local, in SocketEndpoint remote) => remote.Address == local.Address || remote.IsLoopback;
+    public static bool IsByAddress(in SocketEndpoint local, in SocketEndpoint remote) => Endpoint.StayOnHost(local.Address, remote.Address);
 
     /// <summary>Begins a dump of the namespace.</summary>
     public void Begin()
@@ -102,7 +102,7 @@ internal sealed class LocalEnds
         {
             return false;
         }
-        var isOpen = IsFirst || _redirects || local.IsLoopback || _addresses.ContainsKey(remote.Address);
+        var isOpen = IsFirst || _redirects || Endpoint.IsLoopback(local.Address) || _addresses.ContainsKey(remote.Address);
         _hasReportedEarly |= !isOpen;
         return isOpen;
     }

@@ -95,8 +95,8 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         watched.DumpAt = NextDump(watched);
         foreach (var (cookie, socket) in watched.Sockets)
         {
-            // A socket without a rule and without a memory is dropped, too.
-            if (socket.SeenInDump != watched.Dumps || socket.Standing.IsIdle)
+            // A socket without a rule and without a memory is dropped, too, unless it has no rule because it is local.
+            if (socket.SeenInDump != watched.Dumps || (socket.Standing.IsIdle && !(socket.IsLocal && !policy.Policy.Fallback.IsEmpty)))
             {
                 watched.Sockets.Remove(cookie);
                 Forget(socket);

@@ -68,8 +68,10 @@ internal struct SocketStanding
     /// known.</remarks>
     public void Select(CompiledRule? rule, PolicySnapshot policy)
     {
-        IsUndecided = rule is null && !policy.IsComplete && (IsUndecided || !_wasMatched || !policy.IsDecided);
-        (Rule, _wasMatched) = (rule, true);
+        // An agent may have set it by another rule, which is not known yet: its values are not replaced by those of the fallback.
+        var isNone = rule is null || (rule.IsFallback && Memory is { Holder: SocketHolder.Agent });
+        IsUndecided = isNone && !policy.IsComplete && (IsUndecided || !_wasMatched || !policy.IsDecided);
+        (Rule, _wasMatched) = (IsUndecided ? null : rule, true);
     }
 
     /// <summary>Whether another rule demands the same as its present one.</summary>
