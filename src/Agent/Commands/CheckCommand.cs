@@ -57,7 +57,7 @@ internal static class CheckCommand
     {
         var input = await PolicyInput.LoadAsync(paths, Side.Client, cancellationToken);
         var (remarks, verdicts) = BalancerCheck.Check(input.Compiled, balancers);
-        // The behaviour of this machine's cloud is no error: the policies may be for other machines.
+        // This is a remark, never an error: the policies may be for other machines.
         var machine = balancers.Length == 0 ? Machine.Recognize() : null;
         verdicts = machine?.Balancer is { } own ? BalancerCheck.Check(input.Compiled, [new BalancerOnPath(own)]).Verdicts : verdicts;
         var report = new CheckReport(input, [.. input.Diagnostics.Concat(remarks).OrderBy(static diagnostic => diagnostic.Position)], verdicts, connections, machine);

@@ -52,7 +52,7 @@ internal static class CommonOptions
     public static Option<KeepaliveSettings?> Keepalive(string description) => new(PolicyInput.KeepaliveOption)
     {
         Description = description,
-        HelpName = "TIME/INTERVAL/PROBES",
+        HelpName = "T/I/P",
         CustomParser = static result =>
         {
             if (KeepaliveText.TryParse(result.Tokens.Count == 1 ? result.Tokens[0].Value : "", out var settings, out var problem))

@@ -15,7 +15,7 @@ internal static class ExplainCommand
     {
         var paths = CommonOptions.PolicyPaths();
         paths.Arity = ArgumentArity.ZeroOrMore;
-        var keepalive = CommonOptions.Keepalive("As with run: values for all other connections");
+        var keepalive = CommonOptions.Keepalive("As with run: values of all other connections");
         var to = EndpointOption("--to", "Remote end of the connection, ADDR:PORT or [IPV6]:PORT", portRequired: true);
         to.Required = true;
         var from = EndpointOption("--from", "Local end, ADDR or ADDR:PORT; used with --side both only", portRequired: false);

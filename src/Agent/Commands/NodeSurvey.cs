@@ -16,7 +16,7 @@ internal sealed class NodeSurvey
 {
     public required string[] Policies { get; init; }
 
-    /// <summary>The values for connections that no policy selects; null to leave them alone.</summary>
+    /// <summary>The values for connections that no policy selects; null to skip them.</summary>
     public KeepaliveSettings? Keepalive { get; init; }
 
     /// <summary>Whether there is a policy.</summary>

@@ -21,7 +21,7 @@ internal static class RunCommand
     public static Command Create()
     {
         var policies = CommonOptions.Policies(required: false);
-        var keepalive = CommonOptions.Keepalive("Values for all other connections that leave the node, like 240s/20s/4");
+        var keepalive = CommonOptions.Keepalive("Time, interval, probes of all other connections, like 240s/20s/4");
         var cluster = new ClusterArguments();
         var listen = Listen();
         var local = ListenLocal();

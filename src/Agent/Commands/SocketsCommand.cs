@@ -13,7 +13,7 @@ internal static class SocketsCommand
     public static Command Create()
     {
         var policies = CommonOptions.Policies(required: false);
-        var keepalive = CommonOptions.Keepalive("As with run: values for all other connections");
+        var keepalive = CommonOptions.Keepalive("As with run: values of all other connections");
         var existing = CommonOptions.Existing();
         var side = CommonOptions.Side();
         var netns = CommonOptions.Namespaces();

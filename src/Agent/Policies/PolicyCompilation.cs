@@ -9,7 +9,7 @@ namespace Keepalive.Agent.Policies;
 /// <param name="side">The ends of connections that policies apply to.</param>
 /// <param name="existing">The treatment of an application's own keepalive, if the policy does not set it.</param>
 /// <param name="selectedOnly">Whether diagnostics of destinations that no policy selects are omitted.</param>
-/// <param name="keepalive">The values for connections that no policy selects; null to leave them alone.</param>
+/// <param name="keepalive">The values for connections that no policy selects; null to skip them.</param>
 internal sealed class PolicyCompilation(Side side, ExistingMode existing, bool selectedOnly, KeepaliveSettings? keepalive = null)
 {
     private HashSet<Diagnostic> _said = [];

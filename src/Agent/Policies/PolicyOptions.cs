@@ -12,6 +12,6 @@ internal sealed record PolicyOptions
 
     public required ExistingMode Existing { get; init; }
 
-    /// <summary>The values for connections that no policy selects and that leave the node; null to leave them alone.</summary>
+    /// <summary>The values for connections that no policy selects and that leave the node; null to skip them.</summary>
     public KeepaliveSettings? Keepalive { get; init; }
 }

@@ -91,7 +91,7 @@ public sealed class CompiledPolicy
             Prefix = prefix,
             Port = 0,
             Position = new SourcePosition(source, 0, 0),
-            Origin = "no other rule",
+            Origin = "the command line",
             IsFallback = true,
         };
     }

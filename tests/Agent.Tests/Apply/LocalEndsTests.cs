@@ -128,9 +128,9 @@ public sealed class LocalEndsTests
         Dump([idle]);
         Assert.False(_ends.IsIncomplete);
         Dump([idle]);
-        Assert.Equal((false, false), (_ends.IsIncomplete, _ends.IsOpen(in application)));
+        Assert.Equal((false, false), (_ends.IsIncomplete, _ends.IsOpen(in application, isWanted: false)));
         Dump([idle, application, proxy]);
-        Assert.Equal((true, true), (_ends.IsIncomplete, _ends.IsOpen(in application)));
+        Assert.Equal((true, true), (_ends.IsIncomplete, _ends.IsOpen(in application, isWanted: false)));
         Dump([idle, application, proxy]);
         Assert.False(_ends.IsIncomplete);
     }
@@ -154,11 +154,12 @@ public sealed class LocalEndsTests
         _ends.Begin();
         foreach (var (index, socket) in sockets.Index())
         {
-            if (_ends.Wants(in socket))
+            var isWanted = _ends.Wants(in socket);
+            if (isWanted)
             {
                 _ends.Add(in socket, workloads?[index] ?? Pod);
             }
-            _ends.IsOpen(in socket);
+            _ends.IsOpen(in socket, isWanted);
         }
         _ends.End(end =>
         {

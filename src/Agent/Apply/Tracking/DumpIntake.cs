@@ -38,7 +38,8 @@ internal sealed class DumpIntake(
     public TrackedSocket? Take(in SeenSocket seen, in SocketReading? reading = null, int pid = 0)
     {
         Count++;
-        if (watched.LocalEnds.Wants(in seen))
+        var isWanted = watched.LocalEnds.Wants(in seen);
+        if (isWanted)
         {
             watched.LocalEnds.Add(in seen, workloads.Of(watched, in seen, pid));
         }
@@ -64,7 +65,7 @@ internal sealed class DumpIntake(
         if (socket is null)
         {
             var other = new Unselected(seen, reading, pid, workloads.Of(watched, in seen, pid));
-            if (watched.LocalEnds.IsOpen(in seen))
+            if (watched.LocalEnds.IsOpen(in seen, isWanted))
             {
                 (_waiting ??= []).Add(other);
             }

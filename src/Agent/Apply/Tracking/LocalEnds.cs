@@ -59,10 +59,6 @@ internal sealed class LocalEnds
         _within.Clear();
         _redirected.Clear();
         _accepted.Clear();
-        if (_within.Capacity > MaxKept)
-        {
-            _within.TrimExcess();
-        }
         if (_addresses.Count > MaxKept || _complete == 0)
         {
             _addresses.Clear();
@@ -95,14 +91,16 @@ internal sealed class LocalEnds
 
     /// <summary>Whether only the end of the dump shows if a connection is local. The answer for others is no, or their addresses show
     /// it.</summary>
-    public bool IsOpen(in SeenSocket seen)
+    /// <param name="seen">A socket of the dump.</param>
+    /// <param name="isWanted">Whether it is wanted.</param>
+    public bool IsOpen(in SeenSocket seen, bool isWanted)
     {
         var (local, remote) = (seen.Local, seen.Remote);
         if (remote.Port == 0 || IsByAddress(in local, in remote))
         {
             return false;
         }
-        var isOpen = IsFirst || _redirects || Endpoint.IsLoopback(local.Address) || _addresses.ContainsKey(remote.Address);
+        var isOpen = isWanted || _redirects || Endpoint.IsLoopback(local.Address);
         _hasReportedEarly |= !isOpen;
         return isOpen;
     }
@@ -115,7 +113,12 @@ internal sealed class LocalEnds
         foreach (var (connection, workload) in _within)
         {
             // The address of the other end must belong to the namespace now; it may have moved to another host.
-            if (_within.ContainsKey(connection.Reverse) || _addresses.GetValueOrDefault(connection.Remote.Address) != _dump)
+            if (_addresses.GetValueOrDefault(connection.Remote.Address) != _dump)
+            {
+                _within.Remove(connection);   // the first dump wants all
+                continue;
+            }
+            if (_within.ContainsKey(connection.Reverse))
             {
                 continue;
             }
@@ -131,6 +134,10 @@ internal sealed class LocalEnds
                 _redirected.Add((connection.Remote, workload));
             }
         }
+        if (_within.Capacity > MaxKept)
+        {
+            _within.TrimExcess();
+        }
         var redirects = _accepted.Count > 0;
         IsIncomplete = (IsIncomplete || (redirects && !_redirects)) && _hasReportedEarly;
         _redirects = redirects;
@@ -142,7 +149,7 @@ internal sealed class LocalEnds
     /// <param name="workload">The workload that it belongs to.</param>
     public bool IsLocal(in SocketEndpoint local, in SocketEndpoint remote, string workload) =>
         IsByAddress(in local, in remote)
-        || _within.ContainsKey(new Connection(remote, local))
+        || (_within.Count > 0 && _within.ContainsKey(new Connection(remote, local)))
         || (_redirected.Count > 0 && (_redirected.Contains((local, workload)) || _accepted.Contains(new Connection(local, remote))));
 
     private readonly record struct Connection(SocketEndpoint Local, SocketEndpoint Remote)
