@@ -111,6 +111,10 @@ public sealed class SidecarTests : IDisposable
         const string series = "policy=\"command-line/keepalive\",destination=\"command-line/other-hosts\"";
         Eventually.True(() => http.Sum("keepalive_sockets", series) == 3 && http.Sum("keepalive_unprotected_sockets") == 0, TimeSpan.FromSeconds(30));
         Assert.Equal(1, http.Sum("keepalive_sockets", "policy=\"bookinfo/tcp-keepalive\""));
+        // A client that has connected to the pod is no endpoint to judge.
+        Assert.Equal(HttpStatusCode.OK, http.Get($"/destinations/[{Lab.ServerAddress6}]:{_port}").Status);
+        Assert.Equal(HttpStatusCode.NotFound, http.Get($"/destinations/{Lab.ServerAddress}:{_port}").Status);
+        Assert.Equal(1, http.Sum("keepalive_destination_in_pool"));
         run.Terminate();
         Assert.Equal(0, run.WaitForExit());
         Assert.False(_lab.Client.Get(outside).On);

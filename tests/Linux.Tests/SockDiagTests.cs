@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Net;
 using Keepalive.Linux.Namespaces;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Processes;
@@ -45,6 +47,30 @@ public sealed class SockDiagTests : IDisposable
         using var sockets = NamespaceSockets.Open(_lab.Client.NetnsPath);
         Assert.NotNull(Assert.Single(Dump(sockets, TcpStates.Established)).Idle);
         Assert.Null(Assert.Single(Dump(sockets, TcpStates.Established, details: false)).Idle);
+    }
+
+    /// <summary>A listener for all addresses of both families is one for each of them; a connection is none.</summary>
+    [Fact]
+    public void IsListening_ListenersAndConnections_FindsListenersOnly()
+    {
+        int all = _lab.Server.Listen();
+        int one = _lab.Server.Listen(Lab.ServerAddress);
+        int six = _lab.Server.Listen("::1");
+        int id = _lab.Server.Connect(Lab.ServerAddress, all);
+        using var sockets = NamespaceSockets.Open(_lab.Server.NetnsPath);
+        Assert.True(IsListening(Lab.ServerAddress, all));
+        Assert.True(IsListening("127.0.0.1", all));
+        Assert.True(IsListening(Lab.ServerAddress6, all));
+        Assert.True(IsListening(Lab.ServerAddress, one));
+        Assert.False(IsListening("127.0.0.1", one));
+        Assert.True(IsListening("::1", six));
+        Assert.False(IsListening(Lab.ServerAddress6, six));
+        Assert.False(IsListening(Lab.ServerAddress, _lab.Server.LocalEndPoint(id).Port));
+        // The request for one socket does not disturb the dumps that follow it.
+        Assert.Equal(2, Dump(sockets, TcpStates.Established).Count);
+
+        bool IsListening(string address, int port) => sockets.Diag.IsListening(
+            new SocketEndpoint(BinaryPrimitives.ReadUInt128BigEndian(IPAddress.Parse(address).MapToIPv6().GetAddressBytes()), (ushort)port));
     }
 
     [Fact]

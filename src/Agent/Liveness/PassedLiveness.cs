@@ -123,9 +123,10 @@ internal sealed class PassedLiveness(
     }
 
     /// <summary>Counts a connection at its remote endpoint, and returns the endpoint. Returns null for an accepted connection, which its
-    /// rule selects by its local end.</summary>
+    /// rule selects by its local end, and for the fallback: its connections may have been accepted, and a client that disappears is no endpoint
+    /// that is out.</summary>
     private PooledEndpoint? Enter(CompiledRule rule, SocketEndpoint remote, SocketEndpoint? backend) =>
-        rule.Covers(remote.Address, remote.Port) ? ledger.Pool.Enter(rule, backend ?? remote, backend is null ? null : remote) : null;
+        !rule.IsFallback && rule.Covers(remote.Address, remote.Port) ? ledger.Pool.Enter(rule, backend ?? remote, backend is null ? null : remote) : null;
 
     private void Leave(WatchedConnection connection)
     {
