@@ -21,11 +21,6 @@ internal sealed class DiagnosticBag
 
     public void Report(DiagnosticKind kind, SourcePosition position, string message, string? fix = null)
     {
-        if (IsFromServer && kind == DiagnosticCatalog.UnknownKey)
-        {
-            (kind, fix) = (DiagnosticCatalog.NewerField, null);
-        }
-
         ErrorCount += kind.Severity == Severity.Error ? 1 : 0;
         var severity = (int)kind.Severity;
         if (_kept[severity] >= MaxPerSeverity)

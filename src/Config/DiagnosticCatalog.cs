@@ -68,6 +68,12 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind SeveralServices = Note("KA054", "several Services selected by a VirtualDestination");
 
     internal static readonly DiagnosticKind NewerField = Note("KA055", "field of a newer version of the kind");
+    internal static readonly DiagnosticKind MisspeltField = Warning("KA056", "misspelt field of an object of the API server");
+    internal static readonly DiagnosticKind EmptyKeepalive = Warning("KA057", "tcpKeepalive with nothing after it");
+    internal static readonly DiagnosticKind NoEffect = Warning("KA058", "object without effect");
+    internal static readonly DiagnosticKind NoPortLeft = Warning("KA059", "settings that no port is left for");
+    internal static readonly DiagnosticKind MeshTooWide = Warning("KA071", "mesh-wide keepalive for too many destinations");
+    internal static readonly DiagnosticKind NotInherited = Note("KA070", "port that does not inherit the rule's tcpKeepalive");
 
     // Against balancers: KA060 and up.
     internal static readonly DiagnosticKind BalancerForgets = Error("KA060", "first probe too late for the balancer");
@@ -76,6 +82,7 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind HastyProbes = Warning("KA063", "probes end connections in a short outage");
     internal static readonly DiagnosticKind ForgottenBy = Note("KA064", "balancers that would drop the connection");
     internal static readonly DiagnosticKind TimeoutOutOfRange = Warning("KA065", "idle timeout not possible with this balancer");
+    internal static readonly DiagnosticKind DependsOnNamespace = Warning("KA066", "time left to the network namespace");
     internal static readonly DiagnosticKind ProbesUnanswered = Error("KA068", "keepalive ends connections through this balancer");
 
     /// <summary>Every code, in order.</summary>
@@ -87,7 +94,8 @@ public static class DiagnosticCatalog
         BadDuration, DurationRange, DurationTruncated, NumberRange, BadValue, BadHost, BadAddress, HostBits, Conflict, Repeated,
         NoKeepalive, NotEnforced, NotEvaluated, SelectsNothing, NoAddress, PolicyLost, AddressShared, NoSuchPort, HostUnresolved,
         UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices, NewerField,
-        BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange, ProbesUnanswered,
+        MisspeltField, EmptyKeepalive, NoEffect, NoPortLeft, NotInherited, MeshTooWide,
+        BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange, DependsOnNamespace, ProbesUnanswered,
     ];
 
     private static DiagnosticKind Error(string code, string title) => new(code, Severity.Error, title);

@@ -8,6 +8,12 @@ internal sealed class ResourceReport(DiagnosticBag diagnostics, string subject)
     /// <summary>The object as messages name it: <c>ConnectionPolicy bookinfo/tcp-keepalive</c>.</summary>
     public string Subject { get; set; } = subject;
 
+    /// <inheritdoc cref="DiagnosticBag.IsFromServer"/>
+    public bool IsFromServer => diagnostics.IsFromServer;
+
+    /// <summary>Where problems without a field go.</summary>
+    public DiagnosticBag Diagnostics => diagnostics;
+
     /// <summary>Reports a problem of one field.</summary>
     /// <param name="kind">The kind of problem.</param>
     /// <param name="position">Where.</param>

@@ -55,6 +55,25 @@ public sealed class ObjectReadTests
     }
 
     [Theory]
+    [InlineData("tcpKeepAlive")]
+    [InlineData("tcpkeepalive")]
+    public void Field_MisspeltOnTheServer_IsAWarning(string misspelt)
+    {
+        var read = Read($$"""{"metadata":{{{Metadata}}},"spec":{{Spec.Replace("tcpKeepalive", misspelt, StringComparison.Ordinal)}}}""");
+        var diagnostic = Assert.Single(read.Read!.Diagnostics);
+        Assert.Equal(("KA056", Severity.Warning), (diagnostic.Code, diagnostic.Severity));
+        Assert.Contains("tcpKeepalive", diagnostic.Fix, StringComparison.Ordinal);
+        Assert.True(Assert.Single(read.Read.Resources.All).IsValid);
+    }
+
+    [Fact]
+    public void Field_LikeOneThatIsThere_IsOneOfANewerVersion()
+    {
+        var read = Read($$"""{"metadata":{{{Metadata}}},"spec":{{Spec.Replace("\"probes\"", "\"timer\":1,\"probes\"", StringComparison.Ordinal)}}}""");
+        Assert.Equal("KA055", Assert.Single(read.Read!.Diagnostics).Code);
+    }
+
+    [Theory]
     [InlineData("[]")]
     [InlineData("7")]
     [InlineData("{\"metadata\":")]

@@ -35,6 +35,7 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
     {
         _version = version;
         Add("", "v1", "services", "Service");
+        Add("", "v1", "configmaps", "ConfigMap");
         Add("", "v1", "namespaces", "Namespace");
         Add("", "v1", "pods", "Pod");
         Add("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice");
@@ -477,6 +478,10 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
             return false;
         }
         if (query["fieldSelector"] is [{ } field] && field.Split('=') is ["spec.nodeName", var node] && (string?)one["spec"]?["nodeName"] != node)
+        {
+            return false;
+        }
+        if (query["fieldSelector"] is [{ } named] && named.Split('=') is ["metadata.name", var name] && (string?)one["metadata"]!["name"] != name)
         {
             return false;
         }

@@ -31,7 +31,7 @@ internal static class Targets
     [
         WatchedKind.ConnectionPolicies, WatchedKind.ListenerConnectionPolicies, WatchedKind.VirtualDestinations, WatchedKind.ExternalServices,
         WatchedKind.ExternalEndpoints, WatchedKind.VirtualGateways, WatchedKind.DestinationRules, WatchedKind.ServiceEntries, WatchedKind.WorkloadEntries,
-        WatchedKind.Services, WatchedKind.EndpointSlices, WatchedKind.Pods,
+        WatchedKind.Services, WatchedKind.EndpointSlices, WatchedKind.MeshConfigs, WatchedKind.Pods,
     ];
 
     public static readonly IReadOnlyDictionary<string, Target> All = new Dictionary<string, Target>(StringComparer.Ordinal)

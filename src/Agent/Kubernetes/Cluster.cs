@@ -29,6 +29,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
     private readonly List<KindWatch> _watches = [];
     private readonly KindWatch _policies;
     private readonly KindWatch _rules;
+    private readonly KindWatch _mesh;
     private readonly KindWatch _slices;
     private readonly EventReporter _events;
     private readonly CancellationTokenSource _stop = new();
@@ -45,6 +46,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
         var from = options.From;
         _policies = Watch(WatchedKind.ConnectionPolicies, from != PolicyOrigin.Istio);
         _rules = Watch(WatchedKind.DestinationRules, from is PolicyOrigin.Istio or PolicyOrigin.Both);
+        _mesh = Watch(WatchedKind.MeshConfigs, isWanted: false);
         var listens = options.Side == Config.Side.Both && from != PolicyOrigin.Istio;
         Watch(WatchedKind.ListenerConnectionPolicies, listens);
         Watch(WatchedKind.VirtualGateways, listens);
@@ -229,6 +231,9 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
         _stop.Dispose();
     }
 
+    /// <summary>The mesh-wide settings lie under DestinationRules, and are wanted with them.</summary>
+    private static KindSelection MeshSelection { get; } = new(MeshConfig.DefaultNamespace, $"fieldSelector=metadata.name%3D{MeshConfig.ConfigMapName}");
+
     private static KindSelection SelectionOf(IReadOnlySet<(string Namespace, string Name)> services)
     {
         if (services.Count > MaxNamedServices)
@@ -255,6 +260,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
         {
             _rules.Want(_policies.Knowledge == Knowledge.Absent ? KindSelection.All : null);
         }
+        _mesh?.Want(_rules?.Wanted is null ? null : MeshSelection);
     }
 
     private void TouchEndpoints() => Interlocked.Increment(ref _endpointsVersion);

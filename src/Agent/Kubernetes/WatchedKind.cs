@@ -39,6 +39,9 @@ internal sealed record WatchedKind(string Kind, string Group, ImmutableArray<str
 
     public static WatchedKind EndpointSlices { get; } = new(EndpointSlice.KindName, "discovery.k8s.io", ["v1", "v1beta1"], "endpointslices");
 
+    /// <summary>The ConfigMap with the mesh-wide settings of Istio; no other one is requested.</summary>
+    public static WatchedKind MeshConfigs { get; } = new("ConfigMap", "", ["v1"], "configmaps");
+
     public static WatchedKind Namespaces { get; } = new("Namespace", "", ["v1"], "namespaces") { MetadataOnly = true };
 
     public static WatchedKind Pods { get; } = new("Pod", "", ["v1"], "pods");

@@ -51,7 +51,7 @@ internal sealed class PolicyCompilation(Side side, ExistingMode existing, bool s
     }
 
     private static bool Equal(CompiledPolicy one, CompiledPolicy other) => one.Side == other.Side
-        && one.AllRules.SequenceEqual(other.AllRules) && one.ListenerRules.SequenceEqual(other.ListenerRules);
+        && one.AllRules.SequenceEqual(other.AllRules) && one.Exemptions.SequenceEqual(other.Exemptions) && one.ListenerRules.SequenceEqual(other.ListenerRules);
 
     private static bool AboutWhatIsMissing(Diagnostic diagnostic) =>
         diagnostic.Code == DiagnosticCatalog.SelectsNothing.Code || diagnostic.Code == DiagnosticCatalog.NoAddress.Code

@@ -29,7 +29,7 @@ internal sealed class CheckReport(
         {
             text.Append(TerminalText.Mask(policy.Policy)).Append(": ").Append(Counted.Of(policy.Destinations, "destination")).Append(", ")
                 .Append(Counted.Of(policy.Ports, "port")).Append(", ")
-                .Append(policy.Settings.IsEmpty ? "sets nothing" : $"{Counted.Of(policy.Addresses, "address", "addresses")}, {string.Join("; ", policy.Settings)}")
+                .Append(policy.Settings.IsEmpty ? "sets nothing" : $"{Counted.Of(policy.Addresses, "address", "addresses")}, {Describe(policy)}")
                 .Append('\n');
             foreach (var (_, verdict) in verdicts.Where(pair => pair.Policy == policy.Policy))
             {
@@ -97,11 +97,31 @@ internal sealed class CheckReport(
         return text.ToString();
     }
 
+    /// <summary>The values; which ports have them, if not all have the same.</summary>
+    private static string Describe(PolicySummary policy) => policy.PortGroups.Length < 2
+        ? string.Join("; ", policy.Settings)
+        : string.Join("; ", policy.PortGroups.OrderByDescending(static group => group.Settings is not null)
+            .Select(static group => $"{group.Settings?.ToString() ?? "nothing"} on {Ports(group)}"));
+
+    private static string Ports(PortGroup group)
+    {
+        const int most = 10;
+        var numbers = group.Ports.OfType<long>().Take(most + 1).ToList();
+        var text = (numbers.Count == 1 ? "port " : "ports ") + string.Join(", ", numbers.Take(most)) + (numbers.Count > most ? ", …" : "");
+        return !group.Ports.Contains(null) ? text : numbers.Count == 0 ? "other ports" : $"{text} and others";
+    }
+
     private string Describe(BalancerVerdict verdict)
     {
         var timeout = verdict.IdleTimeout is { } seconds ? $", idle timeout {seconds}s"
             : verdict.Balancer.IsVerified(BalancerFacts.IdleTimeout) ? ", no idle timeout by default" : ", idle timeout not known";
         var (standing, schedule) = (verdict.Standing, verdict.Schedule);
+        if (standing == BalancerStanding.Depends)
+        {
+            return $"{verdict.Balancer.Name}{timeout}: depends on net.ipv4.tcp_keepalive_time of the network namespace: "
+                + (verdict.KeptUpTo is { } most ? $"kept up to {most}s" : "never kept") + $" (Linux's default: {schedule.Time}s)";
+        }
+
         var answer = standing switch
         {
             BalancerStanding.Kept => $"kept, also when {Counted.Of(verdict.LostProbes, "probe")} in a row {(verdict.LostProbes == 1 ? "is" : "are")} lost{Unless(verdict)}",
@@ -111,6 +131,11 @@ internal sealed class CheckReport(
             BalancerStanding.ProbesUnanswered => "not kept, because probes do not count and later ones are not answered",
             _ => $"unknown: write --balancer {verdict.Balancer.Name}=TIMEOUT",
         };
+        if (standing is BalancerStanding.Kept or BalancerStanding.NoMargin && Assumed(verdict.Settings) is { Length: > 0 } assumed)
+        {
+            answer += $" (with Linux's default {assumed}; the network namespace may have another)";
+        }
+
         var end = standing == BalancerStanding.ProbesUnanswered ? "a healthy connection ends" : "a dead peer is noticed";
         return string.Create(CultureInfo.InvariantCulture, $"{verdict.Balancer.Name}{timeout}: {answer}; {end} {Spans.Whole(schedule.Death)} to "
             + $"{Spans.Whole(schedule.LatestDeath)} after its last packet; {verdict.ProbesPerHour * connections:N0} probes an hour for {connections:N0} quiet "
@@ -125,6 +150,18 @@ internal sealed class CheckReport(
         BalancerFacts.Refresh => " (if probes count: not confirmed by a source, measure it)",
         _ => " (if probes count and that is its idle timeout: not confirmed by a source, measure it)",
     };
+
+    /// <summary>The values that the policy leaves to the network namespace.</summary>
+    private static string Assumed(KeepaliveSettings settings)
+    {
+        var defaults = KeepaliveSettings.LinuxDefaults;
+        string[] assumed =
+        [
+            .. settings.Interval is null ? [$"interval, {defaults.Interval}s"] : (string[])[],
+            .. settings.Probes is null ? [$"number of probes, {defaults.Probes}"] : (string[])[],
+        ];
+        return string.Join(", and ", assumed);
+    }
 
     private void Write(Utf8JsonWriter writer, PolicySummary policy)
     {
@@ -162,6 +199,17 @@ internal sealed class CheckReport(
 
         writer.WriteString("standing", JsonNamingPolicy.CamelCase.ConvertName(verdict.Standing.ToString()));
         writer.WriteBoolean("confirmed", verdict.Unconfirmed == BalancerFacts.None);
+        if (verdict.Standing == BalancerStanding.Depends)
+        {
+            if (verdict.KeptUpTo is { } most)
+            {
+                writer.WriteNumber("keptUpTo", most);
+            }
+
+            writer.WriteEndObject();
+            return;
+        }
+
         writer.WriteNumber("lostProbes", verdict.LostProbes);
         writer.WriteNumber("firstProbe", verdict.Schedule.Probe(1).TotalSeconds);
         writer.WriteNumber("firstProbeLatest", verdict.Schedule.LatestProbe(1).TotalSeconds);

@@ -48,6 +48,11 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
                 writer.WriteStartObject("rule");
                 WriteRule(writer, winner);
                 var schedule = ScheduleOf(winner);
+                if (winner.Settings.Time is null)
+                {
+                    writer.WriteString("dependsOn", "net.ipv4.tcp_keepalive_time");
+                }
+
                 writer.WriteNumber("firstProbe", schedule.Probe(1).TotalSeconds);
                 writer.WriteNumber("firstProbeLatest", schedule.LatestProbe(1).TotalSeconds);
                 writer.WriteNumber("detection", schedule.Death.TotalSeconds);
@@ -90,11 +95,26 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
         text.Append(CultureInfo.InvariantCulture, $"{remote}: policy {winner.Policy} ({winner.Position})\n");
         Line(text, "destination", $"{(kind is null ? "" : kind + " ")}{winner.Destination}, at {Where(winner)} by {Origin(winner.Origin)}");
         Line(text, "sets", $"keepalive on{Values(winner.Settings)}");
-        Line(text, "first probe", $"{Spans.Whole(schedule.Probe(1))} after the last received packet; at the latest "
-            + $"{Spans.Whole(schedule.LatestProbe(1))}, as "
-            + (schedule.Interval > schedule.Time ? "the interval is longer than the time" : "kernel timers may fire late"));
-        Line(text, "dead peer", $"noticed {Spans.Whole(schedule.Death)} after its last packet, at the latest "
-            + $"{Spans.Whole(schedule.LatestDeath)}: {Counted.Of(schedule.Probes, "probe")} unanswered");
+        if (winner.Inherited.Length > 0)
+        {
+            Line(text, "inherits", winner.Inherited);
+        }
+
+        if (winner.Settings.Time is null)
+        {
+            Line(text, "first probe", $"depends on net.ipv4.tcp_keepalive_time of the socket's network namespace (Linux's default: {schedule.Time}s), "
+                + "unless its application set a time");
+            Line(text, "dead peer", $"noticed {Spans.Whole(schedule.Death - schedule.Probe(1))} after the first probe: {Counted.Of(schedule.Probes, "probe")} unanswered");
+        }
+        else
+        {
+            Line(text, "first probe", $"{Spans.Whole(schedule.Probe(1))} after the last received packet; at the latest "
+                + $"{Spans.Whole(schedule.LatestProbe(1))}, as "
+                + (schedule.Interval > schedule.Time ? "the interval is longer than the time" : "kernel timers may fire late"));
+            Line(text, "dead peer", $"noticed {Spans.Whole(schedule.Death)} after its last packet, at the latest "
+                + $"{Spans.Whole(schedule.LatestDeath)}: {Counted.Of(schedule.Probes, "probe")} unanswered");
+        }
+
         Line(text, "existing", Existing(winner.Existing));
     }
 
@@ -128,6 +148,11 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
         writer.WriteString("position", rule.Position.ToString());
         writer.WriteString("destination", rule.Destination);
         writer.WriteString("origin", rule.Origin);
+        if (rule.Inherited.Length > 0)
+        {
+            writer.WriteString("inherits", rule.Inherited);
+        }
+
         writer.WriteString("addresses", rule.Prefix.ToString());
         if (rule.Port != 0)
         {

@@ -26,9 +26,8 @@ public static class BalancerCheck
         foreach (var policy in compiled.Policies)
         {
             var subject = $"{policy.Source.Kind} {policy.Source.QualifiedName}";
-            foreach (var keepalive in KeepaliveConversion.AllOf(policy.Source))
+            foreach (var (keepalive, settings) in policy.Written)
             {
-                var settings = KeepaliveConversion.ToSettings(keepalive)!.Value;
                 ReportHaste(subject, keepalive, settings, diagnostics);
                 if (balancers.Count == 0)
                 {
@@ -102,6 +101,13 @@ public static class BalancerCheck
                     + $"{Seconds(schedule.Death)} after its last packet or later",
                     "remove its destinations from the policy; instead " + InsteadOfKeepalive(verdict.IdleTimeout, verdict.Balancer));
                 break;
+            case BalancerStanding.Depends when verdict.LostProbes < 1:
+                diagnostics.Report(DiagnosticCatalog.DependsOnNamespace, position,
+                    $"{subject}: {name} forgets a connection after {verdict.IdleTimeout}s without traffic{unconfirmed}, and the policy sets no time: the first probe "
+                    + $"depends on net.ipv4.tcp_keepalive_time of each network namespace; Linux's default, {schedule.Time}s, {(schedule.Time >= verdict.IdleTimeout ? "is" : "may be")} too late",
+                    verdict.KeptUpTo is { } most ? $"write time: {most}s or less" : "give the balancer a longer timeout");
+                break;
+            case BalancerStanding.Depends:
             case BalancerStanding.Unknown:
             case BalancerStanding.Kept:
             default:
@@ -162,13 +168,14 @@ public static class BalancerCheck
     private static void ReportForgetful(string subject, TcpKeepalive keepalive, KeepaliveSettings settings, DiagnosticBag diagnostics)
     {
         var verdicts = BalancerPresets.All.Select(balancer => new BalancerVerdict(settings, balancer)).ToList();
-        var forgetful = verdicts.Where(static verdict => verdict.Standing == BalancerStanding.Forgotten)
+        var forgetful = verdicts.Where(static verdict => verdict is { Standing: BalancerStanding.Forgotten } or { Standing: BalancerStanding.Depends, LostProbes: < 0 })
             .GroupBy(static verdict => verdict.IdleTimeout).OrderBy(static group => group.Key).ToList();
         var helpless = verdicts.Count(static verdict => verdict.Standing is BalancerStanding.PayloadNeeded or BalancerStanding.ProbesUnanswered);
         if (forgetful.Count > 0)
         {
             diagnostics.Report(DiagnosticCatalog.ForgottenBy, keepalive.Time?.Position ?? keepalive.Position,
-                $"{subject}: with their default idle timeouts these forget a connection before its first probe: "
+                $"{subject}: {(settings.Time is null ? $"without a time, the first probe depends on the network namespace; with Linux's default, {verdicts[0].Schedule.Time}s, and " : "with ")}"
+                + "their default idle timeouts these forget a connection before its first probe: "
                 + string.Join(", ", forgetful.Select(static group =>
                     $"{group.Key}s ({string.Join(", ", group.Select(static verdict => verdict.Balancer.Name))})"))
                 + $"; and {helpless} proxies count payload only", "name yours with --balancer");

@@ -20,6 +20,9 @@ public enum BalancerStanding
 
     /// <summary>The balancer has no idle timeout until one is configured, or none that is known.</summary>
     Unknown,
+
+    /// <summary>The values leave the time to the network namespace of each socket.</summary>
+    Depends,
 }
 
 /// <summary>Whether a quiet connection with some keepalive values stays known to a balancer.</summary>
@@ -32,7 +35,7 @@ public sealed record BalancerVerdict
     public BalancerVerdict(KeepaliveSettings settings, BalancerPreset balancer, int? idleTimeout = null)
     {
         ArgumentNullException.ThrowIfNull(balancer);
-        Balancer = balancer;
+        (Balancer, Settings) = (balancer, settings);
         IdleTimeout = idleTimeout ?? balancer.IdleTimeout;
         Unconfirmed = balancer.Unverified & (BalancerFacts.Refresh | (idleTimeout is null ? BalancerFacts.IdleTimeout : BalancerFacts.None));
         Schedule = new KeepaliveSchedule(settings.Or(KeepaliveSettings.LinuxDefaults));
@@ -40,8 +43,17 @@ public sealed record BalancerVerdict
         Standing = balancer.DropsProbes ? BalancerStanding.ProbesUnanswered
             : balancer.Refresh == Refresh.PayloadOnly ? BalancerStanding.PayloadNeeded
             : IdleTimeout is null ? BalancerStanding.Unknown
+            : settings.Time is null ? BalancerStanding.Depends
             : LostProbes switch { < 0 => BalancerStanding.Forgotten, 0 => BalancerStanding.NoMargin, _ => BalancerStanding.Kept };
     }
+
+    /// <summary>The values, without those of Linux.</summary>
+    public KeepaliveSettings Settings { get; }
+
+    /// <summary>
+    /// The longest <c>time</c> of a network namespace with which it keeps connections although probes are lost; null if there is none.
+    /// </summary>
+    public int? KeptUpTo => Advise()?.Time;
 
     /// <summary>The balancer.</summary>
     public BalancerPreset Balancer { get; }

@@ -19,6 +19,12 @@ internal sealed class CompilationBudget
 
     public void AddComparison() => _comparisons++;
 
+    /// <summary>Takes back the work since an earlier count: that of rules which were thrown away.</summary>
+    public void Restore((int Rules, int Comparisons) earlier) => (_rules, _comparisons) = earlier;
+
+    /// <summary>The work so far.</summary>
+    public (int Rules, int Comparisons) Count => (_rules, _comparisons);
+
     /// <summary>Throws away a compilation that would take minutes and gigabytes.</summary>
     public bool IsExhausted => _rules > MaxRules || _comparisons > MaxComparisons;
 }

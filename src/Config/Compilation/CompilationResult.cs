@@ -33,7 +33,19 @@ public sealed record CompilationResult(
 /// <param name="Addresses">Distinct prefixes it is the rule for, whatever their ports.</param>
 /// <param name="Rules">Rules in force: pairs of prefix and port.</param>
 public sealed record PolicySummary(
-    string Policy, Policy Source, ImmutableArray<KeepaliveSettings> Settings, int Destinations, int Ports, int Addresses, int Rules);
+    string Policy, Policy Source, ImmutableArray<KeepaliveSettings> Settings, int Destinations, int Ports, int Addresses, int Rules)
+{
+    /// <summary>The ports by their values, for a DestinationRule with <c>portLevelSettings</c>; empty for others.</summary>
+    public ImmutableArray<PortGroup> PortGroups { get; init; } = [];
+
+    /// <summary>Every <c>tcpKeepalive</c> of the policy, with the values to set.</summary>
+    internal ImmutableArray<(TcpKeepalive Keepalive, KeepaliveSettings Settings)> Written { get; init; } = [];
+}
+
+/// <summary>Ports of a policy's destinations with the same values.</summary>
+/// <param name="Settings">The values; null if the policy sets nothing on these ports.</param>
+/// <param name="Ports">The ports; null among them is any other.</param>
+public sealed record PortGroup(KeepaliveSettings? Settings, ImmutableArray<long?> Ports);
 
 /// <summary>Facts about one destination.</summary>
 /// <param name="Destination"><c>namespace/name</c>.</param>

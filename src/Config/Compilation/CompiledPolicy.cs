@@ -19,13 +19,15 @@ public sealed class CompiledPolicy
     private readonly RuleTable? _listeners;
 
     internal CompiledPolicy(
-        ImmutableArray<CompiledRule> rules, ImmutableArray<LostRule> shadowed, Side side, ImmutableArray<CompiledRule> listenerRules = default)
+        ImmutableArray<CompiledRule> rules, ImmutableArray<LostRule> shadowed, Side side, ImmutableArray<CompiledRule> listenerRules = default,
+        ImmutableArray<CompiledRule> exemptions = default)
     {
         Rules = rules;
+        Exemptions = exemptions.IsDefault ? [] : exemptions;
         Shadowed = shadowed;
         Side = side;
         ListenerRules = listenerRules.IsDefault ? [] : listenerRules;
-        _table = new RuleTable(rules);
+        _table = new RuleTable(rules.AddRange(Exemptions));
         _listeners = ListenerRules.IsEmpty || side != Side.Both ? null : new RuleTable(ListenerRules);
     }
 
@@ -34,6 +36,9 @@ public sealed class CompiledPolicy
 
     /// <summary>The rules in force, at most one for each prefix and port.</summary>
     public ImmutableArray<CompiledRule> Rules { get; }
+
+    /// <summary>The prefixes and ports that a DestinationRule owns and sets nothing on: its own rule for any port does not cover them.</summary>
+    public ImmutableArray<CompiledRule> Exemptions { get; }
 
     /// <summary>The rules for accepted connections only, looked at with <see cref="Side.Both"/>.</summary>
     public ImmutableArray<CompiledRule> ListenerRules { get; }

@@ -23,6 +23,13 @@ public sealed record CompiledRule
     /// <summary>The port it covers; 0 is any port.</summary>
     public required ushort Port { get; init; }
 
+    /// <summary>Whether it sets nothing, and keeps its policy's rule for any port away from its port.</summary>
+    public bool IsExemption { get; init; }
+
+    /// <summary>The origin of the values that the policy itself does not have, such as <c>interval by MeshConfig/istio-system/istio</c>;
+    /// empty if there are none.</summary>
+    public string Inherited { get; init; } = "";
+
     /// <summary>Where the policy is written.</summary>
     public required SourcePosition Position { get; init; }
 

@@ -8,13 +8,25 @@ namespace Keepalive.Config.Compilation;
 /// dialled: between clusters the far end is a gateway's balancer on a port of its own, which what the mesh generated knows, or the
 /// annotation.
 /// </remarks>
-internal sealed class DestinationAddresses(ResourceSet resources, HostAddresses hosts, CompilationBudget budget)
+internal sealed class DestinationAddresses
 {
-    private readonly ObjectIndex<ExternalService> _externalServices = new([.. resources.Valid<ExternalService>()], budget);
-    private readonly ObjectIndex<Service> _services = new([.. resources.Valid<Service>()], budget);
-    private readonly ObjectIndex<ExternalEndpoint> _endpoints = new([.. resources.Valid<ExternalEndpoint>()], budget);
-    private readonly ServiceAddresses _ofServices = new(resources);
-    private readonly MeshAddresses _ofMesh = new(resources, budget);
+    private readonly HostAddresses _hosts;
+    private readonly CompilationBudget _budget;
+    private readonly ObjectIndex<ExternalService> _externalServices;
+    private readonly ObjectIndex<Service> _services;
+    private readonly ObjectIndex<ExternalEndpoint> _endpoints;
+    private readonly ServiceAddresses _ofServices;
+    private readonly MeshAddresses _ofMesh;
+
+    public DestinationAddresses(ResourceSet resources, HostAddresses hosts, CompilationBudget budget)
+    {
+        (_hosts, _budget) = (hosts, budget);
+        _externalServices = new([.. resources.Valid<ExternalService>()], budget);
+        _services = new([.. resources.Valid<Service>()], budget);
+        _endpoints = new([.. resources.Valid<ExternalEndpoint>()], budget);
+        _ofMesh = new(resources, budget);
+        _ofServices = new(resources, _ofMesh);
+    }
 
     /// <summary>The Services whose EndpointSlices were asked for.</summary>
     public IReadOnlySet<(string Namespace, string Name)> WantedServices => _ofServices.Wanted;
@@ -28,7 +40,7 @@ internal sealed class DestinationAddresses(ResourceSet resources, HostAddresses 
     /// <summary>The same, with the host names that were asked for.</summary>
     public FoundAddresses Collect(Destination destination, IReadOnlyCollection<DestinationPort?> ports)
     {
-        var found = new FoundAddresses(hosts, budget);
+        var found = new FoundAddresses(_hosts, _budget);
         AddAnnotated(found, destination, ports);
         switch (destination)
         {

@@ -18,6 +18,7 @@ public sealed record Explanation(CompiledRule? Winner, ImmutableArray<LostRule> 
         foreach (var end in ends)
         {
             var rules = policy.Rules.AddRange(policy.Side == Side.Both && end == local ? policy.ListenerRules : []);
+            var exemptions = policy.Exemptions.Where(rule => rule.Covers(end.Address, end.Port)).Select(static rule => rule.Policy).ToHashSet();
             foreach (var rule in rules.Where(rule => rule != winner && rule.Prefix.Contains(end.Address)))
             {
                 if (rule.Port != 0 && rule.Port != end.Port)
@@ -26,7 +27,8 @@ public sealed record Explanation(CompiledRule? Winner, ImmutableArray<LostRule> 
                 }
                 else
                 {
-                    losers.Add(new LostRule(rule, winner is null ? "" : WhyNot(rule, winner, end != remote)));
+                    losers.Add(new LostRule(rule, rule.Port == 0 && exemptions.Contains(rule.Policy) ? RuleSetBuilder.OwnedBySettings(rule.Policy, end.Port)
+                        : winner is null ? "" : WhyNot(rule, winner, end != remote)));
                 }
             }
         }

@@ -25,7 +25,10 @@ internal sealed class HostSelector
         _byHost = _all.ToLookup(static pair => pair.Host, static pair => pair.Destination, StringComparer.OrdinalIgnoreCase);
     }
 
-    /// <summary>The destinations, in document order, each once.</summary>
+    /// <summary>All destinations with a host name, in document order, each once.</summary>
+    public IEnumerable<Destination> All => _all.Select(static pair => pair.Destination).Distinct<Destination>(ReferenceEqualityComparer.Instance);
+
+    /// <summary>The destinations that a rule covers, in document order, each once.</summary>
     public IEnumerable<Destination> Find(DestinationRule rule) =>
         rule.IsWildcard
             ? Covered(rule).Distinct<Destination>(ReferenceEqualityComparer.Instance)

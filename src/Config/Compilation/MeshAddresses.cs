@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using Keepalive.Config.Resources;
 
@@ -94,6 +95,28 @@ internal sealed class MeshAddresses
         }
     }
 
+    /// <summary>Adds the WorkloadEntries that a Service selects. Like Istio, it takes the port that a WorkloadEntry has by the name of the
+    /// target port, or of the Service's port; a target port by name that a WorkloadEntry does not have leaves it out.</summary>
+    public void Add(FoundAddresses found, Service service, IReadOnlyCollection<DestinationPort?> ports)
+    {
+        if (service.Selector.IsEmpty)
+        {
+            return;
+        }
+
+        // Those that Gloo makes for its VirtualDestinations have the labels of what they stand for; its Istio does not select them.
+        foreach (var workload in With(service.Selector, service.Metadata.Namespace).Where(static one => !one.Metadata.Labels.ContainsKey(ParentName)))
+        {
+            foreach (var port in ports)
+            {
+                if (PortBehind(workload.Workload, port) is { } number)
+                {
+                    Add(found, workload.Workload, number, $"WorkloadEntry {workload.QualifiedName}");
+                }
+            }
+        }
+    }
+
     /// <summary>Whether an object says that the mesh made it for this one.</summary>
     private static bool IsMadeFor(Resource made, Resource parent)
     {
@@ -102,14 +125,12 @@ internal sealed class MeshAddresses
             && (!labels.TryGetValue(ParentNamespace, out var ns) || ns == parent.Metadata.Namespace);
     }
 
-    private IEnumerable<WorkloadEntry> SelectedBy(ServiceEntry entry)
-    {
-        if (entry.WorkloadSelector.IsEmpty)
-        {
-            yield break;
-        }
+    private IEnumerable<WorkloadEntry> SelectedBy(ServiceEntry entry) =>
+        entry.WorkloadSelector.IsEmpty ? [] : With(entry.WorkloadSelector, entry.Metadata.Namespace);
 
-        foreach (var workload in _workloads[entry.Metadata.Namespace])
+    private IEnumerable<WorkloadEntry> With(ImmutableArray<KeyValuePair<string, string>> labels, string ns)
+    {
+        foreach (var workload in _workloads[ns])
         {
             _budget.AddComparison();
             if (_budget.IsExhausted)
@@ -117,8 +138,7 @@ internal sealed class MeshAddresses
                 yield break;
             }
 
-            // Istio compares with the labels in spec, not with the object's own.
-            if (entry.WorkloadSelector.All(label => workload.Workload.Labels.Contains(label)))
+            if (labels.All(label => workload.Workload.Labels.Contains(label)))
             {
                 yield return workload;
             }
@@ -140,6 +160,14 @@ internal sealed class MeshAddresses
             found.Add(found.PrefixesOf(address.Value), [port], origin);
         }
     }
+
+    /// <summary>The port of a workload behind a Service's port; null if it has none.</summary>
+    private static ushort? PortBehind(MeshWorkload workload, DestinationPort? port) => port switch
+    {
+        null => (ushort)0,
+        { Target.Name: { } name } => (ushort?)Find(workload, name),
+        _ => (ushort)PortAt(workload, port),
+    };
 
     private static long PortAt(MeshWorkload workload, DestinationPort port) =>
         Find(workload, port.Name?.Value) ?? port.Target?.Number ?? port.Number.Value;

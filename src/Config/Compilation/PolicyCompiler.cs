@@ -31,7 +31,8 @@ public static class PolicyCompiler
         {
             var addresses = new DestinationAddresses(resources, _hosts, _budget);
             var selector = new Selector(resources, _budget, _diagnostics);
-            var policies = PolicyPrecedence.Rank(resources);
+            var mesh = MeshPolicies.Choose(resources, _diagnostics);
+            var policies = PolicyPrecedence.Rank(resources, mesh);
             var listenerPolicies = PolicyPrecedence.RankListeners(resources);
             var builder = new RuleSetBuilder(addresses, _budget, _diagnostics);
             var listenerBuilder = new RuleSetBuilder(addresses, _budget, _diagnostics);
@@ -49,14 +50,36 @@ public static class PolicyCompiler
 
             var (rules, shadowed) = builder.Build();
             var (listenerRules, listenerShadowed) = listenerBuilder.Build();
+            var ofMesh = mesh is null ? MeshRules.None : Apply(mesh, selector, builder, addresses, rules);
             return new CompilationResult(
-                new CompiledPolicy(rules, shadowed.AddRange(listenerShadowed), options.Side, listenerRules), _diagnostics.ToSorted(),
-                [.. Summarize(policies, rules), .. Summarize(listenerPolicies, listenerRules)], destinations)
+                new CompiledPolicy(rules.AddRange(ofMesh.Rules), shadowed.AddRange(listenerShadowed), options.Side, listenerRules,
+                    [.. builder.Exemptions.ExceptBy(ofMesh.Rules.Select(Where), Where)]),
+                _diagnostics.ToSorted(),
+                [.. Summarize(policies, rules), .. Summarize(mesh, ofMesh), .. Summarize(listenerPolicies, listenerRules)], destinations)
             {
                 WantedHosts = _hosts.Wanted,
                 WantedServices = addresses.WantedServices,
                 Selections = [.. _selections],
             };
+        }
+
+        private static WireAddress Where(CompiledRule rule) => new(rule.Prefix, rule.Port);
+
+        /// <summary>Adds the mesh-wide keepalive, which must not keep other policies from being enforced.</summary>
+        private MeshRules Apply(RankedPolicy mesh, Selector selector, RuleSetBuilder builder, DestinationAddresses addresses, ImmutableArray<CompiledRule> rules)
+        {
+            var before = _budget.Count;
+            var destinations = selector.InMesh.Concat(_policiesOf.Keys.OfType<HostDestination>());
+            var found = MeshPolicies.Apply(mesh, destinations, builder, addresses, rules, () => _budget.IsExhausted);
+            if (found.IsTooMany)
+            {
+                _budget.Restore(before);
+                _diagnostics.Report(DiagnosticCatalog.MeshTooWide, mesh.Policy.Position,
+                    $"{mesh.Subject}: with every destination the policies have more than {CompilationBudget.MaxRules} rules; it is used under DestinationRules only",
+                    "name the destinations in a DestinationRule or a ConnectionPolicy");
+            }
+
+            return found;
         }
 
         /// <summary>Adds what policies select; returns the one at which the budget ran out.</summary>
@@ -68,10 +91,7 @@ public static class PolicyCompiler
                 {
                     Note(selection);
                     _budget.AddComparison();
-                    if (selection.Settings is not null)
-                    {
-                        builder.Add(selection);
-                    }
+                    builder.Add(selection);
 
                     if (_budget.IsExhausted)
                     {
@@ -90,12 +110,18 @@ public static class PolicyCompiler
 
         private void Note(Selection selection)
         {
+            if (selection.Policy.IsSilent)
+            {
+                return;
+            }
+
             _selections.Add(selection);
             var (destinations, ports) = _selected.TryGetValue(selection.Policy, out var known)
                 ? known
                 : (new HashSet<Destination>(ReferenceEqualityComparer.Instance), 0);
             destinations.Add(selection.Destination);
-            _selected[selection.Policy] = (destinations, ports + selection.Ports.Length);
+            var isUnset = selection.Settings is null && selection.Policy.Policy is DestinationRule;
+            _selected[selection.Policy] = (destinations, ports + (isUnset ? 0 : selection.Ports.Length));
             if (!_policiesOf.TryGetValue(selection.Destination, out var policies))
             {
                 _policiesOf.Add(selection.Destination, policies = []);
@@ -123,11 +149,36 @@ public static class PolicyCompiler
         private IEnumerable<PolicySummary> Summarize(IReadOnlyList<RankedPolicy> policies, ImmutableArray<CompiledRule> rules)
         {
             var byPolicy = rules.ToLookup(static rule => rule.Policy);
-            foreach (var policy in policies)
+            var groups = _selections.Where(static selection => selection.Policy.Policy is DestinationRule { PortLevelSettings.IsEmpty: false })
+                .ToLookup(static selection => selection.Policy);
+            foreach (var policy in policies.Where(static policy => !policy.IsSilent))
             {
                 var (destinations, ports) = _selected.TryGetValue(policy, out var known) ? known : ([], 0);
-                yield return new PolicySummary(policy.Name, policy.Policy, [.. policy.AllSettings], destinations.Count, ports,
-                    byPolicy[policy.Name].Select(static rule => rule.Prefix).Distinct().Count(), byPolicy[policy.Name].Count());
+                ImmutableArray<PortGroup> ofPorts =
+                [
+                    .. groups[policy].GroupBy(static selection => selection.Settings).Select(static group => new PortGroup(group.Key,
+                        [.. group.SelectMany(static selection => selection.Ports).Select(static port => port?.Number.Value).Distinct()])),
+                ];
+                IEnumerable<KeepaliveSettings> settings = ofPorts.IsEmpty
+                    ? policy.AllSettings : ofPorts.Select(static group => group.Settings).OfType<KeepaliveSettings>();
+                yield return new PolicySummary(policy.Name, policy.Policy, [.. settings], destinations.Count, ports,
+                    byPolicy[policy.Name].Select(static rule => rule.Prefix).Distinct().Count(), byPolicy[policy.Name].Count())
+                {
+                    PortGroups = ofPorts,
+                    Written = policy.Written,
+                };
+            }
+        }
+
+        private static IEnumerable<PolicySummary> Summarize(RankedPolicy? mesh, MeshRules found)
+        {
+            if (mesh is not null)
+            {
+                yield return new PolicySummary(mesh.Name, mesh.Policy, [.. mesh.AllSettings], found.Destinations, found.Ports,
+                    found.Rules.Select(static rule => rule.Prefix).Distinct().Count(), found.Rules.Length)
+                {
+                    Written = mesh.Written,
+                };
             }
         }
     }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
@@ -6,21 +7,26 @@ namespace Keepalive.Config.Compilation;
 internal sealed class RankedPolicy
 {
     private readonly Dictionary<long, KeepaliveSettings?> _portLevel = [];
-
-    public RankedPolicy(Policy policy)
+    /// <summary>Ranks a policy.</summary>
+    /// <param name="policy">The policy.</param>
+    /// <param name="mesh">The mesh-wide values, which lie field by field under a DestinationRule's; null for none.</param>
+    public RankedPolicy(Policy policy, RankedPolicy? mesh = null)
     {
         Policy = policy;
         Name = policy.RuleName;
-        Settings = KeepaliveConversion.ToSettings(policy switch
+        Mesh = policy is DestinationRule ? mesh : null;
+        Written = [.. KeepaliveConversion.AllOf(policy).Select(keepalive => (keepalive, Convert(keepalive)!.Value))];
+        Settings = Convert(policy switch
         {
             ConnectionPolicy { Tcp: { } tcp } => tcp.TcpKeepalive,
             ListenerConnectionPolicy listener => listener.TcpKeepalive,
             DestinationRule { Tcp: { } tcp } => tcp.TcpKeepalive,
+            MeshConfig config => config.TcpKeepalive,
             _ => null,
         });
         foreach (var port in (policy as DestinationRule)?.PortLevelSettings ?? [])
         {
-            _portLevel.TryAdd(port.Port, KeepaliveConversion.ToSettings(port.Tcp?.TcpKeepalive));
+            _portLevel.TryAdd(port.Port, Convert(port.Tcp?.TcpKeepalive));
         }
 
         Existing = policy.Metadata.Annotations.TryGetValue(AgentAnnotations.Existing, out var text)
@@ -31,6 +37,9 @@ internal sealed class RankedPolicy
 
     /// <summary>Its name in rules.</summary>
     public string Name { get; }
+
+    /// <summary>The mesh-wide keepalive under it, or null.</summary>
+    public RankedPolicy? Mesh { get; }
 
     /// <summary>As written.</summary>
     public Policy Policy { get; }
@@ -44,19 +53,53 @@ internal sealed class RankedPolicy
     /// <summary>Its own choice for sockets with keepalive on.</summary>
     public ExistingMode? Existing { get; }
 
+    /// <summary>Every <c>tcpKeepalive</c> it has with the values to set, those for single ports included.</summary>
+    public ImmutableArray<(TcpKeepalive Keepalive, KeepaliveSettings Settings)> Written { get; }
+
+    /// <summary>Whether it is a DestinationRule that says nothing of keepalive. It still owns its host.</summary>
+    public bool IsSilent => Policy is DestinationRule && Written.IsEmpty;
+
     /// <summary>Every set of values it has, those for single ports included.</summary>
     public IEnumerable<KeepaliveSettings> AllSettings => _portLevel.Values.Prepend(Settings).OfType<KeepaliveSettings>().Distinct();
+
+    /// <summary>Which of its values for a port are the mesh's, as in <see cref="CompiledRule.Inherited"/>.</summary>
+    public string InheritedAt(long? port)
+    {
+        var own = KeepaliveConversion.ToSettings((Policy as DestinationRule)?.KeepaliveOf(port));
+        if (own is not { } set || Mesh?.Settings is not { } mesh)
+        {
+            return "";
+        }
+
+        var names = new List<string>(3);
+        Add("time", set.Time, mesh.Time);
+        Add("interval", set.Interval, mesh.Interval);
+        Add("probes", set.Probes, mesh.Probes);
+        return names.Count == 0 ? "" : $"{string.Join(" and ", names)} by {Mesh.Name}";
+
+        void Add(string name, int? here, int? there)
+        {
+            if (here is null && there is not null)
+            {
+                names.Add(name);
+            }
+        }
+    }
 
     /// <summary>Its values for a port: a DestinationRule's settings for a port replace its others wholesale.</summary>
     public KeepaliveSettings? SettingsOf(long? port) =>
         port is { } number && _portLevel.TryGetValue(number, out var settings) ? settings : Settings;
+
+    private KeepaliveSettings? Convert(TcpKeepalive? keepalive) =>
+        KeepaliveConversion.ToSettings(keepalive) is not { } own ? null : Mesh?.Settings is { } mesh ? own.Or(mesh) : own;
 }
 
 /// <summary>Which of two policies that select the same destination applies. The first difference decides:</summary>
 /// <remarks>
 /// <list type="number">
 /// <item>a ConnectionPolicy before a DestinationRule: a mesh makes DestinationRules from ConnectionPolicies;</item>
-/// <item>of two DestinationRules, one for an exact host before one with a wildcard, and a longer wildcard before a shorter one, as in Istio;</item>
+/// <item>of two DestinationRules, one for an exact host before one with a wildcard, and a longer wildcard before a shorter one, as in Istio,
+/// also if it says nothing of keepalive; for the same host, one without a <c>trafficPolicy</c> comes last;</item>
 /// <item>one from a file before one from the API server;</item>
 /// <item>the older one, as for Istio's DestinationRules and the Gateway API's policies; one without a creation time is younger than all with one;</item>
 /// <item>the lesser name; without a creation time, the one written first.</item>
@@ -66,13 +109,19 @@ internal sealed class RankedPolicy
 internal static class PolicyPrecedence
 {
     /// <summary>The valid policies for connections that are opened, the strongest first.</summary>
-    /// <remarks>Without the DestinationRules that say nothing of keepalive: a cluster has many, about other things.</remarks>
-    public static IReadOnlyList<RankedPolicy> Rank(ResourceSet resources) =>
+    /// <param name="resources">The policies.</param>
+    /// <param name="mesh">The mesh-wide values under DestinationRules; null for none.</param>
+    /// <remarks>
+    /// DestinationRules that say nothing of keepalive are among them, since they hide wider ones; not those with a workloadSelector, which hide
+    /// them from some clients only.
+    /// </remarks>
+    public static IReadOnlyList<RankedPolicy> Rank(ResourceSet resources, RankedPolicy? mesh = null) =>
     [
         .. resources.Valid<ConnectionPolicy>().OrderBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal).Cast<Policy>()
-            .Concat(resources.Valid<DestinationRule>().Where(static rule => KeepaliveConversion.AllOf(rule).Any())
-                .OrderByDescending(Closeness).ThenBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal))
-            .Select(static policy => new RankedPolicy(policy)),
+            .Concat(resources.Valid<DestinationRule>().Where(static rule => !rule.HasWorkloadSelector || KeepaliveConversion.AllOf(rule).Any())
+                .OrderByDescending(Closeness).ThenBy(static rule => !rule.HasTrafficPolicy)
+                .ThenBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal))
+            .Select(policy => new RankedPolicy(policy, mesh)),
     ];
 
     /// <summary>The valid policies for connections that are accepted, the strongest first.</summary>
@@ -93,6 +142,11 @@ internal static class PolicyPrecedence
         if (winner is DestinationRule rule && loser is DestinationRule other && Closeness(rule) != Closeness(other))
         {
             return "names the host more closely";
+        }
+
+        if (winner is DestinationRule { HasTrafficPolicy: true } && loser is DestinationRule { HasTrafficPolicy: false })
+        {
+            return "has a trafficPolicy";
         }
 
         if (IsOfCluster(winner) != IsOfCluster(loser))

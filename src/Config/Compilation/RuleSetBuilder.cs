@@ -11,6 +11,12 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
     private readonly Dictionary<WireAddress, List<Candidate>> _candidates = [];
     private readonly List<WireAddress> _order = [];
     private readonly List<LostRule> _shadowed = [];
+    private readonly Dictionary<(Destination Destination, string Host), RankedPolicy> _hostOwners = new(HostComparer.Instance);
+    private readonly Dictionary<WireAddress, CompiledRule> _exemptions = [];
+    private readonly Dictionary<Destination, List<DestinationPort?>> _free = new(ReferenceEqualityComparer.Instance);
+
+    // Many rules about other things may hide one: they are one warning.
+    private readonly Dictionary<RankedPolicy, RankedPolicy> _silentWinners = [];
 
     // One warning for each pair of policies, naming its first case: thousands of destinations are no thousand problems.
     private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (string First, int Count)> _lostDestinations = [];
@@ -20,14 +26,33 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
     public void Add(Selection selection)
     {
         var (policy, destination) = (selection.Policy, selection.Destination);
+        if (policy.Policy is DestinationRule && StrongerForHosts(selection) is { } stronger)
+        {
+            Lose(selection, selection.Ports, stronger);
+            return;
+        }
+
+        if (selection.Settings is null)
+        {
+            KeepFree(selection);
+            return;
+        }
+
         List<DestinationPort?>? owned = null;
         List<DestinationPort?>? lost = null;
         RankedPolicy? winner = null;
         foreach (var port in selection.Ports)
         {
-            var owns = _owners.TryAdd((destination, port), policy);
-            winner ??= owns ? null : _owners[(destination, port)];
-            (owns ? owned ??= [] : lost ??= []).Add(port);
+            if (OwnerOf(destination, port) is { } owner && owner != policy)
+            {
+                winner ??= owner;
+                (lost ??= []).Add(port);
+            }
+            else
+            {
+                _owners[(destination, port)] = policy;
+                (owned ??= []).Add(port);
+            }
         }
 
         if (owned is not null)
@@ -40,20 +65,128 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
 
         if (lost is not null)
         {
-            // A DestinationRule that a mesh generated from a policy has the same values: that is not a conflict.
-            if (policy.Policy.Kind == winner!.Policy.Kind || winner.SettingsOf(lost[0]?.Number.Value) != selection.Settings)
-            {
-                Count(_lostDestinations, (policy, winner), destination, static destination => destination.QualifiedName);
-            }
+            Lose(selection, lost, winner!);
+        }
+    }
 
-            if (_shadowed.Count < CompilationBudget.MaxShadowed)
+    /// <summary>The ports of a destination that no policy sets; null among them is any.</summary>
+    public IReadOnlyCollection<DestinationPort?> FreePorts(Destination destination) =>
+        destination.IsAnyPort
+            ? OwnerOf(destination, null) is null ? [null] : [.. _free.GetValueOrDefault(destination) ?? []]
+            : [.. destination.Ports.Where(port => OwnerOf(destination, port) is null)];
+
+    /// <summary>Of the DestinationRules that cover a host, the strongest has it whole, with or without keepalive.</summary>
+    /// <returns>The rule that has all hosts of the selection; null if this one has any of them.</returns>
+    private RankedPolicy? StrongerForHosts(Selection selection)
+    {
+        var (policy, any) = (selection.Policy, selection.Hosts.IsEmpty);
+        RankedPolicy? stronger = null;
+        foreach (var host in selection.Hosts)
+        {
+            if (!_hostOwners.TryGetValue((selection.Destination, host), out var owner) || owner == policy
+                || (owner.IsSilent && !Hides(owner.Policy, policy.Policy, selection.Destination)))
             {
-                var reason = $"{destination.QualifiedName} is under {winner.Name}, which {PolicyPrecedence.Explain(winner.Policy, policy.Policy)}";
-                _shadowed.AddRange(addresses.Find(destination, lost)
-                    .Select(pair => new LostRule(ToRule(pair.Key, new Candidate(selection, pair.Value)), reason)));
+                _hostOwners[(selection.Destination, host)] = policy;
+                any = true;
+            }
+            else
+            {
+                stronger ??= owner;
+            }
+        }
+
+        return any ? null : stronger;
+    }
+
+    /// <summary>
+    /// Whether a rule without keepalive hides another from every client: Istio looks in the client's namespace, then in the service's, then in
+    /// the root namespace. A rule of any other namespace is for clients there only.
+    /// </summary>
+    private static bool Hides(Policy winner, Policy loser, Destination destination) =>
+        winner.Metadata.Namespace == loser.Metadata.Namespace
+        || (winner.Metadata.Namespace == destination.Metadata.Namespace && loser.Metadata.Namespace == MeshConfig.DefaultNamespace);
+
+    private RankedPolicy? OwnerOf(Destination destination, DestinationPort? port) =>
+        _owners.GetValueOrDefault((destination, port)) ?? (port is null ? null : _owners.GetValueOrDefault((destination, null)));
+
+    /// <summary>Keeps the values for other ports away from ports that a DestinationRule owns and sets nothing on.</summary>
+    private void KeepFree(Selection selection)
+    {
+        var (policy, destination) = (selection.Policy, selection.Destination);
+        var ports = selection.Ports.Where(static port => port is not null).ToList();
+        if (policy.Policy is not DestinationRule || policy.Settings is null || ports.Count == 0)
+        {
+            return;
+        }
+
+        var whole = new Candidate(selection, policy.Settings.Value, "");
+        if (destination.IsAnyPort)
+        {
+            _free[destination] = ports;
+        }
+
+        foreach (var (address, origin) in addresses.Find(destination, ports))
+        {
+            if (!destination.IsAnyPort)
+            {
+                Shadow(new LostRule(ToRule(address, whole), OwnedBySettings(policy.Name, address.Port)));
+            }
+            else if (address.Port != 0)
+            {
+                _exemptions.TryAdd(address, ToRule(address, whole) with { Settings = default, IsExemption = true, Origin = origin });
             }
         }
     }
+
+    /// <summary>The reason why a DestinationRule's own values do not apply to a port.</summary>
+    internal static string OwnedBySettings(string policy, int port) =>
+        $"portLevelSettings of {policy} own port {port}, have no tcpKeepalive and inherit none";
+
+    private void Lose(Selection selection, IReadOnlyCollection<DestinationPort?> lost, RankedPolicy winner)
+    {
+        if (selection.Settings is null)
+        {
+            return;
+        }
+
+        // A DestinationRule that a mesh generated from a policy has the same values: that is not a conflict.
+        var (policy, destination) = (selection.Policy, selection.Destination);
+        if (policy.Policy.Kind == winner.Policy.Kind || winner.SettingsOf(lost.First()?.Number.Value) != selection.Settings)
+        {
+            if (winner.IsSilent && !_silentWinners.TryAdd(policy, winner))
+            {
+                Count(_lostDestinations, (policy, _silentWinners[policy]), destination, static destination => destination.QualifiedName);
+            }
+            else
+            {
+                Count(_lostDestinations, (policy, winner), destination, static destination => destination.QualifiedName);
+            }
+        }
+
+        if (_shadowed.Count < CompilationBudget.MaxShadowed)
+        {
+            var reason = $"{destination.QualifiedName} is under {winner.Name}, which {Reason(winner, policy)}";
+            foreach (var (address, origin) in addresses.Find(destination, lost))
+            {
+                _shadowed.Add(new LostRule(ToRule(address, new Candidate(selection, origin)), reason));
+            }
+        }
+    }
+
+    private static string Reason(RankedPolicy winner, RankedPolicy loser) =>
+        PolicyPrecedence.Explain(winner.Policy, loser.Policy) + (winner.IsSilent ? " and has no tcpKeepalive" : "");
+
+    private void Shadow(LostRule lost)
+    {
+        if (_shadowed.Count < CompilationBudget.MaxShadowed)
+        {
+            _shadowed.Add(lost);
+        }
+    }
+
+    /// <summary>Ports that rules for any port do not cover: see <see cref="CompiledPolicy.Exemptions"/>.</summary>
+    public IEnumerable<CompiledRule> Exemptions =>
+        _exemptions.Where(pair => !_candidates.ContainsKey(pair.Key)).Select(static pair => pair.Value);
 
     /// <summary>The rules in force and those that lost, after all policies are added.</summary>
     public (ImmutableArray<CompiledRule> Rules, ImmutableArray<LostRule> Shadowed) Build()
@@ -116,8 +249,8 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
             var what = AndMore(first, count, "destination");
             diagnostics.Report(DiagnosticCatalog.PolicyLost, loser.Policy.Position,
                 $"{loser.Subject}: {what} is under {winner.Name}, "
-                + $"which {PolicyPrecedence.Explain(winner.Policy, loser.Policy)}; this policy is not used there",
-                "narrow the selector of one of the two");
+                + $"which {Reason(winner, loser)}; this policy is not used there",
+                winner.IsSilent ? $"write tcpKeepalive in {winner.Name}, too" : "narrow the selector of one of the two");
         }
 
         foreach (var ((loser, winner), (first, count)) in _lostAddresses)
@@ -155,13 +288,19 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         Port = address.Port,
         Position = candidate.Policy.Policy.Position,
         Origin = candidate.Origin,
+        Inherited = candidate.Inherited,
     };
 
-    private sealed class Candidate(Selection selection, string origin)
+    private sealed class Candidate(Selection selection, KeepaliveSettings settings, string origin)
     {
+        public Candidate(Selection selection, string origin)
+            : this(selection, selection.Settings!.Value, origin) => Inherited = selection.Inherited;
+
         public RankedPolicy Policy => selection.Policy;
 
-        public KeepaliveSettings Settings { get; } = selection.Settings!.Value;
+        public KeepaliveSettings Settings { get; } = settings;
+
+        public string Inherited { get; } = "";
 
         public string Destination { get; } = selection.Destination.QualifiedName;
 
@@ -169,6 +308,17 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
     }
 
     private readonly record struct LostAddress(string Address, string Losing, string Winning);
+
+    /// <summary>Destinations by reference.</summary>
+    private sealed class HostComparer : IEqualityComparer<(Destination Destination, string Host)>
+    {
+        public static HostComparer Instance { get; } = new();
+
+        public bool Equals((Destination Destination, string Host) x, (Destination Destination, string Host) y) =>
+            ReferenceEquals(x.Destination, y.Destination) && x.Host == y.Host;
+
+        public int GetHashCode((Destination Destination, string Host) obj) => HashCode.Combine(RuntimeHelpers.GetHashCode(obj.Destination), obj.Host);
+    }
 
     /// <summary>By reference: comparing records by value would walk their collections.</summary>
     private sealed class OwnerComparer : IEqualityComparer<(Destination Destination, DestinationPort? Port)>

@@ -38,13 +38,13 @@ internal sealed class RuleTable
         if (port != 0 && _exactPorts.Length != 0 && (_exactPorts[port >> 6] & (1UL << (port & 63))) != 0
             && Find(address, port, isIPv4 ? _exactLengths4 : _exactLengths6, isIPv4) is { } exact)
         {
-            return exact;
+            return exact.IsExemption ? Find(address, 0, isIPv4 ? _anyLengths4 : _anyLengths6, isIPv4, except: exact.Policy) : exact;
         }
 
         return Find(address, 0, isIPv4 ? _anyLengths4 : _anyLengths6, isIPv4);
     }
 
-    private CompiledRule? Find(UInt128 address, ushort port, byte[] lengths, bool isIPv4)
+    private CompiledRule? Find(UInt128 address, ushort port, byte[] lengths, bool isIPv4, string? except = null)
     {
         var upper = (ulong)(address >> 64);
         var lower = (ulong)address;
@@ -56,7 +56,8 @@ internal sealed class RuleTable
             var key = Key(port, length, isIPv4);
             for (var i = Hash(maskedUpper, maskedLower, key) & _mask; _slots[i].Rule is { } rule; i = (i + 1) & _mask)
             {
-                if (_slots[i].Lower == maskedLower && _slots[i].Upper == maskedUpper && _slots[i].Key == key)
+                if (_slots[i].Lower == maskedLower && _slots[i].Upper == maskedUpper && _slots[i].Key == key
+                    && (except is null || rule.Policy != except))
                 {
                     return rule;
                 }

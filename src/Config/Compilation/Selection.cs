@@ -9,7 +9,14 @@ namespace Keepalive.Config.Compilation;
 /// <param name="Ports">Its ports; null among them is any.</param>
 /// <param name="Settings">The values to set; null if the policy sets nothing.</param>
 internal sealed record Selection(
-    RankedPolicy Policy, Destination Destination, ImmutableArray<DestinationPort?> Ports, KeepaliveSettings? Settings);
+    RankedPolicy Policy, Destination Destination, ImmutableArray<DestinationPort?> Ports, KeepaliveSettings? Settings)
+{
+    /// <summary>The host names of the destination that a DestinationRule is for; empty for other policies.</summary>
+    public ImmutableArray<string> Hosts { get; init; } = [];
+
+    /// <inheritdoc cref="CompiledRule.Inherited"/>
+    public string Inherited { get; } = Settings is null ? "" : Policy.InheritedAt(Ports.IsEmpty ? null : Ports[0]?.Number.Value);
+}
 
 /// <summary>Finds out what policies select, and says so when it is nothing.</summary>
 internal sealed class Selector
@@ -45,6 +52,9 @@ internal sealed class Selector
         ];
         _hosts = new HostSelector(all, budget);
     }
+
+    /// <summary>The valid destinations that a mesh knows by host name.</summary>
+    public IEnumerable<Destination> InMesh => _hosts.All.Where(static destination => destination.IsValid);
 
     /// <summary>The valid destinations that one policy selects, in document order.</summary>
     public IReadOnlyList<Selection> Select(RankedPolicy policy) => policy.Policy switch
@@ -149,12 +159,17 @@ internal sealed class Selector
         var found = _hosts.Find(rule).ToList();
         if (found.Count > 0)
         {
-            return
-            [
-                .. found.Where(static destination => destination.IsValid).SelectMany(destination => PortsOf(destination)
-                    .GroupBy(port => policy.SettingsOf(port?.Number.Value))
-                    .Select(group => new Selection(policy, destination, [.. group], group.Key))),
-            ];
+            if (!policy.IsSilent)
+            {
+                ReportPorts(policy, rule, found);
+            }
+
+            return [.. found.Where(static destination => destination.IsValid).SelectMany(destination => Select(policy, rule, destination))];
+        }
+
+        if (policy.IsSilent)
+        {
+            return [];
         }
 
         if (rule.IsWildcard)
@@ -165,17 +180,77 @@ internal sealed class Selector
             return [];
         }
 
-        var itself = HostDestination.Of(rule);
-        var selections = rule.PortLevelSettings.Where(static settings => settings.Tcp?.TcpKeepalive is not null)
-            .Select(settings => new Selection(policy, itself,
-                [new DestinationPort(new(settings.Port, rule.Position), null, null, null, rule.Position)], policy.SettingsOf(settings.Port)))
-            .ToList();
-        if (policy.Settings is not null || selections.Count == 0)
+        return [.. Select(policy, rule, HostDestination.Of(rule))];
+    }
+
+    /// <summary>One selection for each set of values; that without values is what the rule owns and sets nothing on.</summary>
+    private static IEnumerable<Selection> Select(RankedPolicy policy, DestinationRule rule, Destination destination)
+    {
+        var ports = PortsOf(destination);
+        if (destination.IsAnyPort)
         {
-            selections.Add(new Selection(policy, itself, s_anyPort, policy.Settings));
+            // Ports that no object names are those of the rule.
+            ports = [.. rule.PortLevelSettings.DistinctBy(static settings => settings.Port).Select(static settings => settings.Port)
+                .Select(number => new DestinationPort(new(number, rule.Position), null, null, null, rule.Position)), .. ports];
         }
 
-        return selections;
+        ImmutableArray<string> hosts = [.. destination.DialledHosts.Where(host => rule.Covers(HostName.Canonical(host)))];
+        return ports.GroupBy(port => policy.SettingsOf(port?.Number.Value))
+            .Select(group => new Selection(policy, destination, [.. group], group.Key) { Hosts = hosts });
+    }
+
+    /// <summary>Reports settings of ports that nothing has, and settings that no port is left for.</summary>
+    private void ReportPorts(RankedPolicy policy, DestinationRule rule, List<Destination> found)
+    {
+        if (found.Exists(static destination => destination.IsAnyPort || !destination.IsValid))
+        {
+            return;
+        }
+
+        var what = found.Count == 1 ? $"{found[0].Kind} {found[0].QualifiedName}" : $"the {found.Count} destinations of its host";
+        foreach (var settings in rule.PortLevelSettings.Where(settings => !found.Exists(one => HasPort(one, settings.Port))))
+        {
+            var meant = found.SelectMany(static one => one.Ports).FirstOrDefault(port => port.Target?.Number == settings.Port);
+            var known = string.Join(", ", found.SelectMany(static one => one.Ports).Select(static port => port.Number.Value).Distinct().Take(10));
+            Report(DiagnosticCatalog.NoSuchPort, policy, settings.Position,
+                $"portLevelSettings are for port {settings.Port}, which {what} {(found.Count == 1 ? "does" : "do")} not have"
+                    + (meant is null ? "" : $": it is the targetPort of port {meant.Number.Value}"),
+                meant is null ? $"write the number of a port of the service: {known}" : $"write {meant.Number.Value}");
+        }
+
+        var owned = rule.PortLevelSettings.Where(settings => found.Exists(one => HasPort(one, settings.Port))).ToList();
+        if (rule.Tcp?.TcpKeepalive is not { } keepalive || owned.Count == 0)
+        {
+            return;
+        }
+
+        if (found.TrueForAll(one => one.Ports.All(port => owned.Exists(settings => settings.Port == port.Number.Value))))
+        {
+            Report(DiagnosticCatalog.NoPortLeft, policy, keepalive.Position,
+                $"trafficPolicy.connectionPool.tcp.tcpKeepalive is for no port: portLevelSettings own every port of {what} and inherit nothing from it",
+                "write tcpKeepalive in portLevelSettings");
+        }
+
+        foreach (var settings in owned.Where(static settings => settings.Tcp?.TcpKeepalive is null))
+        {
+            Report(DiagnosticCatalog.NotInherited, policy, settings.Position,
+                $"portLevelSettings for port {settings.Port} have no tcpKeepalive and do not inherit the rule's: "
+                    + (policy.Mesh is { } mesh ? $"that port has the values of {mesh.Name}" : "that port is not set"),
+                "write tcpKeepalive there, too, if it is meant for this port");
+        }
+    }
+
+    private static bool HasPort(Destination destination, long port)
+    {
+        foreach (var one in destination.Ports)
+        {
+            if (one.Number.Value == port)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static ImmutableArray<DestinationPort?> PortsOf(Destination destination) =>

@@ -5,12 +5,13 @@ namespace Keepalive.Config.Compilation;
 /// <summary>The addresses of connections to a Kubernetes Service on the wire: its own, or those of its endpoints.</summary>
 /// <remarks>If a client connects to the cluster IP, its socket has the cluster IP as the far end, even if kube-proxy translates it. If a
 /// client connects to endpoints, as proxies do, its socket has the pod's address and port.</remarks>
-internal sealed class ServiceAddresses(ResourceSet resources)
+internal sealed class ServiceAddresses(ResourceSet resources, MeshAddresses mesh)
 {
     /// <summary>The beginning of the origin of a Service's own addresses.</summary>
     public const string Kind = "Service ";
 
     private readonly ILookup<(string Namespace, string? Service), EndpointSlice> _slices = resources.Valid<EndpointSlice>()
+        .Concat(resources.Valid<Endpoints>().SelectMany(static endpoints => endpoints.Slices))
         .ToLookup(static slice => (slice.Metadata.Namespace, slice.Metadata.Labels.GetValueOrDefault(EndpointSlice.ServiceLabel)));
 
     private readonly HashSet<(string Namespace, string Name)> _wanted = [];
@@ -51,8 +52,10 @@ internal sealed class ServiceAddresses(ResourceSet resources)
             }
 
             ushort[] numbers = [.. ports.SelectMany(port => PortsOf(slice, port)).Distinct()];
-            found.Add(slice.Addresses.SelectMany(address => found.PrefixesOf(address.Value)), numbers, $"EndpointSlice {slice.QualifiedName}");
+            found.Add(slice.Addresses.SelectMany(address => found.PrefixesOf(address.Value)), numbers, $"{slice.ReadAs} {slice.QualifiedName}");
         }
+
+        mesh.Add(found, service, ports);
     }
 
     private static IEnumerable<ushort> PortsOf(EndpointSlice slice, DestinationPort? port) =>

@@ -9,6 +9,7 @@ internal static class DestinationRuleReader
     public static DestinationRule Read(ObjectMetadata metadata, ObjectReader spec)
     {
         var host = spec.Require("host") ? spec.String("host") : null;
+        var hasPolicy = spec.Value("trafficPolicy") is not null;
         TcpConfig? tcp = null;
         var ports = ImmutableArray.CreateBuilder<PortLevelSettings>();
         if (spec.Object("trafficPolicy") is { } trafficPolicy)
@@ -32,6 +33,8 @@ internal static class DestinationRuleReader
             Host = host ?? new Positioned<string>("", spec.Position),
             Tcp = tcp,
             PortLevelSettings = ports.DrainToImmutable(),
+            HasTrafficPolicy = hasPolicy,
+            HasWorkloadSelector = spec.Value("workloadSelector") is not null,
         };
     }
 
@@ -49,7 +52,7 @@ internal static class DestinationRuleReader
         settings.CloseOpen();
         if (number is { } value)
         {
-            ports.Add(new PortLevelSettings(value.Value, tcp));
+            ports.Add(new PortLevelSettings(value.Value, tcp, settings.Position));
         }
     }
 

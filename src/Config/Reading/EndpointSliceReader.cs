@@ -16,9 +16,16 @@ internal static class EndpointSliceReader
             endpoint.CloseOpen();
         }
 
+        var (ports, isTcp) = ReadPorts(root);
+        return new EndpointSlice { Metadata = metadata, Addresses = isTcp ? addresses.DrainToImmutable() : [], Ports = ports };
+    }
+
+    /// <summary>The TCP ports, and whether there is a TCP endpoint: not if all ports are something else.</summary>
+    public static (ImmutableArray<NamedPort> Ports, bool IsTcp) ReadPorts(ObjectReader reader)
+    {
         var ports = ImmutableArray.CreateBuilder<NamedPort>();
         var any = false;
-        foreach (var port in root.Objects("ports"))
+        foreach (var port in reader.Objects("ports"))
         {
             var name = port.String("name")?.Value ?? "";
             var number = port.Integer("port", 1, 65535);
@@ -31,12 +38,6 @@ internal static class EndpointSliceReader
             }
         }
 
-        // A slice whose ports are all something else has no TCP endpoint.
-        return new EndpointSlice
-        {
-            Metadata = metadata,
-            Addresses = any && ports.Count == 0 ? [] : addresses.DrainToImmutable(),
-            Ports = ports.DrainToImmutable(),
-        };
+        return (ports.ToImmutable(), !any || ports.Count > 0);
     }
 }

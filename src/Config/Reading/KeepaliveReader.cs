@@ -9,6 +9,13 @@ internal static class KeepaliveReader
     {
         if (parent.Object(key) is not { } reader)
         {
+            if (parent.IsEmpty(key))
+            {
+                parent.Report.MarkFaulty(parent.PathOf(key));
+                parent.Report.Report(DiagnosticCatalog.EmptyKeepalive, parent.KeyPosition(key), parent.PathOf(key),
+                    "has nothing after it, which sets nothing", "write \"{}\" for the socket's own values, or time, interval and probes");
+            }
+
             return null;
         }
 

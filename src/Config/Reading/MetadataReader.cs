@@ -38,6 +38,19 @@ internal static class MetadataReader
         };
     }
 
+    /// <summary>The metadata; that of an object with this name where none is written.</summary>
+    public static ObjectMetadata? ReadOr(ObjectReader root, string ns, string name)
+    {
+        if (root.Object("metadata") is { } metadata && metadata.Value("name") is not null)
+        {
+            return Read(root);
+        }
+
+        root.Skip("metadata");
+        root.Report.Subject = $"{root.Report.Subject} {ns}/{name}";
+        return new ObjectMetadata { Name = new(name, root.KeyPosition("kind")), Namespace = ns, NamespacePosition = root.KeyPosition("kind") };
+    }
+
     private static string? NonEmpty(string? text) => string.IsNullOrEmpty(text) ? null : text;
 
     private static DateTimeOffset? ReadTimestamp(ObjectReader reader)

@@ -44,6 +44,9 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
         return entry.Value is ScalarNode { Type: ScalarType.Null } ? null : entry.Value;
     }
 
+    /// <summary>Whether a key is written with nothing after it.</summary>
+    public bool IsEmpty(string key) => node.TryFind(key, out var entry) && entry.Value is ScalarNode { Type: ScalarType.Null };
+
     /// <summary>Where a key is written; the mapping itself when it is absent.</summary>
     public SourcePosition KeyPosition(string key) => node.TryFind(key, out var entry) ? entry.Key.Position : Position;
 
@@ -280,8 +283,8 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
                 && Math.Abs(meant.Length - key.Value.Length) <= 1 && !node.TryFind(meant, out _))
             {
                 report.MarkFaulty(PathOf(meant));
-                report.Report(DiagnosticCatalog.UnknownKey, key.Position, path.Length == 0 ? "the object" : path,
-                    $"has no field {Quoting.Quote(key.Value)}", $"did you mean \"{meant}\"?");
+                report.Report(report.IsFromServer ? DiagnosticCatalog.MisspeltField : DiagnosticCatalog.UnknownKey, key.Position,
+                    path.Length == 0 ? "the object" : path, $"has no field {Quoting.Quote(key.Value)}", $"did you mean \"{meant}\"?");
             }
         }
     }
@@ -306,8 +309,12 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
             var fix = meant is not null ? $"did you mean \"{meant}\"?"
                 : _known.Count == 0 ? "remove it"
                 : $"known here: {string.Join(", ", _known.Order(StringComparer.Ordinal))}";
-            report.Report(DiagnosticCatalog.UnknownKey, key.Position, path.Length == 0 ? "the object" : path,
-                $"has no field {Quoting.Quote(key.Value)}", fix);
+            // The server has passed it: beside the field that it resembles, it is one of a newer version; without that, it is a slip.
+            var kind = !report.IsFromServer ? DiagnosticCatalog.UnknownKey
+                : meant is not null && !node.TryFind(meant, out _) ? DiagnosticCatalog.MisspeltField
+                : DiagnosticCatalog.NewerField;
+            report.Report(kind, key.Position, path.Length == 0 ? "the object" : path, $"has no field {Quoting.Quote(key.Value)}",
+                kind == DiagnosticCatalog.NewerField ? null : fix);
         }
     }
 

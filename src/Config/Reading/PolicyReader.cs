@@ -41,7 +41,7 @@ public static class PolicyReader
     }
 
     /// <summary>Whether a kind is one that is read.</summary>
-    public static bool IsKnown(string kind) => ResourceKind.Find(kind) is not null;
+    public static bool IsKnown(string kind) => ResourceKind.All.Any(known => known.Name == kind);
 
     /// <summary>Reads an object of the Kubernetes API.</summary>
     /// <param name="json">The object. The items of a list need no <c>apiVersion</c> and <c>kind</c>.</param>

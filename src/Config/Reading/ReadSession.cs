@@ -111,13 +111,19 @@ internal sealed class ReadSession(bool fromServer = false)
         {
             ReadList(root, errorsBefore);
         }
-        else if (kindName.Value.EndsWith("List", StringComparison.Ordinal) && ResourceKind.Find(kindName.Value[..^4]) is { } listed
+        else if (kindName.Value.EndsWith("List", StringComparison.Ordinal) && ResourceKind.Find(kindName.Value[..^4], apiVersion.Value) is { } listed
             && !listed.IsAnother(apiVersion.Value))
         {
             ReadList(root, errorsBefore, (apiVersion, new(listed.Name, kindName.Position)));
         }
-        else if (ResourceKind.Find(kindName.Value) is { } kind)
+        else if (ResourceKind.Find(kindName.Value, apiVersion.Value) is { } kind)
         {
+            if (!kind.IsOfUse(mapping))
+            {
+                Diagnostics.Report(DiagnosticCatalog.SkippedKind, kindName.Position, $"objects of kind {kind.Name} are skipped");
+                return;
+            }
+
             if (kind.IsAnother(apiVersion.Value))
             {
                 Diagnostics.Report(DiagnosticCatalog.SkippedKind, kindName.Position,
@@ -177,7 +183,7 @@ internal sealed class ReadSession(bool fromServer = false)
     private void ReadResource(ResourceKind kind, ObjectReader root, Positioned<string> apiVersion, int errorsBefore)
     {
         var report = root.Report;
-        var metadata = MetadataReader.Read(root);
+        var metadata = kind.Unnamed is { } unnamed ? MetadataReader.ReadOr(root, unnamed.Namespace, unnamed.Name) : MetadataReader.Read(root);
         if (!kind.ApiVersions.Contains(apiVersion.Value))
         {
             report.Report(DiagnosticCatalog.WrongApiVersion, apiVersion.Position, "apiVersion",
@@ -217,7 +223,7 @@ internal sealed class ReadSession(bool fromServer = false)
     {
         var meant = DidYouMean.Find(kindName.Value, ResourceKind.All.Select(static kind => kind.Name));
         var group = ResourceKind.GroupOf(apiVersion.Value);
-        if (meant is not null && ResourceKind.GroupOf(ResourceKind.Find(meant)!.ApiVersions[0]) == group && group.Length > 0)
+        if (meant is not null && ResourceKind.GroupOf(ResourceKind.Find(meant, apiVersion.Value)!.ApiVersions[0]) == group && group.Length > 0)
         {
             Diagnostics.Report(DiagnosticCatalog.BadValue, kindName.Position,
                 $"there is no kind {Quoting.Quote(kindName.Value)} in {Quoting.Shorten(group)}", $"did you mean {meant}?");

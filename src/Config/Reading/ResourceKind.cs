@@ -9,8 +9,10 @@ namespace Keepalive.Config.Reading;
 /// <param name="ApiVersions">The values of <c>apiVersion</c> that go with it, the one to write first.</param>
 internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersions)
 {
-    private const string Policies = "resilience.policy.gloo.solo.io/v2";
-    private const string Networking = "networking.gloo.solo.io/v2";
+    private const string PoliciesGroup = "resilience.policy.gloo.solo.io";
+    private const string NetworkingGroup = "networking.gloo.solo.io";
+    private const string Policies = $"{PoliciesGroup}/v2";
+    private const string Networking = $"{NetworkingGroup}/v2";
 
     private static readonly ImmutableArray<string> s_istio =
         ["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"];
@@ -32,6 +34,15 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
     /// </summary>
     public bool IsUnique { get; private init; } = true;
 
+    /// <summary>The name and namespace of an object without metadata, where its tools do not ask for them; null if they are required.</summary>
+    public (string Namespace, string Name)? Unnamed { get; private init; }
+
+    /// <summary>Whether editors get a schema for it.</summary>
+    public bool HasSchema { get; private init; } = true;
+
+    /// <summary>Whether an object is of use; others of the kind are skipped.</summary>
+    public Func<MappingNode, bool> IsOfUse { get; private init; } = static _ => true;
+
     /// <summary>All of them. A new kind is a record, a reader, a validator, and an entry here.</summary>
     public static IReadOnlyList<ResourceKind> All { get; } =
     [
@@ -50,6 +61,17 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
             with { Annotations = [AgentAnnotations.Addresses, AgentAnnotations.Existing] },
         Of(ServiceEntry.KindName, s_istio, ServiceEntryReader.Read, WorkloadValidator.Validate) with { IsUnique = false },
         Of(WorkloadEntry.KindName, s_istio, WorkloadReader.ReadEntry, WorkloadValidator.Validate) with { IsUnique = false },
+        new("ConfigMap", ["v1"])
+        {
+            Read = static (metadata, root, _) => MeshConfigReader.ReadConfigMap(metadata, root),
+            Validate = static (resource, report) => MeshConfigValidator.Validate((MeshConfig)resource, report),
+            HasSpec = false,
+            IsUnique = false,
+            IsOfUse = MeshConfigReader.IsMesh,
+            HasSchema = false,
+        },
+        Of<MeshConfig>("IstioOperator", ["install.istio.io/v1alpha1"], MeshConfigReader.ReadOperator, MeshConfigValidator.Validate)
+            with { IsUnique = false, Unnamed = (MeshConfig.DefaultNamespace, "istio-operator") },
         new(Service.KindName, ["v1"])
         {
             Read = ServiceReader.Read,
@@ -64,10 +86,21 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
             HasSpec = false,
             IsUnique = false,
         },
+        new(Endpoints.KindName, ["v1"])
+        {
+            Read = static (metadata, root, _) => EndpointsReader.Read(metadata, root),
+            Validate = static (resource, report) => WorkloadValidator.Validate((Endpoints)resource, report),
+            HasSpec = false,
+            IsUnique = false,
+        },
     ];
 
-    /// <summary>The kind of this name, or null.</summary>
-    public static ResourceKind? Find(string name) => All.FirstOrDefault(kind => kind.Name == name);
+    /// <summary>The kind of this name in a group, else one of this name in another group, or null.</summary>
+    public static ResourceKind? Find(string name, string apiVersion)
+    {
+        var named = All.Where(kind => kind.Name == name);
+        return named.FirstOrDefault(kind => GroupOf(kind.ApiVersions[0]) == GroupOf(apiVersion)) ?? named.FirstOrDefault();
+    }
 
     /// <summary>The API group of an apiVersion: what stands before the slash.</summary>
     public static string GroupOf(string apiVersion) => apiVersion.Contains('/') ? apiVersion[..apiVersion.IndexOf('/')] : "";
@@ -75,11 +108,11 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
     /// <summary>
     /// Whether an object of this name in that group is another thing altogether, as Knative's Service is: then it is not ours to judge.
     /// </summary>
+    /// <remarks>A group of kinds that are read here has no other kind of this name, and one that differs by a letter or two is a slip.</remarks>
     public bool IsAnother(string apiVersion)
     {
         var group = GroupOf(apiVersion);
-        return group != GroupOf(ApiVersions[0]) && group.Length > 0
-            && !group.EndsWith("gloo.solo.io", StringComparison.Ordinal)
+        return group != GroupOf(ApiVersions[0]) && group.Length > 0 && group is not (PoliciesGroup or NetworkingGroup)
             && DidYouMean.Find(group, [GroupOf(ApiVersions[0])]) is null;
     }
 

@@ -16,7 +16,7 @@ public static class SchemaText
 
     /// <summary>Every schema under its file name, such as <c>connectionpolicy.json</c>.</summary>
     public static IReadOnlyDictionary<string, string> All() =>
-        ResourceKind.All.ToDictionary(static kind => $"{kind.Name.ToLowerInvariant()}.json", static kind => Write(kind));
+        ResourceKind.All.Where(static kind => kind.HasSchema).ToDictionary(static kind => $"{kind.Name.ToLowerInvariant()}.json", static kind => Write(kind));
 
     private static string Write(ResourceKind kind)
     {
@@ -39,7 +39,7 @@ public static class SchemaText
             writer.WriteString("title", $"{kind.Name} ({kind.ApiVersions[0]})");
             writer.WriteString("type", "object");
             writer.WriteStartArray("required");
-            foreach (var key in root.Required.Prepend("metadata").Prepend("kind").Prepend("apiVersion"))
+            foreach (var key in root.Required.Prepend("kind").Prepend("apiVersion").Concat(kind.Unnamed is null ? ["metadata"] : []))
             {
                 writer.WriteStringValue(key);
             }

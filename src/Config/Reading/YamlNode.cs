@@ -29,6 +29,9 @@ internal sealed class ScalarNode(SourcePosition position, string value, ScalarTy
 
     public ScalarType Type { get; } = type;
 
+    /// <summary>The columns before each line of a string that is written as a literal block; null for other scalars.</summary>
+    public int? BlockIndentation { get; init; }
+
     public override string Description => Type switch
     {
         ScalarType.Null => "empty",

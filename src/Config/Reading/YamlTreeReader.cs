@@ -16,6 +16,12 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
     private bool _stopped;
     private bool _tabReported;
 
+    /// <summary>The columns before each line of the text, if it is a block in another document.</summary>
+    public int Indentation { get; init; }
+
+    /// <summary>The position of every node, if lines of the text are none of the file.</summary>
+    public SourcePosition? Everywhere { get; init; }
+
     /// <summary>The nodes made, with those that aliases repeat.</summary>
     public long NodeCount { get; private set; }
 
@@ -81,11 +87,32 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
     {
         if (ScalarTypes.Resolve(scalar) is { } type)
         {
-            return new ScalarNode(Position(scalar.Start), scalar.Value, type);
+            return new ScalarNode(Position(scalar.Start), scalar.Value, type)
+            {
+                BlockIndentation = scalar.Style == ScalarStyle.Literal ? IndentationBelow(scalar.Start) : null,
+            };
         }
 
         ReportTag(scalar);
         return new ScalarNode(Position(scalar.Start), scalar.Value, ScalarType.Broken);
+    }
+
+    /// <summary>The indentation of the first line with text below a position, where a literal block begins.</summary>
+    private int IndentationBelow(Mark start)
+    {
+        var rest = text.AsSpan(Math.Min(document.Start + (int)start.Index, text.Length));
+        var first = true;
+        foreach (var line in rest.EnumerateLines())
+        {
+            if (!first && !line.IsWhiteSpace())
+            {
+                return line.Length - line.TrimStart(' ').Length;
+            }
+
+            first = false;
+        }
+
+        return 0;
     }
 
     private void CheckTag(NodeEvent start)
@@ -285,7 +312,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
 
         var (message, fix) = YamlSyntax.Explain(parserMessage);
         var (position, end) = (Position(mark), End());
-        diagnostics.Report(DiagnosticCatalog.Syntax, position > end ? end : position, message, fix);
+        diagnostics.Report(DiagnosticCatalog.Syntax, Everywhere is null && position > end ? end : position, message, fix);
     }
 
     /// <summary>The end of the document: where text is missing, the parser points to the line after it.</summary>
@@ -301,8 +328,8 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
         diagnostics.Report(kind, position, message, fix);
     }
 
-    private SourcePosition Position(Mark mark) =>
-        new(file, document.FirstLine + (int)Math.Max(mark.Line, 1) - 1, (int)Math.Max(mark.Column, 1));
+    private SourcePosition Position(Mark mark) => Everywhere
+        ?? new(file, document.FirstLine + (int)Math.Max(mark.Line, 1) - 1, (int)Math.Max(mark.Column, 1) + Indentation);
 
     private sealed class Frame(YamlNode node, Mark start, string? anchor, bool isBlock)
     {

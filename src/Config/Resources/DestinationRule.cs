@@ -20,12 +20,32 @@ public sealed record DestinationRule : Policy
     /// <summary>Settings of single ports, which replace those above wholesale: what they leave out is not set.</summary>
     public ImmutableArray<PortLevelSettings> PortLevelSettings { get; init; } = [];
 
+    /// <summary>Whether it has a <c>trafficPolicy</c>. Of two rules for one host, the one without any leaves the host to the other.</summary>
+    public bool HasTrafficPolicy { get; init; }
+
+    /// <summary>Whether it is for some clients only.</summary>
+    public bool HasWorkloadSelector { get; init; }
+
     /// <summary>The host in full: a name without a dot is one of the Services of the rule's own namespace.</summary>
     public string FullHost =>
         Host.Value.Contains('.', StringComparison.Ordinal) || Host.Value == "*" ? Host.Value : $"{Host.Value}.{Metadata.Namespace}.svc.cluster.local";
 
     /// <summary>Whether the host stands for many.</summary>
     public bool IsWildcard => Host.Value.StartsWith('*');
+
+    /// <summary>What it says of keepalive for a port, or for every other port; null for nothing.</summary>
+    internal TcpKeepalive? KeepaliveOf(long? port)
+    {
+        foreach (var settings in PortLevelSettings)
+        {
+            if (settings.Port == port)
+            {
+                return settings.Tcp?.TcpKeepalive;
+            }
+        }
+
+        return Tcp?.TcpKeepalive;
+    }
 
     /// <summary>Whether the host covers a name.</summary>
     public bool Covers(string host)
@@ -41,4 +61,5 @@ public sealed record DestinationRule : Policy
 /// <summary>One entry of <c>portLevelSettings</c>.</summary>
 /// <param name="Port">The service's port number.</param>
 /// <param name="Tcp"><c>connectionPool.tcp</c>, or null.</param>
-public sealed record PortLevelSettings(long Port, TcpConfig? Tcp);
+/// <param name="Position">Where the entry starts.</param>
+public sealed record PortLevelSettings(long Port, TcpConfig? Tcp, SourcePosition Position);

@@ -15,6 +15,9 @@ public sealed record EndpointSlice : Resource
     /// <inheritdoc/>
     public override string Kind => KindName;
 
+    /// <summary>The kind of the object that it was read from: a slice itself, or an <see cref="Endpoints"/>.</summary>
+    public string ReadAs { get; init; } = KindName;
+
     /// <summary>The addresses of all its endpoints.</summary>
     public ImmutableArray<Positioned<string>> Addresses { get; init; } = [];
 

@@ -11,7 +11,7 @@ public sealed record MeshWorkload
     /// <summary>The port to dial for each of the ServiceEntry's ports, by its name.</summary>
     public ImmutableArray<KeyValuePair<string, long>> Ports { get; init; } = [];
 
-    /// <summary>The labels that <c>workloadSelector</c> matches.</summary>
+    /// <summary>The labels that <c>workloadSelector</c> and the selectors of Services match.</summary>
     public ImmutableArray<KeyValuePair<string, string>> Labels { get; init; } = [];
 
     /// <summary>Whether an address is a path in a file system, which TCP has nothing to do with.</summary>
@@ -29,4 +29,7 @@ public sealed record WorkloadEntry : Resource
 
     /// <summary>Its <c>spec</c>.</summary>
     public required MeshWorkload Workload { get; init; }
+
+    /// <summary>Whether it names the network that it is in. It then needs no address: the gateway of the network is dialled.</summary>
+    public bool HasNetwork { get; init; }
 }

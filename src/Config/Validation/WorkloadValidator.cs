@@ -7,11 +7,23 @@ internal static class WorkloadValidator
 {
     public static void Validate(ExternalEndpoint endpoint, ResourceReport report) => ValidateAddress(endpoint.Address, "spec.address", report);
 
-    public static void Validate(WorkloadEntry entry, ResourceReport report) =>
+    public static void Validate(WorkloadEntry entry, ResourceReport report)
+    {
         ValidateAddress(entry.Workload.Address, "spec.address", report);
+        if (entry.Workload.Address is null && !entry.HasNetwork && !report.IsFaulty("spec.address"))
+        {
+            report.Report(DiagnosticCatalog.NoEffect, entry.Position, "spec.address", "is missing, so no connection goes to it", "add the address");
+        }
+    }
 
     public static void Validate(ServiceEntry entry, ResourceReport report)
     {
+        if (entry.Hosts.IsEmpty && !report.IsFaulty("spec.hosts"))
+        {
+            report.Report(DiagnosticCatalog.NoEffect, entry.Position, "spec.hosts",
+                "is empty, so no client and no DestinationRule can name it", "add the hosts");
+        }
+
         for (var i = 0; i < entry.Addresses.Length; i++)
         {
             AddressValidator.Validate(entry.Addresses[i], $"spec.addresses[{i}]", report);
@@ -28,6 +40,14 @@ internal static class WorkloadValidator
         foreach (var address in slice.Addresses)
         {
             ValidateAddress(address, "endpoints[].addresses", report);
+        }
+    }
+
+    public static void Validate(Endpoints endpoints, ResourceReport report)
+    {
+        foreach (var address in endpoints.Slices.SelectMany(static slice => slice.Addresses))
+        {
+            ValidateAddress(address, "subsets[].addresses[].ip", report);
         }
     }
 

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Kubernetes;
+using Keepalive.Config.Resources;
 using Keepalive.Testbed;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
@@ -44,6 +45,28 @@ public sealed class ClusterTests : IDisposable
         _cluster.Dispose();
 
         Eventually.True(() => _api.Watches == 0, s_patience);
+    }
+
+    /// <summary>The mesh-wide settings are wanted with DestinationRules only, and no other ConfigMap is.</summary>
+    [Fact]
+    public async Task MeshConfig_ClusterWithoutGloo_IsTheOnlyConfigMapRequested()
+    {
+        await StartAsync();
+        Assert.DoesNotContain(_api.Requests, request => request.Contains("configmaps", StringComparison.Ordinal));
+
+        _api.WithoutGloo().WithIstio();
+        foreach (var (ns, name) in (ReadOnlySpan<(string, string)>)[("istio-system", "istio"), ("istio-system", "istio-sidecar"), ("shop", "istio")])
+        {
+            _api.Apply($$$"""
+                {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{{name}}}","namespace":"{{{ns}}}"},"data":{"mesh":"tcpKeepalive:\n  time: 60s\n"}}
+                """);
+        }
+
+        Eventually.True(() => _cluster.View().Resources.All.OfType<MeshConfig>().Any(), s_patience);
+        var config = Assert.Single(_cluster.View().Resources.All.OfType<MeshConfig>());
+        Assert.Equal(("istio-system/istio", "60s"), (config.QualifiedName, config.TcpKeepalive!.Time!.Value.Value));
+        Assert.All(_api.Requests.Where(request => request.Contains("configmaps", StringComparison.Ordinal)), request =>
+            Assert.Contains("/api/v1/namespaces/istio-system/configmaps?", request, StringComparison.Ordinal));
     }
 
     public void Dispose()

@@ -29,11 +29,12 @@ public sealed class BalancerVerdictTests
     }
 
     [Fact]
-    public void Verdict_ValuesMissing_AreTheKernels()
+    public void Verdict_TimeMissing_DependsOnTheNamespace()
     {
         var verdict = new BalancerVerdict(default, BalancerPresets.Find("linux-conntrack")!);
         Assert.Equal((7200, 75, 9), (verdict.Schedule.Time, verdict.Schedule.Interval, verdict.Schedule.Probes));
-        Assert.Equal(BalancerStanding.Kept, verdict.Standing);
+        Assert.Equal(BalancerStanding.Depends, verdict.Standing);
+        Assert.Equal(150, new BalancerVerdict(default, BalancerPresets.Find("aws-nlb")!).KeptUpTo);
         Assert.Equal(0.5, verdict.ProbesPerHour);
     }
 

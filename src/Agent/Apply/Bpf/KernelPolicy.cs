@@ -78,13 +78,18 @@ internal sealed class KernelPolicy : IDisposable
 
     private BpfMap Build(PolicySnapshot policy)
     {
-        var rules = BpfMap.CreatePrefixes<BpfAbi.ka_prefix, BpfAbi.ka_rule>("ka_rules", Math.Clamp(policy.Policy.Rules.Length, 1, _maxRules));
+        var rules = BpfMap.CreatePrefixes<BpfAbi.ka_prefix, BpfAbi.ka_rule>("ka_rules", Math.Clamp(policy.Policy.Rules.Length + policy.Policy.Exemptions.Length, 1, _maxRules));
         try
         {
             for (var i = 0; i < policy.Policy.Rules.Length; i++)
             {
                 var rule = policy.Policy.Rules[i];
                 rules.Update(Prefix(rule.Prefix, rule.Port), Rule(i, rule, policy.Existing));
+            }
+            foreach (var exemption in policy.Policy.Exemptions)
+            {
+                // The program applies no rule with KA_KEEP at once. The pass leaves such a socket to its application.
+                rules.Update(Prefix(exemption.Prefix, exemption.Port), new BpfAbi.ka_rule { rule = uint.MaxValue, existing = BpfAbi.KA_KEEP });
             }
             return rules;
         }

@@ -1,0 +1,75 @@
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Reading;
+
+/// <summary>Reads the keepalive of Istio's mesh-wide settings, wherever these are written.</summary>
+internal static class MeshConfigReader
+{
+    private const string ConfigMapKey = "mesh";
+
+    /// <summary>Whether a ConfigMap is one of Istio's with mesh-wide settings.</summary>
+    public static bool IsMesh(MappingNode configMap) =>
+        Find(configMap, "metadata", "name") is ScalarNode { Type: ScalarType.String } name
+        && (name.Value == MeshConfig.ConfigMapName || name.Value.StartsWith(MeshConfig.ConfigMapName + "-", StringComparison.Ordinal))
+        && Find(configMap, "data", ConfigMapKey) is ScalarNode { Type: ScalarType.String };
+
+    /// <summary>Reads a ConfigMap: the settings are YAML in a string.</summary>
+    public static MeshConfig ReadConfigMap(ObjectMetadata metadata, ObjectReader root)
+    {
+        root.Skip("binaryData", "immutable");
+        TcpKeepalive? keepalive = null;
+        // Its other keys are not looked at, nor is it closed: it has what its tools put there.
+        if (root.Object("data") is { } data && data.Value(ConfigMapKey) is ScalarNode { Type: ScalarType.String } text
+            && Parse(text, data.Report) is { } node)
+        {
+            keepalive = Read(new ObjectReader(node, $"data.{ConfigMapKey}", data.Report));
+        }
+
+        return new MeshConfig { Metadata = metadata, ReadFrom = "ConfigMap", TcpKeepalive = keepalive };
+    }
+
+    /// <summary>Reads the <c>spec</c> of an IstioOperator.</summary>
+    public static MeshConfig ReadOperator(ObjectMetadata metadata, ObjectReader spec)
+    {
+        TcpKeepalive? keepalive = null;
+        if (spec.Object("meshConfig") is { } config)
+        {
+            keepalive = Read(config);
+        }
+
+        if (spec.Object("values") is { } values)
+        {
+            keepalive ??= values.Object("meshConfig") is { } passed ? Read(passed) : null;
+            values.CloseOpen();
+        }
+
+        spec.CloseOpen();
+        return new MeshConfig { Metadata = metadata, ReadFrom = "IstioOperator", TcpKeepalive = keepalive };
+    }
+
+    private static TcpKeepalive? Read(ObjectReader config)
+    {
+        var keepalive = KeepaliveReader.Read(config, "tcpKeepalive");
+        config.CloseOpen();
+        return keepalive;
+    }
+
+    /// <summary>Reads the YAML in a string. Its positions are those in the file if the string is written as a block.</summary>
+    private static MappingNode? Parse(ScalarNode text, ResourceReport report)
+    {
+        var yaml = TextCheck.Normalize(text.Value);
+        var reader = text.BlockIndentation is { } indentation
+            ? new YamlTreeReader(text.Position.File, yaml, new DocumentText(0, yaml.Length, text.Position.Line + 1), report.Diagnostics)
+            {
+                Indentation = indentation,
+            }
+            : new YamlTreeReader(text.Position.File, yaml, new DocumentText(0, yaml.Length, text.Position.Line), report.Diagnostics)
+            {
+                Everywhere = text.Position,
+            };
+        return reader.Read(InputLimits.DocumentNodes) is [MappingNode mapping] ? mapping : null;
+    }
+
+    private static YamlNode? Find(MappingNode root, string outer, string inner) =>
+        root.TryFind(outer, out var entry) && entry.Value is MappingNode mapping && mapping.TryFind(inner, out var found) ? found.Value : null;
+}
