@@ -19,19 +19,22 @@ internal sealed class DiagnosticBag
     /// <summary>Errors reported so far; those not kept count too.</summary>
     public int ErrorCount { get; private set; }
 
-    public void Report(DiagnosticKind kind, SourcePosition position, string message, string? fix = null)
+    public void Report(DiagnosticKind kind, SourcePosition position, string message, string? fix = null) =>
+        Add(new Diagnostic(kind.Code, kind.Severity, position, message, fix));
+
+    public void Add(Diagnostic diagnostic)
     {
-        ErrorCount += kind.Severity == Severity.Error ? 1 : 0;
-        var severity = (int)kind.Severity;
+        ErrorCount += diagnostic.Severity == Severity.Error ? 1 : 0;
+        var severity = (int)diagnostic.Severity;
         if (_kept[severity] >= MaxPerSeverity)
         {
-            _firstDropped = _dropped.Sum() == 0 ? position : _firstDropped;
+            _firstDropped = _dropped.Sum() == 0 ? diagnostic.Position : _firstDropped;
             _dropped[severity]++;
             return;
         }
 
         // An aliased node is read once for each place that refers to it, and is wrong only once.
-        if (_seen.Add(new Diagnostic(kind.Code, kind.Severity, position, message, fix)))
+        if (_seen.Add(diagnostic))
         {
             _kept[severity]++;
         }

@@ -25,6 +25,7 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind BadAlias = Error("KA014", "invalid alias");
     internal static readonly DiagnosticKind TooDeep = Error("KA015", "nesting too deep");
     internal static readonly DiagnosticKind AliasExplosion = Error("KA016", "alias expansion too large");
+    internal static readonly DiagnosticKind Template = Error("KA017", "template or placeholder that is not filled");
 
     // Objects: KA020..KA029.
     internal static readonly DiagnosticKind NotAnObject = Error("KA020", "document is not a Kubernetes object");
@@ -89,7 +90,7 @@ public static class DiagnosticCatalog
     public static IReadOnlyList<DiagnosticKind> All { get; } =
     [
         CannotRead, TooLarge, NotText, NoDocuments, MoreProblems, MoreRemarks,
-        Syntax, Tab, DuplicateKey, UnsupportedYaml, BadAlias, TooDeep, AliasExplosion,
+        Syntax, Tab, DuplicateKey, UnsupportedYaml, BadAlias, TooDeep, AliasExplosion, Template,
         NotAnObject, SkippedKind, WrongApiVersion, UnknownKey, WrongType, Missing, BadName, DefinedTwice, BadAnnotation, UnknownAnnotation,
         BadDuration, DurationRange, DurationTruncated, NumberRange, BadValue, BadHost, BadAddress, HostBits, Conflict, Repeated,
         NoKeepalive, NotEnforced, NotEvaluated, SelectsNothing, NoAddress, PolicyLost, AddressShared, NoSuchPort, HostUnresolved,
@@ -97,6 +98,9 @@ public static class DiagnosticCatalog
         MisspeltField, EmptyKeepalive, NoEffect, NoPortLeft, NotInherited, MeshTooWide,
         BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange, DependsOnNamespace, ProbesUnanswered,
     ];
+
+    /// <summary>Whether a code is about YAML itself.</summary>
+    internal static bool IsOfSyntax(string code) => string.CompareOrdinal(code, Syntax.Code) >= 0 && string.CompareOrdinal(code, AliasExplosion.Code) <= 0;
 
     private static DiagnosticKind Error(string code, string title) => new(code, Severity.Error, title);
 

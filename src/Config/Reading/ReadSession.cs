@@ -14,7 +14,7 @@ internal sealed class ReadSession(bool fromServer = false)
     private long _nodes;
     private int _documents;
 
-    public DiagnosticBag Diagnostics { get; } = new() { IsFromServer = fromServer };
+    public DiagnosticBag Diagnostics { get; private set; } = new() { IsFromServer = fromServer };
 
     /// <summary>Reads all documents of one text.</summary>
     public void ReadText(string text, string file)
@@ -36,7 +36,9 @@ internal sealed class ReadSession(bool fromServer = false)
                 return;
             }
 
-            any |= ReadDocument(text, file, document);
+            any |= Placeholder.Find(text, document) is { Count: > 0 } placeholders
+                ? ReadTemplate(text, file, document, placeholders)
+                : ReadDocument(text, file, document);
         }
 
         if (!any)
@@ -62,6 +64,32 @@ internal sealed class ReadSession(bool fromServer = false)
 
     public ReadResult ToResult(int files) =>
         new(new ResourceSet(_resources.ToImmutable()), Diagnostics.ToSorted()) { Files = files };
+
+    /// <summary>Reads a document with placeholders. What is wrong because of these is one error, which says so.</summary>
+    private bool ReadTemplate(string text, string file, DocumentText document, List<Placeholder> placeholders)
+    {
+        var (all, read) = (Diagnostics, _resources.Count);
+        Diagnostics = new DiagnosticBag { IsFromServer = all.IsFromServer };
+        var any = ReadDocument(text, file, document);
+        var found = Diagnostics.ToSorted();
+        Diagnostics = all;
+        var lines = placeholders.Select(static placeholder => placeholder.Line).ToHashSet();
+        var caused = found.Where(one => one.Severity == Severity.Error && (DiagnosticCatalog.IsOfSyntax(one.Code) || lines.Contains(one.Position.Line))).ToHashSet();
+        foreach (var diagnostic in found.Where(one => !caused.Contains(one)))
+        {
+            all.Add(diagnostic);
+        }
+
+        if (caused.Count > 0)
+        {
+            _resources.Count = read;
+            var at = placeholders.Find(placeholder => caused.Any(one => one.Position.Line == placeholder.Line));
+            var (message, fix) = (at.Text is null ? at = placeholders[0] : at).Explain();
+            all.Report(DiagnosticCatalog.Template, new SourcePosition(file, at.Line, at.Column), message, fix);
+        }
+
+        return any;
+    }
 
     private bool ReadDocument(string text, string file, DocumentText document)
     {

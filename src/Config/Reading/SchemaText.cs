@@ -39,7 +39,7 @@ public static class SchemaText
             writer.WriteString("title", $"{kind.Name} ({kind.ApiVersions[0]})");
             writer.WriteString("type", "object");
             writer.WriteStartArray("required");
-            foreach (var key in root.Required.Prepend("kind").Prepend("apiVersion").Concat(kind.Unnamed is null ? ["metadata"] : []))
+            foreach (var key in (kind.Unnamed is null ? root.Required.Prepend("metadata") : root.Required).Prepend("kind").Prepend("apiVersion"))
             {
                 writer.WriteStringValue(key);
             }

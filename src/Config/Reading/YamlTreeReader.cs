@@ -319,7 +319,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
     private SourcePosition End()
     {
         var end = TextCheck.PositionOf(text.AsSpan(document.Start, document.Length), file);
-        return end with { Line = document.FirstLine + end.Line - 1 };
+        return end with { Line = document.FirstLine + end.Line - 1, Column = end.Column + (end.Line == 1 ? document.FirstColumn - 1 : 0) };
     }
 
     private void Stop(DiagnosticKind kind, SourcePosition position, string message, string fix)
@@ -329,7 +329,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
     }
 
     private SourcePosition Position(Mark mark) => Everywhere
-        ?? new(file, document.FirstLine + (int)Math.Max(mark.Line, 1) - 1, (int)Math.Max(mark.Column, 1) + Indentation);
+        ?? new(file, document.FirstLine + (int)Math.Max(mark.Line, 1) - 1, (int)Math.Max(mark.Column, 1) + Indentation + (mark.Line <= 1 ? document.FirstColumn - 1 : 0));
 
     private sealed class Frame(YamlNode node, Mark start, string? anchor, bool isBlock)
     {

@@ -1,0 +1,56 @@
+using System.Text.RegularExpressions;
+
+namespace Keepalive.Config.Reading;
+
+/// <summary>A place in a document that another tool fills: <c>{{ … }}</c> of Helm and its kind, or <c>${…}</c>.</summary>
+/// <param name="Text">As written.</param>
+/// <param name="Line">Its line in the file.</param>
+/// <param name="Column">Its column.</param>
+internal readonly partial record struct Placeholder(string Text, int Line, int Column)
+{
+    private const int MaxFound = 10_000;
+
+    /// <summary>Whether it belongs to a template, and not to a substitution of variables.</summary>
+    public bool IsTemplate => Text.StartsWith("{{", StringComparison.Ordinal);
+
+    /// <summary>The message for it, and the remedy.</summary>
+    public (string Message, string Fix) Explain() => IsTemplate
+        ? ($"this is a template: {Quoting.Shorten(Text)} is filled by Helm or a similar tool", "check its output: helm template CHART | keepalive-agent check -")
+        : ($"{Quoting.Shorten(Text)} is a placeholder that another tool fills", "substitute it first: envsubst < FILE | keepalive-agent check -");
+
+    /// <summary>The placeholders of a document; none in comments.</summary>
+    public static List<Placeholder> Find(string text, DocumentText document)
+    {
+        var found = new List<Placeholder>();
+        var span = text.AsSpan(document.Start, document.Length);
+        if (!span.Contains("{{", StringComparison.Ordinal) && !span.Contains("${", StringComparison.Ordinal))
+        {
+            return found;
+        }
+
+        var number = document.FirstLine - 1;
+        foreach (var line in span.EnumerateLines())
+        {
+            number++;
+            if (line.TrimStart().StartsWith("#"))
+            {
+                continue;
+            }
+
+            foreach (var match in Pattern().EnumerateMatches(line))
+            {
+                found.Add(new Placeholder(line.Slice(match.Index, match.Length).ToString(), number, match.Index + 1));
+                if (found.Count >= MaxFound)
+                {
+                    return found;
+                }
+            }
+        }
+
+        return found;
+    }
+
+    // A brace that is never closed ends the search with its line, so that the time is linear.
+    [GeneratedRegex(@"\{\{[^{}]*\}\}|\$\{[A-Za-z_][^{}]*\}", RegexOptions.CultureInvariant)]
+    private static partial Regex Pattern();
+}
