@@ -32,7 +32,12 @@ internal static class CheckCommand
                 return 0;
             },
         };
-        var output = OutputOption.Create();
+        var output = WordOption.Limit(
+            new Option<CheckFormat>("--output", "-o") { Description = "table (default), json: one object per line, sarif or github: for pull requests" },
+            ("table", CheckFormat.Table),
+            ("json", CheckFormat.Json),
+            ("sarif", CheckFormat.Sarif),
+            ("github", CheckFormat.GitHub));
         var command = new Command("check", "Report every problem of policy files; exit 1 if any is an error")
         {
             paths, connections, output,
@@ -42,7 +47,7 @@ internal static class CheckCommand
             result.GetValue(paths) ?? [],
             OnPath(balancers.Get(result.CommandResult)),
             result.GetValue(connections),
-            result.GetValue(output) == OutputFormat.Json,
+            result.GetValue(output),
             result.InvocationConfiguration.Output,
             stop));
         return command;
@@ -52,7 +57,7 @@ internal static class CheckCommand
         ? [new(BalancerPresets.Unnamed, (int)timeout.TotalSeconds)]
         : [.. given.Named.Select(static balancer => new BalancerOnPath(balancer.Preset, (int?)balancer.IdleTimeout?.TotalSeconds))];
 
-    private static async Task<int> RunAsync(string[] paths, BalancerOnPath[] balancers, int connections, bool json,
+    private static async Task<int> RunAsync(string[] paths, BalancerOnPath[] balancers, int connections, CheckFormat format,
         TextWriter output, CancellationToken cancellationToken)
     {
         var input = await PolicyInput.LoadAsync(paths, Side.Client, cancellationToken);
@@ -61,7 +66,14 @@ internal static class CheckCommand
         var machine = balancers.Length == 0 ? Machine.Recognize() : null;
         verdicts = machine?.Balancer is { } own ? BalancerCheck.Check(input.Compiled, [new BalancerOnPath(own)]).Verdicts : verdicts;
         var report = new CheckReport(input, [.. input.Diagnostics.Concat(remarks).OrderBy(static diagnostic => diagnostic.Position)], verdicts, connections, machine);
-        await output.WriteAsync((json ? report.ToJson() : report.ToText()).AsMemory(), cancellationToken);
+        var text = format switch
+        {
+            CheckFormat.Json => report.ToJson(),
+            CheckFormat.Sarif => report.ToSarif(),
+            CheckFormat.GitHub => report.ToGitHub(),
+            _ => report.ToText(),
+        };
+        await output.WriteAsync(text.AsMemory(), cancellationToken);
         return report.HasErrors ? ExitCodes.InvalidInput : ExitCodes.Done;
     }
 }

@@ -47,12 +47,31 @@ internal sealed class CheckReport(
             text.Append(TerminalText.Mask(policy.RuleName)).Append(": not enforced, because it has errors\n");
         }
 
+        return text.Append(Summary()).ToString();
+    }
+
+    public string ToSarif() => SarifText.Write(diagnostics);
+
+    /// <summary>Workflow commands of GitHub, and the counts.</summary>
+    public string ToGitHub()
+    {
+        var text = new StringBuilder();
+        foreach (var diagnostic in diagnostics)
+        {
+            GitHubText.Append(text, diagnostic);
+        }
+
+        return text.Append(Summary()).ToString();
+    }
+
+    private string Summary()
+    {
         var counts = Enum.GetValues<Severity>().OrderDescending()
             .Select(severity => (Severity: severity, Number: diagnostics.Count(diagnostic => diagnostic.Severity == severity)))
             .Where(static count => count.Number > 0)
             .Select(static count => Counted.Of(count.Number, count.Severity.ToString().ToLowerInvariant())).ToList();
-        return text.Append(Counted.Of(input.Read.Files, "file")).Append(", ").Append(Counted.Of(input.Read.Resources.All.Length, "resource")).Append(": ")
-            .Append(counts.Count == 0 ? "no problems" : string.Join(", ", counts)).Append('\n').ToString();
+        return $"{Counted.Of(input.Read.Files, "file")}, {Counted.Of(input.Read.Resources.All.Length, "resource")}: "
+            + $"{(counts.Count == 0 ? "no problems" : string.Join(", ", counts))}\n";
     }
 
     public string ToJson()
