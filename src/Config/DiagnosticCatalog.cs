@@ -74,6 +74,8 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind NoEffect = Warning("KA058", "object without effect");
     internal static readonly DiagnosticKind NoPortLeft = Warning("KA059", "settings that no port is left for");
     internal static readonly DiagnosticKind MeshTooWide = Warning("KA071", "mesh-wide keepalive for too many destinations");
+    internal static readonly DiagnosticKind NotAPolicyHere = Note("KA072", "keepalive that is judged and not enforced");
+    internal static readonly DiagnosticKind KeepaliveOff = Warning("KA073", "socket_options that do not switch keepalive on");
     internal static readonly DiagnosticKind NotInherited = Note("KA070", "port that does not inherit the rule's tcpKeepalive");
 
     // Against balancers: KA060 and up.
@@ -95,7 +97,7 @@ public static class DiagnosticCatalog
         BadDuration, DurationRange, DurationTruncated, NumberRange, BadValue, BadHost, BadAddress, HostBits, Conflict, Repeated,
         NoKeepalive, NotEnforced, NotEvaluated, SelectsNothing, NoAddress, PolicyLost, AddressShared, NoSuchPort, HostUnresolved,
         UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices, NewerField,
-        MisspeltField, EmptyKeepalive, NoEffect, NoPortLeft, NotInherited, MeshTooWide,
+        MisspeltField, EmptyKeepalive, NoEffect, NoPortLeft, NotInherited, MeshTooWide, NotAPolicyHere, KeepaliveOff,
         BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange, DependsOnNamespace, ProbesUnanswered,
     ];
 

@@ -80,13 +80,13 @@ public static class BalancerCheck
                         : first.TotalSeconds < verdict.IdleTimeout
                         ? $"between {Seconds(first)} and {Seconds(latest)}, because the kernel's timer may fire late"
                         : $"after {Seconds(first)}"),
-                    Advice(verdict));
+                    Advice(verdict, keepalive.Names));
                 break;
             case BalancerStanding.NoMargin:
                 diagnostics.Report(DiagnosticCatalog.NoMargin, position,
                     $"{subject}: {name} forgets a connection after {verdict.IdleTimeout}s without traffic{unconfirmed}: a single lost probe exceeds it, "
                     + (schedule.Probes > 1 ? $"the next may go out as late as {Seconds(schedule.LatestProbe(2))}" : "there is no second probe"),
-                    Advice(verdict));
+                    Advice(verdict, keepalive.Names));
                 break;
             case BalancerStanding.PayloadNeeded:
                 diagnostics.Report(DiagnosticCatalog.PayloadNeeded, position,
@@ -105,7 +105,7 @@ public static class BalancerCheck
                 diagnostics.Report(DiagnosticCatalog.DependsOnNamespace, position,
                     $"{subject}: {name} forgets a connection after {verdict.IdleTimeout}s without traffic{unconfirmed}, and the policy sets no time: the first probe "
                     + $"depends on net.ipv4.tcp_keepalive_time of each network namespace; Linux's default, {schedule.Time}s, {(schedule.Time >= verdict.IdleTimeout ? "is" : "may be")} too late",
-                    verdict.KeptUpTo is { } most ? $"write time: {most}s or less" : "give the balancer a longer timeout");
+                    verdict.KeptUpTo is { } most ? $"write {keepalive.Names.Time}: {most}s or less" : "give the balancer a longer timeout");
                 break;
             case BalancerStanding.Depends:
             case BalancerStanding.Unknown:
@@ -115,7 +115,7 @@ public static class BalancerCheck
         }
     }
 
-    private static string Advice(BalancerVerdict verdict)
+    private static string Advice(BalancerVerdict verdict, KeepaliveNames names)
     {
         if (verdict.Advise() is not { } advised)
         {
@@ -127,20 +127,23 @@ public static class BalancerCheck
         var (schedule, changes) = (verdict.Schedule, new List<string>());
         if (advised.Time != schedule.Time)
         {
-            changes.Add($"time: {advised.Time}s{(advised.Time < schedule.Time ? " or less" : "")}");
+            changes.Add($"{names.Time}: {Value(advised.Time)}{(advised.Time < schedule.Time ? " or less" : "")}");
         }
 
         if (advised.Interval != schedule.Interval)
         {
-            changes.Add($"interval: {advised.Interval}s");
+            changes.Add($"{names.Interval}: {Value(advised.Interval)}");
         }
 
         if (advised.Probes != schedule.Probes)
         {
-            changes.Add($"probes: {advised.Probes}");
+            changes.Add($"{names.Probes}: {advised.Probes}");
         }
 
         return "write " + string.Join(" and ", changes);
+
+        // Envoy's own configuration has seconds as numbers.
+        string Value(int? seconds) => names.Time.Contains('_', StringComparison.Ordinal) ? $"{seconds}" : $"{seconds}s";
     }
 
     private static void ReportRange(string subject, TcpKeepalive keepalive, BalancerPreset balancer, int? idleTimeout, DiagnosticBag diagnostics)

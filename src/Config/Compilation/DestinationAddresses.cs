@@ -57,11 +57,10 @@ internal sealed class DestinationAddresses
                 _ofMesh.Add(found, entry, ports);
                 break;
             case VirtualGateway gateway:
-                foreach (var service in ServicesBefore(gateway))
-                {
-                    _ofServices.AddEndpoints(found, service, [.. service.Ports.Where(port => ports.Any(wanted => wanted?.Number.Value == port.Number.Value))]);
-                }
-
+                AddListeners(found, ServicesBefore(gateway), ports);
+                break;
+            case Gateway gateway:
+                AddListeners(found, _services.All.Where(gateway.IsServedBy), ports);
                 break;
             default:
                 AddHosts(found, destination, ports);
@@ -86,6 +85,15 @@ internal sealed class DestinationAddresses
     public IEnumerable<Service> ServicesBefore(VirtualGateway gateway) => _services.All.Where(service => !service.Selector.IsEmpty
         && gateway.Workloads.Any(workload => workload.Labels.All(label => service.Selector.Contains(label)) && workload.MatchesPlace(service.Metadata)));
 
+    /// <summary>The endpoints of the Services before a gateway, where these have its listeners' ports.</summary>
+    private void AddListeners(FoundAddresses found, IEnumerable<Service> services, IReadOnlyCollection<DestinationPort?> ports)
+    {
+        foreach (var service in services)
+        {
+            _ofServices.AddEndpoints(found, service, [.. service.Ports.Where(port => ports.Any(wanted => wanted?.Number.Value == port.Number.Value))]);
+        }
+    }
+
     private static void AddAnnotated(FoundAddresses found, Destination destination, IReadOnlyCollection<DestinationPort?> ports)
     {
         foreach (var entry in AddressList.Split(destination.Metadata.Annotations.GetValueOrDefault(AgentAnnotations.Addresses).Value ?? ""))
@@ -95,7 +103,7 @@ internal sealed class DestinationAddresses
                 continue;
             }
 
-            if (port == 0 && destination is VirtualGateway)
+            if (port == 0 && destination is (VirtualGateway or Gateway))
             {
                 // Without a port every connection from these addresses would count, not only those they accept.
                 found.Add([prefix], [.. ports.Select(static listener => (ushort)(listener?.Number.Value ?? 0))], "annotation");

@@ -150,6 +150,7 @@ internal sealed class DestinationReport(
             VirtualDestination { ExternalServices.IsEmpty: false } => $"{ofHosts}, nor has an ExternalService behind it",
             Service { Ports.IsEmpty: true, HasOtherProtocols: true } => "it has no TCP port",
             Service => "it has no cluster IP, and no EndpointSlice of it is in the input",
+            Gateway => "no Service with the label " + Gateway.NameLabel + " or " + Gateway.OwnerLabel + " is in the input, with its EndpointSlices",
             VirtualGateway gateway when !addresses.ServicesBefore(gateway).Any() =>
                 "no Service that selects its workloads is in the input, with its EndpointSlices",
             VirtualGateway => "no EndpointSlice of the Services before its workloads has one of its ports",

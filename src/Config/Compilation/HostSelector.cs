@@ -14,7 +14,7 @@ internal sealed class HostSelector
         _budget = budget;
         _all =
         [
-            .. destinations.Where(static destination => destination is not VirtualGateway)
+            .. destinations.Where(static destination => destination is not (VirtualGateway or Gateway))
                 .SelectMany(static destination => destination.DialledHosts.Select(host => (HostName.Canonical(host), destination))),
         ];
 

@@ -16,6 +16,7 @@ internal static class KeepaliveConversion
     {
         ConnectionPolicy { Tcp.TcpKeepalive: { } keepalive } => [keepalive],
         ListenerConnectionPolicy { TcpKeepalive: { } keepalive } => [keepalive],
+        ProxyPolicy proxy => proxy.Keepalives.Select(static pair => pair.Keepalive),
         MeshConfig { TcpKeepalive: { } keepalive } => [keepalive],
         DestinationRule rule => rule.PortLevelSettings.Select(static settings => settings.Tcp?.TcpKeepalive)
             .Prepend(rule.Tcp?.TcpKeepalive).OfType<TcpKeepalive>(),

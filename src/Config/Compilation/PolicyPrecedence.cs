@@ -22,6 +22,7 @@ internal sealed class RankedPolicy
             ListenerConnectionPolicy listener => listener.TcpKeepalive,
             DestinationRule { Tcp: { } tcp } => tcp.TcpKeepalive,
             MeshConfig config => config.TcpKeepalive,
+            ProxyPolicy { Kind: not ProxyPolicy.EnvoyFilter, Keepalives: [var (_, keepalive)] } => keepalive,
             _ => null,
         });
         foreach (var port in (policy as DestinationRule)?.PortLevelSettings ?? [])
@@ -97,7 +98,8 @@ internal sealed class RankedPolicy
 /// <summary>Which of two policies that select the same destination applies. The first difference decides:</summary>
 /// <remarks>
 /// <list type="number">
-/// <item>a ConnectionPolicy before a DestinationRule: a mesh makes DestinationRules from ConnectionPolicies;</item>
+/// <item>a ConnectionPolicy before a DestinationRule, since a mesh makes DestinationRules from ConnectionPolicies, and both before a policy of a
+/// proxy;</item>
 /// <item>of two DestinationRules, one for an exact host before one with a wildcard, and a longer wildcard before a shorter one, as in Istio,
 /// also if it says nothing of keepalive; for the same host, one without a <c>trafficPolicy</c> comes last;</item>
 /// <item>one from a file before one from the API server;</item>
@@ -121,20 +123,29 @@ internal static class PolicyPrecedence
             .Concat(resources.Valid<DestinationRule>().Where(static rule => !rule.HasWorkloadSelector || KeepaliveConversion.AllOf(rule).Any())
                 .OrderByDescending(Closeness).ThenBy(static rule => !rule.HasTrafficPolicy)
                 .ThenBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal))
+            .Concat(OfProxies(resources, isAccepted: false))
             .Select(policy => new RankedPolicy(policy, mesh)),
     ];
 
     /// <summary>The valid policies for connections that are accepted, the strongest first.</summary>
     public static IReadOnlyList<RankedPolicy> RankListeners(ResourceSet resources) =>
     [
-        .. resources.Valid<ListenerConnectionPolicy>().OrderBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal)
+        .. resources.Valid<ListenerConnectionPolicy>().OrderBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal).Cast<Policy>()
+            .Concat(OfProxies(resources, isAccepted: true))
             .Select(static policy => new RankedPolicy(policy)),
     ];
+
+    /// <summary>The policies of proxies that have keepalive: one for a listener or a route before one for a whole Gateway.</summary>
+    private static IEnumerable<Policy> OfProxies(ResourceSet resources, bool isAccepted) =>
+        resources.Valid<ProxyPolicy>().Where(policy => policy.IsAccepted == isAccepted && !policy.Keepalives.IsEmpty)
+            .OrderBy(IsOfWholeGateway).ThenBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal);
+
+    private static bool IsOfWholeGateway(ProxyPolicy policy) => policy.Targets.Any(static target => target.Kind == Gateway.KindName && target.Section is null);
 
     /// <summary>Why the first of two applies: reads on after its name.</summary>
     public static string Explain(Policy winner, Policy loser)
     {
-        if (winner.Kind != loser.Kind)
+        if (winner.Kind != loser.Kind && !(winner is ProxyPolicy && loser is ProxyPolicy))
         {
             return $"is a {winner.Kind} and so comes before every {loser.Kind}";
         }
@@ -147,6 +158,11 @@ internal static class PolicyPrecedence
         if (winner is DestinationRule { HasTrafficPolicy: true } && loser is DestinationRule { HasTrafficPolicy: false })
         {
             return "has a trafficPolicy";
+        }
+
+        if (winner is ProxyPolicy closer && loser is ProxyPolicy wider && IsOfWholeGateway(closer) != IsOfWholeGateway(wider))
+        {
+            return "is not for a whole Gateway";
         }
 
         if (IsOfCluster(winner) != IsOfCluster(loser))

@@ -29,6 +29,7 @@ internal sealed class Selector
     private readonly List<Destination> _selectable;
     private readonly Dictionary<Destination, int> _order = new(ReferenceEqualityComparer.Instance);
     private readonly HostSelector _hosts;
+    private readonly ProxySelector _proxies;
 
     public Selector(ResourceSet resources, CompilationBudget budget, DiagnosticBag diagnostics)
     {
@@ -51,6 +52,7 @@ internal sealed class Selector
                 is DestinationKind.Service or DestinationKind.VirtualDestination or DestinationKind.ExternalService),
         ];
         _hosts = new HostSelector(all, budget);
+        _proxies = new ProxySelector(resources);
     }
 
     /// <summary>The valid destinations that a mesh knows by host name.</summary>
@@ -64,6 +66,7 @@ internal sealed class Selector
         ListenerConnectionPolicy { ApplyToListeners: var references } => Select(policy, references, "spec.applyToListeners",
             _kinds[DestinationKind.VirtualGateway].All, "selects every listener, but there is no VirtualGateway", "add it to the input"),
         DestinationRule rule => Select(policy, rule),
+        ProxyPolicy proxy => Select(policy, proxy),
         _ => [],
     };
 
@@ -251,6 +254,25 @@ internal sealed class Selector
         }
 
         return false;
+    }
+
+    /// <summary>A proxy's policy selects what it is attached to, if that is known here.</summary>
+    private IReadOnlyList<Selection> Select(RankedPolicy policy, ProxyPolicy proxy)
+    {
+        var selections = _proxies.Select(policy, proxy);
+        if (selections.Count == 0)
+        {
+            Report(DiagnosticCatalog.NotAPolicyHere, policy, proxy.Position,
+                proxy.Kind == ProxyPolicy.EnvoyFilter
+                    ? "its keepalive is judged and not enforced by the agent: which proxy and listener a connection is of does not show on it"
+                    : "its keepalive is judged and not enforced by the agent: "
+                        + (proxy.Targets.IsEmpty ? "it names no target" : $"{string.Join(", ", proxy.Targets.Take(3))} leads to no object in the input"),
+                proxy.Kind == ProxyPolicy.EnvoyFilter || proxy.Targets.IsEmpty ? "write a ConnectionPolicy or a DestinationRule for its destinations"
+                    : proxy.IsAccepted ? "add the Gateway, and the Service of its proxy with its EndpointSlices"
+                    : "add it, and the Services behind it");
+        }
+
+        return selections;
     }
 
     private static ImmutableArray<DestinationPort?> PortsOf(Destination destination) =>

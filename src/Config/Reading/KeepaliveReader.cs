@@ -5,7 +5,11 @@ namespace Keepalive.Config.Reading;
 /// <summary>Reads a <c>tcpKeepalive</c>, which policies for either end and Istio's DestinationRules have alike.</summary>
 internal static class KeepaliveReader
 {
-    public static TcpKeepalive? Read(ObjectReader parent, string key)
+    /// <summary>The keepalive under a key.</summary>
+    /// <param name="parent">The mapping that has the key.</param>
+    /// <param name="key">The key.</param>
+    /// <param name="names">Other names of the values; then the kind is somebody else's, and only misspelt keys are reported.</param>
+    public static TcpKeepalive? Read(ObjectReader parent, string key, KeepaliveNames? names = null)
     {
         if (parent.Object(key) is not { } reader)
         {
@@ -21,12 +25,21 @@ internal static class KeepaliveReader
 
         var keepalive = new TcpKeepalive
         {
-            Probes = reader.Integer("probes", 0, KeepaliveSettings.MaxProbes, "Linux's limit"),
-            Time = reader.Duration("time"),
-            Interval = reader.Duration("interval"),
+            Probes = reader.Integer((names ?? KeepaliveNames.Usual).Probes, 0, KeepaliveSettings.MaxProbes, "Linux's limit"),
+            Time = reader.Duration((names ?? KeepaliveNames.Usual).Time),
+            Interval = reader.Duration((names ?? KeepaliveNames.Usual).Interval),
             Position = parent.KeyPosition(key),
+            Names = names ?? KeepaliveNames.Usual,
         };
-        reader.Close();
+        if (names is null)
+        {
+            reader.Close();
+        }
+        else
+        {
+            reader.CloseOpen();
+        }
+
         return keepalive;
     }
 }

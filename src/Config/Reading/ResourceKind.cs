@@ -61,6 +61,21 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
             with { Annotations = [AgentAnnotations.Addresses, AgentAnnotations.Existing] },
         Of(ServiceEntry.KindName, s_istio, ServiceEntryReader.Read, WorkloadValidator.Validate) with { IsUnique = false },
         Of(WorkloadEntry.KindName, s_istio, WorkloadReader.ReadEntry, WorkloadValidator.Validate) with { IsUnique = false },
+        Proxy(ProxyPolicy.BackendTrafficPolicy, "gateway.envoyproxy.io/v1alpha1",
+            static (metadata, spec) => ProxyPolicyReader.ReadEnvoyGateway(ProxyPolicy.BackendTrafficPolicy, metadata, spec)),
+        Proxy(ProxyPolicy.ClientTrafficPolicy, "gateway.envoyproxy.io/v1alpha1",
+            static (metadata, spec) => ProxyPolicyReader.ReadEnvoyGateway(ProxyPolicy.ClientTrafficPolicy, metadata, spec)),
+        Proxy(ProxyPolicy.BackendConfigPolicy, "gateway.kgateway.dev/v1alpha1", ProxyPolicyReader.ReadKgateway),
+        Proxy(ProxyPolicy.Upstream, "gloo.solo.io/v1", ProxyPolicyReader.ReadUpstream),
+        Proxy(ProxyPolicy.EnvoyFilter, "networking.istio.io/v1alpha3", ProxyPolicyReader.ReadEnvoyFilter),
+        Of<Gateway>(Gateway.KindName, ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"], GatewayReader.Read,
+            DestinationValidator.ValidateAnnotation) with { Annotations = [AgentAnnotations.Addresses], IsUnique = false, HasSchema = false },
+        .. GatewayRoute.Kinds.Select(static kind => Of<GatewayRoute>(kind,
+            [
+                "gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1", "gateway.networking.k8s.io/v1alpha3",
+                "gateway.networking.k8s.io/v1alpha2",
+            ],
+            (metadata, spec) => GatewayReader.ReadRoute(kind, metadata, spec), static (_, _) => { }) with { IsUnique = false, HasSchema = false }),
         new("ConfigMap", ["v1"])
         {
             Read = static (metadata, root, _) => MeshConfigReader.ReadConfigMap(metadata, root),
@@ -115,6 +130,9 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
         return group != GroupOf(ApiVersions[0]) && group.Length > 0 && group is not (PoliciesGroup or NetworkingGroup)
             && DidYouMean.Find(group, [GroupOf(ApiVersions[0])]) is null;
     }
+
+    private static ResourceKind Proxy(string name, string apiVersion, Func<ObjectMetadata, ObjectReader, ProxyPolicy> read) =>
+        Of(name, [apiVersion], read, ProxyPolicyValidator.Validate) with { Annotations = [AgentAnnotations.Existing], HasSchema = false };
 
     private static ResourceKind Of<T>(
         string name, ImmutableArray<string> apiVersions, Func<ObjectMetadata, ObjectReader, T> read, Action<T, ResourceReport> validate)

@@ -26,6 +26,9 @@ public enum DestinationKind
     /// <summary>A <see cref="Resources.VirtualGateway"/>, which only a ListenerConnectionPolicy selects.</summary>
     VirtualGateway,
 
+    /// <summary>A <see cref="Resources.Gateway"/>, which only a proxy's policy selects.</summary>
+    Gateway,
+
     /// <summary>The host of a DestinationRule that no other object is about.</summary>
     Host,
 }

@@ -16,6 +16,16 @@ public sealed record TcpConfig
     public TcpKeepalive? TcpKeepalive { get; init; }
 }
 
+/// <summary>How a kind of resource calls the three values.</summary>
+/// <param name="Probes">Unanswered probes before the connection ends.</param>
+/// <param name="Time">Idle time before the first probe.</param>
+/// <param name="Interval">Time between probes.</param>
+public sealed record KeepaliveNames(string Probes, string Time, string Interval)
+{
+    /// <summary>The names of Istio and Gloo Mesh.</summary>
+    public static KeepaliveNames Usual { get; } = new("probes", "time", "interval");
+}
+
 /// <summary><c>tcpKeepalive</c> as written. Empty means: on, with the socket's own values.</summary>
 public sealed record TcpKeepalive
 {
@@ -30,4 +40,7 @@ public sealed record TcpKeepalive
 
     /// <summary>Where it is written.</summary>
     public SourcePosition Position { get; init; }
+
+    /// <summary>The names of the values.</summary>
+    public KeepaliveNames Names { get; init; } = KeepaliveNames.Usual;
 }

@@ -1,0 +1,102 @@
+using System.Collections.Immutable;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Compilation;
+
+/// <summary>Finds the destinations of the objects that a proxy's policy is attached to.</summary>
+internal sealed class ProxySelector(ResourceSet resources)
+{
+    private readonly ILookup<string, Service> _services = resources.Valid<Service>().ToLookup(static service => service.Metadata.Namespace);
+    private readonly List<Gateway> _gateways = [.. resources.Valid<Gateway>()];
+    private readonly List<GatewayRoute> _routes = [.. resources.Valid<GatewayRoute>()];
+
+    /// <summary>What a policy selects; nothing if its targets are unknown here.</summary>
+    public IReadOnlyList<Selection> Select(RankedPolicy policy, ProxyPolicy proxy)
+    {
+        if (policy.Settings is null)
+        {
+            return [];
+        }
+
+        var ports = new Dictionary<Destination, List<DestinationPort?>>(ReferenceEqualityComparer.Instance);
+        foreach (var target in proxy.Targets)
+        {
+            Add(ports, target, proxy.IsAccepted);
+        }
+
+        foreach (var (address, port) in proxy.StaticHosts)
+        {
+            var host = Of(proxy, address, port);
+            ports.Add(host, [host.Ports[0]]);
+        }
+
+        return [.. ports.Select(pair => new Selection(policy, pair.Key, [.. pair.Value], policy.Settings))];
+    }
+
+    private void Add(Dictionary<Destination, List<DestinationPort?>> ports, ProxyTarget target, bool isAccepted)
+    {
+        if (isAccepted)
+        {
+            foreach (var gateway in _gateways.Where(gateway => target.Matches(gateway.Kind, gateway.Metadata)))
+            {
+                Add(ports, gateway, port => target.Section is null || port.Name?.Value == target.Section);
+            }
+
+            return;
+        }
+
+        foreach (var service in _services[target.Namespace].Where(service => target.Matches(service.Kind, service.Metadata)))
+        {
+            Add(ports, service, port => target.Port is null || port.Number.Value == target.Port);
+        }
+
+        // A route's policy is for the Services behind it, that of a Gateway for those behind all of its routes.
+        foreach (var route in _routes.Where(route => target.Matches(route.Kind, route.Metadata) || (target.Kind == Gateway.KindName && IsOf(route, target))))
+        {
+            foreach (var backend in route.Backends)
+            {
+                Add(ports, backend, isAccepted: false);
+            }
+        }
+    }
+
+    private bool IsOf(GatewayRoute route, ProxyTarget target) => route.Parents.Any(parent => parent.Kind == Gateway.KindName
+        && parent.Namespace == target.Namespace && (parent.Name == target.Name
+            || _gateways.Exists(gateway => target.Matches(gateway.Kind, gateway.Metadata) && gateway.Metadata.Name.Value == parent.Name))
+        && (target.Section is null || parent.Section is null || parent.Section == target.Section));
+
+    private static void Add(Dictionary<Destination, List<DestinationPort?>> ports, Destination destination, Func<DestinationPort, bool> isWanted)
+    {
+        var all = ports.TryGetValue(destination, out var known) ? known : [];
+        if (destination.IsAnyPort)
+        {
+            all = [null];
+        }
+
+        foreach (var port in destination.Ports)
+        {
+            if (isWanted(port) && !all.Exists(one => ReferenceEquals(one, port)))
+            {
+                all.Add(port);
+            }
+        }
+
+        if (all.Count > 0)
+        {
+            ports[destination] = all;
+        }
+    }
+
+    /// <summary>An address or host that is written into an Upstream, as a destination.</summary>
+    private static ExternalService Of(ProxyPolicy proxy, Positioned<string> address, long port)
+    {
+        var isAddress = IpPrefix.TryParse(address.Value, out _, out _);
+        return new ExternalService
+        {
+            Metadata = proxy.Metadata,
+            Addresses = isAddress ? [address] : [],
+            Hosts = isAddress ? [] : [address],
+            Ports = [new DestinationPort(new(port, address.Position), null, null, null, address.Position)],
+        };
+    }
+}
