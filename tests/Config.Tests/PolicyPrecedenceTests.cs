@@ -38,6 +38,21 @@ public sealed class PolicyPrecedenceTests
         }
     }
 
+    /// <summary>A rule without keepalive is of use only before one with keepalive that it can hide.</summary>
+    [Fact]
+    public void Rank_RulesWithoutKeepalive_AreLeftOutAfterTheLastWithOne()
+    {
+        var silent = Rule("silent", "*").Replace("tcpKeepalive", "maxConnections", StringComparison.Ordinal).Replace("{\"time\": \"60s\"}", "1", StringComparison.Ordinal);
+        var policies = PolicyPrecedence.Rank(new ResourceSet(
+        [
+            .. File(silent.Replace("\"*\"", "\"db.example.com\"", StringComparison.Ordinal)),
+            .. File(Rule("wildcard", "*.example.com")),
+            .. File(silent),
+        ]));
+
+        Assert.Equal(["db.example.com", "*.example.com"], policies.Select(ranked => ((DestinationRule)ranked.Policy).Host.Value));
+    }
+
     [Fact]
     public void Explain_FirstDifference_IsTheReason()
     {

@@ -93,6 +93,9 @@ public sealed partial class PageTests
                         AssertUnderstood(string.Join(' ', words[(end + 1)..]));
                     }
                     break;
+                case "helm" or "envsubst":
+                    AssertUnderstood(command[(command.IndexOf('|', StringComparison.Ordinal) + 2)..]);
+                    break;
                 default:
                     AssertUnderstood(string.Join(' ', words));
                     break;

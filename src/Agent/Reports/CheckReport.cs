@@ -27,13 +27,10 @@ internal sealed class CheckReport(
 
         foreach (var policy in input.Compiled.Policies)
         {
-            text.Append(TerminalText.Mask(policy.Policy)).Append(": ").Append(Counted.Of(policy.Destinations, "destination")).Append(", ")
-                .Append(Counted.Of(policy.Ports, "port")).Append(", ")
-                .Append(policy.Settings.IsEmpty ? "sets nothing" : $"{Counted.Of(policy.Addresses, "address", "addresses")}, {Describe(policy)}")
-                .Append('\n');
+            text.Append(TerminalText.Mask(policy.Policy)).Append(": ").Append(Effect(policy)).Append('\n');
             foreach (var (_, verdict) in verdicts.Where(pair => pair.Policy == policy.Policy))
             {
-                text.Append("  through ").Append(Describe(verdict)).Append('\n');
+                text.Append(policy.Settings.Length > 1 ? $"  {verdict.Settings}, through " : "  through ").Append(Describe(verdict)).Append('\n');
             }
         }
 
@@ -116,6 +113,11 @@ internal sealed class CheckReport(
         return text.ToString();
     }
 
+    private static string Effect(PolicySummary policy) => policy is { Source: ProxyPolicy, Destinations: 0 }
+        ? $"judged, not enforced, {Describe(policy)}"
+        : $"{Counted.Of(policy.Destinations, "destination")}, {Counted.Of(policy.Ports, "port")}, "
+            + (policy.Settings.IsEmpty ? "sets nothing" : $"{Counted.Of(policy.Addresses, "address", "addresses")}, {Describe(policy)}");
+
     /// <summary>The values; which ports have them, if not all have the same.</summary>
     private static string Describe(PolicySummary policy) => policy.PortGroups.Length < 2
         ? string.Join("; ", policy.Settings)
@@ -138,7 +140,8 @@ internal sealed class CheckReport(
         if (standing == BalancerStanding.Depends)
         {
             return $"{verdict.Balancer.Name}{timeout}: depends on net.ipv4.tcp_keepalive_time of the network namespace: "
-                + (verdict.KeptUpTo is { } most ? $"kept up to {most}s" : "never kept") + $" (Linux's default: {schedule.Time}s)";
+                + (verdict.LostProbes > 0 ? $"kept with Linux's default, {schedule.Time}s"
+                    : (verdict.KeptUpTo is { } most ? $"kept up to {most}s" : "never kept") + $" (Linux's default: {schedule.Time}s)");
         }
 
         var answer = standing switch

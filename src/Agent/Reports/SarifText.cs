@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Json;
-using Keepalive.CommandLine;
 using Keepalive.Config;
 
 namespace Keepalive.Agent.Reports;

@@ -156,11 +156,14 @@ public static class PolicyCompiler
                 var (destinations, ports) = _selected.TryGetValue(policy, out var known) ? known : ([], 0);
                 ImmutableArray<PortGroup> ofPorts =
                 [
-                    .. groups[policy].GroupBy(static selection => selection.Settings).Select(static group => new PortGroup(group.Key,
+                    // Ports that nothing names and nothing sets are of no interest.
+                    .. groups[policy].Where(static selection => selection.Settings is not null || selection.Ports is not [null])
+                        .GroupBy(static selection => selection.Settings).Select(static group => new PortGroup(group.Key,
                         [.. group.SelectMany(static selection => selection.Ports).Select(static port => port?.Number.Value).Distinct()])),
                 ];
-                IEnumerable<KeepaliveSettings> settings = ofPorts.IsEmpty
-                    ? policy.AllSettings : ofPorts.Select(static group => group.Settings).OfType<KeepaliveSettings>();
+                IEnumerable<KeepaliveSettings> settings = policy.Policy is ProxyPolicy
+                    ? policy.Written.Select(static pair => pair.Settings).Distinct()
+                    : ofPorts.IsEmpty ? policy.AllSettings : ofPorts.Select(static group => group.Settings).OfType<KeepaliveSettings>();
                 yield return new PolicySummary(policy.Name, policy.Policy, [.. settings], destinations.Count, ports,
                     byPolicy[policy.Name].Select(static rule => rule.Prefix).Distinct().Count(), byPolicy[policy.Name].Count())
                 {

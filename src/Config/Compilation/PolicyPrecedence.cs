@@ -117,15 +117,26 @@ internal static class PolicyPrecedence
     /// DestinationRules that say nothing of keepalive are among them, since they hide wider ones; not those with a workloadSelector, which hide
     /// them from some clients only.
     /// </remarks>
-    public static IReadOnlyList<RankedPolicy> Rank(ResourceSet resources, RankedPolicy? mesh = null) =>
-    [
-        .. resources.Valid<ConnectionPolicy>().OrderBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal).Cast<Policy>()
-            .Concat(resources.Valid<DestinationRule>().Where(static rule => !rule.HasWorkloadSelector || KeepaliveConversion.AllOf(rule).Any())
+    public static IReadOnlyList<RankedPolicy> Rank(ResourceSet resources, RankedPolicy? mesh = null)
+    {
+        List<RankedPolicy> rules =
+        [
+            .. resources.Valid<DestinationRule>().Where(static rule => !rule.HasWorkloadSelector || KeepaliveConversion.AllOf(rule).Any())
                 .OrderByDescending(Closeness).ThenBy(static rule => !rule.HasTrafficPolicy)
-                .ThenBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal))
-            .Concat(OfProxies(resources, isAccepted: false))
-            .Select(policy => new RankedPolicy(policy, mesh)),
-    ];
+                .ThenBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal)
+                .Select(rule => new RankedPolicy(rule, mesh)),
+        ];
+
+        // Those after the last one with keepalive hide nothing. A cluster has many, about other things.
+        var last = rules.FindLastIndex(static rule => !rule.IsSilent);
+        return
+        [
+            .. resources.Valid<ConnectionPolicy>().OrderBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal)
+                .Select(static policy => new RankedPolicy(policy)),
+            .. rules.Take(last + 1),
+            .. OfProxies(resources, isAccepted: false).Select(static policy => new RankedPolicy(policy)),
+        ];
+    }
 
     /// <summary>The valid policies for connections that are accepted, the strongest first.</summary>
     public static IReadOnlyList<RankedPolicy> RankListeners(ResourceSet resources) =>

@@ -65,7 +65,7 @@ internal sealed class ReadSession(bool fromServer = false)
     public ReadResult ToResult(int files) =>
         new(new ResourceSet(_resources.ToImmutable()), Diagnostics.ToSorted()) { Files = files };
 
-    /// <summary>Reads a document with placeholders. What is wrong because of these is one error, which says so.</summary>
+    /// <summary>Reads a document with placeholders. All errors that these cause become one, which says so.</summary>
     private bool ReadTemplate(string text, string file, DocumentText document, List<Placeholder> placeholders)
     {
         var (all, read) = (Diagnostics, _resources.Count);

@@ -38,7 +38,7 @@ public sealed record ProxyPolicy : Policy
     /// <summary>The keepalive settings, each with its path.</summary>
     public ImmutableArray<(string Path, TcpKeepalive Keepalive)> Keepalives { get; init; } = [];
 
-    /// <summary>What it is attached to.</summary>
+    /// <summary>The objects that it is attached to.</summary>
     public ImmutableArray<ProxyTarget> Targets { get; init; } = [];
 
     /// <summary>Addresses or host names with ports that are written into it.</summary>
