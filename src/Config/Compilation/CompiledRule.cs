@@ -17,6 +17,9 @@ public sealed record CompiledRule
     /// </summary>
     public ExistingMode? Existing { get; init; }
 
+    /// <summary>What the policy does with a TCP_USER_TIMEOUT that is too short for its values.</summary>
+    public UserTimeoutChoice UserTimeout { get; init; }
+
     /// <summary>The addresses it covers.</summary>
     public required IpPrefix Prefix { get; init; }
 
@@ -49,7 +52,8 @@ public sealed record CompiledRule
     public override string ToString()
     {
         var existing = Existing is { } mode ? $" existing {mode.ToString().ToLowerInvariant()}" : "";
-        return $"{IpPrefix.Format(Prefix, Port)} {Policy} {Destination} {Settings}{existing}";
+        var timeout = UserTimeout.Mode == UserTimeoutMode.Keep ? "" : $" user timeout {UserTimeout}";
+        return $"{IpPrefix.Format(Prefix, Port)} {Policy} {Destination} {Settings}{existing}{timeout}";
     }
 }
 

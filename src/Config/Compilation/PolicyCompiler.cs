@@ -48,6 +48,11 @@ public static class PolicyCompiler
                 return Refuse((policies.Count > 0 ? policies : listenerPolicies)[^1], addresses);
             }
 
+            foreach (var policy in policies.Concat(listenerPolicies))
+            {
+                ReportUserTimeout(policy);
+            }
+
             var (rules, shadowed) = builder.Build();
             var (listenerRules, listenerShadowed) = listenerBuilder.Build();
             var ofMesh = mesh is null ? MeshRules.None : Apply(mesh, selector, builder, addresses, rules);
@@ -130,6 +135,26 @@ public static class PolicyCompiler
             if (policies.Count == 0 || policies[^1] != selection.Policy.Name)
             {
                 policies.Add(selection.Policy.Name);
+            }
+        }
+
+        /// <summary>Warns of a policy that ends connections before its own probes are spent.</summary>
+        private void ReportUserTimeout(RankedPolicy policy)
+        {
+            if (policy.UserTimeout is not { Mode: UserTimeoutMode.Set, Milliseconds: var timeout })
+            {
+                return;
+            }
+
+            foreach (var settings in policy.AllSettings.Where(settings => UserTimeout.IsShort(timeout, settings)))
+            {
+                var (time, interval, probes) = settings.Or(KeepaliveSettings.LinuxDefaults);
+                var covering = UserTimeout.Format(UserTimeout.Covering(settings));
+                var lost = UserTimeout.LostProbes(timeout, time!.Value, interval!.Value, probes!.Value);
+                _diagnostics.Report(DiagnosticCatalog.ShortUserTimeout, policy.Policy.Metadata.Annotations[AgentAnnotations.UserTimeout].Position,
+                    $"{policy.Subject}: annotation {AgentAnnotations.UserTimeout} of {policy.UserTimeout} ends a quiet connection after "
+                    + $"{lost} lost probe{(lost == 1 ? "" : "s")} in a row, not {probes}: time + interval × probes is {covering}",
+                    $"write raise, or {covering} or more");
             }
         }
 

@@ -34,6 +34,10 @@ internal sealed class RankedPolicy
             && AgentAnnotations.TryParseExisting(text.Value, out var mode)
                 ? mode
                 : null;
+        UserTimeout = policy.Metadata.Annotations.TryGetValue(AgentAnnotations.UserTimeout, out text)
+            && UserTimeoutChoice.TryParse(text.Value, out var choice)
+                ? choice
+                : default;
     }
 
     /// <summary>Its name in rules.</summary>
@@ -59,6 +63,9 @@ internal sealed class RankedPolicy
 
     /// <summary>Whether it is a DestinationRule that says nothing of keepalive. It still owns its host.</summary>
     public bool IsSilent => Policy is DestinationRule && Written.IsEmpty;
+
+    /// <summary>Its choice about TCP_USER_TIMEOUT.</summary>
+    public UserTimeoutChoice UserTimeout { get; }
 
     /// <summary>Every set of values it has, those for single ports included.</summary>
     public IEnumerable<KeepaliveSettings> AllSettings => _portLevel.Values.Prepend(Settings).OfType<KeepaliveSettings>().Distinct();

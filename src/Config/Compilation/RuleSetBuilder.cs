@@ -231,7 +231,8 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
 
     private void Lose(WireAddress address, Candidate rival, Candidate winner)
     {
-        var differ = rival.Settings != winner.Settings || rival.Policy.Existing != winner.Policy.Existing;
+        var differ = rival.Settings != winner.Settings || rival.Policy.Existing != winner.Policy.Existing
+            || rival.Policy.UserTimeout != winner.Policy.UserTimeout;
         _shadowed.Add(new LostRule(ToRule(address, rival), $"{winner.Destination}, under {winner.Policy.Name}, has the same address, and "
             + (TimeOf(winner) < TimeOf(rival) ? $"its time of {Describe(winner)} is shorter"
                 : differ ? $"its time of {Describe(winner)} is not longer" : "sets the same values")));
@@ -284,6 +285,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         Destination = candidate.Destination,
         Settings = candidate.Settings,
         Existing = candidate.Policy.Existing,
+        UserTimeout = candidate.Policy.UserTimeout,
         Prefix = address.Prefix,
         Port = address.Port,
         Position = candidate.Policy.Policy.Position,

@@ -47,9 +47,9 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
     public static IReadOnlyList<ResourceKind> All { get; } =
     [
         Of(ConnectionPolicy.KindName, [Policies], ConnectionPolicyReader.Read, ConnectionPolicyValidator.Validate)
-            with { Annotations = [AgentAnnotations.Existing] },
+            with { Annotations = [AgentAnnotations.Existing, AgentAnnotations.UserTimeout] },
         Of(ListenerConnectionPolicy.KindName, [Policies], ListenerConnectionPolicyReader.Read, ListenerConnectionPolicyValidator.Validate)
-            with { Annotations = [AgentAnnotations.Existing] },
+            with { Annotations = [AgentAnnotations.Existing, AgentAnnotations.UserTimeout] },
         Of(VirtualDestination.KindName, [Networking], VirtualDestinationReader.Read, VirtualDestinationValidator.Validate)
             with { Annotations = [AgentAnnotations.Addresses] },
         Of(ExternalService.KindName, [Networking], ExternalServiceReader.Read, ExternalServiceValidator.Validate)
@@ -58,7 +58,7 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
         Of(VirtualGateway.KindName, [Networking], VirtualGatewayReader.Read, DestinationValidator.ValidateAnnotation)
             with { Annotations = [AgentAnnotations.Addresses] },
         Of(DestinationRule.KindName, s_istio, DestinationRuleReader.Read, DestinationRuleValidator.Validate)
-            with { Annotations = [AgentAnnotations.Addresses, AgentAnnotations.Existing] },
+            with { Annotations = [AgentAnnotations.Addresses, AgentAnnotations.Existing, AgentAnnotations.UserTimeout] },
         Of(ServiceEntry.KindName, s_istio, ServiceEntryReader.Read, WorkloadValidator.Validate) with { IsUnique = false },
         Of(WorkloadEntry.KindName, s_istio, WorkloadReader.ReadEntry, WorkloadValidator.Validate) with { IsUnique = false },
         Proxy(ProxyPolicy.BackendTrafficPolicy, "gateway.envoyproxy.io/v1alpha1",

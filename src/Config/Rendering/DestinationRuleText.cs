@@ -124,7 +124,8 @@ public static class DestinationRuleText
     {
         var addresses = destination.Metadata.Annotations.GetValueOrDefault(AgentAnnotations.Addresses).Value;
         var existing = pools.Select(static pair => pair.Pool.Existing).Distinct().ToList();
-        if (addresses is null && existing is [null] or [_, _, ..])
+        var timeout = pools.Select(static pair => pair.Pool.UserTimeout).Distinct().ToList();
+        if (addresses is null && existing is [null] or [_, _, ..] && timeout is [null] or [_, _, ..])
         {
             return;
         }
@@ -138,6 +139,11 @@ public static class DestinationRuleText
         if (existing is [{ } mode])
         {
             Line(text, 4, AgentAnnotations.Existing, mode);
+        }
+
+        if (timeout is [{ } choice])
+        {
+            Line(text, 4, AgentAnnotations.UserTimeout, choice);
         }
     }
 
@@ -173,6 +179,7 @@ public static class DestinationRuleText
             {
                 _policies.Add(winner.QualifiedName);
                 Existing = winner.Metadata.Annotations.TryGetValue(AgentAnnotations.Existing, out var existing) ? existing.Value : null;
+                UserTimeout = winner.Metadata.Annotations.TryGetValue(AgentAnnotations.UserTimeout, out var timeout) ? timeout.Value : null;
                 var whole = winner.Tcp!.TcpKeepalive!;
                 _keepalive =
                 [
@@ -193,6 +200,9 @@ public static class DestinationRuleText
 
         /// <summary>The existing mode of the policy that has the keepalive settings.</summary>
         public string? Existing { get; }
+
+        /// <summary>The same for the user timeout.</summary>
+        public string? UserTimeout { get; }
 
         public void Write(StringBuilder text, int indentation, string mark)
         {

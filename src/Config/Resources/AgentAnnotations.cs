@@ -12,6 +12,9 @@ public static class AgentAnnotations
     /// <summary>On a ConnectionPolicy: <c>tighten</c>, <c>keep</c> or <c>replace</c>; see <see cref="ExistingMode"/>.</summary>
     public const string Existing = Prefix + "existing";
 
+    /// <summary>On a policy: <c>keep</c>, <c>raise</c>, <c>skip</c> or a duration; see <see cref="UserTimeoutChoice"/>.</summary>
+    public const string UserTimeout = Prefix + "user-timeout";
+
     /// <summary>Reads the value of <see cref="Existing"/>.</summary>
     public static bool TryParseExisting(string text, out ExistingMode mode)
     {

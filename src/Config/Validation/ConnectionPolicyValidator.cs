@@ -7,7 +7,7 @@ internal static class ConnectionPolicyValidator
 {
     public static void Validate(ConnectionPolicy policy, ResourceReport report)
     {
-        ValidateExisting(policy, report);
+        ValidateAnnotations(policy, report);
         for (var i = 0; i < policy.ApplyToDestinations.Length; i++)
         {
             var field = $"spec.applyToDestinations[{i}]";
@@ -35,14 +35,22 @@ internal static class ConnectionPolicyValidator
         ReportNotEnforced(policy, report);
     }
 
-    /// <summary>Checks the annotation that every kind of policy can have.</summary>
-    public static void ValidateExisting(Policy policy, ResourceReport report)
+    /// <summary>Checks the annotations that every kind of policy can have.</summary>
+    public static void ValidateAnnotations(Policy policy, ResourceReport report)
     {
         if (policy.Metadata.Annotations.TryGetValue(AgentAnnotations.Existing, out var existing)
             && !AgentAnnotations.TryParseExisting(existing.Value, out _))
         {
             report.Report(DiagnosticCatalog.BadAnnotation, existing.Position, $"annotation {AgentAnnotations.Existing}",
                 $"cannot be {Quoting.Quote(existing.Value)}", "write tighten, keep or replace");
+        }
+
+        if (policy.Metadata.Annotations.TryGetValue(AgentAnnotations.UserTimeout, out var timeout)
+            && !UserTimeoutChoice.TryParse(timeout.Value, out _))
+        {
+            report.Report(DiagnosticCatalog.BadAnnotation, timeout.Position, $"annotation {AgentAnnotations.UserTimeout}",
+                $"cannot be {Quoting.Quote(timeout.Value)}",
+                $"write keep, raise, skip, or a duration like 30s, from 1ms to {GoDuration.FormatSeconds(UserTimeout.Max / 1000)} and in whole milliseconds");
         }
     }
 

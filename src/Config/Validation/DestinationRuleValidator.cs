@@ -8,7 +8,7 @@ internal static class DestinationRuleValidator
     public static void Validate(DestinationRule rule, ResourceReport report)
     {
         const string field = "spec.trafficPolicy";
-        ConnectionPolicyValidator.ValidateExisting(rule, report);
+        ConnectionPolicyValidator.ValidateAnnotations(rule, report);
         DestinationValidator.ValidateAnnotation(rule, report);
         ValidateHost(rule, report);
         if (rule.Tcp is { } tcp)

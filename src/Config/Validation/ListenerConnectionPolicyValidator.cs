@@ -7,7 +7,7 @@ internal static class ListenerConnectionPolicyValidator
 {
     public static void Validate(ListenerConnectionPolicy policy, ResourceReport report)
     {
-        ConnectionPolicyValidator.ValidateExisting(policy, report);
+        ConnectionPolicyValidator.ValidateAnnotations(policy, report);
         for (var i = 0; i < policy.ApplyToListeners.Length; i++)
         {
             SelectorValidator.Validate(policy.ApplyToListeners[i].Selector, $"spec.applyToListeners[{i}].virtualGateway", report);

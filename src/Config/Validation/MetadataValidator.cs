@@ -30,7 +30,7 @@ internal static class MetadataValidator
             {
                 report.Report(DiagnosticCatalog.UnknownAnnotation, value.Position, "metadata.annotations",
                     $"has {Quoting.Quote(key)}, which has no effect",
-                    known.IsEmpty ? "remove it" : $"the agent knows {string.Join(" and ", known)} on this kind");
+                    known.IsEmpty ? "remove it" : $"the agent knows {string.Join(", ", known[..^1])}{(known.Length > 1 ? " and " : "")}{known[^1]} on this kind");
             }
         }
     }
