@@ -209,6 +209,12 @@ internal sealed class Holder : IDisposable
         Ask($"set {id} {word} {value}");
     }
 
+    /// <summary>TCP_USER_TIMEOUT of a socket, in milliseconds; 0 is none.</summary>
+    public int GetUserTimeout(SocketId id) => Number(Ask($"gettimeout {id}"), 0);
+
+    /// <summary>Sets TCP_USER_TIMEOUT of connections before they are opened.</summary>
+    public void ConnectWithUserTimeout(int milliseconds) => Ask($"usertimeout {milliseconds}");
+
     /// <summary>Sets keepalive values, as an application that manages its own connections. Omitted values do not change.</summary>
     public void EnableKeepalive(SocketId id, int? idle = null, int? interval = null, int? count = null)
     {

@@ -53,9 +53,14 @@ internal static class PolicyText
     /// <param name="addresses">The addresses as the items of a YAML list; CIDR too.</param>
     /// <param name="keepalive">The body of tcpKeepalive, such as <c>time: 700s, probes: 20</c>.</param>
     /// <param name="existing">The annotation of that name.</param>
-    public static string For(string addresses, string keepalive, string? existing = null)
+    /// <param name="userTimeout">The annotation <c>user-timeout</c>.</param>
+    public static string For(string addresses, string keepalive, string? existing = null, string? userTimeout = null)
     {
-        string annotations = existing is null ? "" : $"keepalive-agent/existing: {existing}";
+        string annotations = string.Join(
+            ", ",
+            ((string Name, string? Value)[])[("existing", existing), ("user-timeout", userTimeout)] is var given
+                ? given.Where(annotation => annotation.Value is not null).Select(annotation => $"keepalive-agent/{annotation.Name}: {annotation.Value}")
+                : []);
         return $$"""
             apiVersion: resilience.policy.gloo.solo.io/v2
             kind: ConnectionPolicy

@@ -14,6 +14,8 @@
 //                                         and resets it; of all the microseconds, those spent connecting
 //   get ID                                ok ON IDLE INTVL CNT
 //   set ID keepalive|idle|intvl|cnt|usertimeout VALUE         ok
+//   gettimeout ID                         ok MILLISECONDS     TCP_USER_TIMEOUT
+//   usertimeout MILLISECONDS              ok                  connections opened from now on have it before they connect; 0 = none
 //   local ID                              ok ADDR PORT
 //   cookie ID                             ok COOKIE
 //   fd ID                                 ok FD
@@ -217,12 +219,16 @@ gone:
 }
 
 // One connection within its time limit, or -1 with errno set. Exits the process when stdin ends meanwhile.
+static int user_timeout;
+
 static int connect_one(const struct endpoint *to, const struct endpoint *from, uint32_t sequence)
 {
     int fd = socket(to->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (fd < 0)
         return -1;
     int error = 0;
+    if (user_timeout)
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof user_timeout);
     // The kernel keeps the sequence number that a socket has when it connects: checkpoint and restore need that (TCP_REPAIR).
     int on = 1, off = 0, send_queue = 2;
     if (sequence
@@ -679,7 +685,7 @@ static void execute(char *line)
         { "cookie", 2, 2, 1 }, { "fd", 2, 2, 1 },        { "soerror", 2, 2, 1 }, { "send", 3, 3, 1 }, { "recv", 2, 2, 1 },
         { "dial", 5, 5, 0 },   { "abort", 2, 2, 1 },   { "halfclose", 2, 2, 1 },
         { "close", 2, 2, 1 },  { "closeall", 1, 1, 0 },  { "count", 1, 1, 0 }, { "reading", 2, 2, 0 }, { "files", 2, 2, 0 },
-        { "multipath", 2, 2, 0 },
+        { "multipath", 2, 2, 0 }, { "gettimeout", 2, 2, 1 }, { "usertimeout", 2, 2, 0 },
         { "spawn", 5, 5, 0 },
         { "children", 1, 1, 0 }, { "churn", 6, 6, 0 },   { "churnstat", 1, 1, 0 }, { "execs", 3, 4, 0 }, { "execstat", 1, 1, 0 },
         { "enter", 2, 2, 0 },  { "pid", 1, 1, 0 },       { "quit", 1, 1, 0 },
@@ -711,6 +717,11 @@ static void execute(char *line)
         command_short(word);
     } else if (!strcmp(name, "get")) {
         command_get(fd);
+    } else if (!strcmp(name, "gettimeout")) {
+        dprintf(1, "ok %d\n", read_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT));
+    } else if (!strcmp(name, "usertimeout")) {
+        user_timeout = atoi(word[1]);
+        dprintf(1, "ok\n");
     } else if (!strcmp(name, "set")) {
         command_set(fd, word);
     } else if (!strcmp(name, "local")) {

@@ -30,6 +30,10 @@ internal static class FailureReasons
     /// <summary>Its probes are unanswered: a write would send one more.</summary>
     public const string Probing = "probing";
 
+    /// <summary>Its application's TCP_USER_TIMEOUT is too short for the policy's probes, and the policy leaves such sockets as they
+    /// are.</summary>
+    public const string UserTimeout = "userTimeout";
+
     /// <summary>The reason in words.</summary>
     public static string Text(string? reason) => reason switch
     {
@@ -42,6 +46,7 @@ internal static class FailureReasons
         StrayFiles => "files that its owner put in the place of sockets do not close; its descriptors are skipped",
         StateFile => "the state file cannot be written; make room in the state directory",
         Probing => "its probes are unanswered; a write now would end it earlier",
+        UserTimeout => "its application's TCP_USER_TIMEOUT is shorter than the policy's probes take, and the policy skips such sockets",
         null => "unknown",
         _ => $"the kernel refused: {reason}",
     };

@@ -25,6 +25,7 @@ enum {
     TCP_KEEPIDLE = 4,
     TCP_KEEPINTVL = 5,
     TCP_KEEPCNT = 6,
+    TCP_USER_TIMEOUT = 18,
     SOCK_KEEPOPEN = 3, // enum sock_flags, unchanged since Linux 2.6
     AF_INET = 2,
     AF_INET6 = 10,
@@ -147,6 +148,7 @@ static __always_inline void read_values(struct ka_values *values, struct tcp_soc
     values->interval = (interval ? interval : (unsigned int)sysctls->sysctl_tcp_keepalive_intvl) / ticks_per_second;
     values->probes = probes ? probes : sysctls->sysctl_tcp_keepalive_probes;
     values->reserved = 0;
+    values->user_timeout = bpf_core_field_exists(tp->inet_conn.icsk_user_timeout) ? tp->inet_conn.icsk_user_timeout : 0;
 }
 
 // Reads the values of a new socket of the same namespace.
@@ -161,7 +163,8 @@ static __always_inline void read_defaults(struct ka_values *values, struct sock_
 
 static __always_inline _Bool same_values(const struct ka_values *a, const struct ka_values *b)
 {
-    return a->time == b->time && a->interval == b->interval && a->probes == b->probes && !((a->flags ^ b->flags) & KA_ON);
+    return a->time == b->time && a->interval == b->interval && a->probes == b->probes && a->user_timeout == b->user_timeout
+        && !((a->flags ^ b->flags) & KA_ON);
 }
 
 static __always_inline _Bool is_kernels(struct tcp_sock *tp)
@@ -238,9 +241,12 @@ static __always_inline struct ka_rule *match(const struct ka_tuple *tuple, _Bool
 // ---- new connections ----
 
 // Whether a rule applies in any case, even if the application switches keepalive on in the next moment. If the result depends on the
-// application, the next pass decides.
+// application, the next pass decides. A user timeout that may have to be changed is changed by the pass, together with the other values:
+// only then has the state file its earlier value.
 static __always_inline _Bool applies_at_once(const struct ka_rule *rule, const struct ka_values *found)
 {
+    if (rule->user_timeout == KA_TIMEOUT_SKIPS || (rule->user_timeout == KA_TIMEOUT_CHANGED && found->user_timeout))
+        return 0;
     return rule->existing == KA_REPLACE || (rule->existing == KA_TIGHTEN && rule->time && rule->time < found->time);
 }
 
@@ -493,16 +499,6 @@ static __always_inline void read_idle(struct ka_socket *record, struct tcp_sock 
         record->unknown |= KA_UNKNOWN_IDLE;
 }
 
-static __always_inline void read_user_timeout(struct ka_socket *record, struct tcp_sock *tp)
-{
-    struct inet_connection_sock *icsk = &tp->inet_conn;
-
-    if (bpf_core_field_exists(icsk->icsk_user_timeout))
-        record->user_timeout = icsk->icsk_user_timeout;
-    else
-        record->unknown |= KA_UNKNOWN_USER_TIMEOUT;
-}
-
 SEC("iter/tcp")
 int ka_read(struct bpf_iter__tcp *ctx)
 {
@@ -523,7 +519,8 @@ int ka_read(struct bpf_iter__tcp *ctx)
     read_timer(&record, tp);
     record.kind = (tp->inet_conn.icsk_inet.sk.sk_socket ? 0 : KA_NO_INODE) | (is_kernels(tp) ? KA_KERNEL : 0) | (is_subflow(tp) ? KA_SUBFLOW : 0);
     read_idle(&record, tp);
-    read_user_timeout(&record, tp);
+    if (!bpf_core_field_exists(tp->inet_conn.icsk_user_timeout))
+        record.unknown |= KA_UNKNOWN_USER_TIMEOUT;
     read_maker(&record.maker, tp);
     read_values(&record.values, tp);
     memory = bpf_sk_storage_get(&memories, common, 0, 0);
@@ -551,6 +548,8 @@ static __always_inline int write_values(struct tcp_sock *tp, const struct ka_val
 
     if (switches && !on)
         error = write_option(tp, SOL_SOCKET, SO_KEEPALIVE, 0);
+    if (!error && from->user_timeout != to->user_timeout)
+        error = write_option(tp, IPPROTO_TCP, TCP_USER_TIMEOUT, to->user_timeout);
     if (!error && from->interval != to->interval)
         error = write_option(tp, IPPROTO_TCP, TCP_KEEPINTVL, to->interval);
     if (!error && from->probes != to->probes)
@@ -568,8 +567,9 @@ enum {
     ASK_MARGIN = 2,        // seconds: its own time is near
 };
 
-// Whether a socket may send a probe, and get its value again while that probe is unanswered. No: with data in flight, with a user timeout,
-// if the probe is the last one allowed, near the socket's own time, or if the kernel does not show these fields.
+// Whether a socket may send a probe, and get its value again while that probe is unanswered. No: with data in flight, if the probe is the
+// last one allowed, near the socket's own time, or if the kernel does not show these fields. The agent plans it only if its user timeout
+// allows a lost probe, and the plan has that user timeout.
 static __always_inline _Bool may_be_asked(const struct ka_outcome *outcome, struct tcp_sock *tp)
 {
     struct inet_connection_sock *icsk = &tp->inet_conn;
@@ -577,7 +577,7 @@ static __always_inline _Bool may_be_asked(const struct ka_outcome *outcome, stru
 
     if (!bpf_core_field_exists(tp->snd_una) || !bpf_core_field_exists(tp->write_seq) || !bpf_core_field_exists(icsk->icsk_user_timeout))
         return 0;
-    return icsk->icsk_inet.sk.__sk_common.skc_state == TCP_ESTABLISHED && tp->snd_una == tp->write_seq && !icsk->icsk_user_timeout
+    return icsk->icsk_inet.sk.__sk_common.skc_state == TCP_ESTABLISHED && tp->snd_una == tp->write_seq
         && !outcome->unanswered && (values->flags & KA_ON) && values->probes >= 2 && values->time > ASK_MARGIN + 1
         && outcome->idle >= ASK_LEAST_IDLE && outcome->idle < (values->time - ASK_MARGIN) * 1000;
 }

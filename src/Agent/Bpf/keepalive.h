@@ -21,6 +21,7 @@ struct ka_values {
     __u8 probes;
     __u8 flags;          // enum ka_flag
     __u16 reserved;
+    __u32 user_timeout;  // milliseconds; 0 is none, or not shown by this kernel
 };
 
 // How to treat a socket whose application has enabled keepalive itself. The numbers are those of the agent's ExistingMode.
@@ -28,6 +29,13 @@ enum ka_existing {
     KA_TIGHTEN = 0,
     KA_KEEP = 1,
     KA_REPLACE = 2,
+};
+
+// Whether a policy does something about a user timeout of the application's. What it does is decided by a pass.
+enum ka_user_timeout {
+    KA_TIMEOUT_KEPT = 0,
+    KA_TIMEOUT_CHANGED = 1, // a pass may change it
+    KA_TIMEOUT_SKIPS = 2,   // a pass may leave the whole socket as it is
 };
 
 // Key of a longest-prefix map. The first 32 bits (family, port) must always match; rules for any port have port 0.
@@ -45,7 +53,8 @@ struct ka_rule {
     __u16 interval;
     __u8 probes;
     __u8 existing;       // enum ka_existing
-    __u16 reserved;
+    __u8 user_timeout;   // enum ka_user_timeout
+    __u8 reserved;
 };
 
 // The map has one entry. It is written before anything is attached or read.
@@ -115,7 +124,6 @@ struct ka_socket {
     __u8 kind;           // enum ka_kind
     __u32 expires;       // milliseconds to the timer's nominal instant
     __u32 idle;          // milliseconds since anything was received
-    __u32 user_timeout;  // milliseconds
     struct ka_values values;
     struct ka_values found;
     struct ka_values set;
@@ -157,7 +165,6 @@ struct ka_outcome {
     __s32 error;             // of the write, negative
     __u32 unanswered;        // probes; only if the plan has ask
     __u32 idle;              // milliseconds since anything was received, before the write; only if the plan has ask
-    __u32 reserved;
 };
 
 // A socket that was set when it was established.
@@ -180,7 +187,6 @@ struct ka_owner {
     __u32 pid;           // in the reader's PID namespace
     __u32 netns;         // inode number of the socket's network namespace
     struct ka_values values;
-    __u32 reserved;
 };
 
 // A process.

@@ -1,3 +1,6 @@
+using Keepalive.Config;
+using Keepalive.Linux.Sockets;
+
 namespace Keepalive.Agent.Liveness;
 
 /// <summary>The known state of a connection's other end.</summary>
@@ -57,11 +60,19 @@ internal enum LivenessEvent : byte
 }
 
 /// <summary>When the kernel ends a connection whose probes are unanswered.</summary>
-/// <param name="Probes">TCP_KEEPCNT.</param>
-/// <param name="HasUserTimeout">Whether TCP_USER_TIMEOUT decides instead of the number of probes. Any probe may then be the last.</param>
-internal readonly record struct DeathLimit(int Probes, bool HasUserTimeout)
+/// <param name="Probes">The least number of unanswered probes: TCP_KEEPCNT, or fewer with TCP_USER_TIMEOUT, which decides instead of
+/// it.</param>
+internal readonly record struct DeathLimit(int Probes)
 {
-    public bool IsReached(int unanswered) => unanswered > 0 && (HasUserTimeout || unanswered >= Probes);
+    /// <summary>The limit of a connection with these values; null if they are unknown.</summary>
+    public static DeathLimit Of(KeepaliveOptions? values, int userTimeout) => (values, userTimeout) switch
+    {
+        ({ } known, _) => new DeathLimit(UserTimeout.LeastLostProbes(userTimeout, known.Time, known.Interval, known.Probes)),
+        (null, > 0) => new DeathLimit(1),
+        _ => new DeathLimit(int.MaxValue),
+    };
+
+    public bool IsReached(int unanswered) => unanswered > 0 && unanswered >= Probes;
 }
 
 /// <summary>The state of one connection, and its changes by events. An immutable value without side effects.</summary>
@@ -71,7 +82,7 @@ internal readonly record struct DeathLimit(int Probes, bool HasUserTimeout)
 ///   Idle ───────────────► Probing(n) ◄────────┐
 ///                          │  │  ▲            │
 ///                   heard  │  │  └── probe ── Alive
-///                          │  └── reset here, overdue or vanished, n ≥ TCP_KEEPCNT ──► Dead (probes)
+///                          │  └── reset here, overdue or vanished, n ≥ limit ──► Dead (probes)
 ///                          └─────► Alive
 ///   any: reset there ──► Dead (reset)          any: vanished while retransmitting ──► Dead (timeout)
 /// </code>

@@ -74,7 +74,7 @@ internal sealed class PassedLiveness(
         connection.Values = record.Actual ?? connection.Values;
         connection.Timer = record.Timer;
         connection.IsClosing |= record.State is not TcpState.Established;
-        connection.UserTimeout = record.UserTimeout;
+        connection.HasShortUserTimeout = record.HasShortActualUserTimeout;
         connection.KernelUnanswered = record.Unanswered;
         if (record.Workload != connection.AccountedTo || (record.IsLocal && !connection.IsLocal))
         {
@@ -88,7 +88,7 @@ internal sealed class PassedLiveness(
             connection.AskedAt = now;
             connection.Vote?.Asked(now);
         }
-        connection.Limit = new DeathLimit(record.Current?.Probes ?? int.MaxValue, record.UserTimeout > 0);
+        connection.Limit = DeathLimit.Of(record.Current, record.UserTimeout);
         connection.Interval = (record.Current?.Interval ?? 0) * 1000 * Millisecond;
         connection.Time = record.Current is { Enabled: true } current ? current.Time * 1000 * Millisecond : 0;
         if (record.Idle is { } quiet)

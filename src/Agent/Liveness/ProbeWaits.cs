@@ -19,7 +19,7 @@ internal sealed class ProbeWaits
     /// <summary>Whether all probes could have been sent and unanswered since the last sign of the connection. They all fit between two
     /// passes.</summary>
     public static bool IsOutlasted(WatchedConnection connection, long now) =>
-        connection is { Time: > 0, Interval: > 0, Limit: { HasUserTimeout: false, Probes: < int.MaxValue }, Timer: not (TcpTimer.Retransmit or TcpTimer.ZeroWindowProbe) }
+        connection is { Time: > 0, Interval: > 0, Limit.Probes: < int.MaxValue, Timer: not (TcpTimer.Retransmit or TcpTimer.ZeroWindowProbe) }
         && now - Math.Max(connection.HeardAt, connection.SeenAt) >= connection.Time + (connection.Limit.Probes * connection.Interval);
 
     /// <summary>Whether to ask the kernel about a connection: a probe should have been captured by now.</summary>

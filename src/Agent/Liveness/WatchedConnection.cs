@@ -63,8 +63,8 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>The kernel's count of unanswered probes in the last pass that read it.</summary>
     public int KernelUnanswered { get; set; }
 
-    /// <summary>TCP_USER_TIMEOUT in milliseconds; 0 if off or unknown.</summary>
-    public int UserTimeout { get; set; }
+    /// <summary>Whether TCP_USER_TIMEOUT ends it before its probes are spent.</summary>
+    public bool HasShortUserTimeout { get; set; }
 
     public DeathLimit Limit { get; set; }
 
@@ -135,7 +135,7 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 
     /// <summary>Whether a pass can make it send a probe. If that probe is lost, the connection must not end earlier than without it. A
     /// connection that soon probes by itself does not need to be asked.</summary>
-    public bool CanBeAsked(long now) => IsQuiet && UserTimeout == 0 && Outcome == SocketOutcome.Managed
+    public bool CanBeAsked(long now) => IsQuiet && !HasShortUserTimeout && Outcome == SocketOutcome.Managed
         && Limit.Probes is >= 2 and < int.MaxValue && Time > 4 * Second && ProbesAt - now > Margin;
 
     /// <summary>Whether it sends a probe by itself within a time.</summary>

@@ -24,8 +24,7 @@ internal enum SocketHolder : byte
 internal readonly record struct SocketMemory(
     SocketHolder Holder, KeepaliveOptions Found, KeepaliveOptions Set, KeepaliveOptions? Replaces = null)
 {
-    /// <summary>The same for its user timeout, if a later version of the agent has set it. It is kept for that version until the socket is
-    /// written.</summary>
+    /// <summary>The same for its user timeout, if its policy is about that. Null if the agent has never changed it.</summary>
     public UserTimeoutMemory? UserTimeout { get; init; }
 
     /// <summary>Whether the unfinished write was made to send one probe. The values that it replaces must then be restored.</summary>

@@ -57,8 +57,21 @@ internal readonly record struct SocketRecord
     /// <summary>The values that <see cref="Current"/> replaced in this pass, if <see cref="Changed"/>.</summary>
     public KeepaliveOptions? Replaced { get; init; }
 
-    /// <summary>TCP_USER_TIMEOUT in milliseconds; 0 if off, not read or unknown. It overrides the probe count.</summary>
+    /// <summary>TCP_USER_TIMEOUT in milliseconds, or, with <see cref="SocketOutcome.WouldApply"/>, the one that would be in force; 0 if off,
+    /// not read or unknown. It overrides the probe count.</summary>
     public int UserTimeout { get; init; }
+
+    /// <summary>The user timeout that <see cref="UserTimeout"/> replaced in this pass, or would replace; null if it is unchanged.</summary>
+    public int? ReplacedUserTimeout { get; init; }
+
+    /// <summary>The user timeout the socket really has, even if a dry run shows another.</summary>
+    public int ActualUserTimeout => Outcome is SocketOutcome.WouldApply or SocketOutcome.WouldRestore ? ReplacedUserTimeout ?? UserTimeout : UserTimeout;
+
+    /// <summary>Whether its user timeout ends it before its probes are spent.</summary>
+    public bool HasShortUserTimeout => IsShort(UserTimeout, Current);
+
+    /// <summary>The same for the values that it really has.</summary>
+    public bool HasShortActualUserTimeout => IsShort(ActualUserTimeout, Actual);
 
     /// <summary>The rule that selects the socket.</summary>
     public CompiledRule? Rule { get; init; }
@@ -77,6 +90,9 @@ internal readonly record struct SocketRecord
 
     /// <summary>The process through which the socket was reached; 0 if none was needed or found.</summary>
     public int Pid { get; init; }
+
+    private static bool IsShort(int timeout, KeepaliveOptions? values) =>
+        timeout > 0 && values is { Enabled: true } on && Config.UserTimeout.IsShort(timeout, on.Time, on.Interval, on.Probes);
 }
 
 /// <summary>Which values were written to a socket; the others are the namespace's sysctls.</summary>

@@ -13,7 +13,7 @@ namespace Keepalive.Agent.Sockets;
 /// directory, one fact a line, later lines override earlier ones:
 /// <code>
 /// keepalive-agent-state 1 BOOT-ID
-/// set NETNS COOKIE FOUND REPLACED SET POLICY DESTINATION [user-timeout=FOUND,REPLACED,SET] crc=LINE,BEFORE
+/// set NETNS COOKIE FOUND REPLACED SET POLICY DESTINATION [user-timeout=FOUND,REPLACED,SET [user-timeout-by=application]] crc=LINE,BEFORE
 ///                                                           noted before the socket is written
 /// ok                                                        every "set" above was carried out
 /// kept NETNS COOKIE FOUND                                   looked at, left as it is
@@ -144,9 +144,9 @@ internal sealed class StateFile : IDisposable
 
     /// <summary>Notes, before the socket is written, what is about to replace what.</summary>
     /// <exception cref="LinuxException">No room: the socket must not be written.</exception>
-    public void Intend(ulong netns, ulong cookie, KeepaliveOptions found, KeepaliveOptions replaced, KeepaliveOptions set, CompiledRule? rule)
+    public void Intend(ulong netns, ulong cookie, KeepaliveOptions found, KeepaliveOptions replaced, KeepaliveOptions set, CompiledRule? rule, UserTimeoutMemory? timeout = null)
     {
-        _log.Set(netns, cookie, found, replaced, set, rule, timeout: null);
+        _log.Set(netns, cookie, found, replaced, set, rule, timeout);
         _unconfirmed = true;
     }
 

@@ -171,10 +171,13 @@ internal sealed class StateReader
         timeout = null;
         foreach (var word in words)
         {
-            if (word.StartsWith(UserTimeoutMemory.Word, StringComparison.Ordinal))
+            if (word == UserTimeoutMemory.ApplicationsWord)
             {
-                timeout = UserTimeoutMemory.Parse(word[UserTimeoutMemory.Word.Length..]);
-                return timeout is not null;
+                timeout = timeout is { } known ? known with { IsApplications = true } : null;
+            }
+            else if (word.StartsWith(UserTimeoutMemory.Word, StringComparison.Ordinal) && (timeout = UserTimeoutMemory.Parse(word[UserTimeoutMemory.Word.Length..])) is null)
+            {
+                return false;
             }
         }
         return true;

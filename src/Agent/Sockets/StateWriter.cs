@@ -63,7 +63,8 @@ internal sealed class StateWriter(AppendLog log, uint before = 0) : IDisposable
         }
         if (timeout is { } known)
         {
-            Utf8.TryWrite(line[n..], $" {UserTimeoutMemory.Word}{known.Found},{known.Replaced},{known.Set}", out var more);
+            var by = known.IsApplications ? " " + UserTimeoutMemory.ApplicationsWord : "";
+            Utf8.TryWrite(line[n..], $" {UserTimeoutMemory.Word}{known.Found},{known.Replaced},{known.Set}{by}", out var more);
             n += more;
         }
         new StateChecksum(StateChecksum.Add(0, line[..n]), _before).Write(line[n..]);

@@ -94,6 +94,9 @@ public readonly ref struct DuplicatedSocket
     /// <summary>TCP_KEEPCNT.</summary>
     public int TrySetProbes(int count) => TrySet(SysSocket.IPPROTO_TCP, SysSocket.TCP_KEEPCNT, count);
 
+    /// <summary>TCP_USER_TIMEOUT in milliseconds; 0 is none.</summary>
+    public int TrySetUserTimeout(int milliseconds) => TrySet(SysSocket.IPPROTO_TCP, SysSocket.TCP_USER_TIMEOUT, milliseconds);
+
     private unsafe int TryGetName(bool peer, out SocketEndpoint name)
     {
         // struct sockaddr_in6; sockaddr_in is shorter.

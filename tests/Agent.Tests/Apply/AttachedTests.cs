@@ -176,6 +176,57 @@ public sealed class AttachedTests : IDisposable
         Assert.Equal(new KeepaliveValues(true, idle ?? 7200, 75, 9), _lab.Client.Get(id));
     }
 
+    // The guide's probes take 900 s.
+    [Theory]
+    [InlineData("keep", 3_000, true, true, 3_000)]
+    [InlineData("raise", 0, true, true, 0)]
+    [InlineData("raise", 3_000, false, true, 900_000)]
+    [InlineData("skip", 0, false, true, 0)]
+    [InlineData("skip", 3_000, false, false, 3_000)]
+    [InlineData("30s", 0, true, true, 30_000)]
+    [InlineData("30s", 3_000, false, true, 30_000)]
+    public void Connect_UserTimeoutBefore_IsSetAtOnceOnlyIfItStays(string choice, int before, bool atOnce, bool isSet, int after)
+    {
+        SetUserTimeout(choice);
+        _lab.Client.ConnectWithUserTimeout(before);
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Assert.Equal((atOnce ? s_guide : s_untouched, before), (_lab.Client.Get(id), _lab.Client.GetUserTimeout(id)));
+        _rig.Pass();
+        Assert.Equal((isSet ? s_guide : s_untouched, after), (_lab.Client.Get(id), _lab.Client.GetUserTimeout(id)));
+        Restore();
+        Assert.Equal((s_untouched, before), (_lab.Client.Get(id), _lab.Client.GetUserTimeout(id)));
+    }
+
+    [Theory]
+    [InlineData("keep", true, 3_000)]
+    [InlineData("raise", true, 900_000)]
+    [InlineData("skip", false, 3_000)]
+    [InlineData("30s", true, 30_000)]
+    public void FirstPass_ApplicationSetItsUserTimeoutAfterConnecting_IsJudgedByThePass(string choice, bool isSet, int after)
+    {
+        SetUserTimeout(choice);
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        _lab.Client.Set(id, HolderOption.UserTimeoutMilliseconds, 3_000);
+        _rig.Pass();
+        Assert.Equal((isSet ? s_guide : s_untouched, after), (_lab.Client.Get(id), _lab.Client.GetUserTimeout(id)));
+        Restore();
+        Assert.Equal((s_untouched, 3_000), (_lab.Client.Get(id), _lab.Client.GetUserTimeout(id)));
+    }
+
+    [Fact]
+    public void Killed_BeforeTheFirstPass_TheUserTimeoutIsRestoredByTheNext()
+    {
+        SetUserTimeout("30s");
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Assert.Equal((s_guide, 0), (_lab.Client.Get(id), _lab.Client.GetUserTimeout(id)));
+        _rig.Restart();
+        _rig.Pass(new PassScope { Full = true });
+        Assert.Equal((s_guide, 30_000), (_lab.Client.Get(id), _lab.Client.GetUserTimeout(id)));
+        _rig.Restart();
+        Restore();
+        Assert.Equal((s_untouched, 0), (_lab.Client.Get(id), _lab.Client.GetUserTimeout(id)));
+    }
+
     [Fact]
     public void Connect_NamespaceExcluded_IsNotChanged()
     {
@@ -340,6 +391,18 @@ public sealed class AttachedTests : IDisposable
     }
 
     private static KeepaliveValues Values(KeepaliveOptions? options) => options is { } o ? new(o.Enabled, o.Time, o.Interval, o.Probes) : throw new ArgumentNullException(nameof(options));
+
+    private void SetUserTimeout(string choice)
+    {
+        _rig.Policy = Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues, userTimeout: choice);
+        _rig.Pass();
+    }
+
+    private void Restore()
+    {
+        _rig.Policy = PolicySnapshot.Empty;
+        _rig.Pass(new PassScope { Full = true, Last = true });
+    }
 
     public void Dispose()
     {

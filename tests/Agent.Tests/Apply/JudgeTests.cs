@@ -1,3 +1,4 @@
+using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Sockets;
 using Keepalive.Config;
@@ -75,6 +76,82 @@ public sealed class JudgeTests
     {
         var rule = Rule("700/10/20")! with { Existing = ExistingMode.Replace };
         Assert.Equal(SocketOutcome.Managed, Judge.Decide(null, Values("on,60,75,9"), rule, ExistingMode.Keep).Outcome);
+    }
+
+    // Policy 4 s/2 s/6: 16 s. A memory is "FOUND,REPLACED,SET", with "open" for an unfinished write and "app" for a later change of the
+    // application's. The choice is that of the policy, or empty if no rule selects the socket.
+    [Theory]
+
+    // The first pass: the value found is the application's own.
+    [InlineData("", 0, "keep", "Managed", 0, "")]
+    [InlineData("", 3_000, "keep", "Managed", 3_000, "")]
+    [InlineData("", 0, "raise", "Managed", 0, "0,0,0")]
+    [InlineData("", 3_000, "raise", "Managed", 16_000, "3000,16000,16000")]
+    [InlineData("", 16_000, "raise", "Managed", 16_000, "16000,16000,16000")]
+    [InlineData("", 20_000, "raise", "Managed", 20_000, "20000,20000,20000")]
+    [InlineData("", 0, "skip", "Managed", 0, "")]
+    [InlineData("", 16_000, "skip", "Managed", 16_000, "")]
+    [InlineData("", 3_000, "skip", "Kept", 3_000, "")]
+    [InlineData("", 0, "30s", "Managed", 30_000, "0,30000,30000")]
+    [InlineData("", 3_000, "30s", "Managed", 30_000, "3000,30000,30000")]
+    [InlineData("", 60_000, "30s", "Managed", 30_000, "60000,30000,30000")]
+
+    // A value that the agent set follows the policy, always based on the application's value.
+    [InlineData("3000,3000,16000", 16_000, "raise", "Managed", 16_000, "3000,16000,16000")]
+    [InlineData("3000,3000,90000", 90_000, "raise", "Managed", 16_000, "3000,16000,16000")]
+    [InlineData("3000,3000,16000", 16_000, "30s", "Managed", 30_000, "3000,30000,30000")]
+    [InlineData("3000,3000,16000", 16_000, "keep", "Managed", 3_000, "")]
+    [InlineData("3000,3000,16000", 16_000, "skip", "Kept", 3_000, "")]
+    [InlineData("3000,3000,16000", 16_000, "", "Restored", 3_000, "")]
+    [InlineData("0,0,0", 0, "", "Restored", 0, "")]
+
+    // Changed by the application later: it stays, whatever the policy says, and is not restored. Keepalive stays with the policy.
+    [InlineData("0,0,0", 3_000, "raise", "Managed", 3_000, "3000,3000,3000 app")]
+    [InlineData("3000,3000,16000", 5_000, "raise", "Managed", 5_000, "5000,5000,5000 app")]
+    [InlineData("3000,3000,16000", 3_000, "30s", "Managed", 3_000, "3000,3000,3000 app")]
+    [InlineData("5000,5000,5000 app", 5_000, "raise", "Managed", 5_000, "5000,5000,5000 app")]
+    [InlineData("5000,5000,5000 app", 16_000, "30s", "Managed", 16_000, "16000,16000,16000 app")]
+    [InlineData("5000,5000,5000 app", 5_000, "", "Restored", 5_000, "")]
+    [InlineData("5000,5000,5000 app", 5_000, "skip", "Kept", 5_000, "")]
+
+    // After a crash during a write, the value before it is the agent's own, too.
+    [InlineData("open 3000,3000,16000", 3_000, "raise", "Managed", 16_000, "3000,16000,16000")]
+    [InlineData("open 3000,3000,16000", 16_000, "", "Restored", 3_000, "")]
+    [InlineData("open 3000,16000,3000", 16_000, "", "Restored", 3_000, "")]
+    [InlineData("open 3000,3000,16000", 4_000, "raise", "Managed", 4_000, "4000,4000,4000 app")]
+
+    // Unknown: it is not changed, and what is remembered of it stays.
+    [InlineData("", null, "raise", "Managed", null, "")]
+    [InlineData("", null, "skip", "Managed", null, "")]
+    [InlineData("3000,3000,16000", null, "30s", "Managed", null, "3000,3000,16000")]
+    public void Decide_UserTimeout_IsAsListed(string memory, int? now, string choice, string outcome, int? want, string remembered)
+    {
+        var (off, on) = (new KeepaliveOptions(false, 7200, 75, 9), new KeepaliveOptions(true, 4, 2, 6));
+        Assert.True(UserTimeoutChoice.TryParse(choice.Length == 0 ? "keep" : choice, out var chosen));
+        var isOpen = memory.StartsWith("open ", StringComparison.Ordinal);
+        int[] parts = [.. memory.Replace("open ", "", StringComparison.Ordinal).Split(' ')[0].Split(',', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse)];
+        var known = parts.Length == 0 ? (SocketMemory?)null
+            : new SocketMemory(SocketHolder.Agent, off, on, isOpen ? on : null)
+            {
+                UserTimeout = new UserTimeoutMemory(parts[0], parts[1], parts[2]) { IsApplications = memory.EndsWith("app", StringComparison.Ordinal) },
+            };
+        var verdict = Judge.Decide(
+            known, known is null ? off : on, choice.Length == 0 ? null : Rule("4/2/6")! with { UserTimeout = chosen }, ExistingMode.Tighten, now);
+        var wanted = outcome == "Managed" ? on : off;
+        Assert.Equal((Enum.Parse<SocketOutcome>(outcome), wanted, want), (verdict.Outcome, verdict.Want, verdict.UserTimeout));
+        Assert.Equal(
+            remembered,
+            verdict.Memory?.UserTimeout is { } kept ? $"{kept.Found},{kept.Replaced},{kept.Set}{(kept.IsApplications ? " app" : "")}" : "");
+        Assert.Equal(outcome == "Kept" ? FailureReasons.UserTimeout : null, verdict.Reason);
+    }
+
+    [Fact]
+    public void Decide_ApplicationsOwnKeepaliveIsKept_SoIsItsUserTimeout()
+    {
+        var rule = Rule("700/10/20")! with { UserTimeout = new UserTimeoutChoice(UserTimeoutMode.Set, 30_000) };
+        var verdict = Judge.Decide(null, Values("on,60,75,9"), rule, ExistingMode.Keep, 3_000);
+        Assert.Equal((SocketOutcome.Kept, 3_000, null), (verdict.Outcome, verdict.UserTimeout, verdict.Reason));
+        Assert.True(verdict.IsFulfilled(Values("on,60,75,9"), 3_000));
     }
 
     private static SocketMemory? Memory(string text)

@@ -75,9 +75,9 @@ internal sealed class Rig : IDisposable, ISocketSink
     }
 
     /// <summary>A compiled policy; the parameters are those of <see cref="PolicyText.For"/>.</summary>
-    public static PolicySnapshot PolicyFor(string addresses, string keepalive, string? existing = null, Side side = Side.Client)
+    public static PolicySnapshot PolicyFor(string addresses, string keepalive, string? existing = null, Side side = Side.Client, string? userTimeout = null)
     {
-        return Compile(PolicyText.For(addresses, keepalive, existing), side);
+        return Compile(PolicyText.For(addresses, keepalive, existing, userTimeout), side);
     }
 
     /// <summary>A compiled policy from its text.</summary>

@@ -85,7 +85,7 @@ public sealed class SocketLedgerTests
         Conclude(s_set, null);
         Select(PolicySnapshot.Empty);
         var verdict = _ledger.Decide(_socket, s_set, Pass())!.Value;
-        _ledger.Conclude(_socket, s_set, verdict, s_found, failure: null);
+        _ledger.Conclude(_socket, s_set, verdict, s_found, userTimeout: null, failure: null);
         Assert.Equal((1, 1), (_counts.Applied, _counts.Restored));
     }
 
@@ -103,7 +103,7 @@ public sealed class SocketLedgerTests
     {
         var verdict = _ledger.Decide(_socket, s_found, Pass())!.Value;
         Assert.Equal(s_set, verdict.Want);
-        _ledger.Conclude(_socket, s_found, verdict, now, failure);
+        _ledger.Conclude(_socket, s_found, verdict, now, userTimeout: null, failure);
         Assert.Equal(now, _socket.Standing.Current);
         _socket.Standing.Told();
     }

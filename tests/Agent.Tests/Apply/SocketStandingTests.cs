@@ -1,5 +1,6 @@
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Sockets;
+using Keepalive.Linux.Sockets;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
@@ -37,11 +38,22 @@ public sealed class SocketStandingTests
     public void Told_ChangeAndRestoring_AreReportedOnce()
     {
         var standing = new SocketStanding();
-        standing.Wrote(new(true, 700, 10, 20), new(false, 7200, 75, 9));
+        standing.Wrote(new(true, 700, 10, 20), new(false, 7200, 75, 9), userTimeout: null);
         standing.Settle(SocketOutcome.Restored);
         Assert.NotNull(standing.Replaced);
         standing.Told();
         Assert.Null(standing.Replaced);
         Assert.Equal(SocketOutcome.Unmanaged, standing.Outcome);
+    }
+
+    [Fact]
+    public void Wrote_UserTimeoutAlone_IsAChange()
+    {
+        var standing = new SocketStanding();
+        standing.Read(OwnValues.None, 3_000);
+        standing.Wrote(new(true, 700, 10, 20), new(true, 700, 10, 20), userTimeout: 900_000);
+        Assert.Equal((new KeepaliveOptions(true, 700, 10, 20), 3_000, 900_000), (standing.Replaced, standing.ReplacedUserTimeout, standing.UserTimeout));
+        standing.Told();
+        Assert.Equal((null, null, 900_000), (standing.Replaced, standing.ReplacedUserTimeout, standing.UserTimeout));
     }
 }

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Liveness;
+using Keepalive.Linux.Sockets;
 using Xunit;
 using static Keepalive.Agent.Liveness.LivenessEvent;
 
@@ -7,7 +8,7 @@ namespace Keepalive.Agent.Tests.Liveness;
 /// <summary>The states of a connection, as a table.</summary>
 public sealed class ConnectionLivenessTests
 {
-    private static readonly DeathLimit s_three = new(3, HasUserTimeout: false);
+    private static readonly KeepaliveOptions s_values = new(true, 4, 2, 3);
 
     [Theory]
     [InlineData("", "Idle 0")]
@@ -31,13 +32,23 @@ public sealed class ConnectionLivenessTests
     [InlineData("there probe heard", "Dead 0 Reset")]
     [InlineData("user probe here", "Dead 1 Probes")]
     [InlineData("user here", "Idle 0")]
+    [InlineData("long probe here", "Probing 1")]
+    [InlineData("long probe probe here", "Dead 2 Probes")]
     public void After_Events_IsTheStateOfTheTable(string events, string expected)
     {
         var words = events.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        var limit = words.Contains("user") ? s_three with { HasUserTimeout = true } : s_three;
-        var state = words.Where(word => word != "user").Aggregate(default(ConnectionLiveness), (before, word) => before.After(Event(word), limit));
+        // A user timeout of all three probes takes away one of them, if timers are late.
+        var limit = DeathLimit.Of(s_values, words.Contains("user") ? 3_000 : words.Contains("long") ? 10_000 : 0);
+        var state = words.Where(word => word is not ("user" or "long")).Aggregate(default(ConnectionLiveness), (before, word) => before.After(Event(word), limit));
 
         Assert.Equal(expected, $"{state.Phase} {state.Unanswered}{(state.Cause == DeathCause.None ? "" : $" {state.Cause}")}");
+    }
+
+    [Fact]
+    public void Limit_ValuesUnknown_OnlyAUserTimeoutMakesAProbeTheLast()
+    {
+        Assert.False(DeathLimit.Of(null, userTimeout: 0).IsReached(100));
+        Assert.True(DeathLimit.Of(null, userTimeout: 1).IsReached(1));
     }
 
     private static LivenessEvent Event(string word) => word switch

@@ -214,15 +214,15 @@ public sealed class VoteTests
     }
 
     [Theory]
-    [InlineData(1, 0, 60, SocketOutcome.Managed)]   // one lost probe would end it
-    [InlineData(3, 20_000, 60, SocketOutcome.Managed)]
-    [InlineData(3, 0, 3, SocketOutcome.Managed)]    // it soon probes by itself
-    [InlineData(3, 0, 60, SocketOutcome.Kept)]
-    public void CanBeAsked_ConnectionThatALostProbeWouldHarm_IsNot(int probes, int userTimeout, int time, object outcome)
+    [InlineData(1, false, 60, SocketOutcome.Managed)]   // one lost probe would end it
+    [InlineData(3, true, 60, SocketOutcome.Managed)]
+    [InlineData(3, false, 3, SocketOutcome.Managed)]    // it soon probes by itself
+    [InlineData(3, false, 60, SocketOutcome.Kept)]
+    public void CanBeAsked_ConnectionThatALostProbeWouldHarm_IsNot(int probes, bool hasShortUserTimeout, int time, object outcome)
     {
         var connection = Connect("uid:1", heard: 50);
-        (connection.Limit, connection.UserTimeout, connection.Time, connection.Outcome) =
-            (new DeathLimit(probes, userTimeout > 0), userTimeout, time * Second, (SocketOutcome)outcome);
+        (connection.Limit, connection.HasShortUserTimeout, connection.Time, connection.Outcome) =
+            (new DeathLimit(probes), hasShortUserTimeout, time * Second, (SocketOutcome)outcome);
         Assert.False(connection.CanBeAsked(52 * Second));
     }
 
@@ -252,7 +252,7 @@ public sealed class VoteTests
         };
         var connection = new WatchedConnection(in record, _scope, _pool.Enter(s_rule, s_remote))
         {
-            Limit = new DeathLimit(3, false),
+            Limit = new DeathLimit(3),
             Interval = Interval,
             Time = 60 * Second,
             Outcome = SocketOutcome.Managed,

@@ -78,6 +78,7 @@ internal sealed class Arrivals : IDisposable
             Found = found,
             Current = set,
             Replaced = found,
+            UserTimeout = (int)arrival.set.user_timeout,
             Rule = rule,
             Outcome = SocketOutcome.Managed,
             Changed = true,

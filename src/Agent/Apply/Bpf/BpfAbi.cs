@@ -17,6 +17,10 @@ internal static class BpfAbi
     public const byte KA_KEEP = 1;
     public const byte KA_REPLACE = 2;
 
+    public const byte KA_TIMEOUT_KEPT = 0;
+    public const byte KA_TIMEOUT_CHANGED = 1;
+    public const byte KA_TIMEOUT_SKIPS = 2;
+
     public const uint KA_LEFT_ALONE = 0;
     public const uint KA_IN_SCOPE = 1;
 
@@ -63,13 +67,15 @@ internal static class BpfAbi
         public byte probes;
         public byte flags;
         public ushort reserved;
+        public uint user_timeout;
 
-        public static ka_values From(KeepaliveOptions options) => new()
+        public static ka_values From(KeepaliveOptions options, int? userTimeout) => new()
         {
             time = (uint)options.Time,
             interval = (uint)options.Interval,
             probes = (byte)options.Probes,
             flags = options.Enabled ? KA_ON : (byte)0,
+            user_timeout = (uint)(userTimeout ?? 0),
         };
 
         public readonly KeepaliveOptions ToOptions() => new((flags & KA_ON) != 0, (int)time, (int)interval, probes);
@@ -93,7 +99,8 @@ internal static class BpfAbi
         public ushort interval;
         public byte probes;
         public byte existing;
-        public ushort reserved;
+        public byte user_timeout;
+        public byte reserved;
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -144,12 +151,13 @@ internal static class BpfAbi
         public byte kind;
         public uint expires;
         public uint idle;
-        public uint user_timeout;
         public ka_values values;
         public ka_values found;
         public ka_values set;
         public uint unknown;
         public ka_maker maker;
+
+        public readonly int? UserTimeout => (unknown & KA_UNKNOWN_USER_TIMEOUT) == 0 ? (int)values.user_timeout : null;
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -171,7 +179,6 @@ internal static class BpfAbi
         public int error;
         public uint unanswered;
         public uint idle;
-        public uint reserved;
     }
 
     [StructLayout(LayoutKind.Sequential)]
@@ -190,7 +197,6 @@ internal static class BpfAbi
         public uint pid;
         public uint netns;
         public ka_values values;
-        public uint reserved;
     }
 
     [StructLayout(LayoutKind.Sequential)]

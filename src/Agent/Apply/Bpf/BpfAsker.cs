@@ -59,7 +59,7 @@ internal sealed class BpfAsker(KernelPrograms kernel, NamespaceThread namespaces
             }
             _open.Add(asked.Socket.Cookie, asked);
             _keys.Add(asked.Socket.Cookie);
-            _plans.Add(new BpfAbi.ka_plan { expected = BpfAbi.ka_values.From(from), wanted = BpfAbi.ka_values.From(to), ask = step });
+            _plans.Add(new BpfAbi.ka_plan { expected = BpfAbi.ka_values.From(from, asked.UserTimeout), wanted = BpfAbi.ka_values.From(to, asked.UserTimeout), ask = step });
         }
         if (watched is null)
         {

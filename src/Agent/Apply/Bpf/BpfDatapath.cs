@@ -169,7 +169,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         else if (Ledger.Decide(socket, current, pass, untouched) is { } verdict && Ledger.MayWrite(socket, verdict, isProbing, pass.Scope))
         {
             socket.Standing.StayUnsettled();
-            _changes.Add(new PlannedChange(watched, socket, current, verdict));
+            _changes.Add(new PlannedChange(watched, socket, current, socket.Standing.UserTimeout, verdict));
         }
     }
 

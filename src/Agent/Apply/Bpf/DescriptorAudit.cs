@@ -78,7 +78,8 @@ internal sealed class DescriptorAudit(TimeProvider time, KernelPrograms kernel, 
         public void Visit(in BpfAbi.ka_owner record)
         {
             if (namespaces.Find(record.netns) is { } watched && watched.Sockets.TryGetValue(record.cookie, out var socket)
-                && !socket.Standing.IsUnsettled && socket.Standing.Current != record.values.ToOptions())
+                && !socket.Standing.IsUnsettled
+                && (socket.Standing.Current != record.values.ToOptions() || (socket.Standing.UserTimeout is { } known && known != (int)record.values.user_timeout)))
             {
                 watched.NextTry = pass;
             }

@@ -124,5 +124,11 @@ internal sealed class KernelPolicy : IDisposable
             ExistingMode.Replace => BpfAbi.KA_REPLACE,
             _ => BpfAbi.KA_TIGHTEN,
         },
+        user_timeout = rule.UserTimeout.Mode switch
+        {
+            UserTimeoutMode.Keep => BpfAbi.KA_TIMEOUT_KEPT,
+            UserTimeoutMode.Skip => BpfAbi.KA_TIMEOUT_SKIPS,
+            _ => BpfAbi.KA_TIMEOUT_CHANGED,
+        },
     };
 }

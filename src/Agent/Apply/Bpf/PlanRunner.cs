@@ -57,8 +57,8 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
                 _keys.Add(change.Socket.Cookie);
                 _plans.Add(new BpfAbi.ka_plan
                 {
-                    expected = BpfAbi.ka_values.From(change.From),
-                    wanted = BpfAbi.ka_values.From(change.Verdict.Want),
+                    expected = BpfAbi.ka_values.From(change.From, change.UserTimeout),
+                    wanted = BpfAbi.ka_values.From(change.Verdict.Want, change.Verdict.UserTimeout ?? change.UserTimeout),
                     even_if_probing = SocketLedger.EvenIfProbing(change.Verdict, scope) ? (byte)1 : (byte)0,
                 });
             }
@@ -77,7 +77,7 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
         }
         catch (LinuxException)
         {
-            foreach (var (_, socket, from, verdict) in _open.Values)
+            foreach (var (_, socket, from, _, verdict) in _open.Values)
             {
                 SocketLedger.Doubt(socket, from, verdict);
             }
@@ -100,6 +100,7 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
             return;
         }
         var (socket, now) = (change.Socket, outcome.values.ToOptions());
+        int? timeout = change.UserTimeout is null ? null : (int)outcome.values.user_timeout;
         switch (outcome.result)
         {
             case BpfAbi.KA_PROBING:
@@ -110,9 +111,10 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
                 // The next pass decides again, about the present values.
                 ledger.Withdraw(socket);
                 socket.Standing.Read(now);
+                socket.Standing.Read(socket.Standing.Own, timeout);
                 break;
             default:
-                ledger.Conclude(socket, change.From, change.Verdict, now, outcome.result == BpfAbi.KA_REFUSED ? Errno.Name(-outcome.error) : null);
+                ledger.Conclude(socket, change.From, change.Verdict, now, timeout, outcome.result == BpfAbi.KA_REFUSED ? Errno.Name(-outcome.error) : null);
                 break;
         }
     }

@@ -7,8 +7,9 @@ namespace Keepalive.Agent.Apply.Bpf;
 /// <param name="Watched">Its namespace.</param>
 /// <param name="Socket">The socket.</param>
 /// <param name="From">The values on which the decision was made. A socket with other values is not changed.</param>
+/// <param name="UserTimeout">Its user timeout then; null if it is unknown.</param>
 /// <param name="Verdict">The decision.</param>
-internal readonly record struct PlannedChange(WatchedNamespace Watched, TrackedSocket Socket, KeepaliveOptions From, Verdict Verdict) : ISocketChange
+internal readonly record struct PlannedChange(WatchedNamespace Watched, TrackedSocket Socket, KeepaliveOptions From, int? UserTimeout, Verdict Verdict) : ISocketChange
 {
     /// <remarks>If this kernel does not show idle times, every socket counts as idle.</remarks>
     public bool IsIdleFor(TimeSpan time) => Socket.Seen.Idle is not { } idle || idle >= time.TotalMilliseconds;

@@ -25,8 +25,9 @@ internal struct SocketVisitor(
         Unknown |= seen.unknown | seen.maker.unknown;
         var current = seen.values.ToOptions();
         var own = (OwnValues)((seen.values.flags >> 1) & 7) | OwnValues.Known;
+        var timeout = seen.UserTimeout;
         var pid = owners.Count > 0 ? owners.GetValueOrDefault(seen.tuple.cookie) : 0;
-        if (intake.Take(Seen(in seen), new SocketReading(current, own, (int)seen.user_timeout), pid) is not { } socket)
+        if (intake.Take(Seen(in seen), new SocketReading(current, own, timeout), pid) is not { } socket)
         {
             return;
         }
@@ -35,13 +36,14 @@ internal struct SocketVisitor(
         {
             TakeIn(socket, in seen);
         }
-        standing.Read(own, (int)seen.user_timeout);
+        var hasOtherTimeout = timeout != standing.UserTimeout;
+        standing.Read(own, timeout);
         if (owners.Count > 0)
         {
             socket.Reach.HeldBy(pid);
         }
         socket.Reach.Barrier = Barrier(in seen);
-        if (standing.IsUnsettled || current != standing.Current)
+        if (standing.IsUnsettled || current != standing.Current || hasOtherTimeout)
         {
             decisions.Add(new PendingDecision(socket, current, Untouched(in seen), IsProbing(in seen, current)));
         }

@@ -55,7 +55,7 @@ internal sealed class PidfdAsker(OwnerSearch owners, SocketLedger ledger, Action
                 return;
             }
             socket.Standing.Read(OwnValues.None, timeout);
-            if (timeout == 0 && descriptor.TryGetInfo(out var info) == 0 && one.MayBeAsked(in info) && ledger.TryBeginAsk(one)
+            if (timeout == one.UserTimeout && descriptor.TryGetInfo(out var info) == 0 && one.MayBeAsked(in info) && ledger.TryBeginAsk(one)
                 && descriptor.TrySetTime(one.Asking.Time) != 0)
             {
                 ledger.WithdrawAsk(one);

@@ -23,23 +23,27 @@ internal sealed class SocketApplier(SocketLedger ledger)
             return;
         }
         Read++;
-        if (pass.Scope.ReadAll || socket.Standing.Rule is not null)
+        if (pass.Scope.ReadAll || socket.Standing.Rule is not null || socket.Standing.Memory is { UserTimeout: not null })
         {
-            socket.Standing.Read(OwnValues.None, descriptor.TryGetUserTimeout(out var timeout) == 0 ? timeout : 0);
+            socket.Standing.Read(OwnValues.None, TimeoutOf(in descriptor));
         }
         if (ledger.Decide(socket, current, pass) is { } verdict
             && ledger.MayWrite(socket, verdict, IsProbing(in descriptor, current), pass.Scope)
             && ledger.TryIntend(socket, current, verdict))
         {
-            var written = WriteOptions(in descriptor, current, verdict.Want);
+            var timeout = verdict.UserTimeout == socket.Standing.UserTimeout ? null : verdict.UserTimeout;
+            var written = WriteOptions(in descriptor, current, verdict.Want, timeout);
             var readBack = descriptor.TryGetOptions(out var now);
             var failed = written != 0 ? written : readBack;
-            ledger.Conclude(socket, current, verdict, readBack == 0 ? now : null, failed != 0 ? Errno.Name(failed) : null);
+            ledger.Conclude(
+                socket, current, verdict, readBack == 0 ? now : null, timeout is null ? null : TimeoutOf(in descriptor), failed != 0 ? Errno.Name(failed) : null);
         }
     }
 
     /// <summary>Notes that everything intended so far has been done.</summary>
     public void Confirm() => ledger.Confirm();
+
+    private static int? TimeoutOf(in DuplicatedSocket descriptor) => descriptor.TryGetUserTimeout(out var timeout) == 0 ? timeout : null;
 
     private static bool IsProbing(in DuplicatedSocket descriptor, KeepaliveOptions current) =>
         current.Enabled && descriptor.TryGetInfo(out var info) == 0 && info.Unanswered > 0;
@@ -48,14 +52,19 @@ internal sealed class SocketApplier(SocketLedger ledger)
     /// <remarks>
     /// SO_KEEPALIVE starts the timer with the full time. TCP_KEEPIDLE after it restarts the timer with the remaining time (net/ipv4/tcp.c,
     /// __tcp_sock_set_keepidle_locked). So when keepalive is switched on, TCP_KEEPIDLE is always written last, even if it is equal. The
-    /// exception is a sysctl's value that TCP_KEEPIDLE does not allow.
+    /// exception is a sysctl's value that TCP_KEEPIDLE does not allow. A user timeout is in force before the first probe that it must not cut
+    /// short, and one that is restored only when no probe is sent any more.
     /// </remarks>
-    private static int WriteOptions(in DuplicatedSocket descriptor, KeepaliveOptions from, KeepaliveOptions to)
+    private static int WriteOptions(in DuplicatedSocket descriptor, KeepaliveOptions from, KeepaliveOptions to, int? userTimeout)
     {
         var errno = 0;
         if (from.Enabled && !to.Enabled)
         {
             errno = descriptor.TrySetEnabled(false);
+        }
+        if (errno == 0 && userTimeout is { } milliseconds)
+        {
+            errno = descriptor.TrySetUserTimeout(milliseconds);
         }
         if (errno == 0 && from.Interval != to.Interval)
         {

@@ -6,7 +6,8 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <summary>A socket that is made to send a probe. Its TCP_KEEPIDLE is 1 for a short time.</summary>
 internal sealed class AskedSocket
 {
-    private AskedSocket(WatchedNamespace watched, TrackedSocket socket, KeepaliveOptions values) => (Watched, Socket, Values) = (watched, socket, values);
+    private AskedSocket(WatchedNamespace watched, TrackedSocket socket, KeepaliveOptions values, int? userTimeout) =>
+        (Watched, Socket, Values, UserTimeout) = (watched, socket, values, userTimeout);
 
     public WatchedNamespace Watched { get; }
 
@@ -14,6 +15,9 @@ internal sealed class AskedSocket
 
     /// <summary>Its values, which are restored afterwards.</summary>
     public KeepaliveOptions Values { get; }
+
+    /// <summary>Its user timeout; null if it is unknown. With another one it is not asked.</summary>
+    public int? UserTimeout { get; }
 
     /// <summary>Its values until the probe was sent.</summary>
     public KeepaliveOptions Asking => Values with { Time = 1 };
@@ -28,10 +32,11 @@ internal sealed class AskedSocket
     {
         ref readonly var standing = ref socket.Standing;
         return !standing.IsUnsettled
-            && standing is { Outcome: SocketOutcome.Managed, UserTimeout: 0, Memory: { Holder: SocketHolder.Agent, Replaces: null, UserTimeout: null } memory }
+            && standing is { Outcome: SocketOutcome.Managed, Memory: { Holder: SocketHolder.Agent, Replaces: null } memory }
             && standing.Current is { Enabled: true, Probes: >= 2, Time: > LeastTime } values && values == memory.Set
+            && !Config.UserTimeout.IsShort(standing.UserTimeout ?? 0, values.Time, values.Interval, values.Probes)
             && socket.Seen is { State: TcpState.Established, HasFile: true }
-                ? new AskedSocket(watched, socket, values)
+                ? new AskedSocket(watched, socket, values, standing.UserTimeout)
                 : null;
     }
 

@@ -9,7 +9,17 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="Outcome">Its outcome once <paramref name="Want"/> is in force.</param>
 /// <param name="Want">The values to have; equal to the current ones if nothing is to be written.</param>
 /// <param name="Memory">The memory to keep; null drops it.</param>
-internal readonly record struct Verdict(SocketOutcome Outcome, KeepaliveOptions Want, SocketMemory? Memory);
+internal readonly record struct Verdict(SocketOutcome Outcome, KeepaliveOptions Want, SocketMemory? Memory)
+{
+    /// <summary>The user timeout to have, in milliseconds; null leaves it as it is.</summary>
+    public int? UserTimeout { get; init; }
+
+    /// <summary>Why the policy is not applied, if the outcome does not say it.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>Whether a socket already has all that is wanted.</summary>
+    public bool IsFulfilled(KeepaliveOptions current, int? userTimeout) => Want == current && (UserTimeout ?? userTimeout) == userTimeout;
+}
 
 /// <summary>Decides about a socket from its memory, its values and the policy, without side effects. A socket that bpf set before its
 /// first pass is judged as if it had not been set (SocketVisitor).</summary>
@@ -19,7 +29,8 @@ internal static class Judge
     /// <param name="current">The values it has now.</param>
     /// <param name="rule">The rule that selects it; null if none does.</param>
     /// <param name="agentDefault">The agent's <c>--existing</c>, for rules that have none.</param>
-    public static Verdict Decide(SocketMemory? memory, KeepaliveOptions current, CompiledRule? rule, ExistingMode agentDefault)
+    /// <param name="userTimeout">The user timeout it has now; null if it is unknown, and is then never changed.</param>
+    public static Verdict Decide(SocketMemory? memory, KeepaliveOptions current, CompiledRule? rule, ExistingMode agentDefault, int? userTimeout = null)
     {
         if (memory is { } known && !known.IsAsLeft(current))
         {
@@ -33,18 +44,24 @@ internal static class Judge
             return new Verdict(rule is null ? SocketOutcome.Unmanaged : SocketOutcome.Application, current, memory);
         }
         var found = memory?.Found ?? current;
+        var timeout = new TimeoutStanding(memory, userTimeout);
         if (rule is null)
         {
-            return new Verdict(current == found ? SocketOutcome.Unmanaged : SocketOutcome.Restored, Settable(found, current), null);
-        }
-        if (!Applies(found, rule, rule.Existing ?? agentDefault))
-        {
-            var own = Settable(found, current);
-            return new Verdict(SocketOutcome.Kept, own, SocketMemory.OfKept(own));
+            var isOwn = current == found && timeout.Own == userTimeout;
+            return new Verdict(isOwn ? SocketOutcome.Unmanaged : SocketOutcome.Restored, Settable(found, current), null) { UserTimeout = timeout.Own };
         }
         var target = Settable(Target(found, rule.Settings), current);
-        return new Verdict(SocketOutcome.Managed, target, SocketMemory.OfAgent(found, target));
+        var reason = rule.UserTimeout.Mode == UserTimeoutMode.Skip && timeout.Own is { } own && IsShort(own, target) ? FailureReasons.UserTimeout : null;
+        if (reason is not null || !Applies(found, rule, rule.Existing ?? agentDefault))
+        {
+            var kept = Settable(found, current);
+            return new Verdict(SocketOutcome.Kept, kept, SocketMemory.OfKept(kept)) { UserTimeout = timeout.Own, Reason = reason };
+        }
+        var (wanted, remembered) = timeout.Choose(rule.UserTimeout, target);
+        return new Verdict(SocketOutcome.Managed, target, SocketMemory.OfAgent(found, target) with { UserTimeout = remembered }) { UserTimeout = wanted };
     }
+
+    private static bool IsShort(int timeout, KeepaliveOptions values) => UserTimeout.IsShort(timeout, values.Time, values.Interval, values.Probes);
 
     /// <summary>Whether the policy's values replace the application's own first setting.</summary>
     private static bool Applies(KeepaliveOptions found, CompiledRule rule, ExistingMode mode) => mode switch
@@ -73,5 +90,46 @@ internal static class Judge
             Within(wanted.Probes, current.Probes, KeepaliveSettings.MaxProbes));
 
         static int Within(int wanted, int current, int most) => wanted == current ? wanted : Math.Clamp(wanted, 1, most);
+    }
+
+    /// <summary>The user timeout of a socket: the application's, and what the agent has made of it.</summary>
+    private readonly struct TimeoutStanding
+    {
+        private readonly UserTimeoutMemory? _memory;
+
+        public TimeoutStanding(SocketMemory? memory, int? current)
+        {
+            _memory = memory?.UserTimeout;
+            if (current is not { } now)
+            {
+                return;
+            }
+            if (_memory is { } known && !known.IsAsLeft(now, memory?.Replaces is not null))
+            {
+                // The application has written it since: from now on it is the application's. The other values stay with the policy.
+                _memory = UserTimeoutMemory.OfApplication(now);
+            }
+            Own = _memory is { IsApplications: false } set ? set.Found : now;
+        }
+
+        /// <summary>The application's own; null if it is unknown.</summary>
+        public int? Own { get; }
+
+        /// <summary>Returns the user timeout under a policy, and what to remember of it.</summary>
+        public (int? Want, UserTimeoutMemory? Memory) Choose(UserTimeoutChoice choice, KeepaliveOptions values)
+        {
+            if (Own is not { } own || _memory is { IsApplications: true })
+            {
+                return (Own, _memory);
+            }
+            var want = choice.Mode switch
+            {
+                UserTimeoutMode.Raise when IsShort(own, values) => UserTimeout.Covering(values.Time, values.Interval, values.Probes),
+                UserTimeoutMode.Set => choice.Milliseconds,
+                _ => own,
+            };
+            // Also remembered where nothing is written: a later change is the application's.
+            return (want, choice.Mode is UserTimeoutMode.Raise or UserTimeoutMode.Set ? new UserTimeoutMemory(own, want, want) : null);
+        }
     }
 }

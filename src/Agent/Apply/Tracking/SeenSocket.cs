@@ -69,5 +69,5 @@ internal readonly record struct SeenSocket
 /// <summary>The values read from a socket itself.</summary>
 /// <param name="Values">Its values.</param>
 /// <param name="Own">Which of them were set on the socket itself.</param>
-/// <param name="UserTimeout">TCP_USER_TIMEOUT in milliseconds; 0 if it is off or unknown.</param>
-internal readonly record struct SocketReading(KeepaliveOptions Values, OwnValues Own, int UserTimeout);
+/// <param name="UserTimeout">TCP_USER_TIMEOUT in milliseconds; null if it is unknown.</param>
+internal readonly record struct SocketReading(KeepaliveOptions Values, OwnValues Own, int? UserTimeout);

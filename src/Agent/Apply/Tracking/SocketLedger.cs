@@ -54,23 +54,23 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         if (standing is { IsUndecided: true, Memory: { IsAsk: true } interrupted } && current == interrupted.Set)
         {
             var own = interrupted.Replaces!.Value;
-            return new Verdict(SocketOutcome.Managed, own, SocketMemory.OfAgent(interrupted.Found, own));
+            return new Verdict(SocketOutcome.Managed, own, SocketMemory.OfAgent(interrupted.Found, own) with { UserTimeout = interrupted.UserTimeout });
         }
         if (standing is { IsUndecided: true, Memory: not null })
         {
             standing.Settle(SocketOutcome.Managed);
             return null;
         }
-        var verdict = Judge.Decide(standing.Memory, current, standing.Rule, pass.Policy.Existing);
-        if (verdict.Want == current)
+        var verdict = Judge.Decide(standing.Memory, current, standing.Rule, pass.Policy.Existing, standing.UserTimeout);
+        if (verdict.IsFulfilled(current, standing.UserTimeout))
         {
             Remember(socket, verdict.Memory);
-            standing.Settle(verdict.Outcome);
+            standing.Settle(verdict.Outcome, verdict.Reason);
             return null;
         }
         if (pass.Scope.DryRun)
         {
-            standing.WouldWrite(current, verdict.Want);
+            standing.WouldWrite(current, verdict.Want, verdict.UserTimeout ?? standing.UserTimeout);
             standing.Settle(verdict.Outcome == SocketOutcome.Managed ? SocketOutcome.WouldApply : SocketOutcome.WouldRestore);
             return null;
         }
@@ -121,7 +121,8 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         ref var standing = ref socket.Standing;
         try
         {
-            state?.Intend(socket.Namespace, socket.Cookie, standing.Memory?.Found ?? current, current, verdict.Want, standing.Rule);
+            state?.Intend(
+                socket.Namespace, socket.Cookie, standing.Memory?.Found ?? current, current, verdict.Want, standing.Rule, TimeoutOf(in standing, verdict, standing.UserTimeout));
         }
         catch (LinuxException) when (verdict.Memory is not { Holder: SocketHolder.Agent })
         {
@@ -140,24 +141,30 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
     /// <param name="current">Its values before.</param>
     /// <param name="verdict">The decision.</param>
     /// <param name="now">Its values after; null if they could not be read.</param>
+    /// <param name="userTimeout">Its user timeout after; null if it could not be read.</param>
     /// <param name="failure">Why it failed; null if it did not.</param>
-    public void Conclude(TrackedSocket socket, KeepaliveOptions current, Verdict verdict, KeepaliveOptions? now, string? failure)
+    public void Conclude(TrackedSocket socket, KeepaliveOptions current, Verdict verdict, KeepaliveOptions? now, int? userTimeout, string? failure)
     {
         ref var standing = ref socket.Standing;
-        standing.Wrote(current, now ?? current);
-        if (failure is null && now == verdict.Want)
+        userTimeout ??= standing.UserTimeout;
+        var timeout = TimeoutOf(in standing, verdict, userTimeout);
+        standing.Wrote(current, now ?? current, userTimeout);
+        if (failure is null && now is { } values && verdict.IsFulfilled(values, userTimeout))
         {
             standing.Remember(verdict.Memory);
             if (verdict.Memory is not { Holder: SocketHolder.Agent })
             {
                 state?.Note(socket.Namespace, socket.Cookie, verdict.Memory);
             }
-            standing.Settle(verdict.Outcome);
+            standing.Settle(verdict.Outcome, verdict.Reason);
         }
         else
         {
             // A part of the values may be stored. The agent wrote that part, so it is restored like the whole.
-            Remember(socket, SocketMemory.OfAgent(standing.Memory?.Found ?? current, now ?? current));
+            Remember(socket, SocketMemory.OfAgent(standing.Memory?.Found ?? current, now ?? current) with
+            {
+                UserTimeout = timeout is { IsApplications: false } part && userTimeout is { } stored ? part with { Replaced = stored, Set = stored } : timeout,
+            });
             Fail(socket, failure ?? FailureReasons.ReadBack);
         }
         if (standing.Replaced is null)
@@ -178,9 +185,21 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
     public static void Doubt(TrackedSocket socket, KeepaliveOptions current, Verdict verdict)
     {
         ref var standing = ref socket.Standing;
-        standing.Remember(new SocketMemory(SocketHolder.Agent, standing.Memory?.Found ?? current, verdict.Want, Replaces: current));
+        standing.Remember(new SocketMemory(SocketHolder.Agent, standing.Memory?.Found ?? current, verdict.Want, Replaces: current)
+        {
+            UserTimeout = TimeoutOf(in standing, verdict, standing.UserTimeout),
+        });
         standing.StayUnsettled();
     }
+
+    /// <summary>Returns the memory of a user timeout while a verdict is carried out.</summary>
+    /// <param name="standing">The socket.</param>
+    /// <param name="verdict">The decision.</param>
+    /// <param name="replaced">The value that is replaced.</param>
+    private static UserTimeoutMemory? TimeoutOf(in SocketStanding standing, Verdict verdict, int? replaced) =>
+        verdict.Memory is { UserTimeout: { } remembered } ? remembered.IsApplications ? remembered : remembered with { Replaced = replaced ?? remembered.Set }
+        : standing.Memory is { UserTimeout: { IsApplications: false } known } && verdict.UserTimeout is { } own ? new UserTimeoutMemory(own, replaced ?? known.Set, own)
+        : null;
 
     /// <summary>Withdraws an intent that was not carried out: the socket is judged again.</summary>
     public void Withdraw(TrackedSocket socket)
@@ -221,7 +240,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         }
         try
         {
-            state?.Intend(socket.Namespace, socket.Cookie, memory.Found, asked.Values, asked.Asking, standing.Rule);
+            state?.Intend(socket.Namespace, socket.Cookie, memory.Found, asked.Values, asked.Asking, standing.Rule, memory.UserTimeout);
         }
         catch (LinuxException)
         {
@@ -246,7 +265,8 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         var socket = asked.Socket;
         try
         {
-            state?.Intend(socket.Namespace, socket.Cookie, socket.Standing.Memory!.Value.Found, asked.Asking, asked.Values, socket.Standing.Rule);
+            var memory = socket.Standing.Memory!.Value;
+            state?.Intend(socket.Namespace, socket.Cookie, memory.Found, asked.Asking, asked.Values, socket.Standing.Rule, memory.UserTimeout);
         }
         catch (LinuxException)
         {

@@ -41,7 +41,11 @@ internal struct SocketStanding
 
     public OwnValues Own { readonly get; private set; }
 
-    public int UserTimeout { readonly get; private set; }
+    /// <summary>TCP_USER_TIMEOUT in milliseconds; null before the first reading, or if the kernel does not show it.</summary>
+    public int? UserTimeout { readonly get; private set; }
+
+    /// <summary>The user timeout that <see cref="UserTimeout"/> has replaced since the last record, or would replace in a dry run.</summary>
+    public int? ReplacedUserTimeout { readonly get; private set; }
 
     /// <summary>Whether the policy still has to be applied: a pass tries again.</summary>
     public bool IsUnsettled { readonly get; private set; } = true;
@@ -76,7 +80,8 @@ internal struct SocketStanding
 
     /// <summary>Whether another rule demands the same as its present one.</summary>
     public readonly bool IsSameBy(CompiledRule? rule) =>
-        ReferenceEquals(Rule, rule) || (Rule is not null && rule is not null && Rule.Settings == rule.Settings && Rule.Existing == rule.Existing);
+        ReferenceEquals(Rule, rule) || (Rule is not null && rule is not null && Rule.Settings == rule.Settings && Rule.Existing == rule.Existing
+            && Rule.UserTimeout == rule.UserTimeout);
 
     /// <summary>Has it judged again in this pass.</summary>
     public void Unsettle() => (IsUnsettled, NextTry) = (true, 0);
@@ -104,25 +109,30 @@ internal struct SocketStanding
     public void Read(KeepaliveOptions current) => Current = current;
 
     /// <summary>Stores the other facts of a reading.</summary>
-    public void Read(OwnValues own, int userTimeout) => (Own, UserTimeout) = (own, userTimeout);
+    public void Read(OwnValues own, int? userTimeout) => (Own, UserTimeout) = (own, userTimeout);
 
     /// <summary>Stores its values after a write.</summary>
-    public void Wrote(KeepaliveOptions before, KeepaliveOptions now)
+    public void Wrote(KeepaliveOptions before, KeepaliveOptions now, int? userTimeout)
     {
-        Current = now;
-        if (now != before)
+        if (now != before || userTimeout != UserTimeout)
         {
             Replaced = before;
+            ReplacedUserTimeout = userTimeout != UserTimeout ? UserTimeout : null;
         }
+        (Current, UserTimeout) = (now, userTimeout);
     }
 
     /// <summary>Stores the values that a dry run would write.</summary>
-    public void WouldWrite(KeepaliveOptions before, KeepaliveOptions want) => (Current, Replaced) = (want, before);
+    public void WouldWrite(KeepaliveOptions before, KeepaliveOptions want, int? userTimeout)
+    {
+        (Current, Replaced) = (want, before);
+        (UserTimeout, ReplacedUserTimeout) = (userTimeout, userTimeout != UserTimeout ? UserTimeout : null);
+    }
 
     public void Remember(SocketMemory? memory) => Memory = memory;
 
     /// <summary>Marks it as settled.</summary>
-    public void Settle(SocketOutcome outcome) => (Outcome, Reason, IsUnsettled, _attempts) = (outcome, null, false, 0);
+    public void Settle(SocketOutcome outcome, string? reason = null) => (Outcome, Reason, IsUnsettled, _attempts) = (outcome, reason, false, 0);
 
     /// <summary>Notes that the policy could not be applied.</summary>
     public void Miss(SocketOutcome outcome, string? reason) => (Outcome, Reason, IsUnsettled) = (outcome, reason, true);
@@ -133,7 +143,7 @@ internal struct SocketStanding
     /// <summary>Notes that its changes were reported: each is reported once.</summary>
     public void Told()
     {
-        Replaced = null;
+        (Replaced, ReplacedUserTimeout) = (null, null);
         if (Outcome == SocketOutcome.Restored)
         {
             Outcome = SocketOutcome.Unmanaged;
