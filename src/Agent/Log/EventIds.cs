@@ -22,6 +22,8 @@ internal static class EventIds
     public const int SocketFailed = 23;
     public const int SocketsLeftOut = 24;
     public const int FailuresLeftOut = 25;
+    public const int ShortUserTimeout = 26;
+    public const int ShortUserTimeoutsLeftOut = 27;
     public const int PassDone = 30;
     public const int PassFailed = 31;
     public const int NamespacesFailed = 32;

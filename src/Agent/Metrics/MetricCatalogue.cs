@@ -4,6 +4,7 @@ namespace Keepalive.Agent.Metrics;
 internal static class MetricCatalogue
 {
     public const string Sockets = "keepalive_sockets";
+    public const string ShortUserTimeouts = "keepalive_short_user_timeouts";
     public const string UnprotectedSockets = "keepalive_unprotected_sockets";
     public const string AppliedTotal = "keepalive_applied_total";
     public const string ApplyFailuresTotal = "keepalive_apply_failures_total";
@@ -55,7 +56,8 @@ internal static class MetricCatalogue
     public static readonly IReadOnlyDictionary<string, string> Help = new Dictionary<string, string>
     {
         [Sockets] = "Sockets that a policy selects, by state: managed, kept, failed, wouldApply.",
-        [UnprotectedSockets] = "Connections to other hosts without keepalive, by reason: noPolicy, wouldApply, application, or the reason of the failure.",
+        [ShortUserTimeouts] = "Sockets with a policy's values that their TCP_USER_TIMEOUT ends before the policy's probes are spent.",
+        [UnprotectedSockets] = "Connections to other hosts without keepalive, by reason: noPolicy, wouldApply, application, userTimeout, or the reason of the failure.",
         [AppliedTotal] = "Number of times a policy's values were written to a socket.",
         [ApplyFailuresTotal] = "Selected sockets that could not be set, by reason.",
         [ArrivalsLeftTotal] = "New connections that the kernel could not set when they were established; the next pass sets them.",

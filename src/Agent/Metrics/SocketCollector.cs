@@ -9,6 +9,7 @@ internal sealed class SocketCollector : IMetricsCollector
     private readonly SocketTally _tally;
     private readonly GaugeSeries<SocketSeries> _states;
     private readonly GaugeSeries<(string Namespace, string Reason)> _unprotected;
+    private readonly GaugeSeries<(string Policy, string Namespace)> _shortTimeouts;
     private readonly GaugeSeries<string> _namespaces;
     private readonly CounterSeries<(string Policy, string Namespace)> _applied;
     private readonly CounterSeries<string> _failures;
@@ -28,6 +29,7 @@ internal sealed class SocketCollector : IMetricsCollector
         _states = new(
             registry.Gauge(MetricCatalogue.Sockets, "policy", "destination", "namespace", "state"), static s => [s.Policy, s.Destination, s.Namespace, s.State]);
         _unprotected = new(registry.Gauge(MetricCatalogue.UnprotectedSockets, "namespace", "reason"), static s => [s.Namespace, s.Reason]);
+        _shortTimeouts = new(registry.Gauge(MetricCatalogue.ShortUserTimeouts, "policy", "namespace"), static s => [s.Policy, s.Namespace]);
         _namespaces = new(registry.Gauge(MetricCatalogue.NetworkNamespaces, "state"), static state => [state]);
         _applied = new(
             registry.Counter(MetricCatalogue.AppliedTotal, "policy", "namespace", "datapath"),
@@ -63,6 +65,7 @@ internal sealed class SocketCollector : IMetricsCollector
         {
             _states.Show(Fold(now.States));
             _unprotected.Show(now.Unprotected);
+            _shortTimeouts.Show(Fold(now.ShortUserTimeouts));
             _namespaces.Show([new("failed", now.Namespaces.Failed), new("skipped", now.Namespaces.Skipped), new("watched", now.Namespaces.Watched)]);
             _scanned.Set(now.Scanned);
         }
@@ -73,6 +76,7 @@ internal sealed class SocketCollector : IMetricsCollector
     {
         _states.Withdraw();
         _unprotected.Withdraw();
+        _shortTimeouts.Withdraw();
         _namespaces.Withdraw();
         _scanned.Unpublish();
     }
@@ -93,5 +97,17 @@ internal sealed class SocketCollector : IMetricsCollector
             CollectionsMarshal.GetValueRefOrAddDefault(counts, folded, out _) += count;
         }
         return counts;
+    }
+
+    private static IReadOnlyCollection<KeyValuePair<(string Policy, string Namespace), double>> Fold(
+        IReadOnlyCollection<KeyValuePair<(string Policy, string Namespace), double>> sockets)
+    {
+        if (sockets.Count <= MetricCatalogue.MaxSeries)
+        {
+            return sockets;
+        }
+        var own = sockets.Select(one => one.Key).Order().Take(MetricCatalogue.MaxSeries).ToHashSet();
+        return [.. sockets.GroupBy(one => own.Contains(one.Key) ? one.Key : (MetricCatalogue.Other, Folded.Namespace(one.Key.Namespace)))
+            .Select(group => KeyValuePair.Create(group.Key, group.Sum(one => one.Value)))];
     }
 }

@@ -16,6 +16,9 @@ internal sealed record SocketFigures
     /// <summary>Connections without keepalive.</summary>
     public IReadOnlyCollection<KeyValuePair<(string Namespace, string Reason), double>> Unprotected { get; init; } = [];
 
+    /// <summary>Sockets whose user timeout is too short for their policy.</summary>
+    public IReadOnlyCollection<KeyValuePair<(string Policy, string Namespace), double>> ShortUserTimeouts { get; init; } = [];
+
     /// <summary>How often a policy's values were written.</summary>
     public IReadOnlyCollection<KeyValuePair<(string Policy, string Namespace), long>> Applied { get; init; } = [];
 

@@ -46,7 +46,7 @@ internal sealed class SocketTally : ISocketSink
         if (record.Rule is not null)
         {
             sockets ??= _namespaces[record.Namespace] = [];
-            sockets[record.Cookie] = new Standing(record.Rule, record.Outcome, record.Reason, WhyUnprotected(in record), PodOf(in record));
+            sockets[record.Cookie] = new Standing(record.Rule, record.Outcome, record.Reason, WhyUnprotected(in record), PodOf(in record), IsCutShort(in record));
         }
         else
         {
@@ -113,7 +113,7 @@ internal sealed class SocketTally : ISocketSink
         if (_isStale)
         {
             var (states, failing) = Recount();
-            figures = figures with { States = states, Failing = failing, Unprotected = RecountUnprotected(), Applied = [.. _applied] };
+            figures = figures with { States = states, Failing = failing, Unprotected = RecountUnprotected(), ShortUserTimeouts = RecountCutShort(), Applied = [.. _applied] };
             _isStale = false;
         }
         _now = figures;
@@ -135,6 +135,7 @@ internal sealed class SocketTally : ISocketSink
         _ when record.IsLocal => null,
         SocketOutcome.WouldApply => record.Replaced is { Enabled: false } ? "wouldApply" : null,
         SocketOutcome.Failed or SocketOutcome.Unreachable => record.Timer == TcpTimer.Keepalive ? null : record.Reason,
+        SocketOutcome.Kept when record.Reason == FailureReasons.UserTimeout => record.Current is { Enabled: false } ? record.Reason : null,
         SocketOutcome.Application => record.Current is { Enabled: false } ? "application" : null,
         _ => null,
     };
@@ -157,6 +158,26 @@ internal sealed class SocketTally : ISocketSink
             foreach (var (pod, count) in sockets)
             {
                 CollectionsMarshal.GetValueRefOrAddDefault(counts, (NamespaceOf(inode, pod.Length == 0 ? null : pod), "noPolicy"), out _) += count;
+            }
+        }
+        return [.. counts.Select(c => KeyValuePair.Create(c.Key, (double)c.Value))];
+    }
+
+    /// <summary>Whether a policy's values are, or would be, in force, and its user timeout ends it before their probes are spent.</summary>
+    private static bool IsCutShort(in SocketRecord record) =>
+        record is { Outcome: SocketOutcome.Managed or SocketOutcome.Deferred or SocketOutcome.WouldApply, HasShortUserTimeout: true };
+
+    private KeyValuePair<(string Policy, string Namespace), double>[] RecountCutShort()
+    {
+        var counts = new Dictionary<(string Policy, string Namespace), int>();
+        foreach (var (inode, sockets) in _namespaces)
+        {
+            foreach (var standing in sockets.Values)
+            {
+                if (standing.IsCutShort)
+                {
+                    CollectionsMarshal.GetValueRefOrAddDefault(counts, (standing.Rule!.Policy, NamespaceOf(inode, standing.Pod)), out _)++;
+                }
             }
         }
         return [.. counts.Select(c => KeyValuePair.Create(c.Key, (double)c.Value))];
@@ -206,7 +227,7 @@ internal sealed class SocketTally : ISocketSink
         _ => null,
     };
 
-    private readonly record struct Standing(CompiledRule? Rule, SocketOutcome Outcome, string? Reason, string? Unprotected, string? Pod);
+    private readonly record struct Standing(CompiledRule? Rule, SocketOutcome Outcome, string? Reason, string? Unprotected, string? Pod, bool IsCutShort);
 
     private sealed class SameRule : IEqualityComparer<(CompiledRule Rule, SocketOutcome Outcome, string? Pod)>
     {

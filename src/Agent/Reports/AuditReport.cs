@@ -46,6 +46,7 @@ internal sealed class AuditReport
                 accepted ? record.Local : record.Remote,
                 record.Actual,
                 finding,
+                record.HasShortActualUserTimeout ? record.ActualUserTimeout : 0,
                 record.Rule?.Policy,
                 pods?.Find(in record));
             ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(groups, key, out _);
@@ -160,11 +161,12 @@ internal sealed class AuditReport
             group.Pids.Count switch { 0 => "-", 1 => $"{group.Pids.First()}/{key.Command}", var many => $"{key.Command} ({many} processes)" },
             key.IsAccepted ? $"accepted on {key.End}" : key.End.ToString(),
             key.Options switch { { Enabled: true } on => $"{on.Time}s/{on.Interval}s/{on.Probes}", null => "?", _ => "off" },
-            Describe(key),
+            Describe(key) + Timeout(key),
         ];
         if (_withPolicies)
         {
-            row.Add(key.Policy is null ? "-" : group.WouldSet > 0 ? $"{key.Policy} would set {group.WouldSet}" : key.Policy);
+            row.Add(key.Policy is null ? "-" : group.WouldSet == 0 ? key.Policy
+                : $"{key.Policy} would set {group.WouldSet}" + (group.WouldCutShort > 0 ? $" (user timeout too short: {group.WouldCutShort})" : ""));
         }
         if (_withPods)
         {
@@ -182,6 +184,11 @@ internal sealed class AuditReport
         AuditFinding.PayloadNeeded => "only payload counts",
         _ => "values unknown",
     };
+
+    private static string Timeout(GroupKey key) => key is { ShortUserTimeout: > 0, Options: { } on }
+        ? $", but ends after {UserTimeout.LostProbes(key.ShortUserTimeout, on.Time, on.Interval, on.Probes)} of {Counted.Of(on.Probes, "lost probe")}: "
+            + $"user timeout {UserTimeout.Format(key.ShortUserTimeout)}"
+        : "";
 
     private void Write(Utf8JsonWriter writer, Group group)
     {
@@ -204,6 +211,11 @@ internal sealed class AuditReport
             writer.WriteNumber("probes", options.Probes);
         }
         writer.WriteString("finding", JsonNamingPolicy.CamelCase.ConvertName(key.Finding.ToString()));
+        if (key is { ShortUserTimeout: > 0, Options: { } on })
+        {
+            writer.WriteNumber("userTimeoutMs", key.ShortUserTimeout);
+            writer.WriteNumber("endsAfterProbes", UserTimeout.LostProbes(key.ShortUserTimeout, on.Time, on.Interval, on.Probes));
+        }
         writer.WriteNumber("connections", group.Connections);
         writer.WriteNumber("atRisk", group.AtRisk);
         if (group.LongestIdle is { } idle)
@@ -214,6 +226,7 @@ internal sealed class AuditReport
         {
             writer.WriteString("policy", key.Policy);
             writer.WriteNumber("wouldSet", group.WouldSet);
+            writer.WriteNumber("wouldCutShort", group.WouldCutShort);
         }
         if (key.Workload is { } workload)
         {
@@ -237,7 +250,7 @@ internal sealed class AuditReport
     }
 
     private readonly record struct GroupKey(
-        ulong Namespace, string Command, bool IsAccepted, SocketEndpoint End, KeepaliveOptions? Options, AuditFinding Finding, string? Policy,
+        ulong Namespace, string Command, bool IsAccepted, SocketEndpoint End, KeepaliveOptions? Options, AuditFinding Finding, int ShortUserTimeout, string? Policy,
         Workload? Workload);
 
     private sealed class Group(GroupKey key)
@@ -250,6 +263,9 @@ internal sealed class AuditReport
 
         public int WouldSet { get; private set; }
 
+        /// <summary>Of these, connections whose user timeout would end them before the policy's probes are spent.</summary>
+        public int WouldCutShort { get; private set; }
+
         public uint? LongestIdle { get; private set; }
 
         public SortedSet<int> Pids { get; } = [];
@@ -259,6 +275,7 @@ internal sealed class AuditReport
             Connections++;
             AtRisk += isQuiet && key.Finding is not (AuditFinding.Kept or AuditFinding.KeptByPeer or AuditFinding.Unknown) ? 1 : 0;
             WouldSet += record.Outcome == SocketOutcome.WouldApply ? 1 : 0;
+            WouldCutShort += record is { Outcome: SocketOutcome.WouldApply, HasShortUserTimeout: true } ? 1 : 0;
             LongestIdle = record.Idle is { } idle ? Math.Max(idle, LongestIdle ?? 0) : LongestIdle;
             if (record.Pid != 0)
             {

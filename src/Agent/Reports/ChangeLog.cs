@@ -19,6 +19,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
     private readonly Dictionary<ulong, Dictionary<ulong, string?>> _failing = [];
     private readonly Dictionary<string, int> _reasons = [];
     private readonly LineAllowance _lines = new(time ?? TimeProvider.System, linesPerSecond);
+    private readonly UserTimeoutLog _timeouts = new(logger, time ?? TimeProvider.System, linesPerSecond);
     private readonly LineAllowance _failures = new(time ?? TimeProvider.System, linesPerSecond);
     private Dictionary<ulong, string?>? _frame;
     private ulong _frameNamespace;
@@ -38,6 +39,7 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
         {
             LogMore(left);
         }
+        _timeouts.EndPass();
         if (_failures.TryRenew(out var failures))
         {
             _reasons.Clear();
@@ -69,11 +71,12 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
             return;
         }
         known?.Remove(record.Cookie);
-        if (record.Replaced is not { } from || record.Current is not { } to || Level(_lines, LogLevel.Information) is not { } at)
+        _timeouts.Socket(in record, Pods);
+        if (record is not { Replaced: not null, Current: not null } || Level(_lines, LogLevel.Information) is not { } at)
         {
             return;
         }
-        var change = SocketText.Change(from, to);
+        var change = SocketText.Change(in record);
         switch (record.Outcome)
         {
             case SocketOutcome.WouldApply or SocketOutcome.WouldRestore:

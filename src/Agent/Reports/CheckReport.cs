@@ -39,6 +39,11 @@ internal sealed class CheckReport(
             text.Append(CultureInfo.InvariantCulture, $"Compared with {device.Name} because this is {machine.Name}: {machine.Why}. --balancer compares with another.\n");
         }
 
+        if (DataInFlight() is { } uncovered)
+        {
+            text.Append(uncovered).Append('\n');
+        }
+
         foreach (var policy in input.Read.Resources.All.OfType<Policy>().Where(static policy => !policy.IsValid))
         {
             text.Append(TerminalText.Mask(policy.RuleName)).Append(": not enforced, because it has errors\n");
@@ -132,6 +137,26 @@ internal sealed class CheckReport(
         return !group.Ports.Contains(null) ? text : numbers.Count == 0 ? "other ports" : $"{text} and others";
     }
 
+    /// <summary>What keepalive does not cover, and the annotation that would; null if the policies have it, or set nothing.</summary>
+    private string? DataInFlight()
+    {
+        const int mostNamed = 3;
+        var policies = input.Compiled.Policies.Where(static policy => !policy.Settings.IsEmpty && policy.UserTimeout.Mode != UserTimeoutMode.Set)
+            .Select(static policy => (policy.Policy, Timeout: UserTimeout.Format(policy.Settings.Max(UserTimeout.Covering)))).ToList();
+        if (policies.Count == 0)
+        {
+            return null;
+        }
+
+        var timeouts = policies.Select(static policy => policy.Timeout).Distinct().ToList();
+        var value = timeouts.Count == 1 ? $"the annotation {AgentAnnotations.UserTimeout}: {timeouts[0]}"
+            : $"the annotation {AgentAnnotations.UserTimeout} ("
+                + string.Join(", ", policies.Take(mostNamed).Select(static policy => $"{policy.Timeout} on {TerminalText.Mask(policy.Policy)}"))
+                + (policies.Count > mostNamed ? ", and so on: time + interval × probes)" : ")");
+        return "keepalive does not cover data in flight: the kernel sends it again for some 15 minutes (tcp_retries2) before it ends the connection; "
+            + $"{value} ends it as soon as a quiet one";
+    }
+
     private string Describe(BalancerVerdict verdict)
     {
         var timeout = verdict.IdleTimeout is { } seconds ? $", idle timeout {seconds}s"
@@ -196,6 +221,12 @@ internal sealed class CheckReport(
         writer.WriteNumber("rules", policy.Rules);
         writer.WriteBoolean("keepalive", !policy.Settings.IsEmpty);
         AgentJson.WriteSettings(writer, policy.Settings.IsEmpty ? default : policy.Settings[0]);
+        writer.WriteString("userTimeout", policy.UserTimeout.ToString());
+        if (!policy.Settings.IsEmpty)
+        {
+            writer.WriteNumber("coveringUserTimeoutMs", policy.Settings.Max(UserTimeout.Covering));
+        }
+
         if (!verdicts.IsEmpty)
         {
             writer.WriteStartArray("balancers");

@@ -57,6 +57,8 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
                 writer.WriteNumber("firstProbeLatest", schedule.LatestProbe(1).TotalSeconds);
                 writer.WriteNumber("detection", schedule.Death.TotalSeconds);
                 writer.WriteNumber("detectionLatest", schedule.LatestDeath.TotalSeconds);
+                writer.WriteString("userTimeout", winner.UserTimeout.ToString());
+                writer.WriteNumber("coveringUserTimeoutMs", UserTimeout.Covering(winner.Settings));
                 writer.WriteEndObject();
             }
             else
@@ -116,6 +118,7 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
         }
 
         Line(text, "existing", Existing(winner.Existing));
+        Line(text, "user timeout", Timeout(winner));
     }
 
     private void WriteNone(StringBuilder text)
@@ -188,4 +191,18 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
         ExistingMode.Tighten => "replaced only by a shorter time, by the policy",
         _ => "by --existing of the agent; default: replaced only by a shorter time",
     };
+
+    private static string Timeout(CompiledRule rule)
+    {
+        var covering = UserTimeout.Format(UserTimeout.Covering(rule.Settings));
+        var tooShort = $"an application's TCP_USER_TIMEOUT of less than {covering} ends the connection after fewer lost probes: ";
+        return rule.UserTimeout.Mode switch
+        {
+            UserTimeoutMode.Raise => tooShort + $"raised to {covering}, by the policy",
+            UserTimeoutMode.Skip => tooShort + "the policy skips such sockets",
+            UserTimeoutMode.Set => $"set to {rule.UserTimeout}, by the policy"
+                + (UserTimeout.IsShort(rule.UserTimeout.Milliseconds, rule.Settings) ? $"; that ends the connection after fewer lost probes: less than {covering}" : ""),
+            _ => tooShort + "reported only",
+        };
+    }
 }

@@ -15,6 +15,8 @@ internal sealed class OnceReport(TextWriter output, string? whenRestored = null,
     private int _wouldSet;
     private int _wouldRestore;
     private int _pending;
+    private int _skipped;
+    private int _short;
 
     public int Failed { get; private set; }
 
@@ -33,9 +35,9 @@ internal sealed class OnceReport(TextWriter output, string? whenRestored = null,
             SocketOutcome.WouldRestore => "would restore",
             _ => null,
         };
-        if (verb is not null && record.Replaced is { } from && record.Current is { } to)
+        if (verb is not null && record is { Replaced: not null, Current: not null })
         {
-            output.WriteLine($"{verb} {SocketText.Name(in record, pods)}: {SocketText.Change(from, to)}; {SocketText.Rule(in record, whenRestored)}");
+            output.WriteLine($"{verb} {SocketText.Name(in record, pods)}: {SocketText.Change(in record)}; {SocketText.Rule(in record, whenRestored)}");
         }
         else if (record.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable && Concerns(in record))
         {
@@ -59,6 +61,7 @@ internal sealed class OnceReport(TextWriter output, string? whenRestored = null,
         Add(parts, _wouldSet, "would be set");
         Add(parts, _right, "already right");
         Add(parts, _kept, "with values of their application");
+        Add(parts, _skipped, "skipped for their user timeout");
         Add(parts, _restored, "restored");
         Add(parts, _wouldRestore, "would be restored");
         Add(parts, _deferred, "deferred while their probes are unanswered");
@@ -67,12 +70,18 @@ internal sealed class OnceReport(TextWriter output, string? whenRestored = null,
         var selected = parts.Count == 0 ? (whenRestored is null ? "none selected by a policy" : "nothing to restore") : string.Join(", ", parts);
         var (sockets, namespaces) = (summary.Sockets == 1 ? "socket" : "sockets", summary.Namespaces == 1 ? "namespace" : "namespaces");
         output.WriteLine($"{summary.Sockets} {sockets} in {summary.Namespaces} network {namespaces}: {selected}");
+        if (_short > 0)
+        {
+            output.WriteLine($"{_short} of them {(_short == 1 ? "ends" : "end")} after fewer lost probes than the policy says: TCP_USER_TIMEOUT is too short");
+        }
     }
 
     private void Count(in SocketRecord record)
     {
+        _short += UserTimeoutLog.IsConcerned(in record) ? 1 : 0;
         _ = record.Outcome switch
         {
+            SocketOutcome.Kept when record.Reason == FailureReasons.UserTimeout => _skipped++,
             SocketOutcome.Managed => record.Changed ? _set++ : _right++,
             SocketOutcome.Kept or SocketOutcome.Application => _kept++,
             SocketOutcome.Restored => _restored++,

@@ -4,6 +4,7 @@ using System.Text.Json.Serialization;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
+using Keepalive.Config;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 
@@ -47,7 +48,8 @@ internal sealed class SocketList : ISocketSink
                 actual?.Time,
                 actual?.Interval,
                 actual?.Probes,
-                r.UserTimeout > 0 ? r.UserTimeout : null,
+                r.ActualUserTimeout > 0 ? r.ActualUserTimeout : null,
+                LostProbes(in r),
                 TimerName(r.Timer),
                 TimerName(r.Timer) is null ? null : r.TimerExpires,
                 r.Unanswered,
@@ -57,7 +59,7 @@ internal sealed class SocketList : ISocketSink
                 r.Rule?.Policy,
                 r.Rule?.Destination,
                 IsManaged(in r),
-                r.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed ? r.Reason : null,
+                r.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed or SocketOutcome.Kept ? r.Reason : null,
                 workload?.Namespace,
                 workload?.Pod,
                 workload?.Container);
@@ -82,7 +84,7 @@ internal sealed class SocketList : ISocketSink
                 Keepalive(in r),
                 Timer(in r),
                 r.Unanswered > 0 ? r.Unanswered.ToString(CultureInfo.InvariantCulture) : "-",
-                r.UserTimeout > 0 ? Spans.Short(r.UserTimeout) : "-",
+                Timeout(in r),
                 r.Pid == 0 ? "-" : $"{r.Pid}/{Command(r.Pid)}",
                 r.Rule is null ? "-" : r.Rule.Policy + (IsManaged(in r) ? "" : $" ({Standing(in r)})"),
                 r.Rule?.Destination ?? "-",
@@ -97,6 +99,7 @@ internal sealed class SocketList : ISocketSink
     private static string Standing(in SocketRecord record) => record.Outcome switch
     {
         SocketOutcome.WouldApply => "not set yet",
+        SocketOutcome.Kept when record.Reason == FailureReasons.UserTimeout => "skipped: user timeout",
         SocketOutcome.Kept => "application's own kept",
         SocketOutcome.Application => "changed by application",
         SocketOutcome.Pending when record.State is TcpState.SynSent or TcpState.SynReceived or TcpState.NewSynReceived => "connecting",
@@ -112,6 +115,14 @@ internal sealed class SocketList : ISocketSink
         { Enabled: false } => "off",
         null => "?",
     };
+
+    /// <summary>The user timeout, and the lost probes after which it ends the socket if they are fewer than its own.</summary>
+    private static string Timeout(in SocketRecord record) =>
+        record.ActualUserTimeout == 0 ? "-"
+        : Spans.Short(record.ActualUserTimeout) + (LostProbes(in record) is { } lost ? $" ({lost} of {record.Actual!.Value.Probes} probes)" : "");
+
+    private static int? LostProbes(in SocketRecord record) =>
+        record.HasShortActualUserTimeout && record.Actual is { } on ? UserTimeout.LostProbes(record.ActualUserTimeout, on.Time, on.Interval, on.Probes) : null;
 
     private static string Timer(in SocketRecord record) =>
         (TimerName(record.Timer), record.TimerExpires) switch
@@ -157,6 +168,7 @@ internal sealed record SocketJson(
     int? Interval,
     int? Probes,
     int? UserTimeoutMs,
+    int? EndsAfterProbes,
     string? Timer,
     uint? ExpiresMs,
     int Unanswered,

@@ -1,5 +1,6 @@
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
+using Keepalive.Config;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Reports;
@@ -16,10 +17,15 @@ internal static class SocketText
         return $"{record.Local} → {record.Remote}{owner}{Workload.OfPod(pods?.Find(in record))}";
     }
 
-    /// <summary>Old and new values, only those that differ: <c>keepalive off → on, time 7200s → 700s</c>.</summary>
-    public static string Change(KeepaliveOptions from, KeepaliveOptions to)
+    /// <summary>Old and new values, only those that differ: <c>keepalive off → on, time 7200s → 700s</c>. Empty if the record has no
+    /// change.</summary>
+    public static string Change(in SocketRecord record)
     {
-        var parts = new List<string>(4);
+        if (record is not { Replaced: { } from, Current: { } to })
+        {
+            return "";
+        }
+        var parts = new List<string>(5);
         if (from.Enabled != to.Enabled)
         {
             parts.Add($"keepalive {OnOff(from)} → {OnOff(to)}");
@@ -36,12 +42,18 @@ internal static class SocketText
         {
             parts.Add($"probes {from.Probes} → {to.Probes}");
         }
+        if (record.ReplacedUserTimeout is { } before)
+        {
+            parts.Add($"user timeout {Timeout(before)} → {Timeout(record.UserTimeout)}");
+        }
         return string.Join(", ", parts);
     }
 
     /// <summary>The rule and where it comes from, or why there is none.</summary>
     public static string Rule(in SocketRecord record, string? without = null) =>
         record.Rule is { } rule ? $"policy {rule.Policy}, destination {rule.Destination}" : without ?? "no policy selects it any more";
+
+    private static string Timeout(int milliseconds) => milliseconds == 0 ? "none" : UserTimeout.Format(milliseconds);
 
     private static string OnOff(KeepaliveOptions options) => options.Enabled ? "on" : "off";
 }

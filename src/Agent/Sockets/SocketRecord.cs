@@ -73,6 +73,9 @@ internal readonly record struct SocketRecord
     /// <summary>The same for the values that it really has.</summary>
     public bool HasShortActualUserTimeout => IsShort(ActualUserTimeout, Actual);
 
+    /// <summary>Whether no earlier record of the socket had this user timeout with these values.</summary>
+    public bool HasNewUserTimeout { get; init; }
+
     /// <summary>The rule that selects the socket.</summary>
     public CompiledRule? Rule { get; init; }
 

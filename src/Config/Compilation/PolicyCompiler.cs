@@ -194,6 +194,7 @@ public static class PolicyCompiler
                 {
                     PortGroups = ofPorts,
                     Written = policy.Written,
+                    UserTimeout = policy.UserTimeout,
                 };
             }
         }

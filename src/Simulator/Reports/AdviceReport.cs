@@ -1,6 +1,7 @@
 using System.Globalization;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
+using Keepalive.Config.Resources;
 using Keepalive.Simulator.Advice;
 using Keepalive.Simulator.Virtual;
 
@@ -30,6 +31,7 @@ internal static class AdviceReport
         }
         Comment($"Simulated at HZ={advice.WorstHz}, {Words.Count(request.Connections, "connection")} for {Words.Duration(with.Scenario.Duration)}: {with.Totals.Expiries} forgotten in {Words.Count(with.Probes, "probe")}; {Failed(with)}.");
         Comment($"Without keepalive: {Failed(without)}.");
+        Comment($"Keepalive does not cover data in flight, which the kernel sends again for some 15 minutes (tcp_retries2): {AgentAnnotations.UserTimeout}: {UserTimeout.Format(UserTimeout.Covering(settings))} on the policy ends such a connection as soon as a quiet one.");
         if (request.ServiceTime is { } service)
         {
             Comment(request.OutlastsIdleTimeout
@@ -68,6 +70,7 @@ internal static class AdviceReport
         writer.WriteNumber("probesPerConnectionHour", advice.ProbesPerHour);
         writer.WriteNumber("detectionSeconds", advice.Detection.TotalSeconds);
         writer.WriteNumber("outlastsSeconds", (double)advice.Settings.Interval.Value * advice.Settings.Probes.Value);
+        writer.WriteNumber("coveringUserTimeoutMs", UserTimeout.Covering(advice.Settings));
         writer.WriteString("warning", advice.Haste);
         if (request.ServiceTime is { } service)
         {

@@ -101,6 +101,28 @@ public sealed class MetricRegistryTests : IDisposable
     }
 
     [Fact]
+    public void Tally_ShortUserTimeouts_AreCountedByPolicyWhileTheyAreInForce()
+    {
+        Frame(1, Short(10, SocketOutcome.Managed), Short(11, SocketOutcome.Deferred), Short(12, SocketOutcome.Application),
+            Short(13, SocketOutcome.Managed) with { UserTimeout = 16_000 }, Short(14, SocketOutcome.Kept) with { Reason = FailureReasons.UserTimeout },
+            Short(15, SocketOutcome.Kept) with { Reason = FailureReasons.UserTimeout, Current = new KeepaliveOptions(false, 7200, 75, 9) });
+        var text = Publish();
+        Assert.Contains("keepalive_short_user_timeouts{policy=\"n/p\",namespace=\"\"} 2\n", text, StringComparison.Ordinal);
+        Assert.Contains("keepalive_unprotected_sockets{namespace=\"\",reason=\"userTimeout\"} 1\n", text, StringComparison.Ordinal);
+        Frame(1, Short(10, SocketOutcome.Managed) with { UserTimeout = 0 });
+        Assert.DoesNotContain("keepalive_short_user_timeouts", Publish(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Tally_ShortUserTimeoutsOfTooManyPolicies_RestIsFolded()
+    {
+        Frame(1, [.. Enumerable.Range(0, 5000).Select(i => Short((ulong)i, SocketOutcome.Managed, $"n/p{i}"))]);
+        var lines = Publish().Split('\n').Where(line => line.StartsWith("keepalive_short_user_timeouts{", StringComparison.Ordinal)).ToList();
+        Assert.Equal(MetricCatalogue.MaxSeries + 1, lines.Count);
+        Assert.Contains($"keepalive_short_user_timeouts{{policy=\"other\",namespace=\"\"}} {5000 - MetricCatalogue.MaxSeries}", lines);
+    }
+
+    [Fact]
     public void Tally_CountsOfPasses_Grow()
     {
         Frame(1, Record(10, SocketOutcome.Unreachable, reason: "noOwner"), Record(11, SocketOutcome.Restored, changed: true) with { Rule = null });
@@ -335,7 +357,8 @@ public sealed class MetricRegistryTests : IDisposable
     /// <summary>A registry in which every metric has a value.</summary>
     private string Everything(string name = "n/p")
     {
-        Frame(1, Record(10, SocketOutcome.Managed, changed: true, rule: Rule(name, name)), Record(11, SocketOutcome.Failed, reason: "EPERM"));
+        Frame(1, Record(10, SocketOutcome.Managed, changed: true, rule: Rule(name, name)), Record(11, SocketOutcome.Failed, reason: "EPERM"),
+            Short(12, SocketOutcome.Managed, name));
         _sockets.Took(TimeSpan.FromSeconds(0.003));
         _collector.Took(0.0005);
         Die(name, "n/d");
@@ -345,6 +368,10 @@ public sealed class MetricRegistryTests : IDisposable
         Passed(new PassSummary { Sockets = 2, Namespaces = 3, NamespaceFailures = 2, NamespacesLeftOut = 1, LeftToPasses = 2 });
         return Render();
     }
+
+    /// <summary>A socket whose user timeout ends it after the first lost probe.</summary>
+    private static SocketRecord Short(ulong cookie, SocketOutcome outcome, string policy = "n/p", ulong netns = 1) =>
+        Record(cookie, outcome, rule: Rule(policy, policy), netns: netns) with { Current = new KeepaliveOptions(true, 4, 2, 6), UserTimeout = 3_000 };
 
     /// <summary>A connection with three unanswered probes.</summary>
     private void Die(string policy, string destination)

@@ -47,6 +47,62 @@ public sealed class ChangeLogTests
     }
 
     [Fact]
+    public void Socket_UserTimeoutReplaced_IsPartOfTheChange()
+    {
+        var logger = new LogLines(LogLevel.Information);
+        new ChangeLog(logger, _time).Socket(Changed(1) with { UserTimeout = 675_000, ReplacedUserTimeout = 0 });
+        Assert.Contains("time 7200s → 60s, user timeout none → 11m15s; policy", Assert.Single(logger.Said).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Socket_ShortUserTimeout_IsLoggedOnceAnHourForEachWorkload()
+    {
+        var logger = new LogLines(LogLevel.Information);
+        var log = new ChangeLog(logger, _time);
+        for (var hour = 1; hour <= 2; hour++)
+        {
+            for (var i = 0; i < 100; i++)
+            {
+                log.Socket(Short(i, i % 2 == 0 ? "uid:1" : "uid:2"));
+            }
+            log.Socket(Short(1, "uid:3") with { HasNewUserTimeout = false });
+            log.Socket(Short(1, "uid:4") with { Outcome = SocketOutcome.Application });
+            log.Socket(Short(1, "uid:5") with { UserTimeout = 16_000 });
+            Assert.Equal(2 * hour, logger.Said.Count);
+            _time.Advance(TimeSpan.FromHours(1));
+            log.EndPass();
+        }
+        Assert.All(logger.Said, line => Assert.Equal((EventIds.ShortUserTimeout, LogLevel.Warning), (line.Id, line.Level)));
+        Assert.Contains(
+            "its TCP_USER_TIMEOUT of 3s ends it after 1 lost probe in a row, not 6, because time + interval × probes is 16s; policy", logger.Said[0].Text, StringComparison.Ordinal);
+
+        // All of them are listed at debug.
+        logger = new LogLines(LogLevel.Debug);
+        log = new ChangeLog(logger, _time);
+        for (var i = 0; i < 100; i++)
+        {
+            log.Socket(Short(i, "uid:1"));
+        }
+        Assert.Equal(100, logger.Said.Count);
+    }
+
+    [Fact]
+    public void Socket_ShortUserTimeoutsOfManyWorkloads_AreFewLinesAndASum()
+    {
+        var logger = new LogLines(LogLevel.Information);
+        var log = new ChangeLog(logger, _time);
+        for (var i = 0; i < Many; i++)
+        {
+            log.Socket(Short(i, $"uid:{i}"));
+        }
+        _time.Advance(TimeSpan.FromSeconds(1));
+        log.EndPass();
+        Assert.Equal(51, logger.Said.Count);
+        Assert.Equal(EventIds.ShortUserTimeoutsLeftOut, logger.Said[^1].Id);
+        Assert.Contains($"{Many - 50} more", logger.Said[^1].Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Socket_AtDebug_EveryChangeIsLogged()
     {
         var logger = new LogLines(LogLevel.Debug);
@@ -122,5 +178,15 @@ public sealed class ChangeLogTests
         Replaced = new KeepaliveOptions(false, 7200, 75, 9),
         Current = new KeepaliveOptions(true, 60, 75, 9),
         Rule = s_rule,
+    };
+
+    private static SocketRecord Short(int cookie, string workload) => Changed(cookie) with
+    {
+        Workload = workload,
+        Changed = false,
+        Replaced = null,
+        Current = new KeepaliveOptions(true, 4, 2, 6),
+        UserTimeout = 3_000,
+        HasNewUserTimeout = true,
     };
 }

@@ -27,6 +27,6 @@ internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope
     public void Report(TrackedSocket socket, bool asked = false)
     {
         Sink.Socket(socket.ToRecord() with { Asked = asked });
-        socket.Standing.Told();
+        socket.Standing.Told(Scope.DryRun);
     }
 }

@@ -17,6 +17,7 @@ internal struct SocketStanding
 
     private bool _wasMatched;
     private int _attempts;
+    private int? _toldUserTimeout;
 
     public SocketStanding()
     {
@@ -46,6 +47,9 @@ internal struct SocketStanding
 
     /// <summary>The user timeout that <see cref="UserTimeout"/> has replaced since the last record, or would replace in a dry run.</summary>
     public int? ReplacedUserTimeout { readonly get; private set; }
+
+    /// <summary>Whether no record had this user timeout with these values.</summary>
+    public readonly bool HasNewUserTimeout => UserTimeout != _toldUserTimeout || Replaced is not null;
 
     /// <summary>Whether the policy still has to be applied: a pass tries again.</summary>
     public bool IsUnsettled { readonly get; private set; } = true;
@@ -140,9 +144,11 @@ internal struct SocketStanding
     /// <summary>Resets the number of tries.</summary>
     public void ForgetTries() => _attempts = 0;
 
-    /// <summary>Notes that its changes were reported: each is reported once.</summary>
-    public void Told()
+    /// <summary>Notes that its changes were reported: each is reported once. A dry run is not the last one to report a user
+    /// timeout.</summary>
+    public void Told(bool isDryRun = false)
     {
+        _toldUserTimeout = isDryRun ? null : UserTimeout;
         (Replaced, ReplacedUserTimeout) = (null, null);
         if (Outcome == SocketOutcome.Restored)
         {

@@ -86,6 +86,7 @@ internal sealed class TrackedSocket
         Changed = _standing.Replaced is not null && _standing.Outcome is not (SocketOutcome.WouldApply or SocketOutcome.WouldRestore),
         UserTimeout = _standing.UserTimeout ?? 0,
         ReplacedUserTimeout = _standing.ReplacedUserTimeout,
+        HasNewUserTimeout = _standing.HasNewUserTimeout,
         Rule = _standing.Rule,
         Outcome = _standing.Outcome,
         Reason = _standing.Reason,
