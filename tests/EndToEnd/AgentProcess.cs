@@ -77,6 +77,10 @@ internal sealed class AgentProcess : IDisposable
     public CommandResult Sockets(params string[] more) =>
         ProgramRun.ToEnd([ProgramRun.AgentPath, "sockets", "--policies", PolicyPath, "--state-dir", StateDirectory, .. _namespaces, .. more]);
 
+    /// <summary>The same without policies.</summary>
+    public CommandResult SocketsWithoutPolicies(params string[] more) =>
+        ProgramRun.ToEnd([ProgramRun.AgentPath, "sockets", "--state-dir", StateDirectory, .. _namespaces, .. more]);
+
     /// <summary>The number of open descriptors of a process.</summary>
     public static int Descriptors(int pid) => Directory.GetFileSystemEntries($"/proc/{pid}/fd").Length;
 

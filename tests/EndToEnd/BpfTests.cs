@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Text.Json;
 using Keepalive.Testbed;
 using Xunit;
 
@@ -93,6 +94,43 @@ public sealed class BpfTests : IDisposable
         Directory.CreateDirectory(_cgroup.Path);
         other.MoveTo(_cgroup);
         Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
+    }
+
+    /// <summary>Regression: values of a running agent looked like the application's own.</summary>
+    [Fact]
+    public void Sockets_BesideARunningAgent_ShowsWhatItHasSetAsItsOwn()
+    {
+        var run = _agent.Start();
+        Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
+        int managed = _lab.Client.Connect(Lab.ServerAddress, _port), own = _lab.Client.Connect(Lab.ServerAddress, _port);
+        _lab.Client.EnableKeepalive(own, idle: 30);
+        int other = _lab.Client.Connect(Lab.ServerAddress, _lab.Server.Listen());
+        _lab.Client.EnableKeepalive(other, idle: 600, interval: 10, count: 20);
+        Eventually.True(() => Shown(own).GetProperty("policy").GetString() is not null && Shown(managed).GetProperty("policy").GetString() is not null, TimeSpan.FromSeconds(10));
+        Assert.Equal(("bookinfo/tcp-keepalive", "bookinfo/ratings-global", true), Standing(managed));
+        Assert.Equal(("bookinfo/tcp-keepalive", "bookinfo/ratings-global", false), Standing(own));
+        Assert.Equal((null, null, false), Standing(other));
+        string table = _agent.SocketsWithoutPolicies().Output;
+        Assert.Matches($@"{_lab.Client.LocalEndPoint(managed)} .* bookinfo/tcp-keepalive +bookinfo/ratings-global\n", table);
+        Assert.Matches($@"{_lab.Client.LocalEndPoint(own)} .* bookinfo/tcp-keepalive \(application's own kept\) +bookinfo/ratings-global\n", table);
+
+        // Without the agent, the state file still tells whose values they are.
+        run.Kill();
+        run.WaitForExit();
+        Assert.Equal((null, null, true), Standing(managed));
+        Assert.Equal((null, null, false), Standing(own));
+        Assert.Equal((null, null, false), Standing(other));
+        Assert.Matches($@"{_lab.Client.LocalEndPoint(managed)} .* \(set by an agent\) +-\n", _agent.SocketsWithoutPolicies().Output);
+    }
+
+    [Fact]
+    public void Sockets_SetAtOnceAndNoPassSince_IsShownAsSetByTheAgent()
+    {
+        Start();
+        Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
+        int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Assert.Equal(s_guide, _lab.Client.Get(id));
+        Assert.Equal((null, null, true), Standing(id));
     }
 
     [Fact]
@@ -375,6 +413,14 @@ public sealed class BpfTests : IDisposable
 
     /// <summary>Starts the agent with one pass at its start and none after it.</summary>
     private bool SetsAtOnce() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == s_guide;
+
+    private (string? Policy, string? Destination, bool Managed) Standing(int id) => Shown(id) is var shown
+        ? (shown.GetProperty("policy").GetString(), shown.GetProperty("destination").GetString(), shown.GetProperty("managed").GetBoolean())
+        : default;
+
+    /// <summary>The line of <c>sockets</c> about a connection.</summary>
+    private JsonElement Shown(int id) => _agent.SocketsWithoutPolicies("-o", "json").Output.Split('\n', StringSplitOptions.RemoveEmptyEntries)
+        .Select(line => JsonDocument.Parse(line).RootElement).Single(line => line.GetProperty("cookie").GetUInt64() == _lab.Client.Cookie(id));
 
     private ProgramRun Start()
     {

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Reports;
+using Keepalive.Agent.Serving;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Commands;
@@ -28,6 +29,7 @@ internal static class SocketsCommand
         command.SetAction((result, stop) =>
         {
             var list = new SocketList();
+            var directory = result.GetValue(state)!;
             var survey = new NodeSurvey
             {
                 Policies = result.Values(policies),
@@ -35,11 +37,18 @@ internal static class SocketsCommand
                 Existing = result.GetValue(existing),
                 Side = result.GetValue(side),
                 Namespaces = result.Values(netns),
-                StateDirectory = result.GetValue(state)!,
+                StateDirectory = directory,
                 States = All,
                 Cluster = cluster.Read(result, default),
             };
-            return Task.FromResult(survey.Take(list, (_, pods) => Write(list, result.GetValue(output), pods), stop));
+            return Task.FromResult(survey.Take(
+                list,
+                (_, pods) =>
+                {
+                    list.Agent = AgentClient.Sockets(directory, stop);
+                    return Write(list, result.GetValue(output), pods);
+                },
+                stop));
         });
         return command;
     }

@@ -377,7 +377,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             return
             [
                 .. _scopes.Values.SelectMany(scope => scope.Connections.Values.Select(c => new ConnectionRow(
-                    scope.Inode, c.Cookie, c.Local, c.Remote, c.TcpState, c.Values, c.State, c.Pid, c.Rule, c.Outcome, c.Reason))),
+                    scope.Inode, c.Cookie, c.Local, c.Remote, c.TcpState, c.Values, c.State, c.Pid, c.Rule, c.Outcome, c.Reason, c.UserTimeout))),
             ];
         }
     }

@@ -30,4 +30,5 @@ internal readonly record struct ConnectionRow(
     int Pid,
     CompiledRule Rule,
     SocketOutcome Outcome,
-    string? Reason);
+    string? Reason,
+    int UserTimeout);

@@ -74,7 +74,7 @@ internal sealed class PassedLiveness(
         connection.Values = record.Actual ?? connection.Values;
         connection.Timer = record.Timer;
         connection.IsClosing |= record.State is not TcpState.Established;
-        connection.HasShortUserTimeout = record.HasShortActualUserTimeout;
+        (connection.UserTimeout, connection.HasShortUserTimeout) = (record.ActualUserTimeout, record.HasShortActualUserTimeout);
         connection.KernelUnanswered = record.Unanswered;
         if (record.Workload != connection.AccountedTo || (record.IsLocal && !connection.IsLocal))
         {

@@ -63,6 +63,9 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>The kernel's count of unanswered probes in the last pass that read it.</summary>
     public int KernelUnanswered { get; set; }
 
+    /// <summary>TCP_USER_TIMEOUT in milliseconds; 0 if off or unknown.</summary>
+    public int UserTimeout { get; set; }
+
     /// <summary>Whether TCP_USER_TIMEOUT ends it before its probes are spent.</summary>
     public bool HasShortUserTimeout { get; set; }
 

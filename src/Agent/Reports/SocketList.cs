@@ -16,6 +16,9 @@ internal sealed class SocketList : ISocketSink
     private readonly List<SocketRecord> _records = [];
     private readonly Dictionary<int, string> _commands = [];
 
+    /// <summary>The running agent's word about its sockets, for those that the given policies do not select; null if no agent runs.</summary>
+    public IReadOnlyDictionary<(ulong Namespace, ulong Cookie), AgentsWord>? Agent { get; set; }
+
     public void BeginNamespace(ulong inode)
     {
     }
@@ -37,6 +40,7 @@ internal sealed class SocketList : ISocketSink
         foreach (ref readonly var r in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_records))
         {
             var actual = r.Actual;
+            var word = WordAbout(in r);
             var workload = pods?.Find(in r);
             var line = new SocketJson(
                 r.Namespace,
@@ -56,10 +60,10 @@ internal sealed class SocketList : ISocketSink
                 r.Idle,
                 r.Pid == 0 ? null : r.Pid,
                 Command(r.Pid),
-                r.Rule?.Policy,
-                r.Rule?.Destination,
-                IsManaged(in r),
-                r.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed or SocketOutcome.Kept ? r.Reason : null,
+                r.Rule?.Policy ?? word?.Policy,
+                r.Rule?.Destination ?? word?.Destination,
+                IsManaged(in r) || word is { Managed: true } || (word is null && IsLeftByAgent(in r)),
+                r.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed or SocketOutcome.Kept ? r.Reason : word?.Reason,
                 workload?.Namespace,
                 workload?.Pod,
                 workload?.Container);
@@ -86,8 +90,8 @@ internal sealed class SocketList : ISocketSink
                 r.Unanswered > 0 ? r.Unanswered.ToString(CultureInfo.InvariantCulture) : "-",
                 Timeout(in r),
                 r.Pid == 0 ? "-" : $"{r.Pid}/{Command(r.Pid)}",
-                r.Rule is null ? "-" : r.Rule.Policy + (IsManaged(in r) ? "" : $" ({Standing(in r)})"),
-                r.Rule?.Destination ?? "-",
+                Policy(in r, WordAbout(in r)),
+                r.Rule?.Destination ?? WordAbout(in r)?.Destination ?? "-",
                 .. pods is null ? [] : (string[])[pods.Find(in r)?.ToString() ?? "-"],
             ]);
         }
@@ -95,6 +99,21 @@ internal sealed class SocketList : ISocketSink
     }
 
     private static bool IsManaged(in SocketRecord record) => record is { Rule: not null, Outcome: SocketOutcome.Managed or SocketOutcome.Deferred };
+
+    private AgentsWord? WordAbout(in SocketRecord record) =>
+        record.Rule is null && Agent is not null && Agent.TryGetValue((record.Namespace, record.Cookie), out var word) ? word : null;
+
+    /// <summary>Whether an agent has set it, as the state file says. No policy is known for it here.</summary>
+    private static bool IsLeftByAgent(in SocketRecord record) => record is { Rule: null, Outcome: SocketOutcome.WouldRestore };
+
+    private static string Policy(in SocketRecord record, AgentsWord? word) => (record.Rule, word) switch
+    {
+        ({ } rule, _) => rule.Policy + (IsManaged(in record) ? "" : $" ({Standing(in record)})"),
+        (null, { Managed: true } told) => told.Policy,
+        (null, { Outcome: { } outcome } told) => $"{told.Policy} ({Standing(record with { Outcome = outcome, Reason = told.Reason })})",
+        (null, { } told) => $"{told.Policy} (not set)",
+        _ => IsLeftByAgent(in record) ? "(set by an agent)" : "-",
+    };
 
     private static string Standing(in SocketRecord record) => record.Outcome switch
     {

@@ -138,6 +138,9 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
                 c.Values?.Time,
                 c.Values?.Interval,
                 c.Values?.Probes,
+                c.UserTimeout > 0 ? c.UserTimeout : null,
+                c.Values is { Enabled: true } on && UserTimeout.IsShort(c.UserTimeout, on.Time, on.Interval, on.Probes)
+                    ? UserTimeout.LostProbes(c.UserTimeout, on.Time, on.Interval, on.Probes) : null,
                 c.Liveness.Unanswered,
                 c.Liveness.Phase.ToString().ToLowerInvariant(),
                 c.Pid == 0 ? null : c.Pid,
@@ -145,7 +148,8 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
                 c.Rule.Policy,
                 c.Rule.Destination,
                 c.Outcome is SocketOutcome.Managed or SocketOutcome.Deferred,
-                c.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed ? c.Reason : null,
+                c.Outcome,
+                c.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed or SocketOutcome.Kept ? c.Reason : null,
                 workload?.Namespace,
                 workload?.Pod,
                 workload?.Container);
@@ -256,6 +260,8 @@ internal sealed record ConnectionJson(
     int? Time,
     int? Interval,
     int? Probes,
+    int? UserTimeoutMs,
+    int? EndsAfterProbes,
     int Unanswered,
     string Liveness,
     int? Pid,
@@ -263,10 +269,21 @@ internal sealed record ConnectionJson(
     string Policy,
     string Destination,
     bool Managed,
+    [property: JsonConverter(typeof(OutcomeName))] SocketOutcome? Outcome,
     string? Reason,
     string? Namespace,
     string? Pod,
     string? Container);
+
+/// <summary>An outcome as <c>managed</c>, <c>wouldApply</c> and so on. One of a later version is null.</summary>
+internal sealed class OutcomeName : JsonConverter<SocketOutcome?>
+{
+    public override SocketOutcome? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        Enum.TryParse<SocketOutcome>(reader.GetString(), ignoreCase: true, out var outcome) ? outcome : null;
+
+    public override void Write(Utf8JsonWriter writer, SocketOutcome? value, JsonSerializerOptions options) =>
+        writer.WriteStringValue(JsonNamingPolicy.CamelCase.ConvertName(value.ToString() ?? ""));
+}
 
 [JsonSerializable(typeof(HealthReport))]
 [JsonSerializable(typeof(EndpointJson))]
