@@ -1,6 +1,6 @@
 namespace Keepalive.Config;
 
-/// <summary>What a policy does with a TCP_USER_TIMEOUT that ends connections before the policy's probes are spent.</summary>
+/// <summary>The treatment of a TCP_USER_TIMEOUT that ends connections before the policy's probes are spent.</summary>
 public enum UserTimeoutMode
 {
     /// <summary>Leave it as it is.</summary>
@@ -17,7 +17,7 @@ public enum UserTimeoutMode
 }
 
 /// <summary>The choice of a policy about TCP_USER_TIMEOUT. The default value is <see cref="UserTimeoutMode.Keep"/>.</summary>
-/// <param name="Mode">What to do.</param>
+/// <param name="Mode">The treatment.</param>
 /// <param name="Milliseconds">The time to set, with <see cref="UserTimeoutMode.Set"/> only.</param>
 public readonly record struct UserTimeoutChoice(UserTimeoutMode Mode, int Milliseconds = 0)
 {

@@ -95,6 +95,23 @@ public sealed class CheckTests : IDisposable
         Assert.Equal(1, objects[^1].GetProperty("errors").GetInt32());
     }
 
+    [Fact]
+    public void Check_DataInFlight_IsSaidOnceWithTheUserTimeoutThatCoversIt()
+    {
+        File.WriteAllText(FilePath, s_good);
+        const string uncovered = "keepalive does not cover data in flight: ";
+        Assert.Contains("keepalive-agent/user-timeout: 15m ends", Assert.Single(Lines(Check()), line => line.StartsWith(uncovered, StringComparison.Ordinal)), StringComparison.Ordinal);
+        var summary = JsonDocument.Parse(Lines(Check("-o", "json"))[^1]).RootElement.GetProperty("policies")[0];
+        Assert.Equal((900_000, "keep"), (summary.GetProperty("coveringUserTimeoutMs").GetInt32(), summary.GetProperty("userTimeout").GetString()));
+
+        // A policy that sets it needs no advice; one that sets it too short is warned of.
+        File.WriteAllText(FilePath, s_good.Replace("annotations:\n", "annotations:\n    keepalive-agent/user-timeout: 60s\n", StringComparison.Ordinal));
+        var result = Check();
+        Assert.Equal(0, result.ExitCode);
+        Assert.DoesNotContain(uncovered, result.Output, StringComparison.Ordinal);
+        Assert.Contains("warning KA057: ConnectionPolicy bookinfo/tcp-keepalive: annotation keepalive-agent/user-timeout of 1m ends a quiet connection after 1 lost probe in a row, not 20", result.Output, StringComparison.Ordinal);
+    }
+
     public void Dispose() => _directory.Delete(recursive: true);
 
     private CommandResult Check(params string[] more) => ProgramRun.ToEnd([ProgramRun.AgentPath, "check", FilePath, .. more]);

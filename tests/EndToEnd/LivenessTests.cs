@@ -151,6 +151,40 @@ public sealed partial class LivenessTests : IDisposable
         Assert.Contains("is back in the pool", run.Error, StringComparison.Ordinal);
     }
 
+    /// <summary>The kernel does not count probes then: the first lost one is the last.</summary>
+    [Theory]
+    [InlineData("on", false)]
+    [InlineData("off", false)]
+    [InlineData("on", true)]
+    [InlineData("off", true)]
+    public void Run_UserTimeoutTooShort_IsReportedAndTheFirstLostProbeIsADeath(string capture, bool bpf)
+    {
+        if (bpf)
+        {
+            _cgroup = new TestCgroup();
+            _cgroup.Add(_lab.Client.Pid);
+            _agent.UseBpf(_cgroup);
+        }
+        _agent.WritePolicy(PolicyText.For(Lab.ServerAddress, "time: 2s, interval: 1s, probes: 6"));
+        _lab.Client.ConnectWithUserTimeout(1_500);
+        int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var run = Start("--capture", capture);
+        Eventually.True(() => _lab.Client.Get(id).On, TimeSpan.FromSeconds(10));
+        var warning = AgentProcess.WaitForEvent(run, 26);
+        Assert.Contains("its TCP_USER_TIMEOUT of 1500ms ends it after 1 lost probe in a row, not 6, because time + interval × probes is 8s; policy ", warning, StringComparison.Ordinal);
+        Assert.Equal(1, Sum("keepalive_short_user_timeouts", "policy=\"bookinfo/tcp-keepalive\""));
+        var local = _lab.Client.LocalEndPoint(id);
+
+        _lab.BlackHole(Lab.ServerAddress);
+        // At most two seconds until the next probe, an interval, and the timers' lateness.
+        Eventually.True(() => _lab.Client.PendingError(id) == (TimedOut, true), notBefore: TimeSpan.FromSeconds(0.5), notAfter: TimeSpan.FromSeconds(5));
+        var dead = run.WaitForLine(line => line.Contains($"Dead {local} ", StringComparison.Ordinal), TimeSpan.FromSeconds(10));
+        Assert.Contains("1 probe unanswered, and its TCP_USER_TIMEOUT of 1500ms allows no more", dead, StringComparison.Ordinal);
+        Assert.Equal(1, Sum("keepalive_connections_dead_total", "cause=\"probes\""));
+        Eventually.True(() => InPool(Lab.ServerAddress) == 0, TimeSpan.FromSeconds(3));
+        Eventually.True(() => Sum("keepalive_short_user_timeouts") == 0, TimeSpan.FromSeconds(5));
+    }
+
     /// <summary>No device sees these probes: only the kernel counts them. The new connection brings the endpoint back before its first
     /// probe.</summary>
     [Theory]

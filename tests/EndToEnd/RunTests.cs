@@ -194,7 +194,7 @@ public abstract class RunTests : IDisposable
             Assert.Equal(seen.Timer, line.GetProperty("timer").GetString());
             Assert.Equal(id != plain, line.GetProperty("managed").GetBoolean());
             Assert.Equal(id == plain ? null : "bookinfo/tcp-keepalive", line.GetProperty("policy").GetString());
-            Assert.Equal(id == timeout ? "45000" : "", line.GetProperty("userTimeoutMs").ToString());
+            Assert.Equal(id == timeout ? ("45000", "1") : ("", ""), (line.GetProperty("userTimeoutMs").ToString(), line.GetProperty("endsAfterProbes").ToString()));
         }
     }
 

@@ -31,7 +31,7 @@ enum ka_existing {
     KA_REPLACE = 2,
 };
 
-// Whether a policy does something about a user timeout of the application's. What it does is decided by a pass.
+// Whether a policy does something about a user timeout of the application's. A pass does it.
 enum ka_user_timeout {
     KA_TIMEOUT_KEPT = 0,
     KA_TIMEOUT_CHANGED = 1, // a pass may change it

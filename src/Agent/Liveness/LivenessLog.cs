@@ -1,5 +1,6 @@
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Log;
+using Keepalive.Config;
 using Keepalive.Linux.Sockets;
 using Microsoft.Extensions.Logging;
 
@@ -23,7 +24,8 @@ internal sealed partial class LivenessLog(ILogger logger, TimeProvider? time = n
             var whose = pod is not null ? Workload.OfPod(pod) : connection.Workload.Length > 0 ? $" of {connection.Workload}" : "";
             LogDead(level, connection.Local, connection.Remote, whose, connection.State.Cause switch
             {
-                DeathCause.Probes => $"{connection.State.Unanswered} probes unanswered",
+                DeathCause.Probes => Words.Count(connection.State.Unanswered, "probe") + " unanswered"
+                    + (connection.HasShortUserTimeout ? $", and its TCP_USER_TIMEOUT of {UserTimeout.Format(connection.UserTimeout)} allows no more" : ""),
                 DeathCause.Reset => "reset by the other end",
                 _ => "the kernel stopped retransmitting data",
             }, connection.Rule.Policy, connection.Rule.Destination);

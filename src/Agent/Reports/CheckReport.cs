@@ -137,7 +137,8 @@ internal sealed class CheckReport(
         return !group.Ports.Contains(null) ? text : numbers.Count == 0 ? "other ports" : $"{text} and others";
     }
 
-    /// <summary>What keepalive does not cover, and the annotation that would; null if the policies have it, or set nothing.</summary>
+    /// <summary>Says that keepalive does not cover data in flight, and which annotation does; null if the policies have it, or set
+    /// nothing.</summary>
     private string? DataInFlight()
     {
         const int mostNamed = 3;

@@ -38,7 +38,7 @@ public sealed record PolicySummary(
     /// <summary>The ports by their values, for a DestinationRule with <c>portLevelSettings</c>; empty for others.</summary>
     public ImmutableArray<PortGroup> PortGroups { get; init; } = [];
 
-    /// <summary>What it does with an application's TCP_USER_TIMEOUT.</summary>
+    /// <summary>Its treatment of an application's TCP_USER_TIMEOUT.</summary>
     public UserTimeoutChoice UserTimeout { get; init; }
 
     /// <summary>Every <c>tcpKeepalive</c> of the policy, with the values to set.</summary>

@@ -17,7 +17,7 @@ public sealed record CompiledRule
     /// </summary>
     public ExistingMode? Existing { get; init; }
 
-    /// <summary>What the policy does with a TCP_USER_TIMEOUT that is too short for its values.</summary>
+    /// <summary>The treatment of a TCP_USER_TIMEOUT that is too short for the policy's values.</summary>
     public UserTimeoutChoice UserTimeout { get; init; }
 
     /// <summary>The addresses it covers.</summary>

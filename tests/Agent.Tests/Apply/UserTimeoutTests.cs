@@ -8,7 +8,7 @@ using Xunit;
 
 namespace Keepalive.Agent.Tests.Apply;
 
-/// <summary>What a policy does with the application's TCP_USER_TIMEOUT, on real sockets.</summary>
+/// <summary>The treatment of the application's TCP_USER_TIMEOUT, on real sockets.</summary>
 public abstract class UserTimeoutTests : IDisposable
 {
     // The probes take 10 s.
@@ -53,7 +53,8 @@ public abstract class UserTimeoutTests : IDisposable
         Assert.Equal(isSet ? (SocketOutcome.Managed, null) : (SocketOutcome.Kept, FailureReasons.UserTimeout), (record.Outcome, record.Reason));
         Assert.Equal((after, after != before ? before : (int?)null), (record.UserTimeout, record.ReplacedUserTimeout));
         Assert.Equal(isSet && after == Short, record.HasShortUserTimeout);
-        Assert.DoesNotContain(_rig.AllOfNextPass(), one => one.Changed);
+        Assert.True(record.HasNewUserTimeout);
+        Assert.DoesNotContain(_rig.AllOfNextPass(), one => one.Changed || one.HasNewUserTimeout);
 
         // The next agent knows what was found.
         _rig.Restart();

@@ -62,22 +62,36 @@ public sealed class StateFileVersionTests : IDisposable
     }
 
     [Fact]
-    public void UserTimeout_OfALaterVersion_IsKept()
+    public void UserTimeout_WrittenAndRewritten_IsRead()
     {
         WriteAll();
         var known = StateFile.Load(FilePath, Boot, Assert.Fail);
-        Assert.Equal(new UserTimeoutMemory(0, 0, 90_000), known[(3, 1)].UserTimeout);
+        Assert.Equal(new UserTimeoutMemory(90_000, 90_000, 90_000) { IsApplications = true }, known[(3, 1)].UserTimeout);
         Assert.Equal(new UserTimeoutMemory(45_000, 60_000, int.MaxValue), known[(3, 2)].UserTimeout);
-        Assert.Null(known[(1, 2)].UserTimeout);
+        Assert.Equal(new UserTimeoutMemory(3_000, 3_000, 16_000), known[(1, 2)].UserTimeout);
+        Assert.Null(known[(1, 1)].UserTimeout);
         StateFile.Create(FilePath, Boot, known).Dispose();
         var again = StateFile.Load(FilePath, Boot, Assert.Fail);
         Assert.Equal(known.ToDictionary(one => one.Key, one => one.Value.UserTimeout), again.ToDictionary(one => one.Key, one => one.Value.UserTimeout));
+    }
+
+    /// <summary>The version before reads three numbers and no other word.</summary>
+    [Fact]
+    public void VersionBefore_LinesOfThisVersion_HaveTheNumbersThatItReads()
+    {
+        WriteAll();
+        var words = File.ReadLines(FilePath).SelectMany(line => line.Split(' ').Where(word => word.StartsWith("user-timeout=", StringComparison.Ordinal))).ToList();
+        Assert.Equal(3, words.Count);
+        Assert.All(words, word => Assert.Matches(@"^user-timeout=\d+,\d+,\d+$", word));
+        Assert.Single(File.ReadLines(FilePath), line => line.Contains(" user-timeout=90000,90000,90000 user-timeout-by=application crc=", StringComparison.Ordinal));
     }
 
     [Theory]
     [InlineData("", 1, null)]
     [InlineData(" color=red", 1, null)]
     [InlineData(" color=red user-timeout=1,2,3", 1, null)]
+    [InlineData(" user-timeout=1,2,3 user-timeout-by=application", 1, null)]
+    [InlineData(" user-timeout-by=application", 1, null)]
     [InlineData(" user-timeout=1,2,-3", 0, "1 line are invalid")]
     [InlineData(" user-timeout=1,2", 0, "1 line are invalid")]
     [InlineData(" user-timeout=1,2,2147483648", 0, "1 line are invalid")]
@@ -178,11 +192,11 @@ public sealed class StateFileVersionTests : IDisposable
         {
             [(1, 1)] = SocketMemory.OfAgent(s_off, s_on),
             [(2, 1)] = SocketMemory.OfKept(s_later),
-            [(3, 1)] = SocketMemory.OfAgent(s_off, s_on) with { UserTimeout = new UserTimeoutMemory(0, 0, 90_000) },
+            [(3, 1)] = SocketMemory.OfAgent(s_off, s_on) with { UserTimeout = UserTimeoutMemory.OfApplication(90_000) },
             [(3, 2)] = new(SocketHolder.Agent, s_off, s_later, Replaces: s_on) { UserTimeout = new UserTimeoutMemory(45_000, 60_000, int.MaxValue) },
         });
         file.Announce([new KeepaliveSettings(700, 10, 20)]);
-        file.Intend(1, 2, s_off, s_off, s_on, null);
+        file.Intend(1, 2, s_off, s_off, s_on, null, new UserTimeoutMemory(3_000, 3_000, 16_000));
         file.Confirm();
         file.Note(2, 2, SocketMemory.OfApplication);
         file.Note(2, 3, SocketMemory.OfKept(s_off));

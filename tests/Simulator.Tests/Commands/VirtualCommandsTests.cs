@@ -330,6 +330,9 @@ public sealed class VirtualCommandsTests : IDisposable
 
         var json = JsonDocument.Parse(Run("advise", "--balancer", "aws-nlb", "--loss", "1%", "--detect-within", "2m", "-o", "json").Output).RootElement;
         Assert.True(json.GetProperty("detectionSeconds").GetDouble() <= 120);
+        var covering = (json.GetProperty("time").GetInt32() + (json.GetProperty("interval").GetInt32() * json.GetProperty("probes").GetInt32())) * 1000;
+        Assert.Equal(covering, json.GetProperty("coveringUserTimeoutMs").GetInt32());
+        Assert.Contains($"keepalive-agent/user-timeout: {Config.UserTimeout.Format(covering)} on the policy", result.Output, StringComparison.Ordinal);
         Assert.True(json.GetProperty("forgottenRate").GetDouble() <= 1.000001e-6);
         Assert.Equal(0, json.GetProperty("simulated").GetProperty("expiries").GetInt64());
         Assert.True(json.GetProperty("withoutKeepalive").GetProperty("failureRate").GetDouble() > 0.5);
