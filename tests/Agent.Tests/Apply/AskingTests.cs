@@ -53,6 +53,28 @@ public abstract class AskingTests : IDisposable
         Assert.DoesNotContain(rig.All, one => one.Changed);
     }
 
+    /// <summary>A user timeout that does not cut the probes short is no reason not to ask: 8 s + 4 × 3 s is 20 s.</summary>
+    [Theory]
+    [InlineData("30s", 0, 30_000, 1)]
+    [InlineData("raise", 1_000, 20_000, 1)]
+    [InlineData("keep", 19_000, 19_000, 0)]
+    public void Ask_UserTimeout_OnlyAShortOneForbidsIt(string choice, int before, int timeout, int asked)
+    {
+        _lab.Client.ConnectWithUserTimeout(before);
+        using var rig = new Rig(_lab.Client.NetnsPath, _create) { Policy = Rig.PolicyFor(Lab.ServerAddress, Values, userTimeout: choice) };
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        rig.Pass();
+        BeIdle(clock, 1.5);
+        Assert.Equal(asked, rig.Pass(Asking(id)).Asked);
+        Assert.Equal((asked, s_set, timeout), (Probes(), _lab.Client.Get(id), _lab.Client.GetUserTimeout(id)));
+        // The state file still has the user timeout that was found.
+        rig.Restart();
+        rig.Policy = PolicySnapshot.Empty;
+        rig.Pass(new PassScope { Full = true, Last = true });
+        Assert.Equal(before, _lab.Client.GetUserTimeout(id));
+    }
+
     [Fact]
     public void Ask_PeerCutOff_OneProbeIsUnansweredAndTheNextComesAtItsTime()
     {
