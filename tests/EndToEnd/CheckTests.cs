@@ -109,7 +109,7 @@ public sealed class CheckTests : IDisposable
         var result = Check();
         Assert.Equal(0, result.ExitCode);
         Assert.DoesNotContain(uncovered, result.Output, StringComparison.Ordinal);
-        Assert.Contains("warning KA057: ConnectionPolicy bookinfo/tcp-keepalive: annotation keepalive-agent/user-timeout of 1m ends a quiet connection after 1 lost probe in a row, not 20", result.Output, StringComparison.Ordinal);
+        Assert.Contains("warning KA074: ConnectionPolicy bookinfo/tcp-keepalive: annotation keepalive-agent/user-timeout of 1m ends a quiet connection after 1 lost probe in a row, not 20", result.Output, StringComparison.Ordinal);
     }
 
     public void Dispose() => _directory.Delete(recursive: true);
