@@ -138,6 +138,7 @@ internal sealed class AuditReport
             writer.WriteString("balancer", _yardstick.Balancer?.Name);
             writer.WriteString("machine", _yardstick.Machine?.Name);
             writer.WriteString("why", _yardstick.Why);
+            writer.WriteString("source", _yardstick.Why is null ? null : _yardstick.Machine?.Source);
             writer.WriteString("protect", Protection);
             if (_withPolicies)
             {

@@ -105,6 +105,7 @@ internal sealed class CheckReport(
             {
                 writer.WriteString("machine", machine.Name);
                 writer.WriteString("why", machine.Why);
+                writer.WriteString("source", machine.Source);
             }
 
             writer.WriteStartArray("policies");
