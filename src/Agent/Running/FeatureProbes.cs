@@ -48,14 +48,14 @@ internal static class FeatureProbes
         new Feature("libpcap", ForCapture, PcapLibrary.IsPresent ? Answer.Yes : Answer.No, CapturePrivileges.Library, null),
         Owned(Capability.NetRaw, "capturing packets", ForCapture),
         Capturing(),
-        Cloud(Machine.Recognize()),
+        IdleTimeout(Machine.Recognize()),
     ];
 
-    /// <summary>The cloud that decides which idle timeout <c>audit</c> compares connections with.</summary>
-    internal static Feature Cloud(CloudMachine? machine)
+    /// <summary>The idle timeout that <c>audit</c> compares connections with. It is no requirement, and there is always one.</summary>
+    internal static Feature IdleTimeout(CloudMachine? machine)
     {
         var timeout = machine?.Balancer is { } device ? $"{device.IdleTimeout}s ({device.Name})" : $"{AuditYardstick.DefaultIdleTimeout}s";
-        return new Feature("cloud", ForAudit, machine is null ? Answer.Inconclusive : Answer.Yes, null, $"audit compares with {timeout} because {AuditYardstick.Explain(machine)}");
+        return new Feature("idle timeout", ForAudit, Answer.Yes, null, $"audit compares with {timeout} because {AuditYardstick.Explain(machine)}");
     }
 
     private static Feature Owned(Capability capability, string use, string path)
