@@ -49,11 +49,11 @@ public static class BalancerPresets
 
     private static readonly FrozenDictionary<string, BalancerPreset> s_byName =
         All.Concat(Aliases.Select(alias => All.First(preset => preset.Name == alias.Of) with
-            {
-                Name = alias.Name,
-                Product = alias.Product,
-                Sources = [alias.Source],
-            }))
+        {
+            Name = alias.Name,
+            Product = alias.Product,
+            Sources = [alias.Source],
+        }))
             .ToFrozenDictionary(preset => preset.Name, StringComparer.Ordinal);
 
     /// <summary>Every name that <see cref="Find"/> knows.</summary>

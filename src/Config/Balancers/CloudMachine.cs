@@ -91,7 +91,8 @@ public sealed record CloudMachine
         if (isKnown && (s_nitro5.Contains(family) || IsOlder(family)))
         {
             return Of(name, "aws-nat-gateway", "its security groups keep an idle connection for 432000s by default, because it is not on Nitro v6, "
-                + "but NAT gateways, Network Load Balancers and interface endpoints of AWS forget it after 350s") with { Source = NitroTable };
+                + "but NAT gateways, Network Load Balancers and interface endpoints of AWS forget it after 350s") with
+            { Source = NitroTable };
         }
         return Of(name, "aws-security-group", $"it may be on Nitro v6, whose {v6}") with { Source = NitroTable };
     }

@@ -122,7 +122,12 @@ internal static partial class DiscoverCommand
                     var isDirect = ReferenceEquals(host, Direct);
                     ways.AddRange((isDirect ? host.Resolve().Take(1) : host.Resolve()).Select(remote => (host, new DiscoverRequest
                     {
-                        Remote = remote, Until = Until, Connections = Connections, Precision = Precision, Payload = Payload(host), Pace = pace,
+                        Remote = remote,
+                        Until = Until,
+                        Connections = Connections,
+                        Precision = Precision,
+                        Payload = Payload(host),
+                        Pace = pace,
                     })));
                 }
                 catch (SocketException e)

@@ -83,7 +83,9 @@ internal sealed class LocalEnds
             shown = _dump;
             IsIncomplete |= !isKnown && !IsFirst;
         }
-        return IsFirst || remote.Address == _lastAddress || _addresses.ContainsKey(remote.Address);
+        // Between two loopback addresses nothing has to be found: their addresses show it.
+        return (IsFirst || remote.Address == _lastAddress || _addresses.ContainsKey(remote.Address))
+            && !(Endpoint.IsLoopback(local.Address) && Endpoint.IsLoopback(remote.Address));
     }
 
     /// <summary>Adds a socket that is wanted.</summary>

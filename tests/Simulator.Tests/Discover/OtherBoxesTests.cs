@@ -1,0 +1,174 @@
+using System.Globalization;
+using System.Text.Json;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Simulator.Tests.Discover;
+
+/// <summary><c>keepalive-sim discover</c> through boxes of others, as a user without privileges. Timeouts are drawn anew in each run.</summary>
+[Trait("Discover", "long")]
+public sealed class OtherBoxesTests : IDisposable
+{
+    /// <summary>A client, a router that masquerades, and a server, in namespaces that only this process tree sees.</summary>
+    private const string Nat = """
+        set -e
+        mount -t tmpfs none /run/netns 2>/dev/null || { mkdir -p /run/netns; mount -t tmpfs none /run/netns; }
+        for name in client nat server; do ip netns add $name; ip -n $name link set lo up; done
+        ip link add c0 netns client type veth peer name r0 netns nat
+        ip link add s0 netns server type veth peer name r1 netns nat
+        ip -n client addr add 10.70.1.2/24 dev c0; ip -n client link set c0 up
+        ip -n nat addr add 10.70.1.1/24 dev r0; ip -n nat link set r0 up
+        ip -n nat addr add 10.70.2.1/24 dev r1; ip -n nat link set r1 up
+        ip -n server addr add 10.70.2.2/24 dev s0; ip -n server link set s0 up
+        ip -n client route add default via 10.70.1.1
+        [ $ROUTE_BACK = 0 ] || ip -n server route add default via 10.70.2.1
+        ip netns exec nat sysctl -qw net.ipv4.ip_forward=1
+        ip netns exec nat nft 'add table ip nat; add chain ip nat post { type nat hook postrouting priority 100; }; add rule ip nat post oifname r1 masquerade'
+        [ $DROP_INVALID = 0 ] || ip netns exec nat nft 'add table ip f; add chain ip f forw { type filter hook forward priority 0; }; add rule ip f forw ct state invalid drop'
+        ip netns exec nat sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_established=$TIMEOUT net.netfilter.nf_conntrack_tcp_loose=$LOOSE
+        ip netns exec server python3 -c "$SERVER" &
+        sleep 1
+        exec ip netns exec client "$@"
+        """;
+
+    /// <summary>Keeps every connection for so many seconds.</summary>
+    private const string Keeping = """
+        import os, socket, threading
+        server = socket.create_server(("", 7000), backlog=500)
+        closing, held = float(os.environ["CLOSES"]), []
+        while True:
+            one = server.accept()[0]
+            held.append(one)
+            if closing:
+                timer = threading.Timer(closing, one.close)
+                timer.daemon = True
+                timer.start()
+        """;
+
+    private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-discover-test-").FullName;
+    private readonly int _timeout = Random.Shared.Next(4, 8);
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    /// <summary>A NAT of the kernel's own. It resets if it can pass the packet on without a translation, else it is silent.</summary>
+    [Theory]
+    [InlineData(1, 0, "reset-on-next-packet")]
+    [InlineData(0, 0, "drop-until-syn")]
+    [InlineData(1, 1, "drop-until-syn")]
+    public void Nat_OfTheKernel_IsMeasured(int routeBack, int dropInvalid, string expected)
+    {
+        var result = ThroughNat(loose: 0, routeBack, dropInvalid, closes: 0);
+
+        AssertTimeout(_timeout, result);
+        Assert.Equal([expected], Strings(result, "expiry"));
+        Assert.Contains("any", Strings(result, "refresh"));
+    }
+
+    /// <summary>The next packet of this end makes the entry anew. Nothing but a FIN that does not arrive shows that it was dropped.</summary>
+    [Fact]
+    public void Nat_ThatLearnsConnectionsAnew_IsFoundByTheFinOfTheFarEnd()
+    {
+        var result = ThroughNat(loose: 1, routeBack: 1, dropInvalid: 0, closes: _timeout + 5);
+
+        AssertTimeout(_timeout, result);
+        Assert.Equal(["inside-revives"], Strings(result, "expiry"));
+    }
+
+    /// <summary>Without anything from the far end, the verdict says what is unknown.</summary>
+    [Fact]
+    public void Nat_ThatLearnsConnectionsAnewBehindASilentFarEnd_IsUnknown()
+    {
+        var result = ThroughNat(loose: 1, routeBack: 1, dropInvalid: 0, closes: 0);
+
+        Assert.Equal(JsonValueKind.Null, result.GetProperty("idleTimeoutMostSeconds").ValueKind);
+        Assert.Contains("inside-revives", Assert.Single(Strings(result, "unknown")), StringComparison.Ordinal);
+    }
+
+    /// <summary>Both timeouts are the same: HAProxy's own documentation warns of different ones.</summary>
+    [Fact]
+    public void HAProxy_InTcpMode_IsAProxyThatCountsPayloadOnly()
+    {
+        Live.Require("haproxy", "python3");
+        var configuration = Path.Combine(_directory, "haproxy.cfg");
+        File.WriteAllText(configuration, $"""
+            defaults
+              mode tcp
+              timeout connect 5s
+              timeout client {_timeout}s
+              timeout server {_timeout}s
+            listen a
+              bind 127.0.0.1:7001
+              server s 127.0.0.1:7000
+
+            """);
+        var result = Local($"haproxy -q -f {configuration}", "127.0.0.1:7001", "--direct", "127.0.0.1:7000");
+
+        AssertTimeout(_timeout, result);
+        Assert.Equal(["fin-both"], Strings(result, "expiry"));
+        Assert.Equal(["payload"], Strings(result, "refresh"));
+        Assert.False(result.GetProperty("direct").GetProperty("same").GetBoolean());
+        Assert.Contains("haproxy", Strings(result, "configurable"));
+    }
+
+    /// <summary>The far end itself closes. The direct way shows the same.</summary>
+    [Fact]
+    public void Nginx_KeepaliveTimeout_IsTheFarEnds()
+    {
+        Live.Require("nginx", "python3");
+        var configuration = Path.Combine(_directory, "nginx.conf");
+        File.WriteAllText(configuration, $$"""
+            user root root;
+            daemon off;
+            master_process off;
+            pid {{_directory}}/nginx.pid;
+            error_log {{_directory}}/error.log crit;
+            events { worker_connections 512; }
+            http {
+              access_log off;
+              client_body_temp_path {{_directory}}/b; proxy_temp_path {{_directory}}/p; fastcgi_temp_path {{_directory}}/f; uwsgi_temp_path {{_directory}}/u; scgi_temp_path {{_directory}}/s;
+              server { listen 127.0.0.1:7001; listen 127.0.0.1:7002; keepalive_timeout {{_timeout}}s; location / { return 200 "hello\n"; } }
+            }
+
+            """);
+        var result = Local($"nginx -p {_directory} -e {_directory}/error.log -c {configuration}", "127.0.0.1:7001", "--direct", "127.0.0.1:7002", "--http", "/");
+
+        AssertTimeout(_timeout, result);
+        Assert.Equal(["payload"], Strings(result, "refresh"));
+        Assert.True(result.GetProperty("direct").GetProperty("same").GetBoolean());
+    }
+
+    private JsonElement ThroughNat(int loose, int routeBack, int dropInvalid, int closes)
+    {
+        Live.Require("nft", "python3");
+        string[] variables =
+        [
+            $"LOOSE={loose}", $"ROUTE_BACK={routeBack}", $"DROP_INVALID={dropInvalid}", $"TIMEOUT={_timeout}", $"CLOSES={closes}", $"SERVER={Keeping}",
+        ];
+        return Run(["env", .. variables, "sh", "-c", Nat, "sh"], "10.70.2.2:7000");
+    }
+
+    private JsonElement Local(string proxy, string target, params string[] more) => Run(
+        ["env", "CLOSES=0", $"SERVER={Keeping}", "sh", "-c", $"ip link set lo up; python3 -c \"$SERVER\" & {proxy} & sleep 1; exec \"$@\"", "sh"], target, more);
+
+    /// <summary>Runs the command in namespaces of its own, and discover in it as nobody.</summary>
+    private JsonElement Run(string[] surroundings, string target, params string[] more)
+    {
+        var (simulator, _) = OrdinaryUser.Copy(_directory);
+        using var run = new ProgramRun(
+        [
+            "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", .. surroundings,
+            "env", "-i", "PATH=/usr/bin:/bin", .. OrdinaryUser.Words, simulator, "discover", target, "--until", "30s", "-o", "json", .. more,
+        ]);
+        run.WaitForExit(TimeSpan.FromSeconds(120));
+        return run.Output.Split('\n')[0] is { Length: > 0 } line ? JsonDocument.Parse(line).RootElement : throw new InvalidOperationException(run.Error);
+    }
+
+    private static void AssertTimeout(int timeout, JsonElement result)
+    {
+        var (least, most) = (result.GetProperty("idleTimeoutLeastSeconds").GetDouble(), result.GetProperty("idleTimeoutMostSeconds").GetDouble());
+        Assert.True(least <= timeout + 0.05 && most >= timeout - 0.05 && most - least <= 0.6,
+            string.Create(CultureInfo.InvariantCulture, $"{timeout} s: {least} to {most}: {result}"));
+    }
+
+    private static string[] Strings(JsonElement result, string field) => [.. result.GetProperty(field).EnumerateArray().Select(item => item.GetString()!)];
+}
