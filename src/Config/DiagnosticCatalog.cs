@@ -73,11 +73,6 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind EmptyKeepalive = Warning("KA057", "tcpKeepalive with nothing after it");
     internal static readonly DiagnosticKind NoEffect = Warning("KA058", "object without effect");
     internal static readonly DiagnosticKind NoPortLeft = Warning("KA059", "settings that no port is left for");
-    internal static readonly DiagnosticKind NotInherited = Note("KA070", "port that does not inherit the rule's tcpKeepalive");
-    internal static readonly DiagnosticKind MeshTooWide = Warning("KA071", "mesh-wide keepalive for too many destinations");
-    internal static readonly DiagnosticKind NotAPolicyHere = Note("KA072", "keepalive that is judged and not enforced");
-    internal static readonly DiagnosticKind KeepaliveOff = Warning("KA073", "socket_options that do not switch keepalive on");
-    internal static readonly DiagnosticKind ShortUserTimeout = Warning("KA074", "user timeout shorter than the probes take");
 
     // Against balancers: KA060 and up.
     internal static readonly DiagnosticKind BalancerForgets = Error("KA060", "first probe too late for the balancer");
@@ -89,6 +84,13 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind DependsOnNamespace = Warning("KA066", "time left to the network namespace");
     internal static readonly DiagnosticKind ProbesUnanswered = Error("KA068", "keepalive ends connections through this balancer");
 
+    // Continues the warnings about policies: KA070 and up.
+    internal static readonly DiagnosticKind NotInherited = Note("KA070", "port that does not inherit the rule's tcpKeepalive");
+    internal static readonly DiagnosticKind MeshTooWide = Warning("KA071", "mesh-wide keepalive for too many destinations");
+    internal static readonly DiagnosticKind NotAPolicyHere = Note("KA072", "keepalive that is judged and not enforced");
+    internal static readonly DiagnosticKind KeepaliveOff = Warning("KA073", "socket_options that do not switch keepalive on");
+    internal static readonly DiagnosticKind ShortUserTimeout = Warning("KA074", "user timeout shorter than the probes take");
+
     /// <summary>Every code, in order.</summary>
     public static IReadOnlyList<DiagnosticKind> All { get; } =
     [
@@ -98,8 +100,9 @@ public static class DiagnosticCatalog
         BadDuration, DurationRange, DurationTruncated, NumberRange, BadValue, BadHost, BadAddress, HostBits, Conflict, Repeated,
         NoKeepalive, NotEnforced, NotEvaluated, SelectsNothing, NoAddress, PolicyLost, AddressShared, NoSuchPort, HostUnresolved,
         UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices, NewerField,
-        MisspeltField, EmptyKeepalive, NoEffect, NoPortLeft, NotInherited, MeshTooWide, NotAPolicyHere, KeepaliveOff, ShortUserTimeout,
+        MisspeltField, EmptyKeepalive, NoEffect, NoPortLeft,
         BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange, DependsOnNamespace, ProbesUnanswered,
+        NotInherited, MeshTooWide, NotAPolicyHere, KeepaliveOff, ShortUserTimeout,
     ];
 
     /// <summary>Whether a code is about YAML itself.</summary>

@@ -80,7 +80,11 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     {
         if ((segment.Flags & TcpFlags.Rst) != 0)
         {
-            return new Classification { Unanswered = sender.Unanswered, Reset = Reset(in segment, in sender, in receiver) };
+            var reset = new Classification { Unanswered = sender.Unanswered, Reset = Reset(in segment, in sender, in receiver) };
+            // The kernel ends a connection whose probes are unanswered by a reset one byte after them.
+            return sender.Pending == PendingProbe.Candidate
+                ? Show(in segment, ref sender, in receiver, time, in reset) with { Unanswered = sender.Unanswered }
+                : reset;
         }
         if ((segment.Flags & TcpFlags.Syn) != 0)
         {

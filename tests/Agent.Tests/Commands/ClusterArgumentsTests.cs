@@ -23,8 +23,8 @@ public sealed class ClusterArgumentsTests
     public void Arguments_Valid_AreAccepted(params string[] words) => Assert.Empty(GivenValues.Problems(s_root.Parse(words)));
 
     [Theory]
-    [InlineData("Option '--policies' is required", "run")]
-    [InlineData("Option '--policies' is required", "run", "--kubernetes=off")]
+    [InlineData("Option '--policies' or '--keepalive' is required", "run")]
+    [InlineData("Option '--policies' or '--keepalive' is required", "run", "--kubernetes=off")]
     [InlineData("--kubernetes on needs a pod", "run", "--policies=p.yaml", "--kubernetes=on")]
     [InlineData("--kubernetes on needs a pod", "sockets", "--kubernetes=on")]
     [InlineData("--kubernetes-api needs the cluster's API, but --kubernetes off excludes it", "run", "--policies=p.yaml", "--kubernetes=off", Api)]

@@ -51,6 +51,14 @@ public sealed class ProbeClassifierTests
             3.000 > A    0:1          probe by 7
             3.001 < A    1:1          reply to 6
             """,
+        ["the first segment captured, then the kernel's reset one byte further"] = """
+            1.000 > A    0:1          probe
+            2.000 > RA   1:1
+            """,
+        ["the first segment captured, then a reset at the same number"] = """
+            1.000 > A    0:1
+            2.000 > RA   0:1
+            """,
         ["a late reply still names its probe"] = Handshake + """
             1.000 > A    0:1          probe
             7.000 < A    1:1          reply to 4
