@@ -9,6 +9,7 @@ namespace Keepalive.Agent.Reports;
 internal static class SarifText
 {
     private const string Schema = "https://json.schemastore.org/sarif-2.1.0.json";
+    private const string StandardInput = "standard-input.yaml";
 
     public static string Write(IReadOnlyList<Diagnostic> diagnostics)
     {
@@ -68,23 +69,21 @@ internal static class SarifText
         writer.WriteNumber("ruleIndex", rule);
         writer.WriteString("level", Level(diagnostic.Severity));
         WriteText(writer, "message", diagnostic.Fix is null ? diagnostic.Message : $"{diagnostic.Message}; {diagnostic.Fix}");
-        if (SourceFile.IsFile(diagnostic.Position))
-        {
-            writer.WriteStartArray("locations");
-            writer.WriteStartObject();
-            writer.WriteStartObject("physicalLocation");
-            writer.WriteStartObject("artifactLocation");
-            writer.WriteString("uri", SourceFile.Uri(diagnostic.Position.File));
-            writer.WriteEndObject();
-            writer.WriteStartObject("region");
-            writer.WriteNumber("startLine", diagnostic.Position.Line);
-            writer.WriteNumber("startColumn", diagnostic.Position.Column);
-            writer.WriteEndObject();
-            writer.WriteEndObject();
-            writer.WriteEndObject();
-            writer.WriteEndArray();
-        }
-
+        // GitHub refuses a whole log in which one result has no location, so standard input has the name of a file.
+        var isFile = SourceFile.IsFile(diagnostic.Position);
+        writer.WriteStartArray("locations");
+        writer.WriteStartObject();
+        writer.WriteStartObject("physicalLocation");
+        writer.WriteStartObject("artifactLocation");
+        writer.WriteString("uri", isFile ? SourceFile.Uri(diagnostic.Position.File) : StandardInput);
+        writer.WriteEndObject();
+        writer.WriteStartObject("region");
+        writer.WriteNumber("startLine", Math.Max(1, diagnostic.Position.Line));
+        writer.WriteNumber("startColumn", Math.Max(1, diagnostic.Position.Column));
+        writer.WriteEndObject();
+        writer.WriteEndObject();
+        writer.WriteEndObject();
+        writer.WriteEndArray();
         writer.WriteEndObject();
     }
 

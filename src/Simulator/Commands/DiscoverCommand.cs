@@ -180,7 +180,7 @@ internal static partial class DiscoverCommand
                 failed = true;
             }
             return interruption.Token.IsCancellationRequested ? interruption.ExitCode
-                : failed || verdicts.Any(verdict => verdict.Measured is { Cut: not null } or { IsContradictory: true }) ? ExitCodes.Failed
+                : failed || direct is { Cut: not null } || verdicts.Any(verdict => verdict.Measured is { Cut: not null } or { IsContradictory: true }) ? ExitCodes.Failed
                 : ExitCodes.Done;
         }
 

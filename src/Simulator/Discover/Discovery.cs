@@ -27,6 +27,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
     private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan s_leastWidth = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan s_planEvery = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_outage = TimeSpan.FromSeconds(1.7);
     private static readonly TimeSpan s_after = TimeSpan.FromSeconds(1.5);
     private static readonly TimeSpan s_syn = TimeSpan.FromSeconds(4);
 
@@ -40,6 +41,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
     private ProbedConnection? _again;
     private ProbedConnection? _silent;
     private TimeSpan _heard;
+    private TimeSpan _steadySince;
     private TimeSpan _roundTrip;
     private TimeSpan _planned;
     private TimeSpan? _farEndEvent;
@@ -142,7 +144,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
             return;
         }
         var wasConnecting = control.Phase == ProbedPhase.Connecting;
-        if (control.Poll(now, now) is { } seen)
+        if (control.Poll(now, now, default) is { } seen)
         {
             if (seen.Answer == IdleAnswer.Silent && _evidence.Of(IdleAnswer.Silent) == 0 && Timeout.To is null)
             {
@@ -161,7 +163,11 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
                 Opened(control, now);
                 control.Busy();
             }
-            _heard = control.HeardAt > _heard ? control.HeardAt : _heard;
+            if (control.HeardAt > _heard)
+            {
+                _steadySince = control.HeardAt - _heard > s_outage ? control.HeardAt : _steadySince;
+                _heard = control.HeardAt;
+            }
             _roundTrip = control.RoundTrip;
             _lostPackets |= control.LostPackets;
             var age = control.SincePayload(now);
@@ -187,7 +193,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
             var one = _idle[i];
             var wasConnecting = one.Phase == ProbedPhase.Connecting;
             one.LostPackets |= _lostPackets;
-            if (one.Poll(now, heard) is { } seen)
+            if (one.Poll(now, heard, _steadySince) is { } seen)
             {
                 _evidence.Add(in seen);
                 _planned = TimeSpan.Zero;
@@ -272,7 +278,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
         }
         if (_again is { } again)
         {
-            again.Poll(now, now);
+            again.Poll(now, now, default);
             if (again.Phase != ProbedPhase.Connecting || again.Waited(now) > s_syn + (_roundTrip * 6))
             {
                 _opensAnew = again.Phase == ProbedPhase.Idle;
@@ -326,7 +332,7 @@ internal sealed class Discovery(DiscoverRequest request) : IDisposable
             return isPrecise && knowsRefresh && knowsSyn;
         }
         return (now > request.Until && !_idle.Any(one => one.Target is not null))
-            || (FarEndInterval is { } every && now > every * 4 && _idle.All(one => one.Target is null || one.Target > every * 1.5));
+            || (FarEndInterval is { } every && now > every * 4 && _idle.All(one => one.Target is null || one.Target > every * 0.9));
     }
 
     private void Refused(SocketError error)

@@ -14,6 +14,8 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
     public bool IsFarEnds => Direct is { IsMeasured: true } direct && Measured.IsMeasured
         && direct.Timeout.From <= Measured.Timeout.To * 1.05 && direct.Timeout.To * 1.05 >= Measured.Timeout.From;
 
+    private bool IsDirectKnown => Direct is { Cut: null, IsContradictory: false };
+
     /// <summary>The behaviour to assume where several agree with the measurement: for the policy, they do not differ.</summary>
     public IdleBehaviour Behaviour => new(Measured.Classes[0], Measured.Refreshes.Count > 0 ? Measured.Refreshes[0] : Refresh.AnyPacket);
 
@@ -29,8 +31,8 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
     /// <summary>Whether TCP ends between here and the far end, and the evidence.</summary>
     public string Proxy => !Measured.IsMeasured ? "unknown"
         : IsFarEnds && Measured.EndsTcp ? "no sign of one: the far end closes its idle connections on the direct way too"
-        : Measured.Refreshes is [Refresh.PayloadOnly] && Measured.EndsTcp ? "a proxy or the far end itself ends idle connections: they are closed, and probes do not keep them open" + (Direct is null ? " (--direct tells the two apart)" : ": the direct way does not do so")
-        : Measured.Classes is [ExpiryClass.FinBoth] ? "likely: idle connections are closed with a FIN, as by a proxy" + (Direct is null ? ", or by the far end itself (--direct tells the two apart)" : "")
+        : Measured.Refreshes is [Refresh.PayloadOnly] && Measured.EndsTcp ? "a proxy or the far end itself ends idle connections: they are closed, and probes do not keep them open" + (IsDirectKnown ? ": the direct way does not do so" : " (--direct distinguishes the two)")
+        : Measured.Classes is [ExpiryClass.FinBoth] ? "likely: idle connections are closed with a FIN, as by a proxy" + (IsDirectKnown ? "" : ", or by the far end itself (--direct distinguishes the two)")
         : "no sign of one: probes reach the far end, and nothing is closed";
 
     /// <summary>The policy that keeps such a connection; null, and the reason, if none does.</summary>

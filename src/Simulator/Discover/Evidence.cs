@@ -44,8 +44,9 @@ internal sealed class Evidence
     /// <summary>Whether a connection that was probed all the time outlived the timeout.</summary>
     public bool ProbesCount => !IsPayloadOnly && Timeout.To is { } to && ControlAge > (to * 1.05) + s_tolerance;
 
-    /// <summary>Whether only packets of the far end are dropped: what this end sends makes the connection known again.</summary>
-    public bool IsOutsideOnly => _missing >= LeastMissing && !_outside.IsContradictory && _tested.Any.To is null;
+    /// <summary>Whether only packets of the far end are dropped: what this end sends makes the connection known again. The same packets must
+    /// have arrived on connections that were idle for less: a far end may also treat connections differently.</summary>
+    public bool IsOutsideOnly => _missing >= LeastMissing && _outside.Least > TimeSpan.Zero && !_outside.IsContradictory && _tested.Any.To is null;
 
     /// <summary>Whether no single timeout explains the observations.</summary>
     public bool IsContradictory => !IsPayloadOnly && Timeout.IsContradictory;

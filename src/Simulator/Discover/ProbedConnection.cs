@@ -111,7 +111,9 @@ internal sealed class ProbedConnection : IDisposable
     /// <returns>What was observed; null if nothing was.</returns>
     /// <param name="now">The time.</param>
     /// <param name="heard">When the far end last answered on another connection: a connection is silent only if others are not.</param>
-    public Observation? Poll(TimeSpan now, TimeSpan heard)
+    /// <param name="steady">Since when the far end has answered there without a gap: after an outage, this connection's next probe may come
+    /// later than the other's.</param>
+    public Observation? Poll(TimeSpan now, TimeSpan heard, TimeSpan steady)
     {
         if (Phase == ProbedPhase.Ended)
         {
@@ -121,7 +123,7 @@ internal sealed class ProbedConnection : IDisposable
         var observed = Phase switch
         {
             ProbedPhase.Connecting => Connecting(in info, now),
-            ProbedPhase.Testing => Testing(in info, now, heard),
+            ProbedPhase.Testing => Testing(in info, now, heard, steady),
             _ => Idle(in info, now),
         };
         (_segments, _received, _polled) = (info.SegmentsReceived, info.Received, now);
@@ -226,7 +228,7 @@ internal sealed class ProbedConnection : IDisposable
         return null;
     }
 
-    private Observation? Testing(in TcpInfo info, TimeSpan now, TimeSpan heard)
+    private Observation? Testing(in TcpInfo info, TimeSpan now, TimeSpan heard, TimeSpan steady)
     {
         var waited = now - _tested;
         if (info.State != TcpInfo.Established)
@@ -247,7 +249,7 @@ internal sealed class ProbedConnection : IDisposable
             _sent++;
             Option(KeepIdle, 1);
         }
-        return waited > s_silence + (RoundTrip * 6) && heard > _tested + RoundTrip
+        return now - Later(_tested, steady) > s_silence + (RoundTrip * 6) && heard > _tested + RoundTrip
             ? End(IdleAnswer.Silent, LostPackets ? _tested + ((s_burstGap + (RoundTrip * 3)) * (Burst - 1)) : _tested, TimeSpan.Zero)
             : null;
     }

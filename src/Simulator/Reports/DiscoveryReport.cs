@@ -29,7 +29,7 @@ internal static class DiscoveryReport
         Line("far end", FarEnd(measured));
         if (verdict.Direct is { } direct)
         {
-            Line("direct way", $"{direct.Request.Remote}: {Timeout(direct)}{(verdict.IsFarEnds ? "; the same, so it is the far end that ends idle connections" : "")}");
+            Line("direct way", $"{direct.Request.Remote}: {Timeout(direct)}{(verdict.IsFarEnds ? "; the same, so it is the far end that ends idle connections" : direct.Cut is { } why ? $" ({why})" : "")}");
         }
         if (measured.IsMeasured)
         {

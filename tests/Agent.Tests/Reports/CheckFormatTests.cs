@@ -62,6 +62,17 @@ public sealed class CheckFormatTests : IDisposable
             error.GetProperty("locations")[0].GetProperty("physicalLocation").GetProperty("region").GetProperty("startLine").GetInt32()));
     }
 
+    /// <summary>Regression: GitHub refuses a log in which a result has no location.</summary>
+    [Fact]
+    public void Sarif_OfStandardInput_HasALocation()
+    {
+        using var log = JsonDocument.Parse(SarifText.Write([new Diagnostic("KA010", Severity.Error, new SourcePosition("(standard input)", 3, 4), "wrong", null)]));
+
+        var location = log.RootElement.GetProperty("runs")[0].GetProperty("results")[0].GetProperty("locations")[0].GetProperty("physicalLocation");
+        Assert.Equal("standard-input.yaml", location.GetProperty("artifactLocation").GetProperty("uri").GetString());
+        Assert.Equal(3, location.GetProperty("region").GetProperty("startLine").GetInt32());
+    }
+
     [Fact]
     public async Task GitHub_EachProblemIsOneEscapedCommand()
     {

@@ -122,6 +122,20 @@ public sealed class EvidenceTests
         Assert.Equal(new Bracket(Seconds(95), Seconds(104)), _evidence.Timeout);
     }
 
+    /// <summary>Regression: a far end that sent something on one connection alone made a balancer of it that drops everything.</summary>
+    [Fact]
+    public void FarEnd_ItsPacketsArriveNowhere_ProvesNothing()
+    {
+        Quiet(IdleAnswer.Alive, 500);
+        foreach (var idle in (double[])[4, 5, 6, 7])
+        {
+            _evidence.AddOutside(arrived: false, Seconds(idle));
+        }
+
+        Assert.False(_evidence.IsOutsideOnly);
+        Assert.Empty(_evidence.Classes(null));
+    }
+
     [Fact]
     public void FarEnd_Gone_WhatWasSeenSinceDoesNotCount()
     {
