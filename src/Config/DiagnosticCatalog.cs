@@ -36,7 +36,8 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind Missing = Error("KA025", "required value missing");
     internal static readonly DiagnosticKind BadName = Error("KA026", "invalid Kubernetes name");
     internal static readonly DiagnosticKind DefinedTwice = Error("KA027", "duplicate object");
-    internal static readonly DiagnosticKind BadAnnotation = Error("KA028", "invalid annotation value");
+    /// <summary>KA028: an annotation whose value cannot be read.</summary>
+    public static readonly DiagnosticKind BadAnnotation = Error("KA028", "invalid annotation value");
     internal static readonly DiagnosticKind UnknownAnnotation = Warning("KA029", "unknown annotation");
 
     // Values: KA030..KA039.
@@ -89,6 +90,11 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind MeshTooWide = Warning("KA071", "mesh-wide keepalive for too many destinations");
     internal static readonly DiagnosticKind NotAPolicyHere = Note("KA072", "keepalive that is judged and not enforced");
     internal static readonly DiagnosticKind KeepaliveOff = Warning("KA073", "socket_options that do not switch keepalive on");
+    /// <summary>KA080: a pod or namespace that chooses values below the least that its node allows.</summary>
+    public static readonly DiagnosticKind OwnBelowLeast = Warning("KA080", "pod's own keepalive below the least");
+
+    /// <summary>KA081: a policy for certain workloads, where the agent does not know the workloads.</summary>
+    public static readonly DiagnosticKind WorkloadsUnknown = Warning("KA081", "policy for certain pods where pods are unknown");
     internal static readonly DiagnosticKind ShortUserTimeout = Warning("KA074", "user timeout shorter than the probes take");
 
     /// <summary>Every code, in order.</summary>

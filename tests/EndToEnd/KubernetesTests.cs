@@ -85,6 +85,34 @@ public abstract class KubernetesTests : IDisposable
         Assert.Contains(_api.Requests, request => request.Contains("fieldSelector=spec.nodeName%3Dnode-1", StringComparison.Ordinal));
     }
 
+    /// <summary>A policy for the pods with a label, which the pod gets and loses; then values that the pod chooses.</summary>
+    [Fact]
+    public void Pod_LabelledAndAnnotated_HasThePolicyForItAndItsOwnValues()
+    {
+        RunInPod();
+        _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        _api.Apply(ClusterText.Policy(ShortJson).Replace("\"annotations\":{", "\"annotations\":{\"keepalive-agent/from\":\"namespace=shop,app in (web)\",", StringComparison.Ordinal));
+        var run = Start("--node-name", "node-1", "--pod-annotations", "20s/5s");
+        var socket = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.Remains(() => _lab.Client.Get(socket) == Untouched, 3 * Interval);
+
+        var labelled = Pod(leftAlone: false).Replace("\"annotations\":{", "\"labels\":{\"app\":\"web\"},\"annotations\":{", StringComparison.Ordinal);
+        _api.Apply(labelled);
+        WithinAnInterval(() => _lab.Client.Get(socket) == Short);
+        var another = _lab.Client.Connect(Lab.ServerAddress, _port);
+        WithinAnInterval(() => _lab.Client.Get(another) == Short);
+
+        // Its own values are for other destinations; the policy goes, and they are in force here too.
+        _api.Apply(labelled.Replace("\"annotations\":{", "\"annotations\":{\"keepalive-agent/keepalive\":\"2s/6s/4\",", StringComparison.Ordinal));
+        run.WaitForLine(line => line.Contains("KA080", StringComparison.Ordinal) && line.Contains("Pod shop/cart-1", StringComparison.Ordinal));
+        Eventually.Remains(() => _lab.Client.Get(socket) == Short, 2 * Interval);
+        _api.Delete("connectionpolicies", "bookinfo", "tcp-keepalive");
+        WithinAnInterval(() => (_lab.Client.Get(socket), _lab.Client.Get(another)) == (new KeepaliveValues(true, 20, 6, 4), new KeepaliveValues(true, 20, 6, 4)));
+
+        _api.Apply(Pod(leftAlone: false));
+        WithinAnInterval(() => (_lab.Client.Get(socket), _lab.Client.Get(another)) == (Untouched, Untouched));
+    }
+
     /// <summary>Uses an address of the loopback interface in the tests' own namespace. The policy selects only this address.</summary>
     [Fact]
     public void Pod_WithTheNodesNetwork_IsLeftAloneAndOthersOfTheNodeAreNot()

@@ -54,11 +54,12 @@ internal static class PolicyText
     /// <param name="keepalive">The body of tcpKeepalive, such as <c>time: 700s, probes: 20</c>.</param>
     /// <param name="existing">The annotation of that name.</param>
     /// <param name="userTimeout">The annotation <c>user-timeout</c>.</param>
-    public static string For(string addresses, string keepalive, string? existing = null, string? userTimeout = null)
+    /// <param name="from">The annotation <c>from</c>.</param>
+    public static string For(string addresses, string keepalive, string? existing = null, string? userTimeout = null, string? from = null)
     {
         string annotations = string.Join(
             ", ",
-            ((string Name, string? Value)[])[("existing", existing), ("user-timeout", userTimeout)] is var given
+            ((string Name, string? Value)[])[("existing", existing), ("user-timeout", userTimeout), ("from", from is null ? null : $"\"{from}\"")] is var given
                 ? given.Where(annotation => annotation.Value is not null).Select(annotation => $"keepalive-agent/{annotation.Name}: {annotation.Value}")
                 : []);
         return $$"""

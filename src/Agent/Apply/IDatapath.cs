@@ -1,5 +1,6 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
+using Keepalive.Config.Resources;
 
 namespace Keepalive.Agent.Apply;
 
@@ -42,17 +43,25 @@ internal enum Exemption
     NotKnown,
 }
 
-/// <summary>Tells whether policies apply to a network namespace.</summary>
+/// <summary>How policies apply to the connections of a network namespace or of a workload.</summary>
+/// <param name="Exemption">Whether they apply.</param>
+/// <param name="Client">The workload, for policies that are for certain workloads only; null if it is not one of the cluster.</param>
+internal readonly record struct ClientStanding(Exemption Exemption, ClientWorkload? Client = null)
+{
+    public static implicit operator ClientStanding(Exemption exemption) => new(exemption);
+}
+
+/// <summary>Tells how policies apply to a network namespace.</summary>
 /// <param name="inode">The network namespace.</param>
 /// <param name="processes">Its processes, if they are known.</param>
-internal delegate Exemption NamespaceExemption(ulong inode, IEnumerable<int> processes);
+internal delegate ClientStanding NamespaceExemption(ulong inode, IEnumerable<int> processes);
 
-/// <summary>Decides whether policies apply to a socket in the node's own network namespace. Pods with the node's network share it with all
+/// <summary>Decides how policies apply to a socket in the node's own network namespace. Pods with the node's network share it with all
 /// other processes there.</summary>
-/// <param name="Of">Returns the exemption of a workload's sockets.</param>
+/// <param name="Of">Returns how they apply to a workload's sockets.</param>
 /// <param name="MayExempt">Whether there may be a workload to which policies do not apply. New connections then wait for a pass, which
 /// knows their workload.</param>
-internal sealed record HostExemption(Func<string, Exemption> Of, Func<bool> MayExempt);
+internal sealed record HostExemption(Func<string, ClientStanding> Of, Func<bool> MayExempt);
 
 /// <summary>Receives what a pass finds.</summary>
 internal interface ISocketSink

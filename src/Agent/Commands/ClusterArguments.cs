@@ -132,6 +132,9 @@ internal sealed class ClusterArguments
     /// <summary>Whether policies can come from an API.</summary>
     public bool HasApi(CommandResult result) => result.GetValue(_kubernetes) != Use.Off && Access(result) is not null;
 
+    /// <summary>Whether the node's pods can be read.</summary>
+    public bool HasPods(CommandResult result) => HasApi(result) && NodeName(result) is not null;
+
     private string? NodeName(CommandResult result) =>
         (result.GetValue(_node) ?? Environment.GetEnvironmentVariable("NODE_NAME")) is { Length: > 0 } name ? name : null;
 

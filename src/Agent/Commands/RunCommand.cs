@@ -4,6 +4,7 @@ using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Running;
 using Keepalive.Agent.Serving;
+using Keepalive.Config;
 using Microsoft.Extensions.Logging;
 
 namespace Keepalive.Agent.Commands;
@@ -23,6 +24,7 @@ internal static class RunCommand
         var policies = CommonOptions.Policies(required: false);
         var keepalive = CommonOptions.Keepalive("Time, interval, probes of all other connections, like 240s/20s/4");
         var cluster = new ClusterArguments();
+        var own = PodAnnotations();
         var listen = Listen();
         var local = ListenLocal();
         var checks = AgentChecks();
@@ -58,11 +60,16 @@ internal static class RunCommand
             policies, keepalive, listen, local, checks, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log, level,
         };
         cluster.AddTo(command);
+        command.Options.Add(own);
         command.AddRule(result =>
         {
             if (result.GetResult(policies) is null && result.GetResult(keepalive) is null && !cluster.HasApi(result))
             {
                 result.AddError("Option '--policies' or '--keepalive' is required outside a cluster.");
+            }
+            if (result.GetResult(own) is not null && !cluster.HasPods(result))
+            {
+                result.AddError($"{own.Name} needs the pods of the cluster's API, and the node's name: give --node-name or the variable NODE_NAME");
             }
             foreach (var (option, what) in ((Option, string)[])[(log, "log"), (level, "log"), (local, "pages"), (checks, "agent checks")])
             {
@@ -102,8 +109,10 @@ internal static class RunCommand
                     Side = result.GetValue(side),
                     Existing = result.GetValue(existing),
                     Keepalive = result.GetValue(keepalive),
+                    KnowsPods = cluster.HasPods(result.CommandResult),
+                    AllowsOwn = result.GetValue(own) is not null,
                 },
-                Cluster = cluster.Read(result, result.GetValue(side)),
+                Cluster = cluster.Read(result, result.GetValue(side)) is { } read ? read with { LeastOfPods = result.GetValue(own) } : null,
                 State = new StateOptions { Directory = result.GetValue(state)!, ReadOnly = isOnce && isDryRun, RecordsChanges = !isDryRun },
                 Datapath = new DatapathRequest(result.GetValue(datapath), result.GetValue(cgroup), namespaces, Attach: !isOnce && !isDryRun),
                 Capture = new CaptureOptions(captures),
@@ -122,6 +131,27 @@ internal static class RunCommand
             };
         }
     }
+
+    /// <summary>The least time and interval of pods' own values; null if pods may not choose any. Probes do not count.</summary>
+    private static Option<KeepaliveSettings?> PodAnnotations() => new("--pod-annotations")
+    {
+        Description = "Pods and namespaces may choose values for their own connections; the least time and interval (default 30s/5s)",
+        HelpName = "T/I",
+        Arity = ArgumentArity.ZeroOrOne,
+        CustomParser = static result =>
+        {
+            if (result.Tokens.Count == 0)
+            {
+                return new KeepaliveSettings(30, 5, 1);
+            }
+            if (KeepaliveText.TryParse(result.Tokens[0].Value + "/1", out var least, out _))
+            {
+                return least;
+            }
+            result.AddError($"--pod-annotations takes TIME/INTERVAL of whole seconds like 30s/5s, not '{result.Tokens[0].Value}'");
+            return null;
+        },
+    };
 
     private static Option<GivenAddress?> Listen() => new("--listen")
     {

@@ -24,6 +24,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
 
     private readonly ApiConnection _api;
     private readonly ClusterOptions _options;
+    private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly List<ResourceStore> _stores = [];
     private readonly List<KindWatch> _watches = [];
@@ -41,7 +42,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
 
     public Cluster(ClusterOptions options, TimeProvider time, ILogger logger)
     {
-        (_options, _time) = (options, time);
+        (_options, _time, _logger) = (options, time, logger);
         _api = new ApiConnection(options.Access, time);
         var from = options.From;
         _policies = Watch(WatchedKind.ConnectionPolicies, from != PolicyOrigin.Istio);
@@ -65,7 +66,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
             options.Timing, time, logger);
         Definitions.Want(KindSelection.All);
         _events = new EventReporter(_api, options.NodeName ?? Environment.MachineName, options.Timing, time, logger);
-        Pods = options.NodeName is null ? null : new PodDirectory(_api, options, time, logger);
+        Pods = options.NodeName is null ? null : new PodDirectory(_api, options, time, logger, ReportPod);
         ChooseRules();
 
         KindWatch Watch(WatchedKind kind, bool isWanted)
@@ -262,6 +263,16 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
         }
         _mesh?.Want(_rules?.Wanted is null ? null : MeshSelection);
     }
+
+    /// <summary>Reports a problem of a pod or a namespace to its owner, and in the log.</summary>
+    private void ReportPod(ObjectReference regarding, Config.Diagnostic problem)
+    {
+        _events.Report(regarding, problem);
+        LogPod(problem);
+    }
+
+    [LoggerMessage(EventId = Log.EventIds.KubernetesObjectWarning, Level = LogLevel.Warning, Message = "{Problem}")]
+    private partial void LogPod(Config.Diagnostic problem);
 
     private void TouchEndpoints() => Interlocked.Increment(ref _endpointsVersion);
 

@@ -35,5 +35,9 @@ internal sealed record ClusterOptions
     /// <summary>Kubernetes namespaces whose sockets the agent does not change.</summary>
     public IReadOnlyList<string> ExcludedNamespaces { get; init; } = [];
 
+    /// <summary>The least time and interval that pods and namespaces may choose for their own connections by annotation; null if they may
+    /// not choose any.</summary>
+    public KeepaliveSettings? LeastOfPods { get; init; }
+
     public WatchTiming Timing { get; init; } = new();
 }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Keepalive.Config;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Agent.Kubernetes;
@@ -15,9 +16,17 @@ namespace Keepalive.Agent.Kubernetes;
 internal sealed record Pod(
     string Namespace, string Name, ImmutableArray<string> Ids, ImmutableArray<UInt128> Addresses, bool IsHostNetwork, bool IsLeftAlone)
 {
+    public const string Kind = "Pod";
+
     /// <summary>The annotation or label of a pod or a namespace whose value <c>"false"</c> excludes its sockets: the agent does not change
     /// them.</summary>
     public const string Enforce = AgentAnnotations.Prefix + "enforce";
+
+    /// <summary>Its labels.</summary>
+    public ImmutableDictionary<string, string> Labels { get; init; } = ImmutableDictionary<string, string>.Empty;
+
+    /// <summary>The values that it has chosen for its own connections; null for none, or if no pod may.</summary>
+    public KeepaliveSettings? Own { get; init; }
 
     /// <summary>The names of its containers by their ids.</summary>
     public ImmutableDictionary<string, string> Containers { get; init; } = ImmutableDictionary<string, string>.Empty;

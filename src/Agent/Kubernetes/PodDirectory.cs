@@ -2,6 +2,8 @@ using System.Diagnostics;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Workloads;
+using Keepalive.Config;
+using Keepalive.Config.Resources;
 using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;
 using Microsoft.Extensions.Logging;
@@ -29,17 +31,25 @@ internal sealed class PodDirectory : IDisposable
 
     private readonly ClusterOptions _options;
     private readonly TimeProvider _time;
-    private readonly PodStore _pods = new();
-    private readonly NamespaceStore _namespaces = new();
+    private readonly PodStore _pods;
+    private readonly NamespaceStore _namespaces;
+    private readonly Dictionary<Pod, (KeepaliveSettings? OfNamespace, ClientWorkload Client)> _clients = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<ulong, string> _podOf = [];
     private readonly Dictionary<ulong, long> _unknownSince = [];
     private readonly Dictionary<string, long> _unknownPods = [];
     private readonly Lock _lock = new();
     private readonly ulong _own = ProcFs.NodesNetworkNamespace();
 
-    public PodDirectory(ApiConnection api, ClusterOptions options, TimeProvider time, ILogger logger)
+    /// <param name="api">The API.</param>
+    /// <param name="options">The options.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">The log.</param>
+    /// <param name="report">Receives the problems of pods and namespaces.</param>
+    public PodDirectory(ApiConnection api, ClusterOptions options, TimeProvider time, ILogger logger, Action<ObjectReference, Diagnostic>? report = null)
     {
         (_options, _time) = (options, time);
+        var own = new OwnValuesReader(options.LeastOfPods, report);
+        (_pods, _namespaces) = (new PodStore(own), new NamespaceStore(own));
         Pods = new KindWatch(api, WatchedKind.Pods, _pods, options.Timing, time, logger);
         Namespaces = new KindWatch(api, WatchedKind.Namespaces, _namespaces, options.Timing, time, logger);
         Pods.Want(new KindSelection(null, $"fieldSelector={Uri.EscapeDataString($"spec.nodeName={options.NodeName}")}"));
@@ -94,13 +104,13 @@ internal sealed class PodDirectory : IDisposable
     /// <summary>Whether the agent must not change the sockets of a network namespace.</summary>
     /// <param name="inode">The network namespace.</param>
     /// <param name="processes">Processes in it.</param>
-    public Exemption Exempts(ulong inode, IEnumerable<int> processes)
+    public ClientStanding Exempts(ulong inode, IEnumerable<int> processes)
     {
         if (inode == _own)
         {
             return Exemption.None;   // the workload of each socket decides
         }
-        var others = OfOthers;
+        ClientStanding others = OfOthers;
         var pod = PodOf(inode, processes, out var isOfPod);
         if (!isOfPod)
         {
@@ -111,7 +121,7 @@ internal sealed class PodDirectory : IDisposable
             if (pod is not null && IsKnown)
             {
                 _unknownSince.Remove(inode);
-                return LeavesAlone(pod) ? Exemption.LeftAlone : Exemption.None;
+                return StandingOf(pod);
             }
             if (!_unknownSince.TryGetValue(inode, out var since))
             {
@@ -122,7 +132,7 @@ internal sealed class PodDirectory : IDisposable
     }
 
     /// <summary>Whether the agent must not change the sockets of a workload in the node's own namespace.</summary>
-    public Exemption Exempts(string workload)
+    public ClientStanding Exempts(string workload)
     {
         if (WorkloadName.PodId(workload) is not { } id)
         {
@@ -133,7 +143,7 @@ internal sealed class PodDirectory : IDisposable
             if (_pods.ById(id) is { } pod && IsKnown)
             {
                 _unknownPods.Remove(id);
-                return LeavesAlone(pod) ? Exemption.LeftAlone : Exemption.None;
+                return StandingOf(pod);
             }
             if (!_unknownPods.TryGetValue(id, out var since))
             {
@@ -201,6 +211,27 @@ internal sealed class PodDirectory : IDisposable
 
     private bool LeavesAlone(Pod pod) => pod.IsLeftAlone || _namespaces.IsLeftAlone(pod.Namespace) || _options.ExcludedNamespaces.Contains(pod.Namespace)
         || (_options.Namespaces.Count > 0 && !_options.Namespaces.Contains(pod.Namespace));
+
+    private ClientStanding StandingOf(Pod pod)
+    {
+        if (LeavesAlone(pod))
+        {
+            return Exemption.LeftAlone;
+        }
+        var ofNamespace = pod.Own is null ? _namespaces.Own(pod.Namespace) : null;
+        if (!_clients.TryGetValue(pod, out var known) || known.OfNamespace != ofNamespace)
+        {
+            if (_clients.Count > MaxUnknown * 4)
+            {
+                _clients.Clear();   // most of them are of pods that are gone, or were replaced by a later version
+            }
+            OwnKeepalive? own = pod.Own is { } chosen ? new OwnKeepalive(chosen, $"Pod {pod.Namespace}/{pod.Name}")
+                : ofNamespace is { } inherited ? new OwnKeepalive(inherited, $"Namespace {pod.Namespace}")
+                : null;
+            _clients[pod] = known = (ofNamespace, new ClientWorkload(pod.Namespace, pod.Labels, own));
+        }
+        return new ClientStanding(Exemption.None, known.Client);
+    }
 
     private Pod? NamespacesPod(ulong inode)
     {

@@ -8,7 +8,8 @@ using Keepalive.Config;
 namespace Keepalive.Agent.Kubernetes;
 
 /// <summary>The pods of this node.</summary>
-internal sealed class PodStore : ObjectStore<Pod>
+/// <param name="own">Reads the values that pods choose for themselves.</param>
+internal sealed class PodStore(OwnValuesReader own) : ObjectStore<Pod>
 {
     private const string ConfigHash = "kubernetes.io/config.hash";
 
@@ -49,6 +50,8 @@ internal sealed class PodStore : ObjectStore<Pod>
             isHostNetwork,
             Pod.LeavesAlone(head))
         {
+            Labels = head.Labels?.ToImmutableDictionary() ?? ImmutableDictionary<string, string>.Empty,
+            Own = own.Read(Pod.Kind, apiVersion, head),
             Containers = statuses.Where(one => one is { Name: not null, ContainerID: not null })
                 .DistinctBy(one => one.ContainerID).ToImmutableDictionary(one => one.ContainerID![(one.ContainerID!.LastIndexOf('/') + 1)..], one => TerminalText.Mask(one.Name!)),
         };
@@ -82,17 +85,21 @@ internal sealed class PodStore : ObjectStore<Pod>
 }
 
 /// <summary>The namespaces of the cluster, and whether the agent must not change the sockets of their pods.</summary>
-internal sealed class NamespaceStore : ObjectStore<NamespaceStore.Entry>
+/// <param name="own">Reads the values that namespaces choose for their pods.</param>
+internal sealed class NamespaceStore(OwnValuesReader own) : ObjectStore<NamespaceStore.Entry>
 {
+    /// <summary>The values that it has chosen for the connections of its pods; null for none.</summary>
+    public KeepaliveSettings? Own(string name) => Find("", name)?.Own;
+
     public bool IsLeftAlone(string name) => Find("", name) is { IsLeftAlone: true };
 
     protected override Entry Read(Entry? before, ApiMetadata head, string apiVersion, in ReadOnlySequence<byte> json)
     {
-        var now = new Entry(Pod.LeavesAlone(head));
+        var now = new Entry(Pod.LeavesAlone(head), own.Read("Namespace", apiVersion, head));
         return before == now ? before : now;
     }
 
-    internal sealed record Entry(bool IsLeftAlone);
+    internal sealed record Entry(bool IsLeftAlone, KeepaliveSettings? Own);
 }
 
 internal sealed record PodJson(PodSpecJson? Spec, PodStatusJson? Status);

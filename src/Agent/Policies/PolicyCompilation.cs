@@ -10,7 +10,10 @@ namespace Keepalive.Agent.Policies;
 /// <param name="existing">The treatment of an application's own keepalive, if the policy does not set it.</param>
 /// <param name="selectedOnly">Whether diagnostics of destinations that no policy selects are omitted.</param>
 /// <param name="keepalive">The values for connections that no policy selects; null to skip them.</param>
-internal sealed class PolicyCompilation(Side side, ExistingMode existing, bool selectedOnly, KeepaliveSettings? keepalive = null)
+/// <param name="knowsPods">Whether the workloads of connections are known by namespace and labels.</param>
+/// <param name="allowsOwn">Whether pods and namespaces may choose values for their own connections.</param>
+internal sealed class PolicyCompilation(
+    Side side, ExistingMode existing, bool selectedOnly, KeepaliveSettings? keepalive = null, bool knowsPods = true, bool allowsOwn = false)
 {
     private HashSet<Diagnostic> _said = [];
     private bool _isRefused;
@@ -18,8 +21,15 @@ internal sealed class PolicyCompilation(Side side, ExistingMode existing, bool s
     /// <summary>The last valid policy; null if there was none yet.</summary>
     public PolicySnapshot? InForce { get; private set; }
 
-    public CompilationResult Compile(ResourceSet resources, HostAnswers hosts) =>
-        PolicyInput.WithFallback(PolicyCompiler.Compile(resources, hosts.ToOptions(side) with { SelectedOnly = selectedOnly }), keepalive);
+    public CompilationResult Compile(ResourceSet resources, HostAnswers hosts)
+    {
+        var compiled = PolicyInput.WithFallback(PolicyCompiler.Compile(resources, hosts.ToOptions(side) with { SelectedOnly = selectedOnly }), keepalive);
+        if (!knowsPods && !compiled.Policy.BySource.IsEmpty)
+        {
+            compiled = compiled with { Diagnostics = [.. compiled.Diagnostics, .. compiled.Policy.BySource.SelectMany(static source => source.Rules).DistinctBy(static rule => rule.Policy).Select(NoPods)] };
+        }
+        return allowsOwn ? compiled with { Policy = compiled.Policy.WithOwn() } : compiled;
+    }
 
     /// <summary>Returns the diagnostics to report. If some objects or hosts are not known yet, those about missing ones are
     /// omitted.</summary>
@@ -50,8 +60,14 @@ internal sealed class PolicyCompilation(Side side, ExistingMode existing, bool s
         return new PolicyLoad(InForce, news);
     }
 
+    private static Diagnostic NoPods(CompiledRule rule) => new(
+        DiagnosticCatalog.WorkloadsUnknown.Code, DiagnosticCatalog.WorkloadsUnknown.Severity, rule.Position,
+        $"ConnectionPolicy {rule.Policy}: is for connections from {rule.From}, and this agent does not know pods; it sets nothing",
+        "run the agent with the cluster's API and --node-name");
+
     private static bool Equal(CompiledPolicy one, CompiledPolicy other) => one.Side == other.Side
-        && one.AllRules.SequenceEqual(other.AllRules) && one.Exemptions.SequenceEqual(other.Exemptions) && one.ListenerRules.SequenceEqual(other.ListenerRules);
+        && one.AllRules.SequenceEqual(other.AllRules) && one.Exemptions.SequenceEqual(other.Exemptions) && one.ListenerRules.SequenceEqual(other.ListenerRules)
+        && one.BySource.Select(static source => (source.From.Text, source.Rules.Length)).SequenceEqual(other.BySource.Select(static source => (source.From.Text, source.Rules.Length)));
 
     private static bool AboutWhatIsMissing(Diagnostic diagnostic) =>
         diagnostic.Code == DiagnosticCatalog.SelectsNothing.Code || diagnostic.Code == DiagnosticCatalog.NoAddress.Code

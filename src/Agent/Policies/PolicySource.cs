@@ -36,7 +36,7 @@ internal sealed class PolicySource
         _files = new WatchedFiles(options.Paths, _time);
         _cluster = cluster is null ? null : new WatchedCluster(cluster, _time);
         _hosts = new WatchedHosts(resolver, _time);
-        _compilation = new PolicyCompilation(options.Side, options.Existing, selectedOnly: cluster is not null, options.Keepalive);
+        _compilation = new PolicyCompilation(options.Side, options.Existing, selectedOnly: cluster is not null, options.Keepalive, options.KnowsPods, options.AllowsOwn);
     }
 
     /// <summary>Whether the files have just changed, and may still be incomplete.</summary>

@@ -97,6 +97,11 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
         text.Append(CultureInfo.InvariantCulture, $"{remote}: policy {winner.Policy} ({winner.Position})\n");
         Line(text, "destination", $"{(kind is null ? "" : kind + " ")}{winner.Destination}, at {Where(winner)} by {Origin(winner.Origin)}");
         Line(text, "sets", $"keepalive on{Values(winner.Settings)}");
+        if (winner.From.Length > 0)
+        {
+            Line(text, "only from", winner.From);
+        }
+
         if (winner.Inherited.Length > 0)
         {
             Line(text, "inherits", winner.Inherited);
@@ -154,6 +159,11 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
         if (rule.Inherited.Length > 0)
         {
             writer.WriteString("inherits", rule.Inherited);
+        }
+
+        if (rule.From.Length > 0)
+        {
+            writer.WriteString("from", rule.From);
         }
 
         writer.WriteString("addresses", rule.Prefix.ToString());

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
 
@@ -21,13 +22,20 @@ public sealed class CompiledPolicy
     internal CompiledPolicy(
         ImmutableArray<CompiledRule> rules, ImmutableArray<LostRule> shadowed, Side side, ImmutableArray<CompiledRule> listenerRules = default,
         ImmutableArray<CompiledRule> exemptions = default)
+        : this(rules, shadowed, side, listenerRules, exemptions, null)
+    {
+    }
+
+    private CompiledPolicy(
+        ImmutableArray<CompiledRule> rules, ImmutableArray<LostRule> shadowed, Side side, ImmutableArray<CompiledRule> listenerRules,
+        ImmutableArray<CompiledRule> exemptions, RuleTable? table)
     {
         Rules = rules;
         Exemptions = exemptions.IsDefault ? [] : exemptions;
         Shadowed = shadowed;
         Side = side;
         ListenerRules = listenerRules.IsDefault ? [] : listenerRules;
-        _table = new RuleTable(rules.AddRange(Exemptions));
+        _table = table ?? new RuleTable(rules.AddRange(Exemptions));
         _listeners = ListenerRules.IsEmpty || side != Side.Both ? null : new RuleTable(ListenerRules);
     }
 
@@ -47,8 +55,18 @@ public sealed class CompiledPolicy
     /// connections that do not leave their host.</summary>
     public ImmutableArray<CompiledRule> Fallback { get; private init; } = [];
 
-    /// <summary>All rules for remote ends.</summary>
-    public ImmutableArray<CompiledRule> AllRules => Fallback.IsEmpty ? Rules : Rules.AddRange(Fallback);
+    /// <summary>The rules for connections of certain workloads only. <see cref="For"/> puts them in force.</summary>
+    public ImmutableArray<SourceRules> BySource { get; init; } = [];
+
+    /// <summary>Whether workloads may choose values of their own (<see cref="ClientWorkload.Own"/>).</summary>
+    public bool AllowsOwn { get; init; }
+
+    /// <summary>Whether connections of different workloads may have different rules.</summary>
+    public bool DependsOnSource => AllowsOwn || !BySource.IsEmpty;
+
+    /// <summary>All rules for remote ends, whatever workloads they are for. Those that workloads choose are there without their values.</summary>
+    public ImmutableArray<CompiledRule> AllRules =>
+        [.. Rules, .. BySource.SelectMany(static source => source.Rules), .. AllowsOwn ? OwnRules(default, "") : [], .. Fallback];
 
     /// <summary>Rules that lost their prefix and port to another; only of use to explain a choice.</summary>
     public ImmutableArray<LostRule> Shadowed { get; }
@@ -83,23 +101,106 @@ public sealed class CompiledPolicy
             return this;
         }
 
-        return new CompiledPolicy(Rules, Shadowed, Side, ListenerRules)
+        return new CompiledPolicy(Rules, Shadowed, Side, ListenerRules, Exemptions, _table)
         {
-            Fallback = [Rule(new IpPrefix(Endpoint.MappedPrefix, 0, IsIPv4: true)), Rule(new IpPrefix(0, 0, IsIPv4: false))],
-        };
-
-        CompiledRule Rule(IpPrefix prefix) => new()
-        {
-            Policy = "command-line/keepalive",
-            Destination = "command-line/other-hosts",
-            Settings = values,
-            Prefix = prefix,
-            Port = 0,
-            Position = new SourcePosition(source, 0, 0),
-            Origin = "the command line",
-            IsFallback = true,
+            BySource = BySource,
+            AllowsOwn = AllowsOwn,
+            Fallback = AnyAddress(new CompiledRule
+            {
+                Policy = "command-line/keepalive",
+                Destination = "command-line/other-hosts",
+                Settings = values,
+                Prefix = default,
+                Port = 0,
+                Position = new SourcePosition(source, 0, 0),
+                Origin = "the command line",
+                IsFallback = true,
+            }),
         };
     }
+
+    /// <summary>The same, with values that workloads may choose for their own connections.</summary>
+    public CompiledPolicy WithOwn() => new(Rules, Shadowed, Side, ListenerRules, Exemptions, _table) { BySource = BySource, AllowsOwn = true, Fallback = Fallback };
+
+    /// <summary>The rules for the connections of one workload.</summary>
+    /// <param name="workload">The workload.</param>
+    /// <returns>This object, if nothing is different for it.</returns>
+    /// <remarks>
+    /// A rule for certain workloads replaces a rule for all at the same prefix and port. Of two that are for the same workload, the one with the
+    /// shorter time is in force. Values that a workload chooses are for any address and port, below all rules for some.
+    /// </remarks>
+    public CompiledPolicy For(ClientWorkload workload)
+    {
+        ArgumentNullException.ThrowIfNull(workload);
+        var chosen = BySource.Where(source => source.From.Matches(workload)).ToList();
+        return With(chosen, AllowsOwn ? workload.Own : null);
+    }
+
+    /// <summary>A text that is the same for workloads with the same rules; empty if nothing is different for it.</summary>
+    public string KeyOf(ClientWorkload workload)
+    {
+        ArgumentNullException.ThrowIfNull(workload);
+        var key = "";
+        for (var i = 0; i < BySource.Length; i++)
+        {
+            key += BySource[i].From.Matches(workload) ? $"{i} " : "";
+        }
+
+        return AllowsOwn && workload.Own is { } own ? $"{key}{KeepaliveText.Format(own.Settings)} {own.Origin}" : key;
+    }
+
+    /// <summary>All rules that may be in force for some workload: whether one may select a connection whose workload is not known yet.</summary>
+    public CompiledPolicy ForAny() => With(BySource, AllowsOwn ? new OwnKeepalive(default, "") : null);
+
+    private CompiledPolicy With(IReadOnlyCollection<SourceRules> chosen, OwnKeepalive? own)
+    {
+        if (chosen.Count == 0 && own is null)
+        {
+            return this;
+        }
+
+        var special = new Dictionary<(IpPrefix Prefix, ushort Port), CompiledRule>();
+        foreach (var rule in chosen.SelectMany(static source => source.Rules))
+        {
+            var where = (rule.Prefix, rule.Port);
+            if (!special.TryGetValue(where, out var other) || (rule.Settings.Time ?? int.MaxValue) < (other.Settings.Time ?? int.MaxValue))
+            {
+                special[where] = rule;
+            }
+        }
+
+        var isReplaced = (CompiledRule rule) =>
+            special.ContainsKey((rule.Prefix, rule.Port)) || (own is not null && rule is { Prefix.Length: 0, Port: 0 });
+        var isSame = special.Count == 0 && !Rules.Any(isReplaced);
+        ImmutableArray<CompiledRule> rules = isSame
+            ? Rules
+            : [.. Rules.Where(rule => !isReplaced(rule)), .. special.Values.Where(rule => own is null || rule is not { Prefix.Length: 0, Port: 0 })];
+        // Many workloads may differ by values of their own only: the table of a large policy is not made anew for each.
+        return new CompiledPolicy(
+            rules, Shadowed, Side, ListenerRules, [.. Exemptions.Where(rule => !special.ContainsKey((rule.Prefix, rule.Port)))], isSame ? _table : null)
+        {
+            Fallback = own is null ? Fallback : OwnRules(own.Settings, own.Origin),
+        };
+    }
+
+    private static ImmutableArray<CompiledRule> OwnRules(KeepaliveSettings settings, string origin) => AnyAddress(new CompiledRule
+    {
+        Policy = "annotation/keepalive",
+        Destination = "annotation/other-hosts",
+        Settings = settings,
+        Prefix = default,
+        Port = 0,
+        Position = new SourcePosition(origin, 0, 0),
+        From = origin,
+        Origin = $"annotation {AgentAnnotations.Keepalive}",
+        IsFallback = true,
+    });
+
+    private static ImmutableArray<CompiledRule> AnyAddress(CompiledRule rule) =>
+    [
+        rule with { Prefix = new IpPrefix(Endpoint.MappedPrefix, 0, IsIPv4: true) },
+        rule with { Prefix = new IpPrefix(0, 0, IsIPv4: false) },
+    ];
 
     private CompiledRule? FindFallback(in Endpoint local, in Endpoint remote) =>
         remote.Port == 0 || Endpoint.StayOnHost(local.Address, remote.Address) ? null : Fallback[Endpoint.IsMapped(remote.Address) ? 0 : 1];

@@ -20,6 +20,9 @@ public sealed record CompiledRule
     /// <summary>The treatment of a TCP_USER_TIMEOUT that is too short for the policy's values.</summary>
     public UserTimeoutChoice UserTimeout { get; init; }
 
+    /// <summary>The workloads whose connections it is for, as a selector or an object with an annotation; empty for all.</summary>
+    public string From { get; init; } = "";
+
     /// <summary>The addresses it covers.</summary>
     public required IpPrefix Prefix { get; init; }
 
@@ -53,7 +56,8 @@ public sealed record CompiledRule
     {
         var existing = Existing is { } mode ? $" existing {mode.ToString().ToLowerInvariant()}" : "";
         var timeout = UserTimeout.Mode == UserTimeoutMode.Keep ? "" : $" user timeout {UserTimeout}";
-        return $"{IpPrefix.Format(Prefix, Port)} {Policy} {Destination} {Settings}{existing}{timeout}";
+        var from = From.Length == 0 ? "" : $" from {From}";
+        return $"{IpPrefix.Format(Prefix, Port)} {Policy} {Destination} {Settings}{existing}{timeout}{from}";
     }
 }
 

@@ -38,6 +38,11 @@ public sealed record Explanation(CompiledRule? Winner, ImmutableArray<LostRule> 
             losers.Add(new LostRule(fallback, winner is null ? "the connection does not leave the host" : "it is for connections that no other rule selects"));
         }
 
+        foreach (var rule in policy.BySource.SelectMany(static source => source.Rules).Where(rule => ends.Any(end => rule.Covers(end.Address, end.Port))))
+        {
+            losers.Add(new LostRule(rule, $"it is for connections from {rule.From} only"));
+        }
+
         losers.AddRange(policy.Shadowed.Where(lost => ends.Any(end => lost.Rule.Covers(end.Address, end.Port))));
         return new Explanation(winner, losers.DrainToImmutable(), others.DrainToImmutable());
     }

@@ -36,7 +36,12 @@ public static class PolicyCompiler
             var listenerPolicies = PolicyPrecedence.RankListeners(resources);
             var builder = new RuleSetBuilder(addresses, _budget, _diagnostics);
             var listenerBuilder = new RuleSetBuilder(addresses, _budget, _diagnostics);
-            var exhausted = Add(policies, selector, builder) ?? Add(listenerPolicies, selector, listenerBuilder);
+            // Policies for connections of certain workloads do not compete with those for all: each set of workloads has rules of its own.
+            var sources = policies.Where(static policy => policy.From is not null).GroupBy(static policy => policy.From!.Text)
+                .Select(group => (Policies: group.ToList(), Builder: new RuleSetBuilder(addresses, _budget, _diagnostics))).ToList();
+            var exhausted = Add([.. policies.Where(static policy => policy.From is null)], selector, builder)
+                ?? sources.Select(source => Add(source.Policies, selector, source.Builder)).FirstOrDefault(static policy => policy is not null)
+                ?? Add(listenerPolicies, selector, listenerBuilder);
             if (exhausted is not null)
             {
                 return Refuse(exhausted, addresses);
@@ -55,12 +60,16 @@ public static class PolicyCompiler
 
             var (rules, shadowed) = builder.Build();
             var (listenerRules, listenerShadowed) = listenerBuilder.Build();
+            var bySource = sources.Select(static source => (source.Policies[0].From, Built: source.Builder.Build())).ToList();
             var ofMesh = mesh is null ? MeshRules.None : Apply(mesh, selector, builder, addresses, rules);
             return new CompilationResult(
-                new CompiledPolicy(rules.AddRange(ofMesh.Rules), shadowed.AddRange(listenerShadowed), options.Side, listenerRules,
-                    [.. builder.Exemptions.ExceptBy(ofMesh.Rules.Select(Where), Where)]),
+                new CompiledPolicy(rules.AddRange(ofMesh.Rules), [.. shadowed, .. listenerShadowed, .. bySource.SelectMany(static source => source.Built.Shadowed)],
+                    options.Side, listenerRules, [.. builder.Exemptions.ExceptBy(ofMesh.Rules.Select(Where), Where)])
+                {
+                    BySource = [.. bySource.Select(static source => new SourceRules(source.From!, source.Built.Rules))],
+                },
                 _diagnostics.ToSorted(),
-                [.. Summarize(policies, rules), .. Summarize(mesh, ofMesh), .. Summarize(listenerPolicies, listenerRules)], destinations)
+                [.. Summarize(policies, [.. rules, .. bySource.SelectMany(static source => source.Built.Rules)]), .. Summarize(mesh, ofMesh), .. Summarize(listenerPolicies, listenerRules)], destinations)
             {
                 WantedHosts = _hosts.Wanted,
                 WantedServices = addresses.WantedServices,

@@ -38,6 +38,10 @@ internal sealed class RankedPolicy
             && UserTimeoutChoice.TryParse(text.Value, out var choice)
                 ? choice
                 : default;
+        From = policy is ConnectionPolicy && policy.Metadata.Annotations.TryGetValue(AgentAnnotations.From, out text)
+            && WorkloadSelector.TryParse(text.Value, out var from, out _)
+                ? from
+                : null;
     }
 
     /// <summary>Its name in rules.</summary>
@@ -57,6 +61,9 @@ internal sealed class RankedPolicy
 
     /// <summary>Its own choice for sockets with keepalive on.</summary>
     public ExistingMode? Existing { get; }
+
+    /// <summary>The workloads whose connections it is for; null for all.</summary>
+    public WorkloadSelector? From { get; }
 
     /// <summary>Every <c>tcpKeepalive</c> it has with the values to set, those for single ports included.</summary>
     public ImmutableArray<(TcpKeepalive Keepalive, KeepaliveSettings Settings)> Written { get; }

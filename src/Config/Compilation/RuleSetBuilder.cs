@@ -286,6 +286,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         Settings = candidate.Settings,
         Existing = candidate.Policy.Existing,
         UserTimeout = candidate.Policy.UserTimeout,
+        From = candidate.Policy.From?.Text ?? "",
         Prefix = address.Prefix,
         Port = address.Port,
         Position = candidate.Policy.Policy.Position,

@@ -47,7 +47,7 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
     public static IReadOnlyList<ResourceKind> All { get; } =
     [
         Of(ConnectionPolicy.KindName, [Policies], ConnectionPolicyReader.Read, ConnectionPolicyValidator.Validate)
-            with { Annotations = [AgentAnnotations.Existing, AgentAnnotations.UserTimeout] },
+            with { Annotations = [AgentAnnotations.Existing, AgentAnnotations.UserTimeout, AgentAnnotations.From] },
         Of(ListenerConnectionPolicy.KindName, [Policies], ListenerConnectionPolicyReader.Read, ListenerConnectionPolicyValidator.Validate)
             with { Annotations = [AgentAnnotations.Existing, AgentAnnotations.UserTimeout] },
         Of(VirtualDestination.KindName, [Networking], VirtualDestinationReader.Read, VirtualDestinationValidator.Validate)

@@ -25,7 +25,7 @@ public static class DestinationRuleText
         var text = new StringBuilder();
         var leftOut = ImmutableArray.CreateBuilder<string>();
         var written = new HashSet<(string Kind, string Name, string Host)>();
-        var byDestination = compiled.Selections.Where(static selection => selection.Policy.Policy is ConnectionPolicy)
+        var byDestination = compiled.Selections.Where(static selection => selection.Policy is { Policy: ConnectionPolicy, From: null })
             .GroupBy<Selection, Destination>(static selection => selection.Destination, ReferenceEqualityComparer.Instance);
         foreach (var group in byDestination)
         {
@@ -49,6 +49,8 @@ public static class DestinationRuleText
             }
         }
 
+        leftOut.AddRange(compiled.Selections.Select(static selection => selection.Policy).Where(static policy => policy.From is not null).Distinct()
+            .Select(static policy => $"{policy.Subject} is for connections from {policy.From}, and a DestinationRule selects clients of its own namespace only"));
         return (text.ToString(), leftOut.DrainToImmutable());
     }
 

@@ -15,6 +15,13 @@ public static class AgentAnnotations
     /// <summary>On a policy: <c>keep</c>, <c>raise</c>, <c>skip</c> or a duration; see <see cref="UserTimeoutChoice"/>.</summary>
     public const string UserTimeout = Prefix + "user-timeout";
 
+    /// <summary>On a ConnectionPolicy: the workloads whose connections it is for, such as <c>namespace=shop,app=web</c>; see
+    /// <see cref="WorkloadSelector"/>.</summary>
+    public const string From = Prefix + "from";
+
+    /// <summary>On a pod or a namespace: time, interval and probes of its own connections, such as <c>60s/10s/6</c>.</summary>
+    public const string Keepalive = Prefix + "keepalive";
+
     /// <summary>Reads the value of <see cref="Existing"/>.</summary>
     public static bool TryParseExisting(string text, out ExistingMode mode)
     {

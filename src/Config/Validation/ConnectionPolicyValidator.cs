@@ -8,6 +8,12 @@ internal static class ConnectionPolicyValidator
     public static void Validate(ConnectionPolicy policy, ResourceReport report)
     {
         ValidateAnnotations(policy, report);
+        if (policy.Metadata.Annotations.TryGetValue(AgentAnnotations.From, out var from) && !WorkloadSelector.TryParse(from.Value, out _, out var problem))
+        {
+            report.Report(DiagnosticCatalog.BadAnnotation, from.Position, $"annotation {AgentAnnotations.From}",
+                $"of {Quoting.Quote(from.Value)} {problem}", "write the pods' namespace and labels, like namespace=shop,app=web");
+        }
+
         for (var i = 0; i < policy.ApplyToDestinations.Length; i++)
         {
             var field = $"spec.applyToDestinations[{i}]";

@@ -4,6 +4,8 @@ using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
+using Keepalive.Config;
+using Keepalive.Config.Resources;
 using Keepalive.Linux.Processes;
 using Keepalive.Testbed;
 using Xunit;
@@ -31,6 +33,8 @@ public abstract class HostPodTests : IDisposable
 
     private protected Dictionary<string, Exemption> Exemptions { get; } = [];
 
+    private protected Dictionary<string, ClientWorkload> Clients { get; } = [];
+
     private protected bool MayExempt { get; set; } = true;
 
     private protected TestCgroup Cgroup => _cgroup;
@@ -40,7 +44,8 @@ public abstract class HostPodTests : IDisposable
     private protected TrackingOptions Options(IReadOnlyList<string> only, InheritedSockets known, StateFile? state) => Datapaths.Options(only, known, state) with
     {
         NodesNamespace = (ulong)_lab.Client.NetnsInode,
-        HostExempts = new HostExemption(workload => Exemptions.GetValueOrDefault(workload, Others), () => MayExempt),
+        HostExempts = new HostExemption(
+            workload => new ClientStanding(Exemptions.GetValueOrDefault(workload, Others), Clients.GetValueOrDefault(workload)), () => MayExempt),
     };
 
     private protected PolicySnapshot Policy => Rig.PolicyFor(Lab.ServerAddress, PolicyText.GuideValues);
@@ -75,6 +80,37 @@ public abstract class HostPodTests : IDisposable
         Assert.Equal(1, rig.Counts.Restored);
         Exemptions["pod:11"] = Exemption.None;
         Become(rig, (s_guide, s_guide), () => (pod.Get(a), other.Get(b)));
+    }
+
+    /// <summary>One policy for the pods of shop, one of 60 s for its pods with app=web, values that a pod chooses, and nothing for others.</summary>
+    [Fact]
+    public void Pass_PoliciesForCertainPods_EachPodHasItsOwn()
+    {
+        MayExempt = false;
+        using var web = InPod("11");
+        using var jobs = InPod("22");
+        using var own = InPod("33");
+        using var unit = _lab.Client.StartBeside();
+        TestCgroup.AddToRoot(unit.Pid);
+        Clients["pod:11"] = new ClientWorkload("shop", [new("app", "web")]);
+        Clients["pod:22"] = new ClientWorkload("shop", [new("app", "jobs")]);
+        Clients["pod:33"] = new ClientWorkload("other", [], new OwnKeepalive(new KeepaliveSettings(45, 9, 3), "Pod other/own"));
+        var ofShop = PolicyText.For(Lab.ServerAddress, PolicyText.GuideValues, from: "namespace=shop");
+        var ofWeb = PolicyText.For(Lab.ServerAddress, "time: 60s, interval: 5s, probes: 3", from: "app in (web,api)")
+            .Split("---")[0].Replace("name: tcp-keepalive", "name: web", StringComparison.Ordinal);
+        var policy = Rig.Compile($"{ofWeb}---\n{ofShop}");
+        using var rig = Start();
+        rig.Policy = new PolicySnapshot(policy.Policy.WithOwn(), ExistingMode.Tighten);
+        var (a, b, c, d) = (web.Connect(Lab.ServerAddress, _port), jobs.Connect(Lab.ServerAddress, _port), own.Connect(Lab.ServerAddress, _port), unit.Connect(Lab.ServerAddress, _port));
+        var (short60, own45) = (new KeepaliveValues(true, 60, 5, 3), new KeepaliveValues(true, 45, 9, 3));
+        Become(rig, (short60, s_guide, own45, s_untouched), () => (web.Get(a), jobs.Get(b), own.Get(c), unit.Get(d)));
+        Assert.Equal(("app in (api,web)", "namespace=shop", "Pod other/own"),
+            (rig.Records[web.Cookie(a)].Rule?.From, rig.Records[jobs.Cookie(b)].Rule?.From, rig.Records[own.Cookie(c)].Rule?.From));
+
+        // The label goes, the values are chosen no more, and the unit's process is none of a pod still.
+        Clients["pod:11"] = new ClientWorkload("shop", []);
+        Clients["pod:33"] = new ClientWorkload("other", []);
+        Become(rig, (s_guide, s_guide, s_untouched, s_untouched), () => (web.Get(a), jobs.Get(b), own.Get(c), unit.Get(d)));
     }
 
     [Fact]

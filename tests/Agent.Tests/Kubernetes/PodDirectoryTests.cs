@@ -29,7 +29,7 @@ public sealed class PodDirectoryTests : IDisposable
         var pods = Start();
         Eventually.True(() => Of(pods, First, Second) == (Exemption.None, Exemption.LeftAlone), s_soon);
         Assert.True(pods.OnHost.MayExempt());
-        Assert.Equal((Exemption.None, Exemption.None), (pods.OnHost.Of("unit:sshd.service"), pods.OnHost.Of("uid:0")));
+        Assert.Equal((Exemption.None, Exemption.None), (pods.OnHost.Of("unit:sshd.service").Exemption, pods.OnHost.Of("uid:0").Exemption));
 
         Apply("agents", "second", Second, leftAlone: false);
         Eventually.True(() => Of(pods, First, Second) == (Exemption.None, Exemption.None), s_soon);
@@ -47,7 +47,7 @@ public sealed class PodDirectoryTests : IDisposable
         Apply("jobs", "second", Second, leftAlone: false);
         var pods = Start("agents");
         Eventually.True(() => Of(pods, First, Second) == (Exemption.None, Exemption.LeftAlone), s_soon);
-        Assert.Equal(Exemption.LeftAlone, pods.OnHost.Of("unit:sshd.service"));
+        Assert.Equal(Exemption.LeftAlone, pods.OnHost.Of("unit:sshd.service").Exemption);
         Assert.True(pods.OnHost.MayExempt());
     }
 
@@ -56,9 +56,9 @@ public sealed class PodDirectoryTests : IDisposable
     {
         var pods = Start();
         Eventually.True(() => pods.IsKnown, s_soon);
-        Assert.Equal(Exemption.NotKnown, pods.OnHost.Of($"pod:{First}"));
+        Assert.Equal(Exemption.NotKnown, pods.OnHost.Of($"pod:{First}").Exemption);
         _clock.Advance(TimeSpan.FromSeconds(61));
-        Assert.Equal(Exemption.None, pods.OnHost.Of($"pod:{First}"));
+        Assert.Equal(Exemption.None, pods.OnHost.Of($"pod:{First}").Exemption);
     }
 
     [Fact]
@@ -66,7 +66,7 @@ public sealed class PodDirectoryTests : IDisposable
     {
         using var connection = new ApiConnection(ApiAccess.Of(_api.Address), _clock);
         using var pods = new PodDirectory(connection, Options(), _clock, NullLogger.Instance);
-        Assert.Equal(Exemption.NotKnown, pods.OnHost.Of($"pod:{First}"));
+        Assert.Equal(Exemption.NotKnown, pods.OnHost.Of($"pod:{First}").Exemption);
         Assert.True(pods.OnHost.MayExempt());
     }
 
@@ -90,7 +90,7 @@ public sealed class PodDirectoryTests : IDisposable
         _stop.Dispose();
     }
 
-    private static (Exemption, Exemption) Of(PodDirectory pods, string one, string other) => (pods.OnHost.Of($"pod:{one}"), pods.OnHost.Of($"pod:{other}"));
+    private static (Exemption, Exemption) Of(PodDirectory pods, string one, string other) => (pods.OnHost.Of($"pod:{one}").Exemption, pods.OnHost.Of($"pod:{other}").Exemption);
 
     private void Apply(string ns, string name, string uid, bool leftAlone) =>
         _api.Apply(ClusterText.Pod(ns, name, uid, "node-1", "192.0.2.1", "app", new string('a', 64), leftAlone, hostNetwork: true));

@@ -22,7 +22,7 @@ public sealed class PodStoreTests
     [InlineData("{}", false)]
     public void Enforce_OnPodsAndNamespaces_ExcludesTheirSockets(string metadata, bool isLeftAlone)
     {
-        var (pods, namespaces) = (new PodStore(), new NamespaceStore());
+        var (pods, namespaces) = (new PodStore(OwnValuesReader.Disallowed), new NamespaceStore(OwnValuesReader.Disallowed));
         Take(pods, $$$"""{"metadata":{"name":"cart-1","namespace":"shop","uid":"{{{Uid}}}",{{{Inner(metadata)}}}}""");
         Take(namespaces, $$$"""{"metadata":{"name":"shop",{{{Inner(metadata)}}}}""");
         Assert.Equal(isLeftAlone, pods.ById(Uid)!.IsLeftAlone);
@@ -37,7 +37,7 @@ public sealed class PodStoreTests
     [InlineData("Running", true, false)]
     public void Address_OfAnEndedOrHostNetworkPod_IsNotThePods(string phase, bool hostNetwork, bool isFound)
     {
-        var pods = new PodStore();
+        var pods = new PodStore(OwnValuesReader.Disallowed);
         Take(pods, $$$"""
             {"metadata":{"name":"cart-1","namespace":"shop","uid":"{{{Uid}}}"},"spec":{"hostNetwork":{{{(hostNetwork ? "true" : "false")}}}},
              "status":{"phase":"{{{phase}}}","podIP":"10.1.0.7","podIPs":[{"ip":"10.1.0.7"},{"ip":"fd00::7"}]}}
@@ -50,10 +50,35 @@ public sealed class PodStoreTests
     public void StaticPod_IsKnownByTheHashOfItsFileToo()
     {
         const string hash = "0123456789abcdef0123456789abcdef";
-        var pods = new PodStore();
+        var pods = new PodStore(OwnValuesReader.Disallowed);
         Take(pods, $$$"""{"metadata":{"name":"etcd","namespace":"kube-system","uid":"{{{Uid}}}","annotations":{"kubernetes.io/config.hash":"{{{hash}}}"} } }""");
         Assert.Equal("etcd", pods.ById(hash)?.Name);
         Assert.Same(pods.ById(hash), pods.ById(Uid));
+    }
+
+    [Theory]
+    [InlineData("60s/10s/6", "60s/10s/6", null)]
+    [InlineData("2s/1s/9", "30s/5s/9", "KA080")]
+    [InlineData("sixty", null, "KA028")]
+    public void Own_OfAPodAndItsNamespace_IsAtLeastWhatIsAllowed(string text, string? expected, string? code)
+    {
+        var problems = new List<Diagnostic>();
+        var reader = new OwnValuesReader(new KeepaliveSettings(30, 5, 1), (_, problem) => problems.Add(problem));
+        var (pods, namespaces) = (new PodStore(reader), new NamespaceStore(reader));
+        Take(pods, $$$"""{"metadata":{"name":"cart-1","namespace":"shop","uid":"{{{Uid}}}","annotations":{"keepalive-agent/keepalive":"{{{text}}}"} } }""");
+        Take(namespaces, $$$"""{"metadata":{"name":"shop","annotations":{"keepalive-agent/keepalive":"{{{text}}}"} } }""");
+        Assert.Equal(expected, pods.ById(Uid)!.Own is { } own ? KeepaliveText.Format(own) : null);
+        Assert.Equal(pods.ById(Uid)!.Own, namespaces.Own("shop"));
+        Assert.Equal(code is null ? [] : [code, code], problems.Select(problem => problem.Code));
+        Assert.All(problems, problem => Assert.StartsWith(problem.Position.File, problem.Message, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Own_NotAllowed_IsIgnored()
+    {
+        var pods = new PodStore(OwnValuesReader.Disallowed);
+        Take(pods, $$$"""{"metadata":{"name":"cart-1","namespace":"shop","uid":"{{{Uid}}}","annotations":{"keepalive-agent/keepalive":"60s/10s/6"} } }""");
+        Assert.Null(pods.ById(Uid)!.Own);
     }
 
     /// <summary>An object without its outer braces, and without the brace that closes the metadata.</summary>

@@ -109,7 +109,9 @@ internal sealed class AtOnce : IDisposable
     {
         foreach (var watched in namespaces)
         {
-            var isExempt = watched.Exemption != Exemption.None || watched.MayExempt;
+            // The map in the kernel has the rules for all workloads only.
+            var isExempt = watched.Standing.Exemption != Exemption.None || watched.NeedsWorkloads(policy)
+                || !ReferenceEquals(policy.For(watched.Standing.Client), policy);
             if (!_isExempt.TryGetValue(watched.Inode, out var listed) || listed != isExempt)
             {
                 _kernel.Namespaces.Update(watched.Inode, isExempt ? BpfAbi.KA_LEFT_ALONE : BpfAbi.KA_IN_SCOPE);

@@ -127,7 +127,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
             UpdateAtOnce(pass);   // a dry run puts no policy in force in the kernel
         }
         _audit.Walk(pass);
-        var needsOwners = pass.Scope.Owners || (Workloads.NeedProcesses && Namespaces.Watched.Any(static watched => watched.MayExempt));
+        var needsOwners = pass.Scope.Owners || (Workloads.NeedProcesses && Namespaces.Watched.Any(watched => watched.NeedsWorkloads(pass.Policy)));
         _owners = needsOwners ? SocketOwners.Read(_kernel) : SocketOwners.NotAskedFor;
     }
 

@@ -109,9 +109,10 @@ internal sealed class DumpIntake(
     private TrackedSocket? TryTrack(in SeenSocket seen, in SocketReading? reading, int pid)
     {
         var (local, remote) = (seen.Local, seen.Remote);
-        var rule = seen.State == TcpState.Listen ? null : pass.Policy.Match(in local, in remote);
-        var policy = rule is null || watched.Host is null ? pass.Policy : PolicyOf(workloads.Of(watched, seen.CgroupId, seen.Uid, pid));
-        rule = ReferenceEquals(policy, pass.Policy) ? rule : null;
+        var widest = watched.Widest(pass.Policy);
+        var rule = seen.State == TcpState.Listen ? null : widest.Match(in local, in remote);
+        var policy = rule is null || watched.Host is null ? widest : PolicyOf(workloads.Of(watched, seen.CgroupId, seen.Uid, pid));
+        rule = rule is null || ReferenceEquals(policy, widest) ? rule : policy.Match(in local, in remote);
         SocketMemory? memory = inherited.Remove((watched.Inode, seen.Cookie), out var known) ? known : null;
         var isAgents = memory is not null || seen.IsSetAtOnce || (reading is { } read && inherited.MayHaveArrived(read.Values));
         if (rule is null && !isAgents && !pass.Scope.ReadAll)
@@ -146,7 +147,7 @@ internal sealed class DumpIntake(
     /// <summary>Matches a socket again that has turned out to be local, or not to be: the fallback does not select local connections.</summary>
     private void ChangeFallback(TrackedSocket socket)
     {
-        if (pass.Policy.Policy.Fallback.IsEmpty)
+        if (watched.Widest(pass.Policy).Policy.Fallback.IsEmpty)
         {
             return;
         }
@@ -160,7 +161,8 @@ internal sealed class DumpIntake(
 
     /// <summary>Returns the policy for a socket of a workload. If the workload is still open, the ledger checks later whether the policy
     /// applies: the process of the socket may be known then.</summary>
-    private PolicySnapshot PolicyOf((string Name, bool IsOpen) workload) => workload.IsOpen ? pass.Policy : watched.PolicyOf(workload.Name, pass);
+    private PolicySnapshot PolicyOf((string Name, bool IsOpen) workload) =>
+        workload.IsOpen ? watched.Widest(pass.Policy) : watched.PolicyOf(workload.Name, pass);
 
     /// <summary>A socket that no rule selects.</summary>
     private readonly record struct Unselected(SeenSocket Seen, SocketReading? Reading, int Pid, string Workload);

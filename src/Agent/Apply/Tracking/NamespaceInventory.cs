@@ -218,7 +218,7 @@ internal sealed class NamespaceInventory(
 
     private void Judge(WatchedNamespace watched)
     {
-        watched.Exemption = exempts?.Invoke(watched.Inode, processes.In(watched.Inode).Select(process => process.Pid)) ?? Exemption.None;
+        watched.Standing = exempts?.Invoke(watched.Inode, processes.In(watched.Inode).Select(process => process.Pid)) ?? Exemption.None;
         watched.JudgeWorkloads();
     }
 

@@ -11,12 +11,12 @@ internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope
 {
     /// <summary>Returns the pass with the policy that applies to one namespace.</summary>
     public PassContext In(WatchedNamespace watched) =>
-        PolicyUnder(watched.Exemption) is var policy && ReferenceEquals(policy, Policy) ? this : this with { Policy = policy };
+        PolicyUnder(watched.Standing) is var policy && ReferenceEquals(policy, Policy) ? this : this with { Policy = policy };
 
-    /// <summary>Returns the policy that applies under an exemption.</summary>
-    public PolicySnapshot PolicyUnder(Exemption exemption) => exemption switch
+    /// <summary>Returns the policy that applies to the connections of a workload.</summary>
+    public PolicySnapshot PolicyUnder(ClientStanding standing) => standing.Exemption switch
     {
-        Exemption.None => Policy,
+        Exemption.None => Policy.For(standing.Client),
         Exemption.NotKnown when !Scope.Last => PolicySnapshot.Undecided,
         _ => PolicySnapshot.Empty,
     };

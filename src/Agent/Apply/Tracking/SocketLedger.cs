@@ -42,7 +42,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
     public Verdict? Decide(TrackedSocket socket, KeepaliveOptions current, PassContext pass, KeepaliveOptions? untouched = null)
     {
         ref var standing = ref socket.Standing;
-        if (standing.Rule is not null && socket is { IsWorkloadOpen: true, Watched: { MayExempt: true } watched } && !TrySelectByWorkload(socket, watched, pass))
+        if (standing.Rule is not null && socket is { IsWorkloadOpen: true, Watched: { } watched } && watched.NeedsWorkloads(pass.Policy) && !TrySelectByWorkload(socket, watched, pass))
         {
             return null;
         }
@@ -89,9 +89,11 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
             return false;
         }
         var policy = watched.PolicyOf(socket.Workload, pass);
-        if (!ReferenceEquals(policy, pass.Policy))
+        if (!ReferenceEquals(policy, watched.Widest(pass.Policy)))
         {
-            standing.Select(null, policy);
+            var (local, remote) = (socket.Local, socket.Remote);
+            var rule = policy.Match(in local, in remote);
+            standing.Select(rule is { IsFallback: true } && socket.IsLocal ? null : rule, policy);
         }
         return true;
     }

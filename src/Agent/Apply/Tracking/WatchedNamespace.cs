@@ -10,11 +10,12 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="account">The owner that is charged for it; null for the node itself.</param>
 internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, string? account = null) : IDisposable
 {
-    /// <summary>The maximum number of workloads whose exemptions are stored. Above it, all are dropped, because some workloads may be
+    /// <summary>The maximum number of workloads whose standings are stored. Above it, all are dropped, because some workloads may be
     /// gone.</summary>
     private const int MaxWorkloads = 4096;
 
-    private readonly Dictionary<string, Exemption> _exemptions = [];
+    private readonly Dictionary<string, ClientStanding> _standings = [];
+    private bool _mayExempt;
 
     /// <summary>Its owner. All sockets in it belong to the same workload unless it is <see cref="IsShared"/>.</summary>
     public ProcessOwner Owner { get; init; } = ProcessOwner.Node;
@@ -53,14 +54,18 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
     /// <summary>The first pass in which an unsettled socket is due for another try.</summary>
     public long NextTry { get; set; } = long.MaxValue;
 
-    /// <summary>Whether policies apply to it.</summary>
-    public Exemption Exemption { get; set; }
+    /// <summary>How policies apply to it.</summary>
+    public ClientStanding Standing { get; set; }
 
     /// <summary>Decides by the workload of a socket whether policies apply to it. Null except in the node's own namespace.</summary>
     public HostExemption? Host { get; init; }
 
-    /// <summary>Whether there may be workloads in it to which policies do not apply.</summary>
-    public bool MayExempt { get; private set; }
+    /// <summary>Whether the workload of a socket in it must be known before the socket is set: policies may not apply to it, or others
+    /// may.</summary>
+    public bool NeedsWorkloads(PolicySnapshot policy) => Host is not null && (_mayExempt || policy.Policy.DependsOnSource);
+
+    /// <summary>Returns the policy that selects all sockets in it that may be selected once their workloads are known.</summary>
+    public PolicySnapshot Widest(PolicySnapshot policy) => Host is null ? policy : policy.ForAny();
 
     /// <summary>Whether its sockets must be matched with the policy again, because the policy now applies to other workloads than
     /// before.</summary>
@@ -76,31 +81,31 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
         {
             return pass.Policy;
         }
-        if (!_exemptions.TryGetValue(workload, out var exemption))
+        if (!_standings.TryGetValue(workload, out var standing))
         {
-            _exemptions.Add(workload, exemption = Host.Of(workload));
+            _standings.Add(workload, standing = Host.Of(workload));
         }
-        return pass.PolicyUnder(exemption);
+        return pass.PolicyUnder(standing);
     }
 
-    /// <summary>Updates the exemptions of its workloads.</summary>
+    /// <summary>Updates the standings of its workloads.</summary>
     public void JudgeWorkloads()
     {
         if (Host is null)
         {
             return;
         }
-        MayExempt = Host.MayExempt();
-        if (_exemptions.Count > MaxWorkloads)
+        _mayExempt = Host.MayExempt();
+        if (_standings.Count > MaxWorkloads)
         {
-            _exemptions.Clear();
+            _standings.Clear();
             IsToBeCompared = true;
         }
-        foreach (var (workload, before) in _exemptions)
+        foreach (var (workload, before) in _standings)
         {
             if (Host.Of(workload) is var now && now != before)
             {
-                _exemptions[workload] = now;
+                _standings[workload] = now;
                 IsToBeCompared = true;
             }
         }
