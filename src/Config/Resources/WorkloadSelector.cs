@@ -34,7 +34,7 @@ public sealed class WorkloadSelector
     /// <summary>Reads a selector.</summary>
     /// <param name="text">The text.</param>
     /// <param name="selector">The selector, if there is one.</param>
-    /// <param name="problem">What is wrong, if there is none.</param>
+    /// <param name="problem">The reason, if there is none.</param>
     public static bool TryParse(string text, out WorkloadSelector? selector, out string problem)
     {
         ArgumentNullException.ThrowIfNull(text);
