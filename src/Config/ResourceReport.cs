@@ -4,6 +4,7 @@ namespace Keepalive.Config;
 internal sealed class ResourceReport(DiagnosticBag diagnostics, string subject)
 {
     private readonly HashSet<string> _faulty = new(StringComparer.Ordinal);
+    private readonly HashSet<object> _reported = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>The object as messages name it: <c>ConnectionPolicy bookinfo/tcp-keepalive</c>.</summary>
     public string Subject { get; set; } = subject;
@@ -29,6 +30,12 @@ internal sealed class ResourceReport(DiagnosticBag diagnostics, string subject)
 
         diagnostics.Report(kind, position, $"{Subject}: {field} {message}", fix);
     }
+
+    /// <summary>Remembers that a key was reported, which readers need not report as unknown.</summary>
+    public void MarkReported(object key) => _reported.Add(key);
+
+    /// <summary>Whether a key was reported.</summary>
+    public bool IsReported(object key) => _reported.Contains(key);
 
     /// <summary>Remembers that a field has an error already.</summary>
     public void MarkFaulty(string field) => _faulty.Add(field);

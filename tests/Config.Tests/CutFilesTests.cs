@@ -9,7 +9,7 @@ namespace Keepalive.Config.Tests;
 /// <summary>Truncated files and streams.</summary>
 public sealed class CutFilesTests
 {
-    private const string Input = "(standard input)";
+    private const string Input = "-";
 
     /// <summary>Of the longest files only some prefixes are read: all hundred thousand would take a minute.</summary>
     private static readonly int s_longest = Fuzz.Cases(12, usually: 3);
@@ -45,10 +45,10 @@ public sealed class CutFilesTests
     }
 
     [Theory]
-    [InlineData(new byte[] { (byte)'a', (byte)':', (byte)' ', 0xE2, 0x82 }, "(standard input):1:4: error KA003: the file is not UTF-8 text: byte 0xE2 is not valid here")]
-    [InlineData(new byte[] { 0xFF, 0xFE, (byte)'a', 0 }, "(standard input):1:1: error KA003: the file is UTF-16")]
-    [InlineData(new byte[] { (byte)'a', (byte)'\n', 0, 0xFF }, "(standard input):2:1: error KA003: the file is not text: it holds the control character U+0000")]
-    [InlineData(new byte[0], "(standard input):1:1: error KA004: ")]
+    [InlineData(new byte[] { (byte)'a', (byte)':', (byte)' ', 0xE2, 0x82 }, "-:1:4: error KA003: the file is not UTF-8 text: byte 0xE2 is not valid here")]
+    [InlineData(new byte[] { 0xFF, 0xFE, (byte)'a', 0 }, "-:1:1: error KA003: the file is UTF-16")]
+    [InlineData(new byte[] { (byte)'a', (byte)'\n', 0, 0xFF }, "-:2:1: error KA003: the file is not text: it holds the control character U+0000")]
+    [InlineData(new byte[0], "-:1:1: error KA004: ")]
     public void Read_BinaryStandardInput_IsRefusedLikeAFile(byte[] bytes, string expected)
     {
         var diagnostic = Assert.Single(Read(new MemoryStream(bytes)).Diagnostics);

@@ -26,6 +26,17 @@ public sealed class PolicyFilesTests : IDisposable
     }
 
     [Fact]
+    public void Read_DirectoryOfAHelmChart_IsOneErrorThatNamesHelm()
+    {
+        Write("Chart.yaml", "apiVersion: v2\nname: shop\nversion: 1.0.0\n");
+        Write("values.yaml", "time: 60s\n");
+        Write("templates/policy.yaml", "time: {{ .Values.time }}\n");
+        var diagnostic = Assert.Single(PolicyReader.Read([_folder]).Diagnostics);
+        Assert.Equal(("KA017", "Chart.yaml"), (diagnostic.Code, Path.GetFileName(diagnostic.Position.File)));
+        Assert.Equal($"check its output: helm template {_folder} | keepalive-agent check -", diagnostic.Fix);
+    }
+
+    [Fact]
     public void Read_MountedConfigMap_TakesEachFileOnce()
     {
         Write("..2024_05_01/policy.yaml", Service("a"));

@@ -69,16 +69,16 @@ public sealed class CutStreamTests(ITestOutputHelper output) : IDisposable
     }
 
     [Theory]
-    [InlineData(1, "(standard input):1:1: error KA001: it cannot be read: Is a directory", "{agent} check - < /tmp")]
-    [InlineData(1, "(standard input):1:1: error KA001: it cannot be read: Is a directory", "{agent} render - < /tmp")]
-    [InlineData(1, "(standard input):1:1: error KA001: it cannot be read: Is a directory", "{agent} explain - --to 10.0.0.1:443 < /tmp")]
-    [InlineData(1, "(standard input):1:1: error KA001: it cannot be read: Is a directory", "{sim} run - < /tmp")]
+    [InlineData(1, "-:1:1: error KA001: it cannot be read: Is a directory", "{agent} check - < /tmp")]
+    [InlineData(1, "-:1:1: error KA001: it cannot be read: Is a directory", "{agent} render - < /tmp")]
+    [InlineData(1, "-:1:1: error KA001: it cannot be read: Is a directory", "{agent} explain - --to 10.0.0.1:443 < /tmp")]
+    [InlineData(1, "-:1:1: error KA001: it cannot be read: Is a directory", "{sim} run - < /tmp")]
     [InlineData(1, "keepalive-sim: standard input is closed", "{sim} run - <&-")]
     [InlineData(1, "keepalive-sim: standard input is closed", "{sim} sweep - --set connections=1,2 <&-")]
-    [InlineData(1, "(standard input):2:15: error KA010: a { is not closed", "printf 'balancer: aws-nlb\nrequests: {arr' | {sim} run -")]
+    [InlineData(1, "-:2:15: error KA010: a { is not closed", "printf 'balancer: aws-nlb\nrequests: {arr' | {sim} run -")]
     [InlineData(1, "keepalive-agent: standard input: read standard input: EISDIR (Is a directory)", "{agent} probes - < /tmp")]
-    [InlineData(1, "(standard input):1:4: error KA003: the file is not UTF-8 text: byte 0xFF", "printf 'a: \\377' | {agent} check -")]
-    [InlineData(1, "(standard input):1:15: error KA010: a value is expected", "printf '{\"apiVersion\":' | {agent} check -")]
+    [InlineData(1, "-:1:4: error KA003: the file is not UTF-8 text: byte 0xFF", "printf 'a: \\377' | {agent} check -")]
+    [InlineData(1, "-:1:15: error KA010: a value is expected", "printf '{\"apiVersion\":' | {agent} check -")]
     [InlineData(1, "@/tmp:1:1: error KA001: there is no such file or directory", "{agent} check @/tmp")]
     [InlineData(1, "@/nowhere: there is no such file", "{agent} probes @/nowhere")]
     public void Input_ThatCannotBeRead_IsNamed(int code, string expected, string command)

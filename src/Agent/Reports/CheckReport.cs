@@ -119,7 +119,10 @@ internal sealed class CheckReport(
         return text.ToString();
     }
 
-    private static string Effect(PolicySummary policy) => policy is { Source: ProxyPolicy, Destinations: 0 }
+    /// <summary>Whether the agent does not enforce it, with or without annotations.</summary>
+    private static bool IsJudgedOnly(PolicySummary policy) => policy is { Source: ProxyPolicy, Destinations: 0 };
+
+    private static string Effect(PolicySummary policy) => IsJudgedOnly(policy)
         ? $"judged, not enforced, {Describe(policy)}"
         : $"{Counted.Of(policy.Destinations, "destination")}, {Counted.Of(policy.Ports, "port")}, "
             + (policy.Settings.IsEmpty ? "sets nothing" : $"{Counted.Of(policy.Addresses, "address", "addresses")}, {Describe(policy)}");
@@ -143,7 +146,8 @@ internal sealed class CheckReport(
     private string? DataInFlight()
     {
         const int mostNamed = 3;
-        var policies = input.Compiled.Policies.Where(static policy => !policy.Settings.IsEmpty && policy.UserTimeout.Mode != UserTimeoutMode.Set)
+        var policies = input.Compiled.Policies
+            .Where(static policy => !policy.Settings.IsEmpty && !IsJudgedOnly(policy) && policy.UserTimeout.Mode != UserTimeoutMode.Set)
             .Select(static policy => (policy.Policy, Timeout: UserTimeout.Format(policy.Settings.Max(UserTimeout.Covering)))).ToList();
         if (policies.Count == 0)
         {

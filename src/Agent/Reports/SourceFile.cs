@@ -6,7 +6,7 @@ namespace Keepalive.Agent.Reports;
 internal static class SourceFile
 {
     /// <summary>Whether a position is in a file, and not in the standard input.</summary>
-    public static bool IsFile(SourcePosition position) => position.Line > 0 && position.File.Length > 0 && position.File[0] != '(';
+    public static bool IsFile(SourcePosition position) => position.Line > 0 && position.File is not ("" or "-");
 
     /// <summary>The path with forward slashes, without a leading <c>./</c>; relative where it is below the working directory.</summary>
     public static string RelativePath(string file)

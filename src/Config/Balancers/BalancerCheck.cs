@@ -105,7 +105,7 @@ public static class BalancerCheck
                 diagnostics.Report(DiagnosticCatalog.DependsOnNamespace, position,
                     $"{subject}: {name} forgets a connection after {verdict.IdleTimeout}s without traffic{unconfirmed}, and the policy sets no time: the first probe "
                     + $"depends on net.ipv4.tcp_keepalive_time of each network namespace; Linux's default, {schedule.Time}s, {(schedule.Time >= verdict.IdleTimeout ? "is" : "may be")} too late",
-                    verdict.KeptUpTo is { } most ? $"write {keepalive.Names.Time}: {most}s or less" : "give the balancer a longer timeout");
+                    Advice(verdict, keepalive.Names));
                 break;
             case BalancerStanding.Depends:
             case BalancerStanding.Unknown:
@@ -127,23 +127,20 @@ public static class BalancerCheck
         var (schedule, changes) = (verdict.Schedule, new List<string>());
         if (advised.Time != schedule.Time)
         {
-            changes.Add($"{names.Time}: {Value(advised.Time)}{(advised.Time < schedule.Time ? " or less" : "")}");
+            changes.Add(names.Seconds(names.Time, advised.Time, advised.Time < schedule.Time ? " or less" : ""));
         }
 
         if (advised.Interval != schedule.Interval)
         {
-            changes.Add($"{names.Interval}: {Value(advised.Interval)}");
+            changes.Add(names.Seconds(names.Interval, advised.Interval));
         }
 
         if (advised.Probes != schedule.Probes)
         {
-            changes.Add($"{names.Probes}: {advised.Probes}");
+            changes.Add(names.Write(names.Probes, $"{advised.Probes}"));
         }
 
         return "write " + string.Join(" and ", changes);
-
-        // Envoy's own configuration has seconds as numbers.
-        string Value(int? seconds) => names.Time.Contains('_', StringComparison.Ordinal) ? $"{seconds}" : $"{seconds}s";
     }
 
     private static void ReportRange(string subject, TcpKeepalive keepalive, BalancerPreset balancer, int? idleTimeout, DiagnosticBag diagnostics)

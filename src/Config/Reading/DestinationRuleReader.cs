@@ -1,13 +1,15 @@
 using System.Collections.Immutable;
+using System.Text.RegularExpressions;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Reading;
 
 /// <summary>Reads the <c>spec</c> of an Istio DestinationRule: what has to do with TCP, and what else a policy would set.</summary>
-internal static class DestinationRuleReader
+internal static partial class DestinationRuleReader
 {
     public static DestinationRule Read(ObjectMetadata metadata, ObjectReader spec)
     {
+        MisplacedKeepalive.Report(spec, "tcpKeepalive", static path => Place().IsMatch(path), PlaceFor);
         var host = spec.Require("host") ? spec.String("host") : null;
         var hasPolicy = spec.Value("trafficPolicy") is not null;
         TcpConfig? tcp = null;
@@ -81,6 +83,16 @@ internal static class DestinationRuleReader
         pool.Close();
         return tcp;
     }
+
+    private static string PlaceFor(string path) =>
+        (Holder().Match(path) is { Success: true } holder ? holder.Value : "spec.trafficPolicy") + ".connectionPool.tcp";
+
+    [GeneratedRegex(@"^spec\.(subsets\[\d+\]\.)?trafficPolicy(\.portLevelSettings\[\d+\])?\.connectionPool\.tcp$")]
+    private static partial Regex Place();
+
+    /// <summary>The settings that a connectionPool is part of.</summary>
+    [GeneratedRegex(@"^spec\.(subsets\[\d+\]\.)?trafficPolicy(\.portLevelSettings\[\d+\])?")]
+    private static partial Regex Holder();
 
     /// <summary>Which connections are of a subset, or of a workload, does not show on a socket.</summary>
     private static void IgnoreElsewhere(ObjectReader spec)

@@ -6,35 +6,44 @@ namespace Keepalive.Config.Reading;
 
 /// <summary>Finds keepalive in a piece of Envoy's configuration.</summary>
 /// <remarks>
-/// Either a <c>tcp_keepalive</c> (of <c>upstream_connection_options</c>, or of a listener), or raw <c>socket_options</c> by the numbers of Linux:
-/// 1/9 is SO_KEEPALIVE, 6/4 TCP_KEEPIDLE, 6/5 TCP_KEEPINTVL, 6/6 TCP_KEEPCNT. Both spellings of JSON's names for protobuf fields count.
+/// Either a <c>tcp_keepalive</c> (of <c>upstream_connection_options</c>, or of a listener), or raw <see cref="EnvoySocketOptions"/>. Both
+/// spellings of JSON's names for protobuf fields count. Values are plain numbers of seconds.
 /// </remarks>
-internal static class EnvoyKeepalive
+internal sealed class EnvoyKeepalive(ResourceReport report)
 {
-    private const long Socket = 1;
-    private const long KeepaliveSwitch = 9;
-    private const long Tcp = 6;
-    private const long Idle = 4;
-    private const long Interval = 5;
-    private const long Count = 6;
+    private const string Options = "socket_options";
+    private const string Settings = "tcp_keepalive";
 
-    private static readonly KeepaliveNames s_optionNames = new("int_value of 6/6", "int_value of 6/4", "int_value of 6/5");
+    private static readonly KeepaliveNames s_names = new("keepalive_probes", "keepalive_time", "keepalive_interval") { IsInSeconds = true };
 
-    public static void Find(YamlNode node, string path, ImmutableArray<(string Path, TcpKeepalive Keepalive)>.Builder found, ResourceReport report)
+    private readonly ImmutableArray<(string Path, TcpKeepalive Keepalive)>.Builder _found =
+        ImmutableArray.CreateBuilder<(string Path, TcpKeepalive Keepalive)>();
+
+    /// <summary>The keepalive that was found and can be judged, each with its path.</summary>
+    public ImmutableArray<(string Path, TcpKeepalive Keepalive)> Found => _found.ToImmutable();
+
+    /// <summary>Looks into the value of a patch.</summary>
+    /// <param name="value">The value.</param>
+    /// <param name="path">Its path.</param>
+    /// <param name="isCluster">Whether it is a cluster: that has its settings one level down.</param>
+    public void Find(YamlNode value, string path, bool isCluster)
     {
-        switch (node)
+        switch (value)
         {
             case SequenceNode sequence:
                 for (var i = 0; i < sequence.Items.Count; i++)
                 {
-                    Find(sequence.Items[i], string.Create(CultureInfo.InvariantCulture, $"{path}[{i}]"), found, report);
+                    if (sequence.Items[i] is not ScalarNode)
+                    {
+                        Find(sequence.Items[i], string.Create(CultureInfo.InvariantCulture, $"{path}[{i}]"), isCluster: false);
+                    }
                 }
 
                 break;
             case MappingNode mapping:
-                foreach (var (key, value) in mapping.Entries)
+                foreach (var (key, inner) in mapping.Entries)
                 {
-                    Find(key, value, $"{path}.{key.Value}", found, report);
+                    Find(key, inner, path, isCluster);
                 }
 
                 break;
@@ -43,77 +52,92 @@ internal static class EnvoyKeepalive
         }
     }
 
-    private static void Find(
-        ScalarNode key, YamlNode value, string path, ImmutableArray<(string Path, TcpKeepalive Keepalive)>.Builder found, ResourceReport report)
+    private void Find(ScalarNode key, YamlNode value, string parent, bool isCluster)
     {
-        switch (key.Value)
+        var path = $"{parent}.{Quoting.Shorten(key.Value)}";
+        if (NameOf(key.Value) is not { } name)
         {
-            case "socket_options" or "socketOptions" when value is SequenceNode options:
-                if (FromOptions(key.Position, options, path, report) is { } raw)
-                {
-                    found.Add((path, raw));
-                }
-
-                break;
-            case "tcp_keepalive" or "tcpKeepalive" when value is MappingNode settings:
-                found.Add((path, FromSettings(key.Position, settings)));
-                break;
-            default:
-                Find(value, path, found, report);
-                break;
-        }
-    }
-
-    private static TcpKeepalive FromSettings(SourcePosition position, MappingNode settings) => new()
-    {
-        Probes = Number(settings, "keepalive_probes", "keepaliveProbes"),
-        Time = Seconds(Number(settings, "keepalive_time", "keepaliveTime")),
-        Interval = Seconds(Number(settings, "keepalive_interval", "keepaliveInterval")),
-        Position = position,
-        Names = new KeepaliveNames("keepalive_probes", "keepalive_time", "keepalive_interval"),
-    };
-
-    private static TcpKeepalive? FromOptions(SourcePosition position, SequenceNode options, string path, ResourceReport report)
-    {
-        var keepalive = new TcpKeepalive { Position = position, Names = s_optionNames };
-        var (isOn, isSet) = (false, false);
-        foreach (var option in options.Items.OfType<MappingNode>())
-        {
-            var value = Number(option, "int_value", "intValue");
-            switch (Number(option, "level", "level")?.Value, Number(option, "name", "name")?.Value)
+            if (value is not ScalarNode)
             {
-                case (Socket, KeepaliveSwitch):
-                    isOn = value is { Value: not 0 };
-                    break;
-                case (Tcp, Idle):
-                    (keepalive, isSet) = (keepalive with { Time = Seconds(value) }, true);
-                    break;
-                case (Tcp, Interval):
-                    (keepalive, isSet) = (keepalive with { Interval = Seconds(value) }, true);
-                    break;
-                case (Tcp, Count):
-                    (keepalive, isSet) = (keepalive with { Probes = value }, true);
-                    break;
-                default:
-                    break;
+                Find(value, path, isCluster: false);
+            }
+
+            return;
+        }
+
+        if (key.Value != name && key.Value != Camel(name))
+        {
+            report.Report(DiagnosticCatalog.UnknownKey, key.Position, parent, $"has no field {Quoting.Quote(key.Value)}", $"did you mean \"{name}\"?");
+        }
+        else if (isCluster)
+        {
+            report.Report(DiagnosticCatalog.UnknownKey, key.Position, parent, $"has no field {Quoting.Quote(key.Value)} in a cluster",
+                $"write {(name == Options ? "upstream_bind_config" : "upstream_connection_options")}.{name}");
+        }
+        else if (name == Options)
+        {
+            if (new EnvoySocketOptions(report).Read(key.Position, value, path) is { } raw)
+            {
+                _found.Add((path, raw));
+            }
+        }
+        else if (Read(key.Position, value, path) is { } keepalive)
+        {
+            _found.Add((path, keepalive));
+        }
+    }
+
+    private TcpKeepalive? Read(SourcePosition position, YamlNode value, string path)
+    {
+        if (value is not MappingNode settings)
+        {
+            EnvoyNumber.ReportEmpty(report, value, position, path, "a mapping", "write {keepalive_time: 60, keepalive_interval: 10, keepalive_probes: 6}");
+            return null;
+        }
+
+        var reader = new ObjectReader(settings, path, report);
+        var number = new EnvoyNumber(reader);
+        var keepalive = new TcpKeepalive
+        {
+            Probes = number.Read(s_names.Probes, Camel(s_names.Probes), 0, KeepaliveSettings.MaxProbes),
+            Time = EnvoyNumber.Seconds(number.Read(s_names.Time, Camel(s_names.Time), 0, KeepaliveSettings.MaxTime, isTime: true)),
+            Interval = EnvoyNumber.Seconds(number.Read(s_names.Interval, Camel(s_names.Interval), 0, KeepaliveSettings.MaxInterval, isTime: true)),
+            Position = position,
+            Names = s_names,
+        };
+        reader.Close(static key => KeepaliveReader.Meaning(key, s_names));
+        return number.IsFaulty || SwitchesOff(keepalive, path, report) ? null : keepalive;
+    }
+
+    /// <summary>Reports a value of 0, which switches keepalive off in Envoy.</summary>
+    public static bool SwitchesOff(TcpKeepalive keepalive, string path, ResourceReport report)
+    {
+        var names = keepalive.Names;
+        foreach (var (name, position, isZero) in new[]
+        {
+            (names.Time, keepalive.Time?.Position, IsZero(keepalive.Time)),
+            (names.Interval, keepalive.Interval?.Position, IsZero(keepalive.Interval)),
+            (names.Probes, keepalive.Probes?.Position, keepalive.Probes is { Value: 0 }),
+        })
+        {
+            if (isZero)
+            {
+                var example = name == names.Probes ? names.Write(name, "6") : names.Seconds(name, name == names.Time ? 60 : 10);
+                report.Report(DiagnosticCatalog.KeepaliveOff, position!.Value, $"{path}.{name}", "is 0, which switches keepalive off: no probe is sent",
+                    $"write {example}, or remove {name} for the socket's own value");
+                return true;
             }
         }
 
-        if (isSet && !isOn)
-        {
-            report.Report(DiagnosticCatalog.KeepaliveOff, position, path, "has values of keepalive and does not switch it on, so that no probe is sent",
-                "add {level: 1, name: 9, int_value: 1, state: STATE_PREBIND}");
-        }
-
-        return isOn ? keepalive : null;
+        return false;
     }
 
-    private static Positioned<string>? Seconds(Positioned<long>? number) =>
-        number is { } value ? new(string.Create(CultureInfo.InvariantCulture, $"{value.Value}s"), value.Position) : null;
+    private static bool IsZero(Positioned<string>? duration) => duration is { } text && GoDuration.TryParse(text.Value, out var nanoseconds) && nanoseconds == 0;
 
-    /// <summary>An integer; JSON may have 64-bit ones as strings.</summary>
-    private static Positioned<long>? Number(MappingNode mapping, string name, string other) =>
-        (mapping.TryFind(name, out var entry) || mapping.TryFind(other, out entry)) && entry.Value is ScalarNode scalar
-            && long.TryParse(scalar.Value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number)
-            ? new(number, scalar.Position) : null;
+    /// <summary>The field that a key is, or probably means; null for others.</summary>
+    private static string? NameOf(string key) => DidYouMean.Distance(KeepaliveReader.Plain(key.Length > 20 ? "" : key), "socketoptions") <= 1 ? Options
+        : DidYouMean.Distance(KeepaliveReader.Plain(key.Length > 20 ? "" : key), "tcpkeepalive") <= 1 ? Settings : null;
+
+    /// <summary>The other spelling of a field: <c>keepaliveTime</c> for <c>keepalive_time</c>.</summary>
+    private static string Camel(string name) => string.Concat(name.Split('_').Select(static (word, i) => i == 0 ? word : char.ToUpperInvariant(word[0]) + word[1..]));
 }

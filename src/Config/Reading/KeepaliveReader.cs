@@ -8,9 +8,10 @@ internal static class KeepaliveReader
     /// <summary>The keepalive under a key.</summary>
     /// <param name="parent">The mapping that has the key.</param>
     /// <param name="key">The key.</param>
-    /// <param name="names">Other names of the values; then the kind is somebody else's, and only misspelt keys are reported.</param>
+    /// <param name="names">Other names of the values.</param>
     public static TcpKeepalive? Read(ObjectReader parent, string key, KeepaliveNames? names = null)
     {
+        var known = names ?? KeepaliveNames.Usual;
         if (parent.Object(key) is not { } reader)
         {
             if (parent.IsEmpty(key))
@@ -25,21 +26,26 @@ internal static class KeepaliveReader
 
         var keepalive = new TcpKeepalive
         {
-            Probes = reader.Integer((names ?? KeepaliveNames.Usual).Probes, 0, KeepaliveSettings.MaxProbes, "Linux's limit"),
-            Time = reader.Duration((names ?? KeepaliveNames.Usual).Time),
-            Interval = reader.Duration((names ?? KeepaliveNames.Usual).Interval),
+            Probes = reader.Integer(known.Probes, 0, KeepaliveSettings.MaxProbes, "Linux's limit"),
+            Time = reader.Duration(known.Time),
+            Interval = reader.Duration(known.Interval),
             Position = parent.KeyPosition(key),
-            Names = names ?? KeepaliveNames.Usual,
+            Names = known,
         };
-        if (names is null)
-        {
-            reader.Close();
-        }
-        else
-        {
-            reader.CloseOpen();
-        }
-
+        reader.Close(name => Meaning(name, known));
         return keepalive;
     }
+
+    /// <summary>The value that another kind, or the kernel, has under a name; null if there is none.</summary>
+    public static string? Meaning(string key, KeepaliveNames names) => Plain(key) switch
+    {
+        var plain when plain.Contains("prob", StringComparison.Ordinal) || plain.EndsWith("count", StringComparison.Ordinal)
+            || plain.EndsWith("cnt", StringComparison.Ordinal) || plain.EndsWith("retries", StringComparison.Ordinal) => names.Probes,
+        var plain when plain.Contains("interval", StringComparison.Ordinal) || plain.Contains("intvl", StringComparison.Ordinal) => names.Interval,
+        var plain when plain.Contains("time", StringComparison.Ordinal) || plain.Contains("idle", StringComparison.Ordinal) => names.Time,
+        _ => null,
+    };
+
+    /// <summary>A key in lower case and without separators.</summary>
+    public static string Plain(string key) => key.Replace("_", "", StringComparison.Ordinal).Replace("-", "", StringComparison.Ordinal).ToLowerInvariant();
 }

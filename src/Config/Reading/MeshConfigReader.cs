@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Reading;
@@ -6,6 +7,9 @@ namespace Keepalive.Config.Reading;
 internal static class MeshConfigReader
 {
     private const string ConfigMapKey = "mesh";
+
+    /// <summary>The kinds of the Sail operator that carry them.</summary>
+    public static ImmutableArray<string> SailKinds { get; } = ["Istio", "IstioRevision"];
 
     /// <summary>Whether a ConfigMap is one of Istio's with mesh-wide settings.</summary>
     public static bool IsMesh(MappingNode configMap) =>
@@ -22,7 +26,9 @@ internal static class MeshConfigReader
         if (root.Object("data") is { } data && data.Value(ConfigMapKey) is ScalarNode { Type: ScalarType.String } text
             && Parse(text, data.Report) is { } node)
         {
-            keepalive = Read(new ObjectReader(node, $"data.{ConfigMapKey}", data.Report));
+            var config = new ObjectReader(node, $"data.{ConfigMapKey}", data.Report);
+            MisplacedKeepalive.Report(config, "tcpKeepalive", path => path == config.Path || IsPlace(path), _ => config.Path);
+            keepalive = Read(config);
         }
 
         return new MeshConfig { Metadata = metadata, ReadFrom = "ConfigMap", TcpKeepalive = keepalive };
@@ -31,6 +37,7 @@ internal static class MeshConfigReader
     /// <summary>Reads the <c>spec</c> of an IstioOperator.</summary>
     public static MeshConfig ReadOperator(ObjectMetadata metadata, ObjectReader spec)
     {
+        MisplacedKeepalive.Report(spec, "tcpKeepalive", IsPlace, static _ => "spec.meshConfig");
         TcpKeepalive? keepalive = null;
         if (spec.Object("meshConfig") is { } config)
         {
@@ -46,6 +53,27 @@ internal static class MeshConfigReader
         spec.CloseOpen();
         return new MeshConfig { Metadata = metadata, ReadFrom = "IstioOperator", TcpKeepalive = keepalive };
     }
+
+    /// <summary>Reads the <c>spec</c> of an Istio or IstioRevision of the Sail operator, which has no namespace but that of the control
+    /// plane.</summary>
+    public static MeshConfig ReadSail(string kind, ObjectMetadata metadata, ObjectReader spec)
+    {
+        MisplacedKeepalive.Report(spec, "tcpKeepalive", IsPlace, static _ => "spec.values.meshConfig");
+        var ns = spec.String("namespace");
+        TcpKeepalive? keepalive = null;
+        if (spec.Object("values") is { } values)
+        {
+            keepalive = values.Object("meshConfig") is { } config ? Read(config) : null;
+            values.CloseOpen();
+        }
+
+        spec.CloseOpen();
+        return new MeshConfig { Metadata = metadata with { Namespace = ns?.Value ?? MeshConfig.DefaultNamespace }, ReadFrom = kind, TcpKeepalive = keepalive };
+    }
+
+    /// <summary>Whether a keepalive belongs under a path; new versions also have one in <c>defaultTrafficPolicy</c>.</summary>
+    private static bool IsPlace(string path) =>
+        path.EndsWith("meshConfig", StringComparison.Ordinal) || path.EndsWith(".connectionPool.tcp", StringComparison.Ordinal);
 
     private static TcpKeepalive? Read(ObjectReader config)
     {

@@ -26,6 +26,9 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     /// <summary>Where problems go.</summary>
     public ResourceReport Report => report;
 
+    /// <summary>The mapping as it is written.</summary>
+    internal MappingNode Node => node;
+
     /// <summary>The keys that are there, with their values.</summary>
     public IReadOnlyList<KeyValuePair<ScalarNode, YamlNode>> Entries => node.Entries;
 
@@ -279,7 +282,7 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
         schema?.Open();
         foreach (var (key, _) in node.Entries)
         {
-            if (!_known.Contains(key.Value) && key.Value.Length > 3 && DidYouMean.Find(key.Value, _known) is { } meant
+            if (!_known.Contains(key.Value) && !report.IsReported(key) && key.Value.Length > 3 && DidYouMean.Find(key.Value, _known) is { } meant
                 && Math.Abs(meant.Length - key.Value.Length) <= 1 && !node.TryFind(meant, out _))
             {
                 report.MarkFaulty(PathOf(meant));
@@ -290,17 +293,18 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     }
 
     /// <summary>Reports every key that is there but was not asked for.</summary>
-    public void Close()
+    /// <param name="suggest">Finds the key that another one means, if no key looks like it.</param>
+    public void Close(Func<string, string?>? suggest = null)
     {
         var unknown = 0;
         foreach (var (key, _) in node.Entries)
         {
-            if (_known.Contains(key.Value))
+            if (_known.Contains(key.Value) || report.IsReported(key))
             {
                 continue;
             }
 
-            var meant = ++unknown <= MaxSuggestions ? DidYouMean.Find(key.Value, _known) : null;
+            var meant = ++unknown <= MaxSuggestions ? DidYouMean.Find(key.Value, _known) ?? suggest?.Invoke(key.Value) : null;
             if (meant is not null)
             {
                 report.MarkFaulty(PathOf(meant));

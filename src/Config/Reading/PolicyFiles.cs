@@ -6,7 +6,8 @@ namespace Keepalive.Config.Reading;
 /// <summary>Finds and opens policy files; whatever goes wrong is a diagnostic.</summary>
 internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInput = null)
 {
-    private const string InputName = "(standard input)";
+    /// <summary>The name of the standard input, which is the argument for it: tools that read positions know it, too.</summary>
+    private const string InputName = "-";
 
     private readonly HashSet<string> _seen = new(StringComparer.Ordinal);
     private long _bytesRead;
@@ -63,6 +64,14 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
             return [path];
         }
 
+        var chart = Path.Combine(path, "Chart.yaml");
+        if (File.Exists(chart))
+        {
+            diagnostics.Report(DiagnosticCatalog.Template, Start(chart), "the directory is a Helm chart, whose templates Helm fills",
+                $"check its output: helm template {path} | keepalive-agent check -");
+            return [];
+        }
+
         try
         {
             // A mounted ConfigMap keeps its files in ..data and links them beside it; only the links count.
@@ -116,7 +125,7 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
             if (info.Length == 0)
             {
                 return Refuse(DiagnosticCatalog.NoDocuments, path, "the file is empty, or is a pipe or a device",
-                    "give a regular file with a resource in it");
+                    "give a regular file with a resource in it, or - for the standard input");
             }
 
             if (info.Length > InputLimits.FileBytes)

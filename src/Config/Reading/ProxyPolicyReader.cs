@@ -22,6 +22,7 @@ internal static class ProxyPolicyReader
     /// <summary>Gloo Edge's Upstream.</summary>
     public static ProxyPolicy ReadUpstream(ObjectMetadata metadata, ObjectReader spec)
     {
+        MisplacedKeepalive.Report(spec, "tcpKeepalive", static path => path == "spec.connectionConfig", static _ => "spec.connectionConfig");
         TcpKeepalive? keepalive = null;
         if (spec.Object("connectionConfig") is { } connection)
         {
@@ -68,14 +69,15 @@ internal static class ProxyPolicyReader
     /// <summary>Istio's EnvoyFilter: <c>socket_options</c> and <c>tcp_keepalive</c> anywhere in a patch.</summary>
     public static ProxyPolicy ReadEnvoyFilter(ObjectMetadata metadata, ObjectReader spec)
     {
-        var found = ImmutableArray.CreateBuilder<(string, TcpKeepalive)>();
+        var keepalive = new EnvoyKeepalive(spec.Report);
         foreach (var entry in spec.Objects("configPatches"))
         {
+            var isCluster = entry.String("applyTo") is { Value: "CLUSTER" };
             if (entry.Object("patch") is { } patch)
             {
                 if (patch.Value("value") is { } value)
                 {
-                    EnvoyKeepalive.Find(value, patch.PathOf("value"), found, patch.Report);
+                    keepalive.Find(value, patch.PathOf("value"), isCluster);
                 }
 
                 patch.Skip("value");
@@ -86,7 +88,7 @@ internal static class ProxyPolicyReader
         }
 
         spec.CloseOpen();
-        return new ProxyPolicy { Of = ProxyPolicy.EnvoyFilter, Metadata = metadata, Keepalives = found.DrainToImmutable() };
+        return new ProxyPolicy { Of = ProxyPolicy.EnvoyFilter, Metadata = metadata, Keepalives = keepalive.Found };
     }
 
     private static ProxyPolicy ReadAttached(string kind, ObjectMetadata metadata, ObjectReader spec, KeepaliveNames names)
@@ -106,7 +108,13 @@ internal static class ProxyPolicyReader
             targets.Add(new ProxyTarget(of, metadata.Namespace, null, labels, null, null));
         }
 
+        MisplacedKeepalive.Report(spec, "tcpKeepalive", static path => path == "spec", static _ => "spec");
         var keepalive = KeepaliveReader.Read(spec, "tcpKeepalive", names);
+        if (keepalive is not null && EnvoyKeepalive.SwitchesOff(keepalive, "spec.tcpKeepalive", spec.Report))
+        {
+            keepalive = null;
+        }
+
         spec.CloseOpen();
         return new ProxyPolicy
         {

@@ -17,6 +17,8 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
     private static readonly ImmutableArray<string> s_istio =
         ["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"];
 
+    private static readonly ImmutableArray<string> s_ofPolicies = [AgentAnnotations.Existing, AgentAnnotations.UserTimeout];
+
     /// <summary>The annotations of <see cref="AgentAnnotations"/> that it can have.</summary>
     public ImmutableArray<string> Annotations { get; private init; } = [];
 
@@ -47,9 +49,9 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
     public static IReadOnlyList<ResourceKind> All { get; } =
     [
         Of(ConnectionPolicy.KindName, [Policies], ConnectionPolicyReader.Read, ConnectionPolicyValidator.Validate)
-            with { Annotations = [AgentAnnotations.Existing, AgentAnnotations.UserTimeout, AgentAnnotations.From] },
+            with { Annotations = [.. s_ofPolicies, AgentAnnotations.From] },
         Of(ListenerConnectionPolicy.KindName, [Policies], ListenerConnectionPolicyReader.Read, ListenerConnectionPolicyValidator.Validate)
-            with { Annotations = [AgentAnnotations.Existing, AgentAnnotations.UserTimeout] },
+            with { Annotations = s_ofPolicies },
         Of(VirtualDestination.KindName, [Networking], VirtualDestinationReader.Read, VirtualDestinationValidator.Validate)
             with { Annotations = [AgentAnnotations.Addresses] },
         Of(ExternalService.KindName, [Networking], ExternalServiceReader.Read, ExternalServiceValidator.Validate)
@@ -59,7 +61,8 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
             with { Annotations = [AgentAnnotations.Addresses] },
         Of(DestinationRule.KindName, s_istio, DestinationRuleReader.Read, DestinationRuleValidator.Validate)
             with { Annotations = [AgentAnnotations.Addresses, AgentAnnotations.Existing, AgentAnnotations.UserTimeout] },
-        Of(ServiceEntry.KindName, s_istio, ServiceEntryReader.Read, WorkloadValidator.Validate) with { IsUnique = false },
+        Of(ServiceEntry.KindName, s_istio, ServiceEntryReader.Read, WorkloadValidator.Validate)
+            with { Annotations = [AgentAnnotations.Addresses], IsUnique = false },
         Of(WorkloadEntry.KindName, s_istio, WorkloadReader.ReadEntry, WorkloadValidator.Validate) with { IsUnique = false },
         Proxy(ProxyPolicy.BackendTrafficPolicy, "gateway.envoyproxy.io/v1alpha1",
             static (metadata, spec) => ProxyPolicyReader.ReadEnvoyGateway(ProxyPolicy.BackendTrafficPolicy, metadata, spec)),
@@ -67,7 +70,8 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
             static (metadata, spec) => ProxyPolicyReader.ReadEnvoyGateway(ProxyPolicy.ClientTrafficPolicy, metadata, spec)),
         Proxy(ProxyPolicy.BackendConfigPolicy, "gateway.kgateway.dev/v1alpha1", ProxyPolicyReader.ReadKgateway),
         Proxy(ProxyPolicy.Upstream, "gloo.solo.io/v1", ProxyPolicyReader.ReadUpstream),
-        Proxy(ProxyPolicy.EnvoyFilter, "networking.istio.io/v1alpha3", ProxyPolicyReader.ReadEnvoyFilter),
+        // The agent never enforces one, so that an annotation has no effect.
+        Proxy(ProxyPolicy.EnvoyFilter, "networking.istio.io/v1alpha3", ProxyPolicyReader.ReadEnvoyFilter) with { Annotations = [] },
         Of<Gateway>(Gateway.KindName, ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"], GatewayReader.Read,
             DestinationValidator.ValidateAnnotation) with { Annotations = [AgentAnnotations.Addresses], IsUnique = false, HasSchema = false },
         .. GatewayRoute.Kinds.Select(static kind => Of<GatewayRoute>(kind,
@@ -80,13 +84,17 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
         {
             Read = static (metadata, root, _) => MeshConfigReader.ReadConfigMap(metadata, root),
             Validate = static (resource, report) => MeshConfigValidator.Validate((MeshConfig)resource, report),
+            Annotations = s_ofPolicies,
             HasSpec = false,
             IsUnique = false,
             IsOfUse = MeshConfigReader.IsMesh,
             HasSchema = false,
         },
         Of<MeshConfig>("IstioOperator", ["install.istio.io/v1alpha1"], MeshConfigReader.ReadOperator, MeshConfigValidator.Validate)
-            with { IsUnique = false, Unnamed = (MeshConfig.DefaultNamespace, "istio-operator") },
+            with { Annotations = s_ofPolicies, IsUnique = false, Unnamed = (MeshConfig.DefaultNamespace, "istio-operator") },
+        .. MeshConfigReader.SailKinds.Select(static kind => Of<MeshConfig>(kind, ["sailoperator.io/v1", "sailoperator.io/v1alpha1"],
+            (metadata, spec) => MeshConfigReader.ReadSail(kind, metadata, spec), MeshConfigValidator.Validate)
+            with { Annotations = s_ofPolicies, IsUnique = false, HasSchema = false }),
         new(Service.KindName, ["v1"])
         {
             Read = ServiceReader.Read,
@@ -132,7 +140,7 @@ internal sealed record ResourceKind(string Name, ImmutableArray<string> ApiVersi
     }
 
     private static ResourceKind Proxy(string name, string apiVersion, Func<ObjectMetadata, ObjectReader, ProxyPolicy> read) =>
-        Of(name, [apiVersion], read, ProxyPolicyValidator.Validate) with { Annotations = [AgentAnnotations.Existing], HasSchema = false };
+        Of(name, [apiVersion], read, ProxyPolicyValidator.Validate) with { Annotations = s_ofPolicies, HasSchema = false };
 
     private static ResourceKind Of<T>(
         string name, ImmutableArray<string> apiVersions, Func<ObjectMetadata, ObjectReader, T> read, Action<T, ResourceReport> validate)

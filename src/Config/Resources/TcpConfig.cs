@@ -24,6 +24,18 @@ public sealed record KeepaliveNames(string Probes, string Time, string Interval)
 {
     /// <summary>The names of Istio and Gloo Mesh.</summary>
     public static KeepaliveNames Usual { get; } = new("probes", "time", "interval");
+
+    /// <summary>Whether times are plain numbers of seconds, as in Envoy's own configuration.</summary>
+    public bool IsInSeconds { get; init; }
+
+    /// <summary>Whether the values are those of socket options, which have no other names than their numbers.</summary>
+    public bool IsOfOptions { get; init; }
+
+    /// <summary>The text that sets one of the values, in seconds.</summary>
+    internal string Seconds(string name, long? seconds, string more = "") => Write(name, IsInSeconds ? $"{seconds}" : $"{seconds}s", more);
+
+    /// <summary>The text that sets one of the values.</summary>
+    internal string Write(string name, string value, string more = "") => IsOfOptions ? $"int_value: {value}{more} for {name}" : $"{name}: {value}{more}";
 }
 
 /// <summary><c>tcpKeepalive</c> as written. Empty means: on, with the socket's own values.</summary>

@@ -42,8 +42,8 @@ internal static class DurationValidator
     /// <summary>Checks the two durations of a <c>tcpKeepalive</c>.</summary>
     public static void ValidateKeepalive(TcpKeepalive keepalive, string field, ResourceReport report)
     {
-        ValidateKernelSeconds(keepalive.Time, $"{field}.time", KeepaliveSettings.MaxTime, report);
-        ValidateKernelSeconds(keepalive.Interval, $"{field}.interval", KeepaliveSettings.MaxInterval, report);
+        ValidateKernelSeconds(keepalive.Time, $"{field}.{keepalive.Names.Time}", KeepaliveSettings.MaxTime, report);
+        ValidateKernelSeconds(keepalive.Interval, $"{field}.{keepalive.Names.Interval}", KeepaliveSettings.MaxInterval, report);
     }
 
     /// <summary>Checks a keepalive duration: also that it fits the kernel, and whether cutting it to seconds changes it.</summary>

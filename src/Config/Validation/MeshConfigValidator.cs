@@ -7,6 +7,7 @@ internal static class MeshConfigValidator
 {
     public static void Validate(MeshConfig config, ResourceReport report)
     {
+        ConnectionPolicyValidator.ValidateAnnotations(config, report);
         if (config.TcpKeepalive is { } keepalive)
         {
             DurationValidator.ValidateKeepalive(keepalive, "meshConfig.tcpKeepalive", report);

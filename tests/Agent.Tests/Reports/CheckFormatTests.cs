@@ -66,7 +66,7 @@ public sealed class CheckFormatTests : IDisposable
     [Fact]
     public void Sarif_OfStandardInput_HasALocation()
     {
-        using var log = JsonDocument.Parse(SarifText.Write([new Diagnostic("KA010", Severity.Error, new SourcePosition("(standard input)", 3, 4), "wrong", null)]));
+        using var log = JsonDocument.Parse(SarifText.Write([new Diagnostic("KA010", Severity.Error, new SourcePosition("-", 3, 4), "wrong", null)]));
 
         var location = log.RootElement.GetProperty("runs")[0].GetProperty("results")[0].GetProperty("locations")[0].GetProperty("physicalLocation");
         Assert.Equal("standard-input.yaml", location.GetProperty("artifactLocation").GetProperty("uri").GetString());
@@ -99,8 +99,51 @@ public sealed class CheckFormatTests : IDisposable
     public void GitHub_ProblemOfTheStandardInput_HasNoFile()
     {
         var text = new StringBuilder();
-        GitHubText.Append(text, new Diagnostic("KA010", Severity.Error, new SourcePosition("(standard input)", 3, 4), "wrong", null));
+        GitHubText.Append(text, new Diagnostic("KA010", Severity.Error, new SourcePosition("-", 3, 4), "wrong", null));
         Assert.Equal("::error title=KA010::wrong\n", text.ToString());
+    }
+
+    /// <summary>The annotation that the last line recommends has an effect on what it is recommended for.</summary>
+    [Theory]
+    [InlineData("""
+        apiVersion: networking.istio.io/v1alpha3
+        kind: EnvoyFilter
+        metadata: {name: f, namespace: istio-system}
+        spec: {configPatches: [{applyTo: LISTENER, patch: {operation: MERGE, value: {tcp_keepalive: {keepalive_time: 60}}}}]}
+        """, false)]
+    [InlineData("""
+        apiVersion: gateway.envoyproxy.io/v1alpha1
+        kind: BackendTrafficPolicy
+        metadata: {name: b, namespace: shop}
+        spec: {targetRefs: [{kind: HTTPRoute, name: web}], tcpKeepalive: {idleTime: 60s}}
+        """, false)]
+    [InlineData("""
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: istio, namespace: istio-system}
+        data: {mesh: "tcpKeepalive: {time: 60s, interval: 10s, probes: 6}"}
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: ServiceEntry
+        metadata: {name: api, namespace: shop}
+        spec: {hosts: [api.example.com], addresses: [192.0.2.1], ports: [{number: 443, name: tls, protocol: TLS}], resolution: NONE}
+        """, true)]
+    public async Task Text_PolicyThatTheAgentDoesNotEnforce_IsNotRecommendedAnAnnotation(string policy, bool isRecommended)
+    {
+        var path = Path.Combine(_directory.FullName, "policy.yaml");
+        await File.WriteAllTextAsync(path, policy, TestContext.Current.CancellationToken);
+        Assert.Equal(isRecommended, (await ReadAsync(path)).ToText().Contains("keepalive-agent/user-timeout", StringComparison.Ordinal));
+        if (!isRecommended)
+        {
+            return;
+        }
+
+        var annotated = policy.Replace("name: istio,", "name: istio, annotations: {keepalive-agent/user-timeout: 2m},", StringComparison.Ordinal);
+        await File.WriteAllTextAsync(path, annotated, TestContext.Current.CancellationToken);
+        var input = await PolicyInput.LoadAsync([path], Side.Client, TestContext.Current.CancellationToken);
+        Assert.DoesNotContain(input.Diagnostics, diagnostic => diagnostic.Severity != Severity.Note);
+        Assert.Equal(120_000, Assert.Single(input.Compiled.Policy.Rules).UserTimeout.Milliseconds);
+        Assert.DoesNotContain("keepalive-agent/user-timeout", (await ReadAsync(path)).ToText(), StringComparison.Ordinal);
     }
 
     public void Dispose() => _directory.Delete(recursive: true);
@@ -109,6 +152,11 @@ public sealed class CheckFormatTests : IDisposable
     {
         var path = Path.Combine(_directory.FullName, name);
         await File.WriteAllTextAsync(path, Wrong, TestContext.Current.CancellationToken);
+        return await ReadAsync(path);
+    }
+
+    private static async Task<CheckReport> ReadAsync(string path)
+    {
         var input = await PolicyInput.LoadAsync([path], Side.Client, TestContext.Current.CancellationToken);
         return new CheckReport(input, input.Diagnostics, [], 1000);
     }
