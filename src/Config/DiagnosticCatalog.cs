@@ -71,7 +71,7 @@ public static class DiagnosticCatalog
 
     internal static readonly DiagnosticKind NewerField = Note("KA055", "field of a newer version of the kind");
     internal static readonly DiagnosticKind MisspeltField = Warning("KA056", "misspelt field of an object of the API server");
-    internal static readonly DiagnosticKind EmptyKeepalive = Warning("KA057", "tcpKeepalive with nothing after it");
+    internal static readonly DiagnosticKind EmptyKeepalive = Warning("KA057", "keepalive settings that are empty");
     internal static readonly DiagnosticKind NoEffect = Warning("KA058", "object without effect");
     internal static readonly DiagnosticKind NoPortLeft = Warning("KA059", "settings that no port is left for");
 
@@ -89,13 +89,15 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind NotInherited = Note("KA070", "port that does not inherit the rule's tcpKeepalive");
     internal static readonly DiagnosticKind MeshTooWide = Warning("KA071", "mesh-wide keepalive for too many destinations");
     internal static readonly DiagnosticKind NotAPolicyHere = Note("KA072", "keepalive that is judged and not enforced");
-    internal static readonly DiagnosticKind KeepaliveOff = Warning("KA073", "socket_options that do not switch keepalive on");
+    internal static readonly DiagnosticKind KeepaliveOff = Warning("KA073", "keepalive values with keepalive off");
+    internal static readonly DiagnosticKind ShortUserTimeout = Warning("KA074", "user timeout shorter than the probes take");
+    internal static readonly DiagnosticKind OneNamespace = Note("KA075", "DestinationRule for the clients of one namespace");
+
     /// <summary>KA080: a pod or namespace that chooses values below the least that its node allows.</summary>
     public static readonly DiagnosticKind OwnBelowLeast = Warning("KA080", "pod's own keepalive below the least");
 
     /// <summary>KA081: a policy for certain workloads, where the agent does not know the workloads.</summary>
     public static readonly DiagnosticKind WorkloadsUnknown = Warning("KA081", "policy for certain pods where pods are unknown");
-    internal static readonly DiagnosticKind ShortUserTimeout = Warning("KA074", "user timeout shorter than the probes take");
 
     /// <summary>Every code, in order.</summary>
     public static IReadOnlyList<DiagnosticKind> All { get; } =
@@ -108,7 +110,7 @@ public static class DiagnosticCatalog
         UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices, NewerField,
         MisspeltField, EmptyKeepalive, NoEffect, NoPortLeft,
         BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange, DependsOnNamespace, ProbesUnanswered,
-        NotInherited, MeshTooWide, NotAPolicyHere, KeepaliveOff, ShortUserTimeout,
+        NotInherited, MeshTooWide, NotAPolicyHere, KeepaliveOff, ShortUserTimeout, OneNamespace, OwnBelowLeast, WorkloadsUnknown,
     ];
 
     /// <summary>Whether a code is about YAML itself.</summary>

@@ -34,7 +34,7 @@ public sealed class PolicyPrecedenceTests
             policies.Select(ranked => ranked.Policy.Metadata.Name.Value));
         for (var i = 1; i < policies.Count; i++)
         {
-            Assert.NotEmpty(PolicyPrecedence.Explain(policies[i - 1].Policy, policies[i].Policy));
+            Assert.NotEmpty(PolicyPrecedence.Explain(policies[i - 1].Policy, policies[i].Policy, Somewhere));
         }
     }
 
@@ -60,9 +60,12 @@ public sealed class PolicyPrecedenceTests
         var written = File(Policy("b", "2024-01-01")).OfType<Policy>().Single();
         var rule = File(Rule("c", "db.example.com")).OfType<Policy>().Single();
 
-        Assert.StartsWith("is a ConnectionPolicy", PolicyPrecedence.Explain(server, rule), StringComparison.Ordinal);
-        Assert.Equal("is written in a file", PolicyPrecedence.Explain(written, server));
+        Assert.StartsWith("is a ConnectionPolicy", PolicyPrecedence.Explain(server, rule, Somewhere), StringComparison.Ordinal);
+        Assert.Equal("is written in a file", PolicyPrecedence.Explain(written, server, Somewhere));
     }
+
+    private static Destination Somewhere { get; } =
+        File("""{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "n"}, "spec": {"ports": [{"port": 80}]}}""").OfType<Destination>().Single();
 
     private static string Rule(string name, string host) => $$$"""
         {"apiVersion": "{{{Rules}}}", "kind": "DestinationRule", "metadata": {"name": "{{{name}}}", "namespace": "n"},

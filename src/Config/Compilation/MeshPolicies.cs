@@ -72,6 +72,7 @@ internal static class MeshPolicies
         Destination = destination.QualifiedName,
         Settings = mesh.Settings!.Value,
         Existing = mesh.Existing,
+        UserTimeout = mesh.UserTimeout,
         Prefix = address.Prefix,
         Port = address.Port,
         Position = mesh.Policy.Position,

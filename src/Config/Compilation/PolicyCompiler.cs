@@ -53,7 +53,7 @@ public static class PolicyCompiler
                 return Refuse((policies.Count > 0 ? policies : listenerPolicies)[^1], addresses);
             }
 
-            foreach (var policy in policies.Concat(listenerPolicies))
+            foreach (var policy in policies.Concat(listenerPolicies).Concat(mesh is null ? [] : [mesh]))
             {
                 ReportUserTimeout(policy);
             }
@@ -99,13 +99,26 @@ public static class PolicyCompiler
         /// <summary>Adds what policies select; returns the one at which the budget ran out.</summary>
         private RankedPolicy? Add(IReadOnlyList<RankedPolicy> policies, Selector selector, RuleSetBuilder builder)
         {
+            var ofHosts = new List<Selection>();
             foreach (var policy in policies)
             {
+                var isOfHost = policy.Policy is DestinationRule;
+                if (!isOfHost && AddOfHosts(ofHosts, builder) is { } exhausted)
+                {
+                    return exhausted;
+                }
+
                 foreach (var selection in selector.Select(policy))
                 {
-                    Note(selection);
                     _budget.AddComparison();
-                    builder.Add(selection);
+                    if (isOfHost)
+                    {
+                        ofHosts.Add(selection);
+                    }
+                    else
+                    {
+                        Add(selection, builder);
+                    }
 
                     if (_budget.IsExhausted)
                     {
@@ -119,7 +132,30 @@ public static class PolicyCompiler
                 }
             }
 
+            return AddOfHosts(ofHosts, builder);
+        }
+
+        /// <summary>Adds what DestinationRules select: first those of the namespace of each service, then those of the root namespace, then
+        /// the others.</summary>
+        private RankedPolicy? AddOfHosts(List<Selection> selections, RuleSetBuilder builder)
+        {
+            foreach (var selection in selections.OrderBy(static one => PolicyPrecedence.Standing((DestinationRule)one.Policy.Policy, one.Destination)))
+            {
+                Add(selection, builder);
+                if (_budget.IsExhausted)
+                {
+                    return selection.Policy;
+                }
+            }
+
+            selections.Clear();
             return null;
+        }
+
+        private void Add(Selection selection, RuleSetBuilder builder)
+        {
+            Note(selection);
+            builder.Add(selection);
         }
 
         private void Note(Selection selection)
@@ -202,10 +238,23 @@ public static class PolicyCompiler
                     byPolicy[policy.Name].Select(static rule => rule.Prefix).Distinct().Count(), byPolicy[policy.Name].Count())
                 {
                     PortGroups = ofPorts,
-                    Written = policy.Written,
+                    Written = WrittenFor(policy, ofPorts),
                     UserTimeout = policy.UserTimeout,
                 };
             }
+        }
+
+        /// <summary>The values of a policy that a port has: those of ports that no destination has are not judged.</summary>
+        private static ImmutableArray<(TcpKeepalive, KeepaliveSettings)> WrittenFor(RankedPolicy policy, ImmutableArray<PortGroup> groups)
+        {
+            if (groups.IsEmpty || policy.Policy is not DestinationRule rule)
+            {
+                return policy.Written;
+            }
+
+            var used = groups.SelectMany(static group => group.Ports).Select(rule.KeepaliveOf).OfType<TcpKeepalive>()
+                .ToHashSet<TcpKeepalive>(ReferenceEqualityComparer.Instance);
+            return policy.Written.RemoveAll(pair => !used.Contains(pair.Keepalive));
         }
 
         private static IEnumerable<PolicySummary> Summarize(RankedPolicy? mesh, MeshRules found)
@@ -216,6 +265,7 @@ public static class PolicyCompiler
                     found.Rules.Select(static rule => rule.Prefix).Distinct().Count(), found.Rules.Length)
                 {
                     Written = mesh.Written,
+                    UserTimeout = mesh.UserTimeout,
                 };
             }
         }

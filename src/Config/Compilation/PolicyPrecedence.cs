@@ -114,7 +114,8 @@ internal sealed class RankedPolicy
 /// <list type="number">
 /// <item>a ConnectionPolicy before a DestinationRule, since a mesh makes DestinationRules from ConnectionPolicies, and both before a policy of a
 /// proxy;</item>
-/// <item>of two DestinationRules, one for an exact host before one with a wildcard, and a longer wildcard before a shorter one, as in Istio,
+/// <item>of two DestinationRules, one in the namespace of the service before one in the root namespace, and both before one of any other
+/// namespace, which is for clients there; then one for an exact host before one with a wildcard, and a longer wildcard before a shorter one, as in Istio,
 /// also if it says nothing of keepalive; for the same host, one without a <c>trafficPolicy</c> comes last;</item>
 /// <item>one from a file before one from the API server;</item>
 /// <item>the older one, as for Istio's DestinationRules and the Gateway API's policies; one without a creation time is younger than all with one;</item>
@@ -141,13 +142,15 @@ internal static class PolicyPrecedence
                 .Select(rule => new RankedPolicy(rule, mesh)),
         ];
 
-        // Those after the last one with keepalive hide nothing. A cluster has many, about other things.
+        // Those after the last one with keepalive hide nothing, except those of services from rules of the root namespace. A cluster has many,
+        // about other things.
         var last = rules.FindLastIndex(static rule => !rule.IsSilent);
+        var isRoot = rules.Exists(static rule => !rule.IsSilent && rule.Policy.Metadata.Namespace == MeshConfig.DefaultNamespace);
         return
         [
             .. resources.Valid<ConnectionPolicy>().OrderBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal)
                 .Select(static policy => new RankedPolicy(policy)),
-            .. rules.Take(last + 1),
+            .. rules.Where((rule, i) => i <= last || (isRoot && rule.Policy.Metadata.Namespace != MeshConfig.DefaultNamespace)),
             .. OfProxies(resources, isAccepted: false).Select(static policy => new RankedPolicy(policy)),
         ];
     }
@@ -163,21 +166,53 @@ internal static class PolicyPrecedence
     /// <summary>The policies of proxies that have keepalive: one for a listener or a route before one for a whole Gateway.</summary>
     private static IEnumerable<Policy> OfProxies(ResourceSet resources, bool isAccepted) =>
         resources.Valid<ProxyPolicy>().Where(policy => policy.IsAccepted == isAccepted && !policy.Keepalives.IsEmpty)
-            .OrderBy(IsOfWholeGateway).ThenBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal);
+            .OrderBy(Breadth).ThenBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal);
 
-    private static bool IsOfWholeGateway(ProxyPolicy policy) => policy.Targets.Any(static target => target.Kind == Gateway.KindName && target.Section is null);
+    /// <summary>How much a proxy's policy is attached to: the lesser comes first.</summary>
+    private static int Breadth(ProxyPolicy policy) => policy.Targets.Select(static target => (target.Kind, target.Section) switch
+    {
+        (Gateway.KindName, null) => 3,
+        (Gateway.KindName, _) => 2,
+        (_, null) => 1,
+        _ => 0,
+    }).DefaultIfEmpty(1).Max();
 
-    /// <summary>Why the first of two applies: reads on after its name.</summary>
-    public static string Explain(Policy winner, Policy loser)
+    /// <summary>
+    /// Where Istio looks for a DestinationRule, after the client's namespace: the lesser comes first. Sockets do not show the namespace of the
+    /// client, so a rule of any other namespace comes last.
+    /// </summary>
+    public static int Standing(DestinationRule rule, Destination destination) => destination.Home is not { } home ? OfService
+        : rule.Metadata.Namespace == home ? OfService
+        : rule.Metadata.Namespace == MeshConfig.DefaultNamespace ? OfRoot : OfClients;
+
+    /// <summary>The namespace of the service.</summary>
+    public const int OfService = 0;
+
+    /// <summary>The root namespace.</summary>
+    public const int OfRoot = 1;
+
+    /// <summary>Any other namespace: the rule is for the clients there.</summary>
+    public const int OfClients = 2;
+
+    /// <summary>Why the first of two applies to a destination: reads on after its name.</summary>
+    public static string Explain(Policy winner, Policy loser, Destination destination)
     {
         if (winner.Kind != loser.Kind && !(winner is ProxyPolicy && loser is ProxyPolicy))
         {
             return $"is a {winner.Kind} and so comes before every {loser.Kind}";
         }
 
-        if (winner is DestinationRule rule && loser is DestinationRule other && Closeness(rule) != Closeness(other))
+        if (winner is DestinationRule rule && loser is DestinationRule other)
         {
-            return "names the host more closely";
+            if (Standing(rule, destination) != Standing(other, destination))
+            {
+                return Standing(rule, destination) == OfService ? "is in the namespace of the service" : "is in the root namespace";
+            }
+
+            if (Closeness(rule) != Closeness(other))
+            {
+                return "names the host more closely";
+            }
         }
 
         if (winner is DestinationRule { HasTrafficPolicy: true } && loser is DestinationRule { HasTrafficPolicy: false })
@@ -185,9 +220,9 @@ internal static class PolicyPrecedence
             return "has a trafficPolicy";
         }
 
-        if (winner is ProxyPolicy closer && loser is ProxyPolicy wider && IsOfWholeGateway(closer) != IsOfWholeGateway(wider))
+        if (winner is ProxyPolicy closer && loser is ProxyPolicy wider && Breadth(closer) != Breadth(wider))
         {
-            return "is not for a whole Gateway";
+            return Breadth(closer) switch { 0 => "is for one rule or port only", 1 => "is not for a Gateway", _ => "is for one listener only" };
         }
 
         if (IsOfCluster(winner) != IsOfCluster(loser))
@@ -207,5 +242,5 @@ internal static class PolicyPrecedence
     // Those without an age keep the order they are written in.
     private static string NameIfAged(Policy policy) => policy.Metadata.CreationTimestamp is null ? "" : policy.QualifiedName;
 
-    private static int Closeness(DestinationRule rule) => rule.IsWildcard ? rule.Host.Value.Length : int.MaxValue;
+    private static int Closeness(DestinationRule rule) => rule.IsWildcard ? rule.FullHost.Length : int.MaxValue;
 }

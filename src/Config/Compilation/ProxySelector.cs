@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
@@ -32,6 +33,35 @@ internal sealed class ProxySelector(ResourceSet resources)
         return [.. ports.Select(pair => new Selection(policy, pair.Key, [.. pair.Value], policy.Settings))];
     }
 
+    /// <summary>The sections that targets name and that their objects in the input do not have, as sentences.</summary>
+    public IEnumerable<(string Message, string Fix)> MissingSections(ProxyPolicy proxy)
+    {
+        foreach (var target in proxy.Targets.Where(static target => target.Section is not null))
+        {
+            var (what, sections) = target.Kind switch
+            {
+                Gateway.KindName => ("listener", Of(_gateways, target).SelectMany(static gateway => gateway.Ports).Select(static port => port.Name?.Value)),
+                Service.KindName => ("port", Of(_services[target.Namespace], target).SelectMany(static service => service.Ports).Select(static port => port.Name?.Value)),
+                _ => ("rule", Of(_routes, target).SelectMany(static route => route.RuleNames)),
+            };
+            var isKnown = target.Kind switch
+            {
+                Gateway.KindName => Of(_gateways, target).Any(),
+                Service.KindName => Of(_services[target.Namespace], target).Any(),
+                _ => Of(_routes, target).Any(),
+            };
+            List<string> known = [.. sections.OfType<string>().Distinct()];
+            if (isKnown && !known.Contains(target.Section!))
+            {
+                yield return ($"{target} has no {what} with the name {Quoting.Quote(target.Section!)}, so that its sectionName selects nothing",
+                    known.Count == 0 ? $"no {what} there has a name: add one, or leave sectionName out" : $"write {(known.Count == 1 ? "" : "one of ")}{string.Join(", ", known.Take(10).Select(Quoting.Shorten))}");
+            }
+        }
+    }
+
+    private static IEnumerable<T> Of<T>(IEnumerable<T> all, ProxyTarget target)
+        where T : Resource => all.Where(one => target.Matches(one.Kind, one.Metadata));
+
     private void Add(Dictionary<Destination, List<DestinationPort?>> ports, ProxyTarget target, bool isAccepted)
     {
         if (isAccepted)
@@ -46,15 +76,18 @@ internal sealed class ProxySelector(ResourceSet resources)
 
         foreach (var service in _services[target.Namespace].Where(service => target.Matches(service.Kind, service.Metadata)))
         {
-            Add(ports, service, port => target.Port is null || port.Number.Value == target.Port);
+            Add(ports, service, port => (target.Port is null || port.Number.Value == target.Port)
+                && (target.Section is null || port.Name?.Value == target.Section));
         }
 
         // A route's policy is for the Services behind it, that of a Gateway for those behind all of its routes.
         foreach (var route in _routes.Where(route => target.Matches(route.Kind, route.Metadata) || (target.Kind == Gateway.KindName && IsOf(route, target))))
         {
-            foreach (var backend in route.Backends)
+            // The section of a route is one of its rules; that of a Gateway, a listener.
+            var rule = target.Kind == Gateway.KindName ? null : target.Section;
+            foreach (var backend in route.Backends.Where(backend => rule is null || backend.Rule == rule))
             {
-                Add(ports, backend, isAccepted: false);
+                Add(ports, backend.Target, isAccepted: false);
             }
         }
     }
@@ -92,7 +125,8 @@ internal sealed class ProxySelector(ResourceSet resources)
         var isAddress = IpPrefix.TryParse(address.Value, out _, out _);
         return new ExternalService
         {
-            Metadata = proxy.Metadata,
+            // The agent's annotations are those of the policy.
+            Metadata = proxy.Metadata with { Annotations = ImmutableDictionary<string, Positioned<string>>.Empty },
             Addresses = isAddress ? [address] : [],
             Hosts = isAddress ? [] : [address],
             Ports = [new DestinationPort(new(port, address.Position), null, null, null, address.Position)],

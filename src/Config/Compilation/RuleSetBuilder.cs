@@ -19,8 +19,11 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
     private readonly Dictionary<RankedPolicy, RankedPolicy> _silentWinners = [];
 
     // One warning for each pair of policies, naming its first case: thousands of destinations are no thousand problems.
-    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (string First, int Count)> _lostDestinations = [];
+    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (LostDestination First, int Count)> _lostDestinations = [];
     private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (LostAddress First, int Count)> _lostAddresses = [];
+
+    // DestinationRules for clients of one namespace that are used for all, as nothing else is there.
+    private readonly Dictionary<RankedPolicy, (string First, int Count)> _ofClients = [];
 
     /// <summary>Adds what a policy selects and sets; policies come strongest first.</summary>
     public void Add(Selection selection)
@@ -39,14 +42,12 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         }
 
         List<DestinationPort?>? owned = null;
-        List<DestinationPort?>? lost = null;
-        RankedPolicy? winner = null;
+        List<(RankedPolicy Winner, DestinationPort? Port)>? lost = null;
         foreach (var port in selection.Ports)
         {
             if (OwnerOf(destination, port) is { } owner && owner != policy)
             {
-                winner ??= owner;
-                (lost ??= []).Add(port);
+                (lost ??= []).Add((owner, port));
             }
             else
             {
@@ -57,15 +58,20 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
 
         if (owned is not null)
         {
+            if (policy.Policy is DestinationRule rule && PolicyPrecedence.Standing(rule, destination) == PolicyPrecedence.OfClients)
+            {
+                _ofClients[policy] = _ofClients.TryGetValue(policy, out var known) ? (known.First, known.Count + 1) : (destination.QualifiedName, 1);
+            }
+
             foreach (var (address, origin) in addresses.Find(destination, owned))
             {
                 AddCandidate(address, new Candidate(selection, origin));
             }
         }
 
-        if (lost is not null)
+        foreach (var to in lost?.GroupBy(static one => one.Winner, static one => one.Port) ?? [])
         {
-            Lose(selection, lost, winner!);
+            Lose(selection, [.. to], to.Key);
         }
     }
 
@@ -104,7 +110,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
     /// </summary>
     private static bool Hides(Policy winner, Policy loser, Destination destination) =>
         winner.Metadata.Namespace == loser.Metadata.Namespace
-        || (winner.Metadata.Namespace == destination.Metadata.Namespace && loser.Metadata.Namespace == MeshConfig.DefaultNamespace);
+        || (winner.Metadata.Namespace == (destination.Home ?? destination.Metadata.Namespace) && loser.Metadata.Namespace == MeshConfig.DefaultNamespace);
 
     private RankedPolicy? OwnerOf(Destination destination, DestinationPort? port) =>
         _owners.GetValueOrDefault((destination, port)) ?? (port is null ? null : _owners.GetValueOrDefault((destination, null)));
@@ -153,19 +159,13 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         var (policy, destination) = (selection.Policy, selection.Destination);
         if (policy.Policy.Kind == winner.Policy.Kind || winner.SettingsOf(lost.First()?.Number.Value) != selection.Settings)
         {
-            if (winner.IsSilent && !_silentWinners.TryAdd(policy, winner))
-            {
-                Count(_lostDestinations, (policy, _silentWinners[policy]), destination, static destination => destination.QualifiedName);
-            }
-            else
-            {
-                Count(_lostDestinations, (policy, winner), destination, static destination => destination.QualifiedName);
-            }
+            var stronger = winner.IsSilent && !_silentWinners.TryAdd(policy, winner) ? _silentWinners[policy] : winner;
+            Count(_lostDestinations, (policy, stronger), (Destination: destination, Ports: lost), static one => new(one.Destination, Describe(one.Destination, one.Ports)));
         }
 
         if (_shadowed.Count < CompilationBudget.MaxShadowed)
         {
-            var reason = $"{destination.QualifiedName} is under {winner.Name}, which {Reason(winner, policy)}";
+            var reason = $"{destination.QualifiedName} is under {winner.Name}, which {Reason(winner, policy, destination)}";
             foreach (var (address, origin) in addresses.Find(destination, lost))
             {
                 _shadowed.Add(new LostRule(ToRule(address, new Candidate(selection, origin)), reason));
@@ -173,8 +173,18 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         }
     }
 
-    private static string Reason(RankedPolicy winner, RankedPolicy loser) =>
-        PolicyPrecedence.Explain(winner.Policy, loser.Policy) + (winner.IsSilent ? " and has no tcpKeepalive" : "");
+    /// <summary>The destination, with the ports if it is not about all of them.</summary>
+    private static string Describe(Destination destination, IReadOnlyCollection<DestinationPort?> ports)
+    {
+        const int most = 10;
+        List<long> numbers = [.. ports.Select(static port => port?.Number.Value).OfType<long>()];
+        return numbers.Count == 0 || numbers.Count < ports.Count || (numbers.Count == destination.Ports.Length && !destination.IsAnyPort)
+            ? destination.QualifiedName
+            : $"port{(numbers.Count == 1 ? "" : "s")} {string.Join(", ", numbers.Take(most))}{(numbers.Count > most ? ", …" : "")} of {destination.QualifiedName}";
+    }
+
+    private static string Reason(RankedPolicy winner, RankedPolicy loser, Destination destination) =>
+        PolicyPrecedence.Explain(winner.Policy, loser.Policy, destination) + (winner.IsSilent ? " and has no tcpKeepalive" : "");
 
     private void Shadow(LostRule lost)
     {
@@ -223,7 +233,9 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         }
 
         // Policies are added one after the other: a second destination of the same policy can only be next to its first.
-        if (rivals.Count == 0 || rivals[^1].Policy != candidate.Policy || rivals[^1].Settings != candidate.Settings)
+        // A DestinationRule can come twice: as that of the service's namespace, then as that of others.
+        if (rivals.Count == 0 || ((rivals[^1].Policy != candidate.Policy || rivals[^1].Settings != candidate.Settings)
+            && !rivals.Exists(rival => rival.Policy == candidate.Policy && rival.Settings == candidate.Settings)))
         {
             rivals.Add(candidate);
         }
@@ -245,12 +257,30 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
 
     private void ReportLosses()
     {
+        foreach (var (policy, (first, count)) in _ofClients)
+        {
+            diagnostics.Report(DiagnosticCatalog.OneNamespace, policy.Policy.Position,
+                $"{policy.Subject}: in Istio it is for clients in the namespace {policy.Policy.Metadata.Namespace} only. The agent uses it for every client of "
+                + AndMore(first, count, "destination"),
+                "write it in the namespace of the service if it is meant for every client");
+        }
+
         foreach (var ((loser, winner), (first, count)) in _lostDestinations)
         {
-            var what = AndMore(first, count, "destination");
+            var what = AndMore(first.Text, count, "destination");
+            if (loser.Policy is DestinationRule rule && winner.Policy is DestinationRule && rule.Metadata.Namespace != winner.Policy.Metadata.Namespace
+                && PolicyPrecedence.Standing(rule, first.Destination) == PolicyPrecedence.OfClients)
+            {
+                diagnostics.Report(DiagnosticCatalog.OneNamespace, rule.Position,
+                    $"{loser.Subject}: it is not used for {what}: in Istio it is for clients in the namespace {rule.Metadata.Namespace} only. The agent has one rule "
+                    + $"for all clients: {winner.Name}, which {Reason(winner, loser, first.Destination)}",
+                    "write the same values in both if these clients need them");
+                continue;
+            }
+
             diagnostics.Report(DiagnosticCatalog.PolicyLost, loser.Policy.Position,
                 $"{loser.Subject}: {what} is under {winner.Name}, "
-                + $"which {Reason(winner, loser)}; this policy is not used there",
+                + $"which {Reason(winner, loser, first.Destination)}; this policy is not used there",
                 winner.IsSilent ? $"write tcpKeepalive in {winner.Name}, too" : "narrow the selector of one of the two");
         }
 
@@ -309,6 +339,8 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
 
         public string Origin => origin;
     }
+
+    private readonly record struct LostDestination(Destination Destination, string Text);
 
     private readonly record struct LostAddress(string Address, string Losing, string Winning);
 

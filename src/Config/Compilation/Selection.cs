@@ -28,6 +28,7 @@ internal sealed class Selector
     private readonly Dictionary<DestinationKind, ObjectIndex<Destination>> _kinds = [];
     private readonly List<Destination> _selectable;
     private readonly Dictionary<Destination, int> _order = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<string, HostDestination> _made = new(StringComparer.Ordinal);
     private readonly HostSelector _hosts;
     private readonly ProxySelector _proxies;
 
@@ -183,7 +184,24 @@ internal sealed class Selector
             return [];
         }
 
-        return [.. Select(policy, rule, HostDestination.Of(rule))];
+        return [.. Select(policy, rule, Made(rule))];
+    }
+
+    /// <summary>The destination of a host that no object is about. Rules for the same host share it, unless they name addresses.</summary>
+    private HostDestination Made(DestinationRule rule)
+    {
+        if (rule.Metadata.Annotations.ContainsKey(AgentAnnotations.Addresses))
+        {
+            return HostDestination.Of(rule);
+        }
+
+        var host = HostName.Canonical(rule.FullHost);
+        if (!_made.TryGetValue(host, out var made))
+        {
+            _made.Add(host, made = HostDestination.Of(rule));
+        }
+
+        return made;
     }
 
     /// <summary>One selection for each set of values; that without values is what the rule owns and sets nothing on.</summary>
@@ -260,13 +278,20 @@ internal sealed class Selector
     private IReadOnlyList<Selection> Select(RankedPolicy policy, ProxyPolicy proxy)
     {
         var selections = _proxies.Select(policy, proxy);
-        if (selections.Count == 0)
+        var isSaid = false;
+        foreach (var (message, fix) in _proxies.MissingSections(proxy))
+        {
+            isSaid = true;
+            Report(DiagnosticCatalog.SelectsNothing, policy, proxy.Position, message, fix);
+        }
+
+        if (selections.Count == 0 && !isSaid)
         {
             Report(DiagnosticCatalog.NotAPolicyHere, policy, proxy.Position,
                 proxy.Kind == ProxyPolicy.EnvoyFilter
                     ? "its keepalive is judged and not enforced by the agent: which proxy and listener a connection is of does not show on it"
                     : "its keepalive is judged and not enforced by the agent: "
-                        + (proxy.Targets.IsEmpty ? "it names no target" : $"{string.Join(", ", proxy.Targets.Take(3))} leads to no object in the input"),
+                        + (proxy.Targets.IsEmpty ? "it names no target" : $"the input has no object behind {string.Join(", ", proxy.Targets.Take(3))}"),
                 proxy.Kind == ProxyPolicy.EnvoyFilter || proxy.Targets.IsEmpty ? "write a ConnectionPolicy or a DestinationRule for its destinations"
                     : proxy.IsAccepted ? "add the Gateway, and the Service of its proxy with its EndpointSlices"
                     : "add it, and the Services behind it");

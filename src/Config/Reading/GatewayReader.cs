@@ -28,15 +28,21 @@ internal static class GatewayReader
     public static GatewayRoute ReadRoute(string kind, ObjectMetadata metadata, ObjectReader spec)
     {
         ImmutableArray<ProxyTarget> parents = [.. spec.Objects("parentRefs").Select(reader => ReadTarget(reader, metadata, Gateway.KindName))];
-        var backends = ImmutableArray.CreateBuilder<ProxyTarget>();
+        var backends = ImmutableArray.CreateBuilder<RouteBackend>();
+        var names = ImmutableArray.CreateBuilder<string>();
         foreach (var rule in spec.Objects("rules"))
         {
-            backends.AddRange(rule.Objects("backendRefs").Select(reader => ReadTarget(reader, metadata, Service.KindName)));
+            var name = rule.String("name")?.Value;
+            backends.AddRange(rule.Objects("backendRefs").Select(reader => new RouteBackend(name, ReadTarget(reader, metadata, Service.KindName))));
             rule.CloseOpen();
+            if (name is not null)
+            {
+                names.Add(name);
+            }
         }
 
         spec.CloseOpen();
-        return new GatewayRoute { Of = kind, Metadata = metadata, Parents = parents, Backends = backends.DrainToImmutable() };
+        return new GatewayRoute { Of = kind, Metadata = metadata, Parents = parents, Backends = backends.DrainToImmutable(), RuleNames = names.DrainToImmutable() };
     }
 
     /// <summary>A reference to an object by group, kind and name.</summary>

@@ -17,6 +17,9 @@ public abstract record Destination : Resource
     /// <summary>Whether connections to it can be on any port.</summary>
     public virtual bool IsAnyPort => Ports.IsEmpty;
 
+    /// <summary>The namespace whose DestinationRules Istio takes for clients without one in their own; null if it is not known.</summary>
+    internal virtual string? Home => null;
+
     /// <summary>The names clients dial, which are what a DestinationRule selects by.</summary>
     public virtual IEnumerable<string> DialledHosts => Hosts.Select(static host => host.Value);
 }

@@ -57,6 +57,14 @@ public sealed record GatewayRoute : Resource
     /// <summary>The Gateways it is attached to.</summary>
     public ImmutableArray<ProxyTarget> Parents { get; init; } = [];
 
-    /// <summary>The Services behind it.</summary>
-    public ImmutableArray<ProxyTarget> Backends { get; init; } = [];
+    /// <summary>The Services behind its rules.</summary>
+    public ImmutableArray<RouteBackend> Backends { get; init; } = [];
+
+    /// <summary>The names of its rules.</summary>
+    public ImmutableArray<string> RuleNames { get; init; } = [];
 }
+
+/// <summary>A backend of a route.</summary>
+/// <param name="Rule">The name of the rule that it belongs to; null if that has none.</param>
+/// <param name="Target">The backend.</param>
+public sealed record RouteBackend(string? Rule, ProxyTarget Target);

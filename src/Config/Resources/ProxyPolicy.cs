@@ -53,7 +53,7 @@ public sealed record ProxyPolicy : Policy
 /// <param name="Namespace">Its namespace.</param>
 /// <param name="Name">Its name; null for every object with the labels.</param>
 /// <param name="Labels">The labels it must have.</param>
-/// <param name="Section">The name of a listener; null for all.</param>
+/// <param name="Section">The name of a listener of a Gateway, a rule of a route, or a port of a Service; null for all.</param>
 /// <param name="Port">The port number of a Service; null for all.</param>
 public sealed record ProxyTarget(
     string Kind, string Namespace, string? Name, ImmutableArray<KeyValuePair<string, string>> Labels, string? Section, long? Port)
@@ -77,6 +77,8 @@ public sealed record ProxyTarget(
         return true;
     }
 
-    /// <summary><c>Gateway shop/eg</c>.</summary>
-    public override string ToString() => $"{Kind} {Namespace}/{Name ?? "with labels"}";
+    /// <summary><c>Gateway shop/eg</c>, or <c>any HTTPRoute in shop with the label app=web</c>.</summary>
+    public override string ToString() => Name is not null ? $"{Kind} {Namespace}/{Quoting.Shorten(Name)}"
+        : Labels.IsEmpty ? $"any {Kind} in {Namespace}"
+        : $"any {Kind} in {Namespace} with the label{(Labels.Length == 1 ? "" : "s")} {Quoting.Shorten(string.Join(", ", Labels.Select(static label => $"{label.Key}={label.Value}")))}";
 }

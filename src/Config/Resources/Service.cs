@@ -23,6 +23,8 @@ public sealed record Service : Destination
     /// <summary>Whether it has ports that are not TCP; <see cref="Destination.Ports"/> has the TCP ones only.</summary>
     public bool HasOtherProtocols { get; init; }
 
+    internal override string? Home => Metadata.Namespace;
+
     /// <inheritdoc/>
     public override bool IsAnyPort => Ports.IsEmpty && !HasOtherProtocols;
 

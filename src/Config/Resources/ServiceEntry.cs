@@ -14,6 +14,8 @@ public sealed record ServiceEntry : Destination
     /// <inheritdoc/>
     public override DestinationKind DestinationKind => DestinationKind.ServiceEntry;
 
+    internal override string? Home => Metadata.Namespace;
+
     /// <summary>Virtual addresses, IP or CIDR.</summary>
     public ImmutableArray<Positioned<string>> Addresses { get; init; } = [];
 

@@ -33,14 +33,22 @@ internal static class DestinationRuleValidator
         }
     }
 
+    /// <summary>The name after the wildcard: like Istio, the first label can be <c>*</c>, or start with <c>*</c> or <c>*-</c>.</summary>
+    private static string WithoutWildcard(string host) => host switch
+    {
+        ['*', '.', .. var rest] => rest,
+        ['*', '-', .. var rest] => rest,
+        ['*', .. var rest] => rest,
+        _ => host,
+    };
+
     private static void ValidateHost(DestinationRule rule, ResourceReport report)
     {
         var host = rule.Host.Value;
-        var rest = host switch { "*" => "any", _ when HostName.IsWildcard(host) => host[2..], _ => host };
-        if (host.Length > 0 && !HostName.IsValid(rest))
+        if (host.Length > 0 && host != "*" && !HostName.IsValid(WithoutWildcard(host)))
         {
             report.Report(DiagnosticCatalog.BadHost, rule.Host.Position, "spec.host", $"is not a host name: {Quoting.Quote(host)}",
-                "write a name like reviews, reviews.prod.svc.cluster.local or *.example.com");
+                "write a name like reviews, reviews.prod.svc.cluster.local, *.example.com or *-v2.example.com");
         }
     }
 }
