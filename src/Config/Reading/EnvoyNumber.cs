@@ -78,7 +78,9 @@ internal sealed class EnvoyNumber(ObjectReader reader)
         var wrapped = value is MappingNode mapping && mapping.TryFind("value", out var entry) && entry.Value is ScalarNode inner ? inner.Value : null;
         Fail(DiagnosticCatalog.WrongType, value, path,
             $"must be a plain number{(isTime ? " of seconds" : "")}, but {(value is ScalarNode one ? $"{Quoting.Quote(one.Value)} is {one.Description}" : $"it is {value.Description}")}",
-            long.TryParse(wrapped, NumberStyles.None, CultureInfo.InvariantCulture, out var plain) ? $"write {key}: {plain}" : "write a whole decimal number");
+            long.TryParse(wrapped, NumberStyles.None, CultureInfo.InvariantCulture, out var plain) ? $"write {key}: {plain}"
+                : value is ScalarNode { Type: ScalarType.Boolean } boolean ? $"write {(boolean.Value.ToLowerInvariant() is "false" or "no" or "off" ? 0 : 1)}"
+                : "write a whole decimal number");
         return null;
     }
 
