@@ -136,6 +136,27 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         return this;
     }
 
+    /// <summary>Installs the custom kinds of Envoy Gateway, kgateway, Gloo Edge and the Gateway API.</summary>
+    public FakeApiServer WithProxies()
+    {
+        foreach (var (group, version, plural, kind) in (ReadOnlySpan<(string, string, string, string)>)
+            [
+                ("gateway.envoyproxy.io", "v1alpha1", "backendtrafficpolicies", "BackendTrafficPolicy"),
+                ("gateway.envoyproxy.io", "v1alpha1", "clienttrafficpolicies", "ClientTrafficPolicy"),
+                ("gateway.kgateway.dev", "v1alpha1", "backendconfigpolicies", "BackendConfigPolicy"),
+                ("gloo.solo.io", "v1", "upstreams", "Upstream"),
+                ("gateway.networking.k8s.io", "v1", "gateways", "Gateway"),
+                ("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute"),
+                ("gateway.networking.k8s.io", "v1", "grpcroutes", "GRPCRoute"),
+                ("gateway.networking.k8s.io", "v1alpha2", "tlsroutes", "TLSRoute"),
+                ("gateway.networking.k8s.io", "v1alpha2", "tcproutes", "TCPRoute"),
+            ])
+        {
+            Define(group, version, plural, kind);
+        }
+        return this;
+    }
+
     public FakeKind Kind(string plural)
     {
         lock (_lock)
@@ -484,6 +505,10 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         if (query["fieldSelector"] is [{ } named] && named.Split('=') is ["metadata.name", var name] && (string?)one["metadata"]!["name"] != name)
         {
             return false;
+        }
+        if (query["labelSelector"] is [{ } existing] && !existing.Contains(' ', StringComparison.Ordinal))
+        {
+            return one["metadata"]!["labels"]?[existing] is not null;
         }
         if (query["labelSelector"] is [{ } label])
         {

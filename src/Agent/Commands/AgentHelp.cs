@@ -20,7 +20,7 @@ internal static class AgentHelp
                 ("Sockets", ["--policies", "--keepalive", "--existing", "--side", "--once", "--dry-run", "--restore-on-exit", "--datapath", "--cgroup"]),
                 ("Scope", ["--netns", "--namespaces", "--exclude-namespaces"]),
                 ("Service", ["--interval", "--listen", "--listen-local", "--agent-check", "--capture", "--state-dir"]),
-                ("Cluster", ["--kubernetes", "--kubernetes-api", "--from", "--node-name"]),
+                ("Cluster", ["--kubernetes", "--kubernetes-api", "--from", "--proxy-policies", "--mesh-revisions", "--node-name"]),
                 ("Log", ["--log-format", "--log-level"])),
             ["check"] = new(
                 "keepalive-agent check policy.yaml --balancer aws-nlb",

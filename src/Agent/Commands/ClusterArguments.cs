@@ -51,6 +51,10 @@ internal sealed class ClusterArguments
         ("istio", PolicyOrigin.Istio),
         ("both", PolicyOrigin.Both));
 
+    private readonly Option<bool> _revisions = new("--mesh-revisions") { Description = "Mesh-wide keepalive of all revisions of Istio, not only of the default" };
+
+    private readonly Option<bool> _proxies = new("--proxy-policies") { Description = "Policies also of Envoy Gateway, kgateway and Gloo Edge" };
+
     private readonly Option<string?> _node = new("--node-name")
     {
         Description = "The node's name in the cluster (default: the variable NODE_NAME)",
@@ -62,7 +66,7 @@ internal sealed class ClusterArguments
     private readonly Option<string[]> _excluded = Names("--exclude-namespaces", "Skip sockets of pods in these namespaces");
 
     /// <summary>Adds all the options to a command.</summary>
-    public void AddTo(Command command) => Add(command, [_kubernetes, _api, _from, _node, _namespaces, _excluded]);
+    public void AddTo(Command command) => Add(command, [_kubernetes, _api, _from, _revisions, _proxies, _node, _namespaces, _excluded]);
 
     /// <summary>Adds the options that are necessary to know the node's pods.</summary>
     public void AddForPodsTo(Command command)
@@ -122,6 +126,8 @@ internal sealed class ClusterArguments
         {
             Access = access,
             From = result.GetValue(_from),
+            MeshRevisions = result.GetValue(_revisions),
+            ProxyPolicies = result.GetValue(_proxies),
             Side = side,
             NodeName = NodeName(result.CommandResult),
             Namespaces = result.Values(_namespaces),

@@ -59,6 +59,15 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
         {
             Watch(kind, isWanted: true);
         }
+        foreach (var kind in (WatchedKind[])
+            [
+                WatchedKind.BackendTrafficPolicies, WatchedKind.BackendConfigPolicies, WatchedKind.Upstreams, WatchedKind.Gateways,
+                WatchedKind.HttpRoutes, WatchedKind.GrpcRoutes, WatchedKind.TlsRoutes, WatchedKind.TcpRoutes,
+            ])
+        {
+            Watch(kind, options.ProxyPolicies);
+        }
+        Watch(WatchedKind.ClientTrafficPolicies, options is { ProxyPolicies: true, Side: Config.Side.Both });
         _slices = Watch(WatchedKind.EndpointSlices, isWanted: false);
         Definitions = new KindWatch(
             _api, WatchedKind.CustomResourceDefinitions,
@@ -235,6 +244,9 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
     /// <summary>The mesh-wide settings lie under DestinationRules, and are wanted with them.</summary>
     private static KindSelection MeshSelection { get; } = new(MeshConfig.DefaultNamespace, $"fieldSelector=metadata.name%3D{MeshConfig.ConfigMapName}");
 
+    /// <summary>Those of all revisions, by the label that Istio's charts and operators set on them.</summary>
+    private static KindSelection RevisionSelection { get; } = new(MeshConfig.DefaultNamespace, "labelSelector=istio.io%2Frev");
+
     private static KindSelection SelectionOf(IReadOnlySet<(string Namespace, string Name)> services)
     {
         if (services.Count > MaxNamedServices)
@@ -261,7 +273,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
         {
             _rules.Want(_policies.Knowledge == Knowledge.Absent ? KindSelection.All : null);
         }
-        _mesh?.Want(_rules?.Wanted is null ? null : MeshSelection);
+        _mesh?.Want(_rules?.Wanted is null ? null : _options.MeshRevisions ? RevisionSelection : MeshSelection);
     }
 
     /// <summary>Reports a problem of a pod or a namespace to its owner, and in the log.</summary>

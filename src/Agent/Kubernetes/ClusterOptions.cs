@@ -24,6 +24,13 @@ internal sealed record ClusterOptions
 
     public PolicyOrigin From { get; init; }
 
+    /// <summary>Whether the mesh-wide settings of every revision of Istio are read, and not only those of the default one.</summary>
+    public bool MeshRevisions { get; init; }
+
+    /// <summary>Whether policies of proxies (Envoy Gateway, kgateway, Gloo Edge) are read, with the routes and Gateways that they are
+    /// attached to.</summary>
+    public bool ProxyPolicies { get; init; }
+
     public Side Side { get; init; }
 
     /// <summary>The name of this node in the cluster; null if unknown, and then pods are not read.</summary>

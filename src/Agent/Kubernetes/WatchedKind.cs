@@ -13,6 +13,8 @@ internal sealed record WatchedKind(string Kind, string Group, ImmutableArray<str
     private const string GlooPolicies = "resilience.policy.gloo.solo.io";
     private const string GlooNetworking = "networking.gloo.solo.io";
     private const string Istio = "networking.istio.io";
+    private const string EnvoyGateway = "gateway.envoyproxy.io";
+    private const string GatewayApi = "gateway.networking.k8s.io";
 
     private static readonly ImmutableArray<string> s_istioVersions = ["v1", "v1beta1", "v1alpha3"];
 
@@ -39,8 +41,27 @@ internal sealed record WatchedKind(string Kind, string Group, ImmutableArray<str
 
     public static WatchedKind EndpointSlices { get; } = new(EndpointSlice.KindName, "discovery.k8s.io", ["v1", "v1beta1"], "endpointslices");
 
-    /// <summary>The ConfigMap with the mesh-wide settings of Istio; no other one is requested.</summary>
+    /// <summary>The ConfigMaps with the mesh-wide settings of Istio; no others are requested.</summary>
     public static WatchedKind MeshConfigs { get; } = new("ConfigMap", "", ["v1"], "configmaps");
+
+    public static WatchedKind BackendTrafficPolicies { get; } = new(ProxyPolicy.BackendTrafficPolicy, EnvoyGateway, ["v1alpha1"], "backendtrafficpolicies");
+
+    public static WatchedKind ClientTrafficPolicies { get; } = new(ProxyPolicy.ClientTrafficPolicy, EnvoyGateway, ["v1alpha1"], "clienttrafficpolicies");
+
+    public static WatchedKind BackendConfigPolicies { get; } =
+        new(ProxyPolicy.BackendConfigPolicy, "gateway.kgateway.dev", ["v1alpha1"], "backendconfigpolicies");
+
+    public static WatchedKind Upstreams { get; } = new(ProxyPolicy.Upstream, "gloo.solo.io", ["v1"], "upstreams");
+
+    public static WatchedKind Gateways { get; } = new(Gateway.KindName, GatewayApi, ["v1", "v1beta1"], "gateways");
+
+    public static WatchedKind HttpRoutes { get; } = new("HTTPRoute", GatewayApi, ["v1", "v1beta1"], "httproutes");
+
+    public static WatchedKind GrpcRoutes { get; } = new("GRPCRoute", GatewayApi, ["v1", "v1alpha2"], "grpcroutes");
+
+    public static WatchedKind TlsRoutes { get; } = new("TLSRoute", GatewayApi, ["v1", "v1alpha3", "v1alpha2"], "tlsroutes");
+
+    public static WatchedKind TcpRoutes { get; } = new("TCPRoute", GatewayApi, ["v1", "v1alpha2"], "tcproutes");
 
     public static WatchedKind Namespaces { get; } = new("Namespace", "", ["v1"], "namespaces") { MetadataOnly = true };
 
@@ -53,7 +74,7 @@ internal sealed record WatchedKind(string Kind, string Group, ImmutableArray<str
     public bool MetadataOnly { get; private init; }
 
     /// <summary>Whether the kind comes from a custom resource definition. It may be missing, and be added later.</summary>
-    public bool IsCustom => Group.EndsWith(".solo.io", StringComparison.Ordinal) || Group == Istio;
+    public bool IsCustom => Group.EndsWith(".solo.io", StringComparison.Ordinal) || Group is Istio or EnvoyGateway or GatewayApi or "gateway.kgateway.dev";
 
     /// <summary>The name of its custom resource definition.</summary>
     public string DefinitionName => $"{Plural}.{Group}";

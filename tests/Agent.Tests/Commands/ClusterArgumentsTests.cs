@@ -14,7 +14,7 @@ public sealed class ClusterArgumentsTests
 
     [Theory]
     [InlineData("run", Api)]
-    [InlineData("run", Api, "--kubernetes=on", "--from=istio")]
+    [InlineData("run", Api, "--kubernetes=on", "--from=istio", "--proxy-policies", "--mesh-revisions")]
     [InlineData("run", Api, "--node-name=node-1", "--namespaces=shop,jobs", "--exclude-namespaces=kube-system")]
     [InlineData("run", "--policies=p.yaml", "--kubernetes=auto")]
     [InlineData("run", "--policies=p.yaml", "--kubernetes=off")]
@@ -29,6 +29,8 @@ public sealed class ClusterArgumentsTests
     [InlineData("--kubernetes on needs a pod", "sockets", "--kubernetes=on")]
     [InlineData("--kubernetes-api needs the cluster's API, but --kubernetes off excludes it", "run", "--policies=p.yaml", "--kubernetes=off", Api)]
     [InlineData("--from needs the cluster's API, but this is not a pod", "run", "--policies=p.yaml", "--from=gloo")]
+    [InlineData("--proxy-policies needs the cluster's API, but this is not a pod", "run", "--policies=p.yaml", "--proxy-policies")]
+    [InlineData("--mesh-revisions needs the cluster's API, but this is not a pod", "run", "--policies=p.yaml", "--mesh-revisions")]
     [InlineData("--namespaces needs the cluster's API, but this is not a pod", "run", "--policies=p.yaml", "--namespaces=shop")]
     [InlineData("--exclude-namespaces needs the node's name: give --node-name", "run", Api, "--exclude-namespaces=shop")]
     [InlineData("--node-name needs the cluster's API, but this is not a pod", "audit", "--node-name=node-1")]

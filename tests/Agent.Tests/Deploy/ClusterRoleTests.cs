@@ -1,6 +1,7 @@
 using System.Reflection;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Config;
+using Keepalive.Config.Resources;
 using Keepalive.Testbed;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit;
@@ -27,7 +28,7 @@ public sealed class ClusterRoleTests
     [Fact]
     public async Task Requests_OfAClientThatWantsEverything_AreWhatTheRulesAllow()
     {
-        using var api = FakeApiServer.Start().WithGloo().WithIstio();
+        using var api = FakeApiServer.Start().WithGloo().WithIstio().WithProxies();
         api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
         using var cluster = new Cluster(
             new ClusterOptions
@@ -35,6 +36,7 @@ public sealed class ClusterRoleTests
                 Access = ApiAccess.Of(api.Address),
                 From = PolicyOrigin.Both,
                 Side = Side.Both,
+                ProxyPolicies = true,
                 NodeName = "node-1",
                 Timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero },
             },
@@ -58,7 +60,43 @@ public sealed class ClusterRoleTests
         Assert.Equal(
             ("ServiceAccount", Manifests.Single("ServiceAccount").Name, Manifests.Single("Namespace").Name),
             (subject.Text("kind"), subject.Text("name"), subject.Text("namespace")));
-        Assert.DoesNotContain(Manifests.All(), manifest => manifest.Kind is "Role" or "RoleBinding");
+    }
+
+    /// <summary>With the component, the agent may read the ConfigMaps of Istio's namespace, and asks for those of revisions only.</summary>
+    [Fact]
+    public async Task MeshRevisions_RoleAndRequest_AreAboutConfigMapsOfIstiosNamespace()
+    {
+        var (role, binding) = (Manifests.Single("Role").Root, Manifests.Single("RoleBinding").Root);
+        var rule = Assert.Single(role.At("rules").Items());
+        Assert.Equal(["", "configmaps", "list", "watch"], [.. rule.At("apiGroups").Texts(), .. rule.At("resources").Texts(), .. rule.At("verbs").Texts()]);
+        Assert.Equal((role.Text("kind"), role.Text("metadata", "name")), (binding.Text("roleRef", "kind"), binding.Text("roleRef", "name")));
+        var subject = Assert.Single(binding.At("subjects").Items());
+        Assert.Equal((Manifests.Single("ServiceAccount").Name, Manifests.Single("Namespace").Name), (subject.Text("name"), subject.Text("namespace")));
+        Assert.Equal((MeshConfig.DefaultNamespace, MeshConfig.DefaultNamespace), (role.Text("metadata", "namespace"), binding.Text("metadata", "namespace")));
+
+        using var api = FakeApiServer.Start().WithIstio();
+        using var cluster = new Cluster(
+            new ClusterOptions
+            {
+                Access = ApiAccess.Of(api.Address),
+                From = PolicyOrigin.Istio,
+                MeshRevisions = true,
+                Timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero },
+            },
+            TimeProvider.System,
+            NullLogger.Instance);
+        foreach (var (name, labels) in (ReadOnlySpan<(string, string)>)[("istio", "\"istio.io/rev\":\"default\""), ("istio-canary", "\"istio.io/rev\":\"canary\""), ("istio-none", "")])
+        {
+            api.Apply($$$"""
+                {"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{{name}}}","namespace":"istio-system","labels":{ {{{labels}}} }},"data":{"mesh":"tcpKeepalive:\n  time: 60s\n"}}
+                """);
+        }
+        await cluster.StartAsync(TestContext.Current.CancellationToken);
+
+        Eventually.True(() => cluster.View().Resources.All.OfType<MeshConfig>().Count() == 2, TimeSpan.FromSeconds(20));
+        Assert.Equal(["istio", "istio-canary"], cluster.View().Resources.All.OfType<MeshConfig>().Select(config => config.Metadata.Name.Value).Order());
+        Assert.All(api.Requests.Where(request => request.Contains("configmaps", StringComparison.Ordinal)),
+            request => Assert.Contains("/namespaces/istio-system/configmaps?", request, StringComparison.Ordinal));
     }
 
     [Fact]

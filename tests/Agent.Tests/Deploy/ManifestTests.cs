@@ -63,7 +63,7 @@ public sealed partial class ManifestTests
                 referenced.Add(path);
             }
         }
-        var roots = new[] { "kustomization.yaml", "overlays/audit/kustomization.yaml", "overlays/monitored/kustomization.yaml" }
+        var roots = new[] { "kustomization.yaml", "overlays/audit/kustomization.yaml", "overlays/monitored/kustomization.yaml", "overlays/mesh/kustomization.yaml" }
             .Select(name => Path.Combine(Manifests.Directory, name));
         var unused = Directory.EnumerateFiles(Manifests.Directory, "*", SearchOption.AllDirectories)
             .Where(path => !path.EndsWith(".test.yaml", StringComparison.Ordinal))
@@ -260,6 +260,7 @@ public sealed partial class ManifestTests
     [InlineData(".", 9)]
     [InlineData("overlays/audit", 9)]
     [InlineData("overlays/monitored", 12)]
+    [InlineData("overlays/mesh", 11)]
     public void Kustomization_IsBuiltByKubectl(string directory, int objects)
     {
         if (!Command.Exists("kubectl"))
@@ -274,14 +275,16 @@ public sealed partial class ManifestTests
         Assert.All(stream.Documents, document =>
         {
             var isOfCluster = document.RootNode.Text("kind") is "Namespace" or "ClusterRole" or "ClusterRoleBinding";
-            Assert.Equal("keepalive-agent", document.RootNode.Text("metadata", isOfCluster ? "name" : "namespace"));
-            Assert.Equal(isOfCluster ? null : "keepalive-agent", document.RootNode.Text("metadata", "namespace"));
+            Assert.True(!isOfCluster || document.RootNode.Text("metadata", "name") == "keepalive-agent");
+            var isOfMesh = document.RootNode.Text("kind") is "Role" or "RoleBinding";
+            Assert.Equal(isOfCluster ? null : isOfMesh ? "istio-system" : "keepalive-agent", document.RootNode.Text("metadata", "namespace"));
         });
         var bound = stream.Documents.Single(d => d.RootNode.Text("kind") == "ClusterRoleBinding").RootNode.At("subjects").Items().Single();
         Assert.Equal(("keepalive-agent", "keepalive-agent"), (bound.Text("name"), bound.Text("namespace")));
         var agent = stream.Documents.Single(d => d.RootNode.Text("kind") == "DaemonSet").RootNode.At("spec", "template", "spec", "containers").Items().Single();
         Assert.Matches(@"^keepalive-agent:\d+\.\d+\.\d+$", agent.Text("image"));
         Assert.Equal(directory == "overlays/audit", agent.At("args").Texts().Contains("--dry-run"));
+        Assert.Equal(directory == "overlays/mesh", agent.At("args").Texts().Contains("--mesh-revisions"));
         var policies = stream.Documents.Single(d => d.RootNode.Text("metadata", "name") == "keepalive-policies").RootNode;
         Assert.Equal(File.ReadAllText(Path.Combine(Manifests.Base, "policies", "policy.yaml")), policies.Text("data", "policy.yaml"));
     }

@@ -69,6 +69,42 @@ public sealed class ClusterTests : IDisposable
             Assert.Contains("/api/v1/namespaces/istio-system/configmaps?", request, StringComparison.Ordinal));
     }
 
+    /// <summary>The policies of proxies, their routes and their Services meet in the view; without the option none of them is requested.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task ProxyPolicies_OfTheServer_AreRequestedWithTheOptionOnly(bool isWanted)
+    {
+        using var api = FakeApiServer.Start().WithProxies();
+        api.Apply("""
+            {"apiVersion":"gateway.envoyproxy.io/v1alpha1","kind":"BackendTrafficPolicy","metadata":{"name":"btp","namespace":"shop"},
+             "spec":{"targetRefs":[{"group":"gateway.networking.k8s.io","kind":"HTTPRoute","name":"web"}],"tcpKeepalive":{"idleTime":"60s"}}}
+            """);
+        api.Apply("""
+            {"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute","metadata":{"name":"web","namespace":"shop"},
+             "spec":{"rules":[{"backendRefs":[{"name":"web","port":80}]}]}}
+            """);
+        api.Apply("""
+            {"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"shop"},"spec":{"clusterIP":"10.96.0.10","ports":[{"port":80}]}}
+            """);
+        using var cluster = new Cluster(
+            new ClusterOptions
+            {
+                Access = ApiAccess.Of(api.Address),
+                ProxyPolicies = isWanted,
+                Timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero },
+            },
+            TimeProvider.System,
+            NullLogger.Instance);
+        await cluster.StartAsync(TestContext.Current.CancellationToken);
+        Eventually.True(() => cluster.IsComplete && cluster.View().Resources.All.OfType<Service>().Any(), s_patience);
+
+        var rules = Keepalive.Config.Compilation.PolicyCompiler.Compile(cluster.View().Resources, new() { SelectedOnly = true }).Policy.Rules;
+        Assert.Equal(isWanted ? ["BackendTrafficPolicy/shop/btp 10.96.0.10/32:80"] : [], rules.Select(rule => $"{rule.Policy} {rule.Prefix}/32:{rule.Port}"));
+        Assert.Equal(isWanted, api.Requests.Any(request => request.Contains("backendtrafficpolicies", StringComparison.Ordinal)));
+        Assert.DoesNotContain(api.Requests, request => request.Contains("clienttrafficpolicies", StringComparison.Ordinal));
+    }
+
     public void Dispose()
     {
         _cluster.Dispose();
