@@ -18,7 +18,7 @@ internal static class KeepaliveReader
             {
                 parent.Report.MarkFaulty(parent.PathOf(key));
                 parent.Report.Report(DiagnosticCatalog.EmptyKeepalive, parent.KeyPosition(key), parent.PathOf(key),
-                    "has nothing after it, which sets nothing", "write \"{}\" for the socket's own values, or time, interval and probes");
+                    "has nothing after it, which sets nothing", $"write \"{{}}\" for the socket's own values, or {known.Time}, {known.Interval} and {known.Probes}");
             }
 
             return null;
