@@ -87,8 +87,10 @@ public readonly record struct TimerWheel
     /// <summary>Jiffies as time; a part of 100 ns counts as a whole.</summary>
     public TimeSpan ToTime(long jiffies)
     {
-        var (ticks, rest) = Math.DivRem(jiffies * TimeSpan.TicksPerSecond, Hz);
-        return new TimeSpan(rest > 0 ? ticks + 1 : ticks);
+        // The seconds apart: jiffies of some years, times ten million, are beyond 63 bits.
+        var (seconds, left) = Math.DivRem(jiffies, Hz);
+        var (ticks, rest) = Math.DivRem(left * TimeSpan.TicksPerSecond, Hz);
+        return new TimeSpan((seconds * TimeSpan.TicksPerSecond) + ticks + (rest > 0 ? 1 : 0));
     }
 
     /// <summary><c>HZ=250</c>.</summary>

@@ -29,6 +29,18 @@ public sealed class TimerWheelTests
     public void Granule_OfAWait_IsThatOfItsLevel(int hz, int wait, double expected) =>
         Assert.Equal(TimeSpan.FromSeconds(expected), new TimerWheel(hz).Granule(wait));
 
+    /// <summary>Regression: the product of jiffies and ticks overflowed, and a simulation of a few connections over decades never ended.</summary>
+    [Theory]
+    [InlineData(1000, 5)]
+    [InlineData(100, 2)]
+    [InlineData(24, 3)]
+    public void ToTime_OfCenturies_IsNotNegative(int hz, long rest)
+    {
+        const long seconds = 500L * 365 * 86400;
+        Assert.Equal(
+            (seconds * TimeSpan.TicksPerSecond) + ((rest * TimeSpan.TicksPerSecond) + hz - 1) / hz, new TimerWheel(hz).ToTime((seconds * hz) + rest).Ticks);
+    }
+
     [Fact]
     public void GranuleOf_WhereALevelEnds_IsEightTimesAsLong()
     {

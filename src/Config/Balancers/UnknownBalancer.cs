@@ -26,6 +26,13 @@ public static class UnknownBalancer
         ),
     ];
 
+    /// <summary>Products that are another one inside, by the first word of their names.</summary>
+    private static readonly ImmutableArray<(string Word, string Preset)> s_built =
+    [
+        ("istio", "envoy"), ("contour", "envoy"), ("gloo", "envoy"), ("kgateway", "envoy"), ("emissary", "envoy"), ("ambassador", "envoy"),
+        ("openshift", "haproxy"), ("kong", "nginx"), ("openresty", "nginx"),
+    ];
+
     /// <summary>Known names that may be meant, the most similar first; may be empty.</summary>
     public static ImmutableArray<string> Near(string name)
     {
@@ -34,10 +41,15 @@ public static class UnknownBalancer
         {
             return [];
         }
-        var given = name.ToLowerInvariant().Replace('_', '-').Replace(' ', '-').Trim('-');
+        var given = name.ToLowerInvariant().Replace('_', '-').Replace(' ', '-').Replace('.', '-').Trim('-');
         if (BalancerPresets.Find(given) is { } same)
         {
             return [same.Name];
+        }
+        // The words it may share with other products, such as "gateway", say less.
+        if (s_built.FirstOrDefault(entry => given == entry.Word || given.StartsWith(entry.Word + "-", StringComparison.Ordinal)) is { Preset: { } inside })
+        {
+            return [inside];
         }
         var ranked = BalancerPresets.Names.Select(known => (Name: known, Rank: Rank(given, known)))
             .Where(static entry => entry.Rank < int.MaxValue).OrderBy(static entry => entry.Rank).ThenBy(static entry => entry.Name.Length).ToList();

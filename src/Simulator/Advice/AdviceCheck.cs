@@ -12,6 +12,9 @@ internal static class AdviceCheck
     /// <summary>Waits that the simulation is to see, about.</summary>
     private const double Waits = 2_000_000;
 
+    /// <summary>The most waits: beyond them fewer connections are simulated, since each has to be seen for some requests.</summary>
+    private const double MaxWaits = 5_000_000;
+
     /// <summary>How much longer than its response takes a client waits for it.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
 
@@ -24,18 +27,21 @@ internal static class AdviceCheck
         var gap = 2 * request.Rule.IdleTimeout;
         var perConnection = Math.Max(20, Waits / request.Connections);
         var wait = settings?.Time is { } seconds ? TimeSpan.FromSeconds(seconds) : gap;
-        var duration = perConnection * wait;
         var least = 3 * (gap + (request.ServiceTime ?? TimeSpan.Zero));
+        // In seconds: a million waits of some days are beyond a TimeSpan.
+        var duration = TimeSpan.FromSeconds(Math.Clamp(
+            Math.Round(perConnection * wait.TotalSeconds), least.TotalSeconds, Math.Max(s_maxDuration.TotalSeconds, least.TotalSeconds)));
+        var connections = Math.Clamp((int)Math.Min(MaxWaits / (duration / wait), int.MaxValue), 1, request.Connections);
         return new Scenario
         {
             Name = "advice",
             Preset = request.Preset,
             Rule = request.Rule,
-            Connections = request.Connections,
+            Connections = connections,
             Requests = new PoissonArrival(gap),
             ServiceTime = request.ServiceTime is { } time ? new FixedService(time) : null,
             RequestTimeout = s_patience + (request.ServiceTime ?? TimeSpan.Zero),
-            Duration = duration < least ? least : duration > s_maxDuration && least < s_maxDuration ? s_maxDuration : duration,
+            Duration = duration,
             Keepalive = settings,
             RoundTrip = request.RoundTrip,
             Loss = request.Loss,

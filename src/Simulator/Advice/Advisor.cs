@@ -111,15 +111,16 @@ internal static class Advisor
     /// <remarks>A setting that sends fewer probes than the requirements ask for has to send those in time.</remarks>
     public static KeepaliveSettings? Fit(AdviceRequest request, Func<int, KeepaliveSettings> values)
     {
-        var needs = new Needs(request);
-        return Longest(needs.Room, time => IsFine(values(time))) is { } longest ? values(longest) : null;
+        return Longest(new Needs(request).Room, time => Meets(request, values(time))) is { } longest ? values(longest) : null;
+    }
 
-        bool IsFine(KeepaliveSettings all)
-        {
-            var candidate = new Candidate(all.Time!.Value, all.Interval!.Value, all.Probes!.Value, request.AssumedHz);
-            return candidate.Fitting(needs.Room) >= Math.Min(needs.InTime, all.Probes.Value)
-                && (request.DetectWithin is null || candidate.LatestDeath <= request.DetectWithin);
-        }
+    /// <summary>Whether values, all three, meet the requirements.</summary>
+    public static bool Meets(AdviceRequest request, KeepaliveSettings all)
+    {
+        var needs = new Needs(request);
+        var candidate = new Candidate(all.Time!.Value, all.Interval!.Value, all.Probes!.Value, request.AssumedHz);
+        return candidate.Fitting(needs.Room) >= Math.Min(needs.InTime, all.Probes.Value)
+            && (request.DetectWithin is null || candidate.LatestDeath <= request.DetectWithin);
     }
 
     /// <summary>The longest time for which something holds that holds for all shorter ones.</summary>

@@ -18,6 +18,12 @@ internal sealed record ApplicationSetting
     /// <summary>The setting for such values, line by line.</summary>
     public required Func<KeepaliveSettings, ImmutableArray<string>> Lines { get; init; }
 
+    /// <summary>The values of its sockets where nobody sets any; null where they do not probe then.</summary>
+    public KeepaliveSettings? Default { get; init; }
+
+    /// <summary>How its pool is made to close connections that were idle for so many seconds; null where it has no such setting.</summary>
+    public Func<int, ImmutableArray<string>>? CloseIdle { get; init; }
+
     /// <summary>How it is switched off; null where it is off unless somebody switches it on.</summary>
     public string? Off { get; init; }
 

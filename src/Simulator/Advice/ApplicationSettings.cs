@@ -18,7 +18,8 @@ internal static class ApplicationSettings
             Where = "libpq and programs on it (psql, psycopg, PHP, Ruby), in the connection string",
             Lines = static v => [$"keepalives=1 keepalives_idle={v.Time} keepalives_interval={v.Interval} keepalives_count={v.Probes}"],
             Off = "keepalives=0",
-            Remark = "libpq enables keepalive by itself, with the system's values (7200s).",
+            Default = KeepaliveSettings.LinuxDefaults,
+            Remark = "libpq enables keepalive by itself, with the system's values.",
             Source = "https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-KEEPALIVES-IDLE",
         },
         new()
@@ -26,7 +27,8 @@ internal static class ApplicationSettings
             Names = ["postgres"],
             Where = "PostgreSQL server, in postgresql.conf",
             Lines = static v => [$"tcp_keepalives_idle = {v.Time}", $"tcp_keepalives_interval = {v.Interval}", $"tcp_keepalives_count = {v.Probes}"],
-            Remark = "The server enables keepalive by itself, with the system's values (7200s).",
+            Default = KeepaliveSettings.LinuxDefaults,
+            Remark = "The server enables keepalive by itself, with the system's values.",
             Source = "https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-TCP-KEEPALIVES-IDLE",
         },
         new()
@@ -69,9 +71,10 @@ internal static class ApplicationSettings
             Names = ["redis"],
             Where = "Redis server, in redis.conf",
             Values = static (time, _) => new(time, Math.Max(1, time / 3), 3),
+            Default = new(300, 100, 3),
             Lines = static v => [$"tcp-keepalive {v.Time}"],
             Off = "tcp-keepalive 0",
-            Remark = "Default 300. Redis probes again after a third of it, and gives up after 3 probes.",
+            Remark = "Redis probes again after a third of the time, and gives up after 3 probes.",
             Source = "https://redis.io/docs/latest/develop/reference/clients/#tcp-keepalive",
         },
         new()
@@ -84,8 +87,8 @@ internal static class ApplicationSettings
                 $"    socket.TCP_KEEPIDLE: {v.Time}, socket.TCP_KEEPINTVL: {v.Interval}, socket.TCP_KEEPCNT: {v.Probes}}})",
             ],
             Heartbeat = static seconds => [$"redis.Redis(health_check_interval={seconds})"],
-            Remark = "health_check_interval sends a PING before a command on a connection that was idle for so long; "
-                + "nothing is sent meanwhile.",
+            Remark = "health_check_interval sends a PING before a command on a connection that was idle for so long, and reconnects if it is "
+                + "lost. Between commands it sends nothing, except for PubSub, while get_message() or listen() is called at least that often.",
             Source = "https://redis-py.readthedocs.io/en/stable/connections.html",
         },
         new()
@@ -108,9 +111,10 @@ internal static class ApplicationSettings
                 "net.Dialer{KeepAliveConfig: net.KeepAliveConfig{",
                 $"    Enable: true, Idle: {v.Time} * time.Second, Interval: {v.Interval} * time.Second, Count: {v.Probes}}}}}",
             ],
+            Default = new(15, 15, 9),
             Off = "net.Dialer{KeepAlive: -1}",
-            Remark = "Without it Go probes after 15s and then each 15s (net/http: 30s), which is in time for most "
-                + "balancers. net.ListenConfig has the same field.",
+            CloseIdle = static seconds => [$"http.Transport{{IdleConnTimeout: {seconds} * time.Second}}"],
+            Remark = "net/http's DefaultTransport has 30s for both. net.ListenConfig has the same field.",
             Source = "https://pkg.go.dev/net#KeepAliveConfig",
         },
         new()
@@ -159,6 +163,7 @@ internal static class ApplicationSettings
                 $"socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, {v.Interval});",
                 $"socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, {v.Probes});",
             ],
+            CloseIdle = static seconds => [$"new SocketsHttpHandler {{ PooledConnectionIdleTimeout = TimeSpan.FromSeconds({seconds}) }}"],
             Heartbeat = static seconds => [$"new SocketsHttpHandler {{ KeepAlivePingDelay = TimeSpan.FromSeconds({seconds}) }}"],
             Remark = "For HttpClient, in SocketsHttpHandler.ConnectCallback. KeepAlivePingDelay is for HTTP/2.",
             Source = "https://learn.microsoft.com/dotnet/api/system.net.sockets.socketoptionname",
@@ -250,9 +255,10 @@ internal static class ApplicationSettings
             Names = ["curl"],
             Where = "curl 8.9 or later",
             Values = static (time, advised) => advised with { Time = time, Interval = time },
+            Default = new(60, 60, 9),
             Lines = static v => [$"--keepalive-time {v.Time} --keepalive-cnt {v.Probes}"],
             Off = "--no-keepalive",
-            Remark = "Default 60. The time is also the interval.",
+            Remark = "The time is also the interval.",
             Source = "https://curl.se/docs/manpage.html#--keepalive-time",
         },
         new()

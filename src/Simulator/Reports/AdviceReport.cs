@@ -29,7 +29,7 @@ internal static class AdviceReport
         {
             Comment(haste);
         }
-        Comment($"Simulated at HZ={advice.WorstHz}, {Words.Count(request.Connections, "connection")} for {Words.Duration(with.Scenario.Duration)}: {with.Totals.Expiries} forgotten in {Words.Count(with.Probes, "probe")}; {Failed(with)}.");
+        Comment($"Simulated at HZ={advice.WorstHz}, {Words.Count(with.Scenario.Connections, "connection")} for {Words.Duration(with.Scenario.Duration)}: {with.Totals.Expiries} forgotten in {Words.Count(with.Probes, "probe")}; {Failed(with)}.");
         Comment($"Without keepalive: {Failed(without)}.");
         Comment($"Keepalive does not cover data in flight, which the kernel sends again for some 15 minutes (tcp_retries2): {AgentAnnotations.UserTimeout}: {UserTimeout.Format(UserTimeout.Covering(settings))} on the policy ends such a connection as soon as a quiet one.");
         if (request.ServiceTime is { } service)

@@ -19,7 +19,9 @@ internal sealed record FieldChange(string Path, string Value)
         if (names.Length > 1)
         {
             var inner = new MappingNode(position);
-            if (node.TryFind(name, out var entry) && entry.Value is not ScalarNode { Type: ScalarType.Null })
+            // A service time has one distribution: another one takes its place, whether it was written as a duration or as a mapping.
+            if (node.TryFind(name, out var entry) && entry.Value is not ScalarNode { Type: ScalarType.Null }
+                && !(name == "serviceTime" && ScenarioReader.Distributions.Contains(names[1])))
             {
                 if (entry.Value is not MappingNode mapping)
                 {

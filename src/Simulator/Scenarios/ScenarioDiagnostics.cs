@@ -12,6 +12,7 @@ internal static class ScenarioDiagnostics
     public static readonly DiagnosticKind NoSuchField = Error("KA204", "field cannot be set");
     public static readonly DiagnosticKind AfterTheEnd = new("KA205", Severity.Warning, "time after the end of the simulation");
     public static readonly DiagnosticKind TooSlow = new("KA206", Severity.Warning, "response later than the request timeout");
+    public static readonly DiagnosticKind TooMuch = Error("KA207", "too much to simulate");
 
     private static DiagnosticKind Error(string code, string title) => new(code, Severity.Error, title);
 }

@@ -19,7 +19,8 @@ internal sealed class ScenarioReader
 {
     private static readonly TimeSpan s_tick = TimeSpan.FromMilliseconds(1);
 
-    private static readonly string[] s_distributions = ["fixed", "exponential", "trace"];
+    /// <summary>The fields of a service time, one of which it has.</summary>
+    public static ImmutableArray<string> Distributions { get; } = ["fixed", "exponential", "trace"];
 
     private readonly DiagnosticBag _diagnostics = new();
     private readonly List<string> _files = [];
@@ -112,7 +113,7 @@ internal sealed class ScenarioReader
         scenario = scenario with { ServiceTime = ReadServiceTime(reader, scenario) };
         reader.Close();
         CheckTogether(reader, scenario, balancer is not null);
-        return requests is null ? null : scenario with { Requests = requests };
+        return requests is null ? null : CheckEffort(reader, scenario with { Requests = requests });
     }
 
     private static (BalancerPreset? Preset, BalancerRule Rule)? ReadBalancer(ObjectReader reader)
@@ -267,7 +268,7 @@ internal sealed class ScenarioReader
         var mean = ScenarioFields.Time(reader, "exponential", s_tick);
         var trace = reader.String("trace");
         reader.Close();
-        string[] keys = [.. s_distributions.Where(name => reader.Value(name) is not null)];
+        string[] keys = [.. Distributions.Where(name => reader.Value(name) is not null)];
         if (keys.Length != 1)
         {
             reader.Report.Report(keys.Length == 0 ? DiagnosticCatalog.Missing : DiagnosticCatalog.Conflict, keys.Length == 0 ? reader.Position : reader.KeyPosition(keys[1]), reader.Path,
@@ -405,6 +406,19 @@ internal sealed class ScenarioReader
         {
             report.Report(ScenarioDiagnostics.AfterTheEnd, position, field, $"is {Words.Duration(at)}, when the duration of {Words.Duration(duration)} is over", "write a longer duration, or an earlier time");
         }
+    }
+
+    /// <summary>Refuses what would not end: such a scenario is a mistake in one of its numbers.</summary>
+    private static Scenario CheckEffort(ObjectReader reader, Scenario scenario)
+    {
+        if (ScenarioEffort.Steps(scenario) is > ScenarioEffort.MaxSteps and var steps)
+        {
+            reader.Report.Report(ScenarioDiagnostics.TooMuch, reader.KeyPosition("duration"), "duration", string.Create(
+                CultureInfo.InvariantCulture,
+                $"{Words.Duration(scenario.Duration)} of {Words.Count(scenario.Connections, "connection")} take about {steps:0.#e+0} steps, and the limit is {ScenarioEffort.MaxSteps:0e+0}"),
+                "write a shorter duration, fewer connections, or longer times between requests and probes");
+        }
+        return scenario;
     }
 
     private static void CheckTogether(ObjectReader reader, Scenario scenario, bool hasBalancer)

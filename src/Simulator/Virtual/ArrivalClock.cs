@@ -5,14 +5,19 @@ namespace Keepalive.Simulator.Virtual;
 /// <summary>When clients make their requests.</summary>
 internal sealed class ArrivalClock(Scenario scenario)
 {
+    /// <summary>Pauses in a row without a request between two looks at whether the run was cancelled.</summary>
+    private const int PausesBetweenChecks = 4096;
+
     private readonly Arrival _arrival = scenario.Requests;
     private readonly long _mean = (scenario.Requests.MeanGap ?? TimeSpan.Zero).Ticks;
+    private readonly long _end = scenario.Duration.Ticks;
 
     /// <summary>When its next request begins, the one before being over at <paramref name="now"/>; the first, when that is 0.</summary>
     /// <param name="client">It.</param>
     /// <param name="number">Which it is, from 0.</param>
     /// <param name="now">Ticks.</param>
-    public long Next(ref VirtualClient client, int number, long now)
+    /// <param name="cancellation">Ends it with an <see cref="OperationCanceledException"/>.</param>
+    public long Next(ref VirtualClient client, int number, long now, CancellationToken cancellation)
     {
         switch (_arrival)
         {
@@ -23,12 +28,17 @@ internal sealed class ArrivalClock(Scenario scenario)
                 return client.Requests == 0 ? (long)(client.Random.Next() * _mean) : Later(now, _mean);
             case OnOffArrival onOff:
                 var time = now;
-                for (; ; )
+                for (var pauses = 1; ; pauses++)
                 {
                     var next = Later(time, client.Random.Exponential(onOff.Mean.Ticks));
-                    if (next < client.BusyUntil || next >= Block.Never)
+                    // With gaps much longer than the busy times there may be no request before the end.
+                    if (next < client.BusyUntil || time >= _end)
                     {
                         return next;
+                    }
+                    if (pauses % PausesBetweenChecks == 0)
+                    {
+                        cancellation.ThrowIfCancellationRequested();
                     }
                     time = Later(Math.Max(time, client.BusyUntil), client.Random.Exponential(onOff.Off.Ticks));
                     client.BusyUntil = Later(time, client.Random.Exponential(onOff.On.Ticks));

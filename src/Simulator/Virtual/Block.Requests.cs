@@ -222,7 +222,7 @@ internal sealed partial class Block
                 break;
         }
         one.Active = -1;
-        one.Next = _arrivals.Next(ref one, _firstClient + client, now);
+        one.Next = _arrivals.Next(ref one, _firstClient + client, now, _cancellation);
         if (_queuesSteps)
         {
             EnterClient(client);

@@ -50,6 +50,11 @@ internal sealed partial class Block
 
     private void Take(Step step, int index, long key)
     {
+        if (--_stepsUntilCheck == 0)
+        {
+            _stepsUntilCheck = StepsBetweenChecks;
+            _cancellation.ThrowIfCancellationRequested();
+        }
         ref var connection = ref _connections[index];
         switch (step)
         {

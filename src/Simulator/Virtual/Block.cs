@@ -31,6 +31,9 @@ internal sealed partial class Block
     private const long MaxRetransmission = 120 * TimeSpan.TicksPerSecond;
     private const long SynRetransmission = TimeSpan.TicksPerSecond;
 
+    /// <summary>Steps between two looks at whether the run was cancelled: one connection alone may have millions between two requests.</summary>
+    private const int StepsBetweenChecks = 4096;
+
     /// <summary>net.ipv4.tcp_retries2.</summary>
     private const int MaxRetransmissions = 15;
 
@@ -64,6 +67,8 @@ internal sealed partial class Block
     private VirtualClient[] _clients = [];
     private int _connectionCount;
     private int _firstClient;
+    private int _stepsUntilCheck = StepsBetweenChecks;
+    private CancellationToken _cancellation;
 
     /// <summary>Makes room for nothing yet.</summary>
     /// <param name="scenario">The scenario.</param>
@@ -100,13 +105,11 @@ internal sealed partial class Block
     /// <summary>Runs some of the scenario's clients.</summary>
     public void Run(int firstClient, int clients, CancellationToken cancellation)
     {
+        cancellation.ThrowIfCancellationRequested();
+        _cancellation = cancellation;
         Prepare(firstClient, clients);
-        for (var count = 0; _queue.TryPeek(out var node, out var key); count++)
+        while (_queue.TryPeek(out var node, out var key))
         {
-            if ((count & 0xfff) == 0)
-            {
-                cancellation.ThrowIfCancellationRequested();
-            }
             Totals.Events++;
             if (node < _connectionCount)
             {
@@ -158,7 +161,7 @@ internal sealed partial class Block
                 }
                 Enter(i);
             }
-            one.Next = _arrivals.Next(ref one, number, 0);
+            one.Next = _arrivals.Next(ref one, number, 0, _cancellation);
             EnterClient(client);
         }
     }

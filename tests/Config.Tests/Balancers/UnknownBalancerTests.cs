@@ -19,6 +19,7 @@ public sealed class UnknownBalancerTests
     [InlineData("swarm", "docker-swarm")]
     [InlineData("calico", "calico-ebpf")]
     [InlineData("aws-waf", "aws-nlb")]
+    [InlineData("fly.io", "fly-proxy")]
     public void Near_NameWithAMistakeOrAPartMissing_FindsTheOnesThatMayBeMeant(string name, params string[] expected)
     {
         var near = UnknownBalancer.Near(name);
@@ -35,6 +36,14 @@ public sealed class UnknownBalancerTests
 
     [Fact]
     public void Near_EndlessName_IsEmptyAtOnce() => Assert.Empty(UnknownBalancer.Near(new string('a', 100_000)));
+
+    /// <summary>Regression: the gateways of AWS and Azure were suggested for Istio's, which is Envoy.</summary>
+    [Theory]
+    [InlineData("istio-gateway", "envoy")]
+    [InlineData("istio-ingressgateway", "envoy")]
+    [InlineData("Istio", "envoy")]
+    [InlineData("contour", "envoy")]
+    public void Near_ProductBuiltOnAnother_IsThatOne(string name, string expected) => Assert.Equal([expected], UnknownBalancer.Near(name));
 
     /// <summary>A name in upper case is one balancer's and no other's.</summary>
     [Fact]

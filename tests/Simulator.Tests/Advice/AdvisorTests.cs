@@ -2,7 +2,9 @@ using Keepalive.Config;
 using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Advice;
 using Keepalive.Simulator.Balancing;
+using Keepalive.Simulator.Scenarios;
 using Keepalive.Simulator.Tests.Virtual;
+using Keepalive.Simulator.Virtual;
 using Xunit;
 
 namespace Keepalive.Simulator.Tests.Advice;
@@ -156,6 +158,68 @@ public sealed class AdvisorTests
             // The next second would be too long.
             Assert.True(setting.Values(advised.Time!.Value, advised) != advised || values == advised, $"{setting.Where}: {values} instead of {advised}");
         }
+    }
+
+    /// <summary>Every balancer, and requests that make its simulation long: few or many connections, a long idle timeout, a short time.</summary>
+    public static TheoryData<string, string?, int> LongSimulations => new(
+        from balancer in Balancers.Select(static row => row.Data)
+        from within in new[] { null, "2m", "10s" }
+        from connections in new[] { 1, 1000, 1_000_000 }
+        select (balancer, within, connections));
+
+    /// <summary>Regression: one connection behind a balancer with 432,000 s was simulated for millennia, a thousand with probes each few
+    /// seconds for a billion probes.</summary>
+    [Theory]
+    [MemberData(nameof(LongSimulations))]
+    public void Simulation_OfEveryBalancer_IsBounded(string balancer, string? within, int connections)
+    {
+        foreach (var idle in new[] { null, "432000s", "720h" })
+        {
+            var request = Request(balancer) with { DetectWithin = within is null ? null : Time(within), Connections = connections };
+            request = idle is null ? request : request with { Rule = request.Rule with { IdleTimeout = Time(idle) } };
+            foreach (var settings in new[] { Advisor.Find(request, out _)?.Settings, null })
+            {
+                var scenario = AdviceCheck.Scenario(request, settings, 1000);
+                Assert.True(ScenarioEffort.Steps(scenario) < 5e7, $"{settings} {idle}: {scenario.Connections} for {scenario.Duration}: {ScenarioEffort.Steps(scenario)}");
+                Assert.InRange(scenario.Duration, 3 * scenario.Requests.MeanGap!.Value, TimeSpan.FromDays(365));
+                Assert.InRange(scenario.Connections, 1, connections);
+            }
+        }
+    }
+
+    /// <summary>Every balancer by every name, also those without an idle timeout of their own.</summary>
+    public static TheoryData<string> Names => [.. BalancerPresets.Names];
+
+    /// <summary>Regression: the simulation of one connection behind linux-conntrack never ended.</summary>
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void AdviceAndRun_OfEveryBalancer_End(string balancer)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        var preset = BalancerPresets.Find(balancer)!;
+        var request = new AdviceRequest
+        {
+            Preset = preset,
+            Rule = new BalancerRule(TimeSpan.FromSeconds(preset.IdleTimeout ?? 300), preset.Behaviour),
+            Connections = 1,
+        };
+        if (Advisor.Find(request, out var reason) is { } advice)
+        {
+            Assert.True(AdviceCheck.Run(request, advice.Settings, advice.WorstHz, 1, static _ => { }, limit.Token).Probes > 0);
+            Assert.True(AdviceCheck.Run(request, null, advice.WorstHz, 1, static _ => { }, limit.Token).Totals.Requests > 0);
+        }
+        else
+        {
+            Assert.NotEmpty(reason);
+        }
+        var scenario = VirtualRun.Read($"""
+            balancer: {(preset.IdleTimeout is null ? $"{{preset: {balancer}, idleTimeout: 300s}}" : balancer)}
+            connections: 20
+            requests: {"{arrival: poisson, mean: 10m}"}
+            timers: {"{hz: 1000}"}
+            keepalive: {"{time: 60s, interval: 10s, probes: 3}"}
+            """);
+        Assert.True(VirtualEngine.Run(scenario, new VirtualOptions(), null, limit.Token).Requests > 0);
     }
 
     private static IEnumerable<AdviceRequest> Requests(string balancer) =>

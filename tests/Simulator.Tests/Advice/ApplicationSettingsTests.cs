@@ -1,6 +1,8 @@
 using System.Text.RegularExpressions;
 using Keepalive.Config;
+using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Advice;
+using Keepalive.Simulator.Reports;
 using Keepalive.Testbed;
 using Xunit;
 
@@ -32,6 +34,27 @@ public sealed partial class ApplicationSettingsTests
             Assert.Contains("17", string.Join('\n', heartbeat(17)), StringComparison.Ordinal);
         }
     });
+
+    /// <summary>Regression: Go's own probes were called "in time for most balancers" also where they do not count.</summary>
+    [Theory]
+    [InlineData("go", "aws-nlb", "By itself it probes after 15s, each 15s, 9 probes, which meets the requirements too: nothing has to be set.")]
+    [InlineData("go", "aws-alb", "By itself it probes after 15s, each 15s, 9 probes, which this balancer does not count.")]
+    [InlineData("go", "aws-alb", "http.Transport{IdleConnTimeout: 48 * time.Second}")]
+    [InlineData("go", "aws-global-accelerator", "By itself it probes after 15s, each 15s, 9 probes, which ends healthy connections here.")]
+    [InlineData("redis", "aws-nlb", "By itself it probes after 300s, each 100s, 3 probes, which is too late here.")]
+    [InlineData("redis", "cisco-asa", "By itself it probes after 300s, each 100s, 3 probes, which meets the requirements too: nothing has to be set.")]
+    [InlineData("libpq", "aws-nlb", "By itself it probes after 7200s, each 75s, 9 probes, which is too late here.")]
+    [InlineData("redis-py", "aws-alb", "redis.Redis(health_check_interval=20)")]
+    public void Report_OfAnApplication_JudgesWhatItDoesByItself(string application, string balancer, string expected)
+    {
+        var preset = BalancerPresets.Find(balancer)!;
+        var request = new AdviceRequest { Preset = preset, Rule = new(TimeSpan.FromSeconds(preset.IdleTimeout!.Value), preset.Behaviour) };
+        var advised = Advisor.Find(request, out _)?.Settings;
+        var lines = (advised is { } settings ? ApplicationReport.For(application, request, settings) : ApplicationReport.Instead(application, request))
+            .SelectMany(advice => ApplicationReport.Lines(advice, advised, preset.DropsProbes)).ToList();
+
+        Assert.Contains(lines, line => line.Trim() == expected);
+    }
 
     [Fact]
     public void Of_UnknownName_IsEmpty() => Assert.Empty(ApplicationSettings.Of("cobol"));

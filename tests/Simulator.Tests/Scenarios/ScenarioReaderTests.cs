@@ -85,6 +85,10 @@ public sealed class ScenarioReaderTests : IDisposable
     [InlineData(Good + "serviceTime: {fixed: 1m, exponential: 1m}", "KA038")]
     [InlineData(Good + "serviceTime: {exponential: 1m, trace: t.csv}", "KA038")]
     [InlineData(Good + "serviceTime: {trace: nowhere.csv}", "KA001")]
+    [InlineData(Good + "connections: 10000000\nduration: 80000h\nkeepalive: {time: 1s, interval: 1s, probes: 3}\ntimers: {fire: late}", "KA207")]
+    [InlineData("balancer: aws-nlb\nrequests: {arrival: fixed, every: 1ms}\nconnections: 1000000\nduration: 80000h", "KA207")]
+    [InlineData("balancer: aws-nlb\nrequests: {arrival: onOff, on: 1ms, off: 1ms, mean: 80000h}\nduration: 80000h", "KA207")]
+    [InlineData("balancer: {idleTimeout: 100ms, expiry: reset-both}\nrequests: {arrival: poisson, mean: 5m}\nconnections: 1000000\nduration: 80000h", "KA207")]
     public void Scenario_Invalid_IsOnlyADiagnostic(string yaml, params string[] codes)
     {
         var reading = ScenarioReader.ReadText(yaml, "s.yaml", _directory);
@@ -92,6 +96,20 @@ public sealed class ScenarioReaderTests : IDisposable
         Assert.Null(reading.Scenario);
         Assert.Equal(codes.Order(), reading.Diagnostics.Select(diagnostic => diagnostic.Code).Distinct().Order());
         Assert.All(reading.Diagnostics, diagnostic => Assert.Equal("s.yaml", diagnostic.Position.File));
+    }
+
+    /// <summary>Regression: a duration was "a string, which has no exponential", and a mapping then was both.</summary>
+    [Theory]
+    [InlineData("5s")]
+    [InlineData("{fixed: 5s}")]
+    [InlineData("{trace: nowhere.csv}")]
+    public void FieldChange_ToAnotherServiceTime_TakesThePlaceOfTheOneWritten(string written)
+    {
+        var reading = ScenarioReader.ReadText($"{Good}serviceTime: {written}\n", "s", ".", new FieldChange("serviceTime.exponential", "2s"));
+
+        Assert.Empty(reading.Diagnostics);
+        Assert.Equal(new ExponentialService(TimeSpan.FromSeconds(2)), reading.Scenario!.ServiceTime);
+        Assert.Equal("KA023", Assert.Single(ScenarioReader.ReadText($"{Good}serviceTime: {{fixed: 5s}}\n", "s", ".", new FieldChange("serviceTime.uniform", "2s")).Diagnostics).Code);
     }
 
     [Fact]

@@ -43,6 +43,38 @@ public sealed class EngineTests
                 && totals.Replies <= totals.RepliesSent && totals.RepliesSent <= totals.ClientProbes + totals.ServerProbes;
         }).Check(Fuzz.Property(200));
 
+    /// <summary>Regression: between two requests of one connection nobody looked, and an interrupt did nothing.</summary>
+    [Theory]
+    [InlineData("{arrival: fixed, every: 80000h}", "late")]
+    [InlineData("{arrival: onOff, on: 10ms, off: 10ms, mean: 80000h}", "on-time")]
+    public void Run_CancelledWithinOneConnection_Ends(string requests, string fire)
+    {
+        using var cancellation = new CancellationTokenSource();
+        var scenario = VirtualRun.Read($$"""
+            balancer: {idleTimeout: 20s, expiry: silent-drop}
+            requests: {{requests}}
+            duration: 80000h
+            keepalive: {time: 1s, interval: 1s, probes: 3}
+            timers: {fire: {{fire}}}
+            """);
+        cancellation.CancelAfter(TimeSpan.FromMilliseconds(50));
+
+        Assert.ThrowsAny<OperationCanceledException>(() => VirtualEngine.Run(scenario, new VirtualOptions(), null, cancellation.Token));
+    }
+
+    /// <summary>Regression: the next request of a client whose busy times have none was searched for up to the end of all time.</summary>
+    [Fact]
+    public void Run_BusyTimesWithoutARequest_EndsWithTheDuration()
+    {
+        var totals = VirtualRun.Of("""
+            balancer: {idleTimeout: 20s, expiry: silent-drop}
+            requests: {arrival: onOff, on: 1ms, off: 1ms, mean: 80000h}
+            duration: 10m
+            """).Totals;
+
+        Assert.Equal(0, totals.Requests);
+    }
+
     [Fact]
     public void Timeline_OfARequestThatOutlastsTheDuration_HasItsExpiryToo()
     {
