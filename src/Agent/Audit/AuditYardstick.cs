@@ -50,7 +50,7 @@ internal sealed class AuditYardstick
     /// <param name="idleTimeout">The idle timeout on the path, seconds; null for the balancer's.</param>
     /// <param name="quiet">How quiet a connection must be to count.</param>
     /// <param name="machine">The machine, which decides if neither is given; null if it is of no known cloud.</param>
-    public AuditYardstick(BalancerPreset? balancer, int? idleTimeout, TimeSpan quiet, CloudMachine? machine = null)
+    public AuditYardstick(BalancerPreset? balancer, double? idleTimeout, TimeSpan quiet, CloudMachine? machine = null)
     {
         var isChosen = balancer is null && idleTimeout is null;
         Balancer = isChosen ? machine?.Balancer : balancer;
@@ -61,7 +61,7 @@ internal sealed class AuditYardstick
     }
 
     /// <summary>After so many seconds without traffic a connection is forgotten.</summary>
-    public int IdleTimeout { get; }
+    public double IdleTimeout { get; }
 
     /// <summary>The device that forgets it; null if no device is named or known.</summary>
     public BalancerPreset? Balancer { get; }

@@ -58,7 +58,7 @@ internal static class AuditCommand
             var named = given.Named.FirstOrDefault();
             var yardstick = new AuditYardstick(
                 named.Preset,
-                (int?)(named.IdleTimeout ?? given.IdleTimeout)?.TotalSeconds,
+                (named.IdleTimeout ?? given.IdleTimeout)?.TotalSeconds,
                 result.GetValue(quiet) ?? s_defaultQuiet,
                 Machine.Recognize());
             var sockets = new AuditedSockets();

@@ -54,8 +54,8 @@ internal static class CheckCommand
     }
 
     private static BalancerOnPath[] OnPath(GivenBalancers given) => given.IdleTimeout is { } timeout
-        ? [new(BalancerPresets.Unnamed, (int)timeout.TotalSeconds)]
-        : [.. given.Named.Select(static balancer => new BalancerOnPath(balancer.Preset, (int?)balancer.IdleTimeout?.TotalSeconds))];
+        ? [new(BalancerPresets.Unnamed, timeout.TotalSeconds)]
+        : [.. given.Named.Select(static balancer => new BalancerOnPath(balancer.Preset, balancer.IdleTimeout?.TotalSeconds))];
 
     private static async Task<int> RunAsync(string[] paths, BalancerOnPath[] balancers, int connections, CheckFormat format,
         TextWriter output, CancellationToken cancellationToken)

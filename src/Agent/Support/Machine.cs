@@ -15,7 +15,9 @@ internal static class Machine
     public static CloudMachine? Recognize()
     {
         var directory = Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } other ? other : Firmware;
-        return CloudMachine.Recognize(new MachineFacts(Read(directory, "sys_vendor"), Read(directory, "product_name"), Read(directory, "chassis_asset_tag")));
+        return CloudMachine.Recognize(new MachineFacts(
+            Read(directory, "sys_vendor"), Read(directory, "product_name"), Read(directory, "chassis_asset_tag"),
+            Read(directory, "bios_version"), Read(directory, "product_uuid")));
     }
 
     private static string Read(string directory, string name)

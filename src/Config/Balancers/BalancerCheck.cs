@@ -50,15 +50,15 @@ public static class BalancerCheck
     /// <summary>Advice if keepalive cannot help; continues a sentence after a semicolon.</summary>
     /// <param name="idleTimeout">Seconds; null where it is not known.</param>
     /// <param name="balancer">The balancer; null for one that may take a longer timeout.</param>
-    public static string InsteadOfKeepalive(int? idleTimeout, BalancerPreset? balancer = null)
+    public static string InsteadOfKeepalive(double? idleTimeout, BalancerPreset? balancer = null)
     {
         if (idleTimeout is not { } timeout)
         {
             return "let the application send something (a ping, a heartbeat), or let the client's pool close idle connections, before its timeout does";
         }
 
-        var (ping, close) = ("let the application send something (a ping, a heartbeat) every " + Math.Max(1, timeout / 3) + "s",
-            $"let the client's pool close connections that were idle for {Math.Max(1, timeout * 4 / 5)}s");
+        var (ping, close) = ("let the application send something (a ping, a heartbeat) every " + Below(timeout / 3),
+            $"let the client's pool close connections that were idle for {Below(timeout * 4 / 5)}");
         return balancer?.WhyNoLonger(timeout) is { } why
             ? $"{ping}, or {close}; a longer timeout is not possible, since {why}"
             : $"{ping}, {close}, or give the balancer a longer timeout{(balancer?.MaxIdleTimeout is { } most ? $" ({most}s at most)" : "")}";
@@ -143,7 +143,7 @@ public static class BalancerCheck
         return "write " + string.Join(" and ", changes);
     }
 
-    private static void ReportRange(string subject, TcpKeepalive keepalive, BalancerPreset balancer, int? idleTimeout, DiagnosticBag diagnostics)
+    private static void ReportRange(string subject, TcpKeepalive keepalive, BalancerPreset balancer, double? idleTimeout, DiagnosticBag diagnostics)
     {
         if (idleTimeout is { } timeout && balancer.RefusalOf(timeout) is { } refusal)
         {
@@ -181,6 +181,10 @@ public static class BalancerCheck
                 + $"; and {helpless} proxies count payload only", "name yours with --balancer");
         }
     }
+
+    /// <summary>Whole seconds that are no longer than these; below one second, tenths.</summary>
+    private static string Below(double seconds) => string.Create(
+        CultureInfo.InvariantCulture, $"{(seconds >= 1 ? Math.Floor(seconds) : Math.Max(0.1, Math.Floor(seconds * 10) / 10))}s");
 
     private static string Probes(int count) => count == 1 ? "1 probe" : $"{count} probes";
 

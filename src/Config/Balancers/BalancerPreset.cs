@@ -54,7 +54,7 @@ public sealed record BalancerPreset
 
     /// <summary>Why it cannot have an idle timeout, a sentence without its end; null where it can, or nothing is known of it.</summary>
     /// <param name="idleTimeout">Seconds.</param>
-    public string? RefusalOf(int idleTimeout) =>
+    public string? RefusalOf(double idleTimeout) =>
         !IsConfigurable && IdleTimeout is { } only && idleTimeout != only ? $"{Name} always has {only}s"
         : idleTimeout < MinIdleTimeout ? $"{Name} takes {MinIdleTimeout}s at least"
         : idleTimeout > MaxIdleTimeout ? $"{Name} takes {MaxIdleTimeout}s at most"

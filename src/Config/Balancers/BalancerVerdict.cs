@@ -32,7 +32,7 @@ public sealed record BalancerVerdict
     /// <param name="settings">The values; what they leave open is taken to be <see cref="KeepaliveSettings.LinuxDefaults"/>.</param>
     /// <param name="balancer">The balancer.</param>
     /// <param name="idleTimeout">Its idle timeout where it was configured, seconds; null takes the balancer's own.</param>
-    public BalancerVerdict(KeepaliveSettings settings, BalancerPreset balancer, int? idleTimeout = null)
+    public BalancerVerdict(KeepaliveSettings settings, BalancerPreset balancer, double? idleTimeout = null)
     {
         ArgumentNullException.ThrowIfNull(balancer);
         (Balancer, Settings) = (balancer, settings);
@@ -59,7 +59,7 @@ public sealed record BalancerVerdict
     public BalancerPreset Balancer { get; }
 
     /// <summary>Seconds without traffic after which it forgets a connection; null where it has no default.</summary>
-    public int? IdleTimeout { get; }
+    public double? IdleTimeout { get; }
 
     /// <summary>The facts behind the verdict that no source confirms. An idle timeout that was given needs no source.</summary>
     public BalancerFacts Unconfirmed { get; }
@@ -100,7 +100,7 @@ public sealed record BalancerVerdict
         return null;
     }
 
-    private static int Survived(KeepaliveSchedule schedule, int idleTimeout)
+    private static int Survived(KeepaliveSchedule schedule, double idleTimeout)
     {
         var lost = -1;
         while (lost + 1 < schedule.Probes && schedule.Survives(TimeSpan.FromSeconds(idleTimeout), lost + 1))

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Frozen;
 
 namespace Keepalive.Config.Balancers;
@@ -6,7 +7,10 @@ namespace Keepalive.Config.Balancers;
 /// <param name="SystemVendor"><c>sys_vendor</c>.</param>
 /// <param name="ProductName"><c>product_name</c>.</param>
 /// <param name="ChassisAssetTag"><c>chassis_asset_tag</c>.</param>
-public readonly record struct MachineFacts(string SystemVendor, string ProductName, string ChassisAssetTag);
+/// <param name="BiosVersion"><c>bios_version</c>.</param>
+/// <param name="ProductUuid"><c>product_uuid</c>; only root may read it.</param>
+public readonly record struct MachineFacts(
+    string SystemVendor, string ProductName, string ChassisAssetTag, string BiosVersion = "", string ProductUuid = "");
 
 /// <summary>A machine of a cloud, and the device of this cloud that forgets its idle connections first, as far as is known without asking the
 /// cloud.</summary>
@@ -14,7 +18,10 @@ public readonly record struct MachineFacts(string SystemVendor, string ProductNa
 public sealed record CloudMachine
 {
     private const string NitroTable = "https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-nitro-instances.html";
+    private const int MaxType = 32;
     private const string AzureTag = "7783-7084-3265-9085-8269-3286-77";
+
+    private static readonly SearchValues<char> s_typeCharacters = SearchValues.Create("abcdefghijklmnopqrstuvwxyz0123456789.-");
 
     /// <summary>
     /// The families on Nitro v6, from the tables "Instance family summary" of the Amazon EC2 instance types guide (general purpose, compute,
@@ -64,7 +71,10 @@ public sealed record CloudMachine
     public static CloudMachine? Recognize(MachineFacts facts) => facts switch
     {
         { SystemVendor: "Amazon EC2" } => Amazon(facts.ProductName),
-        { SystemVendor: "Google" } or { ProductName: "Google Compute Engine" } => Of(
+        // Xen has no instance type in its firmware, and was never on Nitro v6.
+        { SystemVendor: "Xen" } when IsAmazon(facts) => Older("an Amazon EC2 machine on Xen"),
+        // Chromebooks are of the same vendor.
+        { ProductName: "Google Compute Engine" } => Of(
             "a Google Cloud machine", "gcp-vpc-firewall", "the firewall of its VPC network forgets an idle connection after 600s"),
         // Hyper-V on other hosts has the same vendor and another tag.
         { SystemVendor: "Microsoft Corporation", ChassisAssetTag: AzureTag } => Of(
@@ -80,6 +90,8 @@ public sealed record CloudMachine
 
     private static CloudMachine Amazon(string type)
     {
+        // It is printed. Whoever runs the machine chooses its firmware, so only what an instance type can be is believed.
+        type = type.Length <= MaxType && !type.AsSpan().ContainsAnyExcept(s_typeCharacters) ? type : "";
         var family = type.Split('.')[0];
         var isKnown = type.Contains('.', StringComparison.Ordinal);
         var name = isKnown ? $"an Amazon EC2 machine, {type}" : "an Amazon EC2 machine";
@@ -90,12 +102,18 @@ public sealed record CloudMachine
         }
         if (isKnown && (s_nitro5.Contains(family) || IsOlder(family)))
         {
-            return Of(name, "aws-nat-gateway", "its security groups keep an idle connection for 432000s by default, because it is not on Nitro v6, "
-                + "but NAT gateways, Network Load Balancers and interface endpoints of AWS forget it after 350s") with
-            { Source = NitroTable };
+            return Older(name);
         }
         return Of(name, "aws-security-group", $"it may be on Nitro v6, whose {v6}") with { Source = NitroTable };
     }
+
+    private static CloudMachine Older(string name) => Of(
+        name, "aws-nat-gateway", "its security groups keep an idle connection for 432000s by default, because it is not on Nitro v6, "
+            + "but NAT gateways, Network Load Balancers and interface endpoints of AWS forget it after 350s") with
+    { Source = NitroTable };
+
+    private static bool IsAmazon(MachineFacts facts) => facts.BiosVersion.EndsWith(".amazon", StringComparison.OrdinalIgnoreCase)
+        || facts.ProductUuid.StartsWith("ec2", StringComparison.OrdinalIgnoreCase);
 
     private static bool IsOlder(string family)
     {

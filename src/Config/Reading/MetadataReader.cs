@@ -24,7 +24,7 @@ internal static class MetadataReader
         var ns = reader.String("namespace");
         root.Report.Subject = $"{root.Report.Subject} {Quoting.Shorten(ns?.Value ?? "default")}/{Quoting.Shorten(name.Value)}";
         var labels = reader.StringMap("labels").ToImmutableDictionary(static pair => pair.Key, static pair => pair.Value.Value);
-        var annotations = reader.StringMap("annotations").ToImmutableDictionary();
+        var annotations = reader.StringMap("annotations", AgentAnnotations.UserTimeout).ToImmutableDictionary();
         return new ObjectMetadata
         {
             Name = name,

@@ -236,7 +236,9 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
     }
 
     /// <summary>A mapping from strings to strings.</summary>
-    public ImmutableArray<KeyValuePair<string, Positioned<string>>> StringMap(string key)
+    /// <param name="key">The key of the mapping.</param>
+    /// <param name="duration">A key in it whose value is a duration: a bare number is most likely seconds.</param>
+    public ImmutableArray<KeyValuePair<string, Positioned<string>>> StringMap(string key, string? duration = null)
     {
         schema?.Property(key, SchemaType.StringMap);
         if (schema is not null || Object(key) is not { } map)
@@ -248,7 +250,8 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
         foreach (var (name, value) in map.Entries)
         {
             var valuePath = $"{map.Path}[{Quoting.Quote(name.Value)}]";
-            if (!IsBroken(value, valuePath) && AsString(value, valuePath) is { } text)
+            var unit = name.Value == duration && value is ScalarNode { Type: ScalarType.Integer } ? "s" : "";
+            if (!IsBroken(value, valuePath) && AsString(value, valuePath, unit) is { } text)
             {
                 entries.Add(new(name.Value, text));
             }
@@ -366,7 +369,7 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
         return broken;
     }
 
-    private Positioned<string>? AsString(YamlNode value, string valuePath)
+    private Positioned<string>? AsString(YamlNode value, string valuePath, string unit = "")
     {
         if (value is ScalarNode { Type: ScalarType.String } scalar)
         {
@@ -374,7 +377,7 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
         }
 
         ReportType(value, valuePath, "a string",
-            value is ScalarNode { Type: not ScalarType.Null } other ? $"write \"{Quoting.Shorten(other.Value)}\" in quotes" : null);
+            value is ScalarNode { Type: not ScalarType.Null } other ? $"write \"{Quoting.Shorten(other.Value)}{unit}\" in quotes" : null);
         return null;
     }
 

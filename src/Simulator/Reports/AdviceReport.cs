@@ -117,7 +117,7 @@ internal static class AdviceReport
 
     private static bool Harms(AdviceRequest request) => request.Rule.Behaviour.DropsProbes;
 
-    private static string? Impossible(AdviceRequest request) => request.Preset?.RefusalOf((int)Math.Ceiling(request.Rule.IdleTimeout.TotalSeconds));
+    private static string? Impossible(AdviceRequest request) => request.Preset?.RefusalOf(request.Rule.IdleTimeout.TotalSeconds);
 
     /// <summary>The facts behind the advice that no source confirms; null if there are none.</summary>
     private static string? Unconfirmed(AdviceRequest request)

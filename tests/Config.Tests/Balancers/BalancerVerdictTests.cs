@@ -90,6 +90,30 @@ public sealed class BalancerVerdictTests
             new KeepaliveSettings(newTime, newInterval, newProbes),
             new BalancerVerdict(new(time, interval, probes), BalancerPresets.Find("aws-nlb")!).Advise());
 
+    /// <summary>Regression: the fraction of a second that discover measures was cut off.</summary>
+    [Theory]
+    [InlineData(0.9, BalancerStanding.Forgotten)]
+    [InlineData(1.1, BalancerStanding.NoMargin)]
+    [InlineData(2.9, BalancerStanding.Kept)]
+    [InlineData(2.0, BalancerStanding.NoMargin)]
+    public void Verdict_TimeoutWithAFraction_KeepsIt(double timeout, BalancerStanding expected)
+    {
+        var verdict = new BalancerVerdict(new(1, 1, 9), BalancerPresets.Unnamed, timeout);
+        Assert.Equal((timeout, expected), (verdict.IdleTimeout, verdict.Standing));
+    }
+
+    /// <summary>Payload each second does not keep a connection that is forgotten after 0.9 s.</summary>
+    [Theory]
+    [InlineData(0.9, "every 0.3s", "idle for 0.7s")]
+    [InlineData(2, "every 0.6s", "idle for 1s")]
+    [InlineData(346.1, "every 115s", "idle for 276s")]
+    public void InsteadOfKeepalive_AnyTimeout_IsBelowIt(double timeout, string ping, string close)
+    {
+        var text = BalancerCheck.InsteadOfKeepalive(timeout);
+        Assert.Contains(ping, text, StringComparison.Ordinal);
+        Assert.Contains(close, text, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Advice_TimeoutOfASecond_IsNone() => Assert.Null(new BalancerVerdict(new(1, 1, 9), BalancerPresets.Find("aws-nlb")!, 1).Advise());
 }

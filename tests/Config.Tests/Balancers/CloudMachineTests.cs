@@ -51,8 +51,36 @@ public sealed class CloudMachineTests
         Assert.NotEqual(balancer is null, machine.Source?.StartsWith("https://", StringComparison.Ordinal) ?? false);
     }
 
+    /// <summary>Instances of before Nitro: by the version of their BIOS, which all may read, or by a UUID that begins with "ec2".</summary>
+    [Theory]
+    [InlineData("4.11.amazon", "")]
+    [InlineData("", "ec2e1916-9099-7caf-fd21-012345abcdef")]
+    [InlineData("4.2.amazon", "EC27A3F1-1111-2222-3333-444455556666")]
+    public void Recognize_AmazonOnXen_IsNotOnNitro6(string bios, string uuid)
+    {
+        var machine = CloudMachine.Recognize(new MachineFacts("Xen", "HVM domU", "", bios, uuid))!;
+        Assert.Equal(("an Amazon EC2 machine on Xen", "aws-nat-gateway"), (machine.Name, machine.Balancer?.Name));
+        Assert.Contains("it is not on Nitro v6", machine.Why, StringComparison.Ordinal);
+        Assert.Null(CloudMachine.Recognize(new MachineFacts("Xen", "HVM domU", "", "4.13", "4c4c4544-0042-4410-8056-b4c04f595831")));
+    }
+
+    /// <summary>Regression: the name of a product was printed as it is.</summary>
+    [Theory]
+    [InlineData("m8i.large\u001b[31m")]
+    [InlineData("m8i.large\nKA000")]
+    [InlineData("m5.\u202elarge")]
+    [InlineData("m5.a-very-long-name-that-no-instance-type-has")]
+    public void Recognize_NameThatIsNoInstanceType_IsNotPrinted(string product)
+    {
+        var machine = CloudMachine.Recognize(new MachineFacts("Amazon EC2", product, ""))!;
+        Assert.Equal("an Amazon EC2 machine", machine.Name);
+        Assert.Contains("it may be on Nitro v6", machine.Why, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("", "", "")]
+    [InlineData("Google", "Eve", "")]
+    [InlineData("Google", "Google", "")]
     [InlineData("QEMU", "Standard PC (Q35 + ICH9, 2009)", "")]
     [InlineData("Microsoft Corporation", "Virtual Machine", "1234-5678")]
     [InlineData("Dell Inc.", "m8i.large", "")]
