@@ -50,6 +50,14 @@ public sealed class NamespaceSockets : IDisposable
         }
     });
 
+    /// <summary>Opens the namespace's connection tracking.</summary>
+    /// <exception cref="LinuxException">As <see cref="Enter"/> and <see cref="Conntrack.Open"/>.</exception>
+    public Conntrack OpenConntrack() => OwnThread.Run(() =>
+    {
+        Enter();
+        return Conntrack.Open();
+    });
+
     /// <summary>Moves the calling thread into the namespace. The thread must not be used for anything else.</summary>
     /// <exception cref="LinuxException">EPERM: CAP_NET_ADMIN or CAP_SYS_ADMIN over the namespace is missing.</exception>
     internal void Enter()

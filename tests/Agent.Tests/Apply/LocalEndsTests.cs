@@ -16,6 +16,7 @@ public sealed class LocalEndsTests
 
     private readonly LocalEnds _ends = new();
     private readonly HashSet<SocketEndpoint> _listeners = [new(s_loopback, 15001), new(s_pod, 443)];
+    private readonly Dictionary<ConnectionEnds, SocketEndpoint> _translated = [];
     private int _asked;
 
     [Fact]
@@ -103,6 +104,25 @@ public sealed class LocalEndsTests
         Assert.Equal(state != TcpState.SynSent, IsLocal(victim));
     }
 
+    /// <summary>Regression: on a host whose transparent proxy runs as another user, the connection counted as one that leaves.</summary>
+    [Fact]
+    public void IsLocal_RedirectToAProxyOfAnotherWorkload_IsWhatConnectionTrackingSays()
+    {
+        var application = Socket(s_pod, 40000, s_far, 443);
+        var proxy = Socket(s_loopback, 15001, s_pod, 40000);
+        var connection = new ConnectionEnds(application.Local, application.Remote);
+        Dump([application, proxy], [Pod, Tenant]);
+        Assert.False(IsLocal(application));
+        _translated[connection] = application.Remote;   // not translated
+        Assert.False(IsLocal(application));
+        _translated[connection] = new(s_loopback, 15002);   // to another that has not accepted it
+        Assert.False(IsLocal(application));
+        _translated[connection] = proxy.Local;
+        Assert.True(IsLocal(application));
+        Dump([application]);
+        Assert.False(IsLocal(application));
+    }
+
     [Fact]
     public void End_ManyListenersOfATenant_AreNotAllAskedAndTakeNothingFromOthers()
     {
@@ -147,7 +167,7 @@ public sealed class LocalEndsTests
         Assert.False(IsLocal(Socket(s_pod, 2, s_far, 1)));
     }
 
-    private bool IsLocal(SeenSocket socket) => _ends.IsLocal(socket.Local, socket.Remote, Pod);
+    private bool IsLocal(SeenSocket socket) => _ends.IsLocal(socket.Local, socket.Remote, Pod, connection => _translated.TryGetValue(connection, out var end) ? end : null);
 
     private void Dump(IEnumerable<SeenSocket> sockets, string[]? workloads = null)
     {

@@ -15,7 +15,8 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// The first is certain: nobody has a socket with the address of another host as its own. The second is not. A program can make a
 /// connection whose remote end is another program's local end, for example a connection to its server, or one from a port that both use
 /// (IP_LOCAL_PORT_RANGE). So the second counts only if (P, A) was accepted, its own other end is not there, and both sockets belong to the
-/// same workload. A tenant can then only make its own connections look local.
+/// same workload. A tenant can then only make its own connections look local. If they belong to different ones, as on a host whose proxy
+/// runs as another user, the namespace's connection tracking must say that P answers (A, VIP): only an administrator can make it so.
 /// </para>
 /// <para>A dump is not one moment. A connection that is made meanwhile may be judged wrongly until the next dump.</para>
 /// </remarks>
@@ -29,6 +30,9 @@ internal sealed class LocalEnds
     /// one or two.</summary>
     private const int MaxListeners = 16;
 
+    /// <summary>The maximum number of questions to connection tracking in a dump.</summary>
+    private const int MaxTranslations = 1024;
+
     private const TcpStates Connected =
         TcpStates.Established | TcpStates.CloseWait | TcpStates.FinWait1 | TcpStates.FinWait2 | TcpStates.LastAck | TcpStates.Closing;
 
@@ -36,6 +40,8 @@ internal sealed class LocalEnds
     private readonly Dictionary<Connection, string> _within = [];
     private readonly HashSet<(SocketEndpoint End, string Workload)> _redirected = [];
     private readonly HashSet<Connection> _accepted = [];
+    private readonly HashSet<SocketEndpoint> _acceptedFrom = [];
+    private int _translations;
     private UInt128 _lastAddress;
     private long _dump;
     private long _complete;
@@ -59,6 +65,8 @@ internal sealed class LocalEnds
         _within.Clear();
         _redirected.Clear();
         _accepted.Clear();
+        _acceptedFrom.Clear();
+        _translations = 0;
         if (_addresses.Count > MaxKept || _complete == 0)
         {
             _addresses.Clear();
@@ -133,6 +141,7 @@ internal sealed class LocalEnds
             if (isAccepted)
             {
                 _accepted.Add(connection);
+                _acceptedFrom.Add(connection.Remote);
                 _redirected.Add((connection.Remote, workload));
             }
         }
@@ -149,10 +158,13 @@ internal sealed class LocalEnds
     /// <param name="local">Its own end.</param>
     /// <param name="remote">Its other end.</param>
     /// <param name="workload">The workload that it belongs to.</param>
-    public bool IsLocal(in SocketEndpoint local, in SocketEndpoint remote, string workload) =>
+    /// <param name="translate">Asks connection tracking for the end that really answers a connection; null if unknown.</param>
+    public bool IsLocal(in SocketEndpoint local, in SocketEndpoint remote, string workload, Func<ConnectionEnds, SocketEndpoint?> translate) =>
         IsByAddress(in local, in remote)
         || (_within.Count > 0 && _within.ContainsKey(new Connection(remote, local)))
-        || (_redirected.Count > 0 && (_redirected.Contains((local, workload)) || _accepted.Contains(new Connection(local, remote))));
+        || (_redirected.Count > 0 && (_redirected.Contains((local, workload)) || _accepted.Contains(new Connection(local, remote))))
+        || (_acceptedFrom.Contains(local) && _translations++ < MaxTranslations
+            && translate(new ConnectionEnds(local, remote)) is { } end && _accepted.Contains(new Connection(end, local)));
 
     private readonly record struct Connection(SocketEndpoint Local, SocketEndpoint Remote)
     {

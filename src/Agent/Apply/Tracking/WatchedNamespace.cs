@@ -1,6 +1,9 @@
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Workloads;
+using Keepalive.Linux;
 using Keepalive.Linux.Namespaces;
+using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Tracking;
 
@@ -16,6 +19,8 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
 
     private readonly Dictionary<string, ClientStanding> _standings = [];
     private bool _mayExempt;
+    private Conntrack? _conntrack;
+    private bool _isTrackingUnknown;
 
     /// <summary>Its owner. All sockets in it belong to the same workload unless it is <see cref="IsShared"/>.</summary>
     public ProcessOwner Owner { get; init; } = ProcessOwner.Node;
@@ -111,5 +116,34 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
         }
     }
 
-    public void Dispose() => Handle.Dispose();
+    /// <summary>Returns the end that really answers a connection, by the namespace's connection tracking; null if that is unknown. It takes
+    /// CAP_NET_ADMIN over the namespace.</summary>
+    public SocketEndpoint? Translate(ConnectionEnds connection)
+    {
+        if (_isTrackingUnknown)
+        {
+            return null;
+        }
+        try
+        {
+            _conntrack ??= Handle.OpenConntrack();
+            Span<SocketEndpoint?> end = [null];
+            if (_conntrack.TryFind([connection], end) == 0)
+            {
+                return end[0];
+            }
+        }
+        catch (LinuxException)
+        {
+            // The privileges or the kernel lack it.
+        }
+        _isTrackingUnknown = true;
+        return null;
+    }
+
+    public void Dispose()
+    {
+        _conntrack?.Dispose();
+        Handle.Dispose();
+    }
 }
