@@ -33,9 +33,14 @@ public static class GivenValues
         var known = Options(parsed.CommandResult);
         foreach (var option in parsed.CommandResult.Children.OfType<OptionResult>().Where(static option => !option.Implicit))
         {
-            foreach (var token in option.Tokens)
+            foreach (var (index, token) in option.Tokens.Index())
             {
-                if (known.Contains(token.Value))
+                if (index > 0 && token.Value.StartsWith("--", StringComparison.Ordinal) && !known.Contains(token.Value))
+                {
+                    // The option has its value: the fault is not there.
+                    yield return $"there is no option '{token.Value}'";
+                }
+                else if (known.Contains(token.Value))
                 {
                     yield return $"{option.Option.Name} takes a value, and {token.Value} is an option";
                 }
