@@ -83,6 +83,7 @@ internal static class ProbesCommand
         try
         {
             using var input = path == "-" ? IncomingStream.Standard(Wait) : IncomingStream.Open(path, Wait);
+            scan.IsWhole = input.CanSeek;
             using var source = CaptureFile.Open(input);
             problem = Read(source, scan, report, input is FileStream file ? new Progress(file) : null, stop.Token) ?? Incomplete(scan);
         }

@@ -20,6 +20,9 @@ internal struct Finding
     /// <summary>The VLANs and tunnels that it is in, by their number in <see cref="PathTable"/>.</summary>
     public int Path;
 
+    /// <summary>The place of its flow in the table, which may be another one's later.</summary>
+    public int Flow;
+
     /// <summary>Number of the packet that this one repeats with other addresses or in another tunnel; 0 for none.</summary>
     public long CopyOf;
 

@@ -2,18 +2,30 @@ using Keepalive.Linux.Packets;
 
 namespace Keepalive.Probes.Classify;
 
-/// <summary>Holds findings back, in their order, until it is known whether a probe is answered, but not for long.</summary>
-internal sealed class FindingQueue
+/// <summary>Holds findings back, in their order, until it is known whether a probe is answered and a candidate is a probe, but not for long.</summary>
+/// <remarks>
+/// <code>
+///   ring     1 probe ─ 2 candidate ─ 3 reply ─ …       in the order of their packets; the first ones leave
+///   late     a candidate that waited in vain           reported out of order when a later packet shows it, which may be hours later (TCP_KEEPINTVL)
+/// </code>
+/// Both are bounded: the ring by <see cref="Limit"/>, the others by the flows, as each direction has one candidate at a time.
+/// </remarks>
+/// <param name="flows">The flows that the findings are of.</param>
+internal sealed class FindingQueue(FlowTable flows)
 {
     /// <summary>A probe waits for its answer at most so long, in nanoseconds of the capture's own time.</summary>
     public const long MaxWait = 5_000_000_000;
 
-    /// <summary>And with at most so many findings behind it.</summary>
-    public const int Limit = 65_536;
+    /// <summary>At most so many findings wait.</summary>
+    public const int Limit = 65_535;
 
+    private readonly Dictionary<int, Finding> _late = [];
     private Finding[] _ring = new Finding[64];
     private int _first;
     private int _count;
+
+    /// <summary>The longest that a candidate holds others up, in nanoseconds of the capture's own time: they are reported without it then.</summary>
+    public long CandidateWait { get; set; } = MaxWait;
 
     /// <summary>Probes that were let go of and repeat the packets of others, and such replies.</summary>
     public long CopiedProbes { get; private set; }
@@ -30,14 +42,16 @@ internal sealed class FindingQueue
         return ref _ring[(_first + _count++) & (_ring.Length - 1)];
     }
 
-    /// <summary>Notes that a probe that may still be here was recognised as such, and what answers it.</summary>
+    /// <summary>Notes that a probe that may still be here was recognised as such, and what answers it. A candidate that left is reported now.</summary>
     /// <param name="frame">Its packet's number.</param>
+    /// <param name="flow">The place of its flow.</param>
     /// <param name="kind">The kind of a settled candidate.</param>
     /// <param name="isPresumed">Whether only its repetition says so.</param>
     /// <param name="answeredBy">The answer's; 0 where there is none yet.</param>
     /// <param name="roundTrip">From one to the other.</param>
+    /// <param name="sink">Told of a candidate that left.</param>
     /// <returns>Whether it is not presumed any more.</returns>
-    public bool Note(long frame, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip)
+    public bool Note(long frame, int flow, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip, IFindingSink sink)
     {
         var (low, high) = (0, _count - 1);
         while (low <= high)
@@ -47,12 +61,15 @@ internal sealed class FindingQueue
             if (finding.Frame == frame)
             {
                 var wasPresumed = finding.IsPresumed;
-                finding.Kind = finding.Kind == SegmentKind.Candidate ? kind : finding.Kind;
-                finding.IsPresumed = isPresumed;
-                (finding.AnsweredBy, finding.RoundTrip) = answeredBy != 0 ? (answeredBy, roundTrip) : (finding.AnsweredBy, finding.RoundTrip);
+                Settle(ref finding, kind, isPresumed, answeredBy, roundTrip);
                 return wasPresumed && !isPresumed;
             }
             (low, high) = finding.Frame < frame ? (middle + 1, high) : (low, middle - 1);
+        }
+        if (_late.Count > 0)
+        {
+            NoteLate(frame, LateKey(flow, fromLow: true), kind, isPresumed, answeredBy, roundTrip, sink);
+            NoteLate(frame, LateKey(flow, fromLow: false), kind, isPresumed, answeredBy, roundTrip, sink);
         }
         return false;
     }
@@ -65,23 +82,71 @@ internal sealed class FindingQueue
         while (_count > 0)
         {
             ref var head = ref _ring[_first];
-            var isTimed = now != CapturedPacket.NoTime && head.Time != CapturedPacket.NoTime;
-            if (!head.IsSettled && _count <= Limit && now != long.MaxValue && !(isTimed && now - head.Time >= MaxWait))
+            if (head.Kind == SegmentKind.Candidate)
+            {
+                if (IsPending(in head, out var key))
+                {
+                    if (Waits(in head, now, CandidateWait))
+                    {
+                        return;
+                    }
+                    _late[key] = head;
+                }
+            }
+            else if (!head.IsSettled && Waits(in head, now, MaxWait))
             {
                 return;
             }
-            if (head.Kind != SegmentKind.Candidate)
+            else
             {
-                if (head.CopyOf != 0)
-                {
-                    CopiedProbes += head.Kind == SegmentKind.Probe ? 1 : 0;
-                    CopiedReplies += head.Kind == SegmentKind.Reply ? 1 : 0;
-                }
-                sink.Found(in head);
+                Report(in head, sink);
             }
             _first = (_first + 1) & (_ring.Length - 1);
             _count--;
         }
+    }
+
+    private static int LateKey(int flow, bool fromLow) => (flow * 2) + (fromLow ? 0 : 1);
+
+    private static void Settle(ref Finding finding, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip)
+    {
+        finding.Kind = finding.Kind == SegmentKind.Candidate ? kind : finding.Kind;
+        finding.IsPresumed = isPresumed;
+        (finding.AnsweredBy, finding.RoundTrip) = answeredBy != 0 ? (answeredBy, roundTrip) : (finding.AnsweredBy, finding.RoundTrip);
+    }
+
+    private bool Waits(in Finding head, long now, long atMost) =>
+        _count <= Limit && now != long.MaxValue && !(now != CapturedPacket.NoTime && head.Time != CapturedPacket.NoTime && now - head.Time >= atMost);
+
+    /// <summary>Whether a candidate can still turn out to be a probe.</summary>
+    private bool IsPending(in Finding candidate, out int key)
+    {
+        ref readonly var flow = ref flows.At(candidate.Flow);
+        var fromLow = IsPending(in flow.FromLow, candidate.Frame);
+        key = LateKey(candidate.Flow, fromLow);
+        return fromLow || IsPending(in flow.FromHigh, candidate.Frame);
+    }
+
+    private static bool IsPending(in Direction direction, long frame) => direction.Pending == PendingProbe.Candidate && direction.PendingNumber == frame;
+
+    private void NoteLate(long frame, int key, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip, IFindingSink sink)
+    {
+        if (_late.TryGetValue(key, out var finding) && finding.Frame == frame)
+        {
+            _late.Remove(key);
+            Settle(ref finding, kind, isPresumed, answeredBy, roundTrip);
+            Report(in finding, sink);
+        }
+    }
+
+    private void Report(in Finding finding, IFindingSink sink)
+    {
+        if (finding.CopyOf != 0)
+        {
+            CopiedProbes += finding.Kind == SegmentKind.Probe ? 1 : 0;
+            CopiedReplies += finding.Kind == SegmentKind.Reply ? 1 : 0;
+        }
+        sink.Found(in finding);
     }
 
     private void Grow()

@@ -83,7 +83,7 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
             var reset = new Classification { Unanswered = sender.Unanswered, Reset = Reset(in segment, in sender, in receiver) };
             // The kernel ends a connection whose probes are unanswered by a reset one byte after them.
             return sender.Pending == PendingProbe.Candidate
-                ? Show(in segment, ref sender, in receiver, time, in reset) with { Unanswered = sender.Unanswered }
+                ? Show(in segment, ref sender, in receiver, in reset) with { Unanswered = sender.Unanswered }
                 : reset;
         }
         if ((segment.Flags & TcpFlags.Syn) != 0)
@@ -102,9 +102,8 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         switch (kind)
         {
             case SegmentKind.Probe:
-                // A repeated candidate was a probe, too, and is reported with this one unless that comes too late.
-                var repeats = sender.Pending == PendingProbe.Candidate && sender.PendingAnswer == segment.Sequence + 1;
-                var confirms = repeats && !IsSince(sender.PendingTime, time, FindingQueue.MaxWait);
+                // A repeated candidate was a probe, too, however long ago: TCP_KEEPINTVL may be hours.
+                var confirms = sender.Pending == PendingProbe.Candidate && sender.PendingAnswer == segment.Sequence + 1;
                 var confirmed = sender.PendingNumber;
                 var found = confirms ? 2 : 1;
                 sender.Probes += found;
@@ -139,7 +138,7 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
             default:
                 if (sender.Pending == PendingProbe.Candidate)
                 {
-                    result = Show(in segment, ref sender, in receiver, time, in result);
+                    result = Show(in segment, ref sender, in receiver, in result);
                 }
                 return result with { Unanswered = sender.Unanswered };
         }
@@ -148,9 +147,9 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     /// <summary>Settles the sender's own candidate: a segment that continues one byte further shows the sequence number, as the
     /// answer to the other end's probe does where both probe at once. Anything else shows that it was none. Data may as well follow a byte that was not
     /// captured.</summary>
-    private static Classification Show(in TcpSegment segment, ref Direction sender, in Direction receiver, long time, in Classification result)
+    private static Classification Show(in TcpSegment segment, ref Direction sender, in Direction receiver, in Classification result)
     {
-        if (segment.Sequence != sender.PendingAnswer || IsSince(sender.PendingTime, time, FindingQueue.MaxWait))
+        if (segment.Sequence != sender.PendingAnswer)
         {
             sender.Pending = PendingProbe.None;
             return result;
@@ -373,12 +372,11 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         var result = default(Classification);
         if (receiver.Pending != PendingProbe.None)
         {
-            var tooLate = receiver.Pending == PendingProbe.Candidate && IsSince(receiver.PendingTime, time, FindingQueue.MaxWait);
-            if (!tooLate && IsReply(in segment, in sender, in receiver))
+            if (IsReply(in segment, in sender, in receiver))
             {
                 result = Conclude(in segment, ref receiver, time);
             }
-            else if (receiver.Pending == PendingProbe.Candidate || IsAfter(segment.Acknowledged, receiver.PendingAnswer))
+            else if (IsOver(in segment, in receiver))
             {
                 receiver.Pending = PendingProbe.None;
             }
@@ -404,6 +402,11 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
             && (segment.Acknowledged == receiver.PendingAnswer
                 || (receiver.Pending == PendingProbe.WindowByte && segment.Acknowledged == receiver.PendingAnswer + 1));
     }
+
+    /// <summary>Whether a probe cannot be answered any more. Data that acknowledges exactly up to a candidate neither answers nor refutes it.</summary>
+    private static bool IsOver(in TcpSegment segment, in Direction prober) => prober.Pending == PendingProbe.Candidate
+        ? segment.Acknowledged != prober.PendingAnswer
+        : IsAfter(segment.Acknowledged, prober.PendingAnswer);
 
     private static Classification Conclude(in TcpSegment segment, ref Direction prober, long time)
     {

@@ -21,7 +21,7 @@ internal sealed class ProbeScan
     private const int ProbesToCompare = 16;
 
     private readonly IFindingSink _sink;
-    private readonly FindingQueue _queue = new();
+    private readonly FindingQueue _queue;
     private readonly CopyWatch _copies = new();
     private readonly EncapsulationLayer[] _layers = new EncapsulationLayer[TunnelReader.MaxLayers];
     private readonly long[] _others = new long[(int)OtherContent.Arp + 1];
@@ -30,10 +30,19 @@ internal sealed class ProbeScan
     {
         _sink = sink;
         Classifier = new ProbeClassifier(maxFlows);
+        _queue = new FindingQueue(Classifier.Flows);
         sink.Begin(Classifier.Flows.Paths);
     }
 
     public ProbeClassifier Classifier { get; }
+
+    /// <summary>Whether all packets are there already, as in a file: then findings keep their order, and wait behind a candidate for as long as memory allows.
+    /// Where packets come one by one nothing would be reported for hours.</summary>
+    public bool IsWhole
+    {
+        get => _queue.CandidateWait == long.MaxValue;
+        set => _queue.CandidateWait = value ? long.MaxValue : FindingQueue.MaxWait;
+    }
 
     public long Packets { get; private set; }
 
@@ -152,7 +161,7 @@ internal sealed class ProbeScan
         var result = Classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope, path);
         if (result.Shows != 0)
         {
-            _queue.Note(result.Shows, result.Shown, result.IsShownPresumed, answeredBy: 0, roundTrip: 0);
+            _queue.Note(result.Shows, Classifier.Flows.Latest, result.Shown, result.IsShownPresumed, answeredBy: 0, roundTrip: 0, _sink);
             Presumed += result.IsShownPresumed ? 1 : 0;
             Probes += result.Shown == SegmentKind.Probe ? 1 : 0;
             WindowProbes += result.Shown == SegmentKind.WindowProbe ? 1 : 0;
@@ -173,7 +182,8 @@ internal sealed class ProbeScan
             var answered = result.Answers != 0;
             var kind = result.Kind == SegmentKind.WindowReply ? SegmentKind.WindowProbe : SegmentKind.Probe;
             var frame = answered ? result.Answers : result.Confirmed;
-            Presumed -= _queue.Note(frame, kind, result.IsPresumed, answered ? packet.Number : 0, result.RoundTrip) ? 1 : 0;
+            var isSure = _queue.Note(frame, Classifier.Flows.Latest, kind, result.IsPresumed, answered ? packet.Number : 0, result.RoundTrip, _sink);
+            Presumed -= isSure ? 1 : 0;
         }
         if (result.Kind == SegmentKind.WindowReply)
         {
@@ -197,6 +207,7 @@ internal sealed class ProbeScan
         finding.Source = segment.Source;
         finding.Destination = segment.Destination;
         finding.Path = path;
+        finding.Flow = Classifier.Flows.Latest;
         finding.CopyOf = IsCompared(in Classifier.Flows.At(Classifier.Flows.Latest), result.Kind) ? CopyOf(in packet, in segment) : 0;
         finding.Length = segment.PayloadLength;
         finding.Answers = result.Answers;

@@ -22,8 +22,17 @@ internal static partial class Timeline
     /// <param name="serverBase">Added to the server's.</param>
     public static (List<string> Expected, List<string> Found, ProbeScan Scan) Play(string text, uint clientBase = 1_000_000, uint serverBase = 2_000_000)
     {
-        var (expected, sink) = (new List<string>(), new Sink());
+        var sink = new Sink();
         var scan = new ProbeScan(sink);
+        var expected = Play(text, scan, clientBase, serverBase);
+        scan.End();
+        return (expected, sink.Lines, scan);
+    }
+
+    /// <summary>Plays the lines and returns the expected ones; more could follow.</summary>
+    public static List<string> Play(string text, ProbeScan into, uint clientBase = 1_000_000, uint serverBase = 2_000_000)
+    {
+        var expected = new List<string>();
         var number = 0;
         foreach (var line in text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         {
@@ -48,7 +57,7 @@ internal static partial class Timeline
             }.ToBytes();
             var seconds = match.Groups["time"].Value;
             var time = seconds == "-" ? CapturedPacket.NoTime : (long)(decimal.Parse(seconds, CultureInfo.InvariantCulture) * 1_000_000_000);
-            scan.Take(new CapturedPacket(number, time, LinkType.Ethernet, bytes, bytes.Length));
+            into.Take(new CapturedPacket(number, time, LinkType.Ethernet, bytes, bytes.Length));
             if (match.Groups["kind"].Success)
             {
                 expected.Add($"{number} {match.Groups["kind"].Value}");
@@ -57,8 +66,7 @@ internal static partial class Timeline
             int Number(string group, int otherwise) =>
                 match.Groups[group].Success ? int.Parse(match.Groups[group].Value, CultureInfo.InvariantCulture) : otherwise;
         }
-        scan.End();
-        return (expected, sink.Lines, scan);
+        return expected;
     }
 
     private static TcpFlags Flag(char letter) => letter switch
