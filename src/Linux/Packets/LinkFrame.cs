@@ -5,6 +5,7 @@ namespace Keepalive.Linux.Packets;
 /// <summary>The link layer of a captured frame: what protocol it carries, and from where on.</summary>
 internal readonly ref struct LinkFrame
 {
+    internal const int EthernetLength = 14;
     internal const ushort EtherTypeIPv4 = 0x0800;
     internal const ushort EtherTypeIPv6 = 0x86DD;
     internal const ushort EtherTypeVlan = 0x8100;
@@ -30,7 +31,7 @@ internal readonly ref struct LinkFrame
     /// <summary>For link types whose header can be followed by VLAN tags: its length, and where in it the next protocol is.</summary>
     internal static (int ProtocolAt, int Length) Tagged(LinkType link) => link switch
     {
-        LinkType.Ethernet => (12, 14),
+        LinkType.Ethernet => (12, EthernetLength),
         LinkType.LinuxCooked => (14, 16),
         LinkType.LinuxCooked2 => (0, 20),
         _ => default,
@@ -42,6 +43,10 @@ internal readonly ref struct LinkFrame
 
     internal static bool IsTag(ushort protocol) => protocol is EtherTypeVlan or EtherTypeServiceVlan or EtherTypeOldServiceVlan;
 
+    /// <summary>Whether an Ethernet frame has this protocol right behind its addresses.</summary>
+    internal static bool IsUntagged(ReadOnlySpan<byte> frame, ushort protocol) =>
+        frame.Length >= EthernetLength && BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) == protocol;
+
     /// <summary>Reads the headers; false when the frame was cut before their end.</summary>
     internal static bool TryRead(LinkType link, ReadOnlySpan<byte> frame, out LinkFrame header)
     {
@@ -49,7 +54,7 @@ internal readonly ref struct LinkFrame
         switch (link)
         {
             case LinkType.Ethernet:
-                return TryReadTagged(frame, protocolAt: 12, headerLength: 14, out header);
+                return TryReadTagged(frame, protocolAt: 12, EthernetLength, out header);
             case LinkType.LinuxCooked:
                 return TryReadTagged(frame, protocolAt: 14, headerLength: 16, out header);
             case LinkType.LinuxCooked2:

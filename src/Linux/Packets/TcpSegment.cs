@@ -91,6 +91,12 @@ public readonly ref struct TcpSegment
     /// <param name="hasLayers">Whether it is in a VLAN or authenticated: <see cref="TunnelReader"/> finds the layers.</param>
     public static FrameContent TryRead(LinkType link, ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment, out bool hasLayers)
     {
+        // Nearly every frame is this.
+        if (link == LinkType.Ethernet && LinkFrame.IsUntagged(frame, LinkFrame.EtherTypeIPv4))
+        {
+            hasLayers = false;
+            return ReadIPv4(frame[LinkFrame.EthernetLength..], Math.Max(wireLength, frame.Length) - LinkFrame.EthernetLength, out segment);
+        }
         segment = default;
         if (!LinkFrame.TryRead(link, frame, out var header))
         {

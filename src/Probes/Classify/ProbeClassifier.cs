@@ -315,12 +315,8 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     private static bool IsNextSure(in Direction sender, in Direction receiver) =>
         receiver.IsAcknowledgedKnown || (sender.IsNextKnown && !sender.IsNextDoubtful);
 
-    private static uint ExpectedNext(in Direction sender, in Direction receiver) => (sender.IsNextKnown, receiver.IsAcknowledgedKnown) switch
-    {
-        (true, true) => Later(sender.Next, receiver.Acknowledged),
-        (false, true) => receiver.Acknowledged,
-        _ => sender.Next,
-    };
+    private static uint ExpectedNext(in Direction sender, in Direction receiver) =>
+        !receiver.IsAcknowledgedKnown || (sender.IsNextKnown && IsAfter(sender.Next, receiver.Acknowledged)) ? sender.Next : receiver.Acknowledged;
 
     private static bool IsQuiet(in Direction sender, in Direction receiver, long time) =>
         IsSince(sender.LastTime, time, Quiet) && (!receiver.HasLast || IsSince(receiver.LastTime, time, Quiet));

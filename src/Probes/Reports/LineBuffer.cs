@@ -13,11 +13,16 @@ internal sealed class LineBuffer(Stream output)
 
     /// <summary>Where the seven digits behind the second are in 2026-11-23T08:12:40.1234567Z.</summary>
     private const int TimeFraction = 20;
+    private const int TimeFractionLength = 7;
+    private const int TimeLength = 28;
 
-    private readonly byte[] _time = new byte[28];
+    private readonly byte[] _time = new byte[TimeLength];
     private long _second = long.MinValue;
     private readonly byte[] _buffer = new byte[64 * 1024];
     private int _used;
+
+    /// <summary>More than any column has.</summary>
+    private static ReadOnlySpan<byte> Blanks => "                                                                "u8;
 
     // Inlined, so that the copy of a constant text is a few moves: a line has a dozen of them.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -45,35 +50,52 @@ internal sealed class LineBuffer(Stream output)
         return this;
     }
 
+    /// <param name="value">The number.</param>
+    /// <param name="width">Blanks before it fill so many columns.</param>
     public LineBuffer Number(long value, int width = 0)
     {
         var room = Room();
-        Utf8Formatter.TryFormat(value, room, out var written);
-        return Padded(room, written, width);
+        if (value < 0)
+        {
+            Utf8Formatter.TryFormat(value, room, out var written);
+            _used += written;
+            return this;
+        }
+        var digits = CountDigits((ulong)value);
+        var length = Math.Max(width, digits);
+        if (length > digits)
+        {
+            Blanks.CopyTo(room);
+        }
+        Digits(room.Slice(length - digits, digits), (ulong)value);
+        _used += length;
+        return this;
     }
 
     /// <summary>Nanoseconds as milliseconds: <c>0.8</c>, <c>12.345678</c>.</summary>
-    public LineBuffer Milliseconds(long nanoseconds, int width = 0)
+    public LineBuffer Milliseconds(long nanoseconds)
     {
         var room = Room();
-        var sign = nanoseconds < 0 ? 1 : 0;
+        var written = nanoseconds < 0 ? 1 : 0;
         room[0] = (byte)'-';
         var (whole, fraction) = Math.DivRem((ulong)Math.Abs(nanoseconds), 1_000_000UL);
-        Utf8Formatter.TryFormat(whole, room[sign..], out var written);
-        written += sign;
+        var digits = CountDigits(whole);
+        Digits(room.Slice(written, digits), whole);
+        written += digits;
         if (fraction > 0)
         {
             room[written++] = (byte)'.';
             // Most captures have microseconds.
-            var (digits, value) = fraction % 1000 == 0 ? (3, fraction / 1000) : (6, fraction);
-            Digits(room.Slice(written, digits), (uint)value);
+            (digits, var value) = fraction % 1000 == 0 ? (3, fraction / 1000) : (6, fraction);
+            Digits(room.Slice(written, digits), value);
             written += digits;
             while (room[written - 1] == '0')
             {
                 written--;
             }
         }
-        return Padded(room, written, width);
+        _used += written;
+        return this;
     }
 
     /// <summary>Nanoseconds since 1970 as in RFC 3339, to the tenth of a microsecond.</summary>
@@ -90,19 +112,27 @@ internal sealed class LineBuffer(Stream output)
             _second = second;
             Utf8Formatter.TryFormat(DateTime.UnixEpoch.AddTicks(second * TimeSpan.TicksPerSecond), _time, out _, new StandardFormat('O'));
         }
-        Digits(_time.AsSpan(TimeFraction, 7), (uint)(rest / 100));
-        return Text(_time);
+        var room = Room();
+        _time.AsSpan(0, TimeLength).CopyTo(room);
+        Digits(room.Slice(TimeFraction, TimeFractionLength), (ulong)rest / 100);
+        _used += TimeLength;
+        return this;
     }
 
-    /// <summary>Text with as many blanks behind it as fill a column.</summary>
+    /// <summary>Text with as many blanks behind it as fill a column, and those between two columns.</summary>
     public LineBuffer Column(ReadOnlySpan<byte> text, int width)
     {
-        var blanks = "                                "u8;
-        Text(text);
-        for (var missing = width - text.Length; missing > 0; missing -= blanks.Length)
+        const int gap = 2;
+        var length = Math.Max(text.Length, width) + gap;
+        if (length > Blanks.Length)
         {
-            Text(blanks[..Math.Min(missing, blanks.Length)]);
+            return Text(text).Text(Blanks[..gap]);
         }
+        // All blanks at once are a few moves; a number that is not known beforehand is a call.
+        var room = Room();
+        Blanks.CopyTo(room);
+        text.CopyTo(room);
+        _used += length;
         return this;
     }
 
@@ -130,7 +160,17 @@ internal sealed class LineBuffer(Stream output)
         _used += text.Length;
     }
 
-    private static void Digits(Span<byte> into, uint value)
+    private static int CountDigits(ulong value)
+    {
+        var digits = 1;
+        for (; value >= 100; value /= 100)
+        {
+            digits += 2;
+        }
+        return value >= 10 ? digits + 1 : digits;
+    }
+
+    private static void Digits(Span<byte> into, ulong value)
     {
         for (var i = into.Length - 1; i >= 0; i--)
         {
@@ -146,17 +186,5 @@ internal sealed class LineBuffer(Stream output)
             Flush();
         }
         return _buffer.AsSpan(_used);
-    }
-
-    private LineBuffer Padded(Span<byte> room, int written, int width)
-    {
-        if (written < width)
-        {
-            room[..written].CopyTo(room[(width - written)..]);
-            room[..(width - written)].Fill((byte)' ');
-            written = width;
-        }
-        _used += written;
-        return this;
     }
 }

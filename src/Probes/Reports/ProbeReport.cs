@@ -40,13 +40,6 @@ internal abstract class ProbeReport(Stream output) : IFindingSink
         return probers;
     }
 
-    protected static ReadOnlySpan<byte> Name(SegmentKind kind) => kind switch
-    {
-        SegmentKind.Reply => "reply"u8,
-        SegmentKind.WindowProbe => "windowProbe"u8,
-        _ => "probe"u8,
-    };
-
     private static void Add(List<Prober> probers, ReadOnlySpan<Flow> flows, in Flow flow, bool fromLow)
     {
         var (from, to) = Ends(in flow, fromLow);

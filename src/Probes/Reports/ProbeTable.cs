@@ -33,11 +33,16 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         }
         else
         {
-            Lines.Time(finding.Time);
+            Lines.Time(finding.Time).Text("  "u8);
         }
-        Lines.Text("  "u8).Column(Name(finding.Kind), width: 11).Text("  "u8)
-            .Column(Endpoints.Of(finding.Source), EndpointWidth).Text("  "u8).Column(Endpoints.Of(finding.Destination), EndpointWidth).Text("  "u8)
-            .Number(finding.Length, width: 6).Text("  "u8);
+        // A whole column is one copy.
+        Lines.Text(finding.Kind switch
+        {
+            SegmentKind.Reply => "reply        "u8,
+            SegmentKind.WindowProbe => "windowProbe  "u8,
+            _ => "probe        "u8,
+        });
+        Lines.Column(Endpoints.Of(finding.Source), EndpointWidth).Column(Endpoints.Of(finding.Destination), EndpointWidth).Number(finding.Length, width: 6).Text("  "u8);
         if (finding.Kind == SegmentKind.Reply)
         {
             After(Lines.Text("to "u8).Number(finding.Answers), finding.RoundTrip);
