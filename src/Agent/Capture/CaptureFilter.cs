@@ -21,11 +21,15 @@ internal static class CaptureFilter
     private const string Extended6 = "(ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60 or ip6[6] = 135 or ip6[6] = 139 or ip6[6] = 140)";
 
     // Around a small segment, with the headers of IPv6, VXLAN and VLANs, there are at most 192 bytes; user space looks inside. In UDP, by the shape of VXLAN,
-    // Geneve and WireGuard at whichever port.
-    private const string Udp4 = "(udp and (port 4500 or udp[8] & 0x7b = 8 or udp[10:2] = 0x6558 or udp[10:2] = 0x0800 or udp[10:2] = 0x86dd"
-        + " or (udp[8] > 0 and udp[8] < 5 and udp[9] = 0 and udp[10:2] = 0)))";
-    private const string Udp6 = "(ip6[6] = 17 and (port 4500 or ip6[48] & 0x7b = 8 or ip6[50:2] = 0x6558 or ip6[50:2] = 0x0800 or ip6[50:2] = 0x86dd"
-        + " or (ip6[48] > 0 and ip6[48] < 5 and ip6[49] = 0 and ip6[50:2] = 0)))";
+    // Geneve, WireGuard and a packet alone at whichever port, and by the ports of other tunnels.
+    private const string TunnelPorts =
+        "port 4500 or port 6080 or port 6635 or port 4754 or port 1194 or port 1701 or port 2152 or port 4341 or port 5247";
+    private const string Udp4 = $"(udp and ({TunnelPorts} or udp[8] & 0x7b = 8 or udp[10:2] = 0x6558 or udp[10:2] = 0x0800 or udp[10:2] = 0x86dd"
+        + " or (udp[8] > 0 and udp[8] < 5 and udp[9] = 0 and udp[10:2] = 0)"
+        + " or (udp[8] & 0xf0 = 0x40 and udp[10:2] = udp[4:2] - 8) or (udp[8] & 0xf0 = 0x60 and udp[12:2] = udp[4:2] - 48)))";
+    private const string Udp6 = $"(ip6[6] = 17 and ({TunnelPorts} or ip6[48] & 0x7b = 8 or ip6[50:2] = 0x6558 or ip6[50:2] = 0x0800 or ip6[50:2] = 0x86dd"
+        + " or (ip6[48] > 0 and ip6[48] < 5 and ip6[49] = 0 and ip6[50:2] = 0)"
+        + " or (ip6[48] & 0xf0 = 0x40 and ip6[50:2] = ip6[44:2] - 8) or (ip6[48] & 0xf0 = 0x60 and ip6[52:2] = ip6[44:2] - 48)))";
     private const string OtherTypes = "ether proto 0x8847 or ether proto 0x8848 or ether proto 0x8864 or ether proto 0x88e5 or ether proto 0x8100 or ether proto 0x88a8";
     private const string InTunnels = "(less 192 and (ip[9] = 4 or ip[9] = 41 or ip[9] = 47 or ip[9] = 50 or ip[9] = 51"
         + $" or ip6[6] = 4 or ip6[6] = 41 or ip6[6] = 47 or ip6[6] = 50 or {Udp4} or {Udp6} or {OtherTypes}))";

@@ -26,6 +26,12 @@ public enum EncapsulationKind : byte
     IPv4InIPv6,
     IPv6InIPv6,
 
+    /// <summary>Packets, or GRE or MPLS (RFC 8086, RFC 7510), in UDP without a header of the tunnel: foo over UDP.</summary>
+    Fou,
+
+    /// <summary>Generic UDP encapsulation.</summary>
+    Gue,
+
     /// <summary>RFC 3032.</summary>
     Mpls,
 

@@ -13,6 +13,21 @@ public enum OtherContent : byte
     Esp,
     WireGuard,
 
+    /// <summary>Tunnels in UDP, by their ports: around something that is not read here, or of a kind that is not.</summary>
+    Vxlan,
+    Geneve,
+    Gue,
+    OpenVpn,
+
+    /// <summary>Also of version 3, in IP.</summary>
+    L2tp,
+    GtpU,
+    Lisp,
+    Capwap,
+
+    /// <summary>Compressed (RFC 3173).</summary>
+    Ipcomp,
+
     /// <summary>GRE around a protocol that is not read here.</summary>
     Gre,
 

@@ -71,6 +71,9 @@ internal sealed class ProbeScan
     /// <summary>Packets without a TCP segment that can be read, by <see cref="OtherContent"/>.</summary>
     public ReadOnlySpan<long> Others => _others;
 
+    /// <summary>The port of the first of those that are UDP.</summary>
+    public ushort FirstUdpPort { get; private set; }
+
     /// <summary>Packets that may be TCP, but whose headers were not captured as a whole.</summary>
     public long Truncated { get; private set; }
 
@@ -143,6 +146,7 @@ internal sealed class ProbeScan
                 CountTruncated(in packet);
                 break;
             default:
+                FirstUdpPort = reader.Other == OtherContent.Udp && _others[(int)OtherContent.Udp] == 0 ? reader.UdpPort : FirstUdpPort;
                 _others[(int)reader.Other]++;
                 break;
         }

@@ -61,6 +61,8 @@ internal sealed class PathText(Func<EncapsulationLayer[], string> toText)
         EncapsulationKind.IPv6InIPv4 => "6in4",
         EncapsulationKind.IPv4InIPv6 => "4in6",
         EncapsulationKind.IPv6InIPv6 => "6in6",
+        EncapsulationKind.Fou => "fou",
+        EncapsulationKind.Gue => "gue",
         EncapsulationKind.Mpls => "mpls",
         EncapsulationKind.Pppoe => "pppoe",
         EncapsulationKind.Authentication => "ah",

@@ -8,7 +8,9 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
 {
     private static readonly (OtherContent Content, string Name)[] s_others =
     [
-        (OtherContent.Macsec, "macsec"), (OtherContent.Esp, "esp"), (OtherContent.WireGuard, "wireGuard"), (OtherContent.Gre, "gre"),
+        (OtherContent.Macsec, "macsec"), (OtherContent.Esp, "esp"), (OtherContent.WireGuard, "wireGuard"),
+        (OtherContent.OpenVpn, "openVpn"), (OtherContent.Vxlan, "vxlan"), (OtherContent.Geneve, "geneve"), (OtherContent.Gue, "gue"), (OtherContent.L2tp, "l2tp"),
+        (OtherContent.GtpU, "gtpU"), (OtherContent.Lisp, "lisp"), (OtherContent.Capwap, "capwap"), (OtherContent.Ipcomp, "ipcomp"), (OtherContent.Gre, "gre"),
         (OtherContent.Fragment, "fragment"), (OtherContent.NestedTooDeep, "nestedTooDeep"), (OtherContent.Udp, "udp"), (OtherContent.Icmp, "icmp"),
         (OtherContent.Sctp, "sctp"), (OtherContent.Arp, "arp"), (OtherContent.Unknown, "other"),
     ];

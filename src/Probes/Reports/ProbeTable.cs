@@ -150,14 +150,19 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
     {
         var hidden = List(
             [
-                (OtherContent.Macsec, "MACsec"), (OtherContent.Esp, "ESP"), (OtherContent.WireGuard, "WireGuard"), (OtherContent.Gre, "GRE of another kind"),
-                (OtherContent.Fragment, "IP fragment without a header"), (OtherContent.NestedTooDeep, "nested too deep"),
+                (OtherContent.Macsec, "MACsec"), (OtherContent.Esp, "ESP"), (OtherContent.WireGuard, "WireGuard"), (OtherContent.OpenVpn, "OpenVPN"),
+                (OtherContent.Vxlan, "VXLAN of another kind"), (OtherContent.Geneve, "Geneve of another kind"), (OtherContent.Gue, "GUE of another kind"),
+                (OtherContent.L2tp, "L2TP"), (OtherContent.GtpU, "GTP-U"), (OtherContent.Lisp, "LISP"), (OtherContent.Capwap, "CAPWAP"),
+                (OtherContent.Ipcomp, "IPComp"), (OtherContent.Gre, "GRE of another kind"), (OtherContent.Fragment, "in later IP fragments"),
+                (OtherContent.NestedTooDeep, "in too many tunnels"),
             ]);
+        // A port is how a tunnel is recognised that is not known here.
+        var udp = $"UDP in which no tunnel was recognised (the first to port {scan.FirstUdpPort})";
         var rest = scan.Segments > 0 ? "" : List(
             [
-                (OtherContent.Udp, "UDP"), (OtherContent.Icmp, "ICMP"), (OtherContent.Sctp, "SCTP"), (OtherContent.Arp, "ARP"), (OtherContent.Unknown, "unknown"),
+                (OtherContent.Icmp, "ICMP"), (OtherContent.Sctp, "SCTP"), (OtherContent.Arp, "ARP"), (OtherContent.Udp, udp), (OtherContent.Unknown, "of other protocols"),
             ]);
-        var text = (hidden.Length > 0 ? $"packets that cannot be looked into: {hidden}\n" : "") + (rest.Length > 0 ? $"packets that are no TCP: {rest}\n" : "");
+        var text = (hidden.Length > 0 ? $"packets that cannot be looked into: {hidden}\n" : "") + (rest.Length > 0 ? $"packets without TCP: {rest}\n" : "");
         return text.Length > 0 ? text : null;
 
         string List((OtherContent Content, string Name)[] contents) => string.Join(", ", contents.Where(other => scan.Others[(int)other.Content] > 0)

@@ -26,8 +26,8 @@ internal static class Tunnels
     /// <param name="Json">The layers of the way forth, as <c>probes -o json</c> has them.</param>
     public sealed record Tunnel(Wrap Wrap, string Json)
     {
-        /// <summary>Options of tshark, for what it does not find by itself.</summary>
-        public string[] Tshark { get; init; } = [];
+        /// <summary>Options of tshark, for what it does not find by itself; null where it cannot.</summary>
+        public string[]? Tshark { get; init; } = [];
 
         /// <summary>Whether the connection inside is IPv6.</summary>
         public bool IsIPv6 { get; init; }
@@ -80,6 +80,35 @@ internal static class Tunnels
         ["6in4"] = new((p, f) => Ip4(f, 41, p), $$"""[{"type":"6in4",{{Outer}}}]""") { IsIPv6 = true },
         ["4in6"] = new((p, f) => Ip6(f, 4, p), $$"""[{"type":"4in6",{{Outer6}}}]"""),
         ["6in6"] = new((p, f) => Ip6(f, 41, p), $$"""[{"type":"6in6",{{Outer6}}}]""") { IsIPv6 = true },
+        ["foo over UDP"] = new((p, f) => Ip4(f, 17, Udp(5555, p)), $$"""[{"type":"fou",{{Outer}}}]""") { Tshark = ["-d", "udp.port==5555,ip"] },
+        ["foo over UDP at the port of NAT traversal"] = new((p, f) => Ip4(f, 17, Udp(4500, p)), $$"""[{"type":"fou",{{Outer}}}]""")
+        {
+            Tshark = ["-d", "udp.port==4500,ip"],
+        },
+        ["foo over UDP, gre with a key"] = new(
+            (p, f) => Ip4(f, 17, Udp(5555, [0x20, 0, 8, 0, 0, 0, 0, 77, .. p])), $$"""[{"type":"fou",{{Outer}}},{"type":"gre","id":77,{{Outer}}}]""")
+        {
+            Tshark = ["-d", "udp.port==5555,gre"],
+        },
+        ["foo over UDP, gre as a bridge"] = new(
+            (p, f) => Ip4(f, 17, Udp(5555, [0, 0, 0x65, 0x58, .. Ethernet(f, Type(p), p)])), $$"""[{"type":"fou",{{Outer}}},{"type":"gre",{{Outer}}}]""")
+        {
+            Tshark = ["-d", "udp.port==5555,gre"],
+        },
+        ["gre in UDP at its port"] = new(
+            (p, f) => Ip4(f, 17, Udp(4754, [0xB0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 77, 0, 0, 0, 1, .. p])),
+            $$"""[{"type":"fou",{{Outer}}},{"type":"gre","id":77,{{Outer}}}]"""),
+        ["gue"] = new((p, f) => Ip4(f, 17, Udp(6080, [0, 4, 0, 0, .. p])), $$"""[{"type":"gue",{{Outer}}}]""") { Tshark = null },
+        ["gue with options, IPv6"] = new((p, f) => Ip4(f, 17, Udp(6080, [1, 41, 0, 0, 1, 2, 3, 4, .. p])), $$"""[{"type":"gue",{{Outer}}}]""")
+        {
+            IsIPv6 = true,
+            Tshark = null,
+        },
+        ["gue around gre"] = new(
+            (p, f) => Ip4(f, 17, Udp(6080, [0, 47, 0, 0, 0, 0, 8, 0, .. p])), $$"""[{"type":"gue",{{Outer}}},{"type":"gre",{{Outer}}}]""") { Tshark = null },
+        ["gue without a header"] = new((p, f) => Ip4(f, 17, Udp(6080, p)), $$"""[{"type":"gue",{{Outer}}}]""") { Tshark = ["-d", "udp.port==6080,ip"] },
+        ["mpls in UDP"] = new(
+            (p, f) => Ip4(f, 17, Udp(6635, [.. Label(1000, true), .. p])), $$"""[{"type":"fou",{{Outer}}},{"type":"mpls","id":1000}]"""),
         ["mpls"] = new((p, f) => Ethernet(f, 0x8847, [.. Label(16, false), .. Label(1000, true), .. p]), """[{"type":"mpls","id":1000}]"""),
         ["mpls, IPv6"] = new((p, f) => Ethernet(f, 0x8847, [.. Label(1000, true), .. p]), """[{"type":"mpls","id":1000}]""") { IsIPv6 = true },
         ["mpls pseudowire with a control word"] = new(

@@ -1,8 +1,5 @@
-using System.Text;
 using Keepalive.Linux.Packets;
-using Keepalive.Probes.Capture;
 using Keepalive.Probes.Classify;
-using Keepalive.Probes.Reports;
 using Keepalive.Probes.Tests.Capture;
 using Xunit;
 
@@ -553,27 +550,11 @@ public sealed class ProbeClassifierTests
             {"kind":"summary","packets":4,"segments":4,"flows":1,"flowsForgotten":0,"probes":2,"presumed":0,"replies":1,"unanswered":1,"windowProbes":0,"duplicates":0,"copiedProbes":0,"copiedReplies":0,"truncated":0,"notTcp":{},"rttMsLeast":null,"rttMsMean":null,"rttMsMost":null,"connections":[{"source":"10.0.0.1:40000","destination":"10.0.0.2:443","probes":2,"replies":1,"unansweredAtEnd":1,"windowProbes":0,"rttMsLeast":null,"rttMsMean":null,"rttMsMost":null,"reset":false}]}
 
             """,
-            Report(file, json: true));
-        var table = Report(file, json: false).Split('\n');
+            CaptureReport.Json(file));
+        var table = CaptureReport.Table(file).Split('\n');
         Assert.Equal("       2  -                             probe        10.0.0.1:40000         10.0.0.2:443                0  by 3", table[1]);
         Assert.Equal("       3  -                             reply        10.0.0.2:443           10.0.0.1:40000              0  to 2", table[2]);
         Assert.Equal("4 packets, 4 TCP segments of 1 connection: 2 probes, 1 answered", table[^2]);
-
-        static string Report(CaptureBytes file, bool json)
-        {
-            using var output = new MemoryStream();
-            var report = ProbeReport.Create(output, json);
-            var scan = new ProbeScan(report);
-            using var source = CaptureFile.Open(new MemoryStream(file.ToArray()));
-            while (source.TryRead(out var packet))
-            {
-                scan.Take(in packet);
-            }
-            scan.End();
-            report.Summarize(scan, dropped: null);
-            report.Flush();
-            return Encoding.UTF8.GetString(output.ToArray());
-        }
     }
 
     [Fact]
