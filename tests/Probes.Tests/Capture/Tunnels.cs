@@ -105,7 +105,10 @@ internal static class Tunnels
             Tshark = null,
         },
         ["gue around gre"] = new(
-            (p, f) => Ip4(f, 17, Udp(6080, [0, 47, 0, 0, 0, 0, 8, 0, .. p])), $$"""[{"type":"gue",{{Outer}}},{"type":"gre",{{Outer}}}]""") { Tshark = null },
+            (p, f) => Ip4(f, 17, Udp(6080, [0, 47, 0, 0, 0, 0, 8, 0, .. p])), $$"""[{"type":"gue",{{Outer}}},{"type":"gre",{{Outer}}}]""")
+        {
+            Tshark = null,
+        },
         ["gue without a header"] = new((p, f) => Ip4(f, 17, Udp(6080, p)), $$"""[{"type":"gue",{{Outer}}}]""") { Tshark = ["-d", "udp.port==6080,ip"] },
         ["mpls in UDP"] = new(
             (p, f) => Ip4(f, 17, Udp(6635, [.. Label(1000, true), .. p])), $$"""[{"type":"fou",{{Outer}}},{"type":"mpls","id":1000}]"""),
