@@ -78,6 +78,10 @@ internal static class LinuxInetDiag
         [FieldOffset(44)] internal uint tcpi_last_data_sent;
         [FieldOffset(52)] internal uint tcpi_last_data_recv;
         [FieldOffset(56)] internal uint tcpi_last_ack_recv;
+        [FieldOffset(68)] internal uint tcpi_rtt;
+        [FieldOffset(100)] internal uint tcpi_total_retrans;
+        [FieldOffset(128)] internal ulong tcpi_bytes_received;
+        [FieldOffset(140)] internal uint tcpi_segs_in;
         [FieldOffset(144)] internal uint tcpi_notsent_bytes;
     }
 }
