@@ -113,7 +113,7 @@ internal static partial class DiscoverCommand
         public int Execute(TextWriter output)
         {
             var ways = new List<(DiscoveryTarget Host, DiscoverRequest Request)>();
-            var pace = new Pace(TimeSpan.FromSeconds(1.0 / PerSecond));
+            var pace = new Pace(TimeSpan.FromSeconds(1.0 / PerSecond), TimeProvider.System);
             var failed = false;
             foreach (var host in Direct is { } past ? Targets.Append(past) : Targets)
             {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Advice;
 using Keepalive.Simulator.Balancing;
@@ -10,6 +11,9 @@ namespace Keepalive.Simulator.Discover;
 /// <param name="Direct">The measurement of a second way to the same far end, past the balancer; null if there was none.</param>
 internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measured, Measurement? Direct)
 {
+    /// <summary>Seconds, where a vendor names no bound.</summary>
+    private const int Unlimited = 100_000_000;
+
     /// <summary>Whether the far end behaves the same without the balancer.</summary>
     public bool IsFarEnds => Direct is { IsMeasured: true } direct && Measured.IsMeasured
         && direct.Timeout.From <= Measured.Timeout.To * 1.05 && direct.Timeout.To * 1.05 >= Measured.Timeout.From;
@@ -19,6 +23,13 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
     /// <summary>The behaviour to assume where several agree with the measurement: for the policy, they do not differ.</summary>
     public IdleBehaviour Behaviour => new(Measured.Classes[0], Measured.Refreshes.Count > 0 ? Measured.Refreshes[0] : Refresh.AnyPacket);
 
+    /// <summary>What restarts the clock; null if that is unknown.</summary>
+    public string? RestartedBy => Measured.MaximumAge is { } age ? string.Create(CultureInfo.InvariantCulture, $"nothing: connections are closed {age.From.TotalSeconds:0.00} to {age.To!.Value.TotalSeconds:0.00} s after they were opened, whatever flows")
+        : Measured.Refreshes is [] ? null
+        : Measured.Refreshes[0] != Refresh.PayloadOnly ? "any packet: keepalive probes count"
+        : Measured.IsPayloadTried ? "payload only: keepalive probes do not count"
+        : "payload only, or nothing: keepalive probes do not count";
+
     public IReadOnlyList<string> Unknown => [.. Unknowns()];
 
     /// <summary>The presets with this timeout by default.</summary>
@@ -26,7 +37,7 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
 
     /// <summary>The presets that can be configured to this timeout.</summary>
     public IReadOnlyList<BalancerPreset> Configurable => [.. BalancerPresets.All.Where(preset => Agrees(preset) && preset.IsConfigurable
-        && !Presets.Contains(preset) && (preset.IdleTimeout is null || (preset.MinIdleTimeout is { } least && preset.MaxIdleTimeout is { } most && IsWithin(least, most))))];
+        && !Presets.Contains(preset) && IsWithin(preset.MinIdleTimeout ?? 1, preset.MaxIdleTimeout ?? Unlimited))];
 
     /// <summary>Whether TCP ends between here and the far end, and the evidence.</summary>
     public string Proxy => !Measured.IsMeasured ? "unknown"
@@ -60,17 +71,40 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
         {
             yield return "the timeout: no single one explains what was seen; there may be several boxes with different rules, or a limit on connections";
         }
+        else if (Measured.IsMeasured)
+        {
+        }
+        else if (Measured.ChangedAt is not null)
+        {
+            yield return "longer timeouts: what was seen after the change does not count";
+        }
+        else if (!Measured.AreProbesAnswered)
+        {
+            yield return "the timeout: keepalive probes are not answered, so that only connections that end by themselves show it";
+        }
+        else if (Measured.IsFarEndInTheWay)
+        {
+            yield return "longer timeouts: connections were dead after the far end had sent something that did not arrive; their idle time may not be the reason";
+        }
         else if (Measured.FarEndProbes is { } every)
         {
             yield return $"longer timeouts: the far end sends something on idle connections every {Words.Duration(every)}, which keeps them known";
         }
-        else if (!Measured.IsMeasured && Measured.Cut is null)
+        else if (Measured.MaximumAge is not null)
+        {
+            yield return "longer timeouts: no connection lives that long";
+        }
+        else if (Measured.Cut is null)
         {
             yield return "longer timeouts (--until), and whether what the far end sends first after an idle time arrives (inside-revives)";
         }
         if (Measured.Classes.Count > 1)
         {
             yield return $"{string.Join(" or ", Measured.Classes.Select(IdleBehaviour.NameOf))}: they differ only for a SYN between the same ports, which could not be tried";
+        }
+        if (Measured is { Refreshes: [Refresh.PayloadOnly], IsPayloadTried: false })
+        {
+            yield return "whether payload restarts the clock: connections may also have a maximum age, whatever flows (--http or --send tells the two apart)";
         }
         if (Measured is { IsMeasured: true, Refreshes.Count: 0 })
         {

@@ -19,6 +19,21 @@ internal sealed record Measurement
     /// <summary>Whether no single timeout explains what was seen.</summary>
     public bool IsContradictory { get; init; }
 
+    /// <summary>The time after which connections are closed, whatever flows; null if that was not proven. There is then no idle timeout up to it.</summary>
+    public Bracket? MaximumAge { get; init; }
+
+    /// <summary>Whether it was tried if payload restarts the clock. If it was not, a clock that only payload restarts looks like a maximum age.</summary>
+    public bool IsPayloadTried { get; init; }
+
+    /// <summary>Whether anything answers probes.</summary>
+    public bool AreProbesAnswered { get; init; } = true;
+
+    /// <summary>Whether connections were found dead only after the far end had sent something that did not arrive.</summary>
+    public bool IsFarEndInTheWay { get; init; }
+
+    /// <summary>When everything that was open was gone at once; null if that did not happen.</summary>
+    public TimeSpan? ChangedAt { get; init; }
+
     /// <summary>How often the far end sends something by itself on idle connections; null if it does not.</summary>
     public TimeSpan? FarEndProbes { get; init; }
 

@@ -1,10 +1,10 @@
 namespace Keepalive.Simulator.Discover;
 
 /// <summary>Spaces new connections, those to all far ends together.</summary>
-internal sealed class Pace(TimeSpan apart)
+internal sealed class Pace(TimeSpan apart, TimeProvider time)
 {
     private readonly Lock _lock = new();
-    private readonly long _began = TimeProvider.System.GetTimestamp();
+    private readonly long _began = time.GetTimestamp();
     private TimeSpan _next;
 
     /// <summary>Whether a connection may be opened now. If so, the next may be opened some time later.</summary>
@@ -12,7 +12,7 @@ internal sealed class Pace(TimeSpan apart)
     {
         lock (_lock)
         {
-            var now = TimeProvider.System.GetElapsedTime(_began);
+            var now = time.GetElapsedTime(_began);
             if (now < _next)
             {
                 return false;

@@ -1,34 +1,39 @@
 using System.Net;
 using System.Net.Sockets;
+using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Simulator.Discover;
 
 /// <summary>A connection that is left idle, and then tested by a keepalive probe.</summary>
-/// <remarks>
-/// The kernel sends a probe at once when TCP_KEEPIDLE is written on a socket that has been idle for longer (tcp_sock_set_keepidle in
-/// net/ipv4/tcp.c), so the lateness of its timers does not blur the result. TCP_INFO shows what comes back.
-/// </remarks>
-internal sealed class ProbedConnection : IDisposable
+internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : IDisposable
 {
-    private const int Tcp = 6, KeepIdle = 4, KeepInterval = 5, KeepCount = 6, MaxProbes = 127;
     private const int Burst = 3;
 
-    private static readonly TimeSpan s_connecting = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan s_silence = TimeSpan.FromSeconds(2.6);
-    private static readonly TimeSpan s_answer = TimeSpan.FromSeconds(0.9);
     private static readonly TimeSpan s_burstGap = TimeSpan.FromMilliseconds(50);
 
-    private readonly Socket _socket;
-    private readonly TimeSpan _began;
+    /// <summary>The time in which the first probes of a test are sent.</summary>
+    public static readonly TimeSpan Spread = s_burstGap * (Burst - 1);
+
+    private static readonly TimeSpan s_connecting = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_answer = TimeSpan.FromSeconds(0.9);
+
+    /// <summary>A far end that closes may say so first.</summary>
+    private static readonly TimeSpan s_goodbye = TimeSpan.FromSeconds(0.5);
+
+    private static readonly TimeSpan s_synAgain = TimeSpan.FromSeconds(1.5);
+    private static readonly TimeSpan s_again = TimeSpan.FromSeconds(0.6);
+
+    /// <summary>The kernel's clock in TCP_INFO ticks 100 to 1,000 times a second.</summary>
+    private static readonly TimeSpan s_kernelTick = TimeSpan.FromMilliseconds(30);
+
     private TimeSpan _polled;
     private TimeSpan _tested;
+    private TimeSpan _lastSent;
     private uint _segments;
     private ulong _received;
     private int _sent;
-
-    private ProbedConnection(Socket socket, IPEndPoint remote, TimeSpan now) => (_socket, Remote, _began, _polled) = (socket, remote, now, now);
-
-    public IPEndPoint Remote { get; }
+    private int _unanswered;
+    private (TimeSpan Packet, TimeSpan Payload) _beforePayload;
 
     public IPEndPoint? Local { get; private set; }
 
@@ -36,6 +41,8 @@ internal sealed class ProbedConnection : IDisposable
 
     /// <summary>Why it could not be opened; null if it was.</summary>
     public SocketError? Failure { get; private set; }
+
+    public TimeSpan BeganAt => began;
 
     /// <summary>When it was opened.</summary>
     public TimeSpan OpenedAt { get; private set; }
@@ -46,16 +53,17 @@ internal sealed class ProbedConnection : IDisposable
     /// <summary>When payload was last seen or sent on it, or it was opened.</summary>
     public TimeSpan LastPayload { get; private set; }
 
-    /// <summary>When the far end last sent something by itself while it was idle; null if it never did.</summary>
+    /// <summary>When the far end last sent something by itself; null if it never did.</summary>
     public TimeSpan? FarEndSpoke { get; private set; }
 
-    /// <summary>The idle time before that.</summary>
+    /// <summary>The time without anything that the far end sent by itself, before that.</summary>
     public TimeSpan SpokeAfter { get; private set; }
 
-    public TimeSpan RoundTrip { get; private set; }
+    /// <summary>Null if the handshake lost packets: it is then no measure.</summary>
+    public TimeSpan? RoundTrip { get; private set; }
 
     /// <summary>Whether a probe was ever left without an answer on a connection that lived on.</summary>
-    public bool LostPackets { get; set; }
+    public bool LostPackets { get; private set; }
 
     /// <summary>Whether probes are sent every second, so that it is never idle.</summary>
     public bool IsControl { get; private set; }
@@ -63,7 +71,7 @@ internal sealed class ProbedConnection : IDisposable
     /// <summary>When the far end last acknowledged something on a connection that is probed.</summary>
     public TimeSpan HeardAt { get; private set; }
 
-    /// <summary>The time since payload, when the last payload or the FIN came; null if none did.</summary>
+    /// <summary>The time since payload, when the far end last sent or closed by itself, on a control first; null if it did not.</summary>
     public TimeSpan? CameAfter { get; private set; }
 
     /// <summary>The idle time before that.</summary>
@@ -72,36 +80,17 @@ internal sealed class ProbedConnection : IDisposable
     /// <summary>The idle time at which to test it; null for none.</summary>
     public TimeSpan? Target { get; set; }
 
-    /// <summary>Begins to connect.</summary>
-    /// <param name="remote">The far end.</param>
-    /// <param name="now">The time.</param>
-    /// <param name="local">The local end; null for any.</param>
-    /// <exception cref="SocketException">No descriptor or no port is left, or there is no route.</exception>
-    public static ProbedConnection Begin(IPEndPoint remote, TimeSpan now, IPEndPoint? local = null)
-    {
-        var socket = new Socket(remote.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { Blocking = false };
-        try
-        {
-            if (local is not null)
-            {
-                socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
-                socket.Bind(local);
-            }
-            socket.Connect(remote);
-        }
-        catch (SocketException e) when (e.SocketErrorCode is SocketError.WouldBlock or SocketError.InProgress)
-        {
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-        return new ProbedConnection(socket, remote, now);
-    }
+    /// <summary>When the first payload came, after this end had sent some, or after it was opened; null if none came.</summary>
+    public TimeSpan? AnsweredAfter { get; private set; }
+
+    /// <summary>Whether something had to be sent again.</summary>
+    public bool HasRetransmitted { get; private set; }
+
+    /// <summary>Whether all payload that was sent on it has been acknowledged.</summary>
+    public bool IsAcknowledged { get; private set; } = true;
 
     /// <summary>The time since it began to connect.</summary>
-    public TimeSpan Waited(TimeSpan now) => now - _began;
+    public TimeSpan Waited(TimeSpan now) => now - began;
 
     public TimeSpan SincePacket(TimeSpan now) => now - LastPacket;
 
@@ -110,21 +99,20 @@ internal sealed class ProbedConnection : IDisposable
     /// <summary>Looks at what the kernel knows of it.</summary>
     /// <returns>What was observed; null if nothing was.</returns>
     /// <param name="now">The time.</param>
-    /// <param name="heard">When the far end last answered on another connection: a connection is silent only if others are not.</param>
-    /// <param name="steady">Since when the far end has answered there without a gap: after an outage, this connection's next probe may come
-    /// later than the other's.</param>
-    public Observation? Poll(TimeSpan now, TimeSpan heard, TimeSpan steady)
+    /// <param name="way">What the connections that are probed all the time show: one is silent only while others are not.</param>
+    public Observation? Poll(TimeSpan now, in WayState way)
     {
         if (Phase == ProbedPhase.Ended)
         {
             return null;
         }
-        var info = TcpInfo.Read(_socket);
+        var info = socket.Read();
+        IsAcknowledged = info.IsAcknowledged;
         var observed = Phase switch
         {
             ProbedPhase.Connecting => Connecting(in info, now),
-            ProbedPhase.Testing => Testing(in info, now, heard, steady),
-            _ => Idle(in info, now),
+            ProbedPhase.Testing => Testing(in info, now, in way),
+            _ => Idle(in info, now, in way),
         };
         (_segments, _received, _polled) = (info.SegmentsReceived, info.Received, now);
         return observed;
@@ -133,144 +121,195 @@ internal sealed class ProbedConnection : IDisposable
     /// <summary>Sends a probe, and further ones until something answers.</summary>
     public void Test(TimeSpan now)
     {
-        (Phase, _tested, _sent, Target) = (ProbedPhase.Testing, now, 1, null);
-        Option(KeepInterval, 1);
-        Option(KeepCount, MaxProbes);
-        _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-        Option(KeepIdle, 1);
+        (Phase, _tested, _lastSent, _sent, Target) = (ProbedPhase.Testing, now, now, 1, null);
+        socket.Probe();
+    }
+
+    /// <summary>Ends a test without a result.</summary>
+    public void Untest(TimeSpan now)
+    {
+        socket.Rest();
+        (Phase, LastPacket) = (ProbedPhase.Idle, now);
     }
 
     /// <summary>Sends a probe every second from now on.</summary>
-    public void Busy()
+    public void Busy(TimeSpan now)
     {
-        IsControl = true;
-        Option(KeepInterval, 1);
-        Option(KeepCount, MaxProbes);
-        Option(KeepIdle, 1);
-        _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        (IsControl, HeardAt) = (true, now);
+        socket.Probe();
     }
 
     /// <summary>Sends payload.</summary>
-    public void Send(ReadOnlySpan<byte> text, TimeSpan now)
+    public void Send(ReadOnlySpan<byte> payload, TimeSpan now)
     {
-        _socket.Send(text, SocketFlags.None, out _);
+        socket.Send(payload);
+        IsAcknowledged = false;
         LastPacket = LastPayload = now;
     }
 
     /// <summary>Ends it with a reset, so that its port can be used again.</summary>
     public void Abort()
     {
-        _socket.LingerState = new LingerOption(true, 0);
-        Dispose();
+        Phase = ProbedPhase.Ended;
+        socket.Abort();
     }
 
     public void Dispose()
     {
         Phase = ProbedPhase.Ended;
-        _socket.Dispose();
+        socket.Dispose();
     }
-
-    private void Option(int name, int value) => _socket.SetRawSocketOption(Tcp, name, BitConverter.GetBytes(value));
 
     private Observation? Connecting(in TcpInfo info, TimeSpan now)
     {
-        if (info.State == TcpInfo.SynSent && now - _began < s_connecting)
+        if (info.State == TcpState.SynSent && now - began < s_connecting)
         {
             return null;
         }
-        if (info.State is not (TcpInfo.Established or TcpInfo.CloseWait))
+        if (info.State is not (TcpState.Established or TcpState.CloseWait))
         {
-            var error = (SocketError)(_socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error) ?? 0);
+            var error = socket.Error;
             Failure = error == SocketError.Success ? SocketError.TimedOut : error;
             Phase = ProbedPhase.Ended;
             return null;
         }
-        Local = (IPEndPoint?)_socket.LocalEndPoint;
-        OpenedAt = LastPacket = LastPayload = Later(_began, now - info.SinceAcknowledgement);
-        RoundTrip = info.RoundTrip;
+        Local = socket.Local;
+        OpenedAt = LastPacket = LastPayload = Later(began, now - info.SinceAcknowledgement);
+        _beforePayload = (OpenedAt, OpenedAt);
+        RoundTrip = info.Retransmissions == 0 ? info.RoundTrip : null;
         Phase = ProbedPhase.Idle;
         return null;
     }
 
-    private Observation? Idle(in TcpInfo info, TimeSpan now)
+    private Observation? Idle(in TcpInfo info, TimeSpan now, in WayState way)
     {
         var idle = SincePacket(now);
-        if (info.State != TcpInfo.Established)
+        if (info.State != TcpState.Established)
         {
-            (CameAfter, CameAfterIdle) = (SincePayload(now), SincePacket(now));
-            return End(info.State == TcpInfo.CloseWait ? IdleAnswer.ClosedByItself : IdleAnswer.ResetByItself, now, now - _polled);
+            if (now - LastPayload < s_goodbye)
+            {
+                (LastPacket, LastPayload) = _beforePayload;
+            }
+            // A reset may answer one of the probes, so it is not what the far end did by itself.
+            if (info.State == TcpState.CloseWait && !(IsControl && CameAfter is not null))
+            {
+                (CameAfter, CameAfterIdle) = (SincePayload(now), SincePacket(now));
+            }
+            return End(info.State == TcpState.CloseWait ? IdleAnswer.ClosedByItself : IdleAnswer.ResetByItself, now, now - _polled);
+        }
+        var isPayload = info.Received != _received;
+        var isSpoken = isPayload || (info.SegmentsReceived != _segments && !IsAnswer(in info, now));
+        // Within its first second, a far end sends its SYN again if the acknowledgement was lost.
+        if (isSpoken && (isPayload || now - OpenedAt > s_synAgain) && idle + (IsControl ? s_answer : TimeSpan.Zero) > s_answer + (way.RoundTrip * 8))
+        {
+            if (!IsControl || CameAfter is null)
+            {
+                (CameAfter, CameAfterIdle) = (SincePayload(now), idle);
+            }
+            (SpokeAfter, FarEndSpoke) = (now - Later(FarEndSpoke ?? default, LastPayload), now);
         }
         if (IsControl)
         {
-            LostPackets |= info.UnansweredProbes > 1;
-            HeardAt = now - info.SinceAcknowledgement;
-            if (info.SinceAcknowledgement > s_silence + (RoundTrip * 6) + TimeSpan.FromSeconds(3))
+            LostPackets |= _unanswered > 1 && info.UnansweredProbes == 0;
+            _unanswered = info.UnansweredProbes;
+            HeardAt = Later(HeardAt, now - info.SinceAcknowledgement);
+            if (info.SinceAcknowledgement > WayState.Gap * 1.5 && now - _lastSent > s_again)
             {
-                return End(IdleAnswer.Silent, now - info.SinceAcknowledgement + TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2));
+                _lastSent = now;
+                socket.Probe();
             }
-            LastPacket = now - Earlier(info.SinceAcknowledgement, SincePacket(now));
+            var silence = way.Silence * 1.5;
+            if (info.SinceAcknowledgement > silence && way.Heard > HeardAt + silence - WayState.Gap && !way.IsDeaf)
+            {
+                return End(IdleAnswer.Silent, HeardAt + TimeSpan.FromSeconds(1.2), TimeSpan.FromSeconds(1.2));
+            }
+            LastPacket = Later(LastPacket, HeardAt);
         }
-        else if (info.SegmentsReceived != _segments)
+        if (isPayload)
         {
-            // Packets soon after one of this end are answers to it.
-            if (idle > s_answer + (RoundTrip * 8))
-            {
-                (FarEndSpoke, SpokeAfter) = (now, idle);
-            }
+            _beforePayload = (LastPacket, LastPayload);
+        }
+        if (info.SegmentsReceived != _segments)
+        {
             LastPacket = now;
         }
-        if (info.Received != _received)
+        if (isPayload)
         {
-            (CameAfter, CameAfterIdle) = (SincePayload(now), idle);
-            LastPayload = LastPacket = now;
-            Drain();
+            AnsweredAfter ??= now - LastPayload;
+            LastPayload = now;
+            socket.Drain();
         }
+        HasRetransmitted |= info.Retransmissions > 0;
         return null;
     }
 
-    private Observation? Testing(in TcpInfo info, TimeSpan now, TimeSpan heard, TimeSpan steady)
+    /// <summary>Whether what was received is an acknowledgement. If not, it is a probe of the far end, or its SYN again.</summary>
+    /// <remarks>The timers of both kernels tick alike, so the far end's probe often comes with an answer to one of this end. There is no
+    /// more than one answer between two looks.</remarks>
+    private bool IsAnswer(in TcpInfo info, TimeSpan now) => IsControl
+        ? info.SegmentsReceived == _segments + 1 && now - info.SinceAcknowledgement > HeardAt + (s_again / 2)
+        : info.SinceAcknowledgement <= now - _polled + s_kernelTick;
+
+    private Observation? Testing(in TcpInfo info, TimeSpan now, in WayState way)
     {
         var waited = now - _tested;
-        if (info.State != TcpInfo.Established)
+        if (info.State != TcpState.Established)
         {
-            return End(info.State == TcpInfo.CloseWait ? IdleAnswer.ClosedByItself : IdleAnswer.Reset, _tested, TimeSpan.Zero);
+            return info.State == TcpState.CloseWait
+                ? End(IdleAnswer.ClosedByItself, now, now - _tested)
+                : End(IdleAnswer.Reset, _lastSent, _lastSent - _tested, way.RoundTrip);
         }
         if (info.SinceAcknowledgement < waited && info.UnansweredProbes == 0)
         {
-            var alive = new Observation(IdleAnswer.Alive, _tested, SincePacket(_tested), SincePayload(_tested), RoundTrip);
-            LostPackets |= _sent > 1 && waited > RoundTrip * 4;
-            _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, false);
+            LostPackets |= _sent > 1 && waited > (way.RoundTrip * 4) + s_burstGap;
+            socket.Rest();
+            var alive = new Observation(IdleAnswer.Alive, _tested, SincePacket(_tested), SincePayload(_tested), default);
             (Phase, LastPacket) = (ProbedPhase.Idle, now);
+            if (info.Received != _received)
+            {
+                LastPayload = now;
+                socket.Drain();
+            }
             return alive;
         }
-        if (_sent < Burst && waited > (s_burstGap + (RoundTrip * 3)) * _sent)
+        if (waited > (_sent < Burst ? s_burstGap * _sent : s_again * (_sent - Burst + 1)))
         {
-            // Written again, it makes the kernel send another probe at once.
             _sent++;
-            Option(KeepIdle, 1);
+            _lastSent = now;
+            socket.Probe();
         }
-        return now - Later(_tested, steady) > s_silence + (RoundTrip * 6) && heard > _tested + RoundTrip
-            ? End(IdleAnswer.Silent, LostPackets ? _tested + ((s_burstGap + (RoundTrip * 3)) * (Burst - 1)) : _tested, TimeSpan.Zero)
+        return now - Later(_tested, way.SteadySince) > way.Silence && way.IsHeard(now)
+            ? End(IdleAnswer.Silent, _tested + Spread, Spread, way.RoundTrip)
             : null;
     }
 
-    private Observation End(IdleAnswer answer, TimeSpan at, TimeSpan blur)
+    /// <summary>Ends it. Packets pass a box that is far away later than they are sent, and answers sooner than they are received.</summary>
+    private Observation End(IdleAnswer answer, TimeSpan at, TimeSpan blur, TimeSpan away = default)
     {
         Phase = ProbedPhase.Ended;
-        return new Observation(answer, at, SincePacket(at), SincePayload(at), blur);
+        return new Observation(answer, at, SincePacket(at) + away, SincePayload(at) + away, blur + away);
     }
-
-    private void Drain()
-    {
-        Span<byte> buffer = stackalloc byte[4096];
-        while (_socket.Receive(buffer, SocketFlags.None, out var error) > 0 && error == SocketError.Success)
-        {
-        }
-    }
-
-    private static TimeSpan Earlier(TimeSpan one, TimeSpan other) => one < other ? one : other;
 
     private static TimeSpan Later(TimeSpan one, TimeSpan other) => one > other ? one : other;
+}
+
+/// <summary>The way to the far end, as the connections show it that are probed all the time.</summary>
+/// <param name="Heard">When the far end last answered.</param>
+/// <param name="SteadySince">Since when it has answered without a gap: after an outage, the next probe of a test may come later.</param>
+/// <param name="RoundTrip">The round trip of connections that lost nothing.</param>
+/// <param name="IsDeaf">Whether probes are not answered at all.</param>
+/// <param name="IsLossy">Whether packets are lost.</param>
+internal readonly record struct WayState(TimeSpan Heard, TimeSpan SteadySince, TimeSpan RoundTrip, bool IsDeaf, bool IsLossy)
+{
+    /// <summary>A connection is called silent after so long. A far end answers one probe in half a second (tcp_invalid_ratelimit), so in this
+    /// time seven to ten are asked for: that all are lost is unlikely.</summary>
+    public TimeSpan Silence => TimeSpan.FromSeconds(IsLossy ? 6.5 : 4.5) + (RoundTrip * 6);
+
+    /// <summary>Probes are sent every second, and the kernel's timers are late by up to an eighth.</summary>
+    public static readonly TimeSpan Gap = TimeSpan.FromSeconds(1.7);
+
+    /// <summary>Whether the far end answers now.</summary>
+    public bool IsHeard(TimeSpan now) => now - Heard < Gap + (RoundTrip * 2) && !IsDeaf;
 }
 
 /// <summary>How far a connection is.</summary>

@@ -18,9 +18,9 @@ internal static class DiscoveryReport
         {
             Line("at expiry", string.Join(" or ", measured.Classes.Select(IdleBehaviour.NameOf)));
         }
-        if (measured.Refreshes.Count > 0)
+        if (verdict.RestartedBy is { } restarted)
         {
-            Line("restarted by", measured.Refreshes[0] == Refresh.PayloadOnly ? "payload only: keepalive probes do not count" : "any packet: keepalive probes count");
+            Line("restarted by", restarted);
         }
         if (measured.IsMeasured)
         {
@@ -76,6 +76,8 @@ internal static class DiscoveryReport
         Strings("expiry", measured.Classes.Select(IdleBehaviour.NameOf));
         Strings("refresh", measured.Refreshes.Select(IdleBehaviour.NameOf));
         writer.WriteString("proxy", verdict.Proxy);
+        Number("maximumAgeSeconds", measured.MaximumAge?.To);
+        Number("changedAtSeconds", measured.ChangedAt);
         Number("farEndProbesSeconds", measured.FarEndProbes);
         Number("farEndClosesSeconds", measured.FarEndCloses);
         if (verdict.Direct is { } direct)

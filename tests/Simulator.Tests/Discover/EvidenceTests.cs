@@ -100,6 +100,8 @@ public sealed class EvidenceTests
         Quiet(IdleAnswer.Silent, 101);
         _evidence.ControlAge = Seconds(300);
         _evidence.AddControl(new Observation(IdleAnswer.ClosedByItself, Seconds(300), Seconds(1), Seconds(300), default));
+        Assert.Null(_evidence.FarEndCloses);
+        _evidence.AddControl(new Observation(IdleAnswer.ClosedByItself, Seconds(303), Seconds(1), Seconds(300.2), default));
 
         Assert.Equal(Seconds(300), _evidence.FarEndCloses);
         Assert.Equal(new Bracket(Seconds(97.98), Seconds(101.02)), _evidence.Timeout);

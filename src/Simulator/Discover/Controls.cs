@@ -1,0 +1,110 @@
+namespace Keepalive.Simulator.Discover;
+
+/// <summary>The connections that are probed every second, so that they are never idle.</summary>
+/// <remarks>
+/// They show whether the far end is there, whether probes restart the clock, and when the far end sends something or closes by itself.
+/// They are opened at different times: if something happens to all at one age, it is a rule; if at one instant, the way has changed.
+/// </remarks>
+internal sealed class Controls : IDisposable
+{
+    /// <summary>A new one is needed if none has been heard for so long.</summary>
+    private static readonly TimeSpan s_unheard = TimeSpan.FromSeconds(2.5);
+
+    /// <summary>A far end that answers no probe in this time does not answer any.</summary>
+    private static readonly TimeSpan s_deaf = TimeSpan.FromSeconds(5);
+
+    private static readonly TimeSpan s_second = TimeSpan.FromSeconds(1);
+
+    /// <summary>When to open them: far enough apart, also where a balancer's clock ticks.</summary>
+    private static readonly TimeSpan[] s_openings = [.. from seconds in (double[])[0, 3, 12, 48, 192, 768] select TimeSpan.FromSeconds(seconds)];
+
+    private readonly List<ProbedConnection> _open = [];
+    private readonly List<ProbedConnection> _all = [];
+    private readonly HashSet<ProbedConnection> _rejected = [];
+    private TimeSpan _heard;
+    private TimeSpan _steadySince;
+    private bool _isEverHeard;
+    private bool _isDeaf;
+
+    /// <summary>Those that live.</summary>
+    public IReadOnlyList<ProbedConnection> Open => _open;
+
+    public bool LostPackets => _all.Exists(one => one.LostPackets);
+
+    /// <summary>The time since payload after which the far end sends something or closes by itself; null if it does not.</summary>
+    public TimeSpan? Event { get; private set; }
+
+    /// <summary>Whether a second one has shown the same.</summary>
+    public bool IsEventConfirmed { get; private set; }
+
+    public WayState Way(TimeSpan roundTrip) => new(_heard, _steadySince, roundTrip, _isDeaf, LostPackets);
+
+    /// <summary>Whether to open another.</summary>
+    public bool IsDue(TimeSpan now) => !_open.Exists(one => one.Phase == ProbedPhase.Connecting)
+        && (_open.Count == 0 || (_all.Count < s_openings.Length && now >= s_openings[_all.Count])
+            || (!_isDeaf && _open.TrueForAll(one => now - one.HeardAt > s_unheard) && _all.Count < 4 * s_openings.Length));
+
+    public void Add(ProbedConnection one)
+    {
+        _open.Add(one);
+        _all.Add(one);
+    }
+
+    /// <summary>Looks at all.</summary>
+    /// <param name="time">The time: it is read for each, since the kernel's times are compared with it.</param>
+    /// <param name="roundTrip">The round trip.</param>
+    /// <param name="opened">Called for one that was opened.</param>
+    /// <param name="ended">Called for one that ended, and how.</param>
+    public void Poll(Func<TimeSpan> time, TimeSpan roundTrip, Action<ProbedConnection> opened, Action<ProbedConnection, Observation?> ended)
+    {
+        var way = Way(roundTrip);
+        for (var i = _open.Count - 1; i >= 0; i--)
+        {
+            var (one, now) = (_open[i], time());
+            var wasConnecting = one.Phase == ProbedPhase.Connecting;
+            var seen = one.Poll(now, in way);
+            if (wasConnecting && one.Phase == ProbedPhase.Idle)
+            {
+                opened(one);
+                one.Busy(now);
+            }
+            if (one.IsControl && one.HeardAt > _heard)
+            {
+                _steadySince = one.HeardAt - _heard > WayState.Gap + (roundTrip * 2) ? one.HeardAt : _steadySince;
+                _heard = one.HeardAt;
+            }
+            _isEverHeard |= one.HeardAt > one.OpenedAt + (s_second / 2);
+            if (one.Phase == ProbedPhase.Ended)
+            {
+                _open.RemoveAt(i);
+                ended(one, seen);
+                one.Dispose();
+            }
+        }
+        var at = time();
+        _isDeaf = !_isEverHeard && _all.Count(one => one.IsControl && at - one.OpenedAt > s_deaf + (roundTrip * 6)) > 1;
+        FindEvent(at);
+    }
+
+    /// <summary>How much later than on one connection the same may come on another.</summary>
+    public static TimeSpan Late(TimeSpan after) => (after * 0.05) + s_second;
+
+    public void Dispose() => _open.ForEach(one => one.Dispose());
+
+    /// <summary>Finds something that the far end did at the same age of two.</summary>
+    private void FindEvent(TimeSpan now)
+    {
+        while (!IsEventConfirmed && _all.Find(one => one.CameAfter > s_second && !_rejected.Contains(one)) is { CameAfter: { } after } first)
+        {
+            Event = after;
+            var others = _all.Where(one => one.IsControl && (one.OpenedAt - first.OpenedAt).Duration() > s_second).ToList();
+            IsEventConfirmed = others.Exists(one => one.CameAfter is { } came && (came - after).Duration() < Late(after));
+            if (IsEventConfirmed || !others.Exists(one => one.Phase == ProbedPhase.Ended || one.CameAfter > s_second || one.SincePayload(now) > after + Late(after)))
+            {
+                return;
+            }
+            _rejected.Add(first);
+            Event = null;
+        }
+    }
+}
