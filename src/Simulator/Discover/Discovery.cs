@@ -73,6 +73,7 @@ internal sealed class Discovery : IDisposable
     private TimeSpan? _changedAt;
     private bool? _opensAnew;
     private bool _isEverOpened;
+    private bool _isTriedAgain;
     private bool _isOutlived;
     private bool _lostPackets;
     private int _closedAtOnce;
@@ -343,7 +344,9 @@ internal sealed class Discovery : IDisposable
             return one.Phase == ProbedPhase.Idle && _request.Payload.Length > 0 && one.HasRetransmitted;
         }
         _answers.Add(after);
-        return _answers.Count > 2 && after > (_answers.Order().ElementAt(_answers.Count / 2) * 2) + s_leastWidth && after < s_second * 5;
+        // As long as it is not known how long an answer takes, a slow one is taken for one that was lost.
+        var usual = _answers.Count > 2 ? _answers.Order().ElementAt(_answers.Count / 2) * 2 : _roundTrip * 4;
+        return after > usual + s_leastWidth && after < s_second * 5;
     }
 
     private void Observe(ProbedConnection one, in Observation seen, TimeSpan now)
@@ -361,7 +364,7 @@ internal sealed class Discovery : IDisposable
             _compared.Add(one);
             _outside.Add((false, _evidence.IdleAtEvent(in seen), _controls.Event!.Value));
         }
-        if (seen.Answer == IdleAnswer.Silent && _silent is null && _opensAnew is null)
+        if (seen.Answer == IdleAnswer.Silent && _silent is null && !_isTriedAgain)
         {
             _silent = one;
         }
@@ -463,7 +466,9 @@ internal sealed class Discovery : IDisposable
             again.Poll(now, default);
             if (again.Phase != ProbedPhase.Connecting || (again.Waited(now) > s_syn + (_roundTrip * 6) && _controls.Way(_roundTrip).IsHeard(now)))
             {
-                _opensAnew = again.Phase == ProbedPhase.Idle;
+                // Where no new connections can be opened, that one was not answered says nothing.
+                _opensAnew = again.Phase == ProbedPhase.Idle ? true : _limited is null ? false : null;
+                _isTriedAgain = true;
                 again.Abort();
                 (_again, _silent) = (null, null);
             }
@@ -609,7 +614,7 @@ internal sealed class Discovery : IDisposable
             || (_evidence.EndThemselves && Ended >= ManyEnds);
         var isEnded = !_evidence.EndThemselves || (Ended >= 3 && Outliving(now, Timeout.To + (s_leastWidth * 2)) <= Ended / 5);
         var knowsRefresh = _evidence.IsPayloadOnlyProven || _evidence.ProbesCount || _evidence.FarEndCloses is not null;
-        var knowsSyn = _evidence.Of(IdleAnswer.Silent) == 0 || _evidence.Of(IdleAnswer.Silent) < _evidence.Of(IdleAnswer.Reset) || _opensAnew is not null || _evidence.EndThemselves;
+        var knowsSyn = _evidence.Of(IdleAnswer.Silent) == 0 || _evidence.Of(IdleAnswer.Silent) < _evidence.Of(IdleAnswer.Reset) || _isTriedAgain || _evidence.EndThemselves;
         if (!(isPrecise && isEnded && knowsRefresh && knowsSyn))
         {
             return false;

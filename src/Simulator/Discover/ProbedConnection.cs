@@ -33,6 +33,7 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
     private ulong _received;
     private int _sent;
     private int _unanswered;
+    private TimeSpan _seenLate;
     private (TimeSpan Packet, TimeSpan Payload) _beforePayload;
 
     public IPEndPoint? Local { get; private set; }
@@ -231,7 +232,7 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
         }
         if (info.SegmentsReceived != _segments)
         {
-            LastPacket = now;
+            (LastPacket, _seenLate) = (now, now - _polled);
         }
         if (isPayload)
         {
@@ -264,7 +265,7 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
             LostPackets |= _sent > 1 && waited > (way.RoundTrip * 4) + s_burstGap;
             socket.Rest();
             var alive = new Observation(IdleAnswer.Alive, _tested, SincePacket(_tested), SincePayload(_tested), default);
-            (Phase, LastPacket) = (ProbedPhase.Idle, now);
+            (Phase, LastPacket, _seenLate) = (ProbedPhase.Idle, now, now - _polled);
             if (info.Received != _received)
             {
                 LastPayload = now;
@@ -287,7 +288,8 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
     private Observation End(IdleAnswer answer, TimeSpan at, TimeSpan blur, TimeSpan away = default)
     {
         Phase = ProbedPhase.Ended;
-        return new Observation(answer, at, SincePacket(at) + away, SincePayload(at) + away, blur + away);
+        var more = away + _seenLate;
+        return new Observation(answer, at, SincePacket(at) + more, SincePayload(at) + more, blur + more);
     }
 
     private static TimeSpan Later(TimeSpan one, TimeSpan other) => one > other ? one : other;

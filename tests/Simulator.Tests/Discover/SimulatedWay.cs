@@ -95,6 +95,9 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
 
     public bool HasBanner { get; init; }
 
+    /// <summary>The box drops SYNs of further connections than so many that it knows.</summary>
+    public int? MostKnown { get; init; }
+
     /// <summary>The far end sends something 30 ms before it closes.</summary>
     public bool SaysGoodbye { get; init; }
 
@@ -237,6 +240,10 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
             way.After(Math.Pow(2, attempt), () => Syn(attempt + 1));
             Pass(() =>
             {
+                if (way._all.Count(one => one._isKnown) >= way.MostKnown && !_isKnown)
+                {
+                    return;
+                }
                 if (IsAgain && way.Timeout is not null && way.Expiry == ExpiryClass.SilentDrop)
                 {
                     return;
