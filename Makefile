@@ -92,5 +92,5 @@ bench: deps deps-test build ## Measure against the targets; ARGS are handed on
 
 .PHONY: clean
 clean: ## Remove everything built
-	rm -rf out artifacts TestResults
+	rm -rf out artifacts TestResults tests/Tools/node_modules
 	find src tests \( -name bin -o -name obj \) -type d -prune -exec rm -rf {} +
