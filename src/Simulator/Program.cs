@@ -12,6 +12,7 @@ var root = new RootCommand("Shows what TCP keepalive does to connections behind 
     LabCommand.CreateInside(),
     RunScenarioCommand.Create(),
     SweepCommand.Create(),
+    MergeCommand.Create(),
     AdviseCommand.Create(),
     DiscoverCommand.Create(),
 };

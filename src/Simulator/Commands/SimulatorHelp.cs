@@ -30,9 +30,10 @@ internal static class SimulatorHelp
                 s_output),
             ["sweep"] = new(
                 "keepalive-sim sweep guide-policy --set keepalive.time=100s..700s/4 --out grid.csv",
-                ("Scenario", ["--set"]),
+                ("Scenario", ["--set", "--shard"]),
                 ("Engine", ["--every-probe", "--threads"]),
                 ("Output", ["--out", "--svg", "--output"])),
+            ["merge"] = new("keepalive-sim merge shard-*.jsonl --out grid.csv", ("Output", ["--out", "--svg", "--output"])),
             ["advise"] = new(
                 "keepalive-sim advise --balancer aws-nlb --loss 1% --detect-within 2m",
                 s_balancer,

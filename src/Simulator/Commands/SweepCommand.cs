@@ -20,14 +20,20 @@ internal static class SweepCommand
         var picture = new Option<string?>("--svg") { Description = "Draw failure rate and probe cost into this file", HelpName = "FILE" };
         var everyProbe = new Option<bool>("--every-probe") { Description = "Process each probe by itself; same result, slower" };
         var threads = RunScenarioCommand.ThreadsOption();
+        var shard = ShardOption();
         var output = OutputOption.Create();
-        var command = new Command("sweep", "Simulate a grid of scenarios, on all processors") { scenario, set, file, picture, everyProbe, threads, output };
+        var command = new Command("sweep", "Simulate a grid of scenarios, on all processors") { scenario, set, shard, file, picture, everyProbe, threads, output };
         command.AddRule(result =>
         {
-            var parameters = Parameters(result.GetValue(set) ?? [], out var error);
+            var part = result.GetValue(shard);
+            var parameters = Parameters(result.GetValue(set) ?? [], part, out var error);
             if (parameters.IsDefault)
             {
                 result.AddError(error);
+            }
+            if (part is not null && NotOfShards(result.GetValue(file), result.GetValue(picture), result.GetValue(output)) is { } conflict)
+            {
+                result.AddError(conflict);
             }
             foreach (var problem in Files(result.GetValue(scenario), result.GetValue(file), result.GetValue(picture)))
             {
@@ -37,12 +43,35 @@ internal static class SweepCommand
         command.SetAction(result =>
         {
             var plan = new Plan(
-                result.GetValue(scenario)!, Parameters(result.GetValue(set)!, out _), result.GetValue(file), result.GetValue(picture),
+                result.GetValue(scenario)!, Parameters(result.GetValue(set)!, result.GetValue(shard), out _), result.GetValue(shard), result.GetValue(file), result.GetValue(picture),
                 result.GetValue(everyProbe), result.GetValue(threads), result.GetValue(output) == OutputFormat.Json);
             return Execute(plan, result.InvocationConfiguration.Output);
         });
         return command;
     }
+
+    private static Option<Shard?> ShardOption() => new("--shard")
+    {
+        Description = "Simulate one of N parts of the grid, 0/N to N-1/N; 'merge' joins them",
+        HelpName = "I/N",
+        Arity = ArgumentArity.ExactlyOne,
+        CustomParser = result =>
+        {
+            var shard = result.Tokens is [var token] ? Shard.Parse(token.Value) : null;
+            if (shard is null)
+            {
+                result.AddError($"--shard takes I/N: N shards, from 0/N to N-1/N, at most {Shard.MaxCount}{(result.Tokens is [var written] ? $", not '{written.Value}'" : "")}");
+            }
+            return shard;
+        },
+    };
+
+    /// <summary>Why a shard cannot be written as asked; null where it can.</summary>
+    private static string? NotOfShards(string? rows, string? picture, OutputFormat format) =>
+        picture is not null ? "--svg: a shard is no whole grid; 'keepalive-sim merge --svg FILE' draws it"
+        : rows is not null && SweepFile.IsCsv(rows) ? "--out: a shard is kept as lines of JSON; 'keepalive-sim merge --out FILE.csv' writes CSV"
+        : rows is null && format != OutputFormat.Json ? "--shard needs --out FILE or -o json: a table cannot be merged"
+        : null;
 
     /// <summary>The problems of the files to write: one would replace another.</summary>
     private static IEnumerable<string> Files(string? scenario, string? rows, string? picture)
@@ -64,12 +93,13 @@ internal static class SweepCommand
         }
     }
 
-    private static bool IsSame(string one, string other) => Target(one) == Target(other);
+    /// <summary>Whether two paths lead to one file.</summary>
+    public static bool IsSame(string one, string other) => Target(one) == Target(other);
 
     private static string Target(string path) =>
         (File.Exists(path) ? File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName : null) ?? Path.GetFullPath(path);
 
-    private static ImmutableArray<ParameterRange> Parameters(string[] texts, out string error)
+    private static ImmutableArray<ParameterRange> Parameters(string[] texts, Shard? shard, out string error)
     {
         error = "sweep needs at least one --set FIELD=VALUES";
         if (texts.Length == 0)
@@ -90,9 +120,11 @@ internal static class SweepCommand
             }
             parameters.Add(parameter);
         }
-        if (parameters.Aggregate(1.0, (points, parameter) => points * parameter.Values.Length) > ScenarioGrid.MaxPoints)
+        if (GridHead.Size(parameters) is var points && (points > ScenarioGrid.MaxAllPoints || Math.Ceiling(points / (shard?.Count ?? 1)) > ScenarioGrid.MaxPoints))
         {
-            error = $"the grid has more than {ScenarioGrid.MaxPoints} points";
+            error = points > ScenarioGrid.MaxAllPoints
+                ? $"the grid has more than {ScenarioGrid.MaxAllPoints} points"
+                : $"the grid has {points:0} points, and one process simulates at most {ScenarioGrid.MaxPoints}: --shard I/{Math.Ceiling(points / ScenarioGrid.MaxPoints):0} simulates a part of them";
             return default;
         }
         return parameters.ToImmutable();
@@ -104,7 +136,7 @@ internal static class SweepCommand
         {
             return ExitCodes.InvalidInput;
         }
-        var grid = ScenarioGrid.Read(text, plan.Parameters, out var diagnostics);
+        var grid = ScenarioGrid.Read(text, plan.Parameters, plan.Shard, out var diagnostics);
         RunScenarioCommand.Complain(diagnostics);
         if (grid is null)
         {
@@ -115,7 +147,7 @@ internal static class SweepCommand
         {
             using var drawing = plan.Picture is { } drawn ? PictureFile.Open(drawn) : null;
             var rows = new Dictionary<string, SweepRow>();
-            using var file = plan.File is { } path ? SweepFile.Open(path, grid, rows) : null;
+            using var file = plan.File is { } path ? SweepFile.Open(path, grid.Head, plan.Shard, rows) : null;
             try
             {
                 RunAll(plan, grid, rows, file, interruption.Token);
@@ -129,20 +161,9 @@ internal static class SweepCommand
             file?.Finish(inOrder);
             if (drawing is not null)
             {
-                drawing.Write(SweepPicture.Draw(grid, inOrder, Path.GetFileNameWithoutExtension(text.Name), out var lost));
-                if (lost is not null)
-                {
-                    Complaint.Say(ExitCodes.Done, $"{plan.Picture}: {lost}: change fewer fields at once, or give them fewer values");
-                }
+                SweepOutput.Draw(grid.Head, inOrder, drawing);
             }
-            if (plan.IsJson)
-            {
-                inOrder.ForEach(row => output.WriteLine(row.ToJson(grid)));
-            }
-            else
-            {
-                SweepTable.Write(grid, inOrder, output);
-            }
+            SweepOutput.Print(grid.Head, plan.Shard, inOrder, plan.IsJson, output);
             return ExitCodes.Done;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -180,5 +201,5 @@ internal static class SweepCommand
     }
 
     private sealed record Plan(
-        string Scenario, ImmutableArray<ParameterRange> Parameters, string? File, string? Picture, bool EveryProbe, int Threads, bool IsJson);
+        string Scenario, ImmutableArray<ParameterRange> Parameters, Shard? Shard, string? File, string? Picture, bool EveryProbe, int Threads, bool IsJson);
 }

@@ -5,16 +5,17 @@ namespace Keepalive.Simulator.Reports;
 /// <summary>The file that a picture is drawn into: opened before the work, which may take long, and left as it is until there is a picture.</summary>
 internal sealed class PictureFile : IDisposable
 {
-    private readonly string _path;
     private readonly FileStream _stream;
     private bool _isNew;
 
-    private PictureFile(string path, FileStream stream, bool isNew) => (_path, _stream, _isNew) = (path, stream, isNew);
+    private PictureFile(string path, FileStream stream, bool isNew) => (Path, _stream, _isNew) = (path, stream, isNew);
+
+    public string Path { get; }
 
     /// <exception cref="IOException">It cannot be written to, or is no regular file.</exception>
     public static PictureFile Open(string path)
     {
-        var isNew = !Path.Exists(path);
+        var isNew = !System.IO.Path.Exists(path);
         if (!isNew && !RegularFile.IsAt(path))
         {
             throw new IOException($"--svg: {path} is not a regular file");
@@ -44,7 +45,7 @@ internal sealed class PictureFile : IDisposable
         _stream.Dispose();
         if (_isNew)
         {
-            File.Delete(_path);
+            File.Delete(Path);
         }
     }
 }

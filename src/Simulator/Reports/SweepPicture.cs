@@ -15,9 +15,8 @@ internal static class SweepPicture
     /// <summary>Draws it.</summary>
     /// <param name="grid">The grid.</param>
     /// <param name="rows">All of its rows.</param>
-    /// <param name="title">The title.</param>
     /// <param name="lost">A remark about omitted lines; null if all are drawn.</param>
-    public static string Draw(ScenarioGrid grid, IReadOnlyList<SweepRow> rows, string title, out string? lost)
+    public static string Draw(GridHead grid, IReadOnlyList<SweepRow> rows, out string? lost)
     {
         var axis = Math.Max(0, grid.Parameters.ToList().FindIndex(parameter => parameter.Values.Length > 1));
         var others = Enumerable.Range(0, grid.Parameters.Length).Where(i => i != axis && grid.Parameters[i].Values.Length > 1).ToList();
@@ -28,7 +27,7 @@ internal static class SweepPicture
         var height = Top + (2 * PanelHeight) + Between + 60;
         var svg = new StringBuilder();
         Add(svg, $"""<svg xmlns="http://www.w3.org/2000/svg" width="{Width}" height="{height}" viewBox="0 0 {Width} {height}" font-family="sans-serif" font-size="12">""");
-        Add(svg, $"""<rect width="100%" height="100%" fill="white"/><text x="{Left}" y="24" font-size="16">{Escape(title)}</text>""");
+        Add(svg, $"""<rect width="100%" height="100%" fill="white"/><text x="{Left}" y="24" font-size="16">{Escape(Path.GetFileNameWithoutExtension(grid.Scenario))}</text>""");
         Panel(svg, Top, "failed requests, %", axis, ticks, series, row => 100 * row.FailureRate);
         Panel(svg, Top + PanelHeight + Between, "probes of a connection in an hour", axis, ticks, series, row => row.ProbesPerHour);
         Add(svg, $"""<text x="{Left + ((Width - Left - Right) / 2)}" y="{height - 12}" text-anchor="middle">{Escape(grid.Parameters[axis].Path)}</text>""");

@@ -37,14 +37,14 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
         .. RunReport.Figures(result).Select(figure => (double)figure.Value),
     ]);
 
-    public static string CsvHeader(ScenarioGrid grid) => string.Join(',', ["fingerprint", .. grid.Parameters.Select(parameter => parameter.Path), .. Names]);
+    public static string CsvHeader(GridHead grid) => string.Join(',', ["fingerprint", .. grid.Parameters.Select(parameter => parameter.Path), .. Names]);
 
     /// <summary>The first fields of each row in JSON.</summary>
-    public static string JsonBegin(ScenarioGrid grid) => $"{{\"fingerprint\":\"{grid.Fingerprint}\"";
+    public static string JsonBegin(GridHead grid) => $"{{\"fingerprint\":\"{grid.Fingerprint}\"";
 
     public string ToCsv(string fingerprint) => string.Join(',', [fingerprint, .. Values, .. Figures.Select(Text)]);
 
-    public string ToJson(ScenarioGrid grid) => SimulatorJson.Lines.Of(writer =>
+    public string ToJson(GridHead grid) => SimulatorJson.Lines.Of(writer =>
     {
         writer.WriteString("fingerprint", grid.Fingerprint);
         writer.WriteStartObject("set");
@@ -67,7 +67,7 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
     });
 
     /// <summary>Reads a line that <see cref="ToCsv"/> or <see cref="ToJson"/> wrote; null when it is none of this grid's.</summary>
-    public static SweepRow? Parse(string line, bool isCsv, ScenarioGrid grid)
+    public static SweepRow? Parse(string line, bool isCsv, GridHead grid)
     {
         try
         {
@@ -79,7 +79,7 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
         }
     }
 
-    private static SweepRow? ParseCsv(string line, ScenarioGrid grid)
+    private static SweepRow? ParseCsv(string line, GridHead grid)
     {
         var fields = line.Split(',');
         var parameters = grid.Parameters.Length;
@@ -88,7 +88,7 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
             : null;
     }
 
-    private static SweepRow? ParseJson(string line, ScenarioGrid grid)
+    private static SweepRow? ParseJson(string line, GridHead grid)
     {
         using var document = JsonDocument.Parse(line);
         var root = document.RootElement;

@@ -6,9 +6,9 @@ namespace Keepalive.Simulator.Reports;
 /// <summary>The rows of a grid for people.</summary>
 internal static class SweepTable
 {
-    public static void Write(ScenarioGrid grid, IReadOnlyList<SweepRow> rows, TextWriter output)
+    public static void Write(GridHead grid, IReadOnlyList<SweepRow> rows, TextWriter output)
     {
-        var waits = grid.Points.Any(point => point.Scenario.ServiceTime is not null);
+        var waits = grid.Waits;
         string[] header =
         [
             .. grid.Parameters.Select(parameter => parameter.Path), "FAILED", "EXPECTED", "503", "504", .. waits ? ["LOST WAITING"] : Array.Empty<string>(),

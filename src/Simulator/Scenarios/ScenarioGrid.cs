@@ -14,48 +14,71 @@ internal sealed record GridPoint(ImmutableArray<string> Values, Scenario Scenari
     public string Key => string.Join(',', Values);
 }
 
-/// <summary>A scenario with every combination of some parameters' values.</summary>
+/// <summary>A scenario with every combination of some parameters' values, or a shard of them.</summary>
 internal sealed class ScenarioGrid
 {
+    /// <summary>Points that one process simulates.</summary>
     public const int MaxPoints = 20_000;
 
-    private ScenarioGrid(ImmutableArray<ParameterRange> parameters, ImmutableArray<GridPoint> points, string fingerprint) =>
-        (Parameters, Points, Fingerprint) = (parameters, points, fingerprint);
+    /// <summary>Points of all shards.</summary>
+    public const int MaxAllPoints = 10_000_000;
 
-    public ImmutableArray<ParameterRange> Parameters { get; }
+    private ScenarioGrid(GridHead head, ImmutableArray<GridPoint> points) => (Head, Points) = (head, points);
 
-    /// <summary>The last parameter changes from each to the next.</summary>
+    public GridHead Head { get; }
+
+    /// <summary>The points, or those of the shard, in order.</summary>
     public ImmutableArray<GridPoint> Points { get; }
 
-    /// <summary>Tells one scenario's grid from another's: the scenario as it is written, and what is in the files it names at any point.</summary>
-    public string Fingerprint { get; }
-
     /// <summary>Reads every scenario of the grid, so that nothing runs before all is known to be right.</summary>
+    /// <param name="text">The scenario.</param>
+    /// <param name="parameters">The fields and their values.</param>
+    /// <param name="shard">The part to read; null for all.</param>
+    /// <param name="diagnostics">The problems.</param>
     /// <returns>Null, and what is wrong.</returns>
-    public static ScenarioGrid? Read(ScenarioText text, ImmutableArray<ParameterRange> parameters, out ImmutableArray<Diagnostic> diagnostics)
+    public static ScenarioGrid? Read(ScenarioText text, ImmutableArray<ParameterRange> parameters, Shard? shard, out ImmutableArray<Diagnostic> diagnostics)
     {
-        IEnumerable<ImmutableArray<string>> combinations = [[]];
-        foreach (var parameter in parameters)
-        {
-            combinations = combinations.SelectMany(_ => parameter.Values, (values, value) => values.Add(value));
-        }
         var points = ImmutableArray.CreateBuilder<GridPoint>();
-        var found = new List<Diagnostic>();
-        var files = new SortedSet<string>(StringComparer.Ordinal);
-        foreach (var values in combinations)
+        var found = new HashSet<Diagnostic>();
+        var size = (int)GridHead.Size(parameters);
+        for (var i = 0; i < size; i++)
         {
-            var reading = ScenarioReader.Read(text, parameters.Select((parameter, i) => new FieldChange(parameter.Path, values[i])));
-            found.AddRange(reading.Diagnostics);
-            files.UnionWith(reading.Files);
+            if (shard is { } part && !part.Owns(i))
+            {
+                continue;
+            }
+            var values = GridHead.ValuesAt(parameters, i);
+            var reading = ReadAt(text, parameters, values);
+            found.UnionWith(reading.Diagnostics);
             if (reading.Scenario is { } scenario)
             {
                 points.Add(new GridPoint(values, scenario));
             }
         }
-        diagnostics = [.. found.Distinct()];
+        diagnostics = [.. found];
         return diagnostics.Any(diagnostic => diagnostic.Severity == Severity.Error)
             ? null
-            : new ScenarioGrid(parameters, points.ToImmutable(), FingerprintOf(text.Text, files));
+            : new ScenarioGrid(
+                new GridHead(text.Name, FingerprintOf(text, parameters), parameters, points.Any(point => point.Scenario.ServiceTime is not null)), points.ToImmutable());
+    }
+
+    private static ScenarioReading ReadAt(ScenarioText text, ImmutableArray<ParameterRange> parameters, ImmutableArray<string> values) =>
+        ScenarioReader.Read(text, parameters.Select((parameter, i) => new FieldChange(parameter.Path, values[i])));
+
+    /// <summary>Tells one scenario's grid from another's: the scenario as it is written, and what is in the files that it names.</summary>
+    /// <remarks>The same for each shard: the files are those of each value of a parameter beside the first values of the others.</remarks>
+    private static string FingerprintOf(ScenarioText text, ImmutableArray<ParameterRange> parameters)
+    {
+        var first = GridHead.ValuesAt(parameters, 0);
+        var files = new SortedSet<string>(StringComparer.Ordinal);
+        for (var i = 0; i < parameters.Length; i++)
+        {
+            foreach (var value in parameters[i].Values)
+            {
+                files.UnionWith(ReadAt(text, parameters, first.SetItem(i, value)).Files);
+            }
+        }
+        return FingerprintOf(text.Text, files);
     }
 
     private static string FingerprintOf(string text, IEnumerable<string> files)

@@ -75,7 +75,7 @@ public sealed class CutScenarioTests : IDisposable
         {
             File.WriteAllBytes(path, whole[..length]);
             var rows = new Dictionary<string, SweepRow>();
-            SweepFile.Open(path, grid, rows).Dispose();
+            SweepFile.Open(path, grid.Head, null, rows).Dispose();
 
             Assert.Equal(Math.Max(0, whole.AsSpan(0, length).Count((byte)'\n') - header), rows.Count);
         }
@@ -94,11 +94,11 @@ public sealed class CutScenarioTests : IDisposable
         File.WriteAllText(path, content);
         if (content == "{")
         {
-            SweepFile.Open(path, grid, []).Dispose();   // the prefix may be the start of a row
+            SweepFile.Open(path, grid.Head, null, []).Dispose();   // the prefix may be the start of a row
             return;
         }
 
-        Assert.Throws<IOException>(() => SweepFile.Open(path, grid, []));
+        Assert.Throws<IOException>(() => SweepFile.Open(path, grid.Head, null, []));
         Assert.Equal(content, File.ReadAllText(path));
     }
 
@@ -107,10 +107,10 @@ public sealed class CutScenarioTests : IDisposable
     private (ScenarioGrid Grid, byte[] Whole) Rows(string name)
     {
         var text = ScenarioText.Open("guide-policy", null, out _)!;
-        var grid = ScenarioGrid.Read(text, [ParameterRange.Parse("connections=10,20", out _)!], out var diagnostics)!;
+        var grid = ScenarioGrid.Read(text, [ParameterRange.Parse("connections=10,20", out _)!], null, out var diagnostics)!;
         Assert.Empty(diagnostics);
         var path = Path.Combine(_directory, name);
-        using (var file = SweepFile.Open(path, grid, []))
+        using (var file = SweepFile.Open(path, grid.Head, null, []))
         {
             foreach (var point in grid.Points)
             {
