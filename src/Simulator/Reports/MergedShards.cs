@@ -5,112 +5,95 @@ namespace Keepalive.Simulator.Reports;
 /// <summary>The rows of all shards of a sweep, in the grid's order.</summary>
 internal sealed class MergedShards
 {
-    private const int MostNamed = 20, MostWarnings = 1000;
+    private const int MostNamed = 20;
 
-    private readonly ShardHeader _first;
-    private readonly SweepRow?[] _rows;
-    private readonly List<Dictionary<string, int>> _places;
     private readonly List<string> _problems;
+    private readonly Dictionary<int, string> _files = [];
+    private (string Path, ShardHeader Header)? _first;
+    private (int Index, string Name) _scenario = (int.MaxValue, "");
+    private bool _waits;
+    private SweepRow?[] _rows = [];
+    private List<Dictionary<string, int>> _places = [];
 
-    private MergedShards(ShardHeader first, List<string> problems)
-    {
-        (_first, _problems) = (first, problems);
-        _rows = new SweepRow?[(int)GridHead.Size(first.Grid.Parameters)];
-        _places = [.. first.Grid.Parameters.Select(parameter => parameter.Values.Index().ToDictionary(value => value.Item, value => value.Index))];
-    }
+    private MergedShards(List<string> problems) => _problems = problems;
 
-    /// <summary>Reads each file. All problems are found, not only the first.</summary>
+    /// <summary>Reads each file, which has a shard, or one behind the other. All problems are found, not only the first.</summary>
     /// <returns>Null where there is a problem.</returns>
     /// <exception cref="IOException">A file cannot be read.</exception>
     public static (GridHead Grid, IReadOnlyList<SweepRow> Rows)? Read(IReadOnlyList<string> paths, List<string> problems)
     {
-        var files = new Dictionary<int, string>();
-        MergedShards? merged = null;
-        string firstPath = "";
-        var waits = false;
-        var scenario = (Index: int.MaxValue, Name: "");
+        var merged = new MergedShards(problems);
         foreach (var path in paths)
         {
-            using var lines = File.ReadLines(path).GetEnumerator();
-            if (Header(lines, out var number) is not { } header)
-            {
-                problems.Add($"{path} is no shard: it does not begin as what 'keepalive-sim sweep --shard I/N' writes");
-                continue;
-            }
-            if (merged is null)
-            {
-                (merged, firstPath) = (new MergedShards(header, problems), path);
-            }
-            if (header.Difference(merged._first) is { } difference)
-            {
-                problems.Add($"{path} is of another sweep than {firstPath}: {difference}");
-                continue;
-            }
-            if (!files.TryAdd(header.Shard.Index, path))
-            {
-                problems.Add($"shard {header.Shard} is given twice: {files[header.Shard.Index]} and {path}");
-                continue;
-            }
-            waits |= header.Grid.Waits;
-            scenario = header.Shard.Index < scenario.Index ? (header.Shard.Index, header.Grid.Scenario) : scenario;
-            merged.Add(path, header.Shard, lines, number);
+            merged.Read(path);
         }
-        if (merged is not null)
+        if (merged._first is not { } first)
         {
-            var count = merged._first.Shard.Count;
-            List<string> missing = [.. Enumerable.Range(0, count).Where(index => !files.ContainsKey(index)).Select(index => new Shard(index, count).ToString())];
-            if (missing.Count > 0)
-            {
-                problems.Add($"{(missing.Count == 1 ? "a shard is" : $"{missing.Count} shards are")} missing: {string.Join(", ", missing.Take(MostNamed))}{(missing.Count > MostNamed ? ", …" : "")}");
-            }
+            return null;
         }
-        return problems.Count > 0 || merged is null ? null : (merged._first.Grid with { Scenario = scenario.Name, Waits = waits }, merged._rows!);
+        var count = first.Header.Shard.Count;
+        List<string> missing = [.. Enumerable.Range(0, count).Where(index => !merged._files.ContainsKey(index)).Select(index => new Shard(index, count).ToString())];
+        if (missing.Count > 0)
+        {
+            problems.Add($"{(missing.Count == 1 ? "a shard is" : $"{missing.Count} shards are")} missing: {string.Join(", ", missing.Take(MostNamed))}{(missing.Count > MostNamed ? ", …" : "")}");
+        }
+        return problems.Count > 0 ? null : (first.Header.Grid with { Scenario = merged._scenario.Name, Waits = merged._waits }, merged._rows!);
     }
 
-    /// <summary>Finds the header. The log of a pod has the program's warnings before it.</summary>
-    private static ShardHeader? Header(IEnumerator<string> lines, out int number)
+    /// <summary>Reads a file. Lines that are no objects are warnings: the log of a pod has both streams.</summary>
+    private void Read(string path)
     {
-        for (number = 1; number <= MostWarnings && lines.MoveNext(); number++)
-        {
-            if (ShardHeader.Parse(lines.Current) is { } header)
-            {
-                return header;
-            }
-            if (lines.Current.StartsWith('{'))
-            {
-                return null;
-            }
-        }
-        return null;
-    }
-
-    private void Add(string path, Shard shard, IEnumerator<string> lines, int number)
-    {
-        var (invalid, found, due) = (0, 0, Enumerable.Range(0, _rows.Length).Count(shard.Owns));
-        while (lines.MoveNext())
+        Part? part = null;
+        var number = 0;
+        foreach (var line in File.ReadLines(path))
         {
             number++;
-            if (invalid > 0)
+            if (!line.StartsWith('{'))
+            {
+                continue;
+            }
+            if (ShardHeader.Parse(line) is { } header)
+            {
+                part?.Close();
+                part = Begin(path, header);
+            }
+            else if (part is null)
             {
                 break;
             }
-            if (SweepRow.Parse(lines.Current, isCsv: false, _first.Grid) is not { } row || PointOf(row) is not { } point || !shard.Owns(point))
+            else
             {
-                invalid = number;
-                continue;
+                part.Add(line, number);
             }
-            found += _rows[point] is null ? 1 : 0;
-            _rows[point] = row with { Values = GridHead.ValuesAt(_first.Grid.Parameters, point) };
         }
-        // A last line that is no row was cut off.
-        if (invalid > 0 && (invalid < number || found == due))
+        if (part is null)
         {
-            _problems.Add($"{path}:{invalid} is not a row of shard {shard} of this sweep");
+            _problems.Add($"{path} is no shard: it does not begin as what 'keepalive-sim sweep --shard I/N' writes");
         }
-        else if (found < due)
+        part?.Close();
+    }
+
+    private Part Begin(string path, ShardHeader header)
+    {
+        if (_first is null)
         {
-            _problems.Add($"{path}: shard {shard} has {found} of its {due} rows: run its command again; it goes on from there");
+            _first = (path, header);
+            _rows = new SweepRow?[(int)GridHead.Size(header.Grid.Parameters)];
+            _places = [.. header.Grid.Parameters.Select(parameter => parameter.Values.Index().ToDictionary(value => value.Item, value => value.Index))];
         }
+        if (header.Difference(_first.Value.Header) is { } difference)
+        {
+            _problems.Add($"{path} is of another sweep than {_first.Value.Path}: {difference}");
+            return new Part(this, path, null);
+        }
+        if (!_files.TryAdd(header.Shard.Index, path))
+        {
+            _problems.Add($"shard {header.Shard} is given twice: {_files[header.Shard.Index]} and {path}");
+            return new Part(this, path, null);
+        }
+        _waits |= header.Grid.Waits;
+        _scenario = header.Shard.Index < _scenario.Index ? (header.Shard.Index, header.Grid.Scenario) : _scenario;
+        return new Part(this, path, header.Shard);
     }
 
     private int? PointOf(SweepRow row)
@@ -125,5 +108,50 @@ internal sealed class MergedShards
             point = (point * _places[i].Count) + place;
         }
         return point;
+    }
+
+    /// <summary>The rows of one shard as they are read.</summary>
+    /// <param name="all">Where they go.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="shard">Null for a shard that is ignored, since its problem is reported.</param>
+    private sealed class Part(MergedShards all, string path, Shard? shard)
+    {
+        private int _found;
+        private int _invalid;
+        private bool _isDamaged;
+
+        public void Add(string line, int number)
+        {
+            if (shard is not { } own)
+            {
+                return;
+            }
+            _isDamaged |= _invalid > 0;
+            if (SweepRow.Parse(line, isCsv: false, all._first!.Value.Header.Grid) is not { } row || all.PointOf(row) is not { } point || !own.Owns(point))
+            {
+                _invalid = _invalid > 0 ? _invalid : number;
+                return;
+            }
+            _found += all._rows[point] is null ? 1 : 0;
+            all._rows[point] = row with { Values = GridHead.ValuesAt(all._first.Value.Header.Grid.Parameters, point) };
+        }
+
+        /// <summary>Reports what is missing or wrong. A last line that is no row was cut off.</summary>
+        public void Close()
+        {
+            if (shard is not { } own)
+            {
+                return;
+            }
+            var due = Enumerable.Range(0, all._rows.Length).Count(own.Owns);
+            if (_isDamaged || (_invalid > 0 && _found == due))
+            {
+                all._problems.Add($"{path}:{_invalid} is not a row of shard {own} of this sweep");
+            }
+            else if (_found < due)
+            {
+                all._problems.Add($"{path}: shard {own} has {_found} of its {due} rows: run its command again; with --out it goes on from there");
+            }
+        }
     }
 }

@@ -44,7 +44,7 @@ public sealed class ShardTests : IDisposable
 
         var incomplete = Merge();
         Assert.Equal((1, ""), (incomplete.ExitCode, incomplete.Output));
-        Assert.Matches($@"^keepalive-sim: {Shard(3)}: shard 3/8 has [1-4] of its 5 rows: run its command again; it goes on from there\n$", incomplete.Error);
+        Assert.Matches($@"^keepalive-sim: {Shard(3)}: shard 3/8 has [1-4] of its 5 rows: run its command again; with --out it goes on from there\n$", incomplete.Error);
 
         var before = File.ReadAllLines(Shard(3))[1];
         Assert.Equal(0, Run([.. slow, "--shard", $"3/{Shards}", "--out", Shard(3)]).ExitCode);
@@ -74,6 +74,11 @@ public sealed class ShardTests : IDisposable
         // In another order, too. A column depends on points that only one of the shards has.
         Assert.Contains("LOST WAITING", whole.Output, StringComparison.Ordinal);
         Assert.Equal(whole.Output, Run("merge", At("1.log"), At("0.log")).Output);
+        // One behind the other, and a pod that was evicted between them: what 'kubectl logs' prints of several pods.
+        File.WriteAllText(At("all.log"), File.ReadAllText(At("1.log")) + "keepalive-sim: interrupted: 0 of 2 done; with --out they would be kept\n" + File.ReadAllText(At("0.log")));
+        Assert.Equal(whole.Output, Run("merge", At("all.log")).Output);
+        File.AppendAllText(At("all.log"), File.ReadAllText(At("0.log")));
+        Assert.Equal($"keepalive-sim: shard 0/2 is given twice: {At("all.log")} and {At("all.log")}\n", Run("merge", At("all.log")).Error);
     }
 
     [Fact]
