@@ -263,11 +263,7 @@ public sealed partial class ManifestTests
     [InlineData("overlays/mesh", 11)]
     public void Kustomization_IsBuiltByKubectl(string directory, int objects)
     {
-        if (!Command.Exists("kubectl"))
-        {
-            Assert.Skip("kubectl is not installed");
-        }
-        var built = Command.Run("kubectl", "kustomize", Path.Combine(Manifests.Directory, directory));
+        var built = Command.Run(Tools.Kubectl, "kustomize", Path.Combine(Manifests.Directory, directory));
         var stream = new YamlStream();
         stream.Load(new StringReader(built.Output));
 
@@ -292,10 +288,6 @@ public sealed partial class ManifestTests
     [Fact]
     public void OverlayOfThePage_IsBuiltByKubectl()
     {
-        if (!Command.Exists("kubectl"))
-        {
-            Assert.Skip("kubectl is not installed");
-        }
         var text = OverlayInPage().Match(s_page).Groups[1].Value;
         var directory = Directory.CreateTempSubdirectory("keepalive-overlay");
         try
@@ -304,7 +296,7 @@ public sealed partial class ManifestTests
             var here = Path.GetRelativePath(directory.FullName, Manifests.Directory);
             File.WriteAllText(Path.Combine(directory.FullName, "kustomization.yaml"), RemoteBase().Replace(text, $"- {here}"));
             File.WriteAllText(Path.Combine(directory.FullName, "policy.yaml"), "kind: Mine\n");
-            var built = Command.Run("kubectl", "kustomize", directory.FullName).Output;
+            var built = Command.Run(Tools.Kubectl, "kustomize", directory.FullName).Output;
             Assert.Contains("image: registry.example.com/keepalive-agent:0.1.0\n", built, StringComparison.Ordinal);
             Assert.Contains("    kind: Mine\n", built, StringComparison.Ordinal);
             Assert.DoesNotContain("ConnectionPolicy", built, StringComparison.Ordinal);
