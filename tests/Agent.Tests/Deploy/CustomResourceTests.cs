@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
@@ -18,7 +17,7 @@ public sealed partial class CustomResourceTests
     private static readonly string s_directory = Path.Combine(Repository.Root, "deploy", "crds");
 
     /// <summary>
-    /// What <c>check</c> refuses and a definition cannot: docs/kubernetes.md lists it. Names are the API server's own to refuse, and neither a schema nor a rule
+    /// Errors of <c>check</c> that a definition cannot have: docs/kubernetes.md lists them. Names are the API server's own to refuse, and neither a schema nor a rule
     /// sees annotations.
     /// </summary>
     private static readonly string[] s_cannot =
@@ -26,7 +25,7 @@ public sealed partial class CustomResourceTests
         ": metadata.", ": annotation keepalive-agent/", "spec has neither hosts nor addresses",
     ];
 
-    /// <summary>What an API server refuses and <c>check</c> does not: null, where only some tools write it.</summary>
+    /// <summary>The one problem of an API server that <c>check</c> does not report: null, which only some tools write.</summary>
     [GeneratedRegex("None is not of type '")]
     private static partial Regex Stricter();
 
@@ -103,7 +102,7 @@ public sealed partial class CustomResourceTests
         Assert.InRange(found.Count(problems => problems.Count == 0), 100, objects.Count - 30);
     }
 
-    /// <summary>Each rule, at its edges: a kind, a spec, and the problem; empty where there is none. What is refused has the message of the rule.</summary>
+    /// <summary>Each rule, at its edges: a kind, a spec, and the problem; empty where there is none. A refused value has the message of the rule.</summary>
     private static readonly (string Kind, string Spec, string Problem)[] s_edges =
     [
         ("ConnectionPolicy", "config: {tcp: {tcpKeepalive: {time: 32767s, interval: 9h6m7.999s, probes: 127}}}", ""),
@@ -142,7 +141,7 @@ public sealed partial class CustomResourceTests
         ("ExternalEndpoint", "{ports: [{number: 5432}]}", "'address' is a required property"),
     ];
 
-    /// <summary>What is found in all of them, since two programs are started for it.</summary>
+    /// <summary>The problems of all of them: two programs are started once.</summary>
     private static readonly Lazy<List<List<string>>> s_found = new(() => Problems([.. s_edges.Select(edge => ObjectOf(edge.Kind, edge.Spec))]));
 
     public static TheoryData<int, string, string, string> Edges => new(s_edges.Select((edge, index) => (index, edge.Kind, edge.Spec, edge.Problem)));
@@ -244,7 +243,7 @@ public sealed partial class CustomResourceTests
             .Select(diagnostic => diagnostic.ToString()).Where(text => !s_cannot.Any(cannot => text.Contains(cannot, StringComparison.Ordinal))),
     ];
 
-    /// <summary>What python3-jsonschema finds, else what the rules find: as an API server evaluates rules only where the schema is satisfied.</summary>
+    /// <summary>The problems that python3-jsonschema finds, else those of the rules: an API server evaluates rules only where the schema is satisfied.</summary>
     private static List<List<string>> Problems(List<JsonElement> objects)
     {
         var input = new JsonObject
@@ -252,22 +251,7 @@ public sealed partial class CustomResourceTests
             ["definitions"] = new JsonArray([.. CustomResourceText.All.Select(resource => JsonNode.Parse(YamlToJson.Read(File.ReadAllText(Path.Combine(s_directory, resource.File)))[0].GetRawText()))]),
             ["objects"] = new JsonArray([.. objects.Select(one => JsonNode.Parse(one.GetRawText()))]),
         }.ToJsonString();
-        var tools = Path.GetDirectoryName(Tools.Modules)!;
-        var schemas = Run(input, "/usr/bin/python3", "-W", "ignore", Path.Combine(tools, "validate.py"));
-        var rules = Run(input, "node", Path.Combine(tools, "rules.mjs"));
+        var (schemas, rules) = (Validators.Schemas(input), Validators.Rules(input));
         return [.. schemas.Zip(rules, (schema, rule) => schema.Count > 0 ? schema : rule)];
-    }
-
-    private static List<List<string>> Run(string input, params string[] command)
-    {
-        var start = new ProcessStartInfo(command[0], command[1..]) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
-        using var process = Process.Start(start)!;
-        var output = process.StandardOutput.ReadToEndAsync();
-        var error = process.StandardError.ReadToEndAsync();
-        process.StandardInput.Write(input);
-        process.StandardInput.Close();
-        Assert.True(process.WaitForExit(TimeSpan.FromSeconds(60)), $"{command[0]} did not end");
-        Assert.True(process.ExitCode == 0, error.Result);
-        return JsonSerializer.Deserialize<List<List<string>>>(output.Result)!;
     }
 }

@@ -10,7 +10,7 @@ public sealed class ShardTests : IDisposable
 {
     private const int Shards = 8;
 
-    /// <summary>40 points; the last field makes every second one dearer.</summary>
+    /// <summary>40 points; the last field makes every second one more costly.</summary>
     private static readonly string[] s_grid =
         ["sweep", "guide-policy", "--set", "connections=60", "--set", "keepalive.time=30s..600s/20", "--set", "network.loss=0,2%", "--threads", "1"];
 
@@ -39,7 +39,7 @@ public sealed class ShardTests : IDisposable
             Assert.Equal(0, other.WaitForExit(TimeSpan.FromMinutes(5)));
             other.Dispose();
         }
-        // What a disk that was full leaves of a row.
+        // As if the disk had been full in the middle of a row.
         File.AppendAllText(Shard(3), "{\"finger");
 
         var incomplete = Merge();
