@@ -27,7 +27,7 @@ async function problems(object) {
   const [, schema] = /_schemas\/(\w+)\.js/.exec(readFileSync(module, "utf8"));
   const { validate } = await import(`kubernetes-models/_schemas/${schema}`);
   const unread = [];
-  const found = validate(watched(object, "", unread)) ? [] : validate.errors.map((error) => `${error.instancePath}: ${error.message}`);
+  const found = validate(watched(object, "", unread)) ? [] : validate.errors.map(({ instancePath, keyword, params }) => `${instancePath}: ${keyword} ${JSON.stringify(params)}`);
   return [...found, ...unread.flatMap((ask) => ask())];
 }
 

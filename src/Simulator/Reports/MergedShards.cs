@@ -101,7 +101,7 @@ internal sealed class MergedShards
         var point = 0;
         for (var i = 0; i < _places.Count; i++)
         {
-            if (!_places[i].TryGetValue(row.Values[i], out var place))
+            if (row.Values[i] is not { } value || !_places[i].TryGetValue(value, out var place))
             {
                 return null;
             }

@@ -18,17 +18,17 @@ internal sealed record ShardHeader(GridHead Grid, Shard Shard, string Version)
         {
             using var document = JsonDocument.Parse(line);
             var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty(Mark, out var mark) || Shard.Parse(mark.GetString()!) is not { } shard)
+            if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty(Mark, out var mark) || Shard.Parse(mark.GetString() ?? "") is not { } shard
+                || root.GetProperty("scenario").GetString() is not { } scenario || root.GetProperty("fingerprint").GetString() is not { } fingerprint
+                || root.GetProperty("version").GetString() is not { } version)
             {
                 return null;
             }
             var parameters = root.GetProperty("set").EnumerateObject()
-                .Select(field => new ParameterRange(field.Name, [.. field.Value.EnumerateArray().Select(value => value.GetString()!)])).ToImmutableArray();
-            return parameters.IsEmpty || parameters.Any(parameter => parameter.Values.IsEmpty) || GridHead.Size(parameters) > ScenarioGrid.MaxAllPoints
-                ? null
-                : new ShardHeader(
-                    new GridHead(root.GetProperty("scenario").GetString()!, root.GetProperty("fingerprint").GetString()!, parameters, root.GetProperty("waits").GetBoolean()),
-                    shard, root.GetProperty("version").GetString()!);
+                .Select(field => new ParameterRange(field.Name, [.. field.Value.EnumerateArray().Select(value => value.GetString() ?? "")])).ToImmutableArray();
+            var isGrid = !parameters.IsEmpty && GridHead.Size(parameters) <= ScenarioGrid.MaxAllPoints
+                && parameters.All(parameter => !parameter.Values.IsEmpty && parameter.Values.Distinct().Count() == parameter.Values.Length);
+            return isGrid ? new ShardHeader(new GridHead(scenario, fingerprint, parameters, root.GetProperty("waits").GetBoolean()), shard, version) : null;
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException)
         {

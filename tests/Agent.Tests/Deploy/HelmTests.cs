@@ -28,7 +28,7 @@ public sealed partial class HelmTests
     [Theory]
     [MemberData(nameof(Same))]
     public void Chart_AndKustomization_AreTheSameObjects(string kustomization, string[] values) =>
-        Assert.Equal([], Differences(Objects(Command.Run(Tools.Kubectl, "kustomize", Path.Combine(Repository.Root, kustomization)).Output), Template(values)));
+        AssertSame(Objects(Command.Run(Tools.Kubectl, "kustomize", Path.Combine(Repository.Root, kustomization)).Output), Template(values));
 
     /// <summary>The definitions, with the annotation that keeps them when the release goes.</summary>
     [Fact]
@@ -44,7 +44,7 @@ public sealed partial class HelmTests
             Assert.Equal("keep", metadata["annotations"]!["helm.sh/resource-policy"]!.GetValue<string>());
             metadata.Remove("annotations");
         });
-        Assert.Equal([], Differences(component, chart));
+        AssertSame(component, chart);
     }
 
     /// <summary>The test above sees a difference.</summary>
@@ -193,6 +193,12 @@ public sealed partial class HelmTests
     private static Dictionary<string, JsonNode> Objects(string yaml) =>
         YamlToJson.Read(yaml).Where(document => document.ValueKind == JsonValueKind.Object).Select(document => JsonNode.Parse(document.GetRawText())!).ToDictionary(node =>
             $"{node["kind"]} {node["metadata"]!["namespace"]}/{node["metadata"]!["name"]}");
+
+    private static void AssertSame(Dictionary<string, JsonNode> kustomization, Dictionary<string, JsonNode> chart)
+    {
+        var differences = Differences(kustomization, chart);
+        Assert.True(differences.Count == 0, $"deploy/helm/templates differs from the kustomization:\n{string.Join('\n', differences)}");
+    }
 
     private static List<string> Differences(Dictionary<string, JsonNode> kustomization, Dictionary<string, JsonNode> chart) =>
     [

@@ -25,7 +25,7 @@ public sealed class ObjectSchemaTests
 
     [Theory]
     [InlineData("deploy/sweep", "Job", "spec.backoffLimitPerIndexx", "/spec/backoffLimitPerIndexx: unknown")]
-    [InlineData("deploy/sweep", "Job", "spec.completions", "/spec/completions: must be integer")]
+    [InlineData("deploy/sweep", "Job", "spec.completions", "/spec/completions: type {\"type\":\"integer\"}")]
     [InlineData("deploy/daemonset", "DaemonSet", "spec.template.spec.hostPIDs", "/spec/template/spec/hostPIDs: unknown")]
     [InlineData("deploy/crds", "CustomResourceDefinition", "spec.scopes", "/spec/scopes: unknown")]
     public void Field_UnknownOrWrong_IsFound(string kustomization, string kind, string path, string problem)

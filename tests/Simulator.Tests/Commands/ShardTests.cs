@@ -23,7 +23,7 @@ public sealed class ShardTests : IDisposable
     public void Merge_OfEightShardsAndOneRunAgain_IsTheWholeByteForByte()
     {
         // Long enough to be killed within.
-        string[] slow = [.. s_grid.Select(word => word == "connections=60" ? "connections=2000" : word)];
+        string[] slow = [.. s_grid.Select(word => word == "connections=60" ? "connections=1000" : word)];
         var whole = Run([.. slow, "--out", At("whole.csv"), "--svg", At("whole.svg")]);
         Assert.Equal((0, ""), (whole.ExitCode, whole.Error));
         Assert.Equal(0, Run([.. slow, "--out", At("whole.jsonl")]).ExitCode);
@@ -103,8 +103,22 @@ public sealed class ShardTests : IDisposable
         File.WriteAllText(At("empty"), "");
         File.WriteAllText(At("damaged"), File.ReadAllText(one).Replace("\"30s\"},", "\"31s\"},", StringComparison.Ordinal).Replace("\"network.loss\":\"", "\"network.lots\":\"", StringComparison.Ordinal));
 
-        foreach (var (files, problem) in new (string[], string)[]
+        List<string> spoilt = [];
+        foreach (var (found, instead) in new[]
         {
+            ("\"0/2\"", "null"), ("\"0/2\"", "7"), ("\"version\":\"", "\"version\":null,\"v\":\""), ("\"scenario\":", "\"s\":"), ("[\"60\"]", "[\"60\",\"60\"]"), ("[\"60\"]", "[]"), ("[\"60\"]", "60"),
+        })
+        {
+            spoilt.Add(At($"spoilt-{spoilt.Count}"));
+            File.WriteAllText(spoilt[^1], File.ReadAllText(zero).Replace(found, instead, StringComparison.Ordinal));
+            Assert.NotEqual(File.ReadAllText(zero), File.ReadAllText(spoilt[^1]));
+        }
+        File.WriteAllText(At("null"), File.ReadAllText(one).Replace("\"connections\":\"60\"", "\"connections\":null", StringComparison.Ordinal));
+
+        (string[] Files, string Problem)[] cases =
+        [
+            .. spoilt.Select(file => ((string[])[one, file], $"{file} is no shard: ")),
+            ([zero, At("null")], $"{At("null")}:2 is not a row of shard 1/2 of this sweep"),
             ([zero], "a shard is missing: 1/2"),
             ([one], "a shard is missing: 0/2"),
             ([third], "2 shards are missing: 0/3, 2/3"),
@@ -116,7 +130,8 @@ public sealed class ShardTests : IDisposable
             ([zero, one, At("whole")], $"{At("whole")} is no shard: it does not begin as what 'keepalive-sim sweep --shard I/N' writes"),
             ([zero, one, At("empty")], $"{At("empty")} is no shard: "),
             ([zero, At("damaged")], $"{At("damaged")}:2 is not a row of shard 1/2 of this sweep"),
-        })
+        ];
+        foreach (var (files, problem) in cases)
         {
             var result = Run(["merge", .. files, "--out", At("result.csv")]);
             Assert.Equal((1, ""), (result.ExitCode, result.Output));
