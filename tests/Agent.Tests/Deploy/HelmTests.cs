@@ -47,7 +47,17 @@ public sealed partial class HelmTests
         AssertSame(component, chart);
     }
 
-    /// <summary>The test above sees a difference.</summary>
+    [Theory]
+    [InlineData("1.30.14", "crds needs Kubernetes 1.31, whose rules have isIP; this is v1.30.14")]
+    [InlineData("1.31.0-eks-1", null)]
+    public void Definitions_BeforeTheirFunctions_AreAnError(string version, string? problem)
+    {
+        var result = Command.Try([Tools.Helm, "template", "x", s_chart, "--set", "crds=true", "--kube-version", version]);
+        Assert.Equal(problem is null, result.ExitCode == 0);
+        Assert.Contains(problem ?? "", result.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>The tests above see a difference.</summary>
     [Theory]
     [InlineData("resources.limits.memory=512Mi", "DaemonSet keepalive-agent/keepalive-agent: spec.template.spec.containers.0.resources.limits.memory: kustomization \"256Mi\", chart \"512Mi\"")]
     [InlineData("maxUnavailable=1", "DaemonSet keepalive-agent/keepalive-agent: spec.updateStrategy.rollingUpdate.maxUnavailable: kustomization \"10%\", chart 1")]
