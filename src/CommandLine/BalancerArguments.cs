@@ -11,7 +11,11 @@ namespace Keepalive.CommandLine;
 /// <summary>A balancer as a command line names it: <c>NAME</c>, <c>NAME=TIMEOUT</c>, or a file.</summary>
 /// <param name="Preset">The balancer.</param>
 /// <param name="IdleTimeout">Its idle timeout where one was written; null takes the balancer's own.</param>
-public readonly record struct GivenBalancer(BalancerPreset Preset, TimeSpan? IdleTimeout);
+public readonly record struct GivenBalancer(BalancerPreset Preset, TimeSpan? IdleTimeout)
+{
+    /// <summary>The file that describes it; null if it was named.</summary>
+    public string? File { get; init; }
+}
 
 /// <summary>The balancers of a command line.</summary>
 /// <param name="Named">Each with its timeout; that of <c>--idle-timeout</c> is the only one's.</param>
@@ -92,11 +96,13 @@ public sealed class BalancerArguments
         if (named.Length > 1)
         {
             // Most likely it was meant for one that has none of its own.
-            var meant = named.FirstOrDefault(static one => one is { IdleTimeout: null, Preset.IdleTimeout: null }, named[^1]).Preset.Name;
-            return $"with {named.Length} balancers --idle-timeout is ambiguous: write the timeout behind the name of its balancer, "
-                + $"like --balancer {meant}={Words.Duration(timeout)}";
+            var byName = named.Where(static one => one.File is null).Select(static one => (GivenBalancer?)one).ToList();
+            var meant = (byName.Find(static one => one is { IdleTimeout: null, Preset.IdleTimeout: null }) ?? byName.LastOrDefault())?.Preset.Name;
+            return $"with {named.Length} balancers --idle-timeout is ambiguous: " + (meant is null
+                ? "write the timeout in the file of its balancer"
+                : $"write the timeout behind the name of its balancer, like --balancer {meant}={Words.Duration(timeout)}");
         }
-        return named is [{ IdleTimeout: { } own, Preset.Name: var name }]
+        return named is [{ File: null, IdleTimeout: { } own, Preset.Name: var name }]
             ? $"--balancer {name}={Words.Duration(own)} and --idle-timeout {Words.Duration(timeout)} are about the same idle timeout: "
                 + "write one of them"
             : null;
@@ -152,6 +158,6 @@ public sealed class BalancerArguments
             result.AddError($"--balancer: {TerminalText.Mask(path)}: the idle timeout is {Words.Duration(timeout)}, and this command takes {Words.Duration(_least)} or more");
             return [];
         }
-        return [new(preset, timeout)];
+        return [new(preset, timeout) { File = path }];
     }
 }

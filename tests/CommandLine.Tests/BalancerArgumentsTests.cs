@@ -58,6 +58,26 @@ public sealed class BalancerArgumentsTests
         Assert.Equal(expected, FormattableString.Invariant($"{preset.Name} {timeout!.Value.TotalSeconds} {preset.Expiry} {preset.Refresh}"));
     }
 
+    /// <summary>Regression: the file's own idle timeout was called one that had been written behind a name.</summary>
+    [Fact]
+    public void Parse_FileAndIdleTimeout_ReplacesTheFilesOwn()
+    {
+        using var file = new BalancerYaml("idleTimeout: 5m\nexpiry: fin-both\n");
+        var (arguments, parsed) = Parse($"--balancer {file.Path} --idle-timeout 3s", several: false);
+        Assert.Empty(parsed.Errors);
+        Assert.Equal(TimeSpan.FromSeconds(3), Assert.Single(arguments.Get(parsed.CommandResult).Named).IdleTimeout);
+    }
+
+    [Theory]
+    [InlineData("aws-nlb", "write the timeout behind the name of its balancer, like --balancer aws-nlb=3s")]
+    [InlineData("FILE", "write the timeout in the file of its balancer")]
+    public void Parse_FileAndAnotherAndIdleTimeout_IsAnErrorThatSaysWhere(string other, string expected)
+    {
+        using var file = new BalancerYaml("idleTimeout: 5m\nexpiry: fin-both\n");
+        var words = $"--balancer {other.Replace("FILE", file.Path, StringComparison.Ordinal)} --balancer {file.Path} --idle-timeout 3s";
+        Assert.Equal([$"with 2 balancers --idle-timeout is ambiguous: {expected}"], Parse(words, several: true).Parsed.Errors.Select(error => error.Message));
+    }
+
     [Theory]
     [InlineData("", "KA004")]
     [InlineData("- a\n", "KA024")]

@@ -55,7 +55,7 @@ internal static class MergeCommand
                 problems.ForEach(Complaint.Say);
                 return ExitCodes.InvalidInput;
             }
-            using var drawing = picture is null ? null : PictureFile.Open(picture);
+            using var drawing = picture is null ? null : ResultFile.Open("--svg", picture);
             if (rows is not null)
             {
                 SweepFile.Write(rows, grid, inOrder);

@@ -31,6 +31,8 @@ internal static class RunScenarioCommand
         });
         var output = OutputOption.Create();
         var command = new Command("run", "Simulate a scenario in virtual time: days of a fleet in seconds") { scenario, list, show, set, everyProbe, threads, output };
+        var balancer = new ScenarioBalancer();
+        balancer.AddTo(command, set);
         command.AddRule(result =>
         {
             if (result.GetValue(scenario) is null != result.GetValue(list))
@@ -60,7 +62,12 @@ internal static class RunScenarioCommand
                 return ExitCodes.Done;
             }
             var options = new VirtualOptions(result.GetValue(everyProbe), result.GetValue(threads));
-            return Execute(written, result.GetValue(set)!, options, result.GetValue(output), text);
+            FieldChange[] changes =
+            [
+                .. balancer.Changes(result),
+                .. result.GetValue(set)!.Select(change => change.Split('=', 2)).Select(words => new FieldChange(words[0], words[1])),
+            ];
+            return Execute(written, changes, options, result.GetValue(output), text);
         });
         return command;
     }
@@ -102,9 +109,9 @@ internal static class RunScenarioCommand
         writer.WriteString("about", BuiltInScenarios.Describe(name));
     });
 
-    private static int Execute(ScenarioText text, string[] changes, VirtualOptions options, OutputFormat format, TextWriter output)
+    private static int Execute(ScenarioText text, FieldChange[] changes, VirtualOptions options, OutputFormat format, TextWriter output)
     {
-        var reading = ScenarioReader.Read(text, changes.Select(change => new FieldChange(change[..change.IndexOf('=', StringComparison.Ordinal)], change[(change.IndexOf('=', StringComparison.Ordinal) + 1)..])));
+        var reading = ScenarioReader.Read(text, changes);
         Complain(reading.Diagnostics);
         if (reading.Scenario is not { } scenario)
         {

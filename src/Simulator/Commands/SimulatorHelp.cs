@@ -25,12 +25,12 @@ internal static class SimulatorHelp
                 ("Output", ["--pcap", "--output"])),
             ["run"] = new(
                 "keepalive-sim run guide-outage --set keepalive.time=60s",
-                ("Scenario", ["--list", "--show", "--set"]),
+                ("Scenario", ["--list", "--show", "--set", "--balancer", "--idle-timeout"]),
                 ("Engine", ["--every-probe", "--threads"]),
                 s_output),
             ["sweep"] = new(
                 "keepalive-sim sweep guide-policy --set keepalive.time=100s..700s/4 --out grid.csv",
-                ("Scenario", ["--set", "--shard"]),
+                ("Scenario", ["--set", "--balancer", "--idle-timeout", "--shard"]),
                 ("Engine", ["--every-probe", "--threads"]),
                 ("Output", ["--out", "--svg", "--output"])),
             ["merge"] = new("keepalive-sim merge shard-*.jsonl --out grid.csv", ("Output", ["--out", "--svg", "--output"])),

@@ -23,6 +23,8 @@ internal static class SweepCommand
         var shard = ShardOption();
         var output = OutputOption.Create();
         var command = new Command("sweep", "Simulate a grid of scenarios, on all processors") { scenario, set, shard, file, picture, everyProbe, threads, output };
+        var balancer = new ScenarioBalancer();
+        balancer.AddTo(command, set);
         command.AddRule(result =>
         {
             var part = result.GetValue(shard);
@@ -43,7 +45,7 @@ internal static class SweepCommand
         command.SetAction(result =>
         {
             var plan = new Plan(
-                result.GetValue(scenario)!, Parameters(result.GetValue(set)!, result.GetValue(shard), out _), result.GetValue(shard), result.GetValue(file), result.GetValue(picture),
+                result.GetValue(scenario)!, balancer.Changes(result), Parameters(result.GetValue(set)!, result.GetValue(shard), out _), result.GetValue(shard), result.GetValue(file), result.GetValue(picture),
                 result.GetValue(everyProbe), result.GetValue(threads), result.GetValue(output) == OutputFormat.Json);
             return Execute(plan, result.InvocationConfiguration.Output);
         });
@@ -136,7 +138,7 @@ internal static class SweepCommand
         {
             return ExitCodes.InvalidInput;
         }
-        var grid = ScenarioGrid.Read(text, plan.Parameters, plan.Shard, out var diagnostics);
+        var grid = ScenarioGrid.Read(text, plan.Changes, plan.Parameters, plan.Shard, out var diagnostics);
         RunScenarioCommand.Complain(diagnostics);
         if (grid is null)
         {
@@ -145,7 +147,7 @@ internal static class SweepCommand
         using var interruption = new Interruption();
         try
         {
-            using var drawing = plan.Picture is { } drawn ? PictureFile.Open(drawn) : null;
+            using var drawing = plan.Picture is { } drawn ? ResultFile.Open("--svg", drawn) : null;
             var rows = new Dictionary<string, SweepRow>();
             using var file = plan.File is { } path ? SweepFile.Open(path, grid.Head, plan.Shard, rows) : null;
             try
@@ -201,5 +203,5 @@ internal static class SweepCommand
     }
 
     private sealed record Plan(
-        string Scenario, ImmutableArray<ParameterRange> Parameters, Shard? Shard, string? File, string? Picture, bool EveryProbe, int Threads, bool IsJson);
+        string Scenario, ImmutableArray<FieldChange> Changes, ImmutableArray<ParameterRange> Parameters, Shard? Shard, string? File, string? Picture, bool EveryProbe, int Threads, bool IsJson);
 }

@@ -24,7 +24,7 @@ internal static class SweepOutput
     }
 
     /// <summary>Draws them, and reports lines that are omitted.</summary>
-    public static void Draw(GridHead grid, IReadOnlyList<SweepRow> rows, PictureFile drawing)
+    public static void Draw(GridHead grid, IReadOnlyList<SweepRow> rows, ResultFile drawing)
     {
         drawing.Write(SweepPicture.Draw(grid, rows, out var lost));
         if (lost is not null)

@@ -1,4 +1,5 @@
 using Keepalive.Config;
+using Keepalive.Config.Balancers;
 using Keepalive.Config.Reading;
 
 namespace Keepalive.Simulator.Scenarios;
@@ -8,6 +9,9 @@ namespace Keepalive.Simulator.Scenarios;
 /// <param name="Value">The new value.</param>
 internal sealed record FieldChange(string Path, string Value)
 {
+    /// <summary>The value as in the file. A balancer's file on a command line is relative to where the command runs.</summary>
+    private string Written => Path is "balancer" or "balancer.preset" && BalancerFile.IsPath(Value) ? System.IO.Path.GetFullPath(Value) : Value;
+
     /// <summary>The mapping with the field changed; mappings on the way that are not there are added.</summary>
     public MappingNode ApplyTo(MappingNode root, DiagnosticBag diagnostics) => Apply(root, Path.Split('.'), diagnostics);
 
@@ -15,7 +19,7 @@ internal sealed record FieldChange(string Path, string Value)
     {
         var position = new SourcePosition($"--set {Path}", 1, 1);
         var name = names[0];
-        YamlNode changed = new ScalarNode(position, Value, ScalarTypes.ResolvePlain(Value));
+        YamlNode changed = new ScalarNode(position, Written, ScalarTypes.ResolvePlain(Value));
         if (names.Length > 1)
         {
             var inner = new MappingNode(position);

@@ -32,11 +32,13 @@ internal sealed class ScenarioGrid
 
     /// <summary>Reads every scenario of the grid, so that nothing runs before all is known to be right.</summary>
     /// <param name="text">The scenario.</param>
+    /// <param name="changes">Fields that are changed at every point.</param>
     /// <param name="parameters">The fields and their values.</param>
     /// <param name="shard">The part to read; null for all.</param>
     /// <param name="diagnostics">The problems.</param>
     /// <returns>Null, and what is wrong.</returns>
-    public static ScenarioGrid? Read(ScenarioText text, ImmutableArray<ParameterRange> parameters, Shard? shard, out ImmutableArray<Diagnostic> diagnostics)
+    public static ScenarioGrid? Read(
+        ScenarioText text, ImmutableArray<FieldChange> changes, ImmutableArray<ParameterRange> parameters, Shard? shard, out ImmutableArray<Diagnostic> diagnostics)
     {
         var points = ImmutableArray.CreateBuilder<GridPoint>();
         var found = new HashSet<Diagnostic>();
@@ -48,7 +50,7 @@ internal sealed class ScenarioGrid
                 continue;
             }
             var values = GridHead.ValuesAt(parameters, i);
-            var reading = ReadAt(text, parameters, values);
+            var reading = ReadAt(text, changes, parameters, values);
             found.UnionWith(reading.Diagnostics);
             if (reading.Scenario is { } scenario)
             {
@@ -59,15 +61,16 @@ internal sealed class ScenarioGrid
         return diagnostics.Any(diagnostic => diagnostic.Severity == Severity.Error)
             ? null
             : new ScenarioGrid(
-                new GridHead(text.Name, FingerprintOf(text, parameters), parameters, points.Any(point => point.Scenario.ServiceTime is not null)), points.ToImmutable());
+                new GridHead(text.Name, FingerprintOf(text, changes, parameters), parameters, points.Any(point => point.Scenario.ServiceTime is not null)), points.ToImmutable());
     }
 
-    private static ScenarioReading ReadAt(ScenarioText text, ImmutableArray<ParameterRange> parameters, ImmutableArray<string> values) =>
-        ScenarioReader.Read(text, parameters.Select((parameter, i) => new FieldChange(parameter.Path, values[i])));
+    private static ScenarioReading ReadAt(
+        ScenarioText text, ImmutableArray<FieldChange> changes, ImmutableArray<ParameterRange> parameters, ImmutableArray<string> values) =>
+        ScenarioReader.Read(text, changes.Concat(parameters.Select((parameter, i) => new FieldChange(parameter.Path, values[i]))));
 
     /// <summary>Tells one scenario's grid from another's: the scenario as it is written, and what is in the files that it names.</summary>
     /// <remarks>The same for each shard: the files are those of each value of a parameter beside the first values of the others.</remarks>
-    private static string FingerprintOf(ScenarioText text, ImmutableArray<ParameterRange> parameters)
+    private static string FingerprintOf(ScenarioText text, ImmutableArray<FieldChange> changes, ImmutableArray<ParameterRange> parameters)
     {
         var first = GridHead.ValuesAt(parameters, 0);
         var files = new SortedSet<string>(StringComparer.Ordinal);
@@ -75,10 +78,10 @@ internal sealed class ScenarioGrid
         {
             foreach (var value in parameters[i].Values)
             {
-                files.UnionWith(ReadAt(text, parameters, first.SetItem(i, value)).Files);
+                files.UnionWith(ReadAt(text, changes, parameters, first.SetItem(i, value)).Files);
             }
         }
-        return FingerprintOf(text.Text, files);
+        return FingerprintOf(string.Join('\n', [text.Text, .. changes.Select(change => $"{change.Path}={change.Value}")]), files);
     }
 
     private static string FingerprintOf(string text, IEnumerable<string> files)

@@ -11,7 +11,7 @@ namespace Keepalive.Simulator.Scenarios;
 /// <summary>A scenario, or what is wrong with it.</summary>
 /// <param name="Scenario">Null where there is an error.</param>
 /// <param name="Diagnostics">The problems.</param>
-/// <param name="Files">The policies (files or directories) and traces that it names.</param>
+/// <param name="Files">The policies (files or directories), balancers and traces that it names.</param>
 internal sealed record ScenarioReading(Scenario? Scenario, ImmutableArray<Diagnostic> Diagnostics, ImmutableArray<string> Files);
 
 /// <summary>Reads scenarios from YAML as strictly as policies are read, and with the same diagnostics.</summary>
@@ -116,7 +116,7 @@ internal sealed class ScenarioReader
         return requests is null ? null : CheckEffort(reader, scenario with { Requests = requests });
     }
 
-    private static (BalancerPreset? Preset, BalancerRule Rule)? ReadBalancer(ObjectReader reader)
+    private (BalancerPreset? Preset, BalancerRule Rule)? ReadBalancer(ObjectReader reader)
     {
         if (!reader.Require("balancer") || reader.Value("balancer") is not { } value)
         {
@@ -130,11 +130,11 @@ internal sealed class ScenarioReader
         {
             return null;
         }
-        if (FindPreset(text, reader, "balancer") is not { } preset)
+        if (FindBalancer(text, reader, "balancer") is not var (preset, own))
         {
             return null;
         }
-        return DefaultTimeout(preset, reader, text.Position) is { } timeout ? (preset, new BalancerRule(timeout, preset.Behaviour)) : null;
+        return (own ?? DefaultTimeout(preset, reader, text.Position)) is { } timeout ? (preset, new BalancerRule(timeout, preset.Behaviour)) : null;
     }
 
     /// <summary>The idle timeout a preset comes with; null, reported.</summary>
@@ -149,11 +149,11 @@ internal sealed class ScenarioReader
         return null;
     }
 
-    private static (BalancerPreset? Preset, BalancerRule Rule)? ReadInline(ObjectReader reader)
+    private (BalancerPreset? Preset, BalancerRule Rule)? ReadInline(ObjectReader reader)
     {
         var hasPreset = reader.Value("preset") is not null;
         var name = reader.String("preset");
-        var preset = name is { } written ? FindPreset(written, reader, "preset") : null;
+        var (preset, own) = name is { } written && FindBalancer(written, reader, "preset") is var (found, its) ? (found, its) : (null, null);
         var timeout = ScenarioFields.Time(reader, "idleTimeout", TimeSpan.FromMilliseconds(100));
         var expiry = ScenarioFields.Word(reader, "expiry", [.. IdleBehaviour.Classes]);
         var refresh = ScenarioFields.Word(reader, "refresh", [.. IdleBehaviour.RefreshWords.Select(word => (word, IdleBehaviour.FindRefresh(word)!.Value))]);
@@ -171,7 +171,7 @@ internal sealed class ScenarioReader
         }
         if (preset is not null && reader.Value("idleTimeout") is null)
         {
-            timeout = DefaultTimeout(preset, reader, name!.Value.Position);
+            timeout = own ?? DefaultTimeout(preset, reader, name!.Value.Position);
         }
         if (timeout is not { } idle || (expiry ?? preset?.Behaviour) is not { } behaviour)
         {
@@ -183,6 +183,24 @@ internal sealed class ScenarioReader
         }
         behaviour = refresh is { } what ? behaviour with { Refresh = what } : behaviour;
         return (preset, new BalancerRule(idle, behaviour with { DropsProbes = preset?.DropsProbes == true && behaviour.Refresh == Refresh.PayloadOnly }));
+    }
+
+    /// <summary>The balancer of a name, or of a file and with its idle timeout; null, reported.</summary>
+    private (BalancerPreset Preset, TimeSpan? IdleTimeout)? FindBalancer(Positioned<string> name, ObjectReader reader, string key)
+    {
+        if (!BalancerFile.IsPath(name.Value))
+        {
+            return FindPreset(name, reader, key) is { } known ? (known, null) : null;
+        }
+        var file = Path.Combine(_directory, name.Value);
+        _files.Add(file);
+        if (BalancerFile.Read(file, out var problems) is var (preset, timeout))
+        {
+            return (preset, timeout);
+        }
+        reader.Report.Report(DiagnosticCatalog.CannotRead, name.Position, reader.PathOf(key),
+            $"has errors, the first: {problems.First(problem => problem.Severity == Severity.Error)}", "write such a file with 'keepalive-sim discover --out'");
+        return null;
     }
 
     private static BalancerPreset? FindPreset(Positioned<string> name, ObjectReader reader, string key)

@@ -82,6 +82,10 @@ public sealed class VirtualCommandsTests : IDisposable
     [InlineData(2, "twice", "sweep", "guide-outage", "--set", "seed=1", "--set", "seed=2")]
     [InlineData(2, "points", "sweep", "guide-outage", "--set", "seed=1..10000/10000", "--set", "connections=1..10/10")]
     [InlineData(2, "--set", "sweep", "guide-outage")]
+    [InlineData(2, "nowhere.yaml:1:1: error KA001", "run", "guide-outage", "--balancer", "nowhere.yaml")]
+    [InlineData(2, "write --balancer haproxy=TIMEOUT", "sweep", "guide-outage", "--set", "seed=1", "--balancer", "haproxy")]
+    [InlineData(2, "name two balancers", "run", "guide-outage", "--balancer", "aws-nlb", "--set", "balancer=azure-lb")]
+    [InlineData(1, "balancer has errors, the first: ", "run", "guide-outage", "--set", "balancer=nowhere.yaml")]
     [InlineData(2, "--loss", "advise", "--balancer", "aws-nlb", "--loss", "77%")]
     [InlineData(2, "--detect-within", "advise", "--balancer", "aws-nlb", "--detect-within", "soon")]
     [InlineData(2, "--service-time", "advise", "--balancer", "aws-nlb", "--service-time", "soon")]
@@ -276,6 +280,42 @@ public sealed class VirtualCommandsTests : IDisposable
             ["unshare", "--mount", "sh", "-c", $"mount -t tmpfs -o size=4k none /mnt && '{ProgramRun.SimulatorPath}' sweep '{scenario}' --set seed=1..200/200 --out /mnt/r.csv"]);
         Assert.Equal((4, ""), (full.ExitCode, full.Output));
         Assert.Contains("No space left on device", Assert.Single(full.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+    }
+
+    /// <summary>A path in a scenario is relative to the scenario, one on a command line to the working directory.</summary>
+    [Theory]
+    [InlineData("run of/own.yaml -o json")]
+    [InlineData("run of/other.yaml --set balancer=of/office.yaml -o json")]
+    [InlineData("run of/other.yaml --set balancer.preset=./of/office.yaml -o json")]
+    [InlineData("run of/other.yaml --balancer of/office.yaml -o json")]
+    [InlineData("sweep of/own.yaml --set seed=11,12 -o json")]
+    [InlineData("sweep of/other.yaml --set seed=11 --set balancer=of/office.yaml -o json")]
+    [InlineData("sweep of/other.yaml --set seed=11,12 --balancer of/office.yaml -o json")]
+    public void Scenario_BalancerInAFile_IsTheOneInIt(string arguments)
+    {
+        Directory.CreateDirectory(Path.Combine(_directory, "of"));
+        Write("of/office.yaml", "idleTimeout: 5000ms\nexpiry: reset-on-next-packet\n");
+        const string rest = "requests: {arrival: fixed, every: 6s}\nduration: 1h\nseed: 11\n";
+        Write("of/own.yaml", $"balancer: office.yaml\n{rest}");
+        Write("of/other.yaml", $"balancer: aws-nlb\n{rest}");
+
+        using var run = new ProgramRun([ProgramRun.SimulatorPath, .. arguments.Split(' ')], directory: _directory);
+
+        Assert.Equal((0, ""), (run.WaitForExit(), run.Error));
+        Assert.All(run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries), line =>
+        {
+            var root = JsonDocument.Parse(line).RootElement;
+            Assert.InRange(root.GetProperty("status503").GetInt64(), 590, 600);
+        });
+    }
+
+    [Fact]
+    public void Run_BalancerAndIdleTimeout_ReplaceTheScenarios()
+    {
+        Assert.Contains("aws-nlb: idle timeout 600s, then", Run("run", "guide-outage", "--idle-timeout", "10m").Output, StringComparison.Ordinal);
+        Assert.Contains("haproxy: idle timeout 60s, then fin-both", Run("run", "guide-outage", "--balancer", "haproxy=60s").Output, StringComparison.Ordinal);
+        var file = Write("office.yaml", "idleTimeout: 5m\nexpiry: silent-drop\n");
+        Assert.Contains("office: idle timeout 2.5s, then silent-drop", Run("run", "guide-outage", "--balancer", file, "--idle-timeout", "2500ms").Output, StringComparison.Ordinal);
     }
 
     [Fact]

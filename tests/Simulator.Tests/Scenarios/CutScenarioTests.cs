@@ -107,7 +107,7 @@ public sealed class CutScenarioTests : IDisposable
     private (ScenarioGrid Grid, byte[] Whole) Rows(string name)
     {
         var text = ScenarioText.Open("guide-policy", null, out _)!;
-        var grid = ScenarioGrid.Read(text, [ParameterRange.Parse("connections=10,20", out _)!], null, out var diagnostics)!;
+        var grid = ScenarioGrid.Read(text, [], [ParameterRange.Parse("connections=10,20", out _)!], null, out var diagnostics)!;
         Assert.Empty(diagnostics);
         var path = Path.Combine(_directory, name);
         using (var file = SweepFile.Open(path, grid.Head, null, []))

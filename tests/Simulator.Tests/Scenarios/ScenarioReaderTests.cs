@@ -15,6 +15,36 @@ public sealed class ScenarioReaderTests : IDisposable
 
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
+    [Theory]
+    [InlineData("office.yaml", 2.5)]
+    [InlineData("{preset: office.yaml}", 2.5)]
+    [InlineData("{preset: ./office.yaml, idleTimeout: 40s}", 40)]
+    public void Balancer_InAFileBesideTheScenario_IsTheOneInIt(string balancer, double seconds)
+    {
+        File.WriteAllText(Path.Combine(_directory, "office.yaml"), "idleTimeout: 2500ms\nexpiry: reset-both\nrefresh: per-direction\n");
+        var reading = ScenarioReader.ReadText($"balancer: {balancer}\nrequests: {{arrival: poisson, mean: 5m}}\n", "s.yaml", _directory);
+
+        Assert.Empty(reading.Diagnostics);
+        Assert.Equal("office", reading.Scenario!.Preset!.Name);
+        Assert.Equal(new BalancerRule(TimeSpan.FromSeconds(seconds), new IdleBehaviour(ExpiryClass.ResetBoth, Refresh.PerDirection)), reading.Scenario.Rule);
+        Assert.EndsWith("office.yaml", Assert.Single(reading.Files), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("idleTimeout: 5m\nexpiry: fin\n", "office.yaml:2:9: error KA034")]
+    [InlineData(null, "office.yaml:1:1: error KA001")]
+    public void Balancer_InAFileWithAMistake_IsAnErrorThatNamesBothPlaces(string? file, string expected)
+    {
+        if (file is not null)
+        {
+            File.WriteAllText(Path.Combine(_directory, "office.yaml"), file);
+        }
+        var problem = Assert.Single(ScenarioReader.ReadText("balancer: office.yaml\nrequests: {arrival: poisson, mean: 5m}\n", "s.yaml", _directory).Diagnostics);
+
+        Assert.StartsWith("s.yaml:1:11: error KA001: ", problem.ToString(), StringComparison.Ordinal);
+        Assert.Contains(expected, problem.ToString(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Scenario_WithOnlyRequiredFields_HasDefaults()
     {
