@@ -10,30 +10,26 @@ public sealed class ProgressLine(string what) : IDisposable
     private readonly long _began = TimeProvider.System.GetTimestamp();
     private readonly Lock _lock = new();
     private TimeSpan _shown;
+    private int _length;
 
     /// <summary>Shows a part, 0..1, now and then.</summary>
     public void Show(double part)
     {
-        if (Console.IsErrorRedirected)
+        if (part > 0)
         {
-            return;
-        }
-        lock (_lock)
-        {
-            var elapsed = TimeProvider.System.GetElapsedTime(_began);
-            if (elapsed - _shown < s_every || part <= 0)
+            Say(_ =>
             {
-                return;
-            }
-            _shown = elapsed;
-            var left = elapsed * ((1 / part) - 1);
-            Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r{what}: {100 * part:0} %, {left.TotalSeconds:0} s left \e[K"));
+                var left = TimeProvider.System.GetElapsedTime(_began) * ((1 / part) - 1);
+                return string.Create(CultureInfo.InvariantCulture, $"{100 * part:0} %, {left.TotalSeconds:0} s left");
+            });
         }
     }
 
     /// <summary>Shows a text now and then.</summary>
-    public void Say(Func<string> text)
+    /// <param name="text">Makes it; told how many columns there are. A longer one is cut.</param>
+    public void Say(Func<int, string> text)
     {
+        ArgumentNullException.ThrowIfNull(text);
         if (Console.IsErrorRedirected)
         {
             return;
@@ -41,20 +37,40 @@ public sealed class ProgressLine(string what) : IDisposable
         lock (_lock)
         {
             var elapsed = TimeProvider.System.GetElapsedTime(_began);
-            if (elapsed - _shown >= s_every)
+            if (elapsed - _shown < s_every)
             {
-                _shown = elapsed;
-                Console.Error.Write($"\r{what}: {text()} \e[K");
+                return;
             }
+            _shown = elapsed;
+            var width = Console.WindowWidth;
+            var line = Fit($"{what}: {text(width - 1 - what.Length - 2)}", width - 1);
+            Console.Error.Write($"{Erase(_length, width)}{line}");
+            _length = line.Length;
         }
     }
 
     /// <summary>Takes the line away.</summary>
     public void Dispose()
     {
-        if (_shown > TimeSpan.Zero)
+        lock (_lock)
         {
-            Console.Error.Write("\r\e[K");
+            if (_length > 0)
+            {
+                Console.Error.Write(Erase(_length, Console.WindowWidth));
+                _length = 0;
+            }
         }
+    }
+
+    /// <summary>Cuts a text that has more columns than there are. Characters that take two columns are not expected.</summary>
+    public static string Fit(string text, int columns) => text.Length <= columns ? text : columns < 1 ? "" : $"{text[..(columns - 1)]}…";
+
+    /// <summary>Erases a line from a terminal. A terminal that has become narrower shows it in several rows.</summary>
+    /// <param name="length">The line's columns.</param>
+    /// <param name="width">The terminal's columns now.</param>
+    public static string Erase(int length, int width)
+    {
+        var rowsAbove = width > 0 && length > 0 ? (length - 1) / width : 0;
+        return rowsAbove > 0 ? string.Create(CultureInfo.InvariantCulture, $"\r\e[{rowsAbove}A\e[J") : "\r\e[J";
     }
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Net;
 using Keepalive.Config;
 using Keepalive.Simulator.Advice;
@@ -33,8 +32,8 @@ internal static class AdviseCommand
         balancer.AddTo(command);
         command.AddRule(result =>
         {
-            Require(loss, () => TryPart(result.GetValue(loss), 0, 0.5, out _), "--loss takes a part from 0% to 50%, like 1%");
-            Require(target, () => TryPart(result.GetValue(target), 1e-12, 0.1, out _), "--target takes a part from 0.000000000001 to 10%");
+            Require(loss, () => PartOfWhole.TryParse(result.GetValue(loss), 0, 0.5, out _), "--loss takes a part from 0% to 50%, like 1%");
+            Require(target, () => PartOfWhole.TryParse(result.GetValue(target), 1e-12, 0.1, out _), "--target takes a part from 0.000000000001 to 10%");
             Require(roundTrip, () => TryTime(result.GetValue(roundTrip), TimeSpan.Zero, TimeSpan.FromMilliseconds(900), out _), "--rtt takes a duration up to 900ms");
             Require(detect, () => TryTime(result.GetValue(detect), TimeSpan.FromSeconds(1), TimeSpan.FromDays(30), out _), "--detect-within takes a duration from 1s to 720h, like 2m");
             Require(service, () => TryTime(result.GetValue(service), TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(30), out _), "--service-time takes a duration up to 720h, like 10m");
@@ -54,8 +53,8 @@ internal static class AdviseCommand
         command.SetAction(result =>
         {
             var setting = balancer.Get(result);
-            _ = TryPart(result.GetValue(loss), 0, 1, out var lossPart);
-            _ = TryPart(result.GetValue(target), 0, 1, out var targetPart);
+            _ = PartOfWhole.TryParse(result.GetValue(loss), 0, 1, out var lossPart);
+            _ = PartOfWhole.TryParse(result.GetValue(target), 0, 1, out var targetPart);
             _ = TryTime(result.GetValue(roundTrip), TimeSpan.Zero, TimeSpan.MaxValue, out var rtt);
             var request = new AdviceRequest
             {
@@ -119,14 +118,6 @@ internal static class AdviseCommand
 
     private static Option<string> Text(string name, string description, string help, string value) =>
         new(name) { Description = description, HelpName = help, DefaultValueFactory = _ => value };
-
-    private static bool TryPart(string? text, double least, double most, out double part)
-    {
-        var isPercent = text?.EndsWith('%') == true;
-        var isNumber = double.TryParse(isPercent ? text![..^1] : text, NumberStyles.Float, CultureInfo.InvariantCulture, out part);
-        part = isPercent ? part / 100 : part;
-        return isNumber && part >= least && part <= most;
-    }
 
     private static bool TryTime(string? text, TimeSpan least, TimeSpan most, out TimeSpan time)
     {

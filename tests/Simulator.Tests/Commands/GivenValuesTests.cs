@@ -11,6 +11,7 @@ public sealed class GivenValuesTests
     private static readonly RootCommand s_root =
     [
         BalancersCommand.Create(), DemoCommand.Create(), LabCommand.Create(), RunScenarioCommand.Create(), SweepCommand.Create(), AdviseCommand.Create(),
+        DiscoverCommand.Create(),
     ];
 
     public static TheoryData<string, string> Options

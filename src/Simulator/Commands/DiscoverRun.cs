@@ -1,0 +1,186 @@
+using System.Globalization;
+using System.Net.Sockets;
+using Keepalive.Simulator.Discover;
+using Keepalive.Simulator.Reports;
+
+namespace Keepalive.Simulator.Commands;
+
+/// <summary>One run of <c>keepalive-sim discover</c>: every address at the same time, then the results.</summary>
+internal sealed class DiscoverRun
+{
+    private readonly Lock _progress = new();
+    private readonly Dictionary<Discovery, (Bracket Timeout, TimeSpan Left)> _known = [];
+
+    public required IReadOnlyList<DiscoveryTarget> Targets { get; init; }
+
+    public DiscoveryTarget? Direct { get; init; }
+
+    public required TimeSpan Until { get; init; }
+
+    public required int Connections { get; init; }
+
+    public required double Precision { get; init; }
+
+    public required Func<DiscoveryTarget, byte[]> Payload { get; init; }
+
+    public string? Name { get; init; }
+
+    public string? File { get; init; }
+
+    public bool IsJson { get; init; }
+
+    public int Execute(TextWriter output)
+    {
+        try
+        {
+            using var file = File is { } path ? ResultFile.Open("--out", path) : null;
+            return Execute(file, output);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Complaint.Say(ExitCodes.Failed, e.Message);
+        }
+    }
+
+    private int Execute(ResultFile? file, TextWriter output)
+    {
+        var ways = Resolve(out var failed);
+        if (ways.Count == 0)
+        {
+            return ExitCodes.Failed;
+        }
+        var each = Math.Min(Connections, DiscoverCommand.MaxConnections / ways.Count);
+        if (each < DiscoverCommand.LeastConnections)
+        {
+            return Complaint.Say(ExitCodes.Usage,
+                $"{ways.Count} addresses are too many: at most {DiscoverCommand.MaxConnections / DiscoverCommand.LeastConnections} can be measured at a time");
+        }
+        using var interruption = new Interruption();
+        var measured = Measure(ways, each, interruption.Token);
+        var direct = measured.Zip(ways).FirstOrDefault(way => way.Second.IsDirect).First;
+        DiscoveryVerdict[] verdicts = [.. measured.Zip(ways).Where(way => !way.Second.IsDirect).Select(way => new DiscoveryVerdict(way.Second.Host, way.First, direct))];
+        Print(verdicts, output);
+        failed |= file is not null && !Write(file, Shortest(verdicts));
+        return interruption.Token.IsCancellationRequested ? interruption.ExitCode
+            : failed || direct is { Cut: not null } || verdicts.Any(verdict => verdict.Measured is { Cut: not null } or { IsContradictory: true }) ? ExitCodes.Failed
+            : ExitCodes.Done;
+    }
+
+    /// <summary>Every address once; of the direct way the first.</summary>
+    private List<Way> Resolve(out bool failed)
+    {
+        var ways = new List<Way>();
+        var pace = new Pace(TimeSpan.FromSeconds(1.0 / DiscoverCommand.PerSecond), TimeProvider.System);
+        failed = false;
+        foreach (var host in Direct is { } past ? Targets.Append(past) : Targets)
+        {
+            var isDirect = ReferenceEquals(host, Direct);
+            try
+            {
+                var found = host.Resolve();
+                foreach (var remote in isDirect ? found.Take(1) : found)
+                {
+                    if (ways.Find(way => way.Request.Remote.Equals(remote)) is { } same)
+                    {
+                        if (isDirect)
+                        {
+                            Complaint.Say($"--direct {host} is {same.Host}, which is measured anyway: give an address past the balancer");
+                            failed = true;
+                        }
+                        continue;
+                    }
+                    ways.Add(new Way(host, isDirect, new DiscoverRequest
+                    {
+                        Remote = remote,
+                        Until = Until,
+                        Connections = Connections,
+                        Precision = Precision,
+                        Payload = Payload(host),
+                        Pace = pace,
+                    }));
+                }
+            }
+            catch (SocketException e)
+            {
+                Complaint.Say($"{host}: {e.Message}");
+                failed = true;
+            }
+        }
+        return ways.Exists(way => !way.IsDirect) ? ways : [];
+    }
+
+    private Measurement[] Measure(List<Way> ways, int connections, CancellationToken stop)
+    {
+        using var progress = new ProgressLine("discover");
+        var measured = new Measurement[ways.Count];
+        Thread[] threads = [.. ways.Select((way, index) => new Thread(() =>
+        {
+            using var discovery = new Discovery(way.Request with { Connections = connections });
+            measured[index] = discovery.Run(one => progress.Say(columns => Known(one, columns)), stop);
+        }))];
+        Array.ForEach(threads, thread => thread.Start());
+        Array.ForEach(threads, thread => thread.Join());
+        return measured;
+    }
+
+    private void Print(DiscoveryVerdict[] verdicts, TextWriter output)
+    {
+        foreach (var verdict in verdicts)
+        {
+            if (IsJson)
+            {
+                DiscoveryReport.WriteJson(verdict, NameOf(verdict), output);
+            }
+            else
+            {
+                DiscoveryReport.WriteText(verdict, output);
+            }
+        }
+        if (!IsJson && Shortest(verdicts) is { } shortest)
+        {
+            DiscoveryReport.WritePolicy(shortest, NameOf(shortest), output);
+        }
+    }
+
+    private static DiscoveryVerdict? Shortest(DiscoveryVerdict[] verdicts) =>
+        verdicts.Where(verdict => verdict.Measured.IsMeasured).MinBy(verdict => verdict.Measured.Timeout.From);
+
+    private bool Write(ResultFile file, DiscoveryVerdict? verdict)
+    {
+        if (verdict is null)
+        {
+            Complaint.Say($"{File} was not written: nothing was forgotten");
+            return false;
+        }
+        file.Write(MeasuredBalancer.Write(NameOf(verdict), verdict));
+        return true;
+    }
+
+    private string NameOf(DiscoveryVerdict verdict) => Name
+        ?? (IsName(verdict.Host.Host) ? verdict.Host.Host : verdict.Host.Host.Split('.')[0] is var first && IsName(first) ? first : "measured");
+
+    private static bool IsName(string word) => DiscoverCommand.NamePattern().IsMatch(word) && word.Any(char.IsLetter);
+
+    /// <summary>What is known of all addresses so far, in so many columns if possible.</summary>
+    private string Known(Discovery discovery, int columns)
+    {
+        lock (_progress)
+        {
+            var timeout = discovery.Timeout;
+            _known[discovery] = (timeout, timeout.To is { } known ? known - timeout.From : Until - discovery.Elapsed);
+            var left = $"at most {Words.Duration(TimeSpan.FromSeconds(Math.Max(1, Math.Ceiling(_known.Values.Max(one => one.Left).TotalSeconds))))} left";
+            if (_known.Count == 1)
+            {
+                return $"{Text(timeout)}; {left}";
+            }
+            var all = $"{string.Join("; ", _known.Select(one => $"{one.Key.Request.Remote} {Text(one.Value.Timeout)}"))}; {left}";
+            return all.Length <= columns ? all : $"{_known.Count} addresses, the shortest {Text(_known.Values.MinBy(one => one.Timeout.To ?? TimeSpan.MaxValue).Timeout)}; {left}";
+        }
+    }
+
+    private static string Text(Bracket timeout) => timeout.To is { } to
+        ? string.Create(CultureInfo.InvariantCulture, $"{timeout.From.TotalSeconds:0.0} to {to.TotalSeconds:0.0} s")
+        : string.Create(CultureInfo.InvariantCulture, $"longer than {timeout.Least.TotalSeconds:0.0} s");
+
+    private sealed record Way(DiscoveryTarget Host, bool IsDirect, DiscoverRequest Request);
+}

@@ -1,0 +1,123 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.RegularExpressions;
+using Keepalive.CommandLine;
+using Keepalive.Simulator.Commands;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Simulator.Tests.Commands;
+
+/// <summary>The command line of <c>keepalive-sim discover</c>, and what it does before and while it measures.</summary>
+public sealed partial class DiscoverCommandTests : IDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-discover-command-test-").FullName;
+
+    /// <summary>Accepts nothing: the kernel completes the handshakes, and acknowledges probes.</summary>
+    private readonly TcpListener _server = new(IPAddress.Loopback, 0);
+
+    public DiscoverCommandTests() => _server.Start(backlog: 500);
+
+    private string Target => $"127.0.0.1:{((IPEndPoint)_server.LocalEndpoint).Port}";
+
+    public void Dispose()
+    {
+        _server.Dispose();
+        Directory.Delete(_directory, recursive: true);
+    }
+
+    [Theory]
+    [InlineData("'a' is no HOST:PORT, like example.org:443 or [2001:db8::1]:443", "a")]
+    [InlineData("'b' is no HOST:PORT, like example.org:443 or [2001:db8::1]:443", "a:1", "--direct", "b")]
+    [InlineData("--connections takes a number from 8 to 256", "a:1", "--connections", "3")]
+    [InlineData("--precision takes a part from 0.1% to 50%, like 2%", "a:1", "--precision", "90%")]
+    [InlineData("--http and --send exclude each other", "a:1", "--http", "/", "--send", "x")]
+    [InlineData("--http takes a path, like /healthz", "a:1", "--http", "healthz")]
+    [InlineData("--http takes a path as a request line has it: a space is written %20", "a:1", "--http", "/a b")]
+    [InlineData(@"--send: '\q' is not known; it takes \r, \n, \t, \xHH, and \\ for a backslash", "a:1", "--send", @"a\q")]
+    [InlineData("--name takes lower-case letters, digits and dashes", "a:1", "--name", "A b")]
+    [InlineData("--out takes a path that --balancer knows from a balancer's name: office.yaml or ./office", "a:1", "--out", "office")]
+    [InlineData("Option '--out' expects a single argument but 2 were provided.", "a:1", "--out", "a.yaml", "--out", "b.yaml")]
+    public void Options_Mistake_IsOneErrorThatSaysWhatToWrite(string expected, params string[] words) =>
+        Assert.Equal([expected], GivenValues.Problems(DiscoverCommand.Create().Parse(words)));
+
+    /// <summary>Regression: a file that cannot be written was reported when the measurement was over.</summary>
+    [Theory]
+    [InlineData("nowhere/office.yaml", "--out: Could not find a part of the path")]
+    [InlineData(".", "--out: . is not a regular file")]
+    [InlineData("/dev/null", "--out: /dev/null is not a regular file")]
+    public void Out_CannotBeWritten_IsReportedBeforeTheFirstConnection(string file, string expected)
+    {
+        using var run = new ProgramRun([ProgramRun.SimulatorPath, "discover", Target, "--out", file == "." ? "./" : file], directory: _directory);
+
+        Assert.Equal((4, ""), (run.WaitForExit(), run.Output));
+        Assert.Contains(expected.Replace(" . ", " ./ ", StringComparison.Ordinal), run.Error, StringComparison.Ordinal);
+        Assert.False(_server.Pending());
+    }
+
+    /// <summary>A file of an earlier measurement is kept until there is another result.</summary>
+    [Fact]
+    public void Out_NothingForgotten_LeavesTheFileAsItWas()
+    {
+        var kept = Path.Combine(_directory, "kept.yaml");
+        var created = Path.Combine(_directory, "new.yaml");
+        File.WriteAllText(kept, "idleTimeout: 5m\n");
+        foreach (var file in (string[])[kept, created])
+        {
+            var run = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "discover", Target, "--until", "2s", "--connections", "8", "--out", file]);
+
+            Assert.Equal(4, run.ExitCode);
+            Assert.Contains($"{file} was not written: nothing was forgotten", run.Error, StringComparison.Ordinal);
+            Assert.Contains("longer than ", run.Output, StringComparison.Ordinal);
+        }
+        Assert.Equal("idleTimeout: 5m\n", File.ReadAllText(kept));
+        Assert.False(File.Exists(created));
+    }
+
+    /// <summary>One address under two names is measured once, and a direct way must be another one.</summary>
+    [Fact]
+    public void Addresses_Twice_AreMeasuredOnce()
+    {
+        var twice = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "discover", Target, Target, "--until", "2s", "--connections", "8", "-o", "json"]);
+        var direct = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "discover", Target, "--direct", Target, "--until", "2s", "--connections", "8"]);
+
+        Assert.Equal((0, 1), (twice.ExitCode, twice.Lines.Count()));
+        Assert.Equal(4, direct.ExitCode);
+        Assert.Contains($"--direct {Target} is {Target}, which is measured anyway: give an address past the balancer", direct.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>Without a terminal nothing is printed but the result; an interruption prints the part that is known.</summary>
+    [Fact]
+    public void Interruption_InAPipe_PrintsTheKnownPartAlone()
+    {
+        using var run = new ProgramRun([ProgramRun.SimulatorPath, "discover", Target, "--until", "20m"]);
+        Eventually.True(() => _server.Pending(), TimeSpan.FromSeconds(20));
+        var since = Stopwatch.StartNew();
+        Eventually.True(() => since.Elapsed > TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(10));
+        Command.Run("kill", "-INT", $"{run.Pid}");
+
+        Assert.Equal((128 + 2, ""), (run.WaitForExit(), run.Error));
+        Assert.Matches(@"idle timeout    longer than [1-4]\.\d\d s: nothing was forgotten", run.Output);
+        Assert.Contains("ended early     interrupted", run.Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>Regression: the line of progress had several rows on a narrow terminal, each time below the last.</summary>
+    [Theory]
+    [InlineData(80)]
+    [InlineData(30)]
+    public void Progress_OnATerminal_StaysInOneRow(int columns)
+    {
+        Live.Require("script", "stty");
+        var run = ProgramRun.ToEnd(
+            ["script", "-qec", $"stty cols {columns} && {ProgramRun.SimulatorPath} discover {Target} localhost:1 [::1]:1 127.0.0.2:1 --until 3s --connections 8", "/dev/null"]);
+        var rows = Escape().Replace(run.Output, "\r").Split(['\r', '\n']).Where(row => row.StartsWith("discover: ", StringComparison.Ordinal)).ToList();
+
+        Assert.NotEmpty(rows);
+        Assert.All(rows, row => Assert.True(row.Length < columns, row));
+        Assert.Contains(rows, row => row.Contains("left", StringComparison.Ordinal) || columns < 80);
+    }
+
+    [GeneratedRegex(@"\e\[[0-9;?]*[A-Za-z]")]
+    private static partial Regex Escape();
+}
