@@ -117,6 +117,7 @@ internal sealed class DiscoverRun
         {
             using var discovery = new Discovery(way.Request with { Connections = connections });
             measured[index] = discovery.Run(one => progress.Say(columns => Known(one, columns)), stop);
+            Finished(discovery, measured[index]);
         }))];
         Array.ForEach(threads, thread => thread.Start());
         Array.ForEach(threads, thread => thread.Join());
@@ -174,7 +175,19 @@ internal sealed class DiscoverRun
                 return $"{Text(timeout)}; {left}";
             }
             var all = $"{string.Join("; ", _known.Select(one => $"{one.Key.Request.Remote} {Text(one.Value.Timeout)}"))}; {left}";
-            return all.Length <= columns ? all : $"{_known.Count} addresses, the shortest {Text(_known.Values.MinBy(one => one.Timeout.To ?? TimeSpan.MaxValue).Timeout)}; {left}";
+            return all.Length <= columns ? all : $"{_known.Count} addresses, the shortest {Text(_known.Values.Select(one => one.Timeout).MinBy(one => (one.To ?? TimeSpan.MaxValue, one.From)))}; {left}";
+        }
+    }
+
+    /// <summary>Takes no more time; one that could not be reached is not shown.</summary>
+    private void Finished(Discovery discovery, Measurement measured)
+    {
+        lock (_progress)
+        {
+            if (_known.Remove(discovery, out var known) && measured.Cut is null)
+            {
+                _known[discovery] = (known.Timeout, TimeSpan.Zero);
+            }
         }
     }
 

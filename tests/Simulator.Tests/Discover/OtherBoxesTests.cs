@@ -32,18 +32,20 @@ public sealed class OtherBoxesTests : IDisposable
         exec ip netns exec client "$@"
         """;
 
-    /// <summary>Keeps every connection for so many seconds.</summary>
+    /// <summary>Keeps every connection until the other end closes it, or for so many seconds.</summary>
     private const string Keeping = """
         import os, socket, threading
         server = socket.create_server(("", 7000), backlog=500)
-        closing, held = float(os.environ["CLOSES"]), []
+        def keep(one):
+            one.settimeout(float(os.environ["CLOSES"]) or None)
+            try:
+                while one.recv(4096):
+                    pass
+            except OSError:
+                pass
+            one.close()
         while True:
-            one = server.accept()[0]
-            held.append(one)
-            if closing:
-                timer = threading.Timer(closing, one.close)
-                timer.daemon = True
-                timer.start()
+            threading.Thread(target=keep, args=(server.accept()[0],), daemon=True).start()
         """;
 
     private readonly string _directory = Directory.CreateTempSubdirectory("keepalive-discover-test-").FullName;
