@@ -28,6 +28,7 @@ public sealed class OtherBoxesTests : IDisposable
         [ $DROP_INVALID = 0 ] || ip netns exec nat nft 'add table ip f; add chain ip f forw { type filter hook forward priority 0; }; add rule ip f forw ct state invalid drop'
         ip netns exec nat sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_established=$TIMEOUT net.netfilter.nf_conntrack_tcp_loose=$LOOSE
         ip netns exec server python3 -c "$SERVER" &
+        ip netns exec client tcpdump -i c0 -n -tt -S -l -Z root tcp >$FRAMES &
         sleep 1
         exec ip netns exec client "$@"
         """;
@@ -68,7 +69,7 @@ public sealed class OtherBoxesTests : IDisposable
         var result = ThroughNat(loose: 0, routeBack, dropInvalid, closes: 0);
 
         AssertTimeout(_timeout, 0.6, result);
-        Assert.Equal([expected], Strings(result, "expiry"));
+        AssertExpiry(expected, result, 7000);
         Assert.Contains("any", Strings(result, "refresh"));
     }
 
@@ -100,7 +101,7 @@ public sealed class OtherBoxesTests : IDisposable
     [InlineData(3, 0)]
     public void HAProxy_InTcpMode_IsAProxyThatCountsPayloadOnly(int longerAtTheClient, int longerAtTheServer)
     {
-        Live.Require("haproxy", "python3");
+        Live.Require("haproxy", "python3", "tcpdump");
         var configuration = Write("haproxy.cfg", $"""
             defaults
               mode tcp
@@ -115,7 +116,7 @@ public sealed class OtherBoxesTests : IDisposable
         var result = Local($"haproxy -q -f {configuration}", "127.0.0.1:7001", "--direct", "127.0.0.1:7000");
 
         AssertTimeout(_timeout, 0.6, result);
-        Assert.Equal(["fin-both"], Strings(result, "expiry"));
+        AssertExpiry("fin-both", result, 7001);
         Assert.Equal(["payload"], Strings(result, "refresh"));
         Assert.False(result.GetProperty("direct").GetProperty("same").GetBoolean());
         Assert.Contains("haproxy", Strings(result, "configurable"));
@@ -124,7 +125,7 @@ public sealed class OtherBoxesTests : IDisposable
     [Fact]
     public void Nginx_StreamProxyTimeout_IsAProxyThatCountsPayloadOnly()
     {
-        Live.Require("nginx", "python3");
+        Live.Require("nginx", "python3", "tcpdump");
         var configuration = Write("nginx.conf", $$"""
             load_module /usr/lib/nginx/modules/ngx_stream_module.so;
             user root root;
@@ -139,7 +140,7 @@ public sealed class OtherBoxesTests : IDisposable
         var result = Local($"nginx -p {_box} -e {_box}/error.log -c {configuration}", "127.0.0.1:7001", "--direct", "127.0.0.1:7000");
 
         AssertTimeout(_timeout, 0.6, result);
-        Assert.Equal(["fin-both"], Strings(result, "expiry"));
+        AssertExpiry("fin-both", result, 7001);
         Assert.Equal(["payload"], Strings(result, "refresh"));
         Assert.False(result.GetProperty("direct").GetProperty("same").GetBoolean());
         Assert.Contains("nginx-stream", Strings(result, "configurable"));
@@ -149,7 +150,7 @@ public sealed class OtherBoxesTests : IDisposable
     [Fact]
     public void Nginx_KeepaliveTimeout_IsTheFarEnds()
     {
-        Live.Require("nginx", "python3");
+        Live.Require("nginx", "python3", "tcpdump");
         var configuration = Write("nginx.conf", $$"""
             user root root;
             daemon off;
@@ -167,9 +168,12 @@ public sealed class OtherBoxesTests : IDisposable
         var result = Local($"nginx -p {_box} -e {_box}/error.log -c {configuration}", "127.0.0.1:7001", "--direct", "127.0.0.1:7002", "--http", "/");
 
         AssertTimeout(_timeout, 0.6, result);
+        AssertExpiry("fin-both", result, 7001);
         Assert.Equal(["payload"], Strings(result, "refresh"));
         Assert.True(result.GetProperty("direct").GetProperty("same").GetBoolean());
     }
+
+    private string Frames => Path.Combine(_box, "frames");
 
     private string Write(string name, string text)
     {
@@ -180,16 +184,20 @@ public sealed class OtherBoxesTests : IDisposable
 
     private JsonElement ThroughNat(int loose, int routeBack, int dropInvalid, int closes)
     {
-        Live.Require("nft", "python3");
+        Live.Require("nft", "python3", "tcpdump");
         string[] variables =
         [
-            $"LOOSE={loose}", $"ROUTE_BACK={routeBack}", $"DROP_INVALID={dropInvalid}", $"TIMEOUT={_timeout}", $"CLOSES={closes}", $"SERVER={Keeping}",
+            $"LOOSE={loose}", $"ROUTE_BACK={routeBack}", $"DROP_INVALID={dropInvalid}", $"TIMEOUT={_timeout}", $"CLOSES={closes}", $"SERVER={Keeping}", $"FRAMES={Frames}",
         ];
         return Run(["env", .. variables, "sh", "-c", Nat, "sh"], "10.70.2.2:7000");
     }
 
     private JsonElement Local(string proxy, string target, params string[] more) => Run(
-        ["env", "CLOSES=0", $"SERVER={Keeping}", "sh", "-c", $"ip link set lo up; python3 -c \"$SERVER\" & {proxy} & sleep 1; exec \"$@\"", "sh"], target, more);
+        [
+            "env", "CLOSES=0", $"SERVER={Keeping}", $"FRAMES={Frames}", "sh", "-c",
+            $"ip link set lo up; python3 -c \"$SERVER\" & {proxy} & tcpdump -i lo -n -tt -S -l -Z root tcp >$FRAMES & sleep 1; exec \"$@\"", "sh",
+        ],
+        target, more);
 
     /// <summary>Runs the command in namespaces of its own, and discover in it as a stranger.</summary>
     private JsonElement Run(string[] surroundings, string target, params string[] more)
@@ -201,6 +209,13 @@ public sealed class OtherBoxesTests : IDisposable
         ]);
         run.WaitForExit(TimeSpan.FromSeconds(120));
         return run.Output.Split('\n')[0] is { Length: > 0 } line ? JsonDocument.Parse(line).RootElement : throw new InvalidOperationException(run.Error);
+    }
+
+    /// <summary>The class is the expected one, and a capture shows the same.</summary>
+    private void AssertExpiry(string expected, JsonElement result, int port)
+    {
+        Assert.Equal(expected, CapturedExpiry.Of(File.ReadLines(Frames), port));
+        Assert.Equal([expected], Strings(result, "expiry"));
     }
 
     private static void AssertTimeout(int timeout, double width, JsonElement result)
