@@ -230,7 +230,7 @@ public sealed class ShardTests : IDisposable
         File.WriteAllText(At("b.csv"), "1,9\n");
         var text = new ScenarioText("balancer: aws-nlb\nrequests: {trace: a.csv}\n", "s", _directory);
         string FingerprintOf(Shard? shard) =>
-            ScenarioGrid.Read(text, [ParameterRange.Parse("requests.trace=a.csv,b.csv", out _)!, ParameterRange.Parse("seed=1..3/3", out _)!], shard, out var diagnostics) is { } grid
+            ScenarioGrid.Read(text, [], [ParameterRange.Parse("requests.trace=a.csv,b.csv", out _)!, ParameterRange.Parse("seed=1..3/3", out _)!], shard, out var diagnostics) is { } grid
                 ? grid.Head.Fingerprint : throw new InvalidOperationException(string.Join('\n', diagnostics));
         var whole = FingerprintOf(null);
         Assert.All(Enumerable.Range(0, 6), i => Assert.Equal(whole, FingerprintOf(new Shard(i, 6))));
