@@ -19,9 +19,13 @@ public static class TextTable
 
     /// <summary>The lines, without their ends.</summary>
     /// <param name="rows">As for <see cref="Write"/>.</param>
-    public static IEnumerable<string> Lines(IReadOnlyList<string[]> rows)
+    public static IEnumerable<string> Lines(IReadOnlyList<string[]> rows) => rows.Count == 0 ? [] : Lines(rows, new int[rows[0].Length]);
+
+    /// <summary>The lines of a part of a table.</summary>
+    /// <param name="rows">The rows; all have as many cells.</param>
+    /// <param name="widths">The widths of the columns so far; columns with wider cells are widened.</param>
+    public static IEnumerable<string> Lines(IReadOnlyList<string[]> rows, int[] widths)
     {
-        var widths = new int[rows[0].Length];
         foreach (var row in rows)
         {
             for (var i = 0; i < row.Length; i++)

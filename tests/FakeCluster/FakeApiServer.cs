@@ -287,6 +287,12 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         {
             kind = _kinds.GetValueOrDefault(path);
         }
+        if (kind is null && Discovery(path) is { } discovered)
+        {
+            context.Response.ContentType = "application/json";
+            await context.Response.WriteAsync(discovered.ToJsonString()).ConfigureAwait(false);
+            return;
+        }
         if (kind is null)
         {
             // A kind that was never defined: the answer has no Status.
@@ -325,6 +331,53 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
             return;
         }
         await (request.Query.ContainsKey("watch") ? Watch(context, kind, ns) : List(context, kind, ns)).ConfigureAwait(false);
+    }
+
+    /// <summary>What kubectl asks for first: the groups, their versions, and the kinds of a version. Null for another path.</summary>
+    private JsonObject? Discovery(string path)
+    {
+        lock (_lock)
+        {
+            if (path == "/version")
+            {
+                return new JsonObject { ["major"] = "1", ["minor"] = "35", ["gitVersion"] = "v1.35.2" };
+            }
+            if (path == "/api")
+            {
+                return new JsonObject { ["kind"] = "APIVersions", ["versions"] = new JsonArray("v1") };
+            }
+            if (path == "/apis")
+            {
+                var groups = _kinds.Values.Where(kind => kind.Group.Length > 0).GroupBy(kind => kind.Group).Select(group =>
+                {
+                    var versions = group.Select(kind => kind.Version).Distinct().ToList();
+                    return new JsonObject
+                    {
+                        ["name"] = group.Key,
+                        ["versions"] = new JsonArray([.. versions.Select(version => Version(group.Key, version))]),
+                        ["preferredVersion"] = Version(group.Key, versions[0]),
+                    };
+                });
+                return new JsonObject { ["kind"] = "APIGroupList", ["apiVersion"] = "v1", ["groups"] = new JsonArray([.. groups]) };
+            }
+            var kinds = _kinds.Where(pair => pair.Key == $"{path}/{pair.Value.Plural}").Select(pair => pair.Value).ToList();
+            return kinds.Count == 0 ? null : new JsonObject
+            {
+                ["kind"] = "APIResourceList",
+                ["apiVersion"] = "v1",
+                ["groupVersion"] = kinds[0].ApiVersion,
+                ["resources"] = new JsonArray([.. kinds.Select(kind => new JsonObject
+                {
+                    ["name"] = kind.Plural,
+                    ["singularName"] = kind.Kind.ToLowerInvariant(),
+                    ["namespaced"] = kind.Plural is not ("namespaces" or "customresourcedefinitions"),
+                    ["kind"] = kind.Kind,
+                    ["verbs"] = new JsonArray("get", "list", "watch"),
+                })]),
+            };
+        }
+
+        static JsonObject Version(string group, string version) => new() { ["groupVersion"] = $"{group}/{version}", ["version"] = version };
     }
 
     private async Task List(HttpContext context, FakeKind kind, string? ns)
@@ -505,6 +558,10 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
         if (query["fieldSelector"] is [{ } named] && named.Split('=') is ["metadata.name", var name] && (string?)one["metadata"]!["name"] != name)
         {
             return false;
+        }
+        if (query["labelSelector"] is [{ } equal] && equal.Split('=') is [var wanted, var value])
+        {
+            return (string?)one["metadata"]!["labels"]?[wanted] == value;
         }
         if (query["labelSelector"] is [{ } existing] && !existing.Contains(' ', StringComparison.Ordinal))
         {

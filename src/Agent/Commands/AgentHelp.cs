@@ -36,7 +36,9 @@ internal static class AgentHelp
             ["render"] = new("keepalive-agent render policy.yaml | kubectl apply -f -"),
             ["explain"] = new(
                 "keepalive-agent explain policy.yaml --to 203.0.113.10:15443",
-                ("Connection", ["--to", "--from", "--side", "--keepalive"]),
+                ("Connection", ["--to", "--socket", "--from", "--side", "--keepalive"]),
+                ("Scope", ["--netns", "--state-dir"]),
+                s_clusterForPods,
                 s_output),
             ["sockets"] = new(
                 "keepalive-agent sockets --policies policy.yaml",

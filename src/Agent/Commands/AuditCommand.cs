@@ -74,7 +74,10 @@ internal static class AuditCommand
             return Task.FromResult(survey.Take(
                 sockets,
                 (summary, pods) => Write(
-                    new AuditReport(yardstick, sockets, summary, withPolicies: survey.HasPolicy, pods) { Policies = survey.Policies }, result.GetValue(fail), summary.Gaps.Any(), result.GetValue(output)),
+                    new AuditReport(yardstick, sockets, summary, withPolicies: survey.HasPolicy, pods, AgentWords.Ask(survey.StateDirectory, stop)) { Policies = survey.Policies },
+                    result.GetValue(fail),
+                    summary.Gaps.Any(),
+                    result.GetValue(output)),
                 stop));
         });
         return command;

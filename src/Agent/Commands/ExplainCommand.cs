@@ -1,51 +1,93 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
 using System.Net;
+using System.Text;
+using System.Text.Json;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
+using Keepalive.Agent.Running;
+using Keepalive.Agent.Serving;
 using Keepalive.Config;
-using Keepalive.Config.Compilation;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary><c>keepalive-agent explain PATH… --to ADDR:PORT</c>: the rule that applies to a connection, and why the others do
-/// not.</summary>
+/// <summary><c>keepalive-agent explain</c>: the rule that applies to a connection and why the others do not, with <c>--to</c>; and why a
+/// live socket has its values, with <c>--socket</c>.</summary>
 internal static class ExplainCommand
 {
     public static Command Create()
     {
         var paths = CommonOptions.PolicyPaths();
         paths.Arity = ArgumentArity.ZeroOrMore;
+        paths.Description = "Policy files, directories, or -; without any, the running agent's policies";
         var keepalive = CommonOptions.Keepalive("As with run: values of all other connections");
         var to = EndpointOption("--to", "Remote end of the connection, ADDR:PORT or [IPV6]:PORT", portRequired: true);
-        to.Required = true;
         var from = EndpointOption("--from", "Local end, ADDR or ADDR:PORT; used with --side both only", portRequired: false);
         var pod = PodOption();
+        var socket = SocketOption();
         var side = CommonOptions.Side();
+        var netns = CommonOptions.Namespaces();
+        var state = CommonOptions.StateDirectory();
         var output = OutputOption.Create();
         var command = new Command("explain", "Show which rule applies to a connection, and why the others do not")
         {
-            paths, to, from, pod, side, keepalive, output,
+            paths, to, from, pod, socket, side, keepalive, netns, state, output,
         };
+        var cluster = new ClusterArguments();
+        cluster.AddForPodsTo(command);
         command.AddRule(result =>
         {
-            if (result.GetResult(paths) is null or { Tokens.Count: 0 } && result.GetResult(keepalive) is null)
+            var hasSocket = Given(result, socket);
+            if (hasSocket == Given(result, to))
             {
-                result.AddError("give policy files, --keepalive, or both");
+                result.AddError("give one of --to ADDR:PORT and --socket COOKIE|ADDR:PORT");
+                return;
+            }
+            if (Given(result, pod) && (result.GetResult(paths) is null or { Tokens.Count: 0 } || hasSocket))
+            {
+                result.AddError("--pod needs policy files and --to; the running agent knows the pods of its node");
+            }
+            if (hasSocket && Given(result, from))
+            {
+                result.AddError("--from belongs to --to; --socket finds both ends itself");
             }
         });
         command.SetAction(async (result, stop) =>
         {
-            var input = await PolicyInput.LoadAsync(result.GetValue(paths) ?? [], result.GetValue(side), stop, result.GetValue(keepalive));
-            if (!input.Report())
+            var format = result.GetValue(output);
+            var files = result.GetValue(paths) ?? [];
+            var values = result.GetValue(keepalive);
+            var hasPolicies = files.Length > 0 || values is not null;
+            var input = hasPolicies ? await PolicyInput.LoadAsync(files, result.GetValue(side), stop, values) : null;
+            if (input?.Report() == false)
             {
                 return ExitCodes.InvalidInput;
             }
+            if (result.GetValue(socket) is { } wanted)
+            {
+                return new SocketSearch
+                {
+                    Wanted = wanted,
+                    Input = input,
+                    Policies = files,
+                    Keepalive = values,
+                    Side = result.GetValue(side),
+                    Namespaces = result.Values(netns),
+                    StateDirectory = result.GetValue(state)!,
+                    Cluster = cluster.Read(result, default),
+                    Output = result.InvocationConfiguration.Output,
+                }.Explain(format, stop);
+            }
             var (remote, local) = (result.GetValue(to)!.Value, result.GetValue(from));
-            var policy = result.GetValue(pod) is { } workload ? input.Compiled.Policy.For(workload) : input.Compiled.Policy;
-            var report = new ExplanationReport(
-                input.Compiled, Explanation.Of(policy, local ?? Endpoint.From(IPAddress.IPv6Any, 0), remote), remote, local);
-            var text = result.GetValue(output) == OutputFormat.Json ? report.ToJson() : report.ToText();
+            var text = input is null
+                ? AskAgent(result.GetValue(state)!, remote, local, format, stop)
+                : Explain(input, result.GetValue(pod), remote, local, format);
+            if (text is null)
+            {
+                return ExitCodes.Failed;
+            }
             await result.InvocationConfiguration.Output.WriteAsync(text.AsMemory(), stop);
             return ExitCodes.Done;
         });
@@ -64,6 +106,55 @@ internal static class ExplainCommand
                 return new ClientWorkload(ns, pairs.Where(static pair => pair[0] != WorkloadSelector.NamespaceKey).Select(static pair => KeyValuePair.Create(pair[0], pair[1])));
             }
             result.AddError($"--pod takes the pod's namespace and labels like namespace=shop,app=web, not '{(result.Tokens.Count == 1 ? result.Tokens[0].Value : "")}'");
+            return null;
+        },
+    };
+
+    private static string Explain(PolicyInput input, ClientWorkload? pod, Endpoint remote, Endpoint? local, OutputFormat format)
+    {
+        var report = new ExplanationReport(pod is null ? input.Compiled.Policy : input.Compiled.Policy.For(pod), input.Compiled.Destinations, remote, local);
+        return format == OutputFormat.Json ? report.ToJson() : report.ToText();
+    }
+
+    /// <summary>Returns the running agent's explanation; null if there is none, which is reported.</summary>
+    private static string? AskAgent(string stateDirectory, Endpoint remote, Endpoint? local, OutputFormat format, CancellationToken stop)
+    {
+        // Another user could have put a socket into a directory that is not root's.
+        try
+        {
+            RunDirectory.Read(stateDirectory).Dispose();
+        }
+        catch (IOException e)
+        {
+            Complaint.Say(e.Message);
+            return null;
+        }
+        var reply = AgentClient.Explain(stateDirectory, remote.ToString(), local is { } end ? Endpoint.From(end.ToIPEndPoint()).ToString() : null, socket: null, stop);
+        if (reply.Value is not { } answer)
+        {
+            Complaint.Say($"{reply.Problem ?? $"no agent is running here (there is no {AgentServer.SocketName} in {stateDirectory})"}; give policy files, --keepalive, or both");
+            return null;
+        }
+        Complaint.Say($"note: policies in force in the running agent: {answer.Policies}{(answer.Complete ? "" : "; not all objects of the cluster are known yet")}");
+        return format == OutputFormat.Json
+            ? JsonSerializer.Serialize(answer with { Text = null, Connection = null }, ExplanationJsonContext.Readable.AgentsExplanation) + "\n"
+            : string.Join('\n', (answer.Text ?? "").Split('\n').Select(TerminalText.Mask));
+    }
+
+    private static bool Given(CommandResult result, Option option) => result.GetResult(option) is { Implicit: false };
+
+    private static Option<WantedSocket?> SocketOption() => new("--socket")
+    {
+        Description = "A live socket: its cookie, as 'sockets -o json' and 'ss -e' show it, or one of its ends",
+        HelpName = "COOKIE|ADDR:PORT",
+        CustomParser = static result =>
+        {
+            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+            if (WantedSocket.TryParse(text, out var wanted))
+            {
+                return wanted;
+            }
+            result.AddError($"--socket takes a cookie like 4711 or sk:1267, or an end like 203.0.113.10:15443, not '{text}'");
             return null;
         },
     };

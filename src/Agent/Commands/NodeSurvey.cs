@@ -4,6 +4,7 @@ using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Running;
+using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Support;
 using Keepalive.Config;
 using Keepalive.Linux;
@@ -36,6 +37,9 @@ internal sealed class NodeSurvey
     /// <summary>The cluster that knows the node's pods; null for none.</summary>
     public ClusterOptions? Cluster { get; init; }
 
+    /// <summary>The notes of the last agent in the state file, once the sockets have been read.</summary>
+    public IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory> Notes { get; private set; } = new Dictionary<(ulong, ulong), SocketMemory>();
+
     /// <summary>Reads the sockets, then calls <paramref name="report"/>, which prints the result and returns the exit code. If the sockets
     /// cannot be read, the reason goes to standard error.</summary>
     public int Take(ISocketSink sink, Func<PassSummary, PodDirectory?, int> report, CancellationToken stop)
@@ -57,6 +61,8 @@ internal sealed class NodeSurvey
         {
             return ExitCodes.Failed;
         }
+        // A pass removes those that it finds.
+        Notes = new Dictionary<(ulong, ulong), SocketMemory>(directory.Inherited);
         directory.Warnings.ForEach(warning => Complaint.Say($"warning: {warning}"));
         using var datapath = new PidfdDatapath(new TrackingOptions
         {

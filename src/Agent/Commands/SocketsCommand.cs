@@ -1,7 +1,6 @@
 using System.CommandLine;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Reports;
-using Keepalive.Agent.Serving;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Commands;
@@ -45,7 +44,7 @@ internal static class SocketsCommand
                 list,
                 (_, pods) =>
                 {
-                    list.Agent = AgentClient.Sockets(directory, stop);
+                    list.Agent = AgentWords.Ask(directory, stop);
                     return Write(list, result.GetValue(output), pods);
                 },
                 stop));

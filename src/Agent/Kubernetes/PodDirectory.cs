@@ -188,6 +188,27 @@ internal sealed class PodDirectory : IDisposable
         return pod is null ? null : new Workload(pod.Namespace, pod.Name, pod.Containers.Count == 1 ? pod.Containers.Values.First() : null);
     }
 
+    /// <summary>Returns why the agent does not change a socket: a clause about its pod. Null if it may change it.</summary>
+    /// <param name="inode">Its network namespace.</param>
+    /// <param name="process">A process that has the socket; 0 if none is known.</param>
+    /// <param name="local">Its local end.</param>
+    public string? WhyExempt(ulong inode, int process, SocketEndpoint local)
+    {
+        if (!IsKnown)
+        {
+            return "the node's pods are not known yet: the API server did not answer";
+        }
+        if (Find(inode, process, local) is not { } found || _pods.Find(found.Namespace, found.Pod) is not { } pod)
+        {
+            return _options.Namespaces.Count > 0 ? $"it belongs to no known pod, and --namespaces names {string.Join(", ", _options.Namespaces)}" : null;
+        }
+        return pod.IsLeftAlone ? $"pod {found.Namespace}/{found.Pod} has {Pod.Enforce}: \"false\""
+            : _namespaces.IsLeftAlone(pod.Namespace) ? $"namespace {pod.Namespace} has {Pod.Enforce}: \"false\""
+            : _options.ExcludedNamespaces.Contains(pod.Namespace) ? $"--exclude-namespaces names {pod.Namespace}"
+            : LeavesAlone(pod) ? $"--namespaces does not name {pod.Namespace}"
+            : null;
+    }
+
     /// <summary>Returns the Kubernetes namespace of a socket; empty if it does not belong to a pod, or the pod is unknown.</summary>
     /// <param name="inode">Its network namespace.</param>
     /// <param name="pod">Its workload, if that is a pod: it may have the node's network.</param>

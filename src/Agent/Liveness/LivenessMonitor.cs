@@ -376,9 +376,31 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         {
             return
             [
-                .. _scopes.Values.SelectMany(scope => scope.Connections.Values.Select(c => new ConnectionRow(
-                    scope.Inode, c.Cookie, c.Local, c.Remote, c.TcpState, c.Values, c.State, c.Pid, c.Rule, c.Outcome, c.Reason, c.UserTimeout))),
+                .. _scopes.Values.SelectMany(scope => scope.Connections.Values.Select(Row)),
             ];
+        }
+    }
+
+    /// <summary>Returns everything known of a connection; null if no rule selects it.</summary>
+    public ConnectionDetail? Describe(ulong inode, ulong cookie)
+    {
+        lock (_lock)
+        {
+            if (!_scopes.TryGetValue(inode, out var scope) || !scope.Connections.TryGetValue(cookie, out var c))
+            {
+                return null;
+            }
+            return new ConnectionDetail(
+                Row(c),
+                c.Workload,
+                c.Backend,
+                c.Limit.Probes is > 0 and < int.MaxValue and var probes ? probes : null,
+                c.State.Phase == LivenessPhase.Idle ? null : Wall(c.ProbedAt),
+                Wall(c.AnsweredAt),
+                Wall(c.HeardAt),
+                c.State.Phase == LivenessPhase.Probing ? Wall(c.SilentSince) : null,
+                c.Endpoint?.IsIn,
+                _captures);
         }
     }
 
@@ -405,6 +427,11 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             }
         }
     }
+
+    private long? Wall(long time) => time == 0 ? null : _clock.ToWall(time);
+
+    private static ConnectionRow Row(WatchedConnection c) => new(
+        c.Scope.Inode, c.Cookie, c.Local, c.Remote, c.TcpState, c.Values, c.State, c.Pid, c.Rule, c.Outcome, c.Reason, c.UserTimeout);
 
     private VoteRow Row(WorkloadVote vote, long now) => new(
         vote.Workload,

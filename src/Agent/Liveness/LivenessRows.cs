@@ -32,3 +32,26 @@ internal readonly record struct ConnectionRow(
     SocketOutcome Outcome,
     string? Reason,
     int UserTimeout);
+
+/// <summary>Everything known of one connection. Times are in nanoseconds since 1970, and null if unknown.</summary>
+/// <param name="Row">Its values, rule and outcome.</param>
+/// <param name="Workload">The workload it belongs to.</param>
+/// <param name="Backend">The backend behind the virtual address that it goes to; null if it goes to none, or the backend is unknown.</param>
+/// <param name="EndsAfter">The unanswered probes after which the kernel ends it; null if its values are unknown.</param>
+/// <param name="ProbedAt">When a probe was last sent.</param>
+/// <param name="AnsweredAt">When a captured segment last answered.</param>
+/// <param name="HeardAt">When the kernel last received something, by the last pass that read it.</param>
+/// <param name="SilentSince">When the first of its unanswered probes was sent.</param>
+/// <param name="IsInPool">Whether its remote endpoint is in the pool; null if it is no endpoint.</param>
+/// <param name="IsCaptured">Whether packets are captured. If not, probes are known from the kernel's counts only.</param>
+internal sealed record ConnectionDetail(
+    ConnectionRow Row,
+    string Workload,
+    SocketEndpoint? Backend,
+    int? EndsAfter,
+    long? ProbedAt,
+    long? AnsweredAt,
+    long? HeardAt,
+    long? SilentSince,
+    bool? IsInPool,
+    bool IsCaptured);

@@ -15,11 +15,14 @@ namespace Keepalive.Agent.Policies;
 internal sealed class PolicyCompilation(
     Side side, ExistingMode existing, bool selectedOnly, KeepaliveSettings? keepalive = null, bool knowsPods = true, bool allowsOwn = false)
 {
+    private const int MaxWithoutAddress = 100;
+
+    private volatile PolicySnapshot? _inForce;
     private HashSet<Diagnostic> _said = [];
     private bool _isRefused;
 
-    /// <summary>The last valid policy; null if there was none yet.</summary>
-    public PolicySnapshot? InForce { get; private set; }
+    /// <summary>The last valid policy; null if there was none yet. Any thread may read it.</summary>
+    public PolicySnapshot? InForce => _inForce;
 
     public CompilationResult Compile(ResourceSet resources, HostAnswers hosts)
     {
@@ -56,7 +59,11 @@ internal sealed class PolicyCompilation(
         {
             return null;
         }
-        InForce = isSame ? InForce : new PolicySnapshot(compiled.Policy, existing) { IsComplete = isComplete };
+        _inForce = isSame ? InForce : new PolicySnapshot(compiled.Policy, existing)
+        {
+            IsComplete = isComplete,
+            WithoutAddress = [.. compiled.Destinations.Where(static one => one is { Addresses: 0, Policies.Length: > 0 }).Take(MaxWithoutAddress)],
+        };
         return new PolicyLoad(InForce, news);
     }
 

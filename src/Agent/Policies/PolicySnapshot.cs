@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Resources;
@@ -15,6 +16,9 @@ internal sealed record PolicySnapshot(CompiledPolicy Policy, ExistingMode Existi
     /// <summary>Whether all objects that policies depend on are known. If not, the rule of a socket may be unknown yet. The values that an
     /// earlier agent set on such a socket then stay.</summary>
     public bool IsComplete { get; init; } = true;
+
+    /// <summary>Destinations that a policy selects and that have no address: a limited number of them, for explanations.</summary>
+    public ImmutableArray<DestinationSummary> WithoutAddress { get; init; } = [];
 
     /// <summary>Whether there is a policy. Without one, sockets are not restored because they have no rule.</summary>
     public bool IsDecided { get; private init; } = true;

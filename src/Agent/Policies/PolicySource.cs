@@ -42,6 +42,9 @@ internal sealed class PolicySource
     /// <summary>Whether the files have just changed, and may still be incomplete.</summary>
     public bool IsChanging => _files.IsChanging;
 
+    /// <summary>The last valid policy; null if there was none yet. Any thread may read it.</summary>
+    public PolicySnapshot? InForce => _compilation.InForce;
+
     /// <summary>How many objects of the cluster are invalid now. For each, the last valid version stays in force.</summary>
     public int RefusedObjects => _cluster?.Refused ?? 0;
 

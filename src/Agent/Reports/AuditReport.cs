@@ -18,14 +18,24 @@ internal sealed class AuditReport
     private readonly AuditYardstick _yardstick;
     private readonly PassSummary _summary;
     private readonly bool _withPolicies;
+    private readonly bool _withAgent;
     private readonly bool _withPods;
     private readonly int _local;
     private readonly List<Group> _groups;
     private readonly Dictionary<int, string> _commands = [];
 
-    public AuditReport(AuditYardstick yardstick, AuditedSockets sockets, PassSummary summary, bool withPolicies, PodDirectory? pods = null)
+    /// <param name="yardstick">The criteria.</param>
+    /// <param name="sockets">The connections.</param>
+    /// <param name="summary">The pass that found them.</param>
+    /// <param name="withPolicies">Whether the command line has policies, whose effect is shown.</param>
+    /// <param name="pods">Finds pods; null without a cluster.</param>
+    /// <param name="agent">The running agent's word about the sockets of its policies; null if no agent answered.</param>
+    public AuditReport(
+        AuditYardstick yardstick, AuditedSockets sockets, PassSummary summary, bool withPolicies, PodDirectory? pods = null,
+        IReadOnlyDictionary<(ulong Namespace, ulong Cookie), AgentsWord>? agent = null)
     {
         _withPods = pods is not null;
+        _withAgent = agent is not null;
         (_yardstick, _summary, _withPolicies, _local) = (yardstick, summary, withPolicies, sockets.Local);
         // One end that probes is enough, and both may be here.
         var kept = sockets.Connections.Where(record => yardstick.Judge(in record) == AuditFinding.Kept)
@@ -47,7 +57,7 @@ internal sealed class AuditReport
                 record.Actual,
                 finding,
                 record.HasShortActualUserTimeout ? record.ActualUserTimeout : 0,
-                record.Rule?.Policy,
+                record.Rule?.Policy ?? (agent?.TryGetValue((record.Namespace, record.Cookie), out var word) == true ? SocketList.Policy(word, record.State) : null),
                 pods?.Find(in record));
             ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(groups, key, out _);
             (group ??= new Group(key)).Add(in record, yardstick.IsQuiet(in record));
@@ -72,7 +82,7 @@ internal sealed class AuditReport
         if (_groups.Count > 0)
         {
             List<string> heads = ["AT RISK", "CONNECTIONS", "QUIET FOR", "PROCESS", "DESTINATION", "KEEPALIVE", "FINDING"];
-            if (_withPolicies)
+            if (_withPolicies || _withAgent)
             {
                 heads.Add("POLICY");
             }
@@ -140,6 +150,7 @@ internal sealed class AuditReport
             writer.WriteString("why", _yardstick.Why);
             writer.WriteString("source", _yardstick.Why is null ? null : _yardstick.Machine?.Source);
             writer.WriteString("protect", Protection);
+            writer.WriteString("policyFrom", _withPolicies ? "files" : _withAgent ? "agent" : null);
             if (_withPolicies)
             {
                 writer.WriteNumber("wouldSet", WouldSet);
@@ -162,9 +173,9 @@ internal sealed class AuditReport
             group.Pids.Count switch { 0 => "-", 1 => $"{group.Pids.First()}/{key.Command}", var many => $"{key.Command} ({many} processes)" },
             key.IsAccepted ? $"accepted on {key.End}" : key.End.ToString(),
             key.Options switch { { Enabled: true } on => $"{on.Time}s/{on.Interval}s/{on.Probes}", null => "?", _ => "off" },
-            Describe(key) + Timeout(key),
+            Describe(key.Finding) + Timeout(key),
         ];
-        if (_withPolicies)
+        if (_withPolicies || _withAgent)
         {
             row.Add(key.Policy is null ? "-" : group.WouldSet == 0 ? key.Policy
                 : $"{key.Policy} would set {group.WouldSet}" + (group.WouldCutShort > 0 ? $" (user timeout too short: {group.WouldCutShort})" : ""));
@@ -176,7 +187,8 @@ internal sealed class AuditReport
         return [.. row];
     }
 
-    private static string Describe(GroupKey key) => key.Finding switch
+    /// <summary>A finding in words.</summary>
+    public static string Describe(AuditFinding finding) => finding switch
     {
         AuditFinding.Kept => "kept",
         AuditFinding.KeptByPeer => "kept by the other end",
@@ -223,9 +235,12 @@ internal sealed class AuditReport
         {
             writer.WriteNumber("longestIdleMs", idle);
         }
-        if (_withPolicies)
+        if (_withPolicies || _withAgent)
         {
             writer.WriteString("policy", key.Policy);
+        }
+        if (_withPolicies)
+        {
             writer.WriteNumber("wouldSet", group.WouldSet);
             writer.WriteNumber("wouldCutShort", group.WouldCutShort);
         }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Net;
 using System.Text;
 using System.Text.Json;
 using Keepalive.Config;
@@ -8,12 +9,24 @@ using Keepalive.Config.Compilation;
 namespace Keepalive.Agent.Reports;
 
 /// <summary>The output of <c>explain</c>.</summary>
-internal sealed class ExplanationReport(CompilationResult compiled, Explanation explanation, Endpoint remote, Endpoint? local)
+/// <param name="policy">The rules.</param>
+/// <param name="destinations">The known destinations, at least those that a policy selects and that have no address.</param>
+/// <param name="remote">The remote end of the connection.</param>
+/// <param name="local">The local end; null if it is not given.</param>
+internal sealed class ExplanationReport(CompiledPolicy policy, ImmutableArray<DestinationSummary> destinations, Endpoint remote, Endpoint? local)
 {
+    private readonly Explanation _explanation = Explanation.Of(policy, local ?? Endpoint.From(IPAddress.IPv6Any, 0), remote);
+
+    /// <summary>The agent's <c>--existing</c>, for rules that have none; null if it is unknown.</summary>
+    public ExistingMode? AgentsExisting { get; init; }
+
+    /// <summary>The longest list of rules to write.</summary>
+    public int MaxRules { get; init; } = int.MaxValue;
+
     public string ToText()
     {
         var text = new StringBuilder();
-        if (explanation.Winner is { } winner)
+        if (_explanation.Winner is { } winner)
         {
             Write(text, winner);
         }
@@ -22,14 +35,14 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
             text.Append(CultureInfo.InvariantCulture, $"{remote}: no rule; its sockets are not changed\n");
         }
 
-        if (local is { } own && compiled.Policy.Side == Side.Client)
+        if (local is { } own && policy.Side == Side.Client)
         {
             Line(text, "from", $"{own.ToIPEndPoint().Address}: not used: without --side both policies select by the remote end");
         }
 
-        WriteList(text, "lost", [.. explanation.Losers.Select(lost => (lost.Rule, lost.Reason))]);
-        WriteList(text, "for another port of that address", [.. explanation.OtherPorts.Select(static rule => (rule, ""))]);
-        if (explanation.Winner is null && explanation.OtherPorts.IsEmpty)
+        WriteList(text, "lost", [.. _explanation.Losers.Take(MaxRules).Select(lost => (lost.Rule, lost.Reason))]);
+        WriteList(text, "for another port of that address", [.. _explanation.OtherPorts.Take(MaxRules).Select(static rule => (rule, ""))]);
+        if (_explanation.Winner is null && _explanation.OtherPorts.IsEmpty)
         {
             WriteNone(text);
         }
@@ -40,59 +53,63 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
     public string ToJson()
     {
         var text = new StringBuilder();
-        AgentJson.Lines.Append(text, writer =>
-        {
-            writer.WriteString("to", remote.ToString());
-            if (explanation.Winner is { } winner)
-            {
-                writer.WriteStartObject("rule");
-                WriteRule(writer, winner);
-                var schedule = ScheduleOf(winner);
-                if (winner.Settings.Time is null)
-                {
-                    writer.WriteString("dependsOn", "net.ipv4.tcp_keepalive_time");
-                }
-
-                writer.WriteNumber("firstProbe", schedule.Probe(1).TotalSeconds);
-                writer.WriteNumber("firstProbeLatest", schedule.LatestProbe(1).TotalSeconds);
-                writer.WriteNumber("detection", schedule.Death.TotalSeconds);
-                writer.WriteNumber("detectionLatest", schedule.LatestDeath.TotalSeconds);
-                writer.WriteString("userTimeout", winner.UserTimeout.ToString());
-                writer.WriteNumber("coveringUserTimeoutMs", UserTimeout.Covering(winner.Settings));
-                writer.WriteEndObject();
-            }
-            else
-            {
-                writer.WriteNull("rule");
-            }
-
-            writer.WriteStartArray("lost");
-            foreach (var (rule, reason) in explanation.Losers)
-            {
-                writer.WriteStartObject();
-                WriteRule(writer, rule);
-                writer.WriteString("reason", reason);
-                writer.WriteEndObject();
-            }
-
-            writer.WriteEndArray();
-            writer.WriteStartArray("otherPorts");
-            foreach (var rule in explanation.OtherPorts)
-            {
-                writer.WriteStartObject();
-                WriteRule(writer, rule);
-                writer.WriteEndObject();
-            }
-
-            writer.WriteEndArray();
-        });
+        AgentJson.Lines.Append(text, WriteJson);
         return text.ToString();
+    }
+
+    /// <summary>Writes the properties of the JSON object.</summary>
+    public void WriteJson(Utf8JsonWriter writer)
+    {
+        writer.WriteString("to", remote.ToString());
+        if (_explanation.Winner is { } winner)
+        {
+            writer.WriteStartObject("rule");
+            WriteRule(writer, winner);
+            var schedule = ScheduleOf(winner);
+            if (winner.Settings.Time is null)
+            {
+                writer.WriteString("dependsOn", "net.ipv4.tcp_keepalive_time");
+            }
+
+            writer.WriteNumber("firstProbe", schedule.Probe(1).TotalSeconds);
+            writer.WriteNumber("firstProbeLatest", schedule.LatestProbe(1).TotalSeconds);
+            writer.WriteNumber("detection", schedule.Death.TotalSeconds);
+            writer.WriteNumber("detectionLatest", schedule.LatestDeath.TotalSeconds);
+            writer.WriteString("existing", (winner.Existing ?? AgentsExisting)?.ToString().ToLowerInvariant());
+            writer.WriteString("userTimeout", winner.UserTimeout.ToString());
+            writer.WriteNumber("coveringUserTimeoutMs", UserTimeout.Covering(winner.Settings));
+            writer.WriteEndObject();
+        }
+        else
+        {
+            writer.WriteNull("rule");
+        }
+
+        writer.WriteStartArray("lost");
+        foreach (var (rule, reason) in _explanation.Losers.Take(MaxRules))
+        {
+            writer.WriteStartObject();
+            WriteRule(writer, rule);
+            writer.WriteString("reason", reason);
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
+        writer.WriteStartArray("otherPorts");
+        foreach (var rule in _explanation.OtherPorts.Take(MaxRules))
+        {
+            writer.WriteStartObject();
+            WriteRule(writer, rule);
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
     }
 
     private void Write(StringBuilder text, CompiledRule winner)
     {
         var schedule = ScheduleOf(winner);
-        var kind = compiled.Destinations.FirstOrDefault(destination => destination.Destination == winner.Destination
+        var kind = destinations.FirstOrDefault(destination => destination.Destination == winner.Destination
             && destination.Policies.Contains(winner.Policy))?.Kind;
         text.Append(CultureInfo.InvariantCulture, $"{remote}: policy {winner.Policy} ({winner.Position})\n");
         Line(text, "destination", $"{(kind is null ? "" : kind + " ")}{winner.Destination}, at {Where(winner)} by {Origin(winner.Origin)}");
@@ -122,13 +139,13 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
                 + $"{Spans.Whole(schedule.LatestDeath)}: {Counted.Of(schedule.Probes, "probe")} unanswered");
         }
 
-        Line(text, "existing", Existing(winner.Existing));
+        Line(text, "existing", Existing(winner.Existing, AgentsExisting));
         Line(text, "user timeout", Timeout(winner));
     }
 
     private void WriteNone(StringBuilder text)
     {
-        foreach (var destination in compiled.Destinations.Where(static destination => destination.Addresses == 0 && destination.Policies.Length > 0))
+        foreach (var destination in destinations.Where(static destination => destination.Addresses == 0 && destination.Policies.Length > 0))
         {
             text.Append(CultureInfo.InvariantCulture, $"  {destination.Kind} {destination.Destination} is selected by ")
                 .Append(CultureInfo.InvariantCulture, $"{destination.Policies[0]}, but has no address\n");
@@ -194,12 +211,18 @@ internal sealed class ExplanationReport(CompilationResult compiled, Explanation 
     private static string Value(int? value, int? otherwise, string unit) =>
         value is { } set ? $"{set}{unit}" : $"the socket's own ({otherwise}{unit} unless set otherwise)";
 
-    private static string Existing(ExistingMode? mode) => "if the application enabled keepalive itself: " + mode switch
+    private static string Existing(ExistingMode? mode, ExistingMode? agents) => "if the application enabled keepalive itself: " + (mode, agents) switch
     {
-        ExistingMode.Keep => "kept, by the policy",
-        ExistingMode.Replace => "replaced, by the policy",
-        ExistingMode.Tighten => "replaced only by a shorter time, by the policy",
+        ({ } own, _) => $"{Treatment(own)}, by the policy",
+        (null, { } own) => $"{Treatment(own)}, by --existing of the agent",
         _ => "by --existing of the agent; default: replaced only by a shorter time",
+    };
+
+    private static string Treatment(ExistingMode mode) => mode switch
+    {
+        ExistingMode.Keep => "kept",
+        ExistingMode.Replace => "replaced",
+        _ => "replaced only by a shorter time",
     };
 
     private static string Timeout(CompiledRule rule)

@@ -66,7 +66,9 @@ internal sealed class SocketList : ISocketSink
                 r.Outcome is SocketOutcome.Unreachable or SocketOutcome.Failed or SocketOutcome.Kept ? r.Reason : word?.Reason,
                 workload?.Namespace,
                 workload?.Pod,
-                workload?.Container);
+                workload?.Container,
+                Outcome(in r, word) is { } outcome ? JsonNamingPolicy.CamelCase.ConvertName(outcome.ToString()) : null,
+                r.Rule is not null ? "files" : word is not null ? "agent" : null);
             output.WriteLine(JsonSerializer.Serialize(line, SocketJsonContext.Readable.SocketJson));
         }
     }
@@ -100,6 +102,8 @@ internal sealed class SocketList : ISocketSink
 
     private static bool IsManaged(in SocketRecord record) => record is { Rule: not null, Outcome: SocketOutcome.Managed or SocketOutcome.Deferred };
 
+    private static SocketOutcome? Outcome(in SocketRecord record, AgentsWord? word) => record.Rule is not null ? record.Outcome : word?.Outcome;
+
     private AgentsWord? WordAbout(in SocketRecord record) =>
         record.Rule is null && Agent is not null && Agent.TryGetValue((record.Namespace, record.Cookie), out var word) ? word : null;
 
@@ -108,24 +112,31 @@ internal sealed class SocketList : ISocketSink
 
     private static string Policy(in SocketRecord record, AgentsWord? word) => (record.Rule, word) switch
     {
-        ({ } rule, _) => rule.Policy + (IsManaged(in record) ? "" : $" ({Standing(in record)})"),
-        (null, { Managed: true } told) => told.Policy,
-        (null, { Outcome: { } outcome } told) => $"{told.Policy} ({Standing(record with { Outcome = outcome, Reason = told.Reason })})",
-        (null, { } told) => $"{told.Policy} (not set)",
+        ({ } rule, _) => rule.Policy + (IsManaged(in record) ? "" : $" ({Standing(record.Outcome, record.Reason, record.State)})"),
+        (null, { } told) => Policy(told, record.State),
         _ => IsLeftByAgent(in record) ? "(set by an agent)" : "-",
     };
 
-    private static string Standing(in SocketRecord record) => record.Outcome switch
+    /// <summary>The policy by the running agent's word, with what came of it.</summary>
+    public static string Policy(AgentsWord word, TcpState state) => word switch
+    {
+        { Managed: true } => word.Policy,
+        { Outcome: { } outcome } => $"{word.Policy} ({Standing(outcome, word.Reason, state)})",
+        _ => $"{word.Policy} (not set)",
+    };
+
+    /// <summary>What came of a rule, in a few words.</summary>
+    public static string Standing(SocketOutcome outcome, string? reason, TcpState state) => outcome switch
     {
         SocketOutcome.WouldApply => "not set yet",
-        SocketOutcome.Kept when record.Reason == FailureReasons.UserTimeout => "skipped: user timeout",
+        SocketOutcome.Kept when reason == FailureReasons.UserTimeout => "skipped: user timeout",
         SocketOutcome.Kept => "application's own kept",
         SocketOutcome.Application => "changed by application",
-        SocketOutcome.Pending when record.State is TcpState.SynSent or TcpState.SynReceived or TcpState.NewSynReceived => "connecting",
-        SocketOutcome.Pending when record.State is not (TcpState.Established or TcpState.CloseWait) => "closing",
+        SocketOutcome.Pending when state is TcpState.SynSent or TcpState.SynReceived or TcpState.NewSynReceived => "connecting",
+        SocketOutcome.Pending when state is not (TcpState.Established or TcpState.CloseWait) => "closing",
         SocketOutcome.Pending => "pending",
-        SocketOutcome.Unreachable or SocketOutcome.Failed => $"cannot be set: {record.Reason}",
-        _ => record.Outcome.ToString(),
+        SocketOutcome.Unreachable or SocketOutcome.Failed => $"cannot be set: {reason}",
+        _ => outcome.ToString(),
     };
 
     private static string Keepalive(in SocketRecord record) => record.Actual switch
@@ -200,7 +211,9 @@ internal sealed record SocketJson(
     string? Reason,
     string? Namespace,
     string? Pod,
-    string? Container);
+    string? Container,
+    string? Outcome,
+    string? PolicyFrom);
 
 [JsonSerializable(typeof(SocketJson))]
 internal sealed partial class SocketJsonContext : JsonSerializerContext

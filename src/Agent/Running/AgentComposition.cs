@@ -145,7 +145,10 @@ internal static class AgentComposition
     private static IServiceCollection AddPages(this IServiceCollection services) => services
         .AddSingleton<AgentCheck>()
         .AddSingleton(provider => new AgentPages(
-            provider.GetRequiredService<MetricsPage>(), provider.GetRequiredService<AgentHealth>(), provider.GetRequiredService<LivenessMonitor>(), provider.Pods()));
+            provider.GetRequiredService<MetricsPage>(), provider.GetRequiredService<AgentHealth>(), provider.GetRequiredService<LivenessMonitor>(), provider.Pods(),
+            provider.GetRequiredService<ExplainPage>()))
+        .AddSingleton(provider => new ExplainPage(
+            provider.GetRequiredService<PolicySource>(), provider.GetRequiredService<LivenessMonitor>(), provider.Pods()));
 
     private static IServiceCollection AddPasses(this IServiceCollection services) => services
         .AddSingleton(provider => new ChangeLog(provider.GetRequiredService<ILogger>()) { Pods = provider.Pods() })

@@ -1,45 +1,97 @@
+using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using Keepalive.Agent.Reports;
+using Keepalive.Config;
+using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Serving;
 
-/// <summary>Asks the node's running agent through its unix socket.</summary>
+/// <summary>Asks the node's running agent through its unix socket. An agent that hangs, or is of another version, does not hold up the
+/// command.</summary>
 /// <remarks>The state directory must have been examined before: only root can have put the socket there.</remarks>
 internal static class AgentClient
 {
-    /// <summary>The longest time for the whole answer, which comes from the agent's memory.</summary>
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+    /// <summary>The longest time to the first byte of an answer, which comes from the agent's memory.</summary>
+    private static readonly TimeSpan s_firstByteWithin = TimeSpan.FromSeconds(2);
 
-    /// <summary>Returns what a running agent has made of each socket that a policy selects. Null if no agent answers.</summary>
+    /// <summary>The longest time for a whole answer, and its greatest length: some 200,000 connections.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+
+    private const long MaxAnswer = 128 * 1024 * 1024;
+
+    /// <summary>Returns what a running agent has made of each socket that a policy selects.</summary>
     /// <param name="stateDirectory">The agent's state directory.</param>
     /// <param name="stop">Ends the request.</param>
-    public static IReadOnlyDictionary<(ulong Namespace, ulong Cookie), AgentsWord>? Sockets(string stateDirectory, CancellationToken stop)
+    public static AgentReply<IReadOnlyDictionary<(ulong Namespace, ulong Cookie), AgentsWord>> Sockets(string stateDirectory, CancellationToken stop) =>
+        Ask<IReadOnlyDictionary<(ulong, ulong), AgentsWord>>(stateDirectory, "sockets", ReadSocketsAsync, stop);
+
+    /// <summary>Returns the rule that applies to a connection by the policies in force, and what the agent knows of its socket.</summary>
+    /// <param name="stateDirectory">The agent's state directory.</param>
+    /// <param name="remote">The remote end.</param>
+    /// <param name="local">The local end; null if it is unknown.</param>
+    /// <param name="socket">The namespace, cookie and process of a live socket; null for none.</param>
+    /// <param name="stop">Ends the request.</param>
+    public static AgentReply<AgentsExplanation> Explain(
+        string stateDirectory, string remote, string? local, (ulong Namespace, ulong Cookie, int Pid)? socket, CancellationToken stop)
+    {
+        var query = $"to={Uri.EscapeDataString(remote)}" + (local is null ? "" : $"&from={Uri.EscapeDataString(local)}")
+            + (socket is var (inode, cookie, pid) ? $"&netns={inode}&cookie={cookie}&pid={pid}" : "");
+        return Ask(
+            stateDirectory,
+            $"{ExplainPage.Path.TrimStart('/')}?{query}",
+            static async (stream, stop) => await JsonSerializer.DeserializeAsync(stream, Type(ExplanationJsonContext.Readable.AgentsExplanation), stop).ConfigureAwait(false)
+                ?? throw new JsonException("an empty answer"),
+            stop);
+    }
+
+    private static JsonTypeInfo<T> Type<T>(JsonTypeInfo<T> type) => type;
+
+    private static AgentReply<T> Ask<T>(string stateDirectory, string page, Func<Stream, CancellationToken, Task<T>> read, CancellationToken stop)
+        where T : class
     {
         var path = Path.Combine(Path.GetFullPath(stateDirectory), AgentServer.SocketName);
         if (!File.Exists(path))
         {
-            return null;
+            return default;
         }
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        limit.CancelAfter(s_patience);
+        limit.CancelAfter(s_firstByteWithin);
         try
         {
-            return AskAsync(path, limit.Token).GetAwaiter().GetResult();
+            return new AgentReply<T>(AskAsync(path, page, read, limit).GetAwaiter().GetResult(), null);
         }
-        catch (Exception e) when (e is HttpRequestException or IOException or SocketException or JsonException
-            || (e is OperationCanceledException && !stop.IsCancellationRequested))
+        catch (HttpRequestException e) when (e.StatusCode == HttpStatusCode.NotFound)
         {
-            // A killed agent leaves its socket behind; an earlier version may answer with other fields.
-            return null;
+            return new AgentReply<T>(null, "the running agent is of an earlier version");
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or SocketException or JsonException)
+        {
+            // A killed agent leaves its socket behind. One of another version may answer with other fields.
+            return new AgentReply<T>(null, (e.InnerException ?? e) is SocketException { SocketErrorCode: SocketError.ConnectionRefused }
+                ? $"no agent is running (nothing listens on {path})"
+                : $"the running agent's answer cannot be used: {TerminalText.Mask(e.Message)}");
+        }
+        catch (OperationCanceledException) when (!stop.IsCancellationRequested)
+        {
+            return new AgentReply<T>(null, $"the running agent did not answer within {s_firstByteWithin.TotalSeconds} s");
         }
     }
 
-    private static async Task<Dictionary<(ulong, ulong), AgentsWord>> AskAsync(string path, CancellationToken stop)
+    private static async Task<T> AskAsync<T>(string path, string page, Func<Stream, CancellationToken, Task<T>> read, CancellationTokenSource limit)
     {
-        using var handler = new SocketsHttpHandler { UseProxy = false, ConnectCallback = (_, token) => ConnectAsync(path, token) };
+        using var handler = new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false, ConnectCallback = (_, token) => ConnectAsync(path, token) };
         using var client = new HttpClient(handler);
-        using var stream = await client.GetStreamAsync(new Uri("http://localhost/sockets"), stop).ConfigureAwait(false);
+        using var response = await client.GetAsync(new Uri("http://localhost/" + page), HttpCompletionOption.ResponseHeadersRead, limit.Token).ConfigureAwait(false);
+        response.EnsureSuccessStatusCode();
+        limit.CancelAfter(s_patience);
+        await using var body = new LimitedStream(await response.Content.ReadAsStreamAsync(limit.Token).ConfigureAwait(false), MaxAnswer);
+        return await read(body, limit.Token).ConfigureAwait(false);
+    }
+
+    private static async Task<IReadOnlyDictionary<(ulong, ulong), AgentsWord>> ReadSocketsAsync(Stream stream, CancellationToken stop)
+    {
         var words = new Dictionary<(ulong, ulong), AgentsWord>();
         await foreach (var one in JsonSerializer.DeserializeAsyncEnumerable(stream, PagesJsonContext.Readable.ConnectionJson, stop).ConfigureAwait(false))
         {
@@ -66,3 +118,9 @@ internal static class AgentClient
         }
     }
 }
+
+/// <summary>The outcome of a request to the node's agent. Without a value and a problem, no agent has been running here.</summary>
+/// <param name="Value">The answer; null if there is none.</param>
+/// <param name="Problem">Why there is none, as a sentence's beginning.</param>
+internal readonly record struct AgentReply<T>(T? Value, string? Problem)
+    where T : class;

@@ -13,7 +13,7 @@ using Microsoft.AspNetCore.Http;
 namespace Keepalive.Agent.Serving;
 
 /// <summary>Serves the pages over HTTP. All pages come from memory, and none waits for a pass.</summary>
-internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, LivenessMonitor liveness, PodDirectory? pods)
+internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, LivenessMonitor liveness, PodDirectory? pods, ExplainPage explanations)
 {
     private const string Endpoint = "/destinations/";
     private const string From = "from";
@@ -44,6 +44,7 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
             "/readyz" => Ready(context),
             "/destinations" when own is not null => Destinations(context),
             "/sockets" when own is not null => Sockets(context),
+            ExplainPage.Path when own is { IsRoot: true } => Explain(context),
             { } path when path.StartsWith(Endpoint, StringComparison.Ordinal) => Verdict(context, path[Endpoint.Length..]),
             _ => Say(context, StatusCodes.Status404NotFound, "not found"),
         };
@@ -117,6 +118,16 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         liveness.ListEndpoints(),
         PagesJsonContext.Readable.EndpointJson,
         static e => new EndpointJson(e.Policy, e.Destination, e.Remote.ToString(), e.Front?.ToString(), e.IsIn, e.Connections, e.IsIn ? null : Time(e.OutSince), [.. e.Votes.Select(VoteJson.Of)]));
+
+    private Task Explain(HttpContext context)
+    {
+        if (explanations.Answer(context.Request.Query, out var problem) is not { } answer)
+        {
+            return Say(context, StatusCodes.Status400BadRequest, problem);
+        }
+        context.Response.ContentType = Json;
+        return Send(context, System.Text.Encoding.UTF8.GetBytes(answer + "\n"));
+    }
 
     private Task Sockets(HttpContext context)
     {
@@ -227,7 +238,11 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
 
 /// <summary>Marks connections of the node's own administrator: from the unix socket, or from loopback.</summary>
 /// <param name="AsksForOtherHost">Whether the Host header has to be checked.</param>
-internal sealed record NodesOwn(bool AsksForOtherHost);
+internal sealed record NodesOwn(bool AsksForOtherHost)
+{
+    /// <summary>Whether it came through the unix socket, which only root can open.</summary>
+    public bool IsRoot => !AsksForOtherHost;
+}
 
 /// <summary>One element of <c>/destinations</c>.</summary>
 internal sealed record EndpointJson(
