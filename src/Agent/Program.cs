@@ -16,17 +16,22 @@ if (!DescriptorLimit.Allows(256, static limit =>
 {
     return ExitCodes.NotPermitted;
 }
-var root = new RootCommand("Keeps idle TCP connections alive behind load balancers and NATs: sets keepalive by policy.")
-{
-    RunCommand.Create(),
+// As a plugin of kubectl it has the commands that can be about a cluster.
+Command[] commands =
+[
+    .. BuildInformation.IsKubectlPlugin ? (Command[])[] : [RunCommand.Create()],
     CheckCommand.Create(),
     AuditCommand.Create(),
     RenderCommand.Create(),
     ExplainCommand.Create(),
     SocketsCommand.Create(),
-    ProbesCommand.Create(),
-    SupportCommand.Create(),
-};
+    .. BuildInformation.IsKubectlPlugin ? (Command[])[] : [ProbesCommand.Create(), SupportCommand.Create()],
+];
+var root = new RootCommand("Keeps idle TCP connections alive behind load balancers and NATs: sets keepalive by policy.");
+foreach (var command in commands)
+{
+    root.Subcommands.Add(command);
+}
 return CommandLineProgram.Run(root, AgentHelp.Pages, args, StreamProblems.Find, static e => e switch
 {
     OutputException { IsAbandoned: true } => ExitCodes.Abandoned,

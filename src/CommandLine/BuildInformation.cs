@@ -13,8 +13,18 @@ public static class BuildInformation
 
     private static readonly Assembly s_program = Assembly.GetEntryAssembly() ?? typeof(BuildInformation).Assembly;
 
-    /// <summary>The name of the program, <c>keepalive-agent</c> for example.</summary>
-    public static string Program { get; } = s_program.GetName().Name!;
+    /// <summary>Whether kubectl has started it as its plugin, or somebody under that name.</summary>
+    public static bool IsKubectlPlugin { get; } = Path.GetFileName(FirstWord()) == "kubectl-keepalive";
+
+    /// <summary>The name of the program, <c>keepalive-agent</c> for example, as users write it.</summary>
+    public static string Program { get; } = IsKubectlPlugin ? "kubectl keepalive" : s_program.GetName().Name!;
+
+    /// <summary>Returns a command line with the name under which the program was started.</summary>
+    public static string AsWritten(string command)
+    {
+        ArgumentNullException.ThrowIfNull(command);
+        return command.Replace(s_program.GetName().Name!, Program, StringComparison.Ordinal);
+    }
 
     /// <summary>The version with the commit, <c>0.1.0+0123456789ab</c> for example.</summary>
     public static string Version { get; } =
@@ -31,6 +41,20 @@ public static class BuildInformation
 
     /// <summary>Makes <c>--version</c> print also how the program was built.</summary>
     public static void UseForVersion(RootCommand root) => root.Options.OfType<VersionOption>().Single().Action = new PrintVersion();
+
+    /// <summary>The name that the program was started under: a link to it has a name of its own.</summary>
+    private static string FirstWord()
+    {
+        try
+        {
+            var line = File.ReadAllText("/proc/self/cmdline");
+            return line[..Math.Max(0, line.IndexOf('\0', StringComparison.Ordinal))];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return "";
+        }
+    }
 
     private static string? Metadata(string key) => s_program.GetCustomAttributes<AssemblyMetadataAttribute>()
         .FirstOrDefault(attribute => attribute.Key == key && !string.IsNullOrEmpty(attribute.Value))?.Value;

@@ -27,7 +27,7 @@ internal static class HelpText
                 WriteEntry(text, name, description, width);
             }
         }
-        return text.Append(CultureInfo.InvariantCulture, $"\nExample:\n  {page.Example}\n").ToString();
+        return text.Append(CultureInfo.InvariantCulture, $"\nExample:\n  {BuildInformation.AsWritten(page.Example)}\n").ToString();
     }
 
     private static IEnumerable<(string Heading, List<(string Name, string Text)> Entries)> Sections(Command command, HelpPage page)

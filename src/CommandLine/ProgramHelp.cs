@@ -18,11 +18,11 @@ public sealed class ProgramHelp(IReadOnlyList<(string Command, string Shows)> fi
     /// <summary>Lines for a person who has given no command.</summary>
     public IEnumerable<string> FirstSteps()
     {
-        var width = firstSteps.Max(static step => step.Command.Length);
+        var width = firstSteps.Max(static step => BuildInformation.AsWritten(step.Command).Length);
         yield return $"{BuildInformation.Program}: no command. Try one of these first:";
         foreach (var (command, shows) in firstSteps)
         {
-            yield return $"  {command.PadRight(width)}  {shows}";
+            yield return $"  {BuildInformation.AsWritten(command).PadRight(width)}  {shows}";
         }
     }
 

@@ -4,13 +4,17 @@ namespace Keepalive.Agent.Commands;
 internal static class AgentHelp
 {
     private static readonly (string, string[]) s_output = ("Output", ["--output"]);
+    private static readonly (string, string[]) s_kubectl = ("Cluster through kubectl", ClusterScope.Names);
+    private static readonly (string, string[]) s_allNodes = ("All nodes, through kubectl", ClusterScope.NamesWithAgents);
     private static readonly (string, string[]) s_clusterForPods = ("Cluster", ["--kubernetes", "--kubernetes-api", "--node-name"]);
 
     public static ProgramHelp Pages { get; } = new(
         [
             ("keepalive-agent audit", "connections of this host that a balancer would drop"),
             ("keepalive-agent check policy.yaml", "problems of a policy, and whether it keeps connections"),
-            ("keepalive-agent support", "what this kernel and these privileges allow"),
+            BuildInformation.IsKubectlPlugin
+                ? ("keepalive-agent explain --socket 203.0.113.10:15443", "why a connection has its values")
+                : ("keepalive-agent support", "what this kernel and these privileges allow"),
         ],
         new Dictionary<string, HelpPage>
         {
@@ -25,6 +29,7 @@ internal static class AgentHelp
             ["check"] = new(
                 "keepalive-agent check policy.yaml --balancer aws-nlb",
                 ("Balancer", ["--balancer", "--idle-timeout", "--connections"]),
+                s_kubectl,
                 s_output),
             ["audit"] = new(
                 "keepalive-agent audit --balancer azure-lb --fail",
@@ -32,19 +37,22 @@ internal static class AgentHelp
                 ("Sockets", ["--idle", "--policies", "--keepalive", "--fail"]),
                 ("Scope", ["--netns", "--state-dir"]),
                 s_clusterForPods,
+                s_allNodes,
                 s_output),
-            ["render"] = new("keepalive-agent render policy.yaml | kubectl apply -f -"),
+            ["render"] = new("keepalive-agent render policy.yaml | kubectl apply -f -", s_kubectl),
             ["explain"] = new(
                 "keepalive-agent explain policy.yaml --to 203.0.113.10:15443",
                 ("Connection", ["--to", "--socket", "--from", "--side", "--keepalive"]),
                 ("Scope", ["--netns", "--state-dir"]),
                 s_clusterForPods,
+                s_allNodes,
                 s_output),
             ["sockets"] = new(
                 "keepalive-agent sockets --policies policy.yaml",
                 ("Sockets", ["--policies", "--keepalive", "--existing", "--side"]),
                 ("Scope", ["--netns", "--state-dir"]),
                 s_clusterForPods,
+                s_allNodes,
                 s_output),
             ["probes"] = new("keepalive-agent probes capture.pcap", ("Capture", ["--interface", "--filter", "--write"]), s_output),
             ["support"] = new("keepalive-agent support", ("Sockets", ["--cgroup", "--state-dir"]), s_output),

@@ -3,6 +3,7 @@ using Keepalive.Agent.Audit;
 using Keepalive.Agent.Reports;
 using Keepalive.Agent.Support;
 using Keepalive.Config;
+using Keepalive.Config.Balancers;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Commands;
@@ -45,6 +46,15 @@ internal static class AuditCommand
         var cluster = new ClusterArguments();
         cluster.AddForPodsTo(command);
         balancer.AddTo(command);
+        var scope = new ClusterScope();
+        scope.AddWithAgentsTo(command, [policies, netns, state, .. cluster.All]);
+        command.AddRule(result =>
+        {
+            if (scope.IsWanted(result) && result.GetResult(balancer.Balancer)?.Tokens.FirstOrDefault(static token => BalancerFile.IsPath(token.Value)) is { } file)
+            {
+                result.AddError($"--balancer {file.Value} is a file of this machine, and --cluster asks the nodes: write --balancer NAME=TIMEOUT");
+            }
+        });
         command.AddRule(result =>
         {
             if (balancer.Get(result).Named is [{ IdleTimeout: null, Preset: { WhyNoTimeout: { } why, Name: var name } }])
@@ -52,8 +62,15 @@ internal static class AuditCommand
                 result.AddError($"{name} {why}: write --balancer {name}=TIMEOUT, or --idle-timeout TIMEOUT");
             }
         });
-        command.SetAction((result, stop) =>
+        command.SetAction(async (result, stop) =>
         {
+            if (scope.IsWanted(result.CommandResult))
+            {
+                return await scope.FindAgentsAsync(result, stop) is { } fleet
+                    ? await new FleetCommand(fleet, result.GetValue(output) == OutputFormat.Json).AuditAsync(
+                        ClusterScope.AsWritten(result, balancer.Balancer, balancer.IdleTimeout, quiet, keepalive), result.GetValue(fail), stop)
+                    : ExitCodes.Failed;
+            }
             var given = balancer.Get(result.CommandResult);
             var named = given.Named.FirstOrDefault();
             var yardstick = new AuditYardstick(
@@ -71,14 +88,14 @@ internal static class AuditCommand
                 States = TcpStates.Connections | TcpStates.Listen,
                 Cluster = cluster.Read(result, default),
             };
-            return Task.FromResult(survey.Take(
+            return survey.Take(
                 sockets,
                 (summary, pods) => Write(
                     new AuditReport(yardstick, sockets, summary, withPolicies: survey.HasPolicy, pods, AgentWords.Ask(survey.StateDirectory, stop)) { Policies = survey.Policies },
                     result.GetValue(fail),
                     summary.Gaps.Any(),
                     result.GetValue(output)),
-                stop));
+                stop);
         });
         return command;
     }

@@ -43,8 +43,25 @@ internal static class CheckCommand
             paths, connections, output,
         };
         balancers.AddTo(command);
+        var cluster = new ClusterScope(paths);
+        cluster.AddTo(command);
+        paths.Arity = ArgumentArity.ZeroOrMore;
+        command.AddRule(result =>
+        {
+            if (!cluster.IsWanted(result))
+            {
+                if (result.GetResult(paths) is null or { Tokens.Count: 0 })
+                {
+                    result.AddError("give policy files, or --cluster to read a cluster");
+                }
+            }
+            else if (result.GetValue(output) is CheckFormat.Sarif or CheckFormat.GitHub)
+            {
+                result.AddError("-o sarif and -o github mark lines of files, and --cluster reads objects");
+            }
+        });
         command.SetAction((result, stop) => RunAsync(
-            result.GetValue(paths) ?? [],
+            ClusterInput.LoadAsync(cluster, result, result.GetValue(paths) ?? [], Side.Client, stop),
             OnPath(balancers.Get(result.CommandResult)),
             result.GetValue(connections),
             result.GetValue(output),
@@ -57,10 +74,10 @@ internal static class CheckCommand
         ? [new(BalancerPresets.Unnamed, timeout.TotalSeconds)]
         : [.. given.Named.Select(static balancer => new BalancerOnPath(balancer.Preset, balancer.IdleTimeout?.TotalSeconds))];
 
-    private static async Task<int> RunAsync(string[] paths, BalancerOnPath[] balancers, int connections, CheckFormat format,
+    private static async Task<int> RunAsync(Task<PolicyInput> loading, BalancerOnPath[] balancers, int connections, CheckFormat format,
         TextWriter output, CancellationToken cancellationToken)
     {
-        var input = await PolicyInput.LoadAsync(paths, Side.Client, cancellationToken);
+        var input = await loading;
         var (remarks, verdicts) = BalancerCheck.Check(input.Compiled, balancers);
         // This is a remark, never an error: the policies may be for other machines.
         var machine = balancers.Length == 0 ? Machine.Recognize() : null;

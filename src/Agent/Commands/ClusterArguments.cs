@@ -65,6 +65,9 @@ internal sealed class ClusterArguments
 
     private readonly Option<string[]> _excluded = Names("--exclude-namespaces", "Skip sockets of pods in these namespaces");
 
+    /// <summary>The options that <see cref="AddForPodsTo"/> adds.</summary>
+    public IEnumerable<Option> All => [_kubernetes, _api, _node];
+
     /// <summary>Adds all the options to a command.</summary>
     public void AddTo(Command command) => Add(command, [_kubernetes, _api, _from, _revisions, _proxies, _node, _namespaces, _excluded]);
 

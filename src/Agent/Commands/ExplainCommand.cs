@@ -37,6 +37,8 @@ internal static class ExplainCommand
         };
         var cluster = new ClusterArguments();
         cluster.AddForPodsTo(command);
+        var scope = new ClusterScope(paths);
+        scope.AddWithAgentsTo(command, [netns, state, .. cluster.All]);
         command.AddRule(result =>
         {
             var hasSocket = Given(result, socket);
@@ -53,15 +55,27 @@ internal static class ExplainCommand
             {
                 result.AddError("--from belongs to --to; --socket finds both ends itself");
             }
+            if (hasSocket && scope.IsWanted(result) && result.GetResult(paths) is { Tokens.Count: > 0 })
+            {
+                result.AddError("with --cluster, --socket asks the agents for their policies; policy files are on this machine");
+            }
         });
         command.SetAction(async (result, stop) =>
         {
             var format = result.GetValue(output);
             var files = result.GetValue(paths) ?? [];
             var values = result.GetValue(keepalive);
-            var hasPolicies = files.Length > 0 || values is not null;
-            var input = hasPolicies ? await PolicyInput.LoadAsync(files, result.GetValue(side), stop, values) : null;
-            if (input?.Report() == false)
+            var ofCluster = scope.IsWanted(result.CommandResult);
+            if (ofCluster && result.GetValue(socket) is { } everywhere)
+            {
+                return await scope.FindAgentsAsync(result, stop) is { } fleet
+                    ? await new FleetCommand(fleet, format == OutputFormat.Json).ExplainAsync(everywhere, ClusterScope.AsWritten(result, keepalive, side), stop)
+                    : ExitCodes.Failed;
+            }
+            var hasPolicies = ofCluster || files.Length > 0 || values is not null;
+            var input = hasPolicies ? await ClusterInput.LoadAsync(scope, result, files, result.GetValue(side), stop, values) : null;
+            // The objects of a cluster are independent of each other; files are one unit.
+            if (input?.Report() == false && !ofCluster)
             {
                 return ExitCodes.InvalidInput;
             }

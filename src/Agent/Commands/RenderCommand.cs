@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Keepalive.Agent.Policies;
 using Keepalive.Config;
 using Keepalive.Config.Rendering;
 
@@ -12,10 +11,22 @@ internal static class RenderCommand
     {
         var paths = CommonOptions.PolicyPaths();
         var command = new Command("render", "Convert ConnectionPolicies to Istio DestinationRules, as YAML") { paths };
+        var cluster = new ClusterScope(paths);
+        cluster.AddTo(command);
+        paths.Arity = ArgumentArity.ZeroOrMore;
+        command.AddRule(result =>
+        {
+            if (!cluster.IsWanted(result) && result.GetResult(paths) is null or { Tokens.Count: 0 })
+            {
+                result.AddError("give policy files, or --cluster to read a cluster");
+            }
+        });
         command.SetAction(async (result, stop) =>
         {
-            var input = await PolicyInput.LoadAsync(result.GetValue(paths) ?? [], Side.Client, stop);
-            if (!input.Report())
+            var input = await ClusterInput.LoadAsync(cluster, result, result.GetValue(paths) ?? [], Side.Client, stop);
+            // The objects of a cluster are independent of each other; files are one unit.
+            var isValid = input.Report();
+            if (!isValid && !cluster.IsWanted(result.CommandResult))
             {
                 return ExitCodes.InvalidInput;
             }
@@ -29,7 +40,7 @@ internal static class RenderCommand
                 Complaint.Say("no DestinationRule corresponds to these policies");
             }
             await result.InvocationConfiguration.Output.WriteAsync(text.AsMemory(), stop);
-            return ExitCodes.Done;
+            return isValid ? ExitCodes.Done : ExitCodes.InvalidInput;
         });
         return command;
     }

@@ -25,8 +25,16 @@ internal static class SocketsCommand
         };
         var cluster = new ClusterArguments();
         cluster.AddForPodsTo(command);
-        command.SetAction((result, stop) =>
+        var scope = new ClusterScope();
+        scope.AddWithAgentsTo(command, [policies, netns, state, .. cluster.All]);
+        command.SetAction(async (result, stop) =>
         {
+            if (scope.IsWanted(result.CommandResult))
+            {
+                return await scope.FindAgentsAsync(result, stop) is { } fleet
+                    ? await new FleetCommand(fleet, result.GetValue(output) == OutputFormat.Json).SocketsAsync(ClusterScope.AsWritten(result, keepalive, existing, side), stop)
+                    : ExitCodes.Failed;
+            }
             var list = new SocketList();
             var directory = result.GetValue(state)!;
             var survey = new NodeSurvey
@@ -40,14 +48,14 @@ internal static class SocketsCommand
                 States = All,
                 Cluster = cluster.Read(result, default),
             };
-            return Task.FromResult(survey.Take(
+            return survey.Take(
                 list,
                 (_, pods) =>
                 {
                     list.Agent = AgentWords.Ask(directory, stop);
                     return Write(list, result.GetValue(output), pods);
                 },
-                stop));
+                stop);
         });
         return command;
     }

@@ -20,12 +20,22 @@ internal sealed record PolicyInput(ReadResult Read, CompilationResult Compiled)
     public static async Task<PolicyInput> LoadAsync(string[] paths, Side side, CancellationToken cancellationToken, KeepaliveSettings? keepalive = null)
     {
         await using var input = Console.OpenStandardInput();
-        var read = PolicyReader.Read(paths, input);
-        var compiled = PolicyCompiler.Compile(read.Resources, HostAnswers.None.ToOptions(side));
+        return await CompileAsync(PolicyReader.Read(paths, input), side, cancellationToken, keepalive);
+    }
+
+    /// <param name="read">The resources.</param>
+    /// <param name="side">The ends of connections that policies apply to.</param>
+    /// <param name="cancellationToken">Ends the lookup of hosts.</param>
+    /// <param name="keepalive">The values for connections that no policy selects; null for none.</param>
+    /// <param name="selectedOnly">Whether diagnostics of destinations that no policy selects are omitted.</param>
+    public static async Task<PolicyInput> CompileAsync(
+        ReadResult read, Side side, CancellationToken cancellationToken, KeepaliveSettings? keepalive = null, bool selectedOnly = false)
+    {
+        var compiled = PolicyCompiler.Compile(read.Resources, HostAnswers.None.ToOptions(side) with { SelectedOnly = selectedOnly });
         if (compiled.WantedHosts.Count > 0)
         {
             var hosts = await new HostResolver().ResolveAsync(compiled.WantedHosts, cancellationToken);
-            compiled = PolicyCompiler.Compile(read.Resources, hosts.ToOptions(side));
+            compiled = PolicyCompiler.Compile(read.Resources, hosts.ToOptions(side) with { SelectedOnly = selectedOnly });
         }
         return new PolicyInput(read, WithFallback(compiled, keepalive));
     }
