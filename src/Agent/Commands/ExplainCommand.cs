@@ -1,8 +1,5 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using System.Globalization;
-using System.Net;
-using System.Text;
 using System.Text.Json;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;

@@ -1,4 +1,3 @@
-using System.CommandLine;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;

@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
 using System.Text;
-using System.Threading.Channels;
-using Keepalive.Config;
 
 namespace Keepalive.Agent.Kubernetes;
 

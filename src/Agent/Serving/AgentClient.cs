@@ -4,7 +4,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;
-using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Serving;
 

@@ -5,7 +5,6 @@ using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
-using Keepalive.Config;
 using Keepalive.Linux.Sockets;
 using Microsoft.AspNetCore.Http;
 using Endpoint = Keepalive.Config.Endpoint;
