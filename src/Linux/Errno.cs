@@ -21,6 +21,7 @@ public static class Errno
     public const int EINVAL = 22;
     public const int ENFILE = 23;
     public const int EMFILE = 24;
+    public const int EFBIG = 27;
     public const int ENOSPC = 28;
     public const int EROFS = 30;
     public const int EPIPE = 32;
@@ -58,6 +59,7 @@ public static class Errno
         EINVAL => nameof(EINVAL),
         ENFILE => nameof(ENFILE),
         EMFILE => nameof(EMFILE),
+        EFBIG => nameof(EFBIG),
         ENOSPC => nameof(ENOSPC),
         EROFS => nameof(EROFS),
         EPIPE => nameof(EPIPE),

@@ -8,6 +8,7 @@ internal static class AgentEvents
     public const int Ready = 8;
     public const int PolicyLoaded = 10;
     public const int PolicyRefused = 11;
+    public const int PoliciesNotKept = 14;
     public const int SocketSet = 20;
     public const int SocketsLeftOut = 24;
     public const int EndpointOut = 41;

@@ -337,7 +337,7 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
     {
         var run = Agent.Start();
         Agent.WritePolicy("kind: ConnectionPolicy\n\tspec: [");
-        run.WaitForLine(line => line.Contains("the last good ones stay in force", StringComparison.Ordinal), TimeSpan.FromSeconds(10));
+        run.WaitForLine(line => line.Contains("its last good content, loaded ", StringComparison.Ordinal), TimeSpan.FromSeconds(10));
         int id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
         Eventually.True(() => Lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(3));
         File.Delete(Agent.PolicyPath);
@@ -459,11 +459,10 @@ public sealed class PidfdRunTests() : RunTests(bpf: false)
         Assert.Equal(4, port.WaitForExit(TimeSpan.FromSeconds(15)));
         var netns = Agent.Launch("--log-format", "json", "--listen", "none", "--netns", "/nowhere");
         Assert.Equal(2, netns.WaitForExit(TimeSpan.FromSeconds(15)));
-        Agent.WritePolicy("kind: ConnectionPolicy\n\tspec: [");
-        var policy = Agent.Launch("--log-format", "json", "--listen", "none");
+        var policy = Agent.LaunchBy([], ["--log-format", "json", "--listen", "none"], policies: Agent.PolicyPath + ".none");
         Assert.Equal(1, policy.WaitForExit(TimeSpan.FromSeconds(15)));
 
-        foreach (var (run, expected) in new[] { (port, "cannot listen on"), (netns, "--netns /nowhere"), (policy, "error KA011") })
+        foreach (var (run, expected) in new[] { (port, "cannot listen on"), (netns, "--netns /nowhere"), (policy, "there is no such file") })
         {
             var lines = run.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement).ToList();
             Assert.Contains(lines, line => line.GetProperty("EventId").GetInt32() == 9 && line.GetProperty("LogLevel").GetString() == "Critical"

@@ -119,7 +119,7 @@ public sealed class ServiceTests : IDisposable
         var ready = Eventually.Value(() => _http.Json("/readyz"), r => !r.GetProperty("policiesValid").GetBoolean(), TimeSpan.FromSeconds(5)).Value;
         Assert.True(ready.GetProperty("ready").GetBoolean());
         string problems = string.Join('\n', ready.GetProperty("problems").EnumerateArray().Select(p => p.GetString()));
-        Assert.Contains("the last good ones stay in force", problems, StringComparison.Ordinal);
+        Assert.Contains("its last good content, loaded ", problems, StringComparison.Ordinal);
         Assert.Matches(@"policy\.yaml:\d+:\d+: error KA\d+: ", problems);
         Assert.Equal((1, 1, 1), (_http.Sum("keepalive_policies", "invalid"), _http.Sum("keepalive_policies", "loaded"), _http.Sum("keepalive_policy_load_failures_total")));
         Assert.Equal(s_short, _lab.Client.Get(id));

@@ -23,8 +23,8 @@ internal static class AgentHelp
                 "keepalive-agent run --policies policy.yaml --once --dry-run",
                 ("Sockets", ["--policies", "--keepalive", "--existing", "--side", "--once", "--dry-run", "--restore-on-exit", "--datapath", "--cgroup"]),
                 ("Scope", ["--netns", "--namespaces", "--exclude-namespaces"]),
-                ("Service", ["--interval", "--listen", "--listen-local", "--agent-check", "--capture", "--state-dir"]),
-                ("Cluster", ["--kubernetes", "--kubernetes-api", "--from", "--proxy-policies", "--mesh-revisions", "--node-name"]),
+                ("Service", ["--interval", "--listen", "--listen-local", "--agent-check", "--capture", "--state-dir", "--data-dir"]),
+                ("Cluster", ["--kubernetes", "--kubernetes-api", "--from", "--proxy-policies", "--mesh-revisions", "--node-name", "--pod-annotations"]),
                 ("Log", ["--log-format", "--log-level"])),
             ["check"] = new(
                 "keepalive-agent check policy.yaml --balancer aws-nlb",

@@ -133,6 +133,7 @@ internal sealed class ClusterArguments
             ProxyPolicies = result.GetValue(_proxies),
             Side = side,
             NodeName = NodeName(result.CommandResult),
+            Pod = OwnPod(Environment.GetEnvironmentVariable),
             Namespaces = result.Values(_namespaces),
             ExcludedNamespaces = result.Values(_excluded),
         };
@@ -143,6 +144,12 @@ internal sealed class ClusterArguments
 
     /// <summary>Whether the node's pods can be read.</summary>
     public bool HasPods(CommandResult result) => HasApi(result) && NodeName(result) is not null;
+
+    /// <summary>Returns the pod of this process by the variables of the DaemonSet.</summary>
+    private static ObjectReference? OwnPod(Func<string, string?> variable) =>
+        variable("POD_NAME") is { Length: > 0 } name && variable("POD_NAMESPACE") is { Length: > 0 } ns && IsName(name, 253) && IsName(ns, 63)
+            ? new ObjectReference("v1", "Pod", ns, name, variable("POD_UID") is { Length: > 0 } uid ? uid : null)
+            : null;
 
     private string? NodeName(CommandResult result) =>
         (result.GetValue(_node) ?? Environment.GetEnvironmentVariable("NODE_NAME")) is { Length: > 0 } name ? name : null;

@@ -9,6 +9,9 @@ internal static class CommonOptions
 {
     public const string DefaultStateDirectory = "/run/keepalive-agent";
 
+    /// <summary>The directory that survives a reboot.</summary>
+    public const string DefaultDataDirectory = "/var/lib/keepalive-agent";
+
     public static Option<string[]> Policies(bool required) => Paths(new("--policies")
     {
         Description = "Policy files, or directories of *.yaml and *.yml files",

@@ -45,6 +45,11 @@ internal static class RunCommand
             new Option<string?>("--capture") { Description = "Capture probes and replies to verify liveness (default on)" }, ("on", "on"), ("off", "off"));
         var netns = CommonOptions.Namespaces();
         var state = CommonOptions.StateDirectory();
+        var data = new Option<string?>("--data-dir")
+        {
+            Description = $"Last good policies, or none (default {CommonOptions.DefaultDataDirectory})",
+            HelpName = "DIR",
+        };
         var log = WordOption.Limit(
             new Option<OutputFormat>("--log-format") { Description = "Format of the log on standard error (default text)" },
             ("text", OutputFormat.Table),
@@ -57,7 +62,7 @@ internal static class RunCommand
             ("error", LogLevel.Error));
         var command = new Command(Name, "Set keepalive on the node's sockets by policy, and keep it set")
         {
-            policies, keepalive, listen, local, checks, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, log, level,
+            policies, keepalive, listen, local, checks, interval, datapath, cgroup, existing, side, dryRun, once, restore, capture, netns, state, data, log, level,
         };
         cluster.AddTo(command);
         command.Options.Add(own);
@@ -71,7 +76,7 @@ internal static class RunCommand
             {
                 result.AddError($"{own.Name} needs the pods of the cluster's API, and the node's name: give --node-name or the variable NODE_NAME");
             }
-            foreach (var (option, what) in ((Option, string)[])[(log, "log"), (level, "log"), (local, "pages"), (checks, "agent checks")])
+            foreach (var (option, what) in ((Option, string)[])[(log, "log"), (level, "log"), (local, "pages"), (checks, "agent checks"), (data, "policies")])
             {
                 if (result.GetValue(once) && result.GetResult(option) is { Implicit: false })
                 {
@@ -113,7 +118,13 @@ internal static class RunCommand
                     AllowsOwn = result.GetValue(own) is not null,
                 },
                 Cluster = cluster.Read(result, result.GetValue(side)) is { } read ? read with { LeastOfPods = result.GetValue(own) } : null,
-                State = new StateOptions { Directory = result.GetValue(state)!, ReadOnly = isOnce && isDryRun, RecordsChanges = !isDryRun },
+                State = new StateOptions
+                {
+                    Directory = result.GetValue(state)!,
+                    DataDirectory = isOnce ? null : DataDirectory(result.GetValue(data), result.GetValue(state)!),
+                    ReadOnly = isOnce && isDryRun,
+                    RecordsChanges = !isDryRun,
+                },
                 Datapath = new DatapathRequest(result.GetValue(datapath), result.GetValue(cgroup), namespaces, Attach: !isOnce && !isDryRun),
                 Capture = new CaptureOptions(captures),
                 Passes = new PassOptions
@@ -131,6 +142,14 @@ internal static class RunCommand
             };
         }
     }
+
+    /// <summary>An agent with a state directory of its own has a data directory of its own: two agents never write to the same one.</summary>
+    private static string? DataDirectory(string? given, string state) => given switch
+    {
+        "none" => null,
+        null => state == CommonOptions.DefaultStateDirectory ? CommonOptions.DefaultDataDirectory : Path.Combine(state, "data"),
+        _ => given,
+    };
 
     /// <summary>The least time and interval of pods' own values; null if pods may not choose any. Probes do not count.</summary>
     private static Option<KeepaliveSettings?> PodAnnotations() => new("--pod-annotations")

@@ -1,12 +1,15 @@
 using System.Globalization;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Policies;
+using Keepalive.Config;
 
 namespace Keepalive.Agent.Health;
 
 /// <summary>Whether the service does its work, and what is wrong where it does not. Written by the pass thread, read by any.</summary>
 /// <remarks>
-/// Ready is who keeps sockets by a valid policy now: from the first full pass on, and not while passes fail or the service stops. A changed
-/// policy that is refused is reported and leaves it ready: the last good one is in force, and a restart would have none.
+/// The service is ready if it keeps sockets by a valid policy now: from the first full pass on, and not while passes fail or the service stops.
+/// A file that is refused is reported, and the service stays ready: the file's last good content is in force. Where files are refused, have no last
+/// good content, and no other policy is in force, the service does nothing of what it should, and is not ready.
 /// </remarks>
 /// <param name="time">The clock.</param>
 /// <param name="interval">Time between two passes.</param>
@@ -27,6 +30,7 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
     private DateTimeOffset _lastPass;
     private DateTimeOffset _refusedAt;
     private List<string> _refused = [];
+    private IReadOnlyList<BrokenFile> _broken = [];
 
     /// <summary>Asked for what is wrong with the cluster's API; what was known of it stays in force. Null without one.</summary>
     public Func<IReadOnlyList<string>>? Cluster { get; init; }
@@ -52,12 +56,22 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
         }
     }
 
+    /// <summary>The policy files were read.</summary>
+    /// <param name="broken">The files with errors.</param>
+    public void FilesRead(IReadOnlyList<BrokenFile> broken)
+    {
+        lock (_lock)
+        {
+            _broken = broken;
+        }
+    }
+
     public void PoliciesRefused(IEnumerable<string> errors)
     {
         lock (_lock)
         {
-            var all = errors.ToList();
-            _refused = all.Count > MaxErrors ? [.. all.Take(MaxErrors), $"and {all.Count - MaxErrors} more"] : all;
+            _refused = [];
+            AddErrors(_refused, errors.ToList());
             _refusedAt = time.GetUtcNow();
         }
     }
@@ -142,7 +156,20 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
                 problems.Add("the passes hang: no sign of them for "
                     + time.GetElapsedTime(Interlocked.Read(ref _beat)).TotalSeconds.ToString("F0", CultureInfo.InvariantCulture) + " s");
             }
+            if (_policies == 0 && (_refused.Count > 0 || _broken.Any(static file => file.GoodAt is null)))
+            {
+                problems.Add("no policy is in force, because the policies have errors");
+            }
             var ready = problems.Count == 0;
+            foreach (var file in _broken.Take(MaxErrors))
+            {
+                problems.Add($"{TerminalText.Escape(file.Path)} is refused, and {file.Consequence}:");
+                AddErrors(problems, file.Errors);
+            }
+            if (_broken.Count > MaxErrors)
+            {
+                problems.Add($"and {_broken.Count - MaxErrors} more files");
+            }
             if (_refused.Count > 0)
             {
                 problems.Add($"the policies changed at {Text(_refusedAt)} are refused and the last good ones stay in force:");
@@ -164,7 +191,16 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
                     + (objects.Count > MaxErrors ? $", and {objects.Count - MaxErrors} more" : ""));
             }
             problems.AddRange(Cluster?.Invoke() ?? []);
-            return new HealthReport(ready, _policies, _refused.Count == 0 && objects.Count == 0, _passed ? Text(_lastPass) : null, problems);
+            return new HealthReport(ready, _policies, _refused.Count == 0 && _broken.Count == 0 && objects.Count == 0, _passed ? Text(_lastPass) : null, problems);
+        }
+    }
+
+    private static void AddErrors<T>(List<string> problems, IReadOnlyList<T> errors)
+    {
+        problems.AddRange(errors.Take(MaxErrors).Select(static error => $"{error}"));
+        if (errors.Count > MaxErrors)
+        {
+            problems.Add($"and {errors.Count - MaxErrors} more");
         }
     }
 

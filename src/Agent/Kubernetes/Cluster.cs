@@ -203,6 +203,18 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
         }
     }
 
+    /// <summary>Writes an Event of the agent's pod for each file with errors. All nodes share it.</summary>
+    public void Report(IReadOnlyList<Policies.BrokenFile> files)
+    {
+        foreach (var file in files)
+        {
+            if (_options.Pod is { } pod)
+            {
+                _events.Report(pod, file.Path, file.Errors);
+            }
+        }
+    }
+
     /// <summary>Whether the server has not answered for any kind.</summary>
     public bool IsUnheardOf => All.All(watch => watch.Knowledge == Knowledge.None);
 

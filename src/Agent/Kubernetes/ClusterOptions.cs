@@ -36,6 +36,9 @@ internal sealed record ClusterOptions
     /// <summary>The name of this node in the cluster; null if unknown, and then pods are not read.</summary>
     public string? NodeName { get; init; }
 
+    /// <summary>The agent's own pod, which has the Events about policy files; null if unknown, and then there are none.</summary>
+    public ObjectReference? Pod { get; init; }
+
     /// <summary>The only Kubernetes namespaces whose sockets are set; empty for all.</summary>
     public IReadOnlyList<string> Namespaces { get; init; } = [];
 

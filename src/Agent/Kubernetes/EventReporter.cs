@@ -40,11 +40,23 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
     {
         var text = diagnostic.Fix is null ? diagnostic.Message : $"{diagnostic.Message}; {diagnostic.Fix}";
         var note = $"{diagnostic.Code}: {(text.StartsWith(diagnostic.Position.File + ": ", StringComparison.Ordinal) ? text[(diagnostic.Position.File.Length + 2)..] : text)}";
-        note = TerminalText.Escape(note);
+        Report(regarding, regarding.Name, regarding.Uid, diagnostic.Severity, TerminalText.Escape(note));
+    }
+
+    /// <summary>Queues an Event about a policy file. Every node has the same files, and any of their agents' pods can have the Event.</summary>
+    /// <param name="pod">The agent's pod.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="errors">Its errors.</param>
+    public void Report(ObjectReference pod, string path, IReadOnlyList<Diagnostic> errors) => Report(
+        pod, "keepalive-agent", pod.Namespace, Severity.Error,
+        TerminalText.Escape($"policy file {path} is refused: {errors[0]}{(errors.Count > 1 ? $" (and {errors.Count - 1} more errors)" : "")}"));
+
+    private void Report(ObjectReference regarding, string name, string? identity, Severity severity, string note)
+    {
         note = Encoding.UTF8.GetByteCount(note) <= MaxNote ? note : note[..(MaxNote / 4)] + " …";
         // Numbers in a warning do not make it a new one: they may count objects, and each node counts them at another moment.
-        var same = diagnostic.Severity == Severity.Error ? note : Number().Replace(note, "0");
-        var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{regarding.Uid} {same}")).AsSpan(0, 8));
+        var same = severity == Severity.Error ? note : Number().Replace(note, "0");
+        var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{identity} {same}")).AsSpan(0, 8));
         lock (_lock)
         {
             // If the queue is full, the next compilation reports the problem again.
@@ -61,12 +73,12 @@ internal sealed partial class EventReporter(ApiConnection api, string instance, 
             _waiting.Add((hash, new EventJson(
                 "events.k8s.io/v1",
                 "Event",
-                new EventMetadataJson($"{regarding.Name[..Math.Min(regarding.Name.Length, MaxName - hash.Length - 1)].TrimEnd('.', '-')}.{hash}", regarding.Namespace ?? "default"),
+                new EventMetadataJson($"{name[..Math.Min(name.Length, MaxName - hash.Length - 1)].TrimEnd('.', '-')}.{hash}", regarding.Namespace ?? "default"),
                 time.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture),
                 "keepalive-agent",
                 instance[..Math.Min(instance.Length, MaxInstance)],
                 "Enforce",
-                diagnostic.Severity == Severity.Error ? Refused : "NotAsWritten",
+                severity == Severity.Error ? Refused : "NotAsWritten",
                 "Warning",
                 regarding,
                 note)));

@@ -16,6 +16,8 @@ internal static class EventIds
     public const int PolicyRefused = 11;
     public const int PolicyDiagnostic = 12;
     public const int PolicyWarning = 13;
+    public const int PoliciesNotKept = 14;
+    public const int KeptPoliciesUnreadable = 15;
     public const int SocketSet = 20;
     public const int SocketRestored = 21;
     public const int SocketWouldChange = 22;

@@ -66,7 +66,7 @@ internal static class MetricCatalogue
         [ScanDurationSeconds] = "Duration of a pass over the node's sockets, without the time to spread changes.",
         [ScannedSockets] = "Sockets enumerated in the last pass.",
         [NetworkNamespaces] = "Network namespaces with processes, by state: watched, failed (could not be examined), skipped (its owner has too many).",
-        [Policies] = "Policies by state: loaded (in force), invalid (1 for refused files, plus each refused object of the cluster).",
+        [Policies] = "Policies by state: loaded (in force), invalid (files and objects of the cluster with errors, plus 1 if the set is refused as a whole).",
         [PolicyLoadFailuresTotal] = "Number of times a changed set of policies was refused because of errors.",
         [PolicyLoadedTimestampSeconds] = "Time when the policies in force were loaded, in seconds since the Unix epoch.",
         [ProbesTotal] = "Keepalive probes sent on connections that a policy selects.",

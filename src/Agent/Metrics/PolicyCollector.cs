@@ -16,7 +16,7 @@ internal sealed class PolicyCollector(MetricRegistry registry, PolicyFigures fig
     {
         var now = figures.Now;
         _refusals.IncTo(now.Refusals);
-        _policies.Show([new("invalid", now.RefusedSets + now.RefusedObjects), new("loaded", now.InForce)]);
+        _policies.Show([new("invalid", now.RefusedSets + now.BrokenFiles + now.RefusedObjects), new("loaded", now.InForce)]);
         _loadedAt.Set(now.LoadedAt.ToUnixTimeMilliseconds() / 1000.0);
         return null;
     }

@@ -45,4 +45,7 @@ internal interface IClusterPolicies
 
     /// <summary>Reports the problems of objects in the cluster, for their owners.</summary>
     void Report(IEnumerable<Diagnostic> diagnostics);
+
+    /// <summary>Reports policy files with errors, for the owner of the agent.</summary>
+    void Report(IReadOnlyList<BrokenFile> files);
 }

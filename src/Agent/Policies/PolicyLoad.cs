@@ -8,5 +8,8 @@ namespace Keepalive.Agent.Policies;
 /// <param name="Diagnostics">The diagnostics to report.</param>
 internal sealed record PolicyLoad(PolicySnapshot? Snapshot, ImmutableArray<Diagnostic> Diagnostics)
 {
+    /// <summary>The files with errors, if the files were read; null if only other things changed.</summary>
+    public ImmutableArray<BrokenFile>? Broken { get; init; }
+
     public IEnumerable<Diagnostic> Errors => Diagnostics.Where(d => d.Severity == Severity.Error);
 }

@@ -3,11 +3,10 @@ using Keepalive.Config.Resources;
 namespace Keepalive.Agent.Policies;
 
 /// <summary>The policies of a set of files, and below them those of a cluster's API. It reads and compiles them, and does so again when
-/// they change. Files are one unit: a set with an error leaves the last valid set in force. Objects of the API are independent of each
-/// other.</summary>
+/// they change. Files and objects of the API are independent of each other: one with errors counts with its last good content.</summary>
 /// <remarks>
 /// <code>
-///   WatchedFiles ───► resources ──┐
+///   WatchedFiles ─► LastGoodFiles ┐
 ///   WatchedCluster ─► those below ┴──► PolicyCompilation ──► PolicyLoad: a new snapshot, or the errors
 ///         ▲                              ▲       │
 ///         │               WatchedHosts ──┘       │
@@ -28,12 +27,23 @@ internal sealed class PolicySource
     private readonly WatchedHosts _hosts;
     private readonly PolicyCompilation _compilation;
     private readonly TimeProvider _time;
+    private readonly IReadOnlyList<string> _paths;
+    private readonly LastGoodFiles? _lastGood;
     private ResourceSet _resources = ResourceSet.Empty;
+    private bool _isLacking;
 
-    public PolicySource(PolicyOptions options, HostResolver resolver, IClusterPolicies? cluster = null, TimeProvider? time = null)
+    /// <summary>Creates a source that has read nothing yet.</summary>
+    /// <param name="options">The options.</param>
+    /// <param name="resolver">Looks up the hosts.</param>
+    /// <param name="cluster">The cluster; null without one.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="lastGood">The content that counts for files with errors; null to accept only files without errors.</param>
+    public PolicySource(
+        PolicyOptions options, HostResolver resolver, IClusterPolicies? cluster = null, TimeProvider? time = null, LastGoodFiles? lastGood = null)
     {
         _time = time ?? TimeProvider.System;
-        _files = new WatchedFiles(options.Paths, _time);
+        (_paths, _lastGood) = (options.Paths, lastGood);
+        _files = new WatchedFiles(options.Paths, keepsTexts: lastGood is not null, _time);
         _cluster = cluster is null ? null : new WatchedCluster(cluster, _time);
         _hosts = new WatchedHosts(resolver, _time);
         _compilation = new PolicyCompilation(options.Side, options.Existing, selectedOnly: cluster is not null, options.Keepalive, options.KnowsPods, options.AllowsOwn);
@@ -54,17 +64,40 @@ internal sealed class PolicySource
     {
         // With policies from the API, a directory may be empty.
         var read = _files.Read(mayBeEmpty: _cluster is not null);
-        if (read.HasErrors)
+        if (_lastGood is null)
         {
-            return new PolicyLoad(null, read.Diagnostics);
+            return read.Result.HasErrors ? new PolicyLoad(null, read.Result.Diagnostics) : Load(new FilesInForce(read.Result.Resources, read.Result.Diagnostics, []), stop);
         }
-        var (resources, hosts) = (_resources, _hosts.Wanted);
-        _resources = read.Resources;
+        var isFirst = _compilation.InForce is null;
+        if (isFirst && _paths.Any(_lastGood.IsUnknown))
+        {
+            return new PolicyLoad(null, read.Result.Diagnostics);
+        }
+        var files = _lastGood.Judge(read);
+        var load = Load(files, stop);
+        if (!load.Errors.Any())
+        {
+            _lastGood.Accept(read, files);
+        }
+        else if (isFirst)
+        {
+            // Each file is valid, but not all of them together. The last good ones were.
+            files = _lastGood.Judge(read, onlyKept: true);
+            load = load with { Snapshot = Load(files, stop).Snapshot };
+        }
+        return load with { Broken = files.Broken, Snapshot = load.Snapshot ?? (isFirst ? PolicySnapshot.Undecided : null) };
+    }
+
+    private PolicyLoad Load(FilesInForce files, CancellationToken stop)
+    {
+        var (resources, hosts, isLacking) = (_resources, _hosts.Wanted, _isLacking);
+        (_resources, _isLacking) = (files.Resources, files.IsLacking);
+        _cluster?.Have(files.Broken);
         var load = CompileAfresh(stop);
         if (load.Snapshot is null && _cluster is null)
         {
             // The policy that stays in force keeps its own hosts.
-            _resources = resources;
+            (_resources, _isLacking) = (resources, isLacking);
             _hosts.Want(hosts);
         }
         else if (load.Snapshot is null && _compilation.InForce is null)
@@ -73,7 +106,7 @@ internal sealed class PolicySource
             // and again.
             load = load with { Snapshot = PolicySnapshot.Undecided };
         }
-        return load with { Diagnostics = read.Diagnostics.AddRange(load.Diagnostics) };
+        return load with { Diagnostics = files.Diagnostics.AddRange(load.Diagnostics) };
     }
 
     /// <summary>Returns the changes since the last call: of files, or of the addresses of hosts. Returns null if nothing changed, or if
@@ -125,7 +158,7 @@ internal sealed class PolicySource
             CollectGarbage(GC.GetAllocatedBytesForCurrentThread() - allocated);
             _cluster!.Tell(view, told);
         }
-        return _compilation.Settle(compiled, told, isComplete, afresh);
+        return _compilation.Settle(compiled, told, isComplete && !_isLacking, afresh);
     }
 
     /// <summary>Collects the garbage of a large compilation. By itself, the collector would keep it until long after the next

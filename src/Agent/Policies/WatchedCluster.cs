@@ -10,6 +10,7 @@ internal sealed class WatchedCluster(IClusterPolicies cluster, TimeProvider time
     /// time.</summary>
     private const int CompileAtMost = 10;
 
+    private IReadOnlyList<BrokenFile> _broken = [];
     private long _version;
     private long _endpointsVersion;
     private long _compiledAt;
@@ -42,10 +43,14 @@ internal sealed class WatchedCluster(IClusterPolicies cluster, TimeProvider time
         return view.IsComplete && cluster.IsComplete;
     }
 
+    /// <summary>Sets the files with errors. They are reported in the cluster, too.</summary>
+    public void Have(IReadOnlyList<BrokenFile> broken) => _broken = broken;
+
     /// <summary>Ends a compilation: reports the problems of objects in the cluster.</summary>
     public void Tell(ClusterView view, ImmutableArray<Diagnostic> compiled)
     {
         cluster.Report(view.Diagnostics.Concat(compiled));
+        cluster.Report(_broken);
         var begun = _compiledAt;
         _compiledAt = time.GetTimestamp();
         _cost = time.GetElapsedTime(begun, _compiledAt);

@@ -5,7 +5,10 @@ using Keepalive.Linux.Files;
 namespace Keepalive.Agent.Policies;
 
 /// <summary>The policy files. It reads them as they were at one moment, and again after a change that is complete.</summary>
-internal sealed class WatchedFiles(IReadOnlyList<string> paths, TimeProvider time)
+/// <param name="paths">Files and directories.</param>
+/// <param name="keepsTexts">Whether the texts of the files are needed.</param>
+/// <param name="time">The clock.</param>
+internal sealed class WatchedFiles(IReadOnlyList<string> paths, bool keepsTexts, TimeProvider time)
 {
     /// <summary>How long changed files must stay unchanged before they are read. A file that is written line by line is incomplete
     /// before.</summary>
@@ -21,17 +24,25 @@ internal sealed class WatchedFiles(IReadOnlyList<string> paths, TimeProvider tim
     /// <summary>Reads all files as they were at one moment. If one changes during the read, as in an update of a ConfigMap, it reads all
     /// again.</summary>
     /// <param name="mayBeEmpty">Whether a directory may hold no files. An empty file is probably still being written.</param>
-    public ReadResult Read(bool mayBeEmpty)
+    public FilesRead Read(bool mayBeEmpty)
     {
         const int most = 5;
         _changing = null;
         for (var tries = 1; ; tries++)
         {
             _read = Signature();
-            var read = PolicyReader.Read(paths);
+            var texts = new Dictionary<string, string>(StringComparer.Ordinal);
+            var read = PolicyReader.Read(paths, (path, text) =>
+            {
+                if (keepsTexts)
+                {
+                    texts[path] = text;
+                }
+            });
             if (tries == most || Signature() == _read)
             {
-                return mayBeEmpty ? read with { Diagnostics = read.Diagnostics.RemoveAll(AboutEmptyDirectory) } : read;
+                read = mayBeEmpty ? read with { Diagnostics = read.Diagnostics.RemoveAll(AboutEmptyDirectory) } : read;
+                return new FilesRead(read, texts, read.IsWhole && !read.Diagnostics.Any(AboutEmptyDirectory));
             }
         }
     }

@@ -8,6 +8,7 @@ using Keepalive.Agent.Serving;
 using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Support;
 using Keepalive.Linux;
+using Keepalive.Linux.Files;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Hosting.Systemd;
@@ -32,6 +33,7 @@ internal static class AgentComposition
         .AddSingleton(TimeProvider.System)
         .AddSingleton(Signals.Own)
         .AddSingleton(_ => DescriptorShares.Measure())
+        .AddSingleton(_ => KeptData.Of(options.State))
         .AddLog()
         .AddCluster(options.Cluster)
         .AddPolicies()
@@ -73,7 +75,13 @@ internal static class AgentComposition
     private static IServiceCollection AddPolicies(this IServiceCollection services) => services
         .AddSingleton<HostResolver>()
         .AddSingleton(provider => new PolicySource(
-            provider.GetRequiredService<PolicyOptions>(), provider.GetRequiredService<HostResolver>(), provider.GetService<Cluster>()))
+            provider.GetRequiredService<PolicyOptions>(),
+            provider.GetRequiredService<HostResolver>(),
+            provider.GetService<Cluster>(),
+            provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<StartOptions>().Once
+                ? null
+                : new LastGoodFiles(provider.GetRequiredService<KeptData>().Directory, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger>())))
         .AddSingleton(provider => provider.GetRequiredService<PolicySource>().Load(provider.GetRequiredService<Signals>().Stop))
         .AddSingleton<PolicyFigures>();
 

@@ -77,6 +77,7 @@ internal sealed partial class AgentLoop(
         using var registration = stop.Register(() => _wake.Set());
         var policy = first.Snapshot!;
         figures.ObjectsRefused(policies.RefusedObjects);
+        Read(first);
         Loaded(first);
         if (first.Errors.Any())
         {
@@ -307,6 +308,7 @@ internal sealed partial class AgentLoop(
         {
             return current;
         }
+        Read(load);
         if (load.Snapshot is null)
         {
             Refused(load, current.Policies);
@@ -314,6 +316,25 @@ internal sealed partial class AgentLoop(
         }
         Loaded(load);
         return load.Snapshot;
+    }
+
+    /// <summary>Reports the files with errors, if files were read.</summary>
+    private void Read(PolicyLoad load)
+    {
+        if (load.Broken is not { } broken)
+        {
+            return;
+        }
+        figures.FilesRead(broken.Length);
+        health.FilesRead(broken);
+        foreach (var file in broken)
+        {
+            LogFileRefused(TerminalText.Escape(file.Path), file.Errors.Length, file.Consequence);
+            foreach (var error in file.Errors.Take(20))
+            {
+                LogDiagnostic(error.ToString());
+            }
+        }
     }
 
     private void Refused(PolicyLoad load, int policies)
@@ -334,7 +355,8 @@ internal sealed partial class AgentLoop(
         figures.Loaded(load.Snapshot!.Policies);
         _retirement.Begin(load.Snapshot.Policy);
         health.PoliciesLoaded(load.Snapshot!.Policies);
-        systemd.Status($"{load.Snapshot.Policies} policies in force");
+        var broken = figures.Now.BrokenFiles;
+        systemd.Status($"{load.Snapshot.Policies} policies in force{(broken > 0 ? $"; files with errors: {broken}" : "")}");
         LogLoaded(load.Snapshot.Policies, load.Snapshot.Policy.AllRules.Length);
         foreach (var warning in load.Diagnostics.Where(d => d.Severity == Severity.Warning).Take(20))
         {
@@ -347,6 +369,9 @@ internal sealed partial class AgentLoop(
 
     [LoggerMessage(EventIds.PolicyRefused, LogLevel.Error, "Changed policies are refused, errors: {Count}; the last good ones stay in force")]
     private partial void LogRefused(int count);
+
+    [LoggerMessage(EventIds.PolicyRefused, LogLevel.Error, "{File} is refused, errors: {Count}; {Consequence}")]
+    private partial void LogFileRefused(string file, int count, string consequence);
 
     [LoggerMessage(EventIds.PolicyDiagnostic, LogLevel.Error, "{Diagnostic}")]
     private partial void LogDiagnostic(string diagnostic);

@@ -22,9 +22,8 @@ internal sealed class StartCheck(StartOptions options, ProblemOutput problems, I
         {
             return ExitCodes.Done;
         }
-        // The service has a log for warnings.
-        var worthSaying = options.Once || load.Snapshot is null ? Severity.Warning : Severity.Error;
-        foreach (var diagnostic in load.Diagnostics.Where(d => d.Severity >= worthSaying))
+        // A service that starts has a log for them.
+        foreach (var diagnostic in load.Diagnostics.Where(d => d.Severity >= Severity.Warning && (options.Once || load.Snapshot is null)))
         {
             error.WriteLine(diagnostic);
         }

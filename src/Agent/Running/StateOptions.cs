@@ -5,6 +5,9 @@ internal sealed record StateOptions
 {
     public required string Directory { get; init; }
 
+    /// <summary>The directory for what must survive a reboot; null for none.</summary>
+    public required string? DataDirectory { get; init; }
+
     /// <summary>Whether to only read the directory, without its lock.</summary>
     public required bool ReadOnly { get; init; }
 

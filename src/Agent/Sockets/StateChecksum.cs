@@ -1,7 +1,6 @@
-using System.Buffers.Binary;
 using System.Buffers.Text;
-using System.Numerics;
 using System.Text;
+using Keepalive.Linux.Files;
 
 namespace Keepalive.Agent.Sockets;
 
@@ -15,19 +14,7 @@ internal readonly record struct StateChecksum(uint Line, uint Before)
 
     private static ReadOnlySpan<byte> Mark => " crc="u8;
 
-    public static uint Add(uint sum, ReadOnlySpan<byte> bytes)
-    {
-        var crc = ~sum;
-        for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
-        {
-            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
-        }
-        foreach (var one in bytes)
-        {
-            crc = BitOperations.Crc32C(crc, one);
-        }
-        return ~crc;
-    }
+    public static uint Add(uint sum, ReadOnlySpan<byte> bytes) => Crc32C.Add(sum, bytes);
 
     /// <summary>The sum of the complete lines behind the last "set" line of a file.</summary>
     public static uint BehindLastSet(ReadOnlySpan<byte> file)

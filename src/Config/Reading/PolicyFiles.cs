@@ -15,6 +15,12 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
     /// <summary>Files that were read.</summary>
     public int Count { get; private set; }
 
+    /// <summary>The files that were found, also those that could not be read.</summary>
+    public List<string> Found { get; } = [];
+
+    /// <summary>Whether every given path could be searched. If not, there may be more files than were found.</summary>
+    public bool IsWhole { get; private set; } = true;
+
     /// <summary>The texts of the files that paths name, each file once, in the order given; a directory's files by name.</summary>
     public IEnumerable<(string Path, string Text)> Read(IEnumerable<string> paths)
     {
@@ -39,9 +45,11 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
             if (_seen.Count > InputLimits.Files)
             {
                 diagnostics.Report(DiagnosticCatalog.TooLarge, Start(file), $"there are more than {InputLimits.Files} files", "give fewer");
+                IsWhole = false;
                 yield break;
             }
 
+            Found.Add(file);
             if (TryRead(file) is { } text)
             {
                 Count++;
@@ -56,11 +64,14 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
         if (path.Length == 0 || path.Contains('\0'))
         {
             diagnostics.Report(DiagnosticCatalog.CannotRead, Start(path), "not a path", "give a file or a directory");
+            IsWhole = false;
             return [];
         }
 
         if (!Directory.Exists(path))
         {
+            // A path that leads nowhere may have been a directory.
+            IsWhole &= File.Exists(path);
             return [path];
         }
 
@@ -92,6 +103,7 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             diagnostics.Report(DiagnosticCatalog.CannotRead, Start(path), $"the directory cannot be read: {Reason(exception)}", null);
+            IsWhole = false;
             return [];
         }
     }

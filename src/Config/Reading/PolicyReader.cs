@@ -15,17 +15,25 @@ public static class PolicyReader
     /// <returns>All that could be read. No exception is thrown for bad input: a missing path or malformed text is a diagnostic.</returns>
     /// <param name="paths">The paths; <c>-</c> is the standard input, where there is one.</param>
     /// <param name="standardInput">The stream for <c>-</c>, or null.</param>
-    public static ReadResult Read(IEnumerable<string> paths, Stream? standardInput = null)
+    public static ReadResult Read(IEnumerable<string> paths, Stream? standardInput = null) => Read(paths, static (_, _) => { }, standardInput);
+
+    /// <inheritdoc cref="Read(IEnumerable{string}, Stream?)"/>
+    /// <param name="paths">The paths; <c>-</c> is the standard input, where there is one.</param>
+    /// <param name="take">Receives the path and the text of each file that could be opened.</param>
+    /// <param name="standardInput">The stream for <c>-</c>, or null.</param>
+    public static ReadResult Read(IEnumerable<string> paths, Action<string, string> take, Stream? standardInput = null)
     {
         ArgumentNullException.ThrowIfNull(paths);
+        ArgumentNullException.ThrowIfNull(take);
         var session = new ReadSession();
         var files = new PolicyFiles(session.Diagnostics, standardInput);
         foreach (var (path, text) in files.Read(paths))
         {
+            take(path, text);
             session.ReadText(text, path);
         }
 
-        return session.ToResult(files.Count);
+        return session.ToResult(files.Count) with { Found = [.. files.Found], IsWhole = files.IsWhole };
     }
 
     /// <summary>Reads YAML that is already in memory; JSON is YAML too.</summary>

@@ -65,5 +65,15 @@ public sealed unsafe class AppendLog : IDisposable
         Length += n;
     }
 
+    /// <summary>Waits until the bytes are on the disk: they are safe from a power cut then.</summary>
+    /// <exception cref="LinuxException">They cannot be written.</exception>
+    public void Sync()
+    {
+        if (Unistd.fsync(_file) < 0)
+        {
+            throw LinuxException.Last($"fsync {_path}");
+        }
+    }
+
     public void Dispose() => _file.Dispose();
 }

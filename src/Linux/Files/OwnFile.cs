@@ -10,9 +10,11 @@ public static class OwnFile
     private const uint Private = 0b110_000_000;
 
     /// <summary>The content of the file at <paramref name="path"/>; null when there is none.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="most">The largest size that is read.</param>
     /// <exception cref="UntrustedFileException">It is no such file.</exception>
-    /// <exception cref="LinuxException">It cannot be opened or read.</exception>
-    public static byte[]? Read(string path)
+    /// <exception cref="LinuxException">It cannot be opened or read, or is larger.</exception>
+    public static byte[]? Read(string path, long most = long.MaxValue)
     {
         using var file = TryOpen(path, Unistd.O_RDONLY, out var errno);
         if (file is null)
@@ -25,6 +27,10 @@ public static class OwnFile
         while ((read = file.Read(buffer, content.Length)) > 0)
         {
             content.Write(buffer, 0, read);
+            if (content.Length > most)
+            {
+                throw new LinuxException($"read {path}", Errno.EFBIG);
+            }
         }
         return read == 0 ? content.ToArray() : throw LinuxException.Last($"read {path}");
     }
@@ -35,6 +41,31 @@ public static class OwnFile
     {
         using var log = AppendLog.Create(path);
         log.Append(content);
+    }
+
+    /// <summary>Replaces the file at <paramref name="path"/> (mode 0600) at once: after a failure, a crash or a power cut it has its content before, or
+    /// this one. A link in its place is replaced, and not followed.</summary>
+    /// <exception cref="LinuxException">It cannot be created or written; the file is as it was.</exception>
+    public static void Replace(string path, ReadOnlySpan<byte> content)
+    {
+        var next = path + ".new";
+        try
+        {
+            using (var log = AppendLog.Create(next))
+            {
+                log.Append(content);
+                log.Sync();
+            }
+            File.Move(next, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(next);
+            throw;
+        }
+        // The rename itself is on the disk once its directory is.
+        using var directory = FileDescriptor.TryOpen(Path.GetDirectoryName(path)!, Unistd.O_RDONLY, out _);
+        _ = directory is null ? 0 : Unistd.fsync(directory);
     }
 
     /// <summary>Opens the file, or with O_CREAT creates it (mode 0600); null and <paramref name="errno"/> when that fails.</summary>

@@ -78,4 +78,8 @@ internal static unsafe partial class Unistd
     /// <summary>ftruncate(2): 0, or -1 with errno.</summary>
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int ftruncate(SafeHandle fd, long length);
+
+    /// <summary>fsync(2): 0, or -1 with errno.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int fsync(SafeHandle fd);
 }

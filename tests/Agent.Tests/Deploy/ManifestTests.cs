@@ -169,6 +169,16 @@ public sealed partial class ManifestTests
     }
 
     [Fact]
+    public void Pod_HasTheVariablesOfItsNameAndTheEndOfTheLogInItsStatus()
+    {
+        var container = Manifests.Container();
+        Assert.Equal("FallbackToLogsOnError", container.Text("terminationMessagePolicy"));
+        var variables = container.At("env").Items().ToDictionary(variable => variable.Text("name")!, variable => variable.Text("valueFrom", "fieldRef", "fieldPath"));
+        Assert.Equal(
+            new() { ["NODE_NAME"] = "spec.nodeName", ["POD_NAME"] = "metadata.name", ["POD_NAMESPACE"] = "metadata.namespace", ["POD_UID"] = "metadata.uid" }, variables);
+    }
+
+    [Fact]
     public void NetworkPolicy_LetsNamedNamespacesReachTheOnePort()
     {
         var policy = Manifests.Single("NetworkPolicy").Root.At("spec")!;
@@ -212,6 +222,9 @@ public sealed partial class ManifestTests
         Assert.Equal((CommonOptions.DefaultStateDirectory, null), mounts["run"]);
         var run = pod.At("volumes").Named("run");
         Assert.Equal((CommonOptions.DefaultStateDirectory, "DirectoryOrCreate"), (run.Text("hostPath", "path"), run.Text("hostPath", "type")));
+        Assert.Equal((CommonOptions.DefaultDataDirectory, null), mounts["data"]);
+        var data = pod.At("volumes").Named("data");
+        Assert.Equal((CommonOptions.DefaultDataDirectory, "DirectoryOrCreate"), (data.Text("hostPath", "path"), data.Text("hostPath", "type")));
         Assert.Equal(("/sys/fs/cgroup", "true"), mounts["cgroup"]);
         Assert.Equal("/sys/fs/cgroup", pod.At("volumes").Named("cgroup").Text("hostPath", "path"));
 

@@ -21,6 +21,8 @@ public sealed class SystemdUnitTests
         var unit = SystemdUnit.Read();
         Assert.Equal(CommonOptions.DefaultStateDirectory, "/run/" + unit["RuntimeDirectory"].Single());
         Assert.Equal("yes", unit["RuntimeDirectoryPreserve"].Single());
+        Assert.Equal(CommonOptions.DefaultDataDirectory, "/var/lib/" + unit["StateDirectory"].Single());
+        Assert.Equal("0700", unit["StateDirectoryMode"].Single());
     }
 
     [Fact]

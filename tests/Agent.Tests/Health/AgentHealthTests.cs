@@ -1,4 +1,6 @@
 using Keepalive.Agent.Health;
+using Keepalive.Agent.Policies;
+using Keepalive.Config;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Health;
@@ -51,6 +53,30 @@ public sealed class AgentHealthTests
         Assert.Contains("p.yaml:0:1: error KA001: wrong", report.Problems);
         _health.PoliciesLoaded(4);
         Assert.Empty(_health.Report().Problems);
+    }
+
+    [Fact]
+    public void Report_FileRefused_ReadyWhileAnyPolicyIsInForce()
+    {
+        var error = new Diagnostic("KA001", Severity.Error, new SourcePosition("p.yaml", 1, 2), "wrong", null);
+        _health.PassDone(null, null);
+        _health.FilesRead([new BrokenFile("p.yaml", [error], _time.GetUtcNow())]);
+        var report = _health.Report();
+        Assert.Equal((true, false), (report.Ready, report.PoliciesValid));
+        Assert.Equal(["p.yaml is refused, and its last good content, loaded 2026-11-23T12:00:00Z, stays in force:", "p.yaml:1:2: error KA001: wrong"], report.Problems);
+
+        // Other policies are in force.
+        _health.FilesRead([new BrokenFile("p.yaml", [error], null)]);
+        Assert.True(_health.Report().Ready);
+        Assert.StartsWith("p.yaml is refused, and there is no last good content, so it is ignored", _health.Report().Problems[0], StringComparison.Ordinal);
+
+        _health.PoliciesLoaded(0);
+        Assert.False(_health.Report().Ready);
+        Assert.Equal("no policy is in force, because the policies have errors", _health.Report().Problems[0]);
+        _health.PoliciesLoaded(1);
+        Assert.True(_health.Report().Ready);
+        _health.FilesRead([]);
+        Assert.Equal((true, true), (_health.Report().Ready, _health.Report().PoliciesValid));
     }
 
     [Fact]

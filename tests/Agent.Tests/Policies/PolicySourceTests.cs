@@ -242,5 +242,9 @@ public sealed class PolicySourceTests : IDisposable
         }
 
         public void Report(IEnumerable<Diagnostic> diagnostics) => Reported = [.. diagnostics];
+
+        public void Report(IReadOnlyList<BrokenFile> files)
+        {
+        }
     }
 }

@@ -176,7 +176,7 @@ public sealed class AgentCompositionTests : IDisposable
             Log = new LogOptions(Json: false, LogLevel.None),
             Policies = new PolicyOptions { Paths = [policy], Side = Side.Client, Existing = ExistingMode.Tighten },
             Cluster = hasCluster ? new ClusterOptions { Access = ApiAccess.Of(new Uri("http://127.0.0.1:9/")) } : null,
-            State = new StateOptions { Directory = Path.Combine(_directory, "state"), ReadOnly = false, RecordsChanges = true },
+            State = new StateOptions { DataDirectory = null, Directory = Path.Combine(_directory, "state"), ReadOnly = false, RecordsChanges = true },
             Datapath = new DatapathRequest(DatapathKind.Auto, Cgroup: null, Namespaces: [], Attach: true),
             Capture = new CaptureOptions(Asked: false),
             Passes = new PassOptions { Interval = TimeSpan.FromSeconds(5), DryRun = false, RestoreOnExit = restore },
