@@ -50,12 +50,63 @@ public abstract class KubernetesTests : IDisposable
         _runs[0].Kill();
         _runs[0].WaitForExit();
         _api.Kind("pods").Refusal = 503;
-        Start("--node-name", "node-1");
+        Start("--node-name", "node-1", "--data-dir", "none");
         var another = _lab.Client.Connect(Lab.ServerAddress, _port);
         Eventually.Remains(() => _lab.Client.Get(id) == Guide && _lab.Client.Get(another) == Untouched, 3 * Interval);
         _api.Kind("pods").Refusal = null;
         Eventually.True(() => _lab.Client.Get(another) == Guide, TimeSpan.FromSeconds(60));
         Assert.Equal(Guide, _lab.Client.Get(id));
+    }
+
+    /// <summary>The node is rebooted, and the API server is away: the objects that the agent before has kept are in force, and stale.</summary>
+    [Fact]
+    public void Agent_StartedWhileTheServerIsAway_KeptObjectsAreInForceUntilItAnswers()
+    {
+        RunInPod();
+        _listen = AgentHttp.FreeAddress();
+        string[] options = ["--node-name", "node-1", "--data-dir", Path.Combine(_directory.FullName, "lib")];
+        Managed(options);
+        _runs[0].Terminate();
+        Assert.Equal(0, _runs[0].WaitForExit());
+        Directory.Delete(Path.Combine(_directory.FullName, "run"), recursive: true);
+        var port = _api.Address.Port;
+        _api.Dispose();
+
+        var run = Start(options);
+        using var http = new AgentHttp(_listen);
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(30));
+        run.WaitForLine(line => line.Contains("[66] ", StringComparison.Ordinal) && line.Contains("stale objects that this node has kept, last confirmed ", StringComparison.Ordinal));
+        Assert.Equal(1, http.Sum("keepalive_kubernetes_state_stale", "{resource=\"connectionpolicies.resilience.policy.gloo.solo.io\"}"));
+        Assert.InRange(http.Sum("keepalive_kubernetes_state_age_seconds", "{resource=\"services\"}"), 5, 300);
+        var ready = http.Get("/readyz");
+        Assert.Equal(System.Net.HttpStatusCode.OK, ready.Status);
+        Assert.Contains("stale objects of the cluster are in force, kept on this node and last confirmed 20", ready.Body, StringComparison.Ordinal);
+
+        // The server is back, with another policy. All kinds are read within the longest wait of one.
+        using var back = FakeApiServer.Start(port: port, version: 5000).WithGloo();
+        back.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}""");
+        back.Apply(Pod(leftAlone: false));
+        back.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        back.Apply(ClusterText.Policy(ShortJson));
+        Eventually.True(() => _lab.Client.Get(id) == Short, TimeSpan.FromSeconds(15));
+        Eventually.True(() => http.Sum("keepalive_kubernetes_state_stale", "") == 0, TimeSpan.FromSeconds(5));
+        Assert.DoesNotContain("stale", http.Get("/readyz").Body, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Agent_StartedForTheFirstTimeWhileTheServerIsAway_EnforcesWithinSecondsOfItsReturn()
+    {
+        var port = _api.Address.Port;
+        _api.Dispose();
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        Start();
+        // By now, the waits of most kinds would be far longer.
+        Eventually.Remains(() => _lab.Client.Get(id) == Untouched, TimeSpan.FromSeconds(20));
+        using var back = FakeApiServer.Start(port: port).WithGloo();
+        back.Apply(ClusterText.ExternalService(Lab.ServerAddress));
+        back.Apply(ClusterText.Policy(GuideJson));
+        Eventually.True(() => _lab.Client.Get(id) == Guide, TimeSpan.FromSeconds(12));
     }
 
     [Fact]
@@ -345,7 +396,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
         {
             _api.Kind(plural).Refusal = 503;
         }
-        var second = Start();
+        var second = Start("--data-dir", "none");
         second.WaitForLine(line => line.Contains("Policies in force: 0", StringComparison.Ordinal));
         Eventually.Remains(() => _lab.Client.Get(id) == Guide, 3 * Interval);
         _api.Delete("connectionpolicies", "bookinfo", "tcp-keepalive");
@@ -386,6 +437,25 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
         _api.Apply(ClusterText.ExternalService(Lab.ServerAddress));
         _api.Apply(ClusterText.Policy(GuideJson));
         WithinAnInterval(() => _lab.Client.Get(id) == Guide);
+    }
+
+    [Fact]
+    public void Source_ChosenByAuto_IsLoggedAtEachChangeWithTheRulesThatAreNotUsed()
+    {
+        _api.WithoutGloo().WithIstio();
+        _api.Apply("""
+            {"apiVersion":"networking.istio.io/v1","kind":"DestinationRule","metadata":{"name":"db","namespace":"shop"},
+             "spec":{"host":"db.shop.svc.cluster.local","trafficPolicy":{"connectionPool":{"tcp":{"tcpKeepalive":{"time":"60s"}}}}}}
+            """);
+        _api.Apply("""
+            {"apiVersion":"networking.istio.io/v1","kind":"DestinationRule","metadata":{"name":"generated","namespace":"shop","labels":{"reconciler.mesh.gloo.solo.io/name":"translator"}},
+             "spec":{"host":"b.shop.svc.cluster.local","trafficPolicy":{"connectionPool":{"tcp":{"tcpKeepalive":{"time":"60s"}}}}}}
+            """);
+        var run = Start();
+        run.WaitForLine(line => line.Contains("policies come from DestinationRules, because the cluster has no ConnectionPolicies", StringComparison.Ordinal));
+        _api.WithGloo();
+        run.WaitForLine(line => line.Contains("policies come from ConnectionPolicies, because the cluster has this kind", StringComparison.Ordinal));
+        run.WaitForLine(line => line.Contains("are not used, because policies come from ConnectionPolicies: 1 (shop/db);", StringComparison.Ordinal));
     }
 
     [Fact]

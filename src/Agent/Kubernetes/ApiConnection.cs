@@ -20,6 +20,9 @@ internal sealed class ApiException(int status, string message, Exception? inner 
     /// <summary>How long the server asks to wait before the next request; null if it does not.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
+    /// <summary>Whether the cause is the server as a whole, or the way to it: another kind may show that it is over.</summary>
+    public bool IsServers => (status == 0 || status >= 500) && RetryAfter is null && !IsSilence;
+
     /// <summary>Whether the server answered, and then sent nothing for too long.</summary>
     public bool IsSilence { get; init; }
 }
@@ -37,14 +40,15 @@ internal sealed class ApiConnection : IDisposable
     private readonly Lock _lock = new();
     private readonly ApiAccess _access;
     private readonly TimeProvider _time;
+    private readonly TimeSpan _connectWithin;
     private readonly FileWatch? _token;
     private readonly FileWatch? _authority;
     private byte[]? _authorityInUse;
     private HttpClient? _client;
 
-    public ApiConnection(ApiAccess access, TimeProvider time)
+    public ApiConnection(ApiAccess access, TimeProvider time, WatchTiming? timing = null)
     {
-        (_access, _time) = (access, time);
+        (_access, _time, _connectWithin) = (access, time, (timing ?? new WatchTiming()).ConnectWithin);
         _token = access.TokenFile is { } token ? new FileWatch(token) : null;
         _authority = access.AuthorityFile is { } authority ? new FileWatch(authority) : null;
     }
@@ -98,6 +102,10 @@ internal sealed class ApiConnection : IDisposable
         catch (OperationCanceledException e) when (!stop.IsCancellationRequested)
         {
             response?.Dispose();
+            if (!late.IsCancellationRequested)
+            {
+                throw new ApiException(0, $"{_access.Server} is unreachable: no connection within {_connectWithin.TotalSeconds} s", e);
+            }
             throw new ApiException(0, $"{_access.Server} did not answer within {AnswerWithin.TotalSeconds} s", e);
         }
         catch (Exception e) when (e is HttpRequestException or FormatException or CryptographicException or UnauthorizedAccessException
@@ -125,7 +133,7 @@ internal sealed class ApiConnection : IDisposable
         }
     }
 
-    private static HttpClient Create(byte[]? authority)
+    private HttpClient Create(byte[]? authority)
     {
         var handler = new SocketsHttpHandler
         {
@@ -134,7 +142,7 @@ internal sealed class ApiConnection : IDisposable
             AllowAutoRedirect = false,
             // The cluster's own server is not behind a proxy that leads out of the cluster.
             UseProxy = false,
-            ConnectTimeout = TimeSpan.FromSeconds(10),
+            ConnectTimeout = _connectWithin,
             PooledConnectionIdleTimeout = TimeSpan.FromMinutes(2),
             MaxResponseHeadersLength = 64,
             KeepAlivePingDelay = TimeSpan.FromSeconds(30),

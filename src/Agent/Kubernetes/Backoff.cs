@@ -12,6 +12,8 @@ internal sealed class Backoff(WatchTiming timing, Func<double> random)
     /// <summary>The maximum number of failures to count after a watch that had events and ended soon.</summary>
     private const int MaxShortWatches = 3;
 
+    private const double MaxJitter = 1.5;
+
     /// <summary>The limit for Retry-After. A longer time is ignored.</summary>
     private static readonly TimeSpan s_maxAsked = TimeSpan.FromMinutes(10);
 
@@ -36,7 +38,8 @@ internal sealed class Backoff(WatchTiming timing, Func<double> random)
 
     /// <summary>Returns the wait after a failure: twice the wait before, or the time that a busy server asks for.</summary>
     /// <param name="asked">The time that the server asks for; null if it does not.</param>
-    public TimeSpan AfterFailure(TimeSpan? asked = null)
+    /// <param name="isKnown">Whether anything is known of the cluster.</param>
+    public TimeSpan AfterFailure(TimeSpan? asked = null, bool isKnown = true)
     {
         var least = asked < s_maxAsked ? asked.Value : TimeSpan.Zero;
         if (asked < s_maxAsked && _busy++ < MaxBusy)
@@ -44,11 +47,14 @@ internal sealed class Backoff(WatchTiming timing, Func<double> random)
             return least + (Larger(least, timing.Backoff) * random());
         }
         var doubled = timing.Backoff * Math.Pow(2, Math.Min(_failures++, 20));
-        var wait = Jittered(doubled < timing.MaxBackoff ? doubled : timing.MaxBackoff);
+        var most = isKnown ? timing.MaxBackoff : Smaller(timing.MaxBackoff, timing.MaxWhileUnknown / MaxJitter);
+        var wait = Jittered(Smaller(doubled, most));
         return least > wait ? Jittered(least) + (least / 2) : wait;
     }
 
-    private TimeSpan Jittered(TimeSpan wait) => wait * (0.5 + random());
+    private TimeSpan Jittered(TimeSpan wait) => wait * (MaxJitter - 1 + random());
+
+    private static TimeSpan Smaller(TimeSpan one, TimeSpan other) => one < other ? one : other;
 
     private static TimeSpan Larger(TimeSpan one, TimeSpan other) => one > other ? one : other;
 }

@@ -1,5 +1,9 @@
+using System.Globalization;
+using Keepalive.Agent.Log;
 using Keepalive.Agent.Policies;
+using Keepalive.Config.Rendering;
 using Keepalive.Config.Resources;
+using Keepalive.Linux.Files;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -22,6 +26,17 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
     /// <summary>How long the watches may take to end. After that, they end with the process.</summary>
     private static readonly TimeSpan s_endWithin = TimeSpan.FromSeconds(5);
 
+    /// <summary>How often to look for changes that are worth keeping.</summary>
+    private static readonly TimeSpan s_lookEvery = TimeSpan.FromSeconds(10);
+
+    private static readonly TimeSpan s_lookFirst = TimeSpan.FromSeconds(1);
+
+    /// <summary>The time between two writes of the known objects.</summary>
+    private static readonly TimeSpan s_keepEvery = TimeSpan.FromSeconds(30);
+
+    /// <summary>The same if only endpoints have changed, or nothing but the time at which the objects were confirmed.</summary>
+    private static readonly TimeSpan s_keepEndpointsEvery = TimeSpan.FromMinutes(5);
+
     private readonly ApiConnection _api;
     private readonly ClusterOptions _options;
     private readonly ILogger _logger;
@@ -37,13 +52,25 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
     private readonly List<Task> _running = [];
     private IReadOnlySet<(string Namespace, string Name)> _sliced = new HashSet<(string, string)>();
     private volatile IReadOnlyList<string> _refused = [];
+    private readonly ClusterMemory? _memory;
+    private readonly List<RememberedKind> _remembered = [];
+    private readonly ILogger _logger;
+    private bool _isServerAway;
+    private string? _source;
+    private bool _isKeptSaid;
+    private long _podsVersion = 1;
     private long _version = 1;
     private long _endpointsVersion = 1;
 
-    public Cluster(ClusterOptions options, TimeProvider time, ILogger logger)
+    /// <summary>Creates the watches, with the objects that an earlier agent has kept.</summary>
+    /// <param name="options">The options.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">The log.</param>
+    /// <param name="data">The directory for the last known objects; null to keep none.</param>
+    public Cluster(ClusterOptions options, TimeProvider time, ILogger logger, DataDirectory? data = null)
     {
         (_options, _time, _logger) = (options, time, logger);
-        _api = new ApiConnection(options.Access, time);
+        _api = new ApiConnection(options.Access, time, options.Timing);
         var from = options.From;
         _policies = Watch(WatchedKind.ConnectionPolicies, from != PolicyOrigin.Istio);
         _rules = Watch(WatchedKind.DestinationRules, from is PolicyOrigin.Istio or PolicyOrigin.Both);
@@ -76,6 +103,16 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
         Definitions.Want(KindSelection.All);
         _events = new EventReporter(_api, options.NodeName ?? Environment.MachineName, options.Timing, time, logger);
         Pods = options.NodeName is null ? null : new PodDirectory(_api, options, time, logger, ReportPod);
+        foreach (var watch in All)
+        {
+            watch.Heard = Heard;
+            watch.IsNothingKnown = () => IsUnheardOf;
+        }
+        if (data is not null)
+        {
+            _memory = new ClusterMemory(data, options, logger);
+            Remember(_memory);
+        }
         ChooseRules();
 
         KindWatch Watch(WatchedKind kind, bool isWanted)
@@ -113,6 +150,10 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
             _running.Add(Task.Run(() => watch.RunAsync(_stop.Token), _stop.Token));
         }
         _running.Add(Task.Run(() => _events.RunAsync(_stop.Token), _stop.Token));
+        if (_memory is not null)
+        {
+            _running.Add(Task.Run(KeepAsync, _stop.Token));
+        }
         return Task.CompletedTask;
     }
 
@@ -121,6 +162,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         await Task.WhenAll(_running).WaitAsync(s_endWithin, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        Keep();
     }
 
     /// <summary>Waits until all wanted objects and the node's pods are known. It does not wait for kinds that the server refuses.</summary>
@@ -133,7 +175,15 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
             stop.WaitHandle.WaitOne(TimeSpan.FromMilliseconds(20));
             stop.ThrowIfCancellationRequested();
         }
+        if (KeptAt is { } at && !_isKeptSaid)
+        {
+            _isKeptSaid = true;
+            LogKept(All.Count(watch => watch.Wanted is not null && watch.KeptAt is not null), Age.Text(_time.GetUtcNow() - at));
+        }
     }
+
+    /// <summary>When the oldest objects that an earlier agent has kept were confirmed; null if the server has answered for all kinds.</summary>
+    public DateTimeOffset? KeptAt => All.Where(watch => watch.Wanted is not null).Min(watch => watch.KeptAt);
 
     private bool IsAnswered => All.Any(watch => watch.IsForbidden)
         ? All.All(watch => watch.IsSettled || watch.IsForbidden)
@@ -221,6 +271,10 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
     /// <summary>Returns the kinds that cannot be read now, one line for each.</summary>
     public IReadOnlyList<string> Troubles() =>
     [
+        .. KeptAt is { } at
+            ? (IEnumerable<string>)[string.Create(CultureInfo.InvariantCulture,
+                $"stale objects of the cluster are in force, kept on this node and last confirmed {at.UtcDateTime:yyyy-MM-ddTHH:mm:ssZ} ({Age.Text(_time.GetUtcNow() - at)} ago), until its API server answers")]
+            : [],
         .. All.Where(watch => watch.Wanted is not null && (watch.Trouble is not null || watch.Knowledge == Knowledge.None))
             .OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
             .Select(watch => watch.Trouble is { } trouble
@@ -233,10 +287,10 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
     public IReadOnlyList<string> Refused() => _refused;
 
     /// <summary>Returns the age of the known objects, by kind. Kinds that the server does not have are omitted.</summary>
-    public IReadOnlyList<(string Kind, TimeSpan Age)> Ages() =>
+    public IReadOnlyList<(string Kind, TimeSpan Age, bool IsStale)> Ages() =>
     [
         .. All.Where(watch => watch is { Wanted: not null, Knowledge: not Knowledge.Absent }).OrderBy(watch => watch.Kind.Plural, StringComparer.Ordinal)
-            .Select(watch => (watch.Kind.ToString(), watch.Age)),
+            .Select(watch => (watch.Kind.ToString(), watch.Age, watch.KeptAt is not null)),
     ];
 
     public void Dispose()
@@ -271,6 +325,78 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
         return new KindSelection(namespaces is [var only] ? only : null, $"labelSelector={Uri.EscapeDataString(selector)}");
     }
 
+    /// <summary>Takes the objects that an earlier agent has kept, and keeps them from now on.</summary>
+    private void Remember(ClusterMemory memory)
+    {
+        foreach (var store in _stores)
+        {
+            _remembered.Add(new RememberedKind(_watches.First(watch => watch.Kind == store.Kind), store, write => store.Visit((_, _, stored) =>
+            {
+                if (stored.InForce is { } resource)
+                {
+                    write(json => ResourceJson.TryWrite(json, resource, stored.ApiVersion, stored.Uid));
+                }
+            })));
+        }
+        if (Pods is { } pods)
+        {
+            pods.PodObjects.Changed = TouchPods;
+            pods.NamespaceObjects.Changed = TouchPods;
+            // The slices are last, because there are more of them than of anything else.
+            _remembered.Insert(_remembered.Count - 1, new RememberedKind(
+                pods.Pods, pods.PodObjects, write => pods.PodObjects.Visit((_, _, pod) => write(json => PodStore.Write(json, pod)))));
+            _remembered.Insert(_remembered.Count - 1, new RememberedKind(
+                pods.Namespaces, pods.NamespaceObjects, write => pods.NamespaceObjects.Visit((_, name, entry) => write(json => NamespaceStore.Write(json, name, entry)))));
+        }
+        var absent = memory.Load([.. _remembered.Where(kind => kind.Watch.Wanted is not null || kind.Watch == _slices
+            || (_options.From == PolicyOrigin.Auto && (kind.Watch == _mesh || kind.Watch == _rules)))]);
+        if (_options.From == PolicyOrigin.Auto && absent.Contains(WatchedKind.ConnectionPolicies.ToString()))
+        {
+            _rules.Want(KindSelection.All);
+        }
+    }
+
+    /// <summary>Keeps the known objects whenever they have changed, but not all the time.</summary>
+    private async Task KeepAsync()
+    {
+        var (kept, keptEndpoints, at) = (0L, 0L, (long?)null);
+        for (; ; await Task.Delay(at is null ? s_lookFirst : s_lookEvery, _time, _stop.Token).ConfigureAwait(false))
+        {
+            var (version, endpoints) = (Version + Volatile.Read(ref _podsVersion), EndpointsVersion);
+            var since = at is { } last ? _time.GetElapsedTime(last) : TimeSpan.MaxValue;
+            if (IsAnswered && ((version != kept && since >= s_keepEvery) || (endpoints != keptEndpoints && since >= s_keepEndpointsEvery) || since >= s_keepEndpointsEvery))
+            {
+                (kept, keptEndpoints, at) = (version, endpoints, _time.GetTimestamp());
+                Keep();
+            }
+        }
+    }
+
+    private void Keep()
+    {
+        if (_memory is not null && !IsUnheardOf)
+        {
+            _memory.Save(_remembered, _time.GetUtcNow());
+        }
+    }
+
+    /// <summary>Requests all kinds at once when the server has answered for one. By itself, each would wait until its own backoff is
+    /// over.</summary>
+    private void Heard(bool isAnswer)
+    {
+        if (!isAnswer)
+        {
+            Volatile.Write(ref _isServerAway, true);
+        }
+        else if (Interlocked.Exchange(ref _isServerAway, false))
+        {
+            foreach (var watch in All)
+            {
+                watch.ServerCame();
+            }
+        }
+    }
+
     private void Settled()
     {
         ChooseRules();
@@ -286,6 +412,58 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
             _rules.Want(_policies.Knowledge == Knowledge.Absent ? KindSelection.All : null);
         }
         _mesh?.Want(_rules?.Wanted is null ? null : _options.MeshRevisions ? RevisionSelection : MeshSelection);
+        SaySource();
+    }
+
+    /// <summary>Logs the origin of policies, at the start and when it changes.</summary>
+    private void SaySource()
+    {
+        var source = (_options.From, _policies?.Knowledge, _rules?.Wanted) switch
+        {
+            (PolicyOrigin.Gloo, _, _) => "ConnectionPolicies (--from gloo)",
+            (PolicyOrigin.Istio, _, _) => "DestinationRules (--from istio)",
+            (PolicyOrigin.Both, _, _) => "ConnectionPolicies and DestinationRules (--from both)",
+            (_, Knowledge.Absent, _) => "DestinationRules, because the cluster has no ConnectionPolicies (--from auto)",
+            (_, Knowledge.Known, _) => "ConnectionPolicies, because the cluster has this kind (--from auto)",
+            (_, _, not null) => "DestinationRules, because the cluster had no ConnectionPolicies when it was last read (--from auto)",
+            _ => null,
+        };
+        if (source is null || _policies is null || _rules is null || Interlocked.Exchange(ref _source, source) == source)
+        {
+            return;
+        }
+        LogSource(source);
+        if (_options.From == PolicyOrigin.Auto && _policies.Knowledge == Knowledge.Known)
+        {
+            _ = Task.Run(SayUnusedRulesAsync, _stop.Token);
+        }
+    }
+
+    /// <summary>Looks once for DestinationRules that somebody expects to be used.</summary>
+    private async Task SayUnusedRulesAsync()
+    {
+        const int named = 5;
+        var unused = new UnusedRules();
+        var reader = new KindReader(_api, WatchedKind.DestinationRules, unused, _options.Timing, _time);
+        for (; ; )
+        {
+            try
+            {
+                await reader.ListAsync(KindSelection.All, null, _stop.Token).ConfigureAwait(false);
+                break;
+            }
+            catch (ApiException e)
+            {
+                if (e.Status != (int)System.Net.HttpStatusCode.NotFound || !reader.TryNextVersion())
+                {
+                    return;   // the cluster has none, or they may not be read
+                }
+            }
+        }
+        if (unused.Names.Count > 0)
+        {
+            LogUnused(unused.Names.Count, string.Join(", ", unused.Names.Take(named)) + (unused.Names.Count > named ? ", …" : ""));
+        }
     }
 
     /// <summary>Reports a problem of a pod or a namespace to its owner, and in the log.</summary>
@@ -300,5 +478,18 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
 
     private void TouchEndpoints() => Interlocked.Increment(ref _endpointsVersion);
 
+    [LoggerMessage(EventIds.PolicySourceChosen, LogLevel.Information, "Kubernetes: policies come from {Source}")]
+    private partial void LogSource(string source);
+
+    [LoggerMessage(EventIds.DestinationRulesUnused, LogLevel.Warning,
+        "Kubernetes: DestinationRules with tcpKeepalive are not used, because policies come from ConnectionPolicies: {Count} ({Names}); --from both uses them, too")]
+    private partial void LogUnused(int count, string names);
+
+    private void TouchPods() => Interlocked.Increment(ref _podsVersion);
+
     private void Touch() => Interlocked.Increment(ref _version);
+
+    [LoggerMessage(EventIds.KeptClusterInForce, LogLevel.Warning,
+        "Kubernetes: the API server has not answered for {Kinds} kinds; their stale objects that this node has kept, last confirmed {Age} ago, are in force until it does")]
+    private partial void LogKept(int kinds, string age);
 }

@@ -25,6 +25,7 @@ internal sealed partial class KindStanding(WatchedKind kind, TimeProvider time, 
     private volatile KindSelection? _listed;
     private volatile string? _trouble;
     private volatile bool _isForbidden;
+    private long _keptAt;
 
     /// <summary>Called when <see cref="Knowledge"/>, <see cref="Listed"/> or <see cref="Trouble"/> changed.</summary>
     public Action? Changed { get; set; }
@@ -44,8 +45,17 @@ internal sealed partial class KindStanding(WatchedKind kind, TimeProvider time, 
         set => _isForbidden = value;
     }
 
-    /// <summary>Time since <see cref="Confirm"/>.</summary>
-    public TimeSpan Age => time.GetElapsedTime(Volatile.Read(ref _confirmedAt));
+    /// <summary>When the server confirmed the objects that an earlier agent has kept, as long as they are all that is known; else
+    /// null.</summary>
+    public DateTimeOffset? KeptAt => Volatile.Read(ref _keptAt) is > 0 and var at && _knowledge == Knowledge.None ? DateTimeOffset.FromUnixTimeSeconds(at) : null;
+
+    /// <summary>Time since the server confirmed the objects: since <see cref="Confirm"/>, or <see cref="KeptAt"/>.</summary>
+    public TimeSpan Age => KeptAt is { } at
+        ? time.GetUtcNow() - at is { Ticks: > 0 } age ? age : TimeSpan.Zero
+        : time.GetElapsedTime(Volatile.Read(ref _confirmedAt));
+
+    /// <summary>Records that the objects of an earlier agent are known.</summary>
+    public void Keep(DateTimeOffset confirmedAt) => Volatile.Write(ref _keptAt, confirmedAt.ToUnixTimeSeconds());
 
     /// <summary>Records that all objects are known now, because of an answer, an event or a bookmark of the server.</summary>
     public void Confirm() => Volatile.Write(ref _confirmedAt, time.GetTimestamp());
@@ -73,7 +83,7 @@ internal sealed partial class KindStanding(WatchedKind kind, TimeProvider time, 
         _trouble = trouble;
         if (trouble is not null)
         {
-            LogTrouble(kind.ToString(), trouble, _knowledge == Knowledge.None ? "no state is known yet" : "the last known state stays in force");
+            LogTrouble(kind.ToString(), trouble, _knowledge == Knowledge.None && KeptAt is null ? "no state is known yet" : "the last known state stays in force");
         }
         else
         {
@@ -91,6 +101,7 @@ internal sealed partial class KindStanding(WatchedKind kind, TimeProvider time, 
     private void Set(Knowledge knowledge)
     {
         _knowledge = knowledge;
+        Volatile.Write(ref _keptAt, 0);
         Changed?.Invoke();
     }
 

@@ -29,6 +29,9 @@ internal sealed class KindWatch : IDisposable
     private string? _lastKnown;
     private long? _missingSince;
     private volatile bool _isDefinitionGone;
+    private volatile bool _isWaitingForServer;
+    private volatile bool _isServerBack;
+    private volatile bool _wasWanted;
 
     public KindWatch(ApiConnection api, WatchedKind kind, IObjectSink sink, WatchTiming timing, TimeProvider time, ILogger logger)
     {
@@ -54,6 +57,12 @@ internal sealed class KindWatch : IDisposable
     /// time since the kind is wanted.</summary>
     public TimeSpan Age => _standing.Age;
 
+    /// <inheritdoc cref="KindStanding.KeptAt"/>
+    public DateTimeOffset? KeptAt => _standing.KeptAt;
+
+    /// <inheritdoc cref="KindStanding.Keep"/>
+    public void Keep(DateTimeOffset confirmedAt) => _standing.Keep(confirmedAt);
+
     /// <summary>The wanted objects of the kind; null for none, and then the kind is not requested.</summary>
     public KindSelection? Wanted => _wanted;
 
@@ -65,6 +74,22 @@ internal sealed class KindWatch : IDisposable
     {
         get => _standing.Changed;
         set => _standing.Changed = value;
+    }
+
+    /// <summary>Called after an answer (true), or after a failure that may concern all kinds (false).</summary>
+    public Action<bool>? Heard { get; set; }
+
+    /// <summary>Whether nothing is known of any kind. Then the waits are shorter.</summary>
+    public Func<bool> IsNothingKnown { get; set; } = static () => false;
+
+    /// <summary>Records that the server answers again, as another kind has shown. If this one waits for it, it is requested at once.</summary>
+    public void ServerCame()
+    {
+        if (_isWaitingForServer)
+        {
+            _isServerBack = true;
+            _waker.Wake();
+        }
     }
 
     /// <summary>Sets the wanted objects.</summary>
@@ -81,6 +106,7 @@ internal sealed class KindWatch : IDisposable
                 _standing.Confirm();
             }
             _wanted = selection;
+            _wasWanted |= selection is not null;
         }
         _waker.Wake();
     }
@@ -111,6 +137,12 @@ internal sealed class KindWatch : IDisposable
             for (WatchState state = new WatchState.Idle(); ;)
             {
                 var interrupt = _waker.Renew();
+                _isWaitingForServer = false;
+                if (_isServerBack)
+                {
+                    _isServerBack = false;
+                    _backoff.Lasted();
+                }
                 (state, var wait) = await StepAsync(state.Toward(_wanted), interrupt, stop).ConfigureAwait(false);
                 await _waker.Wait(wait, stop).ConfigureAwait(false);
             }
@@ -137,8 +169,11 @@ internal sealed class KindWatch : IDisposable
                     var heard = await WatchAsync(watching, either.Token).ConfigureAwait(false);
                     return (watching, Ended(heard, IsGood(begun)));
                 default:
-                    Clear();
-                    _standing.Forget();
+                    if (_wasWanted)
+                    {
+                        Clear();
+                        _standing.Forget();
+                    }
                     return (state, Timeout.InfiniteTimeSpan);
             }
         }
@@ -159,6 +194,7 @@ internal sealed class KindWatch : IDisposable
     {
         _lastKnown = await _reader.ListAsync(selection, _lastKnown, stop).ConfigureAwait(false);
         Confirm();
+        Heard?.Invoke(true);
         _standing.Know(selection);
         return new WatchState.Watching(selection, _lastKnown);
     }
@@ -168,6 +204,7 @@ internal sealed class KindWatch : IDisposable
     {
         await using var events = await _reader.WatchAsync(state.Of, state.From, stop).ConfigureAwait(false);
         _backoff.Opened();
+        Heard?.Invoke(true);
         _standing.IsForbidden = false;
         var first = events.NextAsync();
         if (Trouble is not null && await Task.WhenAny(first, Task.Delay(_timing.GoodAfter, _time, stop)).ConfigureAwait(false) != first)
@@ -215,8 +252,13 @@ internal sealed class KindWatch : IDisposable
                 }
                 _standing.IsForbidden = e.Status == (int)HttpStatusCode.Forbidden;
                 _standing.Say(e.Message);
+                if (e.IsServers)
+                {
+                    _isWaitingForServer = true;
+                    Heard?.Invoke(false);
+                }
                 // A server that was restored to an earlier state sends nothing to a watch from a version that it has not reached yet.
-                return (e.IsSilence ? state.Again : state, _backoff.AfterFailure(e.RetryAfter));
+                return (e.IsSilence ? state.Again : state, _backoff.AfterFailure(e.RetryAfter, isKnown: !IsNothingKnown()));
             default:
                 // After any failure, the kind is requested again. It starts with a list, because a watch from the same version would send
                 // the same invalid data.

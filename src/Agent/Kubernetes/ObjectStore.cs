@@ -44,6 +44,18 @@ internal abstract class ObjectStore<T> : IObjectSink
         }
     }
 
+    /// <summary>Calls <paramref name="visit"/> for each object with its namespace and name. Changes wait meanwhile.</summary>
+    public void Visit(Action<string, string, T> visit)
+    {
+        lock (Gate)
+        {
+            foreach (var (key, (value, _)) in _objects)
+            {
+                visit(key.Namespace, key.Name, value);
+            }
+        }
+    }
+
     /// <summary>Whether <paramref name="condition"/> is true for any object.</summary>
     public bool Any(Func<T, bool> condition)
     {

@@ -101,6 +101,16 @@ internal sealed class PodDirectory : IDisposable
 
     public bool IsKnown => Pods.Knowledge == Knowledge.Known && Namespaces.Knowledge == Knowledge.Known;
 
+    /// <summary>Whether the pods are known, by the server or by an earlier agent. A pod of an earlier agent is the same pod, but there may be
+    /// others.</summary>
+    private bool HasPods => IsKnown || ((Pods.KeptAt is not null || Pods.Knowledge == Knowledge.Known) && (Namespaces.KeptAt is not null || Namespaces.Knowledge == Knowledge.Known));
+
+    /// <summary>The pods.</summary>
+    public PodStore PodObjects => _pods;
+
+    /// <summary>The namespaces.</summary>
+    public NamespaceStore NamespaceObjects => _namespaces;
+
     /// <summary>Whether the agent must not change the sockets of a network namespace.</summary>
     /// <param name="inode">The network namespace.</param>
     /// <param name="processes">Processes in it.</param>
@@ -118,7 +128,7 @@ internal sealed class PodDirectory : IDisposable
         }
         lock (_lock)
         {
-            if (pod is not null && IsKnown)
+            if (pod is not null && HasPods)
             {
                 _unknownSince.Remove(inode);
                 return StandingOf(pod);
@@ -140,7 +150,7 @@ internal sealed class PodDirectory : IDisposable
         }
         lock (_lock)
         {
-            if (_pods.ById(id) is { } pod && IsKnown)
+            if (_pods.ById(id) is { } pod && HasPods)
             {
                 _unknownPods.Remove(id);
                 return StandingOf(pod);

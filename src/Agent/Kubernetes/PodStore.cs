@@ -34,6 +34,53 @@ internal sealed class PodStore(OwnValuesReader own) : ObjectStore<Pod>
         }
     }
 
+    /// <summary>Writes the parts of a pod that <see cref="Read"/> reads.</summary>
+    public static void Write(Utf8JsonWriter json, Pod pod)
+    {
+        json.WriteStartObject();
+        json.WriteStartObject("metadata");
+        json.WriteString("namespace", pod.Namespace);
+        json.WriteString("name", pod.Name);
+        if (pod.Ids is [var uid, ..])
+        {
+            json.WriteString("uid", uid);
+        }
+        json.WriteStartObject("annotations");
+        if (pod.Ids is [_, var hash, ..])
+        {
+            json.WriteString(ConfigHash, hash);
+        }
+        if (pod.IsLeftAlone)
+        {
+            json.WriteString(Pod.Enforce, "false");
+        }
+        json.WriteEndObject();
+        json.WriteEndObject();
+        json.WriteStartObject("spec");
+        json.WriteBoolean("hostNetwork", pod.IsHostNetwork);
+        json.WriteEndObject();
+        json.WriteStartObject("status");
+        json.WriteStartArray("podIPs");
+        foreach (var address in pod.Addresses)
+        {
+            json.WriteStartObject();
+            json.WriteString("ip", new Endpoint(address, 0).ToIPEndPoint().Address.ToString());
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteStartArray("containerStatuses");
+        foreach (var (id, name) in pod.Containers)
+        {
+            json.WriteStartObject();
+            json.WriteString("name", name);
+            json.WriteString("containerID", id);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
     protected override Pod Read(Pod? before, ApiMetadata head, string apiVersion, in ReadOnlySequence<byte> json)
     {
         var text = new Utf8JsonReader(json, ApiJson.Reading);
@@ -92,6 +139,22 @@ internal sealed class NamespaceStore(OwnValuesReader own) : ObjectStore<Namespac
     public KeepaliveSettings? Own(string name) => Find("", name)?.Own;
 
     public bool IsLeftAlone(string name) => Find("", name) is { IsLeftAlone: true };
+
+    /// <summary>Writes the parts of a namespace that <see cref="Read"/> reads.</summary>
+    public static void Write(Utf8JsonWriter json, string name, Entry entry)
+    {
+        json.WriteStartObject();
+        json.WriteStartObject("metadata");
+        json.WriteString("name", name);
+        if (entry.IsLeftAlone)
+        {
+            json.WriteStartObject("annotations");
+            json.WriteString(Pod.Enforce, "false");
+            json.WriteEndObject();
+        }
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
 
     protected override Entry Read(Entry? before, ApiMetadata head, string apiVersion, in ReadOnlySequence<byte> json)
     {

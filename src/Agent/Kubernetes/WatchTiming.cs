@@ -12,6 +12,12 @@ internal sealed record WatchTiming
 
     public TimeSpan MaxBackoff { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>The longest wait, with its jitter, while nothing is known of any kind. No policy may be in force then.</summary>
+    public TimeSpan MaxWhileUnknown { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a connection to the server may take.</summary>
+    public TimeSpan ConnectWithin { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>The time after which a watch counts as good. The next request after a good watch is sent without a wait.</summary>
     public TimeSpan GoodAfter { get; init; } = TimeSpan.FromSeconds(5);
 

@@ -51,4 +51,9 @@ internal static class EventIds
     public const int KubernetesObjectWarning = 63;
     public const int KubernetesEventsFailed = 64;
     public const int KubernetesObjectsLeftOut = 65;
+    public const int KeptClusterInForce = 66;
+    public const int ClusterNotKept = 67;
+    public const int KeptClusterUnreadable = 68;
+    public const int PolicySourceChosen = 69;
+    public const int DestinationRulesUnused = 70;
 }

@@ -27,6 +27,7 @@ internal static class MetricCatalogue
     public const string CaptureDroppedTotal = "keepalive_capture_dropped_total";
     public const string CaptureContradictionsTotal = "keepalive_capture_contradictions_total";
     public const string KubernetesStateAgeSeconds = "keepalive_kubernetes_state_age_seconds";
+    public const string KubernetesStateStale = "keepalive_kubernetes_state_stale";
     public const string CollectorSuccess = "keepalive_collector_success";
     public const string CollectorDurationSeconds = "keepalive_collector_duration_seconds";
     public const string AgentInfo = "keepalive_agent_info";
@@ -78,6 +79,7 @@ internal static class MetricCatalogue
         [CapturePacketsTotal] = "Packets captured, without payload.",
         [CaptureContradictionsTotal] = "Connections that the kernel ended although replies to their probes were captured: something on the node drops the replies.",
         [CaptureDroppedTotal] = "Packets that the kernel dropped because they were not read in time.",
+        [KubernetesStateStale] = "1 while the objects of a kind are those that an earlier agent kept, because the API server has not answered since the start.",
         [KubernetesStateAgeSeconds] = "Time since the API server last confirmed the state of a kind: about a minute is normal, more than three is not.",
         [CollectorSuccess] = "Whether a collector succeeded (1); if it failed (0), its series are missing.",
         [CollectorDurationSeconds] = "Time that a collector took for the scrape.",

@@ -67,7 +67,8 @@ internal static class AgentComposition
         : services
             .AddSingleton(options)
             .AddSingleton(provider => new Cluster(
-                provider.GetRequiredService<ClusterOptions>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILoggerFactory>().CreateLogger("kubernetes")))
+                provider.GetRequiredService<ClusterOptions>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILoggerFactory>().CreateLogger("kubernetes"),
+                provider.GetRequiredService<KeptData>().Directory))
             .AddHostedService(provider => provider.GetRequiredService<Cluster>())
             .AddSingleton<IMetricsCollector>(provider => new KubernetesCollector(
                 provider.GetRequiredService<MetricRegistry>(), provider.GetRequiredService<Cluster>().Ages));

@@ -46,7 +46,10 @@ public static class OwnFile
     /// <summary>Replaces the file at <paramref name="path"/> (mode 0600) at once: after a failure, a crash or a power cut it has its content before, or
     /// this one. A link in its place is replaced, and not followed.</summary>
     /// <exception cref="LinuxException">It cannot be created or written; the file is as it was.</exception>
-    public static void Replace(string path, ReadOnlySpan<byte> content)
+    /// <param name="path">The file.</param>
+    /// <param name="content">Its content.</param>
+    /// <param name="rest">More of its content.</param>
+    internal static void Replace(string path, ReadOnlySpan<byte> content, ReadOnlySpan<byte> rest)
     {
         var next = path + ".new";
         try
@@ -54,6 +57,7 @@ public static class OwnFile
             using (var log = AppendLog.Create(next))
             {
                 log.Append(content);
+                log.Append(rest);
                 log.Sync();
             }
             File.Move(next, path, overwrite: true);

@@ -51,10 +51,7 @@ public static class SealedFile
     /// <exception cref="LinuxException">It cannot be written; the file is as it was.</exception>
     public static void Write(string path, string format, ReadOnlySpan<byte> content)
     {
-        var first = FirstLine(format, content) + "\n";
-        var file = new byte[Encoding.UTF8.GetByteCount(first) + content.Length];
-        content.CopyTo(file.AsSpan(Encoding.UTF8.GetBytes(first, file)));
-        OwnFile.Replace(path, file);
+        OwnFile.Replace(path, Encoding.UTF8.GetBytes(FirstLine(format, content) + "\n"), content);
     }
 
     private static string NameOf(string format) => format[..format.LastIndexOf(' ')];

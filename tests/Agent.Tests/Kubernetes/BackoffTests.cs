@@ -27,6 +27,19 @@ public sealed class BackoffTests
         Assert.Equal(seconds.Select(wait => wait * share), seconds.Select(_ => backoff.AfterFailure().TotalSeconds), (one, other) => Math.Abs(one - other) < 1e-6);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(0.5)]
+    [InlineData(0.999)]
+    public void AfterFailure_WhileNothingIsKnown_IsTenSecondsAtMost(double random)
+    {
+        _random = random;
+        var backoff = Create();
+        var waits = Enumerable.Range(0, 20).Select(_ => backoff.AfterFailure(isKnown: false).TotalSeconds).ToList();
+        Assert.Equal(0.5 + random, waits[0], 6);
+        Assert.All(waits[4..], wait => Assert.InRange(wait, 3.3, 10));
+    }
+
     [Fact]
     public void AfterFailure_AfterMany_StaysTheLongest()
     {

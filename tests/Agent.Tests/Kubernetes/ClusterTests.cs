@@ -105,6 +105,56 @@ public sealed class ClusterTests : IDisposable
         Assert.DoesNotContain(api.Requests, request => request.Contains("clienttrafficpolicies", StringComparison.Ordinal));
     }
 
+    /// <summary>The server answers for one kind. All the others wait, and are requested then.</summary>
+    [Fact]
+    public void Server_AnswersForOneKindAgain_AllAreRequestedAtOnce()
+    {
+        string[] kinds = ["services", "connectionpolicies", "virtualdestinations", "externalservices", "externalendpoints", "customresourcedefinitions"];
+        foreach (var kind in kinds)
+        {
+            _api.Kind(kind).Refusal = 503;
+        }
+        var clock = new TestClock();
+        var timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero, Backoff = TimeSpan.FromHours(1), MaxBackoff = TimeSpan.FromHours(1), MaxWhileUnknown = TimeSpan.FromDays(1), LookForAbsent = TimeSpan.FromDays(10) };
+        using var cluster = new Cluster(new ClusterOptions { Access = ApiAccess.Of(_api.Address), Timing = timing, From = PolicyOrigin.Gloo }, clock, NullLogger.Instance);
+        cluster.StartAsync(default).GetAwaiter().GetResult();
+        Eventually.True(() => kinds.All(kind => cluster.Troubles().Any(trouble => trouble.Contains($"{kind} is refused", StringComparison.Ordinal))), s_patience);
+        foreach (var kind in kinds)
+        {
+            _api.Kind(kind).Refusal = null;
+        }
+        // The shortest wait ends, and no other one does.
+        clock.PassWait();
+        Eventually.True(() => cluster.IsComplete, s_patience);
+        Assert.True(clock.GetUtcNow() - new TestClock().GetUtcNow() < TimeSpan.FromHours(1.5));
+    }
+
+    /// <summary>A listener whose queue is full drops what comes, as a firewall does.</summary>
+    [Fact]
+    public async Task Server_Unreachable_IsAnotherMessageThanOneThatDoesNotAnswer()
+    {
+        using var listener = new System.Net.Sockets.Socket(System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Tcp);
+        listener.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.IPv6Loopback, 0));
+        listener.Listen(1);
+        var address = (System.Net.IPEndPoint)listener.LocalEndPoint!;
+        var full = Enumerable.Range(0, 4).Select(_ => new System.Net.Sockets.Socket(System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Tcp) { Blocking = false }).ToList();
+        foreach (var one in full)
+        {
+            try
+            {
+                one.Connect(address);
+            }
+            catch (System.Net.Sockets.SocketException)
+            {
+                // It is under way.
+            }
+        }
+        using var api = new ApiConnection(ApiAccess.Of(new Uri($"http://[::1]:{address.Port}/")), TimeProvider.System, new WatchTiming { ConnectWithin = TimeSpan.FromSeconds(1) });
+        var failure = await Assert.ThrowsAsync<ApiException>(() => api.GetAsync("version", "application/json", TestContext.Current.CancellationToken));
+        Assert.Equal($"http://[::1]:{address.Port}/ is unreachable: no connection within 1 s", failure.Message);
+        full.ForEach(one => one.Dispose());
+    }
+
     public void Dispose()
     {
         _cluster.Dispose();

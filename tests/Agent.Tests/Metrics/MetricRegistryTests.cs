@@ -39,7 +39,7 @@ public sealed class MetricRegistryTests : IDisposable
         _registry.Add(_collector);
         _registry.Add(new PolicyCollector(_registry, _policies));
         _registry.Add(new ProcessCollector(_registry));
-        _registry.Add(new KubernetesCollector(_registry, () => [("connectionpolicies.resilience.policy.gloo.solo.io", TimeSpan.FromSeconds(12.5)), ("services", TimeSpan.Zero)]));
+        _registry.Add(new KubernetesCollector(_registry, () => [("connectionpolicies.resilience.policy.gloo.solo.io", TimeSpan.FromSeconds(12.5), true), ("services", TimeSpan.Zero, false)]));
     }
 
     [Fact]
