@@ -8,7 +8,6 @@ using Keepalive.Agent.Serving;
 using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Support;
 using Keepalive.Linux;
-using Keepalive.Linux.Files;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Hosting.Systemd;
