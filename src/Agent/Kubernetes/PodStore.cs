@@ -4,6 +4,7 @@ using System.Net;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Keepalive.Config;
+using Keepalive.Config.Resources;
 
 namespace Keepalive.Agent.Kubernetes;
 
@@ -53,6 +54,16 @@ internal sealed class PodStore(OwnValuesReader own) : ObjectStore<Pod>
         if (pod.IsLeftAlone)
         {
             json.WriteString(Pod.Enforce, "false");
+        }
+        if (pod.Own is { } values)
+        {
+            json.WriteString(AgentAnnotations.Keepalive, KeepaliveText.Format(values));
+        }
+        json.WriteEndObject();
+        json.WriteStartObject("labels");
+        foreach (var (key, value) in pod.Labels)
+        {
+            json.WriteString(key, value);
         }
         json.WriteEndObject();
         json.WriteEndObject();
@@ -146,12 +157,16 @@ internal sealed class NamespaceStore(OwnValuesReader own) : ObjectStore<Namespac
         json.WriteStartObject();
         json.WriteStartObject("metadata");
         json.WriteString("name", name);
+        json.WriteStartObject("annotations");
         if (entry.IsLeftAlone)
         {
-            json.WriteStartObject("annotations");
             json.WriteString(Pod.Enforce, "false");
-            json.WriteEndObject();
         }
+        if (entry.Own is { } values)
+        {
+            json.WriteString(AgentAnnotations.Keepalive, KeepaliveText.Format(values));
+        }
+        json.WriteEndObject();
         json.WriteEndObject();
         json.WriteEndObject();
     }

@@ -73,6 +73,32 @@ public sealed class PodStoreTests
         Assert.All(problems, problem => Assert.StartsWith(problem.Position.File, problem.Message, StringComparison.Ordinal));
     }
 
+    /// <summary>What an agent keeps for its successor has all that decides about the pod's connections.</summary>
+    [Fact]
+    public void Write_LabelsAndOwnValues_AreReadAgain()
+    {
+        var reader = new OwnValuesReader(new KeepaliveSettings(30, 5, 1));
+        var (first, second) = (new PodStore(reader), new PodStore(reader));
+        Take(first, $$$"""{"metadata":{"name":"cart-1","namespace":"shop","uid":"{{{Uid}}}","labels":{"app":"web"},"annotations":{"keepalive-agent/keepalive":"60s/10s/6"} } }""");
+        Take(second, Text(json => PodStore.Write(json, first.ById(Uid)!)));
+        Assert.Equal("web", second.ById(Uid)!.Labels["app"]);
+        Assert.Equal(new KeepaliveSettings(60, 10, 6), second.ById(Uid)!.Own);
+        var (before, after) = (new NamespaceStore(reader), new NamespaceStore(reader));
+        Take(before, """{"metadata":{"name":"shop","annotations":{"keepalive-agent/keepalive":"60s/10s/6"} } }""");
+        Take(after, Text(json => NamespaceStore.Write(json, "shop", before.Find("", "shop")!)));
+        Assert.Equal(before.Find("", "shop"), after.Find("", "shop"));
+
+        static string Text(Action<Utf8JsonWriter> write)
+        {
+            var text = new System.Buffers.ArrayBufferWriter<byte>();
+            using (var json = new Utf8JsonWriter(text))
+            {
+                write(json);
+            }
+            return System.Text.Encoding.UTF8.GetString(text.WrittenSpan);
+        }
+    }
+
     [Fact]
     public void Own_NotAllowed_IsIgnored()
     {
