@@ -39,7 +39,6 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
 
     private readonly ApiConnection _api;
     private readonly ClusterOptions _options;
-    private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private readonly List<ResourceStore> _stores = [];
     private readonly List<KindWatch> _watches = [];
