@@ -118,6 +118,7 @@ public abstract class KubernetesTests : IDisposable
         var run = Start("--node-name", "node-1");
         var socket = _lab.Client.Connect(Lab.ServerAddress, _port);
         Eventually.Remains(() => _lab.Client.Get(socket) == Untouched, 3 * Interval);
+        Assert.Contains("  result        not set: pod shop/cart-1 has keepalive-agent/enforce: \"false\"\n", Explain(), StringComparison.Ordinal);
 
         _api.Apply(Pod(leftAlone: false));
         WithinAnInterval(() => _lab.Client.Get(socket) == Guide);
@@ -134,6 +135,13 @@ public abstract class KubernetesTests : IDisposable
         _api.Apply("""{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop","annotations":{"keepalive-agent/enforce":"false"}}}""");
         WithinAnInterval(() => _lab.Client.Get(socket) == Untouched);
         Assert.Contains(_api.Requests, request => request.Contains("fieldSelector=spec.nodeName%3Dnode-1", StringComparison.Ordinal));
+        Assert.Contains("  result        not set: namespace shop has keepalive-agent/enforce: \"false\"\n", Explain(), StringComparison.Ordinal);
+
+        string Explain() => ProgramRun.ToEnd(
+        [
+            ProgramRun.AgentPath, "explain", "--socket", _lab.Client.LocalEndPoint(socket).ToString(), "--netns", _lab.Client.NetnsPath,
+            "--state-dir", Path.Combine(_directory.FullName, "run"),
+        ]).Output;
     }
 
     /// <summary>A policy for the pods with a label, which the pod gets and loses; then values that the pod chooses.</summary>

@@ -57,6 +57,10 @@ internal sealed class FleetCommand(AgentFleet fleet, bool isJson)
         {
             audit.WriteTable(output, _failed);
         }
+        if (audit.Omitted > 0)
+        {
+            Complaint.Say($"{audit.Omitted} more groups of connections are counted and not listed");
+        }
         return fail && audit.AtRisk > 0 ? ExitCodes.InvalidInput : End();
     }
 

@@ -26,18 +26,21 @@ internal sealed class FleetAudit
     /// <summary>Quiet connections that are not kept.</summary>
     public long AtRisk { get; private set; }
 
+    /// <summary>Groups that are counted and not listed, because their nodes have too many.</summary>
+    public int Omitted { get; private set; }
+
     /// <summary>Takes what the agent of a node printed. Returns false if that is something else.</summary>
     public bool TryAdd(string node, IReadOnlyList<string> lines)
     {
         var (groups, json) = (new List<(string, AuditLine)>(), new List<string>(lines.Count));
         AuditLine? summary = null;
+        var omitted = 0;
         foreach (var text in lines)
         {
             if (!NodeLines.TryRead(text, AuditJsonContext.Readable.AuditLine, out var line) || NodeLines.WithNode(node, text) is not { } written)
             {
                 return false;
             }
-            json.Add(written);
             if (line.Kind == "summary")
             {
                 summary = line;
@@ -46,11 +49,18 @@ internal sealed class FleetAudit
             {
                 groups.Add((node, line));
             }
+            else
+            {
+                omitted++;
+                continue;
+            }
+            json.Add(written);
         }
         if (summary is null)
         {
             return false;
         }
+        Omitted += omitted;
         _groups.AddRange(groups);
         _json.AddRange(json);
         (_connections, _local, AtRisk, _nodes) = (_connections + summary.Connections, _local + (summary.LocalJson.ValueKind == JsonValueKind.Number && summary.LocalJson.TryGetInt64(out var local) ? local : 0), AtRisk + summary.AtRisk, _nodes + 1);
