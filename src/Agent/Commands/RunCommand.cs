@@ -154,20 +154,16 @@ internal static class RunCommand
     /// <summary>The least time and interval of pods' own values; null if pods may not choose any. Probes do not count.</summary>
     private static Option<KeepaliveSettings?> PodAnnotations() => new("--pod-annotations")
     {
-        Description = "Pods and namespaces may choose values for their own connections; the least time and interval (default 30s/5s)",
+        Description = "Pods may choose values for their connections; at least this time and interval, like 30s/5s",
         HelpName = "T/I",
-        Arity = ArgumentArity.ZeroOrOne,
         CustomParser = static result =>
         {
-            if (result.Tokens.Count == 0)
-            {
-                return new KeepaliveSettings(30, 5, 1);
-            }
-            if (KeepaliveText.TryParse(result.Tokens[0].Value + "/1", out var least, out _))
+            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+            if (KeepaliveText.TryParse(text + "/1", out var least, out _))
             {
                 return least;
             }
-            result.AddError($"--pod-annotations takes TIME/INTERVAL of whole seconds like 30s/5s, not '{result.Tokens[0].Value}'");
+            result.AddError($"--pod-annotations takes TIME/INTERVAL of whole seconds like 30s/5s, not '{text}'");
             return null;
         },
     };
