@@ -23,9 +23,8 @@ internal static class AgentHelp
                 "keepalive-agent run --policies policy.yaml --once --dry-run",
                 ("Sockets", ["--policies", "--keepalive", "--existing", "--side", "--once", "--dry-run", "--restore-on-exit", "--datapath", "--cgroup"]),
                 ("Scope", ["--netns", "--namespaces", "--exclude-namespaces"]),
-                ("Service", ["--interval", "--listen", "--listen-local", "--agent-check", "--capture", "--state-dir", "--data-dir"]),
-                ("Cluster", ["--kubernetes", "--kubernetes-api", "--from", "--proxy-policies", "--mesh-revisions", "--node-name", "--pod-annotations"]),
-                ("Log", ["--log-format", "--log-level"])),
+                ("Service", ["--interval", "--listen", "--listen-local", "--agent-check", "--capture", "--state-dir", "--data-dir", "--log-format", "--log-level"]),
+                ("Cluster", ["--kubernetes", "--kubernetes-api", "--from", "--proxy-policies", "--mesh-revisions", "--node-name", "--pod-annotations"])),
             ["check"] = new(
                 "keepalive-agent check policy.yaml --balancer aws-nlb",
                 ("Balancer", ["--balancer", "--idle-timeout", "--connections"]),
@@ -42,7 +41,7 @@ internal static class AgentHelp
             ["render"] = new("keepalive-agent render policy.yaml | kubectl apply -f -", s_kubectl),
             ["explain"] = new(
                 "keepalive-agent explain policy.yaml --to 203.0.113.10:15443",
-                ("Connection", ["--to", "--socket", "--from", "--side", "--keepalive"]),
+                ("Connection", ["--to", "--socket", "--from", "--pod", "--side", "--keepalive"]),
                 ("Scope", ["--netns", "--state-dir"]),
                 s_clusterForPods,
                 s_allNodes,

@@ -44,14 +44,14 @@ internal sealed class ClusterArguments
     private readonly Option<PolicyOrigin> _from = WordOption.Limit(
         new Option<PolicyOrigin>("--from")
         {
-            Description = "Kind of policies (default auto: Gloo's if installed, else Istio's)",
+            Description = "Kind of policies (default auto: Gloo's, else Istio's)",
         },
         ("auto", PolicyOrigin.Auto),
         ("gloo", PolicyOrigin.Gloo),
         ("istio", PolicyOrigin.Istio),
         ("both", PolicyOrigin.Both));
 
-    private readonly Option<bool> _revisions = new("--mesh-revisions") { Description = "Mesh-wide keepalive of all revisions of Istio, not only of the default" };
+    private readonly Option<bool> _revisions = new("--mesh-revisions") { Description = "Mesh-wide keepalive of all revisions of Istio" };
 
     private readonly Option<bool> _proxies = new("--proxy-policies") { Description = "Policies also of Envoy Gateway, kgateway and Gloo Edge" };
 

@@ -154,7 +154,7 @@ internal static class RunCommand
     /// <summary>The least time and interval of pods' own values; null if pods may not choose any. Probes do not count.</summary>
     private static Option<KeepaliveSettings?> PodAnnotations() => new("--pod-annotations")
     {
-        Description = "Pods may choose values for their connections; at least this time and interval, like 30s/5s",
+        Description = "Pods may choose their own values: least time and interval",
         HelpName = "T/I",
         CustomParser = static result =>
         {

@@ -90,7 +90,7 @@ public sealed record CloudMachine
 
     private static CloudMachine Amazon(string type)
     {
-        // It is printed. Whoever runs the machine chooses its firmware, so only what an instance type can be is believed.
+        // It is printed. The owner of the machine chooses its firmware, so only text that can be an instance type is believed.
         type = type.Length <= MaxType && !type.AsSpan().ContainsAnyExcept(s_typeCharacters) ? type : "";
         var family = type.Split('.')[0];
         var isKnown = type.Contains('.', StringComparison.Ordinal);

@@ -6,7 +6,7 @@ namespace Keepalive.Probes.Classify;
 /// <remarks>
 /// <code>
 ///   ring     1 probe ─ 2 candidate ─ 3 reply ─ …       in the order of their packets; the first ones leave
-///   late     a candidate that waited in vain           reported out of order when a later packet shows it, which may be hours later (TCP_KEEPINTVL)
+///   late     a candidate that nothing showed           reported out of order when a later packet shows it, which may be hours later (TCP_KEEPINTVL)
 /// </code>
 /// Both are bounded: the ring by <see cref="Limit"/>, the others by the flows, as each direction has one candidate at a time.
 /// </remarks>

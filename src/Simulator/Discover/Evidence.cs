@@ -14,8 +14,8 @@ namespace Keepalive.Simulator.Discover;
 /// forgets others sooner.
 /// </para>
 /// <para>
-/// When the far end sends something first, after an idle time, a balancer that has dropped the connection may reset the far end. What a
-/// later test finds is then no measure of the idle time.
+/// When the far end sends something first, after an idle time, a balancer that has dropped the connection may reset the far end. The
+/// result of a later test is then no measure of the idle time.
 /// </para>
 /// </remarks>
 internal sealed class Evidence

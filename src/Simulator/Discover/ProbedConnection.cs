@@ -98,9 +98,9 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
     public TimeSpan SincePayload(TimeSpan now) => now - LastPayload;
 
     /// <summary>Looks at what the kernel knows of it.</summary>
-    /// <returns>What was observed; null if nothing was.</returns>
+    /// <returns>The observation; null if there was none.</returns>
     /// <param name="now">The time.</param>
-    /// <param name="way">What the connections that are probed all the time show: one is silent only while others are not.</param>
+    /// <param name="way">The state of the connections that are probed all the time: one is silent only while others are not.</param>
     public Observation? Poll(TimeSpan now, in WayState way)
     {
         if (Phase == ProbedPhase.Ended)

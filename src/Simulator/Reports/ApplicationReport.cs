@@ -91,7 +91,7 @@ internal static class ApplicationReport
 
     private static bool ClosesIdle(ApplicationAdvice advice) => advice is { HeartbeatEach: not null, Setting: { Heartbeat: null, CloseIdle: not null } };
 
-    /// <summary>What its sockets do where nobody sets anything; null where they do not probe, or nothing is known.</summary>
+    /// <summary>The default values of its sockets; null where they do not probe, or nothing is known.</summary>
     private static string? ByItself(ApplicationAdvice advice, bool harms)
     {
         if (advice.Setting.Default is not { } values || advice.IsDefaultFine is not { } isFine)

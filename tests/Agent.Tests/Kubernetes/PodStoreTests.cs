@@ -73,7 +73,7 @@ public sealed class PodStoreTests
         Assert.All(problems, problem => Assert.StartsWith(problem.Position.File, problem.Message, StringComparison.Ordinal));
     }
 
-    /// <summary>What an agent keeps for its successor has all that decides about the pod's connections.</summary>
+    /// <summary>An agent keeps all that decides about a pod's connections for its successor.</summary>
     [Fact]
     public void Write_LabelsAndOwnValues_AreReadAgain()
     {

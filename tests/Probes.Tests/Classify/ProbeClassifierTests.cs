@@ -642,7 +642,7 @@ public sealed class ProbeClassifierTests
         Assert.Equal((5, 3), (scan.Probes, scan.Presumed));
     }
 
-    /// <summary>What a candidate holds up is bounded also in a file: then it comes late, and it does come.</summary>
+    /// <summary>The lines behind a candidate are bounded also in a file: then it comes late, and it does come.</summary>
     [Fact]
     public void Found_MoreThanTheLimitBehindACandidate_AreReportedBeforeIt()
     {
