@@ -29,7 +29,7 @@ public sealed class ResourceJsonTests
             {
                 continue;
             }
-            var again = PolicyReader.ReadObject(new ReadOnlySequence<byte>(json), ApiVersions[KindOf(resource)], KindOf(resource), "object", null).Read!;
+            var again = PolicyReader.ReadObject(new ReadOnlySequence<byte>(json), s_apiVersions[KindOf(resource)], KindOf(resource), "object", null).Read!;
             Assert.True(again.Resources.All is [{ IsValid: true }], $"{Encoding.UTF8.GetString(json)}: {string.Join('\n', again.Diagnostics)}");
             written.Add(again.Resources.All[0]);
         }
@@ -68,7 +68,7 @@ public sealed class ResourceJsonTests
         Assert.Contains("\"keepalive-agent/addresses\":\"203.0.113.1\"", text, StringComparison.Ordinal);
     }
 
-    private static readonly Dictionary<string, string> ApiVersions = new()
+    private static readonly Dictionary<string, string> s_apiVersions = new()
     {
         ["ConnectionPolicy"] = "resilience.policy.gloo.solo.io/v2",
         ["ListenerConnectionPolicy"] = "resilience.policy.gloo.solo.io/v2",
@@ -88,7 +88,7 @@ public sealed class ResourceJsonTests
 
     private static byte[]? Write(Resource resource)
     {
-        if (!ApiVersions.TryGetValue(KindOf(resource), out var apiVersion))
+        if (!s_apiVersions.TryGetValue(KindOf(resource), out var apiVersion))
         {
             return null;
         }

@@ -150,7 +150,7 @@ public sealed class WorkloadSelectorTests
             + Service("db", "10.0.0.1/32") + Service("cache", "10.0.0.2/32");
         var read = PolicyReader.ReadText(text, "policy.yaml");
         var compiled = PolicyCompiler.Compile(read.Resources, new CompilerOptions());
-        Assert.Empty(read.Diagnostics.Concat(compiled.Diagnostics).Where(static one => one.Severity != Severity.Note));
+        Assert.DoesNotContain(read.Diagnostics.Concat(compiled.Diagnostics), static one => one.Severity != Severity.Note);
         return compiled.Policy;
     }
 

@@ -106,7 +106,7 @@ internal static class Targets
             return;
         }
         var kind = Kinds[input[0] / 2 % Kinds.Length];
-        IObjectSink sink = kind == WatchedKind.Pods ? new PodStore() : new ResourceStore(kind, TimeProvider.System, NullLogger.Instance);
+        IObjectSink sink = kind == WatchedKind.Pods ? new PodStore(new OwnValuesReader(new KeepaliveSettings(30, 5, 1))) : new ResourceStore(kind, TimeProvider.System, NullLogger.Instance);
         sink.BeginList();
         ObjectHandler take = (in ReadOnlySequence<byte> text) =>
         {

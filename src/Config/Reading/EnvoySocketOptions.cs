@@ -26,12 +26,17 @@ internal sealed class EnvoySocketOptions(ResourceReport report)
 
     private static readonly FrozenDictionary<string, long> s_levels = new Dictionary<string, long>
     {
-        ["SOL_SOCKET"] = Socket, ["SOL_TCP"] = Tcp, ["IPPROTO_TCP"] = Tcp,
+        ["SOL_SOCKET"] = Socket,
+        ["SOL_TCP"] = Tcp,
+        ["IPPROTO_TCP"] = Tcp,
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
     private static readonly FrozenDictionary<string, long> s_optionNames = new Dictionary<string, long>
     {
-        ["SO_KEEPALIVE"] = KeepaliveSwitch, ["TCP_KEEPIDLE"] = Idle, ["TCP_KEEPINTVL"] = Interval, ["TCP_KEEPCNT"] = Count,
+        ["SO_KEEPALIVE"] = KeepaliveSwitch,
+        ["TCP_KEEPIDLE"] = Idle,
+        ["TCP_KEEPINTVL"] = Interval,
+        ["TCP_KEEPCNT"] = Count,
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
     private bool _isFaulty;

@@ -107,7 +107,7 @@ public sealed class ClusterTests : IDisposable
 
     /// <summary>The server answers for one kind. All the others wait, and are requested then.</summary>
     [Fact]
-    public void Server_AnswersForOneKindAgain_AllAreRequestedAtOnce()
+    public async Task Server_AnswersForOneKindAgain_AllAreRequestedAtOnce()
     {
         string[] kinds = ["services", "connectionpolicies", "virtualdestinations", "externalservices", "externalendpoints", "customresourcedefinitions"];
         foreach (var kind in kinds)
@@ -117,7 +117,7 @@ public sealed class ClusterTests : IDisposable
         var clock = new TestClock();
         var timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero, Backoff = TimeSpan.FromHours(1), MaxBackoff = TimeSpan.FromHours(1), MaxWhileUnknown = TimeSpan.FromDays(1), LookForAbsent = TimeSpan.FromDays(10) };
         using var cluster = new Cluster(new ClusterOptions { Access = ApiAccess.Of(_api.Address), Timing = timing, From = PolicyOrigin.Gloo }, clock, NullLogger.Instance);
-        cluster.StartAsync(default).GetAwaiter().GetResult();
+        await cluster.StartAsync(TestContext.Current.CancellationToken);
         Eventually.True(() => kinds.All(kind => cluster.Troubles().Any(trouble => trouble.Contains($"{kind} is refused", StringComparison.Ordinal))), s_patience);
         foreach (var kind in kinds)
         {

@@ -24,7 +24,11 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
             var timeout = 3 + (new Random(seed).NextDouble() * 30);
             var measured = Measure(seed, clock => new SimulatedWay(clock, seed)
             {
-                Timeout = timeout, Expiry = expiry, IsPayloadOnly = payloadOnly, Loss = loss, RoundTrip = 0.001 * Math.Pow(10, seed % 3),
+                Timeout = timeout,
+                Expiry = expiry,
+                IsPayloadOnly = payloadOnly,
+                Loss = loss,
+                RoundTrip = 0.001 * Math.Pow(10, seed % 3),
             }, 60);
             if (!measured.IsMeasured)
             {
