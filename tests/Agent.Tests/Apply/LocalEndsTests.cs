@@ -85,6 +85,38 @@ public sealed class LocalEndsTests
         Assert.False(IsLocal(fromFar));
     }
 
+    /// <summary>Regression: a server had not closed its end of a connection within the pod, and the client's port was used again for another
+    /// host. The new connection counted as local.</summary>
+    [Theory]
+    [InlineData(TcpState.CloseWait)]
+    [InlineData(TcpState.LastAck)]
+    [InlineData(TcpState.FinWait1)]
+    [InlineData(TcpState.FinWait2)]
+    [InlineData(TcpState.Closing)]
+    public void IsLocal_PortOfAHalfClosedConnectionWithin_IsNot(TcpState left)
+    {
+        var leaked = Socket(s_pod, 443, s_pod, 41001) with { State = left };
+        var again = Socket(s_pod, 41001, s_far, 9000);
+        for (var dump = 0; dump < 3; dump++)
+        {
+            Dump([leaked, again]);
+            Assert.False(IsLocal(again));
+            Assert.False(IsLocal(again with { State = TcpState.SynSent }));
+            Assert.True(IsLocal(leaked));
+        }
+    }
+
+    /// <summary>A client that has closed its end waits for its proxy to do the same.</summary>
+    [Fact]
+    public void IsLocal_RedirectedConnectionThatIsHalfClosed_BothEndsAre()
+    {
+        var application = Socket(s_pod, 40000, s_far, 443) with { State = TcpState.FinWait2 };
+        var proxy = Socket(s_loopback, 15001, s_pod, 40000) with { State = TcpState.CloseWait };
+        Dump([application, proxy]);
+        Assert.True(IsLocal(application));
+        Assert.True(IsLocal(proxy));
+    }
+
     /// <summary>In a network namespace of several workloads, one cannot make a connection of another look local.</summary>
     [Theory]
     [InlineData(TcpState.Established)]
@@ -101,7 +133,7 @@ public sealed class LocalEndsTests
         Assert.False(IsLocal(victim));
         // Within one workload it is the proxy's socket.
         Dump([victim, tenants]);
-        Assert.Equal(state != TcpState.SynSent, IsLocal(victim));
+        Assert.Equal(state == TcpState.Established, IsLocal(victim));
     }
 
     /// <summary>Regression: on a host whose transparent proxy runs as another user, the connection counted as one that leaves.</summary>
@@ -167,7 +199,7 @@ public sealed class LocalEndsTests
         Assert.False(IsLocal(Socket(s_pod, 2, s_far, 1)));
     }
 
-    private bool IsLocal(SeenSocket socket) => _ends.IsLocal(socket.Local, socket.Remote, Pod, connection => _translated.TryGetValue(connection, out var end) ? end : null);
+    private bool IsLocal(SeenSocket socket) => _ends.IsLocal(socket.Local, socket.Remote, socket.State, Pod, connection => _translated.TryGetValue(connection, out var end) ? end : null);
 
     private void Dump(IEnumerable<SeenSocket> sockets, string[]? workloads = null)
     {

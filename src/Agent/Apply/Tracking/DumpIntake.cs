@@ -82,7 +82,7 @@ internal sealed class DumpIntake(
     {
         foreach (var socket in watched.Sockets.Values)
         {
-            var isLocal = watched.LocalEnds.IsLocal(socket.Local, socket.Remote, socket.Workload, watched.Translate);
+            var isLocal = watched.LocalEnds.IsLocal(socket.Local, socket.Remote, socket.Seen.State, socket.Workload, watched.Translate);
             if (isLocal != socket.IsLocal)
             {
                 socket.IsLocal = isLocal;
@@ -91,7 +91,8 @@ internal sealed class DumpIntake(
         }
         foreach (ref readonly var other in CollectionsMarshal.AsSpan(_waiting))
         {
-            Report(in other, watched.LocalEnds.IsLocal(other.Seen.Local, other.Seen.Remote, other.Workload, watched.Translate));
+            var (seen, workload) = (other.Seen, other.Workload);
+            Report(in other, watched.LocalEnds.IsLocal(seen.Local, seen.Remote, seen.State, workload, watched.Translate));
         }
         _waiting = null;
     }

@@ -15,7 +15,8 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// The first is certain: nobody has a socket with the address of another host as its own. The second is not. A program can make a
 /// connection whose remote end is another program's local end, for example a connection to its server, or one from a port that both use
 /// (IP_LOCAL_PORT_RANGE). So the second counts only if (P, A) was accepted, its own other end is not there, and both sockets belong to the
-/// same workload. A tenant can then only make its own connections look local. If they belong to different ones, as on a host whose proxy
+/// same workload. If (P, A) has received or sent a FIN, its other end may be gone and the port used again for another connection: it is not
+/// the other end of an established one. A tenant can then only make its own connections look local. If they belong to different ones, as on a host whose proxy
 /// runs as another user, the namespace's connection tracking must say that P answers (A, VIP): only an administrator can make it so.
 /// </para>
 /// <para>A dump is not one moment. A connection that is made meanwhile may be judged wrongly until the next dump.</para>
@@ -37,8 +38,8 @@ internal sealed class LocalEnds
         TcpStates.Established | TcpStates.CloseWait | TcpStates.FinWait1 | TcpStates.FinWait2 | TcpStates.LastAck | TcpStates.Closing;
 
     private readonly Dictionary<UInt128, long> _addresses = [];
-    private readonly Dictionary<Connection, string> _within = [];
-    private readonly HashSet<(SocketEndpoint End, string Workload)> _redirected = [];
+    private readonly Dictionary<Connection, (string Workload, bool IsEstablished)> _within = [];
+    private readonly Dictionary<(SocketEndpoint End, string Workload), bool> _redirected = [];
     private readonly HashSet<Connection> _accepted = [];
     private readonly HashSet<SocketEndpoint> _acceptedFrom = [];
     private int _translations;
@@ -97,7 +98,8 @@ internal sealed class LocalEnds
     }
 
     /// <summary>Adds a socket that is wanted.</summary>
-    public void Add(in SeenSocket seen, string workload) => _within[new Connection(seen.Local, seen.Remote)] = workload;
+    public void Add(in SeenSocket seen, string workload) => 
+        _within[new Connection(seen.Local, seen.Remote)] = (workload, seen.State == TcpState.Established);
 
     /// <summary>Whether only the end of the dump shows if a connection is local. The answer for others is no, or their addresses show
     /// it.</summary>
@@ -120,7 +122,7 @@ internal sealed class LocalEnds
     public void End(Func<SocketEndpoint, bool> isListening)
     {
         var known = new Dictionary<string, Dictionary<SocketEndpoint, bool>>();
-        foreach (var (connection, workload) in _within)
+        foreach (var (connection, (workload, isEstablished)) in _within)
         {
             // The address of the other end must belong to the namespace now; it may have moved to another host.
             if (_addresses.GetValueOrDefault(connection.Remote.Address) != _dump)
@@ -142,7 +144,8 @@ internal sealed class LocalEnds
             {
                 _accepted.Add(connection);
                 _acceptedFrom.Add(connection.Remote);
-                _redirected.Add((connection.Remote, workload));
+                ref var redirected = ref CollectionsMarshal.GetValueRefOrAddDefault(_redirected, (connection.Remote, workload), out _);
+                redirected |= isEstablished;
             }
         }
         if (_within.Capacity > MaxKept)
@@ -157,14 +160,20 @@ internal sealed class LocalEnds
     /// <summary>Whether a connection is local, after the end of the dump.</summary>
     /// <param name="local">Its own end.</param>
     /// <param name="remote">Its other end.</param>
+    /// <param name="state">Its state.</param>
     /// <param name="workload">The workload that it belongs to.</param>
     /// <param name="translate">Asks connection tracking for the end that really answers a connection; null if unknown.</param>
-    public bool IsLocal(in SocketEndpoint local, in SocketEndpoint remote, string workload, Func<ConnectionEnds, SocketEndpoint?> translate) =>
+    public bool IsLocal(
+        in SocketEndpoint local, in SocketEndpoint remote, TcpState state, string workload, Func<ConnectionEnds, SocketEndpoint?> translate) =>
         IsByAddress(in local, in remote)
         || (_within.Count > 0 && _within.ContainsKey(new Connection(remote, local)))
-        || (_redirected.Count > 0 && (_redirected.Contains((local, workload)) || _accepted.Contains(new Connection(local, remote))))
+        || (_redirected.Count > 0 && (IsRedirected(in local, state, workload) || _accepted.Contains(new Connection(local, remote))))
         || (_acceptedFrom.Contains(local) && _translations++ < MaxTranslations
             && translate(new ConnectionEnds(local, remote)) is { } end && _accepted.Contains(new Connection(end, local)));
+
+    private bool IsRedirected(in SocketEndpoint local, TcpState state, string workload) =>
+        _redirected.TryGetValue((local, workload), out var isToEstablished)
+        && (isToEstablished || state is not (TcpState.Established or TcpState.SynSent or TcpState.SynReceived));
 
     private readonly record struct Connection(SocketEndpoint Local, SocketEndpoint Remote)
     {
