@@ -74,6 +74,10 @@ internal sealed class EnvoyKeepalive(ResourceReport report)
             report.Report(DiagnosticCatalog.UnknownKey, key.Position, parent, $"has no field {Quoting.Quote(key.Value)} in a cluster",
                 $"write {(name == Options ? "upstream_bind_config" : "upstream_connection_options")}.{name}");
         }
+        else if (name == Options && value is MappingNode { Entries: [_, ..] } wrapped && wrapped.Entries.All(static entry => NameOf(entry.Key.Value) == Options))
+        {
+            Find(value, path, isCluster: false);   // a SocketOptionsOverride, as additional addresses have it
+        }
         else if (name == Options)
         {
             if (new EnvoySocketOptions(report).Read(key.Position, value, path) is { } raw)

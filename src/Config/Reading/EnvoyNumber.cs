@@ -47,9 +47,10 @@ internal sealed class EnvoyNumber(ObjectReader reader)
         }
 
         var path = reader.PathOf(key);
-        if (value is ScalarNode { Type: ScalarType.Integer or ScalarType.String } scalar)
+        if (value is ScalarNode { Type: ScalarType.Integer or ScalarType.OtherNumber or ScalarType.String } scalar)
         {
-            if (long.TryParse(scalar.Value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number))
+            if (ScalarTypes.TryReadInteger(scalar, out var number)
+                || (scalar.Type == ScalarType.String && long.TryParse(scalar.Value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out number)))
             {
                 if (number >= min && number <= max)
                 {

@@ -176,14 +176,16 @@ internal sealed class ObjectReader(MappingNode node, string path, ResourceReport
                 report.Report(DiagnosticCatalog.NumberRange, scalar.Position, PathOf(key), $"is too large: {Quoting.Shorten(scalar.Value)}",
                     "write a smaller number");
                 return null;
+            case ScalarNode { Type: ScalarType.OtherNumber } scalar when ScalarTypes.TryReadInteger(scalar, out var other):
+                return new Positioned<long>(other, scalar.Position);
             case ScalarNode scalar:
                 var unquoted = ScalarTypes.ResolvePlain(scalar.Value) == ScalarType.Integer && scalar.Type == ScalarType.String;
                 report.Report(DiagnosticCatalog.WrongType, scalar.Position, PathOf(key),
                     $"must be an integer, but {Quoting.Quote(scalar.Value)} is {scalar.Description}",
                     unquoted ? $"write {Quoting.Shorten(scalar.Value)} without quotes" : "write a whole decimal number");
                 return null;
-            case { } other:
-                ReportType(other, PathOf(key), "an integer", null);
+            case { } value:
+                ReportType(value, PathOf(key), "an integer", null);
                 return null;
         }
     }

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Globalization;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 
@@ -60,6 +61,45 @@ internal static class ScalarTypes
         _ when IsOtherNumber(text) => ScalarType.OtherNumber,
         _ => ScalarType.String,
     };
+
+    /// <summary>The integer that a plain scalar stands for: decimal, 0x10, 0o17, 017 or 0b1, with or without underscores.</summary>
+    public static bool TryReadInteger(ScalarNode scalar, out long value)
+    {
+        value = 0;
+        if (scalar.Type == ScalarType.Integer)
+        {
+            return long.TryParse(scalar.Value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out value);
+        }
+
+        if (scalar.Type != ScalarType.OtherNumber)
+        {
+            return false;
+        }
+
+        var text = scalar.Value.Replace("_", "", StringComparison.Ordinal);
+        var digits = WithoutSign(text);
+        var (radix, prefix) = digits switch
+        {
+            ['0', 'x' or 'X', _, ..] => (16, 2),
+            ['0', 'o' or 'O', _, ..] => (8, 2),
+            ['0', 'b' or 'B', _, ..] => (2, 2),
+            ['0', _, ..] => (8, 1),
+            _ => (10, 0),
+        };
+        foreach (var digit in digits[prefix..])
+        {
+            var number = char.IsAsciiHexDigit(digit) ? Convert.ToInt32(digit.ToString(), 16) : radix;
+            if (number >= radix || value > (long.MaxValue - number) / radix)
+            {
+                return false;
+            }
+
+            value = (value * radix) + number;
+        }
+
+        value = text.StartsWith('-') ? -value : value;
+        return true;
+    }
 
     private static bool IsInteger(ReadOnlySpan<char> text)
     {
