@@ -34,12 +34,15 @@ public static class BalancerCheck
                     ReportForgetful(subject, keepalive, settings, diagnostics);
                 }
 
-                foreach (var (balancer, idleTimeout) in balancers)
+                var all = balancers.Select(on => new BalancerVerdict(settings, on.Preset, on.IdleTimeout)).ToList();
+                // The advice must hold for every balancer that probes keep a connection on.
+                var shortest = all.Where(static verdict => verdict.Standing is not (BalancerStanding.PayloadNeeded or BalancerStanding.ProbesUnanswered))
+                    .Min(static verdict => verdict.IdleTimeout);
+                foreach (var (verdict, (balancer, idleTimeout)) in all.Zip(balancers))
                 {
-                    var verdict = new BalancerVerdict(settings, balancer, idleTimeout);
                     verdicts.Add((policy.Policy, verdict));
                     ReportRange(subject, keepalive, balancer, idleTimeout, diagnostics);
-                    Report(subject, keepalive, verdict, diagnostics);
+                    Report(subject, keepalive, verdict, shortest, diagnostics);
                 }
             }
         }
@@ -64,7 +67,7 @@ public static class BalancerCheck
             : $"{ping}, {close}, or give the balancer a longer timeout{(balancer?.MaxIdleTimeout is { } most ? $" ({most}s at most)" : "")}";
     }
 
-    private static void Report(string subject, TcpKeepalive keepalive, BalancerVerdict verdict, DiagnosticBag diagnostics)
+    private static void Report(string subject, TcpKeepalive keepalive, BalancerVerdict verdict, double? shortest, DiagnosticBag diagnostics)
     {
         var (schedule, name) = (verdict.Schedule, verdict.Balancer.Name);
         var position = keepalive.Time?.Position ?? keepalive.Position;
@@ -80,19 +83,30 @@ public static class BalancerCheck
                         : first.TotalSeconds < verdict.IdleTimeout
                         ? $"between {Seconds(first)} and {Seconds(latest)}, because the kernel's timer may fire late"
                         : $"after {Seconds(first)}"),
-                    Advice(verdict, keepalive.Names));
+                    Advice(verdict, shortest, keepalive.Names));
+                break;
+            case BalancerStanding.NoMargin when schedule.Probes == 1 && schedule.LatestDeath.TotalSeconds < verdict.IdleTimeout:
+                diagnostics.Report(DiagnosticCatalog.NoMargin, position,
+                    $"{subject}: a single lost probe ends a connection that {name} keeps for {verdict.IdleTimeout}s without traffic{unconfirmed}: there is no second probe",
+                    Advice(verdict, shortest, keepalive.Names));
                 break;
             case BalancerStanding.NoMargin:
                 diagnostics.Report(DiagnosticCatalog.NoMargin, position,
                     $"{subject}: {name} forgets a connection after {verdict.IdleTimeout}s without traffic{unconfirmed}: a single lost probe exceeds it, "
                     + (schedule.Probes > 1 ? $"the next may go out as late as {Seconds(schedule.LatestProbe(2))}" : "there is no second probe"),
-                    Advice(verdict, keepalive.Names));
+                    Advice(verdict, shortest, keepalive.Names));
                 break;
             case BalancerStanding.PayloadNeeded:
                 diagnostics.Report(DiagnosticCatalog.PayloadNeeded, position,
                     $"{subject}: {name} counts payload only{unconfirmed} and ends a connection "
                     + (verdict.IdleTimeout is { } timeout ? $"after {timeout}s without" : "after its configured timeout without")
                     + ": TCP keepalive cannot help",
+                    InsteadOfKeepalive(verdict.IdleTimeout, verdict.Balancer));
+                break;
+            case BalancerStanding.ProbesUnanswered when verdict.ClosesBeforeProbes:
+                diagnostics.Report(DiagnosticCatalog.PayloadNeeded, position,
+                    $"{subject}: {name} counts payload only{unconfirmed} and ends a connection after {verdict.IdleTimeout}s without, before the first probe, "
+                    + $"{Seconds(schedule.Probe(1))} after its last packet: TCP keepalive cannot help",
                     InsteadOfKeepalive(verdict.IdleTimeout, verdict.Balancer));
                 break;
             case BalancerStanding.ProbesUnanswered:
@@ -105,7 +119,7 @@ public static class BalancerCheck
                 diagnostics.Report(DiagnosticCatalog.DependsOnNamespace, position,
                     $"{subject}: {name} forgets a connection after {verdict.IdleTimeout}s without traffic{unconfirmed}, and the policy sets no time: the first probe "
                     + $"depends on net.ipv4.tcp_keepalive_time of each network namespace; Linux's default, {schedule.Time}s, {(schedule.Time >= verdict.IdleTimeout ? "is" : "may be")} too late",
-                    Advice(verdict, keepalive.Names));
+                    Advice(verdict, shortest, keepalive.Names));
                 break;
             case BalancerStanding.Depends:
             case BalancerStanding.Unknown:
@@ -115,9 +129,9 @@ public static class BalancerCheck
         }
     }
 
-    private static string Advice(BalancerVerdict verdict, KeepaliveNames names)
+    private static string Advice(BalancerVerdict verdict, double? shortest, KeepaliveNames names)
     {
-        if (verdict.Advise() is not { } advised)
+        if ((verdict.Advise(shortest) ?? verdict.Advise()) is not { } advised)
         {
             return verdict.Balancer.WhyNoLonger(verdict.IdleTimeout) is { } why
                 ? $"close idle connections in the client's pool: {why}, and the kernel counts whole seconds"

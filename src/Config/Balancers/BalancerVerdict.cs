@@ -73,6 +73,9 @@ public sealed record BalancerVerdict
     /// <summary>Probes in a row that may be lost before the balancer forgets the connection; -1 where it does without any being lost.</summary>
     public int LostProbes { get; }
 
+    /// <summary>Whether the balancer closes the connection before the first probe.</summary>
+    public bool ClosesBeforeProbes => IdleTimeout is { } timeout && Schedule.Probe(1).TotalSeconds >= timeout;
+
     /// <summary>Probes an hour that a quiet connection sends while all are answered.</summary>
     public double ProbesPerHour => 3600.0 / Math.Max(Schedule.Time, Schedule.Interval);
 
@@ -80,9 +83,15 @@ public sealed record BalancerVerdict
     /// Values that keep the connection although two probes in a row are lost, and outlast a brief outage: its own as far as they do, else
     /// the longest interval, the longest round <c>time</c> and the fewest probes that go with it.
     /// </summary>
+    /// <param name="shortest">The shortest idle timeout on the path, seconds, if other balancers must keep the connection, too.</param>
     /// <returns>All three; null where the idle timeout is too short for whole seconds.</returns>
-    public KeepaliveSettings? Advise()
+    public KeepaliveSettings? Advise(double? shortest = null)
     {
+        if ((shortest ?? IdleTimeout) is not { } timeout)
+        {
+            return null;
+        }
+
         foreach (var longest in (ReadOnlySpan<int>)[int.MaxValue, 30, 10, 5, 3, 2, 1])
         {
             var interval = Math.Min(Schedule.Interval, longest);
@@ -90,7 +99,9 @@ public sealed record BalancerVerdict
             foreach (var time in (ReadOnlySpan<int>)[Schedule.Time, 7200, 3600, 1800, 900, 600, 300, 240, 200, 180, 150, 120, 90, 60, 45, 30, 20, 15, 10, 5, 3, 2, 1])
             {
                 var advised = new KeepaliveSettings(time, interval, probes);
-                if (interval <= time && IdleTimeout is { } timeout && new KeepaliveSchedule(advised).Survives(TimeSpan.FromSeconds(timeout), 2))
+                // Its own time and interval may stay as they are, also if the interval is longer. A longer time than its own keeps nothing.
+                var isPossible = time <= Schedule.Time && (interval <= time || (time == Schedule.Time && interval == Schedule.Interval));
+                if (isPossible && new KeepaliveSchedule(advised).Survives(TimeSpan.FromSeconds(timeout), 2))
                 {
                     return advised;
                 }
