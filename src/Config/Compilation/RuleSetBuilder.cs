@@ -183,6 +183,17 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
             : $"port{(numbers.Count == 1 ? "" : "s")} {string.Join(", ", numbers.Take(most))}{(numbers.Count > most ? ", …" : "")} of {destination.QualifiedName}";
     }
 
+    /// <summary>Advice for a policy that another overrides. DestinationRules and the policies of proxies have no selector to be narrowed.</summary>
+    private static string Remedy(RankedPolicy winner, RankedPolicy loser) => (HasSelector(winner), HasSelector(loser)) switch
+    {
+        (true, true) => "narrow the selector of one of the two",
+        (true, false) => $"narrow the selector of {winner.Name}, or write the same values in both",
+        (false, true) => $"narrow the selector of {loser.Name}, or write the same values in both",
+        _ => $"write these values in {winner.Name} if they are meant there",
+    };
+
+    private static bool HasSelector(RankedPolicy policy) => policy.Policy is ConnectionPolicy or ListenerConnectionPolicy;
+
     private static string Reason(RankedPolicy winner, RankedPolicy loser, Destination destination) =>
         PolicyPrecedence.Explain(winner.Policy, loser.Policy, destination) + (winner.IsSilent ? " and has no tcpKeepalive" : "");
 
@@ -281,7 +292,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
             diagnostics.Report(DiagnosticCatalog.PolicyLost, loser.Policy.Position,
                 $"{loser.Subject}: {what} is under {winner.Name}, "
                 + $"which {Reason(winner, loser, first.Destination)}; this policy is not used there",
-                winner.IsSilent ? $"write tcpKeepalive in {winner.Name}, too" : "narrow the selector of one of the two");
+                winner.IsSilent ? $"write tcpKeepalive in {winner.Name}, too" : Remedy(winner, loser));
         }
 
         foreach (var ((loser, winner), (first, count)) in _lostAddresses)
