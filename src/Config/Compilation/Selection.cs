@@ -23,6 +23,9 @@ internal sealed class Selector
 {
     private static readonly ImmutableArray<DestinationPort?> s_anyPort = [null];
 
+    /// <summary>The kinds of objects that a proxy's policy is followed to.</summary>
+    private static readonly ImmutableArray<string> s_targetKinds = [Gateway.KindName, Service.KindName, .. GatewayRoute.Kinds];
+
     private readonly CompilationBudget _budget;
     private readonly DiagnosticBag _diagnostics;
     private readonly Dictionary<DestinationKind, ObjectIndex<Destination>> _kinds = [];
@@ -285,7 +288,15 @@ internal sealed class Selector
             Report(DiagnosticCatalog.SelectsNothing, policy, proxy.Position, message, fix);
         }
 
-        if (selections.Count == 0 && !isSaid)
+        var unread = proxy.Targets.Where(static target => !s_targetKinds.Contains(target.Kind)).ToList();
+        if (selections.Count == 0 && !isSaid && unread.Count > 0 && unread.Count == proxy.Targets.Length)
+        {
+            var kinds = string.Join(" and ", unread.Select(static target => Quoting.Shorten(target.Kind)).Distinct().Take(3));
+            Report(DiagnosticCatalog.NotAPolicyHere, policy, proxy.Position,
+                $"its keepalive is judged and not enforced by the agent: it is for {string.Join(", ", unread.Take(3))}, and objects of the kind {kinds} are not read as targets",
+                "write a ConnectionPolicy or a DestinationRule for its destinations");
+        }
+        else if (selections.Count == 0 && !isSaid)
         {
             Report(DiagnosticCatalog.NotAPolicyHere, policy, proxy.Position,
                 proxy.Kind == ProxyPolicy.EnvoyFilter
