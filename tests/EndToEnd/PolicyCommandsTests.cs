@@ -124,6 +124,16 @@ public sealed class PolicyCommandsTests : IDisposable
         Assert.Contains(expected, result.Output, StringComparison.Ordinal);
     }
 
+    /// <summary>Regression: its verdict was that keepalive ends healthy connections, which it closes before the first probe (700s).</summary>
+    [Fact]
+    public void CheckBalancer_ClosesBeforeTheFirstProbe_SaysWhen()
+    {
+        var result = Run("check", FilePath, "--balancer", "aws-global-accelerator");
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains(": error KA061: ", result.Output, StringComparison.Ordinal);
+        Assert.Contains("  through aws-global-accelerator, idle timeout 340s: not kept, closed at 340s, before the first probe\n", result.Output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("aws-global-accelerator", "KA068")]
     [InlineData("docker-desktop", "KA061")]

@@ -175,13 +175,17 @@ internal sealed class CheckReport(
                     : (verdict.KeptUpTo is { } most ? $"kept up to {most}s" : "never kept") + $" (Linux's default: {schedule.Time}s)");
         }
 
+        if (standing == BalancerStanding.ProbesUnanswered && verdict.ClosesBeforeProbes)
+        {
+            return $"{verdict.Balancer.Name}{timeout}: not kept, closed at {verdict.IdleTimeout}s, before the first probe";
+        }
+
         var answer = standing switch
         {
             BalancerStanding.Kept => $"kept, also when {Counted.Of(verdict.LostProbes, "probe")} in a row {(verdict.LostProbes == 1 ? "is" : "are")} lost{Unless(verdict)}",
             BalancerStanding.NoMargin => $"kept as long as no probe is lost{Unless(verdict)}",
             BalancerStanding.Forgotten => "forgotten",
             BalancerStanding.PayloadNeeded => "not kept, because probes do not count",
-            BalancerStanding.ProbesUnanswered when verdict.ClosesBeforeProbes => $"not kept, closed at {verdict.IdleTimeout}s, before the first probe",
             BalancerStanding.ProbesUnanswered => "not kept, because probes do not count and later ones are not answered",
             _ => $"unknown: write --balancer {verdict.Balancer.Name}=TIMEOUT",
         };
@@ -190,7 +194,7 @@ internal sealed class CheckReport(
             answer += $" (with Linux's default {assumed}; the network namespace may have another)";
         }
 
-        var end = standing == BalancerStanding.ProbesUnanswered && !verdict.ClosesBeforeProbes ? "a healthy connection ends" : "a dead peer is noticed";
+        var end = standing == BalancerStanding.ProbesUnanswered ? "a healthy connection ends" : "a dead peer is noticed";
         return string.Create(CultureInfo.InvariantCulture, $"{verdict.Balancer.Name}{timeout}: {answer}; {end} {Spans.Whole(schedule.Death)} to "
             + $"{Spans.Whole(schedule.LatestDeath)} after its last packet; {verdict.ProbesPerHour * connections:N0} probes an hour for {connections:N0} quiet "
             + $"connection{(connections == 1 ? "" : "s")}");
