@@ -1,5 +1,7 @@
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using Keepalive.Config;
+using Keepalive.Config.Reading;
 
 namespace Keepalive.Simulator.Advice;
 
@@ -131,12 +133,12 @@ internal static class ApplicationSettings
         new()
         {
             Names = ["grpc"],
-            Where = "gRPC, channel arguments (C++, Python) and Go",
+            Where = "gRPC, client and server: channel arguments (C++, Python) and Go",
             Lines = static v => GrpcPing(v.Time!.Value),
             Heartbeat = GrpcPing,
             IsHeartbeat = true,
-            Remark = "An HTTP/2 PING is payload. A server allows one each 5 minutes by default "
-                + "(EnforcementPolicy.MinTime) and ends the connection otherwise. An AWS ALB does not count it.",
+            Remark = "An HTTP/2 PING is payload. By default a server allows one each 5 minutes, and one each 2 hours while there are no calls; it answers "
+                + "more with GOAWAY too_many_pings, which ends the connection. So set the server first. An AWS ALB does not count a PING.",
             Source = "https://grpc.io/docs/guides/keepalive/",
         },
         new()
@@ -285,18 +287,40 @@ internal static class ApplicationSettings
     /// <summary>The words for which there is a setting, in alphabetical order.</summary>
     public static ImmutableArray<string> Names { get; } = [.. All.SelectMany(static setting => setting.Names).Distinct().Order(StringComparer.Ordinal)];
 
-    /// <summary>The settings of an application; empty if it is not known.</summary>
-    public static ImmutableArray<ApplicationSetting> Of(string name) => [.. All.Where(setting => setting.Names.Contains(name))];
+    private static readonly FrozenDictionary<string, string> s_aliases = new Dictionary<string, string>
+    {
+        ["postgresql"] = "postgres", ["pg"] = "postgres", ["psql"] = "libpq", ["psycopg"] = "libpq", ["psycopg2"] = "libpq",
+        ["pg-jdbc"] = "pgjdbc", ["mariadb"] = "mysql", ["golang"] = "go", ["nodejs"] = "node", ["node.js"] = "node", ["js"] = "node",
+        [".net"] = "dotnet", ["csharp"] = "dotnet", ["c#"] = "dotnet", ["grpc-go"] = "grpc", ["grpcio"] = "grpc", ["python3"] = "python",
+        ["py"] = "python", ["librdkafka"] = "kafka", ["openssh"] = "ssh", ["jvm"] = "java", ["valkey"] = "redis",
+    }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>The settings of an application, in upper or lower case or under another usual name; empty if it is not known.</summary>
+    public static ImmutableArray<ApplicationSetting> Of(string name)
+    {
+        var known = s_aliases.GetValueOrDefault(name, name);
+        return [.. All.Where(setting => setting.Names.Contains(known, StringComparer.OrdinalIgnoreCase))];
+    }
+
+    /// <summary>The name that was probably meant; null if none is near.</summary>
+    public static string? Near(string name) =>
+        DidYouMean.Find(name, [.. Names, .. s_aliases.Keys]) is { } near ? s_aliases.GetValueOrDefault(near, near) : null;
 
     private static ImmutableArray<string> Sysctls(KeepaliveSettings v) =>
     [
         $"net.ipv4.tcp_keepalive_time={v.Time}", $"net.ipv4.tcp_keepalive_intvl={v.Interval}", $"net.ipv4.tcp_keepalive_probes={v.Probes}",
     ];
 
+    /// <summary>The least time between pings that the server allows. The network may bring two pings closer together.</summary>
+    private static int LeastPing(int seconds) => Math.Max(1, seconds / 2);
+
     private static ImmutableArray<string> GrpcPing(int seconds) =>
     [
-        $"GRPC_ARG_KEEPALIVE_TIME_MS={seconds}000 GRPC_ARG_KEEPALIVE_TIMEOUT_MS=20000 GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS=1",
-        $"keepalive.ClientParameters{{Time: {seconds} * time.Second, Timeout: 20 * time.Second, PermitWithoutStream: true}}",
+        $"client: GRPC_ARG_KEEPALIVE_TIME_MS={seconds}000 GRPC_ARG_KEEPALIVE_TIMEOUT_MS=20000 GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS=1",
+        "        GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA=0",
+        $"server: GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS={LeastPing(seconds)}000 GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS=1",
+        $"Go client: keepalive.ClientParameters{{Time: {seconds} * time.Second, Timeout: 20 * time.Second, PermitWithoutStream: true}}",
+        $"Go server: keepalive.EnforcementPolicy{{MinTime: {LeastPing(seconds)} * time.Second, PermitWithoutStream: true}}",
     ];
 
     private static ImmutableArray<string> Ssh(int seconds) => [$"ServerAliveInterval {seconds}", "ServerAliveCountMax 3"];

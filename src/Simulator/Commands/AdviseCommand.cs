@@ -39,7 +39,7 @@ internal static class AdviseCommand
             Require(service, () => TryTime(result.GetValue(service), TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(30), out _), "--service-time takes a duration up to 720h, like 10m");
             Require(address, () => result.GetValue(address) is { } text && (IPNetwork.TryParse(text, out _) || IPAddress.TryParse(text, out _)),
                 "--address takes an address like 203.0.113.10 or a block like 203.0.113.0/24");
-            Require(application, () => ApplicationSettings.Names.Contains(result.GetValue(application)!), $"--for: '{result.GetValue(application)}' is not known; it takes {string.Join(", ", ApplicationSettings.Names)}");
+            Require(application, () => !ApplicationSettings.Of(result.GetValue(application)!).IsEmpty, Unknown(result.GetValue(application) ?? ""));
 
             // An option that is not given has its default, which the result does not know yet; one given twice, or without a value, is reported anyway.
             void Require(Option option, Func<bool> holds, string error)
@@ -115,6 +115,9 @@ internal static class AdviseCommand
             return Complaint.Say(interruption.ExitCode, "interrupted");
         }
     }
+
+    private static string Unknown(string application) => $"--for: '{application}' is not known; "
+        + (ApplicationSettings.Near(application) is { } near ? $"did you mean {near}? " : "") + $"it takes {string.Join(", ", ApplicationSettings.Names)}";
 
     private static Option<string> Text(string name, string description, string help, string value) =>
         new(name) { Description = description, HelpName = help, DefaultValueFactory = _ => value };

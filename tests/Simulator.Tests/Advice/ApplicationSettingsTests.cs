@@ -59,6 +59,34 @@ public sealed partial class ApplicationSettingsTests
     [Fact]
     public void Of_UnknownName_IsEmpty() => Assert.Empty(ApplicationSettings.Of("cobol"));
 
+    [Theory]
+    [InlineData("Go", "go")]
+    [InlineData("pg", "postgres")]
+    [InlineData("PostgreSQL", "postgres")]
+    [InlineData("Node.js", "node")]
+    [InlineData(".NET", "dotnet")]
+    public void Of_AnotherUsualName_IsTheSame(string name, string known)
+    {
+        Assert.NotEmpty(ApplicationSettings.Of(known));
+        Assert.Equal(ApplicationSettings.Of(known), ApplicationSettings.Of(name));
+    }
+
+    [Theory]
+    [InlineData("postgrse", "postgres")]
+    [InlineData("postgressql", "postgres")]
+    [InlineData("cobol", null)]
+    public void Near_NameWithATypingError_IsTheNameThatIsMeant(string name, string? meant) => Assert.Equal(meant, ApplicationSettings.Near(name));
+
+    /// <summary>Regression: the pings of the client alone make a server with its defaults end the connection.</summary>
+    [Fact]
+    public void Setting_OfGrpc_HasTheServersToo()
+    {
+        var lines = string.Join('\n', ApplicationSettings.Of("grpc")[0].Lines(new(200, 10, 3)));
+        Assert.Contains("Go client: keepalive.ClientParameters{Time: 200 * time.Second", lines, StringComparison.Ordinal);
+        Assert.Contains("Go server: keepalive.EnforcementPolicy{MinTime: 100 * time.Second, PermitWithoutStream: true}", lines, StringComparison.Ordinal);
+        Assert.Contains("server: GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS=100000 GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS=1", lines, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Page_Table_HasEverySettingWithItsSource()
     {
