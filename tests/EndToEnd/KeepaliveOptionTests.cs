@@ -80,6 +80,16 @@ public sealed class KeepaliveOptionTests : IDisposable
         Assert.DoesNotContain("To protect", output, StringComparison.Ordinal);
     }
 
+    /// <summary>Regression: the output ended without a word on how to protect the connection.</summary>
+    [Fact]
+    public void Audit_IdleTimeoutTooShortForKeepalive_PrintsWhyThereIsNoCommand()
+    {
+        string output = Agent("audit", "--idle", "0s", "--idle-timeout", "2s").Output;
+        Assert.Contains("TCP keepalive cannot protect it: its values are whole seconds, and no three probes are sent within 2s. Instead, let the application send",
+            output, StringComparison.Ordinal);
+        Assert.DoesNotContain("To protect", output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("Amazon EC2", "c8i.large", "", 350, "aws-security-group", "this is an Amazon EC2 machine, c8i.large: it is on Nitro v6, whose security groups forget an idle connection after 350s")]
     [InlineData("Amazon EC2", "m5.large", "", 350, "aws-nat-gateway", "this is an Amazon EC2 machine, m5.large: its security groups keep an idle connection for 432000s")]

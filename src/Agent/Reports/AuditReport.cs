@@ -112,6 +112,11 @@ internal sealed class AuditReport
         {
             output.WriteLine($"To protect {(AtRisk == 1 ? "it" : "them")}: {command}");
         }
+        else if (AtRisk > 0 && _yardstick.Balancer?.Refresh != Refresh.PayloadOnly)
+        {
+            output.WriteLine($"TCP keepalive cannot protect {(AtRisk == 1 ? "it" : "them")}: its values are whole seconds, and no three probes are sent within "
+                + $"{_yardstick.IdleTimeout}s. Instead, {BalancerCheck.InsteadOfKeepalive(_yardstick.IdleTimeout, _yardstick.Balancer)}");
+        }
     }
 
     /// <summary>The command that protects the connections at risk; null if there are none, or if keepalive cannot help.</summary>
