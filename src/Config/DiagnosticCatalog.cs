@@ -92,6 +92,7 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind KeepaliveOff = Warning("KA073", "keepalive values with keepalive off");
     internal static readonly DiagnosticKind ShortUserTimeout = Warning("KA074", "user timeout shorter than the probes take");
     internal static readonly DiagnosticKind OneNamespace = Note("KA075", "DestinationRule for the clients of one namespace");
+    internal static readonly DiagnosticKind LongUserTimeout = Warning("KA076", "user timeout that lets dead connections live longer");
 
     /// <summary>KA080: a pod or namespace that chooses values below the least that its node allows.</summary>
     public static readonly DiagnosticKind OwnBelowLeast = Warning("KA080", "pod's own keepalive below the least");
@@ -110,7 +111,7 @@ public static class DiagnosticCatalog
         UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices, NewerField,
         MisspeltField, EmptyKeepalive, NoEffect, NoPortLeft,
         BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange, DependsOnNamespace, ProbesUnanswered,
-        NotInherited, MeshTooWide, NotAPolicyHere, KeepaliveOff, ShortUserTimeout, OneNamespace, OwnBelowLeast, WorkloadsUnknown,
+        NotInherited, MeshTooWide, NotAPolicyHere, KeepaliveOff, ShortUserTimeout, OneNamespace, LongUserTimeout, OwnBelowLeast, WorkloadsUnknown,
     ];
 
     /// <summary>Whether a code is about YAML itself.</summary>

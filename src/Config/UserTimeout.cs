@@ -19,6 +19,10 @@ public static class UserTimeout
     /// <summary>The longest one, in milliseconds: the option is an int.</summary>
     public const int Max = int.MaxValue;
 
+    /// <summary>Milliseconds that data in flight waits without a user timeout, with Linux's defaults: tcp_retries2 of 15, the first
+    /// after 200 ms and the last ones 120 s apart (net/ipv4/tcp_timer.c, retransmits_timed_out). A user timeout takes its place, a longer one too.</summary>
+    public const int Retransmissions = 924_600;
+
     /// <summary>The shortest one that ends no connection before its probes are spent: time + interval × probes. It is also the one that
     /// ends a connection with data in flight as soon as a quiet one.</summary>
     public static int Covering(int time, int interval, int probes) => (int)Math.Clamp(Math.Min(time + ((long)interval * probes), Max) * 1000, 1, Max);
@@ -45,6 +49,9 @@ public static class UserTimeout
         var all = settings.Or(KeepaliveSettings.LinuxDefaults);
         return IsShort(timeout, all.Time!.Value, all.Interval!.Value, all.Probes!.Value);
     }
+
+    /// <summary>Whether data in flight waits longer with it than without.</summary>
+    public static bool ProlongsRetransmission(int timeout) => timeout > Retransmissions;
 
     /// <summary>The number of lost probes in a row after which a connection may end. Without a user timeout it is the number of
     /// probes.</summary>

@@ -141,26 +141,36 @@ internal sealed class CheckReport(
         return !group.Ports.Contains(null) ? text : numbers.Count == 0 ? "other ports" : $"{text} and others";
     }
 
-    /// <summary>Says that keepalive does not cover data in flight, and which annotation does; null if the policies have it, or set
-    /// nothing.</summary>
+    /// <summary>Says that keepalive does not cover data in flight, and which annotation does, if it would not make that wait longer; null if
+    /// the policies have it, or set nothing.</summary>
     private string? DataInFlight()
     {
         const int mostNamed = 3;
         var policies = input.Compiled.Policies
             .Where(static policy => !policy.Settings.IsEmpty && !IsJudgedOnly(policy) && policy.UserTimeout.Mode != UserTimeoutMode.Set)
-            .Select(static policy => (policy.Policy, Timeout: UserTimeout.Format(policy.Settings.Max(UserTimeout.Covering)))).ToList();
-        if (policies.Count == 0)
+            .Select(static policy => (policy.Policy, Timeout: policy.Settings.Max(UserTimeout.Covering)))
+            .ToLookup(static policy => UserTimeout.ProlongsRetransmission(policy.Timeout));
+        var (covered, longer) = (policies[false].ToList(), policies[true].ToList());
+        if (covered.Count + longer.Count == 0)
         {
             return null;
         }
 
-        var timeouts = policies.Select(static policy => policy.Timeout).Distinct().ToList();
-        var value = timeouts.Count == 1 ? $"the annotation {AgentAnnotations.UserTimeout}: {timeouts[0]}"
-            : $"the annotation {AgentAnnotations.UserTimeout} ("
-                + string.Join(", ", policies.Take(mostNamed).Select(static policy => $"{policy.Timeout} on {TerminalText.Mask(policy.Policy)}"))
-                + (policies.Count > mostNamed ? ", and so on: time + interval × probes)" : ")");
-        return "keepalive does not cover data in flight: the kernel sends it again for some 15 minutes (tcp_retries2) before it ends the connection; "
-            + $"{value} ends it as soon as a quiet one";
+        var text = "keepalive does not cover data in flight: the kernel sends it again for some 15 minutes (tcp_retries2) before it ends the connection; ";
+        if (covered.Count > 0)
+        {
+            text += $"the annotation {AgentAnnotations.UserTimeout}"
+                + (longer.Count == 0 && covered.Select(static policy => policy.Timeout).Distinct().Count() == 1
+                    ? $": {UserTimeout.Format(covered[0].Timeout)}" : $" ({Named(covered)})")
+                + " ends it as soon as a quiet one" + (longer.Count > 0 ? "; " : "");
+        }
+
+        return longer.Count == 0 ? text
+            : text + $"a user timeout as long as the probes take ({Named(longer)}) makes it wait longer: for an earlier end, shorten time + interval × probes";
+
+        static string Named(List<(string Policy, int Timeout)> policies) =>
+            string.Join(", ", policies.Take(mostNamed).Select(static policy => $"{UserTimeout.Format(policy.Timeout)} on {TerminalText.Mask(policy.Policy)}"))
+            + (policies.Count > mostNamed ? ", and so on: time + interval × probes" : "");
     }
 
     private string Describe(BalancerVerdict verdict)

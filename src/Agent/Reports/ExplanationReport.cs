@@ -231,7 +231,8 @@ internal sealed class ExplanationReport(CompiledPolicy policy, ImmutableArray<De
         var tooShort = $"an application's TCP_USER_TIMEOUT of less than {covering} ends the connection after fewer lost probes: ";
         return rule.UserTimeout.Mode switch
         {
-            UserTimeoutMode.Raise => tooShort + $"raised to {covering}, by the policy",
+            UserTimeoutMode.Raise => tooShort + $"raised to {covering}, by the policy"
+                + (UserTimeout.ProlongsRetransmission(UserTimeout.Covering(rule.Settings)) ? "; data in flight waits as long" : ""),
             UserTimeoutMode.Skip => tooShort + "the policy skips such sockets",
             UserTimeoutMode.Set => $"set to {rule.UserTimeout}, by the policy"
                 + (UserTimeout.IsShort(rule.UserTimeout.Milliseconds, rule.Settings) ? $"; that ends the connection after fewer lost probes: less than {covering}" : ""),

@@ -56,6 +56,7 @@ public static class PolicyCompiler
             foreach (var policy in policies.Concat(listenerPolicies).Concat(mesh is null ? [] : [mesh]))
             {
                 ReportUserTimeout(policy);
+                ReportLongUserTimeout(policy);
             }
 
             var (rules, shadowed) = builder.Build();
@@ -200,6 +201,26 @@ public static class PolicyCompiler
                     $"{policy.Subject}: annotation {AgentAnnotations.UserTimeout} of {policy.UserTimeout} ends a quiet connection after "
                     + $"{lost} lost probe{(lost == 1 ? "" : "s")} in a row, not {probes}: time + interval × probes is {covering}",
                     $"write raise, or {covering} or more");
+            }
+        }
+
+        /// <summary>Warns of a user timeout with which data in flight waits longer than without.</summary>
+        private void ReportLongUserTimeout(RankedPolicy policy)
+        {
+            foreach (var settings in policy.AllSettings.Where(_ => policy.UserTimeout.Mode is UserTimeoutMode.Set or UserTimeoutMode.Raise))
+            {
+                var covering = UserTimeout.Covering(settings);
+                var timeout = policy.UserTimeout.Mode == UserTimeoutMode.Set ? policy.UserTimeout.Milliseconds : covering;
+                if (UserTimeout.ProlongsRetransmission(timeout))
+                {
+                    _diagnostics.Report(DiagnosticCatalog.LongUserTimeout, policy.Policy.Metadata.Annotations[AgentAnnotations.UserTimeout].Position,
+                        $"{policy.Subject}: annotation {AgentAnnotations.UserTimeout} of {policy.UserTimeout} lets data in flight to a dead peer wait for up to "
+                        + $"{UserTimeout.Format(timeout)}, and without a user timeout it is some 15 minutes (tcp_retries2)",
+                        UserTimeout.ProlongsRetransmission(covering)
+                            ? $"choose values whose time + interval × probes is at most 15m, it is {UserTimeout.Format(covering)}, or remove the annotation"
+                            : $"write {UserTimeout.Format(covering)}, which is time + interval × probes");
+                    return;
+                }
             }
         }
 
