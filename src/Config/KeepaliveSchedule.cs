@@ -14,8 +14,9 @@ namespace Keepalive.Config;
 /// time, that is what comes between two probes of a quiet connection, and what the latest instants assume.
 /// </para>
 /// <para>
-/// It holds for sockets with nothing unacknowledged (those are retransmitted, not probed) and without TCP_USER_TIMEOUT, which replaces the
-/// number of probes. From tcp_keepalive_timer in the kernel's net/ipv4/tcp_timer.c.
+/// It holds for sockets with nothing unacknowledged (those are retransmitted, not probed). A TCP_USER_TIMEOUT replaces the number of probes:
+/// the connection ends when a probe is due, one is unanswered, and that time has passed. From tcp_keepalive_timer in the kernel's
+/// net/ipv4/tcp_timer.c.
 /// </para>
 /// </remarks>
 public sealed record KeepaliveSchedule
@@ -28,9 +29,10 @@ public sealed record KeepaliveSchedule
     /// CONFIG_HZ of the kernel, see <see cref="TimerWheel"/>; where it is not known, the latest instants are those of the worst of
     /// <see cref="TimerWheel.CommonHz"/>.
     /// </param>
+    /// <param name="userTimeout">TCP_USER_TIMEOUT in milliseconds; 0 is none.</param>
     /// <exception cref="ArgumentException">A value is missing.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The kernel would not take a value.</exception>
-    public KeepaliveSchedule(KeepaliveSettings settings, int? hz = null)
+    public KeepaliveSchedule(KeepaliveSettings settings, int? hz = null, int userTimeout = 0)
     {
         if (settings is not { Time: { } time, Interval: { } interval, Probes: { } probes })
         {
@@ -40,6 +42,11 @@ public sealed record KeepaliveSchedule
         Time = Within(time, KeepaliveSettings.MaxTime, nameof(KeepaliveSettings.Time));
         Interval = Within(interval, KeepaliveSettings.MaxInterval, nameof(KeepaliveSettings.Interval));
         Probes = Within(probes, KeepaliveSettings.MaxProbes, nameof(KeepaliveSettings.Probes));
+        ArgumentOutOfRangeException.ThrowIfNegative(userTimeout);
+        UserTimeoutMilliseconds = userTimeout;
+        LostProbes = userTimeout == 0 ? Probes
+            : UserTimeout.IsShort(userTimeout, Time, Interval, Probes) ? UserTimeout.LostProbes(userTimeout, Time, Interval, Probes)
+            : Overdue;
         Wheels = hz is { } known ? [new TimerWheel(known)] : s_commonWheels;
     }
 
@@ -52,14 +59,39 @@ public sealed record KeepaliveSchedule
     /// <summary>Unanswered probes before the connection ends, 1..127.</summary>
     public int Probes { get; }
 
+    /// <summary>TCP_USER_TIMEOUT; 0 is none.</summary>
+    public int UserTimeoutMilliseconds { get; }
+
+    /// <summary>Lost probes in a row that end the connection: <see cref="Probes"/>, or fewer or more with a user timeout.</summary>
+    public int LostProbes { get; }
+
     /// <summary>The timer wheel of the kernel; all possible ones if it is unknown.</summary>
     internal ImmutableArray<TimerWheel> Wheels { get; }
 
-    /// <summary>The nominal instant of death, and the earliest: all probes go unanswered.</summary>
-    public TimeSpan Death => Nominal(Probes);
+    /// <summary>The earliest instant of death: all probes go unanswered. Without a user timeout it is the nominal one, too.</summary>
+    public TimeSpan Death
+    {
+        get
+        {
+            if (UserTimeoutMilliseconds == 0)
+            {
+                return Nominal(Probes);
+            }
+
+            // The fewest unanswered probes at which late timers reach the user timeout.
+            var fewest = Math.Max(1, Wheels.Min(wheel => Steps(ToJiffies(wheel) - FirstOf(wheel), StepOf(wheel))));
+            var (timeout, probe) = (TimeSpan.FromMilliseconds(UserTimeoutMilliseconds), Nominal(fewest));
+            return timeout > probe ? timeout : probe;
+        }
+    }
 
     /// <summary>The latest instant of death.</summary>
-    public TimeSpan LatestDeath => Latest(Probes);
+    public TimeSpan LatestDeath => UserTimeoutMilliseconds == 0 ? Latest(Probes) : Wheels.Max(wheel =>
+    {
+        // The timer before the last one fires at its latest, or just too early for the user timeout.
+        var before = FirstOf(wheel) + ((Overdue - 1) * StepOf(wheel));
+        return wheel.ToTime(Math.Max(FirstOf(wheel), Math.Min(before, ToJiffies(wheel))) + StepOf(wheel));
+    });
 
     /// <summary>The nominal instant of a probe, and the earliest, all before it unanswered.</summary>
     /// <param name="number">1 is the first, <see cref="Probes"/> the last.</param>
@@ -75,13 +107,13 @@ public sealed record KeepaliveSchedule
     /// round trip where that counts.
     /// </param>
     /// <param name="lostProbes">
-    /// Probes lost in a row before they reach the balancer, at least 0; as many as <see cref="Probes"/> end the connection.
+    /// Probes lost in a row before they reach the balancer, at least 0; as many as <see cref="LostProbes"/> end the connection.
     /// </param>
     /// <remarks>For balancers that any packet refreshes.</remarks>
     public bool Survives(TimeSpan idleTimeout, int lostProbes)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(lostProbes);
-        return lostProbes < Probes && Latest(lostProbes) < idleTimeout;
+        return lostProbes < LostProbes && Latest(lostProbes) < idleTimeout;
     }
 
     /// <summary>The time between two probes of a quiet connection if each is answered and timers are never late.</summary>
@@ -99,20 +131,33 @@ public sealed record KeepaliveSchedule
     public long AnsweredProbes(TimeSpan window, TimeSpan roundTrip) =>
         window < TimeSpan.Zero ? 0 : 1 + (window.Ticks / AnsweredCycle(roundTrip).Ticks);
 
-    private TimeSpan Nominal(int unanswered) => TimeSpan.FromSeconds(Time + (long)unanswered * Interval);
+    private TimeSpan Nominal(long unanswered) => TimeSpan.FromSeconds(Time + unanswered * Interval);
 
     private TimeSpan Latest(int unanswered)
     {
         var latest = TimeSpan.Zero;
         foreach (var wheel in Wheels)
         {
-            var first = TimerWheel.LongestOf(wheel.ToJiffies(Math.Max(Time, Interval)));
-            var all = wheel.ToTime(first + (unanswered * TimerWheel.LongestOf(wheel.ToJiffies(Interval))));
+            var all = wheel.ToTime(FirstOf(wheel) + (unanswered * StepOf(wheel)));
             latest = all > latest ? all : latest;
         }
 
         return latest;
     }
+
+    /// <summary>The unanswered probes at which the user timeout has passed, if timers are never late.</summary>
+    private int Overdue => (int)Math.Max(1, Steps(UserTimeoutMilliseconds - (Time * 1000L), Interval * 1000L));
+
+    /// <summary>The latest first probe, jiffies.</summary>
+    private long FirstOf(TimerWheel wheel) => TimerWheel.LongestOf(wheel.ToJiffies(Math.Max(Time, Interval)));
+
+    /// <summary>The latest wait between unanswered probes, jiffies.</summary>
+    private long StepOf(TimerWheel wheel) => TimerWheel.LongestOf(wheel.ToJiffies(Interval));
+
+    /// <summary>The user timeout in jiffies, a part of one as a whole.</summary>
+    private long ToJiffies(TimerWheel wheel) => (((long)UserTimeoutMilliseconds * wheel.Hz) + 999) / 1000;
+
+    private static long Steps(long length, long step) => (length + step - 1) / step;
 
     private int Preceding(int number)
     {

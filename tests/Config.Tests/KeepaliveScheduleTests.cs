@@ -240,6 +240,52 @@ public sealed class KeepaliveScheduleTests
 
     private static bool Rises(List<TimeSpan> instants) => instants.Zip(instants.Skip(1)).All(pair => pair.First < pair.Second);
 
+    /// <summary>Each tick as late as it can be, or on time, in any mixture of early ticks.</summary>
+    [Theory]
+    [InlineData(2, 1, 3, 25_000)]
+    [InlineData(2, 1, 3, 1)]
+    [InlineData(4, 2, 6, 3_000)]
+    [InlineData(4, 2, 6, 9_000)]
+    [InlineData(60, 10, 6, 71_000)]
+    [InlineData(60, 10, 6, 79_000)]
+    [InlineData(60, 10, 6, 120_000)]
+    [InlineData(60, 10, 1, 85_500)]
+    public void Death_UserTimeout_IsTheFirstTickAfterItWithAProbeUnanswered(int time, int interval, int probes, int timeout)
+    {
+        foreach (var hz in TimerWheel.CommonHz)
+        {
+            var (schedule, wheel) = (new KeepaliveSchedule(new(time, interval, probes), hz, timeout), new TimerWheel(hz));
+            var (end, random) = (TimeSpan.FromMilliseconds(timeout), new Random(hz));
+            for (var run = 0; run < 2000; run++)
+            {
+                var (now, unanswered) = (Late(time), 0);
+                while (unanswered == 0 || now < end)
+                {
+                    now += Late(interval);
+                    unanswered++;
+                }
+                // Each wait is rounded up to 100 ns here.
+                Assert.InRange(now, schedule.Death, schedule.LatestDeath + TimeSpan.FromMilliseconds(0.1));
+            }
+
+            TimeSpan Late(int wait) => TimeSpan.FromSeconds(wait) + (wheel.Granule(wait) * random.Next(3) / 2);
+        }
+    }
+
+    [Theory]
+    [InlineData(2, 1, 3, 25_000, 23, 25)]
+    [InlineData(60, 10, 6, 0, 6, 120)]
+    [InlineData(60, 10, 6, 3_000, 1, 70)]
+    [InlineData(60, 10, 6, 120_000, 6, 120)]
+    [InlineData(60, 10, 1, 120_000, 6, 120)]
+    public void LostProbes_UserTimeout_ReplacesTheNumberOfProbes(int time, int interval, int probes, int timeout, int lost, int death)
+    {
+        var schedule = new KeepaliveSchedule(new(time, interval, probes), userTimeout: timeout);
+        Assert.Equal((lost, TimeSpan.FromSeconds(death)), (schedule.LostProbes, schedule.Death));
+        Assert.True(schedule.Survives(TimeSpan.FromHours(1), lost - 1));
+        Assert.False(schedule.Survives(TimeSpan.FromHours(1), lost));
+    }
+
     private static KeepaliveSchedule Schedule(int time, int interval, int probes, int hz = TimerWheel.DefaultHz) =>
         new(new(time, interval, probes), hz);
 }

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
+using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
 using Keepalive.Linux;

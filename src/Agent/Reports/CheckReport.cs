@@ -119,10 +119,7 @@ internal sealed class CheckReport(
         return text.ToString();
     }
 
-    /// <summary>Whether the agent does not enforce it, with or without annotations.</summary>
-    private static bool IsJudgedOnly(PolicySummary policy) => policy is { Source: ProxyPolicy, Destinations: 0 };
-
-    private static string Effect(PolicySummary policy) => IsJudgedOnly(policy)
+    private static string Effect(PolicySummary policy) => policy.IsJudgedOnly
         ? $"judged, not enforced, {Describe(policy)}"
         : $"{Counted.Of(policy.Destinations, "destination")}, {Counted.Of(policy.Ports, "port")}, "
             + (policy.Settings.IsEmpty ? "sets nothing" : $"{Counted.Of(policy.Addresses, "address", "addresses")}, {Describe(policy)}");
@@ -147,7 +144,7 @@ internal sealed class CheckReport(
     {
         const int mostNamed = 3;
         var policies = input.Compiled.Policies
-            .Where(static policy => !policy.Settings.IsEmpty && !IsJudgedOnly(policy) && policy.UserTimeout.Mode != UserTimeoutMode.Set)
+            .Where(static policy => !policy.Settings.IsEmpty && !policy.IsJudgedOnly && policy.UserTimeout.Mode != UserTimeoutMode.Set)
             .Select(static policy => (policy.Policy, Timeout: policy.Settings.Max(UserTimeout.Covering)))
             .ToLookup(static policy => UserTimeout.ProlongsRetransmission(policy.Timeout));
         var (covered, longer) = (policies[false].ToList(), policies[true].ToList());

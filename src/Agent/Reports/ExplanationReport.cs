@@ -108,7 +108,7 @@ internal sealed class ExplanationReport(CompiledPolicy policy, ImmutableArray<De
 
     private void Write(StringBuilder text, CompiledRule winner)
     {
-        var schedule = ScheduleOf(winner);
+        var (schedule, isSet) = (ScheduleOf(winner), winner.UserTimeout.Mode == UserTimeoutMode.Set);
         var kind = destinations.FirstOrDefault(destination => destination.Destination == winner.Destination
             && destination.Policies.Contains(winner.Policy))?.Kind;
         text.Append(CultureInfo.InvariantCulture, $"{remote}: policy {winner.Policy} ({winner.Position})\n");
@@ -128,7 +128,8 @@ internal sealed class ExplanationReport(CompiledPolicy policy, ImmutableArray<De
         {
             Line(text, "first probe", $"depends on net.ipv4.tcp_keepalive_time of the socket's network namespace (Linux's default: {schedule.Time}s), "
                 + "unless its application set a time");
-            Line(text, "dead peer", $"noticed {Spans.Whole(schedule.Death - schedule.Probe(1))} after the first probe: {Counted.Of(schedule.Probes, "probe")} unanswered");
+            Line(text, "dead peer", isSet ? $"noticed when a probe is due, one is unanswered, and the user timeout of {winner.UserTimeout} has passed since its last packet"
+                : $"noticed {Spans.Whole(schedule.Death - schedule.Probe(1))} after the first probe: {Counted.Of(schedule.Probes, "probe")} unanswered");
         }
         else
         {
@@ -136,7 +137,7 @@ internal sealed class ExplanationReport(CompiledPolicy policy, ImmutableArray<De
                 + $"{Spans.Whole(schedule.LatestProbe(1))}, as "
                 + (schedule.Interval > schedule.Time ? "the interval is longer than the time" : "kernel timers may fire late"));
             Line(text, "dead peer", $"noticed {Spans.Whole(schedule.Death)} after its last packet, at the latest "
-                + $"{Spans.Whole(schedule.LatestDeath)}: {Counted.Of(schedule.Probes, "probe")} unanswered");
+                + $"{Spans.Whole(schedule.LatestDeath)}: " + (isSet ? $"the user timeout is {winner.UserTimeout}" : $"{Counted.Of(schedule.Probes, "probe")} unanswered"));
         }
 
         Line(text, "existing", Existing(winner.Existing, AgentsExisting));
@@ -192,7 +193,8 @@ internal sealed class ExplanationReport(CompiledPolicy policy, ImmutableArray<De
         AgentJson.WriteSettings(writer, rule.Settings);
     }
 
-    private static KeepaliveSchedule ScheduleOf(CompiledRule rule) => new(rule.Settings.Or(KeepaliveSettings.LinuxDefaults));
+    private static KeepaliveSchedule ScheduleOf(CompiledRule rule) => new(rule.Settings.Or(KeepaliveSettings.LinuxDefaults),
+        userTimeout: rule.UserTimeout is { Mode: UserTimeoutMode.Set, Milliseconds: var timeout } ? timeout : 0);
 
     private static string Where(CompiledRule rule) => rule.Port == 0 ? $"{rule.Prefix}, any port"
         : rule.Prefix.IsIPv4 ? $"{rule.Prefix}:{rule.Port}" : $"[{rule.Prefix}]:{rule.Port}";
@@ -235,7 +237,8 @@ internal sealed class ExplanationReport(CompiledPolicy policy, ImmutableArray<De
                 + (UserTimeout.ProlongsRetransmission(UserTimeout.Covering(rule.Settings)) ? "; data in flight waits as long" : ""),
             UserTimeoutMode.Skip => tooShort + "the policy skips such sockets",
             UserTimeoutMode.Set => $"set to {rule.UserTimeout}, by the policy"
-                + (UserTimeout.IsShort(rule.UserTimeout.Milliseconds, rule.Settings) ? $"; that ends the connection after fewer lost probes: less than {covering}" : ""),
+                + (UserTimeout.IsShort(rule.UserTimeout.Milliseconds, rule.Settings) ? $"; that ends the connection after fewer lost probes: less than {covering}"
+                    : rule.UserTimeout.Milliseconds > UserTimeout.Covering(rule.Settings) ? $"; that ends the connection later than its probes would: {covering}" : ""),
             _ => tooShort + "reported only",
         };
     }

@@ -28,13 +28,14 @@ public static class BalancerCheck
             var subject = $"{policy.Source.Kind} {policy.Source.QualifiedName}";
             foreach (var (keepalive, settings) in policy.Written)
             {
-                ReportHaste(subject, keepalive, settings, diagnostics);
+                var userTimeout = policy.SetUserTimeout;
+                ReportHaste(subject, keepalive, settings, userTimeout, diagnostics);
                 if (balancers.Count == 0)
                 {
                     ReportForgetful(subject, keepalive, settings, diagnostics);
                 }
 
-                var all = balancers.Select(on => new BalancerVerdict(settings, on.Preset, on.IdleTimeout)).ToList();
+                var all = balancers.Select(on => new BalancerVerdict(settings, on.Preset, on.IdleTimeout, userTimeout)).ToList();
                 // The advice must hold for every balancer that probes keep a connection on.
                 var shortest = all.Where(static verdict => verdict.Standing is not (BalancerStanding.PayloadNeeded or BalancerStanding.ProbesUnanswered))
                     .Min(static verdict => verdict.IdleTimeout);
@@ -89,6 +90,9 @@ public static class BalancerCheck
                 diagnostics.Report(DiagnosticCatalog.NoMargin, position,
                     $"{subject}: a single lost probe ends a connection that {name} keeps for {verdict.IdleTimeout}s without traffic{unconfirmed}: there is no second probe",
                     Advice(verdict, shortest, keepalive.Names));
+                break;
+            case BalancerStanding.NoMargin when verdict.IsCutShort:
+                // KA074 reports the user timeout.
                 break;
             case BalancerStanding.NoMargin:
                 diagnostics.Report(DiagnosticCatalog.NoMargin, position,
@@ -166,16 +170,17 @@ public static class BalancerCheck
         }
     }
 
-    private static void ReportHaste(string subject, TcpKeepalive keepalive, KeepaliveSettings settings, DiagnosticBag diagnostics)
+    private static void ReportHaste(string subject, TcpKeepalive keepalive, KeepaliveSettings settings, int userTimeout, DiagnosticBag diagnostics)
     {
-        var all = settings.Or(KeepaliveSettings.LinuxDefaults);
-        var patience = all.Interval!.Value * all.Probes!.Value;
+        var schedule = new KeepaliveSchedule(settings.Or(KeepaliveSettings.LinuxDefaults), userTimeout: userTimeout);
+        var patience = (schedule.Death - schedule.Probe(1)).TotalSeconds;
         if (patience < BriefOutage)
         {
             diagnostics.Report(DiagnosticCatalog.HastyProbes, (keepalive.Interval ?? keepalive.Time)?.Position ?? keepalive.Position,
-                $"{subject}: a quiet connection ends {patience}s after its first lost probe ({Probes(all.Probes.Value)}, {all.Interval}s apart): an outage of that "
+                $"{subject}: a quiet connection ends {Seconds(TimeSpan.FromSeconds(patience))} after its first lost probe ({(userTimeout > 0 ? $"user timeout {UserTimeout.Format(userTimeout)}" : $"{Probes(schedule.Probes)}, {schedule.Interval}s apart")}): an outage of that "
                 + "length ends connections that would have survived it without keepalive",
-                $"choose interval × probes of at least {BriefOutage}s");
+                (schedule.Interval * schedule.Probes < BriefOutage ? $"choose interval × probes of at least {BriefOutage}s{(userTimeout > 0 ? ", and " : "")}" : "choose ")
+                + (userTimeout > 0 ? "a user timeout of time + interval × probes" : ""));
         }
     }
 

@@ -32,13 +32,14 @@ public sealed record BalancerVerdict
     /// <param name="settings">The values; what they leave open is taken to be <see cref="KeepaliveSettings.LinuxDefaults"/>.</param>
     /// <param name="balancer">The balancer.</param>
     /// <param name="idleTimeout">Its idle timeout where it was configured, seconds; null takes the balancer's own.</param>
-    public BalancerVerdict(KeepaliveSettings settings, BalancerPreset balancer, double? idleTimeout = null)
+    /// <param name="userTimeout">TCP_USER_TIMEOUT in milliseconds; 0 is none.</param>
+    public BalancerVerdict(KeepaliveSettings settings, BalancerPreset balancer, double? idleTimeout = null, int userTimeout = 0)
     {
         ArgumentNullException.ThrowIfNull(balancer);
         (Balancer, Settings) = (balancer, settings);
         IdleTimeout = idleTimeout ?? balancer.IdleTimeout;
         Unconfirmed = balancer.Unverified & (BalancerFacts.Refresh | (idleTimeout is null ? BalancerFacts.IdleTimeout : BalancerFacts.None));
-        Schedule = new KeepaliveSchedule(settings.Or(KeepaliveSettings.LinuxDefaults));
+        Schedule = new KeepaliveSchedule(settings.Or(KeepaliveSettings.LinuxDefaults), userTimeout: userTimeout);
         LostProbes = IdleTimeout is { } timeout ? Survived(Schedule, timeout) : -1;
         Standing = balancer.DropsProbes ? BalancerStanding.ProbesUnanswered
             : balancer.Refresh == Refresh.PayloadOnly ? BalancerStanding.PayloadNeeded
@@ -75,6 +76,10 @@ public sealed record BalancerVerdict
 
     /// <summary>Whether the balancer closes the connection before the first probe.</summary>
     public bool ClosesBeforeProbes => IdleTimeout is { } timeout && Schedule.Probe(1).TotalSeconds >= timeout;
+
+    /// <summary>Whether only the user timeout leaves no margin for a lost probe.</summary>
+    public bool IsCutShort => Standing == BalancerStanding.NoMargin && Schedule.UserTimeoutMilliseconds > 0 && Schedule.Probes > 1
+        && new KeepaliveSchedule(Settings.Or(KeepaliveSettings.LinuxDefaults)).Survives(TimeSpan.FromSeconds(IdleTimeout!.Value), 1);
 
     /// <summary>Probes an hour that a quiet connection sends while all are answered.</summary>
     public double ProbesPerHour => 3600.0 / Math.Max(Schedule.Time, Schedule.Interval);
@@ -113,10 +118,12 @@ public sealed record BalancerVerdict
 
     private static int Survived(KeepaliveSchedule schedule, double idleTimeout)
     {
-        var lost = -1;
-        while (lost + 1 < schedule.Probes && schedule.Survives(TimeSpan.FromSeconds(idleTimeout), lost + 1))
+        // A long user timeout allows very many.
+        var (lost, ends) = (-1, schedule.LostProbes);
+        while (ends - lost > 1)
         {
-            lost++;
+            var middle = lost + ((ends - lost) / 2);
+            (lost, ends) = schedule.Survives(TimeSpan.FromSeconds(idleTimeout), middle) ? (middle, ends) : (lost, middle);
         }
 
         return lost;

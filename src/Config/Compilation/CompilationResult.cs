@@ -41,6 +41,12 @@ public sealed record PolicySummary(
     /// <summary>Its treatment of an application's TCP_USER_TIMEOUT.</summary>
     public UserTimeoutChoice UserTimeout { get; init; }
 
+    /// <summary>The TCP_USER_TIMEOUT that every socket of the policy gets, milliseconds; 0 if it sets none.</summary>
+    public int SetUserTimeout => UserTimeout.Mode == UserTimeoutMode.Set && !IsJudgedOnly ? UserTimeout.Milliseconds : 0;
+
+    /// <summary>Whether the agent does not enforce it, with or without annotations.</summary>
+    public bool IsJudgedOnly => this is { Source: ProxyPolicy, Destinations: 0 };
+
     /// <summary>Every <c>tcpKeepalive</c> of the policy, with the values to set.</summary>
     internal ImmutableArray<(TcpKeepalive Keepalive, KeepaliveSettings Settings)> Written { get; init; } = [];
 }

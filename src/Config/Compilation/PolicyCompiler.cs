@@ -200,27 +200,31 @@ public static class PolicyCompiler
                 _diagnostics.Report(DiagnosticCatalog.ShortUserTimeout, policy.Policy.Metadata.Annotations[AgentAnnotations.UserTimeout].Position,
                     $"{policy.Subject}: annotation {AgentAnnotations.UserTimeout} of {policy.UserTimeout} ends a quiet connection after "
                     + $"{lost} lost probe{(lost == 1 ? "" : "s")} in a row, not {probes}: time + interval × probes is {covering}",
-                    $"write raise, or {covering} or more");
+                    $"write raise, or {covering}");
             }
         }
 
-        /// <summary>Warns of a user timeout with which data in flight waits longer than without.</summary>
+        /// <summary>Warns of a user timeout with which connections to dead peers live longer than without.</summary>
         private void ReportLongUserTimeout(RankedPolicy policy)
         {
-            foreach (var settings in policy.AllSettings.Where(_ => policy.UserTimeout.Mode is UserTimeoutMode.Set or UserTimeoutMode.Raise))
+            if (policy.UserTimeout.Mode is not (UserTimeoutMode.Set or UserTimeoutMode.Raise) || !policy.AllSettings.Any())
             {
-                var covering = UserTimeout.Covering(settings);
-                var timeout = policy.UserTimeout.Mode == UserTimeoutMode.Set ? policy.UserTimeout.Milliseconds : covering;
-                if (UserTimeout.ProlongsRetransmission(timeout))
-                {
-                    _diagnostics.Report(DiagnosticCatalog.LongUserTimeout, policy.Policy.Metadata.Annotations[AgentAnnotations.UserTimeout].Position,
-                        $"{policy.Subject}: annotation {AgentAnnotations.UserTimeout} of {policy.UserTimeout} lets data in flight to a dead peer wait for up to "
-                        + $"{UserTimeout.Format(timeout)}, and without a user timeout it is some 15 minutes (tcp_retries2)",
-                        UserTimeout.ProlongsRetransmission(covering)
-                            ? $"choose values whose time + interval × probes is at most 15m, it is {UserTimeout.Format(covering)}, or remove the annotation"
-                            : $"write {UserTimeout.Format(covering)}, which is time + interval × probes");
-                    return;
-                }
+                return;
+            }
+
+            var covering = policy.AllSettings.Max(UserTimeout.Covering);
+            var timeout = policy.UserTimeout.Mode == UserTimeoutMode.Set ? policy.UserTimeout.Milliseconds : covering;
+            var (isLater, prolongs) = (timeout > covering, UserTimeout.ProlongsRetransmission(timeout));
+            if (isLater || prolongs)
+            {
+                _diagnostics.Report(DiagnosticCatalog.LongUserTimeout, policy.Policy.Metadata.Annotations[AgentAnnotations.UserTimeout].Position,
+                    $"{policy.Subject}: annotation {AgentAnnotations.UserTimeout} of {policy.UserTimeout} "
+                    + (isLater ? $"ends a quiet connection to a dead peer after {UserTimeout.Format(timeout)}, not {UserTimeout.Format(covering)} "
+                        + $"(time + interval × probes): with a user timeout the kernel does not count probes{(prolongs ? "; and it " : "")}" : "")
+                    + (prolongs ? $"lets data in flight wait for {UserTimeout.Format(timeout)}, and without a user timeout it is some 15 minutes (tcp_retries2)" : ""),
+                    UserTimeout.ProlongsRetransmission(covering)
+                        ? $"remove the annotation, or shorten time + interval × probes, {UserTimeout.Format(covering)}, to 15m or less"
+                        : $"write {UserTimeout.Format(covering)}");
             }
         }
 

@@ -1,3 +1,4 @@
+using System.Net;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;
@@ -23,6 +24,27 @@ public sealed class UserTimeoutReportTests : IDisposable
     {
         var report = await CheckAsync(keepalives.Select(static keepalive => (keepalive, "keep")));
         Assert.Equal(Uncovered + words, Assert.Single(report.Split('\n'), static line => line.StartsWith("keepalive does not", StringComparison.Ordinal)));
+    }
+
+    [Theory]
+    [InlineData("2s", "1s", "3", "25s", "kept, also when 22 probes in a row are lost; a dead peer is noticed 25s to 27s")]
+    [InlineData("60s", "10s", "6", "100h", "kept, also when 26 probes in a row are lost; a dead peer is noticed 360000s to 360011s")]
+    [InlineData("60s", "10s", "6", "3s", "kept as long as no probe is lost; a dead peer is noticed 70s to 76s")]
+    [InlineData("60s", "1s", "3", "500ms", "kept as long as no probe is lost; a dead peer is noticed 61s to 67s")]
+    [InlineData("60s", "10s", "6", "keep", "kept, also when 5 probes in a row are lost; a dead peer is noticed 120s to 129s")]
+    [InlineData("60s", "10s", "6", "raise", "kept, also when 5 probes in a row are lost; a dead peer is noticed 120s to 129s")]
+    public async Task Check_PolicyWithAUserTimeout_CountsWithIt(string time, string interval, string probes, string timeout, string words) =>
+        Assert.Contains($"through aws-nlb, idle timeout 350s: {words} after its last packet", await CheckAsync([($"time: {time}, interval: {interval}, probes: {probes}", timeout)]), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("time: 2s, interval: 1s, probes: 3", "25s", "noticed 25s after its last packet, at the latest 27s: the user timeout is 25s")]
+    [InlineData("time: 60s, interval: 10s, probes: 6", "3s", "noticed 70s after its last packet, at the latest 76s: the user timeout is 3s")]
+    [InlineData("time: 60s, interval: 10s, probes: 6", "keep", "noticed 120s after its last packet, at the latest 129s: 6 probes unanswered")]
+    public async Task Explain_PolicyWithAUserTimeout_CountsWithIt(string keepalive, string timeout, string words)
+    {
+        var input = await InputAsync([(keepalive, timeout)]);
+        var report = new ExplanationReport(input.Compiled.Policy, input.Compiled.Destinations, Endpoint.From(IPAddress.Parse("10.0.0.1"), 80), null);
+        Assert.Contains($"  dead peer     {words}\n", report.ToText(), StringComparison.Ordinal);
     }
 
     public void Dispose() => _directory.Delete(recursive: true);
