@@ -28,7 +28,7 @@ public static class BalancerCheck
             var subject = $"{policy.Source.Kind} {policy.Source.QualifiedName}";
             foreach (var (keepalive, settings) in policy.Written)
             {
-                var userTimeout = policy.SetUserTimeout;
+                var userTimeout = (int)(keepalive.UserTimeout?.Value ?? policy.SetUserTimeout);
                 ReportHaste(subject, keepalive, settings, userTimeout, diagnostics);
                 if (balancers.Count == 0)
                 {

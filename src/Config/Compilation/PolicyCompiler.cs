@@ -187,20 +187,36 @@ public static class PolicyCompiler
         /// <summary>Warns of a policy that ends connections before its own probes are spent.</summary>
         private void ReportUserTimeout(RankedPolicy policy)
         {
-            if (policy.UserTimeout is not { Mode: UserTimeoutMode.Set, Milliseconds: var timeout })
+            if (policy.UserTimeout is { Mode: UserTimeoutMode.Set, Milliseconds: var timeout })
             {
-                return;
+                foreach (var settings in policy.AllSettings)
+                {
+                    ReportShort(policy, policy.Policy.Metadata.Annotations[AgentAnnotations.UserTimeout].Position,
+                        $"annotation {AgentAnnotations.UserTimeout}", timeout, settings,
+                        $"write raise, or {UserTimeout.Format(UserTimeout.Covering(settings))}");
+                }
             }
 
-            foreach (var settings in policy.AllSettings.Where(settings => UserTimeout.IsShort(timeout, settings)))
+            foreach (var (keepalive, settings) in policy.Written)
+            {
+                if (keepalive.UserTimeout is { } option)
+                {
+                    ReportShort(policy, option.Position, "TCP_USER_TIMEOUT ({level: 6, name: 18})", (int)option.Value, settings,
+                        $"write int_value: {UserTimeout.Covering(settings)}, which is in milliseconds");
+                }
+            }
+        }
+
+        private void ReportShort(RankedPolicy policy, SourcePosition position, string what, int timeout, KeepaliveSettings settings, string fix)
+        {
+            if (UserTimeout.IsShort(timeout, settings))
             {
                 var (time, interval, probes) = settings.Or(KeepaliveSettings.LinuxDefaults);
-                var covering = UserTimeout.Format(UserTimeout.Covering(settings));
                 var lost = UserTimeout.LostProbes(timeout, time!.Value, interval!.Value, probes!.Value);
-                _diagnostics.Report(DiagnosticCatalog.ShortUserTimeout, policy.Policy.Metadata.Annotations[AgentAnnotations.UserTimeout].Position,
-                    $"{policy.Subject}: annotation {AgentAnnotations.UserTimeout} of {policy.UserTimeout} ends a quiet connection after "
-                    + $"{lost} lost probe{(lost == 1 ? "" : "s")} in a row, not {probes}: time + interval × probes is {covering}",
-                    $"write raise, or {covering}");
+                _diagnostics.Report(DiagnosticCatalog.ShortUserTimeout, position,
+                    $"{policy.Subject}: {what} of {UserTimeout.Format(timeout)} ends a quiet connection after "
+                    + $"{lost} lost probe{(lost == 1 ? "" : "s")} in a row, not {probes}: time + interval × probes is {UserTimeout.Format(UserTimeout.Covering(settings))}",
+                    fix);
             }
         }
 

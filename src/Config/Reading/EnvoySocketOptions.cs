@@ -6,7 +6,7 @@ using Keepalive.Config.Resources;
 namespace Keepalive.Config.Reading;
 
 /// <summary>Reads keepalive from Envoy's <c>socket_options</c>: options by the numbers of Linux.</summary>
-/// <remarks>1/9 is SO_KEEPALIVE, 6/4 TCP_KEEPIDLE, 6/5 TCP_KEEPINTVL, 6/6 TCP_KEEPCNT.</remarks>
+/// <remarks>1/9 is SO_KEEPALIVE, 6/4 TCP_KEEPIDLE, 6/5 TCP_KEEPINTVL, 6/6 TCP_KEEPCNT, 6/18 TCP_USER_TIMEOUT.</remarks>
 internal sealed class EnvoySocketOptions(ResourceReport report)
 {
     private const long Socket = 1;
@@ -15,6 +15,7 @@ internal sealed class EnvoySocketOptions(ResourceReport report)
     private const long Idle = 4;
     private const long Interval = 5;
     private const long Count = 6;
+    private const long Timeout = 18;
 
     private const string Example = "write - {level: 1, name: 9, int_value: 1, state: STATE_PREBIND} and so on: 6/4 is the time, 6/5 the interval, 6/6 the probes";
 
@@ -37,6 +38,7 @@ internal sealed class EnvoySocketOptions(ResourceReport report)
         ["TCP_KEEPIDLE"] = Idle,
         ["TCP_KEEPINTVL"] = Interval,
         ["TCP_KEEPCNT"] = Count,
+        ["TCP_USER_TIMEOUT"] = Timeout,
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
     private bool _isFaulty;
@@ -77,6 +79,9 @@ internal sealed class EnvoySocketOptions(ResourceReport report)
                 case (Tcp, Count):
                     (keepalive, isSet) = (keepalive with { Probes = number }, true);
                     break;
+                case (Tcp, Timeout):
+                    keepalive = keepalive with { UserTimeout = number };
+                    break;
                 default:
                     break;
             }
@@ -104,12 +109,13 @@ internal sealed class EnvoySocketOptions(ResourceReport report)
             (Tcp, Idle) => (1, KeepaliveSettings.MaxTime),
             (Tcp, Interval) => (1, KeepaliveSettings.MaxInterval),
             (Tcp, Count) => (1, KeepaliveSettings.MaxProbes),
+            (Tcp, Timeout) => (0, UserTimeout.Max),
             _ => (int.MinValue, int.MaxValue),
         };
         var value = number.Read("int_value", "intValue", least, most, isTime: (level?.Value, name?.Value) is (Tcp, Idle or Interval));
         var bytes = option.Value("buf_value") ?? option.Value("bufValue");
         value ??= bytes is ScalarNode text ? FromBytes(text) : null;
-        if (bytes is not null && value is null && (level?.Value, name?.Value) is (Socket, KeepaliveSwitch) or (Tcp, Idle or Interval or Count))
+        if (bytes is not null && value is null && (level?.Value, name?.Value) is (Socket, KeepaliveSwitch) or (Tcp, Idle or Interval or Count or Timeout))
         {
             _isFaulty = true;
             report.Report(DiagnosticCatalog.BadValue, bytes.Position, option.PathOf("buf_value"), "must be the 4 bytes of an integer, in base64", "write int_value with a number");

@@ -50,6 +50,9 @@ public sealed record TcpKeepalive
     /// <summary>Time between unanswered probes: a duration as <see cref="GoDuration"/> reads it.</summary>
     public Positioned<string>? Interval { get; init; }
 
+    /// <summary>TCP_USER_TIMEOUT in milliseconds, which only Envoy's socket options have; 0 is none.</summary>
+    public Positioned<long>? UserTimeout { get; init; }
+
     /// <summary>Where it is written.</summary>
     public SourcePosition Position { get; init; }
 
