@@ -31,7 +31,11 @@ internal static class AdviceReport
         }
         Comment($"Simulated at HZ={advice.WorstHz}, {Words.Count(with.Scenario.Connections, "connection")} for {Words.Duration(with.Scenario.Duration)}: {with.Totals.Expiries} forgotten in {Words.Count(with.Probes, "probe")}; {Failed(with)}.");
         Comment($"Without keepalive: {Failed(without)}.");
-        Comment($"Keepalive does not cover data in flight, which the kernel sends again for some 15 minutes (tcp_retries2): {AgentAnnotations.UserTimeout}: {UserTimeout.Format(UserTimeout.Covering(settings))} on the policy ends such a connection as soon as a quiet one.");
+        var covering = UserTimeout.Covering(settings);
+        Comment("Keepalive does not cover data in flight, which the kernel sends again for some 15 minutes (tcp_retries2): "
+            + (UserTimeout.ProlongsRetransmission(covering)
+                ? $"{AgentAnnotations.UserTimeout}: {UserTimeout.Format(covering)} on the policy, as long as the probes take, would make that longer."
+                : $"{AgentAnnotations.UserTimeout}: {UserTimeout.Format(covering)} on the policy ends such a connection as soon as a quiet one."));
         if (request.ServiceTime is { } service)
         {
             Comment(request.OutlastsIdleTimeout
