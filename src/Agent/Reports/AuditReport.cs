@@ -8,6 +8,7 @@ using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
+using Keepalive.Config.Resources;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Reports;
@@ -56,7 +57,7 @@ internal sealed class AuditReport
                 accepted ? record.Local : record.Remote,
                 record.Actual,
                 finding,
-                record.HasShortActualUserTimeout ? record.ActualUserTimeout : 0,
+                record.HasShortActualUserTimeout || record.Actual is { Enabled: false } ? record.ActualUserTimeout : 0,
                 record.Rule?.Policy ?? (agent?.TryGetValue((record.Namespace, record.Cookie), out var word) == true ? SocketList.Policy(word, record.State) : null),
                 pods?.Find(in record));
             ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(groups, key, out _);
@@ -110,7 +111,7 @@ internal sealed class AuditReport
         }
         if (Protection is { } command)
         {
-            output.WriteLine($"To protect {(AtRisk == 1 ? "it" : "them")}: {command}");
+            output.WriteLine($"To protect {(AtRisk == 1 ? "it" : "them")}: {command}{CutShortByProtection()}");
         }
         else if (AtRisk > 0 && _yardstick.Balancer?.Refresh != Refresh.PayloadOnly)
         {
@@ -135,6 +136,24 @@ internal sealed class AuditReport
         }
     }
 
+    /// <summary>Connections at risk whose user timeout ends them before the probes of <see cref="Protection"/> are spent.</summary>
+    private int ProtectionCutsShort => Protection is not null && _yardstick.Advise() is { } values
+        ? _groups.Where(group => UserTimeout.IsShort(group.Key.UserTimeout, values)).Sum(static group => group.AtRisk) : 0;
+
+    /// <summary>The harm of the keepalive that protects, in words; empty if there is none.</summary>
+    private string CutShortByProtection()
+    {
+        if (ProtectionCutsShort is not (> 0 and var count) || _yardstick.Advise() is not { } values)
+        {
+            return "";
+        }
+        var shortest = _groups.Where(group => group.AtRisk > 0 && UserTimeout.IsShort(group.Key.UserTimeout, values)).Min(static group => group.Key.UserTimeout);
+        var lost = UserTimeout.LostProbes(shortest, values.Time!.Value, values.Interval!.Value, values.Probes!.Value);
+        return $"\nWith it, {Counted.Of(lost, "lost probe")} {(lost == 1 ? "ends" : "end")} {(AtRisk == 1 ? "it" : $"{count} of them")}, because of a user timeout of {UserTimeout.Format(shortest)}"
+            + $"{(count == 1 ? "" : " or more")}. A policy with the annotation {AgentAnnotations.UserTimeout}: raise, or an application's user timeout of "
+            + $"{UserTimeout.Format(UserTimeout.Covering(values))}, prevents that.";
+    }
+
     public void WriteJson(TextWriter output)
     {
         var text = new StringBuilder();
@@ -155,6 +174,7 @@ internal sealed class AuditReport
             writer.WriteString("why", _yardstick.Why);
             writer.WriteString("source", _yardstick.Why is null ? null : _yardstick.Machine?.Source);
             writer.WriteString("protect", Protection);
+            writer.WriteNumber("protectCutsShort", ProtectionCutsShort);
             writer.WriteString("policyFrom", _withPolicies ? "files" : _withAgent ? "agent" : null);
             if (_withPolicies)
             {
@@ -203,10 +223,10 @@ internal sealed class AuditReport
         _ => "values unknown",
     };
 
-    private static string Timeout(GroupKey key) => key is { ShortUserTimeout: > 0, Options: { } on }
-        ? $", but ends after {UserTimeout.LostProbes(key.ShortUserTimeout, on.Time, on.Interval, on.Probes)} of {Counted.Of(on.Probes, "lost probe")}: "
-            + $"user timeout {UserTimeout.Format(key.ShortUserTimeout)}"
-        : "";
+    private static string Timeout(GroupKey key) => key is { UserTimeout: > 0, Options: { Enabled: true } on }
+        ? $", but ends after {UserTimeout.LostProbes(key.UserTimeout, on.Time, on.Interval, on.Probes)} of {Counted.Of(on.Probes, "lost probe")}: "
+            + $"user timeout {UserTimeout.Format(key.UserTimeout)}"
+        : key.UserTimeout > 0 ? $", user timeout {UserTimeout.Format(key.UserTimeout)}" : "";
 
     private void Write(Utf8JsonWriter writer, Group group)
     {
@@ -229,10 +249,13 @@ internal sealed class AuditReport
             writer.WriteNumber("probes", options.Probes);
         }
         writer.WriteString("finding", JsonNamingPolicy.CamelCase.ConvertName(key.Finding.ToString()));
-        if (key is { ShortUserTimeout: > 0, Options: { } on })
+        if (key.UserTimeout > 0)
         {
-            writer.WriteNumber("userTimeoutMs", key.ShortUserTimeout);
-            writer.WriteNumber("endsAfterProbes", UserTimeout.LostProbes(key.ShortUserTimeout, on.Time, on.Interval, on.Probes));
+            writer.WriteNumber("userTimeoutMs", key.UserTimeout);
+        }
+        if (key is { UserTimeout: > 0, Options: { Enabled: true } on })
+        {
+            writer.WriteNumber("endsAfterProbes", UserTimeout.LostProbes(key.UserTimeout, on.Time, on.Interval, on.Probes));
         }
         writer.WriteNumber("connections", group.Connections);
         writer.WriteNumber("atRisk", group.AtRisk);
@@ -271,7 +294,7 @@ internal sealed class AuditReport
     }
 
     private readonly record struct GroupKey(
-        ulong Namespace, string Command, bool IsAccepted, SocketEndpoint End, KeepaliveOptions? Options, AuditFinding Finding, int ShortUserTimeout, string? Policy,
+        ulong Namespace, string Command, bool IsAccepted, SocketEndpoint End, KeepaliveOptions? Options, AuditFinding Finding, int UserTimeout, string? Policy,
         Workload? Workload);
 
     private sealed class Group(GroupKey key)
