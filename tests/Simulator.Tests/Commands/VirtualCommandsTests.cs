@@ -379,6 +379,14 @@ public sealed class VirtualCommandsTests : IDisposable
     }
 
     [Fact]
+    public void Advise_ProbesTakeLongerThanRetransmissions_SaysThatAUserTimeoutProlongsThem()
+    {
+        var result = Run("advise", "--balancer", "cisco-asa");
+        Assert.DoesNotContain("as soon as a quiet one", result.Output, StringComparison.Ordinal);
+        Assert.Contains("on the policy, as long as the probes take, would make that longer.", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Advise_ForAnApplication_PrintsItsSettingsAsCommentsOfThePolicy()
     {
         var result = Run("advise", "--balancer", "aws-nlb", "--for", "redis");
