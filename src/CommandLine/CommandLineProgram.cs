@@ -41,11 +41,14 @@ public static class CommandLineProgram
             // Without a timeout the library handles no signals: its handler ends the program with an exception when a signal comes as a command begins or ends.
             return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
         }
-        catch (Exception e) when (Code(e) is not null)
+        catch (Exception e) when (Code(Cause(e)) is not null)
         {
-            var code = Code(e)!.Value;
-            return code == ExitCodes.Abandoned ? code : Complaint.Say(code, e.Message);
+            var code = Code(Cause(e))!.Value;
+            return code == ExitCodes.Abandoned ? code : Complaint.Say(code, Cause(e).Message);
         }
+
+        // A part of the library may be used for the first time when no descriptor is left.
+        static Exception Cause(Exception e) => e is TypeInitializationException { InnerException: { } inner } ? Cause(inner) : e;
 
         // Standard output that cannot be written to, a full disk, no descriptor left.
         int? Code(Exception e) => exitCode(e) ?? (e is IOException or UnauthorizedAccessException ? ExitCodes.Failed : null);
