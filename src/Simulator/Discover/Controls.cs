@@ -62,7 +62,7 @@ internal sealed class Controls : IDisposable
         {
             var (one, now) = (_open[i], time());
             var wasConnecting = one.Phase == ProbedPhase.Connecting;
-            var seen = one.Poll(now, in way);
+            var seen = one.Poll(in way);
             if (wasConnecting && one.Phase == ProbedPhase.Idle)
             {
                 opened(one);

@@ -138,7 +138,7 @@ internal sealed class Discovery : IDisposable
         {
             var now = Elapsed;
             Open(now);
-            _controls.Poll(() => Elapsed, _roundTrip, one => Opened(one, now), (one, seen) => ControlEnded(one, seen, now));
+            _controls.Poll(() => Elapsed, _roundTrip, Opened, (one, seen) => ControlEnded(one, seen, now));
             FollowControls(now);
             PollIdle();
             PollAgain(now);
@@ -178,7 +178,7 @@ internal sealed class Discovery : IDisposable
         }
         try
         {
-            var one = new ProbedConnection(_connect(_request.Remote, null), now);
+            var one = new ProbedConnection(_connect(_request.Remote, null), now, () => Elapsed);
             if (isControl)
             {
                 _controls.Add(one);
@@ -224,7 +224,7 @@ internal sealed class Discovery : IDisposable
         return null;
     }
 
-    private void Opened(ProbedConnection one, TimeSpan now)
+    private void Opened(ProbedConnection one)
     {
         (_isEverOpened, _refusals) = (true, 0);
         if (one.RoundTrip is { } trip)
@@ -234,7 +234,7 @@ internal sealed class Discovery : IDisposable
         }
         if (_request.Payload.Length > 0)
         {
-            one.Send(_request.Payload, now);
+            one.Send(_request.Payload);
         }
     }
 
@@ -289,7 +289,7 @@ internal sealed class Discovery : IDisposable
         {
             var (one, now) = (_idle[i], Elapsed);
             var wasConnecting = one.Phase == ProbedPhase.Connecting;
-            var seen = one.Poll(now, in way);
+            var seen = one.Poll(in way);
             if (wasConnecting && one.Phase == ProbedPhase.Idle)
             {
                 if (one.RoundTrip is null && one.OpenedAt - one.BeganAt > s_once)
@@ -299,14 +299,15 @@ internal sealed class Discovery : IDisposable
                 }
                 else
                 {
-                    Opened(one, now);
+                    Opened(one);
                 }
             }
             if (IsLate(one))
             {
+                _lostPackets |= one.HasRetransmitted;
                 one.Abort();
             }
-            if (one.FarEndSpoke == now)
+            if (one.FarEndSpoke >= now)
             {
                 _speaking.Add(one);
                 _farEndIntervals.Add(one.SpokeAfter);
@@ -453,7 +454,7 @@ internal sealed class Discovery : IDisposable
             silent.Abort();
             try
             {
-                _again = new ProbedConnection(_connect(_request.Remote, local), now);
+                _again = new ProbedConnection(_connect(_request.Remote, local), now, () => Elapsed);
                 _opened++;
             }
             catch (SocketException)
@@ -463,7 +464,7 @@ internal sealed class Discovery : IDisposable
         }
         if (_again is { } again)
         {
-            again.Poll(now, default);
+            again.Poll(default);
             if (again.Phase != ProbedPhase.Connecting || (again.Waited(now) > s_syn + (_roundTrip * 6) && _controls.Way(_roundTrip).IsHeard(now)))
             {
                 // Where no new connections can be opened, that one was not answered says nothing.
@@ -684,7 +685,7 @@ internal sealed class Discovery : IDisposable
             Classes = isUnknown ? [] : _evidence.Classes(_opensAnew),
             Refreshes = isUnknown ? [] : _evidence.IsPayloadOnly ? [Refresh.PayloadOnly] : _evidence.ProbesCount ? [Refresh.AnyPacket, Refresh.PerDirection] : [],
             IsContradictory = isContradictory,
-            MaximumAge = isMaximumAge ? Timeout : null,
+            MaximumAge = isMaximumAge ? _evidence.Ages : null,
             IsPayloadTried = _evidence.PayloadCounts is not null,
             AreProbesAnswered = !way.IsDeaf,
             IsFarEndInTheWay = _evidence.AfterFarEnd > 0 && Timeout.To is null,

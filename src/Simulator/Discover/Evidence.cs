@@ -35,6 +35,7 @@ internal sealed class Evidence
     private readonly List<Observation> _controlEnds = [];
     private readonly int[] _answers = new int[Enum.GetValues<IdleAnswer>().Length];
     private (Bracket Any, Bracket Payload) _tested, _ended;
+    private (TimeSpan Any, TimeSpan Payload)? _soonest;
     private Bracket _outside;
     private int _missing;
 
@@ -75,6 +76,30 @@ internal sealed class Evidence
     /// <summary>The timeout, as far as it is known.</summary>
     public Bracket Timeout => IsOutsideOnly ? _outside : IsPayloadOnly ? Known.Payload : Known.Any;
 
+    /// <summary>The ages that connections reached, and those at which they had ended.</summary>
+    public Bracket Ages
+    {
+        get
+        {
+            var ages = default(Bracket);
+            TimeSpan? soonest = null;
+            foreach (var seen in _all)
+            {
+                var least = seen.Age - seen.Blur - s_clock;
+                if (seen.Answer == IdleAnswer.Alive || (seen.EndedByItself && !IsLossy))
+                {
+                    ages = ages.Survived(least);
+                }
+                if (seen.Answer != IdleAnswer.Alive)
+                {
+                    ages = ages.Forgotten(seen.Age + seen.Opening + seen.Blur + s_clock);
+                    soonest = soonest is { } before ? Shorter(least, before) : least;
+                }
+            }
+            return EndThemselves && soonest is { } first ? ages.Survived(first) : ages;
+        }
+    }
+
     /// <summary>How much later than a connection was forgotten it may seem to have been.</summary>
     public TimeSpan Slack => EndThemselves || Of(IdleAnswer.Silent) == 0 ? TimeSpan.Zero : IsPayloadOnly && IsLossy ? s_lostAnswers + ProbedConnection.Spread : ProbedConnection.Spread;
 
@@ -110,7 +135,7 @@ internal sealed class Evidence
     /// <summary>Whether connections end by themselves, rather than when they are tested.</summary>
     public bool EndThemselves => Of(IdleAnswer.ClosedByItself) + Of(IdleAnswer.ResetByItself) > Of(IdleAnswer.Silent) + Of(IdleAnswer.Reset);
 
-    private (Bracket Any, Bracket Payload) Known => !EndThemselves ? _tested : IsLossy ? (Soonest(_ended.Any), Soonest(_ended.Payload)) : _ended;
+    private (Bracket Any, Bracket Payload) Known => !EndThemselves ? _tested : IsLossy && _soonest is { } soonest ? (_ended.Any.Survived(soonest.Any), _ended.Payload.Survived(soonest.Payload)) : _ended;
 
     public int Of(IdleAnswer answer) => _answers[(int)answer];
 
@@ -188,7 +213,7 @@ internal sealed class Evidence
     private void Recount()
     {
         Array.Clear(_answers);
-        (_tested, _ended) = (default, default);
+        (_tested, _ended, _soonest) = (default, default, null);
         AfterFarEnd = 0;
         foreach (var seen in _all)
         {
@@ -213,6 +238,9 @@ internal sealed class Evidence
         if (seen.EndedByItself)
         {
             _ended = Forgotten(_ended, in seen);
+            var (any, payload) = (seen.SinceAny - seen.Blur - s_clock, seen.SincePayload - seen.Blur - s_clock);
+            // A FIN that was lost comes late, but not all are lost.
+            _soonest = _soonest is { } soonest ? (Shorter(any, soonest.Any), Shorter(payload, soonest.Payload)) : (any, payload);
         }
         else if (seen.Answer != IdleAnswer.Alive)
         {
@@ -225,10 +253,10 @@ internal sealed class Evidence
 
     private (Bracket Any, Bracket Payload) Forgotten((Bracket Any, Bracket Payload) brackets, in Observation seen) =>
         (brackets.Any.Forgotten(seen.SinceAny + s_clock),
-            brackets.Payload.Forgotten(seen.SincePayload + s_clock + (IsLossy && seen.Answer == IdleAnswer.Silent ? s_lostAnswers : TimeSpan.Zero)));
+            brackets.Payload.Forgotten(seen.SincePayload + s_clock
+                + (!IsLossy ? TimeSpan.Zero : seen.Answer == IdleAnswer.Silent ? s_lostAnswers : seen.EndedByItself ? seen.Late : TimeSpan.Zero)));
 
-    /// <summary>A FIN that was lost comes late: of several, the first tells.</summary>
-    private static Bracket Soonest(Bracket ended) => ended.Most - (5 * s_clock) is { } least && least > ended.Least ? ended with { Least = least } : ended;
+    private static TimeSpan Shorter(TimeSpan one, TimeSpan other) => one < other ? one : other;
 
     private static bool IsNear(TimeSpan age, TimeSpan least, TimeSpan most) => age > (least * 0.95) - s_tolerance && age < (most * 1.05) + s_tolerance;
 }

@@ -25,8 +25,16 @@ internal enum IdleAnswer
 /// <param name="SinceAny">Time without any packet before, at most.</param>
 /// <param name="SincePayload">Time without payload before, at most.</param>
 /// <param name="Blur">How much shorter both times may be.</param>
-internal readonly record struct Observation(IdleAnswer Answer, TimeSpan At, TimeSpan SinceAny, TimeSpan SincePayload, TimeSpan Blur)
+/// <param name="Late">How much longer the time since payload may be for the far end, where packets are lost: its payload may have been
+/// sent again, and its clock has run since it was sent first.</param>
+internal readonly record struct Observation(IdleAnswer Answer, TimeSpan At, TimeSpan SinceAny, TimeSpan SincePayload, TimeSpan Blur, TimeSpan Late = default)
 {
+    /// <summary>The time since it was open, at least.</summary>
+    public TimeSpan Age { get; init; }
+
+    /// <summary>How long it took to open it.</summary>
+    public TimeSpan Opening { get; init; }
+
     /// <summary>Whether it ended while nothing was sent on it.</summary>
     public bool EndedByItself => Answer is IdleAnswer.ResetByItself or IdleAnswer.ClosedByItself;
 }

@@ -34,7 +34,7 @@ internal sealed class PayloadTrial(Bracket timeout, byte[] payload, TimeSpan beg
             {
                 continue;
             }
-            _ = one.Poll(now, in way);
+            _ = one.Poll(in way);
             if (one.Phase == ProbedPhase.Connecting)
             {
                 continue;
@@ -54,7 +54,7 @@ internal sealed class PayloadTrial(Bracket timeout, byte[] payload, TimeSpan beg
             else if (_sent.GetValueOrDefault(one) is var count && count <= Sends && age >= _most / 3 * count)
             {
                 _sent[one] = count + 1;
-                one.Send(payload, now);
+                one.Send(payload);
             }
         }
     }

@@ -5,7 +5,9 @@ using Keepalive.Linux.Sockets;
 namespace Keepalive.Simulator.Discover;
 
 /// <summary>A connection that is left idle, and then tested by a keepalive probe.</summary>
-internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : IDisposable
+/// <remarks>The process may have to wait for a processor between any two lines. So the time is read before and after each look at the socket:
+/// what is seen happened after the look before, and not later than the time that is read after.</remarks>
+internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func<TimeSpan> time) : IDisposable
 {
     private const int Burst = 3;
 
@@ -21,20 +23,30 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
     private static readonly TimeSpan s_goodbye = TimeSpan.FromSeconds(0.5);
 
     private static readonly TimeSpan s_synAgain = TimeSpan.FromSeconds(1.5);
+    /// <summary>A far end sends its SYN again after 1 and 3 s.</summary>
+    private static readonly TimeSpan s_handshake = TimeSpan.FromSeconds(3.5);
+
     private static readonly TimeSpan s_again = TimeSpan.FromSeconds(0.6);
 
     /// <summary>The kernel's clock in TCP_INFO ticks 100 to 1,000 times a second.</summary>
     private static readonly TimeSpan s_kernelTick = TimeSpan.FromMilliseconds(30);
 
+    /// <summary>Payload that was lost is sent again after 0.2 s, 0.6 s and 1.4 s.</summary>
+    private static readonly TimeSpan s_mostLate = TimeSpan.FromSeconds(1.5);
+
     private TimeSpan _polled;
     private TimeSpan _tested;
+    private TimeSpan _firstSent;
     private TimeSpan _lastSent;
     private uint _segments;
     private ulong _received;
     private int _sent;
     private int _unanswered;
     private TimeSpan _seenLate;
-    private (TimeSpan Packet, TimeSpan Payload) _beforePayload;
+    private TimeSpan _payloadSeenLate;
+    private bool _hasSent;
+    private TimeSpan _payloadLate;
+    private (TimeSpan Packet, TimeSpan Payload, TimeSpan SeenLate, TimeSpan Late) _beforePayload;
 
     public IPEndPoint? Local { get; private set; }
 
@@ -99,31 +111,33 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
 
     /// <summary>Looks at what the kernel knows of it.</summary>
     /// <returns>The observation; null if there was none.</returns>
-    /// <param name="now">The time.</param>
     /// <param name="way">The state of the connections that are probed all the time: one is silent only while others are not.</param>
-    public Observation? Poll(TimeSpan now, in WayState way)
+    public Observation? Poll(in WayState way)
     {
         if (Phase == ProbedPhase.Ended)
         {
             return null;
         }
+        var before = time();
         var info = socket.Read();
+        var now = time();
         IsAcknowledged = info.IsAcknowledged;
         var observed = Phase switch
         {
-            ProbedPhase.Connecting => Connecting(in info, now),
-            ProbedPhase.Testing => Testing(in info, now, in way),
-            _ => Idle(in info, now, in way),
+            ProbedPhase.Connecting => Connecting(in info, before, now),
+            ProbedPhase.Testing => Testing(in info, before, now, in way),
+            _ => Idle(in info, before, now, in way),
         };
-        (_segments, _received, _polled) = (info.SegmentsReceived, info.Received, now);
+        (_segments, _received, _polled) = (info.SegmentsReceived, info.Received, before);
         return observed;
     }
 
     /// <summary>Sends a probe, and further ones until something answers.</summary>
     public void Test(TimeSpan now)
     {
-        (Phase, _tested, _lastSent, _sent, Target) = (ProbedPhase.Testing, now, now, 1, null);
+        (Phase, _tested, _sent, Target) = (ProbedPhase.Testing, now, 1, null);
         socket.Probe();
+        _lastSent = _firstSent = time();
     }
 
     /// <summary>Ends a test without a result.</summary>
@@ -141,11 +155,14 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
     }
 
     /// <summary>Sends payload.</summary>
-    public void Send(ReadOnlySpan<byte> payload, TimeSpan now)
+    public void Send(ReadOnlySpan<byte> payload)
     {
+        var before = time();
         socket.Send(payload);
         IsAcknowledged = false;
-        LastPacket = LastPayload = now;
+        LastPacket = LastPayload = time();
+        _seenLate = _payloadSeenLate = LastPacket - before;
+        (_payloadLate, _hasSent) = (TimeSpan.Zero, true);
     }
 
     /// <summary>Ends it with a reset, so that its port can be used again.</summary>
@@ -161,7 +178,7 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
         socket.Dispose();
     }
 
-    private Observation? Connecting(in TcpInfo info, TimeSpan now)
+    private Observation? Connecting(in TcpInfo info, TimeSpan before, TimeSpan now)
     {
         if (info.State == TcpState.SynSent && now - began < s_connecting)
         {
@@ -176,27 +193,29 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
         }
         Local = socket.Local;
         OpenedAt = LastPacket = LastPayload = Later(began, now - info.SinceAcknowledgement);
-        _beforePayload = (OpenedAt, OpenedAt);
+        // The last packet of the handshake is this end's. A clock that only payload restarts may run since the first.
+        (_seenLate, _payloadSeenLate) = (now - before, now - began);
+        _beforePayload = (OpenedAt, OpenedAt, _payloadSeenLate, TimeSpan.Zero);
         RoundTrip = info.Retransmissions == 0 ? info.RoundTrip : null;
         Phase = ProbedPhase.Idle;
         return null;
     }
 
-    private Observation? Idle(in TcpInfo info, TimeSpan now, in WayState way)
+    private Observation? Idle(in TcpInfo info, TimeSpan before, TimeSpan now, in WayState way)
     {
         var idle = SincePacket(now);
         if (info.State != TcpState.Established)
         {
             if (now - LastPayload < s_goodbye)
             {
-                (LastPacket, LastPayload) = _beforePayload;
+                (LastPacket, LastPayload, _payloadSeenLate, _payloadLate) = _beforePayload;
             }
             // A reset may answer one of the probes, so it is not what the far end did by itself.
             if (info.State == TcpState.CloseWait && !(IsControl && CameAfter is not null))
             {
                 (CameAfter, CameAfterIdle) = (SincePayload(now), SincePacket(now));
             }
-            return End(info.State == TcpState.CloseWait ? IdleAnswer.ClosedByItself : IdleAnswer.ResetByItself, now, now - _polled);
+            return End(info.State == TcpState.CloseWait ? IdleAnswer.ClosedByItself : IdleAnswer.ResetByItself, now, now - _polled + way.RoundTrip);
         }
         var isPayload = info.Received != _received;
         var isSpoken = isPayload || (info.SegmentsReceived != _segments && !IsAnswer(in info, now));
@@ -213,7 +232,7 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
         {
             LostPackets |= _unanswered > 1 && info.UnansweredProbes == 0;
             _unanswered = info.UnansweredProbes;
-            HeardAt = Later(HeardAt, now - info.SinceAcknowledgement);
+            HeardAt = Later(HeardAt, before - info.SinceAcknowledgement);
             if (info.SinceAcknowledgement > WayState.Gap * 1.5 && now - _lastSent > s_again)
             {
                 _lastSent = now;
@@ -228,16 +247,21 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
         }
         if (isPayload)
         {
-            _beforePayload = (LastPacket, LastPayload);
+            _beforePayload = (LastPacket, LastPayload, _payloadSeenLate, _payloadLate);
         }
         if (info.SegmentsReceived != _segments)
         {
             (LastPacket, _seenLate) = (now, now - _polled);
+            if (!isPayload && !_hasSent && !IsControl && AnsweredAfter is null && now - OpenedAt < s_handshake)
+            {
+                // If the end of the handshake was lost, the connection is open at the far end only now, and its clock starts.
+                (LastPayload, _payloadSeenLate) = (now, now - began);
+            }
         }
         if (isPayload)
         {
             AnsweredAfter ??= now - LastPayload;
-            LastPayload = now;
+            ReceivedPayload(now);
             socket.Drain();
         }
         HasRetransmitted |= info.Retransmissions > 0;
@@ -251,24 +275,24 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
         ? info.SegmentsReceived == _segments + 1 && now - info.SinceAcknowledgement > HeardAt + (s_again / 2)
         : info.SinceAcknowledgement <= now - _polled + s_kernelTick;
 
-    private Observation? Testing(in TcpInfo info, TimeSpan now, in WayState way)
+    private Observation? Testing(in TcpInfo info, TimeSpan before, TimeSpan now, in WayState way)
     {
         var waited = now - _tested;
         if (info.State != TcpState.Established)
         {
             return info.State == TcpState.CloseWait
-                ? End(IdleAnswer.ClosedByItself, now, now - _tested)
+                ? End(IdleAnswer.ClosedByItself, now, now - _tested + way.RoundTrip)
                 : End(IdleAnswer.Reset, _lastSent, _lastSent - _tested, way.RoundTrip);
         }
-        if (info.SinceAcknowledgement < waited && info.UnansweredProbes == 0)
+        if (info.SinceAcknowledgement < before - _tested && info.UnansweredProbes == 0)
         {
             LostPackets |= _sent > 1 && waited > (way.RoundTrip * 4) + s_burstGap;
             socket.Rest();
-            var alive = new Observation(IdleAnswer.Alive, _tested, SincePacket(_tested), SincePayload(_tested), default);
+            var alive = new Observation(IdleAnswer.Alive, _tested, SincePacket(_tested), SincePayload(_tested), default) { Age = _tested - OpenedAt };
             (Phase, LastPacket, _seenLate) = (ProbedPhase.Idle, now, now - _polled);
             if (info.Received != _received)
             {
-                LastPayload = now;
+                ReceivedPayload(now);
                 socket.Drain();
             }
             return alive;
@@ -276,20 +300,30 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began) : ID
         if (waited > (_sent < Burst ? s_burstGap * _sent : s_again * (_sent - Burst + 1)))
         {
             _sent++;
-            _lastSent = now;
             socket.Probe();
+            _lastSent = time();
         }
         return now - Later(_tested, way.SteadySince) > way.Silence && way.IsHeard(now)
-            ? End(IdleAnswer.Silent, _tested + Spread, Spread, way.RoundTrip)
+            ? End(IdleAnswer.Silent, _firstSent + Spread, _firstSent + Spread - _tested, way.RoundTrip)
             : null;
+    }
+
+    private void ReceivedPayload(TimeSpan now)
+    {
+        var since = now - LastPayload;
+        (LastPayload, _payloadSeenLate, _payloadLate) = (now, now - _polled, since < s_mostLate ? since : s_mostLate);
     }
 
     /// <summary>Ends it. Packets pass a box that is far away later than they are sent, and answers sooner than they are received.</summary>
     private Observation End(IdleAnswer answer, TimeSpan at, TimeSpan blur, TimeSpan away = default)
     {
         Phase = ProbedPhase.Ended;
-        var more = away + _seenLate;
-        return new Observation(answer, at, SincePacket(at) + more, SincePayload(at) + more, blur + more);
+        var late = Later(_seenLate, _payloadSeenLate);
+        return new Observation(answer, at, SincePacket(at) + away + _seenLate, SincePayload(at) + away + _payloadSeenLate, blur + away + late, _payloadLate)
+        {
+            Age = at - OpenedAt,
+            Opening = OpenedAt - began,
+        };
     }
 
     private static TimeSpan Later(TimeSpan one, TimeSpan other) => one > other ? one : other;

@@ -95,6 +95,9 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
 
     public bool HasBanner { get; init; }
 
+    /// <summary>A busy box passes the answer to a SYN on up to so long after it has entered the connection.</summary>
+    public double Handshake { get; init; }
+
     /// <summary>The box drops SYNs of further connections than so many that it knows.</summary>
     public int? MostKnown { get; init; }
 
@@ -220,14 +223,18 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
         public void Send(ReadOnlySpan<byte> payload)
         {
             _unacknowledged = 1;
-            Transmit(0.2, () => _unacknowledged == 0 || _state != TcpState.Established, again => ToFarEnd(isPayload: true, () =>
+            Transmit(0.2, () => _unacknowledged == 0 || _state != TcpState.Established, again =>
             {
-                ToUs(isPayload: false, () => (_heard, _unacknowledged, _unanswered) = (way.Now, 0, 0));
-                if (way.Answers is { } answers && again == 0)
+                _retransmissions += again > 0 ? 1 : 0;
+                ToFarEnd(isPayload: true, () =>
                 {
-                    way.After(number == 0 ? answers.First : answers.Others, FarEndSendsPayload);
-                }
-            }));
+                    ToUs(isPayload: false, () => (_heard, _unacknowledged, _unanswered) = (way.Now, 0, 0));
+                    if (way.Answers is { } answers && again == 0)
+                    {
+                        way.After(number == 0 ? answers.First : answers.Others, FarEndSendsPayload);
+                    }
+                });
+            });
         }
 
         public void Syn(int attempt)
@@ -256,7 +263,7 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
                     return;
                 }
                 _isSynReceived = true;
-                SynAck(0);
+                way.After(way.Handshake * way._random.NextDouble(), () => SynAck(0));
             });
         }
 
@@ -461,6 +468,8 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
             }
             else if (_isSynReceived)
             {
+                // Every packet acknowledges the handshake.
+                Accepted();
                 _farEndPayload = isPayload ? way.Now : _farEndPayload;
                 arrived();
             }
