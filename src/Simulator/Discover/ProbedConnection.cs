@@ -44,6 +44,7 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
     private int _unanswered;
     private TimeSpan _seenLate;
     private TimeSpan _payloadSeenLate;
+    /// <summary>Whether payload or a probe was sent: what comes then may be an answer.</summary>
     private bool _hasSent;
     private TimeSpan _payloadLate;
     private (TimeSpan Packet, TimeSpan Payload, TimeSpan SeenLate, TimeSpan Late) _beforePayload;
@@ -135,7 +136,7 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
     /// <summary>Sends a probe, and further ones until something answers.</summary>
     public void Test(TimeSpan now)
     {
-        (Phase, _tested, _sent, Target) = (ProbedPhase.Testing, now, 1, null);
+        (Phase, _tested, _sent, Target, _hasSent) = (ProbedPhase.Testing, now, 1, null, true);
         socket.Probe();
         _lastSent = _firstSent = time();
     }

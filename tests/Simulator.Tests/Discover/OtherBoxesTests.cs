@@ -220,6 +220,7 @@ public sealed class OtherBoxesTests : IDisposable
 
     private static void AssertTimeout(int timeout, double width, JsonElement result)
     {
+        Assert.True(result.GetProperty("idleTimeoutMostSeconds").ValueKind == JsonValueKind.Number, $"{timeout} s: {result}");
         var (least, most) = (result.GetProperty("idleTimeoutLeastSeconds").GetDouble(), result.GetProperty("idleTimeoutMostSeconds").GetDouble());
         Assert.True(least <= timeout + 0.05 && most >= timeout - 0.05 && most - least <= width,
             string.Create(CultureInfo.InvariantCulture, $"{timeout} s: {least} to {most}: {result}"));

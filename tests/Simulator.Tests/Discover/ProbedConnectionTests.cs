@@ -61,6 +61,28 @@ public sealed class ProbedConnectionTests : IDisposable
         Assert.True(seen.SinceAny >= TimeSpan.FromSeconds(6.1) && seen.SinceAny - seen.Blur <= TimeSpan.FromSeconds(5.95), $"{seen}");
     }
 
+    /// <summary>A second probe of a test is answered after the first: that is no handshake that ends late.</summary>
+    [Theory]
+    [InlineData(false, 0.9)]
+    [InlineData(true, 2.9)]
+    public void Packet_SoonAfterTheOpening_StartsTheClockUnlessItAnswersAProbe(bool isTested, double expected)
+    {
+        Open();
+        _socket.Now = 1.2;
+        if (isTested)
+        {
+            _one.Test(TimeSpan.FromSeconds(1.2));
+            _socket.Now = 1.25;
+            _socket.Segments++;
+            Assert.Equal(IdleAnswer.Alive, Poll()!.Value.Answer);
+        }
+        _socket.Now = 2.1;
+        _socket.Segments++;
+        _ = Poll();
+
+        Assert.InRange(_one.SincePayload(TimeSpan.FromSeconds(3)), TimeSpan.FromSeconds(expected - 0.01), TimeSpan.FromSeconds(expected + 0.2));
+    }
+
     private void Open()
     {
         _socket.State = TcpState.Established;
