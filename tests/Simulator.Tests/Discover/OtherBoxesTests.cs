@@ -29,9 +29,13 @@ public sealed class OtherBoxesTests : IDisposable
         ip netns exec nat sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_established=$TIMEOUT net.netfilter.nf_conntrack_tcp_loose=$LOOSE
         ip netns exec server python3 -c "$SERVER" &
         ip netns exec client tcpdump -i c0 -n -tt -S -l -Z root tcp >$FRAMES &
-        sleep 1
+        ip netns exec server sh -c "$READY" sh /proc/net/tcp :1B58
+        ip netns exec client sh -c "$READY" sh /proc/net/packet ^[0-9a-f]
         exec ip netns exec client "$@"
         """;
+
+    /// <summary>Waits until a file of /proc/net has a line: a listening socket, 7000 or 7001, or a capture.</summary>
+    private const string Ready = "n=0; until grep -q \"$2\" $1 || [ $n -gt 300 ]; do n=$((n+1)); sleep 0.1; done";
 
     /// <summary>Keeps every connection until the other end closes it, or for so many seconds.</summary>
     private const string Keeping = """
@@ -187,15 +191,16 @@ public sealed class OtherBoxesTests : IDisposable
         Live.Require("nft", "python3", "tcpdump");
         string[] variables =
         [
-            $"LOOSE={loose}", $"ROUTE_BACK={routeBack}", $"DROP_INVALID={dropInvalid}", $"TIMEOUT={_timeout}", $"CLOSES={closes}", $"SERVER={Keeping}", $"FRAMES={Frames}",
+            $"LOOSE={loose}", $"ROUTE_BACK={routeBack}", $"DROP_INVALID={dropInvalid}", $"TIMEOUT={_timeout}", $"CLOSES={closes}", $"SERVER={Keeping}", $"FRAMES={Frames}", $"READY={Ready}",
         ];
         return Run(["env", .. variables, "sh", "-c", Nat, "sh"], "10.70.2.2:7000");
     }
 
     private JsonElement Local(string proxy, string target, params string[] more) => Run(
         [
-            "env", "CLOSES=0", $"SERVER={Keeping}", $"FRAMES={Frames}", "sh", "-c",
-            $"ip link set lo up; python3 -c \"$SERVER\" & {proxy} & tcpdump -i lo -n -tt -S -l -Z root tcp >$FRAMES & sleep 1; exec \"$@\"", "sh",
+            "env", "CLOSES=0", $"SERVER={Keeping}", $"FRAMES={Frames}", $"READY={Ready}", "sh", "-c",
+            $"ip link set lo up; python3 -c \"$SERVER\" & {proxy} & tcpdump -i lo -n -tt -S -l -Z root tcp >$FRAMES & "
+                + "for one in tcp,:1B58 tcp,:1B59 packet,^[0-9a-f]; do sh -c \"$READY\" sh /proc/net/${one%,*} \"${one#*,}\"; done; exec \"$@\"", "sh",
         ],
         target, more);
 
