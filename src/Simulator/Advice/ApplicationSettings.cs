@@ -289,10 +289,28 @@ internal static class ApplicationSettings
 
     private static readonly FrozenDictionary<string, string> s_aliases = new Dictionary<string, string>
     {
-        ["postgresql"] = "postgres", ["pg"] = "postgres", ["psql"] = "libpq", ["psycopg"] = "libpq", ["psycopg2"] = "libpq",
-        ["pg-jdbc"] = "pgjdbc", ["mariadb"] = "mysql", ["golang"] = "go", ["nodejs"] = "node", ["node.js"] = "node", ["js"] = "node",
-        [".net"] = "dotnet", ["csharp"] = "dotnet", ["c#"] = "dotnet", ["grpc-go"] = "grpc", ["grpcio"] = "grpc", ["python3"] = "python",
-        ["py"] = "python", ["librdkafka"] = "kafka", ["openssh"] = "ssh", ["jvm"] = "java", ["valkey"] = "redis",
+        ["postgresql"] = "postgres",
+        ["pg"] = "postgres",
+        ["psql"] = "libpq",
+        ["psycopg"] = "libpq",
+        ["psycopg2"] = "libpq",
+        ["pg-jdbc"] = "pgjdbc",
+        ["mariadb"] = "mysql",
+        ["golang"] = "go",
+        ["nodejs"] = "node",
+        ["node.js"] = "node",
+        ["js"] = "node",
+        [".net"] = "dotnet",
+        ["csharp"] = "dotnet",
+        ["c#"] = "dotnet",
+        ["grpc-go"] = "grpc",
+        ["grpcio"] = "grpc",
+        ["python3"] = "python",
+        ["py"] = "python",
+        ["librdkafka"] = "kafka",
+        ["openssh"] = "ssh",
+        ["jvm"] = "java",
+        ["valkey"] = "redis",
     }.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>The settings of an application, in upper or lower case or under another usual name; empty if it is not known.</summary>

@@ -98,7 +98,7 @@ internal sealed class LocalEnds
     }
 
     /// <summary>Adds a socket that is wanted.</summary>
-    public void Add(in SeenSocket seen, string workload) => 
+    public void Add(in SeenSocket seen, string workload) =>
         _within[new Connection(seen.Local, seen.Remote)] = (workload, seen.State == TcpState.Established);
 
     /// <summary>Whether only the end of the dump shows if a connection is local. The answer for others is no, or their addresses show
