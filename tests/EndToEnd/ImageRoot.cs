@@ -8,17 +8,17 @@ namespace Keepalive.EndToEnd;
 /// <summary>The files of the container image, assembled without Docker, and programs that run in it as in the DaemonSet.</summary>
 /// <remarks>
 /// The Dockerfile's own script copies the runtime files. The paths of the programs, the environment and the entrypoint are read from the
-/// Dockerfile. There is no shell in it, only the state directory is writable, and all mounts are in a mount namespace of their own, which
+/// Dockerfile. There is no shell in it, only the directories for state and data are writable, and all mounts are in a mount namespace of their own, which
 /// ends with the program.
 /// </remarks>
 internal sealed partial class ImageRoot : IDisposable
 {
-    /// <summary>Mounts what the pod mounts, drops the pod's dropped capabilities, and execs the program. Arguments: root, state, policies,
-    /// dropped capabilities, program….</summary>
+    /// <summary>Mounts what the pod mounts, drops the pod's dropped capabilities, and execs the program. Arguments: root, state, data,
+    /// policies, dropped capabilities, program….</summary>
     private const string Enter = """
         set -eu
-        root=$1 state=$2 policies=$3 dropped=$4
-        shift 4
+        root=$1 state=$2 data=$3 policies=$4 dropped=$5
+        shift 5
         mount --bind "$root" "$root"
         mount -t proc proc "$root/proc"
         mount -t sysfs -o ro sysfs "$root/sys"
@@ -29,6 +29,7 @@ internal sealed partial class ImageRoot : IDisposable
             mount --bind "/dev/$device" "$root/dev/$device"
         done
         mount --bind "$state" "$root/run/keepalive-agent"
+        mount --bind "$data" "$root/var/lib/keepalive-agent"
         mount --bind "$policies" "$root/etc/keepalive-agent/policies"
         mount -o remount,bind,ro "$root/etc/keepalive-agent/policies"
         mount -o remount,bind,ro "$root"
@@ -50,7 +51,7 @@ internal sealed partial class ImageRoot : IDisposable
     {
         try
         {
-            foreach (var path in new[] { "proc", "sys", "dev", "etc/keepalive-agent/policies", "run/keepalive-agent" })
+            foreach (var path in new[] { "proc", "sys", "dev", "etc/keepalive-agent/policies", "run/keepalive-agent", "var/lib/keepalive-agent" })
             {
                 Directory.CreateDirectory(Path.Combine(Root, path));
             }
@@ -142,7 +143,7 @@ internal sealed partial class ImageRoot : IDisposable
         return
         [
             "unshare", "--mount", "--propagation", "private", "--cgroup", "--", "env", "--ignore-environment", $"PATH={Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin",
-            .. Variables(), .. variables ?? [], "bash", "-c", Enter, "image", Root, StateDirectory, Path.Combine(_directory.FullName, "policies"),
+            .. Variables(), .. variables ?? [], "bash", "-c", Enter, "image", Root, StateDirectory, _directory.CreateSubdirectory("data").FullName, Path.Combine(_directory.FullName, "policies"),
             dropped, program ?? EntryPoint, .. arguments,
         ];
     }

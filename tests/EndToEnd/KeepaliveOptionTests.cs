@@ -131,7 +131,9 @@ public sealed class KeepaliveOptionTests : IDisposable
         Assert.Contains("it is for connections that no other rule selects", special.Output, StringComparison.Ordinal);
         Assert.Contains("no rule", Explain("127.0.0.1:443").Output, StringComparison.Ordinal);
         Assert.Contains("the connection does not leave the host", Explain("127.0.0.1:443").Output, StringComparison.Ordinal);
-        Assert.Equal(2, ProgramRun.ToEnd([ProgramRun.AgentPath, "explain", "--to", "127.0.0.1:443"]).ExitCode);
+        var alone = ProgramRun.ToEnd([ProgramRun.AgentPath, "explain", "--to", "127.0.0.1:443", "--state-dir", "/nonexistent"]);
+        Assert.Equal(4, alone.ExitCode);
+        Assert.Contains("give policy files, --keepalive, or both", alone.Error, StringComparison.Ordinal);
 
         static CommandResult Explain(string to, params string[] paths) =>
             ProgramRun.ToEnd([ProgramRun.AgentPath, "explain", .. paths, "--keepalive", "240s/20s/4", "--to", to]);

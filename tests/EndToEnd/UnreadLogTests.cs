@@ -50,7 +50,7 @@ public sealed class UnreadLogTests : IDisposable
     public void Log_FullPipeFromTheStart_FailureToStartEndsTheAgent()
     {
         Live.Require("python3");
-        File.WriteAllText(_agent.PolicyPath, "kind: nothing\n");
+        File.Delete(_agent.PolicyPath);
         var run = _agent.LaunchBy(["python3", "-u", "-c", "full = True\n" + Starter], ["--listen", "none"]);
         Assert.Equal("ended 1", run.WaitForLine(line => line.StartsWith("ended ", StringComparison.Ordinal), TimeSpan.FromSeconds(10)));
     }
