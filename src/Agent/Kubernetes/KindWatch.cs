@@ -251,12 +251,13 @@ internal sealed class KindWatch : IDisposable
                     _backoff.Lasted();
                 }
                 _standing.IsForbidden = e.Status == (int)HttpStatusCode.Forbidden;
-                _standing.Say(e.Message);
                 if (e.IsServers)
                 {
+                    // Before the failure is known to anybody: from then on another kind's answer ends the wait.
                     _isWaitingForServer = true;
                     Heard?.Invoke(false);
                 }
+                _standing.Say(e.Message);
                 // A server that was restored to an earlier state sends nothing to a watch from a version that it has not reached yet.
                 return (e.IsSilence ? state.Again : state, _backoff.AfterFailure(e.RetryAfter, isKnown: !IsNothingKnown()));
             default:

@@ -10,6 +10,9 @@ internal sealed partial class LabAgent : IDisposable
     /// <summary>The event id of "Policies in force": from here on it looks after sockets.</summary>
     private const int PoliciesInForce = 10;
 
+    /// <summary>The event id of an error in its policies. It then runs without them.</summary>
+    private const int PolicyError = 12;
+
     /// <summary>The event id of a socket that was set.</summary>
     private const int SocketSet = 20;
 
@@ -52,8 +55,11 @@ internal sealed partial class LabAgent : IDisposable
     /// <summary>Sockets it says it has set.</summary>
     public int SocketsSet => Volatile.Read(ref _set);
 
+    /// <summary>The first error in its policies; null for none.</summary>
+    public string? Refusal { get; private set; }
+
     /// <summary>Waits until it has its policies.</summary>
-    /// <returns>False when it has ended instead, or not got there in time.</returns>
+    /// <returns>False if it has ended instead, has refused its policies, or was not ready in time.</returns>
     public async Task<bool> IsReadyAsync(TimeSpan limit)
     {
         var late = Task.Delay(limit);
@@ -63,7 +69,7 @@ internal sealed partial class LabAgent : IDisposable
             // It closes its log a moment before it has ended.
             await Task.WhenAny(_process.WaitForExitAsync(), late).ConfigureAwait(false);
         }
-        return _ready.Task.IsCompleted && !HasEnded;
+        return _ready.Task.IsCompleted && !HasEnded && Refusal is null;
     }
 
     public void Dispose()
@@ -84,6 +90,9 @@ internal sealed partial class LabAgent : IDisposable
             }
             switch (int.Parse(head.Groups["id"].ValueSpan, CultureInfo.InvariantCulture))
             {
+                case PolicyError:
+                    Refusal ??= line[head.Length..];
+                    break;
                 case PoliciesInForce:
                     _ready.TrySetResult();
                     break;

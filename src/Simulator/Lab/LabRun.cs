@@ -136,7 +136,7 @@ internal sealed class LabRun : IDisposable
         {
             return agent;
         }
-        throw new LabException(agent.HasEnded ? $"the agent ended with exit code {agent.ExitCode}: {last}" : "the agent did not read its policies in time");
+        throw new LabException(agent.Refusal is { } refusal ? $"the agent refuses its policies: {refusal}" : agent.HasEnded ? $"the agent ended with exit code {agent.ExitCode}: {last}" : "the agent did not read its policies in time");
     }
 
     private async Task WaitForServerAsync(Process server)

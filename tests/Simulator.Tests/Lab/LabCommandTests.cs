@@ -255,7 +255,7 @@ public sealed class LabCommandTests : IDisposable
         ]);
 
         Assert.Equal(4, result.ExitCode);
-        Assert.Contains($"the agent ended with exit code 1: {policy}:2:1: error KA", result.Error, StringComparison.Ordinal);
+        Assert.Contains($"the agent refuses its policies: {policy}:2:1: error KA", result.Error, StringComparison.Ordinal);
         Assert.False(File.Exists(mark));
     }
 
