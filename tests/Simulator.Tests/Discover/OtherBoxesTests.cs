@@ -77,14 +77,13 @@ public sealed class OtherBoxesTests : IDisposable
         Assert.Contains("any", Strings(result, "refresh"));
     }
 
-    /// <summary>The next packet of this end makes the entry anew. Nothing but a FIN that does not arrive shows that it was dropped: the
-    /// interval is as wide as the time between two connections.</summary>
+    /// <summary>The next packet of this end makes the entry anew. Nothing but a FIN that does not arrive shows that it was dropped.</summary>
     [Fact]
     public void Nat_ThatLearnsConnectionsAnew_IsFoundByTheFinOfTheFarEnd()
     {
         var result = ThroughNat(loose: 1, routeBack: 1, dropInvalid: 0, closes: _timeout + 5);
 
-        AssertTimeout(_timeout, 1.2, result);
+        AssertTimeout(_timeout, 0.6, result);
         Assert.Equal(["inside-revives"], Strings(result, "expiry"));
     }
 
