@@ -136,7 +136,15 @@ internal sealed class CapturedLiveness
             // processors send them. Such a probe finds no socket any more, and the other end answers it with a reset.
             return;
         }
-        if (result.Reset == ResetKind.Certain)
+        if (result.Reset != ResetKind.None && connection.LeftAt > 0)
+        {
+            // A pass found the connection gone before its last packets were read.
+            if (connection is { IsReleased: false, State.Cause: DeathCause.None } && now <= connection.LeftAt)
+            {
+                _ledger.DieByLateReset(connection, now);
+            }
+        }
+        else if (result.Reset == ResetKind.Certain)
         {
             _ledger.Apply(connection, LivenessEvent.ResetThere, now);
         }

@@ -113,6 +113,14 @@ internal sealed class LivenessLedger(LivenessLog log)
         Die(connection, now);
     }
 
+    /// <summary>Records that a connection that has left the kernel's table was reset by the other end.</summary>
+    public void DieByLateReset(WatchedConnection connection, long now)
+    {
+        connection.State = connection.State with { Cause = DeathCause.Reset };
+        connection.Scope.Unexplained.Remove(connection.Cookie);
+        Die(connection, now);
+    }
+
     /// <summary>Records how a connection ended, as the kernel reported it. The captured packets did not show this end, or showed another
     /// one.</summary>
     /// <param name="connection">The connection.</param>

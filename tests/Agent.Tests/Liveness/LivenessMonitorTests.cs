@@ -217,6 +217,32 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
         Assert.Equal(new Deaths(Probes: 0, Reset: 1), Count(9));
     }
 
+    /// <summary>Regression: a pass that ran before the reset was read took the connection for one that its application closed.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(501)]
+    public void Reset_ReadAfterThePassThatMissesTheConnection_IsADeath(int sequence)
+    {
+        _clock.Seconds = 1.01;
+        _monitor.BeginNamespace(Namespace);
+        _monitor.EndNamespace(Namespace);
+        Captured(1, Server, sequence, TcpFlags.Rst | TcpFlags.Ack, readAt: 1.02);
+
+        Assert.Equal(new Deaths(Probes: 0, Reset: 1), Count(1.1));
+        Assert.Equal(new Deaths(Probes: 0, Reset: 1), Count(9));
+    }
+
+    [Fact]
+    public void Reset_SentAfterTheConnectionHadEnded_IsNoDeath()
+    {
+        _clock.Seconds = 1;
+        _monitor.BeginNamespace(Namespace);
+        _monitor.EndNamespace(Namespace);
+        Captured(1.01, Server, 1, TcpFlags.Rst | TcpFlags.Ack);
+
+        Assert.Equal(new Deaths(0, 0), Count(9));
+    }
+
     [Fact]
     public void WindowProbe_TheFirstThatWasCaptured_IsCountedApart()
     {
@@ -244,10 +270,12 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
         _monitor.EndNamespace(Namespace);
     }
 
-    private void Captured(double seconds, string from, int sequence, TcpFlags flags, uint acknowledged = 1, ushort window = 500)
+    private void Captured(double seconds, string from, int sequence, TcpFlags flags, uint acknowledged = 1, ushort window = 500, double readAt = 0)
     {
         _clock.Seconds = seconds;
-        _frames.Next(_clock.Nanoseconds, new Frame
+        var time = _clock.Nanoseconds;
+        _clock.Seconds = Math.Max(seconds, readAt);
+        _frames.Next(time, new Frame
         {
             Source = from,
             Destination = from == Client ? Server : Client,
