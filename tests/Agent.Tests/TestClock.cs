@@ -39,9 +39,23 @@ internal sealed class TestClock() : FakeTimeProvider(new DateTimeOffset(2026, 11
         {
             return null;
         }
-        var left = next.Due - GetUtcNow();
+        var (wait, due) = (next.Wait, next.Due);
+        var left = due - GetUtcNow();
         Advance(left > TimeSpan.Zero ? left : TimeSpan.Zero);
-        return next.Wait;
+        if (IsArmed(next, due))
+        {
+            // Its owner was arming it while the clock was advanced, so it began later.
+            Advance(wait);
+        }
+        return wait;
+    }
+
+    private bool IsArmed(Timer timer, DateTimeOffset due)
+    {
+        lock (_lock)
+        {
+            return _armed.Contains(timer) && timer.Due == due;
+        }
     }
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
