@@ -181,7 +181,8 @@ public sealed class DestroyWatchTests : IDisposable
 
         Eventually.True(() => _ends.Told.Count + watch.Unreported == count, s_soon);
         TestContext.Current.TestOutputHelper?.WriteLine($"{_ends.Told.Count} told, {watch.Unreported} dropped");
-        Assert.True(_ends.Told.Count > count / 2);
+        // However late the reader is: its socket has room for so many. A busy machine decides how many more are read in time.
+        Assert.InRange(_ends.Told.Count, 250, count);
         Assert.Equal(_ends.Told.Count, _ends.Told.Select(end => end.Socket.Cookie).Distinct().Count());
     }
 
