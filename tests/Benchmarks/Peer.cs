@@ -24,6 +24,9 @@ internal sealed class Peer
     /// <summary>Reads four options, writes four and reads them again; returns the time per socket.</summary>
     public TimeSpan Set(Holder owner, int first, int last) => Walk("set", owner, first, last);
 
+    /// <summary>The same, and asks before each write what the agent asks; returns the time per socket.</summary>
+    public TimeSpan SetWithChecks(Holder owner, int first, int last) => Walk("checked", owner, first, last);
+
     private TimeSpan Walk(string verb, Holder owner, int first, int last)
     {
         var (took, sockets) = Timed(Ask(owner, verb, Text(owner.Pid), Text(first), Text(last)));

@@ -3,10 +3,11 @@ using Keepalive.Benchmarks;
 using Keepalive.Testbed;
 
 const string usage = """
-    usage: make bench ARGS="[sockets] [apply] [node] [service] [connect] [classify] [traffic] [forward] [policies] [kubernetes] [virtual] [--seconds N] [--connections] [--listen ADDR:PORT]"
+    usage: make bench ARGS="[sockets] [apply] [large] [node] [service] [connect] [classify] [traffic] [forward] [policies] [kubernetes] [virtual] [--seconds N] [--connections] [--listen ADDR:PORT]"
 
     sockets        60,000 sockets in one namespace: a pass with nothing to do, beside ss
     apply          setting 15,000 sockets for the first time, beside the same system calls in C
+    large          100,000 managed connections in one namespace: passes, scrapes and memory, and how they grow
     node           200 namespaces, 2,000 processes, 10,000 managed sockets: what the running agent uses
       --seconds N            how long it is watched (default 180)
       --connections          the process of 18,000 descriptors has connections, not files
@@ -24,7 +25,7 @@ const string usage = """
 
 string[] names =
 [
-    SocketsScenario.Name, ApplyScenario.Name, NodeScenario.Name, ServiceScenario.Name, ConnectScenario.Name, ClassifyScenario.Name, TrafficScenario.Name, ForwardScenario.Name,
+    SocketsScenario.Name, ApplyScenario.Name, LargeScenario.Name, NodeScenario.Name, ServiceScenario.Name, ConnectScenario.Name, ClassifyScenario.Name, TrafficScenario.Name, ForwardScenario.Name,
     PoliciesScenario.Name, KubernetesScenario.Name, VirtualScenario.Name,
 ];
 var inside = args is [Workspace.Inside, ..];
@@ -68,6 +69,9 @@ if (inside)
                 break;
             case ApplyScenario.Name:
                 ApplyScenario.Run();
+                break;
+            case LargeScenario.Name:
+                LargeScenario.Run();
                 break;
             case ConnectScenario.Name:
                 ConnectScenario.Run();

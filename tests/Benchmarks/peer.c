@@ -4,6 +4,8 @@
 //   peer dump                  NANOSECONDS SOCKETS         sock_diag, all connected TCP sockets of this namespace with struct tcp_info
 //   peer read PID FIRST LAST   NANOSECONDS SOCKETS         of each descriptor: getfd, cookie, 4 × getsockopt, close; processor time
 //   peer set PID FIRST LAST    NANOSECONDS SOCKETS         the same, and 4 × setsockopt and 4 × getsockopt; put back afterwards, not timed
+//   peer checked PID FIRST LAST NANOSECONDS SOCKETS        the same, and what the agent asks before it writes: whether the descriptor is a
+//                                                          socket, its namespace, its two ends, its user timeout
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,6 +21,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -117,10 +120,36 @@ static void get_all(int fd, int values[4])
     }
 }
 
-static int walk(int process, int first, int last, int set)
+static void check(int fd)
+{
+    uint64_t namespace;
+    struct sockaddr_storage local, remote;
+    int timeout;
+    socklen_t length = sizeof namespace;
+    if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &namespace, &length) < 0)
+        die("SO_NETNS_COOKIE");
+    length = sizeof local;
+    if (getsockname(fd, (struct sockaddr *)&local, &length) < 0)
+        die("getsockname");
+    length = sizeof remote;
+    if (getpeername(fd, (struct sockaddr *)&remote, &length) < 0)
+        die("getpeername");
+    length = sizeof timeout;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &length) < 0)
+        die("TCP_USER_TIMEOUT");
+}
+
+static int walk(int process, int pid, int first, int last, int set, int checked)
 {
     int found[4], now[4], sockets = 0;
     for (int number = first; number <= last; number++) {
+        if (checked) {
+            char path[48];
+            struct statx status;
+            snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, number);
+            if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, 0, &status) < 0 || !S_ISSOCK(status.stx_mode))
+                continue;
+        }
         int fd = (int)syscall(PIDFD_GETFD, process, number, 0);
         uint64_t cookie;
         socklen_t length = sizeof cookie;
@@ -131,6 +160,8 @@ static int walk(int process, int first, int last, int set)
             continue;
         }
         sockets++;
+        if (checked)
+            check(fd);
         get_all(fd, found);
         if (set) {
             for (int i = 0; i < 4; i++)
@@ -160,12 +191,13 @@ int main(int argc, char **argv)
         run(argv[2], argv + 3);
     } else if (argc == 2 && !strcmp(argv[1], "dump")) {
         dump();
-    } else if (argc == 5 && (!strcmp(argv[1], "read") || !strcmp(argv[1], "set"))) {
-        int process = (int)syscall(PIDFD_OPEN, atoi(argv[2]), 0), first = atoi(argv[3]), last = atoi(argv[4]), set = *argv[1] == 's';
+    } else if (argc == 5 && (!strcmp(argv[1], "read") || !strcmp(argv[1], "set") || !strcmp(argv[1], "checked"))) {
+        int pid = atoi(argv[2]), process = (int)syscall(PIDFD_OPEN, pid, 0), first = atoi(argv[3]), last = atoi(argv[4]);
+        int checked = *argv[1] == 'c', set = checked || *argv[1] == 's';
         if (process < 0)
             die("pidfd_open");
         long long begun = processor_ns();
-        int sockets = walk(process, first, last, set);
+        int sockets = walk(process, pid, first, last, set, checked);
         printf("%lld %d\n", processor_ns() - begun, sockets);
         if (set)
             put_back(process, first, last);
