@@ -10,6 +10,10 @@ internal sealed record PassScope
     /// its owner.</summary>
     public bool Full { get; init; }
 
+    /// <summary>Whether this pass continues a full pass, for which there was not enough time. Each owner has its share of time again. The
+    /// shares of both kinds of passes are no debts: a start has more to do than other passes.</summary>
+    public bool Continues { get; init; }
+
     /// <summary>Also read the values of sockets that no rule selects.</summary>
     public bool ReadAll { get; init; }
 
@@ -85,6 +89,9 @@ internal readonly record struct PassSummary
 
     /// <summary>The number of sockets that later passes will ask, because there were too many for this one.</summary>
     public int NotAsked { get; init; }
+
+    /// <summary>Whether there was not enough time for all sockets: the next pass continues.</summary>
+    public bool IsCutShort { get; init; }
 
     /// <summary>The reason why the datapath cannot do all of its work; null if there is none.</summary>
     public string? Trouble { get; init; }

@@ -40,6 +40,10 @@ internal sealed partial class AgentLoop(
     /// <summary>The minimum time between two spreads without a change of policy.</summary>
     private static readonly TimeSpan s_spreadApart = TimeSpan.FromMinutes(1);
 
+    /// <summary>The longest time in which passes follow each other without a pause after the start. The first pass may not have time for all
+    /// sockets of an owner that has very many.</summary>
+    private static readonly TimeSpan s_maxStart = TimeSpan.FromSeconds(10);
+
     private readonly IDatapath _datapath = chosen.Datapath;
     private readonly AutoResetEvent _wake = new(false);
     private readonly FanOut _sink = new(changes, tally, liveness.Monitor);
@@ -52,6 +56,8 @@ internal sealed partial class AgentLoop(
     private bool _alone;
     private string? _trouble;
     private long _lost;
+    private bool _isStarting = true;
+    private TimeSpan _startTook;
 
     /// <summary>The time between two passes.</summary>
     public TimeSpan Interval => options.Interval;
@@ -97,6 +103,7 @@ internal sealed partial class AgentLoop(
             var scope = new PassScope
             {
                 Full = full,
+                Continues = _isStarting && !full,
                 DryRun = options.DryRun,
                 Timers = liveness.NeedsTimers,
                 TimersOf = liveness.Doubtful,
@@ -107,7 +114,7 @@ internal sealed partial class AgentLoop(
             Pass(policy, scope, _sink);
             before = policy;
             Follow(policy);
-            policy = Wait(policy, begun, stop);
+            policy = _isStarting ? policy : Wait(policy, begun, stop);
         }
         return options.RestoreOnExit && !options.DryRun ? GiveBack() : 0;
     }
@@ -206,13 +213,15 @@ internal sealed partial class AgentLoop(
             tally.Passed(in summary, _datapath.Counts);
             health.Impaired(summary.NamespacesFailed, summary.Trouble);
             health.SocketsFailing(tally.Now.Failing.Count, tally.Now.Failing.Reason);
-            if (scope.Last || scope.Stop.IsCancellationRequested)
+            _startTook += _isStarting ? took : TimeSpan.Zero;
+            _isStarting &= summary.IsCutShort && _startTook < s_maxStart;
+            if (scope.Last || scope.Stop.IsCancellationRequested || _isStarting)
             {
                 health.Beat();   // an incomplete pass, or the last one, which keeps nothing set
             }
             else if (health.PassDone(failure: null, capture.WhyNot ?? liveness.CaptureFailure))
             {
-                LogReady(took.TotalMilliseconds);
+                LogReady(_startTook.TotalMilliseconds);
                 systemd.Ready();
             }
             LogPass(summary.NamespacesDumped, summary.Namespaces, summary.Sockets, summary.Read, took.TotalMilliseconds);
@@ -220,6 +229,7 @@ internal sealed partial class AgentLoop(
         }
         catch (LinuxException e)
         {
+            _isStarting = false;
             tally.Failed(e.Message, _datapath.Counts);
             health.PassDone(e.Message, capture.WhyNot ?? liveness.CaptureFailure);
             LogPassFailed(e.Message);

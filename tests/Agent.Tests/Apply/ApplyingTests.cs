@@ -295,18 +295,33 @@ public abstract class ApplyingTests : IDisposable
     }
 
     [Fact]
-    public void Pass_Spread_LongIdleBulkIsSetWithinTheTimeInSlices()
+    public void Pass_SpreadAndProbesDue_IdleBulkIsSetWithinTheTimeInSlices()
     {
         var ids = _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 600);
         var clock = System.Diagnostics.Stopwatch.StartNew();
         Eventually.True(() => clock.Elapsed > TimeSpan.FromSeconds(2.5), TimeSpan.FromSeconds(10));
         var fresh = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
-        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 2s, interval: 10s, probes: 20");
         clock.Restart();
         var summary = _rig.Pass(new PassScope { SpreadOver = TimeSpan.FromSeconds(2) });
         Assert.InRange(clock.Elapsed.TotalSeconds, 1.5, 4);
         Assert.InRange(summary.Waited.TotalSeconds, 1.5, 2.5);
         Assert.True(_lab.Client.Get(fresh).On);
+        for (var id = ids.First; id <= ids.Last; id++)
+        {
+            Assert.True(_lab.Client.Get(id).On);
+        }
+    }
+
+    /// <summary>Regression: a successor waited a whole interval before it had set what was opened since its predecessor ended.</summary>
+    [Fact]
+    public void Pass_SpreadAndNoProbeDue_AllAreSetAtOnce()
+    {
+        var ids = _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 600);
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        Eventually.True(() => clock.Elapsed > TimeSpan.FromSeconds(1.2), TimeSpan.FromSeconds(10));
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+        Assert.Equal(TimeSpan.Zero, _rig.Pass(new PassScope { Full = true, SpreadOver = TimeSpan.FromSeconds(1) }).Waited);
         for (var id = ids.First; id <= ids.Last; id++)
         {
             Assert.True(_lab.Client.Get(id).On);

@@ -1,4 +1,6 @@
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
@@ -102,6 +104,32 @@ public sealed class BulkSpreadTests
         Assert.Equal(4, slices);
     }
 
+    /// <summary>Regression: after a gap between two agents, a start waited an interval for sockets whose probes were minutes away.</summary>
+    [Theory]
+    [InlineData(6_000u, 60, false)]
+    [InlineData(59_999u, 60, false)]
+    [InlineData(60_000u, 60, true)]
+    [InlineData(600u, null, true)]
+    [InlineData(399u, null, false)]
+    public void ProbesAtOnce_Pidfd_IfIdleForThePolicysTime(uint idle, int? time, bool probes)
+    {
+        var policy = Rig.PolicyFor("203.0.113.1", time is null ? "interval: 5s" : $"time: {time}s");
+        var change = new FoundSocket(_namespaces[0], Socket(1, idle));
+        change.Socket.Standing.Select(policy.Policy.Rules.Single(), policy);
+        Assert.Equal(probes, change.ProbesAtOnce(s_scope.SpreadOver));
+    }
+
+    [Theory]
+    [InlineData(59_999u, true, false)]
+    [InlineData(60_000u, true, true)]
+    [InlineData(null, true, true)]
+    [InlineData(60_000u, false, false)]
+    public void ProbesAtOnce_Bpf_IfIdleForTheTimeThatIsWritten(uint? idle, bool on, bool probes)
+    {
+        var verdict = new Verdict(SocketOutcome.Managed, new KeepaliveOptions(on, 60, 5, 3), null);
+        Assert.Equal(probes, new PlannedChange(_namespaces[0], Socket(1, idle), default, UserTimeout: null, verdict).ProbesAtOnce(s_scope.SpreadOver));
+    }
+
     private BulkSpread<Change> Spread(bool byNamespace) => new(TimeProvider.System, byNamespace, (slice, _) => _slices.Add(slice));
 
     private void Collect(BulkSpread<Change> spread, int count)
@@ -122,7 +150,7 @@ public sealed class BulkSpreadTests
 
     private readonly record struct Change(WatchedNamespace Watched, TrackedSocket Socket) : ISocketChange
     {
-        public bool IsIdleFor(TimeSpan time) => Socket.Seen.Idle >= time.TotalMilliseconds;
+        public bool ProbesAtOnce(TimeSpan spreadOver) => Socket.Seen.Idle >= spreadOver.TotalMilliseconds;
     }
 
     private sealed class NoSink : ISocketSink

@@ -57,15 +57,12 @@ public sealed class NamespaceTests : IDisposable
         using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath, _lab.Server.NetnsPath], most: 64);
         namespaces.Update(budget: null, static (_, _) => { });
         var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System));
-        var local = Endpoint(stray.LocalEndPoint(id));
-        var remote = Endpoint(new IPEndPoint(IPAddress.Parse(Lab.ClientAddress), port));
+        var local = End(stray.LocalEndPoint(id));
+        var remote = End(new IPEndPoint(IPAddress.Parse(Lab.ClientAddress), port));
         Assert.Equal(1, Reached((ulong)_lab.Server.NetnsInode, remote));
         Assert.Equal(0, Reached((ulong)_lab.Client.NetnsInode, remote));
         // Nor to a socket with another peer than the judged one.
         Assert.Equal(0, Reached((ulong)_lab.Server.NetnsInode, remote with { Port = 1 }));
-
-        static SocketEndpoint Endpoint(IPEndPoint end) =>
-            new(BinaryPrimitives.ReadUInt128BigEndian(end.Address.MapToIPv6().GetAddressBytes()), (ushort)end.Port);
 
         int Reached(ulong inode, SocketEndpoint to)
         {
@@ -80,10 +77,36 @@ public sealed class NamespaceTests : IDisposable
             }
             else
             {
-                owners.Search(namespaces.Find(inode)!, new Dictionary<ulong, TrackedSocket> { [socket.Cookie] = socket }, everywhere: true, pass: 1, CancellationToken.None, ref counter);
+                owners.Search(namespaces.Find(inode)!, new Dictionary<ulong, TrackedSocket> { [socket.Cookie] = socket }, leftOver: [], everywhere: true, pass: 1, CancellationToken.None, ref counter);
             }
             return counter.Count[0];
         }
+    }
+
+    /// <summary>Regression: sockets for which an earlier search had no time were passed over, and a later search began with them again.</summary>
+    [Fact]
+    public void Search_ComesAcrossALeftOverSocket_TakesItToo()
+    {
+        int first = _lab.Client.Connect(Lab.ServerAddress, _port), last = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var processes = new ProcessTable();
+        processes.Scan();
+        using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath], most: 64);
+        namespaces.Update(budget: null, static (_, _) => { });
+        using var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System));
+        var counter = new Counter(new int[1]);
+        Dictionary<ulong, TrackedSocket> wanted = [], leftOver = [];
+        foreach (var (id, into) in new[] { (last, wanted), (first, leftOver) })
+        {
+            var seen = new SeenSocket
+            {
+                Cookie = _lab.Client.Cookie(id), Local = End(_lab.Client.LocalEndPoint(id)), Remote = End(new IPEndPoint(IPAddress.Parse(Lab.ServerAddress), _port)),
+            };
+            into.Add(seen.Cookie, new TrackedSocket((ulong)_lab.Client.NetnsInode, in seen, dump: 1));
+        }
+
+        owners.Search(namespaces.Find((ulong)_lab.Client.NetnsInode)!, wanted, leftOver, everywhere: false, pass: 1, CancellationToken.None, ref counter);
+
+        Assert.Equal((2, 0, 0), (counter.Count[0], wanted.Count, leftOver.Count));
     }
 
     [Fact]
@@ -110,6 +133,8 @@ public sealed class NamespaceTests : IDisposable
             File.Delete(path);
         }
     }
+
+    private static SocketEndpoint End(IPEndPoint end) => new(BinaryPrimitives.ReadUInt128BigEndian(end.Address.MapToIPv6().GetAddressBytes()), (ushort)end.Port);
 
     public void Dispose() => _lab.Dispose();
 

@@ -103,6 +103,28 @@ public sealed class PassBudgetTests
         }
     }
 
+    /// <summary>Regression: after a start with many sockets, their owner had no time in the next ten passes, and its new connections waited
+    /// for almost a minute.</summary>
+    [Fact]
+    public void IsSpent_AfterAStart_ItsTimeIsNoDebtAndNoExcess()
+    {
+        _budget.BeginPass(new PassScope { Full = true });
+        for (var pass = 0; pass < 30; pass++)
+        {
+            Work("pod a", 20 * s_share);
+            Assert.True(_budget.IsSpent, $"{pass}");   // a share for each pass
+            _budget.BeginPass(new PassScope { Continues = true });
+            _budget.Charge("pod a");
+            Assert.False(_budget.IsSpent, $"{pass}");
+        }
+        Work("pod a", 20 * s_share);
+        Assert.True(_budget.IsSpent);
+        _budget.BeginPass(new PassScope());
+        _budget.Charge("pod a");
+        Assert.False(_budget.IsSpent);
+        Assert.Null(_budget.Excess);
+    }
+
     [Fact]
     public void Cost_OfEarlierPasses_IsHigherForSlowAccounts()
     {

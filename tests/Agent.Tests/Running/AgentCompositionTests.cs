@@ -1,6 +1,8 @@
+using System.Diagnostics;
 using System.Reflection;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Commands;
+using Keepalive.Agent.Health;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
 using Keepalive.Agent.Metrics;
@@ -108,6 +110,35 @@ public sealed class AgentCompositionTests : IDisposable
         Assert.Equal(1, _datapath.Passes);
         Assert.Equal(1, provider.GetRequiredService<PolicyFigures>().Now.InForce);
         Assert.Equal(7, provider.GetRequiredService<SocketTally>().Now.Scanned);
+    }
+
+    /// <summary>Regression: what the first pass had no time for waited for the next interval, and the agent was ready.</summary>
+    [Fact]
+    public void Loop_FirstPassCutShort_IsContinuedAtOnceAndReadyAfterwards()
+    {
+        var interval = TimeSpan.FromSeconds(1);
+        var services = new ServiceCollection().AddKeepaliveAgent(
+            Options(hasCluster: false) with { Passes = new PassOptions { Interval = interval, DryRun = false, RestoreOnExit = false } });
+        services.Replace(ServiceDescriptor.Singleton(_ => new ChosenDatapath(_datapath)));
+        using var provider = services.BuildServiceProvider();
+        using var stop = new CancellationTokenSource();
+        var health = provider.GetRequiredService<AgentHealth>();
+        List<(bool Full, bool Continues, bool Ready)> passes = [];
+        _datapath.CutShort = 3;
+        _datapath.Passed = scope =>
+        {
+            passes.Add((scope.Full, scope.Continues, health.Report().Ready));
+            if (passes.Count == 5)
+            {
+                stop.Cancel();
+            }
+        };
+        var clock = Stopwatch.StartNew();
+
+        provider.GetRequiredService<AgentLoop>().Run(provider.GetRequiredService<PolicyLoad>(), stop.Token);
+
+        Assert.Equal([(true, false, false), (false, true, false), (false, true, false), (false, true, false), (false, false, true)], passes);
+        Assert.InRange(clock.Elapsed, interval, 10 * interval);   // only the fifth pass waited
     }
 
     /// <summary>The host stops waiting for its listeners after a while. It must not stop the capture for that reason while sockets are
@@ -231,6 +262,9 @@ public sealed class AgentCompositionTests : IDisposable
     {
         public int Passes { get; private set; }
 
+        /// <summary>The number of passes that have not enough time.</summary>
+        public int CutShort { get; set; }
+
         public bool IsDisposed { get; private set; }
 
         public Action<PassScope> Passed { get; set; } = _ => { };
@@ -244,7 +278,7 @@ public sealed class AgentCompositionTests : IDisposable
             Passes++;
             Assert.Equal(scope.Last, policy.Policy.Rules.IsEmpty);
             Passed(scope);
-            return new PassSummary { Sockets = 7 };
+            return new PassSummary { Sockets = 7, IsCutShort = Passes <= CutShort };
         }
 
         public void Dispose() => IsDisposed = true;

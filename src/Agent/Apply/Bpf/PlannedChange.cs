@@ -11,6 +11,7 @@ namespace Keepalive.Agent.Apply.Bpf;
 /// <param name="Verdict">The decision.</param>
 internal readonly record struct PlannedChange(WatchedNamespace Watched, TrackedSocket Socket, KeepaliveOptions From, int? UserTimeout, Verdict Verdict) : ISocketChange
 {
-    /// <remarks>If this kernel does not show idle times, every socket counts as idle.</remarks>
-    public bool IsIdleFor(TimeSpan time) => Socket.Seen.Idle is not { } idle || idle >= time.TotalMilliseconds;
+    /// <remarks>If this kernel does not show idle times, every socket that will probe counts.</remarks>
+    public bool ProbesAtOnce(TimeSpan spreadOver) =>
+        Verdict.Want is { Enabled: true } want && (Socket.Seen.Idle is not { } idle || idle >= TimeSpan.FromSeconds(want.Time).TotalMilliseconds);
 }

@@ -78,16 +78,18 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     }
 
     /// <summary>Searches the processes of the namespace for <paramref name="wanted"/>, and begins with the cgroups of the sockets. Found
-    /// sockets are removed from <paramref name="wanted"/>.</summary>
+    /// sockets are removed from <paramref name="wanted"/>. If the search comes across one of <paramref name="leftOver"/>, for which an
+    /// earlier search had no time, it takes that, too.</summary>
     public void Search<THandler>(
-        WatchedNamespace watched, Dictionary<ulong, TrackedSocket> wanted, bool everywhere, long pass, CancellationToken stop, ref THandler handler)
+        WatchedNamespace watched, Dictionary<ulong, TrackedSocket> wanted, Dictionary<ulong, TrackedSocket> leftOver, bool everywhere, long pass,
+        CancellationToken stop, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
         (DeniedBy, IsBarred, IsCutShort) = (0, false, false);
         _candidates.Clear();
         _candidates.AddRange(processes.In(watched.Inode));
         Order(wanted);
-        var search = new Quest(watched, wanted, pass, stop);
+        var search = new Quest(watched, wanted, pass, stop) { LeftOver = leftOver };
         SearchAll(search, Retry.None, ref handler);
         SearchAll(search, Retry.All, ref handler);
         if (everywhere && !IsCutShort)
@@ -256,9 +258,9 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
             }
             using (descriptor)
             {
-                if (wanted.TryGetValue(cookie, out var socket) && IsAsJudged(in descriptor, socket))
+                if (search.Find(cookie) is { } socket && IsAsJudged(in descriptor, socket))
                 {
-                    wanted.Remove(cookie);
+                    search.Remove(cookie);
                     kind = DescriptorKind.Tracked;
                     socket.Reach.Found(candidate.Pid, number);
                     handler.Reached(in descriptor, socket);
@@ -359,7 +361,14 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     {
         public bool IsOutside { get; init; }
 
+        /// <summary>Sockets that are taken if the search comes across them, but do not prolong it.</summary>
+        public Dictionary<ulong, TrackedSocket>? LeftOver { get; init; }
+
         /// <summary>The point from which the search continues, and the record of its progress; null if it begins anew.</summary>
         public SearchProgress? Progress { get; init; }
+
+        public TrackedSocket? Find(ulong cookie) => Wanted.GetValueOrDefault(cookie) ?? LeftOver?.GetValueOrDefault(cookie);
+
+        public void Remove(ulong cookie) => _ = Wanted.Remove(cookie) || (LeftOver?.Remove(cookie) ?? false);
     }
 }

@@ -56,11 +56,7 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
     protected override void Track(TrackedSocket socket) => _audit.Add(socket);
 
     /// <remarks>If the time for a search is used up, the next pass continues it, for these sockets alone.</remarks>
-    protected override bool Settle(WatchedNamespace watched, PassContext pass)
-    {
-        _settlement.Settle(watched, pass);
-        return true;
-    }
+    protected override bool Settle(WatchedNamespace watched, PassContext pass) => _settlement.Settle(watched, pass);
 
     protected override void Audit(PassContext pass) => _audit.Read(pass, lost => LookForAgain(lost, pass));
 

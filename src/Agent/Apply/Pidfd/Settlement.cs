@@ -14,7 +14,9 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Sock
     private readonly Dictionary<ulong, TrackedSocket> _leftOver = [];
     private readonly List<TrackedSocket> _lost = [];
 
-    public void Settle(WatchedNamespace watched, PassContext pass)
+    /// <summary>Applies the policy to the sockets of a namespace that wait for it. Returns false if there was no time for all of
+    /// them.</summary>
+    public bool Settle(WatchedNamespace watched, PassContext pass)
     {
         _known.Clear();
         _wanted.Clear();
@@ -41,15 +43,17 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Sock
                 }
             }
         }
-        if (_known.Count > 0 || _wanted.Count > 0 || _leftOver.Count > 0)
+        if (_known.Count == 0 && _wanted.Count == 0 && _leftOver.Count == 0)
         {
-            var all = _known.Concat(_wanted.Values).Concat(_leftOver.Values).Select(socket => new FoundSocket(watched, socket));
-            Reach(watched, everywhere, pass, new ReachedSocket(applier, pass, watched, bulk.Collects(all, pass.Scope) ? bulk : null));
+            return true;
         }
+        var all = _known.Concat(_wanted.Values).Concat(_leftOver.Values).Select(socket => new FoundSocket(watched, socket));
+        return Reach(watched, everywhere, pass, new ReachedSocket(applier, pass, watched, bulk.Collects(all, pass.Scope) ? bulk : null));
     }
 
-    private void Reach(WatchedNamespace watched, bool everywhere, PassContext pass, ReachedSocket handler)
+    private bool Reach(WatchedNamespace watched, bool everywhere, PassContext pass, ReachedSocket handler)
     {
+        var isDone = true;
         _lost.Clear();
         _known.Sort(OwnerSearch.ByProcess);
         owners.Revisit(_known, _lost, ref handler);
@@ -60,19 +64,22 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Sock
         // New sockets do not wait for the end of a search that takes many passes.
         if (_wanted.Count > 0)
         {
-            owners.Search(watched, _wanted, everywhere, pass.Number, pass.Scope.Stop, ref handler);
+            owners.Search(watched, _wanted, _leftOver, everywhere, pass.Number, pass.Scope.Stop, ref handler);
+            isDone = !owners.IsCutShort;
             Conclude(watched, _wanted, pass, begun: pass.Number);
         }
         if (_leftOver.Count > 0)
         {
             var begun = watched.Progress.GoOn(pass.Number);
             owners.GoOn(watched, _leftOver, pass.Number, pass.Scope.Stop, ref handler);
+            isDone &= !owners.IsCutShort;
             Conclude(watched, _leftOver, pass, begun);
         }
         else
         {
             watched.Progress.Clear();
         }
+        return isDone;
     }
 
     /// <summary>Sets the outcome of the sockets that were not found.</summary>

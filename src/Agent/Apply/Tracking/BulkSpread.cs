@@ -10,9 +10,11 @@ internal interface ISocketChange
 
     TrackedSocket Socket { get; }
 
-    /// <summary>Whether the socket has been idle for that long. If many such sockets were changed at once, they would probe together. New
-    /// connections are not a bulk, however many they are: none of their probes is due.</summary>
-    bool IsIdleFor(TimeSpan time);
+    /// <summary>Whether the socket has been idle for so long that it probes as soon as it is changed. If many such sockets were changed at
+    /// once, they would probe together. The others probe at times of their own, whenever they are changed, so none of them waits.</summary>
+    /// <param name="spreadOver">The time over which changes are spread. A socket counts if it has been idle for that long and it is
+    /// unknown when it probes.</param>
+    bool ProbesAtOnce(TimeSpan spreadOver);
 }
 
 /// <summary>Spreads changes over an interval that would make many sockets probe together: in slices, longest idle first.</summary>
@@ -28,24 +30,24 @@ internal sealed class BulkSpread<TChange>(TimeProvider time, bool byNamespace, A
 
     private readonly List<TChange> _changes = [];
 
-    /// <summary>Whether the changes of idle sockets wait for the end of the pass, because there are many of them.</summary>
+    /// <summary>Whether the changes of sockets that probe at once wait for the end of the pass, because there are many of them.</summary>
     public bool Collects(IEnumerable<TChange> changes, PassScope scope) =>
-        scope.SpreadOver > TimeSpan.Zero && _changes.Count + changes.Count(change => change.IsIdleFor(scope.SpreadOver)) > From;
+        scope.SpreadOver > TimeSpan.Zero && _changes.Count + changes.Count(change => change.ProbesAtOnce(scope.SpreadOver)) > From;
 
     /// <summary>Moves the changes that wait from the list of a namespace's changes to the bulk.</summary>
     public void Collect(List<TChange> changes, PassScope scope)
     {
         if (Collects(changes, scope))
         {
-            _changes.AddRange(changes.Where(change => change.IsIdleFor(scope.SpreadOver)));
-            changes.RemoveAll(change => change.IsIdleFor(scope.SpreadOver));
+            _changes.AddRange(changes.Where(change => change.ProbesAtOnce(scope.SpreadOver)));
+            changes.RemoveAll(change => change.ProbesAtOnce(scope.SpreadOver));
         }
     }
 
-    /// <summary>Adds a change to the bulk. Returns false if it is not of an idle socket, and so not part of a bulk.</summary>
+    /// <summary>Adds a change to the bulk. Returns false if its socket does not probe at once, and so is not part of a bulk.</summary>
     public bool TryAdd(TChange change, PassScope scope)
     {
-        var isPart = change.IsIdleFor(scope.SpreadOver);
+        var isPart = change.ProbesAtOnce(scope.SpreadOver);
         if (isPart)
         {
             _changes.Add(change);

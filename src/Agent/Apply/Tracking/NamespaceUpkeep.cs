@@ -27,6 +27,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     private readonly HashSet<ulong> _reached = [];
     private readonly HashSet<ulong> _waiting = [];
     private Action<ulong>? _release;
+    private bool _isStarting;
 
     /// <summary>The owners that have more namespaces than are examined, or more work in them than a pass has time for, in words; null if
     /// there are none.</summary>
@@ -104,10 +105,18 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         }
     }
 
-    /// <summary>Ends a pass. After a full pass, inherited sockets that were not found are dropped: they no longer exist.</summary>
+    /// <summary>Ends a pass. Once every namespace was dumped since the last full pass began, inherited sockets that were not found are
+    /// dropped: they no longer exist.</summary>
     public void EndPass(PassScope scope, Visits visits)
     {
-        if (scope.Full && !scope.DryRun && options.LooksEverywhere && visits.AreComplete && !namespaces.LeavesOut)
+        _isStarting |= scope.Full;
+        if (!_isStarting || !visits.AreComplete)
+        {
+            Save();
+            return;
+        }
+        _isStarting = false;
+        if (!scope.DryRun && options.LooksEverywhere && !namespaces.LeavesOut)
         {
             foreach (var (netns, cookie) in _inherited.Keys)
             {
@@ -115,10 +124,12 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
             }
             _inherited.Clear();
         }
-        if (scope.Full && visits.AreComplete)
-        {
-            _inherited.Arriving.Clear();
-        }
+        _inherited.Arriving.Clear();
+        Save();
+    }
+
+    private void Save()
+    {
         _state?.Confirm();
         _state?.CompactWhenWorthwhile(Remembered);
     }
@@ -165,7 +176,8 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
             _reached.Add(watched.Inode);
             if (looked.IsCutShort)
             {
-                Wait(watched, ref visits);
+                _waiting.Add(watched.Inode);
+                visits.CutShort++;
             }
         }
         catch (LinuxException)
@@ -259,8 +271,11 @@ internal record struct Visits
     /// <summary>Namespaces that could not be examined.</summary>
     public int Failures { get; set; }
 
-    /// <summary>Namespaces left for the next pass.</summary>
+    /// <summary>Namespaces left for the next pass, which were not dumped.</summary>
     public int Waiting { get; set; }
+
+    /// <summary>Namespaces that were dumped, and some of whose sockets are left for the next pass.</summary>
+    public int CutShort { get; set; }
 
     /// <summary>Sockets with an agent's values in namespaces that the agent's last pass did not examine.</summary>
     public int NotReached { get; set; }
@@ -268,6 +283,6 @@ internal record struct Visits
     /// <summary>Sockets in the examined namespaces.</summary>
     public int Sockets { get; set; }
 
-    /// <summary>Whether no namespace was left out.</summary>
+    /// <summary>Whether no namespace was left out: each one was dumped when something had changed in it.</summary>
     public readonly bool AreComplete => Failures == 0 && Waiting == 0;
 }

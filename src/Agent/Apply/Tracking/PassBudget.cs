@@ -47,6 +47,7 @@ internal sealed class PassBudget
     private TimeSpan _shareOfTheNode = s_shareOfTheNode;
     private TimeSpan _shareOfAll = TimeSpan.MaxValue;
     private int _pressed;
+    private bool _isStart;
 
     /// <param name="time">The clock.</param>
     public PassBudget(TimeProvider time) => _time = time;
@@ -62,19 +63,21 @@ internal sealed class PassBudget
     {
         _share = scope.Only ? s_onlyShare : scope.Last ? s_lastShare : s_share;
         _shareOfTheNode = scope.Only ? s_onlyShare : scope.Last ? 2 * s_shareOfTheNode : s_shareOfTheNode;
-        _shareOfAll = scope.Full ? TimeSpan.MaxValue : s_together;
-        _pressed = scope is { Full: false, Only: false, Last: false } ? _together >= s_together ? Remembered : Math.Max(_pressed - 1, 0) : 0;
+        _pressed = _isStart || scope is not { Full: false, Continues: false, Only: false, Last: false } ? 0
+            : _together >= s_together ? Remembered : Math.Max(_pressed - 1, 0);
         _together = TimeSpan.Zero;
         _current = null;
         foreach (var account in _accounts.Values)
         {
-            account.Turn();
+            account.Turn(_isStart);
             if (account.IsForgotten)
             {
                 _accounts.Remove(account.Name);
             }
         }
-        _nodes.Turn();
+        _nodes.Turn(_isStart);
+        _isStart = scope.Full || scope.Continues;
+        _shareOfAll = _isStart ? TimeSpan.MaxValue : s_together;
         Excess = Say();
     }
 
@@ -149,11 +152,12 @@ internal sealed class PassBudget
 
         public bool IsForgotten => LatePasses == 0 && Owes == TimeSpan.Zero && Before < TimeSpan.FromMilliseconds(1);
 
-        public void Turn()
+        /// <param name="isStart">Whether the pass was part of a start. Every owner has much to do then, once.</param>
+        public void Turn(bool isStart)
         {
-            var owes = Owes + Spent - s_share;
+            var owes = isStart ? TimeSpan.Zero : Owes + Spent - s_share;
             Owes = owes <= TimeSpan.Zero ? TimeSpan.Zero : owes < MaxWait * s_share ? owes : MaxWait * s_share;
-            LatePasses = IsLate ? Math.Min(LatePasses + 1, 2 * Habit) : Math.Max(LatePasses - 1, 0);
+            LatePasses = IsLate && !isStart ? Math.Min(LatePasses + 1, 2 * Habit) : Math.Max(LatePasses - 1, 0);
             (Before, Spent, IsLate) = ((Before / 2) + Spent, TimeSpan.Zero, false);
         }
     }

@@ -90,6 +90,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
             NamespaceFailure = Namespaces.Failure,
             NamespacesLeftOut = Namespaces.LeftOut,
             NotReached = visits.NotReached,
+            IsCutShort = visits.Waiting > 0 || visits.CutShort > 0,
             Trouble = Upkeep.Excess,
             Waited = waited,
             Asked = asked,
