@@ -180,14 +180,7 @@ internal sealed class Holder : IDisposable
     public ShortConnections ConnectShort(string address, int port, int count)
     {
         var answer = Ask($"short {address} {port} {count}", s_bulkTimeout);
-        var seen = new Dictionary<KeepaliveValues, int>();
-        foreach (var kind in answer[2..])
-        {
-            int[] n = [.. kind.Split('/', '=').Select(number => int.Parse(number, CultureInfo.InvariantCulture))];
-            seen.Add(new KeepaliveValues(n[0] != 0, n[1], n[2], n[3]), n[4]);
-        }
-
-        return new ShortConnections(TimeSpan.FromMicroseconds(Number(answer, 0)), TimeSpan.FromMicroseconds(Number(answer, 1)), seen);
+        return new ShortConnections(TimeSpan.FromMicroseconds(Number(answer, 0)), TimeSpan.FromMicroseconds(Number(answer, 1)), Kinds(answer[2..]));
     }
 
     public KeepaliveValues Get(SocketId id)
@@ -309,6 +302,11 @@ internal sealed class Holder : IDisposable
         return (Number(answer, 0), Number(answer, 1), Number(answer, 2));
     }
 
+    /// <summary>The values of the connections that <see cref="Churn"/> has opened, from one number to before another, and how many have
+    /// them.</summary>
+    public IReadOnlyDictionary<KeepaliveValues, int> ChurnValues(long from, long to) =>
+        Kinds(Ask(string.Create(CultureInfo.InvariantCulture, $"churnseen {from} {to}"), s_bulkTimeout));
+
     /// <summary>Starts short-lived processes at a rate in the background.</summary>
     public void StartProcesses(double perSecond, TimeSpan duration, TimeSpan lifetime) =>
         Ask(string.Create(CultureInfo.InvariantCulture, $"execs {perSecond} {duration.TotalSeconds} {(int)lifetime.TotalMilliseconds}"));
@@ -372,6 +370,17 @@ internal sealed class Holder : IDisposable
 
             return words[1..];
         }
+    }
+
+    private static Dictionary<KeepaliveValues, int> Kinds(string[] answer)
+    {
+        var seen = new Dictionary<KeepaliveValues, int>();
+        foreach (var kind in answer)
+        {
+            int[] n = [.. kind.Split('/', '=').Select(number => int.Parse(number, CultureInfo.InvariantCulture))];
+            seen.Add(new KeepaliveValues(n[0] != 0, n[1], n[2], n[3]), n[4]);
+        }
+        return seen;
     }
 
     private static int Number(string[] answer, int index) => int.Parse(answer[index], CultureInfo.InvariantCulture);

@@ -33,6 +33,7 @@
 //   children                              ok PID…
 //   churn ADDR PORT RATE SECONDS HOLD     ok                  RATE connections/s in the background, each closed after HOLD seconds (0 = never)
 //   churnstat                             ok OPENED CLOSED FAILED
+//   churnseen FROM TO                     ok ON/IDLE/INTVL/CNT=N…   the values of those opened from number FROM to before TO, if they are open
 //   execs RATE SECONDS [MILLISECONDS]     ok                  RATE short-lived processes/s in the background, each living that long
 //   execstat                              ok STARTED
 //   enter PATH                            ok                  goes on in another network namespace; its connections stay where they are
@@ -335,13 +336,45 @@ static void command_get(int fd)
             read_option(fd, IPPROTO_TCP, TCP_KEEPINTVL), read_option(fd, IPPROTO_TCP, TCP_KEEPCNT));
 }
 
-static void command_short(char **word)
-{
-    enum { KINDS = 16 };
+enum { KINDS = 16 };
+
+// How many sockets have the same values.
+struct kinds {
     struct {
         int values[4], count;
-    } kinds[KINDS] = { 0 };
-    int known = 0, count = atoi(word[3]);
+    } of[KINDS];
+    int known;
+};
+
+// Counts the values of a socket; 0 if there are too many kinds.
+static int count_kind(struct kinds *kinds, int fd)
+{
+    int values[4] = { read_option(fd, SOL_SOCKET, SO_KEEPALIVE), read_option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
+                      read_option(fd, IPPROTO_TCP, TCP_KEEPINTVL), read_option(fd, IPPROTO_TCP, TCP_KEEPCNT) };
+    int kind = 0;
+    while (kind < kinds->known && memcmp(kinds->of[kind].values, values, sizeof values))
+        kind++;
+    if (kind == KINDS)
+        return 0;
+    if (kind == kinds->known)
+        memcpy(kinds->of[kinds->known++].values, values, sizeof values);
+    kinds->of[kind].count++;
+    return 1;
+}
+
+static void print_kinds(const struct kinds *kinds)
+{
+    for (int i = 0; i < kinds->known; i++) {
+        const int *values = kinds->of[i].values;
+        dprintf(1, " %d/%d/%d/%d=%d", values[0], values[1], values[2], values[3], kinds->of[i].count);
+    }
+    dprintf(1, "\n");
+}
+
+static void command_short(char **word)
+{
+    struct kinds kinds = { 0 };
+    int count = atoi(word[3]);
     int64_t connecting = 0, begun = now_ns();
     struct endpoint to;
     if (!parse_endpoint(word[1], word[2], &to))
@@ -352,24 +385,14 @@ static void command_short(char **word)
         connecting += now_ns() - before;
         if (fd < 0)
             return fail(errno);
-        int values[4] = { read_option(fd, SOL_SOCKET, SO_KEEPALIVE), read_option(fd, IPPROTO_TCP, TCP_KEEPIDLE),
-                          read_option(fd, IPPROTO_TCP, TCP_KEEPINTVL), read_option(fd, IPPROTO_TCP, TCP_KEEPCNT) };
-        int kind = 0;
-        while (kind < known && memcmp(kinds[kind].values, values, sizeof values))
-            kind++;
-        if (kind == KINDS)
+        if (!count_kind(&kinds, fd))
             return fail(ERANGE);
-        if (kind == known)
-            memcpy(kinds[known++].values, values, sizeof values);
-        kinds[kind].count++;
         struct linger reset = { .l_onoff = 1 }; // leaves no TIME_WAIT behind, and so does not run out of ports
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         close(fd);
     }
     dprintf(1, "ok %lld %lld", (long long)(now_ns() - begun) / 1000, (long long)connecting / 1000);
-    for (int i = 0; i < known; i++)
-        dprintf(1, " %d/%d/%d/%d=%d", kinds[i].values[0], kinds[i].values[1], kinds[i].values[2], kinds[i].values[3], kinds[i].count);
-    dprintf(1, "\n");
+    print_kinds(&kinds);
 }
 
 static void command_set(int fd, char **word)
@@ -654,6 +677,17 @@ static void churn_tick(void)
         stop(&churn);
 }
 
+static void command_churnseen(char **word)
+{
+    struct kinds kinds = { 0 };
+    long to = atol(word[2]);
+    for (long i = atol(word[1]) > churned_head ? atol(word[1]) : churned_head; i < to && i < churned_tail; i++)
+        if (!count_kind(&kinds, churned[i].fd))
+            return fail(ERANGE);
+    dprintf(1, "ok");
+    print_kinds(&kinds);
+}
+
 static void execs_tick(void)
 {
     int over;
@@ -687,7 +721,7 @@ static void execute(char *line)
         { "close", 2, 2, 1 },  { "closeall", 1, 1, 0 },  { "count", 1, 1, 0 }, { "reading", 2, 2, 0 }, { "files", 2, 2, 0 },
         { "multipath", 2, 2, 0 }, { "gettimeout", 2, 2, 1 }, { "usertimeout", 2, 2, 0 },
         { "spawn", 5, 5, 0 },
-        { "children", 1, 1, 0 }, { "churn", 6, 6, 0 },   { "churnstat", 1, 1, 0 }, { "execs", 3, 4, 0 }, { "execstat", 1, 1, 0 },
+        { "children", 1, 1, 0 }, { "churn", 6, 6, 0 },   { "churnstat", 1, 1, 0 }, { "churnseen", 3, 3, 0 }, { "execs", 3, 4, 0 }, { "execstat", 1, 1, 0 },
         { "enter", 2, 2, 0 },  { "pid", 1, 1, 0 },       { "quit", 1, 1, 0 },
     };
     const size_t known = sizeof commands / sizeof *commands;
@@ -769,6 +803,8 @@ static void execute(char *line)
         dprintf(1, "ok\n");
     } else if (!strcmp(name, "churnstat")) {
         dprintf(1, "ok %ld %ld %ld\n", churn.done, churn_closed, churn_failed);
+    } else if (!strcmp(name, "churnseen")) {
+        command_churnseen(word);
     } else if (!strcmp(name, "execs")) {
         snprintf(execs_lifetime, sizeof execs_lifetime, "%s", words > 3 ? word[3] : "0");
         begin(&execs, EXECS, word[1], word[2]);
