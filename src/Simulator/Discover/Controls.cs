@@ -37,6 +37,13 @@ internal sealed class Controls : IDisposable
     /// <summary>Whether a second one has shown the same.</summary>
     public bool IsEventConfirmed { get; private set; }
 
+    /// <summary>Whether the far end has sent something by itself more than once on one.</summary>
+    public bool IsSpokenToAgain => _all.Exists(one => one.Spoken > 1);
+
+    /// <summary>Whether none can become older without payload than they were, since the far end sends some again and again.</summary>
+    /// <param name="age">The longest time without payload that one survived.</param>
+    public bool IsClockHidden(TimeSpan age) => _open.Exists(one => one.Spoken > 2 && one.FarEndSpoke == one.LastPayload && one.SpokeAfter < age + s_second);
+
     public WayState Way(TimeSpan roundTrip) => new(_heard, _steadySince, roundTrip, _isDeaf, LostPackets);
 
     /// <summary>Whether to open another.</summary>

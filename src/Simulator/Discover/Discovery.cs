@@ -75,6 +75,9 @@ internal sealed class Discovery : IDisposable
     private bool _isEverOpened;
     private bool _isTriedAgain;
     private bool _isOutlived;
+    private bool _speaksAgain;
+    private bool _isEnough;
+    private TimeSpan _contradicted;
     private bool _lostPackets;
     private int _closedAtOnce;
     private int _refusals;
@@ -104,6 +107,20 @@ internal sealed class Discovery : IDisposable
 
     /// <summary>When it ends at the latest: the last gap is filled by then, and payload is tried.</summary>
     public TimeSpan Deadline => _trial?.Deadline ?? (_request.Until * 1.4) + TimeSpan.FromSeconds(20);
+
+    /// <summary>Ends it at the next occasion: what is known is enough.</summary>
+    public void Finish() => _isEnough = true;
+
+    /// <summary>What it does now, and how long that takes.</summary>
+    public Outlook Outlook
+    {
+        get
+        {
+            var now = Elapsed;
+            var (doing, until) = Next(now);
+            return new Outlook(doing, Later(Earlier(until, Deadline) - now, s_second));
+        }
+    }
 
     private TimeSpan Precision
     {
@@ -146,7 +163,7 @@ internal sealed class Discovery : IDisposable
             _trial?.Poll(now, _controls.Way(_roundTrip));
             Plan(now);
             Test(now);
-            if (IsDone(now))
+            if (IsDone(now) || _isEnough)
             {
                 break;
             }
@@ -270,7 +287,8 @@ internal sealed class Discovery : IDisposable
         }
         foreach (var one in _controls.Open.Where(one => one.IsControl))
         {
-            var age = one.HeardAt - one.LastPayload;
+            // What arrives on it also shows that it was known until then.
+            var age = one.HeardAt - one.LastPayload is var heard && one.SpokeAfter > heard ? one.SpokeAfter : heard;
             _evidence.ControlAge = age > _evidence.ControlAge ? age : _evidence.ControlAge;
         }
         _lostPackets |= _controls.LostPackets;
@@ -311,6 +329,7 @@ internal sealed class Discovery : IDisposable
             {
                 _speaking.Add(one);
                 _farEndIntervals.Add(one.SpokeAfter);
+                _speaksAgain |= one.Spoken > 1;
             }
             if (seen is { } observation && !(one.Phase == ProbedPhase.Ended && IsClosedAtOnce(one, in observation, now)))
             {
@@ -566,6 +585,10 @@ internal sealed class Discovery : IDisposable
             _evidence.PayloadCounts = trial.PayloadCounts;
             return trial.IsOver(now);
         }
+        if (IsContradictedForLong(now))
+        {
+            return true;
+        }
         if (_change is not null || _idle.Exists(one => one.Phase == ProbedPhase.Testing) || now < _observed + s_after)
         {
             return false;
@@ -597,6 +620,13 @@ internal sealed class Discovery : IDisposable
             || (FarEndInterval(now) is { } every && now > every * 4 && _idle.TrueForAll(one => one.Target is null || one.Target > every * 0.9));
     }
 
+    private bool KnowsRefresh => _evidence.IsPayloadOnlyProven || _evidence.ProbesCount || _evidence.FarEndCloses is not null || _controls.IsClockHidden(_evidence.ControlAge);
+
+    private bool KnowsSyn => _evidence.Of(IdleAnswer.Silent) == 0 || _evidence.Of(IdleAnswer.Silent) < _evidence.Of(IdleAnswer.Reset) || _isTriedAgain || _evidence.EndThemselves;
+
+    /// <summary>When it gives up if the observations go on contradicting each other.</summary>
+    private TimeSpan ContradictionEnds => _contradicted + s_contradiction + ((Timeout.To ?? default) * 0.25);
+
     private int Ended => _evidence.Of(IdleAnswer.ClosedByItself) + _evidence.Of(IdleAnswer.ResetByItself);
 
     /// <summary>How many live longer than others that ended by themselves.</summary>
@@ -614,9 +644,7 @@ internal sealed class Discovery : IDisposable
         var isPrecise = Timeout.Width <= Precision || ((_opened >= MaxRounds * _request.Connections || _refusals >= MostRefusals) && _idle.TrueForAll(one => one.Target is null))
             || (_evidence.EndThemselves && Ended >= ManyEnds);
         var isEnded = !_evidence.EndThemselves || (Ended >= 3 && Outliving(now, Timeout.To + (s_leastWidth * 2)) <= Ended / 5);
-        var knowsRefresh = _evidence.IsPayloadOnlyProven || _evidence.ProbesCount || _evidence.FarEndCloses is not null;
-        var knowsSyn = _evidence.Of(IdleAnswer.Silent) == 0 || _evidence.Of(IdleAnswer.Silent) < _evidence.Of(IdleAnswer.Reset) || _isTriedAgain || _evidence.EndThemselves;
-        if (!(isPrecise && isEnded && knowsRefresh && knowsSyn))
+        if (!(isPrecise && isEnded && KnowsRefresh && KnowsSyn))
         {
             return false;
         }
@@ -627,6 +655,59 @@ internal sealed class Discovery : IDisposable
         }
         return true;
     }
+
+    /// <summary>More tests do not resolve a contradiction. A change of the way, or what the far end sends, may explain it.</summary>
+    private bool IsContradictedForLong(TimeSpan now)
+    {
+        if (!_evidence.IsContradictory)
+        {
+            _contradicted = now;
+            return false;
+        }
+        return _change is null && now > ContradictionEnds && (_controls.Event is not { } came || IsFollowed(came, now));
+    }
+
+    private (string? Doing, TimeSpan Until) Next(TimeSpan now)
+    {
+        if (_trial is { } trial)
+        {
+            return ("trying if payload restarts the clock", trial.End);
+        }
+        if (!_isEverOpened)
+        {
+            return ("waiting for the far end to answer", now + _request.Until);
+        }
+        if (_controls.Way(_roundTrip).IsDeaf)
+        {
+            return ("waiting for connections that end by themselves: probes are not answered", Deadline);
+        }
+        var targets = _idle.Where(one => one.Target is not null).Select(one => now + one.Target!.Value - Age(one, now)).ToList();
+        var tested = targets.Append(now).Max() + s_after;
+        if (Timeout.To is not { } most)
+        {
+            return (null, Later(tested, (_opened <= _rungs ? now : TimeSpan.Zero) + _request.Until + s_after));
+        }
+        if (_evidence.IsContradictory)
+        {
+            return ("no single timeout explains what was seen", Later(ContradictionEnds, now + s_second));
+        }
+        var answered = _evidence.Of(IdleAnswer.Silent) > 0 ? _controls.Way(_roundTrip).Silence : TimeSpan.Zero;
+        var more = _evidence.IsPayloadOnly && _request.Payload.Length > 0 ? most * 1.6 : TimeSpan.Zero;
+        if (Timeout.Width > Precision)
+        {
+            // Connections that answer nothing halve the gap about once in the time that each takes. If none waits, new ones have to become as old.
+            var rounds = Math.Ceiling(Math.Log2(Timeout.Width / Precision));
+            return (null, (targets.Count > 0 ? tested : now + most) + (answered * rounds) + more);
+        }
+        if (!KnowsRefresh)
+        {
+            var oldest = _controls.Open.Select(one => one.LastPayload).Append(now).Min();
+            return ("waiting if probes restart the clock", Later(oldest + (most * 1.05) + (s_after * 2), now) + answered + more);
+        }
+        return KnowsSyn ? (null, tested + answered + more) : ("trying if a SYN opens the connection again", now + s_syn + s_after + more);
+    }
+
+    private static TimeSpan Later(TimeSpan one, TimeSpan other) => one > other ? one : other;
 
     private void Refused(SocketError error, TimeSpan now)
     {
@@ -690,11 +771,13 @@ internal sealed class Discovery : IDisposable
             AreProbesAnswered = !way.IsDeaf,
             IsFarEndInTheWay = _evidence.AfterFarEnd > 0 && Timeout.To is null,
             FarEndProbes = FarEndInterval(Elapsed),
+            FarEndSpeech = FarEndInterval(Elapsed) is null ? null : FarEndSpeech.Of(_farEndIntervals, _speaksAgain || _controls.IsSpokenToAgain),
             FarEndCloses = _evidence.FarEndCloses,
             ChangedAt = _changedAt,
             Limited = _limited,
             RoundTrip = _roundTrip,
             LostPackets = _lostPackets,
+            IsEverOpened = _isEverOpened,
             Connections = _opened,
             Took = Elapsed,
             Cut = cut,

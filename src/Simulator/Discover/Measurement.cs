@@ -37,16 +37,23 @@ internal sealed record Measurement
     /// <summary>How often the far end sends something by itself on idle connections; null if it does not.</summary>
     public TimeSpan? FarEndProbes { get; init; }
 
+    /// <summary>What the far end sends by itself; null if nothing, or not on most connections.</summary>
+    public FarEndSpeech? FarEndSpeech { get; init; }
+
     /// <summary>When the far end closes by itself, later than the balancer forgets; null if it was not seen to.</summary>
     public TimeSpan? FarEndCloses { get; init; }
 
     /// <summary>Why no more connections could be opened; null if they could.</summary>
     public string? Limited { get; init; }
 
+    /// <summary>The round trip; zero if it was not measured.</summary>
     public required TimeSpan RoundTrip { get; init; }
 
     /// <summary>Whether probes or their answers were lost.</summary>
     public bool LostPackets { get; init; }
+
+    /// <summary>Whether any connection was established.</summary>
+    public bool IsEverOpened { get; init; } = true;
 
     /// <summary>Connections that were opened.</summary>
     public required int Connections { get; init; }
@@ -59,6 +66,10 @@ internal sealed record Measurement
     /// <summary>Whether something forgets idle connections.</summary>
     public bool IsMeasured => Timeout.To is not null;
 
-    /// <summary>Whether connections end by themselves and only payload keeps them: a proxy ends TCP here, or the far end itself does.</summary>
-    public bool EndsTcp => Refreshes is [Refresh.PayloadOnly] || Classes is [ExpiryClass.FinBoth];
+    /// <summary>Whether probes do not restart the clock.</summary>
+    public bool IsPayloadOnly => Refreshes is [Refresh.PayloadOnly];
+
+    /// <summary>Whether connections are closed, rather than dropped: a proxy ends TCP here, or the far end itself does. A reset shows it only where probes do
+    /// not count: firewalls reset connections, too.</summary>
+    public bool EndsTcp => Classes is [ExpiryClass.FinBoth] || (IsPayloadOnly && Classes is [ExpiryClass.ResetBoth]);
 }

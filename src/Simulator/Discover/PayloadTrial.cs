@@ -17,6 +17,9 @@ internal sealed class PayloadTrial(Bracket timeout, byte[] payload, TimeSpan beg
     /// <summary>When it is over at the latest.</summary>
     public TimeSpan Deadline => began + (_most * 1.6) + TimeSpan.FromSeconds(15);
 
+    /// <summary>When it is over if nothing is lost.</summary>
+    public TimeSpan End => (_all.Count < Connections ? began + TimeSpan.FromSeconds(1) : _all.Max(one => one.BeganAt)) + (_most * 1.5);
+
     public bool NeedsConnection => _all.Count < Connections;
 
     public bool IsOver(TimeSpan now) => _kept + _ended + _other >= Connections || now > Deadline;

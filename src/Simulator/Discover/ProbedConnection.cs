@@ -70,6 +70,9 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
     /// <summary>When the far end last sent something by itself; null if it never did.</summary>
     public TimeSpan? FarEndSpoke { get; private set; }
 
+    /// <summary>How often it did so.</summary>
+    public int Spoken { get; private set; }
+
     /// <summary>The time without anything that the far end sent by itself, before that.</summary>
     public TimeSpan SpokeAfter { get; private set; }
 
@@ -228,6 +231,7 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
                 (CameAfter, CameAfterIdle) = (SincePayload(now), idle);
             }
             (SpokeAfter, FarEndSpoke) = (now - Later(FarEndSpoke ?? default, LastPayload), now);
+            Spoken++;
         }
         if (IsControl)
         {

@@ -177,6 +177,63 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
         }
     }
 
+    /// <summary>Regression: payload that came before the controls had outlived the timeout by enough kept it waiting to the end.</summary>
+    [Theory]
+    [InlineData(7, true)]
+    [InlineData(6, false)]
+    public void FarEnd_SendsAgainAndAgainAfterTheTimeout_EndsWhenNoMoreCanBeKnown(double every, bool isRefreshKnown)
+    {
+        foreach (var expiry in (ExpiryClass[])[ExpiryClass.SilentDrop, ExpiryClass.ResetOnNextPacket])
+        {
+            var measured = Measure(17, clock => new SimulatedWay(clock, 17) { Timeout = 5, Expiry = expiry, FarEndSends = every }, 25);
+
+            Assert.InRange(5, measured.Timeout.From.TotalSeconds, measured.Timeout.To!.Value.TotalSeconds);
+            Assert.Equal(isRefreshKnown ? [Refresh.AnyPacket, Refresh.PerDirection] : [], measured.Refreshes);
+            Assert.True(measured.Took < TimeSpan.FromSeconds(30) && measured.Cut is null, Text(measured));
+        }
+    }
+
+    /// <summary>Regression: as long as connections were still tested, it did not end.</summary>
+    [Fact]
+    public void Observations_Contradictory_EndSoon()
+    {
+        for (var seed = 0; seed < 6; seed++)
+        {
+            var measured = Measure(seed, clock => new SimulatedWay(clock, seed) { Timeout = 8 }, 25, way => way.RestartBox(2.2));
+
+            Assert.True(measured.Took < TimeSpan.FromSeconds(35), Text(measured));
+        }
+    }
+
+    /// <summary>The time left that a terminal shows is about right at any time.</summary>
+    [Theory]
+    [InlineData(null, nameof(ExpiryClass.SilentDrop), false, false)]
+    [InlineData(6.0, nameof(ExpiryClass.ResetOnNextPacket), false, false)]
+    [InlineData(6.0, nameof(ExpiryClass.SilentDrop), false, false)]
+    [InlineData(6.0, nameof(ExpiryClass.FinBoth), true, false)]
+    [InlineData(6.0, nameof(ExpiryClass.FinBoth), true, true)]
+    [InlineData(6.0, nameof(ExpiryClass.SilentDrop), true, true)]
+    public void Outlook_Left_IsAboutRight(double? timeout, string expiry, bool payloadOnly, bool payload)
+    {
+        var shown = new List<(TimeSpan At, Outlook Outlook, bool IsFound)>();
+        var measured = Measure(
+            18, clock => new SimulatedWay(clock, 18) { Timeout = timeout, Expiry = Enum.Parse<ExpiryClass>(expiry), IsPayloadOnly = payloadOnly, Answers = (0.001, 0.001) }, 25, payload: payload,
+            progress: one => shown.Add((one.Elapsed, one.Outlook, one.Timeout.To is not null)));
+
+        // Until something was dropped, it takes as long as --until.
+        foreach (var (at, outlook, isFound) in shown.Where(one => one.IsFound || timeout is null))
+        {
+            var left = measured.Took - at;
+            // Each silent connection takes some seconds, and how many more it takes is not known.
+            var (part, seconds) = expiry == nameof(ExpiryClass.SilentDrop) && timeout is not null ? (0.8, 6) : (0.5, 3);
+            Assert.True(
+                outlook.Left.TotalSeconds > (left.TotalSeconds * (1 - part)) - seconds && outlook.Left.TotalSeconds < (left.TotalSeconds * (1 + part)) + seconds,
+                $"{at.TotalSeconds:0.0} s: {outlook.Left.TotalSeconds:0.0} s left, {outlook.Doing}; took {measured.Took.TotalSeconds:0.0} s");
+        }
+        Assert.Contains(shown, one => one.IsFound == timeout is not null);
+        Assert.Equal(payload, shown.Exists(one => one.Outlook.Doing == "trying if payload restarts the clock"));
+    }
+
     /// <summary>The measured timeout and what the far end sends are not in each other's way.</summary>
     [Fact]
     public void FarEnd_SpeaksLaterThanTheTimeout_IsMeasuredWithoutContradiction()
@@ -359,7 +416,7 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
         }
     }
 
-    private Measurement Measure(int seed, Func<WaitingClock, SimulatedWay> create, int until, Action<SimulatedWay>? more = null, bool payload = false)
+    private Measurement Measure(int seed, Func<WaitingClock, SimulatedWay> create, int until, Action<SimulatedWay>? more = null, bool payload = false, Action<Discovery>? progress = null)
     {
         var clock = new WaitingClock();
         var way = create(clock);
@@ -376,7 +433,7 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
             },
             clock,
             (_, local) => way.Connect(local));
-        var measured = discovery.Run(_ => { }, TestContext.Current.CancellationToken);
+        var measured = discovery.Run(progress ?? (_ => { }), TestContext.Current.CancellationToken);
         output.WriteLine($"seed {seed}: {Text(measured)}");
         Assert.True(measured.Took <= discovery.Deadline + TimeSpan.FromSeconds(1), Text(measured));
         return measured;
