@@ -17,6 +17,9 @@ internal sealed record AdviceRequest
     /// <summary>Whether nothing is known of what the balancer does at expiry. The advice does not depend on it, the simulated failures do.</summary>
     public bool IsExpiryAssumed { get; init; }
 
+    /// <summary>Whether it is known not to end TCP: where only payload counts, it ignores probes rather than answers them.</summary>
+    public bool IsFirewall { get; init; }
+
     /// <summary>The part of all packets that is lost, each direction.</summary>
     public double Loss { get; init; }
 

@@ -12,7 +12,10 @@ internal static class AdvisedPolicy
     /// <param name="name">The name of the policy and of its destination.</param>
     /// <param name="settings">All three values.</param>
     /// <param name="address">The balancer's address; null for one to be put in.</param>
-    public static string Write(string name, KeepaliveSettings settings, string? address) => $"""
+    public static string Write(string name, KeepaliveSettings settings, string? address) => Write(name, settings, address is null ? [] : [address]);
+
+    /// <summary>The same for several addresses.</summary>
+    public static string Write(string name, KeepaliveSettings settings, IReadOnlyCollection<string> addresses) => $"""
         apiVersion: resilience.policy.gloo.solo.io/v2
         kind: ConnectionPolicy
         metadata:
@@ -38,7 +41,7 @@ internal static class AdvisedPolicy
           namespace: default
         spec:
           addresses:
-          - "{address ?? PlaceholderAddress}"{(address is null ? "   # put the balancer's addresses here" : "")}
+          {(addresses.Count == 0 ? $"- \"{PlaceholderAddress}\"   # put the balancer's addresses here" : string.Join("\n  ", addresses.Select(address => $"- \"{address}\"")))}
 
         """;
 }

@@ -45,6 +45,7 @@ internal static class Advisor
         {
             reason = (behaviour.DropsProbes
                 ? "TCP keepalive makes it worse: this balancer stops answering probes, so that keepalive ends healthy connections, and only payload restarts its clock. Do not enable it. "
+                : request.IsFirewall ? $"{CannotHelp}: only payload restarts the clock, and keepalive probes are ignored. "
                 : $"{CannotHelp}: only payload restarts this balancer's clock, and it answers probes itself. ")
                 + "What can: send something on the connection more often than its idle timeout (HTTP/2 PING where it counts, an application's own heartbeat), "
                 + $"or close idle connections in the client's pool before it does{OrRaise(request)}"

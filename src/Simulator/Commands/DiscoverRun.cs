@@ -60,7 +60,7 @@ internal sealed class DiscoverRun
         var direct = measured.Zip(ways).FirstOrDefault(way => way.Second.IsDirect).First;
         DiscoveryVerdict[] verdicts = [.. measured.Zip(ways).Where(way => !way.Second.IsDirect).Select(way => new DiscoveryVerdict(way.Second.Host, way.First, direct))];
         Print(verdicts, output);
-        failed |= file is not null && !Write(file, Shortest(verdicts));
+        failed |= file is not null && !Write(file, verdicts);
         return interruption.Token.IsCancellationRequested ? interruption.ExitCode
             : failed || direct is { Cut: not null } || verdicts.Any(verdict => verdict.Measured is { Cut: not null } or { IsContradictory: true }) ? ExitCodes.Failed
             : ExitCodes.Done;
@@ -139,21 +139,25 @@ internal sealed class DiscoverRun
         }
         if (!IsJson && Shortest(verdicts) is { } shortest)
         {
-            DiscoveryReport.WritePolicy(shortest, NameOf(shortest), output);
+            DiscoveryReport.WritePolicy(verdicts, NameOf(shortest), output);
         }
     }
 
-    private static DiscoveryVerdict? Shortest(DiscoveryVerdict[] verdicts) =>
+    private static DiscoveryVerdict? Shortest(IEnumerable<DiscoveryVerdict> verdicts) =>
         verdicts.Where(verdict => verdict.Measured.IsMeasured).MinBy(verdict => verdict.Measured.Timeout.From);
 
-    private bool Write(ResultFile file, DiscoveryVerdict? verdict)
+    private bool Write(ResultFile file, DiscoveryVerdict[] verdicts)
     {
-        if (verdict is null)
+        if (Shortest(verdicts) is not { } shortest)
         {
-            Complaint.Say($"{File} was not written: nothing was forgotten");
+            Complaint.Say($"{File} was not written: {(verdicts.Length == 1 ? verdicts[0].WhyNoTimeout : "no idle timeout was measured")}");
             return false;
         }
-        file.Write(MeasuredBalancer.Write(NameOf(verdict), verdict));
+        file.Write(MeasuredBalancer.Write(NameOf(shortest), shortest, verdicts));
+        if (verdicts.Length > 1)
+        {
+            Complaint.Say($"{File} describes {shortest.Measured.Request.Remote}, which has the shortest idle timeout of the {verdicts.Length} addresses");
+        }
         return true;
     }
 

@@ -42,8 +42,10 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
     /// <summary>Whether TCP ends between here and the far end, and the evidence.</summary>
     public string Proxy => !Measured.IsMeasured ? "unknown"
         : IsFarEnds && Measured.EndsTcp ? "no sign of one: the far end closes its idle connections on the direct way too"
-        : Measured.Refreshes is [Refresh.PayloadOnly] && Measured.EndsTcp ? "a proxy or the far end itself ends idle connections: they are closed, and probes do not keep them open" + (IsDirectKnown ? ": the direct way does not do so" : " (--direct distinguishes the two)")
+        : Measured.IsPayloadOnly && Measured.EndsTcp ? $"a proxy or the far end itself ends idle connections: they are closed with a {(Measured.Classes is [ExpiryClass.FinBoth] ? "FIN" : "reset")}, and probes do not keep them open" + (IsDirectKnown ? "; the direct way does not do so" : " (--direct distinguishes the two)")
         : Measured.Classes is [ExpiryClass.FinBoth] ? "likely: idle connections are closed with a FIN, as by a proxy" + (IsDirectKnown ? "" : ", or by the far end itself (--direct distinguishes the two)")
+        : Measured.IsPayloadOnly ? "no sign of one: idle connections are dropped, not closed. It looks like a firewall that ignores keepalive probes" + (Measured.IsPayloadTried ? "" : ", or that limits the age of connections")
+        : Measured.Refreshes is [] ? "no sign of one: nothing is closed"
         : "no sign of one: probes reach the far end, and nothing is closed";
 
     /// <summary>The policy that keeps such a connection; null, and the reason, if none does.</summary>
@@ -51,11 +53,26 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
     {
         if (!Measured.IsMeasured)
         {
-            reason = "nothing was forgotten";
+            reason = WhyNoTimeout;
             return null;
         }
-        return Advisor.Find(new AdviceRequest { Rule = new BalancerRule(Measured.Timeout.From, Behaviour), RoundTrip = RoundTrip }, out reason);
+        return Advisor.Find(
+            new AdviceRequest { Rule = new BalancerRule(Measured.Timeout.From, Behaviour), RoundTrip = RoundTrip, IsFirewall = Measured.IsPayloadOnly && !Measured.EndsTcp }, out reason);
     }
+
+    /// <summary>Why there is no idle timeout.</summary>
+    public string WhyNoTimeout => Measured.IsContradictory ? "the idle timeout is unknown"
+        : Measured.MaximumAge is not null ? "connections have a maximum age, and nothing was forgotten before"
+        : Measured.Timeout.From > TimeSpan.Zero ? "nothing was forgotten"
+        : "nothing was measured";
+
+    /// <summary>What the far end does on idle connections, in words; null if nothing.</summary>
+    public string? Speech => Measured.FarEndSpeech is not { } speech ? Measured.FarEndProbes is { } known ? $"sends something every {Seconds(known)}" : null
+        : speech.Every is { } every ? $"sends something every {Seconds(every)}"
+        : speech.IsRepeated ? $"sends something from time to time, after {speech.Least.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} to {Seconds(speech.Most)}"
+        : $"sent something once, after {Seconds(speech.Typical)}";
+
+    private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture) + " s";
 
     private TimeSpan RoundTrip => Measured.RoundTrip < TimeSpan.FromMilliseconds(900) ? new TimeSpan(Measured.RoundTrip.Ticks / 2 * 2) : TimeSpan.FromMilliseconds(900);
 
@@ -86,9 +103,9 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
         {
             yield return "longer timeouts: connections were dead after the far end had sent something that did not arrive; their idle time may not be the reason";
         }
-        else if (Measured.FarEndProbes is { } every)
+        else if (Measured is { FarEndProbes: not null, FarEndSpeech: null or { IsRepeated: true } })
         {
-            yield return $"longer timeouts: the far end sends something on idle connections every {Words.Duration(every)}, which keeps them known";
+            yield return $"longer timeouts: the far end {Speech}, which keeps idle connections known";
         }
         else if (Measured.MaximumAge is not null)
         {
@@ -108,7 +125,8 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
         }
         if (Measured is { IsMeasured: true, Refreshes.Count: 0 })
         {
-            yield return "whether probes restart the clock: the connection that was probed all the time did not live long enough to tell";
+            yield return "whether probes restart the clock: "
+                + (Measured.FarEndSpeech is { IsRepeated: true } ? "what the far end sends restarts it before that shows" : "the connections that were probed every second did not live long enough to tell");
         }
         if (Measured.Refreshes.Count > 1)
         {

@@ -8,11 +8,18 @@ namespace Keepalive.Simulator.Reports;
 /// <summary>Prints what was measured: a block for each far end and the policy, or one JSON object a line.</summary>
 internal static class DiscoveryReport
 {
+    private static readonly TimeSpan s_shortTrip = TimeSpan.FromMilliseconds(0.1);
+
     public static void WriteText(DiscoveryVerdict verdict, TextWriter output)
     {
         var measured = verdict.Measured;
         var remote = measured.Request.Remote.ToString();
         output.WriteLine(remote == verdict.Host.ToString() ? remote : $"{verdict.Host} at {remote}");
+        if (measured is { Cut: { } obstacle, IsEverOpened: false })
+        {
+            Line("not measured", obstacle);
+            return;
+        }
         Line("idle timeout", Timeout(measured));
         if (measured.Classes.Count > 0)
         {
@@ -26,10 +33,13 @@ internal static class DiscoveryReport
         {
             Line("proxy", verdict.Proxy);
         }
-        Line("far end", FarEnd(measured));
+        if (FarEnd(verdict) is { Length: > 0 } farEnd)
+        {
+            Line("far end", farEnd);
+        }
         if (verdict.Direct is { } direct)
         {
-            Line("direct way", $"{direct.Request.Remote}: {Timeout(direct)}{(verdict.IsFarEnds ? "; the same, so it is the far end that ends idle connections" : direct.Cut is { } why ? $" ({why})" : "")}");
+            Line("direct way", $"{direct.Request.Remote}: {DirectWay(verdict, direct)}");
         }
         if (measured.IsMeasured)
         {
@@ -51,18 +61,24 @@ internal static class DiscoveryReport
         void Line(string name, string text) => output.WriteLine($"  {name,-14}  {text}");
     }
 
-    /// <summary>Writes the policy that keeps such a connection.</summary>
-    public static void WritePolicy(DiscoveryVerdict verdict, string name, TextWriter output)
+    /// <summary>Writes the policy that keeps connections to all measured addresses for which there is one, and why there is none for the others.</summary>
+    public static void WritePolicy(IReadOnlyCollection<DiscoveryVerdict> verdicts, string name, TextWriter output)
     {
-        output.WriteLine();
-        if (verdict.Advise(out var reason) is { } advice)
+        var advised = verdicts.Where(verdict => verdict.Measured.IsMeasured).OrderBy(verdict => verdict.Measured.Timeout.From)
+            .Select(verdict => (Verdict: verdict, Advice: verdict.Advise(out var reason), Reason: reason)).ToList();
+        if (advised.Find(one => one.Advice is not null) is { Advice: { } shortest })
         {
-            output.WriteLine($"# Keeps such a connection ({advice.Limit}).");
-            output.Write(AdvisedPolicy.Write(name, advice.Settings, verdict.Measured.Request.Remote.Address.ToString()));
+            string[] addresses = [.. advised.Where(one => one.Advice is not null).Select(one => one.Verdict.Measured.Request.Remote.Address.ToString()).Distinct()];
+            output.WriteLine();
+            output.WriteLine(addresses.Length == 1
+                ? $"# Keeps such a connection ({shortest.Limit})."
+                : $"# Keeps connections to {addresses.Length} addresses, by the shortest of their idle timeouts ({shortest.Limit}).");
+            output.Write(AdvisedPolicy.Write(name, shortest.Settings, addresses));
         }
-        else
+        foreach (var (verdict, _, reason) in advised.Where(one => one.Advice is null))
         {
-            output.WriteLine(reason);
+            output.WriteLine();
+            output.WriteLine(verdicts.Count > 1 ? $"{verdict.Measured.Request.Remote}: {reason}" : reason);
         }
     }
 
@@ -71,20 +87,20 @@ internal static class DiscoveryReport
         var measured = verdict.Measured;
         writer.WriteString("host", verdict.Host.ToString());
         writer.WriteString("remote", measured.Request.Remote.ToString());
-        Number("idleTimeoutLeastSeconds", measured.IsContradictory ? null : measured.Timeout.From);
+        Number("idleTimeoutLeastSeconds", Least(measured));
         Number("idleTimeoutMostSeconds", measured.Timeout.To);
         Strings("expiry", measured.Classes.Select(IdleBehaviour.NameOf));
         Strings("refresh", measured.Refreshes.Select(IdleBehaviour.NameOf));
         writer.WriteString("proxy", verdict.Proxy);
         Number("maximumAgeSeconds", measured.MaximumAge?.To);
         Number("changedAtSeconds", measured.ChangedAt);
-        Number("farEndProbesSeconds", measured.FarEndProbes);
+        Number("farEndProbesSeconds", measured.FarEndSpeech is { } speech ? speech.Every : measured.FarEndProbes);
         Number("farEndClosesSeconds", measured.FarEndCloses);
         if (verdict.Direct is { } direct)
         {
             writer.WriteStartObject("direct");
             writer.WriteString("remote", direct.Request.Remote.ToString());
-            Number("idleTimeoutLeastSeconds", direct.Timeout.From);
+            Number("idleTimeoutLeastSeconds", Least(direct));
             Number("idleTimeoutMostSeconds", direct.Timeout.To);
             writer.WriteBoolean("same", verdict.IsFarEnds);
             writer.WriteEndObject();
@@ -129,17 +145,30 @@ internal static class DiscoveryReport
         var (from, to) = (measured.Timeout.From, measured.Timeout.To);
         return measured.IsContradictory ? "unknown"
             : to is { } most ? string.Create(CultureInfo.InvariantCulture, $"{Seconds(from)} to {Seconds(most)} s")
-            : from > TimeSpan.Zero ? $"longer than {Seconds(from)} s: nothing was forgotten"
-            : "unknown";
+            : from == TimeSpan.Zero ? "unknown"
+            : measured.MaximumAge is not null ? $"none in the {Seconds(from)} s that connections live"
+            : $"longer than {Seconds(from)} s: nothing was forgotten{(measured.Cut is null ? "" : " by then")}";
     }
 
-    private static string FarEnd(Measurement measured)
+    /// <summary>The longest idle time that was survived; null if none was.</summary>
+    private static TimeSpan? Least(Measurement measured) => measured.IsContradictory || measured.Timeout.From == TimeSpan.Zero ? null : measured.Timeout.From;
+
+    private static string FarEnd(DiscoveryVerdict verdict)
     {
-        var trip = string.Create(CultureInfo.InvariantCulture, $"round trip {measured.RoundTrip.TotalMilliseconds:0.#} ms");
-        return measured.FarEndCloses is { } closes ? $"{trip}; closes connections by itself after {Seconds(closes)} s without payload"
-            : measured.FarEndProbes is { } every ? $"{trip}; sends something every {Seconds(every)} s"
-            : trip;
+        var measured = verdict.Measured;
+        var trip = measured.RoundTrip == TimeSpan.Zero ? null
+            : measured.RoundTrip < s_shortTrip ? "round trip under 0.1 ms"
+            : string.Create(CultureInfo.InvariantCulture, $"round trip {measured.RoundTrip.TotalMilliseconds:0.#} ms");
+        var does = measured.FarEndCloses is { } closes ? $"closes connections by itself after {Seconds(closes)} s without payload" : verdict.Speech;
+        return string.Join("; ", new[] { trip, does }.OfType<string>());
     }
+
+    private static string DirectWay(DiscoveryVerdict verdict, Measurement direct) =>
+        direct is { IsEverOpened: false, Cut: { } obstacle } ? $"not measured ({obstacle})"
+        : Timeout(direct) + (verdict is { IsFarEnds: true, Measured.EndsTcp: true } ? "; the same, so the far end itself ends idle connections"
+            : verdict.IsFarEnds ? "; the same, so the cause is on both ways, or the far end"
+            : direct.Cut is { } why ? $" ({why})"
+            : "");
 
     private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString(time < TimeSpan.FromSeconds(100) ? "0.00" : "0.0", CultureInfo.InvariantCulture);
 
