@@ -2,7 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace Keepalive.CommandLine;
 
-/// <summary>Turns SIGINT and SIGTERM into a request to stop, as long as it is there: what was begun has a summary to print, or something to keep.</summary>
+/// <summary>Turns SIGINT, SIGTERM and SIGHUP into a request to stop, as long as it is there: what was begun has a summary to print, or something to keep.</summary>
+/// <remarks>The runtime does not handle a signal that was ignored when the program started, as SIGHUP is under nohup(1).</remarks>
 public sealed class Interruption : IDisposable
 {
     private readonly CancellationTokenSource _stop = new();
@@ -10,7 +11,7 @@ public sealed class Interruption : IDisposable
     private volatile int _signal;
 
     /// <summary>Begins with it.</summary>
-    public Interruption() => _registrations = [On(PosixSignal.SIGINT, 2), On(PosixSignal.SIGTERM, 15)];
+    public Interruption() => _registrations = [On(PosixSignal.SIGHUP, 1), On(PosixSignal.SIGINT, 2), On(PosixSignal.SIGTERM, 15)];
 
     /// <summary>Cancelled by the first signal.</summary>
     public CancellationToken Token => _stop.Token;

@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Net;
 using System.Net.Sockets;
+using Keepalive.Linux.Files;
 using Keepalive.Simulator.Discover;
 using Keepalive.Simulator.Reports;
 
@@ -8,8 +10,12 @@ namespace Keepalive.Simulator.Commands;
 /// <summary>One run of <c>keepalive-sim discover</c>: every address at the same time, then the results.</summary>
 internal sealed class DiscoverRun
 {
+    private const double Clearly = 1.25;
+
+    private static readonly TimeSpan s_second = TimeSpan.FromSeconds(1);
+
     private readonly Lock _progress = new();
-    private readonly Dictionary<Discovery, (Bracket Timeout, TimeSpan Left)> _known = [];
+    private readonly Dictionary<Discovery, (Bracket Timeout, Outlook Outlook)> _known = [];
 
     public required IReadOnlyList<DiscoveryTarget> Targets { get; init; }
 
@@ -31,6 +37,11 @@ internal sealed class DiscoverRun
 
     public int Execute(TextWriter output)
     {
+        DescriptorLimit.Raise();
+        if (!ConnectionRoom.AllowsStart(DiscoverCommand.LeastConnections))
+        {
+            return ExitCodes.NotPermitted;
+        }
         try
         {
             using var file = File is { } path ? ResultFile.Open("--out", path) : null;
@@ -44,7 +55,13 @@ internal sealed class DiscoverRun
 
     private int Execute(ResultFile? file, TextWriter output)
     {
-        var ways = Resolve(out var failed);
+        // A name may take long to resolve.
+        using var interruption = new Interruption();
+        var ways = Resolve(interruption.Token, out var failed);
+        if (interruption.Token.IsCancellationRequested)
+        {
+            return Complaint.Say(interruption.ExitCode, "interrupted before anything was measured");
+        }
         if (ways.Count == 0)
         {
             return ExitCodes.Failed;
@@ -55,7 +72,15 @@ internal sealed class DiscoverRun
             return Complaint.Say(ExitCodes.Usage,
                 $"{ways.Count} addresses are too many: at most {DiscoverCommand.MaxConnections / DiscoverCommand.LeastConnections} can be measured at a time");
         }
-        using var interruption = new Interruption();
+        if (!ConnectionRoom.Allows(ways.Count, DiscoverCommand.LeastConnections))
+        {
+            return ExitCodes.NotPermitted;
+        }
+        if (ConnectionRoom.Connections(DescriptorLimit.Current, DescriptorLimit.Open(), ways.Count) is var room && room < each)
+        {
+            Complaint.Say($"{DescriptorLimit.Current} file descriptors leave room for {room} connections to each address instead of {each}: it takes longer, or is less precise. To have all, raise the limit (ulimit -n)");
+            each = room;
+        }
         var measured = Measure(ways, each, interruption.Token);
         var direct = measured.Zip(ways).FirstOrDefault(way => way.Second.IsDirect).First;
         DiscoveryVerdict[] verdicts = [.. measured.Zip(ways).Where(way => !way.Second.IsDirect).Select(way => new DiscoveryVerdict(way.Second.Host, way.First, direct))];
@@ -67,7 +92,7 @@ internal sealed class DiscoverRun
     }
 
     /// <summary>Every address once; of the direct way the first.</summary>
-    private List<Way> Resolve(out bool failed)
+    private List<Way> Resolve(CancellationToken stop, out bool failed)
     {
         var ways = new List<Way>();
         var pace = new Pace(TimeSpan.FromSeconds(1.0 / DiscoverCommand.PerSecond), TimeProvider.System);
@@ -77,7 +102,7 @@ internal sealed class DiscoverRun
             var isDirect = ReferenceEquals(host, Direct);
             try
             {
-                var found = host.Resolve();
+                var found = Reachable(host, host.Resolve(stop));
                 foreach (var remote in isDirect ? found.Take(1) : found)
                 {
                     if (ways.Find(way => way.Request.Remote.Equals(remote)) is { } same)
@@ -102,26 +127,76 @@ internal sealed class DiscoverRun
             }
             catch (SocketException e)
             {
-                Complaint.Say($"{host}: {e.Message}");
+                Complaint.Say($"{host}: {Unresolved(e)}");
                 failed = true;
+            }
+            catch (OperationCanceledException)
+            {
+                return [];
             }
         }
         return ways.Exists(way => !way.IsDirect) ? ways : [];
     }
 
+    private static string Unresolved(SocketException e) => e.SocketErrorCode switch
+    {
+        SocketError.HostNotFound => "there is no such name",
+        SocketError.NoData => "the name has no address",
+        SocketError.TryAgain => "the name could not be resolved: no name server answered",
+        _ => $"the name could not be resolved: {e.Message}",
+    };
+
+    /// <summary>A name often has addresses of a family that this host has no route for. Its clients use the others.</summary>
+    private static IPEndPoint[] Reachable(DiscoveryTarget host, IPEndPoint[] found)
+    {
+        IPEndPoint[] reachable = [.. found.Where(DiscoveryTarget.HasRoute)];
+        if (reachable.Length == 0)
+        {
+            return found;
+        }
+        foreach (var remote in found.Except(reachable))
+        {
+            Complaint.Say($"{host}: {remote.Address} is skipped, this host has no route to it");
+        }
+        return reachable;
+    }
+
     private Measurement[] Measure(List<Way> ways, int connections, CancellationToken stop)
     {
         using var progress = new ProgressLine("discover");
-        var measured = new Measurement[ways.Count];
+        var measured = new Measurement?[ways.Count];
         Thread[] threads = [.. ways.Select((way, index) => new Thread(() =>
         {
             using var discovery = new Discovery(way.Request with { Connections = connections });
-            measured[index] = discovery.Run(one => progress.Say(columns => Known(one, columns)), stop);
-            Finished(discovery, measured[index]);
+            var result = discovery.Run(
+                one =>
+                {
+                    progress.Say(columns => Known(one, columns));
+                    if (way.IsDirect && IsLongerThanAll(one.Timeout, ways, measured))
+                    {
+                        one.Finish();
+                    }
+                },
+                stop);
+            Volatile.Write(ref measured[index], result);
+            Finished(discovery, result);
         }))];
         Array.ForEach(threads, thread => thread.Start());
         Array.ForEach(threads, thread => thread.Join());
-        return measured;
+        return [.. measured.OfType<Measurement>()];
+    }
+
+    /// <summary>Whether connections on the direct way live longer than on all others: how much longer does not matter.</summary>
+    private static bool IsLongerThanAll(Bracket direct, List<Way> ways, Measurement?[] measured)
+    {
+        for (var i = 0; i < ways.Count; i++)
+        {
+            if (!ways[i].IsDirect && (Volatile.Read(ref measured[i]) is not { Timeout.To: { } to } || direct.From < (to * Clearly) + s_second))
+            {
+                return false;
+            }
+        }
+        return true;
     }
 
     private void Print(DiscoveryVerdict[] verdicts, TextWriter output)
@@ -171,12 +246,12 @@ internal sealed class DiscoverRun
     {
         lock (_progress)
         {
-            var timeout = discovery.Timeout;
-            _known[discovery] = (timeout, timeout.To is { } known ? known - timeout.From : Until - discovery.Elapsed);
-            var left = $"at most {Words.Duration(TimeSpan.FromSeconds(Math.Max(1, Math.Ceiling(_known.Values.Max(one => one.Left).TotalSeconds))))} left";
+            _known[discovery] = (discovery.Timeout, discovery.Outlook);
+            var longest = _known.Values.MaxBy(one => one.Outlook.Left).Outlook;
+            var left = $"about {Left(longest.Left)} left";
             if (_known.Count == 1)
             {
-                return $"{Text(timeout)}; {left}";
+                return $"{Text(discovery.Timeout)}; {left}{(longest.Doing is { } what ? $", {what}" : "")}";
             }
             var all = $"{string.Join("; ", _known.Select(one => $"{one.Key.Request.Remote} {Text(one.Value.Timeout)}"))}; {left}";
             return all.Length <= columns ? all : $"{_known.Count} addresses, the shortest {Text(_known.Values.Select(one => one.Timeout).MinBy(one => (one.To ?? TimeSpan.MaxValue, one.From)))}; {left}";
@@ -190,12 +265,17 @@ internal sealed class DiscoverRun
         {
             if (_known.Remove(discovery, out var known) && measured.Cut is null)
             {
-                _known[discovery] = (known.Timeout, TimeSpan.Zero);
+                _known[discovery] = (known.Timeout, default);
             }
         }
     }
 
-    private static string Text(Bracket timeout) => timeout.To is { } to
+    /// <summary>In whole minutes where it is long.</summary>
+    private static string Left(TimeSpan time) => time < TimeSpan.FromMinutes(3)
+        ? Words.Duration(TimeSpan.FromSeconds(Math.Ceiling(time.TotalSeconds)))
+        : string.Create(CultureInfo.InvariantCulture, $"{Math.Ceiling(time.TotalMinutes):0}m");
+
+    private static string Text(Bracket timeout) => timeout is { To: null, Least.Ticks: 0 } ? "nothing known yet" : timeout.To is { } to
         ? string.Create(CultureInfo.InvariantCulture, $"{timeout.From.TotalSeconds:0.0} to {to.TotalSeconds:0.0} s")
         : string.Create(CultureInfo.InvariantCulture, $"longer than {timeout.Least.TotalSeconds:0.0} s");
 

@@ -27,9 +27,26 @@ internal sealed record DiscoveryTarget(string Host, int Port)
 
     /// <summary>Returns all addresses of the name.</summary>
     /// <exception cref="SocketException">The name has no address.</exception>
-    public IPEndPoint[] Resolve() => IPAddress.TryParse(Host, out var only)
+    /// <exception cref="OperationCanceledException">Nobody waits for them any more. The resolver of the system cannot be interrupted.</exception>
+    public IPEndPoint[] Resolve(CancellationToken stop) => IPAddress.TryParse(Host, out var only)
         ? [new IPEndPoint(only, Port)]
-        : [.. Dns.GetHostAddresses(Host).Distinct().Select(address => new IPEndPoint(address, Port))];
+        : [.. Dns.GetHostAddressesAsync(Host, CancellationToken.None).WaitAsync(stop).GetAwaiter().GetResult().Distinct().Select(address => new IPEndPoint(address, Port))];
+
+    /// <summary>Whether this host has a route to an address. Nothing is sent.</summary>
+    public static bool HasRoute(IPEndPoint remote)
+    {
+        ArgumentNullException.ThrowIfNull(remote);
+        try
+        {
+            using var socket = new Socket(remote.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
+            socket.Connect(remote);
+            return true;
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.NetworkUnreachable or SocketError.HostUnreachable or SocketError.AddressFamilyNotSupported or SocketError.AddressNotAvailable)
+        {
+            return false;
+        }
+    }
 
     public override string ToString() => Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
 }

@@ -31,7 +31,12 @@ public sealed partial class DiscoverCommandTests : IDisposable
     [InlineData("'a' is no HOST:PORT, like example.org:443 or [2001:db8::1]:443", "a")]
     [InlineData("'b' is no HOST:PORT, like example.org:443 or [2001:db8::1]:443", "a:1", "--direct", "b")]
     [InlineData("--connections takes a number from 8 to 256", "a:1", "--connections", "3")]
-    [InlineData("--precision takes a part from 0.1% to 50%, like 2%", "a:1", "--precision", "90%")]
+    [InlineData("--precision takes a percentage from 0.1% to 50%, like 2%", "a:1", "--precision", "90%")]
+    [InlineData("--precision takes a percentage from 0.1% to 50%, like 2%", "a:1", "--precision", "some")]
+    [InlineData("--precision takes a percentage: '0.02' has no percent sign; write 2%", "a:1", "--precision", "0.02")]
+    [InlineData("--precision takes a percentage: '5' has no percent sign; write 5%", "a:1", "--precision", "5")]
+    [InlineData("--precision takes a percentage: '90' has no percent sign; write 2%, for example", "a:1", "--precision", "90")]
+    [InlineData("--out describes one balancer: give one HOST:PORT, and run it once for each", "a:1", "b:1", "--out", "a.yaml")]
     [InlineData("--http and --send exclude each other", "a:1", "--http", "/", "--send", "x")]
     [InlineData("--http takes a path, like /healthz", "a:1", "--http", "healthz")]
     [InlineData("--http takes a path as a request line has it: a space is written %20", "a:1", "--http", "/a b")]
@@ -87,19 +92,92 @@ public sealed partial class DiscoverCommandTests : IDisposable
         Assert.Contains($"--direct {Target} is {Target}, which is measured anyway: give an address past the balancer", direct.Error, StringComparison.Ordinal);
     }
 
-    /// <summary>Without a terminal nothing is printed but the result; an interruption prints the part that is known.</summary>
+    /// <summary>Regression: when all was known of the balancer, the direct way was measured to --until.</summary>
     [Fact]
-    public void Interruption_InAPipe_PrintsTheKnownPartAlone()
+    public async Task Direct_LivesLonger_EndsWhenThatIsClear()
+    {
+        using var closing = new TcpListener(IPAddress.Loopback, 0);
+        closing.Start(backlog: 500);
+        using var stop = new CancellationTokenSource();
+        var accepting = AcceptAndClose(closing, TimeSpan.FromSeconds(2), stop.Token);
+        var run = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "discover", $"127.0.0.1:{((IPEndPoint)closing.LocalEndpoint).Port}", "--direct", Target, "--until", "50s", "--connections", "16"]);
+        await stop.CancelAsync();
+        await accepting;
+
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        Assert.Contains("  at expiry       fin-both\n", run.Output, StringComparison.Ordinal);
+        Assert.Matches($@"  direct way      {Target}: longer than \d\d?\.\d\d s: nothing was forgotten\n", run.Output);
+        Assert.DoesNotMatch(@"direct way .* longer than [345]\d\.", run.Output);
+    }
+
+    /// <summary>Without a terminal nothing is printed but the result; an interruption prints the part that is known.</summary>
+    [Theory]
+    [InlineData("INT", 2)]
+    [InlineData("TERM", 15)]
+    [InlineData("HUP", 1)]
+    public void Interruption_InAPipe_PrintsTheKnownPartAlone(string signal, int number)
     {
         using var run = new ProgramRun([ProgramRun.SimulatorPath, "discover", Target, "--until", "20m"]);
         Eventually.True(() => _server.Pending(), TimeSpan.FromSeconds(20));
         var since = Stopwatch.StartNew();
         Eventually.True(() => since.Elapsed > TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(10));
-        Command.Run("kill", "-INT", $"{run.Pid}");
+        Command.Run("kill", $"-{signal}", $"{run.Pid}");
 
-        Assert.Equal((128 + 2, ""), (run.WaitForExit(), run.Error));
-        Assert.Matches(@"idle timeout    longer than [1-4]\.\d\d s: nothing was forgotten", run.Output);
+        Assert.Equal((128 + number, ""), (run.WaitForExit(), run.Error));
+        Assert.Matches(@"idle timeout    longer than [1-4]\.\d\d s: nothing was forgotten by then", run.Output);
         Assert.Contains("ended early     interrupted", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Interruption_IgnoredAsUnderNohup_GoesOn()
+    {
+        using var run = new ProgramRun(["sh", "-c", $"trap '' HUP; exec {ProgramRun.SimulatorPath} discover {Target} --until 3s --connections 8"]);
+        Eventually.True(() => _server.Pending(), TimeSpan.FromSeconds(20));
+        Command.Run("kill", "-HUP", $"{run.Pid}");
+
+        Assert.Equal((0, ""), (run.WaitForExit(), run.Error));
+    }
+
+    /// <summary>Regression: the runtime aborted when it could not open what it needed.</summary>
+    [Theory]
+    [InlineData(60)]
+    [InlineData(75)]
+    [InlineData(90)]
+    [InlineData(128)]
+    [InlineData(256)]
+    public void Descriptors_Few_MeasuresWithFewerConnectionsOrSaysWhyNot(int limit)
+    {
+        var run = ProgramRun.ToEnd(["sh", "-c", $"ulimit -n {limit}; exec {ProgramRun.SimulatorPath} discover {Target} --until 2s"]);
+
+        if (run.ExitCode == 0)
+        {
+            Assert.Contains("longer than 1.", run.Output, StringComparison.Ordinal);
+            Assert.Matches($@"^(keepalive-sim: {limit} file descriptors leave room for \d+ connections to each address instead of 64: .*\n)?$", run.Error);
+        }
+        else
+        {
+            Assert.Equal((3, ""), (run.ExitCode, run.Output));
+            Assert.Matches($@"^keepalive-sim: only {limit} file descriptors are allowed, and \d+ are needed at least\. Raise the limit: ulimit -n 256\n$", run.Error);
+        }
+        Assert.True(limit < 256 || run is { ExitCode: 0, Error: "" }, run.Error);
+    }
+
+    /// <summary>The soft limit is raised to the hard one.</summary>
+    [Fact]
+    public void Descriptors_LowSoftLimit_IsRaised()
+    {
+        var run = ProgramRun.ToEnd(["sh", "-c", $"ulimit -Sn 75; exec {ProgramRun.SimulatorPath} discover {Target} --until 2s"]);
+
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        Assert.Contains("measured        ", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Refused_Connection_IsOneLineAndNoFigures()
+    {
+        var run = ProgramRun.ToEnd([ProgramRun.SimulatorPath, "discover", "127.0.0.1:1"]);
+
+        Assert.Equal((4, "127.0.0.1:1\n  not measured    the connection was refused\n", ""), (run.ExitCode, run.Output, run.Error));
     }
 
     /// <summary>Regression: the line of progress had several rows on a narrow terminal, each time below the last.</summary>
@@ -116,7 +194,24 @@ public sealed partial class DiscoverCommandTests : IDisposable
         Assert.NotEmpty(rows);
         Assert.All(rows, row => Assert.True(row.Length < columns, row));
         // Those that refuse connections are not shown any more.
-        Assert.Matches(columns < 80 ? "^discover: longer than [1-3]" : @"^discover: longer than [1-3]\.\d s; at most [12]s left$", rows[^1].TrimEnd());
+        Assert.Matches(columns < 80 ? "^discover: longer than [1-3]" : @"^discover: longer than [1-3]\.\d s; about [1-4]s left$", rows[^1].TrimEnd());
+    }
+
+    private static async Task AcceptAndClose(TcpListener server, TimeSpan after, CancellationToken stop)
+    {
+        var open = new List<Task>();
+        try
+        {
+            while (true)
+            {
+                var client = await server.AcceptTcpClientAsync(stop);
+                open.Add(Task.Delay(after, stop).ContinueWith(_ => client.Dispose(), TaskScheduler.Default));
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
+        await Task.WhenAll(open);
     }
 
     [GeneratedRegex(@"\e\[[0-9;?]*[A-Za-z]")]
