@@ -111,7 +111,7 @@ internal sealed class Discovery : IDisposable
     /// <summary>Ends it at the next occasion: what is known is enough.</summary>
     public void Finish() => _isEnough = true;
 
-    /// <summary>What it does now, and how long that takes.</summary>
+    /// <summary>The current step, and how long all still takes.</summary>
     public Outlook Outlook
     {
         get
@@ -287,7 +287,7 @@ internal sealed class Discovery : IDisposable
         }
         foreach (var one in _controls.Open.Where(one => one.IsControl))
         {
-            // What arrives on it also shows that it was known until then.
+            // A packet that arrives on it also shows that it was known until then.
             var age = one.HeardAt - one.LastPayload is var heard && one.SpokeAfter > heard ? one.SpokeAfter : heard;
             _evidence.ControlAge = age > _evidence.ControlAge ? age : _evidence.ControlAge;
         }

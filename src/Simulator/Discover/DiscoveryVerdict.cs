@@ -66,7 +66,7 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
         : Measured.Timeout.From > TimeSpan.Zero ? "nothing was forgotten"
         : "nothing was measured";
 
-    /// <summary>What the far end does on idle connections, in words; null if nothing.</summary>
+    /// <summary>The traffic of the far end on idle connections, in words; null if there is none.</summary>
     public string? Speech => Measured.FarEndSpeech is not { } speech ? Measured.FarEndProbes is { } known ? $"sends something every {Seconds(known)}" : null
         : speech.Every is { } every ? $"sends something every {Seconds(every)}"
         : speech.IsRepeated ? $"sends something from time to time, after {speech.Least.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} to {Seconds(speech.Most)}"
