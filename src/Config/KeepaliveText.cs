@@ -17,7 +17,7 @@ public static class KeepaliveText
         var count = 0;
         if (text.Split('/') is not [var time, var interval, var probes])
         {
-            problem = $"takes TIME/INTERVAL/PROBES like 240s/20s/4, not '{text}'";
+            problem = $"takes TIME/INTERVAL/PROBES like 240s/20s/4, not '{Quoting.Shorten(text)}'";
             return false;
         }
         var wrongTime = Seconds("a time", time, KeepaliveSettings.MaxTime, out var timeSeconds);
@@ -37,7 +37,7 @@ public static class KeepaliveText
         const long second = 1_000_000_000;
         if (!GoDuration.TryParse(text, out var nanoseconds) || nanoseconds % second != 0 || nanoseconds < second || nanoseconds / second > most)
         {
-            return $"takes {what} of whole seconds like 20s, from 1s to {most}s, not '{text}'";
+            return $"takes {what} of whole seconds like 20s, from 1s to {most}s, not '{Quoting.Shorten(text)}'";
         }
         seconds = (int)(nanoseconds / second);
         return null;
@@ -46,5 +46,5 @@ public static class KeepaliveText
     private static string? Count(string text, out int count) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out count) && count >= 1 && count <= KeepaliveSettings.MaxProbes
             ? null
-            : $"takes 1 to {KeepaliveSettings.MaxProbes} probes, not '{text}'";
+            : $"takes 1 to {KeepaliveSettings.MaxProbes} probes, not '{Quoting.Shorten(text)}'";
 }

@@ -35,4 +35,16 @@ public sealed class KeepaliveTextTests
         Assert.False(KeepaliveText.TryParse(text, out _, out var problem));
         Assert.Equal(expected, problem);
     }
+
+    /// <summary>An annotation of a pod may have 256 KiB, and each node logs its problem.</summary>
+    [Theory]
+    [InlineData("{0}")]
+    [InlineData("{0}/20s/4")]
+    [InlineData("240s/{0}/4")]
+    [InlineData("240s/20s/{0}")]
+    public void TryParse_LongText_IsNotRepeatedWhole(string text)
+    {
+        Assert.False(KeepaliveText.TryParse(text.Replace("{0}", new string('x', 100_000), StringComparison.Ordinal), out _, out var problem));
+        Assert.InRange(problem.Length, 60, 200);
+    }
 }
