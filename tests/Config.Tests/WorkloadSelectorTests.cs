@@ -44,6 +44,9 @@ public sealed class WorkloadSelectorTests
     [InlineData("app in (web", "has \"app in (web\", which is no key of a label")]
     [InlineData("x/y/z=1", "has \"x/y/z\", which is no key of a label")]
     [InlineData("=web", "has an empty requirement")]
+    [InlineData("namespace=", "has a namespace without a name")]
+    [InlineData("namespace=shop,namespace=jobs", "wants several values of \"namespace\" at once, and selects no pod")]
+    [InlineData("app in (web,api),app=db", "wants several values of \"app\" at once, and selects no pod")]
     public void TryParse_NoSelector_SaysWhy(string text, string problem)
     {
         Assert.False(WorkloadSelector.TryParse(text, out _, out var said));

@@ -56,6 +56,12 @@ public sealed class WorkloadSelector
             return false;
         }
 
+        if (requirements.Where(static one => one.Operator == Operator.In).GroupBy(static one => one.Key).FirstOrDefault(static group => !Possible(group).Any()) is { } impossible)
+        {
+            problem = impossible.Count() > 1 ? $"wants several values of {Quoting.Quote(impossible.Key)} at once, and selects no pod" : "has a namespace without a name";
+            return false;
+        }
+
         selector = new WorkloadSelector([.. requirements.OrderBy(static one => one.ToString(), StringComparer.Ordinal).DistinctBy(static one => one.ToString())]);
         return true;
     }
@@ -85,6 +91,11 @@ public sealed class WorkloadSelector
 
     /// <inheritdoc/>
     public override string ToString() => Text;
+
+    /// <summary>The values of one key with which all requirements hold. A namespace has a name.</summary>
+    private static IEnumerable<string> Possible(IGrouping<string, Requirement> requirements) =>
+        requirements.Select(static one => one.Values.AsEnumerable()).Aggregate(static (one, other) => one.Intersect(other))
+            .Where(value => value.Length > 0 || requirements.Key != NamespaceKey);
 
     /// <summary>Splits at commas outside of parentheses.</summary>
     private static List<string> Split(string text)
