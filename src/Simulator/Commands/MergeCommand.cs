@@ -8,7 +8,7 @@ internal static class MergeCommand
 {
     public static Command Create()
     {
-        var files = new Argument<string[]>("FILES") { Description = "What 'sweep --shard I/N' wrote, every shard once", Arity = ArgumentArity.OneOrMore };
+        var files = new Argument<string[]>("FILES") { Description = "What 'sweep --shard I/N' wrote, every shard once; - for standard input", Arity = ArgumentArity.OneOrMore };
         var file = new Option<string?>("--out") { Description = "Write all rows into this file (.csv, else lines of JSON)", HelpName = "FILE" };
         var picture = new Option<string?>("--svg") { Description = "Draw failure rate and probe cost into this file", HelpName = "FILE" };
         var output = OutputOption.Create();

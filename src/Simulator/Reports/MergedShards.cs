@@ -1,3 +1,4 @@
+using System.Collections;
 using Keepalive.Simulator.Scenarios;
 
 namespace Keepalive.Simulator.Reports;
@@ -5,10 +6,18 @@ namespace Keepalive.Simulator.Reports;
 /// <summary>The rows of all shards of a sweep, in the grid's order.</summary>
 internal sealed class MergedShards
 {
+    /// <summary>The path of standard input.</summary>
+    public const string StandardInput = "-";
+
     private const int MostNamed = 20;
 
     private readonly List<string> _problems;
+
+    /// <summary>The file with a whole copy of each shard.</summary>
     private readonly Dictionary<int, string> _files = [];
+
+    /// <summary>The problem of each shard whose copies are all incomplete: their processes died.</summary>
+    private readonly SortedDictionary<int, string> _incomplete = [];
     private (string Path, ShardHeader Header)? _first;
     private (int Index, string Name) _scenario = (int.MaxValue, "");
     private bool _waits;
@@ -32,7 +41,11 @@ internal sealed class MergedShards
             return null;
         }
         var count = first.Header.Shard.Count;
-        List<string> missing = [.. Enumerable.Range(0, count).Where(index => !merged._files.ContainsKey(index)).Select(index => new Shard(index, count).ToString())];
+        problems.AddRange(merged._incomplete.Where(shard => !merged._files.ContainsKey(shard.Key)).Select(static shard => shard.Value));
+        List<string> missing =
+        [
+            .. Enumerable.Range(0, count).Where(index => !merged._files.ContainsKey(index) && !merged._incomplete.ContainsKey(index)).Select(index => new Shard(index, count).ToString()),
+        ];
         if (missing.Count > 0)
         {
             problems.Add($"{(missing.Count == 1 ? "a shard is" : $"{missing.Count} shards are")} missing: {string.Join(", ", missing.Take(MostNamed))}{(missing.Count > MostNamed ? ", …" : "")}");
@@ -44,10 +57,8 @@ internal sealed class MergedShards
     private void Read(string path)
     {
         Part? part = null;
-        var number = 0;
-        foreach (var line in File.ReadLines(path))
+        foreach (var (number, line) in Lines(path))
         {
-            number++;
             if (!line.StartsWith('{'))
             {
                 continue;
@@ -73,6 +84,38 @@ internal sealed class MergedShards
         part?.Close();
     }
 
+    /// <summary>Returns the numbered lines of a file. The log of a pod that was killed ends in the middle of a line, and the next pod's begins there.</summary>
+    private static IEnumerable<(int Number, string Line)> Lines(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            throw new IOException($"{path} is a directory: name the files in it");
+        }
+        if (path != StandardInput && !File.Exists(path))
+        {
+            throw new IOException($"{path} does not exist");
+        }
+        var number = 0;
+        foreach (var line in path == StandardInput ? InputLines() : File.ReadLines(path))
+        {
+            number++;
+            var rest = line;
+            for (int header; rest.Length > 0 && (header = rest.IndexOf(ShardHeader.Begin, 1, StringComparison.Ordinal)) > 0; rest = rest[header..])
+            {
+                yield return (number, rest[..header]);
+            }
+            yield return (number, rest);
+        }
+    }
+
+    private static IEnumerable<string> InputLines()
+    {
+        while (Console.In.ReadLine() is { } line)
+        {
+            yield return line;
+        }
+    }
+
     private Part Begin(string path, ShardHeader header)
     {
         if (_first is null)
@@ -84,11 +127,6 @@ internal sealed class MergedShards
         if (header.Difference(_first.Value.Header) is { } difference)
         {
             _problems.Add($"{path} is of another sweep than {_first.Value.Path}: {difference}");
-            return new Part(this, path, null);
-        }
-        if (!_files.TryAdd(header.Shard.Index, path))
-        {
-            _problems.Add($"shard {header.Shard} is given twice: {_files[header.Shard.Index]} and {path}");
             return new Part(this, path, null);
         }
         _waits |= header.Grid.Waits;
@@ -116,6 +154,7 @@ internal sealed class MergedShards
     /// <param name="shard">Null for a shard that is ignored, since its problem is reported.</param>
     private sealed class Part(MergedShards all, string path, Shard? shard)
     {
+        private readonly BitArray _seen = new(all._rows.Length);
         private int _found;
         private int _invalid;
         private bool _isDamaged;
@@ -132,7 +171,12 @@ internal sealed class MergedShards
                 _invalid = _invalid > 0 ? _invalid : number;
                 return;
             }
-            _found += all._rows[point] is null ? 1 : 0;
+            _found += _seen[point] ? 0 : 1;
+            _seen[point] = true;
+            if (all._files.ContainsKey(own.Index))
+            {
+                return;   // a whole copy was read already
+            }
             all._rows[point] = row with { Values = GridHead.ValuesAt(all._first.Value.Header.Grid.Parameters, point) };
         }
 
@@ -150,7 +194,12 @@ internal sealed class MergedShards
             }
             else if (_found < due)
             {
-                all._problems.Add($"{path}: shard {own} has {_found} of its {due} rows: run its command again; with --out it goes on from there");
+                // Its process died. The log of its successor is a copy, too.
+                all._incomplete[own.Index] = $"{path}: shard {own} has {_found} of its {due} rows: run its command again; with --out it goes on from there";
+            }
+            else if (!all._files.TryAdd(own.Index, path))
+            {
+                all._problems.Add($"shard {own} is given twice: {all._files[own.Index]} and {path}");
             }
         }
     }

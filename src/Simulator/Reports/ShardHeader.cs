@@ -9,6 +9,9 @@ internal sealed record ShardHeader(GridHead Grid, Shard Shard, string Version)
 {
     public const string Mark = "keepaliveSweepShard";
 
+    /// <summary>How the line begins.</summary>
+    public const string Begin = $"{{\"{Mark}\":";
+
     public static ShardHeader Of(GridHead grid, Shard shard) => new(grid, shard, BuildInformation.Version);
 
     /// <summary>Reads what <see cref="ToJson"/> wrote; null for anything else.</summary>

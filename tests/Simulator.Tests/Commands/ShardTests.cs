@@ -81,6 +81,31 @@ public sealed class ShardTests : IDisposable
         Assert.Equal($"keepalive-sim: shard 0/2 is given twice: {At("all.log")} and {At("all.log")}\n", Run("merge", At("all.log")).Error);
     }
 
+    /// <summary>'kubectl logs' prints the logs of all pods: also that of one that died, whose last line is cut off, and of its successor.</summary>
+    [Theory]
+    [InlineData("0.dead 0 1")]
+    [InlineData("0 0.dead 1")]
+    [InlineData("1 0.dead 0.begun 0")]
+    public void Merge_OfLogsWithADeadPodAndItsSuccessor_IsTheWhole(string logs)
+    {
+        string[] sweep = ["sweep", "slow-response", "--set", "connections=10", "--set", "serviceTime=0s,1s,2s,230s,250s"];
+        for (var i = 0; i < 2; i++)
+        {
+            File.WriteAllText(At($"{i}"), Run([.. sweep, "--shard", $"{i}/2", "-o", "json"]).Output);
+        }
+        var lines = File.ReadAllLines(At("0"));
+        File.WriteAllText(At("0.dead"), $"{lines[0]}\n{lines[1]}\n{lines[2][..40]}");
+        File.WriteAllText(At("0.begun"), lines[0]);
+        File.WriteAllText(At("all"), string.Concat(logs.Split(' ').Select(log => File.ReadAllText(At(log)))));
+
+        var merged = Run("merge", At("all"));
+        Assert.Equal((0, ""), (merged.ExitCode, merged.Error));
+        Assert.Equal(Run(sweep).Output, merged.Output);
+        Assert.Equal(merged.Output, Command.Run("sh", "-c", $"{ProgramRun.SimulatorPath} merge - < {At("all")}").Output);
+        // Without the successor.
+        Assert.Matches("^keepalive-sim: .*/0.dead: shard 0/2 has 1 of its 3 rows: run its command again", Run("merge", At("0.dead"), At("1")).Error);
+    }
+
     [Fact]
     public void Merge_OfOtherShards_NamesEachProblem()
     {
