@@ -114,6 +114,8 @@ public sealed class KubectlTests : IDisposable
     [InlineData("tests", "[[ $* == *api-versions* ]] || { echo '{\"items\":['; exit 0; }", 4, "kubectl's output cannot be used")]
     [InlineData("tests", "[[ $* == *api-versions* ]] || { echo 'hello'; exit 0; }", 4, "kubectl's output cannot be used")]
     [InlineData("tests", "echo 'error: exec plugin: interactive login is not possible' >&2; exit 1", 4, "kubectl cannot read the cluster: error: exec plugin: interactive login")]
+    [InlineData("tests", "exit 0", 4, "kubectl cannot read the cluster: 'kubectl api-versions' did not print v1")]
+    [InlineData("tests", "echo '<html>'; exit 0", 4, "kubectl cannot read the cluster: 'kubectl api-versions' did not print v1")]
     [InlineData("nowhere", "", 4, "kubectl cannot read the cluster: ")]
     [InlineData("nobody", "", 4, "context \"nobody\" does not exist")]
     public void Check_WithSuchAKubectl_SaysSo(string context, string first, int exitCode, string says)

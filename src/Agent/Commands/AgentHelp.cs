@@ -10,8 +10,10 @@ internal static class AgentHelp
 
     public static ProgramHelp Pages { get; } = new(
         [
-            ("keepalive-agent audit", "connections of this host that a balancer would drop"),
-            ("keepalive-agent check policy.yaml", "problems of a policy, and whether it keeps connections"),
+            ("keepalive-agent audit", BuildInformation.IsKubectlPlugin ? "connections of the cluster that a balancer would drop" : "connections of this host that a balancer would drop"),
+            BuildInformation.IsKubectlPlugin
+                ? ("keepalive-agent check", "problems of the cluster's policies, and whether they keep connections")
+                : ("keepalive-agent check policy.yaml", "problems of a policy, and whether it keeps connections"),
             BuildInformation.IsKubectlPlugin
                 ? ("keepalive-agent explain --socket 203.0.113.10:15443", "why a connection has its values")
                 : ("keepalive-agent support", "what this kernel and these privileges allow"),

@@ -40,6 +40,10 @@ internal readonly record struct KubectlEnd(int ExitCode, string Error)
 internal sealed class Kubectl(KubectlOptions options, Action<string> warn)
 {
     private const string Program = "kubectl";
+
+    /// <summary>ENOENT.</summary>
+    private const int NotFound = 2;
+
     private const int MaxError = 16 * 1024;
     private const int MaxWarnings = 10;
 
@@ -151,7 +155,7 @@ internal sealed class Kubectl(KubectlOptions options, Action<string> warn)
         catch (Win32Exception e)
         {
             throw new MissingRequirementException(
-                $"kubectl cannot be started ({e.Message.TrimEnd('.')}). --cluster, --context and --kubeconfig read the cluster through it: "
+                $"kubectl cannot be started ({(e.NativeErrorCode == NotFound ? "no directory of PATH has it" : new Win32Exception(e.NativeErrorCode).Message)}). --cluster, --context and --kubeconfig read the cluster through it: "
                 + "install kubectl (https://kubernetes.io/docs/tasks/tools/) or correct PATH");
         }
     }

@@ -11,6 +11,9 @@ namespace Keepalive.Agent.Kubernetes;
 /// <remarks>Kinds that are not installed, or that the user may not read, are reported and skipped.</remarks>
 internal sealed class KubectlObjects(Kubectl kubectl, Action<string> tell)
 {
+    /// <summary>The version of the kinds that every cluster has.</summary>
+    private const string Core = "v1";
+
     /// <summary>The calls of kubectl at a time.</summary>
     private const int AtATime = 4;
 
@@ -50,6 +53,11 @@ internal sealed class KubectlObjects(Kubectl kubectl, Action<string> tell)
         if (end.ExitCode == 0)
         {
             _versions = [.. output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)];
+            if (!_versions.Contains(Core))
+            {
+                // Without this, every kind would count as not installed, and an empty cluster has no problems.
+                throw new KubectlException($"kubectl cannot read the cluster: 'kubectl api-versions' did not print {Core}, which every cluster has");
+            }
         }
         else if (!IsForbidden(end))
         {
