@@ -47,7 +47,8 @@ internal sealed partial class LastGoodFiles(DataDirectory? directory, TimeProvid
         var errors = result.Diagnostics.Where(static diagnostic => diagnostic.Severity == Severity.Error).ToLookup(static diagnostic => diagnostic.Position.File);
         var objects = result.Resources.All.ToLookup(static resource => resource.Position.File);
         var good = result.Found.Where(file => !onlyKept && !errors.Contains(file)).ToHashSet(StringComparer.Ordinal);
-        var taken = good.SelectMany(file => objects[file]).Select(NameOf).ToHashSet();
+        var taken = good.SelectMany(file => objects[file]).GroupBy(NameOf).ToDictionary(static group => group.Key, static group => group.First().Position.File);
+        var moved = new Dictionary<string, string>(StringComparer.Ordinal);
         var resources = ImmutableArray.CreateBuilder<Resource>();
         // Files that are neither found nor known to be removed are those of a directory that cannot be searched.
         List<string> unseen = read.IsWhole ? [] : [.. _known.Keys.Except(result.Found).Order(StringComparer.Ordinal)];
@@ -60,12 +61,17 @@ internal sealed partial class LastGoodFiles(DataDirectory? directory, TimeProvid
             else if (_known.TryGetValue(file, out var known))
             {
                 // An object that another file has now was moved there.
-                resources.AddRange(known.Resources.Where(resource => taken.Add(NameOf(resource))));
+                var left = known.Resources.Where(resource => taken.TryAdd(NameOf(resource), file)).ToList();
+                resources.AddRange(left);
+                if (left.Count == 0 && !known.Resources.IsEmpty)
+                {
+                    moved[file] = taken[NameOf(known.Resources[0])];
+                }
             }
         }
         var places = errors.Select(group => group.Key).Order(StringComparer.Ordinal);
         ImmutableArray<BrokenFile> broken =
-            [.. places.Select(place => new BrokenFile(place, [.. errors[place]], GoodAt(place, unseen)))];
+            [.. places.Select(place => new BrokenFile(place, [.. errors[place]], GoodAt(place, unseen)) { MovedTo = moved.GetValueOrDefault(place) })];
         return new FilesInForce(
             new ResourceSet(resources.ToImmutable()), [.. result.Diagnostics.Where(diagnostic => good.Contains(diagnostic.Position.File))], broken)
         {

@@ -109,6 +109,22 @@ public sealed class LastGoodFilesTests : IDisposable
         Assert.True(load.Snapshot!.IsComplete);
     }
 
+    /// <summary>Somebody adds a file and does not rename the copied objects in it.</summary>
+    [Fact]
+    public void Running_NewFileHasTheSameObjects_WhatIsInForceIsNamed()
+    {
+        Write("b.yaml", Policy("a", "10.0.0.1"));
+        using var data = DataDirectory.Open(Data);
+        var source = Source(data, Policies);
+        source.Load(default);
+        Write("a.yaml", Policy("a", "10.0.0.2"));
+        var load = source.Refresh(force: true, isPassDue: false, default)!;
+        Assert.Equal(["10.0.0.2"], RulesOf(load));
+        var broken = Assert.Single(load.Broken!.Value);
+        Assert.Equal(Path.Combine(Policies, "b.yaml"), broken.Path);
+        Assert.Equal($"its objects are in {Path.Combine(Policies, "a.yaml")} too, which is in force instead", broken.Consequence);
+    }
+
     [Fact]
     public void File_Removed_ItsContentIsRemovedToo()
     {
