@@ -164,11 +164,24 @@ public sealed partial class HelmTests
     [InlineData("maxUnavailable=0%", "at '/maxUnavailable'")]
     [InlineData("policies.a=b", "invalid propertyName 'a'")]
     [InlineData("namespace.name=Upper", "at '/namespace/name'")]
+    [InlineData("maxUnavailable=101%", "at '/maxUnavailable'")]
+    [InlineData(@"podLabels.app\.kubernetes\.io/name=other", "invalid propertyName 'app.kubernetes.io/name'")]
+    [InlineData(@"existingPolicies=mine,policies.a\.yaml=b", "policies and existingPolicies exclude each other")]
     public void Value_Invalid_IsAnError(string value, string problem)
     {
         var result = Command.Try([Tools.Helm, "template", "x", s_chart, "--set", value]);
         Assert.NotEqual(0, result.ExitCode);
         Assert.Contains(problem, result.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>A key that is in a map twice is refused by what reads it strictly.</summary>
+    [Fact]
+    public void PodAnnotation_OfTheSameName_ReplacesTheCharts()
+    {
+        var text = Command.Run(Tools.Helm, "template", "x", s_chart, "--set-string", @"podAnnotations.prometheus\.io/scrape=false").Output;
+        Assert.Single(text.Split('\n'), line => line.Contains("prometheus.io/scrape", StringComparison.Ordinal));
+        Assert.Equal("false", Objects(text)[DaemonSetKey]["spec"]!["template"]!["metadata"]!["annotations"]!["prometheus.io/scrape"]!.GetValue<string>());
+        Assert.Equal("9464", Objects(text)[DaemonSetKey]["spec"]!["template"]!["metadata"]!["annotations"]!["prometheus.io/port"]!.GetValue<string>());
     }
 
     /// <summary>Each value has a row in the chart's README and a place in its schema.</summary>
