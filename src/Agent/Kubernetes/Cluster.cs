@@ -106,6 +106,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
         {
             watch.Heard = Heard;
             watch.IsNothingKnown = () => IsUnheardOf;
+            watch.IsServerProven = () => All.Any(static one => one.IsProof);
         }
         if (data is not null)
         {

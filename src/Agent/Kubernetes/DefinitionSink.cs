@@ -29,6 +29,10 @@ internal sealed class DefinitionSink(IReadOnlyDictionary<string, KindWatch> byDe
             Remove(gone);
         }
         _known = _listed;
+        foreach (var (_, watch) in byDefinition.Where(pair => !_known.Contains(pair.Key)))
+        {
+            watch.NotDefined();
+        }
     }
 
     public void Remove(ApiMetadata head) => Remove(head.Name!);

@@ -32,6 +32,7 @@ internal sealed class KindWatch : IDisposable
     private volatile bool _isWaitingForServer;
     private volatile bool _isServerBack;
     private volatile bool _wasWanted;
+    private volatile bool _isDenied;
 
     public KindWatch(ApiConnection api, WatchedKind kind, IObjectSink sink, WatchTiming timing, TimeProvider time, ILogger logger)
     {
@@ -82,6 +83,14 @@ internal sealed class KindWatch : IDisposable
     /// <summary>Whether nothing is known of any kind. Then the waits are shorter.</summary>
     public Func<bool> IsNothingKnown { get; set; } = static () => false;
 
+    /// <summary>Whether this kind, which every cluster has, shows that the server is a cluster's API: it has answered for it, also if it was that
+    /// this agent may not read it.</summary>
+    public bool IsProof => !Kind.IsCustom && _wanted is not null && !_isDenied && (IsForbidden || Knowledge == Knowledge.Known);
+
+    /// <summary>Whether other kinds show that the server is a cluster's API and works. Only such a server is believed when it says that it does
+    /// not have a kind.</summary>
+    public Func<bool> IsServerProven { get; set; } = static () => true;
+
     /// <summary>Records that the server answers again, as another kind has shown. If this one waits for it, it is requested at once.</summary>
     public void ServerCame()
     {
@@ -126,6 +135,16 @@ internal sealed class KindWatch : IDisposable
     {
         _isDefinitionGone = true;
         _waker.Wake();
+    }
+
+    /// <summary>Records that the server has no definition of the kind. It is proof only if all that is known of the kind is what an earlier agent
+    /// has kept.</summary>
+    public void NotDefined()
+    {
+        if (KeptAt is not null)
+        {
+            DefinitionGone();
+        }
     }
 
     public async Task RunAsync(CancellationToken stop)
@@ -194,8 +213,10 @@ internal sealed class KindWatch : IDisposable
     {
         _lastKnown = await _reader.ListAsync(selection, _lastKnown, stop).ConfigureAwait(false);
         Confirm();
-        Heard?.Invoke(true);
+        // Before it is heard of: other kinds wait for the proof that this server works.
+        _isDenied = false;
         _standing.Know(selection);
+        Heard?.Invoke(true);
         return new WatchState.Watching(selection, _lastKnown);
     }
 
@@ -204,6 +225,7 @@ internal sealed class KindWatch : IDisposable
     {
         await using var events = await _reader.WatchAsync(state.Of, state.From, stop).ConfigureAwait(false);
         _backoff.Opened();
+        _isDenied = false;
         Heard?.Invoke(true);
         _standing.IsForbidden = false;
         var first = events.NextAsync();
@@ -241,7 +263,7 @@ internal sealed class KindWatch : IDisposable
     {
         switch (failure)
         {
-            case ApiException { Status: (int)HttpStatusCode.Gone }:
+            case ApiException { Status: (int)HttpStatusCode.Gone } when state is WatchState.Watching:
                 return (state.Again, wasGood ? _backoff.BeforeList : _backoff.AfterFailure());
             case ApiException { Status: (int)HttpStatusCode.NotFound }:
                 return NotThere(state);
@@ -251,6 +273,11 @@ internal sealed class KindWatch : IDisposable
                     _backoff.Lasted();
                 }
                 _standing.IsForbidden = e.Status == (int)HttpStatusCode.Forbidden;
+                if (IsForbidden)
+                {
+                    _isDenied = false;
+                    Heard?.Invoke(true);
+                }
                 if (e.IsServers)
                 {
                     // Before the failure is known to anybody: from then on another kind's answer ends the wait.
@@ -264,7 +291,7 @@ internal sealed class KindWatch : IDisposable
                 // After any failure, the kind is requested again. It starts with a list, because a watch from the same version would send
                 // the same invalid data.
                 _standing.Say($"the server sent invalid data: {failure.Message.ReplaceLineEndings(" ")}");
-                return (state.Again, _backoff.AfterFailure());
+                return (state.Again, _backoff.AfterFailure(isKnown: !IsNothingKnown()));
         }
     }
 
@@ -275,8 +302,12 @@ internal sealed class KindWatch : IDisposable
         {
             return (state.Again, TimeSpan.Zero);
         }
+        if (!Kind.IsCustom || !IsServerProven())
+        {
+            return NotBelieved(state);
+        }
         _missingSince ??= _time.GetTimestamp();
-        if (Knowledge == Knowledge.Known && !_isDefinitionGone && _time.GetElapsedTime(_missingSince.Value) < _timing.GoneAfter)
+        if ((Knowledge == Knowledge.Known || KeptAt is not null) && !_isDefinitionGone && _time.GetElapsedTime(_missingSince.Value) < _timing.GoneAfter)
         {
             _standing.Say("the server no longer has this kind");
             return (state, _backoff.AfterFailure());
@@ -286,6 +317,22 @@ internal sealed class KindWatch : IDisposable
         _standing.Say(null);
         _standing.Miss();
         return (state.Again, _backoff.WhileAbsent);
+    }
+
+    /// <summary>Handles a server that says of kinds which every cluster has, or of all kinds, that it does not have them: it is another server,
+    /// or a proxy that does not reach the cluster's.</summary>
+    private (WatchState Next, TimeSpan Wait) NotBelieved(WatchState state)
+    {
+        _isDenied = true;
+        _isWaitingForServer = true;
+        Heard?.Invoke(false);
+        if (Kind.IsCustom)
+        {
+            // The proof may have come meanwhile. One that comes later ends the wait.
+            return (state.Again, IsServerProven() ? TimeSpan.Zero : _backoff.WhileAbsent);
+        }
+        _standing.Say("404 Not Found: the server does not have this kind, which every cluster has; it is not a cluster's API, or a proxy does not reach it");
+        return (state.Again, _backoff.AfterFailure(isKnown: !IsNothingKnown()));
     }
 
     private void Clear()

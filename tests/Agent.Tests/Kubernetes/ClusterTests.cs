@@ -129,6 +129,39 @@ public sealed class ClusterTests : IDisposable
         Assert.True(clock.GetUtcNow() - new TestClock().GetUtcNow() < TimeSpan.FromHours(1.5));
     }
 
+    /// <summary>Another server, or a proxy that does not reach the cluster's, says that it has none of the kinds.</summary>
+    [Fact]
+    public async Task Server_HasNoneOfTheKinds_IsNotBelieved()
+    {
+        string[] kinds = ["services", "connectionpolicies", "virtualdestinations", "externalservices", "externalendpoints", "customresourcedefinitions"];
+        foreach (var kind in kinds)
+        {
+            _api.Kind(kind).Refusal = 404;
+        }
+        var soon = TimeSpan.FromMilliseconds(50);
+        var timing = new WatchTiming { StartWithin = TimeSpan.Zero, Backoff = soon, MaxBackoff = soon, GoneAfter = TimeSpan.FromSeconds(2), LookForAbsent = TimeSpan.FromDays(10) };
+        using var cluster = new Cluster(new ClusterOptions { Access = ApiAccess.Of(_api.Address), Timing = timing }, TimeProvider.System, NullLogger.Instance);
+        await cluster.StartAsync(TestContext.Current.CancellationToken);
+        Eventually.True(() => cluster.Troubles().Count(trouble => trouble.Contains("which every cluster has", StringComparison.Ordinal)) == 2, s_patience);
+        Eventually.Remains(() => !cluster.IsComplete && cluster.IsUnheardOf, TimeSpan.FromMilliseconds(300));
+
+        foreach (var kind in kinds)
+        {
+            _api.Kind(kind).Refusal = null;
+        }
+        Eventually.True(() => cluster.IsComplete, s_patience);
+        Assert.Equal(Knowledge.Known, cluster.Definitions.Knowledge);
+
+        // Also not when the objects are known already.
+        foreach (var kind in kinds)
+        {
+            _api.Kind(kind).Refusal = 404;
+        }
+        _api.EndWatches();
+        Eventually.True(() => cluster.Troubles().Count(trouble => trouble.Contains("which every cluster has", StringComparison.Ordinal)) == 2, s_patience);
+        Eventually.Remains(() => cluster.IsComplete, 1.5 * timing.GoneAfter);
+    }
+
     /// <summary>A listener whose queue is full drops what comes, as a firewall does.</summary>
     [Fact]
     public async Task Server_Unreachable_IsAnotherMessageThanOneThatDoesNotAnswer()
