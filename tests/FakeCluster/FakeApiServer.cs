@@ -511,6 +511,14 @@ internal sealed class FakeApiServer : IAsyncDisposable, IDisposable
 
     private static async Task Write(HttpContext context, FakeKind kind, byte[] bytes)
     {
+        if (kind.IsHalf)
+        {
+            await context.Response.Body.WriteAsync(bytes.AsMemory(0, bytes.Length / 2)).ConfigureAwait(false);
+            await context.Response.Body.FlushAsync().ConfigureAwait(false);
+            await Task.Delay(Timeout.Infinite, context.RequestAborted).ContinueWith(static _ => { }, TaskScheduler.Default).ConfigureAwait(false);
+            context.Abort();
+            return;
+        }
         if (!kind.IsSlow)
         {
             await context.Response.Body.WriteAsync(bytes).ConfigureAwait(false);

@@ -46,6 +46,9 @@ internal sealed class FakeKind(string group, string version, string plural, stri
     /// <summary>Whether every piece of a list promises another piece.</summary>
     public bool IsEndless { get; set; }
 
+    /// <summary>Whether lists stop in the middle, without being closed.</summary>
+    public bool IsHalf { get; set; }
+
     /// <summary>Whether answers are sent byte by byte.</summary>
     public bool IsSlow { get; set; }
 

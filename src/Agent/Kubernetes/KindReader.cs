@@ -68,7 +68,7 @@ internal sealed class KindReader(ApiConnection api, WatchedKind kind, IObjectSin
         var response = await GetAsync(selection, query, "PartialObjectMetadata", stop).ConfigureAwait(false);
         try
         {
-            var body = await OpenAsync(response, stop).ConfigureAwait(false);
+            var body = await OpenAsync(response, timing.QuietFor, stop).ConfigureAwait(false);
             return new WatchStream(response, body, sink, kind.ApiVersion(Version));
         }
         catch
@@ -106,13 +106,15 @@ internal sealed class KindReader(ApiConnection api, WatchedKind kind, IObjectSin
                 query.Add($"resourceVersion={Uri.EscapeDataString(from)}&resourceVersionMatch=NotOlderThan");
             }
             using var response = await GetAsync(selection, query, "PartialObjectMetadataList", stop).ConfigureAwait(false);
-            await using var body = await OpenAsync(response, stop).ConfigureAwait(false);
+            await using var body = await OpenAsync(response, timing.ListQuietFor, stop).ConfigureAwait(false);
             var list = await body.ReadListAsync(Take).ConfigureAwait(false);
             more = string.IsNullOrEmpty(list.Continue) ? null : list.Continue;
             if (more is null)
             {
+                // What is no list must not replace the known objects.
+                var version = list.ResourceVersion is { Length: > 0 } given ? given : throw new ApiException(0, "the server sent a list without a version");
                 sink.EndList();
-                return list.ResourceVersion is { Length: > 0 } version ? version : throw new ApiException(0, "the server sent a list without a version");
+                return version;
             }
         }
     }
@@ -124,6 +126,6 @@ internal sealed class KindReader(ApiConnection api, WatchedKind kind, IObjectSin
         kind.MetadataOnly ? $"application/json;as={partial};g=meta.k8s.io;v=v1,application/json" : "application/json",
         stop);
 
-    private async Task<JsonStream> OpenAsync(HttpResponseMessage response, CancellationToken stop) =>
-        new(await response.Content.ReadAsStreamAsync(stop).ConfigureAwait(false), timing.QuietFor, time, stop);
+    private async Task<JsonStream> OpenAsync(HttpResponseMessage response, TimeSpan quietFor, CancellationToken stop) =>
+        new(await response.Content.ReadAsStreamAsync(stop).ConfigureAwait(false), quietFor, time, stop);
 }

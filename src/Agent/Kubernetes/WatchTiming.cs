@@ -27,6 +27,9 @@ internal sealed record WatchTiming
     /// <summary>How long a watch may be quiet before it counts as broken. Servers send a bookmark about every minute.</summary>
     public TimeSpan QuietFor { get; init; } = TimeSpan.FromSeconds(150);
 
+    /// <summary>How long a server may send nothing in the middle of a list.</summary>
+    public TimeSpan ListQuietFor { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>How often to request a kind that the server does not have, if no definition shows that it was added.</summary>
     public TimeSpan LookForAbsent { get; init; } = TimeSpan.FromMinutes(5);
 

@@ -21,11 +21,12 @@ public sealed class KindWatchTests : IDisposable
         MaxBackoff = TimeSpan.FromSeconds(15),
         GoodAfter = TimeSpan.FromSeconds(25),
         QuietFor = TimeSpan.FromSeconds(140),
+        ListQuietFor = TimeSpan.FromSeconds(35),
         ListChunk = 10,
     };
 
     /// <summary>Limits that end a request, or after which a watch counts as good.</summary>
-    private static readonly TimeSpan[] s_limits = [s_timing.GoodAfter, s_timing.QuietFor, ApiConnection.AnswerWithin];
+    private static readonly TimeSpan[] s_limits = [s_timing.GoodAfter, s_timing.QuietFor, s_timing.ListQuietFor, ApiConnection.AnswerWithin];
 
     private readonly TestClock _clock = new();
     private readonly CancellationTokenSource _stop = new();
@@ -78,6 +79,55 @@ public sealed class KindWatchTests : IDisposable
         _api.Compact();
         _api.Kind("services").Refusal = null;
         RetryUntil(() => names.Keys.Order().SequenceEqual(["shop/s0", "shop/s2"]));
+    }
+
+    /// <summary>A proxy that answers with something else than the API server must not make objects disappear.</summary>
+    [Fact]
+    public void List_WithoutAVersion_KeepsTheKnownObjects()
+    {
+        Fill(3);
+        var (watch, names) = Start(WatchedKind.Services);
+        Eventually.True(() => names.Count == 3 && _api.Watches == 1, s_soon);
+        _api.Kind("services").Refusal = 410;
+        _api.EndWatches();
+        // The list is too old again and again: that is a problem, and said.
+        RetryUntil(() => watch.Trouble is not null);
+        Assert.Contains("410 Gone", watch.Trouble, StringComparison.Ordinal);
+        _api.Kind("services").Garbage = """{"kind":"ServiceList","apiVersion":"v1","metadata":{},"items":null}""";
+        _api.Kind("services").Refusal = null;
+        RetryUntil(() => watch.Trouble!.Contains("a list without a version", StringComparison.Ordinal));
+        Assert.Equal((3, Knowledge.Known), (names.Count, watch.Knowledge));
+    }
+
+    [Fact]
+    public void List_StopsInTheMiddle_IsRequestedAgainSoonerThanAWatch()
+    {
+        Fill(3);
+        _api.Kind("services").IsHalf = true;
+        var (watch, names) = Start(WatchedKind.Services);
+        Eventually.True(() => _clock.Waits.Contains(s_timing.ListQuietFor) && _api.Requests.Count == 1, s_soon);
+        _clock.Advance(s_timing.ListQuietFor);
+        Eventually.True(() => watch.Trouble is not null, s_soon);
+        Assert.Contains("nothing for 35 s", watch.Trouble, StringComparison.Ordinal);
+        _api.Kind("services").IsHalf = false;
+        RetryUntil(() => names.Count == 3);
+    }
+
+    /// <summary>A server that starts does not know all of its kinds yet; the objects that an earlier agent has kept stay, until a definition is
+    /// missing.</summary>
+    [Fact]
+    public void Kept_ServerDoesNotHaveTheKind_AreKeptUntilItsDefinitionIsMissing()
+    {
+        _api.WithGloo();
+        _api.Kind("connectionpolicies").Refusal = 503;
+        var (watch, _) = Start(WatchedKind.ConnectionPolicies);
+        watch.Keep(_clock.GetUtcNow());
+        Eventually.True(() => watch.Trouble is not null, s_soon);
+        _api.Kind("connectionpolicies").Refusal = 404;
+        RetryUntil(() => watch.Trouble == "the server no longer has this kind");
+        Assert.NotNull(watch.KeptAt);
+        watch.NotDefined();
+        Eventually.True(() => watch.Knowledge == Knowledge.Absent, s_soon);
     }
 
     [Fact]
