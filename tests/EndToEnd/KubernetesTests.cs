@@ -167,6 +167,14 @@ public abstract class KubernetesTests : IDisposable
         Eventually.Remains(() => _lab.Client.Get(socket) == Short, 2 * Interval);
         _api.Delete("connectionpolicies", "bookinfo", "tcp-keepalive");
         WithinAnInterval(() => (_lab.Client.Get(socket), _lab.Client.Get(another)) == (new KeepaliveValues(true, 20, 6, 4), new KeepaliveValues(true, 20, 6, 4)));
+        // The running agent knows the pod, and so the rule.
+        var explained = ProgramRun.ToEnd(
+        [
+            ProgramRun.AgentPath, "explain", "--socket", _lab.Client.LocalEndPoint(socket).ToString(), "--netns", _lab.Client.NetnsPath,
+            "--state-dir", Path.Combine(_directory.FullName, "run"),
+        ]).Output;
+        Assert.Contains("  policy        annotation/keepalive (Pod shop/cart-1), in force in the running agent\n", explained, StringComparison.Ordinal);
+        Assert.Contains("  result        the policy's values are in force\n", explained, StringComparison.Ordinal);
 
         _api.Apply(Pod(leftAlone: false));
         WithinAnInterval(() => (_lab.Client.Get(socket), _lab.Client.Get(another)) == (Untouched, Untouched));

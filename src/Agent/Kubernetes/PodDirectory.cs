@@ -219,6 +219,19 @@ internal sealed class PodDirectory : IDisposable
             : null;
     }
 
+    /// <summary>Returns the pod by which policies for certain pods judge a socket; null if it belongs to none that is known.</summary>
+    /// <param name="inode">Its network namespace.</param>
+    /// <param name="process">A process that has the socket; 0 if none is known.</param>
+    public ClientWorkload? ClientOf(ulong inode, int process)
+    {
+        lock (_lock)
+        {
+            var pod = inode != _own ? NamespacesPod(inode)
+                : process != 0 && PodCgroup.Parse(ProcFs.Cgroup(process) ?? "") is { } cgroup ? _pods.ById(cgroup.Pod) : null;
+            return pod is not null && HasPods ? StandingOf(pod).Client : null;
+        }
+    }
+
     /// <summary>Returns the Kubernetes namespace of a socket; empty if it does not belong to a pod, or the pod is unknown.</summary>
     /// <param name="inode">Its network namespace.</param>
     /// <param name="pod">Its workload, if that is a pod: it may have the node's network.</param>

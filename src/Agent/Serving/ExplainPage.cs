@@ -49,7 +49,9 @@ internal sealed class ExplainPage(PolicySource policies, LivenessMonitor livenes
             return null;
         }
         var snapshot = policies.InForce ?? PolicySnapshot.Undecided;
-        var report = new ExplanationReport(snapshot.Policy, snapshot.WithoutAddress, remote, local) { AgentsExisting = snapshot.Existing, MaxRules = MaxRules };
+        // Without a socket the pod is not known, and the rules are those for all pods.
+        var client = inode == 0 ? null : pods?.ClientOf(inode, (int)pid);
+        var report = new ExplanationReport(snapshot.For(client).Policy, snapshot.WithoutAddress, remote, local) { AgentsExisting = snapshot.Existing, MaxRules = MaxRules };
         var detail = liveness.Describe(inode, cookie);
         var exempt = inode != 0 && local is { } end ? pods?.WhyExempt(inode, (int)pid, new SocketEndpoint(end.Address, end.Port)) : null;
         return AgentJson.Lines.Of(writer =>
