@@ -40,6 +40,16 @@ internal sealed class DiagnosticBag
         }
     }
 
+    /// <summary>A bag with the same diagnostics.</summary>
+    public DiagnosticBag Copy()
+    {
+        var copy = new DiagnosticBag { IsFromServer = IsFromServer, ErrorCount = ErrorCount, _firstDropped = _firstDropped };
+        copy._seen.UnionWith(_seen);
+        _kept.CopyTo(copy._kept, 0);
+        _dropped.CopyTo(copy._dropped, 0);
+        return copy;
+    }
+
     public ImmutableArray<Diagnostic> ToSorted()
     {
         var sorted = _seen.OrderBy(static diagnostic => diagnostic.Position)

@@ -87,8 +87,7 @@ internal sealed class KubectlObjects(Kubectl kubectl, Action<string> tell)
         {
             await ReadKindAsync(
                 WatchedKind.EndpointSlices,
-                resource => resource is not EndpointSlice slice || (slice.Metadata.Labels.TryGetValue(EndpointSlice.ServiceLabel, out var service)
-                    && services.Contains((slice.Metadata.Namespace, service))),
+                resource => resource is not EndpointSlice slice || (slice.Service is { } service && services.Contains((slice.Metadata.Namespace, service))),
                 stop).ConfigureAwait(false);
         }
         return Result();

@@ -19,6 +19,13 @@ internal sealed class CompilationBudget
 
     public void AddComparison() => _comparisons++;
 
+    /// <summary>Adds work that an earlier compilation has done.</summary>
+    public void Add((int Rules, int Comparisons) work)
+    {
+        AddRules(work.Rules);
+        _comparisons = (int)Math.Min((long)_comparisons + work.Comparisons, int.MaxValue);
+    }
+
     /// <summary>Takes back the work since an earlier count: that of rules which were thrown away.</summary>
     public void Restore((int Rules, int Comparisons) earlier) => (_rules, _comparisons) = earlier;
 

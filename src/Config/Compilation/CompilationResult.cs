@@ -6,14 +6,18 @@ namespace Keepalive.Config.Compilation;
 /// <summary>The compiled policy and what there is to say about it.</summary>
 /// <param name="Policy">The policy to run on. Rules of resources with errors are not in it.</param>
 /// <param name="Diagnostics">Problems that appear only when all resources are known. Those of the reader are not repeated.</param>
-/// <param name="Policies">One entry for each valid policy, in order of precedence.</param>
 /// <param name="Destinations">One entry for each valid destination, in document order.</param>
 public sealed record CompilationResult(
     CompiledPolicy Policy,
     ImmutableArray<Diagnostic> Diagnostics,
-    ImmutableArray<PolicySummary> Policies,
     ImmutableArray<DestinationSummary> Destinations)
 {
+    private readonly Lazy<ImmutableArray<PolicySummary>> _policies = new([]);
+    private readonly Lazy<ImmutableArray<Selection>> _selections = new([]);
+
+    /// <summary>One entry for each valid policy, in order of precedence.</summary>
+    public ImmutableArray<PolicySummary> Policies => _policies.Value;
+
     /// <summary>The names whose addresses decide where destinations are: lower case, without a trailing dot, no duplicates, no wildcards.</summary>
     public required IReadOnlySet<string> WantedHosts { get; init; }
 
@@ -21,7 +25,13 @@ public sealed record CompilationResult(
     public required IReadOnlySet<(string Namespace, string Name)> WantedServices { get; init; }
 
     /// <summary>The destinations of each policy, the policy with precedence first. Rendering uses it.</summary>
-    internal ImmutableArray<Selection> Selections { get; init; } = [];
+    internal ImmutableArray<Selection> Selections => _selections.Value;
+
+    /// <summary>Makes <see cref="Policies"/> when somebody asks.</summary>
+    internal Lazy<ImmutableArray<PolicySummary>> SummarizesPolicies { init => _policies = value; }
+
+    /// <summary>Finds <see cref="Selections"/> when somebody asks.</summary>
+    internal Lazy<ImmutableArray<Selection>> FindsSelections { init => _selections = value; }
 }
 
 /// <summary>The effect of one policy.</summary>

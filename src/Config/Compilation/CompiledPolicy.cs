@@ -18,25 +18,34 @@ public sealed class CompiledPolicy
 {
     private readonly RuleTable _table;
     private readonly RuleTable? _listeners;
+    private readonly Lazy<ImmutableArray<LostRule>> _shadowed;
+    private HashSet<(string, string)>? _pairs;
+    private HashSet<string>? _policies;
 
     internal CompiledPolicy(
         ImmutableArray<CompiledRule> rules, ImmutableArray<LostRule> shadowed, Side side, ImmutableArray<CompiledRule> listenerRules = default,
         ImmutableArray<CompiledRule> exemptions = default)
-        : this(rules, shadowed, side, listenerRules, exemptions, null)
+        : this(rules, new Lazy<ImmutableArray<LostRule>>(shadowed), side, listenerRules, exemptions, null)
     {
     }
 
-    private CompiledPolicy(
-        ImmutableArray<CompiledRule> rules, ImmutableArray<LostRule> shadowed, Side side, ImmutableArray<CompiledRule> listenerRules,
+    /// <param name="rules">The rules in force.</param>
+    /// <param name="shadowed">The rules that lost, which are found when somebody asks.</param>
+    /// <param name="side">Which ends are looked at.</param>
+    /// <param name="listenerRules">The rules for accepted connections.</param>
+    /// <param name="exemptions">The ports that policies keep free.</param>
+    /// <param name="table">The rules and exemptions as a table; null to make it.</param>
+    internal CompiledPolicy(
+        ImmutableArray<CompiledRule> rules, Lazy<ImmutableArray<LostRule>> shadowed, Side side, ImmutableArray<CompiledRule> listenerRules,
         ImmutableArray<CompiledRule> exemptions, RuleTable? table)
     {
         Rules = rules;
         Exemptions = exemptions.IsDefault ? [] : exemptions;
-        Shadowed = shadowed;
+        _shadowed = shadowed;
         Side = side;
         ListenerRules = listenerRules.IsDefault ? [] : listenerRules;
-        _table = table ?? new RuleTable(rules.AddRange(Exemptions));
-        _listeners = ListenerRules.IsEmpty || side != Side.Both ? null : new RuleTable(ListenerRules);
+        _table = table ?? new RuleTable(rules, Exemptions);
+        _listeners = ListenerRules.IsEmpty || side != Side.Both ? null : new RuleTable(ListenerRules, []);
     }
 
     /// <summary>No rules: nothing matches.</summary>
@@ -65,11 +74,18 @@ public sealed class CompiledPolicy
     public bool DependsOnSource => AllowsOwn || !BySource.IsEmpty;
 
     /// <summary>All rules for remote ends, whatever workloads they are for. Those that workloads choose are there without their values.</summary>
-    public ImmutableArray<CompiledRule> AllRules =>
-        [.. Rules, .. BySource.SelectMany(static source => source.Rules), .. AllowsOwn ? OwnRules(default, "") : [], .. Fallback];
+    public ImmutableArray<CompiledRule> AllRules => BySource.IsEmpty && !AllowsOwn && Fallback.IsEmpty
+        ? Rules
+        : [.. Rules, .. BySource.SelectMany(static source => source.Rules), .. AllowsOwn ? OwnRules(default, "") : [], .. Fallback];
+
+    /// <summary>The policies that have a rule.</summary>
+    public IReadOnlySet<string> Policies => _policies ??= PoliciesOf(AllRules);
+
+    /// <summary>The policies and destinations of <see cref="AllRules"/>, each pair once.</summary>
+    public IReadOnlySet<(string Policy, string Destination)> Pairs => _pairs ??= PairsOf(AllRules);
 
     /// <summary>Rules that lost their prefix and port to another; only of use to explain a choice.</summary>
-    public ImmutableArray<LostRule> Shadowed { get; }
+    public ImmutableArray<LostRule> Shadowed => _shadowed.Value;
 
     /// <summary>Which ends of a connection are looked at.</summary>
     public Side Side { get; }
@@ -101,7 +117,7 @@ public sealed class CompiledPolicy
             return this;
         }
 
-        return new CompiledPolicy(Rules, Shadowed, Side, ListenerRules, Exemptions, _table)
+        return new CompiledPolicy(Rules, _shadowed, Side, ListenerRules, Exemptions, _table)
         {
             BySource = BySource,
             AllowsOwn = AllowsOwn,
@@ -120,7 +136,7 @@ public sealed class CompiledPolicy
     }
 
     /// <summary>The same, with values that workloads may choose for their own connections.</summary>
-    public CompiledPolicy WithOwn() => new(Rules, Shadowed, Side, ListenerRules, Exemptions, _table) { BySource = BySource, AllowsOwn = true, Fallback = Fallback };
+    public CompiledPolicy WithOwn() => new(Rules, _shadowed, Side, ListenerRules, Exemptions, _table) { BySource = BySource, AllowsOwn = true, Fallback = Fallback };
 
     /// <summary>The rules for the connections of one workload.</summary>
     /// <param name="workload">The workload.</param>
@@ -177,10 +193,42 @@ public sealed class CompiledPolicy
             : [.. Rules.Where(rule => !isReplaced(rule)), .. special.Values.Where(rule => own is null || rule is not { Prefix.Length: 0, Port: 0 })];
         // Many workloads may differ by values of their own only: the table of a large policy is not made anew for each.
         return new CompiledPolicy(
-            rules, Shadowed, Side, ListenerRules, [.. Exemptions.Where(rule => !special.ContainsKey((rule.Prefix, rule.Port)))], isSame ? _table : null)
+            rules, _shadowed, Side, ListenerRules, [.. Exemptions.Where(rule => !special.ContainsKey((rule.Prefix, rule.Port)))], isSame ? _table : null)
         {
             Fallback = own is null ? Fallback : OwnRules(own.Settings, own.Origin),
         };
+    }
+
+    private static HashSet<string> PoliciesOf(ImmutableArray<CompiledRule> rules)
+    {
+        var policies = new HashSet<string>();
+        string? last = null;
+        foreach (var rule in rules)
+        {
+            if (!ReferenceEquals(last, rule.Policy))
+            {
+                policies.Add(last = rule.Policy);
+            }
+        }
+
+        return policies;
+    }
+
+    private static HashSet<(string, string)> PairsOf(ImmutableArray<CompiledRule> rules)
+    {
+        var pairs = new HashSet<(string, string)>();
+        RuleTerms? last = null;
+        foreach (var rule in rules)
+        {
+            if (last is null || !ReferenceEquals(last, rule.Terms))
+            {
+                // The rules of a destination follow each other.
+                last = rule.Terms;
+                pairs.Add((last.Policy, last.Destination));
+            }
+        }
+
+        return pairs;
     }
 
     private static ImmutableArray<CompiledRule> OwnRules(KeepaliveSettings settings, string origin) => AnyAddress(new CompiledRule

@@ -10,37 +10,43 @@ namespace Keepalive.Config.Compilation;
 /// </remarks>
 internal sealed class DestinationAddresses
 {
-    private readonly HostAddresses _hosts;
-    private readonly CompilationBudget _budget;
     private readonly ObjectIndex<ExternalService> _externalServices;
     private readonly ObjectIndex<Service> _services;
     private readonly ObjectIndex<ExternalEndpoint> _endpoints;
     private readonly ServiceAddresses _ofServices;
     private readonly MeshAddresses _ofMesh;
+    private readonly FoundAddresses _found;
 
     public DestinationAddresses(ResourceSet resources, HostAddresses hosts, CompilationBudget budget)
+        : this(resources, new SliceIndex(resources), hosts, budget)
     {
-        (_hosts, _budget) = (hosts, budget);
+    }
+
+    public DestinationAddresses(ResourceSet resources, SliceIndex slices, HostAddresses hosts, CompilationBudget budget)
+    {
+        _found = new FoundAddresses(hosts, budget);
         _externalServices = new([.. resources.Valid<ExternalService>()], budget);
         _services = new([.. resources.Valid<Service>()], budget);
         _endpoints = new([.. resources.Valid<ExternalEndpoint>()], budget);
         _ofMesh = new(resources, budget);
-        _ofServices = new(resources, _ofMesh);
+        _ofServices = new(slices, _ofMesh);
     }
 
-    /// <summary>The Services whose EndpointSlices were asked for.</summary>
-    public IReadOnlySet<(string Namespace, string Name)> WantedServices => _ofServices.Wanted;
+    /// <summary>Takes other slices and other answers from now on; all other objects stay the same.</summary>
+    public void Renew(SliceIndex slices, HostAddresses hosts)
+    {
+        _ofServices.Renew(slices);
+        _found.Renew(hosts);
+    }
 
-    /// <summary>The addresses behind some of a destination's ports, each with the object that tells it.</summary>
+    /// <summary>The addresses behind some of a destination's ports, each with the object that tells it, and the host names and Services that
+    /// were asked for. It is valid until the next call.</summary>
     /// <param name="destination">The destination.</param>
     /// <param name="ports">The ports; null among them is any.</param>
-    public IReadOnlyDictionary<WireAddress, string> Find(Destination destination, IReadOnlyCollection<DestinationPort?> ports) =>
-        Collect(destination, ports).All;
-
-    /// <summary>The same, with the host names that were asked for.</summary>
-    public FoundAddresses Collect(Destination destination, IReadOnlyCollection<DestinationPort?> ports)
+    public FoundAddresses Find(Destination destination, IReadOnlyCollection<DestinationPort?> ports)
     {
-        var found = new FoundAddresses(_hosts, _budget);
+        var found = _found;
+        found.Begin();
         AddAnnotated(found, destination, ports);
         switch (destination)
         {

@@ -1,45 +1,32 @@
-using System.Collections.Immutable;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
 
-/// <summary>Sums up the destinations, and warns of those no socket can ever be matched to.</summary>
-internal sealed class DestinationReport(
-    ResourceSet resources, CompilerOptions options, HostAddresses hosts, DestinationAddresses addresses, DiagnosticBag diagnostics)
+/// <summary>Sums up a destination, and warns if no socket can ever be matched to it.</summary>
+internal sealed class DestinationReport(CompilerOptions options, HostAddresses hosts, DestinationAddresses addresses)
 {
-    public ImmutableArray<DestinationSummary> Create(Dictionary<Destination, List<string>> policies)
+    private readonly List<Diagnostic> _found = [];
+
+    /// <summary>Returns the problems of a destination.</summary>
+    /// <param name="destination">The destination.</param>
+    /// <param name="found">What was found behind all of its ports.</param>
+    public Diagnostic[] Of(Destination destination, Answers found)
     {
-        var summaries = ImmutableArray.CreateBuilder<DestinationSummary>();
-        var made = policies.Keys.OfType<HostDestination>();
-        foreach (var destination in resources.Valid<Destination>().Concat(made))
+        _found.Clear();
+        ReportMissing(destination);
+        if (found.Prefixes == 0)
         {
-            // Objects dumped from a cluster include many that no policy selects.
-            if ((options.SelectedOnly || destination is not (VirtualDestination or ExternalService)) && !policies.ContainsKey(destination))
-            {
-                continue;
-            }
-
-            ReportMissing(destination);
-            IReadOnlyCollection<DestinationPort?> ports = destination.IsAnyPort ? [null] : destination.Ports.CastArray<DestinationPort?>();
-            var found = addresses.Collect(destination, ports);
-            var count = found.All.Keys.Select(static address => address.Prefix).Distinct().Count();
-            if (count == 0)
-            {
-                diagnostics.Report(DiagnosticCatalog.NoAddress, destination.Position,
-                    $"{destination.Kind} {destination.QualifiedName}: {Reason(destination)}; no connection matches it",
-                    $"write the annotation {AgentAnnotations.Addresses}: \"ADDRESS:PORT\" with the addresses that its connections really go to");
-            }
-            else
-            {
-                ReportUnresolved(destination, found);
-            }
-
-            ReportAnswers(destination, found);
-            summaries.Add(new DestinationSummary(destination.QualifiedName, destination.Kind, destination.Position,
-                [.. policies.GetValueOrDefault(destination) ?? []], count));
+            Report(DiagnosticCatalog.NoAddress, destination.Position, destination,
+                $"{Reason(destination)}; no connection matches it",
+                $"write the annotation {AgentAnnotations.Addresses}: \"ADDRESS:PORT\" with the addresses that its connections really go to");
+        }
+        else
+        {
+            ReportUnresolved(destination, found);
         }
 
-        return summaries.DrainToImmutable();
+        ReportAnswers(destination, found);
+        return [.. _found];
     }
 
     /// <summary>Objects that would tell addresses and are not in the input.</summary>
@@ -88,9 +75,9 @@ internal sealed class DestinationReport(
         }
     }
 
-    private void ReportUnresolved(Destination destination, FoundAddresses found)
+    private void ReportUnresolved(Destination destination, Answers found)
     {
-        foreach (var host in found.Hosts)
+        foreach (var (host, _) in found.Hosts)
         {
             // The host of a VirtualDestination is known inside the mesh only, and who wrote an annotation knows of no better.
             var isOwn = destination.Hosts.Any(own => HostName.Canonical(own.Value) == host);
@@ -103,9 +90,9 @@ internal sealed class DestinationReport(
         }
     }
 
-    private void ReportAnswers(Destination destination, FoundAddresses found)
+    private void ReportAnswers(Destination destination, Answers found)
     {
-        foreach (var host in found.Hosts)
+        foreach (var (host, _) in found.Hosts)
         {
             if (options.HostsNotResolving.Contains(host))
             {
@@ -159,5 +146,5 @@ internal sealed class DestinationReport(
     }
 
     private void Report(DiagnosticKind kind, SourcePosition position, Destination destination, string message, string? fix = null) =>
-        diagnostics.Report(kind, position, $"{destination.Kind} {destination.QualifiedName}: {message}", fix);
+        _found.Add(new Diagnostic(kind.Code, kind.Severity, position, $"{destination.Kind} {destination.QualifiedName}: {message}", fix));
 }

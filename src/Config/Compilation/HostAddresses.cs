@@ -19,6 +19,13 @@ internal sealed class HostAddresses(CompilerOptions options)
             _wanted.Add(name);
         }
 
+        return Peek(host);
+    }
+
+    /// <summary>The same, without taking down that it was asked for.</summary>
+    public IReadOnlyList<IPAddress> Peek(string host)
+    {
+        var name = HostName.Canonical(host);
         return options.ResolvedHosts.TryGetValue(name, out var addresses) || options.ResolvedHosts.TryGetValue(host, out addresses) ? addresses : [];
     }
 }

@@ -132,14 +132,16 @@ internal static class PolicyPrecedence
     /// DestinationRules that say nothing of keepalive are among them, since they hide wider ones; not those with a workloadSelector, which hide
     /// them from some clients only.
     /// </remarks>
-    public static IReadOnlyList<RankedPolicy> Rank(ResourceSet resources, RankedPolicy? mesh = null)
+    /// <param name="known">Makes the object for a policy, or returns an earlier one; null to make all.</param>
+    public static IReadOnlyList<RankedPolicy> Rank(ResourceSet resources, RankedPolicy? mesh = null, Func<Policy, RankedPolicy?, RankedPolicy>? known = null)
     {
+        var make = known ?? (static (policy, mesh) => new RankedPolicy(policy, mesh));
         List<RankedPolicy> rules =
         [
             .. resources.Valid<DestinationRule>().Where(static rule => !rule.HasWorkloadSelector || KeepaliveConversion.AllOf(rule).Any())
                 .OrderByDescending(Closeness).ThenBy(static rule => !rule.HasTrafficPolicy)
                 .ThenBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal)
-                .Select(rule => new RankedPolicy(rule, mesh)),
+                .Select(rule => make(rule, mesh)),
         ];
 
         // Those after the last one with keepalive hide nothing, except those of services from rules of the root namespace. A cluster has many,
@@ -149,18 +151,18 @@ internal static class PolicyPrecedence
         return
         [
             .. resources.Valid<ConnectionPolicy>().OrderBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal)
-                .Select(static policy => new RankedPolicy(policy)),
+                .Select(policy => make(policy, null)),
             .. rules.Where((rule, i) => i <= last || (isRoot && rule.Policy.Metadata.Namespace != MeshConfig.DefaultNamespace)),
-            .. OfProxies(resources, isAccepted: false).Select(static policy => new RankedPolicy(policy)),
+            .. OfProxies(resources, isAccepted: false).Select(policy => make(policy, null)),
         ];
     }
 
     /// <summary>The valid policies for connections that are accepted, the strongest first.</summary>
-    public static IReadOnlyList<RankedPolicy> RankListeners(ResourceSet resources) =>
+    public static IReadOnlyList<RankedPolicy> RankListeners(ResourceSet resources, Func<Policy, RankedPolicy?, RankedPolicy> make) =>
     [
         .. resources.Valid<ListenerConnectionPolicy>().OrderBy(IsOfCluster).ThenBy(AgeOf).ThenBy(NameIfAged, StringComparer.Ordinal).Cast<Policy>()
             .Concat(OfProxies(resources, isAccepted: true))
-            .Select(static policy => new RankedPolicy(policy)),
+            .Select(policy => make(policy, null)),
     ];
 
     /// <summary>The policies of proxies that have keepalive: one for a listener or a route before one for a whole Gateway.</summary>

@@ -4,26 +4,30 @@ using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
 
-/// <summary>Collects candidate rules and settles who applies where: first per destination, then per address.</summary>
-internal sealed class RuleSetBuilder(DestinationAddresses addresses, CompilationBudget budget, DiagnosticBag diagnostics)
+/// <summary>Decides for each port of each destination which policy sets it, and for each address whose rule is in force.</summary>
+/// <remarks>The first part depends on policies and destinations only, and is kept while these stay the same. The second depends on addresses.</remarks>
+internal sealed class RuleSetBuilder
 {
     private readonly Dictionary<(Destination Destination, DestinationPort? Port), RankedPolicy> _owners = new(OwnerComparer.Instance);
-    private readonly Dictionary<WireAddress, List<Candidate>> _candidates = [];
-    private readonly List<WireAddress> _order = [];
-    private readonly List<LostRule> _shadowed = [];
     private readonly Dictionary<(Destination Destination, string Host), RankedPolicy> _hostOwners = new(HostComparer.Instance);
-    private readonly Dictionary<WireAddress, CompiledRule> _exemptions = [];
     private readonly Dictionary<Destination, List<DestinationPort?>> _free = new(ReferenceEqualityComparer.Instance);
+    private readonly List<Loss> _losses = [];
+    private readonly List<Selection> _kept = [];
 
     // Many rules about other things may hide one: they are one warning.
     private readonly Dictionary<RankedPolicy, RankedPolicy> _silentWinners = [];
 
     // One warning for each pair of policies, naming its first case: thousands of destinations are no thousand problems.
     private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (LostDestination First, int Count)> _lostDestinations = [];
-    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (LostAddress First, int Count)> _lostAddresses = [];
 
     // DestinationRules for clients of one namespace that are used for all, as nothing else is there.
     private readonly Dictionary<RankedPolicy, (string First, int Count)> _ofClients = [];
+
+    /// <summary>The ports that policies set, the strongest policy first.</summary>
+    public List<Grant> Grants { get; } = [];
+
+    /// <summary>What policies select and do not set, in the order of the policies; the first ones, if they are many.</summary>
+    public IReadOnlyList<Loss> Losses => _losses;
 
     /// <summary>Adds what a policy selects and sets; policies come strongest first.</summary>
     public void Add(Selection selection)
@@ -63,16 +67,31 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
                 _ofClients[policy] = _ofClients.TryGetValue(policy, out var known) ? (known.First, known.Count + 1) : (destination.QualifiedName, 1);
             }
 
-            foreach (var (address, origin) in addresses.Find(destination, owned))
-            {
-                AddCandidate(address, new Candidate(selection, origin));
-            }
+            Grants.Add(new Grant(selection, lost is null ? selection.Ports : [.. owned]));
         }
 
-        foreach (var to in lost?.GroupBy(static one => one.Winner, static one => one.Port) ?? [])
+        if (lost is not null && lost.TrueForAll(one => one.Winner == lost[0].Winner))
         {
-            Lose(selection, [.. to], to.Key);
+            Lose(selection, owned is null ? selection.Ports : [.. lost.Select(static one => one.Port)], lost[0].Winner);
         }
+        else
+        {
+            foreach (var to in lost?.GroupBy(static one => one.Winner, static one => one.Port) ?? [])
+            {
+                Lose(selection, [.. to], to.Key);
+            }
+        }
+    }
+
+    /// <summary>Forgets what only <see cref="Add"/> and <see cref="FreePorts"/> need.</summary>
+    public void Close()
+    {
+        _owners.Clear();
+        _owners.TrimExcess();
+        _hostOwners.Clear();
+        _hostOwners.TrimExcess();
+        Grants.TrimExcess();
+        _losses.TrimExcess();
     }
 
     /// <summary>The ports of a destination that no policy sets; null among them is any.</summary>
@@ -125,22 +144,14 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
             return;
         }
 
-        var whole = new Candidate(selection, policy.Settings.Value, "");
         if (destination.IsAnyPort)
         {
             _free[destination] = ports;
+            _kept.Add(selection);
         }
-
-        foreach (var (address, origin) in addresses.Find(destination, ports))
+        else
         {
-            if (!destination.IsAnyPort)
-            {
-                Shadow(new LostRule(ToRule(address, whole), OwnedBySettings(policy.Name, address.Port)));
-            }
-            else if (address.Port != 0)
-            {
-                _exemptions.TryAdd(address, ToRule(address, whole) with { Settings = default, IsExemption = true, Origin = origin });
-            }
+            Keep(new Loss(selection, ports, null));
         }
     }
 
@@ -163,13 +174,14 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
             Count(_lostDestinations, (policy, stronger), (Destination: destination, Ports: lost), static one => new(one.Destination, Describe(one.Destination, one.Ports)));
         }
 
-        if (_shadowed.Count < CompilationBudget.MaxShadowed)
+        Keep(new Loss(selection, lost, winner));
+    }
+
+    private void Keep(in Loss loss)
+    {
+        if (_losses.Count < CompilationBudget.MaxShadowed)
         {
-            var reason = $"{destination.QualifiedName} is under {winner.Name}, which {Reason(winner, policy, destination)}";
-            foreach (var (address, origin) in addresses.Find(destination, lost))
-            {
-                _shadowed.Add(new LostRule(ToRule(address, new Candidate(selection, origin)), reason));
-            }
+            _losses.Add(loss);
         }
     }
 
@@ -194,79 +206,41 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
 
     private static bool HasSelector(RankedPolicy policy) => policy.Policy is ConnectionPolicy or ListenerConnectionPolicy;
 
-    private static string Reason(RankedPolicy winner, RankedPolicy loser, Destination destination) =>
+    internal static string Reason(RankedPolicy winner, RankedPolicy loser, Destination destination) =>
         PolicyPrecedence.Explain(winner.Policy, loser.Policy, destination) + (winner.IsSilent ? " and has no tcpKeepalive" : "");
 
-    private void Shadow(LostRule lost)
+    /// <summary>The rules in force.</summary>
+    /// <param name="addresses">Finds the addresses of ports that are kept free.</param>
+    /// <param name="diagnostics">Receives the problems of policies that lose.</param>
+    /// <param name="below">The number of rules that may be added below.</param>
+    public RuleSet Build(DestinationAddresses addresses, DiagnosticBag diagnostics, int below = 0)
     {
-        if (_shadowed.Count < CompilationBudget.MaxShadowed)
-        {
-            _shadowed.Add(lost);
-        }
+        var set = new RuleSet(this, Grants, Exemptions(addresses), below);
+        ReportLosses(set, diagnostics);
+        return set;
     }
 
     /// <summary>Ports that rules for any port do not cover: see <see cref="CompiledPolicy.Exemptions"/>.</summary>
-    public IEnumerable<CompiledRule> Exemptions =>
-        _exemptions.Where(pair => !_candidates.ContainsKey(pair.Key)).Select(static pair => pair.Value);
-
-    /// <summary>The rules in force and those that lost, after all policies are added.</summary>
-    public (ImmutableArray<CompiledRule> Rules, ImmutableArray<LostRule> Shadowed) Build()
+    private List<CompiledRule> Exemptions(DestinationAddresses addresses)
     {
-        var rules = ImmutableArray.CreateBuilder<CompiledRule>(_order.Count);
-        foreach (var address in _order)
+        var exemptions = new List<CompiledRule>();
+        foreach (var selection in _kept)
         {
-            var rivals = _candidates[address];
-            var winner = rivals[0];
-            foreach (var rival in rivals.Skip(1))
+            var policy = selection.Policy;
+            foreach (var (address, origin) in addresses.Find(selection.Destination, [.. selection.Ports.Where(static port => port is not null)]).All)
             {
-                // Strongest first, so that only a really shorter time takes over.
-                winner = TimeOf(rival) < TimeOf(winner) ? rival : winner;
-            }
-
-            rules.Add(ToRule(address, winner));
-            foreach (var rival in rivals.Where(rival => rival != winner))
-            {
-                Lose(address, rival, winner);
+                if (address.Port != 0)
+                {
+                    exemptions.Add(new CompiledRule(
+                        RuleTerms.Of(policy, selection.Destination, default, origin) with { IsExemption = true }, address));
+                }
             }
         }
 
-        ReportLosses();
-        return (rules.DrainToImmutable(), [.. _shadowed]);
+        return exemptions;
     }
 
-    private void AddCandidate(WireAddress address, Candidate candidate)
-    {
-        budget.AddRules(1);
-        if (!_candidates.TryGetValue(address, out var rivals))
-        {
-            _candidates.Add(address, rivals = []);
-            _order.Add(address);
-        }
-
-        // Policies are added one after the other: a second destination of the same policy can only be next to its first.
-        // A DestinationRule can come twice: as that of the service's namespace, then as that of others.
-        if (rivals.Count == 0 || ((rivals[^1].Policy != candidate.Policy || rivals[^1].Settings != candidate.Settings)
-            && !rivals.Exists(rival => rival.Policy == candidate.Policy && rival.Settings == candidate.Settings)))
-        {
-            rivals.Add(candidate);
-        }
-    }
-
-    private void Lose(WireAddress address, Candidate rival, Candidate winner)
-    {
-        var differ = rival.Settings != winner.Settings || rival.Policy.Existing != winner.Policy.Existing
-            || rival.Policy.UserTimeout != winner.Policy.UserTimeout;
-        _shadowed.Add(new LostRule(ToRule(address, rival), $"{winner.Destination}, under {winner.Policy.Name}, has the same address, and "
-            + (TimeOf(winner) < TimeOf(rival) ? $"its time of {Describe(winner)} is shorter"
-                : differ ? $"its time of {Describe(winner)} is not longer" : "sets the same values")));
-        if (differ)
-        {
-            Count(_lostAddresses, (rival.Policy, winner.Policy), (Address: address, Rival: rival, Winner: winner),
-                static lost => new LostAddress(IpPrefix.Format(lost.Address.Prefix, lost.Address.Port), Describe(lost.Rival), Describe(lost.Winner)));
-        }
-    }
-
-    private void ReportLosses()
+    private void ReportLosses(RuleSet set, DiagnosticBag diagnostics)
     {
         foreach (var (policy, (first, count)) in _ofClients)
         {
@@ -295,12 +269,12 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
                 winner.IsSilent ? $"write tcpKeepalive in {winner.Name}, too" : Remedy(winner, loser));
         }
 
-        foreach (var ((loser, winner), (first, count)) in _lostAddresses)
+        foreach (var ((loser, winner), (first, count)) in set.LostAddresses())
         {
-            var what = AndMore(first.Address, count, "address");
+            var what = AndMore(IpPrefix.Format(first.Rival.Prefix, first.Rival.Port), count, "address");
             diagnostics.Report(DiagnosticCatalog.AddressShared, loser.Policy.Position,
                 $"{loser.Subject}: {what} is also behind a destination under {winner.Name}, "
-                + $"whose time of {first.Winning} applies instead of {first.Losing}",
+                + $"whose time of {RuleSet.Describe(first.Winner)} applies instead of {RuleSet.Describe(first.Rival)}",
                 "use the same values in both: connections to one address cannot be distinguished");
         }
     }
@@ -316,44 +290,7 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
         _ => $"{first} (the first of {count})",
     };
 
-    private static int TimeOf(Candidate candidate) => candidate.Settings.Time ?? int.MaxValue;
-
-    private static string Describe(Candidate candidate) => candidate.Settings.Time is { } time ? $"{time}s" : "the socket's own";
-
-    private static CompiledRule ToRule(WireAddress address, Candidate candidate) => new()
-    {
-        Policy = candidate.Policy.Name,
-        Destination = candidate.Destination,
-        Settings = candidate.Settings,
-        Existing = candidate.Policy.Existing,
-        UserTimeout = candidate.Policy.UserTimeout,
-        From = candidate.Policy.From?.Text ?? "",
-        Prefix = address.Prefix,
-        Port = address.Port,
-        Position = candidate.Policy.Policy.Position,
-        Origin = candidate.Origin,
-        Inherited = candidate.Inherited,
-    };
-
-    private sealed class Candidate(Selection selection, KeepaliveSettings settings, string origin)
-    {
-        public Candidate(Selection selection, string origin)
-            : this(selection, selection.Settings!.Value, origin) => Inherited = selection.Inherited;
-
-        public RankedPolicy Policy => selection.Policy;
-
-        public KeepaliveSettings Settings { get; } = settings;
-
-        public string Inherited { get; } = "";
-
-        public string Destination { get; } = selection.Destination.QualifiedName;
-
-        public string Origin => origin;
-    }
-
     private readonly record struct LostDestination(Destination Destination, string Text);
-
-    private readonly record struct LostAddress(string Address, string Losing, string Winning);
 
     /// <summary>Destinations by reference.</summary>
     private sealed class HostComparer : IEqualityComparer<(Destination Destination, string Host)>
@@ -378,3 +315,9 @@ internal sealed class RuleSetBuilder(DestinationAddresses addresses, Compilation
             HashCode.Combine(RuntimeHelpers.GetHashCode(obj.Destination), RuntimeHelpers.GetHashCode(obj.Port));
     }
 }
+
+/// <summary>Ports that a policy selects and does not set.</summary>
+/// <param name="Selection">What it selects.</param>
+/// <param name="Ports">The ports; null among them is any.</param>
+/// <param name="Winner">The policy that sets them; null if the policy itself keeps its values away from them.</param>
+internal readonly record struct Loss(Selection Selection, IReadOnlyCollection<DestinationPort?> Ports, RankedPolicy? Winner);

@@ -1,33 +1,79 @@
-using System.Collections.Immutable;
 using System.Numerics;
 
 namespace Keepalive.Config.Compilation;
 
 /// <summary>A hash table over (masked address, prefix length, port), probed once for each prefix length in use.</summary>
+/// <remarks>A slot has 32 bits of the hash beside the rule, so that a lookup touches other rules hardly ever.</remarks>
 internal sealed class RuleTable
 {
     private readonly Slot[] _slots;
     private readonly int _mask;
 
     // One bit for each port that some rule names: most sockets skip the exact-port round for the price of one load.
-    private readonly ulong[] _exactPorts;
-    private readonly byte[] _exactLengths4, _exactLengths6, _anyLengths4, _anyLengths6;
+    private readonly ulong[] _exactPorts = new ulong[1024];
+    private readonly PrefixLengths _exact4 = new(32), _exact6 = new(128), _any4 = new(32), _any6 = new(128);
+    private bool _hasExact;
+    private uint _last = uint.MaxValue;
 
-    public RuleTable(ImmutableArray<CompiledRule> rules)
+    /// <summary>Creates an empty table.</summary>
+    /// <param name="capacity">The number of rules that it must have room for.</param>
+    public RuleTable(int capacity)
     {
-        var size = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(4, rules.Length * 2));
+        var size = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(4, capacity + (capacity / 2)));
         _slots = new Slot[size];
         _mask = size - 1;
-        _exactPorts = rules.Any(static rule => rule.Port != 0) ? new ulong[1024] : [];
-        foreach (var rule in rules)
+    }
+
+    public RuleTable(IReadOnlyCollection<CompiledRule> rules, IReadOnlyCollection<CompiledRule> exemptions)
+        : this(rules.Count + exemptions.Count)
+    {
+        foreach (var rule in rules.Concat(exemptions))
         {
             Add(rule);
         }
+    }
 
-        _exactLengths4 = Lengths(rules, exact: true, isIPv4: true);
-        _exactLengths6 = Lengths(rules, exact: true, isIPv4: false);
-        _anyLengths4 = Lengths(rules, exact: false, isIPv4: true);
-        _anyLengths6 = Lengths(rules, exact: false, isIPv4: false);
+    /// <summary>Adds a rule, whatever else is there for its prefix and port.</summary>
+    public void Add(CompiledRule rule)
+    {
+        var hash = Hash(rule.Upper, rule.Lower, rule.Key);
+        var i = (int)(hash >> 33) & _mask;
+        while (_slots[i].Rule is not null)
+        {
+            i = (i + 1) & _mask;
+        }
+
+        Put(i, hash, rule);
+    }
+
+    /// <summary>Adds a rule if there is none for its prefix and port.</summary>
+    /// <returns>The rule that is there; null if this one was added.</returns>
+    public CompiledRule? TryAdd(CompiledRule rule)
+    {
+        var hash = Hash(rule.Upper, rule.Lower, rule.Key);
+        var i = (int)(hash >> 33) & _mask;
+        for (; _slots[i].Rule is { } known; i = (i + 1) & _mask)
+        {
+            if (_slots[i].Tag == (uint)hash && known.Lower == rule.Lower && known.Upper == rule.Upper && known.Key == rule.Key)
+            {
+                return known;
+            }
+        }
+
+        Put(i, hash, rule);
+        return null;
+    }
+
+    /// <summary>Puts a rule in the place of another for the same prefix and port.</summary>
+    public void Replace(CompiledRule rule, CompiledRule by)
+    {
+        var i = (int)(Hash(rule.Upper, rule.Lower, rule.Key) >> 33) & _mask;
+        while (!ReferenceEquals(_slots[i].Rule, rule))
+        {
+            i = (i + 1) & _mask;
+        }
+
+        _slots[i].Rule = by;
     }
 
     public CompiledRule? Find(in Endpoint endpoint)
@@ -35,13 +81,13 @@ internal sealed class RuleTable
         var address = endpoint.Address;
         var port = endpoint.Port;
         var isIPv4 = Endpoint.IsMapped(address);
-        if (port != 0 && _exactPorts.Length != 0 && (_exactPorts[port >> 6] & (1UL << (port & 63))) != 0
-            && Find(address, port, isIPv4 ? _exactLengths4 : _exactLengths6, isIPv4) is { } exact)
+        if (port != 0 && _hasExact && (_exactPorts[port >> 6] & (1UL << (port & 63))) != 0
+            && Find(address, port, (isIPv4 ? _exact4 : _exact6).All, isIPv4) is { } exact)
         {
-            return exact.IsExemption ? Find(address, 0, isIPv4 ? _anyLengths4 : _anyLengths6, isIPv4, except: exact.Policy) : exact;
+            return exact.IsExemption ? Find(address, 0, (isIPv4 ? _any4 : _any6).All, isIPv4, except: exact.Policy) : exact;
         }
 
-        return Find(address, 0, isIPv4 ? _anyLengths4 : _anyLengths6, isIPv4);
+        return Find(address, 0, (isIPv4 ? _any4 : _any6).All, isIPv4);
     }
 
     private CompiledRule? Find(UInt128 address, ushort port, byte[] lengths, bool isIPv4, string? except = null)
@@ -50,13 +96,15 @@ internal sealed class RuleTable
         var lower = (ulong)address;
         foreach (var length in lengths)
         {
+            // A rule has its prefix as IpPrefix has it: the mapped form's upper bits are part of it.
             var (maskedUpper, maskedLower) = isIPv4
                 ? (0, lower & (ulong.MaxValue << (32 - length)))
                 : (length > 64 ? upper : MaskUpper(upper, length), length > 64 ? lower & (ulong.MaxValue << (128 - length)) : 0);
             var key = Key(port, length, isIPv4);
-            for (var i = Hash(maskedUpper, maskedLower, key) & _mask; _slots[i].Rule is { } rule; i = (i + 1) & _mask)
+            var hash = Hash(maskedUpper, maskedLower, key);
+            for (var i = (int)(hash >> 33) & _mask; _slots[i].Rule is { } rule; i = (i + 1) & _mask)
             {
-                if (_slots[i].Lower == maskedLower && _slots[i].Upper == maskedUpper && _slots[i].Key == key
+                if (_slots[i].Tag == (uint)hash && rule.Lower == maskedLower && rule.Upper == maskedUpper && rule.Key == key
                     && (except is null || rule.Policy != except))
                 {
                     return rule;
@@ -67,22 +115,23 @@ internal sealed class RuleTable
         return null;
     }
 
-    private void Add(CompiledRule rule)
+    private void Put(int slot, ulong hash, CompiledRule rule)
     {
-        var upper = (ulong)(rule.Prefix.Address >> 64);
-        var lower = (ulong)rule.Prefix.Address;
-        var key = Key(rule.Port, rule.Prefix.Length, rule.Prefix.IsIPv4);
-        var i = Hash(upper, lower, key) & _mask;
-        while (_slots[i].Rule is not null)
+        _slots[slot] = new Slot { Tag = (uint)hash, Rule = rule };
+        if (rule.Key == _last)
         {
-            i = (i + 1) & _mask;
+            return;   // nothing new about ports and lengths
         }
 
-        _slots[i] = new Slot { Upper = upper, Lower = lower, Key = key, Rule = rule };
-        if (rule.Port != 0)
+        _last = rule.Key;
+        var (port, prefix) = (rule.Port, rule.Prefix);
+        if (port != 0)
         {
-            _exactPorts[rule.Port >> 6] |= 1UL << (rule.Port & 63);
+            _exactPorts[port >> 6] |= 1UL << (port & 63);
+            _hasExact = true;
         }
+
+        (port != 0 ? prefix.IsIPv4 ? _exact4 : _exact6 : prefix.IsIPv4 ? _any4 : _any6).Add(prefix.Length);
     }
 
     // A shift count is taken modulo 64, so a length of 0 needs its own answer.
@@ -90,24 +139,32 @@ internal sealed class RuleTable
 
     private static uint Key(ushort port, int length, bool isIPv4) => ((uint)port << 16) | ((uint)length << 1) | (isIPv4 ? 1u : 0u);
 
-    private static int Hash(ulong upper, ulong lower, uint key)
+    private static ulong Hash(ulong upper, ulong lower, uint key)
     {
         var hash = (lower ^ BitOperations.RotateLeft(upper, 29)) * 0x9E3779B97F4A7C15;
-        hash = (hash ^ (hash >> 32) ^ key) * 0xD6E8FEB86659FD93;
-        return (int)(hash >> 33);
+        return (hash ^ (hash >> 32) ^ key) * 0xD6E8FEB86659FD93;
     }
-
-    private static byte[] Lengths(ImmutableArray<CompiledRule> rules, bool exact, bool isIPv4) =>
-    [
-        .. rules.Where(rule => rule.Port != 0 == exact && rule.Prefix.IsIPv4 == isIPv4)
-            .Select(static rule => (byte)rule.Prefix.Length).Distinct().OrderDescending(),
-    ];
 
     private struct Slot
     {
-        public ulong Upper;
-        public ulong Lower;
-        public uint Key;
+        public uint Tag;
         public CompiledRule? Rule;
+    }
+
+    /// <summary>The prefix lengths of some rules, the longest first.</summary>
+    private sealed class PrefixLengths(int longest)
+    {
+        private readonly bool[] _isUsed = new bool[longest + 1];
+
+        public byte[] All { get; private set; } = [];
+
+        public void Add(int length)
+        {
+            if (!_isUsed[length])
+            {
+                _isUsed[length] = true;
+                All = [.. All.Append((byte)length).OrderDescending()];
+            }
+        }
     }
 }

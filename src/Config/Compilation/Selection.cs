@@ -91,10 +91,27 @@ internal sealed class Selector
             ];
         }
 
+        if (references is [var only])
+        {
+            // By far the most policies: nothing is to be merged, and the order is right already.
+            var selections = new List<Selection>();
+            Select(policy, only, $"{field}[0]", (destination, selected) =>
+            {
+                if (destination.IsValid)
+                {
+                    selections.Add(new Selection(policy, destination, destination.IsAnyPort ? s_anyPort : selected.CastArray<DestinationPort?>(), policy.Settings));
+                }
+            });
+            return selections;
+        }
+
         var ports = new Dictionary<Destination, ImmutableArray<DestinationPort>>(ReferenceEqualityComparer.Instance);
         for (var i = 0; i < references.Length && !_budget.IsExhausted; i++)
         {
-            Select(policy, references[i], $"{field}[{i}]", ports);
+            Select(policy, references[i], $"{field}[{i}]", (destination, selected) => ports[destination] =
+                ports.TryGetValue(destination, out var before) && before.Length < destination.Ports.Length
+                    ? [.. destination.Ports.Where(port => IsIn(before, port) || IsIn(selected, port))]
+                    : before.IsDefault ? selected : before);
         }
 
         return
@@ -105,7 +122,7 @@ internal sealed class Selector
     }
 
     private void Select(
-        RankedPolicy policy, DestinationReference reference, string field, Dictionary<Destination, ImmutableArray<DestinationPort>> ports)
+        RankedPolicy policy, DestinationReference reference, string field, Action<Destination, ImmutableArray<DestinationPort>> add)
     {
         var matched = 0;
         var withPort = 0;
@@ -123,9 +140,7 @@ internal sealed class Selector
             }
 
             withPort++;
-            ports[destination] = ports.TryGetValue(destination, out var before) && before.Length < destination.Ports.Length
-                ? [.. destination.Ports.Where(port => IsIn(before, port) || IsIn(selected, port))]
-                : before.IsDefault ? selected : before;
+            add(destination, selected);
         }
 
         if (_budget.IsExhausted)

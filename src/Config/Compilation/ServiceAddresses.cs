@@ -5,19 +5,15 @@ namespace Keepalive.Config.Compilation;
 /// <summary>The addresses of connections to a Kubernetes Service on the wire: its own, or those of its endpoints.</summary>
 /// <remarks>If a client connects to the cluster IP, its socket has the cluster IP as the far end, even if kube-proxy translates it. If a
 /// client connects to endpoints, as proxies do, its socket has the pod's address and port.</remarks>
-internal sealed class ServiceAddresses(ResourceSet resources, MeshAddresses mesh)
+internal sealed class ServiceAddresses(SliceIndex slices, MeshAddresses mesh)
 {
     /// <summary>The beginning of the origin of a Service's own addresses.</summary>
     public const string Kind = "Service ";
 
-    private readonly ILookup<(string Namespace, string? Service), EndpointSlice> _slices = resources.Valid<EndpointSlice>()
-        .Concat(resources.Valid<Endpoints>().SelectMany(static endpoints => endpoints.Slices))
-        .ToLookup(static slice => (slice.Metadata.Namespace, slice.Metadata.Labels.GetValueOrDefault(EndpointSlice.ServiceLabel)));
+    private SliceIndex _slices = slices;
 
-    private readonly HashSet<(string Namespace, string Name)> _wanted = [];
-
-    /// <summary>The Services whose EndpointSlices were asked for.</summary>
-    public IReadOnlySet<(string Namespace, string Name)> Wanted => _wanted;
+    /// <summary>Takes other slices from now on.</summary>
+    public void Renew(SliceIndex slices) => _slices = slices;
 
     /// <summary>Adds its own addresses and those of its endpoints.</summary>
     /// <param name="found">Receives the addresses.</param>
@@ -26,10 +22,18 @@ internal sealed class ServiceAddresses(ResourceSet resources, MeshAddresses mesh
     public void Add(FoundAddresses found, Service service, IReadOnlyCollection<DestinationPort?> ports)
     {
         var origin = Kind + service.QualifiedName;
-        ushort[] numbers = [.. ports.Select(static port => (ushort)(port?.Number.Value ?? 0)).Distinct()];
+        Span<ushort> numbers = stackalloc ushort[Math.Min(ports.Count, MaxOnStack)];
+        numbers = Distinct(ports.Select(static port => (ushort)(port?.Number.Value ?? 0)), numbers);
         foreach (var address in service.Addresses)
         {
-            found.Add(found.PrefixesOf(address.Value), numbers, origin);
+            if (IpPrefix.TryParse(address.Value, out var prefix, out _))
+            {
+                found.Add(prefix, numbers, origin);
+            }
+            else
+            {
+                found.Add(found.PrefixesOf(address.Value), numbers, origin);
+            }
         }
 
         foreach (var host in service.Hosts)
@@ -43,19 +47,54 @@ internal sealed class ServiceAddresses(ResourceSet resources, MeshAddresses mesh
     /// <summary>Adds the addresses of its endpoints.</summary>
     public void AddEndpoints(FoundAddresses found, Service service, IReadOnlyCollection<DestinationPort?> ports)
     {
-        _wanted.Add((service.Metadata.Namespace, service.Metadata.Name.Value));
-        foreach (var slice in _slices[(service.Metadata.Namespace, service.Metadata.Name.Value)])
+        var key = (service.Metadata.Namespace, service.Metadata.Name.Value);
+        found.Ask(key);
+        Span<ushort> room = stackalloc ushort[MaxOnStack];
+        foreach (var slice in _slices.Of(key))
         {
             if (slice.Metadata.Cluster is { } cluster && service.Metadata.Cluster is { } other && cluster != other)
             {
                 continue;
             }
 
-            ushort[] numbers = [.. ports.SelectMany(port => PortsOf(slice, port)).Distinct()];
-            found.Add(slice.Addresses.SelectMany(address => found.PrefixesOf(address.Value)), numbers, $"{slice.ReadAs} {slice.QualifiedName}");
+            var numbers = Distinct(ports.SelectMany(port => PortsOf(slice, port)), room);
+            var origin = $"{slice.ReadAs} {slice.QualifiedName}";
+            foreach (var prefix in slice.Packed)
+            {
+                if (!found.Add(prefix, numbers, origin))
+                {
+                    break;
+                }
+            }
+
+            found.Add(slice.Addresses.SelectMany(address => found.PrefixesOf(address.Value)), numbers, origin);
         }
 
         mesh.Add(found, service, ports);
+    }
+
+    private const int MaxOnStack = 64;
+
+    /// <summary>Each number once, in some room if they fit.</summary>
+    private static Span<ushort> Distinct(IEnumerable<ushort> numbers, Span<ushort> room)
+    {
+        var count = 0;
+        foreach (var number in numbers)
+        {
+            if (room[..count].Contains(number))
+            {
+                continue;
+            }
+
+            if (count == room.Length)
+            {
+                return numbers.Distinct().ToArray();
+            }
+
+            room[count++] = number;
+        }
+
+        return room[..count];
     }
 
     private static IEnumerable<ushort> PortsOf(EndpointSlice slice, DestinationPort? port) =>

@@ -17,7 +17,13 @@ internal static class EndpointSliceReader
         }
 
         var (ports, isTcp) = ReadPorts(root);
-        return new EndpointSlice { Metadata = metadata, Addresses = isTcp ? addresses.DrainToImmutable() : [], Ports = ports };
+        return new EndpointSlice
+        {
+            Metadata = metadata,
+            Service = metadata.Labels.GetValueOrDefault(EndpointSlice.ServiceLabel),
+            Addresses = isTcp ? addresses.DrainToImmutable() : [],
+            Ports = ports,
+        };
     }
 
     /// <summary>The TCP ports, and whether there is a TCP endpoint: not if all ports are something else.</summary>

@@ -8,10 +8,6 @@ internal static class EndpointsReader
 {
     public static Endpoints Read(ObjectMetadata metadata, ObjectReader root)
     {
-        var ofSlices = metadata with
-        {
-            Labels = ImmutableDictionary<string, string>.Empty.Add(EndpointSlice.ServiceLabel, metadata.Name.Value),
-        };
         var slices = ImmutableArray.CreateBuilder<EndpointSlice>();
         foreach (var subset in root.Objects("subsets"))
         {
@@ -25,7 +21,8 @@ internal static class EndpointsReader
             subset.CloseOpen();
             slices.Add(new EndpointSlice
             {
-                Metadata = ofSlices,
+                Metadata = metadata,
+                Service = metadata.Name.Value,
                 ReadAs = Endpoints.KindName,
                 Addresses = isTcp ? addresses.DrainToImmutable() : [],
                 Ports = ports,

@@ -39,7 +39,10 @@ public static class ResourceJson
         json.WriteStartObject();
         json.WriteString("apiVersion", apiVersion);
         json.WriteString("kind", resource is MeshConfig ? "ConfigMap" : resource.Kind);
-        WriteMetadata(json, resource.Metadata, uid);
+        WriteMetadata(json, resource is EndpointSlice { Service: { } owner } ? resource.Metadata with
+        {
+            Labels = resource.Metadata.Labels.SetItem(EndpointSlice.ServiceLabel, owner),
+        } : resource.Metadata, uid);
         body(json);
         json.WriteEndObject();
         return true;
@@ -282,10 +285,19 @@ public static class ResourceJson
     private static void WriteSlice(Utf8JsonWriter json, EndpointSlice slice)
     {
         json.WriteStartArray("endpoints");
-        if (!slice.Addresses.IsEmpty)
+        if (!slice.Addresses.IsEmpty || slice.Packed.Count > 0)
         {
             json.WriteStartObject();
-            WriteTexts(json, "addresses", slice.Addresses);
+            json.WriteStartArray("addresses");
+            foreach (var address in slice.Packed)
+            {
+                json.WriteStringValue(address.ToString());
+            }
+            foreach (var address in slice.Addresses)
+            {
+                json.WriteStringValue(address.Value);
+            }
+            json.WriteEndArray();
             json.WriteEndObject();
         }
         json.WriteEndArray();

@@ -1,0 +1,379 @@
+using System.Collections.Immutable;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Compilation;
+
+/// <summary>What each policy selects, and which policy each port of a destination is under.</summary>
+/// <remarks>It does not depend on addresses: while only these change, it stays.</remarks>
+internal sealed class Assignment
+{
+    private readonly CompilationBudget _budget;
+    private readonly Dictionary<Policy, RankedPolicy> _ranked = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<RankedPolicy, (int Destinations, int Ports, Destination? Last)> _selected = [];
+    private readonly Dictionary<Destination, List<string>> _policiesOf = new(ReferenceEqualityComparer.Instance);
+    private readonly ResourceSet _others;
+    private readonly Side _side;
+    private List<Selection>? _selections = [];
+
+    /// <summary>Assigns all ports.</summary>
+    /// <param name="resources">The policies and destinations.</param>
+    /// <param name="side">Which ends of connections are looked at.</param>
+    /// <param name="budget">Bounds the work.</param>
+    /// <param name="earlier">An earlier one, whose policies are used again where they are the same; null for none.</param>
+    public Assignment(ResourceSet resources, Side side, CompilationBudget budget, Assignment? earlier)
+    {
+        (_others, _side, _budget) = (new ResourceSet([.. resources.All.Where(static one => !IsOfSlices(one))]), side, budget);
+        var selector = new Selector(resources, budget, Diagnostics);
+        Mesh = MeshPolicies.Choose(resources, Diagnostics, Make);
+        Policies = PolicyPrecedence.Rank(resources, Mesh, Make);
+        Listeners = PolicyPrecedence.RankListeners(resources, Make);
+        // Policies for connections of certain workloads do not compete with those for all: each set of workloads has rules of its own.
+        Sources =
+        [
+            .. Policies.Where(static policy => policy.From is not null).GroupBy(static policy => policy.From!.Text)
+                .Select(static group => new SourcePolicies(group.First().From!, [.. group], new RuleSetBuilder())),
+        ];
+        TooMany = Add([.. Policies.Where(static policy => policy.From is null)], selector, Main)
+            ?? Sources.Select(source => Add(source.Policies, selector, source.Builder)).FirstOrDefault(static policy => policy is not null)
+            ?? Add(Listeners, selector, OfListeners);
+        if (TooMany is null)
+        {
+            Report();
+            AddMesh(selector);
+        }
+
+        Main.Close();
+        Sources.ForEach(static source => source.Builder.Close());
+        OfListeners.Close();
+        Work = budget.Count;
+        foreach (var grant in Grants.Where(static grant => grant.IsForAllPorts))
+        {
+            OfAllPorts.TryAdd(grant.Selection.Destination, grant);
+        }
+
+        RankedPolicy Make(Policy policy, RankedPolicy? mesh)
+        {
+            if (_ranked.TryGetValue(policy, out var here))
+            {
+                return here;
+            }
+
+            var ranked = earlier?._ranked.GetValueOrDefault(policy) is { } known && known.Mesh == (policy is DestinationRule ? mesh : null) ? known : new RankedPolicy(policy, mesh);
+            _ranked.Add(policy, ranked);
+            return ranked;
+        }
+    }
+
+    /// <summary>The policy at which the work became too much; null if it did not.</summary>
+    public RankedPolicy? TooMany { get; }
+
+    public RankedPolicy? Mesh { get; }
+
+    public IReadOnlyList<RankedPolicy> Policies { get; }
+
+    public IReadOnlyList<RankedPolicy> Listeners { get; }
+
+    /// <summary>The policies for connections of all workloads.</summary>
+    public RuleSetBuilder Main { get; } = new();
+
+    /// <summary>The policies for connections of certain workloads only.</summary>
+    public List<SourcePolicies> Sources { get; }
+
+    /// <summary>The policies for connections that are accepted.</summary>
+    public RuleSetBuilder OfListeners { get; } = new();
+
+    /// <summary>The ports that only the mesh-wide keepalive is for.</summary>
+    public List<Grant> OfMesh { get; } = [];
+
+    /// <summary>All grants but those of the mesh-wide keepalive.</summary>
+    public IEnumerable<Grant> Grants => Main.Grants.Concat(Sources.SelectMany(static source => source.Builder.Grants)).Concat(OfListeners.Grants);
+
+    /// <summary>Problems that do not depend on addresses.</summary>
+    public DiagnosticBag Diagnostics { get; } = new();
+
+    /// <summary>The work of the assignment.</summary>
+    public (int Rules, int Comparisons) Work { get; }
+
+    /// <summary>Hosts of DestinationRules that no object is about.</summary>
+    public IEnumerable<Destination> MadeDestinations => _policiesOf.Keys.OfType<HostDestination>();
+
+    /// <summary>For each destination, a grant for all of its ports, if there is one.</summary>
+    public Dictionary<Destination, Grant> OfAllPorts { get; } = new(ReferenceEqualityComparer.Instance);
+
+    /// <summary>The names of the policies that select a destination, the strongest first.</summary>
+    public IReadOnlyList<string> PoliciesOf(Destination destination) => _policiesOf.GetValueOrDefault(destination) ?? [];
+
+    /// <summary>Whether another set has the same objects, except those that only tell the endpoints of Services.</summary>
+    public bool IsFor(ResourceSet resources, Side side)
+    {
+        if (side != _side)
+        {
+            return false;
+        }
+
+        var i = 0;
+        foreach (var resource in resources.All)
+        {
+            if (IsOfSlices(resource))
+            {
+                continue;
+            }
+
+            if (i == _others.All.Length || !ReferenceEquals(_others.All[i++], resource))
+            {
+                return false;
+            }
+        }
+
+        return i == _others.All.Length;
+    }
+
+    private static bool IsOfSlices(Resource resource) => resource is EndpointSlice or Endpoints;
+
+    /// <summary>Whether all objects of a kind are the same.</summary>
+    public bool HasSame<T>(ResourceSet resources)
+        where T : Resource => _others.Of<T>().SequenceEqual(resources.Of<T>(), ReferenceEqualityComparer.Instance);
+
+    /// <summary>Hands over all selections, the strongest policy first. They are many, and only a first compilation has them.</summary>
+    public Lazy<ImmutableArray<Selection>> TakeSelections()
+    {
+        var taken = _selections;
+        _selections = null;
+        return new(() => [.. taken ?? new Assignment(_others, _side, new CompilationBudget(), this)._selections!]);
+    }
+
+    /// <summary>Adds what policies select; returns the one at which the budget ran out.</summary>
+    private RankedPolicy? Add(IReadOnlyList<RankedPolicy> policies, Selector selector, RuleSetBuilder builder)
+    {
+        var ofHosts = new List<Selection>();
+        foreach (var policy in policies)
+        {
+            var isOfHost = policy.Policy is DestinationRule;
+            if (!isOfHost && AddOfHosts(ofHosts, builder) is { } exhausted)
+            {
+                return exhausted;
+            }
+
+            foreach (var selection in selector.Select(policy))
+            {
+                _budget.AddComparison();
+                if (isOfHost)
+                {
+                    ofHosts.Add(selection);
+                }
+                else
+                {
+                    Add(selection, builder);
+                }
+
+                if (_budget.IsExhausted)
+                {
+                    return policy;
+                }
+            }
+
+            if (_budget.IsExhausted)
+            {
+                return policy;
+            }
+        }
+
+        return AddOfHosts(ofHosts, builder);
+    }
+
+    /// <summary>Adds what DestinationRules select: first those of the namespace of each service, then those of the root namespace, then
+    /// the others.</summary>
+    private RankedPolicy? AddOfHosts(List<Selection> selections, RuleSetBuilder builder)
+    {
+        foreach (var selection in selections.OrderBy(static one => PolicyPrecedence.Standing((DestinationRule)one.Policy.Policy, one.Destination)))
+        {
+            Add(selection, builder);
+            if (_budget.IsExhausted)
+            {
+                return selection.Policy;
+            }
+        }
+
+        selections.Clear();
+        return null;
+    }
+
+    private void Add(Selection selection, RuleSetBuilder builder)
+    {
+        Note(selection);
+        builder.Add(selection);
+    }
+
+    private void Note(Selection selection)
+    {
+        var (policy, destination) = (selection.Policy, selection.Destination);
+        if (policy.IsSilent)
+        {
+            return;
+        }
+
+        _selections!.Add(selection);
+        // The selections of one policy for one destination follow each other.
+        var known = _selected.GetValueOrDefault(policy);
+        var isUnset = selection.Settings is null && policy.Policy is DestinationRule;
+        _selected[policy] = (known.Destinations + (ReferenceEquals(known.Last, destination) ? 0 : 1), known.Ports + (isUnset ? 0 : selection.Ports.Length), destination);
+        if (!_policiesOf.TryGetValue(destination, out var policies))
+        {
+            _policiesOf.Add(destination, policies = []);
+        }
+
+        if (policies.Count == 0 || policies[^1] != policy.Name)
+        {
+            policies.Add(policy.Name);
+        }
+    }
+
+    /// <summary>Gives the mesh-wide keepalive the ports that no policy has.</summary>
+    private void AddMesh(Selector selector)
+    {
+        if (Mesh is null)
+        {
+            return;
+        }
+
+        foreach (var destination in selector.InMesh.Concat(MadeDestinations))
+        {
+            var free = Main.FreePorts(destination);
+            if (free.Count > 0)
+            {
+                OfMesh.Add(new Grant(new Selection(Mesh, destination, [.. free], Mesh.Settings), free));
+            }
+        }
+    }
+
+    private void Report()
+    {
+        foreach (var policy in Policies.Concat(Listeners).Concat(Mesh is null ? [] : [Mesh]))
+        {
+            ReportUserTimeout(policy);
+            ReportLongUserTimeout(policy);
+        }
+    }
+
+    /// <summary>Warns of a policy that ends connections before its own probes are spent.</summary>
+    private void ReportUserTimeout(RankedPolicy policy)
+    {
+        if (policy.UserTimeout is { Mode: UserTimeoutMode.Set, Milliseconds: var timeout })
+        {
+            foreach (var settings in policy.AllSettings)
+            {
+                ReportShort(policy, policy.Policy.Metadata.Annotations[AgentAnnotations.UserTimeout].Position,
+                    $"annotation {AgentAnnotations.UserTimeout}", timeout, settings,
+                    $"write raise, or {UserTimeout.Format(UserTimeout.Covering(settings))}");
+            }
+        }
+
+        foreach (var (keepalive, settings) in policy.Written)
+        {
+            if (keepalive.UserTimeout is { } option)
+            {
+                ReportShort(policy, option.Position, "TCP_USER_TIMEOUT ({level: 6, name: 18})", (int)option.Value, settings,
+                    $"write int_value: {UserTimeout.Covering(settings)}, which is in milliseconds");
+            }
+        }
+    }
+
+    private void ReportShort(RankedPolicy policy, SourcePosition position, string what, int timeout, KeepaliveSettings settings, string fix)
+    {
+        if (UserTimeout.IsShort(timeout, settings))
+        {
+            var (time, interval, probes) = settings.Or(KeepaliveSettings.LinuxDefaults);
+            var lost = UserTimeout.LostProbes(timeout, time!.Value, interval!.Value, probes!.Value);
+            Diagnostics.Report(DiagnosticCatalog.ShortUserTimeout, position,
+                $"{policy.Subject}: {what} of {UserTimeout.Format(timeout)} ends a quiet connection after "
+                + $"{lost} lost probe{(lost == 1 ? "" : "s")} in a row, not {probes}: time + interval × probes is {UserTimeout.Format(UserTimeout.Covering(settings))}",
+                fix);
+        }
+    }
+
+    /// <summary>Warns of a user timeout with which connections to dead peers live longer than without.</summary>
+    private void ReportLongUserTimeout(RankedPolicy policy)
+    {
+        if (policy.UserTimeout.Mode is not (UserTimeoutMode.Set or UserTimeoutMode.Raise) || !policy.AllSettings.Any())
+        {
+            return;
+        }
+
+        var covering = policy.AllSettings.Max(UserTimeout.Covering);
+        var timeout = policy.UserTimeout.Mode == UserTimeoutMode.Set ? policy.UserTimeout.Milliseconds : covering;
+        var (isLater, prolongs) = (timeout > covering, UserTimeout.ProlongsRetransmission(timeout));
+        if (isLater || prolongs)
+        {
+            Diagnostics.Report(DiagnosticCatalog.LongUserTimeout, policy.Policy.Metadata.Annotations[AgentAnnotations.UserTimeout].Position,
+                $"{policy.Subject}: annotation {AgentAnnotations.UserTimeout} of {policy.UserTimeout} "
+                + (isLater ? $"ends a quiet connection to a dead peer after {UserTimeout.Format(timeout)}, not {UserTimeout.Format(covering)} "
+                    + $"(time + interval × probes): with a user timeout the kernel does not count probes{(prolongs ? "; and it " : "")}" : "")
+                + (prolongs ? $"lets data in flight wait for {UserTimeout.Format(timeout)}, and without a user timeout it is some 15 minutes (tcp_retries2)" : ""),
+                UserTimeout.ProlongsRetransmission(covering)
+                    ? $"remove the annotation, or shorten time + interval × probes, {UserTimeout.Format(covering)}, to 15m or less"
+                    : $"write {UserTimeout.Format(covering)}");
+        }
+    }
+
+    /// <summary>The effect of each policy.</summary>
+    public IEnumerable<PolicySummary> Summarize(ImmutableArray<CompiledRule> rules, ImmutableArray<CompiledRule> listenerRules, ImmutableArray<CompiledRule> ofMesh,
+        bool isMeshUsed, ImmutableArray<Selection> selections) =>
+        [.. Summarize(Policies, rules, selections), .. SummarizeMesh(ofMesh, isMeshUsed), .. Summarize(Listeners, listenerRules, selections)];
+
+    private IEnumerable<PolicySummary> Summarize(IReadOnlyList<RankedPolicy> policies, ImmutableArray<CompiledRule> rules, ImmutableArray<Selection> selections)
+    {
+        var byPolicy = rules.ToLookup(static rule => rule.Policy);
+        var groups = selections.Where(static selection => selection.Policy.Policy is DestinationRule { PortLevelSettings.IsEmpty: false })
+            .ToLookup(static selection => selection.Policy);
+        foreach (var policy in policies.Where(static policy => !policy.IsSilent))
+        {
+            var (destinations, ports, _) = _selected.GetValueOrDefault(policy);
+            ImmutableArray<PortGroup> ofPorts =
+            [
+                // Ports that nothing names and nothing sets are of no interest.
+                .. groups[policy].Where(static selection => selection.Settings is not null || selection.Ports is not [null])
+                    .GroupBy(static selection => selection.Settings).Select(static group => new PortGroup(group.Key,
+                    [.. group.SelectMany(static selection => selection.Ports).Select(static port => port?.Number.Value).Distinct()])),
+            ];
+            IEnumerable<KeepaliveSettings> settings = policy.Policy is ProxyPolicy
+                ? policy.Written.Select(static pair => pair.Settings).Distinct()
+                : ofPorts.IsEmpty ? policy.AllSettings : ofPorts.Select(static group => group.Settings).OfType<KeepaliveSettings>();
+            yield return new PolicySummary(policy.Name, policy.Policy, [.. settings], destinations, ports,
+                byPolicy[policy.Name].Select(static rule => rule.Prefix).Distinct().Count(), byPolicy[policy.Name].Count())
+            {
+                PortGroups = ofPorts,
+                Written = WrittenFor(policy, ofPorts),
+                UserTimeout = policy.UserTimeout,
+            };
+        }
+    }
+
+    /// <summary>The values of a policy that a port has: those of ports that no destination has are not judged.</summary>
+    private static ImmutableArray<(TcpKeepalive, KeepaliveSettings)> WrittenFor(RankedPolicy policy, ImmutableArray<PortGroup> groups)
+    {
+        if (groups.IsEmpty || policy.Policy is not DestinationRule rule)
+        {
+            return policy.Written;
+        }
+
+        var used = groups.SelectMany(static group => group.Ports).Select(rule.KeepaliveOf).OfType<TcpKeepalive>()
+            .ToHashSet<TcpKeepalive>(ReferenceEqualityComparer.Instance);
+        return policy.Written.RemoveAll(pair => !used.Contains(pair.Keepalive));
+    }
+
+    private IEnumerable<PolicySummary> SummarizeMesh(ImmutableArray<CompiledRule> rules, bool isUsed)
+    {
+        if (Mesh is not null)
+        {
+            yield return new PolicySummary(Mesh.Name, Mesh.Policy, [.. Mesh.AllSettings], isUsed ? OfMesh.Count : 0, isUsed ? OfMesh.Sum(static grant => grant.Ports.Count) : 0,
+                rules.Select(static rule => rule.Prefix).Distinct().Count(), rules.Length)
+            {
+                Written = Mesh.Written,
+                UserTimeout = Mesh.UserTimeout,
+            };
+        }
+    }
+}
+
+/// <summary>The policies for connections of certain workloads.</summary>
+internal sealed record SourcePolicies(WorkloadSelector From, IReadOnlyList<RankedPolicy> Policies, RuleSetBuilder Builder);

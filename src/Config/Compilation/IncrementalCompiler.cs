@@ -1,0 +1,298 @@
+using System.Collections.Immutable;
+using Keepalive.Config.Resources;
+
+namespace Keepalive.Config.Compilation;
+
+/// <summary>Compiles a set of resources that changes: what depends on no changed object is taken from the compilation before.</summary>
+/// <remarks>
+/// The result is that of <see cref="PolicyCompiler"/>. Objects count as unchanged if they are the same objects. For one thread at a time; the results
+/// may be read by any.
+/// <code>
+///   policies, destinations ──► Assignment: which policy each port is under ──► Grants ──► RuleSet: which rule is in force at each address
+///                                    kept while both are the same                ▲ kept while its answers hold
+///   EndpointSlices, answers about hosts ─────────────────────────────────────────┘
+/// </code>
+/// </remarks>
+public sealed class IncrementalCompiler
+{
+    private readonly CompilationBudget _budget = new();
+    private Dictionary<Destination, DestinationFacts> _facts = new(ReferenceEqualityComparer.Instance);
+    private HashSet<(string Namespace, string Name)> _services = [];
+    private Assignment? _assignment;
+    private DestinationAddresses? _addresses;
+    private SliceIndex? _slices;
+    private bool _selectedOnly;
+    private bool _isAssigned;
+
+    /// <summary>The number of objects that the last compilation took from the one before, of all that have addresses.</summary>
+    internal (int Kept, int All) Reuse { get; private set; }
+
+    /// <summary>Compiles every valid policy against every valid destination.</summary>
+    public CompilationResult Compile(ResourceSet resources, CompilerOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(resources);
+        ArgumentNullException.ThrowIfNull(options);
+        try
+        {
+            return Run(resources, options);
+        }
+        catch
+        {
+            Forget();
+            throw;
+        }
+    }
+
+    private CompilationResult Run(ResourceSet resources, CompilerOptions options)
+    {
+        var hosts = new HostAddresses(options);
+        var slices = new SliceIndex(resources);
+        var changed = _slices is null ? [] : slices.DifferencesTo(_slices);
+        Reuse = default;
+        _isAssigned = _assignment is not null && _assignment.IsFor(resources, options.Side) && _selectedOnly == options.SelectedOnly;
+        if (_assignment is { } same && _isAssigned)
+        {
+            _budget.Restore(same.Work);
+            _addresses!.Renew(slices, hosts);
+        }
+        else
+        {
+            _budget.Restore((0, 0));
+            var assignment = new Assignment(resources, options.Side, _budget, _assignment);
+            _addresses = new DestinationAddresses(resources, slices, hosts, _budget);
+            Inherit(assignment, resources);
+            (_assignment, _selectedOnly) = (assignment, options.SelectedOnly);
+        }
+
+        _slices = slices;
+        if (_assignment.TooMany is { } policy)
+        {
+            return Refuse(policy, hosts);
+        }
+
+        foreach (var grant in _assignment.Grants)
+        {
+            Resolve(grant, changed, hosts);
+            if (_budget.IsExhausted)
+            {
+                return Refuse(grant.Selection.Policy, hosts);
+            }
+        }
+
+        var diagnostics = _assignment.Diagnostics.Copy();
+        var destinations = Sum(resources, options, changed, hosts, diagnostics);
+        if (_budget.IsExhausted && _assignment.Policies.Concat(_assignment.Listeners).LastOrDefault() is { } last)
+        {
+            return Refuse(last, hosts);
+        }
+
+        var isMeshUsed = ResolveMesh(changed, hosts, diagnostics);
+        var rules = _assignment.Main.Build(_addresses, diagnostics, isMeshUsed ? _assignment.OfMesh.Sum(static grant => grant.Rules!.Length) : 0);
+        var ofListeners = _assignment.OfListeners.Build(_addresses, diagnostics);
+        List<(SourcePolicies Of, RuleSet Rules)> bySource = [.. _assignment.Sources.Select(source => (source, source.Builder.Build(_addresses, diagnostics)))];
+        var main = rules.Rules;
+        var ofMesh = isMeshUsed ? rules.AddBelow(_assignment.OfMesh) : [];
+        var selections = _assignment.TakeSelections();
+        var kept = _assignment;
+        return new CompilationResult(
+            new CompiledPolicy(rules.Rules, Shadowed(resources, options, [rules, ofListeners, .. bySource.Select(static source => source.Rules)]), options.Side,
+                ofListeners.Rules, rules.Exemptions, rules.Table)
+            {
+                BySource = [.. bySource.Select(static source => new SourceRules(source.Of.From, source.Rules.Rules))],
+            },
+            diagnostics.ToSorted(), destinations)
+        {
+            WantedHosts = hosts.Wanted,
+            WantedServices = _services,
+            FindsSelections = selections,
+            SummarizesPolicies = new(() => [.. kept.Summarize([.. main, .. bySource.SelectMany(static source => source.Rules.Rules)], ofListeners.Rules, ofMesh, isMeshUsed, selections.Value)]),
+        };
+    }
+
+    /// <summary>Takes the rules of grants that an earlier assignment had, too.</summary>
+    private void Inherit(Assignment assignment, ResourceSet resources)
+    {
+        _services = [];   // results keep the earlier one
+        if (_assignment is not { } earlier)
+        {
+            return;
+        }
+
+        // Addresses of other destinations come from objects that a selector finds, or a label: any of them may matter.
+        var areOthersSame = earlier.HasSame<ExternalService>(resources) && earlier.HasSame<ExternalEndpoint>(resources) && earlier.HasSame<ServiceEntry>(resources)
+            && earlier.HasSame<WorkloadEntry>(resources) && earlier.HasSame<Service>(resources);
+        var areWorkloadsSame = earlier.HasSame<WorkloadEntry>(resources);
+        var known = earlier.Grants.Concat(earlier.OfMesh).ToLookup(static grant => grant.Selection.Destination, ReferenceEqualityComparer.Instance as IEqualityComparer<Destination>);
+        foreach (var grant in assignment.Grants.Concat(assignment.OfMesh))
+        {
+            if (DependsOnAnswersOnly(grant.Selection.Destination)
+                && known[grant.Selection.Destination].FirstOrDefault(one => one.Rules is not null && one.Equals(grant)) is { } found)
+            {
+                grant.Take(found);
+            }
+        }
+
+        var facts = new Dictionary<Destination, DestinationFacts>(ReferenceEqualityComparer.Instance);
+        foreach (var destination in resources.Of<Destination>().Where(DependsOnAnswersOnly))
+        {
+            if (_facts.TryGetValue(destination, out var one))
+            {
+                facts.Add(destination, one);
+            }
+        }
+
+        _facts = facts;
+
+        bool DependsOnAnswersOnly(Destination destination) => destination switch
+        {
+            Service => areWorkloadsSame,
+            ExternalService { Selector.IsEmpty: true } => true,
+            _ => areOthersSame,
+        };
+    }
+
+    private void Resolve(Grant grant, HashSet<(string, string)> changed, HostAddresses hosts)
+    {
+        var destination = grant.Selection.Destination;
+        var isKept = grant.From is { } from && from.Hold(destination, changed, hosts);
+        if (isKept)
+        {
+            _budget.Add(grant.From!.Work);
+        }
+        else
+        {
+            grant.Resolve(_addresses!, _budget);
+        }
+
+        Reuse = (Reuse.Kept + (isKept ? 1 : 0), Reuse.All + 1);
+        if (!isKept || !_isAssigned)
+        {
+            Want(destination, grant.From!);
+        }
+    }
+
+    /// <summary>Finds the addresses of the mesh-wide keepalive, which must not keep other policies from being enforced.</summary>
+    /// <returns>Whether it is used; false if it has too many.</returns>
+    private bool ResolveMesh(HashSet<(string, string)> changed, HostAddresses hosts, DiagnosticBag diagnostics)
+    {
+        var before = _budget.Count;
+        foreach (var grant in _assignment!.OfMesh)
+        {
+            Resolve(grant, changed, hosts);
+            if (!_budget.IsExhausted)
+            {
+                continue;
+            }
+
+            _budget.Restore(before);
+            var mesh = _assignment.Mesh!;
+            diagnostics.Report(DiagnosticCatalog.MeshTooWide, mesh.Policy.Position,
+                $"{mesh.Subject}: with every destination the policies have more than {CompilationBudget.MaxRules} rules; it is used under DestinationRules only",
+                "name the destinations in a DestinationRule or a ConnectionPolicy");
+            _assignment.OfMesh.ForEach(static one => one.Forget());
+            return false;
+        }
+
+        return _assignment.Mesh is not null;
+    }
+
+    /// <summary>Sums up the destinations.</summary>
+    private ImmutableArray<DestinationSummary> Sum(
+        ResourceSet resources, CompilerOptions options, HashSet<(string, string)> changed, HostAddresses hosts, DiagnosticBag diagnostics)
+    {
+        var report = new DestinationReport(options, hosts, _addresses!);
+        var summaries = ImmutableArray.CreateBuilder<DestinationSummary>();
+        foreach (var destination in resources.Valid<Destination>().Concat(_assignment!.MadeDestinations))
+        {
+            // Objects dumped from a cluster include many that no policy selects.
+            var policies = _assignment!.PoliciesOf(destination);
+            if ((options.SelectedOnly || destination is not (VirtualDestination or ExternalService)) && policies.Count == 0)
+            {
+                continue;
+            }
+
+            var earlier = _facts.GetValueOrDefault(destination);
+            var from = _assignment.OfAllPorts.TryGetValue(destination, out var grant) ? grant.From! : Ask(destination, earlier, changed, hosts);
+            // What is said of hosts depends on more than their addresses.
+            var isKept = earlier is not null && ReferenceEquals(earlier.From, from) && ReferenceEquals(earlier.Of, _assignment) && from.Hosts.Length == 0;
+            var facts = isKept ? earlier! : new DestinationFacts(_assignment, from, report.Of(destination, from),
+                new DestinationSummary(destination.QualifiedName, destination.Kind, destination.Position, [.. policies], from.Prefixes));
+            if (!isKept)
+            {
+                _facts[destination] = facts;
+            }
+
+            foreach (var problem in facts.Problems)
+            {
+                diagnostics.Add(problem);
+            }
+
+            summaries.Add(facts.Summary);
+        }
+
+        return summaries.DrainToImmutable();
+    }
+
+    /// <summary>The answers about all ports of a destination.</summary>
+    private Answers Ask(Destination destination, DestinationFacts? earlier, HashSet<(string, string)> changed, HostAddresses hosts)
+    {
+        if (earlier is not null && earlier.From.Hold(destination, changed, hosts))
+        {
+            _budget.Add(earlier.From.Work);
+            Want(destination, earlier.From);
+            return earlier.From;
+        }
+
+        var from = Answers.Of(destination, _addresses!, destination.IsAnyPort ? [null] : destination.Ports.CastArray<DestinationPort?>(), _budget, out _);
+        Want(destination, from);
+        return from;
+    }
+
+    private void Want(Destination destination, Answers answers)
+    {
+        foreach (var service in answers.Services ?? [Answers.KeyOf((Service)destination)])
+        {
+            if (_services.Contains(service))
+            {
+                continue;
+            }
+
+            // The result before has the set as it was.
+            _services = _isAssigned ? [.. _services] : _services;
+            _services.Add(service);
+        }
+    }
+
+    private static Lazy<ImmutableArray<LostRule>> Shadowed(ResourceSet resources, CompilerOptions options, IReadOnlyList<RuleSet> sets) => new(() =>
+    {
+        // By its own objects: another thread may be asking while the next compilation is under way.
+        var addresses = new DestinationAddresses(resources, new HostAddresses(options), new CompilationBudget());
+        return [.. sets.SelectMany(set => set.Shadowed(addresses))];
+    });
+
+    private CompilationResult Refuse(RankedPolicy policy, HostAddresses hosts)
+    {
+        var diagnostics = _assignment!.Diagnostics.Copy();
+        diagnostics.Report(DiagnosticCatalog.TooManyRules, policy.Policy.Position,
+            $"{policy.Subject}: up to here the policies have more than {CompilationBudget.MaxRules} rules "
+            + $"or {CompilationBudget.MaxComparisons} comparisons; none is enforced",
+            "use CIDR blocks, and omit lists of all ports");
+        var result = new CompilationResult(CompiledPolicy.Empty, diagnostics.ToSorted(), []) { WantedHosts = hosts.Wanted, WantedServices = _services };
+        Forget();
+        return result;
+    }
+
+    private void Forget()
+    {
+        (_assignment, _addresses, _slices) = (null, null, null);
+        _facts.Clear();
+        _services = [];
+    }
+
+    /// <summary>What a destination amounts to.</summary>
+    /// <param name="Of">The assignment it was under.</param>
+    /// <param name="From">The answers about all of its ports.</param>
+    /// <param name="Problems">Its problems.</param>
+    /// <param name="Summary">Its summary.</param>
+    private sealed record DestinationFacts(Assignment Of, Answers From, Diagnostic[] Problems, DestinationSummary Summary);
+}

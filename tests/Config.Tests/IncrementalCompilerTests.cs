@@ -1,0 +1,287 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Text;
+using FsCheck;
+using FsCheck.Fluent;
+using Keepalive.Config.Compilation;
+using Keepalive.Config.Reading;
+using Keepalive.Config.Resources;
+using Keepalive.Testbed;
+using Xunit;
+
+namespace Keepalive.Config.Tests;
+
+/// <summary>A compilation that keeps what has not changed has the result of a compilation from nothing.</summary>
+[Collection(nameof(TimedTests))]
+public sealed class IncrementalCompilerTests(ITestOutputHelper output)
+{
+    private static readonly string[] s_addresses = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.1.1", "fd00::1", "fd00::2", "db.example.com", "web.example.com"];
+    private static readonly string[] s_hosts = ["db.example.com", "web.example.com", "a.example.com"];
+
+    [Fact]
+    [Trait(Fuzz.Trait, "yes")]
+    public void Compile_RandomChangesOfTheCases_EqualsACompilationFromNothing()
+    {
+        List<ImmutableArray<Resource>> cases =
+        [
+            .. Directory.EnumerateDirectories(CaseTests.Root()).Order(StringComparer.Ordinal)
+                .Select(path => PolicyReader.ReadText(File.ReadAllText(Path.Combine(path, "policy.yaml")), "policy.yaml").Resources.All),
+        ];
+        var (kept, all) = (0, 0);
+        Prop.ForAll(Gen.Choose(0, int.MaxValue - 1).ToArbitrary(), seed =>
+        {
+            var random = new Random(seed);
+            List<Resource> pool = [.. Enumerable.Range(0, 4).SelectMany(_ => cases[random.Next(cases.Count)])];
+            var (keptHere, allHere) = Follow(random, pool, pool.Count / 2);
+            (kept, all) = (kept + keptHere, all + allHere);
+        }).Check(Fuzz.Property(200));
+        Assert.True(kept > all / 4 && kept < all, $"{kept} of {all} grants were kept");
+    }
+
+    [Fact]
+    [Trait(Fuzz.Trait, "yes")]
+    public void Compile_RandomChangesOfACluster_EqualsACompilationFromNothing()
+    {
+        var (kept, all) = (0, 0);
+        Prop.ForAll(Gen.Choose(0, int.MaxValue - 1).ToArbitrary(), seed =>
+        {
+            var random = new Random(seed);
+            var read = PolicyReader.ReadText(Cluster(random), "cluster.yaml");
+            Assert.False(read.HasErrors, string.Join('\n', read.Diagnostics));
+            var (keptHere, allHere) = Follow(random, [.. read.Resources.All], read.Resources.All.Length * 3 / 4);
+            (kept, all) = (kept + keptHere, all + allHere);
+        }).Check(Fuzz.Property(200));
+        Assert.True(kept > all / 4 && kept < all, $"{kept} of {all} grants were kept");
+    }
+
+    [Fact]
+    public void Compile_OneChangedSlice_KeepsAllOtherServicesAndTheirRules()
+    {
+        List<Resource> resources = [.. PolicyReader.ReadText(Many(100), "many.yaml").Resources.All];
+        var compiler = new IncrementalCompiler();
+        var before = compiler.Compile(new ResourceSet([.. resources]), new CompilerOptions()).Policy.Rules;
+        var i = resources.FindIndex(one => one is EndpointSlice { Service: "s7" });
+        var slice = (EndpointSlice)resources[i];
+        resources[i] = slice with { Addresses = slice.Addresses.SetItem(0, slice.Addresses[0] with { Value = "10.9.9.9" }) };
+
+        var after = compiler.Compile(new ResourceSet([.. resources]), new CompilerOptions()).Policy.Rules;
+
+        Assert.Equal((99, 100), compiler.Reuse);
+        Assert.Equal(before.Length, after.Length);
+        Assert.Equal(before.Length - 11, before.Zip(after).Count(pair => ReferenceEquals(pair.First, pair.Second)));
+        Assert.Equal("10.9.9.9:8080", Assert.Single(after, rule => !before.Contains(rule)).ToString().Split(' ')[0]);
+    }
+
+    [Fact]
+    public void Compile_OneChangedSliceOfFiveThousand_TakesAFractionOfAWholeCompilation()
+    {
+        List<Resource> resources = [.. PolicyReader.ReadText(Many(5_000), "many.yaml").Resources.All];
+        var compiler = new IncrementalCompiler();
+        compiler.Compile(new ResourceSet([.. resources]), new CompilerOptions());
+        var (whole, one) = (TimeSpan.MaxValue, TimeSpan.MaxValue);
+        for (var round = 0; round < 7; round++)
+        {
+            var i = resources.FindIndex(1_000 * (round % 4), static resource => resource is EndpointSlice);
+            var slice = (EndpointSlice)resources[i];
+            resources[i] = slice with { Addresses = slice.Addresses.SetItem(0, slice.Addresses[0] with { Value = $"10.9.9.{round}" }) };
+            var set = new ResourceSet([.. resources]);
+            var begun = Stopwatch.GetTimestamp();
+            compiler.Compile(set, new CompilerOptions());
+            one = new[] { one, Stopwatch.GetElapsedTime(begun) }.Min();
+            begun = Stopwatch.GetTimestamp();
+            PolicyCompiler.Compile(set, new CompilerOptions());
+            whole = new[] { whole, Stopwatch.GetElapsedTime(begun) }.Min();
+        }
+
+        output.WriteLine($"all {whole.TotalMilliseconds:F1} ms, one {one.TotalMilliseconds:F1} ms");
+        Assert.True(one * 3 < whole, $"all {whole.TotalMilliseconds:F1} ms, one {one.TotalMilliseconds:F1} ms");
+    }
+
+    /// <summary>Compiles a set after each of some random changes in both ways. Returns how many grants were kept, of how many.</summary>
+    private static (int Kept, int All) Follow(Random random, List<Resource> pool, int first)
+    {
+        // One object of each name, as in a cluster.
+        pool = [.. pool.DistinctBy(one => (one.Kind, one.QualifiedName))];
+        List<Resource> resources = [.. pool.OrderBy(_ => random.Next()).Take(first)];
+        var hosts = new Dictionary<string, IReadOnlyList<IPAddress>>();
+        var compiler = new IncrementalCompiler();
+        var (kept, all) = (0, 0);
+        for (var step = 0; step < 8; step++)
+        {
+            var options = new CompilerOptions
+            {
+                ResolvedHosts = hosts.ToDictionary(),
+                HostsNotResolving = hosts.Keys.Where(_ => random.Next(4) == 0).ToHashSet(),
+                SelectedOnly = random.Next(10) > 0,
+                Side = random.Next(10) > 0 ? Side.Client : Side.Both,
+            };
+            var set = new ResourceSet([.. resources]);
+            var actual = compiler.Compile(set, options);
+            AssertSame(PolicyCompiler.Compile(set, options), actual);
+            (kept, all) = (kept + compiler.Reuse.Kept, all + compiler.Reuse.All);
+            for (var change = random.Next(3); change >= 0; change--)
+            {
+                Change(random, pool, resources, hosts);
+            }
+        }
+
+        return (kept, all);
+    }
+
+    private static void Change(Random random, List<Resource> pool, List<Resource> resources, Dictionary<string, IReadOnlyList<IPAddress>> hosts)
+    {
+        var i = random.Next(Math.Max(1, resources.Count));
+        switch (random.Next(6))
+        {
+            case 0 when resources.Count > 0:
+                resources.RemoveAt(i);
+                break;
+            case 1:
+                var added = pool[random.Next(pool.Count)];
+                if (!resources.Exists(one => (one.Kind, one.QualifiedName) == (added.Kind, added.QualifiedName)))
+                {
+                    resources.Insert(random.Next(resources.Count + 1), added);
+                }
+
+                break;
+            case 2:
+                hosts[s_hosts[random.Next(s_hosts.Length)]] = [.. Enumerable.Range(0, random.Next(3)).Select(_ => IPAddress.Parse($"10.0.0.{random.Next(4)}"))];
+                break;
+            case 3 when resources.Count > 0:
+                // Another version of the object.
+                resources[i] = resources[i] switch
+                {
+                    Service service when random.Next(2) == 0 => service with { Ports = service.Ports.IsEmpty ? [] : service.Ports[1..] },
+                    ExternalService service => service with { Addresses = service.Addresses.IsEmpty ? [] : service.Addresses[1..] },
+                    WorkloadEntry entry => entry with { IsValid = !entry.IsValid },
+                    ServiceEntry entry => entry with { Endpoints = [] },
+                    var other => other with { IsValid = true },
+                };
+                break;
+            default:
+                i = resources.FindIndex(Math.Min(i, resources.Count - 1) is var at and >= 0 ? at : 0, static one => one is EndpointSlice);
+                if (i >= 0 && resources[i] is EndpointSlice slice)
+                {
+                    slice = slice with
+                    {
+                        Addresses = [.. Enumerable.Range(0, random.Next(4)).Select(_ => new Positioned<string>(s_addresses[random.Next(s_addresses.Length)], slice.Position))],
+                    };
+                    resources[i] = random.Next(2) == 0 ? slice : slice.Compact();
+                }
+
+                break;
+        }
+    }
+
+    private static void AssertSame(CompilationResult expected, CompilationResult actual)
+    {
+        Assert.Equal(expected.Policy.AllRules, actual.Policy.AllRules);
+        Assert.Equal(expected.Policy.Exemptions, actual.Policy.Exemptions);
+        Assert.Equal(expected.Policy.ListenerRules, actual.Policy.ListenerRules);
+        Assert.Equal(expected.Policy.BySource.SelectMany(static source => source.Rules), actual.Policy.BySource.SelectMany(static source => source.Rules));
+        Assert.Equal(expected.Policy.Shadowed.Select(static lost => $"{lost} {lost.Rule.Origin} {lost.Reason}"), actual.Policy.Shadowed.Select(static lost => $"{lost} {lost.Rule.Origin} {lost.Reason}"));
+        Assert.Equal(expected.Diagnostics, actual.Diagnostics);
+        Assert.Equal(expected.Destinations.Select(Text), actual.Destinations.Select(Text));
+        Assert.Equal(expected.Policies.Select(Text), actual.Policies.Select(Text));
+        Assert.Equal(expected.WantedHosts.Order(), actual.WantedHosts.Order());
+        Assert.Equal(expected.WantedServices.Order(), actual.WantedServices.Order());
+        foreach (var rule in expected.Policy.AllRules)
+        {
+            var end = new Endpoint(rule.Prefix.Address, rule.Port == 0 ? (ushort)4711 : rule.Port);
+            Assert.Equal(expected.Policy.Match(Endpoint.From(IPAddress.Loopback, 1), end), actual.Policy.Match(Endpoint.From(IPAddress.Loopback, 1), end));
+        }
+    }
+
+    private static string Text(DestinationSummary one) => $"{one.Destination} {one.Kind} {one.Position} {one.Addresses} {string.Join(',', one.Policies)}";
+
+    private static string Text(PolicySummary one) =>
+        $"{one.Policy} {string.Join(',', one.Settings)} {one.Destinations} {one.Ports} {one.Addresses} {one.Rules} {string.Join(',', one.PortGroups.Select(static group => $"{group.Settings} {string.Join('/', group.Ports)}"))}";
+
+    /// <summary>Services that share pods, destinations in front of them and policies of all kinds that compete.</summary>
+    private static string Cluster(Random random)
+    {
+        var text = new StringBuilder();
+        for (var i = 0; i < 6; i++)
+        {
+            var (ns, team, grpc) = ($"n{i % 2}", $"t{i % 3}", random.Next(2) == 0 ? 8080 : 9090);
+            var where = random.Next(3) == 0 ? $"hosts: [{s_hosts[random.Next(3)]}]" : $"addresses: [10.0.{random.Next(2)}.0/24]";
+            text.Append(CultureInfo.InvariantCulture, $$$"""
+                ---
+                {apiVersion: v1, kind: Service, metadata: {name: s{{{i}}}, namespace: {{{ns}}}, labels: {app: a{{{i}}}, team: {{{team}}} } },
+                 spec: {clusterIP: 10.96.0.{{{i}}}, selector: {app: a{{{random.Next(3)}}} }, ports: [{name: http, port: 80}, {name: grpc, port: 9090}]}}
+                ---
+                {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: s{{{i}}}-1, namespace: {{{ns}}}, labels: {kubernetes.io/service-name: s{{{random.Next(6)}}} } },
+                 endpoints: [{addresses: ["{{{s_addresses[random.Next(6)]}}}", "{{{s_addresses[random.Next(8)]}}}"]}], ports: [{name: http, port: 8080}, {name: grpc, port: {{{grpc}}} }]}
+                ---
+                {apiVersion: networking.gloo.solo.io/v2, kind: VirtualDestination, metadata: {name: v{{{i}}}, namespace: {{{ns}}}, labels: {team: {{{team}}} } },
+                 spec: {hosts: [{{{s_hosts[random.Next(3)]}}}], services: [{labels: {app: a{{{random.Next(6)}}} } }], ports: [{number: 80, protocol: HTTP}]}}
+                ---
+                {apiVersion: networking.gloo.solo.io/v2, kind: ExternalService, metadata: {name: e{{{i}}}, namespace: {{{ns}}}, labels: {team: {{{team}}} } },
+                 spec: { {{{where}}}, ports: [{number: 8080}]}}
+                ---
+                {apiVersion: networking.istio.io/v1, kind: WorkloadEntry, metadata: {name: w{{{i}}}, namespace: {{{ns}}} },
+                 spec: {address: "{{{s_addresses[random.Next(8)]}}}", labels: {app: a{{{random.Next(3)}}} } } }
+                ---
+                {apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: m{{{i}}}, namespace: {{{ns}}} },
+                 spec: {hosts: [{{{s_hosts[random.Next(3)]}}}], addresses: [10.1.0.{{{i}}}], ports: [{number: 80, name: http, protocol: HTTP}], resolution: STATIC,
+                  endpoints: [{address: 10.2.0.{{{i}}} }]}}
+
+                """);
+        }
+
+        string[] kinds = ["SERVICE", "VIRTUAL_DESTINATION", "EXTERNAL_SERVICE"];
+        for (var i = 0; i < 6; i++)
+        {
+            var selector = random.Next(3) switch { 0 => "{}", 1 => $"{{namespace: n{random.Next(2)}}}", _ => $"{{labels: {{team: t{random.Next(3)}}}}}" };
+            var annotations = random.Next(4) == 0 ? ", annotations: {keepalive-agent/from: \"app=web\"}" : "";
+            var ns = random.Next(3) == 0 ? "istio-system" : $"n{i % 2}";
+            var host = random.Next(4) switch { 0 => "*", 1 => "*.example.com", 2 => s_hosts[random.Next(3)], _ => $"s{random.Next(6)}.n{random.Next(2)}.svc.cluster.local" };
+            var tcp = random.Next(4) == 0 ? "maxConnections: 1" : $"tcpKeepalive: {{time: {10 * random.Next(1, 4)}s}}";
+            var ofPort = random.Next(2) == 0 ? "" : ", connectionPool: {tcp: {tcpKeepalive: {time: 15s}}}";
+            text.Append(CultureInfo.InvariantCulture, $$$"""
+                ---
+                {apiVersion: resilience.policy.gloo.solo.io/v2, kind: ConnectionPolicy, metadata: {name: p{{{i}}}, namespace: n{{{i % 2}}}{{{annotations}}} },
+                 spec: {applyToDestinations: [{kind: {{{kinds[random.Next(3)]}}}, selector: {{{selector}}} }], config: {tcp: {tcpKeepalive: {time: {{{10 * random.Next(1, 4)}}}s} } } } }
+                ---
+                {apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: r{{{i}}}, namespace: {{{ns}}} },
+                 spec: {host: "{{{host}}}", trafficPolicy: {connectionPool: {tcp: { {{{tcp}}} } }, portLevelSettings: [{port: {number: 80}{{{ofPort}}} }]} } }
+
+                """);
+        }
+
+        if (random.Next(2) == 0)
+        {
+            text.Append("""
+                ---
+                apiVersion: v1
+                kind: ConfigMap
+                metadata: {name: istio, namespace: istio-system}
+                data: {mesh: "tcpKeepalive: {time: 40s, interval: 5s}"}
+
+                """);
+        }
+
+        return text.ToString();
+    }
+
+    private static string Many(int services)
+    {
+        var text = new StringBuilder("{apiVersion: resilience.policy.gloo.solo.io/v2, kind: ConnectionPolicy, metadata: {name: p}, spec: {config: {tcp: {tcpKeepalive: {time: 60s}}}}}\n");
+        for (var i = 0; i < services; i++)
+        {
+            var addresses = string.Join(", ", Enumerable.Range(0, 10).Select(k => $"10.{128 + k}.{i >> 8}.{i & 255}"));
+            text.Append(CultureInfo.InvariantCulture, $$$"""
+                ---
+                {apiVersion: v1, kind: Service, metadata: {name: s{{{i}}} }, spec: {clusterIP: 10.96.{{{i >> 8}}}.{{{i & 255}}}, ports: [{port: 80}]}}
+                ---
+                {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: s{{{i}}}-1, labels: {kubernetes.io/service-name: s{{{i}}} } },
+                 endpoints: [{addresses: [{{{addresses}}}]}], ports: [{port: 8080}]}
+
+                """);
+        }
+
+        return text.ToString();
+    }
+}
