@@ -128,7 +128,7 @@ internal abstract class ObjectStore<T> : IObjectSink
     {
     }
 
-    private static (string Namespace, string Name) Key(ApiMetadata head) => (head.Namespace ?? "", head.Name ?? "");
+    private static (string Namespace, string Name) Key(ApiMetadata head) => (SharedNames.Of(head.Namespace ?? ""), head.Name ?? "");
 
     private void Remove((string Namespace, string Name) key)
     {

@@ -46,7 +46,7 @@ internal sealed partial class ResourceStore(WatchedKind kind, TimeProvider time,
         {
             return known!;
         }
-        var resource = result.Resources.All is [{ IsValid: true } valid] ? Trim(valid) : null;
+        var resource = result.Resources.All is [{ IsValid: true } valid] ? Trim(valid, head) : null;
         var said = result.Diagnostics.Where(diagnostic => diagnostic.Severity != Severity.Note).ToImmutableArray();
         foreach (var diagnostic in said.Where(diagnostic => known is null || !known.Diagnostics.Contains(diagnostic)))
         {
@@ -82,18 +82,22 @@ internal sealed partial class ResourceStore(WatchedKind kind, TimeProvider time,
         }
     }
 
-    /// <summary>Removes the labels and annotations that are not needed, to save memory. A cluster has more slices than any other
-    /// kind.</summary>
-    private static Resource Trim(Resource resource) => resource is not EndpointSlice slice ? resource : slice with
+    /// <summary>Removes what is not needed, to save memory, and shares texts. A cluster has more slices than objects of any other kind.</summary>
+    private static Resource Trim(Resource resource, ApiMetadata head)
     {
-        Metadata = slice.Metadata with
+        resource = (resource as EndpointSlice)?.Compact() ?? resource;
+        resource = resource with
         {
-            Labels = slice.Metadata.Labels.TryGetValue(EndpointSlice.ServiceLabel, out var service)
-                ? ImmutableDictionary<string, string>.Empty.Add(EndpointSlice.ServiceLabel, service)
-                : ImmutableDictionary<string, string>.Empty,
-            Annotations = ImmutableDictionary<string, Positioned<string>>.Empty,
-        },
-    };
+            Metadata = resource.Metadata with
+            {
+                Name = resource.Metadata.Name with { Value = head.Name is { } name && name == resource.Metadata.Name.Value ? name : resource.Metadata.Name.Value },
+                Namespace = SharedNames.Of(resource.Metadata.Namespace),
+            },
+        };
+        return resource is EndpointSlice compact
+            ? compact with { Ports = [.. compact.Ports.Select(static port => port with { Name = SharedNames.Of(port.Name) })] }
+            : resource;
+    }
 
     [LoggerMessage(EventId = EventIds.KubernetesObjectRefused, Message = "Kubernetes: {Diagnostic}; {Consequence}")]
     private partial void LogRefused(LogLevel level, string diagnostic, string consequence);

@@ -250,7 +250,9 @@ internal sealed class EndpointPool
         {
             return;
         }
-        var rules = policy.AllRules.ToLookup(rule => (rule.Policy, rule.Destination));
+        // A policy may have a hundred thousand rules, and most are for other destinations.
+        var destinations = absent.Select(e => e.Destination).ToHashSet();
+        var rules = policy.AllRules.Where(rule => destinations.Contains(rule.Destination)).ToLookup(rule => (rule.Policy, rule.Destination));
         foreach (var endpoint in absent.Where(e => !rules[(e.Policy, e.Destination)].Any(rule => rule.Covers(e.Remote.Address, e.Remote.Port))))
         {
             Remove(endpoint);

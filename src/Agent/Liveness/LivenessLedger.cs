@@ -34,10 +34,9 @@ internal sealed class LivenessLedger(LivenessLog log)
     public void Retain(CompiledPolicy policy)
     {
         Pool.Retain(policy);
-        var inForce = policy.AllRules.Select(rule => (rule.Policy, rule.Destination)).ToHashSet();
         foreach (var key in _counts.Keys)
         {
-            if (!inForce.Contains((key.Policy, key.Destination)))
+            if (!policy.Pairs.Contains((key.Policy, key.Destination)))
             {
                 _counts.Remove(key);
             }

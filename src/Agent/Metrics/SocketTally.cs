@@ -86,7 +86,7 @@ internal sealed class SocketTally : ISocketSink
     /// <summary>Forgets what was counted for policies that are no longer in force.</summary>
     public void Retain(CompiledPolicy policy)
     {
-        var inForce = policy.AllRules.Select(rule => rule.Policy).ToHashSet();
+        var inForce = policy.Policies;
         foreach (var key in _applied.Keys)
         {
             if (!inForce.Contains(key.Policy))

@@ -17,6 +17,7 @@ internal sealed class PolicyCompilation(
 {
     private const int MaxWithoutAddress = 100;
 
+    private readonly IncrementalCompiler _compiler = new();
     private volatile PolicySnapshot? _inForce;
     private HashSet<Diagnostic> _said = [];
     private bool _isRefused;
@@ -26,7 +27,7 @@ internal sealed class PolicyCompilation(
 
     public CompilationResult Compile(ResourceSet resources, HostAnswers hosts)
     {
-        var compiled = PolicyInput.WithFallback(PolicyCompiler.Compile(resources, hosts.ToOptions(side) with { SelectedOnly = selectedOnly }), keepalive);
+        var compiled = PolicyInput.WithFallback(_compiler.Compile(resources, hosts.ToOptions(side) with { SelectedOnly = selectedOnly }), keepalive);
         if (!knowsPods && !compiled.Policy.BySource.IsEmpty)
         {
             compiled = compiled with { Diagnostics = [.. compiled.Diagnostics, .. compiled.Policy.BySource.SelectMany(static source => source.Rules).DistinctBy(static rule => rule.Policy).Select(NoPods)] };

@@ -32,7 +32,7 @@ internal sealed record PolicySnapshot(CompiledPolicy Policy, ExistingMode Existi
     public bool JudgesAs(PolicySnapshot other) => Existing == other.Existing && IsComplete == other.IsComplete;
 
     /// <summary>The number of policies with a rule. That pods may choose values is not one: no pod may have done so.</summary>
-    public int Policies { get; } = Policy.AllRules.Select(rule => rule.Policy).Distinct().Count() - (Policy.AllowsOwn ? 1 : 0);
+    public int Policies { get; } = Policy.Policies.Count - (Policy.AllowsOwn ? 1 : 0);
 
     /// <summary>Returns the policy for the connections of one workload.</summary>
     /// <param name="workload">The workload; null for one that is not of the cluster.</param>
