@@ -119,6 +119,6 @@ Console.WriteLine($"Median (least–most). {Environment.ProcessorCount} cores, l
 var failures = 0;
 foreach (var name in wanted.Count > 0 ? wanted : [.. names])
 {
-    failures += Workspace.Run([name, .. options], TimeSpan.FromSeconds(300 + (2 * seconds))) == 0 ? 0 : 1;
+    failures += Workspace.Run([name, .. options], TimeSpan.FromSeconds(300 + (4 * seconds))) == 0 ? 0 : 1;
 }
 return failures == 0 ? 0 : 1;
