@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 
 namespace Keepalive.Linux.Packets;
 
@@ -48,17 +49,25 @@ internal readonly ref struct TcpHeader
     internal ushort Window => BinaryPrimitives.ReadUInt16BigEndian(_bytes[14..]);
 
     /// <summary>Reads the two options that matter here, as far as they were captured.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void ReadOptions(out uint timestamp, out bool selective)
+    {
+        const int usual = 32;
+        // Nearly every segment of an established connection has these: NOP, NOP, timestamps.
+        if (_bytes.Length >= usual && _bytes[12] >> 4 == usual / 4 && BinaryPrimitives.ReadUInt32BigEndian(_bytes[FixedLength..]) == 0x0101080A)
+        {
+            timestamp = BinaryPrimitives.ReadUInt32BigEndian(_bytes[24..]);
+            selective = false;
+            return;
+        }
+        ReadOtherOptions(out timestamp, out selective);
+    }
+
+    private void ReadOtherOptions(out uint timestamp, out bool selective)
     {
         timestamp = 0;
         selective = false;
         var end = Math.Min(HeaderLength, _bytes.Length);
-        // Nearly every segment of an established connection has these: NOP, NOP, timestamps.
-        if (end == 32 && BinaryPrimitives.ReadUInt32BigEndian(_bytes[20..]) == 0x0101080A)
-        {
-            timestamp = BinaryPrimitives.ReadUInt32BigEndian(_bytes[24..]);
-            return;
-        }
         for (var at = FixedLength; at < end;)
         {
             var kind = _bytes[at];

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Linux.Packets;
@@ -27,10 +29,14 @@ public readonly ref struct TcpSegment
 {
     internal const byte Protocol = 6;
 
-    private readonly ReadOnlySpan<byte> _payload;
-
-    private TcpSegment(
-        SocketEndpoint source, SocketEndpoint destination, TcpHeader header, int payloadLength, ReadOnlySpan<byte> payload, ushort identification)
+    /// <param name="source">Its sender.</param>
+    /// <param name="destination">Its receiver.</param>
+    /// <param name="header">Its header.</param>
+    /// <param name="payloadLength">Bytes of payload on the wire.</param>
+    /// <param name="firstByte">The first of them.</param>
+    /// <param name="identification">Of its IPv4 packet.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private TcpSegment(SocketEndpoint source, SocketEndpoint destination, TcpHeader header, int payloadLength, int firstByte, ushort identification)
     {
         Source = source;
         Destination = destination;
@@ -43,7 +49,7 @@ public readonly ref struct TcpSegment
         IsSelective = selective;
         PayloadLength = payloadLength;
         Identification = identification;
-        _payload = payload;
+        FirstByte = firstByte;
     }
 
     public SocketEndpoint Source { get; }
@@ -73,7 +79,7 @@ public readonly ref struct TcpSegment
     public ushort Identification { get; }
 
     /// <summary>The first byte of the payload, -1 where there is none or it was not captured.</summary>
-    public int FirstByte => _payload.IsEmpty ? -1 : _payload[0];
+    public int FirstByte { get; }
 
     /// <summary>Finds the segment in a frame.</summary>
     /// <param name="link">The frame's link type.</param>
@@ -91,11 +97,10 @@ public readonly ref struct TcpSegment
     /// <param name="hasLayers">Whether it is in a VLAN or authenticated: <see cref="TunnelReader"/> finds the layers.</param>
     public static FrameContent TryRead(LinkType link, ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment, out bool hasLayers)
     {
-        // Nearly every frame is this.
-        if (link == LinkType.Ethernet && LinkFrame.IsUntagged(frame, LinkFrame.EtherTypeIPv4))
+        if (link == LinkType.Ethernet && TryReadPlain(frame, wireLength, out segment))
         {
             hasLayers = false;
-            return ReadIPv4(frame[LinkFrame.EthernetLength..], Math.Max(wireLength, frame.Length) - LinkFrame.EthernetLength, out segment);
+            return FrameContent.Segment;
         }
         segment = default;
         if (!LinkFrame.TryRead(link, frame, out var header))
@@ -118,6 +123,35 @@ public readonly ref struct TcpSegment
         }
     }
 
+    /// <summary>Reads a segment in IPv4 without options in Ethernet, as nearly every frame is. False where it is not this, or not whole.</summary>
+    /// <remarks>All places are constants, so that one comparison of the length is enough.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryReadPlain(ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment)
+    {
+        const int ip = LinkFrame.EthernetLength, tcp = ip + IPv4Packet.FixedLength;
+        const byte versionAndLength = 0x45;
+        if (frame.Length >= tcp + TcpHeader.FixedLength && BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) == LinkFrame.EtherTypeIPv4
+            && frame[ip] == versionAndLength && frame[ip + 9] == Protocol && (BinaryPrimitives.ReadUInt16BigEndian(frame[(ip + 6)..]) & 0x1FFF) == 0)
+        {
+            int total = BinaryPrimitives.ReadUInt16BigEndian(frame[(ip + 2)..]);
+            var length = total == 0 ? Math.Max(wireLength, frame.Length) - ip : total;
+            var begin = IPv4Packet.FixedLength + ((frame[tcp + 12] >> 4) * 4);
+            if (begin >= IPv4Packet.FixedLength + TcpHeader.FixedLength && begin <= length)
+            {
+                segment = new TcpSegment(
+                    SocketEndpoint.FromIPv4(BinaryPrimitives.ReadUInt32BigEndian(frame[(ip + 12)..]), BinaryPrimitives.ReadUInt16BigEndian(frame[tcp..])),
+                    SocketEndpoint.FromIPv4(BinaryPrimitives.ReadUInt32BigEndian(frame[(ip + 16)..]), BinaryPrimitives.ReadUInt16BigEndian(frame[(tcp + 2)..])),
+                    new TcpHeader(frame[tcp..]),
+                    length - begin,
+                    begin < length && ip + begin < frame.Length ? frame[ip + begin] : -1,
+                    BinaryPrimitives.ReadUInt16BigEndian(frame[(ip + 4)..]));
+                return true;
+            }
+        }
+        segment = default;
+        return false;
+    }
+
     private static FrameContent ReadIPv4(ReadOnlySpan<byte> bytes, int onWire, out TcpSegment segment)
     {
         segment = default;
@@ -132,7 +166,7 @@ public readonly ref struct TcpSegment
             return FrameContent.Other;
         }
         var length = packet.TotalLength == 0 ? onWire : packet.TotalLength;
-        var (source, destination) = (SocketEndpoint.FromIPv4(packet.Source, 0).Address, SocketEndpoint.FromIPv4(packet.Destination, 0).Address);
+        var (source, destination) = (SocketEndpoint.FromIPv4(packet.Source, 0), SocketEndpoint.FromIPv4(packet.Destination, 0));
         return ReadTcp(bytes, offset, length, onWire, source, destination, packet.Identification, out segment);
     }
 
@@ -158,11 +192,13 @@ public readonly ref struct TcpSegment
             return FrameContent.Other;
         }
         var length = packet.PayloadLength == 0 ? onWire : IPv6Packet.FixedLength + packet.PayloadLength;
-        return ReadTcp(bytes, offset, length, onWire, packet.Source, packet.Destination, 0, out segment);
+        return ReadTcp(bytes, offset, length, onWire, new SocketEndpoint(packet.Source, 0), new SocketEndpoint(packet.Destination, 0), 0, out segment);
     }
 
+    /// <summary>Reads the segment in a packet whose addresses are known; the ports of <paramref name="source"/> and <paramref name="destination"/> do not
+    /// matter.</summary>
     internal static FrameContent ReadTcp(
-        ReadOnlySpan<byte> packet, int offset, int length, int onWire, UInt128 source, UInt128 destination, ushort identification, out TcpSegment segment)
+        ReadOnlySpan<byte> packet, int offset, int length, int onWire, SocketEndpoint source, SocketEndpoint destination, ushort identification, out TcpSegment segment)
     {
         segment = default;
         if (length < offset + TcpHeader.FixedLength)
@@ -181,11 +217,11 @@ public readonly ref struct TcpSegment
             return FrameContent.Other;
         }
         segment = new TcpSegment(
-            new SocketEndpoint(source, header.SourcePort),
-            new SocketEndpoint(destination, header.DestinationPort),
+            new SocketEndpoint(source.Upper, source.Lower, header.SourcePort),
+            new SocketEndpoint(destination.Upper, destination.Lower, header.DestinationPort),
             header,
             length - begin,
-            begin < packet.Length ? packet[begin..] : default,
+            begin < packet.Length ? packet[begin] : -1,
             identification);
         return FrameContent.Segment;
     }

@@ -82,7 +82,8 @@ public ref partial struct TunnelReader
         }
         if (protocol == TcpSegment.Protocol)
         {
-            return TcpSegment.ReadTcp(_bytes, offset, length, _onWire, source, destination, identification, out segment);
+            return TcpSegment.ReadTcp(
+                _bytes, offset, length, _onWire, new SocketEndpoint(source, 0), new SocketEndpoint(destination, 0), identification, out segment);
         }
         if (length < offset)
         {

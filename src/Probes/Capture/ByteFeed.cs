@@ -28,6 +28,16 @@ internal sealed class ByteFeed(Stream stream) : IDisposable
         return _buffer.AsSpan(_start, Math.Min(count, _end - _start));
     }
 
+    /// <summary>The next bytes that need not be waited for.</summary>
+    public ReadOnlySpan<byte> Buffered => new(_buffer, _start, _end - _start);
+
+    /// <summary>Takes some of <see cref="Buffered"/>, which stay there until more is asked for.</summary>
+    public void Take(int count)
+    {
+        _start += count;
+        Position += count;
+    }
+
     /// <summary>How many of the next <paramref name="count"/> bytes are there.</summary>
     /// <remarks>In a stream that cannot seek, bytes beyond the <see cref="Window"/> count as there until <see cref="Skip"/> has looked for them.</remarks>
     public long Available(long count)

@@ -80,8 +80,24 @@ internal sealed class PcapFile : IPacketSource
 
     public bool TryRead(out CapturedPacket packet)
     {
-        packet = default;
         Finish();
+        // Nearly every packet is in the buffer as a whole.
+        var bytes = _feed.Buffered;
+        if (bytes.Length >= _recordHeaderLength && bytes.Length >= RecordHeaderLength
+            && UInt32(bytes[8..], _swapped) is var length && length <= Math.Min(bytes.Length - _recordHeaderLength, ByteFeed.Window))
+        {
+            packet = Packet(bytes, bytes.Slice(_recordHeaderLength, (int)length));
+            _feed.Take(_recordHeaderLength + (int)length);
+            return true;
+        }
+        return TryReadInParts(out packet);
+    }
+
+    public void Dispose() => _feed.Dispose();
+
+    private bool TryReadInParts(out CapturedPacket packet)
+    {
+        packet = default;
         var at = _feed.Position;
         var header = _feed.Peek(_recordHeaderLength);
         if (header.IsEmpty)
@@ -92,29 +108,33 @@ internal sealed class PcapFile : IPacketSource
         {
             throw new CaptureException($"byte {at}: the file ends within the header of packet {_number + 1}");
         }
-        var seconds = UInt32(header, _swapped);
-        var fraction = UInt32(header[4..], _swapped);
-        var captured = UInt32(header[8..], _swapped);
-        var onWire = UInt32(header[12..], _swapped);
+        Span<byte> copy = stackalloc byte[RecordHeaderLength];   // a longer feed may move it
+        header[..RecordHeaderLength].CopyTo(copy);
+        var captured = UInt32(copy[8..], _swapped);
         if (captured > MaxPacket)
         {
             throw new CaptureException($"byte {at + 8}: packet {_number + 1} claims to have {captured} captured bytes; the file is damaged here or before");
         }
         _feed.Skip(_recordHeaderLength);
-        _number++;
         var there = _feed.Available(captured);
         if (there < captured)
         {
+            _number++;
             throw CutShort(at, there, captured);
         }
-        var data = _feed.Peek((int)Math.Min(captured, ByteFeed.Window));
         (_recordAt, _unread) = (at, captured);
-        packet = new CapturedPacket(
-            _number, (seconds * 1_000_000_000L) + ((long)fraction * _nanosecondsPerFraction), _link, data, (int)Math.Min(onWire, int.MaxValue));
+        packet = Packet(copy, _feed.Peek((int)Math.Min(captured, ByteFeed.Window)));
         return true;
     }
 
-    public void Dispose() => _feed.Dispose();
+    private CapturedPacket Packet(scoped ReadOnlySpan<byte> header, ReadOnlySpan<byte> data)
+    {
+        var seconds = UInt32(header, _swapped);
+        var fraction = UInt32(header[4..], _swapped);
+        var onWire = UInt32(header[12..], _swapped);
+        return new CapturedPacket(
+            ++_number, (seconds * 1_000_000_000L) + ((long)fraction * _nanosecondsPerFraction), _link, data, (int)Math.Min(onWire, int.MaxValue));
+    }
 
     /// <summary>Leaves the last packet behind.</summary>
     private void Finish()

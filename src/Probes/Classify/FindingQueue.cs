@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Keepalive.Linux.Packets;
 
 namespace Keepalive.Probes.Classify;
@@ -53,10 +54,11 @@ internal sealed class FindingQueue(FlowTable flows)
     /// <returns>Whether it is not presumed any more.</returns>
     public bool Note(long frame, int flow, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip, IFindingSink sink)
     {
+        // Nearly always it is the last one: the answer comes before anything else does.
         var (low, high) = (0, _count - 1);
+        var middle = high;
         while (low <= high)
         {
-            var middle = (low + high) / 2;
             ref var finding = ref _ring[(_first + middle) & (_ring.Length - 1)];
             if (finding.Frame == frame)
             {
@@ -65,6 +67,7 @@ internal sealed class FindingQueue(FlowTable flows)
                 return wasPresumed && !isPresumed;
             }
             (low, high) = finding.Frame < frame ? (middle + 1, high) : (low, middle - 1);
+            middle = (low + high) / 2;
         }
         if (_late.Count > 0)
         {
@@ -77,7 +80,25 @@ internal sealed class FindingQueue(FlowTable flows)
     /// <summary>Lets go of the findings that need not wait any longer; candidates that nothing confirmed are left out.</summary>
     /// <param name="now">The capture's time, <see cref="CapturedPacket.NoTime"/> where it is not known; <see cref="long.MaxValue"/> at its end.</param>
     /// <param name="sink">Told of them, in their order.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Release(long now, IFindingSink sink)
+    {
+        if (_count > 0)
+        {
+            ReleaseSome(now, sink);
+        }
+    }
+
+    private static int LateKey(int flow, bool fromLow) => (flow * 2) + (fromLow ? 0 : 1);
+
+    private static void Settle(ref Finding finding, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip)
+    {
+        finding.Kind = finding.Kind == SegmentKind.Candidate ? kind : finding.Kind;
+        finding.IsPresumed = isPresumed;
+        (finding.AnsweredBy, finding.RoundTrip) = answeredBy != 0 ? (answeredBy, roundTrip) : (finding.AnsweredBy, finding.RoundTrip);
+    }
+
+    private void ReleaseSome(long now, IFindingSink sink)
     {
         while (_count > 0)
         {
@@ -104,15 +125,6 @@ internal sealed class FindingQueue(FlowTable flows)
             _first = (_first + 1) & (_ring.Length - 1);
             _count--;
         }
-    }
-
-    private static int LateKey(int flow, bool fromLow) => (flow * 2) + (fromLow ? 0 : 1);
-
-    private static void Settle(ref Finding finding, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip)
-    {
-        finding.Kind = finding.Kind == SegmentKind.Candidate ? kind : finding.Kind;
-        finding.IsPresumed = isPresumed;
-        (finding.AnsweredBy, finding.RoundTrip) = answeredBy != 0 ? (answeredBy, roundTrip) : (finding.AnsweredBy, finding.RoundTrip);
     }
 
     private bool Waits(in Finding head, long now, long atMost) =>

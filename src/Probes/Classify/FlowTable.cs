@@ -1,33 +1,46 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Keepalive.Probes.Classify;
 
 /// <summary>So many connections and no more: the one not seen for longest makes room for a new one.</summary>
-/// <remarks>Flows are values in one array that grows by half up to the limit; nothing is allocated for a packet of a known flow.</remarks>
+/// <remarks>
+/// <code>
+///   slots     hash 9, place 2 │ hash 9, place 0 │ –  │ hash 3, place 1 │ –      open addressing: from a hash's own slot on, up to an empty one
+///   flows     flow 0 │ flow 1 │ flow 2                                         in the order in which they came, until places are used again
+///   uses      newer, older    │ …                                              the order of use, as a list
+/// </code>
+/// All are arrays of values, which grow up to the limit; nothing is allocated for a packet of a known flow. Of flows of the same ends the older comes first in the slots.
+/// </remarks>
 internal sealed class FlowTable
 {
     private const int None = -1;
     private const int InitialCapacity = 256;
 
+    /// <summary>Slots for each flow: the way to an empty one is short.</summary>
+    private const int SlotsPerFlow = 2;
+
     /// <summary>Flows of the same ends in different tunnels: more are nobody's traffic, and would have to be looked through for each packet.</summary>
     private const int MaxVariants = 32;
 
-    /// <summary>A flow that the packet certainly belongs to.</summary>
-    private const int BestFit = 3;
-
     private readonly int _limit;
-    private readonly ulong _seed = (ulong)Random.Shared.NextInt64();
+    private readonly FlowSeed _seed;
     private Flow[] _flows;
-    private int[] _buckets;
+    private Use[] _uses;
+    private Slot[] _slots;
     private int _newest = None;
     private int _oldest = None;
 
     /// <param name="limit">The most flows known at a time.</param>
-    public FlowTable(int limit)
+    /// <param name="random">The source of the hash's seed; a random one by default.</param>
+    public FlowTable(int limit, Random? random = null)
     {
         _limit = limit;
+        // Seeded by the system: nobody who sends packets, or writes a capture, foresees the hash.
+        _seed = new FlowSeed(random ?? new Random());
         _flows = new Flow[Math.Min(limit, InitialCapacity)];
-        _buckets = NewBuckets(_flows.Length);
+        _uses = new Use[_flows.Length];
+        _slots = NewSlots(_flows.Length);
     }
 
     public int Count { get; private set; }
@@ -47,27 +60,35 @@ internal sealed class FlowTable
     /// <summary>The flows in no particular order.</summary>
     public ReadOnlySpan<Flow> All => _flows.AsSpan(0, Count);
 
+    /// <summary>The number of slots.</summary>
+    public int Slots => _slots.Length;
+
     /// <summary>The flow at this place, which may be another one's by now.</summary>
     public ref Flow At(int index) => ref _flows[index];
 
     /// <summary>The flow of this name, made if it is new. The reference is good until the next call.</summary>
     public ref Flow Get(in FlowKey key)
     {
-        var hash = key.Hash(_seed);
-        for (var i = _buckets[hash & (uint)(_buckets.Length - 1)]; i != None; i = _flows[i].NextInBucket)
+        var hash = key.Hash(in _seed);
+        var slots = _slots;
+        for (var i = (int)hash & (slots.Length - 1); ; i = (i + 1) & (slots.Length - 1))
         {
-            ref var flow = ref _flows[i];
-            if (flow.Hash == hash && flow.Key == key)
+            var slot = slots[i];
+            if (slot.IsEmpty)
             {
-                if (i != _newest)
-                {
-                    Unlink(i);
-                    LinkNewest(i);
-                }
+                return ref Add(in key, hash);
+            }
+            if (slot.Hash != hash)
+            {
+                continue;
+            }
+            ref var flow = ref _flows[slot.Place];
+            if (flow.Key.Equals(key))
+            {
+                Touch(slot.Place);
                 return ref flow;
             }
         }
-        return ref Add(in key, hash);
     }
 
     /// <summary>The same, where packets are in VLANs or tunnels.</summary>
@@ -77,7 +98,7 @@ internal sealed class FlowTable
     public ref Flow Get(in FlowKey key, int path, bool fromLow)
     {
         HasTunnels = true;
-        var hash = key.Hash(_seed);
+        var hash = key.Hash(in _seed);
         var index = Find(in key, hash, path, fromLow);
         if (index == None)
         {
@@ -85,40 +106,37 @@ internal sealed class FlowTable
             SetPath(ref added, path, fromLow);
             return ref added;
         }
-        if (index != _newest)
-        {
-            Unlink(index);
-            LinkNewest(index);
-        }
+        Touch(index);
         return ref _flows[index];
     }
 
     /// <summary>Forgets a flow of which nothing more is to come. The last one takes its place: references are no longer good.</summary>
     public void Remove(in FlowKey key)
     {
-        var hash = key.Hash(_seed);
-        var index = _buckets[hash & (uint)(_buckets.Length - 1)];
-        while (index != None && !(_flows[index].Hash == hash && _flows[index].Key == key))
+        var hash = key.Hash(in _seed);
+        var i = (int)hash & (_slots.Length - 1);
+        while (!_slots[i].IsEmpty && !(_slots[i].Hash == hash && _flows[_slots[i].Place].Key == key))
         {
-            index = _flows[index].NextInBucket;
+            i = (i + 1) & (_slots.Length - 1);
         }
-        if (index == None)
+        if (_slots[i].IsEmpty)
         {
             return;
         }
+        var index = _slots[i].Place;
         Unlink(index);
-        Unchain(index);
+        Clear(i);
         var last = --Count;
         if (index != last)
         {
-            Unchain(last);
+            _slots[SlotOf(last)] = new Slot(_uses[last].Hash, index);
             _flows[index] = _flows[last];
-            Chain(index);
+            _uses[index] = _uses[last];
             Relink(index);
         }
     }
 
-    /// <summary>Among flows of the same ends in different VLANs and tunnels, the one that a packet fits best.</summary>
+    /// <summary>Among flows of the same ends in different VLANs and tunnels, the one that a packet fits best, of those the newest.</summary>
     /// <remarks>
     /// The ways there and back are often not the same: overlays number by the sender's identity (Cilium) or by the receiver's network (EVPN), MPLS labels have
     /// one direction, and a balancer's tunnel is left out on the way back. So each direction has its own, and the first packet of a direction goes to the flow
@@ -130,29 +148,25 @@ internal sealed class FlowTable
     /// <param name="fromLow">The packet's direction.</param>
     private int Find(in FlowKey key, uint hash, int path, bool fromLow)
     {
-        var (best, bestFit, variants, last) = (None, -1, 0, None);
-        for (var i = _buckets[hash & (uint)(_buckets.Length - 1)]; i != None; i = _flows[i].NextInBucket)
+        var (best, bestFit, variants, first) = (None, 0, 0, None);
+        for (var i = (int)hash & (_slots.Length - 1); !_slots[i].IsEmpty; i = (i + 1) & (_slots.Length - 1))
         {
-            ref var flow = ref _flows[i];
-            if (flow.Hash != hash || flow.Key != key)
+            var place = _slots[i].Place;
+            ref var flow = ref _flows[place];
+            if (_slots[i].Hash != hash || flow.Key != key)
             {
                 continue;
             }
-            (variants, last) = (variants + 1, i);
-            if (Fit(in flow, path, fromLow) is var fit && fit > bestFit)
+            (variants, first) = (variants + 1, first == None ? place : first);
+            if (Fit(in flow, path, fromLow) is var fit && fit >= bestFit)
             {
-                (best, bestFit) = (i, fit);
-                if (fit == BestFit)
-                {
-                    return i;
-                }
+                (best, bestFit) = (place, fit);
             }
         }
         if (best == None && variants >= MaxVariants)
         {
-            best = last;
-            ref var flow = ref _flows[last];
-            flow = new Flow { Key = key, Hash = hash, NextInBucket = flow.NextInBucket, Newer = flow.Newer, Older = flow.Older };
+            best = first;
+            _flows[best] = new Flow { Key = key };
             Forgotten++;
         }
         if (best != None)
@@ -164,6 +178,7 @@ internal sealed class FlowTable
 
     private static void SetPath(ref Flow flow, int path, bool fromLow) => (fromLow ? ref flow.PathFromLow : ref flow.PathFromHigh) = path;
 
+    /// <summary>How well a packet fits a flow: 3 is best, and a negative number means not at all.</summary>
     private int Fit(in Flow flow, int path, bool fromLow)
     {
         ref readonly var own = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
@@ -176,7 +191,7 @@ internal sealed class FlowTable
         var isSameWay = !other.HasLast || Paths.IsSameWay(path, otherPath);
         return (own.HasLast, isSameWay) switch
         {
-            (true, true) => BestFit,
+            (true, true) => 3,
             (false, true) => 2,
             (true, false) => 1,
             _ => 0,
@@ -198,50 +213,84 @@ internal sealed class FlowTable
         {
             index = _oldest;
             Unlink(index);
-            Unchain(index);
+            Clear(SlotOf(index));
             Forgotten++;
         }
         ref var flow = ref _flows[index];
-        flow = new Flow { Key = key, Hash = hash };
-        Chain(index);
+        flow = new Flow { Key = key };
+        _uses[index].Hash = hash;
+        Occupy(index);
         LinkNewest(index);
         return ref flow;
     }
 
     private void Grow()
     {
-        Array.Resize(ref _flows, (int)Math.Min(_limit, _flows.Length + (_flows.Length / 2L)));
-        _buckets = NewBuckets(_flows.Length);
+        var length = (int)Math.Min(_limit, _flows.Length + (_flows.Length / 2L));
+        Array.Resize(ref _flows, length);
+        Array.Resize(ref _uses, length);
+        _slots = NewSlots(length);
         for (var i = 0; i < Count; i++)
         {
-            Chain(i);
+            Occupy(i);
         }
     }
 
-    private void Chain(int index)
+    /// <summary>Puts a flow into the first empty slot from its hash's on.</summary>
+    private void Occupy(int index)
     {
-        ref var bucket = ref _buckets[_flows[index].Hash & (uint)(_buckets.Length - 1)];
-        _flows[index].NextInBucket = bucket;
-        bucket = index;
-    }
-
-    private void Unchain(int index)
-    {
-        ref var link = ref _buckets[_flows[index].Hash & (uint)(_buckets.Length - 1)];
-        while (link != index)
+        var hash = _uses[index].Hash;
+        var i = (int)hash & (_slots.Length - 1);
+        while (!_slots[i].IsEmpty)
         {
-            link = ref _flows[link].NextInBucket;
+            i = (i + 1) & (_slots.Length - 1);
         }
-        link = _flows[index].NextInBucket;
+        _slots[i] = new Slot(hash, index);
+    }
+
+    private int SlotOf(int index)
+    {
+        var i = (int)_uses[index].Hash & (_slots.Length - 1);
+        while (_slots[i].IsEmpty || _slots[i].Place != index)
+        {
+            i = (i + 1) & (_slots.Length - 1);
+        }
+        return i;
+    }
+
+    /// <summary>Empties a slot. Those behind it that were put there because it was not empty move up, in their order.</summary>
+    private void Clear(int hole)
+    {
+        var mask = _slots.Length - 1;
+        for (var i = (hole + 1) & mask; !_slots[i].IsEmpty; i = (i + 1) & mask)
+        {
+            var way = (i - (int)_slots[i].Hash) & mask;
+            if (way >= ((i - hole) & mask))
+            {
+                _slots[hole] = _slots[i];
+                hole = i;
+            }
+        }
+        _slots[hole] = default;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Touch(int index)
+    {
+        if (index != _newest)
+        {
+            Unlink(index);
+            LinkNewest(index);
+        }
     }
 
     private void LinkNewest(int index)
     {
-        _flows[index].Newer = None;
-        _flows[index].Older = _newest;
+        _uses[index].Newer = None;
+        _uses[index].Older = _newest;
         if (_newest != None)
         {
-            _flows[_newest].Newer = index;
+            _uses[_newest].Newer = index;
         }
         else
         {
@@ -253,10 +302,10 @@ internal sealed class FlowTable
     /// <summary>Tells the neighbours in the order of use where a flow is now.</summary>
     private void Relink(int index)
     {
-        var (newer, older) = (_flows[index].Newer, _flows[index].Older);
+        var (newer, older) = (_uses[index].Newer, _uses[index].Older);
         if (newer != None)
         {
-            _flows[newer].Older = index;
+            _uses[newer].Older = index;
         }
         else
         {
@@ -264,7 +313,7 @@ internal sealed class FlowTable
         }
         if (older != None)
         {
-            _flows[older].Newer = index;
+            _uses[older].Newer = index;
         }
         else
         {
@@ -274,10 +323,10 @@ internal sealed class FlowTable
 
     private void Unlink(int index)
     {
-        var (newer, older) = (_flows[index].Newer, _flows[index].Older);
+        var (newer, older) = (_uses[index].Newer, _uses[index].Older);
         if (newer != None)
         {
-            _flows[newer].Older = older;
+            _uses[newer].Older = older;
         }
         else
         {
@@ -285,7 +334,7 @@ internal sealed class FlowTable
         }
         if (older != None)
         {
-            _flows[older].Newer = newer;
+            _uses[older].Newer = newer;
         }
         else
         {
@@ -293,10 +342,25 @@ internal sealed class FlowTable
         }
     }
 
-    private static int[] NewBuckets(int capacity)
+    private static Slot[] NewSlots(int capacity) => new Slot[(int)BitOperations.RoundUpToPowerOf2((uint)capacity * SlotsPerFlow)];
+
+    /// <summary>A place in the hash table; the default is an empty one.</summary>
+    private readonly struct Slot(uint hash, int place)
     {
-        var buckets = new int[(int)BitOperations.RoundUpToPowerOf2((uint)capacity)];
-        Array.Fill(buckets, None);
-        return buckets;
+        private readonly int _placeAndOne = place + 1;
+
+        public uint Hash { get; } = hash;
+
+        public int Place => _placeAndOne - 1;
+
+        public bool IsEmpty => _placeAndOne == 0;
+    }
+
+    /// <summary>A flow's neighbours in the order of use, and its hash. Apart from the flows: small enough for the processor's cache.</summary>
+    private struct Use
+    {
+        public int Newer;
+        public int Older;
+        public uint Hash;
     }
 }

@@ -20,6 +20,7 @@ internal sealed class PathTable
     /// <summary>Null until there is one.</summary>
     private Dictionary<EncapsulationLayer[], int>? _numbers;
     private int _latest;
+    private long[] _segments = new long[4];
 
     /// <summary>The number of these layers.</summary>
     public int NumberOf(ReadOnlySpan<EncapsulationLayer> layers)
@@ -47,6 +48,32 @@ internal sealed class PathTable
 
     /// <summary>Whether two are the same, in whichever direction.</summary>
     public bool IsSameWay(int one, int other) => one == other || _entries[one].Reversed == other;
+
+    /// <summary>Counts a segment that came this way.</summary>
+    public void Count(int number)
+    {
+        if (number >= _segments.Length)
+        {
+            Array.Resize(ref _segments, Math.Max(number + 1, 2 * _segments.Length));
+        }
+        _segments[number]++;
+    }
+
+    /// <summary>The counted segments by what they were in; one that was in several counts for each. <see cref="EncapsulationKind.None"/> is the key of those
+    /// that came by <see cref="Others"/>.</summary>
+    public SortedDictionary<EncapsulationKind, long> SegmentsByKind()
+    {
+        var segments = new SortedDictionary<EncapsulationKind, long>();
+        for (var number = None + 1; number < Math.Min(_entries.Count, _segments.Length); number++)
+        {
+            var kinds = number == Others ? [EncapsulationKind.None] : _entries[number].Layers.Select(static layer => layer.Kind).Distinct();
+            foreach (var kind in _segments[number] > 0 ? kinds : [])
+            {
+                segments[kind] = segments.GetValueOrDefault(kind) + _segments[number];
+            }
+        }
+        return segments;
+    }
 
     private int Add(Dictionary<EncapsulationLayer[], int> numbers, ReadOnlySpan<EncapsulationLayer> layers)
     {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Keepalive.Linux.Packets;
 using static Keepalive.Probes.Classify.SequenceNumber;
 
@@ -53,70 +54,63 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     /// <param name="path">Of its packet: the number of the VLANs and tunnels that it is in.</param>
     public Classification Classify(in TcpSegment segment, long number, long time, int scope, int path = PathTable.None)
     {
+        Classify(in segment, number, time, scope, path, out var result);
+        return result;
+    }
+
+    /// <summary>The same, into a variable of the caller's.</summary>
+    public void Classify(in TcpSegment segment, long number, long time, int scope, int path, out Classification result)
+    {
+        result = default;
         var key = FlowKey.Of(segment.Source, segment.Destination, scope, out var fromLow);
         ref var flow = ref path != PathTable.None || Flows.HasTunnels ? ref Flows.Get(in key, path, fromLow) : ref Flows.Get(in key);
         ref var sender = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
         ref var receiver = ref fromLow ? ref flow.FromHigh : ref flow.FromLow;
         if (IsDuplicate(in sender, in segment, time) && !(receiver.IsPendingLast && IsReply(in segment, in sender, in receiver)))
         {
-            return new Classification { Kind = SegmentKind.Duplicate, Unanswered = sender.Unanswered };
+            (result.Kind, result.Unanswered) = (SegmentKind.Duplicate, sender.Unanswered);
+            return;
         }
         if (flow.Reset == ResetKind.Likely && flow.IsResetFromLow != fromLow && (segment.Flags & (TcpFlags.Syn | TcpFlags.Rst)) == 0)
         {
             flow.Reset = ResetKind.None;   // who was to be reset goes on
         }
-        var result = Take(in segment, ref flow, ref sender, ref receiver, number, time);
+        Take(in segment, ref flow, ref sender, ref receiver, number, time, ref result);
         if (result.Reset > flow.Reset)
         {
             (flow.Reset, flow.IsResetFromLow) = (result.Reset, fromLow);
         }
         Remember(ref sender, in segment, time);
         receiver.IsPendingLast = false;
-        return result;
     }
 
-    private static Classification Take(
-        in TcpSegment segment, ref Flow flow, ref Direction sender, ref Direction receiver, long number, long time)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Take(
+        in TcpSegment segment, ref Flow flow, ref Direction sender, ref Direction receiver, long number, long time, ref Classification result)
     {
-        if ((segment.Flags & TcpFlags.Rst) != 0)
+        if ((segment.Flags & (TcpFlags.Rst | TcpFlags.Syn | TcpFlags.Ack)) != TcpFlags.Ack)
         {
-            var reset = new Classification { Unanswered = sender.Unanswered, Reset = Reset(in segment, in sender, in receiver) };
-            // The kernel ends a connection whose probes are unanswered by a reset one byte after them.
-            return sender.Pending == PendingProbe.Candidate
-                ? Show(in segment, ref sender, in receiver, in reset) with { Unanswered = sender.Unanswered }
-                : reset;
-        }
-        if ((segment.Flags & TcpFlags.Syn) != 0)
-        {
-            Open(in segment, ref flow, ref sender, ref receiver);
-            return default;
-        }
-        if ((segment.Flags & TcpFlags.Ack) == 0)
-        {
-            return default;
+            TakeOther(in segment, ref flow, ref sender, ref receiver, ref result);
+            return;
         }
         Resume(in segment, ref flow, ref sender, ref receiver, time);
         var kind = Kind(in segment, in sender, in receiver, time);
-        var result = Answer(in segment, kind, ref sender, ref receiver, time);
+        Answer(in segment, kind, ref sender, ref receiver, time, ref result);
         Advance(in segment, kind, ref sender, in receiver, time);
         switch (kind)
         {
             case SegmentKind.Probe:
                 // A repeated candidate was a probe, too, however long ago: TCP_KEEPINTVL may be hours.
                 var confirms = sender.Pending == PendingProbe.Candidate && sender.PendingAnswer == segment.Sequence + 1;
-                var confirmed = sender.PendingNumber;
+                result.Kind = kind;
+                result.Confirms = confirms;
+                result.Confirmed = confirms ? sender.PendingNumber : 0;
+                result.IsPresumed = !receiver.HasLast && !sender.IsNextShown;
                 var found = confirms ? 2 : 1;
                 sender.Probes += found;
                 sender.Unanswered += found;
                 Await(ref sender, PendingProbe.Keepalive, segment.Sequence + 1, number, time);
-                return result with
-                {
-                    Kind = kind,
-                    Unanswered = sender.Unanswered,
-                    Confirms = confirms,
-                    Confirmed = confirms ? confirmed : 0,
-                    IsPresumed = !receiver.HasLast && !sender.IsNextShown,
-                };
+                break;
             case SegmentKind.WindowProbe:
                 sender.WindowProbes++;
                 if (segment.PayloadLength == 0)
@@ -127,32 +121,53 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
                 {
                     Await(ref sender, PendingProbe.WindowByte, segment.Sequence, number, time);
                 }
-                return result with { Kind = kind, Unanswered = sender.Unanswered };
+                result.Kind = kind;
+                break;
             case SegmentKind.Candidate:
-                if (result.Kind != SegmentKind.Other)
+                if (result.Kind == SegmentKind.Other)
                 {
-                    return result with { Unanswered = sender.Unanswered };
+                    Await(ref sender, PendingProbe.Candidate, segment.Sequence + 1, number, time);
+                    result.Kind = kind;
                 }
-                Await(ref sender, PendingProbe.Candidate, segment.Sequence + 1, number, time);
-                return result with { Kind = kind, Unanswered = sender.Unanswered };
+                break;
             default:
                 if (sender.Pending == PendingProbe.Candidate)
                 {
-                    result = Show(in segment, ref sender, in receiver, in result);
+                    Show(in segment, ref sender, in receiver, ref result);
                 }
-                return result with { Unanswered = sender.Unanswered };
+                break;
+        }
+        result.Unanswered = sender.Unanswered;
+    }
+
+    /// <summary>Takes in a segment that is no acknowledgement within a connection.</summary>
+    private static void TakeOther(in TcpSegment segment, ref Flow flow, ref Direction sender, ref Direction receiver, ref Classification result)
+    {
+        if ((segment.Flags & TcpFlags.Rst) != 0)
+        {
+            result.Reset = Reset(in segment, in sender, in receiver);
+            // The kernel ends a connection whose probes are unanswered by a reset one byte after them.
+            if (sender.Pending == PendingProbe.Candidate)
+            {
+                Show(in segment, ref sender, in receiver, ref result);
+            }
+            result.Unanswered = sender.Unanswered;
+        }
+        else if ((segment.Flags & TcpFlags.Syn) != 0)
+        {
+            Open(in segment, ref flow, ref sender, ref receiver);
         }
     }
 
     /// <summary>Settles the sender's own candidate: a segment that continues one byte further shows the sequence number, as the
     /// answer to the other end's probe does where both probe at once. Anything else shows that it was none. Data may as well follow a byte that was not
     /// captured.</summary>
-    private static Classification Show(in TcpSegment segment, ref Direction sender, in Direction receiver, in Classification result)
+    private static void Show(in TcpSegment segment, ref Direction sender, in Direction receiver, ref Classification result)
     {
         if (segment.Sequence != sender.PendingAnswer)
         {
             sender.Pending = PendingProbe.None;
-            return result;
+            return;
         }
         // Its answer may still come.
         (sender.Next, sender.IsNextDoubtful) = (Later(sender.Next, segment.Sequence), false);
@@ -161,18 +176,17 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         sender.WindowProbes += isWindow ? 1 : 0;
         sender.Probes += isWindow ? 0 : 1;
         sender.Unanswered += isWindow ? 0 : 1;
-        return result with
-        {
-            Shows = sender.PendingNumber,
-            Shown = isWindow ? SegmentKind.WindowProbe : SegmentKind.Probe,
-            IsShownPresumed = !isWindow && segment.PayloadLength > 0,
-        };
+        result.Shows = sender.PendingNumber;
+        result.Shown = isWindow ? SegmentKind.WindowProbe : SegmentKind.Probe;
+        result.IsShownPresumed = !isWindow && segment.PayloadLength > 0;
     }
 
     /// <summary>Whether so much time has passed; never where it is not known.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsSince(long then, long now, long span) =>
         then != CapturedPacket.NoTime && now != CapturedPacket.NoTime && now - then >= span;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsDuplicate(in Direction sender, in TcpSegment segment, long time)
     {
         if (!sender.HasLast || sender.LastSequence != segment.Sequence || sender.LastAcknowledged != segment.Acknowledged
@@ -185,6 +199,7 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         return IsSince(sender.LastTime, time, 0) && !IsSince(sender.LastTime, time, limit);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Remember(ref Direction sender, in TcpSegment segment, long time)
     {
         sender.HasLast = true;
@@ -249,7 +264,21 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     }
 
     /// <summary>Settles ambiguous segments before this one: they belonged to a new connection, or had no meaning.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Resume(in TcpSegment segment, ref Flow flow, ref Direction sender, ref Direction receiver, long time)
+    {
+        if (sender.Opening != Opening.None || receiver.Opening != Opening.None)
+        {
+            ResumeOpening(in segment, ref flow, ref sender, ref receiver);
+        }
+        // An end never takes back what it has acknowledged: what came before was not its own, or not of this connection.
+        if (sender.IsAcknowledgedKnown && IsBefore(segment.Acknowledged, sender.Acknowledged) && sender.HasLast && IsSince(sender.LastTime, time, Quiet))
+        {
+            sender.Acknowledged = segment.Acknowledged;
+        }
+    }
+
+    private static void ResumeOpening(in TcpSegment segment, ref Flow flow, ref Direction sender, ref Direction receiver)
     {
         // A handshake of which only the SYN was captured, or only its answer, and what follows.
         var isAsked = sender.Opening == Opening.Asked && segment.Sequence == sender.OpenNext
@@ -262,14 +291,10 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
             sender.BeginAnew(segment.Sequence);
             flow.Reset = ResetKind.None;
         }
-        // An end never takes back what it has acknowledged: what came before was not its own, or not of this connection.
-        if (sender.IsAcknowledgedKnown && IsBefore(segment.Acknowledged, sender.Acknowledged) && sender.HasLast && IsSince(sender.LastTime, time, Quiet))
-        {
-            sender.Acknowledged = segment.Acknowledged;
-        }
     }
 
     /// <summary>Classifies the segment by itself, not as a reply.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static SegmentKind Kind(in TcpSegment segment, in Direction sender, in Direction receiver, long time)
     {
         if (!ProbeRule.Allows(segment.Flags, segment.PayloadLength))
@@ -312,9 +337,11 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     }
 
     /// <summary>Whether it is known where the sender's sequence stands.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsNextSure(in Direction sender, in Direction receiver) =>
         receiver.IsAcknowledgedKnown || (sender.IsNextKnown && !sender.IsNextDoubtful);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static uint ExpectedNext(in Direction sender, in Direction receiver) =>
         !receiver.IsAcknowledgedKnown || (sender.IsNextKnown && IsAfter(sender.Next, receiver.Acknowledged)) ? sender.Next : receiver.Acknowledged;
 
@@ -355,7 +382,9 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         && !IsSince(sender.WriteTime, time, sender.WriteInterval * 5 / 4);
 
     /// <summary>Relates the segment to the other end's probes.</summary>
-    private static Classification Answer(in TcpSegment segment, SegmentKind kind, ref Direction sender, ref Direction receiver, long time)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Answer(
+        in TcpSegment segment, SegmentKind kind, ref Direction sender, ref Direction receiver, long time, ref Classification result)
     {
         // In the order of tcp_rcv_established(): the sequence must not be old, and the acknowledgement neither.
         var heard = (!receiver.IsAcknowledgedKnown || !IsBefore(segment.Sequence + (uint)segment.PayloadLength, receiver.Acknowledged))
@@ -363,32 +392,31 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
             && !(kind == SegmentKind.Probe && segment.PayloadLength == 0);
         if (!heard)
         {
-            return default;
+            return;
         }
-        var result = default(Classification);
         if (receiver.Pending != PendingProbe.None)
         {
             if (IsReply(in segment, in sender, in receiver))
             {
-                result = Conclude(in segment, ref receiver, time);
+                Conclude(in segment, ref receiver, time, ref result);
             }
             else if (IsOver(in segment, in receiver))
             {
                 receiver.Pending = PendingProbe.None;
             }
         }
-        result = result with { IsHeard = true };
+        result.IsHeard = true;
         receiver.Unanswered = 0;
         if (receiver.IsNextDoubtful && !IsBefore(segment.Acknowledged, receiver.Next))
         {
             receiver.Next = segment.Acknowledged;
             receiver.IsNextDoubtful = false;
         }
-        return result;
     }
 
     /// <summary>An acknowledgement alone, of what the prober has sent, from what the prober expects or, past data that was not captured, further
     /// on. One lower would be that end's own probe.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsReply(in TcpSegment segment, in Direction sender, in Direction receiver)
     {
         var isKnown = sender.IsNextKnown || receiver.IsAcknowledgedKnown;
@@ -404,19 +432,16 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         ? segment.Acknowledged != prober.PendingAnswer
         : IsAfter(segment.Acknowledged, prober.PendingAnswer);
 
-    private static Classification Conclude(in TcpSegment segment, ref Direction prober, long time)
+    private static void Conclude(in TcpSegment segment, ref Direction prober, long time, ref Classification result)
     {
         var confirms = prober.Pending == PendingProbe.Candidate;
         var isWindow = confirms ? segment.Window == 0 : prober.Pending != PendingProbe.Keepalive;
         var isTimed = prober.PendingTime != CapturedPacket.NoTime && time != CapturedPacket.NoTime;
-        var result = new Classification
-        {
-            Kind = isWindow ? SegmentKind.WindowReply : SegmentKind.Reply,
-            Answers = prober.PendingNumber,
-            RoundTrip = isTimed ? time - prober.PendingTime : CapturedPacket.NoTime,
-            Confirms = confirms,
-            Confirmed = confirms ? prober.PendingNumber : 0,
-        };
+        result.Kind = isWindow ? SegmentKind.WindowReply : SegmentKind.Reply;
+        result.Answers = prober.PendingNumber;
+        result.RoundTrip = isTimed ? time - prober.PendingTime : CapturedPacket.NoTime;
+        result.Confirms = confirms;
+        result.Confirmed = confirms ? prober.PendingNumber : 0;
         if (confirms)
         {
             prober.Probes += isWindow ? 0 : 1;
@@ -428,9 +453,9 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
             prober.CountAnswer(result.RoundTrip);
         }
         prober.Pending = PendingProbe.None;
-        return result;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Await(ref Direction prober, PendingProbe what, uint answer, long number, long time)
     {
         prober.Pending = what;
@@ -441,6 +466,7 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     }
 
     /// <summary>Notes where the segment leaves its sender's sequence, acknowledgement and window.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Advance(in TcpSegment segment, SegmentKind kind, ref Direction sender, in Direction receiver, long time)
     {
         var finishes = (segment.Flags & TcpFlags.Fin) != 0;

@@ -162,7 +162,11 @@ internal sealed class ProbeScan
 
     private void Take(in CapturedPacket packet, in TcpSegment segment, int path)
     {
-        var result = Classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope, path);
+        if (path != PathTable.None)
+        {
+            Classifier.Flows.Paths.Count(path);
+        }
+        Classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope, path, out var result);
         if (result.Shows != 0)
         {
             _queue.Note(result.Shows, Classifier.Flows.Latest, result.Shown, result.IsShownPresumed, answeredBy: 0, roundTrip: 0, _sink);
@@ -212,7 +216,7 @@ internal sealed class ProbeScan
         finding.Destination = segment.Destination;
         finding.Path = path;
         finding.Flow = Classifier.Flows.Latest;
-        finding.CopyOf = IsCompared(in Classifier.Flows.At(Classifier.Flows.Latest), result.Kind) ? CopyOf(in packet, in segment) : 0;
+        finding.CopyOf = IsCompared(in Classifier.Flows.At(finding.Flow), result.Kind) ? CopyOf(in packet, in segment) : 0;
         finding.Length = segment.PayloadLength;
         finding.Answers = result.Answers;
         finding.AnsweredBy = 0;
