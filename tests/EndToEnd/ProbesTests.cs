@@ -118,6 +118,23 @@ public sealed class ProbesTests : IDisposable
     }
 
     [Theory]
+    [InlineData("json", "{\"kind\":\"summary\",\"packets\":3,", "\"probedConnections\":{\"answered\":1,\"unanswered\":0,\"reset\":0},\"encapsulatedSegments\":{}}\n")]
+    [InlineData("table", "connections with probes: 1 answered, 0 unanswered at the end, 0 reset\n", " of 1 connection: 1 probe, 1 answered after 1000/1000/1000 ms\n")]
+    public void Probes_Summary_PrintsTheTotalsOnly(string format, string begin, string end)
+    {
+        string file = Path.Combine(_directory.FullName, "small.pcap");
+        File.WriteAllBytes(file, SmallCapture());
+
+        var result = ProgramRun.ToEnd([ProgramRun.AgentPath, "probes", "--summary", file, "-o", format]);
+
+        Assert.Equal(0, result.ExitCode);
+        Assert.StartsWith(begin, result.Output, StringComparison.Ordinal);
+        Assert.EndsWith(end, result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("\"frame\"", result.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("FRAME", result.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("table")]
     [InlineData("json")]
     public void Probes_SlowPackets_ArePrintedAsTheyCome(string format)

@@ -55,7 +55,7 @@ internal static class AgentHelp
                 s_clusterForPods,
                 s_allNodes,
                 s_output),
-            ["probes"] = new("keepalive-agent probes capture.pcap", ("Capture", ["--interface", "--filter", "--write"]), s_output),
+            ["probes"] = new("keepalive-agent probes capture.pcap", ("Capture", ["--interface", "--filter", "--write"]), ("Output", ["--summary", "--output"])),
             ["support"] = new("keepalive-agent support", ("Sockets", ["--cgroup", "--state-dir"]), s_output),
         });
 }

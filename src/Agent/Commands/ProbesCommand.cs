@@ -22,8 +22,9 @@ internal static class ProbesCommand
         var link = new Option<string?>("--interface", "-i") { Description = "Capture on this network interface, until Ctrl-C", HelpName = "NAME" };
         var filter = new Option<string?>("--filter") { Description = "With --interface: only packets that match this pcap filter", HelpName = "EXPR" };
         var write = new Option<string?>("--write") { Description = "With --interface: also write the packets, cut after 192 bytes", HelpName = "FILE" };
+        var summary = new Option<bool>("--summary") { Description = "Only the totals: no line for each probe, no connections" };
         var output = OutputOption.Create();
-        var command = new Command("probes", "Find keepalive probes and their replies in a capture, or on an interface") { file, link, filter, write, output };
+        var command = new Command("probes", "Find keepalive probes and their replies in a capture, or on an interface") { file, link, filter, write, summary, output };
         command.AddRule(result =>
         {
             switch (result.GetValue(file), result.GetValue(link))
@@ -66,7 +67,7 @@ internal static class ProbesCommand
         {
             using var stop = new Interruption();
             using var standard = new StandardOutputStream();
-            var report = ProbeReport.Create(standard, result.GetValue(output) == OutputFormat.Json);
+            var report = ProbeReport.Create(standard, result.GetValue(output) == OutputFormat.Json, result.GetValue(summary));
             return result.GetValue(link) is { } name
                 ? LiveProbes.Run(new LiveProbes.Request(name, result.GetValue(filter), result.GetValue(write)), report, standard, stop)
                 : FromFile(result.GetValue(file)!, report, standard, stop);
@@ -77,7 +78,8 @@ internal static class ProbesCommand
     private static int FromFile(string path, ProbeReport report, StandardOutputStream output, Interruption stop)
     {
         var name = path == "-" ? "standard input" : path;
-        var scan = new ProbeScan(report);
+        using var printing = new ReportThread(report);
+        var scan = new ProbeScan(report.IsSummary ? report : printing);
         string? problem = null;
         var exitCode = ExitCodes.InvalidInput;
         try
@@ -85,7 +87,7 @@ internal static class ProbesCommand
             using var input = path == "-" ? IncomingStream.Standard(Wait) : IncomingStream.Open(path, Wait);
             scan.IsWhole = input.CanSeek;
             using var source = CaptureFile.Open(input);
-            problem = Read(source, scan, report, input is FileStream file ? new Progress(file) : null, stop.Token) ?? Incomplete(scan);
+            problem = Read(source, scan, Flush, input is FileStream file ? new Progress(file) : null, stop.Token) ?? Incomplete(scan);
         }
         catch (LinuxException e) when (e.Call == "open")
         {
@@ -101,6 +103,7 @@ internal static class ProbesCommand
             problem = scan.Packets == 0 ? e.Message : $"{e.Message}; packets read before: {scan.Packets}";
         }
         scan.End();
+        printing.Drain();
         report.Summarize(scan, dropped: null);
         report.Flush();
         if (problem is not null)
@@ -114,14 +117,20 @@ internal static class ProbesCommand
         void Wait()
         {
             stop.Token.ThrowIfCancellationRequested();
-            report.Flush();
+            Flush();
             output.ThrowIfAbandoned();
+        }
+
+        void Flush()
+        {
+            printing.Drain();
+            report.Flush();
         }
     }
 
-    /// <summary>Reads to the end, or until reading fails. Returns a description of the packets that were skipped; null if there are
+    /// <summary>Reads to the end, or until reading fails; calls <paramref name="flush"/> before progress is shown. Returns a description of the packets that were skipped; null if there are
     /// none.</summary>
-    private static string? Read(IPacketSource source, ProbeScan scan, ProbeReport report, Progress? progress, CancellationToken stop)
+    private static string? Read(IPacketSource source, ProbeScan scan, Action flush, Progress? progress, CancellationToken stop)
     {
         const int look = 4096;
         try
@@ -133,7 +142,7 @@ internal static class ProbesCommand
                 if (scan.Packets % look == 0 && progress is { IsDue: true })
                 {
                     progress.Clear();
-                    report.Flush();
+                    flush();
                     progress.Show(scan.Packets);
                 }
             }

@@ -13,16 +13,15 @@ internal sealed class LineBuffer(Stream output)
 
     /// <summary>Where the seven digits behind the second are in 2026-11-23T08:12:40.1234567Z.</summary>
     private const int TimeFraction = 20;
-    private const int TimeFractionLength = 7;
     private const int TimeLength = 28;
 
-    private readonly byte[] _time = new byte[TimeLength];
-    private long _second = long.MinValue;
+    private const long NanosecondsPerSecond = 1_000_000_000;
+
+    // The latest second as text, and when it began.
+    private readonly byte[] _time = "1970-01-01T00:00:00.0000000Z"u8.ToArray();
+    private long _secondBegins;
     private readonly byte[] _buffer = new byte[64 * 1024];
     private int _used;
-
-    /// <summary>More than any column has.</summary>
-    private static ReadOnlySpan<byte> Blanks => "                                                                "u8;
 
     // Inlined, so that the copy of a constant text is a few moves: a line has a dozen of them.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -43,98 +42,57 @@ internal sealed class LineBuffer(Stream output)
     {
         for (var rest = text.AsSpan(); !rest.IsEmpty;)
         {
-            Utf8.FromUtf16(rest, Room(), out var read, out var written, replaceInvalidSequences: true);
+            Utf8.FromUtf16(rest, Room(Spare), out var read, out var written, replaceInvalidSequences: true);
             rest = rest[read..];
             _used += written;
         }
         return this;
     }
 
-    /// <param name="value">The number.</param>
-    /// <param name="width">Blanks before it fill so many columns.</param>
-    public LineBuffer Number(long value, int width = 0)
+    public LineBuffer Number(long value)
     {
-        var room = Room();
-        if (value < 0)
-        {
-            Utf8Formatter.TryFormat(value, room, out var written);
-            _used += written;
-            return this;
-        }
-        var digits = CountDigits((ulong)value);
-        var length = Math.Max(width, digits);
-        if (length > digits)
-        {
-            Blanks.CopyTo(room);
-        }
-        Digits(room.Slice(length - digits, digits), (ulong)value);
-        _used += length;
+        var room = Room(Spare);
+        var at = value < 0 ? Utf8Text.Text(room, 0, "-"u8) : 0;
+        Add(Utf8Text.Number(room, at, value < 0 ? (ulong)-value : (ulong)value));
         return this;
     }
 
     /// <summary>Nanoseconds as milliseconds: <c>0.8</c>, <c>12.345678</c>.</summary>
     public LineBuffer Milliseconds(long nanoseconds)
     {
-        var room = Room();
-        var written = nanoseconds < 0 ? 1 : 0;
-        room[0] = (byte)'-';
-        var (whole, fraction) = Math.DivRem((ulong)Math.Abs(nanoseconds), 1_000_000UL);
-        var digits = CountDigits(whole);
-        Digits(room.Slice(written, digits), whole);
-        written += digits;
-        if (fraction > 0)
-        {
-            room[written++] = (byte)'.';
-            // Most captures have microseconds.
-            (digits, var value) = fraction % 1000 == 0 ? (3, fraction / 1000) : (6, fraction);
-            Digits(room.Slice(written, digits), value);
-            written += digits;
-            while (room[written - 1] == '0')
-            {
-                written--;
-            }
-        }
-        _used += written;
+        Add(Utf8Text.Milliseconds(Room(Spare), 0, nanoseconds));
         return this;
     }
 
-    /// <summary>Nanoseconds since 1970 as in RFC 3339, to the tenth of a microsecond.</summary>
-    public LineBuffer Time(long nanoseconds)
+    /// <summary>Nanoseconds since 1970 as in RFC 3339, to the tenth of a microsecond, for <see cref="Room"/>. Returns the place behind it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int Time(Span<byte> room, int at, long nanoseconds)
     {
         // Most lines are of the same second as the one before.
-        var (second, rest) = Math.DivRem(nanoseconds, 1_000_000_000);
-        if (rest < 0)
+        var rest = nanoseconds - _secondBegins;
+        if ((ulong)rest >= NanosecondsPerSecond)
         {
-            (second, rest) = (second - 1, rest + 1_000_000_000);
+            rest = BeginSecond(nanoseconds);
         }
-        if (second != _second)
-        {
-            _second = second;
-            Utf8Formatter.TryFormat(DateTime.UnixEpoch.AddTicks(second * TimeSpan.TicksPerSecond), _time, out _, new StandardFormat('O'));
-        }
-        var room = Room();
-        _time.AsSpan(0, TimeLength).CopyTo(room);
-        Digits(room.Slice(TimeFraction, TimeFractionLength), (ulong)rest / 100);
-        _used += TimeLength;
-        return this;
+        _time.AsSpan(0, TimeFraction).CopyTo(room[at..]);
+        Utf8Text.SevenDigits(room[(at + TimeFraction)..], (uint)rest / 100, 'Z');
+        return at + TimeLength;
     }
 
-    /// <summary>Text with as many blanks behind it as fill a column, and those between two columns.</summary>
-    public LineBuffer Column(ReadOnlySpan<byte> text, int width)
+    /// <summary>The free part of the buffer, at least so many bytes, to be filled from its front.</summary>
+    /// <param name="least">At most as many as the buffer has.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Span<byte> Room(int least)
     {
-        const int gap = 2;
-        var length = Math.Max(text.Length, width) + gap;
-        if (length > Blanks.Length)
+        if (_buffer.Length - _used < least)
         {
-            return Text(text).Text(Blanks[..gap]);
+            Flush();
         }
-        // All blanks at once are a few moves; a number that is not known beforehand is a call.
-        var room = Room();
-        Blanks.CopyTo(room);
-        text.CopyTo(room);
-        _used += length;
-        return this;
+        return _buffer.AsSpan(_used);
     }
+
+    /// <summary>Adds what was put into <see cref="Room"/>.</summary>
+    public void Add(int count) => _used += count;
 
     public void Flush()
     {
@@ -160,31 +118,15 @@ internal sealed class LineBuffer(Stream output)
         _used += text.Length;
     }
 
-    private static int CountDigits(ulong value)
+    private long BeginSecond(long nanoseconds)
     {
-        var digits = 1;
-        for (; value >= 100; value /= 100)
+        var second = Math.DivRem(nanoseconds, NanosecondsPerSecond, out var rest);
+        if (rest < 0)
         {
-            digits += 2;
+            (second, rest) = (second - 1, rest + NanosecondsPerSecond);
         }
-        return value >= 10 ? digits + 1 : digits;
-    }
-
-    private static void Digits(Span<byte> into, ulong value)
-    {
-        for (var i = into.Length - 1; i >= 0; i--)
-        {
-            (value, var digit) = Math.DivRem(value, 10);
-            into[i] = (byte)('0' + digit);
-        }
-    }
-
-    private Span<byte> Room()
-    {
-        if (_buffer.Length - _used < Spare)
-        {
-            Flush();
-        }
-        return _buffer.AsSpan(_used);
+        _secondBegins = second * NanosecondsPerSecond;
+        Utf8Formatter.TryFormat(DateTime.UnixEpoch.AddTicks(second * TimeSpan.TicksPerSecond), _time, out _, new StandardFormat('O'));
+        return rest;
     }
 }

@@ -36,21 +36,8 @@ internal sealed class PathText(Func<EncapsulationLayer[], string> toText)
     /// <summary><c>[{"type":"vlan","id":7},{"type":"vxlan","id":42,"source":"10.0.0.1","destination":"10.0.0.2"}]</c>.</summary>
     public static string Json(EncapsulationLayer[] layers) => layers.Length == 0 ? """[{"type":"other"}]""" : $"[{string.Join(',', layers.Select(Json))}]";
 
-    private static string Json(EncapsulationLayer layer)
-    {
-        var text = new StringBuilder("{\"type\":\"").Append(Name(layer.Kind)).Append('"');
-        if (layer.Id >= 0)
-        {
-            text.Append(",\"id\":").Append(Number(layer.Id));
-        }
-        if (layer.HasAddresses)
-        {
-            text.Append(",\"source\":\"").Append(Address(layer.Source)).Append("\",\"destination\":\"").Append(Address(layer.Destination)).Append('"');
-        }
-        return text.Append('}').ToString();
-    }
-
-    private static string Name(EncapsulationKind kind) => kind switch
+    /// <summary>The kind of a VLAN or tunnel.</summary>
+    public static string Name(EncapsulationKind kind) => kind switch
     {
         EncapsulationKind.Vlan => "vlan",
         EncapsulationKind.Vxlan => "vxlan",
@@ -68,6 +55,20 @@ internal sealed class PathText(Func<EncapsulationLayer[], string> toText)
         EncapsulationKind.Authentication => "ah",
         _ => "other",
     };
+
+    private static string Json(EncapsulationLayer layer)
+    {
+        var text = new StringBuilder("{\"type\":\"").Append(Name(layer.Kind)).Append('"');
+        if (layer.Id >= 0)
+        {
+            text.Append(",\"id\":").Append(Number(layer.Id));
+        }
+        if (layer.HasAddresses)
+        {
+            text.Append(",\"source\":\"").Append(Address(layer.Source)).Append("\",\"destination\":\"").Append(Address(layer.Destination)).Append('"');
+        }
+        return text.Append('}').ToString();
+    }
 
     private static string Number(long id) => id.ToString(CultureInfo.InvariantCulture);
 

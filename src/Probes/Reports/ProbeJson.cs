@@ -4,7 +4,7 @@ using Keepalive.Probes.Classify;
 namespace Keepalive.Probes.Reports;
 
 /// <summary><c>probes -o json</c>: one object a line, the summary last.</summary>
-internal sealed class ProbeJson(Stream output) : ProbeReport(output)
+internal sealed class ProbeJson(Stream output, bool isSummary) : ProbeReport(output, isSummary)
 {
     private static readonly (OtherContent Content, string Name)[] s_others =
     [
@@ -15,46 +15,56 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
         (OtherContent.Sctp, "sctp"), (OtherContent.Arp, "arp"), (OtherContent.Unknown, "other"),
     ];
 
-    private readonly PathText _paths = new(PathText.Json);
+    /// <summary>More than a line has without its VLANs and tunnels.</summary>
+    private const int LineLength = 512;
 
-    public override void Found(in Finding finding)
+    private readonly PathText _paths = new(PathText.Json);
+    private readonly EndsText _ends = new(static (source, destination) => $"{source}\",\"destination\":\"{destination}\",\"time\":");
+
+    protected override void Line(in Finding finding)
     {
-        Lines.Text("{\"frame\":"u8).Number(finding.Frame).Text(finding.Kind switch
+        var room = Lines.Room(LineLength);
+        var at = Utf8Text.Text(room, 0, "{\"frame\":"u8);
+        at = Utf8Text.Number(room, at, (ulong)finding.Frame);
+        at = finding.Kind switch
         {
-            SegmentKind.Reply => ",\"kind\":\"reply\",\"source\":\""u8,
-            SegmentKind.WindowProbe => ",\"kind\":\"windowProbe\",\"source\":\""u8,
-            _ => ",\"kind\":\"probe\",\"source\":\""u8,
-        }).Text(Endpoints.Of(finding.Source)).Text("\",\"destination\":\""u8).Text(Endpoints.Of(finding.Destination));
+            SegmentKind.Reply => Utf8Text.Text(room, at, ",\"kind\":\"reply\",\"source\":\""u8),
+            SegmentKind.WindowProbe => Utf8Text.Text(room, at, ",\"kind\":\"windowProbe\",\"source\":\""u8),
+            _ => Utf8Text.Text(room, at, ",\"kind\":\"probe\",\"source\":\""u8),
+        };
+        at = Utf8Text.Text(room, at, _ends.Of(finding.Flow, in finding.Source, in finding.Destination));
         if (finding.Time == CapturedPacket.NoTime)
         {
-            Lines.Text("\",\"time\":null,\"length\":"u8);
+            at = Utf8Text.Text(room, at, "null,\"length\":"u8);
         }
         else
         {
-            Lines.Text("\",\"time\":\""u8).Time(finding.Time).Text("\",\"length\":"u8);
+            room[at] = (byte)'"';
+            at = Lines.Time(room, at + 1, finding.Time);
+            at = Utf8Text.Text(room, at, "\",\"length\":"u8);
         }
-        Lines.Number(finding.Length);
+        room[at++] = (byte)('0' + finding.Length);
         if (finding.Kind == SegmentKind.Reply)
         {
-            Lines.Text(",\"answers\":"u8).Number(finding.Answers);
+            at = Utf8Text.Text(room, at, ",\"answers\":"u8);
+            at = RoundTrip(room, Utf8Text.Number(room, at, (ulong)finding.Answers), finding.RoundTrip);
         }
         else if (finding.AnsweredBy != 0)
         {
-            Lines.Text(",\"answeredBy\":"u8).Number(finding.AnsweredBy);
+            at = Utf8Text.Text(room, at, ",\"answeredBy\":"u8);
+            at = RoundTrip(room, Utf8Text.Number(room, at, (ulong)finding.AnsweredBy), finding.RoundTrip);
         }
         else if (finding.IsPresumed)
         {
-            Lines.Text(",\"presumed\":true"u8);
+            at = Utf8Text.Text(room, at, ",\"presumed\":true"u8);
         }
-        if (finding.Answers != 0 || finding.AnsweredBy != 0)
+        if (finding.Path == PathTable.None && finding.CopyOf == 0)
         {
-            // Without times, or where the clock went back, nothing was measured.
-            _ = finding.RoundTrip < 0 ? Lines.Text(",\"rttMs\":null"u8) : Lines.Text(",\"rttMs\":"u8).Milliseconds(finding.RoundTrip);
+            Lines.Add(Utf8Text.Text(room, at, "}\n"u8));
+            return;
         }
-        if (finding.Path != PathTable.None)
-        {
-            Encapsulation(finding.Path);
-        }
+        Lines.Add(at);
+        Encapsulation(finding.Path);
         if (finding.CopyOf != 0)
         {
             Lines.Text(",\"copyOf\":"u8).Number(finding.CopyOf);
@@ -86,12 +96,17 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
             Lines.Text(",\"dropped\":"u8).Number(count);
         }
         RoundTrip(scan.Replies, scan.RoundTrips, scan.RoundTripLeast, scan.RoundTripSum, scan.RoundTripMost);
+        if (IsSummary)
+        {
+            Totals(scan);
+            return;
+        }
         Lines.Text(",\"connections\":["u8);
         separator = ""u8;
         foreach (var prober in Probers(scan))
         {
             var direction = prober.Direction;
-            Lines.Text(separator).Text("{\"source\":\""u8).Text(Endpoints.Of(prober.From)).Text("\",\"destination\":\""u8).Text(Endpoints.Of(prober.To))
+            Lines.Text(separator).Text("{\"source\":\""u8).Text(prober.From.ToString()).Text("\",\"destination\":\""u8).Text(prober.To.ToString())
                 .Text("\",\"probes\":"u8).Number(direction.Probes).Text(",\"replies\":"u8).Number(direction.Answered)
                 .Text(",\"unansweredAtEnd\":"u8).Number(direction.Unanswered).Text(",\"windowProbes\":"u8).Number(direction.WindowProbes);
             RoundTrip(direction.Answered, direction.RoundTrips, direction.RoundTripLeast, direction.RoundTripSum, direction.RoundTripMost);
@@ -99,7 +114,7 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
             Encapsulation(prober.Path);
             if (prober.Original is { } original)
             {
-                Lines.Text(",\"sameAs\":{\"source\":\""u8).Text(Endpoints.Of(original.From)).Text("\",\"destination\":\""u8).Text(Endpoints.Of(original.To))
+                Lines.Text(",\"sameAs\":{\"source\":\""u8).Text(original.From.ToString()).Text("\",\"destination\":\""u8).Text(original.To.ToString())
                     .Text("\""u8);
                 Encapsulation(original.Path);
                 Lines.Text("}"u8);
@@ -108,6 +123,32 @@ internal sealed class ProbeJson(Stream output) : ProbeReport(output)
             separator = ","u8;
         }
         Lines.Text("]}\n"u8);
+    }
+
+    /// <summary>The counts that the lines and the list of connections show otherwise.</summary>
+    private void Totals(ProbeScan scan)
+    {
+        var probed = ProbedConnections.Of(scan.Classifier.Flows.All);
+        Lines.Text(",\"probedConnections\":{\"answered\":"u8).Number(probed.Answered).Text(",\"unanswered\":"u8).Number(probed.Unanswered)
+            .Text(",\"reset\":"u8).Number(probed.Reset).Text("},\"encapsulatedSegments\":{"u8);
+        var separator = "\""u8;
+        foreach (var (kind, segments) in Paths.SegmentsByKind())
+        {
+            Lines.Text(separator).Text(PathText.Name(kind)).Text("\":"u8).Number(segments);
+            separator = ",\""u8;
+        }
+        Lines.Text("}}\n"u8);
+    }
+
+    private static int RoundTrip(Span<byte> room, int at, long roundTrip)
+    {
+        // Without times, or where the clock went back, nothing was measured.
+        if (roundTrip < 0)
+        {
+            return Utf8Text.Text(room, at, ",\"rttMs\":null"u8);
+        }
+        at = Utf8Text.Text(room, at, ",\"rttMs\":"u8);
+        return Utf8Text.Milliseconds(room, at, roundTrip);
     }
 
     private void Encapsulation(int path)

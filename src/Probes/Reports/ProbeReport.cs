@@ -4,20 +4,28 @@ using Keepalive.Probes.Classify;
 namespace Keepalive.Probes.Reports;
 
 /// <summary>The output of <c>probes</c>: a line for each finding as it comes, and a summary at the end.</summary>
-internal abstract class ProbeReport(Stream output) : IFindingSink
+internal abstract class ProbeReport(Stream output, bool isSummary) : IFindingSink
 {
     protected LineBuffer Lines { get; } = new(output);
-
-    protected EndpointText Endpoints { get; } = new();
 
     /// <summary>The numbers of VLANs and tunnels that findings have.</summary>
     protected PathTable Paths { get; private set; } = new();
 
-    public static ProbeReport Create(Stream output, bool json) => json ? new ProbeJson(output) : new ProbeTable(output);
+    /// <summary>Whether only the totals are printed: no findings and no connections.</summary>
+    public bool IsSummary { get; } = isSummary;
+
+    public static ProbeReport Create(Stream output, bool json, bool isSummary = false) =>
+        json ? new ProbeJson(output, isSummary) : new ProbeTable(output, isSummary);
 
     public void Begin(PathTable paths) => Paths = paths;
 
-    public abstract void Found(in Finding finding);
+    public void Found(in Finding finding)
+    {
+        if (!IsSummary)
+        {
+            Line(in finding);
+        }
+    }
 
     /// <summary>Says what it came to.</summary>
     /// <param name="scan">The scan, ended.</param>
@@ -25,6 +33,9 @@ internal abstract class ProbeReport(Stream output) : IFindingSink
     public abstract void Summarize(ProbeScan scan, long? dropped);
 
     public void Flush() => Lines.Flush();
+
+    /// <summary>Prints a finding.</summary>
+    protected abstract void Line(in Finding finding);
 
     /// <summary>Both directions of every connection with findings, the busiest first.</summary>
     protected static List<Prober> Probers(ProbeScan scan)

@@ -8,53 +8,62 @@ using Keepalive.Probes.Classify;
 namespace Keepalive.Probes.Reports;
 
 /// <summary>The output of <c>probes</c> for people. Lines go out as they come, so that columns are as wide as their usual content.</summary>
-internal sealed class ProbeTable(Stream output) : ProbeReport(output)
+internal sealed class ProbeTable(Stream output, bool isSummary) : ProbeReport(output, isSummary)
 {
     private const int MaxConnections = 40;
-    private const int TimeWidth = 28;
     private const int EndpointWidth = 21;   // 255.255.255.255:65535
 
     private const int MaxCopies = 10;
 
+    /// <summary>More than a line has without its VLANs and tunnels.</summary>
+    private const int LineLength = 512;
+
+    private const int FrameWidth = 8;
+
     private readonly PathText _paths = new(PathText.Line);
+    private readonly EndsText _ends = new(static (source, destination) => $"{Column(source)}  {Column(destination)}       ");
     private bool _hasHead;
 
-    public override void Found(in Finding finding)
+    protected override void Line(in Finding finding)
     {
         if (!_hasHead)
         {
             Lines.Text("   FRAME  TIME                          KIND         SOURCE                 DESTINATION            LENGTH  ANSWER\n"u8);
             _hasHead = true;
         }
-        Lines.Number(finding.Frame, width: 8).Text("  "u8);
-        if (finding.Time == CapturedPacket.NoTime)
+        var room = Lines.Room(LineLength);
+        "        "u8.CopyTo(room);
+        var at = Utf8Text.Number(room, Math.Max(0, FrameWidth - Utf8Text.CountDigits((ulong)finding.Frame)), (ulong)finding.Frame);
+        at = Utf8Text.Text(room, at, "  "u8);
+        at = finding.Time == CapturedPacket.NoTime ? Utf8Text.Text(room, at, "-                           "u8) : Lines.Time(room, at, finding.Time);
+        at = finding.Kind switch
         {
-            Lines.Column("-"u8, TimeWidth);
-        }
-        else
-        {
-            Lines.Time(finding.Time).Text("  "u8);
-        }
-        // A whole column is one copy.
-        Lines.Text(finding.Kind switch
-        {
-            SegmentKind.Reply => "reply        "u8,
-            SegmentKind.WindowProbe => "windowProbe  "u8,
-            _ => "probe        "u8,
-        });
-        Lines.Column(Endpoints.Of(finding.Source), EndpointWidth).Column(Endpoints.Of(finding.Destination), EndpointWidth).Number(finding.Length, width: 6).Text("  "u8);
+            SegmentKind.Reply => Utf8Text.Text(room, at, "  reply        "u8),
+            SegmentKind.WindowProbe => Utf8Text.Text(room, at, "  windowProbe  "u8),
+            _ => Utf8Text.Text(room, at, "  probe        "u8),
+        };
+        at = Utf8Text.Text(room, at, _ends.Of(finding.Flow, in finding.Source, in finding.Destination));
+        room[at++] = (byte)('0' + finding.Length);
         if (finding.Kind == SegmentKind.Reply)
         {
-            After(Lines.Text("to "u8).Number(finding.Answers), finding.RoundTrip);
+            at = Utf8Text.Text(room, at, "  to "u8);
+            at = After(room, Utf8Text.Number(room, at, (ulong)finding.Answers), finding.RoundTrip);
         }
         else if (finding.AnsweredBy != 0)
         {
-            After(Lines.Text("by "u8).Number(finding.AnsweredBy), finding.RoundTrip);
+            at = Utf8Text.Text(room, at, "  by "u8);
+            at = After(room, Utf8Text.Number(room, at, (ulong)finding.AnsweredBy), finding.RoundTrip);
         }
         else
         {
-            Lines.Text(finding.IsPresumed ? "none, presumed"u8 : "none"u8);
+            at = Utf8Text.Text(room, at, finding.IsPresumed ? "  none, presumed"u8 : "  none"u8);
         }
+        if (finding.Path == PathTable.None && finding.CopyOf == 0)
+        {
+            Lines.Add(Utf8Text.Text(room, at, "\n"u8));
+            return;
+        }
+        Lines.Add(at);
         if (finding.Path != PathTable.None)
         {
             Lines.Text(", in "u8).Text(_paths.Of(Paths, finding.Path));
@@ -68,7 +77,7 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
 
     public override void Summarize(ProbeScan scan, long? dropped)
     {
-        var probers = Probers(scan);
+        var probers = IsSummary ? [] : Probers(scan);
         if (probers.Count > 0)
         {
             Lines.Text("\n"u8);
@@ -85,15 +94,27 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
         {
             Lines.Text(others);
         }
+        if (IsSummary)
+        {
+            Lines.Text(Probed(ProbedConnections.Of(scan.Classifier.Flows.All))).Text(Encapsulated(scan));
+        }
         Lines.Text(Totals(scan, dropped));
     }
 
-    private static void After(LineBuffer line, long roundTrip)
+    private static string Column(SocketEndpoint endpoint) => endpoint.ToString().PadRight(EndpointWidth);
+
+    private static int After(Span<byte> room, int at, long roundTrip)
     {
-        if (roundTrip != CapturedPacket.NoTime)
+        if (roundTrip == CapturedPacket.NoTime)
         {
-            _ = roundTrip < 0 ? line.Text(", and the clock went back"u8) : line.Text(" after "u8).Milliseconds(roundTrip).Text(" ms"u8);
+            return at;
         }
+        if (roundTrip < 0)
+        {
+            return Utf8Text.Text(room, at, ", and the clock went back"u8);
+        }
+        at = Utf8Text.Milliseconds(room, Utf8Text.Text(room, at, " after "u8), roundTrip);
+        return Utf8Text.Text(room, at, " ms"u8);
     }
 
     private IEnumerable<string> Rows(List<Prober> probers)
@@ -167,6 +188,17 @@ internal sealed class ProbeTable(Stream output) : ProbeReport(output)
 
         string List((OtherContent Content, string Name)[] contents) => string.Join(", ", contents.Where(other => scan.Others[(int)other.Content] > 0)
             .Select(other => $"{Number(scan.Others[(int)other.Content])} {other.Name}"));
+    }
+
+    private static string Probed(ProbedConnections probed) =>
+        $"connections with probes: {Number(probed.Answered)} answered, {Number(probed.Unanswered)} unanswered at the end, {Number(probed.Reset)} reset\n";
+
+    private static string Encapsulated(ProbeScan scan)
+    {
+        var segments = scan.Classifier.Flows.Paths.SegmentsByKind();
+        return segments.Count == 0
+            ? ""
+            : $"segments in VLANs and tunnels: {string.Join(", ", segments.Select(static one => $"{Number(one.Value)} {PathText.Name(one.Key)}"))}\n";
     }
 
     private static string Totals(ProbeScan scan, long? dropped)

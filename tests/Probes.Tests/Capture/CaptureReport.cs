@@ -12,10 +12,13 @@ internal static class CaptureReport
 
     public static string Json(CaptureBytes file) => Of(file, json: true);
 
-    private static string Of(CaptureBytes file, bool json)
+    /// <summary>With <c>--summary</c>.</summary>
+    public static string Summary(CaptureBytes file, bool json) => Of(file, json, isSummary: true);
+
+    private static string Of(CaptureBytes file, bool json, bool isSummary = false)
     {
         using var output = new MemoryStream();
-        var report = ProbeReport.Create(output, json);
+        var report = ProbeReport.Create(output, json, isSummary);
         var scan = new ProbeScan(report) { IsWhole = true };
         using var source = CaptureFile.Open(new MemoryStream(file.ToArray()));
         while (source.TryRead(out var packet))

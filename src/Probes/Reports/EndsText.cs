@@ -1,0 +1,39 @@
+using System.Text;
+using Keepalive.Linux.Sockets;
+
+namespace Keepalive.Probes.Reports;
+
+/// <summary>The two ends of a connection as a line has them, each direction's text made once: a capture has few connections and many packets.</summary>
+/// <param name="toText">Makes it from the source and the destination.</param>
+internal sealed class EndsText(Func<SocketEndpoint, SocketEndpoint, string> toText)
+{
+    /// <summary>Texts that are kept; more connections make theirs again.</summary>
+    private const int Limit = 8192;
+
+    private readonly Entry[] _known = new Entry[Limit];
+
+    /// <summary>The text in UTF-8.</summary>
+    /// <param name="flow">The place of their flow, where the text is looked for.</param>
+    /// <param name="source">The one end.</param>
+    /// <param name="destination">The other.</param>
+    public ReadOnlySpan<byte> Of(int flow, in SocketEndpoint source, in SocketEndpoint destination)
+    {
+        var isUp = source.Lower != destination.Lower ? source.Lower < destination.Lower : source.Port < destination.Port;
+        ref var entry = ref _known[((flow * 2) + (isUp ? 1 : 0)) & (Limit - 1)];
+        // Another flow may have been there.
+        if (entry.Text is null || entry.Source != source || entry.Destination != destination)
+        {
+            entry.Source = source;
+            entry.Destination = destination;
+            entry.Text = Encoding.UTF8.GetBytes(toText(source, destination));
+        }
+        return entry.Text;
+    }
+
+    private struct Entry
+    {
+        public SocketEndpoint Source;
+        public SocketEndpoint Destination;
+        public byte[]? Text;
+    }
+}
