@@ -14,8 +14,7 @@ internal static class ClassifyScenario
     public const string Name = "classify";
 
     private const int Packets = 1_003_000;
-    private const int Rounds = 3;
-    private const double Goal = 1.0 / 20;
+    private const int Rounds = 15;
     private const double GoalGrowth = 1.1;
 
     public static void Run()
@@ -26,37 +25,108 @@ internal static class ClassifyScenario
         }
         var file = Path.Combine(Workspace.Directory, "million.pcap");
         var (packets, probes) = CaptureOfProbes.Write(file, Packets);
-        Report.Title($"{Name}: a capture of {packets:N0} packets, {probes:N0} probes and as many replies; {Rounds} rounds");
-        Series ours = new(), tshark = new(), tcpdump = new(), rate = new(), tsharkRate = new(), tcpdumpRate = new(), inside = new();
-        var allocated = 0.0;
+        Report.Title($"{Name}: a capture of {packets:N0} packets, {probes:N0} probes and as many replies; {Rounds} rounds of each in turn");
+        Beside(file, packets);
+        Growth();
+        Inside(file, packets, probes);
+        Memory(file);
+    }
+
+    /// <summary>Each output, start included, beside tcpdump and tshark in the same round.</summary>
+    private static void Beside(string file, long packets)
+    {
+        (string Name, string[] Options, double Wall, double Processor)[] outputs =
+        [
+            ("-o json", ["-o", "json"], 1.5, 2.5), ("as a table", [], 1.3, 2.5), ("--summary", ["--summary"], 1.0, 2.5),
+        ];
+        Series tshark = new(), tcpdump = new(), tcpdumpProcessor = new();
+        var walls = Array.ConvertAll(outputs, static _ => new Series());
+        var processors = Array.ConvertAll(outputs, static _ => new Series());
         for (var round = -1; round < Rounds; round++)
         {
-            var (ofOurs, _) = Measure([ProgramRun.AgentPath, "probes", file, "-o", "json"]);
-            var (ofTcpdump, _) = Measure(["tcpdump", "-r", file, "-w", "/dev/null"]);
-            var (bytes, ofInside) = InProcess(file, probes);
+            var ours = Array.ConvertAll(outputs, output => Timed([ProgramRun.AgentPath, "probes", file, .. output.Options]));
+            var ofTcpdump = Timed(["tcpdump", "-r", file, "-w", "/dev/null"]);
             if (round < 0)
             {
                 continue;
             }
-            var (ofTshark, _) = Measure(["tshark", "-n", "-r", file, "-q", "-z", "io,stat,0,tcp.analysis.keep_alive,tcp.analysis.keep_alive_ack"]);
-            ours.Add(ofOurs);
-            tshark.Add(ofTshark);
-            tcpdump.Add(ofTcpdump);
-            rate.Add(packets / ofOurs.TotalMilliseconds);
-            tsharkRate.Add(packets / ofTshark.TotalMilliseconds);
-            tcpdumpRate.Add(packets / ofTcpdump.TotalMilliseconds);
-            inside.Add(packets / ofInside.TotalMilliseconds);
+            tshark.Add(Timed(["tshark", "-n", "-r", file, "-q", "-z", "io,stat,0,tcp.analysis.keep_alive,tcp.analysis.keep_alive_ack"]).Wall);
+            tcpdump.Add(ofTcpdump.Wall);
+            tcpdumpProcessor.Add(ofTcpdump.Processor);
+            for (var i = 0; i < outputs.Length; i++)
+            {
+                walls[i].Add(ours[i].Wall);
+                processors[i].Add(ours[i].Processor);
+            }
+        }
+        Report.Line("tshark, both keep-alive filters", Rate(tshark, packets), "packets a ms");
+        Report.Line("tcpdump -w /dev/null", Rate(tcpdump, packets), "packets a ms");
+        for (var i = 0; i < outputs.Length; i++)
+        {
+            Report.Line($"keepalive-agent probes, {outputs[i].Name} > /dev/null", Rate(walls[i], packets), "packets a ms");
+            Report.Goal("  time, beside tcpdump", walls[i].RelativeTo(tcpdump), outputs[i].Wall, "× tcpdump");
+            Report.Goal("  processor time, beside tcpdump", processors[i].RelativeTo(tcpdumpProcessor), outputs[i].Processor, "× tcpdump");
+        }
+        Report.AtLeast("speed of -o json, beside tshark", tshark.RelativeTo(walls[0]), 40, "× tshark");
+    }
+
+    /// <summary>A sixteenth and a quarter of the packets, and all.</summary>
+    private static void Growth()
+    {
+        foreach (var part in (int[])[16, 4, 1])
+        {
+            var file = Path.Combine(Workspace.Directory, $"part-{part}.pcap");
+            var (packets, _) = CaptureOfProbes.Write(file, Packets / part);
+            var each = new Series();
+            for (var round = 0; round < Rounds; round++)
+            {
+                each.Add(Timed([ProgramRun.AgentPath, "probes", file, "-o", "json"]).Wall.TotalNanoseconds / packets);
+            }
+            Report.Line($"{packets:N0} packets, start included", each, "ns a packet");
+            File.Delete(file);
+        }
+    }
+
+    private static void Inside(string file, long packets, long probes)
+    {
+        var inside = new Series();
+        var allocated = 0.0;
+        for (var round = 0; round < 3; round++)
+        {
+            var (bytes, took) = InProcess(file, probes);
+            inside.Add(packets / took.TotalMilliseconds);
             allocated = bytes;
         }
-        Report.Line("tshark, both keep-alive filters", tsharkRate, "packets a ms");
-        Report.Line("tcpdump -w /dev/null", tcpdumpRate, "packets a ms");
-        Report.Line("keepalive-agent probes -o json > /dev/null, start included", rate, "packets a ms");
-        Report.Line("  reading and classifying alone, warm", inside, "packets a ms");
-        Report.Goal("  time, beside tshark", ours.RelativeTo(tshark), Goal, "× tshark");
-        Report.Line("  time, beside tcpdump", ours.RelativeTo(tcpdump), "× tcpdump");
-        Report.Goal("  allocated while reading and classifying", allocated / packets, 0.01,
-            string.Create(CultureInfo.InvariantCulture, $"{allocated / packets:0.0000}"), "bytes a packet");
-        Memory(file);
+        Report.Line("reading, classifying and formatting on one thread, warm", inside, "packets a ms");
+        Report.Goal("  allocated", allocated / packets, 0.01, string.Create(CultureInfo.InvariantCulture, $"{allocated / packets:0.0000}"), "bytes a packet");
+    }
+
+    private static Series Rate(Series took, long packets)
+    {
+        var all = new Series();
+        for (var i = 0; i < took.Count; i++)
+        {
+            all.Add(packets);
+        }
+        return all.RelativeTo(took);
+    }
+
+    /// <summary>Wall and processor time of a program whose output is discarded, by the shell's own measurement.</summary>
+    private static Cost Timed(string[] command)
+    {
+        var start = new ProcessStartInfo("bash", ["-c", "TIMEFORMAT='%3R %3U %3S'; exec 3>&2; { time \"$@\" > /dev/null 2> /dev/null 3>&-; } 2>&3", "bash", .. command])
+        {
+            RedirectStandardError = true,
+        };
+        using var process = Process.Start(start)!;
+        var text = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        if (process.ExitCode != 0)
+        {
+            throw new InvalidOperationException($"{string.Join(' ', command)} ended with {process.ExitCode}");
+        }
+        var seconds = Array.ConvertAll(text.Trim().Split(' '), static word => double.Parse(word, CultureInfo.InvariantCulture));
+        return new Cost(TimeSpan.FromSeconds(seconds[0]), TimeSpan.FromSeconds(seconds[1] + seconds[2]));
     }
 
     /// <summary>Ten times the packets must not need more memory.</summary>
