@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using Keepalive.Linux.Sockets;
 
@@ -29,6 +30,10 @@ public readonly ref struct TcpSegment
 {
     internal const byte Protocol = 6;
 
+    // Read by reference: a copy is three moves.
+    private readonly SocketEndpoint _source;
+    private readonly SocketEndpoint _destination;
+
     /// <param name="source">Its sender.</param>
     /// <param name="destination">Its receiver.</param>
     /// <param name="header">Its header.</param>
@@ -38,8 +43,8 @@ public readonly ref struct TcpSegment
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private TcpSegment(SocketEndpoint source, SocketEndpoint destination, TcpHeader header, int payloadLength, int firstByte, ushort identification)
     {
-        Source = source;
-        Destination = destination;
+        _source = source;
+        _destination = destination;
         Sequence = header.Sequence;
         Acknowledged = header.Acknowledged;
         Flags = header.Flags;
@@ -52,9 +57,11 @@ public readonly ref struct TcpSegment
         FirstByte = firstByte;
     }
 
-    public SocketEndpoint Source { get; }
+    [UnscopedRef]
+    public ref readonly SocketEndpoint Source => ref _source;
 
-    public SocketEndpoint Destination { get; }
+    [UnscopedRef]
+    public ref readonly SocketEndpoint Destination => ref _destination;
 
     public uint Sequence { get; }
 

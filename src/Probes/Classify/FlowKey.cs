@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Probes.Classify;
@@ -21,7 +22,8 @@ internal readonly struct FlowKey : IEquatable<FlowKey>
     /// <param name="low">The lesser end.</param>
     /// <param name="high">The other end.</param>
     /// <param name="scope">The scope of their packets.</param>
-    public FlowKey(SocketEndpoint low, SocketEndpoint high, int scope)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public FlowKey(in SocketEndpoint low, in SocketEndpoint high, int scope)
     {
         (_lowUpper, _lowLower) = (low.Upper, low.Lower);
         (_highUpper, _highLower) = (high.Upper, high.Lower);
@@ -44,7 +46,7 @@ internal readonly struct FlowKey : IEquatable<FlowKey>
     public static FlowKey Of(in SocketEndpoint from, in SocketEndpoint to, int scope, out bool fromLow)
     {
         fromLow = from.Upper != to.Upper ? from.Upper < to.Upper : from.Lower != to.Lower ? from.Lower < to.Lower : from.Port <= to.Port;
-        return fromLow ? new FlowKey(from, to, scope) : new FlowKey(to, from, scope);
+        return fromLow ? new FlowKey(in from, in to, scope) : new FlowKey(in to, in from, scope);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -80,7 +82,7 @@ internal readonly struct FlowSeed
     public FlowSeed(Random random)
     {
         Span<ulong> numbers = stackalloc ulong[1 + (2 * FlowKey.Words)];
-        random.NextBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes(numbers));
+        random.NextBytes(MemoryMarshal.AsBytes(numbers));
         Sum = numbers[0];
         (LowLower, LowLowerToo) = (numbers[1], numbers[2]);
         (HighLower, HighLowerToo) = (numbers[3], numbers[4]);

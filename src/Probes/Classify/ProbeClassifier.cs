@@ -62,7 +62,7 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     public void Classify(in TcpSegment segment, long number, long time, int scope, int path, out Classification result)
     {
         result = default;
-        var key = FlowKey.Of(segment.Source, segment.Destination, scope, out var fromLow);
+        var key = FlowKey.Of(in segment.Source, in segment.Destination, scope, out var fromLow);
         ref var flow = ref path != PathTable.None || Flows.HasTunnels ? ref Flows.Get(in key, path, fromLow) : ref Flows.Get(in key);
         ref var sender = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
         ref var receiver = ref fromLow ? ref flow.FromHigh : ref flow.FromLow;
