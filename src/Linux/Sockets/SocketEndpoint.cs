@@ -39,7 +39,7 @@ public readonly record struct SocketEndpoint
     public ulong Lower { get; }
 
     /// <summary>The port in host byte order.</summary>
-    public ushort Port { get; }
+    public ushort Port { get; init; }
 
     /// <summary>Whether packets of this connection are IPv4.</summary>
     public bool IsIPv4 => Upper == 0 && Lower >> 32 == Mapped;
