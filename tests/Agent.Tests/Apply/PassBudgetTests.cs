@@ -91,9 +91,29 @@ public sealed class PassBudgetTests
         Assert.False(_budget.IsSpent);
     }
 
-    /// <summary>A full pass has only the limit per account: nothing is known of the skipped sockets yet.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void IsSpent_Start_AnAccountHasMoreUntilAllHaveUsedMuch(bool isFirst)
+    {
+        _budget.BeginPass(new PassScope { Full = isFirst, Continues = !isFirst });
+        Work("pod a", 4 * s_share - TimeSpan.FromMilliseconds(1));
+        Assert.False(_budget.IsSpent);
+        Work("pod a", TimeSpan.FromMilliseconds(1));
+        Assert.True(_budget.IsSpent);
+        for (int i = 0; i < 9; i++)
+        {
+            Work($"pod {i}", 4 * s_share);
+        }
+        Work("pod b", s_share - TimeSpan.FromMilliseconds(1));
+        Assert.False(_budget.IsSpent);
+        Work("pod b", TimeSpan.FromMilliseconds(1));
+        Assert.True(_budget.IsSpent);
+    }
+
+    /// <summary>In a full pass each account has a share, however much the others use: nothing is known of the skipped sockets yet.</summary>
     [Fact]
-    public void IsSpent_FullPass_HasNoLimitForAllTogether()
+    public void IsSpent_FullPass_EachAccountHasAShare()
     {
         _budget.BeginPass(new PassScope { Full = true });
         for (int i = 0; i < 100; i++)

@@ -11,6 +11,13 @@ internal sealed class PassBudget
     /// long.</summary>
     private static readonly TimeSpan s_share = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>The same in a start, when an owner has all of its sockets to be set. A pass also costs a dump, so short shares are
+    /// wasteful.</summary>
+    private static readonly TimeSpan s_startShare = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>The limit for all other owners together in a pass of a start. Beyond it, each has <see cref="s_share"/>.</summary>
+    private static readonly TimeSpan s_startTogether = TimeSpan.FromSeconds(2);
+
     /// <summary>The share of root's own processes.</summary>
     private static readonly TimeSpan s_shareOfTheNode = TimeSpan.FromMilliseconds(500);
 
@@ -46,6 +53,7 @@ internal sealed class PassBudget
     private TimeSpan _share = s_share;
     private TimeSpan _shareOfTheNode = s_shareOfTheNode;
     private TimeSpan _shareOfAll = TimeSpan.MaxValue;
+    private TimeSpan _least = s_least;
     private int _pressed;
     private bool _isStart;
 
@@ -61,7 +69,8 @@ internal sealed class PassBudget
     /// <summary>Begins a pass of any kind.</summary>
     public void BeginPass(PassScope scope)
     {
-        _share = scope.Only ? s_onlyShare : scope.Last ? s_lastShare : s_share;
+        var isStart = scope is { Only: false, Last: false } && (scope.Full || scope.Continues);
+        _share = scope.Only ? s_onlyShare : scope.Last ? s_lastShare : isStart ? s_startShare : s_share;
         _shareOfTheNode = scope.Only ? s_onlyShare : scope.Last ? 2 * s_shareOfTheNode : s_shareOfTheNode;
         _pressed = _isStart || scope is not { Full: false, Continues: false, Only: false, Last: false } ? 0
             : _together >= s_together ? Remembered : Math.Max(_pressed - 1, 0);
@@ -76,8 +85,8 @@ internal sealed class PassBudget
             }
         }
         _nodes.Turn(_isStart);
-        _isStart = scope.Full || scope.Continues;
-        _shareOfAll = _isStart ? TimeSpan.MaxValue : s_together;
+        _isStart = isStart;
+        (_shareOfAll, _least) = isStart ? (s_startTogether, s_share) : scope.Full ? (TimeSpan.MaxValue, s_least) : (s_together, s_least);
         Excess = Say();
     }
 
@@ -113,7 +122,7 @@ internal sealed class PassBudget
             var now = _time.GetElapsedTime(_begun);
             var own = _current.Spent + now;
             var spent = _current == _nodes ? own >= _shareOfTheNode
-                : own >= _share || (own >= s_least && _together + now >= _shareOfAll) || (_pressed > 0 && _current.Owes >= s_share);
+                : own >= _share || (own >= _least && _together + now >= _shareOfAll) || (_pressed > 0 && _current.Owes >= s_share);
             _current.IsLate |= spent;
             return spent;
         }
