@@ -61,6 +61,41 @@ public sealed class StateFileVersionTests : IDisposable
         Assert.Equal(2, File.ReadLines(FilePath).Count(line => line.Contains(" crc=", StringComparison.Ordinal)));
     }
 
+    /// <summary>A rolling update to the next version, back to this one, and to the next one again.</summary>
+    [Fact]
+    public void NextVersion_ItsFileRewrittenHere_LosesOnlyItsOwnWords()
+    {
+        WriteAll();
+        var known = StateFile.Load(FilePath, Boot, Assert.Fail);
+        // The next version has one more word on each "set", with valid checksums.
+        var (next, before) = (new List<byte>(), 0u);
+        foreach (var line in File.ReadAllLines(FilePath))
+        {
+            var bytes = Encoding.UTF8.GetBytes(line);
+            if (StateChecksum.Find(bytes, out var rest) is null)
+            {
+                next.AddRange([.. bytes, (byte)'\n']);
+                before = line.StartsWith("keepalive-agent-state ", StringComparison.Ordinal) ? 0 : StateChecksum.Add(before, [.. bytes, (byte)'\n']);
+                continue;
+            }
+            byte[] longer = [.. rest, .. " next=1,2"u8];
+            var sum = new byte[StateChecksum.Length];
+            new StateChecksum(StateChecksum.Add(0, longer), before).Write(sum);
+            next.AddRange([.. longer, .. sum, (byte)'\n']);
+            before = 0;
+        }
+        File.WriteAllBytes(FilePath, [.. next]);
+
+        var here = StateFile.Load(FilePath, Boot, Assert.Fail);
+        StateFile.Create(FilePath, Boot, here).Dispose();
+
+        Assert.Equal(known, here);
+        Assert.Equal(known.Arriving, here.Arriving);
+        Assert.DoesNotContain("next=", File.ReadAllText(FilePath), StringComparison.Ordinal);
+        var again = StateFile.Load(FilePath, Boot, Assert.Fail);
+        Assert.Equal(known.OrderBy(one => one.Key), again.OrderBy(one => one.Key));
+    }
+
     [Fact]
     public void UserTimeout_WrittenAndRewritten_IsRead()
     {
