@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net;
+using Keepalive.Probes.Pages;
 using Keepalive.Simulator.Demo;
 
 namespace Keepalive.Simulator.Commands;
@@ -14,8 +15,10 @@ internal static class DemoCommand
     {
         var agent = AgentProgram.Create();
         var noAgent = new Option<bool>("--no-agent") { Description = "Leave the agent out, and see act 3 fail" };
-        var command = new Command(Name, "Show the outage and its cure on real sockets, in under a minute") { agent, noAgent };
-        command.SetAction(result => Execute(result.GetValue(noAgent) ? "" : Path.GetFullPath(result.GetValue(agent)!)));
+        var report = ReportOption.Create("Also write a page with every packet: one file, for a browser");
+        var command = new Command(Name, "Show the outage and its cure on real sockets, in under a minute") { agent, noAgent, report };
+        command.SetAction(result => Execute(
+            result.GetValue(noAgent) ? "" : Path.GetFullPath(result.GetValue(agent)!), result.GetValue(report) is { } file ? Path.GetFullPath(file) : ""));
         return command;
     }
 
@@ -23,10 +26,11 @@ internal static class DemoCommand
     {
         var agent = new Argument<string>("agent");
         var directory = new Argument<string>("directory");
-        var inside = new Command(Inside) { agent, directory };
+        var report = new Argument<string>("report");
+        var inside = new Command(Inside) { agent, directory, report };
         inside.SetAction((result, _) => InSandbox.GuardAsync(
             result.GetValue(directory)!,
-            _ => DemoRun.ExecuteAsync(result.GetValue(agent) is { Length: > 0 } path ? path : null, result.GetValue(directory)!, Console.Out)));
+            _ => DemoRun.ExecuteAsync(Given(result.GetValue(agent)), result.GetValue(directory)!, Console.Out, Given(result.GetValue(report)))));
 
         var upstream = new Argument<string>("upstream");
         var proxy = new Command(Roles.Proxy) { upstream };
@@ -42,7 +46,10 @@ internal static class DemoCommand
         }
     }
 
-    private static int Execute(string agent) => AgentProgram.Missing(agent) is { } missing
-        ? Complaint.Say(ExitCodes.Failed, missing)
-        : InSandbox.Run(Name, directory => [Inside, agent, directory]);
+    private static int Execute(string agent, string report) =>
+        AgentProgram.Missing(agent) is { } missing ? Complaint.Say(ExitCodes.Failed, missing)
+        : report.Length > 0 && ReportOption.Unusable(report) is { } unusable ? Complaint.Say(ExitCodes.Failed, unusable)
+        : InSandbox.Run(Name, directory => [Inside, agent, directory, report]);
+
+    private static string? Given(string? argument) => argument is { Length: > 0 } ? argument : null;
 }

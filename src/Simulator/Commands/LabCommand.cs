@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Keepalive.Probes.Pages;
 using Keepalive.Simulator.Lab;
 
 namespace Keepalive.Simulator.Commands;
@@ -47,6 +48,8 @@ internal static class LabCommand
             HelpName = "FILE",
         };
 
+        private readonly Option<string?> _report = ReportOption.Create("Also write a page with every connection's packets: one file, for a browser");
+
         private readonly Argument<string> _directory = new("directory");
 
         public Form(string name, string description)
@@ -63,7 +66,7 @@ internal static class LabCommand
             }
             Command = new Command(name, description);
             _balancer.AddTo(Command);
-            foreach (var option in new Option[] { _server, _client, _agent, _program, _pcap, _output })
+            foreach (var option in new Option[] { _server, _client, _agent, _program, _pcap, _report, _output })
             {
                 Command.Options.Add(option);
             }
@@ -139,7 +142,7 @@ internal static class LabCommand
                     return $"--pcap: {e.Message}";
                 }
             }
-            return null;
+            return result.GetValue(_report) is { } report ? ReportOption.Unusable(report) : null;
         }
 
         private async Task<int> ExecuteInside(ParseResult result)
@@ -154,6 +157,7 @@ internal static class LabCommand
                 result.GetValue(_agent),
                 result.GetValue(_program)!,
                 result.GetValue(_pcap),
+                result.GetValue(_report),
                 directory);
             return await InSandbox.GuardAsync(directory, async onEnd =>
             {

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
+using Keepalive.Probes.Pages;
 using Keepalive.Simulator.Balancing;
 using Keepalive.Simulator.Lab;
 
@@ -37,13 +38,15 @@ internal sealed class DemoRun : IDisposable
     private readonly DemoProcess _client;
     private readonly string? _agent;
     private readonly string _directory;
+    private readonly DemoReport? _report;
     private Exception? _failure;
 
-    private DemoRun(TextWriter output, string? agent, string directory)
+    private DemoRun(TextWriter output, string? agent, string directory, bool reports)
     {
         (_agent, _directory) = (agent, directory);
         _lab = RunningLab.Create();
         _timeline = new DemoTimeline(output, Terminal.WantsColours(), () => _lab.Elapsed);
+        _report = reports ? new DemoReport(DateTimeOffset.UtcNow - _lab.Elapsed) : null;
         _service = DemoProcess.Start(_lab.Network.Server, Roles.Service);
         _proxy = DemoProcess.Start(_lab.Network.Client, Roles.Proxy, $"{LabNetwork.ServerAddress}:{RecommendationService.Port}");
         _client = DemoProcess.Start(_lab.Network.Client, Roles.Client);
@@ -53,11 +56,13 @@ internal sealed class DemoRun : IDisposable
     /// <param name="agent">The agent; null to leave it out, and so to see act 3 fail.</param>
     /// <param name="directory">For what only lasts as long as the demo.</param>
     /// <param name="output">Where to.</param>
+    /// <param name="report">The file of the page with its packets; null for none.</param>
     /// <returns>The exit code.</returns>
-    public static async Task<int> ExecuteAsync(string? agent, string directory, TextWriter output)
+    public static async Task<int> ExecuteAsync(string? agent, string directory, TextWriter output, string? report = null)
     {
-        using var demo = new DemoRun(output, agent, directory);
-        return await demo.TellAsync().ConfigureAwait(false);
+        using var demo = new DemoRun(output, agent, directory, report is not null);
+        var exitCode = await demo.TellAsync().ConfigureAwait(false);
+        return report is not null && demo.WriteReport(report) is { } problem ? Complaint.Say(ExitCodes.Failed, problem) : exitCode;
     }
 
     public void Dispose()
@@ -66,6 +71,20 @@ internal sealed class DemoRun : IDisposable
         _proxy.Dispose();
         _service.Dispose();
         _lab.Dispose();
+    }
+
+    /// <summary>Writes the page.</summary>
+    /// <returns>Why it could not be written; null if it was.</returns>
+    private string? WriteReport(string file)
+    {
+        _lab.Stop();
+        if (ReportOption.Write(file, _report!.Complete(_lab.Elapsed)) is { } problem)
+        {
+            return problem;
+        }
+        _timeline.Text("");
+        _timeline.Text($"The packets of all acts: {file}");
+        return null;
     }
 
     private async Task<int> TellAsync()
@@ -103,7 +122,8 @@ internal sealed class DemoRun : IDisposable
         // Later events of the previous act's connection are not part of this act.
         _past.UnionWith(_act.Select(what => what.Flow));
         _act.Clear();
-        _lab.Balance(new BalancerRule(s_idleTimeout, act.Balancer.Behaviour), _news.Enqueue, failure => _failure = failure);
+        var rule = new BalancerRule(s_idleTimeout, act.Balancer.Behaviour);
+        _lab.Balance(rule, _news.Enqueue, failure => _failure = failure, recorder: _report?.Begin(act, rule, _past, act.WithPolicy && _agent is not null));
         using var agent = act.WithPolicy ? await StartAgentAsync().ConfigureAwait(false) : null;
 
         var first = await RequestAsync().ConfigureAwait(false);
@@ -183,6 +203,7 @@ internal sealed class DemoRun : IDisposable
 
     private async Task<Answer> RequestAsync()
     {
+        var sent = _lab.Elapsed;
         _timeline.Line("client", $"GET {WebClient.Path}");
         var asked = _client.AskAsync("get");
         var logged = _proxy.ReadAsync();
@@ -192,6 +213,7 @@ internal sealed class DemoRun : IDisposable
         var words = (await asked.ConfigureAwait(false)).Split(' ', 3);
         var answer = new Answer(int.Parse(words[0], CultureInfo.InvariantCulture), TimeSpan.FromMilliseconds(long.Parse(words[1], CultureInfo.InvariantCulture)));
         _timeline.Line("client", $"{words[0]}  {words[2]}", answer.Status == 200 ? "32" : "31");
+        _report?.Requested(sent, sent + answer.Time, answer.Status, words[2]);
         return answer;
     }
 

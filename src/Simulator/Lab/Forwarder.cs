@@ -20,6 +20,8 @@ internal sealed class Forwarder : IDisposable
     private readonly PacketRing _client;
     private readonly PacketRing _server;
     private readonly FrameLog? _log;
+    private readonly PacketRecorder? _recorder;
+    private readonly Func<LabFlowKey, TimeSpan?> _deadline;
     private readonly Queue<(FlowEnd To, byte[] Frame, long Time)> _forged = new();
     private readonly Thread _thread;
     private readonly Action<Exception> _failed;
@@ -37,11 +39,14 @@ internal sealed class Forwarder : IDisposable
     /// <param name="log">Where every frame is written to; null for nowhere. It belongs to the forwarder from now on.</param>
     /// <param name="tell">Called for each event, on its thread, and must not take long.</param>
     /// <param name="failed">Called when it cannot go on.</param>
+    /// <param name="recorder">Takes every packet with its fate; null for none.</param>
     public Forwarder(
-        PacketRing client, PacketRing server, BalancerRule rule, long began, FrameLog? log, Action<LabEvent> tell, Action<Exception> failed)
+        PacketRing client, PacketRing server, BalancerRule rule, long began, FrameLog? log, Action<LabEvent> tell, Action<Exception> failed,
+        PacketRecorder? recorder = null)
     {
-        (_client, _server, _log, _began, _failed) = (client, server, log, began, failed);
+        (_client, _server, _log, _recorder, _began, _failed) = (client, server, log, recorder, began, failed);
         Balancer = new IdleBalancer(rule, SendForged, tell);
+        _deadline = Balancer.DeadlineOf;
         _thread = new Thread(Run) { IsBackground = true, Name = "forwarder", Priority = ThreadPriority.Highest };
     }
 
@@ -139,6 +144,7 @@ internal sealed class Forwarder : IDisposable
             }
             var passes = frame.Tag != 0 || Balancer.Process(from, frame.Bytes, _now);
             _log?.Write(from, passes ? FrameFate.Received : FrameFate.Swallowed, frame.Bytes, frame.Tag, frame.Arrived);
+            Record(from, passes, frame.Bytes, frame.Tag);
             LogForged();
             if (passes)
             {
@@ -155,10 +161,22 @@ internal sealed class Forwarder : IDisposable
         return count;
     }
 
+    private void Record(FlowEnd from, bool passes, ReadOnlySpan<byte> frame, uint tag)
+    {
+        if (tag == 0)
+        {
+            _recorder?.Take(from, passes, frame, _now, _deadline);
+        }
+        else
+        {
+            _recorder?.Skip();
+        }
+    }
+
     private void SendForged(FlowEnd to, ReadOnlySpan<byte> frame)
     {
         (to == FlowEnd.Client ? _client : _server).Queue(frame);
-        if (_log is not null)
+        if (_log is not null || _recorder is not null)
         {
             _forged.Enqueue((to, frame.ToArray(), DateTime.UtcNow.Ticks - DateTime.UnixEpoch.Ticks));
         }
@@ -170,6 +188,7 @@ internal sealed class Forwarder : IDisposable
         while (_forged.TryDequeue(out var forged))
         {
             _log?.Write(forged.To, FrameFate.Forged, forged.Frame, 0, forged.Time);
+            _recorder?.Forged(forged.To, forged.Frame, _now);
         }
     }
 

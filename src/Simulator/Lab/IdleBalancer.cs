@@ -60,6 +60,9 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
     /// <summary>When <see cref="Expire(TimeSpan)"/> has something to do next; null while there is no connection.</summary>
     public TimeSpan? NextDue() => _table.NextDue();
 
+    /// <summary>When the idle clock of a connection runs out; null if it is not open.</summary>
+    public TimeSpan? DeadlineOf(LabFlowKey key) => _table.Find(key) is { } flow && flow.Clock.Phase == FlowPhase.Open ? rule.Deadline(flow.Clock) : null;
+
     private bool ProcessOpen(LabFlow flow, FlowEnd from, in TcpFrame segment, TimeSpan now)
     {
         ref var half = ref flow.Half(from);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Keepalive.Probes.Pages;
 
 namespace Keepalive.Simulator.Lab;
 
@@ -9,8 +10,9 @@ namespace Keepalive.Simulator.Lab;
 /// <param name="Policies">The agent's policies; null for no agent.</param>
 /// <param name="Agent">The agent.</param>
 /// <param name="Capture">The capture file; null for none.</param>
+/// <param name="Report">The page with the packets; null for none.</param>
 /// <param name="Directory">For what only lasts as long as the lab.</param>
-internal sealed record LabPlan(LabSetting Setting, string Server, string Client, string? Policies, string Agent, string? Capture, string Directory);
+internal sealed record LabPlan(LabSetting Setting, string Server, string Client, string? Policies, string Agent, string? Capture, string? Report, string Directory);
 
 /// <summary>Two commands, one on each side, with the balancer in between and the agent at the client if wanted.</summary>
 internal sealed class LabRun : IDisposable
@@ -25,6 +27,8 @@ internal sealed class LabRun : IDisposable
     private readonly LabReport _report;
     private readonly bool _captureOutput;
     private readonly RunningLab _lab;
+    private readonly PacketRecorder? _recorder;
+    private readonly DateTimeOffset _began;
     private readonly Lock _ending = new();
     private bool _ended;
 
@@ -36,6 +40,8 @@ internal sealed class LabRun : IDisposable
     {
         (_plan, _report, _captureOutput) = (plan, report, captureOutput);
         _lab = RunningLab.Create();
+        _recorder = plan.Report is null ? null : new PacketRecorder(plan.Setting.Rule);
+        _began = DateTimeOffset.UtcNow - _lab.Elapsed;
     }
 
     /// <summary>Runs it.</summary>
@@ -43,7 +49,7 @@ internal sealed class LabRun : IDisposable
     public async Task<int> ExecuteAsync()
     {
         _report.Started(_plan.Setting);
-        _lab.Balance(_plan.Setting.Rule, _report.Happened, Failed, _plan.Capture is { } file ? FrameLog.Create(file) : null);
+        _lab.Balance(_plan.Setting.Rule, _report.Happened, Failed, _plan.Capture is { } file ? FrameLog.Create(file) : null, _recorder);
         using var over = new CancellationTokenSource();
         using var server = Start(_lab.Network.Server, _plan.Server, out var serverOutput);
         // Not waited for: the server outlives the client as a rule, and so does the agent.
@@ -95,8 +101,18 @@ internal sealed class LabRun : IDisposable
                 {
                     _report.Note(summary.Duration, $"{_plan.Capture} is not complete: {logFailure}");
                 }
+                WriteReport(summary);
                 _report.Ended(summary);
             }
+        }
+    }
+
+    private void WriteReport(LabSummary summary)
+    {
+        if (_recorder is not null
+            && ReportOption.Write(_plan.Report!, LabPacketReport.Create(_plan, _recorder, summary, _began)) is { } problem)
+        {
+            _report.Note(summary.Duration, problem);
         }
     }
 

@@ -23,12 +23,19 @@ internal sealed class RunningLab : IDisposable
     /// <param name="tell">Called for each event, on another thread; must not take long.</param>
     /// <param name="failed">Called when it cannot go on.</param>
     /// <param name="log">Where every frame is written to; belongs to the lab from now on.</param>
-    public void Balance(BalancerRule rule, Action<LabEvent> tell, Action<Exception> failed, FrameLog? log = null)
+    /// <param name="recorder">Takes every packet with its fate, and the events; null for none.</param>
+    public void Balance(BalancerRule rule, Action<LabEvent> tell, Action<Exception> failed, FrameLog? log = null, PacketRecorder? recorder = null)
     {
         _forwarder?.Dispose();
         var (client, server) = Network.Open();
-        _forwarder = new Forwarder(client, server, rule, _began, log, tell, failed);
+        _forwarder = new Forwarder(client, server, rule, _began, log, recorder is null ? tell : RecordAndTell, failed, recorder);
         _forwarder.Start();
+
+        void RecordAndTell(LabEvent what)
+        {
+            recorder.Happened(what);
+            tell(what);
+        }
     }
 
     /// <summary>Stops carrying frames, and says what there was; null where there is no balancer yet.</summary>

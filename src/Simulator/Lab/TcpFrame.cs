@@ -69,6 +69,8 @@ internal readonly ref struct TcpFrame
 
     public int PayloadLength { get; }
 
+    public ReadOnlySpan<byte> Payload => _frame.Slice(_tcp + HeaderLength, PayloadLength);
+
     /// <summary>Its length in the sequence space: payload, SYN and FIN.</summary>
     public uint SequenceLength => (uint)PayloadLength + (Has(TcpFlags.Syn) ? 1u : 0u) + (Has(TcpFlags.Fin) ? 1u : 0u);
 

@@ -19,7 +19,7 @@ internal sealed class TextLabReport(TextWriter output, bool colours) : LabReport
         var usual = TimeSpan.FromSeconds(preset?.IdleTimeout ?? 0);
         var instead = preset is not null && usual != TimeSpan.Zero && rule.IdleTimeout != usual ? $" instead of {Words.Duration(usual)}" : "";
         Lab(TimeSpan.Zero, $"{preset?.Product ?? "a balancer"}: idle timeout {Words.Duration(rule.IdleTimeout)}{instead}; {Refreshing(rule.Behaviour)}");
-        Lab(TimeSpan.Zero, $"on expiry, {rule.Behaviour.ExpiryName}: {Meaning(rule.Behaviour.Expiry)}");
+        Lab(TimeSpan.Zero, $"on expiry, {rule.Behaviour.ExpiryName}: {PacketSettings.Meaning(rule.Behaviour.Expiry)}");
         Lab(TimeSpan.Zero, $"client {LabNetwork.ClientAddress} and {LabNetwork.ClientAddress6}, server {LabNetwork.ServerAddress} and {LabNetwork.ServerAddress6}");
         _refresh = rule.Behaviour.Refresh;
     }
@@ -107,17 +107,6 @@ internal sealed class TextLabReport(TextWriter output, bool colours) : LabReport
         Refresh.PayloadOnly => "no payload",
         Refresh.PerDirection => "nothing in one direction",
         _ => "no packet",
-    };
-
-    private static string Meaning(ExpiryClass expiry) => expiry switch
-    {
-        ExpiryClass.SilentDrop => "packets sent then are dropped",
-        ExpiryClass.ResetOnNextPacket => "the next sender gets a reset",
-        ExpiryClass.ResetBoth => "both ends get a reset at once",
-        ExpiryClass.FinBoth => "both ends see it closed at once",
-        ExpiryClass.DropUntilSyn => "dropped, until a SYN opens it anew",
-        ExpiryClass.InsideRevives => "dropped, until the client sends",
-        _ => throw new ArgumentOutOfRangeException(nameof(expiry)),
     };
 
     private static string Refreshing(IdleBehaviour behaviour) => behaviour.Refresh switch
