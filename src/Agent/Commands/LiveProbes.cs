@@ -6,6 +6,7 @@ using Keepalive.Linux.Files;
 using Keepalive.Linux.Packets;
 using Keepalive.Probes.Capture;
 using Keepalive.Probes.Classify;
+using Keepalive.Probes.Pages;
 using Keepalive.Probes.Reports;
 
 namespace Keepalive.Agent.Commands;
@@ -51,7 +52,7 @@ internal static class LiveProbes
             }
             using var live = new LiveCapture();
             live.Add(capture, scope: 0);
-            return Show(live, capture.Name, copy, report, output, stop.Token);
+            return Show(live, capture.Name, copy, request.Page, report, output, stop.Token);
         }
     }
 
@@ -68,14 +69,16 @@ internal static class LiveProbes
         capture.SetFilter(expression is null ? CaptureFilter.Everything : $"({expression}) and ({CaptureFilter.Everything})");
     }
 
-    private static int Show(LiveCapture live, string name, CaptureCopy? copy, ProbeReport report, StandardOutputStream output, CancellationToken stop)
+    private static int Show(LiveCapture live, string name, CaptureCopy? copy, string? page, ProbeReport report, StandardOutputStream output, CancellationToken stop)
     {
         Complaint.Say($"capturing on {name}; Ctrl-C ends it");
-        var scan = new ProbeScan(report);
+        var packets = page is null ? null : new CapturedPackets();
+        var scan = new ProbeScan(report) { Watch = packets };
         var problem = Follow(live, scan, copy, report, output, stop);
         scan.End();
         report.Summarize(scan, live.Dropped());
         report.Flush();
+        problem ??= packets is null ? null : ReportOption.Write(page!, packets.Complete(scan, name));
         return problem is null ? ExitCodes.Done : Complaint.Say(ExitCodes.Failed, problem);
     }
 
@@ -121,5 +124,6 @@ internal static class LiveProbes
     /// <param name="Interface">The interface to capture on.</param>
     /// <param name="Filter">The expression that packets must match, in the language of pcap-filter(7); null for all packets.</param>
     /// <param name="File">The file to write the packets to; null for none.</param>
-    internal sealed record Request(string Interface, string? Filter, string? File);
+    /// <param name="Page">The file of the page with their pictures; null for none.</param>
+    internal sealed record Request(string Interface, string? Filter, string? File, string? Page);
 }

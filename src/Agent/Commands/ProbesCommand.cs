@@ -4,6 +4,7 @@ using Keepalive.Linux;
 using Keepalive.Linux.Files;
 using Keepalive.Probes.Capture;
 using Keepalive.Probes.Classify;
+using Keepalive.Probes.Pages;
 using Keepalive.Probes.Reports;
 
 namespace Keepalive.Agent.Commands;
@@ -23,8 +24,9 @@ internal static class ProbesCommand
         var filter = new Option<string?>("--filter") { Description = "With --interface: only packets that match this pcap filter", HelpName = "EXPR" };
         var write = new Option<string?>("--write") { Description = "With --interface: also write the packets, cut after 192 bytes", HelpName = "FILE" };
         var summary = new Option<bool>("--summary") { Description = "Only the totals: no line for each probe, no connections" };
+        var page = ReportOption.Create("Also write a page with the packets of the connections: one file, for a browser");
         var output = OutputOption.Create();
-        var command = new Command("probes", "Find keepalive probes and their replies in a capture, or on an interface") { file, link, filter, write, summary, output };
+        var command = new Command("probes", "Find keepalive probes and their replies in a capture, or on an interface") { file, link, filter, write, summary, page, output };
         command.AddRule(result =>
         {
             switch (result.GetValue(file), result.GetValue(link))
@@ -65,21 +67,26 @@ internal static class ProbesCommand
         });
         command.SetAction(result =>
         {
+            if (result.GetValue(page) is { } picture && ReportOption.Unusable(picture) is { } unusable)
+            {
+                return Complaint.Say(ExitCodes.Failed, unusable);
+            }
             using var stop = new Interruption();
             using var standard = new StandardOutputStream();
             var report = ProbeReport.Create(standard, result.GetValue(output) == OutputFormat.Json, result.GetValue(summary));
             return result.GetValue(link) is { } name
-                ? LiveProbes.Run(new LiveProbes.Request(name, result.GetValue(filter), result.GetValue(write)), report, standard, stop)
-                : FromFile(result.GetValue(file)!, report, standard, stop);
+                ? LiveProbes.Run(new LiveProbes.Request(name, result.GetValue(filter), result.GetValue(write), result.GetValue(page)), report, standard, stop)
+                : FromFile(result.GetValue(file)!, result.GetValue(page), report, standard, stop);
         });
         return command;
     }
 
-    private static int FromFile(string path, ProbeReport report, StandardOutputStream output, Interruption stop)
+    private static int FromFile(string path, string? page, ProbeReport report, StandardOutputStream output, Interruption stop)
     {
         var name = path == "-" ? "standard input" : path;
         using var printing = new ReportThread(report);
-        var scan = new ProbeScan(report.IsSummary ? report : printing);
+        var packets = page is null ? null : new CapturedPackets();
+        var scan = new ProbeScan(report.IsSummary ? report : printing) { Watch = packets };
         string? problem = null;
         var exitCode = ExitCodes.InvalidInput;
         try
@@ -106,12 +113,12 @@ internal static class ProbesCommand
         printing.Drain();
         report.Summarize(scan, dropped: null);
         report.Flush();
+        var unwritten = packets is null ? null : ReportOption.Write(page!, packets.Complete(scan, path == "-" ? name : Path.GetFileName(path)));
         if (problem is not null)
         {
             Complaint.Say($"{name}: {problem}");
-            return exitCode;
         }
-        return ExitCodes.Done;
+        return unwritten is not null ? Complaint.Say(ExitCodes.Failed, unwritten) : problem is not null ? exitCode : ExitCodes.Done;
 
         // Called while no more input is available.
         void Wait()

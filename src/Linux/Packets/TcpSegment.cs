@@ -85,6 +85,9 @@ public readonly ref struct TcpSegment
     /// <summary>The identification of the IPv4 packet; 0 in IPv6.</summary>
     public ushort Identification { get; }
 
+    /// <summary>The payload as far as it was captured.</summary>
+    public ReadOnlySpan<byte> Payload => _payload;
+
     /// <summary>The first byte of the payload, -1 where there is none or it was not captured.</summary>
     public int FirstByte { get; }
 

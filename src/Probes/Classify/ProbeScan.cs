@@ -14,6 +14,17 @@ internal interface IFindingSink
     void Found(in Finding finding);
 }
 
+/// <summary>Sees every segment of a scan.</summary>
+internal interface ISegmentWatch
+{
+    /// <summary>Sees a segment.</summary>
+    /// <param name="packet">Its packet.</param>
+    /// <param name="segment">The segment.</param>
+    /// <param name="result">Its classification.</param>
+    /// <param name="flow">The place of its connection in the flow table, which may be another one's later.</param>
+    void Seen(in CapturedPacket packet, in TcpSegment segment, in Classification result, int flow);
+}
+
 /// <summary>Looks through the packets of a source for probes, and counts what it meets.</summary>
 internal sealed class ProbeScan
 {
@@ -35,6 +46,9 @@ internal sealed class ProbeScan
     }
 
     public ProbeClassifier Classifier { get; }
+
+    /// <summary>Sees every segment with its classification; null for nobody.</summary>
+    public ISegmentWatch? Watch { get; init; }
 
     /// <summary>Whether all packets are there already, as in a file: then findings keep their order, and wait behind a candidate for as long as memory allows.
     /// Where packets come one by one nothing would be reported for hours.</summary>
@@ -167,6 +181,7 @@ internal sealed class ProbeScan
             Classifier.Flows.Paths.Count(path);
         }
         Classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope, path, out var result);
+        Watch?.Seen(in packet, in segment, in result, Classifier.Flows.Latest);
         if (result.Shows != 0)
         {
             _queue.Note(result.Shows, Classifier.Flows.Latest, result.Shown, result.IsShownPresumed, answeredBy: 0, roundTrip: 0, _sink);

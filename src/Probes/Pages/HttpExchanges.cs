@@ -18,9 +18,17 @@ internal sealed class HttpExchanges
     /// <summary>Whether a request waits for its answer.</summary>
     public bool IsWaiting => _pending is not null;
 
+    /// <summary>Whether a payload may begin with a line of HTTP/1.</summary>
+    public static bool MayBegin(ReadOnlySpan<byte> payload) =>
+        payload.Length >= 12 && payload[0] is (byte)'G' or (byte)'P' or (byte)'H' or (byte)'D' or (byte)'O';
+
     /// <summary>Takes a packet's payload.</summary>
     public void Take(ReadOnlySpan<byte> payload, bool isFromClient, long time)
     {
+        if (!MayBegin(payload))
+        {
+            return;
+        }
         if (isFromClient)
         {
             if (RequestLine(payload) is { } line && _pending is null)
