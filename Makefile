@@ -17,7 +17,7 @@ help: ## Print this menu
 .PHONY: demo
 demo: ## Show the agent at work on real sockets, in under a minute; needs no root and no package
 	@scripts/build any $(CONFIGURATION)
-	out/keepalive-sim demo
+	out/keepalive-sim demo --report out/demo.html
 
 .PHONY: deps
 deps: ## Install what building and running the programs needs, where it is missing
@@ -70,6 +70,16 @@ fuzz: deps deps-test build ## Try all random cases of the tests (SEED=N: an earl
 	@scripts/deps fuzz
 	@scripts/fuzz $(CONFIGURATION) $(SEED)
 	@scripts/guided-fuzz $(CONFIGURATION) $(FUZZ_SECONDS)
+
+.PHONY: browser
+browser: deps deps-test build ## Open each kind of report in Chromium, in both colour schemes; pictures are in TestResults/browser
+	@scripts/deps browser
+	dotnet build tests/Browser --configuration $(CONFIGURATION) -v quiet --nologo
+	KEEPALIVE_REQUIRE_LIVE=1 dotnet exec tests/Browser/bin/$(CONFIGURATION)/net10.0/Keepalive.Browser.dll -noColor -noLogo -showLiveOutput
+
+.PHONY: picture
+picture: browser ## Make the README's picture anew: the report of the demo
+	cp TestResults/browser/demo-Light.png docs/images/demo.png
 
 .PHONY: siege
 siege: deps deps-test build ## Have ten tenants attack the agent at once, for two minutes with each datapath

@@ -15,7 +15,7 @@ namespace Keepalive.EndToEnd;
 public sealed class PageCommandsTests : IDisposable
 {
     private const string Mark = "@@@ ";
-    private const string Demo = "keepalive-sim demo";
+    private const string Demo = "keepalive-sim demo --report out/demo.html";
 
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
 
@@ -133,6 +133,7 @@ public sealed class PageCommandsTests : IDisposable
             export PATH={{InDirectory("bin")}}:$PATH TERM=dumb
             mount -t tmpfs tmpfs /run
             mkdir /run/lock
+            mkdir -p out
             python3 connections.py </dev/null >/dev/null &
             disown
             for i in {1..100}; do [[ -e connected ]] || sleep 0.1; done

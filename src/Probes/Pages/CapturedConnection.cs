@@ -19,6 +19,9 @@ internal sealed class CapturedConnection(FlowKey key)
     /// <summary>Silence that balancers end connections for, nanoseconds.</summary>
     private const long Long = 10_000_000_000;
 
+    /// <summary>The longest name in a heading, characters.</summary>
+    private const int MaxName = 64;
+
     private HttpExchanges? _exchanges;
     private End _low;
     private End _high;
@@ -106,7 +109,7 @@ internal sealed class CapturedConnection(FlowKey key)
         var failed = requests.Count(static request => request.Status is 0 or >= 500);
         return new ReportConnection
         {
-            Name = $"{client} → {server}" + (_serverName is null ? "" : $" ({_serverName})"),
+            Name = $"{client} → {server}" + (_serverName is null ? "" : $" ({Short(_serverName)})"),
             Client = client.ToString(),
             Server = server.ToString(),
             Trouble = failed > 0 ? Trouble.Failure : TroubleNow,
@@ -253,6 +256,8 @@ internal sealed class CapturedConnection(FlowKey key)
             yield return new(seen, "window probes", Number(_windowProbes), "the other end does not read");
         }
     }
+
+    private static string Short(string name) => name.Length <= MaxName ? name : string.Concat(name.AsSpan(0, MaxName), "…");
 
     private static string Time(long nanoseconds) => string.Create(CultureInfo.InvariantCulture, $"{nanoseconds / 1e9:0.0##} s");
 

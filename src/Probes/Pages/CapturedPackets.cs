@@ -11,8 +11,11 @@ namespace Keepalive.Probes.Pages;
 /// without its packets gets room again when it has trouble.
 /// </remarks>
 /// <param name="capacity">The most connections with packets after a choice; twice as many before.</param>
-internal sealed class CapturedPackets(int capacity = PacketPage.MaxConnections) : ISegmentWatch
+internal sealed class CapturedPackets(int capacity = CapturedPackets.DefaultCapacity) : ISegmentWatch
 {
+    /// <summary>More than a page shows: a connection that gets into trouble late has its beginning, too.</summary>
+    public const int DefaultCapacity = 512;
+
     private readonly List<CapturedConnection> _kept = [];
     private CapturedConnection?[] _byFlow = new CapturedConnection?[256];
     private long _began = CapturedPacket.NoTime;
@@ -53,7 +56,7 @@ internal sealed class CapturedPackets(int capacity = PacketPage.MaxConnections) 
     /// <param name="source">The capture's name.</param>
     public PacketReport Complete(ProbeScan scan, string source)
     {
-        Choose();
+        Choose(Math.Min(capacity, PacketPage.MaxConnections));
         return new PacketReport
         {
             Title = $"Keepalive in {source}",
@@ -81,23 +84,23 @@ internal sealed class CapturedPackets(int capacity = PacketPage.MaxConnections) 
     {
         if (_kept.Count == 2 * capacity)
         {
-            Choose();
+            Choose(capacity);
         }
         _kept.Add(connection);
     }
 
     /// <summary>Keeps the packets of those with most trouble.</summary>
-    private void Choose()
+    private void Choose(int number)
     {
-        if (_kept.Count <= capacity)
+        if (_kept.Count <= number)
         {
             return;
         }
         _kept.Sort(static (one, other) => other.Weight.CompareTo(one.Weight));
-        foreach (var connection in _kept.Skip(capacity))
+        foreach (var connection in _kept.Skip(number))
         {
             connection.Trace = null;
         }
-        _kept.RemoveRange(capacity, _kept.Count - capacity);
+        _kept.RemoveRange(number, _kept.Count - number);
     }
 }

@@ -16,7 +16,10 @@ internal static class PacketPage
     /// <summary>The longest text that is taken from a capture or a file, characters.</summary>
     private const int MaxText = 300;
 
-    private const int MaxRequests = 2_000;
+    /// <summary>The most bytes of data.</summary>
+    private const int MaxBytes = 4_800_000;
+
+    private const int MaxRequests = 3_000;
     private const int MaxMarks = 1_000;
     private const long Microsecond = 1_000;
 
@@ -28,19 +31,30 @@ internal static class PacketPage
     {
         using var data = new MemoryStream();
         WriteJson(report, program, data);
+        // Long texts, each character of which takes six: less of everything.
+        for (var part = 2; data.Length > MaxBytes && part <= MaxConnections; part *= 2)
+        {
+            data.SetLength(0);
+            WriteJson(report, program, data, part);
+        }
         SelfContainedPage.Write("packets", ["page", "packets"], ["packets"], data.GetBuffer().AsSpan(0, (int)data.Length), output);
     }
 
     /// <summary>Writes the data of the page.</summary>
-    public static void WriteJson(PacketReport report, string program, Stream output)
+    /// <param name="report">The report.</param>
+    /// <param name="program">The program that writes it.</param>
+    /// <param name="output">Receives the data.</param>
+    /// <param name="part">Divides all limits.</param>
+    public static void WriteJson(PacketReport report, string program, Stream output, int part = 1)
     {
+        var most = MaxConnections / part;
         var connections = report.Connections.OrderByDescending(static connection => connection.Trouble).ToList();
         var leftOut = new List<string>(report.LeftOut);
-        if (connections.Count > MaxConnections)
+        if (connections.Count > most)
         {
             leftOut.Add(string.Create(CultureInfo.InvariantCulture,
-                $"{connections.Count - MaxConnections} connections with less trouble than these {MaxConnections} are not shown."));
-            connections.RemoveRange(MaxConnections, connections.Count - MaxConnections);
+                $"{connections.Count - most} connections with less trouble than these {most} are not shown."));
+            connections.RemoveRange(most, connections.Count - most);
         }
         using var json = new Utf8JsonWriter(output, s_options);
         json.WriteStartObject();
@@ -60,7 +74,8 @@ internal static class PacketPage
         }
         json.WriteEndArray();
         json.WriteStartArray("connections");
-        var share = MaxPackets;
+        var share = MaxPackets / part;
+        var (requests, marks) = (MaxRequests / part / Math.Max(1, connections.Count), MaxMarks / part / Math.Max(1, connections.Count));
         var hidden = 0L;
         for (var i = 0; i < connections.Count; i++)
         {
@@ -68,7 +83,7 @@ internal static class PacketPage
             var packets = Choose(connections[i].Packets, share / (connections.Count - i));
             share -= packets.Count;
             hidden += Math.Max(connections[i].PacketCount, connections[i].Packets.Count) - packets.Count;
-            Connection(json, connections[i], packets);
+            Connection(json, connections[i], packets, Math.Max(1, requests), Math.Max(1, marks));
         }
         json.WriteEndArray();
         if (hidden > 0)
@@ -95,7 +110,7 @@ internal static class PacketPage
         return kept.Count <= limit ? kept : [.. kept.Take(limit / 2), .. kept.TakeLast(limit - (limit / 2))];
     }
 
-    private static void Connection(Utf8JsonWriter json, ReportConnection connection, IReadOnlyList<ReportPacket> packets)
+    private static void Connection(Utf8JsonWriter json, ReportConnection connection, IReadOnlyList<ReportPacket> packets, int requests, int marks)
     {
         json.WriteStartObject();
         Text(json, "name", connection.Name);
@@ -114,18 +129,12 @@ internal static class PacketPage
         {
             Numbers(json,
                 packet.Frame, packet.Time / Microsecond, packet.IsFromClient ? 0 : 1, (long)packet.Kind, (long)packet.Flags, packet.Sequence, packet.Length,
-                packet.Idle / Microsecond, packet.Answers, (long)packet.Fate, packet.Ordinal - next);
+                packet.Idle / Microsecond, packet.Answers, (long)packet.Fate, packet.Ordinal - next, packet.Left / Microsecond);
             next = packet.Ordinal + 1;
         }
         json.WriteEndArray();
-        json.WriteStartArray("clock");
-        foreach (var restart in connection.Clock)
-        {
-            Numbers(json, restart.Time / Microsecond, restart.Deadline / Microsecond);
-        }
-        json.WriteEndArray();
         json.WriteStartArray("marks");
-        foreach (var mark in connection.Marks.Take(MaxMarks))
+        foreach (var mark in connection.Marks.Take(marks))
         {
             json.WriteStartArray();
             json.WriteNumberValue(mark.Time / Microsecond);
@@ -135,7 +144,7 @@ internal static class PacketPage
         }
         json.WriteEndArray();
         json.WriteStartArray("requests");
-        foreach (var request in connection.Requests.Take(MaxRequests))
+        foreach (var request in connection.Requests.OrderByDescending(static request => request.Status is < 200 or >= 500).Take(requests).OrderBy(static request => request.From))
         {
             json.WriteStartArray();
             json.WriteNumberValue(request.From / Microsecond);

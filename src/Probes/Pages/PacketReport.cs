@@ -71,20 +71,12 @@ internal sealed record ReportConnection
     /// <summary>All packets, those that are not shown among them.</summary>
     public long PacketCount { get; init; }
 
-    /// <summary>Instants at which the idle clock was restarted. Without any, the page takes the packets' times.</summary>
-    public IReadOnlyList<ClockRestart> Clock { get; init; } = [];
-
     public IReadOnlyList<ReportMark> Marks { get; init; } = [];
 
     public IReadOnlyList<ReportRequest> Requests { get; init; } = [];
 
     public IReadOnlyList<ReportSetting> Settings { get; init; } = [];
 }
-
-/// <summary>A restart of the idle clock.</summary>
-/// <param name="Time">The instant.</param>
-/// <param name="Deadline">The instant at which the clock runs out unless it is restarted again.</param>
-internal readonly record struct ClockRestart(long Time, long Deadline);
 
 /// <summary>An instant with a meaning of its own.</summary>
 internal readonly record struct ReportMark(long Time, MarkKind Kind, string Text);
@@ -155,6 +147,9 @@ internal readonly record struct ReportPacket
 
     /// <summary>The frame of the probe that a reply answers; 0 for none.</summary>
     public long Answers { get; init; }
+
+    /// <summary>Nanoseconds until the balancer's idle clock runs out, after this packet; 0 if the balancer has none for it, or it is unknown.</summary>
+    public long Left { get; init; }
 
     public uint Sequence { get; init; }
 

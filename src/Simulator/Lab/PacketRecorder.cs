@@ -13,9 +13,6 @@ internal sealed class PacketRecorder(BalancerRule rule, int capacity = PacketRec
 {
     public const int DefaultCapacity = 2_000;
 
-    /// <summary>The most restarts of the idle clock that are kept for a connection.</summary>
-    private const int MaxRestarts = 1_000;
-
     private const int MaxMarks = 100;
 
     private readonly Lock _lock = new();
@@ -70,12 +67,9 @@ internal sealed class PacketRecorder(BalancerRule rule, int capacity = PacketRec
                 Kind = probe ? PacketKind.Probe : answers != 0 ? PacketKind.Reply : ReportPacket.KindOf(segment.Flags, segment.PayloadLength),
                 Fate = passes ? PacketFate.Passed : PacketFate.Swallowed,
                 IsFromClient = from == FlowEnd.Client,
+                Left = deadline(key) is { } until ? Nanoseconds(until - time) : 0,
             }, time);
             connection.Exchange(in segment, from, passes, time);
-            if (deadline(key) is { } until)
-            {
-                connection.Restart(time, until);
-            }
         }
     }
 
@@ -150,7 +144,6 @@ internal sealed class PacketRecorder(BalancerRule rule, int capacity = PacketRec
                     IdleTimeout = Nanoseconds(rule.IdleTimeout),
                     Packets = entry.Value.Trace.ToList(),
                     PacketCount = entry.Value.Trace.Count,
-                    Clock = entry.Value.Clock,
                     Marks = entry.Value.Marks,
                     Requests = entry.Value.Requests(),
                 })),
@@ -193,8 +186,6 @@ internal sealed class PacketRecorder(BalancerRule rule, int capacity = PacketRec
         private readonly HttpExchanges _exchanges = new();
 
         public PacketTrace Trace { get; } = new();
-
-        public List<ClockRestart> Clock { get; } = [];
 
         public List<ReportMark> Marks { get; } = [];
 
@@ -241,24 +232,6 @@ internal sealed class PacketRecorder(BalancerRule rule, int capacity = PacketRec
             }
             Trace.Add(packet with { Time = nanoseconds, Ordinal = Trace.Count, Idle = Trace.Count == 0 ? 0 : Math.Max(0, nanoseconds - _last) });
             _last = nanoseconds;
-        }
-
-        public void Restart(TimeSpan time, TimeSpan deadline)
-        {
-            var restart = new ClockRestart(Nanoseconds(time), Nanoseconds(deadline));
-            if (Clock.Count > 0 && Clock[^1].Deadline == restart.Deadline)
-            {
-                return;
-            }
-            // The last one counts most: it says when the clock ran out.
-            if (Clock.Count == MaxRestarts)
-            {
-                Clock[^1] = restart;
-            }
-            else
-            {
-                Clock.Add(restart);
-            }
         }
     }
 }

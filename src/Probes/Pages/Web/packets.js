@@ -54,9 +54,9 @@
     const seconds = us / 1e6;
     const digits = step >= 1e6 ? 0 : Math.min(6, Math.max(1, Math.ceil(-Math.log10(step / 1e6) - 1e-9)));
     if (Math.abs(seconds) < 600) { return (seconds < 0 ? '−' : '') + Math.abs(seconds).toFixed(digits) + ' s'; }
-    const whole = Math.floor(seconds), rest = digits > 0 ? (seconds - whole).toFixed(digits).slice(1) : '';
+    const size = Math.abs(seconds), whole = Math.floor(size), rest = digits > 0 ? (size - whole).toFixed(digits).slice(1) : '';
     const two = n => String(n).padStart(2, '0');
-    return Math.floor(whole / 3600) + ':' + two(Math.floor(whole % 3600 / 60)) + ':' + two(whole % 60) + rest;
+    return (seconds < 0 ? '−' : '') + Math.floor(whole / 3600) + ':' + two(Math.floor(whole % 3600 / 60)) + ':' + two(whole % 60) + rest;
   }
   function wall(us) {
     return report.began === undefined ? null : new Date(report.began + us / 1000).toISOString().replace('T', ' ').replace('Z', ' UTC');
@@ -65,8 +65,8 @@
 
   // The data: arrays lose the zeros at their ends.
   function packetOf(row) {
-    const [frame = 0, time = 0, from = 0, kind = 0, flags = 0, sequence = 0, length = 0, idle = 0, answers = 0, fate = 0, gap = 0] = row;
-    return {frame, time, from, kind, flags, sequence, length, idle, answers, fate, gap, answeredBy: null, answered: null};
+    const [frame = 0, time = 0, from = 0, kind = 0, flags = 0, sequence = 0, length = 0, idle = 0, answers = 0, fate = 0, gap = 0, left = 0] = row;
+    return {frame, time, from, kind, flags, sequence, length, idle, answers, fate, gap, left, answeredBy: null, answered: null};
   }
   const lanes = report.lanes;
   const connections = report.connections.map((data, index) => {
@@ -81,11 +81,10 @@
       const probe = packet.answers ? byFrame.get(packet.answers) : undefined;
       if (probe) { probe.answeredBy = packet; packet.answered = probe; }
     }
-    const times = [...packets.map(p => p.time), ...data.clock.map(c => c[0] || 0), ...data.marks.map(m => m[0]), ...data.requests.flatMap(r => [r[0], r[1]])];
+    const times = [...packets.map(p => p.time), ...data.marks.map(m => m[0]), ...data.requests.flatMap(r => [r[0], r[1]])];
     const began = times.reduce((a, b) => Math.min(a, b), Infinity), ended = times.reduce((a, b) => Math.max(a, b), -Infinity);
     return {
       ...data, index, packets, base, isEmpty: times.length === 0,
-      clock: data.clock.map(([time = 0, deadline = 0]) => ({time, deadline})),
       marks: data.marks.map(([time, kind, text]) => ({time, kind, text})),
       requests: data.requests.map(([from, to, status, text]) => ({from, to, status, text})),
       began: times.length ? began : 0, ended: times.length ? ended : 0, origin: packets.length ? packets[0].time : times.length ? began : 0, chosen: null,
@@ -130,7 +129,7 @@
 
   // The view: one part of the time axis for all pictures.
   let aligned = !!report.aligned;
-  let full = [0, 1], view = [0, 1];
+  let data = [0, 1], full = [0, 1], view = [0, 1];
   function offsetOf(connection) { return aligned ? connection.origin : 0; }
   function measure() {
     const used = connections.filter(connection => !connection.isEmpty);
@@ -138,6 +137,7 @@
     let to = used.reduce((most, one) => Math.max(most, one.ended - offsetOf(one)), -Infinity);
     if (!(to >= from)) { [from, to] = [0, 1e6]; }
     const spare = Math.max((to - from) * 0.025, 50);
+    data = [from, to];
     full = [from - spare, to + spare];
     view = [...full];
   }
@@ -172,7 +172,7 @@
   const RIGHT = 16, LANE = 40;
   function layout(connection, width) {
     const narrow = width < 560;
-    const left = narrow ? 64 : 92;
+    const left = narrow ? 88 : 104;
     let y = 12;
     const requestsAt = connection.requests.length ? y : null;
     if (requestsAt !== null) { y += 28; }
@@ -211,46 +211,55 @@
     }
     glyph(parent, style, x, y1, packet.kind, packet.fate);
   }
-  function restarts(connection) {
-    return connection.clock.length ? connection.clock : connection.packets.filter(packet => packet.fate === PASSED).map(packet => ({time: packet.time, deadline: null}));
+  // The parts of the idle clock: from a restart to the next, or to the end.
+  function silences(connection) {
+    if (connection.packets.some(packet => packet.left > 0)) {
+      const parts = [];
+      connection.packets.forEach((packet, i) => {
+        if (!(packet.left > 0)) { return; }
+        let next = i + 1, known = true;
+        for (; next < connection.packets.length; next++) {
+          known = known && !connection.packets[next].gap;
+          if (connection.packets[next].left > 0 || connection.packets[next].fate === PASSED) { break; }
+        }
+        const to = next < connection.packets.length ? connection.packets[next].time : connection.ended;
+        if (known) { parts.push({from: packet.time, to, left: packet.left, out: packet.time + packet.left}); }
+      });
+      return parts;
+    }
+    const passed = connection.packets.filter(packet => packet.fate === PASSED);
+    const parts = passed.slice(1).map((packet, i) => ({from: packet.gap > 0 ? packet.time - packet.idle : passed[i].time, to: packet.time}));
+    if (passed.length) { parts.push({from: passed[passed.length - 1].time, to: connection.ended}); }
+    return parts.map(part => ({...part, out: connection.timeout === undefined ? null : part.from + connection.timeout}));
   }
   function drawClock(svg, connection, at, x) {
     const {clockAt: top, clockHeight: height} = at, bottom = top + height;
-    const points = restarts(connection);
+    const parts = silences(connection);
     const hasTimeout = connection.timeout !== undefined;
-    const stop = connection.ended;
-    let scale = connection.timeout;
-    if (!hasTimeout) {
-      scale = 1;
-      points.forEach((point, i) => { scale = Math.max(scale, (i + 1 < points.length ? points[i + 1].time : stop) - point.time); });
-    }
-    shape(svg, 'text', {class: 'lane-name', x: 0, y: top + 13}, at.narrow ? 'idle' : hasTimeout ? 'idle clock' : 'idle time');
-    shape(svg, 'text', {x: at.left - 6, y: top + 9, 'text-anchor': 'end', class: 'tick'}, at.narrow ? '' : duration(scale));
-    shape(svg, 'text', {x: at.narrow ? 0 : at.left - 6, y: bottom, 'text-anchor': at.narrow ? 'start' : 'end', class: 'tick'}, at.narrow ? duration(scale) : '0');
-    if (!points.length) { shape(svg, 'rect', {class: 'frame', x: at.left, y: top, width: at.right - at.left, height}); return; }
+    const scale = hasTimeout ? connection.timeout : parts.reduce((most, part) => Math.max(most, part.to - part.from), 1);
+    shape(svg, 'text', {class: 'lane-name', x: 0, y: top + height / 2 + 4}, hasTimeout ? 'idle clock' : 'idle time');
+    shape(svg, 'text', {x: at.left - 6, y: top + 8, 'text-anchor': 'end', class: 'tick'}, duration(scale));
+    shape(svg, 'text', {x: at.left - 6, y: bottom + 1, 'text-anchor': 'end', class: 'tick'}, '0');
     // Full where it was restarted, empty where the idle timeout has passed; without an idle timeout it rises with the silence.
     let area = '', edge = '';
-    const holes = [];
+    const holes = [], visible = [];
     const clipped = time => Math.max(at.left - 3, Math.min(at.right + 3, x(time)));
-    const visible = [];
-    points.forEach((point, i) => {
-      const next = i + 1 < points.length ? points[i + 1].time : stop;
-      const end = hasTimeout && point.deadline !== null ? Math.min(next, point.deadline) : hasTimeout ? Math.min(next, point.time + scale) : next;
-      const runsOut = hasTimeout ? (point.deadline !== null ? point.deadline : point.time + scale) : null;
-      if (runsOut !== null && runsOut < next) { holes.push([runsOut, next]); }
-      if (x(end) < at.left || x(point.time) > at.right) { return; }
-      visible.push([point.time, end, runsOut]);
-    });
+    for (const part of parts) {
+      const end = part.out === null ? part.to : Math.min(part.to, part.out);
+      if (part.out !== null && part.out < part.to) { holes.push([part.out, part.to]); }
+      if (x(end) >= at.left && x(part.from) <= at.right) { visible.push([part.from, end, part.out]); }
+    }
     let last = -Infinity;
     for (const [from, to, runsOut] of visible) {
       // Several within a pixel look like one.
       if (x(to) - last < 0.7) { continue; }
+      const joins = Math.abs(x(from) - last) < 1.5;
       last = x(to);
       const part = time => hasTimeout ? Math.max(0, Math.min(1, (runsOut - time) / scale)) : (time - from) / scale;
       const inverse = px => from + (px - x(from)) / (x(to) - x(from) || 1) * (to - from);
       const x1 = clipped(from), x2 = clipped(to), y1 = bottom - height * part(inverse(x1)), y2 = bottom - height * part(inverse(x2));
       area += `M${x1} ${bottom}L${x1} ${y1}L${x2} ${y2}L${x2} ${bottom}Z`;
-      edge += `${edge ? 'L' : 'M'}${x1} ${y1}L${x2} ${y2}`;
+      edge += `${joins ? 'L' : 'M'}${x1} ${y1}L${x2} ${y2}`;
     }
     for (const [from, to] of holes) {
       if (x(to) >= at.left && x(from) <= at.right) {
@@ -312,9 +321,9 @@
     for (const mark of connection.marks) {
       const px = x(mark.time);
       if (px < at.left || px > at.right) { continue; }
-      const expired = mark.kind === EXPIRED, atEnd = px + 150 > at.right;
+      const expired = mark.kind === EXPIRED, atEnd = px + (at.narrow ? 60 : 150) > at.right;
       shape(drawing, 'line', {class: 'expiry', x1: px, y1: at.laneAt[0] - 10, x2: px, y2: at.clockAt + at.clockHeight});
-      shape(drawing, 'text', {class: expired ? 'expiry-text' : 'revived-text', x: px + (atEnd ? -5 : 5), y: at.clockAt + 13, 'text-anchor': atEnd ? 'end' : 'start'}, mark.text);
+      shape(drawing, 'text', {class: expired ? 'expiry-text' : 'revived-text', x: px + (atEnd ? -5 : 5), y: at.clockAt + 13, 'text-anchor': atEnd ? 'end' : 'start'}, at.narrow && mark.text.length > 12 ? mark.text.split(' ')[0] : mark.text);
     }
 
     // Packets that would lie on each other are one mark: the one that matters most.
@@ -370,7 +379,7 @@
       if (connection.isNear) { connection.stale = false; later(connection); }
     }
     const step = stepOf(view[1] - view[0], 200);
-    byId('range').textContent = instant(view[0], step) + ' – ' + instant(view[1], step);
+    byId('range').textContent = instant(Math.max(view[0], data[0]), step) + ' – ' + instant(Math.min(view[1], data[1]), step);
     drawOverview();
   }
 
@@ -565,11 +574,10 @@
       const request = connection.requests.find(one => px >= x(one.from) - 4 && px <= Math.max(x(one.to), x(one.from) + 4) + 30);
       text = request && request.text + ' (' + duration(request.to - request.from) + ')';
     } else if (py >= at.clockAt && py <= at.clockAt + at.clockHeight && px >= at.left && px <= at.right) {
-      const point = restarts(connection).filter(one => one.time <= time).pop();
-      if (point) {
-        const idle = time - point.time;
-        text = connection.timeout === undefined ? 'idle for ' + duration(idle)
-          : 'idle for ' + duration(idle) + ', ' + (idle < connection.timeout ? duration(connection.timeout - idle) + ' left' : 'run out');
+      const part = silences(connection).find(one => one.from <= time && time <= one.to);
+      if (part) {
+        const idle = time - part.from;
+        text = 'idle for ' + duration(idle) + (part.out === null ? '' : part.out > time ? ', ' + duration(part.out - time) + ' left' : ', the clock has run out');
       }
     }
     if (!text) { return; }
@@ -585,10 +593,11 @@
     const {packets, requests, marks} = connection, said = [];
     const count = test => packets.filter(test).length;
     const span = connection.ended - connection.began;
-    said.push(plural(connection.count, 'packet') + ' in ' + duration(span));
+    const hidden = connection.count - packets.length;
+    said.push(plural(connection.count, 'packet') + (hidden > 0 ? ', ' + packets.length.toLocaleString('en') + ' of them shown, ' : '') + ' in ' + duration(span));
     if (requests.length) { said.push(plural(requests.length, 'request') + ' (' + requests.map(one => one.status || 'no answer').slice(0, 8).join(', ') + (requests.length > 8 ? ', …' : '') + ')'); }
     const probes = count(one => one.kind === PROBE), replies = count(one => one.kind === REPLY);
-    said.push(probes ? plural(probes, 'keepalive probe') + ', ' + replies + ' answered' : 'no keepalive probe');
+    if (hidden <= 0) { said.push(probes ? plural(probes, 'keepalive probe') + ', ' + replies + ' answered' : 'no keepalive probe'); }
     for (const mark of marks.slice(0, 3)) { said.push((mark.kind === EXPIRED ? 'the idle clock ran out at ' : 'known again at ') + instant(mark.time - offsetOf(connection), 1e4)); }
     const swallowed = count(one => one.fate === SWALLOWED), forged = count(one => one.fate === FORGED);
     if (swallowed) { said.push(plural(swallowed, 'packet') + ' swallowed'); }
