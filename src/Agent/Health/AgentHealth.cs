@@ -125,6 +125,18 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
         }
     }
 
+    /// <summary>The time since the last pass that did not fail; null before the first.</summary>
+    public TimeSpan? SinceLastPass
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _passed ? time.GetUtcNow() - _lastPass : null;
+            }
+        }
+    }
+
     public void Stopping()
     {
         lock (_lock)

@@ -24,6 +24,9 @@ internal sealed class LivenessLedger(LivenessLog log)
 
     public LivenessLog Log => log;
 
+    /// <summary>The changes of the last minutes.</summary>
+    public RecentEvents Recent { get; } = new();
+
     /// <summary>Receives the time to each reply; null for none.</summary>
     public IRoundTripListener? RoundTrips { get; set; }
 
@@ -90,6 +93,7 @@ internal sealed class LivenessLedger(LivenessLog log)
         counts.Probes += shows ? 1 : 0;
         if (roundTrip >= 0)
         {
+            connection.RoundTrip = (int)Math.Min(roundTrip / 1000, int.MaxValue);
             RoundTrips?.Took(roundTrip / 1e9);
         }
     }
@@ -154,6 +158,7 @@ internal sealed class LivenessLedger(LivenessLog log)
         counts.Die(connection.State.Cause);
         counts.Unanswered += (connection.State.Unanswered > 0 ? 1 : 0) + connection.Uncertain;
         log.Dead(connection);
+        Recent.Add(new EventKey(EventKind.Dead, connection.Workload, connection.Rule.Policy, connection.Rule.Destination) { Cause = connection.State.Cause }, now);
         if (connection is { State.Cause: DeathCause.Probes, Endpoint: { } endpoint, Vote: { } vote })
         {
             // The first unanswered probe may be one that a pass asked for, long before the others.

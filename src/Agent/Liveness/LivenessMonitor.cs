@@ -381,6 +381,52 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         }
     }
 
+    /// <summary>Returns the connections by workload and rule, and the changes of the last minutes. Costs what the number of connections
+    /// costs, and returns what the number of groups is.</summary>
+    public (List<GroupRow> Groups, List<EventRow> Events) Summarize()
+    {
+        lock (_lock)
+        {
+            var now = Now;
+            var groups = new Dictionary<(string Workload, CompiledRule Rule), GroupRow>(GroupRow.SameRule);
+            foreach (var scope in _scopes.Values)
+            {
+                foreach (var connection in scope.Connections.Values)
+                {
+                    ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(groups, (connection.Workload, connection.Rule), out _);
+                    (group ??= new GroupRow(connection.Workload, connection.Rule)).Add(connection, now);
+                }
+            }
+            return ([.. groups.Values], _ledger.Recent.List(now));
+        }
+    }
+
+    /// <summary>Returns connections of one workload, or to one destination, those in trouble first.</summary>
+    /// <param name="workload">The workload; null for all.</param>
+    /// <param name="destination">The destination; null for all.</param>
+    /// <param name="most">The greatest number to return.</param>
+    /// <param name="left">The number of connections that are left out.</param>
+    public List<WatchedRow> ListConnections(string? workload, string? destination, int most, out int left)
+    {
+        lock (_lock)
+        {
+            var now = Now;
+            List<WatchedRow> rows =
+            [
+                .. _scopes.Values.SelectMany(static scope => scope.Connections.Values)
+                    .Where(c => (workload is null || c.Workload == workload) && (destination is null || c.Rule.Destination == destination))
+                    .Select(c => new WatchedRow(
+                        Row(c), c.Workload, c.IsUnprotected, c.NextProbe(now), c.Limit.Probes is > 0 and < int.MaxValue and var probes ? probes : null,
+                        c.RoundTrip, c.SetAt == 0 ? null : now - c.SetAt))
+                    .OrderByDescending(static row => row.Row.Liveness.Unanswered).ThenByDescending(static row => row.IsUnprotected)
+                    .ThenBy(static row => row.Row.Namespace).ThenBy(static row => row.Row.Cookie),
+            ];
+            left = Math.Max(0, rows.Count - most);
+            rows.RemoveRange(rows.Count - left, left);
+            return rows;
+        }
+    }
+
     /// <summary>Returns everything known of a connection; null if no rule selects it.</summary>
     public ConnectionDetail? Describe(ulong inode, ulong cookie)
     {
@@ -424,6 +470,11 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             if (_scopes.TryGetValue(record.Namespace, out var scope) && scope.Connections.TryGetValue(record.Cookie, out var connection))
             {
                 connection.IsClosing = connection.IsReleased = true;
+                if (record is { Changed: true, Replaced: { } from, Current: { } to })
+                {
+                    _ledger.Recent.Add(
+                        new EventKey(EventKind.Restored, connection.Workload, connection.Rule.Policy, connection.Rule.Destination) { From = from, To = to }, Now);
+                }
             }
         }
     }

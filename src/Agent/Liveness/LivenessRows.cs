@@ -33,6 +33,17 @@ internal readonly record struct ConnectionRow(
     string? Reason,
     int UserTimeout);
 
+/// <summary>A connection that a rule selects, with its next probe. Times are in nanoseconds.</summary>
+/// <param name="Row">Its values, rule and outcome.</param>
+/// <param name="Workload">The workload it belongs to.</param>
+/// <param name="IsUnprotected">Whether nothing probes it.</param>
+/// <param name="NextProbe">The time to its next probe, and the length of the whole wait; null if none is due.</param>
+/// <param name="EndsAfter">The unanswered probes after which the kernel ends it; null if its values are unknown.</param>
+/// <param name="RoundTrip">Its round-trip time in microseconds; 0 if unknown.</param>
+/// <param name="SinceSet">The time since the agent wrote to it; null if it did not.</param>
+internal readonly record struct WatchedRow(
+    ConnectionRow Row, string Workload, bool IsUnprotected, (long In, long Every)? NextProbe, int? EndsAfter, int RoundTrip, long? SinceSet);
+
 /// <summary>Everything known of one connection. Times are in nanoseconds since 1970, and null if unknown.</summary>
 /// <param name="Row">Its values, rule and outcome.</param>
 /// <param name="Workload">The workload it belongs to.</param>

@@ -83,6 +83,15 @@ internal sealed class PassedLiveness(
             connection.IsLocal |= record.IsLocal;
             EnterVote(connection);
         }
+        if (record.RoundTrip is { } smoothed && (connection.AnsweredAt == 0 || connection.RoundTrip == 0))
+        {
+            connection.RoundTrip = (int)Math.Min(smoothed, int.MaxValue);
+        }
+        if (record is { Changed: true, Replaced: { } from, Current: { } to })
+        {
+            connection.SetAt = now;
+            ledger.Recent.Add(new EventKey(EventKind.Set, connection.Workload, record.Rule!.Policy, record.Rule.Destination) { From = from, To = to }, now);
+        }
         if (record.Asked)
         {
             connection.AskedAt = now;

@@ -108,6 +108,13 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>The number of probes since the last certain count that seemed unanswered.</summary>
     public int Uncertain { get; set; }
 
+    /// <summary>The time from its last answered probe to the reply, in microseconds; without a captured reply the kernel's smoothed
+    /// round-trip time; 0 if unknown.</summary>
+    public int RoundTrip { get; set; }
+
+    /// <summary>When the agent last wrote to it, in nanoseconds since 1970; 0 if it did not since the agent started.</summary>
+    public long SetAt { get; set; }
+
     public TcpTimer Timer { get; set; }
 
     /// <summary>The outcome of its rule.</summary>
@@ -135,6 +142,24 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 
     /// <summary>The number of the last listing of its namespace that contained it.</summary>
     public long Frame { get; set; }
+
+    /// <summary>Whether nothing probes it, as far as is known. A connection that never leaves its namespace goes through no
+    /// balancer.</summary>
+    public bool IsUnprotected => !IsLocal && TcpState == TcpState.Established
+        && Outcome is not (SocketOutcome.Managed or SocketOutcome.Deferred or SocketOutcome.Pending)
+        && (Values is { } values ? !values.Enabled : Timer != TcpTimer.Keepalive);
+
+    /// <summary>Returns the time to its next probe and the time between the last sign of life, or the last probe, and that one, in
+    /// nanoseconds; null if none is due. Traffic that was not captured postpones the probe.</summary>
+    public (long In, long Every)? NextProbe(long now)
+    {
+        if (Values is not { Enabled: true } values || State.Phase == LivenessPhase.Dead || TcpState != TcpState.Established)
+        {
+            return null;
+        }
+        var (from, every) = State.Phase == LivenessPhase.Probing ? (ProbedAt, values.Interval * Second) : (Math.Max(HeardAt, AnsweredAt), values.Time * Second);
+        return (Math.Max(0, from + every - now), every);
+    }
 
     /// <summary>Whether a pass can make it send a probe. If that probe is lost, the connection must not end earlier than without it. A
     /// connection that soon probes by itself does not need to be asked.</summary>

@@ -25,6 +25,19 @@ internal static class SocketText
         {
             return "";
         }
+        var parts = Changes(from, to);
+        if (record.ReplacedUserTimeout is { } before)
+        {
+            parts.Add($"user timeout {Timeout(before)} → {Timeout(record.UserTimeout)}");
+        }
+        return string.Join(", ", parts);
+    }
+
+    /// <inheritdoc cref="Change(in SocketRecord)"/>
+    public static string Change(KeepaliveOptions from, KeepaliveOptions to) => string.Join(", ", Changes(from, to));
+
+    private static List<string> Changes(KeepaliveOptions from, KeepaliveOptions to)
+    {
         var parts = new List<string>(5);
         if (from.Enabled != to.Enabled)
         {
@@ -42,11 +55,7 @@ internal static class SocketText
         {
             parts.Add($"probes {from.Probes} → {to.Probes}");
         }
-        if (record.ReplacedUserTimeout is { } before)
-        {
-            parts.Add($"user timeout {Timeout(before)} → {Timeout(record.UserTimeout)}");
-        }
-        return string.Join(", ", parts);
+        return parts;
     }
 
     /// <summary>The rule and where it comes from, or why there is none.</summary>

@@ -154,7 +154,19 @@ internal static class AgentComposition
         .AddSingleton<AgentCheck>()
         .AddSingleton(provider => new AgentPages(
             provider.GetRequiredService<MetricsPage>(), provider.GetRequiredService<AgentHealth>(), provider.GetRequiredService<LivenessMonitor>(), provider.Pods(),
-            provider.GetRequiredService<ExplainPage>()))
+            provider.GetRequiredService<ExplainPage>(), provider.GetRequiredService<OverviewPage>()))
+        .AddSingleton<UnmanagedTally>()
+        .AddSingleton(provider => new OverviewPage(
+            new AgentFacts(
+                provider.GetRequiredService<ChosenDatapath>().Datapath.Name,
+                provider.GetRequiredService<CaptureChoice>().Captures,
+                provider.GetRequiredService<PassOptions>().Interval),
+            provider.GetRequiredService<LivenessMonitor>(),
+            provider.GetRequiredService<UnmanagedTally>(),
+            provider.GetRequiredService<PolicyFigures>(),
+            provider.GetRequiredService<AgentHealth>(),
+            provider.Pods(),
+            provider.GetRequiredService<TimeProvider>()))
         .AddSingleton(provider => new ExplainPage(
             provider.GetRequiredService<PolicySource>(), provider.GetRequiredService<LivenessMonitor>(), provider.Pods()));
 

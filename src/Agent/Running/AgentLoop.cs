@@ -23,6 +23,7 @@ internal sealed partial class AgentLoop(
     SocketCollector metrics,
     CaptureChoice capture,
     ChangeLog changes,
+    UnmanagedTally unmanaged,
     LivenessWatch liveness,
     AgentHealth health,
     ServiceManager systemd,
@@ -46,7 +47,7 @@ internal sealed partial class AgentLoop(
 
     private readonly IDatapath _datapath = chosen.Datapath;
     private readonly AutoResetEvent _wake = new(false);
-    private readonly FanOut _sink = new(changes, tally, liveness.Monitor);
+    private readonly FanOut _sink = new(changes, tally, unmanaged, liveness.Monitor);
     private readonly Retirement _retirement = new(tally, liveness.Monitor);
     private bool _reload;
     private bool _wasReloaded;

@@ -45,6 +45,33 @@ internal static class AgentClient
             stop);
     }
 
+    /// <summary>Returns the node's connections, added up.</summary>
+    /// <param name="stateDirectory">The agent's state directory.</param>
+    /// <param name="stop">Ends the request.</param>
+    public static AgentReply<NodeOverview> Overview(string stateDirectory, CancellationToken stop) => Ask(
+        stateDirectory,
+        OverviewPage.Path.TrimStart('/'),
+        static async (stream, stop) => await JsonSerializer.DeserializeAsync(stream, Type(OverviewJsonContext.Readable.NodeOverview), stop).ConfigureAwait(false)
+            ?? throw new JsonException("an empty answer"),
+        stop);
+
+    /// <summary>Returns connections of one workload, or to one destination.</summary>
+    /// <param name="stateDirectory">The agent's state directory.</param>
+    /// <param name="workload">The workload; null for all.</param>
+    /// <param name="destination">The destination; null for all.</param>
+    /// <param name="stop">Ends the request.</param>
+    public static AgentReply<NodeConnections> Connections(string stateDirectory, string? workload, string? destination, CancellationToken stop)
+    {
+        var query = string.Join('&', new[] { ("workload", workload), ("destination", destination) }
+            .Where(static one => one.Item2 is not null).Select(static one => $"{one.Item1}={Uri.EscapeDataString(one.Item2!)}"));
+        return Ask(
+            stateDirectory,
+            $"{OverviewPage.Path.TrimStart('/')}?{query}",
+            static async (stream, stop) => await JsonSerializer.DeserializeAsync(stream, Type(OverviewJsonContext.Readable.NodeConnections), stop).ConfigureAwait(false)
+                ?? throw new JsonException("an empty answer"),
+            stop);
+    }
+
     private static JsonTypeInfo<T> Type<T>(JsonTypeInfo<T> type) => type;
 
     private static AgentReply<T> Ask<T>(string stateDirectory, string page, Func<Stream, CancellationToken, Task<T>> read, CancellationToken stop)

@@ -13,7 +13,7 @@ using Microsoft.AspNetCore.Http;
 namespace Keepalive.Agent.Serving;
 
 /// <summary>Serves the pages over HTTP. All pages come from memory, and none waits for a pass.</summary>
-internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, LivenessMonitor liveness, PodDirectory? pods, ExplainPage explanations)
+internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, LivenessMonitor liveness, PodDirectory? pods, ExplainPage explanations, OverviewPage overview)
 {
     private const string Endpoint = "/destinations/";
     private const string From = "from";
@@ -45,6 +45,7 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
             "/destinations" when own is not null => Destinations(context),
             "/sockets" when own is not null => Sockets(context),
             ExplainPage.Path when own is { IsRoot: true } => Explain(context),
+            OverviewPage.Path when own is { IsRoot: true } => Overview(context),
             { } path when path.StartsWith(Endpoint, StringComparison.Ordinal) => Verdict(context, path[Endpoint.Length..]),
             _ => Say(context, StatusCodes.Status404NotFound, "not found"),
         };
@@ -127,6 +128,12 @@ internal sealed class AgentPages(MetricsPage metrics, AgentHealth health, Livene
         }
         context.Response.ContentType = Json;
         return Send(context, System.Text.Encoding.UTF8.GetBytes(answer + "\n"));
+    }
+
+    private Task Overview(HttpContext context)
+    {
+        context.Response.ContentType = Json;
+        return Send(context, Line(overview.Answer(context.Request.Query)));
     }
 
     private Task Sockets(HttpContext context)

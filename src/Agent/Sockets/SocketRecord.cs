@@ -42,6 +42,9 @@ internal readonly record struct SocketRecord
     /// <summary>Milliseconds since anything was received; null if the pass did not read it, or if it is unknown.</summary>
     public uint? Idle { get; init; }
 
+    /// <summary>The smoothed round-trip time in microseconds; null if the pass did not read it, or if it is unknown.</summary>
+    public uint? RoundTrip { get; init; }
+
     /// <summary>The application's values: what the socket had before the agent first changed it. Null if not read.</summary>
     public KeepaliveOptions? Found { get; init; }
 

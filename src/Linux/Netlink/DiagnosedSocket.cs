@@ -69,6 +69,9 @@ public readonly ref struct DiagnosedSocket
     public uint? Idle =>
         TryGetInfo(out var info) ? Math.Min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv) : null;
 
+    /// <summary>The smoothed round-trip time in microseconds. Null without details, and before anything was acknowledged.</summary>
+    public uint? RoundTrip => TryGetInfo(out var info) && info.tcpi_rtt > 0 ? info.tcpi_rtt : null;
+
     /// <summary>The number of unanswered probes, of keepalive or of a zero window. Null without details.</summary>
     public byte? Probes => TryGetInfo(out var info) ? info.tcpi_probes : null;
 

@@ -20,6 +20,7 @@ internal readonly struct DumpVisitor(DumpIntake intake) : ISockDiagVisitor
             TimerExpires = seen.TimerExpires,
             Unanswered = seen.Timer == TcpTimer.Keepalive ? seen.TimerCount : 0,
             Idle = seen.Idle,
+            RoundTrip = seen.RoundTrip,
             HasFile = seen.Inode != 0,
             // A namespace of one workload needs neither. For a socket without a file, the kernel shows 0 instead of the user.
             CgroupId = _isShared ? seen.CgroupId : 0,

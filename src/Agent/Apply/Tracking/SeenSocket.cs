@@ -27,6 +27,9 @@ internal readonly record struct SeenSocket
     /// <summary>Milliseconds since anything was received; null if the dump did not ask for it or it is unknown.</summary>
     public uint? Idle { get; init; }
 
+    /// <summary>The smoothed round-trip time in microseconds; null if the dump did not ask for it or it is unknown.</summary>
+    public uint? RoundTrip { get; init; }
+
     /// <summary>The id of the cgroup that it was made in; 0 if unknown or not asked for.</summary>
     public ulong CgroupId { get; init; }
 
@@ -63,6 +66,7 @@ internal readonly record struct SeenSocket
         TimerExpires = TimerExpires,
         Unanswered = Unanswered,
         Idle = Idle,
+        RoundTrip = RoundTrip,
     };
 }
 
