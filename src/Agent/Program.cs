@@ -25,7 +25,7 @@ Command[] commands =
     RenderCommand.Create(),
     ExplainCommand.Create(),
     SocketsCommand.Create(),
-    .. BuildInformation.IsKubectlPlugin ? (Command[])[] : [ProbesCommand.Create(), SupportCommand.Create()],
+    .. BuildInformation.IsKubectlPlugin ? (Command[])[] : [TopCommand.Create(), ProbesCommand.Create(), SupportCommand.Create()],
 ];
 var root = new RootCommand("Keeps idle TCP connections alive behind load balancers and NATs: sets keepalive by policy.");
 foreach (var command in commands)

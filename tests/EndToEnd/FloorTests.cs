@@ -16,6 +16,7 @@ public sealed class FloorTests
     {
         [Root] = 10,
         ["Commands"] = 9,
+        ["Top"] = 8,
         ["Running"] = 7,
         ["Serving"] = 6,
         ["Reports"] = 5,

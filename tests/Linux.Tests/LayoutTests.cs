@@ -37,6 +37,7 @@ public sealed class LayoutTests
         { nameof(LinuxKcmp), "linux/kcmp.h", "" },
         { nameof(SysPidfd), "sys/syscall.h unistd.h", "" },
         { nameof(SysStat), "sys/stat.h fcntl.h", "statx_t=struct statx statx_timestamp_t=struct statx_timestamp" },
+        { nameof(Signal), "signal.h", "" },
         { nameof(SysResource), "sys/resource.h", "rlimit_t=struct rlimit" },
         { nameof(SysVfs), "sys/vfs.h linux/magic.h", "statfs_t=struct statfs" },
         { nameof(LinuxCapability), "linux/capability.h", "cap_user_header=struct __user_cap_header_struct cap_user_data=struct __user_cap_data_struct" },

@@ -55,7 +55,13 @@ internal static class AgentHelp
                 s_clusterForPods,
                 s_allNodes,
                 s_output),
-            ["probes"] = new("keepalive-agent probes capture.pcap", ("Capture", ["--interface", "--filter", "--write"]), ("Output", ["--summary", "--output"])),
+            ["top"] = new(
+                "keepalive-agent top",
+                ("View", ["--once", "--every"]),
+                ("Balancer", ["--balancer", "--idle-timeout"]),
+                ("Scope", ["--netns", "--state-dir"]),
+                s_output),
+            ["probes"] = new("keepalive-agent probes capture.pcap", ("Capture", ["--interface", "--filter", "--write"]), ("Output", ["--summary", "--report", "--output"])),
             ["support"] = new("keepalive-agent support", ("Sockets", ["--cgroup", "--state-dir"]), s_output),
         });
 }

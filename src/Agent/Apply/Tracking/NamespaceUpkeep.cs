@@ -88,7 +88,12 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     public bool HasTime() => !_budget.IsSpent;
 
     /// <summary>Ends a dump of a namespace: a socket that it did not show is gone.</summary>
-    public void Dumped(WatchedNamespace watched, PolicySnapshot policy, TcpActivity activity)
+    /// <param name="watched">The namespace.</param>
+    /// <param name="policy">The policy that its sockets were compared with.</param>
+    /// <param name="activity">Its counters, read before the dump.</param>
+    /// <param name="keepsAll">Whether sockets that no rule selects stay tracked, so that the next pass reports their values without
+    /// reading them again.</param>
+    public void Dumped(WatchedNamespace watched, PolicySnapshot policy, TcpActivity activity, bool keepsAll)
     {
         watched.ComparedWith = policy;
         watched.IsToBeCompared = false;
@@ -97,7 +102,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         foreach (var (cookie, socket) in watched.Sockets)
         {
             // A socket without a rule and without a memory is dropped, too, unless it has no rule because it is local.
-            if (socket.SeenInDump != watched.Dumps || (socket.Standing.IsIdle && !(socket.IsLocal && !policy.Policy.Fallback.IsEmpty)))
+            if (socket.SeenInDump != watched.Dumps || (!keepsAll && socket.Standing.IsIdle && !(socket.IsLocal && !policy.Policy.Fallback.IsEmpty)))
             {
                 watched.Sockets.Remove(cookie);
                 Forget(socket);

@@ -154,7 +154,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         var intake = new DumpIntake(watched, pass, _inherited, Workloads, _tracked);
         watched.LocalEnds.Begin();
         Enumerate(intake);
-        Upkeep.Dumped(watched, pass.Policy, activity);
+        Upkeep.Dumped(watched, pass.Policy, activity, pass.Scope.ReadAll);
         watched.LocalEnds.End(end => IsListening(watched, end));
         intake.End();
         var isDone = Settle(watched, pass);
