@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
 

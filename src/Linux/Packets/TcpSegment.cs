@@ -38,10 +38,10 @@ public readonly ref struct TcpSegment
     /// <param name="destination">Its receiver.</param>
     /// <param name="header">Its header.</param>
     /// <param name="payloadLength">Bytes of payload on the wire.</param>
-    /// <param name="firstByte">The first of them.</param>
+    /// <param name="payload">Those that were captured.</param>
     /// <param name="identification">Of its IPv4 packet.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private TcpSegment(SocketEndpoint source, SocketEndpoint destination, TcpHeader header, int payloadLength, int firstByte, ushort identification)
+    private TcpSegment(SocketEndpoint source, SocketEndpoint destination, TcpHeader header, int payloadLength, ReadOnlySpan<byte> payload, ushort identification)
     {
         _source = source;
         _destination = destination;
@@ -54,7 +54,7 @@ public readonly ref struct TcpSegment
         IsSelective = selective;
         PayloadLength = payloadLength;
         Identification = identification;
-        FirstByte = firstByte;
+        Payload = payload;
     }
 
     [UnscopedRef]
@@ -86,10 +86,10 @@ public readonly ref struct TcpSegment
     public ushort Identification { get; }
 
     /// <summary>The payload as far as it was captured.</summary>
-    public ReadOnlySpan<byte> Payload => _payload;
+    public ReadOnlySpan<byte> Payload { get; }
 
     /// <summary>The first byte of the payload, -1 where there is none or it was not captured.</summary>
-    public int FirstByte { get; }
+    public int FirstByte => Payload.IsEmpty ? -1 : Payload[0];
 
     /// <summary>Finds the segment in a frame.</summary>
     /// <param name="link">The frame's link type.</param>
@@ -153,7 +153,7 @@ public readonly ref struct TcpSegment
                     SocketEndpoint.FromIPv4(BinaryPrimitives.ReadUInt32BigEndian(frame[(ip + 16)..]), BinaryPrimitives.ReadUInt16BigEndian(frame[(tcp + 2)..])),
                     new TcpHeader(frame[tcp..]),
                     length - begin,
-                    begin < length && ip + begin < frame.Length ? frame[ip + begin] : -1,
+                    ip + begin < frame.Length ? frame[(ip + begin)..Math.Min(frame.Length, ip + length)] : default,
                     BinaryPrimitives.ReadUInt16BigEndian(frame[(ip + 4)..]));
                 return true;
             }
@@ -231,7 +231,7 @@ public readonly ref struct TcpSegment
             new SocketEndpoint(destination.Upper, destination.Lower, header.DestinationPort),
             header,
             length - begin,
-            begin < packet.Length ? packet[begin] : -1,
+            begin < packet.Length ? packet[begin..] : default,
             identification);
         return FrameContent.Segment;
     }
