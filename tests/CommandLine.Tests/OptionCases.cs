@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Keepalive.CommandLine;
 using Xunit;
 
 namespace Keepalive.CommandLine.Tests;

@@ -1,10 +1,11 @@
 using System.Buffers.Binary;
 using System.Collections;
+using System.Diagnostics.CodeAnalysis;
 
 namespace Keepalive.Config.Resources;
 
 /// <summary>Single addresses in 4 or 16 bytes each.</summary>
-[System.Diagnostics.CodeAnalysis.SuppressMessage("Naming", "CA1710", Justification = "It is one field of an endpoint.")]
+[SuppressMessage("Naming", "CA1710", Justification = "It is one field of an endpoint.")]
 public readonly struct PackedAddresses : IReadOnlyCollection<IpPrefix>, IEquatable<PackedAddresses>
 {
     private readonly byte[]? _bytes;

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Keepalive.CommandLine;
 using Keepalive.Linux.Packets;
-using Keepalive.Linux.Sockets;
 using Keepalive.Probes.Classify;
 
 namespace Keepalive.Probes.Pages;
