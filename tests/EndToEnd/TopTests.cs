@@ -64,8 +64,8 @@ public sealed partial class TopTests : IDisposable
         Assert.Contains("4 connections  3 unprotected  0 unanswered", screen, StringComparison.Ordinal);
         Assert.Contains("no agent is running", screen, StringComparison.Ordinal);
         pane.Press("Tab");
-        screen = pane.WaitFor($"{Other}:{_port}");
-        Assert.Matches($@"{Regex.Escape(Other)}:{_port} .* 1 +· █████[█░] 1m", screen);
+        screen = pane.WaitFor($"{Other}:{_port} ");
+        Assert.Matches($@"{Regex.Escape(Other)}:{_port} .* 1 +· █+░* ", screen);
         Assert.Matches($@"{Regex.Escape(Lab.ServerAddress)}:{_port} .* 3 +3 never", screen);
         Assert.Equal(before, _lab.Client.Get(own - 1));
     }
@@ -134,7 +134,7 @@ public sealed partial class TopTests : IDisposable
         pane.Press("Enter");
         var screen = pane.WaitFor(text => text.Contains("connections of ", StringComparison.Ordinal) && text.Contains("4s/1s/3", StringComparison.Ordinal), "connections");
         Keep("connections-200x60", screen);
-        Assert.Equal(3, Regex.Matches(screen, $@"{Regex.Escape(Lab.ServerAddress)}:{_port} ").Count);
+        Assert.Equal(3, Regex.Count(screen, $@"{Regex.Escape(Lab.ServerAddress)}:{_port} "));
         pane.Press("/", "nothing");
         pane.WaitFor("no row has 'nothing'");
         pane.Press("Escape");
@@ -195,7 +195,7 @@ public sealed partial class TopTests : IDisposable
     public void Top_NoColor_HasNoColours(bool isForbidden)
     {
         _lab.Client.ConnectMany(Lab.ServerAddress, _port, 3);
-        using var pane = new TmuxPane(80, 24, isForbidden ? ["NO_COLOR=1"] : [], Top);
+        using var pane = new TmuxPane(80, 24, [isForbidden ? "NO_COLOR=1" : "NO_COLOR="], Top);
         pane.WaitFor("3 unprotected");
         Assert.Equal(!isForbidden, Colour().IsMatch(pane.Coloured));
     }

@@ -2,7 +2,6 @@ using System.CommandLine;
 using Keepalive.Agent.Audit;
 using Keepalive.Agent.Support;
 using Keepalive.Agent.Top;
-using Keepalive.Config.Balancers;
 
 namespace Keepalive.Agent.Commands;
 

@@ -214,7 +214,8 @@ internal static class TopFrame
         var next = bar + 8;
         var rest = Math.Max(6, columns - 1 - connections - unprotected - next - unanswered - trip - set);
         var detail = isConnections && isWide ? Math.Min(30, rest / 3) : isWide ? Math.Min(20, rest / 4) : 0;
-        var name = Math.Max(3, (rest - detail) / 2);
+        // An address with its port counts more than the workloads that connect to it.
+        var name = Math.Max(3, (rest - detail) * (model.Table == TopTable.Destinations ? 3 : 2) / (model.Table == TopTable.Destinations ? 5 : 4));
         var other = Math.Max(3, rest - detail - name);
         var (first, second, third) = model.Table switch
         {
@@ -302,6 +303,7 @@ internal static class TopFrame
     /// <summary>At most six columns: <c>0.3ms</c>, <c>120ms</c>, <c>1.2s</c>, <c>75s</c>.</summary>
     private static string Trip(double milliseconds) => milliseconds switch
     {
+        < 0.05 => "<0.1ms",
         < 9.95 => string.Create(CultureInfo.InvariantCulture, $"{milliseconds:0.0}ms"),
         < 999.5 => string.Create(CultureInfo.InvariantCulture, $"{milliseconds:0}ms"),
         < 9950 => string.Create(CultureInfo.InvariantCulture, $"{milliseconds / 1000:0.0}s"),

@@ -16,6 +16,7 @@ namespace Keepalive.Agent.Top;
 /// A read may take seconds if an agent hangs; keys are answered meanwhile.
 /// </remarks>
 [SuppressMessage("Reliability", "CA2000", Justification = "The queue and the event live as long as the process: threads use them to its end.")]
+[SuppressMessage("Design", "CA1001", Justification = "The queue and the event live as long as the process: threads use them to its end.")]
 internal sealed class TopScreen(TopOptions options, TimeProvider time)
 {
     private const string Enter = "\e[?1049h\e[?25l";

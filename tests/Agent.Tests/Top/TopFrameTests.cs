@@ -1,4 +1,3 @@
-using Keepalive.Agent.Reports;
 using Keepalive.Agent.Top;
 using Xunit;
 using static Keepalive.Agent.Tests.Top.Overviews;
