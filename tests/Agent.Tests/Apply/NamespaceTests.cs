@@ -99,7 +99,9 @@ public sealed class NamespaceTests : IDisposable
         {
             var seen = new SeenSocket
             {
-                Cookie = _lab.Client.Cookie(id), Local = End(_lab.Client.LocalEndPoint(id)), Remote = End(new IPEndPoint(IPAddress.Parse(Lab.ServerAddress), _port)),
+                Cookie = _lab.Client.Cookie(id),
+                Local = End(_lab.Client.LocalEndPoint(id)),
+                Remote = End(new IPEndPoint(IPAddress.Parse(Lab.ServerAddress), _port)),
             };
             into.Add(seen.Cookie, new TrackedSocket((ulong)_lab.Client.NetnsInode, in seen, dump: 1));
         }
