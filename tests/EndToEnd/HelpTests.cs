@@ -24,7 +24,7 @@ public sealed class HelpTests
 
     [Fact]
     public void Commands_OfBothPrograms_AreAllFound() => Assert.Equal(
-        ["", "run", "check", "audit", "render", "explain", "sockets", "probes", "support", "", "balancers", "demo", "lab", "run", "sweep", "merge", "advise", "discover"],
+        ["", "run", "check", "audit", "render", "explain", "sockets", "top", "probes", "support", "", "balancers", "demo", "lab", "run", "sweep", "merge", "advise", "discover"],
         Programs.All.Select(command => command.ElementAtOrDefault(1) ?? ""));
 
     [Theory]

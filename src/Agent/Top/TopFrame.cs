@@ -243,7 +243,7 @@ internal static class TopFrame
         for (var i = from; i < model.Rows.Count && i - from < shown; i++)
         {
             var row = model.Rows[i];
-            var tone = row.Trouble switch { Trouble.Unanswered => Tone.Bad, Trouble.Unprotected => Tone.Warning, _ => Tone.Normal };
+            var tone = row.Trouble switch { RowTrouble.Unanswered => Tone.Bad, RowTrouble.Unprotected => Tone.Warning, _ => Tone.Normal };
             var line = new FrameLine(columns)
                 .Add(" " + Cells.Fit(row.Name, name - 1) + " ", tone)
                 .Add(Cells.Fit(row.Other, other - 1) + " ");

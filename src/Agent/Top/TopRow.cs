@@ -1,7 +1,7 @@
 namespace Keepalive.Agent.Top;
 
 /// <summary>How much trouble a row shows. Rows in more trouble come first.</summary>
-internal enum Trouble
+internal enum RowTrouble
 {
     /// <summary>None.</summary>
     None,
@@ -50,7 +50,7 @@ internal sealed record TopRow
     /// <summary>Why it is in trouble, in a word; null if the numbers say it.</summary>
     public string? Why { get; init; }
 
-    public Trouble Trouble { get; init; }
+    public RowTrouble Trouble { get; init; }
 
     /// <summary>The connections that Enter lists; null if the row is one connection.</summary>
     public Focus? Opens { get; init; }

@@ -36,7 +36,7 @@ internal static class TopRows
                 Name = Destination(groups[0]),
                 Other = workloads.Count == 1 ? Workload(workloads[0]) : $"{workloads.Count} workloads",
                 Detail = TerminalText.Escape(destination.Key.Policy ?? "-"),
-                Trouble = destination.Key.Policy is { } policy && isOut.Contains((policy, destination.Key.Destination)) ? Trouble.Unanswered : row.Trouble,
+                Trouble = destination.Key.Policy is { } policy && isOut.Contains((policy, destination.Key.Destination)) ? RowTrouble.Unanswered : row.Trouble,
                 Opens = new Focus(null, destination.Key.Destination),
             };
         });
@@ -70,7 +70,7 @@ internal static class TopRows
         RoundTrip = one.RttMs,
         Set = one.SetAgoMs / 1000,
         Why = one.Outcome is "failed" or "unreachable" ? "not set" : one.Unprotected ? one.Keepalive == true ? "too late" : "no keepalive" : null,
-        Trouble = one.Unanswered > 0 ? Trouble.Unanswered : one.Unprotected || one.Outcome is "failed" or "unreachable" ? Trouble.Unprotected : Trouble.None,
+        Trouble = one.Unanswered > 0 ? RowTrouble.Unanswered : one.Unprotected || one.Outcome is "failed" or "unreachable" ? RowTrouble.Unprotected : RowTrouble.None,
     };
 
     private static string Values(OverviewConnection one)
@@ -105,7 +105,7 @@ internal static class TopRows
             RoundTrip = groups.Max(static group => group.RttMs),
             Set = groups.Sum(static group => (long)group.RecentlySet),
             Why = failed > 0 ? $"{failed} not set" : unprotected > 0 ? "no keepalive" : null,
-            Trouble = worst.Unanswered > 0 ? Trouble.Unanswered : unprotected > 0 || failed > 0 ? Trouble.Unprotected : Trouble.None,
+            Trouble = worst.Unanswered > 0 ? RowTrouble.Unanswered : unprotected > 0 || failed > 0 ? RowTrouble.Unprotected : RowTrouble.None,
         };
     }
 

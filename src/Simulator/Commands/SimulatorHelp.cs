@@ -16,13 +16,13 @@ internal static class SimulatorHelp
         {
             [""] = new("keepalive-sim demo"),
             ["balancers"] = new("keepalive-sim balancers", s_output),
-            ["demo"] = new("keepalive-sim demo", ("Agent", ["--agent-program", "--no-agent"])),
+            ["demo"] = new("keepalive-sim demo", ("Agent", ["--agent-program", "--no-agent"]), ("Output", ["--report"])),
             ["lab"] = new(
                 "keepalive-sim lab --balancer aws-nlb --idle-timeout 3s --server 'nginx -g \"daemon off;\"' \\\n      --client 'curl -s http://$LAB_SERVER/'",
                 ("Sides", ["--server", "--client"]),
                 s_balancer,
                 ("Agent", ["--agent", "--agent-program"]),
-                ("Output", ["--pcap", "--output"])),
+                ("Output", ["--pcap", "--report", "--output"])),
             ["run"] = new(
                 "keepalive-sim run guide-outage --set keepalive.time=60s",
                 ("Scenario", ["--list", "--show", "--set", "--balancer", "--idle-timeout"]),

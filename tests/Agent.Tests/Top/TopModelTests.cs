@@ -130,7 +130,7 @@ public sealed class TopModelTests
         var snapshot = Snapshot(Group("unit:a.service", "reviews"), Group("unit:a.service", "ratings"));
         var model = Show(snapshot with { Overview = snapshot.Overview with { Out = [new("10.0.0.2:443", "shop/keepalive", "reviews", 5000, 1, 1, 1)] } });
         model.Press(ConsoleKey.Tab);
-        Assert.Equal(Trouble.Unanswered, model.Rows[0].Trouble);
+        Assert.Equal(RowTrouble.Unanswered, model.Rows[0].Trouble);
         Assert.Equal("reviews", model.Rows[0].Name);
     }
 
