@@ -87,7 +87,7 @@ internal sealed class DiscoverRun
         Print(verdicts, output);
         failed |= file is not null && !Write(file, verdicts);
         return interruption.Token.IsCancellationRequested ? interruption.ExitCode
-            : failed || direct is { Cut: not null } || verdicts.Any(verdict => verdict.Measured is { Cut: not null } or { IsContradictory: true }) ? ExitCodes.Failed
+            : failed || direct is { Cut: not null } || verdicts.Any(verdict => verdict.Measured.IsUncertain) ? ExitCodes.Failed
             : ExitCodes.Done;
     }
 
@@ -275,9 +275,9 @@ internal sealed class DiscoverRun
         ? Words.Duration(TimeSpan.FromSeconds(Math.Ceiling(time.TotalSeconds)))
         : string.Create(CultureInfo.InvariantCulture, $"{Math.Ceiling(time.TotalMinutes):0}m");
 
-    private static string Text(Bracket timeout) => timeout is { To: null, Least.Ticks: 0 } ? "nothing known yet" : timeout.To is { } to
+    private static string Text(Bracket timeout) => timeout is { To: null, From.Ticks: 0 } ? "nothing known yet" : timeout.To is { } to
         ? string.Create(CultureInfo.InvariantCulture, $"{timeout.From.TotalSeconds:0.0} to {to.TotalSeconds:0.0} s")
-        : string.Create(CultureInfo.InvariantCulture, $"longer than {timeout.Least.TotalSeconds:0.0} s");
+        : string.Create(CultureInfo.InvariantCulture, $"longer than {timeout.From.TotalSeconds:0.0} s");
 
     private sealed record Way(DiscoveryTarget Host, bool IsDirect, DiscoverRequest Request);
 }

@@ -25,29 +25,30 @@ internal sealed class Controls : IDisposable
     private TimeSpan _steadySince;
     private bool _isEverHeard;
     private bool _isDeaf;
+    private double _loss;
 
     /// <summary>Those that live.</summary>
     public IReadOnlyList<ProbedConnection> Open => _open;
 
     public bool LostPackets => _all.Exists(one => one.LostPackets);
 
-    /// <summary>The time since payload after which the far end sends something or closes by itself; null if it does not.</summary>
-    public TimeSpan? Event { get; private set; }
+    /// <summary>What the far end sends by itself, or that it closes; null if it does not.</summary>
+    public FarEndEvent? Event { get; private set; }
 
     /// <summary>Whether a second one has shown the same.</summary>
     public bool IsEventConfirmed { get; private set; }
-
-    /// <summary>Whether the far end has sent something by itself more than once on one.</summary>
-    public bool IsSpokenToAgain => _all.Exists(one => one.Spoken > 1);
 
     /// <summary>Whether none can become older without payload than they were, since the far end sends some again and again.</summary>
     /// <param name="age">The longest time without payload that one survived.</param>
     public bool IsClockHidden(TimeSpan age) => _open.Exists(one => one.Spoken > 2 && one.FarEndSpoke == one.LastPayload && one.SpokeAfter < age + s_second);
 
-    public WayState Way(TimeSpan roundTrip) => new(_heard, _steadySince, roundTrip, _isDeaf, LostPackets);
+    public WayState Way(TimeSpan roundTrip) => new(_heard, _steadySince, roundTrip, _isDeaf, LostPackets) { Loss = _loss };
+
+    /// <summary>Takes notice of an answer on another connection.</summary>
+    public void Note(TimeSpan heard) => _heard = _isEverHeard && heard > _heard ? heard : _heard;
 
     /// <summary>Whether to open another.</summary>
-    public bool IsDue(TimeSpan now) => !_open.Exists(one => one.Phase == ProbedPhase.Connecting)
+    public bool IsDue(TimeSpan now) => !_open.Exists(one => one.Phase == ProbedPhase.Connecting && one.Waited(now) < s_unheard)
         && (_open.Count == 0 || (_all.Count < s_openings.Length && now >= s_openings[_all.Count])
             || (!_isDeaf && _open.TrueForAll(one => now - one.HeardAt > s_unheard) && _all.Count < 4 * s_openings.Length));
 
@@ -89,24 +90,29 @@ internal sealed class Controls : IDisposable
             }
         }
         var at = time();
+        // An average of few would be by chance.
+        _loss = _all.Sum(one => one.Lost) / (10 + _all.Where(one => one.IsControl).Sum(one => (one.HeardAt - one.OpenedAt).TotalSeconds));
         _isDeaf = !_isEverHeard && _all.Count(one => one.IsControl && at - one.OpenedAt > s_deaf + (roundTrip * 6)) > 1;
         FindEvent(at);
     }
-
-    /// <summary>How much later than on one connection the same may come on another.</summary>
-    public static TimeSpan Late(TimeSpan after) => (after * 0.05) + s_second;
 
     public void Dispose() => _open.ForEach(one => one.Dispose());
 
     /// <summary>Finds something that the far end did at the same age of two.</summary>
     private void FindEvent(TimeSpan now)
     {
-        while (!IsEventConfirmed && _all.Find(one => one.CameAfter > s_second && !_rejected.Contains(one)) is { CameAfter: { } after } first)
+        while (_all.Find(one => one.CameAfter > s_second && !_rejected.Contains(one)) is { CameAfter: { } after } first)
         {
-            Event = after;
+            // One that has said nothing for longer than that does not repeat it.
+            var found = new FarEndEvent(after, first.Phase == ProbedPhase.Ended || now - first.FarEndSpoke > (after * 1.25) + s_second);
+            Event = Event == found ? Event : found;
+            if (IsEventConfirmed)
+            {
+                return;
+            }
             var others = _all.Where(one => one.IsControl && (one.OpenedAt - first.OpenedAt).Duration() > s_second).ToList();
-            IsEventConfirmed = others.Exists(one => one.CameAfter is { } came && (came - after).Duration() < Late(after));
-            if (IsEventConfirmed || !others.Exists(one => one.Phase == ProbedPhase.Ended || one.CameAfter > s_second || one.SincePayload(now) > after + Late(after)))
+            IsEventConfirmed = others.Exists(one => one.CameAfter is { } came && found.IsIt(came));
+            if (IsEventConfirmed || !others.Exists(one => one.Phase == ProbedPhase.Ended || one.CameAfter > s_second || (!one.Heard.Any(found.IsIt) && one.SincePayload(now) > after + found.Late)))
             {
                 return;
             }

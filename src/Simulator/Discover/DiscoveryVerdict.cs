@@ -63,14 +63,16 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
     /// <summary>Why there is no idle timeout.</summary>
     public string WhyNoTimeout => Measured.IsContradictory ? "the idle timeout is unknown"
         : Measured.MaximumAge is not null ? "connections have a maximum age, and nothing was forgotten before"
-        : Measured.Timeout.From > TimeSpan.Zero ? "nothing was forgotten"
-        : "nothing was measured";
+        : Measured.Timeout.From == TimeSpan.Zero ? "nothing was measured"
+        : Measured.IsUncertain || !Measured.AreProbesAnswered ? "the idle timeout is unknown"
+        : "nothing was forgotten";
 
     /// <summary>The traffic of the far end on idle connections, in words; null if there is none.</summary>
-    public string? Speech => Measured.FarEndSpeech is not { } speech ? Measured.FarEndProbes is { } known ? $"sends something every {Seconds(known)}" : null
-        : speech.Every is { } every ? $"sends something every {Seconds(every)}"
-        : speech.IsRepeated ? $"sends something from time to time, after {speech.Least.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} to {Seconds(speech.Most)}"
-        : $"sent something once, after {Seconds(speech.Typical)}";
+    public string? Speech => Measured.FarEndSpeech is not { } speech ? Measured.FarEndProbes is { } known ? $"sends {Sent} every {Seconds(known)}" : null
+        : speech.Every is { } every ? $"sends {Sent} every {Seconds(every)}"
+        : $"sends {Sent} from time to time, after {speech.Least.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} to {Seconds(speech.Most)}";
+
+    private string Sent => Measured.FarEndSendsPayload ? "something" : "keepalive probes";
 
     private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture) + " s";
 
@@ -84,9 +86,17 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
 
     private IEnumerable<string> Unknowns()
     {
-        if (Measured.IsContradictory)
+        if (Measured.Several is { } several)
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"the timeout: a connection had ended after {several.Dropped.TotalSeconds:0.00} s, and another was still known after {several.Known.TotalSeconds:0.00} s; there may be several boxes with different timeouts, or a limit on connections");
+        }
+        else if (Measured.IsContradictory)
         {
             yield return "the timeout: no single one explains what was seen; there may be several boxes with different rules, or a limit on connections";
+        }
+        else if (Measured is { IsUneven: true, IsMeasured: true })
+        {
+            yield return "one timeout: connections were closed after different times in this interval; there may be several boxes with different timeouts, or one that looks for idle connections only now and then";
         }
         else if (Measured.IsMeasured)
         {
@@ -103,7 +113,7 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
         {
             yield return "longer timeouts: connections were dead after the far end had sent something that did not arrive; their idle time may not be the reason";
         }
-        else if (Measured is { FarEndProbes: not null, FarEndSpeech: null or { IsRepeated: true } })
+        else if (Measured.FarEndProbes is not null)
         {
             yield return $"longer timeouts: the far end {Speech}, which keeps idle connections known";
         }
@@ -115,7 +125,11 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
         {
             yield return "longer timeouts (--until), and whether what the far end sends first after an idle time arrives (inside-revives)";
         }
-        if (Measured.Classes.Count > 1)
+        if (Measured.Classes is [ExpiryClass.ResetOnNextPacket, _, ..])
+        {
+            yield return $"{string.Join(" or ", Measured.Classes.Select(IdleBehaviour.NameOf))}: some connections were reset and others got no answer; resets may be limited or lost";
+        }
+        else if (Measured.Classes.Count > 1)
         {
             yield return $"{string.Join(" or ", Measured.Classes.Select(IdleBehaviour.NameOf))}: they differ only for a SYN between the same ports, which could not be tried";
         }
@@ -126,7 +140,7 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
         if (Measured is { IsMeasured: true, Refreshes.Count: 0 })
         {
             yield return "whether probes restart the clock: "
-                + (Measured.FarEndSpeech is { IsRepeated: true } ? "what the far end sends restarts it before that shows" : "the connections that were probed every second did not live long enough to tell");
+                + (Measured.FarEndSpeech is not null ? "what the far end sends restarts it before that shows" : "the connections that were probed every second did not live long enough to tell");
         }
         if (Measured.Refreshes.Count > 1)
         {

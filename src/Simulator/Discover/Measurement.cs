@@ -19,6 +19,12 @@ internal sealed record Measurement
     /// <summary>Whether no single timeout explains what was seen.</summary>
     public bool IsContradictory { get; init; }
 
+    /// <summary>How soon a connection was dropped, and how long another was known, where no single timeout explains both; null if that is not the reason.</summary>
+    public (TimeSpan Dropped, TimeSpan Known)? Several { get; init; }
+
+    /// <summary>Whether connections were closed after different times: the timeout is an interval that has all of them, not one value.</summary>
+    public bool IsUneven { get; init; }
+
     /// <summary>The time after which connections are closed, whatever flows; null if that was not proven. There is then no idle timeout up to it.</summary>
     public Bracket? MaximumAge { get; init; }
 
@@ -39,6 +45,9 @@ internal sealed record Measurement
 
     /// <summary>What the far end sends by itself; null if nothing, or not on most connections.</summary>
     public FarEndSpeech? FarEndSpeech { get; init; }
+
+    /// <summary>Whether it sends payload; if not, keepalive probes.</summary>
+    public bool FarEndSendsPayload { get; init; }
 
     /// <summary>When the far end closes by itself, later than the balancer forgets; null if it was not seen to.</summary>
     public TimeSpan? FarEndCloses { get; init; }
@@ -62,6 +71,9 @@ internal sealed record Measurement
 
     /// <summary>Why the measurement ended before its end; null if it did not.</summary>
     public string? Cut { get; init; }
+
+    /// <summary>Whether the result is unknown or not certain: the exit code says so.</summary>
+    public bool IsUncertain => Cut is not null || IsContradictory || IsUneven;
 
     /// <summary>Whether something forgets idle connections.</summary>
     public bool IsMeasured => Timeout.To is not null;

@@ -35,6 +35,12 @@ internal readonly record struct Observation(IdleAnswer Answer, TimeSpan At, Time
     /// <summary>How long it took to open it.</summary>
     public TimeSpan Opening { get; init; }
 
+    /// <summary>Whether the connection was not tested before: one that was is known to have passed some time.</summary>
+    public bool IsFirst { get; init; }
+
+    /// <summary>When the far end sent something by itself before: the times since payload, each counted from the one before.</summary>
+    public IReadOnlyList<TimeSpan> Heard { get; init; } = [];
+
     /// <summary>Whether it ended while nothing was sent on it.</summary>
     public bool EndedByItself => Answer is IdleAnswer.ResetByItself or IdleAnswer.ClosedByItself;
 }

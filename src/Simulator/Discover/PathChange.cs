@@ -16,7 +16,6 @@ internal sealed class PathChange(TimeSpan since, TimeSpan now)
     private readonly HashSet<ProbedConnection> _canaries = [];
     private int _alive;
     private int _dead;
-    private int _deadByItself;
     private readonly List<TimeSpan> _controls = [];
 
     /// <summary>The change happened after this.</summary>
@@ -39,9 +38,8 @@ internal sealed class PathChange(TimeSpan since, TimeSpan now)
         }
         var isPending = idle.Any(one => _canaries.Contains(one) && one.Phase == ProbedPhase.Testing);
         Verdict = _alive > 0 ? false
-            : isPending || (_dead + _deadByItself + _controls.Count < Canaries && at < now + s_search) ? null
-            : _dead > 1 || (_controls.Count > 1 && _controls.Max() - _controls.Min() < s_instant)
-                || (_deadByItself > 1 && idle.Count(one => one.Phase == ProbedPhase.Idle && one.OpenedAt < since) <= _deadByItself / 4);
+            : isPending || (_dead + _controls.Count < Canaries && at < now + s_search) ? null
+            : _dead > 1 || (_controls.Count > 1 && _controls.Max() - _controls.Min() < s_instant);
     }
 
     /// <summary>Takes notice of a connection that answered or ended.</summary>
@@ -51,9 +49,9 @@ internal sealed class PathChange(TimeSpan since, TimeSpan now)
         {
             _alive += _canaries.Contains(one) ? 1 : 0;
         }
-        else if (seen.At >= since && one.OpenedAt < since && (_canaries.Contains(one) || evidence.IsSafe(seen.SinceAny, seen.SincePayload, since)))
+        else if (!seen.EndedByItself && seen.At >= since && one.OpenedAt < since && (_canaries.Contains(one) || evidence.IsSafe(seen.SinceAny, seen.SincePayload, since)))
         {
-            _ = seen.EndedByItself ? _deadByItself++ : _dead++;
+            _dead++;
         }
     }
 

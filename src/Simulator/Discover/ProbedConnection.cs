@@ -11,6 +11,9 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
 {
     private const int Burst = 3;
 
+    /// <summary>The part of lost packets at which all probes of a burst may be lost.</summary>
+    private const double MuchLoss = 0.1;
+
     private static readonly TimeSpan s_burstGap = TimeSpan.FromMilliseconds(50);
 
     /// <summary>The time in which the first probes of a test are sent.</summary>
@@ -48,6 +51,7 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
     private bool _hasSent;
     private TimeSpan _payloadLate;
     private (TimeSpan Packet, TimeSpan Payload, TimeSpan SeenLate, TimeSpan Late) _beforePayload;
+    private readonly List<TimeSpan> _heard = [];
 
     public IPEndPoint? Local { get; private set; }
 
@@ -73,14 +77,23 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
     /// <summary>How often it did so.</summary>
     public int Spoken { get; private set; }
 
-    /// <summary>The time without anything that the far end sent by itself, before that.</summary>
-    public TimeSpan SpokeAfter { get; private set; }
+    /// <summary>The time without anything that the far end sent by itself, before that; null if it was the first.</summary>
+    public TimeSpan? SpokeAfter { get; private set; }
+
+    /// <summary>Whether that was payload, and no keepalive probe.</summary>
+    public bool SpokePayload { get; private set; }
+
+    /// <summary>The times since payload at which the far end sent something by itself.</summary>
+    public IReadOnlyList<TimeSpan> Heard => _heard;
 
     /// <summary>Null if the handshake lost packets: it is then no measure.</summary>
     public TimeSpan? RoundTrip { get; private set; }
 
     /// <summary>Whether a probe was ever left without an answer on a connection that lived on.</summary>
     public bool LostPackets { get; private set; }
+
+    /// <summary>How many probes were sent while the one before had no answer.</summary>
+    public int Lost { get; private set; }
 
     /// <summary>Whether probes are sent every second, so that it is never idle.</summary>
     public bool IsControl { get; private set; }
@@ -96,6 +109,9 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
 
     /// <summary>The idle time at which to test it; null for none.</summary>
     public TimeSpan? Target { get; set; }
+
+    /// <summary>How often it was tested.</summary>
+    public int Tests { get; private set; }
 
     /// <summary>When the first payload came, after this end had sent some, or after it was opened; null if none came.</summary>
     public TimeSpan? AnsweredAfter { get; private set; }
@@ -140,6 +156,7 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
     public void Test(TimeSpan now)
     {
         (Phase, _tested, _sent, Target, _hasSent) = (ProbedPhase.Testing, now, 1, null, true);
+        Tests++;
         socket.Probe();
         _lastSent = _firstSent = time();
     }
@@ -230,12 +247,19 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
             {
                 (CameAfter, CameAfterIdle) = (SincePayload(now), idle);
             }
-            (SpokeAfter, FarEndSpoke) = (now - Later(FarEndSpoke ?? default, LastPayload), now);
+            (SpokeAfter, FarEndSpoke, SpokePayload) = (FarEndSpoke is { } last ? now - Later(last, LastPayload) : null, now, isPayload);
             Spoken++;
+            _heard.Add(SincePayload(now));
+        }
+        else if (isPayload)
+        {
+            _heard.Add(SincePayload(now));
         }
         if (IsControl)
         {
             LostPackets |= _unanswered > 1 && info.UnansweredProbes == 0;
+            // Those that were never answered may have met a balancer that has dropped the connection.
+            Lost += info.UnansweredProbes == 0 ? Math.Max(0, _unanswered - 1) : 0;
             _unanswered = info.UnansweredProbes;
             HeardAt = Later(HeardAt, before - info.SinceAcknowledgement);
             if (info.SinceAcknowledgement > WayState.Gap * 1.5 && now - _lastSent > s_again)
@@ -293,10 +317,12 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
         {
             LostPackets |= _sent > 1 && waited > (way.RoundTrip * 4) + s_burstGap;
             socket.Rest();
-            var alive = new Observation(IdleAnswer.Alive, _tested, SincePacket(_tested), SincePayload(_tested), default) { Age = _tested - OpenedAt };
+            var alive = new Observation(IdleAnswer.Alive, _tested, SincePacket(_tested), SincePayload(_tested), default) { Age = _tested - OpenedAt, Heard = [.. _heard], IsFirst = Tests == 1 };
             (Phase, LastPacket, _seenLate) = (ProbedPhase.Idle, now, now - _polled);
             if (info.Received != _received)
             {
+                _heard.Add(SincePayload(now));
+                _beforePayload = (LastPacket, LastPayload, _payloadSeenLate, _payloadLate);
                 ReceivedPayload(now);
                 socket.Drain();
             }
@@ -309,9 +335,12 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
             _lastSent = time();
         }
         return now - Later(_tested, way.SteadySince) > way.Silence && way.IsHeard(now)
-            ? End(IdleAnswer.Silent, _firstSent + Spread, _firstSent + Spread - _tested, way.RoundTrip)
+            ? Silent(way.Loss > MuchLoss ? s_again : Spread, way.RoundTrip)
             : null;
     }
+
+    /// <summary>Ends it. The first probes may have been lost.</summary>
+    private Observation Silent(TimeSpan spread, TimeSpan roundTrip) => End(IdleAnswer.Silent, _firstSent + spread, _firstSent + spread - _tested, roundTrip);
 
     private void ReceivedPayload(TimeSpan now)
     {
@@ -328,6 +357,8 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
         {
             Age = at - OpenedAt,
             Opening = OpenedAt - began,
+            Heard = [.. _heard],
+            IsFirst = Tests <= 1,
         };
     }
 
@@ -344,7 +375,10 @@ internal readonly record struct WayState(TimeSpan Heard, TimeSpan SteadySince, T
 {
     /// <summary>A connection is called silent after so long. A far end answers one probe in half a second (tcp_invalid_ratelimit), so in this
     /// time seven to ten are asked for: that all are lost is unlikely.</summary>
-    public TimeSpan Silence => TimeSpan.FromSeconds(IsLossy ? 6.5 : 4.5) + (RoundTrip * 6);
+    public TimeSpan Silence => TimeSpan.FromSeconds(!IsLossy ? 4.5 : Math.Max(6.5, 0.6 * Math.Log(0.0001) / Math.Log(Math.Min(0.7, Loss * 1.2)))) + (RoundTrip * 6);
+
+    /// <summary>The part of probes that got no answer, as far as is known.</summary>
+    public double Loss { get; init; }
 
     /// <summary>Probes are sent every second, and the kernel's timers are late by up to an eighth.</summary>
     public static readonly TimeSpan Gap = TimeSpan.FromSeconds(1.7);

@@ -1,4 +1,3 @@
-using System.Net;
 using Keepalive.Config.Balancers;
 using Keepalive.Simulator.Discover;
 using Xunit;
@@ -58,7 +57,7 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
 
         Assert.False(measured.IsMeasured, Text(measured));
         Assert.InRange(measured.ChangedAt!.Value.TotalSeconds, at - 2, at + 0.1);
-        Assert.InRange(measured.Timeout.Least.TotalSeconds, at * 0.5, at);
+        Assert.InRange(measured.Timeout.From.TotalSeconds, at * 0.5, at);
     }
 
     [Theory]
@@ -72,7 +71,7 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
 
             Assert.False(measured.IsMeasured, Text(measured));
             Assert.InRange(measured.ChangedAt!.Value.TotalSeconds, at - 2.5, at + 0.1);
-            Assert.InRange(measured.Timeout.Least.TotalSeconds, at * 0.4, at);
+            Assert.InRange(measured.Timeout.From.TotalSeconds, at * 0.4, at);
         }
     }
 
@@ -189,7 +188,8 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
 
             Assert.InRange(5, measured.Timeout.From.TotalSeconds, measured.Timeout.To!.Value.TotalSeconds);
             Assert.Equal(isRefreshKnown ? [Refresh.AnyPacket, Refresh.PerDirection] : [], measured.Refreshes);
-            Assert.True(measured.Took < TimeSpan.FromSeconds(30) && measured.Cut is null, Text(measured));
+            // The gap is filled after some 20 s. Then others are tested on both sides of it.
+            Assert.True(measured.Took < TimeSpan.FromSeconds(38) && measured.Cut is null, Text(measured));
         }
     }
 
@@ -253,7 +253,7 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
             var measured = Measure(seed, clock => new SimulatedWay(clock, seed) { Loss = 0.05, Jitter = 0.01 }, 20);
 
             Assert.True(measured is { IsMeasured: false, FarEndProbes: null, Cut: null, IsContradictory: false }, Text(measured));
-            Assert.True(measured.RoundTrip < TimeSpan.FromMilliseconds(50) && measured.Timeout.Least > TimeSpan.FromSeconds(18), Text(measured));
+            Assert.True(measured.RoundTrip < TimeSpan.FromMilliseconds(50) && measured.Timeout.From > TimeSpan.FromSeconds(18), Text(measured));
         }
     }
 
@@ -395,7 +395,7 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
         var measured = Measure(13, clock => new SimulatedWay(clock, 13) { Answers = (1.3, 0.001) }, 15, payload: true);
 
         Assert.False(measured.IsMeasured, Text(measured));
-        Assert.True(measured.Timeout.Least > TimeSpan.FromSeconds(13), Text(measured));
+        Assert.True(measured.Timeout.From > TimeSpan.FromSeconds(13), Text(measured));
     }
 
     /// <summary>Such as AWS Global Accelerator: connections end, and probes show nothing.</summary>
@@ -416,31 +416,8 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
         }
     }
 
-    private Measurement Measure(int seed, Func<WaitingClock, SimulatedWay> create, int until, Action<SimulatedWay>? more = null, bool payload = false, Action<Discovery>? progress = null)
-    {
-        var clock = new WaitingClock();
-        var way = create(clock);
-        more?.Invoke(way);
-        using var discovery = new Discovery(
-            new DiscoverRequest
-            {
-                Remote = new IPEndPoint(IPAddress.Loopback, 1),
-                Until = TimeSpan.FromSeconds(until),
-                Connections = 64,
-                Precision = 0.02,
-                Payload = payload ? "hello"u8.ToArray() : [],
-                Pace = new Pace(TimeSpan.FromSeconds(0.1), clock),
-            },
-            clock,
-            (_, local) => way.Connect(local));
-        var measured = discovery.Run(progress ?? (_ => { }), TestContext.Current.CancellationToken);
-        output.WriteLine($"seed {seed}: {Text(measured)}");
-        Assert.True(measured.Took <= discovery.Deadline + TimeSpan.FromSeconds(1), Text(measured));
-        return measured;
-    }
+    private Measurement Measure(int seed, Func<WaitingClock, SimulatedWay> create, int until, Action<SimulatedWay>? more = null, bool payload = false, Action<Discovery>? progress = null) =>
+        VirtualMeasurement.Run(output, seed, create, until, more, payload, progress);
 
-    private static string Text(Measurement measured) =>
-        $"{measured.Timeout.From.TotalSeconds:0.00}..{measured.Timeout.To?.TotalSeconds:0.00} {string.Join('/', measured.Classes)} {string.Join('/', measured.Refreshes)} "
-        + $"age {measured.MaximumAge?.To} tried {measured.IsPayloadTried} probed {measured.FarEndProbes} closes {measured.FarEndCloses} changed {measured.ChangedAt} "
-        + $"contradictory {measured.IsContradictory} limited {measured.Limited} {measured.Connections} in {measured.Took.TotalSeconds:0.0} s, cut {measured.Cut}";
+    private static string Text(Measurement measured) => VirtualMeasurement.Text(measured);
 }

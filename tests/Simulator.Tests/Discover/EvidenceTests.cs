@@ -50,7 +50,12 @@ public sealed class EvidenceTests
     [InlineData("ResetByItself", ExpiryClass.ResetBoth)]
     public void Ends_ByThemselves_GiveTheTimeoutAlone(string answer, ExpiryClass expected)
     {
-        Quiet(Enum.Parse<IdleAnswer>(answer), 100, blur: 0.05);
+        for (var number = 0; number < 3; number++)
+        {
+            // One or two that end are no rule.
+            Assert.Null(_evidence.Timeout.To);
+            Quiet(Enum.Parse<IdleAnswer>(answer), 100, blur: 0.05);
+        }
 
         Assert.Equal(new Bracket(Seconds(99.93), Seconds(100.02)), _evidence.Timeout);
         Assert.Equal([expected], _evidence.Classes(null));
@@ -62,16 +67,18 @@ public sealed class EvidenceTests
     {
         Quiet(IdleAnswer.ResetByItself, 100, blur: 0.05);
         Quiet(IdleAnswer.ResetByItself, 100.02, blur: 0.05);
+        Quiet(IdleAnswer.ResetByItself, 100.01, blur: 0.05);
         Quiet(IdleAnswer.Silent, 130);
 
         Assert.Equal([ExpiryClass.ResetBoth], _evidence.Classes(false));
-        Assert.Equal(Seconds(100.02), _evidence.Timeout.Most);
+        Assert.Equal(Seconds(100.02), _evidence.Timeout.To);
     }
 
     /// <summary>A probed connection was forgotten as early as the quiet ones.</summary>
     [Fact]
     public void Control_EndsWithTheOthers_OnlyPayloadCounts()
     {
+        Quiet(IdleAnswer.ClosedByItself, 100, blur: 0.05);
         Quiet(IdleAnswer.ClosedByItself, 100, blur: 0.05);
         _evidence.AddControl(new Observation(IdleAnswer.ClosedByItself, Seconds(100), Seconds(1), Seconds(100), default));
 

@@ -95,6 +95,21 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
 
     public bool HasBanner { get; init; }
 
+    /// <summary>The far end sends something once after each of these times.</summary>
+    public double[] Greets { get; init; } = [];
+
+    /// <summary>Half of the connections pass another box, with this timeout.</summary>
+    public double? OtherTimeout { get; init; }
+
+    /// <summary>The box sends so many resets in a second, and drops packets beyond them.</summary>
+    public int? ResetsPerSecond { get; init; }
+
+    /// <summary>The far end closes at any time between these ages.</summary>
+    public (double From, double To)? ClosesBetween { get; init; }
+
+    /// <summary>The far end looks for connections without payload for too long (Closes) so often.</summary>
+    public double? Sweeps { get; init; }
+
     /// <summary>A busy box passes the answer to a SYN on up to so long after it has entered the connection.</summary>
     public double Handshake { get; init; }
 
@@ -110,6 +125,9 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
     /// <summary>The oldest is closed if there are more.</summary>
     public int? Oldest { get; init; }
 
+    /// <summary>The far end refuses new connections in this time.</summary>
+    public (double From, double To)? Refuses { get; init; }
+
     /// <summary>Nothing passes in this time.</summary>
     public (double From, double To)? Outage { get; init; }
 
@@ -124,10 +142,28 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
         }
     });
 
+    /// <summary>The far end is stopped and started again.</summary>
+    public void StopFarEnd(double at, double from)
+    {
+        RestartFarEnd(at, comesBack: false);
+        clock.After(from, () => _isGone = false);
+    }
+
+    /// <summary>The far end closes the oldest connections but the first.</summary>
+    public void CloseSome(double at, int count) => clock.After(at, () => _all.Skip(1).Take(count).ToList().ForEach(one => one.FarEndCloses()));
+
     /// <summary>The box drops everything at a time.</summary>
     public void RestartBox(double at) => clock.After(at, () => _all.ForEach(one => one.Forget()));
 
+    private (double Second, int Count) _resets;
     private bool _isGone;
+
+    private bool MaySendReset()
+    {
+        _resets = _resets.Second == Math.Floor(Now) ? (_resets.Second, _resets.Count + 1) : (Math.Floor(Now), 1);
+        return ResetsPerSecond is not { } most || _resets.Count <= most;
+    }
+
     private int _ports = 40000;
 
     public IProbeSocket Connect(IPEndPoint? local)
@@ -167,6 +203,8 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
         private bool _isSynReceived;
         private bool _isFarEndDead;
         private double _answered = -1;
+
+        private readonly double? _timeout = way.OtherTimeout is { } other && way._random.Next(2) == 0 ? other : way.Timeout;
 
         public bool IsAgain { get; set; }
 
@@ -257,7 +295,7 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
                 }
                 (_isKnown, _any, _payload) = (true, way.Now, way.Now);
                 Watch();
-                if (way._isGone)
+                if (way._isGone || (way.Refuses is { } refuses && way.Now > refuses.From && way.Now < refuses.To))
                 {
                     ToUs(isPayload: false, () => _state = TcpState.Close);
                     return;
@@ -312,9 +350,39 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
             {
                 way.After(about * (0.5 + way._random.NextDouble()), FarEndCloses);
             }
-            Idle(way.Closes, () => _farEndPayload, FarEndCloses, once: true);
+            if (way.ClosesBetween is { } between)
+            {
+                way.After(between.From + ((between.To - between.From) * way._random.NextDouble()), FarEndCloses);
+            }
+            foreach (var greets in way.Greets)
+            {
+                way.After(greets, FarEndSendsPayload);
+            }
+            if (way.Sweeps is null)
+            {
+                Idle(way.Closes, () => _farEndPayload, FarEndCloses, once: true);
+            }
+            Sweep();
             Every(way.FarEndProbes, () => ToUs(isPayload: false, () => ToFarEnd(isPayload: false, () => { })));
             Every(way.FarEndSends, FarEndSendsPayload);
+        }
+
+        private void Sweep()
+        {
+            if (way.Sweeps is { } every && way.Closes is { } idle)
+            {
+                way.After(Math.Max(0.01, every - (way.Now % every)), () =>
+                {
+                    if (way.Now - _farEndPayload >= idle)
+                    {
+                        FarEndCloses();
+                    }
+                    else
+                    {
+                        Sweep();
+                    }
+                });
+            }
         }
 
         private void FarEndAnswersProbe()
@@ -417,7 +485,7 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
         {
             if (way.Expiry is ExpiryClass.ResetBoth or ExpiryClass.FinBoth)
             {
-                Idle(way.Timeout, () => way.IsPayloadOnly ? _payload : _any, () =>
+                Idle(_timeout, () => way.IsPayloadOnly ? _payload : _any, () =>
                 {
                     _isKnown = false;
                     _isFarEndDead = true;
@@ -436,7 +504,7 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
         /// <summary>Whether the box lets a packet pass.</summary>
         private bool IsKnown(bool isPayload)
         {
-            var isExpired = way.Timeout is { } timeout && way.Now - (way.IsPayloadOnly ? _payload : _any) >= timeout;
+            var isExpired = _timeout is { } timeout && way.Now - (way.IsPayloadOnly ? _payload : _any) >= timeout;
             _isKnown &= !isExpired;
             if (_isKnown)
             {
@@ -455,7 +523,7 @@ internal sealed class SimulatedWay(WaitingClock clock, int seed)
                 }
                 else
                 {
-                    if (way.Expiry == ExpiryClass.ResetOnNextPacket)
+                    if (way.Expiry == ExpiryClass.ResetOnNextPacket && way.MaySendReset())
                     {
                         Pass(() => _state = TcpState.Close);
                     }

@@ -59,6 +59,7 @@ public sealed class TestPlanTests
             .Concat(Enumerable.Range(0, connections - rungs).Select(number => TestPlan.Opening(number, connections - rungs, until))).ToArray();
         var targets = Enumerable.Range(0, connections).Select(number => number < rungs ? TestPlan.Rung(number, rungs, until) : (TimeSpan?)null).ToArray();
         var bracket = new Bracket(TimeSpan.Zero, null);
+        var (known, dropped) = (new List<TimeSpan>(), new List<TimeSpan>());
         var now = TimeSpan.Zero;
         for (; bracket.To is null || bracket.Width > bracket.To * 0.02; now += Seconds(0.1))
         {
@@ -69,7 +70,8 @@ public sealed class TestPlanTests
                 {
                     var idle = now - opened[i];
                     var isAlive = idle < Seconds(timeout);
-                    bracket = isAlive ? bracket.Survived(idle) : bracket.Forgotten(idle);
+                    (isAlive ? known : dropped).Add(idle);
+                    bracket = Bracket.Of(known, dropped);
                     (opened[i], targets[i]) = (isAlive ? now : TimeSpan.MaxValue, null);
                 }
             }
