@@ -5,7 +5,7 @@ using Keepalive.Linux.Files;
 
 namespace Keepalive.Agent.Top;
 
-/// <summary>What is known of the node at one moment.</summary>
+/// <summary>The known facts about the node at one moment.</summary>
 /// <param name="Overview">The connections, added up.</param>
 /// <param name="Connections">The connections one by one; null if nothing was asked for.</param>
 /// <param name="Focus">Which connections were asked for.</param>

@@ -3,7 +3,7 @@ using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
 
-/// <summary>What each policy selects, and which policy each port of a destination is under.</summary>
+/// <summary>The selection of each policy, and which policy each port of a destination is under.</summary>
 /// <remarks>It does not depend on addresses: while only these change, it stays.</remarks>
 internal sealed class Assignment
 {

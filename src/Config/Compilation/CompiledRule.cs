@@ -106,7 +106,7 @@ public sealed record LostRule(CompiledRule Rule, string Reason)
     public override string ToString() => Rule.ToString();
 }
 
-/// <summary>What rules for different addresses have in common.</summary>
+/// <summary>The part that rules for different addresses have in common.</summary>
 internal sealed record RuleTerms(string Policy, string Destination, KeepaliveSettings Settings, SourcePosition Position)
 {
     public static RuleTerms None { get; } = new("", "", default, default);

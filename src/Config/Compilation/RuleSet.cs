@@ -8,7 +8,7 @@ internal sealed class RuleSet
     private readonly List<Contest> _contests = [];
     private readonly RuleSetBuilder _builder;
 
-    /// <param name="builder">What policies select and do not set.</param>
+    /// <param name="builder">The rules, and the parts that policies select and do not set.</param>
     /// <param name="grants">The grants with their rules, the strongest policy first.</param>
     /// <param name="exemptions">The ports that policies keep free.</param>
     /// <param name="below">The number of rules that <see cref="AddBelow"/> may add.</param>

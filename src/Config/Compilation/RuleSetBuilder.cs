@@ -26,7 +26,7 @@ internal sealed class RuleSetBuilder
     /// <summary>The ports that policies set, the strongest policy first.</summary>
     public List<Grant> Grants { get; } = [];
 
-    /// <summary>What policies select and do not set, in the order of the policies; the first ones, if they are many.</summary>
+    /// <summary>The parts that policies select and do not set, in the order of the policies; the first ones, if they are many.</summary>
     public IReadOnlyList<Loss> Losses => _losses;
 
     /// <summary>Adds what a policy selects and sets; policies come strongest first.</summary>
@@ -317,7 +317,7 @@ internal sealed class RuleSetBuilder
 }
 
 /// <summary>Ports that a policy selects and does not set.</summary>
-/// <param name="Selection">What it selects.</param>
+/// <param name="Selection">Its selection.</param>
 /// <param name="Ports">The ports; null among them is any.</param>
 /// <param name="Winner">The policy that sets them; null if the policy itself keeps its values away from them.</param>
 internal readonly record struct Loss(Selection Selection, IReadOnlyCollection<DestinationPort?> Ports, RankedPolicy? Winner);

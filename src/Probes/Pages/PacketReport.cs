@@ -27,7 +27,7 @@ internal sealed record PacketReport
     /// <summary>Figures of the whole.</summary>
     public IReadOnlyList<ReportFact> Facts { get; init; } = [];
 
-    /// <summary>What the page does not show, a sentence each.</summary>
+    /// <summary>The parts that the page does not show, a sentence each.</summary>
     public IReadOnlyList<string> LeftOut { get; init; } = [];
 }
 
@@ -119,7 +119,7 @@ internal enum PacketKind : byte
     Reset,
 }
 
-/// <summary>What became of a packet on its way.</summary>
+/// <summary>The fate of a packet on its way.</summary>
 internal enum PacketFate : byte
 {
     Passed,

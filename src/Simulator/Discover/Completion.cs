@@ -63,7 +63,7 @@ internal sealed class Completion(DiscoverRequest request, List<ProbedConnection>
             || (messages.Interval(idle, now) is { } every && now > every * 4 && idle.TrueForAll(one => one.Target is null || one.Target > every * 0.9));
     }
 
-    /// <summary>More tests do not resolve a contradiction. What the far end sends may explain it.</summary>
+    /// <summary>More tests do not resolve a contradiction. Messages of the far end may explain it.</summary>
     public bool IsContradictedForLong(TimeSpan now)
     {
         if (!evidence.IsContradictory)

@@ -32,7 +32,7 @@ internal sealed class Controls : IDisposable
 
     public bool LostPackets => _all.Exists(one => one.LostPackets);
 
-    /// <summary>What the far end sends by itself, or that it closes; null if it does not.</summary>
+    /// <summary>The message that the far end sends by itself, or its FIN; null if it does not.</summary>
     public FarEndEvent? Event { get; private set; }
 
     /// <summary>Whether a second one has shown the same.</summary>

@@ -1,6 +1,6 @@
 namespace Keepalive.Simulator.Discover;
 
-/// <summary>What the far end sends by itself on idle connections: how often, and on which connections it arrives.</summary>
+/// <summary>The messages that the far end sends by itself on idle connections: how often, and on which connections it arrives.</summary>
 internal sealed class FarEndMessages(Evidence evidence)
 {
     /// <summary>So many connections have to hear the far end by itself.</summary>
