@@ -27,7 +27,7 @@ internal static class DemoCommand
         var agent = new Argument<string>("agent");
         var directory = new Argument<string>("directory");
         var report = new Argument<string>("report");
-        var inside = new Command(Inside) { agent, directory, report };
+        var inside = new Command(Inside) { agent, report, directory };
         inside.SetAction((result, _) => InSandbox.GuardAsync(
             result.GetValue(directory)!,
             _ => DemoRun.ExecuteAsync(Given(result.GetValue(agent)), result.GetValue(directory)!, Console.Out, Given(result.GetValue(report)))));
@@ -49,7 +49,7 @@ internal static class DemoCommand
     private static int Execute(string agent, string report) =>
         AgentProgram.Missing(agent) is { } missing ? Complaint.Say(ExitCodes.Failed, missing)
         : report.Length > 0 && ReportOption.Unusable(report) is { } unusable ? Complaint.Say(ExitCodes.Failed, unusable)
-        : InSandbox.Run(Name, directory => [Inside, agent, directory, report]);
+        : InSandbox.Run(Name, directory => [Inside, agent, report, directory]);
 
     private static string? Given(string? argument) => argument is { Length: > 0 } ? argument : null;
 }

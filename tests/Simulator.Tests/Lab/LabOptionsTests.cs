@@ -20,7 +20,7 @@ public sealed class LabOptionsTests : IDisposable
     public void Dispose() => Directory.Delete(_directory, recursive: true);
 
     [Theory]
-    [InlineData("demo-inside", "/nowhere/keepalive-agent")]
+    [InlineData("demo-inside", "/nowhere/keepalive-agent", "")]
     [InlineData("lab-inside", "--expiry=silent-drop", "--idle-timeout=1s", "--server=true", "--client=true")]
     public void InnerCommand_CalledDirectly_IsRefusedAndRemovesNothing(params string[] command)
     {
