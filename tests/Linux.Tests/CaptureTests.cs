@@ -33,14 +33,14 @@ public sealed class CaptureTests : IDisposable
         });
 
         Assert.InRange(read, 1, sent - 1);
-        Assert.Equal((uint)sent, received);
+        AssertReceived(sent, received);
         Assert.Equal((uint)(sent - read), dropped);
     }
 
     [Fact]
     public void Statistics_NothingLost_CountNoDrops()
     {
-        var counts = Inside(() =>
+        var (read, (received, dropped)) = Inside(() =>
         {
             using var capture = PcapCapture.Open(Lab.ClientInterface);
             capture.SetFilter($"udp dst port {Port}");
@@ -48,8 +48,12 @@ public sealed class CaptureTests : IDisposable
             return (Count(capture), capture.Statistics());
         });
 
-        Assert.Equal((10, (10u, 0u)), counts);
+        Assert.Equal((10, 0u), (read, dropped));
+        AssertReceived(10, received);
     }
+
+    /// <summary>A packet of the kernel's own, as IPv6 sends, may have come before the filter was set.</summary>
+    private static void AssertReceived(int sent, uint received) => Assert.InRange(received, (uint)sent, (uint)sent + 2);
 
     /// <summary>libpcap treats other names as devices of its own.</summary>
     [Theory]
