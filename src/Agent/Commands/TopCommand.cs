@@ -18,7 +18,7 @@ internal static class TopCommand
         netns.Description = "Survey: " + char.ToLowerInvariant(netns.Description![0]) + netns.Description[1..];
         var state = CommonOptions.StateDirectory();
         var output = OutputOption.Create();
-        var command = new Command("top", "Show the connections of this node live: probes, unprotected ones, endpoints out of the pool") { once, every, netns, state, output };
+        var command = new Command("top", "Show the connections of this node live: unprotected ones, probes, endpoints") { once, every, netns, state, output };
         balancer.AddTo(command);
         command.AddRule(result =>
         {
