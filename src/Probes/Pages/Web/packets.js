@@ -18,7 +18,7 @@
   const DATA = 1, REPLY = 4, PROBE = 5, WINDOW_PROBE = 6, RESET = 7;
   const EXPIRED = 0;
   const FLAGS = [[2, 'SYN'], [1, 'FIN'], [4, 'RST'], [8, 'PSH'], [16, 'ACK'], [32, 'URG'], [64, 'ECE'], [128, 'CWR']];
-  const OPEN_AT_FIRST = 12;
+  const OPEN_AT_FIRST = 12, SMALL = 3000;
   const byId = id => document.getElementById(id);
 
   // Elements.
@@ -647,7 +647,7 @@
     const near = new IntersectionObserver(entries => {
       for (const entry of entries) {
         const connection = connections[Number(entry.target.dataset.index)];
-        connection.isNear = entry.isIntersecting || connection.index < OPEN_AT_FIRST;
+        connection.isNear = entry.isIntersecting || (isSmall && connection.index < OPEN_AT_FIRST);
         if (entry.isIntersecting && connection.stale) { connection.stale = false; render(connection); }
       }
     }, {rootMargin: '400px'});
@@ -658,6 +658,8 @@
       }
     });
     const main = byId('connections');
+    // A small page is drawn at once, a large one where it is looked at.
+    const isSmall = connections.reduce((sum, one) => sum + one.packets.length, 0) < SMALL;
     for (const connection of connections) {
       const open = connection.index < OPEN_AT_FIRST;
       const head = element('summary', {}, element('span', {class: 'badge', text: WORDS[connection.trouble]}), element('h2', {text: connection.name}));
@@ -679,7 +681,7 @@
         if (connection.settings.length) { body.append(settings(connection.settings)); }
         holder.append(body);
         connection.picture = picture;
-        connection.isNear = open;
+        connection.isNear = open && isSmall;
         picture.style.minHeight = layout(connection, 900).height + 'px';
         listen(connection);
         near.observe(picture);
