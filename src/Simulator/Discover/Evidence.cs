@@ -156,7 +156,8 @@ internal sealed class Evidence
     /// <summary>The time since payload after which the far end closes by itself, although the balancer knows the connection; null if that was
     /// not seen on two connections at different times, or others were closed after other times.</summary>
     public TimeSpan? FarEndCloses => !IsPayloadOnly && FarEndEnd is { } closes
-        && AreAt([.. _all.Where(seen => seen.EndedByItself)], closes) ? closes : null;
+        && _all.Where(seen => seen.EndedByItself).ToList() is var ended && AreAt(ended, closes)
+        ? ended.Concat(_controlEnds).Where(seen => seen.EndedByItself && IsAt(seen.SincePayload, closes)).Min(seen => seen.SincePayload) : null;
 
     /// <summary>Whether connections end by themselves, rather than when they are tested.</summary>
     public bool EndThemselves { get; private set; }
