@@ -51,7 +51,10 @@ internal sealed class LadderPlan(DiscoverRequest request, IReadOnlyList<ProbedCo
             return opened < Rungs || (opened - Rungs < fillers && now >= TestPlan.Opening(opened - Rungs, fillers, request.Until));
         }
         var young = idle.Count(one => one.Phase == ProbedPhase.Connecting || (one.Phase == ProbedPhase.Idle && Age(one, now) < to));
-        return !evidence.EndThemselves && (timeout.Width > Precision(roundTrip) && !evidence.IsUneven ? young < Filling : _agreeing is not null && to <= s_short && idle.Count(one => one.Tests == 0 && (one.Phase == ProbedPhase.Connecting || Age(one, now) < Below(timeout))) < Lack().Below + Lack().Above);
+        var isFilling = timeout.Width > Precision(roundTrip) && !evidence.IsUneven;
+        var isComparing = _agreeing is not null && to <= s_short
+            && idle.Count(one => one.Tests == 0 && (one.Phase == ProbedPhase.Connecting || Age(one, now) < Below(timeout))) < Lack().Below + Lack().Above;
+        return !evidence.EndThemselves && (isFilling ? young < Filling : isComparing);
     }
 
     /// <summary>The shortest idle time of the ladder that was neither survived nor is waited for; null if there is none.</summary>
