@@ -31,7 +31,23 @@ internal static class ApiJson
     public static ApiMetadata? HeadOf(in ReadOnlySequence<byte> json)
     {
         var text = new Utf8JsonReader(json, Reading);
-        return JsonSerializer.Deserialize(ref text, ApiJsonContext.Default.ApiObject)?.Metadata;
+        text.Read();
+        if (text.TokenType != JsonTokenType.StartObject)
+        {
+            throw new JsonException("not an object");
+        }
+        // The readers go through the rest, which may be long.
+        while (text.Read() && text.TokenType == JsonTokenType.PropertyName)
+        {
+            var isMetadata = text.ValueTextEquals("metadata"u8);
+            text.Read();
+            if (isMetadata)
+            {
+                return JsonSerializer.Deserialize(ref text, ApiJsonContext.Default.ApiMetadata);
+            }
+            text.Skip();
+        }
+        return null;
     }
 
     /// <exception cref="JsonException">The object has no name.</exception>
@@ -55,13 +71,7 @@ internal sealed record ApiStatus(string? Status, string? Reason, string? Message
 
 internal sealed record ListMetadata(string? ResourceVersion, string? Continue);
 
-/// <summary>The parts that every object has. Of some kinds, the agent reads nothing else.</summary>
-internal sealed record ApiObject(ApiMetadata? Metadata)
-{
-    /// <summary>The API version of the object; null if missing, as it may be in the items of a list.</summary>
-    public string? ApiVersion { get; init; }
-}
-
+/// <summary>The metadata that every object has. Of some kinds, the agent reads nothing else.</summary>
 internal sealed record ApiMetadata
 {
     public string? Name { get; init; }
@@ -80,5 +90,5 @@ internal sealed record ApiMetadata
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, MaxDepth = ApiJson.Depth)]
 [JsonSerializable(typeof(ApiStatus))]
 [JsonSerializable(typeof(ListMetadata))]
-[JsonSerializable(typeof(ApiObject))]
+[JsonSerializable(typeof(ApiMetadata))]
 internal sealed partial class ApiJsonContext : JsonSerializerContext;

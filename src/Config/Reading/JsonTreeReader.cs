@@ -81,7 +81,7 @@ internal ref struct JsonTreeReader
                 return sequence;
             case JsonTokenType.String:
                 MixText();
-                return new ScalarNode(_position, _reader.GetString()!, ScalarType.String);
+                return new ScalarNode(_position, SharedTexts.Read(in _reader), ScalarType.String);
             case JsonTokenType.Number:
                 MixText();
                 var number = Encoding.UTF8.GetString(_reader.HasValueSequence ? _reader.ValueSequence.ToArray() : _reader.ValueSpan);

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text.Json;
+using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Reading;
 
@@ -65,6 +66,11 @@ public static class PolicyReader
         ulong fingerprint;
         try
         {
+            if (kind == EndpointSlice.KindName && EndpointSliceJson.Read(in json, apiVersion, out fingerprint) is { } slice)
+            {
+                return new ObjectRead(fingerprint, fingerprint == known ? null : new ReadResult(new ResourceSet([slice]), []));
+            }
+
             root = JsonTreeReader.Read(in json, position, kind, out fingerprint);
         }
         catch (InvalidOperationException e)

@@ -98,7 +98,7 @@ internal static class ServiceReader
     private static void Add(Positioned<string>? address, ImmutableArray<Positioned<string>>.Builder addresses)
     {
         // "None" is a headless service's cluster IP.
-        if (address is { } text && IpPrefix.TryParse(text.Value, out _, out _))
+        if (address is { } text && IpPrefix.TryParse(text.Value, out _, out _) && !addresses.Any(known => known.Value == text.Value))
         {
             addresses.Add(text);
         }

@@ -34,6 +34,11 @@ public sealed record EndpointSlice : Resource
     /// any other kind.</summary>
     public EndpointSlice Compact()
     {
+        if (Packed.Count > 0)
+        {
+            return this;
+        }
+
         var packed = new List<IpPrefix>(Addresses.Length);
         foreach (var address in Addresses)
         {

@@ -114,6 +114,7 @@ public sealed class PodStoreTests
         where T : class
     {
         var bytes = Encoding.UTF8.GetBytes(json);
-        store.Take(JsonSerializer.Deserialize(bytes, ApiJsonContext.Default.ApiObject)!.Metadata!, "v1", new ReadOnlySequence<byte>(bytes));
+        var text = new ReadOnlySequence<byte>(bytes);
+        store.Take(ApiJson.HeadOf(in text)!, "v1", in text);
     }
 }
