@@ -121,7 +121,7 @@ internal sealed class RankedPolicy
 /// <item>the older one, as for Istio's DestinationRules and the Gateway API's policies; one without a creation time is younger than all with one;</item>
 /// <item>the lesser name; without a creation time, the one written first.</item>
 /// </list>
-/// RuleSetBuilder then chooses among policies that meet at one address and port, and CompiledPolicy.Match among rules for a socket.
+/// RuleSet then chooses among policies that meet at one address and port, and CompiledPolicy.Match among rules for a socket.
 /// </remarks>
 internal static class PolicyPrecedence
 {
