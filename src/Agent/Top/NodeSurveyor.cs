@@ -77,9 +77,26 @@ internal sealed class NodeSurveyor(TopOptions options) : ISocketSink, IDisposabl
             ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(groups, key, out _);
             (group ??= new Group()).Add(in record, IsUnprotected(in record));
         }
-        var (kept, leftOut) = NodeOverview.Limit([.. groups.Select(one => one.Value.ToOverview(one.Key.Workload, Name(one.Key), one.Key.IsAccepted, Command(one.Value.Pid)))]);
+        var (kept, leftOut) = NodeOverview.Limit(
+        [
+            .. groups.Select(one => one.Value.ToOverview(one.Key.Workload, Name(one.Key), one.Key.IsAccepted, Command(one.Value.Pid))),
+        ]);
         return new NodeOverview(
-            NodeOverview.Version, null, Environment.MachineName, null, false, null, 0, (long)options.Every.TotalMilliseconds, options.Yardstick.IdleTimeout, local, problems, kept, [], [], leftOut);
+            NodeOverview.Version,
+            Agent: null,
+            Environment.MachineName,
+            Datapath: null,
+            Captured: false,
+            Policies: null,
+            AgeMs: 0,
+            (long)options.Every.TotalMilliseconds,
+            options.Yardstick.IdleTimeout,
+            local,
+            problems,
+            kept,
+            Out: [],
+            Events: [],
+            leftOut);
     }
 
     /// <summary>Returns connections as the last survey found them.</summary>
@@ -88,7 +105,8 @@ internal sealed class NodeSurveyor(TopOptions options) : ISocketSink, IDisposabl
         List<OverviewConnection> all = [];
         foreach (var record in Connections())
         {
-            var destination = IsAccepted(in record) ? Name(new GroupKey("", new SocketEndpoint(default, record.Local.Port), true)) : record.Remote.ToString();
+            var destination = IsAccepted(in record)
+                ? Name(new GroupKey("", new SocketEndpoint(default, record.Local.Port), true)) : record.Remote.ToString();
             if (!record.IsLocal && focus.Matches(record.Workload, destination))
             {
                 all.Add(ToOverview(in record, destination));
@@ -113,7 +131,8 @@ internal sealed class NodeSurveyor(TopOptions options) : ISocketSink, IDisposabl
         {
             _listening.Add((record.Namespace, record.Local.Port));
         }
-        else if (record.State is TcpState.Established or TcpState.CloseWait or TcpState.FinWait2 && _namespaces.TryGetValue(record.Namespace, out var sockets))
+        else if (record.State is TcpState.Established or TcpState.CloseWait or TcpState.FinWait2
+            && _namespaces.TryGetValue(record.Namespace, out var sockets))
         {
             sockets[record.Cookie] = record;
         }

@@ -288,9 +288,11 @@ internal sealed class TopModel
             _ => Turn(rows, static _ => 0L),
         };
         var byName = IsReversed && Order == TopOrder.Name
-            ? ordered.ThenByDescending(static row => row.Name, StringComparer.Ordinal) : ordered.ThenBy(static row => row.Name, StringComparer.Ordinal);
+            ? ordered.ThenByDescending(static row => row.Name, StringComparer.Ordinal)
+            : ordered.ThenBy(static row => row.Name, StringComparer.Ordinal);
         return byName.ThenBy(static row => row.Other, StringComparer.Ordinal).ThenBy(static row => row.Key, StringComparer.Ordinal);
     }
 
-    private IOrderedEnumerable<TopRow> Turn(IEnumerable<TopRow> rows, Func<TopRow, long> by) => IsReversed ? rows.OrderByDescending(by) : rows.OrderBy(by);
+    private IOrderedEnumerable<TopRow> Turn(IEnumerable<TopRow> rows, Func<TopRow, long> by) =>
+        IsReversed ? rows.OrderByDescending(by) : rows.OrderBy(by);
 }
