@@ -84,12 +84,19 @@ internal sealed class TestClock() : FakeTimeProvider(new DateTimeOffset(2026, 11
 
         public bool Change(TimeSpan dueTime, TimeSpan period)
         {
+            if (dueTime <= TimeSpan.Zero)
+            {
+                // It ends at once, and what its end calls is not called under the lock.
+                Disarm();
+                return Inner.Change(dueTime, period);
+            }
+            // Nobody sees a timer that is half armed, and advances the clock past it before it has begun.
             lock (clock._lock)
             {
-                (Wait, Due) = (dueTime, dueTime < TimeSpan.Zero ? default : clock.GetUtcNow() + dueTime);
-                _ = dueTime < TimeSpan.Zero ? clock._armed.Remove(this) : clock._armed.Add(this);
+                (Wait, Due) = (dueTime, clock.GetUtcNow() + dueTime);
+                clock._armed.Add(this);
+                return Inner.Change(dueTime, period);
             }
-            return Inner.Change(dueTime, period);
         }
 
         public void Disarm()
