@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text;
+using Keepalive.Linux.Files;
 
 namespace Keepalive.Agent.Kubernetes;
 

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Text;
 using Keepalive.Agent.Support;
 using Keepalive.Config;
+using Keepalive.Linux.Files;
 
 namespace Keepalive.Agent.Kubernetes;
 
@@ -237,24 +238,8 @@ internal sealed class Kubectl(KubectlOptions options, Action<string> warn)
     private static string MaskLines(string text) => string.Join('\n', text.Split('\n').Select(TerminalText.Mask));
 
     /// <summary>A pipe whose reads end with the limit, and are a sign of life.</summary>
-    private sealed class WatchedStream(Stream inner, Action sign, CancellationToken limit) : Stream
+    private sealed class WatchedStream(Stream inner, Action sign, CancellationToken limit) : ForwardStream(FileAccess.Read)
     {
-        public override bool CanRead => true;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => false;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position
-        {
-            get => throw new NotSupportedException();
-            set => throw new NotSupportedException();
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => ReadAsync(buffer.AsMemory(offset, count), limit).AsTask().GetAwaiter().GetResult();
-
         public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
         {
             // A pipe's read may not end with its token, while a child of kubectl keeps the pipe open.
@@ -265,15 +250,5 @@ internal sealed class Kubectl(KubectlOptions options, Action<string> warn)
 
         public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
             ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-        public override void Flush()
-        {
-        }
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
     }
 }

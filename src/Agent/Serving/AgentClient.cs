@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Keepalive.Agent.Reports;
 using Keepalive.Config;
+using Keepalive.Linux.Files;
 
 namespace Keepalive.Agent.Serving;
 

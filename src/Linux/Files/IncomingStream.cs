@@ -5,7 +5,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Keepalive.Linux.Files;
 
 /// <summary>Bytes that come when they come: from a pipe, a FIFO, a terminal. The wait for them can be ended, which a blocking read cannot.</summary>
-public sealed unsafe class IncomingStream : Stream
+public sealed unsafe class IncomingStream : ForwardStream
 {
     /// <summary>So often <see cref="_waiting"/> is called while nothing comes, in milliseconds.</summary>
     private const int Turn = 100;
@@ -15,24 +15,11 @@ public sealed unsafe class IncomingStream : Stream
     private readonly Action _waiting;
 
     private IncomingStream(SafeFileHandle file, string name, Action waiting)
+        : base(FileAccess.Read)
     {
         _file = file;
         _name = name;
         _waiting = waiting;
-    }
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
     }
 
     /// <summary>Standard input, whatever it is.</summary>
@@ -84,18 +71,6 @@ public sealed unsafe class IncomingStream : Stream
                 throw new LinuxException($"read {_name}", errno);
             }
         }
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Flush()
-    {
     }
 
     protected override void Dispose(bool disposing)

@@ -6,7 +6,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Keepalive.Linux.Files;
 
 /// <summary>A file that is written from front to back, or a FIFO or device in its place, whose reader takes what comes when it likes. The wait for it can be ended.</summary>
-public sealed unsafe class OutgoingStream : Stream
+public sealed unsafe class OutgoingStream : ForwardStream
 {
     /// <summary>So often <see cref="_waiting"/> is called while nobody reads, in milliseconds.</summary>
     private const int Turn = 100;
@@ -16,21 +16,8 @@ public sealed unsafe class OutgoingStream : Stream
     private readonly bool _isRegular;
     private long _length;
 
-    private OutgoingStream(SafeFileHandle file, bool isRegular, Action waiting) => (_file, _isRegular, _waiting) = (file, isRegular, waiting);
-
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
+    private OutgoingStream(SafeFileHandle file, bool isRegular, Action waiting)
+        : base(FileAccess.Write) => (_file, _isRegular, _waiting) = (file, isRegular, waiting);
 
     /// <summary>Makes a file, or empties the one that is there.</summary>
     /// <param name="path">Its path. Where a FIFO is there, its reader is waited for.</param>
@@ -92,18 +79,6 @@ public sealed unsafe class OutgoingStream : Stream
         }
         _length += buffer.Length;
     }
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-    public override void Flush()
-    {
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

@@ -5,23 +5,9 @@ using Microsoft.Win32.SafeHandles;
 namespace Keepalive.Linux.Files;
 
 /// <summary>Standard output that tells when nobody reads it any more; <see cref="Console"/>'s goes on as if nothing were.</summary>
-public sealed unsafe class StandardOutputStream : Stream
+public sealed unsafe class StandardOutputStream() : ForwardStream(FileAccess.Write)
 {
     private readonly SafeFileHandle _file = new(Unistd.STDOUT_FILENO, ownsHandle: false);
-
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     /// <summary>Looks whether there is somebody left to write for.</summary>
     /// <exception cref="OutputException">There is not: the pipe's other end is closed, the terminal gone.</exception>
@@ -57,18 +43,6 @@ public sealed unsafe class StandardOutputStream : Stream
             }
         }
     }
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-    public override void Flush()
-    {
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     private bool Poll(short events, int timeout, out short found)
     {
