@@ -63,8 +63,8 @@ public sealed class KubectlTests : IDisposable
             {"apiVersion":"resilience.policy.gloo.solo.io/v2","kind":"ConnectionPolicy","metadata":{"name":"p","namespace":"shop"},
              "spec":{"applyToDestinations":[{"selector":{"name":"ratings"}}],"config":{"tcp":{"tcpKeepalive":{"time":"60s","interval":"5s","probes":3}}}}}
             """);
-        var result = _bed.Run("explain", "--context", "tests", "--to", "10.99.2.3:8080");
-        Assert.StartsWith("10.99.2.3:8080: policy shop/p (ConnectionPolicy shop/p)\n", result.Output + result.Error, StringComparison.Ordinal);
+        var result = _bed.Run("explain", "--context", "tests", "--timeout", "60s", "--to", "10.99.2.3:8080");
+        Assert.True(result.Output.StartsWith("10.99.2.3:8080: policy shop/p (ConnectionPolicy shop/p)\n", StringComparison.Ordinal), result.Output + result.Error);
         Assert.Contains(_api.Requests, request => request.Contains("continue=", StringComparison.Ordinal));
     }
 
