@@ -13,6 +13,11 @@ public static class CommandLineProgram
     /// <param name="exitCode">Returns the exit code for an exception whose message is for the user; null for others.</param>
     public static int Run(RootCommand root, ProgramHelp help, string[] args, Func<ParseResult, (string Problem, int ExitCode)?> obstacle, Func<Exception, int?> exitCode)
     {
+        if (!BuildInformation.IsKubectlPlugin)
+        {
+            root.Subcommands.Add(CompletionCommand.Create(root));
+            root.Subcommands.Add(ManualCommand.Create(root, help));
+        }
         BuildInformation.UseForVersion(root);
         help.UseFor(root);
         // A path, or a command for the lab, may begin with an @.

@@ -5,6 +5,9 @@ using System.Text;
 
 namespace Keepalive.CommandLine;
 
+/// <summary>Options, arguments or commands under one heading, each with its text.</summary>
+internal sealed record HelpSection(string Heading, IReadOnlyList<(string Name, string Text)> Entries);
+
 /// <summary>A command's help as text: one screen of 100 columns.</summary>
 internal static class HelpText
 {
@@ -17,7 +20,7 @@ internal static class HelpText
     {
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"{command.Description}\n\nUsage: {Usage(command)}\n\n");
-        List<(string Heading, List<(string Name, string Text)> Entries)> sections = [.. Sections(command, page)];
+        List<HelpSection> sections = [.. Sections(command, page)];
         var width = sections.SelectMany(static section => section.Entries).Select(static entry => entry.Name.Length).Where(static length => length <= WidestName).Max();
         foreach (var (heading, entries) in sections)
         {
@@ -30,25 +33,25 @@ internal static class HelpText
         return text.Append(CultureInfo.InvariantCulture, $"\nExample:\n  {BuildInformation.AsWritten(page.Example)}\n").ToString();
     }
 
-    private static IEnumerable<(string Heading, List<(string Name, string Text)> Entries)> Sections(Command command, HelpPage page)
+    public static IEnumerable<HelpSection> Sections(Command command, HelpPage page)
     {
         var visible = command.Options.Where(static option => !option.Hidden).ToDictionary(static option => option.Name);
         if (command.Arguments.Count > 0)
         {
-            yield return ("Arguments", [.. command.Arguments.Select(static argument => (argument.Name, argument.Description ?? ""))]);
+            yield return new("Arguments", [.. command.Arguments.Select(static argument => (argument.Name, argument.Description ?? ""))]);
         }
         if (command.Subcommands.Any(static sub => !sub.Hidden))
         {
-            yield return ("Commands", [.. command.Subcommands.Where(static sub => !sub.Hidden).Select(static sub => (sub.Name, sub.Description ?? ""))]);
+            yield return new("Commands", [.. command.Subcommands.Where(static sub => !sub.Hidden).Select(static sub => (sub.Name, sub.Description ?? ""))]);
         }
         foreach (var (heading, names) in page.Groups)
         {
-            yield return (heading, [.. names.Select(name => visible.Remove(name, out var option) ? (Name(option), Text(option)) : throw new ArgumentException($"{command.Name} has no option {name}"))]);
+            yield return new(heading, [.. names.Select(name => visible.Remove(name, out var option) ? (Name(option), Text(option)) : throw new ArgumentException($"{command.Name} has no option {name}"))]);
         }
         var rest = visible.Values.Where(static option => option is not HelpOption).ToList();
         if (rest.Count > 0)
         {
-            yield return ("Options", [.. rest.Select(static option => (Name(option), Text(option)))]);
+            yield return new("Options", [.. rest.Select(static option => (Name(option), Text(option)))]);
         }
     }
 

@@ -13,7 +13,10 @@ public sealed class ProgramHelp(IReadOnlyList<(string Command, string Shows)> fi
     public void UseFor(RootCommand root) => root.Options.OfType<HelpOption>().Single().Action = new PrintHelp(this);
 
     /// <summary>The help of one command.</summary>
-    public string Of(Command command) => HelpText.Write(command, pages[command is RootCommand ? "" : command.Name]);
+    public string Of(Command command) => HelpText.Write(command, PageOf(command));
+
+    /// <summary>The parts of one command's help.</summary>
+    internal IEnumerable<HelpSection> SectionsOf(Command command) => HelpText.Sections(command, PageOf(command));
 
     /// <summary>Lines for a person who has given no command.</summary>
     public IEnumerable<string> FirstSteps()
@@ -25,6 +28,8 @@ public sealed class ProgramHelp(IReadOnlyList<(string Command, string Shows)> fi
             yield return $"  {BuildInformation.AsWritten(command).PadRight(width)}  {shows}";
         }
     }
+
+    private HelpPage PageOf(Command command) => command.Name == CompletionCommand.Name ? CompletionCommand.Page : pages[command is RootCommand ? "" : command.Name];
 
     private sealed class PrintHelp(ProgramHelp help) : SynchronousCommandLineAction
     {

@@ -11,6 +11,8 @@ public static class WordOption
     {
         option.Arity = ArgumentArity.ExactlyOne;
         option.HelpName = string.Join('|', words.Select(w => w.Word));
+        // The library's own are the names of the type's values.
+        option.CompletionSources.Clear();
         option.CompletionSources.Add(_ => words.Select(w => new CompletionItem(w.Word)));
         option.CustomParser = result =>
         {

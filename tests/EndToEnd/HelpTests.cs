@@ -24,7 +24,7 @@ public sealed class HelpTests
 
     [Fact]
     public void Commands_OfBothPrograms_AreAllFound() => Assert.Equal(
-        ["", "run", "check", "audit", "render", "explain", "sockets", "top", "probes", "support", "", "balancers", "demo", "lab", "run", "sweep", "merge", "advise", "discover"],
+        ["", "run", "check", "audit", "render", "explain", "sockets", "top", "probes", "support", "completion", "", "balancers", "demo", "lab", "run", "sweep", "merge", "advise", "discover", "completion"],
         Programs.All.Select(command => command.ElementAtOrDefault(1) ?? ""));
 
     [Theory]

@@ -21,7 +21,7 @@ internal static partial class DiscoverCommand
         var until = DurationOption.Create("--until", "Longest idle time to try (default 20m)", TimeSpan.FromSeconds(2), TimeSpan.FromHours(24));
         var connections = NumberOption.Create("--connections", $"Connections at a time to each address, at most {MaxConnections} in all and {PerSecond} new ones a second", LeastConnections, MaxConnections, 64);
         var precision = new Option<string>("--precision") { HelpName = "PERCENT", DefaultValueFactory = _ => "2%", Description = "Part of the timeout that may remain unknown" };
-        var http = new Option<string?>("--http") { HelpName = "PATH", Description = "Send a GET for this path on each connection first" };
+        var http = new Option<string?>("--http") { HelpName = "/PATH", Description = "Send a GET for this path on each connection first" };
         var send = new Option<string?>("--send") { HelpName = "TEXT", Description = @"Send this text on each connection first; \r, \n, \t, \\ and \xHH are escapes" };
         var direct = new Option<string?>("--direct") { HelpName = "HOST:PORT", Description = "The same far end past the balancer, measured too: tells which of the two ends connections" };
         var name = new Option<string?>("--name") { HelpName = "NAME", Description = "Name for the file and the policy (default from the host)" };
