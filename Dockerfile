@@ -1,23 +1,37 @@
 # syntax=docker/dockerfile:1
-# The image of both programs: `make image`. One executable each; beside them only what they run with.
+# The images of both programs: `make image`. They have the very programs that `make build` has put into out/, and of a Debian or Ubuntu system, which
+# is BASE, what these run with: the C library and its loader, OpenSSL 3, certificates of authorities. No shell.
 
-FROM mcr.microsoft.com/dotnet/sdk:10.0-noble AS build
-# A linker, the libraries that become part of the programs, a compiler for the eBPF object, and what the image has of the system.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends \
-        gcc libc6-dev libpcap0.8-dev libbpf-dev libelf-dev zlib1g-dev libzstd-dev clang linux-libc-dev libssl3t64 ca-certificates \
-    && rm -rf /var/lib/apt/lists/*
-WORKDIR /source
-COPY . .
-ARG VERSION=0.1.0
-# Nothing is optional here as it is on a developer's machine.
-RUN MINVERVERSIONOVERRIDE="$VERSION" scripts/build ships \
-    && grep -q '^ahead of time' out/keepalive-agent.build \
-    && scripts/native-libraries /image out/keepalive-agent out/keepalive-sim
+ARG BASE=debian:bookworm-slim
+FROM ${BASE} AS system
+# What the base lacks. A base that has all of it needs no network here.
+RUN { ldconfig -p | grep -q 'libssl\.so\.3 ' && test -e /etc/ssl/certs/ca-certificates.crt; } \
+    || { apt-get update && apt-get install --yes --no-install-recommends libssl3 ca-certificates; }
+COPY out/keepalive-agent out/keepalive-sim /programs/
+COPY scripts/native-libraries /programs/
+RUN for program in keepalive-agent keepalive-sim; do \
+        install -D -m 755 /programs/$program /image/$program/usr/bin/$program \
+        && /programs/native-libraries /image/$program /programs/$program || exit 1; \
+    done
 
-FROM scratch AS final
-COPY --from=build /image /
-COPY --from=build /source/out/keepalive-agent /source/out/keepalive-sim /usr/bin/
+FROM scratch AS keepalive-sim
+COPY --from=system /image/keepalive-sim /
+COPY LICENSE THIRD-PARTY-NOTICES.md /usr/share/doc/keepalive/
+COPY licenses /usr/share/doc/keepalive/licenses/
+COPY src/Agent/Bpf/LICENSE.BSD-2-Clause src/Agent/Bpf/LICENSE.GPL-2.0 /usr/share/doc/keepalive/src/Agent/Bpf/
+ENV PATH=/usr/bin
+USER 65532:65532
+ENTRYPOINT ["/usr/bin/keepalive-sim"]
+CMD ["balancers"]
+ARG VERSION=unknown REVISION=unknown
+LABEL org.opencontainers.image.title=keepalive-sim \
+      org.opencontainers.image.description="Shows what TCP keepalive does to connections behind idle load balancers" \
+      org.opencontainers.image.licenses=Apache-2.0 \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION
+
+FROM scratch AS keepalive-agent
+COPY --from=system /image/keepalive-agent /
 COPY LICENSE THIRD-PARTY-NOTICES.md /usr/share/doc/keepalive/
 COPY licenses /usr/share/doc/keepalive/licenses/
 COPY src/Agent/Bpf/LICENSE.BSD-2-Clause src/Agent/Bpf/LICENSE.GPL-2.0 /usr/share/doc/keepalive/src/Agent/Bpf/
@@ -27,3 +41,9 @@ USER 0:0
 EXPOSE 9464
 ENTRYPOINT ["/usr/bin/keepalive-agent"]
 CMD ["support"]
+ARG VERSION=unknown REVISION=unknown
+LABEL org.opencontainers.image.title=keepalive-agent \
+      org.opencontainers.image.description="Keeps idle TCP connections alive behind load balancers and NATs: sets keepalive by policy" \
+      org.opencontainers.image.licenses=Apache-2.0 \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION

@@ -39,9 +39,27 @@ build: ## Build both programs into out/ as they are shipped: one executable each
 quick: ## Build both programs into out/ quickly; they need the .NET runtime
 	@scripts/build quick $(CONFIGURATION)
 
+.PHONY: deb
+deb: build ## Make the Debian package of both programs in out/packages
+	@scripts/deb
+
+.PHONY: deps-image
+deps-image: ## Install what only `make image` uses, where it is missing
+	@scripts/deps image
+
 .PHONY: image
-image: ## Build the container image of both programs, keepalive-agent:VERSION
-	docker build --tag keepalive-agent:0.1.0 --build-arg VERSION=0.1.0 .
+image: build ## Build the container images of both programs, keepalive-agent:VERSION and keepalive-sim:VERSION; archives are in out/images
+	@scripts/image
+
+.PHONY: release
+release: build ## Put all that a release has into out/release: package, images, chart, programs, SBOMs, checksums
+	@scripts/release
+
+.PHONY: packages
+packages: deps deb ## Make the package and the images twice and compare; install, upgrade, use and purge the package in an empty root; a few minutes
+	@scripts/deps image
+	@scripts/deps packages
+	@tests/Packages/packages
 
 .PHONY: test
 test: deps deps-test build ## Run every test; those that need root and network namespaces are skipped without
@@ -53,7 +71,7 @@ bare: ## Run `make demo` and `make test` in an empty Debian root; a quarter of a
 	@scripts/bare
 
 .PHONY: kernels
-kernels: deps deps-kernels build ## Run the agent on other kernels, in virtual machines; ARGS are handed on (--quick, 6.1, --help)
+kernels: deps deps-kernels build ## Run the agent on other kernels, in virtual machines; ARGS are handed on (--quick, 6.1, --package FILE.deb, --help)
 	@tests/Kernels/kernels $(ARGS)
 
 .PHONY: lint

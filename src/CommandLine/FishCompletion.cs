@@ -26,7 +26,7 @@ internal static class FishCompletion
                 {
                     text.Append(name.StartsWith("--", StringComparison.Ordinal) ? $" -l {name[2..]}" : $" -s {name[1..]}");
                 }
-                text.Append(CultureInfo.InvariantCulture, $"{(option.Value is null ? "" : " -r" + Candidates(option.Value))} -d {Quote(option.Description)}\n");
+                text.Append(CultureInfo.InvariantCulture, $"{(option.Value is null ? "" : (option.Value.Files ? " -r" : " -x") + Candidates(option.Value))} -d {Quote(option.Description)}\n");
             }
             if (command.Argument is { } argument && Candidates(argument) is { Length: > 0 } candidates)
             {

@@ -13,6 +13,10 @@ internal static class ZshCompletion
         text.Append(CultureInfo.InvariantCulture, $$"""
             #compdef {{program}}
 
+            {{function}}_words_or_files() {
+                _alternative "words:value:($*)" 'files:file:_files'
+            }
+
             {{function}}() {
                 local curcontext=$curcontext state line
                 local -a commands
@@ -35,11 +39,11 @@ internal static class ZshCompletion
         foreach (var command in commands)
         {
             text.Append(CultureInfo.InvariantCulture, $"                {command.Name}) _arguments -s");
-            foreach (var specification in command.Options.SelectMany(Specifications))
+            foreach (var specification in command.Options.SelectMany(option => Specifications(option, function)))
             {
                 text.Append(CultureInfo.InvariantCulture, $" \\\n                    {Quote(specification)}");
             }
-            if (command.Argument is { } argument && Action(argument) is { Length: > 0 } action)
+            if (command.Argument is { } argument && Action(argument, function) is { Length: > 0 } action)
             {
                 text.Append(CultureInfo.InvariantCulture, $" \\\n                    {Quote("*:argument:" + action)}");
             }
@@ -60,7 +64,7 @@ internal static class ZshCompletion
         return text.ToString();
     }
 
-    private static IEnumerable<string> Specifications(CompletedOption option)
+    private static IEnumerable<string> Specifications(CompletedOption option, string function)
     {
         foreach (var name in option.Names)
         {
@@ -68,15 +72,21 @@ internal static class ZshCompletion
             var described = option.Description.Replace("[", "\\[", StringComparison.Ordinal).Replace("]", "\\]", StringComparison.Ordinal);
             yield return option.Value is null
                 ? $"{once}{name}[{described}]"
-                : $"{once}{name}{(name.StartsWith("--", StringComparison.Ordinal) ? "=" : "")}[{described}]:value:{Action(option.Value)}";
+                : $"{once}{name}{(name.StartsWith("--", StringComparison.Ordinal) ? "=" : "")}[{described}]:value:{Action(option.Value, function)}";
         }
     }
 
-    private static string Action(Value value)
+    /// <summary>A colon would end it. The function after a space is called as it is written.</summary>
+    private static string Action(Value value, string function)
     {
-        var words = value.Words.Count > 0 ? $"({string.Join(' ', value.Words)})" : "";
-        var files = value.Files ? "_files" : value.Directories ? "_files -/" : "";
-        return words.Length > 0 && files.Length > 0 ? $"{{_alternative \"words:value:{words}\" \"files:file:{files}\"}}" : words + files;
+        var words = string.Join(' ', value.Words);
+        return (value.Words.Count > 0, value.Files) switch
+        {
+            (true, true) => $" {function}_words_or_files {words}",
+            (true, false) => $"({words})",
+            (false, true) => "_files",
+            (false, false) => value.Directories ? "_files -/" : "",
+        };
     }
 
     private static string Quote(string text) => $"'{text.Replace("'", "'\\''", StringComparison.Ordinal)}'";

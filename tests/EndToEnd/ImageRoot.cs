@@ -5,9 +5,9 @@ using Keepalive.Testbed;
 
 namespace Keepalive.EndToEnd;
 
-/// <summary>The files of the container image, assembled without Docker, and programs that run in it as in the DaemonSet.</summary>
+/// <summary>The files of one of the two images, assembled without a builder, and programs that run in it as in the DaemonSet.</summary>
 /// <remarks>
-/// The Dockerfile's own script copies the runtime files. The paths of the programs, the environment and the entrypoint are read from the
+/// The Dockerfile's own script copies the runtime files. The path of the program, the environment and the entrypoint are read from the
 /// Dockerfile. There is no shell in it, only the directories for state and data are writable, and all mounts are in a mount namespace of their own, which
 /// ends with the program.
 /// </remarks>
@@ -46,21 +46,21 @@ internal sealed partial class ImageRoot : IDisposable
 
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-image");
     private readonly string _dockerfile = File.ReadAllText(Path.Combine(Repository.Root, "Dockerfile"));
+    private readonly string _stage;
 
-    public ImageRoot()
+    /// <summary>Assembles the image of a program.</summary>
+    public ImageRoot(string program)
     {
+        var name = Path.GetFileName(program);
+        _stage = _dockerfile.Split("\nFROM ").Single(stage => stage.StartsWith($"scratch AS {name}\n", StringComparison.Ordinal));
         try
         {
             foreach (var path in new[] { "proc", "sys", "dev", "etc/keepalive-agent/policies", "run/keepalive-agent", "var/lib/keepalive-agent" })
             {
                 Directory.CreateDirectory(Path.Combine(Root, path));
             }
-            var programs = Directory.CreateDirectory(Root + Programs).FullName;
-            foreach (var program in new[] { ProgramRun.AgentPath, ProgramRun.SimulatorPath })
-            {
-                File.Copy(program, Path.Combine(programs, Path.GetFileName(program)));
-            }
-            Command.Run([Path.Combine(Repository.Root, "scripts", "native-libraries"), Root, ProgramRun.AgentPath, ProgramRun.SimulatorPath]);
+            File.Copy(program, Path.Combine(Directory.CreateDirectory(Root + Programs).FullName, name));
+            Command.Run([Path.Combine(Repository.Root, "scripts", "native-libraries"), Root, program]);
             foreach (var (sources, target) in Copied())
             {
                 var directory = Directory.CreateDirectory(Root + target).FullName;
@@ -81,9 +81,9 @@ internal sealed partial class ImageRoot : IDisposable
         .Select(path => path[Root.Length..]).Where(path => !path.StartsWith("/var/run/", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
 
     /// <summary>The entrypoint of the image.</summary>
-    public string EntryPoint => EntryPointLine().Match(_dockerfile).Groups[1].Value;
+    public string EntryPoint => EntryPointLine().Match(_stage).Groups[1].Value;
 
-    /// <summary>The directory of both programs.</summary>
+    /// <summary>The directory of the program.</summary>
     public string Programs => ProgramsLine().Match(_dockerfile).Groups[1].Value;
 
     public string StateDirectory => Path.Combine(_directory.FullName, "state");
@@ -133,10 +133,9 @@ internal sealed partial class ImageRoot : IDisposable
     /// <summary>A command line that runs the image's program as in the DaemonSet, without <paramref name="without"/>.</summary>
     /// <param name="arguments">The program's arguments.</param>
     /// <param name="without">A capability to drop.</param>
-    /// <param name="program">The path of another program of the image.</param>
     /// <param name="variables">Variables added to the image's own, NAME=VALUE.</param>
     public IEnumerable<string> CommandLine(
-        IEnumerable<string> arguments, string? without = null, string? program = null, IEnumerable<string>? variables = null)
+        IEnumerable<string> arguments, string? without = null, IEnumerable<string>? variables = null)
     {
         var kept = Capabilities.Where(name => name != without).Select(name => "cap_" + name.ToLowerInvariant()).ToHashSet();
         var dropped = string.Join(',', s_allCapabilities.Value.Where(name => !kept.Contains(name)));
@@ -144,7 +143,7 @@ internal sealed partial class ImageRoot : IDisposable
         [
             "unshare", "--mount", "--propagation", "private", "--cgroup", "--", "env", "--ignore-environment", $"PATH={Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin",
             .. Variables(), .. variables ?? [], "bash", "-c", Enter, "image", Root, StateDirectory, _directory.CreateSubdirectory("data").FullName, Path.Combine(_directory.FullName, "policies"),
-            dropped, program ?? EntryPoint, .. arguments,
+            dropped, EntryPoint, .. arguments,
         ];
     }
 
@@ -154,7 +153,7 @@ internal sealed partial class ImageRoot : IDisposable
     private IEnumerable<(IEnumerable<string> Sources, string Target)> Copied()
     {
         var ignored = File.ReadAllLines(Path.Combine(Repository.Root, ".dockerignore"));
-        foreach (Match line in CopyLine().Matches(_dockerfile))
+        foreach (Match line in CopyLine().Matches(_stage))
         {
             var sources = line.Groups[1].Value.Split(' ');
             var missing = sources.FirstOrDefault(source => !ignored.Any(pattern => pattern.StartsWith('!') && (source + "/").StartsWith(pattern[1..] + "/", StringComparison.Ordinal)));
@@ -168,13 +167,13 @@ internal sealed partial class ImageRoot : IDisposable
 
     /// <summary>The image's environment. The PATH is the one of the tools that set up the container.</summary>
     private IEnumerable<string> Variables() =>
-        Variable().Matches(EnvironmentLines().Match(_dockerfile).Groups[1].Value).Select(match => match.Value)
+        Variable().Matches(EnvironmentLines().Match(_stage).Groups[1].Value).Select(match => match.Value)
             .Where(pair => !pair.StartsWith("PATH=", StringComparison.Ordinal));
 
     [GeneratedRegex("^ENTRYPOINT \\[\"([^\"]+)\"\\]$", RegexOptions.Multiline)]
     private static partial Regex EntryPointLine();
 
-    [GeneratedRegex("^COPY --from=build /source/out/keepalive-agent /source/out/keepalive-sim (\\S+)/$", RegexOptions.Multiline)]
+    [GeneratedRegex(@"install -D -m 755 /programs/\$program /image/\$program(/\S+)/\$program ")]
     private static partial Regex ProgramsLine();
 
     [GeneratedRegex("^COPY (?!--)(\\S.*) (\\S+)/$", RegexOptions.Multiline)]

@@ -32,25 +32,20 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
     }
 
     [Fact]
-    public void Image_Files_AreTheProgramsAndWhatTheyRunWith()
+    public void Image_Files_AreTheProgramAndWhatItRunsWith()
     {
         Assert.True(_image.Has(_image.EntryPoint));
-        Assert.True(_image.Has(_image.Programs + "/keepalive-sim"));
-        string[] expected =
-        [
-            "/etc/nsswitch.conf", "/etc/passwd", "/etc/ssl/certs/ca-certificates.crt", "/usr/bin/keepalive-agent", "/usr/bin/keepalive-sim",
-            "ld-linux", "libc.so.6", "libcrypto.so.3", "libm.so.6", "libssl.so.3",
-        ];
-        Assert.Equal(expected, _image.Files.Where(file => !file.StartsWith("/usr/share/doc/", StringComparison.Ordinal)).Select(Known).Distinct().Order(StringComparer.Ordinal));
-        // The notices, with the licences that they link to.
-        const string notices = "/usr/share/doc/keepalive/";
-        Assert.Equal(
-            ["LICENSE", "THIRD-PARTY-NOTICES.md", .. Directory.GetFiles(Path.Combine(Repository.Root, "licenses")).Select(file => "licenses/" + Path.GetFileName(file)).Order(StringComparer.Ordinal),
-                "src/Agent/Bpf/LICENSE.BSD-2-Clause", "src/Agent/Bpf/LICENSE.GPL-2.0"],
-            _image.Files.Where(file => file.StartsWith(notices, StringComparison.Ordinal)).Select(file => file[notices.Length..]));
-        Assert.All(_image.Files.Where(file => file.EndsWith("/copyright", StringComparison.Ordinal)), file => Assert.Matches("/(libc6|libssl3(t64)?)/", file));
+        AssertFiles(_image, "keepalive-agent");
+        Assert.InRange(_image.Files.Sum(file => new FileInfo(_image.Root + file).Length), 20_000_000, 45_000_000);
+    }
 
-        var simulator = Run(program: _image.Programs + "/keepalive-sim", arguments: "balancers");
+    [Fact]
+    public void SimulatorsImage_Files_AreTheProgramAndWhatItRunsWith()
+    {
+        using var image = new ImageRoot(ProgramRun.SimulatorPath);
+        AssertFiles(image, "keepalive-sim");
+
+        var simulator = ProgramRun.ToEnd(image.CommandLine(["balancers"]), _lab.Client);
         Assert.Equal((0, ""), (simulator.ExitCode, simulator.Error));
         Assert.Contains("aws-nlb", simulator.Output, StringComparison.Ordinal);
     }
@@ -209,17 +204,36 @@ public sealed class ImageTests : IClassFixture<ImageTests.Shared>, IDisposable
     {
         private ImageRoot? _image;
 
-        internal ImageRoot Image => _image ??= new ImageRoot();
+        internal ImageRoot Image => _image ??= new ImageRoot(ProgramRun.AgentPath);
 
         public void Dispose() => _image?.Dispose();
+    }
+
+    private static void AssertFiles(ImageRoot image, string program)
+    {
+        string[] expected =
+        [
+            "/etc/nsswitch.conf", "/etc/passwd", "/etc/ssl/certs/ca-certificates.crt", "/usr/bin/" + program,
+            "ld-linux", "libc.so.6", "libcrypto.so.3", "libm.so.6", "libssl.so.3",
+        ];
+        Assert.Equal(expected, image.Files.Where(file => !file.StartsWith("/usr/share/doc/", StringComparison.Ordinal)).Select(Known).Distinct().Order(StringComparer.Ordinal));
+        // The notices, with the licences that they link to, and the system's packages.
+        const string notices = "/usr/share/doc/keepalive/";
+        Assert.Equal(
+            ["LICENSE", "THIRD-PARTY-NOTICES.md", .. Directory.GetFiles(Path.Combine(Repository.Root, "licenses")).Select(file => "licenses/" + Path.GetFileName(file)).Order(StringComparer.Ordinal),
+                "packages", "src/Agent/Bpf/LICENSE.BSD-2-Clause", "src/Agent/Bpf/LICENSE.GPL-2.0"],
+            image.Files.Where(file => file.StartsWith(notices, StringComparison.Ordinal)).Select(file => file[notices.Length..]));
+        Assert.All(image.Files.Where(file => file.EndsWith("/copyright", StringComparison.Ordinal)), file => Assert.Matches("/(libc6|libssl3(t64)?)/", file));
+        Assert.Equal(
+            ["ca-certificates", "libc6", "libssl3"],
+            File.ReadLines(image.Root + notices + "packages").Select(line => line.Split('\t')[1].Replace("t64", "", StringComparison.Ordinal)));
     }
 
     /// <summary>A library by its name, in the directory of any architecture.</summary>
     private static string Known(string path) =>
         path.Contains("/ld-linux", StringComparison.Ordinal) ? "ld-linux" : path.Contains("/lib", StringComparison.Ordinal) ? Path.GetFileName(path) : path;
 
-    private CommandResult Run(string? without = null, string? program = null, params string[] arguments) =>
-        ProgramRun.ToEnd(_image.CommandLine(arguments, without, program: program), _lab.Client);
+    private CommandResult Run(string? without = null, params string[] arguments) => ProgramRun.ToEnd(_image.CommandLine(arguments, without), _lab.Client);
 
     private static Dictionary<string, string> Answers(CommandResult support)
     {

@@ -40,6 +40,10 @@ UNIT_SANDBOX = Check("systemd: sandbox")
 UNIT_RELOAD = Check("systemd: reload")
 UNIT_WATCHDOG = Check("systemd: watchdog")
 UNIT_STOP = Check("systemd: stop, and the state that stays")
+# The same machine, with --package.
+PACKAGE_INSTALL = Check("package: starts nothing without a policy")
+PACKAGE_UPGRADE = Check("package: an upgrade takes over")
+PACKAGE_PURGE = Check("package: purge stops and removes all")
 
 # Once for each datapath of each kernel.
 ONCE = Check("run --once sets a socket", quick=True)
@@ -64,6 +68,7 @@ FOR_KERNEL = (
     IPVS_TIMEOUT, IPVS_CLASS, IPVS_REFRESH, IPVS_AGENT, IPVS_BACKENDS,
 )
 FOR_UNIT = (UNIT_START, UNIT_SANDBOX, UNIT_RELOAD, UNIT_WATCHDOG, UNIT_STOP)
+FOR_PACKAGE = (PACKAGE_INSTALL, PACKAGE_UPGRADE, PACKAGE_PURGE)
 FOR_DATAPATH = (
     ONCE, BEFORE, AFTER, PROBES, DEAD_PEER, CLOCK, MPTCP, RESTORE, KILLED, NAMESPACES,
     NETEM_LOSS, NETEM_DEATH, GENEVE, WIREGUARD, REDIRECT_BEFORE, REDIRECT_AFTER,
@@ -74,8 +79,8 @@ def datapaths(kernel: Series) -> tuple[str, ...]:
     return ("pidfd", "bpf") if kernel >= BPF_SINCE else ("pidfd",)
 
 
-def planned(kernel: Series, *, quick: bool) -> list[tuple[Check, str]]:
+def planned(kernel: Series, *, quick: bool, package: bool = False) -> list[tuple[Check, str]]:
     """What a machine has to report: each check with the datapath, empty where it is of none."""
-    plan = [(check, "") for check in (*FOR_KERNEL, *FOR_UNIT)]
+    plan = [(check, "") for check in (*FOR_KERNEL, *FOR_UNIT, *(FOR_PACKAGE if package else ()))]
     plan += [(check, datapath) for datapath in datapaths(kernel) for check in FOR_DATAPATH]
     return [(check, datapath) for check, datapath in plan if check.applies(kernel) and (check.quick or not quick)]

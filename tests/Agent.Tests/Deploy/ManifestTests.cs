@@ -242,17 +242,19 @@ public sealed partial class ManifestTests
         Assert.Equal("keepalive-agent", image.Text("name"));
         var version = typeof(RunCommand).Assembly.GetCustomAttribute<AssemblyFileVersionAttribute>()!.Version;
         Assert.Equal(Version.Parse(version).ToString(3), image.Text("newTag"));
-        Assert.Contains($"docker build --tag keepalive-agent:{image.Text("newTag")} ", File.ReadAllText(Path.Combine(Repository.Root, "Makefile")), StringComparison.Ordinal);
+        var sweep = Assert.Single(Manifests.Read(Path.Combine(Repository.Root, "deploy", "sweep", "kustomization.yaml")).Single().Root.At("images").Items());
+        Assert.Equal(("keepalive-sim", image.Text("newTag")), (sweep.Text("name"), sweep.Text("newTag")));
+        // The tag of both images, unless another is given, comes from there.
+        Assert.Contains("deploy/daemonset/base/kustomization.yaml", File.ReadAllText(Path.Combine(Repository.Root, "scripts", "image")), StringComparison.Ordinal);
     }
 
     [Fact]
-    public void ImageBuild_FilesOfDockerignore_ExistAndIncludeItsScripts()
+    public void ImageBuild_FilesOfDockerignore_ExistAndAreThoseOfTheDockerfile()
     {
-        var seen = File.ReadLines(Path.Combine(Repository.Root, ".dockerignore")).Where(line => line.StartsWith('!')).Select(line => line[1..]).ToList();
-        Assert.Contains("src", seen);
+        var seen = File.ReadLines(Path.Combine(Repository.Root, ".dockerignore")).Where(line => line.StartsWith('!')).Select(line => line[1..]).Order(StringComparer.Ordinal);
         Assert.All(seen, path => Assert.True(Path.Exists(Path.Combine(Repository.Root, path)), path));
-        var scripts = ScriptInDockerfile().Matches(File.ReadAllText(Path.Combine(Repository.Root, "Dockerfile"))).Select(match => match.Value);
-        Assert.All(scripts.Append("scripts/bpf"), script => Assert.Contains(script, seen));
+        var copied = CopyInDockerfile().Matches(File.ReadAllText(Path.Combine(Repository.Root, "Dockerfile"))).SelectMany(match => match.Groups[1].Value.Split(' '));
+        Assert.Equal(seen, copied.Distinct().Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -337,8 +339,8 @@ public sealed partial class ManifestTests
     [GeneratedRegex("```yaml\n(# kustomization.yaml\n.*?)```", RegexOptions.Singleline)]
     private static partial Regex OverlayInPage();
 
-    [GeneratedRegex("scripts/[a-z-]+")]
-    private static partial Regex ScriptInDockerfile();
+    [GeneratedRegex("^COPY (?!--)(\\S.*) \\S+$", RegexOptions.Multiline)]
+    private static partial Regex CopyInDockerfile();
 
     [GeneratedRegex("^- github.*$", RegexOptions.Multiline)]
     private static partial Regex RemoteBase();

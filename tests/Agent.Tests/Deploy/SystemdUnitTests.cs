@@ -11,8 +11,8 @@ public sealed class SystemdUnitTests
     public void ExecStart_IsUnderstoodByTheProgram()
     {
         var words = SystemdUnit.Read()["ExecStart"].Single().Split(' ');
-        Assert.Equal("/opt/keepalive/keepalive-agent", words[0]);
-        Assert.Empty(new RootCommand { RunCommand.Create() }.Parse(words[1..]).Errors);
+        Assert.Equal(("/usr/bin/keepalive-agent", "$OPTIONS"), (words[0], words[^1]));
+        Assert.Empty(new RootCommand { RunCommand.Create() }.Parse(words[1..^1]).Errors);
     }
 
     [Fact]
@@ -37,7 +37,7 @@ public sealed class SystemdUnitTests
         {
             // The unit with the path of an existing program.
             var copy = Path.Combine(directory.FullName, Path.GetFileName(SystemdUnit.Path));
-            File.WriteAllText(copy, File.ReadAllText(SystemdUnit.Path).Replace("/opt/keepalive/keepalive-agent", "/bin/true", StringComparison.Ordinal));
+            File.WriteAllText(copy, File.ReadAllText(SystemdUnit.Path).Replace("/usr/bin/keepalive-agent", "/bin/true", StringComparison.Ordinal));
             var verified = Command.Try(["systemd-analyze", "verify", "--man=no", copy]);
             Assert.Equal((0, ""), (verified.ExitCode, verified.Output + verified.Error));
         }

@@ -21,6 +21,7 @@ class Wanted:
     repository: Path
     cache: Path
     out: Path
+    package: Path | None = None
 
     @property
     def built(self) -> Path:
@@ -36,11 +37,12 @@ class Wanted:
             "BUILT": f"{seen_at}{self.built}",
             "MODE": "quick" if self.quick else "whole",
             "ONLY": self.only,
+            "PACKAGE": f"{seen_at}{self.package}" if self.package else "",
         }
 
 
 def run(kernel: Kernel, wanted: Wanted) -> matrix.Column:
-    column = matrix.Column(kernel.release, checks.planned(kernel.series, quick=wanted.quick))
+    column = matrix.Column(kernel.release, checks.planned(kernel.series, quick=wanted.quick, package=wanted.package is not None))
     if wanted.only != "systemd":
         _own_root(kernel, wanted, column)
     if not wanted.quick and wanted.only in ("", "systemd"):
@@ -57,11 +59,11 @@ def _own_root(kernel: Kernel, wanted: Wanted, column: matrix.Column) -> None:
 
 def _systemd(kernel: Kernel, wanted: Wanted, column: matrix.Column) -> None:
     if wanted.agent.with_name(wanted.agent.name + ".dll").exists():
-        return column.skip(checks.FOR_UNIT, f"{wanted.agent} is not one executable: it needs the .NET runtime, which a Debian root lacks")
+        return column.skip((*checks.FOR_UNIT, *checks.FOR_PACKAGE), f"{wanted.agent} is not one executable: it needs the .NET runtime, which a Debian root lacks")
     try:
         root = debian_root.get(wanted.cache)
     except Unavailable as why:
-        return column.skip(checks.FOR_UNIT, str(why))
+        return column.skip((*checks.FOR_UNIT, *checks.FOR_PACKAGE), str(why))
     host = "/mnt/host"
     boot = f"{host}{wanted.repository}/tests/Kernels/guest/boot-systemd"
     _boot(kernel, root, wanted.out / f"{kernel.release}-systemd", boot, wanted.parameters(kernel, host), LIMIT_SYSTEMD, column)

@@ -1,5 +1,6 @@
 """The unit on a systemd that is PID 1."""
 
+import os
 import re
 import signal
 import time
@@ -17,8 +18,9 @@ from guest.policy import Policy
 from guest.waiting import equal, eventually, expect, settled
 
 UNIT = "keepalive-agent.service"
-POLICY = Path("/etc/keepalive-agent/policies/policy.yaml")
-STATE = Path("/run/keepalive-agent")
+POLICY = Path("/etc/keepalive/policies/policy.yaml")
+STATE, DATA = Path("/run/keepalive-agent"), Path("/var/lib/keepalive-agent")
+DROP_IN = Path(f"/etc/systemd/system/{UNIT}.d/watchdog.conf")
 WANTED, CHANGED = Values(True, 2, 1, 3), Values(True, 50, 5, 4)
 WATCHDOG = 8
 
@@ -28,6 +30,10 @@ MOST_EXPOSED = 4.5
 
 
 def run(bed: Bed) -> None:
+    package = os.environ["PACKAGE"]
+    if package:
+        with bed.check(checks.PACKAGE_INSTALL):
+            _install(bed, package)
     with Lab("systemd") as lab:
         before = lab.open_each_kind()
         with bed.check(checks.UNIT_START):
@@ -38,8 +44,14 @@ def run(bed: Bed) -> None:
             _reload(lab, before)
         with bed.check(checks.UNIT_WATCHDOG):
             _hang(bed, lab, before)
+        if package:
+            with bed.check(checks.PACKAGE_UPGRADE):
+                _upgrade(bed, lab, before, package)
         with bed.check(checks.UNIT_STOP):
             _stop(bed, lab, before)
+    if package:
+        with bed.check(checks.PACKAGE_PURGE):
+            _purge(bed)
 
 
 def _systemctl(*arguments: str, check: bool = True) -> str:
@@ -64,9 +76,56 @@ def _explained() -> Iterator[None]:
         raise
 
 
+def _install(bed: Bed, package: str) -> None:
+    said = command_of_machine("dpkg", "--install", package).stdout
+    expect("no policy, so nothing is started or changed" in said, f"what to do next is not said: {said}")
+    equal((_show("LoadState"), _show("UnitFileState"), _show("ActiveState")), ("loaded", "enabled", "inactive"), "the unit after the installation")
+    # Nor at the next boot, which starts what is enabled.
+    _systemctl("start", UNIT)
+    equal((_show("ConditionResult"), _show("ActiveState")), ("no", "inactive"), "a start without a policy")
+    bed.note(command_of_machine("keepalive-agent", "--version").stdout.splitlines()[0])
+
+
+def _upgrade(bed: Bed, lab: Lab, before: dict[str, str], package: str) -> None:
+    """The next version of the package."""
+    command_of_machine("dpkg-deb", "--raw-extract", package, "/tmp/next")
+    control = Path("/tmp/next/DEBIAN/control")
+    control.write_text(re.sub(r"^Version: .*$", "Version: 99", control.read_text(), flags=re.MULTILINE))
+    command_of_machine("dpkg-deb", "-Znone", "--root-owner-group", "--build", "/tmp/next", "/tmp/next.deb")
+    with _explained():
+        old, known = _show("MainPID"), (STATE / "state").read_text().count("\nset ")
+        command_of_machine("dpkg", "--install", "/tmp/next.deb")
+        equal((command_of_machine("dpkg-query", "-W", "-f", "${Version}", "keepalive").stdout, _show("ActiveState")), ("99", "active"), "version and state")
+        expect(_show("MainPID") != old, "the agent of the version before still runs")
+        equal(lab.values(before), all_of(before, CHANGED), "values after the upgrade")
+        equal((STATE / "state").read_text().count("\nset "), known, "sockets in the state file")
+        bed.note(f"{known} sockets in the state file, before and after")
+        _systemctl("stop", UNIT)
+        command_of_machine("dpkg", "--install", "/tmp/next.deb")
+        equal(_show("ActiveState"), "inactive", "the state after an upgrade of one that was stopped")
+        _systemctl("start", UNIT)
+
+
+def _purge(bed: Bed) -> None:
+    DROP_IN.unlink()
+    DROP_IN.parent.rmdir()
+    _systemctl("daemon-reload")
+    _systemctl("start", UNIT)
+    pid = _show("MainPID")
+    with _explained():
+        command_of_machine("dpkg", "--remove", "keepalive")
+        expect(not Path(f"/proc/{pid}").exists(), "the agent runs after its package was removed")
+        expect(DATA.exists() and POLICY.exists(), "removing the package has removed state or policies")
+        command_of_machine("dpkg", "--purge", "keepalive")
+        equal(_show("LoadState"), "not-found", "the unit after the purge")
+        expect(not DATA.exists() and not STATE.exists(), "the purge has left state")
+        left = [str(path) for path in Path("/etc").rglob("*keepalive*") if path != POLICY.parent.parent]
+        equal(left, [], "what the purge has left in /etc, without the policies")
+
+
 def _start(bed: Bed, lab: Lab, before: dict[str, str]) -> None:
     Policy(POLICY).add("far", WANTED, FOUR, SIX)
-    verified = command_of_machine("systemd-analyze", "verify", f"/etc/systemd/system/{UNIT}", check=False)
+    verified = command_of_machine("systemd-analyze", "verify", _show("FragmentPath"), check=False)
     own = [line for line in verified.stderr.splitlines() if UNIT in line]
     equal(own, [], "systemd-analyze verify")
     with _explained():
@@ -91,7 +150,7 @@ def _look_into_sandbox(bed: Bed) -> None:
     pid = _show("MainPID")
     status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     equal((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"), "NoNewPrivs and Seccomp")
-    given = re.search(r"^CapabilityBoundingSet=(.*)$", Path(f"/etc/systemd/system/{UNIT}").read_text(), re.MULTILINE).group(1).split()
+    given = re.search(r"^CapabilityBoundingSet=(.*)$", Path(_show("FragmentPath")).read_text(), re.MULTILINE).group(1).split()
     equal(int(status["CapBnd"], 16).bit_count(), len(given), "capabilities of the bounding set")
     inside = ("nsenter", "--mount", "--target", pid)
     for place in ("/etc", "/usr", "/sys/fs/cgroup", "/proc/sys/net/ipv4", "/var/lib"):
@@ -120,9 +179,8 @@ def _reload(lab: Lab, before: dict[str, str]) -> None:
 
 
 def _hang(bed: Bed, lab: Lab, before: dict[str, str]) -> None:
-    drop_in = Path(f"/etc/systemd/system/{UNIT}.d/watchdog.conf")
-    drop_in.parent.mkdir(exist_ok=True)
-    drop_in.write_text(f"[Service]\nWatchdogSec={WATCHDOG}\nRestartSec=1\n")
+    DROP_IN.parent.mkdir(exist_ok=True)
+    DROP_IN.write_text(f"[Service]\nWatchdogSec={WATCHDOG}\nRestartSec=1\n")
     _systemctl("daemon-reload")
     with _explained():
         _systemctl("restart", UNIT)
