@@ -41,6 +41,18 @@ internal sealed class OpenReport(IBrowserContext context, IPage page) : IAsyncDi
     /// <summary>No error, no dialog, and no request but that for the file.</summary>
     public void IsQuiet() => Assert.Empty(_complaints);
 
+    /// <summary>The texts of a picture that lie on one another, or are cut by its edge.</summary>
+    public Task<string[]> OverlapsAsync() => page.EvaluateAsync<string[]>("""
+        [...document.querySelectorAll('.picture svg')].flatMap(svg => {
+          const edge = svg.getBoundingClientRect();
+          const all = [...svg.querySelectorAll('text')].map(one => ({text: one.textContent, box: one.getBoundingClientRect()})).filter(one => one.text.trim() && one.box.width > 0);
+          const cut = all.filter(one => one.box.left < edge.left - 1 || one.box.right > edge.right + 1).map(one => one.text + ' is cut');
+          return cut.concat(all.flatMap((one, i) => all.slice(i + 1).filter(other =>
+            Math.min(one.box.right, other.box.right) - Math.max(one.box.left, other.box.left) > 1 && Math.min(one.box.bottom, other.box.bottom) - Math.max(one.box.top, other.box.top) > 3.5)
+            .map(other => one.text + ' and ' + other.text)));
+        })
+        """);
+
     public Task PictureAsync(string name) => page.ScreenshotAsync(new() { Path = Path.Combine(Chromium.Pictures, $"{name}.png"), FullPage = true });
 
     public async ValueTask DisposeAsync() => await context.DisposeAsync();

@@ -37,7 +37,7 @@ internal static class PacketPage
             data.SetLength(0);
             WriteJson(report, program, data, part);
         }
-        SelfContainedPage.Write("packets", ["page", "packets"], ["packets"], data.GetBuffer().AsSpan(0, (int)data.Length), output);
+        SelfContainedPage.Write("packets", ["page", "packets"], ["page", "packets"], data.GetBuffer().AsSpan(0, (int)data.Length), output);
     }
 
     /// <summary>Writes the data of the page.</summary>

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Keepalive.Config.Balancers;
+using Keepalive.Probes.Pages;
 using Keepalive.Simulator.Discover;
 
 namespace Keepalive.Simulator.Commands;
@@ -26,10 +27,11 @@ internal static partial class DiscoverCommand
         var direct = new Option<string?>("--direct") { HelpName = "HOST:PORT", Description = "The same far end past the balancer, measured too: tells which of the two ends connections" };
         var name = new Option<string?>("--name") { HelpName = "NAME", Description = "Name for the file and the policy (default from the host)" };
         var file = new Option<string?>("--out") { HelpName = "FILE", Description = "Write what was measured as a balancer file, for --balancer" };
+        var report = ReportOption.Create("Also write a page with each test: one file, for a browser");
         var output = OutputOption.Create();
         var command = new Command("discover", "Measure the idle timeout of what is between here and a far end")
         {
-            targets, until, connections, precision, http, send, direct, name, file, output,
+            targets, until, connections, precision, http, send, direct, name, file, report, output,
         };
         command.AddRule(result =>
         {
@@ -53,6 +55,8 @@ internal static partial class DiscoverCommand
             Require(result.GetValue(file) is not { Length: > 0 } written || BalancerFile.IsPath(written),
                 $"--out takes a path that --balancer knows from a balancer's name: {result.GetValue(file)}.yaml or ./{result.GetValue(file)}");
             Require(result.GetValue(file) is null || result.GetValue(targets) is not { } several || several.Distinct().Count() < 2, "--out describes one balancer: give one HOST:PORT, and run it once for each");
+            Require(result.GetValue(report) is not { Length: > 0 } page || result.GetValue(file) is not { Length: > 0 } other || !SweepCommand.IsSame(page, other),
+                $"--report: {result.GetValue(report)} is the file of --out");
             Require(result.GetValue(name) is not { } given || NamePattern().IsMatch(given), "--name takes lower-case letters, digits and dashes");
 
             void Require(bool holds, string error)
@@ -78,6 +82,7 @@ internal static partial class DiscoverCommand
                 Payload = host => path is not null ? DiscoverPayload.Http(path, host) : text,
                 Name = result.GetValue(name),
                 File = result.GetValue(file),
+                Report = result.GetValue(report),
                 IsJson = result.GetValue(output) == OutputFormat.Json,
             }.Execute(result.InvocationConfiguration.Output);
         });

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Keepalive.Linux.Files;
 using Keepalive.Simulator.Discover;
+using Keepalive.Simulator.Pages;
 using Keepalive.Simulator.Reports;
 
 namespace Keepalive.Simulator.Commands;
@@ -33,6 +34,9 @@ internal sealed class DiscoverRun
 
     public string? File { get; init; }
 
+    /// <summary>The file of the page; null for none.</summary>
+    public string? Report { get; init; }
+
     public bool IsJson { get; init; }
 
     public int Execute(TextWriter output)
@@ -45,7 +49,8 @@ internal sealed class DiscoverRun
         try
         {
             using var file = File is { } path ? ResultFile.Open("--out", path) : null;
-            return Execute(file, output);
+            using var page = Report is { } reported ? ResultFile.Open("--report", reported) : null;
+            return Execute(file, page, output);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -53,7 +58,7 @@ internal sealed class DiscoverRun
         }
     }
 
-    private int Execute(ResultFile? file, TextWriter output)
+    private int Execute(ResultFile? file, ResultFile? page, TextWriter output)
     {
         // A name may take long to resolve.
         using var interruption = new Interruption();
@@ -85,6 +90,7 @@ internal sealed class DiscoverRun
         var direct = measured.Zip(ways).FirstOrDefault(way => way.Second.IsDirect).First;
         DiscoveryVerdict[] verdicts = [.. measured.Zip(ways).Where(way => !way.Second.IsDirect).Select(way => new DiscoveryVerdict(way.Second.Host, way.First, direct))];
         Print(verdicts, output);
+        page?.Write(ChartPage.Write(DiscoverPage.Of(verdicts, PolicyOf(verdicts))));
         failed |= file is not null && !Write(file, verdicts);
         return interruption.Token.IsCancellationRequested ? interruption.ExitCode
             : failed || direct is { Cut: not null } || verdicts.Any(verdict => verdict.Measured.IsUncertain) ? ExitCodes.Failed
@@ -216,6 +222,17 @@ internal sealed class DiscoverRun
         {
             DiscoveryReport.WritePolicy(verdicts, NameOf(shortest), output);
         }
+    }
+
+    private string PolicyOf(DiscoveryVerdict[] verdicts)
+    {
+        if (Shortest(verdicts) is not { } shortest)
+        {
+            return "";
+        }
+        using var text = new StringWriter { NewLine = "\n" };
+        DiscoveryReport.WritePolicy(verdicts, NameOf(shortest), text);
+        return text.ToString().Trim('\n');
     }
 
     private static DiscoveryVerdict? Shortest(IEnumerable<DiscoveryVerdict> verdicts) =>

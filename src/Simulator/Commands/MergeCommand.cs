@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Keepalive.Probes.Pages;
 using Keepalive.Simulator.Reports;
 
 namespace Keepalive.Simulator.Commands;
@@ -11,41 +12,23 @@ internal static class MergeCommand
         var files = new Argument<string[]>("FILES") { Description = "What 'sweep --shard I/N' wrote, every shard once; - for standard input", Arity = ArgumentArity.OneOrMore };
         var file = new Option<string?>("--out") { Description = "Write all rows into this file (.csv, else lines of JSON)", HelpName = "FILE" };
         var picture = new Option<string?>("--svg") { Description = "Draw failure rate and probe cost into this file", HelpName = "FILE" };
+        var report = ReportOption.Create("Also write a page with charts and all points: one file, for a browser");
         var output = OutputOption.Create();
-        var command = new Command("merge", "Merge the shards of a sweep") { files, file, picture, output };
+        var command = new Command("merge", "Merge the shards of a sweep") { files, file, picture, report, output };
         command.AddRule(result =>
         {
-            foreach (var problem in Problems(result.GetValue(files) ?? [], result.GetValue(file), result.GetValue(picture)))
+            foreach (var problem in SweepCommand.Files(
+                [("--out", result.GetValue(file)), ("--svg", result.GetValue(picture)), ("--report", result.GetValue(report))], result.GetValue(files) ?? [], "one of the shards"))
             {
                 result.AddError(problem);
             }
         });
         command.SetAction(result => Execute(
-            result.GetValue(files)!, result.GetValue(file), result.GetValue(picture), result.GetValue(output) == OutputFormat.Json, result.InvocationConfiguration.Output));
+            result.GetValue(files)!, result.GetValue(file), result.GetValue(picture), result.GetValue(report), result.GetValue(output) == OutputFormat.Json, result.InvocationConfiguration.Output));
         return command;
     }
 
-    /// <summary>The problems of the files to write: one would replace another.</summary>
-    private static IEnumerable<string> Problems(string[] shards, string? rows, string? picture)
-    {
-        foreach (var (option, path) in new[] { ("--out", rows), ("--svg", picture) })
-        {
-            if (path == "-")
-            {
-                yield return $"{option} takes a file, not -";
-            }
-            else if (path is { Length: > 0 } && shards.Any(shard => SweepCommand.IsSame(shard, path)))
-            {
-                yield return $"{option}: {path} is one of the shards";
-            }
-        }
-        if (rows is { Length: > 0 } && picture is { Length: > 0 } && SweepCommand.IsSame(rows, picture))
-        {
-            yield return $"--svg: {picture} is the file of --out";
-        }
-    }
-
-    private static int Execute(string[] paths, string? rows, string? picture, bool isJson, TextWriter output)
+    private static int Execute(string[] paths, string? rows, string? picture, string? report, bool isJson, TextWriter output)
     {
         try
         {
@@ -56,14 +39,12 @@ internal static class MergeCommand
                 return ExitCodes.InvalidInput;
             }
             using var drawing = picture is null ? null : ResultFile.Open("--svg", picture);
+            using var page = report is null ? null : ResultFile.Open("--report", report);
             if (rows is not null)
             {
                 SweepFile.Write(rows, grid, inOrder);
             }
-            if (drawing is not null)
-            {
-                SweepOutput.Draw(grid, inOrder, drawing);
-            }
+            SweepCommand.Draw(grid, inOrder, drawing, page);
             SweepOutput.Print(grid, null, inOrder, isJson, output);
             return ExitCodes.Done;
         }

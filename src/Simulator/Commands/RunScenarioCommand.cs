@@ -1,6 +1,8 @@
 using System.CommandLine;
 using Keepalive.Config;
 using Keepalive.Linux.Files;
+using Keepalive.Probes.Pages;
+using Keepalive.Simulator.Pages;
 using Keepalive.Simulator.Reports;
 using Keepalive.Simulator.Scenarios;
 using Keepalive.Simulator.Virtual;
@@ -29,8 +31,9 @@ internal static class RunScenarioCommand
                 result.AddError($"--set takes FIELD=VALUE, not '{token.Value}'; FIELD=null removes the field");
             }
         });
+        var report = ReportOption.Create("Also write a page with charts: one file, for a browser");
         var output = OutputOption.Create();
-        var command = new Command("run", "Simulate a scenario in virtual time: days of a fleet in seconds") { scenario, list, show, set, everyProbe, threads, output };
+        var command = new Command("run", "Simulate a scenario in virtual time: days of a fleet in seconds") { scenario, list, show, set, everyProbe, threads, report, output };
         var balancer = new ScenarioBalancer();
         balancer.AddTo(command, set);
         command.AddRule(result =>
@@ -38,6 +41,11 @@ internal static class RunScenarioCommand
             if (result.GetValue(scenario) is null != result.GetValue(list))
             {
                 result.AddError("run takes a scenario file, the name of a built-in scenario, or --list");
+            }
+            if (result.GetValue(report) is { Length: > 0 } page && result.GetValue(scenario) is { Length: > 0 } source && source != ScenarioText.StandardInput
+                && File.Exists(source) && SweepCommand.IsSame(page, source))
+            {
+                result.AddError($"--report: {page} is the scenario");
             }
         });
         command.SetAction(result =>
@@ -67,7 +75,7 @@ internal static class RunScenarioCommand
                 .. balancer.Changes(result),
                 .. result.GetValue(set)!.Select(change => change.Split('=', 2)).Select(words => new FieldChange(words[0], words[1])),
             ];
-            return Execute(written, changes, options, result.GetValue(output), text);
+            return Execute(written, changes, options, result.GetValue(report), result.GetValue(output), text);
         });
         return command;
     }
@@ -109,7 +117,7 @@ internal static class RunScenarioCommand
         writer.WriteString("about", BuiltInScenarios.Describe(name));
     });
 
-    private static int Execute(ScenarioText text, FieldChange[] changes, VirtualOptions options, OutputFormat format, TextWriter output)
+    private static int Execute(ScenarioText text, FieldChange[] changes, VirtualOptions options, string? report, OutputFormat format, TextWriter output)
     {
         var reading = ScenarioReader.Read(text, changes);
         Complain(reading.Diagnostics);
@@ -120,9 +128,11 @@ internal static class RunScenarioCommand
         using var interruption = new Interruption();
         try
         {
+            using var page = report is null ? null : ResultFile.Open("--report", report);
             using var progress = new ProgressLine(scenario.Name);
             var result = new RunResult(scenario, VirtualEngine.Run(scenario, options, progress.Show, interruption.Token));
             progress.Dispose();
+            page?.Write(ChartPage.Write(RunPage.Of(result)));
             if (format == OutputFormat.Json)
             {
                 RunReport.WriteJson(result, output);
@@ -136,6 +146,10 @@ internal static class RunScenarioCommand
         catch (OperationCanceledException)
         {
             return Complaint.Say(interruption.ExitCode, "interrupted");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Complaint.Say(ExitCodes.Failed, e.Message);
         }
     }
 }

@@ -27,13 +27,13 @@ internal static class SimulatorHelp
                 "keepalive-sim run guide-outage --set keepalive.time=60s",
                 ("Scenario", ["--list", "--show", "--set", "--balancer", "--idle-timeout"]),
                 ("Engine", ["--every-probe", "--threads"]),
-                s_output),
+                ("Output", ["--report", "--output"])),
             ["sweep"] = new(
                 "keepalive-sim sweep guide-policy --set keepalive.time=100s..700s/4 --out grid.csv",
                 ("Scenario", ["--set", "--balancer", "--idle-timeout", "--shard"]),
                 ("Engine", ["--every-probe", "--threads"]),
-                ("Output", ["--out", "--svg", "--output"])),
-            ["merge"] = new("keepalive-sim merge shard-*.jsonl --out grid.csv", ("Output", ["--out", "--svg", "--output"])),
+                ("Output", ["--out", "--report", "--svg", "--output"])),
+            ["merge"] = new("keepalive-sim merge shard-*.jsonl --out grid.csv", ("Output", ["--out", "--report", "--svg", "--output"])),
             ["advise"] = new(
                 "keepalive-sim advise --balancer aws-nlb --loss 1% --detect-within 2m",
                 s_balancer,
@@ -45,6 +45,6 @@ internal static class SimulatorHelp
                 "keepalive-sim discover db.example.org:5432 --out balancer.yaml",
                 ("Far end", ["--http", "--send", "--direct"]),
                 ("Effort", ["--until", "--precision", "--connections"]),
-                ("Output", ["--name", "--out", "--output"])),
+                ("Output", ["--name", "--out", "--report", "--output"])),
         });
 }

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.CommandLine;
 using System.Runtime.ExceptionServices;
+using Keepalive.Probes.Pages;
+using Keepalive.Simulator.Pages;
 using Keepalive.Simulator.Reports;
 using Keepalive.Simulator.Scenarios;
 using Keepalive.Simulator.Virtual;
@@ -18,11 +20,12 @@ internal static class SweepCommand
         set.HelpName = "FIELD=VALUES";
         var file = new Option<string?>("--out") { Description = "Save the rows in this file (.csv, else lines of JSON) and continue from it", HelpName = "FILE" };
         var picture = new Option<string?>("--svg") { Description = "Draw failure rate and probe cost into this file", HelpName = "FILE" };
+        var report = ReportOption.Create("Also write a page with charts and all points: one file, for a browser");
         var everyProbe = new Option<bool>("--every-probe") { Description = "Process each probe by itself; same result, slower" };
         var threads = RunScenarioCommand.ThreadsOption();
         var shard = ShardOption();
         var output = OutputOption.Create();
-        var command = new Command("sweep", "Simulate a grid of scenarios, on all processors") { scenario, set, shard, file, picture, everyProbe, threads, output };
+        var command = new Command("sweep", "Simulate a grid of scenarios, on all processors") { scenario, set, shard, file, picture, report, everyProbe, threads, output };
         var balancer = new ScenarioBalancer();
         balancer.AddTo(command, set);
         command.AddRule(result =>
@@ -33,11 +36,11 @@ internal static class SweepCommand
             {
                 result.AddError(error);
             }
-            if (part is not null && NotOfShards(result.GetValue(file), result.GetValue(picture), result.GetValue(output)) is { } conflict)
+            if (part is not null && NotOfShards(result.GetValue(file), result.GetValue(picture), result.GetValue(report), result.GetValue(output)) is { } conflict)
             {
                 result.AddError(conflict);
             }
-            foreach (var problem in Files(result.GetValue(scenario), result.GetValue(file), result.GetValue(picture)))
+            foreach (var problem in Files([("--out", result.GetValue(file)), ("--svg", result.GetValue(picture)), ("--report", result.GetValue(report))], Given(result.GetValue(scenario)), "the scenario"))
             {
                 result.AddError(problem);
             }
@@ -45,7 +48,7 @@ internal static class SweepCommand
         command.SetAction(result =>
         {
             var plan = new Plan(
-                result.GetValue(scenario)!, balancer.Changes(result), Parameters(result.GetValue(set)!, result.GetValue(shard), out _), result.GetValue(shard), result.GetValue(file), result.GetValue(picture),
+                result.GetValue(scenario)!, balancer.Changes(result), Parameters(result.GetValue(set)!, result.GetValue(shard), out _), result.GetValue(shard), result.GetValue(file), result.GetValue(picture), result.GetValue(report),
                 result.GetValue(everyProbe), result.GetValue(threads), result.GetValue(output) == OutputFormat.Json);
             return Execute(plan, result.InvocationConfiguration.Output);
         });
@@ -69,31 +72,60 @@ internal static class SweepCommand
     };
 
     /// <summary>Why a shard cannot be written as asked; null where it can.</summary>
-    private static string? NotOfShards(string? rows, string? picture, OutputFormat format) =>
+    private static string? NotOfShards(string? rows, string? picture, string? report, OutputFormat format) =>
         picture is not null ? "--svg: a shard is no whole grid; 'keepalive-sim merge --svg FILE' draws it"
+        : report is not null ? "--report: a shard is no whole grid; 'keepalive-sim merge --report FILE.html' writes it"
         : rows is not null && SweepFile.IsCsv(rows) ? "--out: a shard is kept as lines of JSON; 'keepalive-sim merge --out FILE.csv' writes CSV"
         : rows is null && format != OutputFormat.Json ? "--shard needs --out FILE or -o json: a table cannot be merged"
         : null;
 
-    /// <summary>The problems of the files to write: one would replace another.</summary>
-    private static IEnumerable<string> Files(string? scenario, string? rows, string? picture)
+    /// <summary>The problems of the files to write: one would replace another, or what is read.</summary>
+    /// <param name="written">Each option with its path.</param>
+    /// <param name="read">The files that are read.</param>
+    /// <param name="what">What these are.</param>
+    public static IEnumerable<string> Files(IReadOnlyList<(string Option, string? Path)> written, IReadOnlyList<string> read, string what)
     {
-        foreach (var (option, path) in new[] { ("--out", rows), ("--svg", picture) })
+        for (var i = 0; i < written.Count; i++)
         {
+            var (option, path) = written[i];
+            if (path is not { Length: > 0 })
+            {
+                continue;
+            }
             if (path == "-")
             {
-                yield return $"{option} takes a file, not -";
+                // The option of pages says so by itself.
+                if (option != "--report")
+                {
+                    yield return $"{option} takes a file, not -";
+                }
             }
-            else if (path is { Length: > 0 } && scenario is not (null or "-") && File.Exists(scenario) && IsSame(path, scenario))
+            else if (read.Any(source => IsSame(path, source)))
             {
-                yield return $"{option}: {path} is the scenario";
+                yield return $"{option}: {path} is {what}";
             }
-        }
-        if (rows is { Length: > 0 } && picture is { Length: > 0 } && IsSame(rows, picture))
-        {
-            yield return $"--svg: {picture} is the file of --out";
+            else if (written.Take(i).FirstOrDefault(other => other.Path is { Length: > 0 } one && IsSame(one, path)) is { Option: { } taken })
+            {
+                yield return $"{option}: {path} is the file of {taken}";
+            }
         }
     }
+
+    /// <summary>Draws the rows of a grid, and reports lines that are omitted.</summary>
+    public static void Draw(GridHead grid, IReadOnlyList<SweepRow> rows, ResultFile? drawing, ResultFile? page)
+    {
+        if (drawing is not null)
+        {
+            drawing.Write(SweepPage.Picture(grid, rows, out var lost));
+            if (lost is not null)
+            {
+                Complaint.Say($"{drawing.Path}: {lost}: change fewer fields at once, or give them fewer values");
+            }
+        }
+        page?.Write(ChartPage.Write(SweepPage.Of(grid, rows)));
+    }
+
+    private static string[] Given(string? scenario) => scenario is { Length: > 0 } and not "-" && File.Exists(scenario) ? [scenario] : [];
 
     /// <summary>Whether two paths lead to one file.</summary>
     public static bool IsSame(string one, string other) => Target(one) == Target(other);
@@ -148,6 +180,7 @@ internal static class SweepCommand
         try
         {
             using var drawing = plan.Picture is { } drawn ? ResultFile.Open("--svg", drawn) : null;
+            using var page = plan.Report is { } reported ? ResultFile.Open("--report", reported) : null;
             var rows = new Dictionary<string, SweepRow>();
             using var file = plan.File is { } path ? SweepFile.Open(path, grid.Head, plan.Shard, rows) : null;
             try
@@ -161,10 +194,7 @@ internal static class SweepCommand
             }
             List<SweepRow> inOrder = [.. grid.Points.Select(point => rows[point.Key])];
             file?.Finish(inOrder);
-            if (drawing is not null)
-            {
-                SweepOutput.Draw(grid.Head, inOrder, drawing);
-            }
+            Draw(grid.Head, inOrder, drawing, page);
             SweepOutput.Print(grid.Head, plan.Shard, inOrder, plan.IsJson, output);
             return ExitCodes.Done;
         }
@@ -203,5 +233,5 @@ internal static class SweepCommand
     }
 
     private sealed record Plan(
-        string Scenario, ImmutableArray<FieldChange> Changes, ImmutableArray<ParameterRange> Parameters, Shard? Shard, string? File, string? Picture, bool EveryProbe, int Threads, bool IsJson);
+        string Scenario, ImmutableArray<FieldChange> Changes, ImmutableArray<ParameterRange> Parameters, Shard? Shard, string? File, string? Picture, string? Report, bool EveryProbe, int Threads, bool IsJson);
 }

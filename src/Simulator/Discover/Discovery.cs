@@ -40,6 +40,7 @@ internal sealed class Discovery : IDisposable
     private readonly SamePortTrial _samePorts;
     private readonly Completion _completion;
     private readonly Openings _openings;
+    private readonly List<(TimeSpan At, Bracket Timeout)> _narrowing = [];
     private PathChange? _change;
     private PayloadTrial? _trial;
     private TimeSpan _observed;
@@ -162,6 +163,7 @@ internal sealed class Discovery : IDisposable
     {
         _evidence.AddControl(in seen);
         _observed = now;
+        Note(now);
         if (seen.Answer == IdleAnswer.ClosedByItself)
         {
             return;
@@ -290,6 +292,7 @@ internal sealed class Discovery : IDisposable
         _change?.Observe(one, in seen, _evidence);
         _evidence.Add(in seen);
         _observed = now;
+        Note(now);
         _plan.Replan();
         if (seen.Answer == IdleAnswer.Alive)
         {
@@ -298,6 +301,14 @@ internal sealed class Discovery : IDisposable
         if (_evidence.IsAfterFarEnd(in seen))
         {
             _messages.NotReceived(one, in seen);
+        }
+    }
+
+    private void Note(TimeSpan now)
+    {
+        if (_narrowing.Count == 0 || _narrowing[^1].Timeout != Timeout)
+        {
+            _narrowing.Add((now, Timeout));
         }
     }
 
@@ -451,6 +462,10 @@ internal sealed class Discovery : IDisposable
             IsEverOpened = _handshakes.IsAnyOpen,
             Connections = _budget.Opened,
             Took = Elapsed,
+            Observations = [.. _evidence.Observations],
+            ControlEnds = [.. _evidence.ControlEnds],
+            Narrowing = _narrowing,
+            Ladder = [.. Enumerable.Range(0, _plan.Rungs).Select(rung => TestPlan.Rung(rung, _plan.Rungs, _request.Until))],
             Cut = cut,
         };
     }

@@ -47,6 +47,12 @@ internal sealed class Evidence
     private (Bracket Any, Bracket Payload) _tested, _ended;
     private Bracket _outside;
 
+    /// <summary>The tests of idle connections, as they count.</summary>
+    public IReadOnlyList<Observation> Observations => _all;
+
+    /// <summary>The ends of connections that were probed every second.</summary>
+    public IReadOnlyList<Observation> ControlEnds => _controlEnds;
+
     /// <summary>The longest time since payload that a connection survived which was probed every second.</summary>
     public TimeSpan ControlAge { get; set; }
 

@@ -69,6 +69,18 @@ internal sealed record Measurement
 
     public required TimeSpan Took { get; init; }
 
+    /// <summary>The tests of idle connections, as they count.</summary>
+    public IReadOnlyList<Observation> Observations { get; init; } = [];
+
+    /// <summary>The ends of connections that were probed every second.</summary>
+    public IReadOnlyList<Observation> ControlEnds { get; init; } = [];
+
+    /// <summary>What was known of the timeout, each time that it became more or other.</summary>
+    public IReadOnlyList<(TimeSpan At, Bracket Timeout)> Narrowing { get; init; } = [];
+
+    /// <summary>The idle times of the ladder.</summary>
+    public IReadOnlyList<TimeSpan> Ladder { get; init; } = [];
+
     /// <summary>Why the measurement ended before its end; null if it did not.</summary>
     public string? Cut { get; init; }
 

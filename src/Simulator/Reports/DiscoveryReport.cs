@@ -12,13 +12,23 @@ internal static class DiscoveryReport
 
     public static void WriteText(DiscoveryVerdict verdict, TextWriter output)
     {
-        var measured = verdict.Measured;
-        var remote = measured.Request.Remote.ToString();
+        var remote = verdict.Measured.Request.Remote.ToString();
         output.WriteLine(remote == verdict.Host.ToString() ? remote : $"{verdict.Host} at {remote}");
+        foreach (var (name, text) in Lines(verdict))
+        {
+            output.WriteLine($"  {name,-14}  {text}");
+        }
+    }
+
+    /// <summary>The result, line by line.</summary>
+    public static IReadOnlyList<(string Name, string Text)> Lines(DiscoveryVerdict verdict)
+    {
+        var lines = new List<(string Name, string Text)>();
+        var measured = verdict.Measured;
         if (measured is { Cut: { } obstacle, IsEverOpened: false })
         {
             Line("not measured", obstacle);
-            return;
+            return lines;
         }
         Line("idle timeout", Timeout(measured));
         if (measured.Classes.Count > 0)
@@ -58,7 +68,8 @@ internal static class DiscoveryReport
         {
             Line("ended early", cut);
         }
-        void Line(string name, string text) => output.WriteLine($"  {name,-14}  {text}");
+        return lines;
+        void Line(string name, string text) => lines.Add((name, text));
     }
 
     /// <summary>Writes the policy that keeps connections to all measured addresses for which there is one, and why there is none for the others.</summary>

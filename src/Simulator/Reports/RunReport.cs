@@ -7,7 +7,8 @@ namespace Keepalive.Simulator.Reports;
 /// <summary>Prints what came out of a scenario.</summary>
 internal static class RunReport
 {
-    private static readonly (Cause Cause, string Name, string Words)[] s_causes =
+    /// <summary>Why requests fail: names in JSON, and words.</summary>
+    public static IReadOnlyList<(Cause Cause, string Name, string Words)> Causes { get; } =
     [
         (Cause.BalancerReset, "balancerReset", "503: reset by the balancer"),
         (Cause.BalancerClosed, "balancerClosed", "503: closed by the balancer just then"),
@@ -22,14 +23,14 @@ internal static class RunReport
         (Cause.Slow, "slow", "504: the server was still at work"),
     ];
 
-    private static readonly string[] s_series = ["requests", "ok", "status503", "status504", "expiries"];
+    private static readonly string[] s_series = ["requests", "ok", "status503", "status504", "expiries", "probes"];
 
     public static void WriteJson(RunResult result, TextWriter output) => output.WriteLine(SimulatorJson.Lines.Of(writer =>
     {
         writer.WriteString("scenario", result.Scenario.Name);
         WriteFigures(writer, result);
         writer.WriteStartObject("causes");
-        foreach (var (cause, name, _) in s_causes)
+        foreach (var (cause, name, _) in Causes)
         {
             writer.WriteNumber(name, result.Totals.Of(cause));
         }
@@ -116,7 +117,7 @@ internal static class RunReport
         Line("  ok", $"{totals.Ok}");
         Line("  503", $"{totals.Status503}{Part(totals.Status503, totals.Requests)}");
         Line("  504", $"{totals.Status504}{Part(totals.Status504, totals.Requests)}");
-        foreach (var (cause, _, words) in s_causes.Where(entry => totals.Of(entry.Cause) > 0))
+        foreach (var (cause, _, words) in Causes.Where(entry => totals.Of(entry.Cause) > 0))
         {
             Line($"  {words}", $"{totals.Of(cause)}");
         }
@@ -152,7 +153,7 @@ internal static class RunReport
     private static string Sparkline(VirtualTotals totals)
     {
         const string levels = "·▁▂▃▄▅▆▇█";
-        var rates = totals.Timeline[0].Select((requests, bin) => requests == 0 ? 0 : (double)(totals.Timeline[2][bin] + totals.Timeline[3][bin]) / requests).ToList();
+        var rates = totals.Timeline[VirtualTotals.RequestRow].Select((requests, bin) => requests == 0 ? 0 : (double)(totals.Timeline[VirtualTotals.Status503Row][bin] + totals.Timeline[VirtualTotals.Status504Row][bin]) / requests).ToList();
         var most = rates.Max();
         return string.Concat(rates.Select(rate => rate == 0 ? levels[0] : levels[1 + (int)Math.Min(7, rate / most * 7.99)])) + $"  the most: {Words.Percent(most, 2)}";
     }

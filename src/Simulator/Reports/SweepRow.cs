@@ -13,6 +13,8 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
 {
     private const int FailureRateFigure = 0;
     private const int ProbesFigure = 1;
+    private const int NoticeFigure = 3;
+    private const int ExpectedFigure = 4;
 
     private static readonly string[] s_leading = ["failureRate", "probesPerConnectionHour", "noticeP50Seconds", "noticeP99Seconds", "expectedFailureRate"];
 
@@ -28,6 +30,15 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
     public double FailureRate => Figures[FailureRateFigure];
 
     public double ProbesPerHour => Figures[ProbesFigure];
+
+    /// <summary>Seconds; NaN where nothing was to be noticed.</summary>
+    public double NoticeP99 => Figures[NoticeFigure];
+
+    /// <summary>By the closed form; NaN where there is none.</summary>
+    public double ExpectedFailureRate => Figures[ExpectedFigure];
+
+    /// <summary>A figure by its name in JSON.</summary>
+    public double Of(string name) => Figures[Names.IndexOf(name)];
 
     public static SweepRow Of(GridPoint point, RunResult result) => new(point.Values,
     [

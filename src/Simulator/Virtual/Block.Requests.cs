@@ -203,21 +203,21 @@ internal sealed partial class Block
         ref var one = ref _clients[client];
         var bin = Bin(one.Began);
         Totals.Requests++;
-        Totals.Timeline[0][bin]++;
+        Totals.Timeline[VirtualTotals.RequestRow][bin]++;
         switch (cause)
         {
             case Cause.None:
                 Totals.Ok++;
-                Totals.Timeline[1][bin]++;
+                Totals.Timeline[VirtualTotals.OkRow][bin]++;
                 break;
             case Cause.Swallowed or Cause.PeerSilent or Cause.Lost or Cause.Slow:
                 Totals.Status504++;
-                Totals.Timeline[3][bin]++;
+                Totals.Timeline[VirtualTotals.Status504Row][bin]++;
                 Totals.Count(cause);
                 break;
             default:
                 Totals.Status503++;
-                Totals.Timeline[2][bin]++;
+                Totals.Timeline[VirtualTotals.Status503Row][bin]++;
                 Totals.Count(cause);
                 break;
         }

@@ -133,7 +133,7 @@ internal sealed partial class Block
         var action = _rule.Expire(ref connection.Flow);
         Totals.Expiries++;
         Totals.ExpiredWaiting += connection.Request == RequestPhase.Accepted ? 1 : 0;
-        Totals.Timeline[4][Bin(now)]++;
+        Totals.Timeline[VirtualTotals.ExpiryRow][Bin(now)]++;
         if (action == ExpiryAction.Nothing)
         {
             return;
@@ -168,6 +168,7 @@ internal sealed partial class Block
             return;
         }
         Totals.ServerProbes++;
+        _probesByTime.Add(now);
         end.Unanswered++;
         end.Timer = _timer.Fires(now, _serverTimes.Interval);
         if (!Passes(ref connection, FlowEnd.Server, PacketTraits.Probe, now) || IsLost(ref connection, now)
@@ -214,6 +215,7 @@ internal sealed partial class Block
             return;
         }
         Totals.ClientProbes++;
+        _probesByTime.Add(now);
         end.Unanswered++;
         end.Timer = _timer.Fires(now, _clientTimes.Interval);
         var there = now + _oneWay;

@@ -59,6 +59,7 @@ internal sealed partial class Block
     private readonly long _oneWay;
     private readonly long _end;
     private readonly long _binLength;
+    private readonly TimeBins _probesByTime;
     private readonly KeepaliveSchedule? _clientSchedule;
     private readonly EndTimes _clientTimes;
     private readonly EndTimes _serverTimes;
@@ -90,6 +91,7 @@ internal sealed partial class Block
         _oneWay = scenario.RoundTrip.Ticks / 2;
         _end = scenario.Duration.Ticks;
         _binLength = Math.Max(1, (_end + VirtualTotals.Bins - 1) / VirtualTotals.Bins);
+        _probesByTime = new TimeBins(Totals.Timeline[VirtualTotals.ProbeRow], _binLength);
         _clientSchedule = scenario.Keepalive is { } settings ? new KeepaliveSchedule(settings) : null;
         _clientTimes = new EndTimes(scenario.Keepalive);
         _serverTimes = new EndTimes(scenario.ServerKeepalive);
@@ -313,6 +315,7 @@ internal sealed partial class Block
         }
         var last = end.Timer + ((count - 1) * _clientSchedule.AnsweredCycle(RoundTrip).Ticks);
         Totals.ClientProbes += count;
+        _probesByTime.Add(end.Timer, _clientSchedule.AnsweredCycle(RoundTrip).Ticks, count);
         Totals.RepliesSent += count;
         Totals.Replies += count;
         var passes = new TimeSpan(last + _oneWay);

@@ -11,6 +11,9 @@ namespace Keepalive.Simulator.Virtual;
 /// <param name="StandardError">Of what came out, for that many trials; 0 where it is exact.</param>
 internal sealed record ClosedFormRow(string What, string Formula, double Expected, double Simulated, double StandardError)
 {
+    /// <summary>The name of the part of all requests that fails.</summary>
+    public const string FailedRequests = "failed requests";
+
     /// <summary>How far they are apart, in standard errors; null where one would have to be divided by nothing.</summary>
     public double? Errors => StandardError > 0 ? (Simulated - Expected) / StandardError : Math.Abs(Simulated - Expected) <= 1e-9 * Math.Abs(Expected) ? 0 : null;
 }

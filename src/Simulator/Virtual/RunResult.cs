@@ -37,7 +37,7 @@ internal sealed record RunResult(Scenario Scenario, VirtualTotals Totals)
         var rows = ImmutableArray.CreateBuilder<ClosedFormRow>();
         if (ClosedForm.FailureRate(Scenario) is { } rate && Totals.Requests > 0)
         {
-            rows.Add(new ClosedFormRow("failed requests", rate.Formula, rate.Expected, FailureRate, Math.Sqrt(rate.Expected * (1 - rate.Expected) / Totals.Requests)));
+            rows.Add(new ClosedFormRow(ClosedFormRow.FailedRequests, rate.Formula, rate.Expected, FailureRate, Math.Sqrt(rate.Expected * (1 - rate.Expected) / Totals.Requests)));
         }
         if (ClosedForm.Detection(Scenario) is { } detection && Totals.Deaths.Count > 0)
         {

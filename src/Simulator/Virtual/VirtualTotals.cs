@@ -8,8 +8,16 @@ internal sealed class VirtualTotals
     /// <summary>Parts the duration is shown in.</summary>
     public const int Bins = 24;
 
+    /// <summary>The rows of <see cref="Timeline"/>.</summary>
+    public const int RequestRow = 0;
+    public const int OkRow = 1;
+    public const int Status503Row = 2;
+    public const int Status504Row = 3;
+    public const int ExpiryRow = 4;
+    public const int ProbeRow = 5;
+
     /// <summary>A connection's failed requests are distinguished up to this number.</summary>
-    public const int MaxFailures = 64;
+    public const int MaxFailures = 1000;
 
     private readonly long[] _byCause = new long[Enum.GetValues<Cause>().Length];
 
@@ -81,8 +89,8 @@ internal sealed class VirtualTotals
     /// <summary>From the last packet heard to the death by unanswered probes; ticks.</summary>
     public List<long> Deaths { get; } = [];
 
-    /// <summary>Requests, those answered 200, 503, 504, and expiries, by time.</summary>
-    public long[][] Timeline { get; } = [.. Enumerable.Range(0, 5).Select(_ => new long[Bins])];
+    /// <summary>Requests, those answered 200, 503, 504, expiries, and probes of both ends, by time.</summary>
+    public long[][] Timeline { get; } = [.. Enumerable.Range(0, ProbeRow + 1).Select(_ => new long[Bins])];
 
     /// <summary>How many connections had so many failed requests; the last are those with that many or more.</summary>
     public long[] ByFailures { get; } = new long[MaxFailures + 1];

@@ -24,7 +24,7 @@ public sealed class ShardTests : IDisposable
     {
         // Long enough to be killed within.
         string[] slow = [.. s_grid.Select(word => word == "connections=60" ? "connections=1000" : word)];
-        var whole = Run([.. slow, "--out", At("whole.csv"), "--svg", At("whole.svg")]);
+        var whole = Run([.. slow, "--out", At("whole.csv"), "--svg", At("whole.svg"), "--report", At("whole.html")]);
         Assert.Equal((0, ""), (whole.ExitCode, whole.Error));
         Assert.Equal(0, Run([.. slow, "--out", At("whole.jsonl")]).ExitCode);
 
@@ -50,10 +50,11 @@ public sealed class ShardTests : IDisposable
         Assert.Equal(0, Run([.. slow, "--shard", $"3/{Shards}", "--out", Shard(3)]).ExitCode);
         Assert.Contains(before, File.ReadAllLines(Shard(3)));
 
-        var merged = Merge("--out", At("merged.csv"), "--svg", At("merged.svg"));
+        var merged = Merge("--out", At("merged.csv"), "--svg", At("merged.svg"), "--report", At("merged.html"));
         Assert.Equal((0, "", whole.Output), (merged.ExitCode, merged.Error, merged.Output));
         Assert.Equal(File.ReadAllBytes(At("whole.csv")), File.ReadAllBytes(At("merged.csv")));
         Assert.Equal(File.ReadAllBytes(At("whole.svg")), File.ReadAllBytes(At("merged.svg")));
+        Assert.Equal(File.ReadAllText(At("whole.html")), File.ReadAllText(At("merged.html")));
         Assert.Equal(File.ReadAllText(At("whole.jsonl")), Merge("-o", "json", "--out", At("merged.jsonl")).Output);
         Assert.Equal(File.ReadAllBytes(At("whole.jsonl")), File.ReadAllBytes(At("merged.jsonl")));
     }
@@ -180,6 +181,7 @@ public sealed class ShardTests : IDisposable
     [InlineData("not '1'", "--shard", "1", "-o", "json")]
     [InlineData("not '0/100001'", "--shard", "0/100001", "-o", "json")]
     [InlineData("--svg: a shard is no whole grid", "--shard", "0/2", "-o", "json", "--svg", "p.svg")]
+    [InlineData("--report: a shard is no whole grid", "--shard", "0/2", "-o", "json", "--report", "p.html")]
     [InlineData("--out: a shard is kept as lines of JSON", "--shard", "0/2", "--out", "rows.csv")]
     [InlineData("the grid has 40000 points, and one process simulates at most 20000: --shard I/2 simulates a part of them", "--set", "seed=1..10000/10000", "--set", "duration=1h,2h")]
     [InlineData("the grid has more than 10000000 points", "--shard", "0/1000", "-o", "json", "--set", "seed=1..10000/10000", "--set", "duration=1h..9h/1000")]
@@ -201,6 +203,7 @@ public sealed class ShardTests : IDisposable
         {
             (["--out", At("all")], 2, $"--out: {At("all")} is one of the shards"),
             (["--svg", At("all")], 2, $"--svg: {At("all")} is one of the shards"),
+            (["--report", At("all")], 2, $"--report: {At("all")} is one of the shards"),
             (["--out", "-"], 2, "--out takes a file, not -"),
             (["--out", At("x"), "--svg", At("x")], 2, $"--svg: {At("x")} is the file of --out"),
             (["--out", "/dev/full"], 4, "--out: /dev/full is not a regular file"),

@@ -257,6 +257,9 @@ public sealed class VirtualCommandsTests : IDisposable
         foreach (var (more, problem) in new (string[], string)[]
         {
             (["--svg", scenario], $"--svg: {scenario} is the scenario"),
+            (["--report", scenario], $"--report: {scenario} is the scenario"),
+            (["--svg", rows, "--report", rows], $"--report: {rows} is the file of --svg"),
+            (["--report", "-"], "--report takes a file, not -"),
             (["--out", rows, "--svg", rows], $"--svg: {rows} is the file of --out"),
             (["--out", "-"], "--out takes a file, not -"),
         })
@@ -339,8 +342,33 @@ public sealed class VirtualCommandsTests : IDisposable
         var svg = XDocument.Load(file).Root!;
 
         Assert.Equal((0, 10), (result.ExitCode, result.Lines.Count()));
-        Assert.Equal(4, svg.Elements().Count(element => element.Name.LocalName == "polyline"));
+        Assert.Equal(2, Texts(svg).Count(text => text.StartsWith("network.loss=", StringComparison.Ordinal) && text.EndsWith('0')));
+        Assert.Equal(2, Texts(svg).Count(text => text == "network.loss=5%"));
+        Assert.Equal(20, svg.Descendants().Count(element => element.Name.LocalName is "ellipse" or "rect" && element.Attribute("shape-rendering")?.Value == "geometricPrecision"));
         Assert.DoesNotContain(svg.Descendants().SelectMany(element => element.Attributes()), attribute => attribute.Name.LocalName is "href" or "src");
+    }
+
+    [Fact]
+    public void Report_OfARunAndASweep_IsAPageOfOneFile()
+    {
+        var (run, sweep) = (Path.Combine(_directory, "run.html"), Path.Combine(_directory, "sweep.html"));
+        var scenario = Write("<script>alert(1)<", "balancer: aws-nlb\nconnections: 20\nduration: 4h\nrequests: {arrival: poisson, mean: 400s}\n");
+        var ran = Run("run", scenario, "--report", run);
+        var swept = Run("sweep", scenario, "--set", "keepalive.time=100s..500s/5", "--report", sweep);
+
+        Assert.Equal((0, "", 0, ""), (ran.ExitCode, ran.Error, swept.ExitCode, swept.Error));
+        foreach (var page in new[] { run, sweep }.Select(File.ReadAllText))
+        {
+            Assert.StartsWith("<!DOCTYPE html>", page, StringComparison.Ordinal);
+            Assert.Equal(3, page.Split("<script").Length);
+            Assert.DoesNotContain("{{", page, StringComparison.Ordinal);
+            Assert.DoesNotMatch(@"<[^>]*\b(src|href|srcset|action)\s*=", page);
+        }
+        var kept = Run("run", scenario, "--report", scenario);
+        Assert.Equal((2, ""), (kept.ExitCode, kept.Output));
+        var nowhere = Run("run", scenario, "--report", Path.Combine(_directory, "none", "p.html"));
+        Assert.Equal((4, ""), (nowhere.ExitCode, nowhere.Output));
+        Assert.StartsWith("keepalive-sim: --report: Could not find a part of the path", nowhere.Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -351,8 +379,8 @@ public sealed class VirtualCommandsTests : IDisposable
         var svg = XDocument.Load(file).Root!;
 
         Assert.Equal(0, result.ExitCode);
-        Assert.Equal(24, svg.Elements().Count(element => element.Name.LocalName == "polyline"));
-        Assert.Single(svg.Elements(), element => element.Value == "only the first 12 of 13 lines are drawn");
+        Assert.Equal(2 * 12, Texts(svg).Count(text => text.StartsWith("seed=", StringComparison.Ordinal)));
+        Assert.Contains("guide-policy (only the first 12 of 13 lines are drawn)", Texts(svg));
         Assert.Contains("only the first 12 of 13 lines are drawn", result.Error, StringComparison.Ordinal);
     }
 
@@ -487,6 +515,8 @@ public sealed class VirtualCommandsTests : IDisposable
 
     /// <summary>A grid with half a minute of work may take several minutes on a busy machine.</summary>
     private static CommandResult Run(params string[] arguments) => ProgramRun.ToEnd([ProgramRun.SimulatorPath, .. arguments], timeout: TimeSpan.FromMinutes(5));
+
+    private static List<string> Texts(XElement svg) => [.. svg.Descendants().Where(element => element.Name.LocalName == "text").Select(element => element.Value)];
 
     private string Write(string name, string text)
     {

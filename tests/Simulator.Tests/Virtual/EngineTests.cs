@@ -39,6 +39,7 @@ public sealed class EngineTests
             return totals.Requests == totals.Ok + totals.Status503 + totals.Status504
                 && (totals.Timeline[0].Sum(), totals.Timeline[1].Sum(), totals.Timeline[2].Sum()) == (totals.Requests, totals.Ok, totals.Status503)
                 && (totals.Timeline[3].Sum(), totals.Timeline[4].Sum()) == (totals.Status504, totals.Expiries)
+                && totals.Timeline[VirtualTotals.ProbeRow].Sum() == totals.ClientProbes + totals.ServerProbes
                 && totals.ExpiredWaiting <= totals.Expiries
                 && totals.Replies <= totals.RepliesSent && totals.RepliesSent <= totals.ClientProbes + totals.ServerProbes;
         }).Check(Fuzz.Property(200));

@@ -1,5 +1,4 @@
 
-'use strict';
 // Draws the packet page from the JSON in #data. Text from the data becomes text nodes only.
 (() => {
   const report = JSON.parse(document.getElementById('data').textContent);
@@ -19,25 +18,6 @@
   const EXPIRED = 0;
   const FLAGS = [[2, 'SYN'], [1, 'FIN'], [4, 'RST'], [8, 'PSH'], [16, 'ACK'], [32, 'URG'], [64, 'ECE'], [128, 'CWR']];
   const OPEN_AT_FIRST = 12, SMALL = 3000;
-  const byId = id => document.getElementById(id);
-
-  // Elements.
-  const SVG = 'http://www.w3.org/2000/svg';
-  function element(name, properties, ...children) {
-    const made = document.createElement(name);
-    for (const [key, value] of Object.entries(properties || {})) {
-      if (key === 'text') { made.textContent = value; } else { made.setAttribute(key, value); }
-    }
-    made.append(...children);
-    return made;
-  }
-  function shape(parent, name, attributes, text) {
-    const made = document.createElementNS(SVG, name);
-    for (const key in attributes) { made.setAttribute(key, attributes[key]); }
-    if (text !== undefined) { made.textContent = text; }
-    parent.appendChild(made);
-    return made;
-  }
 
   // Words.
   function plural(count, what) { return count.toLocaleString('en') + ' ' + what + (count === 1 ? '' : 's'); }
@@ -47,7 +27,7 @@
     if (size < 1e6) { return trim(us / 1e3, size < 1e5 ? 2 : 1) + ' ms'; }
     if (size < 6e8) { return trim(us / 1e6, size < 1e7 ? 2 : 1) + ' s'; }
     const seconds = Math.round(us / 1e6), hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds % 3600 / 60);
-    return hours > 0 ? hours + ' h ' + minutes + ' min' : minutes + ' min ' + seconds % 60 + ' s';
+    return hours > 0 ? hours + ' h' + (minutes ? ' ' + minutes + ' min' : '') : minutes + ' min' + (seconds % 60 ? ' ' + seconds % 60 + ' s' : '');
   }
   function trim(number, digits) { return String(Number(number.toFixed(digits))); }
   function instant(us, step) {
@@ -361,12 +341,12 @@
   function weight(packet) { return packet.fate !== PASSED ? 20 + packet.kind : packet.kind; }
 
   const waiting = new Set();
-  let frame = 0;
+  let drawing = 0;
   function later(connection) {
     waiting.add(connection);
-    if (!frame) {
-      frame = requestAnimationFrame(() => {
-        frame = 0;
+    if (!drawing) {
+      drawing = requestAnimationFrame(() => {
+        drawing = 0;
         const now = [...waiting];
         waiting.clear();
         now.forEach(render);
@@ -618,30 +598,11 @@
     }
     return element('table', {}, element('thead', {}, element('tr', {}, ...heads.map(text => element('th', {scope: 'col', text})))), body);
   }
-  function settings(rows) {
-    const aside = element('aside', {class: 'settings', 'aria-label': 'Balancer and policy'});
-    const groups = new Map();
-    for (const [group, name, value, note, decisive] of rows) {
-      if (!groups.has(group)) { groups.set(group, element('tbody')); }
-      const cell = element('td', {text: value});
-      if (note) { cell.append(element('span', {class: 'note', text: note})); }
-      groups.get(group).append(element('tr', decisive ? {class: 'decisive'} : {}, element('th', {scope: 'row', text: name}), cell));
-    }
-    for (const [group, body] of groups) { aside.append(element('h3', {text: group}), element('table', {}, body)); }
-    return aside;
-  }
 
   // The page.
   const WORDS = ['kept', 'look', 'failed'];
   function build() {
-    document.title = report.title;
-    byId('title').textContent = report.title;
-    byId('source').textContent = report.source + (report.began === undefined ? '' : ', ' + wall(0));
-    byId('program').textContent = 'Written by ' + report.program + '. This file is complete: it loads nothing.';
-    for (const [name, value] of report.facts) { byId('facts').append(element('div', {}, element('dt', {text: name}), element('dd', {text: value}))); }
-    byId('facts').hidden = !report.facts.length;
-    for (const text of report.leftOut) { byId('left-out-list').append(element('li', {text})); }
-    byId('left-out').hidden = !report.leftOut.length;
+    frame(report, report.source + (report.began === undefined ? '' : ', ' + wall(0)));
     legend();
     measure();
     const near = new IntersectionObserver(entries => {
@@ -678,7 +639,7 @@
         });
         const body = element('div', {class: connection.settings.length ? 'body' : 'body alone'}, element('p', {class: 'verdict', text: connection.verdict}),
           element('div', {}, picture, element('p', {class: 'words', text}), listing));
-        if (connection.settings.length) { body.append(settings(connection.settings)); }
+        if (connection.settings.length) { body.append(settings(connection.settings, 'Balancer and policy')); }
         holder.append(body);
         connection.picture = picture;
         connection.isNear = open && isSmall;
