@@ -14,6 +14,7 @@ internal static unsafe partial class Unistd
     internal const int O_EXCL = 0x80;
     internal const int O_NONBLOCK = 0x800;
     internal const int O_CLOEXEC = 0x80000;
+    internal const int O_PATH = 0x200000;
     // Of these flags the one that differs between architectures (asm/fcntl.h).
     internal static readonly int O_NOFOLLOW = RuntimeInformation.ProcessArchitecture is Architecture.Arm or Architecture.Arm64 ? 0x8000 : 0x20000;
     internal const int STDERR_FILENO = 2;

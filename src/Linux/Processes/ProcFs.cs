@@ -159,14 +159,27 @@ public static class ProcFs
     /// <summary>Whether descriptor <paramref name="number"/> of a process is a socket, without opening or duplicating it; null when it is
     /// not open.</summary>
     /// <remarks>Nobody is asked for it but the kernel: the server of a FUSE file may never answer.</remarks>
-    public static unsafe bool? IsSocket(int pid, int number)
+    public static bool? IsSocket(int pid, int number)
     {
         Span<byte> path = stackalloc byte[48];
         Utf8.TryWrite(path, $"/proc/{pid}/fd/{number}\0", out _);
+        return IsSocket(SysStat.AT_FDCWD, path);
+    }
+
+    /// <summary>The same by the directory of the process's descriptors, /proc/PID/fd.</summary>
+    internal static bool? IsSocket(FileDescriptor directory, int number)
+    {
+        Span<byte> name = stackalloc byte[16];
+        _ = Utf8Formatter.TryFormat(number, name, out _);   // zeros follow
+        return IsSocket(directory.Number, name);
+    }
+
+    private static unsafe bool? IsSocket(int directory, ReadOnlySpan<byte> path)
+    {
         SysStat.statx_t result;
         fixed (byte* p = path)
         {
-            return SysStat.statx(SysStat.AT_FDCWD, p, SysStat.AT_STATX_DONT_SYNC, 0, &result) == 0
+            return SysStat.statx(directory, p, SysStat.AT_STATX_DONT_SYNC, 0, &result) == 0
                 ? (result.stx_mode & SysStat.S_IFMT) == SysStat.S_IFSOCK
                 : System.Runtime.InteropServices.Marshal.GetLastPInvokeError() == Errno.ENOENT ? null : false;
         }
