@@ -13,8 +13,8 @@ namespace Keepalive.Agent.Metrics;
 /// <summary>Counts the state of selected sockets as passes report it, and keeps what they count themselves. Used on the pass thread only, but for <see cref="Now"/>.</summary>
 internal sealed class SocketTally : ISocketSink
 {
-    private readonly Dictionary<ulong, Dictionary<ulong, Standing>> _namespaces = [];
-    private Dictionary<ulong, Standing>? _frame;
+    private readonly Dictionary<ulong, NamespaceTally> _namespaces = [];
+    private NamespaceTally? _frame;
     private ulong _frameNamespace;
     private readonly Dictionary<(string Policy, string Namespace), long> _applied = [];
     private readonly Dictionary<ulong, Dictionary<string, int>> _withoutPolicy = [];
@@ -29,9 +29,9 @@ internal sealed class SocketTally : ISocketSink
 
     public void BeginNamespace(ulong inode)
     {
-        _frame = new Dictionary<ulong, Standing>(_namespaces.GetValueOrDefault(inode)?.Count ?? 0);
+        _frame = Of(inode);
+        _frame.Begin();
         _frameNamespace = inode;
-        _namespaces[inode] = _frame;
         _withoutPolicy.Remove(inode);
     }
 
@@ -45,8 +45,8 @@ internal sealed class SocketTally : ISocketSink
         var sockets = _frame is not null && record.Namespace == _frameNamespace ? _frame : _namespaces.GetValueOrDefault(record.Namespace);
         if (record.Rule is not null)
         {
-            sockets ??= _namespaces[record.Namespace] = [];
-            sockets[record.Cookie] = new Standing(record.Rule, record.Outcome, record.Reason, WhyUnprotected(in record), PodOf(in record), IsCutShort(in record));
+            (sockets ?? Of(record.Namespace)).Put(
+                record.Cookie, new Standing(record.Rule, record.Outcome, record.Reason, WhyUnprotected(in record), PodOf(in record), IsCutShort(in record)));
         }
         else
         {
@@ -57,6 +57,7 @@ internal sealed class SocketTally : ISocketSink
 
     public void EndNamespace(ulong inode)
     {
+        _frame?.End();
         _frame = null;
         _isStale = true;
     }
@@ -145,11 +146,11 @@ internal sealed class SocketTally : ISocketSink
         var counts = new Dictionary<(string Namespace, string Reason), int>();
         foreach (var (inode, sockets) in _namespaces)
         {
-            foreach (var standing in sockets.Values)
+            foreach (var (standing, count) in sockets.Standings)
             {
                 if (standing.Unprotected is { } reason)
                 {
-                    CollectionsMarshal.GetValueRefOrAddDefault(counts, (NamespaceOf(inode, standing.Pod), reason), out _)++;
+                    CollectionsMarshal.GetValueRefOrAddDefault(counts, (NamespaceOf(inode, standing.Pod), reason), out _) += count;
                 }
             }
         }
@@ -172,11 +173,11 @@ internal sealed class SocketTally : ISocketSink
         var counts = new Dictionary<(string Policy, string Namespace), int>();
         foreach (var (inode, sockets) in _namespaces)
         {
-            foreach (var standing in sockets.Values)
+            foreach (var (standing, count) in sockets.Standings)
             {
                 if (standing.IsCutShort)
                 {
-                    CollectionsMarshal.GetValueRefOrAddDefault(counts, (standing.Rule!.Policy, NamespaceOf(inode, standing.Pod)), out _)++;
+                    CollectionsMarshal.GetValueRefOrAddDefault(counts, (standing.Rule.Policy, NamespaceOf(inode, standing.Pod)), out _) += count;
                 }
             }
         }
@@ -185,25 +186,19 @@ internal sealed class SocketTally : ISocketSink
 
     private (KeyValuePair<SocketSeries, double>[] States, (int Count, string? Reason) Failing) Recount()
     {
-        // Few rules and many sockets: told apart by reference first, by name only once.
-        var byRule = new Dictionary<(CompiledRule Rule, SocketOutcome Outcome, string? Pod), int>(SameRule.Comparer);
         var all = new Dictionary<SocketSeries, int>();
         var failing = new Dictionary<string, int>();
         foreach (var (inode, sockets) in _namespaces)
         {
-            byRule.Clear();
-            foreach (var standing in sockets.Values)
+            foreach (var (standing, count) in sockets.Standings)
             {
                 if (standing.Outcome is SocketOutcome.Failed or SocketOutcome.Unreachable)
                 {
-                    CollectionsMarshal.GetValueRefOrAddDefault(failing, standing.Reason ?? "", out _)++;
+                    CollectionsMarshal.GetValueRefOrAddDefault(failing, standing.Reason ?? "", out _) += count;
                 }
-                CollectionsMarshal.GetValueRefOrAddDefault(byRule, (standing.Rule!, standing.Outcome, standing.Pod), out _)++;
-            }
-            foreach (var ((rule, outcome, pod), count) in byRule)
-            {
-                if (State(outcome) is { } state)
+                if (State(standing.Outcome) is { } state)
                 {
+                    var (rule, pod) = (standing.Rule, standing.Pod);
                     CollectionsMarshal.GetValueRefOrAddDefault(all, new SocketSeries(rule.Policy, rule.Destination, NamespaceOf(inode, pod), state), out _) += count;
                 }
             }
@@ -227,15 +222,117 @@ internal sealed class SocketTally : ISocketSink
         _ => null,
     };
 
-    private readonly record struct Standing(CompiledRule? Rule, SocketOutcome Outcome, string? Reason, string? Unprotected, string? Pod, bool IsCutShort);
-
-    private sealed class SameRule : IEqualityComparer<(CompiledRule Rule, SocketOutcome Outcome, string? Pod)>
+    private NamespaceTally Of(ulong inode)
     {
-        public static readonly SameRule Comparer = new();
+        ref var sockets = ref CollectionsMarshal.GetValueRefOrAddDefault(_namespaces, inode, out _);
+        return sockets ??= new NamespaceTally();
+    }
 
-        public bool Equals((CompiledRule Rule, SocketOutcome Outcome, string? Pod) a, (CompiledRule Rule, SocketOutcome Outcome, string? Pod) b) =>
-            ReferenceEquals(a.Rule, b.Rule) && a.Outcome == b.Outcome && a.Pod == b.Pod;
+    /// <summary>The part of a socket's record that is counted.</summary>
+    private readonly record struct Standing(CompiledRule Rule, SocketOutcome Outcome, string? Reason, string? Unprotected, string? Pod, bool IsCutShort)
+    {
+        /// <summary>By reference of the rule: many sockets have the same one.</summary>
+        public bool Equals(Standing other) =>
+            ReferenceEquals(Rule, other.Rule) && Outcome == other.Outcome && Reason == other.Reason && Unprotected == other.Unprotected && Pod == other.Pod
+            && IsCutShort == other.IsCutShort;
 
-        public int GetHashCode((CompiledRule Rule, SocketOutcome Outcome, string? Pod) key) => (RuntimeHelpers.GetHashCode(key.Rule) * 31) + (int)key.Outcome;
+        public override int GetHashCode() => (RuntimeHelpers.GetHashCode(Rule) * 31) + (int)Outcome;
+    }
+
+    /// <summary>The number of sockets with a standing.</summary>
+    private sealed class Group(Standing standing)
+    {
+        public Standing Standing { get; } = standing;
+
+        public int Count { get; set; }
+    }
+
+    /// <summary>The sockets of a network namespace. Few standings and many sockets: a socket has a reference to its group.</summary>
+    private sealed class NamespaceTally
+    {
+        private readonly Dictionary<ulong, (Group Group, int Frame)> _sockets = [];
+        private readonly Dictionary<Standing, Group> _groups = [];
+        private Group? _last;
+        private int _number;
+        private int _seen;
+
+        /// <summary>The standings that sockets have, and how many have each.</summary>
+        public IEnumerable<(Standing Standing, int Count)> Standings
+        {
+            get
+            {
+                _last = null;
+                foreach (var (standing, group) in _groups)
+                {
+                    if (group.Count > 0)
+                    {
+                        yield return (standing, group.Count);
+                    }
+                    else
+                    {
+                        _groups.Remove(standing);
+                    }
+                }
+            }
+        }
+
+        /// <summary>Begins a frame, which shows all sockets.</summary>
+        public void Begin() => (_number, _seen) = (_number + 1, 0);
+
+        /// <summary>Ends a frame: the sockets that it did not show are gone.</summary>
+        public void End()
+        {
+            if (_seen == _sockets.Count)
+            {
+                return;
+            }
+            foreach (var (cookie, (group, frame)) in _sockets)
+            {
+                if (frame != _number)
+                {
+                    _sockets.Remove(cookie);
+                    group.Count--;
+                }
+            }
+        }
+
+        public void Put(ulong cookie, in Standing standing)
+        {
+            var group = GroupOf(in standing);
+            ref var socket = ref CollectionsMarshal.GetValueRefOrAddDefault(_sockets, cookie, out var isKnown);
+            if (!isKnown || socket.Frame != _number)
+            {
+                _seen++;
+            }
+            if (!ReferenceEquals(socket.Group, group))
+            {
+                group.Count++;
+                if (isKnown)
+                {
+                    socket.Group.Count--;
+                }
+            }
+            socket = (group, _number);
+        }
+
+        public void Remove(ulong cookie)
+        {
+            if (_sockets.Remove(cookie, out var socket))
+            {
+                socket.Group.Count--;
+                _seen -= socket.Frame == _number ? 1 : 0;
+            }
+        }
+
+        private Group GroupOf(in Standing standing)
+        {
+            // Sockets that follow each other mostly stand alike.
+            if (_last is { } last && last.Standing.Equals(standing))
+            {
+                return last;
+            }
+            ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(_groups, standing, out _);
+            return _last = group ??= new Group(standing);
+        }
     }
 }
