@@ -1,3 +1,4 @@
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Sockets;
 using Keepalive.Config.Compilation;
 using Keepalive.Linux.Netlink;
@@ -6,9 +7,21 @@ using Keepalive.Linux.Sockets;
 namespace Keepalive.Agent.Liveness;
 
 /// <summary>A connection that a rule selects, as long as the kernel has it. Mutable; guarded by the monitor's lock.</summary>
+/// <remarks>There may be a hundred thousand: addresses are stored without padding, values that many have in one object, and what few have apart.</remarks>
 internal sealed class WatchedConnection(in SocketRecord record, WatchedScope scope, PooledEndpoint? endpoint)
 {
     private const long Second = 1_000_000_000;
+
+    private readonly ulong _localUpper = record.Local.Upper;
+    private readonly ulong _localLower = record.Local.Lower;
+    private readonly ulong _remoteUpper = record.Remote.Upper;
+    private readonly ulong _remoteLower = record.Remote.Lower;
+    private readonly ushort _localPort = record.Local.Port;
+    private readonly ushort _remotePort = record.Remote.Port;
+    private Shared<KeepaliveOptions>? _values;
+    private int _interval;
+    private int _time;
+    private Rare? _rare;
 
     /// <summary>The time before its own probe in which a connection is not asked: the kernel's timers and the passes are not
     /// exact.</summary>
@@ -18,9 +31,9 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 
     public ulong Cookie { get; } = record.Cookie;
 
-    public SocketEndpoint Local { get; } = record.Local;
+    public SocketEndpoint Local => new(_localUpper, _localLower, _localPort);
 
-    public SocketEndpoint Remote { get; } = record.Remote;
+    public SocketEndpoint Remote => new(_remoteUpper, _remoteLower, _remotePort);
 
     public CompiledRule Rule { get; set; } = record.Rule!;
 
@@ -28,10 +41,18 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     public PooledEndpoint? Endpoint { get; set; } = endpoint;
 
     /// <summary>The backend behind the virtual address that it goes to; null if it goes to none, or the backend is unknown.</summary>
-    public SocketEndpoint? Backend { get; set; }
+    public SocketEndpoint? Backend
+    {
+        get => _rare?.Backend;
+        set => Apart.Backend = value;
+    }
 
-    /// <summary>When it left the kernel's table, in nanoseconds since 1970.</summary>
-    public long LeftAt { get; set; }
+    /// <summary>When it left the kernel's table, in nanoseconds since 1970; 0 if it did not.</summary>
+    public long LeftAt
+    {
+        get => _rare?.LeftAt ?? 0;
+        set => Apart.LeftAt = value;
+    }
 
     /// <summary>The vote that it counts for. Null if its other end is in its own namespace, or is no endpoint.</summary>
     public WorkloadVote? Vote { get; set; }
@@ -55,10 +76,18 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     public ConnectionLiveness State { get; set; }
 
     /// <summary>When the first of its unanswered probes was sent, in nanoseconds since 1970.</summary>
-    public long SilentSince { get; set; }
+    public long SilentSince
+    {
+        get => _rare?.SilentSince ?? 0;
+        set => Apart.SilentSince = value;
+    }
 
     /// <summary>When a pass made it send a probe, in nanoseconds since 1970; 0 if none did.</summary>
-    public long AskedAt { get; set; }
+    public long AskedAt
+    {
+        get => _rare?.AskedAt ?? 0;
+        set => Apart.AskedAt = value;
+    }
 
     /// <summary>The kernel's count of unanswered probes in the last pass that read it.</summary>
     public int KernelUnanswered { get; set; }
@@ -72,7 +101,11 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     public DeathLimit Limit { get; set; }
 
     /// <summary>TCP_KEEPINTVL in nanoseconds; 0 if unknown.</summary>
-    public long Interval { get; set; }
+    public long Interval
+    {
+        get => _interval * Second;
+        set => _interval = (int)(value / Second);
+    }
 
     /// <summary>When the last probe was sent, in nanoseconds since 1970.</summary>
     public long ProbedAt { get; set; }
@@ -81,7 +114,11 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     public long SeenAt { get; set; }
 
     /// <summary>TCP_KEEPIDLE in nanoseconds; 0 if unknown or keepalive is off.</summary>
-    public long Time { get; set; }
+    public long Time
+    {
+        get => _time * Second;
+        set => _time = (int)(value / Second);
+    }
 
     /// <summary>When the kernel last received something, by the last pass that read it, in nanoseconds since 1970.</summary>
     public long HeardAt { get; set; }
@@ -93,7 +130,17 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     public long LookAt { get; set; }
 
     /// <summary>When a reset came that the kernel may not have accepted; 0 if none came, or the connection went on.</summary>
-    public long ResetAt { get; set; }
+    public long ResetAt
+    {
+        get => _rare?.ResetAt ?? 0;
+        set
+        {
+            if (value != 0 || _rare is not null)
+            {
+                Apart.ResetAt = value;
+            }
+        }
+    }
 
     /// <summary>The scope's gaps when the count of unanswered probes was last known to be right. After another gap, an answer may be
     /// missing.</summary>
@@ -123,7 +170,17 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     public string? Reason { get; set; }
 
     /// <summary>Its actual values; null if unknown.</summary>
-    public KeepaliveOptions? Values { get; set; }
+    public KeepaliveOptions? Values
+    {
+        get => _values?.Value;
+        set
+        {
+            if (value != _values?.Value)
+            {
+                _values = Shared<KeepaliveOptions>.Of(value);
+            }
+        }
+    }
 
     public TcpState TcpState { get; set; }
 
@@ -178,4 +235,20 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 
     /// <summary>Records that the count of unanswered probes is known to be right.</summary>
     public void Settle() => (Gaps, Uncertain) = (Scope.Gaps, 0);
+
+    private Rare Apart => _rare ??= new Rare();
+
+    /// <summary>Facts of connections that few have.</summary>
+    private sealed class Rare
+    {
+        public SocketEndpoint? Backend { get; set; }
+
+        public long LeftAt { get; set; }
+
+        public long SilentSince { get; set; }
+
+        public long AskedAt { get; set; }
+
+        public long ResetAt { get; set; }
+    }
 }

@@ -26,7 +26,7 @@ internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope
     /// <param name="asked">Whether it was made to send a probe in this pass.</param>
     public void Report(TrackedSocket socket, bool asked = false)
     {
-        Sink.Socket(socket.ToRecord() with { Asked = asked });
+        Sink.Socket(socket.ToRecord(asked));
         socket.Standing.Told(Scope.DryRun);
     }
 }

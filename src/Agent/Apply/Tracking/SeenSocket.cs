@@ -5,42 +5,87 @@ using Keepalive.Linux.Sockets;
 namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>The state of one socket in a dump.</summary>
+/// <remarks>Each tracked socket has one, so it is packed: addresses without padding, and one bit for each fact that may be unknown.</remarks>
 internal readonly record struct SeenSocket
 {
+    private readonly ulong _localUpper;
+    private readonly ulong _localLower;
+    private readonly ulong _remoteUpper;
+    private readonly ulong _remoteLower;
+    private readonly ushort _localPort;
+    private readonly ushort _remotePort;
+    private readonly uint _timerExpires;
+    private readonly uint _idle;
+    private readonly uint _roundTrip;
+    private readonly uint _uid;
+    private readonly Facts _facts;
+
     /// <summary>The kernel's identity of the socket (SO_COOKIE).</summary>
     public required ulong Cookie { get; init; }
 
-    public required SocketEndpoint Local { get; init; }
+    public required SocketEndpoint Local
+    {
+        get => new(_localUpper, _localLower, _localPort);
+        init => (_localUpper, _localLower, _localPort) = (value.Upper, value.Lower, value.Port);
+    }
 
-    public required SocketEndpoint Remote { get; init; }
+    public required SocketEndpoint Remote
+    {
+        get => new(_remoteUpper, _remoteLower, _remotePort);
+        init => (_remoteUpper, _remoteLower, _remotePort) = (value.Upper, value.Lower, value.Port);
+    }
 
     public TcpState State { get; init; }
 
     public TcpTimer Timer { get; init; }
 
     /// <summary>Milliseconds to the timer's nominal instant; null if unknown.</summary>
-    public uint? TimerExpires { get; init; }
+    public uint? TimerExpires
+    {
+        get => Known(Facts.TimerExpires, _timerExpires);
+        init => (_timerExpires, _facts) = (value ?? 0, With(Facts.TimerExpires, value is not null));
+    }
 
     /// <summary>Probes sent without an answer.</summary>
     public int Unanswered { get; init; }
 
     /// <summary>Milliseconds since anything was received; null if the dump did not ask for it or it is unknown.</summary>
-    public uint? Idle { get; init; }
+    public uint? Idle
+    {
+        get => Known(Facts.Idle, _idle);
+        init => (_idle, _facts) = (value ?? 0, With(Facts.Idle, value is not null));
+    }
 
     /// <summary>The smoothed round-trip time in microseconds; null if the dump did not ask for it or it is unknown.</summary>
-    public uint? RoundTrip { get; init; }
+    public uint? RoundTrip
+    {
+        get => Known(Facts.RoundTrip, _roundTrip);
+        init => (_roundTrip, _facts) = (value ?? 0, With(Facts.RoundTrip, value is not null));
+    }
 
     /// <summary>The id of the cgroup that it was made in; 0 if unknown or not asked for.</summary>
     public ulong CgroupId { get; init; }
 
     /// <summary>The user that made it; null if unknown or not asked for.</summary>
-    public uint? Uid { get; init; }
+    public uint? Uid
+    {
+        get => Known(Facts.Uid, _uid);
+        init => (_uid, _facts) = (value ?? 0, With(Facts.Uid, value is not null));
+    }
 
     /// <summary>Whether it has a file. It has none while it waits to be accepted, and after its last descriptor was closed.</summary>
-    public bool HasFile { get; init; }
+    public bool HasFile
+    {
+        get => (_facts & Facts.HasFile) != 0;
+        init => _facts = With(Facts.HasFile, value);
+    }
 
     /// <summary>Whether the agent's programs set it when it was established.</summary>
-    public bool IsSetAtOnce { get; init; }
+    public bool IsSetAtOnce
+    {
+        get => (_facts & Facts.IsSetAtOnce) != 0;
+        init => _facts = With(Facts.IsSetAtOnce, value);
+    }
 
     /// <summary>Whether the application has closed it, so that only the kernel still uses it. An open socket without a file waits to be
     /// accepted.</summary>
@@ -68,6 +113,21 @@ internal readonly record struct SeenSocket
         Idle = Idle,
         RoundTrip = RoundTrip,
     };
+
+    private uint? Known(Facts fact, uint value) => (_facts & fact) != 0 ? value : null;
+
+    private Facts With(Facts fact, bool isTrue) => isTrue ? _facts | fact : _facts & ~fact;
+
+    [Flags]
+    private enum Facts : byte
+    {
+        TimerExpires = 1,
+        Idle = 2,
+        RoundTrip = 4,
+        Uid = 8,
+        HasFile = 16,
+        IsSetAtOnce = 32,
+    }
 }
 
 /// <summary>The values read from a socket itself.</summary>

@@ -3,6 +3,8 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <summary>The way to a socket: the process that holds it, and a possible barrier.</summary>
 internal struct SocketReach
 {
+    private long _leftOverSince;   // passes begin at 1
+
     /// <summary>The process that holds it; 0 if unknown.</summary>
     public int Pid { readonly get; private set; }
 
@@ -19,23 +21,23 @@ internal struct SocketReach
     public bool IsSubflowKnown { get; set; }
 
     /// <summary>The first pass in which the time to search for its process was used up; null if no search is to be continued.</summary>
-    public long? LeftOverSince { readonly get; private set; }
+    public readonly long? LeftOverSince => _leftOverSince == 0 ? null : _leftOverSince;
 
     /// <summary>Whether the time to search for its process was used up, so that a later pass continues the search.</summary>
-    public readonly bool IsLeftOver => LeftOverSince is not null;
+    public readonly bool IsLeftOver => _leftOverSince != 0;
 
     /// <summary>Sets the process that holds it, as far as is known; 0 if there is none.</summary>
     public void HeldBy(int pid) => Pid = pid;
 
     /// <summary>Notes that it was found among the descriptors of a process.</summary>
-    public void Found(int pid, int descriptor) => (Pid, Descriptor, LeftOverSince) = (pid, descriptor, null);
+    public void Found(int pid, int descriptor) => (Pid, Descriptor, _leftOverSince) = (pid, descriptor, 0);
 
     /// <summary>Notes that it is no longer where it was found.</summary>
     public void Lose() => Pid = 0;
 
     /// <summary>Leaves the search for it to the next pass.</summary>
-    public void LeaveOver(long pass) => LeftOverSince ??= pass;
+    public void LeaveOver(long pass) => _leftOverSince = _leftOverSince == 0 ? pass : _leftOverSince;
 
     /// <summary>Ends the search for it.</summary>
-    public void EndSearch() => LeftOverSince = null;
+    public void EndSearch() => _leftOverSince = 0;
 }

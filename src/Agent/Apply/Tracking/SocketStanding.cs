@@ -15,9 +15,11 @@ internal struct SocketStanding
     /// frequent.</summary>
     private const int PatientAttempts = 6;
 
+    private Shared<SocketMemory>? _memory;
+    private Shared<Facts>? _facts;
+    private Shared<Replacement>? _replacement;
     private bool _wasMatched;
     private int _attempts;
-    private int? _toldUserTimeout;
 
     public SocketStanding()
     {
@@ -28,28 +30,28 @@ internal struct SocketStanding
     /// <summary>Whether it has no rule only because the policy is not complete yet: values set on it stay.</summary>
     public bool IsUndecided { readonly get; private set; }
 
-    public SocketMemory? Memory { readonly get; private set; }
+    public readonly SocketMemory? Memory => _memory?.Value;
 
     public SocketOutcome Outcome { readonly get; private set; } = SocketOutcome.Pending;
 
     public string? Reason { readonly get; private set; }
 
     /// <summary>The values read or written last; null before the first reading.</summary>
-    public KeepaliveOptions? Current { readonly get; private set; }
+    public readonly KeepaliveOptions? Current => _facts?.Value.Current;
 
     /// <summary>The values that <see cref="Current"/> has replaced since the last record, or would replace in a dry run.</summary>
-    public KeepaliveOptions? Replaced { readonly get; private set; }
+    public readonly KeepaliveOptions? Replaced => _replacement?.Value.Values;
 
-    public OwnValues Own { readonly get; private set; }
+    public readonly OwnValues Own => _facts?.Value.Own ?? OwnValues.None;
 
     /// <summary>TCP_USER_TIMEOUT in milliseconds; null before the first reading, or if the kernel does not show it.</summary>
-    public int? UserTimeout { readonly get; private set; }
+    public readonly int? UserTimeout => _facts?.Value.UserTimeout;
 
     /// <summary>The user timeout that <see cref="UserTimeout"/> has replaced since the last record, or would replace in a dry run.</summary>
-    public int? ReplacedUserTimeout { readonly get; private set; }
+    public readonly int? ReplacedUserTimeout => _replacement?.Value.UserTimeout;
 
     /// <summary>Whether no record had this user timeout with these values.</summary>
-    public readonly bool HasNewUserTimeout => UserTimeout != _toldUserTimeout || Replaced is not null;
+    public readonly bool HasNewUserTimeout => UserTimeout != _facts?.Value.ToldUserTimeout || _replacement is not null;
 
     /// <summary>Whether the policy still has to be applied: a pass tries again.</summary>
     public bool IsUnsettled { readonly get; private set; } = true;
@@ -59,7 +61,7 @@ internal struct SocketStanding
 
     /// <summary>Whether no pass has decided about it so far: it is found for the first time, or was still connecting when it was
     /// found.</summary>
-    public readonly bool IsNew => Memory is null && (Current is null || Outcome == SocketOutcome.Pending);
+    public readonly bool IsNew => _memory is null && (Current is null || Outcome == SocketOutcome.Pending);
 
     /// <summary>Whether exactly one try has failed.</summary>
     public readonly bool HasFailedOnce => _attempts == 1;
@@ -68,7 +70,7 @@ internal struct SocketStanding
     public readonly bool IsPatient => _attempts < PatientAttempts;
 
     /// <summary>Whether it has no state that is still needed.</summary>
-    public readonly bool IsIdle => Rule is null && Memory is null && !IsUnsettled && Replaced is null;
+    public readonly bool IsIdle => Rule is null && _memory is null && !IsUnsettled && _replacement is null;
 
     /// <summary>Sets the rule that selects it; null if none does.</summary>
     /// <remarks>A missing rule counts as undecided only if the policy is incomplete. It must also be the first match of the socket, or
@@ -110,30 +112,37 @@ internal struct SocketStanding
     }
 
     /// <summary>Stores its values.</summary>
-    public void Read(KeepaliveOptions current) => Current = current;
+    public void Read(KeepaliveOptions current) => Store(KnownFacts with { Current = current });
 
     /// <summary>Stores the other facts of a reading.</summary>
-    public void Read(OwnValues own, int? userTimeout) => (Own, UserTimeout) = (own, userTimeout);
+    public void Read(OwnValues own, int? userTimeout) => Store(KnownFacts with { Own = own, UserTimeout = userTimeout });
 
     /// <summary>Stores its values after a write.</summary>
     public void Wrote(KeepaliveOptions before, KeepaliveOptions now, int? userTimeout)
     {
-        if (now != before || userTimeout != UserTimeout)
+        var known = KnownFacts;
+        if (now != before || userTimeout != known.UserTimeout)
         {
-            Replaced = before;
-            ReplacedUserTimeout = userTimeout != UserTimeout ? UserTimeout : null;
+            _replacement = Shared<Replacement>.Of(new Replacement(before, userTimeout != known.UserTimeout ? known.UserTimeout : null));
         }
-        (Current, UserTimeout) = (now, userTimeout);
+        Store(known with { Current = now, UserTimeout = userTimeout });
     }
 
     /// <summary>Stores the values that a dry run would write.</summary>
     public void WouldWrite(KeepaliveOptions before, KeepaliveOptions want, int? userTimeout)
     {
-        (Current, Replaced) = (want, before);
-        (UserTimeout, ReplacedUserTimeout) = (userTimeout, userTimeout != UserTimeout ? UserTimeout : null);
+        var known = KnownFacts;
+        _replacement = Shared<Replacement>.Of(new Replacement(before, userTimeout != known.UserTimeout ? known.UserTimeout : null));
+        Store(known with { Current = want, UserTimeout = userTimeout });
     }
 
-    public void Remember(SocketMemory? memory) => Memory = memory;
+    public void Remember(SocketMemory? memory)
+    {
+        if (memory != Memory)
+        {
+            _memory = Shared<SocketMemory>.Of(memory);
+        }
+    }
 
     /// <summary>Marks it as settled.</summary>
     public void Settle(SocketOutcome outcome, string? reason = null) => (Outcome, Reason, IsUnsettled, _attempts) = (outcome, reason, false, 0);
@@ -148,11 +157,31 @@ internal struct SocketStanding
     /// timeout.</summary>
     public void Told(bool isDryRun = false)
     {
-        _toldUserTimeout = isDryRun ? null : UserTimeout;
-        (Replaced, ReplacedUserTimeout) = (null, null);
+        if (_replacement is not null || isDryRun || HasNewUserTimeout)
+        {
+            var known = KnownFacts;
+            Store(known with { ToldUserTimeout = isDryRun ? null : known.UserTimeout });
+            _replacement = null;
+        }
         if (Outcome == SocketOutcome.Restored)
         {
             Outcome = SocketOutcome.Unmanaged;
         }
     }
+
+    private readonly Facts KnownFacts => _facts?.Value ?? default;
+
+    private void Store(in Facts facts)
+    {
+        if (facts != KnownFacts)
+        {
+            _facts = Shared<Facts>.Of(facts);
+        }
+    }
+
+    /// <summary>What is known of it and was reported.</summary>
+    private readonly record struct Facts(KeepaliveOptions? Current, OwnValues Own, int? UserTimeout, int? ToldUserTimeout);
+
+    /// <summary>What a write has replaced, or would replace.</summary>
+    private readonly record struct Replacement(KeepaliveOptions Values, int? UserTimeout);
 }

@@ -77,8 +77,23 @@ internal sealed class TrackedSocket
     /// <summary>Marks it as gone: it is no longer in the kernel's table, or its namespace is no longer watched.</summary>
     public void Leave() => IsGone = true;
 
-    public SocketRecord ToRecord() => _seen.ToRecord(Namespace, Workload) with
+    /// <summary>Returns its record.</summary>
+    /// <param name="asked">Whether it was made to send a probe in this pass.</param>
+    public SocketRecord ToRecord(bool asked = false) => new()
     {
+        // Not the record of what was seen with more to it: a record is large, and every pass makes one for each socket.
+        Namespace = Namespace,
+        Workload = Workload,
+        Cookie = _seen.Cookie,
+        Local = _seen.Local,
+        Remote = _seen.Remote,
+        State = _seen.State,
+        Timer = _seen.Timer,
+        TimerExpires = _seen.TimerExpires,
+        Unanswered = _seen.Unanswered,
+        Idle = _seen.Idle,
+        RoundTrip = _seen.RoundTrip,
+        Asked = asked,
         Found = _standing.Memory is { Holder: not SocketHolder.Application } memory ? memory.Found : null,
         Current = _standing.Current,
         Replaced = _standing.Replaced,
