@@ -135,6 +135,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         {
             _frames++;
             _frame = Scope(inode);
+            (_frame.Listing, _frame.Listed) = (_frames, 0);
             _frame.GapsRead = _frame.Gaps;
             if (_frame.PodNamespace.Length == 0)
             {
@@ -161,9 +162,10 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             {
                 connection = _passed.Add(scope, in record);
             }
-            if (ReferenceEquals(_frame, scope))
+            if (ReferenceEquals(_frame, scope) && connection.Frame != _frames)
             {
                 connection.Frame = _frames;
+                scope.Listed++;
             }
             _passed.Update(scope, connection, in record);
         }
@@ -186,7 +188,8 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
     {
         lock (_lock)
         {
-            if (_frame is { } scope && scope.Inode == inode)
+            // If all were listed, none has to be looked for.
+            if (_frame is { } scope && scope.Inode == inode && scope.Listed != scope.Connections.Count)
             {
                 foreach (var connection in scope.Connections.Values)
                 {

@@ -235,7 +235,10 @@ internal sealed class PassedLiveness(
     public void Remove(WatchedScope scope, WatchedConnection connection)
     {
         connection.LeftAt = clock.Now;
-        scope.Connections.Remove(connection.Cookie);
+        if (scope.Connections.Remove(connection.Cookie) && connection.Frame == scope.Listing)
+        {
+            scope.Listed--;
+        }
         scope.Version++;
         captured.Leave(connection, clock.Now);
         connection.State = new ConnectionLiveness(LivenessPhase.Dead, connection.State.Unanswered, connection.State.Cause);

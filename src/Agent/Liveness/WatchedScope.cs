@@ -51,6 +51,12 @@ internal sealed class WatchedScope(ulong inode, int id)
 
     public Dictionary<ulong, WatchedConnection> Connections { get; } = [];
 
+    /// <summary>The number of the last listing of its sockets.</summary>
+    public long Listing { get; set; }
+
+    /// <summary>How many of <see cref="Connections"/> the last listing contained.</summary>
+    public int Listed { get; set; }
+
     /// <summary>Its own addresses. Packets to other addresses are forwarded.</summary>
     public HashSet<UInt128> LocalAddresses { get; set; } = [];
 

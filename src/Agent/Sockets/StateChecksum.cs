@@ -1,5 +1,5 @@
+using System.Buffers;
 using System.Buffers.Text;
-using System.Text;
 using Keepalive.Linux.Files;
 
 namespace Keepalive.Agent.Sockets;
@@ -46,5 +46,14 @@ internal readonly record struct StateChecksum(uint Line, uint Before)
         return new StateChecksum(own, before);
     }
 
-    public void Write(Span<byte> into) => Encoding.UTF8.GetBytes($" crc={Line:x8},{Before:x8}", into);
+    public void Write(Span<byte> into)
+    {
+        Mark.CopyTo(into);
+        into = into[Mark.Length..];
+        WriteDigits(Line, into);
+        into[8] = (byte)',';
+        WriteDigits(Before, into[9..]);
+
+        static void WriteDigits(uint value, Span<byte> into) => _ = Utf8Formatter.TryFormat(value, into, out _, new StandardFormat('x', 8));
+    }
 }

@@ -36,6 +36,8 @@ internal sealed class StateFile : IDisposable
     private StateWriter _log;
     private long _compactedLength;
     private bool _unconfirmed;
+    private bool _hasPlans;
+    private bool _isBulk;
     private string _arriving = "";
 
     private StateFile(string path, string bootId, StateWriter log)
@@ -147,7 +149,36 @@ internal sealed class StateFile : IDisposable
     public void Intend(ulong netns, ulong cookie, KeepaliveOptions found, KeepaliveOptions replaced, KeepaliveOptions set, CompiledRule? rule, UserTimeoutMemory? timeout = null)
     {
         _log.Set(netns, cookie, found, replaced, set, rule, timeout);
+        _log.Write();
         _unconfirmed = true;
+    }
+
+    /// <summary>Prepares the note of an intent, to be written together with others by <see cref="TryWritePlans"/>: the socket must not be
+    /// written before that.</summary>
+    public void Plan(ulong netns, ulong cookie, KeepaliveOptions found, KeepaliveOptions replaced, KeepaliveOptions set, CompiledRule? rule, UserTimeoutMemory? timeout = null)
+    {
+        _log.Set(netns, cookie, found, replaced, set, rule, timeout);
+        _hasPlans = true;
+    }
+
+    /// <summary>Writes the prepared notes. Returns false if there is no room for all of them; then none is written, and they are
+    /// dropped.</summary>
+    public bool TryWritePlans()
+    {
+        var isWritten = TryWrite();
+        _unconfirmed |= isWritten && _hasPlans;
+        _hasPlans = false;
+        return isWritten;
+    }
+
+    /// <summary>Lets notes that may be late wait for the next write, until <see cref="EndBulk"/>: many sockets are changed.</summary>
+    public void BeginBulk() => _isBulk = true;
+
+    /// <summary>Ends what <see cref="BeginBulk"/> began, and writes the notes that wait.</summary>
+    public void EndBulk()
+    {
+        _isBulk = false;
+        TryWrite();
     }
 
     /// <summary>Notes that every intent so far was carried out, or overtaken by a later line.</summary>
@@ -155,13 +186,21 @@ internal sealed class StateFile : IDisposable
     {
         if (_unconfirmed)
         {
-            _unconfirmed = !Try(() => _log.Line("ok\n"u8));
+            _log.Line("ok\n"u8);
+            _unconfirmed = !TryWrite();
         }
     }
 
     /// <summary>Notes what is remembered of a socket that was not written to. Without room for it the file says what was so before: a
-    /// restart then judges by older knowledge, and no socket has values nobody knows of.</summary>
-    public void Note(ulong netns, ulong cookie, SocketMemory? memory) => Try(() => _log.Note(netns, cookie, memory));
+    /// restart then judges by older knowledge, and no socket has values nobody knows of. So does a note that waits in a bulk.</summary>
+    public void Note(ulong netns, ulong cookie, SocketMemory? memory)
+    {
+        _log.Note(netns, cookie, memory);
+        if (!_hasPlans && (!_isBulk || _log.HasEnough))
+        {
+            TryWrite();
+        }
+    }
 
     /// <summary>Notes what new connections are set to from now on, before any is. It takes the place of what was noted so before.</summary>
     /// <exception cref="LinuxException">No room: none must be set.</exception>
@@ -171,6 +210,7 @@ internal sealed class StateFile : IDisposable
         if (line != _arriving)
         {
             _log.Arriving(line);
+            _log.Write();
             _arriving = line;
         }
     }
@@ -179,7 +219,7 @@ internal sealed class StateFile : IDisposable
     public void TryAnnounce(IEnumerable<KeepaliveSettings> settings) => Try(() => Announce(settings));
 
     /// <summary>Rewrites the file when most of it has been overtaken.</summary>
-    public void CompactWhenWorthwhile(Func<IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory>> known)
+    public void CompactWhenWorthwhile(Func<IEnumerable<KeyValuePair<(ulong Namespace, ulong Cookie), SocketMemory>>> known)
     {
         if (_log.Length > Math.Max(CompactAt, 3 * _compactedLength))
         {
@@ -196,6 +236,19 @@ internal sealed class StateFile : IDisposable
 
     public void Dispose() => _log.Dispose();
 
+    private bool TryWrite()
+    {
+        try
+        {
+            _log.Write();
+            return true;
+        }
+        catch (LinuxException)
+        {
+            return false;
+        }
+    }
+
     private static bool Try(Action write)
     {
         try
@@ -210,7 +263,7 @@ internal sealed class StateFile : IDisposable
     }
 
     private static StateWriter WriteNew(
-        string path, string bootId, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), SocketMemory> known, string arriving)
+        string path, string bootId, IEnumerable<KeyValuePair<(ulong Namespace, ulong Cookie), SocketMemory>> known, string arriving)
     {
         var log = new StateWriter(AppendLog.Create(path + ".new"));
         try
@@ -226,6 +279,7 @@ internal sealed class StateFile : IDisposable
                 if (memory.Holder != SocketHolder.Agent)
                 {
                     log.Note(netns, cookie, memory);
+                    WriteMany(log);
                 }
             }
             foreach (var ((netns, cookie), memory) in known)
@@ -233,6 +287,7 @@ internal sealed class StateFile : IDisposable
                 if (memory is { Holder: SocketHolder.Agent, Replaces: null })
                 {
                     log.Note(netns, cookie, memory);
+                    WriteMany(log);
                 }
             }
             log.Line("ok\n"u8);
@@ -243,6 +298,7 @@ internal sealed class StateFile : IDisposable
                     log.Set(netns, cookie, memory.Found, replaced, memory.Set, rule: null, memory.UserTimeout);
                 }
             }
+            log.Write();
             File.Move(path + ".new", path, overwrite: true);
             return log;
         }
@@ -251,6 +307,14 @@ internal sealed class StateFile : IDisposable
             log.Dispose();
             File.Delete(path + ".new");
             throw;
+        }
+    }
+
+    private static void WriteMany(StateWriter log)
+    {
+        if (log.HasEnough)
+        {
+            log.Write();
         }
     }
 

@@ -66,18 +66,29 @@ public readonly ref struct DiagnosedSocket
 
     /// <summary>Milliseconds since anything was received, payload or acknowledgement: the clock keepalive runs by
     /// (include/net/tcp.h, keepalive_time_elapsed). Null if the dump was made without details.</summary>
-    public uint? Idle =>
-        TryGetInfo(out var info) ? Math.Min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv) : null;
+    public uint? Idle => Clocks.Idle;
 
     /// <summary>The smoothed round-trip time in microseconds. Null without details, and before anything was acknowledged.</summary>
-    public uint? RoundTrip => TryGetInfo(out var info) && info.tcpi_rtt > 0 ? info.tcpi_rtt : null;
+    public uint? RoundTrip => Clocks.RoundTrip;
+
+    /// <summary><see cref="Idle"/> and <see cref="RoundTrip"/>, found together.</summary>
+    public (uint? Idle, uint? RoundTrip) Clocks
+    {
+        get
+        {
+            ref readonly var info = ref FindInfo();
+            return Unsafe.IsNullRef(in info)
+                ? default
+                : (Math.Min(info.tcpi_last_data_recv, info.tcpi_last_ack_recv), info.tcpi_rtt > 0 ? info.tcpi_rtt : null);
+        }
+    }
 
     /// <summary>The number of unanswered probes, of keepalive or of a zero window. Null without details.</summary>
-    public byte? Probes => TryGetInfo(out var info) ? info.tcpi_probes : null;
+    public byte? Probes => !Unsafe.IsNullRef(in FindInfo()) ? FindInfo().tcpi_probes : null;
 
     /// <summary>The number of times that the retransmission timer has expired since anything was acknowledged. Null without
     /// details.</summary>
-    public byte? Retransmits => TryGetInfo(out var info) ? info.tcpi_retransmits : null;
+    public byte? Retransmits => !Unsafe.IsNullRef(in FindInfo()) ? FindInfo().tcpi_retransmits : null;
 
     /// <summary>Whether the socket is a subflow of a multipath connection, which no descriptor reaches.</summary>
     public bool IsMultipathSubflow
@@ -124,16 +135,11 @@ public readonly ref struct DiagnosedSocket
         }
     }
 
-    private bool TryGetInfo(out LinuxInetDiag.tcp_info info)
-    {
-        if (TryGetAttribute(LinuxInetDiag.INET_DIAG_INFO, out var value) && value.Length >= Unsafe.SizeOf<LinuxInetDiag.tcp_info>())
-        {
-            info = MemoryMarshal.Read<LinuxInetDiag.tcp_info>(value);
-            return true;
-        }
-        info = default;
-        return false;
-    }
+    /// <summary>Returns its struct tcp_info in the buffer; a null reference without details.</summary>
+    private ref readonly LinuxInetDiag.tcp_info FindInfo() =>
+        ref TryGetAttribute(LinuxInetDiag.INET_DIAG_INFO, out var value) && value.Length >= Unsafe.SizeOf<LinuxInetDiag.tcp_info>()
+            ? ref MemoryMarshal.AsRef<LinuxInetDiag.tcp_info>(value)
+            : ref Unsafe.NullRef<LinuxInetDiag.tcp_info>();
 
     private bool TryGetAttribute(ushort wanted, out ReadOnlySpan<byte> value)
     {

@@ -19,6 +19,9 @@ public readonly ref struct DuplicatedSocket
     /// <summary>Closes the descriptor.</summary>
     public void Dispose() => _ = Unistd.close(_fd);
 
+    /// <summary>Takes the descriptor off the stack, to use it together with others; to be disposed in place of this.</summary>
+    public HeldSocket Hold() => new(_fd);
+
     /// <summary>The descriptor of a file that is not a socket; to be closed in place of <see cref="Dispose"/>.</summary>
     public StrayFile ToFile() => new(_fd);
 

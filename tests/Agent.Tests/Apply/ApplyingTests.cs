@@ -329,6 +329,30 @@ public abstract class ApplyingTests : IDisposable
     }
 
     [Fact]
+    public void Pass_ManySockets_AreKnownToASuccessorAndRestored()
+    {
+        var ids = _lab.Client.ConnectMany(Testbed.Lab.ServerAddress, _port, 300);
+        for (var id = ids.First; id < ids.First + 20; id++)
+        {
+            _lab.Client.Set(id, HolderOption.Idle, 3000);
+        }
+        _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues);
+        _rig.Pass(new PassScope { Full = true });
+        Assert.All(Enumerable.Range(ids.First, 300), id => Assert.Equal(new KeepaliveValues(true, 700, 10, 20), _lab.Client.Get(id)));
+
+        _rig.Restart();
+        _rig.Policy = PolicySnapshot.Empty;
+        _rig.Pass(new PassScope { Full = true, Last = true });
+        Assert.Equal(300, _rig.Counts.Restored);
+        Assert.All(
+            Enumerable.Range(ids.First, 300),
+            id => Assert.Equal(id < ids.First + 20 ? s_untouched with { Idle = 3000 } : s_untouched, _lab.Client.Get(id)));
+        _rig.Restart();
+        _rig.Pass(new PassScope { Full = true, Last = true });
+        Assert.Equal(0, _rig.Counts.Restored);
+    }
+
+    [Fact]
     public void Pass_SideBoth_SetsAcceptedSocketsToo()
     {
         var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);

@@ -154,7 +154,11 @@ public sealed class NamespaceTests : IDisposable
     {
         public int[] Count => count;
 
-        public void Reached(in DuplicatedSocket descriptor, TrackedSocket socket) => count[0]++;
+        public bool Reached(in DuplicatedSocket descriptor, TrackedSocket socket)
+        {
+            count[0]++;
+            return false;
+        }
 
         public void EndProcess()
         {

@@ -164,6 +164,56 @@ public sealed class StateFileTests : IDisposable
     }
 
     [Fact]
+    public void Plan_ManySockets_AreWrittenTogetherAndKnownAfterKill()
+    {
+        var file = StateFile.Create(FilePath, Boot, Nothing);
+        file.Intend(1, 1, s_off, s_off, s_on, null);
+        file.Confirm();
+        file.Note(1, 2, SocketMemory.OfKept(s_later));
+        var length = new FileInfo(FilePath).Length;
+        for (var cookie = 10ul; cookie < 30; cookie++)
+        {
+            file.Plan(1, cookie, s_off, s_off, cookie % 2 == 0 ? s_on : s_later, null, cookie % 3 == 0 ? new UserTimeoutMemory(0, 0, (int)cookie) : null);
+        }
+        file.Note(1, 3, SocketMemory.OfApplication);
+        Assert.Equal(length, new FileInfo(FilePath).Length);
+        Assert.True(file.TryWritePlans());
+        var known = Load();   // a wrong checksum is a warning, which fails
+        Assert.Equal(23, known.Count);
+        for (var cookie = 10ul; cookie < 30; cookie++)
+        {
+            var expected = new SocketMemory(SocketHolder.Agent, s_off, cookie % 2 == 0 ? s_on : s_later, Replaces: s_off)
+            {
+                UserTimeout = cookie % 3 == 0 ? new UserTimeoutMemory(0, 0, (int)cookie) : null,
+            };
+            Assert.Equal(expected, known[(1, cookie)]);
+        }
+        file.Confirm();
+        Assert.Equal(SocketMemory.OfAgent(s_off, s_on), Load()[(1, 10)]);
+        file.Dispose();
+    }
+
+    [Fact]
+    public void Note_InABulk_IsWrittenAtItsEndAtTheLatest()
+    {
+        var file = StateFile.Create(FilePath, Boot, Nothing);
+        file.BeginBulk();
+        file.Note(1, 10, SocketMemory.OfApplication);
+        Assert.Empty(Load());
+        file.EndBulk();
+        Assert.Single(Load());
+        file.Note(1, 11, SocketMemory.OfApplication);
+        Assert.Equal(2, Load().Count);
+        file.BeginBulk();
+        for (var cookie = 100ul; cookie < 5_000; cookie++)
+        {
+            file.Note(1, cookie, SocketMemory.OfApplication);
+        }
+        Assert.InRange(Load().Count, 1_000, 4_901);   // many are not kept in memory
+        file.Dispose();
+    }
+
+    [Fact]
     public void Intend_LongNames_AreNoted()
     {
         using var file = StateFile.Create(FilePath, Boot, Nothing);

@@ -156,7 +156,11 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
             // The next pass decides again.
             Ledger.RunOutOfTime(change.Socket, SocketOutcome.Pending, null);
         }
-        return done == _changes.Count;
+        var areAllDone = done == _changes.Count;
+        // A start needs much room once.
+        Spare.Clear(_changes);
+        Spare.Clear(_decisions);
+        return areAllDone;
     }
 
     private void Decide(in PendingDecision pending, WatchedNamespace watched, PassContext pass)

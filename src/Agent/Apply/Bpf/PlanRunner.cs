@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
@@ -20,9 +21,12 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
     /// <summary>The number of plans in a part if time is limited. A part takes some milliseconds; then the clock is checked.</summary>
     private const int AtATime = 2048;
 
+    /// <summary>The number of intents that are noted in one write.</summary>
+    private const int NotedTogether = 256;
+
     private readonly List<ulong> _keys = [];
     private readonly List<BpfAbi.ka_plan> _plans = [];
-    private readonly Dictionary<ulong, PlannedChange> _open = [];
+    private readonly Dictionary<ulong, int> _open = [];
 
     /// <summary>Makes changes of sockets of one namespace.</summary>
     /// <param name="changes">The changes.</param>
@@ -47,12 +51,40 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
 
     private void RunPart(ReadOnlySpan<PlannedChange> changes, PassScope scope)
     {
-        _keys.Clear();
-        _plans.Clear();
-        _open.Clear();
-        foreach (ref readonly var change in changes)
+        _open.EnsureCapacity(changes.Length);
+        ledger.BeginBulk();
+        try
         {
-            if (ledger.TryIntend(change.Socket, change.From, change.Verdict) && _open.TryAdd(change.Socket.Cookie, change))
+            for (var from = 0; from < changes.Length; from += NotedTogether)
+            {
+                Note(changes, from, Math.Min(from + NotedTogether, changes.Length), scope);
+            }
+            if (_keys.Count > 0)
+            {
+                RunNoted(changes, scope);
+            }
+        }
+        finally
+        {
+            ledger.EndBulk();
+            Spare.Clear(_keys);
+            Spare.Clear(_plans);
+            Spare.Clear(_open);
+        }
+    }
+
+    /// <summary>Notes the intents of some of the changes, and plans those that are noted.</summary>
+    private void Note(ReadOnlySpan<PlannedChange> changes, int from, int to, PassScope scope)
+    {
+        for (var i = from; i < to; i++)
+        {
+            ledger.Plan(changes[i].Socket, changes[i].From, changes[i].Verdict);
+        }
+        var areNoted = ledger.TryWritePlans();
+        for (var i = from; i < to; i++)
+        {
+            ref readonly var change = ref changes[i];
+            if ((areNoted || ledger.TryIntend(change.Socket, change.From, change.Verdict)) && _open.TryAdd(change.Socket.Cookie, i))
             {
                 _keys.Add(change.Socket.Cookie);
                 _plans.Add(new BpfAbi.ka_plan
@@ -63,42 +95,42 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
                 });
             }
         }
-        if (_keys.Count == 0)
-        {
-            return;
-        }
+    }
+
+    private void RunNoted(ReadOnlySpan<PlannedChange> changes, PassScope scope)
+    {
         try
         {
-            kernel.Plans.Update<ulong, BpfAbi.ka_plan>(
-                System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_keys), System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_plans));
+            kernel.Plans.Update<ulong, BpfAbi.ka_plan>(CollectionsMarshal.AsSpan(_keys), CollectionsMarshal.AsSpan(_plans));
             using var run = namespaces.Begin(changes[0].Watched.Handle, kernel.Applier);
-            var visitor = new Visitor(this, scope);
+            var visitor = new Visitor(this, changes, scope);
             BpfIterator.Read<BpfAbi.ka_outcome, Visitor>(run, ref visitor);
         }
         catch (LinuxException)
         {
-            foreach (var (_, socket, from, _, verdict) in _open.Values)
+            foreach (var i in _open.Values)
             {
-                SocketLedger.Doubt(socket, from, verdict);
+                SocketLedger.Doubt(changes[i].Socket, changes[i].From, changes[i].Verdict);
             }
             kernel.Plans.Clear();
             throw;
         }
-        foreach (var (cookie, change) in _open)
+        foreach (var (cookie, i) in _open)
         {
             // The socket had no outcome, so it is gone: the next reading of the namespace shows it.
             kernel.Plans.Remove(cookie);
-            ledger.Withdraw(change.Socket);
+            ledger.Withdraw(changes[i].Socket);
         }
         ledger.Confirm();
     }
 
-    private void Take(in BpfAbi.ka_outcome outcome, PassScope scope)
+    private void Take(in BpfAbi.ka_outcome outcome, ReadOnlySpan<PlannedChange> changes, PassScope scope)
     {
-        if (!_open.Remove(outcome.cookie, out var change))
+        if (!_open.Remove(outcome.cookie, out var index))
         {
             return;
         }
+        ref readonly var change = ref changes[index];
         var (socket, now) = (change.Socket, outcome.values.ToOptions());
         int? timeout = change.UserTimeout is null ? null : (int)outcome.values.user_timeout;
         switch (outcome.result)
@@ -119,8 +151,10 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
         }
     }
 
-    private readonly struct Visitor(PlanRunner runner, PassScope scope) : IBpfRecordVisitor<BpfAbi.ka_outcome>
+    private readonly ref struct Visitor(PlanRunner runner, ReadOnlySpan<PlannedChange> changes, PassScope scope) : IBpfRecordVisitor<BpfAbi.ka_outcome>
     {
-        public void Visit(in BpfAbi.ka_outcome record) => runner.Take(in record, scope);
+        private readonly ReadOnlySpan<PlannedChange> _changes = changes;
+
+        public void Visit(in BpfAbi.ka_outcome record) => runner.Take(in record, _changes, scope);
     }
 }

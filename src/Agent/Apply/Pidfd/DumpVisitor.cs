@@ -10,6 +10,7 @@ internal readonly struct DumpVisitor(DumpIntake intake) : ISockDiagVisitor
 
     public void Visit(in DiagnosedSocket seen)
     {
+        var (idle, roundTrip) = seen.Clocks;
         var socket = intake.Take(new SeenSocket
         {
             Cookie = seen.Cookie,
@@ -19,8 +20,8 @@ internal readonly struct DumpVisitor(DumpIntake intake) : ISockDiagVisitor
             Timer = seen.Timer,
             TimerExpires = seen.TimerExpires,
             Unanswered = seen.Timer == TcpTimer.Keepalive ? seen.TimerCount : 0,
-            Idle = seen.Idle,
-            RoundTrip = seen.RoundTrip,
+            Idle = idle,
+            RoundTrip = roundTrip,
             HasFile = seen.Inode != 0,
             // A namespace of one workload needs neither. For a socket without a file, the kernel shows 0 instead of the user.
             CgroupId = _isShared ? seen.CgroupId : 0,

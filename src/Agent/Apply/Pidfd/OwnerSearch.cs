@@ -8,7 +8,9 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <summary>Handles a socket while a descriptor of it is open.</summary>
 internal interface IReachedSocket
 {
-    void Reached(in DuplicatedSocket descriptor, TrackedSocket socket);
+    /// <returns>Whether it has taken the descriptor (<see cref="DuplicatedSocket.Hold"/>), and disposes of it until
+    /// <see cref="EndProcess"/> returns.</returns>
+    bool Reached(in DuplicatedSocket descriptor, TrackedSocket socket);
 
     /// <summary>Called after all sockets of one process.</summary>
     void EndProcess();
@@ -219,7 +221,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
             {
                 return number;
             }
-            var isSocket = ProcFs.IsSocket(candidate.Pid, number);
+            var isSocket = process.IsSocket(number);
             if (isSocket != true)
             {
                 candidate.Forget(number);
@@ -256,15 +258,16 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
                 _foreign.Close(in descriptor, candidate.Owner);
                 continue;
             }
-            using (descriptor)
+            var isTaken = false;
+            try
             {
                 if (search.Find(cookie) is { } socket && IsAsJudged(in descriptor, socket))
                 {
                     search.Remove(cookie);
                     kind = DescriptorKind.Tracked;
                     socket.Reach.Found(candidate.Pid, number);
-                    handler.Reached(in descriptor, socket);
                     candidate.LastHit = search.Pass;
+                    isTaken = handler.Reached(in descriptor, socket);
                 }
                 else if (kind != DescriptorKind.Tracked)
                 {
@@ -273,6 +276,13 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
                 if (number < kinds.Length)
                 {
                     kinds[number] = kind;
+                }
+            }
+            finally
+            {
+                if (!isTaken)
+                {
+                    descriptor.Dispose();
                 }
             }
         }
@@ -328,7 +338,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         where THandler : struct, IReachedSocket
     {
         var owner = processes.Find(pid)?.Owner;
-        if (ProcFs.IsSocket(pid, number) != true || _foreign.IsFull(owner) || process.TryDuplicate(number, out var descriptor) != 0)
+        if (process.IsSocket(number) != true || _foreign.IsFull(owner) || process.TryDuplicate(number, out var descriptor) != 0)
         {
             return false;
         }
@@ -337,14 +347,22 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
             _foreign.Close(in descriptor, owner);
             return false;
         }
-        using (descriptor)
+        var isTaken = false;
+        try
         {
             if (cookie != socket.Cookie || !IsAsJudged(in descriptor, socket))
             {
                 return false;
             }
-            handler.Reached(in descriptor, socket);
+            isTaken = handler.Reached(in descriptor, socket);
             return true;
+        }
+        finally
+        {
+            if (!isTaken)
+            {
+                descriptor.Dispose();
+            }
         }
     }
 

@@ -47,12 +47,12 @@ internal sealed class PidfdAsker(OwnerSearch owners, SocketLedger ledger, Action
 
     private readonly struct Beginning(Dictionary<TrackedSocket, AskedSocket> asked, SocketLedger ledger) : IReachedSocket
     {
-        public void Reached(in DuplicatedSocket descriptor, TrackedSocket socket)
+        public bool Reached(in DuplicatedSocket descriptor, TrackedSocket socket)
         {
             var one = asked[socket];
             if (descriptor.TryGetOptions(out var values) != 0 || values != one.Values || descriptor.TryGetUserTimeout(out var timeout) != 0)
             {
-                return;
+                return false;
             }
             socket.Standing.Read(OwnValues.None, timeout);
             if (timeout == one.UserTimeout && descriptor.TryGetInfo(out var info) == 0 && one.MayBeAsked(in info) && ledger.TryBeginAsk(one)
@@ -60,6 +60,7 @@ internal sealed class PidfdAsker(OwnerSearch owners, SocketLedger ledger, Action
             {
                 ledger.WithdrawAsk(one);
             }
+            return false;
         }
 
         public void EndProcess()
@@ -69,27 +70,28 @@ internal sealed class PidfdAsker(OwnerSearch owners, SocketLedger ledger, Action
 
     private readonly struct Ending(Dictionary<TrackedSocket, AskedSocket> asked, SocketLedger ledger, bool isLast) : IReachedSocket
     {
-        public void Reached(in DuplicatedSocket descriptor, TrackedSocket socket)
+        public bool Reached(in DuplicatedSocket descriptor, TrackedSocket socket)
         {
             var one = asked[socket];
             if (descriptor.TryGetInfo(out var info) != 0 || descriptor.TryGetOptions(out var values) != 0)
             {
-                return;
+                return false;
             }
             one.Saw(info.Unanswered, info.Idle);
             if (values == one.Asking)
             {
                 if (!one.HasProbed && !isLast)
                 {
-                    return;
+                    return false;
                 }
                 ledger.IntendBack(one);
                 if (descriptor.TrySetTime(one.Values.Time) != 0 || descriptor.TryGetOptions(out values) != 0)
                 {
-                    return;
+                    return false;
                 }
             }
             ledger.EndAsk(one, values);
+            return false;
         }
 
         public void EndProcess()

@@ -41,7 +41,7 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
 
     protected override void Begin(PassContext pass)
     {
-        _applier.Read = 0;
+        _applier.BeginPass();
         _budget.BeginPass(pass.Scope);
     }
 
@@ -66,8 +66,9 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
         _sockets.AddRange(changes.Select(change => change.Socket));
         _sockets.Sort(OwnerSearch.ByProcess);
         _lost.Clear();
-        var handler = new ReachedSocket(_applier, pass);
+        var handler = new ReachedSocket(_applier, pass, areMany: true);
         _owners.Revisit(_sockets, _lost, ref handler);
+        Spare.Clear(_sockets);
     }
 
     protected override PassSummary Complete(PassSummary summary) => summary with

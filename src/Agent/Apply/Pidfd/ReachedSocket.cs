@@ -9,16 +9,12 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <param name="pass">The pass it belongs to.</param>
 /// <param name="watched">The namespace, if a bulk is being collected.</param>
 /// <param name="bulk">Collects idle sockets; null applies the policy to all at once.</param>
+/// <param name="areMany">Whether many sockets may have to be written.</param>
 internal readonly struct ReachedSocket(
-    SocketApplier applier, PassContext pass, WatchedNamespace? watched = null, BulkSpread<FoundSocket>? bulk = null) : IReachedSocket
+    SocketApplier applier, PassContext pass, WatchedNamespace? watched = null, BulkSpread<FoundSocket>? bulk = null, bool areMany = false) : IReachedSocket
 {
-    public void Reached(in DuplicatedSocket descriptor, TrackedSocket socket)
-    {
-        if (bulk is null || !bulk.TryAdd(new FoundSocket(watched!, socket), pass.Scope))
-        {
-            applier.Apply(in descriptor, socket, pass);
-        }
-    }
+    public bool Reached(in DuplicatedSocket descriptor, TrackedSocket socket) =>
+        (bulk is null || !bulk.TryAdd(new FoundSocket(watched!, socket), pass.Scope)) && applier.Apply(in descriptor, socket, pass, areMany);
 
-    public void EndProcess() => applier.Confirm();
+    public void EndProcess() => applier.EndProcess();
 }

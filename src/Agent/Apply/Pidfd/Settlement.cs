@@ -9,6 +9,9 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <summary>Finds the sockets of a namespace that wait for the policy, and decides the outcome of those that are not found.</summary>
 internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, SocketLedger ledger, BulkSpread<FoundSocket> bulk)
 {
+    /// <summary>From this number of sockets on, they are many: it is a start or another policy, and not new connections alone.</summary>
+    private const int Many = 64;
+
     private readonly List<TrackedSocket> _known = [];
     private readonly Dictionary<ulong, TrackedSocket> _wanted = [];
     private readonly Dictionary<ulong, TrackedSocket> _leftOver = [];
@@ -18,6 +21,10 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Sock
     /// them.</summary>
     public bool Settle(WatchedNamespace watched, PassContext pass)
     {
+        if (!watched.HasUnsettled)
+        {
+            return true;
+        }
         _known.Clear();
         _wanted.Clear();
         _leftOver.Clear();
@@ -48,7 +55,13 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Sock
             return true;
         }
         var all = _known.Concat(_wanted.Values).Concat(_leftOver.Values).Select(socket => new FoundSocket(watched, socket));
-        return Reach(watched, everywhere, pass, new ReachedSocket(applier, pass, watched, bulk.Collects(all, pass.Scope) ? bulk : null));
+        var areMany = _known.Count + _wanted.Count + _leftOver.Count >= Many;
+        var isDone = Reach(watched, everywhere, pass, new ReachedSocket(applier, pass, watched, bulk.Collects(all, pass.Scope) ? bulk : null, areMany));
+        Spare.Clear(_known);
+        Spare.Clear(_wanted);
+        Spare.Clear(_leftOver);
+        Spare.Clear(_lost);
+        return isDone;
     }
 
     private bool Reach(WatchedNamespace watched, bool everywhere, PassContext pass, ReachedSocket handler)

@@ -7,41 +7,113 @@ using Keepalive.Linux.Sockets;
 namespace Keepalive.Agent.Apply.Pidfd;
 
 /// <summary>Reads one socket, lets <see cref="SocketLedger"/> decide, writes the values that differ and reads them back.</summary>
+/// <remarks>
+/// The state file gets a note before a socket is written, and a note costs as much as three writes of an option. Of many sockets, the notes of
+/// some are written together: these are read one after the other, then noted, then written. They are few, because an application that sets
+/// an option between the reading and the writing is not seen, and because its close(2) sends no FIN meanwhile.
+/// </remarks>
 /// <param name="ledger">Decides, and records the results.</param>
 internal sealed class SocketApplier(SocketLedger ledger)
 {
-    /// <summary>Sockets whose values were read since the last reset.</summary>
-    public int Read { get; set; }
+    /// <summary>The number of sockets that are noted together. Their descriptors are held for some 50 microseconds.</summary>
+    private const int NotedTogether = 16;
+
+    private readonly Queue<Planned> _planned = new();
+
+    /// <summary>Sockets whose values were read since the pass began.</summary>
+    public int Read { get; private set; }
+
+    public void BeginPass()
+    {
+        Read = 0;
+        if (_planned.Count > 0)
+        {
+            _ = ledger.TryWritePlans();
+        }
+        while (_planned.TryDequeue(out var planned))
+        {
+            // A search has failed in between. The next one finds this socket again.
+            ledger.Withdraw(planned.Socket);
+            planned.Held.Descriptor.Dispose();
+        }
+    }
 
     /// <summary>Applies its rule to <paramref name="socket"/> and stores the result in it.</summary>
-    public void Apply(in DuplicatedSocket descriptor, TrackedSocket socket, PassContext pass)
+    /// <param name="descriptor">Its descriptor.</param>
+    /// <param name="socket">The socket.</param>
+    /// <param name="pass">The policy in force, and the changes that are allowed.</param>
+    /// <param name="areMany">Whether it is one of many. It may then be written later, at the latest by <see cref="EndProcess"/>.</param>
+    /// <returns>Whether it is written later: the descriptor must not be closed.</returns>
+    public bool Apply(in DuplicatedSocket descriptor, TrackedSocket socket, PassContext pass, bool areMany)
     {
         var errno = descriptor.TryGetOptions(out var current);
         if (errno != 0)
         {
             ledger.Fail(socket, errno == Errno.ENOPROTOOPT ? FailureReasons.Multipath : Errno.Name(errno));
-            return;
+            return false;
         }
         Read++;
         if (pass.Scope.ReadAll || socket.Standing.Rule is not null || socket.Standing.Memory is { UserTimeout: not null })
         {
             socket.Standing.Read(OwnValues.None, TimeoutOf(in descriptor));
         }
-        if (ledger.Decide(socket, current, pass) is { } verdict
-            && ledger.MayWrite(socket, verdict, IsProbing(in descriptor, current), pass.Scope)
-            && ledger.TryIntend(socket, current, verdict))
+        if (ledger.Decide(socket, current, pass) is not { } verdict || !ledger.MayWrite(socket, verdict, IsProbing(in descriptor, current), pass.Scope))
         {
-            var timeout = verdict.UserTimeout == socket.Standing.UserTimeout ? null : verdict.UserTimeout;
-            var written = WriteOptions(in descriptor, current, verdict.Want, timeout);
-            var readBack = descriptor.TryGetOptions(out var now);
-            var failed = written != 0 ? written : readBack;
-            ledger.Conclude(
-                socket, current, verdict, readBack == 0 ? now : null, timeout is null ? null : TimeoutOf(in descriptor), failed != 0 ? Errno.Name(failed) : null);
+            return false;
+        }
+        if (areMany)
+        {
+            ledger.Plan(socket, current, verdict);
+            _planned.Enqueue(new Planned(descriptor.Hold(), socket, current, verdict));
+            if (_planned.Count >= NotedTogether)
+            {
+                WritePlanned();
+            }
+            return true;
+        }
+        if (ledger.TryIntend(socket, current, verdict))
+        {
+            Write(in descriptor, socket, current, verdict);
+        }
+        return false;
+    }
+
+    /// <summary>Writes the sockets that wait for it, and notes that everything intended so far has been done.</summary>
+    public void EndProcess()
+    {
+        WritePlanned();
+        ledger.Confirm();
+        ledger.EndBulk();
+    }
+
+    private void WritePlanned()
+    {
+        if (_planned.Count == 0)
+        {
+            return;
+        }
+        var areNoted = ledger.TryWritePlans();
+        ledger.BeginBulk();
+        while (_planned.TryDequeue(out var planned))
+        {
+            var (held, socket, current, verdict) = planned;
+            using var descriptor = held.Descriptor;
+            if (areNoted || ledger.TryIntend(socket, current, verdict))
+            {
+                Write(in descriptor, socket, current, verdict);
+            }
         }
     }
 
-    /// <summary>Notes that everything intended so far has been done.</summary>
-    public void Confirm() => ledger.Confirm();
+    private void Write(in DuplicatedSocket descriptor, TrackedSocket socket, KeepaliveOptions current, Verdict verdict)
+    {
+        var timeout = verdict.UserTimeout == socket.Standing.UserTimeout ? null : verdict.UserTimeout;
+        var written = WriteOptions(in descriptor, current, verdict.Want, timeout);
+        var readBack = descriptor.TryGetOptions(out var now);
+        var failed = written != 0 ? written : readBack;
+        ledger.Conclude(
+            socket, current, verdict, readBack == 0 ? now : null, timeout is null ? null : TimeoutOf(in descriptor), failed != 0 ? Errno.Name(failed) : null);
+    }
 
     private static int? TimeoutOf(in DuplicatedSocket descriptor) => descriptor.TryGetUserTimeout(out var timeout) == 0 ? timeout : null;
 
@@ -85,4 +157,7 @@ internal sealed class SocketApplier(SocketLedger ledger)
         }
         return errno;
     }
+
+    /// <summary>A socket that was read and is written once its note is in the state file.</summary>
+    private readonly record struct Planned(HeldSocket Held, TrackedSocket Socket, KeepaliveOptions Current, Verdict Verdict);
 }

@@ -78,17 +78,25 @@ internal sealed class DumpIntake(
     }
 
     /// <summary>Ends the dump: now it is known which connections are local.</summary>
-    public void End()
+    /// <param name="drops">Drops a tracked socket, if that has to be; null drops none.</param>
+    public void End(Func<TrackedSocket, bool>? drops = null)
     {
+        var areUnsettled = false;
         foreach (var socket in watched.Sockets.Values)
         {
+            if (drops is not null && drops(socket))
+            {
+                continue;
+            }
             var isLocal = watched.LocalEnds.IsLocal(socket.Local, socket.Remote, socket.Seen.State, socket.Workload, watched.Translate);
             if (isLocal != socket.IsLocal)
             {
                 socket.IsLocal = isLocal;
                 ChangeFallback(socket);
             }
+            areUnsettled |= socket.Standing.IsUnsettled;
         }
+        watched.HasUnsettled = areUnsettled;
         foreach (ref readonly var other in CollectionsMarshal.AsSpan(_waiting))
         {
             var (seen, workload) = (other.Seen, other.Workload);

@@ -168,7 +168,7 @@ internal sealed class LocalEnds
         IsByAddress(in local, in remote)
         || (_within.Count > 0 && _within.ContainsKey(new Connection(remote, local)))
         || (_redirected.Count > 0 && (IsRedirected(in local, state, workload) || _accepted.Contains(new Connection(local, remote))))
-        || (_acceptedFrom.Contains(local) && _translations++ < MaxTranslations
+        || (_acceptedFrom.Count > 0 && _acceptedFrom.Contains(local) && _translations++ < MaxTranslations
             && translate(new ConnectionEnds(local, remote)) is { } end && _accepted.Contains(new Connection(end, local)));
 
     private bool IsRedirected(in SocketEndpoint local, TcpState state, string workload) =>

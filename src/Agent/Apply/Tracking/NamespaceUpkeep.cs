@@ -87,27 +87,35 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     /// <summary>Whether there is time left for the namespace that is being examined.</summary>
     public bool HasTime() => !_budget.IsSpent;
 
-    /// <summary>Ends a dump of a namespace: a socket that it did not show is gone.</summary>
+    /// <summary>Notes that a namespace was dumped.</summary>
     /// <param name="watched">The namespace.</param>
     /// <param name="policy">The policy that its sockets were compared with.</param>
     /// <param name="activity">Its counters, read before the dump.</param>
-    /// <param name="keepsAll">Whether sockets that no rule selects stay tracked, so that the next pass reports their values without
-    /// reading them again.</param>
-    public void Dumped(WatchedNamespace watched, PolicySnapshot policy, TcpActivity activity, bool keepsAll)
+    public void Dumped(WatchedNamespace watched, PolicySnapshot policy, TcpActivity activity)
     {
         watched.ComparedWith = policy;
         watched.IsToBeCompared = false;
         watched.Activity = activity;
         watched.DumpAt = NextDump(watched);
-        foreach (var (cookie, socket) in watched.Sockets)
+    }
+
+    /// <summary>Drops a tracked socket if the dump did not show it, or if nothing has to be remembered of it.</summary>
+    /// <param name="watched">The namespace.</param>
+    /// <param name="socket">The socket.</param>
+    /// <param name="pass">The pass, with the policy that its sockets were compared with. A pass that reads all keeps sockets that no rule
+    /// selects, so that the next pass reports their values without reading them again.</param>
+    /// <returns>Whether it was dropped.</returns>
+    public bool Drop(WatchedNamespace watched, TrackedSocket socket, PassContext pass)
+    {
+        // A socket without a rule and without a memory is dropped, too, unless it has no rule because it is local.
+        if (socket.SeenInDump == watched.Dumps
+            && (pass.Scope.ReadAll || !socket.Standing.IsIdle || (socket.IsLocal && !pass.Policy.Policy.Fallback.IsEmpty)))
         {
-            // A socket without a rule and without a memory is dropped, too, unless it has no rule because it is local.
-            if (socket.SeenInDump != watched.Dumps || (!keepsAll && socket.Standing.IsIdle && !(socket.IsLocal && !policy.Policy.Fallback.IsEmpty)))
-            {
-                watched.Sockets.Remove(cookie);
-                Forget(socket);
-            }
+            return false;
         }
+        watched.Sockets.Remove(socket.Cookie);
+        Forget(socket);
+        return true;
     }
 
     /// <summary>Ends a pass. Once every namespace was dumped since the last full pass began, inherited sockets that were not found are
@@ -205,7 +213,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     {
         var missed = namespaces.Present().ToHashSet();
         missed.ExceptWith(_reached);
-        return missed.Count == 0 ? 0 : Remembered().Count(known => known.Value.Holder == SocketHolder.Agent && missed.Contains(known.Key.Item1));
+        return missed.Count == 0 ? 0 : Remembered().Count(known => known.Value.Holder == SocketHolder.Agent && missed.Contains(known.Key.Namespace));
     }
 
     private void LetGo(WatchedNamespace watched, bool isGone, PassContext pass)
@@ -245,20 +253,23 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         }
     }
 
-    private Dictionary<(ulong, ulong), SocketMemory> Remembered()
+    /// <summary>All memories. A socket that is tracked is inherited no longer, so none comes twice.</summary>
+    private IEnumerable<KeyValuePair<(ulong Namespace, ulong Cookie), SocketMemory>> Remembered()
     {
-        var known = new Dictionary<(ulong, ulong), SocketMemory>(_inherited);
+        foreach (var known in _inherited)
+        {
+            yield return known;
+        }
         foreach (var watched in namespaces.Watched)
         {
             foreach (var socket in watched.Sockets.Values)
             {
                 if (socket.Standing.Memory is { } memory)
                 {
-                    known[(socket.Namespace, socket.Cookie)] = memory;
+                    yield return new((socket.Namespace, socket.Cookie), memory);
                 }
             }
         }
-        return known;
     }
 }
 

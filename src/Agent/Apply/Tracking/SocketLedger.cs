@@ -138,6 +138,25 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
         return true;
     }
 
+    /// <summary>Prepares the note of the values that are about to be written to a socket. <see cref="TryWritePlans"/> writes those of many
+    /// sockets at once.</summary>
+    public void Plan(TrackedSocket socket, KeepaliveOptions current, Verdict verdict)
+    {
+        ref var standing = ref socket.Standing;
+        state?.Plan(
+            socket.Namespace, socket.Cookie, standing.Memory?.Found ?? current, current, verdict.Want, standing.Rule, TimeoutOf(in standing, verdict, standing.UserTimeout));
+    }
+
+    /// <summary>Writes the prepared notes. Returns false if there is no room for all of them: each socket then needs its own
+    /// (<see cref="TryIntend"/>).</summary>
+    public bool TryWritePlans() => state?.TryWritePlans() ?? true;
+
+    /// <summary>Begins the changes of many sockets: notes that may be late are written together.</summary>
+    public void BeginBulk() => state?.BeginBulk();
+
+    /// <summary>Ends the changes of many sockets.</summary>
+    public void EndBulk() => state?.EndBulk();
+
     /// <summary>Records the result of a write.</summary>
     /// <param name="socket">The socket.</param>
     /// <param name="current">Its values before.</param>

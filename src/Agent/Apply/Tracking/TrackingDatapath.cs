@@ -154,9 +154,9 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         var intake = new DumpIntake(watched, pass, _inherited, Workloads, _tracked);
         watched.LocalEnds.Begin();
         Enumerate(intake);
-        Upkeep.Dumped(watched, pass.Policy, activity, pass.Scope.ReadAll);
+        Upkeep.Dumped(watched, pass.Policy, activity);
         watched.LocalEnds.End(end => IsListening(watched, end));
-        intake.End();
+        intake.End(socket => Upkeep.Drop(watched, socket, pass));
         var isDone = Settle(watched, pass);
         watched.NextTry = watched.LocalEnds.IsIncomplete ? pass.Number + 1 : long.MaxValue;
         foreach (var socket in watched.Sockets.Values)

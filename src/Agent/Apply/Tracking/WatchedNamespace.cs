@@ -59,6 +59,9 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
     /// <summary>The first pass in which an unsettled socket is due for another try.</summary>
     public long NextTry { get; set; } = long.MaxValue;
 
+    /// <summary>Whether a socket of the last dump was unsettled at its end.</summary>
+    public bool HasUnsettled { get; set; }
+
     /// <summary>How policies apply to it.</summary>
     public ClientStanding Standing { get; set; }
 
