@@ -1,12 +1,15 @@
 using System.Buffers;
+using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Reading;
 
 /// <summary>Reads an EndpointSlice of the API server without a tree: a large cluster has a hundred changes of them each second.</summary>
-/// <remarks>It reads what servers send. Anything else, and everything there would be something to say about, is left to
-/// <see cref="EndpointSliceReader"/>. The slice is as <see cref="EndpointSlice.Compact"/> makes it.</remarks>
+/// <remarks>It reads what servers send. Anything else, and everything that there is something to say about, is left to
+/// <see cref="EndpointSliceReader"/>: also a text that is not plain ASCII, which this reader would not decode and the other one would
+/// refuse. The slice is as <see cref="EndpointSlice.Compact"/> makes it.</remarks>
 internal ref struct EndpointSliceJson
 {
     private const string ClusterAnnotation = "cluster.solo.io/cluster";
@@ -40,9 +43,16 @@ internal ref struct EndpointSliceJson
         }
 
         var reader = new EndpointSliceJson(in json);
-        if (!reader._reader.Read() || reader._reader.TokenType != JsonTokenType.StartObject || !reader.ReadFields())
+        try
         {
-            return null;
+            if (!reader._reader.Read() || reader._reader.TokenType != JsonTokenType.StartObject || !reader.ReadFields())
+            {
+                return null;
+            }
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            return null;   // it is for the other reader to refuse a text
         }
 
         var isTcp = !reader._hasPorts || reader._ports.Count > 0;
@@ -68,21 +78,21 @@ internal ref struct EndpointSliceJson
 
     private bool ReadFields()
     {
-        while (_reader.Read() && _reader.TokenType == JsonTokenType.PropertyName)
+        while (_reader.Read() && _reader.TokenType == JsonTokenType.PropertyName && IsPlain())
         {
             var isRead = _reader.ValueTextEquals("metadata"u8) ? Is(1) && _reader.TokenType == JsonTokenType.StartObject && ReadMetadata()
                 : _reader.ValueTextEquals("endpoints"u8) ? Is(2) && ReadList(Item.Endpoint)
                 : _reader.ValueTextEquals("ports"u8) ? Is(4) && ReadList(Item.Port)
                 : _reader.ValueTextEquals("apiVersion"u8) ? Is(8) && _reader.TokenType == JsonTokenType.String && IsVersion(_reader.GetString()!)
                 : _reader.ValueTextEquals("kind"u8) ? Is(16) && _reader.TokenType == JsonTokenType.String && _reader.ValueTextEquals(EndpointSlice.KindName)
-                : _reader.ValueTextEquals("addressType"u8) && Is(32) && _reader.TokenType == JsonTokenType.String;
+                : _reader.ValueTextEquals("addressType"u8) && Is(32) && _reader.TokenType == JsonTokenType.String && IsPlain();
             if (!isRead)
             {
                 return false;
             }
         }
 
-        return IsName(_name, 253) && (_namespace is null || (IsName(_namespace, 63) && !_namespace.Contains('.', StringComparison.Ordinal)));
+        return _reader.TokenType == JsonTokenType.EndObject && IsName(_name, 253) && (_namespace is null || (IsName(_namespace, 63) && !_namespace.Contains('.', StringComparison.Ordinal)));
     }
 
     /// <summary>Goes on to the value of a field that was not there before.</summary>
@@ -98,8 +108,14 @@ internal ref struct EndpointSliceJson
         var fields = 0;
         while (_reader.Read() && _reader.TokenType == JsonTokenType.PropertyName)
         {
+            if (!IsPlain())
+            {
+                return false;
+            }
+
             var field = _reader.ValueTextEquals("name"u8) ? 1 : _reader.ValueTextEquals("namespace"u8) ? 2
-                : _reader.ValueTextEquals("labels"u8) ? 4 : _reader.ValueTextEquals("annotations"u8) ? 8 : 0;
+                : _reader.ValueTextEquals("labels"u8) ? 4 : _reader.ValueTextEquals("annotations"u8) ? 8
+                : _reader.ValueTextEquals("creationTimestamp"u8) ? 16 : 0;
             _reader.Read();
             if (field == 0)
             {
@@ -120,6 +136,11 @@ internal ref struct EndpointSliceJson
 
     private bool ReadMetadata(int field)
     {
+        if (field == 16)
+        {
+            return IsTime();
+        }
+
         if (field is 1 or 2)
         {
             if (_reader.TokenType != JsonTokenType.String)
@@ -139,13 +160,13 @@ internal ref struct EndpointSliceJson
         while (_reader.Read() && _reader.TokenType == JsonTokenType.PropertyName)
         {
             var (isService, isCluster) = (areLabels && _reader.ValueTextEquals(EndpointSlice.ServiceLabel), _reader.ValueTextEquals(areLabels ? ClusterLabel : ClusterAnnotation));
-            if (!areLabels && !isCluster && _reader.GetString()!.StartsWith(AgentAnnotations.Prefix, StringComparison.Ordinal))
+            if (!IsPlain() || (!areLabels && !isCluster && IsOfAgent()))
             {
-                return false;   // it has no effect on a slice, which is something to say
+                return false;   // one of the agent's has no effect on a slice, which is something to say
             }
 
             _reader.Read();
-            if (_reader.TokenType != JsonTokenType.String)
+            if (_reader.TokenType != JsonTokenType.String || !IsPlain())
             {
                 return false;
             }
@@ -198,6 +219,11 @@ internal ref struct EndpointSliceJson
         var hasAddresses = false;
         while (_reader.Read() && _reader.TokenType == JsonTokenType.PropertyName)
         {
+            if (!IsPlain())
+            {
+                return false;
+            }
+
             var areAddresses = _reader.ValueTextEquals("addresses"u8);
             _reader.Read();
             if (!areAddresses)
@@ -239,9 +265,15 @@ internal ref struct EndpointSliceJson
         var (name, isTcp, number, fields) = ("", true, (int?)null, 0);
         while (_reader.Read() && _reader.TokenType == JsonTokenType.PropertyName)
         {
-            var field = _reader.ValueTextEquals("name"u8) ? 1 : _reader.ValueTextEquals("protocol"u8) ? 2 : _reader.ValueTextEquals("port"u8) ? 4 : 0;
+            if (!IsPlain())
+            {
+                return false;
+            }
+
+            var field = _reader.ValueTextEquals("name"u8) ? 1 : _reader.ValueTextEquals("protocol"u8) ? 2
+                : _reader.ValueTextEquals("port"u8) ? 4 : _reader.ValueTextEquals("appProtocol"u8) ? 8 : 0;
             _reader.Read();
-            if ((fields & field) != 0)
+            if (field == 0 || (fields & field) != 0 || (_reader.TokenType == JsonTokenType.String && !IsPlain()))
             {
                 return false;
             }
@@ -249,9 +281,7 @@ internal ref struct EndpointSliceJson
             fields |= field;
             switch (field, _reader.TokenType)
             {
-                case (0, _):
-                    _reader.Skip();
-                    break;
+                case (8, JsonTokenType.String):
                 case (_, JsonTokenType.Null):
                     break;
                 case (1, JsonTokenType.String):
@@ -277,6 +307,52 @@ internal ref struct EndpointSliceJson
         return true;
     }
 
+    /// <summary>Whether the text at the reader's position is what it stands for, so that nothing is missed by not decoding it.</summary>
+    private readonly bool IsPlain()
+    {
+        if (_reader.ValueIsEscaped)
+        {
+            return false;
+        }
+
+        if (!_reader.HasValueSequence)
+        {
+            return Ascii.IsValid(_reader.ValueSpan);
+        }
+
+        foreach (var part in _reader.ValueSequence)
+        {
+            if (!Ascii.IsValid(part.Span))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Whether the name at the reader's position is that of an annotation of the agent's.</summary>
+    private readonly bool IsOfAgent()
+    {
+        var prefix = AgentAnnotations.Prefix;
+        if (_reader.HasValueSequence)
+        {
+            return _reader.GetString()!.StartsWith(prefix, StringComparison.Ordinal);
+        }
+
+        return _reader.ValueSpan.Length >= prefix.Length && Ascii.Equals(_reader.ValueSpan[..prefix.Length], prefix);
+    }
+
+    /// <summary>Whether there is a time as servers write it, or none.</summary>
+    private readonly bool IsTime()
+    {
+        Span<char> text = stackalloc char[20];
+        return _reader.TokenType == JsonTokenType.Null
+            || (_reader.TokenType == JsonTokenType.String && IsPlain() && (_reader.HasValueSequence ? _reader.ValueSequence.Length : _reader.ValueSpan.Length) == text.Length
+                && _reader.CopyString(text) == text.Length
+                && DateTimeOffset.TryParseExact(text, "yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _));
+    }
+
     /// <summary>Whether a name is certainly valid.</summary>
     private static bool IsName(string? name, int longest) => name is { Length: > 0 } && name.Length <= longest
         && char.IsAsciiLetterOrDigit(name[0]) && char.IsAsciiLetterOrDigit(name[^1]) && !name.Contains("..", StringComparison.Ordinal)
@@ -287,9 +363,12 @@ internal ref struct EndpointSliceJson
 
     private static ulong FingerprintOf(EndpointSlice slice)
     {
-        var hash = new Fnv();
+        var hash = new Hash();
+        hash.Add(slice.Service is null ? 0UL : 1UL);
         hash.Add(slice.Service ?? "");
         hash.Add(slice.Metadata.Cluster ?? "");
+        // Without their number a port could stand for an address.
+        hash.Add((ulong)slice.Ports.Length);
         foreach (var port in slice.Ports)
         {
             hash.Add(port.Name);
@@ -305,8 +384,8 @@ internal ref struct EndpointSliceJson
         return hash.Value;
     }
 
-    /// <summary>FNV-1a over 64 bits at a time, mixed at the end of each.</summary>
-    private struct Fnv()
+    /// <summary>A hash of 64 bits at a time.</summary>
+    private struct Hash()
     {
         public ulong Value { get; private set; } = 14695981039346656037;
 

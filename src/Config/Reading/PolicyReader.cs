@@ -61,22 +61,28 @@ public static class PolicyReader
     /// <exception cref="JsonException">That is no JSON object.</exception>
     public static ObjectRead ReadObject(in ReadOnlySequence<byte> json, string apiVersion, string kind, string source, ulong? known)
     {
-        var position = new SourcePosition(source, 0, 0);
+        if (kind == EndpointSlice.KindName && EndpointSliceJson.Read(in json, apiVersion, out var fingerprint) is { } slice)
+        {
+            return new ObjectRead(fingerprint, fingerprint == known ? null : new ReadResult(new ResourceSet([slice]), []));
+        }
+
+        return ReadTree(in json, apiVersion, kind, source, known);
+    }
+
+    /// <summary>The same through a tree, for any object.</summary>
+    internal static ObjectRead ReadTree(in ReadOnlySequence<byte> json, string apiVersion, string kind, string source, ulong? known)
+    {
         MappingNode root;
         ulong fingerprint;
         try
         {
-            if (kind == EndpointSlice.KindName && EndpointSliceJson.Read(in json, apiVersion, out fingerprint) is { } slice)
-            {
-                return new ObjectRead(fingerprint, fingerprint == known ? null : new ReadResult(new ResourceSet([slice]), []));
-            }
-
-            root = JsonTreeReader.Read(in json, position, kind, out fingerprint);
+            root = JsonTreeReader.Read(in json, new SourcePosition(source, 0, 0), kind, out fingerprint);
         }
         catch (InvalidOperationException e)
         {
             throw new JsonException(e.Message, e);   // half of a surrogate pair in a string
         }
+
         if (fingerprint == known)
         {
             return new ObjectRead(fingerprint, null);
