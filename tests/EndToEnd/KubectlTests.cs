@@ -114,6 +114,7 @@ public sealed class KubectlTests : IDisposable
     [InlineData("tests", "[[ $* == *api-versions* ]] || { echo '{\"items\":['; exit 0; }", 4, "kubectl's output cannot be used")]
     [InlineData("tests", "[[ $* == *api-versions* ]] || { echo 'hello'; exit 0; }", 4, "kubectl's output cannot be used")]
     [InlineData("tests", "echo 'error: exec plugin: interactive login is not possible' >&2; exit 1", 4, "kubectl cannot read the cluster: error: exec plugin: interactive login")]
+    [InlineData("tests", "seq -f 'Warning %g: äää' 1 2000 >&2; echo 'the certificate has expired' >&2; exit 1", 4, "kubectl cannot read the cluster: the certificate has expired")]
     [InlineData("tests", "exit 0", 4, "kubectl cannot read the cluster: 'kubectl api-versions' did not print v1")]
     [InlineData("tests", "echo '<html>'; exit 0", 4, "kubectl cannot read the cluster: 'kubectl api-versions' did not print v1")]
     [InlineData("nowhere", "", 4, "kubectl cannot read the cluster: ")]

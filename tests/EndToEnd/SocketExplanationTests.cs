@@ -134,9 +134,11 @@ public sealed class SocketExplanationTests : IDisposable
 
     [Theory]
     [InlineData("HTTP/1.1 404 Not Found\r\nContent-Length: 10\r\n\r\nnot found\n", "the running agent is of an earlier version")]
-    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{\"a\":", "the running agent's answer cannot be used")]
-    [InlineData("HTTP/1.1 302 Found\r\nLocation: http://localhost/v1/explain\r\nContent-Length: 0\r\n\r\n", "the running agent's answer cannot be used")]
-    [InlineData("\u001b]0;x\u0007\r\n\r\n", "the running agent's answer cannot be used")]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{\"a\":", "the running agent's answer is not as expected: it is of another version, or no agent")]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"rule\": [7]}", "the running agent's answer is not as expected: it is of another version, or no agent")]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "the running agent's answer ended early")]
+    [InlineData("HTTP/1.1 302 Found\r\nLocation: http://localhost/v1/explain\r\nContent-Length: 0\r\n\r\n", "the running agent answered 302")]
+    [InlineData("\u001b]0;x\u0007\r\n\r\n", "is no agent: its answer is not HTTP")]
     public void Commands_BesideAnotherProgram_GoOnWithoutIt(string answer, string problem)
     {
         Directory.CreateDirectory(State);

@@ -18,7 +18,7 @@ internal sealed record KubectlOptions(string? Context, string? Kubeconfig, TimeS
 
 /// <summary>How a kubectl ended.</summary>
 /// <param name="ExitCode">Its exit code.</param>
-/// <param name="Error">The first lines of its standard error, masked.</param>
+/// <param name="Error">The first and the last lines of its standard error, masked.</param>
 internal readonly record struct KubectlEnd(int ExitCode, string Error)
 {
     /// <summary>The line that says why it failed.</summary>
@@ -161,19 +161,19 @@ internal sealed class Kubectl(KubectlOptions options, Action<string> warn)
         }
     }
 
-    /// <summary>Reads the beginning of its messages, and skips the rest.</summary>
+    /// <summary>Reads the beginning and the end of its messages, and skips what is between them.</summary>
     private static async Task<string> ReadErrorAsync(Stream error, bool isShown, Action sign, CancellationToken stop)
     {
-        var (text, buffer) = (new MemoryStream(), new byte[4096]);
+        var (text, buffer) = (new EndsOfText(MaxError), new byte[4096]);
         for (; ; )
         {
             var read = await error.ReadAsync(buffer, stop).AsTask().WaitAsync(stop).ConfigureAwait(false);
             if (read == 0)
             {
-                return MaskLines(Encoding.UTF8.GetString(text.GetBuffer(), 0, (int)text.Length));
+                return MaskLines(text.ToString());
             }
             sign();
-            text.Write(buffer, 0, Math.Min(read, MaxError - (int)text.Length));
+            text.Add(buffer.AsSpan(0, read));
             if (isShown)
             {
                 // A prompt has no line end: it is shown at once.

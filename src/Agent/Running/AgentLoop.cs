@@ -375,7 +375,7 @@ internal sealed partial class AgentLoop(
         }
     }
 
-    [LoggerMessage(EventIds.PolicyLoaded, LogLevel.Information, "Policies in force: {Policies}, with {Rules} rules for addresses")]
+    [LoggerMessage(EventIds.PolicyLoaded, LogLevel.Information, "Policies in force: {Policies}; rules for addresses: {Rules}")]
     private partial void LogLoaded(int policies, int rules);
 
     [LoggerMessage(EventIds.PolicyRefused, LogLevel.Error, "Changed policies are refused, errors: {Count}; the last good ones stay in force")]

@@ -96,15 +96,25 @@ internal static class AgentClient
         catch (Exception e) when (e is HttpRequestException or IOException or SocketException or JsonException)
         {
             // A killed agent leaves its socket behind. One of another version may answer with other fields.
-            return new AgentReply<T>(null, (e.InnerException ?? e) is SocketException { SocketErrorCode: SocketError.ConnectionRefused }
-                ? $"no agent is running (nothing listens on {path})"
-                : $"the running agent's answer cannot be used: {TerminalText.Mask(e.Message)}");
+            return new AgentReply<T>(null, Explain(e, path));
         }
         catch (OperationCanceledException) when (!stop.IsCancellationRequested)
         {
             return new AgentReply<T>(null, $"the running agent did not answer within {s_firstByteWithin.TotalSeconds} s");
         }
     }
+
+    private static string Explain(Exception e, string path) => (e.InnerException ?? e, e) switch
+    {
+        (SocketException { SocketErrorCode: SocketError.ConnectionRefused }, _) => $"no agent is running (nothing listens on {path})",
+        (SocketException { SocketErrorCode: SocketError.AccessDenied }, _) => $"permission to ask the running agent at {path} is denied",
+        (SocketException socket, _) => $"the running agent cannot be asked at {path}: {socket.SocketErrorCode}",
+        (_, HttpRequestException { StatusCode: { } status }) => $"the running agent answered {(int)status}",
+        (_, HttpRequestException { HttpRequestError: HttpRequestError.InvalidResponse }) => $"what listens on {path} is no agent: its answer is not HTTP",
+        (_, HttpRequestException or HttpIOException) => $"the running agent's answer ended early",
+        (_, JsonException) => "the running agent's answer is not as expected: it is of another version, or no agent",
+        _ => $"the running agent's answer cannot be used: {TerminalText.Mask(e.Message)}",
+    };
 
     private static async Task<T> AskAsync<T>(string path, string page, Func<Stream, CancellationToken, Task<T>> read, CancellationTokenSource limit)
     {
