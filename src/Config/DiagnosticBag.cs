@@ -28,8 +28,7 @@ internal sealed class DiagnosticBag
         var severity = (int)diagnostic.Severity;
         if (_kept[severity] >= MaxPerSeverity)
         {
-            _firstDropped = _dropped.Sum() == 0 ? diagnostic.Position : _firstDropped;
-            _dropped[severity]++;
+            Count(severity, diagnostic.Position);
             return;
         }
 
@@ -38,6 +37,22 @@ internal sealed class DiagnosticBag
         {
             _kept[severity]++;
         }
+    }
+
+    /// <summary>Whether another of this severity is kept. It need not be made otherwise.</summary>
+    public bool HasRoom(Severity severity) => _kept[(int)severity] < MaxPerSeverity;
+
+    /// <summary>Counts one that there is no room for.</summary>
+    public void Drop(Severity severity, SourcePosition position)
+    {
+        ErrorCount += severity == Severity.Error ? 1 : 0;
+        Count((int)severity, position);
+    }
+
+    private void Count(int severity, SourcePosition position)
+    {
+        _firstDropped = _dropped.Sum() == 0 ? position : _firstDropped;
+        _dropped[severity]++;
     }
 
     /// <summary>A bag with the same diagnostics.</summary>

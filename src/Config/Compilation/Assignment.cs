@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
@@ -10,18 +11,21 @@ internal sealed class Assignment
     private readonly CompilationBudget _budget;
     private readonly Dictionary<Policy, RankedPolicy> _ranked = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<RankedPolicy, (int Destinations, int Ports, Destination? Last)> _selected = [];
-    private readonly Dictionary<Destination, List<string>> _policiesOf = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<Destination, PolicyNames?> _policiesOf = new(ReferenceEqualityComparer.Instance);
+    private readonly PolicyNames _noPolicies = new();
     private readonly ResourceSet _others;
     private readonly Side _side;
-    private List<Selection>? _selections = [];
+    private List<Selection>? _selections;
 
     /// <summary>Assigns all ports.</summary>
     /// <param name="resources">The policies and destinations.</param>
     /// <param name="side">Which ends of connections are looked at.</param>
     /// <param name="budget">Bounds the work.</param>
     /// <param name="earlier">An earlier one, whose policies are used again where they are the same; null for none.</param>
-    public Assignment(ResourceSet resources, Side side, CompilationBudget budget, Assignment? earlier)
+    /// <param name="keepsSelections">Whether it has all selections at once; else they are found again for those that ask.</param>
+    public Assignment(ResourceSet resources, Side side, CompilationBudget budget, Assignment? earlier, bool keepsSelections)
     {
+        _selections = keepsSelections ? [] : null;
         (_others, _side, _budget) = (new ResourceSet([.. resources.All.Where(static one => !IsOfSlices(one))]), side, budget);
         var selector = new Selector(resources, budget, Diagnostics);
         Mesh = MeshPolicies.Choose(resources, Diagnostics, Make);
@@ -101,7 +105,7 @@ internal sealed class Assignment
     public Dictionary<Destination, Grant> OfAllPorts { get; } = new(ReferenceEqualityComparer.Instance);
 
     /// <summary>The names of the policies that select a destination, the strongest first.</summary>
-    public IReadOnlyList<string> PoliciesOf(Destination destination) => _policiesOf.GetValueOrDefault(destination) ?? [];
+    public ImmutableArray<string> PoliciesOf(Destination destination) => _policiesOf.GetValueOrDefault(destination)?.All ?? [];
 
     /// <summary>Whether another set has the same objects, except those that only tell the endpoints of Services.</summary>
     public bool IsFor(ResourceSet resources, Side side)
@@ -139,7 +143,7 @@ internal sealed class Assignment
     {
         var taken = _selections;
         _selections = null;
-        return new(() => [.. taken ?? new Assignment(_others, _side, new CompilationBudget(), this)._selections!]);
+        return new(() => [.. taken ?? new Assignment(_others, _side, new CompilationBudget(), this, keepsSelections: true)._selections!]);
     }
 
     /// <summary>Adds what policies select; returns the one at which the budget ran out.</summary>
@@ -212,19 +216,16 @@ internal sealed class Assignment
             return;
         }
 
-        _selections!.Add(selection);
+        _selections?.Add(selection);
         // The selections of one policy for one destination follow each other.
-        var known = _selected.GetValueOrDefault(policy);
+        ref var known = ref CollectionsMarshal.GetValueRefOrAddDefault(_selected, policy, out _);
         var isUnset = selection.Settings is null && policy.Policy is DestinationRule;
-        _selected[policy] = (known.Destinations + (ReferenceEquals(known.Last, destination) ? 0 : 1), known.Ports + (isUnset ? 0 : selection.Ports.Length), destination);
-        if (!_policiesOf.TryGetValue(destination, out var policies))
+        known = (known.Destinations + (ReferenceEquals(known.Last, destination) ? 0 : 1), known.Ports + (isUnset ? 0 : selection.Ports.Length), destination);
+        ref var policies = ref CollectionsMarshal.GetValueRefOrAddDefault(_policiesOf, destination, out _);
+        policies ??= _noPolicies;
+        if (!policies.IsLast(policy.Name))
         {
-            _policiesOf.Add(destination, policies = []);
-        }
-
-        if (policies.Count == 0 || policies[^1] != policy.Name)
-        {
-            policies.Add(policy.Name);
+            policies = policies.And(policy.Name);
         }
     }
 
@@ -377,3 +378,59 @@ internal sealed class Assignment
 
 /// <summary>The policies for connections of certain workloads.</summary>
 internal sealed record SourcePolicies(WorkloadSelector From, IReadOnlyList<RankedPolicy> Policies, RuleSetBuilder Builder);
+
+/// <summary>The names of the policies that select a destination. Destinations under the same policies share one.</summary>
+internal sealed class PolicyNames
+{
+    private readonly PolicyNames? _before;
+    private readonly string _last;
+    private readonly int _count;
+    private PolicyNames? _next;
+    private Dictionary<string, PolicyNames>? _others;
+    private ImmutableArray<string> _all;
+
+    /// <summary>No policies. What begins with the same one is shared.</summary>
+    public PolicyNames() => (_last, _all) = ("", []);
+
+    private PolicyNames(PolicyNames before, string last) => (_before, _last, _count) = (before, last, before._count + 1);
+
+    /// <summary>The names, the strongest policy first. They are in one piece only where somebody asks: each step to them would be one, too.</summary>
+    public ImmutableArray<string> All
+    {
+        get
+        {
+            if (_all.IsDefault)
+            {
+                var all = new string[_count];
+                for (var names = this; names._count > 0; names = names._before!)
+                {
+                    all[names._count - 1] = names._last;
+                }
+
+                _all = ImmutableCollectionsMarshal.AsImmutableArray(all);
+            }
+
+            return _all;
+        }
+    }
+
+    public bool IsLast(string name) => _count > 0 && _last == name;
+
+    /// <summary>These and one more.</summary>
+    public PolicyNames And(string name)
+    {
+        _next ??= new PolicyNames(this, name);
+        if (_next._last == name)
+        {
+            return _next;
+        }
+
+        _others ??= new Dictionary<string, PolicyNames>(StringComparer.Ordinal);
+        if (!_others.TryGetValue(name, out var names))
+        {
+            _others.Add(name, names = new PolicyNames(this, name));
+        }
+
+        return names;
+    }
+}

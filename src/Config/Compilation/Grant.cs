@@ -15,6 +15,9 @@ internal sealed class Grant(Selection selection, IReadOnlyCollection<Destination
     /// <summary>Its rules, one for each address; null until they are known.</summary>
     public CompiledRule[]? Rules { get; private set; }
 
+    /// <summary>Another grant for the same destination, while grants are looked up by it.</summary>
+    public Grant? Another { get; set; }
+
     /// <summary>The answers that the rules are from.</summary>
     public Answers? From { get; private set; }
 

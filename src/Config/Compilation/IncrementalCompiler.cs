@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
@@ -58,7 +59,7 @@ public sealed class IncrementalCompiler
         else
         {
             _budget.Restore((0, 0));
-            var assignment = new Assignment(resources, options.Side, _budget, _assignment);
+            var assignment = new Assignment(resources, options.Side, _budget, _assignment, keepsSelections: _assignment is null && !options.SelectedOnly);
             _addresses = new DestinationAddresses(resources, slices, hosts, _budget);
             Inherit(assignment, resources);
             (_assignment, _selectedOnly) = (assignment, options.SelectedOnly);
@@ -122,14 +123,38 @@ public sealed class IncrementalCompiler
         var areOthersSame = earlier.HasSame<ExternalService>(resources) && earlier.HasSame<ExternalEndpoint>(resources) && earlier.HasSame<ServiceEntry>(resources)
             && earlier.HasSame<WorkloadEntry>(resources) && earlier.HasSame<Service>(resources);
         var areWorkloadsSame = earlier.HasSame<WorkloadEntry>(resources);
-        var known = earlier.Grants.Concat(earlier.OfMesh).ToLookup(static grant => grant.Selection.Destination, ReferenceEqualityComparer.Instance as IEqualityComparer<Destination>);
+        var known = new Dictionary<Destination, Grant>(_facts.Count, ReferenceEqualityComparer.Instance);
+        foreach (var grant in earlier.Grants.Concat(earlier.OfMesh))
+        {
+            ref var last = ref CollectionsMarshal.GetValueRefOrAddDefault(known, grant.Selection.Destination, out _);
+            (grant.Another, last) = (last, grant);
+        }
+
         foreach (var grant in assignment.Grants.Concat(assignment.OfMesh))
         {
-            if (DependsOnAnswersOnly(grant.Selection.Destination)
-                && known[grant.Selection.Destination].FirstOrDefault(one => one.Rules is not null && one.Equals(grant)) is { } found)
+            if (!DependsOnAnswersOnly(grant.Selection.Destination))
             {
-                grant.Take(found);
+                continue;
             }
+
+            for (var one = known.GetValueOrDefault(grant.Selection.Destination); one is not null; one = one.Another)
+            {
+                if (one.Rules is not null && one.Equals(grant))
+                {
+                    grant.Take(one);
+                    break;
+                }
+            }
+        }
+
+        if (areOthersSame && areWorkloadsSame && earlier.HasSame<Destination>(resources))
+        {
+            foreach (var made in earlier.MadeDestinations)
+            {
+                _facts.Remove(made);
+            }
+
+            return;
         }
 
         var facts = new Dictionary<Destination, DestinationFacts>(ReferenceEqualityComparer.Instance);
@@ -206,7 +231,7 @@ public sealed class IncrementalCompiler
         {
             // Objects dumped from a cluster include many that no policy selects.
             var policies = _assignment!.PoliciesOf(destination);
-            if ((options.SelectedOnly || destination is not (VirtualDestination or ExternalService)) && policies.Count == 0)
+            if ((options.SelectedOnly || destination is not (VirtualDestination or ExternalService)) && policies.IsEmpty)
             {
                 continue;
             }
@@ -214,9 +239,9 @@ public sealed class IncrementalCompiler
             var earlier = _facts.GetValueOrDefault(destination);
             var from = _assignment.OfAllPorts.TryGetValue(destination, out var grant) ? grant.From! : Ask(destination, earlier, changed, hosts);
             // What is said of hosts depends on more than their addresses.
-            var isKept = earlier is not null && ReferenceEquals(earlier.From, from) && ReferenceEquals(earlier.Of, _assignment) && from.Hosts.Length == 0;
-            var facts = isKept ? earlier! : new DestinationFacts(_assignment, from, report.Of(destination, from),
-                new DestinationSummary(destination.QualifiedName, destination.Kind, destination.Position, [.. policies], from.Prefixes));
+            var isKept = earlier is not null && ReferenceEquals(earlier.From, from) && from.Hosts.Length == 0 && AreSame(earlier.Summary.Policies, policies);
+            var facts = isKept ? earlier! : new DestinationFacts(from, report.Of(destination, from),
+                new DestinationSummary(destination.QualifiedName, destination.Kind, destination.Position, policies, from.Prefixes));
             if (!isKept)
             {
                 _facts[destination] = facts;
@@ -232,6 +257,8 @@ public sealed class IncrementalCompiler
 
         return summaries.DrainToImmutable();
     }
+
+    private static bool AreSame(ImmutableArray<string> some, ImmutableArray<string> others) => some == others || some.AsSpan().SequenceEqual(others.AsSpan());
 
     /// <summary>The answers about all ports of a destination.</summary>
     private Answers Ask(Destination destination, DestinationFacts? earlier, HashSet<(string, string)> changed, HostAddresses hosts)
@@ -290,9 +317,8 @@ public sealed class IncrementalCompiler
     }
 
     /// <summary>What a destination amounts to.</summary>
-    /// <param name="Of">The assignment it was under.</param>
     /// <param name="From">The answers about all of its ports.</param>
     /// <param name="Problems">Its problems.</param>
     /// <param name="Summary">Its summary.</param>
-    private sealed record DestinationFacts(Assignment Of, Answers From, Diagnostic[] Problems, DestinationSummary Summary);
+    private sealed record DestinationFacts(Answers From, Diagnostic[] Problems, DestinationSummary Summary);
 }

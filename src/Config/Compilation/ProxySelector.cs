@@ -6,7 +6,7 @@ namespace Keepalive.Config.Compilation;
 /// <summary>Finds the destinations of the objects that a proxy's policy is attached to.</summary>
 internal sealed class ProxySelector(ResourceSet resources)
 {
-    private readonly ILookup<string, Service> _services = resources.Valid<Service>().ToLookup(static service => service.Metadata.Namespace);
+    private readonly Lazy<ILookup<string, Service>> _services = new(() => resources.Valid<Service>().ToLookup(static service => service.Metadata.Namespace));
     private readonly List<Gateway> _gateways = [.. resources.Valid<Gateway>()];
     private readonly List<GatewayRoute> _routes = [.. resources.Valid<GatewayRoute>()];
 
@@ -41,13 +41,13 @@ internal sealed class ProxySelector(ResourceSet resources)
             var (what, sections) = target.Kind switch
             {
                 Gateway.KindName => ("listener", Of(_gateways, target).SelectMany(static gateway => gateway.Ports).Select(static port => port.Name?.Value)),
-                Service.KindName => ("port", Of(_services[target.Namespace], target).SelectMany(static service => service.Ports).Select(static port => port.Name?.Value)),
+                Service.KindName => ("port", Of(_services.Value[target.Namespace], target).SelectMany(static service => service.Ports).Select(static port => port.Name?.Value)),
                 _ => ("rule", Of(_routes, target).SelectMany(static route => route.RuleNames)),
             };
             var isKnown = target.Kind switch
             {
                 Gateway.KindName => Of(_gateways, target).Any(),
-                Service.KindName => Of(_services[target.Namespace], target).Any(),
+                Service.KindName => Of(_services.Value[target.Namespace], target).Any(),
                 _ => Of(_routes, target).Any(),
             };
             List<string> known = [.. sections.OfType<string>().Distinct()];
@@ -74,7 +74,7 @@ internal sealed class ProxySelector(ResourceSet resources)
             return;
         }
 
-        foreach (var service in _services[target.Namespace].Where(service => target.Matches(service.Kind, service.Metadata)))
+        foreach (var service in _services.Value[target.Namespace].Where(service => target.Matches(service.Kind, service.Metadata)))
         {
             Add(ports, service, port => (target.Port is null || port.Number.Value == target.Port)
                 && (target.Section is null || port.Name?.Value == target.Section));

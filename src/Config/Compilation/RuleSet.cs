@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 
 namespace Keepalive.Config.Compilation;
 
@@ -46,7 +47,7 @@ internal sealed class RuleSet
                     contest.Rivals.Add(first);
                 }
 
-                if (!contest.Rivals.Exists(rival => IsSame(rival, rule)))
+                if (!contest.Has(rule))
                 {
                     contest.Rivals.Add(rule);
                 }
@@ -104,8 +105,8 @@ internal sealed class RuleSet
         {
             if (Differ(rival, winner))
             {
-                var pair = (rival.Terms.Owner!, winner.Terms.Owner!);
-                lost[pair] = lost.TryGetValue(pair, out var known) ? (known.Item1, known.Item2 + 1) : ((rival, winner), 1);
+                ref var pair = ref CollectionsMarshal.GetValueRefOrAddDefault(lost, (rival.Terms.Owner!, winner.Terms.Owner!), out var isKnown);
+                pair = isKnown ? (pair.Item1, pair.Item2 + 1) : ((rival, winner), 1);
             }
         }
 
@@ -154,8 +155,19 @@ internal sealed class RuleSet
     private static bool Differ(CompiledRule one, CompiledRule other) =>
         one.Settings != other.Settings || one.Existing != other.Existing || one.UserTimeout != other.UserTimeout;
 
-    private IEnumerable<(CompiledRule Rival, CompiledRule Winner)> Lost() => _contests.SelectMany(static contest =>
-        contest.Rivals.Where(rival => !ReferenceEquals(rival, contest.Winner)).Select(rival => (rival, contest.Winner)));
+    private IEnumerable<(CompiledRule Rival, CompiledRule Winner)> Lost()
+    {
+        foreach (var contest in _contests)
+        {
+            foreach (var rival in contest.Rivals)
+            {
+                if (!ReferenceEquals(rival, contest.Winner))
+                {
+                    yield return (rival, contest.Winner);
+                }
+            }
+        }
+    }
 
     private void Settle(ImmutableArray<CompiledRule>.Builder rules, Dictionary<CompiledRule, Contest> contests)
     {
@@ -190,5 +202,18 @@ internal sealed class RuleSet
         public List<CompiledRule> Rivals { get; } = new(2);
 
         public CompiledRule Winner { get; set; } = null!;
+
+        public bool Has(CompiledRule rule)
+        {
+            foreach (var rival in Rivals)
+            {
+                if (IsSame(rival, rule))
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
     }
 }

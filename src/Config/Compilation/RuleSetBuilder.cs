@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Keepalive.Config.Resources;
 
 namespace Keepalive.Config.Compilation;
@@ -9,7 +10,11 @@ namespace Keepalive.Config.Compilation;
 internal sealed class RuleSetBuilder
 {
     private readonly Dictionary<(Destination Destination, DestinationPort? Port), RankedPolicy> _owners = new(OwnerComparer.Instance);
+
+    // The policy that has a destination with all of its ports: by far the most destinations have one.
+    private readonly Dictionary<Destination, RankedPolicy> _wholeOwners = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<(Destination Destination, string Host), RankedPolicy> _hostOwners = new(HostComparer.Instance);
+    private readonly HashSet<Destination> _inParts = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<Destination, List<DestinationPort?>> _free = new(ReferenceEqualityComparer.Instance);
     private readonly List<Loss> _losses = [];
     private readonly List<Selection> _kept = [];
@@ -18,7 +23,7 @@ internal sealed class RuleSetBuilder
     private readonly Dictionary<RankedPolicy, RankedPolicy> _silentWinners = [];
 
     // One warning for each pair of policies, naming its first case: thousands of destinations are no thousand problems.
-    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), (LostDestination First, int Count)> _lostDestinations = [];
+    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), LostDestinations> _lostDestinations = [];
 
     // DestinationRules for clients of one namespace that are used for all, as nothing else is there.
     private readonly Dictionary<RankedPolicy, (string First, int Count)> _ofClients = [];
@@ -45,6 +50,28 @@ internal sealed class RuleSetBuilder
             return;
         }
 
+        if (policy.Policy is ConnectionPolicy or ListenerConnectionPolicy && IsWhole(selection))
+        {
+            ref var whole = ref CollectionsMarshal.GetValueRefOrAddDefault(_wholeOwners, destination, out var isOwned);
+            if (isOwned && whole != policy)
+            {
+                Lose(selection, null, whole!);
+                return;
+            }
+
+            if (!isOwned && !_inParts.Contains(destination))
+            {
+                whole = policy;
+                Grants.Add(new Grant(selection, selection.Ports));
+                return;
+            }
+
+            if (!isOwned)
+            {
+                _wholeOwners.Remove(destination);
+            }
+        }
+
         List<DestinationPort?>? owned = null;
         List<(RankedPolicy Winner, DestinationPort? Port)>? lost = null;
         foreach (var port in selection.Ports)
@@ -56,6 +83,7 @@ internal sealed class RuleSetBuilder
             else
             {
                 _owners[(destination, port)] = policy;
+                _inParts.Add(destination);
                 (owned ??= []).Add(port);
             }
         }
@@ -88,6 +116,10 @@ internal sealed class RuleSetBuilder
     {
         _owners.Clear();
         _owners.TrimExcess();
+        _wholeOwners.Clear();
+        _wholeOwners.TrimExcess();
+        _inParts.Clear();
+        _inParts.TrimExcess();
         _hostOwners.Clear();
         _hostOwners.TrimExcess();
         Grants.TrimExcess();
@@ -132,7 +164,12 @@ internal sealed class RuleSetBuilder
         || (winner.Metadata.Namespace == (destination.Home ?? destination.Metadata.Namespace) && loser.Metadata.Namespace == MeshConfig.DefaultNamespace);
 
     private RankedPolicy? OwnerOf(Destination destination, DestinationPort? port) =>
-        _owners.GetValueOrDefault((destination, port)) ?? (port is null ? null : _owners.GetValueOrDefault((destination, null)));
+        _owners.GetValueOrDefault((destination, port)) ?? (port is null ? null : _owners.GetValueOrDefault((destination, null)))
+            ?? _wholeOwners.GetValueOrDefault(destination);
+
+    /// <summary>Whether a selection is for a whole destination.</summary>
+    private static bool IsWhole(Selection selection) =>
+        selection.Destination.IsAnyPort ? selection.Ports is [null] : selection.Ports.Length > 0 && selection.Ports.Length == selection.Destination.Ports.Length;
 
     /// <summary>Keeps the values for other ports away from ports that a DestinationRule owns and sets nothing on.</summary>
     private void KeepFree(Selection selection)
@@ -151,7 +188,10 @@ internal sealed class RuleSetBuilder
         }
         else
         {
-            Keep(new Loss(selection, ports, null));
+            if (_losses.Count < CompilationBudget.MaxShadowed)
+            {
+                _losses.Add(new Loss(selection, ports, null));
+            }
         }
     }
 
@@ -159,7 +199,10 @@ internal sealed class RuleSetBuilder
     internal static string OwnedBySettings(string policy, int port) =>
         $"portLevelSettings of {policy} own port {port}, have no tcpKeepalive and inherit none";
 
-    private void Lose(Selection selection, IReadOnlyCollection<DestinationPort?> lost, RankedPolicy winner)
+    /// <param name="selection">The selection.</param>
+    /// <param name="ports">The ports that it does not set; null for all.</param>
+    /// <param name="winner">The policy that sets them.</param>
+    private void Lose(Selection selection, IReadOnlyCollection<DestinationPort?>? ports, RankedPolicy winner)
     {
         if (selection.Settings is null)
         {
@@ -168,20 +211,17 @@ internal sealed class RuleSetBuilder
 
         // A DestinationRule that a mesh generated from a policy has the same values: that is not a conflict.
         var (policy, destination) = (selection.Policy, selection.Destination);
-        if (policy.Policy.Kind == winner.Policy.Kind || winner.SettingsOf(lost.First()?.Number.Value) != selection.Settings)
+        if (policy.Policy.Kind == winner.Policy.Kind || winner.SettingsOf((ports ?? selection.Ports).First()?.Number.Value) != selection.Settings)
         {
             var stronger = winner.IsSilent && !_silentWinners.TryAdd(policy, winner) ? _silentWinners[policy] : winner;
-            Count(_lostDestinations, (policy, stronger), (Destination: destination, Ports: lost), static one => new(one.Destination, Describe(one.Destination, one.Ports)));
+            ref var lost = ref CollectionsMarshal.GetValueRefOrAddDefault(_lostDestinations, (policy, stronger), out _);
+            lost ??= new LostDestinations(destination, Describe(destination, ports ?? selection.Ports));
+            lost.Count++;
         }
 
-        Keep(new Loss(selection, lost, winner));
-    }
-
-    private void Keep(in Loss loss)
-    {
         if (_losses.Count < CompilationBudget.MaxShadowed)
         {
-            _losses.Add(loss);
+            _losses.Add(new Loss(selection, ports ?? selection.Ports, winner));
         }
     }
 
@@ -250,27 +290,30 @@ internal sealed class RuleSetBuilder
                 "write it in the namespace of the service if it is meant for every client");
         }
 
-        foreach (var ((loser, winner), (first, count)) in _lostDestinations)
+        foreach (var ((loser, winner), lost) in _lostDestinations)
         {
-            var what = AndMore(first.Text, count, "destination");
-            if (loser.Policy is DestinationRule rule && winner.Policy is DestinationRule && rule.Metadata.Namespace != winner.Policy.Metadata.Namespace
-                && PolicyPrecedence.Standing(rule, first.Destination) == PolicyPrecedence.OfClients)
+            var isOfClients = loser.Policy is DestinationRule rule && winner.Policy is DestinationRule && rule.Metadata.Namespace != winner.Policy.Metadata.Namespace
+                && PolicyPrecedence.Standing(rule, lost.First) == PolicyPrecedence.OfClients;
+            var kind = isOfClients ? DiagnosticCatalog.OneNamespace : DiagnosticCatalog.PolicyLost;
+            if (diagnostics.HasRoom(kind.Severity))
             {
-                diagnostics.Report(DiagnosticCatalog.OneNamespace, rule.Position,
-                    $"{loser.Subject}: it is not used for {what}: in Istio it is for clients in the namespace {rule.Metadata.Namespace} only. The agent has one rule "
-                    + $"for all clients: {winner.Name}, which {Reason(winner, loser, first.Destination)}",
-                    "write the same values in both if these clients need them");
-                continue;
+                // The next compilation says the same, if only addresses have changed.
+                diagnostics.Add(lost.Told ??= Tell(kind, loser, winner, lost));
             }
-
-            diagnostics.Report(DiagnosticCatalog.PolicyLost, loser.Policy.Position,
-                $"{loser.Subject}: {what} is under {winner.Name}, "
-                + $"which {Reason(winner, loser, first.Destination)}; this policy is not used there",
-                winner.IsSilent ? $"write tcpKeepalive in {winner.Name}, too" : Remedy(winner, loser));
+            else
+            {
+                diagnostics.Drop(kind.Severity, loser.Policy.Position);
+            }
         }
 
         foreach (var ((loser, winner), (first, count)) in set.LostAddresses())
         {
+            if (!diagnostics.HasRoom(DiagnosticCatalog.AddressShared.Severity))
+            {
+                diagnostics.Drop(DiagnosticCatalog.AddressShared.Severity, loser.Policy.Position);
+                continue;
+            }
+
             var what = AndMore(IpPrefix.Format(first.Rival.Prefix, first.Rival.Port), count, "address");
             diagnostics.Report(DiagnosticCatalog.AddressShared, loser.Policy.Position,
                 $"{loser.Subject}: {what} is also behind a destination under {winner.Name}, "
@@ -279,9 +322,18 @@ internal sealed class RuleSetBuilder
         }
     }
 
-    private static void Count<TLost, TFirst>(Dictionary<(RankedPolicy, RankedPolicy), (TFirst First, int Count)> losses,
-        (RankedPolicy, RankedPolicy) pair, TLost lost, Func<TLost, TFirst> describe) =>
-        losses[pair] = losses.TryGetValue(pair, out var loss) ? (loss.First, loss.Count + 1) : (describe(lost), 1);
+    private static Diagnostic Tell(DiagnosticKind kind, RankedPolicy loser, RankedPolicy winner, LostDestinations lost)
+    {
+        var (what, reason) = (AndMore(lost.Text, lost.Count, "destination"), Reason(winner, loser, lost.First));
+        return kind == DiagnosticCatalog.OneNamespace
+            ? new Diagnostic(kind.Code, kind.Severity, loser.Policy.Position,
+                $"{loser.Subject}: it is not used for {what}: in Istio it is for clients in the namespace {loser.Policy.Metadata.Namespace} only. The agent has one rule "
+                + $"for all clients: {winner.Name}, which {reason}",
+                "write the same values in both if these clients need them")
+            : new Diagnostic(kind.Code, kind.Severity, loser.Policy.Position,
+                $"{loser.Subject}: {what} is under {winner.Name}, which {reason}; this policy is not used there",
+                winner.IsSilent ? $"write tcpKeepalive in {winner.Name}, too" : Remedy(winner, loser));
+    }
 
     private static string AndMore(string first, int count, string noun) => count switch
     {
@@ -290,7 +342,19 @@ internal sealed class RuleSetBuilder
         _ => $"{first} (the first of {count})",
     };
 
-    private readonly record struct LostDestination(Destination Destination, string Text);
+    /// <summary>The destinations that one policy has and another does not set.</summary>
+    /// <param name="first">The first of them.</param>
+    /// <param name="text">Its name, with the ports.</param>
+    private sealed class LostDestinations(Destination first, string text)
+    {
+        public Destination First => first;
+
+        public string Text => text;
+
+        public int Count { get; set; }
+
+        public Diagnostic? Told { get; set; }
+    }
 
     /// <summary>Destinations by reference.</summary>
     private sealed class HostComparer : IEqualityComparer<(Destination Destination, string Host)>

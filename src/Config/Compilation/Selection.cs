@@ -30,7 +30,7 @@ internal sealed class Selector
     private readonly DiagnosticBag _diagnostics;
     private readonly Dictionary<DestinationKind, ObjectIndex<Destination>> _kinds = [];
     private readonly List<Destination> _selectable;
-    private readonly Dictionary<Destination, int> _order = new(ReferenceEqualityComparer.Instance);
+    private readonly Lazy<Dictionary<Destination, int>> _order;
     private readonly Dictionary<string, HostDestination> _made = new(StringComparer.Ordinal);
     private readonly HostSelector _hosts;
     private readonly ProxySelector _proxies;
@@ -40,11 +40,16 @@ internal sealed class Selector
         _budget = budget;
         _diagnostics = diagnostics;
         List<Destination> all = [.. resources.All.OfType<Destination>()];
-        foreach (var destination in all)
+        _order = new(() =>
         {
-            _order.Add(destination, _order.Count);
-        }
+            var order = new Dictionary<Destination, int>(all.Count, ReferenceEqualityComparer.Instance);
+            foreach (var destination in all)
+            {
+                order.Add(destination, order.Count);
+            }
 
+            return order;
+        });
         foreach (var kind in Enum.GetValues<DestinationKind>())
         {
             _kinds.Add(kind, new ObjectIndex<Destination>([.. all.Where(destination => destination.DestinationKind == kind)], budget));
@@ -116,7 +121,7 @@ internal sealed class Selector
 
         return
         [
-            .. ports.Where(static pair => pair.Key.IsValid).OrderBy(pair => _order[pair.Key]).Select(pair => new Selection(
+            .. ports.Where(static pair => pair.Key.IsValid).OrderBy(pair => _order.Value[pair.Key]).Select(pair => new Selection(
                 policy, pair.Key, pair.Key.IsAnyPort ? s_anyPort : pair.Value.CastArray<DestinationPort?>(), policy.Settings)),
         ];
     }
