@@ -95,8 +95,26 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
         var fields = line.Split(',');
         var parameters = grid.Parameters.Length;
         return fields.Length == 1 + parameters + Names.Length && fields[0] == grid.Fingerprint
-            ? new SweepRow([.. fields[1..(1 + parameters)]], [.. fields[(1 + parameters)..].Select(field => field.Length == 0 ? double.NaN : double.Parse(field, CultureInfo.InvariantCulture))])
+            ? Checked(new SweepRow([.. fields[1..(1 + parameters)]], [.. fields[(1 + parameters)..].Select(Figure)]))
             : null;
+
+        // "NaN" is no figure: it is written as nothing.
+        static double Figure(string field) => field.Length == 0 ? double.NaN
+            : double.Parse(field, NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture) is var figure && double.IsNaN(figure) ? double.PositiveInfinity : figure;
+    }
+
+    /// <summary>The row; null if a figure is none: a negative one, infinite, missing where there is always one, or the part of an event.</summary>
+    private static SweepRow? Checked(SweepRow row)
+    {
+        for (var i = 0; i < row.Figures.Length; i++)
+        {
+            var figure = row.Figures[i];
+            if (i < s_leading.Length ? !double.IsNaN(figure) && figure is not (>= 0 and <= double.MaxValue) : figure is not (>= 0 and <= long.MaxValue) || figure != Math.Floor(figure))
+            {
+                return null;
+            }
+        }
+        return row;
     }
 
     private static SweepRow? ParseJson(string line, GridHead grid)
@@ -108,9 +126,9 @@ internal sealed record SweepRow(ImmutableArray<string> Values, ImmutableArray<do
             return null;
         }
         var set = root.GetProperty("set");
-        return new SweepRow(
+        return Checked(new SweepRow(
             [.. grid.Parameters.Select(parameter => set.GetProperty(parameter.Path).GetString()!)],
-            [.. Names.Select(name => root.GetProperty(name) is { ValueKind: JsonValueKind.Number } number ? number.GetDouble() : double.NaN)]);
+            [.. Names.Select(name => root.GetProperty(name) is var figure && figure.ValueKind == JsonValueKind.Null ? double.NaN : figure.GetDouble())]));
     }
 
     private static string Text(double figure) => double.IsNaN(figure) ? "" : figure.ToString("R", CultureInfo.InvariantCulture);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Keepalive.Simulator.Scenarios;
 using Keepalive.Testbed;
 using Xunit;
@@ -141,8 +142,17 @@ public sealed class ShardTests : IDisposable
         }
         File.WriteAllText(At("null"), File.ReadAllText(one).Replace("\"connections\":\"60\"", "\"connections\":null", StringComparison.Ordinal));
 
+        List<string> odd = [];
+        foreach (var figure in new[] { "\"x\"", "1e999", "-1", "0.5", "null", "true", "[1]" })
+        {
+            odd.Add(At($"odd-{odd.Count}"));
+            File.WriteAllText(odd[^1], Regex.Replace(File.ReadAllText(one), "\"requests\":[0-9]+", $"\"requests\":{figure}"));
+            Assert.NotEqual(File.ReadAllText(one), File.ReadAllText(odd[^1]));
+        }
+
         (string[] Files, string Problem)[] cases =
         [
+            .. odd.Select(file => ((string[])[zero, file], $"{file}:2 is not a row of shard 1/2 of this sweep")),
             .. spoilt.Select(file => ((string[])[one, file], $"{file} is no shard: ")),
             ([zero, At("null")], $"{At("null")}:2 is not a row of shard 1/2 of this sweep"),
             ([zero], "a shard is missing: 1/2"),
