@@ -6,15 +6,17 @@ namespace Keepalive.Agent.Support;
 /// <param name="most">The number of bytes to keep of each end.</param>
 internal sealed class EndsOfText(int most)
 {
-    private readonly MemoryStream _first = new();
+    private readonly byte[] _first = new byte[most];
     private readonly byte[] _last = new byte[most];
+    private int _firstLength;
     private long _afterFirst;
 
     /// <summary>Adds what comes next.</summary>
     public void Add(ReadOnlySpan<byte> bytes)
     {
-        var toFirst = Math.Min(bytes.Length, most - (int)_first.Length);
-        _first.Write(bytes[..toFirst]);
+        var toFirst = Math.Min(bytes.Length, most - _firstLength);
+        bytes[..toFirst].CopyTo(_first.AsSpan(_firstLength));
+        _firstLength += toFirst;
         foreach (var one in bytes[toFirst..])
         {
             _last[_afterFirst++ % most] = one;
@@ -29,7 +31,7 @@ internal sealed class EndsOfText(int most)
         {
             last[i] = _last[(_afterFirst - last.Length + i) % most];
         }
-        ReadOnlySpan<byte> first = _first.GetBuffer().AsSpan(0, (int)_first.Length);
+        ReadOnlySpan<byte> first = _first.AsSpan(0, _firstLength);
         return _afterFirst <= most
             ? Encoding.UTF8.GetString([.. first, .. last])
             : Encoding.UTF8.GetString([.. first[..(first.LastIndexOf((byte)'\n') + 1)], .. last.AsSpan(last.AsSpan().IndexOf((byte)'\n') + 1)]);
