@@ -46,7 +46,7 @@ def table(columns: list[Column]) -> str:
     ran = [column for column in columns if not column.skipped]
     lines = []
     for title, rows, datapaths in (
-            ("once for each kernel", (*checks.FOR_KERNEL, *checks.FOR_UNIT), ("",)), ("on each datapath", checks.FOR_DATAPATH, ("pidfd", "bpf"))):
+            ("once for each kernel", (*checks.FOR_KERNEL, *checks.FOR_UNIT, *checks.FOR_PACKAGE), ("",)), ("on each datapath", checks.FOR_DATAPATH, ("pidfd", "bpf"))):
         heads = [f"{column.release.removesuffix('-amd64')} {datapath}".strip() for column in ran for datapath in datapaths]
         planned = {check.name for column in ran for check, _ in column.plan}
         body = [

@@ -9,7 +9,7 @@ from host import debian_root, machine, matrix
 from host.cache import Kernel
 from host.suites import Unavailable
 
-LIMIT_QUICK, LIMIT_WHOLE, LIMIT_SYSTEMD = 240, 900, 400
+LIMIT_QUICK, LIMIT_WHOLE, LIMIT_SYSTEMD = 240, 900, 600
 BOOTS = 2
 
 

@@ -98,8 +98,8 @@ def _upgrade(bed: Bed, lab: Lab, before: dict[str, str], package: str) -> None:
         equal((command_of_machine("dpkg-query", "-W", "-f", "${Version}", "keepalive").stdout, _show("ActiveState")), ("99", "active"), "version and state")
         expect(_show("MainPID") != old, "the agent of the version before still runs")
         equal(lab.values(before), all_of(before, CHANGED), "values after the upgrade")
-        equal((STATE / "state").read_text().count("\nset "), known, "sockets in the state file")
-        bed.note(f"{known} sockets in the state file, before and after")
+        expect(known > 0 and (STATE / "state").read_text().count("\nset ") >= known, f"the state file had {known} sockets and has lost some")
+        bed.note(f"{known} sockets in the state file, and all of them after the upgrade")
         _systemctl("stop", UNIT)
         command_of_machine("dpkg", "--install", "/tmp/next.deb")
         equal(_show("ActiveState"), "inactive", "the state after an upgrade of one that was stopped")
@@ -125,7 +125,7 @@ def _purge(bed: Bed) -> None:
 
 def _start(bed: Bed, lab: Lab, before: dict[str, str]) -> None:
     Policy(POLICY).add("far", WANTED, FOUR, SIX)
-    verified = command_of_machine("systemd-analyze", "verify", _show("FragmentPath"), check=False)
+    verified = command_of_machine("systemd-analyze", "verify", "--man=no", _show("FragmentPath"), check=False)
     own = [line for line in verified.stderr.splitlines() if UNIT in line]
     equal(own, [], "systemd-analyze verify")
     with _explained():
