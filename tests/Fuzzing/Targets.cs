@@ -112,8 +112,7 @@ internal static class Targets
         ObjectHandler take = (in ReadOnlySequence<byte> text) =>
         {
             var json = input[0] % 2 == 0 ? text : WatchEvent.Read(in text).Object;
-            var reader = new Utf8JsonReader(json, ApiJson.Reading);
-            if (JsonSerializer.Deserialize(ref reader, ApiJsonContext.Default.ApiObject)?.Metadata is { Name.Length: > 0 } head)
+            if (ApiJson.HeadOf(in json) is { Name.Length: > 0 } head)
             {
                 sink.Take(head, kind.ApiVersion(kind.Versions[0]), in json);
             }
