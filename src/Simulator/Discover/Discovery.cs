@@ -44,6 +44,7 @@ internal sealed class Discovery : IDisposable
     private PathChange? _change;
     private PayloadTrial? _trial;
     private TimeSpan _observed;
+    private TimeSpan? _doneSince;
     private TimeSpan? _changedAt;
     private bool _isEnough;
     private bool _lostPackets;
@@ -375,7 +376,14 @@ internal sealed class Discovery : IDisposable
         {
             return true;
         }
-        if (_change is not null || _ends.IsHolding || now < _observed + s_after || !_completion.IsDone(RoundTrip, now))
+        if (_change is not null || _ends.IsHolding || !_completion.IsDone(RoundTrip, now))
+        {
+            _doneSince = null;
+            return false;
+        }
+        // Where connections end by themselves, the next may always be about to end.
+        _doneSince ??= now;
+        if (now < _observed + s_after && now < _doneSince + (s_after * 2))
         {
             return false;
         }

@@ -12,8 +12,20 @@ internal sealed class LadderPlan(DiscoverRequest request, IReadOnlyList<ProbedCo
     /// <summary>So many have to agree on each side of the timeout: connections to one address may pass different boxes.</summary>
     private const int Agreeing = 5;
 
+    /// <summary>The part of a long timeout that others have time to show that they behave alike: after it, those that were young enough did.</summary>
+    private const double LongAgreeing = 0.15;
+
     /// <summary>So many tests between the ends of the bracket show that it does not get narrower.</summary>
     private const int Enough = 16;
+
+    /// <summary>The factor between two idle times, with those between the rungs.</summary>
+    private const double SmallStep = 1.12;
+
+    /// <summary>Smaller steps of the ladder have nothing between them.</summary>
+    private const double LargeStep = 1.25;
+
+    /// <summary>So many have to be about as old before one is tested between two rungs: the others fill the gap.</summary>
+    private const int LeftOver = 3;
 
     private static readonly TimeSpan s_leastWidth = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan s_close = TimeSpan.FromMilliseconds(20);
@@ -102,9 +114,7 @@ internal sealed class LadderPlan(DiscoverRequest request, IReadOnlyList<ProbedCo
         }
         var precision = Precision(roundTrip);
         var isFilled = timeout.Width <= precision || evidence.IsUneven;
-        var targets = !isFilled
-            ? TestPlan.Fill([.. waiting.Select(one => Age(one, now))], timeout.From, most - evidence.Slack, precision - evidence.Slack)
-            : new TimeSpan?[waiting.Length];
+        var targets = isFilled ? new TimeSpan?[waiting.Length] : Fill([.. waiting.Select(one => Age(one, now))], timeout, most, precision);
         for (var i = 0; i < waiting.Length; i++)
         {
             waiting[i].Target = targets[i];
@@ -113,11 +123,17 @@ internal sealed class LadderPlan(DiscoverRequest request, IReadOnlyList<ProbedCo
         {
             if (_agreeing is not { } agreeing || agreeing.Timeout != timeout)
             {
-                _agreeing = (timeout, now, now + (most <= s_short ? (most * 1.1) + TimeSpan.FromSeconds(3) : most * 0.25));
+                _agreeing = (timeout, now, now + (most <= s_short ? (most * 1.1) + TimeSpan.FromSeconds(3) : most * LongAgreeing));
             }
             Compare(waiting, timeout, most, now);
         }
     }
+
+    private TimeSpan?[] Fill(TimeSpan[] ages, Bracket timeout, TimeSpan most, TimeSpan precision) => most <= s_short
+        ? TestPlan.Fill(ages, timeout.From, most - evidence.Slack, precision - evidence.Slack)
+        : TestPlan.Divide(
+            ages, idle.Where(one => one.Phase == ProbedPhase.Testing).Select(one => Age(one, one.TestedAt)),
+            timeout.From, most - evidence.Slack, precision - evidence.Slack);
 
     /// <summary>Plans anew at once.</summary>
     public void Replan() => _planned = TimeSpan.Zero;
@@ -149,18 +165,21 @@ internal sealed class LadderPlan(DiscoverRequest request, IReadOnlyList<ProbedCo
     private bool IsOpen(TimeSpan rung) => rung > evidence.Survived.Any + s_leastWidth
         && !idle.Any(one => one.Target is { } target && (target - rung).Duration() < s_leastWidth / 2);
 
-    /// <summary>If a connection of the ladder could not be opened, others wait for its idle time.</summary>
+    /// <summary>If a connection of the ladder could not be opened, others wait for its idle time. Those that are left over make its steps
+    /// smaller.</summary>
     private void ClimbFurther(ProbedConnection[] waiting, ConnectionBudget budget, TimeSpan now)
     {
-        if ((budget.Opened <= Rungs && budget.Limited is null) || messages.Interval(idle, now) is not null || NextRung() is not { } rung)
+        if ((budget.Opened <= Rungs && budget.Limited is null) || messages.Interval(idle, now) is not null)
         {
             return;
         }
         List<ProbedConnection> free = [.. waiting.Where(one => one.Target is null)];
-        if (evidence.FarEndEvent is { } what && rung < what.After)
+        if (NextRung() is not { } rung)
         {
-            free.RemoveAll(one => one.SincePayload(now) + rung - one.SincePacket(now) > what.After * 0.98);
+            ClimbBetween(free, now);
+            return;
         }
+        free = [.. free.Where(one => IsBeforeFarEnd(one, rung, now))];
         if (free.FindAll(one => one.SincePacket(now) < rung) is { Count: > 0 } younger)
         {
             // Few connections take longer steps, or the sum of all would be too long.
@@ -173,6 +192,32 @@ internal sealed class LadderPlan(DiscoverRequest request, IReadOnlyList<ProbedCo
             older.Target = older.SincePacket(now);
         }
     }
+
+    /// <summary>Tests between two rungs, where several connections are about as old.</summary>
+    private void ClimbBetween(List<ProbedConnection> free, TimeSpan now)
+    {
+        var step = Math.Pow(request.Until / TestPlan.Shortest, 1.0 / (Rungs - 1));
+        var parts = step < LargeStep ? 1 : (int)Math.Round(Math.Log(step) / Math.Log(SmallStep));
+        for (var part = 1; part < (Rungs - 1) * parts; part++)
+        {
+            var at = TestPlan.Rung(part / (double)parts, Rungs, request.Until);
+            if (part % parts == 0 || !IsOpen(at))
+            {
+                continue;
+            }
+            var old = free.FindAll(one => one.SincePacket(now) < at && one.SincePacket(now) > at / SmallStep && IsBeforeFarEnd(one, at, now));
+            if (old.Count < LeftOver)
+            {
+                return;
+            }
+            old.MaxBy(one => one.SincePacket(now))!.Target = at;
+            free.Remove(old.MaxBy(one => one.SincePacket(now))!);
+        }
+    }
+
+    /// <summary>Whether a connection is as old before the far end sends or closes by itself.</summary>
+    private bool IsBeforeFarEnd(ProbedConnection one, TimeSpan at, TimeSpan now) => evidence.FarEndEvent is not { } what || at >= what.After
+        || one.SincePayload(now) + at - one.SincePacket(now) <= what.After * 0.98;
 
     /// <summary>Tests others on both sides of the timeout, such as were not tested before.</summary>
     private void Compare(ProbedConnection[] waiting, Bracket timeout, TimeSpan most, TimeSpan now)
@@ -187,7 +232,7 @@ internal sealed class LadderPlan(DiscoverRequest request, IReadOnlyList<ProbedCo
         foreach (var one in free.FindAll(one => Age(one, now) < Below(timeout)).Take(lackBelow + lackAbove))
         {
             var target = lackBelow-- > 0 ? Below(timeout) : most + s_close;
-            one.Target = most <= s_short || target - Age(one, now) < most * 0.25 ? target : null;
+            one.Target = most <= s_short || target - Age(one, now) < most * LongAgreeing ? target : null;
         }
     }
 

@@ -110,6 +110,9 @@ internal sealed class ProbedConnection(IProbeSocket socket, TimeSpan began, Func
     /// <summary>The idle time at which to test it; null for none.</summary>
     public TimeSpan? Target { get; set; }
 
+    /// <summary>When it was tested last.</summary>
+    public TimeSpan TestedAt => _tested;
+
     /// <summary>How often it was tested.</summary>
     public int Tests { get; private set; }
 

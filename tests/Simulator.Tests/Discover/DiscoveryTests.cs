@@ -416,6 +416,38 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
         }
     }
 
+    /// <summary>Any timeout takes about as long as itself and the gap of the ladder around it. Regression: 350 s took 690 s.</summary>
+    [Theory]
+    [InlineData(60)]
+    [InlineData(350)]
+    public void Measurement_UpToTwentyMinutes_TakesTheTimeoutAndALittle(double timeout) => AssertSoon(timeout);
+
+    [Theory]
+    [InlineData(12)]
+    [InlineData(240)]
+    [InlineData(900)]
+    [InlineData(1100)]
+    [Trait("Discover", "long")]
+    public void Measurement_OfOtherTimeouts_TakesTheTimeoutAndALittle(double timeout) => AssertSoon(timeout);
+
+    private void AssertSoon(double timeout)
+    {
+        foreach (var payloadOnly in (bool[])[false, true])
+        {
+            foreach (var expiry in (ExpiryClass[])[ExpiryClass.SilentDrop, ExpiryClass.ResetOnNextPacket, ExpiryClass.FinBoth])
+            {
+                var measured = Measure(4, clock => new SimulatedWay(clock, 4) { Timeout = timeout, Expiry = expiry, IsPayloadOnly = payloadOnly }, 1200);
+
+                Assert.True(measured.Cut is null, Text(measured));
+                Assert.InRange(timeout, measured.Timeout.From.TotalSeconds - 0.01, measured.Timeout.To!.Value.TotalSeconds + 0.01);
+                Assert.True(measured.Timeout.Width.TotalSeconds < Math.Max(0.4, timeout * 0.0201), Text(measured));
+                // Silent ones are waited for. What restarts the clock shows on a connection that was opened later.
+                var most = expiry == ExpiryClass.FinBoth ? (timeout * 1.05) + 20 : (timeout * 1.32) + (expiry == ExpiryClass.SilentDrop ? 30 : 15);
+                Assert.True(measured.Took.TotalSeconds < most, $"{timeout} s, {expiry}: {Text(measured)}");
+            }
+        }
+    }
+
     private Measurement Measure(int seed, Func<WaitingClock, SimulatedWay> create, int until, Action<SimulatedWay>? more = null, bool payload = false, Action<Discovery>? progress = null) =>
         VirtualMeasurement.Run(output, seed, create, until, more, payload, progress);
 

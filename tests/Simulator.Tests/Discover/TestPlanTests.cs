@@ -16,31 +16,48 @@ public sealed class TestPlanTests
         Assert.All(rungs.Zip(rungs.Skip(1)), pair => Assert.Equal(rungs[1] / rungs[0], pair.Second / pair.First, 1e-4));
     }
 
+    [Fact]
+    public void Fill_ConnectionsOfAllAges_AreSpreadEvenlyOverTheGap()
+    {
+        var targets = TestPlan.Fill([Seconds(10), Seconds(70), Seconds(79), Seconds(85), Seconds(95), Seconds(130)], Seconds(80), Seconds(100), Seconds(2));
+
+        Assert.Equal([null, Seconds(84), Seconds(88), Seconds(92), Seconds(96), null], targets);
+    }
+
     /// <summary>Those that are too old for the gap are not used, nor those that are too young.</summary>
     [Fact]
-    public void Fill_ConnectionsOfAllAges_UsesThoseThatReachTheGapSoon()
+    public void Divide_ConnectionsOfAllAges_UsesThoseThatReachTheGapSoon()
     {
         TimeSpan[] idle = [Seconds(10), Seconds(70), Seconds(79), Seconds(85), Seconds(95), Seconds(130)];
 
-        var targets = TestPlan.Fill(idle, Seconds(80), Seconds(100), Seconds(2));
+        var targets = TestPlan.Divide(idle, [], Seconds(80), Seconds(100), Seconds(2));
 
         Assert.Null(targets[0]);
         Assert.Null(targets[^1]);
         var used = targets[1..^1].Select(target => Assert.NotNull(target)).ToList();
         Assert.All(used.Zip(idle[1..^1]), pair => Assert.True(pair.First >= pair.Second && pair.First > Seconds(80) && pair.First < Seconds(100)));
-        Assert.Equal(used.Order(), used);
+        Assert.Equal(used.Count, used.Distinct().Count());
+    }
+
+    /// <summary>One in the middle answers now; what is tested already is not tested again.</summary>
+    [Fact]
+    public void Divide_OneDividesTheGap_IsTestedNow()
+    {
+        Assert.Equal([Seconds(91), null], TestPlan.Divide([Seconds(91), Seconds(130)], [], Seconds(80), Seconds(100), Seconds(2)));
+        Assert.Equal([Seconds(95.5)], TestPlan.Divide([Seconds(92)], [Seconds(91)], Seconds(80), Seconds(100), Seconds(2)));
+        Assert.Equal([Seconds(85)], TestPlan.Divide([Seconds(79)], [Seconds(90)], Seconds(80), Seconds(100), Seconds(2)));
     }
 
     [Fact]
-    public void Fill_NoneIsCloseToTheGap_TheYoungOnesWait()
+    public void Divide_NoneIsCloseToTheGap_TheYoungOnesWait()
     {
-        var targets = TestPlan.Fill([Seconds(5), Seconds(7)], Seconds(80), Seconds(100), Seconds(2));
+        var targets = TestPlan.Divide([Seconds(5), Seconds(7)], [], Seconds(80), Seconds(100), Seconds(2));
 
         Assert.All(targets, target => Assert.InRange(target!.Value, Seconds(80), Seconds(100)));
     }
 
     [Fact]
-    public void Fill_AllAreTooOld_TestsNone() => Assert.All(TestPlan.Fill([Seconds(101), Seconds(500)], Seconds(80), Seconds(100), Seconds(2)), Assert.Null);
+    public void Divide_AllAreTooOld_TestsNone() => Assert.All(TestPlan.Divide([Seconds(101), Seconds(500)], [], Seconds(80), Seconds(100), Seconds(2)), Assert.Null);
 
     /// <summary>Simulated: any timeout is bracketed within little more than the first rung that is not survived, never the sum of all
     /// idle times.</summary>
@@ -50,7 +67,7 @@ public sealed class TestPlanTests
     [InlineData(240)]
     [InlineData(350)]
     [InlineData(899)]
-    public void LadderAndFill_AnyTimeout_TakeOnceTheTimeoutAndTheGap(int timeout)
+    public void LadderAndDivide_AnyTimeout_TakeOnceTheTimeoutAndTheGap(int timeout)
     {
         const int connections = 63;
         const int rungs = connections * 3 / 8;
@@ -78,7 +95,7 @@ public sealed class TestPlanTests
             if (bracket.To is { } most)
             {
                 int[] waiting = [.. Enumerable.Range(0, connections).Where(i => opened[i] <= now)];
-                var planned = TestPlan.Fill([.. waiting.Select(i => now - opened[i])], bracket.From, most, most * 0.02);
+                var planned = TestPlan.Divide([.. waiting.Select(i => now - opened[i])], [], bracket.From, most, most * 0.02);
                 for (var i = 0; i < waiting.Length; i++)
                 {
                     targets[waiting[i]] = planned[i];
