@@ -146,9 +146,13 @@ internal sealed record DiscoveryVerdict(DiscoveryTarget Host, Measurement Measur
         {
             yield return "whether each direction has its own clock (per-direction): a probe and its answer restart both";
         }
-        if (Measured.Limited is { } why)
+        if (Measured is { Limited: { } why, IsMeasured: true })
         {
             yield return $"more precise values: no more connections could be opened ({why})";
+        }
+        else if (Measured is { Limited: { } limit, Cut: null })
+        {
+            yield return $"whether others behave alike: no more connections could be opened ({limit})";
         }
     }
 }
