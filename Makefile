@@ -111,7 +111,7 @@ verdicts: deps deps-test build ## Compare the verdict about a destination with t
 
 .PHONY: discover
 discover: deps deps-test build ## Measure every class of the lab's balancer, timeouts of 3 and 20 s, and balancers of others; half an hour
-	@echo "discover: the measurements take about 25 minutes, most of them waiting"
+	@echo "discover: the measurements take about 30 minutes, most of them waiting"
 	dotnet build tests/Simulator.Tests --configuration $(CONFIGURATION) -v quiet --nologo
 	dotnet exec tests/Simulator.Tests/bin/$(CONFIGURATION)/net10.0/Keepalive.Simulator.Tests.dll -noColor -noLogo -showLiveOutput -failSkips -trait Discover=long
 

@@ -29,6 +29,8 @@ public sealed class DiscoverTests : IDisposable
     /// <summary>The classes, and what tells of them: names of expiry and of refresh.</summary>
     public static TheoryData<string, int, bool> Long => [.. from name in s_expected.Keys from timeout in (int[])[3, 20] from six in (bool[])[false, true] select new TheoryDataRow<string, int, bool>(name, timeout, six)];
 
+    public static TheoryData<string> Names => [.. s_expected.Keys];
+
     private static readonly Dictionary<string, (string[] Expiry, string[] Refresh)> s_expected = new()
     {
         ["silent-drop"] = (["silent-drop"], ["any", "per-direction"]),
@@ -173,8 +175,55 @@ public sealed class DiscoverTests : IDisposable
             [ProgramRun.SimulatorPath, "lab", "-o", "json", "--expiry", "inside-revives", "--idle-timeout", "4s", "--server", closing, "--client", Client(false, "30s")]);
         var result = Result(run);
 
-        Assert.Equal(["inside-revives"], Strings(result, "expiry"));
+        AssertInsideRevives(result);
+    }
+
+    private static void AssertInsideRevives(JsonElement result)
+    {
+        Assert.True(Strings(result, "expiry") is ["inside-revives"], $"{result}");
         Assert.InRange(4, result.GetProperty("idleTimeoutLeastSeconds").GetDouble() - 0.3, result.GetProperty("idleTimeoutMostSeconds").GetDouble() + 0.3);
+    }
+
+    /// <summary>The far end answers at once, and says something once more after 8 s. That arrives only where the balancer still knows the connection.</summary>
+    [Theory]
+    [MemberData(nameof(Names))]
+    [Trait("Discover", "long")]
+    public void Measurement_WithPayload_IsNarrowed(string name)
+    {
+        Live.Require("python3");
+        const string answering = """
+            python3 -c '
+            import socket, threading
+            server = socket.create_server(("::", 7000), family=socket.AF_INET6, dualstack_ipv6=True, backlog=500)
+            def serve(one):
+                one.settimeout(8)
+                try:
+                    while True:
+                        try:
+                            got = one.recv(4096)
+                        except TimeoutError:
+                            one.settimeout(None)
+                            got = b"late"
+                        if not got:
+                            break
+                        one.sendall(got)
+                except OSError:
+                    pass
+            while True:
+                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+            '
+            """;
+        using var run = LabEvents.Start("--expiry", name, "--idle-timeout", "4s", "--server", answering, "--client", $"{Client(false, "30s")} --send hello");
+        var result = Result(run);
+
+        if (name == "inside-revives")
+        {
+            AssertInsideRevives(result);
+            return;
+        }
+        AssertRight(name, 4, 30, result);
+        // Only payload tells a clock that payload restarts from a maximum age.
+        Assert.DoesNotContain(Strings(result, "unknown"), text => text.Contains("maximum age", StringComparison.Ordinal));
     }
 
     private static ProgramRun Start(string name, int timeout, bool six, string until, params ReadOnlySpan<string> more) => LabEvents.Start(

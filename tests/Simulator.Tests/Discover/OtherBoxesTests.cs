@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using Keepalive.Testbed;
 using Xunit;
@@ -27,6 +28,7 @@ public sealed class OtherBoxesTests : IDisposable
         ip netns exec nat nft 'add table ip nat; add chain ip nat post { type nat hook postrouting priority 100; }; add rule ip nat post oifname r1 masquerade'
         [ $DROP_INVALID = 0 ] || ip netns exec nat nft 'add table ip f; add chain ip f forw { type filter hook forward priority 0; }; add rule ip f forw ct state invalid drop'
         ip netns exec nat sysctl -qw net.netfilter.nf_conntrack_tcp_timeout_established=$TIMEOUT net.netfilter.nf_conntrack_tcp_loose=$LOOSE
+        [ -z "$RULE" ] || ip netns exec nat nft "add table ip l; add set ip l sources { type ipv4_addr; flags dynamic; size 100; }; add chain ip l forw { type filter hook forward priority -10; }; add rule ip l forw $RULE"
         ip netns exec server python3 -c "$SERVER" &
         ip netns exec client tcpdump -i c0 -n -tt -S -l -Z root tcp >$FRAMES &
         ip netns exec server sh -c "$READY" sh /proc/net/tcp :1B58
@@ -44,6 +46,7 @@ public sealed class OtherBoxesTests : IDisposable
         def keep(one):
             one.settimeout(float(os.environ["CLOSES"]) or None)
             try:
+                one.sendall(bytes.fromhex(os.environ.get("GREETING", "")))
                 while one.recv(4096):
                     pass
             except OSError:
@@ -95,6 +98,84 @@ public sealed class OtherBoxesTests : IDisposable
 
         Assert.Equal(JsonValueKind.Null, result.GetProperty("idleTimeoutMostSeconds").ValueKind);
         Assert.Contains("inside-revives", Assert.Single(Strings(result, "unknown")), StringComparison.Ordinal);
+    }
+
+    /// <summary>A router that loses packets, or allows each source so many connections and drops or refuses others.</summary>
+    [Theory]
+    [InlineData("numgen random mod 100 < 5 drop")]
+    [InlineData("ct state new add @sources { ip saddr ct count over 20 } drop")]
+    [InlineData("ct state new add @sources { ip saddr ct count over 20 } reject with tcp reset")]
+    public void Nat_LosesPacketsOrLimitsConnections_IsRightOrUnknown(string rule)
+    {
+        var result = ThroughNat(loose: 0, routeBack: 1, dropInvalid: 0, closes: 0, rule);
+
+        // Where entries expire soon, room for further connections is found before their SYNs are given up.
+        Assert.True(rule.Contains("count", StringComparison.Ordinal) || result.GetProperty("lostPackets").GetBoolean(), $"{result}");
+        if (result.GetProperty("idleTimeoutMostSeconds").ValueKind == JsonValueKind.Null)
+        {
+            Assert.NotEmpty(Strings(result, "unknown"));
+            return;
+        }
+        // Few connections make the interval wide.
+        AssertTimeout(_timeout, 3, result);
+        Assert.Contains("reset-on-next-packet", Strings(result, "expiry"));
+        Assert.Contains("any", Strings(result, "refresh"));
+    }
+
+    /// <summary>What the far end sends first is no traffic that keeps the connection.</summary>
+    [Theory]
+    [InlineData("SSH-2.0-OpenSSH_9.6p1 Debian-3\r\n", 0)]
+    [InlineData("220 mail.example.org ESMTP\r\n", 0)]
+    [InlineData("J\0\0\0\n8.0.36\0\x08\0\0\0abcdefgh\0\xff\xf7\xff\x02\0\xff\xdf\x15\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0caching_sha2_password\0", 10)]
+    public void Nat_FarEndGreets_IsMeasured(string greeting, int closes)
+    {
+        var result = ThroughNat(loose: 0, routeBack: 1, dropInvalid: 0, closes, greeting: greeting);
+
+        AssertTimeout(_timeout, 0.6, result);
+        Assert.Equal(["reset-on-next-packet"], Strings(result, "expiry"));
+        if (closes == 0)
+        {
+            // Else most connections of the capture end by the far end's FIN.
+            AssertExpiry("reset-on-next-packet", result, 7000);
+        }
+        Assert.Contains("any", Strings(result, "refresh"));
+        Assert.Equal(JsonValueKind.Null, result.GetProperty("farEndProbesSeconds").ValueKind);
+    }
+
+    /// <summary>What ends first is measured: the far end's own timeout.</summary>
+    [Fact]
+    public void Nat_FarEndClosesEarlier_IsTheFarEndsTimeout()
+    {
+        var result = ThroughNat(loose: 0, routeBack: 1, dropInvalid: 0, closes: _timeout - 2);
+
+        AssertTimeout(_timeout - 2, 0.6, result);
+        AssertExpiry("fin-both", result, 7000);
+        Assert.Equal(["payload"], Strings(result, "refresh"));
+        Assert.Contains("the far end itself", result.GetProperty("proxy").GetString(), StringComparison.Ordinal);
+    }
+
+    /// <summary>Behind a proxy with a longer timeout: the direct way shows that it is the far end.</summary>
+    [Fact]
+    public void HAProxy_FarEndClosesEarlier_IsTheFarEndsTimeout()
+    {
+        Live.Require("haproxy", "python3", "tcpdump");
+        var configuration = Write("haproxy.cfg", $"""
+            defaults
+              mode tcp
+              timeout connect 5s
+              timeout client {_timeout + 10}s
+              timeout server {_timeout + 10}s
+            listen a
+              bind 127.0.0.1:7001
+              server s 127.0.0.1:7000
+
+            """);
+        var result = Local($"haproxy -q -f {configuration}", _timeout, "127.0.0.1:7001", "--direct", "127.0.0.1:7000");
+
+        AssertTimeout(_timeout, 0.6, result);
+        AssertExpiry("fin-both", result, 7001);
+        Assert.True(result.GetProperty("direct").GetProperty("same").GetBoolean());
+        Assert.Contains("the far end closes", result.GetProperty("proxy").GetString(), StringComparison.Ordinal);
     }
 
     /// <summary>HAProxy ends a connection when the shorter of its two timeouts has passed, on whichever side.</summary>
@@ -185,19 +266,22 @@ public sealed class OtherBoxesTests : IDisposable
         return path;
     }
 
-    private JsonElement ThroughNat(int loose, int routeBack, int dropInvalid, int closes)
+    private JsonElement ThroughNat(int loose, int routeBack, int dropInvalid, int closes, string rule = "", string greeting = "")
     {
         Live.Require("nft", "python3", "tcpdump");
         string[] variables =
         [
             $"LOOSE={loose}", $"ROUTE_BACK={routeBack}", $"DROP_INVALID={dropInvalid}", $"TIMEOUT={_timeout}", $"CLOSES={closes}", $"SERVER={Keeping}", $"FRAMES={Frames}", $"READY={Ready}",
+            $"RULE={rule}", $"GREETING={Convert.ToHexString(Encoding.Latin1.GetBytes(greeting))}",
         ];
         return Run(["env", .. variables, "sh", "-c", Nat, "sh"], "10.70.2.2:7000");
     }
 
-    private JsonElement Local(string proxy, string target, params string[] more) => Run(
+    private JsonElement Local(string proxy, string target, params string[] more) => Local(proxy, 0, target, more);
+
+    private JsonElement Local(string proxy, int closes, string target, params string[] more) => Run(
         [
-            "env", "CLOSES=0", $"SERVER={Keeping}", $"FRAMES={Frames}", $"READY={Ready}", "sh", "-c",
+            "env", $"CLOSES={closes}", $"SERVER={Keeping}", $"FRAMES={Frames}", $"READY={Ready}", "sh", "-c",
             $"ip link set lo up; python3 -c \"$SERVER\" & {proxy} & tcpdump -i lo -n -tt -S -l -Z root tcp >$FRAMES & "
                 + "for one in tcp,:1B58 tcp,:1B59 packet,^[0-9a-f]; do sh -c \"$READY\" sh /proc/net/${one%,*} \"${one#*,}\"; done; exec \"$@\"", "sh",
         ],
