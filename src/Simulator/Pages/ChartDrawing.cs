@@ -13,7 +13,7 @@ namespace Keepalive.Simulator.Pages;
 internal sealed class ChartDrawing
 {
     /// <summary>The width of a character of 12 pixels, at most of usual text.</summary>
-    private const double Character = 6.6;
+    private const double Character = 7.4;
     private const double LabelHeight = 14;
     private const double LeftMargin = 54;
     private const int MaxLabel = 26;
@@ -46,7 +46,7 @@ internal sealed class ChartDrawing
             TextColor = Of(ChartColour.Soft),
             PlotAreaBorderThickness = new OxyThickness(0),
             Padding = new OxyThickness(0, title is null ? 0 : 12, 0, 0),
-            PlotMargins = new OxyThickness(LeftMargin, title is null ? 28 : 40, longest > 0 ? 12 + (longest * Character) : 16, 38),
+            PlotMargins = new OxyThickness(LeftMargin, title is null ? 32 : 44, longest > 0 ? 12 + (longest * Character) : 16, 38),
         };
         var x = AxisOf(first.X, AxisPosition.Bottom);
         _model.Axes.Add(x);
@@ -123,7 +123,7 @@ internal sealed class ChartDrawing
     {
         // Above the axis, where it can be read without turning the head, and hides no tick.
         var name = Text(Clean(chart.Y.Name), new DataPoint(chart.X.Least, chart.Y.Most), y, ChartColour.Soft, HorizontalAlignment.Left, VerticalAlignment.Bottom);
-        name.Offset = new ScreenVector(-LeftMargin + 8, -9);
+        name.Offset = new ScreenVector(-LeftMargin + 8, -14);
         _model.Annotations.Add(name);
         foreach (var band in chart.Bands)
         {

@@ -38,13 +38,7 @@ internal sealed record ChartScale(string Name, double Least, double Most, double
     /// <param name="ticks">About so many ticks.</param>
     public static ChartScale Time(string name, double least, double most, out double seconds, bool isExact = false, int ticks = 6)
     {
-        (seconds, var unit) = most switch
-        {
-            <= 900 => (1.0, "s"),
-            <= 3 * 3600 => (60.0, "min"),
-            <= 5 * 86400 => (3600.0, "h"),
-            _ => (86400.0, "days"),
-        };
+        (seconds, var unit) = UnitOf(most);
         var (from, to) = (least / seconds, most / seconds);
         var scale = Between($"{name}, {unit}", from, to, ticks);
         if (unit == "h" && StepOf([1, 2, 3, 6, 12, 24], (scale.Most - scale.Least) / ticks) is { } hours)
@@ -57,6 +51,15 @@ internal sealed record ChartScale(string Name, double Least, double Most, double
     /// <summary>A scale of things that are no numbers, in the order in which they are given.</summary>
     public static ChartScale Of(string name, IReadOnlyList<string> words) =>
         new(name, -0.5, words.Count - 0.5, Math.Max(1, (words.Count + 7) / 8)) { Words = words };
+
+    /// <summary>The unit in which times up to so many seconds are easy to read.</summary>
+    public static (double Seconds, string Name) UnitOf(double most) => most switch
+    {
+        <= 900 => (1, "s"),
+        <= 3 * 3600 => (60, "min"),
+        <= 5 * 86400 => (3600, "h"),
+        _ => (86400, "days"),
+    };
 
     /// <summary>A value as its tick has it.</summary>
     public string Text(double value) => Words is null ? value.ToString("#,0.#########", CultureInfo.InvariantCulture)

@@ -54,10 +54,10 @@ internal static class DiscoverPage
     {
         var measured = verdict.Measured;
         var name = isNamed ? $"{measured.Request.Remote}: " : "";
-        return measured is { Cut: { } obstacle, IsEverOpened: false } ? $"{name}not measured: {obstacle}."
-            : measured.IsMeasured ? $"{name}idle connections are dropped after {DiscoveryReport.Timeout(measured)}" + (measured.Classes.Count > 0
+        return measured is { Cut: { } obstacle, IsEverOpened: false } ? $"{name}Not measured: {obstacle}."
+            : measured.IsMeasured ? $"{name}Idle connections are dropped after {DiscoveryReport.Timeout(measured)}" + (measured.Classes.Count > 0
                 ? $" ({string.Join(" or ", measured.Classes.Select(IdleBehaviour.NameOf))})." : ".")
-            : $"{name}idle timeout {DiscoveryReport.Timeout(measured)}.";
+            : $"{name}Idle timeout {DiscoveryReport.Timeout(measured)}.";
     }
 
     private static IEnumerable<ReportSection> Sections(DiscoveryVerdict verdict)

@@ -118,7 +118,7 @@ internal static class RunPage
         return new Chart
         {
             Title = "Connections that the balancer dropped",
-            Words = $"{Words.Count(result.Totals.Expiries, "connection")} expired{(result.Totals.Forgotten > 0 ? $", {Number(result.Totals.Forgotten)} more were lost by restarts of the balancer" : "")}."
+            Words = $"{Number(result.Totals.Expiries)} expired{(result.Totals.Forgotten > 0 ? $", {Number(result.Totals.Forgotten)} more were lost by restarts of the balancer" : "")}."
                 + (result.Totals.ExpiredWaiting > 0 ? $" {Number(result.Totals.ExpiredWaiting)} of them while a response was awaited." : ""),
             X = x,
             Y = ChartScale.Numbers("connections", counts.Max()),
@@ -191,7 +191,7 @@ internal static class RunPage
         var seconds = sorted.Select(static ticks => TimeSpan.FromTicks(ticks).TotalSeconds).ToList();
         var bound = isBound ? ClosedForm.Detection(result.Scenario) : null;
         var most = Math.Max(seconds[^1], bound?.Expected ?? 0);
-        var x = ChartScale.Time("time", seconds[0], most, out var unit);
+        var x = ChartScale.Time("time", 0, most, out var unit);
         var points = new List<ChartPoint> { new(x.Least, 0) };
         for (var i = 1; i <= MaxSteps; i++)
         {
@@ -295,8 +295,12 @@ internal static class RunPage
         _ => arrival.GetType().Name,
     };
 
-    private static string Span(RunResult result, int bin) =>
-        $"{Long(result.Scenario.Duration * bin / VirtualTotals.Bins)} to {Long(result.Scenario.Duration * (bin + 1) / VirtualTotals.Bins)}";
+    private static string Span(RunResult result, int bin)
+    {
+        var duration = result.Scenario.Duration.TotalSeconds;
+        var (seconds, unit) = ChartScale.UnitOf(duration);
+        return Text($"{bin * duration / VirtualTotals.Bins / seconds:0.##} to {(bin + 1) * duration / VirtualTotals.Bins / seconds:0.##} {unit}");
+    }
 
     /// <summary>A long time in the units in which it is said.</summary>
     private static string Long(TimeSpan time) => time switch

@@ -109,13 +109,7 @@ internal sealed class SweepAxis
 
     private double Place(SweepRow row) => _places[_grid.Parameters[Index].Values.IndexOf(row.Values[Index])];
 
-    private double X(SweepRow row) => IsNumber && _unit == "s" ? Place(row) / Unit() : Place(row);
-
-    private double Unit()
-    {
-        _ = ChartScale.Time("", _places.Min(), _places.Max(), out var unit);
-        return unit;
-    }
+    private double X(SweepRow row) => IsNumber && _unit == "s" ? Place(row) / ChartScale.UnitOf(_places.Max()).Seconds : Place(row);
 
     /// <summary>The values as numbers with one unit; null where one is none.</summary>
     private static (double[] Places, string Unit)? Numbers(IReadOnlyList<string> values)

@@ -42,7 +42,7 @@ internal static class SweepPage
             new("Failed requests", $"Shaded: the safe region, where at most {Words.Percent(Safe, 2)} of the requests failed."
                 + (rows.Any(static row => !double.IsNaN(row.ExpectedFailureRate)) ? " Dashed: the closed form, where there is one." : ""))
             {
-                Charts = [.. groups.Take(MaxPanels).Select(group => Failures(axis, group, rows))],
+                Charts = [.. groups.Take(MaxPanels).Select(group => Failures(axis, group, rows, groups.Count > 1))],
             },
             new("What probes cost", "") { Charts = [Probes(axis, groups)] },
         };
@@ -97,7 +97,7 @@ internal static class SweepPage
         ? string.Join(", ", parameter.Values)
         : $"{parameter.Values.Length:N0} values from {parameter.Values[0]} to {parameter.Values[^1]}";
 
-    private static Chart Failures(SweepAxis axis, SweepLine group, IReadOnlyList<SweepRow> all)
+    private static Chart Failures(SweepAxis axis, SweepLine group, IReadOnlyList<SweepRow> all, bool isSmall)
     {
         var most = 100 * Math.Max(all.Max(static row => row.FailureRate), all.Max(static row => double.IsNaN(row.ExpectedFailureRate) ? 0 : row.ExpectedFailureRate));
         var simulated = new ChartLine("", ChartColour.Series1, ChartShape.Points, axis.Points(group, MaxPoints, static row => 100 * row.FailureRate, row =>
@@ -113,7 +113,7 @@ internal static class SweepPage
             Y = ChartScale.Numbers("failed, %", most > 0 ? Math.Min(100, most * 1.05) : 1),
             Lines = [.. computed.Count > 0 ? [new ChartLine("", ChartColour.Ink, ChartShape.Dashed, computed)] : Array.Empty<ChartLine>(), simulated],
             Bands = axis.Bands(group, IsSafe),
-            IsSmall = true,
+            IsSmall = isSmall,
         };
     }
 
@@ -134,7 +134,7 @@ internal static class SweepPage
         {
             Title = "Keepalive probes",
             Words = $"From {Text($"{fewest.ProbesPerHour:0.##}")} of a connection in an hour ({axis.Name} = {fewest.Values[axis.Index]}) to {Text($"{most.ProbesPerHour:0.##}")} ({axis.Name} = {most.Values[axis.Index]}).",
-            X = axis.Scale(10),
+            X = axis.Scale(7),
             Y = ChartScale.Numbers("probes of a connection in an hour", Math.Max(0.01, groups.Take(MaxLines).SelectMany(static group => group.Rows).Max(static row => row.ProbesPerHour))),
             Lines = Lines(axis, groups, static row => row.ProbesPerHour, row => $"{Text($"{row.ProbesPerHour:0.##}")} probes of a connection in an hour\n{axis.Described(row)}\n{Words.Percent(row.FailureRate, 4)} failed"),
         };
@@ -148,7 +148,7 @@ internal static class SweepPage
         {
             Title = "99 % noticed within",
             Words = $"At the latest after {Text($"{longest.NoticeP99:0.0}")} s, with {axis.Name} = {longest.Values[axis.Index]}; at the soonest after {Text($"{noticed.Min(static row => row.NoticeP99):0.0}")} s.",
-            X = axis.Scale(10),
+            X = axis.Scale(7),
             Y = ChartScale.Time("99 % noticed within", 0, longest.NoticeP99, out var unit),
             Lines = Lines(axis, groups, row => row.NoticeP99 / unit, row => $"99 % noticed within {Text($"{row.NoticeP99:0.0}")} s\n{axis.Described(row)}"),
         };
@@ -159,16 +159,16 @@ internal static class SweepPage
 
     private static ReportTable Table(GridHead grid, IReadOnlyList<SweepRow> rows) => new(
         "All points",
-        [.. grid.Parameters.Select(static parameter => parameter.Path), "Failed", "Closed form", "503", "504", "Probes an hour", "Noticed p50", "p99"],
+        [.. grid.Parameters.Select(static parameter => parameter.Path), "Safe", "Failed", "Closed form", "503", "504", "Probes an hour", "Noticed p50", "p99"],
         [
             .. rows.Select(static row => new ReportRow(
             [
-                .. row.Values, Words.Percent(row.FailureRate, 4), double.IsNaN(row.ExpectedFailureRate) ? "–" : Words.Percent(row.ExpectedFailureRate, 4), Text($"{row.Of("status503"):#,0}"),
+                .. row.Values, IsSafe(row) ? "yes" : "no", Words.Percent(row.FailureRate, 4), double.IsNaN(row.ExpectedFailureRate) ? "–" : Words.Percent(row.ExpectedFailureRate, 4), Text($"{row.Of("status503"):#,0}"),
                 Text($"{row.Of("status504"):#,0}"), Text($"{row.ProbesPerHour:0.##}"), Seconds(row.Of("noticeP50Seconds")), Seconds(row.NoticeP99),
             ],
             IsSafe(row))),
         ])
-    { TextColumns = grid.Parameters.Length, IsFolded = true };
+    { TextColumns = grid.Parameters.Length + 1, IsFolded = true };
 
     private static string Seconds(double seconds) => double.IsNaN(seconds) ? "–" : Text($"{seconds:0.0} s");
 

@@ -27,7 +27,7 @@ public sealed class DiscoverPageTests(ITestOutputHelper output)
         Assert.Contains(narrowing, text => text.StartsWith($"at least {Seconds(measured.Timeout.From)}\n", StringComparison.Ordinal));
         Assert.True(measured.Narrowing.Count > 5, $"{measured.Narrowing.Count} steps");
         Assert.Equal(measured.Timeout, measured.Narrowing[^1].Timeout);
-        Assert.StartsWith($"idle connections are dropped after {Seconds(measured.Timeout.From)[..^2]} to ", page.Data.GetProperty("verdict").GetString(), StringComparison.Ordinal);
+        Assert.StartsWith($"Idle connections are dropped after {Seconds(measured.Timeout.From)[..^2]} to ", page.Data.GetProperty("verdict").GetString(), StringComparison.Ordinal);
         Assert.Equal("kind: ConnectionPolicy", page.Data.GetProperty("sections").EnumerateArray().Last().GetProperty("code").GetString());
     }
 
@@ -50,7 +50,7 @@ public sealed class DiscoverPageTests(ITestOutputHelper output)
         };
         var page = new ReportPage(DiscoverPage.Of([new DiscoveryVerdict(new DiscoveryTarget("h", 1), measured, null)], ""));
 
-        Assert.Equal("not measured: connection refused.", page.Data.GetProperty("verdict").GetString());
+        Assert.Equal("Not measured: connection refused.", page.Data.GetProperty("verdict").GetString());
         Assert.Empty(page.Charts);
     }
 
