@@ -179,9 +179,9 @@ internal struct SocketStanding
         }
     }
 
-    /// <summary>What is known of it and was reported.</summary>
+    /// <summary>Its values as last read or written, and the user timeout that was last reported.</summary>
     private readonly record struct Facts(KeepaliveOptions? Current, OwnValues Own, int? UserTimeout, int? ToldUserTimeout);
 
-    /// <summary>What a write has replaced, or would replace.</summary>
+    /// <summary>The values that a write has replaced, or would replace.</summary>
     private readonly record struct Replacement(KeepaliveOptions Values, int? UserTimeout);
 }

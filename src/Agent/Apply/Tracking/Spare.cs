@@ -1,6 +1,6 @@
 namespace Keepalive.Agent.Apply.Tracking;
 
-/// <summary>Clears collections that every pass uses. Those that had very many elements give back their memory: a start fills them once.</summary>
+/// <summary>Clears collections that every pass uses. Those that had very many elements release their memory: a start fills them once.</summary>
 internal static class Spare
 {
     /// <summary>The number of elements for which memory is kept.</summary>
