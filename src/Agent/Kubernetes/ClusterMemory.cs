@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Keepalive.Agent.Log;
+using Keepalive.Agent.Support;
 using Keepalive.Config;
 using Keepalive.Config.Rendering;
 using Keepalive.Linux.Files;
@@ -85,56 +86,54 @@ internal sealed partial class ClusterMemory(DataDirectory directory, ClusterOpti
     /// <param name="now">The time.</param>
     public void Save(IReadOnlyCollection<RememberedKind> kinds, DateTimeOffset now)
     {
-        var text = new ArrayBufferWriter<byte>(16 * 1024);
+        var text = new ChunkedText();
         Line(text, Identity());
         using var json = new Utf8JsonWriter(text);
         var omitted = new List<string>();
         foreach (var kind in kinds)
         {
-            var (watch, start) = (kind.Watch, text.WrittenCount);
+            var (watch, start) = (kind.Watch, text.Length);
             var at = watch.KeptAt ?? now - watch.Age;
             if (watch.Knowledge == Knowledge.None && watch.KeptAt is null)
             {
                 continue;
             }
             var isAbsent = watch.Knowledge == Knowledge.Absent;
-            var part = new ArrayBufferWriter<byte>(4 * 1024);
-            json.Reset(part);
-            Line(part, string.Create(CultureInfo.InvariantCulture,
+            Line(text, string.Create(CultureInfo.InvariantCulture,
                 $"kind {watch.Kind} {watch.Kind.ApiVersion(watch.Kind.Versions[0])} {(isAbsent ? "absent" : "known")} {at.ToUnixTimeSeconds()}"));
             var isTooLarge = false;
             if (!isAbsent)
             {
                 kind.Write(write =>
                 {
-                    if (isTooLarge |= text.WrittenCount + part.WrittenCount > MaxBytes)
+                    if (isTooLarge |= text.Length > MaxBytes)
                     {
                         return;
                     }
-                    json.Reset(part);
+                    json.Reset(text);
                     write(json);
                     json.Flush();
-                    part.Write("\n"u8);
+                    text.Write("\n"u8);
                 });
             }
-            if (isTooLarge || text.WrittenCount + part.WrittenCount > MaxBytes)
+            if (isTooLarge || text.Length > MaxBytes)
             {
                 omitted.Add(watch.Kind.ToString());
-                continue;
+                text.Cut(start);
             }
-            text.Write(part.WrittenSpan);
         }
-        var sum = Crc32C.Add(0, text.WrittenSpan);
+        var written = text.Written;
+        var sum = Crc32C.Add(0, in written);
         if (sum == _written)
         {
             return;
         }
-        var problem = directory.Write(FileName, Format, text.WrittenSpan);
+        var problem = directory.Write(FileName, Format, in written);
         _written = problem is null ? sum : 0;
         Say(problem ?? (omitted.Count > 0 ? $"{string.Join(", ", omitted)} would need more than {MaxBytes >> 20} MiB" : null));
     }
 
-    private static void Line(ArrayBufferWriter<byte> text, string line)
+    private static void Line(ChunkedText text, string line)
     {
         text.Write(Encoding.UTF8.GetBytes(line));
         text.Write("\n"u8);

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Numerics;
 
@@ -19,5 +20,15 @@ public static class Crc32C
             crc = BitOperations.Crc32C(crc, one);
         }
         return ~crc;
+    }
+
+    /// <inheritdoc cref="Add(uint, ReadOnlySpan{byte})"/>
+    public static uint Add(uint sum, in ReadOnlySequence<byte> bytes)
+    {
+        foreach (var part in bytes)
+        {
+            sum = Add(sum, part.Span);
+        }
+        return sum;
     }
 }

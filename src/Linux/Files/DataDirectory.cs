@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace Keepalive.Linux.Files;
 
 /// <summary>A directory of <see cref="SealedFile"/>s that survive a reboot. One process at a time writes to it.</summary>
@@ -39,7 +41,10 @@ public sealed class DataDirectory : IDisposable
     }
 
     /// <summary>Replaces a file. Returns why that failed; null if it did not.</summary>
-    public string? Write(string name, string format, ReadOnlySpan<byte> content)
+    public string? Write(string name, string format, ReadOnlySpan<byte> content) => Write(name, format, new ReadOnlySequence<byte>(content.ToArray()));
+
+    /// <inheritdoc cref="Write(string, string, ReadOnlySpan{byte})"/>
+    public string? Write(string name, string format, in ReadOnlySequence<byte> content)
     {
         if (Problem is not null)
         {
@@ -47,7 +52,7 @@ public sealed class DataDirectory : IDisposable
         }
         try
         {
-            SealedFile.Write(Path.Combine(Location, name), format, content);
+            SealedFile.Write(Path.Combine(Location, name), format, in content);
             return null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using System.Text;
 using Keepalive.Linux.Interop;
@@ -49,7 +50,7 @@ public static class OwnFile
     /// <param name="path">The file.</param>
     /// <param name="content">Its content.</param>
     /// <param name="rest">More of its content.</param>
-    internal static void Replace(string path, ReadOnlySpan<byte> content, ReadOnlySpan<byte> rest)
+    internal static void Replace(string path, ReadOnlySpan<byte> content, in ReadOnlySequence<byte> rest)
     {
         var next = path + ".new";
         try
@@ -57,7 +58,10 @@ public static class OwnFile
             using (var log = AppendLog.Create(next))
             {
                 log.Append(content);
-                log.Append(rest);
+                foreach (var part in rest)
+                {
+                    log.Append(part.Span);
+                }
                 log.Sync();
             }
             File.Move(next, path, overwrite: true);

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 
@@ -39,7 +40,7 @@ public static class SealedFile
             return null;
         }
         var content = file.AsMemory(end + 1);
-        if (first != FirstLine(format, content.Span))
+        if (first != FirstLine(format, new ReadOnlySequence<byte>(content)))
         {
             problem = $"{path} is damaged: its checksum does not match";
             return null;
@@ -49,13 +50,14 @@ public static class SealedFile
 
     /// <summary>Replaces the file.</summary>
     /// <exception cref="LinuxException">It cannot be written; the file is as it was.</exception>
-    public static void Write(string path, string format, ReadOnlySpan<byte> content)
-    {
-        OwnFile.Replace(path, Encoding.UTF8.GetBytes(FirstLine(format, content) + "\n"), content);
-    }
+    public static void Write(string path, string format, in ReadOnlySequence<byte> content) =>
+        OwnFile.Replace(path, Encoding.UTF8.GetBytes(FirstLine(format, in content) + "\n"), in content);
+
+    /// <inheritdoc cref="Write(string, string, in ReadOnlySequence{byte})"/>
+    public static void Write(string path, string format, ReadOnlySpan<byte> content) => Write(path, format, new ReadOnlySequence<byte>(content.ToArray()));
 
     private static string NameOf(string format) => format[..format.LastIndexOf(' ')];
 
-    private static string FirstLine(string format, ReadOnlySpan<byte> content) =>
-        string.Create(CultureInfo.InvariantCulture, $"{format} {Crc32C.Add(0, content):x8} {content.Length}");
+    private static string FirstLine(string format, in ReadOnlySequence<byte> content) =>
+        string.Create(CultureInfo.InvariantCulture, $"{format} {Crc32C.Add(0, in content):x8} {content.Length}");
 }
