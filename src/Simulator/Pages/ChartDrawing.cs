@@ -129,7 +129,11 @@ internal sealed class ChartDrawing
         {
             _model.Annotations.Add(new RectangleAnnotation
             {
-                YAxisKey = y.Key, MinimumX = band.From, MaximumX = band.To, Fill = Of(ChartColour.Safe), Layer = AnnotationLayer.BelowAxes,
+                YAxisKey = y.Key,
+                MinimumX = band.From,
+                MaximumX = band.To,
+                Fill = Of(ChartColour.Safe),
+                Layer = AnnotationLayer.BelowAxes,
             });
             _model.Annotations.Add(Text(band.Name, new DataPoint(band.From, chart.Y.Most), y, ChartColour.Good, HorizontalAlignment.Left, VerticalAlignment.Top));
         }
@@ -138,8 +142,13 @@ internal sealed class ChartDrawing
             _marks.Add((mark, x, y));
             _model.Annotations.Add(new LineAnnotation
             {
-                YAxisKey = y.Key, Type = mark.IsVertical ? LineAnnotationType.Vertical : LineAnnotationType.Horizontal, X = mark.At, Y = mark.At, Color = Of(mark.Colour),
-                LineStyle = LineStyle.Dash, StrokeThickness = 1.5,
+                YAxisKey = y.Key,
+                Type = mark.IsVertical ? LineAnnotationType.Vertical : LineAnnotationType.Horizontal,
+                X = mark.At,
+                Y = mark.At,
+                Color = Of(mark.Colour),
+                LineStyle = LineStyle.Dash,
+                StrokeThickness = 1.5,
             });
         }
         foreach (var line in chart.Lines)

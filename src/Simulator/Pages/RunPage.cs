@@ -74,7 +74,8 @@ internal static class RunPage
         var timeline = result.Totals.Timeline;
         double Part(int row, int bin) => timeline[VirtualTotals.RequestRow][bin] == 0 ? 0 : 100.0 * timeline[row][bin] / timeline[VirtualTotals.RequestRow][bin];
         ChartLine Line(int row, string name, int series) => new(name, ChartDrawing.Series(series), ChartShape.Points, [.. at.Select((time, bin) => new ChartPoint(time, Part(row, bin),
-            $"{name}: {Words.Percent(Part(row, bin) / 100, 2)}\n{Number(timeline[row][bin])} of {Number(timeline[VirtualTotals.RequestRow][bin])} requests\n{Span(result, bin)}"))]) { Mark = series };
+            $"{name}: {Words.Percent(Part(row, bin) / 100, 2)}\n{Number(timeline[row][bin])} of {Number(timeline[VirtualTotals.RequestRow][bin])} requests\n{Span(result, bin)}"))])
+        { Mark = series };
         var expected = result.ClosedForms().FirstOrDefault(static row => row.What == ClosedFormRow.FailedRequests);
         var most = Enumerable.Range(0, VirtualTotals.Bins).Max(bin => Math.Max(Part(VirtualTotals.Status503Row, bin), Part(VirtualTotals.Status504Row, bin)));
         most = expected is null ? most : Math.Max(most, 100 * expected.Expected);

@@ -46,7 +46,11 @@ public sealed class DiscoverPageTests(ITestOutputHelper output)
     {
         var measured = VirtualMeasurement.Run(output, 1, clock => new SimulatedWay(clock, 1) { Timeout = 500 }, 20) with
         {
-            Cut = "connection refused", IsEverOpened = false, Observations = [], Narrowing = [], Timeout = default,
+            Cut = "connection refused",
+            IsEverOpened = false,
+            Observations = [],
+            Narrowing = [],
+            Timeout = default,
         };
         var page = new ReportPage(DiscoverPage.Of([new DiscoveryVerdict(new DiscoveryTarget("h", 1), measured, null)], ""));
 
