@@ -389,7 +389,7 @@ internal sealed class PolicyNames
     private Dictionary<string, PolicyNames>? _others;
     private ImmutableArray<string> _all;
 
-    /// <summary>No policies. What begins with the same one is shared.</summary>
+    /// <summary>No policies. Lists that begin with the same policy share that beginning.</summary>
     public PolicyNames() => (_last, _all) = ("", []);
 
     private PolicyNames(PolicyNames before, string last) => (_before, _last, _count) = (before, last, before._count + 1);

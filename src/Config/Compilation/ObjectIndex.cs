@@ -15,6 +15,15 @@ internal sealed class ObjectIndex<T>(IReadOnlyList<T> objects, CompilationBudget
     /// <summary>All of them, in document order.</summary>
     public IReadOnlyList<T> All => objects;
 
+    /// <summary>Whether one has a name.</summary>
+    public bool HasName(string name) => _byName.Value.Contains(name);
+
+    /// <summary>Whether one is in a namespace.</summary>
+    public bool HasNamespace(string ns) => _byNamespace.Value.Contains(ns);
+
+    /// <summary>Whether one has a label.</summary>
+    public bool HasLabel(string key, string value) => _byLabel.Value.Contains((key, value));
+
     /// <summary>Those a selector matches, in document order.</summary>
     public IEnumerable<T> Select(ObjectSelector selector)
     {

@@ -343,7 +343,8 @@ internal sealed class Selector
             DestinationKind.VirtualGateway => VirtualGateway.KindName,
             _ => "Kubernetes Service",
         };
-        var all = _kinds[reference.Kind].All;
+        var index = _kinds[reference.Kind];
+        var all = index.All;
         if (all.Count == 0)
         {
             Report(DiagnosticCatalog.SelectsNothing, policy, reference.Position, $"{field} selects {kind}s, and none is in the input",
@@ -355,33 +356,32 @@ internal sealed class Selector
 
         Report(DiagnosticCatalog.SelectsNothing, policy, reference.Position,
             (all.Count == 1 ? $"{field} does not match the only {kind} in the input" : $"{field} matches none of the {all.Count} {kind}s in the input")
-                + Why(reference.Selector, all),
+                + Why(reference.Selector, index),
             "compare its selector with their metadata: name, namespace, labels, cluster and workspace");
     }
 
     /// <summary>The reason that nothing matches, if there is a single one.</summary>
-    private static string Why(ObjectSelector selector, IReadOnlyList<Destination> all)
+    private static string Why(ObjectSelector selector, ObjectIndex<Destination> all)
     {
-        var metadata = all.Select(static destination => destination.Metadata);
-        if (selector.Name is { } name && !metadata.Any(one => one.Name.Value == name.Value))
+        if (selector.Name is { } name && !all.HasName(name.Value))
         {
             return $": none is named {Quoting.Quote(name.Value)}";
         }
 
-        if (selector.Namespace is { } ns && !metadata.Any(one => one.Namespace == ns.Value))
+        if (selector.Namespace is { } ns && !all.HasNamespace(ns.Value))
         {
             return $": none is in the namespace {Quoting.Quote(ns.Value)}";
         }
 
         foreach (var (key, value) in selector.Labels)
         {
-            if (!metadata.Any(one => one.Labels.TryGetValue(key, out var actual) && actual == value))
+            if (!all.HasLabel(key, value))
             {
                 return $": none has the label {Quoting.Shorten($"{key}={value}")}";
             }
         }
 
-        return metadata.Any(selector.MatchesPlace) ? ": none has all of it at once"
+        return all.All.Any(destination => selector.MatchesPlace(destination.Metadata)) ? ": none has all of it at once"
             : selector.Workspace is { } workspace ? $": none is from the workspace {Quoting.Quote(workspace.Value)}"
             : ": none is from that cluster";
     }

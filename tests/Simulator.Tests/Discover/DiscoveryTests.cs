@@ -442,7 +442,7 @@ public sealed class DiscoveryTests(ITestOutputHelper output)
                 Assert.InRange(timeout, measured.Timeout.From.TotalSeconds - 0.01, measured.Timeout.To!.Value.TotalSeconds + 0.01);
                 // The probes of a test are spread over 0.1 s.
                 Assert.True(measured.Timeout.Width.TotalSeconds < (timeout * 0.0203) + 0.25, Text(measured));
-                // Silent ones are waited for. What restarts the clock shows on a connection that was opened later.
+                // Silent ones are waited for. A connection that was opened later shows which traffic restarts the clock.
                 var most = expiry == ExpiryClass.FinBoth ? (timeout * 1.05) + 20 : (timeout * 1.32) + (expiry == ExpiryClass.SilentDrop ? 35 : 15);
                 Assert.True(measured.Took.TotalSeconds < most, $"{timeout} s, {expiry}: {Text(measured)}");
             }

@@ -122,7 +122,7 @@ public sealed class OtherBoxesTests : IDisposable
         Assert.Contains("any", Strings(result, "refresh"));
     }
 
-    /// <summary>What the far end sends first is no traffic that keeps the connection.</summary>
+    /// <summary>Traffic that the far end sends first does not keep the connection.</summary>
     [Theory]
     [InlineData("SSH-2.0-OpenSSH_9.6p1 Debian-3\r\n", 0)]
     [InlineData("220 mail.example.org ESMTP\r\n", 0)]
@@ -142,7 +142,7 @@ public sealed class OtherBoxesTests : IDisposable
         Assert.Equal(JsonValueKind.Null, result.GetProperty("farEndProbesSeconds").ValueKind);
     }
 
-    /// <summary>What ends first is measured: the far end's own timeout.</summary>
+    /// <summary>The shorter timeout is measured: the far end's own.</summary>
     [Fact]
     public void Nat_FarEndClosesEarlier_IsTheFarEndsTimeout()
     {
