@@ -30,7 +30,7 @@ public sealed class SweepJobTests : IDisposable
         var volume = Assert.Single(((YamlSequenceNode)At(pod, "volumes")).Children);
         Assert.Equal((Text(volume, "name"), Text(map, "metadata", "name")), (Text(mount, "name"), Text(volume, "configMap", "name")));
         Assert.Equal("/usr/bin/keepalive-sim", Assert.Single(Words(container, "command")));
-        Assert.Contains("/source/out/keepalive-sim /usr/bin/", File.ReadAllText(Path.Combine(Repository.Root, "Dockerfile")), StringComparison.Ordinal);
+        Assert.Contains("ENTRYPOINT [\"/usr/bin/keepalive-sim\"]", File.ReadAllText(Path.Combine(Repository.Root, "Dockerfile")), StringComparison.Ordinal);
         Assert.Equal(("Indexed", 8), (Text(job, "spec", "completionMode"), completions));
 
         // Fewer connections, for a test of the wiring.

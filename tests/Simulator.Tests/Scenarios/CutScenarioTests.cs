@@ -114,7 +114,8 @@ public sealed class CutScenarioTests : IDisposable
         {
             foreach (var point in grid.Points)
             {
-                file.Add(new SweepRow(point.Values, [.. Enumerable.Range(0, SweepRow.Names.Length).Select(i => i == 2 ? double.NaN : i / 3.0)]));
+                // The five rates and times, then counts.
+                file.Add(new SweepRow(point.Values, [.. Enumerable.Range(0, SweepRow.Names.Length).Select(i => i == 2 ? double.NaN : i < 5 ? i / 3.0 : i)]));
             }
         }
         return (grid, File.ReadAllBytes(path));
