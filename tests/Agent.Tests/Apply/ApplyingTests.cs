@@ -304,8 +304,10 @@ public abstract class ApplyingTests : IDisposable
         _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 2s, interval: 10s, probes: 20");
         clock.Restart();
         var summary = _rig.Pass(new PassScope { SpreadOver = TimeSpan.FromSeconds(2) });
-        Assert.InRange(clock.Elapsed.TotalSeconds, 1.5, 4);
-        Assert.InRange(summary.Waited.TotalSeconds, 1.5, 2.5);
+        var took = clock.Elapsed.TotalSeconds;
+        Assert.InRange(took, 1.5, 4);
+        // The work of the slices is a part of the interval, and takes a good part of it on a busy machine.
+        Assert.InRange(summary.Waited.TotalSeconds, 0.5, Math.Min(took, 2.5));
         Assert.True(_lab.Client.Get(fresh).On);
         for (var id = ids.First; id <= ids.Last; id++)
         {
