@@ -5,7 +5,7 @@ using Keepalive.Config.Compilation;
 namespace Keepalive.Agent.Policies;
 
 /// <summary>The known addresses of hosts.</summary>
-/// <param name="Addresses">The addresses of each host. A host without addresses is omitted.</param>
+/// <param name="Addresses">The addresses of each host, with those that it had before. A host without addresses is omitted.</param>
 /// <param name="Kept">Hosts that did not resolve this time. Their addresses are from an earlier lookup.</param>
 /// <param name="Cut">Hosts that had more than <see cref="HostResolver.MaxAddresses"/> addresses.</param>
 internal sealed record HostAnswers(

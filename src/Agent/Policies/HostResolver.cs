@@ -6,8 +6,9 @@ namespace Keepalive.Agent.Policies;
 
 /// <summary>Looks up the hosts that policies name, many at a time and with a time limit.</summary>
 /// <remarks>
-/// A host that stops resolving keeps its last addresses: a DNS outage must not remove keepalive from open connections. Lookups that take
-/// too long are abandoned, because the system's resolver cannot be interrupted.
+/// Connections stay where they are when a name gets another address, and live for days. So a host keeps the addresses that it had: neither another answer
+/// nor a DNS outage, nor a restart of the agent during one, may remove keepalive from open connections. Lookups that take too long are abandoned, because
+/// the system's resolver cannot be interrupted.
 /// </remarks>
 internal sealed class HostResolver
 {
@@ -15,29 +16,35 @@ internal sealed class HostResolver
     /// load.</summary>
     public const int MaxAddresses = 256;
 
+    /// <summary>The maximum number of earlier addresses of one host that are kept, the latest ones.</summary>
+    public const int MaxEarlier = 64;
+
     private const int MaxParallel = 16;
 
     private readonly Func<string, CancellationToken, Task<IPAddress[]>> _lookup;
     private readonly TimeProvider _time;
     private readonly TimeSpan _perHost;
     private readonly TimeSpan _inAll;
-    private Dictionary<string, IReadOnlyList<IPAddress>> _lastGood = new(StringComparer.OrdinalIgnoreCase);
+    private readonly KeptHosts? _disk;
+    private Dictionary<string, KnownHost>? _known;
 
     /// <summary>Creates a resolver without earlier answers.</summary>
     /// <param name="lookup">Looks one host up; null for the system's resolver.</param>
     /// <param name="time">The clock of the limits.</param>
     /// <param name="perHost">The limit for one host; null for 2 s.</param>
     /// <param name="inAll">The limit for one call; null for 8 s.</param>
+    /// <param name="disk">Keeps the addresses for the next agent; null if there is none.</param>
     public HostResolver(Func<string, CancellationToken, Task<IPAddress[]>>? lookup = null, TimeProvider? time = null,
-        TimeSpan? perHost = null, TimeSpan? inAll = null)
+        TimeSpan? perHost = null, TimeSpan? inAll = null, KeptHosts? disk = null)
     {
+        _disk = disk;
         _lookup = lookup ?? LookUpOnOwnThread;
         _time = time ?? TimeProvider.System;
         _perHost = perHost ?? TimeSpan.FromSeconds(2);
         _inAll = inAll ?? TimeSpan.FromSeconds(8);
     }
 
-    /// <summary>Returns the addresses of each host that resolves now or did before, in a stable order.</summary>
+    /// <summary>Returns the addresses that each host has now or had before, in a stable order.</summary>
     /// <param name="hosts">The hosts. The answers of other hosts are removed.</param>
     /// <param name="cancellationToken">Ends the call early with an exception. The time limit ends it without one.</param>
     /// <exception cref="OperationCanceledException">The caller cancelled.</exception>
@@ -47,7 +54,7 @@ internal sealed class HostResolver
         if (hosts.Count == 0)
         {
             // An early return avoids the threads that the timers of the limits and the lookups would start.
-            _lastGood = [];
+            _known = [];
             return HostAnswers.None;
         }
         var answers = new ConcurrentDictionary<string, IReadOnlyList<IPAddress>>(StringComparer.OrdinalIgnoreCase);
@@ -69,24 +76,26 @@ internal sealed class HostResolver
             // The time is over. Hosts without an answer keep their earlier addresses.
         }
 
-        var known = new Dictionary<string, IReadOnlyList<IPAddress>>(StringComparer.OrdinalIgnoreCase);
+        var before = _known ?? _disk?.Read() ?? [];
+        var known = new Dictionary<string, KnownHost>(StringComparer.OrdinalIgnoreCase);
         var (kept, cut) = (new HashSet<string>(StringComparer.OrdinalIgnoreCase), new HashSet<string>(StringComparer.OrdinalIgnoreCase));
         foreach (var host in hosts)
         {
+            var last = before.GetValueOrDefault(host);
             if (answers.TryGetValue(host, out var addresses))
             {
-                known[host] = addresses.Count > MaxAddresses ? [.. addresses.Take(MaxAddresses)] : addresses;
+                known[host] = new KnownHost(addresses.Count > MaxAddresses ? [.. addresses.Take(MaxAddresses)] : addresses, last);
                 _ = addresses.Count > MaxAddresses && cut.Add(host);
             }
-            else if (_lastGood.TryGetValue(host, out addresses))
+            else if (last is not null)
             {
-                known[host] = addresses;
+                known[host] = last;
                 kept.Add(host);
             }
         }
-
-        _lastGood = known;
-        return new HostAnswers(known, kept, cut);
+        _known = known;
+        _disk?.Write(known);
+        return new HostAnswers(known.ToDictionary(static host => host.Key, static host => host.Value.All, StringComparer.OrdinalIgnoreCase), kept, cut);
     }
 
     /// <summary>
@@ -106,9 +115,8 @@ internal sealed class HostResolver
             // One address above the maximum shows that there are more. The sort before the cut makes the same addresses remain each time.
             return
             [
-                .. found.Where(static address => address.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6)
-                    .Distinct().OrderBy(static address => address.AddressFamily)
-                    .ThenBy(static address => address.ToString(), StringComparer.Ordinal).Take(MaxAddresses + 1),
+                .. KnownHost.Ordered(found.Where(static address => address.AddressFamily is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6))
+                    .Take(MaxAddresses + 1),
             ];
         }
         catch (Exception exception) when (exception is SocketException or ArgumentException

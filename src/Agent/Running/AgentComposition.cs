@@ -73,7 +73,8 @@ internal static class AgentComposition
                 provider.GetRequiredService<MetricRegistry>(), provider.GetRequiredService<Cluster>().Ages));
 
     private static IServiceCollection AddPolicies(this IServiceCollection services) => services
-        .AddSingleton<HostResolver>()
+        .AddSingleton(provider => new HostResolver(
+            disk: !provider.GetRequiredService<StartOptions>().Once && provider.GetRequiredService<KeptData>().Directory is { } directory ? new KeptHosts(directory) : null))
         .AddSingleton(provider => new PolicySource(
             provider.GetRequiredService<PolicyOptions>(),
             provider.GetRequiredService<HostResolver>(),

@@ -1,13 +1,17 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using Keepalive.Agent.Policies;
+using Keepalive.Linux.Files;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Policies;
 
-public sealed class HostResolverTests
+public sealed class HostResolverTests : IDisposable
 {
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("keepalive-hosts");
+
     private static readonly IPAddress s_first = IPAddress.Parse("203.0.113.1");
     private static readonly IPAddress s_second = IPAddress.Parse("2001:db8::1");
 
@@ -21,6 +25,69 @@ public sealed class HostResolverTests
         fails = true;
         Assert.Equal([s_first, s_second], (await resolver.ResolveAsync(["a"], CancellationToken.None)).Addresses["a"]);
         Assert.Empty((await resolver.ResolveAsync(["b"], CancellationToken.None)).Addresses);
+    }
+
+    /// <summary>Regression: connections to the address before were restored, and broke in their next pause.</summary>
+    [Fact]
+    public async Task Resolve_HostGetsAnotherAddress_KeepsTheOneBefore()
+    {
+        IPAddress[] answer = [s_first];
+        var resolver = new HostResolver((_, _) => Task.FromResult(answer));
+        await resolver.ResolveAsync(["a"], CancellationToken.None);
+        answer = [s_second];
+        var moved = await resolver.ResolveAsync(["a"], CancellationToken.None);
+        Assert.Equal([s_first, s_second], moved.Addresses["a"]);
+        Assert.Empty(moved.Kept);
+        answer = [s_first];
+        Assert.True((await resolver.ResolveAsync(["a"], CancellationToken.None)).IsSameAs(moved));
+    }
+
+    [Fact]
+    public async Task Resolve_EveryAnswerIsAnother_KeepsTheLatest()
+    {
+        var number = 0;
+        var resolver = new HostResolver((_, _) => Task.FromResult<IPAddress[]>([new IPAddress([10, 0, 0, (byte)number])]));
+        for (number = 0; number < 200; number++)
+        {
+            await resolver.ResolveAsync(["a"], CancellationToken.None);
+        }
+        number = 199;
+        var addresses = (await resolver.ResolveAsync(["a"], CancellationToken.None)).Addresses["a"];
+        Assert.Equal(1 + HostResolver.MaxEarlier, addresses.Count);
+        Assert.All(addresses, static address => Assert.InRange(address.GetAddressBytes()[3], 199 - HostResolver.MaxEarlier, 199));
+    }
+
+    /// <summary>Regression: an agent that was started while names did not resolve knew no addresses, and restored the connections of the agent before.</summary>
+    [Fact]
+    public async Task Resolve_AgentStartsWhileNothingResolves_UsesTheAddressesOfTheOneBefore()
+    {
+        IPAddress[] answer = [s_first];
+        using (var directory = DataDirectory.Open(_directory.FullName))
+        {
+            var resolver = new HostResolver((_, _) => Task.FromResult(answer), disk: new KeptHosts(directory));
+            await resolver.ResolveAsync(["a", "b"], CancellationToken.None);
+            answer = [s_second];
+            await resolver.ResolveAsync(["a", "b"], CancellationToken.None);
+        }
+        using var reopened = DataDirectory.Open(_directory.FullName);
+        var next = new HostResolver((_, _) => throw new SocketException((int)SocketError.TryAgain), disk: new KeptHosts(reopened));
+        var answers = await next.ResolveAsync(["a", "c"], CancellationToken.None);
+        Assert.Equal([s_first, s_second], answers.Addresses["a"]);
+        Assert.Equal(["a"], answers.Kept);
+        Assert.DoesNotContain("c", answers.Addresses.Keys);
+    }
+
+    [Theory]
+    [InlineData("a 203.0.113.1")]
+    [InlineData("a 203.0.113.1,nonsense ")]
+    [InlineData("a  203.0.113.1")]
+    [InlineData("\0\u2028")]
+    public void KeptHosts_DamagedLine_IsSkipped(string line)
+    {
+        using var directory = DataDirectory.Open(_directory.FullName);
+        directory.Write(KeptHosts.FileName, KeptHosts.Format, Encoding.UTF8.GetBytes($"{line}\nb 203.0.113.1 2001:db8::1\n"));
+        var (name, host) = Assert.Single(new KeptHosts(directory).Read());
+        Assert.Equal(("b", 2), (name, host.All.Count));
     }
 
     [Fact]
@@ -88,4 +155,6 @@ public sealed class HostResolverTests
         var resolver = new HostResolver((_, _) => Task.FromResult<IPAddress[]>([s_first]));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => resolver.ResolveAsync(["a"], stop.Token));
     }
+
+    public void Dispose() => _directory.Delete(recursive: true);
 }
