@@ -18,7 +18,7 @@ internal readonly ref struct IPv4Packet
     /// <summary>Header and payload; 0 where segmentation offload has yet to set it.</summary>
     internal int TotalLength => BinaryPrimitives.ReadUInt16BigEndian(_bytes[2..]);
 
-    internal ushort Identification => BinaryPrimitives.ReadUInt16BigEndian(_bytes[4..]);
+    internal PacketMarks Marks => new(BinaryPrimitives.ReadUInt16BigEndian(_bytes[4..]), _bytes[8]);
 
     /// <summary>Whether it holds a later part of a datagram: no header of the next protocol.</summary>
     internal bool IsLaterFragment => (BinaryPrimitives.ReadUInt16BigEndian(_bytes[6..]) & 0x1FFF) != 0;

@@ -24,6 +24,8 @@ internal readonly ref struct IPv6Packet
     /// <summary>Everything behind the fixed header; 0 in a jumbogram, and where segmentation offload has yet to set it.</summary>
     internal int PayloadLength => BinaryPrimitives.ReadUInt16BigEndian(_bytes[4..]);
 
+    internal PacketMarks Marks => new(0, _bytes[7]);
+
     internal UInt128 Source => BinaryPrimitives.ReadUInt128BigEndian(_bytes[8..]);
 
     internal UInt128 Destination => BinaryPrimitives.ReadUInt128BigEndian(_bytes[24..]);

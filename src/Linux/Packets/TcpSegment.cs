@@ -39,9 +39,9 @@ public readonly ref struct TcpSegment
     /// <param name="header">Its header.</param>
     /// <param name="payloadLength">Bytes of payload on the wire.</param>
     /// <param name="payload">Those that were captured.</param>
-    /// <param name="identification">Of its IPv4 packet.</param>
+    /// <param name="marks">Those of its packet.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private TcpSegment(SocketEndpoint source, SocketEndpoint destination, TcpHeader header, int payloadLength, ReadOnlySpan<byte> payload, ushort identification)
+    private TcpSegment(SocketEndpoint source, SocketEndpoint destination, TcpHeader header, int payloadLength, ReadOnlySpan<byte> payload, PacketMarks marks)
     {
         _source = source;
         _destination = destination;
@@ -53,7 +53,8 @@ public readonly ref struct TcpSegment
         Timestamp = timestamp;
         IsSelective = selective;
         PayloadLength = payloadLength;
-        Identification = identification;
+        Identification = marks.Identification;
+        HopLimit = marks.HopLimit;
         Payload = payload;
     }
 
@@ -84,6 +85,9 @@ public readonly ref struct TcpSegment
 
     /// <summary>The identification of the IPv4 packet; 0 in IPv6.</summary>
     public ushort Identification { get; }
+
+    /// <summary>The time to live of the IPv4 packet, or the hop limit of the IPv6 packet: each router on the way took one from what the sender gave.</summary>
+    public byte HopLimit { get; }
 
     /// <summary>The payload as far as it was captured.</summary>
     public ReadOnlySpan<byte> Payload { get; }
@@ -154,7 +158,7 @@ public readonly ref struct TcpSegment
                     new TcpHeader(frame[tcp..]),
                     length - begin,
                     ip + begin < frame.Length ? frame[(ip + begin)..Math.Min(frame.Length, ip + length)] : default,
-                    BinaryPrimitives.ReadUInt16BigEndian(frame[(ip + 4)..]));
+                    new PacketMarks(BinaryPrimitives.ReadUInt16BigEndian(frame[(ip + 4)..]), frame[ip + 8]));
                 return true;
             }
         }
@@ -177,7 +181,7 @@ public readonly ref struct TcpSegment
         }
         var length = packet.TotalLength == 0 ? onWire : packet.TotalLength;
         var (source, destination) = (SocketEndpoint.FromIPv4(packet.Source, 0), SocketEndpoint.FromIPv4(packet.Destination, 0));
-        return ReadTcp(bytes, offset, length, onWire, source, destination, packet.Identification, out segment);
+        return ReadTcp(bytes, offset, length, onWire, source, destination, packet.Marks, out segment);
     }
 
     private static FrameContent ReadIPv6(ReadOnlySpan<byte> bytes, int onWire, out TcpSegment segment, out bool isAuthenticated)
@@ -202,13 +206,13 @@ public readonly ref struct TcpSegment
             return FrameContent.Other;
         }
         var length = packet.PayloadLength == 0 ? onWire : IPv6Packet.FixedLength + packet.PayloadLength;
-        return ReadTcp(bytes, offset, length, onWire, new SocketEndpoint(packet.Source, 0), new SocketEndpoint(packet.Destination, 0), 0, out segment);
+        return ReadTcp(bytes, offset, length, onWire, new SocketEndpoint(packet.Source, 0), new SocketEndpoint(packet.Destination, 0), packet.Marks, out segment);
     }
 
     /// <summary>Reads the segment in a packet whose addresses are known; the ports of <paramref name="source"/> and <paramref name="destination"/> do not
     /// matter.</summary>
     internal static FrameContent ReadTcp(
-        ReadOnlySpan<byte> packet, int offset, int length, int onWire, SocketEndpoint source, SocketEndpoint destination, ushort identification, out TcpSegment segment)
+        ReadOnlySpan<byte> packet, int offset, int length, int onWire, SocketEndpoint source, SocketEndpoint destination, PacketMarks marks, out TcpSegment segment)
     {
         segment = default;
         if (length < offset + TcpHeader.FixedLength)
@@ -232,7 +236,7 @@ public readonly ref struct TcpSegment
             header,
             length - begin,
             begin < packet.Length ? packet[begin..] : default,
-            identification);
+            marks);
         return FrameContent.Segment;
     }
 

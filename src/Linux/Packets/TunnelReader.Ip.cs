@@ -49,7 +49,7 @@ public ref partial struct TunnelReader
             offset += (_bytes[offset + 1] + 2) * 4;
         }
         var (source, destination) = (SocketEndpoint.FromIPv4(packet.Source, 0).Address, SocketEndpoint.FromIPv4(packet.Destination, 0).Address);
-        return ReadUpper(protocol, offset, length, source, destination, packet.Identification, isAuthenticated, isIPv6: false, out segment);
+        return ReadUpper(protocol, offset, length, source, destination, packet.Marks, isAuthenticated, isIPv6: false, out segment);
     }
 
     private FrameContent? ReadIPv6(out TcpSegment segment)
@@ -69,11 +69,11 @@ public ref partial struct TunnelReader
             return Short();
         }
         var length = packet.PayloadLength == 0 ? _onWire : IPv6Packet.FixedLength + packet.PayloadLength;
-        return ReadUpper(protocol, offset, length, packet.Source, packet.Destination, 0, isAuthenticated, isIPv6: true, out segment);
+        return ReadUpper(protocol, offset, length, packet.Source, packet.Destination, packet.Marks, isAuthenticated, isIPv6: true, out segment);
     }
 
     private FrameContent? ReadUpper(
-        byte protocol, int offset, int length, UInt128 source, UInt128 destination, ushort identification, bool isAuthenticated, bool isIPv6, out TcpSegment segment)
+        byte protocol, int offset, int length, UInt128 source, UInt128 destination, PacketMarks marks, bool isAuthenticated, bool isIPv6, out TcpSegment segment)
     {
         segment = default;
         if (isAuthenticated && !TryAdd(EncapsulationKind.Authentication, -1, 0, 0))
@@ -83,7 +83,7 @@ public ref partial struct TunnelReader
         if (protocol == TcpSegment.Protocol)
         {
             return TcpSegment.ReadTcp(
-                _bytes, offset, length, _onWire, new SocketEndpoint(source, 0), new SocketEndpoint(destination, 0), identification, out segment);
+                _bytes, offset, length, _onWire, new SocketEndpoint(source, 0), new SocketEndpoint(destination, 0), marks, out segment);
         }
         if (length < offset)
         {

@@ -19,6 +19,13 @@ internal struct Flow
     public ResetKind Reset;
     public bool IsResetFromLow;
 
+    /// <summary>The hop limit of each direction's latest packet that is no reset; 0 before there was one.</summary>
+    public byte HopLimitFromLow;
+    public byte HopLimitFromHigh;
+
+    /// <summary>Whose answer is awaited to the packet that ended the latest silence.</summary>
+    public Awaited Awaited;
+
     /// <summary>The VLANs and tunnels that each direction was seen in, by their numbers in <see cref="PathTable"/>; of no meaning before it was.</summary>
     public int PathFromLow;
     public int PathFromHigh;
@@ -27,7 +34,18 @@ internal struct Flow
     public Direction FromLow;
     public Direction FromHigh;
 
+    /// <summary>The latest silence, and the longest that was survived.</summary>
+    public Silence Silence;
+
     public readonly bool IsReset => Reset != ResetKind.None;
+}
+
+/// <summary>The end from which something is expected.</summary>
+internal enum Awaited : byte
+{
+    None,
+    FromLow,
+    FromHigh,
 }
 
 /// <summary>A probe that waits for its answer, by what it is.</summary>

@@ -46,6 +46,9 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
 
     public FlowTable Flows { get; } = new(maxFlows);
 
+    /// <summary>Takes the connections that turn out to be dead after a silence; null if nobody asks for them.</summary>
+    public BrokenConnections? Broken { get; init; }
+
     /// <summary>Takes in the next segment.</summary>
     /// <param name="segment">The segment.</param>
     /// <param name="number">Of its packet, to name it by.</param>
@@ -74,11 +77,26 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         if (flow.Reset == ResetKind.Likely && flow.IsResetFromLow != fromLow && (segment.Flags & (TcpFlags.Syn | TcpFlags.Rst)) == 0)
         {
             flow.Reset = ResetKind.None;   // who was to be reset goes on
+            Broken?.Refute(ref flow);
         }
+        var endsSilence = Broken is not null && (flow.Awaited != Awaited.None || IsSince(Math.Max(sender.LastTime, receiver.LastTime), time, Silence.Least))
+            && BrokenConnections.Note(in segment, ref flow, in sender, in receiver, fromLow, number, time);
         Take(in segment, ref flow, ref sender, ref receiver, number, time, ref result);
-        if (result.Reset > flow.Reset)
+        if (endsSilence)
         {
-            (flow.Reset, flow.IsResetFromLow) = (result.Reset, fromLow);
+            BrokenConnections.Describe(ref flow, in segment, result.Kind);
+        }
+        if (result.Reset != ResetKind.None)
+        {
+            if (result.Reset > flow.Reset)
+            {
+                (flow.Reset, flow.IsResetFromLow) = (result.Reset, fromLow);
+            }
+            Broken?.Reset(in segment, ref flow, in sender, fromLow, number, time, path);
+        }
+        else
+        {
+            (fromLow ? ref flow.HopLimitFromLow : ref flow.HopLimitFromHigh) = segment.HopLimit;
         }
         Remember(ref sender, in segment, time);
         receiver.IsPendingLast = false;

@@ -35,17 +35,22 @@ internal sealed class ProbeScan
     private readonly FindingQueue _queue;
     private readonly CopyWatch _copies = new();
     private readonly EncapsulationLayer[] _layers = new EncapsulationLayer[TunnelReader.MaxLayers];
+    private long _latest = CapturedPacket.NoTime;
     private readonly long[] _others = new long[(int)OtherContent.Arp + 1];
 
     public ProbeScan(IFindingSink sink, int maxFlows = ProbeClassifier.DefaultFlows)
     {
         _sink = sink;
-        Classifier = new ProbeClassifier(maxFlows);
+        Broken = new BrokenConnections();
+        Classifier = new ProbeClassifier(maxFlows) { Broken = Broken };
         _queue = new FindingQueue(Classifier.Flows);
         sink.Begin(Classifier.Flows.Paths);
     }
 
     public ProbeClassifier Classifier { get; }
+
+    /// <summary>The connections that turned out to be dead after a silence. Complete at the end.</summary>
+    public BrokenConnections Broken { get; }
 
     /// <summary>Sees every segment with its classification; null for nobody.</summary>
     public ISegmentWatch? Watch { get; init; }
@@ -107,6 +112,7 @@ internal sealed class ProbeScan
     public void Take(in CapturedPacket packet)
     {
         Packets++;
+        _latest = Math.Max(_latest, packet.Time);
         Release(packet.Time);   // before it is looked at: a probe that has waited too long is reported without it
         var content = TcpSegment.TryRead(packet.Link, packet.Data, packet.WireLength, out var segment, out var hasLayers);
         if (content == FrameContent.Segment && !hasLayers)
@@ -129,7 +135,11 @@ internal sealed class ProbeScan
     public void Release(long now) => _queue.Release(now, _sink);
 
     /// <summary>Nothing more will come.</summary>
-    public void End() => Release(long.MaxValue);
+    public void End()
+    {
+        Release(long.MaxValue);
+        Broken.End(Classifier.Flows, _latest);
+    }
 
     /// <summary>Takes in a segment that has nothing around it but VLAN tags.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]

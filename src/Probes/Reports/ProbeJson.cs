@@ -96,11 +96,13 @@ internal sealed class ProbeJson(Stream output, bool isSummary) : ProbeReport(out
             Lines.Text(",\"dropped\":"u8).Number(count);
         }
         RoundTrip(scan.Replies, scan.RoundTrips, scan.RoundTripLeast, scan.RoundTripSum, scan.RoundTripMost);
+        IdleTimeouts(scan);
         if (IsSummary)
         {
             Totals(scan);
             return;
         }
+        Broken(scan);
         Lines.Text(",\"connections\":["u8);
         separator = ""u8;
         foreach (var prober in Probers(scan))
@@ -123,6 +125,57 @@ internal sealed class ProbeJson(Stream output, bool isSummary) : ProbeReport(out
             separator = ","u8;
         }
         Lines.Text("]}\n"u8);
+    }
+
+    /// <summary>What silences say about idle timeouts; nothing without broken connections.</summary>
+    private void IdleTimeouts(ProbeScan scan)
+    {
+        var separator = ",\"idleTimeouts\":["u8;
+        foreach (var timeout in IdleTimeout.Of(scan))
+        {
+            Lines.Text(separator).Text("{\"server\":\""u8).Text(timeout.Server.ToString()).Text("\",\"broken\":"u8).Number(timeout.Broken)
+                .Text(",\"brokenMsLeast\":"u8).Milliseconds(timeout.BrokenLeast);
+            if (timeout.SurvivedMost > 0)
+            {
+                Lines.Text(",\"survivedMsMost\":"u8).Milliseconds(timeout.SurvivedMost);
+            }
+            Lines.Text(",\"otherTtl\":"u8).Number(timeout.Forged).Text("}"u8);
+            separator = ","u8;
+        }
+        Lines.Text(separator.Length == 1 ? "]"u8 : ""u8);
+    }
+
+    private void Broken(ProbeScan scan)
+    {
+        var separator = ",\"broken\":["u8;
+        foreach (var one in BrokenConnections(scan))
+        {
+            Lines.Text(separator).Text("{\"frame\":"u8).Number(one.Silence.Frame).Text(",\"source\":\""u8).Text(one.From.ToString())
+                .Text("\",\"destination\":\""u8).Text(one.To.ToString()).Text("\",\"silenceMs\":"u8).Milliseconds(one.Silence.Length)
+                .Text(",\"sent\":\""u8).Text(BrokenTable.Sent(one.Silence.EndedBy)).Text("\""u8);
+            if (one.ResetFrame == 0 || one.IsGivenUp)
+            {
+                Lines.Text(",\"unanswered\":"u8).Number(one.Silence.Sent - (one.IsGivenUp ? 1 : 0));
+            }
+            if (one.ResetFrame != 0)
+            {
+                Lines.Text(",\"resetFrame\":"u8).Number(one.ResetFrame).Text(",\"resetTtl\":"u8).Number(one.HopLimit);
+                Lines.Text(one.HopLimitBefore == 0 ? ""u8 : ",\"ttlBefore\":"u8);
+                if (one.HopLimitBefore != 0)
+                {
+                    Lines.Number(one.HopLimitBefore);
+                }
+                Lines.Text(one.IsAfterClose ? ",\"afterClose\":true"u8 : ""u8);
+            }
+            Encapsulation(one.Path);
+            Lines.Text("}"u8);
+            separator = ","u8;
+        }
+        Lines.Text(separator.Length == 1 ? "]"u8 : ""u8);
+        if (scan.Broken.Forgotten > 0)
+        {
+            Lines.Text(",\"brokenForgotten\":"u8).Number(scan.Broken.Forgotten);
+        }
     }
 
     /// <summary>The counts that the lines and the list of connections show otherwise.</summary>

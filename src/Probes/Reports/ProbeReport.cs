@@ -37,6 +37,20 @@ internal abstract class ProbeReport(Stream output, bool isSummary) : IFindingSin
     /// <summary>Prints a finding.</summary>
     protected abstract void Line(in Finding finding);
 
+    /// <summary>The connections that turned out to be dead after a silence.</summary>
+    protected static List<BrokenConnection> BrokenConnections(ProbeScan scan)
+    {
+        var all = new List<BrokenConnection>();
+        foreach (ref readonly var broken in scan.Broken.All)
+        {
+            if (!broken.IsRefuted)
+            {
+                all.Add(broken);
+            }
+        }
+        return all;
+    }
+
     /// <summary>Both directions of every connection with findings, the busiest first.</summary>
     protected static List<Prober> Probers(ProbeScan scan)
     {

@@ -15,6 +15,8 @@ internal sealed class ProbeTable(Stream output, bool isSummary) : ProbeReport(ou
 
     private const int MaxCopies = 10;
 
+    private const int MaxServers = 10;
+
     /// <summary>More than a line has without its VLANs and tunnels.</summary>
     private const int LineLength = 512;
 
@@ -89,6 +91,19 @@ internal sealed class ProbeTable(Stream output, bool isSummary) : ProbeReport(ou
             {
                 Lines.Text(note);
             }
+        }
+        var broken = IsSummary ? [] : BrokenConnections(scan);
+        if (broken.Count > 0)
+        {
+            Lines.Text("\n"u8);
+            foreach (var row in BrokenTable.Rows(broken, scan.Broken.Forgotten))
+            {
+                Lines.Text(row);
+            }
+        }
+        foreach (var timeout in IdleTimeout.Of(scan).Take(MaxServers))
+        {
+            Lines.Text(BrokenTable.Conclusion(timeout));
         }
         if (NotTcp(scan) is { } others)
         {

@@ -27,6 +27,9 @@ internal sealed record Frame
 
     public ushort Identification { get; init; }
 
+    /// <summary>Null for any.</summary>
+    public byte? HopLimit { get; init; }
+
     public LinkType Link { get; init; } = LinkType.Ethernet;
 
     /// <summary>EtherTypes of VLAN tags, the outermost first.</summary>
@@ -47,6 +50,7 @@ internal sealed record Frame
         var packet = BuiltPacket.Tcp(
             source, IPEndPoint.Parse(Destination), Sequence, Acknowledged, (byte)Flags, Window, Payload, options, Identification).Bytes;
         var ipv4 = source.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork;
+        packet[ipv4 ? 8 : 7] = HopLimit ?? packet[ipv4 ? 8 : 7];
         return [.. LinkHeader(ipv4 ? (ushort)0x0800 : (ushort)0x86DD, packet.Length + NetworkOptions.Length), .. ipv4 ? WithOptions(packet) : WithExtensions(packet), .. new byte[Padding]];
     }
 

@@ -12,7 +12,7 @@ namespace Keepalive.Probes.Tests.Classify;
 ///   1.000 &gt; A  99:500 l=0 w=0   probe by 3
 /// </code>
 /// Seconds, - where they are not known; &gt; from the client, &lt; from the server; flags S, A, F, R, P; sequence : acknowledged, counted from each side's base; then, where
-/// they matter, length, window, sack, the payload's byte, and id, which makes the packet the same as another with this id. At the end: probe, reply,
+/// they matter, length, window, sack, the payload's byte, id, which makes the packet the same as another with this id, and the TTL. At the end: probe, reply,
 /// window (probe), or nothing; presumed, "by N" and "to N" name the packet that answers or is answered.
 /// </remarks>
 internal static partial class Timeline
@@ -54,6 +54,7 @@ internal static partial class Timeline
                 Payload = [.. Enumerable.Repeat((byte)Number("byte", 65), Number("length", 0))],
                 Window = (ushort)Number("window", 500),
                 Identification = (ushort)Number("id", number + 1000),
+                HopLimit = (byte)Number("ttl", 64),
             }.ToBytes();
             var seconds = match.Groups["time"].Value;
             var time = seconds == "-" ? CapturedPacket.NoTime : (long)(decimal.Parse(seconds, CultureInfo.InvariantCulture) * 1_000_000_000);
@@ -80,7 +81,7 @@ internal static partial class Timeline
 
     [GeneratedRegex(
         @"^(?<time>[\d.]+|-) (?<way>[<>]) (?<flags>[SAFRP]+) +(?<seq>-?\d+):(?<ack>-?\d+)?(?: l=(?<length>\d+))?(?: w=(?<window>\d+))?" +
-        @"(?: b=(?<byte>\d+))?(?: id=(?<id>\d+))?(?: +(?<kind>(?:probe|reply|window)(?: presumed| (?:by|to) \d+)?))?$")]
+        @"(?: b=(?<byte>\d+))?(?: id=(?<id>\d+))?(?: ttl=(?<ttl>\d+))?(?: +(?<kind>(?:probe|reply|window)(?: presumed| (?:by|to) \d+)?))?$")]
     private static partial Regex Line();
 
     private sealed class Sink : IFindingSink
