@@ -36,6 +36,10 @@ internal static class Cells
             + Gap + string.Concat(tail.Reverse<Rune>().Select(static rune => rune.ToString()));
     }
 
+    /// <summary>The text in at most so many columns. A longer one loses its end: of a sentence the beginning tells most.</summary>
+    public static string CutEnd(string text, int columns) => columns <= 0 ? "" : Width(text) <= columns ? text
+        : string.Concat(Take(text.EnumerateRunes(), columns - 1).Select(static rune => rune.ToString())) + Gap;
+
     private static List<Rune> Take(IEnumerable<Rune> runes, int columns)
     {
         List<Rune> taken = [];

@@ -106,7 +106,7 @@ internal sealed class NodeWatch(TopOptions options, TimeProvider time) : IDispos
     {
         var why = _agentGoneAt is { } gone ? $"the agent stopped answering {Spans.Seconds((long)time.GetElapsedTime(gone).TotalMilliseconds)} ago"
             : _note ?? "no agent is running";
-        return $"{why}; this is a survey of this program's own"
-            + (Pause > options.Every ? $", every {Pause.TotalSeconds:0.0}s to use at most {MostOfProcessor:P0} of a processor" : "");
+        // Its end must be readable on 80 columns.
+        return $"{why}: own survey" + (Pause > options.Every ? $", every {Pause.TotalSeconds:0.0}s to save CPU" : "");
     }
 }

@@ -24,6 +24,12 @@ internal static class TopFrame
     /// <summary>Below this width the columns are narrow.</summary>
     private const int Wide = 110;
 
+    /// <summary>Below this width the least important columns are left out.</summary>
+    private const int Narrow = 70;
+
+    /// <summary>The columns that two names need to be worth reading.</summary>
+    private const int TwoNames = 20;
+
     private static readonly string[] s_help =
     [
         "↑ ↓ k j  PgUp PgDn  Home End   select a row",
@@ -36,12 +42,12 @@ internal static class TopFrame
         "space p                        pause, and go on",
         "q  Ctrl-C                      leave",
         "",
-        "UNPROT   connections that nothing probes; in a survey also those that are probed later than",
-        "         the idle timeout on the path",
-        "NEXT     the earliest next probe; the bar is the part of the wait that is left. Traffic",
-        "         postpones the probe.",
+        "UNPROT   connections that nothing probes; in a survey also those that are",
+        "         probed later than the idle timeout on the path",
+        "NEXT     the earliest next probe; the bar is the part of the wait that is left.",
+        "         Traffic postpones the probe.",
         "UNANS    unanswered probes, and the number that ends the connection",
-        "RTT      the longest round trip: of a captured probe, else as the kernel measures it",
+        "RTT      the longest round trip: of a captured probe, else as the kernel has it",
         "SET      connections that the agent set in the last five minutes",
     ];
 
@@ -62,7 +68,7 @@ internal static class TopFrame
         if (model.ShowsHelp)
         {
             lines.Add(new FrameLine(columns));
-            lines.AddRange(s_help.Select(text => new FrameLine(columns).Add(" " + text)));
+            lines.AddRange(s_help.Select(text => new FrameLine(columns).Add(Cells.CutEnd(" " + text, columns))));
             return Complete(lines, new FrameLine(columns).Add(" any key: back", Tone.Dim), rows);
         }
         var room = rows is { } all ? Math.Max(0, all - lines.Count - 1) : int.MaxValue;
@@ -117,7 +123,7 @@ internal static class TopFrame
         lines.Add(Numbers(overview, columns));
         if (snapshot.Note is { } note)
         {
-            lines.Add(new FrameLine(columns).Add(" " + TerminalText.Escape(note), Tone.Warning));
+            lines.Add(new FrameLine(columns).Add(Cells.CutEnd(" " + TerminalText.Escape(note), columns), Tone.Warning));
         }
         if (overview.Problems is [var problem, ..])
         {
@@ -206,17 +212,21 @@ internal static class TopFrame
 
     private static void Table(List<FrameLine> lines, TopModel model, int columns, int room)
     {
-        var isWide = columns >= Wide;
-        var bar = isWide ? BarWide : BarNarrow;
+        var (isWide, isNarrow) = (columns >= Wide, columns < Narrow);
+        var bar = isWide ? BarWide : isNarrow ? 0 : BarNarrow;
         var isConnections = model.Table == TopTable.Connections;
         var (connections, unprotected) = isConnections ? (0, isWide ? 14 : 13) : (isWide ? 8 : 7, isWide ? 8 : 7);
-        var (unanswered, trip, set) = (isWide ? 8 : 7, isWide ? 9 : 7, isWide || isConnections ? 7 : 6);
-        var next = bar + 8;
+        // Only an agent sets connections.
+        var set = isNarrow || model.Snapshot?.Overview.Agent is null ? 0 : isWide || isConnections ? 7 : 6;
+        var (unanswered, trip) = (isWide ? 8 : isNarrow ? 6 : 7, isWide ? 9 : isNarrow ? 0 : 7);
+        var next = bar > 0 ? bar + 8 : isConnections ? 7 : 8;
         var rest = Math.Max(6, columns - 1 - connections - unprotected - next - unanswered - trip - set);
         var detail = isConnections && isWide ? Math.Min(30, rest / 3) : isWide ? Math.Min(20, rest / 4) : 0;
         // An address with its port counts more than the workloads that connect to it.
         var name = Math.Max(3, (rest - detail) * (model.Table == TopTable.Destinations ? 3 : 2) / (model.Table == TopTable.Destinations ? 5 : 4));
-        var other = Math.Max(3, rest - detail - name);
+        // One whole name is worth more than the ends of two. Of a connection, the remote end tells more.
+        name = rest >= TwoNames ? name : isConnections ? 0 : rest;
+        var other = rest - detail - name;
         var (first, second, third) = model.Table switch
         {
             TopTable.Workloads => ("WORKLOAD", "DESTINATION", "PROCESS"),
@@ -229,10 +239,10 @@ internal static class TopFrame
             room--;
         }
         lines.Add(new FrameLine(columns)
-            .Add(" " + Cells.Fit(Head(model, first, TopOrder.Name), name - 1) + " " + Cells.Fit(second, other - 1) + " " + (detail > 0 ? Cells.Fit(third, detail - 1) + " " : ""))
+            .Add(" " + Column(Head(model, first, TopOrder.Name), name) + Column(second, other) + Column(third, detail))
             .Add(isConnections ? "" : Cells.Fit(Head(model, "CONN", TopOrder.Connections), connections, true))
             .Add(isConnections ? Cells.Fit(Head(model, "STATE", TopOrder.Unprotected), unprotected) : Cells.Fit(Head(model, "UNPROT", TopOrder.Unprotected), unprotected, true))
-            .Add(" " + Cells.Fit(Head(model, "NEXT PROBE", TopOrder.NextProbe), next - 1))
+            .Add(" " + Cells.Fit(Head(model, bar > 0 ? "NEXT PROBE" : "NEXT", TopOrder.NextProbe), next - 1))
             .Add(Cells.Fit(Head(model, "UNANS", TopOrder.Unanswered), unanswered, true))
             .Add(Cells.Fit(Head(model, "RTT", TopOrder.RoundTrip), trip, true))
             .Add(Cells.Fit(Head(model, "SET", TopOrder.Set), set, true)).Painted(Tone.Head));
@@ -245,12 +255,9 @@ internal static class TopFrame
             var row = model.Rows[i];
             var tone = row.Trouble switch { RowTrouble.Unanswered => Tone.Bad, RowTrouble.Unprotected => Tone.Warning, _ => Tone.Normal };
             var line = new FrameLine(columns)
-                .Add(" " + Cells.Fit(row.Name, name - 1) + " ", tone)
-                .Add(Cells.Fit(row.Other, other - 1) + " ");
-            if (detail > 0)
-            {
-                line.Add(Cells.Fit(row.Detail, detail - 1) + " ", Tone.Dim);
-            }
+                .Add(" " + Column(row.Name, name), tone)
+                .Add(Column(row.Other, other))
+                .Add(Column(row.Detail, detail), Tone.Dim);
             if (isConnections)
             {
                 line.Add(Cells.Fit(row.Why ?? (row.Connections > 1 ? Number(row.Connections) : "ok"), unprotected), row.Why is null ? Tone.Good : Tone.Warning);
@@ -283,6 +290,9 @@ internal static class TopFrame
         return model.Snapshot?.Focus != model.Focus ? $"{of} …" : left > 0 ? $"{of}, {Number(left)} more are not listed" : of;
     }
 
+    /// <summary>A column and the space behind it; nothing if there is no room for it.</summary>
+    private static string Column(string text, int columns) => columns == 0 ? "" : Cells.Fit(text, columns - 1) + " ";
+
     /// <summary>The head of a column; that of the order has an arrow.</summary>
     private static string Head(TopModel model, string text, TopOrder order) => model.Order != order ? text : (model.IsReversed ? "▲" : "▼") + text;
 
@@ -297,7 +307,8 @@ internal static class TopFrame
         var left = Math.Max(0, next - elapsed);
         var full = (int)Math.Clamp(Math.Ceiling(bar * (double)left / wait), 0, bar);
         line.Add(new string('█', full), row.Unanswered > 0 ? Tone.Bad : Tone.Good).Add(new string('░', bar - full), Tone.Dim);
-        line.Add(" " + Cells.Fit(left == 0 ? "due" : Spans.Seconds(left + 999), columns - bar - 1));
+        var gap = bar > 0 ? 1 : 0;
+        line.Add(new string(' ', gap) + Cells.Fit(left == 0 ? "due" : Spans.Seconds(left + 999), columns - bar - gap));
     }
 
     /// <summary>At most six columns: <c>0.3ms</c>, <c>120ms</c>, <c>1.2s</c>, <c>75s</c>.</summary>

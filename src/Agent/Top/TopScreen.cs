@@ -22,7 +22,8 @@ internal sealed class TopScreen(TopOptions options, TimeProvider time)
     private const string Enter = "\e[?1049h\e[?25l";
     private const string Leave = "\e[?1049l\e[?25h";
 
-    private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(1);
+    /// <summary>Between two reads the countdowns go on. Data that comes once a second is drawn once a second.</summary>
+    private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(1.25);
 
     private readonly BlockingCollection<Action> _queue = [];
     private readonly AutoResetEvent _wanted = new(false);
@@ -178,6 +179,7 @@ internal sealed class TopScreen(TopOptions options, TimeProvider time)
     private void ReadNode(NodeWatch watch, CancellationToken stop)
     {
         var isDue = true;
+        var began = time.GetTimestamp();
         while (!stop.IsCancellationRequested)
         {
             Focus? focus;
@@ -185,6 +187,7 @@ internal sealed class TopScreen(TopOptions options, TimeProvider time)
             {
                 focus = _focus;
             }
+            began = isDue ? time.GetTimestamp() : began;
             try
             {
                 var snapshot = isDue ? watch.Read(focus, stop) : watch.List(focus, stop);
@@ -194,7 +197,8 @@ internal sealed class TopScreen(TopOptions options, TimeProvider time)
             {
                 return;
             }
-            isDue = !_wanted.WaitOne(watch.Pause);
+            var left = watch.Pause - time.GetElapsedTime(began);
+            isDue = !_wanted.WaitOne(left > TimeSpan.Zero ? left : TimeSpan.Zero);
         }
     }
 }

@@ -146,10 +146,33 @@ public sealed class TopFrameTests
     public void Header_OfASurvey_SaysSoAndWhy()
     {
         var overview = Of(Unprotected("uid:0", "10.0.0.1:443", 2)) with { Agent = null, IdleTimeout = 350, Datapath = null, AgeMs = 0 };
-        var lines = Show(new NodeSnapshot(overview, null, null, "no agent is running; this is a survey of this program's own", 0)).Lines(80, 24);
+        var lines = Show(new NodeSnapshot(overview, null, null, "no agent is running: own survey, every 12.5s to save CPU", 0)).Lines(80, 24);
         Assert.Contains("survey  idle timeout 350s", lines[0], StringComparison.Ordinal);
         Assert.Equal(" 2 connections  2 unprotected  0 unanswered", lines[1]);
-        Assert.StartsWith(" no agent is running", lines[2], StringComparison.Ordinal);
+        Assert.Equal(" no agent is running: own survey, every 12.5s to save CPU", lines[2]);
+        Assert.DoesNotContain("SET", lines[3], StringComparison.Ordinal);
+        Assert.Matches(@"^ uid:0 +10\.0\.0\.1:443 +2 +2 never +· +-$", lines[4]);
+    }
+
+    /// <summary>Regression: on 40 columns names had one letter, and sentences lost their middle.</summary>
+    [Fact]
+    public void Frame_Narrow_KeepsOneNameAndWholeNumbers()
+    {
+        var lines = Show(s_busy).Lines(40, 20);
+        Assert.Contains(lines, line => line.StartsWith(" unit:…vice ", StringComparison.Ordinal) && line.EndsWith(" 1      · 30s       2/4", StringComparison.Ordinal));
+        Assert.Contains(lines, line => line.StartsWith(" WORKLOAD", StringComparison.Ordinal) && line.EndsWith(" CONN UNPROT NEXT    UNANS", StringComparison.Ordinal));
+        Assert.Contains(lines, line => line.StartsWith(" uid:1000 ", StringComparison.Ordinal) && line.EndsWith(" 3 never       ·", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Help_80x24_IsWhole()
+    {
+        var model = Show(Snapshot(Group("unit:a.service", "x")));
+        model.Press("?");
+        var lines = model.Lines(80, 24);
+        Assert.DoesNotContain(lines, line => line.Contains('…', StringComparison.Ordinal));
+        Assert.Contains(lines, line => line.StartsWith(" SET ", StringComparison.Ordinal));
+        Assert.StartsWith(" any key", lines[^1], StringComparison.Ordinal);
     }
 
     [Fact]
