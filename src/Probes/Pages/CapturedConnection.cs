@@ -54,13 +54,17 @@ internal sealed class CapturedConnection(FlowKey key)
 
     /// <summary>The trouble so far.</summary>
     public Trouble TroubleNow =>
-        Unanswered > 1 || Repeated > 1 || (_resets > 0 && (_resetAfter > Long || _mostUnanswered > 1)) ? Trouble.Failure
+        IsOneSided ? Trouble.Notice
+        : Unanswered > 1 || Repeated > 1 || (_resets > 0 && (_resetAfter > Long || _mostUnanswered > 1)) ? Trouble.Failure
         : _mostUnanswered > 0 || _resets > 0 || _windowProbes > 0 ? Trouble.Notice
         : Trouble.None;
 
     private int Unanswered => Math.Max(_low.Unanswered, _high.Unanswered);
 
     private int Repeated => Math.Max(_low.Repeated, _high.Repeated);
+
+    /// <summary>Whether one end acknowledges packets of the other that are not in the capture: it was made where they do not pass.</summary>
+    private bool IsOneSided => (_low.HasHeard && !_high.HasSpoken) || (_high.HasHeard && !_low.HasSpoken);
 
     /// <summary>Takes its next segment.</summary>
     /// <param name="number">The packet's.</param>
@@ -95,6 +99,7 @@ internal sealed class CapturedConnection(FlowKey key)
         Recognise(in result);
         ref var sender = ref fromLow ? ref _low : ref _high;
         ref var receiver = ref fromLow ? ref _high : ref _low;
+        sender.Listen(in segment);
         Follow(kind, idle, in segment, in result, ref sender, ref receiver, fromLow, time);
         Read(in segment, fromLow, time);
     }
@@ -104,7 +109,8 @@ internal sealed class CapturedConnection(FlowKey key)
     {
         var isLowClient = _isLowClient ?? key.Low.Port >= key.High.Port;
         var (client, server) = isLowClient ? (key.Low, key.High) : (key.High, key.Low);
-        var requests = _exchanges?.ToList(_last) ?? [];
+        // Without the packets of the server, nothing shows whether it has answered.
+        List<ReportRequest> requests = [.. (_exchanges?.ToList(_last) ?? []).Where(request => request.Status > 0 || !IsOneSided)];
         var failed = requests.Count(static request => request.Status is 0 or >= 500);
         return new ReportConnection
         {
@@ -213,6 +219,11 @@ internal sealed class CapturedConnection(FlowKey key)
 
     private string Verdict(bool isLowClient, IReadOnlyList<ReportRequest> requests)
     {
+        if (IsOneSided)
+        {
+            var (seen, other) = _low.HasSpoken == isLowClient ? ("client", "server") : ("server", "client");
+            return $"Only packets of the {seen} are in the capture. They acknowledge packets of the {other}, so nothing shows which of them were answered.";
+        }
         if (_resets > 0)
         {
             var by = _isResetByLow == isLowClient ? "the client" : "the server";
@@ -231,7 +242,7 @@ internal sealed class CapturedConnection(FlowKey key)
         var bad = requests.Where(static request => request.Status is 0 or >= 500).ToList();
         var result = bad.Count > 0 ? $"{bad[0].Text}. " : "";
         return result + (_mostUnanswered > 0 ? $"Up to {Words.Count(_mostUnanswered, "keepalive probe")} in a row had no answer; later packets were answered again."
-            : _probes > 0 ? $"{Words.Count(_probes, "keepalive probe")}, each answered."
+            : _probes > 0 ? $"{Words.Count(_probes, "keepalive probe")}, {(_probes == 1 ? "" : "each ")}answered."
             : _longest > 0 ? $"No keepalive probe; the longest silence was {Time(_longest)}."
             : "No keepalive probe, and no silence of a second.");
     }
@@ -240,7 +251,8 @@ internal sealed class CapturedConnection(FlowKey key)
     {
         const string seen = "Seen in the capture";
         yield return new(seen, "longest silence", _longest > 0 ? Time(_longest) : "under 1 s", "", TroubleNow == Trouble.Failure && _longest > Long);
-        yield return new(seen, "probes", Number(_probes), _probes > 0 ? $"{Number(_replies)} answered" : "keepalive is off, or the silences were too short", _mostUnanswered > 0);
+        yield return new(seen, "probes", Number(_probes), _probes == 0 ? "keepalive is off, or the silences were too short"
+            : IsOneSided ? "replies are not in the capture" : $"{Number(_replies)} answered", _mostUnanswered > 0 && !IsOneSided);
         if (_probes > 0 && _mostWait > 0)
         {
             var (least, most) = (Time(_leastWait), Time(_mostWait));
@@ -248,7 +260,8 @@ internal sealed class CapturedConnection(FlowKey key)
         }
         if (_mostTrip > 0)
         {
-            yield return new(seen, "round trip", string.Create(CultureInfo.InvariantCulture, $"{_leastTrip / 1e6:0.###} to {_mostTrip / 1e6:0.###} ms"));
+            var (least, most) = (Milliseconds(_leastTrip), Milliseconds(_mostTrip));
+            yield return new(seen, "round trip", least == most ? $"{least} ms" : $"{least} to {most} ms");
         }
         if (_windowProbes > 0)
         {
@@ -258,7 +271,9 @@ internal sealed class CapturedConnection(FlowKey key)
 
     private static string Short(string name) => name.Length <= MaxName ? name : string.Concat(name.AsSpan(0, MaxName), "…");
 
-    private static string Time(long nanoseconds) => string.Create(CultureInfo.InvariantCulture, $"{nanoseconds / 1e9:0.0##} s");
+    private static string Time(long nanoseconds) => PacketReport.TextOf(nanoseconds);
+
+    private static string Milliseconds(long nanoseconds) => (nanoseconds / 1e6).ToString(nanoseconds < 100_000 ? "0.###" : "0.##", CultureInfo.InvariantCulture);
 
     private static string Number(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
 
@@ -268,10 +283,38 @@ internal sealed class CapturedConnection(FlowKey key)
         public uint Next;
         public bool HasSent;
 
+        /// <summary>Whether a packet of it is in the capture.</summary>
+        public bool HasSpoken;
+
+        /// <summary>Whether its packets show that it received some of the other end, be they in the capture or not.</summary>
+        public bool HasHeard;
+
+        private uint _acknowledged;
+        private bool _hasAcknowledged;
+        private bool _hasOpened;
+
         /// <summary>Keepalive probes since the other end was heard.</summary>
         public int Unanswered;
 
         /// <summary>Repetitions of data since the other end was heard.</summary>
         public int Repeated;
+
+        /// <summary>Notes what a packet of it shows about the other end. An acknowledgement alone may be of a connection that is older than
+        /// the capture; one after its SYN, or that moves on, is of a packet that came meanwhile.</summary>
+        public void Listen(in TcpSegment segment)
+        {
+            HasSpoken = true;
+            if ((segment.Flags & TcpFlags.Rst) != 0)
+            {
+                return;
+            }
+            if ((segment.Flags & TcpFlags.Ack) == 0)
+            {
+                _hasOpened |= (segment.Flags & TcpFlags.Syn) != 0;
+                return;
+            }
+            HasHeard |= _hasOpened || (_hasAcknowledged && segment.Acknowledged != _acknowledged);
+            (_acknowledged, _hasAcknowledged) = (segment.Acknowledged, true);
+        }
     }
 }

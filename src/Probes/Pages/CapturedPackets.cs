@@ -70,7 +70,7 @@ internal sealed class CapturedPackets(int capacity = CapturedPackets.DefaultCapa
                 new("connections", Number(_connections)),
                 new("keepalive probes", Number(scan.Probes)),
                 new("answered", Number(scan.Replies)),
-                new("duration", string.Create(CultureInfo.InvariantCulture, $"{_latest / 1e9:0.0##} s")),
+                new("duration", PacketReport.TextOf(_latest)),
             ],
             LeftOut = _connections <= _kept.Count
                 ? []

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Keepalive.Linux.Packets;
 
 namespace Keepalive.Probes.Pages;
@@ -29,6 +30,22 @@ internal sealed record PacketReport
 
     /// <summary>The parts that the page does not show, a sentence each.</summary>
     public IReadOnlyList<string> LeftOut { get; init; } = [];
+
+    /// <summary>A length of time as people read it: <c>4.999 s</c>, <c>350.0 s</c>, <c>1 h 30 min</c>.</summary>
+    public static string TextOf(long nanoseconds)
+    {
+        var seconds = nanoseconds / 1e9;
+        if (seconds < 10)
+        {
+            return string.Create(CultureInfo.InvariantCulture, $"{seconds:0.0##} s");
+        }
+        if (seconds < 3599.95)
+        {
+            return string.Create(CultureInfo.InvariantCulture, $"{seconds:0.0} s");
+        }
+        var minutes = (long)Math.Round(seconds / 60);
+        return string.Create(CultureInfo.InvariantCulture, $"{minutes / 60:N0} h{(minutes % 60 == 0 ? "" : $" {minutes % 60} min")}");
+    }
 }
 
 /// <summary>A figure with its name.</summary>

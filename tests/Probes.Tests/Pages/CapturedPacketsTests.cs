@@ -28,7 +28,7 @@ public sealed class CapturedPacketsTests
             """);
 
         Assert.Equal(Trouble.None, connection.Trouble);
-        Assert.Equal("1 keepalive probe, each answered.", connection.Verdict);
+        Assert.Equal("1 keepalive probe, answered.", connection.Verdict);
         Assert.Equal("10.0.0.1:40000", connection.Client);
         var (probe, reply) = (connection.Packets[5], connection.Packets[6]);
         Assert.Equal((PacketKind.Probe, true, 60_000_000_000), (probe.Kind, probe.IsFromClient, probe.Idle));
@@ -60,6 +60,43 @@ public sealed class CapturedPacketsTests
         Assert.Equal(Trouble.Failure, connection.Trouble);
         Assert.Equal("3 keepalive probes at its end had no answer.", connection.Verdict);
     }
+
+    /// <summary>Regression: a capture with the packets of one end showed every probe as unanswered.</summary>
+    [Theory]
+    [InlineData("0.000 > S  0:\n0.002 > A  1:1\n60.002 > A 0:1 probe\n120.002 > A 0:1 probe\n180.002 > A 0:1 probe")]
+    [InlineData("0.000 > PA 1:1 l=10\n0.002 > A  11:50\n60.002 > A 10:50 probe\n120.002 > A 10:50 probe\n180.002 > A 10:50 probe")]
+    public void Complete_OneEndAlone_SaysThatNothingShowsTheAnswers(string packets)
+    {
+        var connection = Only(packets);
+
+        Assert.Equal(Trouble.Notice, connection.Trouble);
+        Assert.Equal(
+            "Only packets of the client are in the capture. They acknowledge packets of the server, so nothing shows which of them were answered.", connection.Verdict);
+        Assert.Contains(connection.Settings, setting => setting is { Name: "probes", Value: "3", Note: "replies are not in the capture", IsDecisive: false });
+    }
+
+    /// <summary>The other end may be dead: its last packets are older than the capture.</summary>
+    [Fact]
+    public void Complete_ProbesAlone_AreAFailure()
+    {
+        var connection = Only("""
+            0.000 > A 10:1
+            60.000 > A 10:1 probe
+            70.000 > A 10:1 probe
+            80.000 > A 10:1 probe
+            """);
+
+        Assert.Equal(Trouble.Failure, connection.Trouble);
+    }
+
+    [Theory]
+    [InlineData(0L, "0.0 s")]
+    [InlineData(4_999_000_000L, "4.999 s")]
+    [InlineData(59_979_000_000L, "60.0 s")]
+    [InlineData(3_599_960_000_000L, "1 h")]
+    [InlineData(5_400_000_000_000L, "1 h 30 min")]
+    [InlineData(360_019_011_000_000L, "100 h")]
+    public void TextOf_Duration_IsNoMoreExactThanNeeded(long nanoseconds, string expected) => Assert.Equal(expected, PacketReport.TextOf(nanoseconds));
 
     [Fact]
     public void Complete_DataSwallowed_IsAFailure()

@@ -33,10 +33,11 @@
   function instant(us, step) {
     const seconds = us / 1e6;
     const digits = step >= 1e6 ? 0 : Math.min(6, Math.max(1, Math.ceil(-Math.log10(step / 1e6) - 1e-9)));
-    if (Math.abs(seconds) < 600) { return (seconds < 0 ? '−' : '') + Math.abs(seconds).toFixed(digits) + ' s'; }
-    const size = Math.abs(seconds), whole = Math.floor(size), rest = digits > 0 ? (size - whole).toFixed(digits).slice(1) : '';
+    const size = Number(Math.abs(seconds).toFixed(digits)), sign = seconds < 0 && size > 0 ? '−' : '';
+    if (size < 600) { return sign + size.toFixed(digits) + ' s'; }
+    const whole = Math.floor(size), rest = digits > 0 ? (size - whole).toFixed(digits).slice(1) : '';
     const two = n => String(n).padStart(2, '0');
-    return (seconds < 0 ? '−' : '') + Math.floor(whole / 3600) + ':' + two(Math.floor(whole % 3600 / 60)) + ':' + two(whole % 60) + rest;
+    return sign + Math.floor(whole / 3600) + ':' + two(Math.floor(whole % 3600 / 60)) + ':' + two(whole % 60) + rest;
   }
   function wall(us) {
     return report.began === undefined ? null : new Date(report.began + us / 1000).toISOString().replace('T', ' ').replace('Z', ' UTC');
@@ -653,7 +654,10 @@
       holder.open = open;
       main.append(holder);
     }
-    if (!connections.length) { main.append(element('p', {text: 'No connection was seen.'})); }
+    if (!connections.length) {
+      main.append(element('p', {class: 'nothing', text: 'No connection was seen.'}));
+      for (const part of document.querySelectorAll('.bar, .foot > section:not(#left-out)')) { part.hidden = true; }
+    }
 
     const middle = () => (view[0] + view[1]) / 2;
     byId('in').addEventListener('click', () => zoom(1 / 1.6, middle()));
