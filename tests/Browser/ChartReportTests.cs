@@ -46,6 +46,7 @@ public sealed class ChartReportTests(Chromium chromium) : IClassFixture<Chromium
         Assert.Contains("of the requests, %", await failures.Locator("text").AllTextContentsAsync());
         Assert.Equal(blue, await failures.Locator(".s-series1").First.EvaluateAsync<string>("one => getComputedStyle(one).stroke"));
         await report.PictureAsync($"run-{scheme}");
+        Assert.Empty(await report.FaintAsync());
         Assert.Empty(await report.OverlapsAsync());
         report.IsQuiet();
     }
@@ -61,6 +62,7 @@ public sealed class ChartReportTests(Chromium chromium) : IClassFixture<Chromium
         Assert.Contains("Time to notice a dead endpoint", titles);
         Assert.Contains("closed form, 35.0 s", await report.Page.Locator(".picture text").AllTextContentsAsync());
         await report.PictureAsync($"run-dead-{scheme}");
+        Assert.Empty(await report.FaintAsync());
         Assert.Empty(await report.OverlapsAsync());
         report.IsQuiet();
     }
@@ -82,6 +84,7 @@ public sealed class ChartReportTests(Chromium chromium) : IClassFixture<Chromium
         await report.Page.Locator(".listing summary").ClickAsync();
         Assert.Equal(56, await report.Page.Locator(".listing tbody tr").CountAsync());
         await report.PictureAsync($"sweep-{scheme}");
+        Assert.Empty(await report.FaintAsync());
         Assert.Empty(await report.OverlapsAsync());
         report.IsQuiet();
     }
@@ -106,6 +109,7 @@ public sealed class ChartReportTests(Chromium chromium) : IClassFixture<Chromium
         await report.Page.Keyboard.PressAsync("End");
         Assert.Matches(@"at (least 4\.[89]|most 5\.[01])\d? s", await report.Tip.InnerTextAsync());
         await report.PictureAsync($"discover-{scheme}");
+        Assert.Empty(await report.FaintAsync());
         Assert.Empty(await report.OverlapsAsync());
         report.IsQuiet();
     }
@@ -140,6 +144,22 @@ public sealed class ChartReportTests(Chromium chromium) : IClassFixture<Chromium
         report.IsQuiet();
     }
 
+    /// <summary>Regression: a section with one chart drew it larger than its neighbours.</summary>
+    [Theory]
+    [InlineData(1400)]
+    [InlineData(1000)]
+    [InlineData(390)]
+    public async Task Charts_OfAllSections_HaveOneScale(int width)
+    {
+        foreach (var file in new[] { s_run.Value, s_dead.Value })
+        {
+            await using var report = await chromium.OpenAsync(file, width: width);
+            var widths = await report.Page.Locator(".charts:not(.small) .picture svg").EvaluateAllAsync<double[]>("all => all.map(one => one.getBoundingClientRect().width)");
+            Assert.InRange(widths.Length, 2, 20);
+            Assert.All(widths, one => Assert.Equal(widths[0], one, 1.0));
+        }
+    }
+
     [Fact]
     public async Task Charts_PhoneAndPaper_FitTheirWidth()
     {
@@ -160,6 +180,11 @@ public sealed class ChartReportTests(Chromium chromium) : IClassFixture<Chromium
             Assert.Equal("rgb(255, 255, 255)", await paper.Page.EvaluateAsync<string>("getComputedStyle(document.documentElement).backgroundColor"));
             Assert.Equal("rgb(0, 114, 178)", await paper.Page.Locator(".s-series1").First.EvaluateAsync<string>("one => getComputedStyle(one).stroke"));
             await paper.PictureAsync($"{name}-paper");
+            Assert.Empty(await paper.FaintAsync());
+            // Regression: the safe region was white, letters of charts were larger than those of the page, and a section had only a heading.
+            Assert.DoesNotContain("rgb(255, 255, 255)", await paper.Page.Locator(".f-safe").EvaluateAllAsync<string[]>("all => all.map(one => getComputedStyle(one).fill)"));
+            Assert.All(await paper.Page.Locator(".picture svg").EvaluateAllAsync<double[]>("all => all.map(one => one.getBoundingClientRect().width / one.viewBox.baseVal.width)"), scale => Assert.InRange(scale, 0.6, 1));
+            Assert.Empty(await paper.Page.Locator(".part").EvaluateAllAsync<string[]>("all => all.filter(one => one.offsetHeight > 0 && one.innerText.trim() === one.querySelector('h2').innerText.trim()).map(one => one.innerText)"));
             paper.IsQuiet();
         }
     }

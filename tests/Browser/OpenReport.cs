@@ -53,6 +53,21 @@ internal sealed class OpenReport(IBrowserContext context, IPage page) : IAsyncDi
         })
         """);
 
+    /// <summary>Texts that stand out too little from what is behind them: less than 4.5:1 (WCAG 2.2, 1.4.3).</summary>
+    public Task<string[]> FaintAsync() => page.EvaluateAsync<string[]>("""
+        (() => {
+          const parts = text => text.match(/[\d.]+/g).map(Number);
+          const light = text => { const [r, g, b] = parts(text).slice(0, 3).map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
+          const behind = one => { for (let at = one; at; at = at.parentElement) { const paint = getComputedStyle(at).backgroundColor; if (parts(paint)[3] !== 0) { return paint; } } return 'rgb(255, 255, 255)'; };
+          const own = one => [...one.childNodes].some(child => child.nodeType === Node.TEXT_NODE && child.nodeValue.trim());
+          return [...document.querySelectorAll('body *')].filter(one => !one.closest('script, noscript') && own(one) && one.getClientRects().length).flatMap(one => {
+            const style = getComputedStyle(one), paint = one instanceof SVGElement ? style.fill : style.color;
+            const [more, less] = [light(paint), light(behind(one))].sort((a, b) => b - a), ratio = (more + .05) / (less + .05);
+            return ratio < 4.5 ? [ratio.toFixed(1) + ': ' + one.textContent.slice(0, 40)] : [];
+          });
+        })()
+        """);
+
     public Task PictureAsync(string name) => page.ScreenshotAsync(new() { Path = Path.Combine(Chromium.Pictures, $"{name}.png"), FullPage = true });
 
     public async ValueTask DisposeAsync() => await context.DisposeAsync();

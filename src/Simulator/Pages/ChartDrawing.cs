@@ -21,7 +21,7 @@ internal sealed class ChartDrawing
     private static readonly OxyColor[] s_colours =
     [
         OxyColor.Parse("#1a1c1e"), OxyColor.Parse("#565b61"), OxyColor.Parse("#e8e8e3"), OxyColor.Parse("#e2f3ec"), OxyColor.Parse("#00724f"), OxyColor.Parse("#c0331a"),
-        OxyColor.Parse("#0072b2"), OxyColor.Parse("#b45309"), OxyColor.Parse("#008a64"), OxyColor.Parse("#a8457f"), OxyColor.Parse("#3a92c9"), OxyColor.Parse("#8a6100"),
+        OxyColor.Parse("#0072b2"), OxyColor.Parse("#b45309"), OxyColor.Parse("#007d5a"), OxyColor.Parse("#a8457f"), OxyColor.Parse("#46515c"), OxyColor.Parse("#8a6100"),
     ];
 
     private static readonly MarkerType[] s_marks = [MarkerType.Circle, MarkerType.Square, MarkerType.Diamond, MarkerType.Triangle];

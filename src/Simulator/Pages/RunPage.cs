@@ -29,7 +29,7 @@ internal static class RunPage
                 new("failed", Words.Percent(result.FailureRate, 2)),
                 new("503", Number(totals.Status503)),
                 new("504", Number(totals.Status504)),
-                new("probes, an hour each connection", Text($"{result.ProbesPerHour:0.##}")),
+                new("probes per connection and hour", Text($"{result.ProbesPerHour:0.##}")),
                 new("expired connections", Number(totals.Expiries)),
             ],
             Settings = [.. Settings(result)],
@@ -52,7 +52,7 @@ internal static class RunPage
         }
         if (result.Failed == 0)
         {
-            return $"None of {Number(totals.Requests)} requests failed, at {Text($"{result.ProbesPerHour:0.##}")} probes of each connection in an hour.";
+            return $"None of {Number(totals.Requests)} requests failed, with {Text($"{result.ProbesPerHour:0.##}")} keepalive probes per connection and hour.";
         }
         var balancer = result.FailedForgotten;
         return $"{Words.Percent(result.FailureRate, 2)} of {Number(totals.Requests)} requests failed. "
@@ -104,11 +104,12 @@ internal static class RunPage
         return new Chart
         {
             Title = "Keepalive probes",
-            Words = $"{Number(result.Probes)} probes in all, {Text($"{result.ProbesPerHour:0.##}")} of each connection in an hour; {Text($"{result.Bytes / 1e6:0.##}")} MB with their answers.",
+            Words = result.Probes == 0 ? "No keepalive probe was sent."
+                : $"{Counted(result.Probes, "probe")} in all, {Text($"{result.ProbesPerHour:0.##}")} per connection and hour; {Text($"{result.Bytes / 1e6:0.##}")} MB with their answers.",
             X = x,
-            Y = ChartScale.Numbers("of a connection in an hour", counts.Max() / hours),
+            Y = ChartScale.Numbers("per connection and hour", counts.Max() / hours),
             Lines = [new("", ChartColour.Series2, ChartShape.Points, [.. at.Select((time, bin) => new ChartPoint(time, counts[bin] / hours,
-                $"{Text($"{counts[bin] / hours:0.##}")} probes of a connection in an hour\n{Number(counts[bin])} probes\n{Span(result, bin)}"))]) { Mark = 2 }],
+                $"{Text($"{counts[bin] / hours:0.##}")} probes per connection and hour\n{Counted(counts[bin], "probe")}\n{Span(result, bin)}"))]) { Mark = 2 }],
         };
     }
 
@@ -119,7 +120,7 @@ internal static class RunPage
         return new Chart
         {
             Title = "Connections that the balancer dropped",
-            Words = $"{Number(result.Totals.Expiries)} expired{(result.Totals.Forgotten > 0 ? $", {Number(result.Totals.Forgotten)} more were lost by restarts of the balancer" : "")}."
+            Words = $"{(result.Totals.Expiries == 0 ? "No connection expired" : $"{Counted(result.Totals.Expiries, "connection")} expired")}{(result.Totals.Forgotten > 0 ? $", {Number(result.Totals.Forgotten)} more were lost by restarts of the balancer" : "")}."
                 + (result.Totals.ExpiredWaiting > 0 ? $" {Number(result.Totals.ExpiredWaiting)} of them while a response was awaited." : ""),
             X = x,
             Y = ChartScale.Numbers("connections", counts.Max()),
@@ -168,12 +169,12 @@ internal static class RunPage
         {
             var to = Math.Min(most, from + width - 1);
             var count = totals.ByFailures[from..(to + 1)].Sum();
-            bars.Add(new(from + ((width - 1) / 2.0), count, $"{Number(count)} connections\n{Named(from, to)} each\n{Words.Percent((double)count / sum, 2)} of all"));
+            bars.Add(new(from + ((width - 1) / 2.0), count, $"{Counted(count, "connection")}\n{Named(from, to)} each\n{Words.Percent((double)count / sum, 2)} of all"));
         }
         return new Chart
         {
             Title = "Failures by connection",
-            Words = $"{Number(totals.ByFailures[0])} of {Number(sum)} connections had no failed request; the most of one: {most}{(most == VirtualTotals.MaxFailures ? " or more" : "")}.",
+            Words = $"{(totals.ByFailures[0] == 0 ? $"Each of {Number(sum)} connections had a failed request" : $"{Number(totals.ByFailures[0])} of {Number(sum)} connections had no failed request")}; the most of one: {most}{(most == VirtualTotals.MaxFailures ? " or more" : "")}.",
             X = x with { Least = x.Least - (0.6 * width), Most = Math.Max(x.Most, bars[^1].X + (0.6 * width)), Step = Math.Max(1, x.Step) },
             Y = ChartScale.Numbers("connections", bars.Max(static bar => bar.Y)),
             Lines = [new("", ChartColour.Series1, ChartShape.Bars, bars) { Width = 0.8 * width }],
@@ -262,7 +263,7 @@ internal static class RunPage
         yield return new(balancer, "idle timeout", Words.Duration(scenario.Rule.IdleTimeout), "", isDecisive);
         yield return new(balancer, "on expiry", behaviour.ExpiryName);
         yield return new(balancer, "restarted by", behaviour.RefreshName, behaviour.DropsProbes ? "probes are not answered" : "");
-        yield return new(keepalive, "client", Named(scenario.Keepalive), scenario.Keepalive is null ? "nothing probes an idle connection" : "time, interval, probes", isDecisive);
+        yield return new(keepalive, "client", Named(scenario.Keepalive), scenario.Keepalive is null ? "nothing probes an idle connection" : "", isDecisive);
         yield return new(keepalive, "server", Named(scenario.ServerKeepalive));
         yield return new(fleet, "connections", Number(scenario.Connections), scenario.Pool > 1 ? $"pools of {scenario.Pool}" : "");
         yield return new(fleet, "requests", Named(scenario.Requests));
@@ -313,6 +314,8 @@ internal static class RunPage
     };
 
     private static string Seconds(double seconds) => Text($"{seconds:0.0} s");
+
+    private static string Counted(long number, string what) => $"{Number(number)} {what}{(number == 1 ? "" : "s")}";
 
     private static string Number(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
 

@@ -62,9 +62,9 @@ internal static class SweepPage
                 new("points", Number(rows.Count)),
                 new("safe points", Number(safe.Count)),
                 new("failed requests", $"{Words.Percent(rows.Min(static row => row.FailureRate), 2)} to {Words.Percent(rows.Max(static row => row.FailureRate), 2)}"),
-                new("probes, an hour each connection", $"{Text($"{rows.Min(static row => row.ProbesPerHour):0.##}")} to {Text($"{rows.Max(static row => row.ProbesPerHour):0.##}")}"),
+                new("probes per connection and hour", $"{Text($"{rows.Min(static row => row.ProbesPerHour):0.##}")} to {Text($"{rows.Max(static row => row.ProbesPerHour):0.##}")}"),
             ],
-            Settings = [.. grid.Parameters.Select(static parameter => new ReportSetting("Fields that change", parameter.Path, Values(parameter)))],
+            Settings = [.. grid.Parameters.Select(static parameter => new ReportSetting("Fields that are set", parameter.Path, Values(parameter)))],
             Sections = sections,
             LeftOut = leftOut,
         };
@@ -89,7 +89,7 @@ internal static class SweepPage
 
     private static string Verdict(GridHead grid, IReadOnlyList<SweepRow> rows, int safe, SweepRow? cheapest) =>
         safe == 0 ? $"No point is safe: everywhere more than {Words.Percent(Safe, 2)} of the requests failed."
-        : $"{(safe == rows.Count ? "All points are" : $"{Number(safe)} of {Number(rows.Count)} points are")} safe. Of these, {Named(grid, cheapest!)} takes the fewest probes: {Text($"{cheapest!.ProbesPerHour:0.##}")} of a connection in an hour.";
+        : $"{(safe == rows.Count ? "All points are" : $"{Number(safe)} of {Number(rows.Count)} points are")} safe. Of these, {Named(grid, cheapest!)} takes the fewest probes: {Text($"{cheapest!.ProbesPerHour:0.##}")} per connection and hour.";
 
     private static string Named(GridHead grid, SweepRow row) => string.Join(", ", grid.Parameters.Select((parameter, i) => (parameter, i)).Where(static one => one.parameter.Values.Length > 1).Select(one => $"{one.parameter.Path}={row.Values[one.i]}"));
 
@@ -102,7 +102,7 @@ internal static class SweepPage
         var most = 100 * Math.Max(all.Max(static row => row.FailureRate), all.Max(static row => double.IsNaN(row.ExpectedFailureRate) ? 0 : row.ExpectedFailureRate));
         var simulated = new ChartLine("", ChartColour.Series1, ChartShape.Points, axis.Points(group, MaxPoints, static row => 100 * row.FailureRate, row =>
             $"{Words.Percent(row.FailureRate, 4)} failed\n{axis.Name} = {row.Values[axis.Index]}{(group.Name.Length > 0 ? $", {group.Name}" : "")}"
-            + (double.IsNaN(row.ExpectedFailureRate) ? "" : $"\nclosed form: {Words.Percent(row.ExpectedFailureRate, 4)}") + $"\n{Text($"{row.ProbesPerHour:0.##}")} probes of a connection in an hour"));
+            + (double.IsNaN(row.ExpectedFailureRate) ? "" : $"\nclosed form: {Words.Percent(row.ExpectedFailureRate, 4)}") + $"\n{Text($"{row.ProbesPerHour:0.##}")} probes per connection and hour"));
         var computed = axis.Points(group, MaxPoints, static row => 100 * row.ExpectedFailureRate, static _ => null);
         var safe = group.Rows.Count(IsSafe);
         return new Chart
@@ -133,10 +133,10 @@ internal static class SweepPage
         return new()
         {
             Title = "Keepalive probes",
-            Words = $"From {Text($"{fewest.ProbesPerHour:0.##}")} of a connection in an hour ({axis.Name} = {fewest.Values[axis.Index]}) to {Text($"{most.ProbesPerHour:0.##}")} ({axis.Name} = {most.Values[axis.Index]}).",
+            Words = $"From {Text($"{fewest.ProbesPerHour:0.##}")} per connection and hour ({axis.Name} = {fewest.Values[axis.Index]}) to {Text($"{most.ProbesPerHour:0.##}")} ({axis.Name} = {most.Values[axis.Index]}).",
             X = axis.Scale(7),
-            Y = ChartScale.Numbers("probes of a connection in an hour", Math.Max(0.01, groups.Take(MaxLines).SelectMany(static group => group.Rows).Max(static row => row.ProbesPerHour))),
-            Lines = Lines(axis, groups, static row => row.ProbesPerHour, row => $"{Text($"{row.ProbesPerHour:0.##}")} probes of a connection in an hour\n{axis.Described(row)}\n{Words.Percent(row.FailureRate, 4)} failed"),
+            Y = ChartScale.Numbers("probes per connection and hour", Math.Max(0.01, groups.Take(MaxLines).SelectMany(static group => group.Rows).Max(static row => row.ProbesPerHour))),
+            Lines = Lines(axis, groups, static row => row.ProbesPerHour, row => $"{Text($"{row.ProbesPerHour:0.##}")} probes per connection and hour\n{axis.Described(row)}\n{Words.Percent(row.FailureRate, 4)} failed"),
         };
     }
 

@@ -47,7 +47,7 @@ public sealed class RunPageTests
         Assert.StartsWith("None of ", page.Data.GetProperty("verdict").GetString(), StringComparison.Ordinal);
         Assert.Equal(1, page.Data.GetProperty("good").GetInt32());
         // About 60 an hour, less the requests.
-        Assert.All(ReportPage.Said(page.Chart("Keepalive probes")), text => Assert.Matches(@"^5\d(\.\d+)? probes of a connection in an hour\n", text));
+        Assert.All(ReportPage.Said(page.Chart("Keepalive probes")), text => Assert.Matches(@"^5\d(\.\d+)? probes per connection and hour\n", text));
         Assert.Contains("500 of 500 connections had no failed request", page.Words("Failures by connection"), StringComparison.Ordinal);
     }
 

@@ -21,7 +21,7 @@ public sealed class SweepPageTests
         Assert.Equal(["keepalive.time=100s", "keepalive.time=200s", "keepalive.time=300s", "keepalive.time=400s"], panels.Select(panel => panel.GetProperty("title").GetString()));
         Assert.Equal([1, 1, 0, 0], panels.Select(panel => ReportPage.Picture(panel).Descendants().Count(element => element.Attribute("class")?.Value == "f-safe")));
         Assert.Contains("2 of 2 values of network.loss are safe: 0 to 5%", panels[0].GetProperty("words").GetString(), StringComparison.Ordinal);
-        Assert.Equal("4 of 8 points are safe. Of these, network.loss=0, keepalive.time=200s takes the fewest probes: 18 of a connection in an hour.", page.Data.GetProperty("verdict").GetString());
+        Assert.Equal("4 of 8 points are safe. Of these, network.loss=0, keepalive.time=200s takes the fewest probes: 18 per connection and hour.", page.Data.GetProperty("verdict").GetString());
         Assert.Equal(8, page.Data.GetProperty("sections").EnumerateArray().Last().GetProperty("table").GetProperty("rows").GetArrayLength());
     }
 
