@@ -141,7 +141,8 @@ internal static class TopFrame
         var probing = groups.Sum(static group => group.Probing);
         var failed = groups.Sum(static group => group.Failed);
         var set = groups.Sum(static group => group.RecentlySet);
-        var line = new FrameLine(columns).Add(" ").Add(Number(groups.Sum(static group => group.Connections) + overview.LeftOut), Tone.Strong).Add(" connections");
+        var all = groups.Sum(static group => group.Connections) + overview.LeftOut;
+        var line = new FrameLine(columns).Add(" ").Add(Number(all), Tone.Strong).Add(all == 1 ? " connection" : " connections");
         if (overview.Agent is not null)
         {
             Count(line, groups.Sum(static group => group.Managed), "managed", Tone.Good);
@@ -157,18 +158,30 @@ internal static class TopFrame
             }
             if (set > 0)
             {
-                line.Add($"  set in 5m {Number(set)}", Tone.Dim);
+                Whole(line, $"  set in 5m {Number(set)}", Tone.Dim);
             }
         }
         else if (overview.Local is > 0 and var local)
         {
-            line.Add($"  {Number(local)} local", Tone.Dim);
+            Whole(line, $"  {Number(local)} local", Tone.Dim);
         }
-        return overview.LeftOut > 0 ? line.Add($"  {Number(overview.LeftOut)} in no row", Tone.Dim) : line;
+        if (overview.LeftOut > 0)
+        {
+            Whole(line, $"  {Number(overview.LeftOut)} in no row", Tone.Dim);
+        }
+        return line;
     }
 
-    private static void Count(FrameLine line, int count, string what, Tone tone) =>
-        line.Add("  ").Add(Number(count), count > 0 ? tone : Tone.Dim).Add(" " + what, count > 0 ? tone : Tone.Dim);
+    /// <summary>Adds a number that nobody could read without its end, if there is room for it.</summary>
+    private static void Whole(FrameLine line, string text, Tone tone)
+    {
+        if (Cells.Width(text) <= line.Left)
+        {
+            line.Add(text, tone);
+        }
+    }
+
+    private static void Count(FrameLine line, int count, string what, Tone tone) => Whole(line, $"  {Number(count)} {what}", count > 0 ? tone : Tone.Dim);
 
     private static IEnumerable<FrameLine> Out(NodeOverview overview, long elapsed, int columns, int most)
     {
@@ -217,8 +230,8 @@ internal static class TopFrame
         var isConnections = model.Table == TopTable.Connections;
         var (connections, unprotected) = isConnections ? (0, isWide ? 14 : 13) : (isWide ? 8 : 7, isWide ? 8 : 7);
         // Only an agent sets connections.
-        var set = isNarrow || model.Snapshot?.Overview.Agent is null ? 0 : isWide || isConnections ? 7 : 6;
-        var (unanswered, trip) = (isWide ? 8 : isNarrow ? 6 : 7, isWide ? 9 : isNarrow ? 0 : 7);
+        var set = isNarrow || model.Snapshot?.Overview.Agent is null ? 0 : isWide ? 7 : 6;
+        var (unanswered, trip) = (isWide ? 8 : isNarrow || isConnections ? 6 : 7, isWide ? 9 : isNarrow ? 0 : 7);
         var next = bar > 0 ? bar + 8 : isConnections ? 7 : 8;
         var rest = Math.Max(6, columns - 1 - connections - unprotected - next - unanswered - trip - set);
         var detail = isConnections && isWide ? Math.Min(30, rest / 3) : isWide ? Math.Min(20, rest / 4) : 0;

@@ -61,8 +61,8 @@ internal static class SweepPage
             [
                 new("points", Number(rows.Count)),
                 new("safe points", Number(safe.Count)),
-                new("failed requests", $"{Words.Percent(rows.Min(static row => row.FailureRate), 2)} to {Words.Percent(rows.Max(static row => row.FailureRate), 2)}"),
-                new("probes per connection and hour", $"{Text($"{rows.Min(static row => row.ProbesPerHour):0.##}")} to {Text($"{rows.Max(static row => row.ProbesPerHour):0.##}")}"),
+                new("failed requests", Between(Words.Percent(rows.Min(static row => row.FailureRate), 2), Words.Percent(rows.Max(static row => row.FailureRate), 2))),
+                new("probes per connection and hour", Between(Text($"{rows.Min(static row => row.ProbesPerHour):0.##}"), Text($"{rows.Max(static row => row.ProbesPerHour):0.##}"))),
             ],
             Settings = [.. grid.Parameters.Select(static parameter => new ReportSetting("Fields that are set", parameter.Path, Values(parameter)))],
             Sections = sections,
@@ -171,6 +171,8 @@ internal static class SweepPage
     { TextColumns = grid.Parameters.Length + 1, IsFolded = true };
 
     private static string Seconds(double seconds) => double.IsNaN(seconds) ? "–" : Text($"{seconds:0.0} s");
+
+    private static string Between(string least, string most) => least == most ? least : $"{least} to {most}";
 
     private static string Number(long number) => number.ToString("N0", CultureInfo.InvariantCulture);
 

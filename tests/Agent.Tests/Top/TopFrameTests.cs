@@ -164,6 +164,27 @@ public sealed class TopFrameTests
         Assert.Contains(lines, line => line.StartsWith(" uid:1000 ", StringComparison.Ordinal) && line.EndsWith(" 3 never       ·", StringComparison.Ordinal));
     }
 
+    /// <summary>Regression: the number of connections that were set lost its first digits.</summary>
+    [Theory]
+    [InlineData(80, " 10,000 connections  10,000 managed  0 unprotected  0 unanswered  0 out")]
+    [InlineData(100, " 10,000 connections  10,000 managed  0 unprotected  0 unanswered  0 out  set in 5m 10,000")]
+    [InlineData(40, " 10,000 connections  10,000 managed")]
+    public void Numbers_WithoutRoomForAll_AreWhole(int columns, string expected)
+    {
+        var lines = Show(Snapshot(Group("uid:0", "shop/postgres", 10_000) with { RecentlySet = 10_000 })).Lines(columns, 24);
+        Assert.Equal(expected, lines[1]);
+    }
+
+    [Fact]
+    public void Connections_80x24_HaveWholeAddressesOfUsualLength()
+    {
+        var model = Show(Snapshot(Group("unit:a.service", "x")));
+        model.Press(ConsoleKey.Enter);
+        model.Show(Snapshot(Group("unit:a.service", "x")).With(model.Focus!.Value, Connection(1, "10.66.0.1:39076", "10.66.0.2:5432")));
+        Assert.Contains(model.Lines(80, 24), line => line.StartsWith(" 10.66.0.1:39076 10.66.0.2:5432 ", StringComparison.Ordinal));
+        Assert.StartsWith(" 1 connection  1 managed", model.Lines(80, 24)[1], StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Help_80x24_IsWhole()
     {
