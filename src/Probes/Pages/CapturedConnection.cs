@@ -35,6 +35,9 @@ internal sealed class CapturedConnection(FlowKey key)
     private long _resetAfter;
     private long _resets;
     private bool _isResetByLow;
+    private bool _isResetAfterClose;
+    private byte _resetHopLimit;
+    private byte _hopLimitBefore;
     private long _probes;
     private long _replies;
     private long _windowProbes;
@@ -192,6 +195,8 @@ internal sealed class CapturedConnection(FlowKey key)
         {
             _resets++;
             _isResetByLow = fromLow;
+            _isResetAfterClose = sender.HasFinished;
+            (_resetHopLimit, _hopLimitBefore) = (segment.HopLimit, sender.HopLimit);
             _resetAfter = _silenceEnd != long.MinValue && time - _silenceEnd <= Soon ? _silence : 0;
             _exchanges?.Reset(time);
         }
@@ -227,6 +232,15 @@ internal sealed class CapturedConnection(FlowKey key)
         if (_resets > 0)
         {
             var by = _isResetByLow == isLowClient ? "the client" : "the server";
+            var after = _resetAfter >= Quiet ? $", after {Time(_resetAfter)} of silence" : "";
+            if (_isResetAfterClose)
+            {
+                return $"{(_isResetByLow == isLowClient ? "The client" : "The server")} had closed it. The other end still sent to it{after}, and the answer was a reset.";
+            }
+            if (_hopLimitBefore != 0 && _hopLimitBefore != _resetHopLimit)
+            {
+                return $"A reset in the name of {by} ended it{after}. Its TTL is {_resetHopLimit}, that of the packets before {_hopLimitBefore}: a device on the way sent it.";
+            }
             return _resetAfter >= Quiet ? $"A reset that names {by} as its sender ended it, after {Time(_resetAfter)} of silence."
                 : _mostUnanswered > 0 ? $"A reset that names {by} as its sender ended it; {Words.Count(_mostUnanswered, "probe")} in a row had no answer."
                 : $"A reset that names {by} as its sender ended it.";
@@ -251,7 +265,7 @@ internal sealed class CapturedConnection(FlowKey key)
     {
         const string seen = "Seen in the capture";
         yield return new(seen, "longest silence", _longest > 0 ? Time(_longest) : "under 1 s", "", TroubleNow == Trouble.Failure && _longest > Long);
-        yield return new(seen, "probes", Number(_probes), _probes == 0 ? "keepalive is off, or the silences were too short"
+        yield return new(seen, "probes", Number(_probes), _probes == 0 ? "keepalive is off, or its time is longer than the silences"
             : IsOneSided ? "replies are not in the capture" : $"{Number(_replies)} answered", _mostUnanswered > 0 && !IsOneSided);
         if (_probes > 0 && _mostWait > 0)
         {
@@ -299,15 +313,22 @@ internal sealed class CapturedConnection(FlowKey key)
         /// <summary>Repetitions of data since the other end was heard.</summary>
         public int Repeated;
 
+        /// <summary>The hop limit of its latest packet that is no reset; 0 before there was one.</summary>
+        public byte HopLimit;
+
+        public bool HasFinished;
+
         /// <summary>Notes what a packet of it shows about the other end. An acknowledgement alone may be of a connection that is older than
         /// the capture; one after its SYN, or that moves on, is of a packet that came meanwhile.</summary>
         public void Listen(in TcpSegment segment)
         {
             HasSpoken = true;
+            HasFinished |= (segment.Flags & TcpFlags.Fin) != 0;
             if ((segment.Flags & TcpFlags.Rst) != 0)
             {
                 return;
             }
+            HopLimit = segment.HopLimit;
             if ((segment.Flags & TcpFlags.Ack) == 0)
             {
                 _hasOpened |= (segment.Flags & TcpFlags.Syn) != 0;

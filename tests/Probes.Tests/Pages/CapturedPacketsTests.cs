@@ -49,6 +49,24 @@ public sealed class CapturedPacketsTests
     }
 
     [Fact]
+    public void Complete_ResetWithAnotherHopLimit_IsOfADeviceOnTheWay() => Assert.Equal(
+        "A reset in the name of the server ended it, after 350.0 s of silence. Its TTL is 254, that of the packets before 64: a device on the way sent it.",
+        Only(Handshake + """
+            350.004 > PA 11:1 l=10
+            350.005 < R  1: ttl=254
+            """).Verdict);
+
+    [Fact]
+    public void Complete_ResetByAnEndThatHasClosed_IsItsAnswer() => Assert.Equal(
+        "The server had closed it. The other end still sent to it, after 320.0 s of silence, and the answer was a reset.",
+        Only(Handshake + """
+            30.004 < FA 1:11
+            30.005 > A  11:2
+            350.005 > PA 11:2 l=10
+            350.006 < R  2:
+            """).Verdict);
+
+    [Fact]
     public void Complete_UnansweredProbes_AreAFailure()
     {
         var connection = Only(Handshake + """
