@@ -72,7 +72,7 @@ public sealed class ChurnTests : IDisposable
             });
             // Two passes and the scheduling of a busy machine: a pass may have begun just before the last connection was made.
             var guide = new KeepaliveValues(true, 700, 10, 20);
-            Eventually.True(() => labs.All(lab => Enumerable.Range(0, 3).All(id => lab.Client.Get(id) == guide)), TimeSpan.FromSeconds(5));
+            Eventually.True(() => labs.All(lab => Enumerable.Range(0, 3).All(id => lab.Client.Get(id) == guide)), TimeSpan.FromSeconds(15));
             return labs.Sum(lab => Enumerable.Range(0, 3).Count(id => lab.Client.Get(id) == guide));
         }
         finally

@@ -264,6 +264,7 @@ public sealed class ServiceTests : IDisposable
     }
 
     [Fact(DisableParallelization = true)]
+    [Trait("Alone", "yes")]
     public async Task Metrics_200ScrapersAndReadersThatDoNotRead_PassesKeepTheirInterval()
     {
         const int scrapers = 200;

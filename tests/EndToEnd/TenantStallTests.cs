@@ -9,6 +9,7 @@ namespace Keepalive.EndToEnd;
 
 /// <summary>A tenant that makes the agent's work costly: how long another tenant's new connection waits to be set.</summary>
 [TestClass(DisableParallelization = true)]
+[Trait("Alone", "yes")]
 public sealed class TenantStallTests : IDisposable
 {
     private static readonly KeepaliveValues s_guide = new(true, 700, 10, 20);

@@ -203,7 +203,7 @@ public sealed class DestroyWatchTests : IDisposable
         _lab.BlackHole();
         Eventually.True(() => _lab.Client.PendingError(id).Over, TimeSpan.FromSeconds(15));
         _lab.Client.Close(id);
-        Eventually.True(() => !_ends.Told.IsEmpty, TimeSpan.FromSeconds(2));
+        Eventually.True(() => !_ends.Told.IsEmpty, TimeSpan.FromSeconds(10));
 
         var (took, used, read) = (clock.Elapsed, Processor() - processor, watch.Received - received);
         TestContext.Current.TestOutputHelper?.WriteLine($"{read} read in {took.TotalSeconds:0.0} s, {used.TotalMilliseconds:0} ms of processor time, {watch.Unreported} dropped");
