@@ -158,14 +158,31 @@ public abstract class ApplyingTests : IDisposable
         var id = _lab.Client.Connect(Testbed.Lab.ServerAddress, _port);
         _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 1s, interval: 2s, probes: 4");
         _rig.Pass();
-        _lab.BlackHole();
-        Eventually.True(() => Ss.Read(_lab.Client, id).Unanswered >= 1, TimeSpan.FromSeconds(10), what: "a probe without an answer");
         var clock = System.Diagnostics.Stopwatch.StartNew();
+        var before = TimeSpan.Zero;
+        _lab.BlackHole();
+        Eventually.True(
+            () =>
+            {
+                var now = clock.Elapsed;
+                var isSent = Ss.Read(_lab.Client, id).Unanswered >= 1;
+                before = isSent ? before : now;
+                return isSent;
+            },
+            TimeSpan.FromSeconds(10),
+            what: "a probe without an answer");
+        var after = clock.Elapsed;
         // On a busy machine one may have been answered already.
-        var answered = Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - Ss.Read(_lab.Client, id).Unanswered;
+        long sent, answered;
+        do
+        {
+            sent = Nstat.Read(_lab.Client, Nstat.KeepaliveProbes);
+            answered = sent - Ss.Read(_lab.Client, id).Unanswered;
+        }
+        while (Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) != sent);
         _rig.Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, "time: 1s, interval: 1s, probes: 9");
         var over = false;
-        while (!over && clock.Elapsed < TimeSpan.FromSeconds(30))
+        while (!over && clock.Elapsed < TimeSpan.FromSeconds(40))
         {
             // Far more often than an interval: each write of TCP_KEEPIDLE would cause one more unanswered probe.
             _rig.Pass(new PassScope { Full = true });
@@ -180,8 +197,8 @@ public abstract class ApplyingTests : IDisposable
                 Assert.Equal(110, error.Errno);
             }
         }
-        // Four probes, two seconds apart. The first was sent before the clock was started.
-        Assert.InRange(clock.Elapsed.TotalSeconds, 6.5, 10.5);
+        // Four probes, two seconds apart. The first was sent between the two readings.
+        Assert.InRange(clock.Elapsed.TotalSeconds, before.TotalSeconds + 7.5, after.TotalSeconds + 10.5);
         Assert.Equal(4 + answered, Nstat.Read(_lab.Client, Nstat.KeepaliveProbes));
     }
 

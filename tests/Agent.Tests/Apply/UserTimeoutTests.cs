@@ -118,10 +118,10 @@ public abstract class UserTimeoutTests : IDisposable
         _lab.BlackHole();
         _lab.Client.Send(id, 1);
         var clock = Stopwatch.StartNew();
-        var before = Probes();
+        var probes = Probes();
         Eventually.True(() => IsOver(id), TimeSpan.FromSeconds(20));
         Assert.InRange(clock.Elapsed.TotalSeconds, least, most);
-        Assert.Equal(before, Probes());
+        Assert.Equal(probes, Probes());
     }
 
     [Fact]
