@@ -159,6 +159,32 @@ public sealed partial class BuildTests : IDisposable
         Assert.Equal("Agent native", root.Build());
     }
 
+    /// <summary>Continuous integration begins to build beside lint, and `make test` builds, too.</summary>
+    [Fact]
+    public async Task Build_TwoAtOnce_TheSecondFindsWhatTheFirstHasBuilt()
+    {
+        var root = new SourceTree(_directory.CreateSubdirectory("a tree"));
+        root.Has("dotnet 10", "cc gcc-12", "objcopy 2.40", "libz.a 1.2 17-3");
+        root.File("slow", "");
+        root.File("built", "");
+
+        await Task.WhenAll(Task.Run(() => root.Run("ahead")), Task.Run(() => root.Run("ships")));
+
+        Assert.Equal("Agent native, Simulator native", root.Built);
+    }
+
+    /// <summary>What needs the .NET runtime shares its files with other builds: it is not built beside one.</summary>
+    [Fact]
+    public void BuildAhead_MachineWithoutObjcopy_BuildsNothing()
+    {
+        var root = new SourceTree(_directory.CreateSubdirectory("a tree"));
+        root.Has("dotnet 10", "cc gcc-12", "libz.a 1.2 17-3", "lacks objcopy binutils");
+
+        Assert.Equal("", root.Build("ahead"));
+        Assert.Equal("", root.Said);
+        Assert.Equal("Agent framework, Simulator framework", root.Build());
+    }
+
     public void Dispose() => _directory.Delete(recursive: true);
 
     private static string Script(string name) => Path.Combine(Repository.Root, "scripts", name);
@@ -207,6 +233,7 @@ public sealed partial class BuildTests : IDisposable
             File("scripts/publish", """
                 #!/bin/bash
                 [[ ! -e fails ]] || exit 1
+                [[ ! -e slow ]] || sleep 1
                 program=keepalive-${1,,}
                 echo "$* $RANDOM" >"out/${program/simulator/sim}"
                 echo "$1 $2" >>built
@@ -229,14 +256,18 @@ public sealed partial class BuildTests : IDisposable
         public void Has(params string[] tools) => File("scripts/toolchain", "#!/bin/sh\n" + string.Concat(
             tools.Select(tool => $"echo '{(tool.StartsWith("lacks ", StringComparison.Ordinal) ? "" : "has ")}{tool}'\n")));
 
+        /// <summary>What was built. Both programs are built at the same time.</summary>
+        public string Built => string.Join(", ", System.IO.File.ReadAllLines(System.IO.Path.Combine(Path, "built")).Order(StringComparer.Ordinal));
+
         /// <summary>Builds; returns what was built.</summary>
-        public string Build()
+        public string Build(string mode = "ships")
         {
             File("built", "");
-            var result = Command.Try(["bash", System.IO.Path.Combine(Path, "scripts/build"), "ships"]);
+            var result = Run(mode);
             Said = result.Output + result.Error;
-            // Both are built at the same time.
-            return string.Join(", ", System.IO.File.ReadAllLines(System.IO.Path.Combine(Path, "built")).Order(StringComparer.Ordinal));
+            return Built;
         }
+
+        public CommandResult Run(string mode) => Command.Try(["bash", System.IO.Path.Combine(Path, "scripts/build"), mode]);
     }
 }
