@@ -62,7 +62,7 @@ packages: deps deb ## Make the package and the images twice and compare; install
 	@tests/Packages/packages
 
 .PHONY: test
-test: deps deps-test build ## Run every test; those that need root and network namespaces are skipped without
+test: deps deps-test ## Build both programs as they ship, and run every test; those that need root and network namespaces are skipped without
 	@scripts/test $(CONFIGURATION)
 
 .PHONY: bare
