@@ -168,7 +168,7 @@ public sealed partial class BuildTests : IDisposable
         root.File("slow", "");
         root.File("built", "");
 
-        await Task.WhenAll(Task.Run(() => root.Run("ahead")), Task.Run(() => root.Run("ships")));
+        await Task.WhenAll(new[] { "ahead", "ships" }.Select(mode => Task.Run(() => root.Run(mode), TestContext.Current.CancellationToken)));
 
         Assert.Equal("Agent native, Simulator native", root.Built);
     }
