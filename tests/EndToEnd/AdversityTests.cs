@@ -105,9 +105,13 @@ public sealed class AdversityTests : IDisposable
         // Each connection is set at both ends, although the application changed the previous one. The last one gets its original values
         // back.
         Assert.Equal("values 1 700, 1 700, 1 700, 1 700", tenant.Run.WaitForLine(line => line.StartsWith("values ", StringComparison.Ordinal), TimeSpan.FromSeconds(60)));
-        Assert.Equal(8, run.Error.Split('\n').Count(line => line.Contains("agent[20] ", StringComparison.Ordinal) && line.Contains("keepalive off → on", StringComparison.Ordinal)));
+        // The log is written up to a second later.
+        Eventually.Value(Set, set => set >= 8, TimeSpan.FromSeconds(20));
         _agent.WritePolicy(PolicyText.For("198.51.100.1", PolicyText.GuideValues));
         Assert.Equal("back 0 7200", tenant.Run.WaitForLine(line => line.StartsWith("back ", StringComparison.Ordinal), TimeSpan.FromSeconds(20)));
+        Assert.Equal(8, Set());
+
+        int Set() => run.Error.Split('\n').Count(line => line.Contains("agent[20] ", StringComparison.Ordinal) && line.Contains("keepalive off → on", StringComparison.Ordinal));
     }
 
     /// <summary>Moves a captured link to another namespace and back.</summary>
