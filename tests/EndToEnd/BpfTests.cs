@@ -341,7 +341,7 @@ public sealed class BpfTests : IDisposable
         string damaged = $"keepalive-agent-state 1 {boot}\narriving 60,5\narriving x\nset 1 2 on,1\nset a b c\n\u0001\0\nkept 1\nset 4026531840 99999";
         File.WriteAllText(state, damaged);
         var run = Start();
-        Assert.Contains("lines are invalid", run.Error, StringComparison.Ordinal);
+        run.WaitForLine(line => line.Contains("lines are invalid", StringComparison.Ordinal));
         Assert.Equal(damaged, File.ReadAllText(state + ".bad"));
         Eventually.True(() => _lab.Client.Get(_lab.Client.Connect(Lab.ServerAddress, _port)) == s_guide, TimeSpan.FromSeconds(5));
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);

@@ -543,7 +543,7 @@ public sealed class KubernetesPidfdTests() : KubernetesTests(bpf: false)
         var ready = http.Get("readyz").Body;
         Assert.Contains("\"policiesValid\":false", ready, StringComparison.Ordinal);
         Assert.Contains("ConnectionPolicy bookinfo/tcp-keepalive", ready, StringComparison.Ordinal);
-        Assert.Contains("the object is ignored until it is corrected", run.Error, StringComparison.Ordinal);
+        run.WaitForLine(line => line.Contains("the object is ignored until it is corrected", StringComparison.Ordinal));
         _api.Apply(ClusterText.Policy(GuideJson));
         Eventually.True(() => http.Sum("keepalive_policies", "invalid") == 0, TimeSpan.FromSeconds(10));
         Assert.Contains("\"policiesValid\":true", http.Get("readyz").Body, StringComparison.Ordinal);

@@ -27,7 +27,7 @@ public sealed class ListenTests : IDisposable
         _lab.Client.Shell(before);
         var run = Start();
 
-        Assert.Contains("metrics on [::]:9464 (IPv6 and IPv4)", run.Error, StringComparison.Ordinal);
+        run.WaitForLine(line => line.Contains("metrics on [::]:9464 (IPv6 and IPv4)", StringComparison.Ordinal));
         Assert.Equal("*:9464", Listener(9464));
         foreach (var (from, address) in new[] { (_lab.Client, "127.0.0.1"), (_lab.Client, "[::1]"), (_lab.Server, Lab.ClientAddress), (_lab.Server, $"[{Lab.ClientAddress6}]") })
         {
@@ -56,7 +56,7 @@ public sealed class ListenTests : IDisposable
         _lab.Client.Shell(before);
         var run = Start(environment: new Dictionary<string, string?> { ["DOTNET_SYSTEM_NET_DISABLEIPV6"] = noSuchSockets });
 
-        Assert.Contains("metrics on 0.0.0.0:9464", run.Error, StringComparison.Ordinal);
+        run.WaitForLine(line => line.Contains("metrics on 0.0.0.0:9464", StringComparison.Ordinal));
         Assert.Equal("0.0.0.0:9464", Listener(9464));
         Assert.Equal("200", Status(_lab.Client, "http://127.0.0.1:9464/healthz"));
     }

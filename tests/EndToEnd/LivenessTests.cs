@@ -158,7 +158,7 @@ public sealed partial class LivenessTests : IDisposable
         _lab.Client.Connect(Lab.ServerAddress, _port);
 
         Eventually.True(() => InPool(Lab.ServerAddress) == 1, TimeSpan.FromSeconds(5));
-        Assert.Contains("is back in the pool", run.Error, StringComparison.Ordinal);
+        run.WaitForLine(line => line.Contains("is back in the pool", StringComparison.Ordinal));
     }
 
     /// <summary>The kernel does not count probes then: the first lost one is the last.</summary>
@@ -223,7 +223,7 @@ public sealed partial class LivenessTests : IDisposable
         _lab.Client.Run("ip", "route", "del", "blackhole", Lab.ServerAddress + "/32");
         _lab.Client.Connect(Lab.ServerAddress, _port);
         Eventually.True(() => InPool(Lab.ServerAddress) == 1, TimeSpan.FromSeconds(5));
-        Assert.Contains("is back in the pool", run.Error, StringComparison.Ordinal);
+        run.WaitForLine(line => line.Contains("is back in the pool", StringComparison.Ordinal));
     }
 
     /// <summary>Connections that move to an interface that the agent has not seen yet.</summary>
