@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
@@ -117,6 +118,7 @@ public sealed partial class DiscoverCommandTests : IDisposable
     [InlineData("HUP", 1)]
     public void Interruption_InAPipe_PrintsTheKnownPartAlone(string signal, int number)
     {
+        var whole = Stopwatch.StartNew();
         using var run = new ProgramRun([ProgramRun.SimulatorPath, "discover", Target, "--until", "20m"]);
         Eventually.True(() => _server.Pending(), TimeSpan.FromSeconds(20));
         var since = Stopwatch.StartNew();
@@ -124,7 +126,9 @@ public sealed partial class DiscoverCommandTests : IDisposable
         Command.Run("kill", $"-{signal}", $"{run.Pid}");
 
         Assert.Equal((128 + number, ""), (run.WaitForExit(), run.Error));
-        Assert.Matches(@"idle timeout    longer than [1-4]\.\d\d s: nothing was forgotten by then", run.Output);
+        var longer = LongerThan().Match(run.Output);
+        Assert.True(longer.Success, run.Output);
+        Assert.InRange(double.Parse(longer.Groups[1].Value, CultureInfo.InvariantCulture), 1, whole.Elapsed.TotalSeconds);
         Assert.Contains("ended early     interrupted", run.Output, StringComparison.Ordinal);
     }
 
@@ -216,4 +220,7 @@ public sealed partial class DiscoverCommandTests : IDisposable
 
     [GeneratedRegex(@"\e\[[0-9;?]*[A-Za-z]")]
     private static partial Regex Escape();
+
+    [GeneratedRegex(@"idle timeout    longer than (\d+\.\d\d) s: nothing was forgotten by then")]
+    private static partial Regex LongerThan();
 }
