@@ -567,11 +567,12 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
         clock.Advance(TimeSpan.FromSeconds(49));
         Assert.Equal(0, rig.Pass().NamespacesDumped);
         clock.Advance(TimeSpan.FromSeconds(2));
-        Assert.Equal(1, rig.Pass().NamespacesDumped);
+        // A pass looks at a share of the node's descriptors, which are many when other tests run.
+        Assert.Equal(1, Enumerable.Range(0, 100).Select(_ => rig.Pass().NamespacesDumped).FirstOrDefault(dumped => dumped > 0));
         Assert.Equal(SocketOutcome.Application, rig.Records[Lab.Client.Cookie(id)].Outcome);
         // A change that was noticed once is no reason for another dump.
         clock.Advance(TimeSpan.FromSeconds(51));
-        Assert.Equal(0, rig.Pass().NamespacesDumped);
+        Assert.Equal(0, Enumerable.Range(0, 20).Sum(_ => rig.Pass().NamespacesDumped));
     }
 
     [Fact]
