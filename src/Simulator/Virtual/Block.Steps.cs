@@ -5,22 +5,6 @@ namespace Keepalive.Simulator.Virtual;
 /// <content>The events of a connection, in the order of its own time line.</content>
 internal sealed partial class Block
 {
-    /// <summary>The possible next events. At the same instant they happen in this order: a connection that expires at an instant is gone then.</summary>
-    private enum Step
-    {
-        None,
-        Restart,
-        Fail,
-        Expire,
-        Respond,
-        ServerTimer,
-        Told,
-        Connected,
-        ClientTimer,
-        Retransmit,
-        Timeout,
-    }
-
     private Step NextStep(ref VirtualConnection connection, out long key)
     {
         key = connection.Restart;
@@ -28,15 +12,22 @@ internal sealed partial class Block
         Consider(connection.Fails, Step.Fail, ref key, ref step);
         if (connection.Phase == ConnectionPhase.Established && connection.Flow.Phase == FlowPhase.Open)
         {
-            Consider(_rule.Deadline(connection.Flow).Ticks, Step.Expire, ref key, ref step);
+            Consider(Deadline(ref connection), Step.Expire, ref key, ref step);
         }
-        Consider(connection.Respond, Step.Respond, ref key, ref step);
+        var hasRequest = connection.Request != RequestPhase.None;
+        if (hasRequest)
+        {
+            Consider(connection.Respond, Step.Respond, ref key, ref step);
+        }
         Consider(connection.Server.Timer, Step.ServerTimer, ref key, ref step);
         Consider(connection.Told + _oneWay, Step.Told, ref key, ref step);
         Consider(connection.Connected + _oneWay, Step.Connected, ref key, ref step);
         Consider(connection.Client.Timer + _oneWay, Step.ClientTimer, ref key, ref step);
-        Consider(connection.Retransmit + _oneWay, Step.Retransmit, ref key, ref step);
-        Consider(connection.Timeout + _oneWay, Step.Timeout, ref key, ref step);
+        if (hasRequest)
+        {
+            Consider(connection.Retransmit + _oneWay, Step.Retransmit, ref key, ref step);
+            Consider(connection.Timeout + _oneWay, Step.Timeout, ref key, ref step);
+        }
         return step;
 
         static void Consider(long candidate, Step what, ref long key, ref Step step)
@@ -47,6 +38,8 @@ internal sealed partial class Block
             }
         }
     }
+
+    private long Deadline(ref VirtualConnection connection) => _rule.Deadline(connection.Flow).Ticks;
 
     private void Take(Step step, int index, long key)
     {
@@ -183,7 +176,7 @@ internal sealed partial class Block
         {
             return;
         }
-        if (connection.Flow.Phase == FlowPhase.Open && _rule.Deadline(connection.Flow).Ticks is var deadline && deadline <= back)
+        if (connection.Flow.Phase == FlowPhase.Open && Deadline(ref connection) is var deadline && deadline <= back)
         {
             Expire(ref connection, deadline);
         }
@@ -258,12 +251,27 @@ internal sealed partial class Block
     /// <summary>Whether a packet that reaches the balancer reaches the other end; a reset it causes is sent.</summary>
     private bool Passes(ref VirtualConnection connection, FlowEnd from, PacketTraits traits, long now)
     {
+        if (connection.Flow.Phase == FlowPhase.Open && _forwardsOpen)
+        {
+            // By far the most packets. Answers are looked at before what was sent between: a clock does not go back.
+            if (_rule.Refreshes(traits))
+            {
+                if (from == FlowEnd.Client)
+                {
+                    connection.Flow.Client = new TimeSpan(Math.Max(connection.Flow.Client.Ticks, now));
+                }
+                else
+                {
+                    connection.Flow.Server = new TimeSpan(Math.Max(connection.Flow.Server.Ticks, now));
+                }
+            }
+            return true;
+        }
         var before = connection.Flow;
         var action = _rule.OnPacket(ref connection.Flow, from, traits, new TimeSpan(now));
         switch (action)
         {
             case PacketAction.Forward:
-                // Answers are looked at before what was sent between: a clock does not go back.
                 if (connection.Flow.Client < before.Client)
                 {
                     connection.Flow.Client = before.Client;

@@ -46,6 +46,7 @@ internal sealed partial class Block
 
     private readonly Scenario _scenario;
     private readonly BalancerRule _rule;
+    private readonly bool _forwardsOpen;
     private readonly PathLoss _loss;
     private readonly Outages _outages;
     private readonly VirtualEndpoints _endpoints;
@@ -80,6 +81,7 @@ internal sealed partial class Block
     {
         _scenario = scenario;
         _rule = scenario.Rule;
+        _forwardsOpen = !_rule.Behaviour.DropsProbes;
         _loss = new PathLoss(scenario);
         _outages = outages;
         _endpoints = endpoints;
@@ -188,7 +190,8 @@ internal sealed partial class Block
         {
             return;
         }
-        NextStep(ref _connections[connection], out var key);
+        ref var one = ref _connections[connection];
+        one.Next = NextStep(ref one, out var key);
         if (key <= _end || (key < Never && _clients[connection / _scenario.Pool].Active == connection))
         {
             _queue.Set(connection, key);
@@ -201,11 +204,7 @@ internal sealed partial class Block
 
     private void StepFromQueue(int connection, long key)
     {
-        var kind = NextStep(ref _connections[connection], out var due);
-        if (due == key)
-        {
-            Take(kind, connection, due);
-        }
+        Take(_connections[connection].Next, connection, key);
         Enter(connection);
     }
 
@@ -297,7 +296,7 @@ internal sealed partial class Block
         {
             return;
         }
-        var deadline = _rule.Deadline(connection.Flow).Ticks;
+        var deadline = Deadline(ref connection);
         var horizon = Math.Min(until, Math.Min(connection.Fails, connection.Restart) - 1);
         if (_rule.Behaviour.Refresh == Refresh.PayloadOnly)
         {

@@ -12,6 +12,23 @@ internal enum ConnectionPhase : byte
     Established,
 }
 
+/// <summary>The possible next events of a connection. At the same instant they happen in this order: a connection that expires at an instant is gone
+/// then.</summary>
+internal enum Step : byte
+{
+    None,
+    Restart,
+    Fail,
+    Expire,
+    Respond,
+    ServerTimer,
+    Told,
+    Connected,
+    ClientTimer,
+    Retransmit,
+    Timeout,
+}
+
 /// <summary>How far a request is on its connection.</summary>
 internal enum RequestPhase : byte
 {
@@ -79,17 +96,34 @@ internal struct VirtualEnd
 }
 
 /// <summary>One connection of a client's pool, whichever it is at the moment. All times are ticks; <see cref="Block.Never"/> is never.</summary>
+/// <remarks>What a quiet connection's probes need comes first, in two lines of the cache.</remarks>
 internal struct VirtualConnection
 {
     public FlowClock Flow;
     public VirtualEnd Client;
     public VirtualEnd Server;
+    public RandomStream Random;
 
     /// <summary>When a reset or a FIN reaches the client.</summary>
     public long Told;
 
     /// <summary>When connecting comes to its end; while there is no connection, when to try again.</summary>
     public long Connected;
+
+    /// <summary>When its endpoint fails.</summary>
+    public long Fails;
+
+    /// <summary>When the balancer starts anew.</summary>
+    public long Restart;
+
+    public ConnectionPhase Phase;
+    public RequestPhase Request;
+
+    /// <summary>Its step in the queue, where steps are.</summary>
+    public Step Next;
+
+    /// <summary>The server's end is no more.</summary>
+    public bool ServerGone;
 
     /// <summary>When the client sends its request again.</summary>
     public long Retransmit;
@@ -100,31 +134,18 @@ internal struct VirtualConnection
     /// <summary>When the client gives its request up.</summary>
     public long Timeout;
 
-    /// <summary>When its endpoint fails.</summary>
-    public long Fails;
-
-    /// <summary>When the balancer starts anew.</summary>
-    public long Restart;
-
     /// <summary>Since when its endpoint has been gone without a word.</summary>
     public long SilentSince;
 
     public PathState Path;
-    public RandomStream Random;
     public int Restarts;
     public int Endpoint;
     public int NextEndpoint;
     public int Failed;
-    public ConnectionPhase Phase;
-    public RequestPhase Request;
 
     /// <summary>The origin of the reset or FIN in transit; while a request is unanswered, its last obstacle.</summary>
     public Cause ToldCause;
     public Cause Obstacle;
-
-    /// <summary>The server's end is no more.</summary>
-    public bool ServerGone;
-
     public bool ConnectSucceeds;
 
     /// <summary>The request has been seen by the balancer: sending it again brings nothing new.</summary>
