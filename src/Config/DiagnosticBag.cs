@@ -8,10 +8,17 @@ internal sealed class DiagnosticBag
 {
     private const int MaxPerSeverity = 1000;
 
-    private readonly HashSet<Diagnostic> _seen = [];
+    private readonly HashSet<Diagnostic> _seen;
     private readonly int[] _kept = new int[3];
     private readonly int[] _dropped = new int[3];
     private SourcePosition _firstDropped;
+
+    public DiagnosticBag()
+        : this([])
+    {
+    }
+
+    private DiagnosticBag(HashSet<Diagnostic> seen) => _seen = seen;
 
     /// <summary>Whether the API server has passed what is read: a field that is not known here is one of a newer version of its kind.</summary>
     public bool IsFromServer { get; init; }
@@ -58,8 +65,8 @@ internal sealed class DiagnosticBag
     /// <summary>A bag with the same diagnostics.</summary>
     public DiagnosticBag Copy()
     {
-        var copy = new DiagnosticBag { IsFromServer = IsFromServer, ErrorCount = ErrorCount, _firstDropped = _firstDropped };
-        copy._seen.UnionWith(_seen);
+        // A set that is made of a set takes its table as it is.
+        var copy = new DiagnosticBag(new HashSet<Diagnostic>(_seen)) { IsFromServer = IsFromServer, ErrorCount = ErrorCount, _firstDropped = _firstDropped };
         _kept.CopyTo(copy._kept, 0);
         _dropped.CopyTo(copy._dropped, 0);
         return copy;

@@ -4,6 +4,7 @@ using System.Text;
 using Keepalive.Config;
 using Keepalive.Config.Compilation;
 using Keepalive.Config.Reading;
+using Keepalive.Config.Resources;
 
 namespace Keepalive.Benchmarks;
 
@@ -23,12 +24,16 @@ internal static class PoliciesScenario
     private const int Lookups = 20_000_000;
     private const int Rounds = 7;
     private const int WarmUps = 2;
-    private const double CompileGoal = 1000;
+    private const double CompileGoal = 150;
+    private const double AllocationGoal = 40;
+    private const double ChangeGoal = 5;
     private const double LookupGoal = 100;
+
+    private static readonly int[] s_parts = [16, 4, 1];
 
     public static void Run()
     {
-        var text = Text();
+        var text = Text(Destinations, Policies);
         var begun = TimeProvider.System.GetTimestamp();
         var read = PolicyReader.ReadText(text, "policies");
         var reading = TimeProvider.System.GetElapsedTime(begun);
@@ -67,11 +72,63 @@ internal static class PoliciesScenario
         Report.Line("reading and validating their YAML, this once", string.Create(CultureInfo.InvariantCulture, $"{reading.TotalMilliseconds:0} ms, {text.Length / 1e6:0.0} MB"));
         Report.Line("compile", compile, "ms");
         Report.Goal("  by processor time", compileProcessor, CompileGoal, "ms");
-        Report.Line("  it allocates", allocated, "MB");
+        Report.Goal("  it allocates", allocated, AllocationGoal, "MB");
+        foreach (var part in s_parts)
+        {
+            Changes(part);
+        }
         Report.Goal($"one match by processor time, of {Lookups:N0} that have a rule", hits, LookupGoal, "ns");
         Report.Goal("  of those that have none", misses, LookupGoal, "ns");
         Report.Line("  which is", string.Create(CultureInfo.InvariantCulture, $"{1e3 / hits.Median:0.0} and {1e3 / misses.Median:0.0} million a second"));
         Report.Goal("  allocated by all of them", perMatch, 0, perMatch.ToString(CultureInfo.InvariantCulture), "bytes");
+    }
+
+    /// <summary>What changes of one object cost, for a part of the destinations and policies.</summary>
+    private static void Changes(int part)
+    {
+        var resources = PolicyReader.ReadText(Text(Destinations / part, Math.Max(1, Policies / part)), "policies").Resources;
+        Series whole = new(), allocated = new();
+        for (var round = -WarmUps; round < Rounds; round++)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            var cost = Cost.Of(() => PolicyCompiler.Compile(resources, new CompilerOptions()));
+            if (round >= 0)
+            {
+                whole.Add(cost.Processor);
+                allocated.Add((GC.GetAllocatedBytesForCurrentThread() - before) / 1e6);
+            }
+        }
+        var of = string.Create(CultureInfo.InvariantCulture, $"of {Destinations / part:N0} destinations");
+        Report.Line($"all {of}, by processor time", whole, "ms");
+        Report.Line("  it allocates", allocated, "MB");
+        Change($"  then the endpoints of one Service {of}", resources, static (EndpointSlice slice, string address) =>
+            slice with { Addresses = slice.Addresses.SetItem(0, slice.Addresses[0] with { Value = address }) });
+        Change("  then the address of one Service", resources, static (Service service, string address) =>
+            service with { Addresses = [service.Addresses[0] with { Value = address }] });
+        Change("  then the addresses of one ExternalService", resources, static (ExternalService service, string address) =>
+            service with { Addresses = service.Addresses.SetItem(0, service.Addresses[0] with { Value = address }) });
+        Change("  then the labels of one Service", resources, static (Service service, string address) =>
+            service with { Metadata = service.Metadata with { Labels = service.Metadata.Labels.SetItem("team", "t1").SetItem("app", address) } });
+    }
+
+    private static void Change<T>(string what, ResourceSet resources, Func<T, string, T> change)
+        where T : Resource
+    {
+        Series series = new();
+        var compiler = new IncrementalCompiler();
+        compiler.Compile(resources, new CompilerOptions());
+        List<int> places = [.. Enumerable.Range(0, resources.All.Length).Where(i => resources.All[i] is T)];
+        for (var round = -WarmUps; round < Rounds; round++)
+        {
+            var place = places[((round + WarmUps) * 7919) % places.Count];
+            resources = new ResourceSet(resources.All.SetItem(place, change((T)resources.All[place], $"10.9.9.{round + WarmUps}")));
+            var cost = Cost.Of(() => compiler.Compile(resources, new CompilerOptions()));
+            if (round >= 0)
+            {
+                series.Add(cost.Processor);
+            }
+        }
+        Report.Goal(what, series, ChangeGoal, "ms");
     }
 
     private static TimeSpan Match(CompiledPolicy policy, Endpoint own, Endpoint[] remotes, out int matched, out long allocated)
@@ -103,10 +160,10 @@ internal static class PoliciesScenario
         return (hits, misses);
     }
 
-    private static string Text()
+    private static string Text(int destinations, int policies)
     {
         var text = new StringBuilder();
-        for (var i = 0; i < Policies; i++)
+        for (var i = 0; i < policies; i++)
         {
             var kind = (i % 3) switch { 0 => "SERVICE", 1 => "EXTERNAL_SERVICE", _ => "VIRTUAL_DESTINATION" };
             var selector = i % 10 == 0 ? "{}" : $"{{labels: {{team: t{i % 40}}}{(i % 4 == 0 ? $", namespace: n{i % Namespaces}" : "")}}}";
@@ -121,7 +178,7 @@ internal static class PoliciesScenario
 
                 """);
         }
-        for (var i = 0; i < Destinations; i++)
+        for (var i = 0; i < destinations; i++)
         {
             var metadata = $"{{name: d{i}, namespace: n{i % Namespaces}, labels: {{app: a{i}, team: t{i % 40}}}}}";
             text.Append((i % 4) switch

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Text;
@@ -75,6 +74,46 @@ public sealed class IncrementalCompilerTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void Compile_OneChangedAddressOfAService_KeepsAllOtherServicesAndTheirRules()
+    {
+        List<Resource> resources = [.. PolicyReader.ReadText(Many(100), "many.yaml").Resources.All];
+        var compiler = new IncrementalCompiler();
+        var before = compiler.Compile(new ResourceSet([.. resources]), new CompilerOptions()).Policy.Rules;
+        var i = resources.FindIndex(static one => one is Service { QualifiedName: "default/s7" });
+        var service = (Service)resources[i];
+        resources[i] = service with { Addresses = [service.Addresses[0] with { Value = "10.97.0.1" }] };
+
+        var after = compiler.Compile(new ResourceSet([.. resources]), new CompilerOptions()).Policy.Rules;
+
+        Assert.Equal((99, 100), compiler.Reuse);
+        Assert.Equal(before.Length - 11, before.Zip(after).Count(pair => ReferenceEquals(pair.First, pair.Second)));
+        Assert.Equal("10.97.0.1:80", Assert.Single(after, rule => !before.Contains(rule)).ToString().Split(' ')[0]);
+    }
+
+    [Fact]
+    public void Compile_AnotherVersionOfADestination_LeavesWhatAnEarlierResultExplains()
+    {
+        const string policies = """
+            {apiVersion: resilience.policy.gloo.solo.io/v2, kind: ConnectionPolicy, metadata: {name: a}, spec: {config: {tcp: {tcpKeepalive: {time: 60s}}}}}
+            ---
+            {apiVersion: resilience.policy.gloo.solo.io/v2, kind: ConnectionPolicy, metadata: {name: b}, spec: {config: {tcp: {tcpKeepalive: {time: 70s}}}}}
+            ---
+            {apiVersion: networking.gloo.solo.io/v2, kind: ExternalService, metadata: {name: db}, spec: {addresses: [10.0.0.1], ports: [{number: 5432}]}}
+            """;
+        List<Resource> resources = [.. PolicyReader.ReadText(policies, "p.yaml").Resources.All];
+        var compiler = new IncrementalCompiler();
+        var earlier = compiler.Compile(new ResourceSet([.. resources]), new CompilerOptions());
+        var service = (ExternalService)resources[2];
+        resources[2] = service with { Addresses = [service.Addresses[0] with { Value = "10.0.0.2" }] };
+
+        var later = compiler.Compile(new ResourceSet([.. resources]), new CompilerOptions());
+
+        Assert.StartsWith("10.0.0.1:5432 ", Assert.Single(earlier.Policy.Shadowed).ToString(), StringComparison.Ordinal);
+        Assert.StartsWith("10.0.0.2:5432 ", Assert.Single(later.Policy.Shadowed).ToString(), StringComparison.Ordinal);
+        Assert.Equal((0, 1), compiler.Reuse);
+    }
+
+    [Fact]
     public void Compile_OneChangedSliceOfFiveThousand_TakesAFractionOfAWholeCompilation()
     {
         List<Resource> resources = [.. PolicyReader.ReadText(Many(5_000), "many.yaml").Resources.All];
@@ -87,12 +126,12 @@ public sealed class IncrementalCompilerTests(ITestOutputHelper output)
             var slice = (EndpointSlice)resources[i];
             resources[i] = slice with { Addresses = slice.Addresses.SetItem(0, slice.Addresses[0] with { Value = $"10.9.9.{round}" }) };
             var set = new ResourceSet([.. resources]);
-            var begun = Stopwatch.GetTimestamp();
+            var begun = ThreadClock.Now;
             compiler.Compile(set, new CompilerOptions());
-            one = new[] { one, Stopwatch.GetElapsedTime(begun) }.Min();
-            begun = Stopwatch.GetTimestamp();
+            one = new[] { one, ThreadClock.Now - begun }.Min();
+            begun = ThreadClock.Now;
             PolicyCompiler.Compile(set, new CompilerOptions());
-            whole = new[] { whole, Stopwatch.GetElapsedTime(begun) }.Min();
+            whole = new[] { whole, ThreadClock.Now - begun }.Min();
         }
 
         output.WriteLine($"all {whole.TotalMilliseconds:F1} ms, one {one.TotalMilliseconds:F1} ms");
@@ -153,7 +192,10 @@ public sealed class IncrementalCompilerTests(ITestOutputHelper output)
                 // Another version of the object.
                 resources[i] = resources[i] switch
                 {
-                    Service service when random.Next(2) == 0 => service with { Ports = service.Ports.IsEmpty ? [] : service.Ports[1..] },
+                    Service service when random.Next(3) == 0 => service with { Ports = service.Ports.IsEmpty ? [] : service.Ports[1..] },
+                    Service service when random.Next(2) == 0 => service with { Addresses = [new Positioned<string>(s_addresses[random.Next(s_addresses.Length)], service.Position)] },
+                    VirtualDestination destination when random.Next(2) == 0 => destination with { Services = destination.Services.IsEmpty ? [] : destination.Services[1..] },
+                    ExternalService service when random.Next(3) == 0 => WithAnnotation(service, s_addresses[random.Next(s_addresses.Length)]),
                     ExternalService service => service with { Addresses = service.Addresses.IsEmpty ? [] : service.Addresses[1..] },
                     WorkloadEntry entry => entry with { IsValid = !entry.IsValid },
                     ServiceEntry entry => entry with { Endpoints = [] },
@@ -174,6 +216,14 @@ public sealed class IncrementalCompilerTests(ITestOutputHelper output)
                 break;
         }
     }
+
+    private static ExternalService WithAnnotation(ExternalService service, string address) => service with
+    {
+        Metadata = service.Metadata with
+        {
+            Annotations = service.Metadata.Annotations.SetItem(AgentAnnotations.Addresses, new Positioned<string>($"{address}:443", service.Position)),
+        },
+    };
 
     private static void AssertSame(CompilationResult expected, CompilationResult actual)
     {

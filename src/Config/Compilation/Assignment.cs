@@ -13,7 +13,7 @@ internal sealed class Assignment
     private readonly Dictionary<RankedPolicy, (int Destinations, int Ports, Destination? Last)> _selected = [];
     private readonly Dictionary<Destination, PolicyNames?> _policiesOf = new(ReferenceEqualityComparer.Instance);
     private readonly PolicyNames _noPolicies = new();
-    private readonly ResourceSet _others;
+    private ResourceSet _others;
     private readonly Side _side;
     private List<Selection>? _selections;
 
@@ -107,9 +107,15 @@ internal sealed class Assignment
     /// <summary>The names of the policies that select a destination, the strongest first.</summary>
     public ImmutableArray<string> PoliciesOf(Destination destination) => _policiesOf.GetValueOrDefault(destination)?.All ?? [];
 
-    /// <summary>Whether another set has the same objects, except those that only tell the endpoints of Services.</summary>
-    public bool IsFor(ResourceSet resources, Side side)
+    /// <summary>Whether another set has the same objects, except those that only tell the endpoints of Services, and destinations of which only
+    /// the addresses differ.</summary>
+    /// <param name="resources">The other set.</param>
+    /// <param name="side">Its side.</param>
+    /// <param name="versions">The destinations that differ, with their new versions. <see cref="Replace"/> takes them.</param>
+    public bool IsFor(ResourceSet resources, Side side, out Dictionary<Destination, Destination> versions)
     {
+        const int most = 16;
+        versions = new(ReferenceEqualityComparer.Instance);
         if (side != _side)
         {
             return false;
@@ -123,13 +129,83 @@ internal sealed class Assignment
                 continue;
             }
 
-            if (i == _others.All.Length || !ReferenceEquals(_others.All[i++], resource))
+            if (i == _others.All.Length)
+            {
+                return false;
+            }
+
+            var known = _others.All[i++];
+            if (!ReferenceEquals(known, resource)
+                && (versions.Count == most || known is not Destination one || resource is not Destination other || !CanReplace(one, other) || !versions.TryAdd(one, other)))
             {
                 return false;
             }
         }
 
-        return i == _others.All.Length;
+        // An object that is in a set twice is looked up as one.
+        return i == _others.All.Length && (versions.Count == 0 || IsEachOnce(versions, resources));
+    }
+
+    private static bool IsEachOnce(Dictionary<Destination, Destination> versions, ResourceSet resources)
+    {
+        var after = new HashSet<Resource>(versions.Values, ReferenceEqualityComparer.Instance);
+        var count = 0;
+        foreach (var destination in resources.All.OfType<Destination>())
+        {
+            count += after.Contains(destination) ? 1 : 0;
+            if (versions.ContainsKey(destination))
+            {
+                return false;
+            }
+        }
+
+        return after.Count == versions.Count && count == versions.Count;
+    }
+
+    /// <summary>Whether every policy selects both or none, with the same ports, and no other destination but one before a Service has their
+    /// addresses.</summary>
+    private bool CanReplace(Destination one, Destination other) =>
+        one.IsValid && other.IsValid && one.GetType() == other.GetType()
+        && one.Metadata.HasSameIdentity(other.Metadata)
+        && one.Ports.AsSpan().SequenceEqual(other.Ports.AsSpan()) && one.Hosts.AsSpan().SequenceEqual(other.Hosts.AsSpan())
+        && (one, other) switch
+        {
+            (Service earlier, Service later) => earlier.HasOtherProtocols == later.HasOtherProtocols && earlier.Selector.AsSpan().SequenceEqual(later.Selector.AsSpan()),
+            (ExternalService earlier, ExternalService later) => earlier.Selector.IsEmpty && later.Selector.IsEmpty
+                && !_others.Of<VirtualDestination>().Any(static destination => !destination.ExternalServices.IsEmpty),
+            (VirtualDestination, VirtualDestination) => true,
+            _ => false,
+        };
+
+    /// <summary>Takes the new versions of destinations.</summary>
+    public void Replace(IReadOnlyDictionary<Destination, Destination> versions)
+    {
+        _others = new ResourceSet([.. _others.All.Select(one => one is Destination destination && versions.TryGetValue(destination, out var by) ? by : one)]);
+        foreach (var (one, by) in versions)
+        {
+            if (_policiesOf.Remove(one, out var names))
+            {
+                _policiesOf.Add(by, names);
+            }
+
+            OfAllPorts.Remove(one);
+        }
+
+        Main.Replace(versions, Index);
+        Sources.ForEach(source => source.Builder.Replace(versions, Index));
+        OfListeners.Replace(versions, Index);
+        for (var i = 0; i < OfMesh.Count; i++)
+        {
+            OfMesh[i] = versions.TryGetValue(OfMesh[i].Selection.Destination, out var by) ? OfMesh[i].For(by) : OfMesh[i];
+        }
+
+        void Index(Grant grant)
+        {
+            if (grant.IsForAllPorts)
+            {
+                OfAllPorts.TryAdd(grant.Selection.Destination, grant);
+            }
+        }
     }
 
     private static bool IsOfSlices(Resource resource) => resource is EndpointSlice or Endpoints;
@@ -141,9 +217,9 @@ internal sealed class Assignment
     /// <summary>Hands over all selections, the strongest policy first. They are many, and only a first compilation has them.</summary>
     public Lazy<ImmutableArray<Selection>> TakeSelections()
     {
-        var taken = _selections;
+        var (taken, others) = (_selections, _others);
         _selections = null;
-        return new(() => [.. taken ?? new Assignment(_others, _side, new CompilationBudget(), this, keepsSelections: true)._selections!]);
+        return new(() => [.. taken ?? new Assignment(others, _side, new CompilationBudget(), this, keepsSelections: true)._selections!]);
     }
 
     /// <summary>Adds what policies select; returns the one at which the budget ran out.</summary>

@@ -25,18 +25,27 @@ internal sealed class DestinationAddresses
     public DestinationAddresses(ResourceSet resources, SliceIndex slices, HostAddresses hosts, CompilationBudget budget)
     {
         _found = new FoundAddresses(hosts, budget);
-        _externalServices = new([.. resources.Valid<ExternalService>()], budget);
-        _services = new([.. resources.Valid<Service>()], budget);
-        _endpoints = new([.. resources.Valid<ExternalEndpoint>()], budget);
+        _externalServices = new(resources.Valid<ExternalService>(), budget);
+        _services = new(resources.Valid<Service>(), budget);
+        _endpoints = new(resources.Valid<ExternalEndpoint>(), budget);
         _ofMesh = new(resources, budget);
         _ofServices = new(slices, _ofMesh);
     }
 
-    /// <summary>Takes other slices and other answers from now on; all other objects stay the same.</summary>
-    public void Renew(SliceIndex slices, HostAddresses hosts)
+    /// <summary>Takes other answers from now on; all objects but the slices stay the same.</summary>
+    public void Renew(HostAddresses hosts) => _found.Renew(hosts);
+
+    /// <summary>Takes another version of a destination, which a selector matches if it matches the earlier one.</summary>
+    public void Replace(Destination one, Destination by)
     {
-        _ofServices.Renew(slices);
-        _found.Renew(hosts);
+        if (one is Service service)
+        {
+            _services.Replace(service, (Service)by);
+        }
+        else if (one is ExternalService external)
+        {
+            _externalServices.Replace(external, (ExternalService)by);
+        }
     }
 
     /// <summary>The addresses behind some of a destination's ports, each with the object that tells it, and the host names and Services that
@@ -138,12 +147,19 @@ internal sealed class DestinationAddresses
 
     private void Add(FoundAddresses found, ExternalService service, IReadOnlyCollection<DestinationPort?> ports, string origin)
     {
-        ushort[] numbers = [.. ports.Select(WirePort).Distinct()];
+        var wire = new PortNumbers(stackalloc ushort[PortNumbers.Usual]);
+        foreach (var port in ports)
+        {
+            wire.Add(WirePort(port));
+        }
+
+        var numbers = wire.All;
+        var ofAddresses = origin.Length == 0 || service.Addresses.IsEmpty ? "spec.addresses" : $"addresses{origin}";
         foreach (var address in service.Addresses)
         {
             if (IpPrefix.TryParse(address.Value, out var prefix, out _))
             {
-                found.Add([prefix], numbers, origin.Length == 0 ? "spec.addresses" : $"addresses{origin}");
+                found.Add(prefix, numbers, ofAddresses);
             }
         }
 
@@ -164,10 +180,11 @@ internal sealed class DestinationAddresses
 
     private static void AddHosts(FoundAddresses found, Destination destination, IReadOnlyCollection<DestinationPort?> ports)
     {
-        ushort[] numbers = [.. ports.Select(static port => (ushort)(port?.Number.Value ?? 0)).Distinct()];
+        var numbers = new PortNumbers(stackalloc ushort[PortNumbers.Usual]);
+        numbers.Add(ports);
         foreach (var host in destination.Hosts)
         {
-            found.Add(found.Resolve(host.Value), numbers, $"host {Quoting.Shorten(host.Value)}");
+            found.Add(found.Resolve(host.Value), numbers.All, $"host {Quoting.Shorten(host.Value)}");
         }
     }
 

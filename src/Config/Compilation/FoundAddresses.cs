@@ -67,6 +67,18 @@ internal sealed class FoundAddresses(HostAddresses hosts, CompilationBudget budg
         return true;
     }
 
+    /// <summary>The same with what a text stands for: an address, a CIDR block, or the addresses of a host name.</summary>
+    public bool Add(string text, ReadOnlySpan<ushort> ports, string origin)
+    {
+        if (IpPrefix.TryParse(text, out var prefix, out _))
+        {
+            return Add(prefix, ports, origin);
+        }
+
+        Add(PrefixesOf(text), ports, origin);
+        return !budget.IsExhausted;
+    }
+
     /// <summary>Adds one prefix.</summary>
     public void Add(in IpPrefix prefix, ushort port, string origin)
     {

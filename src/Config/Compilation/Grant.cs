@@ -49,6 +49,9 @@ internal sealed class Grant(Selection selection, IReadOnlyCollection<Destination
     /// <summary>Takes the rules of an equal grant of an earlier compilation.</summary>
     public void Take(Grant earlier) => (Rules, From) = (earlier.Rules, earlier.From);
 
+    /// <summary>The same for another version of the destination, unresolved.</summary>
+    public Grant For(Destination destination) => new(selection with { Destination = destination }, ports);
+
     /// <summary>Makes it unresolved again.</summary>
     public void Forget() => (Rules, From) = (null, null);
 

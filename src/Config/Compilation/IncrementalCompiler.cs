@@ -10,7 +10,7 @@ namespace Keepalive.Config.Compilation;
 /// may be read by any.
 /// <code>
 ///   policies, destinations ──► Assignment: which policy each port is under ──► Grants ──► RuleSet: which rule is in force at each address
-///                                    kept while both are the same                ▲ kept while its answers hold
+///                                    kept while only addresses differ            ▲ kept while its answers hold
 ///   EndpointSlices, answers about hosts ─────────────────────────────────────────┘
 /// </code>
 /// </remarks>
@@ -22,7 +22,10 @@ public sealed class IncrementalCompiler
     private Assignment? _assignment;
     private DestinationAddresses? _addresses;
     private SliceIndex? _slices;
+    private Reported[] _reported = [];
     private bool _selectedOnly;
+    private bool _asksAll;
+    private bool _areServicesShared;
     private bool _isAssigned;
 
     /// <summary>The number of objects that the last compilation took from the one before, of all that have addresses.</summary>
@@ -47,14 +50,17 @@ public sealed class IncrementalCompiler
     private CompilationResult Run(ResourceSet resources, CompilerOptions options)
     {
         var hosts = new HostAddresses(options);
-        var slices = new SliceIndex(resources);
-        var changed = _slices is null ? [] : slices.DifferencesTo(_slices);
+        var changed = _slices?.Renew(resources) ?? [];
+        var slices = _slices ??= new SliceIndex(resources);
         Reuse = default;
-        _isAssigned = _assignment is not null && _assignment.IsFor(resources, options.Side) && _selectedOnly == options.SelectedOnly;
+        (_asksAll, _areServicesShared) = (false, true);
+        Dictionary<Destination, Destination> versions = [];
+        _isAssigned = _assignment is not null && _selectedOnly == options.SelectedOnly && _assignment.IsFor(resources, options.Side, out versions);
         if (_assignment is { } same && _isAssigned)
         {
             _budget.Restore(same.Work);
-            _addresses!.Renew(slices, hosts);
+            _addresses!.Renew(hosts);
+            Replace(versions, changed);
         }
         else
         {
@@ -65,7 +71,6 @@ public sealed class IncrementalCompiler
             (_assignment, _selectedOnly) = (assignment, options.SelectedOnly);
         }
 
-        _slices = slices;
         if (_assignment.TooMany is { } policy)
         {
             return Refuse(policy, hosts);
@@ -110,10 +115,47 @@ public sealed class IncrementalCompiler
         };
     }
 
+    /// <summary>Finds anew which Services are asked for. Results keep the earlier set.</summary>
+    private void AskAll() => (_services, _asksAll, _areServicesShared) = ([], true, false);
+
+    /// <summary>Takes new versions of destinations, which policies select as they did the earlier ones.</summary>
+    private void Replace(Dictionary<Destination, Destination> versions, HashSet<(string, string)> changed)
+    {
+        if (versions.Count == 0)
+        {
+            return;
+        }
+
+        _assignment!.Replace(versions);
+        foreach (var (one, by) in versions)
+        {
+            _addresses!.Replace(one, by);
+            _facts.Remove(one);
+            if (by is VirtualDestination)
+            {
+                // It may have other Services behind it.
+                AskAll();
+            }
+            else if (by is Service service)
+            {
+                // Whatever is before it has asked for its endpoints.
+                changed.Add(Answers.KeyOf(service));
+            }
+        }
+
+        for (var i = 0; i < _reported.Length; i++)
+        {
+            if (versions.TryGetValue(_reported[i].Destination, out var by))
+            {
+                _reported[i] = new Reported(by, _reported[i].Policies, _assignment.OfAllPorts.GetValueOrDefault(by));
+            }
+        }
+    }
+
     /// <summary>Takes the rules of grants that an earlier assignment had, too.</summary>
     private void Inherit(Assignment assignment, ResourceSet resources)
     {
-        _services = [];   // results keep the earlier one
+        AskAll();
         if (_assignment is not { } earlier)
         {
             return;
@@ -190,7 +232,7 @@ public sealed class IncrementalCompiler
         }
 
         Reuse = (Reuse.Kept + (isKept ? 1 : 0), Reuse.All + 1);
-        if (!isKept || !_isAssigned)
+        if (!isKept || _asksAll)
         {
             Want(destination, grant.From!);
         }
@@ -226,25 +268,23 @@ public sealed class IncrementalCompiler
         ResourceSet resources, CompilerOptions options, HashSet<(string, string)> changed, HostAddresses hosts, DiagnosticBag diagnostics)
     {
         var report = new DestinationReport(options, hosts, _addresses!);
-        var summaries = ImmutableArray.CreateBuilder<DestinationSummary>();
-        foreach (var destination in resources.Valid<Destination>().Concat(_assignment!.MadeDestinations))
+        if (!_isAssigned)
         {
-            // Objects dumped from a cluster include many that no policy selects.
-            var policies = _assignment!.PoliciesOf(destination);
-            if ((options.SelectedOnly || destination is not (VirtualDestination or ExternalService)) && policies.IsEmpty)
-            {
-                continue;
-            }
+            _reported = [.. ToReport(resources, options)];
+        }
 
-            var earlier = _facts.GetValueOrDefault(destination);
-            var from = _assignment.OfAllPorts.TryGetValue(destination, out var grant) ? grant.From! : Ask(destination, earlier, changed, hosts);
-            // What is said of hosts depends on more than their addresses.
-            var isKept = earlier is not null && ReferenceEquals(earlier.From, from) && from.Hosts.Length == 0 && AreSame(earlier.Summary.Policies, policies);
+        var summaries = ImmutableArray.CreateBuilder<DestinationSummary>(_reported.Length);
+        foreach (var one in _reported)
+        {
+            var (destination, earlier) = (one.Destination, one.Facts);
+            var from = one.OfAllPorts?.From ?? Ask(destination, earlier, changed, hosts);
+            var isSaid = IsSaid(from, options);
+            var isKept = earlier is not null && ReferenceEquals(earlier.From, from) && !isSaid && !earlier.IsSaid && AreSame(earlier.Summary.Policies, one.Policies);
             var facts = isKept ? earlier! : new DestinationFacts(from, report.Of(destination, from),
-                new DestinationSummary(destination.QualifiedName, destination.Kind, destination.Position, policies, from.Prefixes));
+                new DestinationSummary(destination.QualifiedName, destination.Kind, destination.Position, one.Policies, from.Prefixes), isSaid);
             if (!isKept)
             {
-                _facts[destination] = facts;
+                _facts[destination] = one.Facts = facts;
             }
 
             foreach (var problem in facts.Problems)
@@ -256,6 +296,34 @@ public sealed class IncrementalCompiler
         }
 
         return summaries.DrainToImmutable();
+    }
+
+    /// <summary>The destinations to sum up.</summary>
+    private IEnumerable<Reported> ToReport(ResourceSet resources, CompilerOptions options)
+    {
+        foreach (var destination in resources.Valid<Destination>().Concat(_assignment!.MadeDestinations))
+        {
+            // Objects dumped from a cluster include many that no policy selects.
+            var policies = _assignment.PoliciesOf(destination);
+            if (!policies.IsEmpty || (!options.SelectedOnly && destination is (VirtualDestination or ExternalService)))
+            {
+                yield return new Reported(destination, policies, _assignment.OfAllPorts.GetValueOrDefault(destination)) { Facts = _facts.GetValueOrDefault(destination) };
+            }
+        }
+    }
+
+    /// <summary>Whether the options say more of a destination's hosts than their addresses.</summary>
+    private static bool IsSaid(Answers from, CompilerOptions options)
+    {
+        foreach (var (host, _) in from.Hosts)
+        {
+            if (options.HostsNotResolving.Contains(host) || options.HostsCut.Contains(host))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static bool AreSame(ImmutableArray<string> some, ImmutableArray<string> others) => some == others || some.AsSpan().SequenceEqual(others.AsSpan());
@@ -285,7 +353,8 @@ public sealed class IncrementalCompiler
             }
 
             // The result before has the set as it was.
-            _services = _isAssigned ? [.. _services] : _services;
+            _services = _areServicesShared ? [.. _services] : _services;
+            _areServicesShared = false;
             _services.Add(service);
         }
     }
@@ -313,12 +382,25 @@ public sealed class IncrementalCompiler
     {
         (_assignment, _addresses, _slices) = (null, null, null);
         _facts.Clear();
-        _services = [];
+        (_services, _reported) = ([], []);
     }
 
     /// <summary>What a destination amounts to.</summary>
     /// <param name="From">The answers about all of its ports.</param>
     /// <param name="Problems">Its problems.</param>
     /// <param name="Summary">Its summary.</param>
-    private sealed record DestinationFacts(Answers From, Diagnostic[] Problems, DestinationSummary Summary);
+    /// <param name="IsSaid">Whether the problems are about more than the addresses of its hosts.</param>
+    private sealed record DestinationFacts(Answers From, Diagnostic[] Problems, DestinationSummary Summary, bool IsSaid);
+
+    /// <summary>A destination to sum up.</summary>
+    private sealed class Reported(Destination destination, ImmutableArray<string> policies, Grant? ofAllPorts)
+    {
+        public Destination Destination => destination;
+
+        public ImmutableArray<string> Policies => policies;
+
+        public Grant? OfAllPorts => ofAllPorts;
+
+        public DestinationFacts? Facts { get; set; }
+    }
 }

@@ -20,12 +20,14 @@ internal sealed class MeshAddresses
     private readonly ILookup<string?, ServiceEntry> _entriesByParent;
     private readonly ILookup<string, ServiceEntry> _entriesByHost;
     private readonly CompilationBudget _budget;
+    private readonly bool _isEmpty;
 
     public MeshAddresses(ResourceSet resources, CompilationBudget budget)
     {
         _budget = budget;
         List<WorkloadEntry> all = [.. resources.Valid<WorkloadEntry>()];
         List<ServiceEntry> entries = [.. resources.Valid<ServiceEntry>()];
+        _isEmpty = all.Count == 0 && entries.Count == 0;
         _workloads = all.ToLookup(static entry => entry.Metadata.Namespace);
         _workloadsByParent = all.ToLookup(static entry => entry.Metadata.Labels.GetValueOrDefault(ParentName));
         _entriesByParent = entries.ToLookup(static entry => entry.Metadata.Labels.GetValueOrDefault(ParentName));
@@ -69,6 +71,11 @@ internal sealed class MeshAddresses
     /// <summary>Adds what the mesh made for a VirtualDestination.</summary>
     public void AddGenerated(FoundAddresses found, VirtualDestination destination, IReadOnlyCollection<DestinationPort> ports)
     {
+        if (_isEmpty)
+        {
+            return;
+        }
+
         var names = new Dictionary<long, string>();
         var entries = _entriesByParent[destination.Metadata.Name.Value].Where(entry => IsMadeFor(entry, destination))
             .Concat(destination.Hosts.SelectMany(host => _entriesByHost[host.Value]))

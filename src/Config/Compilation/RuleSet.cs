@@ -7,7 +7,7 @@ namespace Keepalive.Config.Compilation;
 internal sealed class RuleSet
 {
     private readonly List<Contest> _contests = [];
-    private readonly RuleSetBuilder _builder;
+    private readonly IReadOnlyList<Loss> _losses;
 
     /// <param name="builder">The rules, and the parts that policies select and do not set.</param>
     /// <param name="grants">The grants with their rules, the strongest policy first.</param>
@@ -15,7 +15,7 @@ internal sealed class RuleSet
     /// <param name="below">The number of rules that <see cref="AddBelow"/> may add.</param>
     public RuleSet(RuleSetBuilder builder, IReadOnlyList<Grant> grants, IReadOnlyCollection<CompiledRule> exemptions, int below)
     {
-        _builder = builder;
+        _losses = builder.Losses;
         var count = 0;
         foreach (var grant in grants)
         {
@@ -24,26 +24,26 @@ internal sealed class RuleSet
 
         Table = new RuleTable(count + exemptions.Count + below);
         var rules = ImmutableArray.CreateBuilder<CompiledRule>(count);
-        Dictionary<CompiledRule, Contest>? contests = null;
+        Contest?[]? contests = null;
         foreach (var grant in grants)
         {
             foreach (var rule in grant.Rules!)
             {
-                if (Table.TryAdd(rule) is not { } first)
+                if (Table.TryAdd(rule, rules.Count, out var number) is not { } first)
                 {
                     rules.Add(rule);
                     continue;
                 }
 
-                contests ??= new Dictionary<CompiledRule, Contest>(ReferenceEqualityComparer.Instance);
-                if (!contests.TryGetValue(first, out var contest))
+                if (contests?[number] is not { } contest)
                 {
                     if (IsSame(first, rule))
                     {
                         continue;
                     }
 
-                    contests.Add(first, contest = new Contest());
+                    contests ??= new Contest?[count];
+                    contests[number] = contest = new Contest();
                     contest.Rivals.Add(first);
                 }
 
@@ -118,7 +118,7 @@ internal sealed class RuleSet
     public IEnumerable<LostRule> Shadowed(DestinationAddresses addresses)
     {
         var count = 0;
-        foreach (var (selection, ports, winner) in _builder.Losses)
+        foreach (var (selection, ports, winner) in _losses)
         {
             if (count >= CompilationBudget.MaxShadowed)
             {
@@ -169,11 +169,11 @@ internal sealed class RuleSet
         }
     }
 
-    private void Settle(ImmutableArray<CompiledRule>.Builder rules, Dictionary<CompiledRule, Contest> contests)
+    private void Settle(ImmutableArray<CompiledRule>.Builder rules, Contest?[] contests)
     {
         for (var i = 0; i < rules.Count; i++)
         {
-            if (!contests.TryGetValue(rules[i], out var contest))
+            if (contests[i] is not { } contest)
             {
                 continue;
             }

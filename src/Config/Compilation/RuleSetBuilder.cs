@@ -16,7 +16,7 @@ internal sealed class RuleSetBuilder
     private readonly Dictionary<(Destination Destination, string Host), RankedPolicy> _hostOwners = new(HostComparer.Instance);
     private readonly HashSet<Destination> _inParts = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<Destination, List<DestinationPort?>> _free = new(ReferenceEqualityComparer.Instance);
-    private readonly List<Loss> _losses = [];
+    private List<Loss> _losses = [];
     private readonly List<Selection> _kept = [];
 
     // Many rules about other things may hide one: they are one warning.
@@ -124,6 +124,34 @@ internal sealed class RuleSetBuilder
         _hostOwners.TrimExcess();
         Grants.TrimExcess();
         _losses.TrimExcess();
+    }
+
+    /// <summary>Puts other versions of destinations in the place of earlier ones. They have the same ports.</summary>
+    public void Replace(IReadOnlyDictionary<Destination, Destination> versions, Action<Grant> added)
+    {
+        for (var i = 0; i < Grants.Count; i++)
+        {
+            if (versions.TryGetValue(Grants[i].Selection.Destination, out var by))
+            {
+                Grants[i] = Grants[i].For(by);
+                added(Grants[i]);
+            }
+        }
+
+        for (var i = 0; i < _kept.Count; i++)
+        {
+            _kept[i] = versions.TryGetValue(_kept[i].Destination, out var by) ? _kept[i] with { Destination = by } : _kept[i];
+        }
+
+        if (_losses.Exists(loss => versions.ContainsKey(loss.Selection.Destination)))
+        {
+            // Earlier results have the list as it was.
+            _losses =
+            [
+                .. _losses.Select(loss => versions.TryGetValue(loss.Selection.Destination, out var by)
+                    ? loss with { Selection = loss.Selection with { Destination = by } } : loss),
+            ];
+        }
     }
 
     /// <summary>The ports of a destination that no policy sets; null among them is any.</summary>

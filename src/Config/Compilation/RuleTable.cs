@@ -48,19 +48,27 @@ internal sealed class RuleTable
 
     /// <summary>Adds a rule if there is none for its prefix and port.</summary>
     /// <returns>The rule that is there; null if this one was added.</returns>
-    public CompiledRule? TryAdd(CompiledRule rule)
+    public CompiledRule? TryAdd(CompiledRule rule) => TryAdd(rule, -1, out _);
+
+    /// <summary>The same with a number for the rule.</summary>
+    /// <param name="rule">The rule.</param>
+    /// <param name="number">Its number.</param>
+    /// <param name="known">The number of the rule that is there.</param>
+    public CompiledRule? TryAdd(CompiledRule rule, int number, out int known)
     {
         var hash = Hash(rule.Upper, rule.Lower, rule.Key);
         var i = (int)(hash >> 33) & _mask;
-        for (; _slots[i].Rule is { } known; i = (i + 1) & _mask)
+        for (; _slots[i].Rule is { } other; i = (i + 1) & _mask)
         {
-            if (_slots[i].Tag == (uint)hash && known.Lower == rule.Lower && known.Upper == rule.Upper && known.Key == rule.Key)
+            if (_slots[i].Tag == (uint)hash && other.Lower == rule.Lower && other.Upper == rule.Upper && other.Key == rule.Key)
             {
-                return known;
+                known = _slots[i].Number;
+                return other;
             }
         }
 
-        Put(i, hash, rule);
+        Put(i, hash, rule, number);
+        known = number;
         return null;
     }
 
@@ -115,9 +123,9 @@ internal sealed class RuleTable
         return null;
     }
 
-    private void Put(int slot, ulong hash, CompiledRule rule)
+    private void Put(int slot, ulong hash, CompiledRule rule, int number = -1)
     {
-        _slots[slot] = new Slot { Tag = (uint)hash, Rule = rule };
+        _slots[slot] = new Slot { Tag = (uint)hash, Number = number, Rule = rule };
         if (rule.Key == _last)
         {
             return;   // nothing new about ports and lengths
@@ -148,6 +156,7 @@ internal sealed class RuleTable
     private struct Slot
     {
         public uint Tag;
+        public int Number;
         public CompiledRule? Rule;
     }
 

@@ -52,7 +52,7 @@ internal sealed class Selector
         });
         foreach (var kind in Enum.GetValues<DestinationKind>())
         {
-            _kinds.Add(kind, new ObjectIndex<Destination>([.. all.Where(destination => destination.DestinationKind == kind)], budget));
+            _kinds.Add(kind, new ObjectIndex<Destination>(all.Where(destination => destination.DestinationKind == kind), budget));
         }
 
         _selectable =

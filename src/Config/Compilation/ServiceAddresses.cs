@@ -10,11 +10,6 @@ internal sealed class ServiceAddresses(SliceIndex slices, MeshAddresses mesh)
     /// <summary>The beginning of the origin of a Service's own addresses.</summary>
     public const string Kind = "Service ";
 
-    private SliceIndex _slices = slices;
-
-    /// <summary>Takes other slices from now on.</summary>
-    public void Renew(SliceIndex slices) => _slices = slices;
-
     /// <summary>Adds its own addresses and those of its endpoints.</summary>
     /// <param name="found">Receives the addresses.</param>
     /// <param name="service">The Service.</param>
@@ -22,23 +17,16 @@ internal sealed class ServiceAddresses(SliceIndex slices, MeshAddresses mesh)
     public void Add(FoundAddresses found, Service service, IReadOnlyCollection<DestinationPort?> ports)
     {
         var origin = Kind + service.QualifiedName;
-        Span<ushort> numbers = stackalloc ushort[Math.Min(ports.Count, MaxOnStack)];
-        numbers = Distinct(ports.Select(static port => (ushort)(port?.Number.Value ?? 0)), numbers);
+        var numbers = new PortNumbers(stackalloc ushort[PortNumbers.Usual]);
+        numbers.Add(ports);
         foreach (var address in service.Addresses)
         {
-            if (IpPrefix.TryParse(address.Value, out var prefix, out _))
-            {
-                found.Add(prefix, numbers, origin);
-            }
-            else
-            {
-                found.Add(found.PrefixesOf(address.Value), numbers, origin);
-            }
+            found.Add(address.Value, numbers.All, origin);
         }
 
         foreach (var host in service.Hosts)
         {
-            found.Add(found.Resolve(host.Value), numbers, origin);
+            found.Add(found.Resolve(host.Value), numbers.All, origin);
         }
 
         AddEndpoints(found, service, ports);
@@ -49,56 +37,55 @@ internal sealed class ServiceAddresses(SliceIndex slices, MeshAddresses mesh)
     {
         var key = (service.Metadata.Namespace, service.Metadata.Name.Value);
         found.Ask(key);
-        Span<ushort> room = stackalloc ushort[MaxOnStack];
-        foreach (var slice in _slices.Of(key))
+        Span<ushort> room = stackalloc ushort[PortNumbers.Usual];
+        foreach (var slice in slices.Of(key))
         {
             if (slice.Metadata.Cluster is { } cluster && service.Metadata.Cluster is { } other && cluster != other)
             {
                 continue;
             }
 
-            var numbers = Distinct(ports.SelectMany(port => PortsOf(slice, port)), room);
+            var numbers = new PortNumbers(room);
+            foreach (var port in ports)
+            {
+                AddPorts(ref numbers, slice, port);
+            }
+
             var origin = $"{slice.ReadAs} {slice.QualifiedName}";
             foreach (var prefix in slice.Packed)
             {
-                if (!found.Add(prefix, numbers, origin))
+                if (!found.Add(prefix, numbers.All, origin))
                 {
                     break;
                 }
             }
 
-            found.Add(slice.Addresses.SelectMany(address => found.PrefixesOf(address.Value)), numbers, origin);
+            foreach (var address in slice.Addresses)
+            {
+                if (!found.Add(address.Value, numbers.All, origin))
+                {
+                    break;
+                }
+            }
         }
 
         mesh.Add(found, service, ports);
     }
 
-    private const int MaxOnStack = 64;
-
-    /// <summary>Each number once, in some room if they fit.</summary>
-    private static Span<ushort> Distinct(IEnumerable<ushort> numbers, Span<ushort> room)
+    private static void AddPorts(ref PortNumbers numbers, EndpointSlice slice, DestinationPort? port)
     {
-        var count = 0;
-        foreach (var number in numbers)
+        if (port is null || slice.Ports.IsEmpty)
         {
-            if (room[..count].Contains(number))
-            {
-                continue;
-            }
-
-            if (count == room.Length)
-            {
-                return numbers.Distinct().ToArray();
-            }
-
-            room[count++] = number;
+            numbers.Add((ushort)0);
+            return;
         }
 
-        return room[..count];
+        foreach (var candidate in slice.Ports)
+        {
+            if (candidate.Name == (port.Name?.Value ?? ""))
+            {
+                numbers.Add((ushort)(candidate.Number ?? 0));
+            }
+        }
     }
-
-    private static IEnumerable<ushort> PortsOf(EndpointSlice slice, DestinationPort? port) =>
-        port is null || slice.Ports.IsEmpty
-            ? [0]
-            : slice.Ports.Where(candidate => candidate.Name == (port.Name?.Value ?? "")).Select(static candidate => (ushort)(candidate.Number ?? 0));
 }

@@ -8,16 +8,12 @@ internal sealed class SliceIndex
     private readonly List<EndpointSlice> _slices = [];
     private readonly List<int> _next = [];
     private readonly Dictionary<(string Namespace, string Service), (int First, int Last)> _services = [];
+    private List<EndpointSlice> _inOrder;
 
     public SliceIndex(ResourceSet resources)
     {
-        foreach (var slice in resources.Valid<EndpointSlice>().Concat(resources.Valid<Endpoints>().SelectMany(static endpoints => endpoints.Slices)))
-        {
-            if (slice.Service is { } service)
-            {
-                Add((slice.Metadata.Namespace, service), slice);
-            }
-        }
+        _inOrder = SlicesOf(resources);
+        AddAll();
     }
 
     /// <summary>The slices of a Service.</summary>
@@ -29,26 +25,90 @@ internal sealed class SliceIndex
         }
     }
 
-    /// <summary>The Services that have other slices here than there.</summary>
-    public HashSet<(string Namespace, string Service)> DifferencesTo(SliceIndex other)
+    /// <summary>Takes the slices of another set from now on.</summary>
+    /// <returns>The Services that have other slices, and maybe some that have the same.</returns>
+    public HashSet<(string Namespace, string Service)> Renew(ResourceSet resources)
     {
-        var different = new HashSet<(string, string)>();
-        foreach (var (service, (first, _)) in _services)
+        var slices = SlicesOf(resources);
+        var changed = Differences(_inOrder, slices);
+        _inOrder = slices;
+        if (changed.Count == 0)
         {
-            var (here, there) = (first, other._services.TryGetValue(service, out var found) ? found.First : -1);
-            while (here >= 0 && there >= 0 && ReferenceEquals(_slices[here], other._slices[there]))
-            {
-                (here, there) = (_next[here], other._next[there]);
-            }
+            return changed;
+        }
 
-            if (here >= 0 || there >= 0)
+        // Slices that are no more stay in the lists until there are as many of them as of others.
+        if (_slices.Count > (2 * slices.Count) + 1 || changed.Count > slices.Count / 4)
+        {
+            _slices.Clear();
+            _next.Clear();
+            _services.Clear();
+            AddAll();
+            return changed;
+        }
+
+        foreach (var service in changed)
+        {
+            _services.Remove(service);
+        }
+
+        foreach (var slice in slices)
+        {
+            if (changed.Contains(KeyOf(slice)))
             {
-                different.Add(service);
+                Add(KeyOf(slice), slice);
             }
         }
 
-        different.UnionWith(other._services.Keys.Where(service => !_services.ContainsKey(service)));
+        return changed;
+    }
+
+    /// <summary>The Services of the slices that are in one list only. Where both lists have the same slices of a Service, they have them in the same
+    /// order.</summary>
+    private static HashSet<(string Namespace, string Service)> Differences(List<EndpointSlice> before, List<EndpointSlice> after)
+    {
+        var different = new HashSet<(string, string)>();
+        var (i, j) = (0, 0);
+        while (i < before.Count || j < after.Count)
+        {
+            if (i < before.Count && j < after.Count && ReferenceEquals(before[i], after[j]))
+            {
+                (i, j) = (i + 1, j + 1);
+                continue;
+            }
+
+            // One was added, or removed, or put in the place of another. Any other case takes more Services than have changed.
+            var isAdded = i == before.Count || (j + 1 < after.Count && ReferenceEquals(before[i], after[j + 1]));
+            var isRemoved = !isAdded && (j == after.Count || (i + 1 < before.Count && ReferenceEquals(before[i + 1], after[j])));
+            if (!isRemoved)
+            {
+                different.Add(KeyOf(after[j++]));
+            }
+
+            if (!isAdded)
+            {
+                different.Add(KeyOf(before[i++]));
+            }
+        }
+
         return different;
+    }
+
+    private static List<EndpointSlice> SlicesOf(ResourceSet resources) =>
+    [
+        .. resources.Valid<EndpointSlice>().Concat(resources.Valid<Endpoints>().SelectMany(static endpoints => endpoints.Slices))
+            .Where(static slice => slice.Service is not null),
+    ];
+
+    private static (string Namespace, string Service) KeyOf(EndpointSlice slice) => (slice.Metadata.Namespace, slice.Service!);
+
+    private void AddAll()
+    {
+        _services.EnsureCapacity(_inOrder.Count);
+        foreach (var slice in _inOrder)
+        {
+            Add(KeyOf(slice), slice);
+        }
     }
 
     private void Add((string, string) service, EndpointSlice slice)

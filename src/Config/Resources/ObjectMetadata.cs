@@ -29,4 +29,10 @@ public sealed record ObjectMetadata
 
     /// <summary>When the API server created the object; null for one that only exists in a file.</summary>
     public DateTimeOffset? CreationTimestamp { get; init; }
+
+    /// <summary>Whether all but the annotations is the same.</summary>
+    internal bool HasSameIdentity(ObjectMetadata other) =>
+        Name == other.Name && Namespace == other.Namespace && NamespacePosition == other.NamespacePosition && Cluster == other.Cluster && Workspace == other.Workspace
+        && CreationTimestamp == other.CreationTimestamp && Labels.Count == other.Labels.Count
+        && Labels.All(label => other.Labels.TryGetValue(label.Key, out var value) && value == label.Value);
 }

@@ -1,0 +1,34 @@
+using System.Runtime.InteropServices;
+
+namespace Keepalive.Config.Compilation;
+
+/// <summary>Numbers by key, those of a key in the order in which they were added. A key with one number costs no object.</summary>
+internal sealed class NumbersByKey<TKey>
+    where TKey : notnull
+{
+    private readonly Dictionary<TKey, (int First, int Last)> _keys = [];
+    private readonly List<(int Number, int Next)> _entries = [];
+
+    public bool Contains(TKey key) => _keys.ContainsKey(key);
+
+    public void Add(TKey key, int number)
+    {
+        var i = _entries.Count;
+        _entries.Add((number, -1));
+        ref var chain = ref CollectionsMarshal.GetValueRefOrAddDefault(_keys, key, out var isKnown);
+        if (isKnown)
+        {
+            CollectionsMarshal.AsSpan(_entries)[chain.Last].Next = i;
+        }
+
+        chain = (isKnown ? chain.First : i, i);
+    }
+
+    public IEnumerable<int> Of(TKey key)
+    {
+        for (var i = _keys.TryGetValue(key, out var chain) ? chain.First : -1; i >= 0; i = _entries[i].Next)
+        {
+            yield return _entries[i].Number;
+        }
+    }
+}
