@@ -50,6 +50,7 @@ internal sealed class Assignment
         Sources.ForEach(static source => source.Builder.Close());
         OfListeners.Close();
         Work = budget.Count;
+        OfAllPorts.EnsureCapacity(Main.Grants.Count);
         foreach (var grant in Grants.Where(static grant => grant.IsForAllPorts))
         {
             OfAllPorts.TryAdd(grant.Selection.Destination, grant);

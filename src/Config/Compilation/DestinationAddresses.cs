@@ -189,11 +189,22 @@ internal sealed class DestinationAddresses
     }
 
     /// <summary>The ports of a destination that a VirtualDestination's ports lead to; all of them when none is named.</summary>
-    private static DestinationPort?[] PortsBehind(Destination behind, IReadOnlyCollection<DestinationPort> ports)
+    private static List<DestinationPort?> PortsBehind(Destination behind, IReadOnlyCollection<DestinationPort> ports)
     {
-        DestinationPort?[] named = [.. behind.Ports.Where(candidate => ports.Any(port =>
-            port.Target?.Matches(candidate.Number.Value, candidate.Name?.Value) ?? port.Number.Value == candidate.Number.Value))];
-        return named.Length > 0 ? named : [.. behind.Ports];
+        var named = new List<DestinationPort?>(behind.Ports.Length);
+        foreach (var candidate in behind.Ports)
+        {
+            foreach (var port in ports)
+            {
+                if (port.Target?.Matches(candidate.Number.Value, candidate.Name?.Value) ?? port.Number.Value == candidate.Number.Value)
+                {
+                    named.Add(candidate);
+                    break;
+                }
+            }
+        }
+
+        return named.Count > 0 ? named : [.. behind.Ports];
     }
 
     private static ushort WirePort(DestinationPort? port) => (ushort)(port?.Target?.Number ?? port?.Number.Value ?? 0);

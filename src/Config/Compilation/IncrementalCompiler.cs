@@ -271,6 +271,7 @@ public sealed class IncrementalCompiler
         if (!_isAssigned)
         {
             _reported = [.. ToReport(resources, options)];
+            _facts.EnsureCapacity(_reported.Length);
         }
 
         var summaries = ImmutableArray.CreateBuilder<DestinationSummary>(_reported.Length);

@@ -3,11 +3,12 @@ using System.Runtime.InteropServices;
 namespace Keepalive.Config.Compilation;
 
 /// <summary>Numbers by key, those of a key in the order in which they were added. A key with one number costs no object.</summary>
-internal sealed class NumbersByKey<TKey>
+/// <param name="capacity">The numbers that are expected.</param>
+internal sealed class NumbersByKey<TKey>(int capacity)
     where TKey : notnull
 {
     private readonly Dictionary<TKey, (int First, int Last)> _keys = [];
-    private readonly List<(int Number, int Next)> _entries = [];
+    private readonly List<(int Number, int Next)> _entries = new(capacity);
 
     public bool Contains(TKey key) => _keys.ContainsKey(key);
 

@@ -76,7 +76,7 @@ internal sealed class ObjectIndex<T>
 
     private NumbersByKey<string> By(Func<T, string> key)
     {
-        var index = new NumbersByKey<string>();
+        var index = new NumbersByKey<string>(_objects.Length);
         for (var i = 0; i < _objects.Length; i++)
         {
             index.Add(key(_objects[i]), i);
@@ -87,7 +87,7 @@ internal sealed class ObjectIndex<T>
 
     private NumbersByKey<(string, string)> ByLabel()
     {
-        var index = new NumbersByKey<(string, string)>();
+        var index = new NumbersByKey<(string, string)>(_objects.Sum(static one => one.Metadata.Labels.Count));
         for (var i = 0; i < _objects.Length; i++)
         {
             foreach (var (key, value) in _objects[i].Metadata.Labels)

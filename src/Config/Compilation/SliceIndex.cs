@@ -105,6 +105,8 @@ internal sealed class SliceIndex
     private void AddAll()
     {
         _services.EnsureCapacity(_inOrder.Count);
+        _slices.EnsureCapacity(_inOrder.Count);
+        _next.EnsureCapacity(_inOrder.Count);
         foreach (var slice in _inOrder)
         {
             Add(KeyOf(slice), slice);
