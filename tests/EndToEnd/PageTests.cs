@@ -21,7 +21,7 @@ public sealed partial class PageTests
         string[] subjects =
         [
             "policies", "kubernetes", "datapaths", "liveness", "service", "metrics", "probes", "lab", "virtual-time", "balancers", "dependencies",
-            "architecture", "security", "troubleshooting", "packages", "images",
+            "architecture", "security", "troubleshooting", "packages", "images", "meshes",
         ];
         Assert.Superset(subjects.Select(subject => $"docs/{subject}.md").ToHashSet(), Page.All.ToHashSet());
         // The README links to each page.

@@ -51,6 +51,42 @@ public sealed class ClusterRoleTests
         Eventually.True(() => api.Requests.Select(Asked).Distinct().Order().SequenceEqual(allowed), TimeSpan.FromSeconds(20));
     }
 
+    /// <summary>With the component, the rules are the requests of an agent in a cluster that has Istio alone.</summary>
+    [Fact]
+    public async Task IstioOnly_RequestsOfTheAgent_AreWhatTheRulesAllow()
+    {
+        var kustomization = Manifests.Read(Path.Combine(Manifests.IstioOnly, "kustomization.yaml")).Single().Root;
+        var patches = kustomization.At("patches").Items().Select(patch => patch.Text("patch")!).ToList();
+        Assert.Contains("value: --from=istio", patches[0], StringComparison.Ordinal);
+        var stream = new YamlDotNet.RepresentationModel.YamlStream();
+        stream.Load(new StringReader(patches[1]));
+        var role = Manifests.Read(Path.Combine(Manifests.IstioOnly, "role.yaml")).Single().Root;
+        Assert.Equal(["istio"], Assert.Single(role.At("rules").Items()).At("resourceNames").Texts());
+        var allowed = Allowed(stream.Documents[0].RootNode).Concat(Allowed(role)).Order().ToList();
+        Assert.Empty(allowed.Except(Allowed()));
+
+        using var api = FakeApiServer.Start().WithIstio();
+        api.Apply("""{"apiVersion":"networking.istio.io/v1","kind":"DestinationRule","metadata":{"name":"a","namespace":"shop"},"spec":{"host":"a","trafficPolicy":{"connectionPool":{"tcp":{"tcpKeepalive":{"time":"one minute"}}}}}}""");
+        using var cluster = new Cluster(
+            new ClusterOptions
+            {
+                Access = ApiAccess.Of(api.Address),
+                From = PolicyOrigin.Istio,
+                NodeName = "node-1",
+                Timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero },
+            },
+            TimeProvider.System,
+            NullLogger.Instance);
+        cluster.WantSlices(new HashSet<(string, string)> { ("shop", "a") });
+        await cluster.StartAsync(TestContext.Current.CancellationToken);
+        Eventually.True(() => cluster.IsComplete, TimeSpan.FromSeconds(20));
+        cluster.Report(cluster.View().Diagnostics);
+        // What is not installed is listed and not watched.
+        Eventually.True(() => api.Requests.Select(Asked).Distinct().Select(one => (one.Group, one.Resource)).Distinct().Order()
+            .SequenceEqual(allowed.Select(one => (one.Group, one.Resource)).Distinct().Order()), TimeSpan.FromSeconds(20));
+        Assert.Empty(api.Requests.Select(Asked).Except(allowed));
+    }
+
     [Fact]
     public void Binding_IsOfTheRoleToThePodsAccount()
     {
@@ -108,9 +144,11 @@ public sealed class ClusterRoleTests
         Assert.Contains("--kubernetes=auto", Manifests.Container().At("args").Texts());
     }
 
-    private static List<(string Group, string Resource, string Verb)> Allowed() =>
+    private static List<(string Group, string Resource, string Verb)> Allowed() => Allowed(Manifests.Single("ClusterRole").Root);
+
+    private static List<(string Group, string Resource, string Verb)> Allowed(YamlDotNet.RepresentationModel.YamlNode role) =>
     [
-        .. Manifests.Single("ClusterRole").Root.At("rules").Items().SelectMany(rule => rule.At("apiGroups").Texts().SelectMany(group =>
+        .. role.At("rules").Items().SelectMany(rule => rule.At("apiGroups").Texts().SelectMany(group =>
             rule.At("resources").Texts().SelectMany(resource => rule.At("verbs").Texts().Select(verb => (group, resource, verb))))),
     ];
 

@@ -22,6 +22,7 @@ public sealed partial class HelmTests
     {
         { "deploy/daemonset", [] },
         { "deploy/daemonset/overlays/audit", ["dryRun=true"] },
+        { "deploy/daemonset/overlays/mesh", ["meshRevisions=true"] },
         { "deploy/daemonset/overlays/monitored", ["monitors.podMonitor=true", "monitors.prometheusRule=true", "monitors.dashboard=true"] },
     };
 
@@ -97,6 +98,7 @@ public sealed partial class HelmTests
         {
             ([], []),
             (["kubernetes=off", "dryRun=true"], ["--dry-run"]),
+            (["meshRevisions=true"], ["--mesh-revisions"]),
             (["extraArgs[0]=--keepalive=240s/20s/4", "extraArgs[1]=--restore-on-exit"], ["--keepalive=240s/20s/4", "--restore-on-exit"]),
         })
         {
@@ -166,6 +168,7 @@ public sealed partial class HelmTests
     [InlineData("namespace.name=Upper", "at '/namespace/name'")]
     [InlineData("maxUnavailable=101%", "at '/maxUnavailable'")]
     [InlineData(@"podLabels.app\.kubernetes\.io/name=other", "invalid propertyName 'app.kubernetes.io/name'")]
+    [InlineData("kubernetes=off,meshRevisions=true", "meshRevisions reads from the API server, and kubernetes is off")]
     [InlineData(@"existingPolicies=mine,policies.a\.yaml=b", "policies and existingPolicies exclude each other")]
     public void Value_Invalid_IsAnError(string value, string problem)
     {

@@ -63,7 +63,7 @@ public sealed partial class ManifestTests
                 referenced.Add(path);
             }
         }
-        var roots = new[] { "kustomization.yaml", "overlays/audit/kustomization.yaml", "overlays/monitored/kustomization.yaml", "overlays/mesh/kustomization.yaml" }
+        var roots = new[] { "kustomization.yaml", "overlays/audit/kustomization.yaml", "overlays/monitored/kustomization.yaml", "overlays/mesh/kustomization.yaml", "components/istio-only/kustomization.yaml" }
             .Select(name => Path.Combine(Manifests.Directory, name));
         var unused = Directory.EnumerateFiles(Manifests.Directory, "*", SearchOption.AllDirectories)
             .Where(path => !path.EndsWith(".test.yaml", StringComparison.Ordinal))
@@ -75,7 +75,7 @@ public sealed partial class ManifestTests
     public void Arguments_AreUnderstoodByTheProgram_AlsoThoseOfTheAuditOverlay()
     {
         var arguments = Manifests.Container().At("args").Texts();
-        var added = Manifests.Read(Path.Combine(Manifests.Directory, "overlays", "audit", "kustomization.yaml")).Single()
+        var added = Manifests.Read(Path.Combine(Manifests.Directory, "components", "audit", "kustomization.yaml")).Single()
             .Root.At("patches").Items().SelectMany(patch => AddedArguments(patch.Text("patch")!)).ToList();
 
         Assert.Equal(["--dry-run"], added);
@@ -304,17 +304,48 @@ public sealed partial class ManifestTests
     public void OverlayOfThePage_IsBuiltByKubectl()
     {
         var text = OverlayInPage().Match(s_page).Groups[1].Value;
+        var built = Build(text);
+        Assert.Contains("image: registry.example.com/keepalive-agent:0.1.0\n", built, StringComparison.Ordinal);
+        Assert.Contains("    kind: Mine\n", built, StringComparison.Ordinal);
+        Assert.DoesNotContain("ConnectionPolicy", built, StringComparison.Ordinal);
+        // The first stage reports only; without that line, the same overlay acts.
+        Assert.Contains("- --dry-run\n", built, StringComparison.Ordinal);
+        Assert.Contains("kind: PodMonitor\n", built, StringComparison.Ordinal);
+        var acting = Build(string.Join('\n', text.Split('\n').Where(line => !line.Contains("components/audit", StringComparison.Ordinal))));
+        Assert.DoesNotContain("--dry-run", acting, StringComparison.Ordinal);
+        Assert.Contains("image: registry.example.com/keepalive-agent:0.1.0\n", acting, StringComparison.Ordinal);
+    }
+
+    /// <summary>Regression: the commands of the README applied an image that is in no registry.</summary>
+    [Fact]
+    public void OverlayOfTheReadme_HasItsImageAndChangesNothing()
+    {
+        var readme = File.ReadAllText(Path.Combine(Repository.Root, "README.md"));
+        var built = Build(OverlayInPage().Match(readme).Groups[1].Value);
+        Assert.Contains("image: registry.example.com/keepalive-agent:0.1.0\n", built, StringComparison.Ordinal);
+        Assert.Contains("- --dry-run\n", built, StringComparison.Ordinal);
+        Assert.DoesNotContain("kubectl apply -k deploy/", readme, StringComparison.Ordinal);
+    }
+
+    /// <summary>A sidecar would be started before and stopped after the agent, and restart it with each version of the mesh.</summary>
+    [Fact]
+    public void Pod_HasNoSidecarInAMesh()
+    {
+        var metadata = Manifests.DaemonSet().At("spec", "template", "metadata")!;
+        Assert.Equal("false", metadata.Text("labels", "sidecar.istio.io/inject"));
+        Assert.Equal("disabled", metadata.Text("annotations", "linkerd.io/inject"));
+    }
+
+    /// <summary>Builds an overlay of a page. Its bases are in this repository; kubectl must not fetch them.</summary>
+    private static string Build(string kustomization)
+    {
         var directory = Directory.CreateTempSubdirectory("keepalive-overlay");
         try
         {
-            // The base is in this repository; kubectl must not fetch it.
             var here = Path.GetRelativePath(directory.FullName, Manifests.Directory);
-            File.WriteAllText(Path.Combine(directory.FullName, "kustomization.yaml"), RemoteBase().Replace(text, $"- {here}"));
+            File.WriteAllText(Path.Combine(directory.FullName, "kustomization.yaml"), Base().Replace(kustomization, match => $"- {here}{match.Groups[1].Value}"));
             File.WriteAllText(Path.Combine(directory.FullName, "policy.yaml"), "kind: Mine\n");
-            var built = Command.Run(Tools.Kubectl, "kustomize", directory.FullName).Output;
-            Assert.Contains("image: registry.example.com/keepalive-agent:0.1.0\n", built, StringComparison.Ordinal);
-            Assert.Contains("    kind: Mine\n", built, StringComparison.Ordinal);
-            Assert.DoesNotContain("ConnectionPolicy", built, StringComparison.Ordinal);
+            return Command.Run(Tools.Kubectl, "kustomize", directory.FullName).Output;
         }
         finally
         {
@@ -342,8 +373,8 @@ public sealed partial class ManifestTests
     [GeneratedRegex("^COPY (?!--)(\\S.*) \\S+$", RegexOptions.Multiline)]
     private static partial Regex CopyInDockerfile();
 
-    [GeneratedRegex("^- github.*$", RegexOptions.Multiline)]
-    private static partial Regex RemoteBase();
+    [GeneratedRegex(@"^- \S*deploy/daemonset([^?\s]*).*$", RegexOptions.Multiline)]
+    private static partial Regex Base();
 
     [GeneratedRegex("^\\| `([A-Z_]+)` \\|", RegexOptions.Multiline)]
     private static partial Regex TableOfCapabilities();

@@ -21,6 +21,8 @@ internal static class Manifests
 
     public static string Base { get; } = Path.Combine(Directory, "base");
 
+    public static string IstioOnly { get; } = Path.Combine(Directory, "components", "istio-only");
+
     public static string Monitoring { get; } = Path.Combine(Directory, "components", "prometheus-operator");
 
     /// <summary>Every object in every YAML file below deploy/daemonset, except policies and tests of alerts, which are no
@@ -28,6 +30,8 @@ internal static class Manifests
     public static List<Manifest> All() =>
         [.. System.IO.Directory.EnumerateFiles(Directory, "*.yaml", SearchOption.AllDirectories)
             .Where(path => !path.Contains("/policies/", StringComparison.Ordinal) && !path.EndsWith(".test.yaml", StringComparison.Ordinal))
+            // The roles there are in place of others, or beside them.
+            .Where(path => Path.GetDirectoryName(path) != IstioOnly || Path.GetFileName(path) == "kustomization.yaml")
             .Order(StringComparer.Ordinal)
             .SelectMany(Read)];
 

@@ -27,6 +27,7 @@ public sealed partial class MonitoringTests
         [MetricCatalogue.Policies] = ["state"],
         [MetricCatalogue.KubernetesStateAgeSeconds] = ["resource"],
         [MetricCatalogue.AgentInfo] = ["version", "datapath", "kernel"],
+        [MetricCatalogue.ShortUserTimeouts] = ["policy", "namespace"],
         [MetricCatalogue.UnprotectedSockets] = ["namespace", "reason"],
         ["kube_daemonset_status_desired_number_scheduled"] = ["daemonset"],
         ["kube_daemonset_status_number_available"] = ["daemonset"],
@@ -126,6 +127,34 @@ public sealed partial class MonitoringTests
             Assert.Contains(own, c => c.At("exp_alerts").Items().Count == 0);
         });
         Assert.Empty(cases.Select(c => c.Text("alertname")!).Except(AlertExpressions().Select(alert => alert.Name)));
+    }
+
+    /// <summary>The configuration of a Prometheus without the operator, with the rules that it loads, as the page has it.</summary>
+    [Fact]
+    public void ConfigurationOfThePage_PassesPromtoolAndHasTheLabelsOfThePodMonitor()
+    {
+        Live.Require("promtool");
+        var page = File.ReadAllText(Path.Combine(Repository.Root, "docs", "metrics.md"));
+        var config = page[(page.IndexOf("# prometheus.yml\n", StringComparison.Ordinal))..];
+        config = config[..config.IndexOf("```", StringComparison.Ordinal)];
+        foreach (var wanted in new[] { "job_name: keepalive-agent\n", "honor_labels: true\n", "target_label: node\n" })
+        {
+            Assert.Contains(wanted, config, StringComparison.Ordinal);
+        }
+        var directory = Directory.CreateTempSubdirectory("keepalive-prometheus");
+        try
+        {
+            File.WriteAllText(Path.Combine(directory.FullName, "alerts.yaml"), RulesFile(Manifests.Single("PrometheusRule").Root.At("spec")!));
+            // Debian's promtool is built without this discovery.
+            const string discovery = "  kubernetes_sd_configs:\n  - role: pod\n    namespaces: {names: [keepalive-agent]}\n";
+            Assert.Contains(discovery, config, StringComparison.Ordinal);
+            File.WriteAllText(Path.Combine(directory.FullName, "prometheus.yml"), config.Replace(discovery, "  static_configs: [{targets: [\"127.0.0.1:9464\"]}]\n", StringComparison.Ordinal));
+            Command.Run("promtool", "check", "config", Path.Combine(directory.FullName, "prometheus.yml"));
+        }
+        finally
+        {
+            directory.Delete(recursive: true);
+        }
     }
 
     [Fact]
