@@ -199,8 +199,8 @@ internal sealed class AgentHealth(TimeProvider time, TimeSpan interval)
             var objects = RefusedObjects?.Invoke() ?? [];
             if (objects.Count > 0)
             {
-                problems.Add("refused, see the log and their Events: " + string.Join(", ", objects.Take(MaxErrors))
-                    + (objects.Count > MaxErrors ? $", and {objects.Count - MaxErrors} more" : ""));
+                problems.Add("objects of the cluster are refused, each here with its first error; the log and their Events have all:");
+                AddErrors(problems, objects);
             }
             problems.AddRange(Cluster?.Invoke() ?? []);
             return new HealthReport(ready, _policies, _refused.Count == 0 && _broken.Count == 0 && objects.Count == 0, _passed ? Text(_lastPass) : null, problems);

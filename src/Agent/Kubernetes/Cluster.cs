@@ -210,7 +210,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
                 diagnostics.AddRange(stored.Diagnostics);
                 if (stored.IsRefused)
                 {
-                    refused.Add(stored.Diagnostics[0].Position.File);
+                    refused.Add($"{stored.Diagnostics.First(static one => one.Severity == Config.Severity.Error)}");
                 }
                 return stored.InForce;
             });
@@ -282,8 +282,7 @@ internal sealed partial class Cluster : IClusterPolicies, IHostedService, IDispo
                 : $"{watch.Kind} have not been read from the cluster's API yet"),
     ];
 
-    /// <summary>Returns the objects whose current versions have errors, such as <c>ConnectionPolicy shop/db</c>, as of the last
-    /// <see cref="View"/>.</summary>
+    /// <summary>Returns the first error of each object whose current version has errors, as of the last <see cref="View"/>.</summary>
     public IReadOnlyList<string> Refused() => _refused;
 
     /// <summary>Returns the age of the known objects, by kind. Kinds that the server does not have are omitted.</summary>

@@ -46,6 +46,7 @@ public sealed class ClusterRoleTests
         await cluster.StartAsync(TestContext.Current.CancellationToken);
         Eventually.True(() => cluster.IsComplete, TimeSpan.FromSeconds(20));
         cluster.Report(cluster.View().Diagnostics);
+        Assert.Contains(": error KA030: ", Assert.Single(cluster.Refused()), StringComparison.Ordinal);
 
         var allowed = Allowed().Order().ToList();
         Eventually.True(() => api.Requests.Select(Asked).Distinct().Order().SequenceEqual(allowed), TimeSpan.FromSeconds(20));

@@ -55,6 +55,17 @@ public sealed class AgentHealthTests
         Assert.Empty(_health.Report().Problems);
     }
 
+    /// <summary>Regression: the page named the object and not the error.</summary>
+    [Fact]
+    public void Report_ObjectsRefused_EachHasItsFirstError()
+    {
+        var health = new AgentHealth(_time, TimeSpan.FromSeconds(5)) { RefusedObjects = () => [.. Enumerable.Range(0, 21).Select(i => $"DestinationRule shop/d{i}: error KA024: wrong")] };
+        var report = health.Report();
+        Assert.False(report.PoliciesValid);
+        Assert.Contains("DestinationRule shop/d0: error KA024: wrong", report.Problems);
+        Assert.Equal("and 1 more", report.Problems[^1]);
+    }
+
     [Fact]
     public void Report_FileRefused_ReadyWhileAnyPolicyIsInForce()
     {
