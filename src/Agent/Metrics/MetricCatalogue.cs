@@ -58,7 +58,7 @@ internal static class MetricCatalogue
     {
         [Sockets] = "Sockets that a policy selects, by state: managed, kept, failed, wouldApply.",
         [ShortUserTimeouts] = "Sockets with a policy's values that their TCP_USER_TIMEOUT ends before the policy's probes are spent.",
-        [UnprotectedSockets] = "Connections to other hosts without keepalive, by reason: noPolicy, wouldApply, application, userTimeout, or the reason of the failure.",
+        [UnprotectedSockets] = "Connections to other hosts without keepalive or with a first probe that comes too late, by reason: noPolicy, tooLate, wouldApply, application, userTimeout, or the reason of the failure.",
         [AppliedTotal] = "Number of times a policy's values were written to a socket.",
         [ApplyFailuresTotal] = "Selected sockets that could not be set, by reason.",
         [ArrivalsLeftTotal] = "New connections that the kernel could not set when they were established; the next pass sets them.",

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Audit;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Workloads;
@@ -13,11 +14,13 @@ namespace Keepalive.Agent.Metrics;
 /// <summary>Counts the state of selected sockets as passes report it, and keeps what they count themselves. Used on the pass thread only, but for <see cref="Now"/>.</summary>
 internal sealed class SocketTally : ISocketSink
 {
+    private const string TooLate = "tooLate";
+
     private readonly Dictionary<ulong, NamespaceTally> _namespaces = [];
     private NamespaceTally? _frame;
     private ulong _frameNamespace;
     private readonly Dictionary<(string Policy, string Namespace), long> _applied = [];
-    private readonly Dictionary<ulong, Dictionary<string, int>> _withoutPolicy = [];
+    private readonly Dictionary<ulong, Dictionary<(string Pod, string Reason), int>> _withoutPolicy = [];
     private bool _isStale = true;
     private volatile SocketFigures _now = new();
 
@@ -26,6 +29,9 @@ internal sealed class SocketTally : ISocketSink
 
     /// <summary>Tells which of the cluster's namespaces a socket belongs to; null where there is no cluster.</summary>
     public PodDirectory? Pods { get; init; }
+
+    /// <summary>Seconds without traffic after which a connection is taken to be dropped: keepalive that waits longer does not protect it.</summary>
+    public double IdleTimeout { get; init; } = AuditYardstick.DefaultIdleTimeout;
 
     public void BeginNamespace(ulong inode)
     {
@@ -123,19 +129,27 @@ internal sealed class SocketTally : ISocketSink
     /// <summary>An idle connection that has keepalive shows its timer; in a namespace's frame only, where every socket comes once.</summary>
     private void CountWithoutPolicy(in SocketRecord record)
     {
-        if (_frame is not null && record.Namespace == _frameNamespace && record is { State: TcpState.Established, Timer: TcpTimer.None }
-            && !record.IsLocal)
+        if (_frame is not null && record.Namespace == _frameNamespace && record is { State: TcpState.Established, IsLocal: false }
+            && (record.Timer == TcpTimer.None ? "noPolicy" : IsLate(in record) ? TooLate : null) is { } reason)
         {
             ref var here = ref CollectionsMarshal.GetValueRefOrAddDefault(_withoutPolicy, record.Namespace, out _);
-            CollectionsMarshal.GetValueRefOrAddDefault(here ??= [], PodOf(in record) ?? "", out _)++;
+            CollectionsMarshal.GetValueRefOrAddDefault(here ??= [], (PodOf(in record) ?? "", reason), out _)++;
         }
     }
 
-    private static string? WhyUnprotected(in SocketRecord record) => record.Outcome switch
+    /// <summary>Whether the next probe is so far away that the connection is dropped first. The time since the last traffic is not known.</summary>
+    private bool IsLate(in SocketRecord record) => record is { Timer: TcpTimer.Keepalive, TimerExpires: { } left } && left > IdleTimeout * 1000;
+
+    /// <summary>Whether values do not protect: keepalive is off, or waits too long.</summary>
+    private bool AreLate(KeepaliveOptions? values) => values is { Enabled: false } || values?.Time > IdleTimeout;
+
+    private string? WhyUnprotected(in SocketRecord record) => record.Outcome switch
     {
         _ when record.IsLocal => null,
-        SocketOutcome.WouldApply => record.Replaced is { Enabled: false } ? "wouldApply" : null,
-        SocketOutcome.Failed or SocketOutcome.Unreachable => record.Timer == TcpTimer.Keepalive ? null : record.Reason,
+        SocketOutcome.WouldApply => AreLate(record.Replaced) ? "wouldApply" : null,
+        SocketOutcome.Failed or SocketOutcome.Unreachable => record.Timer == TcpTimer.Keepalive && !IsLate(in record) ? null : record.Reason,
+        // A policy's own long time is what somebody has chosen, and `check` judges it.
+        SocketOutcome.Kept or SocketOutcome.Application when record.Current is { Enabled: true } own && AreLate(own) && own.Time > record.Rule?.Settings.Time => TooLate,
         SocketOutcome.Kept when record.Reason == FailureReasons.UserTimeout => record.Current is { Enabled: false } ? record.Reason : null,
         SocketOutcome.Application => record.Current is { Enabled: false } ? "application" : null,
         _ => null,
@@ -156,9 +170,9 @@ internal sealed class SocketTally : ISocketSink
         }
         foreach (var (inode, sockets) in _withoutPolicy)
         {
-            foreach (var (pod, count) in sockets)
+            foreach (var ((pod, reason), count) in sockets)
             {
-                CollectionsMarshal.GetValueRefOrAddDefault(counts, (NamespaceOf(inode, pod.Length == 0 ? null : pod), "noPolicy"), out _) += count;
+                CollectionsMarshal.GetValueRefOrAddDefault(counts, (NamespaceOf(inode, pod.Length == 0 ? null : pod), reason), out _) += count;
             }
         }
         return [.. counts.Select(c => KeyValuePair.Create(c.Key, (double)c.Value))];

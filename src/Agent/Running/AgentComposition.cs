@@ -1,3 +1,4 @@
+using Keepalive.Agent.Audit;
 using Keepalive.Agent.Health;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Liveness;
@@ -116,7 +117,11 @@ internal static class AgentComposition
         .AddSingleton(provider => provider.GetRequiredService<LivenessWatch>().Monitor);
 
     private static IServiceCollection AddMetrics(this IServiceCollection services) => services
-        .AddSingleton(provider => new SocketTally { Pods = provider.Pods() })
+        .AddSingleton(provider => new SocketTally
+        {
+            Pods = provider.Pods(),
+            IdleTimeout = new AuditYardstick(null, null, TimeSpan.Zero, Machine.Recognize()).IdleTimeout,
+        })
         .AddSingleton(provider => new MetricRegistry(
             BuildInformation.Version, provider.GetRequiredService<ChosenDatapath>().Datapath.Name, KernelRelease.Text, provider.GetRequiredService<ILogger>()))
         .AddSingleton(provider => new SocketCollector(

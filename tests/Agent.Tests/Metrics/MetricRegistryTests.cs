@@ -286,6 +286,7 @@ public sealed class MetricRegistryTests : IDisposable
     public void Unprotected_Connections_AreCountedByReason()
     {
         var on = new KeepaliveOptions(true, 60, 75, 9);
+        var late = new KeepaliveOptions(true, 7200, 75, 9);
         Frame(
             1,
             Record(1, SocketOutcome.Unmanaged) with { Rule = null },
@@ -295,9 +296,20 @@ public sealed class MetricRegistryTests : IDisposable
             Record(5, SocketOutcome.WouldApply) with { Replaced = on, Current = on },
             Record(6, SocketOutcome.Unreachable, reason: "noOwner"),
             Record(7, SocketOutcome.Application) with { Current = s_off },
-            Record(8, SocketOutcome.Managed) with { Current = on });
+            Record(8, SocketOutcome.Managed) with { Current = on },
+            // SO_KEEPALIVE alone: the first probe after two hours.
+            Record(9, SocketOutcome.Unmanaged) with { Rule = null, Timer = TcpTimer.Keepalive, TimerExpires = 7_190_000 },
+            Record(10, SocketOutcome.Unmanaged) with { Rule = null, Timer = TcpTimer.Keepalive, TimerExpires = 200_000 },
+            Record(11, SocketOutcome.Unmanaged) with { Rule = null, Timer = TcpTimer.Keepalive, TimerExpires = 7_190_000, IsLocal = true },
+            Record(12, SocketOutcome.WouldApply) with { Replaced = late, Current = on },
+            Record(13, SocketOutcome.Kept) with { Current = late },
+            Record(14, SocketOutcome.Kept) with { Current = on },
+            Record(15, SocketOutcome.Application) with { Current = late },
+            Record(16, SocketOutcome.Unreachable, reason: "noOwner") with { Timer = TcpTimer.Keepalive, TimerExpires = 7_190_000 },
+            Record(17, SocketOutcome.Unreachable, reason: "noOwner") with { Timer = TcpTimer.Keepalive, TimerExpires = 200_000 },
+            Record(18, SocketOutcome.Managed) with { Current = late });
         Assert.Equal(
-            ["application 1", "noOwner 1", "noPolicy 1", "wouldApply 1"],
+            ["application 1", "noOwner 2", "noPolicy 1", "tooLate 3", "wouldApply 2"],
             Unprotected().Select(s => $"{s.Key.Reason} {s.Value}").Order());
         Frame(1);
         Assert.Empty(Unprotected());
