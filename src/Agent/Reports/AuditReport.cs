@@ -8,6 +8,7 @@ using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
+using Keepalive.Config.Compilation;
 using Keepalive.Config.Resources;
 using Keepalive.Linux.Sockets;
 
@@ -58,6 +59,7 @@ internal sealed class AuditReport
                 record.Actual,
                 finding,
                 record.HasShortActualUserTimeout || record.Actual is { Enabled: false } ? record.ActualUserTimeout : 0,
+                Selected(in record, finding, agent),
                 record.Rule?.Policy ?? (agent?.TryGetValue((record.Namespace, record.Cookie), out var word) == true ? SocketList.Policy(word, record.State) : null),
                 pods?.Find(in record));
             ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(groups, key, out _);
@@ -111,7 +113,15 @@ internal sealed class AuditReport
         }
         if (Protection is { } command)
         {
-            output.WriteLine($"To protect {(AtRisk == 1 ? "it" : "them")}: {command}{CutShortByProtection()}");
+            var reached = Reached.Sum(static group => group.AtRisk);
+            output.WriteLine($"To protect {(AtRisk == 1 ? "it" : reached == AtRisk ? "them" : $"{reached} of them")}: {command}{CutShortByProtection()}");
+        }
+        if (_yardstick.Advise() is { } advised)
+        {
+            foreach (var (fault, atRisk) in AtFault)
+            {
+                output.WriteLine($"{TerminalText.Mask(fault.Policy)} selects {(AtRisk == 1 ? "it" : $"{atRisk} of them")}, and run --keepalive comes after every policy. Instead, {fault.WayOut(advised)}");
+            }
         }
         else if (AtRisk > 0 && _yardstick.Balancer?.Refresh != Refresh.PayloadOnly)
         {
@@ -120,17 +130,25 @@ internal sealed class AuditReport
         }
     }
 
-    /// <summary>The command that protects the connections at risk; null if there are none, or if keepalive cannot help.</summary>
+    /// <summary>Connections at risk that the command of <see cref="Protection"/> reaches: no policy with too long values selects them.</summary>
+    private IEnumerable<Group> Reached => _groups.Where(static group => group.AtRisk > 0 && group.Key.Selected is null);
+
+    /// <summary>Policies with connections at risk that <c>--keepalive</c> does not reach, each with the way out.</summary>
+    private IEnumerable<(PolicyAtFault Fault, int AtRisk)> AtFault => _groups.Where(static group => group is { AtRisk: > 0, Key.Selected: not null })
+        .GroupBy(static group => group.Key.Selected!.Value).Select(static one => (one.Key, one.Sum(static group => group.AtRisk)))
+        .OrderBy(static one => one.Key.Way).ThenBy(static one => one.Key.Policy, StringComparer.Ordinal);
+
+    /// <summary>The command that protects the connections at risk; null if there are none that it reaches, or if keepalive cannot help.</summary>
     private string? Protection
     {
         get
         {
-            if (AtRisk == 0 || _yardstick.Advise() is not { } values)
+            if (!Reached.Any() || _yardstick.Advise() is not { } values)
             {
                 return null;
             }
             // Values of an application are replaced only by a shorter time, unless all are.
-            var mustReplace = _groups.Exists(group => group.AtRisk > 0 && group.Key is { Finding: AuditFinding.TooLate, Options: { } own } && own.Time <= values.Time);
+            var mustReplace = Reached.Any(group => group.Key is { Finding: AuditFinding.TooLate, Options: { } own } && own.Time <= values.Time);
             return "keepalive-agent run" + string.Concat(Policies.Select((path, index) => (index == 0 ? " --policies " : " ") + ShellWord.Quote(path)))
                 + $" --keepalive {KeepaliveText.Format(values)}" + (mustReplace ? " --existing replace" : "");
         }
@@ -138,7 +156,36 @@ internal sealed class AuditReport
 
     /// <summary>Connections at risk whose user timeout ends them before the probes of <see cref="Protection"/> are spent.</summary>
     private int ProtectionCutsShort => Protection is not null && _yardstick.Advise() is { } values
-        ? _groups.Where(group => UserTimeout.IsShort(group.Key.UserTimeout, values)).Sum(static group => group.AtRisk) : 0;
+        ? Reached.Where(group => UserTimeout.IsShort(group.Key.UserTimeout, values)).Sum(static group => group.AtRisk) : 0;
+
+    /// <summary>The policy that selects a connection at risk and does not protect it; null if there is none, and <c>--keepalive</c> reaches it.</summary>
+    private PolicyAtFault? Selected(in SocketRecord record, AuditFinding finding, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), AgentsWord>? agent)
+    {
+        if (finding is not (AuditFinding.NoKeepalive or AuditFinding.TooLate))
+        {
+            return null;
+        }
+        if (record.Rule is { IsFallback: false } rule)
+        {
+            var own = record.Actual ?? new KeepaliveOptions(false, 7200, 75, 9);
+            var values = rule.Settings.Or(new KeepaliveSettings(own.Time, own.Interval, own.Probes));
+            return _yardstick.Judge(new KeepaliveOptions(true, values.Time!.Value, values.Interval!.Value, values.Probes!.Value), record.Timer) != AuditFinding.Kept
+                ? new PolicyAtFault(rule.Policy, PolicyAtFault.To.Shorten)
+                : record.Outcome == SocketOutcome.Kept && rule.Existing is not null ? new PolicyAtFault(rule.Policy, PolicyAtFault.To.Replace) : null;
+        }
+        // With policies on the command line the agent that they are for is another one.
+        if (_withPolicies || agent is null || !agent.TryGetValue((record.Namespace, record.Cookie), out var word) || word.Policy == CompiledPolicy.FallbackName)
+        {
+            return null;
+        }
+        return word switch
+        {
+            { Managed: true } => new PolicyAtFault(word.Policy, PolicyAtFault.To.Shorten),
+            { Outcome: SocketOutcome.WouldApply } => new PolicyAtFault(word.Policy, PolicyAtFault.To.Apply),
+            { Outcome: SocketOutcome.Kept, Reason: null } => new PolicyAtFault(word.Policy, PolicyAtFault.To.Replace),
+            _ => null,
+        };
+    }
 
     /// <summary>The harm of the keepalive that protects, in words; empty if there is none.</summary>
     private string CutShortByProtection()
@@ -147,9 +194,9 @@ internal sealed class AuditReport
         {
             return "";
         }
-        var shortest = _groups.Where(group => group.AtRisk > 0 && UserTimeout.IsShort(group.Key.UserTimeout, values)).Min(static group => group.Key.UserTimeout);
+        var shortest = Reached.Where(group => UserTimeout.IsShort(group.Key.UserTimeout, values)).Min(static group => group.Key.UserTimeout);
         var lost = UserTimeout.LostProbes(shortest, values.Time!.Value, values.Interval!.Value, values.Probes!.Value);
-        return $"\nWith it, {Counted.Of(lost, "lost probe")} {(lost == 1 ? "ends" : "end")} {(AtRisk == 1 ? "it" : $"{count} of them")}, because of a user timeout of {UserTimeout.Format(shortest)}"
+        return $"\nWith it, {Counted.Of(lost, "lost probe")} {(lost == 1 ? "ends" : "end")} {(Reached.Sum(static group => group.AtRisk) == 1 ? "it" : $"{count} of them")}, because of a user timeout of {UserTimeout.Format(shortest)}"
             + $"{(count == 1 ? "" : " or more")}. A policy with the annotation {AgentAnnotations.UserTimeout}: raise, or an application's user timeout of "
             + $"{UserTimeout.Format(UserTimeout.Covering(values))}, prevents that.";
     }
@@ -175,6 +222,15 @@ internal sealed class AuditReport
             writer.WriteString("source", _yardstick.Why is null ? null : _yardstick.Machine?.Source);
             writer.WriteString("protect", Protection);
             writer.WriteNumber("protectCutsShort", ProtectionCutsShort);
+            writer.WriteStartArray("changePolicies");
+            if (_yardstick.Advise() is not null)
+            {
+                foreach (var policy in AtFault.Select(static one => one.Fault.Policy).Distinct())
+                {
+                    writer.WriteStringValue(policy);
+                }
+            }
+            writer.WriteEndArray();
             writer.WriteString("policyFrom", _withPolicies ? "files" : _withAgent ? "agent" : null);
             if (_withPolicies)
             {
@@ -294,8 +350,26 @@ internal sealed class AuditReport
     }
 
     private readonly record struct GroupKey(
-        ulong Namespace, string Command, bool IsAccepted, SocketEndpoint End, KeepaliveOptions? Options, AuditFinding Finding, int UserTimeout, string? Policy,
-        Workload? Workload);
+        ulong Namespace, string Command, bool IsAccepted, SocketEndpoint End, KeepaliveOptions? Options, AuditFinding Finding, int UserTimeout,
+        PolicyAtFault? Selected, string? Policy, Workload? Workload);
+
+    /// <summary>A policy that selects connections at risk without protecting them.</summary>
+    private readonly record struct PolicyAtFault(string Policy, PolicyAtFault.To Way)
+    {
+        internal enum To
+        {
+            Shorten,
+            Replace,
+            Apply,
+        }
+
+        public string WayOut(KeepaliveSettings advised) => Way switch
+        {
+            To.Shorten => $"change the values of {TerminalText.Mask(Policy)}: {KeepaliveText.Format(advised)} protects.",
+            To.Replace => $"let it replace the application's values, with the annotation {AgentAnnotations.Existing}: replace.",
+            _ => "let the running agent apply it: it runs with --dry-run.",
+        };
+    }
 
     private sealed class Group(GroupKey key)
     {

@@ -18,6 +18,7 @@ internal sealed class FleetAudit
     private readonly List<(string Node, AuditLine Line)> _groups = [];
     private readonly List<string> _json = [];
     private readonly SortedSet<string> _yardsticks = new(StringComparer.Ordinal);
+    private readonly SortedSet<string> _changePolicies = new(StringComparer.Ordinal);
     private string? _protect;
     private long _connections;
     private long _local;
@@ -66,6 +67,7 @@ internal sealed class FleetAudit
         (_connections, _local, AtRisk, _nodes) = (_connections + summary.Connections, _local + (summary.LocalJson.ValueKind == JsonValueKind.Number && summary.LocalJson.TryGetInt64(out var local) ? local : 0), AtRisk + summary.AtRisk, _nodes + 1);
         _yardsticks.Add($"{(summary.Balancer is { } balancer ? $"by {balancer} " : "by a device on the path ")}after {summary.IdleTimeout}s");
         _protect ??= summary.AtRisk > 0 ? summary.Protect : null;
+        _changePolicies.UnionWith(summary.ChangePolicies ?? []);
         return true;
     }
 
@@ -89,6 +91,11 @@ internal sealed class FleetAudit
         if (_protect is not null)
         {
             output.WriteLine($"To protect {(AtRisk == 1 ? "it" : "them")}, on each node: {TerminalText.Mask(_protect)}");
+        }
+        if (_changePolicies.Count > 0)
+        {
+            output.WriteLine($"{TerminalText.Mask(string.Join(", ", _changePolicies))} {(_changePolicies.Count == 1 ? "selects" : "select")} connections at risk without protecting them, "
+                + "and run --keepalive comes after every policy: audit on a node says what to change.");
         }
     }
 
@@ -177,6 +184,8 @@ internal sealed record AuditLine
     public string? Balancer { get; init; }
 
     public string? Protect { get; init; }
+
+    public IReadOnlyList<string>? ChangePolicies { get; init; }
 }
 
 [JsonSerializable(typeof(AuditLine))]

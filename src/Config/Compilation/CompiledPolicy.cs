@@ -107,6 +107,9 @@ public sealed class CompiledPolicy
         return rule is null && !Fallback.IsEmpty ? FindFallback(local, remote) : rule;
     }
 
+    /// <summary>The name of the policy of <see cref="Fallback"/>.</summary>
+    public const string FallbackName = "command-line/keepalive";
+
     /// <summary>These rules, and below them one for all other connections that leave their host.</summary>
     /// <param name="settings">The values to set; null for no such rule.</param>
     /// <param name="source">The option that it comes from, with its value.</param>
@@ -123,7 +126,7 @@ public sealed class CompiledPolicy
             AllowsOwn = AllowsOwn,
             Fallback = AnyAddress(new CompiledRule
             {
-                Policy = "command-line/keepalive",
+                Policy = FallbackName,
                 Destination = "command-line/other-hosts",
                 Settings = values,
                 Prefix = default,

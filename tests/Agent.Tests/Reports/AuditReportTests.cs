@@ -3,13 +3,15 @@ using Keepalive.Agent.Apply;
 using Keepalive.Agent.Audit;
 using Keepalive.Agent.Reports;
 using Keepalive.Agent.Sockets;
+using Keepalive.Config;
 using Keepalive.Config.Balancers;
+using Keepalive.Config.Compilation;
 using Keepalive.Linux.Sockets;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Reports;
 
-/// <summary>The words of <c>audit</c> about TCP_USER_TIMEOUT.</summary>
+/// <summary>The words of <c>audit</c> about TCP_USER_TIMEOUT, and about the way out.</summary>
 public sealed class AuditReportTests
 {
     private const string Command = "keepalive-agent run --keepalive 240s/20s/4\n";
@@ -35,25 +37,75 @@ public sealed class AuditReportTests
         Assert.DoesNotContain("user timeout", Audit([0]).Text, StringComparison.Ordinal);
     }
 
-    private static (string Text, JsonElement Summary) Audit(int[] timeouts)
+    /// <summary>Regression: the command of the last line was printed also for connections under a policy, which it does not reach.</summary>
+    [Theory]
+    [InlineData(true, nameof(SocketOutcome.Managed), "change the values of DestinationRule/shop/payments: 240s/20s/4 protects.")]
+    [InlineData(false, nameof(SocketOutcome.Kept), "let it replace the application's values, with the annotation keepalive-agent/existing: replace.")]
+    [InlineData(false, nameof(SocketOutcome.WouldApply), "let the running agent apply it: it runs with --dry-run.")]
+    public void Protection_SocketUnderAPolicyOfTheRunningAgent_IsAChangeOfThePolicy(bool managed, string outcome, string way)
+    {
+        const string policy = "DestinationRule/shop/payments";
+        var agent = new Dictionary<(ulong, ulong), AgentsWord> { [(1, 1)] = new(policy, "shop/payments", managed, Enum.Parse<SocketOutcome>(outcome), null) };
+        var one = Socket(1) with { Current = new KeepaliveOptions(true, 400, 10, 9) };
+        var (text, summary) = Audit([one], agent: agent);
+        Assert.EndsWith($"\n{policy} selects it, and run --keepalive comes after every policy. Instead, {way}\n", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("To protect", text, StringComparison.Ordinal);
+        Assert.Equal((JsonValueKind.Null, policy), (summary.GetProperty("protect").ValueKind, summary.GetProperty("changePolicies").EnumerateArray().Single().GetString()));
+
+        // The other one is under no policy.
+        (text, summary) = Audit([one, Socket(2)], agent: agent);
+        Assert.Contains($"To protect 1 of them: {Command}{policy} selects 1 of them, ", text, StringComparison.Ordinal);
+        Assert.Equal(Command.TrimEnd(), summary.GetProperty("protect").GetString());
+    }
+
+    [Theory]
+    [InlineData(400, nameof(SocketOutcome.WouldApply), null, "DestinationRule/shop/payments selects it, and run --keepalive comes after every policy. Instead, change the values")]
+    [InlineData(200, nameof(SocketOutcome.WouldApply), null, "To protect it: keepalive-agent run --policies p.yaml --keepalive 240s/20s/4\n")]
+    [InlineData(200, nameof(SocketOutcome.Kept), ExistingMode.Keep, "DestinationRule/shop/payments selects it, and run --keepalive comes after every policy. Instead, let it replace")]
+    public void Protection_SocketUnderAPolicyOfTheCommandLine_IsTheCommandOnlyIfItsValuesProtect(int time, string outcome, ExistingMode? existing, string last)
+    {
+        var rule = new CompiledRule
+        {
+            Policy = "DestinationRule/shop/payments",
+            Destination = "shop/payments",
+            Settings = new KeepaliveSettings(time, 10, 9),
+            Existing = existing,
+            Prefix = default,
+            Port = 0,
+            Position = new SourcePosition("p.yaml", 1, 1),
+        };
+        var own = new KeepaliveOptions(outcome == nameof(SocketOutcome.Kept), 7200, 75, 9);
+        var (text, _) = Audit([Socket(1) with { Rule = rule, Outcome = Enum.Parse<SocketOutcome>(outcome), Current = own, Replaced = own }], withPolicies: true);
+        Assert.StartsWith(last, text.Split('\n')[^2] + "\n", StringComparison.Ordinal);
+    }
+
+    private static (string Text, JsonElement Summary) Audit(int[] timeouts) =>
+        Audit([.. timeouts.Select(static (timeout, index) => Socket((ulong)index + 1) with { UserTimeout = timeout })]);
+
+    private static SocketRecord Socket(ulong cookie) => new()
+    {
+        Namespace = 1,
+        Cookie = cookie,
+        Local = new SocketEndpoint((UInt128)0xFFFF_0A00_0002, (ushort)(10_000 + cookie)),
+        Remote = new SocketEndpoint((UInt128)0xFFFF_0A00_0003, 443),
+        State = TcpState.Established,
+        Current = new KeepaliveOptions(false, 7200, 75, 9),
+        Idle = 60_000,
+    };
+
+    private static (string Text, JsonElement Summary) Audit(
+        SocketRecord[] records, bool withPolicies = false, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), AgentsWord>? agent = null)
     {
         var sockets = new AuditedSockets();
-        for (var i = 0; i < timeouts.Length; i++)
+        foreach (var record in records)
         {
-            sockets.Socket(new SocketRecord
-            {
-                Namespace = 1,
-                Cookie = (ulong)i + 1,
-                Local = new SocketEndpoint((UInt128)0xFFFF_0A00_0002, (ushort)(10_000 + i)),
-                Remote = new SocketEndpoint((UInt128)0xFFFF_0A00_0003, 443),
-                State = TcpState.Established,
-                Current = new KeepaliveOptions(false, 7200, 75, 9),
-                UserTimeout = timeouts[i],
-                Idle = 60_000,
-            });
+            sockets.Socket(record);
         }
 
-        var report = new AuditReport(new AuditYardstick(BalancerPresets.Find("aws-nlb"), null, TimeSpan.FromSeconds(5)), sockets, new PassSummary { Namespaces = 1 }, withPolicies: false);
+        var report = new AuditReport(new AuditYardstick(BalancerPresets.Find("aws-nlb"), null, TimeSpan.FromSeconds(5)), sockets, new PassSummary { Namespaces = 1 }, withPolicies, pods: null, agent)
+        {
+            Policies = withPolicies ? ["p.yaml"] : [],
+        };
         using var text = new StringWriter { NewLine = "\n" };
         report.WriteTable(text);
         using var json = new StringWriter();
