@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Keepalive.Config;
 using Keepalive.Config.Rendering;
+using Keepalive.Config.Resources;
 
 namespace Keepalive.Agent.Commands;
 
@@ -35,9 +36,15 @@ internal static class RenderCommand
             {
                 Complaint.Say($"left out: {line}");
             }
+            var rules = input.Read.Resources.All.OfType<DestinationRule>().ToList();
             if (text.Length == 0)
             {
-                Complaint.Say("no DestinationRule corresponds to these policies");
+                Complaint.Say(rules.Count == 0 ? "no DestinationRule corresponds to these policies"
+                    : "these policies are DestinationRules already, which Istio's proxies apply as they are; ConnectionPolicies are converted");
+            }
+            foreach (var rule in rules.Where(rule => !rule.IsWildcard && text.Contains($"\n  host: {rule.FullHost}\n", StringComparison.Ordinal)))
+            {
+                Complaint.Say($"{rule.RuleName} is for the same host as one of these: merge the two, because Istio uses one DestinationRule for a host");
             }
             await result.InvocationConfiguration.Output.WriteAsync(text.AsMemory(), stop);
             return isValid ? ExitCodes.Done : ExitCodes.InvalidInput;

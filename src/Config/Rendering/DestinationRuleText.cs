@@ -39,7 +39,7 @@ public static class DestinationRuleText
             var hosts = destination.DialledHosts.Where(static host => !HostName.IsWildcard(host)).ToList();
             if (hosts.Count == 0)
             {
-                leftOut.Add($"{destination.Kind} {destination.QualifiedName} has no host name, and a DestinationRule selects by host");
+                leftOut.Add($"{destination.Kind} {destination.QualifiedName} has no host name, and a DestinationRule selects by host: write a ServiceEntry with a host name for its addresses");
             }
 
             // A Service of two clusters is one host all the same, and one rule.
