@@ -32,6 +32,11 @@ internal sealed class DiagnosticBag
     public void Add(Diagnostic diagnostic)
     {
         ErrorCount += diagnostic.Severity == Severity.Error ? 1 : 0;
+        if (diagnostic.Position.Within is { } within && !diagnostic.Message.StartsWith(within, StringComparison.Ordinal))
+        {
+            diagnostic = diagnostic with { Message = $"{within}: {diagnostic.Message}" };
+        }
+
         var severity = (int)diagnostic.Severity;
         if (_kept[severity] >= MaxPerSeverity)
         {

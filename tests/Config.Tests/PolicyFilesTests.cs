@@ -36,6 +36,39 @@ public sealed class PolicyFilesTests : IDisposable
         Assert.Equal($"check its output: helm template {_folder} | keepalive-agent check -", diagnostic.Fix);
     }
 
+    [Theory]
+    [InlineData("kustomization.yaml", "resources: [../base]\n")]
+    [InlineData("kustomization.yml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")]
+    public void Read_DirectoryWithAKustomization_SkipsItWithANoteThatNamesKustomize(string name, string text)
+    {
+        Write(name, text);
+        Write("policy.yaml", Service("a"));
+        var result = PolicyReader.Read([_folder]);
+        var diagnostic = Assert.Single(result.Diagnostics);
+        Assert.Equal(("KA021", Severity.Note, name), (diagnostic.Code, diagnostic.Severity, Path.GetFileName(diagnostic.Position.File)));
+        Assert.Equal($"check its output: kubectl kustomize {_folder} | keepalive-agent check -", diagnostic.Fix);
+        Assert.Single(result.Resources.All);
+    }
+
+    [Fact]
+    public void Read_DirectoryOfAKustomizationAlone_IsOneErrorThatNamesKustomize()
+    {
+        Write("kustomization.yaml", "resources: [../base]\n");
+        var diagnostic = Assert.Single(PolicyReader.Read([_folder]).Diagnostics);
+        Assert.Equal(("KA004", Severity.Error), (diagnostic.Code, diagnostic.Severity));
+        Assert.Contains($"kubectl kustomize {_folder} | keepalive-agent check -", diagnostic.Fix, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Read_ObjectOfTheApiServer_LeavesTheDataOfAConfigMapAlone()
+    {
+        const string json = """{"metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"policy.yaml": "kind: ConnectionPolicy"}}""";
+        var bytes = new System.Buffers.ReadOnlySequence<byte>(Encoding.UTF8.GetBytes(json));
+        var read = PolicyReader.ReadObject(bytes, "v1", "ConfigMap", "ConfigMap istio-system/istio", known: null).Read!;
+        Assert.DoesNotContain(read.Diagnostics, diagnostic => diagnostic.Severity == Severity.Error);
+        Assert.Empty(read.Resources.All);
+    }
+
     [Fact]
     public void Read_MountedConfigMap_TakesEachFileOnce()
     {

@@ -48,6 +48,36 @@ public sealed class PolicyCommandsTests : IDisposable
     }
 
     [Fact]
+    public void Render_DestinationRules_SaysThatTheyNeedNoConversion()
+    {
+        const string rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: ratings, namespace: bookinfo}\nspec: {host: ratings.global, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}\n";
+        File.WriteAllText(FilePath, rule);
+        var result = Run("render", FilePath);
+        Assert.Equal((0, ""), (result.ExitCode, result.Output));
+        Assert.Contains("these policies are DestinationRules already", result.Error, StringComparison.Ordinal);
+
+        File.WriteAllText(FilePath, PolicyText.Guide("203.0.113.10:15443") + rule);
+        result = Run("render", FilePath);
+        Assert.Contains("  host: ratings.global\n", result.Output, StringComparison.Ordinal);
+        Assert.Contains("DestinationRule/bookinfo/ratings is for the same host as one of these: merge the two", result.Error, StringComparison.Ordinal);
+    }
+
+    /// <summary>Regression: the output of kustomize and of Helm passed with whatever policies.</summary>
+    [Fact]
+    public void Check_ConfigMapWithABrokenPolicy_NamesThePlaceAndExits1()
+    {
+        var policy = PolicyText.Guide("203.0.113.10:15443").Replace("time: 700s", "time: 1d", StringComparison.Ordinal);
+        int line = policy.Split('\n').Index().First(one => one.Item.Contains("time: 1d", StringComparison.Ordinal)).Index + 1;
+        File.WriteAllText(FilePath, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: policies, namespace: agents}\ndata:\n  shop.yaml: |\n    " + policy.TrimEnd().Replace("\n", "\n    ", StringComparison.Ordinal) + "\n");
+        foreach (var result in (ProgramRun[])[Run("check", FilePath), Run("check", _directory.FullName), ProgramRun.ToEnd(["sh", "-c", "\"$0\" check - < \"$1\"", ProgramRun.AgentPath, FilePath])])
+        {
+            Assert.Equal(1, result.ExitCode);
+            Assert.Contains($":{line + 5}:", result.Output, StringComparison.Ordinal);
+            Assert.Contains($" error KA030: ConfigMap agents/policies, shop.yaml:{line}: ConnectionPolicy bookinfo/tcp-keepalive: ", result.Output, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void Explain_ConnectionToTheGateway_NamesRuleDestinationAndInstants()
     {
         var text = Run("explain", FilePath, "--to", "203.0.113.10:15443");

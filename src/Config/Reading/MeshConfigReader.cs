@@ -86,16 +86,9 @@ internal static class MeshConfigReader
     private static MappingNode? Parse(ScalarNode text, ResourceReport report)
     {
         var yaml = TextCheck.Normalize(text.Value);
-        var reader = text.BlockIndentation is { } indentation
-            ? new YamlTreeReader(text.Position.File, yaml, new DocumentText(0, yaml.Length, text.Position.Line + 1), report.Diagnostics)
-            {
-                Indentation = indentation,
-            }
-            : new YamlTreeReader(text.Position.File, yaml, new DocumentText(0, yaml.Length, text.Position.Line), report.Diagnostics)
-            {
-                Everywhere = text.Position,
-            };
-        return reader.Read(InputLimits.DocumentNodes) is [MappingNode mapping] ? mapping : null;
+        var start = new SourcePosition(new EmbeddedText(text.Position, text.Position.Within is null ? text.BlockIndentation : null), 1, 1);
+        return new YamlTreeReader(start, yaml, new DocumentText(0, yaml.Length, 1), report.Diagnostics).Read(InputLimits.DocumentNodes) is [MappingNode mapping]
+            ? mapping : null;
     }
 
     private static YamlNode? Find(MappingNode root, string outer, string inner) =>

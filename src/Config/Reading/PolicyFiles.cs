@@ -92,7 +92,18 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
                 .. Directory.EnumerateFiles(path, "*", options).Where(IsPolicyFile)
                     .Take(InputLimits.Files + 1).Order(StringComparer.Ordinal),
             ];
-            if (files.Count == 0)
+            // What kustomize makes of a directory is not in it.
+            var kustomization = files.Find(IsKustomization);
+            var output = $"check its output: kubectl kustomize {path} | keepalive-agent check -";
+            if (files.RemoveAll(IsKustomization) > 0 && files.Count > 0)
+            {
+                diagnostics.Report(DiagnosticCatalog.SkippedKind, Start(kustomization!), "a kustomization is skipped", output);
+            }
+            else if (kustomization is not null)
+            {
+                diagnostics.Report(DiagnosticCatalog.NoDocuments, Start(kustomization), "the directory holds a kustomization and no other *.yaml or *.yml file", output);
+            }
+            else if (files.Count == 0)
             {
                 diagnostics.Report(DiagnosticCatalog.NoDocuments, Start(path), "the directory holds no *.yaml or *.yml file",
                     "give the directory the files are in; subdirectories are not searched");
@@ -111,6 +122,8 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
     private static bool IsPolicyFile(string path) =>
         Path.GetFileName(path) is var name && !name.StartsWith('.')
         && (name.EndsWith(".yaml", StringComparison.Ordinal) || name.EndsWith(".yml", StringComparison.Ordinal));
+
+    private static bool IsKustomization(string path) => Path.GetFileName(path) is "kustomization.yaml" or "kustomization.yml";
 
     private string? TryRead(string path)
     {

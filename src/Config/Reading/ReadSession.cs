@@ -17,9 +17,11 @@ internal sealed class ReadSession(bool fromServer = false)
     public DiagnosticBag Diagnostics { get; private set; } = new() { IsFromServer = fromServer };
 
     /// <summary>Reads all documents of one text.</summary>
-    public void ReadText(string text, string file)
+    public void ReadText(string text, string file) => ReadText(text, new SourcePosition(file, 1, 1));
+
+    private void ReadText(string text, SourcePosition start)
     {
-        if (!TextCheck.Check(text, file, Diagnostics))
+        if (!TextCheck.Check(text, start, Diagnostics))
         {
             return;
         }
@@ -31,19 +33,19 @@ internal sealed class ReadSession(bool fromServer = false)
             if (_documents >= InputLimits.Documents || _nodes > InputLimits.Nodes)
             {
                 var what = _nodes > InputLimits.Nodes ? $"{InputLimits.Nodes} values" : $"{InputLimits.Documents} documents";
-                Diagnostics.Report(DiagnosticCatalog.TooLarge, new SourcePosition(file, document.FirstLine, 1),
+                Diagnostics.Report(DiagnosticCatalog.TooLarge, start.At(document.FirstLine, 1),
                     $"the input has more than {what}; this and what follows is not read", "leave out what is no policy");
                 return;
             }
 
             any |= Placeholder.Find(text, document) is { Count: > 0 } placeholders
-                ? ReadTemplate(text, file, document, placeholders)
-                : ReadDocument(text, file, document);
+                ? ReadTemplate(text, start, document, placeholders)
+                : ReadDocument(text, start, document);
         }
 
         if (!any)
         {
-            Diagnostics.Report(DiagnosticCatalog.NoDocuments, new SourcePosition(file, 1, 1), "the file holds no document",
+            Diagnostics.Report(DiagnosticCatalog.NoDocuments, start, "the file holds no document",
                 "write a resource into it, or leave it out");
         }
     }
@@ -66,15 +68,16 @@ internal sealed class ReadSession(bool fromServer = false)
         new(new ResourceSet(_resources.ToImmutable()), Diagnostics.ToSorted()) { Files = files };
 
     /// <summary>Reads a document with placeholders. All errors that these cause become one, which says so.</summary>
-    private bool ReadTemplate(string text, string file, DocumentText document, List<Placeholder> placeholders)
+    private bool ReadTemplate(string text, SourcePosition start, DocumentText document, List<Placeholder> placeholders)
     {
         var (all, read) = (Diagnostics, _resources.Count);
         Diagnostics = new DiagnosticBag { IsFromServer = all.IsFromServer };
-        var any = ReadDocument(text, file, document);
+        var any = ReadDocument(text, start, document);
         var found = Diagnostics.ToSorted();
         Diagnostics = all;
-        var lines = placeholders.Select(static placeholder => placeholder.Line).ToHashSet();
-        var caused = found.Where(one => one.Severity == Severity.Error && (DiagnosticCatalog.IsOfSyntax(one.Code) || lines.Contains(one.Position.Line))).ToHashSet();
+        var lines = placeholders.Select(placeholder => start.At(placeholder.Line, 1).Line).ToHashSet();
+        // A text in the data of a ConfigMap has said so itself.
+        var caused = found.Where(one => one.Severity == Severity.Error && (one.Position.Within is null) == (start.Within is null) && (DiagnosticCatalog.IsOfSyntax(one.Code) || lines.Contains(one.Position.Line))).ToHashSet();
         foreach (var diagnostic in found.Where(one => !caused.Contains(one)))
         {
             all.Add(diagnostic);
@@ -83,19 +86,19 @@ internal sealed class ReadSession(bool fromServer = false)
         if (caused.Count > 0)
         {
             _resources.Count = read;
-            var at = placeholders.Find(placeholder => caused.Any(one => one.Position.Line == placeholder.Line));
+            var at = placeholders.Find(placeholder => caused.Any(one => one.Position.Line == start.At(placeholder.Line, 1).Line));
             var (message, fix) = (at.Text is null ? at = placeholders[0] : at).Explain();
-            all.Report(DiagnosticCatalog.Template, new SourcePosition(file, at.Line, at.Column), message, fix);
+            all.Report(DiagnosticCatalog.Template, start.At(at.Line, at.Column), message, fix);
         }
 
         return any;
     }
 
-    private bool ReadDocument(string text, string file, DocumentText document)
+    private bool ReadDocument(string text, SourcePosition start, DocumentText document)
     {
         _documents++;
         var errorsBefore = Diagnostics.ErrorCount;
-        var tree = new YamlTreeReader(file, text, document, Diagnostics);
+        var tree = new YamlTreeReader(start, text, document, Diagnostics);
         var roots = tree.Read(InputLimits.Nodes - _nodes);
         _nodes += tree.NodeCount;
         var any = Diagnostics.ErrorCount > errorsBefore;
@@ -148,6 +151,11 @@ internal sealed class ReadSession(bool fromServer = false)
         {
             if (!kind.IsOfUse(mapping))
             {
+                if (kind.Name == ConfigMapTexts.KindName && !Diagnostics.IsFromServer && ReadConfigMap(mapping))
+                {
+                    return;
+                }
+
                 Diagnostics.Report(DiagnosticCatalog.SkippedKind, kindName.Position, $"objects of kind {kind.Name} are skipped");
                 return;
             }
@@ -166,6 +174,20 @@ internal sealed class ReadSession(bool fromServer = false)
         {
             ReportUnknownKind(apiVersion, kindName);
         }
+    }
+
+    /// <summary>Reads the documents in the data of a ConfigMap: of most installations, policies are nowhere else.</summary>
+    /// <returns>Whether there are any.</returns>
+    private bool ReadConfigMap(MappingNode configMap)
+    {
+        // The text of one inside another has no place of its own in the file.
+        var texts = configMap.Position.Within is null ? ConfigMapTexts.Find(configMap) : [];
+        foreach (var (text, place) in texts)
+        {
+            ReadText(text, new SourcePosition(place, 1, 1));
+        }
+
+        return texts.Count > 0;
     }
 
     /// <summary>Reads the objects of a list. The API server leaves kind and apiVersion out of those in a list of one kind.</summary>

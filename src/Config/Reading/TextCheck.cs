@@ -14,11 +14,14 @@ internal static class TextCheck
     private static readonly SearchValues<char> s_otherLineBreaks = SearchValues.Create("\u0085\u2028\u2029");
 
     /// <summary>Whether the text can be parsed; reports the first thing that is in the way.</summary>
-    public static bool Check(string text, string file, DiagnosticBag diagnostics)
+    public static bool Check(string text, string file, DiagnosticBag diagnostics) => Check(text, new SourcePosition(file, 1, 1), diagnostics);
+
+    /// <inheritdoc cref="Check(string, string, DiagnosticBag)"/>
+    public static bool Check(string text, SourcePosition start, DiagnosticBag diagnostics)
     {
         if (text.Length > InputLimits.FileBytes)
         {
-            diagnostics.Report(DiagnosticCatalog.TooLarge, new SourcePosition(file, 1, 1),
+            diagnostics.Report(DiagnosticCatalog.TooLarge, start,
                 $"the text is larger than {InputLimits.FileBytes >> 20} MiB", "split it");
             return false;
         }
@@ -27,7 +30,7 @@ internal static class TextCheck
         if (index >= 0)
         {
             var code = ((int)text[index]).ToString("X4", CultureInfo.InvariantCulture);
-            diagnostics.Report(DiagnosticCatalog.NotText, PositionOf(text.AsSpan(0, index), file),
+            diagnostics.Report(DiagnosticCatalog.NotText, PositionOf(text.AsSpan(0, index), start),
                 $"the file is not text: it holds the control character U+{code}", "give a YAML file");
             return false;
         }
@@ -47,7 +50,10 @@ internal static class TextCheck
     }
 
     /// <summary>The position behind a piece of text.</summary>
-    public static SourcePosition PositionOf(ReadOnlySpan<char> before, string file)
+    public static SourcePosition PositionOf(ReadOnlySpan<char> before, string file) => PositionOf(before, new SourcePosition(file, 1, 1));
+
+    /// <inheritdoc cref="PositionOf(ReadOnlySpan{char}, string)"/>
+    public static SourcePosition PositionOf(ReadOnlySpan<char> before, SourcePosition start)
     {
         var line = 1;
         for (int next; (next = before.IndexOfAny('\n', '\r')) >= 0; line++)
@@ -56,6 +62,6 @@ internal static class TextCheck
             before = before[next..];
         }
 
-        return new SourcePosition(file, line, before.Length + 1);
+        return start.At(line, before.Length + 1);
     }
 }

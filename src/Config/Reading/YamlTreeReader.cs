@@ -6,7 +6,7 @@ namespace Keepalive.Config.Reading;
 /// <summary>Turns the parser's events for one document into nodes with positions, and refuses what would cost too much.</summary>
 /// <remarks>Aliases share the node they refer to, so a document that expands to gigabytes costs no more than its text; what
 /// walking it would cost is counted and bounded all the same.</remarks>
-internal sealed class YamlTreeReader(string file, string text, DocumentText document, DiagnosticBag diagnostics)
+internal sealed class YamlTreeReader(SourcePosition source, string text, DocumentText document, DiagnosticBag diagnostics)
 {
     private readonly Dictionary<string, YamlNode> _anchors = new(StringComparer.Ordinal);
     private readonly HashSet<string> _openAnchors = new(StringComparer.Ordinal);
@@ -16,11 +16,10 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
     private bool _stopped;
     private bool _tabReported;
 
-    /// <summary>The columns before each line of the text, if it is a block in another document.</summary>
-    public int Indentation { get; init; }
-
-    /// <summary>The position of every node, if lines of the text are none of the file.</summary>
-    public SourcePosition? Everywhere { get; init; }
+    public YamlTreeReader(string file, string text, DocumentText document, DiagnosticBag diagnostics)
+        : this(new SourcePosition(file, 1, 1), text, document, diagnostics)
+    {
+    }
 
     /// <summary>The nodes made, with those that aliases repeat.</summary>
     public long NodeCount { get; private set; }
@@ -271,7 +270,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
 
         if (tab >= 0 && (lineStart == document.Start || text[lineStart - 1] is '\n' or '\r'))
         {
-            ReportTab(Position(start) with { Column = tab - lineStart + 1 });
+            ReportTab(At(start.Line, tab - lineStart + 1));
         }
     }
 
@@ -294,7 +293,7 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
             var tab = line[..(line.Length - line.TrimStart(" \t").Length)].IndexOf('\t');
             if (++lineNumber >= from.Line && tab >= 0)
             {
-                return new SourcePosition(file, document.FirstLine + lineNumber - 1, tab + 1);
+                return source.At(document.FirstLine + lineNumber - 1, tab + 1);
             }
         }
 
@@ -312,14 +311,14 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
 
         var (message, fix) = YamlSyntax.Explain(parserMessage);
         var (position, end) = (Position(mark), End());
-        diagnostics.Report(DiagnosticCatalog.Syntax, Everywhere is null && position > end ? end : position, message, fix);
+        diagnostics.Report(DiagnosticCatalog.Syntax, position > end ? end : position, message, fix);
     }
 
     /// <summary>The end of the document: where text is missing, the parser points to the line after it.</summary>
     private SourcePosition End()
     {
-        var end = TextCheck.PositionOf(text.AsSpan(document.Start, document.Length), file);
-        return end with { Line = document.FirstLine + end.Line - 1, Column = end.Column + (end.Line == 1 ? document.FirstColumn - 1 : 0) };
+        var end = TextCheck.PositionOf(text.AsSpan(document.Start, document.Length), "");
+        return At(end.Line, end.Column + (end.Line == 1 ? document.FirstColumn - 1 : 0));
     }
 
     private void Stop(DiagnosticKind kind, SourcePosition position, string message, string fix)
@@ -328,8 +327,11 @@ internal sealed class YamlTreeReader(string file, string text, DocumentText docu
         diagnostics.Report(kind, position, message, fix);
     }
 
-    private SourcePosition Position(Mark mark) => Everywhere
-        ?? new(file, document.FirstLine + (int)Math.Max(mark.Line, 1) - 1, (int)Math.Max(mark.Column, 1) + Indentation + (mark.Line <= 1 ? document.FirstColumn - 1 : 0));
+    private SourcePosition Position(Mark mark) =>
+        At(Math.Max(mark.Line, 1), Math.Max(mark.Column, 1) + (mark.Line <= 1 ? document.FirstColumn - 1 : 0));
+
+    /// <summary>A place by the document's own lines.</summary>
+    private SourcePosition At(long line, long column) => source.At(document.FirstLine + (int)line - 1, (int)column);
 
     private sealed class Frame(YamlNode node, Mark start, string? anchor, bool isBlock)
     {

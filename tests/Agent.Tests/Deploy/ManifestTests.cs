@@ -327,6 +327,21 @@ public sealed partial class ManifestTests
         Assert.DoesNotContain("kubectl apply -k deploy/", readme, StringComparison.Ordinal);
     }
 
+    /// <summary>Regression: `kubectl kustomize … | keepalive-agent check -` passed with whatever policies.</summary>
+    [Fact]
+    public void OutputOfKustomize_Checked_HasThePoliciesOfTheConfigMap()
+    {
+        var whole = Command.Run(Tools.Kubectl, "kustomize", Manifests.Directory).Output;
+        var read = PolicyReader.ReadText(whole, "-");
+        Assert.Empty(read.Diagnostics.Where(diagnostic => diagnostic.Severity != Severity.Note));
+        Assert.Equal(PolicyReader.Read([Path.Combine(Manifests.Base, "policies")]).Resources.All.Select(one => one.QualifiedName).Order(),
+            read.Resources.All.Where(one => one.Kind is "ConnectionPolicy" or "VirtualDestination").Select(one => one.QualifiedName).Order());
+
+        var broken = PolicyReader.ReadText(whole.Replace("tcpKeepalive:", "tcpKeepAlive:", StringComparison.Ordinal), "-");
+        Assert.Contains(broken.Diagnostics, diagnostic => diagnostic.Severity == Severity.Error
+            && diagnostic.Message.StartsWith("ConfigMap keepalive-agent/keepalive-policies, policy.yaml:", StringComparison.Ordinal));
+    }
+
     /// <summary>A sidecar would be started before and stopped after the agent, and restart it with each version of the mesh.</summary>
     [Fact]
     public void Pod_HasNoSidecarInAMesh()
