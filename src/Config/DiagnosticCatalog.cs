@@ -93,6 +93,7 @@ public static class DiagnosticCatalog
     internal static readonly DiagnosticKind ShortUserTimeout = Warning("KA074", "user timeout shorter than the probes take");
     internal static readonly DiagnosticKind OneNamespace = Note("KA075", "DestinationRule for the clients of one namespace");
     internal static readonly DiagnosticKind LongUserTimeout = Warning("KA076", "user timeout that lets dead connections live longer");
+    internal static readonly DiagnosticKind HiddenElsewhere = Note("KA077", "DestinationRule that hides keepalive from the clients of one namespace");
 
     /// <summary>KA080: a pod or namespace that chooses values below the least that its node allows.</summary>
     public static readonly DiagnosticKind OwnBelowLeast = Warning("KA080", "pod's own keepalive below the least");
@@ -111,7 +112,7 @@ public static class DiagnosticCatalog
         UnknownAddresses, TooManyRules, AcceptedOnly, LastAnswer, TooManyAddresses, SeveralServices, NewerField,
         MisspeltField, EmptyKeepalive, NoEffect, NoPortLeft,
         BalancerForgets, PayloadNeeded, NoMargin, HastyProbes, ForgottenBy, TimeoutOutOfRange, DependsOnNamespace, ProbesUnanswered,
-        NotInherited, MeshTooWide, NotAPolicyHere, KeepaliveOff, ShortUserTimeout, OneNamespace, LongUserTimeout, OwnBelowLeast, WorkloadsUnknown,
+        NotInherited, MeshTooWide, NotAPolicyHere, KeepaliveOff, ShortUserTimeout, OneNamespace, LongUserTimeout, HiddenElsewhere, OwnBelowLeast, WorkloadsUnknown,
     ];
 
     /// <summary>Whether a code is about YAML itself.</summary>

@@ -29,6 +29,7 @@ internal sealed class Assignment
         (_others, _side, _budget) = (new ResourceSet([.. resources.All.Where(static one => !IsOfSlices(one))]), side, budget);
         var selector = new Selector(resources, budget, Diagnostics);
         Mesh = MeshPolicies.Choose(resources, Diagnostics, Make);
+        HiddenKeepalive.Report(resources, Diagnostics);
         Policies = PolicyPrecedence.Rank(resources, Mesh, Make);
         Listeners = PolicyPrecedence.RankListeners(resources, Make);
         // Policies for connections of certain workloads do not compete with those for all: each set of workloads has rules of its own.

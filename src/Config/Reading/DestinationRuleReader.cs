@@ -27,7 +27,7 @@ internal static partial class DestinationRuleReader
         }
 
         IgnoreElsewhere(spec);
-        spec.Skip("exportTo");
+        var exportTo = spec.Strings("exportTo");
         spec.CloseOpen();
         return new DestinationRule
         {
@@ -36,6 +36,7 @@ internal static partial class DestinationRuleReader
             Tcp = tcp,
             PortLevelSettings = ports.DrainToImmutable(),
             HasTrafficPolicy = hasPolicy,
+            ExportTo = [.. exportTo.Select(static name => name.Value)],
             HasWorkloadSelector = spec.Value("workloadSelector") is not null,
         };
     }
@@ -75,7 +76,12 @@ internal static partial class DestinationRuleReader
                 MaxConnectionDuration = reader.Duration("maxConnectionDuration"),
                 TcpKeepalive = KeepaliveReader.Read(reader, "tcpKeepalive"),
             };
-            reader.Duration("idleTimeout");
+            if (reader.Duration("idleTimeout") is { } idle && tcp.TcpKeepalive is null)
+            {
+                reader.Report.Report(DiagnosticCatalog.NoKeepalive, idle.Position, reader.PathOf("idleTimeout"),
+                    "ends idle connections in the proxy and probes nothing; there is no tcpKeepalive beside it", "add \"tcpKeepalive\" to keep them");
+            }
+
             reader.Close();
         }
 

@@ -8,16 +8,19 @@ internal static class ServiceEntryReader
 {
     public static ServiceEntry Read(ObjectMetadata metadata, ObjectReader spec)
     {
+        var addresses = spec.Strings("addresses");
+        // With addresses and resolution NONE, which is the default, proxies connect to these addresses and ask no DNS.
+        var dials = spec.Word("resolution", addresses.IsEmpty,
+            ("NONE", addresses.IsEmpty), ("STATIC", false), ("DNS", true), ("DNS_ROUND_ROBIN", true), ("DYNAMIC_DNS", true));
         var entry = new ServiceEntry
         {
             Metadata = metadata,
             Hosts = spec.Strings("hosts"),
-            Addresses = spec.Strings("addresses"),
+            Addresses = addresses,
             Ports = ReadPorts(spec),
             Endpoints = ReadEndpoints(spec),
             WorkloadSelector = ReadWorkloadSelector(spec),
-            DialsHosts = spec.Word("resolution", true,
-                ("NONE", true), ("STATIC", false), ("DNS", true), ("DNS_ROUND_ROBIN", true), ("DYNAMIC_DNS", true)),
+            DialsHosts = dials,
         };
         spec.Skip("location", "exportTo", "subjectAltNames");
         spec.CloseOpen();

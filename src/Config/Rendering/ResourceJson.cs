@@ -109,6 +109,15 @@ public static class ResourceJson
     private static void WriteRule(Utf8JsonWriter json, DestinationRule rule)
     {
         json.WriteString("host", rule.Host.Value);
+        if (!rule.ExportTo.IsEmpty)
+        {
+            json.WriteStartArray("exportTo");
+            foreach (var name in rule.ExportTo)
+            {
+                json.WriteStringValue(name);
+            }
+            json.WriteEndArray();
+        }
         if (rule.HasWorkloadSelector)
         {
             json.WriteStartObject("workloadSelector");
@@ -226,7 +235,7 @@ public static class ResourceJson
             WriteMap(json, "labels", entry.WorkloadSelector);
             json.WriteEndObject();
         }
-        json.WriteString("resolution", entry.DialsHosts ? "NONE" : "STATIC");
+        json.WriteString("resolution", entry.DialsHosts ? "DNS" : "STATIC");
     }
 
     private static void WriteEntry(Utf8JsonWriter json, WorkloadEntry entry)

@@ -26,6 +26,9 @@ public sealed record DestinationRule : Policy
     /// <summary>Whether it is for some clients only.</summary>
     public bool HasWorkloadSelector { get; init; }
 
+    /// <summary>The namespaces whose clients get it: names, <c>.</c> for its own, <c>*</c> for all; empty for all.</summary>
+    public ImmutableArray<string> ExportTo { get; init; } = [];
+
     /// <summary>The host in full: a name without a dot is one of the Services of the rule's own namespace.</summary>
     public string FullHost =>
         Host.Value.Contains('.', StringComparison.Ordinal) || Host.Value == "*" ? Host.Value : $"{Host.Value}.{Metadata.Namespace}.svc.cluster.local";

@@ -25,6 +25,6 @@ public sealed record ServiceEntry : Destination
     /// <summary>Labels of the WorkloadEntries behind it, in the same namespace.</summary>
     public ImmutableArray<KeyValuePair<string, string>> WorkloadSelector { get; init; } = [];
 
-    /// <summary>Whether connections go to the addresses of its hosts where nothing else is said: not with STATIC.</summary>
+    /// <summary>Whether connections go to the addresses of its hosts where nothing else is said: not with STATIC, nor with NONE and addresses.</summary>
     public bool DialsHosts { get; init; }
 }
