@@ -8,19 +8,20 @@ internal static class ServiceEntryReader
 {
     public static ServiceEntry Read(ObjectMetadata metadata, ObjectReader spec)
     {
-        var addresses = spec.Strings("addresses");
-        // With addresses and resolution NONE, which is the default, proxies connect to these addresses and ask no DNS.
-        var dials = spec.Word("resolution", addresses.IsEmpty,
-            ("NONE", addresses.IsEmpty), ("STATIC", false), ("DNS", true), ("DNS_ROUND_ROBIN", true), ("DYNAMIC_DNS", true));
         var entry = new ServiceEntry
         {
             Metadata = metadata,
             Hosts = spec.Strings("hosts"),
-            Addresses = addresses,
+            Addresses = spec.Strings("addresses"),
             Ports = ReadPorts(spec),
             Endpoints = ReadEndpoints(spec),
             WorkloadSelector = ReadWorkloadSelector(spec),
-            DialsHosts = dials,
+        };
+        // With addresses and resolution NONE, which is the default, proxies connect to these addresses and ask no DNS.
+        var dials = entry.Addresses.IsEmpty;
+        entry = entry with
+        {
+            DialsHosts = spec.Word("resolution", dials, ("NONE", dials), ("STATIC", false), ("DNS", true), ("DNS_ROUND_ROBIN", true), ("DYNAMIC_DNS", true)),
         };
         spec.Skip("location", "exportTo", "subjectAltNames");
         spec.CloseOpen();
