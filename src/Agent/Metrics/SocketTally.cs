@@ -149,7 +149,7 @@ internal sealed class SocketTally : ISocketSink
         SocketOutcome.WouldApply => AreLate(record.Replaced) ? "wouldApply" : null,
         SocketOutcome.Failed or SocketOutcome.Unreachable => record.Timer == TcpTimer.Keepalive && !IsLate(in record) ? null : record.Reason,
         // A policy's own long time is what somebody has chosen, and `check` judges it.
-        SocketOutcome.Kept or SocketOutcome.Application when record.Current is { Enabled: true } own && AreLate(own) && own.Time > record.Rule?.Settings.Time => TooLate,
+        SocketOutcome.Kept or SocketOutcome.Application when record.Current is { Enabled: true } own && AreLate(own) && own.Time > (record.Rule?.Settings.Time ?? 0) => TooLate,
         SocketOutcome.Kept when record.Reason == FailureReasons.UserTimeout => record.Current is { Enabled: false } ? record.Reason : null,
         SocketOutcome.Application => record.Current is { Enabled: false } ? "application" : null,
         _ => null,
