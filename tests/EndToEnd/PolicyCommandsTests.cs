@@ -69,7 +69,7 @@ public sealed class PolicyCommandsTests : IDisposable
         var policy = PolicyText.Guide("203.0.113.10:15443").Replace("time: 700s", "time: 1d", StringComparison.Ordinal);
         int line = policy.Split('\n').Index().First(one => one.Item.Contains("time: 1d", StringComparison.Ordinal)).Index + 1;
         File.WriteAllText(FilePath, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: policies, namespace: agents}\ndata:\n  shop.yaml: |\n    " + policy.TrimEnd().Replace("\n", "\n    ", StringComparison.Ordinal) + "\n");
-        foreach (var result in (ProgramRun[])[Run("check", FilePath), Run("check", _directory.FullName), ProgramRun.ToEnd(["sh", "-c", "\"$0\" check - < \"$1\"", ProgramRun.AgentPath, FilePath])])
+        foreach (var result in (CommandResult[])[Run("check", FilePath), Run("check", _directory.FullName), ProgramRun.ToEnd(["sh", "-c", "\"$0\" check - < \"$1\"", ProgramRun.AgentPath, FilePath])])
         {
             Assert.Equal(1, result.ExitCode);
             Assert.Contains($":{line + 5}:", result.Output, StringComparison.Ordinal);

@@ -41,7 +41,7 @@ internal static class HiddenKeepalive
                     return;
                 }
 
-                if (IsHidden(rule, silent) && !byNamespace[silent.Metadata.Namespace].Any(own => Answers(own, rule, silent)))
+                if (IsHidden(rule, silent) && HomeOf(rule, homes) != silent.Metadata.Namespace && !byNamespace[silent.Metadata.Namespace].Any(own => Answers(own, rule, silent)))
                 {
                     hidden.Add(rule);
                 }
@@ -77,9 +77,15 @@ internal static class HiddenKeepalive
     /// <summary>Whether it is in the namespace of its service or in the root namespace; others are for the clients of their own.</summary>
     private static bool IsForAll(DestinationRule rule, Dictionary<string, string> homes)
     {
-        var host = HostName.Canonical(rule.FullHost);
-        var home = host.Split('.') is [_, var ns, "svc", ..] ? ns : homes.GetValueOrDefault(host);
+        var home = HomeOf(rule, homes);
         return home is null || rule.Metadata.Namespace == home || rule.Metadata.Namespace == MeshConfig.DefaultNamespace;
+    }
+
+    /// <summary>The namespace of its service; null where that is not known. A silent rule there is also the agent's, and reported as such.</summary>
+    private static string? HomeOf(DestinationRule rule, Dictionary<string, string> homes)
+    {
+        var host = HostName.Canonical(rule.FullHost);
+        return host.Split('.') is [_, var ns, "svc", ..] ? ns : homes.GetValueOrDefault(host);
     }
 
     private static void ReportExports(List<DestinationRule> rules, DiagnosticBag diagnostics)
