@@ -177,6 +177,28 @@ public sealed partial class MonitoringTests
         }
     }
 
+    /// <summary>A Prometheus without its operator has the same alerts, and the labels that these use.</summary>
+    [Fact]
+    public void Prometheus_WithoutTheOperator_HasTheSameAlerts()
+    {
+        Assert.Equal(RulesFile(Manifests.Single("PrometheusRule").Root.At("spec")!), RulesFile(Manifests.Read(PlainFile("alerts.yaml")).Single().Root));
+
+        var scrape = Manifests.Read(PlainFile("prometheus.yaml")).Single().Root.At("scrape_configs").Items().Single(job => job.Text("job_name") == "keepalive-agent");
+        Assert.Equal("true", scrape.Text("honor_labels"));
+        Assert.Contains(scrape.At("relabel_configs").Items(), rule => rule.Text("target_label") == "node");
+    }
+
+    [Fact]
+    public void Prometheus_WithoutTheOperator_PassesPromtool()
+    {
+        Live.Require("promtool");
+        var check = Command.Run("promtool", "check", "config", PlainFile("prometheus.yaml"));
+        Assert.Contains("is valid prometheus config", check.Output, StringComparison.Ordinal);
+        Assert.Contains($"SUCCESS: {Rules().Count()} rules found", check.Output, StringComparison.Ordinal);
+    }
+
+    private static string PlainFile(string name) => Path.Combine(Repository.Root, "deploy", "prometheus", name);
+
     private static string TestsPath => Path.Combine(Manifests.Monitoring, "alerts.test.yaml");
 
     private static string DashboardPath => Path.Combine(Manifests.Directory, "components", "grafana", "keepalive.json");
