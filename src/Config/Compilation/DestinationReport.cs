@@ -5,6 +5,8 @@ namespace Keepalive.Config.Compilation;
 /// <summary>Sums up a destination, and warns if no socket can ever be matched to it.</summary>
 internal sealed class DestinationReport(CompilerOptions options, HostAddresses hosts, DestinationAddresses addresses)
 {
+    private const string Lookup = $"check the name and the name server, or write the addresses into the annotation {AgentAnnotations.Addresses}";
+
     private readonly List<Diagnostic> _found = [];
 
     /// <summary>Returns the problems of a destination.</summary>
@@ -14,7 +16,12 @@ internal sealed class DestinationReport(CompilerOptions options, HostAddresses h
     {
         _found.Clear();
         ReportMissing(destination);
-        if (found.Prefixes == 0)
+        if (found.Prefixes == 0 && destination is ExternalService && LookedUp(found) is [var first, ..] names)
+        {
+            Report(DiagnosticCatalog.HostUnresolved, PositionOf(destination, first), destination,
+                $"{NotFound(names)}; no connection matches it", Lookup);
+        }
+        else if (found.Prefixes == 0)
         {
             Report(DiagnosticCatalog.NoAddress, destination.Position, destination,
                 $"{Reason(destination)}; no connection matches it",
@@ -84,11 +91,17 @@ internal sealed class DestinationReport(CompilerOptions options, HostAddresses h
             if (hosts.Of(host).Count == 0 && !HostName.IsWildcard(host)
                 && !(isOwn && (destination is VirtualDestination || destination.Metadata.Annotations.ContainsKey(AgentAnnotations.Addresses))))
             {
-                Report(DiagnosticCatalog.HostUnresolved, PositionOf(destination, host), destination, $"{Quoting.Quote(host)} has no address",
-                    "check the name, or resolve it where it is known");
+                Report(DiagnosticCatalog.HostUnresolved, PositionOf(destination, host), destination, NotFound([host]), Lookup);
             }
         }
     }
+
+    /// <summary>The names that were looked up.</summary>
+    private static List<string> LookedUp(Answers found) =>
+        [.. found.Hosts.Select(static asked => asked.Host).Where(static host => !HostName.IsWildcard(host))];
+
+    private static string NotFound(IReadOnlyList<string> names) =>
+        $"this machine's resolver finds no address of {(names.Count == 1 ? Quoting.Quote(names[0]) : $"any of its {names.Count} hosts, like {Quoting.Quote(names[0])}")}";
 
     private void ReportAnswers(Destination destination, Answers found)
     {
