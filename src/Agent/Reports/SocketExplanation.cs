@@ -41,6 +41,11 @@ internal sealed class SocketExplanation(
 
     private AgentsConnection? Known => rules?.Connection;
 
+    /// <summary>The latest of three clocks: the agent asks the kernel rarely, a capture sees only probes' answers, and this command may have read
+    /// the kernel's clock just now.</summary>
+    private DateTimeOffset? LastHeard =>
+        new[] { record.Idle is { } idle ? now - TimeSpan.FromMilliseconds(idle) : (DateTimeOffset?)null, Known?.LastHeard, Known?.LastReply }.Max();
+
     public void WriteText(StringBuilder text)
     {
         text.Append(CultureInfo.InvariantCulture, $"{record.Local} → {record.Remote}\n");
@@ -68,11 +73,14 @@ internal sealed class SocketExplanation(
             Line(text, "last probe", known.LastProbe is { } probe
                 ? Ago(probe) + (known.LastReply is { } reply && reply >= probe ? $", answered {Spans.Short(Math.Max(0, (long)(reply - probe).TotalMilliseconds))} later" : "")
                 : "none since the agent knows the connection");
-            Line(text, "last heard", known.LastHeard is { } heard ? Ago(heard) : "unknown");
         }
-        else if (record.Idle is { } idle)
+        if (LastHeard is { } heard)
         {
-            Line(text, "last heard", $"{Spans.Short(idle)} ago");
+            Line(text, "last heard", Ago(heard));
+        }
+        else if (Known is not null)
+        {
+            Line(text, "last heard", "unknown");
         }
         Line(text, "other end", Liveness());
         foreach (var lost in rules?.Lost?.Take(MaxListed) ?? [])
