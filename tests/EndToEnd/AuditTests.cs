@@ -80,9 +80,11 @@ public sealed class AuditTests : IDisposable
     }
 
     [Fact]
-    public void Audit_ConnectionInUse_IsNotAtRiskUntilItIsQuiet()
+    public void Audit_ConnectionInUse_IsAtRiskUnlessOnlyQuietOnesCount()
     {
         int id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        // A busy pool is as unprotected as a quiet one: only --idle excludes it.
+        Assert.Equal(1, Audit("--fail").ExitCode);
         Assert.Equal(0, Audit("--fail", "--idle", "1m").ExitCode);
         Eventually.True(() => Audit("--fail", "--idle", "1s").ExitCode == 1, notAfter: TimeSpan.FromSeconds(15));
         Assert.False(_lab.Client.Get(id).On);

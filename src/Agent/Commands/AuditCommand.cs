@@ -8,19 +8,17 @@ using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Commands;
 
-/// <summary><c>keepalive-agent audit</c>: quiet connections of the node that a balancer would have dropped by now. Changes
+/// <summary><c>keepalive-agent audit</c>: connections of the node that a balancer drops in their next pause. Changes
 /// nothing.</summary>
 internal static class AuditCommand
 {
-    private static readonly TimeSpan s_defaultQuiet = TimeSpan.FromSeconds(5);
-
     public static Command Create()
     {
         var balancer = CommonOptions.Balancers(several: false);
         balancer.IdleTimeout.Description = "Idle timeout on the path (default: the balancer's, or as this machine's cloud has it)";
         var quiet = new Option<TimeSpan?>("--idle")
         {
-            Description = $"Only connections quiet for at least this long are at risk (default {s_defaultQuiet.TotalSeconds}s)",
+            Description = "Count only connections that are quiet for at least this long (default 0s, all)",
             HelpName = "DURATION",
             CustomParser = static result =>
             {
@@ -76,7 +74,7 @@ internal static class AuditCommand
             var yardstick = new AuditYardstick(
                 named.Preset,
                 (named.IdleTimeout ?? given.IdleTimeout)?.TotalSeconds,
-                result.GetValue(quiet) ?? s_defaultQuiet,
+                result.GetValue(quiet) ?? TimeSpan.Zero,
                 Machine.Recognize());
             var sockets = new AuditedSockets();
             var survey = new NodeSurvey

@@ -75,8 +75,10 @@ internal sealed class AuditReport
     /// <summary>The policy files that were compared with the connections.</summary>
     public IReadOnlyList<string> Policies { get; init; } = [];
 
-    /// <summary>Quiet connections that are not kept.</summary>
+    /// <summary>Connections that are not kept, and quiet if the criteria say so.</summary>
     public int AtRisk => _groups.Sum(static group => group.AtRisk);
+
+    private int Unknown => _groups.Where(static group => group.Key.Finding == AuditFinding.Unknown && group.Pids.Count == 0).Sum(static group => group.Connections);
 
     private int WouldSet => _groups.Sum(static group => group.WouldSet);
 
@@ -101,6 +103,15 @@ internal sealed class AuditReport
         output.Write($"{Counted.Of(connections, "connection")} in {Counted.Of(_summary.Namespaces, "network namespace")}");
         output.Write(_local > 0 ? $", and {_local} within their namespace" : "");
         output.WriteLine($": {AtRisk} at risk{Against()}{(_withPolicies ? $"; the policies would set {WouldSet}" : "")}");
+        if (connections == 0)
+        {
+            output.WriteLine("No connection was judged, so this says nothing about connections that are opened later: repeat it while the application has its connections.");
+        }
+        if (Unknown is > 0 and var unknown)
+        {
+            output.WriteLine($"Not judged: {Counted.Of(unknown, "connection")} whose values are unknown, because no process that holds "
+                + $"{(unknown == 1 ? "it" : "one of them")} is visible here. Run this in the PID namespace of the host (Docker: --pid=host), as root.");
+        }
         if (_yardstick.Why is { } why)
         {
             output.WriteLine($"Compared with {_yardstick.IdleTimeout}s because {why}. --balancer or --idle-timeout compares with another.");

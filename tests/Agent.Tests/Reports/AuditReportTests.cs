@@ -6,12 +6,13 @@ using Keepalive.Agent.Sockets;
 using Keepalive.Config;
 using Keepalive.Config.Balancers;
 using Keepalive.Config.Compilation;
+using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Reports;
 
-/// <summary>The words of <c>audit</c> about TCP_USER_TIMEOUT, and about the way out.</summary>
+/// <summary>The words of <c>audit</c> about TCP_USER_TIMEOUT, about the way out, and about connections that it could not judge.</summary>
 public sealed class AuditReportTests
 {
     private const string Command = "keepalive-agent run --keepalive 240s/20s/4\n";
@@ -79,6 +80,38 @@ public sealed class AuditReportTests
         Assert.StartsWith(last, text.Split('\n')[^2] + "\n", StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Summary_NoConnection_SaysThatNothingWasJudged()
+    {
+        Assert.Contains("\nNo connection was judged, ", Audit([]).Text, StringComparison.Ordinal);
+        Assert.DoesNotContain("No connection was judged", Audit([0]).Text, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0, "values unknown\n", "\nNot judged: 1 connection whose values are unknown, because no process that holds it is visible here. ")]
+    [InlineData(1, "values unknown\n", "")]
+    public void Summary_ConnectionOfAnInvisibleProcess_SaysWhyItsValuesAreUnknown(int pid, string finding, string words)
+    {
+        var sockets = new AuditedSockets();
+        sockets.Socket(new SocketRecord
+        {
+            Namespace = 1,
+            Cookie = 1,
+            Local = new SocketEndpoint((UInt128)0xFFFF_0A00_0002, 10_000),
+            Remote = new SocketEndpoint((UInt128)0xFFFF_0A00_0003, 443),
+            State = TcpState.Established,
+            Timer = TcpTimer.Retransmit,
+            Pid = pid,
+            Idle = 60_000,
+        });
+
+        var text = Write(sockets).Text;
+
+        Assert.Contains(finding, text, StringComparison.Ordinal);
+        Assert.Equal(words.Length > 0, text.Contains("Not judged", StringComparison.Ordinal));
+        Assert.Contains(words, text, StringComparison.Ordinal);
+    }
+
     private static (string Text, JsonElement Summary) Audit(int[] timeouts) =>
         Audit([.. timeouts.Select(static (timeout, index) => Socket((ulong)index + 1) with { UserTimeout = timeout })]);
 
@@ -102,6 +135,12 @@ public sealed class AuditReportTests
             sockets.Socket(record);
         }
 
+        return Write(sockets, withPolicies, agent);
+    }
+
+    private static (string Text, JsonElement Summary) Write(
+        AuditedSockets sockets, bool withPolicies = false, IReadOnlyDictionary<(ulong Namespace, ulong Cookie), AgentsWord>? agent = null)
+    {
         var report = new AuditReport(new AuditYardstick(BalancerPresets.Find("aws-nlb"), null, TimeSpan.FromSeconds(5)), sockets, new PassSummary { Namespaces = 1 }, withPolicies, pods: null, agent)
         {
             Policies = withPolicies ? ["p.yaml"] : [],
