@@ -172,19 +172,15 @@ internal static class RunCommand
     {
         Description = "Address of /metrics and health, or none (default [::]:9464)",
         HelpName = "ADDR:PORT",
+        // The last one counts: OPTIONS of the systemd unit come behind the unit's own.
+        Arity = ArgumentArity.OneOrMore,
         CustomParser = result =>
         {
-            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-            if (text == "none")
+            foreach (var token in result.Tokens.Where(static token => token.Value != "none" && ListenAddress.Parse(token.Value) is null))
             {
-                return new GivenAddress(null);
+                result.AddError($"--listen takes ADDR:PORT like 127.0.0.1:9464 or [::1]:9464, :PORT for every address, or none, not '{token.Value}'");
             }
-            if (ListenAddress.Parse(text) is { } address)
-            {
-                return new GivenAddress(address);
-            }
-            result.AddError($"--listen takes ADDR:PORT like 127.0.0.1:9464 or [::1]:9464, :PORT for every address, or none, not '{text}'");
-            return null;
+            return result.Tokens is [.., { Value: var last }] ? new GivenAddress(last == "none" ? null : ListenAddress.Parse(last)) : null;
         },
     };
 

@@ -15,6 +15,23 @@ public sealed class SystemdUnitTests
         Assert.Empty(new RootCommand { RunCommand.Create() }.Parse(words[1..^1]).Errors);
     }
 
+    [Theory]
+    [InlineData("0.0.0.0:9464", "0.0.0.0:9464")]
+    [InlineData("none", "")]
+    public void Listen_InOptions_ReplacesThatOfTheUnit(string given, string expected)
+    {
+        var words = SystemdUnit.Read()["ExecStart"].Single().Split(' ');
+        var run = RunCommand.Create();
+        var parsed = new RootCommand { run }.Parse([.. words[1..^1], "--listen", given]);
+        Assert.Empty(parsed.Errors);
+        // The value is a private record; its text has the address.
+        Assert.Equal($"{{ EndPoint = {expected} }}", parsed.GetResult(run.Options.Single(option => option.Name == "--listen"))!.GetValueOrDefault<object>()!.ToString()!["GivenAddress ".Length..]);
+        Assert.NotEmpty(new RootCommand { RunCommand.Create() }.Parse([.. words[1..^1], "--listen", "9464x"]).Errors);
+    }
+
+    [Fact]
+    public void WrongUsage_IsNotRestarted() => Assert.Equal($"{CommandLine.ExitCodes.Usage}", SystemdUnit.Read()["RestartPreventExitStatus"].Single());
+
     [Fact]
     public void RuntimeDirectory_IsTheProgramsOwnAndOutlivesIt()
     {
