@@ -353,7 +353,7 @@ internal sealed partial class AgentLoop(
         var errors = load.Errors.Select(error => error.ToString()).ToList();
         figures.Refused();
         health.PoliciesRefused(errors);
-        systemd.Status($"{policies} policies in force; the changed ones are refused, errors: {errors.Count}");
+        systemd.Status($"{Counted.Of(policies, "policy", "policies")} in force; the changed ones are refused, errors: {errors.Count}");
         LogRefused(errors.Count);
         foreach (var error in errors.Take(20))
         {
@@ -367,7 +367,7 @@ internal sealed partial class AgentLoop(
         _retirement.Begin(load.Snapshot.Policy);
         health.PoliciesLoaded(load.Snapshot!.Policies);
         var broken = figures.Now.BrokenFiles;
-        systemd.Status($"{load.Snapshot.Policies} policies in force{(broken > 0 ? $"; files with errors: {broken}" : "")}");
+        systemd.Status($"{Counted.Of(load.Snapshot.Policies, "policy", "policies")} in force{(broken > 0 ? $"; files with errors: {broken}" : "")}");
         LogLoaded(load.Snapshot.Policies, load.Snapshot.Policy.AllRules.Length);
         foreach (var warning in load.Diagnostics.Where(d => d.Severity == Severity.Warning).Take(20))
         {
