@@ -11,7 +11,7 @@ internal static class AdvisedPolicy
     /// <summary>The YAML.</summary>
     /// <param name="name">The name of the policy and of its destination.</param>
     /// <param name="settings">All three values.</param>
-    /// <param name="address">The balancer's address; null for one to be put in.</param>
+    /// <param name="address">The balancer's address, block or host name; null for one to be put in.</param>
     public static string Write(string name, KeepaliveSettings settings, string? address) => Write(name, settings, address is null ? [] : [address]);
 
     /// <summary>The same for several addresses.</summary>
@@ -40,8 +40,8 @@ internal static class AdvisedPolicy
           name: {name}
           namespace: default
         spec:
-          addresses:
-          {(addresses.Count == 0 ? $"- \"{PlaceholderAddress}\"   # put the balancer's addresses here" : string.Join("\n  ", addresses.Select(address => $"- \"{address}\"")))}
+          {(addresses.Any(HostName.IsValid) ? "hosts" : "addresses")}:
+          {(addresses.Count == 0 ? $"- \"{PlaceholderAddress}\"   # put the balancer's addresses here, or its name below hosts:" : string.Join("\n  ", addresses.Select(address => $"- \"{address}\"")))}
 
         """;
 }

@@ -20,7 +20,7 @@ internal static class AdviseCommand
         var connections = NumberOption.Create("--connections", "Number of connections", 1, 1_000_000, 1000);
         var hz = NumberOption.Create(
             "--hz", $"CONFIG_HZ of the kernels that probe (default: the worst of {string.Join(", ", AdviceRequest.CommonHz)})", 24, 1200);
-        var address = new Option<string?>("--address") { Description = "Address or CIDR block of the balancer, for the policy", HelpName = "ADDRESS" };
+        var address = new Option<string?>("--address") { Description = "Address, CIDR block or host name of the balancer, for the policy", HelpName = "ADDRESS" };
         var application = new Option<string?>("--for") { Description = "Also print the settings of an application, like postgres, jdbc, go, node", HelpName = "APPLICATION" };
         application.CompletionSources.Add([.. ApplicationSettings.Names]);
         var threads = RunScenarioCommand.ThreadsOption();
@@ -37,8 +37,8 @@ internal static class AdviseCommand
             Require(roundTrip, () => TryTime(result.GetValue(roundTrip), TimeSpan.Zero, TimeSpan.FromMilliseconds(900), out _), "--rtt takes a duration up to 900ms");
             Require(detect, () => TryTime(result.GetValue(detect), TimeSpan.FromSeconds(1), TimeSpan.FromDays(30), out _), "--detect-within takes a duration from 1s to 720h, like 2m");
             Require(service, () => TryTime(result.GetValue(service), TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(30), out _), "--service-time takes a duration up to 720h, like 10m");
-            Require(address, () => result.GetValue(address) is { } text && (IPNetwork.TryParse(text, out _) || IPAddress.TryParse(text, out _)),
-                "--address takes an address like 203.0.113.10 or a block like 203.0.113.0/24");
+            Require(address, () => result.GetValue(address) is { } text && (IPNetwork.TryParse(text, out _) || IPAddress.TryParse(text, out _) || HostName.IsValid(text)),
+                "--address takes an address like 203.0.113.10, a block like 203.0.113.0/24 or a host name");
             Require(application, () => !ApplicationSettings.Of(result.GetValue(application)!).IsEmpty, Unknown(result.GetValue(application) ?? ""));
 
             // An option that is not given has its default, which the result does not know yet; one given twice, or without a value, is reported anyway.

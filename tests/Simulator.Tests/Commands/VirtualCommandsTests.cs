@@ -407,6 +407,18 @@ public sealed class VirtualCommandsTests : IDisposable
     }
 
     [Fact]
+    public void Advise_HostName_IsTheHostOfThePolicy()
+    {
+        var result = Run("advise", "--balancer", "aws-nlb", "--address", "localhost");
+        var explained = ProgramRun.ToEnd([ProgramRun.AgentPath, "explain", Write("policy.yaml", result.Output), "--to", "127.0.0.1:5432"]);
+
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.Contains("policy default/aws-nlb-keepalive", explained.Output, StringComparison.Ordinal);
+        Assert.Contains("by host localhost", explained.Output, StringComparison.Ordinal);
+        Assert.Equal(2, Run("advise", "--balancer", "aws-nlb", "--address", "203.0.113.300").ExitCode);
+    }
+
+    [Fact]
     public void Advise_ProbesTakeLongerThanRetransmissions_SaysThatAUserTimeoutProlongsThem()
     {
         var result = Run("advise", "--balancer", "cisco-asa");
