@@ -10,7 +10,8 @@ namespace Keepalive.EndToEnd;
 ///   a user's shell, with PID and mount namespaces of its own         the servers
 ///   10.20.0.2 eth0 ──────────────────────────────────────────── eth0 10.20.0.5:5432, 10.20.0.6:6379, 10.20.0.7:443
 /// </code>
-/// python3 holds a connection to each server: without keepalive, with keepalive after 300 s, and with keepalive after 1 s.
+/// python3 holds a connection to each server: without keepalive, with keepalive after 300 s, and with keepalive after 1 s. The first server's name is
+/// db.shop.example.
 /// </remarks>
 public sealed class PageCommandsTests : IDisposable
 {
@@ -108,6 +109,7 @@ public sealed class PageCommandsTests : IDisposable
         {
             File.WriteAllLines(InDirectory(block.Lines[0].TrimStart('#', ' ')), block.Lines);
         }
+        File.WriteAllText(InDirectory("hosts"), "127.0.0.1 localhost\n::1 localhost\n10.20.0.5 db.shop.example\n");
         Directory.CreateDirectory(InDirectory("bin"));
         File.CreateSymbolicLink(InDirectory("bin/keepalive-agent"), ProgramRun.AgentPath);
         File.CreateSymbolicLink(InDirectory("bin/keepalive-sim"), ProgramRun.SimulatorPath);
@@ -133,6 +135,7 @@ public sealed class PageCommandsTests : IDisposable
             export PATH={{InDirectory("bin")}}:$PATH TERM=dumb
             mount -t tmpfs tmpfs /run
             mkdir /run/lock
+            mount --bind hosts /etc/hosts
             mkdir -p out
             python3 connections.py </dev/null >/dev/null &
             disown
