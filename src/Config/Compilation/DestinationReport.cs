@@ -100,7 +100,7 @@ internal sealed class DestinationReport(CompilerOptions options, HostAddresses h
     private static List<string> LookedUp(Answers found) =>
         [.. found.Hosts.Select(static asked => asked.Host).Where(static host => !HostName.IsWildcard(host))];
 
-    private static string NotFound(IReadOnlyList<string> names) =>
+    private static string NotFound(List<string> names) =>
         $"this machine's resolver finds no address of {(names.Count == 1 ? Quoting.Quote(names[0]) : $"any of its {names.Count} hosts, like {Quoting.Quote(names[0])}")}";
 
     private void ReportAnswers(Destination destination, Answers found)
