@@ -56,7 +56,7 @@ public sealed class PolicyCommandsTests : IDisposable
         Assert.Equal((0, ""), (result.ExitCode, result.Output));
         Assert.Contains("these policies are DestinationRules already", result.Error, StringComparison.Ordinal);
 
-        File.WriteAllText(FilePath, PolicyText.Guide("203.0.113.10:15443") + rule);
+        File.WriteAllText(FilePath, PolicyText.Guide("203.0.113.10:15443") + "\n" + rule);
         result = Run("render", FilePath);
         Assert.Contains("  host: ratings.global\n", result.Output, StringComparison.Ordinal);
         Assert.Contains("DestinationRule/bookinfo/ratings is for the same host as one of these: merge the two", result.Error, StringComparison.Ordinal);

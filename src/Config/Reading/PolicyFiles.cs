@@ -92,7 +92,7 @@ internal sealed class PolicyFiles(DiagnosticBag diagnostics, Stream? standardInp
                 .. Directory.EnumerateFiles(path, "*", options).Where(IsPolicyFile)
                     .Take(InputLimits.Files + 1).Order(StringComparer.Ordinal),
             ];
-            // What kustomize makes of a directory is not in it.
+            // It does not have the objects that kustomize makes of a directory.
             var kustomization = files.Find(IsKustomization);
             var output = $"check its output: kubectl kustomize {path} | keepalive-agent check -";
             if (files.RemoveAll(IsKustomization) > 0 && files.Count > 0)

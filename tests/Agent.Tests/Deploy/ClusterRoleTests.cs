@@ -82,7 +82,7 @@ public sealed class ClusterRoleTests
         await cluster.StartAsync(TestContext.Current.CancellationToken);
         Eventually.True(() => cluster.IsComplete, TimeSpan.FromSeconds(20));
         cluster.Report(cluster.View().Diagnostics);
-        // What is not installed is listed and not watched.
+        // A kind that is not installed is listed and not watched.
         Eventually.True(() => api.Requests.Select(Asked).Distinct().Select(one => (one.Group, one.Resource)).Distinct().Order()
             .SequenceEqual(allowed.Select(one => (one.Group, one.Resource)).Distinct().Order()), TimeSpan.FromSeconds(20));
         Assert.Empty(api.Requests.Select(Asked).Except(allowed));

@@ -104,7 +104,10 @@ public sealed partial class HelmTests
         {
             var words = Agent(Template(values))["args"]!.AsArray().Select(word => word!.GetValue<string>()).ToArray();
             Assert.Equal(more, words[^more.Length..]);
-            Assert.Empty(new System.CommandLine.RootCommand { RunCommand.Create() }.Parse(words).Errors);
+            // The pod has a service account; the machine of the test does not.
+            Assert.DoesNotContain(
+                new System.CommandLine.RootCommand { RunCommand.Create() }.Parse(words).Errors,
+                static error => !error.Message.EndsWith("but this is not a pod with a service account", StringComparison.Ordinal));
         }
     }
 

@@ -155,7 +155,7 @@ public sealed class PolicySourceTests : IDisposable
         cluster.Version++;
         var complete = Look(source)!;
         Assert.True(complete.Snapshot!.IsComplete);
-        Assert.Contains(complete.Diagnostics, diagnostic => diagnostic.Code == DiagnosticCatalog.NoAddress.Code);
+        Assert.Contains(complete.Diagnostics, diagnostic => diagnostic.Code == DiagnosticCatalog.HostUnresolved.Code);
         Assert.Equal(complete.Diagnostics, cluster.Reported);
     }
 
@@ -169,7 +169,7 @@ public sealed class PolicySourceTests : IDisposable
         cluster.Have(OfHosts("nowhere.example.com"));
         cluster.Version++;
         Assert.Null(Look(source));
-        Assert.Contains(Change(source).Diagnostics, diagnostic => diagnostic.Code == DiagnosticCatalog.NoAddress.Code);
+        Assert.Contains(Change(source).Diagnostics, diagnostic => diagnostic.Code == DiagnosticCatalog.HostUnresolved.Code);
     }
 
     public void Dispose() => _directory.Delete(recursive: true);
