@@ -106,7 +106,7 @@ public sealed class AdversityTests : IDisposable
         // back.
         Assert.Equal("values 1 700, 1 700, 1 700, 1 700", tenant.Run.WaitForLine(line => line.StartsWith("values ", StringComparison.Ordinal), TimeSpan.FromSeconds(60)));
         // The log is written up to a second later.
-        Eventually.Value(Set, set => set >= 8, TimeSpan.FromSeconds(20));
+        Eventually.Value(Set, static set => set >= 8, TimeSpan.FromSeconds(20));
         _agent.WritePolicy(PolicyText.For("198.51.100.1", PolicyText.GuideValues));
         Assert.Equal("back 0 7200", tenant.Run.WaitForLine(line => line.StartsWith("back ", StringComparison.Ordinal), TimeSpan.FromSeconds(20)));
         Assert.Equal(8, Set());

@@ -102,6 +102,8 @@ public sealed class BpfTests : IDisposable
     {
         var run = _agent.Start();
         Eventually.True(SetsAtOnce, TimeSpan.FromSeconds(5));
+        // The programs are attached before the first pass, which is not to come between an application's calls.
+        AgentProcess.WaitForEvent(run, AgentEvents.Ready);
         int managed = _lab.Client.Connect(Lab.ServerAddress, _port), own = _lab.Client.Connect(Lab.ServerAddress, _port);
         _lab.Client.EnableKeepalive(own, idle: 30);
         int other = _lab.Client.Connect(Lab.ServerAddress, _lab.Server.Listen());

@@ -252,7 +252,8 @@ public sealed partial class ManifestTests
     public void ImageBuild_FilesOfDockerignore_ExistAndAreThoseOfTheDockerfile()
     {
         var seen = File.ReadLines(Path.Combine(Repository.Root, ".dockerignore")).Where(line => line.StartsWith('!')).Select(line => line[1..]).Order(StringComparer.Ordinal);
-        Assert.All(seen, path => Assert.True(Path.Exists(Path.Combine(Repository.Root, path)), path));
+        // The programs may still be compiled.
+        Assert.All(seen.Except(["out/keepalive-agent", "out/keepalive-sim"]), path => Assert.True(Path.Exists(Path.Combine(Repository.Root, path)), path));
         var copied = CopyInDockerfile().Matches(File.ReadAllText(Path.Combine(Repository.Root, "Dockerfile"))).SelectMany(match => match.Groups[1].Value.Split(' '));
         Assert.Equal(seen, copied.Distinct().Order(StringComparer.Ordinal));
     }

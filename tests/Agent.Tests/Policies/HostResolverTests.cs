@@ -3,7 +3,6 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Keepalive.Agent.Policies;
-using Keepalive.Linux.Files;
 using Xunit;
 
 namespace Keepalive.Agent.Tests.Policies;
@@ -62,14 +61,14 @@ public sealed class HostResolverTests : IDisposable
     public async Task Resolve_AgentStartsWhileNothingResolves_UsesTheAddressesOfTheOneBefore()
     {
         IPAddress[] answer = [s_first];
-        using (var directory = DataDirectory.Open(_directory.FullName))
+        using (var directory = OpenedData.Open(_directory.FullName))
         {
             var resolver = new HostResolver((_, _) => Task.FromResult(answer), disk: new KeptHosts(directory));
             await resolver.ResolveAsync(["a", "b"], CancellationToken.None);
             answer = [s_second];
             await resolver.ResolveAsync(["a", "b"], CancellationToken.None);
         }
-        using var reopened = DataDirectory.Open(_directory.FullName);
+        using var reopened = OpenedData.Open(_directory.FullName);
         var next = new HostResolver((_, _) => throw new SocketException((int)SocketError.TryAgain), disk: new KeptHosts(reopened));
         var answers = await next.ResolveAsync(["a", "c"], CancellationToken.None);
         Assert.Equal([s_first, s_second], answers.Addresses["a"]);
@@ -84,7 +83,7 @@ public sealed class HostResolverTests : IDisposable
     [InlineData("\0\u2028")]
     public void KeptHosts_DamagedLine_IsSkipped(string line)
     {
-        using var directory = DataDirectory.Open(_directory.FullName);
+        using var directory = OpenedData.Open(_directory.FullName);
         directory.Write(KeptHosts.FileName, KeptHosts.Format, Encoding.UTF8.GetBytes($"{line}\nb 203.0.113.1 2001:db8::1\n"));
         var (name, host) = Assert.Single(new KeptHosts(directory).Read());
         Assert.Equal(("b", 2), (name, host.All.Count));

@@ -61,7 +61,7 @@ public sealed class LastGoodFilesTests : IDisposable
     public void Start_PathThatNeverExisted_IsRefused(string path)
     {
         Write("a.yaml", Policy("a", "10.0.0.1"));
-        using var data = DataDirectory.Open(Data);
+        using var data = OpenedData.Open(Data);
         var load = Source(data, Policies, Path.Combine(_root.FullName, path)).Load(default);
         Assert.Null(load.Snapshot);
         Assert.Single(load.Errors);
@@ -99,7 +99,7 @@ public sealed class LastGoodFilesTests : IDisposable
     {
         Write("a.yaml", Policy("a", "10.0.0.1"));
         Write("b.yaml", Policy("b", "10.0.0.2"));
-        using var data = DataDirectory.Open(Data);
+        using var data = OpenedData.Open(Data);
         var source = Source(data, Policies);
         source.Load(default);
         Write("a.yaml", Policy("a", "10.0.0.3"));
@@ -114,7 +114,7 @@ public sealed class LastGoodFilesTests : IDisposable
     public void Running_NewFileHasTheSameObjects_WhatIsInForceIsNamed()
     {
         Write("b.yaml", Policy("a", "10.0.0.1"));
-        using var data = DataDirectory.Open(Data);
+        using var data = OpenedData.Open(Data);
         var source = Source(data, Policies);
         source.Load(default);
         Write("a.yaml", Policy("a", "10.0.0.2"));
@@ -197,7 +197,7 @@ public sealed class LastGoodFilesTests : IDisposable
     {
         Swap(1, Policy("a", "10.0.0.1"));
         File.CreateSymbolicLink(Path.Combine(Policies, "policy.yaml"), "..data/policy.yaml");
-        using (var data = DataDirectory.Open(Data))
+        using (var data = OpenedData.Open(Data))
         {
             var source = Source(data, Policies);
             Assert.Equal(["10.0.0.1"], RulesOf(source.Load(default)));
@@ -256,9 +256,10 @@ public sealed class LastGoodFilesTests : IDisposable
     {
         Write("a.yaml", Policy("a", "10.0.0.1"));
         Start();
-        using var other = DataDirectory.Open(Data);
+        using var other = OpenedData.Open(Data);
         Write("a.yaml", "kind: [");
-        Assert.Equal(["10.0.0.1"], RulesOf(Start()));
+        using var data = DataDirectory.Open(Data);
+        Assert.Equal(["10.0.0.1"], RulesOf(Source(data, Policies).Load(default)));
         Assert.Contains($"is in use by another process (pid {Environment.ProcessId})", Assert.Single(_log.Said).Text, StringComparison.Ordinal);
     }
 
@@ -317,7 +318,7 @@ public sealed class LastGoodFilesTests : IDisposable
     /// <summary>Starts an agent's policies from the beginning.</summary>
     private PolicyLoad Start()
     {
-        using var data = DataDirectory.Open(Data);
+        using var data = OpenedData.Open(Data);
         return Source(data, Policies).Load(default);
     }
 
