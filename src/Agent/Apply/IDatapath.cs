@@ -70,6 +70,20 @@ internal interface ISocketSink
     /// exists.</summary>
     void BeginNamespace(ulong inode);
 
+    /// <summary>Whether it needs only the changes of a namespace, once it has received all sockets of it.</summary>
+    bool TakesChanges => false;
+
+    /// <summary>Begins the changes of a namespace. A socket that a rule selects follows only if its record differs from its last one. Its
+    /// values, its state and the number of its unanswered probes, which is 0, are then as they were, and nothing was received on it. All
+    /// sockets that no rule selects follow. Sockets that are gone are reported by <see cref="Gone"/>.</summary>
+    void BeginChanges(ulong inode) => BeginNamespace(inode);
+
+    /// <summary>Reports that a socket is gone. Comes between <see cref="BeginChanges"/> and <see cref="EndNamespace"/>, after the
+    /// records.</summary>
+    void Gone(ulong inode, ulong cookie)
+    {
+    }
+
     /// <summary>Reports one socket in its present state. A socket that is changed in the course of a pass is reported again, outside of
     /// the frame of its namespace.</summary>
     void Socket(in SocketRecord record);

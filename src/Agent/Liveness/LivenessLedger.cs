@@ -22,6 +22,9 @@ internal sealed class LivenessLedger(LivenessLog log)
     /// <summary>The number of connections whose end, as the kernel reported it, contradicts the captured packets.</summary>
     public long Contradictions { get; private set; }
 
+    /// <summary>The connections with unanswered probes. Some of them may have been answered since.</summary>
+    public IReadOnlyCollection<WatchedConnection> Probing => _probing;
+
     public LivenessLog Log => log;
 
     /// <summary>The changes of the last minutes.</summary>

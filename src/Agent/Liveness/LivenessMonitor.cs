@@ -29,7 +29,9 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
     private readonly PassedLiveness _passed;
     private readonly KernelReports _reports;
     private WatchedScope? _frame;
-    private long _frames;
+    private bool _isComplete;
+    private bool _hasGaps;
+    private int _frames;
     private int _lastScope;
 
     /// <param name="log">Receives dead connections and endpoints that leave the pool or return.</param>
@@ -95,13 +97,21 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
                         doubtful.Add(scope.Inode);
                         continue;
                     }
+                    if (scope.Gaps == 0 && now <= scope.DoubtAt)
+                    {
+                        continue;
+                    }
+                    scope.DoubtAt = long.MaxValue;
                     foreach (var connection in scope.Connections.Values)
                     {
-                        if (_waits.IsDoubtful(connection, now) || (connection.IsUncertain && connection.State.Phase == LivenessPhase.Probing))
+                        var at = _waits.DoubtAt(connection);
+                        if (now > at || (connection.IsUncertain && connection.State.Phase == LivenessPhase.Probing))
                         {
                             doubtful.Add(scope.Inode);
+                            scope.DoubtAt = 0;
                             break;
                         }
+                        scope.DoubtAt = Math.Min(scope.DoubtAt, at);
                     }
                 }
             }
@@ -129,13 +139,32 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         return questions;
     }
 
-    public void BeginNamespace(ulong inode)
+    public bool TakesChanges => true;
+
+    public void BeginNamespace(ulong inode) => Begin(inode, isComplete: true);
+
+    public void BeginChanges(ulong inode) => Begin(inode, isComplete: false);
+
+    public void Gone(ulong inode, ulong cookie)
+    {
+        lock (_lock)
+        {
+            if (_scopes.TryGetValue(inode, out var scope) && scope.Connections.TryGetValue(cookie, out var connection))
+            {
+                _passed.Vanish(scope, connection);
+            }
+        }
+    }
+
+    private void Begin(ulong inode, bool isComplete)
     {
         lock (_lock)
         {
             _frames++;
             _frame = Scope(inode);
+            _isComplete = isComplete;
             (_frame.Listing, _frame.Listed) = (_frames, 0);
+            _hasGaps = _frame.GapsRead != _frame.Gaps;
             _frame.GapsRead = _frame.Gaps;
             if (_frame.PodNamespace.Length == 0)
             {
@@ -188,8 +217,24 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
     {
         lock (_lock)
         {
+            if (_frame is not { } scope || scope.Inode != inode)
+            {
+                _frame = null;
+                return;
+            }
+            if (!_isComplete)
+            {
+                // Those that the changes do not contain have no unanswered probes.
+                foreach (var connection in (IEnumerable<WatchedConnection>)(_hasGaps ? scope.Connections.Values : _ledger.Probing))
+                {
+                    if (ReferenceEquals(connection.Scope, scope) && connection.Frame != _frames && connection.LeftAt == 0)
+                    {
+                        _passed.CompareWithNone(connection);
+                    }
+                }
+            }
             // If all were listed, none has to be looked for.
-            if (_frame is { } scope && scope.Inode == inode && scope.Listed != scope.Connections.Count)
+            else if (scope.Listed != scope.Connections.Count)
             {
                 foreach (var connection in scope.Connections.Values)
                 {

@@ -43,8 +43,7 @@ internal sealed class PassedLiveness(
             ProbedAt = clock.Now,
             HeardAt = clock.Now,
         };
-        scope.Connections.Add(record.Cookie, connection);
-        scope.Version++;
+        scope.Enter(connection);
         (connection.Workload, connection.PodNamespace) = Name(record.Workload, scope);
         connection.AccountedTo = record.Workload;
         connection.IsLocal = record.IsLocal || scope.LocalAddresses.Contains(record.Remote.Address);
@@ -69,7 +68,7 @@ internal sealed class PassedLiveness(
         {
             Reassign(connection, record);
         }
-        connection.Pid = record.Pid;
+        scope.HeldBy(connection, record.Pid);
         (connection.Outcome, connection.Reason, connection.TcpState) = (record.Outcome, record.Reason, record.State);
         connection.Values = record.Actual ?? connection.Values;
         connection.Timer = record.Timer;
@@ -106,6 +105,7 @@ internal sealed class PassedLiveness(
         }
         Compare(connection, record.Unanswered, now);
         connection.LookAt = record.Unanswered > 0 && !waits.IsSeen(connection, now) ? now : Math.Max(connection.HeardAt, now - connection.Time) + waits.Late(connection.Time);
+        scope.DoubtAt = Math.Min(scope.DoubtAt, waits.DoubtAt(connection));
         if (record is { Idle: { } idle, State: TcpState.Established })
         {
             ledger.Heard(connection, now - (idle * Millisecond));
@@ -187,6 +187,9 @@ internal sealed class PassedLiveness(
         }
     }
 
+    /// <summary>Compares the captured count of a connection with the kernel's, which is 0.</summary>
+    public void CompareWithNone(WatchedConnection connection) => Compare(connection, 0, clock.Now);
+
     public void Vanish(WatchedScope scope, WatchedConnection connection)
     {
         var now = clock.Now;
@@ -235,11 +238,10 @@ internal sealed class PassedLiveness(
     public void Remove(WatchedScope scope, WatchedConnection connection)
     {
         connection.LeftAt = clock.Now;
-        if (scope.Connections.Remove(connection.Cookie) && connection.Frame == scope.Listing)
+        if (scope.Leave(connection) && connection.Frame == scope.Listing)
         {
             scope.Listed--;
         }
-        scope.Version++;
         captured.Leave(connection, clock.Now);
         connection.State = new ConnectionLiveness(LivenessPhase.Dead, connection.State.Unanswered, connection.State.Cause);
         Leave(connection);

@@ -22,10 +22,10 @@ internal sealed class ProbeWaits
         connection is { Time: > 0, Interval: > 0, Limit.Probes: < int.MaxValue, Timer: not (TcpTimer.Retransmit or TcpTimer.ZeroWindowProbe) }
         && now - Math.Max(connection.HeardAt, connection.SeenAt) >= connection.Time + (connection.Limit.Probes * connection.Interval);
 
-    /// <summary>Whether to ask the kernel about a connection: a probe should have been captured by now.</summary>
-    public bool IsDoubtful(WatchedConnection connection, long now) =>
-        connection.Time > 0 && connection.State.Phase != LivenessPhase.Dead
-        && now > Math.Max(connection.LookAt, connection.SeenAt + Late(Math.Max(connection.Time, connection.Interval)));
+    /// <summary>The time after which to ask the kernel about a connection: a probe should have been captured by then.</summary>
+    public long DoubtAt(WatchedConnection connection) => connection.Time > 0 && connection.State.Phase != LivenessPhase.Dead
+        ? Math.Max(connection.LookAt, connection.SeenAt + Late(Math.Max(connection.Time, connection.Interval)))
+        : long.MaxValue;
 
     /// <summary>Whether the capture sees the connection's packets: one was captured within the time between two probes.</summary>
     public bool IsSeen(WatchedConnection connection, long now) => now - connection.SeenAt <= Late(connection.Interval);

@@ -144,10 +144,10 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 
     /// <summary>The scope's gaps when the count of unanswered probes was last known to be right. After another gap, an answer may be
     /// missing.</summary>
-    public long Gaps { get; set; } = scope.Gaps;
+    public int Gaps { get; set; } = scope.Gaps;
 
     /// <summary>The scope's gaps when the connection's last packet came.</summary>
-    public long GapsBefore { get; set; } = scope.Gaps;
+    public int GapsBefore { get; set; } = scope.Gaps;
 
     /// <summary>Whether packets may have been dropped that would have changed the count of unanswered probes.</summary>
     public bool IsUncertain => Gaps != Scope.Gaps;
@@ -198,7 +198,7 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     public bool IsReleased { get; set; }
 
     /// <summary>The number of the last listing of its namespace that contained it.</summary>
-    public long Frame { get; set; }
+    public int Frame { get; set; }
 
     /// <summary>Whether nothing probes it, as far as is known. A connection that never leaves its namespace goes through no
     /// balancer.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Keepalive.Agent.Capture;
 using Keepalive.Linux.Sockets;
 
@@ -12,6 +13,12 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>How long to wait for the kernel's report, in nanoseconds. The namespace is watched meanwhile.</summary>
     public const long Patience = 60_000_000_000;
 
+    /// <summary>The number of processes that the capture may use to enter the namespace.</summary>
+    private const int MaxProcesses = 16;
+
+    private readonly Dictionary<UInt128, int> _locals = [];
+    private readonly Dictionary<UInt128, int> _remotes = [];
+    private readonly Dictionary<int, int> _processes = [];
     private readonly Dictionary<string, long> _distrusted = [];
     private readonly Queue<ulong> _unexplained = new();
     private CaptureDemand? _demand;
@@ -52,7 +59,7 @@ internal sealed class WatchedScope(ulong inode, int id)
     public Dictionary<ulong, WatchedConnection> Connections { get; } = [];
 
     /// <summary>The number of the last listing of its sockets.</summary>
-    public long Listing { get; set; }
+    public int Listing { get; set; }
 
     /// <summary>How many of <see cref="Connections"/> the last listing contained.</summary>
     public int Listed { get; set; }
@@ -64,14 +71,17 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// until they answer, because only a capture sees a handshake that ends before the next pass.</summary>
     public Dictionary<PooledEndpoint, SocketEndpoint> Awaited { get; } = [];
 
-    /// <summary>A number that changes whenever a connection comes or goes.</summary>
+    /// <summary>A number that changes whenever the addresses of its connections or their processes change.</summary>
     public long Version { get; set; }
 
+    /// <summary>Until this time no connection has to be asked for: a lower limit, in nanoseconds since 1970.</summary>
+    public long DoubtAt { get; set; } = long.MaxValue;
+
     /// <summary>How many times packets were dropped here because they were not read in time.</summary>
-    public long Gaps { get; set; }
+    public int Gaps { get; set; }
 
     /// <summary>The value of <see cref="Gaps"/> when a pass last read the kernel's counts here.</summary>
-    public long GapsRead { get; set; }
+    public int GapsRead { get; set; }
 
     /// <summary>Whether to watch this namespace.</summary>
     public bool IsWatched => Connections.Count > 0 || Awaited.Count > 0 || Unexplained.Count > 0;
@@ -124,8 +134,65 @@ internal sealed class WatchedScope(ulong inode, int id)
             Inode,
             Id,
             Version,
-            [.. Connections.Values.Select(connection => connection.Pid).Where(pid => pid > 0).Distinct().Take(16)],
-            Connections.Values.Select(connection => connection.Local).Concat(Awaited.Values).Select(local => local.Address).ToHashSet(),
-            Connections.Values.Select(connection => connection.Remote).Concat(Awaited.Keys.Select(endpoint => endpoint.Front ?? endpoint.Remote))
-                .Select(remote => remote.Address).ToHashSet());
+            [.. _processes.Keys.Take(MaxProcesses)],
+            _locals.Keys.Concat(Awaited.Values.Select(local => local.Address)).ToHashSet(),
+            _remotes.Keys.Concat(Awaited.Keys.Select(endpoint => (endpoint.Front ?? endpoint.Remote).Address)).ToHashSet());
+
+    /// <summary>Adds a connection.</summary>
+    public void Enter(WatchedConnection connection)
+    {
+        Connections.Add(connection.Cookie, connection);
+        Count(_locals, connection.Local.Address);
+        Count(_remotes, connection.Remote.Address);
+    }
+
+    /// <summary>Removes a connection. Returns false if it was not here.</summary>
+    public bool Leave(WatchedConnection connection)
+    {
+        if (!Connections.Remove(connection.Cookie))
+        {
+            return false;
+        }
+        HeldBy(connection, 0);
+        Discount(_locals, connection.Local.Address);
+        Discount(_remotes, connection.Remote.Address);
+        return true;
+    }
+
+    /// <summary>Sets the process that holds a connection; 0 if it is unknown.</summary>
+    public void HeldBy(WatchedConnection connection, int pid)
+    {
+        if (connection.Pid == pid)
+        {
+            return;
+        }
+        if (pid > 0)
+        {
+            Count(_processes, pid);
+        }
+        if (connection.Pid > 0)
+        {
+            Discount(_processes, connection.Pid);
+        }
+        connection.Pid = pid;
+    }
+
+    private void Count<T>(Dictionary<T, int> counts, T key)
+        where T : notnull
+    {
+        ref var count = ref CollectionsMarshal.GetValueRefOrAddDefault(counts, key, out var isKnown);
+        count++;
+        Version += isKnown ? 0 : 1;
+    }
+
+    private void Discount<T>(Dictionary<T, int> counts, T key)
+        where T : notnull
+    {
+        ref var count = ref CollectionsMarshal.GetValueRefOrNullRef(counts, key);
+        if (--count == 0)
+        {
+            counts.Remove(key);
+            Version++;
+        }
+    }
 }

@@ -19,6 +19,7 @@ internal sealed class SocketTally : ISocketSink
     private readonly Dictionary<ulong, NamespaceTally> _namespaces = [];
     private NamespaceTally? _frame;
     private ulong _frameNamespace;
+    private bool _isComplete;
     private readonly Dictionary<(string Policy, string Namespace), long> _applied = [];
     private readonly Dictionary<ulong, Dictionary<(string Pod, string Reason), int>> _withoutPolicy = [];
     private bool _isStale = true;
@@ -33,10 +34,21 @@ internal sealed class SocketTally : ISocketSink
     /// <summary>Seconds without traffic after which a connection is taken to be dropped: keepalive that waits longer does not protect it.</summary>
     public double IdleTimeout { get; init; } = AuditYardstick.DefaultIdleTimeout;
 
+    public bool TakesChanges => true;
+
     public void BeginNamespace(ulong inode)
     {
-        _frame = Of(inode);
-        _frame.Begin();
+        Begin(inode, isComplete: true);
+        _frame!.Begin();
+    }
+
+    public void BeginChanges(ulong inode) => Begin(inode, isComplete: false);
+
+    public void Gone(ulong inode, ulong cookie) => _namespaces.GetValueOrDefault(inode)?.Remove(cookie);
+
+    private void Begin(ulong inode, bool isComplete)
+    {
+        (_frame, _isComplete) = (Of(inode), isComplete);
         _frameNamespace = inode;
         _withoutPolicy.Remove(inode);
     }
@@ -46,6 +58,10 @@ internal sealed class SocketTally : ISocketSink
         if (record.Rule is null && !record.Changed)
         {
             CountWithoutPolicy(in record);
+            if (_frame is not null && !_isComplete && record.Namespace == _frameNamespace)
+            {
+                _frame.Remove(record.Cookie);
+            }
             return;
         }
         var sockets = _frame is not null && record.Namespace == _frameNamespace ? _frame : _namespaces.GetValueOrDefault(record.Namespace);
@@ -63,7 +79,10 @@ internal sealed class SocketTally : ISocketSink
 
     public void EndNamespace(ulong inode)
     {
-        _frame?.End();
+        if (_isComplete)
+        {
+            _frame?.End();
+        }
         _frame = null;
         _isStale = true;
     }

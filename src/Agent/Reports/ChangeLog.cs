@@ -50,6 +50,9 @@ internal sealed partial class ChangeLog(ILogger logger, TimeProvider? time = nul
         }
     }
 
+    /// <remarks>A socket that could not be set waits for another try, and its record follows each time.</remarks>
+    public bool TakesChanges => true;
+
     public void BeginNamespace(ulong inode) => (_frame, _frameNamespace) = ([], inode);
 
     public void Socket(in SocketRecord record)

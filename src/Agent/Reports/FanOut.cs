@@ -6,6 +6,24 @@ namespace Keepalive.Agent.Reports;
 /// <summary>Gives every record to several receivers.</summary>
 internal sealed class FanOut(params ISocketSink[] sinks) : ISocketSink
 {
+    public bool TakesChanges { get; } = sinks.All(static sink => sink.TakesChanges);
+
+    public void BeginChanges(ulong inode)
+    {
+        foreach (var sink in sinks)
+        {
+            sink.BeginChanges(inode);
+        }
+    }
+
+    public void Gone(ulong inode, ulong cookie)
+    {
+        foreach (var sink in sinks)
+        {
+            sink.Gone(inode, cookie);
+        }
+    }
+
     public void BeginNamespace(ulong inode)
     {
         foreach (var sink in sinks)

@@ -26,6 +26,8 @@ internal sealed class UnmanagedTally : ISocketSink
     private Dictionary<Key, Counts>? _frame;
     private ulong _frameNamespace;
 
+    public bool TakesChanges => true;
+
     public void BeginNamespace(ulong inode) => (_frame, _frameNamespace) = ([], inode);
 
     public void Socket(in SocketRecord record)

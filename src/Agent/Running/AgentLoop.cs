@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Health;
 using Keepalive.Agent.Liveness;
@@ -281,6 +282,8 @@ internal sealed partial class AgentLoop(
         const long budget = 4 * 1024 * 1024;
         if (GC.GetTotalMemory(forceFullCollection: false) - _heapAtCollection > budget)
         {
+            // A table that has grown leaves a hole as large as it was before; without this such holes stay.
+            GCSettings.LargeObjectHeapCompactionMode = GCLargeObjectHeapCompactionMode.CompactOnce;
             GC.Collect(2, GCCollectionMode.Forced, blocking: true, compacting: true);
             _heapAtCollection = GC.GetTotalMemory(forceFullCollection: false);
             NativeHeap.Trim();

@@ -55,6 +55,9 @@ internal sealed class Rig : IDisposable, ISocketSink
         static bool IsRestored(SocketRecord record) => record.Outcome is SocketOutcome.Restored or SocketOutcome.Kept;
     }
 
+    /// <summary>A pass with another receiver.</summary>
+    public PassSummary PassTo(ISocketSink sink, PassScope? scope = null) => _datapath!.Pass(Policy, scope ?? new PassScope(), sink);
+
     /// <summary>All records of one more full pass.</summary>
     public List<SocketRecord> AllOfNextPass()
     {

@@ -82,6 +82,64 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
     }
 
     [Fact]
+    public void Doubtful_NoProbeCapturedInTime_UntilAPassHasReadTheKernelsCount()
+    {
+        _clock.Seconds = 1;
+        Assert.Empty(_monitor.Doubtful());
+        _clock.Seconds = 10;
+        Assert.Equal([Namespace], _monitor.Doubtful());
+        Assert.Equal([Namespace], _monitor.Doubtful());
+
+        Pass();
+        Assert.Empty(_monitor.Doubtful());
+        _clock.Seconds = 20;
+        Assert.Equal([Namespace], _monitor.Doubtful());
+    }
+
+    [Fact]
+    public void Demands_AnotherConnectionBetweenTheSameAddresses_AreTheSame()
+    {
+        var before = Assert.Single(_monitor.Demands());
+        Report(s_record with { Cookie = 8, Local = Endpoint("10.0.0.1:40001") });
+        Assert.Same(before, Assert.Single(_monitor.Demands()));
+
+        Report(s_record with { Cookie = 9, Local = Endpoint("10.0.0.3:40001"), Pid = 12 });
+        var after = Assert.Single(_monitor.Demands());
+        Assert.NotEqual(before.Version, after.Version);
+        Assert.Equal((2, 1), (after.Locals.Count, after.Remotes.Count));
+        Assert.Equal([12], after.Processes);
+
+        _monitor.BeginChanges(Namespace);
+        _monitor.Gone(Namespace, 9);
+        _monitor.EndNamespace(Namespace);
+        var last = Assert.Single(_monitor.Demands());
+        Assert.NotEqual(after.Version, last.Version);
+        Assert.Single(last.Locals);
+        Assert.Empty(last.Processes);
+
+        void Report(SocketRecord record)
+        {
+            _monitor.BeginChanges(Namespace);
+            _monitor.Socket(in record);
+            _monitor.EndNamespace(Namespace);
+        }
+    }
+
+    /// <summary>Changes do not contain connections without unanswered probes. A captured count that says otherwise is wrong.</summary>
+    [Fact]
+    public void Changes_WithoutAConnectionThatSeemsUnanswered_EndItsCount()
+    {
+        Captured(1, Client, 0, TcpFlags.Ack);
+        Assert.Equal(1, _monitor.Unanswered(Namespace, Cookie));
+
+        _clock.Seconds = 1.9;
+        _monitor.BeginChanges(Namespace);
+        _monitor.EndNamespace(Namespace);
+        Assert.Equal(0, _monitor.Unanswered(Namespace, Cookie));
+        Assert.Single(_monitor.ListConnections());
+    }
+
+    [Fact]
     public void Reset_WithTheExpectedNumber_IsADeath()
     {
         Captured(1, Server, 1, TcpFlags.Rst | TcpFlags.Ack);

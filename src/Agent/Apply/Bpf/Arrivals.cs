@@ -46,8 +46,10 @@ internal sealed class Arrivals : IDisposable
     /// <param name="ledger">Counts them.</param>
     /// <param name="isTracked">Whether a pass has already found the socket.</param>
     /// <param name="workload">Returns the workload of a socket in a network namespace.</param>
+    /// <param name="reported">Called for each socket that was reported, with its network namespace.</param>
     public void Report(
-        PolicySnapshot policy, ISocketSink sink, SocketLedger ledger, Func<ulong, ulong, bool> isTracked, Func<ulong, BpfAbi.ka_maker, string> workload)
+        PolicySnapshot policy, ISocketSink sink, SocketLedger ledger, Func<ulong, ulong, bool> isTracked, Func<ulong, BpfAbi.ka_maker, string> workload,
+        Action<ulong, ulong> reported)
     {
         foreach (ref readonly var arrival in CollectionsMarshal.AsSpan(_arrived))
         {
@@ -57,6 +59,7 @@ internal sealed class Arrivals : IDisposable
             }
             var (local, remote) = (arrival.tuple.Local, arrival.tuple.Remote);
             Report(sink, ledger, in arrival, policy.Match(in local, in remote), workload(arrival.tuple.netns, arrival.maker));
+            reported(arrival.tuple.netns, arrival.tuple.cookie);
         }
     }
 

@@ -79,7 +79,8 @@ internal sealed class AtOnce : IDisposable
             sink,
             ledger,
             (netns, cookie) => namespaces.Find(netns) is { } watched && watched.Sockets.ContainsKey(cookie),
-            (netns, maker) => workloads.Of(namespaces.Find(netns), maker.cgroup, maker.Uid, pid: 0).Workload);
+            (netns, maker) => workloads.Of(namespaces.Find(netns), maker.cgroup, maker.Uid, pid: 0).Workload,
+            (netns, cookie) => namespaces.Find(netns)?.ReportEarly(cookie));
         foreach (var netns in _arrivals.Namespaces())
         {
             // The namespace is not watched, so no dump will show that these sockets are gone.

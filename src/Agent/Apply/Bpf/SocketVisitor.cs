@@ -43,10 +43,12 @@ internal struct SocketVisitor(
             socket.Reach.HeldBy(pid);
         }
         socket.Reach.Barrier = Barrier(in seen);
-        if (standing.IsUnsettled || current != standing.Current || hasOtherTimeout)
+        var isDecided = standing.IsUnsettled || current != standing.Current || hasOtherTimeout;
+        if (isDecided)
         {
             decisions.Add(new PendingDecision(socket, current, Untouched(in seen), IsProbing(in seen, current)));
         }
+        intake.Note(socket, isDecided);
     }
 
     /// <summary>Returns the memory of a socket that was set when it was established, as if the agent had not set it then: values that the

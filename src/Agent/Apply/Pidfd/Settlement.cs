@@ -29,11 +29,11 @@ internal sealed class Settlement(OwnerSearch owners, SocketApplier applier, Sock
         _wanted.Clear();
         _leftOver.Clear();
         var everywhere = pass.Scope.Full;
-        foreach (var socket in watched.Sockets.Values)
+        foreach (var socket in watched.Examined)
         {
             ref readonly var standing = ref socket.Standing;
             // A search is expensive: a socket that was not found is searched for less and less often.
-            if (standing.IsUnsettled && standing.NextTry <= pass.Number && ledger.CanBeSet(socket, pass.Scope))
+            if (standing.IsUnsettled && !socket.IsGone && standing.NextTry <= pass.Number && ledger.CanBeSet(socket, pass.Scope))
             {
                 if (socket.Reach.Pid != 0)
                 {

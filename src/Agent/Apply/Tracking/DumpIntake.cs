@@ -14,7 +14,17 @@ namespace Keepalive.Agent.Apply.Tracking;
 internal sealed class DumpIntake(
     WatchedNamespace watched, PassContext pass, InheritedSockets inherited, SocketWorkloads workloads, Action<TrackedSocket>? tracked)
 {
+    /// <summary>Allows for the time that the kernel's clock and a part of a dump take, in milliseconds.</summary>
+    private const long Slack = 100;
+
+    /// <summary>Sockets between two looks at the clock.</summary>
+    private const int Stride = 1024;
+
+    private readonly List<ulong> _gone = [];
     private List<Unselected>? _waiting;
+    private long _quiet = long.MaxValue;
+    private int _shown;
+    private bool _areAnyUnselected;
 
     private readonly bool _judgesAnew = pass.Scope.Full || watched.ComparedWith?.JudgesAs(pass.Policy) != true;
 
@@ -27,6 +37,17 @@ internal sealed class DumpIntake(
     /// <summary>Whether sockets that are tracked already are matched with the policy again.</summary>
     public bool Compares { get; } = pass.Scope.Full || watched.IsToBeCompared || !ReferenceEquals(watched.ComparedWith, pass.Policy);
 
+    /// <summary>Whether all sockets are reported. Otherwise the receiver knows the last dump, and only <see cref="News"/> are.</summary>
+    public bool IsComplete { get; } = !pass.Sink.TakesChanges || !ReferenceEquals(watched.ReportedTo, pass.Sink)
+        || pass.Scope is { Full: true } or { ReadAll: true } or { DryRun: true } or { Only: true } or { Last: true }
+        || pass.Scope.WantsTimers(watched.Inode) || watched.IsToBeCompared || !ReferenceEquals(watched.ComparedWith, pass.Policy);
+
+    /// <summary>The tracked sockets that have to be reported, unless all have to be.</summary>
+    public List<TrackedSocket> News { get; init; } = [];
+
+    /// <summary>The clock that <see cref="WatchedNamespace.DumpedAt"/> is read from; null if all sockets count as changed.</summary>
+    public TimeProvider? Time { get; init; }
+
     /// <summary>Sockets seen.</summary>
     public int Count { get; private set; }
 
@@ -37,7 +58,10 @@ internal sealed class DumpIntake(
     /// <returns>The tracked socket. Null if it is not tracked; it has then been reported.</returns>
     public TrackedSocket? Take(in SeenSocket seen, in SocketReading? reading = null, int pid = 0)
     {
-        Count++;
+        if (Count++ % Stride == 0 && Time is not null)
+        {
+            _quiet = (long)Time.GetElapsedTime(watched.DumpedAt).TotalMilliseconds + Slack;
+        }
         var isWanted = watched.LocalEnds.Wants(in seen);
         if (isWanted)
         {
@@ -51,10 +75,12 @@ internal sealed class DumpIntake(
             if (!watched.Sockets.TryGetValue(seen.Cookie, out socket))
             {
                 socket = TryTrack(in seen, in reading, pid);
+                _shown += socket is null ? 0 : 1;
             }
             else
             {
-                var hasMoved = socket.See(in seen, watched.Dumps);
+                _shown += socket.SeenInDump == watched.Dumps ? 0 : 1;
+                var hasMoved = socket.See(in seen, watched.Dumps, _quiet);
                 workloads.Settle(watched, socket, pid);
                 if (hasMoved || Compares)
                 {
@@ -62,7 +88,11 @@ internal sealed class DumpIntake(
                 }
             }
         }
-        if (socket is null)
+        if (socket is not null)
+        {
+            Note(socket);
+        }
+        else
         {
             var other = new Unselected(seen, reading, pid, workloads.Of(watched, in seen, pid));
             if (watched.LocalEnds.IsOpen(in seen, isWanted))
@@ -77,32 +107,86 @@ internal sealed class DumpIntake(
         return socket;
     }
 
+    /// <summary>Notes the socket that was just taken, if it has to be reported.</summary>
+    /// <param name="socket">The socket.</param>
+    /// <param name="isDecided">Whether it will be decided about, so that it may have to be.</param>
+    public void Note(TrackedSocket socket, bool isDecided = false)
+    {
+        _areAnyUnselected |= socket.Standing.Rule is null;
+        if (!IsComplete && (isDecided || socket.HasNews) && (News.Count == 0 || !ReferenceEquals(News[^1], socket)))
+        {
+            News.Add(socket);
+        }
+    }
+
     /// <summary>Ends the dump: now it is known which connections are local.</summary>
     /// <param name="drops">Drops a tracked socket, if that has to be; null drops none.</param>
     public void End(Func<TrackedSocket, bool>? drops = null)
     {
         var areUnsettled = false;
-        foreach (var socket in watched.Sockets.Values)
+        if (IsComplete || _shown != watched.Sockets.Count || _areAnyUnselected || watched.LocalEnds.HasAny || watched.HadLocalEnds)
         {
-            if (drops is not null && drops(socket))
+            foreach (var socket in watched.Sockets.Values)
             {
-                continue;
+                if (drops is not null && drops(socket))
+                {
+                    _gone.Add(socket.Cookie);
+                    continue;
+                }
+                var isNoted = socket.HasNews;
+                FindWhetherLocal(socket);
+                if (!isNoted)
+                {
+                    Note(socket);
+                }
+                areUnsettled |= socket.Standing.IsUnsettled;
             }
-            var isLocal = watched.LocalEnds.IsLocal(socket.Local, socket.Remote, socket.Seen.State, socket.Workload, watched.Translate);
-            if (isLocal != socket.IsLocal)
-            {
-                socket.IsLocal = isLocal;
-                ChangeFallback(socket);
-            }
-            areUnsettled |= socket.Standing.IsUnsettled;
         }
+        else
+        {
+            // All are there, and the others are as local as they were.
+            foreach (var socket in News)
+            {
+                FindWhetherLocal(socket);
+                areUnsettled |= socket.Standing.IsUnsettled;
+            }
+        }
+        watched.HadLocalEnds = watched.LocalEnds.HasAny;
         watched.HasUnsettled = areUnsettled;
+        watched.Examined = IsComplete ? watched.Sockets.Values : News;
         foreach (ref readonly var other in CollectionsMarshal.AsSpan(_waiting))
         {
             var (seen, workload) = (other.Seen, other.Workload);
             Report(in other, watched.LocalEnds.IsLocal(seen.Local, seen.Remote, seen.State, workload, watched.Translate));
         }
         _waiting = null;
+    }
+
+    /// <summary>Reports the sockets that are gone, unless all others were reported.</summary>
+    public void ReportGone()
+    {
+        foreach (var cookie in watched.ReportedEarly)
+        {
+            if (!watched.Sockets.ContainsKey(cookie))
+            {
+                _gone.Add(cookie);
+            }
+        }
+        watched.ReportedEarly.Clear();
+        if (!IsComplete)
+        {
+            _gone.ForEach(cookie => pass.Sink.Gone(watched.Inode, cookie));
+        }
+    }
+
+    private void FindWhetherLocal(TrackedSocket socket)
+    {
+        var isLocal = watched.LocalEnds.IsLocal(socket.Local, socket.Remote, socket.Seen.State, socket.Workload, watched.Translate);
+        if (isLocal != socket.IsLocal)
+        {
+            socket.IsLocal = isLocal;
+            ChangeFallback(socket);
+        }
     }
 
     private void Report(in Unselected other, bool isLocal) => pass.Sink.Socket(other.Seen.ToRecord(watched.Inode, other.Workload) with

@@ -53,6 +53,9 @@ internal sealed class LocalEnds
     /// connection for the first time. The next dump knows them from its beginning.</summary>
     public bool IsIncomplete { get; private set; }
 
+    /// <summary>Whether the last dump showed connections that are local, or may be. If not, only addresses show that one is.</summary>
+    public bool HasAny => _within.Count > 0 || _redirected.Count > 0 || _acceptedFrom.Count > 0;
+
     // The first dump does not know the namespace's addresses until its end.
     private bool IsFirst => _complete == _dump;
 

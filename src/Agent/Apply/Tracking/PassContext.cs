@@ -27,6 +27,6 @@ internal sealed record PassContext(long Number, PolicySnapshot Policy, PassScope
     public void Report(TrackedSocket socket, bool asked = false)
     {
         Sink.Socket(socket.ToRecord(asked));
-        socket.Standing.Told(Scope.DryRun);
+        socket.Told(Scope.DryRun);
     }
 }

@@ -3,10 +3,21 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <summary>The way to a socket: the process that holds it, and a possible barrier.</summary>
 internal struct SocketReach
 {
-    private long _leftOverSince;   // passes begin at 1
+    private int _leftOverSince;   // passes begin at 1
 
     /// <summary>The process that holds it; 0 if unknown.</summary>
-    public int Pid { readonly get; private set; }
+    public int Pid
+    {
+        readonly get;
+        private set
+        {
+            HasNews |= value != field;
+            field = value;
+        }
+    }
+
+    /// <summary>Whether another process holds it than its last record says.</summary>
+    public bool HasNews { readonly get; private set; }
 
     /// <summary>The descriptor of that process, if the datapath reaches it through one.</summary>
     public int Descriptor { readonly get; private set; }
@@ -36,7 +47,10 @@ internal struct SocketReach
     public void Lose() => Pid = 0;
 
     /// <summary>Leaves the search for it to the next pass.</summary>
-    public void LeaveOver(long pass) => _leftOverSince = _leftOverSince == 0 ? pass : _leftOverSince;
+    public void LeaveOver(long pass) => _leftOverSince = _leftOverSince == 0 ? (int)pass : _leftOverSince;
+
+    /// <summary>Notes that its process was reported.</summary>
+    public void Told() => HasNews = false;
 
     /// <summary>Ends the search for it.</summary>
     public void EndSearch() => _leftOverSince = 0;

@@ -20,6 +20,7 @@ internal struct SocketStanding
     private Shared<Replacement>? _replacement;
     private bool _wasMatched;
     private int _attempts;
+    private int _nextTry;
 
     public SocketStanding()
     {
@@ -53,11 +54,18 @@ internal struct SocketStanding
     /// <summary>Whether no record had this user timeout with these values.</summary>
     public readonly bool HasNewUserTimeout => UserTimeout != _facts?.Value.ToldUserTimeout || _replacement is not null;
 
+    /// <summary>Whether its record differs from the last one.</summary>
+    public bool HasNews { readonly get; private set; } = true;
+
     /// <summary>Whether the policy still has to be applied: a pass tries again.</summary>
     public bool IsUnsettled { readonly get; private set; } = true;
 
     /// <summary>The first pass that tries again.</summary>
-    public long NextTry { readonly get; private set; }
+    public long NextTry
+    {
+        readonly get => _nextTry;
+        private set => _nextTry = (int)value;
+    }
 
     /// <summary>Whether no pass has decided about it so far: it is found for the first time, or was still connecting when it was
     /// found.</summary>
@@ -81,7 +89,9 @@ internal struct SocketStanding
         // An agent may have set it by another rule, which is not known yet: its values are not replaced by those of the fallback.
         var isNone = rule is null || (rule.IsFallback && Memory is { Holder: SocketHolder.Agent });
         IsUndecided = isNone && !policy.IsComplete && (IsUndecided || !_wasMatched || !policy.IsDecided);
-        (Rule, _wasMatched) = (IsUndecided ? null : rule, true);
+        var selected = IsUndecided ? null : rule;
+        HasNews |= !ReferenceEquals(selected, Rule);
+        (Rule, _wasMatched) = (selected, true);
     }
 
     /// <summary>Whether another rule demands the same as its present one.</summary>
@@ -123,7 +133,7 @@ internal struct SocketStanding
         var known = KnownFacts;
         if (now != before || userTimeout != known.UserTimeout)
         {
-            _replacement = Shared<Replacement>.Of(new Replacement(before, userTimeout != known.UserTimeout ? known.UserTimeout : null));
+            Replace(before, userTimeout, in known);
         }
         Store(known with { Current = now, UserTimeout = userTimeout });
     }
@@ -132,7 +142,7 @@ internal struct SocketStanding
     public void WouldWrite(KeepaliveOptions before, KeepaliveOptions want, int? userTimeout)
     {
         var known = KnownFacts;
-        _replacement = Shared<Replacement>.Of(new Replacement(before, userTimeout != known.UserTimeout ? known.UserTimeout : null));
+        Replace(before, userTimeout, in known);
         Store(known with { Current = want, UserTimeout = userTimeout });
     }
 
@@ -141,14 +151,23 @@ internal struct SocketStanding
         if (memory != Memory)
         {
             _memory = Shared<SocketMemory>.Of(memory);
+            HasNews = true;
         }
     }
 
     /// <summary>Marks it as settled.</summary>
-    public void Settle(SocketOutcome outcome, string? reason = null) => (Outcome, Reason, IsUnsettled, _attempts) = (outcome, reason, false, 0);
+    public void Settle(SocketOutcome outcome, string? reason = null)
+    {
+        Conclude(outcome, reason);
+        (IsUnsettled, _attempts) = (false, 0);
+    }
 
     /// <summary>Notes that the policy could not be applied.</summary>
-    public void Miss(SocketOutcome outcome, string? reason) => (Outcome, Reason, IsUnsettled) = (outcome, reason, true);
+    public void Miss(SocketOutcome outcome, string? reason)
+    {
+        Conclude(outcome, reason);
+        IsUnsettled = true;
+    }
 
     /// <summary>Resets the number of tries.</summary>
     public void ForgetTries() => _attempts = 0;
@@ -163,10 +182,23 @@ internal struct SocketStanding
             Store(known with { ToldUserTimeout = isDryRun ? null : known.UserTimeout });
             _replacement = null;
         }
+        HasNews = Outcome == SocketOutcome.Restored;
         if (Outcome == SocketOutcome.Restored)
         {
             Outcome = SocketOutcome.Unmanaged;
         }
+    }
+
+    private void Conclude(SocketOutcome outcome, string? reason)
+    {
+        HasNews |= outcome != Outcome || reason != Reason;
+        (Outcome, Reason) = (outcome, reason);
+    }
+
+    private void Replace(KeepaliveOptions before, int? userTimeout, in Facts known)
+    {
+        _replacement = Shared<Replacement>.Of(new Replacement(before, userTimeout != known.UserTimeout ? known.UserTimeout : null));
+        HasNews = true;
     }
 
     private readonly Facts KnownFacts => _facts?.Value ?? default;
@@ -176,6 +208,7 @@ internal struct SocketStanding
         if (facts != KnownFacts)
         {
             _facts = Shared<Facts>.Of(facts);
+            HasNews = true;
         }
     }
 

@@ -10,6 +10,8 @@ internal sealed class TrackedSocket
     private SeenSocket _seen;
     private SocketStanding _standing = new();
     private SocketReach _reach;
+    private int _seenInDump;
+    private bool _hasNews = true;
 
     /// <param name="inode">Its namespace.</param>
     /// <param name="seen">Its state in the dump that first showed it.</param>
@@ -44,10 +46,26 @@ internal sealed class TrackedSocket
     public bool IsWorkloadOpen { get; private set; } = true;
 
     /// <summary>Whether the last dump of its namespace also showed its other end.</summary>
-    public bool IsLocal { get; set; }
+    public bool IsLocal
+    {
+        get;
+        set
+        {
+            _hasNews |= value != field;
+            field = value;
+        }
+    }
+
+    /// <summary>Whether its record has to be reported: it may differ from the last one, the policy still has to be applied, or no rule
+    /// selects it.</summary>
+    public bool HasNews => _hasNews || _standing.HasNews || _reach.HasNews || _standing.IsUnsettled || _standing.Rule is null;
 
     /// <summary>The number of the last dump of its namespace that showed it.</summary>
-    public long SeenInDump { get; private set; }
+    public long SeenInDump
+    {
+        get => _seenInDump;
+        private set => _seenInDump = (int)value;
+    }
 
     /// <summary>Whether it is gone from the kernel's table; queues that still contain it drop it.</summary>
     public bool IsGone { get; private set; }
@@ -56,13 +74,16 @@ internal sealed class TrackedSocket
     /// (connect(2), AF_UNSPEC) keeps its cookie. Such a socket is judged again.</summary>
     /// <param name="seen">Its state in the dump.</param>
     /// <param name="dump">The number of the dump.</param>
-    public bool See(in SeenSocket seen, long dump)
+    /// <param name="quiet">If more milliseconds than this have passed since something was received, it was before the last dump.</param>
+    public bool See(in SeenSocket seen, long dump, long quiet = long.MaxValue)
     {
+        _hasNews |= seen.State != _seen.State || seen.Timer != _seen.Timer || seen.Unanswered != 0 || _seen.Unanswered != 0 || seen.Idle <= quiet;
         IsWorkloadOpen |= seen.CgroupId != _seen.CgroupId || seen.Uid != _seen.Uid;
         var hasMoved = seen.Local != _seen.Local || seen.Remote != _seen.Remote;
         (_seen, SeenInDump) = (seen, dump);
         if (hasMoved)
         {
+            _hasNews = true;
             _standing.Unsettle();
         }
         return hasMoved;
@@ -72,7 +93,19 @@ internal sealed class TrackedSocket
     public void See(int unanswered, uint? idle) => _seen = _seen with { Unanswered = unanswered, Idle = idle };
 
     /// <summary>Stores its workload, and whether that is still open.</summary>
-    public void BelongsTo(string workload, bool isOpen) => (Workload, IsWorkloadOpen) = (workload, isOpen);
+    public void BelongsTo(string workload, bool isOpen)
+    {
+        _hasNews |= workload != Workload;
+        (Workload, IsWorkloadOpen) = (workload, isOpen);
+    }
+
+    /// <summary>Notes that its record was reported.</summary>
+    public void Told(bool isDryRun)
+    {
+        _hasNews = false;
+        _reach.Told();
+        _standing.Told(isDryRun);
+    }
 
     /// <summary>Marks it as gone: it is no longer in the kernel's table, or its namespace is no longer watched.</summary>
     public void Leave() => IsGone = true;

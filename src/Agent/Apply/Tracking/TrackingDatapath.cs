@@ -23,6 +23,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
     private readonly InheritedSockets _inherited;
     private readonly TimeProvider _time;
     private readonly Action<TrackedSocket> _tracked;
+    private readonly List<TrackedSocket> _news = [];
     private long _passes;
 
     /// <param name="options">The namespaces to examine, and the state of sockets.</param>
@@ -150,8 +151,18 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
     private Look LookInto(WatchedNamespace watched, TcpActivity activity, PassContext pass)
     {
         watched.Dumps++;
-        pass.Sink.BeginNamespace(watched.Inode);
-        var intake = new DumpIntake(watched, pass, _inherited, Workloads, _tracked);
+        _news.Clear();
+        var begun = _time.GetTimestamp();
+        var intake = new DumpIntake(watched, pass, _inherited, Workloads, _tracked) { News = _news, Time = _time };
+        if (intake.IsComplete)
+        {
+            pass.Sink.BeginNamespace(watched.Inode);
+        }
+        else
+        {
+            pass.Sink.BeginChanges(watched.Inode);
+        }
+        watched.ReportedTo = null;
         watched.LocalEnds.Begin();
         Enumerate(intake);
         Upkeep.Dumped(watched, pass.Policy, activity);
@@ -159,22 +170,34 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         intake.End(socket => Upkeep.Drop(watched, socket, pass));
         var isDone = Settle(watched, pass);
         watched.NextTry = watched.LocalEnds.IsIncomplete ? pass.Number + 1 : long.MaxValue;
-        foreach (var socket in watched.Sockets.Values)
+        foreach (var socket in watched.Examined)
         {
-            ref var standing = ref socket.Standing;
-            if (standing.IsUnsettled)
+            if (!socket.IsGone)
             {
-                standing.PutOff(pass.Number);
-                watched.NextTry = Math.Min(watched.NextTry, standing.NextTry);
+                Conclude(watched, socket, pass);
             }
-            if (socket.Reach.Pid != 0)
-            {
-                Workloads.Settle(watched, socket);
-            }
-            pass.Report(socket);
         }
+        watched.Examined = [];
+        intake.ReportGone();
         pass.Sink.EndNamespace(watched.Inode);
+        (watched.ReportedTo, watched.DumpedAt) = (pass.Sink, begun);
+        Spare.Clear(_news);
         return new Look(intake.Count, IsCutShort: !isDone);
+    }
+
+    private void Conclude(WatchedNamespace watched, TrackedSocket socket, PassContext pass)
+    {
+        ref var standing = ref socket.Standing;
+        if (standing.IsUnsettled)
+        {
+            standing.PutOff(pass.Number);
+            watched.NextTry = Math.Min(watched.NextTry, standing.NextTry);
+        }
+        if (socket.Reach.Pid != 0)
+        {
+            Workloads.Settle(watched, socket);
+        }
+        pass.Report(socket);
     }
 
     private static bool IsListening(WatchedNamespace watched, SocketEndpoint end)

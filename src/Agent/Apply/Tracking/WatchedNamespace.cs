@@ -17,6 +17,8 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
     /// gone.</summary>
     private const int MaxWorkloads = 4096;
 
+    private const int MaxReportedEarly = 4096;
+
     private readonly Dictionary<string, ClientStanding> _standings = [];
     private bool _mayExempt;
     private Conntrack? _conntrack;
@@ -53,11 +55,40 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
     /// <summary>The time of the next dump, even if nothing is known to have changed.</summary>
     public long DumpAt { get; set; }
 
+    /// <summary>The receiver that knows all of its sockets, as the last dump showed them; null if none does.</summary>
+    public ISocketSink? ReportedTo { get; set; }
+
+    /// <summary>The beginning of the last dump.</summary>
+    public long DumpedAt { get; set; }
+
+    /// <summary>Whether the last dump showed connections that are local, or may be (<see cref="LocalEnds.HasAny"/>).</summary>
+    public bool HadLocalEnds { get; set; }
+
+    /// <summary>Sockets that were reported before a dump showed them.</summary>
+    public List<ulong> ReportedEarly { get; } = [];
+
+    /// <summary>Notes that a socket was reported before a dump showed it. If they are too many to remember, the next dump reports
+    /// all.</summary>
+    public void ReportEarly(ulong cookie)
+    {
+        if (ReportedEarly.Count < MaxReportedEarly)
+        {
+            ReportedEarly.Add(cookie);
+        }
+        else
+        {
+            ReportedTo = null;
+        }
+    }
+
     /// <summary>Number of dumps so far. A socket that the last dump did not show is gone.</summary>
     public long Dumps { get; set; }
 
     /// <summary>The first pass in which an unsettled socket is due for another try.</summary>
     public long NextTry { get; set; } = long.MaxValue;
+
+    /// <summary>The sockets that may be unsettled, until the examination of the namespace ends.</summary>
+    public IReadOnlyCollection<TrackedSocket> Examined { get; set; } = [];
 
     /// <summary>Whether a socket of the last dump was unsettled at its end.</summary>
     public bool HasUnsettled { get; set; }
