@@ -112,6 +112,7 @@ internal sealed class BrokenConnections
     /// <summary>Notes a reset that ends the connection, where it comes after a silence.</summary>
     public void Reset(in TcpSegment segment, ref Flow flow, in Direction sender, bool fromLow, long number, long time, int path)
     {
+        flow.Silence.Record = 0;
         if (flow.Awaited == Awaited.None)
         {
             return;

@@ -24,15 +24,15 @@ public sealed class ShardTests : IDisposable
     public void Merge_OfEightShardsAndOneRunAgain_IsTheWholeByteForByte()
     {
         // Long enough to be killed within.
-        string[] slow = [.. s_grid.Select(word => word == "connections=60" ? "connections=1000" : word)];
+        string[] slow = [.. s_grid.Select(word => word == "connections=60" ? "connections=4000" : word)];
         var whole = Run([.. slow, "--out", At("whole.csv"), "--svg", At("whole.svg"), "--report", At("whole.html")]);
         Assert.Equal((0, ""), (whole.ExitCode, whole.Error));
         Assert.Equal(0, Run([.. slow, "--out", At("whole.jsonl")]).ExitCode);
 
-        var killed = ProgramRun.Simulator([.. slow, "--shard", $"3/{Shards}", "--out", Shard(3)]);
-        var others = Enumerable.Range(0, Shards).Where(i => i != 3).Select(i => ProgramRun.Simulator([.. slow, "--shard", $"{i}/{Shards}", "--out", Shard(i)])).ToList();
+        var killed = ProgramRun.Simulator([.. slow, "--shard", $"3/{Shards}", "--out", Shard(3)]).MayEnd();
+        var others = Enumerable.Range(0, Shards).Where(i => i != 3).Select(i => ProgramRun.Simulator([.. slow, "--shard", $"{i}/{Shards}", "--out", Shard(i)]).MayEnd()).ToList();
         Eventually.True(() => File.Exists(Shard(3)) && File.ReadLines(Shard(3)).Count() > 1, notAfter: TimeSpan.FromMinutes(2));
-        killed.MayEnd().Signal("KILL");
+        killed.Signal("KILL");
         killed.WaitForExit(TimeSpan.FromSeconds(20));
         killed.Dispose();
         foreach (var other in others)
