@@ -163,7 +163,6 @@ public sealed partial class LivenessTests : IDisposable
 
     /// <summary>The kernel does not count probes then: the first lost one is the last.</summary>
     [Theory]
-    [Trait("Alone", "yes")]
     [InlineData("on", false)]
     [InlineData("off", false)]
     [InlineData("on", true)]

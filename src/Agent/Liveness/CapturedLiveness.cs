@@ -78,7 +78,8 @@ internal sealed class CapturedLiveness
         }
         if (_byName.TryGetValue(new(packet.Scope, segment.Source, segment.Destination), out var sender))
         {
-            sender.SeenAt = at;
+            // Its own reset ends it. The probes before it may have been sent before the capture began.
+            sender.SeenAt = result.Reset == ResetKind.None ? at : sender.SeenAt;
             Sent(sender, in segment, in result, at);
             sender.GapsBefore = sender.Scope.Gaps;
         }

@@ -110,7 +110,7 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>When the last probe was sent, in nanoseconds since 1970.</summary>
     public long ProbedAt { get; set; }
 
-    /// <summary>When the last segment in either direction was captured, in nanoseconds since 1970.</summary>
+    /// <summary>When the last segment in either direction was captured, in nanoseconds since 1970; its own resets do not count.</summary>
     public long SeenAt { get; set; }
 
     /// <summary>TCP_KEEPIDLE in nanoseconds; 0 if unknown or keepalive is off.</summary>

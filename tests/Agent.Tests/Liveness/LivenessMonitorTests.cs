@@ -161,6 +161,20 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
         Assert.Equal(new Deaths(0, 0), Count(9));
     }
 
+    /// <summary>Regression: the reset with which the kernel gives up counted as a sign of life, so that a connection whose probes were sent before the
+    /// capture began was no death.</summary>
+    [Theory]
+    [InlineData(4.1, 1)]
+    [InlineData(2.1, 0)]   // too early for the kernel: its application has closed it
+    public void Reset_OwnOneAfterProbesThatWereNotCaptured_IsADeath(double seconds, int deaths)
+    {
+        Captured(seconds, Client, 1, TcpFlags.Rst | TcpFlags.Ack);
+        _monitor.BeginNamespace(Namespace);
+        _monitor.EndNamespace(Namespace);
+
+        Assert.Equal(new Deaths(Probes: deaths, Reset: 0), Count(seconds));
+    }
+
     /// <summary>Enough time passed for all its probes, but the connection was dead before.</summary>
     [Fact]
     public void Reset_LongBeforeThePassThatMissesTheConnection_IsOneDeathAndNoProbes()
