@@ -68,6 +68,8 @@ public sealed class PacketReportTests(Chromium chromium) : IClassFixture<Chromiu
 
         await probe.HoverAsync(new() { Force = true });
 
+        // Until it is drawn, its text has no spaces between cells.
+        await report.Tip.WaitForAsync();
         var tip = await report.Tip.InnerTextAsync();
         Assert.Contains("keepalive probe", tip, StringComparison.Ordinal);
         Assert.Matches(@"flags\s+ACK", tip);
