@@ -125,7 +125,7 @@ public sealed class AdversityTests : IDisposable
         other.Client.Connect(Lab.ServerAddress, other.Server.Listen());
         string metrics = AgentHttp.FreeAddress();
         var run = both.Launch("--interval", "1s", "--listen", metrics);
-        using var pages = new HttpClient();
+        using var pages = new AgentHttp(metrics);
         Eventually.True(() => Replies() >= 4, TimeSpan.FromSeconds(20));
 
         for (int i = 0; i < 3; i++)
@@ -144,9 +144,7 @@ public sealed class AdversityTests : IDisposable
         {
             try
             {
-                return pages.GetStringAsync(new Uri($"http://{metrics}/metrics")).GetAwaiter().GetResult().Split('\n')
-                    .Where(line => line.StartsWith("keepalive_probe_replies_total{", StringComparison.Ordinal))
-                    .Sum(line => double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
+                return pages.Sum("keepalive_probe_replies_total");
             }
             catch (HttpRequestException)
             {

@@ -1,7 +1,10 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using System.Text.Json;
+using Keepalive.Testbed;
+using Xunit;
 
 namespace Keepalive.EndToEnd;
 
@@ -65,6 +68,20 @@ internal sealed class AgentHttp : IDisposable
         .Where(line => line.StartsWith(metric + "{", StringComparison.Ordinal) || line.StartsWith(metric + " ", StringComparison.Ordinal))
         .Where(line => line.Contains(label, StringComparison.Ordinal))
         .Sum(line => double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
+
+    /// <summary>Waits for a condition for a number of the agent's passes, however long they take on this machine. One more may have begun before.</summary>
+    public void WithinPasses(int passes, Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "")
+    {
+        double last = Passes() + passes + 1;
+        for (bool isOver = false, holds = false; !holds; Thread.Sleep(10))
+        {
+            isOver = Passes() >= last;
+            holds = condition();
+            Assert.True(holds || !isOver, $"not within {passes} passes: {what}{StartedPrograms.Tails()}");
+        }
+
+        double Passes() => Sum("keepalive_scan_duration_seconds_count");
+    }
 
     public void Dispose() => _http.Dispose();
 }

@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Text.Json;
 using Keepalive.Testbed;
 using Xunit;
@@ -312,12 +310,9 @@ public sealed class BpfTests : IDisposable
     public void Run_MoreConnectionsThanTheRingHolds_LostOnesAreCountedAndOpenOnesApplied()
     {
         const int shortLived = 70_000, open = 50;
-        using var free = new TcpListener(IPAddress.Loopback, 0);
-        free.Start();
-        string address = free.LocalEndpoint.ToString()!;
-        free.Stop();
-        using var http = new HttpClient();
-        Dictionary<string, double> Metrics() => http.GetStringAsync(new Uri($"http://{address}/metrics")).GetAwaiter().GetResult().Split('\n')
+        string address = AgentHttp.FreeAddress();
+        using var http = new AgentHttp(address);
+        Dictionary<string, double> Metrics() => http.Get("/metrics").Body.Split('\n')
             .Where(line => line.Length > 0 && line[0] != '#').ToDictionary(line => line[..line.LastIndexOf(' ')], line => double.Parse(line[line.LastIndexOf(' ')..], CultureInfo.InvariantCulture));
         const string applied = "keepalive_applied_total{policy=\"bookinfo/tcp-keepalive\",namespace=\"\",datapath=\"bpf\"}";
         var run = _agent.Launch("--interval", "1h", "--listen", address, "--capture", "off");

@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using Keepalive.Testbed;
 using Xunit;
@@ -17,8 +15,8 @@ public sealed partial class LivenessTests : IDisposable
     private readonly Lab _lab;
     private readonly AgentProcess _agent;
     private readonly int _port;
-    private readonly string _metrics;
-    private readonly HttpClient _http = new();
+    private readonly string _address = AgentHttp.FreeAddress();
+    private readonly AgentHttp _http;
     private TestCgroup? _cgroup;
 
     public LivenessTests()
@@ -27,9 +25,7 @@ public sealed partial class LivenessTests : IDisposable
         _lab = new Lab();
         _port = _lab.Server.Listen();
         _agent = new AgentProcess(_lab.Client);
-        using var free = new TcpListener(IPAddress.Loopback, 0);
-        free.Start();
-        _metrics = free.LocalEndpoint.ToString()!;
+        _http = new AgentHttp(_address);
     }
 
     [Fact]
@@ -148,7 +144,7 @@ public sealed partial class LivenessTests : IDisposable
 
         Assert.Contains("3 probes unanswered", dead, StringComparison.Ordinal);
         Assert.InRange(LoggedAt(dead), alive - s_scheduling, kernel + (intervals * s_scheduling));
-        Eventually.True(() => InPool(Lab.ServerAddress) == 0, TimeSpan.FromSeconds(10));
+        _http.WithinPasses(1, () => InPool(Lab.ServerAddress) == 0);
         Assert.Equal(1, InPool($"[{Lab.ServerAddress6}]"));
         Assert.Equal(1, Sum("keepalive_connections_dead_total", "cause=\"probes\""));
         Assert.Equal(0, _lab.Client.PendingError(kept).Errno);
@@ -191,7 +187,7 @@ public sealed partial class LivenessTests : IDisposable
         var dead = run.WaitForLine(line => line.Contains($"Dead {local} ", StringComparison.Ordinal), TimeSpan.FromSeconds(10));
         Assert.Contains("1 probe unanswered, and its TCP_USER_TIMEOUT of 1500ms allows no more", dead, StringComparison.Ordinal);
         Assert.Equal(1, Sum("keepalive_connections_dead_total", "cause=\"probes\""));
-        Eventually.True(() => InPool(Lab.ServerAddress) == 0, TimeSpan.FromSeconds(10));
+        _http.WithinPasses(1, () => InPool(Lab.ServerAddress) == 0);
         Eventually.True(() => Sum("keepalive_short_user_timeouts") == 0, TimeSpan.FromSeconds(5));
     }
 
@@ -216,8 +212,8 @@ public sealed partial class LivenessTests : IDisposable
 
         _lab.Client.Run("ip", "route", "add", "blackhole", Lab.ServerAddress + "/32");
         Eventually.True(() => _lab.Client.PendingError(lost.First).Errno != 0, notBefore: TimeSpan.FromSeconds(5), notAfter: TimeSpan.FromSeconds(30));
-        Eventually.True(() => InPool(Lab.ServerAddress) == 0, TimeSpan.FromSeconds(10));
-        Eventually.Value(() => Sum("keepalive_connections_dead_total", "cause=\"probes\""), dead => dead == 3, TimeSpan.FromSeconds(10));
+        _http.WithinPasses(1, () => InPool(Lab.ServerAddress) == 0);
+        _http.WithinPasses(1, () => Sum("keepalive_connections_dead_total", "cause=\"probes\"") == 3);
         Assert.Equal(Nstat.Read(_lab.Client, Nstat.KeepaliveProbes) - before, Sum("keepalive_probes_total"));
 
         _lab.Client.Run("ip", "route", "del", "blackhole", Lab.ServerAddress + "/32");
@@ -313,17 +309,13 @@ public sealed partial class LivenessTests : IDisposable
 
     private ProgramRun Start(params string[] more)
     {
-        var run = _agent.Launch(["--interval", "500ms", "--listen", _metrics, .. more]);
+        var run = _agent.Launch(["--interval", "500ms", "--listen", _address, .. more]);
         run.WaitForLine(line => line.Contains("started", StringComparison.Ordinal));
         Eventually.True(() => Sum("keepalive_sockets") > 0, TimeSpan.FromSeconds(10));
         return run;
     }
 
-    /// <summary>The sum of a metric's series that have <paramref name="label"/>.</summary>
-    private double Sum(string metric, string label = "") => _http.GetStringAsync(new Uri($"http://{_metrics}/metrics")).GetAwaiter().GetResult().Split('\n')
-        .Where(line => line.StartsWith(metric + "{", StringComparison.Ordinal) || line.StartsWith(metric + " ", StringComparison.Ordinal))
-        .Where(line => line.Contains(label, StringComparison.Ordinal))
-        .Sum(line => double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
+    private double Sum(string metric, string label = "") => _http.Sum(metric, label);
 
     private double InPool(string address) => Sum("keepalive_destination_in_pool", $"endpoint=\"{address}:{_port}\"");
 

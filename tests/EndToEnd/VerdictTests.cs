@@ -17,9 +17,9 @@ public sealed class VerdictTests : IDisposable
     private readonly TestCgroup _cgroup = new();
     private readonly List<IDisposable> _started = [];
     private readonly int _port;
-    private readonly int _check;
-    private readonly string _metrics;
-    private readonly HttpClient _http = new();
+    private readonly IPEndPoint _check = IPEndPoint.Parse(AgentHttp.FreeAddress());
+    private readonly string _address = AgentHttp.FreeAddress();
+    private readonly AgentHttp _http;
 
     public VerdictTests()
     {
@@ -27,7 +27,7 @@ public sealed class VerdictTests : IDisposable
         _lab = new Lab();
         _port = _lab.Server.Listen();
         _agent = new AgentProcess(_lab.Client);
-        (_check, _metrics) = (FreePort(), $"127.0.0.1:{FreePort()}");
+        _http = new AgentHttp(_address);
     }
 
     /// <summary>Regression: one process kept the destination out in 72 % of the answers, while twenty connections of another process were
@@ -203,7 +203,7 @@ public sealed class VerdictTests : IDisposable
             _agent.UseBpf(_cgroup);
         }
         _agent.WritePolicy(PolicyText.For(Lab.ServerAddress, values));
-        Run = _agent.Launch(["--interval", "500ms", "--listen", _metrics, "--agent-check", $"127.0.0.1:{_check}", .. more]);
+        Run = _agent.Launch(["--interval", "500ms", "--listen", _address, "--agent-check", $"{_check}", .. more]);
         AgentProcess.WaitForEvent(Run, AgentEvents.Ready);
     }
 
@@ -230,7 +230,7 @@ public sealed class VerdictTests : IDisposable
 
     private string Check(string question)
     {
-        using var client = new TcpClient("127.0.0.1", _check);
+        using var client = new TcpClient("127.0.0.1", _check.Port);
         using var stream = client.GetStream();
         stream.Write(System.Text.Encoding.ASCII.GetBytes(question + "\n"));
         using var reader = new StreamReader(stream);
@@ -259,15 +259,5 @@ public sealed class VerdictTests : IDisposable
             vote.GetProperty("workload").GetString()!, vote.GetProperty("vote").GetString()!, vote.GetProperty("connections").GetInt32()))]
         : [];
 
-    private double Sum(string metric, string label = "") => _http.GetStringAsync(new Uri($"http://{_metrics}/metrics")).GetAwaiter().GetResult().Split('\n')
-        .Where(line => line.StartsWith(metric + "{", StringComparison.Ordinal) || line.StartsWith(metric + " ", StringComparison.Ordinal))
-        .Where(line => line.Contains(label, StringComparison.Ordinal))
-        .Sum(line => double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
-
-    private static int FreePort()
-    {
-        using var free = new TcpListener(IPAddress.Loopback, 0);
-        free.Start();
-        return ((IPEndPoint)free.LocalEndpoint).Port;
-    }
+    private double Sum(string metric, string label = "") => _http.Sum(metric, label);
 }

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 using Keepalive.Testbed;
 using Xunit;
 
@@ -61,7 +60,7 @@ public sealed class VerdictTruthTests(ITestOutputHelper output) : IDisposable
             agent.UseBpf(_cgroup);
         }
         agent.WritePolicy(PolicyText.For(Lab.ServerAddress, $"time: {time}s, interval: {interval}s, probes: 2"));
-        var check = FreePort();
+        var check = IPEndPoint.Parse(AgentHttp.FreeAddress()).Port;
         var run = agent.Launch("--interval", $"{s_pass.TotalMilliseconds:F0}ms", "--listen", "none", "--agent-check", $"127.0.0.1:{check}", "--netns", loopback.NetnsPath);
         AgentProcess.WaitForEvent(run, AgentEvents.Ready);
 
@@ -154,11 +153,4 @@ public sealed class VerdictTruthTests(ITestOutputHelper output) : IDisposable
 
     /// <summary>Reads CLOCK_MONOTONIC, in seconds.</summary>
     private static double Now() => Stopwatch.GetTimestamp() / (double)Stopwatch.Frequency;
-
-    private static int FreePort()
-    {
-        using var free = new TcpListener(IPAddress.Loopback, 0);
-        free.Start();
-        return ((IPEndPoint)free.LocalEndpoint).Port;
-    }
 }
