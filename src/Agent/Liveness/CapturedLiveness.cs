@@ -120,7 +120,8 @@ internal sealed class CapturedLiveness
     {
         if (result.Kind == SegmentKind.Reply)
         {
-            _ledger.Reply(connection, result.Confirms, result.RoundTrip);
+            // Among dropped packets may be a later probe that this is the reply to.
+            _ledger.Reply(connection, result.Confirms, connection.GapsBefore == connection.Scope.Gaps ? result.RoundTrip : CapturedPacket.NoTime);
         }
         // A firewall on the node may drop replies after they were captured. The kernel does not receive these.
         if (result.IsHeard && !connection.Scope.Distrusts(connection.Workload, now))

@@ -243,6 +243,24 @@ public sealed class LivenessMonitorTests : IRoundTripListener, IDisposable
         Assert.Equal(0.02, Assert.Single(_roundTrips), 0.001);
     }
 
+    /// <summary>Regression: with many probes at once, the reply to a probe that the ring had no room for was taken for one to the probe a minute
+    /// before.</summary>
+    [Fact]
+    public void Reply_AfterDroppedPackets_CountsWithoutARoundTrip()
+    {
+        Captured(1, Client, 0, TcpFlags.Ack);
+        _monitor.Missed(_frames.Scope);
+        Captured(2.02, Server, 1, TcpFlags.Ack);
+        Count(2.1);
+        Assert.Empty(_roundTrips);
+        Assert.Equal(0, _monitor.Unanswered(Namespace, Cookie));
+
+        Captured(3, Client, 0, TcpFlags.Ack);
+        Captured(3.02, Server, 1, TcpFlags.Ack);
+        Count(3.1);
+        Assert.Equal(0.02, Assert.Single(_roundTrips), 0.001);
+    }
+
     /// <summary>Accepted connections have no endpoint: nobody can connect to their far end.</summary>
     [Fact]
     public void Accepted_Dies_LeavesNoEndpointOutOfThePool()
