@@ -30,22 +30,15 @@ public sealed class ClusterRoleTests
     {
         using var api = FakeApiServer.Start().WithGloo().WithIstio().WithProxies();
         api.Apply(ClusterText.Policy("""{"time":"one minute"}"""));
-        using var cluster = new Cluster(
-            new ClusterOptions
-            {
-                Access = ApiAccess.Of(api.Address),
-                From = PolicyOrigin.Both,
-                Side = Side.Both,
-                ProxyPolicies = true,
-                NodeName = "node-1",
-                Timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero },
-            },
-            TimeProvider.System,
-            NullLogger.Instance);
-        cluster.WantSlices(new HashSet<(string, string)> { ("shop", "a") });
-        await cluster.StartAsync(TestContext.Current.CancellationToken);
-        Eventually.True(() => cluster.IsComplete, TimeSpan.FromSeconds(20));
-        cluster.Report(cluster.View().Diagnostics);
+        using var cluster = ClusterOf(new ClusterOptions
+        {
+            Access = ApiAccess.Of(api.Address),
+            From = PolicyOrigin.Both,
+            Side = Side.Both,
+            ProxyPolicies = true,
+            NodeName = "node-1",
+        });
+        await BegunWithASlice(cluster);
         Assert.Contains(": error KA030: ", Assert.Single(cluster.Refused()), StringComparison.Ordinal);
 
         var allowed = Allowed().Order().ToList();
@@ -68,20 +61,8 @@ public sealed class ClusterRoleTests
 
         using var api = FakeApiServer.Start().WithIstio();
         api.Apply("""{"apiVersion":"networking.istio.io/v1","kind":"DestinationRule","metadata":{"name":"a","namespace":"shop"},"spec":{"host":"a","trafficPolicy":{"connectionPool":{"tcp":{"tcpKeepalive":{"time":"one minute"}}}}}}""");
-        using var cluster = new Cluster(
-            new ClusterOptions
-            {
-                Access = ApiAccess.Of(api.Address),
-                From = PolicyOrigin.Istio,
-                NodeName = "node-1",
-                Timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero },
-            },
-            TimeProvider.System,
-            NullLogger.Instance);
-        cluster.WantSlices(new HashSet<(string, string)> { ("shop", "a") });
-        await cluster.StartAsync(TestContext.Current.CancellationToken);
-        Eventually.True(() => cluster.IsComplete, TimeSpan.FromSeconds(20));
-        cluster.Report(cluster.View().Diagnostics);
+        using var cluster = ClusterOf(new ClusterOptions { Access = ApiAccess.Of(api.Address), From = PolicyOrigin.Istio, NodeName = "node-1" });
+        await BegunWithASlice(cluster);
         // A kind that is not installed is listed and not watched.
         Eventually.True(() => api.Requests.Select(Asked).Distinct().Select(one => (one.Group, one.Resource)).Distinct().Order()
             .SequenceEqual(allowed.Select(one => (one.Group, one.Resource)).Distinct().Order()), TimeSpan.FromSeconds(20));
@@ -112,16 +93,7 @@ public sealed class ClusterRoleTests
         Assert.Equal((MeshConfig.DefaultNamespace, MeshConfig.DefaultNamespace), (role.Text("metadata", "namespace"), binding.Text("metadata", "namespace")));
 
         using var api = FakeApiServer.Start().WithIstio();
-        using var cluster = new Cluster(
-            new ClusterOptions
-            {
-                Access = ApiAccess.Of(api.Address),
-                From = PolicyOrigin.Istio,
-                MeshRevisions = true,
-                Timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero },
-            },
-            TimeProvider.System,
-            NullLogger.Instance);
+        using var cluster = ClusterOf(new ClusterOptions { Access = ApiAccess.Of(api.Address), From = PolicyOrigin.Istio, MeshRevisions = true });
         foreach (var (name, labels) in (ReadOnlySpan<(string, string)>)[("istio", "\"istio.io/rev\":\"default\""), ("istio-canary", "\"istio.io/rev\":\"canary\""), ("istio-none", "")])
         {
             api.Apply($$$"""
@@ -143,6 +115,18 @@ public sealed class ClusterRoleTests
         Assert.Equal("true", pod.Text("automountServiceAccountToken"));
         Assert.Equal("spec.nodeName", Manifests.Container().At("env").Named("NODE_NAME").Text("valueFrom", "fieldRef", "fieldPath"));
         Assert.Contains("--kubernetes=auto", Manifests.Container().At("args").Texts());
+    }
+
+    private static Cluster ClusterOf(ClusterOptions options) => new(
+        options with { Timing = new WatchTiming { StartWithin = TimeSpan.Zero, EventsWithin = TimeSpan.Zero } }, TimeProvider.System, NullLogger.Instance);
+
+    /// <summary>Starts to read a cluster and the slices of a service, and reports what is wrong with its objects.</summary>
+    private static async Task BegunWithASlice(Cluster cluster)
+    {
+        cluster.WantSlices(new HashSet<(string, string)> { ("shop", "a") });
+        await cluster.StartAsync(TestContext.Current.CancellationToken);
+        Eventually.True(() => cluster.IsComplete, TimeSpan.FromSeconds(20));
+        cluster.Report(cluster.View().Diagnostics);
     }
 
     private static List<(string Group, string Resource, string Verb)> Allowed() => Allowed(Manifests.Single("ClusterRole").Root);
