@@ -1,7 +1,7 @@
 namespace Keepalive.Config;
 
 /// <summary>Checks of a host name by its text alone.</summary>
-internal static class HostName
+public static class HostName
 {
     /// <summary>One spelling for each, so that names and answers meet: lower case, without the trailing dot.</summary>
     public static string Canonical(string host) => (host.EndsWith('.') ? host[..^1] : host).ToLowerInvariant();

@@ -91,6 +91,22 @@ public sealed class PolicyCommandsTests : IDisposable
         Assert.InRange(rule.GetProperty("detectionLatest").GetDouble(), 900.1, 1014);
     }
 
+    /// <summary>A database is known by its name.</summary>
+    [Fact]
+    public void Explain_HostName_IsEachAddressThatItHas()
+    {
+        File.WriteAllText(FilePath, PolicyText.For("127.0.0.1", PolicyText.GuideValues));
+        var text = Run("explain", FilePath, "--to", "localhost:5432");
+        Assert.Equal(0, text.ExitCode);
+        Assert.Contains("127.0.0.1:5432: policy bookinfo/tcp-keepalive", text.Output, StringComparison.Ordinal);
+        var json = Run("explain", FilePath, "--to", "localhost:5432", "-o", "json").Lines.Select(line => JsonDocument.Parse(line).RootElement.GetProperty("to").GetString());
+        Assert.Contains("127.0.0.1:5432", json);
+
+        var none = Run("explain", FilePath, "--to", "no-such-host.invalid:5432");
+        Assert.Equal((1, ""), (none.ExitCode, none.Output));
+        Assert.Contains("no-such-host.invalid has no address by the resolver of this machine", none.Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Explain_AcceptedConnection_IsUnderAPolicyWithBothSidesOnly()
     {
@@ -187,6 +203,9 @@ public sealed class PolicyCommandsTests : IDisposable
     [InlineData("explain", "--to", "203.0.113.10")]
     [InlineData("explain", "--to", "010.0.0.1:80")]
     [InlineData("explain", "--to", "10.1:80")]
+    [InlineData("explain", "--to", "db.example.com")]
+    [InlineData("explain", "--to", "db_1.example.com:80")]
+    [InlineData("explain", "--to", "db.example.com:0")]
     [InlineData("explain", "--to", "10.0.0.1:65536")]
     [InlineData("explain")]
     [InlineData("explain", "--to", "::1:80")]

@@ -74,6 +74,23 @@ public sealed class SocketExplanationTests : IDisposable
         JsonElement Explain(int id) => Json(Run("explain", "--socket", _lab.Client.Cookie(id).ToString(CultureInfo.InvariantCulture), "-o", "json"));
     }
 
+    /// <summary>An end that a server listens on is that of its connections, too.</summary>
+    [Fact]
+    public void Socket_EndThatListens_IsNoReasonNotToAskForItsConnections()
+    {
+        Managed();
+        int port = _lab.Client.Listen(Lab.ClientAddress);
+        _lab.Server.Connect(Lab.ClientAddress, port);
+        Eventually.True(() => _lab.Client.Count().Accepted == 1, TimeSpan.FromSeconds(5));
+        var all = Run("explain", "--socket", $"{Lab.ClientAddress}:{port}", "-o", "json").Lines.Select(Parse).ToDictionary(one => one.GetProperty("state").GetString()!);
+        Assert.Equal(["ESTABLISHED", "LISTEN"], all.Keys.Order());
+        Assert.StartsWith("it listens and has no connection", all["LISTEN"].GetProperty("result").GetString(), StringComparison.Ordinal);
+        Assert.Equal("agent", all["ESTABLISHED"].GetProperty("source").GetString());
+        Assert.EndsWith($"accepted the connection, on port {port}: without --side both, policies select by the remote end",
+            all["ESTABLISHED"].GetProperty("result").GetString(), StringComparison.Ordinal);
+        Assert.True(all["ESTABLISHED"].GetProperty("leavesNamespace").GetBoolean());
+    }
+
     [Fact]
     public void To_WithoutFiles_IsAnsweredByTheAgent()
     {

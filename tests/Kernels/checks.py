@@ -40,6 +40,7 @@ UNIT_SANDBOX = Check("systemd: sandbox")
 UNIT_RELOAD = Check("systemd: reload")
 UNIT_WATCHDOG = Check("systemd: watchdog")
 UNIT_STOP = Check("systemd: stop, and the state that stays")
+UNIT_OPTIONS = Check("systemd: wrong options fail once, right ones count")
 # The same machine, with --package.
 PACKAGE_INSTALL = Check("package: starts nothing without a policy")
 PACKAGE_UPGRADE = Check("package: an upgrade takes over")
@@ -67,7 +68,7 @@ FOR_KERNEL = (
     MACHINE, SUPPORT_AS_RUN, SUPPORT_HINTS, BPF_WHERE_DUE, BTF_HIDDEN, FIELD_MOVED, FIELD_ESSENTIAL, STOPPED_EARLY,
     IPVS_TIMEOUT, IPVS_CLASS, IPVS_REFRESH, IPVS_AGENT, IPVS_BACKENDS,
 )
-FOR_UNIT = (UNIT_START, UNIT_SANDBOX, UNIT_RELOAD, UNIT_WATCHDOG, UNIT_STOP)
+FOR_UNIT = (UNIT_START, UNIT_SANDBOX, UNIT_RELOAD, UNIT_WATCHDOG, UNIT_STOP, UNIT_OPTIONS)
 FOR_PACKAGE = (PACKAGE_INSTALL, PACKAGE_UPGRADE, PACKAGE_PURGE)
 FOR_DATAPATH = (
     ONCE, BEFORE, AFTER, PROBES, DEAD_PEER, CLOCK, MPTCP, RESTORE, KILLED, NAMESPACES,

@@ -20,8 +20,8 @@ internal static class ExplainCommand
         paths.Arity = ArgumentArity.ZeroOrMore;
         paths.Description = "Policy files, directories, or -; without any, the running agent's policies";
         var keepalive = CommonOptions.Keepalive("As with run: values of all other connections");
-        var to = EndpointOption("--to", "Remote end of the connection, ADDR:PORT or [IPV6]:PORT", portRequired: true);
-        var from = EndpointOption("--from", "Local end, ADDR or ADDR:PORT; used with --side both only", portRequired: false);
+        var to = ToOption();
+        var from = FromOption();
         var pod = PodOption();
         var socket = SocketOption();
         var side = CommonOptions.Side();
@@ -91,15 +91,23 @@ internal static class ExplainCommand
                     Output = result.InvocationConfiguration.Output,
                 }.Explain(format, stop);
             }
-            var (remote, local) = (result.GetValue(to)!.Value, result.GetValue(from));
-            var text = input is null
-                ? AskAgent(result.GetValue(state)!, remote, local, format, stop)
-                : Explain(input, result.GetValue(pod), remote, local, format);
-            if (text is null)
+            var (given, local) = (result.GetValue(to)!, result.GetValue(from));
+            var ends = await given.ResolveAsync(stop);
+            if (ends.Count == 0)
             {
-                return ExitCodes.Failed;
+                return Complaint.Say(ExitCodes.InvalidInput, $"{TerminalText.Mask(given.Host)} has no address by the resolver of this machine");
             }
-            await result.InvocationConfiguration.Output.WriteAsync(text.AsMemory(), stop);
+            foreach (var remote in ends)
+            {
+                var text = input is null
+                    ? AskAgent(result.GetValue(state)!, remote, local, format, stop)
+                    : Explain(input, result.GetValue(pod), remote, local, format);
+                if (text is null)
+                {
+                    return ExitCodes.Failed;
+                }
+                await result.InvocationConfiguration.Output.WriteAsync(text.AsMemory(), stop);
+            }
             return ExitCodes.Done;
         });
         return command;
@@ -170,18 +178,34 @@ internal static class ExplainCommand
         },
     };
 
-    private static Option<Endpoint?> EndpointOption(string name, string description, bool portRequired) => new(name)
+    private static Option<RemoteEnd?> ToOption() => new("--to")
     {
-        Description = description,
-        HelpName = portRequired ? "ADDR:PORT" : "ADDR[:PORT]",
-        CustomParser = result =>
+        Description = "Remote end of the connection, ADDR:PORT, [IPV6]:PORT or HOST:PORT",
+        HelpName = "ADDR:PORT|HOST:PORT",
+        CustomParser = static result =>
         {
             var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
-            if (Endpoint.TryParse(text, portRequired, out var endpoint))
+            if (RemoteEnd.TryParse(text) is { } end)
+            {
+                return end;
+            }
+            result.AddError($"--to takes an address or a host name, and a port, like 203.0.113.10:15443, [2001:db8::1]:443 or db.example.com:5432, not '{text}'");
+            return null;
+        },
+    };
+
+    private static Option<Endpoint?> FromOption() => new("--from")
+    {
+        Description = "Local end, ADDR or ADDR:PORT; used with --side both only",
+        HelpName = "ADDR[:PORT]",
+        CustomParser = static result =>
+        {
+            var text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+            if (Endpoint.TryParse(text, portRequired: false, out var endpoint))
             {
                 return endpoint;
             }
-            result.AddError($"{name} takes an address and a port like 203.0.113.10:15443 or [2001:db8::1]:443, not '{text}'");
+            result.AddError($"--from takes an address with or without a port, like 203.0.113.10 or [2001:db8::1]:443, not '{text}'");
             return null;
         },
     };

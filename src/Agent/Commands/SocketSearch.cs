@@ -62,7 +62,7 @@ internal sealed class SocketSearch
                 var text = new StringBuilder();
                 foreach (var record in found.Records.Values.Take(MaxExplained))
                 {
-                    var explanation = Explain(record, survey, pods, stop);
+                    var explanation = Explain(record, found.IsAccepted(in record), survey, pods, stop);
                     if (format == OutputFormat.Json)
                     {
                         AgentJson.Lines.Append(text, explanation.WriteJson);
@@ -82,10 +82,12 @@ internal sealed class SocketSearch
             stop);
     }
 
-    private SocketExplanation Explain(in SocketRecord record, NodeSurvey survey, PodDirectory? pods, CancellationToken stop)
+    private SocketExplanation Explain(in SocketRecord record, bool isAccepted, NodeSurvey survey, PodDirectory? pods, CancellationToken stop)
     {
         var (source, rules) = (RuleSource.None, (AgentsExplanation?)null);
-        if (Input is null && _problem is null)
+        // One that listens has no remote end to ask about.
+        var isConnection = record.State != TcpState.Listen;
+        if (Input is null && _problem is null && isConnection)
         {
             var reply = AgentClient.Explain(
                 StateDirectory, record.Remote.ToString(), record.Local.ToString(), (record.Namespace, record.Cookie, record.Pid), stop);
@@ -93,7 +95,7 @@ internal sealed class SocketSearch
             // An agent that hangs is not waited for again with the next socket.
             _problem = reply.Value is not null ? null : reply.Problem ?? "no agent is running here, and no policy files were given";
         }
-        if (Input is { } input)
+        if (Input is { } input && isConnection)
         {
             var report = new ExplanationReport(
                 input.Compiled.Policy,
@@ -104,13 +106,24 @@ internal sealed class SocketSearch
             rules = JsonSerializer.Deserialize(report.ToJson(), ExplanationJsonContext.Readable.AgentsExplanation)! with { Complete = true };
         }
         SocketMemory? note = survey.Notes.TryGetValue((record.Namespace, record.Cookie), out var memory) ? memory : null;
-        return new SocketExplanation(record, note, pods?.Find(in record), source, rules, _problem, TimeProvider.System.GetUtcNow());
+        return new SocketExplanation(record, note, pods?.Find(in record), source, rules, _problem, TimeProvider.System.GetUtcNow()) { IsAccepted = isAccepted };
     }
 
     /// <summary>Collects the sockets that match.</summary>
     private sealed class Found(WantedSocket wanted) : ISocketSink
     {
+        private static readonly UInt128 s_any = UInt128.Zero;
+        private static readonly UInt128 s_anyOfIPv4 = 0xFFFF_0000_0000;
+
+        private readonly HashSet<(ulong Namespace, SocketEndpoint End)> _listening = [];
+
         public Dictionary<(ulong, ulong), SocketRecord> Records { get; } = [];
+
+        /// <summary>Whether a socket listens where this one's local end is, or on all addresses.</summary>
+        public bool IsAccepted(in SocketRecord record) => record.State != TcpState.Listen
+            && (_listening.Contains((record.Namespace, record.Local))
+                || _listening.Contains((record.Namespace, new SocketEndpoint(s_any, record.Local.Port)))
+                || _listening.Contains((record.Namespace, new SocketEndpoint(s_anyOfIPv4, record.Local.Port))));
 
         public void BeginNamespace(ulong inode)
         {
@@ -118,6 +131,10 @@ internal sealed class SocketSearch
 
         public void Socket(in SocketRecord record)
         {
+            if (record.State == TcpState.Listen)
+            {
+                _listening.Add((record.Namespace, record.Local));
+            }
             if (wanted.Matches(in record))
             {
                 Records[(record.Namespace, record.Cookie)] = record;

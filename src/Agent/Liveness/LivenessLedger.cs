@@ -49,6 +49,9 @@ internal sealed class LivenessLedger(LivenessLog log)
         }
     }
 
+    /// <summary>Makes the counts of a connection's destination exist, at 0: the first event is then an increase, which Prometheus sees.</summary>
+    public void Know(WatchedConnection connection) => Count(connection);
+
     /// <summary>Adds a connection whose probes were unanswered when it was first seen.</summary>
     public void EnterProbing(WatchedConnection connection) => _probing.Add(connection);
 

@@ -53,6 +53,7 @@ internal sealed class PassedLiveness(
             backends?.Add(connection);
         }
         captured.Enter(connection);
+        ledger.Know(connection);
         if (record.Unanswered > 0)
         {
             connection.SilentSince = clock.Now - (record.Unanswered * ((record.Current?.Interval ?? 0) * 1000 * Millisecond));
@@ -118,6 +119,7 @@ internal sealed class PassedLiveness(
         Leave(connection);
         connection.Endpoint = endpoint;
         connection.Rule = record.Rule!;
+        ledger.Know(connection);
         EnterVote(connection);
     }
 

@@ -7,13 +7,14 @@ internal readonly record struct RuleKey(string Policy, string Destination, strin
 /// <param name="Probes">Probes sent.</param>
 /// <param name="Replies">Replies to probes.</param>
 /// <param name="Unanswered">Probes without a reply.</param>
-/// <param name="Deaths">Dead connections by cause. Causes that did not occur are omitted.</param>
+/// <param name="Deaths">Dead connections by cause, 0 for a cause that did not occur.</param>
 internal readonly record struct RuleTotals(long Probes, long Replies, long Unanswered, IReadOnlyList<(DeathCause Cause, long Count)> Deaths);
 
 /// <summary>Counts the events of connections.</summary>
 internal sealed class RuleCounts
 {
-    private static readonly DeathCause[] s_causes = [DeathCause.Probes, DeathCause.Reset, DeathCause.Timeout];
+    /// <summary>The causes that are counted.</summary>
+    public static readonly IReadOnlyList<DeathCause> Causes = [DeathCause.Probes, DeathCause.Reset, DeathCause.Timeout];
 
     private readonly long[] _dead = new long[Enum.GetValues<DeathCause>().Length];
 
@@ -25,5 +26,5 @@ internal sealed class RuleCounts
 
     public void Die(DeathCause cause) => _dead[(int)cause]++;
 
-    public RuleTotals ToTotals() => new(Probes, Replies, Unanswered, [.. s_causes.Where(cause => _dead[(int)cause] > 0).Select(cause => (cause, _dead[(int)cause]))]);
+    public RuleTotals ToTotals() => new(Probes, Replies, Unanswered, [.. Causes.Select(cause => (cause, _dead[(int)cause]))]);
 }

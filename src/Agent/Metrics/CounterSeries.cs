@@ -7,7 +7,8 @@ namespace Keepalive.Agent.Metrics;
 /// <param name="counter">The counter.</param>
 /// <param name="labels">The values of its labels.</param>
 /// <param name="fold">The key of the combined series, for keys beyond the limit.</param>
-internal sealed class CounterSeries<TKey>(Counter counter, Func<TKey, string[]> labels, Func<TKey, TKey> fold)
+/// <param name="limit">The number of keys with a series of their own.</param>
+internal sealed class CounterSeries<TKey>(Counter counter, Func<TKey, string[]> labels, Func<TKey, TKey> fold, int limit = MetricCatalogue.MaxSeries)
     where TKey : notnull
 {
     private readonly Dictionary<TKey, Series> _series = [];
@@ -23,7 +24,7 @@ internal sealed class CounterSeries<TKey>(Counter counter, Func<TKey, string[]> 
             ref var series = ref CollectionsMarshal.GetValueRefOrAddDefault(_series, key, out var isKnown);
             if (!isKnown)
             {
-                var isOwn = _own < MetricCatalogue.MaxSeries;
+                var isOwn = _own < limit;
                 _own += isOwn ? 1 : 0;
                 series = new Series(counter.WithLabels(LabelText.Of(labels(isOwn ? key : fold(key)))), isOwn, 0, 0);
             }

@@ -27,7 +27,8 @@ internal sealed class LivenessCollector : IMetricsCollector, IRoundTripListener
         _dead = new(
             registry.Counter(MetricCatalogue.ConnectionsDeadTotal, "policy", "destination", "namespace", "cause"),
             static d => [d.Rule.Policy, d.Rule.Destination, d.Rule.Namespace, d.Cause.ToString().ToLowerInvariant()],
-            static d => (Fold(d.Rule), d.Cause));
+            static d => (Fold(d.Rule), d.Cause),
+            MetricCatalogue.MaxSeries * RuleCounts.Causes.Count);
         _endpoints = new(
             registry.Gauge(MetricCatalogue.DestinationInPool, "policy", "destination", "endpoint"),
             static e => [e.Policy, e.Destination, e.Remote?.ToString() ?? MetricCatalogue.Other]);

@@ -30,7 +30,9 @@ internal sealed class CheckReport(
             text.Append(TerminalText.Mask(policy.Policy)).Append(": ").Append(Effect(policy)).Append('\n');
             foreach (var (_, verdict) in verdicts.Where(pair => pair.Policy == policy.Policy))
             {
-                text.Append(policy.Settings.Length > 1 ? $"  {verdict.Settings}, through " : "  through ").Append(Describe(verdict)).Append('\n');
+                var patches = string.Join(", ", policy.PatchesWith(verdict.Settings));
+                text.Append(patches.Length > 0 ? $"  {patches}: " : "  ").Append(policy.Settings.Length > 1 ? $"{verdict.Settings}, " : "")
+                    .Append("through ").Append(Describe(verdict)).Append('\n');
             }
         }
 

@@ -37,6 +37,11 @@ internal sealed class SocketExplanation(
 {
     private const int MaxListed = 5;
 
+    /// <summary>Whether it was accepted, as a socket that listens on its local end shows.</summary>
+    public bool IsAccepted { get; init; }
+
+    private bool IsListening => record.State == TcpState.Listen;
+
     private string Command => record.Pid == 0 ? "" : ProcessName.Of(record.Pid);
 
     private AgentsConnection? Known => rules?.Connection;
@@ -55,6 +60,11 @@ internal sealed class SocketExplanation(
         {
             Line(text, "pod", pod.ToString());
         }
+        if (!IsListening)
+        {
+            Line(text, "path", record.IsLocal ? "stays in this network namespace, like that of an application to its sidecar: no balancer can drop it"
+                : "leaves this network namespace");
+        }
         if (rules?.Rule is { } rule)
         {
             Line(text, "policy", $"{rule.Policy} ({rule.Position}), {(source == RuleSource.Agent ? "in force in the running agent" : "in the files")}");
@@ -67,6 +77,10 @@ internal sealed class SocketExplanation(
             Line(text, name, $"{value}: {why}");
         }
         Line(text, "user timeout", UserTimeoutText());
+        if (IsListening)
+        {
+            return;
+        }
         Line(text, "timer", Timer());
         if (Known is { } known)
         {
@@ -87,7 +101,7 @@ internal sealed class SocketExplanation(
         {
             Line(text, "lost", $"{lost.Policy} for {lost.Addresses}{(lost.Port is { } other ? $" port {other}" : "")}{(string.IsNullOrEmpty(lost.Reason) ? "" : $": {lost.Reason}")}");
         }
-        if (rules is { Rule: null })
+        if (rules is { Rule: null } && !IsAccepted)
         {
             foreach (var other in rules.OtherPorts?.Take(MaxListed) ?? [])
             {
@@ -117,6 +131,11 @@ internal sealed class SocketExplanation(
             writer.WriteString("namespace", pod.Namespace);
             writer.WriteString("pod", pod.Pod);
             writer.WriteString("container", pod.Container);
+        }
+        if (!IsListening)
+        {
+            writer.WriteBoolean("leavesNamespace", !record.IsLocal);
+            writer.WriteBoolean("accepted", IsAccepted);
         }
         writer.WriteString("source", rules is null ? null : source.ToString().ToLowerInvariant());
         writer.WriteString("result", Result());
@@ -159,11 +178,14 @@ internal sealed class SocketExplanation(
     /// <summary>What came of the rule: one sentence.</summary>
     private string Result() => (rules, Known) switch
     {
+        _ when IsListening => "it listens and has no connection; policies set connections, and those that it accepts begin with the values below",
         (null, _) => memory is { Holder: SocketHolder.Agent } ? $"set by an agent, as its state file says; the policy is unknown: {problem}"
             : $"no policy is known: {problem}",
         ({ Exempt: { } exempt }, _) => $"not set: {exempt}",
         ({ Rule: null, Complete: false }, _) => "no policy selects it by what the agent knows; it does not know all objects of the cluster yet",
-        ({ Rule: null }, _) => memory is { Holder: SocketHolder.Agent } ? "no policy selects it any more; the next pass restores its values" : "no policy selects it; it is not changed",
+        ({ Rule: null }, _) => memory is { Holder: SocketHolder.Agent } ? "no policy selects it any more; the next pass restores its values"
+            : "no policy selects it; it is not changed"
+                + (IsAccepted ? $". This end accepted the connection, on port {record.Local.Port}: without --side both, policies select by the remote end" : ""),
         (_, { Outcome: { } outcome } known) => Outcome(outcome, known.Reason),
         (_, { } known) => $"selected; {known.Reason ?? "its outcome is unknown"}",
         _ when source == RuleSource.Files => Outcome(JsonNamingPolicy.CamelCase.ConvertName(record.Outcome.ToString()), record.Reason),

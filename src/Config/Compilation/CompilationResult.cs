@@ -57,6 +57,12 @@ public sealed record PolicySummary(
     /// <summary>Whether the agent does not enforce it, with or without annotations.</summary>
     public bool IsJudgedOnly => this is { Source: ProxyPolicy, Destinations: 0 };
 
+    /// <summary>Returns the patches of an EnvoyFilter that have these values, like <c>spec.configPatches[1]</c>; empty for other kinds.</summary>
+    public IEnumerable<string> PatchesWith(KeepaliveSettings settings) => Source is ProxyPolicy { Kind: ProxyPolicy.EnvoyFilter } filter
+        ? filter.Keepalives.Where(one => Written.Any(written => ReferenceEquals(written.Keepalive, one.Keepalive) && written.Settings == settings))
+            .Select(static one => one.Path[..(one.Path.IndexOf(']', StringComparison.Ordinal) + 1)]).Distinct()
+        : [];
+
     /// <summary>Every <c>tcpKeepalive</c> of the policy, with the values to set.</summary>
     internal ImmutableArray<(TcpKeepalive Keepalive, KeepaliveSettings Settings)> Written { get; init; } = [];
 }

@@ -38,6 +38,9 @@ internal struct Finding
     /// <summary>Whether a probe is one only if nothing went uncaptured that would make it something else.</summary>
     public bool IsPresumed;
 
+    /// <summary>Whether the packet that answers a probe is a reset.</summary>
+    public bool IsReset;
+
     /// <summary>Whether nothing that can still come would change it.</summary>
     public readonly bool IsSettled => Kind == SegmentKind.Reply || AnsweredBy != 0;
 }

@@ -54,20 +54,13 @@ internal sealed class FindingQueue(FlowTable flows)
     /// <returns>Whether it is not presumed any more.</returns>
     public bool Note(long frame, int flow, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip, IFindingSink sink)
     {
-        // Nearly always it is the last one: the answer comes before anything else does.
-        var (low, high) = (0, _count - 1);
-        var middle = high;
-        while (low <= high)
+        var place = PlaceOf(frame);
+        if (place >= 0)
         {
-            ref var finding = ref _ring[(_first + middle) & (_ring.Length - 1)];
-            if (finding.Frame == frame)
-            {
-                var wasPresumed = finding.IsPresumed;
-                Settle(ref finding, kind, isPresumed, answeredBy, roundTrip);
-                return wasPresumed && !isPresumed;
-            }
-            (low, high) = finding.Frame < frame ? (middle + 1, high) : (low, middle - 1);
-            middle = (low + high) / 2;
+            ref var finding = ref _ring[place];
+            var wasPresumed = finding.IsPresumed;
+            Settle(ref finding, kind, isPresumed, answeredBy, roundTrip);
+            return wasPresumed && !isPresumed;
         }
         if (_late.Count > 0)
         {
@@ -75,6 +68,19 @@ internal sealed class FindingQueue(FlowTable flows)
             NoteLate(frame, LateKey(flow, fromLow: false), kind, isPresumed, answeredBy, roundTrip, sink);
         }
         return false;
+    }
+
+    /// <summary>Notes the reset that answers a probe, if it is still here.</summary>
+    /// <param name="frame">The probe's packet.</param>
+    /// <param name="reset">The reset's packet.</param>
+    /// <param name="roundTrip">From one to the other.</param>
+    public void NoteReset(long frame, long reset, long roundTrip)
+    {
+        var place = PlaceOf(frame);
+        if (place >= 0 && _ring[place].AnsweredBy == 0)
+        {
+            (_ring[place].AnsweredBy, _ring[place].RoundTrip, _ring[place].IsReset) = (reset, roundTrip, true);
+        }
     }
 
     /// <summary>Lets go of the findings that need not wait any longer; candidates that nothing confirmed are left out.</summary>
@@ -159,6 +165,27 @@ internal sealed class FindingQueue(FlowTable flows)
             CopiedReplies += finding.Kind == SegmentKind.Reply ? 1 : 0;
         }
         sink.Found(in finding);
+    }
+
+    /// <summary>The place of a packet's finding, -1 where it has left.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private int PlaceOf(long frame)
+    {
+        // Nearly always it is the last one: the answer comes before anything else does.
+        var (low, high) = (0, _count - 1);
+        var middle = high;
+        while (low <= high)
+        {
+            var place = (_first + middle) & (_ring.Length - 1);
+            var found = _ring[place].Frame;
+            if (found == frame)
+            {
+                return place;
+            }
+            (low, high) = found < frame ? (middle + 1, high) : (low, middle - 1);
+            middle = (low + high) / 2;
+        }
+        return -1;
     }
 
     private void Grow()

@@ -8,7 +8,8 @@ namespace Keepalive.Probes.Classify;
 /// <param name="BrokenLeast">The shortest such silence, in nanoseconds.</param>
 /// <param name="SurvivedMost">The longest silence that a connection survived, in nanoseconds; 0 for none of ten seconds or more.</param>
 /// <param name="Forged">Of the resets, those whose hop limit is not that of the packets before them from the same end.</param>
-internal readonly record struct IdleTimeout(SocketEndpoint Server, int Broken, long BrokenLeast, long SurvivedMost, int Forged)
+/// <param name="SilentAtEnd">Connections that had been silent for as long as <paramref name="BrokenLeast"/> when the capture ended: they may be dead, too.</param>
+internal readonly record struct IdleTimeout(SocketEndpoint Server, int Broken, long BrokenLeast, long SurvivedMost, int Forged, int SilentAtEnd = 0)
 {
     /// <summary>Whether one idle timeout explains all: every silence that broke a connection was longer than every one that was survived.</summary>
     public bool IsOne => SurvivedMost < BrokenLeast;
@@ -39,13 +40,21 @@ internal readonly record struct IdleTimeout(SocketEndpoint Server, int Broken, l
         foreach (ref readonly var flow in scan.Classifier.Flows.All)
         {
             var server = ServerOf(flow.Key.Low, flow.Key.High);
-            if (flow.Silence.Survived > 0 && servers.TryGetValue(server, out var known))
+            if (servers.TryGetValue(server, out var known))
             {
-                servers[server] = known with { SurvivedMost = Math.Max(known.SurvivedMost, flow.Silence.Survived) };
+                servers[server] = known with
+                {
+                    SurvivedMost = Math.Max(known.SurvivedMost, flow.Silence.Survived),
+                    SilentAtEnd = known.SilentAtEnd + (IsOpen(in flow) && scan.Latest - LastTime(in flow) >= known.BrokenLeast ? 1 : 0),
+                };
             }
         }
         return [.. servers.Values.OrderByDescending(static server => server.Broken).ThenBy(static server => server.BrokenLeast)];
     }
+
+    private static bool IsOpen(in Flow flow) => !flow.IsReset && flow.Silence.Record == 0 && !flow.FromLow.HasFinished && !flow.FromHigh.HasFinished;
+
+    private static long LastTime(in Flow flow) => Math.Max(flow.FromLow.LastTime, flow.FromHigh.LastTime);
 
     private static SocketEndpoint ServerOf(SocketEndpoint one, SocketEndpoint other) => one.Port < other.Port ? one : other;
 }

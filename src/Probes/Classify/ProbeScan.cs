@@ -35,7 +35,6 @@ internal sealed class ProbeScan
     private readonly FindingQueue _queue;
     private readonly CopyWatch _copies = new();
     private readonly EncapsulationLayer[] _layers = new EncapsulationLayer[TunnelReader.MaxLayers];
-    private long _latest = CapturedPacket.NoTime;
     private readonly long[] _others = new long[(int)OtherContent.Arp + 1];
 
     public ProbeScan(IFindingSink sink, int maxFlows = ProbeClassifier.DefaultFlows)
@@ -62,6 +61,9 @@ internal sealed class ProbeScan
         get => _queue.CandidateWait == long.MaxValue;
         set => _queue.CandidateWait = value ? long.MaxValue : FindingQueue.MaxWait;
     }
+
+    /// <summary>Time of the latest packet, in nanoseconds; <see cref="CapturedPacket.NoTime"/> where none is known.</summary>
+    public long Latest { get; private set; } = CapturedPacket.NoTime;
 
     public long Packets { get; private set; }
 
@@ -112,7 +114,7 @@ internal sealed class ProbeScan
     public void Take(in CapturedPacket packet)
     {
         Packets++;
-        _latest = Math.Max(_latest, packet.Time);
+        Latest = Math.Max(Latest, packet.Time);
         Release(packet.Time);   // before it is looked at: a probe that has waited too long is reported without it
         var content = TcpSegment.TryRead(packet.Link, packet.Data, packet.WireLength, out var segment, out var hasLayers);
         if (content == FrameContent.Segment && !hasLayers)
@@ -138,7 +140,7 @@ internal sealed class ProbeScan
     public void End()
     {
         Release(long.MaxValue);
-        Broken.End(Classifier.Flows, _latest);
+        Broken.End(Classifier.Flows, Latest);
     }
 
     /// <summary>Takes in a segment that has nothing around it but VLAN tags.</summary>
@@ -201,6 +203,10 @@ internal sealed class ProbeScan
         }
         if (result.Kind == SegmentKind.Other)
         {
+            if (result.Reset != ResetKind.None)
+            {
+                NoteReset(in packet, in segment);
+            }
             return;
         }
         if (result.Kind == SegmentKind.Duplicate)
@@ -247,6 +253,26 @@ internal sealed class ProbeScan
         finding.AnsweredBy = 0;
         finding.RoundTrip = result.Kind == SegmentKind.Reply ? result.RoundTrip : 0;
         finding.IsPresumed = result.IsPresumed;
+        finding.IsReset = false;
+    }
+
+    /// <summary>Notes a reset that answers a probe: the other end's next packet, with the number that the probe acknowledges.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void NoteReset(in CapturedPacket packet, in TcpSegment segment)
+    {
+        FlowKey.Of(in segment.Source, in segment.Destination, packet.Scope, out var fromLow);
+        ref var flow = ref Classifier.Flows.At(Classifier.Flows.Latest);
+        ref var prober = ref fromLow ? ref flow.FromHigh : ref flow.FromLow;
+        if (prober.Pending is PendingProbe.None or PendingProbe.Candidate || segment.Sequence != prober.LastAcknowledged)
+        {
+            return;
+        }
+        var isTimed = prober.PendingTime != CapturedPacket.NoTime && packet.Time != CapturedPacket.NoTime;
+        var roundTrip = isTimed ? packet.Time - prober.PendingTime : CapturedPacket.NoTime;
+        if (roundTrip <= FindingQueue.MaxWait)
+        {
+            _queue.NoteReset(prober.PendingNumber, packet.Number, roundTrip);
+        }
     }
 
     /// <summary>Whether the latest finding's packet is compared with others': the first probes, which come before their answers, show whether the connection is

@@ -39,9 +39,11 @@ internal static class BrokenTable
         var range = !timeout.IsOne ? $", others alive after up to {Seconds(timeout.SurvivedMost)}: no single idle timeout on the way explains both\n"
             : timeout.SurvivedMost > 0 ? $", others alive after up to {Seconds(timeout.SurvivedMost)}: as if something on the way had an idle timeout between the two. A keepalive time below {Seconds(timeout.SurvivedMost)} prevents this\n"
             : $", none alive after {Seconds(Silence.Least)} or more: as if something on the way had an idle timeout below {Seconds(timeout.BrokenLeast)}\n";
-        return broken + range + (timeout.Forged == 0
-            ? ""
-            : $"{timeout.Server}: {Words.Count(timeout.Forged, "reset")} with another TTL than the packets before: sent by a device on the way in the name of this end\n");
+        return broken + range
+            + (timeout.Forged == 0 ? ""
+                : $"{timeout.Server}: {Words.Count(timeout.Forged, "reset")} with another TTL than the packets before: sent by a device on the way in the name of this end\n")
+            + (timeout.SilentAtEnd == 0 || !timeout.IsOne ? ""
+                : $"{timeout.Server}: {Words.Count(timeout.SilentAtEnd, "more connection")} silent for the last {Seconds(timeout.BrokenLeast)} of the capture or longer: probably dead, too\n");
     }
 
     /// <summary>The content of a packet, as in the JSON.</summary>

@@ -51,7 +51,7 @@ internal sealed class ProbeJson(Stream output, bool isSummary) : ProbeReport(out
         }
         else if (finding.AnsweredBy != 0)
         {
-            at = Utf8Text.Text(room, at, ",\"answeredBy\":"u8);
+            at = Utf8Text.Text(room, at, finding.IsReset ? ",\"resetBy\":"u8 : ",\"answeredBy\":"u8);
             at = RoundTrip(room, Utf8Text.Number(room, at, (ulong)finding.AnsweredBy), finding.RoundTrip);
         }
         else if (finding.IsPresumed)
@@ -139,7 +139,7 @@ internal sealed class ProbeJson(Stream output, bool isSummary) : ProbeReport(out
             {
                 Lines.Text(",\"survivedMsMost\":"u8).Milliseconds(timeout.SurvivedMost);
             }
-            Lines.Text(",\"otherTtl\":"u8).Number(timeout.Forged).Text("}"u8);
+            Lines.Text(",\"otherTtl\":"u8).Number(timeout.Forged).Text(",\"silentAtEnd\":"u8).Number(timeout.SilentAtEnd).Text("}"u8);
             separator = ","u8;
         }
         Lines.Text(separator.Length == 1 ? "]"u8 : ""u8);

@@ -53,7 +53,7 @@ internal sealed class ProbeTable(Stream output, bool isSummary) : ProbeReport(ou
         }
         else if (finding.AnsweredBy != 0)
         {
-            at = Utf8Text.Text(room, at, "  by "u8);
+            at = Utf8Text.Text(room, at, finding.IsReset ? "  reset by "u8 : "  by "u8);
             at = After(room, Utf8Text.Number(room, at, (ulong)finding.AnsweredBy), finding.RoundTrip);
         }
         else

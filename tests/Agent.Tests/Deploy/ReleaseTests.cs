@@ -41,13 +41,32 @@ public sealed partial class ReleaseTests
     {
         var script = File.ReadAllText(Path.Combine(Repository.Root, "scripts", "release"));
         var file = Path.Combine(Repository.Root, "deploy", "krew", "keepalive.yaml");
-        Assert.All(Placeholder().Matches(File.ReadAllText(file)), match => Assert.Contains($"s/{match.Value}/", script, StringComparison.Ordinal));
+        Assert.All(Placeholder().Matches(File.ReadAllText(file)), match => Assert.Matches($"s[/|]{match.Value}[/|]", script));
         var platform = Assert.Single(Read(file).At("spec", "platforms").Items());
         Assert.EndsWith("/keepalive-@VERSION@-linux-amd64.tar.gz", platform.Text("uri"), StringComparison.Ordinal);
         Assert.Equal("keepalive-agent", platform.Text("bin"));
         Assert.All(
             platform.At("files").Items(),
             copied => Assert.Contains(copied.Text("from")!["keepalive-@VERSION@/".Length..], script, StringComparison.Ordinal));
+    }
+
+    /// <summary>Without a shell of its own a step in a container is run by sh, which in Debian's images knows no here-string.</summary>
+    [Fact]
+    public void Workflows_JobsInAContainer_NameTheirShell()
+    {
+        var jobs = Directory.GetFiles(Path.Combine(Repository.Root, ".github", "workflows"))
+            .SelectMany(static file => ((YamlMappingNode)Read(file).At("jobs")!).Children.Values).Where(static job => job.At("container") is not null).ToList();
+        Assert.NotEmpty(jobs);
+        Assert.All(jobs, static job => Assert.Equal("bash", job.Text("defaults", "run", "shell")));
+    }
+
+    /// <summary>The name of the repository is known when a release is made, and stands in pages for people to replace; nothing else has it.</summary>
+    [Fact]
+    public void PlaceholderOfTheRepository_InWhatGitHubAndKrewRead_IsNone()
+    {
+        var files = Directory.GetFiles(Path.Combine(Repository.Root, ".github"), "*", SearchOption.AllDirectories)
+            .Append(Path.Combine(Repository.Root, "deploy", "krew", "keepalive.yaml"));
+        Assert.All(files, static file => Assert.DoesNotContain("OWNER/REPOSITORY", File.ReadAllText(file), StringComparison.Ordinal));
     }
 
     private static IEnumerable<string> Runs(string workflow) => Read(workflow).At("jobs") is YamlMappingNode jobs

@@ -282,6 +282,21 @@ public sealed class MetricRegistryTests : IDisposable
         }
     }
 
+    /// <summary>An increase from 0 is one to Prometheus; a series that begins with 1 is not.</summary>
+    [Fact]
+    public void Deaths_BeforeTheFirst_AreZero()
+    {
+        Probe(1, Rule("n/p", "n/d"), Remote(1), 0);
+        var before = Render();
+        foreach (var cause in new[] { "probes", "reset", "timeout" })
+        {
+            Assert.Contains($"keepalive_connections_dead_total{{policy=\"n/p\",destination=\"n/d\",namespace=\"\",cause=\"{cause}\"}} 0\n", before, StringComparison.Ordinal);
+        }
+        Assert.Contains("keepalive_probes_total{policy=\"n/p\",destination=\"n/d\",namespace=\"\"} 0\n", before, StringComparison.Ordinal);
+        Die("n/p", "n/d");
+        Assert.Contains("namespace=\"\",cause=\"probes\"} 1\n", Render(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Unprotected_Connections_AreCountedByReason()
     {

@@ -67,9 +67,9 @@ class Agent:
             lambda: next((line for line in self.log().splitlines() if text in line), None), limit, f'no line with "{text}" in the log')
 
     @staticmethod
-    def get(path: str) -> tuple[int, str]:
+    def get(path: str, port: int = PORT) -> tuple[int, str]:
         """Status and text of a page; 0 where nobody listens."""
-        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()

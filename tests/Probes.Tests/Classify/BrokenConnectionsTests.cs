@@ -192,6 +192,34 @@ public sealed class BrokenConnectionsTests
         681.021 < R  200:0
         """).Scan)).IsOne);
 
+    /// <summary>Nothing shows yet that they are dead: nobody has sent anything.</summary>
+    [Theory]
+    [InlineData("", 1)]
+    [InlineData("1300.000 > FA 100:200", 0)]
+    [InlineData("1300.000 < R 200:0", 0)]
+    [InlineData("1300.000 > AP 100:200 l=100\n1300.010 < A 200:200", 0)]
+    public void IdleTimeout_ConnectionSilentUntilTheEnd_IsCounted(string then, int silent)
+    {
+        var scan = new ProbeScan(new NoSink());
+        Timeline.Play(Exchange + "\n" + then, scan);
+        foreach (var (seconds, sent) in new (int Seconds, uint Sent)[] { (2, 100), (1302, 200) })
+        {
+            Take(scan, new Frame { Source = "10.0.0.9:40000", Destination = "10.0.0.2:443", Sequence = sent, Acknowledged = 1000, Payload = new byte[100] }, seconds);
+            Take(scan, new Frame
+            {
+                Source = "10.0.0.2:443",
+                Destination = "10.0.0.9:40000",
+                Sequence = 1000,
+                Acknowledged = sent + 100,
+                Flags = seconds == 2 ? Keepalive.Linux.Packets.TcpFlags.Ack : Keepalive.Linux.Packets.TcpFlags.Rst,
+            }, seconds);
+        }
+        scan.End();
+
+        var timeout = Assert.Single(IdleTimeout.Of(scan));
+        Assert.Equal((true, silent), (timeout.IsOne, timeout.SilentAtEnd));
+    }
+
     private static double Seconds(long nanoseconds) => nanoseconds / 1e9;
 
     private static BrokenConnection[] Play(string text) => Timeline.Play(Exchange + "\n" + text).Scan.Broken.All.ToArray();

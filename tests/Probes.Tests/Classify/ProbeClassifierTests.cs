@@ -52,6 +52,27 @@ public sealed class ProbeClassifierTests
             1.000 > A    0:1          probe
             2.000 > RA   1:1
             """,
+        ["a reset answers a probe"] = Handshake + """
+            1.000 > A    0:1          probe by 5
+            1.001 < A    1:1          reply to 4
+            2.000 > A    0:1          probe reset 7
+            2.001 < R    1:
+            2.002 < R    1:
+            """,
+        ["a reset answers a window probe"] = Handshake + """
+            0.500 < A    1:1 w=0
+            1.000 > A    0:1          window reset 6
+            1.001 < R    1:
+            """,
+        ["a reset that answers no probe"] = Handshake + """
+            1.000 > A    0:1          probe by 5
+            1.001 < A    1:1          reply to 4
+            1.500 < R    1:
+            """,
+        ["a reset long after a probe does not answer it"] = Handshake + """
+            1.000 > A    0:1          probe
+            9.000 < R    1:
+            """,
         ["the first segment captured, then a reset at the same number"] = """
             1.000 > A    0:1
             2.000 > RA   0:1

@@ -13,7 +13,7 @@ namespace Keepalive.Probes.Tests.Classify;
 /// </code>
 /// Seconds, - where they are not known; &gt; from the client, &lt; from the server; flags S, A, F, R, P; sequence : acknowledged, counted from each side's base; then, where
 /// they matter, length, window, sack, the payload's byte, id, which makes the packet the same as another with this id, and the TTL. At the end: probe, reply,
-/// window (probe), or nothing; presumed, "by N" and "to N" name the packet that answers or is answered.
+/// window (probe), or nothing; presumed, "by N", "reset N" and "to N" name the packet that answers or is answered.
 /// </remarks>
 internal static partial class Timeline
 {
@@ -81,7 +81,7 @@ internal static partial class Timeline
 
     [GeneratedRegex(
         @"^(?<time>[\d.]+|-) (?<way>[<>]) (?<flags>[SAFRP]+) +(?<seq>-?\d+):(?<ack>-?\d+)?(?: l=(?<length>\d+))?(?: w=(?<window>\d+))?" +
-        @"(?: b=(?<byte>\d+))?(?: id=(?<id>\d+))?(?: ttl=(?<ttl>\d+))?(?: +(?<kind>(?:probe|reply|window)(?: presumed| (?:by|to) \d+)?))?$")]
+        @"(?: b=(?<byte>\d+))?(?: id=(?<id>\d+))?(?: ttl=(?<ttl>\d+))?(?: +(?<kind>(?:probe|reply|window)(?: presumed| (?:by|to|reset) \d+)?))?$")]
     private static partial Regex Line();
 
     private sealed class Sink : IFindingSink
@@ -95,6 +95,6 @@ internal static partial class Timeline
             _ => $"{finding.Frame} probe{(finding.IsPresumed ? " presumed" : "")}{By(in finding)}",
         });
 
-        private static string By(in Finding finding) => finding.AnsweredBy == 0 ? "" : $" by {finding.AnsweredBy}";
+        private static string By(in Finding finding) => finding.AnsweredBy == 0 ? "" : $" {(finding.IsReset ? "reset" : "by")} {finding.AnsweredBy}";
     }
 }

@@ -20,9 +20,11 @@ from guest.waiting import equal, eventually, expect, settled
 UNIT = "keepalive-agent.service"
 POLICY = Path("/etc/keepalive/policies/policy.yaml")
 STATE, DATA = Path("/run/keepalive-agent"), Path("/var/lib/keepalive-agent")
+DEFAULTS = Path("/etc/default/keepalive-agent")
 DROP_IN = Path(f"/etc/systemd/system/{UNIT}.d/watchdog.conf")
 WANTED, CHANGED = Values(True, 2, 1, 3), Values(True, 50, 5, 4)
-WATCHDOG = 8
+WATCHDOG, RESTART = 8, 1
+OTHER_PORT = 9465
 
 # systemd-analyze security: from 0, closed, to 10, open. What the agent has to be able to do (CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_NET_ADMIN, entering
 # namespaces, seeing all processes) makes most of it.
@@ -49,6 +51,8 @@ def run(bed: Bed) -> None:
                 _upgrade(bed, lab, before, package)
         with bed.check(checks.UNIT_STOP):
             _stop(bed, lab, before)
+        with bed.check(checks.UNIT_OPTIONS):
+            _take_options(bed, lab, before)
     if package:
         with bed.check(checks.PACKAGE_PURGE):
             _purge(bed)
@@ -180,7 +184,7 @@ def _reload(lab: Lab, before: dict[str, str]) -> None:
 
 def _hang(bed: Bed, lab: Lab, before: dict[str, str]) -> None:
     DROP_IN.parent.mkdir(exist_ok=True)
-    DROP_IN.write_text(f"[Service]\nWatchdogSec={WATCHDOG}\nRestartSec=1\n")
+    DROP_IN.write_text(f"[Service]\nWatchdogSec={WATCHDOG}\nRestartSec={RESTART}\n")
     _systemctl("daemon-reload")
     with _explained():
         _systemctl("restart", UNIT)
@@ -209,3 +213,27 @@ def _stop(bed: Bed, lab: Lab, before: dict[str, str]) -> None:
         done = command("run", "--policies", str(POLICY), "--once", "--restore-on-exit")
         bed.note(done.stdout.strip().splitlines()[-1])
         equal(lab.values(before), all_of(before, Values.UNTOUCHED), "values after run --once --restore-on-exit")
+
+
+def _take_options(bed: Bed, lab: Lab, before: dict[str, str]) -> None:
+    DEFAULTS.write_text("OPTIONS=--intervall 1s\n")
+    with _explained():
+        tried = command_of_machine("systemctl", "start", UNIT, check=False)
+        expect(tried.returncode != 0, "the start with a wrong option has succeeded")
+        time.sleep(5 * RESTART)
+        equal((_show("ActiveState"), _show("Result"), _show("ExecMainStatus"), _show("NRestarts")), ("failed", "exit-code", "2", "0"),
+            "state, result, exit code, restarts")
+        expect(UNIT in _systemctl("--failed", "--no-legend", "--plain"), "systemctl --failed does not have it")
+        said = [line for line in _journal().splitlines() if "--intervall" in line]
+        equal(len(said), 1, f"lines about the wrong option: {said}")
+        bed.note(said[0])
+        equal(lab.values(before), all_of(before, Values.UNTOUCHED), "values after the failed start")
+    DEFAULTS.write_text(f"OPTIONS=--listen 127.0.0.1:{OTHER_PORT} --interval 1s\n")
+    with _explained():
+        _systemctl("start", UNIT)
+        equal((Agent.get("/readyz", OTHER_PORT)[0], Agent.get("/readyz")[0]), (200, 0), "/readyz at the address of OPTIONS, and at that of the unit")
+        equal(lab.values(before), all_of(before, CHANGED), "values after the start with right options")
+        DEFAULTS.unlink()
+        _systemctl("restart", UNIT)
+        equal(Agent.get("/readyz")[0], 200, "/readyz without OPTIONS")
+        _systemctl("stop", UNIT)
