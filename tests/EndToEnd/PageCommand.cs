@@ -36,10 +36,15 @@ internal sealed partial record PageCommand(string Place, string Text, IReadOnlyL
     }
 
     /// <summary>The difference between the page and the output, at the last line of the page that can be matched; null if they
-    /// agree.</summary>
-    public string? Difference(IReadOnlyList<string> printed)
+    /// agree. Commands in a lab write to the same output as the lab, so their lines may come in between its own at any place.</summary>
+    public string? Difference(IReadOnlyList<string> printed) => Text.StartsWith("keepalive-sim lab ", StringComparison.Ordinal)
+        ? Difference([.. Expected.Where(line => line == "…" || LabsOwn().IsMatch(line))], [.. printed.Where(line => LabsOwn().IsMatch(line))])
+            ?? Difference([.. Expected.Where(line => !LabsOwn().IsMatch(line))], [.. printed.Where(line => !LabsOwn().IsMatch(line))])
+        : Difference(Expected, printed);
+
+    private string? Difference(IReadOnlyList<string> expected, IReadOnlyList<string> printed)
     {
-        Regex?[] patterns = [.. Expected.Select(line => line == "…" ? null : Pattern(line))];
+        Regex?[] patterns = [.. expected.Select(line => line == "…" ? null : Pattern(line))];
         HashSet<(int, int)> failed = [];
         (int Reached, string? Text) difference = (-1, null);
         return Matches(0, 0) ? null : difference.Text;
@@ -59,7 +64,7 @@ internal sealed partial record PageCommand(string Place, string Text, IReadOnlyL
                 failed.Add((line, at));
                 if (line > difference.Reached)
                 {
-                    string page = line == patterns.Length ? "the page ends here" : $"the page has: {Expected[line]}";
+                    string page = line == patterns.Length ? "the page ends here" : $"the page has: {expected[line]}";
                     difference = (line, $"{page}\nprinted was: {(at < printed.Count ? printed[at] : "nothing more")}");
                 }
             }
@@ -86,6 +91,9 @@ internal sealed partial record PageCommand(string Place, string Text, IReadOnlyL
 
     [GeneratedRegex(@"^(?:\$|#(?= (?:keepalive-agent|keepalive-sim|tcpdump|curl|kill|make) )) ")]
     private static partial Regex Prompt();
+
+    [GeneratedRegex(@"^ +\d+\.\d{3} s  ")]
+    private static partial Regex LabsOwn();
 
     [GeneratedRegex(@"^\[exit code (\d+)\]$")]
     private static partial Regex ExitCodeLine();

@@ -71,6 +71,15 @@ public sealed class PageCommandsTests : IDisposable
     public void Difference_OfPageAndOutput_IsFound(bool isExact, string page, string printed, bool same) =>
         Assert.Equal(same, new PageCommand("", "", page.Split('\n'), 0, isExact).Difference(printed.Split('\n')) is null);
 
+    [Theory]
+    [InlineData("   0.500 s  lab       a\nmine\n   1.500 s  lab       b", true)]
+    [InlineData("mine\n   0.500 s  lab       a\n   1.500 s  lab       b", true)]
+    [InlineData("   0.500 s  lab       a\n   1.500 s  lab       b", false)]
+    [InlineData("mine\n   0.500 s  lab       b\n   1.500 s  lab       a", false)]
+    [InlineData("mine\nyours\n   0.500 s  lab       a\n   1.500 s  lab       b", false)]
+    public void Difference_OfALabWithCommands_OrdersTheLinesOfEach(string printed, bool same) => Assert.Equal(same, new PageCommand(
+        "", "keepalive-sim lab --client x", ["   0.400 s  lab       a", "mine", "   1.400 s  lab       b"], 0, IsExact: false).Difference(printed.Split('\n')) is null);
+
     /// <summary>The make recipe is the build and this command. The build runs before the tests.</summary>
     [Fact]
     public void Makefile_Demo_RunsTheCommandOfThisTest()

@@ -36,6 +36,9 @@ internal struct BrokenConnection
 
     /// <summary>Whether the packets from that end came another way than the reset.</summary>
     public readonly bool IsForged => HopLimitBefore != 0 && HopLimit != HopLimitBefore;
+
+    /// <summary>Whether the reset came by itself and the way that the packets from its end came: that end may have closed with it.</summary>
+    public readonly bool IsOwn => Silence.EndedBy == SilenceEnd.Reset && !IsAfterClose && HopLimitBefore != 0 && HopLimit == HopLimitBefore;
 }
 
 /// <summary>Follows silences: which were survived, and which connections turned out to be dead after one.</summary>

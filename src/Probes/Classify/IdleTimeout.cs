@@ -11,6 +11,9 @@ namespace Keepalive.Probes.Classify;
 /// <param name="SilentAtEnd">Connections that had been silent for as long as <paramref name="BrokenLeast"/> when the capture ended: they may be dead, too.</param>
 internal readonly record struct IdleTimeout(SocketEndpoint Server, int Broken, long BrokenLeast, long SurvivedMost, int Forged, int SilentAtEnd = 0)
 {
+    /// <summary>Of the resets, those that the end itself may have closed with.</summary>
+    public int Own { get; init; }
+
     /// <summary>Whether one idle timeout explains all: every silence that broke a connection was longer than every one that was survived.</summary>
     public bool IsOne => SurvivedMost < BrokenLeast;
 
@@ -31,6 +34,7 @@ internal readonly record struct IdleTimeout(SocketEndpoint Server, int Broken, l
                 Broken = known.Broken + 1,
                 BrokenLeast = Math.Min(known.BrokenLeast, broken.Silence.Length),
                 Forged = known.Forged + (broken.IsForged ? 1 : 0),
+                Own = known.Own + (broken.IsOwn ? 1 : 0),
             };
         }
         if (servers.Count == 0)

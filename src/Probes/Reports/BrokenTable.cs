@@ -36,12 +36,16 @@ internal static class BrokenTable
     public static string Conclusion(IdleTimeout timeout)
     {
         var broken = $"{timeout.Server}: {Words.Count(timeout.Broken, "connection")} dead after {(timeout.Broken == 1 ? "" : "at least ")}{Seconds(timeout.BrokenLeast)} of silence";
+        var where = timeout.Own < timeout.Broken ? "something on the way" : "that end, or something beside it,";
         var range = !timeout.IsOne ? $", others alive after up to {Seconds(timeout.SurvivedMost)}: no single idle timeout on the way explains both\n"
-            : timeout.SurvivedMost > 0 ? $", others alive after up to {Seconds(timeout.SurvivedMost)}: as if something on the way had an idle timeout between the two. A keepalive time below {Seconds(timeout.SurvivedMost)} prevents this\n"
-            : $", none alive after {Seconds(Silence.Least)} or more: as if something on the way had an idle timeout below {Seconds(timeout.BrokenLeast)}\n";
+            : timeout.SurvivedMost > 0 ? $", others alive after up to {Seconds(timeout.SurvivedMost)}: as if {where} had an idle timeout between the two"
+                + (timeout.Own < timeout.Broken ? $". A keepalive time below {Seconds(timeout.SurvivedMost)} prevents this\n" : "\n")
+            : $", none alive after {Seconds(Silence.Least)} or more: as if {where} had an idle timeout below {Seconds(timeout.BrokenLeast)}\n";
         return broken + range
             + (timeout.Forged == 0 ? ""
                 : $"{timeout.Server}: {Words.Count(timeout.Forged, "reset")} with another TTL than the packets before: sent by a device on the way in the name of this end\n")
+            + (timeout.Own == 0 ? ""
+                : $"{timeout.Server}: {Words.Count(timeout.Own, "reset")} that nothing asked for, with the TTL of the packets before: if that end closes idle connections with a reset, keepalive does not change it\n")
             + (timeout.SilentAtEnd == 0 || !timeout.IsOne ? ""
                 : $"{timeout.Server}: {Words.Count(timeout.SilentAtEnd, "more connection")} silent for the last {Seconds(timeout.BrokenLeast)} of the capture or longer: probably dead, too\n");
     }

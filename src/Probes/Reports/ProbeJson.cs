@@ -139,7 +139,7 @@ internal sealed class ProbeJson(Stream output, bool isSummary) : ProbeReport(out
             {
                 Lines.Text(",\"survivedMsMost\":"u8).Milliseconds(timeout.SurvivedMost);
             }
-            Lines.Text(",\"otherTtl\":"u8).Number(timeout.Forged).Text(",\"silentAtEnd\":"u8).Number(timeout.SilentAtEnd).Text("}"u8);
+            Lines.Text(",\"otherTtl\":"u8).Number(timeout.Forged).Text(",\"sameTtlUnasked\":"u8).Number(timeout.Own).Text(",\"silentAtEnd\":"u8).Number(timeout.SilentAtEnd).Text("}"u8);
             separator = ","u8;
         }
         Lines.Text(separator.Length == 1 ? "]"u8 : ""u8);

@@ -39,7 +39,7 @@ public sealed class BrokenReportTests
         using var _ = JsonDocument.Parse(text);
 
         Assert.Contains(
-            ",\"idleTimeouts\":[{\"server\":\"10.0.0.2:5432\",\"broken\":2,\"brokenMsLeast\":610000,\"survivedMsMost\":580000,\"otherTtl\":1}],"
+            ",\"idleTimeouts\":[{\"server\":\"10.0.0.2:5432\",\"broken\":2,\"brokenMsLeast\":610000,\"survivedMsMost\":580000,\"otherTtl\":1,\"sameTtlUnasked\":0,\"silentAtEnd\":0}],"
             + "\"broken\":["
             + "{\"frame\":9,\"source\":\"10.0.0.1:40000\",\"destination\":\"10.0.0.2:5432\",\"silenceMs\":610000,\"sent\":\"data\",\"resetFrame\":10,\"resetTtl\":254,\"ttlBefore\":60},"
             + "{\"frame\":14,\"source\":\"10.0.0.5:40000\",\"destination\":\"10.0.0.2:5432\",\"silenceMs\":300000,\"sent\":\"data\",\"resetFrame\":15,\"resetTtl\":60,\"ttlBefore\":60,\"afterClose\":true},"

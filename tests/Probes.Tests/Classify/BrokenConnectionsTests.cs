@@ -220,6 +220,21 @@ public sealed class BrokenConnectionsTests
         Assert.Equal((true, silent), (timeout.IsOne, timeout.SilentAtEnd));
     }
 
+    /// <summary>An end that closes idle connections with a reset is no device on the way, and no keepalive prevents it.</summary>
+    [Theory]
+    [InlineData("301.011 < R  200:0 ttl=60", 1)]
+    [InlineData("301.011 < R  200:0 ttl=254", 0)]
+    [InlineData("301.011 > AP 100:200 l=100\n301.012 < R 200:0 ttl=60", 0)]
+    public void IdleTimeout_ResetThatNothingAskedFor_MayBeTheEndsOwn(string then, int own)
+    {
+        var timeout = Assert.Single(IdleTimeout.Of(Timeline.Play(Exchange + "\n" + then).Scan));
+
+        Assert.Equal((1, own), (timeout.Broken, timeout.Own));
+        var text = Keepalive.Probes.Reports.BrokenTable.Conclusion(timeout);
+        Assert.Equal(own == 0, text.Contains("something on the way had", StringComparison.Ordinal));
+        Assert.Equal(own == 1, text.Contains("1 reset that nothing asked for", StringComparison.Ordinal));
+    }
+
     private static double Seconds(long nanoseconds) => nanoseconds / 1e9;
 
     private static BrokenConnection[] Play(string text) => Timeline.Play(Exchange + "\n" + text).Scan.Broken.All.ToArray();
