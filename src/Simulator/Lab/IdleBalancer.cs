@@ -268,6 +268,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
             }
             var sequence = flow.ExpectedBy(end, now);
             var flags = TcpFlags.Ack | (isFin ? TcpFlags.Fin : TcpFlags.Rst);
+            Send(flow, end, flags, sequence, flow.Half(end).Next);
             if (isFin)
             {
                 Totals.Fins++;
@@ -276,9 +277,7 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
             {
                 Totals.Resets++;
             }
-            // Before it is sent: what the end then prints comes after it in the report.
             tell(new LabEvent(now, isFin ? LabEventKind.Finished : LabEventKind.Reset, flow.Key, flow.OpenedBy, end, sequence, flags, 0, idle));
-            Send(flow, end, flags, sequence, flow.Half(end).Next);
         }
     }
 
@@ -288,9 +287,9 @@ internal sealed class IdleBalancer(BalancerRule rule, FrameSender send, Action<L
         var hasAck = segment.Has(TcpFlags.Ack);
         var sequence = hasAck ? segment.Acknowledgment : 0;
         var flags = hasAck ? TcpFlags.Rst : TcpFlags.Rst | TcpFlags.Ack;
+        Send(flow, sender, flags, sequence, hasAck ? 0 : segment.SequenceEnd);
         Totals.Resets++;
         tell(new LabEvent(now, LabEventKind.Reset, flow.Key, flow.OpenedBy, sender, sequence, flags, 0, now - flow.ExpiredAt));
-        Send(flow, sender, flags, sequence, hasAck ? 0 : segment.SequenceEnd);
     }
 
     private void Send(LabFlow flow, FlowEnd to, TcpFlags flags, uint sequence, uint acknowledgment)
