@@ -335,16 +335,20 @@ public sealed class TunnelTests : IDisposable
         var scan = new ProbeScan(new Nowhere());
         var frames = All.Values.SelectMany(tunnel => Packets(tunnel.IsIPv6).Select(p => tunnel.Wrap(p.Packet, p.Forth)))
             .Concat(Hidden.Select(row => row.Data.Item2)).ToArray();
-        Run(0);
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        for (var round = 1; round < 20; round++)
+        var round = 0;
+        Run(1);
+
+        Assert.Equal(0, Allocation.Of(() => Run(20)));
+
+        void Run(int rounds)
         {
-            Run(round);
+            for (var last = round + rounds; round < last; round++)
+            {
+                Take();
+            }
         }
 
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-
-        void Run(int round)
+        void Take()
         {
             foreach (var frame in frames)
             {
