@@ -66,7 +66,7 @@ public sealed class SidecarTests : IDisposable
         Populate();
         _agent.Launch("--interval", "1s", "--listen", _address);
         using var http = new AgentHttp(_address);
-        Eventually.True(() => IsUp(http) && http.Sum("keepalive_scanned_sockets") >= 9, TimeSpan.FromSeconds(10));
+        Eventually.True(() => IsUp(http) && http.Sum("keepalive_scanned_sockets") >= 9, TimeSpan.FromSeconds(30));
         Assert.Equal(0, http.Sum("keepalive_unprotected_sockets"));
         // Also a connection that comes later.
         _lab.Client.Connect(Service, _port);
