@@ -79,10 +79,10 @@ public sealed class SocketExplanationTests : IDisposable
     public void Socket_EndThatListens_IsNoReasonNotToAskForItsConnections()
     {
         Managed();
-        int port = _lab.Client.Listen(Lab.ClientAddress);
-        _lab.Server.Connect(Lab.ClientAddress, port);
+        int port = _lab.Client.Listen(Lab.ClientAddress6);
+        _lab.Server.Connect(Lab.ClientAddress6, port);
         Eventually.True(() => _lab.Client.Count().Accepted == 1, TimeSpan.FromSeconds(5));
-        var all = Run("explain", "--socket", $"{Lab.ClientAddress}:{port}", "-o", "json").Lines.Select(Parse).ToDictionary(one => one.GetProperty("state").GetString()!);
+        var all = Run("explain", "--socket", $"[{Lab.ClientAddress6}]:{port}", "-o", "json").Lines.Select(Parse).ToDictionary(one => one.GetProperty("state").GetString()!);
         Assert.Equal(["ESTABLISHED", "LISTEN"], all.Keys.Order());
         Assert.StartsWith("it listens and has no connection", all["LISTEN"].GetProperty("result").GetString(), StringComparison.Ordinal);
         Assert.Equal("agent", all["ESTABLISHED"].GetProperty("source").GetString());
