@@ -31,19 +31,19 @@ public sealed class CheckTests : IDisposable
     public void Check_EnvoyFilterWithSeveralPatches_NamesThePatchOfEachVerdict()
     {
         const string late = "{socket_options: [{level: 1, name: 9, int_value: 1}, {level: 6, name: 4, int_value: 400}, {level: 6, name: 5, int_value: 10}, {level: 6, name: 6, int_value: 6}]}";
-        File.WriteAllText(FilePath, $$$"""
+        File.WriteAllText(FilePath, """
             apiVersion: networking.istio.io/v1alpha3
             kind: EnvoyFilter
             metadata: {name: keepalive, namespace: istio-system}
             spec:
               configPatches:
               - applyTo: CLUSTER
-                patch: {operation: MERGE, value: {upstream_connection_options: {tcp_keepalive: {keepalive_time: 240, keepalive_interval: 20, keepalive_probes: 4} } } }
+                patch: {operation: MERGE, value: {upstream_connection_options: {tcp_keepalive: {keepalive_time: 240, keepalive_interval: 20, keepalive_probes: 4}}}}
               - applyTo: LISTENER
-                patch: {operation: MERGE, value: {{{late}}} }
+                patch: {operation: MERGE, value: LATE}
               - applyTo: LISTENER
-                patch: {operation: MERGE, value: {{{late}}} }
-            """);
+                patch: {operation: MERGE, value: LATE}
+            """.Replace("LATE", late, StringComparison.Ordinal));
         var lines = Lines(Check("--balancer", "aws-nlb"));
         Assert.Contains(lines, line => line.StartsWith("  spec.configPatches[0]: time 240s interval 20s probes 4, through aws-nlb, idle timeout 350s: kept", StringComparison.Ordinal));
         Assert.Contains(lines, line => line.StartsWith("  spec.configPatches[1], spec.configPatches[2]: time 400s interval 10s probes 6, through aws-nlb, idle timeout 350s: forgotten", StringComparison.Ordinal));
