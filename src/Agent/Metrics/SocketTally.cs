@@ -44,7 +44,11 @@ internal sealed class SocketTally : ISocketSink
 
     public void BeginChanges(ulong inode) => Begin(inode, isComplete: false);
 
-    public void Gone(ulong inode, ulong cookie) => _namespaces.GetValueOrDefault(inode)?.Remove(cookie);
+    public void Gone(ulong inode, ulong cookie)
+    {
+        _namespaces.GetValueOrDefault(inode)?.Remove(cookie);
+        _isStale = true;
+    }
 
     private void Begin(ulong inode, bool isComplete)
     {
