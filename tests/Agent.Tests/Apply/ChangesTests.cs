@@ -289,6 +289,30 @@ public sealed class AttachedChangesTests : ChangesTests
         Assert.Equal(beforeThePass ? 0 : 1, follower.NotDumped);
     }
 
+    /// <summary>Over loopback, because other connections that the other end has closed are read in any case.</summary>
+    [Fact]
+    public void Pass_OtherEndHasClosed_KnowsTheConnection()
+    {
+        const string address = "127.9.9.9";
+        Rig.Policy = Apply.Rig.PolicyFor(address, PolicyText.GuideValues);
+        using var server = Bed.Client.StartBeside();
+        var port = server.Listen(address);
+        var follower = new Receivers();
+        follower.Take(Rig);
+        var id = Bed.Client.Connect(address, port);
+        Eventually.True(() => server.Count().Accepted == 1, TimeSpan.FromSeconds(5));
+        server.HalfClose(SocketId.Accepted(0));
+        follower.Take(Rig);
+        Assert.Equal([SocketOutcome.Managed], follower.Outcomes);
+        Bed.Client.Close(id);
+        follower.Take(Rig);
+        Assert.Empty(follower.Outcomes);
+        Bed.Client.Connect(address, port);
+        follower.Take(Rig);
+        Assert.Equal([SocketOutcome.Managed], follower.Outcomes);
+        Assert.True(follower.NotDumped > 0);
+    }
+
     [Fact]
     public void Restart_AfterReportsOnly_RestoresWhatTheApplicationHad()
     {

@@ -23,6 +23,7 @@ internal sealed class ReportedChanges(KernelPrograms kernel, BpfLink link, Arriv
     private readonly Dictionary<ulong, Followed> _followed = [];
     private readonly List<Followed> _reported = [];
     private readonly Dictionary<ulong, int> _lastChange = [];
+    private readonly HashSet<ulong> _arrived = [];
     private ulong _missed = kernel.MissedStates;
     private bool _hasMissed;
 
@@ -38,10 +39,13 @@ internal sealed class ReportedChanges(KernelPrograms kernel, BpfLink link, Arriv
         _reported.Clear();
         var missed = kernel.MissedStates;
         (_hasMissed, _missed) = (missed != _missed, missed);
+        _arrived.Clear();
         for (var i = 0; i < arrivals.Arrived.Length; i++)
         {
             Of(arrivals.Arrived[i].tuple.netns)?.Arrivals.Add(i);
+            _arrived.Add(arrivals.Arrived[i].tuple.cookie);
         }
+        Spare.Trim(_arrived);
         Spare.Clear(_lastChange);
         for (var i = 0; i < arrivals.Changes.Length; i++)
         {
@@ -178,26 +182,16 @@ internal sealed class ReportedChanges(KernelPrograms kernel, BpfLink link, Arriv
                 continue;
             }
             var state = (TcpState)change.state;
-            var isKnown = watched.Sockets.ContainsKey(change.cookie);
-            // One that is not known was set and has closed since, or no rule selects it, or it had closed before.
-            if (isKnown ? state is not (TcpState.Close or TcpState.CloseWait) : change.stays == 0 && !(state == TcpState.Close && HasArrived(one, change.cookie)))
+            // If it is neither known nor new, no rule selects it, or it had closed before.
+            var isClear = watched.Sockets.ContainsKey(change.cookie) ? state is TcpState.Close or TcpState.CloseWait
+                : _arrived.Contains(change.cookie) ? state == TcpState.Close
+                : change.stays != 0;
+            if (!isClear)
             {
                 return false;
             }
         }
         return true;
-    }
-
-    private bool HasArrived(Followed one, ulong cookie)
-    {
-        foreach (var i in one.Arrivals)
-        {
-            if (arrivals.Arrived[i].tuple.cookie == cookie)
-            {
-                return true;
-            }
-        }
-        return false;
     }
 
     private bool TryRead(ulong inode, out BpfAbi.ka_activity activity)
