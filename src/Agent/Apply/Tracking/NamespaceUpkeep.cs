@@ -105,6 +105,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         watched.IsToBeCompared = false;
         watched.Activity = activity;
         watched.DumpAt = NextDump(watched);
+        Spare.Trim(watched.Sockets);
     }
 
     /// <summary>Drops a tracked socket if the dump did not show it, or if nothing has to be remembered of it.</summary>
