@@ -64,7 +64,11 @@ internal static class NodeScenario
             Watch(pods!, busy, server, duration, listen, "pidfd", cgroup: null);
             if (cgroup is not null)
             {
-                cgroup.Add(busy.Pid);
+                // As on a node, where the agent sees the connections of all pods.
+                foreach (var pod in pods.Take(Spread - 1).Prepend(busy))
+                {
+                    cgroup.Add(pod!.Pid);
+                }
                 Watch(pods!, busy, server, duration, listen, "bpf", cgroup.Path);
             }
         }

@@ -79,7 +79,7 @@ internal interface ISocketSink
     void BeginChanges(ulong inode) => BeginNamespace(inode);
 
     /// <summary>Reports that a socket is gone. Comes between <see cref="BeginChanges"/> and <see cref="EndNamespace"/>, after the
-    /// records.</summary>
+    /// records, or outside of the frame of its namespace.</summary>
     void Gone(ulong inode, ulong cookie)
     {
     }

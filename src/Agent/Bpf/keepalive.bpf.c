@@ -3,6 +3,8 @@
 //
 //   ka_established   sets a connection when it is established, by the policy maps, and reports it through a ring
 //   ka_own_setting   notes the values that an application itself writes to such a socket
+//   ka_states        counts the connections that come and go in each namespace, and reports those that go: a namespace is read only if the
+//                    reports do not show everything
 //   ka_read          one record for each TCP socket of the reader's network namespace; changes nothing
 //   ka_apply         makes the changes that the agent has planned for some of them, each under its lock, and reports the outcome
 //   ka_processes     one record for each process that the reader's PID namespace shows
@@ -73,6 +75,15 @@ struct {
     __type(value, __u32);
 } namespaces SEC(".maps");
 
+// The namespaces whose connections are counted.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 65536);
+    __type(key, __u32);
+    __type(value, struct ka_activity);
+} activities SEC(".maps");
+
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -88,7 +99,8 @@ struct {
     __type(value, struct ka_plan);
 } plans SEC(".maps");
 
-// The agent reads it once in each pass. At the default interval it has room for some 10,000 connections a second.
+// The agent reads it once in each pass. It has struct ka_arrival and struct ka_change, which differ in size. At the default interval it has
+// room for some 8,000 connections a second.
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 4 * 1024 * 1024);
@@ -238,6 +250,105 @@ static __always_inline struct ka_rule *match(const struct ka_tuple *tuple, _Bool
     return rule;
 }
 
+// ---- coming and going ----
+
+enum {
+    TCP_ESTABLISHED = 1,
+    TCP_SYN_SENT = 2,
+    TCP_CLOSE = 7,
+    TCP_CLOSE_WAIT = 8,
+    TCP_LISTEN = 10,
+};
+
+static __always_inline struct ka_activity *activity_of(__u32 netns)
+{
+    return bpf_map_lookup_elem(&activities, &netns);
+}
+
+// Counts a change that only a reading of the namespace shows.
+static __always_inline void leave_to_reading(__u32 netns)
+{
+    struct ka_activity *activity = activity_of(netns);
+    if (activity)
+        __sync_fetch_and_add(&activity->untold, 1);
+}
+
+// Takes back the count of a new connection (ka_states): a record shows it, or nobody asks for it.
+static __always_inline void tell_established(__u32 netns)
+{
+    struct ka_activity *activity = activity_of(netns);
+    if (activity)
+        __sync_fetch_and_add(&activity->untold, (__u64)-1);
+}
+
+static __always_inline _Bool is_loopback(const __u8 *address)
+{
+    const __u32 *words = (const __u32 *)address;
+    if (words[0] || words[1])
+        return 0;
+    return words[2] == __builtin_bswap32(0xffff) ? address[12] == 127 : !words[2] && words[3] == __builtin_bswap32(1);
+}
+
+// The agent's Endpoint.StayOnHost.
+static __always_inline _Bool stays_on_host(const struct ka_tuple *tuple)
+{
+    const __u64 *local = (const __u64 *)tuple->local, *remote = (const __u64 *)tuple->remote;
+    return (local[0] == remote[0] && local[1] == remote[1]) || is_loopback(tuple->remote);
+}
+
+static __always_inline void tell_change(struct ka_activity *activity, struct sock_common *sk, int state)
+{
+    struct ka_settings *setting = get_settings();
+    struct ka_tuple tuple = {};
+    struct ka_change *change;
+
+    if (setting && activity->batch != setting->batch) {
+        activity->batch = setting->batch;
+        activity->told = 0;
+    }
+    change = activity->told < KA_MAX_CHANGES ? bpf_ringbuf_reserve(&arrivals, sizeof *change, 0) : 0;
+    if (!change) {
+        __sync_fetch_and_add(&activity->untold, 1);
+        return;
+    }
+    __sync_fetch_and_add(&activity->told, 1);
+    read_tuple(&tuple, sk);
+    change->cookie = (__u64)sk->skc_cookie.counter;
+    change->time = bpf_ktime_get_ns();
+    change->netns = tuple.netns;
+    change->state = (__u8)state;
+    change->stays = stays_on_host(&tuple);
+    change->reserved = 0;
+    bpf_ringbuf_submit(change, BPF_RB_NO_WAKEUP);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int ka_states(__u64 *arguments)
+{
+    struct sock *sk = (struct sock *)arguments[0];
+    int from = (int)arguments[1], to = (int)arguments[2];
+    struct ka_activity *activity;
+    _Bool leaves;
+
+    leaves = from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT || (to == TCP_CLOSE && from != TCP_SYN_SENT && from != TCP_LISTEN && from != TCP_CLOSE);
+    if (!leaves && to != TCP_ESTABLISHED && to != TCP_SYN_SENT && from != TCP_SYN_SENT)
+        return 0;
+    if (sk->sk_protocol != IPPROTO_TCP)
+        return 0;
+    activity = activity_of(sk->__sk_common.skc_net.net->ns.inum);
+    if (!activity)
+        return 0;
+    if (to == TCP_SYN_SENT)
+        __sync_fetch_and_add(&activity->begun, 1);
+    if (from == TCP_SYN_SENT)
+        __sync_fetch_and_add(&activity->ended, 1);
+    if (to == TCP_ESTABLISHED)
+        __sync_fetch_and_add(&activity->untold, 1);
+    else if (leaves && sk->__sk_common.skc_cookie.counter) // without a cookie, nobody was told of it
+        tell_change(activity, &sk->__sk_common, to);
+    return 0;
+}
+
 // ---- new connections ----
 
 // Whether a rule applies in any case, even if the application switches keepalive on in the next moment. If the result depends on the
@@ -278,13 +389,13 @@ static __always_inline int set_established(struct bpf_sock_ops *ops, const struc
     return error;
 }
 
-static __always_inline void report(const struct ka_tuple *tuple, const struct ka_memory *memory, struct tcp_sock *tp)
+static __always_inline _Bool report(const struct ka_tuple *tuple, const struct ka_memory *memory, struct tcp_sock *tp)
 {
     struct ka_arrival *arrival = bpf_ringbuf_reserve(&arrivals, sizeof *arrival, 0);
 
     if (!arrival) {
         count(KA_LOST);
-        return;
+        return 0;
     }
     arrival->tuple = *tuple;
     arrival->found = memory->found;
@@ -292,6 +403,7 @@ static __always_inline void report(const struct ka_tuple *tuple, const struct ka
     read_maker(&arrival->maker, tp);
     // The agent reads the ring in its passes: to wake it for each connection would cost more than all the rest.
     bpf_ringbuf_submit(arrival, BPF_RB_NO_WAKEUP);
+    return 1;
 }
 
 SEC("sockops")
@@ -304,12 +416,13 @@ int ka_established(struct bpf_sock_ops *ops)
     struct tcp_sock *tp;
     struct sock_common *common;
     struct ka_rule *rule;
+    _Bool is_own, is_dispensable;
     __u64 netns;
     __u32 *scope;
 
     if (!setting || !sk)
         return 1;
-    if (ops->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && !(ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && setting->both_sides))
+    if (ops->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && ops->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
         return 1;
     tp = bpf_skc_to_tcp_sock(sk);
     if (!tp || is_kernels(tp) || is_subflow(tp))
@@ -320,8 +433,15 @@ int ka_established(struct bpf_sock_ops *ops)
     if (scope ? *scope != KA_IN_SCOPE : setting->listed_only)
         return 1;
     read_tuple(&tuple, common);
+    // The agent has no use for a connection that no rule selects and that does not leave the host.
+    is_dispensable = setting->is_current && stays_on_host(&tuple);
+    is_own = ops->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || setting->both_sides;
+    if (!is_own && !is_dispensable)
+        return 1;
     rule = match(&tuple, setting->both_sides);
-    if (!rule)
+    if (!rule && is_dispensable)
+        tell_established(tuple.netns);
+    if (!rule || !is_own)
         return 1;
     read_values(&memory.found, tp);
     if (!applies_at_once(rule, &memory.found))
@@ -342,6 +462,7 @@ int ka_established(struct bpf_sock_ops *ops)
     }
     if (same_values(&memory.found, &memory.set))
         return 1;
+    memory.netns = tuple.netns;
     remembered = bpf_sk_storage_get(&memories, sk, &memory, BPF_SK_STORAGE_GET_F_CREATE);
     if (!remembered) {
         count(KA_UNREMEMBERED);
@@ -358,7 +479,8 @@ int ka_established(struct bpf_sock_ops *ops)
         return 1;
     }
     tuple.cookie = bpf_get_socket_cookie(ops);
-    report(&tuple, &memory, tp);
+    if (report(&tuple, &memory, tp))
+        tell_established(tuple.netns);
     return 1;
 }
 
@@ -371,12 +493,14 @@ int ka_own_setting(struct bpf_sockopt *ctx)
     struct ka_memory *memory;
     struct ka_values *own;
 
-    if (((level == SOL_SOCKET && name == SO_KEEPALIVE) || (level == IPPROTO_TCP && name >= TCP_KEEPIDLE && name <= TCP_KEEPCNT)) && ctx->sk
-        && (void *)(option + 1) <= ctx->optval_end) {
+    if (((level == SOL_SOCKET && name == SO_KEEPALIVE)
+            || (level == IPPROTO_TCP && ((name >= TCP_KEEPIDLE && name <= TCP_KEEPCNT) || name == TCP_USER_TIMEOUT)))
+        && ctx->sk && (void *)(option + 1) <= ctx->optval_end) {
         memory = bpf_sk_storage_get(&memories, ctx->sk, 0, 0);
         if (memory) {
             int value = *option;
             own = &memory->found;
+            leave_to_reading(memory->netns);
             if (level == SOL_SOCKET) {
                 own->flags = value ? own->flags | KA_ON : own->flags & ~KA_ON;
             } else if (name == TCP_KEEPIDLE && is_settable(value)) {
@@ -562,7 +686,6 @@ static __always_inline int write_values(struct tcp_sock *tp, const struct ka_val
 }
 
 enum {
-    TCP_ESTABLISHED = 1,
     ASK_LEAST_IDLE = 1000, // milliseconds: TCP_KEEPIDLE has no shorter time
     ASK_MARGIN = 2,        // seconds: its own time is near
 };

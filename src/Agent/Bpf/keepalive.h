@@ -62,10 +62,11 @@ struct ka_settings {
     __u32 states;        // bit N: sockets in state N are read
     __u8 both_sides;     // a rule may also select a socket by its local end
     __u8 listed_only;    // sockets of namespaces that are not listed are not set
-    __u16 reserved;
+    __u8 is_current;     // the policy map has the whole policy in force
+    __u8 reserved;
     __u32 owner;         // the agent's process id, in
     __u32 owner_pidns;   // the PID namespace of this inode number, and
-    __u32 reserved2;
+    __u32 batch;         // the pass that reads the next records
     __u64 owner_started; // when it began: shows which programs a dead predecessor has left
 };
 
@@ -179,6 +180,32 @@ struct ka_arrival {
 struct ka_memory {
     struct ka_values found;
     struct ka_values set;
+    __u32 netns;         // inode number
+    __u32 reserved;
+};
+
+enum ka_limit {
+    KA_MAX_CHANGES = 256, // records of a namespace's closed connections in one batch; more are only counted
+};
+
+// What happened to the connections of a namespace since it was listed. The key is its inode number. Each number is read as a whole: only
+// whether it has moved counts.
+struct ka_activity {
+    __u64 untold;        // changes that no record shows
+    __u64 begun;         // connections that were begun here
+    __u64 ended;         // of those, the ones that were established or have failed
+    __u32 batch;         // the batch of
+    __u32 told;          // records of closed connections
+};
+
+// A connection that one of its ends has closed, or that has ended.
+struct ka_change {
+    __u64 cookie;
+    __u64 time;          // nanoseconds (CLOCK_MONOTONIC)
+    __u32 netns;         // inode number
+    __u8 state;          // its new state
+    __u8 stays;          // its addresses show that it does not leave its host
+    __u16 reserved;
 };
 
 // A descriptor of a TCP socket, and the values of that socket.

@@ -1,3 +1,4 @@
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Linux.Packets;
 using Keepalive.Linux.Sockets;
 using Keepalive.Probes.Classify;
@@ -41,6 +42,7 @@ internal sealed class CapturedLiveness
     /// <summary>Removes connections that ended some time ago.</summary>
     public void ForgetDeparted(long now)
     {
+        Spare.Trim(_connections);
         for (; _departed.TryPeek(out var first) && now - first.At > Farewell; _departed.Dequeue())
         {
             var connection = first.Connection;

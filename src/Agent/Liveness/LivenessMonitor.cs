@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
@@ -343,6 +344,10 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             _clock.Look();
             _ledger.Log.EndPass();
             _captured.ForgetDeparted(Now);
+            foreach (var scope in _scopes.Values)
+            {
+                Spare.Trim(scope.Connections);
+            }
             _ledger.Pool.AwaitAnswers(Now);
             _ledger.Pool.CheckOverdue(Now);
             _ledger.Pool.Expire(Now);

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
+using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Audit;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
@@ -44,7 +45,11 @@ internal sealed class SocketTally : ISocketSink
 
     public void BeginChanges(ulong inode) => Begin(inode, isComplete: false);
 
-    public void Gone(ulong inode, ulong cookie) => _namespaces.GetValueOrDefault(inode)?.Remove(cookie);
+    public void Gone(ulong inode, ulong cookie)
+    {
+        _namespaces.GetValueOrDefault(inode)?.Remove(cookie);
+        _isStale = true;
+    }
 
     private void Begin(ulong inode, bool isComplete)
     {
@@ -83,6 +88,7 @@ internal sealed class SocketTally : ISocketSink
         {
             _frame?.End();
         }
+        _frame?.Trim();
         _frame = null;
         _isStale = true;
     }
@@ -328,6 +334,9 @@ internal sealed class SocketTally : ISocketSink
                 }
             }
         }
+
+        /// <summary>Releases memory that is not needed.</summary>
+        public void Trim() => Spare.Trim(_sockets);
 
         public void Put(ulong cookie, in Standing standing)
         {

@@ -280,11 +280,17 @@ internal sealed partial class AgentLoop(
     private void CollectGarbage()
     {
         const long budget = 4 * 1024 * 1024;
+        const long unused = 8 * 1024 * 1024;
         if (GC.GetTotalMemory(forceFullCollection: false) - _heapAtCollection > budget)
         {
             // A table that has grown leaves a hole as large as it was before; without this such holes stay.
             GCSettings.LargeObjectHeapCompactionMode = GCLargeObjectHeapCompactionMode.CompactOnce;
             GC.Collect(2, GCCollectionMode.Forced, blocking: true, compacting: true);
+            if (GC.GetGCMemoryInfo(GCKind.FullBlocking) is var info && info.TotalCommittedBytes - info.HeapSizeBytes > unused)
+            {
+                // The collector releases memory in the course of many collections. After a start there may be none for long.
+                GC.Collect(2, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            }
             _heapAtCollection = GC.GetTotalMemory(forceFullCollection: false);
             NativeHeap.Trim();
         }

@@ -44,6 +44,7 @@ internal static class FeatureProbes
         Program("see applications' own settings (cgroup/setsockopt)", KernelPrograms.OwnSetting),
         Program("find namespaces (iter/task)", "ka_processes"),
         Program("find owners (iter/task_file)", "ka_owners"),
+        Program("see connections come and go (tp_btf)", "ka_states"),
         .. Cgroup(cgroup ?? BpfCgroups.Mount()),
         new Feature("libpcap", ForCapture, PcapLibrary.IsPresent ? Answer.Yes : Answer.No, CapturePrivileges.Library, null),
         Owned(Capability.NetRaw, "capturing packets", ForCapture),

@@ -118,6 +118,9 @@ public static unsafe class BpfCgroups
         return false;
     }
 
+    /// <summary>How often a program was left out because it was running on that processor already.</summary>
+    internal static ulong Misses(int program) => TryInfo<LinuxBpf.bpf_prog_info>(program, out var info) ? info.recursion_misses : 0;
+
     private static string? Program(uint id)
     {
         using var program = Open(BpfBpf.bpf_prog_get_fd_by_id(id));

@@ -103,7 +103,7 @@ public sealed unsafe class BpfMap : IDisposable
         }
     }
 
-    /// <summary>Removes every entry of a map whose keys are numbers.</summary>
+    /// <summary>Removes every entry of a map whose keys are numbers of at most eight bytes.</summary>
     public void Clear()
     {
         ulong key;

@@ -81,6 +81,21 @@ public sealed unsafe class BpfObject : IDisposable
         return link is null ? throw new BpfException($"attaching {program} to the cgroup {cgroup}", errno, Detail(errno, said)) : new BpfLink(link);
     }
 
+    /// <summary>Attaches a program to the point of the kernel that its section names, for the whole node; it is detached when the result is disposed or this
+    /// process ends, however it does.</summary>
+    /// <exception cref="BpfException">The kernel refused.</exception>
+    public BpfLink Attach(string program)
+    {
+        var what = (nint)Program(program);
+        var link = (void*)BpfLibrary.Listen(() => (nint)BpfLibbpf.bpf_program__attach((void*)what), out var said);
+        var errno = Marshal.GetLastPInvokeError();
+        return link is null ? throw new BpfException($"attaching {program}", errno, Detail(errno, said)) : new BpfLink(link);
+    }
+
+    /// <summary>How often the kernel has left out a program because it was running on that processor already. 0 if the kernel does not count
+    /// it.</summary>
+    public ulong Misses(string program) => BpfCgroups.Misses(BpfLibbpf.bpf_program__fd(Program(program)));
+
     /// <summary>Makes an iterator of a program of that kind.</summary>
     /// <exception cref="BpfException">The kernel refused.</exception>
     public BpfIterator Iterator(string program)

@@ -56,6 +56,9 @@ internal static unsafe partial class BpfLibbpf
     internal static partial void* bpf_program__attach_cgroup(void* prog, int cgroup_fd);
 
     [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
+    internal static partial void* bpf_program__attach(void* prog);
+
+    [LibraryImport(NativeLibraries.Bpf, SetLastError = true)]
     internal static partial void* bpf_program__attach_iter(void* prog, void* opts);
 
     [LibraryImport(NativeLibraries.Bpf)]

@@ -26,7 +26,7 @@ internal static class LinuxBpf
         private ulong _0;
     }
 
-    [StructLayout(LayoutKind.Explicit, Size = 80)]
+    [StructLayout(LayoutKind.Explicit, Size = 216)]
     internal struct bpf_prog_info
     {
         [FieldOffset(0)] internal uint type;
@@ -34,6 +34,7 @@ internal static class LinuxBpf
         [FieldOffset(52)] internal uint nr_map_ids;
         [FieldOffset(56)] internal ulong map_ids;
         [FieldOffset(64)] internal name16 name;
+        [FieldOffset(208)] internal ulong recursion_misses;
     }
 
     [StructLayout(LayoutKind.Explicit, Size = 40)]

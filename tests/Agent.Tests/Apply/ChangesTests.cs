@@ -13,11 +13,17 @@ namespace Keepalive.Agent.Tests.Apply;
 /// <summary>Receivers that get only changes know the same as those that get all sockets.</summary>
 public abstract class ChangesTests : IDisposable
 {
-    private const string Elsewhere = "10.77.9.9";
+    private protected const string Elsewhere = "10.77.9.9";
 
     private readonly Lab _lab = CreateLab();
     private readonly int _port;
     private readonly Rig _rig;
+
+    private protected Lab Bed => _lab;
+
+    private protected int Port => _port;
+
+    private protected Rig Rig => _rig;
 
     private protected ChangesTests(Func<Lab, DatapathFactory> create)
     {
@@ -84,8 +90,55 @@ public abstract class ChangesTests : IDisposable
         return new Lab();
     }
 
+    /// <summary>Random actions of applications on both kinds of connections: after each pass, the receivers know what a full pass finds.</summary>
+    private protected void RandomActions(int seed, int passes)
+    {
+        var random = new Random(seed);
+        var open = new List<int>();
+        var follower = new Receivers();
+        // A connection that stays: without any, the agent watches the namespace for some time only.
+        _lab.Client.Connect(Lab.ServerAddress, _port);
+        follower.Take(_rig);
+        for (var pass = 0; pass < passes; pass++)
+        {
+            for (var i = random.Next(4); i > 0; i--)
+            {
+                open.Add(_lab.Client.Connect(random.Next(6) == 0 ? Elsewhere : Lab.ServerAddress, _port));
+            }
+            for (var i = random.Next(3); i > 0 && open.Count > 0; i--)
+            {
+                var index = random.Next(open.Count);
+                var id = open[index];
+                switch (random.Next(6))
+                {
+                    case 0:
+                        _lab.Client.Set(id, HolderOption.Idle, random.Next(1, 900));
+                        continue;
+                    case 1:
+                        _lab.Client.HalfClose(id);
+                        continue;
+                    case 2:
+                        _lab.Client.Abort(id);
+                        break;
+                    default:
+                        _lab.Client.Close(id);
+                        break;
+                }
+                open.RemoveAt(index);
+            }
+            follower.Take(_rig);
+            var fresh = new Receivers();
+            fresh.Take(_rig, new PassScope { Full = true });
+            Assert.Equal(fresh.Text, follower.Text);
+            // Its knowledge counts again.
+            follower.Take(_rig, new PassScope { Full = true });
+        }
+        TestContext.Current.SendDiagnosticMessage($"{follower.NotDumped} of {passes} passes did not read the namespace");
+        Assert.True(follower.NotDumped > 0, $"each of {passes} passes has read the namespace");
+    }
+
     /// <summary>The receivers of the service, and a count of the records.</summary>
-    private sealed class Receivers : ISocketSink
+    private protected sealed class Receivers : ISocketSink
     {
         private readonly SocketTally _tally = new();
         private readonly UnmanagedTally _unmanaged = new();
@@ -100,6 +153,9 @@ public abstract class ChangesTests : IDisposable
 
         /// <summary>Frames with changes only.</summary>
         public int Changes { get; private set; }
+
+        /// <summary>Passes that did not read the namespace.</summary>
+        public int NotDumped { get; private set; }
 
         /// <summary>The most records in one of them.</summary>
         public int Most { get; private set; }
@@ -121,6 +177,7 @@ public abstract class ChangesTests : IDisposable
             var summary = rig.PassTo(this, scope);
             _tally.Passed(in summary, new ApplyCounts());
             _monitor.EndPass();
+            NotDumped += summary.NamespacesDumped == 0 ? 1 : 0;
         }
 
         public void BeginNamespace(ulong inode)
@@ -183,6 +240,100 @@ public sealed class AttachedChangesTests : ChangesTests
             cgroup.Add(lab.Client.Pid);
             return create;
         }) => _cgroup = cgroup;
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Passes_RandomActions_LeaveWhatAFullPassFinds(int seed) => RandomActions(seed, passes: 25);
+
+    [Fact]
+    public void Pass_OnlyReportedChanges_DoesNotReadTheNamespace()
+    {
+        var follower = FollowerOfOne();
+        var first = Bed.Client.Connect(Lab.ServerAddress, Port);
+        follower.Take(Rig);
+        Assert.Equal([SocketOutcome.Managed, SocketOutcome.Managed], follower.Outcomes);
+        var second = Bed.Client.Connect(Lab.ServerAddress, Port);
+        Bed.Client.Abort(first);
+        follower.Take(Rig);
+        Assert.Equal([SocketOutcome.Managed, SocketOutcome.Managed], follower.Outcomes);
+        Bed.Client.Abort(second);
+        Bed.Client.Abort(Bed.Client.Connect(Lab.ServerAddress, Port));
+        follower.Take(Rig);
+        Assert.Equal([SocketOutcome.Managed], follower.Outcomes);
+        Assert.Equal(3, follower.NotDumped);
+
+        // No record shows a connection that no rule selects.
+        Bed.Client.Connect(Elsewhere, Port);
+        follower.Take(Rig);
+        Assert.Equal(3, follower.NotDumped);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Pass_ApplicationWritesAValue_ReadsTheNamespace(bool beforeThePass)
+    {
+        var follower = FollowerOfOne();
+        var id = Bed.Client.Connect(Lab.ServerAddress, Port);
+        if (!beforeThePass)
+        {
+            follower.Take(Rig);
+            Assert.Equal(1, follower.NotDumped);
+        }
+        Bed.Client.Set(id, HolderOption.Keepalive, 1);
+        Bed.Client.Set(id, HolderOption.Idle, 33);
+        follower.Take(Rig);
+        Assert.Equal([SocketOutcome.Managed, beforeThePass ? SocketOutcome.Kept : SocketOutcome.Application], follower.Outcomes);
+        Assert.Equal(beforeThePass ? 0 : 1, follower.NotDumped);
+    }
+
+    /// <summary>Over loopback, because other connections that the other end has closed are read in any case.</summary>
+    [Fact]
+    public void Pass_OtherEndHasClosed_KnowsTheConnection()
+    {
+        const string address = "127.9.9.9";
+        Rig.Policy = Apply.Rig.PolicyFor(address, PolicyText.GuideValues);
+        using var server = Bed.Client.StartBeside();
+        var port = server.Listen(address);
+        var follower = new Receivers();
+        follower.Take(Rig);
+        var id = Bed.Client.Connect(address, port);
+        Eventually.True(() => server.Count().Accepted == 1, TimeSpan.FromSeconds(5));
+        server.HalfClose(SocketId.Accepted(0));
+        follower.Take(Rig);
+        Assert.Equal([SocketOutcome.Managed], follower.Outcomes);
+        Bed.Client.Close(id);
+        follower.Take(Rig);
+        Assert.Empty(follower.Outcomes);
+        Bed.Client.Connect(address, port);
+        follower.Take(Rig);
+        Assert.Equal([SocketOutcome.Managed], follower.Outcomes);
+        Assert.True(follower.NotDumped > 0);
+    }
+
+    [Fact]
+    public void Restart_AfterReportsOnly_RestoresWhatTheApplicationHad()
+    {
+        var follower = FollowerOfOne();
+        var id = Bed.Client.Connect(Lab.ServerAddress, Port);
+        follower.Take(Rig);
+        Assert.Equal(1, follower.NotDumped);
+        Rig.Restart();
+        Rig.Policy = Agent.Policies.PolicySnapshot.Empty;
+        Rig.Pass(new PassScope { Full = true, Last = true });
+        Assert.Equal(new KeepaliveValues(false, 7200, 75, 9), Bed.Client.Get(id));
+    }
+
+    /// <summary>A receiver that knows one connection: the agent knows the namespace's address by it.</summary>
+    private Receivers FollowerOfOne()
+    {
+        Bed.Client.Connect(Lab.ServerAddress, Port);
+        var follower = new Receivers();
+        follower.Take(Rig);
+        return follower;
+    }
 
     private static TestCgroup CreateCgroup()
     {

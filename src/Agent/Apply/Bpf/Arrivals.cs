@@ -7,7 +7,7 @@ using Keepalive.Linux.Bpf;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
-/// <summary>The sockets that the kernel programs have set, when they were established, since the last pass.</summary>
+/// <summary>The sockets that the kernel programs have set, when they were established, since the last pass, and those that have closed.</summary>
 /// <remarks>A socket that found no room in the ring is counted. If it is still open, it is found and reported when its namespace is read.
 /// For this the kernel remembers its earlier values.</remarks>
 internal sealed class Arrivals : IDisposable
@@ -15,13 +15,24 @@ internal sealed class Arrivals : IDisposable
     private readonly BpfMap _counters;
     private readonly BpfRing _ring;
     private readonly List<BpfAbi.ka_arrival> _arrived = [];
+    private readonly List<int> _changesBefore = [];
+    private readonly List<BpfAbi.ka_change> _changes = [];
     private readonly HashSet<ulong> _announced = [];
 
     public Arrivals(KernelPrograms kernel)
     {
         _counters = kernel.Counters;
-        _ring = new BpfRing(kernel.Arrivals, sample => _arrived.Add(MemoryMarshal.Read<BpfAbi.ka_arrival>(sample)));
+        _ring = new BpfRing(kernel.Arrivals, Take);
     }
+
+    /// <summary>The sockets that were taken out, in the order of their arrival.</summary>
+    public ReadOnlySpan<BpfAbi.ka_arrival> Arrived => CollectionsMarshal.AsSpan(_arrived);
+
+    /// <summary>How many of <see cref="Changes"/> came before each of them.</summary>
+    public ReadOnlySpan<int> ChangesBefore => CollectionsMarshal.AsSpan(_changesBefore);
+
+    /// <summary>The sockets that have closed, in the order of their changes.</summary>
+    public ReadOnlySpan<BpfAbi.ka_change> Changes => CollectionsMarshal.AsSpan(_changes);
 
     /// <summary>The sockets reported in this pass.</summary>
     public IReadOnlySet<ulong> Announced => _announced;
@@ -35,7 +46,9 @@ internal sealed class Arrivals : IDisposable
     /// <summary>Takes the sockets since the last call out of the ring.</summary>
     public void Drain()
     {
-        _arrived.Clear();
+        Spare.Clear(_arrived);
+        Spare.Clear(_changesBefore);
+        Spare.Clear(_changes);
         _announced.Clear();
         _ring.Drain();
     }
@@ -93,6 +106,20 @@ internal sealed class Arrivals : IDisposable
     public IEnumerable<ulong> Namespaces() => _arrived.Select(arrival => (ulong)arrival.tuple.netns).Distinct();
 
     public void Dispose() => _ring.Dispose();
+
+    private void Take(ReadOnlySpan<byte> sample)
+    {
+        // Arrivals are longer.
+        if (MemoryMarshal.TryRead<BpfAbi.ka_arrival>(sample, out var arrival))
+        {
+            _arrived.Add(arrival);
+            _changesBefore.Add(_changes.Count);
+        }
+        else
+        {
+            _changes.Add(MemoryMarshal.Read<BpfAbi.ka_change>(sample));
+        }
+    }
 
     private long Sum(uint counter)
     {

@@ -32,8 +32,10 @@ internal sealed class AtOnce : IDisposable
         try
         {
             kernel.Namespaces.Clear();
+            kernel.Activities.Clear();
             _policy.Suspend();
             _attached = new CgroupPrograms(kernel, cgroup);
+            Changes = kernel.TryAttachStates() is { } link ? new ReportedChanges(kernel, link, _arrivals) : null;
         }
         catch
         {
@@ -42,6 +44,12 @@ internal sealed class AtOnce : IDisposable
             throw;
         }
     }
+
+    /// <summary>Decides which namespaces must be read; null if the kernel does not count connections for the agent.</summary>
+    public ReportedChanges? Changes { get; }
+
+    /// <summary>Whether the kernel has the whole policy of a pass.</summary>
+    public bool Has(PolicySnapshot policy) => ReferenceEquals(policy, _policy.Current);
 
     /// <summary>New connections that were set but not reported at that time, because there were too many at once.</summary>
     public long Lost => _arrivals.Lost;
@@ -69,7 +77,11 @@ internal sealed class AtOnce : IDisposable
     }
 
     /// <summary>Takes out the sockets that were set since the last pass.</summary>
-    public void Drain() => _arrivals.Drain();
+    public void Drain()
+    {
+        _arrivals.Drain();
+        Changes?.BeginPass();
+    }
 
     /// <summary>Reports the sockets that were taken out.</summary>
     public void Report(ISocketSink sink, SocketLedger ledger, NamespaceInventory namespaces, SocketWorkloads workloads)
@@ -102,6 +114,7 @@ internal sealed class AtOnce : IDisposable
         {
             _kernel.Namespaces.Remove(inode);
         }
+        Changes?.Forget(inode);
     }
 
     /// <summary>Lists the existing namespaces, then puts the policy in force.</summary>
@@ -147,6 +160,7 @@ internal sealed class AtOnce : IDisposable
 
     public void Dispose()
     {
+        Changes?.Dispose();
         _attached.Dispose();
         _arrivals.Dispose();
         _policy.Dispose();

@@ -53,6 +53,8 @@ internal static class BpfAbi
     public const uint KA_FAILED = 2;
     public const uint KA_COUNTERS = 3;
 
+    public const uint KA_MAX_CHANGES = 256;
+
     [InlineArray(16)]
     internal struct ka_address
     {
@@ -109,10 +111,11 @@ internal static class BpfAbi
         public uint states;
         public byte both_sides;
         public byte listed_only;
-        public ushort reserved;
+        public byte is_current;
+        public byte reserved;
         public uint owner;
         public uint owner_pidns;
-        public uint reserved2;
+        public uint batch;
         public ulong owner_started;
     }
 
@@ -188,6 +191,27 @@ internal static class BpfAbi
         public ka_values found;
         public ka_values set;
         public ka_maker maker;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ka_activity
+    {
+        public ulong untold;
+        public ulong begun;
+        public ulong ended;
+        public uint batch;
+        public uint told;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ka_change
+    {
+        public ulong cookie;
+        public ulong time;
+        public uint netns;
+        public byte state;
+        public byte stays;
+        public ushort reserved;
     }
 
     [StructLayout(LayoutKind.Sequential)]

@@ -69,7 +69,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         _runner = new PlanRunner(kernel, _thread, Ledger);
         Asker = new BpfAsker(kernel, _thread, Ledger);
         _audit = new DescriptorAudit(options.Time, kernel, Namespaces);
-        WriteSettings(new PassScope(), PolicySnapshot.Empty);
+        WriteSettings(new PassScope(), PolicySnapshot.Empty, batch: 0);
         try
         {
             _atOnce = cgroup is null ? null : new AtOnce(kernel, options.State, cgroup);
@@ -120,11 +120,13 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
     protected override void Begin(PassContext pass)
     {
         _atOnce?.Report(pass.Sink, Ledger, Namespaces, Workloads);
-        WriteSettings(pass.Scope, pass.Policy);
+        WriteSettings(pass.Scope, pass.Policy, pass.Number);
         StayAttached();
         if (!pass.Scope.DryRun)
         {
             UpdateAtOnce(pass);   // a dry run puts no policy in force in the kernel
+            FollowChanges();
+            WriteSettings(pass.Scope, pass.Policy, pass.Number);
         }
         _audit.Walk(pass);
         var needsOwners = pass.Scope.Owners || (Workloads.NeedProcesses && Namespaces.Watched.Any(watched => watched.NeedsWorkloads(pass.Policy)));
@@ -135,11 +137,23 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
     {
         _decisions.Clear();
         var visitor = new SocketVisitor(intake, _atOnce?.Announced ?? s_none, _owners, Ledger, _decisions);
+        _atOnce?.Changes?.BeginReading(intake.Watched);
         using (var run = _thread.Begin(intake.Watched.Handle, _kernel.Reader))
         {
             BpfIterator.Read<BpfAbi.ka_socket, SocketVisitor>(run, ref visitor);
         }
         _unknown |= visitor.Unknown;
+        _atOnce?.Changes?.EndReading(intake.Watched, visitor.Connecting);
+    }
+
+    protected override bool? HasUnreported(WatchedNamespace watched, PassContext pass) => _atOnce?.Changes?.HasUnreported(watched, pass);
+
+    protected override bool HasReports(WatchedNamespace watched) => _atOnce?.Changes?.HasReports(watched) ?? false;
+
+    protected override void EnumerateReports(DumpIntake intake)
+    {
+        _decisions.Clear();
+        _atOnce!.Changes!.Take(intake.Watched, new SocketVisitor(intake, _atOnce.Announced, SocketOwners.NotAskedFor, Ledger, _decisions), intake);
     }
 
     protected override bool Settle(WatchedNamespace watched, PassContext pass)
@@ -256,19 +270,34 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         }
     }
 
+    /// <summary>Has the connections of all namespaces counted. Without memory for it, the counters of the kernel decide which are read.</summary>
+    private void FollowChanges()
+    {
+        try
+        {
+            _atOnce?.Changes?.Follow(Namespaces.Watched);
+        }
+        catch (LinuxException)
+        {
+            // The next pass tries again.
+        }
+    }
+
     private string? Trouble()
     {
         string[] all = [.. ((string?[])[_trouble, _detached, UnknownColumns.Say(_unknown, _kernel)]).OfType<string>()];
         return all.Length == 0 ? null : string.Join(". ", all);
     }
 
-    private void WriteSettings(PassScope scope, PolicySnapshot policy)
+    private void WriteSettings(PassScope scope, PolicySnapshot policy, long batch)
     {
         var settings = CgroupPrograms.Signed(new BpfAbi.ka_settings
         {
             states = (uint)scope.States,
             both_sides = policy.Policy.Side == Config.Side.Both ? (byte)1 : (byte)0,
             listed_only = _listedOnly ? (byte)1 : (byte)0,
+            is_current = _atOnce?.Has(policy) ?? false ? (byte)1 : (byte)0,
+            batch = (uint)batch,
         });
         if (!settings.Equals(_settings))
         {

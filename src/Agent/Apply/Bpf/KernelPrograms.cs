@@ -15,15 +15,17 @@ internal sealed class KernelPrograms : IDisposable
     private const string Owners = "ka_owners";
     private const string Processes = "ka_processes";
     private const string Match = "ka_match";
+    private const string States = "ka_states";
 
     private static readonly string[] s_needed = [Established, OwnSetting, Read, Apply];
-    private static readonly string[] s_dispensable = [Owners, Processes];
+    private static readonly string[] s_dispensable = [Owners, Processes, States];
 
     private readonly BpfObject _object;
+    private readonly bool _hasStates;
 
     private KernelPrograms(BpfObject loaded, bool withDispensable)
     {
-        _object = loaded;
+        (_object, _hasStates) = (loaded, withDispensable);
         Reader = loaded.Iterator(Read);
         Applier = loaded.Iterator(Apply);
         OwnerReader = withDispensable ? loaded.Iterator(Owners) : null;
@@ -51,6 +53,8 @@ internal sealed class KernelPrograms : IDisposable
 
     public BpfMap Namespaces => _object.Map("namespaces");
 
+    public BpfMap Activities => _object.Map("activities");
+
     public BpfMap Policy => _object.Map("policy");
 
     public BpfMap Arrivals => _object.Map("arrivals");
@@ -59,8 +63,8 @@ internal sealed class KernelPrograms : IDisposable
 
     public BpfMap SettingsMap => _object.Map(Settings);
 
-    /// <summary>Loads the programs. If the kernel refuses all of them together, the programs that only list processes and owners are left
-    /// out.</summary>
+    /// <summary>Loads the programs. If the kernel refuses all of them together, the programs that only save work are left out: those that
+    /// list processes and owners, and that count connections.</summary>
     /// <param name="withTests">Whether to load also the program with which a test asks for the rule of an address.</param>
     /// <param name="maxRules">See <see cref="MaxRules"/>.</param>
     /// <param name="types">See <see cref="BpfObject.Load"/>.</param>
@@ -98,6 +102,22 @@ internal sealed class KernelPrograms : IDisposable
     public static void Try(string program) => LoadObject([program], types: null).Dispose();
 
     public BpfLink AttachToCgroup(string program, string cgroup) => _object.AttachToCgroup(program, cgroup);
+
+    /// <summary>Attaches the program that counts the connections that come and go. Null if the kernel refuses it.</summary>
+    public BpfLink? TryAttachStates()
+    {
+        try
+        {
+            return _hasStates ? _object.Attach(States) : null;
+        }
+        catch (BpfException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>How often that program was left out, because it was running on that processor already.</summary>
+    public ulong MissedStates => _object.Misses(States);
 
     /// <summary>Asks the kernel for the rule of a connection.</summary>
     public void RunMatch(Span<byte> packet) => _object.Run(Match, packet);

@@ -20,9 +20,13 @@ internal struct SocketVisitor(
     /// <summary>Columns that this kernel does not show.</summary>
     public uint Unknown { get; private set; }
 
+    /// <summary>The number of sockets that are connecting.</summary>
+    public int Connecting { get; private set; }
+
     public void Visit(in BpfAbi.ka_socket seen)
     {
         Unknown |= seen.unknown | seen.maker.unknown;
+        Connecting += seen.state == (byte)TcpState.SynSent ? 1 : 0;
         var current = seen.values.ToOptions();
         var own = (OwnValues)((seen.values.flags >> 1) & 7) | OwnValues.Known;
         var timeout = seen.UserTimeout;

@@ -76,7 +76,8 @@ internal sealed class BulkSpread<TChange>(TimeProvider time, bool byNamespace, A
                 change.Watched.NextTry = pass.Number + 1;
             }
         }
-        _changes.Clear();
+        // A start collects the changes of all sockets once.
+        Spare.Clear(_changes);
         return pace.Waited;
     }
 

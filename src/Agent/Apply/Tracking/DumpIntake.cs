@@ -11,8 +11,9 @@ namespace Keepalive.Agent.Apply.Tracking;
 /// <param name="inherited">The state of a predecessor; a socket is removed when it is found.</param>
 /// <param name="workloads">Finds the workloads of sockets.</param>
 /// <param name="tracked">Called for each socket that is tracked from now on.</param>
+/// <param name="isOfReports">Whether there is no dump, and only sockets come that have changed.</param>
 internal sealed class DumpIntake(
-    WatchedNamespace watched, PassContext pass, InheritedSockets inherited, SocketWorkloads workloads, Action<TrackedSocket>? tracked)
+    WatchedNamespace watched, PassContext pass, InheritedSockets inherited, SocketWorkloads workloads, Action<TrackedSocket>? tracked, bool isOfReports = false)
 {
     /// <summary>Allows for the time that the kernel's clock and a part of a dump take, in milliseconds.</summary>
     private const long Slack = 100;
@@ -38,9 +39,9 @@ internal sealed class DumpIntake(
     public bool Compares { get; } = pass.Scope.Full || watched.IsToBeCompared || !ReferenceEquals(watched.ComparedWith, pass.Policy);
 
     /// <summary>Whether all sockets are reported. Otherwise the receiver knows the last dump, and only <see cref="News"/> are.</summary>
-    public bool IsComplete { get; } = !pass.Sink.TakesChanges || !ReferenceEquals(watched.ReportedTo, pass.Sink)
+    public bool IsComplete { get; } = !isOfReports && (!pass.Sink.TakesChanges || !ReferenceEquals(watched.ReportedTo, pass.Sink)
         || pass.Scope is { Full: true } or { ReadAll: true } or { DryRun: true } or { Only: true } or { Last: true }
-        || pass.Scope.WantsTimers(watched.Inode) || watched.IsToBeCompared || !ReferenceEquals(watched.ComparedWith, pass.Policy);
+        || pass.Scope.WantsTimers(watched.Inode) || watched.IsToBeCompared || !ReferenceEquals(watched.ComparedWith, pass.Policy));
 
     /// <summary>The tracked sockets that have to be reported, unless all have to be.</summary>
     public List<TrackedSocket> News { get; init; } = [];
@@ -62,7 +63,7 @@ internal sealed class DumpIntake(
         {
             _quiet = (long)Time.GetElapsedTime(watched.DumpedAt).TotalMilliseconds + Slack;
         }
-        var isWanted = watched.LocalEnds.Wants(in seen);
+        var isWanted = !isOfReports && watched.LocalEnds.Wants(in seen);
         if (isWanted)
         {
             watched.LocalEnds.Add(in seen, workloads.Of(watched, in seen, pid));
@@ -106,6 +107,19 @@ internal sealed class DumpIntake(
         }
         return socket;
     }
+
+    /// <summary>Notes a reported change of a tracked socket's state.</summary>
+    public void TakeState(TrackedSocket socket, TcpState state)
+    {
+        socket.See(socket.Seen with { State = state }, watched.Dumps);
+        Note(socket);
+    }
+
+    /// <summary>Notes that a tracked socket was reported to be gone.</summary>
+    public void TakeEnd(TrackedSocket socket) => Ended.Add(socket);
+
+    /// <summary>The tracked sockets that were reported to be gone.</summary>
+    public List<TrackedSocket> Ended { get; } = [];
 
     /// <summary>Notes the socket that was just taken, if it has to be reported.</summary>
     /// <param name="socket">The socket.</param>
@@ -160,6 +174,25 @@ internal sealed class DumpIntake(
             Report(in other, watched.LocalEnds.IsLocal(seen.Local, seen.Remote, seen.State, workload, watched.Translate));
         }
         _waiting = null;
+    }
+
+    /// <summary>Ends the reports, which are clear: no connection is local unless its addresses show it.</summary>
+    /// <param name="drop">Drops a tracked socket.</param>
+    public void EndReports(Action<TrackedSocket> drop)
+    {
+        var areUnsettled = false;
+        foreach (var socket in News)
+        {
+            FindWhetherLocal(socket);
+            areUnsettled |= socket.Standing.IsUnsettled;
+        }
+        foreach (var socket in Ended)
+        {
+            drop(socket);
+            _gone.Add(socket.Cookie);
+        }
+        watched.HasUnsettled |= areUnsettled;
+        watched.Examined = News;
     }
 
     /// <summary>Reports the sockets that are gone, unless all others were reported.</summary>

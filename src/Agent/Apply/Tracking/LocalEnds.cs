@@ -62,6 +62,10 @@ internal sealed class LocalEnds
     /// <summary>Whether the addresses of a connection show that it does not leave its host.</summary>
     public static bool IsByAddress(in SocketEndpoint local, in SocketEndpoint remote) => Endpoint.StayOnHost(local.Address, remote.Address);
 
+    /// <summary>Whether the addresses of a new connection show if it is local, and whether others are, without a dump.</summary>
+    public bool AreDecided(in SocketEndpoint local, in SocketEndpoint remote) =>
+        IsByAddress(in local, in remote) || (_addresses.ContainsKey(local.Address) && !_addresses.ContainsKey(remote.Address));
+
     /// <summary>Begins a dump of the namespace.</summary>
     public void Begin()
     {

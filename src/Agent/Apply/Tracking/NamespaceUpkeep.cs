@@ -6,8 +6,8 @@ using Keepalive.Linux.Namespaces;
 namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>Decides which namespaces a pass examines, and keeps the state of their sockets up to date. Both datapaths use it.</summary>
-/// <remarks>A namespace is examined when its connection counters have changed, the policy has changed, or a socket waits for another try.
-/// Otherwise it is examined once in <see cref="DumpPeriod"/>.</remarks>
+/// <remarks>A namespace is examined when its connection counters have changed and no reports show how, the policy has changed, or a socket waits
+/// for another try. Otherwise it is examined once in <see cref="DumpPeriod"/>.</remarks>
 /// <param name="options">The namespaces to examine, and the state of sockets.</param>
 /// <param name="processes">The processes of each namespace.</param>
 /// <param name="namespaces">The namespaces.</param>
@@ -27,6 +27,8 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     private readonly HashSet<ulong> _reached = [];
     private readonly HashSet<ulong> _waiting = [];
     private Action<ulong>? _release;
+    private Func<WatchedNamespace, PassContext, bool?> _hasUnreported = static (_, _) => null;
+    private Action<WatchedNamespace, PassContext> _follow = static (_, _) => { };
     private bool _isStarting;
 
     /// <summary>The owners that have more namespaces than are examined, or more work in them than a pass has time for, in words; null if
@@ -48,8 +50,14 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     /// little time come first.</summary>
     /// <param name="pass">The pass.</param>
     /// <param name="look">Examines one namespace, given the counters that were read before.</param>
-    public Visits Visit(PassContext pass, Func<WatchedNamespace, TcpActivity, PassContext, Look> look)
+    /// <param name="hasUnreported">Tells whether something has changed in a namespace that was not reported; null if the datapath does not know
+    /// it, and the counters decide.</param>
+    /// <param name="follow">Takes in what was reported of a namespace that is not examined.</param>
+    public Visits Visit(
+        PassContext pass, Func<WatchedNamespace, TcpActivity, PassContext, Look> look, Func<WatchedNamespace, PassContext, bool?> hasUnreported,
+        Action<WatchedNamespace, PassContext> follow)
     {
+        (_hasUnreported, _follow) = (hasUnreported, follow);
         var visits = new Visits { Failures = namespaces.Failures.Count, Waiting = namespaces.Waiting };
         foreach (var watched in namespaces.Watched.OrderBy(watched => _budget.Cost(watched.Account)).ThenBy(watched => !_waiting.Contains(watched.Inode)))
         {
@@ -97,6 +105,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         watched.IsToBeCompared = false;
         watched.Activity = activity;
         watched.DumpAt = NextDump(watched);
+        Spare.Trim(watched.Sockets);
     }
 
     /// <summary>Drops a tracked socket if the dump did not show it, or if nothing has to be remembered of it.</summary>
@@ -113,9 +122,15 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         {
             return false;
         }
+        DropGone(watched, socket);
+        return true;
+    }
+
+    /// <summary>Drops a tracked socket that is gone.</summary>
+    public void DropGone(WatchedNamespace watched, TrackedSocket socket)
+    {
         watched.Sockets.Remove(socket.Cookie);
         Forget(socket);
-        return true;
     }
 
     /// <summary>Ends a pass. Once every namespace was dumped since the last full pass began, inherited sockets that were not found are
@@ -160,30 +175,31 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     /// <param name="watched">The namespace.</param>
     /// <param name="pass">The pass.</param>
     /// <param name="activity">Its counters, read before the dump. A connection made between the two is in the dump and also changes the
-    /// counters. This only costs one more dump.</param>
-    private bool MustDump(WatchedNamespace watched, PassContext pass, out TcpActivity activity)
+    /// counters. This only costs one more dump. Null if they were not needed.</param>
+    private bool MustDump(WatchedNamespace watched, PassContext pass, out TcpActivity? activity)
     {
-        activity = watched.Handle.Counters.Read();
+        activity = null;
         return pass.Scope.Full
             || !ReferenceEquals(watched.ComparedWith, pass.Policy)
             || watched.IsToBeCompared
-            || activity != watched.Activity
             || watched.NextTry <= pass.Number
             || (pass.Scope.WantsTimers(watched.Inode) && watched.Sockets.Count > 0)
-            || _time.GetTimestamp() >= watched.DumpAt;
+            || _time.GetTimestamp() >= watched.DumpAt
+            || (_hasUnreported(watched, pass) ?? (activity = watched.Handle.Counters.Read()) != watched.Activity);
     }
 
     private void LookInto(WatchedNamespace watched, PassContext pass, Func<WatchedNamespace, TcpActivity, PassContext, Look> look, ref Visits visits)
     {
         _waiting.Remove(watched.Inode);
         var here = pass.In(watched);
-        if (!MustDump(watched, here, out var activity))
-        {
-            return;
-        }
         try
         {
-            var looked = look(watched, activity, here);
+            if (!MustDump(watched, here, out var activity))
+            {
+                _follow(watched, here);
+                return;
+            }
+            var looked = look(watched, activity ?? watched.Handle.Counters.Read(), here);
             visits.Sockets += looked.Sockets;
             visits.Dumped++;
             _reached.Add(watched.Inode);

@@ -4,6 +4,7 @@ namespace Keepalive.Agent.Apply.Tracking;
 internal struct SocketReach
 {
     private int _leftOverSince;   // passes begin at 1
+    private Obstacle _barrier;
 
     /// <summary>The process that holds it; 0 if unknown.</summary>
     public int Pid
@@ -26,7 +27,16 @@ internal struct SocketReach
     public ulong CgroupId { get; set; }
 
     /// <summary>The reason why it can never be reached, as far as is known; null if there is none.</summary>
-    public string? Barrier { get; set; }
+    public string? Barrier
+    {
+        readonly get => _barrier switch
+        {
+            Obstacle.None => null,
+            Obstacle.Multipath => FailureReasons.Multipath,
+            _ => FailureReasons.NoOwner,
+        };
+        set => _barrier = value is null ? Obstacle.None : value == FailureReasons.Multipath ? Obstacle.Multipath : Obstacle.NoOwner;
+    }
 
     /// <summary>Whether the kernel was asked if it is a subflow. This is done after no process was found that holds it.</summary>
     public bool IsSubflowKnown { get; set; }
@@ -54,4 +64,12 @@ internal struct SocketReach
 
     /// <summary>Ends the search for it.</summary>
     public void EndSearch() => _leftOverSince = 0;
+
+    // There may be a hundred thousand of these: a byte in place of a reference.
+    private enum Obstacle : byte
+    {
+        None,
+        Multipath,
+        NoOwner,
+    }
 }

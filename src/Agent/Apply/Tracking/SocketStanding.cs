@@ -18,9 +18,9 @@ internal struct SocketStanding
     private Shared<SocketMemory>? _memory;
     private Shared<Facts>? _facts;
     private Shared<Replacement>? _replacement;
-    private bool _wasMatched;
-    private int _attempts;
     private int _nextTry;
+    private byte _attempts;
+    private Flags _flags = Flags.HasNews | Flags.IsUnsettled;
 
     public SocketStanding()
     {
@@ -29,7 +29,11 @@ internal struct SocketStanding
     public CompiledRule? Rule { readonly get; private set; }
 
     /// <summary>Whether it has no rule only because the policy is not complete yet: values set on it stay.</summary>
-    public bool IsUndecided { readonly get; private set; }
+    public bool IsUndecided
+    {
+        readonly get => (_flags & Flags.IsUndecided) != 0;
+        private set => Set(Flags.IsUndecided, value);
+    }
 
     public readonly SocketMemory? Memory => _memory?.Value;
 
@@ -55,10 +59,18 @@ internal struct SocketStanding
     public readonly bool HasNewUserTimeout => UserTimeout != _facts?.Value.ToldUserTimeout || _replacement is not null;
 
     /// <summary>Whether its record differs from the last one.</summary>
-    public bool HasNews { readonly get; private set; } = true;
+    public bool HasNews
+    {
+        readonly get => (_flags & Flags.HasNews) != 0;
+        private set => Set(Flags.HasNews, value);
+    }
 
     /// <summary>Whether the policy still has to be applied: a pass tries again.</summary>
-    public bool IsUnsettled { readonly get; private set; } = true;
+    public bool IsUnsettled
+    {
+        readonly get => (_flags & Flags.IsUnsettled) != 0;
+        private set => Set(Flags.IsUnsettled, value);
+    }
 
     /// <summary>The first pass that tries again.</summary>
     public long NextTry
@@ -88,10 +100,11 @@ internal struct SocketStanding
     {
         // An agent may have set it by another rule, which is not known yet: its values are not replaced by those of the fallback.
         var isNone = rule is null || (rule.IsFallback && Memory is { Holder: SocketHolder.Agent });
-        IsUndecided = isNone && !policy.IsComplete && (IsUndecided || !_wasMatched || !policy.IsDecided);
+        IsUndecided = isNone && !policy.IsComplete && (IsUndecided || (_flags & Flags.WasMatched) == 0 || !policy.IsDecided);
         var selected = IsUndecided ? null : rule;
         HasNews |= !ReferenceEquals(selected, Rule);
-        (Rule, _wasMatched) = (selected, true);
+        Rule = selected;
+        Set(Flags.WasMatched, true);
     }
 
     /// <summary>Whether another rule demands the same as its present one.</summary>
@@ -116,8 +129,8 @@ internal struct SocketStanding
         if (NextTry <= pass)
         {
             var soon = Outcome is SocketOutcome.Deferred || (Outcome is SocketOutcome.Pending && _attempts < PatientAttempts);
-            NextTry = pass + (soon ? 1 : Math.Min(MaxPassesApart, 1 << Math.Min(_attempts, 10)));
-            _attempts++;
+            NextTry = pass + (soon ? 1 : Math.Min(MaxPassesApart, 1 << Math.Min((int)_attempts, 10)));
+            _attempts = (byte)Math.Min(_attempts + 1, (int)byte.MaxValue);
         }
     }
 
@@ -189,6 +202,8 @@ internal struct SocketStanding
         }
     }
 
+    private void Set(Flags flag, bool isTrue) => _flags = isTrue ? _flags | flag : _flags & ~flag;
+
     private void Conclude(SocketOutcome outcome, string? reason)
     {
         HasNews |= outcome != Outcome || reason != Reason;
@@ -210,6 +225,16 @@ internal struct SocketStanding
             _facts = Shared<Facts>.Of(facts);
             HasNews = true;
         }
+    }
+
+    // Each tracked socket has these, so they are bits.
+    [Flags]
+    private enum Flags : byte
+    {
+        WasMatched = 1,
+        IsUndecided = 2,
+        HasNews = 4,
+        IsUnsettled = 8,
     }
 
     /// <summary>Its values as last read or written, and the user timeout that was last reported.</summary>

@@ -14,7 +14,7 @@ namespace Keepalive.Agent.Apply.Tracking;
 ///   processes ──► namespaces ──► Enumerate ──► DumpIntake: track, compare ──► Settle: decide, write ──► SocketRecord
 ///                     │ gated by their connection counters                       └──► BulkSpread ──► Write ──┘
 /// </code>
-/// A namespace is enumerated only when something may have changed in it (<see cref="NamespaceUpkeep"/>).
+/// A namespace is enumerated only when something may have changed in it that was not reported (<see cref="NamespaceUpkeep"/>).
 /// </remarks>
 /// <typeparam name="TChange">A change that may be deferred.</typeparam>
 internal abstract class TrackingDatapath<TChange> : IDatapath
@@ -64,7 +64,7 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         Workloads.BeginPass();
         Upkeep.BeginPass(pass, Release);
         Begin(pass);
-        var visits = Upkeep.Visit(pass, LookInto);
+        var visits = Upkeep.Visit(pass, LookInto, HasUnreported, Follow);
         var asking = new Asking(_time, Ledger, Asker);
         var asked = 0;
         asking.Begin(pass, Namespaces);
@@ -120,6 +120,17 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
     /// <summary>Passes each socket of the intake's namespace to the intake.</summary>
     /// <exception cref="Linux.LinuxException">The kernel did not show all sockets.</exception>
     protected abstract void Enumerate(DumpIntake intake);
+
+    /// <summary>Whether something has changed in a namespace that was not reported; null if that is unknown, and the counters decide.</summary>
+    protected virtual bool? HasUnreported(WatchedNamespace watched, PassContext pass) => null;
+
+    /// <summary>Whether changes in a namespace were reported, and all of them.</summary>
+    protected virtual bool HasReports(WatchedNamespace watched) => false;
+
+    /// <summary>Passes the reported changes in the intake's namespace to the intake.</summary>
+    protected virtual void EnumerateReports(DumpIntake intake)
+    {
+    }
 
     /// <summary>Called for each socket that is tracked from now on.</summary>
     protected virtual void Track(TrackedSocket socket)
@@ -183,6 +194,30 @@ internal abstract class TrackingDatapath<TChange> : IDatapath
         (watched.ReportedTo, watched.DumpedAt) = (pass.Sink, begun);
         Spare.Clear(_news);
         return new Look(intake.Count, IsCutShort: !isDone);
+    }
+
+    /// <summary>Takes in what was reported of a namespace, in place of a dump. The records are outside of a frame.</summary>
+    private void Follow(WatchedNamespace watched, PassContext pass)
+    {
+        if (!HasReports(watched))
+        {
+            return;
+        }
+        _news.Clear();
+        var intake = new DumpIntake(watched, pass, _inherited, Workloads, _tracked, isOfReports: true) { News = _news, Time = _time };
+        EnumerateReports(intake);
+        intake.EndReports(socket => Upkeep.DropGone(watched, socket));
+        _ = Settle(watched, pass);
+        foreach (var socket in watched.Examined)
+        {
+            if (!socket.IsGone)
+            {
+                Conclude(watched, socket, pass);
+            }
+        }
+        watched.Examined = [];
+        intake.ReportGone();
+        Spare.Clear(_news);
     }
 
     private void Conclude(WatchedNamespace watched, TrackedSocket socket, PassContext pass)
