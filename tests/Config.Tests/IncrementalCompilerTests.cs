@@ -56,6 +56,116 @@ public sealed class IncrementalCompilerTests(ITestOutputHelper output)
     }
 
     [Fact]
+    [Trait(Fuzz.Trait, "yes")]
+    public void Compile_RandomAddressesBehindPoliciesThatCompete_AmendsTheRulesAndLeavesEarlierResults()
+    {
+        var (amended, all) = (0, 0);
+        Prop.ForAll(Gen.Choose(0, int.MaxValue - 1).ToArbitrary(), seed =>
+        {
+            var random = new Random(seed);
+            amended += FollowAddresses(random, steps: 12, compareEach: 1);
+            all += 11;
+        }).Check(Fuzz.Property(100));
+        Assert.True(amended > all * 3 / 4, $"{amended} of {all} sets of rules were amended");
+    }
+
+    [Fact]
+    public void Compile_ThousandsOfChangedAddresses_MakesTheRulesAnewNowAndThen()
+    {
+        const int steps = 1500;
+
+        var amended = FollowAddresses(new Random(7), steps, compareEach: 50);
+
+        output.WriteLine($"{amended} of {steps}");
+        Assert.InRange(amended, steps / 2, steps - 2);
+    }
+
+    /// <summary>Compiles after each of some changes of addresses, and compares at the end: whatever came later, each result must be what a compilation from nothing
+    /// gives, and have no rule for an address that another had. Returns how many times rules were amended.</summary>
+    private static int FollowAddresses(Random random, int steps, int compareEach)
+    {
+        var read = PolicyReader.ReadText(Competing(random), "p.yaml");
+        Assert.False(read.HasErrors, string.Join('\n', read.Diagnostics));
+        List<Resource> resources = [.. read.Resources.All];
+        var compiler = new IncrementalCompiler();
+        var ends = new HashSet<(UInt128 Address, ushort Port)>();
+        List<(ResourceSet Set, CompilationResult Result)> results = [];
+        for (var step = 0; step < steps; step++)
+        {
+            var set = new ResourceSet([.. resources]);
+            var result = compiler.Compile(set, new CompilerOptions());
+            ends.UnionWith(result.Policy.AllRules.Select(static rule => (rule.Prefix.Address, rule.Port)));
+            if (step % compareEach == 0)
+            {
+                results.Add((set, result));
+            }
+
+            for (var change = random.Next(3); change >= 0; change--)
+            {
+                var i = random.Next(resources.Count);
+                resources[i] = resources[i] switch
+                {
+                    EndpointSlice slice => slice with { Addresses = [.. Enumerable.Range(0, random.Next(6)).Select(_ => new Positioned<string>($"10.0.0.{random.Next(16)}", slice.Position))] },
+                    Service service => service with { Addresses = [new Positioned<string>($"10.0.0.{random.Next(16)}", service.Position)] },
+                    ExternalService service => service with { Addresses = [new Positioned<string>($"10.0.0.{random.Next(4) * 4}/{random.Next(28, 33)}", service.Position)] },
+                    var other => other,
+                };
+            }
+        }
+
+        foreach (var (set, actual) in results)
+        {
+            var expected = PolicyCompiler.Compile(set, new CompilerOptions());
+            AssertSame(expected, actual);
+            foreach (var (address, port) in ends)
+            {
+                var end = new Endpoint(address, port);
+                Assert.Equal(expected.Policy.Match(Endpoint.From(IPAddress.Loopback, 1), end), actual.Policy.Match(Endpoint.From(IPAddress.Loopback, 1), end));
+            }
+        }
+
+        return compiler.Amended;
+    }
+
+    /// <summary>Services and other destinations that share addresses, and policies that select several of them.</summary>
+    private static string Competing(Random random)
+    {
+        var text = new StringBuilder();
+        for (var i = 0; i < 8; i++)
+        {
+            text.Append(CultureInfo.InvariantCulture, $$$"""
+                ---
+                {apiVersion: v1, kind: Service, metadata: {name: s{{{i}}}, labels: {app: a{{{i}}}, team: t{{{i % 3}}} } },
+                 spec: {clusterIP: 10.0.1.{{{i}}}, ports: [{name: http, port: 80}, {name: grpc, port: 9090}]}}
+                ---
+                {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: s{{{i}}}-1, labels: {kubernetes.io/service-name: s{{{i}}} } },
+                 endpoints: [{addresses: [10.0.0.{{{random.Next(16)}}}]}], ports: [{name: http, port: 80}, {name: grpc, port: 9090}]}
+                ---
+                {apiVersion: networking.gloo.solo.io/v2, kind: VirtualDestination, metadata: {name: v{{{i}}}, labels: {team: t{{{random.Next(3)}}} } },
+                 spec: {hosts: [v{{{i}}}.global], services: [{labels: {app: a{{{random.Next(8)}}} } }], ports: [{number: 80, protocol: HTTP}]}}
+                ---
+                {apiVersion: networking.gloo.solo.io/v2, kind: ExternalService, metadata: {name: e{{{i}}}, labels: {team: t{{{random.Next(3)}}} } },
+                 spec: {addresses: [10.0.0.{{{random.Next(16)}}}], ports: [{number: 80}]}}
+
+                """);
+        }
+
+        string[] kinds = ["SERVICE", "VIRTUAL_DESTINATION", "EXTERNAL_SERVICE"];
+        for (var i = 0; i < 6; i++)
+        {
+            var selector = random.Next(2) == 0 ? "{}" : $"{{labels: {{team: t{random.Next(3)}}}}}";
+            text.Append(CultureInfo.InvariantCulture, $$$"""
+                ---
+                {apiVersion: resilience.policy.gloo.solo.io/v2, kind: ConnectionPolicy, metadata: {name: p{{{i}}} },
+                 spec: {applyToDestinations: [{kind: {{{kinds[i % 3]}}}, selector: {{{selector}}} }], config: {tcp: {tcpKeepalive: {time: {{{10 * random.Next(1, 4)}}}s} } } } }
+
+                """);
+        }
+
+        return text.ToString();
+    }
+
+    [Fact]
     public void Compile_OneChangedSlice_KeepsAllOtherServicesAndTheirRules()
     {
         List<Resource> resources = [.. PolicyReader.ReadText(Many(100), "many.yaml").Resources.All];

@@ -14,6 +14,8 @@ internal sealed class Assignment
     private readonly Dictionary<Destination, PolicyNames?> _policiesOf = new(ReferenceEqualityComparer.Instance);
     private readonly PolicyNames _noPolicies = new();
     private ResourceSet _others;
+    private ResourceSet _latest;
+    private bool? _hasBehind;
     private readonly Side _side;
     private List<Selection>? _selections;
 
@@ -26,6 +28,7 @@ internal sealed class Assignment
     public Assignment(ResourceSet resources, Side side, CompilationBudget budget, Assignment? earlier, bool keepsSelections)
     {
         _selections = keepsSelections ? [] : null;
+        _latest = resources;
         (_others, _side, _budget) = (new ResourceSet([.. resources.All.Where(static one => !IsOfSlices(one))]), side, budget);
         var selector = new Selector(resources, budget, Diagnostics);
         Mesh = MeshPolicies.Choose(resources, Diagnostics, Make);
@@ -116,52 +119,84 @@ internal sealed class Assignment
     /// <param name="versions">The destinations that differ, with their new versions. <see cref="Replace"/> takes them.</param>
     public bool IsFor(ResourceSet resources, Side side, out Dictionary<Destination, Destination> versions)
     {
-        const int most = 16;
         versions = new(ReferenceEqualityComparer.Instance);
-        if (side != _side)
+        if (side != _side || !FindVersions(resources, versions) || (versions.Count > 0 && !IsEachOnce(versions, resources)))
         {
             return false;
         }
 
-        var i = 0;
-        foreach (var resource in resources.All)
+        _latest = resources;
+        return true;
+    }
+
+    private bool FindVersions(ResourceSet resources, Dictionary<Destination, Destination> versions)
+    {
+        var before = _latest.All.AsSpan();
+        var after = resources.All.AsSpan();
+        if (before.Length == after.Length)
+        {
+            // Nearly every change is another version of an object, in its place.
+            var i = 0;
+            while (i < before.Length && (ReferenceEquals(before[i], after[i]) || (IsOfSlices(before[i]) && IsOfSlices(after[i])) || IsVersion(before[i], after[i], versions)))
+            {
+                i++;
+            }
+
+            if (i == before.Length)
+            {
+                return true;
+            }
+
+            versions.Clear();
+        }
+
+        var known = 0;
+        foreach (var resource in after)
         {
             if (IsOfSlices(resource))
             {
                 continue;
             }
 
-            if (i == _others.All.Length)
+            if (known == _others.All.Length || !(ReferenceEquals(_others.All[known], resource) || IsVersion(_others.All[known], resource, versions)))
             {
                 return false;
             }
 
-            var known = _others.All[i++];
-            if (!ReferenceEquals(known, resource)
-                && (versions.Count == most || known is not Destination one || resource is not Destination other || !CanReplace(one, other) || !versions.TryAdd(one, other)))
-            {
-                return false;
-            }
+            known++;
         }
 
-        // An object that is in a set twice is looked up as one.
-        return i == _others.All.Length && (versions.Count == 0 || IsEachOnce(versions, resources));
+        return known == _others.All.Length;
     }
 
+    private bool IsVersion(Resource known, Resource resource, Dictionary<Destination, Destination> versions)
+    {
+        const int most = 16;
+        return versions.Count < most && known is Destination one && resource is Destination other && CanReplace(one, other) && versions.TryAdd(one, other);
+    }
+
+    /// <summary>Whether each is there once: an object that is in a set twice is looked up as one.</summary>
     private static bool IsEachOnce(Dictionary<Destination, Destination> versions, ResourceSet resources)
     {
-        var after = new HashSet<Resource>(versions.Values, ReferenceEqualityComparer.Instance);
-        var count = 0;
-        foreach (var destination in resources.All.OfType<Destination>())
+        foreach (var (one, by) in versions)
         {
-            count += after.Contains(destination) ? 1 : 0;
-            if (versions.ContainsKey(destination))
+            var count = 0;
+            foreach (var resource in resources.All)
+            {
+                count += ReferenceEquals(resource, by) ? 1 : 0;
+                if (ReferenceEquals(resource, one))
+                {
+                    return false;
+                }
+            }
+
+            if (count != 1)
             {
                 return false;
             }
         }
 
-        return after.Count == versions.Count && count == versions.Count;
+        return true;
     }
 
     /// <summary>Whether every policy selects both or none, with the same ports, and no other destination but one before a Service has their
@@ -174,7 +209,7 @@ internal sealed class Assignment
         {
             (Service earlier, Service later) => earlier.HasOtherProtocols == later.HasOtherProtocols && earlier.Selector.AsSpan().SequenceEqual(later.Selector.AsSpan()),
             (ExternalService earlier, ExternalService later) => earlier.Selector.IsEmpty && later.Selector.IsEmpty
-                && !_others.Of<VirtualDestination>().Any(static destination => !destination.ExternalServices.IsEmpty),
+                && !(_hasBehind ??= _others.Of<VirtualDestination>().Any(static destination => !destination.ExternalServices.IsEmpty)),
             (VirtualDestination, VirtualDestination) => true,
             _ => false,
         };
@@ -182,9 +217,15 @@ internal sealed class Assignment
     /// <summary>Takes the new versions of destinations.</summary>
     public void Replace(IReadOnlyDictionary<Destination, Destination> versions)
     {
-        _others = new ResourceSet([.. _others.All.Select(one => one is Destination destination && versions.TryGetValue(destination, out var by) ? by : one)]);
+        var others = _others.All.ToArray();
         foreach (var (one, by) in versions)
         {
+            for (var i = 0; i < others.Length; i++)
+            {
+                others[i] = ReferenceEquals(others[i], one) ? by : others[i];
+            }
+
+            _hasBehind = by is VirtualDestination ? null : _hasBehind;
             if (_policiesOf.Remove(one, out var names))
             {
                 _policiesOf.Add(by, names);
@@ -192,6 +233,8 @@ internal sealed class Assignment
 
             OfAllPorts.Remove(one);
         }
+
+        _others = new ResourceSet(ImmutableCollectionsMarshal.AsImmutableArray(others));
 
         Main.Replace(versions, Index);
         Sources.ForEach(source => source.Builder.Replace(versions, Index));

@@ -66,8 +66,9 @@ internal sealed class Grant(Selection selection, IReadOnlyCollection<Destination
 /// <param name="Services">The Services whose endpoints were asked for; null for the destination itself.</param>
 /// <param name="Hosts">The hosts that were asked for their addresses, with the answers.</param>
 /// <param name="Work">The work of finding them.</param>
+/// <param name="Marks">A bit for each of the Services: nearly all answers are recognised by it as those that no change is about.</param>
 internal sealed record Answers(
-    int Prefixes, (string Namespace, string Name)[]? Services, (string Host, IReadOnlyList<IPAddress> Addresses)[] Hosts, (int Rules, int Comparisons) Work)
+    int Prefixes, (string Namespace, string Name)[]? Services, (string Host, IReadOnlyList<IPAddress> Addresses)[] Hosts, (int Rules, int Comparisons) Work, ulong Marks)
 {
     /// <summary>Finds the addresses of some ports of a destination.</summary>
     public static Answers Of(
@@ -80,27 +81,53 @@ internal sealed record Answers(
             found.Prefixes,
             destination is Service service && found.Services is { Count: 1 } && found.Services.Contains(KeyOf(service)) ? null : [.. found.Services],
             [.. found.Asked],
-            (after.Rules - before.Rules, after.Comparisons - before.Comparisons));
+            (after.Rules - before.Rules, after.Comparisons - before.Comparisons),
+            MarksOf(found.Services));
+    }
+
+    /// <summary>A bit for each of some Services, the same one for the same Service; different ones may have the same.</summary>
+    public static ulong MarksOf(IReadOnlyCollection<(string Namespace, string Name)> services)
+    {
+        var marks = 0UL;
+        foreach (var service in services)
+        {
+            marks |= 1UL << (service.GetHashCode() & 63);
+        }
+
+        return marks;
     }
 
     public static (string Namespace, string Name) KeyOf(Service service) => (service.Metadata.Namespace, service.Metadata.Name.Value);
 
     /// <summary>Whether none of the answers has changed. If so, it asks for the hosts again: they stay wanted.</summary>
-    public bool Hold(Destination destination, IReadOnlySet<(string Namespace, string Name)> changed, HostAddresses hosts)
+    /// <param name="destination">The destination.</param>
+    /// <param name="changed">The Services that have other endpoints.</param>
+    /// <param name="marks">Their marks.</param>
+    /// <param name="hosts">The answers about hosts.</param>
+    public bool Hold(Destination destination, HashSet<(string Namespace, string Name)> changed, ulong marks, HostAddresses hosts)
     {
-        if (Services is null ? changed.Contains(KeyOf((Service)destination)) : Array.Exists(Services, changed.Contains))
+        if ((Marks & marks) != 0 && (Services is null ? changed.Contains(KeyOf((Service)destination)) : Array.Exists(Services, changed.Contains)))
         {
             return false;
         }
 
-        if (!Array.TrueForAll(Hosts, asked => hosts.Peek(asked.Host).SequenceEqual(asked.Addresses)))
+        return Hosts.Length == 0 || HostsHold(hosts);
+    }
+
+    private bool HostsHold(HostAddresses hosts)
+    {
+        foreach (var (host, addresses) in Hosts)
         {
-            return false;
+            var now = hosts.Peek(host);
+            if (!ReferenceEquals(now, addresses) && !now.SequenceEqual(addresses))
+            {
+                return false;
+            }
         }
 
         foreach (var (host, _) in Hosts)
         {
-            hosts.Of(host);
+            hosts.Want(host);
         }
 
         return true;

@@ -13,13 +13,17 @@ internal sealed class HostAddresses(CompilerOptions options)
     /// <summary>The addresses of a host, or none.</summary>
     public IReadOnlyList<IPAddress> Of(string host)
     {
-        var name = HostName.Canonical(host);
+        Want(host);
+        return Peek(host);
+    }
+
+    /// <summary>Takes down that a host was asked for.</summary>
+    public void Want(string host)
+    {
         if (!HostName.IsWildcard(host))
         {
-            _wanted.Add(name);
+            _wanted.Add(HostName.Canonical(host));
         }
-
-        return Peek(host);
     }
 
     /// <summary>The same, without taking down that it was asked for.</summary>

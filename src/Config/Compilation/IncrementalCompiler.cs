@@ -27,9 +27,13 @@ public sealed class IncrementalCompiler
     private bool _asksAll;
     private bool _areServicesShared;
     private bool _isAssigned;
+    private ulong _marks;
 
     /// <summary>The number of objects that the last compilation took from the one before, of all that have addresses.</summary>
     internal (int Kept, int All) Reuse { get; private set; }
+
+    /// <summary>How often the set of rules for all workloads was amended since policies were last assigned.</summary>
+    internal int Amended => _assignment?.Main.Amended ?? 0;
 
     /// <summary>Compiles every valid policy against every valid destination.</summary>
     public CompilationResult Compile(ResourceSet resources, CompilerOptions options)
@@ -76,6 +80,7 @@ public sealed class IncrementalCompiler
             return Refuse(policy, hosts);
         }
 
+        _marks = Answers.MarksOf(changed);
         foreach (var grant in _assignment.Grants)
         {
             Resolve(grant, changed, hosts);
@@ -221,7 +226,7 @@ public sealed class IncrementalCompiler
     private void Resolve(Grant grant, HashSet<(string, string)> changed, HostAddresses hosts)
     {
         var destination = grant.Selection.Destination;
-        var isKept = grant.From is { } from && from.Hold(destination, changed, hosts);
+        var isKept = grant.From is { } from && from.Hold(destination, changed, _marks, hosts);
         if (isKept)
         {
             _budget.Add(grant.From!.Work);
@@ -316,6 +321,11 @@ public sealed class IncrementalCompiler
     /// <summary>Whether the options say more of a destination's hosts than their addresses.</summary>
     private static bool IsSaid(Answers from, CompilerOptions options)
     {
+        if (options.HostsNotResolving.Count + options.HostsCut.Count == 0)
+        {
+            return false;
+        }
+
         foreach (var (host, _) in from.Hosts)
         {
             if (options.HostsNotResolving.Contains(host) || options.HostsCut.Contains(host))
@@ -332,7 +342,7 @@ public sealed class IncrementalCompiler
     /// <summary>The answers about all ports of a destination.</summary>
     private Answers Ask(Destination destination, DestinationFacts? earlier, HashSet<(string, string)> changed, HostAddresses hosts)
     {
-        if (earlier is not null && earlier.From.Hold(destination, changed, hosts))
+        if (earlier is not null && earlier.From.Hold(destination, changed, _marks, hosts))
         {
             _budget.Add(earlier.From.Work);
             Want(destination, earlier.From);

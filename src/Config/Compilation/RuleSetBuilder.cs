@@ -18,6 +18,7 @@ internal sealed class RuleSetBuilder
     private readonly Dictionary<Destination, List<DestinationPort?>> _free = new(ReferenceEqualityComparer.Instance);
     private List<Loss> _losses = [];
     private readonly List<Selection> _kept = [];
+    private RuleSet? _latest;
 
     // Many rules about other things may hide one: they are one warning.
     private readonly Dictionary<RankedPolicy, RankedPolicy> _silentWinners = [];
@@ -33,6 +34,9 @@ internal sealed class RuleSetBuilder
 
     /// <summary>The parts that policies select and do not set, in the order of the policies; the first ones, if they are many.</summary>
     public IReadOnlyList<Loss> Losses => _losses;
+
+    /// <summary>How many times <see cref="Build"/> has amended the set before.</summary>
+    public int Amended { get; private set; }
 
     /// <summary>Adds what a policy selects and sets; policies come strongest first.</summary>
     public void Add(Selection selection)
@@ -146,11 +150,14 @@ internal sealed class RuleSetBuilder
         if (_losses.Exists(loss => versions.ContainsKey(loss.Selection.Destination)))
         {
             // Earlier results have the list as it was.
-            _losses =
-            [
-                .. _losses.Select(loss => versions.TryGetValue(loss.Selection.Destination, out var by)
-                    ? loss with { Selection = loss.Selection with { Destination = by } } : loss),
-            ];
+            _losses = [.. _losses];
+            foreach (ref var loss in CollectionsMarshal.AsSpan(_losses))
+            {
+                if (versions.TryGetValue(loss.Selection.Destination, out var by))
+                {
+                    loss = loss with { Selection = loss.Selection with { Destination = by } };
+                }
+            }
         }
     }
 
@@ -283,7 +290,10 @@ internal sealed class RuleSetBuilder
     /// <param name="below">The number of rules that may be added below.</param>
     public RuleSet Build(DestinationAddresses addresses, DiagnosticBag diagnostics, int below = 0)
     {
-        var set = new RuleSet(this, Grants, Exemptions(addresses), below);
+        var exemptions = Exemptions(addresses);
+        var amended = exemptions.Count + below == 0 ? _latest?.With(this, Grants) : null;
+        var set = _latest = amended ?? new RuleSet(this, Grants, exemptions, below);
+        Amended += amended is null ? 0 : 1;
         ReportLosses(set, diagnostics);
         return set;
     }

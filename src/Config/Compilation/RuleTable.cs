@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Keepalive.Config.Compilation;
 
@@ -6,22 +7,47 @@ namespace Keepalive.Config.Compilation;
 /// <remarks>A slot has 32 bits of the hash beside the rule, so that a lookup touches other rules hardly ever.</remarks>
 internal sealed class RuleTable
 {
-    private readonly Slot[] _slots;
+    /// <summary>Slots of a segment, as a power of two: a changed table copies few of them, and all are small objects for the garbage collector.</summary>
+    private const int SegmentBits = 7;
+
+    private readonly Slot[][] _segments;
+    private readonly int _bits;
     private readonly int _mask;
 
+    // The segments that another table has, too, and that are copied before they are written; null for none.
+    private readonly bool[]? _isShared;
+
     // One bit for each port that some rule names: most sockets skip the exact-port round for the price of one load.
-    private readonly ulong[] _exactPorts = new ulong[1024];
-    private readonly PrefixLengths _exact4 = new(32), _exact6 = new(128), _any4 = new(32), _any6 = new(128);
+    private readonly ulong[] _exactPorts;
+    private readonly PrefixLengths _exact4, _exact6, _any4, _any6;
     private bool _hasExact;
     private uint _last = uint.MaxValue;
+    private int _count;
 
     /// <summary>Creates an empty table.</summary>
     /// <param name="capacity">The number of rules that it must have room for.</param>
     public RuleTable(int capacity)
     {
         var size = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(4, capacity + (capacity / 2)));
-        _slots = new Slot[size];
+        _bits = Math.Min(SegmentBits, BitOperations.Log2((uint)size));
+        _segments = new Slot[size >> _bits][];
+        for (var i = 0; i < _segments.Length; i++)
+        {
+            _segments[i] = new Slot[1 << _bits];
+        }
+
         _mask = size - 1;
+        _exactPorts = new ulong[1024];
+        (_exact4, _exact6, _any4, _any6) = (new(32), new(128), new(32), new(128));
+    }
+
+    private RuleTable(RuleTable other)
+    {
+        (_segments, _bits, _mask, _count) = ([.. other._segments], other._bits, other._mask, other._count);
+        _isShared = new bool[_segments.Length];
+        Array.Fill(_isShared, true);
+        (_exactPorts, _hasExact) = ([.. other._exactPorts], other._hasExact);
+        (_exact4, _exact6, _any4, _any6) = (new(other._exact4), new(other._exact6), new(other._any4), new(other._any6));
     }
 
     public RuleTable(IReadOnlyCollection<CompiledRule> rules, IReadOnlyCollection<CompiledRule> exemptions)
@@ -38,7 +64,7 @@ internal sealed class RuleTable
     {
         var hash = Hash(rule.Upper, rule.Lower, rule.Key);
         var i = (int)(hash >> 33) & _mask;
-        while (_slots[i].Rule is not null)
+        while (Slots(i).Rule is not null)
         {
             i = (i + 1) & _mask;
         }
@@ -58,11 +84,11 @@ internal sealed class RuleTable
     {
         var hash = Hash(rule.Upper, rule.Lower, rule.Key);
         var i = (int)(hash >> 33) & _mask;
-        for (; _slots[i].Rule is { } other; i = (i + 1) & _mask)
+        for (; Slots(i).Rule is { } other; i = (i + 1) & _mask)
         {
-            if (_slots[i].Tag == (uint)hash && other.Lower == rule.Lower && other.Upper == rule.Upper && other.Key == rule.Key)
+            if (Slots(i).Tag == (uint)hash && other.Lower == rule.Lower && other.Upper == rule.Upper && other.Key == rule.Key)
             {
-                known = _slots[i].Number;
+                known = Slots(i).Number;
                 return other;
             }
         }
@@ -73,15 +99,54 @@ internal sealed class RuleTable
     }
 
     /// <summary>Puts a rule in the place of another for the same prefix and port.</summary>
-    public void Replace(CompiledRule rule, CompiledRule by)
+    public void Replace(CompiledRule rule, CompiledRule by) => Own(SlotOf(rule)).Rule = by;
+
+    /// <summary>Whether so many more rules make the ways to an empty slot long.</summary>
+    public bool IsTooSmallFor(int more) => _count + (long)more > (_mask + 1L) / 4 * 3;
+
+    /// <summary>The same rules, to be changed without this one.</summary>
+    public RuleTable Copy() => new(this);
+
+    /// <summary>The rule that is there for the prefix and port of another, with its number; null if there is none.</summary>
+    public (CompiledRule? Rule, int Number) At(CompiledRule rule) => Slots(SlotOf(rule)) is var slot ? (slot.Rule, slot.Number) : default;
+
+    /// <summary>Puts a rule and a number where a rule for the same prefix and port is.</summary>
+    public void Set(CompiledRule rule, int number)
     {
-        var i = (int)(Hash(rule.Upper, rule.Lower, rule.Key) >> 33) & _mask;
-        while (!ReferenceEquals(_slots[i].Rule, rule))
+        ref var slot = ref Own(SlotOf(rule));
+        (slot.Rule, slot.Number) = (rule, number);
+    }
+
+    /// <summary>Replaces all numbers by others.</summary>
+    /// <param name="numbers">The other of each number.</param>
+    public void Renumber(ReadOnlySpan<int> numbers)
+    {
+        foreach (var segment in _segments)
         {
-            i = (i + 1) & _mask;
+            foreach (ref var slot in segment.AsSpan())
+            {
+                slot.Number = slot.Rule is null ? 0 : numbers[slot.Number];
+            }
+        }
+    }
+
+    /// <summary>Removes what is there for the prefix and port of a rule. The lengths and ports that are looked for stay.</summary>
+    public void Remove(CompiledRule rule)
+    {
+        var hole = SlotOf(rule);
+        // Those behind it that were put there because it was taken move up.
+        for (var i = (hole + 1) & _mask; Slots(i).Rule is { } other; i = (i + 1) & _mask)
+        {
+            var way = (i - (int)(Hash(other.Upper, other.Lower, other.Key) >> 33)) & _mask;
+            if (way >= ((i - hole) & _mask))
+            {
+                Own(hole) = Slots(i);
+                hole = i;
+            }
         }
 
-        _slots[i].Rule = by;
+        Own(hole) = default;
+        _count--;
     }
 
     public CompiledRule? Find(in Endpoint endpoint)
@@ -110,9 +175,9 @@ internal sealed class RuleTable
                 : (length > 64 ? upper : MaskUpper(upper, length), length > 64 ? lower & (ulong.MaxValue << (128 - length)) : 0);
             var key = Key(port, length, isIPv4);
             var hash = Hash(maskedUpper, maskedLower, key);
-            for (var i = (int)(hash >> 33) & _mask; _slots[i].Rule is { } rule; i = (i + 1) & _mask)
+            for (var i = (int)(hash >> 33) & _mask; Slots(i).Rule is { } rule; i = (i + 1) & _mask)
             {
-                if (_slots[i].Tag == (uint)hash && rule.Lower == maskedLower && rule.Upper == maskedUpper && rule.Key == key
+                if (Slots(i).Tag == (uint)hash && rule.Lower == maskedLower && rule.Upper == maskedUpper && rule.Key == key
                     && (except is null || rule.Policy != except))
                 {
                     return rule;
@@ -123,9 +188,38 @@ internal sealed class RuleTable
         return null;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ref readonly Slot Slots(int i) => ref _segments[i >> _bits][i & ((1 << _bits) - 1)];
+
+    /// <summary>A slot to be written.</summary>
+    private ref Slot Own(int i)
+    {
+        if (_isShared is not null && _isShared[i >> _bits])
+        {
+            _segments[i >> _bits] = [.. _segments[i >> _bits]];
+            _isShared[i >> _bits] = false;
+        }
+
+        return ref _segments[i >> _bits][i & ((1 << _bits) - 1)];
+    }
+
+    /// <summary>Where a rule for the prefix and port of another is, or would be.</summary>
+    private int SlotOf(CompiledRule rule)
+    {
+        var hash = Hash(rule.Upper, rule.Lower, rule.Key);
+        var i = (int)(hash >> 33) & _mask;
+        while (Slots(i).Rule is { } other && !(Slots(i).Tag == (uint)hash && other.Lower == rule.Lower && other.Upper == rule.Upper && other.Key == rule.Key))
+        {
+            i = (i + 1) & _mask;
+        }
+
+        return i;
+    }
+
     private void Put(int slot, ulong hash, CompiledRule rule, int number = -1)
     {
-        _slots[slot] = new Slot { Tag = (uint)hash, Number = number, Rule = rule };
+        _count++;
+        Own(slot) = new Slot { Tag = (uint)hash, Number = number, Rule = rule };
         if (rule.Key == _last)
         {
             return;   // nothing new about ports and lengths
@@ -161,9 +255,13 @@ internal sealed class RuleTable
     }
 
     /// <summary>The prefix lengths of some rules, the longest first.</summary>
-    private sealed class PrefixLengths(int longest)
+    private sealed class PrefixLengths
     {
-        private readonly bool[] _isUsed = new bool[longest + 1];
+        private readonly bool[] _isUsed;
+
+        public PrefixLengths(int longest) => _isUsed = new bool[longest + 1];
+
+        public PrefixLengths(PrefixLengths other) => (_isUsed, All) = ([.. other._isUsed], other.All);
 
         public byte[] All { get; private set; } = [];
 

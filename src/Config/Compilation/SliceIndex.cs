@@ -8,12 +8,12 @@ internal sealed class SliceIndex
     private readonly List<EndpointSlice> _slices = [];
     private readonly List<int> _next = [];
     private readonly Dictionary<(string Namespace, string Service), (int First, int Last)> _services = [];
-    private List<EndpointSlice> _inOrder;
+    private ResourceSet _latest;
 
     public SliceIndex(ResourceSet resources)
     {
-        _inOrder = SlicesOf(resources);
-        AddAll();
+        _latest = resources;
+        AddAll(SlicesOf(resources));
     }
 
     /// <summary>The slices of a Service.</summary>
@@ -29,9 +29,15 @@ internal sealed class SliceIndex
     /// <returns>The Services that have other slices, and maybe some that have the same.</returns>
     public HashSet<(string Namespace, string Service)> Renew(ResourceSet resources)
     {
+        if (TryReplace(resources) is { } replaced)
+        {
+            _latest = resources;
+            return replaced;
+        }
+
         var slices = SlicesOf(resources);
-        var changed = Differences(_inOrder, slices);
-        _inOrder = slices;
+        var changed = Differences(SlicesOf(_latest), slices);
+        _latest = resources;
         if (changed.Count == 0)
         {
             return changed;
@@ -43,7 +49,7 @@ internal sealed class SliceIndex
             _slices.Clear();
             _next.Clear();
             _services.Clear();
-            AddAll();
+            AddAll(slices);
             return changed;
         }
 
@@ -102,12 +108,73 @@ internal sealed class SliceIndex
 
     private static (string Namespace, string Service) KeyOf(EndpointSlice slice) => (slice.Metadata.Namespace, slice.Service!);
 
-    private void AddAll()
+    /// <summary>Puts slices in the place of others of the same Services, if nothing else has changed of what is here: by far the most changes are this.</summary>
+    /// <returns>The Services; null if more has changed.</returns>
+    private HashSet<(string Namespace, string Service)>? TryReplace(ResourceSet resources)
     {
-        _services.EnsureCapacity(_inOrder.Count);
-        _slices.EnsureCapacity(_inOrder.Count);
-        _next.EnsureCapacity(_inOrder.Count);
-        foreach (var slice in _inOrder)
+        const int most = 64;
+        var before = _latest.All.AsSpan();
+        var after = resources.All.AsSpan();
+        if (before.Length != after.Length)
+        {
+            return null;
+        }
+
+        var places = new List<(int Place, EndpointSlice By)>();
+        for (var i = 0; i < before.Length; i++)
+        {
+            if (ReferenceEquals(before[i], after[i]) || (!IsOfSlices(before[i]) && !IsOfSlices(after[i])))
+            {
+                continue;
+            }
+
+            if (places.Count == most || before[i] is not EndpointSlice { IsValid: true, Service: not null } one || after[i] is not EndpointSlice { IsValid: true, Service: not null } by
+                || KeyOf(one) != KeyOf(by) || PlaceOf(one) is not (var place and >= 0))
+            {
+                return null;
+            }
+
+            places.Add((place, by));
+        }
+
+        var changed = new HashSet<(string, string)>();
+        foreach (var (place, by) in places)
+        {
+            _slices[place] = by;
+            changed.Add(KeyOf(by));
+        }
+
+        return changed;
+    }
+
+    private static bool IsOfSlices(Resource resource) => resource is EndpointSlice or Endpoints;
+
+    /// <summary>The place of a slice; negative if it is there twice.</summary>
+    private int PlaceOf(EndpointSlice slice)
+    {
+        var place = -1;
+        for (var i = _services[KeyOf(slice)].First; i >= 0; i = _next[i])
+        {
+            if (ReferenceEquals(_slices[i], slice))
+            {
+                if (place >= 0)
+                {
+                    return -1;
+                }
+
+                place = i;
+            }
+        }
+
+        return place;
+    }
+
+    private void AddAll(List<EndpointSlice> slices)
+    {
+        _services.EnsureCapacity(slices.Count);
+        _slices.EnsureCapacity(slices.Count);
+        _next.EnsureCapacity(slices.Count);
+        foreach (var slice in slices)
         {
             Add(KeyOf(slice), slice);
         }

@@ -54,9 +54,10 @@ internal readonly ref struct TcpHeader
     {
         const int usual = 32;
         // Nearly every segment of an established connection has these: NOP, NOP, timestamps.
-        if (_bytes.Length >= usual && _bytes[12] >> 4 == usual / 4 && BinaryPrimitives.ReadUInt32BigEndian(_bytes[FixedLength..]) == 0x0101080A)
+        if (_bytes.Length >= usual && _bytes[12] >> 4 == usual / 4
+            && BinaryPrimitives.ReadUInt64BigEndian(_bytes[FixedLength..]) is var options && options >> 32 == 0x0101080A)
         {
-            timestamp = BinaryPrimitives.ReadUInt32BigEndian(_bytes[24..]);
+            timestamp = (uint)options;
             selective = false;
             return;
         }

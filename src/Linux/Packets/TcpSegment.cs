@@ -1,6 +1,6 @@
-using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Linux.Packets;
@@ -56,6 +56,28 @@ public readonly ref struct TcpSegment
         Identification = marks.Identification;
         HopLimit = marks.HopLimit;
         Payload = payload;
+    }
+
+    /// <param name="plain">The headers of its frame.</param>
+    /// <param name="bytes">Those of its header, and what follows.</param>
+    /// <param name="payloadLength">Bytes of payload on the wire.</param>
+    /// <param name="payload">Those that were captured.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private TcpSegment(in PlainFrame plain, ReadOnlySpan<byte> bytes, int payloadLength, ReadOnlySpan<byte> payload)
+    {
+        _source = SocketEndpoint.FromIPv4(plain.Source, plain.SourcePort);
+        _destination = SocketEndpoint.FromIPv4(plain.Destination, plain.DestinationPort);
+        Sequence = plain.Sequence;
+        Acknowledged = plain.Acknowledged;
+        Flags = plain.Flags;
+        Window = plain.Window;
+        PayloadLength = payloadLength;
+        Identification = plain.Identification;
+        HopLimit = plain.TimeToLive;
+        Payload = payload;
+        new TcpHeader(bytes).ReadOptions(out var timestamp, out var selective);
+        Timestamp = timestamp;
+        IsSelective = selective;
     }
 
     [UnscopedRef]
@@ -116,6 +138,13 @@ public readonly ref struct TcpSegment
             hasLayers = false;
             return FrameContent.Segment;
         }
+        return ReadOther(link, frame, wireLength, out segment, out hasLayers);
+    }
+
+    /// <summary>Reads any frame. Its locals must not be cleared for each plain one.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static FrameContent ReadOther(LinkType link, ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment, out bool hasLayers)
+    {
         segment = default;
         if (!LinkFrame.TryRead(link, frame, out var header))
         {
@@ -142,24 +171,21 @@ public readonly ref struct TcpSegment
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool TryReadPlain(ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment)
     {
-        const int ip = LinkFrame.EthernetLength, tcp = ip + IPv4Packet.FixedLength;
-        const byte versionAndLength = 0x45;
-        if (frame.Length >= tcp + TcpHeader.FixedLength && BinaryPrimitives.ReadUInt16BigEndian(frame[12..]) == LinkFrame.EtherTypeIPv4
-            && frame[ip] == versionAndLength && frame[ip + 9] == Protocol && (BinaryPrimitives.ReadUInt16BigEndian(frame[(ip + 6)..]) & 0x1FFF) == 0)
+        const int ip = LinkFrame.EthernetLength;
+        if (frame.Length >= PlainFrame.Length)
         {
-            int total = BinaryPrimitives.ReadUInt16BigEndian(frame[(ip + 2)..]);
-            var length = total == 0 ? Math.Max(wireLength, frame.Length) - ip : total;
-            var begin = IPv4Packet.FixedLength + ((frame[tcp + 12] >> 4) * 4);
-            if (begin >= IPv4Packet.FixedLength + TcpHeader.FixedLength && begin <= length)
+            ref readonly var plain = ref MemoryMarshal.AsRef<PlainFrame>(frame);
+            if (plain.IsSegment)
             {
-                segment = new TcpSegment(
-                    SocketEndpoint.FromIPv4(BinaryPrimitives.ReadUInt32BigEndian(frame[(ip + 12)..]), BinaryPrimitives.ReadUInt16BigEndian(frame[tcp..])),
-                    SocketEndpoint.FromIPv4(BinaryPrimitives.ReadUInt32BigEndian(frame[(ip + 16)..]), BinaryPrimitives.ReadUInt16BigEndian(frame[(tcp + 2)..])),
-                    new TcpHeader(frame[tcp..]),
-                    length - begin,
-                    ip + begin < frame.Length ? frame[(ip + begin)..Math.Min(frame.Length, ip + length)] : default,
-                    new PacketMarks(BinaryPrimitives.ReadUInt16BigEndian(frame[(ip + 4)..]), frame[ip + 8]));
-                return true;
+                var length = plain.TotalLength == 0 ? Math.Max(wireLength, frame.Length) - ip : plain.TotalLength;
+                var begin = IPv4Packet.FixedLength + plain.HeaderLength;
+                if (plain.HeaderLength >= TcpHeader.FixedLength && begin <= length)
+                {
+                    segment = new TcpSegment(
+                        in plain, frame[PlainFrame.SegmentAt..], length - begin,
+                        ip + begin < frame.Length ? frame[(ip + begin)..Math.Min(frame.Length, ip + length)] : default);
+                    return true;
+                }
             }
         }
         segment = default;

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net;
+using System.Runtime.CompilerServices;
 
 namespace Keepalive.Linux.Sockets;
 
@@ -44,6 +45,7 @@ public readonly record struct SocketEndpoint
     /// <summary>Whether packets of this connection are IPv4.</summary>
     public bool IsIPv4 => Upper == 0 && Lower >> 32 == Mapped;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static SocketEndpoint FromIPv4(uint addressInHostOrder, ushort port) => new(0, ((ulong)Mapped << 32) | addressInHostOrder, port);
 
     /// <summary>Whether both are the same.</summary>

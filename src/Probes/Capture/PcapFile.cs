@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Keepalive.Linux.Packets;
 
 namespace Keepalive.Probes.Capture;
@@ -16,7 +18,7 @@ internal sealed class PcapFile : IPacketSource
     private const uint MaxPacket = 256 * 1024 * 1024;
 
     private readonly ByteFeed _feed;
-    private readonly bool _swapped;
+    private readonly bool _reverses;
     private readonly int _nanosecondsPerFraction;
     private readonly int _recordHeaderLength;
     private readonly LinkType _link;
@@ -29,7 +31,7 @@ internal sealed class PcapFile : IPacketSource
     private PcapFile(ByteFeed feed, bool swapped, int nanosecondsPerFraction, int recordHeaderLength, LinkType link)
     {
         _feed = feed;
-        _swapped = swapped;
+        _reverses = swapped == BitConverter.IsLittleEndian;
         _nanosecondsPerFraction = nanosecondsPerFraction;
         _recordHeaderLength = recordHeaderLength;
         _link = link;
@@ -83,12 +85,16 @@ internal sealed class PcapFile : IPacketSource
         Finish();
         // Nearly every packet is in the buffer as a whole.
         var bytes = _feed.Buffered;
-        if (bytes.Length >= _recordHeaderLength && bytes.Length >= RecordHeaderLength
-            && UInt32(bytes[8..], _swapped) is var length && length <= Math.Min(bytes.Length - _recordHeaderLength, ByteFeed.Window))
+        if (bytes.Length >= _recordHeaderLength && bytes.Length >= RecordHeaderLength)
         {
-            packet = Packet(bytes, bytes.Slice(_recordHeaderLength, (int)length));
-            _feed.Take(_recordHeaderLength + (int)length);
-            return true;
+            ref readonly var header = ref MemoryMarshal.AsRef<RecordHeader>(bytes);
+            var length = InOrder(header.Captured);
+            if (length <= Math.Min(bytes.Length - _recordHeaderLength, ByteFeed.Window))
+            {
+                packet = Packet(in header, bytes.Slice(_recordHeaderLength, (int)length));
+                _feed.Take(_recordHeaderLength + (int)length);
+                return true;
+            }
         }
         return TryReadInParts(out packet);
     }
@@ -108,9 +114,8 @@ internal sealed class PcapFile : IPacketSource
         {
             throw new CaptureException($"byte {at}: the file ends within the header of packet {_number + 1}");
         }
-        Span<byte> copy = stackalloc byte[RecordHeaderLength];   // a longer feed may move it
-        header[..RecordHeaderLength].CopyTo(copy);
-        var captured = UInt32(copy[8..], _swapped);
+        var copy = MemoryMarshal.Read<RecordHeader>(header);   // a longer feed may move it
+        var captured = InOrder(copy.Captured);
         if (captured > MaxPacket)
         {
             throw new CaptureException($"byte {at + 8}: packet {_number + 1} claims to have {captured} captured bytes; the file is damaged here or before");
@@ -123,18 +128,17 @@ internal sealed class PcapFile : IPacketSource
             throw CutShort(at, there, captured);
         }
         (_recordAt, _unread) = (at, captured);
-        packet = Packet(copy, _feed.Peek((int)Math.Min(captured, ByteFeed.Window)));
+        packet = Packet(in copy, _feed.Peek((int)Math.Min(captured, ByteFeed.Window)));
         return true;
     }
 
-    private CapturedPacket Packet(scoped ReadOnlySpan<byte> header, ReadOnlySpan<byte> data)
-    {
-        var seconds = UInt32(header, _swapped);
-        var fraction = UInt32(header[4..], _swapped);
-        var onWire = UInt32(header[12..], _swapped);
-        return new CapturedPacket(
-            ++_number, (seconds * 1_000_000_000L) + ((long)fraction * _nanosecondsPerFraction), _link, data, (int)Math.Min(onWire, int.MaxValue));
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private CapturedPacket Packet(scoped in RecordHeader header, ReadOnlySpan<byte> data) => new(
+        ++_number, (InOrder(header.Seconds) * 1_000_000_000L) + ((long)InOrder(header.Fraction) * _nanosecondsPerFraction), _link, data,
+        (int)Math.Min(InOrder(header.OnWire), int.MaxValue));
+
+    /// <summary>A number of a record, in the order of bytes of this machine.</summary>
+    private uint InOrder(uint number) => _reverses ? BinaryPrimitives.ReverseEndianness(number) : number;
 
     /// <summary>Leaves the last packet behind.</summary>
     private void Finish()
@@ -158,4 +162,7 @@ internal sealed class PcapFile : IPacketSource
 
     private static ushort UInt16(ReadOnlySpan<byte> bytes, bool swapped) =>
         swapped ? BinaryPrimitives.ReadUInt16BigEndian(bytes) : BinaryPrimitives.ReadUInt16LittleEndian(bytes);
+
+    /// <summary>The front of a record, in the order of bytes of the machine that captured it.</summary>
+    private readonly record struct RecordHeader(uint Seconds, uint Fraction, uint Captured, uint OnWire);
 }

@@ -133,7 +133,7 @@ internal sealed class BrokenConnections
             IsGivenUp = isGivenUp,
             IsAfterClose = !isGivenUp && sender.HasFinished,
             HopLimit = segment.HopLimit,
-            HopLimitBefore = fromLow ? flow.HopLimitFromLow : flow.HopLimitFromHigh,
+            HopLimitBefore = sender.HopLimit,
         });
     }
 

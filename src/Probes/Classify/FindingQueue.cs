@@ -25,6 +25,10 @@ internal sealed class FindingQueue(FlowTable flows)
     private int _first;
     private int _count;
 
+    // Whether the first one was found to wait for its answer, and since when: then nothing but time, its answer or too many behind it let it go.
+    private bool _isHeld;
+    private long _heldSince;
+
     /// <summary>The longest that a candidate holds others up, in nanoseconds of the capture's own time: they are reported without it then.</summary>
     public long CandidateWait { get; set; } = MaxWait;
 
@@ -60,6 +64,7 @@ internal sealed class FindingQueue(FlowTable flows)
             ref var finding = ref _ring[place];
             var wasPresumed = finding.IsPresumed;
             Settle(ref finding, kind, isPresumed, answeredBy, roundTrip);
+            _isHeld &= place != (_first & (_ring.Length - 1));
             return wasPresumed && !isPresumed;
         }
         if (_late.Count > 0)
@@ -80,6 +85,7 @@ internal sealed class FindingQueue(FlowTable flows)
         if (place >= 0 && _ring[place].AnsweredBy == 0)
         {
             (_ring[place].AnsweredBy, _ring[place].RoundTrip, _ring[place].IsReset) = (reset, roundTrip, true);
+            _isHeld &= place != (_first & (_ring.Length - 1));
         }
     }
 
@@ -89,7 +95,7 @@ internal sealed class FindingQueue(FlowTable flows)
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Release(long now, IFindingSink sink)
     {
-        if (_count > 0)
+        if (_count > 0 && !(_isHeld && Waits(_heldSince, now, MaxWait)))
         {
             ReleaseSome(now, sink);
         }
@@ -106,6 +112,7 @@ internal sealed class FindingQueue(FlowTable flows)
 
     private void ReleaseSome(long now, IFindingSink sink)
     {
+        _isHeld = false;
         while (_count > 0)
         {
             ref var head = ref _ring[_first];
@@ -113,15 +120,16 @@ internal sealed class FindingQueue(FlowTable flows)
             {
                 if (IsPending(in head, out var key))
                 {
-                    if (Waits(in head, now, CandidateWait))
+                    if (Waits(head.Time, now, CandidateWait))
                     {
                         return;
                     }
                     _late[key] = head;
                 }
             }
-            else if (!head.IsSettled && Waits(in head, now, MaxWait))
+            else if (!head.IsSettled && Waits(head.Time, now, MaxWait))
             {
+                (_isHeld, _heldSince) = (true, head.Time);
                 return;
             }
             else
@@ -133,8 +141,12 @@ internal sealed class FindingQueue(FlowTable flows)
         }
     }
 
-    private bool Waits(in Finding head, long now, long atMost) =>
-        _count <= Limit && now != long.MaxValue && !(now != CapturedPacket.NoTime && head.Time != CapturedPacket.NoTime && now - head.Time >= atMost);
+    /// <summary>Whether the first one waits for longer.</summary>
+    /// <param name="since">Its time.</param>
+    /// <param name="now">The capture's time.</param>
+    /// <param name="atMost">The longest it waits.</param>
+    private bool Waits(long since, long now, long atMost) =>
+        _count <= Limit && now != long.MaxValue && !(now != CapturedPacket.NoTime && since != CapturedPacket.NoTime && now - since >= atMost);
 
     /// <summary>Whether a candidate can still turn out to be a probe.</summary>
     private bool IsPending(in Finding candidate, out int key)

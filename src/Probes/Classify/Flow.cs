@@ -19,10 +19,6 @@ internal struct Flow
     public ResetKind Reset;
     public bool IsResetFromLow;
 
-    /// <summary>The hop limit of each direction's latest packet that is no reset; 0 before there was one.</summary>
-    public byte HopLimitFromLow;
-    public byte HopLimitFromHigh;
-
     /// <summary>Whose answer is awaited to the packet that ended the latest silence.</summary>
     public Awaited Awaited;
 
@@ -112,8 +108,8 @@ internal struct Direction
     /// <summary>Whether nothing has come from the other end since.</summary>
     public bool IsPendingLast;
 
-    // The last write, if it was of one byte: repeated, it looks like a probe of one byte; see below.
-    public bool IsOneByteWrite;
+    /// <summary>The hop limit of the latest packet that is no reset, also of an earlier connection between the same ports; 0 before there was one.</summary>
+    public byte HopLimit;
     public uint PendingAnswer;
 
     /// <summary>Keepalive probes since the other end was last heard.</summary>
@@ -132,7 +128,7 @@ internal struct Direction
 
     public long WindowProbes;
 
-    // The last write of one byte.
+    // The last write, if it was of one byte: repeated, it looks like a probe of one byte.
     public uint WriteSequence;
     public int WriteByte;
     public long WriteTime;
@@ -140,6 +136,7 @@ internal struct Direction
 
     /// <summary>Whether it may have been a probe instead: the capture began with it; <see cref="WriteInterval"/> is how long after it was sent it was sent again.</summary>
     public bool IsWriteGuessed;
+    public bool IsOneByteWrite;
 
     // The opening segment's number and one more, that after its data, and what it acknowledges.
     public uint OpenFirst;
@@ -152,6 +149,7 @@ internal struct Direction
     {
         Next = next ?? 0,
         IsNextKnown = next is not null,
+        HopLimit = HopLimit,
         Probes = Probes,
         Answered = Answered,
         WindowProbes = WindowProbes,

@@ -96,7 +96,7 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         }
         else
         {
-            (fromLow ? ref flow.HopLimitFromLow : ref flow.HopLimitFromHigh) = segment.HopLimit;
+            sender.HopLimit = segment.HopLimit;
         }
         Remember(ref sender, in segment, time);
         receiver.IsPendingLast = false;

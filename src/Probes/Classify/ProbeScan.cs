@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Keepalive.Linux.Packets;
+using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Probes.Classify;
 
@@ -243,8 +244,8 @@ internal sealed class ProbeScan
         finding.Frame = packet.Number;
         finding.Time = packet.Time;
         finding.Kind = result.Kind;
-        finding.Source = segment.Source;
-        finding.Destination = segment.Destination;
+        finding.Source = Copy(in segment.Source);
+        finding.Destination = Copy(in segment.Destination);
         finding.Path = path;
         finding.Flow = Classifier.Flows.Latest;
         finding.CopyOf = IsCompared(in Classifier.Flows.At(finding.Flow), result.Kind) ? CopyOf(in packet, in segment) : 0;
@@ -274,6 +275,10 @@ internal sealed class ProbeScan
             _queue.NoteReset(prober.PendingNumber, packet.Number, roundTrip);
         }
     }
+
+    /// <summary>A copy by parts. The processor would wait with a copy of the whole until the parts, which were written just before, are in its cache.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static SocketEndpoint Copy(in SocketEndpoint one) => new(one.Upper, one.Lower, one.Port);
 
     /// <summary>Whether the latest finding's packet is compared with others': the first probes, which come before their answers, show whether the connection is
     /// seen twice.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using Keepalive.Linux.Sockets;
 
@@ -21,7 +22,7 @@ internal sealed class EndsText(Func<SocketEndpoint, SocketEndpoint, string> toTe
         var isUp = source.Lower != destination.Lower ? source.Lower < destination.Lower : source.Port < destination.Port;
         ref var entry = ref _known[((flow * 2) + (isUp ? 1 : 0)) & (Limit - 1)];
         // Another flow may have been there.
-        if (entry.Text is null || entry.Source != source || entry.Destination != destination)
+        if (!Is(in entry.Source, in source) || !Is(in entry.Destination, in destination) || entry.Text is null)
         {
             entry.Source = source;
             entry.Destination = destination;
@@ -29,6 +30,10 @@ internal sealed class EndsText(Func<SocketEndpoint, SocketEndpoint, string> toTe
         }
         return entry.Text;
     }
+
+    /// <summary>Whether both are the same; neither is copied.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool Is(in SocketEndpoint one, in SocketEndpoint other) => one.Lower == other.Lower && one.Port == other.Port && one.Upper == other.Upper;
 
     private struct Entry
     {

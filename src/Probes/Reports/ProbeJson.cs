@@ -25,7 +25,7 @@ internal sealed class ProbeJson(Stream output, bool isSummary) : ProbeReport(out
     {
         var room = Lines.Room(LineLength);
         var at = Utf8Text.Text(room, 0, "{\"frame\":"u8);
-        at = Utf8Text.Number(room, at, (ulong)finding.Frame);
+        at = Lines.Frame(room, at, finding.Frame);
         at = finding.Kind switch
         {
             SegmentKind.Reply => Utf8Text.Text(room, at, ",\"kind\":\"reply\",\"source\":\""u8),
@@ -47,12 +47,12 @@ internal sealed class ProbeJson(Stream output, bool isSummary) : ProbeReport(out
         if (finding.Kind == SegmentKind.Reply)
         {
             at = Utf8Text.Text(room, at, ",\"answers\":"u8);
-            at = RoundTrip(room, Utf8Text.Number(room, at, (ulong)finding.Answers), finding.RoundTrip);
+            at = RoundTrip(room, Lines.Frame(room, at, finding.Answers), finding.RoundTrip);
         }
         else if (finding.AnsweredBy != 0)
         {
             at = Utf8Text.Text(room, at, finding.IsReset ? ",\"resetBy\":"u8 : ",\"answeredBy\":"u8);
-            at = RoundTrip(room, Utf8Text.Number(room, at, (ulong)finding.AnsweredBy), finding.RoundTrip);
+            at = RoundTrip(room, Lines.Frame(room, at, finding.AnsweredBy), finding.RoundTrip);
         }
         else if (finding.IsPresumed)
         {

@@ -35,7 +35,7 @@ internal sealed class ProbeTable(Stream output, bool isSummary) : ProbeReport(ou
         }
         var room = Lines.Room(LineLength);
         "        "u8.CopyTo(room);
-        var at = Utf8Text.Number(room, Math.Max(0, FrameWidth - Utf8Text.CountDigits((ulong)finding.Frame)), (ulong)finding.Frame);
+        var at = Lines.Frame(room, Math.Max(0, FrameWidth - Utf8Text.CountDigits((ulong)finding.Frame)), finding.Frame);
         at = Utf8Text.Text(room, at, "  "u8);
         at = finding.Time == CapturedPacket.NoTime ? Utf8Text.Text(room, at, "-                           "u8) : Lines.Time(room, at, finding.Time);
         at = finding.Kind switch
@@ -49,12 +49,12 @@ internal sealed class ProbeTable(Stream output, bool isSummary) : ProbeReport(ou
         if (finding.Kind == SegmentKind.Reply)
         {
             at = Utf8Text.Text(room, at, "  to "u8);
-            at = After(room, Utf8Text.Number(room, at, (ulong)finding.Answers), finding.RoundTrip);
+            at = After(room, Lines.Frame(room, at, finding.Answers), finding.RoundTrip);
         }
         else if (finding.AnsweredBy != 0)
         {
             at = Utf8Text.Text(room, at, finding.IsReset ? "  reset by "u8 : "  by "u8);
-            at = After(room, Utf8Text.Number(room, at, (ulong)finding.AnsweredBy), finding.RoundTrip);
+            at = After(room, Lines.Frame(room, at, finding.AnsweredBy), finding.RoundTrip);
         }
         else
         {

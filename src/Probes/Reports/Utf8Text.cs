@@ -57,7 +57,14 @@ internal static class Utf8Text
             room[at++] = (byte)'-';
         }
         var (whole, fraction) = Math.DivRem((ulong)Math.Abs(nanoseconds), 1_000_000UL);
-        at = Number(room, at, whole);
+        if (whole < 10)
+        {
+            room[at++] = (byte)('0' + whole);
+        }
+        else
+        {
+            at = Number(room, at, whole);
+        }
         if (fraction > 0)
         {
             room[at++] = (byte)'.';
@@ -94,6 +101,15 @@ internal static class Utf8Text
     public static void SevenDigits(Span<byte> room, uint value, char behind) =>
         BinaryPrimitives.WriteUInt64LittleEndian(room, ((Eight(value) | Zeros) >> 8) | ((ulong)behind << 56));
 
+    /// <summary>The digits of a number below 10,000, with zeros in front.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void FourDigits(Span<byte> room, uint value)
+    {
+        // A product with the reciprocal: exact below 43,699.
+        var hundreds = (value * 5243) >> 19;
+        BinaryPrimitives.WriteUInt32LittleEndian(room, PairOf(hundreds) | ((uint)PairOf(value - (hundreds * 100)) << 16));
+    }
+
     public static int CountDigits(ulong value)
     {
         // 1233/4096 is a little more than the logarithm of 2 to the base of 10.
@@ -115,6 +131,8 @@ internal static class Utf8Text
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Pair(Span<byte> room, int at, ulong value) =>
-        BinaryPrimitives.WriteUInt16LittleEndian(room[at..], BinaryPrimitives.ReadUInt16LittleEndian(Pairs[((int)value * 2)..]));
+    private static void Pair(Span<byte> room, int at, ulong value) => BinaryPrimitives.WriteUInt16LittleEndian(room[at..], PairOf((uint)value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ushort PairOf(uint value) => BinaryPrimitives.ReadUInt16LittleEndian(Pairs[((int)value * 2)..]);
 }

@@ -28,6 +28,28 @@ public sealed class Utf8TextTests
         static IEnumerable<ulong> Around(ulong value) => [value - 1, value, value + 1];
     }
 
+    [Fact]
+    public void Frame_NumbersThatFollowAndThatDoNot_AsTheRuntimeWritesThem()
+    {
+        var random = new Random(5);
+        var numbers = Enumerable.Range(1, 30_000).Select(static number => (long)number)
+            .Concat(Enumerable.Range(0, 100_000).Select(_ => random.NextInt64() >> random.Next(63)))
+            .Concat(Enumerable.Range(0, 19).SelectMany(static digits => new[] { (long)Math.Pow(10, digits) - 1, (long)Math.Pow(10, digits), (long)Math.Pow(10, digits) + 12_345 }))
+            .Append(long.MaxValue);
+        var lines = new LineBuffer(Stream.Null);
+        var room = new byte[64];
+        foreach (var number in numbers)
+        {
+            // Each twice, and one behind it: then what it begins with is known.
+            foreach (var one in (long[])[number, number, number - 1])
+            {
+                var end = lines.Frame(room, 3, one);
+
+                Assert.Equal(one.ToString(CultureInfo.InvariantCulture), Encoding.UTF8.GetString(room, 3, end - 3));
+            }
+        }
+    }
+
     [Theory]
     [InlineData(0, "0")]
     [InlineData(1, "0.000001")]
