@@ -1,4 +1,5 @@
 using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Linux.Processes;
 using Keepalive.Testbed;
 
 namespace Keepalive.Benchmarks;
@@ -30,12 +31,14 @@ internal static class ConnectScenario
         using var policy = new KernelPolicy(kernel.Policy);
         using var arrivals = new Keepalive.Agent.Apply.Bpf.Arrivals(kernel);
         policy.Replace(LabPolicy.Load(ServerAddress));
-        kernel.SettingsMap.Update(0u, CgroupPrograms.Signed(default));
+        kernel.Activities.Update((uint)ProcFs.Inode(lab.Client.NetnsPath), default(BpfAbi.ka_activity));
         Series without = new(), with = new(), rate = new();
         // A third turn without them shows how much two equal turns differ.
         Series again = new();
         for (var round = -WarmUps; round < Rounds; round++)
         {
+            // A new batch: the closed connections of the last one are not counted against the limit.
+            kernel.SettingsMap.Update(0u, CgroupPrograms.Signed(new BpfAbi.ka_settings { batch = (uint)(round + WarmUps + 1) }));
             var turns = new ShortConnections[3];
             foreach (var turn in round % 2 == 0 ? (int[])[0, 1, 2] : [2, 1, 0])
             {
@@ -66,6 +69,7 @@ internal static class ConnectScenario
     private static T Attached<T>(KernelPrograms kernel, string cgroup, Func<T> work)
     {
         using (new CgroupPrograms(kernel, cgroup))
+        using (kernel.TryAttachStates())
         {
             return work();
         }

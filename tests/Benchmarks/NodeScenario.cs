@@ -9,15 +9,14 @@ internal static class NodeScenario
 {
     public const string Name = "node";
 
-    private const int Namespaces = 200;
     private const int ProcessesEach = 10;
     private const int ConnectionsEach = 5;
-    private const int Managed = Namespaces * ProcessesEach * ConnectionsEach;
-    private const int Descriptors = 18_000;
-    private const int NewPerSecond = 10;
 
-    /// <summary>The namespaces that the new connections are spread over, that of the process with many descriptors among them.</summary>
-    private const int Spread = 50;
+    /// <summary>New connections per second in each namespace that has some.</summary>
+    private const double NewPerSecond = 0.2;
+
+    private static readonly Size s_whole = new(Namespaces: 200, Spread: 50, Descriptors: 18_000);
+
     private const string ServerAddress = "127.9.9.9";
     private const double GoalPercent = 1.6;
     private const double GoalPercentBpf = 0.4;
@@ -40,36 +39,43 @@ internal static class NodeScenario
     /// <param name="listen">The agent's <c>--listen</c>.</param>
     public static void Run(TimeSpan duration, bool sockets, string listen)
     {
-        Report.Title(
-            $"{Name}: {Namespaces} namespaces, {Namespaces * ProcessesEach:N0} processes, {Managed:N0} managed idle sockets, a process of "
-            + $"{Descriptors:N0} {(sockets ? "connections" : "descriptors")}; {NewPerSecond} new connections a second, spread over {Spread} of them; "
-            + $"{duration.TotalSeconds:0} s");
-        var pods = new Holder?[Namespaces];
+        Run(s_whole.Part(16), duration / 3, sockets, listen);
+        Run(s_whole.Part(4), duration / 3, sockets, listen);
+        Run(s_whole, duration, sockets, listen);
+    }
+
+    private static void Run(Size size, TimeSpan duration, bool sockets, string listen)
+    {
+        Report.Title(string.Create(CultureInfo.InvariantCulture,
+            $"{Name}: {size.Namespaces} namespaces, {size.Namespaces * ProcessesEach:N0} processes, {size.Managed:N0} managed idle sockets, a process of ")
+            + string.Create(CultureInfo.InvariantCulture,
+                $"{size.Descriptors:N0} {(sockets ? "connections" : "descriptors")}; {size.Spread * NewPerSecond:0.#} new connections a second, spread over {size.Spread} of them; {duration.TotalSeconds:0} s"));
+        var pods = new Holder?[size.Namespaces];
         // Disposed last: a cgroup can be removed only when it is empty.
         using var cgroup = BpfHere.IsPossible ? new TestCgroup() : null;
         try
         {
-            Parallel.For(0, Namespaces, new ParallelOptions { MaxDegreeOfParallelism = 4 }, i => pods[i] = StartPod());
+            Parallel.For(0, size.Namespaces, new ParallelOptions { MaxDegreeOfParallelism = 4 }, i => pods[i] = StartPod());
             using var busy = Holder.StartInNewNamespace();
             using var server = busy.StartBeside();
             if (sockets)
             {
                 // The policy does not select this address.
-                busy.ConnectMany("127.0.0.1", server.Listen("127.0.0.1"), Descriptors);
+                busy.ConnectMany("127.0.0.1", server.Listen("127.0.0.1"), size.Descriptors);
             }
             else
             {
-                busy.OpenFiles(Descriptors);
+                busy.OpenFiles(size.Descriptors);
             }
-            Watch(pods!, busy, server, duration, listen, "pidfd", cgroup: null);
+            Watch(size, pods!, busy, server, duration, listen, "pidfd", cgroup: null);
             if (cgroup is not null)
             {
                 // As on a node, where the agent sees the connections of all pods.
-                foreach (var pod in pods.Take(Spread - 1).Prepend(busy))
+                foreach (var pod in pods.Take(size.Spread - 1).Prepend(busy))
                 {
                     cgroup.Add(pod!.Pid);
                 }
-                Watch(pods!, busy, server, duration, listen, "bpf", cgroup.Path);
+                Watch(size, pods!, busy, server, duration, listen, "bpf", cgroup.Path);
             }
         }
         finally
@@ -86,7 +92,7 @@ internal static class NodeScenario
     }
 
     private static void Watch(
-        Holder[] pods, Holder busy, Holder server, TimeSpan duration, string listen, string datapath, string? cgroup)
+        Size size, Holder[] pods, Holder busy, Holder server, TimeSpan duration, string listen, string datapath, string? cgroup)
     {
         string[] where = cgroup is null ? [] : ["--cgroup", cgroup];
         using var agent = ProgramRun.Agent(
@@ -95,12 +101,13 @@ internal static class NodeScenario
             "--datapath", datapath, .. where,
         ]);
         agent.WaitForLine(line => line.Contains("started", StringComparison.Ordinal));
-        var churned = new HashSet<int>();
-        foreach (var (client, listener) in pods.Take(Spread - 1).Select(pod => (pod, pod)).Prepend((busy, server)))
+        // The same port may be another pod's, too.
+        var churned = new HashSet<(Holder Pod, int Port)>();
+        foreach (var (client, listener) in pods.Take(size.Spread - 1).Select(pod => (pod, pod)).Prepend((busy, server)))
         {
             var port = listener.Listen(ServerAddress);
-            churned.Add(port);
-            client.Churn(ServerAddress, port, (double)NewPerSecond / Spread, s_warmUp + duration + TimeSpan.FromSeconds(5), s_hold);
+            churned.Add((client, port));
+            client.Churn(ServerAddress, port, NewPerSecond, s_warmUp + duration + TimeSpan.FromSeconds(5), s_hold);
         }
         Thread.Sleep(s_warmUp);
 
@@ -131,15 +138,22 @@ internal static class NodeScenario
             throw new InvalidOperationException($"the agent ended: {agent.Error}");
         }
         var (_, _, failed) = busy.ChurnCount();
-        var set = pods.Sum(pod => Ss.Read(pod).Count(socket => socket.Timer == "keepalive" && !churned.Contains(socket.Remote.Port)));
-        if (set != Managed || failed != 0 || arrivals.Latencies.Count == 0)
+        var set = pods.Sum(pod => Ss.Read(pod).Count(socket => socket.Timer == "keepalive" && !churned.Contains((pod, socket.Remote.Port))));
+        if (set != size.Managed || failed != 0 || arrivals.Latencies.Count == 0)
         {
             throw new InvalidOperationException(
-                $"{set} of {Managed} sockets have keepalive, {failed} connections failed, {arrivals.Latencies.Count} were seen being set: {agent.Error}");
+                $"{set} of {size.Managed} sockets have keepalive, {failed} connections failed, {arrivals.Latencies.Count} were seen being set: {agent.Error}");
         }
 
         Report.Line(datapath, "");
-        Report.Goal("processor", percent, datapath == "bpf" ? GoalPercentBpf : GoalPercent, percent.ToString("0.00", CultureInfo.InvariantCulture), "% of one core");
+        if (size == s_whole)
+        {
+            Report.Goal("processor", percent, datapath == "bpf" ? GoalPercentBpf : GoalPercent, percent.ToString("0.00", CultureInfo.InvariantCulture), "% of one core");
+        }
+        else
+        {
+            Report.Line("processor", percent.ToString("0.00 '% of one core'", CultureInfo.InvariantCulture));
+        }
         foreach (var (thread, time) in process.ByThread().Take(4))
         {
             Report.Line($"  since it began, by thread: {thread}", string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0} ms"));
@@ -157,6 +171,16 @@ internal static class NodeScenario
         {
             Report.Line("closed before they were seen being set", $"{arrivals.Missed}");
         }
+    }
+
+    /// <param name="Namespaces">Namespaces, each with <see cref="ProcessesEach"/> processes.</param>
+    /// <param name="Spread">The namespaces that have new connections, that of the process with many descriptors among them.</param>
+    /// <param name="Descriptors">The descriptors of that process.</param>
+    private sealed record Size(int Namespaces, int Spread, int Descriptors)
+    {
+        public int Managed => Namespaces * ProcessesEach * ConnectionsEach;
+
+        public Size Part(int parts) => new(Namespaces / parts, Math.Max(1, Spread / parts), Descriptors / parts);
     }
 
     /// <summary>The maximum first, because the goal is about it; a series prints its median first.</summary>

@@ -344,7 +344,7 @@ int ka_states(__u64 *arguments)
         __sync_fetch_and_add(&activity->ended, 1);
     if (to == TCP_ESTABLISHED)
         __sync_fetch_and_add(&activity->untold, 1);
-    else if (leaves && sk->__sk_common.skc_cookie.counter) // without a cookie, nobody was told of it
+    else if (leaves && sk->__sk_common.skc_cookie.counter) // without a cookie, no record has shown it
         tell_change(activity, &sk->__sk_common, to);
     return 0;
 }

@@ -188,7 +188,7 @@ enum ka_limit {
     KA_MAX_CHANGES = 256, // records of a namespace's closed connections in one batch; more are only counted
 };
 
-// What happened to the connections of a namespace since it was listed. The key is its inode number. Each number is read as a whole: only
+// Counts of the connections of a namespace since it was listed. The key is its inode number. Each number is read as a whole: only
 // whether it has moved counts.
 struct ka_activity {
     __u64 untold;        // changes that no record shows
