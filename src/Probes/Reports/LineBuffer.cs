@@ -24,7 +24,7 @@ internal sealed class LineBuffer(Stream output)
     private readonly byte[] _buffer = new byte[64 * 1024];
     private int _used;
 
-    // What the latest packet's number has before its last four digits, and that as text.
+    // The latest packet's number without its last four digits, and that as text.
     private ulong _tenThousands;
     private ulong _tenThousandsText;
     private int _tenThousandsLength;

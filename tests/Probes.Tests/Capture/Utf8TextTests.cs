@@ -41,7 +41,7 @@ public sealed class Utf8TextTests
         foreach (var number in numbers)
         {
             // Each twice, and one behind it: then what it begins with is known.
-            foreach (var one in (long[])[number, number, number - 1])
+            foreach (var one in (long[])[number, number, Math.Max(0, number - 1)])
             {
                 var end = lines.Frame(room, 3, one);
 
