@@ -28,6 +28,8 @@ public sealed class ChurnTests : IDisposable
         using var permanent = new Lab();
         permanent.Client.Connect(Lab.ServerAddress, permanent.Server.Listen());
         Settle(permanent);
+        // With the connection that it is asked through.
+        http.WithinPasses(1, () => true);
         int surplus = Surplus(run);
 
         int memoryAfterTenth = 0, set = 0;
