@@ -143,7 +143,7 @@ internal static class SocketsScenario
         var (port, otherPort) = (server.Listen("127.0.0.1"), otherServer.Listen("127.0.0.1"));
         Task.WaitAll(
             Task.Run(() => client.ConnectMany("127.0.0.1", port, connections / 2)),
-            Task.Run(() => otherClient.ConnectMany("127.0.0.1", otherPort, connections / 2)));
+            Task.Run(() => otherClient.ConnectMany("127.0.0.1", otherPort, connections - (connections / 2))));
         Eventually.True(() => server.Count().Accepted + otherServer.Count().Accepted == connections, TimeSpan.FromSeconds(20));
     }
 
