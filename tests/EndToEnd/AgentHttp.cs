@@ -73,12 +73,9 @@ internal sealed class AgentHttp : IDisposable
     public void WithinPasses(int passes, Func<bool> condition, [CallerArgumentExpression(nameof(condition))] string what = "")
     {
         double last = Passes() + passes + 1;
-        for (bool isOver = false, holds = false; !holds; Thread.Sleep(10))
-        {
-            isOver = Passes() >= last;
-            holds = condition();
-            Assert.True(holds || !isOver, $"not within {passes} passes: {what}{StartedPrograms.Tails()}");
-        }
+        var (seen, _) = Eventually.Value(
+            () => (IsOver: Passes() >= last, Holds: condition()), one => one.Holds || one.IsOver, TimeSpan.FromMinutes(2), what: what);
+        Assert.True(seen.Holds, $"not within {passes} passes: {what}{StartedPrograms.Tails()}");
 
         double Passes() => Sum("keepalive_scan_duration_seconds_count");
     }
