@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Buffers.Text;
 using System.IO.Enumeration;
 using System.Text;
@@ -69,37 +68,6 @@ public static class ProcFs
         return at >= 0 && Utf8Parser.TryParse(text[(at + 5)..].TrimStart("\t "u8), out uint uid, out _) ? uid : null;
     }
 
-    /// <summary>The numbers of a process's next open descriptors, in order, a thousand at most: what that costs grows with those, and
-    /// hardly with the size of the table.</summary>
-    /// <param name="pid">The process.</param>
-    /// <param name="from">The least.</param>
-    /// <param name="into">Gets them in place of what it has; none when there are no more, or the process has gone.</param>
-    public static unsafe void ListDescriptors(int pid, int from, List<int> into)
-    {
-        const int header = 19;   // struct linux_dirent64: d_ino, d_off, d_reclen, d_type, and the name
-        into.Clear();
-        using var directory = FileDescriptor.TryOpen($"/proc/{pid}/fd", Unistd.O_RDONLY, out _);
-        // Positions are numbers behind "." and ".." (fs/proc/fd.c).
-        if (directory is null || Unistd.lseek(directory, (long)from + 2, Unistd.SEEK_SET) < 0)
-        {
-            return;
-        }
-        Span<byte> buffer = stackalloc byte[32 * 1024];
-        fixed (byte* p = buffer)
-        {
-            var length = (int)Dirent.getdents64(directory, p, (nuint)buffer.Length);
-            for (var rest = buffer[..Math.Max(length, 0)]; rest.Length > header;)
-            {
-                var entry = rest[..BinaryPrimitives.ReadUInt16LittleEndian(rest[16..])];
-                if (Utf8Parser.TryParse(entry[header..], out int number, out _))
-                {
-                    into.Add(number);
-                }
-                rest = rest[entry.Length..];
-            }
-        }
-    }
-
     /// <summary>Whether two processes have one descriptor table between them (kcmp(2), KCMP_FILES); false if unknown.</summary>
     public static bool ShareDescriptors(int one, int other) => LinuxKcmp.kcmp(one, other, LinuxKcmp.KCMP_FILES, 0, 0) == 0;
 
@@ -156,32 +124,29 @@ public static class ProcFs
         return null;
     }
 
-    /// <summary>Whether descriptor <paramref name="number"/> of a process is a socket, without opening or duplicating it; null when it is
-    /// not open.</summary>
-    /// <remarks>Nobody is asked for it but the kernel: the server of a FUSE file may never answer.</remarks>
-    public static bool? IsSocket(int pid, int number)
+    /// <summary>The inode number of the socket that is descriptor <paramref name="number"/> of a process, as sock_diag shows it, without
+    /// opening or duplicating it; 0 if it is no socket, null if it is not open.</summary>
+    /// <remarks>
+    /// Only the kernel is asked: the server of a FUSE file may never answer. The number alone does not prove which socket it is: a descriptor
+    /// opened with O_PATH shows the inode of a socket's file, and numbers are used again.
+    /// </remarks>
+    public static ulong? SocketInode(int pid, int number)
     {
         Span<byte> path = stackalloc byte[48];
         Utf8.TryWrite(path, $"/proc/{pid}/fd/{number}\0", out _);
-        return IsSocket(SysStat.AT_FDCWD, path);
+        return SocketInode(SysStat.AT_FDCWD, path);
     }
 
-    /// <summary>The same by the directory of the process's descriptors, /proc/PID/fd.</summary>
-    internal static bool? IsSocket(FileDescriptor directory, int number)
-    {
-        Span<byte> name = stackalloc byte[16];
-        _ = Utf8Formatter.TryFormat(number, name, out _);   // zeros follow
-        return IsSocket(directory.Number, name);
-    }
-
-    private static unsafe bool? IsSocket(int directory, ReadOnlySpan<byte> path)
+    internal static unsafe ulong? SocketInode(int directory, ReadOnlySpan<byte> path)
     {
         SysStat.statx_t result;
         fixed (byte* p = path)
         {
-            return SysStat.statx(directory, p, SysStat.AT_STATX_DONT_SYNC, 0, &result) == 0
-                ? (result.stx_mode & SysStat.S_IFMT) == SysStat.S_IFSOCK
-                : System.Runtime.InteropServices.Marshal.GetLastPInvokeError() == Errno.ENOENT ? null : false;
+            if (SysStat.statx(directory, p, SysStat.AT_STATX_DONT_SYNC, 0, &result) != 0)
+            {
+                return System.Runtime.InteropServices.Marshal.GetLastPInvokeError() == Errno.ENOENT ? null : 0;
+            }
+            return (result.stx_mode & SysStat.S_IFMT) == SysStat.S_IFSOCK ? result.stx_ino : 0;
         }
     }
 

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Keepalive.Linux.Files;
 using Keepalive.Linux.Interop;
 using Keepalive.Linux.Sockets;
 using Microsoft.Win32.SafeHandles;
@@ -9,20 +8,8 @@ namespace Keepalive.Linux.Processes;
 /// <summary>A pidfd: one process, never its successor under the same number (pidfd_open(2)).</summary>
 public sealed class ProcessDescriptor : SafeHandleMinusOneIsInvalid
 {
-    /// <summary>From this number of looks on, a look from the directory of its descriptors costs less than the whole path. Opening the
-    /// directory costs as much as some looks.</summary>
-    private const int ManyLooks = 16;
-
-    private readonly int _pid;
-    private FileDescriptor? _directory;
-    private int _looks;
-
-    private ProcessDescriptor(nint fd, int pid)
-        : base(ownsHandle: true)
-    {
-        SetHandle(fd);
-        _pid = pid;
-    }
+    private ProcessDescriptor(nint fd)
+        : base(ownsHandle: true) => SetHandle(fd);
 
     /// <summary>pidfd_open(2); null when the process is gone (ESRCH) or the call is unavailable.</summary>
     /// <param name="pid">A process (thread group) id as this program's /proc shows it.</param>
@@ -31,18 +18,7 @@ public sealed class ProcessDescriptor : SafeHandleMinusOneIsInvalid
     {
         var fd = SysPidfd.pidfd_open(pid, 0);
         errno = fd < 0 ? Marshal.GetLastPInvokeError() : 0;
-        return fd < 0 ? null : new ProcessDescriptor(fd, pid);
-    }
-
-    /// <summary>Whether descriptor <paramref name="number"/> of the process is a socket, without opening or duplicating it; null when it is
-    /// not open. The same as <see cref="ProcFs.IsSocket(int, int)"/>, at less cost for many descriptors.</summary>
-    public bool? IsSocket(int number)
-    {
-        if (++_looks == ManyLooks)
-        {
-            _directory = FileDescriptor.TryOpen($"/proc/{_pid}/fd", Unistd.O_PATH, out _);
-        }
-        return _directory is null ? ProcFs.IsSocket(_pid, number) : ProcFs.IsSocket(_directory, number);
+        return fd < 0 ? null : new ProcessDescriptor(fd);
     }
 
     /// <summary>pidfd_getfd(2): duplicates descriptor <paramref name="number"/> of the process. Returns 0 or an errno
@@ -53,15 +29,6 @@ public sealed class ProcessDescriptor : SafeHandleMinusOneIsInvalid
         var fd = SysPidfd.pidfd_getfd(this, number, 0);
         socket = new DuplicatedSocket((int)fd);
         return fd < 0 ? Marshal.GetLastPInvokeError() : 0;
-    }
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            _directory?.Dispose();
-        }
-        base.Dispose(disposing);
     }
 
     protected override bool ReleaseHandle() => Unistd.close((int)handle) == 0;

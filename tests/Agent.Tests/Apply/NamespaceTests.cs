@@ -83,6 +83,35 @@ public sealed class NamespaceTests : IDisposable
         }
     }
 
+    /// <summary>As the file of an SMC socket that fell back to TCP has another inode than its TCP socket. It is rare, so it is searched for
+    /// without the inode only after a search has failed.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Search_FileHasAnotherInode_IsFoundOnlyEverywhere(bool everywhere)
+    {
+        var id = _lab.Client.Connect(Lab.ServerAddress, _port);
+        var processes = new ProcessTable();
+        processes.Scan();
+        using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath], most: 64);
+        namespaces.Update(budget: null, static (_, _) => { });
+        using var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System));
+        var counter = new Counter(new int[1]);
+        var seen = new SeenSocket
+        {
+            Cookie = _lab.Client.Cookie(id),
+            Local = End(_lab.Client.LocalEndPoint(id)),
+            Remote = End(new IPEndPoint(IPAddress.Parse(Lab.ServerAddress), _port)),
+        };
+        var socket = new TrackedSocket((ulong)_lab.Client.NetnsInode, in seen, dump: 1);
+        socket.Reach.Inode = uint.MaxValue;
+
+        owners.Search(
+            namespaces.Find((ulong)_lab.Client.NetnsInode)!, new() { [socket.Cookie] = socket }, [], everywhere, pass: 1, CancellationToken.None, ref counter);
+
+        Assert.Equal(everywhere ? 1 : 0, counter.Count[0]);
+    }
+
     /// <summary>Regression: sockets for which an earlier search had no time were passed over, and a later search began with them again.</summary>
     [Fact]
     public void Search_ComesAcrossALeftOverSocket_TakesItToo()
@@ -103,7 +132,9 @@ public sealed class NamespaceTests : IDisposable
                 Local = End(_lab.Client.LocalEndPoint(id)),
                 Remote = End(new IPEndPoint(IPAddress.Parse(Lab.ServerAddress), _port)),
             };
-            into.Add(seen.Cookie, new TrackedSocket((ulong)_lab.Client.NetnsInode, in seen, dump: 1));
+            var socket = new TrackedSocket((ulong)_lab.Client.NetnsInode, in seen, dump: 1);
+            socket.Reach.Inode = (uint)ProcFs.SocketInode(_lab.Client.Pid, _lab.Client.Descriptor(id))!;
+            into.Add(seen.Cookie, socket);
         }
 
         owners.Search(namespaces.Find((ulong)_lab.Client.NetnsInode)!, wanted, leftOver, everywhere: false, pass: 1, CancellationToken.None, ref counter);

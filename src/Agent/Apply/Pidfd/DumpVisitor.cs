@@ -27,9 +27,14 @@ internal readonly struct DumpVisitor(DumpIntake intake) : ISockDiagVisitor
             CgroupId = _isShared ? seen.CgroupId : 0,
             Uid = _isShared && seen.Inode != 0 ? seen.Uid : null,
         });
-        if (socket is { Standing.IsUnsettled: true })
+        if (socket is null)
         {
-            ref var reach = ref socket.Reach;
+            return;
+        }
+        ref var reach = ref socket.Reach;
+        reach.Inode = seen.Inode;
+        if (socket.Standing.IsUnsettled)
+        {
             reach.CgroupId = seen.CgroupId;
             if (seen.IsMultipathSubflow)
             {

@@ -32,6 +32,16 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     /// <summary>Descriptors between two checks of the clock.</summary>
     private const int Stride = 64;
 
+    /// <summary>From this number of looks on, a look from the directory of the descriptors costs less than the whole path.</summary>
+    private const int ManyLooks = 16;
+
+    /// <summary>Room for the list of a short table: some 170 descriptors. All of them are looked at in each search, which costs less than to
+    /// try the numbers that were not open before.</summary>
+    private const int ShortList = 4096;
+
+    /// <summary>Room for a part of the list of a longer one: some 1,300 descriptors.</summary>
+    private const int LongList = 32 * 1024;
+
     /// <summary>After this many unused numbers in a row, the open numbers are listed: in a table of a million they may be few.</summary>
     private const int Sparse = 256;
 
@@ -41,6 +51,8 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     private readonly List<ProcessEntry> _candidates = [];
     private readonly List<int> _tables = [];
     private readonly List<int> _open = [];
+    private readonly HashSet<int> _done = [];
+    private readonly HashSet<ulong> _inodes = [];
     private readonly ForeignFiles _foreign = new();
 
     /// <summary>Whether the last search ended because its time was used up. The next one then continues it.</summary>
@@ -63,12 +75,19 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         for (var i = 0; i < sockets.Count;)
         {
             var pid = sockets[i].Reach.Pid;
+            var end = i + 1;
+            while (end < sockets.Count && sockets[end].Reach.Pid == pid)
+            {
+                end++;
+            }
             using var process = ProcessDescriptor.TryOpen(pid, out _);
-            for (; i < sockets.Count && sockets[i].Reach.Pid == pid; i++)
+            // Opening the directory costs as much as some looks by the whole path.
+            using var directory = end - i >= ManyLooks ? DescriptorDirectory.TryOpen(pid) : null;
+            for (; i < end; i++)
             {
                 var socket = sockets[i];
                 var number = socket.Reach.Descriptor;
-                if (process is null || !TryReach(process, pid, number, socket, ref handler))
+                if (process is null || !TryReach(process, directory, pid, number, socket, ref handler))
                 {
                     processes.Find(pid)?.Forget(number);
                     socket.Reach.Lose();
@@ -91,11 +110,16 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         _candidates.Clear();
         _candidates.AddRange(processes.In(watched.Inode));
         Order(wanted);
+        _done.Clear();
+        Note(wanted, leftOver);
         var search = new Quest(watched, wanted, pass, stop) { LeftOver = leftOver };
         SearchAll(search, Retry.None, ref handler);
         SearchAll(search, Retry.All, ref handler);
         if (everywhere && !IsCutShort)
         {
+            // The file of an SMC socket that fell back to TCP keeps the inode of the SMC socket (net/smc/af_smc.c).
+            _done.Clear();
+            SearchAll(search with { TriesAll = true }, Retry.All, ref handler);
             // A process that has left the namespace may hold the socket, or one that received it from a process in the namespace.
             _candidates.Clear();
             _candidates.AddRange(processes.Outside(watched.Inode));
@@ -110,6 +134,8 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         where THandler : struct, IReachedSocket
     {
         (DeniedBy, IsBarred, IsCutShort) = (0, false, false);
+        _done.Clear();
+        Note(wanted, []);
         var search = new Quest(watched, wanted, pass, stop) { Progress = watched.Progress };
         for (; ; search = search with { IsOutside = true })
         {
@@ -129,6 +155,13 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     }
 
     public void Dispose() => _foreign.Dispose();
+
+    private void Note(Dictionary<ulong, TrackedSocket> wanted, Dictionary<ulong, TrackedSocket> leftOver)
+    {
+        _inodes.Clear();
+        _inodes.UnionWith(wanted.Values.Select(static socket => (ulong)socket.Reach.Inode));
+        _inodes.UnionWith(leftOver.Values.Select(static socket => (ulong)socket.Reach.Inode));
+    }
 
     private void Order(Dictionary<ulong, TrackedSocket> wanted)
     {
@@ -150,6 +183,10 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
             {
                 IsCutShort |= search.Wanted.Count > 0;
                 break;
+            }
+            if (_done.Contains(candidate.Pid))
+            {
+                continue;
             }
             budget.Stop();   // the search for its owner is charged to no account
             // If a namespace has processes of several owners, as the node's own has, each owner is charged for its own processes.
@@ -176,16 +213,64 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     private int? SearchOne<THandler>(in Quest search, ProcessEntry candidate, int from, Retry retry, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
+        using var directory = DescriptorDirectory.TryOpen(candidate.Pid);
+        if (directory is null)
+        {
+            return null;   // gone
+        }
+        ProcessDescriptor? process = null;
+        try
+        {
+            if (candidate.Kinds.Length == 0 && directory.List(from, stackalloc byte[ShortList], _open))
+            {
+                var stoppedAt = SearchShort(search, candidate, directory, ref process, ref handler);
+                if (stoppedAt is null)
+                {
+                    _done.Add(candidate.Pid);
+                }
+                return stoppedAt;
+            }
+            return SearchLong(search, candidate, directory, from, retry, ref process, ref handler);
+        }
+        finally
+        {
+            process?.Dispose();
+        }
+    }
+
+    /// <summary>Searches the descriptors that were listed.</summary>
+    private int? SearchShort<THandler>(
+        in Quest search, ProcessEntry candidate, DescriptorDirectory directory, ref ProcessDescriptor? process, ref THandler handler)
+        where THandler : struct, IReachedSocket
+    {
+        var looks = 0;
+        foreach (var number in _open)
+        {
+            if (search.Wanted.Count == 0)
+            {
+                break;
+            }
+            if (++looks % Stride == 0 && (budget.IsSpent || search.Stop.IsCancellationRequested))
+            {
+                return number;
+            }
+            if (LookAt(search, candidate, directory, number, ref process, ref handler) == Finding.Barred)
+            {
+                break;
+            }
+        }
+        return null;
+    }
+
+    private int? SearchLong<THandler>(
+        in Quest search, ProcessEntry candidate, DescriptorDirectory directory, int from, Retry retry, ref ProcessDescriptor? process, ref THandler handler)
+        where THandler : struct, IReachedSocket
+    {
         var wanted = search.Wanted;
         var size = ProcFs.DescriptorTableSize(candidate.Pid);
         if (size == 0 || HasBeenSearched(candidate.Pid, size))
         {
             return null;   // gone, a zombie, a kernel thread, or a table that was searched already
-        }
-        using var process = ProcessDescriptor.TryOpen(candidate.Pid, out _);
-        if (process is null)
-        {
-            return null;
         }
         var kinds = processes.Descriptors(candidate, size, candidate.Owner);
         int absent = 0, looks = 0, listed = -1;
@@ -199,7 +284,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
                 }
                 if (listed == _open.Count)
                 {
-                    ProcFs.ListDescriptors(candidate.Pid, number, _open);
+                    ListOpen(directory, number);
                     listed = 0;
                 }
                 if (_open.Count == 0)
@@ -221,72 +306,93 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
             {
                 return number;
             }
-            var isSocket = process.IsSocket(number);
-            if (isSocket != true)
+            var finding = LookAt(search, candidate, directory, number, ref process, ref handler);
+            if (finding == Finding.Barred)
             {
-                candidate.Forget(number);
-                absent = isSocket is null ? absent + 1 : listed < 0 ? 0 : absent;
-                if (isSocket is false && number < kinds.Length)
-                {
-                    kinds[number] = DescriptorKind.NoSocket;
-                }
-                continue;
-            }
-            if (_foreign.IsFull(candidate.Owner))
-            {
-                IsBarred = true;
                 return null;
             }
-            var errno = process.TryDuplicate(number, out var descriptor);
-            if (errno != 0)
+            if (finding == Finding.Nothing)
             {
                 candidate.Forget(number);
-                if (errno is Errno.EBADF)
-                {
-                    absent++;
-                    continue;
-                }
-                DeniedBy = errno == Errno.ESRCH ? DeniedBy : errno;
-                return null;
-            }
-            if (listed < 0)
-            {
-                absent = 0;
-            }
-            if (descriptor.TryGetCookie(out var cookie) != 0)
-            {
-                _foreign.Close(in descriptor, candidate.Owner);
+                absent++;
                 continue;
             }
-            var isTaken = false;
-            try
+            absent = listed < 0 ? 0 : absent;
+            if (number < kinds.Length)
             {
-                if (search.Find(cookie) is { } socket && IsAsJudged(in descriptor, socket))
+                kinds[number] = finding switch
                 {
-                    search.Remove(cookie);
-                    kind = DescriptorKind.Tracked;
-                    socket.Reach.Found(candidate.Pid, number);
-                    candidate.LastHit = search.Pass;
-                    isTaken = handler.Reached(in descriptor, socket);
-                }
-                else if (kind != DescriptorKind.Tracked)
-                {
-                    kind = DescriptorKind.OtherSocket;
-                }
-                if (number < kinds.Length)
-                {
-                    kinds[number] = kind;
-                }
-            }
-            finally
-            {
-                if (!isTaken)
-                {
-                    descriptor.Dispose();
-                }
+                    Finding.Wanted => DescriptorKind.Tracked,
+                    Finding.OtherSocket => kind == DescriptorKind.Tracked ? kind : DescriptorKind.OtherSocket,
+                    _ => DescriptorKind.NoSocket,
+                };
             }
         }
         return null;
+    }
+
+    private void ListOpen(DescriptorDirectory directory, int from) => directory.List(from, stackalloc byte[LongList], _open);
+
+    /// <summary>Looks at one descriptor, and duplicates it if its socket may be a wanted one: the inode number alone proves nothing. The
+    /// process is opened when that is first needed.</summary>
+    private Finding LookAt<THandler>(
+        in Quest search, ProcessEntry candidate, DescriptorDirectory directory, int number, ref ProcessDescriptor? process, ref THandler handler)
+        where THandler : struct, IReachedSocket
+    {
+        switch (directory.SocketInode(number))
+        {
+            case null:
+                return Finding.Nothing;
+            case 0:
+                return Finding.NoSocket;
+            case { } inode when !search.TriesAll && !_inodes.Contains(inode):
+                return Finding.OtherSocket;
+        }
+        if (_foreign.IsFull(candidate.Owner))
+        {
+            IsBarred = true;
+            return Finding.Barred;
+        }
+        process ??= ProcessDescriptor.TryOpen(candidate.Pid, out _);
+        if (process is null)
+        {
+            return Finding.Barred;   // gone
+        }
+        var errno = process.TryDuplicate(number, out var descriptor);
+        if (errno != 0)
+        {
+            if (errno is Errno.EBADF)
+            {
+                return Finding.Nothing;
+            }
+            DeniedBy = errno == Errno.ESRCH ? DeniedBy : errno;
+            return Finding.Barred;
+        }
+        if (descriptor.TryGetCookie(out var cookie) != 0)
+        {
+            _foreign.Close(in descriptor, candidate.Owner);
+            return Finding.NoSocket;
+        }
+        var isTaken = false;
+        try
+        {
+            if (search.Find(cookie) is not { } socket || !IsAsJudged(in descriptor, socket))
+            {
+                return Finding.OtherSocket;
+            }
+            search.Remove(cookie);
+            socket.Reach.Found(candidate.Pid, number);
+            candidate.LastHit = search.Pass;
+            isTaken = handler.Reached(in descriptor, socket);
+            return Finding.Wanted;
+        }
+        finally
+        {
+            if (!isTaken)
+            {
+                descriptor.Dispose();
+            }
+        }
     }
 
     /// <summary>Whether a process shares its descriptor table with one that this search has already searched.</summary>
@@ -334,11 +440,13 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         }
     }
 
-    private bool TryReach<THandler>(ProcessDescriptor process, int pid, int number, TrackedSocket socket, ref THandler handler)
+    private bool TryReach<THandler>(
+        ProcessDescriptor process, DescriptorDirectory? directory, int pid, int number, TrackedSocket socket, ref THandler handler)
         where THandler : struct, IReachedSocket
     {
         var owner = processes.Find(pid)?.Owner;
-        if (process.IsSocket(number) != true || _foreign.IsFull(owner) || process.TryDuplicate(number, out var descriptor) != 0)
+        if ((directory is null ? ProcFs.SocketInode(pid, number) : directory.SocketInode(number)) is null or 0
+            || _foreign.IsFull(owner) || process.TryDuplicate(number, out var descriptor) != 0)
         {
             return false;
         }
@@ -366,6 +474,19 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         }
     }
 
+    /// <summary>What a look at a descriptor has shown.</summary>
+    private enum Finding
+    {
+        /// <summary>It is not open.</summary>
+        Nothing,
+        NoSocket,
+        OtherSocket,
+        Wanted,
+
+        /// <summary>The process is gone, or its descriptors must not be duplicated.</summary>
+        Barred,
+    }
+
     /// <summary>Which numbers of a known kind are tried.</summary>
     private enum Retry
     {
@@ -378,6 +499,9 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     private readonly record struct Quest(WatchedNamespace Watched, Dictionary<ulong, TrackedSocket> Wanted, long Pass, CancellationToken Stop)
     {
         public bool IsOutside { get; init; }
+
+        /// <summary>Whether sockets are duplicated whatever their inode.</summary>
+        public bool TriesAll { get; init; }
 
         /// <summary>Sockets that are taken if the search comes across them, but do not prolong it.</summary>
         public Dictionary<ulong, TrackedSocket>? LeftOver { get; init; }

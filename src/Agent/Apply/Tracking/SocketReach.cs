@@ -1,6 +1,10 @@
+using System.Runtime.InteropServices;
+
 namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>The way to a socket: the process that holds it, and a possible barrier.</summary>
+/// <remarks>Each tracked socket has one, so it is packed.</remarks>
+[StructLayout(LayoutKind.Auto)]
 internal struct SocketReach
 {
     private int _leftOverSince;   // passes begin at 1
@@ -22,6 +26,10 @@ internal struct SocketReach
 
     /// <summary>The descriptor of that process, if the datapath reaches it through one.</summary>
     public int Descriptor { readonly get; private set; }
+
+    /// <summary>The number of its inode, by which descriptors are told apart before they are duplicated; 0 if the datapath needs
+    /// none.</summary>
+    public uint Inode { readonly get; set; }
 
     /// <summary>The cgroup in which it was created; processes of it are searched first. 0 if unknown.</summary>
     public ulong CgroupId { get; set; }
