@@ -91,10 +91,50 @@ public sealed class SockDiag : IDisposable
         }
     }
 
+    /// <summary>Visits those of some sockets that the namespace has between their two ends and that a dump would show. The cost does not
+    /// depend on the number of sockets of the machine, as that of a dump does. Listeners are not found.</summary>
+    /// <param name="sockets">The sockets.</param>
+    /// <param name="states">The states wanted. What is left of a socket in TIME-WAIT keeps its cookie.</param>
+    /// <param name="visitor">Called for each that is found, in order.</param>
+    /// <exception cref="LinuxException">The kernel refused or did not answer.</exception>
+    public void Find<TVisitor>(ReadOnlySpan<SocketIdentity> sockets, TcpStates states, ref TVisitor visitor)
+        where TVisitor : ISockDiagVisitor, allows ref struct
+    {
+        // The answers of a batch fit into the socket's buffer.
+        const int batch = 32;
+        Span<DumpRequest> requests = stackalloc DumpRequest[batch];
+        while (!sockets.IsEmpty)
+        {
+            var count = Math.Min(batch, sockets.Length);
+            for (var i = 0; i < count; i++)
+            {
+                ref readonly var socket = ref sockets[i];
+                requests[i] = RequestFor(socket.Cookie, socket.Local, socket.Remote);
+                Number(ref requests[i]);
+            }
+            var first = _sequence - (uint)count + 1;
+            KernelSocket.Send(_socket, MemoryMarshal.AsBytes(requests[..count]));
+            for (var i = 0; i < count;)
+            {
+                var rest = KernelSocket.Receive(_socket, Buffer);
+                while (i < count && TryNext(first + (uint)i, ref rest, out var type, out var payload))
+                {
+                    i++;
+                    if (IsSocket(type, payload) && new DiagnosedSocket(payload) is var found
+                        && Is(in found, sockets[i - 1]) && (states & (TcpStates)(1u << (int)found.State)) != 0)
+                    {
+                        visitor.Visit(in found);
+                    }
+                }
+            }
+            sockets = sockets[count..];
+        }
+    }
+
     /// <summary>Whether the namespace has that socket between those two ends, in any state but that of a listener.</summary>
     /// <exception cref="LinuxException">The kernel refused or did not answer.</exception>
     public bool Has(ulong cookie, in SocketEndpoint local, in SocketEndpoint remote) =>
-        TryFind(cookie, in local, in remote, out var found) && found.Cookie == cookie && found.Local == local && found.Remote == remote;
+        TryFind(cookie, in local, in remote, out var found) && Is(in found, new SocketIdentity(cookie, local, remote));
 
     /// <summary>Whether a socket listens on an address and port, or on the port of all addresses.</summary>
     /// <exception cref="LinuxException">The kernel refused or did not answer.</exception>
@@ -115,12 +155,7 @@ public sealed class SockDiag : IDisposable
     /// <summary>Finds the socket between two ends.</summary>
     private bool TryFind(ulong cookie, in SocketEndpoint local, in SocketEndpoint remote, out DiagnosedSocket found)
     {
-        DumpRequest request = default;
-        request.Header.nlmsg_flags = LinuxNetlink.NLM_F_REQUEST;
-        request.Body.idiag_states = uint.MaxValue;
-        // A socket of AF_INET6 with mapped addresses is found as one of AF_INET.
-        request.Body.idiag_family = local.IsIPv4 ? (byte)SysSocket.AF_INET : (byte)SysSocket.AF_INET6;
-        request.Body.id = DiagnosedSocket.Identify(cookie, in local, in remote);
+        var request = RequestFor(cookie, in local, in remote);
         Send(ref request);
         while (true)
         {
@@ -163,11 +198,30 @@ public sealed class SockDiag : IDisposable
         return false;
     }
 
-    private unsafe void Send(ref DumpRequest request)
+    private static bool Is(in DiagnosedSocket found, in SocketIdentity wanted) =>
+        found.Cookie == wanted.Cookie && found.Local == wanted.Local && found.Remote == wanted.Remote;
+
+    private static DumpRequest RequestFor(ulong cookie, in SocketEndpoint local, in SocketEndpoint remote)
+    {
+        DumpRequest request = default;
+        request.Header.nlmsg_flags = LinuxNetlink.NLM_F_REQUEST;
+        request.Body.idiag_states = uint.MaxValue;
+        // A socket of AF_INET6 with mapped addresses is found as one of AF_INET.
+        request.Body.idiag_family = local.IsIPv4 ? (byte)SysSocket.AF_INET : (byte)SysSocket.AF_INET6;
+        request.Body.id = DiagnosedSocket.Identify(cookie, in local, in remote);
+        return request;
+    }
+
+    private unsafe void Number(ref DumpRequest request)
     {
         request.Header.nlmsg_len = (uint)sizeof(DumpRequest);
         request.Header.nlmsg_type = LinuxInetDiag.TCPDIAG_GETSOCK;
         request.Header.nlmsg_seq = ++_sequence;
+    }
+
+    private void Send(ref DumpRequest request)
+    {
+        Number(ref request);
         KernelSocket.Send(_socket, MemoryMarshal.AsBytes(new ReadOnlySpan<DumpRequest>(in request)));
     }
 

@@ -1,42 +1,65 @@
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Linux.Netlink;
+using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
 /// <summary>Passes the sockets of a sock_diag dump to the intake.</summary>
-internal readonly struct DumpVisitor(DumpIntake intake) : ISockDiagVisitor
+internal struct DumpVisitor(DumpIntake intake, SocketRoster? roster) : ISockDiagVisitor
 {
     private readonly bool _isShared = intake.Watched.IsShared;
 
-    public void Visit(in DiagnosedSocket seen)
+    /// <summary>Sockets in ESTABLISHED.</summary>
+    public int Established { get; private set; }
+
+    /// <summary>Sockets in CLOSE-WAIT.</summary>
+    public int CloseWait { get; private set; }
+
+    public void Visit(in DiagnosedSocket socket)
     {
-        var (idle, roundTrip) = seen.Clocks;
-        var socket = intake.Take(new SeenSocket
+        var seen = ToSeen(in socket, _isShared);
+        Established += seen.State == TcpState.Established ? 1 : 0;
+        CloseWait += seen.State == TcpState.CloseWait ? 1 : 0;
+        roster?.Add(new SocketIdentity(seen.Cookie, seen.Local, seen.Remote), socket.Inode);
+        if (intake.Take(in seen) is { } tracked)
         {
-            Cookie = seen.Cookie,
-            Local = seen.Local,
-            Remote = seen.Remote,
-            State = seen.State,
-            Timer = seen.Timer,
-            TimerExpires = seen.TimerExpires,
-            Unanswered = seen.Timer == TcpTimer.Keepalive ? seen.TimerCount : 0,
+            Place(tracked, in socket);
+        }
+    }
+
+    /// <summary>Returns the state of a socket.</summary>
+    /// <param name="socket">The socket.</param>
+    /// <param name="isShared">Whether its namespace may contain sockets of several workloads.</param>
+    public static SeenSocket ToSeen(in DiagnosedSocket socket, bool isShared)
+    {
+        var (idle, roundTrip) = socket.Clocks;
+        return new SeenSocket
+        {
+            Cookie = socket.Cookie,
+            Local = socket.Local,
+            Remote = socket.Remote,
+            State = socket.State,
+            Timer = socket.Timer,
+            TimerExpires = socket.TimerExpires,
+            Unanswered = socket.Timer == TcpTimer.Keepalive ? socket.TimerCount : 0,
             Idle = idle,
             RoundTrip = roundTrip,
-            HasFile = seen.Inode != 0,
+            HasFile = socket.Inode != 0,
             // A namespace of one workload needs neither. For a socket without a file, the kernel shows 0 instead of the user.
-            CgroupId = _isShared ? seen.CgroupId : 0,
-            Uid = _isShared && seen.Inode != 0 ? seen.Uid : null,
-        });
-        if (socket is null)
+            CgroupId = isShared ? socket.CgroupId : 0,
+            Uid = isShared && socket.Inode != 0 ? socket.Uid : null,
+        };
+    }
+
+    /// <summary>Notes where a tracked socket is found.</summary>
+    public static void Place(TrackedSocket tracked, in DiagnosedSocket socket)
+    {
+        ref var reach = ref tracked.Reach;
+        reach.Inode = socket.Inode;
+        if (tracked.Standing.IsUnsettled)
         {
-            return;
-        }
-        ref var reach = ref socket.Reach;
-        reach.Inode = seen.Inode;
-        if (socket.Standing.IsUnsettled)
-        {
-            reach.CgroupId = seen.CgroupId;
-            if (seen.IsMultipathSubflow)
+            reach.CgroupId = socket.CgroupId;
+            if (socket.IsMultipathSubflow)
             {
                 reach.Barrier = FailureReasons.Multipath;   // only a dump with details shows it
             }

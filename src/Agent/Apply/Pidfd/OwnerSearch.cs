@@ -154,6 +154,15 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         }
     }
 
+    /// <summary>Duplicates a descriptor that looks like a socket.</summary>
+    /// <param name="holder">The process that has it.</param>
+    /// <param name="number">Its number.</param>
+    /// <param name="process">The same process; opened when it is needed.</param>
+    /// <param name="descriptor">The duplicate, to be disposed unless this fails.</param>
+    /// <param name="cookie">The cookie of its socket.</param>
+    public bool TryDuplicate(ProcessEntry holder, int number, ref ProcessDescriptor? process, out DuplicatedSocket descriptor, out ulong cookie) =>
+        Duplicate(holder, number, ref process, out descriptor, out cookie) == Finding.OtherSocket;
+
     public void Dispose() => _foreign.Dispose();
 
     private void Note(Dictionary<ulong, TrackedSocket> wanted, Dictionary<ulong, TrackedSocket> leftOver)
@@ -348,30 +357,10 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
             case { } inode when !search.TriesAll && !_inodes.Contains(inode):
                 return Finding.OtherSocket;
         }
-        if (_foreign.IsFull(candidate.Owner))
+        var finding = Duplicate(candidate, number, ref process, out var descriptor, out var cookie);
+        if (finding != Finding.OtherSocket)
         {
-            IsBarred = true;
-            return Finding.Barred;
-        }
-        process ??= ProcessDescriptor.TryOpen(candidate.Pid, out _);
-        if (process is null)
-        {
-            return Finding.Barred;   // gone
-        }
-        var errno = process.TryDuplicate(number, out var descriptor);
-        if (errno != 0)
-        {
-            if (errno is Errno.EBADF)
-            {
-                return Finding.Nothing;
-            }
-            DeniedBy = errno == Errno.ESRCH ? DeniedBy : errno;
-            return Finding.Barred;
-        }
-        if (descriptor.TryGetCookie(out var cookie) != 0)
-        {
-            _foreign.Close(in descriptor, candidate.Owner);
-            return Finding.NoSocket;
+            return finding;
         }
         var isTaken = false;
         try
@@ -393,6 +382,39 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
                 descriptor.Dispose();
             }
         }
+    }
+
+    /// <summary>Duplicates a descriptor that looks like a socket. If this fails, there is nothing to dispose.</summary>
+    private Finding Duplicate(ProcessEntry candidate, int number, ref ProcessDescriptor? process, out DuplicatedSocket descriptor, out ulong cookie)
+    {
+        descriptor = default;
+        cookie = 0;
+        if (_foreign.IsFull(candidate.Owner))
+        {
+            IsBarred = true;
+            return Finding.Barred;
+        }
+        process ??= ProcessDescriptor.TryOpen(candidate.Pid, out _);
+        if (process is null)
+        {
+            return Finding.Barred;   // gone
+        }
+        var errno = process.TryDuplicate(number, out descriptor);
+        if (errno != 0)
+        {
+            if (errno is Errno.EBADF)
+            {
+                return Finding.Nothing;
+            }
+            DeniedBy = errno == Errno.ESRCH ? DeniedBy : errno;
+            return Finding.Barred;
+        }
+        if (descriptor.TryGetCookie(out cookie) != 0)
+        {
+            _foreign.Close(in descriptor, candidate.Owner);
+            return Finding.NoSocket;
+        }
+        return Finding.OtherSocket;
     }
 
     /// <summary>Whether a process shares its descriptor table with one that this search has already searched.</summary>

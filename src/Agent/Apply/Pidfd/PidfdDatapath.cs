@@ -1,4 +1,6 @@
+using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply.Tracking;
+using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Pidfd;
 
@@ -12,6 +14,9 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
     private readonly OwnerSearch _owners;
     private readonly ValueAudit _audit;
     private readonly Settlement _settlement;
+    private readonly RosterReader _reader;
+    private readonly TimeProvider _time;
+    private readonly Dictionary<ulong, SocketRoster> _rosters = [];
     private readonly List<TrackedSocket> _sockets = [];
     private readonly List<TrackedSocket> _lost = [];
 
@@ -24,6 +29,8 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
         _owners = new OwnerSearch(Processes, Namespaces, _budget);
         _audit = new ValueAudit(options.Time, NamespaceUpkeep.AuditPeriod, _owners, _applier);
         _settlement = new Settlement(_owners, _applier, Ledger, Bulk);
+        _reader = new RosterReader(Processes, _owners);
+        _time = options.Time;
         Asker = new PidfdAsker(_owners, Ledger, LookForAgain);
     }
 
@@ -48,10 +55,42 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
     protected override void Enumerate(DumpIntake intake)
     {
         var (watched, scope) = (intake.Watched, intake.Pass.Scope);
-        var visitor = new DumpVisitor(intake);
         // Idle times decide the order of a bulk. Only a new namespace or policy causes a bulk, and details make a dump about 50 % slower.
-        watched.Handle.Diag.Dump(scope.States, details: intake.Compares || scope.WantsTimers(watched.Inode), ref visitor);
+        var details = intake.Compares || scope.WantsTimers(watched.Inode);
+        var roster = RosterOf(watched, scope);
+        if (!details && roster is { IsWhole: true } && _time.GetElapsedTime(roster.DumpedAt) < NamespaceUpkeep.DumpPeriod && roster.IsDue())
+        {
+            var isRead = _reader.TryRead(roster, intake);
+            roster.Tried(isRead);
+            if (isRead)
+            {
+                return;
+            }
+        }
+        var before = roster is null ? default : watched.Handle.Counters.Read();
+        roster?.BeginDump(_time.GetTimestamp());
+        var visitor = new DumpVisitor(intake, roster);
+        watched.Handle.Diag.Dump(scope.States, details, ref visitor);
+        if (roster is not null && visitor.CloseWait > 0 && watched.Handle.Counters.Read() == before)
+        {
+            _reader.Learn(before, visitor.Established, visitor.CloseWait);
+        }
     }
+
+    /// <summary>The sockets of the last reading of a namespace; null if they are not kept, because nothing has changed since the first
+    /// one or a pass is of another kind.</summary>
+    private SocketRoster? RosterOf(WatchedNamespace watched, PassScope scope)
+    {
+        if (watched.Dumps == 1 || scope is not { Full: false, ReadAll: false, DryRun: false, Only: false, Last: false, States: TcpStates.Connections })
+        {
+            _rosters.Remove(watched.Inode);
+            return null;
+        }
+        ref var roster = ref CollectionsMarshal.GetValueRefOrAddDefault(_rosters, watched.Inode, out _);
+        return roster ??= new SocketRoster();
+    }
+
+    protected override void Release(ulong inode) => _rosters.Remove(inode);
 
     protected override void Track(TrackedSocket socket) => _audit.Add(socket);
 
