@@ -36,6 +36,9 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
 
     public override string Name => "pidfd";
 
+    /// <summary>Readings of a namespace without a dump.</summary>
+    public long ReadWithoutDump => _reader.Read;
+
     public override void Dispose()
     {
         _owners.Dispose();
