@@ -185,6 +185,8 @@ public sealed class NamespaceTests : IDisposable
     {
         public int[] Count => count;
 
+        public bool IsDone(in DuplicatedSocket descriptor, TrackedSocket socket) => false;
+
         public bool Reached(in DuplicatedSocket descriptor, TrackedSocket socket)
         {
             count[0]++;

@@ -8,6 +8,9 @@ namespace Keepalive.Agent.Apply.Pidfd;
 /// <summary>Handles a socket while a descriptor of it is open.</summary>
 internal interface IReachedSocket
 {
+    /// <summary>Whether nothing has to be done. Only the cookie of the socket is known to be right: nothing may be written to it.</summary>
+    bool IsDone(in DuplicatedSocket descriptor, TrackedSocket socket);
+
     /// <returns>Whether it has taken the descriptor (<see cref="DuplicatedSocket.Hold"/>), and disposes of it until
     /// <see cref="EndProcess"/> returns.</returns>
     bool Reached(in DuplicatedSocket descriptor, TrackedSocket socket);
@@ -439,6 +442,9 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         return false;
     }
 
+    /// <summary>Whether no socket of another namespace has its cookie, as since Linux 5.7. A namespace has had one itself since 5.14.</summary>
+    private bool AreCookiesUnique(TrackedSocket socket) => namespaces.Find(socket.Namespace) is { Handle.Identity.Cookie: not 0 };
+
     private bool IsAsJudged(in DuplicatedSocket descriptor, TrackedSocket socket)
     {
         if (namespaces.Find(socket.Namespace) is not { } watched || !descriptor.IsIn(watched.Handle.Identity))
@@ -480,7 +486,15 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         var isTaken = false;
         try
         {
-            if (cookie != socket.Cookie || !IsAsJudged(in descriptor, socket))
+            if (cookie != socket.Cookie)
+            {
+                return false;
+            }
+            if (AreCookiesUnique(socket) && handler.IsDone(in descriptor, socket))
+            {
+                return true;
+            }
+            if (!IsAsJudged(in descriptor, socket))
             {
                 return false;
             }

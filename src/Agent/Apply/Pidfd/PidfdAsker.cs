@@ -47,6 +47,8 @@ internal sealed class PidfdAsker(OwnerSearch owners, SocketLedger ledger, Action
 
     private readonly struct Beginning(Dictionary<TrackedSocket, AskedSocket> asked, SocketLedger ledger) : IReachedSocket
     {
+        public bool IsDone(in DuplicatedSocket descriptor, TrackedSocket socket) => false;
+
         public bool Reached(in DuplicatedSocket descriptor, TrackedSocket socket)
         {
             var one = asked[socket];
@@ -70,6 +72,8 @@ internal sealed class PidfdAsker(OwnerSearch owners, SocketLedger ledger, Action
 
     private readonly struct Ending(Dictionary<TrackedSocket, AskedSocket> asked, SocketLedger ledger, bool isLast) : IReachedSocket
     {
+        public bool IsDone(in DuplicatedSocket descriptor, TrackedSocket socket) => false;
+
         public bool Reached(in DuplicatedSocket descriptor, TrackedSocket socket)
         {
             var one = asked[socket];

@@ -38,6 +38,19 @@ internal sealed class SocketApplier(SocketLedger ledger)
         }
     }
 
+    /// <summary>Whether a socket has the values that were last read from it.</summary>
+    public bool IsUnchanged(in DuplicatedSocket descriptor, TrackedSocket socket)
+    {
+        ref readonly var standing = ref socket.Standing;
+        if (standing is { IsNew: true } or { Current: null } || descriptor.TryGetOptions(out var current) != 0 || current != standing.Current
+            || (standing.UserTimeout is { } timeout && TimeoutOf(in descriptor) != timeout))
+        {
+            return false;
+        }
+        Read++;
+        return true;
+    }
+
     /// <summary>Applies its rule to <paramref name="socket"/> and stores the result in it.</summary>
     /// <param name="descriptor">Its descriptor.</param>
     /// <param name="socket">The socket.</param>

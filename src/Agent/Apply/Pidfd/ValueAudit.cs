@@ -51,7 +51,7 @@ internal sealed class ValueAudit(TimeProvider time, TimeSpan period, OwnerSearch
         {
             return;
         }
-        var handler = new ReachedSocket(applier, pass);
+        var handler = new ReachedSocket(applier, pass, isAudit: true);
         _lost.Clear();
         _share.Sort(OwnerSearch.ByProcess);
         _outcomes.Clear();
