@@ -13,6 +13,7 @@ public sealed class RosterTests : IDisposable
 
     private readonly Lab _lab;
     private readonly Rig _rig;
+    private readonly List<Holder> _beside = [];
     private readonly int _port;
     private PidfdDatapath _datapath = null!;
 
@@ -122,11 +123,16 @@ public sealed class RosterTests : IDisposable
         Assert.True(_datapath.ReadWithoutDump > 0);
     }
 
-    [Fact]
-    public void Pass_TooManyDescriptors_Dumps()
+    [Theory]
+    [InlineData(500, 1)]
+    [InlineData(120, 5)]
+    public void Pass_TooManyDescriptors_Dumps(int descriptors, int processes)
     {
-        _lab.Client.OpenFiles(500);
-        Connect();
+        for (var i = 0; i < processes; i++)
+        {
+            _beside.Add(_lab.Client.StartBeside());
+            _beside[i].OpenFiles(descriptors);
+        }
         var cookie = Connect();
         Assert.Equal(SocketOutcome.Managed, Reads(dumps: true)[cookie].Outcome);
     }
@@ -134,6 +140,7 @@ public sealed class RosterTests : IDisposable
     public void Dispose()
     {
         _rig.Dispose();
+        _beside.ForEach(holder => holder.Dispose());
         _lab.Dispose();
     }
 

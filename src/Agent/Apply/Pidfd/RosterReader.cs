@@ -21,6 +21,9 @@ internal sealed class RosterReader(ProcessTable processes, OwnerSearch owners)
     /// <summary>The maximum number of processes whose descriptors are listed.</summary>
     private const int MostProcesses = 64;
 
+    /// <summary>The maximum number of their descriptors. To look at more costs as much as a dump.</summary>
+    private const int MostDescriptors = 512;
+
     /// <summary>Room for the list of the descriptors of one process, some 170.</summary>
     private const int ListSize = 4096;
 
@@ -29,6 +32,7 @@ internal sealed class RosterReader(ProcessTable processes, OwnerSearch owners)
     private readonly Dictionary<ulong, Holder> _new = [];
     private readonly List<Found> _found = [];
     private bool? _countsCloseWait;
+    private int _looks;
 
     /// <summary>Namespaces that were read without a dump.</summary>
     public long Read { get; private set; }
@@ -107,6 +111,7 @@ internal sealed class RosterReader(ProcessTable processes, OwnerSearch owners)
     private bool TryFindNew(SocketRoster roster, WatchedNamespace watched)
     {
         var members = processes.In(watched.Inode);
+        _looks = 0;
         return members.Count <= MostProcesses && members.All(member => TryFindNew(roster, watched, member));
     }
 
@@ -117,7 +122,7 @@ internal sealed class RosterReader(ProcessTable processes, OwnerSearch owners)
         {
             return true;   // gone
         }
-        if (!directory.List(0, stackalloc byte[ListSize], _open))
+        if (!directory.List(0, stackalloc byte[ListSize], _open) || (_looks += _open.Count) > MostDescriptors)
         {
             return false;
         }
