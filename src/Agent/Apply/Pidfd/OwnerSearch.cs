@@ -510,7 +510,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         }
     }
 
-    /// <summary>What a look at a descriptor has shown.</summary>
+    /// <summary>The result of a look at a descriptor.</summary>
     private enum Finding
     {
         /// <summary>It is not open.</summary>

@@ -27,7 +27,7 @@ internal struct SocketReach
     /// <summary>The descriptor of that process, if the datapath reaches it through one.</summary>
     public int Descriptor { readonly get; private set; }
 
-    /// <summary>The number of its inode, by which descriptors are told apart before they are duplicated; 0 if the datapath needs
+    /// <summary>The number of its inode, by which a search recognizes its descriptor before it duplicates it; 0 if the datapath needs
     /// none.</summary>
     public uint Inode { readonly get; set; }
 
