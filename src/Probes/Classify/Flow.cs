@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Keepalive.Probes.Classify;
@@ -143,6 +144,9 @@ internal struct Direction
     public uint OpenNext;
     public uint OpenAcknowledged;
 
+    /// <summary>Whether nothing is open about where it stands, and what it has acknowledged.</summary>
+    public readonly bool IsSure => IsNextKnown && !IsNextDoubtful && IsAcknowledgedKnown && Opening == Opening.None;
+
     /// <summary>Forgets everything but the totals: another connection between the same ports.</summary>
     /// <param name="next">Where its sequence stands; null where that is not known.</param>
     public void BeginAnew(uint? next) => this = new Direction
@@ -159,6 +163,7 @@ internal struct Direction
         RoundTripSum = RoundTripSum,
     };
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void CountAnswer(long roundTrip)
     {
         Answered++;

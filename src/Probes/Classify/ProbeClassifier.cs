@@ -61,12 +61,33 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         return result;
     }
 
-    /// <summary>The same, into a variable of the caller's.</summary>
-    public void Classify(in TcpSegment segment, long number, long time, int scope, int path, out Classification result)
+    /// <summary>The same, into a variable of the caller's. Returns the segment's flow; the reference is good until the next segment.</summary>
+    public ref Flow Classify(in TcpSegment segment, long number, long time, int scope, int path, out Classification result)
     {
         result = default;
-        var key = FlowKey.Of(in segment.Source, in segment.Destination, scope, out var fromLow);
-        ref var flow = ref path != PathTable.None || Flows.HasTunnels ? ref Flows.Get(in key, path, fromLow) : ref Flows.Get(in key);
+        ref var flow = ref Flows.Get(FlowKey.Of(in segment.Source, in segment.Destination, scope, out var fromLow), path, fromLow);
+        ref var sender = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
+        ref var receiver = ref fromLow ? ref flow.FromHigh : ref flow.FromLow;
+        // Also false where a time is not known, or the clock went back.
+        var isSoon = (ulong)(time - Math.Max(sender.LastTime, receiver.LastTime)) < Silence.Least;
+        if (isSoon && flow.Reset == ResetKind.None && flow.Awaited == Awaited.None && HasNewMarks(in sender, in segment)
+            && TryTakeIdle(in segment, ref sender, ref receiver, number, time, ref result))
+        {
+            sender.HopLimit = segment.HopLimit;
+            Remember(ref sender, in segment, time);
+            receiver.IsPendingLast = false;
+        }
+        else
+        {
+            ClassifyOther(in segment, ref flow, fromLow, number, time, path, ref result);
+        }
+        return ref flow;
+    }
+
+    /// <summary>Takes in any segment.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void ClassifyOther(in TcpSegment segment, ref Flow flow, bool fromLow, long number, long time, int path, ref Classification result)
+    {
         ref var sender = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
         ref var receiver = ref fromLow ? ref flow.FromHigh : ref flow.FromLow;
         if (IsDuplicate(in sender, in segment, time) && !(receiver.IsPendingLast && IsReply(in segment, in sender, in receiver)))
@@ -81,7 +102,10 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         }
         var endsSilence = Broken is not null && (flow.Awaited != Awaited.None || IsSince(Math.Max(sender.LastTime, receiver.LastTime), time, Silence.Least))
             && BrokenConnections.Note(in segment, ref flow, in sender, in receiver, fromLow, number, time);
-        Take(in segment, ref flow, ref sender, ref receiver, number, time, ref result);
+        if (!TryTakeIdle(in segment, ref sender, ref receiver, number, time, ref result))
+        {
+            Take(in segment, ref flow, ref sender, ref receiver, number, time, ref result);
+        }
         if (endsSilence)
         {
             BrokenConnections.Describe(ref flow, in segment, result.Kind);
@@ -102,7 +126,54 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         receiver.IsPendingLast = false;
     }
 
+    /// <summary>Takes in a probe or a reply of a connection where nothing is ambiguous: both ends are known to stand where they stood, and all is acknowledged.</summary>
+    /// <remarks>The same as <see cref="Take"/> does with one, in a fraction of its steps: nearly every packet of an idle connection is of this kind.</remarks>
+    /// <returns>Whether it was one; otherwise nothing has changed.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryTakeIdle(
+        in TcpSegment segment, ref Direction sender, ref Direction receiver, long number, long time, ref Classification result)
+    {
+        if (segment.Flags != TcpFlags.Ack || segment.PayloadLength != 0 || !sender.IsSure || !receiver.IsSure
+            || sender.Next != receiver.Acknowledged || segment.Acknowledged != sender.Acknowledged || sender.Pending == PendingProbe.Candidate)
+        {
+            return false;
+        }
+        if (segment.Sequence + 1 == sender.Next)
+        {
+            if (receiver.IsWindowClosed)
+            {
+                return false;
+            }
+            result.Kind = SegmentKind.Probe;
+            sender.Probes++;
+            sender.Unanswered++;
+            Await(ref sender, PendingProbe.Keepalive, sender.Next, number, time);
+        }
+        else
+        {
+            if (segment.Sequence != sender.Next || receiver.Pending != PendingProbe.Keepalive || segment.Acknowledged != receiver.PendingAnswer
+                || sender.PendingAnswer == segment.Sequence + 1)
+            {
+                return false;
+            }
+            result.Kind = SegmentKind.Reply;
+            result.Answers = receiver.PendingNumber;
+            result.RoundTrip = RoundTrip(receiver.PendingTime, time);
+            result.IsHeard = true;
+            receiver.CountAnswer(result.RoundTrip);
+            receiver.Pending = PendingProbe.None;
+            receiver.Unanswered = 0;
+            if (!sender.IsNextShown)
+            {
+                sender.IsNextShown = AcknowledgesMore(in segment, in sender);
+            }
+        }
+        sender.IsWindowClosed = segment.Window == 0;
+        result.Unanswered = sender.Unanswered;
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Take(
         in TcpSegment segment, ref Flow flow, ref Direction sender, ref Direction receiver, long number, long time, ref Classification result)
     {
@@ -204,12 +275,16 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     private static bool IsSince(long then, long now, long span) =>
         then != CapturedPacket.NoTime && now != CapturedPacket.NoTime && now - then >= span;
 
+    /// <summary>Whether the identification or the timestamp is not the one before: a packet that is sent again, not captured again.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool HasNewMarks(in Direction sender, in TcpSegment segment) =>
+        sender.LastIdentification != segment.Identification || sender.LastTimestamp != segment.Timestamp;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsDuplicate(in Direction sender, in TcpSegment segment, long time)
     {
-        if (!sender.HasLast || sender.LastSequence != segment.Sequence || sender.LastAcknowledged != segment.Acknowledged
-            || sender.LastLength != segment.PayloadLength || sender.LastFlags != (byte)segment.Flags || sender.LastWindow != segment.Window
-            || sender.LastTimestamp != segment.Timestamp || sender.LastIdentification != segment.Identification)
+        if (HasNewMarks(in sender, in segment) || !sender.HasLast || sender.LastSequence != segment.Sequence || sender.LastAcknowledged != segment.Acknowledged
+            || sender.LastLength != segment.PayloadLength || sender.LastFlags != (byte)segment.Flags || sender.LastWindow != segment.Window)
         {
             return false;
         }
@@ -450,14 +525,18 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         ? segment.Acknowledged != prober.PendingAnswer
         : IsAfter(segment.Acknowledged, prober.PendingAnswer);
 
+    /// <summary>From one time to the other; <see cref="CapturedPacket.NoTime"/> where either is not known.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static long RoundTrip(long then, long now) =>
+        then != CapturedPacket.NoTime && now != CapturedPacket.NoTime ? now - then : CapturedPacket.NoTime;
+
     private static void Conclude(in TcpSegment segment, ref Direction prober, long time, ref Classification result)
     {
         var confirms = prober.Pending == PendingProbe.Candidate;
         var isWindow = confirms ? segment.Window == 0 : prober.Pending != PendingProbe.Keepalive;
-        var isTimed = prober.PendingTime != CapturedPacket.NoTime && time != CapturedPacket.NoTime;
         result.Kind = isWindow ? SegmentKind.WindowReply : SegmentKind.Reply;
         result.Answers = prober.PendingNumber;
-        result.RoundTrip = isTimed ? time - prober.PendingTime : CapturedPacket.NoTime;
+        result.RoundTrip = RoundTrip(prober.PendingTime, time);
         result.Confirms = confirms;
         result.Confirmed = confirms ? prober.PendingNumber : 0;
         if (confirms)
