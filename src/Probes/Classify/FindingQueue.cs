@@ -49,6 +49,16 @@ internal sealed class FindingQueue(FlowTable flows)
         return ref ring[(_first + _count++) & (ring.Length - 1)];
     }
 
+    /// <summary>Notes that the one that was added last is a probe, which waits for its answer: it need not be looked at until something changes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Hold(long time)
+    {
+        if (_count == 1 && time != long.MaxValue)
+        {
+            (_isHeld, _heldSince) = (true, time);
+        }
+    }
+
     /// <summary>Notes that a probe that may still be here was recognised as such, and what answers it. A candidate that left is reported now.</summary>
     /// <param name="frame">Its packet's number.</param>
     /// <param name="flow">The place of its flow.</param>

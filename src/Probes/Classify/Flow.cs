@@ -7,6 +7,9 @@ namespace Keepalive.Probes.Classify;
 [StructLayout(LayoutKind.Sequential)]
 internal struct Flow
 {
+    /// <summary>Probes that are compared with those of others; all of them where one was the same.</summary>
+    public const int ProbesToCompare = 16;
+
     public FlowKey Key;
 
     /// <summary>One more than the place in the table of the flow whose packets these are, with other addresses or in another tunnel; 0 for none.</summary>
@@ -35,6 +38,16 @@ internal struct Flow
     public Silence Silence;
 
     public readonly bool IsReset => Reset != ResetKind.None;
+
+    /// <summary>Whether its probes are no longer compared with others' (<see cref="IsCompared"/>), this one's included.</summary>
+    public readonly bool IsComparedNoMore
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => !IsCompared && FromLow.Probes + FromHigh.Probes >= ProbesToCompare;
+    }
+
+    /// <summary>Whether all its packets are compared with others', as one was the same.</summary>
+    public readonly bool IsCompared => CopyOf != 0 || HasCopies;
 }
 
 /// <summary>The end from which something is expected.</summary>

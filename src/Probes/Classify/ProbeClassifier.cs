@@ -68,9 +68,7 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         ref var flow = ref Flows.Get(FlowKey.Of(in segment.Source, in segment.Destination, scope, out var fromLow), path, fromLow);
         ref var sender = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
         ref var receiver = ref fromLow ? ref flow.FromHigh : ref flow.FromLow;
-        // Also false where a time is not known, or the clock went back.
-        var isSoon = (ulong)(time - Math.Max(sender.LastTime, receiver.LastTime)) < Silence.Least;
-        if (isSoon && flow.Reset == ResetKind.None && flow.Awaited == Awaited.None && HasNewMarks(in sender, in segment)
+        if (IsUneventful(in flow, in sender, in receiver, time) && HasNewMarks(in sender, in segment)
             && TryTakeIdle(in segment, ref sender, ref receiver, number, time, ref result))
         {
             sender.HopLimit = segment.HopLimit;
@@ -83,6 +81,46 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         }
         return ref flow;
     }
+
+    /// <summary>Takes in the next segment if it is a probe or a reply of a connection that has been idle for long and was captured once; otherwise nothing has
+    /// changed, but that its flow is the latest.</summary>
+    /// <param name="frame">The frame, whose segment does nothing but acknowledge.</param>
+    /// <param name="timestamp">Of the segment.</param>
+    /// <param name="number">Of its packet.</param>
+    /// <param name="time">Of its capture.</param>
+    /// <param name="scope">Of its packet.</param>
+    /// <param name="result">The classification; only the kind and what it answers are of meaning.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool TryClassifyIdle(in PlainFrame frame, uint timestamp, long number, long time, int scope, out Classification result)
+    {
+        result = default;
+        if (Flows.HasTunnels)
+        {
+            return false;
+        }
+        ref var flow = ref Flows.Get(FlowKey.Of(in frame, scope, out var fromLow), PathTable.None, fromLow);
+        ref var sender = ref fromLow ? ref flow.FromLow : ref flow.FromHigh;
+        ref var receiver = ref fromLow ? ref flow.FromHigh : ref flow.FromLow;
+        if (!flow.IsComparedNoMore || !IsUneventful(in flow, in sender, in receiver, time)
+            || (sender.LastIdentification == frame.Identification && sender.LastTimestamp == timestamp))
+        {
+            return false;
+        }
+        var (sequence, acknowledged, window) = (frame.Sequence, frame.Acknowledged, frame.Window);
+        if (!TryTakeIdle(sequence, acknowledged, window, ref sender, ref receiver, number, time, ref result))
+        {
+            return false;
+        }
+        sender.HopLimit = frame.TimeToLive;
+        Remember(ref sender, sequence, acknowledged, 0, TcpFlags.Ack, window, timestamp, frame.Identification, time);
+        receiver.IsPendingLast = false;
+        return true;
+    }
+
+    /// <summary>Whether it neither ends a silence nor comes after a reset. Also false where a time is not known, or the clock went back.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool IsUneventful(in Flow flow, in Direction sender, in Direction receiver, long time) =>
+        (ulong)(time - Math.Max(sender.LastTime, receiver.LastTime)) < Silence.Least && flow.Reset == ResetKind.None && flow.Awaited == Awaited.None;
 
     /// <summary>Takes in any segment.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -131,14 +169,21 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     /// <returns>Whether it was one; otherwise nothing has changed.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool TryTakeIdle(
-        in TcpSegment segment, ref Direction sender, ref Direction receiver, long number, long time, ref Classification result)
+        in TcpSegment segment, ref Direction sender, ref Direction receiver, long number, long time, ref Classification result) =>
+        segment.Flags == TcpFlags.Ack && segment.PayloadLength == 0
+        && TryTakeIdle(segment.Sequence, segment.Acknowledged, segment.Window, ref sender, ref receiver, number, time, ref result);
+
+    /// <summary>The same of a segment that does nothing but acknowledge.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryTakeIdle(
+        uint sequence, uint acknowledged, ushort window, ref Direction sender, ref Direction receiver, long number, long time, ref Classification result)
     {
-        if (segment.Flags != TcpFlags.Ack || segment.PayloadLength != 0 || !sender.IsSure || !receiver.IsSure
-            || sender.Next != receiver.Acknowledged || segment.Acknowledged != sender.Acknowledged || sender.Pending == PendingProbe.Candidate)
+        if (!sender.IsSure || !receiver.IsSure || sender.Next != receiver.Acknowledged || acknowledged != sender.Acknowledged
+            || sender.Pending == PendingProbe.Candidate)
         {
             return false;
         }
-        if (segment.Sequence + 1 == sender.Next)
+        if (sequence + 1 == sender.Next)
         {
             if (receiver.IsWindowClosed)
             {
@@ -151,8 +196,8 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         }
         else
         {
-            if (segment.Sequence != sender.Next || receiver.Pending != PendingProbe.Keepalive || segment.Acknowledged != receiver.PendingAnswer
-                || sender.PendingAnswer == segment.Sequence + 1)
+            if (sequence != sender.Next || receiver.Pending != PendingProbe.Keepalive || acknowledged != receiver.PendingAnswer
+                || sender.PendingAnswer == sequence + 1)
             {
                 return false;
             }
@@ -165,10 +210,10 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
             receiver.Unanswered = 0;
             if (!sender.IsNextShown)
             {
-                sender.IsNextShown = AcknowledgesMore(in segment, in sender);
+                sender.IsNextShown = AcknowledgesMore(sequence, acknowledged, length: 0, in sender);
             }
         }
-        sender.IsWindowClosed = segment.Window == 0;
+        sender.IsWindowClosed = window == 0;
         result.Unanswered = sender.Unanswered;
         return true;
     }
@@ -293,16 +338,21 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Remember(ref Direction sender, in TcpSegment segment, long time)
+    private static void Remember(ref Direction sender, in TcpSegment segment, long time) => Remember(
+        ref sender, segment.Sequence, segment.Acknowledged, segment.PayloadLength, segment.Flags, segment.Window, segment.Timestamp, segment.Identification, time);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Remember(
+        ref Direction sender, uint sequence, uint acknowledged, int length, TcpFlags flags, ushort window, uint timestamp, ushort identification, long time)
     {
         sender.HasLast = true;
-        sender.LastSequence = segment.Sequence;
-        sender.LastAcknowledged = segment.Acknowledged;
-        sender.LastLength = segment.PayloadLength;
-        sender.LastFlags = (byte)segment.Flags;
-        sender.LastWindow = segment.Window;
-        sender.LastTimestamp = segment.Timestamp;
-        sender.LastIdentification = segment.Identification;
+        sender.LastSequence = sequence;
+        sender.LastAcknowledged = acknowledged;
+        sender.LastLength = length;
+        sender.LastFlags = (byte)flags;
+        sender.LastWindow = window;
+        sender.LastTimestamp = timestamp;
+        sender.LastIdentification = identification;
         sender.LastTime = time;
     }
 
@@ -586,7 +636,7 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
         }
         else if (end == sender.Next)
         {
-            var acknowledgesMore = AcknowledgesMore(in segment, in sender);
+            var acknowledgesMore = AcknowledgesMore(segment.Sequence, segment.Acknowledged, segment.PayloadLength, in sender);
             sender.IsNextDoubtful &= !acknowledgesMore && (kind == SegmentKind.Candidate || segment.PayloadLength == 0);
             sender.IsNextShown |= acknowledgesMore;
         }
@@ -600,12 +650,12 @@ internal sealed class ProbeClassifier(int maxFlows = ProbeClassifier.DefaultFlow
     }
 
     /// <summary>The same place in the sequence, and more received: ordinary acknowledgements, not a probe and its repetition.</summary>
-    private static bool AcknowledgesMore(in TcpSegment segment, in Direction sender) =>
+    private static bool AcknowledgesMore(uint sequence, uint acknowledged, int length, in Direction sender) =>
         sender.HasLast
-        && sender.LastSequence == segment.Sequence
+        && sender.LastSequence == sequence
         && sender.LastLength == 0
-        && segment.PayloadLength == 0
-        && IsAfter(segment.Acknowledged, sender.LastAcknowledged);
+        && length == 0
+        && IsAfter(acknowledged, sender.LastAcknowledged);
 
     private static void NoteWrite(in TcpSegment segment, ref Direction sender, in Direction receiver, long time)
     {

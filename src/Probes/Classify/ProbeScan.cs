@@ -30,9 +30,6 @@ internal interface ISegmentWatch
 /// <summary>Looks through the packets of a source for probes, and counts what it meets.</summary>
 internal sealed class ProbeScan
 {
-    /// <summary>Probes of a connection that are compared with others'; all of them where one was the same.</summary>
-    private const int ProbesToCompare = 16;
-
     private readonly IFindingSink _sink;
     private readonly FindingQueue _queue;
     private readonly CopyWatch _copies = new();
@@ -147,6 +144,17 @@ internal sealed class ProbeScan
         Packets++;
         Latest = Math.Max(Latest, packet.Time);
         Release(packet.Time);   // before it is looked at: a probe that has waited too long is reported without it
+        if (!TryTakeIdle(in packet))
+        {
+            TakeAny(in packet);
+        }
+        Release(packet.Time);
+    }
+
+    /// <summary>Takes in any packet. Its locals must not be cleared for each of an idle connection.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void TakeAny(in CapturedPacket packet)
+    {
         if (TcpSegment.TryReadPlain(packet.Link, packet.Data, packet.WireLength, out var segment))
         {
             Segments++;
@@ -156,7 +164,6 @@ internal sealed class ProbeScan
         {
             TakeOther(in packet);
         }
-        Release(packet.Time);
     }
 
     /// <summary>Takes in a packet that is not IPv4 without options in Ethernet.</summary>
@@ -274,34 +281,92 @@ internal sealed class ProbeScan
         }
         if (result.Kind == SegmentKind.Reply)
         {
-            Replies++;
-            if (result.RoundTrip >= 0)
-            {
-                RoundTrips++;
-                RoundTripLeast = Math.Min(RoundTripLeast, result.RoundTrip);
-                RoundTripMost = Math.Max(RoundTripMost, result.RoundTrip);
-                RoundTripSum += result.RoundTrip;
-            }
+            CountReply(result.RoundTrip);
         }
         else if (result.Kind == SegmentKind.WindowReply)
         {
             return;
         }
+        ref var finding = ref Add(in packet, in result);
+        finding.Source = Copy(in segment.Source);
+        finding.Destination = Copy(in segment.Destination);
+        finding.Path = path;
+        finding.CopyOf = IsCompared(in flow, result.Kind) ? CopyOf(in packet, in segment) : 0;
+        finding.Length = segment.PayloadLength;
+        finding.IsPresumed = result.IsPresumed;
+        if (result.Kind is SegmentKind.Probe or SegmentKind.WindowProbe)
+        {
+            _queue.Hold(packet.Time);
+        }
+    }
+
+    /// <summary>Takes in a packet that is a probe or a reply of a connection that has been idle for long, as nearly all of a capture of keepalive are: what
+    /// <see cref="Take(in CapturedPacket, in TcpSegment, int)"/> does with it, without putting the segment together.</summary>
+    /// <returns>Whether it was one; otherwise nothing has changed.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool TryTakeIdle(in CapturedPacket packet)
+    {
+        if (packet.Link != LinkType.Ethernet || Watch is not null || !PlainFrame.IsAcknowledgement(packet.Data, out var timestamp))
+        {
+            return false;
+        }
+        ref readonly var frame = ref PlainFrame.Of(packet.Data);
+        if (!Classifier.TryClassifyIdle(in frame, timestamp, packet.Number, packet.Time, packet.Scope, out var result))
+        {
+            return false;
+        }
+        Segments++;
+        if (result.Kind == SegmentKind.Reply)
+        {
+            var isSure = _queue.Note(result.Answers, Classifier.Flows.Latest, SegmentKind.Probe, isPresumed: false, packet.Number, result.RoundTrip, _sink);
+            Presumed -= isSure ? 1 : 0;
+            CountReply(result.RoundTrip);
+        }
+        else
+        {
+            Probes++;
+        }
+        ref var finding = ref Add(in packet, in result);
+        finding.Source = SocketEndpoint.FromIPv4(frame.Source, frame.SourcePort);
+        finding.Destination = SocketEndpoint.FromIPv4(frame.Destination, frame.DestinationPort);
+        finding.Path = PathTable.None;
+        finding.CopyOf = 0;
+        finding.Length = 0;
+        finding.IsPresumed = false;
+        if (result.Kind == SegmentKind.Probe)
+        {
+            _queue.Hold(packet.Time);
+        }
+        return true;
+    }
+
+    /// <summary>Adds a finding. The caller sets its ends, its path and length, whether it is presumed, and what it repeats.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ref Finding Add(in CapturedPacket packet, in Classification result)
+    {
         ref var finding = ref _queue.Add();
         finding.Frame = packet.Number;
         finding.Time = packet.Time;
         finding.Kind = result.Kind;
-        finding.Source = Copy(in segment.Source);
-        finding.Destination = Copy(in segment.Destination);
-        finding.Path = path;
-        finding.Flow = latest;
-        finding.CopyOf = IsCompared(in flow, result.Kind) ? CopyOf(in packet, in segment) : 0;
-        finding.Length = segment.PayloadLength;
+        finding.Flow = Classifier.Flows.Latest;
         finding.Answers = result.Answers;
         finding.AnsweredBy = 0;
         finding.RoundTrip = result.Kind == SegmentKind.Reply ? result.RoundTrip : 0;
-        finding.IsPresumed = result.IsPresumed;
         finding.IsReset = false;
+        return ref finding;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void CountReply(long roundTrip)
+    {
+        Replies++;
+        if (roundTrip >= 0)
+        {
+            RoundTrips++;
+            RoundTripLeast = Math.Min(RoundTripLeast, roundTrip);
+            RoundTripMost = Math.Max(RoundTripMost, roundTrip);
+            RoundTripSum += roundTrip;
+        }
     }
 
     /// <summary>Takes in that the sender's candidate was a probe.</summary>
@@ -355,7 +420,7 @@ internal sealed class ProbeScan
     /// seen twice.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsCompared(in Flow flow, SegmentKind kind) =>
-        flow.CopyOf != 0 || flow.HasCopies || (kind != SegmentKind.Reply && flow.FromLow.Probes + flow.FromHigh.Probes <= ProbesToCompare);
+        flow.IsCompared || (kind != SegmentKind.Reply && flow.FromLow.Probes + flow.FromHigh.Probes <= Flow.ProbesToCompare);
 
     /// <summary>Number of the packet that the latest finding's repeats, 0 for none; notes the connection that it repeats.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
