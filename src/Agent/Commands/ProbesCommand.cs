@@ -142,11 +142,10 @@ internal static class ProbesCommand
         const int look = 4096;
         try
         {
-            while (source.TryRead(out var packet))
+            while (scan.Take(source, look))
             {
-                scan.Take(in packet);
                 stop.ThrowIfCancellationRequested();
-                if (scan.Packets % look == 0 && progress is { IsDue: true })
+                if (progress is { IsDue: true })
                 {
                     progress.Clear();
                     flush();

@@ -48,23 +48,27 @@ internal readonly ref struct TcpHeader
 
     internal ushort Window => BinaryPrimitives.ReadUInt16BigEndian(_bytes[14..]);
 
-    /// <summary>Reads the two options that matter here, as far as they were captured.</summary>
+    /// <summary>Reads the options as nearly every segment of an established connection has them: NOP, NOP, timestamps. False for others.</summary>
+    /// <param name="bytes">Those of a frame.</param>
+    /// <param name="at">Where in them its header begins.</param>
+    /// <param name="headerLength">The header's length, with options.</param>
+    /// <param name="timestamp">The timestamp.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void ReadOptions(out uint timestamp, out bool selective)
+    internal static bool TryReadUsualOptions(ReadOnlySpan<byte> bytes, int at, int headerLength, out uint timestamp)
     {
         const int usual = 32;
-        // Nearly every segment of an established connection has these: NOP, NOP, timestamps.
-        if (_bytes.Length >= usual && _bytes[12] >> 4 == usual / 4
-            && BinaryPrimitives.ReadUInt64BigEndian(_bytes[FixedLength..]) is var options && options >> 32 == 0x0101080A)
+        if (headerLength == usual && bytes.Length >= at + usual
+            && BinaryPrimitives.ReadUInt64BigEndian(bytes[(at + FixedLength)..]) is var options && options >> 32 == 0x0101080A)
         {
             timestamp = (uint)options;
-            selective = false;
-            return;
+            return true;
         }
-        ReadOtherOptions(out timestamp, out selective);
+        timestamp = 0;
+        return false;
     }
 
-    private void ReadOtherOptions(out uint timestamp, out bool selective)
+    /// <summary>Reads the two options that matter here, as far as they were captured.</summary>
+    internal void ReadOptions(out uint timestamp, out bool selective)
     {
         timestamp = 0;
         selective = false;

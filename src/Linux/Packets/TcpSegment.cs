@@ -26,13 +26,13 @@ public enum FrameContent
 /// </code>
 /// Lengths are those of the headers: the capture may hold less (snaplen), and the frame more (padding).
 /// </remarks>
-public readonly ref struct TcpSegment
+public ref struct TcpSegment
 {
     internal const byte Protocol = 6;
 
     // Read by reference: a copy is three moves.
-    private readonly SocketEndpoint _source;
-    private readonly SocketEndpoint _destination;
+    private SocketEndpoint _source;
+    private SocketEndpoint _destination;
 
     /// <param name="source">Its sender.</param>
     /// <param name="destination">Its receiver.</param>
@@ -40,7 +40,6 @@ public readonly ref struct TcpSegment
     /// <param name="payloadLength">Bytes of payload on the wire.</param>
     /// <param name="payload">Those that were captured.</param>
     /// <param name="marks">Those of its packet.</param>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private TcpSegment(SocketEndpoint source, SocketEndpoint destination, TcpHeader header, int payloadLength, ReadOnlySpan<byte> payload, PacketMarks marks)
     {
         _source = source;
@@ -58,64 +57,42 @@ public readonly ref struct TcpSegment
         Payload = payload;
     }
 
-    /// <param name="plain">The headers of its frame.</param>
-    /// <param name="bytes">Those of its header, and what follows.</param>
-    /// <param name="payloadLength">Bytes of payload on the wire.</param>
-    /// <param name="payload">Those that were captured.</param>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private TcpSegment(in PlainFrame plain, ReadOnlySpan<byte> bytes, int payloadLength, ReadOnlySpan<byte> payload)
-    {
-        _source = SocketEndpoint.FromIPv4(plain.Source, plain.SourcePort);
-        _destination = SocketEndpoint.FromIPv4(plain.Destination, plain.DestinationPort);
-        Sequence = plain.Sequence;
-        Acknowledged = plain.Acknowledged;
-        Flags = plain.Flags;
-        Window = plain.Window;
-        PayloadLength = payloadLength;
-        Identification = plain.Identification;
-        HopLimit = plain.TimeToLive;
-        Payload = payload;
-        new TcpHeader(bytes).ReadOptions(out var timestamp, out var selective);
-        Timestamp = timestamp;
-        IsSelective = selective;
-    }
+    [UnscopedRef]
+    public readonly ref readonly SocketEndpoint Source => ref _source;
 
     [UnscopedRef]
-    public ref readonly SocketEndpoint Source => ref _source;
+    public readonly ref readonly SocketEndpoint Destination => ref _destination;
 
-    [UnscopedRef]
-    public ref readonly SocketEndpoint Destination => ref _destination;
-
-    public uint Sequence { get; }
+    public uint Sequence { readonly get; private set; }
 
     /// <summary>The next byte its sender expects; of no meaning without the ACK flag.</summary>
-    public uint Acknowledged { get; }
+    public uint Acknowledged { readonly get; private set; }
 
-    public TcpFlags Flags { get; }
+    public TcpFlags Flags { readonly get; private set; }
 
     /// <summary>As on the wire, before scaling: 0 is 0 in any scale.</summary>
-    public ushort Window { get; }
+    public ushort Window { readonly get; private set; }
 
     /// <summary>TSval of the timestamps option (RFC 7323), 0 without one.</summary>
-    public uint Timestamp { get; }
+    public uint Timestamp { readonly get; private set; }
 
     /// <summary>Whether it has a SACK option, which reports blocks received out of order or twice (RFC 2018, RFC 2883).</summary>
-    public bool IsSelective { get; }
+    public bool IsSelective { readonly get; private set; }
 
     /// <summary>Bytes of payload on the wire.</summary>
-    public int PayloadLength { get; }
+    public int PayloadLength { readonly get; private set; }
 
     /// <summary>The identification of the IPv4 packet; 0 in IPv6.</summary>
-    public ushort Identification { get; }
+    public ushort Identification { readonly get; private set; }
 
     /// <summary>The time to live of the IPv4 packet, or the hop limit of the IPv6 packet: each router on the way took one from what the sender gave.</summary>
-    public byte HopLimit { get; }
+    public byte HopLimit { readonly get; private set; }
 
     /// <summary>The payload as far as it was captured.</summary>
-    public ReadOnlySpan<byte> Payload { get; }
+    public ReadOnlySpan<byte> Payload { readonly get; private set; }
 
     /// <summary>The first byte of the payload, -1 where there is none or it was not captured.</summary>
-    public int FirstByte => Payload.IsEmpty ? -1 : Payload[0];
+    public readonly int FirstByte => Payload.IsEmpty ? -1 : Payload[0];
 
     /// <summary>Finds the segment in a frame.</summary>
     /// <param name="link">The frame's link type.</param>
@@ -133,7 +110,7 @@ public readonly ref struct TcpSegment
     /// <param name="hasLayers">Whether it is in a VLAN or authenticated: <see cref="TunnelReader"/> finds the layers.</param>
     public static FrameContent TryRead(LinkType link, ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment, out bool hasLayers)
     {
-        if (link == LinkType.Ethernet && TryReadPlain(frame, wireLength, out segment))
+        if (TryReadPlain(link, frame, wireLength, out segment))
         {
             hasLayers = false;
             return FrameContent.Segment;
@@ -141,7 +118,7 @@ public readonly ref struct TcpSegment
         return ReadOther(link, frame, wireLength, out segment, out hasLayers);
     }
 
-    /// <summary>Reads any frame. Its locals must not be cleared for each plain one.</summary>
+    /// <summary>Finds the segment in any frame, but not inside tunnels.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static FrameContent ReadOther(LinkType link, ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment, out bool hasLayers)
     {
@@ -166,30 +143,63 @@ public readonly ref struct TcpSegment
         }
     }
 
-    /// <summary>Reads a segment in IPv4 without options in Ethernet, as nearly every frame is. False where it is not this, or not whole.</summary>
-    /// <remarks>All places are constants, so that one comparison of the length is enough.</remarks>
+    /// <summary>Finds the segment in a frame as nearly all are: IPv4 without options in Ethernet. Other frames are for
+    /// <see cref="TryRead(LinkType, ReadOnlySpan{byte}, int, out TcpSegment, out bool)"/>.</summary>
+    /// <remarks>All places are constants, so that one comparison of the length is enough; the segment is written where the caller has it.</remarks>
+    /// <param name="link">The frame's link type.</param>
+    /// <param name="frame">The captured bytes.</param>
+    /// <param name="wireLength">The frame's length on the wire.</param>
+    /// <param name="segment">The segment; of no meaning without one.</param>
+    /// <returns>False where the frame is not this, or not whole.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool TryReadPlain(ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment)
+    public static bool TryReadPlain(LinkType link, ReadOnlySpan<byte> frame, int wireLength, out TcpSegment segment)
     {
         const int ip = LinkFrame.EthernetLength;
-        if (frame.Length >= PlainFrame.Length)
+        Unsafe.SkipInit(out segment);
+        if (link != LinkType.Ethernet || frame.Length < PlainFrame.Length)
         {
-            ref readonly var plain = ref MemoryMarshal.AsRef<PlainFrame>(frame);
-            if (plain.IsSegment)
-            {
-                var length = plain.TotalLength == 0 ? Math.Max(wireLength, frame.Length) - ip : plain.TotalLength;
-                var begin = IPv4Packet.FixedLength + plain.HeaderLength;
-                if (plain.HeaderLength >= TcpHeader.FixedLength && begin <= length)
-                {
-                    segment = new TcpSegment(
-                        in plain, frame[PlainFrame.SegmentAt..], length - begin,
-                        ip + begin < frame.Length ? frame[(ip + begin)..Math.Min(frame.Length, ip + length)] : default);
-                    return true;
-                }
-            }
+            return false;
         }
-        segment = default;
-        return false;
+        ref readonly var plain = ref MemoryMarshal.AsRef<PlainFrame>(frame);
+        if (!plain.IsSegment)
+        {
+            return false;
+        }
+        var length = plain.TotalLength == 0 ? Math.Max(wireLength, frame.Length) - ip : plain.TotalLength;
+        var header = plain.HeaderLength;
+        var payload = length - IPv4Packet.FixedLength - header;
+        if (header < TcpHeader.FixedLength || payload < 0)
+        {
+            return false;
+        }
+        segment._source = SocketEndpoint.FromIPv4(plain.Source, plain.SourcePort);
+        segment._destination = SocketEndpoint.FromIPv4(plain.Destination, plain.DestinationPort);
+        segment.Sequence = plain.Sequence;
+        segment.Acknowledged = plain.Acknowledged;
+        segment.Flags = plain.Flags;
+        segment.Window = plain.Window;
+        segment.Identification = plain.Identification;
+        segment.HopLimit = plain.TimeToLive;
+        segment.PayloadLength = payload;
+        var begin = PlainFrame.SegmentAt + header;
+        segment.Payload = payload > 0 && begin < frame.Length ? frame[begin..Math.Min(frame.Length, ip + length)] : default;
+        if (TcpHeader.TryReadUsualOptions(frame, PlainFrame.SegmentAt, header, out var timestamp))
+        {
+            segment.Timestamp = timestamp;
+            segment.IsSelective = false;
+        }
+        else
+        {
+            segment.ReadOptions(frame[PlainFrame.SegmentAt..]);
+        }
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void ReadOptions(ReadOnlySpan<byte> header)
+    {
+        new TcpHeader(header).ReadOptions(out var timestamp, out var isSelective);
+        (Timestamp, IsSelective) = (timestamp, isSelective);
     }
 
     private static FrameContent ReadIPv4(ReadOnlySpan<byte> bytes, int onWire, out TcpSegment segment)

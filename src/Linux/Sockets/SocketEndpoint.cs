@@ -45,8 +45,10 @@ public readonly record struct SocketEndpoint
     /// <summary>Whether packets of this connection are IPv4.</summary>
     public bool IsIPv4 => Upper == 0 && Lower >> 32 == Mapped;
 
+    /// <param name="addressInHostOrder">An IPv4 address.</param>
+    /// <param name="port">The port in host byte order.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static SocketEndpoint FromIPv4(uint addressInHostOrder, ushort port) => new(0, ((ulong)Mapped << 32) | addressInHostOrder, port);
+    public static SocketEndpoint FromIPv4(uint addressInHostOrder, ushort port) => new(0, ((ulong)Mapped << 32) | addressInHostOrder, port);
 
     /// <summary>Whether both are the same.</summary>
     public bool Equals(SocketEndpoint other) => ((Lower ^ other.Lower) | (Upper ^ other.Upper) | ((ulong)Port ^ other.Port)) == 0;

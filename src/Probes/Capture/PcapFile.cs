@@ -22,6 +22,9 @@ internal sealed class PcapFile : IPacketSource
     private readonly int _nanosecondsPerFraction;
     private readonly int _recordHeaderLength;
     private readonly LinkType _link;
+
+    /// <summary>Whether the records' headers are as this machine would write them.</summary>
+    private readonly bool _isUsual;
     private long _number;
 
     // The packet that was handed out last, and is passed over when the next is asked for.
@@ -35,6 +38,7 @@ internal sealed class PcapFile : IPacketSource
         _nanosecondsPerFraction = nanosecondsPerFraction;
         _recordHeaderLength = recordHeaderLength;
         _link = link;
+        _isUsual = !_reverses && recordHeaderLength == RecordHeaderLength;
     }
 
     /// <summary>Reads the file's header.</summary>
@@ -82,10 +86,31 @@ internal sealed class PcapFile : IPacketSource
 
     public bool TryRead(out CapturedPacket packet)
     {
-        Finish();
         // Nearly every packet is in the buffer as a whole.
         var bytes = _feed.Buffered;
-        if (bytes.Length >= _recordHeaderLength && bytes.Length >= RecordHeaderLength)
+        if (_isUsual && bytes.Length >= RecordHeaderLength && _unread == 0)
+        {
+            ref readonly var header = ref MemoryMarshal.AsRef<RecordHeader>(bytes);
+            var data = bytes[RecordHeaderLength..];
+            if (header.Captured <= ByteFeed.Window && (int)header.Captured <= data.Length)
+            {
+                packet = new CapturedPacket(
+                    ++_number, (header.Seconds * 1_000_000_000L) + ((long)header.Fraction * _nanosecondsPerFraction), _link, data[..(int)header.Captured],
+                    (int)Math.Min(header.OnWire, int.MaxValue));
+                _feed.Take(RecordHeaderLength + (int)header.Captured);
+                return true;
+            }
+        }
+        return TryReadAny(out packet);
+    }
+
+    /// <summary>Reads a packet whose record may be of another form, or not in the buffer as a whole.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryReadAny(out CapturedPacket packet)
+    {
+        Finish();
+        var bytes = _feed.Buffered;
+        if (bytes.Length >= _recordHeaderLength)
         {
             ref readonly var header = ref MemoryMarshal.AsRef<RecordHeader>(bytes);
             var length = InOrder(header.Captured);
@@ -132,7 +157,6 @@ internal sealed class PcapFile : IPacketSource
         return true;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private CapturedPacket Packet(scoped in RecordHeader header, ReadOnlySpan<byte> data) => new(
         ++_number, (InOrder(header.Seconds) * 1_000_000_000L) + ((long)InOrder(header.Fraction) * _nanosecondsPerFraction), _link, data,
         (int)Math.Min(InOrder(header.OnWire), int.MaxValue));

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Probes.Classify;
@@ -43,4 +44,24 @@ internal struct Finding
 
     /// <summary>Whether nothing that can still come would change it.</summary>
     public readonly bool IsSettled => Kind == SegmentKind.Reply || AnsweredBy != 0;
+
+    /// <summary>Copies it, part by part: a copy of the whole is a call, and waits until the parts, which were written just before, are in the processor's cache.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void CopyTo(ref Finding other)
+    {
+        other.Frame = Frame;
+        other.Time = Time;
+        other.Kind = Kind;
+        other.Source = new SocketEndpoint(Source.Upper, Source.Lower, Source.Port);
+        other.Destination = new SocketEndpoint(Destination.Upper, Destination.Lower, Destination.Port);
+        other.Length = Length;
+        other.Path = Path;
+        other.Flow = Flow;
+        other.CopyOf = CopyOf;
+        other.Answers = Answers;
+        other.AnsweredBy = AnsweredBy;
+        other.RoundTrip = RoundTrip;
+        other.IsPresumed = IsPresumed;
+        other.IsReset = IsReset;
+    }
 }

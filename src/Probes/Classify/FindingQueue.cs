@@ -38,13 +38,25 @@ internal sealed class FindingQueue(FlowTable flows)
     public long CopiedReplies { get; private set; }
 
     /// <summary>Room for one more, to be filled in place: it has what the one before it there had.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ref Finding Add()
     {
         if (_count == _ring.Length)
         {
             Grow();
         }
-        return ref _ring[(_first + _count++) & (_ring.Length - 1)];
+        var ring = _ring;
+        return ref ring[(_first + _count++) & (ring.Length - 1)];
+    }
+
+    /// <summary>Notes that the one that was added last is a probe, which waits for its answer: it need not be looked at until something changes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Hold(long time)
+    {
+        if (_count == 1 && time != long.MaxValue)
+        {
+            (_isHeld, _heldSince) = (true, time);
+        }
     }
 
     /// <summary>Notes that a probe that may still be here was recognised as such, and what answers it. A candidate that left is reported now.</summary>
@@ -56,16 +68,23 @@ internal sealed class FindingQueue(FlowTable flows)
     /// <param name="roundTrip">From one to the other.</param>
     /// <param name="sink">Told of a candidate that left.</param>
     /// <returns>Whether it is not presumed any more.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool Note(long frame, int flow, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip, IFindingSink sink)
+    {
+        // Nearly always it is the last one: the answer comes before anything else does.
+        var ring = _ring;
+        var last = (_first + _count - 1) & (ring.Length - 1);
+        return _count > 0 && ring[last].Frame == frame
+            ? NoteAt(ref ring[last], last, kind, isPresumed, answeredBy, roundTrip)
+            : NoteBefore(frame, flow, kind, isPresumed, answeredBy, roundTrip, sink);
+    }
+
+    private bool NoteBefore(long frame, int flow, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip, IFindingSink sink)
     {
         var place = PlaceOf(frame);
         if (place >= 0)
         {
-            ref var finding = ref _ring[place];
-            var wasPresumed = finding.IsPresumed;
-            Settle(ref finding, kind, isPresumed, answeredBy, roundTrip);
-            _isHeld &= place != (_first & (_ring.Length - 1));
-            return wasPresumed && !isPresumed;
+            return NoteAt(ref _ring[place], place, kind, isPresumed, answeredBy, roundTrip);
         }
         if (_late.Count > 0)
         {
@@ -73,6 +92,15 @@ internal sealed class FindingQueue(FlowTable flows)
             NoteLate(frame, LateKey(flow, fromLow: false), kind, isPresumed, answeredBy, roundTrip, sink);
         }
         return false;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool NoteAt(ref Finding finding, int place, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip)
+    {
+        var wasPresumed = finding.IsPresumed;
+        Settle(ref finding, kind, isPresumed, answeredBy, roundTrip);
+        _isHeld &= place != _first;
+        return wasPresumed && !isPresumed;
     }
 
     /// <summary>Notes the reset that answers a probe, if it is still here.</summary>
@@ -85,7 +113,7 @@ internal sealed class FindingQueue(FlowTable flows)
         if (place >= 0 && _ring[place].AnsweredBy == 0)
         {
             (_ring[place].AnsweredBy, _ring[place].RoundTrip, _ring[place].IsReset) = (reset, roundTrip, true);
-            _isHeld &= place != (_first & (_ring.Length - 1));
+            _isHeld &= place != _first;
         }
     }
 
@@ -95,7 +123,8 @@ internal sealed class FindingQueue(FlowTable flows)
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Release(long now, IFindingSink sink)
     {
-        if (_count > 0 && !(_isHeld && Waits(_heldSince, now, MaxWait)))
+        // Where a time is not known the difference means nothing, and the rest finds out.
+        if (_count > 0 && !(_isHeld && now - _heldSince < MaxWait && _count <= Limit && now != long.MaxValue))
         {
             ReleaseSome(now, sink);
         }
@@ -103,11 +132,19 @@ internal sealed class FindingQueue(FlowTable flows)
 
     private static int LateKey(int flow, bool fromLow) => (flow * 2) + (fromLow ? 0 : 1);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Settle(ref Finding finding, SegmentKind kind, bool isPresumed, long answeredBy, long roundTrip)
     {
-        finding.Kind = finding.Kind == SegmentKind.Candidate ? kind : finding.Kind;
+        if (finding.Kind == SegmentKind.Candidate)
+        {
+            finding.Kind = kind;
+        }
         finding.IsPresumed = isPresumed;
-        (finding.AnsweredBy, finding.RoundTrip) = answeredBy != 0 ? (answeredBy, roundTrip) : (finding.AnsweredBy, finding.RoundTrip);
+        if (answeredBy != 0)
+        {
+            finding.AnsweredBy = answeredBy;
+            finding.RoundTrip = roundTrip;
+        }
     }
 
     private void ReleaseSome(long now, IFindingSink sink)
@@ -180,10 +217,8 @@ internal sealed class FindingQueue(FlowTable flows)
     }
 
     /// <summary>The place of a packet's finding, -1 where it has left.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private int PlaceOf(long frame)
     {
-        // Nearly always it is the last one: the answer comes before anything else does.
         var (low, high) = (0, _count - 1);
         var middle = high;
         while (low <= high)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace Keepalive.Probes.Classify;
@@ -6,6 +7,9 @@ namespace Keepalive.Probes.Classify;
 [StructLayout(LayoutKind.Sequential)]
 internal struct Flow
 {
+    /// <summary>Probes that are compared with those of others; all of them where one was the same.</summary>
+    public const int ProbesToCompare = 16;
+
     public FlowKey Key;
 
     /// <summary>One more than the place in the table of the flow whose packets these are, with other addresses or in another tunnel; 0 for none.</summary>
@@ -34,6 +38,16 @@ internal struct Flow
     public Silence Silence;
 
     public readonly bool IsReset => Reset != ResetKind.None;
+
+    /// <summary>Whether its probes are no longer compared with others' (<see cref="IsCompared"/>), this one's included.</summary>
+    public readonly bool IsComparedNoMore
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => !IsCompared && FromLow.Probes + FromHigh.Probes >= ProbesToCompare;
+    }
+
+    /// <summary>Whether all its packets are compared with others', as one was the same.</summary>
+    public readonly bool IsCompared => CopyOf != 0 || HasCopies;
 }
 
 /// <summary>The end from which something is expected.</summary>
@@ -143,6 +157,9 @@ internal struct Direction
     public uint OpenNext;
     public uint OpenAcknowledged;
 
+    /// <summary>Whether nothing is open about where it stands, and what it has acknowledged.</summary>
+    public readonly bool IsSure => IsNextKnown && !IsNextDoubtful && IsAcknowledgedKnown && Opening == Opening.None;
+
     /// <summary>Forgets everything but the totals: another connection between the same ports.</summary>
     /// <param name="next">Where its sequence stands; null where that is not known.</param>
     public void BeginAnew(uint? next) => this = new Direction
@@ -159,6 +176,7 @@ internal struct Direction
         RoundTripSum = RoundTripSum,
     };
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void CountAnswer(long roundTrip)
     {
         Answered++;

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Keepalive.Linux.Packets;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Probes.Classify;
@@ -30,6 +31,15 @@ internal readonly struct FlowKey : IEquatable<FlowKey>
         _rest = ((ulong)low.Port << 48) | ((ulong)high.Port << 32) | (uint)scope;
     }
 
+    /// <summary>The key of a connection by IPv4.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private FlowKey(ulong low, ulong high, ulong rest)
+    {
+        (_lowUpper, _lowLower) = (0, low);
+        (_highUpper, _highLower) = (0, high);
+        _rest = rest;
+    }
+
     public SocketEndpoint Low => new(_lowUpper, _lowLower, (ushort)(_rest >> 48));
 
     public SocketEndpoint High => new(_highUpper, _highLower, (ushort)(_rest >> 32));
@@ -47,6 +57,17 @@ internal readonly struct FlowKey : IEquatable<FlowKey>
     {
         fromLow = from.Upper != to.Upper ? from.Upper < to.Upper : from.Lower != to.Lower ? from.Lower < to.Lower : from.Port <= to.Port;
         return fromLow ? new FlowKey(in from, in to, scope) : new FlowKey(in to, in from, scope);
+    }
+
+    /// <summary>The same of a plain frame.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static FlowKey Of(in PlainFrame frame, int scope, out bool fromLow)
+    {
+        var source = SocketEndpoint.FromIPv4(frame.Source, frame.SourcePort);
+        var destination = SocketEndpoint.FromIPv4(frame.Destination, frame.DestinationPort);
+        fromLow = source.Lower != destination.Lower ? source.Lower < destination.Lower : source.Port <= destination.Port;
+        var ports = fromLow ? ((ulong)source.Port << 48) | ((ulong)destination.Port << 32) : ((ulong)destination.Port << 48) | ((ulong)source.Port << 32);
+        return new FlowKey(fromLow ? source.Lower : destination.Lower, fromLow ? destination.Lower : source.Lower, ports | (uint)scope);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

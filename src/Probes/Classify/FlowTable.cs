@@ -67,47 +67,29 @@ internal sealed class FlowTable
     public ref Flow At(int index) => ref _flows[index];
 
     /// <summary>The flow of this name, made if it is new. The reference is good until the next call.</summary>
-    public ref Flow Get(in FlowKey key)
-    {
-        var hash = key.Hash(in _seed);
-        var slots = _slots;
-        for (var i = (int)hash & (slots.Length - 1); ; i = (i + 1) & (slots.Length - 1))
-        {
-            var slot = slots[i];
-            if (slot.IsEmpty)
-            {
-                return ref Add(in key, hash);
-            }
-            if (slot.Hash != hash)
-            {
-                continue;
-            }
-            ref var flow = ref _flows[slot.Place];
-            if (flow.Key.Equals(key))
-            {
-                Touch(slot.Place);
-                return ref flow;
-            }
-        }
-    }
+    public ref Flow Get(scoped in FlowKey key) => ref Get(key, PathTable.None, fromLow: true);
 
-    /// <summary>The same, where packets are in VLANs or tunnels.</summary>
-    /// <param name="key">The packet's ends.</param>
+    /// <summary>The same, where packets may be in VLANs or tunnels.</summary>
+    /// <param name="key">The packet's ends. A copy, which can stay in registers.</param>
     /// <param name="path">The packet's VLANs and tunnels, by their number.</param>
     /// <param name="fromLow">The packet's direction.</param>
-    public ref Flow Get(in FlowKey key, int path, bool fromLow)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public ref Flow Get(FlowKey key, int path, bool fromLow)
     {
-        HasTunnels = true;
-        var hash = key.Hash(in _seed);
-        var index = Find(in key, hash, path, fromLow);
-        if (index == None)
+        if (path != PathTable.None || HasTunnels)
         {
-            ref var added = ref Add(in key, hash);
-            SetPath(ref added, path, fromLow);
-            return ref added;
+            return ref GetInTunnel(key, path, fromLow);
         }
-        Touch(index);
-        return ref _flows[index];
+        // Packets come in exchanges: many are of the same flow as the one before.
+        if (_newest != None)
+        {
+            ref var latest = ref _flows[_newest];
+            if (latest.Key.Equals(key))
+            {
+                return ref latest;
+            }
+        }
+        return ref Look(key);
     }
 
     /// <summary>Forgets a flow of which nothing more is to come. The last one takes its place: references are no longer good.</summary>
@@ -198,7 +180,46 @@ internal sealed class FlowTable
         };
     }
 
-    private ref Flow Add(in FlowKey key, uint hash)
+    private ref Flow GetInTunnel(FlowKey key, int path, bool fromLow)
+    {
+        HasTunnels = true;
+        var hash = key.Hash(in _seed);
+        var index = Find(in key, hash, path, fromLow);
+        if (index == None)
+        {
+            ref var added = ref Add(in key, hash);
+            SetPath(ref added, path, fromLow);
+            return ref added;
+        }
+        Touch(index);
+        return ref _flows[index];
+    }
+
+    private ref Flow Look(FlowKey key)
+    {
+        var hash = key.Hash(in _seed);
+        var slots = _slots;
+        for (var i = (int)hash & (slots.Length - 1); ; i = (i + 1) & (slots.Length - 1))
+        {
+            var slot = slots[i];
+            if (slot.IsEmpty)
+            {
+                return ref Add(in key, hash);
+            }
+            if (slot.Hash != hash)
+            {
+                continue;
+            }
+            ref var flow = ref _flows[slot.Place];
+            if (flow.Key.Equals(key))
+            {
+                Touch(slot.Place);
+                return ref flow;
+            }
+        }
+    }
+
+    private ref Flow Add(scoped in FlowKey key, uint hash)
     {
         int index;
         if (Count < _limit)
@@ -274,14 +295,30 @@ internal sealed class FlowTable
         _slots[hole] = default;
     }
 
+    /// <summary>Makes a known flow the newest.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Touch(int index)
     {
-        if (index != _newest)
+        if (index == _newest)
         {
-            Unlink(index);
-            LinkNewest(index);
+            return;
         }
+        // Not the newest, so that there is a newer one.
+        var uses = _uses;
+        ref var use = ref uses[index];
+        var (newer, older) = (use.Newer, use.Older);
+        uses[newer].Older = older;
+        if (older != None)
+        {
+            uses[older].Newer = newer;
+        }
+        else
+        {
+            _oldest = newer;
+        }
+        (use.Newer, use.Older) = (None, _newest);
+        uses[_newest].Newer = index;
+        _newest = index;
     }
 
     private void LinkNewest(int index)

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Keepalive.Linux.Packets;
 using Keepalive.Linux.Sockets;
+using Keepalive.Probes.Capture;
 
 namespace Keepalive.Probes.Classify;
 
@@ -29,9 +30,6 @@ internal interface ISegmentWatch
 /// <summary>Looks through the packets of a source for probes, and counts what it meets.</summary>
 internal sealed class ProbeScan
 {
-    /// <summary>Probes of a connection that are compared with others'; all of them where one was the same.</summary>
-    private const int ProbesToCompare = 16;
-
     private readonly IFindingSink _sink;
     private readonly FindingQueue _queue;
     private readonly CopyWatch _copies = new();
@@ -111,12 +109,67 @@ internal sealed class ProbeScan
 
     public long RoundTripSum { get; private set; }
 
+    /// <summary>Takes in the next packets of a source. Returns false when it has no more, for now or for good.</summary>
+    /// <param name="source">The source.</param>
+    /// <param name="most">So many at most.</param>
+    public bool Take(IPacketSource source, int most)
+    {
+        // A call that is bound at compile time: packets of a file in the classic format come in a few nanoseconds.
+        if (source is PcapFile file)
+        {
+            for (var i = 0; i < most; i++)
+            {
+                if (!file.TryRead(out var packet))
+                {
+                    return false;
+                }
+                Take(in packet);
+            }
+            return true;
+        }
+        for (var i = 0; i < most; i++)
+        {
+            if (!source.TryRead(out var packet))
+            {
+                return false;
+            }
+            Take(in packet);
+        }
+        return true;
+    }
+
     /// <summary>Takes in the next packet.</summary>
     public void Take(in CapturedPacket packet)
     {
         Packets++;
         Latest = Math.Max(Latest, packet.Time);
         Release(packet.Time);   // before it is looked at: a probe that has waited too long is reported without it
+        if (!TryTakeIdle(in packet))
+        {
+            TakeAny(in packet);
+        }
+        Release(packet.Time);
+    }
+
+    /// <summary>Takes in any packet. Its locals must not be cleared for each of an idle connection.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void TakeAny(in CapturedPacket packet)
+    {
+        if (TcpSegment.TryReadPlain(packet.Link, packet.Data, packet.WireLength, out var segment))
+        {
+            Segments++;
+            Take(in packet, in segment, PathTable.None);
+        }
+        else
+        {
+            TakeOther(in packet);
+        }
+    }
+
+    /// <summary>Takes in a packet that is not IPv4 without options in Ethernet.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void TakeOther(in CapturedPacket packet)
+    {
         var content = TcpSegment.TryRead(packet.Link, packet.Data, packet.WireLength, out var segment, out var hasLayers);
         if (content == FrameContent.Segment && !hasLayers)
         {
@@ -131,7 +184,6 @@ internal sealed class ProbeScan
         {
             LookInside(in packet);
         }
-        Release(packet.Time);
     }
 
     /// <summary>Lets go of findings that have waited long enough at <paramref name="now"/>.</summary>
@@ -145,7 +197,6 @@ internal sealed class ProbeScan
     }
 
     /// <summary>Takes in a segment that has nothing around it but VLAN tags.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
     private bool TryTakeTagged(in CapturedPacket packet, in TcpSegment segment)
     {
         var reader = new TunnelReader(_layers);
@@ -193,72 +244,157 @@ internal sealed class ProbeScan
         {
             Classifier.Flows.Paths.Count(path);
         }
-        Classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope, path, out var result);
+        ref var flow = ref Classifier.Classify(in segment, packet.Number, packet.Time, packet.Scope, path, out var result);
         Watch?.Seen(in packet, in segment, in result, Classifier.Flows.Latest);
         if (result.Shows != 0)
         {
-            _queue.Note(result.Shows, Classifier.Flows.Latest, result.Shown, result.IsShownPresumed, answeredBy: 0, roundTrip: 0, _sink);
-            Presumed += result.IsShownPresumed ? 1 : 0;
-            Probes += result.Shown == SegmentKind.Probe ? 1 : 0;
-            WindowProbes += result.Shown == SegmentKind.WindowProbe ? 1 : 0;
+            TakeShown(in result);
         }
-        if (result.Kind == SegmentKind.Other)
+        if (result.Kind is SegmentKind.Other or SegmentKind.Duplicate)
         {
-            if (result.Reset != ResetKind.None)
-            {
-                NoteReset(in packet, in segment);
-            }
+            TakeUnfound(in packet, in segment, in result);
             return;
         }
-        if (result.Kind == SegmentKind.Duplicate)
+        if (result.Confirms)
         {
-            Duplicates++;
-            HasCookedDuplicates |= packet.Link is LinkType.LinuxCooked or LinkType.LinuxCooked2;
-            return;
+            CountConfirmed(in result);
         }
-        Count(in result);
-        if (result.Confirms || result.Answers != 0)
+        else if (result.Kind == SegmentKind.Probe)
         {
-            var answered = result.Answers != 0;
+            Probes++;
+            Presumed += result.IsPresumed ? 1 : 0;
+        }
+        else if (result.Kind == SegmentKind.WindowProbe)
+        {
+            WindowProbes++;
+        }
+        var latest = Classifier.Flows.Latest;
+        if (result.Answers != 0)
+        {
             var kind = result.Kind == SegmentKind.WindowReply ? SegmentKind.WindowProbe : SegmentKind.Probe;
-            var frame = answered ? result.Answers : result.Confirmed;
-            var isSure = _queue.Note(frame, Classifier.Flows.Latest, kind, result.IsPresumed, answered ? packet.Number : 0, result.RoundTrip, _sink);
+            var isSure = _queue.Note(result.Answers, latest, kind, result.IsPresumed, packet.Number, result.RoundTrip, _sink);
             Presumed -= isSure ? 1 : 0;
         }
-        if (result.Kind == SegmentKind.WindowReply)
+        else if (result.Confirms)
         {
-            return;
+            NoteConfirmed(in result);
         }
         if (result.Kind == SegmentKind.Reply)
         {
-            Replies++;
-            if (result.RoundTrip >= 0)
-            {
-                RoundTrips++;
-                RoundTripLeast = Math.Min(RoundTripLeast, result.RoundTrip);
-                RoundTripMost = Math.Max(RoundTripMost, result.RoundTrip);
-                RoundTripSum += result.RoundTrip;
-            }
+            CountReply(result.RoundTrip);
         }
+        else if (result.Kind == SegmentKind.WindowReply)
+        {
+            return;
+        }
+        ref var finding = ref Add(in packet, in result);
+        finding.Source = Copy(in segment.Source);
+        finding.Destination = Copy(in segment.Destination);
+        finding.Path = path;
+        finding.CopyOf = IsCompared(in flow, result.Kind) ? CopyOf(in packet, in segment) : 0;
+        finding.Length = segment.PayloadLength;
+        finding.IsPresumed = result.IsPresumed;
+        if (result.Kind is SegmentKind.Probe or SegmentKind.WindowProbe)
+        {
+            _queue.Hold(packet.Time);
+        }
+    }
+
+    /// <summary>Takes in a packet that is a probe or a reply of a connection that has been idle for long, as nearly all of a capture of keepalive are: what
+    /// <see cref="Take(in CapturedPacket, in TcpSegment, int)"/> does with it, without putting the segment together.</summary>
+    /// <returns>Whether it was one; otherwise nothing has changed.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool TryTakeIdle(in CapturedPacket packet)
+    {
+        if (packet.Link != LinkType.Ethernet || Watch is not null || !PlainFrame.IsAcknowledgement(packet.Data, out var timestamp))
+        {
+            return false;
+        }
+        ref readonly var frame = ref PlainFrame.Of(packet.Data);
+        if (!Classifier.TryClassifyIdle(in frame, timestamp, packet.Number, packet.Time, packet.Scope, out var result))
+        {
+            return false;
+        }
+        Segments++;
+        if (result.Kind == SegmentKind.Reply)
+        {
+            var isSure = _queue.Note(result.Answers, Classifier.Flows.Latest, SegmentKind.Probe, isPresumed: false, packet.Number, result.RoundTrip, _sink);
+            Presumed -= isSure ? 1 : 0;
+            CountReply(result.RoundTrip);
+        }
+        else
+        {
+            Probes++;
+        }
+        ref var finding = ref Add(in packet, in result);
+        finding.Source = SocketEndpoint.FromIPv4(frame.Source, frame.SourcePort);
+        finding.Destination = SocketEndpoint.FromIPv4(frame.Destination, frame.DestinationPort);
+        finding.Path = PathTable.None;
+        finding.CopyOf = 0;
+        finding.Length = 0;
+        finding.IsPresumed = false;
+        if (result.Kind == SegmentKind.Probe)
+        {
+            _queue.Hold(packet.Time);
+        }
+        return true;
+    }
+
+    /// <summary>Adds a finding. The caller sets its ends, its path and length, whether it is presumed, and what it repeats.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ref Finding Add(in CapturedPacket packet, in Classification result)
+    {
         ref var finding = ref _queue.Add();
         finding.Frame = packet.Number;
         finding.Time = packet.Time;
         finding.Kind = result.Kind;
-        finding.Source = Copy(in segment.Source);
-        finding.Destination = Copy(in segment.Destination);
-        finding.Path = path;
         finding.Flow = Classifier.Flows.Latest;
-        finding.CopyOf = IsCompared(in Classifier.Flows.At(finding.Flow), result.Kind) ? CopyOf(in packet, in segment) : 0;
-        finding.Length = segment.PayloadLength;
         finding.Answers = result.Answers;
         finding.AnsweredBy = 0;
         finding.RoundTrip = result.Kind == SegmentKind.Reply ? result.RoundTrip : 0;
-        finding.IsPresumed = result.IsPresumed;
         finding.IsReset = false;
+        return ref finding;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void CountReply(long roundTrip)
+    {
+        Replies++;
+        if (roundTrip >= 0)
+        {
+            RoundTrips++;
+            RoundTripLeast = Math.Min(RoundTripLeast, roundTrip);
+            RoundTripMost = Math.Max(RoundTripMost, roundTrip);
+            RoundTripSum += roundTrip;
+        }
+    }
+
+    /// <summary>Takes in that the sender's candidate was a probe.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void TakeShown(in Classification result)
+    {
+        _queue.Note(result.Shows, Classifier.Flows.Latest, result.Shown, result.IsShownPresumed, answeredBy: 0, roundTrip: 0, _sink);
+        Presumed += result.IsShownPresumed ? 1 : 0;
+        Probes += result.Shown == SegmentKind.Probe ? 1 : 0;
+        WindowProbes += result.Shown == SegmentKind.WindowProbe ? 1 : 0;
+    }
+
+    /// <summary>Takes in a segment that is neither a probe nor a reply.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void TakeUnfound(in CapturedPacket packet, in TcpSegment segment, in Classification result)
+    {
+        if (result.Kind == SegmentKind.Duplicate)
+        {
+            Duplicates++;
+            HasCookedDuplicates |= packet.Link is LinkType.LinuxCooked or LinkType.LinuxCooked2;
+        }
+        else if (result.Reset != ResetKind.None)
+        {
+            NoteReset(in packet, in segment);
+        }
     }
 
     /// <summary>Notes a reset that answers a probe: the other end's next packet, with the number that the probe acknowledges.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
     private void NoteReset(in CapturedPacket packet, in TcpSegment segment)
     {
         FlowKey.Of(in segment.Source, in segment.Destination, packet.Scope, out var fromLow);
@@ -282,8 +418,9 @@ internal sealed class ProbeScan
 
     /// <summary>Whether the latest finding's packet is compared with others': the first probes, which come before their answers, show whether the connection is
     /// seen twice.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsCompared(in Flow flow, SegmentKind kind) =>
-        flow.CopyOf != 0 || flow.HasCopies || (kind != SegmentKind.Reply && flow.FromLow.Probes + flow.FromHigh.Probes <= ProbesToCompare);
+        flow.IsCompared || (kind != SegmentKind.Reply && flow.FromLow.Probes + flow.FromHigh.Probes <= Flow.ProbesToCompare);
 
     /// <summary>Number of the packet that the latest finding's repeats, 0 for none; notes the connection that it repeats.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -308,13 +445,21 @@ internal sealed class ProbeScan
     private static bool IsFromLow(in Flow flow, in TcpSegment latest) =>
         flow.FromLow.HasLast && flow.FromLow.LastSequence == latest.Sequence && flow.FromLow.LastAcknowledged == latest.Acknowledged;
 
-    private void Count(in Classification result)
+    /// <summary>Notes that a segment, which answers nothing, confirms a candidate.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void NoteConfirmed(in Classification result)
+    {
+        var kind = result.Kind == SegmentKind.WindowReply ? SegmentKind.WindowProbe : SegmentKind.Probe;
+        var isSure = _queue.Note(result.Confirmed, Classifier.Flows.Latest, kind, result.IsPresumed, answeredBy: 0, result.RoundTrip, _sink);
+        Presumed -= isSure ? 1 : 0;
+    }
+
+    /// <summary>Counts a segment that also confirms a candidate.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void CountConfirmed(in Classification result)
     {
         var (probes, windowProbes) = (result.Kind == SegmentKind.Probe ? 1 : 0, result.Kind == SegmentKind.WindowProbe ? 1 : 0);
-        if (result.Confirms)
-        {
-            (probes, windowProbes) = result.Kind == SegmentKind.WindowReply ? (probes, windowProbes + 1) : (probes + 1, windowProbes);
-        }
+        (probes, windowProbes) = result.Kind == SegmentKind.WindowReply ? (probes, windowProbes + 1) : (probes + 1, windowProbes);
         Probes += probes;
         Presumed += result.IsPresumed ? probes : 0;
         WindowProbes += windowProbes;

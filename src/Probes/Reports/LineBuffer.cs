@@ -29,6 +29,12 @@ internal sealed class LineBuffer(Stream output)
     private ulong _tenThousandsText;
     private int _tenThousandsLength;
 
+    // The latest milliseconds, in nanoseconds, and as text.
+    private long _milliseconds = -1;
+    private ulong _millisecondsText;
+    private ulong _millisecondsTextToo;
+    private int _millisecondsLength;
+
     // Inlined, so that the copy of a constant text is a few moves: a line has a dozen of them.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public LineBuffer Text(ReadOnlySpan<byte> text)
@@ -101,6 +107,23 @@ internal sealed class LineBuffer(Stream output)
         return at + TimeLength;
     }
 
+    /// <summary>Nanoseconds as milliseconds, for <see cref="Room"/>. Returns the place behind it.</summary>
+    /// <remarks>The lines of a probe and of its answer have the same.</remarks>
+    /// <param name="room">Has room for 16 bytes at least.</param>
+    /// <param name="at">The place in it.</param>
+    /// <param name="nanoseconds">Not below 0.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public int Milliseconds(Span<byte> room, int at, long nanoseconds)
+    {
+        if (nanoseconds != _milliseconds)
+        {
+            return BeginMilliseconds(room, at, nanoseconds);
+        }
+        BinaryPrimitives.WriteUInt64LittleEndian(room[at..], _millisecondsText);
+        BinaryPrimitives.WriteUInt64LittleEndian(room[(at + sizeof(ulong))..], _millisecondsTextToo);
+        return at + _millisecondsLength;
+    }
+
     /// <summary>The free part of the buffer, at least so many bytes, to be filled from its front.</summary>
     /// <param name="least">At most as many as the buffer has.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -149,6 +172,19 @@ internal sealed class LineBuffer(Stream output)
             _tenThousands = number / 10_000;
             _tenThousandsText = BinaryPrimitives.ReadUInt64LittleEndian(room[at..]);
             _tenThousandsLength = length;
+        }
+        return end;
+    }
+
+    private int BeginMilliseconds(Span<byte> room, int at, long nanoseconds)
+    {
+        var end = Utf8Text.Milliseconds(room, at, nanoseconds);
+        if (end - at <= 2 * sizeof(ulong))
+        {
+            _milliseconds = nanoseconds;
+            _millisecondsText = BinaryPrimitives.ReadUInt64LittleEndian(room[at..]);
+            _millisecondsTextToo = BinaryPrimitives.ReadUInt64LittleEndian(room[(at + sizeof(ulong))..]);
+            _millisecondsLength = end - at;
         }
         return end;
     }

@@ -51,7 +51,7 @@ internal sealed class ProbeJson(Stream output, bool isSummary) : ProbeReport(out
         }
         else if (finding.AnsweredBy != 0)
         {
-            at = Utf8Text.Text(room, at, finding.IsReset ? ",\"resetBy\":"u8 : ",\"answeredBy\":"u8);
+            at = finding.IsReset ? Utf8Text.Text(room, at, ",\"resetBy\":"u8) : Utf8Text.Text(room, at, ",\"answeredBy\":"u8);
             at = RoundTrip(room, Lines.Frame(room, at, finding.AnsweredBy), finding.RoundTrip);
         }
         else if (finding.IsPresumed)
@@ -193,7 +193,7 @@ internal sealed class ProbeJson(Stream output, bool isSummary) : ProbeReport(out
         Lines.Text("}}\n"u8);
     }
 
-    private static int RoundTrip(Span<byte> room, int at, long roundTrip)
+    private int RoundTrip(Span<byte> room, int at, long roundTrip)
     {
         // Without times, or where the clock went back, nothing was measured.
         if (roundTrip < 0)
@@ -201,7 +201,7 @@ internal sealed class ProbeJson(Stream output, bool isSummary) : ProbeReport(out
             return Utf8Text.Text(room, at, ",\"rttMs\":null"u8);
         }
         at = Utf8Text.Text(room, at, ",\"rttMs\":"u8);
-        return Utf8Text.Milliseconds(room, at, roundTrip);
+        return Lines.Milliseconds(room, at, roundTrip);
     }
 
     private void Encapsulation(int path)

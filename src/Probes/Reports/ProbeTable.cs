@@ -53,7 +53,7 @@ internal sealed class ProbeTable(Stream output, bool isSummary) : ProbeReport(ou
         }
         else if (finding.AnsweredBy != 0)
         {
-            at = Utf8Text.Text(room, at, finding.IsReset ? "  reset by "u8 : "  by "u8);
+            at = finding.IsReset ? Utf8Text.Text(room, at, "  reset by "u8) : Utf8Text.Text(room, at, "  by "u8);
             at = After(room, Lines.Frame(room, at, finding.AnsweredBy), finding.RoundTrip);
         }
         else
@@ -118,7 +118,7 @@ internal sealed class ProbeTable(Stream output, bool isSummary) : ProbeReport(ou
 
     private static string Column(SocketEndpoint endpoint) => endpoint.ToString().PadRight(EndpointWidth);
 
-    private static int After(Span<byte> room, int at, long roundTrip)
+    private int After(Span<byte> room, int at, long roundTrip)
     {
         if (roundTrip == CapturedPacket.NoTime)
         {
@@ -128,7 +128,7 @@ internal sealed class ProbeTable(Stream output, bool isSummary) : ProbeReport(ou
         {
             return Utf8Text.Text(room, at, ", and the clock went back"u8);
         }
-        at = Utf8Text.Milliseconds(room, Utf8Text.Text(room, at, " after "u8), roundTrip);
+        at = Lines.Milliseconds(room, Utf8Text.Text(room, at, " after "u8), roundTrip);
         return Utf8Text.Text(room, at, " ms"u8);
     }
 

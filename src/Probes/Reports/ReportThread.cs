@@ -32,7 +32,7 @@ internal sealed class ReportThread(ProbeReport report) : IFindingSink, IDisposab
     /// <exception cref="Exception">An earlier finding could not be printed: the report's own exception.</exception>
     public void Found(in Finding finding)
     {
-        _batch[_count++] = finding;
+        finding.CopyTo(ref _batch[_count++]);
         if (_count == BatchLength)
         {
             Pass();

@@ -1,4 +1,6 @@
 using Keepalive.Probes.Capture;
+using Keepalive.Probes.Classify;
+using Keepalive.Probes.Reports;
 using Xunit;
 
 namespace Keepalive.Probes.Tests.Capture;
@@ -70,6 +72,73 @@ public sealed class CutCaptureTests
             Assert.Equal(expected, Read(new PipeStream(prefix, int.MaxValue)).Problem);
             Assert.Equal(expected, Read(new PipeStream(prefix, 4093)).Problem);
         }
+    }
+
+    /// <summary>More than the buffer has, so that packets lie across its end, and one that is longer than the window.</summary>
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public void Open_PacketsAcrossTheEndOfTheBuffer_AreRead(bool big, bool isModified)
+    {
+        var random = new Random(7);
+        byte[][] frames = [.. Enumerable.Range(0, 900).Select(_ => new byte[random.Next(60, 1500)]), new byte[ByteFeed.Window + 1], s_one, .. Enumerable.Range(0, 300).Select(_ => new byte[random.Next(60, 1500)])];
+        Array.ForEach(frames, random.NextBytes);
+        var capture = isModified ? new CaptureBytes(big).ModifiedPcap() : new CaptureBytes(big).Pcap();
+        foreach (var frame in frames)
+        {
+            _ = isModified ? capture.ModifiedRecord(frame, onWire: 2000) : capture.Record(frame, onWire: 2000);
+        }
+        var file = capture.ToArray();
+        Assert.InRange(file.Length, 5 * ByteFeed.Window, int.MaxValue);
+
+        var whole = Read(new MemoryStream(file));
+
+        Assert.Null(whole.Problem);
+        Assert.Equal(frames.Select(static (frame, i) => (i + 1L, 1_000_000_000L, Front(frame), 2000)), whole.Packets);
+        foreach (var length in Enumerable.Range(0, 30).Select(_ => random.Next(3 * ByteFeed.Window, file.Length)).Append(4 * ByteFeed.Window))
+        {
+            var fromFile = Read(new MemoryStream(file[..length]));
+            var fromPipe = Read(new PipeStream(file[..length], 4093));
+            Assert.Equal(whole.Packets.Take(fromFile.Packets.Count), fromFile.Packets);
+            Assert.Equal(fromFile.Packets, fromPipe.Packets);
+            Assert.Equal(fromFile.Problem, fromPipe.Problem);
+        }
+    }
+
+    /// <summary>Taken many at a time, the packets before the damage count, and the damage is reported as by itself.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Take_DamageAmongMany_HasEarlierPacketsAndThePlace(bool ng)
+    {
+        const int packets = 10;
+        var capture = ng ? new CaptureBytes().Section().Interface() : new CaptureBytes().Pcap();
+        for (var i = 0; i < packets; i++)
+        {
+            _ = ng ? capture.Enhanced(s_one, (ulong)i) : capture.Record(s_one, (uint)i);
+        }
+        var file = capture.ToArray()[..^1];
+        var expected = Read(new MemoryStream(file));
+        Assert.NotNull(expected.Problem);
+        foreach (var most in (int[])[1, 2, 3, packets - 1, packets, 4096])
+        {
+            using var source = CaptureFile.Open(new MemoryStream(file));
+            var scan = new ProbeScan(new ProbeTable(Stream.Null, isSummary: true));
+            var turns = 0;
+
+            var problem = Assert.Throws<CaptureException>(() =>
+            {
+                for (; scan.Take(source, most); turns++)
+                {
+                }
+            });
+
+            Assert.Equal((expected.Packets.Count, expected.Packets.Count / most, expected.Problem), ((int)scan.Packets, turns, problem.Message));
+        }
+        using var undamaged = CaptureFile.Open(new MemoryStream(capture.ToArray()));
+        Assert.False(new ProbeScan(new ProbeTable(Stream.Null, isSummary: true)).Take(undamaged, packets + 1));
     }
 
     /// <summary>Each length field of either format with a wrong value.</summary>
@@ -152,6 +221,8 @@ public sealed class CutCaptureTests
     private static bool SaysWhere(string problem) =>
         problem.StartsWith("byte ", StringComparison.Ordinal) || problem == "the file is empty" || problem.StartsWith("the file ends after ", StringComparison.Ordinal);
 
+    private static string Front(ReadOnlySpan<byte> packet) => Convert.ToHexString(packet[..Math.Min(packet.Length, 2 * s_two.Length)]);
+
     private static (List<(long Number, long Time, string Bytes, int OnWire)> Packets, string? Problem) Read(Stream stream)
     {
         var packets = new List<(long, long, string, int)>();
@@ -160,7 +231,7 @@ public sealed class CutCaptureTests
             using var source = CaptureFile.Open(stream);
             while (source.TryRead(out var packet))
             {
-                packets.Add((packet.Number, packet.Time, Convert.ToHexString(packet.Data[..Math.Min(packet.Data.Length, 2 * s_two.Length)]), packet.WireLength));
+                packets.Add((packet.Number, packet.Time, Front(packet.Data), packet.WireLength));
             }
             return (packets, (source as PcapNgFile)?.FirstUnknown);
         }

@@ -50,6 +50,24 @@ public sealed class Utf8TextTests
         }
     }
 
+    [Fact]
+    public void Milliseconds_SameAsBeforeAndOthers_AsWithoutTheMemory()
+    {
+        var random = new Random(6);
+        var lines = new LineBuffer(Stream.Null);
+        byte[] room = new byte[64], expected = new byte[64];
+        // Some have more digits than are remembered.
+        foreach (var value in Enumerable.Range(0, 100_000).Select(_ => random.NextInt64() >> random.Next(63)).Append(0).Append(long.MaxValue))
+        {
+            foreach (var one in (long[])[value, value, value / 1000, value])
+            {
+                var end = lines.Milliseconds(room, 5, one);
+
+                Assert.Equal(Encoding.UTF8.GetString(expected, 5, Utf8Text.Milliseconds(expected, 5, one) - 5), Encoding.UTF8.GetString(room, 5, end - 5));
+            }
+        }
+    }
+
     [Theory]
     [InlineData(0, "0")]
     [InlineData(1, "0.000001")]
