@@ -105,7 +105,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         watched.IsToBeCompared = false;
         watched.Activity = activity;
         watched.DumpAt = NextDump(watched);
-        Spare.Trim(watched.Sockets);
+        watched.Sockets.TrimExcess();
     }
 
     /// <summary>Drops a tracked socket if the dump did not show it, or if nothing has to be remembered of it.</summary>
@@ -236,7 +236,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     {
         _release?.Invoke(watched.Inode);
         _waiting.Remove(watched.Inode);
-        foreach (var socket in watched.Sockets.Values)
+        foreach (var socket in watched.Sockets)
         {
             if (isGone || socket.Standing.Memory is not { } memory)
             {
@@ -278,7 +278,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         }
         foreach (var watched in namespaces.Watched)
         {
-            foreach (var socket in watched.Sockets.Values)
+            foreach (var socket in watched.Sockets)
             {
                 if (socket.Standing.Memory is { } memory)
                 {

@@ -1,6 +1,9 @@
+using System.Runtime.InteropServices;
+
 namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>The way to a socket: the process that holds it, and a possible barrier.</summary>
+[StructLayout(LayoutKind.Auto)]
 internal struct SocketReach
 {
     private int _leftOverSince;   // passes begin at 1
