@@ -158,8 +158,10 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
 
     private void Save()
     {
+        // Sockets are removed as they are found, and a predecessor may have had a hundred thousand.
+        Spare.Trim(_inherited);
         _state?.Confirm();
-        _state?.CompactWhenWorthwhile(Remembered);
+        _state?.CompactWhenWorthwhile(Remembered, () => _inherited.Count + namespaces.Watched.Sum(static watched => watched.Sockets.Count));
     }
 
     /// <summary>The time of the next dump: a period from now. After the first dump it is less, so that namespaces found together are not
