@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
@@ -24,8 +23,8 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
     /// <summary>The number of intents that are noted in one write.</summary>
     private const int NotedTogether = 256;
 
-    private readonly List<ulong> _keys = [];
-    private readonly List<BpfAbi.ka_plan> _plans = [];
+    private readonly ulong[] _keys = new ulong[NotedTogether];
+    private readonly BpfAbi.ka_plan[] _plans = new BpfAbi.ka_plan[NotedTogether];
     private readonly Dictionary<ulong, int> _open = [];
 
     /// <summary>Makes changes of sockets of one namespace.</summary>
@@ -55,69 +54,70 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
         ledger.BeginBulk();
         try
         {
-            for (var from = 0; from < changes.Length; from += NotedTogether)
+            Plan(changes, scope);
+            if (_open.Count > 0)
             {
-                Note(changes, from, Math.Min(from + NotedTogether, changes.Length), scope);
+                using var run = namespaces.Begin(changes[0].Watched.Handle, kernel.Applier);
+                var visitor = new Visitor(this, changes, scope);
+                BpfIterator.Read<BpfAbi.ka_outcome, Visitor>(run, ref visitor);
             }
-            if (_keys.Count > 0)
-            {
-                RunNoted(changes, scope);
-            }
-        }
-        finally
-        {
-            ledger.EndBulk();
-            Spare.Clear(_keys);
-            Spare.Clear(_plans);
-            Spare.Clear(_open);
-        }
-    }
-
-    /// <summary>Notes the intents of some of the changes, and plans those that are noted.</summary>
-    private void Note(ReadOnlySpan<PlannedChange> changes, int from, int to, PassScope scope)
-    {
-        for (var i = from; i < to; i++)
-        {
-            ledger.Plan(changes[i].Socket, changes[i].From, changes[i].Verdict);
-        }
-        var areNoted = ledger.TryWritePlans();
-        for (var i = from; i < to; i++)
-        {
-            ref readonly var change = ref changes[i];
-            if ((areNoted || ledger.TryIntend(change.Socket, change.From, change.Verdict)) && _open.TryAdd(change.Socket.Cookie, i))
-            {
-                _keys.Add(change.Socket.Cookie);
-                _plans.Add(new BpfAbi.ka_plan
-                {
-                    expected = BpfAbi.ka_values.From(change.From, change.UserTimeout),
-                    wanted = BpfAbi.ka_values.From(change.Verdict.Want, change.Verdict.UserTimeout ?? change.UserTimeout),
-                    even_if_probing = SocketLedger.EvenIfProbing(change.Verdict, scope) ? (byte)1 : (byte)0,
-                });
-            }
-        }
-    }
-
-    private void RunNoted(ReadOnlySpan<PlannedChange> changes, PassScope scope)
-    {
-        try
-        {
-            kernel.Plans.Update<ulong, BpfAbi.ka_plan>(CollectionsMarshal.AsSpan(_keys), CollectionsMarshal.AsSpan(_plans));
-            using var run = namespaces.Begin(changes[0].Watched.Handle, kernel.Applier);
-            var visitor = new Visitor(this, changes, scope);
-            BpfIterator.Read<BpfAbi.ka_outcome, Visitor>(run, ref visitor);
+            Withdraw(changes);
         }
         catch (LinuxException)
         {
             foreach (var i in _open.Values)
             {
-                SocketLedger.Doubt(changes[i].Socket, changes[i].From, changes[i].Verdict);
+                SocketLedger.Doubt(changes[i].Socket, changes[i].Decision.From, changes[i].Decision.Verdict);
             }
             kernel.Plans.Clear();
             throw;
         }
+        finally
+        {
+            ledger.EndBulk();
+            Spare.Clear(_open);
+        }
+    }
+
+    private void Plan(ReadOnlySpan<PlannedChange> changes, PassScope scope)
+    {
+        for (var from = 0; from < changes.Length; from += NotedTogether)
+        {
+            Plan(changes, from, Math.Min(from + NotedTogether, changes.Length), scope);
+        }
+    }
+
+    /// <summary>Notes the intents of some of the changes, and plans those that are noted.</summary>
+    private void Plan(ReadOnlySpan<PlannedChange> changes, int from, int to, PassScope scope)
+    {
+        for (var i = from; i < to; i++)
+        {
+            ledger.Plan(changes[i].Socket, changes[i].Decision.From, in changes[i].Decision.Verdict);
+        }
+        var areNoted = ledger.TryWritePlans();
+        var count = 0;
+        for (var i = from; i < to; i++)
+        {
+            var (socket, decision) = (changes[i].Socket, changes[i].Decision);
+            if ((areNoted || ledger.TryIntend(socket, decision.From, decision.Verdict)) && _open.TryAdd(socket.Cookie, i))
+            {
+                _keys[count] = socket.Cookie;
+                _plans[count++] = new BpfAbi.ka_plan
+                {
+                    expected = decision.Expected,
+                    wanted = decision.Wanted,
+                    even_if_probing = SocketLedger.EvenIfProbing(in decision.Verdict, scope) ? (byte)1 : (byte)0,
+                };
+            }
+        }
+        kernel.Plans.Update<ulong, BpfAbi.ka_plan>(_keys.AsSpan(0, count), _plans.AsSpan(0, count));
+    }
+
+    /// <summary>Withdraws the changes without an outcome. Their sockets are gone: the next reading of the namespace shows it.</summary>
+    private void Withdraw(ReadOnlySpan<PlannedChange> changes)
+    {
         foreach (var (cookie, i) in _open)
         {
-            // The socket had no outcome, so it is gone: the next reading of the namespace shows it.
             kernel.Plans.Remove(cookie);
             ledger.Withdraw(changes[i].Socket);
         }
@@ -130,9 +130,8 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
         {
             return;
         }
-        ref readonly var change = ref changes[index];
-        var (socket, now) = (change.Socket, outcome.values.ToOptions());
-        int? timeout = change.UserTimeout is null ? null : (int)outcome.values.user_timeout;
+        var (socket, decision, now) = (changes[index].Socket, changes[index].Decision, outcome.values.ToOptions());
+        int? timeout = decision.UserTimeout is null ? null : (int)outcome.values.user_timeout;
         switch (outcome.result)
         {
             case BpfAbi.KA_PROBING:
@@ -146,7 +145,7 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
                 socket.Standing.Read(socket.Standing.Own, timeout);
                 break;
             default:
-                ledger.Conclude(socket, change.From, change.Verdict, now, timeout, outcome.result == BpfAbi.KA_REFUSED ? Errno.Name(-outcome.error) : null);
+                ledger.Conclude(socket, decision.From, in decision.Verdict, now, timeout, outcome.result == BpfAbi.KA_REFUSED ? Errno.Name(-outcome.error) : null);
                 break;
         }
     }
