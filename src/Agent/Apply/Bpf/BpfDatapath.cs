@@ -166,7 +166,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
             Decide(in pending, watched, pass);
         }
         Bulk.Collect(_changes, pass.Scope);
-        var done = _runner.Run(CollectionsMarshal.AsSpan(_changes), pass.Scope, NamespaceUpkeep.IsRationed(watched, pass) ? Upkeep.HasTime : null);
+        var done = _runner.Run(CollectionsMarshal.AsSpan(_changes), pass.Scope, NamespaceUpkeep.IsRationed(watched, pass) ? Upkeep.HasTime : null, inOrder: true);
         foreach (var change in CollectionsMarshal.AsSpan(_changes)[done..])
         {
             // The next pass decides again.
