@@ -33,7 +33,15 @@ internal sealed class PlanQueue(KernelPrograms kernel)
     /// <exception cref="LinuxException">The kernel refused.</exception>
     public void Begin() => Set(_count);
 
-    /// <summary>Empties it.</summary>
+    /// <summary>Empties it: no later walk carries them out.</summary>
+    /// <exception cref="LinuxException">The kernel refused.</exception>
+    public void End()
+    {
+        Set(0);
+        _count = 0;
+    }
+
+    /// <summary>Empties it, if that is possible.</summary>
     public void Clear()
     {
         if (_count == 0)

@@ -66,7 +66,7 @@ internal sealed class PlanRunner(KernelPrograms kernel, NamespaceThread namespac
             {
                 _queue.Begin();
                 Walk(changes, scope);
-                _queue.Clear();
+                _queue.End();
                 PlanOthers(changes, scope);
             }
             Walk(changes, scope);
