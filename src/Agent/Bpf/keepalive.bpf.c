@@ -4,7 +4,7 @@
 //   ka_established   sets a connection when it is established, by the policy maps, and reports it through a ring
 //   ka_own_setting   notes the values that an application itself writes to such a socket
 //   ka_states        counts the connections that come and go in each namespace, and reports those that go: a namespace is read only if the
-//                    reports do not show everything
+//                    reports do not show everything (states.bpf.h)
 //   ka_read          one record for each TCP socket of the reader's network namespace; changes nothing
 //   ka_apply         makes the changes that the agent has planned for some of them, each under its lock, and reports the outcome
 //   ka_processes     one record for each process that the reader's PID namespace shows
@@ -75,15 +75,6 @@ struct {
     __type(value, __u32);
 } namespaces SEC(".maps");
 
-// The namespaces whose connections are counted.
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, 65536);
-    __type(key, __u32);
-    __type(value, struct ka_activity);
-} activities SEC(".maps");
-
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -98,6 +89,21 @@ struct {
     __type(key, __u64);
     __type(value, struct ka_plan);
 } plans SEC(".maps");
+
+// Plans of many sockets, in the order in which a walk shows the sockets: the next one is found without a search.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, KA_MAX_QUEUED);
+    __type(key, __u32);
+    __type(value, struct ka_queued);
+} queue SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct ka_queue);
+} queue_state SEC(".maps");
 
 // The agent reads it once in each pass. It has struct ka_arrival and struct ka_change, which differ in size. At the default interval it has
 // room for some 8,000 connections a second.
@@ -250,104 +256,7 @@ static __always_inline struct ka_rule *match(const struct ka_tuple *tuple, _Bool
     return rule;
 }
 
-// ---- coming and going ----
-
-enum {
-    TCP_ESTABLISHED = 1,
-    TCP_SYN_SENT = 2,
-    TCP_CLOSE = 7,
-    TCP_CLOSE_WAIT = 8,
-    TCP_LISTEN = 10,
-};
-
-static __always_inline struct ka_activity *activity_of(__u32 netns)
-{
-    return bpf_map_lookup_elem(&activities, &netns);
-}
-
-// Counts a change that only a reading of the namespace shows.
-static __always_inline void leave_to_reading(__u32 netns)
-{
-    struct ka_activity *activity = activity_of(netns);
-    if (activity)
-        __sync_fetch_and_add(&activity->untold, 1);
-}
-
-// Takes back the count of a new connection (ka_states): a record shows it, or nobody asks for it.
-static __always_inline void tell_established(__u32 netns)
-{
-    struct ka_activity *activity = activity_of(netns);
-    if (activity)
-        __sync_fetch_and_add(&activity->untold, (__u64)-1);
-}
-
-static __always_inline _Bool is_loopback(const __u8 *address)
-{
-    const __u32 *words = (const __u32 *)address;
-    if (words[0] || words[1])
-        return 0;
-    return words[2] == __builtin_bswap32(0xffff) ? address[12] == 127 : !words[2] && words[3] == __builtin_bswap32(1);
-}
-
-// The agent's Endpoint.StayOnHost.
-static __always_inline _Bool stays_on_host(const struct ka_tuple *tuple)
-{
-    const __u64 *local = (const __u64 *)tuple->local, *remote = (const __u64 *)tuple->remote;
-    return (local[0] == remote[0] && local[1] == remote[1]) || is_loopback(tuple->remote);
-}
-
-static __always_inline void tell_change(struct ka_activity *activity, struct sock_common *sk, int state)
-{
-    struct ka_settings *setting = get_settings();
-    struct ka_tuple tuple = {};
-    struct ka_change *change;
-
-    if (setting && activity->batch != setting->batch) {
-        activity->batch = setting->batch;
-        activity->told = 0;
-    }
-    change = activity->told < KA_MAX_CHANGES ? bpf_ringbuf_reserve(&arrivals, sizeof *change, 0) : 0;
-    if (!change) {
-        __sync_fetch_and_add(&activity->untold, 1);
-        return;
-    }
-    __sync_fetch_and_add(&activity->told, 1);
-    read_tuple(&tuple, sk);
-    change->cookie = (__u64)sk->skc_cookie.counter;
-    change->time = bpf_ktime_get_ns();
-    change->netns = tuple.netns;
-    change->state = (__u8)state;
-    change->stays = stays_on_host(&tuple);
-    change->reserved = 0;
-    bpf_ringbuf_submit(change, BPF_RB_NO_WAKEUP);
-}
-
-SEC("tp_btf/inet_sock_set_state")
-int ka_states(__u64 *arguments)
-{
-    struct sock *sk = (struct sock *)arguments[0];
-    int from = (int)arguments[1], to = (int)arguments[2];
-    struct ka_activity *activity;
-    _Bool leaves;
-
-    leaves = from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT || (to == TCP_CLOSE && from != TCP_SYN_SENT && from != TCP_LISTEN && from != TCP_CLOSE);
-    if (!leaves && to != TCP_ESTABLISHED && to != TCP_SYN_SENT && from != TCP_SYN_SENT)
-        return 0;
-    if (sk->sk_protocol != IPPROTO_TCP)
-        return 0;
-    activity = activity_of(sk->__sk_common.skc_net.net->ns.inum);
-    if (!activity)
-        return 0;
-    if (to == TCP_SYN_SENT)
-        __sync_fetch_and_add(&activity->begun, 1);
-    if (from == TCP_SYN_SENT)
-        __sync_fetch_and_add(&activity->ended, 1);
-    if (to == TCP_ESTABLISHED)
-        __sync_fetch_and_add(&activity->untold, 1);
-    else if (leaves && sk->__sk_common.skc_cookie.counter) // without a cookie, no record has shown it
-        tell_change(activity, &sk->__sk_common, to);
-    return 0;
-}
+#include "states.bpf.h"
 
 // ---- new connections ----
 
@@ -705,24 +614,47 @@ static __always_inline _Bool may_be_asked(const struct ka_outcome *outcome, stru
         && outcome->idle >= ASK_LEAST_IDLE && outcome->idle < (values->time - ASK_MARGIN) * 1000;
 }
 
+// Finds the plan of a socket in the queue. Sockets that are gone since they were planned are passed over, if they are few in a row. A plan that is
+// not found is left: the agent sees that it has no outcome.
+static __always_inline struct ka_plan *find_queued(struct ka_queue *state, __u64 cookie)
+{
+    __u32 at = state->next;
+
+#pragma unroll
+    for (int i = 0; i < 4; i++, at++) {
+        struct ka_queued *queued = at < state->count ? bpf_map_lookup_elem(&queue, &at) : 0;
+        if (!queued)
+            return 0;
+        if (queued->cookie == cookie) {
+            state->next = at;
+            return &queued->plan;
+        }
+    }
+    return 0;
+}
+
 SEC("iter/tcp")
 int ka_apply(struct bpf_iter__tcp *ctx)
 {
     struct seq_file *seq = ctx->meta->seq;
     struct sock_common *common = ctx->sk_common;
     struct ka_outcome outcome = {};
-    struct ka_plan *plan;
+    struct ka_queue *state;
+    struct ka_plan *plan, *queued;
     struct tcp_sock *tp;
     _Bool shows_idle = 0;
+    __u32 only = 0;
     __u64 cookie;
 
-    if (!common)
+    state = bpf_map_lookup_elem(&queue_state, &only);
+    if (!common || !state)
         return 0;
     tp = bpf_skc_to_tcp_sock(common);
     if (!tp)
         return 0;
     cookie = bpf_get_socket_cookie(common);
-    plan = bpf_map_lookup_elem(&plans, &cookie);
+    queued = find_queued(state, cookie);
+    plan = queued ? queued : bpf_map_lookup_elem(&plans, &cookie);
     if (!plan)
         return 0;
     outcome.cookie = cookie;
@@ -758,7 +690,10 @@ int ka_apply(struct bpf_iter__tcp *ctx)
         // From now on the agent keeps the memory of it.
         bpf_sk_storage_delete(&memories, common);
     }
-    bpf_map_delete_elem(&plans, &cookie);
+    if (queued)
+        state->next += 1;
+    else
+        bpf_map_delete_elem(&plans, &cookie);
     bpf_seq_write(seq, &outcome, sizeof outcome);
     return 0;
 }

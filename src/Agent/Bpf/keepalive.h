@@ -141,6 +141,19 @@ struct ka_plan {
     __u16 reserved;
 };
 
+// A planned change in the queue.
+struct ka_queued {
+    __u64 cookie;
+    struct ka_plan plan;
+    __u32 reserved;
+};
+
+// The map has one entry.
+struct ka_queue {
+    __u32 next;          // the place of the next plan
+    __u32 count;         // plans in the queue
+};
+
 // The steps that make a socket send a probe now. Its time is set to one second, and restored after the probe was sent.
 enum ka_ask {
     KA_ASK = 1,          // set the time to one second, if the socket may be asked now
@@ -186,6 +199,7 @@ struct ka_memory {
 
 enum ka_limit {
     KA_MAX_CHANGES = 256, // records of a namespace's closed connections in one batch; more are only counted
+    KA_MAX_QUEUED = 32768, // plans in the queue
 };
 
 // Counts of the connections of a namespace since it was listed. The key is its inode number. Each number is read as a whole: only

@@ -47,7 +47,7 @@ internal sealed class KernelReports(LivenessLedger ledger, bool captures)
         if (!scope.Distrusts(connection.Workload, now))
         {
             ledger.Log.Contradicts(connection, probes);
-            foreach (var vote in scope.Connections.Values.Select(other => other.Vote).OfType<WorkloadVote>().Where(vote => vote.Workload == connection.Workload).Distinct())
+            foreach (var vote in scope.Connections.Select(other => other.Vote).OfType<WorkloadVote>().Where(vote => vote.Workload == connection.Workload).Distinct())
             {
                 vote.Distrust();
             }

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
-using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Capture;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
@@ -103,7 +102,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
                         continue;
                     }
                     scope.DoubtAt = long.MaxValue;
-                    foreach (var connection in scope.Connections.Values)
+                    foreach (var connection in scope.Connections)
                     {
                         var at = _waits.DoubtAt(connection);
                         if (now > at || (connection.IsUncertain && connection.State.Phase == LivenessPhase.Probing))
@@ -226,7 +225,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             if (!_isComplete)
             {
                 // Those that the changes do not contain have no unanswered probes.
-                foreach (var connection in (IEnumerable<WatchedConnection>)(_hasGaps ? scope.Connections.Values : _ledger.Probing))
+                foreach (var connection in (IEnumerable<WatchedConnection>)(_hasGaps ? scope.Connections : _ledger.Probing))
                 {
                     if (ReferenceEquals(connection.Scope, scope) && connection.Frame != _frames && connection.LeftAt == 0)
                     {
@@ -237,7 +236,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             // If all were listed, none has to be looked for.
             else if (scope.Listed != scope.Connections.Count)
             {
-                foreach (var connection in scope.Connections.Values)
+                foreach (var connection in scope.Connections)
                 {
                     if (connection.Frame != _frames)
                     {
@@ -258,7 +257,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             if (_scopes.Remove(inode, out var scope))
             {
                 _captured.Leave(scope);
-                foreach (var connection in scope.Connections.Values)
+                foreach (var connection in scope.Connections)
                 {
                     _passed.Remove(scope, connection);
                 }
@@ -273,7 +272,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         {
             var scope = Scope(inode);
             scope.LocalAddresses = [.. addresses];
-            foreach (var connection in scope.Connections.Values)
+            foreach (var connection in scope.Connections)
             {
                 if (!connection.IsLocal && scope.LocalAddresses.Contains(connection.Remote.Address))
                 {
@@ -346,7 +345,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             _captured.ForgetDeparted(Now);
             foreach (var scope in _scopes.Values)
             {
-                Spare.Trim(scope.Connections);
+                scope.Connections.TrimExcess();
             }
             _ledger.Pool.AwaitAnswers(Now);
             _ledger.Pool.CheckOverdue(Now);
@@ -429,7 +428,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
         {
             return
             [
-                .. _scopes.Values.SelectMany(scope => scope.Connections.Values.Select(Row)),
+                .. _scopes.Values.SelectMany(scope => scope.Connections.Select(Row)),
             ];
         }
     }
@@ -444,7 +443,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             var groups = new Dictionary<(string Workload, CompiledRule Rule), GroupRow>(GroupRow.SameRule);
             foreach (var scope in _scopes.Values)
             {
-                foreach (var connection in scope.Connections.Values)
+                foreach (var connection in scope.Connections)
                 {
                     ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(groups, (connection.Workload, connection.Rule), out _);
                     (group ??= new GroupRow(connection.Workload, connection.Rule)).Add(connection, now);
@@ -466,7 +465,7 @@ internal sealed class LivenessMonitor : ISocketSink, ICaptureListener, IDestroyL
             var now = Now;
             List<WatchedRow> rows =
             [
-                .. _scopes.Values.SelectMany(static scope => scope.Connections.Values)
+                .. _scopes.Values.SelectMany(static scope => scope.Connections)
                     .Where(c => (workload is null || c.Workload == workload) && (destination is null || c.Rule.Destination == destination))
                     .Select(c => new WatchedRow(
                         Row(c), c.Workload, c.IsUnprotected, c.NextProbe(now), c.Limit.Probes is > 0 and < int.MaxValue and var probes ? probes : null,

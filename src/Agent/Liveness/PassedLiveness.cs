@@ -28,11 +28,17 @@ internal sealed class PassedLiveness(
     /// <summary>More than the rounding of the kernel's times. The kernel never sends a probe so soon after it heard something.</summary>
     private const long Jiffies = 50 * Millisecond;
 
-    /// <summary>Returns the name of a workload, and the Kubernetes namespace of its pod.</summary>
-    private (string Workload, string PodNamespace) Name(string workload, WatchedScope scope)
+    private ConnectionOwner _lastOwner = ConnectionOwner.Unknown;
+
+    /// <summary>Returns the owner of a connection, by the name of its workload in a record.</summary>
+    private ConnectionOwner Owner(string workload, WatchedScope scope)
     {
         scope.Workload = workload;
-        return pods?.Find(workload) is { } pod ? ($"{WorkloadName.Pod}{pod.Namespace}/{pod.Pod}", pod.Namespace) : (workload, scope.PodNamespace);
+        var (name, podNamespace) = pods?.Find(workload) is { } pod ? ($"{WorkloadName.Pod}{pod.Namespace}/{pod.Pod}", pod.Namespace) : (workload, scope.PodNamespace);
+        var owner = _lastOwner;
+        return owner.AccountedTo == workload && owner.Workload == name && owner.PodNamespace == podNamespace
+            ? owner
+            : _lastOwner = new ConnectionOwner(workload, name, podNamespace);
     }
 
     public WatchedConnection Add(WatchedScope scope, in SocketRecord record)
@@ -44,8 +50,7 @@ internal sealed class PassedLiveness(
             HeardAt = clock.Now,
         };
         scope.Enter(connection);
-        (connection.Workload, connection.PodNamespace) = Name(record.Workload, scope);
-        connection.AccountedTo = record.Workload;
+        connection.Owner = Owner(record.Workload, scope);
         connection.IsLocal = record.IsLocal || scope.LocalAddresses.Contains(record.Remote.Address);
         EnterVote(connection);
         if (connection.Endpoint is not null && (pods is not null || record.Rule!.IsOfService))
@@ -76,10 +81,9 @@ internal sealed class PassedLiveness(
         connection.IsClosing |= record.State is not TcpState.Established;
         (connection.UserTimeout, connection.HasShortUserTimeout) = (record.ActualUserTimeout, record.HasShortActualUserTimeout);
         connection.KernelUnanswered = record.Unanswered;
-        if (record.Workload != connection.AccountedTo || (record.IsLocal && !connection.IsLocal))
+        if (record.Workload != connection.Owner.AccountedTo || (record.IsLocal && !connection.IsLocal))
         {
-            (connection.Workload, connection.PodNamespace) = Name(record.Workload, scope);
-            connection.AccountedTo = record.Workload;
+            connection.Owner = Owner(record.Workload, scope);
             connection.IsLocal |= record.IsLocal;
             EnterVote(connection);
         }

@@ -8,7 +8,7 @@ namespace Keepalive.Agent.Liveness;
 
 /// <summary>A connection that a rule selects, as long as the kernel has it. Mutable; guarded by the monitor's lock.</summary>
 /// <remarks>There may be a hundred thousand: addresses are stored without padding, values that many have in one object, and what few have apart.</remarks>
-internal sealed class WatchedConnection(in SocketRecord record, WatchedScope scope, PooledEndpoint? endpoint)
+internal sealed class WatchedConnection(in SocketRecord record, WatchedScope scope, PooledEndpoint? endpoint) : ISocketEntry
 {
     private const long Second = 1_000_000_000;
 
@@ -60,15 +60,15 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
     /// <summary>Its index in the connections of the vote.</summary>
     public int VoteIndex { get; set; }
 
+    /// <summary>Its owner. Connections of one owner refer to one object.</summary>
+    public ConnectionOwner Owner { get; set; } = ConnectionOwner.Unknown;
+
     /// <summary>The workload that it belongs to, for example <c>pod:shop/cart-7d9f</c>, <c>unit:nginx.service</c> or
     /// <c>uid:1000</c>.</summary>
-    public string Workload { get; set; } = "";
-
-    /// <summary>The name of its workload in the records of the passes.</summary>
-    public string? AccountedTo { get; set; }
+    public string Workload => Owner.Workload;
 
     /// <summary>The Kubernetes namespace of its pod; empty if it belongs to no pod, or if the pod is unknown.</summary>
-    public string PodNamespace { get; set; } = "";
+    public string PodNamespace => Owner.PodNamespace;
 
     /// <summary>Whether its other end is in its own network namespace.</summary>
     public bool IsLocal { get; set; }
@@ -251,4 +251,13 @@ internal sealed class WatchedConnection(in SocketRecord record, WatchedScope sco
 
         public long ResetAt { get; set; }
     }
+}
+
+/// <summary>The owner of connections.</summary>
+/// <param name="AccountedTo">The name of the workload in the records of the passes; null if no pass has named one.</param>
+/// <param name="Workload">The workload.</param>
+/// <param name="PodNamespace">The Kubernetes namespace of its pod; empty if it is no pod, or the pod is unknown.</param>
+internal sealed record ConnectionOwner(string? AccountedTo, string Workload, string PodNamespace)
+{
+    public static ConnectionOwner Unknown { get; } = new(null, "", "");
 }

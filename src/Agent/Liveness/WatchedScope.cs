@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Capture;
+using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Liveness;
@@ -56,7 +57,7 @@ internal sealed class WatchedScope(ulong inode, int id)
         _distrusted[workload] = until;
     }
 
-    public Dictionary<ulong, WatchedConnection> Connections { get; } = [];
+    public SocketTable<WatchedConnection> Connections { get; } = new();
 
     /// <summary>The number of the last listing of its sockets.</summary>
     public int Listing { get; set; }
@@ -141,7 +142,7 @@ internal sealed class WatchedScope(ulong inode, int id)
     /// <summary>Adds a connection.</summary>
     public void Enter(WatchedConnection connection)
     {
-        Connections.Add(connection.Cookie, connection);
+        Connections.Add(connection);
         Count(_locals, connection.Local.Address);
         Count(_remotes, connection.Remote.Address);
     }

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Keepalive.Agent.Apply;
-using Keepalive.Agent.Apply.Tracking;
 using Keepalive.Agent.Audit;
 using Keepalive.Agent.Kubernetes;
 using Keepalive.Agent.Sockets;
@@ -279,18 +278,26 @@ internal sealed class SocketTally : ISocketSink
     }
 
     /// <summary>The number of sockets with a standing.</summary>
-    private sealed class Group(Standing standing)
+    private sealed class Group(Standing standing, int number)
     {
         public Standing Standing { get; } = standing;
+
+        /// <summary>Its place among the groups.</summary>
+        public int Number { get; } = number;
 
         public int Count { get; set; }
     }
 
-    /// <summary>The sockets of a network namespace. Few standings and many sockets: a socket has a reference to its group.</summary>
+    /// <summary>A socket, the number of its group, and the last frame that showed it.</summary>
+    private record struct Entry(ulong Cookie, int Group, int Frame) : ISocketEntry;
+
+    /// <summary>The sockets of a network namespace. Few standings and many sockets: a socket has the number of its group.</summary>
     private sealed class NamespaceTally
     {
-        private readonly Dictionary<ulong, (Group Group, int Frame)> _sockets = [];
-        private readonly Dictionary<Standing, Group> _groups = [];
+        private readonly SocketTable<Entry> _sockets = new();
+        private readonly Dictionary<Standing, Group> _byStanding = [];
+        private readonly List<Group?> _groups = [];
+        private readonly Stack<int> _free = new();
         private Group? _last;
         private int _number;
         private int _seen;
@@ -301,7 +308,7 @@ internal sealed class SocketTally : ISocketSink
             get
             {
                 _last = null;
-                foreach (var (standing, group) in _groups)
+                foreach (var (standing, group) in _byStanding)
                 {
                     if (group.Count > 0)
                     {
@@ -309,7 +316,9 @@ internal sealed class SocketTally : ISocketSink
                     }
                     else
                     {
-                        _groups.Remove(standing);
+                        _byStanding.Remove(standing);
+                        _groups[group.Number] = null;
+                        _free.Push(group.Number);
                     }
                 }
             }
@@ -325,43 +334,45 @@ internal sealed class SocketTally : ISocketSink
             {
                 return;
             }
-            foreach (var (cookie, (group, frame)) in _sockets)
+            foreach (var socket in _sockets)
             {
-                if (frame != _number)
+                if (socket.Frame != _number)
                 {
-                    _sockets.Remove(cookie);
-                    group.Count--;
+                    _sockets.Remove(socket.Cookie);
+                    _groups[socket.Group]!.Count--;
                 }
             }
         }
 
         /// <summary>Releases memory that is not needed.</summary>
-        public void Trim() => Spare.Trim(_sockets);
+        public void Trim() => _sockets.TrimExcess();
 
         public void Put(ulong cookie, in Standing standing)
         {
             var group = GroupOf(in standing);
-            ref var socket = ref CollectionsMarshal.GetValueRefOrAddDefault(_sockets, cookie, out var isKnown);
-            if (!isKnown || socket.Frame != _number)
+            var place = _sockets.Find(cookie);
+            if (place < 0)
             {
                 _seen++;
+                group.Count++;
+                _sockets.Add(new Entry(cookie, group.Number, _number));
+                return;
             }
-            if (!ReferenceEquals(socket.Group, group))
+            ref var socket = ref _sockets.At(place);
+            _seen += socket.Frame == _number ? 0 : 1;
+            if (socket.Group != group.Number)
             {
                 group.Count++;
-                if (isKnown)
-                {
-                    socket.Group.Count--;
-                }
+                _groups[socket.Group]!.Count--;
             }
-            socket = (group, _number);
+            (socket.Group, socket.Frame) = (group.Number, _number);
         }
 
         public void Remove(ulong cookie)
         {
             if (_sockets.Remove(cookie, out var socket))
             {
-                socket.Group.Count--;
+                _groups[socket.Group]!.Count--;
                 _seen -= socket.Frame == _number ? 1 : 0;
             }
         }
@@ -373,8 +384,18 @@ internal sealed class SocketTally : ISocketSink
             {
                 return last;
             }
-            ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(_groups, standing, out _);
-            return _last = group ??= new Group(standing);
+            ref var group = ref CollectionsMarshal.GetValueRefOrAddDefault(_byStanding, standing, out _);
+            return _last = group ??= New(in standing);
+        }
+
+        private Group New(in Standing standing)
+        {
+            if (!_free.TryPop(out var number))
+            {
+                number = _groups.Count;
+                _groups.Add(null);
+            }
+            return _groups[number] = new Group(standing, number);
         }
     }
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Buffers.Text;
 using Keepalive.Linux.Files;
 
@@ -54,6 +53,12 @@ internal readonly record struct StateChecksum(uint Line, uint Before)
         into[8] = (byte)',';
         WriteDigits(Before, into[9..]);
 
-        static void WriteDigits(uint value, Span<byte> into) => _ = Utf8Formatter.TryFormat(value, into, out _, new StandardFormat('x', 8));
+        static void WriteDigits(uint value, Span<byte> into)
+        {
+            for (var i = 7; i >= 0; i--, value >>= 4)
+            {
+                into[i] = "0123456789abcdef"u8[(int)(value & 15)];
+            }
+        }
     }
 }

@@ -29,6 +29,10 @@ internal sealed class StateFile : IDisposable
 {
     private const string Magic = "keepalive-agent-state 1 ";
     private const int CompactAt = 128 * 1024;
+
+    /// <summary>Fewer bytes than a "set" line has.</summary>
+    private const int Line = 64;
+
     private const string Consequence = "values that an agent set are treated as the applications' own and are not restored";
 
     private readonly string _path;
@@ -219,9 +223,11 @@ internal sealed class StateFile : IDisposable
     public void TryAnnounce(IEnumerable<KeepaliveSettings> settings) => Try(() => Announce(settings));
 
     /// <summary>Rewrites the file when most of it has been overtaken.</summary>
-    public void CompactWhenWorthwhile(Func<IEnumerable<KeyValuePair<(ulong Namespace, ulong Cookie), SocketMemory>>> known)
+    /// <param name="known">Returns what is remembered of sockets.</param>
+    /// <param name="sockets">Returns the number of sockets of which something may be remembered: a start notes each once, and overtakes nothing.</param>
+    public void CompactWhenWorthwhile(Func<IEnumerable<KeyValuePair<(ulong Namespace, ulong Cookie), SocketMemory>>> known, Func<int> sockets)
     {
-        if (_log.Length > Math.Max(CompactAt, 3 * _compactedLength))
+        if (_log.Length > Math.Max(CompactAt, 3 * _compactedLength) && _log.Length > 3L * Line * sockets())
         {
             Try(() =>
             {

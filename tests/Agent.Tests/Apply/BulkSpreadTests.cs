@@ -127,7 +127,7 @@ public sealed class BulkSpreadTests
     public void ProbesAtOnce_Bpf_IfIdleForTheTimeThatIsWritten(uint? idle, bool on, bool probes)
     {
         var verdict = new Verdict(SocketOutcome.Managed, new KeepaliveOptions(on, 60, 5, 3), null);
-        Assert.Equal(probes, new PlannedChange(_namespaces[0], Socket(1, idle), default, UserTimeout: null, verdict).ProbesAtOnce(s_scope.SpreadOver));
+        Assert.Equal(probes, new PlannedChange(_namespaces[0], Socket(1, idle), new Decision(default, userTimeout: null, in verdict)).ProbesAtOnce(s_scope.SpreadOver));
     }
 
     private BulkSpread<Change> Spread(bool byNamespace) => new(TimeProvider.System, byNamespace, (slice, _) => _slices.Add(slice));

@@ -31,7 +31,7 @@ public sealed class DumpIntakeTests : ISocketSink
     public void Take_SelectedSocket_IsTrackedAndNotReportedYet()
     {
         var socket = Take(Seen(s_there))!;
-        Assert.Same(socket, _watched.Sockets[7]);
+        Assert.Same(socket, Assert.Single(_watched.Sockets));
         Assert.Equal([socket], _tracked);
         Assert.True(socket.Standing.IsUnsettled);
         Assert.Equal("bookinfo/tcp-keepalive", socket.Standing.Rule?.Policy);
@@ -162,7 +162,7 @@ public sealed class DumpIntakeTests : ISocketSink
             }
             _watched.LocalEnds.End(end => end == proxy.Local);
             intake.End();
-            return _watched.Sockets[application.Cookie];
+            return _watched.Sockets.Single(socket => socket.Cookie == application.Cookie);
         }
     }
 

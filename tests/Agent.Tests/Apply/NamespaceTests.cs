@@ -1,8 +1,12 @@
 using System.Buffers.Binary;
 using System.Net;
+using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Bpf;
 using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Apply.Tracking;
+using Keepalive.Agent.Policies;
+using Keepalive.Agent.Reports;
+using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Namespaces;
 using Keepalive.Linux.Processes;
 using Keepalive.Linux.Sockets;
@@ -40,6 +44,25 @@ public sealed class NamespaceTests : IDisposable
         // An inode number that is used again.
         Assert.False(Holds(id, own with { Cookie = own.Cookie + 1 }));
         Assert.False(Holds(id, default));
+    }
+
+    [Fact]
+    public void Pass_SocketsOfAPredecessorWereFound_ReleasesTheirTable()
+    {
+        const int sockets = 10_000;
+        var known = new InheritedSockets();
+        for (var cookie = 1ul; cookie <= sockets; cookie++)
+        {
+            known.Add((1, cookie), SocketMemory.OfApplication);
+        }
+        using var datapath = Datapaths.Pidfd([_lab.Client.NetnsPath], known, null);
+        for (var cookie = 11ul; cookie <= sockets; cookie++)
+        {
+            known.Remove((1, cookie));
+        }
+        datapath.Pass(PolicySnapshot.Empty, new PassScope { Full = true }, new FanOut());
+        Assert.Equal(10, known.Count);
+        Assert.InRange(known.Capacity, 10, sockets / 4);
     }
 
     [Theory]

@@ -1,4 +1,5 @@
 using Keepalive.Agent.Sockets;
+using Keepalive.Agent.Tests.Apply;
 using Keepalive.Linux.Sockets;
 using Xunit;
 
@@ -131,12 +132,41 @@ public sealed class StateFileTests : IDisposable
         {
             file.Intend(1, 10, s_off, s_on, s_later, null);
             file.Confirm();
-            file.CompactWhenWorthwhile(() => live);
+            file.CompactWhenWorthwhile(() => live, () => live.Count);
         }
         file.Intend(1, 99, s_off, s_off, s_on, null);
         Assert.InRange(new FileInfo(FilePath).Length, 1, 1024 * 1024);
         Assert.Contains((1ul, 99ul), Load().Keys);
         Assert.Contains((1ul, 10ul), Load().Keys);
+    }
+
+    [Fact]
+    public void Compact_EachSocketHasOneLine_DoesNotRewriteTheFile()
+    {
+        const int sockets = 5000;
+        using var file = StateFile.Create(FilePath, Boot, Nothing);
+        var rule = Rig.PolicyFor("203.0.113.0/24", "time: 700s").Policy.Rules[0];
+        var live = new Dictionary<(ulong, ulong), SocketMemory>();
+        var rewritten = 0;
+        for (var round = 1; round <= 4; round++)
+        {
+            for (var cookie = 1ul; cookie <= sockets; cookie++)
+            {
+                file.Plan(4026531840, 1_000_000 + cookie, s_off, s_off, s_on, rule);
+                live[(4026531840, 1_000_000 + cookie)] = SocketMemory.OfAgent(s_off, s_on);
+            }
+            Assert.True(file.TryWritePlans());
+            file.Confirm();
+            file.CompactWhenWorthwhile(Known, () => sockets);
+            Assert.Equal(round == 1 ? 0 : 1, Math.Min(rewritten, 1));
+        }
+        Assert.Equal(sockets, Load().Count);
+
+        IEnumerable<KeyValuePair<(ulong, ulong), SocketMemory>> Known()
+        {
+            rewritten++;
+            return live;
+        }
     }
 
     [Fact]

@@ -54,6 +54,7 @@ internal static class BpfAbi
     public const uint KA_COUNTERS = 3;
 
     public const uint KA_MAX_CHANGES = 256;
+    public const uint KA_MAX_QUEUED = 32768;
 
     [InlineArray(16)]
     internal struct ka_address
@@ -171,6 +172,21 @@ internal static class BpfAbi
         public byte even_if_probing;
         public byte ask;
         public ushort reserved;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ka_queued
+    {
+        public ulong cookie;
+        public ka_plan plan;
+        public uint reserved;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ka_queue
+    {
+        public uint next;
+        public uint count;
     }
 
     [StructLayout(LayoutKind.Sequential)]

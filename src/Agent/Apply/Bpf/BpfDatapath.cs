@@ -5,6 +5,7 @@ using Keepalive.Agent.Sockets;
 using Keepalive.Linux;
 using Keepalive.Linux.Bpf;
 using Keepalive.Linux.Processes;
+using Keepalive.Linux.Sockets;
 
 namespace Keepalive.Agent.Apply.Bpf;
 
@@ -42,6 +43,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
     private readonly AtOnce? _atOnce;
     private readonly List<PendingDecision> _decisions = [];
     private readonly List<PlannedChange> _changes = [];
+    private Decision? _last;
     private IReadOnlyDictionary<ulong, int> _owners = SocketOwners.NotAskedFor;
     private BpfAbi.ka_settings _settings;
     private string? _trouble;
@@ -164,7 +166,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
             Decide(in pending, watched, pass);
         }
         Bulk.Collect(_changes, pass.Scope);
-        var done = _runner.Run(CollectionsMarshal.AsSpan(_changes), pass.Scope, NamespaceUpkeep.IsRationed(watched, pass) ? Upkeep.HasTime : null);
+        var done = _runner.Run(CollectionsMarshal.AsSpan(_changes), pass.Scope, NamespaceUpkeep.IsRationed(watched, pass) ? Upkeep.HasTime : null, inOrder: true);
         foreach (var change in CollectionsMarshal.AsSpan(_changes)[done..])
         {
             // The next pass decides again.
@@ -179,7 +181,7 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
 
     private void Decide(in PendingDecision pending, WatchedNamespace watched, PassContext pass)
     {
-        var (socket, current, untouched, isProbing) = pending;
+        var (socket, (current, untouched), isProbing) = pending;
         if (!Ledger.CanBeSet(socket, pass.Scope))
         {
             socket.Standing.Read(current);
@@ -187,9 +189,13 @@ internal sealed class BpfDatapath : TrackingDatapath<PlannedChange>
         else if (Ledger.Decide(socket, current, pass, untouched) is { } verdict && Ledger.MayWrite(socket, verdict, isProbing, pass.Scope))
         {
             socket.Standing.StayUnsettled();
-            _changes.Add(new PlannedChange(watched, socket, current, socket.Standing.UserTimeout, verdict));
+            _changes.Add(new PlannedChange(watched, socket, DecisionOf(current, socket.Standing.UserTimeout, in verdict)));
         }
     }
+
+    /// <summary>Returns the decision; the last one, if it is the same.</summary>
+    private Decision DecisionOf(in KeepaliveOptions from, int? userTimeout, in Verdict verdict) =>
+        _last is { } last && last.Equals(in from, userTimeout, in verdict) ? last : _last = new Decision(from, userTimeout, in verdict);
 
     protected override void Write(PlannedChange[] changes, PassContext pass) => _runner.Run(changes, pass.Scope);
 

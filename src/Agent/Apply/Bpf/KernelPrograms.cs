@@ -38,8 +38,8 @@ internal sealed class KernelPrograms : IDisposable
     /// <summary>Yields a <see cref="BpfAbi.ka_socket"/> for each socket of a namespace.</summary>
     public BpfIterator Reader { get; }
 
-    /// <summary>Carries out the <see cref="Plans"/> for sockets of a namespace; yields a <see cref="BpfAbi.ka_outcome"/> for
-    /// each.</summary>
+    /// <summary>Carries out the <see cref="Plans"/> and those of the <see cref="Queue"/> for sockets of a namespace; yields a
+    /// <see cref="BpfAbi.ka_outcome"/> for each.</summary>
     public BpfIterator Applier { get; }
 
     /// <summary>Yields a <see cref="BpfAbi.ka_owner"/> for each descriptor of a TCP socket; null if the kernel refuses that
@@ -50,6 +50,10 @@ internal sealed class KernelPrograms : IDisposable
     public BpfIterator? ProcessReader { get; }
 
     public BpfMap Plans => _object.Map("plans");
+
+    public BpfMap Queue => _object.Map("queue");
+
+    public BpfMap QueueState => _object.Map("queue_state");
 
     public BpfMap Namespaces => _object.Map("namespaces");
 

@@ -17,6 +17,8 @@ internal struct SocketVisitor(
     DumpIntake intake, IReadOnlySet<ulong> announced, IReadOnlyDictionary<ulong, int> owners, SocketLedger ledger, List<PendingDecision> decisions)
     : IBpfRecordVisitor<BpfAbi.ka_socket>
 {
+    private FoundValues? _last;
+
     /// <summary>Columns that this kernel does not show.</summary>
     public uint Unknown { get; private set; }
 
@@ -50,7 +52,7 @@ internal struct SocketVisitor(
         var isDecided = standing.IsUnsettled || current != standing.Current || hasOtherTimeout;
         if (isDecided)
         {
-            decisions.Add(new PendingDecision(socket, current, Untouched(in seen), IsProbing(in seen, current)));
+            decisions.Add(new PendingDecision(socket, Values(current, Untouched(in seen)), IsProbing(in seen, current)));
         }
         intake.Note(socket, isDecided);
     }
@@ -68,6 +70,9 @@ internal struct SocketVisitor(
                 now.Probes == set.Probes ? found.Probes : now.Probes),
             now);
     }
+
+    private FoundValues Values(KeepaliveOptions current, KeepaliveOptions? untouched) =>
+        _last is { } last && last.Current == current && last.Untouched == untouched ? last : _last = new FoundValues(current, untouched);
 
     /// <summary>Notes that a socket was set when it was established, and reports it unless that was done.</summary>
     private readonly void TakeIn(TrackedSocket socket, in BpfAbi.ka_socket seen)

@@ -140,7 +140,7 @@ internal sealed class DumpIntake(
         var areUnsettled = false;
         if (IsComplete || _shown != watched.Sockets.Count || _areAnyUnselected || watched.LocalEnds.HasAny || watched.HadLocalEnds)
         {
-            foreach (var socket in watched.Sockets.Values)
+            foreach (var socket in watched.Sockets)
             {
                 if (drops is not null && drops(socket))
                 {
@@ -167,7 +167,7 @@ internal sealed class DumpIntake(
         }
         watched.HadLocalEnds = watched.LocalEnds.HasAny;
         watched.HasUnsettled = areUnsettled;
-        watched.Examined = IsComplete ? watched.Sockets.Values : News;
+        watched.Examined = IsComplete ? watched.Sockets : News;
         foreach (ref readonly var other in CollectionsMarshal.AsSpan(_waiting))
         {
             var (seen, workload) = (other.Seen, other.Workload);
@@ -249,7 +249,7 @@ internal sealed class DumpIntake(
         workloads.Settle(watched, socket, pid);
         socket.Standing.Remember(memory);
         socket.Standing.Select(rule, policy);
-        watched.Sockets.Add(seen.Cookie, socket);
+        watched.Sockets.Add(socket);
         tracked?.Invoke(socket);
         return socket;
     }

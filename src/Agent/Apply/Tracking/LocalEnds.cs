@@ -34,6 +34,9 @@ internal sealed class LocalEnds
     /// <summary>The maximum number of questions to connection tracking in a dump.</summary>
     private const int MaxTranslations = 1024;
 
+    /// <summary>The number of connections for which room is added at a time.</summary>
+    private const int Part = 1024;
+
     private const TcpStates Connected =
         TcpStates.Established | TcpStates.CloseWait | TcpStates.FinWait1 | TcpStates.FinWait2 | TcpStates.LastAck | TcpStates.Closing;
 
@@ -42,6 +45,8 @@ internal sealed class LocalEnds
     private readonly Dictionary<(SocketEndpoint End, string Workload), bool> _redirected = [];
     private readonly HashSet<Connection> _accepted = [];
     private readonly HashSet<SocketEndpoint> _acceptedFrom = [];
+    private readonly List<Waiting[]> _waiting = [];
+    private int _waitingCount;
     private int _translations;
     private UInt128 _lastAddress;
     private long _dump;
@@ -80,6 +85,7 @@ internal sealed class LocalEnds
             _addresses.Clear();
             _complete = _dump;
         }
+        DropWaiting();
         (_lastAddress, _hasReportedEarly, IsIncomplete) = (default, false, false);
     }
 
@@ -105,8 +111,19 @@ internal sealed class LocalEnds
     }
 
     /// <summary>Adds a socket that is wanted.</summary>
-    public void Add(in SeenSocket seen, string workload) =>
-        _within[new Connection(seen.Local, seen.Remote)] = (workload, seen.State == TcpState.Established);
+    public void Add(in SeenSocket seen, string workload)
+    {
+        var (connection, isEstablished) = (new Connection(seen.Local, seen.Remote), seen.State == TcpState.Established);
+        if (IsFirst && !_addresses.ContainsKey(seen.Remote.Address))
+        {
+            // A first dump wants all connections of the namespace, and few of them are local.
+            Wait(new Waiting(connection, workload, isEstablished));
+        }
+        else
+        {
+            _within[connection] = (workload, isEstablished);
+        }
+    }
 
     /// <summary>Whether only the end of the dump shows if a connection is local. The answer for others is no, or their addresses show
     /// it.</summary>
@@ -128,6 +145,7 @@ internal sealed class LocalEnds
     /// <param name="isListening">Asks the kernel whether a socket listens on an end.</param>
     public void End(Func<SocketEndpoint, bool> isListening)
     {
+        EnterWaiting();
         var known = new Dictionary<string, Dictionary<SocketEndpoint, bool>>();
         foreach (var (connection, (workload, isEstablished)) in _within)
         {
@@ -178,9 +196,42 @@ internal sealed class LocalEnds
         || (_acceptedFrom.Count > 0 && _acceptedFrom.Contains(local) && _translations++ < MaxTranslations
             && translate(new ConnectionEnds(local, remote)) is { } end && _accepted.Contains(new Connection(end, local)));
 
+    private void Wait(in Waiting waiting)
+    {
+        if (_waitingCount == _waiting.Count * Part)
+        {
+            _waiting.Add(new Waiting[Part]);
+        }
+        _waiting[_waitingCount / Part][_waitingCount % Part] = waiting;
+        _waitingCount++;
+    }
+
+    /// <summary>Adds the connections of the first dump to which an address belongs that the dump showed after them.</summary>
+    private void EnterWaiting()
+    {
+        for (var i = _waitingCount - 1; i >= 0; i--)
+        {
+            ref readonly var waiting = ref _waiting[i / Part][i % Part];
+            if (_addresses.ContainsKey(waiting.Connection.Remote.Address))
+            {
+                _within.TryAdd(waiting.Connection, (waiting.Workload, waiting.IsEstablished));
+            }
+        }
+        DropWaiting();
+    }
+
+    private void DropWaiting()
+    {
+        _waiting.Clear();
+        _waitingCount = 0;
+    }
+
     private bool IsRedirected(in SocketEndpoint local, TcpState state, string workload) =>
         _redirected.TryGetValue((local, workload), out var isToEstablished)
         && (isToEstablished || state is not (TcpState.Established or TcpState.SynSent or TcpState.SynReceived));
+
+    /// <summary>A connection of the first dump whose other end's address the dump has not shown yet.</summary>
+    private readonly record struct Waiting(Connection Connection, string Workload, bool IsEstablished);
 
     private readonly record struct Connection(SocketEndpoint Local, SocketEndpoint Remote)
     {

@@ -105,7 +105,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         watched.IsToBeCompared = false;
         watched.Activity = activity;
         watched.DumpAt = NextDump(watched);
-        Spare.Trim(watched.Sockets);
+        watched.Sockets.TrimExcess();
     }
 
     /// <summary>Drops a tracked socket if the dump did not show it, or if nothing has to be remembered of it.</summary>
@@ -158,8 +158,10 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
 
     private void Save()
     {
+        // Sockets are removed as they are found, and a predecessor may have had a hundred thousand.
+        Spare.Trim(_inherited);
         _state?.Confirm();
-        _state?.CompactWhenWorthwhile(Remembered);
+        _state?.CompactWhenWorthwhile(Remembered, () => _inherited.Count + namespaces.Watched.Sum(static watched => watched.Sockets.Count));
     }
 
     /// <summary>The time of the next dump: a period from now. After the first dump it is less, so that namespaces found together are not
@@ -236,7 +238,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
     {
         _release?.Invoke(watched.Inode);
         _waiting.Remove(watched.Inode);
-        foreach (var socket in watched.Sockets.Values)
+        foreach (var socket in watched.Sockets)
         {
             if (isGone || socket.Standing.Memory is not { } memory)
             {
@@ -278,7 +280,7 @@ internal sealed class NamespaceUpkeep(TrackingOptions options, ProcessTable proc
         }
         foreach (var watched in namespaces.Watched)
         {
-            foreach (var socket in watched.Sockets.Values)
+            foreach (var socket in watched.Sockets)
             {
                 if (socket.Standing.Memory is { } memory)
                 {

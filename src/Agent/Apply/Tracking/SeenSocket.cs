@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Keepalive.Agent.Sockets;
 using Keepalive.Linux.Netlink;
 using Keepalive.Linux.Sockets;
@@ -6,6 +7,7 @@ namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>The state of one socket in a dump.</summary>
 /// <remarks>Each tracked socket has one, so it is packed: addresses without padding, and one bit for each fact that may be unknown.</remarks>
+[StructLayout(LayoutKind.Auto)]
 internal readonly record struct SeenSocket
 {
     private readonly ulong _localUpper;
@@ -18,6 +20,7 @@ internal readonly record struct SeenSocket
     private readonly uint _idle;
     private readonly uint _roundTrip;
     private readonly uint _uid;
+    private readonly byte _unanswered;
     private readonly Facts _facts;
 
     /// <summary>The kernel's identity of the socket (SO_COOKIE).</summary>
@@ -46,8 +49,12 @@ internal readonly record struct SeenSocket
         init => (_timerExpires, _facts) = (value ?? 0, With(Facts.TimerExpires, value is not null));
     }
 
-    /// <summary>Probes sent without an answer.</summary>
-    public int Unanswered { get; init; }
+    /// <summary>Probes sent without an answer; the kernel counts them in a byte.</summary>
+    public int Unanswered
+    {
+        get => _unanswered;
+        init => _unanswered = (byte)Math.Clamp(value, 0, byte.MaxValue);
+    }
 
     /// <summary>Milliseconds since anything was received; null if the dump did not ask for it or it is unknown.</summary>
     public uint? Idle

@@ -7,6 +7,9 @@ internal sealed class Shared<T>
     // Values that are used often stay here. A value that was replaced by another is shared no longer, and is correct all the same.
     private static readonly Shared<T>?[] s_recent = new Shared<T>?[1024];
 
+    // Sockets that follow each other mostly have equal values.
+    private static Shared<T>? s_last;
+
     private Shared(T value) => Value = value;
 
     public T Value { get; }
@@ -18,8 +21,12 @@ internal sealed class Shared<T>
         {
             return null;
         }
-        // Any thread may replace it meanwhile.
+        // Any thread may replace them meanwhile.
+        if (s_last is { } last && last.Value.Equals(some))
+        {
+            return last;
+        }
         ref var slot = ref s_recent[(uint)some.GetHashCode() % (uint)s_recent.Length];
-        return slot is { } known && known.Value.Equals(some) ? known : slot = new Shared<T>(some);
+        return s_last = slot is { } known && known.Value.Equals(some) ? known : slot = new Shared<T>(some);
     }
 }

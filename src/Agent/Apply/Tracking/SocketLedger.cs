@@ -99,7 +99,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
     }
 
     /// <summary>Whether a verdict may be carried out now. A socket with unanswered probes waits until they are answered.</summary>
-    public bool MayWrite(TrackedSocket socket, Verdict verdict, bool isProbing, PassScope scope)
+    public bool MayWrite(TrackedSocket socket, in Verdict verdict, bool isProbing, PassScope scope)
     {
         if (!isProbing || EvenIfProbing(verdict, scope))
         {
@@ -111,7 +111,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
 
     /// <summary>Whether a socket may be written although its probes are unanswered. Writing TCP_KEEPIDLE would send another probe at once
     /// and count it. To switch keepalive off is harmless, and the last pass cannot wait for an answer.</summary>
-    public static bool EvenIfProbing(Verdict verdict, PassScope scope) => scope.Last && !verdict.Want.Enabled;
+    public static bool EvenIfProbing(in Verdict verdict, PassScope scope) => scope.Last && !verdict.Want.Enabled;
 
     /// <summary>Defers a socket until its probes are answered.</summary>
     public void Defer(TrackedSocket socket, PassScope scope) =>
@@ -140,7 +140,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
 
     /// <summary>Prepares the note of the values that are about to be written to a socket. <see cref="TryWritePlans"/> writes those of many
     /// sockets at once.</summary>
-    public void Plan(TrackedSocket socket, KeepaliveOptions current, Verdict verdict)
+    public void Plan(TrackedSocket socket, KeepaliveOptions current, in Verdict verdict)
     {
         ref var standing = ref socket.Standing;
         state?.Plan(
@@ -164,7 +164,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
     /// <param name="now">Its values after; null if they could not be read.</param>
     /// <param name="userTimeout">Its user timeout after; null if it could not be read.</param>
     /// <param name="failure">Why it failed; null if it did not.</param>
-    public void Conclude(TrackedSocket socket, KeepaliveOptions current, Verdict verdict, KeepaliveOptions? now, int? userTimeout, string? failure)
+    public void Conclude(TrackedSocket socket, KeepaliveOptions current, in Verdict verdict, KeepaliveOptions? now, int? userTimeout, string? failure)
     {
         ref var standing = ref socket.Standing;
         userTimeout ??= standing.UserTimeout;
@@ -217,7 +217,7 @@ internal sealed class SocketLedger(StateFile? state, InheritedSockets inherited,
     /// <param name="standing">The socket.</param>
     /// <param name="verdict">The decision.</param>
     /// <param name="replaced">The value that is replaced.</param>
-    private static UserTimeoutMemory? TimeoutOf(in SocketStanding standing, Verdict verdict, int? replaced) =>
+    private static UserTimeoutMemory? TimeoutOf(in SocketStanding standing, in Verdict verdict, int? replaced) =>
         verdict.Memory is { UserTimeout: { } remembered } ? remembered.IsApplications ? remembered : remembered with { Replaced = replaced ?? remembered.Set }
         : standing.Memory is { UserTimeout: { IsApplications: false } known } && verdict.UserTimeout is { } own ? new UserTimeoutMemory(own, replaced ?? known.Set, own)
         : null;

@@ -5,7 +5,7 @@ using Keepalive.Linux.Sockets;
 namespace Keepalive.Agent.Apply.Tracking;
 
 /// <summary>A socket that a rule selects or has selected: its state between two passes. Mutable; only the pass thread uses it.</summary>
-internal sealed class TrackedSocket
+internal sealed class TrackedSocket : ISocketEntry
 {
     private SeenSocket _seen;
     private SocketStanding _standing = new();

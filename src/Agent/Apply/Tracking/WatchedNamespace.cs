@@ -1,4 +1,5 @@
 using Keepalive.Agent.Policies;
+using Keepalive.Agent.Sockets;
 using Keepalive.Agent.Workloads;
 using Keepalive.Linux;
 using Keepalive.Linux.Namespaces;
@@ -44,7 +45,7 @@ internal sealed class WatchedNamespace(ulong inode, NamespaceSockets handle, str
 
     public NamespaceSockets Handle { get; } = handle;
 
-    public Dictionary<ulong, TrackedSocket> Sockets { get; } = [];
+    public SocketTable<TrackedSocket> Sockets { get; } = new();
 
     /// <summary>Finds the connections whose other end is also in this namespace.</summary>
     public LocalEnds LocalEnds { get; } = new();
