@@ -6,18 +6,21 @@ namespace Keepalive.Config.Compilation;
 
 /// <summary>The selection of each policy, and which policy each port of a destination is under.</summary>
 /// <remarks>It does not depend on addresses: while only these change, it stays.</remarks>
-internal sealed class Assignment
+internal sealed partial class Assignment
 {
     private readonly CompilationBudget _budget;
-    private readonly Dictionary<Policy, RankedPolicy> _ranked = new(ReferenceEqualityComparer.Instance);
+    private Dictionary<Policy, RankedPolicy> _ranked = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<RankedPolicy, (int Destinations, int Ports, Destination? Last)> _selected = [];
     private readonly Dictionary<Destination, PolicyNames?> _policiesOf = new(ReferenceEqualityComparer.Instance);
     private readonly PolicyNames _noPolicies = new();
+    private readonly Selector _selector;
+    private readonly DiagnosticBag _ofMesh;
+    private readonly Side _side;
     private ResourceSet _others;
     private ResourceSet _latest;
     private bool? _hasBehind;
-    private readonly Side _side;
     private List<Selection>? _selections;
+    private Lazy<Assignment>? _whole;
 
     /// <summary>Assigns all ports.</summary>
     /// <param name="resources">The policies and destinations.</param>
@@ -29,10 +32,11 @@ internal sealed class Assignment
     {
         _selections = keepsSelections ? [] : null;
         _latest = resources;
-        (_others, _side, _budget) = (new ResourceSet([.. resources.All.Where(static one => !IsOfSlices(one))]), side, budget);
-        var selector = new Selector(resources, budget, Diagnostics);
+        (_others, _side, _budget) = (WithoutSlices(resources), side, budget);
+        var selector = _selector = new Selector(resources, budget, Diagnostics);
         Mesh = MeshPolicies.Choose(resources, Diagnostics, Make);
         HiddenKeepalive.Report(resources, Diagnostics);
+        _ofMesh = Diagnostics.Copy();
         Policies = PolicyPrecedence.Rank(resources, Mesh, Make);
         Listeners = PolicyPrecedence.RankListeners(resources, Make);
         // Policies for connections of certain workloads do not compete with those for all: each set of workloads has rules of its own.
@@ -50,6 +54,7 @@ internal sealed class Assignment
             AddMesh(selector);
         }
 
+        selector.Close();
         Main.Close();
         Sources.ForEach(static source => source.Builder.Close());
         OfListeners.Close();
@@ -76,11 +81,14 @@ internal sealed class Assignment
     /// <summary>The policy at which the work became too much; null if it did not.</summary>
     public RankedPolicy? TooMany { get; }
 
+    /// <summary>Whether it was made from another one, with work that is bounded only.</summary>
+    public bool IsAmended { get; private init; }
+
     public RankedPolicy? Mesh { get; }
 
-    public IReadOnlyList<RankedPolicy> Policies { get; }
+    public IReadOnlyList<RankedPolicy> Policies { get; private set; }
 
-    public IReadOnlyList<RankedPolicy> Listeners { get; }
+    public IReadOnlyList<RankedPolicy> Listeners { get; private set; }
 
     /// <summary>The policies for connections of all workloads.</summary>
     public RuleSetBuilder Main { get; } = new();
@@ -98,10 +106,10 @@ internal sealed class Assignment
     public IEnumerable<Grant> Grants => Main.Grants.Concat(Sources.SelectMany(static source => source.Builder.Grants)).Concat(OfListeners.Grants);
 
     /// <summary>Problems that do not depend on addresses.</summary>
-    public DiagnosticBag Diagnostics { get; } = new();
+    public DiagnosticBag Diagnostics { get; private set; } = new();
 
-    /// <summary>The work of the assignment.</summary>
-    public (int Rules, int Comparisons) Work { get; }
+    /// <summary>The work of the assignment; at least so much, if it was amended.</summary>
+    public (int Rules, int Comparisons) Work { get; private set; }
 
     /// <summary>Hosts of DestinationRules that no object is about.</summary>
     public IEnumerable<Destination> MadeDestinations => _policiesOf.Keys.OfType<HostDestination>();
@@ -218,13 +226,21 @@ internal sealed class Assignment
     public void Replace(IReadOnlyDictionary<Destination, Destination> versions)
     {
         var others = _others.All.ToArray();
+        for (var i = 0; i < others.Length; i++)
+        {
+            others[i] = others[i] is Destination destination && versions.TryGetValue(destination, out var by) ? by : others[i];
+        }
+
         foreach (var (one, by) in versions)
         {
-            for (var i = 0; i < others.Length; i++)
+            if (_order is not null && _order.Has(one))
             {
-                others[i] = ReferenceEquals(others[i], one) ? by : others[i];
+                var place = _order[one];
+                _order.Remove(one);
+                _order.Add(by, place);
             }
 
+            _selector.Of(one.DestinationKind).Replace(one, by, isSameKey: true);
             _hasBehind = by is VirtualDestination ? null : _hasBehind;
             if (_policiesOf.Remove(one, out var names))
             {
@@ -239,6 +255,7 @@ internal sealed class Assignment
         Main.Replace(versions, Index);
         Sources.ForEach(source => source.Builder.Replace(versions, Index));
         OfListeners.Replace(versions, Index);
+        FindLossesAgain();
         for (var i = 0; i < OfMesh.Count; i++)
         {
             OfMesh[i] = versions.TryGetValue(OfMesh[i].Selection.Destination, out var by) ? OfMesh[i].For(by) : OfMesh[i];
@@ -260,12 +277,46 @@ internal sealed class Assignment
         where T : Resource => _others.Of<T>().SequenceEqual(resources.Of<T>(), ReferenceEqualityComparer.Instance);
 
     /// <summary>Hands over all selections, the strongest policy first. They are many, and only a first compilation has them.</summary>
-    public Lazy<ImmutableArray<Selection>> TakeSelections()
+    /// <param name="of">The assignment that they are of.</param>
+    public Lazy<ImmutableArray<Selection>> TakeSelections(out Lazy<Assignment> of)
     {
-        var (taken, others) = (_selections, _others);
-        _selections = null;
-        return new(() => [.. taken ?? new Assignment(others, _side, new CompilationBudget(), this, keepsSelections: true)._selections!]);
+        if (_selections is { } taken)
+        {
+            _selections = null;
+            of = new(this);
+            return new(() => [.. taken]);
+        }
+
+        var whole = of = Whole;
+        return new(() => [.. whole.Value._selections!]);
     }
+
+    /// <summary>The same from nothing, with all selections, for those that ask.</summary>
+    private Lazy<Assignment> Whole
+    {
+        get
+        {
+            // Another thread may be asking: nothing that changes is to be in it.
+            var (others, side) = (_others, _side);
+            return _whole ??= new(() => new Assignment(others, side, new CompilationBudget(), null, keepsSelections: true));
+        }
+    }
+
+    /// <summary>After a change: the parts that policies do not set are found again for those that ask.</summary>
+    private void FindLossesAgain()
+    {
+        _whole = null;
+        var whole = Whole;
+        Main.Losses = new(() => whole.Value.Main.Losses.Value);
+        OfListeners.Losses = new(() => whole.Value.OfListeners.Losses.Value);
+        for (var i = 0; i < Sources.Count; i++)
+        {
+            var source = i;
+            Sources[i].Builder.Losses = new(() => whole.Value.Sources[source].Builder.Losses.Value);
+        }
+    }
+
+    private static ResourceSet WithoutSlices(ResourceSet resources) => new([.. resources.All.Where(static one => !IsOfSlices(one))]);
 
     /// <summary>Adds what policies select; returns the one at which the budget ran out.</summary>
     private RankedPolicy? Add(IReadOnlyList<RankedPolicy> policies, Selector selector, RuleSetBuilder builder)

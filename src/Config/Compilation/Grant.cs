@@ -18,6 +18,9 @@ internal sealed class Grant(Selection selection, IReadOnlyCollection<Destination
     /// <summary>Another grant for the same destination, while grants are looked up by it.</summary>
     public Grant? Another { get; set; }
 
+    /// <summary>Its number in the set of rules that has it; negative before it is in one.</summary>
+    public int Number { get; set; } = -1;
+
     /// <summary>The answers that the rules are from.</summary>
     public Answers? From { get; private set; }
 
@@ -50,7 +53,7 @@ internal sealed class Grant(Selection selection, IReadOnlyCollection<Destination
     public void Take(Grant earlier) => (Rules, From) = (earlier.Rules, earlier.From);
 
     /// <summary>The same for another version of the destination, unresolved.</summary>
-    public Grant For(Destination destination) => new(selection with { Destination = destination }, ports);
+    public Grant For(Destination destination) => new(selection with { Destination = destination }, ports) { Number = Number };
 
     /// <summary>Makes it unresolved again.</summary>
     public void Forget() => (Rules, From) = (null, null);
