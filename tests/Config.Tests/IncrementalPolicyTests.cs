@@ -107,6 +107,57 @@ public sealed class IncrementalPolicyTests(ITestOutputHelper output)
         Assert.All(s_changes, change => Assert.True(seen.GetValueOrDefault(change.Name) > 0, change.Name));
     }
 
+    [Fact]
+    public void Compile_OneChangedObject_AssignsTheOthersNoMore()
+    {
+        ImmutableArray<Resource> all = [.. PolicyReader.ReadText(Cluster(new Random(5)), "p.yaml").Resources.All.Where(static one => one is not DestinationRule)];
+        var compiler = new IncrementalCompiler();
+        compiler.Compile(new ResourceSet(all), new CompilerOptions());
+        foreach (var i in Enumerable.Range(0, all.Length))
+        {
+            Resource changed = all[i] switch
+            {
+                Service service => service with { Metadata = service.Metadata with { Labels = service.Metadata.Labels.SetItem("team", "other") } },
+                Destination destination => destination with { Ports = destination.Ports[1..] },
+                ConnectionPolicy policy => policy with { Tcp = null },
+                var other => other with { IsValid = false },
+            };
+            foreach (var resources in new[] { all.SetItem(i, changed), all.RemoveAt(i), all })
+            {
+                var actual = compiler.Compile(new ResourceSet(resources), new CompilerOptions());
+
+                Assert.Equal((1, $"{all[i]}"), (compiler.Assigned, $"{all[i]}"));
+                IncrementalCompilerTests.AssertSame(PolicyCompiler.Compile(new ResourceSet(resources), new CompilerOptions()), actual);
+            }
+        }
+    }
+
+    [Fact]
+    public void Find_RandomRemovalsAndAdditions_LeadFromOneSetToTheOther()
+    {
+        var random = new Random(3);
+        ImmutableArray<Resource> pool = PolicyReader.ReadText(Cluster(random), "p.yaml").Resources.All;
+        for (var round = 0; round < 500; round++)
+        {
+            List<Resource> before = [.. pool.Where(_ => random.Next(10) > 0)];
+            List<Resource> after = [.. before];
+            for (var change = random.Next(3); change >= 0; change--)
+            {
+                var i = random.Next(after.Count);
+                after.RemoveRange(i, random.Next(2));
+                after.InsertRange(i, pool.Where(one => !before.Contains(one)).Take(random.Next(2)).Select(static one => one with { }));
+            }
+
+            var changes = ResourceChange.Find(before.ToArray(), after.ToArray(), 8)!;
+
+            var gone = changes.Select(static change => change.Before).OfType<Resource>().ToList();
+            var come = changes.Where(static change => change.After is not null).ToDictionary(static change => change.Place, static change => change.After!);
+            Assert.Equal(before.Except(after, ReferenceEqualityComparer.Instance).Count(), gone.Count);
+            Assert.Equal(after.Except(before, ReferenceEqualityComparer.Instance), come.OrderBy(static pair => pair.Key).Select(static pair => pair.Value), ReferenceEqualityComparer.Instance);
+            Assert.All(come, pair => Assert.Same(after[pair.Key], pair.Value));
+        }
+    }
+
     /// <summary>Compiles after each of some changes, and compares at the end: whatever came later, each result must be what a compilation from nothing
     /// gives. Returns how many assignments were made from nothing, of how many.</summary>
     private static (int Whole, int Steps) Follow(Random random, ImmutableArray<Resource> pool, SortedDictionary<string, int> seen)

@@ -17,7 +17,7 @@ internal sealed partial class Assignment
     {
         (_budget, _policiesOf, _noPolicies, _selector, _ofMesh, _side) = (earlier._budget, earlier._policiesOf, earlier._noPolicies, earlier._selector, earlier._ofMesh, earlier._side);
         IsAmended = true;
-        (_latest, _others, _order) = (resources, WithoutSlices(resources), earlier._order);
+        (_latest, _order) = (resources, earlier._order);
         (Main, Sources, OfListeners, OfAllPorts) = (earlier.Main, earlier.Sources, earlier.OfListeners, earlier.OfAllPorts);
         (_ranked, Policies, Listeners, _ranks) = (earlier._ranked, earlier.Policies, earlier.Listeners, earlier._ranks);
     }
@@ -104,7 +104,7 @@ internal sealed partial class Assignment
         ReportAgain();
         FindLossesAgain();
         Work = (earlier.Work.Rules, _budget.Count.Comparisons + ((Policies.Count + Listeners.Count) * 2 * count));
-        return new Amendment(this, changed.Destinations, Before: new(before, ReferenceEqualityComparer.Instance), after, gone, Others(changed), order);
+        return new Amendment(this, changed.Destinations, new DestinationSet(before), after, gone, new DestinationSet(Others(changed)), order);
     }
 
     /// <summary>The grants of all policies, in the order in which they are decided.</summary>
@@ -245,16 +245,17 @@ internal sealed partial class Assignment
                 return false;
             }
 
+            _selector.Doubt(before, after);
             foreach (var policy in _ranks!.Keys)
             {
                 if (before is not null)
                 {
-                    _selector.Count(policy, before, -1);
+                    _selector.Add(policy, before, -1);
                 }
 
                 if (after is not null)
                 {
-                    _selector.Count(policy, after, 1);
+                    _selector.Add(policy, after, 1);
                 }
             }
         }
@@ -333,21 +334,22 @@ internal sealed partial class Assignment
     private RuleSetBuilder.Outcome? First(RankedPolicy loser, RankedPolicy winner, long place, int builder)
     {
         RuleSetBuilder.Outcome? first = null;
-        var number = long.MaxValue;
-        foreach (var destination in _selector.Candidates(loser.Policy))
+        foreach (var candidates in _selector.CandidatesInOrder(loser.Policy))
         {
-            var here = _order![destination];
-            if (here <= place || here >= number || !destination.IsValid
-                || (builder == 0 && OfAllPorts.TryGetValue(destination, out var grant) && grant.Selection.Policy is { From: null, Policy: ConnectionPolicy } whole && whole != winner)
-                || Selector.Select(loser, destination) is null || Selector.Select(winner, destination) is null)
+            foreach (var destination in candidates)
             {
-                continue;
-            }
+                if ((builder == 0 && OfAllPorts.TryGetValue(destination, out var grant) && grant.Selection.Policy is { From: null, Policy: ConnectionPolicy } whole && whole != winner)
+                    || _order![destination] <= place || !destination.IsValid || Selector.Select(winner, destination) is null || Selector.Select(loser, destination) is null)
+                {
+                    continue;
+                }
 
-            var outcome = OutcomeOf(destination, builder);
-            if (outcome.Alone.HasLost(loser, winner))
-            {
-                (first, number) = (outcome, here);
+                var outcome = OutcomeOf(destination, builder);
+                if (outcome.Alone.HasLost(loser, winner))
+                {
+                    first = first is { } known && known.Place < outcome.Place ? known : outcome;
+                    break;
+                }
             }
         }
 
@@ -379,14 +381,7 @@ internal sealed partial class Assignment
     private void ReportAgain()
     {
         Diagnostics = _ofMesh.Copy();
-        for (var builder = 0; builder < Builders.Length; builder++)
-        {
-            foreach (var policy in PoliciesOf(builder))
-            {
-                _selector.Report(policy, Diagnostics);
-            }
-        }
-
+        _selector.Report(Enumerable.Range(0, Builders.Length).SelectMany(PoliciesOf), Diagnostics);
         Report();
     }
 
@@ -467,5 +462,47 @@ internal readonly record struct DestinationChange(Destination? Before, Destinati
 /// <param name="Others">Destinations that may have other addresses now.</param>
 /// <param name="Order">The order of destinations.</param>
 internal sealed record Amendment(
-    Assignment Assignment, IReadOnlyList<DestinationChange> Changes, HashSet<Destination> Before, IReadOnlyList<Destination> After, IReadOnlyList<Grant> Gone,
-    HashSet<Destination> Others, SelectionOrder Order);
+    Assignment Assignment, IReadOnlyList<DestinationChange> Changes, DestinationSet Before, IReadOnlyList<Destination> After, IReadOnlyList<Grant> Gone,
+    DestinationSet Others, SelectionOrder Order);
+
+/// <summary>Some destinations, by reference. They are mostly one or two.</summary>
+internal sealed class DestinationSet
+{
+    private const int Few = 8;
+
+    private readonly Destination[]? _few;
+    private readonly HashSet<Destination>? _many;
+
+    public DestinationSet(IReadOnlyCollection<Destination> destinations)
+    {
+        Count = destinations.Count;
+        if (Count <= Few)
+        {
+            _few = [.. destinations];
+        }
+        else
+        {
+            _many = new(destinations, ReferenceEqualityComparer.Instance);
+        }
+    }
+
+    public int Count { get; }
+
+    public bool Contains(Destination destination)
+    {
+        if (_few is null)
+        {
+            return _many!.Contains(destination);
+        }
+
+        foreach (var one in _few)
+        {
+            if (ReferenceEquals(one, destination))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}

@@ -16,7 +16,6 @@ internal sealed partial class Assignment
     private readonly Selector _selector;
     private readonly DiagnosticBag _ofMesh;
     private readonly Side _side;
-    private ResourceSet _others;
     private ResourceSet _latest;
     private bool? _hasBehind;
     private List<Selection>? _selections;
@@ -32,11 +31,13 @@ internal sealed partial class Assignment
     {
         _selections = keepsSelections ? [] : null;
         _latest = resources;
-        (_others, _side, _budget) = (WithoutSlices(resources), side, budget);
+        (_side, _budget) = (side, budget);
         var selector = _selector = new Selector(resources, budget, Diagnostics);
         Mesh = MeshPolicies.Choose(resources, Diagnostics, Make);
         HiddenKeepalive.Report(resources, Diagnostics);
         _ofMesh = Diagnostics.Copy();
+        _policiesOf.EnsureCapacity(selector.Count);
+        Main.Reserve(selector.Count);
         Policies = PolicyPrecedence.Rank(resources, Mesh, Make);
         Listeners = PolicyPrecedence.RankListeners(resources, Make);
         // Policies for connections of certain workloads do not compete with those for all: each set of workloads has rules of its own.
@@ -158,23 +159,28 @@ internal sealed partial class Assignment
             versions.Clear();
         }
 
-        var known = 0;
-        foreach (var resource in after)
+        for (var (i, j) = (0, 0); ; i++, j++)
         {
-            if (IsOfSlices(resource))
+            while (i < before.Length && IsOfSlices(before[i]))
             {
-                continue;
+                i++;
             }
 
-            if (known == _others.All.Length || !(ReferenceEquals(_others.All[known], resource) || IsVersion(_others.All[known], resource, versions)))
+            while (j < after.Length && IsOfSlices(after[j]))
+            {
+                j++;
+            }
+
+            if (i == before.Length || j == after.Length)
+            {
+                return i == before.Length && j == after.Length;
+            }
+
+            if (!ReferenceEquals(before[i], after[j]) && !IsVersion(before[i], after[j], versions))
             {
                 return false;
             }
-
-            known++;
         }
-
-        return known == _others.All.Length;
     }
 
     private bool IsVersion(Resource known, Resource resource, Dictionary<Destination, Destination> versions)
@@ -217,7 +223,7 @@ internal sealed partial class Assignment
         {
             (Service earlier, Service later) => earlier.HasOtherProtocols == later.HasOtherProtocols && earlier.Selector.AsSpan().SequenceEqual(later.Selector.AsSpan()),
             (ExternalService earlier, ExternalService later) => earlier.Selector.IsEmpty && later.Selector.IsEmpty
-                && !(_hasBehind ??= _others.Of<VirtualDestination>().Any(static destination => !destination.ExternalServices.IsEmpty)),
+                && !(_hasBehind ??= _latest.Of<VirtualDestination>().Any(static destination => !destination.ExternalServices.IsEmpty)),
             (VirtualDestination, VirtualDestination) => true,
             _ => false,
         };
@@ -225,12 +231,6 @@ internal sealed partial class Assignment
     /// <summary>Takes the new versions of destinations.</summary>
     public void Replace(IReadOnlyDictionary<Destination, Destination> versions)
     {
-        var others = _others.All.ToArray();
-        for (var i = 0; i < others.Length; i++)
-        {
-            others[i] = others[i] is Destination destination && versions.TryGetValue(destination, out var by) ? by : others[i];
-        }
-
         foreach (var (one, by) in versions)
         {
             if (_order is not null && _order.Has(one))
@@ -249,8 +249,6 @@ internal sealed partial class Assignment
 
             OfAllPorts.Remove(one);
         }
-
-        _others = new ResourceSet(ImmutableCollectionsMarshal.AsImmutableArray(others));
 
         Main.Replace(versions, Index);
         Sources.ForEach(source => source.Builder.Replace(versions, Index));
@@ -274,7 +272,7 @@ internal sealed partial class Assignment
 
     /// <summary>Whether all objects of a kind are the same.</summary>
     public bool HasSame<T>(ResourceSet resources)
-        where T : Resource => _others.Of<T>().SequenceEqual(resources.Of<T>(), ReferenceEqualityComparer.Instance);
+        where T : Resource => _latest.Of<T>().SequenceEqual(resources.Of<T>(), ReferenceEqualityComparer.Instance);
 
     /// <summary>Hands over all selections, the strongest policy first. They are many, and only a first compilation has them.</summary>
     /// <param name="of">The assignment that they are of.</param>
@@ -297,9 +295,27 @@ internal sealed partial class Assignment
         get
         {
             // Another thread may be asking: nothing that changes is to be in it.
-            var (others, side) = (_others, _side);
-            return _whole ??= new(() => new Assignment(others, side, new CompilationBudget(), null, keepsSelections: true));
+            if (_whole is null)
+            {
+                var (others, side) = (WithoutSlices(_latest), _side);
+                _whole = new(() => new Assignment(others, side, new CompilationBudget(), null, keepsSelections: true));
+            }
+
+            return _whole;
         }
+    }
+
+    private static ResourceSet WithoutSlices(ResourceSet resources)
+    {
+        var others = new Resource[resources.All.Length];
+        var count = 0;
+        foreach (var resource in resources.All)
+        {
+            others[count] = resource;
+            count += IsOfSlices(resource) ? 0 : 1;
+        }
+
+        return new ResourceSet(ImmutableCollectionsMarshal.AsImmutableArray(others[..count]));
     }
 
     /// <summary>After a change: the parts that policies do not set are found again for those that ask.</summary>
@@ -315,8 +331,6 @@ internal sealed partial class Assignment
             Sources[i].Builder.Losses = new(() => whole.Value.Sources[source].Builder.Losses.Value);
         }
     }
-
-    private static ResourceSet WithoutSlices(ResourceSet resources) => new([.. resources.All.Where(static one => !IsOfSlices(one))]);
 
     /// <summary>Adds what policies select; returns the one at which the budget ran out.</summary>
     private RankedPolicy? Add(IReadOnlyList<RankedPolicy> policies, Selector selector, RuleSetBuilder builder)

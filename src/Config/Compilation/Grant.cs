@@ -38,7 +38,7 @@ internal sealed class Grant(Selection selection, IReadOnlyCollection<Destination
             var (address, origin) = found.All[i];
             if (i == 0)
             {
-                terms = RuleTerms.Of(selection.Policy, selection.Destination, selection.Settings!.Value, origin, selection.Inherited);
+                terms = RuleTerms.For(selection.Policy, selection.Destination, selection.Settings!.Value, origin, selection.Inherited);
             }
             else if (!ReferenceEquals(origin, found.All[i - 1].Origin))
             {
@@ -121,7 +121,7 @@ internal sealed record Answers(
     {
         foreach (var (host, addresses) in Hosts)
         {
-            var now = hosts.Peek(host);
+            var now = hosts.PeekCanonical(host);
             if (!ReferenceEquals(now, addresses) && !now.SequenceEqual(addresses))
             {
                 return false;
@@ -130,7 +130,7 @@ internal sealed record Answers(
 
         foreach (var (host, _) in Hosts)
         {
-            hosts.Want(host);
+            hosts.WantCanonical(host);
         }
 
         return true;

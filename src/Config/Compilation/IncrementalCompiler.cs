@@ -31,6 +31,7 @@ public sealed class IncrementalCompiler
 
     // Services that something which is gone has asked for.
     private readonly HashSet<(string Namespace, string Name)> _doubted = [];
+    private ulong _doubtedMarks;
 
     /// <summary>The number of objects that the last compilation took from the one before, of all that have addresses.</summary>
     internal (int Kept, int All) Reuse { get; private set; }
@@ -247,6 +248,7 @@ public sealed class IncrementalCompiler
         }
 
         _reported = reported;
+        _doubtedMarks = Answers.MarksOf(_doubted);
     }
 
     /// <summary>Takes note that something which asked for Services is gone, or asks again.</summary>
@@ -270,39 +272,27 @@ public sealed class IncrementalCompiler
             return;
         }
 
-        var marks = Answers.MarksOf(_doubted);
-        foreach (var grant in _assignment!.Grants.Concat(_assignment.OfMesh))
+        _services = new(_services);
+        _services.ExceptWith(_doubted);
+        _doubted.Clear();
+        _doubtedMarks = 0;
+    }
+
+    /// <summary>Takes note that something asks for Services.</summary>
+    private void Trust(Destination destination, Answers answers)
+    {
+        if ((answers.Marks & _doubtedMarks) == 0)
         {
-            Trust(grant.Selection.Destination, grant.From);
+            return;
         }
 
-        foreach (var one in _reported)
+        if (answers.Services is { } services)
         {
-            Trust(one.Destination, one.Facts?.From);
+            _doubted.ExceptWith(services);
         }
-
-        if (_doubted.Count > 0)
+        else
         {
-            _services = new(_services);
-            _services.ExceptWith(_doubted);
-            _doubted.Clear();
-        }
-
-        void Trust(Destination destination, Answers? answers)
-        {
-            if (answers is null || (answers.Marks & marks) == 0)
-            {
-                return;
-            }
-
-            if (answers.Services is { } services)
-            {
-                _doubted.ExceptWith(services);
-            }
-            else
-            {
-                _doubted.Remove(Answers.KeyOf((Service)destination));
-            }
+            _doubted.Remove(Answers.KeyOf((Service)destination));
         }
     }
 
@@ -386,6 +376,7 @@ public sealed class IncrementalCompiler
         }
 
         Reuse = (Reuse.Kept + (isKept ? 1 : 0), Reuse.All + 1);
+        Trust(destination, grant.From!);
         if (!isKept || _asksAll)
         {
             Want(destination, grant.From!);
@@ -433,6 +424,7 @@ public sealed class IncrementalCompiler
         {
             var (destination, earlier) = (one.Destination, one.Facts);
             var from = one.OfAllPorts?.From ?? Ask(destination, earlier, changed, hosts);
+            Trust(destination, from);
             var isSaid = IsSaid(from, options);
             var isKept = earlier is not null && ReferenceEquals(earlier.From, from) && !isSaid && !earlier.IsSaid && AreSame(earlier.Summary.Policies, one.Policies);
             var facts = isKept ? earlier! : new DestinationFacts(from, report.Of(destination, from),
@@ -550,7 +542,7 @@ public sealed class IncrementalCompiler
         (_assignment, _addresses, _slices) = (null, null, null);
         _facts.Clear();
         _doubted.Clear();
-        (_services, _reported) = ([], []);
+        (_services, _reported, _doubtedMarks) = ([], [], 0);
     }
 
     /// <summary>What a destination amounts to.</summary>

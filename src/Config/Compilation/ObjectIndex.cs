@@ -30,7 +30,7 @@ internal sealed class ObjectIndex<T>
     }
 
     /// <summary>All of them, in document order.</summary>
-    public IReadOnlyList<T> All => _all ??= _later.Count + _gone == 0 ? (T[])_objects! : [.. InOrder(Enumerable.Range(0, _objects.Length), static _ => true)];
+    public IReadOnlyList<T> All => _all ??= _later.Count + _gone == 0 ? (T[])_objects! : [.. InOrder()];
 
     /// <summary>Whether one has a name.</summary>
     public bool HasName(string name) => Has(_byName.Value.Of(name), one => one.Metadata.Name.Value == name);
@@ -97,22 +97,13 @@ internal sealed class ObjectIndex<T>
     }
 
     /// <summary>Those a selector matches, in document order.</summary>
-    public IEnumerable<T> Select(ObjectSelector selector)
+    public IEnumerable<T> Select(ObjectSelector selector) => selector switch
     {
-        foreach (var one in Candidates(selector))
-        {
-            _budget.AddComparison();
-            if (_budget.IsExhausted)
-            {
-                yield break;
-            }
-
-            if (selector.Matches(one.Metadata))
-            {
-                yield return one;
-            }
-        }
-    }
+        { Name: { } name } => Select(_byName.Value.Of(name.Value), selector),
+        { Labels: [var (key, value), ..] } => Select(_byLabel.Value.Of((key, value)), selector),
+        { Namespace: { } ns } => Select(_byNamespace.Value.Of(ns.Value), selector),
+        _ => All.TakeWhile(_ => !_budget.IsExhausted).Where(one => IsMatch(one, selector)),
+    };
 
     /// <summary>Those any of some selectors matches, each once, in the order of the selectors.</summary>
     public IEnumerable<T> SelectAny(IReadOnlyList<ObjectSelector> selectors) => selectors.Count switch
@@ -122,25 +113,56 @@ internal sealed class ObjectIndex<T>
         _ => selectors.SelectMany(Select).Distinct<T>(ReferenceEqualityComparer.Instance),
     };
 
-    private IEnumerable<T> Candidates(ObjectSelector selector)
+    private IEnumerable<T> Select(Numbers numbers, ObjectSelector selector)
     {
-        if (selector.Name is { Value: var name })
+        var later = 0;
+        foreach (var i in numbers)
         {
-            return InOrder(_byName.Value.Of(name), one => one.Metadata.Name.Value == name);
+            for (; later < _later.Count && _later[later].Before <= i; later++)
+            {
+                if (IsCandidate(_later[later].Object, selector) && IsMatch(_later[later].Object, selector))
+                {
+                    yield return _later[later].Object;
+                }
+            }
+
+            if (_objects[i] is { } one && IsMatch(one, selector))
+            {
+                yield return one;
+            }
+
+            if (_budget.IsExhausted)
+            {
+                yield break;
+            }
         }
 
-        if (!selector.Labels.IsEmpty)
+        for (; later < _later.Count; later++)
         {
-            var (key, value) = selector.Labels[0];
-            return InOrder(_byLabel.Value.Of((key, value)), one => HasLabel(one, key, value));
+            if (IsCandidate(_later[later].Object, selector) && IsMatch(_later[later].Object, selector))
+            {
+                yield return _later[later].Object;
+            }
         }
-
-        return selector.Namespace is { Value: var ns } ? InOrder(_byNamespace.Value.Of(ns), one => one.Metadata.Namespace == ns) : All;
     }
+
+    private bool IsMatch(T one, ObjectSelector selector)
+    {
+        _budget.AddComparison();
+        return !_budget.IsExhausted && selector.Matches(one.Metadata);
+    }
+
+    /// <summary>Whether the index leads from the selector to an object.</summary>
+    private static bool IsCandidate(T one, ObjectSelector selector) => selector switch
+    {
+        { Name: { } name } => one.Metadata.Name.Value == name.Value,
+        { Labels: [var (key, value), ..] } => HasLabel(one, key, value),
+        _ => one.Metadata.Namespace == selector.Namespace?.Value,
+    };
 
     private static bool HasLabel(T one, string key, string value) => one.Metadata.Labels.TryGetValue(key, out var known) && known == value;
 
-    private bool Has(IEnumerable<int> numbers, Func<T, bool> isWanted)
+    private bool Has(Numbers numbers, Func<T, bool> isWanted)
     {
         foreach (var i in numbers)
         {
@@ -153,31 +175,19 @@ internal sealed class ObjectIndex<T>
         return _later.Exists(one => isWanted(one.Object));
     }
 
-    /// <summary>The objects with some numbers, and those of the later ones that are wanted, too.</summary>
-    private IEnumerable<T> InOrder(IEnumerable<int> numbers, Func<T, bool> isWanted)
+    private IEnumerable<T> InOrder()
     {
         var later = 0;
-        foreach (var i in numbers)
+        for (var i = 0; i <= _objects.Length; i++)
         {
             for (; later < _later.Count && _later[later].Before <= i; later++)
             {
-                if (isWanted(_later[later].Object))
-                {
-                    yield return _later[later].Object;
-                }
+                yield return _later[later].Object;
             }
 
-            if (_objects[i] is { } one)
+            if (i < _objects.Length && _objects[i] is { } one)
             {
                 yield return one;
-            }
-        }
-
-        for (; later < _later.Count; later++)
-        {
-            if (isWanted(_later[later].Object))
-            {
-                yield return _later[later].Object;
             }
         }
     }

@@ -51,7 +51,7 @@ internal readonly record struct ResourceChange(Resource? Before, Resource? After
         for (var sum = 1; sum <= 2 * Ahead; sum++)
         {
             // Nearly every change is another version of an object, in its place.
-            for (var k = 0; k <= sum; k++)
+            for (var k = 0; k <= sum + 1; k++)
             {
                 var removed = (sum / 2) + ((k & 1) == 0 ? k / 2 : -((k + 1) / 2));
                 var added = sum - removed;

@@ -30,6 +30,9 @@ internal sealed class RuleSet
     // For each of Rules, the grant or claims of its address.
     private readonly int[] _holders;
     private readonly Claims _claims;
+
+    // By the number of the grant: the first of the pairs of policies that share addresses there; negative for none.
+    private readonly int[] _shared;
     private readonly bool _hasOthers;
 
     /// <param name="builder">The rules, and the parts that policies select and do not set.</param>
@@ -82,6 +85,14 @@ internal sealed class RuleSet
 
         Exemptions = [.. exemptions.Where(exemption => Table.TryAdd(exemption) is null)];
         Rules = rules.Count == rules.Capacity ? rules.MoveToImmutable() : rules.ToImmutable();
+        _shared = new int[_order.Length];
+        var at = 0;
+        var rivals = new List<CompiledRule>();
+        foreach (var number in _order)
+        {
+            _shared[number] = FindShared(at, _firsts[number], rivals);
+            at += _firsts[number];
+        }
     }
 
     private RuleSet(RuleSetBuilder builder, RuleSet before, Change change, RuleTable table)
@@ -122,6 +133,9 @@ internal sealed class RuleSet
             length += _firsts[number];
         }
 
+        _shared = new int[_ofGrants.Length];
+        before._shared.CopyTo(_shared, 0);
+
         // Those that have not changed are copied in long pieces.
         var (allRules, allHolders) = (new CompiledRule[length], new int[length]);
         var (from, to, count) = (0, 0, 0);
@@ -137,6 +151,7 @@ internal sealed class RuleSet
             {
                 rules.CopyTo(place, allRules, to, _firsts[number]);
                 holders.CopyTo(place, allHolders, to, _firsts[number]);
+                own[number] = to;
                 to += _firsts[number];
             }
             else
@@ -148,6 +163,11 @@ internal sealed class RuleSet
 
         Copy();
         (Rules, _holders) = (ImmutableCollectionsMarshal.AsImmutableArray(allRules), allHolders);
+        rules.Clear();
+        foreach (var number in change.Touched)
+        {
+            _shared[number] = _firsts[number] == 0 ? -1 : FindShared(own[number], _firsts[number], rules);
+        }
 
         void Copy()
         {
@@ -287,33 +307,52 @@ internal sealed class RuleSet
     public Dictionary<(RankedPolicy Loser, RankedPolicy Winner), ((CompiledRule Rival, CompiledRule Winner) First, int Count)> LostAddresses()
     {
         var lost = new Dictionary<(RankedPolicy, RankedPolicy), ((CompiledRule, CompiledRule), int)>();
-        var (terms, more) = ((Rival: RuleTerms.None, Winner: RuleTerms.None), 0);
-        foreach (var (rival, winner) in Lost())
+        foreach (var number in _order)
         {
-            // Those of a destination follow each other.
-            if (more > 0 && ReferenceEquals(rival.Terms, terms.Rival) && ReferenceEquals(winner.Terms, terms.Winner))
+            for (var i = _shared[number]; i >= 0; i = _claims.Shared[i].Next)
             {
-                more++;
-            }
-            else if (Differ(rival, winner))
-            {
-                AddMore();
-                (terms, more) = ((rival.Terms, winner.Terms), 1);
-                lost.TryAdd((rival.Terms.Owner!, winner.Terms.Owner!), ((rival, winner), 0));
+                var (rival, winner, count, _) = _claims.Shared[i];
+                ref var pair = ref CollectionsMarshal.GetValueRefOrAddDefault(lost, (rival.Terms.Owner!, winner.Terms.Owner!), out var isKnown);
+                pair = (isKnown ? pair.Item1 : (rival, winner), pair.Item2 + count);
             }
         }
 
-        AddMore();
         return lost;
+    }
 
-        void AddMore()
+    /// <summary>Takes down the pairs of policies that share addresses and want different things, among some of the rules.</summary>
+    /// <param name="from">The first of the rules.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="rivals">An empty list.</param>
+    /// <returns>The first of the pairs; negative if there are none.</returns>
+    private int FindShared(int from, int count, List<CompiledRule> rivals)
+    {
+        var (first, last) = (-1, -1);
+        for (var i = from; i < from + count; i++)
         {
-            if (more > 0)
+            FindRivals(i, rivals);
+            foreach (var rival in rivals)
             {
-                ref var pair = ref CollectionsMarshal.GetValueRefOrNullRef(lost, (terms.Rival.Owner!, terms.Winner.Owner!));
-                pair = (pair.Item1, pair.Item2 + more);
+                // Those of a destination follow each other.
+                if (last >= 0 && ReferenceEquals(rival.Terms, _claims.Shared[last].Rival.Terms) && ReferenceEquals(Rules[i].Terms, _claims.Shared[last].Winner.Terms))
+                {
+                    _claims.Shared[last] = _claims.Shared[last] with { Count = _claims.Shared[last].Count + 1 };
+                }
+                else if (Differ(rival, Rules[i]))
+                {
+                    _claims.Shared.Add(new SharedAddresses(rival, Rules[i], 1, -1));
+                    if (last >= 0)
+                    {
+                        _claims.Shared[last] = _claims.Shared[last] with { Next = _claims.Shared.Count - 1 };
+                    }
+
+                    last = _claims.Shared.Count - 1;
+                    first = first < 0 ? last : first;
+                }
             }
         }
+
+        return first;
     }
 
     /// <summary>The rules that are not in force, with the reasons.</summary>
@@ -334,9 +373,9 @@ internal sealed class RuleSet
             {
                 count++;
                 yield return winner is null
-                    ? new LostRule(new CompiledRule(RuleTerms.Of(policy, destination, policy.Settings!.Value, ""), address),
+                    ? new LostRule(new CompiledRule(RuleTerms.For(policy, destination, policy.Settings!.Value, ""), address),
                         RuleSetBuilder.OwnedBySettings(policy.Name, address.Port))
-                    : new LostRule(new CompiledRule(RuleTerms.Of(policy, destination, selection.Settings!.Value, origin, selection.Inherited), address), reason);
+                    : new LostRule(new CompiledRule(RuleTerms.For(policy, destination, selection.Settings!.Value, origin, selection.Inherited), address), reason);
             }
         }
 
@@ -363,28 +402,32 @@ internal sealed class RuleSet
         var rivals = new List<CompiledRule>();
         for (var i = 0; i < _holders.Length; i++)
         {
-            if (_holders[i] >= 0)
-            {
-                continue;
-            }
-
-            rivals.Clear();
-            for (var claim = ~_holders[i]; claim >= 0; claim = _claims[claim].Next)
-            {
-                if (!Has(rivals, _claims[claim].Rule))
-                {
-                    rivals.Add(_claims[claim].Rule);
-                }
-            }
-
+            FindRivals(i, rivals);
             foreach (var rival in rivals)
             {
-                if (!ReferenceEquals(rival, Rules[i]))
-                {
-                    yield return (rival, Rules[i]);
-                }
+                yield return (rival, Rules[i]);
             }
         }
+    }
+
+    /// <summary>Finds the rules that are not in force at the address of one.</summary>
+    private void FindRivals(int rule, List<CompiledRule> rivals)
+    {
+        rivals.Clear();
+        if (_holders[rule] >= 0)
+        {
+            return;
+        }
+
+        for (var claim = ~_holders[rule]; claim >= 0; claim = _claims[claim].Next)
+        {
+            if (!Has(rivals, _claims[claim].Rule))
+            {
+                rivals.Add(_claims[claim].Rule);
+            }
+        }
+
+        rivals.Remove(Rules[rule]);
     }
 
     private static bool Has(List<CompiledRule> rivals, CompiledRule rule)
@@ -477,6 +520,9 @@ internal sealed class RuleSet
         private int _count;
         private int _unused;
 
+        /// <summary>Pairs of policies that share addresses.</summary>
+        public List<SharedAddresses> Shared { get; } = [];
+
         public bool IsMostlyUnused => _unused > (_count / 2) + 1024;
 
         public ref readonly Claim this[int claim] => ref _all[claim];
@@ -568,6 +614,13 @@ internal sealed class RuleSet
             return _count++;
         }
     }
+
+    /// <summary>Addresses of which two policies want different things.</summary>
+    /// <param name="Rival">The first rule that is not in force.</param>
+    /// <param name="Winner">The first that is in force instead.</param>
+    /// <param name="Count">How many follow each other.</param>
+    /// <param name="Next">The next ones of the same grant; negative for none.</param>
+    private readonly record struct SharedAddresses(CompiledRule Rival, CompiledRule Winner, int Count, int Next);
 
     private struct Claim
     {

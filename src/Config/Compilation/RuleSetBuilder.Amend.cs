@@ -50,7 +50,7 @@ internal sealed partial class RuleSetBuilder
 
     private (List<Grant> Gone, List<Grant> Here) AmendGrants(IReadOnlyList<Outcome> before, IReadOnlyList<Outcome> after, SelectionOrder order)
     {
-        var destinations = new HashSet<Destination>(before.Select(static one => one.Destination), ReferenceEqualityComparer.Instance);
+        var destinations = new DestinationSet([.. before.Select(static one => one.Destination)]);
         var (kept, gone, here, added) = (new List<Grant>(Grants.Count), new List<Grant>(), new List<Grant>(), new List<Grant>());
         foreach (var grant in Grants)
         {

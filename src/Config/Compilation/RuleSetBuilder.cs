@@ -39,6 +39,13 @@ internal sealed partial class RuleSetBuilder
     /// <summary>How many times <see cref="Build"/> has amended the set before.</summary>
     public int Amended { get; private set; }
 
+    /// <summary>Makes room for destinations.</summary>
+    public void Reserve(int destinations)
+    {
+        _wholeOwners.EnsureCapacity(destinations);
+        Grants.EnsureCapacity(destinations);
+    }
+
     /// <summary>Adds what a policy selects and sets; policies come strongest first.</summary>
     public void Add(Selection selection)
     {
@@ -307,7 +314,7 @@ internal sealed partial class RuleSetBuilder
                 if (address.Port != 0)
                 {
                     exemptions.Add(new CompiledRule(
-                        RuleTerms.Of(policy, selection.Destination, default, origin) with { IsExemption = true }, address));
+                        RuleTerms.For(policy, selection.Destination, default, origin), address, isExemption: true));
                 }
             }
         }

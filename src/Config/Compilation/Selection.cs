@@ -7,16 +7,30 @@ namespace Keepalive.Config.Compilation;
 /// <param name="Policy">The policy.</param>
 /// <param name="Destination">The destination.</param>
 /// <param name="Ports">Its ports; null among them is any.</param>
-/// <param name="Settings">The values to set; null if the policy sets nothing.</param>
-internal sealed record Selection(
-    RankedPolicy Policy, Destination Destination, ImmutableArray<DestinationPort?> Ports, KeepaliveSettings? Settings)
+/// <param name="Terms">What else there is to it. The selections of a policy share it: they are many.</param>
+internal sealed record Selection(RankedPolicy Policy, Destination Destination, ImmutableArray<DestinationPort?> Ports, SelectionTerms Terms)
 {
+    public Selection(RankedPolicy policy, Destination destination, ImmutableArray<DestinationPort?> ports, KeepaliveSettings? settings, ImmutableArray<string> hosts = default)
+        : this(policy, destination, ports, new SelectionTerms(
+            settings, hosts.IsDefault ? [] : hosts, settings is null ? "" : policy.InheritedAt(ports.IsEmpty ? null : ports[0]?.Number.Value)))
+    {
+    }
+
+    /// <summary>The values to set; null if the policy sets nothing.</summary>
+    public KeepaliveSettings? Settings => Terms.Settings;
+
     /// <summary>The host names of the destination that a DestinationRule is for; empty for other policies.</summary>
-    public ImmutableArray<string> Hosts { get; init; } = [];
+    public ImmutableArray<string> Hosts => Terms.Hosts;
 
     /// <inheritdoc cref="CompiledRule.Inherited"/>
-    public string Inherited { get; } = Settings is null ? "" : Policy.InheritedAt(Ports.IsEmpty ? null : Ports[0]?.Number.Value);
+    public string Inherited => Terms.Inherited;
 }
+
+/// <summary>What a policy sets on ports, and by what names.</summary>
+/// <param name="Settings">As <see cref="Selection.Settings"/>.</param>
+/// <param name="Hosts">As <see cref="Selection.Hosts"/>.</param>
+/// <param name="Inherited">As <see cref="Selection.Inherited"/>.</param>
+internal sealed record SelectionTerms(KeepaliveSettings? Settings, ImmutableArray<string> Hosts, string Inherited);
 
 /// <summary>Finds out what policies select, and says so when it is nothing.</summary>
 internal sealed class Selector
@@ -28,12 +42,16 @@ internal sealed class Selector
 
     private readonly CompilationBudget _budget;
     private readonly Dictionary<DestinationKind, ObjectIndex<Destination>> _kinds = [];
-    private readonly Lazy<Dictionary<Destination, int>> _order;
+    private Lazy<Dictionary<Destination, int>> _order;
     private readonly Dictionary<string, HostDestination> _made = new(StringComparer.Ordinal);
 
     // For each policy that selects by references, what each of them matches; for each policy that there is something to say of, that.
     private readonly Dictionary<RankedPolicy, Matches[]> _matches = [];
     private readonly Dictionary<RankedPolicy, List<Diagnostic>> _said = [];
+    // The policies of which something else may be to be said since then; or all.
+    private readonly HashSet<RankedPolicy> _doubted = [];
+    private readonly List<Selection> _selections = [];
+    private bool _isDoubted;
     private DiagnosticBag _diagnostics;
     private List<Destination> _selectable;
     private HostSelector _hosts;
@@ -68,10 +86,13 @@ internal sealed class Selector
         _proxies = new ProxySelector(resources);
     }
 
+    /// <summary>The number of destinations that policies select by references.</summary>
+    public int Count => _selectable.Count;
+
     /// <summary>The valid destinations that a mesh knows by host name.</summary>
     public IEnumerable<Destination> InMesh => _hosts.All.Where(static destination => destination.IsValid);
 
-    /// <summary>The valid destinations that one policy selects, in document order.</summary>
+    /// <summary>The valid destinations that one policy selects, in document order. The list is valid until the next call.</summary>
     public IReadOnlyList<Selection> Select(RankedPolicy policy) => policy.Policy switch
     {
         ConnectionPolicy => SelectByReference(policy, _selectable),
@@ -82,7 +103,12 @@ internal sealed class Selector
     };
 
     /// <summary>Forgets what only a selection from nothing needs: what follows is about single destinations.</summary>
-    public void Close() => (_selectable, _hosts, _proxies) = (null!, null!, null!);
+    public void Close()
+    {
+        (_selectable, _hosts, _proxies, _order) = (null!, null!, null!, null!);
+        _selections.Clear();
+        _selections.TrimExcess();
+    }
 
     /// <summary>Whether a policy selects destinations by references only, and not by their hosts or what is attached to them.</summary>
     public static bool IsByReference(Policy policy) => policy is ConnectionPolicy or ListenerConnectionPolicy;
@@ -98,7 +124,7 @@ internal sealed class Selector
         var (references, _) = ReferencesOf(policy.Policy);
         if (references.IsEmpty)
         {
-            return IsEvery(policy.Policy, destination) ? new Selection(policy, destination, PortsOf(destination), policy.Settings) : null;
+            return IsEvery(policy.Policy, destination) ? new Selection(policy, destination, PortsOf(destination), policy.Terms) : null;
         }
 
         ImmutableArray<DestinationPort> ports = default;
@@ -112,7 +138,7 @@ internal sealed class Selector
         }
 
         return ports.IsDefault ? null
-            : new Selection(policy, destination, destination.IsAnyPort ? s_anyPort : ports.CastArray<DestinationPort?>(), policy.Settings);
+            : new Selection(policy, destination, destination.IsAnyPort ? s_anyPort : ports.CastArray<DestinationPort?>(), policy.Terms);
     }
 
     /// <summary>The destinations of some kinds in document order, those with errors, too.</summary>
@@ -127,8 +153,40 @@ internal sealed class Selector
             : references.SelectMany(reference => _kinds[reference.Kind].Select(reference.Selector));
     }
 
+    /// <summary>The same for each reference by itself, each time in document order.</summary>
+    public IEnumerable<IEnumerable<Destination>> CandidatesInOrder(Policy policy)
+    {
+        var (references, _) = ReferencesOf(policy);
+        return references.IsEmpty
+            ? Enum.GetValues<DestinationKind>().Select(kind => _kinds[kind].All.Where(destination => IsEvery(policy, destination)))
+            : references.Select(reference => _kinds[reference.Kind].Select(reference.Selector));
+    }
+
+    /// <summary>Takes note that what there is to say of policies may be different with another version of a destination.</summary>
+    public void Doubt(Destination? before, Destination? after)
+    {
+        if (before is null || after is null || before.DestinationKind != after.DestinationKind || before.Metadata.Name.Value != after.Metadata.Name.Value
+            || before.Metadata.Namespace != after.Metadata.Namespace || before.Metadata.Cluster != after.Metadata.Cluster || before.Metadata.Workspace != after.Metadata.Workspace)
+        {
+            _isDoubted = true;
+            return;
+        }
+
+        foreach (var (policy, _) in _said)
+        {
+            if (IsByReference(policy.Policy) && ReferencesOf(policy.Policy).References.Any(reference => reference.Kind == after.DestinationKind
+                && reference.Selector.Labels.Any(label => IsOf(label, before) || IsOf(label, after))))
+            {
+                _doubted.Add(policy);
+            }
+        }
+
+        static bool IsOf(KeyValuePair<string, string> label, Destination destination) =>
+            destination.Metadata.Labels.TryGetValue(label.Key, out var value) && value == label.Value;
+    }
+
     /// <summary>Takes note that a policy by references has one destination more or less to choose from.</summary>
-    public void Count(RankedPolicy policy, Destination destination, int more)
+    public void Add(RankedPolicy policy, Destination destination, int more)
     {
         if (!_matches.TryGetValue(policy, out var matches))
         {
@@ -142,6 +200,7 @@ internal sealed class Selector
             {
                 var hasPort = references[i].Port is null || !destination.IsValid || !Selected(references[i], destination).IsEmpty;
                 matches[i] = new Matches(matches[i].Count + more, matches[i].WithPort + (hasPort ? more : 0));
+                _doubted.Add(policy);
             }
         }
     }
@@ -149,16 +208,21 @@ internal sealed class Selector
     /// <summary>Takes note of a policy by references that came later.</summary>
     public void Add(RankedPolicy policy)
     {
+        _doubted.Add(policy);
         var (references, _) = ReferencesOf(policy.Policy);
         if (references.IsEmpty)
         {
             return;
         }
 
-        _matches[policy] = new Matches[references.Length];
-        foreach (var destination in references.Select(static reference => reference.Kind).Distinct().SelectMany(kind => _kinds[kind].All))
+        var matches = _matches[policy] = new Matches[references.Length];
+        for (var i = 0; i < matches.Length; i++)
         {
-            Count(policy, destination, 1);
+            foreach (var destination in _kinds[references[i].Kind].Select(references[i].Selector))
+            {
+                var hasPort = references[i].Port is null || !destination.IsValid || !Selected(references[i], destination).IsEmpty;
+                matches[i] = new Matches(matches[i].Count + 1, matches[i].WithPort + (hasPort ? 1 : 0));
+            }
         }
     }
 
@@ -167,22 +231,34 @@ internal sealed class Selector
     {
         _matches.Remove(policy);
         _said.Remove(policy);
+        _doubted.Remove(policy);
     }
 
-    /// <summary>Says again what there is to say of what a policy selects.</summary>
-    public void Report(RankedPolicy policy, DiagnosticBag diagnostics)
+    /// <summary>Says again what there is to say of what policies select.</summary>
+    public void Report(IEnumerable<RankedPolicy> policies, DiagnosticBag diagnostics)
     {
         _diagnostics = diagnostics;
-        if (!IsByReference(policy.Policy))
+        foreach (var policy in policies)
         {
-            foreach (var diagnostic in _said.GetValueOrDefault(policy) ?? [])
+            if (IsByReference(policy.Policy) && (_isDoubted || _doubted.Contains(policy)))
             {
-                diagnostics.Add(diagnostic);
+                ReportAgain(policy);
             }
-
-            return;
+            else if (_said.TryGetValue(policy, out var said))
+            {
+                foreach (var diagnostic in said)
+                {
+                    diagnostics.Add(diagnostic);
+                }
+            }
         }
 
+        _isDoubted = false;
+        _doubted.Clear();
+    }
+
+    private void ReportAgain(RankedPolicy policy)
+    {
         _said.Remove(policy);
         var (references, field) = ReferencesOf(policy.Policy);
         if (references.IsEmpty && !Candidates(policy.Policy).Any())
@@ -229,7 +305,7 @@ internal sealed class Selector
             return
             [
                 .. every.Where(static destination => destination.IsValid)
-                    .Select(destination => new Selection(policy, destination, PortsOf(destination), policy.Settings)),
+                    .Select(destination => new Selection(policy, destination, PortsOf(destination), policy.Terms)),
             ];
         }
 
@@ -238,12 +314,13 @@ internal sealed class Selector
         if (references is [var only])
         {
             // By far the most policies: nothing is to be merged, and the order is right already.
-            var selections = new List<Selection>();
+            var selections = _selections;
+            selections.Clear();
             Select(policy, only, field, matches, 0, (destination, selected) =>
             {
                 if (destination.IsValid)
                 {
-                    selections.Add(new Selection(policy, destination, destination.IsAnyPort ? s_anyPort : selected.CastArray<DestinationPort?>(), policy.Settings));
+                    selections.Add(new Selection(policy, destination, destination.IsAnyPort ? s_anyPort : selected.CastArray<DestinationPort?>(), policy.Terms));
                 }
             });
             return selections;
@@ -259,7 +336,7 @@ internal sealed class Selector
         return
         [
             .. ports.Where(static pair => pair.Key.IsValid).OrderBy(pair => _order.Value[pair.Key]).Select(pair => new Selection(
-                policy, pair.Key, pair.Key.IsAnyPort ? s_anyPort : pair.Value.CastArray<DestinationPort?>(), policy.Settings)),
+                policy, pair.Key, pair.Key.IsAnyPort ? s_anyPort : pair.Value.CastArray<DestinationPort?>(), policy.Terms)),
         ];
     }
 
@@ -388,7 +465,7 @@ internal sealed class Selector
 
         ImmutableArray<string> hosts = [.. destination.DialledHosts.Where(host => rule.Covers(HostName.Canonical(host)))];
         return ports.GroupBy(port => policy.SettingsOf(port?.Number.Value))
-            .Select(group => new Selection(policy, destination, [.. group], group.Key) { Hosts = hosts });
+            .Select(group => new Selection(policy, destination, [.. group], group.Key, hosts));
     }
 
     /// <summary>Reports settings of ports that nothing has, and settings that no port is left for.</summary>
