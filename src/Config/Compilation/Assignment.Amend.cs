@@ -110,7 +110,12 @@ internal sealed partial class Assignment
     /// <summary>The grants of all policies, in the order in which they are decided.</summary>
     private RuleSetBuilder[] Builders => _builders ??= [Main, .. Sources.Select(static source => source.Builder), OfListeners];
 
+    /// <summary>The policies of each of the builders that select by references, the strongest first.</summary>
+    private RankedPolicy[][] ByReference => _byReference ??=
+        [.. Enumerable.Range(0, Builders.Length).Select(builder => PoliciesOf(builder).Where(static policy => Selector.IsByReference(policy.Policy)).ToArray())];
+
     private RuleSetBuilder[]? _builders;
+    private RankedPolicy[][]? _byReference;
 
     /// <summary>The policies of one of the builders, the strongest first.</summary>
     private IEnumerable<RankedPolicy> PoliciesOf(int builder) => builder == 0 ? Policies.Where(static policy => policy.From is null)
@@ -319,9 +324,9 @@ internal sealed partial class Assignment
     private RuleSetBuilder.Outcome OutcomeOf(Destination destination, int builder)
     {
         var alone = new RuleSetBuilder();
-        foreach (var policy in PoliciesOf(builder))
+        foreach (var policy in ByReference[builder])
         {
-            if (Selector.IsByReference(policy.Policy) && Selector.Select(policy, destination) is { } selection)
+            if (Selector.Select(policy, destination) is { } selection)
             {
                 alone.Add(selection);
             }
@@ -359,15 +364,12 @@ internal sealed partial class Assignment
     private void NotePolicies(Destination destination)
     {
         PolicyNames? names = null;
-        for (var builder = 0; builder < Builders.Length; builder++)
+        foreach (var policy in ByReference.SelectMany(static policies => policies))
         {
-            foreach (var policy in PoliciesOf(builder))
+            if (Selector.Select(policy, destination) is not null)
             {
-                if (Selector.IsByReference(policy.Policy) && Selector.Select(policy, destination) is not null)
-                {
-                    names ??= _noPolicies;
-                    names = names.IsLast(policy.Name) ? names : names.And(policy.Name);
-                }
+                names ??= _noPolicies;
+                names = names.IsLast(policy.Name) ? names : names.And(policy.Name);
             }
         }
 

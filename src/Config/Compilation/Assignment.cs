@@ -10,7 +10,7 @@ internal sealed partial class Assignment
 {
     private readonly CompilationBudget _budget;
     private Dictionary<Policy, RankedPolicy> _ranked = new(ReferenceEqualityComparer.Instance);
-    private readonly Dictionary<RankedPolicy, (int Destinations, int Ports, Destination? Last)> _selected = [];
+    private readonly Dictionary<RankedPolicy, SelectedParts> _selected = [];
     private readonly Dictionary<Destination, PolicyNames?> _policiesOf = new(ReferenceEqualityComparer.Instance);
     private readonly PolicyNames _noPolicies = new();
     private readonly Selector _selector;
@@ -19,6 +19,7 @@ internal sealed partial class Assignment
     private ResourceSet _latest;
     private bool? _hasBehind;
     private List<Selection>? _selections;
+    private SelectedParts? _last;
     private Lazy<Assignment>? _whole;
 
     /// <summary>Assigns all ports.</summary>
@@ -403,10 +404,14 @@ internal sealed partial class Assignment
         }
 
         _selections?.Add(selection);
-        // The selections of one policy for one destination follow each other.
-        ref var known = ref CollectionsMarshal.GetValueRefOrAddDefault(_selected, policy, out _);
-        var isUnset = selection.Settings is null && policy.Policy is DestinationRule;
-        known = (known.Destinations + (ReferenceEquals(known.Last, destination) ? 0 : 1), known.Ports + (isUnset ? 0 : selection.Ports.Length), destination);
+        // The selections of one policy follow each other, and so do those for one destination.
+        if (_last is null || !ReferenceEquals(_last.Policy, policy))
+        {
+            ref var known = ref CollectionsMarshal.GetValueRefOrAddDefault(_selected, policy, out _);
+            _last = known ??= new SelectedParts(policy);
+        }
+
+        _last.Add(destination, selection.Settings is null && policy.Policy is DestinationRule ? 0 : selection.Ports.Length);
         ref var policies = ref CollectionsMarshal.GetValueRefOrAddDefault(_policiesOf, destination, out _);
         policies ??= _noPolicies;
         if (!policies.IsLast(policy.Name))
@@ -514,7 +519,7 @@ internal sealed partial class Assignment
             .ToLookup(static selection => selection.Policy);
         foreach (var policy in policies.Where(static policy => !policy.IsSilent))
         {
-            var (destinations, ports, _) = _selected.GetValueOrDefault(policy);
+            var (destinations, ports) = _selected.TryGetValue(policy, out var selected) ? (selected.Destinations, selected.Ports) : (0, 0);
             ImmutableArray<PortGroup> ofPorts =
             [
                 // Ports that nothing names and nothing sets are of no interest.
@@ -559,6 +564,25 @@ internal sealed partial class Assignment
                 UserTimeout = Mesh.UserTimeout,
             };
         }
+    }
+}
+
+/// <summary>How much a policy selects.</summary>
+internal sealed class SelectedParts(RankedPolicy policy)
+{
+    private Destination? _last;
+
+    public RankedPolicy Policy => policy;
+
+    public int Destinations { get; private set; }
+
+    public int Ports { get; private set; }
+
+    public void Add(Destination destination, int ports)
+    {
+        Destinations += ReferenceEquals(_last, destination) ? 0 : 1;
+        Ports += ports;
+        _last = destination;
     }
 }
 

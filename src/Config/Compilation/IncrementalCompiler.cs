@@ -183,11 +183,6 @@ public sealed class IncrementalCompiler
     private void Amend(Amendment amendment, ResourceSet resources, CompilerOptions options)
     {
         Assignment.Exchange(amendment.Changes, resources, static one => one.IsValid, _ => _addresses!.Replace, _ => _addresses!.Remove, _ => _addresses!.Add);
-        foreach (var grant in amendment.Gone)
-        {
-            Doubt(grant.Selection.Destination, grant.From);
-        }
-
         if (amendment.Others.Count > 0)
         {
             foreach (var grant in _assignment!.Grants)
@@ -208,12 +203,24 @@ public sealed class IncrementalCompiler
             }
         }
 
-        var reported = new List<Reported>(_reported.Count + amendment.After.Count);
+        List<Reported> added = [.. amendment.After.Select(destination => ToReport(destination, options)).OfType<Reported>()];
+        // What stays asks for the same Services, whatever policies it is under.
+        var staying = new DestinationSet([.. added.Select(static one => one.Destination)]);
+        foreach (var grant in amendment.Gone.Where(grant => !staying.Contains(grant.Selection.Destination)))
+        {
+            Doubt(grant.Selection.Destination, grant.From);
+        }
+
+        var reported = new List<Reported>(_reported.Count + added.Count);
         foreach (var one in _reported)
         {
             if (amendment.Before.Contains(one.Destination))
             {
-                Doubt(one.Destination, one.Facts?.From);
+                if (!staying.Contains(one.Destination))
+                {
+                    Doubt(one.Destination, one.Facts?.From);
+                }
+
                 continue;
             }
 
@@ -227,24 +234,23 @@ public sealed class IncrementalCompiler
             reported.Add(one);
         }
 
-        foreach (var destination in amendment.After)
+        foreach (var one in added)
         {
-            if (amendment.Others.Contains(destination))
+            if (amendment.Others.Contains(one.Destination))
             {
-                _facts.Remove(destination);
+                Doubt(one.Destination, one.Facts?.From);
+                _facts.Remove(one.Destination);
+                one.Facts = null;
             }
 
-            if (ToReport(destination, options) is { } added)
+            var (low, high, place) = (0, reported.Count, amendment.Order[one.Destination]);
+            while (low < high)
             {
-                var (low, high, place) = (0, reported.Count, amendment.Order[destination]);
-                while (low < high)
-                {
-                    var middle = (low + high) / 2;
-                    (low, high) = amendment.Order[reported[middle].Destination] < place ? (middle + 1, high) : (low, middle);
-                }
-
-                reported.Insert(low, added);
+                var middle = (low + high) / 2;
+                (low, high) = amendment.Order[reported[middle].Destination] < place ? (middle + 1, high) : (low, middle);
             }
+
+            reported.Insert(low, one);
         }
 
         _reported = reported;

@@ -21,7 +21,9 @@ internal sealed class ObjectIndex<T>
     private T[]? _all;
     private Lazy<NumbersByKey<string>> _byNamespace;
     private Lazy<NumbersByKey<string>> _byName;
-    private Lazy<NumbersByKey<(string, string)>> _byLabel;
+
+    // By the name of the label: only those that a selector has asked for.
+    private readonly Dictionary<string, NumbersByKey<string>> _byLabel = [];
 
     public ObjectIndex(IEnumerable<T> objects, CompilationBudget budget)
     {
@@ -39,7 +41,7 @@ internal sealed class ObjectIndex<T>
     public bool HasNamespace(string ns) => Has(_byNamespace.Value.Of(ns), one => one.Metadata.Namespace == ns);
 
     /// <summary>Whether one has a label.</summary>
-    public bool HasLabel(string key, string value) => Has(_byLabel.Value.Of((key, value)), one => HasLabel(one, key, value));
+    public bool HasLabel(string key, string value) => Has(ByLabel(key).Of(value), one => HasLabel(one, key, value));
 
     /// <summary>Puts an object in the place of another.</summary>
     /// <param name="one">The earlier object.</param>
@@ -100,7 +102,7 @@ internal sealed class ObjectIndex<T>
     public IEnumerable<T> Select(ObjectSelector selector) => selector switch
     {
         { Name: { } name } => Select(_byName.Value.Of(name.Value), selector),
-        { Labels: [var (key, value), ..] } => Select(_byLabel.Value.Of((key, value)), selector),
+        { Labels: [var (key, value), ..] } => Select(ByLabel(key).Of(value), selector),
         { Namespace: { } ns } => Select(_byNamespace.Value.Of(ns.Value), selector),
         _ => All.TakeWhile(_ => !_budget.IsExhausted).Where(one => IsMatch(one, selector)),
     };
@@ -210,13 +212,13 @@ internal sealed class ObjectIndex<T>
         }
     }
 
-    [MemberNotNull(nameof(_objects), nameof(_byNamespace), nameof(_byName), nameof(_byLabel))]
+    [MemberNotNull(nameof(_objects), nameof(_byNamespace), nameof(_byName))]
     private void Index(T[] objects)
     {
         (_objects, _all, _gone) = (objects, null, 0);
         _byNamespace = new(() => By(static one => one.Metadata.Namespace));
         _byName = new(() => By(static one => one.Metadata.Name.Value));
-        _byLabel = new(ByLabel);
+        _byLabel.Clear();
     }
 
     private NumbersByKey<string> By(Func<T, string> key)
@@ -233,14 +235,17 @@ internal sealed class ObjectIndex<T>
         return index;
     }
 
-    private NumbersByKey<(string, string)> ByLabel()
+    private NumbersByKey<string> ByLabel(string key)
     {
-        var index = new NumbersByKey<(string, string)>(_objects.Sum(static one => one?.Metadata.Labels.Count ?? 0));
-        for (var i = 0; i < _objects.Length; i++)
+        if (!_byLabel.TryGetValue(key, out var index))
         {
-            foreach (var (key, value) in _objects[i]?.Metadata.Labels ?? [])
+            _byLabel.Add(key, index = new NumbersByKey<string>(_objects.Length));
+            for (var i = 0; i < _objects.Length; i++)
             {
-                index.Add((key, value), i);
+                if (_objects[i] is { } one && one.Metadata.Labels.TryGetValue(key, out var value))
+                {
+                    index.Add(value, i);
+                }
             }
         }
 
