@@ -265,7 +265,15 @@ public sealed class IncrementalPolicyTests(ITestOutputHelper output)
 
         for (var i = 0; i < 9; i++)
         {
-            var selector = random.Next(4) switch { 0 => "{}", 1 => $"{{namespace: n{random.Next(2)}}}", 2 => $"{{name: s{random.Next(8)}}}", _ => $"{{labels: {{team: t{random.Next(4)}}}}}" };
+            var selector = random.Next(6) switch
+            {
+                0 => "{}",
+                1 => $"{{namespace: n{random.Next(2)}}}",
+                2 => $"{{name: s{random.Next(8)}}}",
+                3 => $"{{labels: {{team: t{random.Next(4)}, app: t{random.Next(4)}}}}}",
+                4 => $"{{namespace: n{random.Next(2)}, labels: {{team: t{random.Next(4)}}}}}",
+                _ => $"{{labels: {{team: t{random.Next(4)}}}}}",
+            };
             var port = random.Next(3) == 0 ? ", port: {number: 80}" : "";
             var age = random.Next(3) switch { 0 => "", 1 => $", creationTimestamp: \"{Older}\"", _ => $", creationTimestamp: \"{Newer}\"" };
             var references = random.Next(8) == 0 ? "" : $"applyToDestinations: [{{kind: {s_kinds[i % 3]}, selector: {selector}{port}}}], ";
