@@ -52,7 +52,7 @@ public sealed class EngineTests
     }
 
     [Fact]
-    public void Work_TwoThreads_ShareTheRunAndOneHasTheTotals()
+    public async Task Work_TwoThreads_ShareTheRunAndOneHasTheTotals()
     {
         using var other = new ManualResetEventSlim();
         var run = new EngineRun(VirtualRun.Read(Quiet) with { Connections = 3000, Pool = 1 }, everyProbe: false);
@@ -69,7 +69,7 @@ public sealed class EngineTests
                 Assert.True(other.Wait(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken));
             }
         }, CancellationToken.None);
-        Assert.True(second.Wait(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken));
+        await second.WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
 
         Assert.True(first is null != ofSecond is null, "one of the two has the totals");
         Assert.Null(run.Work(null, CancellationToken.None));
