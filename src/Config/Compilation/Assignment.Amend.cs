@@ -5,7 +5,7 @@ namespace Keepalive.Config.Compilation;
 /// <content>Assigns again what single objects touch.</content>
 /// <remarks>
 /// The decisions about a destination depend on it and on the policies that select it. So these are made anew for the destinations that have changed,
-/// and for those that a changed policy selects. What is about all of them, as the number of destinations a policy lost, is counted on.
+/// and for those that a changed policy selects. Numbers about all of them, such as the destinations that a policy lost, are adjusted.
 /// </remarks>
 internal sealed partial class Assignment
 {
@@ -379,7 +379,7 @@ internal sealed partial class Assignment
         }
     }
 
-    /// <summary>Says again what does not depend on addresses.</summary>
+    /// <summary>Reports again the problems that do not depend on addresses.</summary>
     private void ReportAgain()
     {
         Diagnostics = _ofMesh.Copy();

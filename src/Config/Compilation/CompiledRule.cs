@@ -107,7 +107,7 @@ public sealed record LostRule(CompiledRule Rule, string Reason)
 }
 
 /// <summary>The part that rules for different addresses have in common.</summary>
-/// <param name="Of">What they have of their policy.</param>
+/// <param name="Of">The part of their policy.</param>
 /// <param name="Destination">As <see cref="CompiledRule.Destination"/>.</param>
 /// <param name="Origin">As <see cref="CompiledRule.Origin"/>.</param>
 internal sealed record RuleTerms(PolicyTerms Of, string Destination, string Origin)

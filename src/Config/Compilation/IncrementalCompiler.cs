@@ -204,7 +204,7 @@ public sealed class IncrementalCompiler
         }
 
         List<Reported> added = [.. amendment.After.Select(destination => ToReport(destination, options)).OfType<Reported>()];
-        // What stays asks for the same Services, whatever policies it is under.
+        // A destination that stays asks for the same Services under any policy.
         var staying = new DestinationSet([.. added.Select(static one => one.Destination)]);
         foreach (var grant in amendment.Gone.Where(grant => !staying.Contains(grant.Selection.Destination)))
         {

@@ -500,7 +500,7 @@ internal sealed class RuleSet
         touched.Add(_claims.FirstOf(holder));
     }
 
-    /// <summary>What differs in another set.</summary>
+    /// <summary>The difference of another set.</summary>
     /// <param name="OfGrants">Its rules, by the number of the grant.</param>
     /// <param name="Order">The numbers of its grants, the strongest first.</param>
     /// <param name="Places">The place of each number in that order.</param>

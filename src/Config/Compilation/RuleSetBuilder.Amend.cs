@@ -6,7 +6,7 @@ namespace Keepalive.Config.Compilation;
 /// <content>Decides again about single destinations.</content>
 internal sealed partial class RuleSetBuilder
 {
-    /// <summary>What policies have of one destination, before a change or after it.</summary>
+    /// <summary>The decisions about one destination, before a change or after it.</summary>
     /// <param name="Destination">The destination.</param>
     /// <param name="Place">Its number in document order.</param>
     /// <param name="Alone">The decisions about it alone.</param>

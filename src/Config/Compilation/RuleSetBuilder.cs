@@ -398,7 +398,7 @@ internal sealed partial class RuleSetBuilder
 
         public int Count { get; set; }
 
-        /// <summary>What there is to say of them, while nothing changes.</summary>
+        /// <summary>The diagnostic about them; null if it must be made anew.</summary>
         public Diagnostic? Told { get; set; }
     }
 

@@ -7,7 +7,7 @@ namespace Keepalive.Config.Compilation;
 /// <param name="Policy">The policy.</param>
 /// <param name="Destination">The destination.</param>
 /// <param name="Ports">Its ports; null among them is any.</param>
-/// <param name="Terms">What else there is to it. The selections of a policy share it: they are many.</param>
+/// <param name="Terms">The rest. The selections of a policy share it: they are many.</param>
 internal sealed record Selection(RankedPolicy Policy, Destination Destination, ImmutableArray<DestinationPort?> Ports, SelectionTerms Terms)
 {
     public Selection(RankedPolicy policy, Destination destination, ImmutableArray<DestinationPort?> ports, KeepaliveSettings? settings, ImmutableArray<string> hosts = default)
@@ -26,7 +26,7 @@ internal sealed record Selection(RankedPolicy Policy, Destination Destination, I
     public string Inherited => Terms.Inherited;
 }
 
-/// <summary>What a policy sets on ports, and by what names.</summary>
+/// <summary>The values that a policy sets on ports, and the host names that it is for.</summary>
 /// <param name="Settings">As <see cref="Selection.Settings"/>.</param>
 /// <param name="Hosts">As <see cref="Selection.Hosts"/>.</param>
 /// <param name="Inherited">As <see cref="Selection.Inherited"/>.</param>
@@ -45,10 +45,10 @@ internal sealed class Selector
     private Lazy<Dictionary<Destination, int>> _order;
     private readonly Dictionary<string, HostDestination> _made = new(StringComparer.Ordinal);
 
-    // For each policy that selects by references, what each of them matches; for each policy that there is something to say of, that.
+    // For each policy that selects by references, the matches of each of them; for each policy with diagnostics, these.
     private readonly Dictionary<RankedPolicy, Matches[]> _matches = [];
     private readonly Dictionary<RankedPolicy, List<Diagnostic>> _said = [];
-    // The policies of which something else may be to be said since then; or all.
+    // The policies whose diagnostics may differ since then; or all.
     private readonly HashSet<RankedPolicy> _doubted = [];
     private readonly List<Selection> _selections = [];
     private bool _isDoubted;
@@ -113,7 +113,7 @@ internal sealed class Selector
     /// <summary>Whether a policy selects destinations by references only, and not by their hosts or what is attached to them.</summary>
     public static bool IsByReference(Policy policy) => policy is ConnectionPolicy or ListenerConnectionPolicy;
 
-    /// <summary>What a policy selects of one destination by its references; null for nothing.</summary>
+    /// <summary>The ports of one destination that a policy selects by its references; null for none.</summary>
     public static Selection? Select(RankedPolicy policy, Destination destination)
     {
         if (!destination.IsValid)
@@ -162,7 +162,7 @@ internal sealed class Selector
             : references.Select(reference => _kinds[reference.Kind].Select(reference.Selector));
     }
 
-    /// <summary>Takes note that what there is to say of policies may be different with another version of a destination.</summary>
+    /// <summary>Takes note that diagnostics of policies may differ with another version of a destination.</summary>
     public void Doubt(Destination? before, Destination? after)
     {
         if (before is null || after is null || before.DestinationKind != after.DestinationKind || before.Metadata.Name.Value != after.Metadata.Name.Value
@@ -234,7 +234,7 @@ internal sealed class Selector
         _doubted.Remove(policy);
     }
 
-    /// <summary>Says again what there is to say of what policies select.</summary>
+    /// <summary>Reports the diagnostics of policies again.</summary>
     public void Report(IEnumerable<RankedPolicy> policies, DiagnosticBag diagnostics)
     {
         _diagnostics = diagnostics;
@@ -623,7 +623,7 @@ internal sealed class Selector
         said.Add(diagnostic);
     }
 
-    /// <summary>What a reference of a policy matches.</summary>
+    /// <summary>The destinations that a reference of a policy matches.</summary>
     /// <param name="Count">The destinations.</param>
     /// <param name="WithPort">Those that have its port.</param>
     private record struct Matches(int Count, int WithPort);
