@@ -1,4 +1,7 @@
+using System.CommandLine;
 using System.Globalization;
+using Keepalive.CommandLine;
+using Keepalive.Simulator.Commands;
 using Keepalive.Simulator.Scenarios;
 using Keepalive.Simulator.Virtual;
 
@@ -32,6 +35,7 @@ internal static class VirtualScenario
         }
         Memory();
         Cores();
+        Sweep();
     }
 
     private static void Day()
@@ -114,6 +118,31 @@ internal static class VirtualScenario
         Report.Line("  their processor time beside that of one", processor, "×");
 
         Cost Run(int threads) => Cost.Of(() => _ = VirtualEngine.Run(scenario, new VirtualOptions(Threads: threads)));
+    }
+
+    /// <summary>A grid of five scenarios: one is left over where each thread has two.</summary>
+    private static void Sweep()
+    {
+        Series scaling = new(), processor = new();
+        for (var pair = 0; pair < Pairs; pair++)
+        {
+            var (one, two) = pair % 2 == 0 ? (Run(1), Run(2)) : Turned(Run(2), Run(1));
+            scaling.Add(one.Wall / two.Wall);
+            processor.Add(two.Processor / one.Processor);
+        }
+        Report.AtLeast(Text($"sweep of 5 scenarios: two threads beside one, {Pairs} pairs"), scaling, CoresGoal, "× as fast");
+        Report.Line("  their processor time beside that of one", processor, "×");
+
+        static Cost Run(int threads) => Cost.Of(() =>
+        {
+            string[] grid = ["guide-policy", "--set", "connections=20000", "--set", "duration=12h", "--set", "keepalive.time=60s,100s,150s,200s,250s", "--threads", Text($"{threads}")];
+            if (SweepCommand.Create().Parse(grid).Invoke(new InvocationConfiguration { Output = TextWriter.Null }) != ExitCodes.Done)
+            {
+                throw new InvalidOperationException("the sweep failed");
+            }
+        });
+
+        static (Cost, Cost) Turned(Cost two, Cost one) => (one, two);
     }
 
     private static Scenario Guide(int connections, TimeSpan duration) =>

@@ -335,7 +335,7 @@ public sealed class IncrementalCompilerTests(ITestOutputHelper output)
         },
     };
 
-    private static void AssertSame(CompilationResult expected, CompilationResult actual)
+    internal static void AssertSame(CompilationResult expected, CompilationResult actual)
     {
         Assert.Equal(expected.Policy.AllRules, actual.Policy.AllRules);
         Assert.Equal(expected.Policy.Exemptions, actual.Policy.Exemptions);

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.CommandLine;
-using System.Runtime.ExceptionServices;
 using Keepalive.Probes.Pages;
 using Keepalive.Simulator.Pages;
 using Keepalive.Simulator.Reports;
@@ -208,28 +207,17 @@ internal static class SweepCommand
     {
         using var progress = new ProgressLine($"{grid.Points.Length} scenarios");
         var left = grid.Points.Where(point => !rows.ContainsKey(point.Key)).ToList();
-        // Few large scenarios share the processors; many have one each.
-        var each = new VirtualOptions(plan.EveryProbe, Math.Max(1, plan.Threads / Math.Max(1, left.Count)));
-        var options = new ParallelOptions { MaxDegreeOfParallelism = plan.Threads, CancellationToken = cancellation };
         var done = 0;
-        try
+        VirtualEngine.RunAll([.. left.Select(static point => point.Scenario)], new VirtualOptions(plan.EveryProbe, plan.Threads), (i, totals) =>
         {
-            Parallel.ForEach(System.Collections.Concurrent.Partitioner.Create(left, System.Collections.Concurrent.EnumerablePartitionerOptions.NoBuffering), options, point =>
+            var row = SweepRow.Of(left[i], new RunResult(left[i].Scenario, totals));
+            lock (rows)
             {
-                var row = SweepRow.Of(point, new RunResult(point.Scenario, VirtualEngine.Run(point.Scenario, each, null, cancellation)));
-                lock (rows)
-                {
-                    file?.Add(row);
-                    rows[row.Key] = row;
-                    progress.Show((double)++done / left.Count);
-                }
-            });
-        }
-        catch (AggregateException e) when (e.InnerExceptions.All(static inner => inner is IOException or UnauthorizedAccessException))
-        {
-            // Each of the threads has met it.
-            ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
-        }
+                file?.Add(row);
+                rows[row.Key] = row;
+                progress.Show((double)++done / left.Count);
+            }
+        }, cancellation);
     }
 
     private sealed record Plan(

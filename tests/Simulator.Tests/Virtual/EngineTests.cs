@@ -12,6 +12,13 @@ namespace Keepalive.Simulator.Tests.Virtual;
 
 public sealed class EngineTests
 {
+    private const string Quiet = """
+        balancer: {idleTimeout: 20s, expiry: silent-drop}
+        requests: {arrival: fixed, every: 60s}
+        duration: 10m
+        keepalive: {time: 10s, interval: 10s, probes: 3}
+        """;
+
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
     public void EveryProbe_OfAnyScenario_ChangesNothing() =>
@@ -29,6 +36,56 @@ public sealed class EngineTests
             var scenario = VirtualRun.Read(AnyScenario(number)) with { Connections = 1200, Pool = 1 };
             return VirtualRun.Report(VirtualRun.Of(scenario)) == VirtualRun.Report(VirtualRun.Of(scenario, threads: 3));
         }).Check(Fuzz.Property(20));
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void RunAll_SeveralScenariosAndThreads_GivesEachOneTheSameResult(int threads)
+    {
+        List<Scenario> scenarios = [.. Enumerable.Range(0, 5).Select(i => VirtualRun.Read(AnyScenario(i)) with { Connections = 300 * (i + 1), Pool = 1 })];
+        var results = new System.Collections.Concurrent.ConcurrentDictionary<int, string>();
+
+        VirtualEngine.RunAll(scenarios, new VirtualOptions(Threads: threads), (i, totals) => Assert.True(results.TryAdd(i, VirtualRun.Report(new RunResult(scenarios[i], totals)))), TestContext.Current.CancellationToken);
+
+        Assert.Equal(scenarios.Select(static scenario => VirtualRun.Report(VirtualRun.Of(scenario))), results.OrderBy(static pair => pair.Key).Select(static pair => pair.Value));
+    }
+
+    [Fact]
+    public async Task Work_TwoThreads_ShareTheRunAndOneHasTheTotals()
+    {
+        using var other = new ManualResetEventSlim();
+        var run = new EngineRun(VirtualRun.Read(Quiet) with { Connections = 3000, Pool = 1 }, everyProbe: false);
+        Assert.True(run.Blocks > 2);
+
+        // The second one joins within the first part of the first.
+        var second = Task.CompletedTask;
+        VirtualTotals? ofSecond = null;
+        var first = run.Work(_ =>
+        {
+            if (!other.IsSet)
+            {
+                second = Task.Run(() => ofSecond = run.Work(_ => other.Set(), CancellationToken.None), CancellationToken.None);
+                Assert.True(other.Wait(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken));
+            }
+        }, CancellationToken.None);
+        await second.WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken);
+
+        Assert.True(first is null != ofSecond is null, "one of the two has the totals");
+        Assert.Null(run.Work(null, CancellationToken.None));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void RunAll_ResultThatCannotBeKept_EndsTheOthersAndThrows(int threads)
+    {
+        var scenario = VirtualRun.Read(Quiet);
+
+        var failure = Assert.Throws<IOException>(() => VirtualEngine.RunAll([.. Enumerable.Repeat(scenario, 20)], new VirtualOptions(Threads: threads), static (_, _) => throw new IOException("full")));
+
+        Assert.Equal("full", failure.Message);
+    }
 
     [Fact]
     [Trait(Fuzz.Trait, "yes")]
