@@ -219,6 +219,7 @@ public sealed class IncrementalCompiler
                 if (!staying.Contains(one.Destination))
                 {
                     Doubt(one.Destination, one.Facts?.From);
+                    _facts.Remove(one.Destination);
                 }
 
                 continue;
@@ -422,7 +423,7 @@ public sealed class IncrementalCompiler
         if (!_isAssigned)
         {
             _reported = [.. ToReport(resources, options)];
-            _facts.EnsureCapacity(_reported.Count);
+            KeepFactsOfReported();
         }
 
         var summaries = ImmutableArray.CreateBuilder<DestinationSummary>(_reported.Count);
@@ -449,6 +450,21 @@ public sealed class IncrementalCompiler
         }
 
         return summaries.DrainToImmutable();
+    }
+
+    /// <summary>Forgets the facts of destinations that are not summed up: nobody would notice that their addresses change.</summary>
+    private void KeepFactsOfReported()
+    {
+        var facts = new Dictionary<Destination, DestinationFacts>(_reported.Count, ReferenceEqualityComparer.Instance);
+        foreach (var one in _reported)
+        {
+            if (one.Facts is { } known)
+            {
+                facts.Add(one.Destination, known);
+            }
+        }
+
+        _facts = facts;
     }
 
     /// <summary>The destinations to sum up.</summary>
