@@ -103,6 +103,26 @@ public sealed class RosterTests : IDisposable
         Assert.Contains(cookie, Reads(dumps: true).Keys);
     }
 
+    /// <summary>Regression: a socket with two descriptors counted twice, and stood for one that was not found.</summary>
+    [Fact]
+    public void Pass_ConnectionWithTwoDescriptorsAndOneElsewhere_BothAreSeen()
+    {
+        Live.Require("python3");
+        using var twice = new ProgramRun(
+            ["python3", "-c", $"import os, socket, time; s = socket.create_connection(('{Lab.ServerAddress}', {_port})); os.dup(s.fileno()); print('ready', flush=True); time.sleep(600)"],
+            _lab.Client);
+        twice.WaitForLine(line => line == "ready");
+        using var stray = _lab.Client.StartBeside();
+        var cookie = stray.Cookie(stray.Connect(Lab.ServerAddress, _port));
+        stray.Enter(_lab.Server);
+
+        Assert.Contains(cookie, Reads(dumps: true).Keys);
+        AssertIsThatOfSs();
+        Connect();
+        Reads(dumps: false);
+        AssertIsThatOfSs();
+    }
+
     [Fact]
     public void Pass_ConnectionInCloseWait_IsNeitherLostNorCountedForAnother()
     {

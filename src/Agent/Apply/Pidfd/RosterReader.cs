@@ -143,8 +143,11 @@ internal sealed class RosterReader(ProcessTable processes, OwnerSearch owners)
                 {
                     if (descriptor.IsIn(watched.Handle.Identity) && descriptor.TryGetEndpoints(out var local, out var remote) == 0)
                     {
-                        _new.TryAdd(cookie, new Holder(member.Pid, number, (uint)inode));
-                        _wanted.Add(new SocketIdentity(cookie, local, remote));
+                        // It may have several descriptors, or have waited to be accepted: counted twice, it would stand for another one.
+                        if (_new.TryAdd(cookie, new Holder(member.Pid, number, (uint)inode)) && !_wanted.Exists(socket => socket.Cookie == cookie))
+                        {
+                            _wanted.Add(new SocketIdentity(cookie, local, remote));
+                        }
                     }
                     else
                     {
