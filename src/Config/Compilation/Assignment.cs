@@ -6,21 +6,18 @@ namespace Keepalive.Config.Compilation;
 
 /// <summary>The selection of each policy, and which policy each port of a destination is under.</summary>
 /// <remarks>It does not depend on addresses: while only these change, it stays.</remarks>
-internal sealed partial class Assignment
+internal sealed class Assignment
 {
     private readonly CompilationBudget _budget;
-    private Dictionary<Policy, RankedPolicy> _ranked = new(ReferenceEqualityComparer.Instance);
-    private readonly Dictionary<RankedPolicy, SelectedParts> _selected = [];
+    private readonly Dictionary<Policy, RankedPolicy> _ranked = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<RankedPolicy, (int Destinations, int Ports, Destination? Last)> _selected = [];
     private readonly Dictionary<Destination, PolicyNames?> _policiesOf = new(ReferenceEqualityComparer.Instance);
     private readonly PolicyNames _noPolicies = new();
-    private readonly Selector _selector;
-    private readonly DiagnosticBag _ofMesh;
-    private readonly Side _side;
+    private ResourceSet _others;
     private ResourceSet _latest;
     private bool? _hasBehind;
+    private readonly Side _side;
     private List<Selection>? _selections;
-    private SelectedParts? _last;
-    private Lazy<Assignment>? _whole;
 
     /// <summary>Assigns all ports.</summary>
     /// <param name="resources">The policies and destinations.</param>
@@ -32,13 +29,10 @@ internal sealed partial class Assignment
     {
         _selections = keepsSelections ? [] : null;
         _latest = resources;
-        (_side, _budget) = (side, budget);
-        var selector = _selector = new Selector(resources, budget, Diagnostics);
+        (_others, _side, _budget) = (new ResourceSet([.. resources.All.Where(static one => !IsOfSlices(one))]), side, budget);
+        var selector = new Selector(resources, budget, Diagnostics);
         Mesh = MeshPolicies.Choose(resources, Diagnostics, Make);
         HiddenKeepalive.Report(resources, Diagnostics);
-        _ofMesh = Diagnostics.Copy();
-        _policiesOf.EnsureCapacity(selector.Count);
-        Main.Reserve(selector.Count);
         Policies = PolicyPrecedence.Rank(resources, Mesh, Make);
         Listeners = PolicyPrecedence.RankListeners(resources, Make);
         // Policies for connections of certain workloads do not compete with those for all: each set of workloads has rules of its own.
@@ -56,7 +50,6 @@ internal sealed partial class Assignment
             AddMesh(selector);
         }
 
-        selector.Close();
         Main.Close();
         Sources.ForEach(static source => source.Builder.Close());
         OfListeners.Close();
@@ -83,14 +76,11 @@ internal sealed partial class Assignment
     /// <summary>The policy at which the work became too much; null if it did not.</summary>
     public RankedPolicy? TooMany { get; }
 
-    /// <summary>Whether it was made from another one, with work that is bounded only.</summary>
-    public bool IsAmended { get; private init; }
-
     public RankedPolicy? Mesh { get; }
 
-    public IReadOnlyList<RankedPolicy> Policies { get; private set; }
+    public IReadOnlyList<RankedPolicy> Policies { get; }
 
-    public IReadOnlyList<RankedPolicy> Listeners { get; private set; }
+    public IReadOnlyList<RankedPolicy> Listeners { get; }
 
     /// <summary>The policies for connections of all workloads.</summary>
     public RuleSetBuilder Main { get; } = new();
@@ -108,10 +98,10 @@ internal sealed partial class Assignment
     public IEnumerable<Grant> Grants => Main.Grants.Concat(Sources.SelectMany(static source => source.Builder.Grants)).Concat(OfListeners.Grants);
 
     /// <summary>Problems that do not depend on addresses.</summary>
-    public DiagnosticBag Diagnostics { get; private set; } = new();
+    public DiagnosticBag Diagnostics { get; } = new();
 
-    /// <summary>The work of the assignment; at least so much, if it was amended.</summary>
-    public (int Rules, int Comparisons) Work { get; private set; }
+    /// <summary>The work of the assignment.</summary>
+    public (int Rules, int Comparisons) Work { get; }
 
     /// <summary>Hosts of DestinationRules that no object is about.</summary>
     public IEnumerable<Destination> MadeDestinations => _policiesOf.Keys.OfType<HostDestination>();
@@ -160,28 +150,23 @@ internal sealed partial class Assignment
             versions.Clear();
         }
 
-        for (var (i, j) = (0, 0); ; i++, j++)
+        var known = 0;
+        foreach (var resource in after)
         {
-            while (i < before.Length && IsOfSlices(before[i]))
+            if (IsOfSlices(resource))
             {
-                i++;
+                continue;
             }
 
-            while (j < after.Length && IsOfSlices(after[j]))
-            {
-                j++;
-            }
-
-            if (i == before.Length || j == after.Length)
-            {
-                return i == before.Length && j == after.Length;
-            }
-
-            if (!ReferenceEquals(before[i], after[j]) && !IsVersion(before[i], after[j], versions))
+            if (known == _others.All.Length || !(ReferenceEquals(_others.All[known], resource) || IsVersion(_others.All[known], resource, versions)))
             {
                 return false;
             }
+
+            known++;
         }
+
+        return known == _others.All.Length;
     }
 
     private bool IsVersion(Resource known, Resource resource, Dictionary<Destination, Destination> versions)
@@ -224,7 +209,7 @@ internal sealed partial class Assignment
         {
             (Service earlier, Service later) => earlier.HasOtherProtocols == later.HasOtherProtocols && earlier.Selector.AsSpan().SequenceEqual(later.Selector.AsSpan()),
             (ExternalService earlier, ExternalService later) => earlier.Selector.IsEmpty && later.Selector.IsEmpty
-                && !(_hasBehind ??= _latest.Of<VirtualDestination>().Any(static destination => !destination.ExternalServices.IsEmpty)),
+                && !(_hasBehind ??= _others.Of<VirtualDestination>().Any(static destination => !destination.ExternalServices.IsEmpty)),
             (VirtualDestination, VirtualDestination) => true,
             _ => false,
         };
@@ -232,16 +217,14 @@ internal sealed partial class Assignment
     /// <summary>Takes the new versions of destinations.</summary>
     public void Replace(IReadOnlyDictionary<Destination, Destination> versions)
     {
+        var others = _others.All.ToArray();
         foreach (var (one, by) in versions)
         {
-            if (_order is not null && _order.Has(one))
+            for (var i = 0; i < others.Length; i++)
             {
-                var place = _order[one];
-                _order.Remove(one);
-                _order.Add(by, place);
+                others[i] = ReferenceEquals(others[i], one) ? by : others[i];
             }
 
-            _selector.Of(one.DestinationKind).Replace(one, by, isSameKey: true);
             _hasBehind = by is VirtualDestination ? null : _hasBehind;
             if (_policiesOf.Remove(one, out var names))
             {
@@ -251,10 +234,11 @@ internal sealed partial class Assignment
             OfAllPorts.Remove(one);
         }
 
+        _others = new ResourceSet(ImmutableCollectionsMarshal.AsImmutableArray(others));
+
         Main.Replace(versions, Index);
         Sources.ForEach(source => source.Builder.Replace(versions, Index));
         OfListeners.Replace(versions, Index);
-        FindLossesAgain();
         for (var i = 0; i < OfMesh.Count; i++)
         {
             OfMesh[i] = versions.TryGetValue(OfMesh[i].Selection.Destination, out var by) ? OfMesh[i].For(by) : OfMesh[i];
@@ -273,64 +257,14 @@ internal sealed partial class Assignment
 
     /// <summary>Whether all objects of a kind are the same.</summary>
     public bool HasSame<T>(ResourceSet resources)
-        where T : Resource => _latest.Of<T>().SequenceEqual(resources.Of<T>(), ReferenceEqualityComparer.Instance);
+        where T : Resource => _others.Of<T>().SequenceEqual(resources.Of<T>(), ReferenceEqualityComparer.Instance);
 
     /// <summary>Hands over all selections, the strongest policy first. They are many, and only a first compilation has them.</summary>
-    /// <param name="of">The assignment that they are of.</param>
-    public Lazy<ImmutableArray<Selection>> TakeSelections(out Lazy<Assignment> of)
+    public Lazy<ImmutableArray<Selection>> TakeSelections()
     {
-        if (_selections is { } taken)
-        {
-            _selections = null;
-            of = new(this);
-            return new(() => [.. taken]);
-        }
-
-        var whole = of = Whole;
-        return new(() => [.. whole.Value._selections!]);
-    }
-
-    /// <summary>The same from nothing, with all selections, for those that ask.</summary>
-    private Lazy<Assignment> Whole
-    {
-        get
-        {
-            // Another thread may be asking: nothing that changes is to be in it.
-            if (_whole is null)
-            {
-                var (others, side) = (WithoutSlices(_latest), _side);
-                _whole = new(() => new Assignment(others, side, new CompilationBudget(), null, keepsSelections: true));
-            }
-
-            return _whole;
-        }
-    }
-
-    private static ResourceSet WithoutSlices(ResourceSet resources)
-    {
-        var others = new Resource[resources.All.Length];
-        var count = 0;
-        foreach (var resource in resources.All)
-        {
-            others[count] = resource;
-            count += IsOfSlices(resource) ? 0 : 1;
-        }
-
-        return new ResourceSet(ImmutableCollectionsMarshal.AsImmutableArray(others[..count]));
-    }
-
-    /// <summary>After a change: the parts that policies do not set are found again for those that ask.</summary>
-    private void FindLossesAgain()
-    {
-        _whole = null;
-        var whole = Whole;
-        Main.Losses = new(() => whole.Value.Main.Losses.Value);
-        OfListeners.Losses = new(() => whole.Value.OfListeners.Losses.Value);
-        for (var i = 0; i < Sources.Count; i++)
-        {
-            var source = i;
-            Sources[i].Builder.Losses = new(() => whole.Value.Sources[source].Builder.Losses.Value);
-        }
+        var (taken, others) = (_selections, _others);
+        _selections = null;
+        return new(() => [.. taken ?? new Assignment(others, _side, new CompilationBudget(), this, keepsSelections: true)._selections!]);
     }
 
     /// <summary>Adds what policies select; returns the one at which the budget ran out.</summary>
@@ -404,14 +338,10 @@ internal sealed partial class Assignment
         }
 
         _selections?.Add(selection);
-        // The selections of one policy follow each other, and so do those for one destination.
-        if (_last is null || !ReferenceEquals(_last.Policy, policy))
-        {
-            ref var known = ref CollectionsMarshal.GetValueRefOrAddDefault(_selected, policy, out _);
-            _last = known ??= new SelectedParts(policy);
-        }
-
-        _last.Add(destination, selection.Settings is null && policy.Policy is DestinationRule ? 0 : selection.Ports.Length);
+        // The selections of one policy for one destination follow each other.
+        ref var known = ref CollectionsMarshal.GetValueRefOrAddDefault(_selected, policy, out _);
+        var isUnset = selection.Settings is null && policy.Policy is DestinationRule;
+        known = (known.Destinations + (ReferenceEquals(known.Last, destination) ? 0 : 1), known.Ports + (isUnset ? 0 : selection.Ports.Length), destination);
         ref var policies = ref CollectionsMarshal.GetValueRefOrAddDefault(_policiesOf, destination, out _);
         policies ??= _noPolicies;
         if (!policies.IsLast(policy.Name))
@@ -519,7 +449,7 @@ internal sealed partial class Assignment
             .ToLookup(static selection => selection.Policy);
         foreach (var policy in policies.Where(static policy => !policy.IsSilent))
         {
-            var (destinations, ports) = _selected.TryGetValue(policy, out var selected) ? (selected.Destinations, selected.Ports) : (0, 0);
+            var (destinations, ports, _) = _selected.GetValueOrDefault(policy);
             ImmutableArray<PortGroup> ofPorts =
             [
                 // Ports that nothing names and nothing sets are of no interest.
@@ -564,25 +494,6 @@ internal sealed partial class Assignment
                 UserTimeout = Mesh.UserTimeout,
             };
         }
-    }
-}
-
-/// <summary>How much a policy selects.</summary>
-internal sealed class SelectedParts(RankedPolicy policy)
-{
-    private Destination? _last;
-
-    public RankedPolicy Policy => policy;
-
-    public int Destinations { get; private set; }
-
-    public int Ports { get; private set; }
-
-    public void Add(Destination destination, int ports)
-    {
-        Destinations += ReferenceEquals(_last, destination) ? 0 : 1;
-        Ports += ports;
-        _last = destination;
     }
 }
 
