@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
 using System.Text;
@@ -22,7 +23,7 @@ internal static class PoliciesScenario
     private const int Policies = 200;
     private const int Namespaces = 100;
     private const int Lookups = 20_000_000;
-    private const int Rounds = 7;
+    private const int Rounds = 15;
     private const int WarmUps = 2;
     private const double CompileGoal = 150;
     private const double AllocationGoal = 40;
@@ -109,21 +110,60 @@ internal static class PoliciesScenario
             service with { Addresses = service.Addresses.SetItem(0, service.Addresses[0] with { Value = address }) });
         Change("  then the labels of one Service", resources, static (Service service, string address) =>
             service with { Metadata = service.Metadata with { Labels = service.Metadata.Labels.SetItem("team", "t1").SetItem("app", address) } });
+        Change("  then the ports of one Service", resources, static (Service service, string _) =>
+            service with { Ports = service.Ports.SetItem(0, service.Ports[0] with { Number = service.Ports[0].Number with { Value = 81 } }) });
+        Change("  then the Services behind one VirtualDestination", resources, static (VirtualDestination destination, string address) =>
+            destination with { Services = [new ObjectSelector { Labels = [new("app", address)] }] });
+        ComesAndGoes<Service>("  then one Service removed, or back again", resources);
+        Change("  then the values of one ConnectionPolicy of a namespace", resources, static (ConnectionPolicy policy, string address) =>
+            policy with { Tcp = new TcpConfig { TcpKeepalive = policy.Tcp!.TcpKeepalive! with { Time = new Positioned<string>($"10{address[^1]}s", policy.Position) } } }, IsNarrow);
+        Change("  then the selector of such a one", resources, static (ConnectionPolicy policy, string address) =>
+            policy with { ApplyToDestinations = [policy.ApplyToDestinations[0] with { Selector = policy.ApplyToDestinations[0].Selector with { Labels = [new("team", $"t{address[^1] - '0'}")] } }] }, IsNarrow);
+        ComesAndGoes<ConnectionPolicy>("  then such a one removed, or back again", resources, IsNarrow);
     }
 
-    private static void Change<T>(string what, ResourceSet resources, Func<T, string, T> change)
+    /// <summary>Whether a policy selects some 50 of all Services.</summary>
+    private static bool IsNarrow(ConnectionPolicy policy) =>
+        policy.ApplyToDestinations[0] is { Kind: DestinationKind.Service, Selector: { Labels.IsEmpty: false, Namespace: not null } };
+
+    /// <summary>The places of some objects; those of all of the kind if there are none such.</summary>
+    private static List<int> Places<T>(ResourceSet resources, Func<T, bool>? isMeant)
         where T : Resource
+    {
+        List<int> all = [.. Enumerable.Range(0, resources.All.Length).Where(i => resources.All[i] is T)];
+        List<int> meant = [.. all.Where(i => isMeant?.Invoke((T)resources.All[i]) != false)];
+        return meant.Count > 0 ? meant : all;
+    }
+
+    private static void Change<T>(string what, ResourceSet resources, Func<T, string, T> change, Func<T, bool>? isChanged = null)
+        where T : Resource
+    {
+        var places = Places(resources, isChanged);
+        Change(what, resources, (all, round) =>
+        {
+            var place = places[(round * 7919) % places.Count];
+            return all.SetItem(place, change((T)all[place], $"10.9.9.{round}"));
+        });
+    }
+
+    /// <summary>Removes one object in each second round, and adds it again in the next.</summary>
+    private static void ComesAndGoes<T>(string what, ResourceSet resources, Func<T, bool>? isChanged = null)
+        where T : Resource
+    {
+        var places = Places(resources, isChanged);
+        Change(what, resources, (all, round) => all.Length < resources.All.Length ? resources.All : all.RemoveAt(places[(round * 7919) % places.Count]));
+    }
+
+    private static void Change(string what, ResourceSet resources, Func<ImmutableArray<Resource>, int, ImmutableArray<Resource>> change)
     {
         Series series = new();
         var compiler = new IncrementalCompiler();
         compiler.Compile(resources, new CompilerOptions());
-        List<int> places = [.. Enumerable.Range(0, resources.All.Length).Where(i => resources.All[i] is T)];
-        for (var round = -WarmUps; round < Rounds; round++)
+        for (var round = 0; round < WarmUps + Rounds; round++)
         {
-            var place = places[((round + WarmUps) * 7919) % places.Count];
-            resources = new ResourceSet(resources.All.SetItem(place, change((T)resources.All[place], $"10.9.9.{round + WarmUps}")));
+            resources = new ResourceSet(change(resources.All, round));
             var cost = Cost.Of(() => compiler.Compile(resources, new CompilerOptions()));
-            if (round >= 0)
+            if (round >= WarmUps)
             {
                 series.Add(cost.Processor);
             }

@@ -223,6 +223,33 @@ public sealed class IncrementalCompilerTests(ITestOutputHelper output)
         Assert.Equal((0, 1), compiler.Reuse);
     }
 
+    /// <summary>Regression: it was reported as it had been when it was reported last.</summary>
+    [Theory]
+    [InlineData("productpage-1")]
+    [InlineData("productpage-v2")]
+    public void Compile_ChangesBehindADestinationThatIsNotReported_AreReportedLater(string changed)
+    {
+        var all = PolicyReader.ReadText(File.ReadAllText(Path.Combine(CaseTests.Root(), "virtual-destination-two-services", "policy.yaml")), "policy.yaml").Resources.All
+            .Where(static one => one is not Policy).ToList();
+        var compiler = new IncrementalCompiler();
+        Compile(all.Where(one => one.Metadata.Name.Value != changed), selectedOnly: false);
+        Compile(all.Where(one => one.Metadata.Name.Value != changed), selectedOnly: true);
+        Compile(all, selectedOnly: true);
+        var (before, after) = (Compile(all.Where(one => one.Metadata.Name.Value != changed), selectedOnly: false), Compile(all, selectedOnly: false));
+        Assert.NotEqual(before.Destinations, after.Destinations);
+        Compile(all, selectedOnly: true);
+        Compile(all.Where(one => one.Metadata.Name.Value != changed), selectedOnly: true);
+        Compile(all.Where(one => one.Metadata.Name.Value != changed), selectedOnly: false);
+
+        CompilationResult Compile(IEnumerable<Resource> resources, bool selectedOnly)
+        {
+            var (set, options) = (new ResourceSet([.. resources]), new CompilerOptions { SelectedOnly = selectedOnly });
+            var actual = compiler.Compile(set, options);
+            AssertSame(PolicyCompiler.Compile(set, options), actual);
+            return actual;
+        }
+    }
+
     [Fact]
     public void Compile_OneChangedSliceOfFiveThousand_TakesAFractionOfAWholeCompilation()
     {
@@ -335,7 +362,7 @@ public sealed class IncrementalCompilerTests(ITestOutputHelper output)
         },
     };
 
-    private static void AssertSame(CompilationResult expected, CompilationResult actual)
+    internal static void AssertSame(CompilationResult expected, CompilationResult actual)
     {
         Assert.Equal(expected.Policy.AllRules, actual.Policy.AllRules);
         Assert.Equal(expected.Policy.Exemptions, actual.Policy.Exemptions);

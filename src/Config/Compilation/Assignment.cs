@@ -6,18 +6,21 @@ namespace Keepalive.Config.Compilation;
 
 /// <summary>The selection of each policy, and which policy each port of a destination is under.</summary>
 /// <remarks>It does not depend on addresses: while only these change, it stays.</remarks>
-internal sealed class Assignment
+internal sealed partial class Assignment
 {
     private readonly CompilationBudget _budget;
-    private readonly Dictionary<Policy, RankedPolicy> _ranked = new(ReferenceEqualityComparer.Instance);
-    private readonly Dictionary<RankedPolicy, (int Destinations, int Ports, Destination? Last)> _selected = [];
+    private Dictionary<Policy, RankedPolicy> _ranked = new(ReferenceEqualityComparer.Instance);
+    private readonly Dictionary<RankedPolicy, SelectedParts> _selected = [];
     private readonly Dictionary<Destination, PolicyNames?> _policiesOf = new(ReferenceEqualityComparer.Instance);
     private readonly PolicyNames _noPolicies = new();
-    private ResourceSet _others;
+    private readonly Selector _selector;
+    private readonly DiagnosticBag _ofMesh;
+    private readonly Side _side;
     private ResourceSet _latest;
     private bool? _hasBehind;
-    private readonly Side _side;
     private List<Selection>? _selections;
+    private SelectedParts? _last;
+    private Lazy<Assignment>? _whole;
 
     /// <summary>Assigns all ports.</summary>
     /// <param name="resources">The policies and destinations.</param>
@@ -29,10 +32,13 @@ internal sealed class Assignment
     {
         _selections = keepsSelections ? [] : null;
         _latest = resources;
-        (_others, _side, _budget) = (new ResourceSet([.. resources.All.Where(static one => !IsOfSlices(one))]), side, budget);
-        var selector = new Selector(resources, budget, Diagnostics);
+        (_side, _budget) = (side, budget);
+        var selector = _selector = new Selector(resources, budget, Diagnostics);
         Mesh = MeshPolicies.Choose(resources, Diagnostics, Make);
         HiddenKeepalive.Report(resources, Diagnostics);
+        _ofMesh = Diagnostics.Copy();
+        _policiesOf.EnsureCapacity(selector.Count);
+        Main.Reserve(selector.Count);
         Policies = PolicyPrecedence.Rank(resources, Mesh, Make);
         Listeners = PolicyPrecedence.RankListeners(resources, Make);
         // Policies for connections of certain workloads do not compete with those for all: each set of workloads has rules of its own.
@@ -50,6 +56,7 @@ internal sealed class Assignment
             AddMesh(selector);
         }
 
+        selector.Close();
         Main.Close();
         Sources.ForEach(static source => source.Builder.Close());
         OfListeners.Close();
@@ -76,11 +83,14 @@ internal sealed class Assignment
     /// <summary>The policy at which the work became too much; null if it did not.</summary>
     public RankedPolicy? TooMany { get; }
 
+    /// <summary>Whether it was made from another one, with work that is bounded only.</summary>
+    public bool IsAmended { get; private init; }
+
     public RankedPolicy? Mesh { get; }
 
-    public IReadOnlyList<RankedPolicy> Policies { get; }
+    public IReadOnlyList<RankedPolicy> Policies { get; private set; }
 
-    public IReadOnlyList<RankedPolicy> Listeners { get; }
+    public IReadOnlyList<RankedPolicy> Listeners { get; private set; }
 
     /// <summary>The policies for connections of all workloads.</summary>
     public RuleSetBuilder Main { get; } = new();
@@ -98,10 +108,10 @@ internal sealed class Assignment
     public IEnumerable<Grant> Grants => Main.Grants.Concat(Sources.SelectMany(static source => source.Builder.Grants)).Concat(OfListeners.Grants);
 
     /// <summary>Problems that do not depend on addresses.</summary>
-    public DiagnosticBag Diagnostics { get; } = new();
+    public DiagnosticBag Diagnostics { get; private set; } = new();
 
-    /// <summary>The work of the assignment.</summary>
-    public (int Rules, int Comparisons) Work { get; }
+    /// <summary>The work of the assignment; at least so much, if it was amended.</summary>
+    public (int Rules, int Comparisons) Work { get; private set; }
 
     /// <summary>Hosts of DestinationRules that no object is about.</summary>
     public IEnumerable<Destination> MadeDestinations => _policiesOf.Keys.OfType<HostDestination>();
@@ -150,23 +160,28 @@ internal sealed class Assignment
             versions.Clear();
         }
 
-        var known = 0;
-        foreach (var resource in after)
+        for (var (i, j) = (0, 0); ; i++, j++)
         {
-            if (IsOfSlices(resource))
+            while (i < before.Length && IsOfSlices(before[i]))
             {
-                continue;
+                i++;
             }
 
-            if (known == _others.All.Length || !(ReferenceEquals(_others.All[known], resource) || IsVersion(_others.All[known], resource, versions)))
+            while (j < after.Length && IsOfSlices(after[j]))
+            {
+                j++;
+            }
+
+            if (i == before.Length || j == after.Length)
+            {
+                return i == before.Length && j == after.Length;
+            }
+
+            if (!ReferenceEquals(before[i], after[j]) && !IsVersion(before[i], after[j], versions))
             {
                 return false;
             }
-
-            known++;
         }
-
-        return known == _others.All.Length;
     }
 
     private bool IsVersion(Resource known, Resource resource, Dictionary<Destination, Destination> versions)
@@ -209,7 +224,7 @@ internal sealed class Assignment
         {
             (Service earlier, Service later) => earlier.HasOtherProtocols == later.HasOtherProtocols && earlier.Selector.AsSpan().SequenceEqual(later.Selector.AsSpan()),
             (ExternalService earlier, ExternalService later) => earlier.Selector.IsEmpty && later.Selector.IsEmpty
-                && !(_hasBehind ??= _others.Of<VirtualDestination>().Any(static destination => !destination.ExternalServices.IsEmpty)),
+                && !(_hasBehind ??= _latest.Of<VirtualDestination>().Any(static destination => !destination.ExternalServices.IsEmpty)),
             (VirtualDestination, VirtualDestination) => true,
             _ => false,
         };
@@ -217,14 +232,16 @@ internal sealed class Assignment
     /// <summary>Takes the new versions of destinations.</summary>
     public void Replace(IReadOnlyDictionary<Destination, Destination> versions)
     {
-        var others = _others.All.ToArray();
         foreach (var (one, by) in versions)
         {
-            for (var i = 0; i < others.Length; i++)
+            if (_order is not null && _order.Has(one))
             {
-                others[i] = ReferenceEquals(others[i], one) ? by : others[i];
+                var place = _order[one];
+                _order.Remove(one);
+                _order.Add(by, place);
             }
 
+            _selector.Of(one.DestinationKind).Replace(one, by, isSameKey: true);
             _hasBehind = by is VirtualDestination ? null : _hasBehind;
             if (_policiesOf.Remove(one, out var names))
             {
@@ -234,11 +251,10 @@ internal sealed class Assignment
             OfAllPorts.Remove(one);
         }
 
-        _others = new ResourceSet(ImmutableCollectionsMarshal.AsImmutableArray(others));
-
         Main.Replace(versions, Index);
         Sources.ForEach(source => source.Builder.Replace(versions, Index));
         OfListeners.Replace(versions, Index);
+        FindLossesAgain();
         for (var i = 0; i < OfMesh.Count; i++)
         {
             OfMesh[i] = versions.TryGetValue(OfMesh[i].Selection.Destination, out var by) ? OfMesh[i].For(by) : OfMesh[i];
@@ -257,14 +273,64 @@ internal sealed class Assignment
 
     /// <summary>Whether all objects of a kind are the same.</summary>
     public bool HasSame<T>(ResourceSet resources)
-        where T : Resource => _others.Of<T>().SequenceEqual(resources.Of<T>(), ReferenceEqualityComparer.Instance);
+        where T : Resource => _latest.Of<T>().SequenceEqual(resources.Of<T>(), ReferenceEqualityComparer.Instance);
 
     /// <summary>Hands over all selections, the strongest policy first. They are many, and only a first compilation has them.</summary>
-    public Lazy<ImmutableArray<Selection>> TakeSelections()
+    /// <param name="of">The assignment that they are of.</param>
+    public Lazy<ImmutableArray<Selection>> TakeSelections(out Lazy<Assignment> of)
     {
-        var (taken, others) = (_selections, _others);
-        _selections = null;
-        return new(() => [.. taken ?? new Assignment(others, _side, new CompilationBudget(), this, keepsSelections: true)._selections!]);
+        if (_selections is { } taken)
+        {
+            _selections = null;
+            of = new(this);
+            return new(() => [.. taken]);
+        }
+
+        var whole = of = Whole;
+        return new(() => [.. whole.Value._selections!]);
+    }
+
+    /// <summary>The same from nothing, with all selections, for those that ask.</summary>
+    private Lazy<Assignment> Whole
+    {
+        get
+        {
+            // Another thread may be asking: nothing that changes is to be in it.
+            if (_whole is null)
+            {
+                var (others, side) = (WithoutSlices(_latest), _side);
+                _whole = new(() => new Assignment(others, side, new CompilationBudget(), null, keepsSelections: true));
+            }
+
+            return _whole;
+        }
+    }
+
+    private static ResourceSet WithoutSlices(ResourceSet resources)
+    {
+        var others = new Resource[resources.All.Length];
+        var count = 0;
+        foreach (var resource in resources.All)
+        {
+            others[count] = resource;
+            count += IsOfSlices(resource) ? 0 : 1;
+        }
+
+        return new ResourceSet(ImmutableCollectionsMarshal.AsImmutableArray(others[..count]));
+    }
+
+    /// <summary>After a change: the parts that policies do not set are found again for those that ask.</summary>
+    private void FindLossesAgain()
+    {
+        _whole = null;
+        var whole = Whole;
+        Main.Losses = new(() => whole.Value.Main.Losses.Value);
+        OfListeners.Losses = new(() => whole.Value.OfListeners.Losses.Value);
+        for (var i = 0; i < Sources.Count; i++)
+        {
+            var source = i;
+            Sources[i].Builder.Losses = new(() => whole.Value.Sources[source].Builder.Losses.Value);
+        }
     }
 
     /// <summary>Adds what policies select; returns the one at which the budget ran out.</summary>
@@ -338,10 +404,14 @@ internal sealed class Assignment
         }
 
         _selections?.Add(selection);
-        // The selections of one policy for one destination follow each other.
-        ref var known = ref CollectionsMarshal.GetValueRefOrAddDefault(_selected, policy, out _);
-        var isUnset = selection.Settings is null && policy.Policy is DestinationRule;
-        known = (known.Destinations + (ReferenceEquals(known.Last, destination) ? 0 : 1), known.Ports + (isUnset ? 0 : selection.Ports.Length), destination);
+        // The selections of one policy follow each other, and so do those for one destination.
+        if (_last is null || !ReferenceEquals(_last.Policy, policy))
+        {
+            ref var known = ref CollectionsMarshal.GetValueRefOrAddDefault(_selected, policy, out _);
+            _last = known ??= new SelectedParts(policy);
+        }
+
+        _last.Add(destination, selection.Settings is null && policy.Policy is DestinationRule ? 0 : selection.Ports.Length);
         ref var policies = ref CollectionsMarshal.GetValueRefOrAddDefault(_policiesOf, destination, out _);
         policies ??= _noPolicies;
         if (!policies.IsLast(policy.Name))
@@ -449,7 +519,7 @@ internal sealed class Assignment
             .ToLookup(static selection => selection.Policy);
         foreach (var policy in policies.Where(static policy => !policy.IsSilent))
         {
-            var (destinations, ports, _) = _selected.GetValueOrDefault(policy);
+            var (destinations, ports) = _selected.TryGetValue(policy, out var selected) ? (selected.Destinations, selected.Ports) : (0, 0);
             ImmutableArray<PortGroup> ofPorts =
             [
                 // Ports that nothing names and nothing sets are of no interest.
@@ -494,6 +564,25 @@ internal sealed class Assignment
                 UserTimeout = Mesh.UserTimeout,
             };
         }
+    }
+}
+
+/// <summary>How much a policy selects.</summary>
+internal sealed class SelectedParts(RankedPolicy policy)
+{
+    private Destination? _last;
+
+    public RankedPolicy Policy => policy;
+
+    public int Destinations { get; private set; }
+
+    public int Ports { get; private set; }
+
+    public void Add(Destination destination, int ports)
+    {
+        Destinations += ReferenceEquals(_last, destination) ? 0 : 1;
+        Ports += ports;
+        _last = destination;
     }
 }
 

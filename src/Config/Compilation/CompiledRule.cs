@@ -18,10 +18,10 @@ public sealed record CompiledRule
 
 #pragma warning disable CS8618 // The terms have the policy and the destination.
     [SetsRequiredMembers]
-    internal CompiledRule(RuleTerms terms, in WireAddress address)
+    internal CompiledRule(RuleTerms terms, in WireAddress address, bool isExemption = false)
     {
         _terms = terms;
-        (Prefix, Port) = (address.Prefix, address.Port);
+        (Prefix, Port, IsExemption) = (address.Prefix, address.Port, isExemption);
     }
 #pragma warning restore CS8618
 
@@ -56,7 +56,7 @@ public sealed record CompiledRule
     public required ushort Port { get; init; }
 
     /// <summary>Whether it sets nothing, and keeps its policy's rule for any port away from its port.</summary>
-    public bool IsExemption { get => _terms.IsExemption; init => _terms = _terms with { IsExemption = value }; }
+    public bool IsExemption { get; init; }
 
     /// <summary>The origin of the values that the policy itself does not have, such as <c>interval by MeshConfig/istio-system/istio</c>;
     /// empty if there are none.</summary>
@@ -107,42 +107,64 @@ public sealed record LostRule(CompiledRule Rule, string Reason)
 }
 
 /// <summary>The part that rules for different addresses have in common.</summary>
-internal sealed record RuleTerms(string Policy, string Destination, KeepaliveSettings Settings, SourcePosition Position)
+/// <param name="Of">The part of their policy.</param>
+/// <param name="Destination">As <see cref="CompiledRule.Destination"/>.</param>
+/// <param name="Origin">As <see cref="CompiledRule.Origin"/>.</param>
+internal sealed record RuleTerms(PolicyTerms Of, string Destination, string Origin)
 {
-    public static RuleTerms None { get; } = new("", "", default, default);
+    public static RuleTerms None { get; } = new(new PolicyTerms("", default, default), "", "");
 
+    public string Policy { get => Of.Policy; init => Of = Of with { Policy = value }; }
+
+    public KeepaliveSettings Settings { get => Of.Settings; init => Of = Of with { Settings = value }; }
+
+    public SourcePosition Position { get => Of.Position; init => Of = Of with { Position = value }; }
+
+    public ExistingMode? Existing { get => Of.Existing; init => Of = Of with { Existing = value }; }
+
+    public UserTimeoutChoice UserTimeout { get => Of.UserTimeout; init => Of = Of with { UserTimeout = value }; }
+
+    public string From { get => Of.From; init => Of = Of with { From = value }; }
+
+    public string Inherited { get => Of.Inherited; init => Of = Of with { Inherited = value }; }
+
+    public bool IsFallback { get => Of.IsFallback; init => Of = Of with { IsFallback = value }; }
+
+    /// <inheritdoc cref="PolicyTerms.Owner"/>
+    public RankedPolicy? Owner => Of.Owner;
+
+    public bool Equals(RuleTerms? other) => ReferenceEquals(this, other)
+        || (other is not null && Destination == other.Destination && Origin == other.Origin && (ReferenceEquals(Of, other.Of) || Of.Equals(other.Of)));
+
+    public override int GetHashCode() => HashCode.Combine(Policy, Destination, Settings, Origin);
+
+    /// <summary>The terms of a policy for a destination.</summary>
+    public static RuleTerms For(RankedPolicy policy, Destination destination, KeepaliveSettings settings, string origin, string inherited = "") =>
+        new(policy.TermsOfRules(settings, inherited), destination.QualifiedName, origin);
+}
+
+/// <summary>The part that rules of a policy have in common.</summary>
+/// <param name="Policy">As <see cref="CompiledRule.Policy"/>.</param>
+/// <param name="Settings">As <see cref="CompiledRule.Settings"/>.</param>
+/// <param name="Position">As <see cref="CompiledRule.Position"/>.</param>
+internal sealed record PolicyTerms(string Policy, KeepaliveSettings Settings, SourcePosition Position)
+{
     public ExistingMode? Existing { get; init; }
 
     public UserTimeoutChoice UserTimeout { get; init; }
 
     public string From { get; init; } = "";
 
-    public bool IsExemption { get; init; }
-
     public string Inherited { get; init; } = "";
-
-    public string Origin { get; init; } = "";
 
     public bool IsFallback { get; init; }
 
     /// <summary>The policy itself; null for rules that no compilation has made. It is no part of the value.</summary>
-    public RankedPolicy? Owner { get; private init; }
+    public RankedPolicy? Owner { get; init; }
 
-    public bool Equals(RuleTerms? other) => ReferenceEquals(this, other) || (other is not null && Policy == other.Policy && Destination == other.Destination
+    public bool Equals(PolicyTerms? other) => ReferenceEquals(this, other) || (other is not null && Policy == other.Policy
         && Settings == other.Settings && Position == other.Position && Existing == other.Existing && UserTimeout == other.UserTimeout && From == other.From
-        && IsExemption == other.IsExemption && Inherited == other.Inherited && Origin == other.Origin && IsFallback == other.IsFallback);
+        && Inherited == other.Inherited && IsFallback == other.IsFallback);
 
-    public override int GetHashCode() => HashCode.Combine(Policy, Destination, Settings, Origin);
-
-    /// <summary>The terms of a policy for a destination.</summary>
-    public static RuleTerms Of(RankedPolicy policy, Destination destination, KeepaliveSettings settings, string origin, string inherited = "") =>
-        new(policy.Name, destination.QualifiedName, settings, policy.Policy.Position)
-        {
-            Existing = policy.Existing,
-            UserTimeout = policy.UserTimeout,
-            From = policy.From?.Text ?? "",
-            Origin = origin,
-            Inherited = inherited,
-            Owner = policy,
-        };
+    public override int GetHashCode() => HashCode.Combine(Policy, Settings);
 }

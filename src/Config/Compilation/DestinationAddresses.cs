@@ -35,16 +35,47 @@ internal sealed class DestinationAddresses
     /// <summary>Takes other answers from now on; all objects but the slices stay the same.</summary>
     public void Renew(HostAddresses hosts) => _found.Renew(hosts);
 
-    /// <summary>Takes another version of a destination, which a selector matches if it matches the earlier one.</summary>
-    public void Replace(Destination one, Destination by)
+    /// <summary>Takes another version of a destination.</summary>
+    /// <param name="one">The earlier version.</param>
+    /// <param name="by">The later one.</param>
+    /// <param name="isSameKey">Whether a selector that matches one matches both.</param>
+    public void Replace(Destination one, Destination by, bool isSameKey)
     {
         if (one is Service service)
         {
-            _services.Replace(service, (Service)by);
+            _services.Replace(service, (Service)by, isSameKey);
         }
         else if (one is ExternalService external)
         {
-            _externalServices.Replace(external, (ExternalService)by);
+            _externalServices.Replace(external, (ExternalService)by, isSameKey);
+        }
+    }
+
+    /// <summary>Takes a destination away.</summary>
+    public void Remove(Destination one)
+    {
+        if (one is Service service)
+        {
+            _services.Remove(service);
+        }
+        else if (one is ExternalService external)
+        {
+            _externalServices.Remove(external);
+        }
+    }
+
+    /// <summary>Takes a destination more.</summary>
+    /// <param name="one">The destination.</param>
+    /// <param name="next">The valid one of the same kind that follows it in document order; null if it is the last.</param>
+    public void Add(Destination one, Destination? next)
+    {
+        if (one is Service service)
+        {
+            _services.Add(service, (Service?)next);
+        }
+        else if (one is ExternalService external)
+        {
+            _externalServices.Add(external, (ExternalService?)next);
         }
     }
 

@@ -18,6 +18,9 @@ internal sealed class Grant(Selection selection, IReadOnlyCollection<Destination
     /// <summary>Another grant for the same destination, while grants are looked up by it.</summary>
     public Grant? Another { get; set; }
 
+    /// <summary>Its number in the set of rules that has it; negative before it is in one.</summary>
+    public int Number { get; set; } = -1;
+
     /// <summary>The answers that the rules are from.</summary>
     public Answers? From { get; private set; }
 
@@ -35,7 +38,7 @@ internal sealed class Grant(Selection selection, IReadOnlyCollection<Destination
             var (address, origin) = found.All[i];
             if (i == 0)
             {
-                terms = RuleTerms.Of(selection.Policy, selection.Destination, selection.Settings!.Value, origin, selection.Inherited);
+                terms = RuleTerms.For(selection.Policy, selection.Destination, selection.Settings!.Value, origin, selection.Inherited);
             }
             else if (!ReferenceEquals(origin, found.All[i - 1].Origin))
             {
@@ -50,7 +53,7 @@ internal sealed class Grant(Selection selection, IReadOnlyCollection<Destination
     public void Take(Grant earlier) => (Rules, From) = (earlier.Rules, earlier.From);
 
     /// <summary>The same for another version of the destination, unresolved.</summary>
-    public Grant For(Destination destination) => new(selection with { Destination = destination }, ports);
+    public Grant For(Destination destination) => new(selection with { Destination = destination }, ports) { Number = Number };
 
     /// <summary>Makes it unresolved again.</summary>
     public void Forget() => (Rules, From) = (null, null);
@@ -118,7 +121,7 @@ internal sealed record Answers(
     {
         foreach (var (host, addresses) in Hosts)
         {
-            var now = hosts.Peek(host);
+            var now = hosts.PeekCanonical(host);
             if (!ReferenceEquals(now, addresses) && !now.SequenceEqual(addresses))
             {
                 return false;
@@ -127,7 +130,7 @@ internal sealed record Answers(
 
         foreach (var (host, _) in Hosts)
         {
-            hosts.Want(host);
+            hosts.WantCanonical(host);
         }
 
         return true;

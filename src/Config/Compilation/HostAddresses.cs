@@ -26,6 +26,18 @@ internal sealed class HostAddresses(CompilerOptions options)
         }
     }
 
+    /// <summary>The same for a host that is written in its one spelling.</summary>
+    public void WantCanonical(string host)
+    {
+        if (!HostName.IsWildcard(host))
+        {
+            _wanted.Add(host);
+        }
+    }
+
+    /// <summary>The addresses of a host that is written in its one spelling, without taking down that it was asked for.</summary>
+    public IReadOnlyList<IPAddress> PeekCanonical(string host) => options.ResolvedHosts.TryGetValue(host, out var addresses) ? addresses : [];
+
     /// <summary>The same, without taking down that it was asked for.</summary>
     public IReadOnlyList<IPAddress> Peek(string host)
     {

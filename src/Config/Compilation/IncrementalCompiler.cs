@@ -10,7 +10,7 @@ namespace Keepalive.Config.Compilation;
 /// may be read by any.
 /// <code>
 ///   policies, destinations ──► Assignment: which policy each port is under ──► Grants ──► RuleSet: which rule is in force at each address
-///                                    kept while only addresses differ            ▲ kept while its answers hold
+///                                    amended where few objects differ            ▲ kept while its answers hold
 ///   EndpointSlices, answers about hosts ─────────────────────────────────────────┘
 /// </code>
 /// </remarks>
@@ -22,18 +22,25 @@ public sealed class IncrementalCompiler
     private Assignment? _assignment;
     private DestinationAddresses? _addresses;
     private SliceIndex? _slices;
-    private Reported[] _reported = [];
+    private List<Reported> _reported = [];
     private bool _selectedOnly;
     private bool _asksAll;
     private bool _areServicesShared;
     private bool _isAssigned;
     private ulong _marks;
 
+    // Services that something which is gone has asked for.
+    private readonly HashSet<(string Namespace, string Name)> _doubted = [];
+    private ulong _doubtedMarks;
+
     /// <summary>The number of objects that the last compilation took from the one before, of all that have addresses.</summary>
     internal (int Kept, int All) Reuse { get; private set; }
 
     /// <summary>How often the set of rules for all workloads was amended since policies were last assigned.</summary>
     internal int Amended => _assignment?.Main.Amended ?? 0;
+
+    /// <summary>How often policies were assigned from nothing.</summary>
+    internal int Assigned { get; private set; }
 
     /// <summary>Compiles every valid policy against every valid destination.</summary>
     public CompilationResult Compile(ResourceSet resources, CompilerOptions options)
@@ -66,8 +73,16 @@ public sealed class IncrementalCompiler
             _addresses!.Renew(hosts);
             Replace(versions, changed);
         }
+        else if (_assignment is not null && _selectedOnly == options.SelectedOnly && _assignment.Amend(resources, options.Side) is { } amendment)
+        {
+            _budget.Restore(amendment.Assignment.Work);
+            _addresses!.Renew(hosts);
+            (_assignment, _isAssigned) = (amendment.Assignment, true);
+            Amend(amendment, resources, options);
+        }
         else
         {
+            Assigned++;
             _budget.Restore((0, 0));
             var assignment = new Assignment(resources, options.Side, _budget, _assignment, keepsSelections: _assignment is null && !options.SelectedOnly);
             _addresses = new DestinationAddresses(resources, slices, hosts, _budget);
@@ -80,13 +95,14 @@ public sealed class IncrementalCompiler
             return Refuse(policy, hosts);
         }
 
+        var isAmended = _assignment.IsAmended;
         _marks = Answers.MarksOf(changed);
         foreach (var grant in _assignment.Grants)
         {
             Resolve(grant, changed, hosts);
             if (_budget.IsExhausted)
             {
-                return Refuse(grant.Selection.Policy, hosts);
+                return isAmended ? RunFromNothing(resources, options) : Refuse(grant.Selection.Policy, hosts);
             }
         }
 
@@ -94,7 +110,7 @@ public sealed class IncrementalCompiler
         var destinations = Sum(resources, options, changed, hosts, diagnostics);
         if (_budget.IsExhausted && _assignment.Policies.Concat(_assignment.Listeners).LastOrDefault() is { } last)
         {
-            return Refuse(last, hosts);
+            return isAmended ? RunFromNothing(resources, options) : Refuse(last, hosts);
         }
 
         var isMeshUsed = ResolveMesh(changed, hosts, diagnostics);
@@ -103,8 +119,8 @@ public sealed class IncrementalCompiler
         List<(SourcePolicies Of, RuleSet Rules)> bySource = [.. _assignment.Sources.Select(source => (source, source.Builder.Build(_addresses, diagnostics)))];
         var main = rules.Rules;
         var ofMesh = isMeshUsed ? rules.AddBelow(_assignment.OfMesh) : [];
-        var selections = _assignment.TakeSelections();
-        var kept = _assignment;
+        WantNoMore();
+        var selections = _assignment.TakeSelections(out var whole);
         return new CompilationResult(
             new CompiledPolicy(rules.Rules, Shadowed(resources, options, [rules, ofListeners, .. bySource.Select(static source => source.Rules)]), options.Side,
                 ofListeners.Rules, rules.Exemptions, rules.Table)
@@ -116,8 +132,14 @@ public sealed class IncrementalCompiler
             WantedHosts = hosts.Wanted,
             WantedServices = _services,
             FindsSelections = selections,
-            SummarizesPolicies = new(() => [.. kept.Summarize([.. main, .. bySource.SelectMany(static source => source.Rules.Rules)], ofListeners.Rules, ofMesh, isMeshUsed, selections.Value)]),
+            SummarizesPolicies = new(() => [.. whole.Value.Summarize([.. main, .. bySource.SelectMany(static source => source.Rules.Rules)], ofListeners.Rules, ofMesh, isMeshUsed, selections.Value)]),
         };
+    }
+
+    private CompilationResult RunFromNothing(ResourceSet resources, CompilerOptions options)
+    {
+        Forget();
+        return Run(resources, options);
     }
 
     /// <summary>Finds anew which Services are asked for. Results keep the earlier set.</summary>
@@ -134,7 +156,7 @@ public sealed class IncrementalCompiler
         _assignment!.Replace(versions);
         foreach (var (one, by) in versions)
         {
-            _addresses!.Replace(one, by);
+            _addresses!.Replace(one, by, isSameKey: true);
             _facts.Remove(one);
             if (by is VirtualDestination)
             {
@@ -148,12 +170,136 @@ public sealed class IncrementalCompiler
             }
         }
 
-        for (var i = 0; i < _reported.Length; i++)
+        for (var i = 0; i < _reported.Count; i++)
         {
             if (versions.TryGetValue(_reported[i].Destination, out var by))
             {
                 _reported[i] = new Reported(by, _reported[i].Policies, _assignment.OfAllPorts.GetValueOrDefault(by));
             }
+        }
+    }
+
+    /// <summary>Takes what an amended assignment has of the destinations that were assigned again.</summary>
+    private void Amend(Amendment amendment, ResourceSet resources, CompilerOptions options)
+    {
+        Assignment.Exchange(amendment.Changes, resources, static one => one.IsValid, _ => _addresses!.Replace, _ => _addresses!.Remove, _ => _addresses!.Add);
+        if (amendment.Others.Count > 0)
+        {
+            foreach (var grant in _assignment!.Grants)
+            {
+                if (amendment.Others.Contains(grant.Selection.Destination))
+                {
+                    Doubt(grant.Selection.Destination, grant.From);
+                    grant.Forget();
+                }
+            }
+        }
+
+        foreach (var (before, _, _) in amendment.Changes)
+        {
+            if (before is not null)
+            {
+                _facts.Remove(before);
+            }
+        }
+
+        List<Reported> added = [.. amendment.After.Select(destination => ToReport(destination, options)).OfType<Reported>()];
+        // A destination that stays asks for the same Services under any policy.
+        var staying = new DestinationSet([.. added.Select(static one => one.Destination)]);
+        foreach (var grant in amendment.Gone.Where(grant => !staying.Contains(grant.Selection.Destination)))
+        {
+            Doubt(grant.Selection.Destination, grant.From);
+        }
+
+        var reported = new List<Reported>(_reported.Count + added.Count);
+        foreach (var one in _reported)
+        {
+            if (amendment.Before.Contains(one.Destination))
+            {
+                if (!staying.Contains(one.Destination))
+                {
+                    Doubt(one.Destination, one.Facts?.From);
+                    _facts.Remove(one.Destination);
+                }
+
+                continue;
+            }
+
+            if (amendment.Others.Contains(one.Destination))
+            {
+                Doubt(one.Destination, one.Facts?.From);
+                _facts.Remove(one.Destination);
+                one.Facts = null;
+            }
+
+            reported.Add(one);
+        }
+
+        foreach (var one in added)
+        {
+            if (amendment.Others.Contains(one.Destination))
+            {
+                Doubt(one.Destination, one.Facts?.From);
+                _facts.Remove(one.Destination);
+                one.Facts = null;
+            }
+
+            var (low, high, place) = (0, reported.Count, amendment.Order[one.Destination]);
+            while (low < high)
+            {
+                var middle = (low + high) / 2;
+                (low, high) = amendment.Order[reported[middle].Destination] < place ? (middle + 1, high) : (low, middle);
+            }
+
+            reported.Insert(low, one);
+        }
+
+        _reported = reported;
+        _doubtedMarks = Answers.MarksOf(_doubted);
+    }
+
+    /// <summary>Takes note that something which asked for Services is gone, or asks again.</summary>
+    private void Doubt(Destination destination, Answers? answers)
+    {
+        if (answers is { Services: { } services })
+        {
+            _doubted.UnionWith(services);
+        }
+        else if (answers is not null)
+        {
+            _doubted.Add(Answers.KeyOf((Service)destination));
+        }
+    }
+
+    /// <summary>Removes the Services that nothing asks for any more.</summary>
+    private void WantNoMore()
+    {
+        if (_doubted.Count == 0)
+        {
+            return;
+        }
+
+        _services = new(_services);
+        _services.ExceptWith(_doubted);
+        _doubted.Clear();
+        _doubtedMarks = 0;
+    }
+
+    /// <summary>Takes note that something asks for Services.</summary>
+    private void Trust(Destination destination, Answers answers)
+    {
+        if ((answers.Marks & _doubtedMarks) == 0)
+        {
+            return;
+        }
+
+        if (answers.Services is { } services)
+        {
+            _doubted.ExceptWith(services);
+        }
+        else
+        {
+            _doubted.Remove(Answers.KeyOf((Service)destination));
         }
     }
 
@@ -237,6 +383,7 @@ public sealed class IncrementalCompiler
         }
 
         Reuse = (Reuse.Kept + (isKept ? 1 : 0), Reuse.All + 1);
+        Trust(destination, grant.From!);
         if (!isKept || _asksAll)
         {
             Want(destination, grant.From!);
@@ -276,14 +423,15 @@ public sealed class IncrementalCompiler
         if (!_isAssigned)
         {
             _reported = [.. ToReport(resources, options)];
-            _facts.EnsureCapacity(_reported.Length);
+            KeepFactsOfReported();
         }
 
-        var summaries = ImmutableArray.CreateBuilder<DestinationSummary>(_reported.Length);
+        var summaries = ImmutableArray.CreateBuilder<DestinationSummary>(_reported.Count);
         foreach (var one in _reported)
         {
             var (destination, earlier) = (one.Destination, one.Facts);
             var from = one.OfAllPorts?.From ?? Ask(destination, earlier, changed, hosts);
+            Trust(destination, from);
             var isSaid = IsSaid(from, options);
             var isKept = earlier is not null && ReferenceEquals(earlier.From, from) && !isSaid && !earlier.IsSaid && AreSame(earlier.Summary.Policies, one.Policies);
             var facts = isKept ? earlier! : new DestinationFacts(from, report.Of(destination, from),
@@ -304,18 +452,40 @@ public sealed class IncrementalCompiler
         return summaries.DrainToImmutable();
     }
 
+    /// <summary>Forgets the facts of destinations that are not summed up: nobody would notice that their addresses change.</summary>
+    private void KeepFactsOfReported()
+    {
+        var facts = new Dictionary<Destination, DestinationFacts>(_reported.Count, ReferenceEqualityComparer.Instance);
+        foreach (var one in _reported)
+        {
+            if (one.Facts is { } known)
+            {
+                facts.Add(one.Destination, known);
+            }
+        }
+
+        _facts = facts;
+    }
+
     /// <summary>The destinations to sum up.</summary>
     private IEnumerable<Reported> ToReport(ResourceSet resources, CompilerOptions options)
     {
         foreach (var destination in resources.Valid<Destination>().Concat(_assignment!.MadeDestinations))
         {
-            // Objects dumped from a cluster include many that no policy selects.
-            var policies = _assignment.PoliciesOf(destination);
-            if (!policies.IsEmpty || (!options.SelectedOnly && destination is (VirtualDestination or ExternalService)))
+            if (ToReport(destination, options) is { } reported)
             {
-                yield return new Reported(destination, policies, _assignment.OfAllPorts.GetValueOrDefault(destination)) { Facts = _facts.GetValueOrDefault(destination) };
+                yield return reported;
             }
         }
+    }
+
+    private Reported? ToReport(Destination destination, CompilerOptions options)
+    {
+        // Objects dumped from a cluster include many that no policy selects.
+        var policies = _assignment!.PoliciesOf(destination);
+        return !policies.IsEmpty || (!options.SelectedOnly && destination is (VirtualDestination or ExternalService))
+            ? new Reported(destination, policies, _assignment.OfAllPorts.GetValueOrDefault(destination)) { Facts = _facts.GetValueOrDefault(destination) }
+            : null;
     }
 
     /// <summary>Whether the options say more of a destination's hosts than their addresses.</summary>
@@ -364,7 +534,7 @@ public sealed class IncrementalCompiler
             }
 
             // The result before has the set as it was.
-            _services = _areServicesShared ? [.. _services] : _services;
+            _services = _areServicesShared ? new(_services) : _services;
             _areServicesShared = false;
             _services.Add(service);
         }
@@ -393,7 +563,8 @@ public sealed class IncrementalCompiler
     {
         (_assignment, _addresses, _slices) = (null, null, null);
         _facts.Clear();
-        (_services, _reported) = ([], []);
+        _doubted.Clear();
+        (_services, _reported, _doubtedMarks) = ([], [], 0);
     }
 
     /// <summary>What a destination amounts to.</summary>

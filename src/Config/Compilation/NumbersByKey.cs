@@ -25,11 +25,26 @@ internal sealed class NumbersByKey<TKey>(int capacity)
         chain = (isKnown ? chain.First : i, i);
     }
 
-    public IEnumerable<int> Of(TKey key)
+    public Numbers Of(TKey key) => new(_entries, _keys.TryGetValue(key, out var chain) ? chain.First : -1);
+}
+
+/// <summary>The numbers of a key.</summary>
+internal struct Numbers(List<(int Number, int Next)> entries, int first)
+{
+    private int _next = first;
+
+    public int Current { get; private set; }
+
+    public readonly Numbers GetEnumerator() => this;
+
+    public bool MoveNext()
     {
-        for (var i = _keys.TryGetValue(key, out var chain) ? chain.First : -1; i >= 0; i = _entries[i].Next)
+        if (_next < 0)
         {
-            yield return _entries[i].Number;
+            return false;
         }
+
+        (Current, _next) = entries[_next];
+        return true;
     }
 }

@@ -7,6 +7,8 @@ namespace Keepalive.Config.Compilation;
 internal sealed class RankedPolicy
 {
     private readonly Dictionary<long, KeepaliveSettings?> _portLevel = [];
+    private PolicyTerms? _ofRules;
+
     /// <summary>Ranks a policy.</summary>
     /// <param name="policy">The policy.</param>
     /// <param name="mesh">The mesh-wide values, which lie field by field under a DestinationRule's; null for none.</param>
@@ -25,6 +27,7 @@ internal sealed class RankedPolicy
             ProxyPolicy { Kind: not ProxyPolicy.EnvoyFilter, Keepalives: [var (_, keepalive)] } => keepalive,
             _ => null,
         });
+        Terms = new SelectionTerms(Settings, [], "");
         foreach (var port in (policy as DestinationRule)?.PortLevelSettings ?? [])
         {
             _portLevel.TryAdd(port.Port, Convert(port.Tcp?.TcpKeepalive));
@@ -59,6 +62,9 @@ internal sealed class RankedPolicy
     /// <summary>Its values for ports without settings of their own; null if it has no <c>tcpKeepalive</c> there.</summary>
     public KeepaliveSettings? Settings { get; }
 
+    /// <summary>The terms of what it selects by references: the same values everywhere.</summary>
+    public SelectionTerms Terms { get; }
+
     /// <summary>Its own choice for sockets with keepalive on.</summary>
     public ExistingMode? Existing { get; }
 
@@ -76,6 +82,26 @@ internal sealed class RankedPolicy
 
     /// <summary>Every set of values it has, those for single ports included.</summary>
     public IEnumerable<KeepaliveSettings> AllSettings => _portLevel.Values.Prepend(Settings).OfType<KeepaliveSettings>().Distinct();
+
+    /// <summary>Its part of the terms of rules.</summary>
+    public PolicyTerms TermsOfRules(KeepaliveSettings settings, string inherited)
+    {
+        // Nearly all policies have one set of values. Another thread may be asking, too.
+        var known = _ofRules;
+        if (known is null || known.Settings != settings || known.Inherited != inherited)
+        {
+            _ofRules = known = new PolicyTerms(Name, settings, Policy.Position)
+            {
+                Existing = Existing,
+                UserTimeout = UserTimeout,
+                From = From?.Text ?? "",
+                Inherited = inherited,
+                Owner = this,
+            };
+        }
+
+        return known;
+    }
 
     /// <summary>Which of its values for a port are the mesh's, as in <see cref="CompiledRule.Inherited"/>.</summary>
     public string InheritedAt(long? port)

@@ -11,17 +11,28 @@ namespace Keepalive.Config.Compilation;
 ///   table         a: of grant 0 │ b: claims │ c: of grant 1 │ d: of grant 2
 ///   claims        b: grant 0, grant 1                                                only where several grants have one address
 /// </code>
-/// When the rules of few grants change, <see cref="With"/> copies the parts, and makes anew what is about the addresses of these grants.
+/// When few grants come, go or have other rules, <see cref="With"/> copies the parts, and makes anew what is about the addresses of these grants. A grant
+/// is known by its number, which stays the same while others come before it.
 /// </remarks>
 internal sealed class RuleSet
 {
-    private readonly IReadOnlyList<Loss> _losses;
-    private readonly CompiledRule[][] _ofGrants;
+    private readonly Lazy<IReadOnlyList<Loss>> _losses;
 
-    // For each grant, how many of its addresses no stronger one has; for each of Rules, the grant or claims of its address.
+    // By the number of the grant: its rules (null if there is no such grant any more), its place among the others, how many of its addresses no
+    // stronger one has.
+    private readonly CompiledRule[]?[] _ofGrants;
+    private readonly int[] _places;
     private readonly int[] _firsts;
+
+    // The numbers of the grants, the strongest first.
+    private readonly int[] _order;
+
+    // For each of Rules, the grant or claims of its address.
     private readonly int[] _holders;
     private readonly Claims _claims;
+
+    // By the number of the grant: the first of the pairs of policies that share addresses there; negative for none.
+    private readonly int[] _shared;
     private readonly bool _hasOthers;
 
     /// <param name="builder">The rules, and the parts that policies select and do not set.</param>
@@ -32,13 +43,16 @@ internal sealed class RuleSet
     {
         _losses = builder.Losses;
         _ofGrants = new CompiledRule[grants.Count][];
+        _order = new int[grants.Count];
         var count = 0;
-        for (var i = 0; i < _ofGrants.Length; i++)
+        for (var i = 0; i < _order.Length; i++)
         {
+            (_order[i], grants[i].Number) = (i, i);
             _ofGrants[i] = grants[i].Rules!;
-            count += _ofGrants[i].Length;
+            count += grants[i].Rules!.Length;
         }
 
+        _places = _order;
         _firsts = new int[_ofGrants.Length];
         _claims = new Claims();
         _hasOthers = exemptions.Count + below > 0;
@@ -47,7 +61,7 @@ internal sealed class RuleSet
         var holders = new int[count];
         for (var i = 0; i < _ofGrants.Length; i++)
         {
-            foreach (var rule in _ofGrants[i])
+            foreach (var rule in _ofGrants[i]!)
             {
                 if (Table.TryAdd(rule, rules.Count, out var number) is { } first)
                 {
@@ -71,55 +85,95 @@ internal sealed class RuleSet
 
         Exemptions = [.. exemptions.Where(exemption => Table.TryAdd(exemption) is null)];
         Rules = rules.Count == rules.Capacity ? rules.MoveToImmutable() : rules.ToImmutable();
+        _shared = new int[_order.Length];
+        var at = 0;
+        var rivals = new List<CompiledRule>();
+        foreach (var number in _order)
+        {
+            _shared[number] = FindShared(at, _firsts[number], rivals);
+            at += _firsts[number];
+        }
     }
 
-    private RuleSet(RuleSetBuilder builder, RuleSet before, CompiledRule[][] ofGrants, RuleTable table, SortedSet<int> touched)
+    private RuleSet(RuleSetBuilder builder, RuleSet before, Change change, RuleTable table)
     {
-        (_losses, _ofGrants, _claims, Table, Exemptions) = (builder.Losses, ofGrants, before._claims, table, []);
-        _firsts = [.. before._firsts];
-        var (rules, holders, ends) = (new List<CompiledRule>(), new List<int>(), new List<int>());
-        foreach (var i in touched)
+        (_losses, _ofGrants, _order, _places) = (builder.Losses, change.OfGrants, change.Order, change.Places);
+        (_claims, Table, Exemptions) = (before._claims, table, []);
+        _firsts = new int[_ofGrants.Length];
+        before._firsts.CopyTo(_firsts, 0);
+        var starts = new int[before._ofGrants.Length];
+        var start = 0;
+        foreach (var number in before._order)
         {
-            foreach (var rule in ofGrants[i])
+            starts[number] = start;
+            start += before._firsts[number];
+        }
+
+        var (rules, holders) = (new List<CompiledRule>(), new List<int>());
+        var own = new Dictionary<int, int>(change.Touched.Count);
+        foreach (var number in change.Touched)
+        {
+            own.Add(number, rules.Count);
+            foreach (var rule in _ofGrants[number] ?? [])
             {
                 var (winner, holder) = table.At(rule);
-                if (_claims.FirstOf(holder) == i)
+                if (_claims.FirstOf(holder) == number)
                 {
                     rules.Add(winner!);
                     holders.Add(holder);
                 }
             }
 
-            ends.Add(rules.Count);
+            _firsts[number] = rules.Count - own[number];
         }
 
-        var length = before._holders.Length + rules.Count - touched.Sum(i => _firsts[i]);
-        var (allRules, allHolders) = (new CompiledRule[length], new int[length]);
-        var (from, to, grant, at) = (0, 0, 0, 0);
-        foreach (var (i, end) in touched.Zip(ends))
+        var length = 0;
+        foreach (var number in _order)
         {
-            var kept = 0;
-            for (; grant < i; grant++)
+            length += _firsts[number];
+        }
+
+        _shared = new int[_ofGrants.Length];
+        before._shared.CopyTo(_shared, 0);
+
+        // Those that have not changed are copied in long pieces.
+        var (allRules, allHolders) = (new CompiledRule[length], new int[length]);
+        var (from, to, count) = (0, 0, 0);
+        foreach (var number in _order)
+        {
+            var isTouched = own.TryGetValue(number, out var place);
+            if (count > 0 && (isTouched || starts[number] != from + count))
             {
-                kept += _firsts[grant];
+                Copy();
             }
 
-            Copy(kept);
-            rules.CopyTo(at, allRules, to, end - at);
-            holders.CopyTo(at, allHolders, to, end - at);
-            (from, to) = (from + _firsts[i], to + end - at);
-            (_firsts[i], at) = (end - at, end);
-            grant = i + 1;
+            if (isTouched)
+            {
+                rules.CopyTo(place, allRules, to, _firsts[number]);
+                holders.CopyTo(place, allHolders, to, _firsts[number]);
+                own[number] = to;
+                to += _firsts[number];
+            }
+            else
+            {
+                from = count == 0 ? starts[number] : from;
+                count += _firsts[number];
+            }
         }
 
-        Copy(length - to);
+        Copy();
         (Rules, _holders) = (ImmutableCollectionsMarshal.AsImmutableArray(allRules), allHolders);
+        rules.Clear();
+        foreach (var number in change.Touched)
+        {
+            _shared[number] = _firsts[number] == 0 ? -1 : FindShared(own[number], _firsts[number], rules);
+        }
 
-        void Copy(int count)
+        void Copy()
         {
             before.Rules.CopyTo(from, allRules, to, count);
             Array.Copy(before._holders, from, allHolders, to, count);
-            (from, to) = (from + count, to + count);
+            (to, count) = (to + count, 0);
         }
     }
 
@@ -130,60 +184,96 @@ internal sealed class RuleSet
 
     public RuleTable Table { get; }
 
-    /// <summary>The set for the same grants with other rules.</summary>
+    /// <summary>The set for other grants, of which most are the same and have the same rules.</summary>
     /// <param name="builder">The parts that policies select and do not set.</param>
-    /// <param name="grants">As many grants as this set was made for, in the same order.</param>
+    /// <param name="grants">The grants: those that this set has are in the same order, others have no number yet.</param>
     /// <returns>Null if it is to be made anew: too much has changed, or there is more in it than grants.</returns>
     public RuleSet? With(RuleSetBuilder builder, IReadOnlyList<Grant> grants)
     {
-        const int most = 64;
-        if (_hasOthers || grants.Count != _ofGrants.Length)
+        if (_hasOthers || _ofGrants.Length > (2 * grants.Count) + 1024 || _claims.IsMostlyUnused || Compare(grants) is not { } change || Table.IsTooSmallFor(change.Added))
         {
             return null;
         }
 
-        var (changed, added) = (new List<int>(), 0);
-        for (var i = 0; i < _ofGrants.Length; i++)
+        var table = Table.Copy();
+        foreach (var number in change.Numbers)
         {
-            if (ReferenceEquals(grants[i].Rules, _ofGrants[i]))
+            change.Touched.Add(number);
+            foreach (var rule in number < _ofGrants.Length ? _ofGrants[number] ?? [] : [])
             {
+                Take(table, rule, number, change.Touched);
+            }
+        }
+
+        foreach (var number in change.Numbers)
+        {
+            foreach (var rule in change.OfGrants[number] ?? [])
+            {
+                Give(table, rule, number, change);
+            }
+        }
+
+        return new RuleSet(builder, this, change, table);
+    }
+
+    /// <summary>The difference between the grants of this set and others; null if it is large.</summary>
+    private Change? Compare(IReadOnlyList<Grant> grants)
+    {
+        var most = 64 + (grants.Count / 16);
+        var (numbers, added, count) = (new List<int>(), 0, _ofGrants.Length);
+        var isSameOrder = grants.Count == _order.Length;
+        for (var i = 0; i < grants.Count; i++)
+        {
+            var grant = grants[i];
+            if (grant.Number < 0)
+            {
+                grant.Number = count++;
+            }
+            else if (ReferenceEquals(grant.Rules, _ofGrants[grant.Number]))
+            {
+                isSameOrder = isSameOrder && _order[i] == grant.Number;
                 continue;
             }
 
-            changed.Add(i);
-            added += grants[i].Rules!.Length;
-            if (changed.Count > most)
+            isSameOrder = isSameOrder && _order[i] == grant.Number;
+            numbers.Add(grant.Number);
+            added += grant.Rules!.Length;
+            if (numbers.Count > most)
             {
                 return null;
             }
         }
 
-        if (Table.IsTooSmallFor(added) || _claims.IsMostlyUnused)
+        var ofGrants = new CompiledRule[count][];
+        _ofGrants.CopyTo(ofGrants, 0);
+        if (isSameOrder)
         {
-            return null;
+            foreach (var i in numbers)
+            {
+                ofGrants[i] = grants[_places[i]].Rules!;
+            }
+
+            return new Change(ofGrants, _order, _places, numbers, added);
         }
 
-        CompiledRule[][] ofGrants = [.. _ofGrants];
-        var (table, touched) = (Table.Copy(), new SortedSet<int>());
-        foreach (var i in changed)
+        var (order, places) = (new int[grants.Count], new int[count]);
+        Array.Fill(places, -1);
+        for (var i = 0; i < order.Length; i++)
         {
-            touched.Add(i);
-            foreach (var rule in _ofGrants[i])
+            var number = grants[i].Number;
+            (order[i], places[number], ofGrants[number]) = (number, i, grants[i].Rules!);
+        }
+
+        foreach (var number in _order)
+        {
+            if (places[number] < 0)
             {
-                Take(table, rule, i, touched);
+                ofGrants[number] = null!;
+                numbers.Add(number);
             }
         }
 
-        foreach (var i in changed)
-        {
-            ofGrants[i] = grants[i].Rules!;
-            foreach (var rule in ofGrants[i])
-            {
-                Give(table, rule, i, touched);
-            }
-        }
-
-        return new RuleSet(builder, this, ofGrants, table, touched);
+        return numbers.Count > most ? null : new Change(ofGrants, order, places, numbers, added);
     }
 
     /// <summary>Adds the rules of the mesh-wide keepalive where there is no other.</summary>
@@ -217,33 +307,52 @@ internal sealed class RuleSet
     public Dictionary<(RankedPolicy Loser, RankedPolicy Winner), ((CompiledRule Rival, CompiledRule Winner) First, int Count)> LostAddresses()
     {
         var lost = new Dictionary<(RankedPolicy, RankedPolicy), ((CompiledRule, CompiledRule), int)>();
-        var (terms, more) = ((Rival: RuleTerms.None, Winner: RuleTerms.None), 0);
-        foreach (var (rival, winner) in Lost())
+        foreach (var number in _order)
         {
-            // Those of a destination follow each other.
-            if (more > 0 && ReferenceEquals(rival.Terms, terms.Rival) && ReferenceEquals(winner.Terms, terms.Winner))
+            for (var i = _shared[number]; i >= 0; i = _claims.Shared[i].Next)
             {
-                more++;
-            }
-            else if (Differ(rival, winner))
-            {
-                AddMore();
-                (terms, more) = ((rival.Terms, winner.Terms), 1);
-                lost.TryAdd((rival.Terms.Owner!, winner.Terms.Owner!), ((rival, winner), 0));
+                var (rival, winner, count, _) = _claims.Shared[i];
+                ref var pair = ref CollectionsMarshal.GetValueRefOrAddDefault(lost, (rival.Terms.Owner!, winner.Terms.Owner!), out var isKnown);
+                pair = (isKnown ? pair.Item1 : (rival, winner), pair.Item2 + count);
             }
         }
 
-        AddMore();
         return lost;
+    }
 
-        void AddMore()
+    /// <summary>Takes down the pairs of policies that share addresses and want different things, among some of the rules.</summary>
+    /// <param name="from">The first of the rules.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="rivals">An empty list.</param>
+    /// <returns>The first of the pairs; negative if there are none.</returns>
+    private int FindShared(int from, int count, List<CompiledRule> rivals)
+    {
+        var (first, last) = (-1, -1);
+        for (var i = from; i < from + count; i++)
         {
-            if (more > 0)
+            FindRivals(i, rivals);
+            foreach (var rival in rivals)
             {
-                ref var pair = ref CollectionsMarshal.GetValueRefOrNullRef(lost, (terms.Rival.Owner!, terms.Winner.Owner!));
-                pair = (pair.Item1, pair.Item2 + more);
+                // Those of a destination follow each other.
+                if (last >= 0 && ReferenceEquals(rival.Terms, _claims.Shared[last].Rival.Terms) && ReferenceEquals(Rules[i].Terms, _claims.Shared[last].Winner.Terms))
+                {
+                    _claims.Shared[last] = _claims.Shared[last] with { Count = _claims.Shared[last].Count + 1 };
+                }
+                else if (Differ(rival, Rules[i]))
+                {
+                    _claims.Shared.Add(new SharedAddresses(rival, Rules[i], 1, -1));
+                    if (last >= 0)
+                    {
+                        _claims.Shared[last] = _claims.Shared[last] with { Next = _claims.Shared.Count - 1 };
+                    }
+
+                    last = _claims.Shared.Count - 1;
+                    first = first < 0 ? last : first;
+                }
             }
         }
+
+        return first;
     }
 
     /// <summary>The rules that are not in force, with the reasons.</summary>
@@ -251,7 +360,7 @@ internal sealed class RuleSet
     public IEnumerable<LostRule> Shadowed(DestinationAddresses addresses)
     {
         var count = 0;
-        foreach (var (selection, ports, winner) in _losses)
+        foreach (var (selection, ports, winner) in _losses.Value)
         {
             if (count >= CompilationBudget.MaxShadowed)
             {
@@ -264,9 +373,9 @@ internal sealed class RuleSet
             {
                 count++;
                 yield return winner is null
-                    ? new LostRule(new CompiledRule(RuleTerms.Of(policy, destination, policy.Settings!.Value, ""), address),
+                    ? new LostRule(new CompiledRule(RuleTerms.For(policy, destination, policy.Settings!.Value, ""), address),
                         RuleSetBuilder.OwnedBySettings(policy.Name, address.Port))
-                    : new LostRule(new CompiledRule(RuleTerms.Of(policy, destination, selection.Settings!.Value, origin, selection.Inherited), address), reason);
+                    : new LostRule(new CompiledRule(RuleTerms.For(policy, destination, selection.Settings!.Value, origin, selection.Inherited), address), reason);
             }
         }
 
@@ -293,28 +402,32 @@ internal sealed class RuleSet
         var rivals = new List<CompiledRule>();
         for (var i = 0; i < _holders.Length; i++)
         {
-            if (_holders[i] >= 0)
-            {
-                continue;
-            }
-
-            rivals.Clear();
-            for (var claim = ~_holders[i]; claim >= 0; claim = _claims[claim].Next)
-            {
-                if (!Has(rivals, _claims[claim].Rule))
-                {
-                    rivals.Add(_claims[claim].Rule);
-                }
-            }
-
+            FindRivals(i, rivals);
             foreach (var rival in rivals)
             {
-                if (!ReferenceEquals(rival, Rules[i]))
-                {
-                    yield return (rival, Rules[i]);
-                }
+                yield return (rival, Rules[i]);
             }
         }
+    }
+
+    /// <summary>Finds the rules that are not in force at the address of one.</summary>
+    private void FindRivals(int rule, List<CompiledRule> rivals)
+    {
+        rivals.Clear();
+        if (_holders[rule] >= 0)
+        {
+            return;
+        }
+
+        for (var claim = ~_holders[rule]; claim >= 0; claim = _claims[claim].Next)
+        {
+            if (!Has(rivals, _claims[claim].Rule))
+            {
+                rivals.Add(_claims[claim].Rule);
+            }
+        }
+
+        rivals.Remove(Rules[rule]);
     }
 
     private static bool Has(List<CompiledRule> rivals, CompiledRule rule)
@@ -355,7 +468,7 @@ internal sealed class RuleSet
     }
 
     /// <summary>Takes an address from a grant.</summary>
-    private void Take(RuleTable table, CompiledRule rule, int grant, SortedSet<int> touched)
+    private void Take(RuleTable table, CompiledRule rule, int grant, HashSet<int> touched)
     {
         var holder = table.At(rule).Number;
         if (holder == grant)
@@ -370,21 +483,33 @@ internal sealed class RuleSet
     }
 
     /// <summary>Gives an address to a grant.</summary>
-    private void Give(RuleTable table, CompiledRule rule, int grant, SortedSet<int> touched)
+    private void Give(RuleTable table, CompiledRule rule, int grant, Change change)
     {
         if (table.TryAdd(rule, grant, out var holder) is not { } known)
         {
             return;
         }
 
-        touched.Add(_claims.FirstOf(holder));
-        Put(table, _claims.With(holder, known, rule, grant), null, touched);
+        change.Touched.Add(_claims.FirstOf(holder));
+        Put(table, _claims.With(holder, known, rule, grant, change.Places), null, change.Touched);
     }
 
-    private void Put(RuleTable table, int holder, CompiledRule? only, SortedSet<int> touched)
+    private void Put(RuleTable table, int holder, CompiledRule? only, HashSet<int> touched)
     {
         table.Set(only ?? WinnerOf(~holder), holder);
         touched.Add(_claims.FirstOf(holder));
+    }
+
+    /// <summary>The difference of another set.</summary>
+    /// <param name="OfGrants">Its rules, by the number of the grant.</param>
+    /// <param name="Order">The numbers of its grants, the strongest first.</param>
+    /// <param name="Places">The place of each number in that order.</param>
+    /// <param name="Numbers">The grants that come, go or have other rules.</param>
+    /// <param name="Added">How many rules these have there.</param>
+    private sealed record Change(CompiledRule[]?[] OfGrants, int[] Order, int[] Places, List<int> Numbers, int Added)
+    {
+        /// <summary>The grants that have other addresses, or share one with such a grant.</summary>
+        public HashSet<int> Touched { get; } = [];
     }
 
     /// <summary>The grants of addresses that several have, the strongest first, each with its rule. Lists that were made stay as they are: earlier sets have them.</summary>
@@ -394,6 +519,9 @@ internal sealed class RuleSet
         private Claim[] _all = [];
         private int _count;
         private int _unused;
+
+        /// <summary>Pairs of policies that share addresses.</summary>
+        public List<SharedAddresses> Shared { get; } = [];
 
         public bool IsMostlyUnused => _unused > (_count / 2) + 1024;
 
@@ -412,17 +540,17 @@ internal sealed class RuleSet
         }
 
         /// <summary>The list with a grant more.</summary>
-        public int With(int holder, CompiledRule known, CompiledRule rule, int grant)
+        public int With(int holder, CompiledRule known, CompiledRule rule, int grant, int[] places)
         {
             if (holder >= 0)
             {
-                return holder < grant ? Append(holder, known, rule, grant) : Append(grant, rule, known, holder);
+                return places[holder] < places[grant] ? Append(holder, known, rule, grant) : Append(grant, rule, known, holder);
             }
 
             var (list, isAdded) = (0, false);
             for (var claim = ~holder; claim >= 0; claim = _all[claim].Next)
             {
-                if (!isAdded && _all[claim].Grant > grant)
+                if (!isAdded && places[_all[claim].Grant] > places[grant])
                 {
                     (list, isAdded) = (And(list, rule, grant), true);
                 }
@@ -486,6 +614,13 @@ internal sealed class RuleSet
             return _count++;
         }
     }
+
+    /// <summary>Addresses of which two policies want different things.</summary>
+    /// <param name="Rival">The first rule that is not in force.</param>
+    /// <param name="Winner">The first that is in force instead.</param>
+    /// <param name="Count">How many follow each other.</param>
+    /// <param name="Next">The next ones of the same grant; negative for none.</param>
+    private readonly record struct SharedAddresses(CompiledRule Rival, CompiledRule Winner, int Count, int Next);
 
     private struct Claim
     {

@@ -7,7 +7,7 @@ namespace Keepalive.Config.Compilation;
 
 /// <summary>Decides for each port of each destination which policy sets it, and for each address whose rule is in force.</summary>
 /// <remarks>The first part depends on policies and destinations only, and is kept while these stay the same. The second depends on addresses.</remarks>
-internal sealed class RuleSetBuilder
+internal sealed partial class RuleSetBuilder
 {
     private readonly Dictionary<(Destination Destination, DestinationPort? Port), RankedPolicy> _owners = new(OwnerComparer.Instance);
 
@@ -16,7 +16,7 @@ internal sealed class RuleSetBuilder
     private readonly Dictionary<(Destination Destination, string Host), RankedPolicy> _hostOwners = new(HostComparer.Instance);
     private readonly HashSet<Destination> _inParts = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<Destination, List<DestinationPort?>> _free = new(ReferenceEqualityComparer.Instance);
-    private List<Loss> _losses = [];
+    private readonly List<Loss> _losses = [];
     private readonly List<Selection> _kept = [];
     private RuleSet? _latest;
 
@@ -24,19 +24,27 @@ internal sealed class RuleSetBuilder
     private readonly Dictionary<RankedPolicy, RankedPolicy> _silentWinners = [];
 
     // One warning for each pair of policies, naming its first case: thousands of destinations are no thousand problems.
-    private readonly Dictionary<(RankedPolicy Loser, RankedPolicy Winner), LostDestinations> _lostDestinations = [];
+    private Dictionary<(RankedPolicy Loser, RankedPolicy Winner), LostDestinations> _lostDestinations = [];
 
     // DestinationRules for clients of one namespace that are used for all, as nothing else is there.
     private readonly Dictionary<RankedPolicy, (string First, int Count)> _ofClients = [];
 
     /// <summary>The ports that policies set, the strongest policy first.</summary>
-    public List<Grant> Grants { get; } = [];
+    public List<Grant> Grants { get; private set; } = [];
 
-    /// <summary>The parts that policies select and do not set, in the order of the policies; the first ones, if they are many.</summary>
-    public IReadOnlyList<Loss> Losses => _losses;
+    /// <summary>The parts that policies select and do not set, in the order of the policies; the first ones, if they are many. Where an assignment was amended,
+    /// they are found again for those that ask.</summary>
+    public Lazy<IReadOnlyList<Loss>> Losses { get; set; } = new([]);
 
     /// <summary>How many times <see cref="Build"/> has amended the set before.</summary>
     public int Amended { get; private set; }
+
+    /// <summary>Makes room for destinations.</summary>
+    public void Reserve(int destinations)
+    {
+        _wholeOwners.EnsureCapacity(destinations);
+        Grants.EnsureCapacity(destinations);
+    }
 
     /// <summary>Adds what a policy selects and sets; policies come strongest first.</summary>
     public void Add(Selection selection)
@@ -108,9 +116,10 @@ internal sealed class RuleSetBuilder
         }
         else
         {
+            var number = 0;
             foreach (var to in lost?.GroupBy(static one => one.Winner, static one => one.Port) ?? [])
             {
-                Lose(selection, [.. to], to.Key);
+                Lose(selection, [.. to], to.Key, number++);
             }
         }
     }
@@ -128,6 +137,8 @@ internal sealed class RuleSetBuilder
         _hostOwners.TrimExcess();
         Grants.TrimExcess();
         _losses.TrimExcess();
+        var losses = _losses;
+        Losses = new(losses);
     }
 
     /// <summary>Puts other versions of destinations in the place of earlier ones. They have the same ports.</summary>
@@ -147,17 +158,9 @@ internal sealed class RuleSetBuilder
             _kept[i] = versions.TryGetValue(_kept[i].Destination, out var by) ? _kept[i] with { Destination = by } : _kept[i];
         }
 
-        if (_losses.Exists(loss => versions.ContainsKey(loss.Selection.Destination)))
+        foreach (var lost in _lostDestinations.Values)
         {
-            // Earlier results have the list as it was.
-            _losses = [.. _losses];
-            foreach (ref var loss in CollectionsMarshal.AsSpan(_losses))
-            {
-                if (versions.TryGetValue(loss.Selection.Destination, out var by))
-                {
-                    loss = loss with { Selection = loss.Selection with { Destination = by } };
-                }
-            }
+            lost.First = versions.GetValueOrDefault(lost.First, lost.First);
         }
     }
 
@@ -237,7 +240,8 @@ internal sealed class RuleSetBuilder
     /// <param name="selection">The selection.</param>
     /// <param name="ports">The ports that it does not set; null for all.</param>
     /// <param name="winner">The policy that sets them.</param>
-    private void Lose(Selection selection, IReadOnlyCollection<DestinationPort?>? ports, RankedPolicy winner)
+    /// <param name="number">How many other policies set ports of the selection before this one.</param>
+    private void Lose(Selection selection, IReadOnlyCollection<DestinationPort?>? ports, RankedPolicy winner, int number = 0)
     {
         if (selection.Settings is null)
         {
@@ -250,7 +254,7 @@ internal sealed class RuleSetBuilder
         {
             var stronger = winner.IsSilent && !_silentWinners.TryAdd(policy, winner) ? _silentWinners[policy] : winner;
             ref var lost = ref CollectionsMarshal.GetValueRefOrAddDefault(_lostDestinations, (policy, stronger), out _);
-            lost ??= new LostDestinations(destination, Describe(destination, ports ?? selection.Ports));
+            lost ??= new LostDestinations(destination, Describe(destination, ports ?? selection.Ports), number);
             lost.Count++;
         }
 
@@ -310,7 +314,7 @@ internal sealed class RuleSetBuilder
                 if (address.Port != 0)
                 {
                     exemptions.Add(new CompiledRule(
-                        RuleTerms.Of(policy, selection.Destination, default, origin) with { IsExemption = true }, address));
+                        RuleTerms.For(policy, selection.Destination, default, origin), address, isExemption: true));
                 }
             }
         }
@@ -383,14 +387,18 @@ internal sealed class RuleSetBuilder
     /// <summary>The destinations that one policy has and another does not set.</summary>
     /// <param name="first">The first of them.</param>
     /// <param name="text">Its name, with the ports.</param>
-    private sealed class LostDestinations(Destination first, string text)
+    /// <param name="number">How many other policies have ports of the first before the one of this pair.</param>
+    private sealed class LostDestinations(Destination first, string text, int number)
     {
-        public Destination First => first;
+        public Destination First { get; set; } = first;
 
         public string Text => text;
 
+        public int Number => number;
+
         public int Count { get; set; }
 
+        /// <summary>The diagnostic about them; null if it must be made anew.</summary>
         public Diagnostic? Told { get; set; }
     }
 

@@ -10,8 +10,7 @@ internal sealed class RuleTable
     /// <summary>Slots of a segment, as a power of two: a changed table copies few of them, and all are small objects for the garbage collector.</summary>
     private const int SegmentBits = 7;
 
-    private readonly Slot[][] _segments;
-    private readonly int _bits;
+    private readonly Segment[] _segments;
     private readonly int _mask;
 
     // The segments that another table has, too, and that are copied before they are written; null for none.
@@ -28,12 +27,11 @@ internal sealed class RuleTable
     /// <param name="capacity">The number of rules that it must have room for.</param>
     public RuleTable(int capacity)
     {
-        var size = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(4, capacity + (capacity / 2)));
-        _bits = Math.Min(SegmentBits, BitOperations.Log2((uint)size));
-        _segments = new Slot[size >> _bits][];
+        var size = (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(1 << SegmentBits, capacity + (capacity / 2)));
+        _segments = new Segment[size >> SegmentBits];
         for (var i = 0; i < _segments.Length; i++)
         {
-            _segments[i] = new Slot[1 << _bits];
+            _segments[i] = new Segment();
         }
 
         _mask = size - 1;
@@ -43,7 +41,7 @@ internal sealed class RuleTable
 
     private RuleTable(RuleTable other)
     {
-        (_segments, _bits, _mask, _count) = ([.. other._segments], other._bits, other._mask, other._count);
+        (_segments, _mask, _count) = ([.. other._segments], other._mask, other._count);
         _isShared = new bool[_segments.Length];
         Array.Fill(_isShared, true);
         (_exactPorts, _hasExact) = ([.. other._exactPorts], other._hasExact);
@@ -123,7 +121,7 @@ internal sealed class RuleTable
     {
         foreach (var segment in _segments)
         {
-            foreach (ref var slot in segment.AsSpan())
+            foreach (ref var slot in segment.Slots)
             {
                 slot.Number = slot.Rule is null ? 0 : numbers[slot.Number];
             }
@@ -175,9 +173,15 @@ internal sealed class RuleTable
                 : (length > 64 ? upper : MaskUpper(upper, length), length > 64 ? lower & (ulong.MaxValue << (128 - length)) : 0);
             var key = Key(port, length, isIPv4);
             var hash = Hash(maskedUpper, maskedLower, key);
-            for (var i = (int)(hash >> 33) & _mask; Slots(i).Rule is { } rule; i = (i + 1) & _mask)
+            for (var i = (int)(hash >> 33) & _mask; ; i = (i + 1) & _mask)
             {
-                if (Slots(i).Tag == (uint)hash && rule.Lower == maskedLower && rule.Upper == maskedUpper && rule.Key == key
+                ref readonly var slot = ref Slots(i);
+                if (slot.Rule is not { } rule)
+                {
+                    break;
+                }
+
+                if (slot.Tag == (uint)hash && rule.Lower == maskedLower && rule.Upper == maskedUpper && rule.Key == key
                     && (except is null || rule.Policy != except))
                 {
                     return rule;
@@ -189,18 +193,18 @@ internal sealed class RuleTable
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private ref readonly Slot Slots(int i) => ref _segments[i >> _bits][i & ((1 << _bits) - 1)];
+    private ref readonly Slot Slots(int i) => ref _segments[i >> SegmentBits].Slots[i & ((1 << SegmentBits) - 1)];
 
     /// <summary>A slot to be written.</summary>
     private ref Slot Own(int i)
     {
-        if (_isShared is not null && _isShared[i >> _bits])
+        if (_isShared is not null && _isShared[i >> SegmentBits])
         {
-            _segments[i >> _bits] = [.. _segments[i >> _bits]];
-            _isShared[i >> _bits] = false;
+            _segments[i >> SegmentBits] = _segments[i >> SegmentBits].Copy();
+            _isShared[i >> SegmentBits] = false;
         }
 
-        return ref _segments[i >> _bits][i & ((1 << _bits) - 1)];
+        return ref _segments[i >> SegmentBits].Slots[i & ((1 << SegmentBits) - 1)];
     }
 
     /// <summary>Where a rule for the prefix and port of another is, or would be.</summary>
@@ -252,6 +256,21 @@ internal sealed class RuleTable
         public uint Tag;
         public int Number;
         public CompiledRule? Rule;
+    }
+
+    /// <summary>Slots that follow each other.</summary>
+    /// <remarks>No array: the length of one lies in a cache line of its own, which every lookup would read to check an index.</remarks>
+    private sealed class Segment
+    {
+        public SegmentSlots Slots;
+
+        public Segment Copy() => (Segment)MemberwiseClone();
+    }
+
+    [InlineArray(1 << SegmentBits)]
+    private struct SegmentSlots
+    {
+        private Slot _first;
     }
 
     /// <summary>The prefix lengths of some rules, the longest first.</summary>

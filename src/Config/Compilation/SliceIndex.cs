@@ -117,7 +117,7 @@ internal sealed class SliceIndex
         var after = resources.All.AsSpan();
         if (before.Length != after.Length)
         {
-            return null;
+            return HaveSame(before, after) ? [] : null;
         }
 
         var places = new List<(int Place, EndpointSlice By)>();
@@ -145,6 +145,33 @@ internal sealed class SliceIndex
         }
 
         return changed;
+    }
+
+    /// <summary>Whether both have the same slices in the same order: all else may differ.</summary>
+    private static bool HaveSame(ReadOnlySpan<Resource> before, ReadOnlySpan<Resource> after)
+    {
+        for (var (i, j) = (0, 0); ; i++, j++)
+        {
+            while (i < before.Length && !IsOfSlices(before[i]))
+            {
+                i++;
+            }
+
+            while (j < after.Length && !IsOfSlices(after[j]))
+            {
+                j++;
+            }
+
+            if (i == before.Length || j == after.Length)
+            {
+                return i == before.Length && j == after.Length;
+            }
+
+            if (!ReferenceEquals(before[i], after[j]))
+            {
+                return false;
+            }
+        }
     }
 
     private static bool IsOfSlices(Resource resource) => resource is EndpointSlice or Endpoints;
