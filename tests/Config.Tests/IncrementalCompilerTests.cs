@@ -275,6 +275,42 @@ public sealed class IncrementalCompilerTests(ITestOutputHelper output)
         Assert.True(one * 3 < whole, $"all {whole.TotalMilliseconds:F1} ms, one {one.TotalMilliseconds:F1} ms");
     }
 
+    [Fact]
+    public void Compile_HundredsLeaveAnAddressThatThousandsHave_AndComeBack_CopiesTheirListOnce()
+    {
+        const int services = 3_000, changed = 150;
+        List<Resource> resources =
+        [
+            .. PolicyReader.ReadText(Many(services), "many.yaml").Resources.All.Select(static one => one is EndpointSlice slice
+                ? slice with { Addresses = slice.Addresses.Add(slice.Addresses[0] with { Value = "10.64.0.0" }) } : one),
+        ];
+        var compiler = new IncrementalCompiler();
+        compiler.Compile(new ResourceSet([.. resources]), new CompilerOptions());
+        List<Resource> before = [.. resources];
+        for (var round = 0; round < 4; round++)
+        {
+            var (seen, allocated) = (0, 0L);
+            for (var i = 0; i < resources.Count; i++)
+            {
+                if (before[i] is EndpointSlice slice && seen++ % (services / changed) == 0)
+                {
+                    resources[i] = round % 2 == 0 ? slice with { Addresses = slice.Addresses[..^1] } : slice;
+                }
+            }
+
+            var set = new ResourceSet([.. resources]);
+            allocated = GC.GetAllocatedBytesForCurrentThread();
+            var actual = compiler.Compile(set, new CompilerOptions());
+            allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
+
+            output.WriteLine($"{allocated / 1e6:F1} MB, amended {compiler.Amended}");
+            AssertSame(PolicyCompiler.Compile(set, new CompilerOptions()), actual);
+            Assert.True(allocated < 6_000_000, $"{allocated / 1e6:F1} MB");
+        }
+
+        Assert.True(compiler.Amended > 0);
+    }
+
     /// <summary>Compiles a set after each of some random changes in both ways. Returns how many grants were kept, of how many.</summary>
     private static (int Kept, int All) Follow(Random random, List<Resource> pool, int first)
     {
@@ -453,7 +489,8 @@ public sealed class IncrementalCompilerTests(ITestOutputHelper output)
         return text.ToString();
     }
 
-    private static string Many(int services)
+    /// <summary>Services with ten endpoints each, and a policy that selects all.</summary>
+    internal static string Many(int services)
     {
         var text = new StringBuilder("{apiVersion: resilience.policy.gloo.solo.io/v2, kind: ConnectionPolicy, metadata: {name: p}, spec: {config: {tcp: {tcpKeepalive: {time: 60s}}}}}\n");
         for (var i = 0; i < services; i++)

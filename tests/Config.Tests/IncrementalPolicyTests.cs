@@ -133,6 +133,32 @@ public sealed class IncrementalPolicyTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void Compile_APolicyAndHundredsOfSlicesChanged_AssignsTheOthersNoMore()
+    {
+        List<Resource> resources = [.. PolicyReader.ReadText(IncrementalCompilerTests.Many(1_000), "many.yaml").Resources.All];
+        resources.Insert(1, PolicyReader.ReadText("{apiVersion: resilience.policy.gloo.solo.io/v2, kind: ConnectionPolicy, metadata: {name: q}, spec: "
+            + "{applyToDestinations: [{selector: {name: s7}}], config: {tcp: {tcpKeepalive: {time: 30s} } } } }", "q.yaml").Resources.All[0]);
+        var compiler = new IncrementalCompiler();
+        compiler.Compile(new ResourceSet([.. resources]), new CompilerOptions());
+        for (var round = 0; round < 3; round++)
+        {
+            var policy = (ConnectionPolicy)resources[1];
+            resources[1] = policy with { Tcp = new TcpConfig { TcpKeepalive = policy.Tcp!.TcpKeepalive! with { Time = new Positioned<string>($"3{round + 1}s", policy.Position) } } };
+            for (var i = 0; i < resources.Count; i++)
+            {
+                resources[i] = resources[i] is EndpointSlice slice && i % 4 == round ? slice with { Addresses = slice.Addresses[..9] } : resources[i];
+            }
+
+            var set = new ResourceSet([.. resources]);
+            var actual = compiler.Compile(set, new CompilerOptions());
+
+            IncrementalCompilerTests.AssertSame(PolicyCompiler.Compile(set, new CompilerOptions()), actual);
+        }
+
+        Assert.Equal(1, compiler.Assigned);
+    }
+
+    [Fact]
     public void Find_RandomRemovalsAndAdditions_LeadFromOneSetToTheOther()
     {
         var random = new Random(3);
@@ -148,13 +174,34 @@ public sealed class IncrementalPolicyTests(ITestOutputHelper output)
                 after.InsertRange(i, pool.Where(one => !before.Contains(one)).Take(random.Next(2)).Select(static one => one with { }));
             }
 
-            var changes = ResourceChange.Find(before.ToArray(), after.ToArray(), 8)!;
+            var changes = ResourceChange.Find(before.ToArray(), after.ToArray(), static _ => false, 8)!;
 
             var gone = changes.Select(static change => change.Before).OfType<Resource>().ToList();
             var come = changes.Where(static change => change.After is not null).ToDictionary(static change => change.Place, static change => change.After!);
             Assert.Equal(before.Except(after, ReferenceEqualityComparer.Instance).Count(), gone.Count);
             Assert.Equal(after.Except(before, ReferenceEqualityComparer.Instance), come.OrderBy(static pair => pair.Key).Select(static pair => pair.Value), ReferenceEqualityComparer.Instance);
             Assert.All(come, pair => Assert.Same(after[pair.Key], pair.Value));
+        }
+    }
+
+    [Fact]
+    public void Find_RandomObjectsThatAreLeftOut_FindsTheOthersThatChanged()
+    {
+        var random = new Random(4);
+        ImmutableArray<Resource> pool = PolicyReader.ReadText(Cluster(random), "p.yaml").Resources.All;
+        for (var round = 0; round < 500; round++)
+        {
+            // Far more of them come and go than changes may be found.
+            List<Resource> before = [.. pool.Where(one => one is not EndpointSlice || random.Next(2) > 0)];
+            List<Resource> after = [.. pool.Where(one => one is not EndpointSlice || random.Next(2) > 0).Select(one => one is EndpointSlice ? one with { } : one)];
+            var i = after.FindIndex(random.Next(after.Count / 2), static one => one is Service);
+            after[i] = after[i] with { IsValid = false };
+
+            var changes = ResourceChange.Find(before.ToArray(), after.ToArray(), static one => one is EndpointSlice, 1);
+
+            var change = Assert.Single(Assert.IsType<List<ResourceChange>>(changes));
+            Assert.Equal((after[i].QualifiedName, i), (change.Before!.QualifiedName, change.Place));
+            Assert.Same(after[i], change.After);
         }
     }
 

@@ -34,7 +34,7 @@ internal sealed partial class Assignment
         }
 
         var most = 64 + (Main.Grants.Count / 16);
-        if (ResourceChange.Find(_latest.All.AsSpan(), resources.All.AsSpan(), most) is not { } changes || Changes.Of(changes, IsAmendable) is not { } changed)
+        if (ResourceChange.Find(_latest.All.AsSpan(), resources.All.AsSpan(), SliceIndex.IsOfSlices, most) is not { } changes || Changes.Of(changes, IsAmendable) is not { } changed)
         {
             return null;
         }

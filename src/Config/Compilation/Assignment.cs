@@ -147,7 +147,7 @@ internal sealed partial class Assignment
         {
             // Nearly every change is another version of an object, in its place.
             var i = 0;
-            while (i < before.Length && (ReferenceEquals(before[i], after[i]) || (IsOfSlices(before[i]) && IsOfSlices(after[i])) || IsVersion(before[i], after[i], versions)))
+            while (i < before.Length && (ReferenceEquals(before[i], after[i]) || (SliceIndex.IsOfSlices(before[i]) && SliceIndex.IsOfSlices(after[i])) || IsVersion(before[i], after[i], versions)))
             {
                 i++;
             }
@@ -162,12 +162,12 @@ internal sealed partial class Assignment
 
         for (var (i, j) = (0, 0); ; i++, j++)
         {
-            while (i < before.Length && IsOfSlices(before[i]))
+            while (i < before.Length && SliceIndex.IsOfSlices(before[i]))
             {
                 i++;
             }
 
-            while (j < after.Length && IsOfSlices(after[j]))
+            while (j < after.Length && SliceIndex.IsOfSlices(after[j]))
             {
                 j++;
             }
@@ -269,8 +269,6 @@ internal sealed partial class Assignment
         }
     }
 
-    private static bool IsOfSlices(Resource resource) => resource is EndpointSlice or Endpoints;
-
     /// <summary>Whether all objects of a kind are the same.</summary>
     public bool HasSame<T>(ResourceSet resources)
         where T : Resource => _latest.Of<T>().SequenceEqual(resources.Of<T>(), ReferenceEqualityComparer.Instance);
@@ -313,7 +311,7 @@ internal sealed partial class Assignment
         foreach (var resource in resources.All)
         {
             others[count] = resource;
-            count += IsOfSlices(resource) ? 0 : 1;
+            count += SliceIndex.IsOfSlices(resource) ? 0 : 1;
         }
 
         return new ResourceSet(ImmutableCollectionsMarshal.AsImmutableArray(others[..count]));

@@ -14,9 +14,10 @@ internal readonly record struct ResourceChange(Resource? Before, Resource? After
     /// <summary>The differences of two sets, in document order.</summary>
     /// <param name="before">The earlier set.</param>
     /// <param name="after">The later set.</param>
+    /// <param name="isLeftOut">Whether an object is looked for elsewhere.</param>
     /// <param name="most">At most so many.</param>
     /// <returns>Null if there are more, or if the order differs.</returns>
-    public static List<ResourceChange>? Find(ReadOnlySpan<Resource> before, ReadOnlySpan<Resource> after, int most)
+    public static List<ResourceChange>? Find(ReadOnlySpan<Resource> before, ReadOnlySpan<Resource> after, Func<Resource, bool> isLeftOut, int most)
     {
         var changes = new List<ResourceChange>();
         var (i, j) = (0, 0);
@@ -28,21 +29,45 @@ internal readonly record struct ResourceChange(Resource? Before, Resource? After
                 continue;
             }
 
-            var (removed, added) = Resume(before[i..], after[j..]);
-            for (var k = 0; k < Math.Max(removed, added); k++)
+            if ((Next(before, i), Next(after, j)) is var next && next != (i, j))
             {
+                (i, j) = next;
+                continue;
+            }
+
+            var (removed, added) = Resume(before[i..], after[j..]);
+            for (var (from, to) = (i, j); ; from++, to++)
+            {
+                from = Next(before[..(i + removed)], from);
+                to = Next(after[..(j + added)], to);
+                var (isGone, isThere) = (from < i + removed, to < j + added);
+                if (!isGone && !isThere)
+                {
+                    break;
+                }
+
                 if (changes.Count == most)
                 {
                     return null;
                 }
 
-                changes.Add(new ResourceChange(k < removed ? before[i + k] : null, k < added ? after[j + k] : null, Math.Min(j + k, after.Length)));
+                changes.Add(new ResourceChange(isGone ? before[from] : null, isThere ? after[to] : null, Math.Min(to, after.Length)));
             }
 
             (i, j) = (i + removed, j + added);
         }
 
         return changes;
+
+        int Next(ReadOnlySpan<Resource> all, int at)
+        {
+            while (at < all.Length && isLeftOut(all[at]))
+            {
+                at++;
+            }
+
+            return at;
+        }
     }
 
     /// <summary>How many objects are to be left out of each set until both have the same again.</summary>

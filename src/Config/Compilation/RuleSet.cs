@@ -93,6 +93,8 @@ internal sealed class RuleSet
             _shared[number] = FindShared(at, _firsts[number], rivals);
             at += _firsts[number];
         }
+
+        _claims.SharedAtFirst = _claims.Shared.Count;
     }
 
     private RuleSet(RuleSetBuilder builder, RuleSet before, Change change, RuleTable table)
@@ -196,13 +198,30 @@ internal sealed class RuleSet
         }
 
         var table = Table.Copy();
+        var (numbers, shared) = (new HashSet<int>(change.Numbers), new Dictionary<int, CompiledRule>());
         foreach (var number in change.Numbers)
         {
             change.Touched.Add(number);
             foreach (var rule in number < _ofGrants.Length ? _ofGrants[number] ?? [] : [])
             {
-                Take(table, rule, number, change.Touched);
+                var holder = table.At(rule).Number;
+                if (holder == number)
+                {
+                    table.Remove(rule);
+                }
+                else
+                {
+                    // Thousands may have one address: its list is made anew once, not for each.
+                    shared.TryAdd(~holder, rule);
+                }
             }
+        }
+
+        _claims.Begin();
+        foreach (var (claim, rule) in shared)
+        {
+            change.Touched.Add(_claims.FirstOf(~claim));
+            Put(table, rule, _claims.Without(claim, numbers), change.Touched);
         }
 
         foreach (var number in change.Numbers)
@@ -467,21 +486,6 @@ internal sealed class RuleSet
         return winner;
     }
 
-    /// <summary>Takes an address from a grant.</summary>
-    private void Take(RuleTable table, CompiledRule rule, int grant, HashSet<int> touched)
-    {
-        var holder = table.At(rule).Number;
-        if (holder == grant)
-        {
-            table.Remove(rule);
-            return;
-        }
-
-        touched.Add(_claims.FirstOf(holder));
-        holder = _claims.Without(~holder, grant, out var only);
-        Put(table, holder, only, touched);
-    }
-
     /// <summary>Gives an address to a grant.</summary>
     private void Give(RuleTable table, CompiledRule rule, int grant, Change change)
     {
@@ -491,11 +495,17 @@ internal sealed class RuleSet
         }
 
         change.Touched.Add(_claims.FirstOf(holder));
-        Put(table, _claims.With(holder, known, rule, grant, change.Places), null, change.Touched);
+        Put(table, rule, (_claims.With(holder, known, rule, grant, change.Places), null), change.Touched);
     }
 
-    private void Put(RuleTable table, int holder, CompiledRule? only, HashSet<int> touched)
+    private void Put(RuleTable table, CompiledRule at, (int Holder, CompiledRule? Only)? held, HashSet<int> touched)
     {
+        if (held is not var (holder, only))
+        {
+            table.Remove(at);
+            return;
+        }
+
         table.Set(only ?? WinnerOf(~holder), holder);
         touched.Add(_claims.FirstOf(holder));
     }
@@ -519,11 +529,15 @@ internal sealed class RuleSet
         private Claim[] _all = [];
         private int _count;
         private int _unused;
+        private int _begun;
 
         /// <summary>Pairs of policies that share addresses.</summary>
         public List<SharedAddresses> Shared { get; } = [];
 
-        public bool IsMostlyUnused => _unused > (_count / 2) + 1024;
+        /// <summary>How many of these are there at first: later sets add theirs again, with each change beside them.</summary>
+        public int SharedAtFirst { get; set; }
+
+        public bool IsMostlyUnused => _unused > (_count / 2) + 1024 || Shared.Count > (2 * SharedAtFirst) + 1024;
 
         public ref readonly Claim this[int claim] => ref _all[claim];
 
@@ -539,6 +553,9 @@ internal sealed class RuleSet
             return ~head;
         }
 
+        /// <summary>Begins a change: the lists that there are stay, those that it makes may still be changed.</summary>
+        public void Begin() => _begun = _count;
+
         /// <summary>The list with a grant more.</summary>
         public int With(int holder, CompiledRule known, CompiledRule rule, int grant, int[] places)
         {
@@ -547,46 +564,69 @@ internal sealed class RuleSet
                 return places[holder] < places[grant] ? Append(holder, known, rule, grant) : Append(grant, rule, known, holder);
             }
 
-            var (list, isAdded) = (0, false);
-            for (var claim = ~holder; claim >= 0; claim = _all[claim].Next)
+            var list = ~holder < _begun ? Copy(~holder, static _ => true) : holder;
+            var (before, after) = (-1, ~list);
+            while (after >= 0 && places[_all[after].Grant] < places[grant])
             {
-                if (!isAdded && places[_all[claim].Grant] > places[grant])
-                {
-                    (list, isAdded) = (And(list, rule, grant), true);
-                }
-
-                list = And(list, _all[claim].Rule, _all[claim].Grant);
-                _unused++;
+                (before, after) = (after, _all[after].Next);
             }
 
-            return isAdded ? list : And(list, rule, grant);
+            var (added, last) = (Add(rule, grant), _all[~list].Last);
+            _all[added].Next = after;
+            if (before < 0)
+            {
+                _all[added].Last = last;
+                return ~added;
+            }
+
+            _all[before].Next = added;
+            _all[~list].Last = after < 0 ? added : last;
+            return list;
         }
 
-        /// <summary>The list without a grant.</summary>
+        /// <summary>The list without some grants.</summary>
         /// <param name="head">Its first claim.</param>
-        /// <param name="grant">The grant.</param>
-        /// <param name="only">The rule of the other one, if there is one only.</param>
-        public int Without(int head, int grant, out CompiledRule? only)
+        /// <param name="grants">The grants.</param>
+        /// <returns>The holder, and its rule if there is one only; null if nobody is left.</returns>
+        public (int Holder, CompiledRule? Only)? Without(int head, HashSet<int> grants)
         {
-            var (list, count, last) = (0, 0, -1);
+            var (count, last) = (0, -1);
             for (var claim = head; claim >= 0; claim = _all[claim].Next)
             {
-                (count, last) = _all[claim].Grant == grant ? (count, last) : (count + 1, claim);
-                _unused++;
+                (count, last) = grants.Contains(_all[claim].Grant) ? (count, last) : (count + 1, claim);
             }
 
-            only = count == 1 ? _all[last].Rule : null;
-            if (count == 1)
+            if (count > 1)
             {
-                return _all[last].Grant;
+                return (Copy(head, grant => !grants.Contains(grant)), null);
             }
 
+            _unused += LengthOf(head);
+            return count == 0 ? null : (_all[last].Grant, _all[last].Rule);
+        }
+
+        /// <summary>A list of its own with some of the grants.</summary>
+        private int Copy(int head, Func<int, bool> isMeant)
+        {
+            _unused += LengthOf(head);
+            var list = 0;
             for (var claim = head; claim >= 0; claim = _all[claim].Next)
             {
-                list = _all[claim].Grant == grant ? list : And(list, _all[claim].Rule, _all[claim].Grant);
+                list = isMeant(_all[claim].Grant) ? And(list, _all[claim].Rule, _all[claim].Grant) : list;
             }
 
             return list;
+        }
+
+        private int LengthOf(int head)
+        {
+            var length = 0;
+            for (var claim = head; claim >= 0; claim = _all[claim].Next)
+            {
+                length++;
+            }
+
+            return length;
         }
 
         /// <summary>Adds a claim to a list that is being made; 0 is an empty one.</summary>

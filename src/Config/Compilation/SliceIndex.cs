@@ -174,7 +174,8 @@ internal sealed class SliceIndex
         }
     }
 
-    private static bool IsOfSlices(Resource resource) => resource is EndpointSlice or Endpoints;
+    /// <summary>Whether an object only tells the endpoints of a Service.</summary>
+    public static bool IsOfSlices(Resource resource) => resource is EndpointSlice or Endpoints;
 
     /// <summary>The place of a slice; negative if it is there twice.</summary>
     private int PlaceOf(EndpointSlice slice)
