@@ -14,8 +14,8 @@ internal sealed class WatchedFiles(IReadOnlyList<string> paths, bool keepsTexts,
     /// before.</summary>
     private static readonly TimeSpan s_stillFor = TimeSpan.FromSeconds(1);
 
-    private string _read = "";
-    private string? _changing;
+    private List<SeenFile> _read = [];
+    private List<SeenFile>? _changing;
     private long _changingSince;
 
     /// <summary>Whether the files have just changed, and may still be incomplete.</summary>
@@ -30,7 +30,7 @@ internal sealed class WatchedFiles(IReadOnlyList<string> paths, bool keepsTexts,
         _changing = null;
         for (var tries = 1; ; tries++)
         {
-            _read = Signature();
+            _read = Look();
             var texts = new Dictionary<string, string>(StringComparer.Ordinal);
             var read = PolicyReader.Read(paths, (path, text) =>
             {
@@ -39,7 +39,7 @@ internal sealed class WatchedFiles(IReadOnlyList<string> paths, bool keepsTexts,
                     texts[path] = text;
                 }
             });
-            if (tries == most || Signature() == _read)
+            if (tries == most || Look().SequenceEqual(_read))
             {
                 read = mayBeEmpty ? read with { Diagnostics = read.Diagnostics.RemoveAll(AboutEmptyDirectory) } : read;
                 return new FilesRead(read, texts, read.IsWhole && !read.Diagnostics.Any(AboutEmptyDirectory));
@@ -50,12 +50,12 @@ internal sealed class WatchedFiles(IReadOnlyList<string> paths, bool keepsTexts,
     /// <summary>Whether the files differ from those that were read, and have not changed for long enough.</summary>
     public bool HaveChanged()
     {
-        var now = Signature();
-        if (now == _read)
+        var now = Look();
+        if (now.SequenceEqual(_read))
         {
             _changing = null;
         }
-        else if (now != _changing)
+        else if (_changing is null || !now.SequenceEqual(_changing))
         {
             (_changing, _changingSince) = (now, time.GetTimestamp());
         }
@@ -69,11 +69,11 @@ internal sealed class WatchedFiles(IReadOnlyList<string> paths, bool keepsTexts,
     private static bool AboutEmptyDirectory(Diagnostic diagnostic) =>
         diagnostic.Code == DiagnosticCatalog.NoDocuments.Code && Directory.Exists(diagnostic.Position.File);
 
-    /// <summary>Returns a text that changes whenever a file is written, replaced, added or removed. It follows links, because an update of
-    /// a mounted ConfigMap replaces a link.</summary>
-    private string Signature()
+    /// <summary>Returns what differs whenever a file is written, replaced, added or removed. It follows links, because an update of a mounted
+    /// ConfigMap replaces a link.</summary>
+    private List<SeenFile> Look()
     {
-        var lines = new List<string>();
+        var seen = new List<SeenFile>(paths.Count);
         foreach (var path in paths)
         {
             try
@@ -81,14 +81,19 @@ internal sealed class WatchedFiles(IReadOnlyList<string> paths, bool keepsTexts,
                 IEnumerable<string> files = Directory.Exists(path) ? Directory.EnumerateFiles(path).Order(StringComparer.Ordinal) : [path];
                 foreach (var file in files)
                 {
-                    lines.Add($"{file} {FileStamp.Of(file)}");
+                    seen.Add(new SeenFile(file, FileStamp.Of(file), null));
                 }
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                lines.Add($"{path} {e.GetType().Name}");
+                seen.Add(new SeenFile(path, null, e.GetType()));
             }
         }
-        return string.Join('\n', lines);
+        return seen;
     }
+
+    /// <param name="Path">A file, or a directory that cannot be listed.</param>
+    /// <param name="Stamp">The state of the file; null where there is none.</param>
+    /// <param name="Failure">Why the directory cannot be listed.</param>
+    private readonly record struct SeenFile(string Path, FileStamp? Stamp, Type? Failure);
 }

@@ -1,7 +1,10 @@
+using System.Globalization;
 using Keepalive.Agent.Apply;
 using Keepalive.Agent.Apply.Bpf;
+using Keepalive.Agent.Apply.Pidfd;
 using Keepalive.Agent.Policies;
 using Keepalive.Agent.Sockets;
+using Keepalive.EndToEnd;
 using Keepalive.Linux.Sockets;
 using Keepalive.Testbed;
 using Xunit;
@@ -520,6 +523,44 @@ public sealed class PidfdApplyingTests() : ApplyingTests(_ => Datapaths.Pidfd)
         }
         Assert.Equal(new KeepaliveValues(true, 700, 10, 20), stranger.Get(id));
         Assert.Equal(0, Rig.Pass().NamespacesDumped);
+    }
+
+    /// <summary>Its connections get other numbers, the earlier numbers are used for other files, and it sets a value of its own.</summary>
+    [Fact]
+    public void Pass_OtherFilesUnderTheNumbersOfSockets_FindsTheSocketsAgain()
+    {
+        Live.Require("python3");
+        var clock = new TestClock();
+        using var rig = new Rig(Lab.Client.NetnsPath, (only, known, state) => new PidfdDatapath(Datapaths.Options(only, known, state) with { Time = clock }))
+        {
+            Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues),
+        };
+        using var tenant = Tenant.Beside(Lab.Client.NetnsPath, """
+            import os, socket, sys, time
+            values = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 700)
+            connections = [socket.create_connection((sys.argv[1], int(sys.argv[2]))) for _ in range(40)]
+            print("ready")
+            while not all(one.getsockopt(level, name) == value for one in connections for level, name, value in values):
+                time.sleep(0.02)
+            moved = [socket.socket(fileno=os.dup2(one.fileno(), 300 + i)) for i, one in enumerate(connections)]
+            for one in connections:
+                os.dup2(os.open("/dev/null", os.O_RDONLY), one.fileno())
+            for one in moved:
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5000)
+            print("moved")
+            time.sleep(600)
+            """, Testbed.Lab.ServerAddress, Port.ToString(CultureInfo.InvariantCulture));
+        rig.Pass();
+        tenant.Run.WaitForLine(line => line == "moved");
+        var found = new HashSet<ulong>();
+        for (var pass = 0; pass < 12; pass++)
+        {
+            clock.Advance(TimeSpan.FromSeconds(5));
+            rig.Pass();
+            found.UnionWith(rig.All.Where(record => record is { Outcome: SocketOutcome.Application, Current.Time: 5000 } && record.Pid == tenant.Run.Pid).Select(record => record.Cookie));
+        }
+
+        Assert.Equal(40, found.Count);
     }
 }
 

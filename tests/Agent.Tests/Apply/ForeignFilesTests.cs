@@ -16,7 +16,7 @@ public sealed class ForeignFilesTests
         Live.Require("python3");
         using var tenant = Tenant.WithFuse(Attacks.Fuse, "127.0.0.1");
         using var process = ProcessDescriptor.TryOpen(tenant.Run.Pid, out _)!;
-        var files = new ForeignFiles();
+        var files = new ForeignFiles(TimeProvider.System);
         var closing = Task.Run(
             () =>
             {
@@ -37,5 +37,41 @@ public sealed class ForeignFilesTests
 
         files.Dispose();
         Assert.False(files.IsFull(owner));
+    }
+
+    [Fact]
+    public void Trusts_OwnersThatHadOtherFiles_NotForAWhile_AndNobodyIfTheyAreMany()
+    {
+        var clock = new TestClock();
+        using var own = ProcessDescriptor.TryOpen(Environment.ProcessId, out _)!;
+        using var file = File.OpenHandle("/dev/null");
+        using var files = new ForeignFiles(clock);
+        Assert.True(files.Trusts("user 1"));
+
+        Close("user 1");
+        Assert.False(files.Trusts("user 1"));
+        Assert.True(files.Trusts(null));
+        Close(null);
+        Assert.False(files.Trusts(null));
+        Assert.True(files.Trusts("user 2"));
+
+        clock.Advance(TimeSpan.FromMinutes(9));
+        for (var i = 3; i < 65; i++)
+        {
+            Assert.True(files.Trusts("user 2"));
+            Close($"user {i}");
+        }
+
+        Assert.False(files.Trusts("user 2"));
+        clock.Advance(TimeSpan.FromMinutes(1));
+        Assert.True(files.Trusts("user 1"));
+        Assert.True(files.Trusts("user 2"));
+
+        void Close(string? account)
+        {
+            Assert.Equal(0, own.TryDuplicate((int)file.DangerousGetHandle(), out var descriptor));
+            Assert.NotEqual(0, descriptor.TryGetCookie(out _));
+            files.Close(in descriptor, account);
+        }
     }
 }

@@ -79,7 +79,7 @@ public sealed class NamespaceTests : IDisposable
         processes.Scan();
         using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath, _lab.Server.NetnsPath], most: 64);
         namespaces.Update(budget: null, static (_, _) => { });
-        var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System));
+        var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System), TimeProvider.System);
         var local = End(stray.LocalEndPoint(id));
         var remote = End(new IPEndPoint(IPAddress.Parse(Lab.ClientAddress), port));
         Assert.Equal(1, Reached((ulong)_lab.Server.NetnsInode, remote));
@@ -118,7 +118,7 @@ public sealed class NamespaceTests : IDisposable
         processes.Scan();
         using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath], most: 64);
         namespaces.Update(budget: null, static (_, _) => { });
-        using var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System));
+        using var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System), TimeProvider.System);
         var counter = new Counter(new int[1]);
         var seen = new SeenSocket
         {
@@ -144,7 +144,7 @@ public sealed class NamespaceTests : IDisposable
         processes.Scan();
         using var namespaces = new NamespaceInventory(processes, [_lab.Client.NetnsPath], most: 64);
         namespaces.Update(budget: null, static (_, _) => { });
-        using var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System));
+        using var owners = new OwnerSearch(processes, namespaces, new PassBudget(TimeProvider.System), TimeProvider.System);
         var counter = new Counter(new int[1]);
         Dictionary<ulong, TrackedSocket> wanted = [], leftOver = [];
         foreach (var (id, into) in new[] { (last, wanted), (first, leftOver) })

@@ -30,7 +30,7 @@ internal interface IReachedSocket
 /// cookies. The socket must also still have the two ends that were judged: it keeps its cookie when it is connected to another peer
 /// (connect(2), AF_UNSPEC).
 /// </remarks>
-internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory namespaces, PassBudget budget) : IDisposable
+internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory namespaces, PassBudget budget, TimeProvider time) : IDisposable
 {
     /// <summary>Descriptors between two checks of the clock.</summary>
     private const int Stride = 64;
@@ -56,7 +56,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
     private readonly List<int> _open = [];
     private readonly HashSet<int> _done = [];
     private readonly HashSet<ulong> _inodes = [];
-    private readonly ForeignFiles _foreign = new();
+    private readonly ForeignFiles _foreign = new(time);
 
     /// <summary>Whether the last search ended because its time was used up. The next one then continues it.</summary>
     public bool IsCutShort { get; private set; }
@@ -85,7 +85,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
             }
             using var process = ProcessDescriptor.TryOpen(pid, out _);
             // Opening the directory costs as much as some looks by the whole path.
-            using var directory = end - i >= ManyLooks ? DescriptorDirectory.TryOpen(pid) : null;
+            using var directory = end - i >= ManyLooks && !_foreign.Trusts(processes.Find(pid)?.Owner) ? DescriptorDirectory.TryOpen(pid) : null;
             for (; i < end; i++)
             {
                 var socket = sockets[i];
@@ -473,7 +473,7 @@ internal sealed class OwnerSearch(ProcessTable processes, NamespaceInventory nam
         where THandler : struct, IReachedSocket
     {
         var owner = processes.Find(pid)?.Owner;
-        if ((directory is null ? ProcFs.SocketInode(pid, number) : directory.SocketInode(number)) is null or 0
+        if ((!_foreign.Trusts(owner) && (directory is null ? ProcFs.SocketInode(pid, number) : directory.SocketInode(number)) is null or 0)
             || _foreign.IsFull(owner) || process.TryDuplicate(number, out var descriptor) != 0)
         {
             return false;

@@ -26,7 +26,7 @@ internal sealed class PidfdDatapath : TrackingDatapath<FoundSocket>
     {
         _budget = new PassBudget(options.Time);
         _applier = new SocketApplier(Ledger);
-        _owners = new OwnerSearch(Processes, Namespaces, _budget);
+        _owners = new OwnerSearch(Processes, Namespaces, _budget, options.Time);
         _audit = new ValueAudit(options.Time, NamespaceUpkeep.AuditPeriod, _owners, _applier);
         _settlement = new Settlement(_owners, _applier, Ledger, Bulk);
         _reader = new RosterReader(Processes, _owners);
