@@ -617,6 +617,30 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
     }
 
     [Fact]
+    public void Pass_ApplicationChangesItsValuesAfterAReading_IsNoticedWithinAPeriodOfIt()
+    {
+        var clock = new TestClock();
+        using var rig = new Rig(
+            Lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(Datapaths.Options(only, known, state) with { Time = clock }, Datapaths.Kernel, cgroup: null))
+        {
+            Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues),
+        };
+        var id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
+        rig.Pass();
+        rig.Pass(new PassScope { Full = true });
+        clock.Advance(TimeSpan.FromSeconds(10));
+        Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
+        Assert.Equal(1, rig.Pass().NamespacesDumped);
+        Lab.Client.Set(id, HolderOption.Count, 5);
+        clock.Advance(TimeSpan.FromSeconds(49));
+        // A walk over all descriptors would find it by now; the reading was enough until here.
+        Assert.Equal(0, Enumerable.Range(0, 20).Sum(_ => rig.Pass().NamespacesDumped));
+        clock.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal(1, Enumerable.Range(0, 100).Select(_ => rig.Pass().NamespacesDumped).FirstOrDefault(dumped => dumped > 0));
+        Assert.Equal(SocketOutcome.Application, rig.Records[Lab.Client.Cookie(id)].Outcome);
+    }
+
+    [Fact]
     public void Pass_ValueSetToTheSysctls_DiffersFromAnUnsetOne()
     {
         var id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);

@@ -17,8 +17,8 @@ internal sealed class DescriptorAudit(TimeProvider time, KernelPrograms kernel, 
     private BpfRun? _run;
     private long _begunAt = time.GetTimestamp();
 
-    /// <summary>Continues the walk; a new one begins once in a period. It marks namespaces that this pass reads. If the kernel refuses
-    /// the program, it marks all of them.</summary>
+    /// <summary>Continues the walk; a new one begins once in a period, unless passes have read all sockets meanwhile. It marks namespaces that
+    /// this pass reads. If the kernel refuses the program, it marks all of them.</summary>
     public void Walk(PassContext pass)
     {
         if (pass.Scope.Full)
@@ -28,7 +28,7 @@ internal sealed class DescriptorAudit(TimeProvider time, KernelPrograms kernel, 
             _begunAt = time.GetTimestamp();
             return;
         }
-        if (_run is null && time.GetElapsedTime(_begunAt) < NamespaceUpkeep.AuditPeriod)
+        if (_run is null && (time.GetElapsedTime(_begunAt) < NamespaceUpkeep.AuditPeriod || HaveAllBeenRead()))
         {
             return;
         }
@@ -44,6 +44,19 @@ internal sealed class DescriptorAudit(TimeProvider time, KernelPrograms kernel, 
     }
 
     public void Dispose() => End();
+
+    /// <summary>Whether the passes have read all sockets within the period: there is nothing to find then.</summary>
+    private bool HaveAllBeenRead()
+    {
+        foreach (var watched in namespaces.Watched)
+        {
+            if (watched.Sockets.Count > 0 && time.GetElapsedTime(watched.DumpedAt) >= NamespaceUpkeep.AuditPeriod)
+            {
+                return false;
+            }
+        }
+        return true;
+    }
 
     private void WalkOn(long pass)
     {
