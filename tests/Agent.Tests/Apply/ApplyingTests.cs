@@ -594,11 +594,7 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
     public void Pass_ApplicationChangesItsValues_IsNoticedWithinTheAuditsPeriod()
     {
         var clock = new TestClock();
-        using var rig = new Rig(
-            Lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(Datapaths.Options(only, known, state) with { Time = clock }, Datapaths.Kernel, cgroup: null))
-        {
-            Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues),
-        };
+        using var rig = RigWith(clock);
         var id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
         rig.Pass();
         // A namespace's second dump comes after a part of the period that depends on its inode number.
@@ -620,11 +616,7 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
     public void Pass_ApplicationChangesItsValuesAfterAReading_IsNoticedWithinAPeriodOfIt()
     {
         var clock = new TestClock();
-        using var rig = new Rig(
-            Lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(Datapaths.Options(only, known, state) with { Time = clock }, Datapaths.Kernel, cgroup: null))
-        {
-            Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues),
-        };
+        using var rig = RigWith(clock);
         var id = Lab.Client.Connect(Testbed.Lab.ServerAddress, Port);
         rig.Pass();
         rig.Pass(new PassScope { Full = true });
@@ -639,6 +631,12 @@ public sealed class BpfApplyingTests() : ApplyingTests(_ => Datapaths.Bpf)
         Assert.Equal(1, Enumerable.Range(0, 100).Select(_ => rig.Pass().NamespacesDumped).FirstOrDefault(dumped => dumped > 0));
         Assert.Equal(SocketOutcome.Application, rig.Records[Lab.Client.Cookie(id)].Outcome);
     }
+
+    private Rig RigWith(TimeProvider clock) => new(
+        Lab.Client.NetnsPath, (only, known, state) => new BpfDatapath(Datapaths.Options(only, known, state) with { Time = clock }, Datapaths.Kernel, cgroup: null))
+    {
+        Policy = Apply.Rig.PolicyFor(Testbed.Lab.ServerAddress, PolicyText.GuideValues),
+    };
 
     [Fact]
     public void Pass_ValueSetToTheSysctls_DiffersFromAnUnsetOne()
