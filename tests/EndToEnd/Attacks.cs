@@ -232,6 +232,20 @@ internal static class Attacks
             time.sleep(0.5)
         """;
 
+    /// <summary>The same server. Its connections get other numbers once they are set, and the file the earlier ones.</summary>
+    public static string FuseOverKnownSockets { get; } = Fuse.Replace("def flip():\n", """
+        def flip():
+            known = [socket.create_connection(server.getsockname()) for _ in range(8)]
+            while not all(one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) for one in known):
+                time.sleep(0.02)
+            moved = [os.dup(one.fileno()) for one in known]
+            for one in known:
+                os.dup2(file, one.fileno())
+            print("swapped")
+            time.sleep(600)
+
+        """, StringComparison.Ordinal);
+
     /// <summary>A process that is not dumpable (prctl(2), PR_SET_DUMPABLE), or that has a file system mounted over its own directory in
     /// /proc. It reports when its connection was set.</summary>
     public const string Hidden = """

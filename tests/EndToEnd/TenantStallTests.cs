@@ -80,6 +80,22 @@ public sealed class TenantStallTests : IDisposable
         Assert.DoesNotContain("asked GETATTR", tenant.Run.Output, StringComparison.Ordinal);
     }
 
+    /// <summary>A descriptor that was a socket when it was read last is duplicated unseen.</summary>
+    [Fact]
+    public void FileThatDoesNotClose_UnderTheNumbersOfKnownSockets_DelaysNobody()
+    {
+        _agent.WritePolicy(PolicyText.For($"{Lab.ServerAddress}, 127.0.0.1", PolicyText.GuideValues));
+        using var tenant = Tenant.WithFuse(Attacks.FuseOverKnownSockets, "127.0.0.1");
+        var run = Start("pidfd", tenant);
+        tenant.Run.WaitForLine(line => line == "swapped", TimeSpan.FromSeconds(60));
+        tenant.Run.WaitForLine(line => line == "asked FLUSH", TimeSpan.FromSeconds(60));
+
+        AssertSetInTime();
+
+        Assert.InRange(StopTime(run), TimeSpan.Zero, TimeSpan.FromSeconds(5));
+        Assert.DoesNotContain("asked GETATTR", tenant.Run.Output, StringComparison.Ordinal);
+    }
+
     /// <summary>Both ends of each are selected. A pass with a limit continues in the next one, but a single run has no next pass.</summary>
     [Fact]
     public void Once_MoreSocketsThanAPassHasTimeFor_SetsAll()
